@@ -1,0 +1,46 @@
+# The project's commands. Everything is set up in .venv inside the clone; a second run starts at once.
+
+PYTHON ?= python3
+BIN := .venv/bin
+SETUP := @PYTHON='$(PYTHON)' tools/setup.sh
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types docs check lock build clean
+
+help: ## list the commands
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
+
+demo: ## run the support agent: registry, events and enriched spans, on loopback
+	$(SETUP) demo
+	@$(BIN)/python examples/support_agent/run.py
+
+test: ## run the tests
+	$(SETUP) test
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: ## check rules and format
+	$(SETUP) lint
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --quiet --diff
+	@$(BIN)/python tools/fragments.py
+
+types: ## check types: mypy strict, and pyright: the public types are complete
+	$(SETUP) lint
+	@$(BIN)/mypy
+	@$(BIN)/python tools/verifytypes.py
+
+docs: ## rewrite the tables of the documentation from those of the code
+	$(SETUP) demo
+	@$(BIN)/python tools/docs.py
+
+check: lint types test ## all checks, as CI runs them
+
+lock: ## pin the dependencies anew
+	@$(PYTHON) -m venv build/uv && build/uv/bin/python -m pip install --quiet uv && tools/lock.sh build/uv/bin/uv
+
+build: ## build wheel and sdist into dist/
+	$(SETUP) test
+	@$(BIN)/python -m hatchling build
+
+clean: ## remove what the commands made
+	@rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

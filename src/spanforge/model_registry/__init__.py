@@ -1,0 +1,62 @@
+"""Which AI models an organisation runs, who owns them, how risky they are, and whether they should still be in use.
+
+Lifecycle operations emit ``model_registry.registered|deprecated|retired`` as OpenTelemetry span events; the span
+processor in ``spanforge.model_registry.otel`` puts owner, risk tier and status on every span that calls a model.
+"""
+
+from __future__ import annotations
+
+from spanforge.model_registry.attributes import __version__
+from spanforge.model_registry.default import (
+    _registry as _registry,
+)
+from spanforge.model_registry.default import (
+    deprecate_model,
+    get_default_registry,
+    get_model,
+    list_models,
+    register_model,
+    retire_model,
+)
+from spanforge.model_registry.entry import ModelRegistryEntry, ModelStatus, RiskTier, StateAsOf
+from spanforge.model_registry.errors import (
+    InvalidEntryError,
+    LifecycleError,
+    ModelAlreadyRegisteredError,
+    ModelNotAllowedError,
+    ModelNotFoundError,
+    ModelRegistryError,
+    RegistryFileError,
+    RegistryFileNotFoundError,
+)
+from spanforge.model_registry.events import EventCounts, LifecycleEvent, event_counts, flush_events
+from spanforge.model_registry.registry import ModelRegistry
+from spanforge.model_registry.resolution import Resolution
+
+__all__ = [
+    "EventCounts",
+    "InvalidEntryError",
+    "LifecycleError",
+    "LifecycleEvent",
+    "ModelAlreadyRegisteredError",
+    "ModelNotAllowedError",
+    "ModelNotFoundError",
+    "ModelRegistry",
+    "ModelRegistryEntry",
+    "ModelRegistryError",
+    "ModelStatus",
+    "RegistryFileError",
+    "RegistryFileNotFoundError",
+    "Resolution",
+    "RiskTier",
+    "StateAsOf",
+    "__version__",
+    "deprecate_model",
+    "event_counts",
+    "flush_events",
+    "get_default_registry",
+    "get_model",
+    "list_models",
+    "register_model",
+    "retire_model",
+]

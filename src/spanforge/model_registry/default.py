@@ -1,0 +1,81 @@
+"""The process-wide registry and the functions that use it."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, cast
+
+from spanforge.model_registry.registry import ModelRegistry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from spanforge.model_registry.entry import ModelRegistryEntry, RiskTier
+
+_registry = ModelRegistry()
+
+
+def get_default_registry() -> ModelRegistry:
+    """Return the process-wide registry: the attribute ``_registry`` of the package ``spanforge.model_registry``."""
+    package = sys.modules[__name__.rpartition(".")[0]]
+    return cast("ModelRegistry", getattr(package, "_registry", _registry))
+
+
+def register_model(  # noqa: PLR0913 - the payload's fields are the arguments
+    model_id: str,
+    name: str,
+    version: str,
+    risk_tier: RiskTier,
+    owner: str,
+    purpose: str,
+    *,
+    deployment_date: str | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    aliases: Iterable[str] = (),
+    provider: str | None = None,
+    replace: bool = False,
+    actor: str | None = None,
+) -> ModelRegistryEntry:
+    """Register a model in the process-wide registry; see ``ModelRegistry.register``."""
+    return get_default_registry().register(
+        model_id,
+        name,
+        version,
+        risk_tier,
+        owner,
+        purpose,
+        deployment_date=deployment_date,
+        metadata=metadata,
+        aliases=aliases,
+        provider=provider,
+        replace=replace,
+        actor=actor,
+    )
+
+
+def deprecate_model(
+    model_id: str,
+    *,
+    reason: str = "",
+    successor: str | None = None,
+    sunset_date: str | None = None,
+    actor: str | None = None,
+) -> ModelRegistryEntry:
+    """Deprecate a model of the process-wide registry; see ``ModelRegistry.deprecate``."""
+    registry = get_default_registry()
+    return registry.deprecate(model_id, reason=reason, successor=successor, sunset_date=sunset_date, actor=actor)
+
+
+def retire_model(model_id: str, *, reason: str = "", actor: str | None = None) -> ModelRegistryEntry:
+    """Retire a model of the process-wide registry; see ``ModelRegistry.retire``."""
+    return get_default_registry().retire(model_id, reason=reason, actor=actor)
+
+
+def get_model(model_id: str) -> ModelRegistryEntry | None:
+    """Return the entry of the process-wide registry with this id, if there is one."""
+    return get_default_registry().get(model_id)
+
+
+def list_models() -> list[ModelRegistryEntry]:
+    """Return all entries of the process-wide registry, in the order of registration."""
+    return get_default_registry().list_all()

@@ -1,0 +1,170 @@
+"""The error tree: every error the library raises, each carrying its facts as attributes.
+
+Each error's ``args`` are its facts, so errors pickle and compare by them; ``str()`` gives the sentence.
+"""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class ModelRegistryError(Exception):
+    """Base of every error that this library raises."""
+
+
+class InvalidEntryError(ModelRegistryError, ValueError):
+    """A field of an entry, or an argument, has a value that is not allowed.
+
+    Attributes:
+        field: The field, as a path for nested values: ``metadata.tags[2]``.
+        value: The value that was given.
+        allowed: What is allowed, in words.
+        model_id: The model concerned; ``None`` where it is not known.
+    """
+
+    def __init__(self, field: str, value: Any, allowed: str, model_id: str | None = None) -> None:
+        super().__init__(field, value, allowed, model_id)
+        self.field = field
+        self.value = value
+        self.allowed = allowed
+        self.model_id = model_id
+
+    def __str__(self) -> str:
+        where = f"model {shorten(self.model_id)}: " if self.model_id is not None else ""
+        return f"{where}{self.field} must be {self.allowed}, not {shorten(self.value)}"
+
+
+class ModelAlreadyRegisteredError(ModelRegistryError, ValueError):
+    """The id is taken: ids are never reused, and a registered model changes only by ``replace=True``.
+
+    Attributes:
+        model_id: The id.
+        status: The status of the entry that holds it.
+    """
+
+    def __init__(self, model_id: str, status: str) -> None:
+        super().__init__(model_id, status)
+        self.model_id = model_id
+        self.status = status
+
+    def __str__(self) -> str:
+        return f"model {shorten(self.model_id)} already registered (status {self.status})"
+
+
+class LifecycleError(ModelRegistryError, ValueError):
+    """The lifecycle does not allow this change: retired is final.
+
+    Attributes:
+        model_id: The model.
+        status: Its status.
+        target: The status that was asked for.
+    """
+
+    def __init__(self, model_id: str, status: str, target: str) -> None:
+        super().__init__(model_id, status, target)
+        self.model_id = model_id
+        self.status = status
+        self.target = target
+
+    def __str__(self) -> str:
+        return f"model {shorten(self.model_id)} already {self.status}: it cannot become {self.target}"
+
+
+class ModelNotFoundError(ModelRegistryError, KeyError):
+    """No registered model has this id, or none matches this name.
+
+    Attributes:
+        model_id: The id or name that was asked for.
+    """
+
+    def __init__(self, model_id: str) -> None:
+        super().__init__(model_id)
+        self.model_id = model_id
+
+    def __str__(self) -> str:
+        return f"model {shorten(self.model_id)} not found in the registry"
+
+
+class ModelNotAllowedError(ModelRegistryError, ValueError):
+    """``require`` found the model, but not in a status that the caller allows.
+
+    Attributes:
+        model_id: The id of the entry that matched.
+        status: Its status.
+        allowed: The statuses that the caller allows.
+    """
+
+    def __init__(self, model_id: str, status: str, allowed: Iterable[str]) -> None:
+        self.allowed: tuple[str, ...] = tuple(allowed)
+        super().__init__(model_id, status, self.allowed)
+        self.model_id = model_id
+        self.status = status
+
+    def __str__(self) -> str:
+        allowed = ", ".join(self.allowed) or "none"
+        return f"model {shorten(self.model_id)} is {self.status} (allowed here: {allowed})"
+
+
+class RegistryFileError(ModelRegistryError, ValueError):
+    """A registry file cannot be read or written; nothing was changed.
+
+    Attributes:
+        path: The file.
+        reason: What is wrong with it.
+        index: Position of the entry concerned, from 0; ``None`` where it is not one entry.
+        model_id: The entry's id, where it has one.
+        field: The entry's field, where it is one.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        reason: str,
+        index: int | None = None,
+        model_id: str | None = None,
+        field: str | None = None,
+    ) -> None:
+        super().__init__(path, reason, index, model_id, field)
+        self.path = path
+        self.reason = reason
+        self.index = index
+        self.model_id = model_id
+        self.field = field
+
+    def __str__(self) -> str:
+        where = [self.path]
+        if self.index is not None:
+            where.append(f"entry {self.index}")
+        if self.model_id is not None:
+            where.append(f"model {shorten(self.model_id)}")
+        if self.field is not None:
+            where.append(f"field {shorten(self.field)}")
+        return f"{', '.join(where)}: {self.reason}"
+
+
+class RegistryFileNotFoundError(RegistryFileError, FileNotFoundError):
+    """The registry file does not exist; ``errno`` and ``filename`` are set as the system sets them."""
+
+    def __init__(self, path: str, reason: str = "no such file") -> None:
+        super().__init__(path, reason)
+        self.errno: int | None = errno.ENOENT
+        self.strerror: str | None = reason
+        self.filename: Any = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.path, self.reason)
+
+
+def shorten(value: Any, limit: int = 200) -> str:
+    """Return the ``repr`` of a value for a message: one line, control characters escaped, at most ``limit`` long."""
+    if isinstance(value, str):
+        value = value[: limit + 1]
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 - a value that cannot be shown must not hide the error about it
+        text = object.__repr__(value)
+    return text if len(text) <= limit else f"{text[:limit]}…"

@@ -1,0 +1,293 @@
+"""From the names on a span to an entry: the conventions that hold model names, and the rules that match them."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+
+import msgspec
+
+from spanforge.model_registry.values import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from spanforge.model_registry.entry import ModelRegistryEntry
+
+Rule = Literal["id", "alias", "glob"]
+
+UNREGISTERED: Final = "unregistered"
+"""The status of a model that no entry matches."""
+
+MAX_GLOBBED: Final = 1_024
+"""Characters of a name that globs are tried on; longer ones match by id or alias only. Bedrock's ARNs have 200."""
+MAX_JSON: Final = 262_144
+"""Characters of JSON parameters that are looked into for a model."""
+_MAX_CACHED: Final = 4_096
+_WILDCARD: Final = re.compile(r"[*?[]")
+
+
+class Convention(NamedTuple):
+    """One row of ``CONVENTIONS``.
+
+    Attributes:
+        key: The attribute that holds a model's name.
+        used_by: Who writes it.
+        response: Whether it holds the name that the provider answered with.
+        scope: The only instrumentation scope in which the key means this; ``None``: any.
+        member: The value is a JSON object, and this member of it is the name.
+    """
+
+    key: str
+    used_by: str
+    response: bool = False
+    scope: str | None = None
+    member: str | None = None
+
+
+CONVENTIONS: Final = (
+    Convention(
+        "gen_ai.response.model", "OTel GenAI, OpenLLMetry, pydantic-ai, logfire, litellm, Anthropic SDK", response=True
+    ),
+    Convention("gen_ai.request.model", "OTel GenAI, OpenLLMetry, pydantic-ai, logfire, litellm, Anthropic SDK"),
+    Convention("llm.response.model_name", "OpenInference", response=True),
+    Convention("llm.model_name", "OpenInference"),
+    Convention("llm.request.model_name", "OpenInference"),
+    Convention("embedding.model_name", "OpenInference"),
+    Convention("reranker.model_name", "OpenInference"),
+    Convention("decision.model_name", "OpenInference"),
+    Convention("decision.response.model_name", "OpenInference", response=True),
+    Convention("decision.request.model_name", "OpenInference"),
+    Convention("langfuse.observation.model.name", "langfuse"),
+    Convention("litellm.provider.model", "litellm"),
+    Convention("litellm.model_group", "litellm"),
+    Convention("model_name", "pydantic-ai (agent spans)", scope="pydantic-ai"),
+    Convention("llm.invocation_parameters", "OpenInference (failed calls)", member="model"),
+    Convention("embedding.invocation_parameters", "OpenInference (failed calls)", member="model"),
+)
+"""Which attributes hold a model's name, as real instrumentations were seen to write them."""
+
+PROVIDER_KEYS: Final = ("gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system")
+"""Which attributes hold the provider's name; the first that has one counts."""
+
+BY_PRIORITY: Final = tuple(sorted(CONVENTIONS, key=lambda row: not row.response))
+"""The conventions in the order in which they are tried: what the provider answered with, then the rest."""
+MODEL_KEYS: Final = frozenset(row.key for row in CONVENTIONS)
+
+
+class Resolution(NamedTuple):
+    """What the registry knows of a model's name.
+
+    Attributes:
+        entry: The entry that matched; ``None`` when none did.
+        status: Its status; ``unregistered`` when there is none.
+        warnings: What the caller should be told; empty for an active model.
+        rule: How the name matched: ``id``, ``alias``, ``glob``; ``None`` when it did not.
+        candidate: The name that matched, else the first that was tried.
+    """
+
+    entry: ModelRegistryEntry | None
+    status: str
+    warnings: tuple[str, ...]
+    rule: Rule | None
+    candidate: str
+
+
+class Glob(NamedTuple):
+    """One glob of an entry, ready to match.
+
+    Attributes:
+        prefix: What stands before the first wildcard: most names are ruled out by it.
+        pattern: The whole glob.
+        model_id: The entry's id.
+        provider: The provider that the entry is limited to.
+    """
+
+    prefix: str
+    pattern: re.Pattern[str]
+    model_id: str
+    provider: str | None
+
+    @classmethod
+    def of(cls, entry: ModelRegistryEntry) -> list[Glob]:
+        """Return the globs among an entry's aliases."""
+        globs = (name for name in entry.aliases if is_glob(name))
+        return [
+            cls(
+                _WILDCARD.split(glob, maxsplit=1)[0],
+                re.compile(fnmatch.translate(glob)),
+                entry.model_id,
+                entry.provider,
+            )
+            for glob in globs
+        ]
+
+
+class GlobTable:
+    """The globs of a registry at one version, and a bounded cache of what they matched."""
+
+    def __init__(self, globs: Iterable[Glob] = ()) -> None:
+        """Take globs in the order of registration."""
+        self._globs = tuple(globs)
+        self._cache: dict[tuple[str, str | None], str | None] = {}
+
+    def __add__(self, globs: Iterable[Glob]) -> GlobTable:
+        return GlobTable((*self._globs, *globs))
+
+    def match(self, name: str, provider: str | None) -> str | None:
+        """Return the id of the first registered glob that matches the whole name and serves the provider."""
+        if not self._globs or len(name) > MAX_GLOBBED:
+            return None
+        if (name, provider) not in self._cache:
+            if len(self._cache) >= _MAX_CACHED:
+                self._cache = {}
+            self._cache[name, provider] = self._match(name, provider)
+        return self._cache[name, provider]
+
+    def _match(self, name: str, provider: str | None) -> str | None:
+        for prefix, pattern, model_id, limited_to in self._globs:
+            if name.startswith(prefix) and limited_to in (None, provider or limited_to) and pattern.match(name):
+                return model_id
+        return None
+
+
+class ModelIndex:
+    """The entries of a registry by id, alias and glob.
+
+    Readers take no lock: each table is changed by one atomic step, entries before the aliases that lead to them.
+    Writers are to be kept apart by their caller.
+    """
+
+    def __init__(self, entries: Iterable[ModelRegistryEntry] = ()) -> None:
+        self.entries: dict[str, ModelRegistryEntry] = {entry.model_id: entry for entry in entries}
+        self._build_tables()
+
+    def put(self, entry: ModelRegistryEntry) -> None:
+        """Add an entry, or put it in the place of the one with its id."""
+        old = self.entries.get(entry.model_id)
+        globs = Glob.of(entry)
+        self.entries[entry.model_id] = entry
+        if old is None:
+            _add_aliases(self._aliases, entry)
+            if globs:
+                self._globs += globs
+        elif (old.aliases, old.provider) != (entry.aliases, entry.provider):
+            self._build_tables()
+
+    def find(self, name: str, provider: str | None = None) -> tuple[ModelRegistryEntry, Rule] | None:
+        """Return the entry that a name stands for, and by which rule.
+
+        In this order: id ``provider/name``, id ``name``, alias, alias, glob, glob. An entry that is limited to a
+        provider matches only that one, where the caller names one. Case-sensitive, verbatim.
+        """
+        names = (f"{provider}/{name}", name) if provider else (name,)
+        for candidate in names:
+            entry = self.entries.get(candidate)
+            if entry is not None and serves(entry, provider):
+                return entry, "id"
+        for candidate in names:
+            for model_id in self._aliases.get(candidate, ()):
+                entry = self.entries[model_id]
+                if serves(entry, provider):
+                    return entry, "alias"
+        for candidate in names:
+            matched = self._globs.match(candidate, provider or None)
+            if matched is not None:
+                return self.entries[matched], "glob"
+        return None
+
+    def resolve(self, names: Iterable[str], provider: str | None = None) -> Resolution:
+        """Return what is known of the first of these names that matches; when none does, of the first.
+
+        Raises:
+            ValueError: There is no name.
+        """
+        first: str | None = None
+        for name in names:
+            found = self.find(name, provider)
+            if found is not None:
+                entry, rule = found
+                return Resolution(entry, entry.status, entry.warnings, rule, name)
+            first = name if first is None else first
+        if first is None:
+            msg = "no name to resolve"
+            raise ValueError(msg)
+        return Resolution(None, UNREGISTERED, (f"model {quote(first)} is not registered",), None, first)
+
+    def _build_tables(self) -> None:
+        named = [entry for entry in self.entries.values() if entry.aliases]
+        aliases: dict[str, tuple[str, ...]] = {}
+        for entry in named:
+            _add_aliases(aliases, entry)
+        self._aliases = aliases
+        self._globs = GlobTable(glob for entry in named for glob in Glob.of(entry))
+
+
+class _Parameters(msgspec.Struct):
+    model: Any = None
+
+
+_decode_parameters = msgspec.json.Decoder(_Parameters).decode
+
+
+def candidates(attributes: Mapping[str, Any], scope: str | None = None) -> Iterator[tuple[str, str]]:
+    """Yield attribute key and model name for each name on a span, in the order in which they are tried.
+
+    Args:
+        attributes: The span's attributes. Values that are not text, or empty, are no names.
+        scope: Name of the span's instrumentation scope.
+    """
+    for row in BY_PRIORITY:
+        value = attributes.get(row.key)
+        if value and isinstance(value, str) and row.scope in (None, scope):
+            name = value if row.member is None else _member(value, row.member)
+            if name:
+                yield row.key, name
+
+
+def resolve_attributes(
+    index: ModelIndex, attributes: Mapping[str, Any], scope: str | None = None
+) -> tuple[Resolution, str | None] | None:
+    """Return what is known of the model that a span names, and the attribute key that matched, if one did.
+
+    ``None`` for a span that names no model.
+    """
+    found = list(candidates(attributes, scope))
+    if not found:
+        return None
+    resolution = index.resolve((name for _, name in found), provider_of(attributes))
+    matched = None if resolution.entry is None else next(key for key, name in found if name == resolution.candidate)
+    return resolution, matched
+
+
+def provider_of(attributes: Mapping[str, Any]) -> str | None:
+    """Return the provider that a span names, if it names one."""
+    values = (attributes.get(key) for key in PROVIDER_KEYS)
+    return next((value for value in values if value and isinstance(value, str)), None)
+
+
+def serves(entry: ModelRegistryEntry, provider: str | None) -> bool:
+    """Tell whether an entry may stand for a model of this provider."""
+    return not provider or entry.provider in (None, provider)
+
+
+def _add_aliases(aliases: dict[str, tuple[str, ...]], entry: ModelRegistryEntry) -> None:
+    for name in entry.aliases:
+        if not is_glob(name):
+            aliases[name] = (*aliases.get(name, ()), entry.model_id)
+
+
+def is_glob(name: str) -> bool:
+    """Tell whether an alias is a glob, with ``*``, ``?`` or ``[…]``."""
+    return _WILDCARD.search(name) is not None
+
+
+def _member(value: str, member: str) -> str | None:
+    if len(value) > MAX_JSON:
+        return None
+    try:
+        name = getattr(_decode_parameters(value), member)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return None
+    return name if isinstance(name, str) else None

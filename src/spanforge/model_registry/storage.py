@@ -1,0 +1,156 @@
+"""Registry files: a JSON array of entries, written whole or not at all, read whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import secrets
+import stat
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+import msgspec
+
+from spanforge.model_registry.entry import ModelRegistryEntry
+from spanforge.model_registry.errors import InvalidEntryError, RegistryFileError, RegistryFileNotFoundError, shorten
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+MAX_FILE_SIZE: Final = 256 * 1024 * 1024
+"""Bytes that a registry file may have: 100,000 entries with a history take about a fifth of it."""
+
+_decode = msgspec.json.Decoder(list[ModelRegistryEntry]).decode
+
+
+def write_entries(path: str | os.PathLike[str], entries: Iterable[ModelRegistryEntry]) -> None:
+    """Write entries as a JSON array: UTF-8, indented, the same bytes for the same entries.
+
+    Atomic and durable: a temporary file in the same folder, synced, takes the file's place. Whoever is killed at any
+    instant leaves the old file or the new one (and perhaps a hidden temporary file). Missing parent folders are made;
+    the mode of an existing file is kept, and a symbolic link still points where it did, to the new content.
+
+    Raises:
+        RegistryFileError: The file cannot be written; an existing file is unchanged.
+    """
+    content = msgspec.json.format(msgspec.json.encode(list(entries)), indent=2) + b"\n"
+    name = os.fsdecode(path)
+    target = os.path.realpath(name)
+    try:
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        _replace(target, content)
+    except OSError as error:
+        raise RegistryFileError(name, f"cannot be written: {error.strerror or error}") from error
+
+
+def read_entries(path: str | os.PathLike[str]) -> list[ModelRegistryEntry]:
+    """Return the entries of a registry file, in the file's order.
+
+    Raises:
+        RegistryFileNotFoundError: There is no such file.
+        RegistryFileError: The file cannot be read, is not a registry file, or is too large. The error names the file
+            and, where it is one entry, its index, model and field.
+    """
+    name = os.fsdecode(path)
+    content = _read(name).removeprefix(b"\xef\xbb\xbf")
+    try:
+        entries = _decode(content)
+        canonical = msgspec.json.encode(entries) == msgspec.json.format(content, indent=-1)
+    except (msgspec.MsgspecError, InvalidEntryError, UnicodeError, RecursionError):
+        canonical = False
+    # A canonical file has no duplicate keys: decoding would have dropped one. Any other is read slowly and exactly.
+    return _without_duplicates(name, entries if canonical else _read_carefully(name, content))
+
+
+def _read(name: str) -> bytes:
+    try:
+        with open(name, "rb") as file:
+            content = file.read(MAX_FILE_SIZE + 1)
+    except FileNotFoundError:
+        raise RegistryFileNotFoundError(name) from None
+    except OSError as error:
+        raise RegistryFileError(name, f"cannot be read: {error.strerror or error}") from error
+    if len(content) > MAX_FILE_SIZE:
+        raise RegistryFileError(name, f"is larger than {MAX_FILE_SIZE} bytes")
+    return content
+
+
+def _read_carefully(name: str, content: bytes) -> list[ModelRegistryEntry]:
+    try:
+        found = json.loads(content.decode(), object_pairs_hook=_object, parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        reason = f"is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}"
+        raise RegistryFileError(name, reason) from None
+    except RecursionError:
+        raise RegistryFileError(name, "is not valid JSON: it is nested too deeply") from None
+    except ValueError as error:
+        raise RegistryFileError(name, f"is not valid JSON: {error}") from None
+    if not isinstance(found, list):
+        raise RegistryFileError(name, f"must be a JSON array of entries, not {type(found).__name__}")
+    return [_entry(name, index, item) for index, item in enumerate(found)]
+
+
+def _entry(name: str, index: int, item: Any) -> ModelRegistryEntry:
+    try:
+        return ModelRegistryEntry.from_dict(item)
+    except InvalidEntryError as error:
+        reason = f"must be {error.allowed}, not {shorten(error.value)}"
+        raise RegistryFileError(name, reason, index, error.model_id, error.field) from None
+
+
+def _without_duplicates(name: str, entries: list[ModelRegistryEntry]) -> list[ModelRegistryEntry]:
+    seen: dict[str, int] = {}
+    for index, entry in enumerate(entries):
+        first = seen.setdefault(entry.model_id, index)
+        if first != index:
+            raise RegistryFileError(
+                name, f"must be unique: entry {first} has it too", index, entry.model_id, "model_id"
+            )
+    return entries
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        msg = f"an object has the key {shorten(twice)} twice"
+        raise ValueError(msg)
+    return found
+
+
+def _no_constant(name: str) -> NoReturn:
+    msg = f"{name} is not a JSON number"
+    raise ValueError(msg)
+
+
+def _replace(target: str, content: bytes) -> None:
+    folder, base = os.path.split(target)
+    temporary = os.path.join(folder, f".{base}.{secrets.token_hex(8)}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            with contextlib.suppress(FileNotFoundError):
+                os.chmod(temporary, stat.S_IMODE(os.stat(target).st_mode))
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+    _sync_folder(folder)
+
+
+def _sync_folder(folder: str) -> None:
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some file systems cannot sync a folder
+            raise
+    finally:
+        os.close(descriptor)

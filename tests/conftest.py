@@ -1,0 +1,64 @@
+"""Fixtures that every test may use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from spanforge.model_registry import ModelRegistry, events, get_default_registry
+from spanforge.model_registry.otel import processor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(autouse=True)
+def _fresh_process_state() -> Iterator[None]:
+    """Give each test the state that a new process has."""
+    events._state.__init__()
+    processor._logged.clear()
+    get_default_registry().clear()
+    yield
+    events._state.__init__()
+    get_default_registry().clear()
+
+
+@pytest.fixture
+def exporter() -> InMemorySpanExporter:
+    """Keep the spans that ``provider`` exports."""
+    return InMemorySpanExporter()
+
+
+@pytest.fixture
+def provider(exporter: InMemorySpanExporter) -> Iterator[TracerProvider]:
+    """Give a tracer provider of the real SDK that exports at once."""
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    yield provider
+    provider.shutdown()
+
+
+@pytest.fixture
+def registry(provider: TracerProvider) -> ModelRegistry:
+    """Give an empty registry that emits its events through ``provider``."""
+    return ModelRegistry(tracer_provider=provider)
+
+
+FIELDS = {
+    "model_id": "gpt-4o",
+    "name": "GPT-4o",
+    "version": "2024-05",
+    "risk_tier": "high",
+    "owner": "ml-platform",
+    "purpose": "customer support agent",
+}
+
+
+@pytest.fixture
+def fields() -> dict[str, str]:
+    """Give the fields that every entry needs."""
+    return dict(FIELDS)

@@ -1,0 +1,105 @@
+"""The semantic conventions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from spanforge.model_registry import ModelRegistryEntry
+from spanforge.model_registry.attributes import (
+    ATTRIBUTES,
+    ON_SPANS,
+    SPAN_NAMES,
+    attribute_value,
+    event_attributes,
+    span_attributes,
+)
+
+
+@pytest.fixture
+def entry(fields: dict[str, Any]) -> ModelRegistryEntry:
+    """Give an entry with every field set."""
+    return ModelRegistryEntry(
+        **fields,
+        status="deprecated",
+        deployment_date="2024-05-13",
+        decommission_date="2025-05-13",
+        metadata={"team": "a", "history": [], "aliases": ["x"]},
+    )
+
+
+def test_what_spans_carry_by_default(entry: ModelRegistryEntry) -> None:
+    """LLM spans carry who owns the model, how risky it is, its status, its warnings, and which entry says so."""
+    assert span_attributes(entry, status=entry.status, warnings=entry.warnings) == {
+        "model_registry.status": "deprecated",
+        "model_registry.owner": "ml-platform",
+        "model_registry.risk_tier": "high",
+        "model_registry.model_id": "gpt-4o",
+        "model_registry.warnings": ("model 'gpt-4o' is deprecated",),
+        "model_registry.name": "GPT-4o",
+        "model_registry.version": "2024-05",
+    }
+
+
+def test_what_spans_carry_when_asked(entry: ModelRegistryEntry) -> None:
+    """Purpose, dates and the key that matched come only when they are asked for; metadata never does."""
+    assert set(SPAN_NAMES) - set(ON_SPANS) == {"purpose", "deployment_date", "decommission_date", "matched_by"}
+    found = span_attributes(entry, SPAN_NAMES, status=entry.status, warnings=(), matched_by="gen_ai.request.model")
+    assert {key.removeprefix("model_registry.") for key in found} == set(SPAN_NAMES) - {"warnings"}
+    assert found["model_registry.matched_by"] == "gen_ai.request.model"
+
+
+def test_what_an_unregistered_model_has() -> None:
+    """A model that is not registered has a status and a warning, and nothing else."""
+    assert span_attributes(None, SPAN_NAMES, status="unregistered", warnings=("model 'x' is not registered",)) == {
+        "model_registry.status": "unregistered",
+        "model_registry.warnings": ("model 'x' is not registered",),
+    }
+
+
+def test_events_carry_the_payload(entry: ModelRegistryEntry) -> None:
+    """Events carry every payload field and the metadata, but neither the history nor the warnings."""
+    found = event_attributes(entry, previous_status="active", reason=None, actor="me")
+    assert {key.removeprefix("model_registry.") for key in found} == {
+        *(name for name in entry.__struct_fields__ if name != "metadata"),
+        "metadata.team",
+        "metadata.aliases",
+        "previous_status",
+        "actor",
+    }
+
+
+@pytest.mark.parametrize(
+    ("value", "attribute"),
+    [
+        ("a", "a"),
+        (True, True),
+        (5, 5),
+        (2.5, 2.5),
+        (2**63 - 1, 2**63 - 1),
+        (2**63, "9223372036854775808"),
+        (None, "null"),
+        ([], ()),
+        (["a", "b"], ("a", "b")),
+        ([1, 2], (1, 2)),
+        ([1, True], "[1,true]"),
+        ([1, 2.5], "[1,2.5]"),
+        ([None], "[null]"),
+        ([[1]], "[[1]]"),
+        ({"a": {"b": [1]}}, '{"a":{"b":[1]}}'),
+        ("ü", "ü"),
+        ({"ü": 1}, '{"ü":1}'),
+    ],
+)
+def test_metadata_values(value: Any, attribute: Any) -> None:
+    """Scalars and lists of one kind of scalar go as they are, everything else as JSON text."""
+    found = attribute_value(value)
+    assert found == attribute
+    assert type(found) is type(attribute)
+
+
+def test_one_namespace() -> None:
+    """Every key is in the namespace, and each short name is there once."""
+    assert all(row.key == f"model_registry.{row.name}" for row in ATTRIBUTES)
+    assert len({row.name for row in ATTRIBUTES}) == len(ATTRIBUTES)

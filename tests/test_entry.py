@@ -1,0 +1,229 @@
+"""Entries: what they may hold, that they stay as they are, and what they were at a moment."""
+
+from __future__ import annotations
+
+import copy
+import enum
+import json
+import pickle
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+
+from spanforge.model_registry import InvalidEntryError, ModelRegistry, ModelRegistryEntry, StateAsOf
+from spanforge.model_registry.values import MAX_DEPTH, MAX_SIZE, MAX_TEXT, parse_date
+
+
+class Tier(str, enum.Enum):
+    HIGH = "high"
+
+
+def test_fields_are_plain_strings(fields: dict[str, Any]) -> None:
+    """Members of enumerations and other kinds of ``str`` become plain ones."""
+    entry = ModelRegistryEntry(**fields | {"risk_tier": Tier.HIGH, "owner": Tier.HIGH}, metadata={"tier": Tier.HIGH})
+    values = [entry.risk_tier, entry.owner, entry.metadata["tier"]]
+    assert values == ["high"] * 3
+    assert {type(value) for value in values} == {str}
+
+
+@pytest.mark.parametrize(
+    ("value", "allowed"),
+    [
+        ({"risk_tier": "extreme"}, "one of low, medium, high, critical"),
+        ({"status": "unregistered"}, "one of active, deprecated, retired"),
+        ({"owner": ""}, "text that is not blank"),
+        ({"purpose": "x" * (MAX_TEXT + 1)}, f"at most {MAX_TEXT} characters"),
+        ({"name": "\ud800"}, "without lone surrogates"),
+        ({"decommission_date": "2024-02-30"}, "an RFC 3339 date"),
+        ({"deployment_date": 20240513}, "an RFC 3339 date"),
+        ({"metadata": {"": 1}}, "a string that is not empty"),
+        ({"metadata": {"x": {"y": [1, float("inf")]}}}, "a finite number"),
+        ({"metadata": {"x": 2**63}}, "an integer of 64 bits"),
+        ({"metadata": {"x": object()}}, "a JSON value"),
+        ({"metadata": {"x": b"bytes"}}, "a JSON value"),
+        ({"metadata": {"x": "y" * MAX_SIZE}}, f"at most {MAX_SIZE} characters"),
+        ({"metadata": {"x": [0] * MAX_SIZE}}, f"at most {MAX_SIZE} characters"),
+        ({"metadata": {"history": "long"}}, "a list of at most"),
+        ({"metadata": {"history": [{"at": "2024-01-01"}]}}, "an object with at, status, owner, risk_tier"),
+        ({"metadata": {"sunset_date": "soon"}}, "an RFC 3339 date"),
+    ],
+)
+def test_what_is_not_allowed(fields: dict[str, Any], value: dict[str, Any], allowed: str) -> None:
+    """Building an entry says which field is wrong, of which model, and what is allowed."""
+    (field,) = value
+    with pytest.raises(InvalidEntryError) as caught:
+        ModelRegistryEntry(**fields | value)
+    assert caught.value.field.startswith(field)
+    assert allowed in caught.value.allowed
+    assert str(caught.value).startswith("model 'gpt-4o': ")
+
+
+def test_metadata_is_limited_in_depth(fields: dict[str, Any]) -> None:
+    """Values may be nested so deep and no deeper; one that contains itself is too deep."""
+    value: Any = 1
+    for _ in range(MAX_DEPTH):
+        value = [value]
+    ModelRegistryEntry(**fields, metadata={"x": value})
+    itself: list[Any] = []
+    itself.append(itself)
+    for deep in ([value], itself):
+        with pytest.raises(InvalidEntryError, match="nested at most"):
+            ModelRegistryEntry(**fields, metadata={"x": deep})
+
+
+def test_immutable_all_the_way_down(fields: dict[str, Any]) -> None:
+    """Neither a field nor anything inside the metadata can be changed in place."""
+    entry = ModelRegistryEntry(**fields, metadata={"a": {"b": [1, {"c": 2}]}})
+    changes = [
+        lambda: setattr(entry, "owner", "other"),
+        lambda: entry.metadata.__setitem__("a", 1),  # type: ignore[attr-defined]
+        lambda: entry.metadata.update(x=1),  # type: ignore[attr-defined]
+        lambda: entry.metadata.pop("a"),  # type: ignore[attr-defined]
+        entry.metadata.clear,  # type: ignore[attr-defined]
+        lambda: entry.metadata.setdefault("z", 1),  # type: ignore[attr-defined]
+        lambda: entry.metadata["a"].__delitem__("b"),
+        lambda: entry.metadata["a"].__ior__({"x": 1}),
+        lambda: entry.metadata["a"]["b"].append(1),
+        entry.metadata["a"]["b"].sort,
+        lambda: entry.metadata["a"]["b"].__iadd__([1]),
+        entry.metadata["a"]["b"][1].popitem,
+    ]
+    for change in changes:
+        with pytest.raises((TypeError, AttributeError), match="immutable"):
+            change()
+    assert entry.to_dict()["metadata"] == {"a": {"b": [1, {"c": 2}]}}
+
+
+def test_to_dict_gives_copies_to_change(fields: dict[str, Any]) -> None:
+    """``to_dict`` gives plain dicts and lists that can be changed and printed as JSON."""
+    entry = ModelRegistryEntry(**fields, metadata={"a": {"b": [1]}})
+    plain = entry.to_dict()
+    plain["metadata"]["a"]["b"].append(2)
+    assert type(plain["metadata"]["a"]) is dict
+    assert type(plain["metadata"]["a"]["b"]) is list
+    assert json.loads(json.dumps(entry.to_dict())) == entry.to_dict()
+    assert entry.metadata["a"]["b"] == [1]
+    assert json.dumps(entry.metadata) == '{"a": {"b": [1]}}'
+
+
+def test_from_dict_takes_back_exactly(fields: dict[str, Any]) -> None:
+    """``from_dict`` gives an equal entry, and names what is unknown, missing or no object at all."""
+    entry = ModelRegistryEntry(**fields, metadata={"a": {"b": [1]}})
+    assert ModelRegistryEntry.from_dict(entry.to_dict()) == entry
+    assert ModelRegistryEntry.from_dict(fields) == ModelRegistryEntry(**fields)
+    with pytest.raises(InvalidEntryError, match=r"model 'gpt-4o': field must be one of model_id, .*, not 'ownr'"):
+        ModelRegistryEntry.from_dict(fields | {"ownr": "x"})
+    with pytest.raises(InvalidEntryError, match="model 'gpt-4o': owner must be given"):
+        ModelRegistryEntry.from_dict({key: value for key, value in fields.items() if key != "owner"})
+    for odd in (None, [], "x"):
+        with pytest.raises(InvalidEntryError, match="an object with the fields"):
+            ModelRegistryEntry.from_dict(odd)  # type: ignore[arg-type]
+
+
+def test_copies_are_equal_and_hashable(fields: dict[str, Any]) -> None:
+    """Entries can be copied, pickled, compared and kept in sets."""
+    entry = ModelRegistryEntry(**fields, metadata={"a": {"b": [1]}})
+    assert {entry, copy.copy(entry), copy.deepcopy(entry), pickle.loads(pickle.dumps(entry))} == {entry}
+    assert entry != ModelRegistryEntry(**fields)
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2024-05-13", datetime(2024, 5, 13, tzinfo=timezone.utc)),
+        ("2024-05-13T08:00:00", datetime(2024, 5, 13, 8, tzinfo=timezone.utc)),
+        ("2024-05-13 08:00:00z", datetime(2024, 5, 13, 8, tzinfo=timezone.utc)),
+        ("2024-05-13T08:00:00.1Z", datetime(2024, 5, 13, 8, 0, 0, 100_000, tzinfo=timezone.utc)),
+        ("2024-05-13T08:00:00.123456789Z", datetime(2024, 5, 13, 8, 0, 0, 123_456, tzinfo=timezone.utc)),
+        ("2024-05-13T08:00:00-05:30", datetime(2024, 5, 13, 13, 30, tzinfo=timezone.utc)),
+    ],
+)
+def test_dates(text: str, moment: datetime) -> None:
+    """RFC 3339 dates and date-times are read the same on every Python; without an offset they are UTC."""
+    assert parse_date(text, "at") == moment
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "2024",
+        "2024-05",
+        "20240513",
+        "2024-5-13",
+        "2024-W20-1",
+        "2024-05-13T08",
+        "2024-05-13T08:00",
+        "2024-05-13T24:00:00Z",
+        "2024-05-13T08:00:00+0530",
+        "2024-05-13T08:00:00+24:00",
+        "2024-05-13T08:00:00,5Z",
+        "2024-05-13Z",
+        "0000-01-01",
+        "\uff12024-05-13",
+        "2024-05-13\n",
+        " 2024-05-13",
+    ],
+)
+def test_what_is_no_date(text: str) -> None:
+    """Other forms are refused, those included that some Pythons read."""
+    with pytest.raises(InvalidEntryError):
+        parse_date(text, "at")
+
+
+class TestAsOf:
+    """What an entry was at a moment."""
+
+    @pytest.fixture
+    def entry(self, fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> ModelRegistryEntry:
+        """Give a model in use since May, registered in June, handed over in July, deprecated, then retired."""
+        clock = iter(datetime(2024, month, 1, tzinfo=timezone.utc).timestamp() for month in (6, 7, 8, 9))
+        monkeypatch.setattr("time.time_ns", lambda: int(next(clock)) * 1_000_000_000)
+        registry = ModelRegistry(auto_emit=False)
+        registry.register(**fields, deployment_date="2024-05-13")
+        registry.register(**fields | {"owner": "other", "risk_tier": "low"}, replace=True)
+        registry.deprecate("gpt-4o")
+        return registry.retire("gpt-4o")
+
+    @pytest.mark.parametrize(
+        ("moment", "state"),
+        [
+            ("2024-05-12T23:59:59Z", None),
+            ("2024-05-13", StateAsOf("active", "other", "low", "dates")),
+            ("2024-05-31T23:59:59.999999Z", StateAsOf("active", "other", "low", "dates")),
+            ("2024-06-01", StateAsOf("active", "ml-platform", "high", "history")),
+            ("2024-07-01", StateAsOf("active", "other", "low", "history")),
+            ("2024-08-01", StateAsOf("deprecated", "other", "low", "history")),
+            ("2024-09-01", StateAsOf("retired", "other", "low", "history")),
+            ("2099-01-01", StateAsOf("retired", "other", "low", "history")),
+        ],
+    )
+    def test_history_first_then_dates(self, entry: ModelRegistryEntry, moment: str, state: StateAsOf | None) -> None:
+        """The history decides as far as it reaches back, the entry's dates before it; nothing before deployment."""
+        assert entry.as_of(moment) == state
+        assert entry.as_of(parse_date(moment, "")) == state
+
+    def test_without_history_the_dates_decide(self, fields: dict[str, Any]) -> None:
+        """An entry that came without a history has the status that its dates give."""
+        entry = ModelRegistryEntry(
+            **fields,
+            status="retired",
+            decommission_date="2024-09-01",
+            metadata={"deprecation_date": "2024-08-01"},
+        )
+        found = [entry.as_of(moment) for moment in ("2000-01-01", "2024-08-01", "2024-09-01")]
+        assert [state.status for state in found if state] == ["active", "deprecated", "retired"]
+        assert {state.source for state in found if state} == {"dates"}
+
+    def test_moments_with_any_offset(self, entry: ModelRegistryEntry) -> None:
+        """A moment may have any offset; one without is UTC."""
+        east = timezone(timedelta(hours=2))
+        assert entry.as_of(datetime(2024, 5, 13, 1, tzinfo=east)) is None
+        assert entry.as_of(datetime(2024, 5, 13, 2, tzinfo=east)) is not None
+        assert entry.as_of(datetime(2024, 5, 13, 0)) is not None  # noqa: DTZ001 - naive on purpose
+
+    def test_text_that_is_no_date(self, entry: ModelRegistryEntry) -> None:
+        """A text that is no date is an error that says so."""
+        with pytest.raises(InvalidEntryError, match="moment must be an RFC 3339 date"):
+            entry.as_of("last summer")

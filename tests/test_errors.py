@@ -1,0 +1,89 @@
+"""The error tree."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from spanforge.model_registry import (
+    InvalidEntryError,
+    LifecycleError,
+    ModelAlreadyRegisteredError,
+    ModelNotAllowedError,
+    ModelNotFoundError,
+    ModelRegistryError,
+    RegistryFileError,
+    RegistryFileNotFoundError,
+)
+
+ERRORS = [
+    (
+        InvalidEntryError("risk_tier", "hgih", "one of low, high", "gpt-4o"),
+        "model 'gpt-4o': risk_tier must be one of low, high, not 'hgih'",
+        ValueError,
+    ),
+    (InvalidEntryError("model_id", "", "text"), "model_id must be text, not ''", ValueError),
+    (
+        ModelAlreadyRegisteredError("gpt-4o", "active"),
+        "model 'gpt-4o' already registered (status active)",
+        ValueError,
+    ),
+    (
+        LifecycleError("m", "retired", "active"),
+        "model 'm' already retired: it cannot become active",
+        ValueError,
+    ),
+    (ModelNotFoundError("gpt-5"), "model 'gpt-5' not found in the registry", KeyError),
+    (
+        ModelNotAllowedError("m", "retired", ["active", "deprecated"]),
+        "model 'm' is retired (allowed here: active, deprecated)",
+        ValueError,
+    ),
+    (
+        RegistryFileError("models.json", "must be x", 3, "gpt-4o", "owner"),
+        "models.json, entry 3, model 'gpt-4o', field 'owner': must be x",
+        ValueError,
+    ),
+    (RegistryFileNotFoundError("models.json"), "models.json: no such file", FileNotFoundError),
+]
+
+
+@pytest.mark.parametrize(("error", "sentence", "builtin"), ERRORS, ids=lambda value: type(value).__name__)
+def test_sentence_and_kind(error: ModelRegistryError, sentence: str, builtin: type[Exception]) -> None:
+    """Every error is a ModelRegistryError and the builtin that callers expect, with a readable sentence."""
+    assert str(error) == sentence
+    assert isinstance(error, ModelRegistryError)
+    assert isinstance(error, builtin)
+
+
+@pytest.mark.parametrize("error", [row[0] for row in ERRORS], ids=lambda error: type(error).__name__)
+def test_facts_survive_pickling(error: ModelRegistryError) -> None:
+    """An error raised in a worker process arrives with its facts as attributes."""
+    copy = pickle.loads(pickle.dumps(error))
+    assert type(copy) is type(error)
+    assert (str(copy), vars(copy)) == (str(error), vars(error))
+
+
+def test_missing_file_has_the_facts_of_the_system() -> None:
+    """A missing file's error has errno and filename, as ``open`` would set them."""
+    error = RegistryFileNotFoundError("models.json")
+    assert (error.errno, error.filename) == (2, "models.json")
+
+
+def test_long_and_odd_values_stay_on_one_short_line() -> None:
+    """A value of a megabyte, or with line breaks in it, does not flood a log."""
+    for value in ("x" * 1_000_000, "line\nbreak\x1b[0m", ["y"] * 1_000_000, "\ud800"):
+        sentence = str(InvalidEntryError("owner", value, "text"))
+        assert len(sentence) < 300
+        assert sentence.isprintable()
+
+
+def test_a_value_that_cannot_be_shown_is_named_by_its_type() -> None:
+    """A broken ``__repr__`` does not replace the error about the value."""
+
+    class Broken:
+        def __repr__(self) -> str:
+            raise RuntimeError
+
+    assert "Broken object" in str(InvalidEntryError("owner", Broken(), "text"))

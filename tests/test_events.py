@@ -1,0 +1,373 @@
+"""Lifecycle events on spans: where they go, what they carry, what is held, dropped and counted."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry import trace
+from opentelemetry.sdk.trace import SpanLimits, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.sampling import (
+    ALWAYS_OFF,
+    Decision,
+    ParentBased,
+    Sampler,
+    SamplingResult,
+    TraceIdRatioBased,
+)
+
+from spanforge.model_registry import EventCounts, ModelRegistry, event_counts, flush_events
+
+if TYPE_CHECKING:
+    import pytest
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+
+def test_on_the_current_span(
+    registry: ModelRegistry, provider: TracerProvider, exporter: InMemorySpanExporter, fields: dict[str, Any]
+) -> None:
+    """Inside a sampled span an event goes onto that span, with the entry as attributes."""
+    with provider.get_tracer("app").start_as_current_span("request"):
+        registry.register(**fields, metadata={"team": "a", "tags": ["x", "y"], "mixed": [1, "a"], "none": None})
+        registry.deprecate("gpt-4o", reason="old", successor="gpt-5", actor="me")
+    (span,) = exporter.get_finished_spans()
+    assert span.name == "request"
+    assert not span.attributes
+    registered, deprecated = span.events
+    assert registered.name == "model_registry.registered"
+    entry = registry.get("gpt-4o")
+    assert entry is not None
+    assert dict(registered.attributes or {}) == {
+        "model_registry.metadata.team": "a",
+        "model_registry.metadata.tags": ("x", "y"),
+        "model_registry.metadata.mixed": '[1,"a"]',
+        "model_registry.metadata.none": "null",
+        "model_registry.model_id": "gpt-4o",
+        "model_registry.name": "GPT-4o",
+        "model_registry.version": "2024-05",
+        "model_registry.owner": "ml-platform",
+        "model_registry.risk_tier": "high",
+        "model_registry.purpose": "customer support agent",
+        "model_registry.status": "active",
+        "model_registry.deployment_date": entry.deployment_date,
+    }
+    assert deprecated.name == "model_registry.deprecated"
+    assert {
+        key: value
+        for key, value in (deprecated.attributes or {}).items()
+        if key not in (registered.attributes or {}) or key == "model_registry.status"
+    } == {
+        "model_registry.status": "deprecated",
+        "model_registry.previous_status": "active",
+        "model_registry.reason": "old",
+        "model_registry.actor": "me",
+        "model_registry.metadata.deprecation_reason": "old",
+        "model_registry.metadata.deprecation_date": entry.metadata["deprecation_date"],
+        "model_registry.metadata.successor": "gpt-5",
+    }
+
+
+def test_on_a_root_span_of_its_own(
+    registry: ModelRegistry, exporter: InMemorySpanExporter, fields: dict[str, Any]
+) -> None:
+    """Without a current span each event has a short root span, named after the operation, under the own scope."""
+    registry.register(**fields)
+    registry.deprecate("gpt-4o")
+    entry = registry.retire("gpt-4o")
+    spans = exporter.get_finished_spans()
+    assert [span.name for span in spans] == [f"model_registry.{verb}" for verb in ("register", "deprecate", "retire")]
+    for span, record in zip(spans, entry.metadata["history"], strict=True):
+        assert span.parent is None
+        assert not span.links
+        assert span.instrumentation_scope is not None
+        assert span.instrumentation_scope.name == "spanforge.model_registry"
+        assert span.instrumentation_scope.version == "0.1.0"
+        assert span.instrumentation_scope.schema_url
+        (event,) = span.events
+        assert span.start_time == event.timestamp == span.end_time
+        assert record["at"].endswith(f"{event.timestamp // 1000 % 1_000_000:06}Z")
+
+
+def test_under_a_span_that_is_not_sampled(exporter: InMemorySpanExporter, fields: dict[str, Any]) -> None:
+    """Under a span that is not sampled the event has a root span of its own, linked to it."""
+    unsampled = trace.NonRecordingSpan(trace.SpanContext(1, 2, is_remote=True, trace_flags=trace.TraceFlags(0)))
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    with trace.use_span(unsampled):
+        ModelRegistry(tracer_provider=provider).register(**fields)
+    (span,) = exporter.get_finished_spans()
+    assert span.parent is None
+    assert [link.context.span_id for link in span.links] == [2]
+
+
+class _RecordOnly(Sampler):
+    def should_sample(self, *_args: Any, **_kwargs: Any) -> SamplingResult:
+        return SamplingResult(Decision.RECORD_ONLY)
+
+    def get_description(self) -> str:
+        return "record only"
+
+
+def test_a_span_that_records_but_is_not_exported(registry: ModelRegistry, exporter: Any, fields: Any) -> None:
+    """A span that records without being sampled is not good enough: nobody would see the event."""
+    with (
+        TracerProvider(sampler=_RecordOnly(), shutdown_on_exit=False).get_tracer("app").start_as_current_span("hidden")
+    ):
+        registry.register(**fields)
+    assert [span.name for span in exporter.get_finished_spans()] == ["model_registry.register"]
+
+
+def test_a_thousand_in_one_span(
+    registry: ModelRegistry, provider: TracerProvider, exporter: InMemorySpanExporter, fields: dict[str, Any]
+) -> None:
+    """A span takes 64 events; every later one has a root span linked to it, and the application's events stay."""
+    with provider.get_tracer("app").start_as_current_span("request") as current:
+        current.add_event("the application's own")
+        for number in range(1000):
+            registry.register(**fields | {"model_id": f"m{number}"})
+    *roots, request = exporter.get_finished_spans()
+    assert [event.name for event in request.events] == ["the application's own"] + ["model_registry.registered"] * 64
+    assert len(roots) == 936
+    assert all(root.links[0].context == request.get_span_context() for root in roots)
+    found = [*request.events[1:], *(event for root in roots for event in root.events)]
+    assert [event.attributes["model_registry.model_id"] for event in found if event.attributes] == [
+        f"m{number}" for number in range(1000)
+    ]
+    assert event_counts() == EventCounts(emitted=1000, held=0, dropped=0, failed=0)
+
+
+def test_a_thousand_under_five_percent_sampling(exporter: InMemorySpanExporter, fields: dict[str, Any]) -> None:
+    """Under 5 % sampling what arrives is what was counted as emitted, and all the rest is counted as dropped."""
+    provider = TracerProvider(sampler=ParentBased(TraceIdRatioBased(0.05)), shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    registry = ModelRegistry(tracer_provider=provider)
+    for number in range(1000):
+        registry.register(**fields | {"model_id": f"m{number}"})
+    arrived = sum(len(span.events) for span in exporter.get_finished_spans())
+    assert event_counts() == EventCounts(emitted=arrived, held=0, dropped=1000 - arrived, failed=0)
+    assert 10 < arrived < 120
+    assert len(registry) == 1000
+
+
+def test_a_thousand_in_a_sampled_span_under_five_percent(
+    exporter: InMemorySpanExporter, fields: dict[str, Any]
+) -> None:
+    """In a sampled span the first 64 arrive for sure; the rest have root spans, which are sampled like any other."""
+    provider = TracerProvider(sampler=ParentBased(TraceIdRatioBased(0.05)), shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    registry = ModelRegistry(tracer_provider=provider)
+    tracer = provider.get_tracer("app")
+    sampled = trace.SpanContext(1, 2, is_remote=True, trace_flags=trace.TraceFlags(1))
+    parent = trace.set_span_in_context(trace.NonRecordingSpan(sampled))
+    with tracer.start_as_current_span("request", context=parent):
+        for number in range(1000):
+            registry.register(**fields | {"model_id": f"m{number}"})
+    by_name: dict[str, int] = {}
+    for span in exporter.get_finished_spans():
+        by_name[span.name] = by_name.get(span.name, 0) + len(span.events)
+    assert by_name["request"] == 64
+    arrived = sum(by_name.values())
+    assert event_counts() == EventCounts(emitted=arrived, held=0, dropped=1000 - arrived, failed=0)
+    assert 10 < arrived - 64 < 120
+
+
+def test_nothing_sampled(fields: dict[str, Any]) -> None:
+    """Where nothing is sampled every event is dropped, and counted."""
+    registry = ModelRegistry(tracer_provider=TracerProvider(sampler=ALWAYS_OFF, shutdown_on_exit=False))
+    registry.register(**fields)
+    registry.retire("gpt-4o")
+    assert event_counts() == EventCounts(emitted=0, held=0, dropped=2, failed=0)
+
+
+class _Broken(SpanProcessor):
+    def on_start(self, *_args: Any, **_kwargs: Any) -> None:
+        msg = "broken pipe"
+        raise OSError(msg)
+
+
+def test_failures_are_logged_once_and_counted(fields: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
+    """When emitting fails, the operation succeeds; the failure is counted each time and logged once."""
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(_Broken())
+    registry = ModelRegistry(tracer_provider=provider)
+    for number in range(1000):
+        registry.register(**fields | {"model_id": f"m{number}"})
+    assert len(registry) == 1000
+    assert event_counts() == EventCounts(emitted=0, held=0, dropped=0, failed=1000)
+    (record,) = [record for record in caplog.records if record.name == "spanforge.model_registry"]
+    assert record.levelno == logging.WARNING
+    assert record.exc_info is not None
+    assert "OSError" in record.getMessage()
+
+
+class _Registering(SpanProcessor):
+    """A span hook that registers the model it sees."""
+
+    def __init__(self, registry: ModelRegistry, fields: dict[str, Any]) -> None:
+        self.registry = registry
+        self.fields = fields
+
+    def on_start(self, span: Any, parent_context: Any = None) -> None:  # noqa: ARG002
+        if not span.name.startswith("model_registry.") and span.name not in self.registry:
+            self.registry.register(**self.fields | {"model_id": span.name})
+
+
+def test_a_span_hook_that_registers(provider: TracerProvider, exporter: Any, fields: dict[str, Any]) -> None:
+    """A span processor may register models itself, from any number of threads."""
+    registry = ModelRegistry(tracer_provider=provider)
+    provider.add_span_processor(_Registering(registry, fields))
+    tracer = provider.get_tracer("app")
+
+    def work(thread: int) -> None:
+        for number in range(50):
+            tracer.start_span(f"{thread}-{number}").end()
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=30)
+        assert not thread.is_alive()
+    assert len(registry) == 400
+    assert event_counts().emitted == sum(len(span.events) for span in exporter.get_finished_spans()) == 400
+
+
+def test_a_limit_on_attributes_takes_the_users_metadata_first(exporter: Any, fields: dict[str, Any]) -> None:
+    """Where a limit on attributes bites, the payload's own fields are what stays."""
+    provider = TracerProvider(span_limits=SpanLimits(max_event_attributes=8), shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    ModelRegistry(tracer_provider=provider).register(**fields, metadata={f"k{n}": n for n in range(200)})
+    (event,) = exporter.get_finished_spans()[0].events
+    assert {key.removeprefix("model_registry.") for key in event.attributes} == {*fields, "status", "deployment_date"}
+
+
+PRELUDE = """
+import logging, sys
+from spanforge.model_registry import *
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+exporter = InMemorySpanExporter()
+
+def register(count, start=0):
+    for number in range(start, start + count):
+        register_model(f"m{number}", "M", "1", "low", "team", "test")
+
+def install():
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    trace.set_tracer_provider(provider)
+    return provider
+
+def arrived():
+    events = [event for span in exporter.get_finished_spans() for event in span.events]
+    return [event.attributes["model_registry.model_id"] for event in events]
+
+"""
+
+
+def run(script: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a script in a process of its own, where no tracer provider is set yet."""
+    result = subprocess.run(
+        [sys.executable, "-W", "error", "-c", PRELUDE + textwrap.dedent(script)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env={**os.environ, **environment},
+    )
+    assert result.returncode == 0, result.stderr
+    return result
+
+
+def test_held_until_there_is_a_provider() -> None:
+    """Events from before the SDK are held and delivered by the next operation, with their time, a root span each."""
+    run("""
+        register(1000)
+        assert event_counts() == EventCounts(0, 1000, 0, 0), event_counts()
+        register(5, start=1000)
+        assert event_counts() == EventCounts(0, 1000, 5, 0), event_counts()
+        install()
+        assert event_counts().held == 1000
+        retire_model("m0")
+        assert event_counts() == EventCounts(1001, 0, 5, 0), event_counts()
+        assert arrived() == [f"m{number}" for number in range(1000)] + ["m0"]
+        spans = exporter.get_finished_spans()
+        assert all(span.parent is None and len(span.events) == 1 for span in spans)
+        first = get_model("m0").metadata["history"][0]["at"]
+        assert first.endswith(f"{spans[0].events[0].timestamp // 1000 % 1_000_000:06}Z")
+        assert spans[0].start_time == spans[0].events[0].timestamp
+    """)
+
+
+def test_flush_events_delivers() -> None:
+    """``flush_events`` delivers what is held, once, and says how many; before there is a provider it waits."""
+    run("""
+        register(3)
+        assert flush_events() == 0
+        install()
+        assert flush_events() == 3
+        assert flush_events() == 0
+        assert arrived() == ["m0", "m1", "m2"]
+    """)
+
+
+def test_the_first_span_delivers() -> None:
+    """The processor has held events delivered when the first span starts, and the process waits for that at its end."""
+    result = run("""
+        import atexit
+        from spanforge.model_registry.otel import ModelRegistrySpanProcessor
+        register(500)
+        provider = install()
+        provider.add_span_processor(ModelRegistrySpanProcessor())
+        trace.get_tracer("app").start_span("first").end()
+        atexit.register(lambda: print(len(arrived()), event_counts().held))
+    """)
+    assert result.stdout.split() == ["500", "0"]
+    assert not result.stderr
+
+
+def test_never_delivered_says_so_at_exit() -> None:
+    """If no provider ever comes, one line at exit says how many events were not delivered."""
+    result = run("register(7)")
+    assert result.stderr.splitlines() == ["7 model registry events were not delivered: there is no tracer provider"]
+
+
+def test_importing_asks_for_no_provider() -> None:
+    """Importing the package does not ask for the tracer provider: asking can install one."""
+    run(
+        "from opentelemetry.trace import _TRACER_PROVIDER; assert _TRACER_PROVIDER is None",
+        OTEL_PYTHON_TRACER_PROVIDER="sdk_tracer_provider",
+    )
+
+
+def test_a_provider_that_cannot_be_loaded() -> None:
+    """Where OpenTelemetry is told to load a provider that does not exist, operations still succeed."""
+    run(
+        "register(2); assert len(list_models()) == 2; assert event_counts().failed == 2, event_counts()",
+        OTEL_PYTHON_TRACER_PROVIDER="nonsense",
+    )
+
+
+def test_current_span_without_global_provider() -> None:
+    """A current span of a provider that is not the global one is good enough."""
+    run("""
+        provider = TracerProvider()
+        provider.add_span_processor(SimpleSpanProcessor(exporter))
+        with provider.get_tracer("app").start_as_current_span("request"):
+            register(1)
+        assert arrived() == ["m0"]
+        assert event_counts() == EventCounts(1, 0, 0, 0)
+    """)
+
+
+def test_flush_without_anything_held() -> None:
+    """Flushing nothing is fine."""
+    assert flush_events() == 0

@@ -1,0 +1,128 @@
+"""The examples of the page that the project implements, as printed there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+import spanforge.model_registry
+from spanforge.model_registry import ModelRegistryEntry
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+LIFECYCLE = """
+from spanforge.model_registry import ModelRegistry
+registry = ModelRegistry()
+# Register
+entry = registry.register(
+    model_id="gpt-4o-2024-05",
+    name="GPT-4o",
+    version="2024-05",
+    risk_tier="high",
+    owner="ml-platform",
+    purpose="customer support agent",
+)
+# Deprecate
+registry.deprecate("gpt-4o-2024-05", reason="Replaced by gpt-4o-2024-08")
+# Retire
+registry.retire("gpt-4o-2024-05")
+"""
+
+PERSISTENCE = """
+registry.save("models.json")   # persist to disk
+registry.load("models.json")   # reload from disk
+"""
+
+CONVENIENCE = """
+from spanforge.model_registry import register_model, deprecate_model, retire_model
+register_model("gpt-4o", "GPT-4o", "2024-05", "high", "ml-platform", "chat agent")
+deprecate_model("gpt-4o", reason="Successor available")
+retire_model("gpt-4o")
+"""
+
+
+def test_lifecycle_and_persistence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first example registers, deprecates and retires a model; the second saves and loads it unchanged."""
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    exec(LIFECYCLE, names)
+    registry = names["registry"]
+    assert isinstance(registry, spanforge.model_registry.ModelRegistry)
+    entry = names["entry"]
+    assert isinstance(entry, ModelRegistryEntry)
+    assert entry.status == "active"
+    retired = registry.get("gpt-4o-2024-05")
+    assert retired is not None
+    assert (retired.status, retired.metadata["deprecation_reason"]) == ("retired", "Replaced by gpt-4o-2024-08")
+    assert retired.decommission_date is not None
+    before = registry.list_all()
+    exec(PERSISTENCE, names)
+    assert (tmp_path / "models.json").exists()
+    assert registry.list_all() == before
+
+
+def test_convenience_functions() -> None:
+    """The third example does the same in the process-wide registry."""
+    exec(CONVENIENCE, {})
+    entry = spanforge.model_registry.get_model("gpt-4o")
+    assert entry is not None
+    assert entry.status == "retired"
+    assert spanforge.model_registry.list_models() == [entry]
+
+
+def test_payload_fields() -> None:
+    """The entry has the payload fields of the page, in its order, with its defaults."""
+    entry = ModelRegistryEntry("gpt-4o", "GPT-4o", "2024-05", "high", "ml-platform", "chat agent")
+    assert entry.to_dict() == {
+        "model_id": "gpt-4o",
+        "name": "GPT-4o",
+        "version": "2024-05",
+        "risk_tier": "high",
+        "owner": "ml-platform",
+        "purpose": "chat agent",
+        "status": "active",
+        "deployment_date": None,
+        "decommission_date": None,
+        "metadata": {},
+    }
+    assert list(entry.to_dict()) == [
+        "model_id",
+        "name",
+        "version",
+        "risk_tier",
+        "owner",
+        "purpose",
+        "status",
+        "deployment_date",
+        "decommission_date",
+        "metadata",
+    ]
+
+
+def test_events(registry: spanforge.model_registry.ModelRegistry, exporter: InMemorySpanExporter) -> None:
+    """The three operations emit the three canonical events with the entry as payload."""
+    registry.register("m", "M", "1", "low", "team", "test")
+    registry.deprecate("m", reason="old")
+    registry.retire("m")
+    found = [event for span in exporter.get_finished_spans() for event in span.events]
+    assert [event.name for event in found] == [
+        "model_registry.registered",
+        "model_registry.deprecated",
+        "model_registry.retired",
+    ]
+    assert [event.attributes["model_registry.status"] for event in found if event.attributes] == [
+        "active",
+        "deprecated",
+        "retired",
+    ]
+
+
+@pytest.mark.parametrize(("status", "words"), [("deprecated", "is deprecated"), ("retired", "is retired")])
+def test_warnings(status: str, words: str, fields: dict[str, str]) -> None:
+    """A model that should not be used any more warns in the page's words."""
+    fields |= {"model_id": "gpt-3.5-turbo", "status": status}
+    assert ModelRegistryEntry(**fields).warnings == (f"model 'gpt-3.5-turbo' {words}",)

@@ -1,0 +1,26 @@
+"""Checks that changelog fragments have names and contents that a release can use."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+FOLDER = Path(__file__).parent.parent / "changelog.d"
+NAME = re.compile(r"(\d+|\+[\w-]+)\.(added|changed|fixed|removed|security)\.md")
+
+
+def main() -> int:
+    """Name each fragment that is wrong."""
+    wrong = [
+        path.name
+        for path in sorted(FOLDER.iterdir())
+        if path.name != "README.md" and not (NAME.fullmatch(path.name) and path.read_text("utf-8").strip())
+    ]
+    for name in wrong:
+        print(f"changelog.d/{name}: must be called <issue>.<type>.md and say something", file=sys.stderr)
+    return bool(wrong)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

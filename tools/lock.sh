@@ -1,0 +1,18 @@
+#!/bin/sh
+# Pins the dependency groups of pyproject.toml, with hashes and without addresses.
+set -eu
+cd "$(dirname "$0")/.."
+uv=$1
+pin() {
+    "$uv" --quiet pip compile --universal --python-version 3.10 --generate-hashes --no-header --no-annotate \
+        --no-emit-index-url --no-emit-find-links --prerelease if-necessary-or-explicit "$@"
+}
+for group in lint test demo; do
+    # Each smaller set is pinned to what the larger one has.
+    constraint=
+    [ "$group" = lint ] || constraint="--constraint requirements/$larger.txt"
+    # shellcheck disable=SC2086
+    pin $constraint pyproject.toml --group "$group" --output-file "requirements/$group.txt" >/dev/null
+    larger=$group
+done
+echo 'spanforge==1.0.4' | pin --no-deps - --output-file requirements/spanforge.txt >/dev/null
