@@ -1,0 +1,78 @@
+"""The application: a support agent that handles one ticket with several models.
+
+Ordinary code of an instrumented application; what is special are ``register_models`` and the one line in
+``telemetry.py`` that adds the processor. ``run.py`` starts it once for each instrumentation.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import openai
+from opentelemetry import trace
+from telemetry import instrument, traced
+
+from spanforge.model_registry import deprecate_model, register_model, retire_model
+
+if TYPE_CHECKING:
+    from openai.types.chat import ChatCompletionMessageParam
+
+TICKET: list[ChatCompletionMessageParam] = [{"role": "user", "content": "My router blinks red since this morning."}]
+
+
+def register_models() -> None:
+    """Register what this organisation runs, as it does at start-up."""
+    register_model(
+        "gpt-4o", "GPT-4o", "2024-08-06", "high", "ml-platform", "answers customers", aliases=["gpt-4o-2*"], actor="ci"
+    )
+    register_model(
+        "gpt-4o-mini", "GPT-4o mini", "2024-07-18", "medium", "ml-platform", "drafts replies", aliases=["support-chat"]
+    )
+    register_model("text-embedding-3-small", "Embedding 3", "small", "low", "search-team", "searches the manual")
+    register_model("gpt-3.5-turbo", "GPT-3.5 Turbo", "0125", "medium", "support-team", "sums tickets up")
+    register_model("text-davinci-003", "Davinci", "003", "critical", "support-team", "first prototype")
+    retire_model("text-davinci-003", reason="prototype has ended")
+
+
+def handle_ticket(client: openai.OpenAI) -> None:
+    """Handle a ticket: one request, and in it a span for each step."""
+    step = trace.get_tracer("support-agent").start_as_current_span
+    chat = client.chat.completions.create
+    with step("handle ticket"):
+        with step("search manual"):
+            client.embeddings.create(model="text-embedding-3-small", input="router blinks red")
+        with step("answer"):
+            chat(model="gpt-4o", messages=TICKET)
+        with step("draft, streamed"):
+            for _ in chat(model="support-chat", messages=TICKET, stream=True):
+                pass
+        with step("sum up"):
+            chat(model="gpt-3.5-turbo", messages=TICKET)
+        with step("old prompt"), suppress(openai.NotFoundError):  # the provider serves this model no more
+            chat(model="text-davinci-003", messages=TICKET)
+        with step("translate"):
+            chat(model="gpt-4.1-nano", messages=TICKET)
+
+
+def review_models() -> None:
+    """Deprecate a model inside a request, as an administrator would: the event goes onto the request's span."""
+    with trace.get_tracer("support-agent").start_as_current_span("review models"):
+        deprecate_model(
+            "gpt-3.5-turbo", reason="no longer improved", successor="gpt-4o-mini", sunset_date="2027-03-31", actor="kim"
+        )
+
+
+def main(instrumentation: str, api: str, file: str) -> None:
+    """Run the application once."""
+    with traced(file):
+        instrument(instrumentation)
+        register_models()
+        review_models()
+        with openai.OpenAI(base_url=api, api_key="none-needed", max_retries=0) as client:
+            handle_ticket(client)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,77 @@
+"""How the application sets OpenTelemetry up: a file, a backend if the environment names one, and the model registry."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from openinference.instrumentation.openai import OpenAIInstrumentor as OpenInference
+from opentelemetry import trace
+from opentelemetry.exporter.otlp.json.file.trace_exporter import FileSpanExporter
+from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as OverGrpc
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as OverHttp
+from opentelemetry.instrumentation.genai.openai import OpenAIInstrumentor as OpenTelemetry
+from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+
+from spanforge.model_registry.otel import ModelRegistrySpanProcessor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+INSTRUMENTATIONS = {"opentelemetry": OpenTelemetry, "openinference": OpenInference}
+SECONDS = 5
+
+
+class Watched(SpanExporter):
+    """Says in one line what a backend did not take, in place of the exporter's own many."""
+
+    def __init__(self, exporter: SpanExporter, endpoint: str) -> None:
+        self.exporter = exporter
+        self.endpoint = endpoint
+        self.lost = 0
+        logging.getLogger("opentelemetry.exporter").setLevel(logging.CRITICAL)
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Export spans."""
+        result = self.exporter.export(spans)
+        self.lost += 0 if result is SpanExportResult.SUCCESS else len(spans)
+        return result
+
+    def shutdown(self) -> None:
+        """Close the exporter."""
+        self.exporter.shutdown()
+        if self.lost:
+            print(f"{self.endpoint} did not take {self.lost} spans: is a backend listening there?", file=sys.stderr)
+
+
+def setting(name: str) -> str | None:
+    """Return the value of one of OpenTelemetry's OTLP settings, the one for traces first."""
+    return os.environ.get(f"OTEL_EXPORTER_OTLP_TRACES_{name}") or os.environ.get(f"OTEL_EXPORTER_OTLP_{name}")
+
+
+@contextmanager
+def traced(file: str) -> Iterator[None]:
+    """Have spans exported to a file, and to the backend that the environment names, if it names one."""
+    resource = Resource.create({SERVICE_NAME: os.environ.get("OTEL_SERVICE_NAME", "support-agent")})
+    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+    provider.add_span_processor(ModelRegistrySpanProcessor())  # the one line
+    provider.add_span_processor(BatchSpanProcessor(FileSpanExporter(file)))
+    endpoint = setting("ENDPOINT")
+    if endpoint is not None:
+        exporter = OverHttp if setting("PROTOCOL") == "http/protobuf" else OverGrpc
+        provider.add_span_processor(BatchSpanProcessor(Watched(exporter(timeout=SECONDS), endpoint)))
+    trace.set_tracer_provider(provider)
+    try:
+        yield
+    finally:
+        provider.shutdown()
+
+
+def instrument(name: str) -> None:
+    """Switch on one of the instrumentations of the openai client."""
+    INSTRUMENTATIONS[name]().instrument(tracer_provider=trace.get_tracer_provider())

@@ -1,0 +1,107 @@
+"""The demo, as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.e2e
+
+DEMO = Path(__file__).parents[2] / "examples" / "support_agent" / "run.py"
+
+
+def run(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("OTEL_")}
+    return subprocess.run(
+        [sys.executable, DEMO, *arguments],
+        cwd=folder,
+        env={**clean, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+CALLS = """
+  search manual    text-embedding-3-small  search-team   low      active
+  answer           gpt-4o                  ml-platform   high     active
+                   answered by gpt-4o-2024-08-06
+  draft, streamed  support-chat            ml-platform   medium   active
+                   answered by gpt-4o-mini-2024-07-18, registered as gpt-4o-mini
+  sum up           gpt-3.5-turbo           support-team  medium   deprecated
+                   answered by gpt-3.5-turbo-0125
+                   ! model 'gpt-3.5-turbo' is deprecated
+  old prompt       text-davinci-003        support-team  critical retired
+"""
+UNREGISTERED = """
+                   ! model 'text-davinci-003' is retired
+  translate        gpt-4.1-nano            -             -        unregistered
+                   answered by gpt-4.1-nano-2025-04-14
+                   ! model 'gpt-4.1-nano-2025-04-14' is not registered
+"""
+
+
+def test_it_shows_calls_and_events(tmp_path: Path) -> None:
+    """Under both instrumentations each call shows owner, tier, status and warnings, and each operation its event."""
+    result = run(tmp_path)
+    assert result.returncode == 0, result.stderr
+    for rows in (CALLS, UNREGISTERED):
+        assert result.stdout.count(rows) == 2
+    for event, times in (("registered ", 10), ("retired  ", 2), ("deprecated ", 2)):
+        assert result.stdout.count(f"\n  {event}") == times
+    assert "\x1b" not in result.stdout
+    assert max(map(len, result.stdout.splitlines())) <= 90
+    assert "build/demo-telemetry.jsonl" in result.stdout
+    assert not result.stderr
+
+
+def test_it_leaves_the_telemetry_as_a_file(tmp_path: Path) -> None:
+    """The file holds an OTLP JSON export a line, with the spans and events that were shown; a second run replaces it."""
+    for _ in range(2):
+        assert run(tmp_path, "out/telemetry.jsonl", OTEL_SERVICE_NAME="agent-7").returncode == 0
+    spans = []
+    for line in (tmp_path / "out" / "telemetry.jsonl").read_text().splitlines():
+        for resource in json.loads(line)["resourceSpans"]:
+            assert {"key": "service.name", "value": {"stringValue": "agent-7"}} in resource["resource"]["attributes"]
+            spans += [span for scope in resource["scopeSpans"] for span in scope["spans"]]
+    assert sum(len(span.get("events", [])) for span in spans if span["name"].startswith("model_registry.")) == 12
+    tagged = [span for span in spans if "model_registry.status" in {pair["key"] for pair in span.get("attributes", [])}]
+    assert len(tagged) == 12
+    assert all(len(span["traceId"]) == 32 for span in spans)
+    assert list((tmp_path / "out").iterdir()) == [tmp_path / "out" / "telemetry.jsonl"]
+
+
+def test_a_backend_that_is_down(tmp_path: Path) -> None:
+    """Without a backend at the endpoint the demo still ends well, with one line about it for each run."""
+    result = run(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("http://127.0.0.1:9 did not take 20 spans") == 2
+    assert "Traceback" not in result.stdout + result.stderr
+
+
+def test_interrupted(tmp_path: Path) -> None:
+    """Ctrl-C ends the demo without a traceback, and without leaving files half done."""
+    process = subprocess.Popen(
+        [sys.executable, DEMO],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    time.sleep(0.2)
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    assert not list((tmp_path / "build").iterdir())
