@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import itertools
 import logging
+from dataclasses import dataclass
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from spanforge.model_registry.attributes import ON_SPANS, PREFIX, SCOPE_NAME, SPAN_NAMES, span_attributes
 from spanforge.model_registry.default import get_default_registry
@@ -29,14 +30,16 @@ _MAX_SHAPES: Final = 1_024
 _MAX_ANSWERS: Final = 512
 
 
-class _Answer(NamedTuple):
+@dataclass(slots=True)
+class _Answer:
     """What spans with certain names get, while the registry is as it was."""
 
     version: object
     additions: Additions | None
 
 
-class _Plan(NamedTuple):
+@dataclass(slots=True)
+class _Plan:
     """What is to be done with spans that have certain attribute keys.
 
     Attributes:
