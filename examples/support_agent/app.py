@@ -70,7 +70,8 @@ def main(instrumentation: str, api: str, file: str) -> None:
         instrument(instrumentation)
         register_models()
         review_models()
-        with openai.OpenAI(base_url=api, api_key="none-needed", max_retries=0) as client:
+        direct = openai.DefaultHttpxClient(trust_env=False)  # loopback, whatever proxies the environment names
+        with openai.OpenAI(base_url=api, api_key="none-needed", max_retries=0, http_client=direct) as client:
             handle_ticket(client)
 
 

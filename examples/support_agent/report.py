@@ -55,7 +55,7 @@ def render(spans: list[Span]) -> Iterator[str]:
 def _event(at: int, name: str, event: dict[str, Any], where: str) -> Iterator[str]:
     get = {key.removeprefix(PREFIX): value for key, value in event.items()}.get
     moment = datetime.fromtimestamp(at / 1e9, tz=timezone.utc)
-    yield _line(name, name, get("model_id"), get("owner"), get("risk_tier"), f"{moment:%H:%M:%S.%f}")
+    yield _line(name, name, get("model_id"), get("owner"), get("risk_tier"), f"{moment:%H:%M:%S.%f}"[:12])
     notes = [
         get("previous_status") and f"was {get('previous_status')}",
         get("reason"),
@@ -71,7 +71,7 @@ def _call(span: Span, step: str) -> Iterator[str]:
     parameters = get("llm.invocation_parameters") or get("embedding.invocation_parameters") or "{}"
     asked = get("gen_ai.request.model") or json.loads(parameters).get("model", "?")
     answered = get("gen_ai.response.model") or get("llm.model_name") or get("embedding.model_name")
-    status, entry = get(PREFIX + "status"), get(PREFIX + "model_id")
+    status, entry = span.attributes[PREFIX + "status"], get(PREFIX + "model_id")
     yield _line(status, step, asked, get(PREFIX + "owner"), get(PREFIX + "risk_tier"), status)
     notes = [
         answered != asked and answered and f"answered by {answered}",

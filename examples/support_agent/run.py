@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from io import TextIOWrapper
 from pathlib import Path
 
 from models_api import serving
@@ -20,22 +21,30 @@ RUNS = {
     "openinference": "openinference-instrumentation-openai: learns the model while the span runs",
 }
 CALLS = 6
+NOT_TAKEN = "did not take"  # what the application's log says of a backend that was not there
 
 
 def main(arguments: list[str]) -> int:
     """Run the application twice, show what was exported, and say what to try next."""
     file = Path(*arguments[:1] or ["build/demo-telemetry.jsonl"])
     file.parent.mkdir(parents=True, exist_ok=True)
+    lost = False
     with tempfile.TemporaryDirectory(dir=file.parent) as folder, serving() as api:
         parts = [Path(folder, name) for name in RUNS]
         for part, title in zip(parts, RUNS.values(), strict=True):
             print(f"\n{title}\n")
-            if not run(part, api):
+            log = run(part, api)
+            if log is None:
                 return 1
-        file.write_bytes(b"".join(part.read_bytes() for part in parts))
-    backend = os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT")
+            lost = lost or any(NOT_TAKEN in line for line in log)
+        whole = Path(folder, "whole")
+        whole.write_bytes(b"".join(part.read_bytes() for part in parts))
+        whole.replace(file)
+    backend = os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT")
     print(f"\nWhat was exported: {file} (OTLP JSON, one export a line)")
-    if backend:
+    if lost:
+        print(f"Not all in {backend}: see the log above")
+    elif backend:
         print(f"And in {backend}:  look for the tag model_registry.status=retired")
     else:
         print("See it in Jaeger:  OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4317 make demo")
@@ -43,25 +52,30 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def run(file: Path, api: str) -> bool:
-    """Run the application in a process of its own, and show what it exported."""
+def run(file: Path, api: str) -> list[str] | None:
+    """Run the application in a process of its own, show what it exported, and return its log, if all has arrived."""
     command = [sys.executable, str(HERE / "app.py"), file.name, api, str(file)]
-    environment = {**os.environ, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
-    result = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False, env=environment)
+    result = subprocess.run(command, stderr=subprocess.PIPE, text=True, errors="replace", check=False)
+    log = result.stderr.splitlines()
     spans = read(file) if file.exists() else []
     for line in render(spans):
         print(line)
-    if result.stderr:
+    if log:
         print("\n  The application's log:")
-        print("".join(f"  {line}\n" for line in result.stderr.splitlines()), end="")
+        print("".join(f"  {line}\n" for line in log), end="")
     calls = sum("model_registry.status" in span.attributes for span in spans)
     if result.returncode != 0 or calls != CALLS:
         print(f"the application ended with {result.returncode}; {calls} of its {CALLS} calls arrived", file=sys.stderr)
-        return False
-    return True
+        settings = [name for name in os.environ if name.startswith(("OTEL_", "OPENINFERENCE_"))]
+        if settings:
+            print(f"set in the environment: {', '.join(settings)}", file=sys.stderr)
+        return None
+    return log
 
 
 if __name__ == "__main__":
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # not every terminal can show every name
     try:
         sys.exit(main(sys.argv[1:]))
     except KeyboardInterrupt:
@@ -69,3 +83,5 @@ if __name__ == "__main__":
     except BrokenPipeError:  # whoever reads has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
+    except OSError as error:  # the file's folder cannot be made, or the file not be written
+        sys.exit(str(error))

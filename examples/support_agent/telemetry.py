@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from openinference.instrumentation.openai import OpenAIInstrumentor as OpenInference
 from opentelemetry import trace
@@ -21,18 +21,21 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-INSTRUMENTATIONS = {"opentelemetry": OpenTelemetry, "openinference": OpenInference}
-SECONDS = 5
+INSTRUMENTATIONS: dict[str, Callable[[], Any]] = {"opentelemetry": OpenTelemetry, "openinference": OpenInference}
+EXPORTERS: dict[str, Callable[..., SpanExporter]] = {"grpc": OverGrpc, "http/protobuf": OverHttp}
+SECONDS = 3
+"""How long a backend may take to accept an export."""
 
 
 class Watched(SpanExporter):
     """Says in one line what a backend did not take, in place of the exporter's own many."""
 
-    def __init__(self, exporter: SpanExporter, endpoint: str) -> None:
+    def __init__(self, exporter: SpanExporter, endpoint: str, protocol: str) -> None:
         self.exporter = exporter
         self.endpoint = endpoint
+        self.protocol = protocol
         self.lost = 0
         logging.getLogger("opentelemetry.exporter").setLevel(logging.CRITICAL)
 
@@ -46,25 +49,28 @@ class Watched(SpanExporter):
         """Close the exporter."""
         self.exporter.shutdown()
         if self.lost:
-            print(f"{self.endpoint} did not take {self.lost} spans: is a backend listening there?", file=sys.stderr)
+            print(f"{self.endpoint} did not take {self.lost} spans over {self.protocol}: is it up?", file=sys.stderr)
 
 
 def setting(name: str) -> str | None:
     """Return the value of one of OpenTelemetry's OTLP settings, the one for traces first."""
-    return os.environ.get(f"OTEL_EXPORTER_OTLP_TRACES_{name}") or os.environ.get(f"OTEL_EXPORTER_OTLP_{name}")
+    return os.environ.get(f"OTEL_EXPORTER_OTLP_TRACES_{name}") or os.environ.get(f"OTEL_EXPORTER_OTLP_{name}") or None
 
 
 @contextmanager
 def traced(file: str) -> Iterator[None]:
     """Have spans exported to a file, and to the backend that the environment names, if it names one."""
-    resource = Resource.create({SERVICE_NAME: os.environ.get("OTEL_SERVICE_NAME", "support-agent")})
+    resource = Resource.create({SERVICE_NAME: os.environ.get("OTEL_SERVICE_NAME") or "support-agent"})
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     provider.add_span_processor(ModelRegistrySpanProcessor())  # the one line
     provider.add_span_processor(BatchSpanProcessor(FileSpanExporter(file)))
     endpoint = setting("ENDPOINT")
     if endpoint is not None:
-        exporter = OverHttp if setting("PROTOCOL") == "http/protobuf" else OverGrpc
-        provider.add_span_processor(BatchSpanProcessor(Watched(exporter(timeout=SECONDS), endpoint)))
+        protocol = setting("PROTOCOL") or "grpc"
+        if protocol not in EXPORTERS:
+            sys.exit(f"OTEL_EXPORTER_OTLP_PROTOCOL={protocol} is none of {', '.join(EXPORTERS)}")
+        exporter = Watched(EXPORTERS[protocol](timeout=SECONDS), endpoint, protocol)
+        provider.add_span_processor(BatchSpanProcessor(exporter))
     trace.set_tracer_provider(provider)
     try:
         yield

@@ -15,7 +15,7 @@ PACKAGE = Path(spanforge.model_registry.__file__).parent
 NAME = "spanforge.model_registry"
 
 LAYERS = [
-    {"errors"},
+    {"errors", "logs"},
     {"values"},
     {"entry"},
     {"lifecycle", "attributes"},

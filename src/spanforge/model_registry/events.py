@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import logging
 import os
 import threading
 from collections import OrderedDict, deque
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from opentelemetry import trace
 from opentelemetry.context import Context
 
+from spanforge.model_registry import logs
 from spanforge.model_registry.attributes import PREFIX, SCHEMA_URL, SCOPE_NAME, __version__, event_attributes
 from spanforge.model_registry.entry import LIFECYCLE
 
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from spanforge.model_registry.entry import ModelRegistryEntry, ModelStatus
-
-_logger = logging.getLogger(SCOPE_NAME)
 
 MAX_HELD: Final = 1_000
 """Events that are kept while there is no tracer provider; later ones are dropped and counted."""
@@ -142,8 +140,8 @@ def flush_events() -> int:
             event, link = _state.held.popleft()
             _guarded(event, trace.NonRecordingSpan(link), provider)
             delivered += 1
-    except Exception:
-        _logger.debug("model registry events stay held", exc_info=True)
+    except Exception as error:  # noqa: BLE001 - a provider that cannot be loaded
+        logs.debug("model registry events stay held", error=error)
     finally:
         _state.delivering.release()
     return delivered
@@ -154,8 +152,8 @@ def deliver_soon() -> None:
     if _state.held:
         try:
             threading.Thread(target=flush_events, name="model-registry-events").start()
-        except RuntimeError:  # the interpreter is shutting down
-            _logger.debug("held model registry events are not delivered", exc_info=True)
+        except RuntimeError as error:  # the interpreter is shutting down
+            logs.debug("held model registry events are not delivered", error=error)
 
 
 def event_counts() -> EventCounts:
@@ -167,11 +165,11 @@ def event_counts() -> EventCounts:
 def _guarded(event: LifecycleEvent, current: trace.Span, tracer_provider: trace.TracerProvider | None) -> None:
     try:
         outcome = _emit(event, current, tracer_provider)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - the operation has succeeded, whatever a provider raises
         outcome = "failed"
         if type(error) not in _state.failures:
             _state.failures.add(type(error))
-            _logger.warning("event not emitted (further %s not logged)", type(error).__name__, exc_info=True)
+            logs.warn("event not emitted (further %s not logged)", type(error).__name__, error=error)
     if outcome is not None:
         _state.count(outcome)
 
@@ -211,7 +209,7 @@ def _global_provider() -> trace.TracerProvider | None:
 
 def _at_exit() -> None:
     if _state.held:
-        _logger.warning("%d model registry events were not delivered: there is no tracer provider", len(_state.held))
+        logs.warn("%d model registry events were not delivered: there is no tracer provider", len(_state.held))
 
 
 atexit.register(_at_exit)

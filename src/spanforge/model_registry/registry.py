@@ -183,7 +183,7 @@ class ModelRegistry:
         """
         if not isinstance(name, str):
             raise InvalidEntryError("name", name, "a string")
-        return self._index.resolve((name,), provider)
+        return self._index.resolve((str.__str__(name),), provider)
 
     def check(self, name: str, *, provider: str | None = None) -> tuple[str, ...]:
         """Return what a caller of this model should be told; empty for an active one."""

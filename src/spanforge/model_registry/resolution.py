@@ -239,8 +239,8 @@ def candidates(attributes: Mapping[str, Any], scope: str | None = None) -> Itera
         scope: Name of the span's instrumentation scope.
     """
     for row in BY_PRIORITY:
-        value = attributes.get(row.key)
-        if value and isinstance(value, str) and row.scope in (None, scope):
+        value = _text(attributes.get(row.key))
+        if value and row.scope in (None, scope):
             name = value if row.member is None else _member(value, row.member)
             if name:
                 yield row.key, name
@@ -263,8 +263,8 @@ def resolve_attributes(
 
 def provider_of(attributes: Mapping[str, Any]) -> str | None:
     """Return the provider that a span names, if it names one."""
-    values = (attributes.get(key) for key in PROVIDER_KEYS)
-    return next((value for value in values if value and isinstance(value, str)), None)
+    values = (_text(attributes.get(key)) for key in PROVIDER_KEYS)
+    return next((value for value in values if value), None)
 
 
 def serves(entry: ModelRegistryEntry, provider: str | None) -> bool:
@@ -281,6 +281,11 @@ def _add_aliases(aliases: dict[str, tuple[str, ...]], entry: ModelRegistryEntry)
 def is_glob(name: str) -> bool:
     """Tell whether an alias is a glob, with ``*``, ``?`` or ``[…]``."""
     return _WILDCARD.search(name) is not None
+
+
+def _text(value: object) -> str | None:
+    """Return a plain ``str``; members of enumerations have a hash and a format of their own."""
+    return str.__str__(value) if isinstance(value, str) else None
 
 
 def _member(value: str, member: str) -> str | None:

@@ -12,21 +12,19 @@ not called (1.38, 1.39, logfire's wrapper) the same is done in ``on_end``, which
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import SpanProcessor
 
-from spanforge.model_registry.attributes import PREFIX, SCOPE_NAME
+from spanforge.model_registry import logs
+from spanforge.model_registry.attributes import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import ReadableSpan, Span
-
-_logger = logging.getLogger(SCOPE_NAME)
 
 
 class Enriched(dict[str, Any]):
@@ -73,11 +71,11 @@ class LateWriter(SpanProcessor):
 
     def __init__(self) -> None:
         self._seen: object = None
-        self._early = not SWAPS
         self._watches_starts = True
+        self._writes_early = not SWAPS
         self._failures: set[type[BaseException]] = set()
-        if self._early:
-            _logger.warning("models that a span names late may be missed: this opentelemetry-sdk has no hook for them")
+        if not SWAPS:
+            logs.warn("models that a span names late may be missed: this opentelemetry-sdk has no hook for them")
 
     def _additions(self, attributes: Mapping[str, Any], span: ReadableSpan) -> Additions | None:
         """Return what to add to a span with these attributes; ``None``: the span stays as it is."""
@@ -85,10 +83,10 @@ class LateWriter(SpanProcessor):
 
     def _started(self, span: Span) -> None:
         """Add what is known at the start, by the public way: only where nothing better will work later."""
-        if self._early:
-            self._write_publicly(span)
-        else:
+        if not self._writes_early:
             self._watches_starts = False
+        elif not SWAPS or type(span._attributes) is not BoundedAttributes:  # noqa: SLF001
+            self._write_publicly(span)
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002
         """Do what has to be done at a span's start; mostly nothing."""
@@ -106,14 +104,16 @@ class LateWriter(SpanProcessor):
                 return
             self._seen = container
             found = container._dict  # noqa: SLF001
-            if self._keys.isdisjoint(found) or type(found) is Enriched:
-                return
-            if not container._immutable and span.is_recording():  # noqa: SLF001 - an SDK that follows the specification
-                self._write_publicly(span)
-                return
-            additions = self._additions(found, span)
-            if additions is not None:
-                _swap(container, found, additions)
+            if self._keys.isdisjoint(found):
+                if not container._immutable:  # noqa: SLF001 - another processor may still name a model
+                    self._seen = None
+            elif type(found) is not Enriched:
+                if not container._immutable and span.is_recording():  # noqa: SLF001 - as the specification says
+                    self._write_publicly(span)
+                    return
+                additions = self._additions(found, span)
+                if additions is not None:
+                    _write_late(span, container, found, additions)
         except Exception as error:  # noqa: BLE001 - the application's spans go on without us
             self._failed(error)
 
@@ -123,57 +123,69 @@ class LateWriter(SpanProcessor):
             container = span._attributes  # noqa: SLF001
             if container is self._seen or container is None:
                 return
-            bounded = container if type(container) is BoundedAttributes else None
-            found = container if bounded is None else bounded._dict  # noqa: SLF001
+            found = getattr(container, "_dict", container)
             if self._keys.isdisjoint(found) or type(found) is Enriched:
                 return
             additions = self._additions(found, span)
-            if additions is None:
-                return
-            if bounded is None:
-                span._attributes = _merged(found, additions, None, None)[0]  # noqa: SLF001
-            else:
-                _swap(bounded, found, additions)
+            if additions is not None:
+                _write_late(span, container, found, additions)
         except Exception as error:  # noqa: BLE001 - the application's spans go on without us
             self._failed(error)
 
     def _ending_unknown(self, span: Span, container: object) -> None:
         """Serve a span whose attributes are kept in a way that this module does not know."""
-        if not self._early:
-            self._early = self._watches_starts = True
-            _logger.warning("models that a span names late may be missed: attributes are kept in %s", type(container))
+        if not self._writes_early:
+            self._writes_early = self._watches_starts = True
+            logs.warn("models that a span names late may be missed: attributes are kept in %s", type(container))
         if span.is_recording():
             self._write_publicly(span)
 
     def _write_publicly(self, span: Span) -> None:
-        """Add attributes to a span that still records; keys that cannot be removed this way are emptied."""
+        """Add attributes to a span that still records; forged keys that cannot be removed are emptied."""
         found = span.attributes or {}
         if self._keys.isdisjoint(found):
             return
         additions = self._additions(found, span)
-        if additions is not None:
-            wanted = _merged(found, additions, span._limits.max_span_attributes, None)[0]  # noqa: SLF001
-            emptied = {key: "" for key in found if key.startswith(PREFIX) and key not in wanted}
-            span.set_attributes(emptied | {key: wanted[key] for key in wanted if key.startswith(PREFIX)})
+        if additions is None:
+            return
+        container: Any = getattr(span, "_attributes", None)
+        forged = [key for key in found if is_ours(key)]
+        if type(container) is BoundedAttributes:
+            for key in forged:
+                del container[key]
+            forged = []
+        limit = getattr(container, "maxlen", None)
+        room = len(additions.attributes) if limit is None else max(0, limit - len(container))
+        wanted = dict.fromkeys(forged, "")
+        wanted |= dict(list(additions.attributes.items())[:room])
+        span.set_attributes(wanted)
 
     def _failed(self, error: Exception) -> None:
         if type(error) not in self._failures:
             self._failures.add(type(error))
-            _logger.warning("span not enriched (further %s not logged)", type(error).__name__, exc_info=error)
+            logs.warn("span not enriched (further %s not logged)", type(error).__name__, error=error)
 
 
-def _swap(container: BoundedAttributes, found: Mapping[str, Any], additions: Additions) -> None:
-    """Give the container a merged copy of its attributes in one step, within its limits."""
+def _write_late(span: ReadableSpan, container: Any, found: Mapping[str, Any], additions: Additions) -> None:
+    """Add attributes to a span that has ended: one step, so that readers see them all or none."""
     ours, longest, forged = additions
-    limit, max_length = container.maxlen, container.max_value_len
+    bounded = type(container) is BoundedAttributes
+    limit, max_length = getattr(container, "maxlen", None), getattr(container, "max_value_len", None)
     fits = limit is None or len(found) + len(ours) <= limit
-    if fits and not forged and (max_length is None or longest <= max_length):
+    if bounded and fits and not forged and (max_length is None or longest <= max_length):
         attributes = Enriched(found)
         attributes.update(ours)
-    else:
-        attributes, dropped = _merged(found, additions, limit, max_length)
-        container.dropped += dropped
-    container._dict = attributes  # noqa: SLF001
+        container._dict = attributes  # noqa: SLF001
+        return
+    attributes, dropped = _merged(found, additions, limit, max_length)
+    dropped += getattr(container, "dropped", 0)
+    if not bounded and not dropped:
+        span._attributes = attributes  # noqa: SLF001
+        return
+    # Where keys go away, readers of the old container are to find them until they are done: hence another container.
+    counting = BoundedAttributes(limit, max_value_len=max_length)
+    counting._dict, counting.dropped = attributes, dropped  # noqa: SLF001
+    span._attributes = counting  # noqa: SLF001
 
 
 def _merged(
@@ -184,14 +196,15 @@ def _merged(
     Keys of the namespace that are there already are removed: what a span says of its model, the registry says. The
     application's own attributes are never pushed out.
     """
-    attributes = Enriched((key, value) for key, value in found.items() if not _is_ours(key))
+    attributes = Enriched((key, value) for key, value in found.items() if not is_ours(key))
     ours = list(additions.attributes.items())
     room = len(ours) if limit is None else max(0, limit - len(attributes))
     attributes.update((key, _cut(value, max_length)) for key, value in ours[:room])
     return attributes, max(0, len(ours) - room)
 
 
-def _is_ours(key: object) -> bool:
+def is_ours(key: object) -> bool:
+    """Tell whether an attribute's key is in the namespace of the library."""
     return isinstance(key, str) and key.startswith(PREFIX)
 
 

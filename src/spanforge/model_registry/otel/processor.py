@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import itertools
-import logging
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
-from spanforge.model_registry.attributes import ON_SPANS, PREFIX, SCOPE_NAME, SPAN_NAMES, span_attributes
+from spanforge.model_registry import logs
+from spanforge.model_registry.attributes import ON_SPANS, SPAN_NAMES, span_attributes
 from spanforge.model_registry.default import get_default_registry
 from spanforge.model_registry.events import deliver_soon
-from spanforge.model_registry.otel.late_write import Additions, LateWriter
+from spanforge.model_registry.otel.late_write import Additions, LateWriter, is_ours
 from spanforge.model_registry.resolution import BY_PRIORITY, MODEL_KEYS, PROVIDER_KEYS, Resolution, resolve_attributes
 from spanforge.model_registry.values import MAX_NAME, one_of
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan, Span
 
     from spanforge.model_registry.registry import ModelRegistry
-
-_logger = logging.getLogger(SCOPE_NAME)
 
 MAX_LOGGED: Final = 100
 """Log lines of this process about models that are retired, deprecated or not registered."""
@@ -131,7 +129,7 @@ class ModelRegistrySpanProcessor(LateWriter):
             self._plans.clear()
             self._same.clear()
         keys = tuple(key for key in _DECISIVE if key in shape)
-        forged = any(key.startswith(PREFIX) for key in shape)
+        forged = any(map(is_ours, shape))
         plan = self._same.get((keys, forged))
         if plan is None:
             direct = [key for key in keys if key not in _PARSED]
@@ -161,7 +159,7 @@ def _log(resolution: Resolution) -> None:
         mark = object()
         if len(_logged) < MAX_LOGGED and _logged.setdefault(warning, mark) is mark and next(_lines) < MAX_LOGGED:
             owner = "nobody" if resolution.entry is None else resolution.entry.owner
-            _logger.warning("%s (owner: %s)", warning, owner)
+            logs.warn("%s (owner: %s)", warning, owner)
 
 
 def _scope(span: ReadableSpan) -> str | None:
@@ -173,7 +171,8 @@ def _texts(value: str | tuple[str, ...]) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else value
 
 
-def _are_small(values: Any) -> bool:
+def _are_small(values: Any, depth: int = 2) -> bool:
+    """Tell whether the values that decide may be kept: a few texts, each no longer than names are."""
     if isinstance(values, tuple):
-        return all(map(_are_small, values))
-    return not isinstance(values, (str, bytes)) or len(values) <= MAX_NAME
+        return depth > 0 and len(values) <= len(_DECISIVE) and all(_are_small(value, depth - 1) for value in values)
+    return values is None or (isinstance(values, str) and len(values) <= MAX_NAME)

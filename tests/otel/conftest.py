@@ -1,0 +1,256 @@
+"""Fixtures of the span processor's tests: pipelines of the real SDK, what they export, and a stand-in model API."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+from opentelemetry.sdk.trace import ConcurrentMultiSpanProcessor, SpanLimits, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExporter, SpanExportResult
+
+from spanforge.model_registry import ModelRegistry
+from spanforge.model_registry.otel import ModelRegistrySpanProcessor, processor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from opentelemetry.sdk.trace import Event, ReadableSpan
+    from opentelemetry.trace import Link
+
+PREFIX = "model_registry."
+
+
+@pytest.fixture(autouse=True)
+def _fresh_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each test log as much as a new process may."""
+    monkeypatch.setattr(processor, "_lines", itertools.count())
+
+
+class Exported(NamedTuple):
+    """What an exporter was given: a copy, taken when it was given."""
+
+    name: str
+    attributes: dict[str, Any]
+    dropped: int
+    events: tuple[Event, ...]
+    links: tuple[Link, ...]
+    trace_id: int
+
+    @property
+    def ours(self) -> dict[str, Any]:
+        """Attributes of the library, by short name, in their order."""
+        return {key.removeprefix(PREFIX): self.attributes[key] for key in self.attributes if key.startswith(PREFIX)}
+
+    @property
+    def others(self) -> dict[str, Any]:
+        """Attributes of the application."""
+        return {key: self.attributes[key] for key in self.attributes if not key.startswith(PREFIX)}
+
+
+class CopyingExporter(SpanExporter):
+    """Keeps what it is given as it is then: the SDK's in-memory exporter keeps spans, and these may change later."""
+
+    def __init__(self) -> None:
+        self.spans: list[Exported] = []
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        for span in spans:
+            context = span.get_span_context()
+            assert context is not None
+            self.spans.append(
+                Exported(
+                    span.name,
+                    dict(span.attributes or {}),
+                    span.dropped_attributes,
+                    tuple(span.events),
+                    tuple(span.links),
+                    context.trace_id,
+                )
+            )
+        return SpanExportResult.SUCCESS
+
+    @property
+    def span(self) -> Exported:
+        """The only span."""
+        (span,) = self.spans
+        return span
+
+
+@pytest.fixture
+def exporter() -> CopyingExporter:
+    """Keep what ``provider`` and pipelines export, as it was then."""
+    return CopyingExporter()
+
+
+@pytest.fixture
+def registry(fields: dict[str, Any]) -> ModelRegistry:
+    """Give a registry that knows ``gpt-4o`` and emits nothing."""
+    registry = ModelRegistry(auto_emit=False)
+    registry.register(**fields)
+    return registry
+
+
+class Pipeline:
+    """A tracer provider of the real SDK with processors in it, and what it exports.
+
+    Args:
+        processors: In the order in which they are added.
+        exporter: What the last of them exports to.
+        threads: Run processors in that many threads of their own; ``None``: one after the other.
+        limits: The provider's limits.
+    """
+
+    def __init__(
+        self,
+        processors: Sequence[SpanProcessor],
+        exporter: CopyingExporter,
+        threads: int | None = None,
+        limits: SpanLimits | None = None,
+        **options: Any,
+    ) -> None:
+        self.exporter = exporter
+        self.provider = TracerProvider(
+            active_span_processor=None if threads is None else ConcurrentMultiSpanProcessor(threads),  # type: ignore[arg-type]
+            span_limits=limits,
+            shutdown_on_exit=False,
+            **options,
+        )
+        for each in processors:
+            self.provider.add_span_processor(each)
+        self.tracer = self.provider.get_tracer("app")
+
+    def run(
+        self, start: dict[str, Any] | None = None, late: dict[str, Any] | None = None, scope: str = "app"
+    ) -> Exported:
+        """Make a span with these attributes, given at its start and set later, and return what was exported."""
+        span = self.provider.get_tracer(scope).start_span("call", attributes=start)
+        span.set_attributes(late or {})
+        span.end()
+        self.provider.force_flush()
+        return self.exporter.spans[-1]
+
+
+@pytest.fixture
+def pipeline(registry: ModelRegistry, exporter: CopyingExporter) -> Iterator[Callable[..., Pipeline]]:
+    """Give a function that makes pipelines: the processor under test, and an exporter's processor after or before."""
+    made: list[Pipeline] = []
+
+    def make(*ours: SpanProcessor, first: str = "ours", exporting: str | None = "simple", **options: Any) -> Pipeline:
+        processors = list(ours or [ModelRegistrySpanProcessor(registry)])
+        if exporting is not None:
+            last = {"simple": SimpleSpanProcessor, "batch": BatchSpanProcessor}[exporting](exporter)
+            processors.insert(0 if first == "exporter" else len(processors), last)
+        made.append(Pipeline(processors, exporter, **options))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.provider.shutdown()
+
+
+@pytest.fixture
+def lines(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
+    """Give a function that returns what the library has logged so far."""
+    return lambda: [record.getMessage() for record in caplog.records if record.name == "spanforge.model_registry"]
+
+
+@pytest.fixture
+def script() -> Callable[..., str]:
+    """Give a function that runs a script in a process of its own and returns its output: one that hangs is killed."""
+
+    def run(text: str, timeout: float = 30, **environment: str) -> str:
+        result = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(text)],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=timeout,
+            env={**os.environ, **environment},
+        )
+        assert result.returncode == 0, result.stderr
+        assert "Traceback" not in result.stderr, result.stderr
+        return result.stdout
+
+    return run
+
+
+class _Api(BaseHTTPRequestHandler):
+    """Answers like OpenAI's API, with the dated name of the model; takes OTLP as well and keeps what it got."""
+
+    protocol_version = "HTTP/1.1"
+    received: tuple[bytes, ...] = ()
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        if self.path == "/v1/traces":
+            type(self).received += (body,)
+            self._answer(b"", "application/x-protobuf")
+            return
+        request = json.loads(body)
+        if request["model"] == "no-such-model":
+            self._answer(
+                json.dumps({"error": {"message": "no such model", "code": "model_not_found"}}).encode(), code=404
+            )
+        elif self.path == "/v1/embeddings":
+            self._json(request, "list", data=[{"object": "embedding", "index": 0, "embedding": [0.0, 1.0]}])
+        elif request.get("stream"):
+            chunks = [self._chunk(request, text) for text in ("hel", "lo", None)]
+            self._answer("".join(f"data: {chunk}\n\n" for chunk in [*chunks, "[DONE]"]).encode(), "text/event-stream")
+        else:
+            message = {"role": "assistant", "content": "hello"}
+            self._json(request, "chat.completion", choices=[{"index": 0, "message": message, "finish_reason": "stop"}])
+
+    def _chunk(self, request: dict[str, Any], text: str | None) -> str:
+        delta = {} if text is None else {"role": "assistant", "content": text}
+        choice = {"index": 0, "delta": delta, "finish_reason": "stop" if text is None else None}
+        return json.dumps(self._body(request, "chat.completion.chunk", choices=[choice]))
+
+    def _json(self, request: dict[str, Any], kind: str, **members: Any) -> None:
+        usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+        self._answer(json.dumps(self._body(request, kind, usage=usage, **members)).encode())
+
+    def _body(self, request: dict[str, Any], kind: str, **members: Any) -> dict[str, Any]:
+        return {"id": "1", "object": kind, "created": 1, "model": f"{request['model']}-2024-08-06", **members}
+
+    def _answer(self, body: bytes, content_type: str = "application/json", code: int = 200) -> None:
+        self.send_response(code)
+        self.send_header("content-type", content_type)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_args: Any) -> None:
+        """Stay silent."""
+
+
+class Api(NamedTuple):
+    """The stand-in API: where it is, and the OTLP requests it got."""
+
+    url: str
+    handler: type[_Api]
+
+    @property
+    def received(self) -> tuple[bytes, ...]:
+        return self.handler.received
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
+    """Run the stand-in API on a free port of the loopback interface."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    handler = type("Handler", (_Api,), {})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield Api(f"http://127.0.0.1:{server.server_port}", handler)
+    server.shutdown()
+    thread.join()
+    server.server_close()

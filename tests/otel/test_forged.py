@@ -1,0 +1,118 @@
+"""Attributes of the namespace that somebody else put on a span that names a model do not survive."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, SpanProcessor
+
+from spanforge.model_registry.attributes import ATTRIBUTES
+from spanforge.model_registry.otel import ModelRegistrySpanProcessor
+
+if TYPE_CHECKING:
+    from spanforge.model_registry import ModelRegistry
+
+REQUEST = "gen_ai.request.model"
+
+needs_ending_hook = pytest.mark.skipif(
+    not hasattr(SpanProcessor, "_on_ending"), reason="opentelemetry-sdk before 1.40 cannot remove attributes in time"
+)
+
+FORGED: dict[str, Any] = {
+    **{row.key: "forged" for row in ATTRIBUTES},
+    "model_registry.warnings": (),
+    "model_registry.metadata.team": "forged",
+    "model_registry.approved": True,
+    "model_registry.": 1,
+    "model_registry.status.": "active",
+    "model_registry.events": (1.5, 2.5),
+}
+
+
+@pytest.fixture
+def models(registry: ModelRegistry, fields: dict[str, Any]) -> ModelRegistry:
+    """Give a registry with a model of each status."""
+    for status in ("deprecated", "retired"):
+        registry.register(**fields | {"model_id": status})
+    registry.deprecate("deprecated")
+    registry.retire("retired")
+    return registry
+
+
+@pytest.mark.parametrize("first", ["ours", pytest.param("exporter", marks=needs_ending_hook)])
+@pytest.mark.parametrize("forged_at", ["start", "late"])
+@pytest.mark.parametrize("model_at", ["start", "late"])
+@pytest.mark.parametrize("model", ["gpt-4o", "deprecated", "retired", "unheard-of"])
+def test_what_an_application_claims(  # noqa: PLR0913 - a matrix
+    pipeline: Any,
+    models: ModelRegistry,
+    model: str,
+    model_at: str,
+    forged_at: str,
+    first: str,
+) -> None:
+    """Whatever an application says of its model, and whenever, the span shows what the registry says and no more."""
+    pipes = pipeline(ModelRegistrySpanProcessor(models), first=first)
+    honest = pipes.run(late={REQUEST: model})
+    attributes: dict[str, dict[str, Any]] = {"start": {}, "late": {}}
+    attributes[model_at][REQUEST] = model
+    attributes[forged_at].update(FORGED)
+    span = pipes.run(attributes["start"], attributes["late"])
+    assert span.attributes == honest.attributes
+    assert span.dropped == 0
+    assert pipes.run(late={REQUEST: model}).attributes == honest.attributes
+
+
+@pytest.mark.parametrize("key", FORGED)
+def test_each_key_alone(pipeline: Any, models: ModelRegistry, key: str) -> None:
+    """One forged key is enough to be looked for, between spans that have none."""
+    pipes = pipeline(ModelRegistrySpanProcessor(models))
+    honest = pipes.run(late={REQUEST: "unheard-of"})
+    for _ in range(2):
+        assert pipes.run(late={REQUEST: "unheard-of", key: FORGED[key]}).attributes == honest.attributes
+        assert pipes.run(late={REQUEST: "unheard-of"}).attributes == honest.attributes
+
+
+def test_keys_that_only_look_alike(pipeline: Any) -> None:
+    """Keys outside the namespace are the application's, however much they look like ours."""
+    own = {
+        "model_registry": "a",
+        "model_registryx.status": "b",
+        "Model_Registry.status": "c",
+        "x.model_registry.status": "d",
+        " model_registry.status": "e",
+        "model.registry.status": "f",
+    }
+    assert pipeline().run({REQUEST: "gpt-4o"} | own).others == {REQUEST: "gpt-4o"} | own
+
+
+@needs_ending_hook
+def test_forged_keys_take_no_room(pipeline: Any, models: ModelRegistry) -> None:
+    """On a span with a limit the room that forged keys took is free for what the registry says."""
+    pipes = pipeline(ModelRegistrySpanProcessor(models), limits=SpanLimits(max_span_attributes=5))
+    forged = {f"model_registry.x{number}": number for number in range(3)}
+    span = pipes.run({REQUEST: "gpt-4o", "a": 1} | forged)
+    assert span.others == {REQUEST: "gpt-4o", "a": 1}
+    assert list(span.ours) == ["status", "owner", "risk_tier"]
+    assert span.dropped == 3
+
+
+def test_forged_keys_that_ours_replace_count_once(pipeline: Any, models: ModelRegistry) -> None:
+    """A forged key with a name that the registry sets is one attribute, not two."""
+    pipes = pipeline(ModelRegistrySpanProcessor(models), limits=SpanLimits(max_span_attributes=7))
+    span = pipes.run(late={REQUEST: "gpt-4o", "model_registry.status": "retired", "model_registry.owner": "me"})
+    assert list(span.ours) == ["status", "owner", "risk_tier", "model_id", "name", "version"]
+    assert span.dropped == 0
+
+
+@pytest.mark.parametrize("status", ["active", "unregistered"])
+def test_without_the_ending_hook(models: ModelRegistry, status: str) -> None:
+    """Where only ``on_end`` is called forged keys are removed as well."""
+    name = "gpt-4o" if status == "active" else "unheard-of"
+    span = ReadableSpan("call", attributes=FORGED | {REQUEST: name})
+    ModelRegistrySpanProcessor(models).on_end(span)
+    honest = ReadableSpan("call", attributes={REQUEST: name})
+    ModelRegistrySpanProcessor(models).on_end(honest)
+    assert dict(span.attributes or {}) == dict(honest.attributes or {})
+    assert (span.attributes or {})["model_registry.status"] == status

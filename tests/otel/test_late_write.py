@@ -1,0 +1,384 @@
+"""Writing to spans that have ended: containers that are not known, SDKs of the past and of the future, readers."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from opentelemetry import trace
+from opentelemetry.attributes import BoundedAttributes
+from opentelemetry.sdk import trace as sdk
+from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, SpanProcessor
+
+from spanforge.model_registry.otel import ModelRegistrySpanProcessor, late_write
+from spanforge.model_registry.otel.late_write import Additions, LateWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from spanforge.model_registry import ModelRegistry
+
+REQUEST = "gen_ai.request.model"
+RESPONSE = "gen_ai.response.model"
+
+TELLS_OF_ENDING = hasattr(SpanProcessor, "_on_ending")
+needs_ending_hook = pytest.mark.skipif(
+    not TELLS_OF_ENDING, reason="opentelemetry-sdk before 1.40 does not tell processors of an ending span"
+)
+
+
+# Containers that are not known
+
+
+class _Attributes(BoundedAttributes):
+    """Somebody's own container, with their own idea of what is inside."""
+
+
+class _OwnContainer(SpanProcessor):
+    """Gives every span a container of its own, as a vendor's SDK may."""
+
+    def on_start(self, span: Any, parent_context: Any = None) -> None:  # noqa: ARG002
+        held = span._attributes
+        span._attributes = _Attributes(held.maxlen, dict(held), immutable=False, max_value_len=held.max_value_len)
+
+
+MISSED = "models that a span names late may be missed: attributes are kept in"
+
+
+@needs_ending_hook
+def test_a_container_that_is_not_known(pipeline: Any, registry: ModelRegistry, lines: Any) -> None:
+    """Spans whose attributes are kept in an unknown way are served as far as is public, and one line says so."""
+    pipes = pipeline(_OwnContainer(), ModelRegistrySpanProcessor(registry))
+    for _ in range(5):
+        assert pipes.run({REQUEST: "gpt-4o"}).ours["owner"] == "ml-platform"
+        assert pipes.run(late={REQUEST: "gpt-4o"}).others == {REQUEST: "gpt-4o"}
+        assert pipes.run({"a": 1}, {"b": 2}).attributes == {"a": 1, "b": 2}
+    (line,) = lines()
+    assert line.startswith(MISSED)
+    assert "_Attributes" in line
+
+
+@needs_ending_hook
+def test_a_container_that_is_not_known_is_not_swapped(pipeline: Any, registry: ModelRegistry) -> None:
+    """An unknown container is left alone: what is inside stays the object that its maker put there."""
+    pipes = pipeline(_OwnContainer(), ModelRegistrySpanProcessor(registry))
+    span = pipes.tracer.start_span("call", attributes={REQUEST: "gpt-4o"})
+    container = span._attributes
+    inside = container._dict
+    span.end()
+    assert span._attributes is container
+    assert container._dict is inside
+
+
+@needs_ending_hook
+def test_models_known_at_the_start_in_an_unknown_container(pipeline: Any, registry: ModelRegistry) -> None:
+    """Once such a container was seen, models known at the start are written then, before any exporter."""
+    pipes = pipeline(_OwnContainer(), ModelRegistrySpanProcessor(registry), first="exporter")
+    pipes.run({REQUEST: "gpt-4o"})
+    assert pipes.run({REQUEST: "gpt-4o"}).ours["owner"] == "ml-platform"
+
+
+@needs_ending_hook
+def test_limits_of_a_container_that_is_not_known(pipeline: Any, registry: ModelRegistry) -> None:
+    """A span's limits hold for unknown containers too, and what the application lost stays counted."""
+    limits = SpanLimits(max_span_attributes=4, max_span_attribute_length=8)
+    pipes = pipeline(_OwnContainer(), ModelRegistrySpanProcessor(registry), limits=limits)
+    span = pipes.run(late={"a": 1, "b": 2, "c": 3, "d": 4, REQUEST: "gpt-4o"})
+    assert span.others == {"b": 2, "c": 3, "d": 4, REQUEST: "gpt-4o"}
+    assert span.ours == {}
+    assert span.dropped >= 1
+
+
+@needs_ending_hook
+def test_one_odd_span_does_not_change_the_others(pipeline: Any, registry: ModelRegistry) -> None:
+    """After a span with an unknown container, ordinary spans are served as before, their own attributes unharmed."""
+    ours = ModelRegistrySpanProcessor(registry)
+    pipeline(_OwnContainer(), ours).run({REQUEST: "gpt-4o"})
+    pipes = pipeline(ours, limits=SpanLimits(max_span_attributes=6))
+    own = {"a": 1, "b": 2, "c": 3, "d": 4}
+    span = pipes.run({REQUEST: "gpt-4o"}, own)
+    assert span.others == {REQUEST: "gpt-4o"} | own
+    assert span.ours == {"status": "active"}
+
+
+class _VendorSpan(ReadableSpan, trace.Span):
+    """A span of another SDK: OpenTelemetry's public interface, a plain dict inside, recording until it has ended."""
+
+    def __init__(self, processors: list[SpanProcessor], attributes: dict[str, Any]) -> None:
+        ReadableSpan.__init__(self, "call", trace.SpanContext(1, 2, False, trace.TraceFlags(1)), attributes=attributes)
+        self.processors = processors
+        self.written: dict[str, Any] = {}
+        for each in processors:
+            each.on_start(self)  # type: ignore[arg-type]
+
+    def get_span_context(self) -> trace.SpanContext:
+        return self._context  # type: ignore[return-value]
+
+    def is_recording(self) -> bool:
+        return self._end_time is None
+
+    def set_attributes(self, attributes: Any) -> None:
+        assert self.is_recording()
+        self.written.update(attributes)
+        self._attributes.update(attributes)  # type: ignore[union-attr]
+
+    def set_attribute(self, key: str, value: Any) -> None:
+        self.set_attributes({key: value})
+
+    def end(self, end_time: int | None = None) -> None:
+        for each in self.processors:
+            each._on_ending(self)  # type: ignore[arg-type]
+        self._end_time = end_time or time.time_ns()
+        for each in self.processors:
+            each.on_end(self)
+
+    def add_event(self, *_args: Any, **_kwargs: Any) -> None:
+        raise NotImplementedError
+
+    record_exception = set_status = update_name = add_event
+
+
+@needs_ending_hook
+def test_spans_of_another_sdk(registry: ModelRegistry, lines: Any) -> None:
+    """A span that is not the SDK's own class is enriched by its public methods while it records, with one log line."""
+    ours = ModelRegistrySpanProcessor(registry)
+    for _ in range(3):
+        span = _VendorSpan([ours], {REQUEST: "gpt-4o", "a": 1})
+        span.end()
+        assert span.written["model_registry.owner"] == "ml-platform"
+        assert dict(span.attributes or {}).keys() >= {REQUEST, "a", "model_registry.status", "model_registry.owner"}
+    (line,) = lines()
+    assert line.startswith(MISSED)
+
+
+# An SDK that keeps spans mutable while they are ending, as the specification says
+
+
+class _SpecificationSpan(sdk._Span):
+    """The SDK's span, ending as the specification says: processors may still change it in ``_on_ending``."""
+
+    def end(self, end_time: int | None = None) -> None:
+        self._span_processor._on_ending(self)
+        with self._lock:
+            self._end_time = time.time_ns() if end_time is None else end_time
+            self._attributes._immutable = True  # type: ignore[union-attr]
+        self._span_processor.on_end(self._readable_span())
+
+    written: dict[str, Any]
+
+    def set_attributes(self, attributes: Any) -> None:
+        self.written = getattr(self, "written", {}) | dict(attributes)
+        super().set_attributes(attributes)
+
+
+@pytest.fixture
+def specified() -> Callable[..., Any]:
+    """Give a function that runs a span, of an SDK that follows the specification, through a pipeline."""
+
+    def run(pipes: Any, attributes: dict[str, Any]) -> Any:
+        span = pipes.tracer.start_span("call", attributes=attributes)
+        span.__class__ = _SpecificationSpan
+        span.end()
+        return span
+
+    return run
+
+
+@needs_ending_hook
+@pytest.mark.parametrize("first", ["ours", "exporter"])
+@pytest.mark.parametrize("threads", [None, 1, 2])
+def test_the_public_way_is_taken_where_it_works(
+    pipeline: Any,
+    specified: Any,
+    lines: Any,
+    first: str,
+    threads: int | None,
+) -> None:
+    """Where a span still records in ``_on_ending``, ``set_attributes`` is what enriches it, once."""
+    pipes = pipeline(first=first, threads=threads)
+    span = specified(pipes, {REQUEST: "gpt-4o", "a": 1})
+    assert list(span.written) == [
+        f"model_registry.{name}" for name in ("status", "owner", "risk_tier", "model_id", "name", "version")
+    ]
+    assert type(span._attributes._dict) is dict
+    assert pipes.exporter.span.attributes == {REQUEST: "gpt-4o", "a": 1} | span.written
+    assert lines() == []
+
+
+@needs_ending_hook
+def test_the_public_way_leaves_others_alone(pipeline: Any, specified: Any) -> None:
+    """In such an SDK, too, a span that names no model is not written to."""
+    pipes = pipeline()
+    span = specified(pipes, {"a": 1, "model_registry.status": "mine"})
+    assert not hasattr(span, "written")
+    assert pipes.exporter.span.attributes == {"a": 1, "model_registry.status": "mine"}
+
+
+@needs_ending_hook
+def test_forged_keys_the_public_way(pipeline: Any, specified: Any) -> None:
+    """Where attributes cannot be removed, forged ones lose their value: nothing that was claimed is exported."""
+    pipes = pipeline()
+    specified(pipes, {REQUEST: "gpt-4o", "model_registry.owner": "me", "model_registry.approved": "yes"})
+    assert pipes.exporter.span.ours["owner"] == "ml-platform"
+    assert not pipes.exporter.span.ours.get("approved")
+
+
+@needs_ending_hook
+@pytest.mark.parametrize("forged", [0, 4])
+def test_limits_the_public_way(pipeline: Any, specified: Any, forged: int) -> None:
+    """The public way keeps the application's attributes as well, also where forged ones take room."""
+    pipes = pipeline(limits=SpanLimits(max_span_attributes=8))
+    own = {REQUEST: "gpt-4o", "a": 1, "b": 2, "c": 3}
+    specified(pipes, own | {f"model_registry.x{number}": "forged" for number in range(forged)})
+    span = pipes.exporter.span
+    assert span.others == own
+    assert "forged" not in span.ours.values()
+    if not forged:
+        assert list(span.ours) == ["status", "owner", "risk_tier", "model_id"]
+
+
+class _Answering(SpanProcessor):
+    """Sets a model's name while the span is ending, as the specification allows."""
+
+    def _on_ending(self, span: Any) -> None:
+        span.set_attribute(RESPONSE, "gpt-4o")
+
+
+@needs_ending_hook
+@pytest.mark.parametrize("first", ["ours", "the other"])
+def test_models_that_another_processor_names_while_ending(
+    pipeline: Any,
+    specified: Any,
+    registry: ModelRegistry,
+    first: str,
+) -> None:
+    """In such an SDK another processor may name the model in ``_on_ending``, before or after ours had its turn."""
+    processors = [_Answering(), ModelRegistrySpanProcessor(registry)]
+    pipes = pipeline(*(reversed(processors) if first == "ours" else processors))
+    specified(pipes, {"a": 1})
+    assert pipes.exporter.span.ours.get("owner") == "ml-platform"
+
+
+# An SDK without the hook, or with another container
+
+
+@pytest.fixture
+def old_sdk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the library find an SDK in which attributes cannot be swapped, and which calls no ``_on_ending``."""
+    monkeypatch.setattr(late_write, "SWAPS", False)
+    if TELLS_OF_ENDING:
+        monkeypatch.setattr(sdk.SynchronousMultiSpanProcessor, "_on_ending", lambda *_: None)
+
+
+@pytest.mark.usefixtures("old_sdk")
+@pytest.mark.parametrize("first", ["ours", "exporter"])
+def test_an_old_sdk_and_models_known_at_the_start(
+    pipeline: Any,
+    registry: ModelRegistry,
+    lines: Any,
+    first: str,
+) -> None:
+    """In an SDK without the hook a model known at the start is written then, wherever the processor stands."""
+    pipes = pipeline(ModelRegistrySpanProcessor(registry), first=first)
+    for _ in range(2):
+        assert pipes.run({REQUEST: "gpt-4o"}).ours["owner"] == "ml-platform"
+    assert lines() == ["models that a span names late may be missed: this opentelemetry-sdk has no hook for them"]
+
+
+@pytest.mark.usefixtures("old_sdk")
+def test_an_old_sdk_and_models_named_late(pipeline: Any, registry: ModelRegistry) -> None:
+    """In an SDK without the hook the processors that come after get models named late, and the status at the end."""
+    pipes = pipeline(ModelRegistrySpanProcessor(registry))
+    assert pipes.run(late={REQUEST: "gpt-4o"}).ours["owner"] == "ml-platform"
+    span = pipes.tracer.start_span("call", attributes={REQUEST: "gpt-4o", "model_registry.approved": "yes"})
+    registry.deprecate("gpt-4o")
+    span.end()
+    ended = pipes.exporter.spans[-1].ours
+    assert (ended["status"], ended["warnings"]) == ("deprecated", ("model 'gpt-4o' is deprecated",))
+    assert "approved" not in ended
+
+
+# What subclasses add, and what goes wrong there
+
+
+class _Marking(LateWriter):
+    """Adds a mark to spans that have the attribute ``mark``."""
+
+    _keys = frozenset({"mark"})
+
+    def _additions(self, attributes: Mapping[str, Any], span: Any) -> Additions | None:  # noqa: ARG002
+        if attributes["mark"] == "raise":
+            raise LookupError
+        return Additions({"model_registry.marked": attributes["mark"]}, 4, forged=False) if attributes["mark"] else None
+
+
+def test_another_late_writer(pipeline: Any, lines: Any) -> None:
+    """What is added is the subclass's to say: nothing is added where it says so, or where it fails."""
+    pipes = pipeline(_Marking())
+    assert pipes.run(late={"mark": "high"}).attributes == {"mark": "high", "model_registry.marked": "high"}
+    assert pipes.run(late={"mark": ""}).attributes == {"mark": ""}
+    assert pipes.run(late={"other": "high"}).attributes == {"other": "high"}
+    for _ in range(3):
+        assert pipes.run(late={"mark": "raise"}).attributes == {"mark": "raise"}
+    assert lines() == ["span not enriched (further LookupError not logged)"]
+
+
+@needs_ending_hook
+def test_this_sdk_is_known() -> None:
+    """The SDK that is installed has the hook and the container that the module knows."""
+    assert late_write.SWAPS
+
+
+# Readers in other threads
+
+
+@pytest.fixture
+def _often() -> Iterator[None]:
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval)
+
+
+@pytest.mark.usefixtures("_often")
+@needs_ending_hook
+@pytest.mark.parametrize(
+    "claimed",
+    [{}, {"model_registry.approved": "yes", "model_registry.metadata.team": "a"}],
+    ids=["as usual", "with forged attributes"],
+)
+def test_readers_while_spans_end(pipeline: Any, claimed: dict[str, Any]) -> None:
+    """Threads that read a span's attributes while it ends see it before or after, and never an error."""
+    tracer = pipeline(exporting=None).tracer
+    own: dict[str, Any] = {REQUEST: "gpt-4o"} | {f"{number}": number for number in range(40)}
+    current: list[Any] = [tracer.start_span("call", attributes=own)]
+    problems: list[str] = []
+    reads = [0, 0, 0]
+    stop = threading.Event()
+
+    def read(reader: int) -> None:
+        while not stop.is_set():
+            try:
+                shown = dict(current[0].attributes)
+                list(current[0].attributes.items())
+                if not own.keys() <= shown.keys():
+                    problems.append(f"lost: {own.keys() - shown.keys()}")
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is a problem
+                problems.append(repr(error))
+            reads[reader] += 1
+
+    readers = [threading.Thread(target=read, args=(reader,)) for reader in range(3)]
+    for reader in readers:
+        reader.start()
+    deadline = time.monotonic() + 1
+    while time.monotonic() < deadline and not problems:
+        current[0] = tracer.start_span("call", attributes=own | claimed)
+        current[0].end()
+    stop.set()
+    for reader in readers:
+        reader.join()
+    assert not problems
+    assert min(reads) > 10

@@ -1,0 +1,224 @@
+"""Limits of spans: what does not fit of the library's attributes is left out and counted, never the application's."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from opentelemetry.attributes import BoundedAttributes
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, SpanProcessor
+
+from spanforge.model_registry import ModelRegistry
+from spanforge.model_registry.attributes import ATTRIBUTES, SPAN_NAMES
+from spanforge.model_registry.otel import ModelRegistrySpanProcessor
+
+REQUEST = "gen_ai.request.model"
+ORDER = [row.name for row in ATTRIBUTES if row.on_spans != "no"]
+"""What spans can get, the most important first."""
+
+needs_ending_hook = pytest.mark.skipif(
+    not hasattr(SpanProcessor, "_on_ending"),
+    reason="before opentelemetry-sdk 1.40 a model that is known at the start is written at the start",
+)
+
+
+@pytest.fixture
+def full(registry: ModelRegistry) -> ModelRegistrySpanProcessor:
+    """Give a processor whose spans get every attribute there is."""
+    registry.deprecate("gpt-4o")
+    registry.retire("gpt-4o")
+    return ModelRegistrySpanProcessor(registry, attributes=SPAN_NAMES)
+
+
+@pytest.mark.parametrize("first", ["ours", pytest.param("exporter", marks=needs_ending_hook)])
+@pytest.mark.parametrize("room", range(13))
+def test_the_number_of_attributes(pipeline: Any, full: SpanProcessor, room: int, first: str) -> None:
+    """What a span has room for is kept in the order of the table; the rest is left out and counted."""
+    own = {REQUEST: "gpt-4o", "a": 1, "b": 2}
+    limits = SpanLimits(max_span_attributes=len(own) + room)
+    span = pipeline(full, first=first, limits=limits).run(late=own)
+    assert span.others == own
+    assert list(span.ours) == ORDER[:room]
+    assert span.dropped == max(0, len(ORDER) - room)
+
+
+@needs_ending_hook
+@pytest.mark.parametrize("more", [0, 1, 5])
+def test_a_span_that_is_full(pipeline: Any, full: SpanProcessor, more: int) -> None:
+    """On a span that is full already the application's attributes stay, and both losses are counted."""
+    pipes = pipeline(full, limits=SpanLimits(max_span_attributes=4))
+    span = pipes.run({f"{number}": number for number in range(3 + more)}, {REQUEST: "gpt-4o"})
+    assert list(span.attributes) == [*(f"{number}" for number in range(more, 3 + more)), REQUEST]
+    assert span.dropped == more + len(ORDER)
+
+
+@needs_ending_hook
+def test_known_at_the_start_and_filled_later(pipeline: Any, full: SpanProcessor) -> None:
+    """Attributes that come after the model do not push it out: nothing of ours is on the span before its end."""
+    pipes = pipeline(full, limits=SpanLimits(max_span_attributes=6))
+    own = {REQUEST: "gpt-4o"} | {f"{number}": number for number in range(4)}
+    start = {key: own.pop(key) for key in [REQUEST]}
+    span = pipes.run(start, own)
+    assert span.others == start | own
+    assert list(span.ours) == ["status"]
+    assert span.dropped == len(ORDER) - 1
+
+
+def test_a_model_that_the_sdk_pushed_out(pipeline: Any, full: SpanProcessor, lines: Any) -> None:
+    """A span that has lost its model's name to its limit names none any more."""
+    span = pipeline(full, limits=SpanLimits(max_span_attributes=2)).run(late={REQUEST: "gpt-4o", "a": 1, "b": 2})
+    assert span.attributes == {"a": 1, "b": 2}
+    assert span.dropped == 1
+    assert lines() == []
+
+
+def test_no_attributes_at_all(pipeline: Any, full: SpanProcessor, lines: Any) -> None:
+    """Where spans may have no attributes none are added."""
+    span = pipeline(full, limits=SpanLimits(max_span_attributes=0)).run({REQUEST: "gpt-4o"}, {"a": 1})
+    assert span.attributes == {}
+    assert span.dropped == 2
+    assert lines() == []
+
+
+@needs_ending_hook
+def test_added_twice_counts_once(pipeline: Any, full: SpanProcessor, registry: ModelRegistry) -> None:
+    """Added twice, what is left out is counted once."""
+    other = ModelRegistrySpanProcessor(registry, attributes=SPAN_NAMES)
+    for ours in ([full, full], [full, other]):
+        span = pipeline(*ours, limits=SpanLimits(max_span_attributes=3)).run({REQUEST: "gpt-4o"})
+        assert list(span.ours) == ORDER[:2]
+        assert span.dropped == len(ORDER) - 2
+
+
+class _Meeting(ModelRegistry):
+    """A registry in which those who ask wait for each other, for a moment."""
+
+    meeting: threading.Barrier | None = None
+
+    @property
+    def _index(self) -> Any:
+        if self.meeting is not None:
+            with contextlib.suppress(threading.BrokenBarrierError):
+                self.meeting.wait(0.2)
+        return self._inner
+
+    @_index.setter
+    def _index(self, index: Any) -> None:
+        self._inner = index
+
+
+@needs_ending_hook
+def test_added_twice_counts_once_when_both_run_at_once(pipeline: Any, fields: dict[str, Any]) -> None:
+    """Added twice to a chain that runs processors at the same time, what is left out is counted once as well."""
+    registry = _Meeting(auto_emit=False)
+    registry.register(**fields)
+    registry.meeting = threading.Barrier(2)
+    ours = ModelRegistrySpanProcessor(registry), ModelRegistrySpanProcessor(registry)
+    span = pipeline(*ours, threads=2, limits=SpanLimits(max_span_attributes=3)).run({REQUEST: "gpt-4o"})
+    assert list(span.ours) == ["status", "owner"]
+    assert span.dropped == 4
+
+
+@pytest.mark.parametrize("length", [1, 6, 15, 22, 23, 100])
+def test_the_length_of_values(pipeline: Any, full: SpanProcessor, length: int) -> None:
+    """Texts are cut at the limit on the length of values, those in lists as well; that drops nothing."""
+    whole = pipeline(full).run(late={REQUEST: "gpt-4o"})
+    span = ReadableSpan("call", attributes=BoundedAttributes(attributes={REQUEST: "gpt-4o"}, max_value_len=length))
+    limited = BoundedAttributes(max_value_len=length)
+    limited._dict = {REQUEST: "gpt-4o"}  # the name itself may be longer than the limit here
+    span._attributes = limited
+    full.on_end(span)
+    assert dict(span.attributes or {}) == {REQUEST: "gpt-4o"} | {
+        key: tuple(text[:length] for text in value) if isinstance(value, tuple) else value[:length]
+        for key, value in whole.attributes.items()
+        if key != REQUEST
+    }
+    assert span.dropped_attributes == 0
+
+
+@pytest.mark.parametrize("first", ["ours", pytest.param("exporter", marks=needs_ending_hook)])
+def test_the_length_of_values_of_a_provider(pipeline: Any, full: SpanProcessor, first: str) -> None:
+    """A provider's limit on the length of values holds for exported spans."""
+    limits = SpanLimits(max_span_attribute_length=6)
+    span = pipeline(full, first=first, limits=limits).run({REQUEST: "gpt-4o"}, {"a": "abcdefgh"})
+    assert span.others == {REQUEST: "gpt-4o", "a": "abcdef"}
+    assert span.ours["status"] == "retire"
+    assert span.ours["owner"] == "ml-pla"
+    assert span.ours["warnings"] == ("model ",)
+    assert list(span.ours) == ORDER
+    assert span.dropped == 0
+
+
+def test_the_length_limit_of_one_span_is_not_anothers(pipeline: Any, full: SpanProcessor) -> None:
+    """One processor in two providers keeps each one's limits: what was cut for one is whole for the other."""
+    short = pipeline(full, limits=SpanLimits(max_span_attribute_length=6, max_span_attributes=3))
+    long = pipeline(full)
+    for _ in range(2):
+        assert short.run({REQUEST: "gpt-4o"}).ours == {"status": "retire", "owner": "ml-pla"}
+        assert long.run({REQUEST: "gpt-4o"}).ours["owner"] == "ml-platform"
+
+
+@needs_ending_hook
+def test_both_limits(pipeline: Any, full: SpanProcessor) -> None:
+    """Both limits hold at once."""
+    limits = SpanLimits(max_span_attributes=6, max_span_attribute_length=6)
+    span = pipeline(full, limits=limits).run({REQUEST: "gpt-4o"})
+    assert span.ours == {
+        "status": "retire",
+        "owner": "ml-pla",
+        "risk_tier": "high",
+        "model_id": "gpt-4o",
+        "warnings": ("model ",),
+    }
+    assert span.dropped == len(ORDER) - 5
+
+
+def test_limits_on_events_and_links_mean_nothing_here(pipeline: Any, full: SpanProcessor) -> None:
+    """Limits of events and links, and of their attributes, do not limit what a span gets."""
+    limits = SpanLimits(max_events=0, max_links=0, max_event_attributes=0, max_link_attributes=0)
+    span = pipeline(full, limits=limits).run({REQUEST: "gpt-4o"})
+    assert list(span.ours) == ORDER
+    assert span.dropped == 0
+
+
+_own = st.dictionaries(st.text(min_size=1, max_size=8), st.text(max_size=12) | st.integers(0, 9), max_size=12)
+_forged = st.dictionaries(
+    st.sampled_from(["status", "owner", "purpose", "metadata.a", "approved"]).map("model_registry.".__add__),
+    st.text(max_size=12),
+    max_size=4,
+)
+
+
+@needs_ending_hook
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(
+    start=_own, late=_own, forged=_forged, model=st.sampled_from(["gpt-4o", "o1", "claude-9"]), limit=st.integers(1, 30)
+)
+def test_whatever_an_application_does(
+    start: dict[str, Any], late: dict[str, Any], forged: dict[str, Any], model: str, limit: int
+) -> None:
+    """Of the application's own, a span keeps what it keeps without the processor; ours fill what room is left."""
+    registry = ModelRegistry(auto_emit=False)
+    registry.register("gpt-4o", "GPT-4o", "1", "low", "team", "a test")
+    registry.register("o1", "O1", "1", "low", "team", "a test")
+    registry.retire("o1")
+    ours = ModelRegistrySpanProcessor(registry, attributes=SPAN_NAMES)
+    attributes = BoundedAttributes(limit, start | forged, immutable=False)
+    for key, value in (late | {REQUEST: model}).items():
+        attributes[key] = value
+    own = {key: value for key, value in attributes.items() if not key.startswith("model_registry.")}
+    dropped = attributes.dropped
+    wanted = BoundedAttributes(attributes={REQUEST: model})
+    ours.on_end(ReadableSpan("reference", attributes=wanted, resource=Resource.get_empty()))
+    expected = list(wanted)[1:]
+    span = ReadableSpan("call", attributes=attributes, resource=Resource.get_empty())
+    ours.on_end(span)
+    room = limit - len(own)
+    assert list(span.attributes or {}) == [*own, *expected[:room]]
+    assert {key: span.attributes[key] for key in own} == own  # type: ignore[index]
+    assert span.dropped_attributes == dropped + len(expected[room:])
