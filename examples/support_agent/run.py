@@ -75,7 +75,7 @@ def run(file: Path, api: str) -> list[str] | None:
 
 if __name__ == "__main__":
     if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # not every terminal can show every name
+        sys.stdout.reconfigure(errors="replace", line_buffering=True)  # not every terminal can show every name
     try:
         sys.exit(main(sys.argv[1:]))
     except KeyboardInterrupt:

@@ -46,7 +46,7 @@ def quiet_sdk(caplog: pytest.LogCaptureFixture) -> None:
         True,
         False,
         None,
-        b"gpt-4o",
+        b"\xff",
         (),
         [],
         ["gpt-4o"],
@@ -482,8 +482,10 @@ def test_a_log_handler_that_raises(pipeline: Any, handle: Any, why: str) -> None
 
 
 def test_shutdown_and_flush(pipeline: Any) -> None:
-    """The processor has nothing to flush and survives its provider's shutdown."""
-    pipes = pipeline()
+    """The processor has nothing to flush, keeps no other from flushing, and survives its provider's shutdown."""
+    pipes = pipeline(exporting="batch")
+    pipes.tracer.start_span("call", attributes={REQUEST: "gpt-4o"}).end()
     assert pipes.provider.force_flush()
+    assert pipes.exporter.span.ours["status"] == "active"
     pipes.provider.shutdown()
     pipes.tracer.start_span("call", attributes={REQUEST: "gpt-4o"}).end()
