@@ -124,7 +124,7 @@ def test_added_twice_counts_once_when_both_run_at_once(pipeline: Any, fields: di
     assert span.dropped == 4
 
 
-@pytest.mark.parametrize("length", [1, 6, 15, 22, 23, 100])
+@pytest.mark.parametrize("length", [1, 6, 15, *range(20, 30), 100])
 def test_the_length_of_values(pipeline: Any, full: SpanProcessor, length: int) -> None:
     """Texts are cut at the limit on the length of values, those in lists as well; that drops nothing."""
     whole = pipeline(full).run(late={REQUEST: "gpt-4o"})
@@ -152,6 +152,16 @@ def test_the_length_of_values_of_a_provider(pipeline: Any, full: SpanProcessor, 
     assert span.ours["warnings"] == ("model ",)
     assert list(span.ours) == ORDER
     assert span.dropped == 0
+
+
+@pytest.mark.parametrize("length", [12, 20, 31, 32, 33])
+def test_the_length_of_warnings(pipeline: Any, length: int) -> None:
+    """A warning that is the only text beyond the limit is cut all the same."""
+    span = pipeline(limits=SpanLimits(max_span_attribute_length=length)).run(late={REQUEST: "claude-9"})
+    assert span.ours == {
+        "status": "unregistered",
+        "warnings": ("model 'claude-9' is not registered"[:length],),
+    }
 
 
 def test_the_length_limit_of_one_span_is_not_anothers(pipeline: Any, full: SpanProcessor) -> None:

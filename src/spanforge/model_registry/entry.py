@@ -12,8 +12,9 @@ from spanforge.model_registry.values import (
     EMPTY,
     MAX_NAME,
     Freezer,
-    FrozenDict,
     FrozenList,
+    Metadata,
+    Record,
     date,
     encodable,
     in_utc,
@@ -204,9 +205,9 @@ class ModelRegistryEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True
         return "active"
 
 
-def freeze_metadata(value: Any, model_id: str | None = None) -> FrozenDict:
-    """Return metadata that nobody can change, after checking it; what is frozen already was checked already."""
-    if type(value) is FrozenDict:
+def freeze_metadata(value: Any, model_id: str | None = None) -> Metadata:
+    """Return metadata that nobody can change, after checking it; what is ``Metadata`` already was checked already."""
+    if type(value) is Metadata:
         return value
     if not isinstance(value, Mapping):
         raise InvalidEntryError("metadata", value, "an object with string keys and JSON values", model_id)
@@ -217,7 +218,7 @@ def freeze_metadata(value: Any, model_id: str | None = None) -> FrozenDict:
         check = RESERVED.get(name)
         path = f"metadata.{name}"
         frozen[name] = freezer.value(item, path) if check is None else check(item, path, model_id)
-    return FrozenDict(frozen) if frozen else EMPTY
+    return Metadata(frozen) if frozen else EMPTY
 
 
 def check_reserved(given: Mapping[str, Any], model_id: str | None = None) -> dict[str, Any]:
@@ -250,22 +251,22 @@ def _name(value: Any, path: str, model_id: str | None) -> str:
     return encodable(str.__str__(value), path, model_id)
 
 
-def _record(value: Any, path: str, model_id: str | None) -> FrozenDict:
+def _record(value: Any, path: str, model_id: str | None) -> Record:
+    if type(value) is Record:
+        return value
     if not isinstance(value, Mapping) or not set(_RECORD_FIELDS[:4]) <= set(value) <= set(_RECORD_FIELDS):
         rule = f"an object with {', '.join(_RECORD_FIELDS[:4])}, and perhaps {' and '.join(_RECORD_FIELDS[4:])}"
         raise InvalidEntryError(path, value, rule, model_id)
     parse_date(value["at"], f"{path}.at", model_id)
     one_of(value["status"], STATUSES, f"{path}.status", model_id)
     one_of(value["risk_tier"], RISK_TIERS, f"{path}.risk_tier", model_id)
-    return FrozenDict({key: text(value[key], f"{path}.{key}", model_id) for key in value})
+    return Record({key: text(value[key], f"{path}.{key}", model_id) for key in value})
 
 
 def _history(value: Any, path: str, model_id: str | None) -> FrozenList:
     if not isinstance(value, (list, tuple)) or len(value) > MAX_HISTORY:
         raise InvalidEntryError(path, value, f"a list of at most {MAX_HISTORY} records", model_id)
-    return FrozenList(
-        [item if type(item) is FrozenDict else _record(item, f"{path}[{i}]", model_id) for i, item in enumerate(value)]
-    )
+    return FrozenList([_record(item, f"{path}[{i}]", model_id) for i, item in enumerate(value)])
 
 
 RESERVED: Final[Mapping[str, Callable[..., Any]]] = {

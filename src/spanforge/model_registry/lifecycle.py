@@ -18,17 +18,18 @@ from spanforge.model_registry.entry import (
     freeze_metadata,
 )
 from spanforge.model_registry.errors import InvalidEntryError, LifecycleError, ModelNotFoundError
-from spanforge.model_registry.values import FrozenDict, FrozenList
+from spanforge.model_registry.values import FrozenList, Metadata, Record, parse_date
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_LAST: Final = (datetime.max.replace(tzinfo=timezone.utc) - _EPOCH) // timedelta(microseconds=1)
 
 
 def given_metadata(
     metadata: Mapping[str, Any], aliases: Iterable[str], provider: str | None, model_id: str
-) -> FrozenDict:
+) -> Metadata:
     """Return the metadata of ``register``: the user's, with the keys that have an argument of their own."""
     frozen = freeze_metadata(metadata, model_id)
     if "history" in frozen:
@@ -38,7 +39,7 @@ def given_metadata(
     for key, value in changes.items():
         if frozen.get(key) not in (None, value):
             raise InvalidEntryError(f"metadata.{key}", frozen[key], f"the same as the argument {key}", model_id)
-    return FrozenDict({**frozen, **changes})
+    return Metadata({**frozen, **changes})
 
 
 def deprecated(
@@ -47,7 +48,7 @@ def deprecated(
     """Return the entry as deprecated, with these keys of its metadata set; the first date of deprecation stays."""
     entry = allowed(model_id, old, "deprecated")
     since = entry.metadata.get("deprecation_date") or now
-    metadata = FrozenDict({**entry.metadata, "deprecation_date": since, **changes})
+    metadata = Metadata({**entry.metadata, "deprecation_date": since, **changes})
     return structs.replace(entry, status="deprecated", metadata=metadata)
 
 
@@ -78,7 +79,7 @@ def replaced(old: ModelRegistryEntry, draft: ModelRegistryEntry) -> ModelRegistr
         status=old.status,
         deployment_date=old.deployment_date,
         decommission_date=old.decommission_date,
-        metadata=FrozenDict({**kept, **draft.metadata}),
+        metadata=Metadata({**kept, **draft.metadata}),
     )
 
 
@@ -86,8 +87,8 @@ def recorded(entry: ModelRegistryEntry, now: str, reason: str | None, actor: str
     """Return the entry with this change appended to its history."""
     record = {"at": now, "status": entry.status, "owner": entry.owner, "risk_tier": entry.risk_tier}
     record |= {key: value for key, value in (("reason", reason), ("actor", actor)) if value}
-    history = FrozenList([*entry.metadata.get("history", ()), FrozenDict(record)][-MAX_HISTORY:])
-    return structs.replace(entry, metadata=FrozenDict({**entry.metadata, "history": history}))
+    history = FrozenList([*entry.metadata.get("history", ()), Record(record)][-MAX_HISTORY:])
+    return structs.replace(entry, metadata=Metadata({**entry.metadata, "history": history}))
 
 
 Step = tuple[ModelStatus, "ModelRegistryEntry | None", ModelRegistryEntry, "str | None"]
@@ -113,6 +114,15 @@ def _standing(entry: ModelRegistryEntry) -> tuple[Any, ...]:
     return entry.status, *(entry.metadata.get(key) for key in ("deprecation_reason", "successor", "sunset_date"))
 
 
+def after_history(moment: int, entry: ModelRegistryEntry | None) -> int:
+    """Return the moment, or a later one if the entry's history, perhaps another machine's, is ahead of the clock."""
+    history = entry.metadata.get("history") if entry is not None else None
+    if not history:
+        return moment
+    return max(moment, (parse_date(history[-1]["at"], "at") - _EPOCH) // timedelta(microseconds=1) + 1)
+
+
 def timestamp(moment: int) -> str:
-    """Return microseconds since the epoch as RFC 3339."""
-    return f"{(_EPOCH + timedelta(microseconds=moment)).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
+    """Return microseconds since the epoch as RFC 3339; there is nothing after the year 9999."""
+    shown = _EPOCH + timedelta(microseconds=min(moment, _LAST))
+    return f"{shown.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"

@@ -284,10 +284,10 @@ class ModelRegistry:
         who = None if actor is None else text(actor, "actor", model_id)
         with self._lock:
             old = self._index.entries.get(model_id)
-            moment = self._tick()
+            moment = lifecycle.after_history(self._tick(), old)
             now = lifecycle.timestamp(moment)
             entry = lifecycle.recorded(change(old, now), now, why, who)
-            self._index.put(entry)
+            self._index = self._index.put(entry)
             self._version = object()
         if self._auto_emit:
             before = None if old is None else old.status

@@ -155,25 +155,30 @@ class GlobTable:
 class ModelIndex:
     """The entries of a registry by id, alias and glob.
 
-    Readers take no lock: each table is changed by one atomic step, entries before the aliases that lead to them.
-    Writers are to be kept apart by their caller.
+    Readers take no lock: ``put`` adds in atomic steps, an entry before the names that lead to it, and gives another
+    index where names go away. Writers are to be kept apart by their caller.
     """
 
     def __init__(self, entries: Iterable[ModelRegistryEntry] = ()) -> None:
         self.entries: dict[str, ModelRegistryEntry] = {entry.model_id: entry for entry in entries}
-        self._build_tables()
+        named = [entry for entry in self.entries.values() if entry.aliases]
+        self._aliases: dict[str, tuple[str, ...]] = {}
+        for entry in named:
+            self._add_aliases(entry)
+        self._globs = GlobTable(glob for entry in named for glob in Glob.of(entry))
 
-    def put(self, entry: ModelRegistryEntry) -> None:
-        """Add an entry, or put it in the place of the one with its id."""
+    def put(self, entry: ModelRegistryEntry) -> ModelIndex:
+        """Return the index with this entry added, or in the place of the one with its id."""
         old = self.entries.get(entry.model_id)
-        globs = Glob.of(entry)
+        if old is not None and (old.aliases, old.provider) != (entry.aliases, entry.provider):
+            return ModelIndex({**self.entries, entry.model_id: entry}.values())
+        globs = Glob.of(entry) if old is None else []
         self.entries[entry.model_id] = entry
         if old is None:
-            _add_aliases(self._aliases, entry)
-            if globs:
-                self._globs += globs
-        elif (old.aliases, old.provider) != (entry.aliases, entry.provider):
-            self._build_tables()
+            self._add_aliases(entry)
+        if globs:
+            self._globs += globs
+        return self
 
     def find(self, name: str, provider: str | None = None) -> tuple[ModelRegistryEntry, Rule] | None:
         """Return the entry that a name stands for, and by which rule.
@@ -215,13 +220,10 @@ class ModelIndex:
             raise ValueError(msg)
         return Resolution(None, UNREGISTERED, (f"model {quote(first)} is not registered",), None, first)
 
-    def _build_tables(self) -> None:
-        named = [entry for entry in self.entries.values() if entry.aliases]
-        aliases: dict[str, tuple[str, ...]] = {}
-        for entry in named:
-            _add_aliases(aliases, entry)
-        self._aliases = aliases
-        self._globs = GlobTable(glob for entry in named for glob in Glob.of(entry))
+    def _add_aliases(self, entry: ModelRegistryEntry) -> None:
+        for name in entry.aliases:
+            if not is_glob(name):
+                self._aliases[name] = (*self._aliases.get(name, ()), entry.model_id)
 
 
 class _Parameters(msgspec.Struct):
@@ -270,12 +272,6 @@ def provider_of(attributes: Mapping[str, Any]) -> str | None:
 def serves(entry: ModelRegistryEntry, provider: str | None) -> bool:
     """Tell whether an entry may stand for a model of this provider."""
     return not provider or entry.provider in (None, provider)
-
-
-def _add_aliases(aliases: dict[str, tuple[str, ...]], entry: ModelRegistryEntry) -> None:
-    for name in entry.aliases:
-        if not is_glob(name):
-            aliases[name] = (*aliases.get(name, ()), entry.model_id)
 
 
 def is_glob(name: str) -> bool:

@@ -16,7 +16,7 @@ from spanforge.model_registry.entry import ModelRegistryEntry
 from spanforge.model_registry.errors import InvalidEntryError, RegistryFileError, RegistryFileNotFoundError, shorten
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 MAX_FILE_SIZE: Final = 256 * 1024 * 1024
 """Bytes that a registry file may have: 100,000 entries with a history take about a fifth of it."""
@@ -36,12 +36,12 @@ def write_entries(path: str | os.PathLike[str], entries: Iterable[ModelRegistryE
     """
     content = msgspec.json.format(msgspec.json.encode(list(entries)), indent=2) + b"\n"
     name = os.fsdecode(path)
-    target = os.path.realpath(name)
     try:
+        target = os.path.realpath(name)
         os.makedirs(os.path.dirname(target), exist_ok=True)
         _replace(target, content)
-    except OSError as error:
-        raise RegistryFileError(name, f"cannot be written: {error.strerror or error}") from error
+    except (OSError, ValueError) as error:
+        raise RegistryFileError(name, f"cannot be written: {_reason(error)}") from error
 
 
 def read_entries(path: str | os.PathLike[str]) -> list[ModelRegistryEntry]:
@@ -69,8 +69,8 @@ def _read(name: str) -> bytes:
             content = file.read(MAX_FILE_SIZE + 1)
     except FileNotFoundError:
         raise RegistryFileNotFoundError(name) from None
-    except OSError as error:
-        raise RegistryFileError(name, f"cannot be read: {error.strerror or error}") from error
+    except (OSError, ValueError) as error:
+        raise RegistryFileError(name, f"cannot be read: {_reason(error)}") from error
     if len(content) > MAX_FILE_SIZE:
         raise RegistryFileError(name, f"is larger than {MAX_FILE_SIZE} bytes")
     return content
@@ -127,30 +127,38 @@ def _no_constant(name: str) -> NoReturn:
 
 def _replace(target: str, content: bytes) -> None:
     folder, base = os.path.split(target)
-    temporary = os.path.join(folder, f".{base}.{secrets.token_hex(8)}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            with contextlib.suppress(FileNotFoundError):
-                os.chmod(temporary, stat.S_IMODE(os.stat(target).st_mode))
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
-    _sync_folder(folder)
+    temporary = os.path.join(folder, f".{base[:50]}.{secrets.token_hex(8)}.tmp")
+    with _synced(folder):
+        try:
+            with open(temporary, "xb") as file:
+                with contextlib.suppress(FileNotFoundError):
+                    os.chmod(temporary, stat.S_IMODE(os.stat(target).st_mode))
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, target)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
 
 
-def _sync_folder(folder: str) -> None:
+@contextlib.contextmanager
+def _synced(folder: str) -> Iterator[None]:
+    """Sync a folder after the work in it; it is opened before, so that one which cannot be is found out in time."""
     if os.name != "posix":
+        yield
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
+        yield
         os.fsync(descriptor)
     except OSError as error:
         if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some file systems cannot sync a folder
             raise
     finally:
         os.close(descriptor)
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return getattr(error, "strerror", None) or str(error)

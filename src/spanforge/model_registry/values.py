@@ -52,7 +52,7 @@ class FrozenDict(_Frozen, dict[str, Any]):
         return hash(frozenset(self.items()))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return FrozenDict, (dict(self),)
+        return type(self), (dict(self),)
 
 
 class FrozenList(_Frozen, list[Any]):
@@ -64,7 +64,19 @@ class FrozenList(_Frozen, list[Any]):
         return hash(tuple(self))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return FrozenList, (list(self),)
+        return type(self), (list(self),)
+
+
+class Metadata(FrozenDict):
+    """The metadata of an entry, checked as a whole."""
+
+    __slots__ = ()
+
+
+class Record(FrozenDict):
+    """A record of ``metadata["history"]``, checked as such."""
+
+    __slots__ = ()
 
 
 def _refuse(_self: object, *_args: object, **_kwargs: object) -> NoReturn:
@@ -80,7 +92,7 @@ for _container, _names in ((FrozenDict, _DICT_CHANGES), (FrozenList, _LIST_CHANG
     for _name in _names:
         setattr(_container, _name, _refuse)
 
-EMPTY: Final = FrozenDict()
+EMPTY: Final = Metadata()
 
 
 def quote(name: str) -> str:
