@@ -79,6 +79,15 @@ def test_long_and_odd_values_stay_on_one_short_line() -> None:
         assert sentence.isprintable()
 
 
+def test_long_and_odd_fields_stay_on_one_short_line() -> None:
+    """The same for a field: keys of metadata come from files."""
+    for field in ("metadata." + "x" * 1_000_000, "metadata.line\nbreak\x1b[0m", "metadata.\ud800"):
+        error = InvalidEntryError(field, 1, "text")
+        assert error.field == field
+        assert len(str(error)) < 300
+        assert str(error).isprintable()
+
+
 def test_a_value_that_cannot_be_shown_is_named_by_its_type() -> None:
     """A broken ``__repr__`` does not replace the error about the value."""
 

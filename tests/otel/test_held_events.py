@@ -5,6 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from opentelemetry.sdk.trace import SpanProcessor
+
+survives_fork = pytest.mark.skipif(
+    not hasattr(SpanProcessor, "_on_ending"),
+    reason="before opentelemetry-sdk 1.40 a concurrent chain itself does not survive a fork",
+)
 
 PRELUDE = """
 import os, sys, threading
@@ -111,6 +117,27 @@ assert arrived() == ["m0", "m1", "m2"]
     )
 
 
+def test_a_provider_that_becomes_global_later(script: Any) -> None:
+    """Spans of a provider that is not the global one yet deliver nothing; the next span after that does."""
+    script(
+        PRELUDE
+        + """
+register(3)
+provider = TracerProvider()
+provider.add_span_processor(ModelRegistrySpanProcessor())
+provider.add_span_processor(SimpleSpanProcessor(exporter))
+for _ in range(3):
+    provider.get_tracer("app").start_span("early").end()
+settle()
+assert arrived() == []
+trace.set_tracer_provider(provider)
+provider.get_tracer("app").start_span("late").end()
+settle()
+assert arrived() == ["m0", "m1", "m2"], arrived()
+"""
+    )
+
+
 def test_nothing_held_starts_no_thread(script: Any) -> None:
     """Without held events no thread is started."""
     script(
@@ -126,7 +153,7 @@ assert started == [], started
     )
 
 
-@pytest.mark.parametrize("threads", [None, 1, 2])
+@pytest.mark.parametrize("threads", [None, *(pytest.param(number, marks=survives_fork) for number in (1, 2))])
 @pytest.mark.parametrize("exporting", ["SimpleSpanProcessor", "BatchSpanProcessor"])
 def test_children_after_a_fork(script: Any, exporting: str, threads: int | None) -> None:
     """A child enriches spans started before or after the fork, and changes only its own registry."""

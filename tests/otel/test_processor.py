@@ -124,6 +124,14 @@ def test_parameters_decide_only_where_no_name_matches(
     assert owners == [None, "ml-platform", "research", "ml-platform", None, "ml-platform"]
 
 
+@pytest.mark.parametrize("beside", [{}, {"gen_ai.system": "openai"}, {REQUEST: ""}, {"llm.model_name": ("gpt-4o",)}])
+def test_parameters_after_others_without_a_model(pipeline: Any, beside: dict[str, Any]) -> None:
+    """A span whose JSON parameters name no model says nothing about the next one, however much they are alike."""
+    pipes = pipeline()
+    for text, expected in [("{}", {}), ('{"model": "gpt-4o"}', ACTIVE), ("{}", {}), ('{"model": "gpt-4o"}', ACTIVE)]:
+        assert pipes.run(beside | {"llm.invocation_parameters": text}).ours == expected
+
+
 def test_unregistered(pipeline: Any, registry: ModelRegistry) -> None:
     """A span whose model nobody registered says so, and warns with the first name that was tried."""
     ours = ModelRegistrySpanProcessor(registry, attributes=SPAN_NAMES)
@@ -159,7 +167,7 @@ def test_the_first_provider_key_with_a_text_counts(
     pipes = pipeline()
     values: list[tuple[Any, str, str | None]] = [("openai", "azure", "openai"), ("azure", "openai", None)]
     for first, second, owner in [*values, (7, "openai", "openai"), ("", "openai", "openai")]:
-        span = pipes.run({REQUEST: "o3", PROVIDER_KEYS[0]: first, PROVIDER_KEYS[3]: second})
+        span = pipes.run({REQUEST: "o3", "llm.system": second, "gen_ai.provider.name": first})
         assert span.ours.get("owner") == owner
 
 
@@ -480,6 +488,43 @@ def test_spans_that_are_not_sampled(pipeline: Any, lines: Any) -> None:
     pipes.tracer.start_span("call", attributes={REQUEST: "claude-9"}).end()
     assert pipes.exporter.spans == []
     assert lines() == []
+
+
+class _Counting(ModelRegistry):
+    """A registry that counts how often its entries are asked for."""
+
+    asked = 0
+
+    @property
+    def _index(self) -> Any:
+        self.asked += 1
+        return self._inner
+
+    @_index.setter
+    def _index(self, index: Any) -> None:
+        self._inner = index
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {REQUEST: "gpt-4o"},
+        {REQUEST: ("gpt-4o",)},
+        {"llm.invocation_parameters": '{"model": "gpt-4o"}'},
+        {"llm.invocation_parameters": "{}"},
+    ],
+    ids=["a name", "no name", "JSON with a name", "JSON without"],
+)
+@needs_ending_hook
+def test_a_span_is_looked_up_once(pipeline: Any, attributes: dict[str, Any]) -> None:
+    """Each span asks the registry once at most, and one that is like another not at all while nothing has changed."""
+    registry = _Counting(auto_emit=False)
+    pipes = pipeline(ModelRegistrySpanProcessor(registry))
+    for _ in range(3):
+        before = registry.asked
+        pipes.run(attributes)
+        assert registry.asked - before <= 1
+    assert "llm.invocation_parameters" in attributes or registry.asked == before
 
 
 @needs_ending_hook

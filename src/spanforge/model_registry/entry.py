@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, cast, get_args
 
 import msgspec
 
-from spanforge.model_registry.errors import InvalidEntryError
+from spanforge.model_registry.errors import InvalidEntryError, shorten
 from spanforge.model_registry.values import (
     EMPTY,
     MAX_NAME,
@@ -171,7 +172,8 @@ class ModelRegistryEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True
         known = model_id if isinstance(model_id, str) else None
         for field in data:
             if field not in cls.__struct_fields__:
-                raise InvalidEntryError("field", field, f"one of {', '.join(cls.__struct_fields__)}", known)
+                rule = f"left out: an entry has the fields {', '.join(cls.__struct_fields__)}"
+                raise InvalidEntryError(field if isinstance(field, str) else shorten(field), data[field], rule, known)
         for field in cls.__struct_fields__[: -len(cls.__struct_defaults__)]:
             if field not in data:
                 raise InvalidEntryError(field, None, "given", known)
@@ -191,7 +193,7 @@ class ModelRegistryEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True
             return None
         reached = [record for record in self.metadata.get("history", ()) if parse_date(record["at"], "at") <= when]
         if reached:
-            last = max(reached, key=lambda record: parse_date(record["at"], "at"))
+            last = reached[-1]
             return StateAsOf(last["status"], last["owner"], last["risk_tier"], "history")
         return StateAsOf(self._status_by_dates(when), self.owner, self.risk_tier, "dates")
 
@@ -266,7 +268,19 @@ def _record(value: Any, path: str, model_id: str | None) -> Record:
 def _history(value: Any, path: str, model_id: str | None) -> FrozenList:
     if not isinstance(value, (list, tuple)) or len(value) > MAX_HISTORY:
         raise InvalidEntryError(path, value, f"a list of at most {MAX_HISTORY} records", model_id)
-    return FrozenList([_record(item, f"{path}[{i}]", model_id) for i, item in enumerate(value)])
+    records = FrozenList([_record(item, f"{path}[{i}]", model_id) for i, item in enumerate(value)])
+    for i, (earlier, later) in enumerate(pairwise(records)):
+        if not _in_order(earlier["at"], later["at"]):
+            rule = f"no earlier than that of the record before, {earlier['at']}"
+            raise InvalidEntryError(f"{path}[{i + 1}].at", later["at"], rule, model_id)
+    return records
+
+
+def _in_order(earlier: str, later: str) -> bool:
+    """Compare two moments: as texts, if both are as the registry writes them, for that is ten times as fast."""
+    if len(earlier) == len(later) and earlier[10:11] == later[10:11] == "T" and earlier[-1] == later[-1] == "Z":
+        return earlier <= later
+    return parse_date(earlier, "at") <= parse_date(later, "at")
 
 
 RESERVED: Final[Mapping[str, Callable[..., Any]]] = {

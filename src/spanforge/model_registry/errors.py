@@ -6,10 +6,14 @@ Each error's ``args`` are its facts, so errors pickle and compare by them; ``str
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+
+MAX_SHOWN: Final = 200
+"""Characters of a value that a message shows."""
 
 
 class ModelRegistryError(Exception):
@@ -35,7 +39,9 @@ class InvalidEntryError(ModelRegistryError, ValueError):
 
     def __str__(self) -> str:
         where = f"model {shorten(self.model_id)}: " if self.model_id is not None else ""
-        return f"{where}{self.field} must be {self.allowed}, not {shorten(self.value)}"
+        plain = 0 < len(self.field) <= MAX_SHOWN and self.field.isprintable()
+        field = self.field if plain else shorten(self.field)
+        return f"{where}{field} must be {self.allowed}, not {shorten(self.value)}"
 
 
 class ModelAlreadyRegisteredError(ModelRegistryError, ValueError):
@@ -110,7 +116,7 @@ class ModelNotAllowedError(ModelRegistryError, ValueError):
 
 
 class RegistryFileError(ModelRegistryError, ValueError):
-    """A registry file cannot be read or written; nothing was changed.
+    """A registry file cannot be read, or cannot be written; ``reason`` says so where it has been written all the same.
 
     Attributes:
         path: The file.
@@ -159,7 +165,7 @@ class RegistryFileNotFoundError(RegistryFileError, FileNotFoundError):
         return type(self), (self.path, self.reason)
 
 
-def shorten(value: Any, limit: int = 200) -> str:
+def shorten(value: Any, limit: int = MAX_SHOWN) -> str:
     """Return the ``repr`` of a value for a message: one line, control characters escaped, at most ``limit`` long."""
     if isinstance(value, str):
         value = value[: limit + 1]

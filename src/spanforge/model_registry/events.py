@@ -147,13 +147,20 @@ def flush_events() -> int:
     return delivered
 
 
-def deliver_soon() -> None:
-    """Deliver held events from a thread of its own: for span hooks, which must neither block nor start spans."""
-    if _state.held:
+def deliver_soon() -> bool:
+    """Deliver held events from a thread of its own: for span hooks, which must neither block nor start spans.
+
+    Returns:
+        Whether events are held, still or for the moment.
+    """
+    if not _state.held:
+        return False
+    if not _state.delivering.locked() and _global_provider() is not None:
         try:
             threading.Thread(target=flush_events, name="model-registry-events").start()
         except RuntimeError as error:  # the interpreter is shutting down
             logs.debug("held model registry events are not delivered", error=error)
+    return True
 
 
 def event_counts() -> EventCounts:

@@ -47,7 +47,8 @@ class ModelRegistry:
         self._index = ModelIndex()
         self._version = object()
         self._last_moment = 0
-        _registries.add(self)
+        with _fork_lock:
+            _registries.add(self)
 
     def register(  # noqa: PLR0913 - the payload's fields are the arguments
         self,
@@ -215,7 +216,7 @@ class ModelRegistry:
         """Write all entries to a JSON file, atomically and durably; see ``storage.write_entries``.
 
         Raises:
-            RegistryFileError: The file cannot be written; an existing one is unchanged.
+            RegistryFileError: The file cannot be written.
         """
         storage.write_entries(path, self.list_all())
 
@@ -306,7 +307,7 @@ class ModelRegistry:
 
 
 _registries: Final[weakref.WeakSet[ModelRegistry]] = weakref.WeakSet()
-_fork_lock: Final = threading.Lock()
+_fork_lock: Final = threading.RLock()
 _forking: Final[list[threading.RLock]] = []
 
 

@@ -14,6 +14,7 @@ import msgspec
 
 from spanforge.model_registry.entry import ModelRegistryEntry
 from spanforge.model_registry.errors import InvalidEntryError, RegistryFileError, RegistryFileNotFoundError, shorten
+from spanforge.model_registry.values import MAX_DEPTH
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -32,16 +33,22 @@ def write_entries(path: str | os.PathLike[str], entries: Iterable[ModelRegistryE
     the mode of an existing file is kept, and a symbolic link still points where it did, to the new content.
 
     Raises:
-        RegistryFileError: The file cannot be written; an existing file is unchanged.
+        RegistryFileError: The file cannot be written; an existing file is unchanged, unless the error says that only
+            the folder could not be synced.
     """
     content = msgspec.json.format(msgspec.json.encode(list(entries)), indent=2) + b"\n"
     name = os.fsdecode(path)
     try:
         target = os.path.realpath(name)
         os.makedirs(os.path.dirname(target), exist_ok=True)
-        _replace(target, content)
+        with _opened(os.path.dirname(target)) as folder:
+            _replace(target, content)
+            not_synced = _sync(folder)
     except (OSError, ValueError) as error:
         raise RegistryFileError(name, f"cannot be written: {_reason(error)}") from error
+    if not_synced is not None:
+        reason = f"is written, but may not survive a power failure: its folder cannot be synced: {_reason(not_synced)}"
+        raise RegistryFileError(name, reason) from not_synced
 
 
 def read_entries(path: str | os.PathLike[str]) -> list[ModelRegistryEntry]:
@@ -92,6 +99,11 @@ def _read_carefully(name: str, content: bytes) -> list[ModelRegistryEntry]:
 
 
 def _entry(name: str, index: int, item: Any) -> ModelRegistryEntry:
+    twice = _key_twice(item)
+    if twice is not None:
+        known = item.get("model_id") if isinstance(item, dict) else None
+        model_id = known if isinstance(known, str) else None
+        raise RegistryFileError(name, "stands twice in its object", index, model_id, twice.removeprefix("."))
     try:
         return ModelRegistryEntry.from_dict(item)
     except InvalidEntryError as error:
@@ -110,14 +122,32 @@ def _without_duplicates(name: str, entries: list[ModelRegistryEntry]) -> list[Mo
     return entries
 
 
+class _KeyTwice(dict[str, Any]):
+    """An object of a JSON text in which a key stands twice."""
+
+    key: str
+
+
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
-    if len(found) != len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        msg = f"an object has the key {shorten(twice)} twice"
-        raise ValueError(msg)
-    return found
+    if len(found) == len(pairs):
+        return found
+    keys = [key for key, _ in pairs]
+    marked = _KeyTwice(found)
+    marked.key = next(key for key in keys if keys.count(key) > 1)
+    return marked
+
+
+def _key_twice(item: Any, path: str = "", depth: int = MAX_DEPTH + 2) -> str | None:
+    """Return the path of a key that stands twice in an object somewhere in a JSON value, as deep as entries go."""
+    if isinstance(item, _KeyTwice):
+        return f"{path}.{item.key}"
+    inside: Iterable[tuple[str, Any]] = ()
+    if depth and isinstance(item, dict):
+        inside = ((f"{path}.{key}", value) for key, value in item.items())
+    elif depth and isinstance(item, list):
+        inside = ((f"{path}[{i}]", value) for i, value in enumerate(item))
+    return next((found for where, value in inside if (found := _key_twice(value, where, depth - 1)) is not None), None)
 
 
 def _no_constant(name: str) -> NoReturn:
@@ -128,36 +158,41 @@ def _no_constant(name: str) -> NoReturn:
 def _replace(target: str, content: bytes) -> None:
     folder, base = os.path.split(target)
     temporary = os.path.join(folder, f".{base[:50]}.{secrets.token_hex(8)}.tmp")
-    with _synced(folder):
-        try:
-            with open(temporary, "xb") as file:
-                with contextlib.suppress(FileNotFoundError):
-                    os.chmod(temporary, stat.S_IMODE(os.stat(target).st_mode))
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, target)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-            raise
+    try:
+        with open(temporary, "xb") as file:
+            with contextlib.suppress(FileNotFoundError):
+                os.chmod(temporary, stat.S_IMODE(os.stat(target).st_mode))
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
 
 
 @contextlib.contextmanager
-def _synced(folder: str) -> Iterator[None]:
-    """Sync a folder after the work in it; it is opened before, so that one which cannot be is found out in time."""
+def _opened(folder: str) -> Iterator[int | None]:
+    """Open a folder to sync it later; before the work in it, so that one which cannot be opened is found in time."""
     if os.name != "posix":
-        yield
+        yield None
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        yield
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some file systems cannot sync a folder
-            raise
+        yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _sync(folder: int | None) -> OSError | None:
+    """Sync a folder; return what went wrong, where the file system can do such a thing at all."""
+    try:
+        if folder is not None:
+            os.fsync(folder)
+    except OSError as error:
+        return None if error.errno in (errno.EINVAL, errno.ENOTSUP) else error
+    return None
 
 
 def _reason(error: OSError | ValueError) -> str:

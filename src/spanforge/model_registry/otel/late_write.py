@@ -123,7 +123,9 @@ class LateWriter(SpanProcessor):
             container = span._attributes  # noqa: SLF001
             if container is self._seen or container is None:
                 return
-            found = getattr(container, "_dict", container)
+            found: Mapping[str, Any] = container
+            if isinstance(container, BoundedAttributes):
+                found = container._dict  # noqa: SLF001
             if self._keys.isdisjoint(found) or type(found) is Enriched:
                 return
             additions = self._additions(found, span)
@@ -131,6 +133,10 @@ class LateWriter(SpanProcessor):
                 _write_late(span, container, found, additions)
         except Exception as error:  # noqa: BLE001 - the application's spans go on without us
             self._failed(error)
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:  # noqa: ARG002 - nothing is waiting
+        """Return ``True``: what this processor does is done when a span has ended."""
+        return True
 
     def _ending_unknown(self, span: Span, container: object) -> None:
         """Serve a span whose attributes are kept in a way that this module does not know."""

@@ -62,7 +62,7 @@ class ModelRegistrySpanProcessor(LateWriter):
     that name no model pass untouched. It never raises into the application and never blocks.
 
     Args:
-        registry: The registry to ask; ``None``: the process-wide one.
+        registry: The registry to ask; ``None``: the one that is process-wide now.
         attributes: Short names of the attributes that spans get: ``owner``, ``status``, … and, only when named here,
             ``matched_by``, ``purpose``, ``deployment_date``, ``decommission_date``.
 
@@ -81,8 +81,9 @@ class ModelRegistrySpanProcessor(LateWriter):
 
     def _started(self, span: Span) -> None:
         """Have lifecycle events delivered that were held until there was a tracer provider."""
-        deliver_soon()
         super()._started(span)
+        if deliver_soon():
+            self._watches_starts = True
 
     def _additions(self, attributes: Mapping[str, Any], span: ReadableSpan) -> Additions | None:
         shape = tuple(attributes)

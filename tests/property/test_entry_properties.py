@@ -1,0 +1,462 @@
+"""Entries: whatever they are made from, they are valid, immutable, and come back as they were."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
+from enum import Enum, IntEnum
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from spanforge.model_registry import InvalidEntryError, ModelRegistryEntry
+from spanforge.model_registry.entry import RESERVED, RISK_TIERS, STATUSES
+from spanforge.model_registry.errors import shorten
+
+ENTRIES = st.from_type(ModelRegistryEntry)
+FIELDS = {
+    "model_id": "gpt-4o",
+    "name": "GPT-4o",
+    "version": "2024-05",
+    "risk_tier": "high",
+    "owner": "ml-platform",
+    "purpose": "customer support agent",
+}
+
+
+class Text(str):
+    __slots__ = ()
+
+
+class Tier(str, Enum):
+    LOW = "low"
+
+
+class Number(IntEnum):
+    ONE = 1
+
+
+class Fraction(float):
+    __slots__ = ()
+
+
+class Unshowable:
+    def __repr__(self) -> str:
+        raise RuntimeError
+
+    __str__ = __repr__
+
+
+def endless() -> list[Any]:
+    inside: list[Any] = []
+    inside.append({"again": inside})
+    return inside
+
+
+SURROGATES = st.text(st.characters(categories=["Cs"]), min_size=1, max_size=3)
+ODD_SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.sampled_from([2**63 - 1, 2**63, -(2**63), -(2**63) - 1, 10**400, -0.0, 5e-324, Number.ONE, Fraction(0.5)]),
+    st.floats(),
+    st.text(max_size=8),
+    st.builds(lambda *parts: "".join(parts), st.text(max_size=2), SURROGATES, st.text(max_size=2)),
+    st.builds(Text, st.text(max_size=8)),
+    st.binary(max_size=4),
+    st.sampled_from([*RISK_TIERS, *STATUSES, Tier.LOW, "", " ", "\n\u2003", "\x00", "x" * 4096, "x" * 4097, "*" * 9]),
+    st.sampled_from(["2024-05-13", "2024-05-13T08:00:00Z", "2024-13-01", Text("2024-05-13"), "2024-02-30", "now"]),
+    st.sampled_from([Decimal(1), 1j, date(2024, 5, 13), datetime(2024, 5, 13, tzinfo=timezone.utc), ..., str]),
+    st.builds(object),
+)
+KEYS = (
+    st.text(max_size=4) | SURROGATES | st.integers() | st.none() | st.booleans() | st.builds(Text, st.text(max_size=4))
+)
+
+
+def containers(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.one_of(
+        st.lists(inner, max_size=3),
+        st.tuples(inner, inner),
+        st.dictionaries(KEYS, inner, max_size=3),
+        st.dictionaries(st.text(max_size=4), inner, max_size=3).map(MappingProxyType),
+        st.frozensets(st.integers(), max_size=2),
+        st.lists(inner, max_size=2).map(iter),
+    )
+
+
+ANYTHING = st.recursive(ODD_SCALARS, containers, max_leaves=8) | st.builds(endless)
+HISTORIES = st.lists(
+    st.dictionaries(
+        st.sampled_from(["at", "status", "owner", "risk_tier", "reason", "actor", "other"]),
+        ODD_SCALARS,
+        min_size=3,
+        max_size=7,
+    ),
+    max_size=2,
+)
+
+
+def nested(value: Any) -> Iterator[Any]:
+    """Yield the value and everything inside it."""
+    yield value
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield key
+            yield from nested(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from nested(item)
+
+
+def assert_valid(entry: ModelRegistryEntry) -> None:
+    plain = entry.to_dict()
+    assert list(plain) == list(entry.__struct_fields__)
+    for value in nested(plain):
+        assert type(value) in {str, int, float, bool, type(None), list, dict}
+    text = json.dumps(plain, allow_nan=False, ensure_ascii=False)
+    text.encode()
+    assert json.loads(text) == plain
+    assert all(plain[field].strip() for field in ("model_id", "name", "version", "owner", "purpose"))
+    assert entry.risk_tier in RISK_TIERS
+    assert entry.status in STATUSES
+    assert all(type(alias) is str for alias in entry.aliases)
+    assert entry.provider is None or type(entry.provider) is str
+    assert all(warning.isprintable() for warning in entry.warnings)
+    assert bool(entry.warnings) == (entry.status != "active")
+    state = entry.as_of("9999-12-31T23:59:59.999999-23:59")
+    assert state is None or state.status in STATUSES
+
+
+def attempt(make: Callable[[], ModelRegistryEntry]) -> ModelRegistryEntry | InvalidEntryError:
+    """Return what is made, or the one error; any other one is not caught."""
+    try:
+        return make()
+    except InvalidEntryError as error:
+        return error
+
+
+def build(field: str, **values: Any) -> ModelRegistryEntry | None:
+    """Build an entry, or check the error: it is the one error, its field lies in the one given, and it can be shown."""
+    made = attempt(lambda: ModelRegistryEntry(**{**FIELDS, **values}))
+    if isinstance(made, ModelRegistryEntry):
+        assert_valid(made)
+        return made
+    assert made.field.startswith(field)
+    assert field in str(made)
+    assert str(made).encode(errors="surrogatepass")
+    assert isinstance(made, ValueError)
+    return None
+
+
+@pytest.mark.parametrize("field", ModelRegistryEntry.__struct_fields__)
+@settings(max_examples=60)
+@given(value=ANYTHING)
+def test_any_value_for_any_field(field: str, value: Any) -> None:
+    """Any value for a field either makes a valid entry or raises the one error, which names the field."""
+    build(field, **{field: value})
+
+
+@pytest.mark.parametrize("key", RESERVED)
+@settings(max_examples=60)
+@given(data=st.data())
+def test_any_value_for_any_key_that_the_library_reads(key: str, data: st.DataObject) -> None:
+    """The same holds for the keys of the metadata that the library reads."""
+    value = data.draw(ANYTHING | HISTORIES if key == "history" else ANYTHING)
+    build(f"metadata.{key}", metadata={key: value})
+
+
+@pytest.mark.parametrize("field", ModelRegistryEntry.__struct_fields__)
+@pytest.mark.parametrize("value", [10**5000, Unshowable(), endless()], ids=["number", "object", "list"])
+def test_values_that_cannot_be_shown(field: str, value: Any) -> None:
+    """The error about a value that has no text, or an endless one, is still the one error, and has a text."""
+    assert build(field, **{field: value}) is None
+    assert build("metadata.x", metadata={"x": value}) is None
+
+
+def plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+SOUND = st.recursive(
+    st.integers(-9, 9) | st.booleans() | st.text(max_size=3) | st.just(Number.ONE) | st.just(Tier.LOW),
+    lambda inner: st.tuples(inner, inner) | st.dictionaries(st.text("ab", min_size=1), inner).map(MappingProxyType),
+    max_leaves=6,
+)
+
+
+@given(value=st.dictionaries(KEYS, ANYTHING, max_size=4) | st.dictionaries(st.text("ab", min_size=1), SOUND))
+def test_any_metadata(value: dict[Any, Any]) -> None:
+    """The same holds for any metadata; what was given is what is kept."""
+    entry = build("metadata", metadata=value)
+    if entry is not None:
+        assert entry.to_dict()["metadata"] == plain(value)
+
+
+@given(value=st.recursive(ODD_SCALARS, containers, max_leaves=8))
+def test_any_object_to_make_an_entry_from(value: Any) -> None:
+    """``from_dict`` takes an object with the fields of an entry; anything else raises the one error."""
+    made = attempt(lambda: ModelRegistryEntry.from_dict(value))
+    assert isinstance(made, InvalidEntryError)
+    unknown = {key if isinstance(key, str) else shorten(key) for key in value} if isinstance(value, Mapping) else set()
+    assert made.field in {"entry", "model_id"} | unknown
+
+
+@given(entry=ENTRIES, data=st.data())
+def test_metadata_taken_from_another_entry(entry: ModelRegistryEntry, data: st.DataObject) -> None:
+    """An object inside the metadata of one entry is checked like any other when it is given to the next."""
+    key = data.draw(st.sampled_from([*RESERVED, "other"]))
+    inside = data.draw(st.dictionaries(st.sampled_from([*RESERVED, "x"]), st.integers(0, 9) | st.text(), max_size=2))
+    source = ModelRegistryEntry(**{**entry.to_dict(), "metadata": {"nested": {key: inside}}})
+    build("metadata", metadata=source.metadata["nested"])
+    build("metadata", metadata={"history": [source.metadata["nested"][key]]})
+
+
+@given(entry=ENTRIES)
+def test_valid_entries_are_valid(entry: ModelRegistryEntry) -> None:
+    """Every entry that can be made holds plain JSON values and works with every read."""
+    assert_valid(entry)
+
+
+@given(entry=ENTRIES)
+def test_to_dict_and_back(entry: ModelRegistryEntry) -> None:
+    """``from_dict`` takes back exactly what ``to_dict`` gives, types included, also through JSON."""
+    plain = entry.to_dict()
+    for again in (ModelRegistryEntry.from_dict(plain), ModelRegistryEntry.from_dict(json.loads(json.dumps(plain)))):
+        assert again == entry
+        assert hash(again) == hash(entry)
+        assert repr(again.to_dict()) == repr(plain)
+    fresh = entry.to_dict()
+    for value in nested(plain):
+        if isinstance(value, (dict, list)):
+            value.clear()
+    assert repr(entry.to_dict()) == repr(fresh)
+
+
+@given(entry=ENTRIES, protocol=st.integers(2, pickle.HIGHEST_PROTOCOL))
+def test_copies(entry: ModelRegistryEntry, protocol: int) -> None:
+    """Copies of every kind are equal, hash alike and are as immutable."""
+    for again in (copy.copy(entry), copy.deepcopy(entry), pickle.loads(pickle.dumps(entry, protocol))):
+        assert again == entry
+        assert hash(again) == hash(entry)
+        assert repr(again) == repr(entry)
+        assert_immutable(again)
+
+
+@settings(max_examples=60)
+@given(entry=ENTRIES, other=ENTRIES, data=st.data())
+def test_equality_and_hash(entry: ModelRegistryEntry, other: ModelRegistryEntry, data: st.DataObject) -> None:
+    """Entries are equal when all their fields are, whatever the order of the metadata; equal ones hash alike."""
+    assert (entry == other) == (entry.to_dict() == other.to_dict())
+    assert entry != other or hash(entry) == hash(other)
+    items = data.draw(st.permutations(list(entry.metadata.items())))
+    shuffled = ModelRegistryEntry.from_dict({**entry.to_dict(), "metadata": dict(items)})
+    assert shuffled == entry
+    assert hash(shuffled) == hash(entry)
+    field = data.draw(st.sampled_from(("model_id", "name", "version", "owner", "purpose")))
+    changed = ModelRegistryEntry.from_dict({**entry.to_dict(), field: f"{getattr(entry, field)}x"})
+    assert changed != entry
+    assert changed not in {entry, shuffled}
+
+
+@given(number=st.integers(-3, 3))
+def test_equal_numbers_hash_alike(number: int) -> None:
+    """Numbers that Python takes for equal make entries that are equal, and that hash alike."""
+    same = [number, float(number)] + ([bool(number)] if number in (0, 1) else [])
+    entries = [ModelRegistryEntry(**FIELDS, metadata={"x": [value, {"y": value}]}) for value in same]  # type: ignore[arg-type]
+    assert len(set(entries)) == 1
+
+
+ARGUMENTS: dict[str, tuple[Any, ...]] = {
+    "__delitem__": (0,),
+    "__iadd__": ([1],),
+    "__imul__": (2,),
+    "__ior__": ({"x": 1},),
+    "__setitem__": (0, 1),
+    "append": (1,),
+    "extend": ([1],),
+    "insert": (0, 1),
+    "remove": (1,),
+    "setdefault": ("x", 1),
+    "update": ({"x": 1},),
+}
+MUTATORS = {
+    dict: ("__delitem__", "__ior__", "__setitem__", "clear", "pop", "popitem", "setdefault", "update"),
+    list: (
+        "__delitem__", "__iadd__", "__imul__", "__setitem__",
+        "append", "clear", "extend", "insert", "pop", "remove", "reverse", "sort",
+    ),
+}  # fmt: skip
+
+
+def assert_immutable(entry: ModelRegistryEntry) -> None:
+    before = repr(entry)
+    for field in entry.__struct_fields__:
+        with pytest.raises(AttributeError):
+            setattr(entry, field, getattr(entry, field))
+        with pytest.raises(AttributeError):
+            delattr(entry, field)
+    for value in nested(entry.metadata):
+        assert type(value) not in {dict, list, set, bytearray}
+        for kind, mutators in MUTATORS.items():
+            if isinstance(value, kind):
+                for name in mutators:
+                    with pytest.raises(TypeError, match="immutable"):
+                        getattr(value, name)(*ARGUMENTS.get(name, ()))
+    assert repr(entry) == before
+
+
+@given(entry=ENTRIES)
+@example(entry=ModelRegistryEntry(**FIELDS))  # type: ignore[arg-type]
+def test_deeply_immutable(entry: ModelRegistryEntry) -> None:
+    """Neither a field nor any list or object inside the metadata can be changed, by any of their methods."""
+    assert_immutable(entry)
+
+
+@given(entry=ENTRIES, moment=st.datetimes(timezones=st.none() | st.just(timezone.utc)))
+def test_as_of_any_moment(entry: ModelRegistryEntry, moment: datetime) -> None:
+    """``as_of`` answers for every moment, the same for a date-time and for its text."""
+    aware = moment.replace(tzinfo=timezone.utc)
+    state = entry.as_of(moment)
+    assert state == entry.as_of(aware) == entry.as_of(moment.isoformat()) == entry.as_of(aware.isoformat())
+    if state is None:
+        assert entry.deployment_date is not None
+    elif state.source == "dates":
+        assert (state.owner, state.risk_tier) == (entry.owner, entry.risk_tier)
+    else:
+        assert (state.status, state.owner, state.risk_tier) in {
+            (record["status"], record["owner"], record["risk_tier"]) for record in entry.metadata["history"]
+        }
+
+
+PARTS: tuple[tuple[list[str], list[str]], ...] = (
+    (["2024", "2023", "1900", "2000", "0001", "9999"], ["0000", "10000", "24", "-2024"]),
+    (["-"], ["", "/"]),
+    (["01", "02", "04", "12"], ["00", "13", "1"]),
+    (["-"], ["", ":"]),
+    (["01", "28", "29", "30", "31"], ["00", "32", "1"]),
+    (["T", "t", " "], ["", "_", "TT", "\n"]),
+    (["00", "07", "23"], ["24", "7", "-1"]),
+    ([":"], ["", "."]),
+    (["00", "59"], ["60", "5"]),
+    ([":"], ["", ","]),
+    (["00", "59"], ["60", "61", "5"]),
+    (["", ".0", ".1", ".12345", ".123456", ".9999999", ".123456789"], [".", ",5", ".1234567891", "._1"]),
+    (
+        ["", "Z", "z", "+00:00", "-00:00", "+05:30", "-05:30", "+23:59", "-23:59"],
+        ["+24:00", "+05:60", "+0530", "+5:30"],
+    ),
+    ([""], ["\n", " ", "Z", "\x00", "UTC"]),
+)
+"""What may stand in each place of a date-time, and what may not."""
+
+
+@st.composite
+def nearly_dates(draw: st.DrawFn) -> str:
+    """Draw texts that are dates, or nearly: at most one place has what it may not, or a letter is another one."""
+    wrong = draw(st.none() | st.integers(0, len(PARTS) - 1))
+    parts = [draw(st.sampled_from(bad if place == wrong else good)) for place, (good, bad) in enumerate(PARTS)]
+    text = "".join(draw(st.sampled_from([parts, parts, parts[:5]])))
+    if draw(st.integers(0, 9)) == 9:
+        place = draw(st.integers(0, len(text)))
+        other = draw(st.sampled_from(["\n", " ", "-", "\u0665", "\uff11", "0", "", "\x00"]))
+        text = text[:place] + other + text[place + 1 :]
+    return text
+
+
+class NoDateError(Exception):
+    """The reference does not take this text for a date."""
+
+
+class Reader:
+    """Reads a text letter by letter: the grammar of RFC 3339 as the documentation words it."""
+
+    def __init__(self, text: str) -> None:
+        self.rest = text
+
+    def take(self, letters: str) -> str:
+        if not self.rest or self.rest[0] not in letters:
+            raise NoDateError
+        letter, self.rest = self.rest[0], self.rest[1:]
+        return letter
+
+    def number(self, digits: int, low: int, high: int) -> int:
+        value = int("".join(self.take("0123456789") for _ in range(digits)))
+        if not low <= value <= high:
+            raise NoDateError
+        return value
+
+
+def microseconds(text: str) -> int:
+    """Return microseconds since the year 1, or raise: by arithmetic alone, without any other reader of dates."""
+    reader = Reader(text)
+    year, _, month = reader.number(4, 1, 9999), reader.take("-"), reader.number(2, 1, 12)
+    leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+    lengths = [31, 29 if leap else 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
+    reader.take("-")
+    day = reader.number(2, 1, lengths[month - 1])
+    before = year - 1
+    days = before * 365 + before // 4 - before // 100 + before // 400 + sum(lengths[: month - 1]) + day - 1
+    micros = minutes = seconds = 0
+    if reader.rest:
+        reader.take("Tt ")
+        minutes = reader.number(2, 0, 23) * 60
+        reader.take(":")
+        minutes += reader.number(2, 0, 59)
+        reader.take(":")
+        seconds = reader.number(2, 0, 59)
+        if reader.rest[:1] == ".":
+            reader.take(".")
+            digits = reader.take("0123456789")
+            while len(digits) < 9 and reader.rest[:1] in set("0123456789"):
+                digits += reader.take("0123456789")
+            micros = int(f"{digits:0<6}"[:6])
+        if reader.rest:
+            zone = reader.take("Zz+-")
+            if zone in "+-":
+                offset = reader.number(2, 0, 23) * 60
+                reader.take(":")
+                offset += reader.number(2, 0, 59)
+                minutes -= offset if zone == "+" else -offset
+        if reader.rest:
+            raise NoDateError
+    return (((days * 24 * 60) + minutes) * 60 + seconds) * 1_000_000 + micros
+
+
+@settings(max_examples=300)
+@given(text=nearly_dates() | st.text("0123456789-:TtZz+. ", max_size=30))
+@example("2024-02-29T24:00:00Z")
+@example("2024-02-29T23:59:60Z")
+@example("2024-W09-4")
+@example("20240229")
+@example("2024-060")
+@example("2024-02-29T08:00")
+@example("2024-02-29T08:00:00.1-05:30")
+@example("2024-02-29T08:00:00.123456789+05:30")
+@example("0001-01-01T00:00:00+23:59")
+@example("9999-12-31T23:59:59.999999999-23:59")
+def test_dates_are_those_of_the_grammar(text: str) -> None:
+    """Exactly the texts of the documented grammar are dates, each the moment that arithmetic gives, on any Python."""
+    expected: int | None
+    try:
+        expected = microseconds(text)
+    except NoDateError:
+        expected = None
+    entry = build("deployment_date", deployment_date=text)
+    assert (entry is None) == (expected is None)
+    if entry is None or expected is None:
+        return
+    assert entry.deployment_date == text
+    if 0 < expected < (3652059 * 86_400_000_000) - 1:
+        moment = datetime(1, 1, 1, tzinfo=timezone.utc) + timedelta(microseconds=expected)
+        assert entry.as_of(moment) is not None
+        assert entry.as_of(moment - timedelta(microseconds=1)) is None
