@@ -5,7 +5,7 @@ BIN := .venv/bin
 SETUP := @PYTHON='$(PYTHON)' tools/setup.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types docs check lock build clean
+.PHONY: help demo test lint types docs bench check lock build clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -32,6 +32,10 @@ types: ## check types: mypy strict, and pyright: the public types are complete
 docs: ## rewrite the tables of the documentation from those of the code
 	$(SETUP) demo
 	@$(BIN)/python tools/docs.py
+
+bench: ## measure what the library costs; ARGS="span-llm import" runs some benchmarks only
+	$(SETUP) test
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 check: lint types test ## all checks, as CI runs them
 

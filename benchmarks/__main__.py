@@ -1,0 +1,87 @@
+"""The command: runs benchmarks and prints what came out."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks import instructions, report
+from benchmarks.contest import Result, Sizes, run
+from benchmarks.rows import NAMES, ROWS
+
+BUILD = Path(__file__).parent.parent / "build"
+"""Where files are written: on a disk, which a folder for temporary files need not be."""
+
+
+def _rounds(value: str) -> int:
+    number = int(value)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="bench", allow_abbrev=False, description=__doc__)
+    names = ", ".join(NAMES)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"benchmarks to run; all, if none is named: {names}")
+    parser.add_argument("--rounds", type=_rounds, default=25, metavar="N", help="rounds of each (%(default)s)")
+    parser.add_argument("--quick", action="store_true", help="tiny sizes, to see that everything runs; nothing counted")
+    parser.add_argument("--json", metavar="FILE", help="write the results to a file as well")
+    parser.add_argument("--write", action="store_true", help="write the results into docs/performance.md")
+    return parser
+
+
+def _arguments(given: list[str]) -> argparse.Namespace:
+    parser = _parser()
+    arguments = parser.parse_args(given)
+    unknown = [name for name in arguments.names if name not in NAMES]
+    if unknown:
+        parser.exit(2, f"bench: no benchmark is called {', '.join(unknown)}: allowed are {', '.join(NAMES)}\n")
+    if arguments.write and (arguments.names or arguments.quick):
+        parser.exit(2, "bench: --write is for all benchmarks at full size: leave out names and --quick\n")
+    return arguments
+
+
+def _run(arguments: argparse.Namespace, sizes: Sizes, *, counted: bool) -> list[Result]:
+    results = []
+    for row in ROWS:
+        if row.name in (arguments.names or NAMES):
+            print(f"{row.name}: {row.measure} ...", file=sys.stderr, flush=True)
+            results.append(run(row, sizes, arguments.rounds, instructions.count if counted else lambda _spans: []))
+    return results
+
+
+def _set_environment(folder: str) -> None:
+    """Keep settings of OpenTelemetry away, and have processes that are started find compiled modules."""
+    for name in os.environ:
+        if name.startswith("OTEL_") or name == "PYTHONDONTWRITEBYTECODE":
+            del os.environ[name]
+    os.environ["PYTHONPYCACHEPREFIX"] = folder
+
+
+def main(given: list[str]) -> int:
+    """Run what was asked for."""
+    arguments = _arguments(given)
+    uncounted = "tiny sizes, see --quick" if arguments.quick else instructions.unavailable()
+    BUILD.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=BUILD) as folder:
+        _set_environment(folder)
+        tiny = Sizes(folder, spans=50, turns=1, threaded=20, models=200, some=20, registered=20, imports=1)
+        results = _run(arguments, tiny if arguments.quick else Sizes(folder), counted=not uncounted)
+    known = report.facts(arguments.rounds, uncounted)
+    print(report.as_text(known, results))
+    if arguments.json:
+        Path(arguments.json).write_text(report.as_json(known, results), "utf-8")
+    if arguments.write:
+        report.write(known, results)
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(130)

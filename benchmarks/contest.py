@@ -1,0 +1,164 @@
+"""What a benchmark consists of, and what comes out of it."""
+
+from __future__ import annotations
+
+import statistics
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from benchmarks.harness import Interval, interleaved, median_interval
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from benchmarks.spans import Spans
+
+SETTLED = 0.03
+"""Where the clock is this close to the goal, relative to it, instructions decide: they are steadier."""
+
+
+class Sizes(NamedTuple):
+    """How much one round does.
+
+    Attributes:
+        folder: Where files may be written.
+        spans: Spans that a turn makes: so few that whatever else the machine does meets both neighbours.
+        turns: How often a round does so.
+        threaded: Spans that each thread makes.
+        models: Entries of a large registry.
+        some: Entries of a smaller one.
+        registered: Models that a round registers.
+        imports: Processes that a round starts for each import.
+    """
+
+    folder: str
+    spans: int = 250
+    turns: int = 16
+    threaded: int = 2_500
+    models: int = 100_000
+    some: int = 1_000
+    registered: int = 500
+    imports: int = 2
+
+
+class Contest(NamedTuple):
+    """Contenders to be run in turn, prepared.
+
+    Attributes:
+        contenders: Name to what runs once and returns its figure.
+        ratio: Makes the one number that counts of theirs.
+        spans: The same contenders, for those whose instructions can be counted.
+        repeated: How often a round runs all of them, where one turn is short.
+        note: Tells what else was seen, when all is done.
+    """
+
+    contenders: Mapping[str, Callable[[], float]]
+    ratio: Callable[[Mapping[str, float]], float]
+    spans: Mapping[str, Spans] = {}
+    repeated: int = 1
+    note: Callable[[], str] = str
+
+
+class Row(NamedTuple):
+    """One benchmark.
+
+    Attributes:
+        name: What it is called on the command line.
+        measure: What is measured, for people.
+        goal: What is wanted: ``<= 1.12``.
+        unit: Of the contenders' figures.
+        prepare: Makes its contest.
+    """
+
+    name: str
+    measure: str
+    goal: str
+    unit: str
+    prepare: Callable[[Sizes], Contest]
+
+    def holds(self, ratio: float) -> bool:
+        """Tell whether a ratio reaches the goal."""
+        return ratio <= self.limit if self.goal.startswith("<=") else ratio >= self.limit
+
+    @property
+    def limit(self) -> float:
+        """The goal's number."""
+        return float(self.goal.split()[1])
+
+
+class Result(NamedTuple):
+    """What came out of one benchmark.
+
+    Attributes:
+        row: The benchmark.
+        clock: The median of the rounds' ratios, and its interval.
+        figures: Median figure of each contender, in the row's unit.
+        instructions: The ratio by instruction counts; ``None`` where they were not counted.
+        counted: Instructions a span of each contender.
+        note: What else was seen.
+    """
+
+    row: Row
+    clock: Interval
+    figures: dict[str, float]
+    instructions: float | None
+    counted: dict[str, float]
+    note: str
+
+    @property
+    def by_instructions(self) -> bool:
+        """Whether the clock is too close to the goal to decide, and instructions were counted."""
+        limit = self.row.limit
+        close = abs(self.clock.median - limit) < SETTLED * limit or self.clock.low <= limit <= self.clock.high
+        return close and self.instructions is not None
+
+    @property
+    def verdict(self) -> str:
+        """``holds`` or ``missed``, and by what if it was close."""
+        ratio = self.clock.median
+        if self.by_instructions and self.instructions is not None:
+            ratio = self.instructions
+        return ("holds" if self.row.holds(ratio) else "missed") + (" (instructions)" if self.by_instructions else "")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain values."""
+        row, clock = self.row, self.clock
+        return {
+            "name": row.name,
+            "measure": row.measure,
+            "goal": row.goal,
+            "ratio": clock.median,
+            "low": clock.low,
+            "high": clock.high,
+            "unit": row.unit,
+            "figures": self.figures,
+            "instruction_ratio": self.instructions,
+            "instructions_a_span": self.counted,
+            "verdict": self.verdict,
+            "note": self.note,
+        }
+
+
+def run(row: Row, sizes: Sizes, rounds: int, count: Callable[[Mapping[str, Spans]], list[dict[str, float]]]) -> Result:
+    """Run one benchmark.
+
+    Args:
+        row: The benchmark.
+        sizes: How much one round does.
+        rounds: How many there are.
+        count: Returns repeated instruction counts of the contenders; empty where there is no counting them.
+    """
+    contest = row.prepare(sizes)
+    measured = interleaved(contest.contenders, rounds * contest.repeated)
+    counted = count(contest.spans)
+    return Result(
+        row=row,
+        clock=median_interval([contest.ratio(figures) for figures in measured]),
+        figures=_medians(measured),
+        instructions=statistics.median(map(contest.ratio, counted)) if counted else None,
+        counted=_medians(counted),
+        note=contest.note(),
+    )
+
+
+def _medians(found: list[dict[str, float]]) -> dict[str, float]:
+    return {name: statistics.median(figures[name] for figures in found) for name in (found[0] if found else ())}

@@ -1,0 +1,70 @@
+"""Instructions a span takes, counted by valgrind's callgrind: steady where the clock is not.
+
+Run as a program it makes spans: ``python -m benchmarks.instructions PROCESSOR KIND KEYS MODELS NUMBER``.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Final
+
+from benchmarks.spans import Spans
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FEWER: Final = 1_000
+MORE: Final = 3_000
+"""Spans of two processes: what the second takes more than the first, it takes for its further spans."""
+SEEDS: Final = ("0", "1", "2")
+"""Hash seeds: memory's layout moves a count by up to one per cent."""
+_COLLECTED: Final = re.compile(r"Collected : (\d+)")
+
+
+def unavailable() -> str:
+    """Return why instructions cannot be counted here; nothing if they can."""
+    return "" if shutil.which("valgrind") else "there is no valgrind"
+
+
+def count(spans: Mapping[str, Spans]) -> list[dict[str, float]]:
+    """Return instructions a span of each contender, once for every seed."""
+    for which in spans.values():
+        subprocess.run(_program(which, 1), check=True)  # compiles what is not yet
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        runs = {(which, seed): pool.submit(_a_span, which, seed) for seed in SEEDS for which in spans.values()}
+    return [{name: runs[which, seed].result() for name, which in spans.items()} for seed in SEEDS] if spans else []
+
+
+@functools.cache
+def _a_span(spans: Spans, seed: str) -> float:
+    return (_total(spans, MORE, seed) - _total(spans, FEWER, seed)) / (MORE - FEWER)
+
+
+def _total(spans: Spans, number: int, seed: str) -> int:
+    command = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", *_program(spans, number)]
+    environment = {**os.environ, "PYTHONHASHSEED": seed}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    found = _COLLECTED.search(done.stderr)
+    if found is None:
+        msg = f"valgrind tells no count: {done.stderr}"
+        raise ValueError(msg)
+    return int(found[1])
+
+
+def _program(spans: Spans, number: int) -> list[str]:
+    return [sys.executable, "-m", __name__, *map(str, spans), str(number)]
+
+
+def main(processor: str, kind: str, keys: str, models: str, number: str) -> None:
+    """Make and end spans."""
+    Spans(processor, kind, int(keys), int(models)).prepared()(int(number))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,47 @@
+"""Registries of a given size."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from spanforge.model_registry import ModelRegistry, ModelRegistryEntry
+from spanforge.model_registry.resolution import ModelIndex
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+MODEL = "gpt-4o"
+"""The model that spans name: one of every registry made here."""
+
+
+def entry(model_id: str, **more: Any) -> ModelRegistryEntry:
+    """Return an entry with further fields."""
+    return ModelRegistryEntry(
+        model_id=model_id,
+        name="GPT-4o",
+        version="2024-08-06",
+        risk_tier="high",
+        owner="ml-platform",
+        purpose="customer support agent",
+        **more,
+    )
+
+
+def entries(number: int) -> Iterator[ModelRegistryEntry]:
+    """Yield so many entries, ``MODEL`` in their midst."""
+    return (entry(MODEL if i == number // 2 else f"model-{i}") for i in range(number))
+
+
+def as_registered(number: int) -> Iterator[ModelRegistryEntry]:
+    """Yield so many entries as ``register`` leaves them: one record of history, and something of the user's."""
+    for i in range(number):
+        at = f"2026-05-13T08:{i // 60 % 60:02}:{i % 60:02}.{i:06}Z"
+        record = {"at": at, "status": "active", "owner": "ml-platform", "risk_tier": "high", "actor": "ci"}
+        yield entry(f"model-{i}", deployment_date=at, metadata={"ticket": f"GOV-{i}", "history": [record]})
+
+
+def registry_of(found: Iterable[ModelRegistryEntry], **options: Any) -> ModelRegistry:
+    """Return a registry that holds these entries, and has emitted nothing for them."""
+    registry = ModelRegistry(**options)
+    registry._publish(ModelIndex(found))  # noqa: SLF001 - as load does, without a file
+    return registry

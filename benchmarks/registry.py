@@ -1,0 +1,79 @@
+"""The registry by itself: registering, saving and loading many models."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING
+
+from opentelemetry.sdk.trace import TracerProvider
+
+from benchmarks.contest import Contest
+from benchmarks.harness import seconds
+from benchmarks.models import as_registered, registry_of
+from benchmarks.spans import Empty
+from spanforge.model_registry import ModelRegistry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from benchmarks.contest import Sizes
+
+
+def register(sizes: Sizes) -> Contest:
+    """Return the contest: registering in a large registry, against a smaller one; events are emitted."""
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(Empty())
+
+    def contender(number: int) -> Callable[[], float]:
+        found = list(as_registered(number))
+
+        def cost() -> float:
+            registry = registry_of(found, tracer_provider=provider)
+            return seconds(lambda: _register(registry, sizes.registered)) / sizes.registered * 1e6
+
+        return cost
+
+    contenders = {"large": contender(sizes.models), "smaller": contender(sizes.some)}
+    return Contest(contenders, lambda cost: cost["large"] / cost["smaller"])
+
+
+def _register(registry: ModelRegistry, number: int) -> None:
+    for i in range(number):
+        registry.register(f"new-{i}", "GPT-4o", "2024-08-06", "high", "ml-platform", "customer support agent")
+
+
+def save(sizes: Sizes) -> Contest:
+    """Return the contest: saving a large registry, against ``json.dumps`` of plain dicts and ``fsync``."""
+    registry = registry_of(as_registered(sizes.models))
+    plain = [entry.to_dict() for entry in registry]
+    path = os.path.join(sizes.folder, "saved.json")
+
+    def dump() -> None:
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(json.dumps(plain))
+            file.flush()
+            os.fsync(file.fileno())
+
+    contenders = {"ours": lambda: seconds(lambda: registry.save(path)) * 1e3, "json": lambda: seconds(dump) * 1e3}
+    return Contest(contenders, _to_json)
+
+
+def load(sizes: Sizes) -> Contest:
+    """Return the contest: loading a large file into a new registry, against a bare ``json.loads`` of its content."""
+    path = os.path.join(sizes.folder, "loaded.json")
+    registry_of(as_registered(sizes.models)).save(path)
+    with open(path, "rb") as file:
+        content = file.read()
+
+    def ours() -> ModelRegistry:
+        registry = ModelRegistry()
+        registry.load(path)
+        return registry
+
+    contenders = {"ours": lambda: seconds(ours) * 1e3, "json": lambda: seconds(lambda: json.loads(content)) * 1e3}
+    return Contest(contenders, _to_json)
+
+
+def _to_json(cost: Mapping[str, float]) -> float:
+    return cost["ours"] / cost["json"]

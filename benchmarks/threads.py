@@ -1,0 +1,89 @@
+"""Eight threads that make and end spans, while one registers models."""
+
+from __future__ import annotations
+
+import statistics
+import threading
+import time
+from typing import TYPE_CHECKING, Final
+
+from opentelemetry.sdk.trace import TracerProvider
+
+from benchmarks.contest import Contest
+from benchmarks.harness import seconds
+from benchmarks.models import entries, registry_of
+from benchmarks.spans import FEW, KINDS, Empty
+from spanforge.model_registry.otel import ModelRegistrySpanProcessor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from benchmarks.contest import Sizes
+    from spanforge.model_registry import ModelRegistry
+
+THREADS: Final = 8
+RATE: Final = 1_000
+"""Models that are registered a second."""
+
+
+class Registering:
+    """A thread that registers models while others work; kept from it for a while, it makes up for it.
+
+    Attributes:
+        rate: How many a second it really registered.
+    """
+
+    def __init__(self, registry: ModelRegistry) -> None:
+        self.registry = registry
+        self.rate = 0.0
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *_error: object) -> None:
+        self._stopped.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        begin = time.perf_counter()
+        done = 0
+        while not self._stopped.wait(1 / RATE):
+            while done < (time.perf_counter() - begin) * RATE and not self._stopped.is_set():
+                self.registry.register(f"new-{done}", "GPT-4o", "1", "low", "ml-platform", "support agent")
+                done += 1
+        self.rate = done / (time.perf_counter() - begin)
+
+
+def contest(sizes: Sizes) -> Contest:
+    """Return the contest: spans a second with the processor, against those with an empty one.
+
+    Both have the same registry and the same thread that registers, whose events are spans of the same provider.
+    """
+    rates: list[float] = []
+
+    def throughput(*, ours: bool) -> float:
+        provider = TracerProvider(shutdown_on_exit=False)
+        registry = registry_of(entries(FEW), tracer_provider=provider)
+        provider.add_span_processor(ModelRegistrySpanProcessor(registry) if ours else Empty())
+        make = KINDS["start"](provider.get_tracer("benchmarks"), None)
+        registering = Registering(registry)
+        with registering:
+            elapsed = seconds(lambda: _in_threads(lambda: make(sizes.threaded)))
+        rates.append(registering.rate)
+        return THREADS * sizes.threaded / elapsed
+
+    return Contest(
+        {"ours": lambda: throughput(ours=True), "empty": lambda: throughput(ours=False)},
+        lambda rate: rate["ours"] / rate["empty"],
+        note=lambda: f"really registered: {statistics.median(rates):,.0f} a second",
+    )
+
+
+def _in_threads(work: Callable[[], None]) -> None:
+    threads = [threading.Thread(target=work) for _ in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
