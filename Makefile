@@ -5,7 +5,7 @@ BIN := .venv/bin
 SETUP := @PYTHON='$(PYTHON)' tools/setup.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types docs bench check lock build clean
+.PHONY: help demo test servers lint types docs bench check lock build clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -14,9 +14,12 @@ demo: ## run the support agent: registry, events and enriched spans, on loopback
 	$(SETUP) demo
 	@$(BIN)/python examples/support_agent/run.py
 
-test: ## run the tests
-	$(SETUP) test
+test: servers ## run the tests
 	@$(BIN)/python -m pytest $(ARGS)
+
+servers: ## build the Collector and Jaeger that tests run, once; minutes, with Go from PATH or as a package
+	$(SETUP) test
+	@$(BIN)/python tools/servers.py
 
 lint: ## check rules and format
 	$(SETUP) lint

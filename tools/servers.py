@@ -128,7 +128,7 @@ def _alone(lock: Path) -> Iterator[None]:
 def _build(name: str, target: Path) -> None:
     for left in target.parent.glob(f"{name}-*.new"):  # by a build that was killed; nobody else is here now
         left.unlink()
-    new = target.with_name(f"{target.name}.new")
+    new = target.with_name(f"{target.name}.{os.getpid()}.new")  # a killed build's compiler may still be at work
     log = ROOT / "build" / "servers" / f"{name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     title, package, version = SERVERS[name]

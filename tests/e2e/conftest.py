@@ -1,0 +1,220 @@
+"""Real servers for the tests: the OpenTelemetry Collector and Jaeger, with the configuration that users get."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.parse
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ROOT = Path(__file__).parents[2]
+CONFIG = ROOT / "collector-config"
+TRIES = 3
+READY = 30
+"""Seconds that a server may take until it answers."""
+ARRIVES = 30
+"""Seconds that telemetry may take until it can be found."""
+
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def get(url: str) -> bytes:
+    """Return what an HTTP server on loopback answers, whatever proxies the environment names."""
+    with _direct.open(url, timeout=10) as answer:
+        content: bytes = answer.read()
+    return content
+
+
+class Kind(NamedTuple):
+    """A kind of server: its configuration, its variables for addresses, and what answers when it is ready."""
+
+    config: Path
+    addresses: tuple[str, ...]
+    ready: str
+
+
+KINDS = {
+    "otelcol": Kind(
+        CONFIG / "collector.yaml",
+        ("OTELCOL_HEALTH", "OTELCOL_OTLP_GRPC", "OTELCOL_OTLP_HTTP"),
+        "http://{OTELCOL_HEALTH}/",
+    ),
+    "jaeger": Kind(
+        CONFIG / "jaeger.yaml",
+        ("JAEGER_QUERY_HTTP", "JAEGER_QUERY_GRPC", "JAEGER_HEALTH", "JAEGER_OTLP_GRPC", "JAEGER_OTLP_HTTP"),
+        "http://{JAEGER_QUERY_HTTP}/api/services",
+    ),
+}
+
+
+class Server:
+    """A real server on free ports of loopback; it ends with this process, however that ends, and leaves nothing.
+
+    Attributes:
+        at: Variable of the configuration to the address that it has.
+    """
+
+    def __init__(self, name: str, **settings: str) -> None:
+        self.kind = KINDS[name]
+        self.at = dict(zip(self.kind.addresses, free_addresses(len(self.kind.addresses)), strict=True))
+        self._command = [program_of(name), "--config", str(self.kind.config)]
+        self._environment = {**os.environ, **settings, **self.at}
+        self._keeper: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        """Start it, at the addresses it has."""
+        folder = tempfile.mkdtemp(prefix="server-")
+        self._keeper = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("keeper.py")), folder, *self._command],
+            env=self._environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # Ctrl-C is for the tests; the server's end is up to its keeper
+        )
+        deadline = time.monotonic() + READY
+        while not self._is_ready():
+            if self._keeper.poll() is not None or time.monotonic() > deadline:
+                raise NotStartedError(self.stop())
+            time.sleep(0.05)
+
+    def _is_ready(self) -> bool:
+        try:
+            get(self.kind.ready.format_map(self.at))
+        except OSError:
+            return False
+        return True
+
+    def stop(self) -> str:
+        """Stop it, if it runs, and return what it said."""
+        keeper, self._keeper = self._keeper, None
+        return "" if keeper is None else keeper.communicate()[0]
+
+
+def started(name: str, tries: int = TRIES, **settings: str) -> Server:
+    """Return a server that answers; should another program be faster at one of its ports, it gets others."""
+    server = Server(name, **settings)
+    try:
+        server.start()
+    except NotStartedError:
+        if tries == 1:
+            raise
+        return started(name, tries - 1, **settings)
+    return server
+
+
+class NotStartedError(Exception):
+    """A server that does not start: what it said."""
+
+
+def program_of(name: str) -> str:
+    """Return a server's program; where there is none, the test is skipped, except in CI."""
+    command = [sys.executable, str(ROOT / "tools" / "servers.py"), name]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    if found.returncode != 0:
+        (pytest.fail if "CI" in os.environ else pytest.skip)(found.stderr.strip())
+    return found.stdout.strip()
+
+
+def free_addresses(number: int) -> list[str]:
+    """Return addresses on loopback where nobody listens now."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(number)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
+
+
+class Backend(NamedTuple):
+    """A Collector that sends to a Jaeger."""
+
+    collector: Server
+    jaeger: Server
+
+    def endpoint(self, protocol: str) -> str:
+        """Return what ``OTEL_EXPORTER_OTLP_ENDPOINT`` is to be."""
+        return f"http://{self.collector.at['OTELCOL_OTLP_GRPC' if protocol == 'grpc' else 'OTELCOL_OTLP_HTTP']}"
+
+    def traces(self, service: str, **tags: str) -> list[dict[str, Any]]:
+        """Return the traces of a service that Jaeger finds, as its HTTP API tells them."""
+        query = {"service": service, "limit": 1_000, "tags": json.dumps(tags)}
+        url = f"http://{self.jaeger.at['JAEGER_QUERY_HTTP']}/api/traces?{urllib.parse.urlencode(query)}"
+        found: list[dict[str, Any]] = json.loads(get(url))["data"]
+        return found
+
+    def spans(self, service: str, number: int) -> list[dict[str, Any]]:
+        """Return the spans of a service, once so many have arrived."""
+        deadline = time.monotonic() + ARRIVES
+        while True:
+            spans = [span for trace in self.traces(service) for span in trace["spans"]]
+            if len(spans) >= number or time.monotonic() > deadline:
+                return spans
+            time.sleep(0.1)
+
+
+@contextlib.contextmanager
+def running() -> Iterator[Backend]:
+    """Run a Jaeger, and a Collector that sends to it."""
+    jaeger = started("jaeger", OTEL_TRACES_SAMPLER="always_off")  # or it sends traces of its own to localhost:4317
+    try:
+        collector = started("otelcol", JAEGER_OTLP_ENDPOINT=jaeger.at["JAEGER_OTLP_GRPC"])
+        try:
+            yield Backend(collector, jaeger)
+        finally:
+            collector.stop()
+    finally:
+        jaeger.stop()
+
+
+@pytest.fixture(scope="session")
+def backend() -> Iterator[Backend]:
+    """Give a Collector and a Jaeger that all tests share."""
+    with running() as both:
+        yield both
+
+
+@pytest.fixture
+def own_backend() -> Iterator[Backend]:
+    """Give a Collector and a Jaeger that a test may stop and start."""
+    with running() as both:
+        yield both
+
+
+@pytest.fixture
+def program() -> Callable[[str], str]:
+    """Give what returns the program of a server, or skips the test."""
+    return program_of
+
+
+@pytest.fixture(scope="session")
+def demo() -> Callable[..., str]:
+    """Give what runs the demo in a process of its own and returns what it printed."""
+
+    def run(file: Path, **environment: str) -> str:
+        clean = {key: value for key, value in os.environ.items() if not key.startswith("OTEL_")}
+        result = subprocess.run(
+            [sys.executable, str(ROOT / "examples" / "support_agent" / "run.py"), str(file)],
+            cwd=file.parent,
+            env={**clean, **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        assert result.returncode == 0, result.stdout + result.stderr
+        return result.stdout
+
+    return run

@@ -1,0 +1,345 @@
+"""What the demo exports, as people find it in Jaeger: real processes from the application to the backend."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from conftest import Backend
+
+pytestmark = pytest.mark.e2e
+
+ROOT = Path(__file__).parents[2]
+RUNS = 2
+"""The demo runs its application under two instrumentations."""
+SPANS = 20
+"""Spans of each run."""
+
+MODELS = {
+    "gpt-4o": ("GPT-4o", "2024-08-06", "high", "ml-platform", "answers customers"),
+    "gpt-4o-mini": ("GPT-4o mini", "2024-07-18", "medium", "ml-platform", "drafts replies"),
+    "text-embedding-3-small": ("Embedding 3", "small", "low", "search-team", "searches the manual"),
+    "gpt-3.5-turbo": ("GPT-3.5 Turbo", "0125", "medium", "support-team", "sums tickets up"),
+    "text-davinci-003": ("Davinci", "003", "critical", "support-team", "first prototype"),
+}
+"""What the application registers: id to name, version, risk tier, owner and purpose."""
+
+
+def on_event(model_id: str, status: str, **others: str) -> dict[str, str]:
+    """Return the attributes that an event about a model is to have in Jaeger, where lists are JSON texts."""
+    name, version, tier, owner, purpose = MODELS[model_id]
+    return {
+        "model_registry.model_id": model_id,
+        "model_registry.name": name,
+        "model_registry.version": version,
+        "model_registry.risk_tier": tier,
+        "model_registry.owner": owner,
+        "model_registry.purpose": purpose,
+        "model_registry.status": status,
+        **{f"model_registry.{key.replace('metadata_', 'metadata.')}": value for key, value in others.items()},
+    }
+
+
+def on_call(model_id: str, status: str, *warnings: str) -> dict[str, str]:
+    """Return what the span of a call is to have of a registered model."""
+    event = on_event(model_id, status)
+    del event["model_registry.purpose"]
+    return event | ({"model_registry.warnings": json.dumps(warnings)} if warnings else {})
+
+
+CALLS = {
+    "search manual": on_call("text-embedding-3-small", "active"),
+    "answer": on_call("gpt-4o", "active"),
+    "draft, streamed": on_call("gpt-4o-mini", "active"),
+    "sum up": on_call("gpt-3.5-turbo", "deprecated", "model 'gpt-3.5-turbo' is deprecated"),
+    "old prompt": on_call("text-davinci-003", "retired", "model 'text-davinci-003' is retired"),
+    "translate": {
+        "model_registry.status": "unregistered",
+        "model_registry.warnings": """["model 'gpt-4.1-nano-2025-04-14' is not registered"]""",
+    },
+}
+"""Step of the application's ticket to the attributes that the call below it is to have of ours."""
+
+NOW, THEN = "when it happened", "when the model was registered"
+EVENTS = [
+    (
+        "model_registry.register",
+        "model_registry.registered",
+        on_event("gpt-4o", "active", deployment_date=NOW, actor="ci", metadata_aliases='["gpt-4o-2*"]'),
+    ),
+    (
+        "model_registry.register",
+        "model_registry.registered",
+        on_event("gpt-4o-mini", "active", deployment_date=NOW, metadata_aliases='["support-chat"]'),
+    ),
+    (
+        "model_registry.register",
+        "model_registry.registered",
+        on_event("text-embedding-3-small", "active", deployment_date=NOW),
+    ),
+    ("model_registry.register", "model_registry.registered", on_event("gpt-3.5-turbo", "active", deployment_date=NOW)),
+    (
+        "model_registry.register",
+        "model_registry.registered",
+        on_event("text-davinci-003", "active", deployment_date=NOW),
+    ),
+    (
+        "model_registry.retire",
+        "model_registry.retired",
+        on_event(
+            "text-davinci-003",
+            "retired",
+            previous_status="active",
+            deployment_date=THEN,
+            decommission_date=NOW,
+            reason="prototype has ended",
+        ),
+    ),
+    (
+        "review models",
+        "model_registry.deprecated",
+        on_event(
+            "gpt-3.5-turbo",
+            "deprecated",
+            previous_status="active",
+            deployment_date=THEN,
+            actor="kim",
+            reason="no longer improved",
+            metadata_deprecation_reason="no longer improved",
+            metadata_deprecation_date=NOW,
+            metadata_successor="gpt-4o-mini",
+            metadata_sunset_date="2027-03-31",
+        ),
+    ),
+]
+"""Span, event on it and the event's attributes, in the order in which the application does it."""
+
+
+class Seen(NamedTuple):
+    """What the demo left in its file, and in Jaeger."""
+
+    backend: Backend
+    service: str
+    exported: list[dict[str, Any]]
+    found: list[dict[str, Any]]
+
+
+@pytest.fixture(scope="module", params=["grpc", "http/protobuf"])
+def seen(
+    request: pytest.FixtureRequest, backend: Backend, demo: Callable[..., str], tmp_path_factory: pytest.TempPathFactory
+) -> Seen:
+    """Run the demo as an application that sends to the Collector by one protocol."""
+    file = tmp_path_factory.mktemp("demo") / "telemetry.jsonl"
+    service = f"agent {request.param}"
+    printed = demo(
+        file,
+        OTEL_SERVICE_NAME=service,
+        OTEL_EXPORTER_OTLP_ENDPOINT=backend.endpoint(request.param),
+        OTEL_EXPORTER_OTLP_PROTOCOL=request.param,
+    )
+    assert "did not take" not in printed
+    return Seen(backend, service, exported_spans(file), backend.spans(service, RUNS * SPANS))
+
+
+def exported_spans(file: Path) -> list[dict[str, Any]]:
+    """Return the spans of a file of OTLP JSON."""
+    exports = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+    resources = [resource for export in exports for resource in export["resourceSpans"]]
+    return [span for resource in resources for scope in resource["scopeSpans"] for span in scope["spans"]]
+
+
+def otlp(attributes: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the attributes of OTLP JSON as Jaeger has them."""
+    return {pair["key"]: _value(pair["value"]) for pair in attributes}
+
+
+def _value(given: dict[str, Any]) -> Any:
+    [(kind, value)] = given.items()
+    if kind == "arrayValue":
+        return json.dumps([_value(item) for item in value["values"]], separators=(",", ":"))
+    return int(value) if kind == "intValue" else value
+
+
+def jaeger(fields: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the tags of a span, or the fields of one of its logs."""
+    return {field["key"]: field["value"] for field in fields}
+
+
+def ours(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the attributes of the registry's namespace."""
+    return {key: value for key, value in attributes.items() if key.startswith("model_registry.")}
+
+
+def parent(span: dict[str, Any]) -> str | None:
+    """Return the id of a span's parent, as Jaeger tells it."""
+    return next((link["spanID"] for link in span["references"] if link["refType"] == "CHILD_OF"), None)
+
+
+def check_all_arrived(exported: list[dict[str, Any]], found: list[dict[str, Any]]) -> None:
+    """Check that Jaeger has each span of a file once, with every attribute and every event that was exported."""
+    assert len(exported) == len(found) == RUNS * SPANS
+    twins = {(span["traceID"], span["spanID"]): span for span in found}
+    assert len(twins) == RUNS * SPANS
+    for span in exported:
+        twin = twins[span["traceId"], span["spanId"]]
+        assert twin["operationName"] == span["name"]
+        assert (parent(twin) or "") == span.get("parentSpanId", "")
+        attributes = otlp(span.get("attributes", []))
+        tags = jaeger(twin["tags"])
+        assert {key: tags.get(key) for key in attributes} == attributes
+        assert ours(tags) == ours(attributes)
+        events = [
+            (int(event["timeUnixNano"]) // 1_000, {"event": event["name"], **otlp(event.get("attributes", []))})
+            for event in span.get("events", [])
+        ]
+        assert [(log["timestamp"], jaeger(log["fields"])) for log in twin["logs"]] == events
+
+
+def test_everything_exported_arrives(seen: Seen) -> None:
+    """Jaeger has each span of the application once, with every attribute and every event that was exported."""
+    check_all_arrived(seen.exported, seen.found)
+
+
+def test_each_call_tells_its_model(seen: Seen) -> None:
+    """Below each step of the ticket, the call has what the registry knows of its model, and no other span has it."""
+    steps = {span["spanID"]: span["operationName"] for span in seen.found}
+    enriched = [span for span in seen.found if ours(jaeger(span["tags"]))]
+    told = sorted((steps[parent(span) or ""], sorted(ours(jaeger(span["tags"])).items())) for span in enriched)
+    assert told == sorted((step, sorted(expected.items())) for step, expected in CALLS.items() for _ in range(RUNS))
+
+
+def test_each_operation_tells_its_event(seen: Seen) -> None:
+    """Each operation's event has the whole entry as payload, and says what changed, why and who did it."""
+    logs = sorted(
+        (log["timestamp"], span["operationName"], jaeger(log["fields"])) for span in seen.found for log in span["logs"]
+    )
+    told = [log for log in logs if log[2]["event"].startswith("model_registry.")]
+    assert len(told) == RUNS * len(EVENTS)
+    for run in (told[: len(EVENTS)], told[len(EVENTS) :]):
+        registered = {fields["model_registry.model_id"]: at for at, _, fields in run[:5]}
+        for (at, span, fields), (its_span, event, expected) in zip(run, EVENTS, strict=True):
+            dates = {NOW: date(at), THEN: date(registered[expected["model_registry.model_id"]])}
+            assert span == its_span
+            assert fields == {"event": event, **{key: dates.get(value, value) for key, value in expected.items()}}
+
+
+def date(microseconds: int) -> str:
+    """Return a moment as the registry writes it."""
+    moment = datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(microseconds=microseconds)
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "names"),
+    [
+        ("model_registry.risk_tier", "critical", {"handle ticket", "model_registry.register", "model_registry.retire"}),
+        ("model_registry.risk_tier", "low", {"handle ticket", "model_registry.register"}),
+        ("model_registry.status", "unregistered", {"handle ticket"}),
+        ("model_registry.status", "retired", {"handle ticket", "model_registry.retire"}),
+        ("model_registry.owner", "search-team", {"handle ticket", "model_registry.register"}),
+        ("event", "model_registry.registered", {"model_registry.register"}),
+        ("event", "model_registry.deprecated", {"review models"}),
+        ("event", "model_registry.retired", {"model_registry.retire"}),
+        ("model_registry.owner", "nobody", set()),
+    ],
+)
+def test_search(seen: Seen, key: str, value: str, names: set[str]) -> None:
+    """People find the traces of a tier, a status, an owner or an event, and only those."""
+    wanted = {
+        span["traceId"]
+        for span in seen.exported
+        for attributes in (
+            otlp(span.get("attributes", [])),
+            *({"event": event["name"], **otlp(event.get("attributes", []))} for event in span.get("events", [])),
+        )
+        if attributes.get(key) == value
+    }
+    found = seen.backend.traces(seen.service, **{key: value})
+    assert {trace["traceID"] for trace in found} == wanted
+    roots = {span["operationName"] for trace in found for span in trace["spans"] if parent(span) is None}
+    assert roots == names
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
+def test_a_backend_that_comes_back(
+    own_backend: Backend, demo: Callable[..., str], tmp_path: Path, protocol: str
+) -> None:
+    """What the demo sent while Jaeger was down has all arrived, once, when it is up again."""
+    own_backend.jaeger.stop()
+    file = tmp_path / "telemetry.jsonl"
+    printed = demo(
+        file,
+        OTEL_EXPORTER_OTLP_ENDPOINT=own_backend.endpoint(protocol),
+        OTEL_EXPORTER_OTLP_PROTOCOL=protocol,
+    )
+    assert "did not take" not in printed
+    own_backend.jaeger.start()
+    found = own_backend.spans("support-agent", RUNS * SPANS)
+    check_all_arrived(exported_spans(file), found)
+
+
+@pytest.fixture
+def pytest_running(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+    """Run one of the tests of this file in a process of its own, whose servers have their folders in a known place."""
+    folder = tmp_path / "folders"
+    folder.mkdir()
+    test = f"{__file__}::test_everything_exported_arrives[grpc]"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pytest", "--quiet", "-p", "no:cacheprovider", test],
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(folder)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    yield process, folder
+    process.kill()
+    process.wait()
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, None])
+def test_servers_leave_nothing(
+    backend: Backend, pytest_running: tuple[subprocess.Popen[bytes], Path], number: signal.Signals | None
+) -> None:
+    """Tests that are killed, interrupted or done leave neither a server nor its folder."""
+    del backend  # where there are no servers, this is skipped
+    process, folder = pytest_running
+    servers = []
+    assert eventually(lambda: len(list(folder.glob("server-*/pid"))) == 2)
+    servers = [int(file.read_text()) for file in folder.glob("server-*/pid")]
+    assert all(map(is_running, servers))
+    if number is not None:
+        os.killpg(process.pid, number)
+    process.wait(120)
+    assert eventually(lambda: not any(map(is_running, servers)) and not list(folder.glob("server-*")))
+
+
+def is_running(pid: int) -> bool:
+    """Tell whether there is a process."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def eventually(holds: Callable[[], bool], seconds: float = 30) -> bool:
+    """Tell whether something holds within a time."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True

@@ -1,0 +1,167 @@
+"""``tools/servers.py`` with small programs in place of the servers: what it builds, keeps and says."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.e2e
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = {"otelcol": "main.go", "jaeger": "cmd/jaeger/main.go"}
+MODULES = {"otelcol": "example.com/otelcol", "jaeger": "github.com/jaegertracing/jaeger"}
+SOURCE = """package main
+
+import "fmt"
+
+func main() {{ fmt.Println("{}") }}
+"""
+
+
+class Project:
+    """A copy of the script, and of what it reads, beside modules that are built in a second."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "project"
+        self.caches = folder / "caches"
+        self.kept = self.caches / "spanforge-model-registry"
+        shutil.copytree(ROOT / "tools", self.folder / "tools")
+        shutil.copytree(ROOT / "requirements", self.folder / "requirements")
+        for name, file in PACKAGES.items():
+            source = self.folder / "tests" / "servers" / name / file
+            source.parent.mkdir(parents=True)
+            source.write_text(SOURCE.format(f"this is {name}"))
+            (self.modules(name) / "go.mod").write_text(f"module {MODULES[name]}\n\ngo 1.25\n")
+
+    def modules(self, name: str) -> Path:
+        return self.folder / "tests" / "servers" / name
+
+    def start(self, *arguments: str, python: str = sys.executable, **environment: str) -> subprocess.Popen[str]:
+        kept = {key: value for key, value in os.environ.items() if key not in {"CI", "XDG_CACHE_HOME"}}
+        if "GOCACHE" not in kept:  # of Go's own, what is compiled is shared with all
+            kept["GOCACHE"] = str(Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "go-build"))
+        return subprocess.Popen(
+            [python, str(self.folder / "tools" / "servers.py"), *arguments],
+            env={**kept, "XDG_CACHE_HOME": str(self.caches), **environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *arguments: str, python: str = sys.executable, **environment: str) -> tuple[int, str, str]:
+        process = self.start(*arguments, python=python, **environment)
+        output, errors = process.communicate(timeout=300)
+        return process.returncode, output, errors
+
+    def path(self, name: str) -> Path:
+        code, output, errors = self.run(name)
+        assert (code, errors) == (0, "")
+        return Path(output.strip())
+
+
+@pytest.fixture
+def project(tmp_path: Path, program: Callable[[str], str]) -> Project:
+    """Give a project whose servers are small programs; skipped where there is no Go to build them."""
+    program("otelcol")
+    return Project(tmp_path)
+
+
+def test_it_builds_once_and_is_quiet_then(project: Project) -> None:
+    """The first run says what it builds and how long that took, the second nothing; the programs run."""
+    code, output, errors = project.run()
+    assert (code, errors) == (0, "")
+    lines = output.splitlines()
+    assert len(lines) == 4
+    assert lines[0] == (
+        "servers: building the OpenTelemetry Collector 0.155.0, which takes minutes the first time "
+        "(log: build/servers/otelcol.log)"
+    )
+    assert lines[1].startswith("servers: the OpenTelemetry Collector 0.155.0 is built, ")
+    assert "Jaeger 1.62.0" in lines[2]
+    for name in PACKAGES:
+        said = subprocess.run([project.path(name)], capture_output=True, text=True, check=True).stdout
+        assert said == f"this is {name}\n"
+    assert project.run() == (0, "", "")
+    assert not list(project.kept.glob("*.new"))
+
+
+def test_other_content_is_another_program(project: Project) -> None:
+    """A change of the module is built beside what there is, which other clones may still use."""
+    project.run()
+    before = project.path("otelcol")
+    (project.modules("otelcol") / "main.go").write_text(SOURCE.format("changed"))
+    assert project.run("otelcol")[0] == 1
+    assert project.run()[0] == 0
+    after = project.path("otelcol")
+    assert before != after
+    assert before.exists()
+    assert subprocess.run([after], capture_output=True, text=True, check=True).stdout == "changed\n"
+
+
+def test_two_at_once(project: Project) -> None:
+    """Of two that start together one builds, and both end when everything is there."""
+    processes = [project.start() for _ in range(2)]
+    outputs = [process.communicate(timeout=300) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
+    assert sum(output.count("is built") for output, _ in outputs) == 2
+    assert len([path for path in project.kept.iterdir() if path.suffix != ".lock"]) == 2
+
+
+def test_killed_while_it_builds(project: Project) -> None:
+    """A build that is killed leaves no program, and the next run goes on from there."""
+    process = project.start()
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("servers: building")
+    process.kill()
+    process.communicate()
+    assert project.run("otelcol")[0] == 1
+    code, output, errors = project.run()
+    assert (code, output.count("is built"), errors) == (0, 2, "")
+    assert project.path("otelcol").exists()
+
+
+def test_what_is_not_built(project: Project) -> None:
+    """Asked for a program that is not there, it says how to get it; for a name that it does not know, which it does."""
+    assert project.run("otelcol") == (
+        1,
+        "",
+        "the OpenTelemetry Collector 0.155.0 is not built: make servers (needs the network)\n",
+    )
+    assert project.run("tempo") == (2, "", "servers: tempo is none of otelcol, jaeger\n")
+    assert not project.kept.exists()
+
+
+def test_what_cannot_be_built(project: Project) -> None:
+    """A failed build is one line with the reason, and an error in CI only; the other server is built all the same."""
+    (project.modules("otelcol") / "main.go").write_text("package main\n\nfunc main() { spam() }\n")
+    code, output, errors = project.run()
+    assert (code, output.count("is built")) == (0, 1)
+    assert errors == (
+        "servers: tests that need the OpenTelemetry Collector 0.155.0 cannot run: it cannot be built: "
+        "./main.go:3:15: undefined: spam (log: build/servers/otelcol.log)\n"
+    )
+    assert project.path("jaeger").exists()
+    assert project.run(CI="true")[0] == 1
+
+
+def test_without_go(project: Project, tmp_path: Path) -> None:
+    """Where there is no Go and none can be installed, one line for each server says so; an error in CI only."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "venv")], check=True)
+    python = str(tmp_path / "venv" / "bin" / "python")
+    code, output, errors = project.run(python=python, PATH=str(tmp_path))
+    assert (code, output) == (0, "")
+    reason = f"there is no Go 1.25 on the PATH, and none could be installed ({python}: No module named pip)"
+    assert errors == "".join(
+        f"servers: tests that need {title} cannot run: {reason}\n"
+        for title in ("the OpenTelemetry Collector 0.155.0", "Jaeger 1.62.0")
+    )
+    assert project.run(python=python, PATH=str(tmp_path), CI="true")[0] == 1

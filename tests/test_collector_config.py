@@ -1,0 +1,55 @@
+"""What the end-to-end tests cannot run: the file for containers, which has to fit the files that they do run."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+CONFIG = ROOT / "collector-config"
+COMPOSE = (CONFIG / "compose.yaml").read_text("utf-8")
+VARIABLES = re.compile(r"\$\{env:(\w+):-([^}]+)\}")
+
+
+def test_containers_run_the_collector_that_is_tested() -> None:
+    """The image is of the version that the end-to-end tests build."""
+    built = re.search(
+        r"version: ([\d.]+)\}", (ROOT / "tests" / "servers" / "otelcol" / "builder.yaml").read_text("utf-8")
+    )
+    assert built is not None
+    assert f"image: otel/opentelemetry-collector-contrib:{built[1]}\n" in COMPOSE
+
+
+def test_containers_get_files_and_variables_that_there_are() -> None:
+    """Each file that is mounted exists, and each address that is set is a variable of one of them."""
+    mounted = re.findall(r"- \./([\w.]+):/etc/([\w.]+):ro", COMPOSE)
+    assert sorted(mounted) == [("collector.yaml", "collector.yaml"), ("jaeger.yaml", "jaeger.yaml")]
+    for _, inside in mounted:
+        assert f"command: [--config=/etc/{inside}]\n" in COMPOSE
+    known = {name for file, _ in mounted for name, _ in VARIABLES.findall((CONFIG / file).read_text("utf-8"))}
+    given = re.findall(r"^ {6}(\w+): [\w.]+:\d+$", COMPOSE, re.MULTILINE)
+    assert len(given) == 5
+    assert set(given) <= known
+
+
+def test_containers_are_reached_from_this_machine_only() -> None:
+    """Published ports are on loopback, and are those that the addresses inside have."""
+    ports = re.findall(r"- (\S+):(\d+):(\d+)\n", COMPOSE)
+    assert [host for host, _, _ in ports] == ["127.0.0.1"] * 3
+    for _, outside, inside in ports:
+        assert outside == inside
+        assert re.search(rf"^ {{6}}\w+: 0\.0\.0\.0:{inside}$", COMPOSE, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", ["collector.yaml", "jaeger.yaml"])
+def test_every_address_is_a_variable_on_loopback(name: str) -> None:
+    """Without settings nothing listens to the network, and nothing is sent there."""
+    text = (CONFIG / name).read_text("utf-8")
+    endpoints = re.findall(r"endpoint: (.+)\n", text)
+    assert len(endpoints) >= 4
+    for endpoint in endpoints:
+        found = VARIABLES.fullmatch(endpoint)
+        assert found is not None
+        assert re.fullmatch(r"127\.0\.0\.1:\d+", found[2])
