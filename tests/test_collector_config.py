@@ -53,3 +53,25 @@ def test_every_address_is_a_variable_on_loopback(name: str) -> None:
         found = VARIABLES.fullmatch(endpoint)
         assert found is not None
         assert re.fullmatch(r"127\.0\.0\.1:\d+", found[2])
+
+
+def test_every_variable_is_documented() -> None:
+    """The page lists each variable of the two files with its default, and no other."""
+    page = (CONFIG / "README.md").read_text("utf-8")
+    listed = re.findall(r"^\| `(\w+)` \| `([^`]+)` \|", page, re.MULTILINE)
+    texts = [(CONFIG / name).read_text("utf-8") for name in ("collector.yaml", "jaeger.yaml")]
+    assert sorted(listed) == sorted({found for text in texts for found in VARIABLES.findall(text)})
+
+
+def test_versions_are_told_as_they_are() -> None:
+    """The script that builds the servers, and the pages about them, name the versions of the pinned modules."""
+    servers = ROOT / "tests" / "servers"
+    collector = re.search(r"version: ([\d.]+)\}", (servers / "otelcol" / "builder.yaml").read_text("utf-8"))
+    jaeger = re.search(r"jaegertracing/jaeger v([\d.]+)", (servers / "jaeger" / "go.mod").read_text("utf-8"))
+    assert collector is not None
+    assert jaeger is not None
+    tool = (ROOT / "tools" / "servers.py").read_text("utf-8")
+    page = (CONFIG / "README.md").read_text("utf-8")
+    assert f'"the OpenTelemetry Collector {collector[1]}"' in tool
+    assert f'"Jaeger {jaeger[1]}"' in tool
+    assert f"a Collector {collector[1]} and a Jaeger {jaeger[1]} that" in page

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+FOLDERS = ("", "docs", "examples", "collector-config", "benchmarks", "requirements", "changelog.d", "tests/servers")
+PAGES = [page for folder in FOLDERS for page in sorted((ROOT / folder).glob("*.md"))]
 EXAMPLE = re.compile(r"```python\n(.*?)```\n\n```text\n(.*?)```", re.DOTALL)
 LINK = re.compile(r"\]\((?!https?:)([^)#]*)(#[^)]*)?\)")
 
 EXAMPLES = [
-    pytest.param(code, output, id=f"{page.name}-{number}")
+    pytest.param(code, output, id=f"{page.relative_to(ROOT)}-{number}")
     for page in PAGES
     for number, (code, output) in enumerate(EXAMPLE.findall(page.read_text("utf-8")))
 ]
@@ -47,7 +48,7 @@ def test_tables_are_those_of_the_code() -> None:
     subprocess.run([sys.executable, ROOT / "tools" / "docs.py", "--check"], check=True)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
     """Relative links name files that are there, and headings that they have."""
     for target, anchor in LINK.findall(page.read_text("utf-8")):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,8 +11,6 @@ import spanforge.model_registry
 from spanforge.model_registry import ModelRegistryEntry
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 LIFECYCLE = """
@@ -72,6 +71,12 @@ def test_convenience_functions() -> None:
     assert entry is not None
     assert entry.status == "retired"
     assert spanforge.model_registry.list_models() == [entry]
+
+
+def test_an_example_file_has_them_word_for_word() -> None:
+    """What people run in ``examples`` is what the page says."""
+    example = (Path(__file__).parent.parent / "examples" / "lifecycle.py").read_text("utf-8")
+    assert all(block in example for block in (LIFECYCLE, PERSISTENCE, CONVENIENCE))
 
 
 def test_payload_fields() -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+import urllib.parse
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -270,6 +272,23 @@ def test_search(seen: Seen, key: str, value: str, names: set[str]) -> None:
     assert {trace["traceID"] for trace in found} == wanted
     roots = {span["operationName"] for trace in found for span in trace["spans"] if parent(span) is None}
     assert roots == names
+
+
+README = (ROOT / "README.md").read_text("utf-8")
+SEARCHES = re.findall(r"^\| `([\w.]+)=([\w.-]+)` \| ", README, re.MULTILINE)
+
+
+def test_searches_of_the_readme(seen: Seen) -> None:
+    """What the README says to search for finds something, and its link is such a search."""
+    link = re.search(r"\(http://localhost:16686/search\?(\S+)\)", README)
+    assert link is not None
+    query = dict(urllib.parse.parse_qsl(link[1]))
+    assert query.pop("service") == "support-agent"
+    tags = json.loads(query.pop("tags"))
+    assert not query
+    assert len(SEARCHES) == 4
+    for search in (tags, *({key: value} for key, value in SEARCHES)):
+        assert seen.backend.traces(seen.service, **search)
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
