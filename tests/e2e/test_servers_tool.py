@@ -165,3 +165,22 @@ def test_without_go(project: Project, tmp_path: Path) -> None:
         for title in ("the OpenTelemetry Collector 0.155.0", "Jaeger 1.62.0")
     )
     assert project.run(python=python, PATH=str(tmp_path), CI="true")[0] == 1
+
+
+@pytest.mark.parametrize(("settings", "outcome"), [({}, "1 skipped"), ({"CI": "true"}, "1 error")])
+def test_tests_without_servers(tmp_path: Path, settings: dict[str, str], outcome: str) -> None:
+    """Where the servers are not built, tests that need them are skipped with one line that says so; in CI they fail."""
+    kept = {key: value for key, value in os.environ.items() if key != "CI"}
+    test = "tests/e2e/test_seen_in_jaeger.py::test_everything_exported_arrives[grpc]"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-rsE", "-p", "no:cacheprovider", test],
+        cwd=ROOT,
+        env={**kept, "XDG_CACHE_HOME": str(tmp_path), **settings},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert f"{outcome} in " in done.stdout
+    assert "Jaeger 1.62.0 is not built: make servers (needs the network)" in done.stdout
+    assert done.returncode == (1 if settings else 0)
