@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import resource
 import stat
 import sys
@@ -20,6 +21,7 @@ from spanforge.model_registry import (
     ModelRegistryEntry,
     RegistryFileError,
     RegistryFileNotFoundError,
+    storage,
 )
 from spanforge.model_registry.storage import MAX_FILE_SIZE
 from spanforge.model_registry.values import parse_date
@@ -146,6 +148,22 @@ class TestSave:
         assert first.read_bytes() == second.read_bytes() == third.read_bytes()
         assert [item["model_id"] for item in json.loads(first.read_bytes())] == ["gpt-4o", "z", "a", "m"]
         assert copy.list_all() == registry.list_all()
+
+    @pytest.mark.parametrize("number", [1, 2, 3, 4, 5, 6])
+    def test_the_bytes_do_not_depend_on_how_many_are_encoded_at_once(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+    ) -> None:
+        """The file is one array, as if it were encoded at once, and it loads."""
+        monkeypatch.setattr(storage, "_TOGETHER", 2)
+        plain = [{**ENTRY, "model_id": f"m{i}"} for i in range(number)]
+        registry = ModelRegistry(auto_emit=False)
+        path.write_text(json.dumps(plain))
+        registry.load(path)
+        registry.save(path)
+        assert path.read_text() == json.dumps(plain, indent=2, ensure_ascii=False) + "\n"
+        assert storage._holds(path.read_bytes(), registry.list_all())
+        registry.load(path)
+        assert [entry.to_dict() for entry in registry] == plain
 
     def test_no_entries(self, path: Path) -> None:
         """An empty registry is an empty array, and loads as one."""
@@ -527,6 +545,32 @@ class TestLoadFails:
         with pytest.raises(RegistryFileError, match=" twice"):
             registry.load(path)
         assert registry.list_all() == before
+
+    @pytest.mark.parametrize("key", ["model_id", "owner", "status", "metadata", "tags", "nothing"])
+    @pytest.mark.parametrize("index", [0, 1, 2, 3, 4])
+    def test_a_key_that_stands_twice_in_a_file_as_it_is_saved(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch, index: int, key: str
+    ) -> None:
+        """A line that stands twice is found, in whichever entry it is and though all else is as ``save`` writes it."""
+        monkeypatch.setattr(storage, "_TOGETHER", 2)
+        saved = [json.dumps({**ENTRY, "model_id": f"m{i}"}, indent=2, ensure_ascii=False) for i in range(5)]
+        other = "{}" if key in ("metadata", "nothing") else '"x"'
+        saved[index] = re.sub(f'( *"{key}": )', rf"\1{other},\n\1", saved[index])
+        content = "[\n" + ",\n".join(saved) + "\n]"
+        path.write_text("\n".join(f"  {line}" if line not in "[]" else line for line in content.split("\n")) + "\n")
+        with pytest.raises(RegistryFileError, match="stands twice in its object") as caught:
+            ModelRegistry(auto_emit=False).load(path)
+        assert caught.value.index == index
+
+    def test_a_key_that_stands_twice_in_a_file_of_the_same_length(self, path: Path) -> None:
+        """That a file has as many bytes as ``save`` would write does not mean that it has nothing else in it."""
+        twice = '    "owner": "nobody",\n'
+        content = WRITTEN.replace('    "owner"', twice + '    "owner"').replace("  ", "", len(twice) // 2)
+        content = content.removesuffix("\n" * (len(twice) % 2))
+        assert len(content) == len(WRITTEN)
+        path.write_text(content)
+        with pytest.raises(RegistryFileError, match="stands twice in its object"):
+            ModelRegistry(auto_emit=False).load(path)
 
     def test_cut_off_at_any_byte(self, registry: ModelRegistry, path: Path) -> None:
         """A file that ends too early never loads."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, cast, get_args
 
 import msgspec
@@ -12,13 +11,16 @@ from spanforge.model_registry.errors import InvalidEntryError, shorten
 from spanforge.model_registry.values import (
     EMPTY,
     MAX_NAME,
+    MAX_SIZE,
     Freezer,
     FrozenList,
     Metadata,
     Record,
+    are_usual,
     date,
     encodable,
     in_utc,
+    is_timestamp,
     one_of,
     parse_date,
     quote,
@@ -73,6 +75,8 @@ MAX_HISTORY: Final = 1_000
 _TEXT_FIELDS: Final = ("model_id", "name", "version", "owner", "purpose")
 _DATE_FIELDS: Final = ("deployment_date", "decommission_date")
 _RECORD_FIELDS: Final = ("at", "status", "owner", "risk_tier", "reason", "actor")
+_TIERS: Final = frozenset(RISK_TIERS)
+_STATUSES: Final = frozenset(STATUSES)
 
 
 class StateAsOf(NamedTuple):
@@ -125,13 +129,31 @@ class ModelRegistryEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True
 
     def __post_init__(self) -> None:
         """Validate every field and freeze the metadata."""
+        if not self._is_usual():
+            self._check()
+        metadata = freeze_metadata(self.metadata, self.model_id)
+        if metadata is not self.metadata:
+            msgspec.structs.force_setattr(self, "metadata", metadata)
+
+    def _is_usual(self) -> bool:
+        """Tell whether all fields but the metadata are valid at a glance: most are, and a file may have 100,000."""
+        since, until = self.deployment_date, self.decommission_date
+        return (
+            are_usual(self.model_id, self.name, self.version, self.owner, self.purpose, self.risk_tier, self.status)
+            and self.risk_tier in _TIERS
+            and self.status in _STATUSES
+            and (since is None or is_timestamp(since))
+            and (until is None or is_timestamp(until))
+        )
+
+    def _check(self) -> None:
+        """Validate all fields but the metadata one by one, and say what is wrong."""
         for field in _TEXT_FIELDS:
             self._plain(field, text(getattr(self, field), field, self.model_id))
         self._plain("risk_tier", one_of(self.risk_tier, RISK_TIERS, "risk_tier", self.model_id))
         self._plain("status", one_of(self.status, STATUSES, "status", self.model_id))
         for field in _DATE_FIELDS:
             self._plain(field, date(getattr(self, field), field, self.model_id))
-        self._plain("metadata", freeze_metadata(self.metadata, self.model_id))
 
     def _plain(self, field: str, value: object) -> None:
         if getattr(self, field) is not value:
@@ -211,6 +233,9 @@ def freeze_metadata(value: Any, model_id: str | None = None) -> Metadata:
     """Return metadata that nobody can change, after checking it; what is ``Metadata`` already was checked already."""
     if type(value) is Metadata:
         return value
+    usual = _usual_metadata(value, model_id) if type(value) is dict else None
+    if usual is not None:
+        return usual
     if not isinstance(value, Mapping):
         raise InvalidEntryError("metadata", value, "an object with string keys and JSON values", model_id)
     freezer = Freezer(model_id)
@@ -220,6 +245,26 @@ def freeze_metadata(value: Any, model_id: str | None = None) -> Metadata:
         check = RESERVED.get(name)
         path = f"metadata.{name}"
         frozen[name] = freezer.value(item, path) if check is None else check(item, path, model_id)
+    return Metadata(frozen) if frozen else EMPTY
+
+
+def _usual_metadata(value: dict[Any, Any], model_id: str | None) -> Metadata | None:
+    """Return metadata of which the user's part is ASCII texts, few enough; ``None``: it takes a closer look.
+
+    It looks at nothing that cannot be looked at again, such as aliases from a generator.
+    """
+    frozen, size = {}, 0
+    for key, item in value.items():
+        check = RESERVED.get(key) if type(key) is str else None
+        if check is not None and (type(item) is str or type(item) is list):
+            size += len(key)
+        elif type(key) is type(item) is str and key and f"{key}{item}".isascii():
+            size += len(key) + len(item) + 1
+        else:
+            return None
+        if size > MAX_SIZE:
+            return None
+        frozen[key] = item if check is None else check(item, f"metadata.{key}", model_id)
     return Metadata(frozen) if frozen else EMPTY
 
 
@@ -253,6 +298,22 @@ def _name(value: Any, path: str, model_id: str | None) -> str:
     return encodable(str.__str__(value), path, model_id)
 
 
+def _usual_record(value: Any) -> Record | None:
+    """Return a record that is valid at a glance, such as the registry writes; ``None``: it takes a closer look."""
+    if type(value) is not dict:
+        return None
+    record = Record(value)
+    usual = (
+        are_usual(*record.values())
+        and record.get("status") in _STATUSES
+        and record.get("risk_tier") in _TIERS
+        and is_timestamp(record.get("at"))
+        and "owner" in record
+        and len(record) == 4 + ("reason" in record) + ("actor" in record)
+    )
+    return record if usual else None
+
+
 def _record(value: Any, path: str, model_id: str | None) -> Record:
     if type(value) is Record:
         return value
@@ -268,12 +329,15 @@ def _record(value: Any, path: str, model_id: str | None) -> Record:
 def _history(value: Any, path: str, model_id: str | None) -> FrozenList:
     if not isinstance(value, (list, tuple)) or len(value) > MAX_HISTORY:
         raise InvalidEntryError(path, value, f"a list of at most {MAX_HISTORY} records", model_id)
-    records = FrozenList([_record(item, f"{path}[{i}]", model_id) for i, item in enumerate(value)])
-    for i, (earlier, later) in enumerate(pairwise(records)):
-        if not _in_order(earlier["at"], later["at"]):
-            rule = f"no earlier than that of the record before, {earlier['at']}"
-            raise InvalidEntryError(f"{path}[{i + 1}].at", later["at"], rule, model_id)
-    return records
+    records = []
+    for item in value:
+        records.append(_usual_record(item) or _record(item, f"{path}[{len(records)}]", model_id))
+    for i in range(1, len(records)):
+        earlier, later = records[i - 1]["at"], records[i]["at"]
+        if not _in_order(earlier, later):
+            rule = f"no earlier than that of the record before, {earlier}"
+            raise InvalidEntryError(f"{path}[{i}].at", later, rule, model_id)
+    return FrozenList(records)
 
 
 def _in_order(earlier: str, later: str) -> bool:

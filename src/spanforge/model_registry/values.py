@@ -27,6 +27,10 @@ _RFC3339: Final = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})"
     r"(?:[Tt ]((?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,9}))?(?:([Zz])|([+-])([0-9]{2}):([0-5][0-9]))?)?"
 )
+_TIMESTAMP: Final = re.compile(
+    r"[12][0-9]{3}-(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)"
+    r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{6}Z"
+)
 _DATE_RULE: Final = "an RFC 3339 date or date-time such as 2026-05-13 or 2026-05-13T08:00:00Z"
 _TEXT_RULE: Final = f"text that is not blank, of at most {MAX_TEXT} characters"
 
@@ -108,6 +112,23 @@ def text(value: Any, field: str, model_id: str | None = None) -> str:
     if not isinstance(value, str) or value.isspace() or not 0 < len(value) <= MAX_TEXT:
         raise InvalidEntryError(field, value, _TEXT_RULE, model_id if model_id is not value else None)
     return encodable(value if type(value) is str else str.__str__(value), field, model_id)
+
+
+def are_usual(*values: Any) -> bool:
+    """Tell whether values are texts that ``text`` would return as they are, and short and plain enough to see at once.
+
+    ASCII that begins with a visible character is neither blank nor a surrogate. ``False`` means a closer look.
+    """
+    for value in values:
+        if type(value) is not str or value < "!":
+            return False
+    together = "".join(values)
+    return len(together) <= MAX_TEXT and together.isascii()
+
+
+def is_timestamp(value: Any) -> bool:
+    """Tell whether a value is a moment as the registry writes it; ``False`` means a closer look."""
+    return type(value) is str and _TIMESTAMP.fullmatch(value) is not None
 
 
 def one_of(value: Any, allowed: tuple[Any, ...], field: str, model_id: str | None = None) -> Any:

@@ -1,0 +1,300 @@
+"""What is valid at a glance: whether an entry is looked at that way or closely makes no difference but the time."""
+
+from __future__ import annotations
+
+import copy
+from datetime import datetime, timedelta
+from enum import Enum
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from spanforge.model_registry import InvalidEntryError, ModelRegistry, ModelRegistryEntry, entry, lifecycle
+from spanforge.model_registry.entry import RISK_TIERS, STATUSES
+from spanforge.model_registry.values import MAX_SIZE, MAX_TEXT, are_usual, is_timestamp, parse_date, text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FIELDS = {
+    "model_id": "gpt-4o",
+    "name": "GPT-4o",
+    "version": "2024-05",
+    "risk_tier": "high",
+    "owner": "ml-platform",
+    "purpose": "customer support agent",
+}
+MOMENT = "2024-05-13T08:00:00.000000Z"
+RECORD = {"at": MOMENT, "status": "active", "owner": "ml-platform", "risk_tier": "high", "actor": "ci"}
+
+
+class Text(str):
+    __slots__ = ()
+
+    def __lt__(self, other: object) -> bool:
+        return False
+
+    def __ge__(self, other: object) -> bool:
+        return True
+
+
+class Tier(str, Enum):
+    LOW = "low"
+
+
+TEXTS = [
+    *("", " ", "\t", "\x00", "\x1c", "\x1f ", " x", "!", "~", "\x7f", "\x85", "\xa0"),
+    *("\u2003", "\u3000x", "Zürich", "東京", Tier.LOW, True, 1, 1.5, None, b"x", ["x"], {}),
+    *("x" * (MAX_TEXT - 1), "x" * MAX_TEXT, "x" * (MAX_TEXT + 1), "é" * MAX_TEXT, " " * MAX_TEXT),
+    *("\ud800", "x\udfff", Text("x"), Text(""), Text("\ud800")),
+]
+DAYS = [
+    *("2024-02-28", "2024-02-29", "2023-02-29", "2024-02-30", "2024-04-30", "2024-04-31", "2024-12-31", "2024-12-32"),
+    *("2024-00-01", "2024-13-01", "2024-01-00", "0000-01-01", "0001-01-01", "0999-12-31", "2999-12-31", "3000-01-01"),
+    *("9999-12-31", "24-05-13", "2024-5-13", "20240513", "2024-W20-1", "2024-134"),
+    *("\u0662\u0660\u0662\u0664-05-13", "\uff12024-05-13"),
+]
+CLOCKS = [
+    *("T08:00:00.000000Z", "T23:59:59.999999Z", "T24:00:00.000000Z", "T25:00:00.000000Z", "T23:60:00.000000Z"),
+    *("T23:59:60.000000Z", "T08:00:00.000000", "T08:00:00.00000Z", "T08:00:00.0000000Z", "T08:00:00,000000Z"),
+    *("T08:00:00.000000z", "t08:00:00.000000Z", " 08:00:00.000000Z", "T08:00:00Z", "T08:00:00.000000+00:00"),
+    *("T08:00:00.000000+24:00", "T8:00:00.000000Z", "T080000.000000Z", "T08:00:00.000000Z\n", ""),
+    "T08:00:0\u0660.000000Z",
+]
+DATES = [*(f"{day}{clock}" for day in DAYS for clock in CLOCKS), Text(MOMENT), "", None, 20240513, b"2024-05-13"]
+
+USUALLY = 8
+"""How often a value is a usual one, for each time that it may be anything: most fields of an entry must be valid."""
+
+
+def mostly(usual: list[Any], odd: list[Any]) -> st.SearchStrategy[Any]:
+    return st.integers(0, USUALLY).flatmap(lambda number: st.sampled_from(usual if number else odd))
+
+
+SOME_TEXT = mostly(["ml-platform", "x", "2024-05"], TEXTS)
+SOME_DATE = mostly([MOMENT, "2024-05-13T08:00:00.000001Z", "2024-05-13"], DATES)
+SOME_TIER = mostly(list(RISK_TIERS), [*TEXTS, "High", "extreme", Text("high")])
+SOME_STATUS = mostly(list(STATUSES), [*TEXTS, "Active", "unregistered", Text("active")])
+
+
+@st.composite
+def records(draw: st.DrawFn) -> Any:
+    """Draw a record: as the registry writes it, with keys left out, added or moved, or something else."""
+    record = {
+        "at": draw(SOME_DATE),
+        "status": draw(SOME_STATUS),
+        "owner": draw(SOME_TEXT),
+        "risk_tier": draw(SOME_TIER),
+    }
+    record |= draw(st.fixed_dictionaries({}, optional={"reason": SOME_TEXT, "actor": SOME_TEXT}))
+    change = draw(mostly([lambda item: item], CHANGES))
+    return change(record)
+
+
+def without(key: str) -> Callable[[dict[str, Any]], Any]:
+    return lambda record: {name: value for name, value in record.items() if name != key}
+
+
+CHANGES: list[Callable[[dict[str, Any]], Any]] = [
+    *(without(key) for key in ("at", "status", "owner", "risk_tier")),
+    lambda record: {**record, "other": "x"},
+    lambda record: {**without("owner")(record), "other": "x"},
+    lambda record: {**without("at")(record), "actor": "x", "reason": "x"},
+    lambda record: {**record, "": "x"},
+    lambda record: {**record, 1: "x"},
+    lambda record: dict(reversed(list(record.items()))),
+    lambda record: {Text(key): value for key, value in record.items()},
+    lambda record: list(record.items()),
+    lambda _: entry.Record(RECORD),
+    lambda _: {},
+    lambda _: None,
+]
+
+KEYS = mostly(["ticket", "team"], ["", " ", "é", "\ud800", Text("ticket"), Text("history"), "x" * 300, 1, None])
+VALUES = mostly(
+    ["GOV-1", "", " "], [*TEXTS, "x" * MAX_SIZE, "x" * (MAX_SIZE // 2), 2**63, float("nan"), [1, "é"], {"a": {}}]
+)
+RESERVED: dict[str, st.SearchStrategy[Any]] = {
+    "aliases": mostly([["a", "b-*"], []], [*TEXTS, ["*" * 9], [1], ("a",), [Text("a")]]),
+    "provider": SOME_TEXT,
+    "deprecation_reason": SOME_TEXT,
+    "deprecation_date": SOME_DATE,
+    "successor": SOME_TEXT,
+    "sunset_date": SOME_DATE,
+    "history": st.lists(records(), max_size=3),
+}
+
+
+@st.composite
+def metadata(draw: st.DrawFn) -> dict[Any, Any]:
+    """Draw metadata: the user's own, and some of the keys that the library reads, in any order."""
+    own = draw(st.dictionaries(KEYS, VALUES, max_size=3))
+    read = draw(st.fixed_dictionaries({}, optional=RESERVED))
+    return dict(draw(st.permutations([*own.items(), *read.items()])))
+
+
+@st.composite
+def arguments(draw: st.DrawFn) -> dict[str, Any]:
+    """Draw arguments for an entry: usual ones, valid ones and others."""
+    given_fields = {field: draw(SOME_TEXT) for field in ("model_id", "name", "version", "owner", "purpose")}
+    given_fields |= {"risk_tier": draw(SOME_TIER), "status": draw(SOME_STATUS)}
+    given_fields |= {field: draw(SOME_DATE | st.none()) for field in ("deployment_date", "decommission_date")}
+    return {**given_fields, "metadata": draw(metadata())}
+
+
+def closely(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let nothing be valid at a glance."""
+    monkeypatch.setattr(entry, "are_usual", lambda *_values: False)
+    monkeypatch.setattr(entry, "is_timestamp", lambda _value: False)
+    monkeypatch.setattr(entry, "_usual_metadata", lambda _value, _model_id: None)
+
+
+def typed(value: Any) -> Any:
+    """Return a value with the types of everything inside it, in its order."""
+    if isinstance(value, dict):
+        return type(value), [(typed(key), typed(item)) for key, item in value.items()]
+    if isinstance(value, (list, tuple)):
+        return type(value), [typed(item) for item in value]
+    return type(value), value
+
+
+def outcome(fields: dict[str, Any]) -> Any:
+    """Return everything about the entry that is made of these fields, or about the error."""
+    try:
+        made = ModelRegistryEntry(**fields)
+    except InvalidEntryError as error:
+        return error.field, repr(error.value), error.allowed, error.model_id, str(error)
+    return [typed(getattr(made, field)) for field in made.__struct_fields__]
+
+
+def agree(fields: dict[str, Any]) -> Any:
+    """Return what is made of these fields, which is the same by both ways."""
+    before = copy.deepcopy(fields)
+    found = outcome(fields)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        closely(monkeypatch)
+        assert found == outcome(before)
+    return found
+
+
+@given(arguments())
+@example({**FIELDS, "metadata": {"history": [RECORD, {**RECORD, "at": "2024-05-13T07:59:59.999999Z"}]}})
+@example({**FIELDS, "metadata": {"ticket": 1, "history": [{**RECORD, "actor": ""}]}})
+def test_a_glance_and_a_closer_look_agree(fields: dict[str, Any]) -> None:
+    """They accept the same entries and make the same of them, and refuse the others with the same words."""
+    agree(fields)
+
+
+@pytest.mark.parametrize("field", ["model_id", "name", "version", "owner", "purpose", "risk_tier", "status"])
+def test_they_agree_on_each_text(field: str) -> None:
+    """Whatever text, or other thing, a field is given."""
+    for value in [*TEXTS, *RISK_TIERS, *STATUSES]:
+        agree({**FIELDS, field: value})
+        agree({**FIELDS, "metadata": {"history": [{**RECORD, field: value}]}})
+        agree({**FIELDS, "metadata": {"history": [RECORD, {**RECORD, "reason": value}]}})
+        agree({**FIELDS, "metadata": {"ticket": value, "successor": value}})
+
+
+def test_they_agree_on_each_date() -> None:
+    """Whatever a date looks like."""
+    for value in DATES:
+        agree({**FIELDS, "deployment_date": value})
+        agree({**FIELDS, "decommission_date": value, "metadata": {"sunset_date": value}})
+        agree({**FIELDS, "metadata": {"history": [{**RECORD, "at": value}, RECORD]}})
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_they_agree_on_each_change_of_a_record(change: Callable[[dict[str, Any]], Any]) -> None:
+    """Whatever keys a record has, and in whatever order."""
+    for record in (RECORD, {**RECORD, "reason": "new"}, without("actor")(RECORD)):
+        agree({**FIELDS, "metadata": {"history": [RECORD, change(record)]}})
+
+
+@pytest.mark.parametrize("more", [-9, -8, -7, -2, -1, 0, 1])
+@pytest.mark.parametrize("last", [{}, {"history": []}, {"history": "odd"}, {"x": 1}, {"x": ""}, {"é": ""}])
+def test_they_agree_on_how_much_is_too_much(more: int, last: dict[str, Any]) -> None:
+    """And on which error comes first, when what comes last is wrong in another way."""
+    agree({**FIELDS, "metadata": {"ticket": "x" * (MAX_SIZE - len("ticket") - 1 + more), **last}})
+
+
+@given(st.lists(st.sampled_from(TEXTS) | st.text(max_size=3), max_size=3))
+def test_usual_texts_are_texts(values: list[Any]) -> None:
+    """What is a usual text is a text that is kept as it is."""
+    if are_usual(*values):
+        assert all(text(value, "x") is value for value in values)
+
+
+YEARS = (1000, 1900, 2000, 2023, 2024, 2999)
+
+
+@pytest.mark.parametrize("year", YEARS)
+def test_timestamps_are_dates(year: int) -> None:
+    """Of all days that a month might have, those are usual that it has in every year; each clock to its last second."""
+    for month in range(14):
+        for day in range(33):
+            written = f"{year}-{month:02}-{day:02}T08:00:00.000000Z"
+            assert is_timestamp(written) == (is_date(written) and (month, day) != (2, 29)), written
+    for clock in (f"{first:02}:{second:02}:{third:02}" for first, second, third in CORNERS):
+        written = f"{year}-05-13T{clock}.999999Z"
+        assert is_timestamp(written) == is_date(written), written
+
+
+CORNERS = [(a, b, c) for a in range(26) for b in (0, 9, 10, 59, 60, 61, 99) for c in (0, 9, 10, 59, 60, 61, 99)]
+
+
+def is_date(written: str) -> bool:
+    try:
+        parse_date(written, "at")
+    except InvalidEntryError:
+        return False
+    return True
+
+
+@given(st.from_regex(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{5,7}[Zz]", fullmatch=True))
+def test_what_looks_like_a_timestamp(written: str) -> None:
+    """What is usual is a date."""
+    assert is_date(written) or not is_timestamp(written)
+
+
+@given(st.datetimes(datetime(1970, 1, 1), datetime(2999, 12, 31)))  # noqa: DTZ001 - UTC, without saying so
+def test_what_the_registry_writes_is_usual(moment: datetime) -> None:
+    """Each moment is, but for leap days."""
+    written = lifecycle.timestamp((moment - datetime(1970, 1, 1)) // timedelta(microseconds=1))  # noqa: DTZ001
+    assert is_timestamp(written) == ((moment.month, moment.day) != (2, 29))
+
+
+def test_entries_of_the_registry_are_usual(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What operations leave behind needs no closer look: a file of it loads fast."""
+    monkeypatch.setattr("time.time_ns", lambda: 1_715_587_200_000_000_000)
+    registry = ModelRegistry(auto_emit=False)
+    registry.register(**FIELDS, actor="ci", aliases=["a", "b-*"], provider="openai", metadata={"ticket": "GOV-1"})  # type: ignore[arg-type]
+    registry.register(**FIELDS | {"owner": "other"}, replace=True)  # type: ignore[arg-type]
+    registry.deprecate("gpt-4o", reason="old", successor="x", sunset_date="2030-01-01", actor="me")
+    made = registry.retire("gpt-4o", reason="older")
+
+    def no_closer_look(*_args: object) -> NoReturn:
+        raise AssertionError
+
+    for name in ("one_of", "Freezer", "_record"):
+        monkeypatch.setattr(entry, name, no_closer_look)
+    assert outcome(made.to_dict()) == [typed(getattr(made, field)) for field in made.__struct_fields__]
+
+
+def test_what_can_be_looked_at_only_once() -> None:
+    """Aliases from a generator are taken, whatever stands beside them."""
+    for more in ({}, {"count": 1}, {"city": "Zürich"}, {"ticket": "x" * 60_000, "parts": []}):
+        made = ModelRegistryEntry(**FIELDS, metadata={"aliases": (name for name in "ab"), **more})  # type: ignore[arg-type]
+        assert made.aliases == ("a", "b")
+
+
+def test_what_was_given_may_change() -> None:
+    """Neither the dict of a usual record nor that of usual metadata is kept."""
+    record: dict[str, Any] = dict(RECORD)
+    given_metadata: dict[str, Any] = {"ticket": "GOV-1", "history": [record]}
+    made = ModelRegistryEntry(**FIELDS, metadata=given_metadata)  # type: ignore[arg-type]
+    record["owner"] = given_metadata["ticket"] = 1
+    given_metadata["history"].append(None)
+    assert made.metadata == {"ticket": "GOV-1", "history": [RECORD]}
+    assert [type(made.metadata), type(made.metadata["history"][0])] == [entry.Metadata, entry.Record]
