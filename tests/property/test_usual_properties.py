@@ -298,3 +298,11 @@ def test_what_was_given_may_change() -> None:
     given_metadata["history"].append(None)
     assert made.metadata == {"ticket": "GOV-1", "history": [RECORD]}
     assert [type(made.metadata), type(made.metadata["history"][0])] == [entry.Metadata, entry.Record]
+
+
+def test_keys_of_records_are_plain() -> None:
+    """A record's keys come out as exact ``str``, whatever they came in as."""
+    record = {Text(key): value for key, value in RECORD.items()}
+    [kept] = ModelRegistryEntry(**FIELDS, metadata={"history": [record]}).metadata["history"]
+    assert kept == RECORD
+    assert {type(key) for key in kept} == {str}

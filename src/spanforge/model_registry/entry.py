@@ -303,6 +303,9 @@ def _usual_record(value: Any) -> Record | None:
     if type(value) is not dict:
         return None
     record = Record(value)
+    for key in record:
+        if type(key) is not str:
+            return None
     usual = (
         are_usual(*record.values())
         and record.get("status") in _STATUSES
@@ -323,7 +326,7 @@ def _record(value: Any, path: str, model_id: str | None) -> Record:
     parse_date(value["at"], f"{path}.at", model_id)
     one_of(value["status"], STATUSES, f"{path}.status", model_id)
     one_of(value["risk_tier"], RISK_TIERS, f"{path}.risk_tier", model_id)
-    return Record({key: text(value[key], f"{path}.{key}", model_id) for key in value})
+    return Record({str.__str__(key): text(value[key], f"{path}.{key}", model_id) for key in value})
 
 
 def _history(value: Any, path: str, model_id: str | None) -> FrozenList:
