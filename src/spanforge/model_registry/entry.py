@@ -332,7 +332,7 @@ def _record(value: Any, path: str, model_id: str | None) -> Record:
 def _history(value: Any, path: str, model_id: str | None) -> FrozenList:
     if not isinstance(value, (list, tuple)) or len(value) > MAX_HISTORY:
         raise InvalidEntryError(path, value, f"a list of at most {MAX_HISTORY} records", model_id)
-    records = []
+    records: list[Record] = []
     for item in value:
         records.append(_usual_record(item) or _record(item, f"{path}[{len(records)}]", model_id))
     for i in range(1, len(records)):
