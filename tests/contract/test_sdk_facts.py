@@ -228,6 +228,14 @@ def test_what_a_span_keeps_its_attributes_in() -> None:
         assert dict(span._attributes._dict) == (attributes or {})
 
 
+def test_a_container_can_be_marked() -> None:
+    """The container takes a further attribute, which is not among those of the span; a frozen one does so as well."""
+    span = end_one(attributes={"a": 1})
+    span._attributes._mark = "marked"
+    assert span._attributes._mark == "marked"
+    assert dict(span.attributes) == {"a": 1}
+
+
 def test_everybody_gets_the_same_span() -> None:
     """All processors get one ReadableSpan, and that shares the container of the span."""
     given: list[Any] = []

@@ -236,6 +236,16 @@ def test_the_public_way_is_taken_where_it_works(
 
 
 @needs_ending_hook
+def test_the_public_way_is_taken_by_spans_like_earlier_ones(pipeline: Any, specified: Any) -> None:
+    """Such a span is written to publicly, too, when the processor has served others with its keys and values."""
+    pipes = pipeline()
+    pipes.run({REQUEST: "gpt-4o", "a": 1})
+    for _ in range(2):
+        span = specified(pipes, {REQUEST: "gpt-4o", "a": 1})
+        assert span.written["model_registry.owner"] == "ml-platform"
+
+
+@needs_ending_hook
 def test_the_public_way_leaves_others_alone(pipeline: Any, specified: Any) -> None:
     """In such an SDK, too, a span that names no model is not written to."""
     pipes = pipeline()
@@ -426,7 +436,7 @@ def test_readers_while_spans_end(pipeline: Any, fields: dict[str, Any], forged: 
         current[0] = tracer.start_span("call", attributes=own | forged)
         time.sleep(0)
         current[0].end()
-        time.sleep(0)
+        time.sleep(1e-4)
     stop.set()
     for reader in readers:
         reader.join()

@@ -69,6 +69,7 @@ ON_SPANS: Final = tuple(row.name for row in ATTRIBUTES if row.on_spans == "yes")
 """Short names of what LLM spans carry by default."""
 SPAN_NAMES: Final = tuple(row.name for row in ATTRIBUTES if row.on_spans != "no")
 """Short names of what LLM spans can carry."""
+_SPAN_KEYS: Final = tuple((row.name, row.key) for row in ATTRIBUTES if row.name in SPAN_NAMES)
 
 
 def span_attributes(
@@ -81,9 +82,13 @@ def span_attributes(
         names: Short names, of ``SPAN_NAMES``.
         facts: Values that the entry does not hold itself: ``status``, ``warnings``, ``matched_by``.
     """
-    rows = (row for row in ATTRIBUTES if row.name in names)
-    found = {row.key: facts.get(row.name, getattr(entry, row.name, None)) for row in rows}
-    return {key: value for key, value in found.items() if value}
+    found = {}
+    for name, key in _SPAN_KEYS:
+        if name in names:
+            value = facts[name] if name in facts else getattr(entry, name, None)
+            if value:
+                found[key] = value
+    return found
 
 
 def event_attributes(entry: ModelRegistryEntry, **facts: str | None) -> dict[str, Any]:

@@ -240,12 +240,13 @@ def candidates(attributes: Mapping[str, Any], scope: str | None = None) -> Itera
         attributes: The span's attributes. Values that are not text, or empty, are no names.
         scope: Name of the span's instrumentation scope.
     """
-    for row in BY_PRIORITY:
-        value = _text(attributes.get(row.key))
-        if value and row.scope in (None, scope):
-            name = value if row.member is None else _member(value, row.member)
+    for key, _, _, limited_to, member in BY_PRIORITY:
+        value = attributes.get(key)
+        if isinstance(value, str) and value and limited_to in (None, scope):
+            text = str.__str__(value)
+            name = text if member is None else _member(text, member)
             if name:
-                yield row.key, name
+                yield key, name
 
 
 def resolve_attributes(
@@ -258,15 +259,18 @@ def resolve_attributes(
     found = list(candidates(attributes, scope))
     if not found:
         return None
-    resolution = index.resolve((name for _, name in found), provider_of(attributes))
+    resolution = index.resolve([name for _, name in found], provider_of(attributes))
     matched = None if resolution.entry is None else next(key for key, name in found if name == resolution.candidate)
     return resolution, matched
 
 
 def provider_of(attributes: Mapping[str, Any]) -> str | None:
     """Return the provider that a span names, if it names one."""
-    values = (_text(attributes.get(key)) for key in PROVIDER_KEYS)
-    return next((value for value in values if value), None)
+    for key in PROVIDER_KEYS:
+        value = attributes.get(key)
+        if isinstance(value, str) and value:
+            return str.__str__(value)
+    return None
 
 
 def serves(entry: ModelRegistryEntry, provider: str | None) -> bool:
@@ -277,11 +281,6 @@ def serves(entry: ModelRegistryEntry, provider: str | None) -> bool:
 def is_glob(name: str) -> bool:
     """Tell whether an alias is a glob, with ``*``, ``?`` or ``[…]``."""
     return _WILDCARD.search(name) is not None
-
-
-def _text(value: object) -> str | None:
-    """Return a plain ``str``; members of enumerations have a hash and a format of their own."""
-    return str.__str__(value) if isinstance(value, str) else None
 
 
 def _member(value: str, member: str) -> str | None:

@@ -8,11 +8,17 @@ exporter that comes before in the chain sees the result as well.
 
 Known to work this way: opentelemetry-sdk 1.40 to 1.45. ``SWAPS`` tells what this SDK offers. Where ``_on_ending`` is
 not called (1.38, 1.39, logfire's wrapper) the same is done in ``on_end``, which serves the processors that come after.
+
+A container bears a mark, ``_late_writer``: the writer that looked at it while its span was ending and added nothing, or
+``ADDED``. It is an attribute of the container itself: no key that an application sets can forge it.
 """
+
+# ruff: noqa: SLF001
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import SpanProcessor
@@ -21,19 +27,27 @@ from spanforge.model_registry import logs
 from spanforge.model_registry.attributes import PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import ReadableSpan, Span
 
+    from spanforge.model_registry.registry import ModelRegistry
+
+
+ADDED: Final = object()
+"""The mark of attributes that have their additions, whoever added them."""
+
 
 class Enriched(dict[str, Any]):
-    """The attributes of a span that has its additions: the type is the mark that says so."""
+    """Attributes with additions, in the place of a mapping that is not the SDK's own and bears no mark."""
 
     __slots__ = ()
+    _late_writer = ADDED
 
 
-class Additions(NamedTuple):
+@dataclass(slots=True)
+class Additions:
     """What a span gets.
 
     Attributes:
@@ -47,10 +61,36 @@ class Additions(NamedTuple):
     forged: bool
 
 
+@dataclass(slots=True)
+class Answer:
+    """What spans with certain values get, while the registry is at a version."""
+
+    version: object
+    additions: Additions | None
+
+
+@dataclass(slots=True)
+class Plan:
+    """What is known of spans that have certain attribute keys.
+
+    Attributes:
+        read: Takes from the attributes the values that decide; ``None``: such spans take the long way, for more than
+            values decides, or keys of the namespace are to be removed.
+        answers: What was decided for which values.
+    """
+
+    read: Callable[[Mapping[str, Any]], Any] | None
+    answers: dict[Any, Answer]
+
+
+_NO_PLAN: Final = Plan(None, {})
+_NO_ANSWER: Final = Answer(None, None)
+
+
 def _probe() -> bool:
     try:
-        probe = BoundedAttributes(attributes={"before": 1})
-        probe._dict = Enriched(probe._dict)  # noqa: SLF001
+        probe: Any = BoundedAttributes(attributes={"before": 1})
+        probe._dict, probe._late_writer = {**probe._dict}, ADDED
     except Exception:  # noqa: BLE001 - an SDK that this module does not know
         return False
     return dict(probe) == {"before": 1} and hasattr(probe, "_immutable") and hasattr(SpanProcessor, "_on_ending")
@@ -63,14 +103,18 @@ SWAPS: Final = _probe()
 class LateWriter(SpanProcessor):
     """A span processor that adds attributes when a span ends, wherever it stands among other processors.
 
-    Subclasses say what to add. Nothing raised here or there reaches the application.
+    Subclasses say what to add. They may leave plans, by attribute keys in their order, and spans that are like earlier
+    ones are then served without asking them again. Nothing raised here or there reaches the application.
     """
 
     _keys: frozenset[str]
     """Only spans with one of these attributes are looked at further."""
+    _registry: ModelRegistry
+    """What plans' answers depend on; needed where there are plans."""
 
     def __init__(self) -> None:
-        self._seen: object = None
+        self._plans: Mapping[tuple[str, ...], Plan] = {}
+        self._wanted = self._keys  # what belongs to the instance is found sooner
         self._watches_starts = True
         self._writes_early = not SWAPS
         self._failures: set[type[BaseException]] = set()
@@ -85,7 +129,7 @@ class LateWriter(SpanProcessor):
         """Add what is known at the start, by the public way: only where nothing better will work later."""
         if not self._writes_early:
             self._watches_starts = False
-        elif not SWAPS or type(span._attributes) is not BoundedAttributes:  # noqa: SLF001
+        elif not SWAPS or type(span._attributes) is not BoundedAttributes:
             self._write_publicly(span)
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002
@@ -97,36 +141,79 @@ class LateWriter(SpanProcessor):
                 self._failed(error)
 
     def _on_ending(self, span: Span) -> None:
+        """Serve a span that is like an earlier one, in one function, for calls cost; others take the long way."""
         try:
-            container = span._attributes  # noqa: SLF001
-            if type(container) is not BoundedAttributes or not SWAPS:
-                self._ending_unknown(span, container)
-                return
-            self._seen = container
-            found = container._dict  # noqa: SLF001
-            if self._keys.isdisjoint(found):
-                if not container._immutable:  # noqa: SLF001 - another processor may still name a model
-                    self._seen = None
-            elif type(found) is not Enriched:
-                if not container._immutable and span.is_recording():  # noqa: SLF001 - as the specification says
-                    self._write_publicly(span)
-                    return
-                additions = self._additions(found, span)
-                if additions is not None:
-                    _write_late(span, container, found, additions)
-        except Exception as error:  # noqa: BLE001 - the application's spans go on without us
-            self._failed(error)
+            container: Any = span._attributes
+            if type(container) is BoundedAttributes and SWAPS:
+                found = container._dict
+                if self._wanted.isdisjoint(found):
+                    if container._immutable:  # else another processor may still name a model
+                        container._late_writer = self
+                        return
+                elif container._immutable or not span.is_recording():
+                    plan = self._plans.get(tuple(found), _NO_PLAN)
+                    read = plan.read
+                    if read is not None:
+                        answer = plan.answers.get(read(found), _NO_ANSWER)
+                        ours = answer.additions
+                        if ours is not None and answer.version is self._registry._version:
+                            attributes = {**found, **ours.attributes}
+                            limit, max_length = container.maxlen, container.max_value_len
+                            if (limit is None or len(attributes) <= limit) and (
+                                max_length is None or ours.longest <= max_length
+                            ):
+                                container._late_writer = ADDED  # before the dict: who reads that finds the mark
+                                container._dict = attributes
+                                return
+        except Exception:  # noqa: BLE001, S110 - the long way says what is wrong
+            pass
+        self._ending_slowly(span)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Add the attributes where ``_on_ending`` was not called: older SDKs, and processors that wrap this one."""
         try:
-            container = span._attributes  # noqa: SLF001
-            if container is self._seen or container is None:
+            if SWAPS:
+                mark = span._attributes._late_writer
+                if mark is self or mark is ADDED:
+                    return
+        except Exception:  # noqa: BLE001, S110 - most often there is no mark
+            pass
+        self._ended_slowly(span)
+
+    def _ending_slowly(self, span: Span) -> None:
+        """Serve any span that is ending."""
+        try:
+            container: Any = span._attributes
+            if type(container) is not BoundedAttributes or not SWAPS:
+                self._ending_unknown(span, container)
+                return
+            found = container._dict  # before the mark, which is set before the dict
+            if _has_additions(container):
+                return
+            nothing = self._wanted.isdisjoint(found)
+            if container._immutable or not nothing:  # else another processor may still name a model
+                container._late_writer = self
+            if nothing:
+                return
+            if not container._immutable and span.is_recording():  # as the specification says
+                self._write_publicly(span)
+                return
+            additions = self._additions(found, span)
+            if additions is not None:
+                _write_late(span, container, found, additions)
+        except Exception as error:  # noqa: BLE001 - the application's spans go on without us
+            self._failed(error)
+
+    def _ended_slowly(self, span: ReadableSpan) -> None:
+        """Serve a span that has ended and that this writer has not seen ending."""
+        try:
+            container = span._attributes
+            if container is None:
                 return
             found: Mapping[str, Any] = container
             if isinstance(container, BoundedAttributes):
-                found = container._dict  # noqa: SLF001
-            if self._keys.isdisjoint(found) or type(found) is Enriched:
+                found = container._dict
+            if self._wanted.isdisjoint(found) or _has_additions(container):
                 return
             additions = self._additions(found, span)
             if additions is not None:
@@ -174,39 +261,43 @@ class LateWriter(SpanProcessor):
 
 def _write_late(span: ReadableSpan, container: Any, found: Mapping[str, Any], additions: Additions) -> None:
     """Add attributes to a span that has ended: one step, so that readers see them all or none."""
-    ours, longest, forged = additions
+    ours = additions.attributes
     bounded = type(container) is BoundedAttributes
     limit, max_length = getattr(container, "maxlen", None), getattr(container, "max_value_len", None)
     fits = limit is None or len(found) + len(ours) <= limit
-    if bounded and fits and not forged and (max_length is None or longest <= max_length):
-        attributes = Enriched(found)
-        attributes.update(ours)
-        container._dict = attributes  # noqa: SLF001
+    if bounded and fits and not additions.forged and (max_length is None or additions.longest <= max_length):
+        container._late_writer = ADDED  # before the dict: who reads that finds the mark
+        container._dict = {**found, **ours}
         return
     attributes, dropped = _merged(found, additions, limit, max_length)
     dropped += getattr(container, "dropped", 0)
     if not bounded and not dropped:
-        span._attributes = attributes  # noqa: SLF001
+        span._attributes = Enriched(attributes)
         return
     # Where keys go away, readers of the old container are to find them until they are done: hence another container.
-    counting = BoundedAttributes(limit, max_value_len=max_length)
-    counting._dict, counting.dropped = attributes, dropped  # noqa: SLF001
-    span._attributes = counting  # noqa: SLF001
+    counting: Any = BoundedAttributes(limit, max_value_len=max_length)
+    counting._dict, counting.dropped, counting._late_writer = attributes, dropped, ADDED
+    span._attributes = counting
 
 
 def _merged(
     found: Mapping[str, Any], additions: Additions, limit: int | None, max_length: int | None
-) -> tuple[Enriched, int]:
+) -> tuple[dict[str, Any], int]:
     """Return a span's attributes with the additions, and how many of these its limits left no room for.
 
     Keys of the namespace that are there already are removed: what a span says of its model, the registry says. The
     application's own attributes are never pushed out.
     """
-    attributes = Enriched((key, value) for key, value in found.items() if not is_ours(key))
+    attributes = {key: value for key, value in found.items() if not is_ours(key)}
     ours = list(additions.attributes.items())
     room = len(ours) if limit is None else max(0, limit - len(attributes))
     attributes.update((key, _cut(value, max_length)) for key, value in ours[:room])
     return attributes, max(0, len(ours) - room)
+
+
+def _has_additions(container: object) -> bool:
+    """Tell whether a span's attributes are marked as having additions already."""
+    return getattr(container, "_late_writer", None) is ADDED
 
 
 def is_ours(key: object) -> bool:

@@ -11,7 +11,7 @@ from spanforge.model_registry import logs
 from spanforge.model_registry.attributes import ON_SPANS, SPAN_NAMES, span_attributes
 from spanforge.model_registry.default import get_default_registry
 from spanforge.model_registry.events import deliver_soon
-from spanforge.model_registry.otel.late_write import Additions, LateWriter, is_ours
+from spanforge.model_registry.otel.late_write import Additions, Answer, LateWriter, Plan, is_ours
 from spanforge.model_registry.resolution import BY_PRIORITY, MODEL_KEYS, PROVIDER_KEYS, Resolution, resolve_attributes
 from spanforge.model_registry.values import MAX_NAME, one_of
 
@@ -25,34 +25,30 @@ if TYPE_CHECKING:
 MAX_LOGGED: Final = 100
 """Log lines of this process about models that are retired, deprecated or not registered."""
 _MAX_SHAPES: Final = 1_024
-_MAX_ANSWERS: Final = 512
+"""Sets of attribute keys that a processor remembers."""
+_MAX_KEYS: Final = 128
+"""Keys in a set that is remembered; the SDK's limit on a span's attributes, unless it is told another."""
+_MAX_ANSWERS: Final = 1_024
+"""Combinations of names that a processor remembers what was decided for."""
+_PATIENCE: Final = 5
+"""After how many times what it remembers a processor forgets all: names come from the network, and go."""
 
 
 @dataclass(slots=True)
-class _Answer:
-    """What spans with certain names get, while the registry is as it was."""
-
-    version: object
-    additions: Additions | None
-
-
-@dataclass(slots=True)
-class _Plan:
-    """What is to be done with spans that have certain attribute keys.
+class _Plan(Plan):
+    """What is known of spans that have certain attribute keys, and what decides about them.
 
     Attributes:
-        read: Takes from the attributes the values that decide.
+        names: Takes the values that hold names as they are; ``None``: there are none.
         scoped: Whether the instrumentation scope decides as well.
         parsed: Whether a value is JSON to be looked into when the others do not match.
         forged: Whether a key of our namespace is among them.
-        answers: What was decided for which values.
     """
 
-    read: Callable[[Mapping[str, Any]], Any] | None
+    names: Callable[[Mapping[str, Any]], Any] | None
     scoped: bool
     parsed: bool
     forged: bool
-    answers: dict[Any, _Answer]
 
 
 class ModelRegistrySpanProcessor(LateWriter):
@@ -77,7 +73,8 @@ class ModelRegistrySpanProcessor(LateWriter):
         self._registry = get_default_registry() if registry is None else registry
         self._names = frozenset(one_of(name, SPAN_NAMES, "attributes") for name in attributes)
         self._plans: dict[tuple[str, ...], _Plan] = {}
-        self._same: dict[tuple[tuple[str, ...], bool], _Plan] = {}
+        self._same: dict[tuple[frozenset[str], bool], _Plan] = {}
+        self._shape_turns, self._answer_turns = _Turns(_MAX_SHAPES), _Turns(_MAX_ANSWERS)
 
     def _started(self, span: Span) -> None:
         """Have lifecycle events delivered that were held until there was a tracer provider."""
@@ -88,9 +85,9 @@ class ModelRegistrySpanProcessor(LateWriter):
     def _additions(self, attributes: Mapping[str, Any], span: ReadableSpan) -> Additions | None:
         shape = tuple(attributes)
         plan = self._plans.get(shape) or self._plan(shape)
-        if plan.read is None:
+        if plan.names is None:
             return self._resolve(plan, attributes, span).additions
-        values = plan.read(attributes)
+        values = plan.names(attributes)
         if plan.scoped:
             values = values, _scope(span)
         try:
@@ -98,18 +95,23 @@ class ModelRegistrySpanProcessor(LateWriter):
         except TypeError:  # a name that is a list or an object
             return self._resolve(plan, attributes, span).additions
         if answer is None or answer.version is not self._registry._version:  # noqa: SLF001 - one package
+            stale = answer is not None
             answer = self._resolve(plan, attributes, span)
-            if answer.version is not None and _are_small(values):
-                if len(plan.answers) >= _MAX_ANSWERS:
-                    plan.answers.clear()
+            fit = answer.version is not None and _are_small(values)
+            if fit and (stale or self._answer_turns.remember(self._forget_answers)):
                 plan.answers[values] = answer
         return answer.additions
 
-    def _resolve(self, plan: _Plan, attributes: Mapping[str, Any], span: ReadableSpan) -> _Answer:
+    def _forget_answers(self) -> None:
+        """Forget all answers."""
+        for plan in [*self._same.values(), *self._plans.values()]:
+            plan.answers.clear()
+
+    def _resolve(self, plan: _Plan, attributes: Mapping[str, Any], span: ReadableSpan) -> Answer:
         version: object = self._registry._version  # noqa: SLF001 - read before the entries, see ModelRegistry
         found = resolve_attributes(self._registry._index, attributes, _scope(span))  # noqa: SLF001
         if found is None:
-            return _Answer(None if plan.parsed else version, None)
+            return Answer(None if plan.parsed else version, None)
         resolution, key = found
         if plan.parsed and (key is None or key in _PARSED):
             version = None  # the text of the JSON decided: nothing to remember
@@ -121,32 +123,54 @@ class ModelRegistrySpanProcessor(LateWriter):
             warnings=resolution.warnings,
             matched_by=key,
         )
-        longest = max((len(text) for value in ours.values() for text in _texts(value)), default=0)
-        return _Answer(version, Additions(ours, longest, plan.forged))
+        if not ours and not plan.forged:
+            return Answer(version, None)
+        longest = max(map(_length, ours.values()), default=0)
+        return Answer(version, Additions(ours, longest, plan.forged))
 
     def _plan(self, shape: tuple[str, ...]) -> _Plan:
         """Return what to do with spans that have these keys; those that differ in other keys only share it."""
-        if len(self._plans) >= _MAX_SHAPES:
-            self._plans.clear()
-            self._same.clear()
-        keys = tuple(key for key in _DECISIVE if key in shape)
-        forged = any(map(is_ours, shape))
-        plan = self._same.get((keys, forged))
+        remember = self._shape_turns.remember(self._forget_shapes)
+        decisive, forged = _DECISIVE_KEYS.intersection(shape), any(map(is_ours, shape))
+        plan = self._same.get((decisive, forged))
         if plan is None:
-            direct = [key for key in keys if key not in _PARSED]
-            plan = _Plan(
-                read=itemgetter(*direct) if direct else None,
-                scoped=any(key in _SCOPED for key in keys),
-                parsed=len(direct) < len(keys),
-                forged=forged,
-                answers={},
-            )
-            self._same[keys, forged] = plan
-        self._plans[shape] = plan
+            direct = [key for key in _DECISIVE if key in decisive and key not in _PARSED]
+            names = itemgetter(*direct) if direct else None
+            scoped, parsed = not _SCOPED.isdisjoint(decisive), not _PARSED.isdisjoint(decisive)
+            plan = _Plan(None if scoped or forged else names, {}, names, scoped, parsed, forged)
+            if remember:
+                self._same[decisive, forged] = plan
+        if remember and _is_short(shape):
+            self._plans[shape] = plan
         return plan
+
+    def _forget_shapes(self) -> None:
+        """Forget all plans, and the answers with them."""
+        self._plans.clear()
+        self._same.clear()
+
+
+class _Turns:
+    """Bounds what is remembered: the first so many things, then none of the next ones, then all is forgotten.
+
+    When more things than there is room for come in turn, most of those that are remembered are met again: a memory that
+    forgets whenever it is full would be of no use. And one that never forgets would be lost to what never comes again.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._met = itertools.count()
+
+    def remember(self, forget: Callable[[], None]) -> bool:
+        """Tell whether to remember a thing that is new, after having forgotten the old ones where it is time to."""
+        turn = next(self._met) % (_PATIENCE * self._size)
+        if turn == 0:
+            forget()
+        return turn < self._size
 
 
 _DECISIVE: Final = (*(row.key for row in BY_PRIORITY), *PROVIDER_KEYS)
+_DECISIVE_KEYS: Final = frozenset(_DECISIVE)
 _PARSED: Final = frozenset(row.key for row in BY_PRIORITY if row.member is not None)
 _SCOPED: Final = frozenset(row.key for row in BY_PRIORITY if row.scope is not None)
 
@@ -168,8 +192,8 @@ def _scope(span: ReadableSpan) -> str | None:
     return None if scope is None else scope.name
 
 
-def _texts(value: str | tuple[str, ...]) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else value
+def _length(value: str | tuple[str, ...]) -> int:
+    return len(value) if isinstance(value, str) else max(map(len, value))
 
 
 def _are_small(values: Any, depth: int = 2) -> bool:
@@ -177,3 +201,8 @@ def _are_small(values: Any, depth: int = 2) -> bool:
     if isinstance(values, tuple):
         return depth > 0 and len(values) <= len(_DECISIVE) and all(_are_small(value, depth - 1) for value in values)
     return values is None or (isinstance(values, str) and len(values) <= MAX_NAME)
+
+
+def _is_short(shape: tuple[str, ...]) -> bool:
+    """Tell whether attribute keys may be kept: not too many of them, and each a text that is not too long."""
+    return len(shape) <= _MAX_KEYS and all(isinstance(key, str) and len(key) <= MAX_NAME for key in shape)

@@ -1,0 +1,237 @@
+"""What a processor remembers of earlier spans: the short way says what the long way says, and memory stays bounded."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from opentelemetry.attributes import BoundedAttributes
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+
+from spanforge.model_registry import ModelRegistry
+from spanforge.model_registry.attributes import SPAN_NAMES, span_attributes
+from spanforge.model_registry.otel import ModelRegistrySpanProcessor, processor
+from spanforge.model_registry.resolution import CONVENTIONS, PROVIDER_KEYS, resolve_attributes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+REQUEST = "gen_ai.request.model"
+
+needs_ending_hook = pytest.mark.skipif(
+    not hasattr(SpanProcessor, "_on_ending"), reason="opentelemetry-sdk before 1.40 takes the long way only"
+)
+
+KEYS = st.sampled_from([row.key for row in CONVENTIONS] + list(PROVIDER_KEYS))
+NAMES = st.sampled_from(["gpt-4o", "o1", "o1-mini", "claude-9", "openai", "", '{"model": "o1"}', "x" * 300])
+ODD = st.sampled_from([7, True, ("gpt-4o",), ("gpt-4o", "o1"), {"model": "o1"}, ({"a": 1},)])
+OTHERS = st.sampled_from(["a", "b", "model_registry", "model_registry.status", "model_registry.x"])
+ATTRIBUTES = st.dictionaries(KEYS | OTHERS, NAMES | ODD, max_size=6)
+SPANS = st.lists(st.tuples(ATTRIBUTES, st.sampled_from(["app", "pydantic-ai"])), min_size=1, max_size=4)
+LIMITS = st.sampled_from([(None, None), (128, None), (128, 400), (8, None), (128, 6)])
+
+
+def registry_of_two() -> ModelRegistry:
+    registry = ModelRegistry(auto_emit=False)
+    registry.register("gpt-4o", "GPT-4o", "1", "low", "team", "a test")
+    registry.register("o1", "O1", "1", "high", "others", "a test", aliases=["o1-*"])
+    return registry
+
+
+def expected(registry: ModelRegistry, attributes: dict[str, Any], scope: str, limits: Any) -> dict[str, Any]:
+    """Return what a span with these attributes is to have in the end, by asking the registry."""
+    found = resolve_attributes(registry._index, attributes, scope)
+    if found is None:
+        return attributes
+    resolution, key = found
+    ours = span_attributes(
+        resolution.entry, SPAN_NAMES, status=resolution.status, warnings=resolution.warnings, matched_by=key
+    )
+    own = {key: value for key, value in attributes.items() if not key.startswith("model_registry.")}
+    most, longest = limits
+    room = None if most is None else max(0, most - len(own))
+    cut = lambda value: tuple(t[:longest] for t in value) if isinstance(value, tuple) else value[:longest]  # noqa: E731
+    return own | {key: cut(value) for key, value in list(ours.items())[:room]}
+
+
+def end(provider: TracerProvider, attributes: dict[str, Any], scope: str, limits: Any) -> Any:
+    """Run a span with such attributes, which no limit has cut yet, and return it."""
+    span: Any = provider.get_tracer(scope).start_span("call")
+    span._attributes = BoundedAttributes(limits[0], None, immutable=False, max_value_len=limits[1])
+    span._attributes._dict = dict(attributes)
+    span.end()
+    return span
+
+
+@needs_ending_hook
+@settings(max_examples=300, deadline=None)
+@given(spans=SPANS, limits=LIMITS, turns=st.lists(st.sampled_from(["", "deprecate", "clear"]), min_size=3, max_size=5))
+def test_the_short_way_says_what_the_long_way_says(
+    spans: list[tuple[dict[str, Any], str]], limits: tuple[int | None, int | None], turns: list[str]
+) -> None:
+    """Whatever is on a span, and however often such spans were seen, it gets what the registry says then."""
+    registry = registry_of_two()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(ModelRegistrySpanProcessor(registry, attributes=SPAN_NAMES))
+    provider.add_span_processor(ModelRegistrySpanProcessor(registry, attributes=SPAN_NAMES))
+    for turn in turns:
+        if turn == "deprecate" and registry.get("o1"):
+            registry.deprecate("o1")
+        elif turn == "clear":
+            registry.clear()
+        for attributes, scope in spans * 2:
+            span = end(provider, attributes, scope, limits)
+            wanted = expected(registry, attributes, scope, limits)
+            assert dict(span.attributes) == wanted
+            assert list(span.attributes) == list(wanted)
+            whole = expected(registry, attributes, scope, (None, limits[1]))
+            assert span._attributes.dropped == len(whole) - len(wanted)
+
+
+@needs_ending_hook
+def test_a_scope_is_not_taken_from_a_value(pipeline: Any) -> None:
+    """What was decided for a name and a scope is not the answer for values that look like the two."""
+    pipes = pipeline()
+    span = {REQUEST: "gpt-4o", "model_name": "x"}
+    alike = {REQUEST: ("gpt-4o", "x"), "model_name": "pydantic-ai"}
+    for _ in range(2):
+        assert pipes.run(span, scope="pydantic-ai").ours["owner"] == "ml-platform"
+        assert pipes.run(alike).attributes == alike
+
+
+class _Asked(ModelRegistry):
+    """A registry that counts how often its entries are asked for."""
+
+    times = 0
+
+    @property
+    def _index(self) -> Any:
+        self.times += 1
+        return self._inner
+
+    @_index.setter
+    def _index(self, index: Any) -> None:
+        self._inner = index
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let processors remember little."""
+    monkeypatch.setattr(processor, "_MAX_ANSWERS", 10)
+    monkeypatch.setattr(processor, "_MAX_SHAPES", 10)
+
+
+def sizes(ours: ModelRegistrySpanProcessor) -> tuple[int, int, int]:
+    """Return how many sets of keys, plans and answers a processor remembers."""
+    plans = {id(plan): plan for plan in [*ours._plans.values(), *ours._same.values()]}
+    return len(ours._plans), len(plans), sum(len(plan.answers) for plan in plans.values())
+
+
+@pytest.mark.usefixtures("small")
+def test_more_names_than_are_remembered(pipeline: Any) -> None:
+    """With more names in turn than are remembered, those that are remembered are of use, and all is right."""
+    registry = _Asked(auto_emit=False)
+    ours = ModelRegistrySpanProcessor(registry)
+    pipes = pipeline(ours)
+    spans = 0
+    for _ in range(20):
+        for number in range(15):
+            span = pipes.run(late={REQUEST: f"m{number}", "a": 1})
+            assert span.ours["warnings"] == (f"model 'm{number}' is not registered",)
+            spans += 1
+            assert sizes(ours)[2] <= 10
+    assert registry.times < spans * 0.6
+
+
+@pytest.mark.usefixtures("small")
+def test_answers_of_an_old_registry_make_room(pipeline: Any, fields: dict[str, Any]) -> None:
+    """A memory full of answers that hold no longer takes new ones: at once for the same names, in time for others."""
+    registry = _Asked(auto_emit=False)
+    ours = ModelRegistrySpanProcessor(registry)
+    pipes = pipeline(ours)
+
+    def asked(name: str) -> int:
+        before = registry.times
+        pipes.run(late={REQUEST: name})
+        return registry.times - before
+
+    for number in range(10):
+        pipes.run(late={REQUEST: f"m{number}"})
+    assert sizes(ours)[2] == 10
+    registry.register(**fields)
+    assert [asked("m3"), asked("m3")] == [1, 0]
+    assert pipes.run(late={REQUEST: "gpt-4o"}).ours["owner"] == "ml-platform"
+    assert sum(asked("gpt-4o") for _ in range(100)) < 50
+    assert asked("gpt-4o") == 0
+    assert sizes(ours)[2] <= 10
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("key", ["{}", REQUEST + ".{}"])
+def test_more_kinds_of_spans_than_are_remembered(pipeline: Any, registry: ModelRegistry, key: str) -> None:
+    """Keys that are ever others take no more room than that for a few, and spans that have them are enriched."""
+    ours = ModelRegistrySpanProcessor(registry)
+    pipes = pipeline(ours)
+    for number in range(200):
+        kinds = [row.key for bit, row in enumerate(CONVENTIONS) if number >> bit & 1]
+        own = {REQUEST: "gpt-4o", key.format(number): 1, **dict.fromkeys(kinds, "gpt-4o")}
+        assert pipes.run(late=own).ours["owner"] == "ml-platform"
+        shapes, plans, answers = sizes(ours)
+        assert max(shapes, plans, answers) <= 10
+
+
+@pytest.mark.parametrize(
+    "own",
+    [{"k" * 257: 1}, {f"k{number}": 1 for number in range(200)}],
+    ids=["a long key", "many keys"],
+)
+def test_big_sets_of_keys_are_not_kept(registry: ModelRegistry, own: dict[str, Any]) -> None:
+    """A set of keys that is big is not remembered; spans with it are enriched all the same."""
+    ours = ModelRegistrySpanProcessor(registry)
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(ours)
+    for _ in range(3):
+        span = end(provider, {REQUEST: "gpt-4o", **own}, "app", (None, None))
+        if hasattr(SpanProcessor, "_on_ending"):
+            assert span.attributes["model_registry.owner"] == "ml-platform"
+        assert sizes(ours)[0] == 0
+
+
+# The mark
+
+
+@pytest.mark.parametrize("attributes", [{REQUEST: "gpt-4o"}, {"a": 1}], ids=["with a model", "without"])
+def test_spans_that_have_ended_are_let_go(pipeline: Any, attributes: dict[str, Any]) -> None:
+    """No processor keeps what is on a span after it has ended."""
+    span = pipeline(exporting=None).tracer.start_span("call", attributes=attributes)
+    container: Callable[[], object] = weakref.ref(span._attributes)
+    span.end()
+    del span
+    gc.collect()
+    assert container() is None
+
+
+@needs_ending_hook
+def test_the_mark_cannot_be_forged(pipeline: Any) -> None:
+    """An attribute that is called like the mark is an attribute."""
+    pipes = pipeline()
+    for value in (True, "ADDED", ""):
+        span = pipes.run({REQUEST: "gpt-4o", "_late_writer": value})
+        assert span.others == {REQUEST: "gpt-4o", "_late_writer": value}
+        assert span.ours["owner"] == "ml-platform"
+
+
+@needs_ending_hook
+def test_two_processors_that_add_different_things(pipeline: Any, registry: ModelRegistry) -> None:
+    """The first processor that has something to add is the one that adds, also to spans that are like earlier ones."""
+    nothing = ModelRegistrySpanProcessor(registry, attributes=())
+    owner = ModelRegistrySpanProcessor(registry, attributes=["owner"])
+    status = ModelRegistrySpanProcessor(registry, attributes=["status"])
+    pipes = pipeline(nothing, owner, status)
+    for _ in range(3):
+        assert pipes.run({REQUEST: "gpt-4o"}).ours == {"owner": "ml-platform"}
+        assert pipes.run({REQUEST: "claude-9"}).ours == {"status": "unregistered"}
