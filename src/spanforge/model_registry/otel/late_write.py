@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from spanforge.model_registry.registry import ModelRegistry
 
 
+_BOUNDED: Final[Any] = BoundedAttributes
+"""The SDK's container, as one that a mark may be put on."""
 ADDED: Final = object()
 """The mark of attributes that have their additions, whoever added them."""
 
@@ -144,7 +146,7 @@ class LateWriter(SpanProcessor):
         """Serve a span that is like an earlier one, in one function, for calls cost; others take the long way."""
         try:
             container: Any = span._attributes
-            if type(container) is BoundedAttributes and SWAPS:
+            if type(container) is _BOUNDED and SWAPS:
                 found = container._dict
                 if self._wanted.isdisjoint(found):
                     if container._immutable:  # else another processor may still name a model
@@ -173,7 +175,8 @@ class LateWriter(SpanProcessor):
         """Add the attributes where ``_on_ending`` was not called: older SDKs, and processors that wrap this one."""
         try:
             if SWAPS:
-                mark = span._attributes._late_writer
+                container: Any = span._attributes
+                mark = container._late_writer
                 if mark is self or mark is ADDED:
                     return
         except Exception:  # noqa: BLE001, S110 - most often there is no mark
@@ -184,7 +187,7 @@ class LateWriter(SpanProcessor):
         """Serve any span that is ending."""
         try:
             container: Any = span._attributes
-            if type(container) is not BoundedAttributes or not SWAPS:
+            if type(container) is not _BOUNDED or not SWAPS:
                 self._ending_unknown(span, container)
                 return
             found = container._dict  # before the mark, which is set before the dict
