@@ -8,7 +8,6 @@ import os
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.parse
 import urllib.request
@@ -76,9 +75,8 @@ class Server:
 
     def start(self) -> None:
         """Start it, at the addresses it has."""
-        folder = tempfile.mkdtemp(prefix="server-")
         self._keeper = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("keeper.py")), folder, *self._command],
+            [sys.executable, str(Path(__file__).with_name("keeper.py")), *self._command],
             env=self._environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

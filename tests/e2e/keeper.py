@@ -1,16 +1,16 @@
-"""Keeps a server for as long as somebody holds this program's standard input open: keeper.py FOLDER COMMAND...
+"""Keeps a server for as long as somebody holds this program's standard input open: keeper.py COMMAND...
 
-The server runs in FOLDER and logs there. When the input ends, as it does when its holder is killed, or when the server
-ends, the server is stopped and FOLDER is removed; what the server said goes to the standard output.
+The server runs in a temporary folder and logs there. When the input ends, as it does when its holder is killed, or when
+the server ends, the server is stopped and the folder removed; what the server said goes to the standard output.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -18,40 +18,41 @@ SECONDS = 10
 """How long a server may take to stop."""
 
 
-def main(folder: Path, command: list[str]) -> int:
+def main(command: list[str]) -> int:
     """Keep a server; return the code that it ended with."""
     over = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: over.set())
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-    (folder / "pid").write_text(str(server.pid))
+    with tempfile.TemporaryDirectory(prefix="server-") as folder:
+        log = Path(folder, "log")
+        with log.open("wb") as output:
+            server = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        Path(folder, "pid").write_text(str(server.pid))
 
-    def wait_for_the_server() -> None:
-        server.wait()
-        over.set()
+        def wait_for_the_server() -> None:
+            server.wait()
+            over.set()
 
-    def wait_for_the_holder() -> None:
-        os.read(sys.stdin.fileno(), 1)
-        over.set()
+        def wait_for_the_holder() -> None:
+            os.read(sys.stdin.fileno(), 1)
+            over.set()
 
-    for wait in (wait_for_the_server, wait_for_the_holder):
-        threading.Thread(target=wait, daemon=True).start()
-    over.wait()
-    server.terminate()
-    try:
-        server.wait(SECONDS)
-    except subprocess.TimeoutExpired:
-        server.kill()
-        server.wait()
-    said = (folder / "log").read_text(errors="replace")
-    shutil.rmtree(folder)
+        for wait in (wait_for_the_server, wait_for_the_holder):
+            threading.Thread(target=wait, daemon=True).start()
+        over.wait()
+        server.terminate()
+        try:
+            server.wait(SECONDS)
+        except subprocess.TimeoutExpired:
+            server.kill()
+            server.wait()
+        said = log.read_text(errors="replace")
     sys.stdout.write(said)
     return server.returncode
 
 
 if __name__ == "__main__":
     try:
-        sys.exit(main(Path(sys.argv[1]), sys.argv[2:]))
+        sys.exit(main(sys.argv[1:]))
     except BrokenPipeError:  # the holder was killed: nobody reads
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
