@@ -139,11 +139,14 @@ class GlobTable:
         """Return the id of the first registered glob that matches the whole name and serves the provider."""
         if not self._globs or len(name) > MAX_GLOBBED:
             return None
-        if (name, provider) not in self._cache:
-            if len(self._cache) >= _MAX_CACHED:
-                self._cache = {}
-            self._cache[name, provider] = self._match(name, provider)
-        return self._cache[name, provider]
+        try:
+            return self._cache[name, provider]
+        except KeyError:
+            found = self._match(name, provider)
+        if len(self._cache) >= _MAX_CACHED:
+            self._cache = {}
+        self._cache[name, provider] = found
+        return found
 
     def _match(self, name: str, provider: str | None) -> str | None:
         for prefix, pattern, model_id, limited_to in self._globs:
