@@ -112,18 +112,12 @@ def work_in_the_child(collector: Collector, tracer: trace.Tracer) -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(grandchild, 0)[1]) == 2
 
 
-def fork() -> int:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # about threads and fork: that is what is tested
-        return os.fork()
-
-
 def watch_the_child() -> None:
     faulthandler.dump_traceback_later(SECONDS, exit=True)
 
 
 def fork_one(collector: Collector, tracer: trace.Tracer) -> int:
-    child = fork()
+    child = os.fork()
     if child == 0:
         code = 1
         with contextlib.suppress(BaseException):
@@ -187,11 +181,11 @@ def fork_among_new_registries() -> dict[str, Any]:
         thread.start()
     codes: list[int] = []
     for _ in range(FORKS):
-        child = fork()
+        child = os.fork()
         if child == 0:
             watch_the_child()
             put(kept[0], "kept", "child")
-            grandchild = fork()
+            grandchild = os.fork()
             if grandchild == 0:
                 os._exit(0)
             os._exit(os.waitstatus_to_exitcode(os.waitpid(grandchild, 0)[1]))
@@ -219,7 +213,7 @@ def fork_among_reports() -> dict[str, Any]:
         thread.start()
     codes: list[int] = []
     for _ in range(FORKS):
-        child = fork()
+        child = os.fork()
         if child == 0:
             watch_the_child()
             register_model("child", "N", "1", "high", "child team", "test")
@@ -271,6 +265,7 @@ if __name__ == "__main__":
     watchdog = threading.Timer(5 * SECONDS, give_up)  # faulthandler's own would not survive in the children
     watchdog.daemon = True
     watchdog.start()
+    warnings.simplefilter("ignore", DeprecationWarning)  # about threads and fork: that is what is tested
     sys.setswitchinterval(1e-3)
     modes = {
         "operations": fork_under_operations,

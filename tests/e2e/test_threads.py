@@ -337,17 +337,18 @@ def interrupt(seconds: float) -> None:
     """Register models in the main thread and in a handler that interrupts it, at any instant."""
     registry = ModelRegistry(auto_emit=False)
     interrupting, interrupted = itertools.count(), itertools.count()
+    end = time.monotonic() + seconds
 
     def handle(_number: int, _frame: object) -> None:
         put(registry, f"handler {next(interrupting)}", "1")
-        signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-4, 1e-3))
+        if time.monotonic() < end:
+            signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-4, 1e-3))
 
     signal.signal(signal.SIGALRM, handle)
     signal.setitimer(signal.ITIMER_REAL, 1e-3)
-    end = time.monotonic() + seconds
     while time.monotonic() < end:
         put(registry, f"main {next(interrupted)}", "1")
-    signal.signal(signal.SIGALRM, signal.SIG_IGN)
+    time.sleep(0.1)  # for the last one
     assert len(registry) == next(interrupting) + next(interrupted)
     assert next(interrupting) > 100
 
