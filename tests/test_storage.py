@@ -466,6 +466,13 @@ BAD_FILES: dict[str, BadFile] = {
         "metadata.x" + "[0]" * 16,
     ),
     "too much": (changed(metadata={"x": "y" * 70_000}), "at most 65536 characters", 1, "b", "metadata"),
+    "history out of order at once": (
+        changed(metadata={"history": [record(), record(at="2020-01-01")]}),
+        "must be no earlier than that of the record before, ",
+        1,
+        "b",
+        "metadata.history[1].at",
+    ),
     "history out of order": (
         changed(metadata={"history": [record(), record(at="2026-01-01"), record(at="2026-01-01T00:30:00+01:00")]}),
         "must be no earlier than that of the record before, 2026-01-01",

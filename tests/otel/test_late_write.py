@@ -384,7 +384,7 @@ def _often() -> Iterator[None]:
 
 
 class _Yielding(ModelRegistry):
-    """A registry that lets other threads run whenever it is asked."""
+    """A registry that lets other threads run whenever it is asked, also for its version only."""
 
     @property
     def _index(self) -> Any:
@@ -395,6 +395,15 @@ class _Yielding(ModelRegistry):
     def _index(self, index: Any) -> None:
         self._inner = index
 
+    @property
+    def _version(self) -> Any:
+        time.sleep(0)
+        return self._inner_version
+
+    @_version.setter
+    def _version(self, version: Any) -> None:
+        self._inner_version = version
+
 
 @pytest.mark.usefixtures("_often")
 @needs_ending_hook
@@ -403,13 +412,20 @@ class _Yielding(ModelRegistry):
     [{}, {"model_registry.approved": "yes", "model_registry.metadata.team": "a"}],
     ids=["as usual", "with forged attributes"],
 )
-def test_readers_while_spans_end(pipeline: Any, fields: dict[str, Any], forged: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    "named",
+    [{"gen_ai.request.model": "gpt-4o"}, {"llm.invocation_parameters": '{"model": "gpt-4o"}'}],
+    ids=["remembered", "looked up each time"],
+)
+def test_readers_while_spans_end(
+    pipeline: Any, fields: dict[str, Any], named: dict[str, Any], forged: dict[str, Any]
+) -> None:
     """Threads that read a span's attributes while it ends see all that is added or none of it, and never an error."""
     registry = _Yielding(auto_emit=False)
     registry.register(**fields)
     tracer = pipeline(ModelRegistrySpanProcessor(registry), exporting=None).tracer
     own: dict[str, Any] = {f"{number}": number for number in range(40)}
-    own["llm.invocation_parameters"] = '{"model": "gpt-4o"}'  # not remembered: the registry is asked each time
+    own |= named
     names = ("status", "owner", "risk_tier", "model_id", "name", "version")
     after = own.keys() | {f"model_registry.{name}" for name in names}
     before = own.keys() | forged.keys()

@@ -7,7 +7,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 REQUEST = "gen_ai.request.model"
+OURS = "model_registry.status"
 
 needs_ending_hook = pytest.mark.skipif(
     not hasattr(SpanProcessor, "_on_ending"), reason="opentelemetry-sdk before 1.40 takes the long way only"
@@ -42,14 +43,16 @@ def registry_of_two() -> ModelRegistry:
     return registry
 
 
-def expected(registry: ModelRegistry, attributes: dict[str, Any], scope: str, limits: Any) -> dict[str, Any]:
+def expected(
+    registry: ModelRegistry, attributes: dict[str, Any], scope: str, limits: Any, names: Any = SPAN_NAMES
+) -> dict[str, Any]:
     """Return what a span with these attributes is to have in the end, by asking the registry."""
     found = resolve_attributes(registry._index, attributes, scope)
     if found is None:
         return attributes
     resolution, key = found
     ours = span_attributes(
-        resolution.entry, SPAN_NAMES, status=resolution.status, warnings=resolution.warnings, matched_by=key
+        resolution.entry, names, status=resolution.status, warnings=resolution.warnings, matched_by=key
     )
     own = {key: value for key, value in attributes.items() if not key.startswith("model_registry.")}
     most, longest = limits
@@ -69,15 +72,26 @@ def end(provider: TracerProvider, attributes: dict[str, Any], scope: str, limits
 
 @needs_ending_hook
 @settings(max_examples=300, deadline=None)
-@given(spans=SPANS, limits=LIMITS, turns=st.lists(st.sampled_from(["", "deprecate", "clear"]), min_size=3, max_size=5))
+@given(
+    spans=SPANS,
+    limits=LIMITS,
+    names=st.sampled_from([SPAN_NAMES, SPAN_NAMES, ("warnings",), ()]),
+    turns=st.lists(st.sampled_from(["", "deprecate", "clear"]), min_size=3, max_size=5),
+)
+@example(spans=[({REQUEST: "gpt-4o"}, "app")], limits=(128, 6), names=SPAN_NAMES, turns=["", ""])
+@example(spans=[({REQUEST: "gpt-4o"}, "app")], limits=(8, None), names=SPAN_NAMES, turns=["", ""])
+@example(spans=[({REQUEST: "o1", OURS: "x"}, "app")], limits=(128, None), names=("warnings",), turns=["", ""])
 def test_the_short_way_says_what_the_long_way_says(
-    spans: list[tuple[dict[str, Any], str]], limits: tuple[int | None, int | None], turns: list[str]
+    spans: list[tuple[dict[str, Any], str]],
+    limits: tuple[int | None, int | None],
+    names: tuple[str, ...],
+    turns: list[str],
 ) -> None:
     """Whatever is on a span, and however often such spans were seen, it gets what the registry says then."""
     registry = registry_of_two()
     provider = TracerProvider(shutdown_on_exit=False)
-    provider.add_span_processor(ModelRegistrySpanProcessor(registry, attributes=SPAN_NAMES))
-    provider.add_span_processor(ModelRegistrySpanProcessor(registry, attributes=SPAN_NAMES))
+    provider.add_span_processor(ModelRegistrySpanProcessor(registry, attributes=names))
+    provider.add_span_processor(ModelRegistrySpanProcessor(registry, attributes=names))
     for turn in turns:
         if turn == "deprecate" and registry.get("o1"):
             registry.deprecate("o1")
@@ -85,10 +99,10 @@ def test_the_short_way_says_what_the_long_way_says(
             registry.clear()
         for attributes, scope in spans * 2:
             span = end(provider, attributes, scope, limits)
-            wanted = expected(registry, attributes, scope, limits)
+            wanted = expected(registry, attributes, scope, limits, names)
             assert dict(span.attributes) == wanted
             assert list(span.attributes) == list(wanted)
-            whole = expected(registry, attributes, scope, (None, limits[1]))
+            whole = expected(registry, attributes, scope, (None, limits[1]), names)
             assert span._attributes.dropped == len(whole) - len(wanted)
 
 
@@ -186,8 +200,8 @@ def test_more_kinds_of_spans_than_are_remembered(pipeline: Any, registry: ModelR
 
 @pytest.mark.parametrize(
     "own",
-    [{"k" * 257: 1}, {f"k{number}": 1 for number in range(200)}],
-    ids=["a long key", "many keys"],
+    [{"k" * 8_200: 1}, {f"{number}" * 100: 1 for number in range(100)}, {f"k{number}": 1 for number in range(200)}],
+    ids=["a long key", "long keys", "many keys"],
 )
 def test_big_sets_of_keys_are_not_kept(registry: ModelRegistry, own: dict[str, Any]) -> None:
     """A set of keys that is big is not remembered; spans with it are enriched all the same."""
@@ -199,6 +213,18 @@ def test_big_sets_of_keys_are_not_kept(registry: ModelRegistry, own: dict[str, A
         if hasattr(SpanProcessor, "_on_ending"):
             assert span.attributes["model_registry.owner"] == "ml-platform"
         assert sizes(ours)[0] == 0
+
+
+@pytest.mark.usefixtures("small")
+def test_big_sets_of_keys_take_no_room_from_others(pipeline: Any, registry: ModelRegistry) -> None:
+    """However many spans come whose keys are too big to remember, the next ordinary kind of span is remembered."""
+    ours = ModelRegistrySpanProcessor(registry)
+    pipes = pipeline(ours)
+    for number in range(30):
+        pipes.run(late={REQUEST: "gpt-4o", f"{number}" * 9_000: 1})
+    before = sizes(ours)[0]
+    pipes.run(late={REQUEST: "gpt-4o", "other": 1})
+    assert sizes(ours)[0] == before + 1
 
 
 # The mark
@@ -235,3 +261,56 @@ def test_two_processors_that_add_different_things(pipeline: Any, registry: Model
     for _ in range(3):
         assert pipes.run({REQUEST: "gpt-4o"}).ours == {"owner": "ml-platform"}
         assert pipes.run({REQUEST: "claude-9"}).ours == {"status": "unregistered"}
+
+
+class _Silent(SpanProcessor):
+    """Tells the processor inside of starts and ends only, as wrappers of vendors do."""
+
+    def __init__(self, inner: ModelRegistrySpanProcessor) -> None:
+        self.inner = inner
+
+    def on_start(self, span: Any, parent_context: Any = None) -> None:
+        self.inner.on_start(span, parent_context)
+
+    def on_end(self, span: Any) -> None:
+        self.inner.on_end(span)
+
+
+def test_who_had_nothing_to_add_speaks_for_itself_only(pipeline: Any, registry: ModelRegistry) -> None:
+    """A processor that is told of ends only adds what it has, also where another one looked before and had nothing."""
+    nothing = ModelRegistrySpanProcessor(registry, attributes=())
+    wrapped = _Silent(ModelRegistrySpanProcessor(registry, attributes=["owner"]))
+    pipes = pipeline(nothing, wrapped)
+    for _ in range(3):
+        assert pipes.run({REQUEST: "gpt-4o"}).ours == {"owner": "ml-platform"}
+
+
+class _Deprecating(SpanProcessor):
+    """Deprecates a model when a span has ended."""
+
+    def __init__(self, registry: ModelRegistry) -> None:
+        self.registry = registry
+
+    def on_end(self, span: Any) -> None:  # noqa: ARG002 - the SDK's name
+        self.registry.deprecate("gpt-4o")
+
+
+@needs_ending_hook
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_what_changes_after_the_end_does_not_show(pipeline: Any, registry: ModelRegistry, number: int) -> None:
+    """However many processors had nothing to add when a span ended, none adds what came true only then."""
+    ours = [ModelRegistrySpanProcessor(registry, attributes=["warnings"]) for _ in range(number)]
+    pipes = pipeline(_Deprecating(registry), *ours)
+    assert pipes.run({REQUEST: "gpt-4o"}).ours == {}
+    assert pipes.run({REQUEST: "gpt-4o"}).ours == {"warnings": ("model 'gpt-4o' is deprecated",)}
+
+
+@needs_ending_hook
+def test_what_the_short_way_cannot_take_is_written_before_the_exporter(pipeline: Any) -> None:
+    """A value that nobody can look up takes the long way at once, so that an exporter that comes first sees it."""
+    pipes = pipeline(first="exporter")
+    for _ in range(3):
+        span: Any = pipes.tracer.start_span("call", attributes={"gen_ai.response.model": "gpt-4o", REQUEST: "gpt-4o"})
+        span._attributes._dict[REQUEST] = {"model": "gpt-4o"}
+        span.end()
+        assert pipes.exporter.spans[-1].ours["owner"] == "ml-platform"

@@ -306,3 +306,10 @@ def test_keys_of_records_are_plain() -> None:
     [kept] = ModelRegistryEntry(**FIELDS, metadata={"history": [record]}).metadata["history"]
     assert kept == RECORD
     assert {type(key) for key in kept} == {str}
+
+
+@pytest.mark.parametrize("key", ["ticket", "x" * 300, "", " ", "é", "\ud800", Text("ticket"), Text(""), 1, None])
+@pytest.mark.parametrize("value", ["GOV-1", "", "é", "\ud800"])
+def test_keys_of_metadata(key: Any, value: str) -> None:
+    """What a key may be does not depend on how usual the rest is."""
+    agree({**FIELDS, "metadata": {key: value}})

@@ -9,8 +9,8 @@ exporter that comes before in the chain sees the result as well.
 Known to work this way: opentelemetry-sdk 1.40 to 1.45. ``SWAPS`` tells what this SDK offers. Where ``_on_ending`` is
 not called (1.38, 1.39, logfire's wrapper) the same is done in ``on_end``, which serves the processors that come after.
 
-A container bears a mark, ``_late_writer``: the writer that looked at it while its span was ending and added nothing, or
-``ADDED``. It is an attribute of the container itself: no key that an application sets can forge it.
+A container bears a mark, ``_late_writer``: the writer or writers that looked at it while its span was ending and added
+nothing, or ``ADDED``. It is an attribute of the container itself: no key that an application sets can forge it.
 """
 
 # ruff: noqa: SLF001
@@ -195,7 +195,7 @@ class LateWriter(SpanProcessor):
                 return
             nothing = self._wanted.isdisjoint(found)
             if container._immutable or not nothing:  # else another processor may still name a model
-                container._late_writer = self
+                container._late_writer = (*_lookers(container), self)
             if nothing:
                 return
             if not container._immutable and span.is_recording():  # as the specification says
@@ -211,7 +211,7 @@ class LateWriter(SpanProcessor):
         """Serve a span that has ended and that this writer has not seen ending."""
         try:
             container = span._attributes
-            if container is None:
+            if container is None or self in _lookers(container):
                 return
             found: Mapping[str, Any] = container
             if isinstance(container, BoundedAttributes):
@@ -296,6 +296,12 @@ def _merged(
     room = len(ours) if limit is None else max(0, limit - len(attributes))
     attributes.update((key, _cut(value, max_length)) for key, value in ours[:room])
     return attributes, max(0, len(ours) - room)
+
+
+def _lookers(container: object) -> tuple[object, ...]:
+    """Return the writers that looked at a span's attributes while it was ending and added nothing."""
+    mark = getattr(container, "_late_writer", ())
+    return mark if isinstance(mark, tuple) else (mark,)
 
 
 def _has_additions(container: object) -> bool:

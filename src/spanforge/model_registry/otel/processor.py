@@ -28,6 +28,8 @@ _MAX_SHAPES: Final = 1_024
 """Sets of attribute keys that a processor remembers."""
 _MAX_KEYS: Final = 128
 """Keys in a set that is remembered; the SDK's limit on a span's attributes, unless it is told another."""
+_MAX_KEYS_LENGTH: Final = 8_192
+"""Characters that they may have together."""
 _MAX_ANSWERS: Final = 1_024
 """Combinations of names that a processor remembers what was decided for."""
 _PATIENCE: Final = 5
@@ -104,7 +106,7 @@ class ModelRegistrySpanProcessor(LateWriter):
 
     def _forget_answers(self) -> None:
         """Forget all answers."""
-        for plan in [*self._same.values(), *self._plans.values()]:
+        for plan in [*self._same.values(), *self._plans.values()]:  # two threads may have made a plan each
             plan.answers.clear()
 
     def _resolve(self, plan: _Plan, attributes: Mapping[str, Any], span: ReadableSpan) -> Answer:
@@ -130,18 +132,18 @@ class ModelRegistrySpanProcessor(LateWriter):
 
     def _plan(self, shape: tuple[str, ...]) -> _Plan:
         """Return what to do with spans that have these keys; those that differ in other keys only share it."""
-        remember = self._shape_turns.remember(self._forget_shapes)
-        decisive, forged = _DECISIVE_KEYS.intersection(shape), any(map(is_ours, shape))
+        decisive, forged, short = _DECISIVE_KEYS.intersection(shape), any(map(is_ours, shape)), _is_short(shape)
         plan = self._same.get((decisive, forged))
+        remember = (short or plan is None) and self._shape_turns.remember(self._forget_shapes)
         if plan is None:
             direct = [key for key in _DECISIVE if key in decisive and key not in _PARSED]
             names = itemgetter(*direct) if direct else None
             scoped, parsed = not _SCOPED.isdisjoint(decisive), not _PARSED.isdisjoint(decisive)
             plan = _Plan(None if scoped or forged else names, {}, names, scoped, parsed, forged)
-            if remember:
-                self._same[decisive, forged] = plan
-        if remember and _is_short(shape):
-            self._plans[shape] = plan
+        if remember:
+            self._same[decisive, forged] = plan
+            if short:
+                self._plans[shape] = plan
         return plan
 
     def _forget_shapes(self) -> None:
@@ -204,5 +206,6 @@ def _are_small(values: Any, depth: int = 2) -> bool:
 
 
 def _is_short(shape: tuple[str, ...]) -> bool:
-    """Tell whether attribute keys may be kept: not too many of them, and each a text that is not too long."""
-    return len(shape) <= _MAX_KEYS and all(isinstance(key, str) and len(key) <= MAX_NAME for key in shape)
+    """Tell whether attribute keys may be kept: texts, not too many of them, and not too long together."""
+    texts = len(shape) <= _MAX_KEYS and all(isinstance(key, str) for key in shape)
+    return texts and sum(map(len, shape)) <= _MAX_KEYS_LENGTH
