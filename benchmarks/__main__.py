@@ -40,6 +40,8 @@ def _arguments(given: list[str]) -> argparse.Namespace:
     unknown = [name for name in arguments.names if name not in NAMES]
     if unknown:
         parser.exit(2, f"bench: no benchmark is called {', '.join(unknown)}: allowed are {', '.join(NAMES)}\n")
+    if arguments.json and not Path(arguments.json).absolute().parent.is_dir():
+        parser.exit(2, f"bench: --json {arguments.json}: there is no such folder\n")
     if arguments.write and (arguments.names or arguments.quick):
         parser.exit(2, "bench: --write is for all benchmarks at full size: leave out names and --quick\n")
     return arguments

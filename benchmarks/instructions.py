@@ -24,12 +24,16 @@ MORE: Final = 3_000
 """Spans of two processes: what the second takes more than the first, it takes for its further spans."""
 SEEDS: Final = ("0", "1", "2")
 """Hash seeds: memory's layout moves a count by up to one per cent."""
+_CALLGRIND: Final = ("valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null")
 _COLLECTED: Final = re.compile(r"Collected : (\d+)")
 
 
 def unavailable() -> str:
     """Return why instructions cannot be counted here; nothing if they can."""
-    return "" if shutil.which("valgrind") else "there is no valgrind"
+    if not shutil.which("valgrind"):
+        return "there is no valgrind"
+    command = [*_CALLGRIND, sys.executable, "-c", ""]
+    return "" if subprocess.run(command, capture_output=True, check=False).returncode == 0 else "valgrind does not work"
 
 
 def count(spans: Mapping[str, Spans]) -> list[dict[str, float]]:
@@ -47,7 +51,7 @@ def _a_span(spans: Spans, seed: str) -> float:
 
 
 def _total(spans: Spans, number: int, seed: str) -> int:
-    command = ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", *_program(spans, number)]
+    command = [*_CALLGRIND, *_program(spans, number)]
     environment = {**os.environ, "PYTHONHASHSEED": seed}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     found = _COLLECTED.search(done.stderr)

@@ -1,4 +1,4 @@
-"""One line more than OpenTelemetry's plain SDK needs anyway: prints the span that is exported."""
+"""One line more than OpenTelemetry's plain SDK needs anyway: prints the two spans that are exported."""
 
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
@@ -25,6 +26,13 @@ def _fresh_process_state() -> Iterator[None]:
     yield
     events._state.__init__()
     get_default_registry().clear()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say in one line why tests were skipped that need servers."""
+    reasons = [str(report.longrepr[2]) for report in terminalreporter.getreports("skipped") if report.longrepr]
+    for reason, number in Counter(reason for reason in reasons if " is not built: " in reason).items():
+        terminalreporter.write_line(f"{number} tests skipped: {reason.removeprefix('Skipped: ')}")
 
 
 @pytest.fixture

@@ -60,6 +60,7 @@ def test_some_can_be_chosen() -> None:
     [
         (("span-llm", "spam"), f"bench: no benchmark is called spam: allowed are {', '.join(NAMES)}\n"),
         (("--write", "--quick"), "bench: --write is for all benchmarks at full size: leave out names and --quick\n"),
+        (("--json", "none/out.json"), "bench: --json none/out.json: there is no such folder\n"),
         (("--write", "load"), "bench: --write is for all benchmarks at full size: leave out names and --quick\n"),
     ],
 )

@@ -121,7 +121,11 @@ def ensure(name: str) -> str:
 @contextmanager
 def _alone(lock: Path) -> Iterator[None]:
     with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"servers: waiting for another build ({lock})", flush=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
@@ -156,7 +160,10 @@ def main(arguments: list[str]) -> int:
             print(f"servers: {arguments[0]} is none of {', '.join(SERVERS)}", file=sys.stderr)
             return 2
         if not program(arguments[0]).exists():
-            print(f"{SERVERS[arguments[0]].title} is not built: make servers (needs the network)", file=sys.stderr)
+            title = SERVERS[arguments[0]].title
+            print(
+                f"{title} is not built: make servers (with the network, and Go from the PATH or PyPI)", file=sys.stderr
+            )
             return 1
         print(program(arguments[0]))
         return 0

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
+import itertools
 import json
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -24,8 +27,12 @@ CONFIG = ROOT / "collector-config"
 TRIES = 3
 READY = 30
 """Seconds that a server may take until it answers."""
-ARRIVES = 30
-"""Seconds that telemetry may take until it can be found."""
+STAYS = 0.3
+"""Seconds after which a server that another program has taken a port from is gone."""
+ARRIVES = 90
+"""Seconds that telemetry may take until it can be found: who was away is tried again ever more seldom."""
+PORTS = range(10_000, 30_000)
+"""Ports that no system gives to outgoing connections."""
 
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -88,11 +95,14 @@ class Server:
             if self._keeper.poll() is not None or time.monotonic() > deadline:
                 raise NotStartedError(self.stop())
             time.sleep(0.05)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._keeper.wait(STAYS)
+            raise NotStartedError(self.stop())
 
     def _is_ready(self) -> bool:
         try:
             get(self.kind.ready.format_map(self.at))
-        except OSError:
+        except (OSError, http.client.HTTPException):
             return False
         return True
 
@@ -129,11 +139,19 @@ def program_of(name: str) -> str:
 
 def free_addresses(number: int) -> list[str]:
     """Return addresses on loopback where nobody listens now."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(number)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
+    found = (f"127.0.0.1:{port}" for port in random.sample(PORTS, len(PORTS)) if is_free(port))
+    return list(itertools.islice(found, number))
+
+
+def is_free(port: int) -> bool:
+    """Tell whether nobody listens at a port of loopback now."""
+    with socket.socket() as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            one.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 class Backend(NamedTuple):

@@ -27,7 +27,8 @@ def main(command: list[str]) -> int:
         log = Path(folder, "log")
         with log.open("wb") as output:
             server = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
-        Path(folder, "pid").write_text(str(server.pid))
+        Path(folder, "new").write_text(str(server.pid))
+        Path(folder, "new").replace(Path(folder, "pid"))
 
         def wait_for_the_server() -> None:
             server.wait()
@@ -48,6 +49,7 @@ def main(command: list[str]) -> int:
             server.wait()
         said = log.read_text(errors="replace")
     sys.stdout.write(said)
+    sys.stdout.flush()
     return server.returncode
 
 

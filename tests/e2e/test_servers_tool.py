@@ -71,7 +71,7 @@ class Project:
 @pytest.fixture
 def project(tmp_path: Path, program: Callable[[str], str]) -> Project:
     """Give a project whose servers are small programs; skipped where there is no Go to build them."""
-    program("otelcol")
+    program("jaeger")
     return Project(tmp_path)
 
 
@@ -108,11 +108,14 @@ def test_other_content_is_another_program(project: Project) -> None:
 
 
 def test_two_at_once(project: Project) -> None:
-    """Of two that start together one builds, and both end when everything is there."""
+    """Of two that start together one builds and the other says that it waits; both end when everything is there."""
     processes = [project.start() for _ in range(2)]
     outputs = [process.communicate(timeout=300) for process in processes]
     assert [process.returncode for process in processes] == [0, 0]
-    assert sum(output.count("is built") for output, _ in outputs) == 2
+    assert [errors for _, errors in outputs] == ["", ""]
+    said = "".join(output for output, _ in outputs)
+    assert said.count("is built") == 2
+    assert "servers: waiting for another build (" in said
     assert len([path for path in project.kept.iterdir() if path.suffix != ".lock"]) == 2
 
 
@@ -134,7 +137,10 @@ def test_what_is_not_built(project: Project) -> None:
     assert project.run("otelcol") == (
         1,
         "",
-        "the OpenTelemetry Collector 0.155.0 is not built: make servers (needs the network)\n",
+        (
+            "the OpenTelemetry Collector 0.155.0 is not built: "
+            "make servers (with the network, and Go from the PATH or PyPI)\n"
+        ),
     )
     assert project.run("tempo") == (2, "", "servers: tempo is none of otelcol, jaeger\n")
     assert not project.kept.exists()
@@ -167,13 +173,17 @@ def test_without_go(project: Project, tmp_path: Path) -> None:
     assert project.run(python=python, PATH=str(tmp_path), CI="true")[0] == 1
 
 
-@pytest.mark.parametrize(("settings", "outcome"), [({}, "1 skipped"), ({"CI": "true"}, "1 error")])
+@pytest.mark.parametrize(("settings", "outcome"), [({}, "4 skipped"), ({"CI": "true"}, "4 errors")])
 def test_tests_without_servers(tmp_path: Path, settings: dict[str, str], outcome: str) -> None:
     """Where the servers are not built, tests that need them are skipped with one line that says so; in CI they fail."""
     kept = {key: value for key, value in os.environ.items() if key != "CI"}
-    test = "tests/e2e/test_seen_in_jaeger.py::test_everything_exported_arrives[grpc]"
+    tests = [
+        "tests/e2e/test_seen_in_jaeger.py::test_everything_exported_arrives",
+        "tests/e2e/test_seen_in_jaeger.py::test_each_call_tells_its_model[grpc]",
+        "tests/e2e/test_servers_tool.py::test_two_at_once",
+    ]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-rsE", "-p", "no:cacheprovider", test],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests],
         cwd=ROOT,
         env={**kept, "XDG_CACHE_HOME": str(tmp_path), **settings},
         capture_output=True,
@@ -182,5 +192,9 @@ def test_tests_without_servers(tmp_path: Path, settings: dict[str, str], outcome
         timeout=120,
     )
     assert f"{outcome} in " in done.stdout
-    assert "Jaeger 1.62.0 is not built: make servers (needs the network)" in done.stdout
+    why = "Jaeger 1.62.0 is not built: make servers (with the network, and Go from the PATH or PyPI)"
+    if settings:
+        assert why in done.stdout
+    else:
+        assert [line for line in done.stdout.splitlines() if "is not built" in line] == [f"4 tests skipped: {why}"]
     assert done.returncode == (1 if settings else 0)
