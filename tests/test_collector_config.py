@@ -10,16 +10,23 @@ import pytest
 ROOT = Path(__file__).parent.parent
 CONFIG = ROOT / "collector-config"
 COMPOSE = (CONFIG / "compose.yaml").read_text("utf-8")
+
+
+def pinned(file: str, version: str) -> str:
+    """Return the version that a file of the servers' modules names."""
+    found = re.search(version, (ROOT / "tests" / "servers" / file).read_text("utf-8"))
+    assert found is not None
+    return found[1]
+
+
+COLLECTOR = pinned("otelcol/builder.yaml", r"version: ([\d.]+)\}")
+JAEGER = pinned("jaeger/go.mod", r"jaegertracing/jaeger v([\d.]+)")
 VARIABLES = re.compile(r"\$\{env:(\w+):-([^}]+)\}")
 
 
 def test_containers_run_the_collector_that_is_tested() -> None:
     """The image is of the version that the end-to-end tests build."""
-    built = re.search(
-        r"version: ([\d.]+)\}", (ROOT / "tests" / "servers" / "otelcol" / "builder.yaml").read_text("utf-8")
-    )
-    assert built is not None
-    assert f"image: otel/opentelemetry-collector-contrib:{built[1]}\n" in COMPOSE
+    assert f"image: otel/opentelemetry-collector-contrib:{COLLECTOR}\n" in COMPOSE
 
 
 def test_containers_get_files_and_variables_that_there_are() -> None:
@@ -65,13 +72,8 @@ def test_every_variable_is_documented() -> None:
 
 def test_versions_are_told_as_they_are() -> None:
     """The script that builds the servers, and the pages about them, name the versions of the pinned modules."""
-    servers = ROOT / "tests" / "servers"
-    collector = re.search(r"version: ([\d.]+)\}", (servers / "otelcol" / "builder.yaml").read_text("utf-8"))
-    jaeger = re.search(r"jaegertracing/jaeger v([\d.]+)", (servers / "jaeger" / "go.mod").read_text("utf-8"))
-    assert collector is not None
-    assert jaeger is not None
     tool = (ROOT / "tools" / "servers.py").read_text("utf-8")
     page = (CONFIG / "README.md").read_text("utf-8")
-    assert f'"the OpenTelemetry Collector {collector[1]}"' in tool
-    assert f'"Jaeger {jaeger[1]}"' in tool
-    assert f"a Collector {collector[1]} and a Jaeger {jaeger[1]} that" in page
+    assert f'"the OpenTelemetry Collector {COLLECTOR}"' in tool
+    assert f'"Jaeger {JAEGER}"' in tool
+    assert f"a Collector {COLLECTOR} and a Jaeger {JAEGER} that" in page

@@ -139,9 +139,9 @@ def _build(name: str, target: Path) -> None:
     command = [go(), *BUILD, "-o", str(new), package]
     print(f"servers: building {title}, which takes minutes the first time (log: {log.relative_to(ROOT)})", flush=True)
     started = time.monotonic()
+    environment = {**os.environ, **SETTINGS}
     with log.open("w") as output:
         for attempt in range(TRIES):
-            environment = {**os.environ, **SETTINGS}
             run = subprocess.run(command, cwd=modules(name), env=environment, stdout=output, stderr=output, check=False)
             if run.returncode == 0:
                 break

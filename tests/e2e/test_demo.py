@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,26 +19,15 @@ ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "examples" / "support_agent" / "run.py"
 
 
-def run(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    clean = {key: value for key, value in os.environ.items() if not key.startswith("OTEL_")}
-    return subprocess.run(
-        [sys.executable, DEMO, *arguments],
-        cwd=folder,
-        env={**clean, **environment},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-
+Run = Callable[..., subprocess.CompletedProcess[str]]
 
 README = (ROOT / "README.md").read_text("utf-8")
 SHOWN = README.partition("<!-- demo -->\n```text\n")[2].partition("```")[0]
 
 
-def test_it_shows_calls_and_events(tmp_path: Path) -> None:
+def test_it_shows_calls_and_events(demo: Run, tmp_path: Path) -> None:
     """Each call shows owner, tier, status and warnings under both instrumentations, and each operation its event."""
-    result = run(tmp_path)
+    result = demo(tmp_path)
     assert result.returncode == 0, result.stderr
     assert SHOWN in result.stdout
     assert SHOWN.count("\n") > 10
@@ -52,10 +42,10 @@ def test_it_shows_calls_and_events(tmp_path: Path) -> None:
     assert not result.stderr
 
 
-def test_it_leaves_the_telemetry_as_a_file(tmp_path: Path) -> None:
+def test_it_leaves_the_telemetry_as_a_file(demo: Run, tmp_path: Path) -> None:
     """The file holds an OTLP JSON export a line, with the spans that were shown; a second run replaces it."""
     for _ in range(2):
-        assert run(tmp_path, "out/telemetry.jsonl", OTEL_SERVICE_NAME="agent-7").returncode == 0
+        assert demo(tmp_path, "out/telemetry.jsonl", OTEL_SERVICE_NAME="agent-7").returncode == 0
     spans = []
     for line in (tmp_path / "out" / "telemetry.jsonl").read_text().splitlines():
         for resource in json.loads(line)["resourceSpans"]:
@@ -68,9 +58,9 @@ def test_it_leaves_the_telemetry_as_a_file(tmp_path: Path) -> None:
     assert list((tmp_path / "out").iterdir()) == [tmp_path / "out" / "telemetry.jsonl"]
 
 
-def test_a_backend_that_is_down(tmp_path: Path) -> None:
+def test_a_backend_that_is_down(demo: Run, tmp_path: Path) -> None:
     """Without a backend at the endpoint the demo still ends well, with one line about it for each run."""
-    result = run(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9")
+    result = demo(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9")
     assert result.returncode == 0, result.stderr
     assert result.stdout.count("http://127.0.0.1:9 did not take 20 spans") == 2
     assert "Traceback" not in result.stdout + result.stderr

@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    import subprocess
 
 pytestmark = pytest.mark.e2e
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
-def run(name: str, folder: Path) -> str:
-    clean = {key: value for key, value in os.environ.items() if not key.startswith("OTEL_")}
-    command = [sys.executable, "-W", "error", str(EXAMPLES / name)]
-    done = subprocess.run(command, cwd=folder, env=clean, capture_output=True, text=True, check=False, timeout=60)
-    assert (done.returncode, done.stderr) == (0, "")
-    return done.stdout
+Run = Callable[..., str]
+
+
+@pytest.fixture
+def printed(example: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path) -> Run:
+    """Give what runs an example that has nothing to complain of, and returns what it printed."""
+
+    def run(name: str) -> str:
+        done = example(name, tmp_path, PYTHONWARNINGS="error")
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+
+    return run
 
 
 def test_all_are_run() -> None:
@@ -32,9 +41,9 @@ def test_all_are_run() -> None:
     }
 
 
-def test_lifecycle(tmp_path: Path) -> None:
+def test_lifecycle(printed: Run, tmp_path: Path) -> None:
     """It prints the three events of two models with their payload, and leaves a registry file."""
-    lines = run("lifecycle.py", tmp_path).splitlines()
+    lines = printed("lifecycle.py").splitlines()
     steps = [f"model_registry.{step}" for step in ("registered", "deprecated", "retired")]
     assert [line for line in lines if not line.startswith(" ")] == steps * 2
     assert lines.count("  model_registry.owner = ml-platform") == 6
@@ -46,12 +55,12 @@ def test_lifecycle(tmp_path: Path) -> None:
     assert (entry["model_id"], entry["status"]) == ("gpt-4o-2024-05", "retired")
 
 
-def test_plain_sdk(tmp_path: Path) -> None:
+def test_plain_sdk(printed: Run) -> None:
     """It prints the event's span and the enriched span, and takes ten lines or fewer beside its imports."""
-    printed = run("plain_sdk.py", tmp_path)
+    output = printed("plain_sdk.py")
     decoder = json.JSONDecoder()
-    registered, end = decoder.raw_decode(printed)
-    called, _ = decoder.raw_decode(printed[end:].lstrip())
+    registered, end = decoder.raw_decode(output)
+    called, _ = decoder.raw_decode(output[end:].lstrip())
     assert [event["name"] for event in registered["events"]] == ["model_registry.registered"]
     assert called["attributes"] == {
         "gen_ai.request.model": "gpt-4o",

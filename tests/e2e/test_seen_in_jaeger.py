@@ -140,18 +140,23 @@ class Seen(NamedTuple):
 
 @pytest.fixture(scope="module", params=["grpc", "http/protobuf"])
 def seen(
-    request: pytest.FixtureRequest, backend: Backend, demo: Callable[..., str], tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest,
+    backend: Backend,
+    demo: Callable[..., subprocess.CompletedProcess[str]],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Seen:
     """Run the demo as an application that sends to the Collector by one protocol."""
     file = tmp_path_factory.mktemp("demo") / "telemetry.jsonl"
     service = f"agent {request.param}"
-    printed = demo(
-        file,
+    done = demo(
+        file.parent,
+        file.name,
         OTEL_SERVICE_NAME=service,
         OTEL_EXPORTER_OTLP_ENDPOINT=backend.endpoint(request.param),
         OTEL_EXPORTER_OTLP_PROTOCOL=request.param,
     )
-    assert "did not take" not in printed
+    assert done.returncode == 0, done.stderr
+    assert "did not take" not in done.stdout
     return Seen(backend, service, exported_spans(file), backend.spans(service, RUNS * SPANS))
 
 
@@ -172,6 +177,11 @@ def _value(given: dict[str, Any]) -> Any:
     if kind == "arrayValue":
         return json.dumps([_value(item) for item in value["values"]], separators=(",", ":"))
     return int(value) if kind == "intValue" else value
+
+
+def fields_of(event: dict[str, Any]) -> dict[str, Any]:
+    """Return the name and the attributes of an event of OTLP JSON as Jaeger has them."""
+    return {"event": event["name"], **otlp(event.get("attributes", []))}
 
 
 def jaeger(fields: list[dict[str, Any]]) -> dict[str, Any]:
@@ -202,10 +212,7 @@ def check_all_arrived(exported: list[dict[str, Any]], found: list[dict[str, Any]
         tags = jaeger(twin["tags"])
         assert {key: tags.get(key) for key in attributes} == attributes
         assert ours(tags) == ours(attributes)
-        events = [
-            (int(event["timeUnixNano"]) // 1_000, {"event": event["name"], **otlp(event.get("attributes", []))})
-            for event in span.get("events", [])
-        ]
+        events = [(int(event["timeUnixNano"]) // 1_000, fields_of(event)) for event in span.get("events", [])]
         assert [(log["timestamp"], jaeger(log["fields"])) for log in twin["logs"]] == events
 
 
@@ -262,10 +269,7 @@ def test_search(seen: Seen, key: str, value: str, names: set[str]) -> None:
     wanted = {
         span["traceId"]
         for span in seen.exported
-        for attributes in (
-            otlp(span.get("attributes", [])),
-            *({"event": event["name"], **otlp(event.get("attributes", []))} for event in span.get("events", [])),
-        )
+        for attributes in (otlp(span.get("attributes", [])), *map(fields_of, span.get("events", [])))
         if attributes.get(key) == value
     }
     found = seen.backend.traces(seen.service, **{key: value})
@@ -293,17 +297,19 @@ def test_searches_of_the_readme(seen: Seen) -> None:
 
 @pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
 def test_a_backend_that_comes_back(
-    own_backend: Backend, demo: Callable[..., str], tmp_path: Path, protocol: str
+    own_backend: Backend, demo: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path, protocol: str
 ) -> None:
     """What the demo sent while Jaeger was down has all arrived, once, when it is up again."""
     own_backend.jaeger.stop()
     file = tmp_path / "telemetry.jsonl"
-    printed = demo(
-        file,
+    done = demo(
+        tmp_path,
+        file.name,
         OTEL_EXPORTER_OTLP_ENDPOINT=own_backend.endpoint(protocol),
         OTEL_EXPORTER_OTLP_PROTOCOL=protocol,
     )
-    assert "did not take" not in printed
+    assert done.returncode == 0, done.stderr
+    assert "did not take" not in done.stdout
     own_backend.jaeger.start()
     found = own_backend.spans("support-agent", RUNS * SPANS)
     check_all_arrived(exported_spans(file), found)
