@@ -63,7 +63,12 @@ def read_entries(path: str | os.PathLike[str]) -> list[ModelRegistryEntry]:
             and, where it is one entry, its index, model and field.
     """
     name = os.fsdecode(path)
-    content = _read(name).removeprefix(b"\xef\xbb\xbf")
+    return parse_entries(name, read_content(name))
+
+
+def parse_entries(name: str, content: bytes) -> list[ModelRegistryEntry]:
+    """Return the entries of a registry file with this name and content; raises as ``read_entries`` does."""
+    content = content.removeprefix(b"\xef\xbb\xbf")
     try:
         entries = _decode(content)
         canonical = _holds(content, entries) or msgspec.json.encode(entries) == msgspec.json.format(content, indent=-1)
@@ -93,7 +98,8 @@ def _holds(content: bytes, entries: list[ModelRegistryEntry]) -> bool:
     return position == len(content)
 
 
-def _read(name: str) -> bytes:
+def read_content(name: str) -> bytes:
+    """Return the content of a registry file; raises as ``read_entries`` does."""
     try:
         with open(name, "rb") as file:
             content = file.read(MAX_FILE_SIZE + 1)
