@@ -10,22 +10,34 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from spanforge.model_registry import ModelRegistry, events, get_default_registry
-from spanforge.model_registry.otel import processor
+from spanforge.model_registry import ModelRegistry, default, events, get_default_registry, settings, watch
+from spanforge.model_registry.otel import instrumentor, processor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+LINES = [module._lines for module in (default, instrumentor, processor, settings, watch)]
+"""What each part of the library has logged already."""
+
+
 @pytest.fixture(autouse=True)
 def _fresh_process_state() -> Iterator[None]:
     """Give each test the state that a new process has."""
-    events._state.__init__()
-    processor._logged.clear()
-    get_default_registry().clear()
+    _forget()
     yield
+    _forget()
+
+
+def _forget() -> None:
     events._state.__init__()
-    get_default_registry().clear()
+    for lines in LINES:
+        lines.forget()
+    for watcher in list(watch._watchers.values()):
+        watcher.stop()
+    registry = get_default_registry()
+    registry._take_files(())
+    registry.clear()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -18,10 +18,12 @@ LAYERS = [
     {"errors", "logs"},
     {"values"},
     {"entry"},
-    {"lifecycle", "attributes"},
+    {"lifecycle", "attributes", "yaml_entries"},
+    {"settings"},
     {"events", "resolution", "storage"},
     {"registry"},
     {"default"},
+    {"watch"},
     {"otel"},
 ]
 """From left to right: a module imports from layers to its left only (inside ``otel``: freely)."""

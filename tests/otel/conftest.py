@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import subprocess
@@ -17,7 +16,7 @@ from opentelemetry.sdk.trace import ConcurrentMultiSpanProcessor, SpanLimits, Sp
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExporter, SpanExportResult
 
 from spanforge.model_registry import ModelRegistry
-from spanforge.model_registry.otel import ModelRegistrySpanProcessor, processor
+from spanforge.model_registry.otel import ModelRegistrySpanProcessor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -26,12 +25,6 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Link
 
 PREFIX = "model_registry."
-
-
-@pytest.fixture(autouse=True)
-def _fresh_log(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let each test log as much as a new process may."""
-    monkeypatch.setattr(processor, "_lines", itertools.count())
 
 
 class Exported(NamedTuple):

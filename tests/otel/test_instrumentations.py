@@ -131,7 +131,7 @@ def test_a_call_that_fails(  # noqa: PLR0913 - a matrix
     first: str,
 ) -> None:
     """A call that the API refuses is exported with the status of the model that was asked for."""
-    ours = ModelRegistrySpanProcessor(registry, attributes=[*ON_SPANS, "matched_by"])
+    ours = ModelRegistrySpanProcessor(registry, span_attributes=[*ON_SPANS, "matched_by"])
     pipes = pipeline(ours, first=first)
     instrument(instrumentor(), pipes.provider)
     fail(client, "")

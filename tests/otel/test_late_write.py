@@ -347,7 +347,8 @@ def test_an_old_sdk_and_models_named_late(pipeline: Any, registry: ModelRegistry
 class _Marking(LateWriter):
     """Adds a mark to spans that have the attribute ``mark``."""
 
-    _keys = frozenset({"mark"})
+    def __init__(self) -> None:
+        super().__init__(frozenset({"mark"}))
 
     def _additions(self, attributes: Mapping[str, Any], span: Any) -> Additions | None:  # noqa: ARG002
         if attributes["mark"] == "raise":

@@ -63,7 +63,7 @@ def test_wherever_it_stands(pipeline: Any, when: str, threads: int | None, expor
 def test_every_convention(pipeline: Any, registry: ModelRegistry, row: Convention, when: str) -> None:
     """Each attribute that is known to hold a model's name enriches the span, and can be shown as what matched."""
     value = "gpt-4o" if row.member is None else json.dumps({"stream": True, row.member: "gpt-4o"})
-    ours = ModelRegistrySpanProcessor(registry, attributes=[*ON_SPANS, "matched_by"])
+    ours = ModelRegistrySpanProcessor(registry, span_attributes=[*ON_SPANS, "matched_by"])
     both = ({row.key: value}, {}) if when == "at the start" else ({}, {row.key: value})
     span = pipeline(ours).run(*both, scope=row.scope or "anything")
     assert span.ours == ACTIVE | {"matched_by": row.key}
@@ -81,7 +81,7 @@ def test_a_scoped_convention_means_nothing_elsewhere(pipeline: Any) -> None:
 def test_the_response_comes_before_the_request(pipeline: Any, registry: ModelRegistry, fields: dict[str, Any]) -> None:
     """What the provider answered with counts more than what was asked for."""
     registry.register(**fields | {"model_id": "gpt-4o-mini", "owner": "support"})
-    ours = ModelRegistrySpanProcessor(registry, attributes=["model_id", "matched_by"])
+    ours = ModelRegistrySpanProcessor(registry, span_attributes=["model_id", "matched_by"])
     pipes = pipeline(ours)
     span = pipes.run({REQUEST: "gpt-4o"}, {RESPONSE: "gpt-4o-mini"})
     assert span.ours == {"model_id": "gpt-4o-mini", "matched_by": RESPONSE}
@@ -92,7 +92,7 @@ def test_the_response_comes_before_the_request(pipeline: Any, registry: ModelReg
 def test_any_response_comes_before_any_request(pipeline: Any, registry: ModelRegistry, fields: dict[str, Any]) -> None:
     """All answered names are tried before all others, whoever wrote them."""
     registry.register(**fields | {"model_id": "gpt-4o-mini"})
-    ours = ModelRegistrySpanProcessor(registry, attributes=["model_id", "matched_by"])
+    ours = ModelRegistrySpanProcessor(registry, span_attributes=["model_id", "matched_by"])
     attributes = {REQUEST: "gpt-4o", "llm.model_name": "gpt-4o", "decision.response.model_name": "gpt-4o-mini"}
     assert pipeline(ours).run(attributes).ours == {
         "model_id": "gpt-4o-mini",
@@ -102,7 +102,7 @@ def test_any_response_comes_before_any_request(pipeline: Any, registry: ModelReg
 
 def test_the_request_where_the_response_is_unknown(pipeline: Any, registry: ModelRegistry) -> None:
     """When the answered name does not resolve and the requested one does, the span shows the request's entry."""
-    ours = ModelRegistrySpanProcessor(registry, attributes=[*ON_SPANS, "matched_by"])
+    ours = ModelRegistrySpanProcessor(registry, span_attributes=[*ON_SPANS, "matched_by"])
     pipes = pipeline(ours)
     span = pipes.run({REQUEST: "gpt-4o"}, {RESPONSE: "gpt-4o-2024-08-06"})
     assert span.ours == ACTIVE | {"matched_by": REQUEST}
@@ -134,7 +134,7 @@ def test_parameters_after_others_without_a_model(pipeline: Any, beside: dict[str
 
 def test_unregistered(pipeline: Any, registry: ModelRegistry) -> None:
     """A span whose model nobody registered says so, and warns with the first name that was tried."""
-    ours = ModelRegistrySpanProcessor(registry, attributes=SPAN_NAMES)
+    ours = ModelRegistrySpanProcessor(registry, span_attributes=SPAN_NAMES)
     span = pipeline(ours).run({REQUEST: "claude-9"}, {RESPONSE: "claude-9-20261101"})
     assert span.ours == {"status": "unregistered", "warnings": ("model 'claude-9-20261101' is not registered",)}
 
@@ -207,7 +207,7 @@ def test_everything_that_can_be_asked_for(pipeline: Any, registry: ModelRegistry
         "o1", "O1", "1", "low", "team", "a test", deployment_date="2026-01-02", metadata={"team": "a"}, aliases=["o1-*"]
     )
     retired = registry.retire("o1", reason="old")
-    span = pipeline(ModelRegistrySpanProcessor(registry, attributes=SPAN_NAMES)).run({REQUEST: "o1-preview"})
+    span = pipeline(ModelRegistrySpanProcessor(registry, span_attributes=SPAN_NAMES)).run({REQUEST: "o1-preview"})
     assert span.ours == {
         "status": "retired",
         "owner": "team",
@@ -226,7 +226,7 @@ def test_everything_that_can_be_asked_for(pipeline: Any, registry: ModelRegistry
 
 def test_only_what_is_asked_for(pipeline: Any, registry: ModelRegistry) -> None:
     """The short names given are the only attributes that spans get, defaults included."""
-    ours = ModelRegistrySpanProcessor(registry, attributes=iter(["purpose", "owner"]))
+    ours = ModelRegistrySpanProcessor(registry, span_attributes=iter(["purpose", "owner"]))
     assert pipeline(ours).run({REQUEST: "gpt-4o"}).ours == {
         "owner": "ml-platform",
         "purpose": "customer support agent",
@@ -237,7 +237,7 @@ def test_only_what_is_asked_for(pipeline: Any, registry: ModelRegistry) -> None:
 def test_attributes_that_spans_cannot_get(registry: ModelRegistry, name: str) -> None:
     """Asking for something that spans cannot get is an error, which names what they can get."""
     with pytest.raises(ValueError, match=r"attributes.*matched_by"):
-        ModelRegistrySpanProcessor(registry, attributes=[name])
+        ModelRegistrySpanProcessor(registry, span_attributes=[name])
 
 
 @pytest.mark.parametrize(

@@ -90,8 +90,8 @@ def test_the_short_way_says_what_the_long_way_says(
     """Whatever is on a span, and however often such spans were seen, it gets what the registry says then."""
     registry = registry_of_two()
     provider = TracerProvider(shutdown_on_exit=False)
-    provider.add_span_processor(ModelRegistrySpanProcessor(registry, attributes=names))
-    provider.add_span_processor(ModelRegistrySpanProcessor(registry, attributes=names))
+    provider.add_span_processor(ModelRegistrySpanProcessor(registry, span_attributes=names))
+    provider.add_span_processor(ModelRegistrySpanProcessor(registry, span_attributes=names))
     for turn in turns:
         if turn == "deprecate" and registry.get("o1"):
             registry.deprecate("o1")
@@ -254,9 +254,9 @@ def test_the_mark_cannot_be_forged(pipeline: Any) -> None:
 @needs_ending_hook
 def test_two_processors_that_add_different_things(pipeline: Any, registry: ModelRegistry) -> None:
     """The first processor that has something to add is the one that adds, also to spans that are like earlier ones."""
-    nothing = ModelRegistrySpanProcessor(registry, attributes=())
-    owner = ModelRegistrySpanProcessor(registry, attributes=["owner"])
-    status = ModelRegistrySpanProcessor(registry, attributes=["status"])
+    nothing = ModelRegistrySpanProcessor(registry, span_attributes=())
+    owner = ModelRegistrySpanProcessor(registry, span_attributes=["owner"])
+    status = ModelRegistrySpanProcessor(registry, span_attributes=["status"])
     pipes = pipeline(nothing, owner, status)
     for _ in range(3):
         assert pipes.run({REQUEST: "gpt-4o"}).ours == {"owner": "ml-platform"}
@@ -278,8 +278,8 @@ class _Silent(SpanProcessor):
 
 def test_who_had_nothing_to_add_speaks_for_itself_only(pipeline: Any, registry: ModelRegistry) -> None:
     """A processor that is told of ends only adds what it has, also where another one looked before and had nothing."""
-    nothing = ModelRegistrySpanProcessor(registry, attributes=())
-    wrapped = _Silent(ModelRegistrySpanProcessor(registry, attributes=["owner"]))
+    nothing = ModelRegistrySpanProcessor(registry, span_attributes=())
+    wrapped = _Silent(ModelRegistrySpanProcessor(registry, span_attributes=["owner"]))
     pipes = pipeline(nothing, wrapped)
     for _ in range(3):
         assert pipes.run({REQUEST: "gpt-4o"}).ours == {"owner": "ml-platform"}
@@ -299,7 +299,7 @@ class _Deprecating(SpanProcessor):
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_what_changes_after_the_end_does_not_show(pipeline: Any, registry: ModelRegistry, number: int) -> None:
     """However many processors had nothing to add when a span ended, none adds what came true only then."""
-    ours = [ModelRegistrySpanProcessor(registry, attributes=["warnings"]) for _ in range(number)]
+    ours = [ModelRegistrySpanProcessor(registry, span_attributes=["warnings"]) for _ in range(number)]
     pipes = pipeline(_Deprecating(registry), *ours)
     assert pipes.run({REQUEST: "gpt-4o"}).ours == {}
     assert pipes.run({REQUEST: "gpt-4o"}).ours == {"warnings": ("model 'gpt-4o' is deprecated",)}

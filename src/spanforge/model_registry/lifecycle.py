@@ -23,6 +23,7 @@ from spanforge.model_registry.values import FrozenList, Metadata, Record, parse_
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+_DESCRIPTION: Final = ("name", "version", "owner", "risk_tier", "purpose")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _LAST: Final = (datetime.max.replace(tzinfo=timezone.utc) - _EPOCH) // timedelta(microseconds=1)
 
@@ -91,6 +92,25 @@ def recorded(entry: ModelRegistryEntry, now: str, reason: str | None, actor: str
     return structs.replace(entry, metadata=Metadata({**entry.metadata, "history": history}))
 
 
+def carried(entry: ModelRegistryEntry, changed: ModelRegistryEntry, records: Iterable[Record]) -> ModelRegistryEntry:
+    """Return an entry with the status that operations gave to another one of its id.
+
+    Args:
+        entry: What describes the model.
+        changed: The other entry, as the operations left it.
+        records: What they added to its history; here they are not earlier than what the entry's own history ends with.
+    """
+    kept = {key: changed.metadata[key] for key in LIFECYCLE_KEYS if key != "history" and key in changed.metadata}
+    entry = structs.replace(
+        entry, decommission_date=changed.decommission_date, metadata=Metadata({**entry.metadata, **kept})
+    )
+    for record in records:
+        now = timestamp(after_history(_microseconds(record["at"]), entry))
+        entry = structs.replace(entry, status=record["status"])
+        entry = recorded(entry, now, record.get("reason"), record.get("actor"))
+    return entry
+
+
 Step = tuple[ModelStatus, "ModelRegistryEntry | None", ModelRegistryEntry, "str | None"]
 
 
@@ -105,9 +125,15 @@ def steps(old: ModelRegistryEntry | None, entry: ModelRegistryEntry) -> Iterator
         yield entry.status, old, entry, history[-1].get("reason") or entry.metadata.get("deprecation_reason")
 
 
-def _description(entry: ModelRegistryEntry) -> tuple[Any, ...]:
-    own = {key: value for key, value in entry.metadata.items() if key not in LIFECYCLE_KEYS}
-    return entry.name, entry.version, entry.owner, entry.risk_tier, entry.purpose, own
+def differences(one: ModelRegistryEntry, other: ModelRegistryEntry) -> list[str]:
+    """Return the fields, those of the metadata included, in which two entries describe their model differently."""
+    first, second = _description(one), _description(other)
+    return [field for field in {**first, **second} if first.get(field) != second.get(field)]
+
+
+def _description(entry: ModelRegistryEntry) -> dict[str, Any]:
+    own = {f"metadata.{key}": value for key, value in entry.metadata.items() if key not in LIFECYCLE_KEYS}
+    return {**{field: getattr(entry, field) for field in _DESCRIPTION}, **own}
 
 
 def _standing(entry: ModelRegistryEntry) -> tuple[Any, ...]:
@@ -119,7 +145,12 @@ def after_history(moment: int, entry: ModelRegistryEntry | None) -> int:
     history = entry.metadata.get("history") if entry is not None else None
     if not history:
         return moment
-    return max(moment, (parse_date(history[-1]["at"], "at") - _EPOCH) // timedelta(microseconds=1) + 1)
+    return max(moment, _microseconds(history[-1]["at"]) + 1)
+
+
+def _microseconds(moment: str) -> int:
+    """Return a moment as microseconds since the epoch."""
+    return (parse_date(moment, "at") - _EPOCH) // timedelta(microseconds=1)
 
 
 def timestamp(moment: int) -> str:

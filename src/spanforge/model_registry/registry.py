@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
     from opentelemetry.trace import TracerProvider
 
+    Change = Callable[[ModelRegistryEntry | None, str], ModelRegistryEntry]
+    """Makes of the entry as it is, and of the time, the entry as it becomes; or raises."""
+
 
 class ModelRegistry:
     """The models that an organisation runs, in this process.
@@ -210,23 +213,26 @@ class ModelRegistry:
 
     def clear(self) -> None:
         """Forget all entries; emits no event."""
-        self._publish(ModelIndex())
+        self._take(())
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write all entries to a JSON file, atomically and durably; see ``storage.write_entries``.
 
         Raises:
-            RegistryFileError: The file cannot be written.
+            RegistryFileError: The file cannot be written, or its name ends in ``.yaml`` or ``.yml``: comments in it
+                would be lost.
         """
         storage.write_entries(path, self.list_all())
 
     def load(self, path: str | os.PathLike[str]) -> None:
         """Replace all entries by those of a JSON file, all at once; emits no event.
 
+        A file whose name ends in ``.yaml`` or ``.yml`` is read as YAML, which needs the extra ``yaml``.
+
         Raises:
             RegistryFileError: The file cannot be read or is not valid; the registry is unchanged.
         """
-        self._publish(ModelIndex(storage.read_entries(path)))
+        self._take(storage.read_entries(path))
 
     def emit_changes(
         self,
@@ -277,28 +283,50 @@ class ModelRegistry:
         self,
         stage: ModelStatus,
         model_id: str,
-        change: Callable[[ModelRegistryEntry | None, str], ModelRegistryEntry],
+        change: Change,
         reason: str,
         actor: str | None,
     ) -> ModelRegistryEntry:
         why = text(reason, "reason", model_id) if reason else None
         who = None if actor is None else text(actor, "actor", model_id)
         with self._lock:
-            old = self._index.entries.get(model_id)
-            moment = lifecycle.after_history(self._tick(), old)
-            now = lifecycle.timestamp(moment)
-            entry = lifecycle.recorded(change(old, now), now, why, who)
-            self._index = self._index.put(entry)
-            self._version = object()
-        if self._auto_emit:
-            before = None if old is None else old.status
-            emit_events([LifecycleEvent(stage, entry, moment * 1_000, before, why, who)], self._tracer_provider)
+            entry, event = self._apply(stage, model_id, change, why, who)
+        if event is not None and self._auto_emit:
+            emit_events([event], self._tracer_provider)
         return entry
 
-    def _publish(self, index: ModelIndex) -> None:
+    def _apply(
+        self,
+        stage: ModelStatus,
+        model_id: str,
+        change: Change,
+        reason: str | None,
+        actor: str | None,
+    ) -> tuple[ModelRegistryEntry, LifecycleEvent | None]:
+        """Change an entry, or raise; return it, and what there is to tell. The lock is held."""
+        old = self._index.entries.get(model_id)
+        moment = lifecycle.after_history(self._tick(), old)
+        now = lifecycle.timestamp(moment)
+        entry = lifecycle.recorded(change(old, now), now, reason, actor)
+        self._index = self._index.put(entry)
+        self._version = object()
+        before = None if old is None else old.status
+        return entry, LifecycleEvent(stage, entry, moment * 1_000, before, reason, actor)
+
+    def _take(self, entries: Iterable[ModelRegistryEntry]) -> None:
+        """Replace all entries, all at once."""
+        index = ModelIndex(entries)
         with self._lock:
-            self._index = index
-            self._version = object()
+            self._publish(index)
+
+    def _take_files(self, entries: Iterable[ModelRegistryEntry]) -> None:
+        """Take what the files hold that are watched for this registry: here, all there is."""
+        self._take(entries)
+
+    def _publish(self, index: ModelIndex) -> None:
+        """Have readers see another index; the lock is held."""
+        self._index = index
+        self._version = object()
 
     def _tick(self) -> int:
         """Return the time in microseconds since the epoch, later than any before; the lock is held."""

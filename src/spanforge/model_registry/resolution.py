@@ -236,14 +236,23 @@ class _Parameters(msgspec.Struct):
 _decode_parameters = msgspec.json.Decoder(_Parameters).decode
 
 
-def candidates(attributes: Mapping[str, Any], scope: str | None = None) -> Iterator[tuple[str, str]]:
+def further(keys: Iterable[str]) -> tuple[Convention, ...]:
+    """Return the conventions in the order in which they are tried, with further keys at the end that hold names."""
+    plain = {row.key for row in CONVENTIONS if row.scope is row.member is None}
+    return (*BY_PRIORITY, *(Convention(key, "whoever is named by a setting") for key in keys if key not in plain))
+
+
+def candidates(
+    attributes: Mapping[str, Any], scope: str | None = None, conventions: Iterable[Convention] = BY_PRIORITY
+) -> Iterator[tuple[str, str]]:
     """Yield attribute key and model name for each name on a span, in the order in which they are tried.
 
     Args:
         attributes: The span's attributes. Values that are not text, or empty, are no names.
         scope: Name of the span's instrumentation scope.
+        conventions: Which attributes hold names, in that order.
     """
-    for key, _, _, limited_to, member in BY_PRIORITY:
+    for key, _, _, limited_to, member in conventions:
         value = attributes.get(key)
         if isinstance(value, str) and value and limited_to in (None, scope):
             text = str.__str__(value)
@@ -253,13 +262,16 @@ def candidates(attributes: Mapping[str, Any], scope: str | None = None) -> Itera
 
 
 def resolve_attributes(
-    index: ModelIndex, attributes: Mapping[str, Any], scope: str | None = None
+    index: ModelIndex,
+    attributes: Mapping[str, Any],
+    scope: str | None = None,
+    conventions: Iterable[Convention] = BY_PRIORITY,
 ) -> tuple[Resolution, str | None] | None:
     """Return what is known of the model that a span names, and the attribute key that matched, if one did.
 
     ``None`` for a span that names no model.
     """
-    found = list(candidates(attributes, scope))
+    found = list(candidates(attributes, scope, conventions))
     if not found:
         return None
     resolution = index.resolve([name for _, name in found], provider_of(attributes))

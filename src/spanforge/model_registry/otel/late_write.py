@@ -109,14 +109,13 @@ class LateWriter(SpanProcessor):
     ones are then served without asking them again. Nothing raised here or there reaches the application.
     """
 
-    _keys: frozenset[str]
-    """Only spans with one of these attributes are looked at further."""
     _registry: ModelRegistry
     """What plans' answers depend on; needed where there are plans."""
 
-    def __init__(self) -> None:
+    def __init__(self, keys: frozenset[str]) -> None:
+        """Look further only at spans that have one of these attributes."""
         self._plans: Mapping[tuple[str, ...], Plan] = {}
-        self._wanted = self._keys  # what belongs to the instance is found sooner
+        self._keys = self._wanted = keys
         self._watches_starts = True
         self._writes_early = not SWAPS
         self._failures: set[type[BaseException]] = set()
@@ -133,6 +132,10 @@ class LateWriter(SpanProcessor):
             self._watches_starts = False
         elif not SWAPS or type(span._attributes) is not BoundedAttributes:
             self._write_publicly(span)
+
+    def switch(self, *, on: bool) -> None:
+        """Switch the processor on or off: a provider offers no way to remove one."""
+        self._wanted = self._keys if on else frozenset()
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002
         """Do what has to be done at a span's start; mostly nothing."""
@@ -239,7 +242,7 @@ class LateWriter(SpanProcessor):
     def _write_publicly(self, span: Span) -> None:
         """Add attributes to a span that still records; forged keys that cannot be removed are emptied."""
         found = span.attributes or {}
-        if self._keys.isdisjoint(found):
+        if self._wanted.isdisjoint(found):
             return
         additions = self._additions(found, span)
         if additions is None:

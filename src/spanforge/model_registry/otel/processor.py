@@ -5,15 +5,17 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from spanforge.model_registry import logs
-from spanforge.model_registry.attributes import ON_SPANS, SPAN_NAMES, span_attributes
+from spanforge.model_registry.attributes import span_attributes
 from spanforge.model_registry.default import get_default_registry
 from spanforge.model_registry.events import deliver_soon
 from spanforge.model_registry.otel.late_write import Additions, Answer, LateWriter, Plan, is_ours
-from spanforge.model_registry.resolution import BY_PRIORITY, MODEL_KEYS, PROVIDER_KEYS, Resolution, resolve_attributes
-from spanforge.model_registry.values import MAX_NAME, one_of
+from spanforge.model_registry.resolution import CONVENTIONS, PROVIDER_KEYS, Resolution, further, resolve_attributes
+from spanforge.model_registry.settings import MAX_KEYS, MODEL_ATTRIBUTES, SPAN_ATTRIBUTES, UNREGISTERED, Setting
+from spanforge.model_registry.values import MAX_NAME
+from spanforge.model_registry.watch import follow_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan, Span
 
     from spanforge.model_registry.registry import ModelRegistry
+    from spanforge.model_registry.settings import Unregistered
+
+_T = TypeVar("_T")
 
 MAX_LOGGED: Final = 100
 """Log lines of this process about models that are retired, deprecated or not registered."""
@@ -32,6 +37,8 @@ _MAX_KEYS_LENGTH: Final = 8_192
 """Characters that they may have together."""
 _MAX_ANSWERS: Final = 1_024
 """Combinations of names that a processor remembers what was decided for."""
+_MAX_VALUES: Final = len(CONVENTIONS) + len(PROVIDER_KEYS) + MAX_KEYS
+"""Values that may decide about a span."""
 _PATIENCE: Final = 5
 """After how many times what it remembers a processor forgets all: names come from the network, and go."""
 
@@ -59,21 +66,40 @@ class ModelRegistrySpanProcessor(LateWriter):
     Add it to a tracer provider, before or after the exporter's processor: ``provider.add_span_processor(...)``. Spans
     that name no model pass untouched. It never raises into the application and never blocks.
 
+    What is not given here comes from the environment: see ``settings``. The process-wide registry follows the files
+    that are given by setting from now on.
+
     Args:
         registry: The registry to ask; ``None``: the one that is process-wide now.
-        attributes: Short names of the attributes that spans get: ``owner``, ``status``, … and, only when named here,
-            ``matched_by``, ``purpose``, ``deployment_date``, ``decommission_date``.
+        span_attributes: Short names of the attributes that spans get: ``owner``, ``status``, … and, only when named
+            here, ``matched_by``, ``purpose``, ``deployment_date``, ``decommission_date``; or changes to the default,
+            such as ``"+purpose,-version"``.
+        model_attributes: Further attribute keys that hold a model's name, tried after those that are known.
+        unregistered: ``warn``: a span whose model nobody registered says so, and so does the log. ``ignore``: it gets
+            nothing but the removal of keys of the namespace that somebody else has put on it.
 
     Raises:
-        InvalidEntryError: ``attributes`` names something that spans cannot get.
+        InvalidEntryError: An argument has a value that is not allowed (also a ``ValueError``).
     """
 
-    _keys = MODEL_KEYS
-
-    def __init__(self, registry: ModelRegistry | None = None, *, attributes: Iterable[str] = ON_SPANS) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        registry: ModelRegistry | None = None,
+        *,
+        span_attributes: Iterable[str] | None = None,
+        model_attributes: Iterable[str] | None = None,
+        unregistered: Unregistered | None = None,
+    ) -> None:
+        self._names = frozenset(_chosen(SPAN_ATTRIBUTES, span_attributes))
+        self._ignores = _chosen(UNREGISTERED, unregistered) == "ignore"
+        self._conventions = further(_chosen(MODEL_ATTRIBUTES, model_attributes))
+        keys = dict.fromkeys(row.key for row in self._conventions)
+        self._decisive = (*keys, *PROVIDER_KEYS)
+        self._decisive_keys = frozenset(self._decisive)
+        super().__init__(frozenset(keys))
+        if registry is None:
+            follow_settings()
         self._registry = get_default_registry() if registry is None else registry
-        self._names = frozenset(one_of(name, SPAN_NAMES, "attributes") for name in attributes)
         self._plans: dict[tuple[str, ...], _Plan] = {}
         self._same: dict[tuple[frozenset[str], bool], _Plan] = {}
         self._shape_turns, self._answer_turns = _Turns(_MAX_SHAPES), _Turns(_MAX_ANSWERS)
@@ -111,20 +137,18 @@ class ModelRegistrySpanProcessor(LateWriter):
 
     def _resolve(self, plan: _Plan, attributes: Mapping[str, Any], span: ReadableSpan) -> Answer:
         version: object = self._registry._version  # noqa: SLF001 - read before the entries, see ModelRegistry
-        found = resolve_attributes(self._registry._index, attributes, _scope(span))  # noqa: SLF001
+        index = self._registry._index  # noqa: SLF001
+        found = resolve_attributes(index, attributes, _scope(span), self._conventions)
         if found is None:
             return Answer(None if plan.parsed else version, None)
         resolution, key = found
         if plan.parsed and (key is None or key in _PARSED):
             version = None  # the text of the JSON decided: nothing to remember
-        _log(resolution)
-        ours = span_attributes(
-            resolution.entry,
-            self._names,
-            status=resolution.status,
-            warnings=resolution.warnings,
-            matched_by=key,
-        )
+        ours: dict[str, Any] = {}
+        if resolution.entry is not None or not self._ignores:
+            _log(resolution)
+            facts = {"status": resolution.status, "warnings": resolution.warnings, "matched_by": key}
+            ours = span_attributes(resolution.entry, self._names, **facts)
         if not ours and not plan.forged:
             return Answer(version, None)
         longest = max(map(_length, ours.values()), default=0)
@@ -132,11 +156,11 @@ class ModelRegistrySpanProcessor(LateWriter):
 
     def _plan(self, shape: tuple[str, ...]) -> _Plan:
         """Return what to do with spans that have these keys; those that differ in other keys only share it."""
-        decisive, forged, short = _DECISIVE_KEYS.intersection(shape), any(map(is_ours, shape)), _is_short(shape)
+        decisive, forged, short = self._decisive_keys.intersection(shape), any(map(is_ours, shape)), _is_short(shape)
         plan = self._same.get((decisive, forged))
         remember = (short or plan is None) and self._shape_turns.remember(self._forget_shapes)
         if plan is None:
-            direct = [key for key in _DECISIVE if key in decisive and key not in _PARSED]
+            direct = [key for key in self._decisive if key in decisive and key not in _PARSED]
             names = itemgetter(*direct) if direct else None
             scoped, parsed = not _SCOPED.isdisjoint(decisive), not _PARSED.isdisjoint(decisive)
             plan = _Plan(None if scoped or forged else names, {}, names, scoped, parsed, forged)
@@ -171,22 +195,22 @@ class _Turns:
         return turn < self._size
 
 
-_DECISIVE: Final = (*(row.key for row in BY_PRIORITY), *PROVIDER_KEYS)
-_DECISIVE_KEYS: Final = frozenset(_DECISIVE)
-_PARSED: Final = frozenset(row.key for row in BY_PRIORITY if row.member is not None)
-_SCOPED: Final = frozenset(row.key for row in BY_PRIORITY if row.scope is not None)
+_PARSED: Final = frozenset(row.key for row in CONVENTIONS if row.member is not None)
+_SCOPED: Final = frozenset(row.key for row in CONVENTIONS if row.scope is not None)
 
-_logged: Final[dict[str, object]] = {}
-_lines: Final = itertools.count()
+_lines: Final = logs.Lines(MAX_LOGGED)
+
+
+def _chosen(setting: Setting[_T], given: object) -> _T:
+    """Return the value of an argument, which must be good, or of its setting."""
+    return setting.read() if given is None else setting.parse(given, setting.name)
 
 
 def _log(resolution: Resolution) -> None:
-    """Log a model's warning, once a process, up to ``MAX_LOGGED``; marked first, for log handlers may open spans."""
+    """Log a model's warning, once a process."""
     for warning in resolution.warnings:
-        mark = object()
-        if len(_logged) < MAX_LOGGED and _logged.setdefault(warning, mark) is mark and next(_lines) < MAX_LOGGED:
-            owner = "nobody" if resolution.entry is None else resolution.entry.owner
-            logs.warn("%s (owner: %s)", warning, owner)
+        owner = "nobody" if resolution.entry is None else resolution.entry.owner
+        _lines.warn(warning, "%s (owner: %s)", warning, owner)
 
 
 def _scope(span: ReadableSpan) -> str | None:
@@ -201,7 +225,7 @@ def _length(value: str | tuple[str, ...]) -> int:
 def _are_small(values: Any, depth: int = 2) -> bool:
     """Tell whether the values that decide may be kept: a few texts, each no longer than names are."""
     if isinstance(values, tuple):
-        return depth > 0 and len(values) <= len(_DECISIVE) and all(_are_small(value, depth - 1) for value in values)
+        return depth > 0 and len(values) <= _MAX_VALUES and all(_are_small(value, depth - 1) for value in values)
     return values is None or (isinstance(values, str) and len(values) <= MAX_NAME)
 
 

@@ -1,0 +1,147 @@
+"""``ModelRegistryInstrumentor``: the plugin, installed from outside the application.
+
+It needs the package opentelemetry-instrumentation, which comes with the extra ``instrumentor`` and wherever there is
+``opentelemetry-instrument``.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakKeyDictionary
+
+from opentelemetry import trace
+from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-defined, unused-ignore] # it has no types
+    BaseInstrumentor,
+)
+
+from spanforge.model_registry import logs
+from spanforge.model_registry.default import get_default_registry
+from spanforge.model_registry.events import flush_events
+from spanforge.model_registry.otel.processor import ModelRegistrySpanProcessor
+from spanforge.model_registry.settings import ENABLED, MODEL_ATTRIBUTES, SPAN_ATTRIBUTES, UNREGISTERED, known
+from spanforge.model_registry.watch import FileWatcher, follow_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+NAME: Final = "model_registry"
+"""The instrumentor's name: in ``OTEL_PYTHON_DISABLED_INSTRUMENTATIONS``, and in declarative configuration."""
+
+_FOR_PROCESSORS: Final = (SPAN_ATTRIBUTES, MODEL_ATTRIBUTES, UNREGISTERED)
+_NOT_OURS: Final = frozenset(
+    {"skip_dep_check", "raise_exception_on_conflict", "meter_provider", "logger_provider", "event_logger_provider"}
+)
+"""Arguments that are given to every instrumentor alike."""
+
+_lines: Final = logs.Lines(100)
+
+
+@dataclass(init=False)
+class Options:
+    """The instrumentor's options in declarative configuration; what they mean stands in ``settings``.
+
+    An option that does not exist is logged and left out: OpenTelemetry would leave out all of them.
+    """
+
+    file: str | list[str] | None = None
+    reload_interval: int | None = None
+    span_attributes: str | list[str] | None = None
+    model_attributes: str | list[str] | None = None
+    unregistered: str | None = None
+
+    def __init__(self, **options: Any) -> None:
+        given = known(options)
+        for each in fields(self):
+            setattr(self, each.name, given.get(each.name))
+
+
+class ModelRegistryInstrumentor(BaseInstrumentor):  # type: ignore[no-any-unimported, misc, unused-ignore]
+    """Adds the span processor to a tracer provider, and has the process-wide registry follow its files.
+
+    ``opentelemetry-instrument`` and declarative configuration call it. In code, ``instrument`` takes every setting as
+    an option, and ``tracer_provider``: OpenTelemetry's global one, if not given. It may be called again, with other
+    options or for another provider. Whatever goes wrong is logged, in one line each, and nothing is raised.
+    """
+
+    configuration: type[Options] = Options
+
+    _processors: Final[WeakKeyDictionary[Any, tuple[ModelRegistrySpanProcessor, tuple[Any, ...]]]] = WeakKeyDictionary()
+    _watcher: FileWatcher | None = None
+
+    def instrumentation_dependencies(self) -> Collection[str]:
+        """Return nothing: spans are enriched whoever makes them."""
+        return ()
+
+    def instrument(self, **options: Any) -> None:
+        """Install the plugin, unless a setting keeps it out."""
+        options = {name: value for name, value in options.items() if name not in _NOT_OURS}
+        try:
+            if self.is_instrumented_by_opentelemetry:
+                self._instrument(**options)
+            elif _is_enabled(options.pop(ENABLED.name, None)):
+                super().instrument(**options)
+        except Exception as error:  # noqa: BLE001 - the application starts without us
+            logs.warn("model registry not installed, no span is enriched: %r", error)
+
+    def _instrument(self, **options: Any) -> None:
+        provider = options.pop("tracer_provider", None) or trace.get_tracer_provider()
+        given = known(options)
+        self._watcher = follow_settings(given.get("file"), given.get("reload_interval"))
+        if not hasattr(provider, "add_span_processor"):
+            _lines.warn(
+                type(provider),
+                "model registry enriches no span yet: the tracer provider is a %s, not one of opentelemetry-sdk. "
+                "opentelemetry-distro sets one up; an application that does so itself adds "
+                "spanforge.model_registry.otel.ModelRegistrySpanProcessor() to it",
+                type(provider).__name__,
+            )
+            return
+        self._add(provider, given)
+        flush_events()
+
+    def _add(self, provider: Any, given: dict[str, Any]) -> None:
+        """Have one processor of ours at work in a provider: the one that is there, if it was made for the same."""
+        processor, made = self._processors.get(provider, (None, None))
+        if processor is not None and self.is_instrumented_by_opentelemetry and not given:
+            return  # opentelemetry-instrument calls again after declarative configuration, without its options
+        registry = get_default_registry()
+        chosen: dict[str, Any] = {setting.name: setting.read(given.get(setting.name)) for setting in _FOR_PROCESSORS}
+        if processor is None or made != (registry, chosen):
+            if processor is not None:
+                processor.switch(on=False)
+            elif self._processors:
+                logs.info("model registry enriches the spans of a further tracer provider")
+            processor = ModelRegistrySpanProcessor(registry, **chosen)
+            self._processors[provider] = processor, (registry, chosen)
+            provider.add_span_processor(processor)
+        processor.switch(on=True)
+
+    def _uninstrument(self, **_options: Any) -> None:
+        for processor, _ in list(self._processors.values()):
+            processor.switch(on=False)
+        if self._watcher is not None:
+            self._watcher.stop()
+
+
+def _is_enabled(option: object) -> bool:
+    return ENABLED.read(option) and (option is not None or not _is_off_by_file())
+
+
+def _is_off_by_file() -> bool:
+    """Tell whether the declarative configuration file says ``enabled: false``.
+
+    ``opentelemetry-instrument`` does not look at it before it loads an instrumentor.
+    """
+    path = os.environ.get("OTEL_CONFIG_FILE")
+    if not path:
+        return False
+    try:
+        from opentelemetry.configuration import load_config_file  # noqa: PLC0415 - only where there is such a file
+
+        instrumentation = load_config_file(path).instrumentation_development
+        options = (instrumentation.python if instrumentation else None) or {}
+        return (options.get(NAME) or {}).get("enabled") is False
+    except Exception:  # noqa: BLE001 - what is wrong with the file, OpenTelemetry has said
+        return False

@@ -1,0 +1,298 @@
+"""Live updates: a registry follows its files, in every process, by looking at them from a thread of its own."""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import os
+import stat
+import threading
+import time
+import weakref
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from spanforge.model_registry import logs, storage
+from spanforge.model_registry.default import get_default_registry
+from spanforge.model_registry.errors import RegistryFileError, RegistryFileNotFoundError
+from spanforge.model_registry.settings import FILE, RELOAD_INTERVAL
+from spanforge.model_registry.values import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from spanforge.model_registry.entry import ModelRegistryEntry
+    from spanforge.model_registry.registry import ModelRegistry
+
+QUIET: Final = 0.1
+"""Seconds for which a file that is written to in its place must hold the same before that is taken for the whole."""
+SETTLES: Final = 3.0
+"""Seconds after which every further change moves a file's times: the coarsest clocks of file systems tick in twos."""
+_TRIES: Final = 3
+"""Times that several files are read in a row, to find one moment at which they belong together."""
+
+_PATIENCE: Final = 1.0
+"""Seconds that a look may take until ``stop`` waits for it no longer: a network disk may not answer."""
+
+_Mark = tuple[int, ...]
+"""Device, inode, size, and the times of content and inode: one of them changes when a file does."""
+
+_lines: Final = logs.Lines(100)
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """What is known of one file.
+
+    Attributes:
+        path: Where it is.
+        mark: Its mark when it was last looked at; ``None``: it could not be opened.
+        since: The monotonic time, in seconds, at which it was first seen with this mark.
+        sure: Whether it was read so long after that, that only another mark can hide another content.
+        digest: Of what it held when it was last read, or of the error.
+        taken: Of what was last taken from it or complained of; ``None``: nothing yet.
+        entries: What it held when it was last good.
+        error: What was wrong with it when it was last read.
+    """
+
+    path: str
+    mark: _Mark | None = None
+    since: float = 0.0
+    sure: bool = False
+    digest: bytes | None = None
+    taken: bytes | None = None
+    entries: Sequence[ModelRegistryEntry] | None = None
+    error: RegistryFileError | None = None
+
+    def looked_at(self) -> _File:
+        """Return what is known of it now.
+
+        What it holds is taken at once when it is another file by the same name, as after a rename. When it changed in
+        its place, or is gone, it may be half of something: then only what two looks have found the same is taken.
+        """
+        now, mark, content, error = time.monotonic(), None, b"", None
+        try:
+            mark = _mark(self.path)
+            if mark == self.mark and self.sure:
+                return self
+            content = storage.read_content(self.path)
+        except RegistryFileError as found:
+            error = found
+        same = mark is not None and mark == self.mark
+        digest = hashlib.sha256(content if error is None else str(error).encode(errors="replace")).digest()
+        seen = replace(
+            self,
+            mark=mark,
+            since=self.since if same else now,
+            sure=same and now - self.since > SETTLES,
+            digest=digest,
+        )
+        replaced = mark is not None and self.mark is not None and mark[:2] != self.mark[:2]
+        if digest == self.taken or not (self.taken is None or replaced or digest == self.digest):
+            return seen
+        return seen.read(content, error)
+
+    def read(self, content: bytes, error: RegistryFileError | None) -> _File:
+        """Return what is known of it when it has this content, or cannot be read."""
+        if error is None:
+            try:
+                return replace(self, taken=self.digest, entries=storage.parse_entries(self.path, content), error=None)
+            except RegistryFileError as found:
+                error = found
+        return replace(self, taken=self.digest, error=error)
+
+
+class FileWatcher:
+    """Keeps a registry as its files are: reads them now, and again whenever they change.
+
+    The process-wide registry takes what they hold as its upper layer; any other registry is replaced by it, as by
+    ``load``. Several files count together, and an id may be in one of them only. A file that is bad is logged, once
+    for each error, and what it last held stays in force: nothing is raised for what a file is or holds. After a fork
+    the child follows the files as well.
+
+    Args:
+        registry: Who follows the files. It has one watcher at a time: the last that was started.
+        files: Their paths. Each look opens them anew, wherever symbolic links lead by then.
+        reload_interval: Milliseconds within which a change is in force; 0: the files are read by ``start`` only.
+    """
+
+    def __init__(self, registry: ModelRegistry, files: Iterable[str], *, reload_interval: int = 10_000) -> None:
+        self._registry = weakref.ref(registry)
+        self.files: tuple[str, ...] = tuple(files)
+        self.reload_interval = reload_interval
+        self._known = [_File(path) for path in self.files]
+        self._looking = threading.RLock()
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Read the files, and follow them from now on, until ``stop``."""
+        registry = self._registry()
+        if registry is None:
+            return
+        before = _watchers.get(registry)
+        if before is not None:
+            before.stop()
+        _watchers[registry] = self
+        self._stopped = threading.Event()
+        self.look()
+        if self.reload_interval:
+            self._follow()
+
+    def stop(self) -> None:
+        """Follow the files no longer; what they held stays in force. A look that has begun may end first."""
+        self._stopped.set()
+        if self._looking.acquire(timeout=_PATIENCE):
+            self._looking.release()
+        self._thread = None
+        registry = self._registry()
+        if registry is not None and _watchers.get(registry) is self:
+            del _watchers[registry]
+
+    def look(self) -> bool:
+        """Look at the files now and take what has changed; return whether to look again soon.
+
+        That is so while a file seems to be written to, or to be half written. Never raises.
+        """
+        with self._looking:
+            try:
+                return self._look()
+            except Exception as error:  # noqa: BLE001 - the application goes on, with the models it has
+                _lines.warn(type(error), "model registry files cannot be followed: %r", error)
+                return False
+
+    def _look(self) -> bool:
+        for _ in range(_TRIES):
+            found = [file.looked_at() for file in self._known]
+            if len(found) == 1 or all(_is_still(file) for file in found):
+                break
+        else:
+            return True
+        changed = any(new.entries is not old.entries for new, old in zip(found, self._known, strict=True))
+        if changed and not self._stopped.is_set():
+            self._publish(found)
+        before, self._known = self._known, found
+        for new, old in zip(found, before, strict=True):
+            _tell(new, old)
+        return any(file.digest != file.taken for file in found)
+
+    def _publish(self, found: list[_File]) -> None:
+        """Have the registry take what the files hold together; not, where they disagree."""
+        registry, places, entries = self._registry(), dict[str, str](), list["ModelRegistryEntry"]()
+        for file in found:
+            for entry in file.entries or ():
+                other = places.setdefault(entry.model_id, file.path)
+                if other != file.path:
+                    text = f"model {quote(entry.model_id)} is in both {other} and {file.path}"
+                    _lines.warn(text, "model registry files: %s; what they held before stays in force", text)
+                    return
+                entries.append(entry)
+        if registry is not None:
+            registry._take_files(entries)  # noqa: SLF001 - one package
+            logs.debug("model registry: %d models from %s", len(entries), os.pathsep.join(self.files))
+
+    def _follow(self) -> None:
+        thread = threading.Thread(target=self._run, args=(self._stopped,), name="model-registry-files", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:  # there are too many threads, or the interpreter is ending
+            _lines.warn("thread", "model registry files are not followed: %s", error)
+        else:
+            self._thread = thread
+
+    def _run(self, stopped: threading.Event) -> None:
+        half = self.reload_interval / 2_000
+        pause, soon = half, QUIET
+        while not stopped.wait(pause) and self._registry() is not None:
+            if self.look():
+                pause, soon = min(soon, half), 2 * soon
+            else:
+                pause, soon = half, QUIET
+
+    def _after_fork(self) -> None:
+        """Go on in a child, which has the parent's memory and none of its threads."""
+        self._looking = threading.RLock()
+        if self._thread is not None:
+            self._stopped = threading.Event()
+            self._follow()
+
+
+def follow_settings(file: object = None, reload_interval: object = None) -> FileWatcher | None:
+    """Have the process-wide registry follow the files that are given by setting.
+
+    Whoever calls this first decides, unless a later caller gives a setting itself. Nothing is raised.
+
+    Args:
+        file: The option ``file``; ``None``: the environment decides.
+        reload_interval: The option ``reload_interval``, likewise.
+
+    Returns:
+        Who follows the files; ``None`` where there are none.
+    """
+    registry = get_default_registry()
+    with _starting:
+        current = _watchers.get(registry)
+        if current is not None and file is None and reload_interval is None:
+            return current
+        files, interval = FILE.read(file), RELOAD_INTERVAL.read(reload_interval)
+        if not files:
+            return current
+        if current is None or (current.files, current.reload_interval) != (files, interval):
+            current = FileWatcher(registry, files, reload_interval=interval)
+            current.start()
+        return current
+
+
+def _mark(path: str) -> _Mark:
+    """Return the mark of a file; it is opened, because that is when a network file system asks its server."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+        try:
+            found = os.fstat(descriptor)
+        finally:
+            os.close(descriptor)
+    except FileNotFoundError:
+        raise RegistryFileNotFoundError(path) from None
+    except (OSError, ValueError) as error:
+        raise RegistryFileError(path, f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    if not stat.S_ISREG(found.st_mode):
+        raise RegistryFileError(path, "cannot be read: it is not a regular file")
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+def _is_still(file: _File) -> bool:
+    """Tell whether a file is as it was when it was looked at."""
+    try:
+        return _mark(file.path) == file.mark
+    except RegistryFileError:
+        return file.mark is None
+
+
+def _tell(new: _File, old: _File) -> None:
+    """Log that a file has become bad, or good again."""
+    if new.error is not None and new.error is not old.error:
+        then = "its models are unregistered until it is good" if new.entries is None else "what it held stays in force"
+        _lines.warn(str(new.error), "model registry file %s; %s", new.error, then)
+    elif new.error is None and old.error is not None:
+        logs.info("model registry file %s is good again", new.path)
+
+
+_watchers: Final[weakref.WeakKeyDictionary[ModelRegistry, FileWatcher]] = weakref.WeakKeyDictionary()
+_starting = threading.RLock()
+
+
+def _after_fork() -> None:
+    global _starting  # noqa: PLW0603 - another thread of the parent may have held it
+    _starting = threading.RLock()
+    for watcher in list(_watchers.values()):
+        watcher._after_fork()  # noqa: SLF001 - this module's own class
+
+
+def _at_exit() -> None:
+    for watcher in list(_watchers.values()):
+        watcher._stopped.set()  # noqa: SLF001 - this module's own class; and nobody is kept from ending
+
+
+atexit.register(_at_exit)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

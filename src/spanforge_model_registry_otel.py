@@ -1,0 +1,79 @@
+"""Where OpenTelemetry's entry points lead: the names of the environment variables, and the instrumentor.
+
+``opentelemetry-instrument`` loads this module without a guard and offers each ``OTEL_*`` name in it as an option. So it
+has no other such names, imports nothing until it is asked for the instrumentor, and never raises.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from spanforge.model_registry.otel.instrumentor import ModelRegistryInstrumentor, Options
+
+OTEL_PYTHON_MODEL_REGISTRY_ENABLED = "OTEL_PYTHON_MODEL_REGISTRY_ENABLED"
+OTEL_PYTHON_MODEL_REGISTRY_FILE = "OTEL_PYTHON_MODEL_REGISTRY_FILE"
+OTEL_PYTHON_MODEL_REGISTRY_MODEL_ATTRIBUTES = "OTEL_PYTHON_MODEL_REGISTRY_MODEL_ATTRIBUTES"
+OTEL_PYTHON_MODEL_REGISTRY_RELOAD_INTERVAL = "OTEL_PYTHON_MODEL_REGISTRY_RELOAD_INTERVAL"
+OTEL_PYTHON_MODEL_REGISTRY_SPAN_ATTRIBUTES = "OTEL_PYTHON_MODEL_REGISTRY_SPAN_ATTRIBUTES"
+OTEL_PYTHON_MODEL_REGISTRY_UNREGISTERED = "OTEL_PYTHON_MODEL_REGISTRY_UNREGISTERED"
+
+
+class _Nothing:
+    """Stands in for an instrumentor that cannot be loaded; why has been logged."""
+
+    is_instrumented_by_opentelemetry = False
+
+    def instrument(self, **_options: object) -> None:
+        """Do nothing."""
+
+    def uninstrument(self, **_options: object) -> None:
+        """Do nothing."""
+
+
+class _Entry:
+    """What the instrumentor's entry point gives: it is called and asked for its options as the class would be."""
+
+    def __init__(self) -> None:
+        self._failed = False
+
+    def __call__(self) -> ModelRegistryInstrumentor | _Nothing:
+        """Return the instrumentor, or one that does nothing."""
+        kind = self._load()
+        return _Nothing() if kind is None else kind()
+
+    @property
+    def configuration(self) -> type[Options] | None:
+        """The dataclass of the options in declarative configuration."""
+        kind = self._load()
+        return None if kind is None else kind.configuration
+
+    def _load(self) -> type[ModelRegistryInstrumentor] | None:
+        if not self._failed:
+            try:
+                from spanforge.model_registry.otel.instrumentor import ModelRegistryInstrumentor
+            except Exception as error:  # noqa: BLE001 - whatever stands in the way, the application starts
+                self._failed = True
+                _explain(error)
+            else:
+                return ModelRegistryInstrumentor
+        return None
+
+
+def _explain(error: Exception) -> None:
+    """Say in one line why the instrumentor cannot be loaded: often another package has the module's name."""
+    import contextlib
+    import logging
+    import os
+    import sys
+
+    name = "spanforge.model_registry"
+    module, ours = sys.modules.get(name), os.path.join(os.path.dirname(os.path.abspath(__file__)), *name.split("."))
+    found = getattr(module, "__file__", None)
+    reason = f"{type(error).__name__}: {error}"
+    if found is not None and os.path.dirname(found) != ours:
+        reason = f"{name} is {found} here, not {ours}: install both packages into one folder"
+    with contextlib.suppress(Exception):  # log handlers are the application's
+        logging.getLogger(name).warning("model registry not installed, no span is enriched: %s", reason)
+
+
+instrumentor = _Entry()
