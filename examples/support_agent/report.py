@@ -10,7 +10,7 @@ from textwrap import shorten, wrap
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 PREFIX = "model_registry."
@@ -22,6 +22,7 @@ class Span(NamedTuple):
     """A span as it was exported."""
 
     name: str
+    scope: str
     span_id: str
     parent_id: str
     start: int
@@ -32,24 +33,34 @@ class Span(NamedTuple):
 
 def read(file: Path) -> list[Span]:
     """Return the spans of an OTLP JSON file, in the order in which they started."""
-    exports = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+    return parse(file.read_text("utf-8").splitlines())
+
+
+def parse(lines: Iterable[str]) -> list[Span]:
+    """Return the spans of OTLP JSON, an export a line, in the order in which they started."""
+    exports = [json.loads(line) for line in lines]
     scopes = (scope for export in exports for spans in export["resourceSpans"] for scope in spans["scopeSpans"])
-    return sorted((_span(span) for scope in scopes for span in scope["spans"]), key=lambda span: span.start)
+    spans = (_span(span, scope["scope"]["name"]) for scope in scopes for span in scope["spans"])
+    return sorted(spans, key=lambda span: span.start)
 
 
 def render(spans: list[Span]) -> Iterator[str]:
-    """Yield the lines of the report on one run."""
+    """Yield the lines of the report on one run: a table of the events and one of the calls, where there are any."""
     steps = {span.span_id: span.name for span in spans}
-    yield _paint("title", COLUMNS.format("event", "model", "owner", "tier", "time (UTC)"))
-    for span in spans:
-        for at, name, event in span.events:
-            if name.startswith(PREFIX):
-                yield from _event(at, name.removeprefix(PREFIX), event, span.name)
-    yield ""
-    yield _paint("title", COLUMNS.format("LLM call", "model", "owner", "tier", "status"))
-    for span in spans:
-        if PREFIX + "status" in span.attributes:
-            yield from _call(span, steps.get(span.parent_id, span.name))
+    events = [
+        (at, name, event, span.name) for span in spans for at, name, event in span.events if name.startswith(PREFIX)
+    ]
+    calls = [span for span in spans if PREFIX + "status" in span.attributes]
+    if events:
+        yield _paint("title", COLUMNS.format("event", "model", "owner", "tier", "time (UTC)"))
+    for at, name, event, where in events:
+        yield from _event(at, name.removeprefix(PREFIX), event, where)
+    if events and calls:
+        yield ""
+    if calls:
+        yield _paint("title", COLUMNS.format("LLM call", "model", "owner", "tier", "status"))
+    for span in calls:
+        yield from _call(span, steps.get(span.parent_id) or span.name.partition(" ")[0])
 
 
 def _event(at: int, name: str, event: dict[str, Any], where: str) -> Iterator[str]:
@@ -97,13 +108,14 @@ def _paint(kind: str, line: str) -> str:
     return line if plain else f"\x1b[{COLOURS[kind]}m{line}\x1b[0m"
 
 
-def _span(span: dict[str, Any]) -> Span:
+def _span(span: dict[str, Any], scope: str) -> Span:
     events = [
         (int(event["timeUnixNano"]), event["name"], _attributes(event.get("attributes", [])))
         for event in span.get("events", [])
     ]
     return Span(
         name=span["name"],
+        scope=scope,
         span_id=span["spanId"],
         parent_id=span.get("parentSpanId", ""),
         start=int(span["startTimeUnixNano"]),

@@ -9,9 +9,13 @@ import itertools
 import json
 import os
 import random
+import re
+import shutil
 import socket
 import subprocess
 import sys
+import sysconfig
+import textwrap
 import time
 import urllib.parse
 import urllib.request
@@ -34,6 +38,9 @@ ARRIVES = 90
 """Seconds that telemetry may take until it can be found: who was away is tried again ever more seldom."""
 PORTS = range(10_000, 30_000)
 """Ports that no system gives to outgoing connections."""
+
+NOT_DELIVERED = re.compile(r"\d+ model registry events were not delivered: there is no tracer provider\n")
+"""What a process says at its end in which models were registered, but no OpenTelemetry SDK was set up."""
 
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -214,6 +221,79 @@ def own_backend() -> Iterator[Backend]:
 def program() -> Callable[[str], str]:
     """Give what returns the program of a server, or skips the test."""
     return program_of
+
+
+def run_pip(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run pip."""
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+class Environment:
+    """A virtual environment with packages of its own; our dependencies are those of the tests."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
+        if not folder.exists():
+            subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+            paths = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
+            (self.packages / "dependencies.pth").write_text("\n".join(sorted(paths)))
+
+    @functools.cached_property
+    def packages(self) -> Path:
+        """Where packages are installed."""
+        return Path(self.run("import sysconfig; print(sysconfig.get_path('purelib'))").strip())
+
+    def install(self, *what: str | Path) -> None:
+        """Install packages, without the network."""
+        self.pip("install", "--no-compile", "--no-deps", "--no-index", *what)
+
+    def copy(self, folder: Path) -> Environment:
+        """Return a copy of the environment."""
+        shutil.copytree(self.folder, folder, symlinks=True)
+        return Environment(folder)
+
+    def pip(self, *arguments: str | Path) -> None:
+        """Run pip, which has nothing to complain of."""
+        run = run_pip("--python", self.python, *arguments)
+        assert run.returncode == 0, run.stderr
+
+    def run(self, script: str, *arguments: str | Path) -> str:
+        """Run a script there, isolated from this process's variables and working directory; return its output."""
+        command = [str(self.python), "-I", "-X", "utf8", "-c", textwrap.dedent(script), *map(str, arguments)]
+        variables = {**os.environ, "SPANFORGE_SIGNING_KEY": "x7" * 20}  # or the PyPI package spanforge warns
+        run = subprocess.run(command, capture_output=True, encoding="utf-8", check=False, timeout=60, env=variables)
+        assert (run.returncode, NOT_DELIVERED.sub("", run.stderr)) == (0, "")
+        return run.stdout
+
+    def ask(self, expression: str) -> Any:
+        """Return the value of an expression there, about the module ``registry``."""
+        return json.loads(
+            self.run(f"import json\nimport spanforge.model_registry as registry\nprint(json.dumps(({expression})))")
+        )
+
+
+@pytest.fixture(scope="session")
+def pip() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Give what runs pip."""
+    return run_pip
+
+
+@pytest.fixture(scope="session")
+def new_environment(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Environment]:
+    """Give what makes a virtual environment that has this name, and nothing but our dependencies."""
+    return lambda name: Environment(tmp_path_factory.mktemp(name) / "env")
+
+
+@pytest.fixture(scope="session")
+def ours(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give our wheel, built from this tree without the network."""
+    folder = tmp_path_factory.mktemp("our-wheel")
+    run = run_pip("wheel", "--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", folder, ROOT)
+    assert run.returncode == 0, run.stderr
+    (wheel,) = folder.glob("*.whl")
+    return wheel
 
 
 @pytest.fixture(scope="session")

@@ -35,9 +35,11 @@ def printed(example: Callable[..., subprocess.CompletedProcess[str]], tmp_path: 
 def test_all_are_run() -> None:
     """An example that nobody runs does not stay true."""
     assert {path.name for path in EXAMPLES.iterdir()} - {"__pycache__", "README.md"} == {
+        "fastapi_gunicorn",
         "lifecycle.py",
         "plain_sdk.py",
         "support_agent",
+        "zero_code",
     }
 
 
@@ -73,3 +75,64 @@ def test_plain_sdk(printed: Run) -> None:
     }
     source = (EXAMPLES / "plain_sdk.py").read_text("utf-8").splitlines()
     assert len([line for line in source if line and not line.startswith(("from ", '"""'))]) <= 10
+
+
+CALLS = """\
+  LLM call         model                   owner         tier     status
+  chat             gpt-4o                  ml-platform   high     active
+                   answered by gpt-4o-2024-08-06
+  chat             gpt-3.5-turbo           support-team  medium   deprecated
+                   answered by gpt-3.5-turbo-0125
+                   ! model 'gpt-3.5-turbo' is deprecated
+  chat             gpt-4.1-nano            -             -        unregistered
+                   answered by gpt-4.1-nano-2025-04-14
+                   ! model 'gpt-4.1-nano-2025-04-14' is not registered
+"""
+LOGGED = """\
+model 'gpt-3.5-turbo' is deprecated (owner: support-team)
+model 'gpt-4.1-nano-2025-04-14' is not registered (owner: nobody)
+"""
+FROM_A_FILE = "OTEL_CONFIG_FILE is set; ignoring configurator kwargs: ['auto_instrumentation_version']\n"
+"""What OpenTelemetry itself says, each time, of a declarative configuration file."""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings", "logged"),
+    [
+        ((), "export OTEL_PYTHON_MODEL_REGISTRY_FILE=models.yaml\n", LOGGED),
+        (("--declarative",), "export OTEL_CONFIG_FILE=otel.yaml\n", f"{FROM_A_FILE}{LOGGED}{FROM_A_FILE}"),
+    ],
+    ids=["environment", "declarative"],
+)
+def test_zero_code(
+    example: Callable[..., subprocess.CompletedProcess[str]],
+    tmp_path: Path,
+    arguments: tuple[str, ...],
+    settings: str,
+    logged: str,
+) -> None:
+    """Calls of an application that knows nothing of the package have owner, tier and status; a retirement its event."""
+    done = example("zero_code/run.py", tmp_path, *arguments)
+    assert (done.returncode, done.stderr) == (0, logged)
+    assert settings in done.stdout
+    assert CALLS in done.stdout
+    assert done.stdout.count("says: Please restart the router") == 3
+    assert "  retired          gpt-3.5-turbo           support-team  medium   " in done.stdout
+    assert "was deprecated, contract has ended, use gpt-4o, by kim" in done.stdout
+    source = (EXAMPLES / "zero_code" / "app.py").read_text("utf-8")
+    assert "import spanforge" not in source
+    assert "import opentelemetry" not in source
+
+
+def test_fastapi_under_gunicorn(example: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path) -> None:
+    """A change of the file is in force in every worker, within the interval."""
+    done = example("fastapi_gunicorn/run.py", tmp_path)
+    warned = "model 'gpt-4o' is deprecated (owner: ml-platform)\n"
+    assert (done.returncode, done.stderr) == (0, warned * 2)
+    command, *lines = done.stdout.splitlines()
+    assert command.startswith("$ opentelemetry-instrument gunicorn --workers 2 ")
+    change = lines.index("the file says `status: deprecated`; 500 ms later:")
+    for status, calls in (("active", lines[:change]), ("deprecated", lines[change + 1 :])):
+        rows = [line.split() for line in calls]
+        assert len({row[1] for row in rows}) == 2
+        assert {tuple(row[2:]) for row in rows} == {("gpt-4o", "ml-platform", status)}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import configparser
 import email
 import subprocess
 import sys
 import tarfile
 import zipfile
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
@@ -32,16 +34,24 @@ def test_the_wheel(built: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         (metadata,) = [email.message_from_bytes(archive.read(name)) for name in names if name.endswith("METADATA")]
+        (texts,) = [archive.read(name).decode() for name in names if name.endswith("entry_points.txt")]
+    parser = configparser.ConfigParser()
+    parser.read_string(texts)
+    points = [EntryPoint(name, value, group) for group in parser.sections() for name, value in parser[group].items()]
     package = {name for name in names if ".dist-info/" not in name}
     source = ROOT / "src"
     expected = {str(path.relative_to(source)) for path in (source / "spanforge").rglob("*.py")}
-    assert package == expected | {"spanforge/model_registry/py.typed"}
+    assert package == expected | {"spanforge/model_registry/py.typed", "spanforge_model_registry_otel.py"}
     assert "spanforge/__init__.py" not in names
     assert metadata["License-Expression"] == "Apache-2.0"
     assert metadata["Requires-Python"] == ">=3.10"
     core = [value.partition(">")[0] for value in metadata.get_all("Requires-Dist", []) if "extra ==" not in value]
     assert sorted(core) == ["msgspec<1,", "opentelemetry-api<2,", "opentelemetry-sdk<2,"]
-    assert metadata.get_all("Provides-Extra") == ["otlp"]
+    assert sorted(metadata.get_all("Provides-Extra", [])) == ["instrumentor", "otlp", "yaml"]
+    assert {(point.group, point.name, point.value) for point in points} == {
+        ("opentelemetry_environment_variables", "model_registry", "spanforge_model_registry_otel"),
+        ("opentelemetry_instrumentor", "model_registry", "spanforge_model_registry_otel:instrumentor"),
+    }
 
 
 def test_the_sdist(built: Path) -> None:

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import os
-import re
-import shutil
-import subprocess
-import sys
-import sysconfig
-import textwrap
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    import subprocess
+
+    from conftest import Environment
+
+Pip = Callable[..., "subprocess.CompletedProcess[str]"]
 
 ROOT = Path(__file__).parents[2]
 PINS = ROOT / "requirements" / "spanforge.txt"
 PINNED = "--require-hashes", "--requirement", PINS
 VERSION = PINS.read_text().split()[0].removeprefix("spanforge==")
-NOT_DELIVERED = re.compile(r"\d+ model registry events were not delivered: there is no tracer provider\n")
-"""What a process says at its end in which models were registered, but no OpenTelemetry SDK was set up."""
-
 pytestmark = pytest.mark.e2e
 
 THEIRS = """
@@ -34,13 +32,8 @@ THEIRS = """
 """
 
 
-def pip(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
 @pytest.fixture(scope="session")
-def theirs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def theirs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, pip: Pip) -> Path:
     """Give a folder with the pinned wheel of the PyPI package; the network is needed the first time only."""
     cache = getattr(request.config, "cache", None)
     folder = Path(cache.mkdir("spanforge-wheel")) if cache else tmp_path_factory.mktemp("spanforge-wheel")
@@ -52,70 +45,19 @@ def theirs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return folder
 
 
-@pytest.fixture(scope="session")
-def ours(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give our wheel, built from this tree without the network."""
-    folder = tmp_path_factory.mktemp("our-wheel")
-    run = pip("wheel", "--no-deps", "--no-build-isolation", "--no-index", "--wheel-dir", folder, ROOT)
-    assert run.returncode == 0, run.stderr
-    (wheel,) = folder.glob("*.whl")
-    return wheel
-
-
-class Environment:
-    """A virtual environment with packages of its own; our dependencies are those of the tests."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
-        if not folder.exists():
-            subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
-            paths = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
-            (self.packages / "dependencies.pth").write_text("\n".join(sorted(paths)))
-
-    @functools.cached_property
-    def packages(self) -> Path:
-        return Path(self.run("import sysconfig; print(sysconfig.get_path('purelib'))").strip())
-
-    def install(self, *what: str | Path) -> None:
-        self.pip("install", "--no-compile", "--no-deps", "--no-index", *what)
-
-    def copy(self, folder: Path) -> Environment:
-        shutil.copytree(self.folder, folder, symlinks=True)
-        return Environment(folder)
-
-    def pip(self, *arguments: str | Path) -> None:
-        run = pip("--python", self.python, *arguments)
-        assert run.returncode == 0, run.stderr
-
-    def run(self, script: str, *arguments: str | Path) -> str:
-        """Run a script there, isolated from this process's variables and working directory; return its output."""
-        command = [str(self.python), "-I", "-X", "utf8", "-c", textwrap.dedent(script), *map(str, arguments)]
-        variables = {**os.environ, "SPANFORGE_SIGNING_KEY": "x7" * 20}  # or their engine warns
-        run = subprocess.run(command, capture_output=True, encoding="utf-8", check=False, timeout=60, env=variables)
-        assert (run.returncode, NOT_DELIVERED.sub("", run.stderr)) == (0, "")
-        return run.stdout
-
-    def ask(self, expression: str) -> Any:
-        """Return the value of an expression there, about the module ``registry``."""
-        return json.loads(
-            self.run(f"import json\nimport spanforge.model_registry as registry\nprint(json.dumps(({expression})))")
-        )
-
-
 @pytest.fixture(scope="module")
-def ours_first(tmp_path_factory: pytest.TempPathFactory, ours: Path, theirs: Path) -> Environment:
+def ours_first(new_environment: Callable[[str], Environment], ours: Path, theirs: Path) -> Environment:
     """Give an environment in which their package was installed over ours."""
-    environment = Environment(tmp_path_factory.mktemp("ours-first") / "env")
+    environment = new_environment("ours-first")
     environment.install(ours)
     environment.install("--find-links", theirs, *PINNED)
     return environment
 
 
 @pytest.fixture(scope="module")
-def theirs_first(tmp_path_factory: pytest.TempPathFactory, ours: Path, theirs: Path) -> Environment:
+def theirs_first(new_environment: Callable[[str], Environment], ours: Path, theirs: Path) -> Environment:
     """Give an environment in which our package was installed over theirs."""
-    environment = Environment(tmp_path_factory.mktemp("theirs-first") / "env")
+    environment = new_environment("theirs-first")
     environment.install("--find-links", theirs, *PINNED)
     environment.install(ours)
     return environment

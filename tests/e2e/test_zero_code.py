@@ -1,0 +1,169 @@
+"""Installed and switched on from outside: an application that knows nothing of it, read back from the real Jaeger."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import time
+from collections import Counter
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from conftest import Backend, Environment
+
+pytestmark = pytest.mark.e2e
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "zero_code"
+SCOPE = "opentelemetry.instrumentation.genai.openai"
+
+INSTRUMENT = """\
+#!{python}
+from opentelemetry.instrumentation.auto_instrumentation import run
+run()
+"""
+"""The script ``opentelemetry-instrument``, as installing its package would make it there."""
+
+CALLS = {
+    "gpt-4o": {
+        "status": "active",
+        "owner": "ml-platform",
+        "risk_tier": "high",
+        "model_id": "gpt-4o",
+        "name": "GPT-4o",
+        "version": "2024-08-06",
+    },
+    "gpt-3.5-turbo": {
+        "status": "deprecated",
+        "owner": "support-team",
+        "risk_tier": "medium",
+        "model_id": "gpt-3.5-turbo",
+        "name": "GPT-3.5 Turbo",
+        "version": "0125",
+        "warnings": """["model 'gpt-3.5-turbo' is deprecated"]""",
+    },
+    "gpt-4.1-nano": {
+        "status": "unregistered",
+        "warnings": """["model 'gpt-4.1-nano-2025-04-14' is not registered"]""",
+    },
+}
+"""Model that the application asks for, to what its span is to have of ours in Jaeger."""
+
+
+EVENT = {
+    "model_id": "gpt-3.5-turbo",
+    "name": "GPT-3.5 Turbo",
+    "version": "0125",
+    "risk_tier": "medium",
+    "owner": "support-team",
+    "purpose": "sums tickets up",
+    "status": "retired",
+    "previous_status": "deprecated",
+    "reason": "contract has ended",
+    "actor": "kim",
+    "metadata.deprecation_reason": "no longer improved",
+    "metadata.successor": "gpt-4o",
+    "metadata.sunset_date": "2027-03-31",
+}
+"""What the event of the second process is to have of ours, beside the date of the retirement."""
+
+
+@pytest.fixture(scope="module")
+def installed(new_environment: Callable[[str], Environment], ours: Path) -> Environment:
+    """Give an environment into which the package was installed, and which has ``opentelemetry-instrument``."""
+    environment = new_environment("zero-code")
+    environment.install(ours)
+    script = environment.python.with_name("opentelemetry-instrument")
+    script.write_text(INSTRUMENT.format(python=environment.python))
+    script.chmod(0o755)
+    return environment
+
+
+@pytest.fixture(scope="module")
+def api() -> Iterator[str]:
+    """Run the stand-in for the model's API that the examples use."""
+    spec = importlib.util.spec_from_file_location("models_api", EXAMPLE.parent / "support_agent" / "models_api.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    with module.serving() as url:
+        yield url
+
+
+def run(environment: Environment, script: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Run one of the example's scripts there under ``opentelemetry-instrument``."""
+    clean = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "PYTHON"))}
+    return subprocess.run(
+        [environment.python.with_name("opentelemetry-instrument"), environment.python, script],
+        cwd=EXAMPLE,
+        env={**clean, "NO_PROXY": "127.0.0.1", **settings},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def tags(span: dict[str, Any]) -> dict[str, Any]:
+    return {tag["key"]: tag["value"] for tag in span["tags"]}
+
+
+def ours_of(found: dict[str, Any]) -> dict[str, Any]:
+    return {key.removeprefix("model_registry."): found[key] for key in found if key.startswith("model_registry.")}
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
+def test_in_jaeger(installed: Environment, api: str, backend: Backend, protocol: str) -> None:
+    """Each LLM span of an unaware application carries what the file says; a second process's event is there too."""
+    service = f"zero-code-{protocol.partition('/')[0]}-{time.time_ns()}"
+    settings = {
+        "OTEL_SERVICE_NAME": service,
+        "OTEL_EXPORTER_OTLP_ENDPOINT": backend.endpoint(protocol),
+        "OTEL_EXPORTER_OTLP_PROTOCOL": protocol,
+        "OTEL_METRICS_EXPORTER": "none",
+        "OTEL_LOGS_EXPORTER": "none",
+        "OTEL_PYTHON_MODEL_REGISTRY_FILE": "models.yaml",
+    }
+    application = {"OPENAI_BASE_URL": api, "OPENAI_API_KEY": "none-needed"}
+    called = run(installed, "app.py", **settings, **application)
+    assert called.returncode == 0, called.stderr
+    assert called.stdout.count(" says: Please restart the router") == len(CALLS)
+    assert "registry" not in called.stderr
+
+    retired = run(installed, "retire.py", **settings)
+    assert (retired.returncode, retired.stdout, retired.stderr) == (0, "", "")
+
+    spans = all_spans(backend, service)
+    named = [tags(span) for span in spans if "gen_ai.request.model" in tags(span)]
+    assert {found["gen_ai.request.model"] for found in named} == set(CALLS)
+    for found in named:
+        assert ours_of(found) == CALLS[found["gen_ai.request.model"]]
+    assert sum(found["otel.scope.name"] == SCOPE for found in named) == len(CALLS)
+
+    (operation,) = [span for span in spans if span["operationName"] == "model_registry.retire"]
+    assert tags(operation)["otel.scope.name"] == "spanforge.model_registry"
+    (log,) = operation["logs"]
+    event = {field["key"]: field["value"] for field in log["fields"]}
+    assert event.pop("event") == "model_registry.retired"
+    found = ours_of(event)
+    at = datetime.fromisoformat(found.pop("decommission_date").replace("Z", "+00:00"))
+    assert round(at.timestamp() * 1e6) == log["timestamp"]
+    assert found == EVENT
+
+
+def all_spans(backend: Backend, service: str) -> list[dict[str, Any]]:
+    """Return the spans of the calls, and of the operation of the other process, once they are there."""
+    deadline = time.monotonic() + 60
+    while True:
+        spans = backend.spans(service, number=len(CALLS) + 1)
+        names = Counter(span["operationName"] for span in spans)
+        if names["model_registry.retire"] or time.monotonic() > deadline:
+            return spans
+        time.sleep(0.1)
