@@ -8,6 +8,7 @@ from pathlib import Path
 
 from spanforge.model_registry.attributes import ATTRIBUTES
 from spanforge.model_registry.resolution import CONVENTIONS, Convention
+from spanforge.model_registry.settings import SETTINGS
 
 ROOT = Path(__file__).parent.parent
 BLOCK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -40,7 +41,13 @@ def _holds(row: Convention) -> str:
     return "answered name" if row.response else "name"
 
 
-TABLES = {"attributes": attributes, "conventions": conventions}
+def settings() -> list[list[str]]:
+    """Return the table of the settings."""
+    rows = [[f"`{row.variable}`", f"`{row.shown}`" if row.shown else "none", row.note] for row in SETTINGS]
+    return [["variable", "default", "meaning"], *rows]
+
+
+TABLES = {"attributes": attributes, "conventions": conventions, "settings": settings}
 
 
 def render(rows: list[list[str]]) -> str:
