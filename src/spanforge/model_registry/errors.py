@@ -124,25 +124,35 @@ class RegistryFileError(ModelRegistryError, ValueError):
         index: Position of the entry concerned, from 0; ``None`` where it is not one entry.
         model_id: The entry's id, where it has one.
         field: The entry's field, where it is one.
+        line: Where it is wrong, from 1; ``None`` where that is not known.
+        column: The character in this line, from 1.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a fact
         self,
         path: str,
         reason: str,
         index: int | None = None,
         model_id: str | None = None,
         field: str | None = None,
+        line: int | None = None,
+        column: int | None = None,
     ) -> None:
-        super().__init__(path, reason, index, model_id, field)
+        super().__init__(path, reason, index, model_id, field, line, column)
         self.path = path
         self.reason = reason
         self.index = index
         self.model_id = model_id
         self.field = field
+        self.line = line
+        self.column = column
 
     def __str__(self) -> str:
         where = [self.path]
+        if self.line is not None:
+            where.append(f"line {self.line}")
+        if self.column is not None:
+            where.append(f"column {self.column}")
         if self.index is not None:
             where.append(f"entry {self.index}")
         if self.model_id is not None:

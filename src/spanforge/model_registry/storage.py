@@ -1,4 +1,4 @@
-"""Registry files: a JSON array of entries, written whole or not at all, read whole or not at all."""
+"""Registry files: a JSON array of entries, written whole or not at all, read whole or not at all; YAML is only read."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from spanforge.model_registry.errors import InvalidEntryError, RegistryFileError
 from spanforge.model_registry.values import MAX_DEPTH
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 MAX_FILE_SIZE: Final = 256 * 1024 * 1024
 """Bytes that a registry file may have: 100,000 entries with a history take about a fifth of it."""
@@ -37,12 +37,12 @@ def write_entries(path: str | os.PathLike[str], entries: Iterable[ModelRegistryE
 
     Raises:
         RegistryFileError: The file cannot be written; an existing file is unchanged, unless the error says that only
-            the folder could not be synced.
+            the folder could not be synced. A YAML file never is: people's comments would be gone.
     """
-    written = list(entries)
     name = os.fsdecode(path)
+    target = _target(name)
+    written = list(entries)
     try:
-        target = os.path.realpath(name)
         os.makedirs(os.path.dirname(target), exist_ok=True)
         with _opened(os.path.dirname(target)) as folder:
             _replace(target, _parts(written))
@@ -68,6 +68,8 @@ def read_entries(path: str | os.PathLike[str]) -> list[ModelRegistryEntry]:
 
 def parse_entries(name: str, content: bytes) -> list[ModelRegistryEntry]:
     """Return the entries of a registry file with this name and content; raises as ``read_entries`` does."""
+    if _is_yaml(name):
+        return _without_duplicates(name, *_parse_yaml(name, content))
     content = content.removeprefix(b"\xef\xbb\xbf")
     try:
         entries = _decode(content)
@@ -77,6 +79,31 @@ def parse_entries(name: str, content: bytes) -> list[ModelRegistryEntry]:
     # A canonical file, indented as ``save`` does it or otherwise, has no duplicate keys: decoding would have dropped
     # one. Any other is read slowly and exactly.
     return _without_duplicates(name, entries if canonical else _read_carefully(name, content))
+
+
+def _is_yaml(name: str) -> bool:
+    return name.lower().endswith((".yaml", ".yml"))
+
+
+def _parse_yaml(name: str, content: bytes) -> tuple[list[ModelRegistryEntry], list[tuple[int, int]]]:
+    try:
+        from spanforge.model_registry import yaml_entries  # noqa: PLC0415 - few need it, and PyYAML is an extra
+    except ImportError:
+        reason = "YAML files need the extra: pip install 'spanforge-model-registry[yaml]'"
+        raise RegistryFileError(name, reason) from None
+    return yaml_entries.parse(name, content)
+
+
+def _target(name: str) -> str:
+    """Return the file that is to be written, which a link may name."""
+    try:
+        target = os.path.realpath(name)
+    except (OSError, ValueError) as error:
+        raise RegistryFileError(name, f"cannot be written: {_reason(error)}") from error
+    if _is_yaml(name) or _is_yaml(target):
+        reason = "YAML files are read only; save writes JSON: give a name that does not end in .yaml or .yml"
+        raise RegistryFileError(name, f"cannot be written: {reason}")
+    return target
 
 
 def _parts(entries: list[ModelRegistryEntry]) -> Iterator[bytes]:
@@ -116,8 +143,8 @@ def _read_carefully(name: str, content: bytes) -> list[ModelRegistryEntry]:
     try:
         found = json.loads(content.decode(), object_pairs_hook=_object, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
-        reason = f"is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}"
-        raise RegistryFileError(name, reason) from None
+        reason = f"is not valid JSON: {error.msg}"
+        raise RegistryFileError(name, reason, line=error.lineno, column=error.colno) from None
     except RecursionError:
         raise RegistryFileError(name, "is not valid JSON: it is nested too deeply") from None
     except ValueError as error:
@@ -140,16 +167,19 @@ def _entry(name: str, index: int, item: Any) -> ModelRegistryEntry:
         raise RegistryFileError(name, reason, index, error.model_id, error.field) from None
 
 
-def _without_duplicates(name: str, entries: list[ModelRegistryEntry]) -> list[ModelRegistryEntry]:
+def _without_duplicates(
+    name: str, entries: list[ModelRegistryEntry], places: Sequence[tuple[int, int]] = ()
+) -> list[ModelRegistryEntry]:
+    """Return the entries, or raise if two have the same id; the places of their ids are for the error."""
     if len({entry.model_id for entry in entries}) == len(entries):
         return entries
     seen: dict[str, int] = {}
     for index, entry in enumerate(entries):
         first = seen.setdefault(entry.model_id, index)
         if first != index:
-            raise RegistryFileError(
-                name, f"must be unique: entry {first} has it too", index, entry.model_id, "model_id"
-            )
+            place = places[index] if places else (None, None)
+            reason = f"must be unique: entry {first} has it too"
+            raise RegistryFileError(name, reason, index, entry.model_id, "model_id", *place)
     return entries
 
 
