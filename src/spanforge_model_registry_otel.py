@@ -66,13 +66,13 @@ def _explain(error: Exception) -> None:
     import os
     import sys
 
-    name = "spanforge.model_registry"
-    module, ours = sys.modules.get(name), os.path.join(os.path.dirname(os.path.abspath(__file__)), *name.split("."))
-    found = getattr(module, "__file__", None)
-    reason = f"{type(error).__name__}: {error}"
-    if found is not None and os.path.dirname(found) != ours:
-        reason = f"{name} is {found} here, not {ours}: install both packages into one folder"
     with contextlib.suppress(Exception):  # log handlers are the application's
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        folder = os.path.dirname(os.path.abspath(__file__))
+        for name in ("spanforge", "spanforge.model_registry"):
+            found, ours = getattr(sys.modules.get(name), "__file__", None), os.path.join(folder, *name.split("."))
+            if found is not None and os.path.dirname(os.path.abspath(found)) != ours:
+                reason = f"{name} is {found} here, not {ours}: install both packages into one folder"
         logging.getLogger(name).warning("model registry not installed, no span is enriched: %s", reason)
 
 

@@ -45,6 +45,13 @@ ERRORS = [
         "models.json, entry 3, model 'gpt-4o', field 'owner': must be x",
         ValueError,
     ),
+    (
+        RegistryFileError("models.yaml", "must be x", 2, "gpt-4o", "risk_tier", 14, 15),
+        "models.yaml, line 14, column 15, entry 2, model 'gpt-4o', field 'risk_tier': must be x",
+        ValueError,
+    ),
+    (RegistryFileError("models.yaml", "is x", line=14, column=15), "models.yaml, line 14, column 15: is x", ValueError),
+    (RegistryFileError("models.yaml", "is x", line=14), "models.yaml, line 14: is x", ValueError),
     (RegistryFileNotFoundError("models.json"), "models.json: no such file", FileNotFoundError),
 ]
 
@@ -62,7 +69,7 @@ def test_facts_survive_pickling(error: ModelRegistryError) -> None:
     """An error raised in a worker process arrives with its facts as attributes."""
     copy = pickle.loads(pickle.dumps(error))
     assert type(copy) is type(error)
-    assert (str(copy), vars(copy)) == (str(error), vars(error))
+    assert (str(copy), vars(copy), copy.args) == (str(error), vars(error), error.args)
 
 
 def test_missing_file_has_the_facts_of_the_system() -> None:

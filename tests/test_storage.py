@@ -521,6 +521,22 @@ class TestLoadFails:
         assert all(entry is old for entry, old in zip(registry, before, strict=True))
         assert registry.resolve("gpt-4o").entry is before[0]
 
+    @pytest.mark.parametrize(
+        ("content", "sentence"),
+        [
+            (b"", ", line 1, column 1: is not valid JSON: Expecting value"),
+            (b'[\n  {"name": "\xc3\xa9" x}]', ", line 2, column 16: is not valid JSON: Expecting ',' delimiter"),
+            (b"[] []", ", line 1, column 4: is not valid JSON: Extra data"),
+        ],
+    )
+    def test_it_says_in_which_line(self, registry: ModelRegistry, path: Path, content: bytes, sentence: str) -> None:
+        """Of a file that is no JSON, the error has line and column."""
+        path.write_bytes(content)
+        with pytest.raises(RegistryFileError) as caught:
+            registry.load(path)
+        assert str(caught.value) == f"{path}{sentence}"
+        assert f", line {caught.value.line}, column {caught.value.column}: " in sentence
+
     DUPLICATES = (
         '[{%s, "owner": "a"}]',
         '[{%s,"owner":"ml-platform"}]',

@@ -91,6 +91,12 @@ def load(path: Path, content: bytes) -> list[ModelRegistryEntry] | RegistryFileE
     return error
 
 
+def written(plain: list[dict[str, Any]], style: dict[str, Any]) -> tuple[bytes, str]:
+    """Return what PyYAML writes, and the text that this is."""
+    content: bytes = yaml.safe_dump(plain, **style)
+    return content, content.decode("utf-8" if style["encoding"] == "utf-8" else "utf-16")
+
+
 def texts(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         yield value
@@ -108,12 +114,13 @@ def test_what_pyyaml_writes(path: Path, entries: list[ModelRegistryEntry], style
     plain = [entry.to_dict() for entry in entries]
     own = [value for item in plain for key, value in item["metadata"].items() if key not in RESERVED]
     assume(not any(NUMBER.fullmatch(text) and yaml.safe_dump(text).startswith(text) for text in texts(own)))
-    content: bytes = yaml.safe_dump(plain, **style)
+    content, text = written(plain, style)
     loaded = load(path, content)
-    if re.search("[\x85\u2028\u2029]", content.decode("utf-16" if style["encoding"] != "utf-8" else "utf-8")):
+    if re.search("[\x85\u2028\u2029]", text):
         assert isinstance(loaded, RegistryFileError)
         assert "must be written as an escape" in loaded.reason
         return
+    assume(yaml.safe_load(text) == plain)  # its writer breaks some long texts in a way that it does not read back
     assert isinstance(loaded, list)
     assert loaded == entries
     assert as_json(loaded) == as_json(entries)
@@ -166,11 +173,12 @@ def test_where_it_is(
     plain = [entry.to_dict() for entry in entries]
     index = which % len(plain)
     WRONG[field](plain[index])
-    content: bytes = yaml.safe_dump(plain, **{**style, "allow_unicode": False})
+    content, text = written(plain, {**style, "allow_unicode": False})
+    assume(yaml.safe_load(text) == plain)
     error = load(path, content)
     assert isinstance(error, RegistryFileError)
     assert (error.index, error.model_id, error.field) == (index, entries[index].model_id, field)
-    lines = content.decode("utf-8" if style["encoding"] == "utf-8" else "utf-16").splitlines()
+    lines = text.splitlines()
     assert error.line is not None
     assert error.column is not None
     assert re.match(r"HERE|\.inf|- HERE|\[\s*HERE|\[$", lines[error.line - 1][error.column - 1 :])

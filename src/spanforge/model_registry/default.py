@@ -4,33 +4,27 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from msgspec import structs
 
 from spanforge.model_registry import lifecycle, logs
-from spanforge.model_registry.entry import MAX_HISTORY, STATUSES
+from spanforge.model_registry.entry import STATUSES
 from spanforge.model_registry.errors import ModelRegistryError
 from spanforge.model_registry.registry import ModelRegistry
 from spanforge.model_registry.resolution import ModelIndex
-from spanforge.model_registry.values import quote
+from spanforge.model_registry.values import EMPTY, quote
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
     from opentelemetry.trace import TracerProvider
 
     from spanforge.model_registry.entry import ModelRegistryEntry, ModelStatus, RiskTier
     from spanforge.model_registry.events import LifecycleEvent
     from spanforge.model_registry.registry import Change
-    from spanforge.model_registry.values import Record
 
 _lines: Final = logs.Lines(100)
-
-
-class _Changed(NamedTuple):
-    """A status that an operation of this process gave to a model: the entry then, and the records of all of them."""
-
-    entry: ModelRegistryEntry
-    records: tuple[Record, ...]
 
 
 class LayeredRegistry(ModelRegistry):
@@ -46,7 +40,7 @@ class LayeredRegistry(ModelRegistry):
         super().__init__(auto_emit=auto_emit, tracer_provider=tracer_provider)
         self._filed: dict[str, ModelRegistryEntry] = {}
         self._own: dict[str, ModelRegistryEntry] = {}
-        self._changed: dict[str, _Changed] = {}
+        self._changed: dict[str, ModelRegistryEntry] = {}  # what operations set, and their records; no more than that
 
     def _commit(
         self, stage: ModelStatus, model_id: str, change: Change, reason: str, actor: str | None
@@ -59,65 +53,78 @@ class LayeredRegistry(ModelRegistry):
     def _apply(
         self, stage: ModelStatus, model_id: str, change: Change, reason: str | None, actor: str | None
     ) -> tuple[ModelRegistryEntry, LifecycleEvent | None]:
-        filed = model_id in self._filed
+        filed, known = model_id in self._filed, model_id in self._index.entries
         if filed and stage == "active":
             self._register_beneath(model_id, change, reason, actor)
             return self._index.entries[model_id], None
         entry, event = super()._apply(stage, model_id, change, reason, actor)
-        record = entry.metadata["history"][-1]
         if stage != "active":
-            before = self._changed.get(model_id)
-            records = (*(before.records if before else ()), record)
-            self._changed[model_id] = _Changed(entry, records[-MAX_HISTORY:])
-        elif event is not None and event.previous_status is None:
+            bare = structs.replace(entry, status="active", decommission_date=None, metadata=EMPTY)
+            self._changed.setdefault(model_id, bare)
+            self._repeat(self._changed, model_id, change, reason, actor)
+        elif not known:
             self._changed.pop(model_id, None)  # a file had the model once, and has it no more: it begins anew
-        own = self._own.get(model_id)
-        if not filed:
+        if filed:
+            self._repeat(self._own, model_id, change, reason, actor)
+        else:
             self._own[model_id] = entry
-        elif own is not None and not _is_later(own, entry):
-            self._own[model_id] = lifecycle.carried(own, entry, [record])
         return entry, event
 
     def _register_beneath(self, model_id: str, change: Change, reason: str | None, actor: str | None) -> None:
         """Keep what the application says of a file's model, for the day when the file has it no more."""
-        old = self._own.get(model_id)
-        now = lifecycle.timestamp(lifecycle.after_history(self._tick(), old))
-        with suppress(ModelRegistryError):  # it is registered already: the file's entry is the answer, again
-            self._own[model_id] = lifecycle.recorded(change(old, now), now, reason, actor)
+        new = model_id not in self._own
+        self._tick()
+        self._repeat(self._own, model_id, change, reason, actor)
+        if new and model_id in self._changed:
+            self._own[model_id] = lifecycle.carried(self._own[model_id], self._changed[model_id])
+
+    def _repeat(
+        self,
+        entries: dict[str, ModelRegistryEntry],
+        model_id: str,
+        change: Change,
+        reason: str | None,
+        actor: str | None,
+    ) -> None:
+        """Make the change of this moment to an entry that is not in force, unless it forbids that."""
+        old = entries.get(model_id)
+        now = lifecycle.timestamp(lifecycle.after_history(self._last_moment, old))
+        with suppress(ModelRegistryError):
+            entries[model_id] = lifecycle.recorded(change(old, now), now, reason, actor)
 
     def _take(self, entries: Iterable[ModelRegistryEntry]) -> None:
         own = {entry.model_id: entry for entry in entries}
         with self._lock:
-            self._own = own
-            self._changed = {model_id: self._changed[model_id] for model_id in self._changed if model_id in self._filed}
-            both = self._in_both()
-            self._publish(ModelIndex(self._in_force()))
-        self._compare(both)
+            changed = {model_id: entry for model_id, entry in self._changed.items() if model_id in self._filed}
+            self._lay(own, self._filed, changed)
+        self._compare(list(own))
 
     def _take_files(self, entries: Iterable[ModelRegistryEntry]) -> None:
         filed = {entry.model_id: entry for entry in entries}
         with self._lock:
-            self._changed = {
-                model_id: changed
-                for model_id, changed in self._changed.items()
-                if model_id not in filed or _is_later(changed.entry, filed[model_id])
+            changed = {
+                model_id: entry
+                for model_id, entry in self._changed.items()
+                if model_id not in filed or _is_later(entry, filed[model_id])
             }
-            self._filed = filed
-            both = self._in_both()
-            self._publish(ModelIndex(self._in_force()))
-        self._compare(both)
+            self._lay(self._own, filed, changed)
+        self._compare(list(self._own))
 
-    def _in_both(self) -> list[str]:
-        return [model_id for model_id in self._own if model_id in self._filed]
-
-    def _in_force(self) -> Iterator[ModelRegistryEntry]:
-        """Yield what holds of both layers: the files' models first, as they come first where globs overlap."""
-        for model_id, entry in self._filed.items():
-            changed = self._changed.get(model_id)
-            yield entry if changed is None else lifecycle.carried(entry, *changed)
-        for model_id, entry in self._own.items():
-            if model_id not in self._filed:
-                yield entry
+    def _lay(
+        self,
+        own: dict[str, ModelRegistryEntry],
+        filed: dict[str, ModelRegistryEntry],
+        changed: dict[str, ModelRegistryEntry],
+    ) -> None:
+        """Have readers see these layers, the files' first, as they come first where globs overlap; the lock is held."""
+        in_force = [
+            lifecycle.carried(entry, changed[model_id]) if model_id in changed else entry
+            for model_id, entry in filed.items()
+        ]
+        in_force += [entry for model_id, entry in own.items() if model_id not in filed]
+        index = ModelIndex(in_force)
+        self._own, self._filed, self._changed = own, filed, changed
+        self._publish(index)
 
     def _compare(self, model_ids: Iterable[str]) -> None:
         """Say, once for each model, where the application describes it otherwise than its file."""

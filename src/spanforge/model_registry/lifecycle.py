@@ -92,19 +92,20 @@ def recorded(entry: ModelRegistryEntry, now: str, reason: str | None, actor: str
     return structs.replace(entry, metadata=Metadata({**entry.metadata, "history": history}))
 
 
-def carried(entry: ModelRegistryEntry, changed: ModelRegistryEntry, records: Iterable[Record]) -> ModelRegistryEntry:
-    """Return an entry with the status that operations gave to another one of its id.
+def carried(entry: ModelRegistryEntry, changed: ModelRegistryEntry) -> ModelRegistryEntry:
+    """Return an entry with what operations set in another one of its id; the first date of deprecation stays.
 
     Args:
         entry: What describes the model.
-        changed: The other entry, as the operations left it.
-        records: What they added to its history; here they are not earlier than what the entry's own history ends with.
+        changed: An entry that holds what the operations set and their records, and nothing else that counts. Here the
+            records are not earlier than what the entry's own history ends with.
     """
-    kept = {key: changed.metadata[key] for key in LIFECYCLE_KEYS if key != "history" and key in changed.metadata}
-    entry = structs.replace(
-        entry, decommission_date=changed.decommission_date, metadata=Metadata({**entry.metadata, **kept})
-    )
-    for record in records:
+    since = entry.metadata.get("deprecation_date")
+    kept = {key: value for key, value in changed.metadata.items() if key != "history"}
+    kept |= {"deprecation_date": since} if since else {}
+    until = changed.decommission_date or entry.decommission_date
+    entry = structs.replace(entry, decommission_date=until, metadata=Metadata({**entry.metadata, **kept}))
+    for record in changed.metadata["history"]:
         now = timestamp(after_history(_microseconds(record["at"]), entry))
         entry = structs.replace(entry, status=record["status"])
         entry = recorded(entry, now, record.get("reason"), record.get("actor"))
@@ -126,8 +127,14 @@ def steps(old: ModelRegistryEntry | None, entry: ModelRegistryEntry) -> Iterator
 
 
 def differences(one: ModelRegistryEntry, other: ModelRegistryEntry) -> list[str]:
-    """Return the fields, those of the metadata included, in which two entries describe their model differently."""
-    first, second = _description(one), _description(other)
+    """Return the fields, those of the metadata included, in which two entries describe their model differently.
+
+    A key of the metadata without a value, or with an empty list, says as much as none.
+    """
+    first, second = (
+        {field: value for field, value in _description(entry).items() if value not in (None, [])}
+        for entry in (one, other)
+    )
     return [field for field in {**first, **second} if first.get(field) != second.get(field)]
 
 

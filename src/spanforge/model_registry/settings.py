@@ -63,14 +63,21 @@ class Setting(Generic[_T_co]):
 
         Nothing is raised: a value that is not allowed is logged, once, and the default used.
         """
-        name, value = (self.name, given) if given is not None else (self.variable, os.environ.get(self.variable))
-        if value is None or value == "":
+        name, value = self.name, given
+        if _is_empty(value):
+            name, value = self.variable, os.environ.get(self.variable)
+        if _is_empty(value):
             return self.default
         try:
             return self.parse(value, name)
         except InvalidEntryError as error:
             _lines.warn(str(error), "model registry: %s; used is the default, %s", error, self.shown or "none")
             return self.default
+
+
+def _is_empty(value: object) -> bool:
+    """Tell whether a value says nothing; an empty list does."""
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
 def _boolean(value: Any, name: str) -> bool:
@@ -80,8 +87,10 @@ def _boolean(value: Any, name: str) -> bool:
 
 
 def _milliseconds(value: Any, name: str) -> int:
-    text = str(value).strip() if isinstance(value, (int, str)) and not isinstance(value, bool) else ""
-    number = int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(MAX_INTERVAL)) else None
+    number = value if isinstance(value, int) and not isinstance(value, bool) else None
+    text = value.strip() if isinstance(value, str) else ""
+    if text.isascii() and text.isdigit() and len(text) <= len(str(MAX_INTERVAL)):
+        number = int(text)
     if number != 0 and (number is None or not MIN_INTERVAL <= number <= MAX_INTERVAL):
         raise InvalidEntryError(name, value, f"0, or milliseconds from {MIN_INTERVAL} to {MAX_INTERVAL}")
     return number
@@ -92,7 +101,8 @@ def _items(value: Any, name: str, separator: str, rule: str) -> tuple[str, ...]:
     if isinstance(value, str):
         items: list[Any] = [item.strip() for item in value.split(separator) if item.strip()]
     else:
-        items = list(value) if isinstance(value, Iterable) and not isinstance(value, (bytes, Mapping)) else [None]
+        several = isinstance(value, Iterable) and not isinstance(value, (bytes, Mapping))
+        items = [os.fspath(item) if isinstance(item, os.PathLike) else item for item in (value if several else [value])]
     if not all(isinstance(item, str) and item for item in items):
         raise InvalidEntryError(name, value, rule)
     return tuple(dict.fromkeys(items))
@@ -125,7 +135,7 @@ def _keys(value: Any, name: str) -> tuple[str, ...]:
     rule = f"at most {MAX_KEYS} attribute keys of at most {MAX_KEY} characters, none of them {PREFIX}*"
     items = _items(value, name, ",", rule)
     if len(items) > MAX_KEYS or any(len(item) > MAX_KEY or item.startswith(PREFIX) for item in items):
-        raise InvalidEntryError(name, shorten(value), rule)
+        raise InvalidEntryError(name, value, rule)
     return items
 
 

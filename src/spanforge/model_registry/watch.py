@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import errno
 import hashlib
 import os
 import stat
@@ -64,33 +65,35 @@ class _File:
     entries: Sequence[ModelRegistryEntry] | None = None
     error: RegistryFileError | None = None
 
+    @property
+    def settled(self) -> bool:
+        """Whether what it held when it was last read is taken, or complained of."""
+        return self.digest == self.taken
+
     def looked_at(self) -> _File:
         """Return what is known of it now.
 
-        What it holds is taken at once when it is another file by the same name, as after a rename. When it changed in
-        its place, or is gone, it may be half of something: then only what two looks have found the same is taken.
+        What it holds is taken at once when it is good, and another file by the same name, as after a rename. Anything
+        else may be half of something: that is taken, or complained of, when two looks in a row have found the same.
         """
-        now, mark, content, error = time.monotonic(), None, b"", None
+        now, mark, error = time.monotonic(), None, None
+        content: bytes | None = b""
         try:
-            mark = _mark(self.path)
-            if mark == self.mark and self.sure:
-                return self
-            content = storage.read_content(self.path)
+            mark, content = _read(self.path, self.mark if self.sure and self.settled else None)
         except RegistryFileError as found:
             error = found
+        if content is None:
+            return self
         same = mark is not None and mark == self.mark
         digest = hashlib.sha256(content if error is None else str(error).encode(errors="replace")).digest()
-        seen = replace(
-            self,
-            mark=mark,
-            since=self.since if same else now,
-            sure=same and now - self.since > SETTLES,
-            digest=digest,
-        )
+        since = self.since if same else now
+        seen = replace(self, mark=mark, since=since, sure=same and now - since > SETTLES, digest=digest)
+        steady = self.taken is None or digest == self.digest
         replaced = mark is not None and self.mark is not None and mark[:2] != self.mark[:2]
-        if digest == self.taken or not (self.taken is None or replaced or digest == self.digest):
+        if seen.settled or not (steady or replaced):
             return seen
-        return seen.read(content, error)
+        read = seen.read(content, error)
+        return read if steady or read.error is None else seen
 
     def read(self, content: bytes, error: RegistryFileError | None) -> _File:
         """Return what is known of it when it has this content, or cannot be read."""
@@ -120,10 +123,13 @@ class FileWatcher:
         self._registry = weakref.ref(registry)
         self.files: tuple[str, ...] = tuple(files)
         self.reload_interval = reload_interval
-        self._known = [_File(path) for path in self.files]
+        self._forget()
         self._looking = threading.RLock()
         self._stopped = threading.Event()
-        self._thread: threading.Thread | None = None
+
+    def _forget(self) -> None:
+        self._known = [_File(path) for path in self.files]
+        self._in_force: list[Sequence[ModelRegistryEntry] | None] = [None] * len(self.files)
 
     def start(self) -> None:
         """Read the files, and follow them from now on, until ``stop``."""
@@ -135,6 +141,7 @@ class FileWatcher:
             before.stop()
         _watchers[registry] = self
         self._stopped = threading.Event()
+        self._forget()
         self.look()
         if self.reload_interval:
             self._follow()
@@ -144,7 +151,6 @@ class FileWatcher:
         self._stopped.set()
         if self._looking.acquire(timeout=_PATIENCE):
             self._looking.release()
-        self._thread = None
         registry = self._registry()
         if registry is not None and _watchers.get(registry) is self:
             del _watchers[registry]
@@ -164,26 +170,32 @@ class FileWatcher:
     def _look(self) -> bool:
         for _ in range(_TRIES):
             found = [file.looked_at() for file in self._known]
-            if len(found) == 1 or all(_is_still(file) for file in found):
+            if len(found) == 1 or all(map(_is_still, found)):
                 break
         else:
             return True
-        changed = any(new.entries is not old.entries for new, old in zip(found, self._known, strict=True))
-        if changed and not self._stopped.is_set():
-            self._publish(found)
+        settled = all(file.settled for file in found)
+        if settled and not self._stopped.is_set():
+            self._take([file.entries for file in found])
         before, self._known = self._known, found
         for new, old in zip(found, before, strict=True):
             _tell(new, old)
-        return any(file.digest != file.taken for file in found)
+        return not settled
 
-    def _publish(self, found: list[_File]) -> None:
+    def _take(self, held: list[Sequence[ModelRegistryEntry] | None]) -> None:
+        """Have in force what the files hold, unless it is already."""
+        if any(new is not old for new, old in zip(held, self._in_force, strict=True)):
+            self._publish(held)
+            self._in_force = held
+
+    def _publish(self, held: list[Sequence[ModelRegistryEntry] | None]) -> None:
         """Have the registry take what the files hold together; not, where they disagree."""
         registry, places, entries = self._registry(), dict[str, str](), list["ModelRegistryEntry"]()
-        for file in found:
-            for entry in file.entries or ():
-                other = places.setdefault(entry.model_id, file.path)
-                if other != file.path:
-                    text = f"model {quote(entry.model_id)} is in both {other} and {file.path}"
+        for path, its in zip(self.files, held, strict=True):
+            for entry in its or ():
+                other = places.setdefault(entry.model_id, path)
+                if other != path:
+                    text = f"model {quote(entry.model_id)} is in both {other} and {path}"
                     _lines.warn(text, "model registry files: %s; what they held before stays in force", text)
                     return
                 entries.append(entry)
@@ -197,8 +209,6 @@ class FileWatcher:
             thread.start()
         except RuntimeError as error:  # there are too many threads, or the interpreter is ending
             _lines.warn("thread", "model registry files are not followed: %s", error)
-        else:
-            self._thread = thread
 
     def _run(self, stopped: threading.Event) -> None:
         half = self.reload_interval / 2_000
@@ -212,7 +222,7 @@ class FileWatcher:
     def _after_fork(self) -> None:
         """Go on in a child, which has the parent's memory and none of its threads."""
         self._looking = threading.RLock()
-        if self._thread is not None:
+        if self.reload_interval and not self._stopped.is_set():
             self._stopped = threading.Event()
             self._follow()
 
@@ -243,27 +253,40 @@ def follow_settings(file: object = None, reload_interval: object = None) -> File
         return current
 
 
-def _mark(path: str) -> _Mark:
-    """Return the mark of a file; it is opened, because that is when a network file system asks its server."""
+def _read(path: str, known: _Mark | None) -> tuple[_Mark, bytes | None]:
+    """Return a file's mark and what it holds; ``None`` for that where the mark is the one that is known.
+
+    The file is opened in any case, because that is when a network file system asks its server.
+    """
+    content, limit = None, storage.MAX_FILE_SIZE
     try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
-        try:
-            found = os.fstat(descriptor)
-        finally:
-            os.close(descriptor)
+        with open(path, "rb", opener=_open_at_once) as file:
+            found = os.fstat(file.fileno())
+            mark = found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+            if mark != known and found.st_size <= limit:
+                content = file.read(limit + 1)
     except FileNotFoundError:
         raise RegistryFileNotFoundError(path) from None
     except (OSError, ValueError) as error:
         raise RegistryFileError(path, f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    if not stat.S_ISREG(found.st_mode):
-        raise RegistryFileError(path, "cannot be read: it is not a regular file")
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+    if max(found.st_size, len(content or b"")) > limit:
+        raise RegistryFileError(path, f"is larger than {limit} bytes")
+    return mark, content
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open a regular file; whatever else has the name, a named pipe too, is an error and nothing to wait for."""
+    descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise OSError(errno.EINVAL, "it is not a regular file")
 
 
 def _is_still(file: _File) -> bool:
     """Tell whether a file is as it was when it was looked at."""
     try:
-        return _mark(file.path) == file.mark
+        return _read(file.path, file.mark)[1] is None
     except RegistryFileError:
         return file.mark is None
 

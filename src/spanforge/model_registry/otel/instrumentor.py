@@ -6,6 +6,7 @@ It needs the package opentelemetry-instrumentation, which comes with the extra `
 
 from __future__ import annotations
 
+import functools
 import os
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final
@@ -78,9 +79,11 @@ class ModelRegistryInstrumentor(BaseInstrumentor):  # type: ignore[no-any-unimpo
         """Install the plugin, unless a setting keeps it out."""
         options = {name: value for name, value in options.items() if name not in _NOT_OURS}
         try:
+            if not _is_enabled(options.pop(ENABLED.name, None)):
+                return
             if self.is_instrumented_by_opentelemetry:
                 self._instrument(**options)
-            elif _is_enabled(options.pop(ENABLED.name, None)):
+            else:
                 super().instrument(**options)
         except Exception as error:  # noqa: BLE001 - the application starts without us
             logs.warn("model registry not installed, no span is enriched: %r", error)
@@ -88,7 +91,8 @@ class ModelRegistryInstrumentor(BaseInstrumentor):  # type: ignore[no-any-unimpo
     def _instrument(self, **options: Any) -> None:
         provider = options.pop("tracer_provider", None) or trace.get_tracer_provider()
         given = known(options)
-        self._watcher = follow_settings(given.get("file"), given.get("reload_interval"))
+        if given or not self.is_instrumented_by_opentelemetry:
+            self._watcher = follow_settings(given.get("file"), given.get("reload_interval"))
         if not hasattr(provider, "add_span_processor"):
             _lines.warn(
                 type(provider),
@@ -109,13 +113,13 @@ class ModelRegistryInstrumentor(BaseInstrumentor):  # type: ignore[no-any-unimpo
         registry = get_default_registry()
         chosen: dict[str, Any] = {setting.name: setting.read(given.get(setting.name)) for setting in _FOR_PROCESSORS}
         if processor is None or made != (registry, chosen):
-            if processor is not None:
-                processor.switch(on=False)
+            before, processor = processor, ModelRegistrySpanProcessor(registry, **chosen)
+            provider.add_span_processor(processor)
+            if before is not None:
+                before.switch(on=False)
             elif self._processors:
                 logs.info("model registry enriches the spans of a further tracer provider")
-            processor = ModelRegistrySpanProcessor(registry, **chosen)
             self._processors[provider] = processor, (registry, chosen)
-            provider.add_span_processor(processor)
         processor.switch(on=True)
 
     def _uninstrument(self, **_options: Any) -> None:
@@ -126,22 +130,22 @@ class ModelRegistryInstrumentor(BaseInstrumentor):  # type: ignore[no-any-unimpo
 
 
 def _is_enabled(option: object) -> bool:
-    return ENABLED.read(option) and (option is not None or not _is_off_by_file())
-
-
-def _is_off_by_file() -> bool:
-    """Tell whether the declarative configuration file says ``enabled: false``.
-
-    ``opentelemetry-instrument`` does not look at it before it loads an instrumentor.
-    """
     path = os.environ.get("OTEL_CONFIG_FILE")
-    if not path:
-        return False
+    return ENABLED.read(_enabled_in(path) if path and option is None else option)
+
+
+@functools.cache
+def _enabled_in(path: str) -> object:
+    """Return what a declarative configuration file says of ``enabled``; ``None``: nothing.
+
+    OpenTelemetry does not pass it on, ``opentelemetry-instrument`` does not look at it, and reading the file is slow.
+    """
     try:
         from opentelemetry.configuration import load_config_file  # noqa: PLC0415 - only where there is such a file
 
         instrumentation = load_config_file(path).instrumentation_development
         options = (instrumentation.python if instrumentation else None) or {}
-        return (options.get(NAME) or {}).get("enabled") is False
+        found = options.get(NAME) or {}
+        return (found["enabled"] or False) if "enabled" in found else None
     except Exception:  # noqa: BLE001 - what is wrong with the file, OpenTelemetry has said
-        return False
+        return None

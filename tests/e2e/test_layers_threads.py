@@ -1,0 +1,361 @@
+"""Eight threads on a registry whose files are loaded over and over. Run as a program, this file is they.
+
+A deadlock is a failure too: the program ends itself, and says where every thread stands.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import itertools
+import logging
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+import traceback
+import warnings
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+
+from spanforge.model_registry import (
+    LifecycleError,
+    ModelAlreadyRegisteredError,
+    ModelRegistryEntry,
+    event_counts,
+)
+from spanforge.model_registry.default import LayeredRegistry
+from spanforge.model_registry.entry import STATUSES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from opentelemetry.sdk.trace import ReadableSpan
+
+THREADS = 8
+ROUNDS = 10
+LOADS = 1_000
+FORKS = 40
+SECONDS = 60
+SHARED = [f"shared {number}" for number in range(5)]
+"""Models that are in the files, and that all threads deprecate."""
+RACES = [f"race {number}" for number in range(ROUNDS)]
+"""Models that are in the files, and that all threads try to retire."""
+BENEATH = [f"beneath {number}" for number in range(5)]
+"""Models that are in the files, and that all threads register and deprecate."""
+FILED = [*SHARED, *RACES, *BENEATH]
+
+
+def version(stamp: str) -> list[ModelRegistryEntry]:
+    """Return what the files hold at one time; each version has a model that the other one lacks."""
+    return [
+        ModelRegistryEntry(
+            model_id=model_id,
+            name="N",
+            version=stamp,
+            risk_tier="low",
+            owner=f"owner {stamp}",
+            purpose="test",
+            metadata={"file": stamp, "aliases": [f"alias {model_id}", f"glob {model_id} *"]},
+        )
+        for model_id in (f"only {stamp}", *FILED)
+    ]
+
+
+VERSIONS = {stamp: version(stamp) for stamp in ("even", "odd")}
+
+
+def put(registry: LayeredRegistry, model_id: str, stamp: str, **more: Any) -> ModelRegistryEntry:
+    return registry.register(model_id, "N", stamp, "low", f"owner {stamp}", "test", **more)
+
+
+class Collector(SpanProcessor):
+    """Keeps what ended; a list takes no lock."""
+
+    def __init__(self) -> None:
+        self.spans: list[ReadableSpan] = []
+
+    def on_end(self, span: ReadableSpan) -> None:
+        self.spans.append(span)
+
+
+class Lines(logging.Handler):
+    """Keeps what is logged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.messages: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.messages.append(record.getMessage())
+
+
+class Stage:
+    """The registry that the threads work on, and what they did."""
+
+    def __init__(self) -> None:
+        self.collector, provider = Collector(), TracerProvider(shutdown_on_exit=False)
+        provider.add_span_processor(self.collector)
+        self.registry = LayeredRegistry(tracer_provider=provider)
+        self.registry._take_files(VERSIONS["even"])
+        self.loads = 0
+        self.written: list[tuple[str, str]] = []
+        self.readings = itertools.count()
+        self.errors: list[BaseException] = []
+        self.start = threading.Barrier(THREADS + 1)
+
+    def note(self, entry: ModelRegistryEntry) -> None:
+        """Note an operation that is to be found in the model's history for ever."""
+        self.written.append((entry.model_id, entry.metadata["history"][-1]["at"]))
+
+    def load(self) -> None:
+        self.start.wait()
+        while self.loads < LOADS and not self.errors:
+            self.loads += 1
+            self.registry._take_files(VERSIONS["odd" if self.loads % 2 else "even"])
+
+    def run(self, name: int) -> None:
+        try:
+            choice, reader, rounds = random.Random(name), Reader(self), 0
+            self.start.wait()
+            while rounds < ROUNDS or self.loads < LOADS:
+                reader.read(choice)
+                if rounds < ROUNDS and self.loads > rounds * LOADS // ROUNDS:
+                    for operation in choice.sample(OPERATIONS, len(OPERATIONS)):
+                        operation(self, f"{name}-{rounds}", choice)
+                        reader.read(choice)
+                    rounds += 1
+                time.sleep(1e-3)  # or there were nothing but readings
+        except BaseException as error:  # noqa: BLE001 - told by the main thread
+            self.errors.append(error)
+
+
+class Reader:
+    """Reads as one thread does, and remembers how far each model was."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
+        self.seen: dict[str, int] = {}
+
+    def whole(self, entry: ModelRegistryEntry | None) -> str | None:
+        """Check that an entry is one of a file's, whole, and return which."""
+        assert entry is not None
+        stamp: str | None = entry.metadata.get("file")
+        if stamp is not None:
+            assert (entry.version, entry.owner) == (stamp, f"owner {stamp}"), entry
+        if entry.status != "active":
+            last = entry.metadata["history"][-1]
+            assert (last["status"], last["owner"]) == (entry.status, entry.owner), entry
+        rank = STATUSES.index(entry.status)
+        assert rank >= self.seen.get(entry.model_id, 0), f"{entry.model_id} is {entry.status} again"
+        self.seen[entry.model_id] = rank
+        return stamp
+
+    def read(self, choice: random.Random) -> None:
+        registry = self.stage.registry
+        entries = registry.list_all()
+        stamps = [self.whole(entry) for entry in entries]
+        stamp = stamps[0]
+        assert [entry.model_id for entry in entries[: len(FILED) + 1]] == [f"only {stamp}", *FILED]
+        assert Counter(stamps)[stamp] == len(FILED) + 1, "two versions at once"
+        model_id = choice.choice(FILED)
+        for name, rule in ((model_id, "id"), (f"alias {model_id}", "alias"), (f"glob {model_id} x", "glob")):
+            found = registry.resolve(name)
+            assert (found.rule, found.entry and found.entry.model_id) == (rule, model_id), found
+            assert found.status == (found.entry and found.entry.status)
+            assert self.whole(found.entry) is not None
+        assert self.whole(registry.get(model_id)) is not None
+        assert self.whole(registry.require(model_id, allow=STATUSES)) is not None
+        assert len(registry) > len(FILED)
+        next(self.stage.readings)
+
+
+def register_ones_own(stage: Stage, stamp: str, _choice: random.Random) -> None:
+    stage.note(put(stage.registry, f"own {stamp}", stamp, aliases=[f"own alias {stamp}"]))
+    stage.note(stage.registry.deprecate(f"own {stamp}"))
+    stage.note(put(stage.registry, f"own {stamp}", stamp, replace=True, aliases=[f"new alias {stamp}"]))
+    found = stage.registry.resolve(f"new alias {stamp}").entry
+    assert found is stage.registry.get(f"own {stamp}")
+
+
+def register_a_files(stage: Stage, stamp: str, choice: random.Random) -> None:
+    model_id = choice.choice(BENEATH)
+    answer = put(stage.registry, model_id, stamp, replace=choice.random() < 0.5)
+    assert answer.metadata["file"] == answer.version
+
+
+def deprecate(stage: Stage, stamp: str, choice: random.Random) -> None:
+    stage.note(stage.registry.deprecate(choice.choice(SHARED), reason=stamp))
+    stage.note(stage.registry.deprecate(choice.choice(BENEATH), reason=stamp))
+
+
+def retire(stage: Stage, stamp: str, _choice: random.Random) -> None:
+    """All threads retire one model: one of them wins."""
+    with contextlib.suppress(LifecycleError):
+        stage.note(stage.registry.retire(RACES[int(stamp.partition("-")[2])], reason=stamp))
+
+
+def race(stage: Stage, stamp: str, _choice: random.Random) -> None:
+    """All threads register one model of the application: one of them wins."""
+    with contextlib.suppress(ModelAlreadyRegisteredError):
+        stage.note(put(stage.registry, f"first {stamp.partition('-')[2]}", stamp))
+
+
+OPERATIONS: list[Callable[[Stage, str, random.Random], None]] = [
+    register_ones_own,
+    register_a_files,
+    deprecate,
+    retire,
+    race,
+]
+
+
+def play() -> None:
+    lines = Lines()
+    logging.getLogger("spanforge.model_registry").addHandler(lines)
+    logging.getLogger("spanforge.model_registry").propagate = False
+    stage = Stage()
+    threads = [threading.Thread(target=stage.run, args=(number,)) for number in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    stage.load()
+    for thread in threads:
+        thread.join()
+    if stage.errors:
+        raise stage.errors[0]
+    registry = stage.registry
+    told = [event for span in stage.collector.spans for event in span.events]
+    assert event_counts() == (len(stage.written), 0, 0, 0), event_counts()
+    assert len(told) == len(stage.written)
+    assert next(stage.readings) > 4 * THREADS * ROUNDS
+
+    def recorded(status: str | None = None) -> list[tuple[str, str]]:
+        return [
+            (entry.model_id, record["at"])
+            for entry in registry
+            for record in entry.metadata.get("history", ())
+            if status in (None, record["status"])
+        ]
+
+    assert sorted(recorded()) == sorted(stage.written), "an operation was lost, or done twice"
+    registry._take_files(VERSIONS["even"])
+    assert sorted(recorded()) == sorted(stage.written), "a load lost an operation"
+    statuses = {entry.model_id: entry.status for entry in registry}
+    assert {statuses[model_id] for model_id in RACES} == {"retired"}
+    assert {statuses[model_id] for model_id in (*SHARED, *BENEATH)} == {"deprecated"}
+    assert Counter(statuses.values())["retired"] == ROUNDS
+    deprecations = Counter(model_id for model_id, _ in recorded("deprecated"))
+    assert sum(deprecations[model_id] for model_id in BENEATH) == THREADS * ROUNDS
+
+    names = [message.split("'")[1] for message in lines.messages]
+    assert sorted(names) == BENEATH, lines.messages
+    assert all(message.endswith(" than in its file, which counts") for message in lines.messages)
+
+    registry._take_files([])
+    left = {entry.model_id: entry for entry in registry}
+    assert set(left) == {
+        *BENEATH,
+        *(f"own {name}-{number}" for name in range(THREADS) for number in range(ROUNDS)),
+        *(f"first {number}" for number in range(ROUNDS)),
+    }
+    for model_id, entry in left.items():
+        stamp = entry.version
+        assert entry.owner == f"owner {stamp}"
+        assert entry.status == ("active" if model_id.startswith("first") else "deprecated"), entry
+        moments = [record["at"] for record in entry.metadata["history"]]
+        assert moments == sorted(moments)
+    for model_id in BENEATH:
+        reasons = [record["reason"] for record in left[model_id].metadata["history"] if "reason" in record]
+        assert len(reasons) == len(set(reasons)) == deprecations[model_id], "the application's entry missed one"
+
+
+def work_in_the_child(registry: LayeredRegistry) -> None:
+    entries = [entry for entry in registry if "file" in entry.metadata]
+    assert len(entries) == len(FILED) + 1
+    assert len({entry.owner for entry in entries}) == 1
+    model_id = RACES[0]
+    before = put(registry, model_id, "child")
+    assert before.metadata["file"] in VERSIONS
+    registry.retire(model_id)
+    registry._take_files(VERSIONS["odd"])
+    after = registry.get(model_id)
+    assert after is not None
+    assert (after.status, after.version) == ("retired", "odd")
+    registry._take_files([])
+    left = registry.get(model_id)
+    assert left is not None
+    assert (left.status, left.version) == ("retired", "child")
+
+
+def fork_one(registry: LayeredRegistry) -> int:
+    child = os.fork()
+    if child == 0:
+        code = 1
+        with contextlib.suppress(BaseException):
+            faulthandler.dump_traceback_later(SECONDS // 4, exit=True)
+            try:
+                work_in_the_child(registry)
+                code = 0
+            except BaseException:  # noqa: BLE001 - the parent gets the code, the reader the text
+                traceback.print_exc()
+        sys.stderr.flush()
+        os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def fork() -> None:
+    warnings.simplefilter("ignore", DeprecationWarning)  # about threads and fork: that is what is tested
+    logging.disable(logging.WARNING)
+    registry = LayeredRegistry(auto_emit=False)
+    registry._take_files(VERSIONS["even"])
+    done = threading.Event()
+
+    def load() -> None:
+        for stamp in itertools.cycle(VERSIONS):
+            registry._take_files(VERSIONS[stamp])
+            if done.is_set():
+                return
+
+    def operate() -> None:
+        for number in itertools.count():
+            put(registry, SHARED[number % 5], f"{number}", replace=True)
+            put(registry, f"own {number % 5}", f"{number}", replace=True)
+            if done.is_set():
+                return
+
+    threads = [threading.Thread(target=target, daemon=True) for target in (load, load, operate, operate)]
+    for thread in threads:
+        thread.start()
+    codes = [fork_one(registry) for _ in range(FORKS)]
+    done.set()
+    for thread in threads:
+        thread.join(SECONDS)
+    assert codes == [0] * FORKS
+    assert not any(thread.is_alive() for thread in threads)
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("mode", ["play", "fork"])
+def test_loads_among_operations(mode: str) -> None:
+    """Readers see one whole version of the files and no status undone; no operation is lost; children can go on."""
+    command = [sys.executable, __file__, mode]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=2 * SECONDS, check=False)
+    assert (run.returncode, run.stderr) == (0, "")
+
+
+def give_up() -> None:
+    faulthandler.dump_traceback()
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    watchdog = threading.Timer(SECONDS, give_up)  # faulthandler's own would not survive in the children
+    watchdog.daemon = True
+    watchdog.start()
+    sys.setswitchinterval(1e-4)
+    {"play": play, "fork": fork}[sys.argv[1]]()

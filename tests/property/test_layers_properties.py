@@ -1,0 +1,349 @@
+"""The two layers of the process-wide registry, in any order of operations and loads, against a model of them."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from spanforge.model_registry import (
+    LifecycleError,
+    ModelAlreadyRegisteredError,
+    ModelNotFoundError,
+    ModelRegistry,
+    ModelRegistryEntry,
+    default,
+)
+from spanforge.model_registry.default import LayeredRegistry
+from spanforge.model_registry.resolution import ModelIndex
+from spanforge.model_registry.storage import read_entries, write_entries
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+RANKS = {"active": 0, "deprecated": 1, "retired": 2}
+NAMES = ("a", "b", "c", "x", "y", "x1", "yz", "p/a", "p/x", "p/x1", "none")
+PROVIDERS = (None, "p", "q")
+DATE = "2020-01-01"
+LINE = re.compile("model '(.*)' is registered in code with another (.*) than in its file, which counts")
+
+IDS = st.sampled_from("abc")
+WORDS = st.sampled_from(["v", "w"])
+MAYBE = st.none() | WORDS
+DESCRIPTIONS = st.fixed_dictionaries(
+    {"owner": WORDS, "risk_tier": st.sampled_from(["low", "high"])},
+    optional={
+        "metadata.aliases": st.lists(st.sampled_from(["x", "y", "x*", "?z", "p/x*"]), min_size=1, max_size=2),
+        "metadata.provider": st.sampled_from(["p", "q"]),
+        "metadata.extra": st.sampled_from([0, [1]]),
+    },
+)
+
+
+class State(NamedTuple):
+    """An entry, without its dates.
+
+    Attributes:
+        described: What it says of the model, by the names that a log line gives to them.
+        status: The status.
+        standing: What the lifecycle wrote into the metadata, but dates and history.
+        records: Status, reason and actor of each record of the history.
+        dated: Whether it has the one date of deployment that is ever given.
+    """
+
+    described: dict[str, Any]
+    status: str = "active"
+    standing: dict[str, str] = {}  # noqa: RUF012 - nobody changes it
+    records: tuple[tuple[str, str | None, str | None], ...] = ()
+    dated: bool = False
+
+    def after(self, operation: Operation) -> State:
+        """Return what an operation makes of it: nothing, if it is retired."""
+        if self.status == "retired":
+            return self
+        record = (operation.status, operation.reason, operation.actor)
+        standing = {**self.standing, **operation.standing}
+        return self._replace(status=operation.status, standing=standing, records=(*self.records, record))
+
+    def entry(self, model_id: str) -> ModelRegistryEntry:
+        """Return it as an entry of a file."""
+        described = dict(self.described)
+        metadata = {key.partition(".")[2]: described.pop(key) for key in self.described if "." in key}
+        facts = {"owner": described["owner"], "risk_tier": described["risk_tier"]}
+        history = [
+            {"at": "2021-01-01", "status": status, **facts, **({"reason": reason} if reason else {})}
+            for status, reason, _ in self.records
+        ]
+        metadata |= {**self.standing, **({"history": history} if history else {})}
+        return ModelRegistryEntry(
+            model_id=model_id,
+            name="N",
+            version="1",
+            purpose="test",
+            status=self.status,  # type: ignore[arg-type]
+            deployment_date=DATE if self.dated else None,
+            metadata=metadata,
+            **described,
+        )
+
+
+class Operation(NamedTuple):
+    status: str
+    reason: str | None
+    actor: str | None
+    standing: dict[str, str]
+
+
+@st.composite
+def states(draw: st.DrawFn) -> State:
+    """Draw an entry of a file: half of them are active, and most have no history."""
+    status = draw(st.sampled_from(["active", "active", "deprecated", "retired"]))
+    standing = draw(st.fixed_dictionaries({}, optional={"deprecation_reason": WORDS, "successor": WORDS}))
+    records = draw(st.sampled_from([(), (), ((status, "v", None),)]))
+    return State(draw(DESCRIPTIONS), status, standing, records, draw(st.booleans()))
+
+
+FILES = st.lists(st.tuples(IDS, states()), unique_by=lambda pair: pair[0], max_size=3).map(dict)
+
+
+def state_of(entry: ModelRegistryEntry) -> State:
+    """Return what the registry has, to compare it with what it should have."""
+    plain = entry.to_dict()
+    metadata = plain.pop("metadata")
+    standing = {key: metadata.pop(key) for key in ("deprecation_reason", "successor") if key in metadata}
+    records = metadata.pop("history", [])
+    metadata.pop("deprecation_date", None)
+    described = {"owner": plain["owner"], "risk_tier": plain["risk_tier"]}
+    described |= {f"metadata.{key}": value for key, value in metadata.items()}
+    shown = tuple((record["status"], record.get("reason"), record.get("actor")) for record in records)
+    return State(described, plain["status"], standing, shown, plain["deployment_date"] == DATE)
+
+
+class Layers(RuleBasedStateMachine):
+    """``own`` and ``files`` are the layers, ``held`` the operations since a file has caught up with them."""
+
+    path: Path
+    caplog: pytest.LogCaptureFixture
+
+    @initialize()
+    def start(self) -> None:
+        default._lines.forget()
+        self.caplog.clear()
+        self.exporter = InMemorySpanExporter()
+        provider = TracerProvider(shutdown_on_exit=False)
+        provider.add_span_processor(SimpleSpanProcessor(self.exporter))
+        self.registry = LayeredRegistry(tracer_provider=provider)
+        self.own: dict[str, State] = {}
+        self.files: dict[str, State] = {}
+        self.held: dict[str, list[Operation]] = {}
+        self.events: list[tuple[str, str, str | None, str]] = []
+        self.lines: dict[str, set[str]] = {}
+
+    def in_force(self, model_id: str) -> State | None:
+        if model_id not in self.files:
+            return self.own.get(model_id)
+        return self.with_operations(model_id, self.files[model_id])
+
+    def with_operations(self, model_id: str, state: State) -> State:
+        for operation in self.held.get(model_id, ()):
+            state = state.after(operation)
+        return state
+
+    def compare(self) -> None:
+        """Expect a line for each model that code and file describe differently, if it has none yet."""
+        for model_id, state in self.own.items():
+            if model_id in self.files:
+                one, other = state.described, self.files[model_id].described
+                fields = {field for field in {**one, **other} if one.get(field) != other.get(field)}
+                if fields:
+                    self.lines.setdefault(model_id, fields)
+
+    def refused(self, error: type[Exception], operation: Callable[[], object]) -> None:
+        before = self.registry.list_all()
+        with pytest.raises(error):
+            operation()
+        assert all(entry is old for entry, old in zip(self.registry, before, strict=True))
+
+    @rule(model_id=IDS, described=DESCRIPTIONS, actor=MAYBE, replace=st.booleans(), dated=st.booleans())
+    def register(
+        self, model_id: str, described: dict[str, Any], actor: str | None, *, replace: bool, dated: bool
+    ) -> None:
+        def operation() -> ModelRegistryEntry:
+            return self.registry.register(
+                model_id,
+                "N",
+                "1",
+                described["risk_tier"],
+                described["owner"],
+                "test",
+                deployment_date=DATE if dated else None,
+                metadata={"extra": described["metadata.extra"]} if "metadata.extra" in described else {},
+                aliases=described.get("metadata.aliases", ()),
+                provider=described.get("metadata.provider"),
+                replace=replace,
+                actor=actor,
+            )
+
+        old, filed = self.own.get(model_id), model_id in self.files
+        error: type[Exception] | None = None
+        if old is None:
+            new = State(described, records=(("active", None, actor),), dated=dated)
+            if filed:
+                new = self.with_operations(model_id, new)
+            else:
+                self.held.pop(model_id, None)
+        else:
+            new = old._replace(described=described, records=(*old.records, (old.status, None, actor)))
+            if not replace:
+                error = ModelAlreadyRegisteredError
+            elif old.status == "retired":
+                error = LifecycleError
+            elif dated and not old.dated:
+                error = ValueError
+        if error is not None and not filed:
+            self.refused(error, operation)
+            return
+        assert operation() is self.registry.get(model_id)
+        if error is None:
+            self.own[model_id] = new
+        if not filed:
+            self.events.append(("registered", model_id, old and old.status, described["owner"]))
+        self.compare()
+
+    @rule(model_id=IDS, reason=MAYBE, successor=MAYBE, actor=MAYBE)
+    def deprecate(self, model_id: str, reason: str | None, successor: str | None, actor: str | None) -> None:
+        standing = {"deprecation_reason": reason, "successor": successor}
+        given = {key: value for key, value in standing.items() if value}
+        self.operate(
+            model_id,
+            Operation("deprecated", reason, actor, given),
+            lambda: self.registry.deprecate(model_id, reason=reason or "", successor=successor, actor=actor),
+        )
+
+    @rule(model_id=IDS, reason=MAYBE, actor=MAYBE)
+    def retire(self, model_id: str, reason: str | None, actor: str | None) -> None:
+        self.operate(
+            model_id,
+            Operation("retired", reason, actor, {}),
+            lambda: self.registry.retire(model_id, reason=reason or "", actor=actor),
+        )
+
+    def operate(self, model_id: str, operation: Operation, do: Callable[[], ModelRegistryEntry]) -> None:
+        old = self.in_force(model_id)
+        if old is None or old.status == "retired":
+            self.refused(ModelNotFoundError if old is None else LifecycleError, do)
+            return
+        assert do() is self.registry.get(model_id)
+        self.held.setdefault(model_id, []).append(operation)
+        if model_id in self.own:
+            self.own[model_id] = self.own[model_id].after(operation)
+        self.events.append((operation.status, model_id, old.status, old.described["owner"]))
+
+    @rule(model_id=IDS)
+    def give_a_bad_value(self, model_id: str) -> None:
+        self.refused(ValueError, lambda: self.registry.register(model_id, "N", "1", "low", " ", "test", replace=True))
+        if model_id in self.registry:
+            self.refused(ValueError, lambda: self.registry.deprecate(model_id, sunset_date="soon"))
+            self.refused(ValueError, lambda: self.registry.retire(model_id, reason=" "))
+
+    @rule(files=FILES)
+    def take_files(self, files: dict[str, State]) -> None:
+        for model_id in files.keys() & self.held.keys():
+            reached = max(RANKS[operation.status] for operation in self.held[model_id])
+            if reached <= RANKS[files[model_id].status]:
+                del self.held[model_id]
+        self.files = files
+        self.registry._take_files([state.entry(model_id) for model_id, state in files.items()])
+        self.compare()
+
+    @rule()
+    def take_the_same_files(self) -> None:
+        self.take_files(self.files)
+
+    @rule(own=FILES)
+    def load(self, own: dict[str, State]) -> None:
+        self.own = own
+        self.held = {model_id: self.held[model_id] for model_id in self.held if model_id in self.files}
+        write_entries(self.path, [state.entry(model_id) for model_id, state in own.items()])
+        self.registry.load(self.path)
+        self.compare()
+
+    @rule()
+    def clear(self) -> None:
+        self.own = {}
+        self.held = {model_id: self.held[model_id] for model_id in self.held if model_id in self.files}
+        self.registry.clear()
+
+    @rule()
+    def save(self) -> None:
+        self.registry.save(self.path)
+        assert read_entries(self.path) == self.registry.list_all()
+        strict = ModelRegistry(auto_emit=False)
+        strict.load(self.path)
+        assert strict.list_all() == self.registry.list_all()
+
+    @invariant()
+    def holds_what_it_should(self) -> None:
+        ids = [*self.files, *(model_id for model_id in self.own if model_id not in self.files)]
+        listed = self.registry.list_all()
+        assert [(entry.model_id, state_of(entry)) for entry in listed] == [(one, self.in_force(one)) for one in ids]
+        assert all(self.registry.get(entry.model_id) is entry for entry in listed)
+        assert len(self.registry) == len(ids)
+        for entry in listed:
+            assert self.registry.check(entry.model_id) == entry.warnings
+
+    @invariant()
+    def names_lead_to_what_is_in_force(self) -> None:
+        fresh = ModelIndex(self.registry.list_all())
+        for name in NAMES:
+            for provider in PROVIDERS:
+                assert self.registry.resolve(name, provider=provider) == fresh.resolve([name], provider)
+
+    @invariant()
+    def knows_what_was(self) -> None:
+        soon = datetime.now(timezone.utc) + timedelta(seconds=1)
+        for entry in self.registry:
+            history = entry.metadata.get("history", ())
+            assert [record["at"] for record in history] == sorted(record["at"] for record in history)
+            assert (entry.decommission_date is None) or entry.status == "retired"
+            operations = [at for at in (record["at"] for record in history) if at != "2021-01-01"]
+            if operations:
+                state = entry.as_of(soon)
+                assert state is not None
+                assert (state.status, state.owner, state.source) == (entry.status, history[-1]["owner"], "history")
+
+    @invariant()
+    def tells_each_operation_once(self) -> None:
+        told = []
+        for span in self.exporter.get_finished_spans():
+            for event in span.events:
+                facts = event.attributes or {}
+                keys = ("model_id", "previous_status", "owner")
+                told.append((event.name.partition(".")[2], *(facts.get(f"model_registry.{key}") for key in keys)))
+        assert told == self.events
+
+    @invariant()
+    def names_each_difference_once(self) -> None:
+        lines = [LINE.fullmatch(message) for message in self.caplog.messages]
+        named = {line[1]: set(line[2].split(", ")) for line in lines if line is not None}
+        assert named == self.lines
+        assert len(lines) == len(named)
+
+
+def test_the_layers_are_those_of_the_model(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Operations, loads and files in any order: entries, order, names, histories, events and lines as they should."""
+
+    class Here(Layers):
+        path = tmp_path / "models.json"
+
+    Here.caplog = caplog
+    run_state_machine_as_test(Here, settings=settings(max_examples=150, stateful_step_count=30))

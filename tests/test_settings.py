@@ -1,0 +1,410 @@
+"""Settings: where their values come from, what they may be, and what is said of one that may not be."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+
+import spanforge_model_registry_otel
+from spanforge.model_registry import settings
+from spanforge.model_registry.attributes import ON_SPANS, SPAN_NAMES
+from spanforge.model_registry.errors import InvalidEntryError
+from spanforge.model_registry.otel.instrumentor import Options
+from spanforge.model_registry.settings import (
+    ENABLED,
+    FILE,
+    MODEL_ATTRIBUTES,
+    RELOAD_INTERVAL,
+    SETTINGS,
+    SPAN_ATTRIBUTES,
+    UNREGISTERED,
+    Setting,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SEP = os.pathsep
+
+
+class Row(NamedTuple):
+    """A setting with two values that are not its default: one as an option, and another one in the environment."""
+
+    setting: Setting[Any]
+    option: Any
+    text: str
+    value: Any
+    """What the text stands for."""
+
+
+ROWS = [
+    Row(ENABLED, False, "false", False),
+    Row(FILE, ["/a.json"], "/b.json", (os.path.abspath("/b.json"),)),
+    Row(RELOAD_INTERVAL, 200, "300", 300),
+    Row(SPAN_ATTRIBUTES, ["status"], "owner", ("owner",)),
+    Row(MODEL_ATTRIBUTES, ["my.model"], "other.model", ("other.model",)),
+    Row(UNREGISTERED, "ignore", "IGNORE", "ignore"),
+]
+each = pytest.mark.parametrize("row", ROWS, ids=[row.setting.name for row in ROWS])
+
+
+@pytest.fixture(autouse=True)
+def _empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give each test an environment without our variables."""
+    for name in [name for name in os.environ if name.startswith(settings.VARIABLES)]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def lines(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
+    """Give a function that returns what has been logged so far."""
+    return lambda: [f"{record.levelname} {record.name} {record.getMessage()}" for record in caplog.records]
+
+
+def shown(value: Any) -> str:
+    return value.name if isinstance(value, Setting) else repr(value)[:30]
+
+
+def line(text: str) -> str:
+    return f"WARNING spanforge.model_registry model registry: {text}"
+
+
+# Where a value comes from
+
+
+def test_each_setting_is_in_the_table() -> None:
+    """Every setting is tested here for where its value comes from."""
+    assert [row.setting for row in ROWS] == list(SETTINGS)
+
+
+@each
+def test_nothing_is_given(row: Row, lines: Any) -> None:
+    """Without an option and a variable the default holds, and nothing is said."""
+    assert row.setting.read() == row.setting.read(None) == row.setting.default
+    assert row.setting.default not in (row.setting.read(row.option), row.value)
+    assert lines() == []
+
+
+@each
+def test_the_environment_before_the_default(row: Row, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable counts where no option is given, and as it is now, not as it was at import."""
+    monkeypatch.setenv(row.setting.variable, row.text)
+    assert row.setting.read() == row.value
+    monkeypatch.delenv(row.setting.variable)
+    assert row.setting.read() == row.setting.default
+
+
+@each
+def test_the_option_before_the_environment(row: Row, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An option counts, whatever the environment says."""
+    alone = row.setting.read(row.option)
+    monkeypatch.setenv(row.setting.variable, {ENABLED: "true", UNREGISTERED: "warn"}.get(row.setting, row.text))
+    assert row.setting.read(row.option) == alone != row.setting.read()
+
+
+@each
+@pytest.mark.parametrize("empty", ["", " ", "\t\n "])
+def test_empty_is_unset(row: Row, empty: str, monkeypatch: pytest.MonkeyPatch, lines: Any) -> None:
+    """A variable or an option that is empty, or blank, counts as not given, and nothing is said."""
+    monkeypatch.setenv(row.setting.variable, empty)
+    assert row.setting.read() == row.setting.read(empty) == row.setting.default != row.setting.read(row.option)
+    monkeypatch.setenv(row.setting.variable, row.text)
+    assert row.setting.read(empty) == row.value
+    assert lines() == []
+
+
+def test_an_empty_list_is_a_value(monkeypatch: pytest.MonkeyPatch, lines: Any) -> None:
+    """A list without items says that there are none, whatever the environment says."""
+    for setting, text in ((FILE, "/a.json"), (SPAN_ATTRIBUTES, "owner"), (MODEL_ATTRIBUTES, "my.model")):
+        monkeypatch.setenv(setting.variable, text)
+        assert setting.read([]) == setting.read(()) == ()
+    assert lines() == []
+
+
+@each
+def test_the_default_as_it_is_shown(row: Row) -> None:
+    """What is shown as the default gives the default when it is set."""
+    assert row.setting.read(row.setting.shown) == row.setting.default
+
+
+# What may be given
+
+GOOD = [
+    (ENABLED, True, True),
+    (ENABLED, False, False),
+    (ENABLED, "true", True),
+    (ENABLED, " FALSE\n", False),
+    (ENABLED, "False", False),
+    (RELOAD_INTERVAL, 0, 0),
+    (RELOAD_INTERVAL, "0", 0),
+    (RELOAD_INTERVAL, "000", 0),
+    (RELOAD_INTERVAL, 100, 100),
+    (RELOAD_INTERVAL, " 100 ", 100),
+    (RELOAD_INTERVAL, "86400000", 86_400_000),
+    (RELOAD_INTERVAL, 86_400_000, 86_400_000),
+    (SPAN_ATTRIBUTES, "owner", ("owner",)),
+    (SPAN_ATTRIBUTES, " owner ,, status,", ("owner", "status")),
+    (SPAN_ATTRIBUTES, "status,owner,status", ("status", "owner")),
+    (SPAN_ATTRIBUTES, ["owner", "matched_by"], ("owner", "matched_by")),
+    (SPAN_ATTRIBUTES, ("owner",), ("owner",)),
+    (SPAN_ATTRIBUTES, {"owner"}, ("owner",)),
+    (SPAN_ATTRIBUTES, iter(["owner", "owner"]), ("owner",)),
+    (SPAN_ATTRIBUTES, ",".join(SPAN_NAMES), SPAN_NAMES),
+    (SPAN_ATTRIBUTES, "+purpose", (*ON_SPANS, "purpose")),
+    (SPAN_ATTRIBUTES, "-version", tuple(name for name in ON_SPANS if name != "version")),
+    (SPAN_ATTRIBUTES, " +purpose , -version ", (*(name for name in ON_SPANS if name != "version"), "purpose")),
+    (SPAN_ATTRIBUTES, ["-version", "+matched_by"], (*(n for n in ON_SPANS if n != "version"), "matched_by")),
+    (SPAN_ATTRIBUTES, "+owner", ON_SPANS),
+    (SPAN_ATTRIBUTES, "-purpose", ON_SPANS),
+    (SPAN_ATTRIBUTES, "+purpose,-purpose", ON_SPANS),
+    (SPAN_ATTRIBUTES, ",".join(f"+{name}" for name in SPAN_NAMES), SPAN_NAMES),
+    (SPAN_ATTRIBUTES, ",".join(f"-{name}" for name in SPAN_NAMES), ()),
+    (MODEL_ATTRIBUTES, "my.model", ("my.model",)),
+    (MODEL_ATTRIBUTES, " my.model ,, My.Model,my.model", ("my.model", "My.Model")),
+    (MODEL_ATTRIBUTES, ["my.model", "a b,c"], ("my.model", "a b,c")),
+    (MODEL_ATTRIBUTES, ["k" * 256], ("k" * 256,)),
+    (MODEL_ATTRIBUTES, ",".join(map(str, range(32))), tuple(map(str, range(32)))),
+    (MODEL_ATTRIBUTES, "x," * 100, ("x",)),
+    (MODEL_ATTRIBUTES, "model_registry", ("model_registry",)),
+    (UNREGISTERED, "warn", "warn"),
+    (UNREGISTERED, " Ignore ", "ignore"),
+]
+
+
+@pytest.mark.parametrize(("setting", "given", "value"), GOOD, ids=shown)
+def test_good_values(setting: Setting[Any], given: Any, value: Any, monkeypatch: Any, lines: Any) -> None:
+    """A value that is allowed stands for what it says: whatever its case, with blanks around it, as text or list."""
+    found = setting.read(given)
+    assert found == value
+    assert type(found) is type(value)
+    if isinstance(given, str):
+        monkeypatch.setenv(setting.variable, given)
+        assert setting.read() == value
+    assert lines() == []
+
+
+ATTRIBUTES_RULE = f"names of {', '.join(SPAN_NAMES)}, or changes to the default such as +purpose and -version"
+KEYS_RULE = "at most 32 attribute keys of at most 256 characters, none of them model_registry.*"
+INTERVAL_RULE = "0, or milliseconds from 100 to 86400000"
+PATH_RULE = f"a path, or several separated by {SEP!r}"
+STATUSES = "status,owner,risk_tier,model_id,warnings,name,version"
+BAD: list[tuple[Setting[Any], Any, str]] = [
+    *(
+        (ENABLED, given, f"one of true, false, not {text}; used is the default, true")
+        for given, text in [("maybe", "'maybe'"), ("1", "'1'"), (" No ", "'no'"), (0, "0"), (1, "1"), ([], "[]")]
+    ),
+    *(
+        (RELOAD_INTERVAL, given, f"{INTERVAL_RULE}, not {given!r}; used is the default, 10000")
+        for given in [
+            "10s",
+            "1e3",
+            "-1",
+            "+100",
+            "1_000",
+            "99",
+            "86400001",
+            "100.0",
+            "\u0661\u0660\u0660",
+            "\xb2",
+            "9" * 100,
+        ]
+    ),
+    *(
+        (RELOAD_INTERVAL, given, f"{INTERVAL_RULE}, not {given!r}; used is the default, 10000")
+        for given in [True, False, 1000.0, 99, -1, 86_400_001, 10**100, [1000]]
+    ),
+    *(
+        (SPAN_ATTRIBUTES, given, f"{ATTRIBUTES_RULE}, not {text}; used is the default, {STATUSES}")
+        for given, text in [
+            ("color", "'color'"),
+            ("owner,color", "'color'"),
+            ("Owner", "'Owner'"),
+            ("model_registry.owner", "'model_registry.owner'"),
+            ("metadata.team", "'metadata.team'"),
+            ("+color", "'+color'"),
+            ("-", "'-'"),
+            ("+", "'+'"),
+            ("++purpose", "'++purpose'"),
+            ("+ purpose", "'+ purpose'"),
+            ("owner,+purpose", "'owner,+purpose'"),
+            (["-version", "owner"], "['-version', 'owner']"),
+            (["owner", " status"], "' status'"),
+            (["owner", ""], "['owner', '']"),
+            (["owner", None], "['owner', None]"),
+            (7, "7"),
+            (True, "True"),
+            (b"owner", "b'owner'"),
+            ({"owner": True}, "{'owner': True}"),
+        ]
+    ),
+    *(
+        (MODEL_ATTRIBUTES, given, f"{KEYS_RULE}, not {text}; used is the default, none")
+        for given, text in [
+            ("my.model,model_registry.name", "'my.model,model_registry.name'"),
+            (["model_registry."], "['model_registry.']"),
+            (["k" * 257], f"['{'k' * 198}…"),
+            (list(map(str, range(33))), repr(list(map(str, range(33))))),
+            (["my.model", 7], "['my.model', 7]"),
+            ({"my.model": 1}, "{'my.model': 1}"),
+            (7, "7"),
+        ]
+    ),
+    *(
+        (UNREGISTERED, given, f"one of warn, ignore, not {text}; used is the default, warn")
+        for given, text in [
+            ("drop", "'drop'"),
+            (False, "False"),
+            (["warn"], "['warn']"),
+            ("warn,ignore", "'warn,ignore'"),
+        ]
+    ),
+    *(
+        (FILE, given, f"{PATH_RULE}, not {text}; used is the default, none")
+        for given, text in [
+            (7, "7"),
+            (b"a.json", "b'a.json'"),
+            ([b"a.json"], "[b'a.json']"),
+            (["a.json", ""], "['a.json', '']"),
+        ]
+    ),
+]
+
+
+@pytest.mark.parametrize(("setting", "given", "text"), BAD, ids=shown)
+def test_bad_values(setting: Setting[Any], given: Any, text: str, lines: Any, monkeypatch: Any) -> None:
+    """A value that is not allowed gives the default, and one line says which setting, what is allowed, what is used."""
+    for _ in range(3):
+        assert setting.read(given) == setting.default
+    assert lines() == [line(f"{setting.name} must be {text}")]
+    if isinstance(given, str):
+        monkeypatch.setenv(setting.variable, given)
+        for _ in range(3):
+            assert setting.read() == setting.default
+        assert lines()[1:] == [line(f"{setting.variable} must be {text}")]
+
+
+def test_a_number_too_long_to_be_shown(lines: Any) -> None:
+    """A number that Python refuses to print is no more than a bad value."""
+    assert RELOAD_INTERVAL.read(10**5_000) == 10_000
+    assert len(lines()) == 1
+
+
+def test_a_bad_option_hides_the_environment(monkeypatch: pytest.MonkeyPatch, lines: Any) -> None:
+    """Where an option is bad its default is used, not the environment: nobody asked for that."""
+    monkeypatch.setenv(RELOAD_INTERVAL.variable, "500")
+    assert RELOAD_INTERVAL.read("soon") == 10_000
+    assert len(lines()) == 1
+
+
+def test_control_characters_and_long_values(lines: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bad value is shown on one line, and only its beginning."""
+    monkeypatch.setenv(UNREGISTERED.variable, "a\nb\x1b[31m" + "x" * 10_000)
+    assert UNREGISTERED.read() == "warn"
+    (found,) = lines()
+    assert "not 'a\\nb\\x1b[31mxxx" in found
+    assert found.isprintable()
+    assert len(found) < 500
+
+
+def test_bytes_that_are_no_text(lines: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable whose bytes are no UTF-8 can be logged all the same."""
+    monkeypatch.setenv(UNREGISTERED.variable, "\udcff")
+    assert UNREGISTERED.read() == "warn"
+    assert lines()[0].encode()
+
+
+def test_a_bounded_number_of_lines(lines: Any) -> None:
+    """However many different values are bad, a process logs a hundred of them."""
+    for number in range(150):
+        UNREGISTERED.read(f"bad {number}")
+    assert len(lines()) == 100
+
+
+def test_a_bad_value_in_code_is_an_error() -> None:
+    """Who parses a value itself gets the error, with the name that it gave."""
+    with pytest.raises(InvalidEntryError, match=r"^mine must be one of warn, ignore, not 'drop'$"):
+        UNREGISTERED.parse("drop", "mine")
+
+
+# Paths
+
+
+@pytest.mark.parametrize("working", [True, False], ids=["here", "elsewhere"])
+def test_paths_are_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, working: bool) -> None:
+    """Relative paths are those of the working folder at the time; the same file twice counts once."""
+    folder = tmp_path / ("a" if working else "b")
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    expected = (f"{folder}{os.sep}m.json", f"{tmp_path}{os.sep}n.yaml")
+    text = f" m.json {SEP}{SEP}..{os.sep}n.yaml{SEP}.{os.sep}m.json{SEP}{folder}{os.sep}m.json"
+    monkeypatch.setenv(FILE.variable, text)
+    assert FILE.read() == FILE.read(text) == FILE.read(["m.json", "../n.yaml"]) == expected
+    assert FILE.read(Path("m.json")) == FILE.read([Path("m.json")]) == expected[:1]
+
+
+def test_a_list_of_paths_is_taken_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a list a path may have the separator in it, and blanks around it."""
+    monkeypatch.chdir(tmp_path)
+    assert FILE.read([f"a{SEP}b.json", " c.json "]) == (
+        f"{tmp_path}{os.sep}a{SEP}b.json",
+        f"{tmp_path}{os.sep} c.json ",
+    )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a working folder cannot be deleted there")
+def test_the_working_folder_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lines: Any) -> None:
+    """Without a working folder relative paths cannot be told, which one line says; absolute ones work."""
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    folder.rmdir()
+    assert FILE.read("/a.json:/b.json") == ("/a.json", "/b.json")
+    assert lines() == []
+    monkeypatch.setenv(FILE.variable, "/a.json:b.json")
+    for _ in range(2):
+        assert FILE.read() == ()
+    rule = "must be an absolute path: the working folder is gone, not '/a.json:b.json'; used is the default, none"
+    assert lines() == [line(f"OTEL_PYTHON_MODEL_REGISTRY_FILE {rule}")]
+
+
+# Options
+
+
+def test_options_that_do_not_exist(lines: Any) -> None:
+    """An option that there is not is left out and logged once; the others are kept."""
+    for _ in range(2):
+        assert settings.known({"file": "a", "flie": "b", "unregistered": None}) == {"file": "a", "unregistered": None}
+    names = "enabled, file, reload_interval, span_attributes, model_attributes, unregistered"
+    assert lines() == [line(f"there is no option 'flie' (there are {names}); it is left out")]
+
+
+# Names
+
+
+def test_names_of_variables() -> None:
+    """Each variable is named after its option, and both are there once."""
+    assert [setting.variable for setting in SETTINGS] == [
+        f"OTEL_PYTHON_MODEL_REGISTRY_{setting.name.upper()}" for setting in SETTINGS
+    ]
+    assert len({setting.variable for setting in SETTINGS}) == len(SETTINGS)
+    module_wide = [value for value in vars(settings).values() if isinstance(value, Setting)]
+    assert set(module_wide) == set(SETTINGS)
+
+
+def test_the_entry_point_module_names_each_variable() -> None:
+    """The module that OpenTelemetry looks into has the variables of all settings, and no other ``OTEL_`` name."""
+    module = spanforge_model_registry_otel
+    found = {name: getattr(module, name) for name in dir(module) if name.startswith("OTEL_")}
+    assert found == {setting.variable: setting.variable for setting in SETTINGS}
+
+
+def test_declarative_configuration_has_each_option() -> None:
+    """The options of declarative configuration are the settings; ``enabled`` is OpenTelemetry's own there."""
+    names = [field.name for field in dataclasses.fields(Options)]
+    assert ["enabled", *names] == [setting.name for setting in SETTINGS]
+    assert all(getattr(Options(), name) is None for name in names)
