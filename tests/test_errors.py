@@ -72,6 +72,13 @@ def test_facts_survive_pickling(error: ModelRegistryError) -> None:
     assert (str(copy), vars(copy), copy.args) == (str(error), vars(error), error.args)
 
 
+def test_the_arguments_are_the_facts() -> None:
+    """Errors compare by what they say: all of it is in the arguments, in their order."""
+    error = RegistryFileError("models.yaml", "must be x", 2, "gpt-4o", "risk_tier", 14, 15)
+    assert error.args == ("models.yaml", "must be x", 2, "gpt-4o", "risk_tier", 14, 15)
+    assert (error.line, error.column) == (14, 15)
+
+
 def test_missing_file_has_the_facts_of_the_system() -> None:
     """A missing file's error has errno and filename, as ``open`` would set them."""
     error = RegistryFileNotFoundError("models.json")

@@ -14,13 +14,14 @@ import sys
 import tempfile
 import threading
 import time
+import tracemalloc
 import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from spanforge.model_registry import ModelRegistry, get_default_registry, storage, watch
+from spanforge.model_registry import ModelRegistry, RegistryFileError, get_default_registry, storage, watch
 from spanforge.model_registry.watch import FileWatcher, follow_settings
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def at_call(number: int, function: Callable[..., Any], action: Callable[[], None
 def handled(handle: Callable[[logging.LogRecord], None]) -> Iterator[None]:
     """Have every log record of the library given to a function."""
     handler = logging.Handler()
-    handler.emit = handle  # type: ignore[method-assign]
+    handler.emit = handle  # type: ignore[assignment, method-assign]
     logger = logging.getLogger("spanforge.model_registry")
     logger.addHandler(handler)
     try:
@@ -345,29 +346,35 @@ class TestChanges:
         settle(watcher)
         assert owners(registry) == {"m": "b"}
 
-    @pytest.mark.parametrize("pause", [0, 4 * SETTLES], ids=["at once", "longer than files take to settle"])
-    def test_no_sign_of_a_change(
+    @pytest.mark.parametrize(
+        ("names", "settles", "pause"),
+        [("bcd", watch.SETTLES, 0), ("b", SETTLES, 4 * SETTLES)],
+        ids=["looks soon after", "looks later than files take to settle"],
+    )
+    def test_no_sign_of_a_change(  # noqa: PLR0913 - fixtures
         self,
         registry: ModelRegistry,
         path: Path,
         follow: Follow,
         monkeypatch: pytest.MonkeyPatch,
+        names: str,
+        settles: float,
         pause: float,
     ) -> None:
-        """A change right after a look, so soon that the file's times are the same, is found by the next looks."""
-        if pause:
-            monkeypatch.setattr(watch, "SETTLES", SETTLES)
+        """Changes so soon after a look that the file's times are the same are found by the next ones."""
+        monkeypatch.setattr(watch, "SETTLES", settles)
         with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as memory:
             memory[0] = memory[0]  # from now on the page is dirty, and what is stored there moves no times
+            where = memory.find(b'"a"') + 1
             watcher = follow(path)
             before = path.stat()
-            where = memory.find(b'"a"') + 1
-            memory[where] = ord("b")
-            if path.stat() != before:
-                pytest.skip("here every change shows in the file's times")
-            time.sleep(pause)
-            settle(watcher)
-        assert owners(registry) == {"m": "b"}
+            for name in names:
+                memory[where] = ord(name)
+                if path.stat() != before:
+                    pytest.skip("here every change shows in the file's times")
+                time.sleep(pause)
+                settle(watcher)
+                assert owners(registry) == {"m": name}
 
     def test_a_file_that_stays_is_not_read(self, path: Path, follow: Follow, monkeypatch: pytest.MonkeyPatch) -> None:
         """Once so much time has passed that a change would show, a look at a file asks for its times only."""
@@ -387,8 +394,10 @@ class TestChanges:
         """A new time, another mode, another file with the same bytes: the registry is left alone."""
         watcher = follow(path)
         version = registry._version
-        for change in (path.touch, lambda: path.chmod(0o600), lambda: put(path, content("a")), lambda: None):
+        changes: list[Callable[[], None]] = [path.touch, lambda: path.chmod(0o600), lambda: put(path, content("a"))]
+        for change in changes:
             change()
+            assert not watcher.look()
             assert not watcher.look()
             assert registry._version is version
         assert lines() == []
@@ -520,7 +529,7 @@ class TestBadFiles:
             assert owners(registry).keys() == {"m"}
             said.append(lines())
             if not reason:
-                with pytest.raises(storage.RegistryFileError) as caught:
+                with pytest.raises(RegistryFileError) as caught:
                     storage.read_entries(path)
                 reason = str(caught.value).removeprefix(str(path)).removeprefix(": ")
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
@@ -558,15 +567,28 @@ class TestBadFiles:
         assert lines() == [f"info: model registry file {path} is good again"]
 
     def test_nobody_waits_for_a_named_pipe(self, registry: ModelRegistry, path: Path, follow: Follow) -> None:
-        """A named pipe that nobody writes to keeps neither a look nor whoever stops."""
+        """A named pipe that nobody writes to keeps neither a look nor whoever stops, and is not left open."""
         watcher = follow(path, interval=100)
         self.pipe(path)
-        looks = [threading.Thread(target=action, daemon=True) for action in (watcher.look, watcher.stop)]
-        for look in looks:
-            look.start()
-            look.join(LONG)
-            assert not look.is_alive()
+        before = len(os.listdir("/dev/fd"))
+        for action in (*[watcher.look] * 10, watcher.stop):
+            thread = threading.Thread(target=action, daemon=True)
+            thread.start()
+            thread.join(LONG)
+            assert not thread.is_alive()
+        assert len(os.listdir("/dev/fd")) == before
         assert owners(registry) == {"m": "a"}
+
+    def test_a_file_that_is_too_large_is_not_read(self, path: Path, follow: Follow, lines: Lines) -> None:
+        """Memory is no more taken by a file that is too large than time."""
+        watcher = follow(path)
+        os.truncate(path, 2 * storage.MAX_FILE_SIZE)
+        tracemalloc.start()
+        settle(watcher)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert most < 1_000_000
+        assert len(lines()) == 1
 
     def test_a_file_that_may_not_be_read(self, registry: ModelRegistry, follow: Follow, lines: Lines) -> None:
         """A file without permission is as bad as any other, and is read when the permission is there."""

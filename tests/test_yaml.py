@@ -612,6 +612,14 @@ BAD_FILES: dict[str, tuple[str | bytes, str]] = {
         meta("{x: &x {ownr: a}}") + "- model_id: c\n  <<: *x\n",
         f", line 15, column 7, entry 2, model 'c', field 'ownr': {UNKNOWN} 'a'",
     ),
+    "merge of a list from elsewhere that adds what is unknown": (
+        meta("{x: &x [{ownr: a}]}") + "- model_id: c\n  <<: *x\n",
+        f", line 15, column 7, entry 2, model 'c', field 'ownr': {UNKNOWN} 'a'",
+    ),
+    "a value inside one that is merged": (
+        meta("{x: &x {metadata: {aliases: ['']}}}") + OTHER.replace("b", "c\n  <<: *x", 1),
+        f", line 15, column 7, entry 2, model 'c', field 'metadata.aliases[0]': {NAMES}, not ''",
+    ),
     "a value from elsewhere": (
         meta("{x: &x [1]}") + OTHER.replace("b", "c", 1).replace("high", "*x"),
         f", line 17, column 14, entry 2, model 'c', field 'risk_tier': {TIERS}, not ['1']",
@@ -740,7 +748,7 @@ class TestLoadFails:
 
     def test_depth_by_aliases(self, path: Path) -> None:
         """Aliases of aliases of aliases are as deep as what they stand for."""
-        lists = "".join(f"    a{i}: &a{i} [*a{i - 1}]\n" for i in range(1, 1_000))
+        lists = "".join(f"    a{i}: &a{i} [*a{i - 1}, 1]\n" for i in range(1, 1_000))
         error = refused(path, f"{ENTRY}  metadata:\n    a0: &a0 []\n{lists}")
         assert (error.line, error.column, error.field) == (105, 16, "metadata.a97[0]")
         assert error.reason == f"must be nested at most {MAX_NESTING} levels deep"
@@ -795,6 +803,7 @@ class TestLoadFails:
 NO_TOKEN = "that cannot start any token while scanning for the next token"
 NO_ESCAPE = f"{NOT_YAML} found invalid Unicode character escape code while parsing a quoted scalar"
 NO_END = f"{NOT_YAML} found unexpected end of stream while scanning a quoted scalar from line 1"
+NO_RANGE = "a character or a number in it is out of range"
 IN_LIST = "while parsing a flow sequence from line 1"
 IN_BLOCK = "while parsing a block collection from line 2"
 
@@ -816,6 +825,10 @@ SYNTAX = {
         f", line 2, column 10: {NOT_YAML} found character {NO_TOKEN}",
         f", line 2, column 10: {NOT_YAML} found character '@' {NO_TOKEN}",
     ),
+    f"%YAML 1.{'1' * 5_000}\n---\n[]": (
+        f", line 1, column 18: {NOT_YAML} found extremely long version number while scanning a %YAML directive",
+        f": {NOT_YAML} {NO_RANGE}",
+    ),
     "%YAML 2.0\n---\n[]": (
         f", line 1, column 1: {NOT_YAML} found incompatible YAML document",
         f", line 1, column 1: {NOT_YAML} found incompatible YAML document (version 1.* is required)",
@@ -826,11 +839,11 @@ SYNTAX = {
     ),
     '- "\\UFFFFFFFF"': (
         f", line 1, column 6: {NO_ESCAPE}",
-        f": {NOT_YAML} Python int too large to convert to C int",
+        f": {NOT_YAML} {NO_RANGE}",
     ),
     '- "\\U00110000"': (
         f", line 1, column 6: {NO_ESCAPE}",
-        f": {NOT_YAML} chr() arg not in range(0x110000)",
+        f": {NOT_YAML} {NO_RANGE}",
     ),
     ENTRY.replace("GPT", '"\\ud83d" #'): (
         f", line 2, column 12: {NO_ESCAPE}",

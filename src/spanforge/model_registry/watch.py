@@ -222,8 +222,8 @@ class FileWatcher:
     def _after_fork(self) -> None:
         """Go on in a child, which has the parent's memory and none of its threads."""
         self._looking = threading.RLock()
-        if self.reload_interval and not self._stopped.is_set():
-            self._stopped = threading.Event()
+        self._stopped = threading.Event()
+        if self.reload_interval:
             self._follow()
 
 

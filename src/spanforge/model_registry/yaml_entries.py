@@ -171,8 +171,8 @@ def _events(name: str, text: str) -> Iterator[yaml.Event]:
         since = f"from line {begun}" if begun != line else None
         reason = " ".join(filter(None, ("is not valid YAML:", error.problem, error.context, since)))
         raise _error(name, (line, column), reason) from None
-    except (yaml.YAMLError, ValueError, OverflowError) as error:  # such as of "\\UFFFFFFFF", without libyaml
-        raise RegistryFileError(name, f"is not valid YAML: {' '.join(str(error).split())}") from None
+    except (yaml.YAMLError, ValueError, OverflowError):  # such as for "\\UFFFFFFFF", where libyaml is missing
+        raise RegistryFileError(name, "is not valid YAML: a character or a number in it is out of range") from None
 
 
 def _place(mark: Any) -> Place:
@@ -362,7 +362,6 @@ def _reach(node: _Node, path: str) -> tuple[str, _Node]:
     elif isinstance(node.value, dict):
         steps = ((f".{key}", member.value) for key, member in node.value.items())
     for step, inner in steps:
-        left = path[len(step) :]
-        if path.startswith(step) and left[:1] in (*".[ ", ""):
-            best = min(best, _reach(inner, left), key=lambda found: len(found[0]))
+        if path.startswith(step):
+            best = min(best, _reach(inner, path[len(step) :]), key=lambda found: len(found[0]))
     return best
