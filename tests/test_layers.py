@@ -704,6 +704,23 @@ class TestOperationsOnAFilesModel:
             ("2026-01-01T00:00:50.000002Z", "retired"),
         ]
 
+    def test_what_is_beneath_may_be_ahead_of_the_clock_too(
+        self, layers: LayeredRegistry, clock: Clock, tmp_path: Path
+    ) -> None:
+        """The application's own entry has the operation after what it had before."""
+        written = ModelRegistry(auto_emit=False)
+        written._take([filed(owner="code", metadata={"history": [record(50, "active", "code")]})])
+        written.save(tmp_path / "models.json")
+        layers.load(tmp_path / "models.json")
+        layers._take_files([filed()])
+        clock.second = 1
+        assert layers.deprecate("a").metadata["history"] == [record(1, "deprecated", "file")]
+        layers._take_files([])
+        assert [(one["at"], one["status"]) for one in found(layers).metadata["history"]] == [
+            ("2026-01-01T00:00:50.000000Z", "active"),
+            ("2026-01-01T00:00:50.000001Z", "deprecated"),
+        ]
+
     def test_the_history_stays_bounded(self) -> None:
         """The newest 1,000 records are kept, over reloads too, and so is the date of the first deprecation."""
         entry = filed(metadata={"history": [record(0, "active", "file")] * 500})

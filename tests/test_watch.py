@@ -70,8 +70,9 @@ def wait_until(condition: Callable[[], Any], seconds: float = LONG) -> None:
 
 
 def settle(watcher: FileWatcher) -> None:
-    """Look until there is nothing more to look for soon."""
-    wait_until(lambda: not watcher.look())
+    """Look so often that whatever a file holds is taken, or complained of."""
+    for _ in range(3):
+        watcher.look()
 
 
 def threads() -> list[threading.Thread]:
@@ -79,16 +80,18 @@ def threads() -> list[threading.Thread]:
 
 
 @contextlib.contextmanager
-def at_call(number: int, function: Callable[..., Any], action: Callable[[], None]) -> Iterator[list[None]]:
-    """Do something just before a function that is written in C is called, this time; count its calls."""
+def at_calls(
+    function: Callable[..., Any], actions: dict[int, Callable[[], None]] | None = None
+) -> Iterator[list[None]]:
+    """Do something just before the first, second, … call of a function that is written in C; count the calls."""
     calls: list[None] = []
 
     def observe(_frame: Any, event: str, called: Any) -> None:
         if event == "c_call" and called is function:
             calls.append(None)
-            if len(calls) == number:
+            if actions and len(calls) in actions:
                 sys.setprofile(None)
-                action()
+                actions[len(calls)]()
                 sys.setprofile(observe)
 
     before = sys.getprofile()
@@ -196,7 +199,7 @@ class TestChanges:
             new.write_bytes(content(name))
             os.utime(new, ns=(0, path.stat().st_mtime_ns))
             new.rename(path)
-            assert not watcher.look()
+            watcher.look()
             assert owners(registry) == {"m": name}
         assert lines() == []
 
@@ -219,13 +222,46 @@ class TestChanges:
         volume.swap(content("a", "first", "moving"), content("a", "second"))
         watcher = follow(*volume.files)
         volume.swap(content("b", "first", "moving"), content("b", "second"))
-        with at_call(number, open, lambda: volume.swap(content("c", "first"), content("c", "second", "moving"))) as at:
-            while len(at) < number:
+        later = content("c", "first"), content("c", "second", "moving")
+        with at_calls(open, {number: lambda: volume.swap(*later)}) as calls:
+            while len(calls) < number:
                 watcher.look()
                 assert set(owners(registry)) == {"first", "second", "moving"}
                 assert len(set(owners(registry).values())) == 1
         settle(watcher)
         assert owners(registry) == {"first": "c", "second": "c", "moving": "c"}
+
+    @pytest.mark.parametrize("number", range(1, 5))
+    def test_a_config_map_swapped_at_the_start(
+        self, registry: ModelRegistry, tmp_path: Path, follow: Follow, number: int
+    ) -> None:
+        """Files that are swapped while they are first read are all the same in force when ``start`` returns."""
+        volume = Volume(tmp_path, "one.json", "two.json")
+        volume.swap(content("a", "first"), content("a", "second"))
+        with at_calls(open, {number: lambda: volume.swap(content("b", "first"), content("b", "second"))}):
+            follow(*volume.files)
+        assert set(owners(registry)) == {"first", "second"}
+        assert len(set(owners(registry).values())) == 1
+
+    def test_a_config_map_swapped_and_gone(
+        self, registry: ModelRegistry, tmp_path: Path, follow: Follow, lines: Lines
+    ) -> None:
+        """Two files that are swapped while they are read, and then gone, are not taken as they were read."""
+        volume = Volume(tmp_path, "one.json", "two.json")
+        volume.swap(content("a", "first"), content("a", "second"))
+        watcher = follow(*volume.files)
+        volume.swap(content("b", "first"), content("b", "second"))
+        swap = {
+            2: lambda: volume.swap(content("c", "first"), content("c", "second")),
+            3: (tmp_path / "..data").unlink,
+        }
+        with at_calls(open, swap):
+            watcher.look()
+        assert owners(registry) == {"first": "a", "second": "a"}
+        volume.swap(content("d", "first"), content("d", "second"))
+        settle(watcher)
+        assert owners(registry) == {"first": "d", "second": "d"}
+        assert lines() == []
 
     def test_a_config_map_swapped_all_the_time(
         self,
@@ -270,11 +306,11 @@ class TestChanges:
         two.write_bytes(content("a", "second"))
         watcher = follow(one, two)
         two.write_bytes(content("b", "second", "moving"))
-        assert watcher.look()
+        watcher.look()
         one.write_bytes(content("b", "first"))
-        assert watcher.look()
+        watcher.look()
         assert set(owners(registry).values()) == {"a"}
-        assert not watcher.look()
+        watcher.look()
         assert owners(registry) == {"first": "b", "second": "b", "moving": "b"}
         assert lines() == []
 
@@ -284,9 +320,9 @@ class TestChanges:
         whole = content("b", "m", "n")
         for end in (0, 1, 50, len(whole)):
             path.write_bytes(whole[:end])
-            assert watcher.look()
+            watcher.look()
             assert owners(registry) == {"m": "a"}
-        assert not watcher.look()
+        watcher.look()
         assert owners(registry) == {"m": "b", "n": "b"}
         assert lines() == []
 
@@ -296,18 +332,18 @@ class TestChanges:
         whole = content("b")
         path.rename(path.with_name("old"))
         path.write_bytes(whole[:50])
-        assert watcher.look()
+        watcher.look()
         path.write_bytes(whole)
-        assert watcher.look()
-        assert not watcher.look()
+        watcher.look()
+        watcher.look()
         assert owners(registry) == {"m": "b"}
         path.rename(path.with_name("older"))
-        assert watcher.look()
+        watcher.look()
         path.write_bytes(b"")
-        assert watcher.look()
+        watcher.look()
         path.write_bytes(content("c"))
-        assert watcher.look()
-        assert not watcher.look()
+        watcher.look()
+        watcher.look()
         assert owners(registry) == {"m": "c"}
         assert lines() == []
 
@@ -317,9 +353,9 @@ class TestChanges:
         watcher = follow(path)
         for number in range(1, 4):
             path.write_bytes(content("b", *"mno"[:number]))
-            assert watcher.look()
+            watcher.look()
             assert owners(registry) == {"m": "a", "n": "a", "o": "a"}
-        assert not watcher.look()
+        watcher.look()
         assert owners(registry) == {"m": "b", "n": "b", "o": "b"}
 
     def test_writing_takes_long(self, registry: ModelRegistry, path: Path, follow: Follow, lines: Lines) -> None:
@@ -337,9 +373,13 @@ class TestChanges:
         assert seen == [{"m": "a"}] * len(seen)
         assert lines() == []
 
-    def test_same_size_and_same_time(self, registry: ModelRegistry, path: Path, follow: Follow) -> None:
+    def test_same_size_and_same_time(
+        self, registry: ModelRegistry, path: Path, follow: Follow, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """A file written in its place with as many bytes, and given its old time, is found all the same."""
+        monkeypatch.setattr(watch, "SETTLES", 0)
         watcher = follow(path)
+        settle(watcher)
         times = path.stat()
         path.write_bytes(content("b"))
         os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
@@ -385,8 +425,8 @@ class TestChanges:
             if number == 3:
                 path.touch()
             time.sleep(2 * SETTLES)
-            with at_call(0, hashlib.sha256, lambda: None) as calls:
-                assert not watcher.look()
+            with at_calls(hashlib.sha256) as calls:
+                watcher.look()
             read.append(len(calls))
         assert read == [1, 0, 0, 1]
 
@@ -397,8 +437,8 @@ class TestChanges:
         changes: list[Callable[[], None]] = [path.touch, lambda: path.chmod(0o600), lambda: put(path, content("a"))]
         for change in changes:
             change()
-            assert not watcher.look()
-            assert not watcher.look()
+            watcher.look()
+            watcher.look()
             assert registry._version is version
         assert lines() == []
 
@@ -424,9 +464,9 @@ class TestChanges:
         lead_to(full)
         watcher = follow(link / "models.json")
         (full / "models.json").write_bytes(content("b"))
-        assert watcher.look()
-        with at_call(1, open, lambda: lead_to(empty)):
-            assert watcher.look()
+        watcher.look()
+        with at_calls(open, {1: lambda: lead_to(empty)}):
+            watcher.look()
         lead_to(full)
         for _ in range(3):
             watcher.look()
@@ -523,9 +563,10 @@ class TestBadFiles:
         said = []
         for name in "bcd":
             spoil(path)
-            assert watcher.look()
-            assert not watcher.look()
-            assert not watcher.look()
+            watcher.look()
+            assert lines() == []
+            watcher.look()
+            watcher.look()
             assert owners(registry).keys() == {"m"}
             said.append(lines())
             if not reason:
@@ -602,8 +643,8 @@ class TestBadFiles:
             if user == 0:
                 os.seteuid(65534)  # permissions do not count for root
             try:
-                assert watcher.look()
-                assert not watcher.look()
+                watcher.look()
+                watcher.look()
             finally:
                 os.seteuid(user)
             said = f"warning: model registry file {path}: cannot be read: Permission denied"
@@ -651,7 +692,7 @@ class TestBadFiles:
         put(one, b"null")
         settle(watcher)
         put(two, content("b", "second"))
-        assert not watcher.look()
+        watcher.look()
         assert owners(registry) == {"first": "a", "second": "b"}
         one.unlink()
         two.write_bytes(content("c", "second"))
@@ -681,8 +722,8 @@ class TestBadFiles:
         watcher = follow(one, two)
         for name in "bc":
             put(two, content(name, "second", "first"))
-            assert not watcher.look()
-            assert not watcher.look()
+            watcher.look()
+            watcher.look()
             assert owners(registry) == {"first": "a", "second": "a"}
         text = f"model 'first' is in both {one} and {two}; what they held before stays in force"
         assert lines() == [f"warning: model registry files: {text}"]
@@ -744,7 +785,7 @@ class TestThread:
             time.sleep(ord(name) % 3 * 0.04)
 
     def test_it_looks_no_more_often_than_it_must(self, registry: ModelRegistry, path: Path, follow: Follow) -> None:
-        """Between two looks nothing of the library runs: a change right after one waits for half of the interval."""
+        """Between two looks nothing of the library runs: a change right after one waits for a third of the interval."""
         follow(path, interval=1_000)
         put(path, content("b"))
         time.sleep(0.25)
@@ -761,6 +802,14 @@ class TestThread:
         watcher.start()
         assert owners(registry) == {"m": "b"}
         assert threads() == []
+
+    def test_without_an_interval_in_a_child(self, path: Path, follow: Follow) -> None:
+        """Nor has a forked child a thread, where its parent has none."""
+        follow(path, interval=0)
+        child = os.fork()
+        if child == 0:
+            os._exit(len(threads()))
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
     def test_stop_and_start(self, registry: ModelRegistry, path: Path, follow: Follow) -> None:
         """After ``stop`` nothing changes any more, until ``start`` reads the files anew."""
@@ -954,7 +1003,7 @@ class TestThread:
         """What a look finds that ends only after ``stop`` is not taken: another watcher may be in force by then."""
         watcher = follow(path)
         put(path, content("b"))
-        with at_call(1, open, watcher.stop):
+        with at_calls(open, {1: watcher.stop}):
             watcher.look()
         assert owners(registry) == {"m": "a"}
 

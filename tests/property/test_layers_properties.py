@@ -47,6 +47,7 @@ DESCRIPTIONS = st.fixed_dictionaries(
         "metadata.extra": st.sampled_from([0, [1]]),
     },
 )
+DESCRIBED = {"owner": "v", "risk_tier": "low"}
 
 
 class State(NamedTuple):
@@ -268,6 +269,11 @@ class Layers(RuleBasedStateMachine):
     @rule()
     def take_the_same_files(self) -> None:
         self.take_files(self.files)
+
+    @rule(model_id=IDS, status=st.sampled_from([None, "active", "active", *RANKS]))
+    def take_another_status(self, model_id: str, status: str | None) -> None:
+        others = {other: state for other, state in self.files.items() if other != model_id}
+        self.take_files(others if status is None else {**others, model_id: State(DESCRIBED, status)})
 
     @rule(own=FILES)
     def load(self, own: dict[str, State]) -> None:

@@ -25,13 +25,11 @@ if TYPE_CHECKING:
     from spanforge.model_registry.entry import ModelRegistryEntry
     from spanforge.model_registry.registry import ModelRegistry
 
-QUIET: Final = 0.1
-"""Seconds for which a file that is written to in its place must hold the same before that is taken for the whole."""
 SETTLES: Final = 3.0
 """Seconds after which every further change moves a file's times: the coarsest clocks of file systems tick in twos."""
+
 _TRIES: Final = 3
 """Times that several files are read in a row, to find one moment at which they belong together."""
-
 _PATIENCE: Final = 1.0
 """Seconds that a look may take until ``stop`` waits for it no longer: a network disk may not answer."""
 
@@ -155,32 +153,26 @@ class FileWatcher:
         if registry is not None and _watchers.get(registry) is self:
             del _watchers[registry]
 
-    def look(self) -> bool:
-        """Look at the files now and take what has changed; return whether to look again soon.
-
-        That is so while a file seems to be written to, or to be half written. Never raises.
-        """
+    def look(self) -> None:
+        """Look at the files now and take what has changed, unless it may be half of a change. Never raises."""
         with self._looking:
             try:
-                return self._look()
+                self._look()
             except Exception as error:  # noqa: BLE001 - the application goes on, with the models it has
                 _lines.warn(type(error), "model registry files cannot be followed: %r", error)
-                return False
 
-    def _look(self) -> bool:
+    def _look(self) -> None:
         for _ in range(_TRIES):
             found = [file.looked_at() for file in self._known]
             if len(found) == 1 or all(map(_is_still, found)):
                 break
         else:
-            return True
-        settled = all(file.settled for file in found)
-        if settled and not self._stopped.is_set():
+            return
+        if all(file.settled for file in found) and not self._stopped.is_set():
             self._take([file.entries for file in found])
         before, self._known = self._known, found
         for new, old in zip(found, before, strict=True):
             _tell(new, old)
-        return not settled
 
     def _take(self, held: list[Sequence[ModelRegistryEntry] | None]) -> None:
         """Have in force what the files hold, unless it is already."""
@@ -211,13 +203,9 @@ class FileWatcher:
             _lines.warn("thread", "model registry files are not followed: %s", error)
 
     def _run(self, stopped: threading.Event) -> None:
-        half = self.reload_interval / 2_000
-        pause, soon = half, QUIET
+        pause = self.reload_interval / 3_000  # in an interval one look finds a change, another that it is whole
         while not stopped.wait(pause) and self._registry() is not None:
-            if self.look():
-                pause, soon = min(soon, half), 2 * soon
-            else:
-                pause, soon = half, QUIET
+            self.look()
 
     def _after_fork(self) -> None:
         """Go on in a child, which has the parent's memory and none of its threads."""
