@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from spanforge.model_registry import (
     ModelRegistry,
     ModelRegistryEntry,
 )
+from spanforge.model_registry import registry as registry_module
 from spanforge.model_registry.entry import LIFECYCLE, MAX_HISTORY
 from spanforge.model_registry.values import parse_date
 
@@ -380,3 +382,24 @@ class TestEmitChanges:
         with pytest.raises(LifecycleError, match="'gpt-4o' already retired"):
             registry.emit_changes([ModelRegistryEntry(**fields, status="retired")], [new, ModelRegistryEntry(**fields)])
         assert not spans(exporter)
+
+
+def test_a_fork_that_nobody_was_asked_about(registry: ModelRegistry, fields: dict[str, Any]) -> None:
+    """A child has locks of its own, also where another thread held the parent's, and the hooks before were not run."""
+    taken, over = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with registry._lock, registry_module._fork_lock:
+            taken.set()
+            over.wait(10)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    taken.wait(10)
+    try:
+        registry_module._after_fork_in_child()
+        assert registry.register(**fields).owner == "ml-platform"
+        assert len(ModelRegistry()) == 0
+    finally:
+        over.set()
+        thread.join()

@@ -335,12 +335,12 @@ class ModelRegistry:
 
 
 _registries: Final[weakref.WeakSet[ModelRegistry]] = weakref.WeakSet()
-_fork_lock: Final = threading.RLock()
+_fork_lock = threading.RLock()
 _forking: Final[list[threading.RLock]] = []
 
 
 def _before_fork() -> None:
-    """Wait until no operation is half done: a child would inherit it, and a lock that nobody releases."""
+    """Wait until no operation is half done: a child would inherit it."""
     _fork_lock.acquire()
     _forking[:] = [registry._lock for registry in _registries]  # noqa: SLF001 - this module's own class
     for lock in _forking:
@@ -354,5 +354,14 @@ def _after_fork() -> None:
     _fork_lock.release()
 
 
+def _after_fork_in_child() -> None:
+    """Make new locks: whoever held the parent's is not here, and uWSGI may fork without asking ``_before_fork``."""
+    global _fork_lock  # noqa: PLW0603 - one a process
+    _fork_lock = threading.RLock()
+    _forking.clear()
+    for registry in list(_registries):
+        registry._lock = threading.RLock()  # noqa: SLF001 - this module's own class
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child)
