@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -514,12 +515,17 @@ class TestTheLine:
         layers._take_files([filed(f"a\n{number}") for number in range(101)])
         assert caplog.messages == [TEXT.replace("'a'", f"'a\\n{number}'") % "owner" for number in range(100)]
 
-    def test_a_log_handler_may_register(self, layers: LayeredRegistry) -> None:
-        """The line is written when the operation is done and no lock is held."""
+    def test_a_log_handler_may_wait_for_another_thread(self, layers: LayeredRegistry) -> None:
+        """The line is written when no lock is held: its handler may wait for someone who registers."""
+        finished = []
 
         class Registering(logging.Handler):
             def emit(self, record: logging.LogRecord) -> None:
-                register(layers, record.levelname)
+                given = {"replace": True}
+                thread = threading.Thread(target=register, args=(layers, record.levelname), kwargs=given, daemon=True)
+                thread.start()
+                thread.join(10)
+                finished.append(not thread.is_alive())
                 register(layers, version="2", replace=True)
 
         handler = Registering()
@@ -527,9 +533,12 @@ class TestTheLine:
         try:
             layers._take_files([filed()])
             register(layers)
+            register(layers, "b")
+            layers._take_files([filed(), filed("b")])
         finally:
             logging.getLogger("spanforge.model_registry").removeHandler(handler)
-        assert shown(layers) == [("a", "file", "active"), ("WARNING", "code", "active")]
+        assert finished == [True, True]
+        assert shown(layers) == [("a", "file", "active"), ("b", "file", "active"), ("WARNING", "code", "active")]
 
 
 class TestOperationsOnAFilesModel:
@@ -911,6 +920,7 @@ class TestBothLayersTogether:
             layers.load(tmp_path / "models.json")
         with pytest.raises(RegistryFileError):
             layers._take_files(broken())
+        assert register(layers) is found(layers)
         assert all(entry is old for entry, old in zip(layers, before, strict=True))
         layers._take_files([filed()])
         assert shown(layers) == [("a", "file", "retired"), ("c", "code", "active")]
