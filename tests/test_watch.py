@@ -10,8 +10,10 @@ import logging
 import mmap
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
+import textwrap
 import threading
 import time
 import tracemalloc
@@ -1108,3 +1110,17 @@ class TestSettings:
         assert len(set(found)) == 1
         assert found[0][1] == "a"
         assert len(threads()) == 1
+
+
+def test_a_thread_imports_nothing(tmp_path: Path) -> None:
+    """What reading YAML takes is imported at the start, also where the file is not there yet."""
+    script = """
+        import sys
+        from spanforge.model_registry import ModelRegistry
+        from spanforge.model_registry.watch import FileWatcher
+        registry = ModelRegistry()
+        FileWatcher(registry, [sys.argv[1]], reload_interval=0).start()
+        assert "spanforge.model_registry.yaml_entries" in sys.modules
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script), str(tmp_path / "models.yaml")]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 0

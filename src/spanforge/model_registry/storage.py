@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import importlib
 import json
 import os
 import secrets
@@ -83,6 +84,13 @@ def parse_entries(name: str, content: bytes) -> list[ModelRegistryEntry]:
 
 def _is_yaml(name: str) -> bool:
     return name.lower().endswith((".yaml", ".yml"))
+
+
+def prepare(name: str) -> None:
+    """Import what reading a file of this name takes: a fork while a thread imports it would leave half of it."""
+    if _is_yaml(name):
+        with contextlib.suppress(ImportError):
+            importlib.import_module("spanforge.model_registry.yaml_entries")
 
 
 def _parse_yaml(name: str, content: bytes) -> tuple[list[ModelRegistryEntry], list[tuple[int, int]]]:

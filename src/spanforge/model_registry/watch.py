@@ -140,6 +140,8 @@ class FileWatcher:
         _watchers[registry] = self
         self._stopped = threading.Event()
         self._forget()
+        for path in self.files:
+            storage.prepare(path)
         self.look()
         if self.reload_interval:
             self._follow()
