@@ -135,16 +135,27 @@ def _holds(content: bytes, entries: list[ModelRegistryEntry]) -> bool:
 
 def read_content(name: str) -> bytes:
     """Return the content of a registry file; raises as ``read_entries`` does."""
+    with readable(name), open(name, "rb") as file:
+        content = file.read(MAX_FILE_SIZE + 1)
+    check_size(name, len(content))
+    return content
+
+
+@contextlib.contextmanager
+def readable(name: str) -> Iterator[None]:
+    """Raise what goes wrong with a file that is read as ``read_entries`` does."""
     try:
-        with open(name, "rb") as file:
-            content = file.read(MAX_FILE_SIZE + 1)
+        yield
     except FileNotFoundError:
         raise RegistryFileNotFoundError(name) from None
     except (OSError, ValueError) as error:
         raise RegistryFileError(name, f"cannot be read: {_reason(error)}") from error
-    if len(content) > MAX_FILE_SIZE:
+
+
+def check_size(name: str, size: int) -> None:
+    """Raise if a registry file is too large."""
+    if size > MAX_FILE_SIZE:
         raise RegistryFileError(name, f"is larger than {MAX_FILE_SIZE} bytes")
-    return content
 
 
 def _read_carefully(name: str, content: bytes) -> list[ModelRegistryEntry]:

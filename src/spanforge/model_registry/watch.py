@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from spanforge.model_registry import logs, storage
 from spanforge.model_registry.default import get_default_registry
-from spanforge.model_registry.errors import RegistryFileError, RegistryFileNotFoundError
+from spanforge.model_registry.errors import RegistryFileError
 from spanforge.model_registry.settings import FILE, RELOAD_INTERVAL
 from spanforge.model_registry.values import quote
 
@@ -248,19 +248,13 @@ def _read(path: str, known: _Mark | None) -> tuple[_Mark, bytes | None]:
 
     The file is opened in any case, because that is when a network file system asks its server.
     """
-    content, limit = None, storage.MAX_FILE_SIZE
-    try:
-        with open(path, "rb", opener=_open_at_once) as file:
-            found = os.fstat(file.fileno())
-            mark = found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
-            if mark != known and found.st_size <= limit:
-                content = file.read(limit + 1)
-    except FileNotFoundError:
-        raise RegistryFileNotFoundError(path) from None
-    except (OSError, ValueError) as error:
-        raise RegistryFileError(path, f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    if max(found.st_size, len(content or b"")) > limit:
-        raise RegistryFileError(path, f"is larger than {limit} bytes")
+    content = None
+    with storage.readable(path), open(path, "rb", opener=_open_at_once) as file:
+        found = os.fstat(file.fileno())
+        mark = found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+        if mark != known and found.st_size <= storage.MAX_FILE_SIZE:
+            content = file.read(storage.MAX_FILE_SIZE + 1)
+    storage.check_size(path, max(found.st_size, len(content or b"")))
     return mark, content
 
 
