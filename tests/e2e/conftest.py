@@ -11,6 +11,7 @@ import os
 import random
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -34,6 +35,8 @@ READY = 30
 """Seconds that a server may take until it answers."""
 STAYS = 0.3
 """Seconds after which a server that another program has taken a port from is gone."""
+ALL_AT_ONCE = {"OTELCOL_DECISION_WAIT": "100ms", "OTELCOL_SAMPLING_PERCENTAGE": "100"}
+"""Settings of a Collector that sends all traces, and soon."""
 ARRIVES = 90
 """Seconds that telemetry may take until it can be found: who was away is tried again ever more seldom."""
 PORTS = range(10_000, 30_000)
@@ -63,7 +66,15 @@ class Kind(NamedTuple):
 KINDS = {
     "otelcol": Kind(
         CONFIG / "collector.yaml",
-        ("OTELCOL_HEALTH", "OTELCOL_OTLP_GRPC", "OTELCOL_OTLP_HTTP"),
+        (
+            "OTELCOL_HEALTH",
+            "OTELCOL_OTLP_GRPC",
+            "OTELCOL_OTLP_HTTP",
+            "OTELCOL_UNTRUSTED_GRPC",
+            "OTELCOL_UNTRUSTED_HTTP",
+            "OTELCOL_PROMETHEUS",
+            "OTELCOL_TELEMETRY",
+        ),
         "http://{OTELCOL_HEALTH}/",
     ),
     "jaeger": Kind(
@@ -79,14 +90,17 @@ class Server:
 
     Attributes:
         at: Variable of the configuration to the address that it has.
+        pid: The server's process, as long as it runs.
     """
 
-    def __init__(self, name: str, **settings: str) -> None:
+    def __init__(self, name: str, *configs: Path, **settings: str) -> None:
         self.kind = KINDS[name]
         self.at = dict(zip(self.kind.addresses, free_addresses(len(self.kind.addresses)), strict=True))
-        self._command = [program_of(name), "--config", str(self.kind.config)]
-        self._environment = {**os.environ, **settings, **self.at}
+        self._command = [program_of(name), *(f"--config={file}" for file in (self.kind.config, *configs))]
+        own = {f"{name}_PORT": address.rpartition(":")[2] for name, address in self.at.items() if "TELEMETRY" in name}
+        self._environment = {**os.environ, **settings, **self.at, **own}
         self._keeper: subprocess.Popen[str] | None = None
+        self.pid = 0
 
     def start(self) -> None:
         """Start it, at the addresses it has."""
@@ -98,6 +112,8 @@ class Server:
             text=True,
             start_new_session=True,  # Ctrl-C is for the tests; the server's end is up to its keeper
         )
+        assert self._keeper.stdout is not None
+        self.pid = int(self._keeper.stdout.readline() or 0)
         deadline = time.monotonic() + READY
         while not self._is_ready():
             if self._keeper.poll() is not None or time.monotonic() > deadline:
@@ -114,21 +130,26 @@ class Server:
             return False
         return True
 
+    def kill(self) -> str:
+        """Kill it with SIGKILL, and return what it said."""
+        os.kill(self.pid, signal.SIGKILL)
+        return self.stop()
+
     def stop(self) -> str:
-        """Stop it, if it runs, and return what it said."""
+        """Stop it with SIGTERM, if it runs, and return what it said."""
         keeper, self._keeper = self._keeper, None
         return "" if keeper is None else keeper.communicate()[0]
 
 
-def started(name: str, tries: int = TRIES, **settings: str) -> Server:
+def started(name: str, *configs: Path, tries: int = TRIES, **settings: str) -> Server:
     """Return a server that answers; should another program be faster at one of its ports, it gets others."""
-    server = Server(name, **settings)
+    server = Server(name, *configs, **settings)
     try:
         server.start()
     except NotStartedError:
         if tries == 1:
             raise
-        return started(name, tries - 1, **settings)
+        return started(name, *configs, tries=tries - 1, **settings)
     return server
 
 
@@ -194,7 +215,7 @@ def running() -> Iterator[Backend]:
     """Run a Jaeger, and a Collector that sends to it."""
     jaeger = started("jaeger", OTEL_TRACES_SAMPLER="always_off")  # or it sends traces of its own to localhost:4317
     try:
-        collector = started("otelcol", JAEGER_OTLP_ENDPOINT=jaeger.at["JAEGER_OTLP_GRPC"])
+        collector = started("otelcol", JAEGER_OTLP_ENDPOINT=jaeger.at["JAEGER_OTLP_GRPC"], **ALL_AT_ONCE)
         try:
             yield Backend(collector, jaeger)
         finally:
@@ -215,6 +236,20 @@ def own_backend() -> Iterator[Backend]:
     """Give a Collector and a Jaeger that a test may stop and start."""
     with running() as both:
         yield both
+
+
+@pytest.fixture
+def run_server() -> Iterator[Callable[..., Server]]:
+    """Give what starts a server, with further configuration files and settings; it ends with the test."""
+    servers = []
+
+    def run(name: str, *configs: Path, **settings: str) -> Server:
+        servers.append(started(name, *configs, **settings))
+        return servers[-1]
+
+    yield run
+    for server in servers:
+        server.stop()
 
 
 @pytest.fixture

@@ -1,7 +1,8 @@
 """Keeps a server for as long as somebody holds this program's standard input open: keeper.py COMMAND...
 
-The server runs in a temporary folder and logs there. When the input ends, as it does when its holder is killed, or when
-the server ends, the server is stopped and the folder removed; what the server said goes to the standard output.
+The server runs in a temporary folder and logs there. Its process id is the first line of the standard output. When the
+input ends, as it does when its holder is killed, or when the server ends, the server is stopped and the folder removed;
+what the server said goes to the standard output.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ def main(command: list[str]) -> int:
             server = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
         Path(folder, "new").write_text(str(server.pid))
         Path(folder, "new").replace(Path(folder, "pid"))
+        print(server.pid, flush=True)
 
         def wait_for_the_server() -> None:
             server.wait()

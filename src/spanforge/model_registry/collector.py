@@ -1,0 +1,420 @@
+"""The enrichment of the span processor for the OpenTelemetry Collector: a transform processor made from a registry.
+
+For services that are not written in Python. ``render_transform`` gives a configuration that is complete in itself;
+with ``lookup_file`` it refers to a file, whose content ``render_lookup`` gives and which may be replaced while the
+Collector runs: it reads it again on SIGHUP. The same entries in the same order give the same bytes.
+
+The statements are in OTTL, the transform language of the Collector, as its version 0.155 has it: without loops, and
+without functions of one's own. So they gather the names on a span in the order of the conventions, keep those that
+the registry knows (``keep_keys`` looks into a hash table), and look up the first that is left. A map in OTTL is
+searched from its beginning, a list is indexed at once: a large map is a list of small ones, indexed by the key's hash.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import warnings
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from spanforge.model_registry.attributes import PREFIX, span_attributes
+from spanforge.model_registry.errors import InvalidEntryError
+from spanforge.model_registry.resolution import (
+    BY_PRIORITY,
+    MAX_GLOBBED,
+    MAX_JSON,
+    PROVIDER_KEYS,
+    UNREGISTERED,
+    Convention,
+    GlobTable,
+    ModelIndex,
+    is_glob,
+)
+from spanforge.model_registry.values import MAX_NAME
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from spanforge.model_registry.entry import ModelRegistryEntry
+    from spanforge.model_registry.registry import ModelRegistry
+
+PROCESSOR: Final = "transform/model_registry"
+"""Name of the processor in the Collector's configuration."""
+
+_FLAT: Final = 16
+"""Keys of a map that is written as one; larger ones are split by a hash."""
+_LOAD: Final = 2
+"""Keys in each part of those, on average."""
+_NOBODY: Final = "\ud800"
+"""A provider that no entry has to do with: entries have no lone surrogates."""
+_PATH_RULE: Final = "a path without line breaks, '$', '{' and '}', which mean something to the Collector"
+
+
+def render_transform(registry: ModelRegistry, *, lookup_file: str | os.PathLike[str] | None = None) -> str:
+    """Return a transform processor that sets on spans what the span processor sets: a ``processors:`` mapping in YAML.
+
+    It leaves alone the spans that have a ``model_registry.status``. The Collector takes it as a further ``--config``.
+
+    Args:
+        registry: Its entries as they are now.
+        lookup_file: The file that the Collector is to read the statements from, absolute or relative to its working
+            directory; ``None``: they stand in what is returned.
+
+    Raises:
+        InvalidEntryError: The path cannot stand in the Collector's configuration (also a ``ValueError``).
+
+    Warns:
+        UserWarning: There are globs that the Collector cannot express; a comment names them too.
+    """
+    program = _Program(registry.list_all())
+    if lookup_file is None:
+        statements = "\n" + "".join(f"      {line}" for line in program.yaml().splitlines(keepends=True))
+    else:
+        path = os.fspath(lookup_file)
+        if not path or not path.isprintable() or re.search(r"[${}]", path):
+            raise InvalidEntryError("lookup_file", path, _PATH_RULE)
+        statements = " '${file:" + path.replace("'", "''") + "}'\n"
+    program.warn()
+    return f"{program.comment}processors:\n  {PROCESSOR}:\n    error_mode: silent\n    trace_statements:{statements}"
+
+
+def render_lookup(registry: ModelRegistry) -> str:
+    """Return the content of the file that ``render_transform(registry, lookup_file=…)`` refers to, as YAML.
+
+    Args:
+        registry: Its entries as they are now.
+
+    Warns:
+        UserWarning: There are globs that the Collector cannot express; a comment names them too.
+    """
+    program = _Program(registry.list_all())
+    program.warn()
+    return program.comment + program.yaml()
+
+
+class _Glob(NamedTuple):
+    """A glob as the Collector has it.
+
+    Attributes:
+        code: Code of the provider that its entry is limited to; ``None``: it is not limited.
+        expression: The glob as a regular expression, not anchored.
+        matches: The condition that a name matches.
+        entry: The entry.
+    """
+
+    code: str | None
+    expression: str
+    matches: str
+    entry: ModelRegistryEntry
+
+
+class _Program:
+    """The statements for the entries of a registry.
+
+    What the Collector remembers of a span in ``span.cache``: ``names``, those on the span, each with its rank among the
+    conventions; of these ``general``, the ones that are known whatever the provider, and ``special``, the ones that are
+    known for this provider, after its code; ``long`` and ``short``, the ones that globs match, after the code, with and
+    without the provider's name; ``rank``, that of the best match so far, and ``entry``, the number of its entry.
+    """
+
+    def __init__(self, entries: Sequence[ModelRegistryEntry]) -> None:
+        self._entries = entries
+        self._codes: dict[str, str] = {}
+        self._general: dict[str, int] = {}
+        self._special: dict[str, int] = {}
+        self._globs: list[_Glob] = []
+        self._beyond: list[str] = []
+        self._find_names()
+        self._find_globs()
+
+    @property
+    def comment(self) -> str:
+        """What a reader should know, and what is not in the statements."""
+        lines = [f"Made from a model registry with {len(self._entries)} models: make it anew rather than edit it."]
+        lines += [f"The Collector cannot express, and does not match: {glob}" for glob in self._beyond]
+        return "".join(f"# {line}\n" for line in lines)
+
+    def warn(self) -> None:
+        """Warn of the globs that are left out, if there are any."""
+        if self._beyond:
+            warnings.warn(f"the Collector cannot express, and does not match: {', '.join(self._beyond)}", stacklevel=3)
+
+    def yaml(self) -> str:
+        """Return the statements: a list of groups, each with its condition."""
+        named = " or ".join(f"{key} != nil" for key in dict.fromkeys(_attribute(row.key) for row in BY_PRIORITY))
+        groups = _group(f"{_STATUS} == nil and ({named})", self._by_name())
+        if self._globs:
+            groups += _group(f"{_GLOBBED} != nil and {_STATUS} == nil", self._by_glob())
+        return groups
+
+    def _find_names(self) -> None:
+        """Find what each exact name stands for, whatever the provider, and for those where it makes a difference."""
+        index = ModelIndex(self._entries)
+        index._globs = GlobTable()  # noqa: SLF001 - one package; globs are tried when no name is known
+        numbers = {entry.model_id: number for number, entry in enumerate(self._entries)}
+        pairs: dict[tuple[str | None, str], None] = {}
+        for entry in self._entries:
+            for name in (entry.model_id, *(alias for alias in entry.aliases if not is_glob(alias))):
+                pairs[None, name] = pairs[entry.provider, name] = None
+                pairs.update({(name[:i], name[i + 1 :]): None for i, char in enumerate(name) if char == "/"})
+        for _, name in pairs:
+            found = index.find(name, _NOBODY)
+            if found is not None:
+                self._general[name] = numbers[found[0].model_id]
+        for provider, name in pairs:
+            found = index.find(name, provider) if name and provider != "" else None
+            if found is not None and self._general.get(name) != numbers[found[0].model_id]:
+                self._special[f"{self._code(provider)}:{name}"] = numbers[found[0].model_id]
+
+    def _find_globs(self) -> None:
+        """Translate the globs, in the order of registration."""
+        for entry in self._entries:
+            for glob in filter(is_glob, entry.aliases):
+                expression = _expression(glob)
+                if expression is None:
+                    self._beyond.append(f"{glob!a} of {entry.model_id!a}")
+                    continue
+                code = None if entry.provider is None else self._code(entry.provider)
+                matches = f"IsMatch({_GLOBBED}, {_text(_whole(expression))})"
+                if glob[-1] == "*" and not is_glob(glob[:-1]):
+                    matches = f"HasPrefix({_GLOBBED}, {_text(glob[:-1])})"
+                if code is not None:
+                    matches = f'({_GLOBBED_CODE} == "0" or {_GLOBBED_CODE} == "{code}") and {matches}'
+                self._globs.append(_Glob(code, expression, matches, entry))
+
+    def _code(self, provider: str | None) -> str:
+        """Return what stands for a provider: a number, ``0`` for none."""
+        return "0" if provider is None else self._codes.setdefault(provider, str(len(self._codes) + 1))
+
+    def _by_name(self) -> Iterator[str]:
+        """Yield the statements for spans that name a model and have no status."""
+        yield 'set(span.cache["names"], {})'
+        for rank, row in enumerate(BY_PRIORITY):
+            yield from _gather(row, rank)
+        yield 'delete_key(span.cache["names"], "")'
+        yield 'set(span.cache["general"], span.cache["names"])'
+        yield f'keep_keys(span.cache["general"], {_list(self._general)})'
+        yield f'set(span.cache["key"], Keys(span.cache["general"])[0]) where {_any("general")}'
+        yield f'set(span.cache["entry"], {_at(self._general, _KEY)}) where {_KEY} != nil'
+        if self._special or self._globs:
+            yield f'set(span.cache["rank"], {_rank("general")}) where {_KEY} != nil'
+            yield from self._tell_provider()
+        if self._special:
+            yield from self._look_for_special()
+        if self._globs:
+            yield from self._look_for_globs()
+        yield f"delete_matching_keys(span.attributes, {_text('^' + re.escape(PREFIX))}) where {_any('names')}"
+        bundles = ",\n".join(map(_bundle, self._entries))
+        yield f'merge_maps(span.attributes, Coalesce([[\n{bundles}\n]])[{_ENTRY}], "upsert") where {_ENTRY} != nil'
+        yield from _tell_unknown()
+
+    def _tell_provider(self) -> Iterator[str]:
+        """Yield the statements that find the span's provider and its code: ``?`` for one that no entry knows."""
+        for key in reversed(PROVIDER_KEYS):
+            value = _attribute(key)
+            yield f'set({_PROVIDER}, {value}) where {value} != nil and IsString({value}) and {value} != ""'
+        yield f'set({_CODE}, "0") where {_PROVIDER} == nil'
+        yield f'set({_CODE}, "?") where {_PROVIDER} != nil'
+        codes = {provider: _text(code) for provider, code in self._codes.items()}
+        yield f"set({_CODE}, {_at(codes, _PROVIDER)}) where {_PROVIDER} != nil"
+
+    def _look_for_special(self) -> Iterator[str]:
+        """Yield the statements that find names which mean something else, or mean something, with this provider."""
+        there = 'span.cache["special"] != nil'
+        best = f"{there} and {_any('special')} and ({_RANK} == nil or {_rank('special')} <= {_RANK})"
+        yield f'set(span.cache["special"], span.cache["names"]) where {_CODE} != "?"'
+        yield f"{_prefix('special', _AFTER_CODE)} where {there}"
+        yield f'keep_keys(span.cache["special"], {_list(self._special)}) where {there}'
+        yield f'set({_KEY}, Keys(span.cache["special"])[0]) where {best}'
+        yield f"set({_ENTRY}, {_at(self._special, _KEY)}) where {best}"
+        yield f"set({_RANK}, {_rank('special')}) where {best}"
+
+    def _look_for_globs(self) -> Iterator[str]:
+        """Yield the statements that hand a name over to the globs, if one of them matches a better name."""
+        globs = _text(self._any_glob())
+        yield f"delete_key(span.attributes, {_text(_GLOBBED_KEY)})"
+        better = f"({_RANK} == nil or {_rank('names')} < {_RANK})"
+        yield f'set(span.cache["short"], span.cache["names"]) where {_any("names")} and {better}'
+        yield f'set(span.cache["long"], span.cache["short"]) where {_PROVIDER} != nil and span.cache["short"] != nil'
+        yield f'replace_pattern({_PROVIDER}, {_text(_DOLLAR)}, {_text("$$$$")}) where span.cache["long"] != nil'
+        for names, prefix in (("long", _AFTER_PROVIDER), ("short", _AFTER_CODE)):
+            there = f'span.cache["{names}"] != nil'
+            best = f"{there} and {_any(names)} and ({_RANK} == nil or {_rank(names)} < {_RANK})"
+            too_long = f'{there} and Len(String(span.cache["{names}"])) > {MAX_GLOBBED}'
+            yield f"{_prefix(names, prefix)} where {there}"
+            yield f'delete_matching_keys(span.cache["{names}"], {_text(_TOO_LONG)}) where {too_long}'
+            yield f'keep_matching_keys(span.cache["{names}"], {globs}) where {there}'
+            yield f'set({_GLOBBED}, TrimPrefix(Keys(span.cache["{names}"])[0], {_AFTER_CODE})) where {best}'
+            yield f"set({_GLOBBED_CODE}, {_CODE}) where {best}"
+            yield f'delete_key(span.cache, "entry") where {best}'
+            yield f"set({_RANK}, {_rank(names)}) where {best}"
+
+    def _any_glob(self) -> str:
+        """Return what any glob's code and name match; what globs have in common at the beginning is tried once."""
+        by_code: dict[str | None, list[str]] = {}
+        for glob in self._globs:
+            by_code.setdefault(glob.code, []).append(glob.expression)
+        codes = {code: "[^:]*" if code is None else f"(?:0|{code})" for code in by_code}
+        return _whole("|".join(f"{codes[code]}:(?:{'|'.join(globs)})" for code, globs in by_code.items()))
+
+    def _by_glob(self) -> Iterator[str]:
+        """Yield a statement for each glob, in the order of registration, for the first that matches counts."""
+        for glob in self._globs:
+            where = f"{_STATUS} == nil and {glob.matches}"
+            yield f'merge_maps(span.attributes, {_bundle(glob.entry)}, "upsert") where {where}'
+        yield f"delete_key(span.attributes, {_text(_GLOBBED_KEY)})"
+        yield f"delete_key(span.attributes, {_text(_GLOBBED_CODE_KEY)})"
+
+
+def _gather(row: Convention, rank: int) -> Iterator[str]:
+    """Yield the statements that put the name of one convention among the names, unless it is there already."""
+    value = _attribute(row.key)
+    there = f"{value} != nil"
+    if row.scope is not None:
+        there += f" and scope.name == {_text(row.scope)}"
+    if row.member is not None:
+        member = f"ParseJSON({value})[{_text(row.member)}]"
+        yield f'set(span.cache["member"], {member}) where {there} and Len({value}) <= {MAX_JSON}'
+        value = 'span.cache["member"]'
+        there = f"{value} != nil"
+    yield f'set(span.cache["names"][{value}], {rank}) where {there} and span.cache["names"][{value}] == nil'
+
+
+def _bundle(entry: ModelRegistryEntry) -> str:
+    """Return what spans get of an entry."""
+    bundle = span_attributes(entry, status=entry.status, warnings=entry.warnings)
+    return _map({key: _text(value) if isinstance(value, str) else _list(value) for key, value in bundle.items()})
+
+
+def _group(condition: str, statements: Iterable[str]) -> str:
+    """Return a group of statements, each in a literal block, in which only line breaks mean something to YAML."""
+    blocks = "".join(
+        f"    - |-\n      {statement}\n" for statement in (s.replace("\n", "\n      ") for s in statements)
+    )
+    return f"- conditions:\n    - |-\n      {condition}\n  statements:\n{blocks}"
+
+
+def _text(value: str) -> str:
+    """Return a text as OTTL has it, with nothing in it that YAML or the Collector's configuration would change."""
+    return '"' + "".join(_ESCAPED.get(c) or (c if c.isprintable() else f"\\U{ord(c):08x}") for c in value) + '"'
+
+
+_ESCAPED: Final = {'"': '\\"', "\\": "\\\\", "$": "\\u0024"}
+
+
+def _list(values: Iterable[str]) -> str:
+    return f"[{', '.join(map(_text, values))}]"
+
+
+def _map(values: Mapping[str, object]) -> str:
+    return f"{{{', '.join(f'{_text(key)}: {value}' for key, value in values.items())}}}"
+
+
+def _at(table: Mapping[str, object], key: str) -> str:
+    """Return what looks a key up: in one map, or in a list of small ones, by the key's hash."""
+    if len(table) <= _FLAT:
+        return f"Coalesce([{_map(table)}])[{key}]"
+    size = len(table) // _LOAD
+    parts: list[dict[str, object]] = [{} for _ in range(2 * size - 1)]  # remainders have the sign of the hash
+    for name, value in table.items():
+        parts[_remainder(_fnv(name), size) + size - 1][name] = value
+    place = f"FNV({key}) - FNV({key}) / {size} * {size} + {size - 1}"
+    return f"Coalesce([[{', '.join(map(_map, parts))}]])[{place}][{key}]"
+
+
+def _fnv(name: str) -> int:
+    """Return the hash that ``FNV`` gives: FNV-1a of 64 bits, signed."""
+    found = 0xCBF29CE484222325
+    for byte in name.encode():
+        found = (found ^ byte) * 0x100000001B3 % 2**64
+    return found - 2**64 if found >= 2**63 else found
+
+
+def _remainder(number: int, size: int) -> int:
+    """Return what is left of a division towards zero."""
+    return number % size if number >= 0 else -(-number % size)
+
+
+def _attribute(key: str) -> str:
+    return f"span.attributes[{_text(key)}]"
+
+
+def _any(names: str) -> str:
+    return f'Len(span.cache["{names}"]) > 0'
+
+
+def _rank(names: str) -> str:
+    return f'Values(span.cache["{names}"])[0]'
+
+
+def _prefix(names: str, prefix: str) -> str:
+    return f'replace_all_patterns(span.cache["{names}"], "key", "^", {prefix})'
+
+
+_STATUS: Final = _attribute(f"{PREFIX}status")
+_KEY: Final = 'span.cache["key"]'
+_ENTRY: Final = 'span.cache["entry"]'
+_RANK: Final = 'span.cache["rank"]'
+_PROVIDER: Final = 'span.cache["provider"]'
+_CODE: Final = 'span.cache["code"]'
+_AFTER_CODE: Final = f'Concat([{_CODE}, ":"], "")'
+_AFTER_PROVIDER: Final = f'Concat([{_CODE}, ":", {_PROVIDER}, "/"], "")'
+_GLOBBED_KEY: Final = "otelcol.registry_name"
+_GLOBBED_CODE_KEY: Final = "otelcol.registry_code"
+_GLOBBED: Final = _attribute(_GLOBBED_KEY)
+_GLOBBED_CODE: Final = _attribute(_GLOBBED_CODE_KEY)
+_DOLLAR: Final = r"\x24"
+_TOO_LONG: Final = rf"^[^:]*:(?s:.{{1000}}.{{{MAX_GLOBBED - 999}}})"  # a repetition may be of 1,000 at most
+
+_SHOWN: Final = 'span.cache["shown"]'
+_REPLACED: Final = (
+    (f"^(?s:(.{{{MAX_NAME}}}).+)", "${1}…", ""),
+    (r"\t", r"\t", ""),
+    (r"\n", r"\n", ""),
+    (r"\r", r"\r", ""),
+    (r"([\x00-\x1f\x7f])", "${1}", r"\x%s"),
+)
+"""What a warning shows of a name in place of what has no place on a line, as ``values.quote`` does: a pattern, what
+comes for it, and a format for that as hexadecimal digits."""
+
+
+def _tell_unknown() -> Iterator[str]:
+    """Yield the statements for a name that nothing matches."""
+    yield f'set({_SHOWN}, Keys(span.cache["names"])[0]) where {_any("names")} and {_ENTRY} == nil and {_GLOBBED} == nil'
+    for pattern, replacement, digits in _REPLACED:
+        how = f"{_text(pattern)}, {_text(replacement)}" + (digits and f", Hex, {_text(digits)}")
+        yield f"replace_pattern({_SHOWN}, {how}) where {_SHOWN} != nil"
+    yield f"set({_STATUS}, {_text(UNREGISTERED)}) where {_SHOWN} != nil"
+    warning = f"""Concat(["model '", {_SHOWN}, "' is not registered"], "")"""
+    yield f"set({_attribute(f'{PREFIX}warnings')}, [{warning}]) where {_SHOWN} != nil"
+
+
+_SET: Final = re.compile(r"(?:[^-](?:-[^-])?)+", re.DOTALL)
+_ITEM: Final = re.compile(r"([^-])(?:-([^-]))?", re.DOTALL)
+
+
+def _expression(glob: str) -> str | None:
+    """Return a glob as the Collector's regular expression; ``None`` for sets whose hyphens are no plain ranges."""
+    found, at = "", 0
+    while at < len(glob):
+        char, at = glob[at], at + 1
+        end = glob.find("]", at + 1 + (glob[at : at + 1] == "!")) if char == "[" else -1
+        if end < 0:
+            found += {"*": ".*", "?": "."}.get(char) or _literal(char)
+            continue
+        negated = glob[at] == "!"
+        content = glob[at + negated : end]
+        items = _ITEM.findall(content) if _SET.fullmatch(content) else []
+        if not items or any(last and first > last for first, last in items):
+            return None
+        found += f"[{'^' * negated}{''.join(_literal(a) + (b and f'-{_literal(b)}') for a, b in items)}]"
+        at = end + 1
+    return found
+
+
+def _literal(char: str) -> str:
+    return char if char.isascii() and char.isalnum() else rf"\x{{{ord(char):x}}}"
+
+
+def _whole(expression: str) -> str:
+    return rf"^(?s:{expression})\z"

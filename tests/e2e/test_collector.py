@@ -1,0 +1,878 @@
+"""What the Collector's configuration promises: telemetry of the real SDK, through a real Collector, to where it goes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import time
+import urllib.parse
+import urllib.request
+import uuid
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+import yaml
+from opentelemetry.exporter.otlp.proto.grpc import _log_exporter as grpc_logs
+from opentelemetry.exporter.otlp.proto.grpc import metric_exporter as grpc_metrics
+from opentelemetry.exporter.otlp.proto.grpc import trace_exporter as grpc_spans
+from opentelemetry.exporter.otlp.proto.http import _log_exporter as http_logs
+from opentelemetry.exporter.otlp.proto.http import metric_exporter as http_metrics
+from opentelemetry.exporter.otlp.proto.http import trace_exporter as http_spans
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExportResult
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import (
+    Link,
+    NonRecordingSpan,
+    Span,
+    SpanContext,
+    StatusCode,
+    TraceFlags,
+    Tracer,
+    TraceState,
+    format_span_id,
+    format_trace_id,
+    set_span_in_context,
+)
+
+from spanforge.model_registry import ModelRegistry
+from spanforge.model_registry.attributes import ATTRIBUTES
+from spanforge.model_registry.otel import ModelRegistrySpanProcessor
+from spanforge.model_registry.resolution import CONVENTIONS, PROVIDER_KEYS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from conftest import Server
+
+    RunServer = Callable[..., Server]
+
+pytestmark = pytest.mark.e2e
+
+CONFIG: dict[str, Any] = yaml.safe_load(
+    (Path(__file__).parents[2] / "collector-config" / "collector.yaml").read_text("utf-8")
+)
+PATIENCE = 60
+"""Seconds that something may take that is sure to happen."""
+GRPC, HTTP = "grpc", "http"
+TRUSTED = {GRPC: "OTELCOL_OTLP_GRPC", HTTP: "OTELCOL_OTLP_HTTP"}
+UNTRUSTED = {GRPC: "OTELCOL_UNTRUSTED_GRPC", HTTP: "OTELCOL_UNTRUSTED_HTTP"}
+OURS = "model_registry."
+CHUNK = 512
+"""Spans of one export, as the SDK has it."""
+
+
+# -- senders ---------------------------------------------------------------------------------------------------------
+
+
+class Application:
+    """A service that records with the real SDK; its spans wait until they are sent."""
+
+    def __init__(self, service: str, *, plugin: bool = True, resource: Mapping[str, Any] | None = None) -> None:
+        given = {"service.name": service, **(resource or {})}
+        self.resource = Resource.create(given) if service else Resource({})
+        self.provider = TracerProvider(resource=self.resource, shutdown_on_exit=False)
+        self._recorded = InMemorySpanExporter()
+        self.provider.add_span_processor(SimpleSpanProcessor(self._recorded))
+        self.registry = ModelRegistry()
+        if plugin:
+            self.provider.add_span_processor(ModelRegistrySpanProcessor(self.registry))
+        self.tracer: Tracer = self.provider.get_tracer("app")
+
+    def recorded(self) -> tuple[ReadableSpan, ...]:
+        """Return the spans that have ended since the last call."""
+        spans = self._recorded.get_finished_spans()
+        self._recorded.clear()
+        return spans
+
+    def register(self, model_id: str, tier: Any = "low", status: str = "active", owner: str = "team") -> None:
+        """Register a model; no span tells of it."""
+        self.registry.register(model_id, model_id, "1", tier, owner, "test")
+        if status != "active":
+            {"deprecated": self.registry.deprecate, "retired": self.registry.retire}[status](model_id)
+
+    def call(self, name: str, scope: str = "app", **attributes: Any) -> None:
+        """Record a span with attributes; ``__`` in a key stands for a dot."""
+        with self.provider.get_tracer(scope).start_as_current_span(name) as span:
+            span.set_attributes({key.replace("__", "."): value for key, value in attributes.items()})
+
+
+def endpoint(server: Server, senders: Mapping[str, str], protocol: str, signal: str) -> dict[str, Any]:
+    """Return what an exporter has to know to send to a Collector."""
+    address = f"http://{server.at[senders[protocol]]}"
+    return {"endpoint": address, "insecure": True} if protocol == GRPC else {"endpoint": f"{address}/v1/{signal}"}
+
+
+def send(
+    server: Server,
+    spans: Sequence[ReadableSpan],
+    protocol: str = GRPC,
+    senders: Mapping[str, str] = TRUSTED,
+) -> None:
+    """Send spans to a Collector, which takes them all."""
+    module = {GRPC: grpc_spans, HTTP: http_spans}[protocol]
+    exporter = module.OTLPSpanExporter(**endpoint(server, senders, protocol, "traces"))
+    for start in range(0, len(spans), CHUNK):
+        assert exporter.export(spans[start : start + CHUNK]) is SpanExportResult.SUCCESS
+    exporter.shutdown()
+
+
+@contextlib.contextmanager
+def logs_to(
+    server: Server, resource: Resource, protocol: str = GRPC, senders: Mapping[str, str] = TRUSTED
+) -> Iterator[LoggerProvider]:
+    """Give a logger provider whose records are sent to a Collector."""
+    module = {GRPC: grpc_logs, HTTP: http_logs}[protocol]
+    exporter = module.OTLPLogExporter(**endpoint(server, senders, protocol, "logs"))
+    provider = LoggerProvider(resource, shutdown_on_exit=False)
+    provider.add_log_record_processor(SimpleLogRecordProcessor(exporter))
+    yield provider
+    provider.shutdown()
+
+
+@contextlib.contextmanager
+def metrics_to(
+    server: Server, resource: Resource, protocol: str = GRPC, senders: Mapping[str, str] = TRUSTED
+) -> Iterator[MeterProvider]:
+    """Give a meter provider whose metrics are sent to a Collector in the end."""
+    module = {GRPC: grpc_metrics, HTTP: http_metrics}[protocol]
+    exporter = module.OTLPMetricExporter(**endpoint(server, senders, protocol, "metrics"))
+    reader = PeriodicExportingMetricReader(exporter, float("inf"))
+    provider = MeterProvider([reader], resource, shutdown_on_exit=False)
+    yield provider
+    assert provider.force_flush()
+    provider.shutdown()
+
+
+# -- where telemetry goes --------------------------------------------------------------------------------------------
+
+
+class Sample(NamedTuple):
+    """A line of what Prometheus scrapes."""
+
+    name: str
+    labels: dict[str, str]
+    value: float
+
+
+def get(url: str) -> str:
+    """Return what an HTTP server on loopback answers, whatever proxies the environment names."""
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=30) as answer:
+        text: str = answer.read().decode()
+    return text
+
+
+def scrape(server: Server, variable: str = "OTELCOL_PROMETHEUS") -> list[Sample]:
+    """Return the metrics that a Collector offers to Prometheus, or those of the Collector itself."""
+    lines = re.findall(r"^(\w+)(?:\{(.*)\})? (\S+)$", get(f"http://{server.at[variable]}/metrics"), re.MULTILINE)
+    return [
+        Sample(name, dict(re.findall(r'(\w+)="((?:[^"\\]|\\.)*)"', labels)), float(value))
+        for name, labels, value in lines
+    ]
+
+
+def total(server: Server, metric: str, **labels: str) -> int:
+    """Return a count of the Collector itself."""
+    samples = scrape(server, "OTELCOL_TELEMETRY")
+    return int(
+        sum(
+            value
+            for name, has, value in samples
+            if name.startswith(f"otelcol_{metric}") and labels.items() <= has.items()
+        )
+    )
+
+
+def wait_for(what: Callable[[], Any], enough: Callable[[Any], bool]) -> Any:
+    """Return something once it is enough, or what it is when patience ends."""
+    deadline = time.monotonic() + PATIENCE
+    while not enough(found := what()) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return found
+
+
+def wait_until_decided(collector: Server, number: int) -> int:
+    """Wait until a Collector has decided about so many traces and sent what it chose; return how many it chose."""
+    decided = "processor_tail_sampling_global_count_traces_sampled"
+    assert wait_for(lambda: total(collector, decided), lambda found: found >= number) == number
+    return total(collector, decided, sampled="true")
+
+
+def in_jaeger(jaeger: Server, service: str, number: int = 0) -> list[dict[str, Any]]:
+    """Return the spans of a service in Jaeger, once there are so many."""
+    query = urllib.parse.urlencode({"service": service, "limit": 5_000})
+    url = f"http://{jaeger.at['JAEGER_QUERY_HTTP']}/api/traces?{query}"
+
+    def spans() -> list[dict[str, Any]]:
+        traces = json.loads(get(url))["data"]
+        return [
+            {**span, "process": trace["processes"][span["processID"]]} for trace in traces for span in trace["spans"]
+        ]
+
+    return wait_for(spans, lambda found: len(found) >= number)
+
+
+def tags(fields: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return tags of Jaeger by key."""
+    return {field["key"]: field["value"] for field in fields}
+
+
+class Archived(NamedTuple):
+    """A span or a log record of an archive, with what it belongs to."""
+
+    resource: dict[str, Any]
+    scope: dict[str, Any]
+    item: dict[str, Any]
+
+
+def archived(*files: Path, kind: str = "Span") -> list[Archived]:
+    """Return the spans or log records of the files of an archive."""
+    keys = {"Span": ("resourceSpans", "scopeSpans", "spans"), "Log": ("resourceLogs", "scopeLogs", "logRecords")}
+    resources, scopes, items = keys[kind]
+    lines = (json.loads(line) for file in files for line in file.read_text("utf-8").splitlines() if line)
+    return [
+        Archived(resource["resource"], scope["scope"], item)
+        for line in lines
+        for resource in line[resources]
+        for scope in resource[scopes]
+        for item in scope[items]
+    ]
+
+
+def otlp(attributes: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return attributes of OTLP JSON as the SDK has them."""
+    return {pair["key"]: _value(pair["value"]) for pair in attributes}
+
+
+def _value(given: Mapping[str, Any]) -> Any:
+    [(kind, value)] = given.items()
+    if kind == "arrayValue":
+        return tuple(_value(item) for item in value["values"])
+    return int(value) if kind == "intValue" else value
+
+
+def ids(spans: Iterable[Any]) -> Counter[str]:
+    """Return how often there is each span of the SDK, of Jaeger or of an archive."""
+    names = (
+        format_span_id(span.context.span_id)
+        if isinstance(span, ReadableSpan)
+        else span.item["spanId"]
+        if isinstance(span, Archived)
+        else span["spanID"]
+        for span in spans
+    )
+    return Counter(names)
+
+
+@pytest.fixture
+def jaeger(run_server: RunServer) -> Server:
+    """Give a Jaeger."""
+    return run_server("jaeger", OTEL_TRACES_SAMPLER="always_off")
+
+
+@pytest.fixture
+def collector(run_server: RunServer, tmp_path: Path) -> Callable[..., Server]:
+    """Give what starts a Collector, with its archive in the test's folder."""
+
+    def run(jaeger: Server | None = None, **settings: str) -> Server:
+        defaults = {
+            "OTELCOL_ARCHIVE_SPANS": str(tmp_path / "spans.jsonl"),
+            "OTELCOL_ARCHIVE_LOGS": str(tmp_path / "logs.jsonl"),
+            "OTELCOL_DECISION_WAIT": "1s",
+            "OTELCOL_METRICS_FLUSH": "200ms",
+            "OTELCOL_STORAGE": str(tmp_path / "queue"),
+            **({} if jaeger is None else {"JAEGER_OTLP_ENDPOINT": jaeger.at["JAEGER_OTLP_GRPC"]}),
+        }
+        return run_server("otelcol", **{**defaults, **settings})
+
+    return run
+
+
+# -- sampling --------------------------------------------------------------------------------------------------------
+
+GOVERNED = 200
+"""Traces of each kind that are to arrive all."""
+PLAIN = 4_000
+"""Traces of which a share is to arrive."""
+
+
+class Kind(NamedTuple):
+    """What one span of a trace has: which model it calls, and what else happens on it."""
+
+    model: str | None = None
+    tier: str = "low"
+    status: str = "active"
+    error: bool = False
+    event: bool = False
+
+
+KINDS = {
+    "error": Kind(error=True),
+    "tier high": Kind("m-high", "high"),
+    "tier critical": Kind("m-critical", "critical"),
+    "deprecated": Kind("m-deprecated", status="deprecated"),
+    "retired": Kind("m-retired", "medium", "retired"),
+    "unregistered": Kind("m-unknown"),
+    "registry event": Kind(event=True),
+}
+REST = {"no model": Kind(), "tier low": Kind("m-low"), "tier medium": Kind("m-medium", "medium")}
+
+
+def make_traces(application: Application, kind: Kind, number: int) -> None:
+    """Record traces of four spans, one of which has what there is to a kind."""
+    if kind.model not in (None, "m-unknown"):
+        application.register(kind.model, kind.tier, kind.status)
+    for turn in range(number):
+        with application.tracer.start_as_current_span("ticket"):
+            application.call("search", http__request__method="GET")
+            with application.tracer.start_as_current_span("step") as span:
+                if kind.event:
+                    application.register(f"new-{turn}", "critical")
+                if kind.error:
+                    span.set_status(StatusCode.ERROR)
+                if kind.model:
+                    span.set_attribute("gen_ai.request.model", kind.model)
+                application.call("log", http__request__method="POST")
+
+
+def test_sampling_keeps_what_governance_needs(jaeger: Server, collector: Callable[..., Server]) -> None:
+    """Every trace that any policy names arrives whole, each span once, and of the rest a share of 5 %, whole as well."""
+    server = collector(jaeger, OTELCOL_DECISION_WAIT="2s")
+    sent: dict[str, list[ReadableSpan]] = {}
+    for name, kind in (KINDS | REST).items():
+        application = Application(name)
+        make_traces(application, kind, GOVERNED if name in KINDS else PLAIN // len(REST) + 1)
+        sent[name] = list(application.recorded())
+        send(server, sent[name])
+    traces = {name: {span.context.trace_id for span in spans} for name, spans in sent.items()}
+    chosen = wait_until_decided(server, sum(map(len, traces.values())))
+    for name in KINDS:
+        assert ids(in_jaeger(jaeger, name, len(sent[name]))) == ids(sent[name]), name
+        assert len(sent[name]) == 4 * GOVERNED
+    share = chosen - GOVERNED * len(KINDS)
+    assert 0.035 < share / PLAIN < 0.065
+    of_the_rest = wait_for(
+        lambda: [span for name in REST for span in in_jaeger(jaeger, name)], lambda spans: len(spans) >= 4 * share
+    )
+    found = {span["traceID"] for span in of_the_rest}
+    assert len(found) == share
+    rest = (span for name in REST for span in sent[name])
+    assert ids(of_the_rest) == ids(span for span in rest if format_trace_id(span.context.trace_id) in found)
+    by_branch = {
+        name: total(server, "exporter_sent_spans", exporter=f"otlp_grpc/{name}") for name in ("events", "sampled")
+    }
+    assert by_branch == {"events": GOVERNED, "sampled": 4 * chosen - GOVERNED}
+
+
+@pytest.mark.parametrize(("percentage", "number"), [("0", 0), ("100", 100)])
+def test_share_is_a_setting(jaeger: Server, collector: Callable[..., Server], percentage: str, number: int) -> None:
+    """At 0 % nothing of the rest arrives, at 100 % everything, and what governance needs in any case."""
+    server = collector(jaeger, OTELCOL_SAMPLING_PERCENTAGE=percentage)
+    plain, governed = Application("plain"), Application("governed")
+    make_traces(plain, REST["tier low"], 100)
+    make_traces(governed, KINDS["error"], 10)
+    send(server, (*plain.recorded(), *governed.recorded()))
+    assert wait_until_decided(server, 110) == 10 + number
+    assert len(in_jaeger(jaeger, "governed", 40)) == 40
+    assert len(in_jaeger(jaeger, "plain", 4 * number)) == 4 * number
+
+
+# -- the archive -----------------------------------------------------------------------------------------------------
+
+FACTS = {
+    "gen_ai.request.model": "m-high",
+    "gen_ai.response.model": "m-high-2026",
+    "gen_ai.response.id": "resp-1",
+    "gen_ai.provider.name": "openai",
+    "gen_ai.operation.name": "chat",
+    "gen_ai.usage.input_tokens": 12,
+    "gen_ai.usage.output_tokens": 34,
+    "error.type": "timeout",
+}
+"""What an instrumentation writes on the span of a call that the archive is to have."""
+CONTENT_KEYS = (
+    "gen_ai.input.messages",
+    "gen_ai.output.messages",
+    "gen_ai.system_instructions",
+    "gen_ai.prompt.0.content",
+    "gen_ai.completion.0.content",
+    "gen_ai.tool.call.arguments",
+    "gen_ai.tool.call.result",
+    "gen_ai.tool.definitions",
+    "gen_ai.system_instructions.model_registry.owner",
+    "llm.input_messages.0.message.content",
+    "llm.output_messages.0.message.tool_calls.0.tool_call.function.arguments",
+    "llm.invocation_parameters",
+    "llm.prompts",
+    "llm.system.prompt",
+    "llm.tools.0.tool.json_schema",
+    "embedding.invocation_parameters",
+    "embedding.text",
+    "embedding.embeddings.0.embedding.text",
+    "reranker.query",
+    "input.value",
+    "output.value",
+    "langfuse.observation.input",
+    "langfuse.observation.output",
+    "traceloop.entity.input",
+    "all_messages_events",
+    "events",
+    "exception.message",
+    "final_result",
+    "model_name_and_prompt",
+    "pydantic_ai.all_messages",
+    "tool_arguments",
+    "error.type.message",
+    "xmodel_registry.prompt",
+)
+"""Where instrumentations put prompts, completions and calls of tools, or might."""
+
+
+def test_archive_has_every_call_and_every_event(
+    jaeger: Server, collector: Callable[..., Server], tmp_path: Path
+) -> None:
+    """Each call and each registry event is archived once with its facts, sampled or not, and no other span is."""
+    server = collector(jaeger, OTELCOL_SAMPLING_PERCENTAGE="0")
+    application = Application("archived", resource={"deployment.environment.name": "test"})
+    calls: dict[str, dict[str, Any]] = {}
+    for status in ("active", "deprecated", "retired"):
+        application.register(f"m-{status}", "low", status)
+        calls[status] = {"gen_ai.request.model": f"m-{status}", "gen_ai.operation.name": "chat"}
+    calls["unregistered"] = {"gen_ai.request.model": "m-unknown"}
+    for row in CONVENTIONS:
+        calls[row.key] = {row.key: json.dumps({"model": "m-active"}) if row.member else "m-active"}
+    scopes = {row.key: row.scope or "app" for row in CONVENTIONS}
+    for key in PROVIDER_KEYS:
+        calls[key] = {key: "openai", "gen_ai.request.model": "m-active"}
+    for name, attributes in calls.items():
+        application.call(name, scopes.get(name, "app"), **attributes)
+    with application.tracer.start_as_current_span("reviewed") as span:
+        span.add_event("before", {"note": "x"})
+        application.registry.register(
+            "m-new", "New", "1", "high", "team", "test", aliases=["new-*", "newer"], metadata={"seats": 3}, actor="kim"
+        )
+        application.registry.retire("m-new", reason="no longer needed", actor="kim")
+    expected = application.recorded()
+    for name, attributes in {
+        "http": {"http.request.method": "GET"},
+        "agent": {"openinference.span.kind": "AGENT", "gen_ai.operation.name": "invoke_agent"},
+        "not pydantic": {"model_name": "m-active"},
+        "tool": {"gen_ai.operation.name": "execute_tool", "gen_ai.provider.name": "openai"},
+    }.items():
+        application.call(name, **attributes)
+    with contextlib.suppress(KeyError), application.tracer.start_as_current_span("failed"):
+        raise KeyError
+    others = application.recorded()
+    assert len(others) == 5
+    send(server, (*others, *expected))
+    found = archived(tmp_path / "spans.jsonl")
+    assert ids(found) == ids(expected)
+    twins = {span.item["spanId"]: span for span in found}
+    events = 0
+    for span in expected:
+        twin = twins[format_span_id(span.context.span_id)]
+        attributes = otlp(twin.item.get("attributes", []))
+        assert attributes == {key: value for key, value in span.attributes.items() if "parameters" not in key}
+        assert (attributes["model_registry.status"] if span.name in calls else None) == (
+            None
+            if span.name not in calls
+            else span.name
+            if span.name in ("deprecated", "retired", "unregistered")
+            else "active"
+        )
+        ours = [event for event in span.events if event.name.startswith(OURS)]
+        told = [
+            (event["name"], otlp(event["attributes"]), int(event["timeUnixNano"]))
+            for event in twin.item.get("events", [])
+        ]
+        assert told == [(event.name, dict(event.attributes), event.timestamp) for event in ours]
+        events += len(told)
+        assert twin.item["name"] == span.name
+        assert twin.item["traceId"] == format_trace_id(span.context.trace_id)
+        assert int(twin.item["startTimeUnixNano"]) == span.start_time
+        assert int(twin.item["endTimeUnixNano"]) == span.end_time
+        assert twin.scope["name"] == span.instrumentation_scope.name
+        kept = otlp(twin.resource["attributes"])
+        assert kept == dict(application.resource.attributes)
+    assert events == 2
+    sampled = {"deprecated", "retired", "unregistered", "reviewed", "failed"}
+    arrived = in_jaeger(jaeger, "archived", len(sampled))
+    assert wait_until_decided(server, len(expected) + len(others)) == len(sampled)
+    assert {span["operationName"] for span in arrived} == sampled
+
+
+def test_archive_has_no_content(jaeger: Server, collector: Callable[..., Server], tmp_path: Path) -> None:
+    """What was said to a model and what it answered is nowhere in the archive, and in Jaeger as before."""
+    server = collector(jaeger)
+    secret = f"s{uuid.uuid4().hex}"
+    places: list[str] = []
+
+    def content(place: str) -> str:
+        places.append(f"{secret}-{len(places)}-{re.sub('[^a-z]', '-', place)}-end")
+        return places[-1]
+
+    application = Application("talkative", resource={"process.command_args": content("resource")})
+    application.register("m-high", "high")
+    application.register("m-high-2026", "high")
+    state = TraceState([("vendor", f"{secret}-state")])
+    remote = SpanContext(0xABC1, 0xABC2, is_remote=True, trace_flags=TraceFlags(1), trace_state=state)
+    tracer = application.provider.get_tracer("app", attributes={"note": f"{secret}-scope"})
+    link = Link(remote, {"note": f"{secret}-link"})
+    call = tracer.start_span("chat m-high", set_span_in_context(NonRecordingSpan(remote)), links=[link])
+    call.set_attributes({**FACTS, **{key: content(key) for key in CONTENT_KEYS}})
+    call.set_attribute("gen_ai.request.stop_sequences", [content("stop sequence")])
+    call.add_event("gen_ai.user.message", {"content": content("message")})
+    call.add_event(content("event name"))
+    call.record_exception(ValueError(content("exception")))
+    call.set_status(StatusCode.ERROR, content("status"))
+    call.end()
+    send(server, application.recorded())
+    (span,) = in_jaeger(jaeger, "talkative", 1)
+    shown = json.dumps(span)
+    assert [place for place in places if place not in shown] == []
+    text = (tmp_path / "spans.jsonl").read_text("utf-8")
+    assert sorted(set(re.findall(rf"{secret}[-\w]*", text))) == []
+    ((resource, _, item),) = archived(tmp_path / "spans.jsonl")
+    assert {key: value for key, value in otlp(item["attributes"]).items() if not key.startswith(OURS)} == FACTS
+    assert otlp(item["attributes"])["model_registry.risk_tier"] == "high"
+    assert item["traceId"] == format_trace_id(remote.trace_id)
+    assert item["parentSpanId"] == format_span_id(remote.span_id)
+    assert item["status"] == {"code": 2}
+    assert otlp(resource["attributes"])["service.name"] == "talkative"
+
+
+def test_archive_survives_a_restart(collector: Callable[..., Server], tmp_path: Path) -> None:
+    """A Collector that starts again goes on with the archive that it has."""
+    server = collector(OTELCOL_SAMPLING_PERCENTAGE="0")
+    application = Application("again")
+    sent: list[ReadableSpan] = []
+    for turn in range(3):
+        application.call(f"call {turn}", gen_ai__request__model="m")
+        sent += (latest := application.recorded())
+        send(server, latest)
+        with application.tracer.start_as_current_span("step"):
+            pass
+        server.stop()
+        server.start()
+    assert ids(archived(tmp_path / "spans.jsonl")) == ids(span for span in sent if span.name != "step")
+    assert len(sent) >= 3
+
+
+@pytest.mark.parametrize("files", ["0", "1"])
+def test_archive_rotates(collector: Callable[..., Server], tmp_path: Path, files: str) -> None:
+    """The archive becomes files of a size, of which all stay unless a setting says how many do."""
+    server = collector(OTELCOL_SAMPLING_PERCENTAGE="0", OTELCOL_ARCHIVE_MEGABYTES="1", OTELCOL_ARCHIVE_FILES=files)
+    application = Application("big")
+    for _ in range(2_048):
+        application.call("call", gen_ai__request__model="m", gen_ai__response__id="r" * 2_000)
+    sent = application.recorded()
+    for start in range(0, len(sent), 128):
+        send(server, sent[start : start + 128])
+
+    def kept() -> list[Path]:
+        return sorted(tmp_path.glob("spans*.jsonl"))
+
+    if files == "1":
+        assert len(wait_for(kept, lambda found: len(found) <= 2)) == 2
+        assert ids(archived(*kept())) < ids(sent)
+    else:
+        assert ids(archived(*kept())) == ids(sent)
+        assert len(kept()) >= 4
+    assert all(file.stat().st_size <= 2**20 for file in kept())
+
+
+def test_archive_of_logs(collector: Callable[..., Server], tmp_path: Path) -> None:
+    """Registry events that are log records are archived with all they hold, whatever the protocol, and no other is."""
+    server = collector()
+    application = Application("logger", resource={"process.command_args": "--prompt=hello"})
+    attributes = {"model_registry.model_id": "m", "model_registry.metadata.aliases": ["m-*", "n"], "seats": 3}
+    names = ["model_registry.registered", "model_registry.deprecated", "model_registry.retired"]
+    expected = []
+    for protocol in (GRPC, HTTP):
+        with (
+            logs_to(server, application.resource, protocol) as provider,
+            application.tracer.start_as_current_span("s") as span,
+        ):
+            logger = provider.get_logger("spanforge.model_registry")
+            for name in names:
+                logger.emit(timestamp=1, event_name=name, attributes=attributes)
+            logger.emit(timestamp=1, event_name="gen_ai.user.message", body="hello", attributes=attributes)
+            logger.emit(timestamp=1, body="model_registry.registered", attributes=attributes)
+        context = span.get_span_context()
+        expected += [(name, format_trace_id(context.trace_id), format_span_id(context.span_id)) for name in names]
+    found = archived(tmp_path / "logs.jsonl", kind="Log")
+    assert [(item["eventName"], item["traceId"], item["spanId"]) for _, _, item in found] == expected
+    for resource, scope, item in found:
+        assert otlp(item["attributes"]) == {**attributes, "model_registry.metadata.aliases": ("m-*", "n")}
+        assert (item["timeUnixNano"], scope["name"]) == ("1", "spanforge.model_registry")
+        kept = {key: value for key, value in application.resource.attributes.items() if "args" not in key}
+        assert otlp(resource["attributes"]) == kept
+
+
+# -- trust -----------------------------------------------------------------------------------------------------------
+
+
+def forge(server: Server, service: str, senders: Mapping[str, str], protocol: str) -> dict[str, Any]:
+    """Send what says something of the registry wherever that is possible; return what it says."""
+    claims = {"model_registry.owner": f"said-by-{service}", "model_registry.risk_tier": "low"}
+    application = Application(service, plugin=False, resource={**claims, "kept": "resource"})
+    tracer = application.provider.get_tracer("app", attributes={**claims, "kept": "scope"})
+    for name, events in {"with events": ("first", "model_registry.retired", "last"), "without events": ()}.items():
+        span = tracer.start_span(name, attributes={**claims, "gen_ai.request.model": "m", "kept": "span"})
+        for event in events:
+            span.add_event(event, {**claims, "kept": "event"})
+        span.end()
+    send(server, application.recorded(), protocol, senders)
+    with logs_to(server, application.resource, protocol, senders) as loggers:
+        logger = loggers.get_logger("app", attributes=claims)
+        for name in ("model_registry.retired", "app.event"):
+            logger.emit(event_name=name, attributes=claims)
+    with metrics_to(server, application.resource, protocol, senders) as meters:
+        meter = meters.get_meter("app", attributes={**claims, "kept": "scope"})
+        for name in ("model_registry.calls", "app.calls"):
+            meter.create_counter(name).add(7, {**claims, "kept": "point"})
+    return claims
+
+
+@pytest.mark.parametrize("protocol", [GRPC, HTTP])
+def test_who_is_believed(jaeger: Server, collector: Callable[..., Server], tmp_path: Path, protocol: str) -> None:
+    """What one sender says of the registry arrives everywhere, what the other says nowhere, and all else from both."""
+    server = collector(jaeger, OTELCOL_SAMPLING_PERCENTAGE="100")
+    claims = forge(server, "trusted", TRUSTED, protocol)
+    forge(server, "untrusted", UNTRUSTED, protocol)
+    for service, said in (("trusted", claims), ("untrusted", {})):
+        spans = {span["operationName"]: span for span in in_jaeger(jaeger, service, 2)}
+        events = ["first", *(["model_registry.retired"] if said else []), "last"]
+        assert [tags(log["fields"]) for log in spans["with events"]["logs"]] == [
+            {"event": name, **said, "kept": "event"} for name in events
+        ]
+        assert not spans["without events"]["logs"]
+        for span in spans.values():
+            for fields, kept in ((span["tags"], "span"), (span["process"]["tags"], "resource")):
+                told = tags(fields)
+                assert told["kept"] == kept
+                assert {key: value for key, value in told.items() if key.startswith(OURS)} == said
+        facts = [
+            span for span in archived(tmp_path / "spans.jsonl") if service in otlp(span.resource["attributes"]).values()
+        ]
+        assert [otlp(item["attributes"]) for _, _, item in facts] == [{**said, "gen_ai.request.model": "m"}] * 2
+        assert [
+            (event["name"], otlp(event["attributes"])) for _, _, item in facts for event in item.get("events", [])
+        ] == ([("model_registry.retired", {**said, "kept": "event"})] if said else [])
+        labels = {key.replace(".", "_"): value for key, value in said.items()}
+        samples = [sample for sample in scrape(server) if sample.labels["job"] == service]
+        (app,) = (sample for sample in samples if sample.name == "app_calls_total")
+        scoped = {f"otel_scope_{key}": value for key, value in labels.items()}
+        assert app.value == 7
+        assert app.labels.items() >= {**labels, **scoped, "kept": "point", "otel_scope_kept": "scope"}.items()
+        assert ("model_registry_calls_total" in {sample.name for sample in samples}) is bool(said)
+        (info,) = (sample.labels for sample in samples if sample.name == "target_info")
+        assert info.items() >= {**labels, "kept": "resource"}.items()
+    logs = archived(tmp_path / "logs.jsonl", kind="Log")
+    assert [(item["eventName"], otlp(item["attributes"])) for _, _, item in logs] == [
+        ("model_registry.retired", claims)
+    ]
+    everywhere = [path.read_text("utf-8") for path in tmp_path.glob("*.jsonl")]
+    everywhere += [get(f"http://{server.at['OTELCOL_PROMETHEUS']}/metrics"), json.dumps(in_jaeger(jaeger, "untrusted"))]
+    assert not any("said-by-untrusted" in text for text in everywhere)
+
+
+FORGED_NAMES = {
+    "model_registry_calls": "kept",
+    "model-registry/calls": "kept",
+    "traces.span.metrics.calls": "kept",
+    "traces_span/metrics.calls": "kept",
+    "app.calls": "model_registry_owner",
+    "app.answers": "model-registry.owner",
+    "app.errors": "model..registry.owner",
+}
+"""Names of metrics, each with one of an attribute."""
+
+
+def test_names_that_prometheus_takes_for_ours(collector: Callable[..., Server]) -> None:
+    """An untrusted sender cannot make a metric or a label of ours by a name that only becomes one in Prometheus."""
+    server = collector()
+    for metric, attribute in FORGED_NAMES.items():
+        resource = Resource.create({"service.name": "forger", attribute: "forged"})
+        with metrics_to(server, resource, senders=UNTRUSTED) as meters:
+            meter = meters.get_meter("app", attributes={attribute: "forged"})
+            meter.create_counter(metric).add(7, {attribute: "forged"})
+    samples = scrape(server)
+    assert {sample.name for sample in samples} == {
+        "app_calls_total",
+        "app_answers_total",
+        "app_errors_total",
+        "target_info",
+    }
+    assert not [name for sample in samples for name in sample.labels if re.search("model_+registry", name)]
+
+
+MARKS = ("otelcol.registry_event", "otelcol.names_model")
+
+
+@pytest.mark.parametrize("senders", [TRUSTED, UNTRUSTED], ids=["trusted", "untrusted"])
+def test_marks_cannot_be_forged(
+    jaeger: Server, collector: Callable[..., Server], tmp_path: Path, senders: Mapping[str, str]
+) -> None:
+    """Who sends the Collector's own marks gets nothing into the archive or past sampling, and no backend sees them."""
+    server = collector(jaeger, OTELCOL_SAMPLING_PERCENTAGE="0")
+    for mark in MARKS:
+        for value in (True, False, "x"):
+            application = Application("forger", plugin=False)
+            application.call("on the span", **{mark: value})
+            send(server, application.recorded(), senders=senders)
+        application = Application("forger", plugin=False, resource={mark: True})
+        application.call("on the resource")
+        send(server, application.recorded(), senders=senders)
+    application = Application("forger", plugin=False)
+    with application.tracer.start_as_current_span("failed", attributes=dict.fromkeys(MARKS, True)) as span:
+        span.set_status(StatusCode.ERROR)
+        application.call("call", gen_ai__request__model="m", **dict.fromkeys(MARKS, True))
+    send(server, application.recorded(), senders=senders)
+    wait_until_decided(server, 4 * len(MARKS) + 1)
+    found = in_jaeger(jaeger, "forger", 2)
+    assert {span["operationName"] for span in found} == {"failed", "call"}
+    assert [item["name"] for _, _, item in archived(tmp_path / "spans.jsonl")] == ["call"]
+    assert "otelcol." not in json.dumps(found) + (tmp_path / "spans.jsonl").read_text("utf-8")
+    assert not [sample for sample in scrape(server) if sample.name == "traces_span_metrics_events_total"]
+
+
+# -- metrics ---------------------------------------------------------------------------------------------------------
+
+LABELS = (
+    "service_name",
+    "gen_ai_request_model",
+    "model_registry_model_id",
+    "model_registry_owner",
+    "model_registry_risk_tier",
+    "model_registry_status",
+)
+
+
+def counts(server: Server, metric: str, *labels: str, number: int) -> dict[tuple[str, ...], int]:
+    """Return the values of a metric of spans by some of its labels, once they are so many together."""
+
+    def found() -> Counter[tuple[str, ...]]:
+        values: Counter[tuple[str, ...]] = Counter()
+        for name, has, value in scrape(server):
+            if name == f"traces_span_metrics_{metric}":
+                values[tuple(has.get(label, "") for label in labels)] += int(value)
+        return values
+
+    return dict(wait_for(found, lambda values: sum(values.values()) >= number))
+
+
+def test_metrics_of_calls(collector: Callable[..., Server]) -> None:
+    """Each call of a model is counted by service, model, owner, tier and status, sampled or not, and nothing else is."""
+    server = collector(OTELCOL_SAMPLING_PERCENTAGE="0")
+    expected: Counter[tuple[str, ...]] = Counter()
+    for service in ("shop", "search"):
+        application = Application(service)
+        application.register("m-low", "low", owner="team-a")
+        application.register("m-critical", "critical", owner="team-b")
+        application.register("m-old", "medium", "deprecated", owner="team-a")
+        application.register("m-gone", "high", "retired", owner="team-b")
+        for number, (model, *labels) in enumerate(
+            [
+                ("m-low", "m-low", "team-a", "low", "active"),
+                ("m-critical", "m-critical", "team-b", "critical", "active"),
+                ("m-old", "m-old", "team-a", "medium", "deprecated"),
+                ("m-gone", "m-gone", "team-b", "high", "retired"),
+                ("m-unknown", "", "unknown", "unknown", "unregistered"),
+            ],
+            2,
+        ):
+            for _ in range(number):
+                application.call("chat", gen_ai__request__model=model, gen_ai__operation__name="chat")
+                application.call("LLM", llm__model_name=model, openinference__span__kind="LLM")
+                application.call("Embedding", embedding__model_name=model, openinference__span__kind="EMBEDDING")
+            expected[(service, model, *labels)] = 3 * number
+        for kind in ("AGENT", "CHAIN", "TOOL"):
+            application.call(kind, openinference__span__kind=kind, llm__model_name="m-low")
+        for operation in ("invoke_agent", "create_agent", "invoke_workflow", "execute_tool"):
+            application.call(operation, gen_ai__operation__name=operation, gen_ai__request__model="m-low")
+        application.call("agent run", "pydantic-ai", model_name="m-low")
+        application.call("GET /", http__request__method="GET")
+        with application.tracer.start_as_current_span("review"):
+            application.registry.register("m-new", "New", "1", "low", "team-a", "test")
+        send(server, application.recorded())
+    nameless = Application("", plugin=False)
+    nameless.call("chat", gen_ai__request__model="m")
+    extrapolated = set_span_in_context(
+        NonRecordingSpan(SpanContext(1, 1, True, TraceFlags(1), TraceState([("ot", "th:fff")])))
+    )
+    nameless.tracer.start_span("chat", extrapolated, attributes={"gen_ai.request.model": "m"}).end()
+    send(server, nameless.recorded(), senders=UNTRUSTED)
+    expected[("unknown_service", "m", "", "unknown", "unknown", "unknown")] = 2
+    for metric in ("calls_total", "duration_seconds_count"):
+        assert counts(server, metric, *LABELS, number=sum(expected.values())) == dict(expected)
+
+
+def test_metrics_name_the_model(collector: Callable[..., Server]) -> None:
+    """Whatever an instrumentation calls a model's name, it is in one label."""
+    server = collector()
+    expected = {(row.key, f"m {row.key}"): 1 for row in CONVENTIONS if row.scope is row.member is None}
+    for service, model in expected:
+        application = Application(service)
+        application.call("call", **{service: model})
+        send(server, application.recorded())
+    assert counts(server, "calls_total", "service_name", "gen_ai_request_model", number=len(expected)) == expected
+
+
+def test_metrics_of_events(collector: Callable[..., Server]) -> None:
+    """Each registry event is counted by its name and by the model that it is about, also on the span of a call."""
+    server = collector(OTELCOL_SAMPLING_PERCENTAGE="0")
+    application = Application("pipeline")
+    with application.tracer.start_as_current_span("review") as span:
+        for number in range(3):
+            application.register(f"m-{number}", owner="team-a")
+        span.add_event("other", {"model_registry.model_id": "m-0"})
+    with application.tracer.start_as_current_span("chat", attributes={"gen_ai.request.model": "m-2"}):
+        application.registry.deprecate("m-0")
+        application.registry.retire("m-1")
+    send(server, application.recorded())
+    labels = ("event_name", "model_registry_model_id", "model_registry_owner", "model_registry_status")
+    assert counts(server, "events_total", *labels, number=5) == {
+        **{("model_registry.registered", f"m-{number}", "team-a", "active"): 1 for number in range(3)},
+        ("model_registry.deprecated", "m-0", "team-a", "deprecated"): 1,
+        ("model_registry.retired", "m-1", "team-a", "retired"): 1,
+    }
+
+
+# -- the file itself -------------------------------------------------------------------------------------------------
+
+
+def test_marks_know_every_convention() -> None:
+    """The Collector takes for calls what the library takes for calls, and spans that have a status."""
+    (conditions,) = (
+        group["conditions"]
+        for group in CONFIG["processors"]["transform/mark"]["trace_statements"]
+        if "names_model" in group["statements"][0] and "conditions" in group
+    )
+    condition = re.compile(r'span\.attributes\["([^"]+)"\] != nil(?: and scope\.name == "([^"]+)")?')
+    found = [match.groups() for match in map(condition.fullmatch, conditions) if match is not None]
+    assert len(found) == len(conditions) == len(set(found))
+    assert set(found) == {("model_registry.status", None), *((row.key, row.scope) for row in CONVENTIONS)}
+
+
+def test_archive_lists_every_fact() -> None:
+    """The archive's list has each key of a model's or a provider's name and of the registry, and none of content."""
+    ((pattern,),) = (
+        re.findall(r'^keep_matching_keys\(span\.attributes, (".*")\)$', statement)
+        for group in CONFIG["processors"]["transform/archive"]["trace_statements"]
+        for statement in group["statements"]
+        if "span.attributes" in statement
+    )
+    kept = re.compile(json.loads(pattern))
+    ours = [row.key.replace("<key>", "anything") for row in ATTRIBUTES]
+    names = [row.key for row in CONVENTIONS if row.member is None]
+    assert [key for key in (*FACTS, *ours, *names, *PROVIDER_KEYS) if not kept.search(key)] == []
+    assert [key for key in CONTENT_KEYS if kept.search(key)] == []
