@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 PROCESSOR: Final = "transform/model_registry"
 """Name of the processor in the Collector's configuration."""
+END: Final = "# end"
+"""The last line of a lookup file: one that was cut off does not have it, and may be valid all the same."""
 
 _FLAT: Final = 16
 """Keys of a map that is written as one; larger ones are split by a hash."""
@@ -89,7 +91,7 @@ def render_lookup(registry: ModelRegistry) -> str:
     """
     program = _Program(registry.list_all())
     program.warn()
-    return program.comment + program.yaml()
+    return f"{program.comment}{program.yaml()}{END}\n"
 
 
 class _Glob(NamedTuple):
@@ -314,8 +316,8 @@ def _at(table: Mapping[str, object], key: str) -> str:
     """Return what looks a key up: in one map, or in a list of small ones, by the key's hash."""
     if len(table) <= _FLAT:
         return f"Coalesce([{_map(table)}])[{key}]"
-    size = len(table) // _LOAD
-    parts: list[dict[str, object]] = [{} for _ in range(2 * size - 1)]  # remainders have the sign of the hash
+    size = len(table) // (2 * _LOAD)
+    parts: list[dict[str, object]] = [{} for _ in range(2 * size - 1)]  # a remainder has the sign of the hash
     for name, value in table.items():
         parts[_remainder(_fnv(name), size) + size - 1][name] = value
     place = f"FNV({key}) - FNV({key}) / {size} * {size} + {size - 1}"
