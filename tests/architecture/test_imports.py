@@ -24,7 +24,7 @@ LAYERS = [
     {"registry"},
     {"default"},
     {"watch"},
-    {"otel"},
+    {"collector", "otel"},
 ]
 """From left to right: a module imports from layers to its left only (inside ``otel``: freely)."""
 LEVEL = {module: level for level, modules in enumerate(LAYERS) for module in modules}

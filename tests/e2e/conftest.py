@@ -56,28 +56,29 @@ def get(url: str) -> bytes:
 
 
 class Kind(NamedTuple):
-    """A kind of server: its configuration, its variables for addresses, and what answers when it is ready."""
+    """A kind of server: program, configuration, variables for addresses, and what answers when it is ready."""
 
+    program: str
     config: Path
     addresses: tuple[str, ...]
     ready: str
 
 
+COLLECTOR = (
+    "OTELCOL_HEALTH",
+    "OTELCOL_OTLP_GRPC",
+    "OTELCOL_OTLP_HTTP",
+    "OTELCOL_UNTRUSTED_GRPC",
+    "OTELCOL_UNTRUSTED_HTTP",
+    "OTELCOL_TELEMETRY",
+)
 KINDS = {
     "otelcol": Kind(
-        CONFIG / "collector.yaml",
-        (
-            "OTELCOL_HEALTH",
-            "OTELCOL_OTLP_GRPC",
-            "OTELCOL_OTLP_HTTP",
-            "OTELCOL_UNTRUSTED_GRPC",
-            "OTELCOL_UNTRUSTED_HTTP",
-            "OTELCOL_PROMETHEUS",
-            "OTELCOL_TELEMETRY",
-        ),
-        "http://{OTELCOL_HEALTH}/",
+        "otelcol", CONFIG / "collector.yaml", (*COLLECTOR, "OTELCOL_PROMETHEUS"), "http://{OTELCOL_HEALTH}/"
     ),
+    "agent": Kind("otelcol", CONFIG / "agent.yaml", COLLECTOR, "http://{OTELCOL_HEALTH}/"),
     "jaeger": Kind(
+        "jaeger",
         CONFIG / "jaeger.yaml",
         ("JAEGER_QUERY_HTTP", "JAEGER_QUERY_GRPC", "JAEGER_HEALTH", "JAEGER_OTLP_GRPC", "JAEGER_OTLP_HTTP"),
         "http://{JAEGER_QUERY_HTTP}/api/services",
@@ -96,7 +97,7 @@ class Server:
     def __init__(self, name: str, *configs: Path, **settings: str) -> None:
         self.kind = KINDS[name]
         self.at = dict(zip(self.kind.addresses, free_addresses(len(self.kind.addresses)), strict=True))
-        self._command = [program_of(name), *(f"--config={file}" for file in (self.kind.config, *configs))]
+        self._command = [program_of(self.kind.program), *(f"--config={file}" for file in (self.kind.config, *configs))]
         own = {f"{name}_PORT": address.rpartition(":")[2] for name, address in self.at.items() if "TELEMETRY" in name}
         self._environment = {**os.environ, **settings, **self.at, **own}
         self._keeper: subprocess.Popen[str] | None = None

@@ -412,7 +412,8 @@ def test_archive_has_every_call_and_every_event(
 ) -> None:
     """Each call and each registry event is archived once with its facts, sampled or not, and no other span is."""
     server = collector(jaeger, OTELCOL_SAMPLING_PERCENTAGE="0")
-    application = Application("archived", **{"deployment.environment.name": "test"})
+    resource = {"deployment.environment.name": "test"}
+    application, unaided = Application("archived", **resource), Application("archived", plugin=False, **resource)
     calls: dict[str, dict[str, Any]] = {"unregistered": {"gen_ai.request.model": "m-unknown"}}
     for status in ("active", "deprecated", "retired"):
         application.register(f"m-{status}", "low", status)
@@ -421,7 +422,7 @@ def test_archive_has_every_call_and_every_event(
         calls[key] = {key: "openai", "gen_ai.request.model": "m-active"}
     for row in CONVENTIONS:
         value = json.dumps({row.member: "m-active"}) if row.member else "m-active"
-        application.call(row.key, row.scope or "app", **{row.key: value})
+        unaided.call(row.key, row.scope or "app", **{row.key: value})
     for name, attributes in calls.items():
         application.call(name, **attributes)
     with application.tracer.start_as_current_span("reviewed") as span:
@@ -431,7 +432,7 @@ def test_archive_has_every_call_and_every_event(
             "m-new", "New", "1", "high", "team", "test", aliases=aliases, metadata={"seats": 3}
         )
         application.registry.retire("m-new", reason="no longer needed", actor="kim")
-    expected = {format_span_id(span.context.span_id): span for span in application.recorded()}
+    expected = {format_span_id(span.context.span_id): span for span in (*application.recorded(), *unaided.recorded())}
     others = {
         "http": {"http.request.method": "GET"},
         "agent": {"openinference.span.kind": "AGENT", "gen_ai.operation.name": "invoke_agent"},

@@ -6,8 +6,6 @@ import itertools
 import json
 import random
 import textwrap
-import time
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -30,7 +28,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.e2e
 
 Attributes = dict[str, Any]
-ARRIVES = 60
 
 EVERYTHING = """
     exporters:
@@ -49,7 +46,7 @@ ODD = (
     "${env:HOME}",
     "$$",
     "\\1 \\U0001f600 \\",
-    "\"it's\"",
+    '"it\'s"',
     "l1\nl2\r\t",
     "😀 \u2028\u0085\ufeff\u200b",
     "a: b # c",
@@ -102,10 +99,22 @@ def names_of(registry: ModelRegistry) -> list[str]:
     matching = [name.replace("*", "2024").replace("?", "3") for name in exact]
     return list(
         dict.fromkeys(
-            [*exact, *parts, *matching, "gpt-4o-mini", "claude-3", "claude-33", "blaude-x", "alaude-x", "cl]ude", "a.bXc"]
+            [
+                *exact,
+                *parts,
+                *matching,
+                "gpt-4o-mini",
+                "claude-3",
+                "claude-33",
+                "blaude-x",
+                "alaude-x",
+                "cl]ude",
+                "a.bXc",
+            ]
             + ["axbc", "clyde", "cl^de", "l1\n2", "unknown", "GPT-4o", " gpt-4o", "gpt-4o\n", "qx", "is-any-of-them"]
             + ["L" * MAX_GLOBBED, "L" * (MAX_GLOBBED + 1), "Lö" * (MAX_GLOBBED // 2), "Lö" * (MAX_GLOBBED // 2) + "ö"]
             + ["x" * 256, "x" * 257, "ö" * 300, "M" + "ü" * 255]
+            + ["un\x00known", "\x1b[31munknown", "unknown\x7f", "\x01\x1f\t\r\n", "x" * 255 + "\x00\x1b", "\\x00"]
         )
     )
 
@@ -189,7 +198,9 @@ def value_of(value: dict[str, Any]) -> Any:
     return int(plain) if kind == "intValue" else plain
 
 
-def enriched(run_server: Callable[..., Server], folder: Path, config: Path, spans: Sequence[ReadableSpan]) -> list[Attributes]:
+def enriched(
+    run_server: Callable[..., Server], folder: Path, config: Path, spans: Sequence[ReadableSpan]
+) -> list[Attributes]:
     """Return what a Collector with this further configuration makes of spans, in their order."""
     file, everything = folder / "everything.jsonl", folder / "everything.yaml"
     everything.write_text(textwrap.dedent(EVERYTHING.format(file=file)))
@@ -214,24 +225,189 @@ def enriched(run_server: Callable[..., Server], folder: Path, config: Path, span
     return [found[number] for number in range(len(spans))]
 
 
+def in_collector(
+    run_server: Callable[..., Server],
+    folder: Path,
+    registry: ModelRegistry,
+    spans: Sequence[tuple[str, Attributes]],
+    *,
+    where: str = "inline",
+) -> list[Attributes]:
+    """Return the attributes that a Collector gives to spans; its statements stand ``inline`` or in a ``file``."""
+    folder.mkdir(exist_ok=True)
+    lookup, config = folder / "lookup.yaml", folder / "registry.yaml"
+    config.write_text(render_transform(registry, lookup_file=None if where == "inline" else lookup), "utf-8")
+    if where == "file":
+        lookup.write_text(render_lookup(registry), "utf-8")
+    return enriched(run_server, folder, config, made([], spans))
+
+
+def in_python(registry: ModelRegistry, spans: Sequence[tuple[str, Attributes]]) -> list[Attributes]:
+    """Return the attributes that the span processor gives to spans."""
+    return [dict(span.attributes or {}) for span in made([ModelRegistrySpanProcessor(registry)], spans)]
+
+
+def of_registry(attributes: Attributes) -> Attributes:
+    """Return the attributes that are the registry's."""
+    return {key: value for key, value in attributes.items() if key.startswith("model_registry.")}
+
+
+def different(
+    spans: Sequence[tuple[str, Attributes]], found: Sequence[Attributes], expected: Sequence[Attributes]
+) -> list[tuple[str, Attributes, Attributes, Attributes]]:
+    """Return the spans that differ: scope, attributes, what was found and what was expected."""
+    pairs = zip(spans, found, expected, strict=True)
+    return [(scope, attributes, there, here) for (scope, attributes), there, here in pairs if there != here]
+
+
 @pytest.mark.parametrize("where", ["inline", "file"])
 def test_every_span_gets_what_the_processor_sets(run_server: Callable[..., Server], tmp_path: Path, where: str) -> None:
     """Over every convention, provider, alias and glob, the Collector sets what the span processor sets."""
     registry = corpus()
     spans = spans_of(registry)
-    lookup = None if where == "inline" else tmp_path / "lookup.yaml"
-    config = tmp_path / "registry.yaml"
-    config.write_text(render_transform(registry, lookup_file=lookup), "utf-8")
-    if lookup is not None:
-        lookup.write_text(render_lookup(registry), "utf-8")
-    expected = [dict(span.attributes or {}) for span in made([ModelRegistrySpanProcessor(registry)], spans)]
-    found = enriched(run_server, tmp_path, config, made([], spans))
-    different = [
-        (scope, attributes, {key: (there.get(key), here.get(key)) for key in there.keys() | here.keys() if there.get(key) != here.get(key)})
-        for (scope, attributes), there, here in zip(spans, found, expected, strict=True)
-        if there != here
-    ]
+    found = in_collector(run_server, tmp_path, registry, spans, where=where)
     assert len(spans) > 5_000
-    for item in different[:40]: print(str(item)[:600])
-    print(len(different), len(spans))
-    assert not different
+    assert not different(spans, found, in_python(registry, spans))
+
+
+SMALL = ("a", "b", "a/b", "b/a", "a/b/a", "a/a", "b/b", "c")
+LIMITS = ("a", "b", "a/b")
+GLOBS = ("*", "a*", "?", "[ab]", "a/*", "*/b", "[!a]*", "?/?", "b?*")
+
+
+def small_registry(dice: random.Random) -> ModelRegistry:
+    """Return a random registry of a few names that mean one thing or another, as the provider is."""
+    registry = ModelRegistry(auto_emit=False)
+    for model_id in dice.sample(SMALL, dice.randint(1, 5)):
+        aliases = dice.sample(SMALL, dice.randint(0, 3)) + dice.sample(GLOBS, dice.choice((0, 0, 1, 2)))
+        dice.shuffle(aliases)
+        provider = dice.choice((None, *LIMITS))
+        registry.register(model_id, "N", "1", "low", f"owner {model_id}", "x", aliases=aliases, provider=provider)
+        if dice.random() < 0.3:
+            dice.choice((registry.deprecate, registry.retire))(model_id)
+    return registry
+
+
+def small_spans(dice: random.Random) -> list[tuple[str, Attributes]]:
+    """Return spans over the same names: each name with each provider, and several names together."""
+    spans: list[tuple[str, Attributes]] = [
+        ("app", {"llm.model_name": name} | ({} if provider is None else {"llm.system": provider}))
+        for name, provider in itertools.product((*SMALL, "", "d"), (None, "", "d", *LIMITS))
+    ]
+    for _ in range(800):
+        keys = dice.sample(("gen_ai.response.model", "gen_ai.request.model", "llm.model_name"), dice.randint(2, 3))
+        providers = {key: dice.choice(("", "d", *LIMITS)) for key in dice.sample(PROVIDER_KEYS, dice.randint(0, 2))}
+        spans.append(("app", {key: dice.choice((*SMALL, "d", "d/b")) for key in keys} | providers))
+    return spans
+
+
+def test_random_registries_of_few_names(run_server: Callable[..., Server], tmp_path: Path) -> None:
+    """Where ids, aliases, globs and providers are made of the same few letters, the two agree all the same."""
+    dice = random.Random(7)
+    for number in range(8):
+        registry, spans = small_registry(dice), small_spans(dice)
+        found = in_collector(run_server, tmp_path / str(number), registry, spans)
+        assert not different(spans, found, in_python(registry, spans)), registry.list_all()
+
+
+def test_invisible_characters_beyond_ascii(run_server: Callable[..., Server], tmp_path: Path) -> None:
+    """The one difference: in the warning of a model that is not registered they stand as they are, not escaped."""
+    registry = corpus()
+    names = ("un\u200bknown", "un\u0085known", "\u2028unknown", "unknown\ufeff", "un\U000e0001known", "\xa0unknown")
+    spans = [("app", {"gen_ai.request.model": name}) for name in names]
+    found = in_collector(run_server, tmp_path, registry, spans)
+    for name, there, here in zip(names, found, in_python(registry, spans), strict=True):
+        warnings = "model_registry.warnings"
+        assert there.pop(warnings) == (f"model '{name}' is not registered",)
+        assert here.pop(warnings) == (f"model '{ascii(name)[1:-1]}' is not registered",)
+        assert there == here == {"gen_ai.request.model": name, "model_registry.status": "unregistered"}
+
+
+HOSTILE = (
+    "${env:HOME}",
+    "$",
+    "$$",
+    "$${env:HOME}",
+    "${file:/etc/passwd}",
+    "${nope:x}",
+    "$1 ${1}",
+    "'it''s' \"so\"",
+    "\\ \\\\ \\n \\u0024 \\",
+    "a\nb\r\nc\n",
+    "\tx\ty",
+    "😀🏴\U000e0067\U0010ffff",
+    "\x00\x01\x1b\x7f\u0085\u2028\ufeff\ufffe",
+    "{{x}} %s {0}",
+    "#x #",
+    "a: b",
+    "- x",
+    "|-",
+    "&a *b !c",
+)
+"""Texts that mean something to YAML, to the Collector's configuration or to OTTL."""
+
+
+@pytest.mark.parametrize("where", ["inline", "file"])
+def test_texts_arrive_as_they_were_written(run_server: Callable[..., Server], tmp_path: Path, where: str) -> None:
+    """Whatever stands in an id, an alias, a provider, an owner, a name or a version means nothing but itself."""
+    registry = ModelRegistry(auto_emit=False)
+    names: list[tuple[str, str | None, int]] = []
+    for number, text in enumerate(HOSTILE):
+        fields = [f"{word} {text}" for word in ("id", "name", "version", "owner", "alias", "provider")]
+        model_id, name, version, owner, alias, provider = fields
+        aliases = [alias, text, f"glob {text.replace('[', '')}*"]
+        registry.register(model_id, name, version, "low", owner, "x", aliases=aliases, provider=provider)
+        names += [(model_id, provider, number), (alias, provider, number), (text, None, number)]
+        names.append((f"glob {text.replace('*', '')} more", provider, number))
+    registry.register("left out", "N", "1", "low", "x", "x", aliases=["[a-]${nope:x}\n${env:HOME}"])
+    spans = [
+        ("app", {"gen_ai.request.model": name} | ({} if provider is None else {"gen_ai.system": provider}))
+        for name, provider, _ in names
+    ]
+    with pytest.warns(UserWarning, match=r"\[a-\]"):
+        found = in_collector(run_server, tmp_path, registry, spans, where=where)
+    expected = [
+        attributes
+        | {
+            "model_registry.status": "active",
+            "model_registry.owner": f"owner {HOSTILE[number]}",
+            "model_registry.risk_tier": "low",
+            "model_registry.model_id": f"id {HOSTILE[number]}",
+            "model_registry.name": f"name {HOSTILE[number]}",
+            "model_registry.version": f"version {HOSTILE[number]}",
+        }
+        for (_, attributes), (_, _, number) in zip(spans, names, strict=True)
+    ]
+    assert not different(spans, found, expected)
+
+
+def test_spans_with_a_status_are_left_alone(run_server: Callable[..., Server], tmp_path: Path) -> None:
+    """What an application with the span processor has enriched, rightly or not, is as it was."""
+    registry = corpus()
+    spans: list[tuple[str, Attributes]] = [
+        ("app", {"gen_ai.request.model": name, "model_registry.status": status} | more)
+        for name in ("gpt-4o", "gpt-4o-1", "support", "unknown", "")
+        for status in ("active", "unregistered", "whatever", "", 7)
+        for more in ({}, {"model_registry.owner": "mine", "model_registry.x": 1}, {"otelcol.registry_name": "gpt-4o-1"})
+    ]
+    found = in_collector(run_server, tmp_path, registry, spans)
+    assert not different(spans, found, [attributes for _, attributes in spans])
+
+
+@pytest.mark.parametrize("globs", [["gpt-*", "*"], ["gpt-*"], []])
+def test_forged_marks_change_nothing(run_server: Callable[..., Server], tmp_path: Path, globs: list[str]) -> None:
+    """Attributes that the statements leave each other notes in mean nothing when they come with the span."""
+    registry = ModelRegistry(auto_emit=False)
+    registry.register("gpt-4o", "N", "1", "low", "ml", "x", aliases=["chat"])
+    registry.register("o1", "N", "1", "high", "ml", "x", aliases=globs, provider="openai" if len(globs) == 1 else None)
+    marks = (None, "gpt-4o", "gpt-4", "unknown", "", 7, ["gpt-4"])
+    spans: list[tuple[str, Attributes]] = [
+        ("app", {key: value for key, value in zip(keys, values, strict=True) if value is not None})
+        for keys in [("gen_ai.request.model", "gen_ai.system", "otelcol.registry_name", "otelcol.registry_code")]
+        for values in itertools.product(
+            ("gpt-4o", "chat", "gpt-3", "unknown", "", None), (None, "openai", "acme"), marks, (None, "0", "1", "?", 1)
+        )
+    ]
+    found = in_collector(run_server, tmp_path, registry, spans)
+    expected = in_python(registry, spans)
+    assert not different(spans, [*map(of_registry, found)], [*map(of_registry, expected)])

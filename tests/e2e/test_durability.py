@@ -43,7 +43,7 @@ SERVICE: Final = "durable"
 OPERATIONS: Final = 10_000
 IN_ONE_TRACE: Final = 500
 BATCH: Final = 100
-SECONDS: Final = 25
+SECONDS: Final = 90
 """How long something may take that is to happen."""
 ACCEPTED: Final = ("OK", "")
 PROTOCOLS: Final = ("grpc", "http")

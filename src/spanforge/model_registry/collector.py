@@ -132,7 +132,7 @@ class _Program:
     @property
     def comment(self) -> str:
         """What a reader should know, and what is not in the statements."""
-        lines = [f"Made from a model registry with {len(self._entries)} models: make it anew rather than edit it."]
+        lines = [f"Made from a model registry (models: {len(self._entries)}): make it anew rather than edit it."]
         lines += [f"The Collector cannot express, and does not match: {glob}" for glob in self._beyond]
         return "".join(f"# {line}\n" for line in lines)
 
