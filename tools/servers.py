@@ -47,7 +47,7 @@ class Server(NamedTuple):
 
 
 SERVERS: Final = {
-    "otelcol": Server("the OpenTelemetry Collector 0.155.0", ".", "--version"),
+    "otelcol": Server("the OpenTelemetry Collector 0.158.0", ".", "--version"),
     "jaeger": Server("Jaeger 1.62.0", "github.com/jaegertracing/jaeger/cmd/jaeger", "version"),
 }
 BUILD: Final = ("build", "-ldflags=-s -w")

@@ -82,10 +82,10 @@ def test_it_builds_once_and_is_quiet_then(project: Project) -> None:
     lines = output.splitlines()
     assert len(lines) == 4
     assert lines[0] == (
-        "servers: building the OpenTelemetry Collector 0.155.0, which takes minutes the first time "
+        "servers: building the OpenTelemetry Collector 0.158.0, which takes minutes the first time "
         "(log: build/servers/otelcol.log)"
     )
-    assert lines[1].startswith("servers: the OpenTelemetry Collector 0.155.0 is built, ")
+    assert lines[1].startswith("servers: the OpenTelemetry Collector 0.158.0 is built, ")
     assert "Jaeger 1.62.0" in lines[2]
     for name in PACKAGES:
         said = subprocess.run([project.path(name)], capture_output=True, text=True, check=True).stdout
@@ -138,7 +138,7 @@ def test_what_is_not_built(project: Project) -> None:
         1,
         "",
         (
-            "the OpenTelemetry Collector 0.155.0 is not built: "
+            "the OpenTelemetry Collector 0.158.0 is not built: "
             "make servers (with the network, and Go from the PATH or PyPI)\n"
         ),
     )
@@ -152,7 +152,7 @@ def test_what_cannot_be_built(project: Project) -> None:
     code, output, errors = project.run()
     assert (code, output.count("is built")) == (0, 1)
     assert errors == (
-        "servers: tests that need the OpenTelemetry Collector 0.155.0 cannot run: it cannot be built: "
+        "servers: tests that need the OpenTelemetry Collector 0.158.0 cannot run: it cannot be built: "
         "./main.go:3:15: undefined: spam (log: build/servers/otelcol.log)\n"
     )
     assert project.path("jaeger").exists()
@@ -168,7 +168,7 @@ def test_without_go(project: Project, tmp_path: Path) -> None:
     reason = f"there is no Go 1.25 on the PATH, and none could be installed ({python}: No module named pip)"
     assert errors == "".join(
         f"servers: tests that need {title} cannot run: {reason}\n"
-        for title in ("the OpenTelemetry Collector 0.155.0", "Jaeger 1.62.0")
+        for title in ("the OpenTelemetry Collector 0.158.0", "Jaeger 1.62.0")
     )
     assert project.run(python=python, PATH=str(tmp_path), CI="true")[0] == 1
 
