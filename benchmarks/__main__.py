@@ -50,7 +50,12 @@ def _arguments(given: list[str]) -> argparse.Namespace:
 def _run(arguments: argparse.Namespace, sizes: Sizes, *, counted: bool) -> list[Result]:
     results = []
     for row in ROWS:
-        if row.name in (arguments.names or NAMES):
+        if row.name not in (arguments.names or NAMES):
+            continue
+        reason = row.unavailable()
+        if reason:
+            print(f"{row.name}: {row.measure}: left out: {reason}", file=sys.stderr, flush=True)
+        else:
             print(f"{row.name}: {row.measure} ...", file=sys.stderr, flush=True)
             results.append(run(row, sizes, arguments.rounds, instructions.count if counted else lambda _spans: []))
     return results
@@ -71,7 +76,18 @@ def main(given: list[str]) -> int:
     BUILD.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=BUILD) as folder:
         _set_environment(folder)
-        tiny = Sizes(folder, spans=50, turns=1, threaded=20, models=200, some=20, registered=20, imports=1)
+        tiny = Sizes(
+            folder,
+            spans=50,
+            turns=1,
+            threaded=20,
+            models=200,
+            some=20,
+            registered=20,
+            imports=1,
+            rendered=40,
+            requests=2,
+        )
         results = _run(arguments, tiny if arguments.quick else Sizes(folder), counted=not uncounted)
     known = report.facts(arguments.rounds, uncounted)
     print(report.as_text(known, results))

@@ -28,6 +28,8 @@ class Sizes(NamedTuple):
         some: Entries of a smaller one.
         registered: Models that a round registers.
         imports: Processes that a round starts for each import.
+        rendered: Entries of a large registry that is rendered for the Collector.
+        requests: Requests that a round sends to each Collector.
     """
 
     folder: str
@@ -38,6 +40,8 @@ class Sizes(NamedTuple):
     some: int = 1_000
     registered: int = 500
     imports: int = 2
+    rendered: int = 5_000
+    requests: int = 60
 
 
 class Contest(NamedTuple):
@@ -49,6 +53,7 @@ class Contest(NamedTuple):
         spans: The same contenders, for those whose instructions can be counted.
         repeated: How often a round runs all of them, where one turn is short.
         note: Tells what else was seen, when all is done.
+        end: Ends what was started for it.
     """
 
     contenders: Mapping[str, Callable[[], float]]
@@ -56,6 +61,7 @@ class Contest(NamedTuple):
     spans: Mapping[str, Spans] = {}
     repeated: int = 1
     note: Callable[[], str] = str
+    end: Callable[[], object] = str
 
 
 class Row(NamedTuple):
@@ -67,6 +73,7 @@ class Row(NamedTuple):
         goal: What is wanted: ``<= 1.12``.
         unit: Of the contenders' figures.
         prepare: Makes its contest.
+        unavailable: Returns why it cannot be run here; nothing if it can.
     """
 
     name: str
@@ -74,6 +81,7 @@ class Row(NamedTuple):
     goal: str
     unit: str
     prepare: Callable[[Sizes], Contest]
+    unavailable: Callable[[], str] = str
 
     def holds(self, ratio: float) -> bool:
         """Tell whether a ratio reaches the goal."""
@@ -148,8 +156,11 @@ def run(row: Row, sizes: Sizes, rounds: int, count: Callable[[Mapping[str, Spans
         count: Returns repeated instruction counts of the contenders; empty where there is no counting them.
     """
     contest = row.prepare(sizes)
-    measured = interleaved(contest.contenders, rounds * contest.repeated)
-    counted = count(contest.spans)
+    try:
+        measured = interleaved(contest.contenders, rounds * contest.repeated)
+        counted = count(contest.spans)
+    finally:
+        contest.end()
     return Result(
         row=row,
         clock=median_interval([contest.ratio(figures) for figures in measured]),

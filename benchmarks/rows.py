@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from benchmarks import imports, registry, spans, threads
+from benchmarks import collector, imports, registry, spans, threads
 from benchmarks.contest import Row
 
 ROWS: Final = (
@@ -30,6 +30,22 @@ ROWS: Final = (
         "<= 0.9",
         "ms",
         imports.contest,
+    ),
+    Row(
+        "collector",
+        "the Collector, 5,000 models: what enrichment adds / at 10",
+        "<= 1.3",
+        "µs a span",
+        collector.many_models,
+        collector.unavailable,
+    ),
+    Row(
+        "collector",
+        "the Collector, 1,000 models: what enrichment adds / a statement a model",
+        "<= 0.1",
+        "µs a span",
+        collector.statements,
+        collector.unavailable,
     ),
 )
 NAMES: Final = tuple(dict.fromkeys(row.name for row in ROWS))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import runpy
 import subprocess
@@ -14,14 +15,15 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "performance.md").read_text("utf-8")
-NAMES = ["span-llm", "baggage", "span-other", "models", "threads", "register", "save", "load", "import"]
+NAMES = ["span-llm", "baggage", "span-other", "models", "threads", "register", "save", "load", "import", "collector"]
 harness = runpy.run_path(str(ROOT / "benchmarks" / "harness.py"))
 
 
-def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
+def bench(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-W", "error", "-m", "benchmarks", *arguments],
         cwd=ROOT,
+        env={**os.environ, **environment},
         capture_output=True,
         text=True,
         check=False,
@@ -35,7 +37,9 @@ def test_every_benchmark_runs_and_is_documented(tmp_path: Path) -> None:
     done = bench("--quick", "--rounds", "3", "--json", str(file))
     assert done.returncode == 0, done.stderr
     results = json.loads(file.read_text("utf-8"))["results"]
-    assert list(dict.fromkeys(result["name"] for result in results)) == NAMES
+    left_out = {line.partition(":")[0] for line in done.stderr.splitlines() if ": left out: " in line}
+    assert left_out <= {"collector"}
+    assert list(dict.fromkeys(result["name"] for result in results)) == [name for name in NAMES if name not in left_out]
     table = PAGE.partition("<!-- bench -->\n")[2].partition("<!-- end -->")[0]
     for result in results:
         assert result["measure"] in done.stdout
@@ -53,6 +57,17 @@ def test_some_can_be_chosen() -> None:
     done = bench("--quick", "--rounds", "1", "register")
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == 4
+
+
+def test_what_cannot_run_here_is_left_out(tmp_path: Path) -> None:
+    """Without a Collector its rows say so in a line each, and nothing fails."""
+    done = bench("--quick", "--rounds", "1", "collector", XDG_CACHE_HOME=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 3
+    lines = done.stderr.splitlines()
+    assert len(lines) == 2
+    assert all(re.match("collector: .*: left out: ", line) for line in lines)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

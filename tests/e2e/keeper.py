@@ -30,7 +30,8 @@ def main(command: list[str]) -> int:
             server = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
         Path(folder, "new").write_text(str(server.pid))
         Path(folder, "new").replace(Path(folder, "pid"))
-        print(server.pid, flush=True)
+        sys.stdout.write(f"{server.pid}\n")
+        sys.stdout.flush()
 
         def wait_for_the_server() -> None:
             server.wait()

@@ -56,6 +56,14 @@ ODD = (
     "'",
     "0:gpt-4o",
 )
+OTHERS = (
+    *("gpt-4o-mini", "claude-3", "claude-33", "blaude-x", "alaude-x", "cl]ude", "a.bXc", "axbc", "clyde", "cl^de"),
+    *("l1\n2", "unknown", "GPT-4o", " gpt-4o", "gpt-4o\n", "qx", "is-any-of-them", "x-end"),
+    *("L" * MAX_GLOBBED, "L" * (MAX_GLOBBED + 1), "Lö" * (MAX_GLOBBED // 2), "Lö" * (MAX_GLOBBED // 2) + "ö"),
+    *("x" * 256, "x" * 257, "ö" * 300, "M" + "ü" * 255),
+    *("un\x00known", "\x1b[31munknown", "unknown\x7f", "x" * 255 + "\x00\x1b", r"\x00 \x1b \t"),
+    "".join(map(chr, range(32))),
+)
 
 
 def corpus() -> ModelRegistry:
@@ -76,6 +84,7 @@ def corpus() -> ModelRegistry:
     register("o3", "shared", "azure/o?", provider="azure")
     register("acme/eu/m", "eu/m2", "acme/eu/*x")
     register("m", "azure/m", provider="acme/eu")
+    register("dollar", "$1 *-end")
     register("$1 ${env:HOME}/d", "*${env:HOME}*")
     register("claude", "claude-[0-9]", "[!a]laude-x", "cl[]]ude", "cl[^x]de", "a.b*c", "exact-[", "l?\n*")
     register("long", "L*", "M" + "?" * 255)
@@ -97,26 +106,7 @@ def names_of(registry: ModelRegistry) -> list[str]:
     exact = [name for entry in registry for name in (entry.model_id, *entry.aliases)]
     parts = [name[slash + 1 :] for name in exact for slash, char in enumerate(name) if char == "/"]
     matching = [name.replace("*", "2024").replace("?", "3") for name in exact]
-    return list(
-        dict.fromkeys(
-            [
-                *exact,
-                *parts,
-                *matching,
-                "gpt-4o-mini",
-                "claude-3",
-                "claude-33",
-                "blaude-x",
-                "alaude-x",
-                "cl]ude",
-                "a.bXc",
-            ]
-            + ["axbc", "clyde", "cl^de", "l1\n2", "unknown", "GPT-4o", " gpt-4o", "gpt-4o\n", "qx", "is-any-of-them"]
-            + ["L" * MAX_GLOBBED, "L" * (MAX_GLOBBED + 1), "Lö" * (MAX_GLOBBED // 2), "Lö" * (MAX_GLOBBED // 2) + "ö"]
-            + ["x" * 256, "x" * 257, "ö" * 300, "M" + "ü" * 255]
-            + ["un\x00known", "\x1b[31munknown", "unknown\x7f", "\x01\x1f\t\r\n", "x" * 255 + "\x00\x1b", "\\x00"]
-        )
-    )
+    return list(dict.fromkeys((*exact, *parts, *matching, *OTHERS)))
 
 
 def spans_of(registry: ModelRegistry) -> list[tuple[str, Attributes]]:
@@ -137,34 +127,7 @@ def spans_of(registry: ModelRegistry) -> list[tuple[str, Attributes]]:
     for key, provider in itertools.product(PROVIDER_KEYS, ("openai", "azure", "", 7)):
         add(**{"llm.model_name": "gpt-4o", key: provider})
         add(**{"llm.model_name": "gpt-4o", key: provider, "llm.system": "openai"})
-    for value in (7, True, 1.5, ["gpt-4o"], [], [1], ""):
-        add(**{"gen_ai.response.model": value})
-        add(**{"gen_ai.response.model": value, "gen_ai.request.model": "gpt-4o"})
-        add(**{"gen_ai.system": value, "gen_ai.request.model": "gpt-4o"})
-        add(**{"llm.invocation_parameters": value})
-    for text in (
-        "{",
-        "[]",
-        "null",
-        '"gpt-4o"',
-        '{"model": null}',
-        '{"model": 7}',
-        '{"model": {"model": "o1"}}',
-        '{"model": ["o1"]}',
-        '{"model": "o1"} ',
-        '{"model": "\\u006f1"}',
-        '{"model": "o1", "x": "' + "x" * (MAX_JSON - 23) + '"}',
-        '{"model": "o1", "x": "' + "x" * (MAX_JSON - 22) + '"}',
-    ):
-        add(**{"llm.invocation_parameters": text})
-        add(**{"embedding.invocation_parameters": text, "llm.invocation_parameters": '{"model": "unknown"}'})
-    forged = {"model_registry.owner": "mallory", "model_registry.version": "9", "model_registry.x": True}
-    add(**forged)
-    add(**forged, **{"gen_ai.request.model": "gpt-4o"})
-    add(**forged, **{"gen_ai.request.model": "unknown"})
-    add(**forged, **{"gen_ai.request.model": ""})
-    add(**{"http.method": "GET"})
-    add()
+    found += [("app", attributes) for attributes in ODD_SPANS]
     keys = [row.key for row in CONVENTIONS]
     for _ in range(4_000):
         attributes: Attributes = {}
@@ -175,6 +138,45 @@ def spans_of(registry: ModelRegistry) -> list[tuple[str, Attributes]]:
             attributes[key] = dice.choice(PROVIDERS)
         add(dice.choice(("app", "pydantic-ai")), **attributes)
     return found
+
+
+TEXTS_OF_JSON = (
+    "{",
+    "[]",
+    "null",
+    '"gpt-4o"',
+    '{"model": null}',
+    '{"model": 7}',
+    '{"model": {"model": "o1"}}',
+    '{"model": ["o1"]}',
+    '{"model": "o1"} ',
+    '{"model": "\\u006f1"}',
+    '{"model": "o1", "x": "' + "x" * (MAX_JSON - 24) + '"}',
+    '{"model": "o1", "x": "' + "x" * (MAX_JSON - 23) + '"}',
+)
+FORGED = {"model_registry.owner": "mallory", "model_registry.version": "9", "model_registry.x": True}
+ODD_SPANS: tuple[Attributes, ...] = (
+    *(
+        attributes
+        for value in (7, True, 1.5, ["gpt-4o"], [], [1], "")
+        for attributes in (
+            {"gen_ai.response.model": value},
+            {"gen_ai.response.model": value, "gen_ai.request.model": "gpt-4o"},
+            {"gen_ai.system": value, "gen_ai.request.model": "gpt-4o"},
+            {"llm.invocation_parameters": value},
+        )
+    ),
+    *({"llm.invocation_parameters": text} for text in TEXTS_OF_JSON),
+    *(
+        {"embedding.invocation_parameters": text, "llm.invocation_parameters": '{"model": "unknown"}'}
+        for text in TEXTS_OF_JSON
+    ),
+    FORGED,
+    *(FORGED | {"gen_ai.request.model": name} for name in ("gpt-4o", "unknown", "")),
+    {"http.method": "GET"},
+    {},
+)
+"""Values that are no names, JSON that has none, and what others say of the registry."""
 
 
 def made(processors: Iterable[Any], spans: Sequence[tuple[str, Attributes]]) -> tuple[ReadableSpan, ...]:
@@ -403,10 +405,15 @@ def test_forged_marks_change_nothing(run_server: Callable[..., Server], tmp_path
     marks = (None, "gpt-4o", "gpt-4", "unknown", "", 7, ["gpt-4"])
     spans: list[tuple[str, Attributes]] = [
         ("app", {key: value for key, value in zip(keys, values, strict=True) if value is not None})
-        for keys in [("gen_ai.request.model", "gen_ai.system", "otelcol.registry_name", "otelcol.registry_code")]
+        for keys in [("llm.model_name", "llm.system", "otelcol.registry_name", "otelcol.registry_code")]
         for values in itertools.product(
             ("gpt-4o", "chat", "gpt-3", "unknown", "", None), (None, "openai", "acme"), marks, (None, "0", "1", "?", 1)
         )
+    ]
+    spans += [
+        ("app", {"otelcol.registry_odd": mark} | ({} if name is None else {"llm.model_name": name}))
+        for name in ("gpt-4o", "chat", "gpt-3", "unknown", "\x1b", "", None)
+        for mark in ("gpt-4o", "unknown", "\x00", "", 7)
     ]
     found = in_collector(run_server, tmp_path, registry, spans)
     expected = in_python(registry, spans)

@@ -4,10 +4,10 @@ For services that are not written in Python. ``render_transform`` gives a config
 with ``lookup_file`` it refers to a file, whose content ``render_lookup`` gives and which may be replaced while the
 Collector runs: it reads it again on SIGHUP. The same entries in the same order give the same bytes.
 
-The statements are in OTTL, the transform language of the Collector, as its version 0.155 has it: without loops, and
+The statements are in OTTL, the transform language of the Collector, as its version 0.158 has it: without loops, and
 without functions of one's own. So they gather the names on a span in the order of the conventions, keep those that
 the registry knows (``keep_keys`` looks into a hash table), and look up the first that is left. A map in OTTL is
-searched from its beginning, a list is indexed at once: a large map is a list of small ones, indexed by the key's hash.
+searched from its beginning, a list is indexed at once: maps are lists of small ones, indexed by a hash of the key.
 """
 
 from __future__ import annotations
@@ -43,10 +43,8 @@ PROCESSOR: Final = "transform/model_registry"
 END: Final = "# end"
 """The last line of a lookup file: one that was cut off does not have it, and may be valid all the same."""
 
-_FLAT: Final = 16
-"""Keys of a map that is written as one; larger ones are split by a hash."""
 _LOAD: Final = 2
-"""Keys in each part of those, on average."""
+"""Keys in each part of a map, on average."""
 _NOBODY: Final = "\ud800"
 """A provider that no entry has to do with: entries have no lone surrogates."""
 _PATH_RULE: Final = "a path without line breaks, '$', '{' and '}', which mean something to the Collector"
@@ -144,10 +142,11 @@ class _Program:
     def yaml(self) -> str:
         """Return the statements: a list of groups, each with its condition."""
         named = " or ".join(f"{key} != nil" for key in dict.fromkeys(_attribute(row.key) for row in BY_PRIORITY))
-        groups = _group(f"{_STATUS} == nil and ({named})", self._by_name())
+        ours = f"{_STATUS} == nil and ({named})"  # on all others, notes that the first group leaves would be forged
+        groups = _group(ours, self._by_name())
         if self._globs:
-            groups += _group(f"{_GLOBBED} != nil and {_STATUS} == nil", self._by_glob())
-        return groups
+            groups += _group(f"{_GLOBBED} != nil and {ours}", self._by_glob())
+        return groups + _group(f"{_ODD} != nil and {ours}", _tell_odd())
 
     def _find_names(self) -> None:
         """Find what each exact name stands for, whatever the provider, and for those where it makes a difference."""
@@ -164,7 +163,7 @@ class _Program:
             if found is not None:
                 self._general[name] = numbers[found[0].model_id]
         for provider, name in pairs:
-            found = index.find(name, provider) if name and provider != "" else None
+            found = index.find(name, provider)
             if found is not None and self._general.get(name) != numbers[found[0].model_id]:
                 self._special[f"{self._code(provider)}:{name}"] = numbers[found[0].model_id]
 
@@ -208,7 +207,16 @@ class _Program:
         yield f"delete_matching_keys(span.attributes, {_text('^' + re.escape(PREFIX))}) where {_any('names')}"
         bundles = ",\n".join(map(_bundle, self._entries))
         yield f'merge_maps(span.attributes, Coalesce([[\n{bundles}\n]])[{_ENTRY}], "upsert") where {_ENTRY} != nil'
-        yield from _tell_unknown()
+        yield from self._tell_unknown()
+
+    def _tell_unknown(self) -> Iterator[str]:
+        """Yield the statements for a name that nothing matches; what has no place on a line is left to others."""
+        nothing = f"{_any('names')} and {_ENTRY} == nil" + (f" and {_GLOBBED} == nil" if self._globs else "")
+        yield f'set({_SHOWN}, Keys(span.cache["names"])[0]) where {nothing}'
+        yield f"replace_pattern({_SHOWN}, {_text(_LONG)}, {_text('${1}…')}) where {_SHOWN} != nil"
+        yield f"delete_key(span.attributes, {_text(_ODD_KEY)})"
+        yield f"set({_ODD}, {_SHOWN}) where {_SHOWN} != nil and IsMatch({_SHOWN}, {_text(_CONTROL)})"
+        yield from _warn(_SHOWN, f"{_SHOWN} != nil and {_ODD} == nil")
 
     def _tell_provider(self) -> Iterator[str]:
         """Yield the statements that find the span's provider and its code: ``?`` for one that no entry knows."""
@@ -313,10 +321,8 @@ def _map(values: Mapping[str, object]) -> str:
 
 
 def _at(table: Mapping[str, object], key: str) -> str:
-    """Return what looks a key up: in one map, or in a list of small ones, by the key's hash."""
-    if len(table) <= _FLAT:
-        return f"Coalesce([{_map(table)}])[{key}]"
-    size = len(table) // (2 * _LOAD)
+    """Return what looks a key up: in a list of small maps, by the key's hash."""
+    size = max(1, len(table) // (2 * _LOAD))
     parts: list[dict[str, object]] = [{} for _ in range(2 * size - 1)]  # a remainder has the sign of the hash
     for name, value in table.items():
         parts[_remainder(_fnv(name), size) + size - 1][name] = value
@@ -369,26 +375,33 @@ _DOLLAR: Final = r"\x24"
 _TOO_LONG: Final = rf"^[^:]*:(?s:.{{1000}}.{{{MAX_GLOBBED - 999}}})"  # a repetition may be of 1,000 at most
 
 _SHOWN: Final = 'span.cache["shown"]'
-_REPLACED: Final = (
-    (f"^(?s:(.{{{MAX_NAME}}}).+)", "${1}…", ""),
-    (r"\t", r"\t", ""),
-    (r"\n", r"\n", ""),
-    (r"\r", r"\r", ""),
-    (r"([\x00-\x1f\x7f])", "${1}", r"\x%s"),
+_ODD_KEY: Final = "otelcol.registry_odd"
+_ODD: Final = _attribute(_ODD_KEY)
+_LONG: Final = f"^(?s:(.{{{MAX_NAME}}}).+)"
+_CONTROL: Final = r"[\x00-\x1f\x7f]"
+_ESCAPES: Final = (
+    *((rf"\{letter}", rf"\{letter}") for letter in "tnr"),
+    (r"\x7f", r"\x7f"),
+    (r"[\x00-\x0f]", r"\x0${0}"),
+    (r"[\x10-\x1f]", r"\x1${0}"),
+    *((rf"[\x0{digit:x}\x1{digit:x}]", f"{digit:x}") for digit in range(16)),
 )
-"""What a warning shows of a name in place of what has no place on a line, as ``values.quote`` does: a pattern, what
-comes for it, and a format for that as hexadecimal digits."""
+"""What a warning shows in place of control characters, as ``values.quote`` does: a pattern, and what comes for it."""
 
 
-def _tell_unknown() -> Iterator[str]:
-    """Yield the statements for a name that nothing matches."""
-    yield f'set({_SHOWN}, Keys(span.cache["names"])[0]) where {_any("names")} and {_ENTRY} == nil and {_GLOBBED} == nil'
-    for pattern, replacement, digits in _REPLACED:
-        how = f"{_text(pattern)}, {_text(replacement)}" + (digits and f", Hex, {_text(digits)}")
-        yield f"replace_pattern({_SHOWN}, {how}) where {_SHOWN} != nil"
-    yield f"set({_STATUS}, {_text(UNREGISTERED)}) where {_SHOWN} != nil"
-    warning = f"""Concat(["model '", {_SHOWN}, "' is not registered"], "")"""
-    yield f"set({_attribute(f'{PREFIX}warnings')}, [{warning}]) where {_SHOWN} != nil"
+def _tell_odd() -> Iterator[str]:
+    """Yield the statements for a name that nothing matches, and that has control characters."""
+    for pattern, replacement in _ESCAPES:
+        yield f"replace_pattern({_ODD}, {_text(pattern)}, {_text(replacement)})"
+    yield from _warn(_ODD, f"{_ODD} != nil")
+    yield f"delete_key(span.attributes, {_text(_ODD_KEY)})"
+
+
+def _warn(name: str, where: str) -> Iterator[str]:
+    """Yield the statements that say that a name is not registered."""
+    warning = f"""Concat(["model '", {name}, "' is not registered"], "")"""
+    yield f"set({_STATUS}, {_text(UNREGISTERED)}) where {where}"
+    yield f"set({_attribute(f'{PREFIX}warnings')}, [{warning}]) where {where}"
 
 
 _SET: Final = re.compile(r"(?:[^-](?:-[^-])?)+", re.DOTALL)

@@ -1,0 +1,185 @@
+"""The real Collector: the processor time that enrichment takes there, by the statements that a registry is rendered to.
+
+Each contender is a process of its own that stays for all rounds. It receives the same requests over and over, and drops
+all spans after the enrichment: what one without enrichment takes is what receiving takes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import http.client
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from benchmarks.contest import Contest
+from benchmarks.models import entries, registry_of
+from benchmarks.spans import FEW, LATE, MODEL_KEY
+from spanforge.model_registry.attributes import span_attributes
+from spanforge.model_registry.collector import PROCESSOR, render_transform
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from benchmarks.contest import Sizes
+    from spanforge.model_registry import ModelRegistry
+
+SPANS: Final = 1_000
+"""Spans of a request."""
+READY: Final = 60
+"""Seconds that a Collector may take until it listens."""
+_ROOT: Final = Path(__file__).parent.parent
+_KEEPER: Final = _ROOT / "tests" / "e2e" / "keeper.py"
+_HEADERS: Final = {"Content-Type": "application/x-protobuf"}
+_CONFIG: Final = """\
+receivers: {{otlp: {{protocols: {{http: {{endpoint: "{address}"}}}}}}}}
+processors:
+  filter/all: {{error_mode: ignore, trace_conditions: ['span.name != nil']}}
+exporters: {{debug: {{}}}}
+service:
+  telemetry: {{metrics: {{level: none}}, logs: {{level: error}}}}
+  pipelines: {{traces: {{receivers: [otlp], processors: [{first}filter/all], exporters: [debug]}}}}
+"""
+_NOTHING: Final = "processors: {}\n"
+
+
+def unavailable() -> str:
+    """Return why there is no Collector here whose time can be told; nothing if there is one."""
+    if not sys.platform.startswith("linux"):
+        return "only Linux tells the time that another process takes"
+    return "" if _program().returncode == 0 else _program().stderr.strip()
+
+
+@functools.cache
+def _program() -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(_ROOT / "tools" / "servers.py"), "otelcol"]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+class Collector:
+    """A running Collector with one thread; it ends with this process, however that ends."""
+
+    def __init__(self, folder: Path, transform: str) -> None:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        folder.mkdir()
+        first = f"{PROCESSOR}, " if PROCESSOR in transform else ""
+        contents = {"base.yaml": _CONFIG.format(address=f"127.0.0.1:{port}", first=first), "transform.yaml": transform}
+        for name, content in contents.items():
+            (folder / name).write_text(content, "utf-8")
+        configs = [f"--config={folder.absolute() / name}" for name in contents]
+        self._keeper = subprocess.Popen(
+            [sys.executable, str(_KEEPER), _program().stdout.strip(), *configs],
+            env={**os.environ, "GOMAXPROCS": "1"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._keeper.stdout is not None  # noqa: S101 - for type checkers
+        self._clock = (~int(self._keeper.stdout.readline()) << 3) | 2  # as clock_getcpuclockid(3) makes it
+        self._connection = http.client.HTTPConnection("127.0.0.1", port)
+        self._connect()
+
+    def _connect(self) -> None:
+        deadline = time.monotonic() + READY
+        while True:
+            with contextlib.suppress(OSError):
+                return self._connection.connect()
+            if self._keeper.poll() is not None or time.monotonic() > deadline:
+                self._connection.close()
+                raise RuntimeError(f"the Collector does not start: {self._keeper.communicate()[0]}")
+            time.sleep(0.02)
+
+    def cost(self, requests: int, body: bytes) -> float:
+        """Send so many requests, and return the microseconds of processor time that a span took, in all threads."""
+        start = time.clock_gettime(self._clock)
+        for _ in range(requests):
+            self._connection.request("POST", "/v1/traces", body, _HEADERS)
+            answer = self._connection.getresponse()
+            said = answer.read()
+            if answer.status != http.client.OK:
+                raise RuntimeError(f"the Collector refuses spans: {said!r}")
+        return (time.clock_gettime(self._clock) - start) / (requests * SPANS) * 1e6
+
+    def stop(self) -> None:
+        """Stop it."""
+        self._connection.close()
+        self._keeper.communicate()
+
+
+def _registry(number: int) -> ModelRegistry:
+    return registry_of(entries(number), auto_emit=False)
+
+
+def _statements(registry: ModelRegistry) -> str:
+    """Return a transform processor as one would write it by hand: a statement for each model."""
+    lines = [f"processors:\n  {PROCESSOR}:\n    error_mode: silent\n    trace_statements:\n      - statements:\n"]
+    for entry in registry:
+        bundle = json.dumps(span_attributes(entry, status=entry.status, warnings=entry.warnings))
+        where = f'span.attributes["{MODEL_KEY}"] == {json.dumps(entry.model_id)}'
+        lines.append(f'          - |-\n            merge_maps(span.attributes, {bundle}, "upsert") where {where}\n')
+    return "".join(lines)
+
+
+def _request(registry: ModelRegistry) -> bytes:
+    """Return a request with LLM spans whose models are spread over all of a registry's."""
+    names, kept = [entry.model_id for entry in registry], InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(kept))
+    tracer = provider.get_tracer("benchmarks")
+    for i in range(SPANS):
+        attributes = {**LATE, MODEL_KEY: names[i * 7_919 % len(names)]}  # a prime number, so that all have their turn
+        tracer.start_span("chat", attributes=attributes).end()
+    body: bytes = encode_spans(kept.get_finished_spans()).SerializeToString()
+    return body
+
+
+def _contest(sizes: Sizes, name: str, contenders: Mapping[str, tuple[str, bytes]], over: tuple[str, str]) -> Contest:
+    """Return the contest of transform processors and requests: what one adds to nothing, against what another adds."""
+    with contextlib.ExitStack() as stack:
+        costs = {}
+        for which, (transform, body) in contenders.items():
+            collector = Collector(Path(sizes.folder, f"{name}-{which}"), transform)
+            stack.callback(collector.stop)
+            costs[which] = functools.partial(collector.cost, sizes.requests, body)
+        ours, other = over
+        return Contest(
+            costs,
+            lambda cost: (cost[ours] - cost["nothing"]) / (cost[other] - cost["nothing"]),
+            end=stack.pop_all().close,
+        )
+
+
+def many_models(sizes: Sizes) -> Contest:
+    """Return the contest: what enrichment adds with many models, against what it adds with few."""
+    many, few = _registry(sizes.rendered), _registry(FEW)
+    contenders = {
+        "many": (render_transform(many), _request(many)),
+        "few": (render_transform(few), _request(few)),
+        "nothing": (_NOTHING, _request(few)),
+    }
+    return _contest(sizes, "models", contenders, ("many", "few"))
+
+
+def statements(sizes: Sizes) -> Contest:
+    """Return the contest: what enrichment adds, against what a statement for each model adds."""
+    registry = _registry(sizes.some)
+    body = _request(registry)
+    contenders = {
+        "ours": (render_transform(registry), body),
+        "statements": (_statements(registry), body),
+        "nothing": (_NOTHING, body),
+    }
+    return _contest(sizes, "statements", contenders, ("ours", "statements"))

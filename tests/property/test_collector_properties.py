@@ -1,0 +1,106 @@
+"""What is rendered for the Collector, for whatever there may be in a registry."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+
+import yaml
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from spanforge.model_registry import ModelRegistry, ModelRegistryEntry
+from spanforge.model_registry.collector import _expression, _text, _whole, render_lookup, render_transform
+
+LETTERS = st.sampled_from(["a", "b", "c", "*", "?", "[", "]", "!", "-", "^", "\\", ".", "$", "\n", "é"])
+GLOBS = st.lists(LETTERS, min_size=1, max_size=9).map("".join) | st.lists(
+    st.sampled_from("*?[]!-abc^"), min_size=3, max_size=7
+).map(lambda inner: f"[{''.join(inner)}]")
+NAMES = st.lists(st.lists(LETTERS, max_size=6).map("".join), min_size=1, max_size=20)
+_HEX = re.compile(r"\\x\{([0-9a-f]+)\}")
+ALL = ("", *"abc*?[]!-^\\.$\né", "ab", "a]", "[a]", "a-", "-]", "!]")
+
+
+def as_python(expression: str) -> re.Pattern[str]:
+    """Return an expression of RE2 as Python's, which writes characters and the end otherwise."""
+    return re.compile(_HEX.sub(lambda match: re.escape(chr(int(match[1], 16))), expression).replace(r"\z", r"\Z"))
+
+
+@settings(max_examples=500)
+@given(glob=GLOBS, names=NAMES)
+@example("[a-]", ["a"])
+@example("[!a-c]", ["b", "d"])
+@example("[]a]", ["]"])
+@example("[!]a]", ["]", "x"])
+@example("[!]", ["[!]"])
+@example("[^a]", ["^", "b"])
+@example("[\\]", ["\\"])
+@example("[[a]", ["["])
+@example("a[", ["a["])
+@example("[*-?]", ["+"])
+@example("[a-a]", ["a"])
+def test_globs_match_what_they_match_in_python(glob: str, names: list[str]) -> None:
+    """Expressions match the same names; there is none for sets with a hyphen that makes no plain range, only."""
+    expression = _expression(glob)
+    pattern = re.compile(fnmatch.translate(glob))
+    if expression is None:
+        assert any("-" in content for content in re.findall(r"\[(!?.[^\]]*)\]", glob, re.DOTALL))
+        return
+    found = as_python(_whole(expression))
+    for name in (*ALL, *names, glob):
+        assert bool(found.match(name)) == bool(pattern.match(name)), (name, expression)
+
+
+@given(first=st.characters(codec="utf-8"), last=st.characters(codec="utf-8"), name=st.characters(codec="utf-8"))
+def test_plain_ranges_are_expressed(first: str, last: str, name: str) -> None:
+    """A range from one character to another that is not before it is expressed, and so is one beside another."""
+    if "-" in (first, last) or first in "!]" or last == "]":
+        return
+    for glob in (f"[{first}-{last}]", f"[!{first}-{last}]", f"[x{first}-{last}]", f"[{first}-{last}0-9]"):
+        expression = _expression(glob)
+        assert (expression is None) == (first > last)
+        if expression is not None:
+            found = as_python(_whole(expression)).match(name)
+            assert bool(found) == (re.compile(fnmatch.translate(glob)).match(name) is not None)
+
+
+_GO = re.compile(r"\\u([0-9a-f]{4})|\\U([0-9a-f]{8})|\\([\\\"])|([^\\\"\n])")
+
+
+def unquoted(text: str) -> str:
+    """Return what Go reads between double quotes."""
+    assert text[0] == text[-1] == '"'
+    inner, found, end = text[1:-1], "", 0
+    while end < len(inner):
+        match = _GO.match(inner, end)
+        assert match is not None
+        short, long, escaped, plain = match.groups()
+        found += escaped or plain or chr(int(short or long, 16))
+        end = match.end()
+    return found
+
+
+@given(st.text(st.characters(codec="utf-8")) | st.text('$\\"\n\x00 \u2028\ufeffu0', max_size=8))
+def test_texts_are_read_as_they_were(text: str) -> None:
+    """Go reads every text as it was; what it reads is visible, on one line, and has no dollar."""
+    written = _text(text)
+    assert unquoted(written) == text
+    assert written.isprintable()
+    assert "$" not in written
+
+
+@given(st.lists(st.from_type(ModelRegistryEntry), max_size=4, unique_by=lambda entry: entry.model_id))
+def test_whatever_is_in_a_registry(entries: list[ModelRegistryEntry]) -> None:
+    """Every registry gives YAML, the same inline and by file, in which no entry's text has a meaning."""
+    registry = ModelRegistry(auto_emit=False)
+    for entry in entries:
+        registry._index = registry._index.put(entry)
+    if any(_expression(alias) is None for entry in entries for alias in entry.aliases):
+        return
+    inline, lookup = render_transform(registry), render_lookup(registry)
+    assert yaml.safe_load(inline)["processors"]["transform/model_registry"]["trace_statements"] == yaml.safe_load(
+        lookup
+    )
+    assert "$" not in inline
+    assert inline.replace("\n", "").isprintable()
+    assert yaml.safe_load(render_transform(registry, lookup_file="x"))["processors"]

@@ -1,0 +1,421 @@
+"""What is rendered for the OpenTelemetry Collector, without one: tests/e2e/test_collector_enrichment.py has one."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+import unicodedata
+import warnings
+from collections import Counter
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from spanforge.model_registry import InvalidEntryError, ModelRegistry, get_default_registry
+from spanforge.model_registry.collector import (
+    END,
+    PROCESSOR,
+    _at,
+    _fnv,
+    _remainder,
+    _text,
+    render_lookup,
+    render_transform,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+HEAD = "# Made from a model registry (models: {}): make it anew rather than edit it.\n"
+LEFT_OUT = ("[a-]", "[z-a]", "[--0]", "[a-c-e]", "[-a]", "x[!-]")
+RULE = "a path without line breaks, '$', '{' and '}', which mean something to the Collector"
+HOSTILE = (
+    "${env:HOME}",
+    "$",
+    "$$",
+    "a\nb\r\x0b\x0c",
+    "\x00\x1b\x7f\x85\u2028\u2029\ufeff\u200b",
+    "\"'\\",
+    "# : - {{",
+    "😀",
+)
+
+
+@pytest.fixture
+def registry() -> ModelRegistry:
+    """Give a registry that emits nothing."""
+    return ModelRegistry(auto_emit=False)
+
+
+def add(registry: ModelRegistry, model_id: str, *aliases: str, provider: str | None = None, **more: str) -> None:
+    fields = {"name": "N", "version": "1", "owner": "team", **more}
+    registry.register(
+        model_id, fields["name"], fields["version"], "low", fields["owner"], "x", aliases=aliases, provider=provider
+    )
+
+
+def some(registry: ModelRegistry) -> ModelRegistry:
+    """Fill a registry with something of everything."""
+    add(registry, "gpt-4o", "chat", "gpt-4o-*", "[!a]?", provider="openai")
+    add(registry, "azure/gpt-4o", "chat", "gpt-*", provider="azure")
+    add(registry, "o1", "reason/er")
+    for number, text in enumerate(HOSTILE):
+        add(registry, text, f"alias {text}", f"{text}*", provider=text if number % 2 else None, owner=text, name=text)
+    for number in range(40):
+        add(registry, f"model-{number}", provider=("openai", "azure", None)[number % 3])
+    registry.deprecate("o1")
+    registry.retire("gpt-4o")
+    return registry
+
+
+def parsed(text: str) -> Any:
+    """Return the statements of a transform processor, which is all that there is."""
+    config = yaml.safe_load(text)
+    assert list(config) == ["processors"]
+    assert list(config["processors"]) == [PROCESSOR] == ["transform/model_registry"]
+    processor = config["processors"][PROCESSOR]
+    assert list(processor) == ["error_mode", "trace_statements"]
+    assert processor["error_mode"] == "silent"
+    return processor["trace_statements"]
+
+
+def test_it_is_one_processor(registry: ModelRegistry) -> None:
+    """The text is YAML with one transform processor, whose groups have conditions and statements of one line each."""
+    groups = parsed(render_transform(some(registry)))
+    assert all(list(group) == ["conditions", "statements"] for group in groups)
+    assert [len(group["conditions"]) for group in groups] == [1, 1, 1]
+    lines = [statement for group in groups for statement in group["statements"]]
+    assert all(isinstance(line, str) and line.strip() == line for line in lines)
+
+
+@pytest.mark.parametrize("fill", [some, lambda registry: registry])
+def test_the_lookup_has_the_same_groups(
+    registry: ModelRegistry, fill: Callable[[ModelRegistry], ModelRegistry]
+) -> None:
+    """What stands in the processor, or in its file, is the same; the file has an end that shows that it is whole."""
+    fill(registry)
+    lookup = render_lookup(registry)
+    assert parsed(render_transform(registry)) == yaml.safe_load(lookup)
+    assert lookup.splitlines()[-1] == END == "# end"
+    assert lookup.count(END) == 1
+    assert lookup.endswith("\n")
+    assert END not in render_transform(registry)
+
+
+def test_the_first_line_tells_what_it_is(registry: ModelRegistry) -> None:
+    """A comment says what the text was made from, and that it is not to be edited."""
+    some(registry)
+    for text in (render_transform(registry), render_transform(registry, lookup_file="x"), render_lookup(registry)):
+        assert text.startswith(HEAD.format(len(registry)))
+        assert text.count("#", 0, 1) == 1
+
+
+def test_an_empty_registry(registry: ModelRegistry) -> None:
+    """Without a model every name is unregistered; nothing is looked up, no provider told, no glob tried."""
+    groups = parsed(render_transform(registry))
+    assert len(groups) == 2
+    together = "\n".join(groups[0]["statements"])
+    assert 'keep_keys(span.cache["general"], [])' in together
+    assert "unregistered" in together
+    assert "gen_ai.system" not in together
+    assert "registry_name" not in together
+
+
+def test_what_is_not_needed_is_left_out(registry: ModelRegistry) -> None:
+    """Providers are told where an entry or a glob asks for them, globs tried where there are some."""
+    add(registry, "a", "b")
+    groups = parsed(render_transform(registry))
+    assert "gen_ai.system" not in str(groups)
+    assert len(groups) == 2
+    add(registry, "c", provider="p")
+    groups = parsed(render_transform(registry))
+    assert "gen_ai.system" in str(groups)
+    assert "registry_name" not in str(groups)
+    registry.clear()
+    add(registry, "a", "b*")
+    groups = parsed(render_transform(registry))
+    assert "registry_name" in str(groups)
+    assert 'span.cache["special"]' not in str(groups)
+    assert len(groups) == 3
+
+
+def test_the_same_entries_give_the_same_bytes(registry: ModelRegistry, tmp_path: Path) -> None:
+    """It depends neither on the run, nor on the hash seed, nor on whether the registry was loaded."""
+    path = tmp_path / "registry.json"
+    some(registry).save(path)
+    rendered = render_transform(registry), render_lookup(registry)
+    assert (render_transform(registry), render_lookup(registry)) == rendered
+    loaded = ModelRegistry(auto_emit=False)
+    loaded.load(path)
+    assert (render_transform(loaded), render_lookup(loaded)) == rendered
+    script = (
+        "import json, sys; from spanforge.model_registry import ModelRegistry;"
+        "from spanforge.model_registry.collector import *;"
+        "registry = ModelRegistry(auto_emit=False); registry.load(sys.argv[1]);"
+        "print(json.dumps([render_transform(registry), render_lookup(registry)]))"
+    )
+    for seed in ("0", "1"):
+        run = subprocess.run(
+            [sys.executable, "-c", script, path],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert tuple(json.loads(run.stdout)) == rendered
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "lookup.yaml",
+        "/etc/otel/lookup.yaml",
+        "a b/ c.yaml",
+        "it's 'here'",
+        '"x"',
+        "C:\\a\\b",
+        "é: #x",
+        "%x&y",
+        "~/x",
+        "-",
+    ],
+)
+@pytest.mark.parametrize("kind", [str, Path, PurePosixPath])
+def test_a_lookup_file_is_referred_to(registry: ModelRegistry, path: str, kind: type) -> None:
+    """The statements are the file's, wherever it is, and the rest is as without one."""
+    some(registry)
+    text = render_transform(registry, lookup_file=kind(path))
+    assert parsed(text) == f"${{file:{path}}}"
+    inline = render_transform(registry)
+    assert text.partition("trace_statements:")[0] == inline.partition("trace_statements:")[0]
+    assert text.endswith("}'\n")
+    assert text.count("\n") == inline.partition("trace_statements:")[0].count("\n") + 1
+
+
+@pytest.mark.parametrize(
+    "path", ["", "$x", "${env:HOME}", "a{b", "a}b", "a\nb", "a\rb", "a\tb", "\x00", "a\x85", "a\u2028b", "\ufeffa"]
+)
+def test_paths_that_mean_something_else_are_refused(registry: ModelRegistry, path: str) -> None:
+    """The error says what a path may be; it is also a ``ValueError``."""
+    with pytest.raises(InvalidEntryError) as caught:
+        render_transform(registry, lookup_file=path)
+    assert (caught.value.field, caught.value.value, caught.value.allowed) == ("lookup_file", path, RULE)
+    assert caught.value.model_id is None
+    assert isinstance(caught.value, ValueError)
+
+
+def test_a_refused_path_warns_of_nothing(registry: ModelRegistry) -> None:
+    """What is not rendered is not warned of."""
+    add(registry, "a", "[a-]")
+    with pytest.raises(InvalidEntryError):
+        render_transform(registry, lookup_file="")
+
+
+def test_nothing_in_it_means_anything_to_others(registry: ModelRegistry) -> None:
+    """No text of an entry gets a dollar or an invisible character into what the Collector or YAML reads."""
+    some(registry)
+    for number, text in enumerate(HOSTILE):
+        add(registry, f"limited\n{number} {text}", f"x [-]{text.replace('[', '')}", owner=text, version=text)
+    with pytest.warns(UserWarning, match="does not match"):
+        inline, lookup = render_transform(registry), render_lookup(registry)
+    with pytest.warns(UserWarning, match="does not match"):
+        referring = render_transform(registry, lookup_file="lookup.yaml")
+    assert referring.replace("'${file:lookup.yaml}'", "").count("${file:") == 0
+    for text in (inline, lookup, referring):
+        assert not [char for char in text if char != "\n" and unicodedata.category(char) in {"Cc", "Cf", "Zl", "Zp"}]
+        lines = text.splitlines()
+        comments = [line for line in lines if line.startswith("#")]
+        assert len(comments) == 1 + len(HOSTILE) + lines.count(END)
+        assert lines[: 1 + len(HOSTILE)] == comments[: 1 + len(HOSTILE)]
+        read = [line for line in lines if not line.startswith("#")]  # comments are gone before anybody looks for $
+        assert "$" not in "\n".join(read).replace("'${file:lookup.yaml}'", "")
+    assert parsed(inline) == yaml.safe_load(lookup)
+
+
+@pytest.mark.parametrize("render", [render_transform, render_lookup])
+def test_globs_that_the_collector_cannot_express(
+    registry: ModelRegistry, render: Callable[[ModelRegistry], str]
+) -> None:
+    """One warning at the caller's line names all of them, a comment names each, and the statements do without."""
+    for number, glob in enumerate(LEFT_OUT):
+        add(registry, f"m{number}\n", glob, "[a-c]*", f"alias {number}")
+    with pytest.warns(UserWarning, match="the Collector cannot express") as caught:
+        text = render(registry)
+    named = [rf"'{glob}' of 'm{number}\n'" for number, glob in enumerate(LEFT_OUT)]
+    assert [str(warning.message) for warning in caught] == [
+        f"the Collector cannot express, and does not match: {', '.join(named)}"
+    ]
+    assert caught[0].filename == __file__
+    comments = [line for line in text.splitlines() if line.startswith("# ") and line != END]
+    assert comments[1:] == [f"# The Collector cannot express, and does not match: {name}" for name in named]
+    assert text.count("merge_maps(span.attributes, {") == len(LEFT_OUT)
+    assert "alias 0" in text
+
+
+def test_a_lookup_file_is_warned_of_as_well(registry: ModelRegistry) -> None:
+    """Who refers to a file learns of the globs that will not be in it."""
+    add(registry, "a", "[a-]", "b-*")
+    with pytest.warns(UserWarning, match=r"'\[a-\]' of 'a'$") as caught:
+        text = render_transform(registry, lookup_file="lookup.yaml")
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+    assert text.splitlines()[1] == "# The Collector cannot express, and does not match: '[a-]' of 'a'"
+
+
+def test_globs_that_it_can_express_are_not_warned_of(registry: ModelRegistry) -> None:
+    """Sets, ranges, negations, brackets in sets and brackets that open nothing are all expressed."""
+    add(
+        registry,
+        "a",
+        "[a-c]",
+        "[!a-cx]",
+        "[]]",
+        "[!]]",
+        "[",
+        "[a",
+        "[]",
+        "[!]",
+        "[^x]",
+        "a-b*",
+        "*",
+        "?-[x]",
+        "[a-z0-9]",
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        text = render_transform(registry)
+    assert text.count("\n# ") == 0
+    assert text.count("merge_maps(span.attributes, {") == 13
+
+
+def test_a_glob_that_is_a_prefix_is_looked_for_as_one(registry: ModelRegistry) -> None:
+    """A star at the end of plain text needs no regular expression; any other wildcard does."""
+    add(registry, "a", "gpt-$*", "x*y*", "[a", "b?", provider="p")
+    (statements,) = [group["statements"] for group in parsed(render_transform(registry))[1:2]]
+    name = 'span.attributes["otelcol.registry_name"]'
+    found = [re.search(r"HasPrefix\(.*|IsMatch\(.*", statement) for statement in statements]
+    assert [match[0] for match in found if match] == [
+        f'HasPrefix({name}, "gpt-\\u0024")',
+        f'IsMatch({name}, "^(?s:x.*y.*)\\\\z")',
+        f'IsMatch({name}, "^(?s:\\\\x{{5b}}a)\\\\z")',
+        f'IsMatch({name}, "^(?s:b.)\\\\z")',
+    ]
+
+
+FNV_1A = {
+    "": 0xCBF29CE484222325,
+    "a": 0xAF63DC4C8601EC8C,
+    "foobar": 0x85944171F73967E8,
+    "b": 0xAF63DF4C8601F1A5,
+    "fo": 0x08985907B541D342,
+    "chongo was here!\n": 0x46810940EFF5F915,
+}
+"""From the tables that the hash's authors publish."""
+
+
+def test_the_hash_is_fnv_1a() -> None:
+    """It gives what the published tables say, as a signed number, and takes text as UTF-8."""
+    for text, expected in FNV_1A.items():
+        assert _fnv(text) % 2**64 == expected
+        assert -(2**63) <= _fnv(text) < 2**63
+    assert _fnv("a") < 0 < _fnv("fo")
+    assert _fnv("é") % 2**64 == (_fnv_byte(_fnv_byte(0xCBF29CE484222325, 0xC3), 0xA9))
+
+
+def _fnv_byte(state: int, byte: int) -> int:
+    return (state ^ byte) * 0x100000001B3 % 2**64
+
+
+class GoInt(int):
+    """A number that divides towards zero, as Go's do."""
+
+    def __truediv__(self, other: int) -> GoInt:
+        quotient = abs(self) // abs(other)
+        return GoInt(quotient if (self < 0) == (other < 0) else -quotient)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 250])
+def test_a_remainder_has_the_sign_of_the_number(size: int) -> None:
+    """It is what Go's division leaves: between minus the size and the size, both excluded."""
+    for number in (*range(-20, 21), 2**63 - 1, -(2**63), 12345, -12345):
+        expected = number - int(GoInt(number) / size) * size
+        assert _remainder(number, size) == expected
+        assert -size < expected < size
+
+
+@pytest.mark.parametrize("number", [0, 1, 16, 17, 20, 1_000, 5_000])
+def test_every_key_is_in_the_part_where_it_is_looked_for(number: int) -> None:
+    """A table is a list of small ones, and the formula finds each key's."""
+    table = {f"vendor-model-{i}": i for i in range(number)}
+    text = _at(table, "KEY")
+    match = re.fullmatch(r"Coalesce\(\[(.*)\]\)\[([^\]]*FNV[^\]]*)\]\[KEY\]", text, re.DOTALL)
+    assert match is not None
+    parts, place = json.loads(match[1]), match[2]
+    assert sum(map(len, parts)) == number
+    assert max(map(len, parts)) <= 12
+    assert number / 4 <= len(parts) <= max(1, number / 2)
+    for key, value in table.items():
+        index = eval(place, {"FNV": lambda name: GoInt(_fnv(name)), "KEY": key})
+        assert 0 <= index < len(parts)
+        assert parts[index][key] == value
+
+
+def test_a_table_of_texts_and_strange_keys() -> None:
+    """Keys and values stand as OTTL reads them."""
+    assert (
+        _at({'"$\n': _text("x")}, "K") == 'Coalesce([[{"\\"\\u0024\\U0000000a": "x"}]])[FNV(K) - FNV(K) / 1 * 1 + 0][K]'
+    )
+
+
+def test_many_models(registry: ModelRegistry) -> None:
+    """Thousands of models, each with a glob, are rendered, and each once."""
+    for number in range(2_000):
+        add(registry, f"vendor-model-{number}", f"alias-{number}", f"vendor-model-{number}-*")
+    text = render_transform(registry)
+    assert Counter(re.findall(r'HasPrefix\(span\.attributes\["otelcol\.registry_name"\], "(.*?)"\)', text)) == {
+        f"vendor-model-{number}-": 1 for number in range(2_000)
+    }
+    registry.clear()
+    for number in range(5_000):
+        add(registry, f"vendor-model-{number}")
+    statements = next(line for line in render_lookup(registry).splitlines() if "keep_keys" in line)
+    assert all(f'"vendor-model-{number}"' in statements for number in range(5_000))
+
+
+def test_the_registry_of_the_process() -> None:
+    """The layered registry is rendered as the models in force."""
+    registry, plain = get_default_registry(), ModelRegistry(auto_emit=False)
+    for each in (registry, plain):
+        add(each, "gpt-4o", "chat", provider="openai")
+    assert render_transform(registry) == render_transform(plain)
+    assert render_lookup(registry) == render_lookup(plain)
+
+
+def test_a_registry_that_changes_meanwhile(registry: ModelRegistry) -> None:
+    """What is rendered is one state of the registry, whatever other threads do."""
+    number, done = 150, threading.Event()
+
+    def register() -> None:
+        for i in range(number):
+            add(registry, f"m{i}", f"g{i}-*", "shared", provider=f"p{i % 3}")
+        done.set()
+
+    thread = threading.Thread(target=register)
+    thread.start()
+    rendered = []
+    while not done.is_set():
+        rendered.append(render_transform(registry))
+    thread.join()
+    rendered.append(render_transform(registry))
+    states = {HEAD.format(0): render_transform(fresh := ModelRegistry(auto_emit=False))}
+    for i in range(number):
+        add(fresh, f"m{i}", f"g{i}-*", "shared", provider=f"p{i % 3}")
+        states[HEAD.format(i + 1)] = render_transform(fresh)
+    for text in rendered:
+        assert text == states[text.partition("\n")[0] + "\n"]
