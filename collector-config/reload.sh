@@ -9,7 +9,7 @@
 #
 # NEW: the new file. TARGET: the one that it replaces, the lookup_file of render_transform in registry.yaml; it is kept
 # as TARGET.previous. PID: the Collector, which has started (before that SIGHUP ends it); "-": whoever runs it sends it
-# SIGHUP. COLLECTOR, ARGUMENT: how it was started.
+# SIGHUP. COLLECTOR, ARGUMENT: how it was started; COLLECTOR is the program itself.
 # Variables: RELOAD_LIMIT, seconds that a trial may take (60); RELOAD_WATCH, seconds that the Collector is watched after
 # SIGHUP, beside those that the trial took (5).
 # Ends with 0: in force, or unchanged; 1: refused, or the Collector ended; 2: wrong arguments. Of two at once each is
@@ -48,6 +48,15 @@ lives() { # PID: it runs, and is more than an entry that waits for its parent
 }
 
 same() { [ "$(sha256sum <"$1")" = "$(sha256sum <"$2")" ]; }
+
+quoted() { # TEXT: as it stands in YAML's single quotes
+    rest=$1
+    while :; do
+        case $rest in *"'"*) printf "%s''" "${rest%%"'"*}" ;; *) break ;; esac
+        rest=${rest#*"'"}
+    done
+    printf %s "$rest"
+}
 
 nap() { sleep 0.1 2>/dev/null || sleep 1; }
 
@@ -96,7 +105,20 @@ case $pid in
 '' | 0* | *[!0-9]*) fail 2 "PID '$pid': expected a process id, or '-'" ;;
 *) lives "$pid" || fail 2 "PID '$pid': expected a process that runs, and that you may signal" ;;
 esac
-command -v "$collector" >/dev/null 2>&1 || fail 2 "COLLECTOR '$collector': expected a program"
+program=$(command -v -- "$collector") || fail 2 "COLLECTOR '$collector': expected a program"
+runs=$(readlink -f "/proc/$pid/exe" 2>/dev/null) || runs=''
+[ -z "$runs" ] || [ "$runs" = "$(readlink -f -- "$program")" ] ||
+    fail 2 "PID '$pid': expected a process of COLLECTOR, and this one is of $runs"
+files='' named=''
+for argument in "$@"; do
+    file=${argument#--config=}
+    file=${file#file:}
+    [ -f "$file" ] && [ -r "$file" ] || continue
+    files=1
+    case $(cat -- "$file") in *"{file:$target}"* | *"{file:$(quoted "$target")}"*) named=1 ;; esac
+done
+[ -z "$files" ] || [ -n "$named" ] ||
+    fail 2 "TARGET '$target': expected the lookup file as the configuration names it, and none of its files has \${file:$target}"
 
 # The copy, which is whole.
 trap clean EXIT
@@ -123,21 +145,14 @@ case $work in
     fail 2 "TMPDIR: '$work': expected an absolute path without line breaks, '\$', '{' and '}'"
     ;;
 esac
-for name in HEALTH OTLP_GRPC OTLP_HTTP UNTRUSTED_GRPC UNTRUSTED_HTTP PROMETHEUS; do
+for name in HEALTH OTLP_GRPC OTLP_HTTP UNTRUSTED_GRPC UNTRUSTED_HTTP PROMETHEUS UNTRUSTED_PROMETHEUS; do
     export "OTELCOL_$name=127.0.0.1:0"
 done
 export OTELCOL_TELEMETRY_HOST=127.0.0.1 OTELCOL_TELEMETRY_PORT=0 JAEGER_OTLP_ENDPOINT=127.0.0.1:1
 export OTELCOL_STORAGE="$work/queue" OTELCOL_ARCHIVE_SPANS="$work/spans" OTELCOL_ARCHIVE_LOGS="$work/logs"
-rest=$copy quoted=''
-while :; do
-    case $rest in
-    *"'"*) quoted="$quoted${rest%%"'"*}''" rest=${rest#*"'"} ;;
-    *) break ;;
-    esac
-done
 cat >"$work/trial.yaml" <<TRIAL
 processors:
-  transform/model_registry: {error_mode: silent, trace_statements: '\${file:$quoted$rest}'}
+  transform/model_registry: {error_mode: silent, trace_statements: '\${file:$(quoted "$copy")}'}
 service:
   telemetry:
     logs: {level: info, encoding: console, output_paths: [stderr], error_output_paths: [stderr]}

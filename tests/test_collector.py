@@ -17,17 +17,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from spanforge.model_registry import InvalidEntryError, ModelRegistry, get_default_registry
-from spanforge.model_registry.collector import (
-    END,
-    PROCESSOR,
-    _at,
-    _fnv,
-    _remainder,
-    _text,
-    render_lookup,
-    render_transform,
-)
+from spanforge.model_registry import InvalidEntryError, ModelRegistry, get_default_registry, ottl
+from spanforge.model_registry.collector import END, PROCESSOR, render_lookup, render_transform
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -322,10 +313,10 @@ FNV_1A = {
 def test_the_hash_is_fnv_1a() -> None:
     """It gives what the published tables say, as a signed number, and takes text as UTF-8."""
     for text, expected in FNV_1A.items():
-        assert _fnv(text) % 2**64 == expected
-        assert -(2**63) <= _fnv(text) < 2**63
-    assert _fnv("a") < 0 < _fnv("fo")
-    assert _fnv("é") % 2**64 == (_fnv_byte(_fnv_byte(0xCBF29CE484222325, 0xC3), 0xA9))
+        assert ottl._fnv(text) % 2**64 == expected
+        assert -(2**63) <= ottl._fnv(text) < 2**63
+    assert ottl._fnv("a") < 0 < ottl._fnv("fo")
+    assert ottl._fnv("é") % 2**64 == (_fnv_byte(_fnv_byte(0xCBF29CE484222325, 0xC3), 0xA9))
 
 
 def _fnv_byte(state: int, byte: int) -> int:
@@ -345,7 +336,7 @@ def test_a_remainder_has_the_sign_of_the_number(size: int) -> None:
     """It is what Go's division leaves: between minus the size and the size, both excluded."""
     for number in (*range(-20, 21), 2**63 - 1, -(2**63), 12345, -12345):
         expected = number - int(GoInt(number) / size) * size
-        assert _remainder(number, size) == expected
+        assert ottl._remainder(number, size) == expected
         assert -size < expected < size
 
 
@@ -353,7 +344,7 @@ def test_a_remainder_has_the_sign_of_the_number(size: int) -> None:
 def test_every_key_is_in_the_part_where_it_is_looked_for(number: int) -> None:
     """A table is a list of small ones, and the formula finds each key's."""
     table = {f"vendor-model-{i}": i for i in range(number)}
-    text = _at(table, "KEY")
+    text = ottl.lookup(table, "KEY")
     match = re.fullmatch(r"Coalesce\(\[(.*)\]\)\[([^\]]*FNV[^\]]*)\]\[KEY\]", text, re.DOTALL)
     assert match is not None
     parts, place = json.loads(match[1]), match[2]
@@ -361,7 +352,7 @@ def test_every_key_is_in_the_part_where_it_is_looked_for(number: int) -> None:
     assert max(map(len, parts)) <= 12
     assert number / 4 <= len(parts) <= max(1, number / 2)
     for key, value in table.items():
-        index = eval(place, {"FNV": lambda name: GoInt(_fnv(name)), "KEY": key})
+        index = eval(place, {"FNV": lambda name: GoInt(ottl._fnv(name)), "KEY": key})
         assert 0 <= index < len(parts)
         assert parts[index][key] == value
 
@@ -369,7 +360,8 @@ def test_every_key_is_in_the_part_where_it_is_looked_for(number: int) -> None:
 def test_a_table_of_texts_and_strange_keys() -> None:
     """Keys and values stand as OTTL reads them."""
     assert (
-        _at({'"$\n': _text("x")}, "K") == 'Coalesce([[{"\\"\\u0024\\U0000000a": "x"}]])[FNV(K) - FNV(K) / 1 * 1 + 0][K]'
+        ottl.lookup({'"$\n': ottl.text("x")}, "K")
+        == 'Coalesce([[{"\\"\\u0024\\U0000000a": "x"}]])[FNV(K) - FNV(K) / 1 * 1 + 0][K]'
     )
 
 

@@ -39,6 +39,8 @@ ALL_AT_ONCE = {"OTELCOL_DECISION_WAIT": "100ms", "OTELCOL_SAMPLING_PERCENTAGE": 
 """Settings of a Collector that sends all traces, and soon."""
 ARRIVES = 90
 """Seconds that telemetry may take until it can be found: who was away is tried again ever more seldom."""
+NOBODY = "127.0.0.1:1"
+"""An address where nobody listens: the backend of a Collector that is told of none."""
 PORTS = range(10_000, 30_000)
 """Ports that no system gives to outgoing connections."""
 
@@ -74,7 +76,10 @@ COLLECTOR = (
 )
 KINDS = {
     "otelcol": Kind(
-        "otelcol", CONFIG / "collector.yaml", (*COLLECTOR, "OTELCOL_PROMETHEUS"), "http://{OTELCOL_HEALTH}/"
+        "otelcol",
+        CONFIG / "collector.yaml",
+        (*COLLECTOR, "OTELCOL_PROMETHEUS", "OTELCOL_UNTRUSTED_PROMETHEUS"),
+        "http://{OTELCOL_HEALTH}/",
     ),
     "agent": Kind("otelcol", CONFIG / "agent.yaml", COLLECTOR, "http://{OTELCOL_HEALTH}/"),
     "jaeger": Kind(
@@ -99,7 +104,8 @@ class Server:
         self.at = dict(zip(self.kind.addresses, free_addresses(len(self.kind.addresses)), strict=True))
         self._command = [program_of(self.kind.program), *(f"--config={file}" for file in (self.kind.config, *configs))]
         own = {f"{name}_PORT": address.rpartition(":")[2] for name, address in self.at.items() if "TELEMETRY" in name}
-        self._environment = {**os.environ, **settings, **self.at, **own}
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(("OTELCOL_", "JAEGER_"))}
+        self._environment = {**clean, "JAEGER_OTLP_ENDPOINT": NOBODY, **settings, **self.at, **own}
         self._keeper: subprocess.Popen[str] | None = None
         self.pid = 0
 

@@ -30,6 +30,9 @@ pytestmark = pytest.mark.e2e
 Attributes = dict[str, Any]
 
 EVERYTHING = """
+    processors:
+      transform/forged:
+        trace_statements: []
     exporters:
       file/everything:
         path: {file}
@@ -37,9 +40,11 @@ EVERYTHING = """
     service:
       pipelines:
         traces/all:
-          exporters: [file/everything, forward/archive, forward/events, forward/sampled, forward/metrics]
+          exporters: [file/everything, forward/archive, forward/governed, forward/sampled, forward/metrics]
 """
-"""What follows the enrichment in the users' configuration, replaced by a file that keeps every span as it is then."""
+"""The users' configuration with a file that keeps every span as the enrichment leaves it, forged notes or not."""
+MARKS = {"otelcol.names_model", "otelcol.governed"}
+"""What the users' configuration puts on spans after the enrichment."""
 
 PROVIDERS = ("openai", "azure", "acme/eu", "$1 ${env:HOME}", "0", "?", "nobody", "")
 ODD = (
@@ -215,9 +220,7 @@ def enriched(
     lines = [json.loads(line) for line in file.read_bytes().splitlines()]
     found = {
         int(span["name"]): {
-            item["key"]: value_of(item["value"])
-            for item in span.get("attributes", [])
-            if item["key"] != "otelcol.names_model"
+            item["key"]: value_of(item["value"]) for item in span.get("attributes", []) if item["key"] not in MARKS
         }
         for line in lines
         for resource in line["resourceSpans"]

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -182,6 +183,11 @@ class Site:
         until(lambda: span_id in dict(self.archived(start)))
         return dict(self.archived(start))[span_id]["version"]
 
+    def block_archive(self) -> None:
+        """Put a file where the archive's folder was."""
+        shutil.rmtree(self._spans.parent)
+        self._spans.parent.touch()
+
     def kept(self) -> dict[str, bytes]:
         """Return the files of queue and archive, once both have a span of version 1, and nobody writes there."""
         assert self.version() == "v1"
@@ -312,7 +318,7 @@ def never_ready(good: list[str], site: Site) -> list[str]:
     slow = site.folder.parent / "slow"
     slow.write_text('#!/bin/sh\n[ "$1" = validate ] || exec sleep 60\n')
     slow.chmod(0o755)
-    return [*good[:3], str(slow)]
+    return [*good[:2], "-", str(slow)]
 
 
 def linked(good: list[str], site: Site) -> list[str]:
@@ -350,6 +356,9 @@ REFUSED: Final = {
         "no process": Refused(2, "PID '99999999': expected a process", arguments=at(2, "99999999")),
         "no process id": Refused(2, "PID '-1': expected a process id", arguments=at(2, "-1")),
         "a group of processes": Refused(2, "PID '0': expected a process id", arguments=at(2, "0")),
+        "a file of nobody": Refused(
+            2, "expected the lookup file as the configuration names it", arguments=at(1, "{}/registry.yaml")
+        ),
         "no program": Refused(2, "COLLECTOR '.*none': expected a program", arguments=at(3, "{}/none")),
         "too few arguments": Refused(2, "3 arguments; expected at least 4", arguments=lambda good, _: good[:3]),
         "no number": Refused(2, "RELOAD_WATCH=soon: expected seconds", settings=[("RELOAD_WATCH", "soon")]),
@@ -445,14 +454,28 @@ def test_somebody_else_sends_the_signal(site: Site) -> None:
 
 def test_a_collector_that_ends_after_all(site: Site) -> None:
     """A Collector that ends at SIGHUP, though the trial went well, is told of, with where the old file is."""
+    site.send()
+    site.block_archive()
     site.new.write_text(lookup_of(2))
-    with subprocess.Popen(["sleep", str(SECONDS)]) as other:
-        code, out, err = site.run(*site.arguments(other.pid))
-        assert (code, out, other.wait()) == (1, "", -signal.SIGHUP)
+    code, out, err = site.run()
+    assert (code, out) == (1, "")
     assert "ended after SIGHUP" in err
     assert f"{site.target}.previous the old one" in err
     assert (site.folder / "lookup.yaml.previous").read_text() == lookup_of(1)
     assert site.is_clean()
+    assert "not a directory" in site.collector.stop()
+
+
+def test_another_process_gets_no_signal(site: Site) -> None:
+    """A process that is not the Collector's program is refused, and goes on."""
+    site.new.write_text(lookup_of(2))
+    with subprocess.Popen(["sleep", str(SECONDS)]) as other:
+        code, _, err = site.run(*site.arguments(other.pid))
+        assert other.poll() is None
+        other.kill()
+    assert code == 2
+    assert f"PID '{other.pid}': expected a process of COLLECTOR" in err
+    assert site.target.read_text() == lookup_of(1)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])

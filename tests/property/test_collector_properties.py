@@ -9,8 +9,8 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from spanforge.model_registry import ModelRegistry, ModelRegistryEntry
-from spanforge.model_registry.collector import _expression, _text, _whole, render_lookup, render_transform
+from spanforge.model_registry import ModelRegistry, ModelRegistryEntry, ottl
+from spanforge.model_registry.collector import render_lookup, render_transform
 
 LETTERS = st.sampled_from(["a", "b", "c", "*", "?", "[", "]", "!", "-", "^", "\\", ".", "$", "\n", "é"])
 GLOBS = st.lists(LETTERS, min_size=1, max_size=9).map("".join) | st.lists(
@@ -41,12 +41,12 @@ def as_python(expression: str) -> re.Pattern[str]:
 @example("[a-a]", ["a"])
 def test_globs_match_what_they_match_in_python(glob: str, names: list[str]) -> None:
     """Expressions match the same names; there is none for sets with a hyphen that makes no plain range, only."""
-    expression = _expression(glob)
+    expression = ottl.regex(glob)
     pattern = re.compile(fnmatch.translate(glob))
     if expression is None:
         assert any("-" in content for content in re.findall(r"\[(!?.[^\]]*)\]", glob, re.DOTALL))
         return
-    found = as_python(_whole(expression))
+    found = as_python(ottl.whole(expression))
     for name in (*ALL, *names, glob):
         assert bool(found.match(name)) == bool(pattern.match(name)), (name, expression)
 
@@ -57,10 +57,10 @@ def test_plain_ranges_are_expressed(first: str, last: str, name: str) -> None:
     if "-" in (first, last) or first in "!]" or last == "]":
         return
     for glob in (f"[{first}-{last}]", f"[!{first}-{last}]", f"[x{first}-{last}]", f"[{first}-{last}0-9]"):
-        expression = _expression(glob)
+        expression = ottl.regex(glob)
         assert (expression is None) == (first > last)
         if expression is not None:
-            found = as_python(_whole(expression)).match(name)
+            found = as_python(ottl.whole(expression)).match(name)
             assert bool(found) == (re.compile(fnmatch.translate(glob)).match(name) is not None)
 
 
@@ -83,7 +83,7 @@ def unquoted(text: str) -> str:
 @given(st.text(st.characters(codec="utf-8")) | st.text('$\\"\n\x00 \u2028\ufeffu0', max_size=8))
 def test_texts_are_read_as_they_were(text: str) -> None:
     """Go reads every text as it was; what it reads is visible, on one line, and has no dollar."""
-    written = _text(text)
+    written = ottl.text(text)
     assert unquoted(written) == text
     assert written.isprintable()
     assert "$" not in written
@@ -95,7 +95,7 @@ def test_whatever_is_in_a_registry(entries: list[ModelRegistryEntry]) -> None:
     registry = ModelRegistry(auto_emit=False)
     for entry in entries:
         registry._index = registry._index.put(entry)
-    if any(_expression(alias) is None for entry in entries for alias in entry.aliases):
+    if any(ottl.regex(alias) is None for entry in entries for alias in entry.aliases):
         return
     inline, lookup = render_transform(registry), render_lookup(registry)
     assert yaml.safe_load(inline)["processors"]["transform/model_registry"]["trace_statements"] == yaml.safe_load(

@@ -17,6 +17,7 @@ import re
 import warnings
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from spanforge.model_registry import ottl
 from spanforge.model_registry.attributes import PREFIX, span_attributes
 from spanforge.model_registry.errors import InvalidEntryError
 from spanforge.model_registry.resolution import (
@@ -26,14 +27,13 @@ from spanforge.model_registry.resolution import (
     PROVIDER_KEYS,
     UNREGISTERED,
     Convention,
-    GlobTable,
     ModelIndex,
     is_glob,
 )
 from spanforge.model_registry.values import MAX_NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
     from spanforge.model_registry.entry import ModelRegistryEntry
     from spanforge.model_registry.registry import ModelRegistry
@@ -43,8 +43,6 @@ PROCESSOR: Final = "transform/model_registry"
 END: Final = "# end"
 """The last line of a lookup file: one that was cut off does not have it, and may be valid all the same."""
 
-_LOAD: Final = 2
-"""Keys in each part of a map, on average."""
 _NOBODY: Final = "\ud800"
 """A provider that no entry has to do with: entries have no lone surrogates."""
 _PATH_RULE: Final = "a path without line breaks, '$', '{' and '}', which mean something to the Collector"
@@ -143,15 +141,14 @@ class _Program:
         """Return the statements: a list of groups, each with its condition."""
         named = " or ".join(f"{key} != nil" for key in dict.fromkeys(_attribute(row.key) for row in BY_PRIORITY))
         ours = f"{_STATUS} == nil and ({named})"  # on all others, notes that the first group leaves would be forged
-        groups = _group(ours, self._by_name())
+        groups = ottl.group(ours, self._by_name())
         if self._globs:
-            groups += _group(f"{_GLOBBED} != nil and {ours}", self._by_glob())
-        return groups + _group(f"{_ODD} != nil and {ours}", _tell_odd())
+            groups += ottl.group(f"{_GLOBBED} != nil and {ours}", self._by_glob())
+        return groups + ottl.group(f"{_ODD} != nil and {ours}", _tell_odd())
 
     def _find_names(self) -> None:
         """Find what each exact name stands for, whatever the provider, and for those where it makes a difference."""
-        index = ModelIndex(self._entries)
-        index._globs = GlobTable()  # noqa: SLF001 - one package; globs are tried when no name is known
+        index = ModelIndex(self._entries, globs=False)  # they are tried when no name is known
         numbers = {entry.model_id: number for number, entry in enumerate(self._entries)}
         pairs: dict[tuple[str | None, str], None] = {}
         for entry in self._entries:
@@ -171,14 +168,14 @@ class _Program:
         """Translate the globs, in the order of registration."""
         for entry in self._entries:
             for glob in filter(is_glob, entry.aliases):
-                expression = _expression(glob)
+                expression = ottl.regex(glob)
                 if expression is None:
                     self._beyond.append(f"{glob!a} of {entry.model_id!a}")
                     continue
                 code = None if entry.provider is None else self._code(entry.provider)
-                matches = f"IsMatch({_GLOBBED}, {_text(_whole(expression))})"
+                matches = f"IsMatch({_GLOBBED}, {ottl.text(ottl.whole(expression))})"
                 if glob[-1] == "*" and not is_glob(glob[:-1]):
-                    matches = f"HasPrefix({_GLOBBED}, {_text(glob[:-1])})"
+                    matches = f"HasPrefix({_GLOBBED}, {ottl.text(glob[:-1])})"
                 if code is not None:
                     matches = f'({_GLOBBED_CODE} == "0" or {_GLOBBED_CODE} == "{code}") and {matches}'
                 self._globs.append(_Glob(code, expression, matches, entry))
@@ -194,9 +191,9 @@ class _Program:
             yield from _gather(row, rank)
         yield 'delete_key(span.cache["names"], "")'
         yield 'set(span.cache["general"], span.cache["names"])'
-        yield f'keep_keys(span.cache["general"], {_list(self._general)})'
+        yield f'keep_keys(span.cache["general"], {ottl.texts(self._general)})'
         yield f'set(span.cache["key"], Keys(span.cache["general"])[0]) where {_any("general")}'
-        yield f'set(span.cache["entry"], {_at(self._general, _KEY)}) where {_KEY} != nil'
+        yield f'set(span.cache["entry"], {ottl.lookup(self._general, _KEY)}) where {_KEY} != nil'
         if self._special or self._globs:
             yield f'set(span.cache["rank"], {_rank("general")}) where {_KEY} != nil'
             yield from self._tell_provider()
@@ -204,7 +201,7 @@ class _Program:
             yield from self._look_for_special()
         if self._globs:
             yield from self._look_for_globs()
-        yield f"delete_matching_keys(span.attributes, {_text('^' + re.escape(PREFIX))}) where {_any('names')}"
+        yield f"delete_matching_keys(span.attributes, {ottl.text('^' + re.escape(PREFIX))}) where {_any('names')}"
         bundles = ",\n".join(map(_bundle, self._entries))
         yield f'merge_maps(span.attributes, Coalesce([[\n{bundles}\n]])[{_ENTRY}], "upsert") where {_ENTRY} != nil'
         yield from self._tell_unknown()
@@ -213,9 +210,9 @@ class _Program:
         """Yield the statements for a name that nothing matches; what has no place on a line is left to others."""
         nothing = f"{_any('names')} and {_ENTRY} == nil" + (f" and {_GLOBBED} == nil" if self._globs else "")
         yield f'set({_SHOWN}, Keys(span.cache["names"])[0]) where {nothing}'
-        yield f"replace_pattern({_SHOWN}, {_text(_LONG)}, {_text('${1}…')}) where {_SHOWN} != nil"
-        yield f"delete_key(span.attributes, {_text(_ODD_KEY)})"
-        yield f"set({_ODD}, {_SHOWN}) where {_SHOWN} != nil and IsMatch({_SHOWN}, {_text(_CONTROL)})"
+        yield f"replace_pattern({_SHOWN}, {ottl.text(_LONG)}, {ottl.text('${1}…')}) where {_SHOWN} != nil"
+        yield f"delete_key(span.attributes, {ottl.text(_ODD_KEY)})"
+        yield f"set({_ODD}, {_SHOWN}) where {_SHOWN} != nil and IsMatch({_SHOWN}, {ottl.text(_CONTROL)})"
         yield from _warn(_SHOWN, f"{_SHOWN} != nil and {_ODD} == nil")
 
     def _tell_provider(self) -> Iterator[str]:
@@ -225,8 +222,8 @@ class _Program:
             yield f'set({_PROVIDER}, {value}) where {value} != nil and IsString({value}) and {value} != ""'
         yield f'set({_CODE}, "0") where {_PROVIDER} == nil'
         yield f'set({_CODE}, "?") where {_PROVIDER} != nil'
-        codes = {provider: _text(code) for provider, code in self._codes.items()}
-        yield f"set({_CODE}, {_at(codes, _PROVIDER)}) where {_PROVIDER} != nil"
+        codes = {provider: ottl.text(code) for provider, code in self._codes.items()}
+        yield f"set({_CODE}, {ottl.lookup(codes, _PROVIDER)}) where {_PROVIDER} != nil"
 
     def _look_for_special(self) -> Iterator[str]:
         """Yield the statements that find names which mean something else, or mean something, with this provider."""
@@ -234,25 +231,25 @@ class _Program:
         best = f"{there} and {_any('special')} and ({_RANK} == nil or {_rank('special')} <= {_RANK})"
         yield f'set(span.cache["special"], span.cache["names"]) where {_CODE} != "?"'
         yield f"{_prefix('special', _AFTER_CODE)} where {there}"
-        yield f'keep_keys(span.cache["special"], {_list(self._special)}) where {there}'
+        yield f'keep_keys(span.cache["special"], {ottl.texts(self._special)}) where {there}'
         yield f'set({_KEY}, Keys(span.cache["special"])[0]) where {best}'
-        yield f"set({_ENTRY}, {_at(self._special, _KEY)}) where {best}"
+        yield f"set({_ENTRY}, {ottl.lookup(self._special, _KEY)}) where {best}"
         yield f"set({_RANK}, {_rank('special')}) where {best}"
 
     def _look_for_globs(self) -> Iterator[str]:
         """Yield the statements that hand a name over to the globs, if one of them matches a better name."""
-        globs = _text(self._any_glob())
-        yield f"delete_key(span.attributes, {_text(_GLOBBED_KEY)})"
+        globs = ottl.text(self._any_glob())
+        yield f"delete_key(span.attributes, {ottl.text(_GLOBBED_KEY)})"
         better = f"({_RANK} == nil or {_rank('names')} < {_RANK})"
         yield f'set(span.cache["short"], span.cache["names"]) where {_any("names")} and {better}'
         yield f'set(span.cache["long"], span.cache["short"]) where {_PROVIDER} != nil and span.cache["short"] != nil'
-        yield f'replace_pattern({_PROVIDER}, {_text(_DOLLAR)}, {_text("$$$$")}) where span.cache["long"] != nil'
+        yield f'replace_pattern({_PROVIDER}, {ottl.text(_DOLLAR)}, {ottl.text("$$$$")}) where span.cache["long"] != nil'
         for names, prefix in (("long", _AFTER_PROVIDER), ("short", _AFTER_CODE)):
             there = f'span.cache["{names}"] != nil'
             best = f"{there} and {_any(names)} and ({_RANK} == nil or {_rank(names)} < {_RANK})"
             too_long = f'{there} and Len(String(span.cache["{names}"])) > {MAX_GLOBBED}'
             yield f"{_prefix(names, prefix)} where {there}"
-            yield f'delete_matching_keys(span.cache["{names}"], {_text(_TOO_LONG)}) where {too_long}'
+            yield f'delete_matching_keys(span.cache["{names}"], {ottl.text(_TOO_LONG)}) where {too_long}'
             yield f'keep_matching_keys(span.cache["{names}"], {globs}) where {there}'
             yield f'set({_GLOBBED}, TrimPrefix(Keys(span.cache["{names}"])[0], {_AFTER_CODE})) where {best}'
             yield f"set({_GLOBBED_CODE}, {_CODE}) where {best}"
@@ -265,15 +262,15 @@ class _Program:
         for glob in self._globs:
             by_code.setdefault(glob.code, []).append(glob.expression)
         codes = {code: "[^:]*" if code is None else f"(?:0|{code})" for code in by_code}
-        return _whole("|".join(f"{codes[code]}:(?:{'|'.join(globs)})" for code, globs in by_code.items()))
+        return ottl.whole("|".join(f"{codes[code]}:(?:{'|'.join(globs)})" for code, globs in by_code.items()))
 
     def _by_glob(self) -> Iterator[str]:
         """Yield a statement for each glob, in the order of registration, for the first that matches counts."""
         for glob in self._globs:
             where = f"{_STATUS} == nil and {glob.matches}"
             yield f'merge_maps(span.attributes, {_bundle(glob.entry)}, "upsert") where {where}'
-        yield f"delete_key(span.attributes, {_text(_GLOBBED_KEY)})"
-        yield f"delete_key(span.attributes, {_text(_GLOBBED_CODE_KEY)})"
+        yield f"delete_key(span.attributes, {ottl.text(_GLOBBED_KEY)})"
+        yield f"delete_key(span.attributes, {ottl.text(_GLOBBED_CODE_KEY)})"
 
 
 def _gather(row: Convention, rank: int) -> Iterator[str]:
@@ -281,9 +278,9 @@ def _gather(row: Convention, rank: int) -> Iterator[str]:
     value = _attribute(row.key)
     there = f"{value} != nil"
     if row.scope is not None:
-        there += f" and scope.name == {_text(row.scope)}"
+        there += f" and scope.name == {ottl.text(row.scope)}"
     if row.member is not None:
-        member = f"ParseJSON({value})[{_text(row.member)}]"
+        member = f"ParseJSON({value})[{ottl.text(row.member)}]"
         yield f'set(span.cache["member"], {member}) where {there} and Len({value}) <= {MAX_JSON}'
         value = 'span.cache["member"]'
         there = f"{value} != nil"
@@ -293,58 +290,13 @@ def _gather(row: Convention, rank: int) -> Iterator[str]:
 def _bundle(entry: ModelRegistryEntry) -> str:
     """Return what spans get of an entry."""
     bundle = span_attributes(entry, status=entry.status, warnings=entry.warnings)
-    return _map({key: _text(value) if isinstance(value, str) else _list(value) for key, value in bundle.items()})
-
-
-def _group(condition: str, statements: Iterable[str]) -> str:
-    """Return a group of statements, each in a literal block, in which only line breaks mean something to YAML."""
-    blocks = "".join(
-        f"    - |-\n      {statement}\n" for statement in (s.replace("\n", "\n      ") for s in statements)
+    return ottl.mapping(
+        {key: ottl.text(value) if isinstance(value, str) else ottl.texts(value) for key, value in bundle.items()}
     )
-    return f"- conditions:\n    - |-\n      {condition}\n  statements:\n{blocks}"
-
-
-def _text(value: str) -> str:
-    """Return a text as OTTL has it, with nothing in it that YAML or the Collector's configuration would change."""
-    return '"' + "".join(_ESCAPED.get(c) or (c if c.isprintable() else f"\\U{ord(c):08x}") for c in value) + '"'
-
-
-_ESCAPED: Final = {'"': '\\"', "\\": "\\\\", "$": "\\u0024"}
-
-
-def _list(values: Iterable[str]) -> str:
-    return f"[{', '.join(map(_text, values))}]"
-
-
-def _map(values: Mapping[str, object]) -> str:
-    return f"{{{', '.join(f'{_text(key)}: {value}' for key, value in values.items())}}}"
-
-
-def _at(table: Mapping[str, object], key: str) -> str:
-    """Return what looks a key up: in a list of small maps, by the key's hash."""
-    size = max(1, len(table) // (2 * _LOAD))
-    parts: list[dict[str, object]] = [{} for _ in range(2 * size - 1)]  # a remainder has the sign of the hash
-    for name, value in table.items():
-        parts[_remainder(_fnv(name), size) + size - 1][name] = value
-    place = f"FNV({key}) - FNV({key}) / {size} * {size} + {size - 1}"
-    return f"Coalesce([[{', '.join(map(_map, parts))}]])[{place}][{key}]"
-
-
-def _fnv(name: str) -> int:
-    """Return the hash that ``FNV`` gives: FNV-1a of 64 bits, signed."""
-    found = 0xCBF29CE484222325
-    for byte in name.encode():
-        found = (found ^ byte) * 0x100000001B3 % 2**64
-    return found - 2**64 if found >= 2**63 else found
-
-
-def _remainder(number: int, size: int) -> int:
-    """Return what is left of a division towards zero."""
-    return number % size if number >= 0 else -(-number % size)
 
 
 def _attribute(key: str) -> str:
-    return f"span.attributes[{_text(key)}]"
+    return f"span.attributes[{ottl.text(key)}]"
 
 
 def _any(names: str) -> str:
@@ -392,44 +344,13 @@ _ESCAPES: Final = (
 def _tell_odd() -> Iterator[str]:
     """Yield the statements for a name that nothing matches, and that has control characters."""
     for pattern, replacement in _ESCAPES:
-        yield f"replace_pattern({_ODD}, {_text(pattern)}, {_text(replacement)})"
+        yield f"replace_pattern({_ODD}, {ottl.text(pattern)}, {ottl.text(replacement)})"
     yield from _warn(_ODD, f"{_ODD} != nil")
-    yield f"delete_key(span.attributes, {_text(_ODD_KEY)})"
+    yield f"delete_key(span.attributes, {ottl.text(_ODD_KEY)})"
 
 
 def _warn(name: str, where: str) -> Iterator[str]:
     """Yield the statements that say that a name is not registered."""
     warning = f"""Concat(["model '", {name}, "' is not registered"], "")"""
-    yield f"set({_STATUS}, {_text(UNREGISTERED)}) where {where}"
+    yield f"set({_STATUS}, {ottl.text(UNREGISTERED)}) where {where}"
     yield f"set({_attribute(f'{PREFIX}warnings')}, [{warning}]) where {where}"
-
-
-_SET: Final = re.compile(r"(?:[^-](?:-[^-])?)+", re.DOTALL)
-_ITEM: Final = re.compile(r"([^-])(?:-([^-]))?", re.DOTALL)
-
-
-def _expression(glob: str) -> str | None:
-    """Return a glob as the Collector's regular expression; ``None`` for sets whose hyphens are no plain ranges."""
-    found, at = "", 0
-    while at < len(glob):
-        char, at = glob[at], at + 1
-        end = glob.find("]", at + 1 + (glob[at : at + 1] == "!")) if char == "[" else -1
-        if end < 0:
-            found += {"*": ".*", "?": "."}.get(char) or _literal(char)
-            continue
-        negated = glob[at] == "!"
-        content = glob[at + negated : end]
-        items = _ITEM.findall(content) if _SET.fullmatch(content) else []
-        if not items or any(last and first > last for first, last in items):
-            return None
-        found += f"[{'^' * negated}{''.join(_literal(a) + (b and f'-{_literal(b)}') for a, b in items)}]"
-        at = end + 1
-    return found
-
-
-def _literal(char: str) -> str:
-    return char if char.isascii() and char.isalnum() else rf"\x{{{ord(char):x}}}"
-
-
-def _whole(expression: str) -> str:
-    return rf"^(?s:{expression})\z"

@@ -160,15 +160,19 @@ class ModelIndex:
 
     Readers take no lock: ``put`` adds in atomic steps, an entry before the names that lead to it, and gives another
     index where names go away. Writers are to be kept apart by their caller.
+
+    Args:
+        entries: The entries, in the order of registration.
+        globs: Whether names are matched by globs.
     """
 
-    def __init__(self, entries: Iterable[ModelRegistryEntry] = ()) -> None:
+    def __init__(self, entries: Iterable[ModelRegistryEntry] = (), *, globs: bool = True) -> None:
         self.entries: dict[str, ModelRegistryEntry] = {entry.model_id: entry for entry in entries}
         named = [entry for entry in self.entries.values() if entry.aliases]
         self._aliases: dict[str, tuple[str, ...]] = {}
         for entry in named:
             self._add_aliases(entry)
-        self._globs = GlobTable(glob for entry in named for glob in Glob.of(entry))
+        self._globs = GlobTable(glob for entry in named if globs for glob in Glob.of(entry))
 
     def put(self, entry: ModelRegistryEntry) -> ModelIndex:
         """Return the index with this entry added, or in the place of the one with its id."""
