@@ -50,9 +50,9 @@ NOT_DELIVERED = re.compile(r"\d+ model registry events were not delivered: there
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-def get(url: str) -> bytes:
+def get(request: str | urllib.request.Request, timeout: float = 10) -> bytes:
     """Return what an HTTP server on loopback answers, whatever proxies the environment names."""
-    with _direct.open(url, timeout=10) as answer:
+    with _direct.open(request, timeout=timeout) as answer:
         content: bytes = answer.read()
     return content
 
@@ -89,6 +89,14 @@ KINDS = {
         "http://{JAEGER_QUERY_HTTP}/api/services",
     ),
 }
+
+
+class Sample(NamedTuple):
+    """A line of what Prometheus scrapes."""
+
+    name: str
+    labels: dict[str, str]
+    value: float
 
 
 class Server:
@@ -136,6 +144,18 @@ class Server:
         except (OSError, http.client.HTTPException):
             return False
         return True
+
+    def ask(self, variable: str, path: str, body: bytes | None = None, **headers: str) -> bytes:
+        """Return what it answers at one of its addresses; a request with a body is posted."""
+        return get(urllib.request.Request(f"http://{self.at[variable]}{path}", body, headers), 60)
+
+    def scrape(self, variable: str = "OTELCOL_PROMETHEUS") -> list[Sample]:
+        """Return the metrics that it offers to Prometheus at one of its addresses."""
+        lines = re.findall(r"^(\w+)(?:\{(.*)\})? (\S+)$", self.ask(variable, "/metrics").decode(), re.MULTILINE)
+        return [
+            Sample(name, dict(re.findall(r'(\w+)="((?:[^"\\]|\\.)*)"', labels)), float(value))
+            for name, labels, value in lines
+        ]
 
     def kill(self) -> str:
         """Kill it with SIGKILL, and return what it said."""

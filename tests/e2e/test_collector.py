@@ -7,7 +7,6 @@ import json
 import re
 import time
 import urllib.parse
-import urllib.request
 import uuid
 from collections import Counter
 from pathlib import Path
@@ -155,33 +154,9 @@ class Door(NamedTuple):
 # -- where telemetry goes --------------------------------------------------------------------------------------------
 
 
-class Sample(NamedTuple):
-    """A line of what Prometheus scrapes."""
-
-    name: str
-    labels: dict[str, str]
-    value: float
-
-
-def get(url: str) -> str:
-    """Return what an HTTP server on loopback answers, whatever proxies the environment names."""
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=30) as answer:
-        text: str = answer.read().decode()
-    return text
-
-
-def scrape(server: Server, variable: str = "OTELCOL_PROMETHEUS") -> list[Sample]:
-    """Return the metrics that a Collector offers to Prometheus, or those of the Collector itself."""
-    lines = re.findall(r"^(\w+)(?:\{(.*)\})? (\S+)$", get(f"http://{server.at[variable]}/metrics"), re.MULTILINE)
-    return [
-        Sample(name, dict(re.findall(r'(\w+)="((?:[^"\\]|\\.)*)"', labels)), float(value))
-        for name, labels, value in lines
-    ]
-
-
 def total(server: Server, metric: str, **labels: str) -> int:
     """Return a count of the Collector itself."""
-    samples = scrape(server, "OTELCOL_TELEMETRY")
+    samples = server.scrape("OTELCOL_TELEMETRY")
     return int(sum(value for name, has, value in samples if metric in name and labels.items() <= has.items()))
 
 
@@ -203,10 +178,10 @@ def wait_until_decided(collector: Server, number: int) -> int:
 def in_jaeger(jaeger: Server, service: str, number: int = 0) -> list[dict[str, Any]]:
     """Return the spans of a service in Jaeger, once there are so many."""
     query = urllib.parse.urlencode({"service": service, "limit": 5_000})
-    url = f"http://{jaeger.at['JAEGER_QUERY_HTTP']}/api/traces?{query}"
 
     def spans() -> list[dict[str, Any]]:
-        found = [(span, trace["processes"]) for trace in json.loads(get(url))["data"] for span in trace["spans"]]
+        traces = json.loads(jaeger.ask("JAEGER_QUERY_HTTP", f"/api/traces?{query}"))["data"]
+        found = [(span, trace["processes"]) for trace in traces for span in trace["spans"]]
         return [{**span, "process": processes[span["processID"]]} for span, processes in found]
 
     return wait_for(spans, lambda found: len(found) >= number)
@@ -641,7 +616,7 @@ def test_who_is_believed(jaeger: Server, collector: Callable[..., Server], tmp_p
         labels = {key.replace(".", "_"): value for key, value in said.items()}
         scoped = {f"otel_scope_{key}": value for key, value in {**labels, "kept": "scope"}.items()}
         where = "OTELCOL_PROMETHEUS" if said else "OTELCOL_UNTRUSTED_PROMETHEUS"
-        samples = {sample.name: sample for sample in scrape(server, where) if sample.labels["job"] == service}
+        samples = {sample.name: sample for sample in server.scrape(where) if sample.labels["job"] == service}
         assert samples["app_calls_total"].value == 7
         assert samples["app_calls_total"].labels.items() >= {**labels, **scoped, "kept": "point"}.items()
         assert ("model_registry_calls_total" in samples) is bool(said)
@@ -649,7 +624,7 @@ def test_who_is_believed(jaeger: Server, collector: Callable[..., Server], tmp_p
     logs = [(item["eventName"], otlp(item["attributes"])) for _, _, item in archived(tmp_path / "logs.jsonl")]
     assert logs == [("model_registry.retired", claims)]
     everywhere = [path.read_text("utf-8") for path in tmp_path.glob("*.jsonl")]
-    everywhere += [get(f"http://{server.at[where]}/metrics") for where in SCRAPED]
+    everywhere += [server.ask(where, "/metrics").decode() for where in SCRAPED]
     everywhere += [json.dumps(in_jaeger(jaeger, "untrusted"))]
     assert not any("said-by-untrusted" in text for text in everywhere)
 
@@ -679,9 +654,9 @@ def test_metrics_of_untrusted_senders_are_apart(collector: Callable[..., Server]
     application.call("call", **{"gen_ai.request.model": "m"})
     Door(server).send(*application.recorded())
     assert counts(server, "calls_total", "service_name", number=1) == {("honest",): 1}
-    assert {sample.labels.get("job") for sample in scrape(server)} == {"honest"}
+    assert {sample.labels.get("job") for sample in server.scrape()} == {"honest"}
     jobs = wait_for(
-        lambda: {sample.labels.get("job") for sample in scrape(server, SCRAPED[1])}, lambda found: "forger" in found
+        lambda: {sample.labels.get("job") for sample in server.scrape(SCRAPED[1])}, lambda found: "forger" in found
     )
     assert jobs == {"forger"}
 
@@ -734,7 +709,7 @@ def test_marks_cannot_be_forged(jaeger: Server, collector: Callable[..., Server]
     assert {span["operationName"] for span in found} == {"failed", "call"}
     assert [item["name"] for _, _, item in archived(tmp_path / "spans.jsonl")] == ["call"]
     assert "otelcol." not in json.dumps(found) + (tmp_path / "spans.jsonl").read_text("utf-8")
-    assert not [sample for sample in scrape(server) if sample.name == "traces_span_metrics_events_total"]
+    assert not [sample for sample in server.scrape() if sample.name == "traces_span_metrics_events_total"]
 
 
 # -- metrics ---------------------------------------------------------------------------------------------------------
@@ -754,7 +729,7 @@ def counts(server: Server, metric: str, *labels: str, number: int) -> dict[tuple
 
     def found() -> Counter[tuple[str, ...]]:
         values: Counter[tuple[str, ...]] = Counter()
-        for name, has, value in scrape(server):
+        for name, has, value in server.scrape():
             if name == f"traces_span_metrics_{metric}":
                 values[tuple(has.get(label, "") for label in labels)] += int(value)
         return values

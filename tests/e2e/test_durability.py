@@ -10,7 +10,6 @@ import re
 import threading
 import time
 import urllib.error
-import urllib.request
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -120,16 +119,6 @@ def ids_of(spans: Sequence[ReadableSpan]) -> set[str]:
     return {format(span.context.span_id, "016x") for span in spans if span.context is not None}
 
 
-_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-
-
-def ask(request: str | urllib.request.Request) -> bytes:
-    """Return what a server on loopback answers, whatever proxies the environment names."""
-    with _direct.open(request, timeout=60) as answer:
-        content: bytes = answer.read()
-    return content
-
-
 class Site(NamedTuple):
     """A Collector and a Jaeger, and what they have."""
 
@@ -154,10 +143,9 @@ class Site(NamedTuple):
                 except grpc.RpcError as error:
                     return error.code().name, error.details()
             return ACCEPTED
-        url = f"http://{self.collector.at['OTELCOL_OTLP_HTTP']}/v1/traces"
         headers = {"Content-Type": "application/x-protobuf"}
         try:
-            ask(urllib.request.Request(url, request.SerializeToString(), headers))
+            self.collector.ask("OTELCOL_OTLP_HTTP", "/v1/traces", request.SerializeToString(), **headers)
         except urllib.error.HTTPError as error:
             with error:
                 return str(error.code), Status.FromString(error.read()).message
@@ -165,10 +153,8 @@ class Site(NamedTuple):
 
     def metric(self, name: str, **labels: str) -> float:
         """Return what the Collector itself counts, the sum of all that have these labels."""
-        lines = ask(f"http://{self.collector.at['OTELCOL_TELEMETRY']}/metrics").decode().splitlines()
-        found = [line for line in lines if line.partition("{")[0] == name or line.partition(" ")[0] == name]
-        wanted = [f'{key}="{value}"' for key, value in labels.items()]
-        return sum(float(line.rpartition(" ")[2]) for line in found if all(label in line for label in wanted))
+        samples = self.collector.scrape("OTELCOL_TELEMETRY")
+        return sum(value for which, has, value in samples if which == name and labels.items() <= has.items())
 
     def is_drained(self) -> bool:
         """Tell whether nothing waits for Jaeger any more."""
@@ -176,8 +162,8 @@ class Site(NamedTuple):
 
     def in_jaeger(self, *, name: str = "") -> Counter[str]:
         """Return how often Jaeger has each span, of a name or with a registry event."""
-        url = f"http://{self.jaeger.at['JAEGER_QUERY_HTTP']}/api/traces?service={SERVICE}&limit=100000"
-        spans = [span for found in json.loads(ask(url))["data"] for span in found["spans"]]
+        answer = self.jaeger.ask("JAEGER_QUERY_HTTP", f"/api/traces?service={SERVICE}&limit=100000")
+        spans = [span for found in json.loads(answer)["data"] for span in found["spans"]]
         return Counter(
             span["spanID"]
             for span in spans

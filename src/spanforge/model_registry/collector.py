@@ -155,7 +155,7 @@ class _Program:
             for name in (entry.model_id, *(alias for alias in entry.aliases if not is_glob(alias))):
                 pairs[None, name] = pairs[entry.provider, name] = None
                 pairs.update({(name[:i], name[i + 1 :]): None for i, char in enumerate(name) if char == "/"})
-        for _, name in pairs:
+        for name in dict.fromkeys(name for _, name in pairs):
             found = index.find(name, _NOBODY)
             if found is not None:
                 self._general[name] = numbers[found[0].model_id]
