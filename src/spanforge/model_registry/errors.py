@@ -175,6 +175,74 @@ class RegistryFileNotFoundError(RegistryFileError, FileNotFoundError):
         return type(self), (self.path, self.reason)
 
 
+class TelemetryError(ModelRegistryError, ValueError):
+    """Telemetry cannot be read, or is not there.
+
+    Attributes:
+        source: The path, glob or address.
+        reason: What is wrong with it.
+    """
+
+    def __init__(self, source: str, reason: str) -> None:
+        super().__init__(source, reason)
+        self.source = source
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.reason}"
+
+
+class PackageError(ModelRegistryError, ValueError):
+    """An evidence package cannot be written, or a key cannot be used.
+
+    Attributes:
+        path: The package, or the key.
+        reason: What is wrong.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(path, reason)
+        self.path = path
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
+class VerificationError(ModelRegistryError):
+    """An evidence package is not what was signed, or not signed by anyone who is trusted.
+
+    Attributes:
+        path: The package.
+        reason: The first thing that is wrong.
+    """
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(path, reason)
+        self.path = path
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
+class MissingExtraError(ModelRegistryError, ImportError):
+    """What was asked for takes packages that come with an extra.
+
+    Attributes:
+        purpose: What they are for.
+        extra: The extra.
+    """
+
+    def __init__(self, purpose: str, extra: str) -> None:
+        super().__init__(purpose, extra)
+        self.purpose = purpose
+        self.extra = extra
+
+    def __str__(self) -> str:
+        return f"{self.purpose} need the extra: pip install 'spanforge-model-registry[{self.extra}]'"
+
+
 def shorten(value: Any, limit: int = MAX_SHOWN) -> str:
     """Return the ``repr`` of a value for a message: one line, control characters escaped, at most ``limit`` long."""
     if isinstance(value, str):
