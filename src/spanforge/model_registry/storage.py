@@ -55,6 +55,11 @@ def write_entries(path: str | os.PathLike[str], entries: Iterable[ModelRegistryE
         raise RegistryFileError(name, reason) from not_synced
 
 
+def content_of(entries: Iterable[ModelRegistryEntry]) -> bytes:
+    """Return the content of the file that ``write_entries`` would write."""
+    return b"".join(_parts(list(entries)))
+
+
 def read_entries(path: str | os.PathLike[str]) -> list[ModelRegistryEntry]:
     """Return the entries of a registry file, in the file's order.
 

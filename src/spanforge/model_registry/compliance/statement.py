@@ -1,0 +1,285 @@
+"""From facts to what is stated: the attestation and its table."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from spanforge.model_registry.attributes import __version__
+from spanforge.model_registry.compliance import attestation as stated
+from spanforge.model_registry.compliance.calls import moment, nanoseconds
+from spanforge.model_registry.compliance.changes import changes, recorded
+from spanforge.model_registry.compliance.checks import Evidence, checked
+from spanforge.model_registry.compliance.evidence import EvidencePackage
+from spanforge.model_registry.compliance.facts import Facts, ModelFacts
+from spanforge.model_registry.compliance.frameworks import FRAMEWORKS, ClauseRow
+from spanforge.model_registry.compliance.scan import MAX_EVENTS, MAX_TALLIES, REST, Plan
+from spanforge.model_registry.compliance.table import table
+from spanforge.model_registry.entry import LIFECYCLE
+from spanforge.model_registry.lifecycle import timestamp
+from spanforge.model_registry.storage import content_of
+from spanforge.model_registry.values import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from spanforge.model_registry.compliance.attestation import CheckStatus, Framework, Status
+    from spanforge.model_registry.compliance.reading import Read
+    from spanforge.model_registry.compliance.table import State
+    from spanforge.model_registry.entry import ModelRegistryEntry, StateAsOf
+
+MAX_LISTED: Final = 1_000
+"""Gaps, changes, names and warnings that an attestation lists of each; the counts are whole."""
+
+_LIMITS: Final = (
+    "Spans that a sampler drops in the application never reach the telemetry: all counts are of what was recorded.",
+    "It is about the telemetry that was given: what was not instrumented, not sent or not archived is not in it.",
+    "It does not show that the telemetry is genuine: whoever could write to it could write anything.",
+    "It says nothing about what a provider does behind a model's name.",
+)
+_BY_STATUS: Final[Mapping[CheckStatus, Status]] = {
+    "findings": "findings",
+    "no_evidence": "no_evidence",
+    "supported": "supported",
+}
+"""What a check's status is worth for its clause; one that does not apply is worth nothing."""
+
+
+class Question(NamedTuple):
+    """What was asked.
+
+    Attributes:
+        framework: The framework.
+        asked: The name of the model that it is about; ``None``: the whole inventory.
+        entry: The entry that stands for it, if one does.
+        plan: What was counted.
+        now: The time of generation.
+    """
+
+    framework: Framework
+    asked: str | None
+    entry: ModelRegistryEntry | None
+    plan: Plan
+    now: datetime
+
+    @property
+    def entries(self) -> Sequence[ModelRegistryEntry]:
+        """The entries that it is about."""
+        if self.asked is None:
+            return self.plan.entries
+        return [] if self.entry is None else [self.entry]
+
+    @property
+    def at(self) -> datetime:
+        """The moment whose owner, tier and status are stated: the period's last, or now if that is earlier."""
+        return min(self.now, moment(self.plan.end) - timedelta(microseconds=1))
+
+
+def package(question: Question, facts: Facts, reads: Sequence[Read]) -> EvidencePackage:
+    """Return what was found, as it is stated."""
+    about = _about(question, facts)
+    found = _changes(question, reads)
+    telemetry = facts.spans > 0 or any(read.seen.events for read in reads)
+    framework = FRAMEWORKS[question.framework]
+    names = {name for clause in framework.clauses for name in clause.checks}
+    checks = checked(names, Evidence(about, question.entries, found, telemetry))
+    coverage = _coverage(facts, reads, question.plan)
+    clauses = [_clause(row, checks, coverage) for row in framework.clauses]
+    states = [(entry, entry.as_of(question.at)) for entry in question.entries]
+    state = states[0][1] if question.asked is not None and states else None
+    attestation = stated.Attestation(
+        generator=stated.Generator(name="spanforge-model-registry", version=__version__),
+        generated_at=_date(nanoseconds(question.now)),
+        framework=question.framework,
+        framework_name=framework.name,
+        model_id=question.asked if question.entry is None else question.entry.model_id,
+        model_owner=None if state is None else state.owner,
+        model_risk_tier=None if state is None else state.risk_tier,
+        model_status=None if state is None else state.status,
+        model_warnings=_warnings(question, states, about),
+        period=stated.Period(from_date=_date(question.plan.start), to_date=_date(question.plan.end)),
+        overall_status=stated.worst(tuple(clause.status for clause in clauses)),
+        clauses=tuple(clauses),
+        checks=tuple(checks),
+        changes=tuple(found[:MAX_LISTED]),
+        population=_population(question, facts, about, reads),
+        coverage=coverage,
+        unregistered_names=_names({name: (None, model.calls) for name, model in about.unregistered.items()}),
+        uncovered_names=_names(_uncovered(about)),
+        registry=_digest(question.plan.entries),
+        inputs=tuple(map(_input, reads)),
+        limits=(*_LIMITS, *_further_limits(question, facts, about)),
+    )
+    unregistered = about.unregistered or ({} if question.asked is None or states else {question.asked: ModelFacts()})
+    return EvidencePackage(attestation, table(states, about.models, unregistered))
+
+
+def _about(question: Question, facts: Facts) -> Facts:
+    """Return the facts about what was asked for."""
+    if question.asked is None:
+        return facts
+    known = None if question.entry is None else question.entry.model_id
+    models = {known: facts.models[known]} if known in facts.models else {}
+    names = {question.asked: facts.unregistered[question.asked]} if question.asked in facts.unregistered else {}
+    return Facts(
+        models,
+        {} if known is not None else names,
+        facts.spans,
+        facts.agent_spans,
+        facts.copies,
+        facts.differing_copies,
+        facts.gaps,
+    )
+
+
+def _changes(question: Question, reads: Iterable[Read]) -> list[stated.Change]:
+    plan = question.plan
+    found = changes(question.entries, plan)
+    told = recorded(found, {event for read in reads for event in read.seen.events}, plan.delay)
+    return [
+        stated.Change(
+            model_id=change.model_id,
+            at=change.date,
+            status=change.status,
+            reason=change.reason,
+            actor=change.actor,
+            source=change.source,
+            event="recorded" if is_told else "not_recorded",
+        )
+        for change, is_told in zip(found, told, strict=True)
+    ]
+
+
+def _coverage(facts: Facts, reads: Sequence[Read], plan: Plan) -> stated.Coverage:
+    bad = sum(read.seen.bad_lines for read in reads)
+    lost = sum(read.seen.lost_events for read in reads)
+    reasons = [] if reads else ["no telemetry was given"]
+    reasons += [f"{len(facts.gaps)} stretches without any span are longer than allowed"] if facts.gaps else []
+    reasons += [f"{bad} lines, spans or log records could not be read"] if bad else []
+    reasons += [f"{lost} lifecycle events beyond {MAX_EVENTS} of one input were left out"] if lost else []
+    reasons += [f"{read.name}: {limit}" for read in reads for limit in read.limits]
+    listed = [
+        stated.Gap(from_date=_date(start), to_date=_date(end), seconds=(end - start) // 10**9)
+        for start, end in facts.gaps[:MAX_LISTED]
+    ]
+    return stated.Coverage(
+        status="incomplete" if reasons else "complete",
+        max_gap_seconds=plan.max_gap // 10**9,
+        gaps=tuple(listed),
+        gap_count=len(facts.gaps),
+        reasons=tuple(reasons[:MAX_LISTED]),
+    )
+
+
+def _clause(row: ClauseRow, checks: Iterable[stated.Check], coverage: stated.Coverage) -> stated.Clause:
+    statuses = [
+        _BY_STATUS[check.status] for check in checks if check.check in row.checks and check.status in _BY_STATUS
+    ]
+    if statuses and coverage.status == "incomplete":
+        statuses.append("incomplete")
+    return stated.Clause(
+        clause=row.clause,
+        asks=row.asks,
+        status=stated.worst(tuple(statuses)),
+        checks=row.checks,
+        not_shown=row.not_shown,
+    )
+
+
+def _warnings(question: Question, states: Sequence[State], about: Facts) -> tuple[str, ...]:
+    """Return what someone who called the model then would be told, or any of those that were called."""
+    if question.asked is not None and not states:
+        return (_not_registered(question.asked),)
+    known = [
+        warning
+        for entry, state in states
+        if question.asked is not None or entry.model_id in about.models
+        for warning in _warning(entry, state)
+    ]
+    return tuple([*known, *map(_not_registered, sorted(about.unregistered))][:MAX_LISTED])
+
+
+def _warning(entry: ModelRegistryEntry, state: StateAsOf | None) -> list[str]:
+    words = None if state is None else LIFECYCLE[state.status].warning
+    return [] if words is None else [f"model {quote(entry.model_id)} {words}"]
+
+
+def _not_registered(name: str) -> str:
+    return f"model {quote(name)} is not registered"
+
+
+def _population(question: Question, facts: Facts, about: Facts, reads: Iterable[Read]) -> stated.Population:
+    events = {event for read in reads for event in read.seen.events}
+    calls = sum(model.calls for model in facts.called)
+    return stated.Population(
+        spans=facts.spans,
+        calls=sum(model.calls for model in about.called),
+        agent_spans=facts.agent_spans,
+        other_spans=facts.spans - calls - facts.agent_spans,
+        copies=facts.copies,
+        differing_copies=facts.differing_copies,
+        models=len(question.entries),
+        models_called=len(about.models) + len(about.unregistered),
+        lifecycle_events=sum(question.plan.start <= event.at < question.plan.end for event in events),
+    )
+
+
+def _uncovered(about: Facts) -> dict[str, tuple[str | None, int]]:
+    found = [
+        (calls, name, model_id) for model_id, model in about.models.items() for name, calls in model.uncovered.items()
+    ]
+    return {name: (model_id, calls) for calls, name, model_id in sorted(found)}
+
+
+def _names(found: Mapping[str, tuple[str | None, int]]) -> tuple[stated.Name, ...]:
+    """Return names with their calls, those with most calls first."""
+    listed = sorted(found.items(), key=lambda item: (-item[1][1], item[0]))[:MAX_LISTED]
+    return tuple(stated.Name(name=name, model_id=model_id, calls=calls) for name, (model_id, calls) in listed)
+
+
+def _digest(entries: Sequence[ModelRegistryEntry]) -> stated.RegistryDigest:
+    return stated.RegistryDigest(models=len(entries), sha256=hashlib.sha256(content_of(entries)).hexdigest())
+
+
+def _input(read: Read) -> stated.Input:
+    seen = read.seen
+    return stated.Input(
+        name=read.name,
+        kind=read.kind,
+        size=read.size,
+        sha256=read.sha256,
+        lines=seen.lines,
+        bad_lines=seen.bad_lines,
+        spans=seen.spans,
+        spans_outside=seen.outside,
+        first=_date(seen.first) if seen.spans else None,
+        last=_date(seen.last) if seen.spans else None,
+        limits=tuple(read.limits),
+    )
+
+
+def _further_limits(question: Question, facts: Facts, about: Facts) -> list[str]:
+    since = moment(question.plan.start)
+    called = [entry for entry in question.entries if entry.model_id in about.models]
+    undated = sum(state is not None and state.source == "dates" for state in (entry.as_of(since) for entry in called))
+    found = []
+    if undated:
+        found.append(
+            f"For {undated} of the models called, the registry's history does not reach back to the period's start: "
+            "status is by their dates there, owner and risk tier are the present ones."
+        )
+    if facts.differing_copies:
+        found.append(
+            f"{facts.differing_copies} spans were read twice with different content; the first copy was counted."
+        )
+    if REST in about.unregistered or any(REST in model.services for model in about.called):
+        found.append(
+            f"There were more than {MAX_TALLIES} groups of calls in one input: the rest is counted without service, "
+            f"and as {REST} where the model is not registered."
+        )
+    return found
+
+
+def _date(nanos: int) -> str:
+    return timestamp(nanos // 1_000)
