@@ -14,7 +14,7 @@ import openai
 from opentelemetry import trace
 from telemetry import instrument, traced
 
-from spanforge.model_registry import deprecate_model, register_model, retire_model
+from spanforge.model_registry import deprecate_model, get_default_registry, register_model, retire_model
 
 if TYPE_CHECKING:
     from openai.types.chat import ChatCompletionMessageParam
@@ -64,8 +64,8 @@ def review_models() -> None:
         )
 
 
-def main(instrumentation: str, api: str, file: str) -> None:
-    """Run the application once."""
+def main(instrumentation: str, api: str, file: str, models: str) -> None:
+    """Run the application once, and leave its registry as a file."""
     with traced(file):
         instrument(instrumentation)
         register_models()
@@ -73,6 +73,7 @@ def main(instrumentation: str, api: str, file: str) -> None:
         direct = openai.DefaultHttpxClient(trust_env=False)  # loopback, whatever proxies the environment names
         with openai.OpenAI(base_url=api, api_key="none-needed", max_retries=0, http_client=direct) as client:
             handle_ticket(client)
+    get_default_registry().save(models)
 
 
 if __name__ == "__main__":

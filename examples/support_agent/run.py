@@ -1,6 +1,7 @@
 """The demo: the support agent under two instrumentations, and what was exported of it.
 
 Usage: run.py [FILE]    FILE is where the telemetry goes, as OTLP JSON lines; default: build/demo-telemetry.jsonl.
+                        The registry and the evidence go beside it.
 """
 
 from __future__ import annotations
@@ -9,9 +10,11 @@ import os
 import subprocess
 import sys
 import tempfile
+from datetime import datetime, timezone
 from io import TextIOWrapper
 from pathlib import Path
 
+from evidence import attest
 from models_api import serving
 from report import read, render
 
@@ -28,18 +31,26 @@ def main(arguments: list[str]) -> int:
     """Run the application twice, show what was exported, and say what to try next."""
     file = Path(*arguments[:1] or ["build/demo-telemetry.jsonl"])
     file.parent.mkdir(parents=True, exist_ok=True)
+    models, package = (
+        file.with_name(file.stem.removesuffix("-telemetry") + end) for end in ("-models.json", "-evidence.zip")
+    )
     lost = False
     with tempfile.TemporaryDirectory(dir=file.parent) as folder, serving() as api:
         parts = [Path(folder, name) for name in RUNS]
         for part, title in zip(parts, RUNS.values(), strict=True):
             print(f"\n{title}\n")
-            log = run(part, api)
+            start = datetime.now(timezone.utc)
+            log = run(part, api, Path(folder, models.name))
             if log is None:
                 return 1
             lost = lost or any(NOT_TAKEN in line for line in log)
         whole = Path(folder, "whole")
         whole.write_bytes(b"".join(part.read_bytes() for part in parts))
         whole.replace(file)
+        Path(folder, models.name).replace(models)
+    print("\nThe same as evidence: of the second run, for each application has a registry of its own\n")
+    for line in attest(file, models, start, datetime.now(timezone.utc), package):
+        print(line)
     backend = os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT")
     print(f"\nWhat was exported: {file} (OTLP JSON, one export a line)")
     if lost:
@@ -52,9 +63,9 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def run(file: Path, api: str) -> list[str] | None:
+def run(file: Path, api: str, models: Path) -> list[str] | None:
     """Run the application in a process of its own, show what it exported, and return its log, if all has arrived."""
-    command = [sys.executable, str(HERE / "app.py"), file.name, api, str(file)]
+    command = [sys.executable, str(HERE / "app.py"), file.name, api, str(file), str(models)]
     result = subprocess.run(command, stderr=subprocess.PIPE, text=True, errors="replace", check=False)
     log = result.stderr.splitlines()
     spans = read(file) if file.exists() else []

@@ -414,7 +414,7 @@ def test_archive_has_every_call_and_every_event(
     for key in PROVIDER_KEYS:
         calls[key] = {key: "openai", "gen_ai.request.model": "m-active"}
     for row in CONVENTIONS:
-        value = json.dumps({row.member: "m-active"}) if row.member else "m-active"
+        value = json.dumps({"stop": ["x"], row.member: "m-active", "n": 1}) if row.member else "m-active"
         unaided.call(row.key, row.scope or "app", **{row.key: value})
     for name, attributes in calls.items():
         application.call(name, **attributes)
@@ -443,7 +443,8 @@ def test_archive_has_every_call_and_every_event(
     for resource, scope, item in found:
         span = expected[item["spanId"]]
         told = otlp(item.get("attributes", []))
-        assert told == {key: value for key, value in span.attributes.items() if "parameters" not in key}
+        only_model = '{"model":"m-active"}'
+        assert told == {key: only_model if "parameters" in key else value for key, value in span.attributes.items()}
         assert (item["name"], item["traceId"]) == (span.name, format_trace_id(span.context.trace_id))
         assert (int(item["startTimeUnixNano"]), int(item["endTimeUnixNano"])) == (span.start_time, span.end_time)
         assert (otlp(resource["attributes"]), scope["name"]) == (
@@ -500,6 +501,42 @@ def test_archive_has_no_content(jaeger: Server, collector: Callable[..., Server]
     assert item["parentSpanId"] == format_span_id(remote.span_id)
     assert item["status"] == {"code": 2}
     assert otlp(resource["attributes"])["service.name"] == "talkative"
+
+
+PARAMETERS = {
+    '{"model": "m", "stop": ["secret"]}': '{"model":"m"}',
+    '{"stop": "secret", "model": "say \\"m\\" \\u2028"}': '{"model":"say \\"m\\" \\u2028"}',
+    '{"model": {"secret": "secret"}}': None,
+    '{"model": ["secret"]}': None,
+    '{"secret": 1}': None,
+    '["secret"]': None,
+    '"secret"': None,
+    '{"model": "m", "secret"': None,
+    "secret": None,
+}
+"""JSON parameters of calls, and what of them is to be in the archive."""
+
+
+def test_archive_has_only_the_model_of_parameters(collector: Callable[..., Server], tmp_path: Path) -> None:
+    """Of JSON parameters the archive has the model's name, which some instrumentations put nowhere else."""
+    server = collector(OTELCOL_SAMPLING_PERCENTAGE="0")
+    application = Application("parameters", plugin=False)
+    for key in ("llm.invocation_parameters", "embedding.invocation_parameters"):
+        for given in (*PARAMETERS, ["secret"], 7):
+            application.call("chat", **{key: given, "gen_ai.request.model": "named"})
+    sent = application.recorded()
+    Door(server).send(*sent)
+    assert "secret" not in (tmp_path / "spans.jsonl").read_text("utf-8")
+    told = {item["spanId"]: otlp(item["attributes"]) for _, _, item in archived(tmp_path / "spans.jsonl")}
+    for span in sent:
+        assert span.context is not None
+        found = told[format_span_id(span.context.span_id)]
+        assert found.pop("gen_ai.request.model") == "named"
+        [(key, given)] = [item for item in (span.attributes or {}).items() if "parameters" in item[0]]
+        expected = PARAMETERS.get(given) if isinstance(given, str) else None
+        assert {name: json.loads(text) for name, text in found.items()} == (
+            {key: json.loads(expected)} if expected else {}
+        )
 
 
 def test_archive_survives_a_restart(collector: Callable[..., Server], tmp_path: Path) -> None:
@@ -839,6 +876,7 @@ def test_archive_lists_every_fact() -> None:
     )
     kept = re.compile(json.loads(pattern))
     ours = [row.key.replace("<key>", "anything") for row in ATTRIBUTES]
-    names = [row.key for row in CONVENTIONS if row.member is None]
+    names = [row.key for row in CONVENTIONS]
+    parameters = [row.key for row in CONVENTIONS if row.member is not None]
     assert [key for key in (*FACTS, *ours, *names, *PROVIDER_KEYS) if not kept.search(key)] == []
-    assert [key for key in CONTENT_KEYS if kept.search(key)] == []
+    assert [key for key in CONTENT_KEYS if kept.search(key)] == parameters

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -55,7 +57,22 @@ def test_it_leaves_the_telemetry_as_a_file(demo: Run, tmp_path: Path) -> None:
     tagged = [span for span in spans if "model_registry.status" in {pair["key"] for pair in span.get("attributes", [])}]
     assert len(tagged) == 12
     assert all(len(span["traceId"]) == 32 for span in spans)
-    assert list((tmp_path / "out").iterdir()) == [tmp_path / "out" / "telemetry.jsonl"]
+    left = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert left == ["telemetry-evidence.zip", "telemetry-models.json", "telemetry.jsonl"]
+
+
+def test_it_leaves_evidence(demo: Run, tmp_path: Path) -> None:
+    """The second run's evidence is shown check by check, and is the one in the package."""
+    lines = demo(tmp_path).stdout.splitlines()
+    with zipfile.ZipFile(tmp_path / "build" / "demo-evidence.zip") as package:
+        stated = json.loads(package.read("attestation.json"))
+    shown = [line.split()[:2] for line in lines if "exceptions:" in line]
+    assert shown == [[check["status"], check["check"]] for check in stated["checks"]]
+    assert stated["coverage"]["status"] == "complete"
+    [source] = stated["inputs"]
+    content = (tmp_path / "build" / "demo-telemetry.jsonl").read_bytes()
+    assert source["sha256"] == hashlib.sha256(content).hexdigest()
+    assert (source["spans"], source["spans_outside"]) == (40, 20)
 
 
 def test_a_backend_that_is_down(demo: Run, tmp_path: Path) -> None:

@@ -45,13 +45,15 @@ def write_entries(path: str | os.PathLike[str], entries: Iterable[ModelRegistryE
     written = list(entries)
     try:
         os.makedirs(os.path.dirname(target), exist_ok=True)
-        with _opened(os.path.dirname(target)) as folder:
-            _replace(target, _parts(written))
-            not_synced = _sync(folder)
+        with opened_folder(os.path.dirname(target)) as folder:
+            replace_file(target, _parts(written))
+            not_synced = sync_folder(folder)
     except (OSError, ValueError) as error:
-        raise RegistryFileError(name, f"cannot be written: {_reason(error)}") from error
+        raise RegistryFileError(name, f"cannot be written: {reason_of(error)}") from error
     if not_synced is not None:
-        reason = f"is written, but may not survive a power failure: its folder cannot be synced: {_reason(not_synced)}"
+        reason = (
+            f"is written, but may not survive a power failure: its folder cannot be synced: {reason_of(not_synced)}"
+        )
         raise RegistryFileError(name, reason) from not_synced
 
 
@@ -112,7 +114,7 @@ def _target(name: str) -> str:
     try:
         target = os.path.realpath(name)
     except (OSError, ValueError) as error:
-        raise RegistryFileError(name, f"cannot be written: {_reason(error)}") from error
+        raise RegistryFileError(name, f"cannot be written: {reason_of(error)}") from error
     if _is_yaml(name) or _is_yaml(target):
         reason = "YAML files are read only; save writes JSON: give a name that does not end in .yaml or .yml"
         raise RegistryFileError(name, f"cannot be written: {reason}")
@@ -154,7 +156,7 @@ def readable(name: str) -> Iterator[None]:
     except FileNotFoundError:
         raise RegistryFileNotFoundError(name) from None
     except (OSError, ValueError) as error:
-        raise RegistryFileError(name, f"cannot be read: {_reason(error)}") from error
+        raise RegistryFileError(name, f"cannot be read: {reason_of(error)}") from error
 
 
 def check_size(name: str, size: int) -> None:
@@ -240,7 +242,8 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(msg)
 
 
-def _replace(target: str, content: Iterable[bytes]) -> None:
+def replace_file(target: str, content: Iterable[bytes]) -> None:
+    """Put a file with this content in the place of the target, if there is one; its mode is kept."""
     folder, base = os.path.split(target)
     temporary = os.path.join(folder, f".{base[:50]}.{secrets.token_hex(8)}.tmp")
     try:
@@ -258,7 +261,7 @@ def _replace(target: str, content: Iterable[bytes]) -> None:
 
 
 @contextlib.contextmanager
-def _opened(folder: str) -> Iterator[int | None]:
+def opened_folder(folder: str) -> Iterator[int | None]:
     """Open a folder to sync it later; before the work in it, so that one which cannot be opened is found in time."""
     if os.name != "posix":
         yield None
@@ -270,7 +273,7 @@ def _opened(folder: str) -> Iterator[int | None]:
         os.close(descriptor)
 
 
-def _sync(folder: int | None) -> OSError | None:
+def sync_folder(folder: int | None) -> OSError | None:
     """Sync a folder; return what went wrong, where the file system can do such a thing at all."""
     try:
         if folder is not None:
@@ -280,5 +283,6 @@ def _sync(folder: int | None) -> OSError | None:
     return None
 
 
-def _reason(error: OSError | ValueError) -> str:
+def reason_of(error: OSError | ValueError) -> str:
+    """Return what went wrong, without the file's name where that stands apart."""
     return getattr(error, "strerror", None) or str(error)

@@ -202,7 +202,6 @@ class JaegerReader:
             with self._opener.open(request, timeout=TIMEOUT) as answer:
                 return answer.status, self._read(answer)
         except urllib.error.HTTPError as error:  # other statuses are answers, see _Statuses
-            error.close()
             raise TelemetryError(self.name, f"HTTP {error.code}: it redirects and leads nowhere") from error
         except TelemetryError:
             raise
@@ -231,7 +230,11 @@ class _Statuses(urllib.request.HTTPErrorProcessor):
     """Passes errors on as the answers that they are."""
 
     def http_response(self, request: urllib.request.Request, response: Any) -> Any:
-        return super().http_response(request, response) if response.status in _REDIRECTS else response
+        try:
+            return super().http_response(request, response) if response.status in _REDIRECTS else response
+        except Exception:
+            response.close()
+            raise
 
     https_response = http_response
 
@@ -249,7 +252,6 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         same = (old.scheme, old.netloc) == (new.scheme, new.netloc)
         if same or (old.hostname == new.hostname and new.scheme == "https"):
             return super().redirect_request(req, fp, code, msg, headers, newurl)
-        fp.close()
         where = shorten(f"{new.scheme}://{new.hostname}")
         raise TelemetryError(self._name, f"it redirects to {where}, which is another server, perhaps for a login")
 
@@ -266,8 +268,7 @@ def _parse(url: str) -> tuple[str, str, dict[str, str]]:
     users, _, host = parts.netloc.rpartition("@")
     headers = {"Accept": "application/json"}
     if users:
-        token = base64.b64encode(urllib.parse.unquote_to_bytes(users)).decode()
-        headers["Authorization"] = f"Basic {token}"
+        headers["Authorization"] = f"Basic {base64.b64encode(urllib.parse.unquote_to_bytes(users)).decode()}"
     path = urllib.parse.quote(parts.path, safe="/%:@!$&'()*+,;=~").rstrip("/")
     return f"{parts.scheme}://{host}{parts.path}", f"{parts.scheme}://{host}{path}", headers
 

@@ -10,6 +10,7 @@ import os
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
@@ -143,7 +144,10 @@ def _of_file(name: str, public: SSlibKey | None) -> SigningKey:
     key = _supported(name, private.public_key(), _PRIVATE)
     if public not in (None, key):
         raise PackageError(name, "does not belong to the public key that is given")
-    return SigningKey(name, CryptoSigner(private, key), key)
+    try:
+        return SigningKey(name, CryptoSigner(private, key), key)
+    except ValueError as error:  # securesystemslib before 1.5 signs with one of the curves only
+        raise PackageError(name, f"cannot be used with this version of securesystemslib: {error}") from error
 
 
 def _of_uri(uri: str, public: SSlibKey | None) -> SigningKey:
@@ -179,6 +183,9 @@ def _public(path: str) -> SSlibKey:
 
 
 def _supported(name: str, public: Any, allowed: str) -> SSlibKey:
+    if isinstance(public, EllipticCurvePublicKey):
+        # A file may hold the point compressed; with older versions of cryptography, that would change the key's id.
+        public = public.public_numbers().public_key()
     try:
         key = SSlibKey.from_crypto(public)
     except ValueError:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 from spanforge.model_registry.compliance.canonical import canonical
 from spanforge.model_registry.compliance.signature import seal
 from spanforge.model_registry.errors import PackageError
-from spanforge.model_registry.storage import _opened, _reason, _replace, _sync
+from spanforge.model_registry.storage import opened_folder, reason_of, replace_file, sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -120,7 +120,7 @@ def write_folder(folder: str | os.PathLike[str], package: Mapping[str, bytes]) -
         _check_free(name, target)
         with _parents(os.path.dirname(target)) as parent:
             _put_folder(target, package)
-            not_synced = _sync(parent)
+            not_synced = sync_folder(parent)
     _check_synced(name, not_synced)
 
 
@@ -138,8 +138,8 @@ def write_zip(path: str | os.PathLike[str], package: Mapping[str, bytes]) -> Non
         if os.path.exists(target) and not os.path.isfile(target):
             raise PackageError(name, "is there already, and is not a file")
         with _parents(os.path.dirname(target)) as parent:
-            _replace(target, [zip_bytes(package)])
-            not_synced = _sync(parent)
+            replace_file(target, [zip_bytes(package)])
+            not_synced = sync_folder(parent)
     _check_synced(name, not_synced)
 
 
@@ -179,7 +179,7 @@ def _check_free(name: str, target: str) -> None:
 
 def _check_synced(name: str, error: OSError | None) -> None:
     if error is not None:
-        reason = f"is written, but may not survive a power failure: its folder cannot be synced: {_reason(error)}"
+        reason = f"is written, but may not survive a power failure: its folder cannot be synced: {reason_of(error)}"
         raise PackageError(name, reason) from error
 
 
@@ -191,7 +191,7 @@ def _writing(name: str) -> Iterator[None]:
     except PackageError:
         raise
     except (OSError, ValueError) as error:
-        raise PackageError(name, f"cannot be written: {_reason(error)}") from error
+        raise PackageError(name, f"cannot be written: {reason_of(error)}") from error
 
 
 @contextlib.contextmanager
@@ -204,7 +204,7 @@ def _parents(folder: str) -> Iterator[int | None]:
         above = os.path.dirname(above)
     try:
         os.makedirs(folder, exist_ok=True)
-        with _opened(folder) as descriptor:
+        with opened_folder(folder) as descriptor:
             yield descriptor
     except BaseException:
         for made in missing:
@@ -233,7 +233,7 @@ def _put_files(folder: str, package: Mapping[str, bytes]) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-    with _opened(folder) as descriptor:
-        not_synced = _sync(descriptor)
+    with opened_folder(folder) as descriptor:
+        not_synced = sync_folder(descriptor)
     if not_synced is not None:
         raise not_synced

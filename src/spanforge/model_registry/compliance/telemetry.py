@@ -225,5 +225,5 @@ def short_names(paths: Sequence[str]) -> list[str]:
         length = 1
         while length < len(end) and sum(other[-length:] == end[-length:] for other in ends) > 1:
             length += 1
-        names.append("/".join(end[-length:]))
+        names.append(os.fsencode("/".join(end[-length:])).decode("utf-8", "replace"))
     return names

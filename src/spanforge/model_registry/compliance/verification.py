@@ -222,7 +222,7 @@ def _json_object(name: str, file: str, content: bytes) -> dict[str, Any]:
 
 def _report(name: str, keyid: str, key: str, attestation: dict[str, Any]) -> VerificationReport:
     period = attestation.get("period")
-    first, end = (_text(period, "from"), _text(period, "to")) if isinstance(period, dict) else (None, None)
+    first, end = (_text(period, "from_date"), _text(period, "to_date")) if isinstance(period, dict) else (None, None)
     return VerificationReport(
         name,
         keyid,

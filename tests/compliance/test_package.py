@@ -1,0 +1,373 @@
+"""The files of an evidence package, in a folder or a zip: whole or not at all. As a program, this file is killed."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import itertools
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from spanforge.model_registry import storage
+from spanforge.model_registry.compliance import package
+from spanforge.model_registry.compliance.canonical import canonical
+from spanforge.model_registry.compliance.package import (
+    MANIFEST,
+    PACKAGE_FILES,
+    assemble,
+    manifest,
+    write_folder,
+    write_zip,
+    zip_bytes,
+)
+from spanforge.model_registry.compliance.signature import load_signer
+from spanforge.model_registry.errors import PackageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from spanforge.model_registry.compliance.keys import SigningKey
+
+EVIDENCE = {"attestation.json": b'{"overall_status":"supported"}', "evidence.csv": b"model_id\r\n"}
+INPUTS = [{"name": "spans.jsonl", "sha256": "00", "size": 3}]
+NAMES = {"attestation.json", "evidence.csv", "manifest.json"}
+
+
+@pytest.fixture
+def signer(tmp_path_factory: pytest.TempPathFactory) -> SigningKey:
+    path = tmp_path_factory.mktemp("keys") / "key.pem"
+    path.write_bytes(Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return load_signer(path)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_an_unsigned_package_says_so() -> None:
+    """Without a key there is no signature, and the manifest says in words what that means."""
+    made = assemble(EVIDENCE, INPUTS)
+    said = json.loads(made[MANIFEST])
+    assert set(made) == NAMES
+    assert said["signature"] == "none: this package is unsigned, so nothing shows who made it or that it is unchanged"
+    assert said["signed_by"] is None
+
+
+def test_a_signed_package_says_by_whom(signer: SigningKey) -> None:
+    """With a key the manifest names its id, and the signature is about the manifest too."""
+    made = assemble(EVIDENCE, INPUTS, signer, {"said": 1})
+    assert tuple(sorted(made)) == PACKAGE_FILES
+    said = json.loads(made[MANIFEST])
+    assert said["signed_by"] == signer.keyid
+    assert said["signature"].startswith("signature.dsse.json: a DSSE envelope")
+    assert json.loads(made["signature.dsse.json"])["signatures"][0]["keyid"] == signer.keyid
+
+
+def test_the_manifest() -> None:
+    """The manifest has the digest and the size of each file, and the inputs as they were given."""
+    made = manifest(EVIDENCE, INPUTS, None)
+    said = json.loads(made)
+    assert made == canonical(said)
+    assert said["format_version"] == 1
+    assert said["inputs"] == INPUTS
+    assert said["files"] == {
+        name: {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
+        for name, content in EVIDENCE.items()
+    }
+
+
+def test_the_same_evidence_gives_the_same_bytes(signer: SigningKey) -> None:
+    """Whatever the order of the files, an Ed25519 package is the same, and so is its zip."""
+    other = dict(reversed(EVIDENCE.items()))
+    assert assemble(EVIDENCE, INPUTS, signer, {}) == assemble(other, INPUTS, signer, {})
+    assert zip_bytes(assemble(EVIDENCE, INPUTS, signer)) == zip_bytes(assemble(other, INPUTS, signer))
+
+
+def test_canonical_json_is_that_of_rfc_8785() -> None:
+    """Keys are sorted by UTF-16, numbers are ECMAScript's, and what is not JSON is refused."""
+    assert canonical({"\U0001f600": 1e21, "\ufb33": 1.0, "a": [True, None, "\u20ac\n"]}) == (
+        '{"a":[true,null,"\u20ac\\n"],"\U0001f600":1e+21,"\ufb33":1}'.encode()
+    )
+    for value in (2**53, float("nan"), "\ud800", {1: 1}, object()):
+        with pytest.raises(ValueError, match=r"."):
+            canonical(value)
+
+
+def test_a_zip_is_the_same_everywhere() -> None:
+    """The bytes of a zip are these, on every system and Python: any other would break what has been signed."""
+    archive = zip_bytes({"b.txt": b"two\n" * 100, "a.txt": b""})
+    assert hashlib.sha256(archive).hexdigest() == "7176e7c78799371ba8f155ae9692950c21d8e60fd81eb897739371441a282692"
+    with zipfile.ZipFile(io.BytesIO(archive)) as opened:
+        assert opened.namelist() == ["a.txt", "b.txt"]
+        assert opened.testzip() is None
+        for entry in opened.infolist():
+            assert entry.compress_type == zipfile.ZIP_STORED
+            assert entry.date_time == (1980, 1, 1, 0, 0, 0)
+            assert entry.external_attr >> 16 == stat.S_IFREG | 0o644
+            assert entry.create_system == 3
+
+
+def test_other_files_are_no_package(tmp_path: Path) -> None:
+    """A package has its own files and no others, so none can lead out of its folder."""
+    made = assemble(EVIDENCE, INPUTS)
+    for files in ({**made, "../x": b""}, {"attestation.json": b""}, EVIDENCE, {}):
+        with pytest.raises(PackageError, match="a package has the files"):
+            write_folder(tmp_path / "new", files)
+        with pytest.raises(PackageError, match="a package has the files"):
+            write_zip(tmp_path / "new.zip", files)
+    with pytest.raises(PackageError, match=r"a package has the files.*not attestation\.json, manifest\.json"):
+        assemble({"attestation.json": b""}, INPUTS)
+    assert not os.listdir(tmp_path)
+
+
+def test_too_large_a_package_is_not_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What would be too large to verify is not written."""
+    made = assemble(EVIDENCE, INPUTS)
+    monkeypatch.setattr(package, "MAX_PACKAGE_SIZE", sum(map(len, made.values())))
+    write_zip(tmp_path / "fits.zip", made)
+    monkeypatch.setattr(package, "MAX_PACKAGE_SIZE", sum(map(len, made.values())) - 1)
+    with pytest.raises(PackageError, match=r"larger than \d+ bytes"):
+        assemble(EVIDENCE, INPUTS)
+
+
+@pytest.mark.parametrize("signed", [True, False])
+def test_a_folder_and_a_zip_hold_the_package(signed: bool, signer: SigningKey, tmp_path: Path) -> None:  # noqa: FBT001
+    """What is written is what was assembled, with nothing beside it; missing parents are made."""
+    made = assemble(EVIDENCE, INPUTS, signer if signed else None)
+    write_folder(tmp_path / "a" / "b" / "folder", made)
+    write_zip(str(tmp_path / "c" / "d" / "package.zip"), made)
+    assert content(tmp_path / "a" / "b" / "folder") == made
+    with zipfile.ZipFile(tmp_path / "c" / "d" / "package.zip") as archive:
+        assert {name: archive.read(name) for name in archive.namelist()} == made
+    assert os.listdir(tmp_path / "a" / "b") == ["folder"]
+    assert os.listdir(tmp_path / "c" / "d") == ["package.zip"]
+
+
+def test_an_empty_folder_is_filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty folder takes the package, also by a link or a relative name."""
+    made = assemble(EVIDENCE, INPUTS)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "link").symlink_to("empty")
+    monkeypatch.chdir(tmp_path)
+    write_folder("link", made)
+    assert (tmp_path / "link").is_symlink()
+    assert content(tmp_path / "empty") == made
+
+
+def test_what_is_there_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that is not empty, a file and the current folder stay as they are."""
+    made = assemble(EVIDENCE, INPUTS)
+    write_folder(tmp_path / "full", made)
+    (tmp_path / "file").write_bytes(b"mine")
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    for target, reason in (("full", "is not empty"), ("file", "is not a folder"), ("empty", "is the current folder")):
+        with pytest.raises(PackageError, match=reason):
+            write_folder(tmp_path / target, made)
+    with pytest.raises(PackageError, match="is the current folder"):
+        write_folder("", made)
+    assert sorted(os.listdir(tmp_path)) == ["empty", "file", "full"]
+    assert (tmp_path / "file").read_bytes() == b"mine"
+    assert os.listdir(tmp_path / "empty") == []
+
+
+def test_a_zip_replaces_a_file_only(tmp_path: Path) -> None:
+    """A file is replaced, its mode kept; a folder or a device is not."""
+    made = assemble(EVIDENCE, INPUTS)
+    path = tmp_path / "package.zip"
+    path.write_bytes(b"old")
+    path.chmod(0o600)
+    write_zip(path, made)
+    assert path.read_bytes() == zip_bytes(made)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    os.mkfifo(tmp_path / "pipe")
+    for target in (tmp_path, tmp_path / "pipe", "/dev/null"):
+        with pytest.raises(PackageError, match="is not a file"):
+            write_zip(target, made)
+    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
+    assert sorted(os.listdir(tmp_path)) == ["package.zip", "pipe"]
+
+
+def test_names_that_cannot_be(tmp_path: Path) -> None:
+    """A name that no file can have, or that leads through a file, is refused."""
+    made = assemble(EVIDENCE, INPUTS)
+    (tmp_path / "file").write_bytes(b"")
+    for write in (write_folder, write_zip):
+        for target in ("\0", tmp_path / "file" / "below", tmp_path / ("x" * 300)):
+            with pytest.raises(PackageError, match=r"cannot be written: \w"):
+                write(target, made)
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def failing_once(original: Callable[..., Any], raised: BaseException, number: int) -> Callable[..., Any]:
+    """Return a function whose call of this number, from 0, raises."""
+    calls = itertools.count()
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if next(calls) == number:
+            raise raised
+        return original(*args, **kwargs)
+
+    return call
+
+
+@pytest.mark.parametrize("raised", [OSError(28, "No space left on device"), KeyboardInterrupt(), SystemExit()])
+@pytest.mark.parametrize(
+    ("write", "name", "calls"),
+    [
+        (write_folder, "mkdir", 3),
+        (write_folder, "fsync", 5),
+        (write_folder, "rename", 1),
+        (write_zip, "mkdir", 2),
+        (write_zip, "fsync", 2),
+        (write_zip, "replace", 1),
+    ],
+)
+def test_a_failure_leaves_nothing_behind(  # noqa: PLR0913 - each is a case
+    raised: BaseException,
+    write: Callable[..., None],
+    name: str,
+    calls: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whatever is raised, and wherever, there is the whole package or nothing, not even a folder on the way."""
+    made = assemble(EVIDENCE, INPUTS)
+    for number in range(calls):
+        target = tmp_path / str(number) / "deep" / "target"
+        patched = failing_once(getattr(os, name), raised, number)
+        with monkeypatch.context() as patch:
+            patch.setattr(os, name, patched)
+            with pytest.raises((PackageError, KeyboardInterrupt, SystemExit)) as caught:
+                write(target, made)
+        assert isinstance(caught.value, PackageError) == isinstance(raised, OSError)
+        if name == "fsync" and number == calls - 1:
+            assert not isinstance(raised, OSError) or "is written, but may not survive" in str(caught.value)
+            assert os.listdir(target.parent) == ["target"]
+            assert (content(target) if target.is_dir() else target.read_bytes()) in (made, zip_bytes(made))
+        else:
+            assert os.listdir(tmp_path) == []
+
+
+def test_an_existing_file_survives_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When a zip cannot be written, the old one is still there, alone."""
+    path = tmp_path / "package.zip"
+    path.write_bytes(b"old")
+    monkeypatch.setattr(storage.os, "fsync", lambda _: (_ for _ in ()).throw(OSError(5, "Input/output error")))
+    with pytest.raises(PackageError, match="cannot be written: Input/output error"):
+        write_zip(path, assemble(EVIDENCE, INPUTS))
+    assert content(tmp_path) == {"package.zip": b"old"}
+
+
+def test_without_the_extra() -> None:
+    """Without the extra, the error says what to install, and the modules can be imported."""
+    script = """
+import sys
+sys.modules["rfc8785"] = None
+from spanforge.model_registry.compliance import package, verification
+from spanforge.model_registry.errors import MissingExtraError
+try:
+    package.assemble({"attestation.json": b"", "evidence.csv": b""}, [])
+except MissingExtraError as error:
+    print(error)
+"""
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert run.stdout == "evidence packages need the extra: pip install 'spanforge-model-registry[compliance]'\n"
+
+
+def test_unsigned_packages_need_no_extra_for_signatures() -> None:
+    """An unsigned package can be made without the extra for signatures."""
+    script = f"""
+import sys
+sys.modules["securesystemslib"] = sys.modules["cryptography"] = None
+from spanforge.model_registry.compliance import package
+print(len(package.assemble({EVIDENCE!r}, [])))
+"""
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert run.stdout == "3\n"
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("kind", ["folder", "zip"])
+def test_killed_before_any_step(kind: str, tmp_path: Path) -> None:
+    """Killed before any of its steps, a writer leaves the old state or the new, never a part under the name."""
+    run = subprocess.run(
+        [sys.executable, __file__, kind, str(tmp_path)], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    states = json.loads(run.stdout)
+    assert set(states) == {"old", "new"}
+    assert states == sorted(states, reverse=True), "once it is new it stays so"
+    assert states.count("old") >= 6
+
+
+def die_at(step: int, folder: str) -> None:
+    """Have this process killed before its step of this number, from 0, in a folder."""
+    steps = iter(range(step + 1))
+
+    def look(event: str, args: tuple[Any, ...]) -> None:
+        touches = any(isinstance(arg, str) and arg.startswith(folder) for arg in args)
+        if touches and event in STEPS and next(steps) == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    fsync = os.fsync
+
+    def synced(descriptor: int) -> None:
+        look("os.fsync", (folder,))
+        fsync(descriptor)
+
+    os.fsync = synced
+    sys.addaudithook(look)
+
+
+STEPS = {"open", "os.mkdir", "os.rename", "os.rmdir", "os.chmod", "os.remove", "os.fsync"}
+
+
+def state(kind: str, target: Path, made: dict[str, bytes]) -> str:
+    """Return what is under the name: the old state, the new one, or neither."""
+    if kind == "folder":
+        if not target.exists():
+            return "old"
+        return "new" if content(target) == made else "torn"
+    return {b"old": "old", zip_bytes(made): "new"}.get(target.read_bytes(), "torn")
+
+
+def states_after_kills(kind: str, folder: Path) -> list[str]:
+    """Kill a writer before each of its steps; return what was there after each kill, and after none."""
+    made = assemble(EVIDENCE, INPUTS)
+    found = []
+    killed = True
+    while killed:
+        place = folder / str(len(found))
+        place.mkdir()
+        target = place / "target"
+        if kind == "zip":
+            target.write_bytes(b"old")
+        child = os.fork()
+        if child == 0:
+            try:
+                die_at(len(found), str(place))
+                {"folder": write_folder, "zip": write_zip}[kind](target, made)
+                os._exit(0)
+            finally:
+                os._exit(1)
+        status = os.waitpid(child, 0)[1]
+        assert status in (0, signal.SIGKILL), status
+        killed = status == signal.SIGKILL
+        found.append(state(kind, target, made))
+    return found
+
+
+if __name__ == "__main__":
+    json.dump(states_after_kills(sys.argv[1], Path(sys.argv[2])), sys.stdout)

@@ -1,0 +1,161 @@
+"""Signed packages: whatever becomes of any file or any byte, verifying notices it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from spanforge.model_registry.compliance.canonical import canonical
+from spanforge.model_registry.compliance.package import PACKAGE_FILES, assemble, write_folder, write_zip, zip_bytes
+from spanforge.model_registry.compliance.signature import load_signer
+from spanforge.model_registry.compliance.verification import verify_package
+from spanforge.model_registry.errors import VerificationError
+
+if TYPE_CHECKING:
+    from spanforge.model_registry.compliance.keys import SigningKey
+
+EVIDENCE = {"attestation.json": b'{"overall_status":"findings"}', "evidence.csv": b"model_id,name\r\na,A\r\n"}
+OTHER = {"attestation.json": b'{"overall_status":"supported"}', "evidence.csv": b"model_id,name\r\nb,B\r\n"}
+
+
+class Case(NamedTuple):
+    place: Path
+    public: Path
+    signer: SigningKey
+    made: dict[str, bytes]
+    other: dict[str, bytes]
+    """Another package that the same key signed."""
+
+
+@pytest.fixture(scope="module", params=["ed25519", "p256", "p384", "p521"])
+def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Case:
+    curves: dict[str, Any] = {"p256": ec.SECP256R1(), "p384": ec.SECP384R1(), "p521": ec.SECP521R1()}
+    curve = curves.get(request.param)
+    key = Ed25519PrivateKey.generate() if curve is None else ec.generate_private_key(curve)
+    place = tmp_path_factory.mktemp(request.param)
+    private, public = place / "key.pem", place / "key.pub"
+    private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    public.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    signer = load_signer(private)
+    return Case(place, public, signer, assemble(EVIDENCE, [], signer), assemble(OTHER, [], signer))
+
+
+def refused(case: Case, files: dict[str, bytes]) -> None:
+    """Expect these files to be refused, as a folder and as a zip."""
+    assert files != case.made
+    with tempfile.TemporaryDirectory(dir=case.place) as place:
+        folder = Path(place) / "folder"
+        folder.mkdir()
+        for name, content in files.items():
+            (folder / name).write_bytes(content)
+        with pytest.raises(VerificationError):
+            verify_package(folder, [case.public])
+        refused_zip(case, zip_bytes(files))
+
+
+def refused_zip(case: Case, archive: bytes) -> None:
+    path = case.place / "changed.zip"
+    path.write_bytes(archive)
+    with pytest.raises(VerificationError):
+        verify_package(path, [case.public])
+
+
+@st.composite
+def changed(draw: st.DrawFn, content: bytes) -> bytes:
+    """Draw what a change to any byte of some content makes of it."""
+    start = draw(st.integers(0, len(content)))
+    end = draw(st.integers(start, min(len(content), start + 3)) | st.just(len(content)))
+    there = st.sampled_from(sorted({content[start : start + 1], content[:4], b" ", b"\n", b"\0"}))
+    result = content[:start] + draw(st.binary(max_size=3) | there) + content[end:]
+    assume(result != content)
+    return result
+
+
+@given(data=st.data())
+def test_any_byte_of_any_file(case: Case, data: st.DataObject) -> None:
+    """A file in which any bytes are changed, added or taken away is noticed."""
+    name = data.draw(st.sampled_from(PACKAGE_FILES))
+    refused(case, {**case.made, name: data.draw(changed(case.made[name]))})
+
+
+@given(data=st.data())
+def test_any_byte_of_a_zip(case: Case, data: st.DataObject) -> None:
+    """A zip in which any bytes are changed, added or taken away is noticed, between its files too."""
+    refused_zip(case, data.draw(changed(zip_bytes(case.made))))
+
+
+NAMES = st.sampled_from([*PACKAGE_FILES, "Manifest.json", ".hidden", "a", "manifest.json.bak"]) | st.text(
+    "abcdef.-_ é", min_size=1, max_size=12
+).filter(lambda name: name.strip("."))
+CONTENTS = st.binary(max_size=20)
+
+
+@given(data=st.data())
+def test_any_set_of_files(case: Case, data: st.DataObject) -> None:
+    """Files that are dropped, added, renamed, swapped or taken from another signed package are noticed."""
+    known = [*case.made.values(), *case.other.values()]
+    kept = data.draw(st.sets(st.sampled_from(PACKAGE_FILES)))
+    added = data.draw(st.dictionaries(NAMES, st.sampled_from(known) | CONTENTS, max_size=4))
+    files = {name: case.made[name] for name in sorted(kept)} | added
+    assume(files != case.made)
+    refused(case, files)
+
+
+@given(mixed=st.fixed_dictionaries({name: st.booleans() for name in PACKAGE_FILES}))
+def test_two_packages_do_not_mix(case: Case, mixed: dict[str, bool]) -> None:
+    """Files of two packages that the same key signed make no third one."""
+    files = {name: (case.other if other else case.made)[name] for name, other in mixed.items()}
+    assume(files not in (case.made, case.other))
+    refused(case, files)
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Return the paths of all values in a JSON value."""
+    inside: Any = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(found for key, each in inside for found in places(each, (*path, key)))]
+
+
+def replaced(value: Any, path: tuple[Any, ...], new: Any) -> Any:
+    if not path:
+        return new
+    copy = value.copy()
+    copy[path[0]] = replaced(copy[path[0]], path[1:], new)
+    return copy
+
+
+JSON = st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=4) | st.just([]) | st.just({})
+
+
+@given(data=st.data())
+def test_any_value_of_the_envelope(case: Case, data: st.DataObject) -> None:
+    """An envelope in which any value is another, in canonical form, is noticed."""
+    said = json.loads(case.made["signature.dsse.json"])
+    other = json.loads(case.other["signature.dsse.json"])
+    path = data.draw(st.sampled_from(places(said)))
+    values = JSON | st.sampled_from([said, other, *said.values(), *other.values(), other["signatures"][0]])
+    new = data.draw(values | st.dictionaries(st.text(max_size=3), JSON, max_size=2).map(lambda more: said | more))
+    edited = canonical(replaced(said, path, new))
+    assume(edited != case.made["signature.dsse.json"])
+    refused(case, {**case.made, "signature.dsse.json": edited})
+
+
+@given(attestation=CONTENTS.map(lambda content: canonical({"said": content.hex()})), evidence=CONTENTS)
+def test_what_is_written_is_verified(case: Case, attestation: bytes, evidence: bytes) -> None:
+    """Any evidence, signed and written, is verified, as a folder and as a zip."""
+    made = assemble({"attestation.json": attestation, "evidence.csv": evidence}, [], case.signer)
+    place = case.place / "good"
+    write_folder(place / "folder", made)
+    write_zip(place / "package.zip", made)
+    for path in place.iterdir():
+        assert verify_package(path, [case.public]).keyid == case.signer.keyid
+    shutil.rmtree(place)
