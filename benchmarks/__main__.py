@@ -87,6 +87,7 @@ def main(given: list[str]) -> int:
             imports=1,
             rendered=40,
             requests=2,
+            archived=20_000,
         )
         results = _run(arguments, tiny if arguments.quick else Sizes(folder), counted=not uncounted)
     known = report.facts(arguments.rounds, uncounted)

@@ -30,6 +30,7 @@ class Sizes(NamedTuple):
         imports: Processes that a round starts for each import.
         rendered: Entries of a large registry that is rendered for the Collector.
         requests: Requests that a round sends to each Collector.
+        archived: Spans of the archive that evidence is about.
     """
 
     folder: str
@@ -42,6 +43,7 @@ class Sizes(NamedTuple):
     imports: int = 2
     rendered: int = 5_000
     requests: int = 60
+    archived: int = 2_000_000
 
 
 class Contest(NamedTuple):

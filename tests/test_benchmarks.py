@@ -15,7 +15,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "performance.md").read_text("utf-8")
-NAMES = ["span-llm", "baggage", "span-other", "models", "threads", "register", "save", "load", "import", "collector"]
+NAMES = ["span-llm", "baggage", "span-other", "models", "threads"]
+NAMES += ["register", "save", "load", "import", "collector", "evidence"]
 harness = runpy.run_path(str(ROOT / "benchmarks" / "harness.py"))
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
+
+from spanforge.model_registry.entry import ModelStatus, RiskTier  # noqa: TC001 - the JSON Schema is made from them
 
 FORMAT: Final = "spanforge-model-registry/evidence/1"
 """The version of the attestation's format; its JSON Schema is ``attestation.schema.json`` beside this module."""
@@ -15,6 +17,16 @@ Status = Literal["findings", "no_evidence", "incomplete", "supported"]
 """What evidence comes to, worst first."""
 CheckStatus = Literal["findings", "no_evidence", "not_applicable", "supported"]
 """What a check comes to. ``not_applicable``: nothing happened in the period that it could look at."""
+
+_Count = Annotated[int, msgspec.Meta(ge=0)]
+_Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+_Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+_DAY, _CLOCK = "[0-9]{4}-[0-9]{2}-[0-9]{2}", "[0-9]{2}:[0-9]{2}:[0-9]{2}"
+_OFFSET = "([Zz]|[+-][0-9]{2}:[0-9]{2})"
+_Moment = Annotated[
+    str, msgspec.Meta(pattern=rf"^{_DAY}T{_CLOCK}\.[0-9]{{6}}Z$", extra_json_schema={"format": "date-time"})
+]
+_Date = Annotated[str, msgspec.Meta(pattern=rf"^{_DAY}([Tt ]{_CLOCK}(\.[0-9]{{1,9}})?{_OFFSET}?)?$")]
 
 STATUSES: Final[tuple[Status, ...]] = ("findings", "no_evidence", "incomplete", "supported")
 
@@ -32,13 +44,18 @@ class Period(_Part, frozen=True, kw_only=True):
         interval: The same in words.
     """
 
-    from_date: str
-    to_date: str
-    interval: str = "from_date is included, to_date is not; UTC"
+    from_date: _Moment
+    to_date: _Moment
+    interval: Literal["from_date is included, to_date is not; UTC"] = "from_date is included, to_date is not; UTC"
 
 
 class Generator(_Part, frozen=True, kw_only=True):
-    """What made the package."""
+    """What made the package.
+
+    Attributes:
+        name: The program.
+        version: Its version.
+    """
 
     name: str
     version: str
@@ -52,8 +69,8 @@ class RegistryDigest(_Part, frozen=True, kw_only=True):
         sha256: The SHA-256 of the file that ``ModelRegistry.save`` writes of it, in hexadecimal.
     """
 
-    models: int
-    sha256: str
+    models: _Count
+    sha256: _Sha256
 
 
 class SampleSpan(_Part, frozen=True, kw_only=True):
@@ -65,9 +82,9 @@ class SampleSpan(_Part, frozen=True, kw_only=True):
         start: When it started, RFC 3339.
     """
 
-    trace_id: str
-    span_id: str
-    start: str
+    trace_id: Annotated[str, msgspec.Meta(pattern="^[0-9A-Fa-f]{32}$")]
+    span_id: Annotated[str, msgspec.Meta(pattern="^[0-9A-Fa-f]{16}$")]
+    start: _Moment
 
 
 class Check(_Part, frozen=True, kw_only=True):
@@ -89,9 +106,9 @@ class Check(_Part, frozen=True, kw_only=True):
     title: str
     status: CheckStatus
     unit: str
-    population: int
-    exceptions: int
-    share: float | None
+    population: _Count
+    exceptions: _Count
+    share: _Share | None
     notes: tuple[str, ...]
     samples: tuple[SampleSpan, ...]
 
@@ -119,7 +136,7 @@ class Change(_Part, frozen=True, kw_only=True):
 
     Attributes:
         model_id: The model.
-        at: When, RFC 3339.
+        at: When, RFC 3339, as the registry has it: perhaps only a date; without an offset it is UTC.
         status: The status that it led to.
         reason: Why, if it was said.
         actor: Who, if it was said.
@@ -128,8 +145,8 @@ class Change(_Part, frozen=True, kw_only=True):
     """
 
     model_id: str
-    at: str
-    status: str
+    at: _Date
+    status: ModelStatus
     reason: str | None
     actor: str | None
     source: Literal["history", "dates"]
@@ -155,14 +172,14 @@ class Input(_Part, frozen=True, kw_only=True):
 
     name: str
     kind: str
-    size: int
-    sha256: str
-    lines: int
-    bad_lines: int
-    spans: int
-    spans_outside: int
-    first: str | None
-    last: str | None
+    size: _Count
+    sha256: _Sha256
+    lines: _Count
+    bad_lines: _Count
+    spans: _Count
+    spans_outside: _Count
+    first: _Moment | None
+    last: _Moment | None
     limits: tuple[str, ...]
 
 
@@ -181,23 +198,29 @@ class Population(_Part, frozen=True, kw_only=True):
         lifecycle_events: Events of the period.
     """
 
-    spans: int
-    calls: int
-    agent_spans: int
-    other_spans: int
-    copies: int
-    differing_copies: int
-    models: int
-    models_called: int
-    lifecycle_events: int
+    spans: _Count
+    calls: _Count
+    agent_spans: _Count
+    other_spans: _Count
+    copies: _Count
+    differing_copies: _Count
+    models: _Count
+    models_called: _Count
+    lifecycle_events: _Count
 
 
 class Gap(_Part, frozen=True, kw_only=True):
-    """A stretch of the period without any span."""
+    """A stretch of the period without any span.
 
-    from_date: str
-    to_date: str
-    seconds: int
+    Attributes:
+        from_date: When the last span before it started, or the period, RFC 3339.
+        to_date: When the next one did, or when the period ended.
+        seconds: How long it is, cut off to whole seconds.
+    """
+
+    from_date: _Moment
+    to_date: _Moment
+    seconds: _Count
 
 
 class Coverage(_Part, frozen=True, kw_only=True):
@@ -212,9 +235,9 @@ class Coverage(_Part, frozen=True, kw_only=True):
     """
 
     status: Literal["complete", "incomplete"]
-    max_gap_seconds: int
+    max_gap_seconds: _Count
     gaps: tuple[Gap, ...]
-    gap_count: int
+    gap_count: _Count
     reasons: tuple[str, ...]
 
 
@@ -229,7 +252,7 @@ class Name(_Part, frozen=True, kw_only=True):
 
     name: str
     model_id: str | None
-    calls: int
+    calls: _Count
 
 
 class Attestation(_Part, frozen=True, kw_only=True):
@@ -243,7 +266,7 @@ class Attestation(_Part, frozen=True, kw_only=True):
         framework_name: The framework's name and version.
         model_id: The model that it is about; ``None``: the whole inventory.
         model_owner: Its owner, at the period's end or when this was made, whichever is earlier; ``None`` for the
-            whole inventory, and for a model that is not registered.
+            whole inventory, for a model that is not registered, and before its deployment date.
         model_risk_tier: Its risk tier then.
         model_status: Its status then.
         model_warnings: What someone who called it then would be told; for the inventory, of all that were called.
@@ -255,21 +278,22 @@ class Attestation(_Part, frozen=True, kw_only=True):
         population: What was looked at.
         coverage: How much of the period that covers.
         unregistered_names: Names of calls that no entry stands for, the first ones.
-        uncovered_names: Names that providers answered with and that no entry or alias covers, the first ones.
+        uncovered_names: Names that providers answered with and that no entry or alias covers, the first ones; if it is
+            about such a name, that one.
         registry: The registry at the time of generation.
         inputs: What was read.
         limits: What the evidence cannot show, a sentence each.
     """
 
-    format: str = FORMAT
+    format: Literal["spanforge-model-registry/evidence/1"] = FORMAT
     generator: Generator
-    generated_at: str
+    generated_at: _Moment
     framework: Framework
     framework_name: str
     model_id: str | None
     model_owner: str | None
-    model_risk_tier: str | None
-    model_status: str | None
+    model_risk_tier: RiskTier | None
+    model_status: ModelStatus | None
     model_warnings: tuple[str, ...]
     period: Period
     overall_status: Status

@@ -10,7 +10,7 @@ from spanforge.model_registry.compliance.calls import nanoseconds
 from spanforge.model_registry.compliance.scan import SeenEvent
 from spanforge.model_registry.entry import LIFECYCLE
 from spanforge.model_registry.errors import InvalidEntryError, TelemetryError, shorten
-from spanforge.model_registry.values import parse_date
+from spanforge.model_registry.values import parse_date, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -44,7 +44,7 @@ class LifecycleChange(NamedTuple):
 
     at: int
     model_id: str
-    status: str
+    status: ModelStatus
     date: str
     source: Literal["history", "dates"]
     events: frozenset[str]
@@ -61,9 +61,9 @@ class LifecycleChange(NamedTuple):
 
 
 def changes(entries: Iterable[ModelRegistryEntry], plan: Plan) -> list[LifecycleChange]:
-    """Return the changes in the period, oldest first: those of the history; of an entry without one, its dates."""
+    """Return the changes in the period, oldest first: records of the history, and dates of what has no record."""
     found = (change for entry in entries for change in _changes(entry))
-    return sorted(change for change in found if plan.start <= change.at < plan.end)
+    return sorted((change for change in found if plan.start <= change.at < plan.end), key=lambda change: change[:2])
 
 
 def _changes(entry: ModelRegistryEntry) -> Iterator[LifecycleChange]:
@@ -75,9 +75,10 @@ def _changes(entry: ModelRegistryEntry) -> Iterator[LifecycleChange]:
         said = record.get("reason"), record.get("actor")
         yield LifecycleChange(nanoseconds(at), entry.model_id, status, at, "history", frozenset(names), *said)
         before = status
-    for status, date_of in () if history else _DATES:
+    told = {record["status"] for record in history}
+    for status, date_of in _DATES:
         date = date_of(entry)
-        if date is not None:
+        if date is not None and status not in told:
             names = {LIFECYCLE[status].event}
             yield LifecycleChange(nanoseconds(date), entry.model_id, status, date, "dates", frozenset(names))
 
@@ -85,18 +86,20 @@ def _changes(entry: ModelRegistryEntry) -> Iterator[LifecycleChange]:
 def recorded(found: Iterable[LifecycleChange], events: Iterable[SeenEvent], delay: int) -> list[bool]:
     """Return, for each change, whether there is an event that tells of it; each event tells of one change.
 
-    An event carries the very time of its change; one that a pipeline emits for a changed file is somewhat later.
+    An event carries the very time of its change, so these are taken first; one that a pipeline emits for a changed file
+    is somewhat later.
     """
+    listed = list(found)
     of_model: defaultdict[str, set[SeenEvent]] = defaultdict(set)
     for event in events:
         of_model[event.model_id].add(event)
-    told = []
-    for change in found:
-        fitting = [event for event in of_model[change.model_id] if change.fits(event, delay)]
-        nearest = min(fitting, key=lambda event: (abs(event.at - change.at), event), default=None)
-        told.append(nearest is not None)
-        if nearest is not None:
-            of_model[change.model_id].remove(nearest)
+    told = [False] * len(listed)
+    for tolerance in (0, delay):
+        for place, change in enumerate(listed):
+            fitting = [] if told[place] else [e for e in of_model[change.model_id] if change.fits(e, tolerance)]
+            if fitting:
+                told[place] = True
+                of_model[change.model_id].remove(min(fitting, key=lambda e: (abs(e.at - change.at), e)))
     return told
 
 
@@ -116,8 +119,8 @@ def _given(number: int, given: Mapping[str, Any]) -> SeenEvent | None:
         if name not in _EVENTS:
             return None
         payload = given["payload"]
-        model_id = payload.get("model_id") or payload[f"{PREFIX}model_id"]
+        model_id = text(payload.get("model_id") or payload[f"{PREFIX}model_id"], "model_id")
         at = nanoseconds(parse_date(given["timestamp"], "timestamp"))
     except (KeyError, TypeError, AttributeError, InvalidEntryError) as error:
         raise TelemetryError(f"audit_events[{number}]", f"{rule}, not {shorten(given)}") from error
-    return SeenEvent(at, name, str(model_id))
+    return SeenEvent(at, name, model_id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from spanforge.model_registry.compliance.attestation import Check, CheckStatus, SampleSpan
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MAX_SAMPLES: Final = 10
 """Spans that a check names."""
+_IDS: Final = re.compile("[0-9A-Fa-f]{48}")
 
 
 class Evidence(NamedTuple):
@@ -40,13 +41,19 @@ class Evidence(NamedTuple):
         """All calls."""
         return sum(model.calls for model in self.facts.called)
 
+    @property
+    def registered_calls(self) -> int:
+        """Calls of models that are registered: of others nothing is known that could be in force."""
+        return sum(model.calls for model in self.facts.models.values())
+
     def kinds(self, *kinds: str) -> int:
         """Return how many calls are of these kinds."""
         return sum(model.kinds[kind] for model in self.facts.called for kind in kinds)
 
     def samples(self, *kinds: str) -> list[Sample]:
-        """Return spans of such calls, the earliest ones that are known."""
-        return sorted({span for model in self.facts.called for kind in kinds for span in model.samples[kind]})
+        """Return spans of such calls, the earliest ones that are known and whose ids can be looked up."""
+        spans = {span for model in self.facts.called for kind in kinds for span in model.samples[kind]}
+        return sorted(span for span in spans if _IDS.fullmatch(f"{span.trace_id}{span.span_id}"))
 
 
 class Outcome(NamedTuple):
@@ -94,7 +101,7 @@ def _no_calls(kind: str, words: str) -> Callable[[Evidence], Outcome]:
     def look(evidence: Evidence) -> Outcome:
         models = sum(bool(model.kinds[kind]) for model in evidence.facts.called)
         notes = [f"{models} models were called {words}"] if models else []
-        return Outcome(evidence.calls, evidence.kinds(kind), notes, evidence.samples(kind))
+        return Outcome(evidence.registered_calls, evidence.kinds(kind), notes, evidence.samples(kind))
 
     return look
 
@@ -128,13 +135,13 @@ CHECKS: Final = (
     CheckRow(
         "no_calls_after_retirement",
         "No model was called that was retired at the time.",
-        "calls",
+        "calls of registered models",
         _no_calls("after_retirement", "after their retirement"),
     ),
     CheckRow(
         "no_calls_past_sunset",
         "No deprecated model was called past its sunset date.",
-        "calls",
+        "calls of registered models",
         _no_calls_past_sunset,
     ),
     CheckRow(
@@ -167,7 +174,7 @@ def _checked(row: CheckRow, evidence: Evidence) -> Check:
         unit=row.unit,
         population=population,
         exceptions=exceptions,
-        share=math.floor(good * 10_000 / population) / 10_000 if population else None,
+        share=good * 10_000 // population / 10_000 if population else None,
         notes=tuple(notes),
         samples=tuple(_sample(sample) for sample in samples[:MAX_SAMPLES]),
     )

@@ -6,6 +6,8 @@ import os
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from spanforge.model_registry.errors import TelemetryError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -66,23 +68,35 @@ class Spill:
         return f"{number:0{_MARK}x}"
 
     def added(self, count: int) -> None:
-        """Write what waits, if that is much."""
+        """Write what waits, if that is much; raises as ``flush`` does."""
         self._waiting += count
         if self._waiting >= _BUFFERED:
             self.flush()
 
     def flush(self) -> None:
-        """Write what waits."""
+        """Write what waits.
+
+        Raises:
+            TelemetryError: The disk is full, or the folder is not there.
+        """
         for digit, records in self.buckets.items():
             part = _DIGITS.find(digit.lower()) % len(_DIGITS)  # what is no digit goes to the last one
-            with open(_file(self._folder, part, self._source), "ab") as file:
-                file.write("".join(records).lower().encode("ascii", "replace"))
+            data = "".join(records).encode("ascii", "replace").lower()  # in this order, it stays as long as it is
+            _append(_file(self._folder, part, self._source), data)
         self.buckets.clear()
         self._waiting = 0
 
 
 def _file(folder: str, part: int, source: int) -> str:
     return os.path.join(folder, f"{part:x}-{source}")
+
+
+def _append(path: str, data: bytes) -> None:
+    try:
+        with open(path, "ab") as file:
+            file.write(data)
+    except OSError as error:
+        raise TelemetryError(path, f"the ids of spans cannot be written: {error.strerror or error}") from error
 
 
 def copies(folder: str, sources: int) -> Iterator[Copy]:
@@ -119,11 +133,10 @@ def _split(files: list[tuple[int, str]], place: int) -> list[list[tuple[int, str
             for record in records:
                 spread[record[place] % len(_DIGITS)].append(record)
             for digit, chosen in spread.items():
-                target = source, f"{file}{digit:x}"
+                target = source, f"{file}.{digit:x}"  # no other input has such a name
                 if target not in parts[digit]:
                     parts[digit].append(target)
-                with open(target[1], "ab") as opened:
-                    opened.write(b"".join(chosen))
+                _append(target[1], b"".join(chosen))
         os.unlink(file)
     return parts
 

@@ -15,6 +15,7 @@ from spanforge.model_registry.compliance.changes import given_events
 from spanforge.model_registry.compliance.facts import gathered
 from spanforge.model_registry.compliance.frameworks import FRAMEWORKS
 from spanforge.model_registry.compliance.jaeger import JaegerReader
+from spanforge.model_registry.compliance.otlp import MAX_TIME
 from spanforge.model_registry.compliance.reading import Read, read_all
 from spanforge.model_registry.compliance.scan import Plan, Seen
 from spanforge.model_registry.compliance.statement import Question, package
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 MIN_GAP: Final = timedelta(minutes=1)
 """The shortest ``max_gap``: what is remembered of a year then still fits into memory."""
+MAX_DURATION: Final = timedelta(days=36_525)
+"""The longest ``max_gap`` and ``delay``, a century: times are nanoseconds of 64 bits."""
 _NANOS: Final = timedelta(microseconds=1)
 
 
@@ -46,7 +49,8 @@ class ComplianceMappingEngine:
 
     Args:
         registry: The registry; ``None``: the process-wide one.
-        max_gap: The longest stretch without any span for which the period still counts as covered; a minute or more.
+        max_gap: The longest stretch without any span for which the period still counts as covered; from a minute to a
+            century.
         delay: How long a change of the registry may take to be in force in every process: a span that shows what was
             in force that long before it ended agrees with the registry. An event that says so much later than its
             change was made still tells of it.
@@ -64,13 +68,9 @@ class ComplianceMappingEngine:
         delay: timedelta = timedelta(minutes=5),
         model_attributes: Iterable[str] = (),
     ) -> None:
-        if not isinstance(max_gap, timedelta) or max_gap < MIN_GAP:
-            raise InvalidEntryError("max_gap", max_gap, f"a timedelta of at least {MIN_GAP}")
-        if not isinstance(delay, timedelta) or delay < timedelta():
-            raise InvalidEntryError("delay", delay, "a timedelta that is not negative")
         self._registry = registry
-        self._max_gap = max_gap // _NANOS * 1_000
-        self._delay = delay // _NANOS * 1_000
+        self._max_gap = _duration(max_gap, MIN_GAP, "max_gap")
+        self._delay = _duration(delay, timedelta(), "delay")
         self._model_attributes = tuple(model_attributes)
 
     def generate_evidence_package(  # noqa: PLR0913 - what was asked, and of which telemetry
@@ -107,16 +107,15 @@ class ComplianceMappingEngine:
             MissingExtraError: The extra ``compliance`` is needed and not installed (also an ``ImportError``).
         """
         chosen = cast("Framework", one_of(framework, tuple(FRAMEWORKS), "framework"))
-        start, end = _moment(from_date, "from_date"), _moment(to_date, "to_date")
+        start, end = _instant(from_date, "from_date"), _instant(to_date, "to_date")
         if start >= end:
             raise InvalidEntryError("to_date", to_date, f"later than from_date, {from_date}")
         now = datetime.now(timezone.utc) if generated_at is None else _moment(generated_at, "generated_at")
         registry = get_default_registry() if self._registry is None else self._registry
         entries = registry.list_all()
-        asked = None if model_id is None else clean(text(model_id, "model_id"))
-        entry = None if asked is None else ModelIndex(entries).resolve([asked]).entry
-        limits = nanoseconds(start), nanoseconds(end), self._max_gap, self._delay
-        plan = Plan(*limits, entries, self._model_attributes, asked)
+        entry = None if model_id is None else ModelIndex(entries).resolve([text(model_id, "model_id")]).entry
+        asked = None if model_id is None else clean(model_id)
+        plan = Plan(start, end, self._max_gap, self._delay, entries, self._model_attributes, asked)
         readers = _readers(telemetry, plan)
         with tempfile.TemporaryDirectory(prefix="spanforge-evidence-") as folder:
             reads = read_all(readers, plan, folder)
@@ -126,10 +125,25 @@ class ComplianceMappingEngine:
         return package(Question(chosen, asked, entry, plan, now), facts, reads)
 
 
+def _duration(given: timedelta, least: timedelta, field: str) -> int:
+    """Return a duration in nanoseconds."""
+    if not isinstance(given, timedelta) or not least <= given <= MAX_DURATION:
+        raise InvalidEntryError(field, given, f"a timedelta from {least} to {MAX_DURATION}")
+    return given // _NANOS * 1_000
+
+
 def _moment(given: str | date, field: str) -> datetime:
     if isinstance(given, datetime):
-        return in_utc(given).astimezone(timezone.utc)
-    return parse_date(given.isoformat() if isinstance(given, date) else given, field).astimezone(timezone.utc)
+        return in_utc(given)
+    return parse_date(given.isoformat() if isinstance(given, date) else given, field)
+
+
+def _instant(given: str | date, field: str) -> int:
+    """Return an end of the period, in nanoseconds since the epoch."""
+    found = nanoseconds(_moment(given, field))
+    if not 0 <= found <= MAX_TIME:
+        raise InvalidEntryError(field, given, "in the years 1970 to 2261")
+    return found
 
 
 def _readers(telemetry: Iterable[Source] | Source, plan: Plan) -> list[TelemetryReader]:
@@ -162,7 +176,7 @@ def _given(events: list[Mapping[str, Any]]) -> Read:
     """Return events that the caller gave as an input."""
     found = given_events(events)
     try:
-        content = msgspec.json.encode(events, order="sorted")
+        content = msgspec.json.encode(events, enc_hook=dict, order="sorted")  # mappings that are no dicts
     except (TypeError, ValueError) as error:
         raise TelemetryError("audit_events", f"must be JSON values: {error}") from error
     digest = hashlib.sha256(content).hexdigest()

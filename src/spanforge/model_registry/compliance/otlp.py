@@ -5,6 +5,7 @@ The encoding is OpenTelemetry's: https://opentelemetry.io/docs/specs/otlp/#json-
 
 from __future__ import annotations
 
+import codecs
 import json
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -17,7 +18,7 @@ MAX_TIME: Final = 2**63 - 1
 """Nanoseconds since the epoch that a span may have started at: the year 2262."""
 
 _Time = Annotated[int, msgspec.Meta(ge=1, le=MAX_TIME)]
-_NOTHING: Final = msgspec.Raw()
+_NOTHING: Final = msgspec.Raw(b"null")
 _STARTS: Final = (b'{"resourceSpans"', b'{"resourceLogs"', b'{"resourceMetrics"')
 """What a request begins with. Inside a JSON string the quote would stand behind a backslash."""
 
@@ -152,10 +153,8 @@ def scope_name(scope: msgspec.Raw) -> str:
 
 
 def _or_none(decode: Any, value: msgspec.Raw) -> Any:
-    if not value:
-        return None
     try:
-        return decode(value)
+        return decode(bytes(value).decode("utf-8", "replace"))  # a name from the network may be no Unicode
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return None
 
@@ -164,8 +163,9 @@ def salvage(document: bytes) -> Iterator[Request | None]:
     """Yield the requests in what does not decode as one, and ``None`` for each part or span that cannot be read.
 
     Two requests stand on one line, or half of one before a whole one, where a writer was killed or its disk was full.
-    A span that is not as OTLP has it does not take the others of its request with it.
+    A span that is not as OTLP has it does not take the others of its request with it. A byte order mark is read over.
     """
+    document = document.removeprefix(codecs.BOM_UTF8)
     starts = sorted({0, *(place for start in _STARTS for place in _places(document, start))})
     for begin, end in zip(starts, [*starts[1:], len(document)], strict=True):
         part = document[begin:end]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from threading import Lock
 from typing import IO, TYPE_CHECKING, Final, TypeVar
 
@@ -51,14 +52,13 @@ class Read(msgspec.Struct):
 
 
 class _Task(msgspec.Struct):
-    path: str
-    name: str
-    folder: str
+    path: bytes  # one that is no Unicode has no other form
+    folder: bytes
     source: int
 
 
 class _Failure(msgspec.Struct, tag=True):
-    source: str
+    source: bytes
     reason: str
 
 
@@ -72,9 +72,9 @@ class _Done(msgspec.Struct, tag=True):
 
 
 _Answer = _Failure | _MissingExtra | _Done
-_answer_decoder: Final = msgspec.msgpack.Decoder(_Answer)
-_plan_decoder: Final = msgspec.msgpack.Decoder(Plan)
-_task_decoder: Final = msgspec.msgpack.Decoder(_Task)
+_answer_decoder: Final = msgspec.json.Decoder(_Answer)  # JSON: MessagePack's integers end in the year 2554
+_plan_decoder: Final = msgspec.json.Decoder(Plan)
+_task_decoder: Final = msgspec.json.Decoder(_Task)
 
 
 def read(reader: TelemetryReader, plan: Plan, folder: str, source: int) -> Read:
@@ -102,12 +102,15 @@ def read_all(readers: Sequence[TelemetryReader], plan: Plan, folder: str) -> lis
     files = {source: reader for source, reader in enumerate(readers) if isinstance(reader, FileReader)}
     sizes = {source: _size(reader.path) for source, reader in files.items()}
     workers = min(len(files), _cores())
-    if workers < 2 or sum(sizes.values()) < _WORTH_IT or not sys.executable:  # noqa: PLR2004 - two or more share work
+    alone = workers < 2 or sum(sizes.values()) < _WORTH_IT  # noqa: PLR2004 - two or more share work
+    if alone or not sys.executable or hasattr(sys, "frozen"):  # a frozen application would start itself
         return [read(reader, plan, folder, source) for source, reader in enumerate(readers)]
     longest_first = sorted(files, key=lambda source: (-sizes[source], source))
-    tasks = [_Task(files[source].path, files[source].name, folder, source) for source in longest_first]
+    tasks = [_Task(os.fsencode(files[source].path), os.fsencode(folder), source) for source in longest_first]
     found = {source: read(reader, plan, folder, source) for source, reader in enumerate(readers) if source not in files}
     found.update(_in_processes(tasks, plan, workers))
+    for source, reader in files.items():
+        found[source].name = reader.name
     return [found[source] for source in range(len(readers))]
 
 
@@ -142,10 +145,9 @@ def _in_processes(tasks: list[_Task], plan: Plan, workers: int) -> dict[int, Rea
             found[task.source] = _outcome(_receive(process.stdout, _answer_decoder), task)
 
     with _processes(workers) as processes, ThreadPoolExecutor(workers) as threads:
-        outcomes = [threads.submit(work, process) for process in processes]
         try:
-            for outcome in outcomes:
-                outcome.result()
+            for outcome in as_completed([threads.submit(work, process) for process in processes]):
+                outcome.result()  # the first failure, whichever it is, ends all
         except BaseException:
             for process in processes:  # the other threads wait for them
                 process.kill()
@@ -159,14 +161,14 @@ def _outcome(answer: _Answer | None, task: _Task) -> Read:
     if isinstance(answer, _MissingExtra):
         raise MissingExtraError(answer.purpose, answer.extra)
     if isinstance(answer, _Failure):
-        raise TelemetryError(answer.source, answer.reason)
-    raise TelemetryError(task.path, "cannot be read: the process that read it has ended")
+        raise TelemetryError(os.fsdecode(answer.source), answer.reason)
+    raise TelemetryError(os.fsdecode(task.path), "cannot be read: the process that read it has ended")
 
 
 @contextlib.contextmanager
 def _processes(count: int) -> Iterator[list[subprocess.Popen[bytes]]]:
     """Start processes of their own: a fork would copy the application's threads' locks, and run its handlers."""
-    command = [sys.executable, "-I", "-c", _CHILD, *sys.path]
+    command = [sys.executable, "-I", "-c", _CHILD, *(entry for entry in sys.path if isinstance(entry, str))]
     started: list[subprocess.Popen[bytes]] = []
     try:
         while len(started) < count:
@@ -180,6 +182,7 @@ def _processes(count: int) -> Iterator[list[subprocess.Popen[bytes]]]:
 
 def child() -> None:
     """Read files, one after another, as the parent asks for them on standard input, until that ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent, whom it reaches too, decides
     stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
     plan = _receive(stdin, _plan_decoder)
     while plan is not None and (task := _receive(stdin, _task_decoder)) is not None:
@@ -188,19 +191,22 @@ def child() -> None:
 
 def _answer(task: _Task, plan: Plan) -> _Answer:
     try:
-        return _Done(read(FileReader(task.path, task.name), plan, task.folder, task.source))
+        return _Done(read(FileReader(os.fsdecode(task.path)), plan, os.fsdecode(task.folder), task.source))
     except TelemetryError as error:
-        return _Failure(error.source, error.reason)
+        return _Failure(os.fsencode(error.source), error.reason)
     except MissingExtraError as error:
         return _MissingExtra(error.purpose, error.extra)
 
 
 def _send(stream: IO[bytes], message: object) -> None:
-    data = msgspec.msgpack.encode(message)
+    data = msgspec.json.encode(message)
     stream.write(len(data).to_bytes(_LENGTH, "big") + data)
     stream.flush()
 
 
-def _receive(stream: IO[bytes], decoder: msgspec.msgpack.Decoder[_T]) -> _T | None:
+def _receive(stream: IO[bytes], decoder: msgspec.json.Decoder[_T]) -> _T | None:
+    """Return the next message; ``None``: whoever sends them has ended, perhaps in the middle of one."""
     head = stream.read(_LENGTH)
-    return decoder.decode(stream.read(int.from_bytes(head, "big"))) if len(head) == _LENGTH else None
+    size = int.from_bytes(head, "big")
+    data = stream.read(size) if len(head) == _LENGTH else b""
+    return decoder.decode(data) if data and len(data) == size else None

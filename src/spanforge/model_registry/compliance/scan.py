@@ -17,6 +17,7 @@ from spanforge.model_registry.compliance.calls import (
     Call,
     Found,
     Resolver,
+    clean,
 )
 from spanforge.model_registry.entry import LIFECYCLE, ModelRegistryEntry
 
@@ -32,7 +33,9 @@ MAX_EVENTS: Final = 100_000
 MAX_SAMPLES: Final = 5
 """Spans of each group that are remembered to look up."""
 _MAX_CACHED: Final = 20_000
-"""Combinations of attributes whose meaning is remembered."""
+"""Combinations of attributes whose meaning is remembered; each ``_PIECE`` bytes of long ones count as one more."""
+_PIECE: Final = 1_024
+_DAY: Final = 86_400 * 10**9
 REST: Final = "(others)"
 """Stands for services, and for names that are not registered, beyond ``MAX_TALLIES``."""
 
@@ -111,7 +114,7 @@ class Seen(msgspec.Struct):
         last: When the last one did.
         tallies: What was seen in the period.
         stretches: First and last span of each stretch of the period that has any, by its number.
-        events: The lifecycle events.
+        events: The lifecycle events that may tell of changes in the period.
         lost_events: Those beyond ``MAX_EVENTS``.
     """
 
@@ -152,7 +155,8 @@ class _Group:
 
     def at(self, start: int, end: int) -> Tally:
         """Return the tally of a span that started and ended then, and remember it for those that follow."""
-        assert self._found is not None  # noqa: S101 - for the type checker
+        if self._found is None or not self._found.is_call:
+            return self.tally  # of all times, but this one ends beyond them
         subject, recorded, uncovered, _ = self._found
         end, delay = max(start, end), self._scan.plan.delay
         early, here, late = map(subject.position, (min(start, end - delay), start, end))
@@ -198,7 +202,7 @@ class _Context:
 
     def __init__(self, resource: bytes, scope: bytes) -> None:
         named = otlp.texts_in(otlp.attributes_of(msgspec.Raw(resource)))
-        self.service = named.get("service.name") or _NO_SERVICE
+        self.service = clean(named.get("service.name") or _NO_SERVICE)
         self.scope = otlp.scope_name(msgspec.Raw(scope))
         self.shapes: dict[tuple[str, ...], _Shape] = {}
         self.latest = _Shape([], frozenset())
@@ -216,7 +220,8 @@ class Scan:
         self.plan = plan
         self.seen = Seen(tallies=[], stretches={}, events=set())
         self._spill = spill
-        times = range(plan.start - plan.delay, plan.end + plan.delay)
+        times = range(plan.start - plan.delay, max(plan.end, otlp.MAX_TIME))  # a call may end long after the period
+        self._event_times = range(plan.start - plan.delay, plan.end + max(plan.delay, _DAY))
         self._resolver = Resolver(plan.entries, plan.model_attributes, times)
         self._contexts: dict[tuple[bytes, bytes], _Context] = {}
         self._cached = 0
@@ -271,7 +276,7 @@ class Scan:
     def _context(self, resource: bytes, scope: bytes) -> _Context:
         known = self._contexts.get((resource, scope))
         if known is None:
-            self._cached += 1
+            self._cached += 1 + (len(resource) + len(scope)) // _PIECE
             if self._cached > _MAX_CACHED:
                 self._contexts.clear()
                 self._cached = 0
@@ -302,8 +307,7 @@ class Scan:
                 tally.samples.append(Sample(start, span.trace_id, span.span_id))
             spill[span.span_id[0]].append(f"{span.trace_id}{span.span_id}{tally.mark}")
             if span.events:
-                for event in span.events:
-                    self._event(event.name, event.time_unix_nano, event.attributes)
+                self._events(span)
         context.latest = shape
         self._spill.added(len(spans))
 
@@ -316,6 +320,9 @@ class Scan:
         seen.first = min(first, seen.first or first)
         seen.last = max(last, seen.last)
         if first < start or last >= end:
+            for span in spans:
+                if not start <= span.start_time_unix_nano < end:
+                    self._events(span)  # the period's changes may be told of on a span that started before it
             spans = [span for span in spans if start <= span.start_time_unix_nano < end]
             seen.outside += len(starts) - len(spans)
             starts = [span.start_time_unix_nano for span in spans]
@@ -342,12 +349,13 @@ class Scan:
     def _shape(self, context: _Context, keys: list[str]) -> _Shape:
         shape = context.shapes.get(tuple(keys))
         if shape is None:
-            self._cached += 1
+            self._cached += 1 + sum(map(len, keys)) // _PIECE
             shape = context.shapes[tuple(keys)] = _Shape(keys, self._resolver.wanted)
         return shape
 
     def _group(self, context: _Context, shape: _Shape, attributes: Sequence[otlp.Attribute]) -> _Group:
-        self._cached += 1
+        values = b"".join([picked.value for picked in shape.pick(attributes)])
+        self._cached += 1 + len(values) // _PIECE
         if self._cached > _MAX_CACHED:
             self._contexts.clear()
             context.shapes.clear()
@@ -355,11 +363,16 @@ class Scan:
             self._cached = 0
         found = self._resolver.find(*shape.texts(attributes), context.scope)
         group = _Group(self, context.service, found)
-        shape.groups[b"".join([picked.value for picked in shape.pick(attributes)])] = group
+        shape.groups[values] = group
         return group
 
+    def _events(self, span: otlp.Span) -> None:
+        for event in span.events:
+            self._event(event.name, event.time_unix_nano, event.attributes)
+
     def _event(self, name: str, at: int, attributes: Sequence[otlp.Attribute]) -> None:
-        if name not in _EVENTS:
+        """Remember a lifecycle event, if it may tell of a change in the period."""
+        if name not in _EVENTS or at not in self._event_times:
             return
         model_id = otlp.texts_in(attributes).get(f"{PREFIX}model_id")
         if model_id is None:

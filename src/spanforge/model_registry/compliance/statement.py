@@ -22,7 +22,7 @@ from spanforge.model_registry.storage import content_of
 from spanforge.model_registry.values import quote
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from spanforge.model_registry.compliance.attestation import CheckStatus, Framework, Status
     from spanforge.model_registry.compliance.reading import Read
@@ -37,6 +37,7 @@ _LIMITS: Final = (
     "It is about the telemetry that was given: what was not instrumented, not sent or not archived is not in it.",
     "It does not show that the telemetry is genuine: whoever could write to it could write anything.",
     "It says nothing about what a provider does behind a model's name.",
+    "Names, aliases, purposes and sunset dates are those at generation: the registry keeps no history of them.",
 )
 _BY_STATUS: Final[Mapping[CheckStatus, Status]] = {
     "findings": "findings",
@@ -80,7 +81,8 @@ def package(question: Question, facts: Facts, reads: Sequence[Read]) -> Evidence
     """Return what was found, as it is stated."""
     about = _about(question, facts)
     found = _changes(question, reads)
-    telemetry = facts.spans > 0 or any(read.seen.events for read in reads)
+    events = _events(question.plan, reads)
+    telemetry = facts.spans > 0 or events > 0
     framework = FRAMEWORKS[question.framework]
     names = {name for clause in framework.clauses for name in clause.checks}
     checks = checked(names, Evidence(about, question.entries, found, telemetry))
@@ -103,10 +105,10 @@ def package(question: Question, facts: Facts, reads: Sequence[Read]) -> Evidence
         clauses=tuple(clauses),
         checks=tuple(checks),
         changes=tuple(found[:MAX_LISTED]),
-        population=_population(question, facts, about, reads),
+        population=_population(question, facts, about, events),
         coverage=coverage,
-        unregistered_names=_names({name: (None, model.calls) for name, model in about.unregistered.items()}),
-        uncovered_names=_names(_uncovered(about)),
+        unregistered_names=_names((name, None, model.calls) for name, model in about.unregistered.items()),
+        uncovered_names=_names(_uncovered(question, facts, about)),
         registry=_digest(question.plan.entries),
         inputs=tuple(map(_input, reads)),
         limits=(*_LIMITS, *_further_limits(question, facts, about)),
@@ -154,7 +156,7 @@ def _changes(question: Question, reads: Iterable[Read]) -> list[stated.Change]:
 def _coverage(facts: Facts, reads: Sequence[Read], plan: Plan) -> stated.Coverage:
     bad = sum(read.seen.bad_lines for read in reads)
     lost = sum(read.seen.lost_events for read in reads)
-    reasons = [] if reads else ["no telemetry was given"]
+    reasons = [] if facts.spans else ["there is no span in the period" if reads else "no telemetry was given"]
     reasons += [f"{len(facts.gaps)} stretches without any span are longer than allowed"] if facts.gaps else []
     reasons += [f"{bad} lines, spans or log records could not be read"] if bad else []
     reasons += [f"{lost} lifecycle events beyond {MAX_EVENTS} of one input were left out"] if lost else []
@@ -209,8 +211,11 @@ def _not_registered(name: str) -> str:
     return f"model {quote(name)} is not registered"
 
 
-def _population(question: Question, facts: Facts, about: Facts, reads: Iterable[Read]) -> stated.Population:
-    events = {event for read in reads for event in read.seen.events}
+def _events(plan: Plan, reads: Iterable[Read]) -> int:
+    return sum(plan.start <= event.at < plan.end for event in {event for read in reads for event in read.seen.events})
+
+
+def _population(question: Question, facts: Facts, about: Facts, events: int) -> stated.Population:
     calls = sum(model.calls for model in facts.called)
     return stated.Population(
         spans=facts.spans,
@@ -221,21 +226,23 @@ def _population(question: Question, facts: Facts, about: Facts, reads: Iterable[
         differing_copies=facts.differing_copies,
         models=len(question.entries),
         models_called=len(about.models) + len(about.unregistered),
-        lifecycle_events=sum(question.plan.start <= event.at < question.plan.end for event in events),
+        lifecycle_events=events,
     )
 
 
-def _uncovered(about: Facts) -> dict[str, tuple[str | None, int]]:
-    found = [
-        (calls, name, model_id) for model_id, model in about.models.items() for name, calls in model.uncovered.items()
-    ]
-    return {name: (model_id, calls) for calls, name, model_id in sorted(found)}
+def _uncovered(question: Question, facts: Facts, about: Facts) -> Iterator[tuple[str, str | None, int]]:
+    """Yield such names: of the models that it is about, or the very name that it is about if no entry stands for it."""
+    itself = question.asked if question.entry is None else None
+    for model_id, model in (about if itself is None else facts).models.items():
+        for name, calls in model.uncovered.items():
+            if itself in (None, name):
+                yield name, model_id, calls
 
 
-def _names(found: Mapping[str, tuple[str | None, int]]) -> tuple[stated.Name, ...]:
+def _names(found: Iterable[tuple[str, str | None, int]]) -> tuple[stated.Name, ...]:
     """Return names with their calls, those with most calls first."""
-    listed = sorted(found.items(), key=lambda item: (-item[1][1], item[0]))[:MAX_LISTED]
-    return tuple(stated.Name(name=name, model_id=model_id, calls=calls) for name, (model_id, calls) in listed)
+    listed = sorted(found, key=lambda item: (-item[2], item[0], item[1] or ""))[:MAX_LISTED]
+    return tuple(stated.Name(name=name, model_id=model_id, calls=calls) for name, model_id, calls in listed)
 
 
 def _digest(entries: Sequence[ModelRegistryEntry]) -> stated.RegistryDigest:
@@ -260,14 +267,13 @@ def _input(read: Read) -> stated.Input:
 
 
 def _further_limits(question: Question, facts: Facts, about: Facts) -> list[str]:
-    since = moment(question.plan.start)
     called = [entry for entry in question.entries if entry.model_id in about.models]
-    undated = sum(state is not None and state.source == "dates" for state in (entry.as_of(since) for entry in called))
+    undated = sum(_is_undated(entry, question.plan) for entry in called)
     found = []
     if undated:
         found.append(
-            f"For {undated} of the models called, the registry's history does not reach back to the period's start: "
-            "status is by their dates there, owner and risk tier are the present ones."
+            f"For {undated} of the models called, the registry's history does not reach back to the period's start, or "
+            "to their deployment in it: before it, status is by their dates, owner and risk tier are the present ones."
         )
     if facts.differing_copies:
         found.append(
@@ -279,6 +285,13 @@ def _further_limits(question: Question, facts: Facts, about: Facts) -> list[str]
             f"and as {REST} where the model is not registered."
         )
     return found
+
+
+def _is_undated(entry: ModelRegistryEntry, plan: Plan) -> bool:
+    """Tell whether only its dates say what an entry was at first in the period."""
+    since = plan.start if entry.deployment_date is None else max(plan.start, nanoseconds(entry.deployment_date))
+    state = entry.as_of(moment(since))
+    return since < plan.end and state is not None and state.source == "dates"
 
 
 def _date(nanos: int) -> str:

@@ -10,12 +10,13 @@ import io
 import os
 import sys
 import zlib
+from collections import Counter
 from typing import IO, TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
 from spanforge.model_registry.errors import MissingExtraError, TelemetryError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 MAX_LINE: Final = 16 * 1024 * 1024
 """Bytes that one request may have. The Collector and the SDK send at most 4 MiB at once."""
@@ -24,6 +25,7 @@ _GZIP: Final = b"\x1f\x8b"
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
 _FRAME: Final = 4
 """Bytes before each compressed request in a file that the Collector compresses: how many follow."""
+_NO_FILE: Final = "is not a file: give files, or a glob such as archive/*.jsonl*"
 
 
 @runtime_checkable
@@ -66,7 +68,7 @@ class FileReader:
 
     def __init__(self, path: str, name: str | None = None) -> None:
         self.path = path
-        self.name = name or path
+        self.name = name or _shown(path)
         self.size = 0
         self.sha256 = hashlib.sha256().hexdigest()
         self.limits: list[str] = []
@@ -74,24 +76,16 @@ class FileReader:
     def requests(self) -> Iterator[bytes]:
         """Yield the lines that are not empty; raises as ``TelemetryReader`` says."""
         self.limits = []
+        if os.path.exists(self.path) and not os.path.isfile(self.path):
+            raise TelemetryError(self.path, _NO_FILE)  # a pipe would be waited for
         try:
             with open(self.path, "rb", buffering=0) as file:
                 raw = _Hashed(file)
-                yield from self._requests(raw)
+                yield from _decompressed(raw, self.limits)
                 raw.drain()
         except OSError as error:
             raise TelemetryError(self.path, f"cannot be read: {error.strerror or error}") from error
         self.size, self.sha256 = raw.size, raw.hash.hexdigest()
-
-    def _requests(self, raw: _Hashed) -> Iterator[bytes]:
-        try:
-            yield from _decompressed(raw, self.limits)
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            self.limits.append(f"the compressed data ends early or is damaged: {error}")
-        except Exception as error:
-            if type(error).__name__ != "ZstdError":  # its class is there only if the library is
-                raise
-            self.limits.append(f"the compressed data is damaged: {error}")
 
 
 class _Hashed(io.RawIOBase):
@@ -132,13 +126,17 @@ class _Hashed(io.RawIOBase):
 
 
 def _decompressed(raw: _Hashed, limits: list[str]) -> Iterator[bytes]:
-    if raw.start.startswith(_GZIP):
-        return _lines(gzip.GzipFile(fileobj=io.BufferedReader(raw, _CHUNK)), limits)
-    if raw.start.startswith(_ZSTD):
-        return _lines(_zstd().ZstdFile(io.BufferedReader(raw, _CHUNK)), limits)
+    read: Callable[[int], bytes] = raw.read
+    damage: tuple[type[Exception], ...] = ()
     if raw.start[_FRAME:] == _ZSTD:
         return _frames(io.BufferedReader(raw, _CHUNK), limits)
-    return _lines(raw, limits)
+    if raw.start.startswith(_GZIP):
+        read = gzip.GzipFile(fileobj=io.BufferedReader(raw, _CHUNK)).read1  # unlike read(), it keeps what it has
+        damage = EOFError, gzip.BadGzipFile, zlib.error
+    elif raw.start.startswith(_ZSTD):
+        zstd = _zstd()
+        read, damage = zstd.ZstdFile(io.BufferedReader(raw, _CHUNK)).read1, (EOFError, zstd.ZstdError)
+    return _lines(_chunks(read, damage, limits), limits)
 
 
 def _zstd() -> Any:
@@ -148,23 +146,40 @@ def _zstd() -> Any:
         raise MissingExtraError("archives compressed with zstd", "compliance") from None
 
 
-def _lines(stream: Any, limits: list[str]) -> Iterator[bytes]:
-    """Yield the lines of a stream that are not empty, without their ends; of one that is too long, the beginning."""
-    rest = b""
-    skipping = False
-    while chunk := stream.read(_CHUNK):
+def _chunks(read: Callable[[int], bytes], damage: tuple[type[Exception], ...], limits: list[str]) -> Iterator[bytes]:
+    """Yield what a stream holds, as far as it can be read."""
+    try:
+        while chunk := read(_CHUNK):
+            yield chunk
+    except damage as error:
+        limits.append(f"the compressed data ends early or is damaged: {error}")
+
+
+def _lines(chunks: Iterable[bytes], limits: list[str]) -> Iterator[bytes]:
+    """Yield the lines that are not empty, without their ends; those that are too long are left out."""
+    begun: list[bytes] = []
+    size = 0
+    for chunk in chunks:
         *lines, last = chunk.split(b"\n")
         if lines:
-            lines[0] = b"" if skipping else rest + lines[0]
-            rest, skipping = b"", False
+            lines[0] = b"" if size > MAX_LINE else b"".join([*begun, lines[0]])
+            begun, size = [], 0
             yield from [line for line in lines if line and not line.isspace()]
-        if not skipping:
-            rest += last
-            if len(rest) > MAX_LINE:
-                limits.append(f"a line is longer than {MAX_LINE} bytes")
-                rest, skipping = b"", True
+        size += len(last)
+        if size <= MAX_LINE:
+            begun.append(last)
+        elif begun:
+            _note(limits, f"a line is longer than {MAX_LINE} bytes")
+            begun = []
+    rest = b"".join(begun)
     if rest and not rest.isspace():
         yield rest
+
+
+def _note(limits: list[str], limit: str) -> None:
+    """Say it, but once: a damaged file may give a million reasons."""
+    if limit not in limits:
+        limits.append(limit)
 
 
 def _frames(stream: IO[bytes], limits: list[str]) -> Iterator[bytes]:
@@ -174,11 +189,18 @@ def _frames(stream: IO[bytes], limits: list[str]) -> Iterator[bytes]:
         size = int.from_bytes(head, "big")
         data = stream.read(min(size, MAX_LINE))
         if len(head) < _FRAME or len(data) < size:
-            limits.append("the file ends in the middle of a request, or is damaged")
+            _note(limits, "the file ends in the middle of a request, or is damaged")
             return
-        request = zstd.ZstdDecompressor().decompress(data, MAX_LINE + 1)
+        decompressor = zstd.ZstdDecompressor()
+        try:
+            request = decompressor.decompress(data, MAX_LINE + 1)
+        except zstd.ZstdError as error:
+            _note(limits, f"the compressed data is damaged: {error}")
+            continue
         if len(request) > MAX_LINE:
-            limits.append(f"a request is longer than {MAX_LINE} bytes")
+            _note(limits, f"a request is longer than {MAX_LINE} bytes")
+        elif not decompressor.eof or decompressor.unused_data:
+            _note(limits, "the compressed data is damaged: a request does not end where its size says")
         else:
             yield request
 
@@ -195,7 +217,7 @@ def files(sources: Iterable[str]) -> list[str]:
             if not os.path.exists(path):
                 raise TelemetryError(path, "no such file")
             if not os.path.isfile(path):
-                raise TelemetryError(path, "is not a file: give files, or a glob such as archive/*.jsonl*")
+                raise TelemetryError(path, _NO_FILE)
             found.setdefault(os.path.realpath(path), path)
     return list(found.values())
 
@@ -219,11 +241,15 @@ def _matches(pattern: str) -> list[str]:
 
 def short_names(paths: Sequence[str]) -> list[str]:
     """Return, for each of several paths, as many of its last parts as tell it from the others."""
-    ends = [os.path.abspath(path).split(os.sep) for path in paths]
-    names = []
-    for end in ends:
-        length = 1
-        while length < len(end) and sum(other[-length:] == end[-length:] for other in ends) > 1:
-            length += 1
-        names.append(os.fsencode("/".join(end[-length:])).decode("utf-8", "replace"))
-    return names
+    parts = [tuple(os.path.abspath(path).split(os.sep)) for path in paths]
+    known = Counter(end for path in parts for end in _ends(path))
+    return [_shown("/".join(next((end for end in _ends(path) if known[end] == 1), path))) for path in parts]
+
+
+def _ends(parts: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    return (parts[-length:] for length in range(1, len(parts) + 1))
+
+
+def _shown(path: str) -> str:
+    """Return a path as text that is Unicode, whatever its bytes are."""
+    return os.fsencode(path).decode("utf-8", "replace")

@@ -1,0 +1,108 @@
+"""``evidence.csv``: its header, its rows, and what its cells can do to whoever opens it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any
+
+import pytest
+
+from spanforge.model_registry import ModelRegistryEntry
+from spanforge.model_registry.compliance.facts import ModelFacts
+from spanforge.model_registry.compliance.table import COLUMNS, cell, table
+from spanforge.model_registry.entry import StateAsOf
+
+HEADER = (
+    "model_id,name,version,owner,risk_tier,status,purpose,calls,calls_while_deprecated,calls_after_retirement,"
+    "services,first_call,last_call"
+)
+START = 1_767_225_600_000_000_000
+STATE = StateAsOf("deprecated", "then", "low", "history")
+
+
+def entry(model_id: str = "gpt", **fields: Any) -> ModelRegistryEntry:
+    described = {"name": "GPT", "version": "1", "risk_tier": "high", "owner": "ml", "purpose": "chat"} | fields
+    return ModelRegistryEntry(model_id, **described)
+
+
+def facts(*services: str, **kinds: int) -> ModelFacts:
+    found = ModelFacts(calls=5, services=set(services), first=START + 999, last=START + 10**9)
+    found.kinds.update(kinds)
+    return found
+
+
+def rows(made: bytes) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(made.decode(), newline="")))
+
+
+def test_the_header() -> None:
+    """The columns are these, in this order, also where there is no row."""
+    assert table([], {}, {}).decode() == f"{HEADER}\n"
+    assert ",".join(COLUMNS) == HEADER
+
+
+def test_a_row_for_each_model() -> None:
+    """Each model has its row, with what was in force, its calls, its services and the first and last call."""
+    made = table([(entry(), STATE)], {"gpt": facts("web", "api", while_deprecated=3, after_retirement=1)}, {})
+    assert made.decode().splitlines()[1] == (
+        "gpt,GPT,1,then,low,deprecated,chat,5,3,1,api;web,2026-01-01T00:00:00.000000Z,2026-01-01T00:00:01.000000Z"
+    )
+
+
+def test_models_that_nobody_called_have_a_row() -> None:
+    """They have no calls, and one that was not in use yet has no status."""
+    made = table([(entry("a"), STATE), (entry("b"), None)], {}, {})
+    assert made.decode().splitlines()[1:] == [
+        "a,GPT,1,then,low,deprecated,chat,0,0,0,,,",
+        "b,GPT,1,ml,high,,chat,0,0,0,,,",
+    ]
+
+
+def test_models_that_nobody_registered_have_a_row() -> None:
+    """Their name stands as the id, after all others, sorted; what nobody said is empty."""
+    made = table([(entry("z"), STATE)], {}, {"b": facts("api"), "a": ModelFacts()})
+    assert [row[:11] for row in rows(made)[2:]] == [
+        ["a", "", "", "", "", "unregistered", "", "0", "0", "0", ""],
+        ["b", "", "", "", "", "unregistered", "", "5", "0", "0", "api"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("plain", "plain"),
+        ("=1+1", "'=1+1"),
+        ("+1", "'+1"),
+        ("-1", "'-1"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("  =1", "  '=1"),
+        ("a;=1;+2", "a;'=1;'+2"),
+        ("\t=1", r"\t=1"),
+        ("\r\n=1", r"\r\n=1"),
+        ("\ufeff=1", r"\ufeff=1"),
+        ("\u200b=1", r"\u200b=1"),
+        ("\u202egpt", r"\u202egpt"),
+        ("\x00\x1b", r"\x00\x1b"),
+        ("\ud800", r"\ud800"),
+        ("＝1", "'＝1"),  # noqa: RUF001 - some programs read it as the other one
+        ("a=b-c", "a=b-c"),
+        ("größe 模型", "größe 模型"),
+    ],
+)
+def test_no_cell_is_a_formula(given: str, shown: str) -> None:
+    """What begins like a formula gets an apostrophe, also after a semicolon; what is invisible is escaped."""
+    assert cell(given) == shown
+
+
+def test_services_cannot_make_more_services() -> None:
+    """A semicolon in a service's name is shown as a comma, for semicolons stand between services."""
+    made = table([(entry(), STATE)], {"gpt": facts("b;=1", "-a", 'q"')}, {})
+    assert rows(made)[1][10] == "'-a;b,=1;q\""
+
+
+def test_quotes_and_commas_stay_in_their_cell() -> None:
+    """A row has as many cells as there are columns, whatever a name has in it."""
+    made = table([(entry('a",b\n', name='"', owner=",,"), None)], {}, {'x","y': ModelFacts()})
+    assert [len(row) for row in rows(made)] == [len(COLUMNS)] * 3
+    assert [row[0] for row in rows(made)[1:]] == ['a",b\\n', 'x","y']

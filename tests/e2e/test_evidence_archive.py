@@ -1,0 +1,402 @@
+"""Every figure of the evidence about a large archive is the truth, which was counted while the archive was written."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+
+from spanforge.model_registry import ModelRegistry, ModelRegistryEntry
+from spanforge.model_registry.compliance import ComplianceMappingEngine, distinct
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+pytestmark = pytest.mark.e2e
+
+ROOT = Path(__file__).parents[2]
+SPANS = 2_000_000
+FEWER = 100_000
+MEMORY = 300_000
+"""KiB that a process may take at most."""
+GENERATED = "2026-05-01T00:00:00Z"
+UNREGISTERED, EARLY, DEPRECATED, PAST_SUNSET, RETIRED, NOT_ENRICHED, DISAGREES = (1 << bit for bit in range(7))
+ENGINE = """
+import json, resource, sys
+from pathlib import Path
+from spanforge.model_registry import ModelRegistry
+from spanforge.model_registry.compliance import ComplianceMappingEngine
+registry, package, framework, start, end, generated_at, *files = sys.argv[1:]
+models = ModelRegistry(auto_emit=False)
+models.load(registry)
+engine = ComplianceMappingEngine(models)
+evidence = engine.generate_evidence_package(None, framework, start, end, telemetry=files, generated_at=generated_at)
+evidence.to_zip(package)
+print([resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)])
+"""
+BETWEEN = "import subprocess, sys; sys.exit(subprocess.call(sys.argv[1:]))"
+"""A small process between the tests and the one that is measured, which would inherit how large theirs ever was."""
+
+
+class Archive(NamedTuple):
+    """An archive, the truth about it, and the registry."""
+
+    folder: Path
+    truth: dict[str, Any]
+    registry: ModelRegistry
+
+    @property
+    def files(self) -> list[str]:
+        """The files, in their order."""
+        return [str(self.folder / found["name"]) for found in self.truth["inputs"]]
+
+
+class Evidence(NamedTuple):
+    """What the engine made: the attestation, the table, the whole package, and the KiB of parent and children."""
+
+    stated: dict[str, Any]
+    table: str
+    package: bytes
+    memory: list[int]
+
+
+def registered(entries: Iterable[dict[str, Any]], file: Path) -> ModelRegistry:
+    """Return a registry of entries, history included, as a file has them."""
+    file.write_text(json.dumps([ModelRegistryEntry.from_dict(entry).to_dict() for entry in entries]), "utf-8")
+    registry = ModelRegistry(auto_emit=False)
+    registry.load(file)
+    registry.save(file)
+    return registry
+
+
+def archive(folder: Path, spans: int) -> Archive:
+    """Write an archive of so many spans."""
+    folder.mkdir(exist_ok=True)
+    command = [sys.executable, "-W", "error", "-m", "benchmarks.archive", str(folder), str(spans)]
+    subprocess.run(command, cwd=ROOT, check=True)
+    truth = json.loads((folder / "truth.json").read_text("utf-8"))
+    return Archive(folder, truth, registered(truth["entries"], folder / "models.json"))
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Archive:
+    """Give an archive that is read in no time."""
+    return archive(tmp_path_factory.mktemp("small"), FEWER)
+
+
+def evidence_of(given: Archive, framework: str, temporary: Path, files: list[str] | None = None) -> Evidence:
+    """Return what the engine makes of an archive, in a process of its own; it leaves nothing behind."""
+    temporary.mkdir(exist_ok=True)
+    package = given.folder / "evidence.zip"
+    period = given.truth["from_date"], given.truth["to_date"]
+    engine = [sys.executable, "-W", "error", "-c", ENGINE, str(given.folder / "models.json"), str(package), framework]
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", BETWEEN, *engine, *period, GENERATED, *(files or given.files)],
+        env={**os.environ, "TMPDIR": str(temporary)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert not list(temporary.iterdir())
+    with zipfile.ZipFile(package) as opened:
+        stated, table = (opened.read(name).decode() for name in ("attestation.json", "evidence.csv"))
+    return Evidence(json.loads(stated), table, package.read_bytes(), json.loads(done.stdout))
+
+
+class Truth:
+    """What evidence has to say about calls that were counted."""
+
+    def __init__(self, found: dict[str, Any]) -> None:
+        self.found = found
+        self.calls = found["calls"]
+        self.models = [entry["model_id"] for entry in found["entries"]]
+        self.names = Counter[str]()
+        for row in self.calls:
+            if row["model_id"] is None:
+                self.names[row["name"]] += row["calls"]
+        self.called = {row["model_id"] for row in self.calls} - {None}
+
+    def number(self, wrong: int = 0, model_id: str | None = None) -> int:
+        """Return how many calls have any of these things wrong; 0: how many there are."""
+        rows = (row for row in self.calls if model_id in (None, row["model_id"]))
+        return sum(row["calls"] for row in rows if not wrong or row["wrong"] & wrong)
+
+    def such(self, wrong: int) -> int:
+        """Return how many models or names have such calls."""
+        return len({(row["model_id"], row["name"]) for row in self.calls if row["wrong"] & wrong})
+
+    def changes(self) -> list[dict[str, Any]]:
+        """Return the changes of the period."""
+        of = {entry["model_id"]: entry for entry in self.found["entries"]}
+        rows = []
+        for at, model_id, status, source, told in self.found["changes"]:
+            date = at
+            if source == "dates":
+                date = of[model_id]["metadata"]["deprecation_date"]
+                date = of[model_id]["decommission_date"] if status == "retired" else date
+            event = "recorded" if told else "not_recorded"
+            rows.append({"model_id": model_id, "at": date, "status": status, "source": source, "event": event})
+        return [{**row, "reason": None, "actor": None} for row in rows]
+
+    def checks(self) -> dict[str, tuple[int, int, list[str]]]:
+        """Return population, exceptions and notes of each check."""
+        all_, changes = self.number(), self.changes()
+        early, retired, past = self.number(EARLY), self.number(RETIRED), self.number(PAST_SUNSET)
+        enriched = all_ - self.number(NOT_ENRICHED)
+        known = all_ - self.number(UNREGISTERED)
+        of_names = f"{len(self.names)} names of models that are not registered"
+        allowed = f"{self.number(DEPRECATED)} calls of models that were deprecated at the time, "
+        allowed += "which is allowed until their sunset date"
+        models = len(self.called) + len(self.names)
+        before = [of_names, f"{early} calls before the model's deployment date"]
+        sunset = [f"{self.such(PAST_SUNSET)} models were called past their sunset date", allowed]
+        missing = sum(change["event"] == "not_recorded" for change in changes)
+        return {
+            "calls_registered": (all_, self.number(UNREGISTERED) + early, before),
+            "accountable": (models, len(self.names), []),
+            "no_calls_after_retirement": (
+                known,
+                retired,
+                [f"{self.such(RETIRED)} models were called after their retirement"],
+            ),
+            "no_calls_past_sunset": (known, past, sunset),
+            "changes_recorded": (len(changes), missing, []),
+            "spans_enriched": (all_, self.number(NOT_ENRICHED), []),
+            "registry_and_spans_agree": (enriched, self.number(DISAGREES), []),
+        }
+
+    def listed(self, names: Counter[str], model_of: dict[str, str] | None = None) -> list[dict[str, Any]]:
+        """Return names with their calls as they are listed."""
+        first = sorted(names.items(), key=lambda item: (-item[1], item[0]))[:1_000]
+        return [{"name": name, "model_id": (model_of or {}).get(name), "calls": calls} for name, calls in first]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return the rows of the table."""
+        of: defaultdict[tuple[str | None, str], list[dict[str, Any]]] = defaultdict(list)
+        for row in self.calls:
+            of[row["model_id"], row["name"]].append(row)
+        rows = []
+        for entry in self.found["entries"]:
+            model_id = entry["model_id"]
+            status, owner, tier = self.found["states"][model_id]
+            said = [model_id, entry["name"], entry["version"], owner, tier, status, entry["purpose"]]
+            rows.append(self._row(said, of[model_id, ""]))
+        rows += [
+            self._row([name, "", "", "", "", "unregistered", ""], of[key])
+            for key in sorted(key for key in of if key[0] is None)
+            for name in key[1:]
+        ]
+        return rows
+
+    @staticmethod
+    def _row(said: list[str], calls: list[dict[str, Any]]) -> dict[str, Any]:
+        columns = ["model_id", "name", "version", "owner", "risk_tier", "status", "purpose"]
+        cells = [f"'{cell}" if cell[:1] in ("=", "+", "@") else cell for cell in said]
+        services = {row["service"].replace(";", ",") for row in calls}
+        return {
+            **dict(zip(columns, cells, strict=True)),
+            "calls": str(sum(row["calls"] for row in calls)),
+            "calls_while_deprecated": str(sum(row["calls"] for row in calls if row["wrong"] & DEPRECATED)),
+            "calls_after_retirement": str(sum(row["calls"] for row in calls if row["wrong"] & RETIRED)),
+            "services": ";".join(sorted(services)),
+            "first_call": min((row["first"] for row in calls), default=""),
+            "last_call": max((row["last"] for row in calls), default=""),
+        }
+
+
+BITS = {
+    "calls_registered": UNREGISTERED | EARLY,
+    "no_calls_after_retirement": RETIRED,
+    "no_calls_past_sunset": PAST_SUNSET,
+    "spans_enriched": NOT_ENRICHED,
+    "registry_and_spans_agree": DISAGREES,
+}
+"""Of which calls a check names some: their trace ids end with what is wrong with them."""
+CLAUSES = {
+    "soc2": ("CC6.1", "CC8.1"),
+    "nist_ai_rmf": ("MAP 1.1", "GOVERN 1.6", "GOVERN 1.7"),
+}
+
+
+def assert_is_true(evidence: Evidence, given: Archive, framework: str) -> None:
+    """Assert that evidence says what is true of an archive."""
+    stated, truth = evidence.stated, Truth(given.truth)
+    found = given.truth
+    assert stated["inputs"] == [{**known, "kind": "otlp_json"} for known in found["inputs"]]
+    assert stated["population"] == {
+        "spans": truth.number() + found["agents"] + found["others"],
+        "calls": truth.number(),
+        "agent_spans": found["agents"],
+        "other_spans": found["others"],
+        "copies": found["copies"],
+        "differing_copies": found["differing"],
+        "models": len(truth.models),
+        "models_called": len(truth.called) + len(truth.names),
+        "lifecycle_events": found["events"],
+    }
+    read = sum(known["spans"] - known["spans_outside"] for known in found["inputs"])
+    assert read == stated["population"]["spans"] + found["copies"]
+    _assert_checks(stated, truth)
+    assert stated["changes"] == truth.changes()
+    bad = sum(known["bad_lines"] for known in found["inputs"])
+    limits = [f"{known['name']}: {limit}" for known in found["inputs"] for limit in known["limits"]]
+    assert stated["coverage"] == {
+        "status": "incomplete",
+        "max_gap_seconds": 86_400,
+        "gaps": [dict(zip(("from_date", "to_date", "seconds"), gap, strict=True)) for gap in found["gaps"]],
+        "gap_count": len(found["gaps"]),
+        "reasons": [
+            f"{len(found['gaps'])} stretches without any span are longer than allowed",
+            f"{bad} lines, spans or log records could not be read",
+            *limits,
+        ],
+    }
+    assert {clause["clause"]: clause["status"] for clause in stated["clauses"]} == dict.fromkeys(
+        CLAUSES[framework], "findings"
+    )
+    assert (stated["overall_status"], stated["framework"], stated["generated_at"]) == (
+        "findings",
+        framework,
+        "2026-05-01T00:00:00.000000Z",
+    )
+    _assert_names(stated, truth)
+    assert stated["registry"]["models"] == len(truth.models)
+    assert list(csv.DictReader(io.StringIO(evidence.table))) == truth.rows()
+
+
+def _assert_checks(stated: dict[str, Any], truth: Truth) -> None:
+    expected = truth.checks()
+    named = {name for clause in stated["clauses"] for name in clause["checks"]}
+    assert [check["check"] for check in stated["checks"]] == [name for name in expected if name in named]
+    for check in stated["checks"]:
+        population, exceptions, notes = expected[check["check"]]
+        assert (check["population"], check["exceptions"], check["notes"]) == (population, exceptions, notes)
+        assert check["status"] == ("findings" if exceptions else "supported")
+        assert check["share"] == (population - exceptions) * 10_000 // population / 10_000
+        ids = {sample["span_id"] for sample in check["samples"]}
+        assert len(ids) == len(check["samples"]) == (min(exceptions, 10) if check["check"] in BITS else 0)
+        for sample in check["samples"]:
+            assert int(sample["trace_id"][-2:], 16) & BITS[check["check"]]
+
+
+def _assert_names(stated: dict[str, Any], truth: Truth) -> None:
+    assert stated["unregistered_names"] == truth.listed(truth.names)
+    uncovered, model_of = Counter[str](), {}
+    for row in truth.calls:
+        if row["uncovered"]:
+            uncovered[row["uncovered"]] += row["calls"]
+            model_of[row["uncovered"]] = row["model_id"]
+    assert stated["uncovered_names"] == truth.listed(uncovered, model_of)
+    late = {"deprecated": "is deprecated", "retired": "is retired"}
+    states = [(model_id, truth.found["states"][model_id][0]) for model_id in truth.models if model_id in truth.called]
+    warnings = [f"model '{model_id}' {late[status]}" for model_id, status in states if status in late]
+    warnings += [f"model '{name}' is not registered" for name in sorted(truth.names)]
+    assert stated["model_warnings"] == warnings[:1_000]
+    dated = {entry["model_id"] for entry in truth.found["entries"] if "history" not in entry["metadata"]}
+    further = [limit for limit in stated["limits"] if any(c.isdigit() for c in limit)]
+    assert [int(limit.removeprefix("For ").split()[0]) for limit in further] == [
+        len(dated & truth.called),
+        truth.found["differing"],
+    ]
+
+
+def test_every_figure_about_two_million_spans_is_true(tmp_path: Path) -> None:
+    """In five files, some compressed, with bad lines and copies; no process takes more than 300 MB, nothing is left."""
+    try:
+        given = archive(tmp_path / "archive", SPANS)
+        evidence = evidence_of(given, "soc2", tmp_path / "temporary")
+    finally:
+        shutil.rmtree(tmp_path / "archive")  # pytest would keep it, and it is large
+    assert sum(found["spans"] for found in given.truth["inputs"]) == SPANS
+    assert_is_true(evidence, given, "soc2")
+    assert max(evidence.memory) < MEMORY
+
+
+def test_the_same_input_gives_the_same_bytes(small: Archive, tmp_path: Path) -> None:
+    """Twice the same package, to the byte; the figures are true for the other framework as well."""
+    one, two = (evidence_of(small, "nist_ai_rmf", tmp_path / "temporary") for _ in range(2))
+    assert one.package == two.package
+    assert_is_true(one, small, "nist_ai_rmf")
+
+
+def test_the_order_of_files_matters_to_no_figure(small: Archive, tmp_path: Path) -> None:
+    """Which copy of a span comes first is another matter, and here so for as many one way as the other."""
+    files = small.files
+    for order in ([4, 3, 2, 1, 0], [2, 4, 0, 3, 1]):
+        truth = {**small.truth, "inputs": [small.truth["inputs"][number] for number in order]}
+        chosen = [files[number] for number in order]
+        evidence = evidence_of(small, "soc2", tmp_path / "temporary", chosen)
+        assert_is_true(evidence, small._replace(truth=truth), "soc2")
+
+
+def test_one_model_of_the_archive(small: Archive) -> None:
+    """About one model, by one of its other names, the figures are that model's."""
+    engine = ComplianceMappingEngine(small.registry)
+    period = small.truth["from_date"], small.truth["to_date"]
+    evidence = engine.generate_evidence_package("claude-latest", "soc2", *period, telemetry=small.files)
+    truth, stated = Truth(small.truth), evidence.attestation
+    model_id = "anthropic/claude-3-opus"
+    assert (stated.model_id, stated.model_status, stated.model_owner) == (model_id, "deprecated", "research")
+    assert stated.model_warnings == (f"model '{model_id}' is deprecated",)
+    assert (stated.population.calls, stated.population.models_called) == (truth.number(0, model_id), 1)
+    assert [change.model_id for change in stated.changes] == [model_id]
+    (row,) = csv.DictReader(io.StringIO(evidence.evidence_csv.decode()))
+    assert row == next(row for row in truth.rows() if row["model_id"] == model_id)
+
+
+def line_of(ids: Iterable[tuple[str, str]]) -> str:
+    """Return a request with calls of one model."""
+    spans = ",".join(
+        f'{{"traceId":"{trace}","spanId":"{span}","startTimeUnixNano":"1772323200000000000","endTimeUnixNano":"1",'
+        '"attributes":[{"key":"gen_ai.request.model","value":{"stringValue":"gpt-4o"}}]}'
+        for trace, span in ids
+    )
+    return f'{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{spans}]}}]}}]}}\n'
+
+
+ONE = "ab" * 16
+KINDS_OF_IDS: dict[str, list[list[tuple[str, str]]]] = {
+    "copies of one span": [[(ONE, "cd" * 8)] * 5_000] * 2,
+    "span ids that begin alike": [[(ONE, f"{i:016x}") for i in range(start, start + 5_000)] for start in (0, 4_000)],
+    "span ids that end alike": [
+        [(ONE, f"{i:08x}{0:08x}") for i in range(start, start + 5_000)] for start in (0, 4_000)
+    ],
+    "trace ids that differ at the end": [
+        [(f"{i:032x}", "cd" * 8) for i in range(start, 6_000)] for start in (0, 1_000)
+    ],
+    "one span among many copies": [[(ONE, "cd" * 8)] * 5_000 + [(ONE, "ce" * 8)], [(ONE.upper(), "CD" * 8)] * 100],
+}
+
+
+@pytest.mark.parametrize("ids", KINDS_OF_IDS.values(), ids=KINDS_OF_IDS.keys())
+@pytest.mark.parametrize("together", [10, 700, 600_000])
+def test_copies_are_found_however_ids_look(
+    ids: list[list[tuple[str, str]]], together: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Spans count once each, also where there are so many that they are compared in parts."""
+    monkeypatch.setattr(distinct, "_TOGETHER", together)
+    for number, found in enumerate(ids):
+        lines = [line_of(found[i : i + 100]) for i in range(0, len(found), 100)]
+        (tmp_path / f"{number}.jsonl").write_text("".join(lines))
+    registry = ModelRegistry(auto_emit=False)
+    registry.register("gpt-4o", "GPT-4o", "1", "high", "ml-platform", "answers customers")
+    engine = ComplianceMappingEngine(registry)
+    evidence = engine.generate_evidence_package(
+        "gpt-4o", "soc2", "2026-03-01", "2026-03-02", telemetry=str(tmp_path / "*.jsonl")
+    )
+    population = evidence.attestation.population
+    different = {(trace.lower(), span.lower()) for found in ids for trace, span in found}
+    assert population.spans == population.calls == len(different)
+    assert population.copies == sum(map(len, ids)) - len(different)
+    assert population.differing_copies == 0

@@ -1,0 +1,140 @@
+"""Whatever names, owners and telemetry have in them, evidence stays JSON, a table, and no formula."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import rfc8785
+from hypothesis import given
+from hypothesis import strategies as st
+
+from spanforge.model_registry import ModelRegistry, ModelRegistryEntry
+from spanforge.model_registry.compliance import ComplianceMappingEngine, EvidencePackage
+from spanforge.model_registry.compliance.facts import ModelFacts
+from spanforge.model_registry.compliance.table import COLUMNS, cell, table
+from spanforge.model_registry.storage import content_of
+
+ODD = st.sampled_from([*"=+-@\t\r\n;,'\"\\ |%\x00\x1b", "\u202e", "\u200b", "\ufeff", "\u2028", "＝", "\U0001f600"])  # noqa: RUF001
+TEXTS = st.lists(ODD | st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8).map("".join)
+WRITTEN = TEXTS.filter(lambda text: not text.isspace())
+BROKEN = st.lists(ODD | st.just("\ud800") | st.characters(), min_size=1, max_size=8).map("".join)
+FORMULA = tuple("=+-@\t\r＝＋－＠")  # noqa: RUF001
+
+
+def entries(ids: list[str], fields: list[str]) -> list[ModelRegistryEntry]:
+    name, version, owner, purpose = fields
+    return [ModelRegistryEntry(model_id, name, version, "low", owner, purpose) for model_id in ids]
+
+
+def checked_rows(made: bytes) -> list[list[str]]:
+    rows = list(csv.reader(io.StringIO(made.decode(), newline="")))
+    assert made.decode().count("\n") == len(rows)
+    for row in rows:
+        assert len(row) == len(COLUMNS)
+        for text in row:
+            for part in text.split(";"):
+                assert not part.lstrip().startswith(FORMULA)
+                assert part.isprintable()
+    return rows
+
+
+@given(BROKEN)
+def test_no_cell_is_a_formula(text: str) -> None:
+    """Whatever a text is, its cell is visible, on one line, and begins no formula, also after a semicolon."""
+    shown = cell(text)
+    assert shown.isprintable()
+    assert not any(part.lstrip().startswith(FORMULA) for part in shown.split(";"))
+    if text.isalnum() and text.isascii():
+        assert shown == text
+
+
+@given(
+    st.lists(WRITTEN, unique=True, max_size=3),
+    st.lists(WRITTEN, min_size=4, max_size=4),
+    st.sets(TEXTS, max_size=3),
+    st.sets(TEXTS, max_size=3),
+)
+def test_a_row_is_a_row(ids: list[str], fields: list[str], services: set[str], names: set[str]) -> None:
+    """For any names, owners, purposes and services there is a row a model, of as many cells as there are columns."""
+    facts = ModelFacts(calls=1, services=services, first=0)
+    made = table(
+        [(entry, None) for entry in entries(ids, fields)], dict.fromkeys(ids, facts), dict.fromkeys(names, facts)
+    )
+    rows = checked_rows(made)
+    assert rows[0] == list(COLUMNS)
+    assert [row[0] for row in rows[1:]] == [cell(name) for name in [*ids, *sorted(names)]]
+    assert {row[7] for row in rows[1:]} <= {"1"}
+
+
+def line(called: list[str], service: str, first: int = 1) -> bytes:
+    """Return a line with spans that call models, as a sender may write it that lets lone surrogates pass."""
+    spans = [
+        {
+            "traceId": f"{first + number:032x}",
+            "spanId": f"{first + number:016x}",
+            "startTimeUnixNano": "1767225600000000000",
+            "attributes": [{"key": "gen_ai.request.model", "value": {"stringValue": name}}],
+        }
+        for number, name in enumerate(called)
+    ]
+    resource = {"attributes": [{"key": "service.name", "value": {"stringValue": service}}]}
+    return json.dumps({"resourceSpans": [{"resource": resource, "scopeSpans": [{"spans": spans}]}]}).encode()
+
+
+def generated(lines: list[bytes], given: list[ModelRegistryEntry], model_id: str | None) -> EvidencePackage:
+    with tempfile.TemporaryDirectory() as folder:
+        models, file = Path(folder, "models.json"), Path(folder, "spans.jsonl")
+        models.write_bytes(content_of(given))
+        file.write_bytes(b"\n".join(lines))
+        registry = ModelRegistry(auto_emit=False)
+        registry.load(models)
+        return ComplianceMappingEngine(registry).generate_evidence_package(
+            model_id, "soc2", "2026-01-01", "2026-01-02", telemetry=file, generated_at="2026-06-01"
+        )
+
+
+@given(
+    st.lists(WRITTEN, unique=True, max_size=2),
+    st.lists(WRITTEN, min_size=4, max_size=4),
+    st.lists(BROKEN, min_size=1, max_size=4),
+    BROKEN,
+    st.none() | WRITTEN,
+)
+def test_no_name_breaks_the_evidence(
+    ids: list[str], fields: list[str], called: list[str], service: str, asked: str | None
+) -> None:
+    """From any telemetry come canonical JSON that holds every name, and a table that can be read back."""
+    made = generated([line([*called, *ids], service)], entries(ids, fields), asked)
+    text = made.to_json()
+    stated = json.loads(text)
+    assert rfc8785.dumps(stated).decode() == text
+    checked_rows(made.evidence_csv)
+    if asked is None:
+        names = {name.encode("utf-8", "replace").decode() for name in called} - set(ids)
+        assert {name["name"] for name in stated["unregistered_names"]} == names
+        assert stated["population"]["calls"] == len(called) + len(ids)
+    else:
+        assert stated["model_id"] == asked
+
+
+@given(st.lists(st.sampled_from(["a", "b", "x"]), max_size=6), st.randoms(use_true_random=False))
+def test_order_and_copies_change_no_figure(called: list[str], random: Any) -> None:
+    """Lines in another order, and some of them twice, give the same checks, clauses and rows."""
+    lines = [line([name], f"s{number % 2}", number + 1) for number, name in enumerate(called)]
+    given = entries(["a", "b"], ["n", "1", "o", "p"])
+    more = [*lines, *random.sample(lines, len(lines) // 2)]
+    random.shuffle(more)
+    one, other = generated(lines, given, None), generated(more, given, None)
+    assert figures(other) == figures(one)
+    assert other.attestation.population.copies == len(lines) // 2
+
+
+def figures(made: EvidencePackage) -> Any:
+    stated = made.attestation
+    counts = [(check.check, check.status, check.population, check.exceptions, check.notes) for check in stated.checks]
+    return counts, stated.clauses, stated.coverage, stated.unregistered_names, made.evidence_csv

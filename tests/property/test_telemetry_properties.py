@@ -1,0 +1,301 @@
+"""Telemetry that is read in one pass, against a plain program that loads all of it into a list."""
+
+from __future__ import annotations
+
+import gzip
+import itertools
+import json
+import tempfile
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spanforge.model_registry import ModelRegistryEntry
+from spanforge.model_registry.compliance import distinct, scan
+from spanforge.model_registry.compliance.calls import NOT_CALLS, clean, moment, nanoseconds
+from spanforge.model_registry.compliance.distinct import Spill
+from spanforge.model_registry.compliance.facts import EXCEPTIONS, Facts, gathered
+from spanforge.model_registry.compliance.reading import read
+from spanforge.model_registry.compliance.scan import Plan, Scan
+from spanforge.model_registry.compliance.telemetry import FileReader
+from spanforge.model_registry.resolution import (
+    CONVENTIONS,
+    PROVIDER_KEYS,
+    UNREGISTERED,
+    ModelIndex,
+    further,
+    resolve_attributes,
+)
+
+START = nanoseconds("2026-01-01")
+HOUR = 3_600 * 10**9
+DELAY = HOUR // 2
+
+NAMES = st.sampled_from(["a", "b", "a/a", "a/b", "c", "it's", "\u2028", "n" * 2_000, ""]) | st.text("ab/*?", max_size=4)
+ALIASES = st.lists(st.sampled_from(["a", "b", "a/b", "a*", "*b", "?", "a/*", "[ab]*", "n*"]), max_size=3)
+SCOPES = st.sampled_from(["pydantic-ai", "test", ""])
+OTHER_KINDS = st.sampled_from([5, 1.5, True, ["a"], None])
+FURTHER = ("my.model",)
+
+
+def entry(model_id: str, **fields: Any) -> ModelRegistryEntry:
+    needed = {"name": "N", "version": "1", "risk_tier": "low", "owner": "team", "purpose": "test"}
+    return ModelRegistryEntry(model_id=model_id, **{**needed, **fields})
+
+
+@st.composite
+def registries(draw: st.DrawFn) -> list[ModelRegistryEntry]:
+    """Draw entries with aliases, globs and providers."""
+    ids = draw(st.lists(st.sampled_from(["a", "b", "a/a", "x", "c"]), max_size=4, unique=True))
+    providers = st.sampled_from([None, None, "a", "b"])
+    return [entry(name, metadata={"aliases": draw(ALIASES), "provider": draw(providers)}) for name in ids]
+
+
+@st.composite
+def attributes(draw: st.DrawFn) -> dict[str, Any]:
+    """Draw attributes of all conventions, in any order, values of other kinds among them."""
+    members = {row.key for row in CONVENTIONS if row.member is not None}
+    keys = (*(row.key for row in CONVENTIONS), *FURTHER, *PROVIDER_KEYS, *NOT_CALLS, "other")
+    operations = st.sampled_from([value for values in NOT_CALLS.values() for value in sorted(values)] + ["chat", "LLM"])
+    found: dict[str, Any] = {}
+    for key in draw(st.lists(st.sampled_from(keys), max_size=5, unique=True)):
+        name: st.SearchStrategy[Any] = NAMES
+        if key in members:
+            name = NAMES.map(lambda name: json.dumps({"n": 1, "model": name})) | st.sampled_from(["{", '{"model":5}'])
+        elif key in PROVIDER_KEYS:
+            name = st.sampled_from(["a", "b", ""])
+        elif key in NOT_CALLS:
+            name = operations
+        found[key] = draw(name | name | name | OTHER_KINDS)
+    return found
+
+
+def value_of(value: Any) -> dict[str, Any]:
+    if isinstance(value, str):
+        return {"stringValue": value}
+    if isinstance(value, list):
+        return {"arrayValue": {"values": [value_of(item) for item in value]}}
+    return {"boolValue": True} if value is True else {} if value is None else {"doubleValue": value}
+
+
+class Span(NamedTuple):
+    """A span, as a test draws it."""
+
+    number: int
+    start: int
+    end: int
+    attributes: dict[str, Any]
+    service: str = "api"
+    scope: str = "test"
+
+    def written(self) -> dict[str, Any]:
+        ids = f"{self.number % 3:032x}", f"{self.number % 5:x}{self.number:015x}"
+        return {
+            "traceId": ids[0].upper() if self.end % 2 else ids[0],
+            "spanId": ids[1],
+            "startTimeUnixNano": str(self.start),
+            "endTimeUnixNano": self.end,
+            "attributes": [{"key": key, "value": value_of(value)} for key, value in self.attributes.items()],
+        }
+
+    def line(self) -> bytes:
+        resource = {"attributes": [{"key": "service.name", "value": value_of(self.service)}]}
+        scopes = [{"scope": {"name": self.scope}, "spans": [self.written()]}]
+        return json.dumps({"resourceSpans": [{"resource": resource, "scopeSpans": scopes}]}).encode()
+
+
+def is_call(found: dict[str, Any], named: list[str]) -> bool:
+    agent = set(named) == {"model_name"}
+    return not agent and not any(isinstance(found.get(key), str) and found[key] in NOT_CALLS[key] for key in NOT_CALLS)
+
+
+@settings(max_examples=300)
+@given(entries=registries(), drawn=st.lists(st.tuples(attributes(), SCOPES), min_size=1, max_size=8))
+def test_the_same_resolution_as_the_processors(
+    entries: list[ModelRegistryEntry], drawn: list[tuple[dict[str, Any], str]]
+) -> None:
+    """A call is counted for the entry, or the name, that the span processor would find for its span."""
+    with tempfile.TemporaryDirectory() as folder:
+        for found, scope in drawn:
+            resolved = resolve_attributes(ModelIndex(entries), found, scope, further(FURTHER))
+            one = Scan(Plan(START, START + HOUR, HOUR, 0, entries, FURTHER), Spill(folder, 0))
+            assert one.take(Span(1, START, START, found, scope=scope).line())
+            (tally,) = (tally for tally in one.seen.tallies if tally.calls)
+            if resolved is None:
+                assert tally.call == scan.OTHER
+                continue
+            keys = [key for key in found if key in scan_names(found, scope)]
+            if not is_call(found, keys):
+                assert tally.call == scan.AGENT
+            elif resolved[0].entry is not None:
+                assert (tally.call.model_id, tally.call.name) == (resolved[0].entry.model_id, "")
+            else:
+                assert (tally.call.model_id, tally.call.name) == (None, clean(resolved[0].candidate))
+
+
+def scan_names(found: dict[str, Any], scope: str) -> set[str]:
+    """Return the keys that hold names: those with which alone a span names a model."""
+    index, known = ModelIndex(), further(FURTHER)
+    return {key for key in found if resolve_attributes(index, {key: found[key]}, scope, known) is not None}
+
+
+MODELS = [
+    entry(
+        "a",
+        deployment_date="2026-01-01T01:00:00Z",
+        metadata={
+            "aliases": ["a-*"],
+            "history": [
+                {"at": "2026-01-01T01:00:00Z", "status": "active", "owner": "team", "risk_tier": "low"},
+                {"at": "2026-01-01T03:00:00.000001Z", "status": "deprecated", "owner": "new", "risk_tier": "low"},
+                {"at": "2026-01-01T07:00:00Z", "status": "retired", "owner": "new", "risk_tier": "low"},
+            ],
+            "sunset_date": "2026-01-01T05:00:00Z",
+        },
+    ),
+    entry("b", decommission_date="2026-01-01T06:00:00Z", metadata={"deprecation_date": "2026-01-01T02:00:00Z"}),
+    entry("c", metadata={"sunset_date": "2026-01-01"}),
+]
+INSTANTS = [START + hours * HOUR for hours in range(-1, 10)] + [nanoseconds("2026-01-01T03:00:00.000001Z")]
+STARTS = st.builds(int.__add__, st.sampled_from(INSTANTS), st.integers(-2, 2) | st.integers(0, HOUR - 1))
+
+
+@st.composite
+def spans(draw: st.DrawFn, number: int) -> Span:
+    """Draw a span of one of the models above, or of another one, enriched or not."""
+    start = draw(STARTS)
+    found: dict[str, Any] = {}
+    if draw(st.booleans()):
+        found["gen_ai.request.model"] = draw(st.sampled_from(["a", "a-1", "b", "c", "x", "y"]))
+    if draw(st.booleans()):
+        found["model_registry.status"] = draw(st.sampled_from(["active", "deprecated", "retired", UNREGISTERED]))
+        owner = draw(st.sampled_from([None, "team", "new"]))
+        found |= {} if owner is None else {"model_registry.owner": owner}
+    if draw(st.integers(0, 5)) == 0:
+        found["gen_ai.operation.name"] = "invoke_agent"
+    end = start + draw(st.sampled_from([0, 1, HOUR // 4, DELAY, 2 * HOUR, -HOUR]))
+    return Span(number, start, end, found, draw(st.sampled_from(["api", "web"])))
+
+
+class Naive:
+    """What a list of all spans says: each counted when its copy is first read."""
+
+    def __init__(self, plan: Plan, inputs: list[list[Span]]) -> None:
+        self.plan = plan
+        everything = [span for spans in inputs for span in spans]
+        inside = [span for span in everything if plan.start <= span.start < plan.end]
+        known = {span.number: span for span in inside[::-1]}
+        self.spans = len(known)
+        self.copies = len(inside) - len(known)
+        self.agents = 0
+        self.calls: defaultdict[tuple[str | None, str], list[Span]] = defaultdict(list)
+        self.kinds: defaultdict[tuple[str | None, str], Counter[str]] = defaultdict(Counter)
+        for span in known.values():
+            self._count(span)
+        times = [plan.start, *sorted(span.start for span in inside), plan.end]
+        self.gaps = [(a, b) for a, b in itertools.pairwise(times) if b - a > plan.max_gap]
+
+    def _count(self, span: Span) -> None:
+        found = span.attributes
+        resolved = resolve_attributes(ModelIndex(self.plan.entries), found, span.scope)
+        if resolved is None and "model_registry.status" not in found:
+            return
+        if "gen_ai.operation.name" in found:
+            self.agents += 1
+            return
+        model = None if resolved is None else resolved[0].entry
+        key = (
+            (None, "(no name)" if resolved is None else resolved[0].candidate)
+            if model is None
+            else (model.model_id, "")
+        )
+        self.calls[key].append(span)
+        self.kinds[key].update(self._kinds(span, model))
+
+    def _kinds(self, span: Span, model: ModelRegistryEntry | None) -> set[str]:
+        said = span.attributes.get("model_registry.status")
+        agreeing = self._agrees(span, model, said)
+        kinds = {"not_enriched"} if said is None else {"disagreeing"} if not agreeing else set()
+        if model is None:
+            return kinds | {"unregistered"}
+        state = model.as_of(moment(span.start))
+        kinds.add("before_deployment" if state is None else state.status)
+        sunset = model.metadata.get("sunset_date")
+        if state is not None and state.status == "deprecated" and sunset and span.start >= nanoseconds(sunset):
+            kinds.add("past_sunset")
+        return {{"deprecated": "while_deprecated", "retired": "after_retirement"}.get(kind, kind) for kind in kinds}
+
+    def _agrees(self, span: Span, model: ModelRegistryEntry | None, said: str | None) -> bool:
+        owner = span.attributes.get("model_registry.owner")
+        if model is None:
+            return said == UNREGISTERED
+        end = max(span.start, span.end)
+        since = min(span.start, end - self.plan.delay)
+        times = {since, span.start, end, *(instant for instant in INSTANTS if since < instant <= end)}
+        for state in (model.as_of(moment(at)) for at in times):
+            if state is None:
+                if said == UNREGISTERED:
+                    return True
+            elif said == state.status and owner in (None, state.owner):
+                return True
+        return False
+
+
+@st.composite
+def archives(draw: st.DrawFn) -> list[list[Span]]:
+    """Draw inputs of spans, some with copies anywhere, of which some say something else of the same model."""
+    drawn = [draw(spans(number)) for number in range(draw(st.integers(0, 12)))]
+    copied = [draw(st.sampled_from(drawn)) for _ in range(draw(st.integers(0, 6)) if drawn else 0)]
+    copied = [span._replace(service=draw(st.sampled_from(["api", "web"]))) for span in copied]
+    inputs: list[list[Span]] = [[] for _ in range(draw(st.integers(1, 3)))]
+    for span in draw(st.permutations(drawn + copied)):
+        draw(st.sampled_from(inputs)).append(span)
+    return inputs
+
+
+def gather(folder: str, inputs: list[list[Span]], plan: Plan, batch: int) -> Facts:
+    reads = []
+    for source, spans in enumerate(inputs):
+        path = Path(folder, f"{source}.jsonl")
+        lines = [b"".join(span.line() for span in spans[at : at + batch]) + b"\n" for at in range(0, len(spans), batch)]
+        path.write_bytes(gzip.compress(b"".join(lines)) if source % 2 else b"".join(lines))
+        reads.append(read(FileReader(str(path)), plan, folder, source))
+        assert reads[-1].limits == []
+        path.unlink()
+    return gathered(reads, plan, folder)
+
+
+@settings(max_examples=300)
+@given(
+    inputs=archives(),
+    batch=st.integers(1, 4),
+    max_gap=st.sampled_from([HOUR, HOUR + 1, 3 * HOUR, 100 * HOUR]),
+    cached=st.sampled_from([0, 3, 20_000]),
+    together=st.sampled_from([0, 2, 600_000]),
+)
+def test_against_a_list(inputs: list[list[Span]], batch: int, max_gap: int, cached: int, together: int) -> None:
+    """Counts, kinds, services, first and last calls and gaps are those of a program that has everything in a list."""
+    plan = Plan(START, START + 8 * HOUR, max_gap, DELAY, MODELS)
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scan, "_MAX_CACHED", cached)
+        patch.setattr(distinct, "_TOGETHER", together)
+        found = gather(folder, inputs, plan, batch)
+        assert list(Path(folder).iterdir()) == []
+    expected = Naive(plan, inputs)
+    assert (found.spans, found.copies, found.agent_spans) == (expected.spans, expected.copies, expected.agents)
+    assert found.gaps == expected.gaps
+    models = {(model_id, ""): facts for model_id, facts in found.models.items()}
+    models |= {(None, name): facts for name, facts in found.unregistered.items()}  # type: ignore[misc]
+    assert set(models) == set(expected.calls)
+    for key, facts in models.items():
+        calls = expected.calls[key]
+        starts = [span.start for span in calls]
+        assert (facts.calls, facts.first, facts.last) == (len(calls), min(starts), max(starts))
+        assert {kind: number for kind, number in facts.kinds.items() if number} == {
+            kind: number for kind, number in expected.kinds[key].items() if kind in EXCEPTIONS
+        }
+        assert {span.service for span in calls} == facts.services

@@ -1,0 +1,71 @@
+"""Writes the JSON Schema of attestations from the classes that they are made of; with ``--check`` it only compares."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from spanforge.model_registry.compliance import attestation
+from spanforge.model_registry.compliance.attestation import Attestation
+
+FILE = Path(attestation.__file__).with_name("attestation.schema.json")
+HEAD = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "$id": "urn:spanforge:model-registry:evidence:1",
+    "title": "Attestation of an evidence package",
+}
+FIELD = re.compile(r"^    (\w+): (.+?)(?=^    \w|\Z)", re.DOTALL | re.MULTILINE)
+
+
+def schema() -> dict[str, Any]:
+    """Return the schema."""
+    _, parts = msgspec.json.schema_components([Attestation])
+    described = {name: _described(name, part) for name, part in parts.items()}
+    return {**HEAD, **described.pop(Attestation.__name__), "$defs": described}
+
+
+def _described(name: str, part: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a class: its docstring says what it is, and what its fields are; all are always written."""
+    words, _, fields = inspect.cleandoc(getattr(attestation, name).__doc__).partition("\n\nAttributes:\n")
+    said = {field: _line(text) for field, text in FIELD.findall(fields)}
+    properties = {
+        field: {**({"description": said[field]} if field in said else {}), **_without_default(value)}
+        for field, value in part["properties"].items()
+    }
+    return {
+        "description": _line(words),
+        "type": part["type"],
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": part["additionalProperties"],
+    }
+
+
+def _without_default(value: dict[str, Any]) -> dict[str, Any]:
+    return {key: item for key, item in value.items() if key != "default"}
+
+
+def _line(text: str) -> str:
+    return " ".join(text.replace("``None``", "null").replace("``", "").split())
+
+
+def main(arguments: list[str]) -> int:
+    """Update the schema, or with ``--check`` tell whether it is out of date."""
+    text = json.dumps(schema(), indent=2) + "\n"
+    if FILE.exists() and FILE.read_text("utf-8") == text:
+        return 0
+    if "--check" in arguments:
+        print(f"{FILE.name} is out of date: run tools/schema.py", file=sys.stderr)
+        return 1
+    FILE.write_text(text, "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
