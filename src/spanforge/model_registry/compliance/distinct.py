@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+from array import array
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
 
 _ID: Final = 48
 """Hexadecimal digits of a trace id and a span id."""
+_TRACE: Final = 32
+_SPAN: Final = _ID - _TRACE
 _MARK: Final = 6
 _RECORD: Final = _ID + _MARK
 _DIGITS: Final = "0123456789abcdef"
@@ -128,9 +132,9 @@ def _split(files: list[tuple[int, str]], place: int) -> list[list[tuple[int, str
     """Spread the records of files, which are removed, over one file for each digit at a place."""
     parts: list[list[tuple[int, str]]] = [[] for _ in _DIGITS]
     for source, file in files:
-        for _, records in _read([(source, file)]):
+        for _, data in _read([(source, file)]):
             spread: defaultdict[int, list[bytes]] = defaultdict(list)
-            for record in records:
+            for record in _records(data):
                 spread[record[place] % len(_DIGITS)].append(record)
             for digit, chosen in spread.items():
                 target = source, f"{file}.{digit:x}"  # no other input has such a name
@@ -141,34 +145,65 @@ def _split(files: list[tuple[int, str]], place: int) -> list[list[tuple[int, str
     return parts
 
 
-def _read(files: list[tuple[int, str]]) -> Iterator[tuple[int, list[bytes]]]:
+def _read(files: list[tuple[int, str]]) -> Iterator[tuple[int, bytes]]:
     for source, file in files:
         with open(file, "rb") as opened:
             while data := opened.read(_READ * _RECORD):
-                yield source, [data[place : place + _RECORD] for place in range(0, len(data), _RECORD)]
+                yield source, data
 
 
-def _repeated(files: list[tuple[int, str]]) -> set[bytes]:
-    """Return the ids that more than one record has."""
-    seen: set[bytes] = set()
-    repeated: set[bytes] = set()
-    for _, records in _read(files):
-        ids = [record[:_ID] for record in records]
-        fresh = set(ids)
+def _records(data: bytes) -> Iterator[bytes]:
+    return (data[place : place + _RECORD] for place in range(0, len(data), _RECORD))
+
+
+def _keys(data: bytes) -> list[int]:
+    """Return a number for each record, the same for the same span id.
+
+    Digit by digit of all records at once, and eight bytes instead of sixteen digits: this is where the time goes.
+    """
+    count = len(data) // _RECORD
+    digits = bytearray(count * _SPAN)
+    for place in range(_SPAN):
+        digits[place::_SPAN] = data[_TRACE + place :: _RECORD]
+    try:
+        packed = bytes.fromhex(digits.decode("ascii"))
+    except ValueError:
+        packed = b""
+    if len(packed) != count * _SPAN // 2:  # some id has something else than digits
+        packed = b"".join(_packed(bytes(digits[place : place + _SPAN])) for place in range(0, len(digits), _SPAN))
+    return array("Q", packed).tolist()
+
+
+def _packed(span_id: bytes) -> bytes:
+    try:
+        packed = bytes.fromhex(span_id.decode("ascii"))
+    except ValueError:
+        packed = b""
+    return packed if len(packed) == _SPAN // 2 else hashlib.blake2b(span_id, digest_size=_SPAN // 2).digest()
+
+
+def _repeated(files: list[tuple[int, str]]) -> set[int]:
+    """Return the keys that more than one record has."""
+    seen: set[int] = set()
+    repeated: set[int] = set()
+    for _, data in _read(files):
+        keys = _keys(data)
+        fresh = set(keys)
         repeated |= fresh & seen
-        if len(fresh) < len(ids):
-            repeated.update(known for known, count in Counter(ids).items() if count > 1)
+        if len(fresh) < len(keys):
+            repeated.update(known for known, count in Counter(keys).items() if count > 1)
         seen |= fresh
     return repeated
 
 
-def _later(files: list[tuple[int, str]], repeated: set[bytes]) -> Iterator[Copy]:
-    """Yield the records with one of these ids, but for the first one of each id."""
+def _later(files: list[tuple[int, str]], repeated: set[int]) -> Iterator[Copy]:
+    """Yield the records with one of these keys whose ids an earlier one has."""
     first: dict[bytes, tuple[int, str]] = {}
-    for source, records in _read(files):
-        for record in [record for record in records if record[:_ID] in repeated]:
+    for source, data in _read(files):
+        for number in [number for number, key in enumerate(_keys(data)) if key in repeated]:
+            record = data[number * _RECORD : (number + 1) * _RECORD]
             known, mark = record[:_ID], record[_ID:].decode()
             if known in first:
-                yield Copy(known[:32].decode(), known[32:].decode(), source, mark, *first[known])
+                yield Copy(known[:_TRACE].decode(), known[_TRACE:].decode(), source, mark, *first[known])
             else:
                 first[known] = source, mark
