@@ -32,9 +32,10 @@ types: ## check types: mypy strict, and pyright: the public types are complete
 	@$(BIN)/mypy
 	@$(BIN)/python tools/verifytypes.py
 
-docs: ## rewrite the tables of the documentation from those of the code
+docs: ## rewrite what is made from the code: tables of the documentation, the schema of evidence
 	$(SETUP) demo
 	@$(BIN)/python tools/docs.py
+	@$(BIN)/python tools/schema.py
 
 bench: ## measure what the library costs; ARGS="span-llm import" runs some benchmarks only
 	$(SETUP) test

@@ -16,6 +16,7 @@ from spanforge.model_registry import (
     RegistryFileError,
     RegistryFileNotFoundError,
 )
+from spanforge.model_registry.errors import MissingExtraError, PackageError, TelemetryError, VerificationError
 
 ERRORS = [
     (
@@ -53,6 +54,14 @@ ERRORS = [
     (RegistryFileError("models.yaml", "is x", line=14, column=15), "models.yaml, line 14, column 15: is x", ValueError),
     (RegistryFileError("models.yaml", "is x", line=14), "models.yaml, line 14: is x", ValueError),
     (RegistryFileNotFoundError("models.json"), "models.json: no such file", FileNotFoundError),
+    (TelemetryError("spans.jsonl", "no such file"), "spans.jsonl: no such file", ValueError),
+    (PackageError("october", "is not empty"), "october: is not empty", ValueError),
+    (VerificationError("october", "is unsigned"), "october: is unsigned", Exception),
+    (
+        MissingExtraError("evidence packages", "compliance"),
+        "evidence packages need the extra: pip install 'spanforge-model-registry[compliance]'",
+        ImportError,
+    ),
 ]
 
 

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 from spanforge.model_registry.attributes import ATTRIBUTES
+from spanforge.model_registry.compliance.checks import CHECKS
+from spanforge.model_registry.compliance.frameworks import FRAMEWORKS
 from spanforge.model_registry.resolution import CONVENTIONS, Convention
 from spanforge.model_registry.settings import SETTINGS
 
@@ -47,7 +49,28 @@ def settings() -> list[list[str]]:
     return [["variable", "default", "meaning"], *rows]
 
 
-TABLES = {"attributes": attributes, "conventions": conventions, "settings": settings}
+def checks() -> list[list[str]]:
+    """Return the table of the checks of evidence."""
+    return [["check", "looks for", "counts"], *([f"`{row.check}`", row.title, row.unit] for row in CHECKS)]
+
+
+def clauses() -> list[list[str]]:
+    """Return the table of the clauses that evidence can support."""
+    rows = [
+        [f"`{name}`", row.clause, row.asks, ", ".join(f"`{check}`" for check in row.checks), "; ".join(row.not_shown)]
+        for name, framework in FRAMEWORKS.items()
+        for row in framework.clauses
+    ]
+    return [["framework", "clause", "asks", "supported by", "not shown"], *rows]
+
+
+TABLES = {
+    "attributes": attributes,
+    "checks": checks,
+    "clauses": clauses,
+    "conventions": conventions,
+    "settings": settings,
+}
 
 
 def render(rows: list[list[str]]) -> str:

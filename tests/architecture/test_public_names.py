@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 
 import spanforge.model_registry
+import spanforge.model_registry.compliance
 import spanforge.model_registry.otel
 
 PUBLIC = {
@@ -34,6 +35,18 @@ PUBLIC = {
     "register_model",
     "retire_model",
 }
+COMPLIANCE = {
+    "Attestation",
+    "ComplianceMappingEngine",
+    "EvidencePackage",
+    "MissingExtraError",
+    "PackageError",
+    "TelemetryError",
+    "TelemetryReader",
+    "VerificationError",
+    "VerificationReport",
+    "verify_package",
+}
 REGISTRY = {
     "check",
     "clear",
@@ -50,6 +63,13 @@ REGISTRY = {
     "save",
 }
 ENTRY = {"aliases", "as_of", "from_dict", "provider", "to_dict", "warnings"}
+
+
+def test_evidence() -> None:
+    """The compliance package exports these names and no others, each documented."""
+    assert set(spanforge.model_registry.compliance.__all__) == COMPLIANCE
+    for name in COMPLIANCE:
+        assert inspect.getdoc(getattr(spanforge.model_registry.compliance, name)), name
 
 
 def test_the_package() -> None:
