@@ -100,7 +100,7 @@ class Subject:
         self._moments = (times[0], *changes)
         self._states = () if entry is None else tuple(entry.as_of(moment(nanos)) for nanos in self._moments)
         sunset = None if entry is None else entry.metadata.get("sunset_date")
-        self.sunset = None if sunset is None else nanoseconds(sunset)
+        self.sunset: int | None = None if sunset is None else nanoseconds(sunset)
 
     def call(self, service: str, recorded: Recorded, uncovered: tuple[str, ...], period: range, start: int) -> Call:
         """Return what a call is counted under.
@@ -182,7 +182,7 @@ class Resolver:
         self._times = times
         self._subjects: dict[str, Subject] = {}
         names = (*(row.key for row in self._conventions), *PROVIDER_KEYS, *NOT_CALLS)
-        self.wanted = frozenset((*names, _STATUS, _MODEL_ID, _OWNER, _RISK_TIER, WARNINGS))
+        self.wanted: frozenset[str] = frozenset((*names, _STATUS, _MODEL_ID, _OWNER, _RISK_TIER, WARNINGS))
         """The attributes that matter."""
 
     def find(self, texts: Mapping[str, str], warnings: Sequence[str], scope: str) -> Found | None:

@@ -101,13 +101,14 @@ class JaegerReader:
     kind = "jaeger"
 
     def __init__(self, url: str, start: int, end: int) -> None:
+        self.name: str
         self.name, self._base, self._headers = _parse(url)
         self._low = max(start // 1_000 - 1, 0)  # a microsecond before, for a storage may leave its ends out
         self._high = min(-(-end // 1_000), _LAST)
         self._opener = urllib.request.build_opener(_Redirects(self.name), _Statuses)
         self._digest = hashlib.sha256()
-        self.size = 0
-        self.sha256 = ""
+        self.size: int = 0
+        self.sha256: str = ""
         self.limits: list[str] = []
 
     def requests(self) -> Iterator[bytes]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 MAX_TIME: Final = 2**63 - 1
 """Nanoseconds since the epoch that a span may have started at: the year 2262."""
@@ -113,7 +113,8 @@ class _Scope(_Part):
     name: str = ""
 
 
-decode_request = msgspec.json.Decoder(Request, strict=False).decode  # 64-bit integers are texts in OTLP JSON
+decode_request: Final[Callable[[bytes], Request]] = msgspec.json.Decoder(Request, strict=False).decode
+"""Decodes one request; 64-bit integers are texts in OTLP JSON, which is why it is not strict."""
 _decode_value = msgspec.json.Decoder(_Value).decode
 _decode_resource = msgspec.json.Decoder(_Resource).decode
 _decode_scope = msgspec.json.Decoder(_Scope).decode

@@ -218,7 +218,7 @@ class Scan:
 
     def __init__(self, plan: Plan, spill: Spill) -> None:
         self.plan = plan
-        self.seen = Seen(tallies=[], stretches={}, events=set())
+        self.seen: Seen = Seen(tallies=[], stretches={}, events=set())
         self._spill = spill
         times = range(plan.start - plan.delay, max(plan.end, otlp.MAX_TIME))  # a call may end long after the period
         self._event_times = range(plan.start - plan.delay, plan.end + max(plan.delay, _DAY))

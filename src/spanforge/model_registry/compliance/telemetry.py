@@ -68,9 +68,9 @@ class FileReader:
 
     def __init__(self, path: str, name: str | None = None) -> None:
         self.path = path
-        self.name = name or _shown(path)
-        self.size = 0
-        self.sha256 = hashlib.sha256().hexdigest()
+        self.name: str = name or _shown(path)
+        self.size: int = 0
+        self.sha256: str = hashlib.sha256().hexdigest()
         self.limits: list[str] = []
 
     def requests(self) -> Iterator[bytes]:
