@@ -192,11 +192,11 @@ class TelemetryError(ModelRegistryError, ValueError):
         return f"{self.source}: {self.reason}"
 
 
-class PackageError(ModelRegistryError, ValueError):
-    """An evidence package cannot be written, or a key cannot be used.
+class _PackageProblemError(ModelRegistryError):
+    """What is wrong with an evidence package.
 
     Attributes:
-        path: The package, or the key.
+        path: The package, or a key.
         reason: What is wrong.
     """
 
@@ -209,21 +209,15 @@ class PackageError(ModelRegistryError, ValueError):
         return f"{self.path}: {self.reason}"
 
 
-class VerificationError(ModelRegistryError):
+class PackageError(_PackageProblemError, ValueError):
+    """An evidence package cannot be written, or a key cannot be used; ``path`` and ``reason`` say which and why."""
+
+
+class VerificationError(_PackageProblemError):
     """An evidence package is not what was signed, or not signed by anyone who is trusted.
 
-    Attributes:
-        path: The package.
-        reason: The first thing that is wrong.
+    ``path`` is the package, ``reason`` the first thing that is wrong.
     """
-
-    def __init__(self, path: str, reason: str) -> None:
-        super().__init__(path, reason)
-        self.path = path
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return f"{self.path}: {self.reason}"
 
 
 class MissingExtraError(ModelRegistryError, ImportError):

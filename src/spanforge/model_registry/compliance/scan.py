@@ -106,8 +106,7 @@ class Seen(msgspec.Struct):
 
     Attributes:
         lines: Requests that were read, the unreadable ones included.
-        bad_lines: Lines, or parts of them, that are no request.
-        bad_spans: Spans and log records that are not as OTLP has them.
+        bad_lines: Lines, or parts of them, that are no request, and spans and log records that are not OTLP's.
         spans: Spans that were read, copies included.
         outside: Those of them that started outside of the period.
         first: When the first span started, in nanoseconds since the epoch; ``0``: there is none.
@@ -120,7 +119,6 @@ class Seen(msgspec.Struct):
 
     lines: int = 0
     bad_lines: int = 0
-    bad_spans: int = 0
     spans: int = 0
     outside: int = 0
     first: int = 0
@@ -336,8 +334,7 @@ class Scan:
         origin, width = self.plan.start, self.plan.max_gap
         first, last = min(starts), max(starts)
         if (first - origin) // width != (last - origin) // width:
-            middle = sorted(starts)
-            for start in middle:
+            for start in starts:
                 self._stretch((start - origin) // width, start, start)
             return
         self._stretch((first - origin) // width, first, last)
