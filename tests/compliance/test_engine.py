@@ -415,7 +415,7 @@ def test_a_gap_makes_it_incomplete(case: Case, otlp: Any) -> None:
     short = case.package(case.engine(entry(), max_gap=timedelta(minutes=59))).attestation.coverage.gaps
     assert (short[0].from_date, short[-1].to_date, len(short)) == (UTC, "2026-01-02T00:00:00.000000Z", 4)
     assert (found.coverage.gap_count, found.coverage.max_gap_seconds) == (2, 6 * 3_600)
-    assert found.coverage.reasons == ("2 stretches without any span are longer than allowed",)
+    assert found.coverage.reasons == ("stretches without any span that are longer than allowed: 2",)
     assert {clause.status for clause in found.clauses} | {found.overall_status} == {"incomplete"}
 
 
@@ -665,3 +665,11 @@ def test_a_file_whose_name_is_not_unicode(case: Case, otlp: Any) -> None:
     Path(os.fsdecode(path)).write_bytes(otlp.line(good(otlp)))
     made = case.package(case.engine(entry()), telemetry=[os.fsdecode(path)])
     assert json.loads(made.to_json())["inputs"][0]["name"].startswith("spans-")
+
+
+@pytest.mark.parametrize("given", [5, [5], None, b"spans.jsonl"])
+def test_telemetry_that_is_none(given: Any) -> None:
+    """What is no path, glob, address or reader is refused in one sentence, alone as well as in a list."""
+    engine = ComplianceMappingEngine(ModelRegistry(auto_emit=False))
+    with pytest.raises(TelemetryError, match="must be paths, globs, addresses or readers"):
+        engine.generate_evidence_package(None, "soc2", "2026-01-01", "2026-02-01", telemetry=given)

@@ -257,7 +257,7 @@ def assert_is_true(evidence: Evidence, given: Archive, framework: str) -> None:
         "gaps": [dict(zip(("from_date", "to_date", "seconds"), gap, strict=True)) for gap in found["gaps"]],
         "gap_count": len(found["gaps"]),
         "reasons": [
-            f"{len(found['gaps'])} stretches without any span are longer than allowed",
+            f"stretches without any span that are longer than allowed: {len(found['gaps'])}",
             f"{bad} lines, spans or log records could not be read",
             *limits,
         ],

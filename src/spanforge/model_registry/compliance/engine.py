@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from collections.abc import Iterable
 from datetime import date, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -26,7 +27,7 @@ from spanforge.model_registry.resolution import ModelIndex
 from spanforge.model_registry.values import in_utc, one_of, parse_date, text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from spanforge.model_registry.compliance.attestation import Framework
     from spanforge.model_registry.compliance.evidence import EvidencePackage
@@ -147,7 +148,8 @@ def _instant(given: str | date, field: str) -> int:
 
 
 def _readers(telemetry: Iterable[Source] | Source, plan: Plan) -> list[TelemetryReader]:
-    sources = [telemetry] if isinstance(telemetry, (str, os.PathLike, TelemetryReader)) else list(telemetry)
+    one = isinstance(telemetry, (str, os.PathLike, TelemetryReader)) or not isinstance(telemetry, Iterable)
+    sources: list[Any] = [telemetry] if one else list(cast("Iterable[Any]", telemetry))
     readers: list[TelemetryReader] = []
     for source in sources:
         if isinstance(source, TelemetryReader):

@@ -157,7 +157,7 @@ def _coverage(facts: Facts, reads: Sequence[Read], plan: Plan) -> stated.Coverag
     bad = sum(read.seen.bad_lines for read in reads)
     lost = sum(read.seen.lost_events for read in reads)
     reasons = [] if facts.spans else ["there is no span in the period" if reads else "no telemetry was given"]
-    reasons += [f"{len(facts.gaps)} stretches without any span are longer than allowed"] if facts.gaps else []
+    reasons += [f"stretches without any span that are longer than allowed: {len(facts.gaps)}"] if facts.gaps else []
     reasons += [f"{bad} lines, spans or log records could not be read"] if bad else []
     reasons += [f"{lost} lifecycle events beyond {MAX_EVENTS} of one input were left out"] if lost else []
     reasons += [f"{read.name}: {limit}" for read in reads for limit in read.limits]
