@@ -41,13 +41,15 @@ def test_the_wheel(built: Path) -> None:
     package = {name for name in names if ".dist-info/" not in name}
     source = ROOT / "src"
     expected = {str(path.relative_to(source)) for path in (source / "spanforge").rglob("*.py")}
-    assert package == expected | {"spanforge/model_registry/py.typed", "spanforge_model_registry_otel.py"}
+    others = ("py.typed", "compliance/attestation.schema.json")
+    expected |= {f"spanforge/model_registry/{name}" for name in others} | {"spanforge_model_registry_otel.py"}
+    assert package == expected
     assert "spanforge/__init__.py" not in names
     assert metadata["License-Expression"] == "Apache-2.0"
     assert metadata["Requires-Python"] == ">=3.10"
     core = [value.partition(">")[0] for value in metadata.get_all("Requires-Dist", []) if "extra ==" not in value]
     assert sorted(core) == ["msgspec<1,", "opentelemetry-api<2,", "opentelemetry-sdk<2,"]
-    assert sorted(metadata.get_all("Provides-Extra", [])) == ["instrumentor", "otlp", "yaml"]
+    assert sorted(metadata.get_all("Provides-Extra", [])) == ["compliance", "instrumentor", "otlp", "sign", "yaml"]
     assert {(point.group, point.name, point.value) for point in points} == {
         ("opentelemetry_environment_variables", "model_registry", "spanforge_model_registry_otel"),
         ("opentelemetry_instrumentor", "model_registry", "spanforge_model_registry_otel:instrumentor"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -167,12 +166,19 @@ def _outcome(answer: _Answer | None, task: _Task) -> Read:
 
 @contextlib.contextmanager
 def _processes(count: int) -> Iterator[list[subprocess.Popen[bytes]]]:
-    """Start processes of their own: a fork would copy the application's threads' locks, and run its handlers."""
+    """Start processes of their own: a fork would copy the application's threads' locks, and run its handlers.
+
+    They have sessions of their own, for Ctrl-C at the terminal is up to the parent.
+    """
     command = [sys.executable, "-I", "-c", _CHILD, *(entry for entry in sys.path if isinstance(entry, str))]
     started: list[subprocess.Popen[bytes]] = []
     try:
         while len(started) < count:
-            started.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE))  # noqa: S603
+            started.append(
+                subprocess.Popen(  # noqa: S603
+                    command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+                )
+            )
         yield started
     finally:
         for process in started:
@@ -182,7 +188,6 @@ def _processes(count: int) -> Iterator[list[subprocess.Popen[bytes]]]:
 
 def child() -> None:
     """Read files, one after another, as the parent asks for them on standard input, until that ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent, whom it reaches too, decides
     stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
     plan = _receive(stdin, _plan_decoder)
     while plan is not None and (task := _receive(stdin, _task_decoder)) is not None:
