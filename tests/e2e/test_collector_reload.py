@@ -163,7 +163,7 @@ class Site:
         with self._spans.open("rb") as file:
             file.seek(start)
             # The place to begin at may have been in the middle of a line that was just being written.
-            lines = [json.loads(line) for line in file if line.startswith(b"{") and line.endswith(b"\n")]
+            lines = [json.loads(line) for line in file if line.startswith(b'{"resourceSpans"') and line.endswith(b"\n")]
         for resource in (resource for line in lines for resource in line["resourceSpans"]):
             for span in (span for scope in resource["scopeSpans"] for span in scope["spans"]):
                 found = {item["key"].partition("model_registry.")[2]: item["value"] for item in span["attributes"]}
