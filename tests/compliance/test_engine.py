@@ -673,3 +673,79 @@ def test_telemetry_that_is_none(given: Any) -> None:
     engine = ComplianceMappingEngine(ModelRegistry(auto_emit=False))
     with pytest.raises(TelemetryError, match="must be paths, globs, addresses or readers"):
         engine.generate_evidence_package(None, "soc2", "2026-01-01", "2026-02-01", telemetry=given)
+
+
+def test_a_period_that_is_not_over() -> None:
+    """Telemetry cannot cover what is still to come: the period is incomplete, and says why."""
+    engine = ComplianceMappingEngine(ModelRegistry(auto_emit=False), max_gap=timedelta(days=60))
+    stated = engine.generate_evidence_package(
+        None, "soc2", "2026-01-01", "2026-02-01", generated_at="2026-01-31T23:59:59Z"
+    ).attestation
+    assert "the period was not over when this was made" in stated.coverage.reasons
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"resourceSpans":[{"resource":{},"instrumentationLibrarySpans":[{"spans":[]}]}]}',
+        b'{"resourceSpans":[{"scope_spans":[{"spans":[]}]}]}',
+        b'{"resourceSpans":[{"scopeSpans":[{"Spans":[{}]}]}]}',
+        b'{"resourceLogs":[{"scope_logs":[]}]}',
+    ],
+)
+def test_other_forms_of_otlp_are_reported(tmp_path: Path, line: bytes) -> None:
+    """Spans under names that OTLP does not have are not read over without a word."""
+    (tmp_path / "spans.jsonl").write_bytes(line + b"\n" + b'{"resourceSpans":[{"resource":{}}]}\n')
+    engine = ComplianceMappingEngine(ModelRegistry(auto_emit=False))
+    stated = engine.generate_evidence_package(
+        None, "soc2", "2026-01-01", "2026-02-01", telemetry=tmp_path / "spans.jsonl"
+    ).attestation
+    assert (stated.inputs[0].lines, stated.inputs[0].bad_lines) == (2, 1)
+
+
+def test_one_further_attribute() -> None:
+    """A single key that holds model names needs no list; what is no key is refused."""
+    one, several = (ComplianceMappingEngine(model_attributes=keys) for keys in ("my.model", ["my.model"]))
+    assert one._model_attributes == several._model_attributes == ("my.model",)
+    with pytest.raises(InvalidEntryError, match="model_attributes must be text"):
+        ComplianceMappingEngine(model_attributes=[3])  # type: ignore[list-item]
+
+
+def test_a_log_event_with_only_an_observed_time(tmp_path: Path) -> None:
+    """Where a log record has no time of its own, the time at which it was observed counts, as OTLP says."""
+    registry = ModelRegistry(auto_emit=False)
+    entry = registry.register("m", "M", "1", "low", "team", "test")
+    at = datetime.fromisoformat(entry.metadata["history"][0]["at"][:-1]).replace(tzinfo=timezone.utc)
+    record = {
+        "eventName": "model_registry.registered",
+        "observedTimeUnixNano": str(int(at.timestamp() * 1_000_000) * 1_000),
+        "attributes": [{"key": "model_registry.model_id", "value": {"stringValue": "m"}}],
+    }
+    file = tmp_path / "logs.jsonl"
+    file.write_text(json.dumps({"resourceLogs": [{"scopeLogs": [{"logRecords": [record]}]}]}))
+    stated = (
+        ComplianceMappingEngine(registry)
+        .generate_evidence_package("m", "soc2", at - timedelta(hours=1), at + timedelta(hours=1), telemetry=[file])
+        .attestation
+    )
+    assert [change.event for change in stated.changes] == ["recorded"]
+
+
+def test_lists_that_are_cut_say_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Where not all names are listed, a limit says how many there are."""
+    monkeypatch.setattr(statement_module, "MAX_LISTED", 2)
+    spans = [
+        {
+            "traceId": f"{number:032x}",
+            "spanId": f"{number:016x}",
+            "startTimeUnixNano": "1767300000000000000",
+            "attributes": [{"key": "gen_ai.request.model", "value": {"stringValue": f"m{number}"}}],
+        }
+        for number in range(1, 4)
+    ]
+    file = tmp_path / "spans.jsonl"
+    file.write_text(json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": spans}]}]}))
+    engine = ComplianceMappingEngine(ModelRegistry(auto_emit=False))
+    stated = engine.generate_evidence_package(None, "soc2", "2026-01-01", "2026-02-01", telemetry=file).attestation
+    assert len(stated.unregistered_names) == len(stated.model_warnings) == 2
+    assert "Of 3 names that are not registered, 2 are listed." in stated.limits

@@ -154,7 +154,7 @@ class Truth:
         all_, changes = self.number(), self.changes()
         early, retired, past = self.number(EARLY), self.number(RETIRED), self.number(PAST_SUNSET)
         enriched = all_ - self.number(NOT_ENRICHED)
-        known = all_ - self.number(UNREGISTERED)
+        known = all_ - self.number(UNREGISTERED) - early  # of which a status was in force
         of_names = f"{len(self.names)} names of models that are not registered"
         allowed = f"{self.number(DEPRECATED)} calls of models that were deprecated at the time, "
         allowed += "which is allowed until their sunset date"
@@ -304,7 +304,12 @@ def _assert_names(stated: dict[str, Any], truth: Truth) -> None:
     warnings += [f"model '{name}' is not registered" for name in sorted(truth.names)]
     assert stated["model_warnings"] == warnings[:1_000]
     dated = {entry["model_id"] for entry in truth.found["entries"] if "history" not in entry["metadata"]}
-    further = [limit for limit in stated["limits"] if any(c.isdigit() for c in limit)]
+    cut = [limit for limit in stated["limits"] if limit.startswith("Of ")]
+    listed = {"not registered": truth.names, "no entry covers": uncovered}
+    assert [limit.split("Of ")[1].split()[0] for limit in cut] == [
+        str(len(names)) for names in listed.values() if len(names) > 1_000
+    ]
+    further = [limit for limit in stated["limits"] if any(c.isdigit() for c in limit) and limit not in cut]
     assert [int(limit.removeprefix("For ").split()[0]) for limit in further] == [
         len(dated & truth.called),
         truth.found["differing"],

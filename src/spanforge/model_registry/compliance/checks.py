@@ -43,8 +43,8 @@ class Evidence(NamedTuple):
 
     @property
     def registered_calls(self) -> int:
-        """Calls of models that are registered: of others nothing is known that could be in force."""
-        return sum(model.calls for model in self.facts.models.values())
+        """Calls of models that were deployed then: of others nothing is known that could be in force."""
+        return sum(model.calls - model.kinds["before_deployment"] for model in self.facts.models.values())
 
     def kinds(self, *kinds: str) -> int:
         """Return how many calls are of these kinds."""

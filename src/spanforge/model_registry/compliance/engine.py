@@ -55,10 +55,10 @@ class ComplianceMappingEngine:
         delay: How long a change of the registry may take to be in force in every process: a span that shows what was
             in force that long before it ended agrees with the registry. An event that says so much later than its
             change was made still tells of it.
-        model_attributes: Further attribute keys that hold a model's name, as the span processor was told.
+        model_attributes: Further attribute keys that hold a model's name, one or several, as the processor was told.
 
     Raises:
-        InvalidEntryError: A duration is not allowed (also a ``ValueError``).
+        InvalidEntryError: A duration or a key is not allowed (also a ``ValueError``).
     """
 
     def __init__(
@@ -67,12 +67,13 @@ class ComplianceMappingEngine:
         *,
         max_gap: timedelta = timedelta(hours=24),
         delay: timedelta = timedelta(minutes=5),
-        model_attributes: Iterable[str] = (),
+        model_attributes: str | Iterable[str] = (),
     ) -> None:
         self._registry = registry
         self._max_gap = _duration(max_gap, MIN_GAP, "max_gap")
         self._delay = _duration(delay, timedelta(), "delay")
-        self._model_attributes = tuple(model_attributes)
+        keys = [model_attributes] if isinstance(model_attributes, str) else model_attributes
+        self._model_attributes = tuple(text(key, "model_attributes") for key in keys)
 
     def generate_evidence_package(  # noqa: PLR0913 - what was asked, and of which telemetry
         self,
@@ -87,7 +88,7 @@ class ComplianceMappingEngine:
     ) -> EvidencePackage:
         """Read the telemetry of a period and return what it says of a model, or of the whole inventory.
 
-        The files are read in processes of their own, a core each; memory does not grow with them, but the ids of the
+        Large files are read in processes of their own, a core each; memory does not grow with them, but the ids of the
         spans wait in a temporary folder: 54 bytes for each span of the period.
 
         Args:

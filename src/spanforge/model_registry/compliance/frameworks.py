@@ -44,7 +44,13 @@ FRAMEWORKS: Final[Mapping[Framework, FrameworkRow]] = {
             ClauseRow(
                 "CC6.1",
                 "Information assets are identified and inventoried, and logical access to them is restricted.",
-                ("calls_registered", "accountable", "no_calls_after_retirement", "spans_enriched"),
+                (
+                    "calls_registered",
+                    "accountable",
+                    "no_calls_after_retirement",
+                    "spans_enriched",
+                    "registry_and_spans_agree",
+                ),
                 (
                     "who may call a model, with which credentials, and that anybody is kept from it",
                     "assets other than models",

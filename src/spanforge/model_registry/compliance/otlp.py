@@ -56,15 +56,15 @@ class Span(_Part):
 class ScopeSpans(_Part):
     """Spans of one instrumentation scope."""
 
+    spans: list[Span]
     scope: msgspec.Raw = _NOTHING
-    spans: list[Span] = []
 
 
 class ResourceSpans(_Part):
     """Spans of one resource."""
 
+    scope_spans: list[ScopeSpans]  # required: OTLP before 1.0, and that with names of another form, has none
     resource: msgspec.Raw = _NOTHING
-    scope_spans: list[ScopeSpans] = []
 
 
 class LogRecord(_Part):
@@ -72,19 +72,20 @@ class LogRecord(_Part):
 
     event_name: str = ""
     time_unix_nano: int = 0
+    observed_time_unix_nano: int = 0
     attributes: list[Attribute] = []
 
 
 class ScopeLogs(_Part):
     """Log records of one instrumentation scope."""
 
-    log_records: list[LogRecord] = []
+    log_records: list[LogRecord]
 
 
 class ResourceLogs(_Part):
     """Log records of one resource."""
 
-    scope_logs: list[ScopeLogs] = []
+    scope_logs: list[ScopeLogs]
 
 
 class Request(_Part):
@@ -211,9 +212,13 @@ def _around_span(resource: dict[str, Any], scope: dict[str, Any], span: Any) -> 
 
 
 def _leaves(value: Any, key: str, *path: str, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...] | None]:
-    """Yield what stands at the end of a path of lists, each with the objects above it; ``None`` for what is no list."""
+    """Yield what stands at the end of a path of lists, each with the objects above it.
+
+    ``None`` stands for what is no list, or a list of another name, as OTLP before 1.0 has them.
+    """
     items = value.get(key) if isinstance(value, dict) else False
-    if items is not None and not isinstance(items, list):
+    other = items is None and above and any(isinstance(member, list) for member in value.values())
+    if other or not (items is None or isinstance(items, list)):
         yield None
         return
     for item in items or ():

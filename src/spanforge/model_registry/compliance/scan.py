@@ -269,7 +269,8 @@ class Scan:
         for resource_logs in request.resource_logs or ():
             for scope_logs in resource_logs.scope_logs:
                 for record in scope_logs.log_records:
-                    self._event(record.event_name, record.time_unix_nano, record.attributes)
+                    at = record.time_unix_nano or record.observed_time_unix_nano
+                    self._event(record.event_name, at, record.attributes)
 
     def _context(self, resource: bytes, scope: bytes) -> _Context:
         known = self._contexts.get((resource, scope))

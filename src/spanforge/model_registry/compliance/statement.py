@@ -86,7 +86,7 @@ def package(question: Question, facts: Facts, reads: Sequence[Read]) -> Evidence
     framework = FRAMEWORKS[question.framework]
     names = {name for clause in framework.clauses for name in clause.checks}
     checks = checked(names, Evidence(about, question.entries, found, telemetry))
-    coverage = _coverage(facts, reads, question.plan)
+    coverage = _coverage(question, facts, reads)
     clauses = [_clause(row, checks, coverage) for row in framework.clauses]
     states = [(entry, entry.as_of(question.at)) for entry in question.entries]
     state = states[0][1] if question.asked is not None and states else None
@@ -111,7 +111,7 @@ def package(question: Question, facts: Facts, reads: Sequence[Read]) -> Evidence
         uncovered_names=_names(_uncovered(question, facts, about)),
         registry=_digest(question.plan.entries),
         inputs=tuple(map(_input, reads)),
-        limits=(*_LIMITS, *_further_limits(question, facts, about)),
+        limits=(*_LIMITS, *_further_limits(question, facts, about, len(found))),
     )
     unregistered = about.unregistered or ({} if question.asked is None or states else {question.asked: ModelFacts()})
     return EvidencePackage(attestation, table(states, about.models, unregistered))
@@ -153,10 +153,12 @@ def _changes(question: Question, reads: Iterable[Read]) -> list[stated.Change]:
     ]
 
 
-def _coverage(facts: Facts, reads: Sequence[Read], plan: Plan) -> stated.Coverage:
+def _coverage(question: Question, facts: Facts, reads: Sequence[Read]) -> stated.Coverage:
+    plan = question.plan
     bad = sum(read.seen.bad_lines for read in reads)
     lost = sum(read.seen.lost_events for read in reads)
     reasons = [] if facts.spans else ["there is no span in the period" if reads else "no telemetry was given"]
+    reasons += ["the period was not over when this was made"] if nanoseconds(question.now) < plan.end else []
     reasons += [f"stretches without any span that are longer than allowed: {len(facts.gaps)}"] if facts.gaps else []
     reasons += [f"{bad} lines, spans or log records could not be read"] if bad else []
     reasons += [f"{lost} lifecycle events beyond {MAX_EVENTS} of one input were left out"] if lost else []
@@ -266,10 +268,15 @@ def _input(read: Read) -> stated.Input:
     )
 
 
-def _further_limits(question: Question, facts: Facts, about: Facts) -> list[str]:
+def _further_limits(question: Question, facts: Facts, about: Facts, changed: int) -> list[str]:
     called = [entry for entry in question.entries if entry.model_id in about.models]
     undated = sum(_is_undated(entry, question.plan) for entry in called)
-    found = []
+    listed = {
+        "lifecycle changes": changed,
+        "names that are not registered": len(about.unregistered),
+        "names that no entry covers": sum(len(model.uncovered) for model in about.models.values()),
+    }
+    found = [f"Of {count} {what}, {MAX_LISTED} are listed." for what, count in listed.items() if count > MAX_LISTED]
     if undated:
         found.append(
             f"For {undated} of the models called, the registry's history does not reach back to the period's start, or "
