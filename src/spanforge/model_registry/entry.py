@@ -172,8 +172,7 @@ class ModelRegistryEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     @property
     def warnings(self) -> tuple[str, ...]:
         """What someone who calls the model should be told: ``model 'gpt-3.5-turbo' is deprecated``."""
-        words = LIFECYCLE[self.status].warning
-        return () if words is None else (f"model {quote(self.model_id)} {words}",)
+        return warnings_of(self.model_id, self.status)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields, in their order, as fresh plain dicts and lists."""
@@ -227,6 +226,12 @@ class ModelRegistryEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True
             if since is not None and parse_date(since, status) <= when:
                 return cast("ModelStatus", status)
         return "active"
+
+
+def warnings_of(model_id: str, status: ModelStatus) -> tuple[str, ...]:
+    """Return what someone who calls a model with this status should be told."""
+    words = LIFECYCLE[status].warning
+    return () if words is None else (f"model {quote(model_id)} {words}",)
 
 
 def freeze_metadata(value: Any, model_id: str | None = None) -> Metadata:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 _DESCRIPTION: Final = ("name", "version", "owner", "risk_tier", "purpose")
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_LAST: Final = (datetime.max.replace(tzinfo=timezone.utc) - _EPOCH) // timedelta(microseconds=1)
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_LAST: Final = (datetime.max.replace(tzinfo=timezone.utc) - EPOCH) // timedelta(microseconds=1)
 
 
 def given_metadata(
@@ -106,7 +106,7 @@ def carried(entry: ModelRegistryEntry, changed: ModelRegistryEntry) -> ModelRegi
     until = changed.decommission_date or entry.decommission_date
     entry = structs.replace(entry, decommission_date=until, metadata=Metadata({**entry.metadata, **kept}))
     for record in changed.metadata["history"]:
-        now = timestamp(after_history(_microseconds(record["at"]), entry))
+        now = timestamp(after_history(microseconds(record["at"]), entry))
         entry = structs.replace(entry, status=record["status"])
         entry = recorded(entry, now, record.get("reason"), record.get("actor"))
     return entry
@@ -152,15 +152,16 @@ def after_history(moment: int, entry: ModelRegistryEntry | None) -> int:
     history = entry.metadata.get("history") if entry is not None else None
     if not history:
         return moment
-    return max(moment, _microseconds(history[-1]["at"]) + 1)
+    return max(moment, microseconds(history[-1]["at"]) + 1)
 
 
-def _microseconds(moment: str) -> int:
-    """Return a moment as microseconds since the epoch."""
-    return (parse_date(moment, "at") - _EPOCH) // timedelta(microseconds=1)
+def microseconds(moment: str | datetime) -> int:
+    """Return a date of an entry, or a moment, as microseconds since the epoch."""
+    when = parse_date(moment, "at") if isinstance(moment, str) else moment
+    return (when - EPOCH) // timedelta(microseconds=1)
 
 
 def timestamp(moment: int) -> str:
     """Return microseconds since the epoch as RFC 3339; there is nothing after the year 9999."""
-    shown = _EPOCH + timedelta(microseconds=min(moment, _LAST))
+    shown = EPOCH + timedelta(microseconds=min(moment, _LAST))
     return f"{shown.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"

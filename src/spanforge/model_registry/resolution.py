@@ -225,7 +225,7 @@ class ModelIndex:
         if first is None:
             msg = "no name to resolve"
             raise ValueError(msg)
-        return Resolution(None, UNREGISTERED, (f"model {quote(first)} is not registered",), None, first)
+        return Resolution(None, UNREGISTERED, (not_registered(first),), None, first)
 
     def _add_aliases(self, entry: ModelRegistryEntry) -> None:
         for name in entry.aliases:
@@ -290,6 +290,11 @@ def provider_of(attributes: Mapping[str, Any]) -> str | None:
         if isinstance(value, str) and value:
             return str.__str__(value)
     return None
+
+
+def not_registered(name: str) -> str:
+    """Return what someone who calls a model that no entry stands for should be told."""
+    return f"model {quote(name)} is not registered"
 
 
 def serves(entry: ModelRegistryEntry, provider: str | None) -> bool:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import sys
 from bisect import bisect_right
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from spanforge.model_registry.attributes import PREFIX
+from spanforge.model_registry.lifecycle import EPOCH, microseconds, timestamp
 from spanforge.model_registry.resolution import (
     CONVENTIONS,
     MAX_GLOBBED,
@@ -19,7 +20,6 @@ from spanforge.model_registry.resolution import (
     further,
     provider_of,
 )
-from spanforge.model_registry.values import parse_date
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -39,7 +39,6 @@ _STATUS, _MODEL_ID, _OWNER, _RISK_TIER, WARNINGS = (
 )
 _NOT_REGISTERED: Final = re.compile(r"model '(.*)' is not registered", re.DOTALL)
 _BY_SCOPE: Final = frozenset(row.key for row in CONVENTIONS if row.scope is not None)
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 
 NO_NAME: Final = "(no name)"
 """What stands for a call that says it is of an unregistered model, and no more."""
@@ -148,13 +147,17 @@ def _moments(entry: ModelRegistryEntry) -> Iterable[int]:
 
 def nanoseconds(date: str | datetime) -> int:
     """Return a date of an entry, or a moment, as nanoseconds since the epoch."""
-    when = parse_date(date, "date") if isinstance(date, str) else date
-    return (when - _EPOCH) // timedelta(microseconds=1) * 1_000
+    return microseconds(date) * 1_000
 
 
 def moment(nanos: int) -> datetime:
     """Return nanoseconds since the epoch as a date-time in UTC, cut off to microseconds."""
-    return _EPOCH + timedelta(microseconds=nanos // 1_000)
+    return EPOCH + timedelta(microseconds=nanos // 1_000)
+
+
+def written(nanos: int) -> str:
+    """Return nanoseconds since the epoch as RFC 3339, cut off to microseconds."""
+    return timestamp(nanos // 1_000)
 
 
 class Found(NamedTuple):
@@ -210,10 +213,7 @@ class Resolver:
         return self._subject(resolution.entry, resolution.candidate)
 
     def _said(self, recorded: Recorded, warnings: Sequence[str]) -> Subject:
-        """Return the model of a span of which only what the registry put on it is left, as in the Collector's archive.
-
-        OpenInference's spans of failed calls name their model inside of parameters, which no archive holds.
-        """
+        """Return the model of a span that names none, but has what the registry put on it."""
         if recorded.model_id is not None:
             return self._subject(self._index.entries.get(recorded.model_id), recorded.model_id)
         matches = [match[1] for warning in warnings if (match := _NOT_REGISTERED.fullmatch(warning))]

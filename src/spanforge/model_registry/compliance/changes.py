@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from spanforge.model_registry.attributes import PREFIX
 from spanforge.model_registry.compliance.calls import nanoseconds
-from spanforge.model_registry.compliance.scan import SeenEvent
+from spanforge.model_registry.compliance.scan import DAY, EVENTS, SeenEvent
 from spanforge.model_registry.entry import LIFECYCLE
 from spanforge.model_registry.errors import InvalidEntryError, TelemetryError, shorten
 from spanforge.model_registry.values import parse_date, text
@@ -18,14 +18,12 @@ if TYPE_CHECKING:
     from spanforge.model_registry.compliance.scan import Plan
     from spanforge.model_registry.entry import ModelRegistryEntry, ModelStatus
 
-_DAY: Final = 86_400 * 10**9
 _DATES: Final[tuple[tuple[ModelStatus, Callable[[ModelRegistryEntry], str | None]], ...]] = (
     ("active", lambda entry: entry.deployment_date),
     ("deprecated", lambda entry: entry.metadata.get("deprecation_date")),
     ("retired", lambda entry: entry.decommission_date),
 )
 """Status to the date of an entry that says when it was reached."""
-_EVENTS: Final = frozenset(stage.event for stage in LIFECYCLE.values())
 
 
 class LifecycleChange(NamedTuple):
@@ -56,7 +54,7 @@ class LifecycleChange(NamedTuple):
         if event.name not in self.events:
             return False
         if "T" not in self.date.upper() and " " not in self.date:
-            return self.at <= event.at < self.at + _DAY
+            return self.at <= event.at < self.at + DAY
         return abs(event.at - self.at) <= delay
 
 
@@ -116,7 +114,7 @@ def _given(number: int, given: Mapping[str, Any]) -> SeenEvent | None:
     rule = "must have event_type, timestamp (RFC 3339) and payload (with model_id)"
     try:
         name = given["event_type"]
-        if name not in _EVENTS:
+        if name not in EVENTS:
             return None
         payload = given["payload"]
         model_id = text(payload.get("model_id") or payload[f"{PREFIX}model_id"], "model_id")

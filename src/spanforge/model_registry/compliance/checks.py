@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from spanforge.model_registry.compliance.attestation import Check, CheckStatus, SampleSpan
-from spanforge.model_registry.lifecycle import timestamp
+from spanforge.model_registry.compliance.calls import written
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -191,4 +191,4 @@ def _status(row: CheckRow, evidence: Evidence, population: int, exceptions: int)
 
 
 def _sample(sample: Sample) -> SampleSpan:
-    return SampleSpan(trace_id=sample.trace_id, span_id=sample.span_id, start=timestamp(sample.start // 1_000))
+    return SampleSpan(trace_id=sample.trace_id, span_id=sample.span_id, start=written(sample.start))

@@ -9,12 +9,12 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import msgspec
 
 from spanforge.model_registry.errors import TelemetryError, shorten
+from spanforge.model_registry.lifecycle import timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,7 +31,6 @@ PAUSES: Final = (0.5, 2.0)
 _CHUNK: Final = 1 << 20
 _LAST: Final = 2**63 // 1_000
 """The last microsecond, in 2262: beyond it Jaeger's own arithmetic overflows."""
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _NO_API: Final = (
     "there is no Jaeger here that has the HTTP API v3, as 1.54 and later do; "
@@ -149,7 +148,7 @@ class JaegerReader:
         if unread:
             self.limits.append(
                 f"service {shorten(service)}: {unread:,} intervals of a microsecond could not be read completely, the "
-                f"first from {_date(first)}: {MAX_TRACES:,} spans or more begin in each, or their traces have more "
+                f"first from {timestamp(first)}: {MAX_TRACES:,} spans or more begin in each, or their traces have more "
                 f"than {MAX_ANSWER:,} bytes"
             )
 
@@ -158,8 +157,8 @@ class JaegerReader:
         body = self._get(
             "/api/v3/traces",
             service_name=service,
-            start_time_min=_date(low),
-            start_time_max=_date(high),
+            start_time_min=timestamp(low),
+            start_time_max=timestamp(high),
             num_traces=str(MAX_TRACES),
             search_depth=str(MAX_TRACES),  # its newer name
             raw_traces="true",  # newer ones would correct clocks otherwise
@@ -293,8 +292,3 @@ def _is_whole(documents: list[tuple[_Traces, msgspec.Raw]], low: int, high: int)
             traces.add(span.trace_id)
             begun += low <= span.start_time_unix_nano // 1_000 <= high
     return max(len(traces), begun) < MAX_TRACES
-
-
-def _date(microseconds: int) -> str:
-    moment = _EPOCH + timedelta(microseconds=microseconds)
-    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")

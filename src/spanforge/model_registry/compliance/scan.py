@@ -35,11 +35,11 @@ MAX_SAMPLES: Final = 5
 _MAX_CACHED: Final = 20_000
 """Combinations of attributes whose meaning is remembered; each ``_PIECE`` bytes of long ones count as one more."""
 _PIECE: Final = 1_024
-_DAY: Final = 86_400 * 10**9
+DAY: Final = 86_400 * 10**9
 REST: Final = "(others)"
 """Stands for services, and for names that are not registered, beyond ``MAX_TALLIES``."""
 
-_EVENTS: Final = frozenset(stage.event for stage in LIFECYCLE.values())
+EVENTS: Final = frozenset(stage.event for stage in LIFECYCLE.values())
 _NO_SERVICE: Final = "unknown_service"
 
 
@@ -219,7 +219,7 @@ class Scan:
         self.seen: Seen = Seen(tallies=[], stretches={}, events=set())
         self._spill = spill
         times = range(plan.start - plan.delay, max(plan.end, otlp.MAX_TIME))  # a call may end long after the period
-        self._event_times = range(plan.start - plan.delay, plan.end + max(plan.delay, _DAY))
+        self._event_times = range(plan.start - plan.delay, plan.end + max(plan.delay, DAY))
         self._resolver = Resolver(plan.entries, plan.model_attributes, times)
         self._contexts: dict[tuple[bytes, bytes], _Context] = {}
         self._cached = 0
@@ -292,9 +292,10 @@ class Scan:
             keys = [attribute.key for attribute in attributes]
             if keys != shape.keys:
                 shape = self._shape(context, keys)
-            group = shape.groups.get(b"".join([picked.value for picked in shape.pick(attributes)]))
+            values = b"".join([picked.value for picked in shape.pick(attributes)])
+            group = shape.groups.get(values)
             if group is None:
-                group = self._group(context, shape, attributes)
+                group = self._group(context, shape, attributes, values)
             start, end = span.start_time_unix_nano, span.end_time_unix_nano
             tally = group.tally if group.since <= start < group.until > end else group.at(start, end)
             tally.calls += 1
@@ -324,16 +325,16 @@ class Scan:
                     self._events(span)  # the period's changes may be told of on a span that started before it
             spans = [span for span in spans if start <= span.start_time_unix_nano < end]
             seen.outside += len(starts) - len(spans)
+            if not spans:
+                return spans
             starts = [span.start_time_unix_nano for span in spans]
-        self._note(starts)
+            first, last = min(starts), max(starts)
+        self._note(starts, first, last)
         return spans
 
-    def _note(self, starts: list[int]) -> None:
+    def _note(self, starts: list[int], first: int, last: int) -> None:
         """Note which stretches of the period have spans: each as long as a gap may be, so no gap fits inside of one."""
-        if not starts:
-            return
         origin, width = self.plan.start, self.plan.max_gap
-        first, last = min(starts), max(starts)
         if (first - origin) // width != (last - origin) // width:
             for start in starts:
                 self._stretch((start - origin) // width, start, start)
@@ -351,8 +352,7 @@ class Scan:
             shape = context.shapes[tuple(keys)] = _Shape(keys, self._resolver.wanted)
         return shape
 
-    def _group(self, context: _Context, shape: _Shape, attributes: Sequence[otlp.Attribute]) -> _Group:
-        values = b"".join([picked.value for picked in shape.pick(attributes)])
+    def _group(self, context: _Context, shape: _Shape, attributes: Sequence[otlp.Attribute], values: bytes) -> _Group:
         self._cached += 1 + len(values) // _PIECE
         if self._cached > _MAX_CACHED:
             self._contexts.clear()
@@ -370,7 +370,7 @@ class Scan:
 
     def _event(self, name: str, at: int, attributes: Sequence[otlp.Attribute]) -> None:
         """Remember a lifecycle event, if it may tell of a change in the period."""
-        if name not in _EVENTS or at not in self._event_times:
+        if name not in EVENTS or at not in self._event_times:
             return
         model_id = otlp.texts_in(attributes).get(f"{PREFIX}model_id")
         if model_id is None:

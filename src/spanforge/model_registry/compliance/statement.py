@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from spanforge.model_registry.attributes import __version__
 from spanforge.model_registry.compliance import attestation as stated
-from spanforge.model_registry.compliance.calls import moment, nanoseconds
+from spanforge.model_registry.compliance.calls import moment, nanoseconds, written
 from spanforge.model_registry.compliance.changes import changes, recorded
 from spanforge.model_registry.compliance.checks import Evidence, checked
 from spanforge.model_registry.compliance.evidence import EvidencePackage
@@ -16,18 +17,18 @@ from spanforge.model_registry.compliance.facts import Facts, ModelFacts
 from spanforge.model_registry.compliance.frameworks import FRAMEWORKS, ClauseRow
 from spanforge.model_registry.compliance.scan import MAX_EVENTS, MAX_TALLIES, REST, Plan
 from spanforge.model_registry.compliance.table import table
-from spanforge.model_registry.entry import LIFECYCLE
-from spanforge.model_registry.lifecycle import timestamp
+from spanforge.model_registry.entry import warnings_of
+from spanforge.model_registry.resolution import not_registered
 from spanforge.model_registry.storage import content_of
-from spanforge.model_registry.values import quote
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from spanforge.model_registry.compliance.attestation import CheckStatus, Framework, Status
+    from spanforge.model_registry.compliance.attestation import Framework, Status
     from spanforge.model_registry.compliance.reading import Read
+    from spanforge.model_registry.compliance.scan import SeenEvent
     from spanforge.model_registry.compliance.table import State
-    from spanforge.model_registry.entry import ModelRegistryEntry, StateAsOf
+    from spanforge.model_registry.entry import ModelRegistryEntry
 
 MAX_LISTED: Final = 1_000
 """Gaps, changes, names and warnings that an attestation lists of each; the counts are whole."""
@@ -39,12 +40,6 @@ _LIMITS: Final = (
     "It says nothing about what a provider does behind a model's name.",
     "Names, aliases, purposes and sunset dates are those at generation: the registry keeps no history of them.",
 )
-_BY_STATUS: Final[Mapping[CheckStatus, Status]] = {
-    "findings": "findings",
-    "no_evidence": "no_evidence",
-    "supported": "supported",
-}
-"""What a check's status is worth for its clause; one that does not apply is worth nothing."""
 
 
 class Question(NamedTuple):
@@ -80,9 +75,10 @@ class Question(NamedTuple):
 def package(question: Question, facts: Facts, reads: Sequence[Read]) -> EvidencePackage:
     """Return what was found, as it is stated."""
     about = _about(question, facts)
-    found = _changes(question, reads)
-    events = _events(question.plan, reads)
-    telemetry = facts.spans > 0 or events > 0
+    events = {event for read in reads for event in read.seen.events}
+    found = _changes(question, events)
+    of_period = sum(question.plan.start <= event.at < question.plan.end for event in events)
+    telemetry = facts.spans > 0 or of_period > 0
     framework = FRAMEWORKS[question.framework]
     names = {name for clause in framework.clauses for name in clause.checks}
     checks = checked(names, Evidence(about, question.entries, found, telemetry))
@@ -92,7 +88,7 @@ def package(question: Question, facts: Facts, reads: Sequence[Read]) -> Evidence
     state = states[0][1] if question.asked is not None and states else None
     attestation = stated.Attestation(
         generator=stated.Generator(name="spanforge-model-registry", version=__version__),
-        generated_at=_date(nanoseconds(question.now)),
+        generated_at=written(nanoseconds(question.now)),
         framework=question.framework,
         framework_name=framework.name,
         model_id=question.asked if question.entry is None else question.entry.model_id,
@@ -100,12 +96,12 @@ def package(question: Question, facts: Facts, reads: Sequence[Read]) -> Evidence
         model_risk_tier=None if state is None else state.risk_tier,
         model_status=None if state is None else state.status,
         model_warnings=_warnings(question, states, about),
-        period=stated.Period(from_date=_date(question.plan.start), to_date=_date(question.plan.end)),
+        period=stated.Period(from_date=written(question.plan.start), to_date=written(question.plan.end)),
         overall_status=stated.worst(tuple(clause.status for clause in clauses)),
         clauses=tuple(clauses),
         checks=tuple(checks),
         changes=tuple(found[:MAX_LISTED]),
-        population=_population(question, facts, about, events),
+        population=_population(question, facts, about, of_period),
         coverage=coverage,
         unregistered_names=_names((name, None, model.calls) for name, model in about.unregistered.items()),
         uncovered_names=_names(_uncovered(question, facts, about)),
@@ -124,21 +120,12 @@ def _about(question: Question, facts: Facts) -> Facts:
     known = None if question.entry is None else question.entry.model_id
     models = {known: facts.models[known]} if known in facts.models else {}
     names = {question.asked: facts.unregistered[question.asked]} if question.asked in facts.unregistered else {}
-    return Facts(
-        models,
-        {} if known is not None else names,
-        facts.spans,
-        facts.agent_spans,
-        facts.copies,
-        facts.differing_copies,
-        facts.gaps,
-    )
+    return replace(facts, models=models, unregistered={} if known is not None else names)
 
 
-def _changes(question: Question, reads: Iterable[Read]) -> list[stated.Change]:
-    plan = question.plan
-    found = changes(question.entries, plan)
-    told = recorded(found, {event for read in reads for event in read.seen.events}, plan.delay)
+def _changes(question: Question, events: Iterable[SeenEvent]) -> list[stated.Change]:
+    found = changes(question.entries, question.plan)
+    told = recorded(found, events, question.plan.delay)
     return [
         stated.Change(
             model_id=change.model_id,
@@ -164,7 +151,7 @@ def _coverage(question: Question, facts: Facts, reads: Sequence[Read]) -> stated
     reasons += [f"{lost} lifecycle events beyond {MAX_EVENTS} of one input were left out"] if lost else []
     reasons += [f"{read.name}: {limit}" for read in reads for limit in read.limits]
     listed = [
-        stated.Gap(from_date=_date(start), to_date=_date(end), seconds=(end - start) // 10**9)
+        stated.Gap(from_date=written(start), to_date=written(end), seconds=(end - start) // 10**9)
         for start, end in facts.gaps[:MAX_LISTED]
     ]
     return stated.Coverage(
@@ -177,8 +164,8 @@ def _coverage(question: Question, facts: Facts, reads: Sequence[Read]) -> stated
 
 
 def _clause(row: ClauseRow, checks: Iterable[stated.Check], coverage: stated.Coverage) -> stated.Clause:
-    statuses = [
-        _BY_STATUS[check.status] for check in checks if check.check in row.checks and check.status in _BY_STATUS
+    statuses: list[Status] = [
+        check.status for check in checks if check.check in row.checks and check.status != "not_applicable"
     ]
     if statuses and coverage.status == "incomplete":
         statuses.append("incomplete")
@@ -194,27 +181,14 @@ def _clause(row: ClauseRow, checks: Iterable[stated.Check], coverage: stated.Cov
 def _warnings(question: Question, states: Sequence[State], about: Facts) -> tuple[str, ...]:
     """Return what someone who called the model then would be told, or any of those that were called."""
     if question.asked is not None and not states:
-        return (_not_registered(question.asked),)
+        return (not_registered(question.asked),)
     known = [
         warning
         for entry, state in states
-        if question.asked is not None or entry.model_id in about.models
-        for warning in _warning(entry, state)
+        if state is not None and (question.asked is not None or entry.model_id in about.models)
+        for warning in warnings_of(entry.model_id, state.status)
     ]
-    return tuple([*known, *map(_not_registered, sorted(about.unregistered))][:MAX_LISTED])
-
-
-def _warning(entry: ModelRegistryEntry, state: StateAsOf | None) -> list[str]:
-    words = None if state is None else LIFECYCLE[state.status].warning
-    return [] if words is None else [f"model {quote(entry.model_id)} {words}"]
-
-
-def _not_registered(name: str) -> str:
-    return f"model {quote(name)} is not registered"
-
-
-def _events(plan: Plan, reads: Iterable[Read]) -> int:
-    return sum(plan.start <= event.at < plan.end for event in {event for read in reads for event in read.seen.events})
+    return tuple([*known, *map(not_registered, sorted(about.unregistered))][:MAX_LISTED])
 
 
 def _population(question: Question, facts: Facts, about: Facts, events: int) -> stated.Population:
@@ -262,8 +236,8 @@ def _input(read: Read) -> stated.Input:
         bad_lines=seen.bad_lines,
         spans=seen.spans,
         spans_outside=seen.outside,
-        first=_date(seen.first) if seen.spans else None,
-        last=_date(seen.last) if seen.spans else None,
+        first=written(seen.first) if seen.spans else None,
+        last=written(seen.last) if seen.spans else None,
         limits=tuple(read.limits),
     )
 
@@ -299,7 +273,3 @@ def _is_undated(entry: ModelRegistryEntry, plan: Plan) -> bool:
     since = plan.start if entry.deployment_date is None else max(plan.start, nanoseconds(entry.deployment_date))
     state = entry.as_of(moment(since))
     return since < plan.end and state is not None and state.source == "dates"
-
-
-def _date(nanos: int) -> str:
-    return timestamp(nanos // 1_000)

@@ -7,8 +7,8 @@ import io
 import re
 from typing import TYPE_CHECKING, Final
 
+from spanforge.model_registry.compliance.calls import written
 from spanforge.model_registry.compliance.facts import ModelFacts
-from spanforge.model_registry.lifecycle import timestamp
 from spanforge.model_registry.resolution import UNREGISTERED
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def table(states: Iterable[State], models: Mapping[str, ModelFacts], unregistere
 def _row(said: Sequence[str], facts: ModelFacts) -> list[str | int]:
     counts = facts.calls, facts.kinds["while_deprecated"], facts.kinds["after_retirement"]
     services = ";".join(cell(service.replace(";", ",")) for service in sorted(facts.services))
-    times = (timestamp(facts.first // 1_000), timestamp(facts.last // 1_000)) if facts.calls else ("", "")
+    times = (written(facts.first), written(facts.last)) if facts.calls else ("", "")
     return [*map(cell, said), *counts, services, *times]
 
 
