@@ -1,19 +1,23 @@
-"""Where OpenTelemetry's entry points lead: the names of the environment variables, and the instrumentor.
+"""Where OpenTelemetry's entry points lead: the names of environment variables, the instrumentor, and the sampler.
 
 ``opentelemetry-instrument`` loads this module without a guard and offers each ``OTEL_*`` name in it as an option. So it
-has no other such names, imports nothing until it is asked for the instrumentor, and never raises.
+has no other such names, imports nothing until it is asked for something, and never raises.
 """
 
 from __future__ import annotations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from opentelemetry.sdk.trace.sampling import Sampler
+
     from spanforge.model_registry.otel.instrumentor import ModelRegistryInstrumentor, Options
 
 OTEL_PYTHON_MODEL_REGISTRY_ENABLED = "OTEL_PYTHON_MODEL_REGISTRY_ENABLED"
+OTEL_PYTHON_MODEL_REGISTRY_EVENTS = "OTEL_PYTHON_MODEL_REGISTRY_EVENTS"
 OTEL_PYTHON_MODEL_REGISTRY_FILE = "OTEL_PYTHON_MODEL_REGISTRY_FILE"
 OTEL_PYTHON_MODEL_REGISTRY_MODEL_ATTRIBUTES = "OTEL_PYTHON_MODEL_REGISTRY_MODEL_ATTRIBUTES"
 OTEL_PYTHON_MODEL_REGISTRY_RELOAD_INTERVAL = "OTEL_PYTHON_MODEL_REGISTRY_RELOAD_INTERVAL"
+OTEL_PYTHON_MODEL_REGISTRY_SAMPLE_GOVERNED = "OTEL_PYTHON_MODEL_REGISTRY_SAMPLE_GOVERNED"
 OTEL_PYTHON_MODEL_REGISTRY_SPAN_ATTRIBUTES = "OTEL_PYTHON_MODEL_REGISTRY_SPAN_ATTRIBUTES"
 OTEL_PYTHON_MODEL_REGISTRY_UNREGISTERED = "OTEL_PYTHON_MODEL_REGISTRY_UNREGISTERED"
 
@@ -53,14 +57,14 @@ class _Entry:
                 from spanforge.model_registry.otel.instrumentor import ModelRegistryInstrumentor
             except Exception as error:  # noqa: BLE001 - whatever stands in the way, the application starts
                 self._failed = True
-                _explain(error)
+                _explain(error, "model registry not installed, no span is enriched")
             else:
                 return ModelRegistryInstrumentor
         return None
 
 
-def _explain(error: Exception) -> None:
-    """Say in one line why the instrumentor cannot be loaded: often another package has the module's name."""
+def _explain(error: Exception, effect: str) -> None:
+    """Say in one line why something cannot be loaded: often another package has the module's name."""
     import contextlib
     import logging
     import os
@@ -73,7 +77,24 @@ def _explain(error: Exception) -> None:
             found, ours = getattr(sys.modules.get(name), "__file__", None), os.path.join(folder, *name.split("."))
             if found is not None and os.path.dirname(os.path.abspath(found)) != ours:
                 reason = f"{name} is {found} here, not {ours}: install both packages into one folder"
-        logging.getLogger(name).warning("model registry not installed, no span is enriched: %s", reason)
+        logging.getLogger(name).warning("%s: %s", effect, reason)
+
+
+def sampler(argument: str | None = None) -> Sampler:
+    """Return the sampler ``model_registry``, or OpenTelemetry's default if that cannot be loaded.
+
+    Args:
+        argument: The value of ``OTEL_TRACES_SAMPLER_ARG``; declarative configuration passes nothing.
+    """
+    try:
+        from spanforge.model_registry.otel.sampler import from_environment
+
+        return from_environment(argument)
+    except Exception as error:  # noqa: BLE001 - as above
+        from opentelemetry.sdk.trace.sampling import DEFAULT_ON
+
+        _explain(error, "sampler model_registry not loaded, every trace is kept")
+        return DEFAULT_ON
 
 
 instrumentor = _Entry()

@@ -215,7 +215,7 @@ def test_the_request_stands_in_for_a_response_that_is_not_registered(registry: M
     attributes = {"gen_ai.request.model": "gpt-4o", "gen_ai.response.model": "gpt-4o-2024-08-06"}
     resolved = resolve_attributes(registry._index, attributes)
     assert resolved is not None
-    resolution, key = resolved
+    resolution, key, _ = resolved
     assert (resolution.candidate, resolution.rule, key) == ("gpt-4o", "id", "gen_ai.request.model")
     add(registry, "gpt-4o-2024-08-06")
     resolved = resolve_attributes(registry._index, attributes)
@@ -226,7 +226,7 @@ def test_the_request_stands_in_for_a_response_that_is_not_registered(registry: M
 def test_nothing_resolves(registry: ModelRegistry) -> None:
     """The warning names the first candidate, and no key matched."""
     attributes = {"gen_ai.request.model": "a", "gen_ai.response.model": "b"}
-    assert resolve_attributes(registry._index, attributes) == (registry.resolve("b"), None)
+    assert resolve_attributes(registry._index, attributes) == (registry.resolve("b"), None, True)
     assert resolve_attributes(registry._index, {"http.method": "GET"}) is None
 
 

@@ -17,9 +17,11 @@ from spanforge.model_registry.errors import InvalidEntryError
 from spanforge.model_registry.otel.instrumentor import Options
 from spanforge.model_registry.settings import (
     ENABLED,
+    EVENTS,
     FILE,
     MODEL_ATTRIBUTES,
     RELOAD_INTERVAL,
+    SAMPLE_GOVERNED,
     SETTINGS,
     SPAN_ATTRIBUTES,
     UNREGISTERED,
@@ -49,6 +51,8 @@ ROWS = [
     Row(SPAN_ATTRIBUTES, ["status"], "owner", ("owner",)),
     Row(MODEL_ATTRIBUTES, ["my.model"], "other.model", ("other.model",)),
     Row(UNREGISTERED, "ignore", "IGNORE", "ignore"),
+    Row(EVENTS, "log", "LOG,span", ("span", "log")),
+    Row(SAMPLE_GOVERNED, True, "True", True),
 ]
 each = pytest.mark.parametrize("row", ROWS, ids=[row.setting.name for row in ROWS])
 
@@ -103,7 +107,10 @@ def test_the_environment_before_the_default(row: Row, monkeypatch: pytest.Monkey
 def test_the_option_before_the_environment(row: Row, monkeypatch: pytest.MonkeyPatch) -> None:
     """An option counts, whatever the environment says."""
     alone = row.setting.read(row.option)
-    monkeypatch.setenv(row.setting.variable, {ENABLED: "true", UNREGISTERED: "warn"}.get(row.setting, row.text))
+    monkeypatch.setenv(
+        row.setting.variable,
+        {ENABLED: "true", UNREGISTERED: "warn", SAMPLE_GOVERNED: "false"}.get(row.setting, row.text),
+    )
     assert row.setting.read(row.option) == alone != row.setting.read()
 
 
@@ -173,6 +180,12 @@ GOOD = [
     (MODEL_ATTRIBUTES, "model_registry", ("model_registry",)),
     (UNREGISTERED, "warn", "warn"),
     (UNREGISTERED, " Ignore ", "ignore"),
+    (EVENTS, "span", ("span",)),
+    (EVENTS, "log", ("log",)),
+    (EVENTS, " Log , SPAN ,", ("span", "log")),
+    (EVENTS, ["log", "LOG"], ("log",)),
+    (EVENTS, "None", ()),
+    (SAMPLE_GOVERNED, " TRUE ", True),
 ]
 
 
@@ -193,7 +206,21 @@ KEYS_RULE = "at most 32 attribute keys of at most 256 characters, none of them m
 INTERVAL_RULE = "0, or milliseconds from 100 to 86400000"
 PATH_RULE = f"a path, or several separated by {SEP!r}"
 STATUSES = "status,owner,risk_tier,model_id,warnings,name,version"
+FORMS_RULE = "span, log, both with a comma between them, or none"
 BAD: list[tuple[Setting[Any], Any, str]] = [
+    *(
+        (EVENTS, given, f"{FORMS_RULE}, not {text}; used is the default, span")
+        for given, text in [
+            ("logs", "'logs'"),
+            ("span;log", "'span;log'"),
+            ("span,none", "'span,none'"),
+            (",", "','"),
+            ([], "[]"),
+            (["span", 7], "['span', 7]"),
+            (False, "False"),
+        ]
+    ),
+    (SAMPLE_GOVERNED, "yes", "one of true, false, not 'yes'; used is the default, false"),
     *(
         (ENABLED, given, f"one of true, false, not {text}; used is the default, true")
         for given, text in [("maybe", "'maybe'"), ("1", "'1'"), (" No ", "'no'"), (0, "0"), (1, "1"), ([], "[]")]
@@ -379,7 +406,7 @@ def test_options_that_do_not_exist(lines: Any) -> None:
     """An option that there is not is left out and logged once; the others are kept."""
     for _ in range(2):
         assert settings.known({"file": "a", "flie": "b", "unregistered": None}) == {"file": "a", "unregistered": None}
-    names = "enabled, file, reload_interval, span_attributes, model_attributes, unregistered"
+    names = "enabled, file, reload_interval, span_attributes, model_attributes, unregistered, events"
     assert lines() == [line(f"there is no option 'flie' (there are {names}); it is left out")]
 
 
@@ -404,7 +431,7 @@ def test_the_entry_point_module_names_each_variable() -> None:
 
 
 def test_declarative_configuration_has_each_option() -> None:
-    """The options of declarative configuration are the settings; ``enabled`` is OpenTelemetry's own there."""
+    """The options of declarative configuration are the settings; not the sampler's, and ``enabled`` is OpenTelemetry's."""
     names = [field.name for field in dataclasses.fields(Options)]
-    assert ["enabled", *names] == [setting.name for setting in SETTINGS]
+    assert ["enabled", *names, "sample_governed"] == [setting.name for setting in SETTINGS]
     assert all(getattr(Options(), name) is None for name in names)

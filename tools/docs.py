@@ -6,9 +6,10 @@ import re
 import sys
 from pathlib import Path
 
-from spanforge.model_registry.attributes import ATTRIBUTES
+from spanforge.model_registry.attributes import ATTRIBUTES, PREFIX
 from spanforge.model_registry.compliance.checks import CHECKS
 from spanforge.model_registry.compliance.frameworks import FRAMEWORKS
+from spanforge.model_registry.otel.metrics import METRICS
 from spanforge.model_registry.resolution import CONVENTIONS, Convention
 from spanforge.model_registry.settings import SETTINGS
 
@@ -64,11 +65,21 @@ def clauses() -> list[list[str]]:
     return [["framework", "clause", "asks", "supported by", "not shown"], *rows]
 
 
+def metrics() -> list[list[str]]:
+    """Return the table of the metrics."""
+    rows = [
+        [f"`{PREFIX}{row.name}`", row.kind, f"`{row.unit}`", ", ".join(f"`{key}`" for key in row.attributes), row.note]
+        for row in METRICS
+    ]
+    return [["metric", "kind", "unit", "attributes", "what"], *rows]
+
+
 TABLES = {
     "attributes": attributes,
     "checks": checks,
     "clauses": clauses,
     "conventions": conventions,
+    "metrics": metrics,
     "settings": settings,
 }
 

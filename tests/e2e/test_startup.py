@@ -825,7 +825,7 @@ PACKAGES = {
         broken_in("otel/processor.py", "    def _started("), (NOT_ENRICHED,), others="RuntimeError: broken"
     ),
     "a hook that fails at the end": Case(
-        broken_in("otel/processor.py", "    def _additions("), (NOT_ENRICHED,), PLAIN, others="RuntimeError: broken"
+        broken_in("otel/processor.py", "    def _answer("), (NOT_ENRICHED,), PLAIN, others="RuntimeError: broken"
     ),
     "attributes that cannot be written": Case(
         broken_in("otel/late_write.py", "def _write_late("),

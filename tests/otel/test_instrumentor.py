@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 REQUEST = "gen_ai.request.model"
 MINE = "my.model"
-NAMES = "enabled, file, reload_interval, span_attributes, model_attributes, unregistered"
+NAMES = "enabled, file, reload_interval, span_attributes, model_attributes, unregistered, events"
 NO_SDK = (
     "model registry enriches no span yet: the tracer provider is a ProxyTracerProvider, not one of opentelemetry-sdk. "
     "opentelemetry-distro sets one up; an application that does so itself adds "
@@ -347,12 +347,12 @@ def test_arguments_that_all_instrumentors_are_given(plugin: Any, provider: Any, 
         tracer_provider=provider,
         skip_dep_check=True,
         raise_exception_on_conflict=True,
-        meter_provider=object(),
+        meter_provider=None,
         logger_provider=object(),
         event_logger_provider=object(),
     )
     assert call(provider, exporter)["owner"] == "ml-platform"
-    plugin.instrument(tracer_provider=provider, meter_provider=object())
+    plugin.instrument(tracer_provider=provider, logger_provider=object())
     assert len(processors(provider)) == 1
     assert lines() == []
 

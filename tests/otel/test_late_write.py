@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, SpanProcessor
 
 from spanforge.model_registry import ModelRegistry
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor, late_write
-from spanforge.model_registry.otel.late_write import Additions, LateWriter
+from spanforge.model_registry.otel.late_write import UNCOUNTED, Additions, Answer, LateWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -350,10 +350,12 @@ class _Marking(LateWriter):
     def __init__(self) -> None:
         super().__init__(frozenset({"mark"}))
 
-    def _additions(self, attributes: Mapping[str, Any], span: Any) -> Additions | None:  # noqa: ARG002
-        if attributes["mark"] == "raise":
+    def _answer(self, attributes: Mapping[str, Any], span: Any) -> Answer:  # noqa: ARG002
+        mark = attributes["mark"]
+        if mark == "raise":
             raise LookupError
-        return Additions({"model_registry.marked": attributes["mark"]}, 4, forged=False) if attributes["mark"] else None
+        additions = Additions({"model_registry.marked": mark}, 4, forged=False) if mark else None
+        return Answer(None, additions, UNCOUNTED)
 
 
 def test_another_late_writer(pipeline: Any, lines: Any) -> None:

@@ -50,7 +50,7 @@ def expected(
     found = resolve_attributes(registry._index, attributes, scope)
     if found is None:
         return attributes
-    resolution, key = found
+    resolution, key, _ = found
     ours = span_attributes(
         resolution.entry, names, status=resolution.status, warnings=resolution.warnings, matched_by=key
     )

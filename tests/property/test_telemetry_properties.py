@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from spanforge.model_registry import ModelRegistryEntry
 from spanforge.model_registry.compliance import distinct, scan
-from spanforge.model_registry.compliance.calls import NOT_CALLS, clean, moment, nanoseconds
+from spanforge.model_registry.compliance.calls import clean, moment, nanoseconds
 from spanforge.model_registry.compliance.distinct import Spill
 from spanforge.model_registry.compliance.facts import EXCEPTIONS, Facts, gathered
 from spanforge.model_registry.compliance.reading import read
@@ -24,6 +24,7 @@ from spanforge.model_registry.compliance.scan import Plan, Scan
 from spanforge.model_registry.compliance.telemetry import FileReader
 from spanforge.model_registry.resolution import (
     CONVENTIONS,
+    NOT_CALLS,
     PROVIDER_KEYS,
     UNREGISTERED,
     ModelIndex,

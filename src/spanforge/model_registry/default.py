@@ -18,8 +18,6 @@ from spanforge.model_registry.values import EMPTY, quote
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from opentelemetry.trace import TracerProvider
-
     from spanforge.model_registry.entry import ModelRegistryEntry, ModelStatus, RiskTier
     from spanforge.model_registry.events import LifecycleEvent
     from spanforge.model_registry.registry import Change
@@ -36,8 +34,9 @@ class LayeredRegistry(ModelRegistry):
     application's layer only; ``save`` writes the models as they are in force.
     """
 
-    def __init__(self, *, auto_emit: bool = True, tracer_provider: TracerProvider | None = None) -> None:
-        super().__init__(auto_emit=auto_emit, tracer_provider=tracer_provider)
+    def __init__(self, **options: Any) -> None:
+        """Take the options of ``ModelRegistry``."""
+        super().__init__(**options)
         self._filed: dict[str, ModelRegistryEntry] = {}
         self._own: dict[str, ModelRegistryEntry] = {}
         self._changed: dict[str, ModelRegistryEntry] = {}  # what operations set, and their records; no more than that

@@ -27,6 +27,11 @@ def debug(message: str, *values: object, error: BaseException | None = None) -> 
         _logger.debug(message, *values, exc_info=error)
 
 
+def is_debugging() -> bool:
+    """Tell whether anybody sees details."""
+    return _logger.isEnabledFor(logging.DEBUG)
+
+
 class Lines:
     """Warnings of one kind: one for each thing that is warned about, and no more than so many in a process.
 

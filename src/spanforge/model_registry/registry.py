@@ -25,6 +25,7 @@ from spanforge.model_registry.values import one_of, text
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from opentelemetry._logs import LoggerProvider
     from opentelemetry.trace import TracerProvider
 
     Change = Callable[[ModelRegistryEntry | None, str], ModelRegistryEntry]
@@ -41,11 +42,20 @@ class ModelRegistry:
         auto_emit: Whether operations emit their lifecycle events.
         tracer_provider: Who makes the spans of events that have no sampled span to go on; ``None``: OpenTelemetry's
             global provider, asked for when there is an event.
+        logger_provider: Who takes events as log records, where the setting ``events`` asks for them; ``None``:
+            OpenTelemetry's global provider, likewise.
     """
 
-    def __init__(self, *, auto_emit: bool = True, tracer_provider: TracerProvider | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        auto_emit: bool = True,
+        tracer_provider: TracerProvider | None = None,
+        logger_provider: LoggerProvider | None = None,
+    ) -> None:
         self._auto_emit = auto_emit
         self._tracer_provider = tracer_provider
+        self._logger_provider = logger_provider
         self._lock = threading.RLock()
         self._index = ModelIndex()
         self._version = object()
@@ -264,7 +274,7 @@ class ModelRegistry:
                 LifecycleEvent(stage, entry, self._tick() * 1_000, old.status if old else None, reason, actor)
                 for stage, old, entry, reason in steps
             ]
-        emit_events(events, self._tracer_provider)
+        emit_events(events, self._tracer_provider, self._logger_provider)
         return events
 
     def __len__(self) -> int:
@@ -292,7 +302,7 @@ class ModelRegistry:
         with self._lock:
             entry, event = self._apply(stage, model_id, change, why, who)
         if event is not None and self._auto_emit:
-            emit_events([event], self._tracer_provider)
+            emit_events([event], self._tracer_provider, self._logger_provider)
         return entry
 
     def _apply(

@@ -11,7 +11,7 @@ import msgspec
 from spanforge.model_registry.values import quote
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from spanforge.model_registry.entry import ModelRegistryEntry
 
@@ -71,9 +71,16 @@ CONVENTIONS: Final = (
 PROVIDER_KEYS: Final = ("gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system")
 """Which attributes hold the provider's name; the first that has one counts."""
 
+NOT_CALLS: Final[Mapping[str, frozenset[str]]] = {
+    "gen_ai.operation.name": frozenset({"invoke_agent", "create_agent", "invoke_workflow", "execute_tool"}),
+    "openinference.span.kind": frozenset({"AGENT", "CHAIN", "TOOL"}),
+}
+"""Attribute to the values with which a span is an agent's, a workflow's or a tool's, even if it names a model."""
+
 BY_PRIORITY: Final = tuple(sorted(CONVENTIONS, key=lambda row: not row.response))
 """The conventions in the order in which they are tried: what the provider answered with, then the rest."""
 MODEL_KEYS: Final = frozenset(row.key for row in CONVENTIONS)
+_BY_SCOPE: Final = frozenset(row.key for row in CONVENTIONS if row.scope is not None)
 
 
 class Resolution(NamedTuple):
@@ -265,22 +272,49 @@ def candidates(
                 yield key, name
 
 
+class Named(NamedTuple):
+    """What a span says of a model.
+
+    Attributes:
+        resolution: What is known of the model.
+        key: The attribute key whose value matched; ``None`` when none did.
+        is_call: Whether the span is a call of the model.
+    """
+
+    resolution: Resolution
+    key: str | None
+    is_call: bool
+
+
 def resolve_attributes(
     index: ModelIndex,
     attributes: Mapping[str, Any],
     scope: str | None = None,
     conventions: Iterable[Convention] = BY_PRIORITY,
-) -> tuple[Resolution, str | None] | None:
-    """Return what is known of the model that a span names, and the attribute key that matched, if one did.
-
-    ``None`` for a span that names no model.
-    """
+) -> Named | None:
+    """Return what is known of the model that a span names; ``None`` for a span that names none."""
     found = list(candidates(attributes, scope, conventions))
     if not found:
         return None
     resolution = index.resolve([name for _, name in found], provider_of(attributes))
     matched = None if resolution.entry is None else next(key for key, name in found if name == resolution.candidate)
-    return resolution, matched
+    return Named(resolution, matched, is_call(attributes, [key for key, _ in found]))
+
+
+def is_call(attributes: Mapping[str, Any], named_by: Collection[str]) -> bool:
+    """Tell whether a span calls the model it names, and is not an agent's, a workflow's or a tool's.
+
+    Args:
+        attributes: The span's attributes.
+        named_by: The keys of those that name the model; none for a span that only says what the registry said.
+    """
+    if named_by and _BY_SCOPE.issuperset(named_by):
+        return False
+    return not any(_is_among(attributes.get(key), values) for key, values in NOT_CALLS.items())
+
+
+def _is_among(value: Any, values: frozenset[str]) -> bool:
+    return isinstance(value, str) and value in values
 
 
 def provider_of(attributes: Mapping[str, Any]) -> str | None:

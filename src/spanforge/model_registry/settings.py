@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar, get_args
 
 from spanforge.model_registry import logs
-from spanforge.model_registry.attributes import ON_SPANS, PREFIX, SPAN_NAMES
+from spanforge.model_registry.attributes import EVENT_FORMS, ON_SPANS, PREFIX, SPAN_NAMES, EventForm
 from spanforge.model_registry.errors import InvalidEntryError, shorten
 from spanforge.model_registry.values import one_of
 
@@ -145,6 +145,15 @@ def _unregistered(value: Any, name: str) -> Unregistered:
     return found
 
 
+def _event_forms(value: Any, name: str) -> tuple[EventForm, ...]:
+    rule = "span, log, both with a comma between them, or none"
+    forms = set(map(_lowered, _items(value, name, ",", rule)))
+    known: tuple[EventForm, ...] = tuple(form for form in EVENT_FORMS if form in forms)
+    if forms != {"none"} and (not forms or len(known) != len(forms)):
+        raise InvalidEntryError(name, value, rule)
+    return known
+
+
 def _lowered(value: Any) -> Any:
     return value.strip().lower() if isinstance(value, str) else value
 
@@ -179,6 +188,20 @@ UNREGISTERED: Final[Setting[Unregistered]] = Setting(
     _unregistered,
     "spans whose model nobody registered: `warn` says so on the span and in the log; `ignore` leaves them alone",
 )
+EVENTS: Final[Setting[tuple[EventForm, ...]]] = Setting(
+    "events",
+    ("span",),
+    "span",
+    _event_forms,
+    "what lifecycle events go out as: `span` events, `log` records, `span,log` for both, or `none`",
+)
+SAMPLE_GOVERNED: Final = Setting(
+    "sample_governed",
+    False,
+    "false",
+    _boolean,
+    "`true`: the sampler `model_registry` keeps calls of governed models even where their trace is not kept",
+)
 
 SETTINGS: Final[tuple[Setting[Any], ...]] = (
     ENABLED,
@@ -187,13 +210,17 @@ SETTINGS: Final[tuple[Setting[Any], ...]] = (
     SPAN_ATTRIBUTES,
     MODEL_ATTRIBUTES,
     UNREGISTERED,
+    EVENTS,
+    SAMPLE_GOVERNED,
 )
 """Every setting, in the order of the documentation."""
+OPTIONS: Final = tuple(setting for setting in SETTINGS if setting is not SAMPLE_GOVERNED)
+"""Those that are options of the instrumentor: when it is called, there is a sampler already."""
 
 
 def known(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those of these options that are settings; the others are logged, once each."""
-    names = [setting.name for setting in SETTINGS]
+    """Return those of these options that the instrumentor has; the others are logged, once each."""
+    names = [setting.name for setting in OPTIONS]
     for name in options:
         if name not in names:
             text = f"there is no option {shorten(name)} (there are {', '.join(names)})"

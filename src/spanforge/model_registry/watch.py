@@ -11,7 +11,7 @@ import threading
 import time
 import weakref
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from spanforge.model_registry import logs, storage
 from spanforge.model_registry.default import get_default_registry
@@ -33,6 +33,9 @@ _TRIES: Final = 3
 _PATIENCE: Final = 1.0
 """Seconds that a look may take until ``stop`` waits for it no longer: a network disk may not answer."""
 
+_DIGITS: Final = 12
+"""Digits of a SHA-256 that tell versions of a file apart."""
+
 _Mark = tuple[int, ...]
 """Device, inode, size, and the times of content and inode: one of them changes when a file does."""
 
@@ -52,6 +55,7 @@ class _File:
         taken: Of what was last taken from it or complained of; ``None``: nothing yet.
         entries: What it held when it was last good.
         error: What was wrong with it when it was last read.
+        version: Of what it held when it was last good: the first digits of the SHA-256.
     """
 
     path: str
@@ -62,6 +66,7 @@ class _File:
     taken: bytes | None = None
     entries: Sequence[ModelRegistryEntry] | None = None
     error: RegistryFileError | None = None
+    version: str | None = None
 
     @property
     def settled(self) -> bool:
@@ -97,10 +102,33 @@ class _File:
         """Return what is known of it when it has this content, or cannot be read."""
         if error is None:
             try:
-                return replace(self, taken=self.digest, entries=storage.parse_entries(self.path, content), error=None)
+                entries = storage.parse_entries(self.path, content)
+                version = hashlib.sha256(content).hexdigest()[:_DIGITS]
+                return replace(self, taken=self.digest, entries=entries, error=None, version=version)
             except RegistryFileError as found:
                 error = found
         return replace(self, taken=self.digest, error=error)
+
+
+class FileState(NamedTuple):
+    """How it stands with a file that is followed.
+
+    Attributes:
+        path: Where it is.
+        version: Of what is in force: the first 12 digits of the SHA-256 of the file; ``None``: it was never good.
+        models: How many models it held then.
+        age: Seconds since it was last seen to be in force as it is; since the start, if it never was.
+        failures: How often it became bad in this process: could not be read, was not valid, or had a model that another
+            file has too.
+        error: What is wrong with it.
+    """
+
+    path: str
+    version: str | None
+    models: int
+    age: float
+    failures: int
+    error: str | None
 
 
 class FileWatcher:
@@ -128,6 +156,24 @@ class FileWatcher:
     def _forget(self) -> None:
         self._known = [_File(path) for path in self.files]
         self._in_force: list[Sequence[ModelRegistryEntry] | None] = [None] * len(self.files)
+        self._conflict: str | None = None
+        self._seen_in_force = dict.fromkeys(self.files, time.monotonic())
+        self._failures = dict.fromkeys(self.files, 0)
+
+    def states(self) -> list[FileState]:
+        """Return how it stands with each file."""
+        now = time.monotonic()
+        return [
+            FileState(
+                path=file.path,
+                version=file.version,
+                models=len(file.entries or ()),
+                age=now - self._seen_in_force[file.path],
+                failures=self._failures[file.path],
+                error=self._conflict if file.error is None else str(file.error),
+            )
+            for file in self._known
+        ]
 
     def start(self) -> None:
         """Read the files, and follow them from now on, until ``stop``."""
@@ -173,8 +219,12 @@ class FileWatcher:
         if all(file.settled for file in found) and not self._stopped.is_set():
             self._take([file.entries for file in found])
         before, self._known = self._known, found
-        for new, old in zip(found, before, strict=True):
-            _tell(new, old)
+        now = time.monotonic()
+        for new, old, held in zip(found, before, self._in_force, strict=True):
+            if new.error is None and new.settled and new.entries is held and self._conflict is None:
+                self._seen_in_force[new.path] = now
+            if _tell(new, old):
+                self._failures[new.path] += 1
 
     def _take(self, held: list[Sequence[ModelRegistryEntry] | None]) -> None:
         """Have in force what the files hold, unless it is already."""
@@ -189,10 +239,12 @@ class FileWatcher:
             for entry in its or ():
                 other = places.setdefault(entry.model_id, path)
                 if other != path:
-                    text = f"model {quote(entry.model_id)} is in both {other} and {path}"
+                    text = self._conflict = f"model {quote(entry.model_id)} is in both {other} and {path}"
+                    self._failures[path] += 1
                     _lines.warn(text, "model registry files: %s; what they held before stays in force", text)
                     return
                 entries.append(entry)
+        self._conflict = None
         if registry is not None:
             registry._take_files(entries)  # noqa: SLF001 - one package
             logs.debug("model registry: %d models from %s", len(entries), os.pathsep.join(self.files))
@@ -213,8 +265,14 @@ class FileWatcher:
         """Go on in a child, which has the parent's memory and none of its threads."""
         self._looking = threading.RLock()
         self._stopped = threading.Event()
+        self._failures = dict.fromkeys(self.files, 0)
         if self.reload_interval:
             self._follow()
+
+
+def file_states() -> list[FileState]:
+    """Return how it stands with each file that is followed in this process."""
+    return [state for watcher in list(_watchers.values()) for state in watcher.states()]
 
 
 def follow_settings(file: object = None, reload_interval: object = None) -> FileWatcher | None:
@@ -275,13 +333,15 @@ def _is_still(file: _File) -> bool:
         return file.mark is None
 
 
-def _tell(new: _File, old: _File) -> None:
-    """Log that a file has become bad, or good again."""
-    if new.error is not None and new.error is not old.error:
+def _tell(new: _File, old: _File) -> bool:
+    """Log that a file has become bad, or good again; tell whether it has become bad."""
+    bad = new.error is not None and new.error is not old.error
+    if bad:
         then = "its models are unregistered until it is good" if new.entries is None else "what it held stays in force"
         _lines.warn(str(new.error), "model registry file %s; %s", new.error, then)
     elif new.error is None and old.error is not None:
         logs.info("model registry file %s is good again", new.path)
+    return bad
 
 
 _watchers: Final[weakref.WeakKeyDictionary[ModelRegistry, FileWatcher]] = weakref.WeakKeyDictionary()

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from spanforge.model_registry.attributes import PREFIX
 from spanforge.model_registry.lifecycle import EPOCH, microseconds, timestamp
 from spanforge.model_registry.resolution import (
-    CONVENTIONS,
     MAX_GLOBBED,
+    NOT_CALLS,
     PROVIDER_KEYS,
     UNREGISTERED,
     ModelIndex,
     candidates,
     further,
+    is_call,
     provider_of,
 )
 
@@ -26,19 +27,10 @@ if TYPE_CHECKING:
 
     from spanforge.model_registry.entry import ModelRegistryEntry, StateAsOf
 
-_OPERATION: Final = "gen_ai.operation.name"
-_KIND: Final = "openinference.span.kind"
-NOT_CALLS: Final[Mapping[str, frozenset[str]]] = {
-    _OPERATION: frozenset({"invoke_agent", "create_agent", "invoke_workflow", "execute_tool"}),
-    _KIND: frozenset({"AGENT", "CHAIN", "TOOL"}),
-}
-"""Attribute to the values with which a span is an agent's, a workflow's or a tool's, even if it names a model."""
-
 _STATUS, _MODEL_ID, _OWNER, _RISK_TIER, WARNINGS = (
     PREFIX + name for name in ("status", "model_id", "owner", "risk_tier", "warnings")
 )
 _NOT_REGISTERED: Final = re.compile(r"model '(.*)' is not registered", re.DOTALL)
-_BY_SCOPE: Final = frozenset(row.key for row in CONVENTIONS if row.scope is not None)
 
 NO_NAME: Final = "(no name)"
 """What stands for a call that says it is of an unregistered model, and no more."""
@@ -204,9 +196,8 @@ class Resolver:
         subject = self._named([name for _, name in named], provider) if named else self._said(recorded, warnings)
         answered = {name for key, name in named if key in self._response}
         uncovered = sorted(clean(name) for name in answered if self._index.find(name, provider) is None)
-        agent = named and all(key in _BY_SCOPE for key, _ in named)
-        is_call = not agent and not any(texts.get(key) in values for key, values in NOT_CALLS.items())
-        return Found(subject, recorded, tuple(uncovered) if subject.entry is not None else (), is_call)
+        called = is_call(texts, [key for key, _ in named])
+        return Found(subject, recorded, tuple(uncovered) if subject.entry is not None else (), called)
 
     def _named(self, names: list[str], provider: str | None) -> Subject:
         resolution = self._index.resolve(names, provider)

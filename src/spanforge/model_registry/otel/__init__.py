@@ -1,7 +1,9 @@
-"""What needs the OpenTelemetry SDK: the span processor that puts owner, risk tier and status on LLM spans."""
+"""What needs the OpenTelemetry SDK: the span processor, the sampler, the metrics, and how it stands with them."""
 
 from __future__ import annotations
 
 from spanforge.model_registry.otel.processor import ModelRegistrySpanProcessor
+from spanforge.model_registry.otel.sampler import ModelRegistrySampler
+from spanforge.model_registry.otel.status import Status, status
 
-__all__ = ["ModelRegistrySpanProcessor"]
+__all__ = ["ModelRegistrySampler", "ModelRegistrySpanProcessor", "Status", "status"]

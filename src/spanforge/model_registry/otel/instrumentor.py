@@ -19,7 +19,7 @@ from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-de
 
 from spanforge.model_registry import logs
 from spanforge.model_registry.default import get_default_registry
-from spanforge.model_registry.events import flush_events
+from spanforge.model_registry.events import choose_event_forms, flush_events
 from spanforge.model_registry.otel.processor import ModelRegistrySpanProcessor
 from spanforge.model_registry.settings import ENABLED, MODEL_ATTRIBUTES, SPAN_ATTRIBUTES, UNREGISTERED, known
 from spanforge.model_registry.watch import FileWatcher, follow_settings
@@ -32,7 +32,7 @@ NAME: Final = "model_registry"
 
 _FOR_PROCESSORS: Final = (SPAN_ATTRIBUTES, MODEL_ATTRIBUTES, UNREGISTERED)
 _NOT_OURS: Final = frozenset(
-    {"skip_dep_check", "raise_exception_on_conflict", "meter_provider", "logger_provider", "event_logger_provider"}
+    {"skip_dep_check", "raise_exception_on_conflict", "logger_provider", "event_logger_provider"}
 )
 """Arguments that are given to every instrumentor alike."""
 
@@ -51,6 +51,7 @@ class Options:
     span_attributes: str | list[str] | None = None
     model_attributes: str | list[str] | None = None
     unregistered: str | None = None
+    events: str | list[str] | None = None
 
     def __init__(self, **options: Any) -> None:
         given = known(options)
@@ -61,9 +62,10 @@ class Options:
 class ModelRegistryInstrumentor(BaseInstrumentor):  # type: ignore[no-any-unimported, misc, unused-ignore]
     """Adds the span processor to a tracer provider, and has the process-wide registry follow its files.
 
-    ``opentelemetry-instrument`` and declarative configuration call it. In code, ``instrument`` takes every setting as
-    an option, and ``tracer_provider``: OpenTelemetry's global one, if not given. It may be called again, with other
-    options or for another provider. Whatever goes wrong is logged, in one line each, and nothing is raised.
+    ``opentelemetry-instrument`` and declarative configuration call it. In code, ``instrument`` takes every setting but
+    the sampler's as an option, and ``tracer_provider`` and ``meter_provider``: OpenTelemetry's global ones, if not
+    given. It may be called again, with other options or for another provider. Whatever goes wrong is logged, in one
+    line each, and nothing is raised.
     """
 
     configuration: type[Options] = Options
@@ -90,7 +92,10 @@ class ModelRegistryInstrumentor(BaseInstrumentor):  # type: ignore[no-any-unimpo
 
     def _instrument(self, **options: Any) -> None:
         provider = options.pop("tracer_provider", None) or trace.get_tracer_provider()
+        meters = options.pop("meter_provider", None)
         given = known(options)
+        if "events" in given:
+            choose_event_forms(given.pop("events"))
         if given or not self.is_instrumented_by_opentelemetry:
             self._watcher = follow_settings(given.get("file"), given.get("reload_interval"))
         if not hasattr(provider, "add_span_processor"):
@@ -102,10 +107,10 @@ class ModelRegistryInstrumentor(BaseInstrumentor):  # type: ignore[no-any-unimpo
                 type(provider).__name__,
             )
             return
-        self._add(provider, given)
+        self._add(provider, meters, given)
         flush_events()
 
-    def _add(self, provider: Any, given: dict[str, Any]) -> None:
+    def _add(self, provider: Any, meters: Any, given: dict[str, Any]) -> None:
         """Have one processor of ours at work in a provider: the one that is there, if it was made for the same."""
         processor, made = self._processors.get(provider, (None, None))
         if processor is not None and self.is_instrumented_by_opentelemetry and not given:
@@ -113,7 +118,7 @@ class ModelRegistryInstrumentor(BaseInstrumentor):  # type: ignore[no-any-unimpo
         registry = get_default_registry()
         chosen: dict[str, Any] = {setting.name: setting.read(given.get(setting.name)) for setting in _FOR_PROCESSORS}
         if processor is None or made != (registry, chosen):
-            before, processor = processor, ModelRegistrySpanProcessor(registry, **chosen)
+            before, processor = processor, ModelRegistrySpanProcessor(registry, meter_provider=meters, **chosen)
             provider.add_span_processor(processor)
             if before is not None:
                 before.switch(on=False)

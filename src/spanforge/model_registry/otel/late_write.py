@@ -9,14 +9,16 @@ exporter that comes before in the chain sees the result as well.
 Known to work this way: opentelemetry-sdk 1.40 to 1.45. ``SWAPS`` tells what this SDK offers. Where ``_on_ending`` is
 not called (1.38, 1.39, logfire's wrapper) the same is done in ``on_end``, which serves the processors that come after.
 
-A container bears a mark, ``_late_writer``: the writer or writers that looked at it while its span was ending and added
-nothing, or ``ADDED``. It is an attribute of the container itself: no key that an application sets can forge it.
+A container bears a mark, ``_late_writer``: ``ADDED``, or the writer or writers that looked at it while its span was
+ending and added nothing, and ``COUNTED`` where one of them counted the span all the same. It is an attribute of the
+container itself: no key that an application sets can forge it.
 """
 
 # ruff: noqa: SLF001
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,7 +29,7 @@ from spanforge.model_registry import logs
 from spanforge.model_registry.attributes import PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import ReadableSpan, Span
@@ -39,6 +41,8 @@ _BOUNDED: Final[Any] = BoundedAttributes
 """The SDK's container, as one that a mark may be put on."""
 ADDED: Final = object()
 """The mark of attributes that have their additions, whoever added them."""
+COUNTED: Final = object()
+"""The mark of attributes that have none, of a span that is counted."""
 
 
 class Enriched(dict[str, Any]):
@@ -65,10 +69,17 @@ class Additions:
 
 @dataclass(slots=True)
 class Answer:
-    """What spans with certain values get, while the registry is at a version."""
+    """What spans with certain values get, while the registry is at a version.
+
+    Attributes:
+        version: The version.
+        additions: What to add; ``None``: such spans stay as they are.
+        count: Counts them, one a step.
+    """
 
     version: object
     additions: Additions | None
+    count: Iterator[int]
 
 
 @dataclass(slots=True)
@@ -86,7 +97,9 @@ class Plan:
 
 
 _NO_PLAN: Final = Plan(None, {})
-_NO_ANSWER: Final = Answer(None, None)
+UNCOUNTED: Final[Iterator[int]] = itertools.repeat(0)
+"""Counts nothing."""
+_NO_ANSWER: Final = Answer(None, None, UNCOUNTED)
 
 
 def _probe() -> bool:
@@ -118,12 +131,13 @@ class LateWriter(SpanProcessor):
         self._keys = self._wanted = keys
         self._watches_starts = True
         self._writes_early = not SWAPS
+        self._ended_only = False
         self._failures: set[type[BaseException]] = set()
         if not SWAPS:
             logs.warn("models that a span names late may be missed: this opentelemetry-sdk has no hook for them")
 
-    def _additions(self, attributes: Mapping[str, Any], span: ReadableSpan) -> Additions | None:
-        """Return what to add to a span with these attributes; ``None``: the span stays as it is."""
+    def _answer(self, attributes: Mapping[str, Any], span: ReadableSpan) -> Answer:
+        """Return what a span with these attributes gets, and who counts it."""
         raise NotImplementedError
 
     def _started(self, span: Span) -> None:
@@ -136,6 +150,16 @@ class LateWriter(SpanProcessor):
     def switch(self, *, on: bool) -> None:
         """Switch the processor on or off: a provider offers no way to remove one."""
         self._wanted = self._keys if on else frozenset()
+
+    @property
+    def is_on(self) -> bool:
+        """Whether it is switched on."""
+        return bool(self._wanted)
+
+    @property
+    def late_writes(self) -> str:
+        """How it reaches a span whose model is known late, as far as it has seen: ``_on_ending`` or ``on_end``."""
+        return "on_end" if not SWAPS or self._writes_early or self._ended_only else "_on_ending"
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002
         """Do what has to be done at a span's start; mostly nothing."""
@@ -169,6 +193,7 @@ class LateWriter(SpanProcessor):
                             ):
                                 container._late_writer = ADDED  # before the dict: who reads that finds the mark
                                 container._dict = attributes
+                                next(answer.count)
                                 return
         except Exception:  # noqa: BLE001, S110 - the long way says what is wrong
             pass
@@ -201,19 +226,22 @@ class LateWriter(SpanProcessor):
                 container._late_writer = (*_lookers(container), self)
             if nothing:
                 return
+            counted = COUNTED in _lookers(container)
             if not container._immutable and span.is_recording():  # as the specification says
-                self._write_publicly(span)
-                return
-            additions = self._additions(found, span)
-            if additions is not None:
-                _write_late(span, container, found, additions)
+                answer = self._write_publicly(span)
+            else:
+                answer = self._answer(found, span)
+                if answer.additions is not None:
+                    _write_late(span, container, found, answer.additions)
+            if not counted:
+                _count(span, container, answer)
         except Exception as error:  # noqa: BLE001 - the application's spans go on without us
             self._failed(error)
 
     def _ended_slowly(self, span: ReadableSpan) -> None:
         """Serve a span that has ended and that this writer has not seen ending."""
         try:
-            container = span._attributes
+            container: Any = span._attributes
             if container is None or self in _lookers(container):
                 return
             found: Mapping[str, Any] = container
@@ -221,9 +249,13 @@ class LateWriter(SpanProcessor):
                 found = container._dict
             if self._wanted.isdisjoint(found) or _has_additions(container):
                 return
-            additions = self._additions(found, span)
-            if additions is not None:
-                _write_late(span, container, found, additions)
+            self._ended_only = True
+            counted = COUNTED in _lookers(container)
+            answer = self._answer(found, span)
+            if answer.additions is not None:
+                _write_late(span, container, found, answer.additions)
+            if not counted:
+                _count(span, container, answer)
         except Exception as error:  # noqa: BLE001 - the application's spans go on without us
             self._failed(error)
 
@@ -239,14 +271,13 @@ class LateWriter(SpanProcessor):
         if span.is_recording():
             self._write_publicly(span)
 
-    def _write_publicly(self, span: Span) -> None:
+    def _write_publicly(self, span: Span) -> Answer:
         """Add attributes to a span that still records; forged keys that cannot be removed are emptied."""
         found = span.attributes or {}
-        if self._wanted.isdisjoint(found):
-            return
-        additions = self._additions(found, span)
+        answer = _NO_ANSWER if self._wanted.isdisjoint(found) else self._answer(found, span)
+        additions = answer.additions
         if additions is None:
-            return
+            return answer
         container: Any = getattr(span, "_attributes", None)
         forged = [key for key in found if is_ours(key)]
         if type(container) is BoundedAttributes:
@@ -258,6 +289,7 @@ class LateWriter(SpanProcessor):
         wanted = dict.fromkeys(forged, "")
         wanted |= dict(list(additions.attributes.items())[:room])
         span.set_attributes(wanted)
+        return answer
 
     def _failed(self, error: Exception) -> None:
         if type(error) not in self._failures:
@@ -284,6 +316,18 @@ def _write_late(span: ReadableSpan, container: Any, found: Mapping[str, Any], ad
     counting: Any = BoundedAttributes(limit, max_value_len=max_length)
     counting._dict, counting.dropped, counting._late_writer = attributes, dropped, ADDED
     span._attributes = counting
+
+
+def _count(span: Any, container: Any, answer: Answer) -> None:
+    """Count a span that was found with this container, and mark it as counted, unless the mark of additions says so."""
+    if answer.count is UNCOUNTED:
+        return
+    if span._attributes is container and not _has_additions(container):
+        if isinstance(container, _BOUNDED):
+            container._late_writer = (*_lookers(container), COUNTED)
+        else:
+            span._attributes = Enriched(container)
+    next(answer.count)
 
 
 def _merged(

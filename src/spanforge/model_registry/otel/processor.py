@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import itertools
+from contextlib import suppress
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, TypeVar
+from weakref import WeakSet
 
 from spanforge.model_registry import logs
 from spanforge.model_registry.attributes import span_attributes
 from spanforge.model_registry.default import get_default_registry
 from spanforge.model_registry.events import deliver_soon
-from spanforge.model_registry.otel.late_write import Additions, Answer, LateWriter, Plan, is_ours
-from spanforge.model_registry.resolution import CONVENTIONS, PROVIDER_KEYS, Resolution, further, resolve_attributes
+from spanforge.model_registry.otel.late_write import UNCOUNTED, Additions, Answer, LateWriter, Plan, is_ours
+from spanforge.model_registry.otel.metrics import observe
+from spanforge.model_registry.otel.tallies import tallies
+from spanforge.model_registry.resolution import (
+    CONVENTIONS,
+    NOT_CALLS,
+    PROVIDER_KEYS,
+    Resolution,
+    further,
+    resolve_attributes,
+)
 from spanforge.model_registry.settings import MAX_KEYS, MODEL_ATTRIBUTES, SPAN_ATTRIBUTES, UNREGISTERED, Setting
 from spanforge.model_registry.values import MAX_NAME
 from spanforge.model_registry.watch import follow_settings
@@ -20,6 +31,7 @@ from spanforge.model_registry.watch import follow_settings
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from opentelemetry.metrics import MeterProvider
     from opentelemetry.sdk.trace import ReadableSpan, Span
 
     from spanforge.model_registry.registry import ModelRegistry
@@ -29,6 +41,8 @@ _T = TypeVar("_T")
 
 MAX_LOGGED: Final = 100
 """Log lines of this process about models that are retired, deprecated or not registered."""
+MAX_UNREGISTERED: Final = 100
+"""Names of models that nobody registered that are kept."""
 _MAX_SHAPES: Final = 1_024
 """Sets of attribute keys that a processor remembers."""
 _MAX_KEYS: Final = 128
@@ -37,7 +51,7 @@ _MAX_KEYS_LENGTH: Final = 8_192
 """Characters that they may have together."""
 _MAX_ANSWERS: Final = 1_024
 """Combinations of names that a processor remembers what was decided for."""
-_MAX_VALUES: Final = len(CONVENTIONS) + len(PROVIDER_KEYS) + MAX_KEYS
+_MAX_VALUES: Final = len(CONVENTIONS) + len(PROVIDER_KEYS) + len(NOT_CALLS) + MAX_KEYS
 """Values that may decide about a span."""
 _PATIENCE: Final = 5
 """After how many times what it remembers a processor forgets all: names come from the network, and go."""
@@ -77,6 +91,7 @@ class ModelRegistrySpanProcessor(LateWriter):
         model_attributes: Further attribute keys that hold a model's name, tried after those that are known.
         unregistered: ``warn``: a span whose model nobody registered says so, and so does the log. ``ignore``: it gets
             nothing but the removal of keys of the namespace that somebody else has put on it.
+        meter_provider: Who asks for the metrics; ``None``: OpenTelemetry's global one.
 
     Raises:
         InvalidEntryError: An argument has a value that is not allowed (also a ``ValueError``).
@@ -89,12 +104,13 @@ class ModelRegistrySpanProcessor(LateWriter):
         span_attributes: Iterable[str] | None = None,
         model_attributes: Iterable[str] | None = None,
         unregistered: Unregistered | None = None,
+        meter_provider: MeterProvider | None = None,
     ) -> None:
         self._names = frozenset(_chosen(SPAN_ATTRIBUTES, span_attributes))
         self._ignores = _chosen(UNREGISTERED, unregistered) == "ignore"
         self._conventions = further(_chosen(MODEL_ATTRIBUTES, model_attributes))
         keys = dict.fromkeys(row.key for row in self._conventions)
-        self._decisive = (*keys, *PROVIDER_KEYS)
+        self._decisive = (*keys, *PROVIDER_KEYS, *NOT_CALLS)
         self._decisive_keys = frozenset(self._decisive)
         super().__init__(frozenset(keys))
         if registry is None:
@@ -103,6 +119,9 @@ class ModelRegistrySpanProcessor(LateWriter):
         self._plans: dict[tuple[str, ...], _Plan] = {}
         self._same: dict[tuple[frozenset[str], bool], _Plan] = {}
         self._shape_turns, self._answer_turns = _Turns(_MAX_SHAPES), _Turns(_MAX_ANSWERS)
+        observe(self._registry, meter_provider)
+        processors.add(self)
+        _tell_status()
 
     def _started(self, span: Span) -> None:
         """Have lifecycle events delivered that were held until there was a tracer provider."""
@@ -110,25 +129,25 @@ class ModelRegistrySpanProcessor(LateWriter):
         if deliver_soon():
             self._watches_starts = True
 
-    def _additions(self, attributes: Mapping[str, Any], span: ReadableSpan) -> Additions | None:
+    def _answer(self, attributes: Mapping[str, Any], span: ReadableSpan) -> Answer:
         shape = tuple(attributes)
         plan = self._plans.get(shape) or self._plan(shape)
         if plan.names is None:
-            return self._resolve(plan, attributes, span).additions
+            return self._resolve(plan, attributes, span)
         values = plan.names(attributes)
         if plan.scoped:
             values = values, _scope(span)
         try:
             answer = plan.answers.get(values)
         except TypeError:  # a name that is a list or an object
-            return self._resolve(plan, attributes, span).additions
+            return self._resolve(plan, attributes, span)
         if answer is None or answer.version is not self._registry._version:  # noqa: SLF001 - one package
             stale = answer is not None
             answer = self._resolve(plan, attributes, span)
             fit = answer.version is not None and _are_small(values)
             if fit and (stale or self._answer_turns.remember(self._forget_answers)):
                 plan.answers[values] = answer
-        return answer.additions
+        return answer
 
     def _forget_answers(self) -> None:
         """Forget all answers."""
@@ -140,19 +159,23 @@ class ModelRegistrySpanProcessor(LateWriter):
         index = self._registry._index  # noqa: SLF001
         found = resolve_attributes(index, attributes, _scope(span), self._conventions)
         if found is None:
-            return Answer(None if plan.parsed else version, None)
-        resolution, key = found
+            return Answer(None if plan.parsed else version, None, UNCOUNTED)
+        resolution, key, is_call = found
+        entry = resolution.entry
         if plan.parsed and (key is None or key in _PARSED):
             version = None  # the text of the JSON decided: nothing to remember
         ours: dict[str, Any] = {}
-        if resolution.entry is not None or not self._ignores:
+        if entry is None:
+            _note(resolution.candidate)
+        if entry is not None or not self._ignores:
             _log(resolution)
             facts = {"status": resolution.status, "warnings": resolution.warnings, "matched_by": key}
-            ours = span_attributes(resolution.entry, self._names, **facts)
+            ours = span_attributes(entry, self._names, **facts)
+        count = tallies.of(entry, is_call=is_call, is_enriched=bool(ours)).count
         if not ours and not plan.forged:
-            return Answer(version, None)
+            return Answer(version, None, count)
         longest = max(map(_length, ours.values()), default=0)
-        return Answer(version, Additions(ours, longest, plan.forged))
+        return Answer(version, Additions(ours, longest, plan.forged), count)
 
     def _plan(self, shape: tuple[str, ...]) -> _Plan:
         """Return what to do with spans that have these keys; those that differ in other keys only share it."""
@@ -199,11 +222,30 @@ _PARSED: Final = frozenset(row.key for row in CONVENTIONS if row.member is not N
 _SCOPED: Final = frozenset(row.key for row in CONVENTIONS if row.scope is not None)
 
 _lines: Final = logs.Lines(MAX_LOGGED)
+processors: Final[WeakSet[ModelRegistrySpanProcessor]] = WeakSet()
+"""Those that were made in this process."""
+unregistered_names: Final[dict[str, None]] = {}
+"""Names that nobody registered, as they were first seen in this process."""
 
 
 def _chosen(setting: Setting[_T], given: object) -> _T:
     """Return the value of an argument, which must be good, or of its setting."""
     return setting.read() if given is None else setting.parse(given, setting.name)
+
+
+def _tell_status() -> None:
+    """Log, for those who look for it, how it stands with the plugin: once for each processor, when it is made."""
+    if logs.is_debugging():
+        from spanforge.model_registry.otel.status import status  # noqa: PLC0415 - it looks at what is made here
+
+        with suppress(Exception):  # the application starts
+            logs.debug("model registry: %s", "; ".join(str(status()).splitlines()))
+
+
+def _note(name: str) -> None:
+    """Keep the name of a model that nobody registered, for ``status``."""
+    if len(unregistered_names) < MAX_UNREGISTERED:
+        unregistered_names.setdefault(name[:MAX_NAME])
 
 
 def _log(resolution: Resolution) -> None:
