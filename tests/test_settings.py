@@ -431,7 +431,7 @@ def test_the_entry_point_module_names_each_variable() -> None:
 
 
 def test_declarative_configuration_has_each_option() -> None:
-    """The options of declarative configuration are the settings; not the sampler's, and ``enabled`` is OpenTelemetry's."""
+    """The options of declarative configuration are the settings but the sampler's; ``enabled`` is OpenTelemetry's."""
     names = [field.name for field in dataclasses.fields(Options)]
     assert ["enabled", *names, "sample_governed"] == [setting.name for setting in SETTINGS]
     assert all(getattr(Options(), name) is None for name in names)

@@ -37,6 +37,7 @@ def test_all_are_run() -> None:
     assert {path.name for path in EXAMPLES.iterdir()} - {"__pycache__", "README.md"} == {
         "fastapi_gunicorn",
         "lifecycle.py",
+        "nothing_lost.py",
         "plain_sdk.py",
         "support_agent",
         "zero_code",
@@ -55,6 +56,29 @@ def test_lifecycle(printed: Run, tmp_path: Path) -> None:
     ]
     [entry] = json.loads((tmp_path / "models.json").read_text("utf-8"))
     assert (entry["model_id"], entry["status"]) == ("gpt-4o-2024-05", "retired")
+
+
+def test_nothing_lost(example: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path) -> None:
+    """Though no trace is kept it prints each event in both forms, the risky calls and their counts, and the status."""
+    done = example("nothing_lost.py", tmp_path, PYTHONWARNINGS="error")
+    assert (done.returncode, done.stderr.splitlines()) == (
+        0,
+        ["model 'gpt-3.5-turbo' is deprecated (owner: ml-platform)", "model 'gpt-9' is not registered (owner: nobody)"],
+    )
+    lines = done.stdout.splitlines()
+    assert [line for line in lines if line.startswith(("span ", "record ", "metric "))] == [
+        "span    model_registry.register: model_registry.registered",
+        "record  model_registry.registered: gpt-4o",
+        "span    model_registry.register: model_registry.registered",
+        "record  model_registry.registered: gpt-3.5-turbo",
+        "span    model_registry.deprecate: model_registry.deprecated",
+        "record  model_registry.deprecated: gpt-3.5-turbo",
+        "span    chat gpt-3.5-turbo: deprecated",
+        "span    chat gpt-9: unregistered",
+        "metric  model_registry.calls = 1 gpt-3.5-turbo, deprecated, medium, ml-platform",
+        "metric  model_registry.calls = 1 unregistered",
+    ]
+    assert "sampler: ModelRegistrySampler{ratio=0.0,governed=true}" in lines
 
 
 def test_plain_sdk(printed: Run) -> None:

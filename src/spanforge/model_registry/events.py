@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import os
 import threading
+import time
 from collections import OrderedDict, deque
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -37,6 +38,9 @@ MAX_ON_SPAN: Final = 64
 """Events put on one span: a span holds 128 and pushes out the oldest, the application's among them."""
 SPAN_NAMES: Final = {status: PREFIX + row.verb for status, row in LIFECYCLE.items()}
 """Names of the root spans, by the status that the operation leads to."""
+LOOKS_AGAIN: Final = 1.0
+"""Seconds after which spans that start look for a logger provider again, where events are held for one: many
+applications never have one, and to ask for it costs two microseconds."""
 _MAX_SPANS: Final = 1_024
 
 
@@ -88,12 +92,15 @@ class _Queue:
     Args:
         emit: Emits an event by a provider, or by the global one; returns what became of it, ``None``: there is none.
         provider: Returns the global provider; ``None``: there is none yet.
+        pause: Seconds after which span hooks look for a provider again.
     """
 
     def __init__(
-        self, emit: Callable[[LifecycleEvent, trace.Span, Any], str | None], provider: Callable[[], Any]
+        self, emit: Callable[[LifecycleEvent, trace.Span, Any], str | None], provider: Callable[[], Any], pause: float
     ) -> None:
         self._emit = emit
+        self._pause = pause
+        self._look_again = 0.0
         self.provider = provider
         self.held: deque[tuple[LifecycleEvent, trace.SpanContext]] = deque()
         self.forget()
@@ -133,8 +140,12 @@ class _Queue:
 
     def is_waiting(self) -> bool:
         """Tell whether there is a provider for events that are held."""
+        now = time.monotonic()
+        if not self.held or now < self._look_again:
+            return False
+        self._look_again = now + self._pause
         try:
-            return bool(self.held) and self.provider() is not None
+            return self.provider() is not None
         except Exception:  # noqa: BLE001 - a provider that cannot be loaded
             return False
 
@@ -189,13 +200,13 @@ def deliver_soon() -> bool:
     Returns:
         Whether events are held, still or for the moment.
     """
-    held = [queue for queue in _state.queues.values() if queue.held]
-    if not _state.delivering.locked() and any(queue.is_waiting() for queue in held):
+    spans, records = _state.queues.values()
+    if (spans.is_waiting() or records.is_waiting()) and not _state.delivering.locked():
         try:
             threading.Thread(target=flush_events, name="model-registry-events").start()
         except RuntimeError as error:  # the interpreter is shutting down
             logs.debug("held model registry events are not delivered", error=error)
-    return bool(held)
+    return bool(spans.held or records.held)
 
 
 def event_forms() -> tuple[EventForm, ...]:
@@ -303,8 +314,8 @@ class _State:
     def __init__(self) -> None:
         self.forms: tuple[EventForm, ...] | None = None
         self.queues: dict[EventForm, _Queue] = {
-            "span": _Queue(_onto_span, _global_tracer_provider),
-            "log": _Queue(_as_log_record, _global_logger_provider),
+            "span": _Queue(_onto_span, _global_tracer_provider, 0),
+            "log": _Queue(_as_log_record, _global_logger_provider, LOOKS_AGAIN),
         }
         self.on_spans: OrderedDict[tuple[int, int], int] = OrderedDict()
         self.failures: set[type[BaseException]] = set()
