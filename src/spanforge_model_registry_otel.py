@@ -93,7 +93,7 @@ def sampler(argument: str | None = None) -> Sampler:
     except Exception as error:  # noqa: BLE001 - as above
         from opentelemetry.sdk.trace.sampling import DEFAULT_ON
 
-        _explain(error, "sampler model_registry not loaded, every trace is kept")
+        _explain(error, "sampler model_registry not loaded, OpenTelemetry's default samples")
         return DEFAULT_ON
 
 

@@ -15,7 +15,7 @@ PACKAGE = Path(spanforge.model_registry.__file__).parent
 NAME = "spanforge.model_registry"
 
 LAYERS = [
-    {"errors", "logs", "ottl"},
+    {"errors", "logs", "ottl", "weak"},
     {"values"},
     {"entry"},
     {"lifecycle", "attributes", "yaml_entries"},

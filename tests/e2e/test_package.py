@@ -53,6 +53,8 @@ def test_the_wheel(built: Path) -> None:
     assert {(point.group, point.name, point.value) for point in points} == {
         ("opentelemetry_environment_variables", "model_registry", "spanforge_model_registry_otel"),
         ("opentelemetry_instrumentor", "model_registry", "spanforge_model_registry_otel:instrumentor"),
+        ("opentelemetry_sampler", "model_registry", "spanforge_model_registry_otel:sampler"),
+        ("opentelemetry_traces_sampler", "model_registry", "spanforge_model_registry_otel:sampler"),
     }
 
 

@@ -628,7 +628,7 @@ DECLARATIVE = {
         (
             (
                 "model registry: there is no option 'unregistred' (there are enabled, file, reload_interval, "
-                "span_attributes, model_attributes, unregistered); it is left out"
+                "span_attributes, model_attributes, unregistered, events); it is left out"
             ),
         ),
     ),

@@ -18,6 +18,7 @@ from spanforge.model_registry.default import get_default_registry
 from spanforge.model_registry.errors import RegistryFileError
 from spanforge.model_registry.settings import FILE, RELOAD_INTERVAL
 from spanforge.model_registry.values import quote
+from spanforge.model_registry.weak import alive
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -272,7 +273,9 @@ class FileWatcher:
 
 def file_states() -> list[FileState]:
     """Return how it stands with each file that is followed in this process."""
-    return [state for watcher in list(_watchers.values()) for state in watcher.states()]
+    return [
+        state for registry in alive(_watchers) if (watcher := _watchers.get(registry)) for state in watcher.states()
+    ]
 
 
 def follow_settings(file: object = None, reload_interval: object = None) -> FileWatcher | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from spanforge.model_registry.otel.processor import ModelRegistrySpanProcessor
+from spanforge.model_registry.otel.report import Status, status
 from spanforge.model_registry.otel.sampler import ModelRegistrySampler
-from spanforge.model_registry.otel.status import Status, status
 
 __all__ = ["ModelRegistrySampler", "ModelRegistrySpanProcessor", "Status", "status"]

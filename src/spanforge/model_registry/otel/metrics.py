@@ -17,6 +17,7 @@ from spanforge.model_registry.events import event_counts
 from spanforge.model_registry.lifecycle import microseconds
 from spanforge.model_registry.otel.tallies import tallies
 from spanforge.model_registry.watch import file_states
+from spanforge.model_registry.weak import alive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -64,7 +65,7 @@ class _Inventory(NamedTuple):
 
 
 _inventories: Final[WeakKeyDictionary[ModelRegistry, _Inventory]] = WeakKeyDictionary()
-_registries: Final[WeakSet[ModelRegistry]] = WeakSet()
+_registries: Final[WeakKeyDictionary[ModelRegistry, None]] = WeakKeyDictionary()
 _observed: Final[WeakSet[Any]] = WeakSet()
 
 
@@ -75,7 +76,7 @@ def observe(registry: ModelRegistry, meter_provider: MeterProvider | None = None
         registry: The registry whose models count.
         meter_provider: Who asks; ``None``: OpenTelemetry's global one, also if it is set later.
     """
-    _registries.add(registry)
+    _registries[registry] = None
     try:
         provider = metrics.get_meter_provider() if meter_provider is None else meter_provider
         if provider in _observed:
@@ -115,7 +116,7 @@ def _inventory(registry: ModelRegistry) -> _Inventory:
 
 def _models() -> Iterable[Observation]:
     total: Counter[tuple[str, str]] = Counter()
-    for registry in list(_registries):
+    for registry in alive(_registries):
         total.update(_inventory(registry).models)
     for status in STATUSES:  # those that have no model any more as well: else a backend goes on with the last value
         for tier in RISK_TIERS:
@@ -143,7 +144,7 @@ def _file_failures() -> Iterable[Observation]:
 
 def _sunset() -> Iterable[Observation]:
     now = time.time_ns() // 1_000
-    found = (sunset for registry in list(_registries) for sunset in _inventory(registry).sunsets)
+    found = (sunset for registry in alive(_registries) for sunset in _inventory(registry).sunsets)
     for date, entry in sorted(found, key=lambda sunset: sunset[0])[:MAX_SUNSETS]:
         facts = {"model_id": entry.model_id, "risk_tier": entry.risk_tier, "owner": entry.owner}
         yield Observation((date - now) / 1e6, {PREFIX + name: value for name, value in facts.items()})

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, TypeVar
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 from spanforge.model_registry import logs
 from spanforge.model_registry.attributes import span_attributes
@@ -120,7 +120,7 @@ class ModelRegistrySpanProcessor(LateWriter):
         self._same: dict[tuple[frozenset[str], bool], _Plan] = {}
         self._shape_turns, self._answer_turns = _Turns(_MAX_SHAPES), _Turns(_MAX_ANSWERS)
         observe(self._registry, meter_provider)
-        processors.add(self)
+        processors[self] = None
         _tell_status()
 
     def _started(self, span: Span) -> None:
@@ -222,7 +222,7 @@ _PARSED: Final = frozenset(row.key for row in CONVENTIONS if row.member is not N
 _SCOPED: Final = frozenset(row.key for row in CONVENTIONS if row.scope is not None)
 
 _lines: Final = logs.Lines(MAX_LOGGED)
-processors: Final[WeakSet[ModelRegistrySpanProcessor]] = WeakSet()
+processors: Final[WeakKeyDictionary[ModelRegistrySpanProcessor, None]] = WeakKeyDictionary()
 """Those that were made in this process."""
 unregistered_names: Final[dict[str, None]] = {}
 """Names that nobody registered, as they were first seen in this process."""
@@ -236,7 +236,7 @@ def _chosen(setting: Setting[_T], given: object) -> _T:
 def _tell_status() -> None:
     """Log, for those who look for it, how it stands with the plugin: once for each processor, when it is made."""
     if logs.is_debugging():
-        from spanforge.model_registry.otel.status import status  # noqa: PLC0415 - it looks at what is made here
+        from spanforge.model_registry.otel.report import status  # noqa: PLC0415 - it looks at what is made here
 
         with suppress(Exception):  # the application starts
             logs.debug("model registry: %s", "; ".join(str(status()).splitlines()))

@@ -13,8 +13,9 @@ from spanforge.model_registry import logs
 from spanforge.model_registry.default import get_default_registry
 from spanforge.model_registry.errors import InvalidEntryError
 from spanforge.model_registry.events import SPAN_NAMES
+from spanforge.model_registry.resolution import UNREGISTERED as UNREGISTERED_STATUS
 from spanforge.model_registry.resolution import further, resolve_attributes
-from spanforge.model_registry.settings import MODEL_ATTRIBUTES, SAMPLE_GOVERNED
+from spanforge.model_registry.settings import ENABLED, MODEL_ATTRIBUTES, SAMPLE_GOVERNED, UNREGISTERED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +33,7 @@ ARGUMENT: Final = "OTEL_TRACES_SAMPLER_ARG"
 _OPERATIONS: Final = frozenset(SPAN_NAMES.values())
 _RULE: Final = "a number from 0 to 1"
 _TIERS: Final = frozenset({"high", "critical"})
+_STATUSES: Final = frozenset({"deprecated", "retired", UNREGISTERED_STATUS})
 
 _lines: Final = logs.Lines(100)
 
@@ -54,9 +56,9 @@ class ModelRegistrySampler(Sampler):
     ============================================================ ==================== ========================
 
     Governed is a model of risk tier ``high`` or ``critical``, one that is ``deprecated`` or ``retired``, and one that
-    nobody registered. A sampler sees the attributes with which a span starts: the calls of an instrumentation that
-    names the model later are like any other span. A span that is kept though its parent is not has no parent in the
-    backend.
+    nobody registered (unless the setting ``unregistered`` is ``ignore``). A sampler sees the attributes with which a
+    span starts: the calls of an instrumentation that names the model later are like any other span. A span that is kept
+    though its parent is not has no parent in the backend.
 
     Roots are chosen as by OpenTelemetry's ``parentbased_traceidratio``, so services with the one and with the other
     choose the same traces.
@@ -74,7 +76,8 @@ class ModelRegistrySampler(Sampler):
     governed: bool | None = None
     registry: ModelRegistry | None = None
     _usual: Sampler = field(init=False, repr=False, compare=False)
-    _conventions: tuple[Convention, ...] = field(init=False, repr=False, compare=False)
+    _conventions: tuple[Convention, ...] = field(init=False, repr=False)
+    _statuses: frozenset[str] = field(init=False, repr=False)
     _keys: frozenset[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -88,6 +91,7 @@ class ModelRegistrySampler(Sampler):
             "governed": governed,
             "_usual": ParentBased(TraceIdRatioBased(ratio)),
             "_conventions": conventions,
+            "_statuses": _STATUSES - ({UNREGISTERED_STATUS} if UNREGISTERED.read() == "ignore" else set()),
             "_keys": frozenset(row.key for row in conventions),
         }
         for name, value in made.items():
@@ -104,7 +108,7 @@ class ModelRegistrySampler(Sampler):
         trace_state: TraceState | None = None,
     ) -> SamplingResult:
         """Return the decision; see the table above."""
-        kept = name in _OPERATIONS or (self._keys and self._is_governed(attributes))
+        kept = (isinstance(name, str) and name in _OPERATIONS) or (self._keys and self._is_governed(attributes))
         sampler = ALWAYS_ON if kept else self._usual
         return sampler.should_sample(parent_context, trace_id, name, kind, attributes, links, trace_state)
 
@@ -118,23 +122,22 @@ class ModelRegistrySampler(Sampler):
                 return False
             registry = get_default_registry() if self.registry is None else self.registry
             found = resolve_attributes(registry._index, attributes, None, self._conventions)  # noqa: SLF001
-            return found is not None and found.is_call and _matters(found.resolution)
+            return found is not None and found.is_call and self._matters(found.resolution)
         except Exception as error:  # noqa: BLE001 - the span is sampled as others are
-            _lines.warn(
-                type(error), "sampling without the model registry (further %s not logged): %r", type(error), error
-            )
+            text = "sampling without the model registry (further %s not logged): %r"
+            _lines.warn(type(error), text, type(error).__name__, error)
             return False
 
-
-def _matters(resolution: Resolution) -> bool:
-    return resolution.status != "active" or (resolution.entry is not None and resolution.entry.risk_tier in _TIERS)
+    def _matters(self, resolution: Resolution) -> bool:
+        entry = resolution.entry
+        return resolution.status in self._statuses or (entry is not None and entry.risk_tier in _TIERS)
 
 
 def from_environment(argument: str | None = None) -> ModelRegistrySampler:
     """Return the sampler that OpenTelemetry's environment variables describe.
 
     Declarative configuration passes a sampler no options: the variables count there as well. A ratio that is not
-    allowed is logged, and 1 used.
+    allowed is logged, and 1 used. Where the plugin is kept out by ``enabled``, no model is known, and none governed.
 
     Args:
         argument: The value of ``OTEL_TRACES_SAMPLER_ARG``, if the caller knows it.
@@ -148,4 +151,4 @@ def from_environment(argument: str | None = None) -> ModelRegistrySampler:
         error = InvalidEntryError(ARGUMENT, given, _RULE)
         _lines.warn(str(error), "model registry: %s; used is the default, 1", error)
         ratio = 1.0
-    return ModelRegistrySampler(ratio)
+    return ModelRegistrySampler(ratio, governed=None if ENABLED.read() else False)

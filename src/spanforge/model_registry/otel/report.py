@@ -18,9 +18,10 @@ from spanforge.model_registry.otel.processor import processors, unregistered_nam
 from spanforge.model_registry.otel.tallies import tallies
 from spanforge.model_registry.settings import SETTINGS
 from spanforge.model_registry.watch import FileState, file_states
+from spanforge.model_registry.weak import alive
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 
 class Status(NamedTuple):
@@ -31,10 +32,11 @@ class Status(NamedTuple):
         sdk: Version of opentelemetry-sdk.
         python: Version of Python.
         processors: Span processors that are at work.
-        late_writes: How they reach a span whose model is known late: ``_on_ending``, ``on_end``, or ``none seen``.
-        tracer_provider: The global tracer provider: the name of its class.
-        sampler: Its sampler, described.
-        meter_provider: The global meter provider: the name of its class.
+        late_writes: How they reach a span whose model is known late: ``_on_ending``, ``on_end``, or ``none`` where
+            there are no processors.
+        tracer_provider: The class of the global tracer provider.
+        sampler: Its sampler, described; ``none`` where it has none.
+        meter_provider: The class of the global meter provider.
         settings: Environment variables of the plugin that are set.
         files: How it stands with the files that are followed.
         models: Models of the process-wide registry, by status.
@@ -67,22 +69,21 @@ class Status(NamedTuple):
 
 
 def status() -> Status:
-    """Return how it stands with the plugin in this process."""
+    """Return how it stands with the plugin in this process. Never raises."""
     counts = tallies.values()
-    at_work = [processor for processor in list(processors) if processor.is_on]
+    at_work = [processor for processor in alive(processors) if processor.is_on]
     models = Counter(entry.status for entry in get_default_registry())
-    tracer_provider: Any = trace.get_tracer_provider()
-    sampler = getattr(tracer_provider, "sampler", None)
+    tracer_provider, tracer_provider_class = _provider(trace.get_tracer_provider)
     return Status(
         version=__version__,
         sdk=sdk_version,
         python=platform.python_version(),
         processors=len(at_work),
-        late_writes=", ".join(sorted({processor.late_writes for processor in at_work})),
-        tracer_provider=type(tracer_provider).__name__,
-        sampler="" if sampler is None else sampler.get_description(),
-        meter_provider=type(metrics.get_meter_provider()).__name__,
-        settings={row.variable: os.environ[row.variable] for row in SETTINGS if row.variable in os.environ},
+        late_writes=", ".join(sorted({processor.late_writes for processor in at_work})) or "none",
+        tracer_provider=tracer_provider_class,
+        sampler=_sampler(tracer_provider),
+        meter_provider=_provider(metrics.get_meter_provider)[1],
+        settings={row.variable: text for row in SETTINGS if (text := os.environ.get(row.variable)) is not None},
         files=tuple(file_states()),
         models={state: models[state] for state in STATUSES},
         event_forms=event_forms(),
@@ -93,14 +94,38 @@ def status() -> Status:
     )
 
 
+def _provider(get: Callable[[], Any]) -> tuple[Any, str]:
+    """Return a global provider and its class."""
+    try:
+        provider = get()
+    except Exception as error:  # noqa: BLE001 - the one that OTEL_PYTHON_TRACER_PROVIDER names cannot be loaded
+        return None, f"cannot be loaded: {error!r}"
+    return provider, f"{type(provider).__module__}.{type(provider).__qualname__}"
+
+
+def _sampler(tracer_provider: Any) -> str:
+    """Return the description of a provider's sampler."""
+    try:
+        sampler = getattr(tracer_provider, "sampler", None)
+        return "none" if sampler is None else str(sampler.get_description())
+    except Exception as error:  # noqa: BLE001 - samplers are anybody's
+        return f"cannot be described: {error!r}"
+
+
 def _shown(value: Any) -> str:
-    """Return a value on one line; texts from the network escaped."""
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {_shown(item)}" for key, item in value.items()) or "none"
-    if isinstance(value, tuple) and hasattr(value, "_asdict"):
-        return f"({_shown(value._asdict())})"
-    if isinstance(value, tuple):
-        return ", ".join(map(_shown, value)) or "none"
+    """Return a field's value on one line: texts that are among others in quotes, and all that is not plain escaped."""
+    return value if isinstance(value, str) and value and value.isprintable() else _item(value)
+
+
+def _item(value: Any) -> str:
+    if value is None:
+        return "none"
     if isinstance(value, float):
-        return f"{value:.1f}"
-    return value if isinstance(value, str) and value.isprintable() and value else repr(value)
+        return f"{value:.1f} s"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_item(item)}" for key, item in value.items()) or "none"
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        return f"({_item(value._asdict())})"
+    if isinstance(value, tuple):
+        return ", ".join(map(_item, value)) or "none"
+    return repr(value)

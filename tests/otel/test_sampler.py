@@ -1,0 +1,619 @@
+"""``ModelRegistrySampler``: every row of its table, the environment that describes it, and what it never does."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import math
+import os
+import pickle
+import random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Decision, ParentBased, ParentBasedTraceIdRatio, Sampler
+from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, TraceFlags
+from opentelemetry.trace.span import TraceState
+
+import spanforge_model_registry_otel
+from spanforge.model_registry import ModelRegistry, event_counts, get_default_registry
+from spanforge.model_registry.errors import InvalidEntryError
+from spanforge.model_registry.otel import ModelRegistrySampler, ModelRegistrySpanProcessor
+from spanforge.model_registry.otel.sampler import ARGUMENT, from_environment
+from spanforge.model_registry.settings import VARIABLES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from opentelemetry.context import Context
+    from opentelemetry.util.types import AttributeValue
+
+    Attributes = Mapping[str, AttributeValue]
+
+GOVERNED = VARIABLES + "SAMPLE_GOVERNED"
+KEYS = VARIABLES + "MODEL_ATTRIBUTES"
+REQUEST, RESPONSE = "gen_ai.request.model", "gen_ai.response.model"
+PROVIDER, OPERATION, KIND = "gen_ai.provider.name", "gen_ai.operation.name", "openinference.span.kind"
+PARAMETERS = "llm.invocation_parameters"
+STATE = TraceState([("vendor", "value")])
+LOW, HIGH = 1, 2**64 - 1
+"""Trace ids that are in every share but 0, and in none but 1."""
+PARENTS = {"none": None, "remote": True, "local": False}
+"""Kind of parent to whether it is remote."""
+OPERATIONS = ["model_registry.register", "model_registry.deprecate", "model_registry.retire"]
+NO_OPERATIONS: list[Any] = [
+    "call",
+    "",
+    "model_registry",
+    "model_registry.",
+    "model_registry.registered",
+    "Model_Registry.register",
+    "model_registry.register ",
+    None,
+    7,
+    b"model_registry.register",
+    ["model_registry.register"],
+    {},
+]
+MODELS = {
+    "low": ("low", "active"),
+    "medium": ("medium", "active"),
+    "high": ("high", "active"),
+    "critical": ("critical", "active"),
+    "old": ("low", "deprecated"),
+    "gone": ("low", "retired"),
+    "old-and-high": ("high", "deprecated"),
+}
+"""Model to its tier and its status."""
+GOVERNED_CALLS: dict[str, Attributes] = {
+    "high": {REQUEST: "high"},
+    "critical": {REQUEST: "critical"},
+    "deprecated": {REQUEST: "old"},
+    "retired": {REQUEST: "gone"},
+    "deprecated and high": {REQUEST: "old-and-high"},
+    "unregistered": {REQUEST: "nobody's"},
+    "by alias": {REQUEST: "an-alias"},
+    "by glob": {REQUEST: "high-2024-08-06"},
+    "other than text as key of another": {REQUEST: 7, RESPONSE: "high"},
+    "the response's name first": {REQUEST: "low", RESPONSE: "high"},
+    "in JSON": {PARAMETERS: '{"model": "high"}'},
+    "OpenInference": {"llm.model_name": "high"},
+    "a call by name": {REQUEST: "high", OPERATION: "chat"},
+    "a call by kind": {REQUEST: "high", KIND: "LLM"},
+    "of a provider": {REQUEST: "two", PROVIDER: "strict"},
+    "of an older provider's key": {REQUEST: "two", "gen_ai.system": "strict"},
+    "of another provider": {REQUEST: "one", PROVIDER: "nobody"},
+    "among others": {"a": 1, "b": "2", REQUEST: "high", "c": [1, 2]},
+    "of a tool that is not one": {REQUEST: "high", OPERATION: ["execute_tool"]},
+}
+"""Attributes at the start of calls of governed models."""
+ORDINARY: dict[str, Attributes | None] = {
+    "nothing": None,
+    "no attributes": {},
+    "no model": {"http.method": "GET"},
+    "low": {REQUEST: "low"},
+    "medium": {REQUEST: "medium"},
+    "an alias": {REQUEST: "low-alias"},
+    "the response's name first": {REQUEST: "high", RESPONSE: "low"},
+    "of a provider": {REQUEST: "two", PROVIDER: "lax"},
+    "of a provider, alone": {REQUEST: "one", PROVIDER: "lax"},
+    "an empty name": {REQUEST: ""},
+    "no text": {REQUEST: 7},
+    "a list": {REQUEST: ["high"]},
+    "none": {REQUEST: None},  # type: ignore[dict-item]
+    "JSON without a model": {PARAMETERS: "{}"},
+    "no JSON": {PARAMETERS: '{"model": "high"'},
+    "an agent": {REQUEST: "high", OPERATION: "invoke_agent"},
+    "a new agent": {REQUEST: "high", OPERATION: "create_agent"},
+    "a workflow": {REQUEST: "high", OPERATION: "invoke_workflow"},
+    "a tool": {REQUEST: "nobody's", OPERATION: "execute_tool"},
+    "an agent's kind": {REQUEST: "high", KIND: "AGENT"},
+    "a chain's kind": {REQUEST: "nobody's", KIND: "CHAIN"},
+    "a tool's kind": {REQUEST: "old", KIND: "TOOL"},
+    "a key of one scope": {"model_name": "high"},
+    "a key of nobody": {"my.model": "high"},
+    "only what the registry said": {"model_registry.risk_tier": "high", "model_registry.status": "retired"},
+}
+"""Attributes at the start of spans that are not calls of governed models."""
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give each test an environment without settings."""
+    for name in [name for name in os.environ if name.startswith((VARIABLES, "OTEL_TRACES_SAMPLER"))]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def registry() -> ModelRegistry:
+    """Give a registry with a model of each kind."""
+    registry = ModelRegistry(auto_emit=False)
+    for name, (tier, status) in MODELS.items():
+        aliases = {"high": ["an-alias", "high-*"], "low": ["low-alias"]}.get(name, [])
+        registry.register(name, name, "1", tier, "team", "test", aliases=aliases)  # type: ignore[arg-type]
+        if status != "active":
+            (registry.deprecate if status == "deprecated" else registry.retire)(name)
+    registry.register("of-strict", "N", "1", "high", "team", "test", aliases=["two"], provider="strict")
+    registry.register("of-lax", "N", "1", "low", "team", "test", aliases=["two", "one"], provider="lax")
+    return registry
+
+
+def parent(kind: str, *, sampled: bool = False, state: TraceState | None = STATE, trace_id: int = 7) -> Context | None:
+    """Return the context of a span that has such a parent."""
+    remote = PARENTS[kind]
+    if remote is None:
+        return None
+    flags = TraceFlags(TraceFlags.SAMPLED if sampled else TraceFlags.DEFAULT)
+    return trace.set_span_in_context(NonRecordingSpan(SpanContext(trace_id, 3, remote, flags, state)))
+
+
+def kept(
+    sampler: Sampler,
+    attributes: Attributes | None = None,
+    context: Context | None = None,
+    name: Any = "call",
+    trace_id: int = 7,
+) -> bool:
+    """Tell whether a span is kept; what is kept has the attributes and the rest has none, all have the trace state."""
+    result = sampler.should_sample(context, trace_id, name, SpanKind.CLIENT, attributes, [])
+    assert result.decision in (Decision.RECORD_AND_SAMPLE, Decision.DROP)
+    sampled = result.decision is Decision.RECORD_AND_SAMPLE
+    assert dict(result.attributes) == (dict(attributes or {}) if sampled else {})
+    assert result.trace_state == (None if context is None else STATE)
+    return sampled
+
+
+every_parent = pytest.mark.parametrize("kind", PARENTS)
+every_flag = pytest.mark.parametrize("sampled", [True, False])
+either = pytest.mark.parametrize("governed", [True, False])
+
+
+# The table
+
+
+@every_parent
+@every_flag
+@either
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_operations(kind: str, sampled: Any, governed: Any, name: str) -> None:
+    """The span of an operation is kept whatever its parent, its trace id and the share are."""
+    sampler = ModelRegistrySampler(0, governed)
+    assert kept(sampler, {"a": 1}, parent(kind, sampled=sampled), name, HIGH)
+
+
+@pytest.mark.parametrize("name", NO_OPERATIONS, ids=repr)
+def test_names_that_are_no_operations(name: Any) -> None:
+    """Spans of other names, and of names that are no text, are like any other."""
+    assert not kept(ModelRegistrySampler(0), name=name)
+    assert not kept(ModelRegistrySampler(0, governed=True), name=name)
+    assert not kept(ModelRegistrySampler(), None, parent("local"), name)
+    assert kept(ModelRegistrySampler(), name=name)
+
+
+@every_parent
+@every_flag
+@pytest.mark.parametrize("call", GOVERNED_CALLS)
+def test_governed_calls(registry: ModelRegistry, kind: str, sampled: Any, call: str) -> None:
+    """The call of a governed model is kept wherever it is, if that was asked for; else it is like any other."""
+    context = parent(kind, sampled=sampled)
+    assert kept(ModelRegistrySampler(0, governed=True, registry=registry), GOVERNED_CALLS[call], context, trace_id=HIGH)
+    usual = sampled and context is not None
+    assert kept(ModelRegistrySampler(0, registry=registry), GOVERNED_CALLS[call], context, trace_id=HIGH) is usual
+
+
+def test_unregistered_models_that_are_ignored(registry: ModelRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where ``unregistered`` is ``ignore``, a model that nobody registered is not governed; the others are."""
+    monkeypatch.setenv(VARIABLES + "UNREGISTERED", "ignore")
+    sampler = ModelRegistrySampler(0, governed=True, registry=registry)
+    assert not kept(sampler, GOVERNED_CALLS["unregistered"], trace_id=HIGH)
+    assert all(kept(sampler, GOVERNED_CALLS[call], trace_id=HIGH) for call in ("high", "deprecated", "retired"))
+
+
+@every_parent
+@every_flag
+@either
+@pytest.mark.parametrize("span", ORDINARY)
+def test_any_other_span(registry: ModelRegistry, kind: str, sampled: Any, governed: Any, span: str) -> None:
+    """Any other span is as its parent is; a root is kept if its trace id is in the share."""
+    sampler = ModelRegistrySampler(0.5, governed, registry)
+    context = parent(kind, sampled=sampled)
+    for trace_id in (LOW, HIGH):
+        expected = trace_id == LOW if context is None else sampled
+        assert kept(sampler, ORDINARY[span], context, trace_id=trace_id) is expected
+
+
+def test_an_invalid_parent_is_none() -> None:
+    """A span whose parent's ids are no ids is a root."""
+    context = trace.set_span_in_context(NonRecordingSpan(trace.INVALID_SPAN_CONTEXT))
+    for trace_id in (LOW, HIGH):
+        result = ModelRegistrySampler(0.5).should_sample(context, trace_id, "call")
+        assert result.decision.is_sampled() is (trace_id == LOW)
+
+
+def test_the_current_span_is_the_parent(provider: TracerProvider) -> None:
+    """Without a context given the current span is the parent."""
+    current = NonRecordingSpan(SpanContext(7, 3, is_remote=False))
+    with trace.use_span(current):
+        assert not ModelRegistrySampler().should_sample(None, LOW, "call").decision.is_sampled()
+    with provider.get_tracer("app").start_as_current_span("parent"):
+        assert ModelRegistrySampler(0).should_sample(None, HIGH, "call").decision.is_sampled()
+
+
+@pytest.mark.parametrize("ratio", [0, 1, 0.1, 0.5, 1e-3, 0.999999])
+def test_the_same_roots_as_opentelemetry(ratio: float) -> None:
+    """Of many roots those are kept that ``parentbased_traceidratio`` keeps, all those at the edge of the share too."""
+    chance = random.Random(1)
+    edge = round(ratio * 2**64)
+    ids = [chance.getrandbits(128) or 1 for _ in range(5_000)]
+    ids += [number for number in (edge - 1, edge, edge + 1, edge + 2**64, LOW, HIGH) if number > 0]
+    ours, theirs = ModelRegistrySampler(ratio), ParentBasedTraceIdRatio(ratio)
+    chosen = [each for each in ids if kept(ours, trace_id=each)]
+    assert chosen == [each for each in ids if kept(theirs, trace_id=each)]
+    assert len(chosen) / len(ids) == pytest.approx(ratio, abs=0.02)
+
+
+# Which models are governed
+
+
+def test_further_keys(registry: ModelRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys that the setting ``model_attributes`` names are looked at as well, and come last."""
+    monkeypatch.setenv(KEYS, "my.model, llm.my")
+    sampler = ModelRegistrySampler(0, governed=True, registry=registry)
+    assert kept(sampler, {"my.model": "high"})
+    assert kept(sampler, {"llm.my": "high"})
+    assert not kept(sampler, {"my.model": "low"})
+    assert not kept(sampler, {"my.model": "high", REQUEST: "low"})
+    assert not kept(sampler, {"other.model": "high"})
+    assert not kept(ModelRegistrySampler(0, registry=registry), {"my.model": "high"})
+
+
+def test_the_registry_of_now(registry: ModelRegistry) -> None:
+    """A model is governed as the registry is when the span starts."""
+    sampler = ModelRegistrySampler(0, governed=True, registry=registry)
+    assert not kept(sampler, {REQUEST: "low"})
+    registry.deprecate("low")
+    assert kept(sampler, {REQUEST: "low"})
+    registry.register("nobody's", "N", "1", "medium", "team", "test")
+    assert not kept(sampler, {REQUEST: "nobody's"})
+    registry.clear()
+    assert kept(sampler, {REQUEST: "nobody's"})
+
+
+def test_the_process_wide_registry(registry: ModelRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a registry of its own the sampler asks the one that is process-wide when a span starts."""
+    sampler = ModelRegistrySampler(0, governed=True)
+    assert kept(sampler, {REQUEST: "low"})
+    get_default_registry()._take(registry.list_all())
+    assert not kept(sampler, {REQUEST: "low"})
+    monkeypatch.setattr("spanforge.model_registry._registry", ModelRegistry(auto_emit=False))
+    assert kept(sampler, {REQUEST: "low"})
+
+
+def test_an_empty_registry_of_its_own(registry: ModelRegistry) -> None:
+    """An empty registry that is given counts: it is not taken for none."""
+    get_default_registry()._take(registry.list_all())
+    sampler = ModelRegistrySampler(0, governed=True, registry=ModelRegistry(auto_emit=False))
+    assert kept(sampler, {REQUEST: "low"})
+
+
+@pytest.mark.parametrize(
+    ("given", "setting", "expected"),
+    [
+        (None, None, False),
+        (None, "", False),
+        (None, "true", True),
+        (None, " TRUE ", True),
+        (None, "false", False),
+        (True, "false", True),
+        (False, "true", False),
+        (True, None, True),
+        ("true", None, True),
+    ],
+)
+def test_whether_governed(
+    registry: ModelRegistry, monkeypatch: pytest.MonkeyPatch, given: Any, setting: str | None, expected: Any
+) -> None:
+    """What is given in code counts before the environment; the default is false."""
+    if setting is not None:
+        monkeypatch.setenv(GOVERNED, setting)
+    sampler = ModelRegistrySampler(0, given, registry)
+    assert sampler.governed is expected
+    assert kept(sampler, {REQUEST: "high"}) is expected
+
+
+def test_a_bad_governed(monkeypatch: pytest.MonkeyPatch, lines: Callable[[], list[str]]) -> None:
+    """In code a bad value is an error; in the environment it is one line, and the default is used."""
+    with pytest.raises(InvalidEntryError, match="governed must be one of true, false, not 'perhaps'"):
+        ModelRegistrySampler(governed="perhaps")  # type: ignore[arg-type]
+    monkeypatch.setenv(GOVERNED, "perhaps")
+    assert [ModelRegistrySampler().governed for _ in range(3)] == [False] * 3
+    assert lines() == [
+        f"model registry: {GOVERNED} must be one of true, false, not 'perhaps'; used is the default, false"
+    ]
+
+
+class Broken(ModelRegistry):
+    """A registry that cannot be asked."""
+
+    error: type[Exception] = RuntimeError
+
+    @property
+    def _index(self) -> Any:
+        raise self.error("broken")
+
+    @_index.setter
+    def _index(self, _index: Any) -> None:
+        pass
+
+
+def test_a_registry_that_raises(lines: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the registry cannot be asked spans are sampled as others are, and each kind of error is logged once."""
+    sampler = ModelRegistrySampler(0.5, governed=True, registry=Broken(auto_emit=False))
+    for _ in range(3):
+        assert not kept(sampler, {REQUEST: "high"}, trace_id=HIGH)
+        assert kept(sampler, {REQUEST: "high"}, trace_id=LOW)
+        assert not kept(sampler, {REQUEST: "high"}, parent("remote"), trace_id=LOW)
+        assert kept(sampler, name=OPERATIONS[0], trace_id=HIGH)
+    first = "sampling without the model registry (further RuntimeError not logged): RuntimeError('broken')"
+    assert lines() == [first]
+    monkeypatch.setattr(Broken, "error", KeyError)
+    for _ in range(3):
+        assert not kept(sampler, {REQUEST: "high"}, trace_id=HIGH)
+    assert len(lines()) == 2
+    assert "KeyError('broken')" in lines()[1]
+
+
+def test_attributes_that_raise(lines: Callable[[], list[str]]) -> None:
+    """Attributes that cannot be read do not raise here."""
+
+    class Unreadable(dict[str, Any]):
+        def get(self, *_args: object) -> Any:
+            raise OSError("broken")
+
+    sampler = ModelRegistrySampler(0, governed=True)
+    result = sampler.should_sample(None, HIGH, "call", None, Unreadable({REQUEST: "high"}))
+    assert result.decision is Decision.DROP
+    assert lines() == ["sampling without the model registry (further OSError not logged): OSError('broken')"]
+
+
+# The object
+
+
+def test_defaults() -> None:
+    """By default every root is kept, and nothing but operations beside what parents say."""
+    sampler = ModelRegistrySampler()
+    assert (sampler.ratio, sampler.governed, sampler.registry) == (1.0, False, None)
+    assert isinstance(sampler, Sampler)
+    assert kept(sampler, trace_id=HIGH)
+
+
+@pytest.mark.parametrize("name", ["ratio", "governed", "registry", "_usual", "_keys", "another"])
+def test_immutable(name: str) -> None:
+    """Nothing of a sampler can be set or deleted."""
+    sampler = ModelRegistrySampler(0.5)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(sampler, name, 1)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        delattr(sampler, name)
+    assert sampler.ratio == 0.5
+
+
+def test_equal_by_value(registry: ModelRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Samplers that decide alike are equal, and have the same hash; those that may not are not equal."""
+    one = ModelRegistrySampler(1, governed=True, registry=registry)
+    same = ModelRegistrySampler(1.0, governed="true", registry=registry)  # type: ignore[arg-type]
+    assert one == same
+    assert len({one, same}) == 1
+    assert one != ParentBased(ALWAYS_ON)
+    others = [
+        ModelRegistrySampler(0.5, governed=True, registry=registry),
+        ModelRegistrySampler(1, governed=False, registry=registry),
+        ModelRegistrySampler(1, governed=True),
+    ]
+    monkeypatch.setenv(KEYS, "my.model")
+    others.append(ModelRegistrySampler(1, governed=True, registry=registry))
+    assert len({one, *others}) == 5
+
+
+def test_described(registry: ModelRegistry) -> None:
+    """Its description has share and option in one line; so has what Python shows, with the registry."""
+    sampler = ModelRegistrySampler(0.25, governed=True, registry=registry)
+    assert sampler.get_description() == "ModelRegistrySampler{ratio=0.25,governed=true}"
+    assert ModelRegistrySampler(1).get_description() == "ModelRegistrySampler{ratio=1.0,governed=false}"
+    assert repr(sampler) == "ModelRegistrySampler(ratio=0.25, governed=True, registry=<ModelRegistry of 9 models>)"
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda each: pickle.loads(pickle.dumps(each))])
+def test_copies(copied: Callable[[Sampler], Sampler]) -> None:
+    """A copy is equal, and decides alike; it may go to another process."""
+    sampler = ModelRegistrySampler(0.5, governed=True)
+    other = copied(sampler)
+    assert other == sampler
+    assert [kept(other, trace_id=each) for each in (LOW, HIGH)] == [True, False]
+    assert kept(other, {REQUEST: "nobody's"}, parent("remote"))
+
+
+def test_replaced(registry: ModelRegistry) -> None:
+    """A copy with another share keeps the rest, and decides by its own share."""
+    sampler = dataclasses.replace(ModelRegistrySampler(1, governed=True, registry=registry), ratio=0.5)
+    assert (sampler.ratio, sampler.governed, sampler.registry) == (0.5, True, registry)
+    assert not kept(sampler, trace_id=HIGH)
+
+
+@pytest.mark.parametrize(
+    "ratio", [2, -1, math.nan, math.inf, -math.inf, 1.0000001, -5e-324, True, False, "0.5", "", None, [0.5], 1j]
+)
+def test_bad_ratios(ratio: Any) -> None:
+    """In code a share that is no number from 0 to 1 is an error that names what is allowed."""
+    with pytest.raises(InvalidEntryError) as caught:
+        ModelRegistrySampler(ratio)
+    assert isinstance(caught.value, ValueError)
+    assert (caught.value.field, caught.value.allowed) == ("ratio", "a number from 0 to 1")
+    assert str(caught.value) == f"ratio must be a number from 0 to 1, not {ratio!r}"
+
+
+# The environment
+
+
+GOOD = {None: 1.0, "": 1.0, "  \t": 1.0, "1": 1.0, "0": 0.0, "0.25": 0.25, " 0.25\n": 0.25, "1e-3": 0.001, "1.0": 1.0}
+BAD = ["abc", "2", "-1", "nan", "inf", "0,5", "50%", "True", "0.5 0.5", "1e400", "x" * 10_000, "0.5\x00", "a\nb"]
+made_by = pytest.mark.parametrize("make", [from_environment, spanforge_model_registry_otel.sampler])
+
+
+@made_by
+@pytest.mark.parametrize("given", GOOD, ids=repr)
+def test_the_argument(
+    monkeypatch: pytest.MonkeyPatch,
+    lines: Callable[[], list[str]],
+    make: Callable[..., ModelRegistrySampler],
+    given: str | None,
+) -> None:
+    """The share is what the caller gives, else what the variable says, else 1."""
+    assert make(given).ratio == GOOD[given]
+    if given is not None:
+        monkeypatch.setenv(ARGUMENT, given)
+    for made in (make(), make(None)):
+        assert type(made) is ModelRegistrySampler
+        assert (made.ratio, made.governed, made.registry) == (GOOD[given], False, None)
+    monkeypatch.setenv(ARGUMENT, "0.75")
+    assert make(given).ratio == (0.75 if given is None else GOOD[given])
+    assert lines() == []
+
+
+@made_by
+@pytest.mark.parametrize("given", BAD, ids=lambda given: ascii(given)[:20])
+def test_a_bad_argument(
+    monkeypatch: pytest.MonkeyPatch,
+    lines: Callable[[], list[str]],
+    make: Callable[..., ModelRegistrySampler],
+    given: str,
+) -> None:
+    """A share that is not allowed is one line with variable, rule and default; every root is kept."""
+    for _ in range(3):
+        assert make(given).ratio == 1.0
+    if "\x00" not in given:
+        monkeypatch.setenv(ARGUMENT, given)
+        assert make().ratio == 1.0
+    (line,) = lines()
+    assert line.startswith(f"model registry: {ARGUMENT} must be a number from 0 to 1, not ")
+    assert line.endswith("; used is the default, 1")
+    assert line.isprintable()
+    assert len(line) < 400
+
+
+@made_by
+def test_governed_by_environment(monkeypatch: pytest.MonkeyPatch, make: Callable[..., ModelRegistrySampler]) -> None:
+    """The setting ``sample_governed`` counts for the sampler that the environment describes."""
+    monkeypatch.setenv(GOVERNED, "true")
+    assert make("0") == ModelRegistrySampler(0, governed=True)
+    assert make("0.5").get_description() == "ModelRegistrySampler{ratio=0.5,governed=true}"
+
+
+@made_by
+def test_nothing_is_governed_without_the_plugin(
+    monkeypatch: pytest.MonkeyPatch, make: Callable[..., ModelRegistrySampler]
+) -> None:
+    """Where ``enabled`` keeps the plugin out, no model is known, and none governed."""
+    monkeypatch.setenv(GOVERNED, "true")
+    monkeypatch.setenv(VARIABLES + "ENABLED", "false")
+    assert make("0").governed is False
+    assert not kept(make("0"), {REQUEST: "nobody's"}, trace_id=HIGH)
+
+
+def test_an_argument_of_another_kind(lines: Callable[[], list[str]]) -> None:
+    """The entry point gives OpenTelemetry's default where it cannot make a sampler, and says so in one line."""
+    made = spanforge_model_registry_otel.sampler(0.5)  # type: ignore[arg-type]
+    assert kept(made, trace_id=HIGH)
+    assert not kept(made, None, parent("remote"))
+    (line,) = lines()
+    assert line.startswith("sampler model_registry not loaded, OpenTelemetry's default samples: AttributeError: ")
+
+
+# With a provider of the SDK
+
+
+@pytest.fixture
+def sampled(exporter: Any) -> Iterator[Callable[..., TracerProvider]]:
+    """Give a function that makes a provider which has a sampler, and exports what is kept."""
+    made: list[TracerProvider] = []
+
+    def make(sampler: Sampler) -> TracerProvider:
+        made.append(TracerProvider(sampler=sampler, shutdown_on_exit=False))
+        made[-1].add_span_processor(SimpleSpanProcessor(exporter))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.shutdown()
+
+
+def test_children_of_a_governed_call(registry: ModelRegistry, sampled: Any, exporter: Any) -> None:
+    """Where a call is kept under a parent that is not, what is below it is kept too, and what is beside it is not."""
+    provider = sampled(ModelRegistrySampler(0, governed=True, registry=registry))
+    provider.add_span_processor(ModelRegistrySpanProcessor(registry))
+    tracer = provider.get_tracer("app")
+    with tracer.start_as_current_span("root") as root:
+        with tracer.start_as_current_span("call", attributes={REQUEST: "high"}):
+            tracer.start_span("below").end()
+        tracer.start_span("low", attributes={REQUEST: "low"}).end()
+        tracer.start_span("late").end()
+        tracer.start_span("beside").end()
+    assert not root.is_recording()
+    assert [span.name for span in exporter.spans] == ["below", "call"]
+    assert {span.trace_id for span in exporter.spans} == {root.get_span_context().trace_id}
+    assert exporter.spans[1].ours["risk_tier"] == "high"
+
+
+def test_a_model_that_is_named_late(registry: ModelRegistry, sampled: Any, exporter: Any) -> None:
+    """A call that names its model after its start is like any other span."""
+    provider = sampled(ModelRegistrySampler(0, governed=True, registry=registry))
+    with provider.get_tracer("app").start_as_current_span("call") as span:
+        span.set_attribute(REQUEST, "high")
+    assert exporter.spans == []
+
+
+@pytest.mark.parametrize("governed", [True, False])
+def test_lifecycle_events(sampled: Any, exporter: Any, governed: Any) -> None:
+    """Though no root is kept, the event of each operation arrives, within a span that is not kept as well."""
+    provider = sampled(ModelRegistrySampler(0, governed))
+    registry = ModelRegistry(tracer_provider=provider)
+    registry.register("m", "M", "1", "low", "team", "test")
+    with provider.get_tracer("app").start_as_current_span("deployment") as span:
+        registry.deprecate("m")
+        registry.retire("m")
+    assert not span.is_recording()
+    assert [span.name for span in exporter.spans] == OPERATIONS
+    assert [[event.name for event in span.events] for span in exporter.spans] == [
+        ["model_registry.registered"],
+        ["model_registry.deprecated"],
+        ["model_registry.retired"],
+    ]
+    assert event_counts("span") == (3, 0, 0, 0)
+
+
+def test_more_events_than_a_span_holds(sampled: Any, exporter: Any) -> None:
+    """Of a span's events those that it has no room for arrive on roots of their own, whatever the share is."""
+    provider = sampled(ModelRegistrySampler(0))
+    registry = ModelRegistry(tracer_provider=provider)
+    context = parent("remote", sampled=True, state=None)
+    with provider.get_tracer("app").start_as_current_span("deployment", context):
+        for number in range(70):
+            registry.register(f"m{number}", "M", "1", "low", "team", "test")
+    assert [span.name for span in exporter.spans] == [OPERATIONS[0]] * 6 + ["deployment"]
+    assert [len(span.events) for span in exporter.spans] == [1] * 6 + [64]
+    assert event_counts("span") == (70, 0, 0, 0)
+
+
+def test_events_held_until_there_is_a_provider(sampled: Any, exporter: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Events of operations from before there was a provider arrive as well."""
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", None)
+    registry = get_default_registry()
+    registry.register("early", "M", "1", "low", "team", "test")
+    assert event_counts("span").held == 1
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", sampled(ModelRegistrySampler(0)))
+    registry.register("m", "M", "1", "low", "team", "test")
+    assert [span.events[0].attributes["model_registry.model_id"] for span in exporter.spans] == ["early", "m"]
+    assert event_counts("span") == (2, 0, 0, 0)

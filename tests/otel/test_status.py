@@ -1,0 +1,571 @@
+"""``status``: each of its fields as things stand, its text as a bug report, and the line at level DEBUG."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import logging
+import os
+import platform
+import sys
+import threading
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import pytest
+from opentelemetry import metrics, trace
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBasedTraceIdRatio, Sampler
+
+import spanforge.model_registry as package
+from spanforge.model_registry import ModelRegistry, __version__, get_default_registry, register_model
+from spanforge.model_registry.events import choose_event_forms
+from spanforge.model_registry.otel import ModelRegistrySampler, ModelRegistrySpanProcessor, Status, status
+from spanforge.model_registry.otel.late_write import SWAPS
+from spanforge.model_registry.settings import SETTINGS, VARIABLES
+from spanforge.model_registry.watch import FileWatcher
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+MODULE = import_module("spanforge.model_registry.otel.report")
+"""The module: as an attribute of its package, the name is the function's."""
+REQUEST, OPERATION = "gen_ai.request.model", "gen_ai.operation.name"
+FILE = VARIABLES + "FILE"
+HOOK = "_on_ending" if SWAPS else "on_end"
+NOTHING = """\
+processors: 0
+late_writes: none
+tracer_provider: opentelemetry.trace.ProxyTracerProvider
+sampler: none
+meter_provider: opentelemetry.metrics._internal._ProxyMeterProvider
+settings: none
+files: none
+models: active 0, deprecated 0, retired 0
+event_forms: 'span'
+events: span (emitted 0, held 0, dropped 0, failed 0), log (emitted 0, held 0, dropped 0, failed 0)
+calls: 0
+spans_enriched: 0
+unregistered: none"""
+"""The text where nothing is installed, after the versions."""
+
+
+@pytest.fixture(autouse=True)
+def _nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give each test an environment without settings, and no global providers."""
+    for name in [name for name in os.environ if name.startswith((VARIABLES, "OTEL_PYTHON_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", None)
+    monkeypatch.setattr(metrics._internal, "_METER_PROVIDER", None)
+
+
+@pytest.fixture
+def global_provider(monkeypatch: pytest.MonkeyPatch) -> Callable[..., TracerProvider]:
+    """Give a function that makes OpenTelemetry's global tracer provider, with our processor and what is given."""
+
+    def make(processor: SpanProcessor | None = None, **options: Any) -> TracerProvider:
+        provider = TracerProvider(shutdown_on_exit=False, **options)
+        provider.add_span_processor(processor or ModelRegistrySpanProcessor())
+        monkeypatch.setattr(trace, "_TRACER_PROVIDER", provider)
+        return provider
+
+    return make
+
+
+def call(provider: TracerProvider, model: str = "gpt-4o", **attributes: Any) -> None:
+    provider.get_tracer("app").start_span("call", attributes={REQUEST: model, **attributes}).end()
+
+
+def line(name: str, found: Status | None = None) -> str:
+    """Return the line of a field."""
+    (text,) = [each for each in str(found or status()).splitlines() if each.startswith(f"{name}: ")]
+    return text.removeprefix(f"{name}: ")
+
+
+# Each field
+
+
+def test_nothing_installed() -> None:
+    """Where nothing is installed each field says so, and versions are those of the packages."""
+    found = status()
+    assert found[:3] == (__version__, version("opentelemetry-sdk"), platform.python_version())
+    assert found._replace(version="", sdk="", python="") == Status(
+        version="",
+        sdk="",
+        python="",
+        processors=0,
+        late_writes="none",
+        tracer_provider="opentelemetry.trace.ProxyTracerProvider",
+        sampler="none",
+        meter_provider="opentelemetry.metrics._internal._ProxyMeterProvider",
+        settings={},
+        files=(),
+        models={"active": 0, "deprecated": 0, "retired": 0},
+        event_forms=("span",),
+        events={"span": (0, 0, 0, 0), "log": (0, 0, 0, 0)},  # type: ignore[dict-item]
+        calls=0,
+        spans_enriched=0,
+        unregistered=(),
+    )
+    assert str(found) == f"version: {found.version}\nsdk: {found.sdk}\npython: {found.python}\n{NOTHING}"
+
+
+def test_providers(global_provider: Callable[..., TracerProvider], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The global providers are named by their classes, whole: others have classes of the same name."""
+    global_provider()
+    monkeypatch.setattr(metrics._internal, "_METER_PROVIDER", MeterProvider(shutdown_on_exit=False))
+    found = status()
+    assert found.tracer_provider == "opentelemetry.sdk.trace.TracerProvider"
+    assert found.meter_provider.startswith("opentelemetry.sdk.metrics.")
+    assert found.meter_provider.endswith(".MeterProvider")
+
+
+def test_processors(global_provider: Callable[..., TracerProvider]) -> None:
+    """Processors are counted that are at work: not those that are switched off, and not those that are gone."""
+    one, two = ModelRegistrySpanProcessor(), ModelRegistrySpanProcessor()
+    global_provider(one)
+    assert status().processors == 2
+    two.switch(on=False)
+    assert status().processors == 1
+    one.switch(on=False)
+    assert (status().processors, status().late_writes) == (0, "none")
+    two.switch(on=True)
+    assert status().processors == 1
+    del two
+    assert status().processors == 0
+
+
+@pytest.mark.skipif(not SWAPS, reason="opentelemetry-sdk before 1.40 has no such hook")
+def test_late_writes(global_provider: Callable[..., TracerProvider]) -> None:
+    """It says by which hook the processors reach spans: another where they are wrapped, both where some are."""
+
+    class Wrapper(SpanProcessor):
+        def __init__(self, inner: SpanProcessor) -> None:
+            self.on_start, self.on_end = inner.on_start, inner.on_end  # type: ignore[method-assign]
+
+    plain = ModelRegistrySpanProcessor()
+    call(global_provider(plain))
+    assert status().late_writes == "_on_ending"
+    wrapped = ModelRegistrySpanProcessor()
+    call(global_provider(Wrapper(wrapped)))
+    assert status().late_writes == line("late_writes") == "_on_ending, on_end"
+    plain.switch(on=False)
+    assert status().late_writes == "on_end"
+
+
+@pytest.mark.parametrize(
+    "sampler", [ModelRegistrySampler(0.25, governed=True), ParentBasedTraceIdRatio(0.5), ALWAYS_OFF]
+)
+def test_the_sampler(global_provider: Callable[..., TracerProvider], sampler: Sampler) -> None:
+    """The global provider's sampler is described, whoever made it."""
+    global_provider(sampler=sampler)
+    assert status().sampler == line("sampler") == sampler.get_description()
+
+
+def test_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Variables of the plugin are shown that are set, empty ones too; no others, which may hold secrets."""
+    given = {setting.variable: f"value of {setting.name}" for setting in SETTINGS}
+    others = {f"{VARIABLES}SECRET": "s3cret", "OTEL_EXPORTER_OTLP_HEADERS": "key=s3cret", "OPENAI_API_KEY": "s3cret"}
+    for name, text in {**given, **others}.items():
+        monkeypatch.setenv(name, text)
+    assert status().settings == given
+    assert "s3cret" not in str(status()) + repr(status())
+    for name in list(given)[2:]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv(FILE, "")
+    assert line("settings") == f"{VARIABLES}ENABLED 'value of enabled', {FILE} ''"
+
+
+@pytest.fixture
+def models(tmp_path: Path, fields: dict[str, Any]) -> Iterator[Path]:
+    """Give a registry file with one model in it; followers of files stop with the test."""
+    registry = ModelRegistry(auto_emit=False)
+    registry.register(**fields)
+    registry.save(tmp_path / "models.json")
+    return tmp_path / "models.json"
+
+
+def test_files(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of each file that is followed there are path, version, models, age, failures and what is wrong with it."""
+    bad = models.with_name("bad.json")
+    bad.write_text("models: []")
+    monkeypatch.setenv(FILE, os.pathsep.join(map(str, (models, bad, models.with_name("none.json")))))
+    monkeypatch.setenv(f"{VARIABLES}RELOAD_INTERVAL", "0")
+    processor = ModelRegistrySpanProcessor()
+    good, broken, missing = status().files
+    digest = hashlib.sha256(models.read_bytes()).hexdigest()[:12]
+    assert good._replace(age=0.0) == (str(models), digest, 1, 0.0, 0, None)
+    assert broken[:3] == (str(bad), None, 0)
+    assert broken[4:] == (1, f"{bad}, line 1, column 1: is not valid JSON: Expecting value")
+    assert missing[4:] == (1, f"{models.with_name('none.json')}: no such file")
+    assert all(file.age >= 0 for file in status().files)
+    assert status().models["active"] == 1
+    text = line("files", status()._replace(files=(good._replace(age=12.345), broken._replace(age=0.0))))
+    assert text == (
+        f"(path {str(models)!r}, version {digest!r}, models 1, age 12.3 s, failures 0, error none), "
+        f"(path {str(bad)!r}, version none, models 0, age 0.0 s, failures 1, "
+        f"error '{bad}, line 1, column 1: is not valid JSON: Expecting value')"
+    )
+    del processor
+
+
+def test_a_file_that_changes(models: Path, fields: dict[str, Any]) -> None:
+    """The version follows the file while it is good, and stays that of what is in force when it becomes bad."""
+    registry = ModelRegistry(auto_emit=False)
+    watcher = FileWatcher(registry, [str(models)], reload_interval=0)
+    watcher.start()
+    first = status().files[0].version
+    registry.register(**fields | {"model_id": "another"})
+    registry.save(models)
+    second = hashlib.sha256(models.read_bytes()).hexdigest()[:12]
+    for _ in range(3):
+        watcher.look()
+    assert status().files[0][1:3] == (second, 2)
+    assert first != second
+    models.write_text("[")
+    for _ in range(3):
+        watcher.look()
+    (file,) = status().files
+    assert (file.version, file.models, file.failures) == (second, 2, 1)
+    assert "is not valid JSON" in str(file.error)
+    watcher.stop()
+    assert status().files == ()
+
+
+def test_models(fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Models of the process-wide registry are counted by status."""
+    registry = get_default_registry()
+    for number in range(6):
+        register_model(**fields | {"model_id": f"m{number}"})
+    for number in range(3):
+        registry.deprecate(f"m{number}")
+    registry.retire("m0")
+    ModelRegistry(auto_emit=False).register(**fields)
+    assert status().models == {"active": 3, "deprecated": 2, "retired": 1}
+    assert line("models") == "active 3, deprecated 2, retired 1"
+    monkeypatch.setattr(package, "_registry", ModelRegistry(auto_emit=False))
+    assert sum(status().models.values()) == 0
+
+
+def test_events(global_provider: Callable[..., TracerProvider], fields: dict[str, Any]) -> None:
+    """Events are counted by form: held where there is no provider, emitted, and dropped where none is sampled."""
+    choose_event_forms("span,log")
+    register_model(**fields)
+    assert status().events == {"span": (0, 1, 0, 0), "log": (0, 1, 0, 0)}
+    global_provider(sampler=ModelRegistrySampler(0))
+    register_model(**fields | {"model_id": "another"})
+    assert status().events == {"span": (2, 0, 0, 0), "log": (0, 2, 0, 0)}
+    global_provider(sampler=ALWAYS_OFF)
+    get_default_registry().retire("another")
+    assert status().events == {"span": (2, 0, 1, 0), "log": (0, 3, 0, 0)}
+    shown = "span (emitted 2, held 0, dropped 1, failed 0), log (emitted 0, held 3, dropped 0, failed 0)"
+    assert line("events") == shown
+
+
+@pytest.mark.parametrize(
+    ("chosen", "forms", "shown"),
+    [("log", ("log",), "'log'"), ("log,span", ("span", "log"), "'span', 'log'"), ("none", (), "none")],
+)
+def test_event_forms(chosen: str, forms: tuple[str, ...], shown: str) -> None:
+    """The forms are those that were chosen."""
+    choose_event_forms(chosen)
+    assert status().event_forms == forms
+    assert line("event_forms") == shown
+
+
+def test_calls_and_spans(global_provider: Callable[..., TracerProvider], fields: dict[str, Any]) -> None:
+    """Calls are counted, and spans that got attributes: agents' are none of those, ignored ones none of these."""
+    get_default_registry()._take([ModelRegistry(auto_emit=False).register(**fields)])
+    provider = global_provider()
+    for _ in range(3):
+        call(provider)
+    assert (status().calls, status().spans_enriched) == (3, 3)
+    call(provider, **{OPERATION: "invoke_agent"})
+    assert (status().calls, status().spans_enriched) == (3, 4)
+    call(provider, "claude-9")
+    assert (status().calls, status().spans_enriched) == (4, 5)
+    provider.get_tracer("app").start_span("other", attributes={"http.method": "GET"}).end()
+    assert (status().calls, status().spans_enriched) == (4, 5)
+    ignoring = global_provider(ModelRegistrySpanProcessor(unregistered="ignore"))
+    call(ignoring, "claude-9")
+    assert (status().calls, status().spans_enriched) == (5, 5)
+    call(ignoring)
+    assert [status().calls for _ in range(3)] == [6] * 3
+    assert (line("calls"), line("spans_enriched")) == ("6", "6")
+
+
+def test_unregistered_names(global_provider: Callable[..., TracerProvider], fields: dict[str, Any]) -> None:
+    """Names that nobody registered are there in the order in which they were met, each once."""
+    get_default_registry()._take([ModelRegistry(auto_emit=False).register(**fields)])
+    provider = global_provider()
+    for name in ("claude-9", "gpt-4o", "b", "claude-9", "a, b", "none"):
+        call(provider, name)
+    ignoring = global_provider(ModelRegistrySpanProcessor(unregistered="ignore"))
+    call(ignoring, "ignored")
+    assert status().unregistered == ("claude-9", "b", "a, b", "none", "ignored")
+    assert line("unregistered") == "'claude-9', 'b', 'a, b', 'none', 'ignored'"
+
+
+def test_many_unregistered_names(global_provider: Callable[..., TracerProvider]) -> None:
+    """The first hundred names are kept, and the beginning of each."""
+    provider = global_provider()
+    for number in range(150):
+        call(provider, f"{number:03}" + "x" * 1_000)
+    found = status().unregistered
+    assert found == tuple(f"{number:03}" + "x" * 253 for number in range(100))
+    assert status().calls == 150
+
+
+# The text
+
+
+HOSTILE = [
+    "a\nversion: 9",
+    "\x1b[31mred\x1b[0m",
+    "\x00\r\t\x7f",
+    "right to left \u202e",
+    "line\u2028paragraph\u2029next\x85",
+    "lone \udcff surrogate",
+    "'quoted'",
+    '"doubly"',
+    "\\n",
+    "",
+    "日本語",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=ascii)
+def test_every_line_is_printable(monkeypatch: pytest.MonkeyPatch, models: Path, text: str) -> None:
+    """There is a line for each field, in their order, whatever names, settings, paths and descriptions hold."""
+    found = status()._replace(
+        sampler=text,
+        settings={FILE: text},
+        unregistered=(text, text),
+        late_writes=text,
+        tracer_provider=text,
+    )
+    shown = str(found)
+    assert [each.partition(": ")[0] for each in shown.splitlines()] == list(Status._fields)
+    assert all(each.isprintable() for each in shown.split("\n"))
+    shown.encode()
+    assert line("unregistered", found) == f"{text!r}, {text!r}"
+    assert line("sampler", found) == (text if text and text.isprintable() else repr(text))
+    if "\x00" not in text and text:
+        path = str(models.with_name(text.replace("/", "")))
+        registry = ModelRegistry(auto_emit=False)
+        watcher = FileWatcher(registry, [path], reload_interval=0)
+        monkeypatch.setattr("spanforge.model_registry.watch._watchers", WeakKeyDictionary({registry: watcher}))
+        watcher.look()
+        assert status().files[0].error
+        assert all(each.isprintable() for each in str(status()).split("\n"))
+        assert len(str(status()).splitlines()) == len(Status._fields)
+
+
+def test_a_hostile_name_on_a_span(global_provider: Callable[..., TracerProvider]) -> None:
+    """A name from the network makes no line of its own."""
+    call(global_provider(), "gpt\nsampler: none\x1b[2J")
+    assert line("unregistered") == r"'gpt\nsampler: none\x1b[2J'"
+
+
+# What never raises
+
+
+def test_a_sampler_that_cannot_be_described(global_provider: Callable[..., TracerProvider]) -> None:
+    """A sampler whose description raises is no reason to say nothing."""
+
+    class Mute(Sampler):
+        should_sample = ALWAYS_OFF.should_sample
+
+        def get_description(self) -> str:
+            raise RuntimeError("no words")
+
+    global_provider(sampler=Mute())
+    assert status().sampler == "cannot be described: RuntimeError('no words')"
+    assert len(str(status()).splitlines()) == len(Status._fields)
+
+
+def test_a_description_that_is_no_text(global_provider: Callable[..., TracerProvider]) -> None:
+    """A description of another kind is shown as text."""
+
+    class Odd(Sampler):
+        should_sample = ALWAYS_OFF.should_sample
+
+        def get_description(self) -> str:
+            return 7  # type: ignore[return-value]
+
+    global_provider(sampler=Odd())
+    assert status().sampler == line("sampler") == "7"
+
+
+def test_a_provider_that_is_not_the_sdks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A provider of another kind is named; what it does not have is none, what it refuses is said."""
+
+    class Foreign(trace.NoOpTracerProvider):
+        pass
+
+    class Refusing(Foreign):
+        @property
+        def sampler(self) -> Sampler:
+            raise OSError("gone")
+
+    for kind, expected in ((Foreign, "none"), (Refusing, "cannot be described: OSError('gone')")):
+        monkeypatch.setattr(trace, "_TRACER_PROVIDER", kind())
+        found = status()
+        assert found.tracer_provider == f"{__name__}.{kind.__qualname__}"
+        assert found.sampler == expected
+
+
+def test_providers_that_cannot_be_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the environment names providers that there are not, that is what is said of them."""
+    monkeypatch.setenv("OTEL_PYTHON_TRACER_PROVIDER", "no_such")
+    monkeypatch.setenv("OTEL_PYTHON_METER_PROVIDER", "no_such")
+    found = status()
+    assert found.tracer_provider == found.meter_provider == "cannot be loaded: StopIteration()"
+    assert found.sampler == "none"
+    assert ModelRegistrySpanProcessor().is_on
+
+
+def registering(stop: threading.Event) -> None:
+    name, registry = threading.get_ident(), get_default_registry()
+    for number in itertools.count():
+        registry.register(f"{name}-{number}", "N", "1", "low", "team", "test")
+        if number % 500 == 499:
+            registry.clear()
+        if stop.is_set():
+            return
+
+
+def making_processors(stop: threading.Event) -> None:
+    kept: list[ModelRegistrySpanProcessor] = []
+    while not stop.is_set():
+        kept = [*kept[-20:], ModelRegistrySpanProcessor(ModelRegistry(auto_emit=False))]
+
+
+def following_files(stop: threading.Event) -> None:
+    while not stop.is_set():
+        watcher = FileWatcher(ModelRegistry(auto_emit=False), ["none.json"], reload_interval=0)
+        watcher.start()
+        watcher.stop()
+
+
+@pytest.fixture
+def _all_changes() -> Iterator[None]:
+    """Have four threads change, in turns that are short, what the status is made from; none of them fails."""
+    stop, failed = threading.Event(), list[BaseException]()
+
+    def work(change: Callable[[threading.Event], None]) -> None:
+        try:
+            change(stop)
+        except BaseException as error:  # noqa: BLE001 - told when they have ended
+            failed.append(error)
+
+    changes = (registering, registering, making_processors, following_files)
+    threads = [threading.Thread(target=work, args=(change,)) for change in changes]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    for thread in threads:
+        thread.start()
+    yield
+    stop.set()
+    for thread in threads:
+        thread.join()
+    sys.setswitchinterval(interval)
+    assert failed == []
+
+
+@pytest.mark.usefixtures("_all_changes")
+def test_while_all_changes() -> None:
+    """Other threads may register models, make processors and follow files meanwhile."""
+    for _ in range(2_000):
+        found = status()
+        assert all(count >= 0 for count in found.models.values())
+        assert len(str(found).splitlines()) == len(Status._fields)
+
+
+# The line at level DEBUG
+
+
+@pytest.fixture
+def debug_lines(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
+    """Give a function that returns what was logged at level DEBUG of how it stands."""
+    caplog.set_level(logging.DEBUG, "spanforge.model_registry")
+    return lambda: [
+        record.getMessage()
+        for record in caplog.records
+        if record.levelno == logging.DEBUG and record.getMessage().startswith("model registry: version: ")
+    ]
+
+
+def test_one_line_for_each_processor(
+    debug_lines: Callable[[], list[str]], global_provider: Callable[..., TracerProvider]
+) -> None:
+    """When a processor is made it is logged, in one line, how it stands with it; spans log nothing more."""
+    provider = global_provider()
+    facts = NOTHING.replace("processors: 0", "processors: 1").replace("late_writes: none", f"late_writes: {HOOK}")
+    assert debug_lines()[0].endswith("; " + "; ".join(facts.splitlines()))
+    assert len(debug_lines()) == 1
+    call(provider, "a\nb")
+    call(provider)
+    assert len(debug_lines()) == 1
+    second = ModelRegistrySpanProcessor()
+    assert len(debug_lines()) == 2
+    assert "; processors: 2; " in debug_lines()[1]
+    assert "; sampler: ParentBased{root:AlwaysOnSampler" in debug_lines()[1]
+    assert r"; unregistered: 'a\nb', 'gpt-4o'" in debug_lines()[1]
+    assert debug_lines()[1].isprintable()
+    second.switch(on=False)
+    assert len(debug_lines()) == 2
+
+
+@pytest.mark.parametrize("level", [logging.INFO, logging.WARNING])
+def test_no_line_unless_asked_for(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, level: int
+) -> None:
+    """At any other level nothing is logged, and nothing asked for."""
+    asked: list[None] = []
+    monkeypatch.setattr(MODULE, "status", lambda: asked.append(None))
+    caplog.set_level(level, "spanforge.model_registry")
+    ModelRegistrySpanProcessor()
+    assert asked == []
+    assert not [record for record in caplog.records if "version: " in record.getMessage()]
+    caplog.set_level(logging.DEBUG, "spanforge.model_registry")
+    ModelRegistrySpanProcessor()
+    assert asked == [None]
+
+
+def test_the_line_never_raises(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever stands in the way of the line, or of the log, the processor is made and works."""
+    caplog.set_level(logging.DEBUG, "spanforge.model_registry")
+
+    def broken(*_arguments: object) -> Any:
+        raise RuntimeError("broken")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(MODULE, "status", broken)
+        assert ModelRegistrySpanProcessor().is_on
+    with monkeypatch.context() as patched:
+        patched.setattr(Status, "__str__", broken)
+        assert ModelRegistrySpanProcessor().is_on
+
+    class Full(logging.Handler):
+        def emit(self, _record: logging.LogRecord) -> None:
+            raise OSError("no space left on device")
+
+    handler = Full()
+    logger = logging.getLogger("spanforge.model_registry")
+    logger.addHandler(handler)
+    try:
+        assert ModelRegistrySpanProcessor().is_on
+    finally:
+        logger.removeHandler(handler)
+
+
+def test_a_tuple_with_names() -> None:
+    """A status can be compared, and taken apart."""
+    found = status()
+    assert found == status()
+    assert tuple(found._asdict().values()) == tuple(found)
