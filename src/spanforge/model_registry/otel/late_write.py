@@ -10,8 +10,8 @@ Known to work this way: opentelemetry-sdk 1.40 to 1.45. ``SWAPS`` tells what thi
 not called (1.38, 1.39, logfire's wrapper) the same is done in ``on_end``, which serves the processors that come after.
 
 A container bears a mark, ``_late_writer``: ``ADDED``, or the writer or writers that looked at it while its span was
-ending and added nothing, and ``COUNTED`` where one of them counted the span all the same. It is an attribute of the
-container itself: no key that an application sets can forge it.
+ending and added nothing, with ``COUNTED`` where one of them counted the span all the same, and ``NAMELESS``. It is an
+attribute of the container itself: no key that an application sets can forge it.
 """
 
 # ruff: noqa: SLF001
@@ -43,6 +43,8 @@ ADDED: Final = object()
 """The mark of attributes that have their additions, whoever added them."""
 COUNTED: Final = object()
 """The mark of attributes that have none, of a span that is counted."""
+NAMELESS: Final = object()
+"""The mark of attributes that named no model while their span was ending, and may name one before it has ended."""
 
 
 class Enriched(dict[str, Any]):
@@ -50,6 +52,12 @@ class Enriched(dict[str, Any]):
 
     __slots__ = ()
     _late_writer = ADDED
+
+
+class Counted(dict[str, Any]):
+    """The inside of a container without additions, of a span that is counted: seen where there is no time for marks."""
+
+    __slots__ = ()
 
 
 @dataclass(slots=True)
@@ -131,7 +139,7 @@ class LateWriter(SpanProcessor):
         self._keys = self._wanted = keys
         self._watches_starts = True
         self._writes_early = not SWAPS
-        self._ended_only = False
+        self._hears_endings = self._ended_only = False
         self._failures: set[type[BaseException]] = set()
         if not SWAPS:
             logs.warn("models that a span names late may be missed: this opentelemetry-sdk has no hook for them")
@@ -193,7 +201,8 @@ class LateWriter(SpanProcessor):
                             ):
                                 container._late_writer = ADDED  # before the dict: who reads that finds the mark
                                 container._dict = attributes
-                                next(answer.count)
+                                if type(found) is dict:  # else it is counted
+                                    next(answer.count)
                                 return
         except Exception:  # noqa: BLE001, S110 - the long way says what is wrong
             pass
@@ -218,21 +227,24 @@ class LateWriter(SpanProcessor):
             if type(container) is not _BOUNDED or not SWAPS:
                 self._ending_unknown(span, container)
                 return
+            self._hears_endings = True
             found = container._dict  # before the mark, which is set before the dict
             if _has_additions(container):
                 return
+            lookers = _lookers(container)
             nothing = self._wanted.isdisjoint(found)
-            if container._immutable or not nothing:  # else another processor may still name a model
-                container._late_writer = (*_lookers(container), self)
+            container._late_writer = (*lookers, self if container._immutable or not nothing else NAMELESS)
             if nothing:
                 return
-            counted = COUNTED in _lookers(container)
+            counted = COUNTED in lookers
             if not container._immutable and span.is_recording():  # as the specification says
                 answer = self._write_publicly(span)
             else:
                 answer = self._answer(found, span)
                 if answer.additions is not None:
                     _write_late(span, container, found, answer.additions)
+                elif answer.count is not UNCOUNTED:
+                    container._dict = Counted(found)
             if not counted:
                 _count(span, container, answer)
         except Exception as error:  # noqa: BLE001 - the application's spans go on without us
@@ -249,8 +261,11 @@ class LateWriter(SpanProcessor):
                 found = container._dict
             if self._wanted.isdisjoint(found) or _has_additions(container):
                 return
-            self._ended_only = True
-            counted = COUNTED in _lookers(container)
+            lookers = _lookers(container)
+            # Where endings are told, a span without marks is one that was counted, and its attributes were replaced.
+            replaced = self._hears_endings and not self._writes_early and NAMELESS not in lookers
+            counted = replaced or COUNTED in lookers
+            self._ended_only = self._ended_only or not counted
             answer = self._answer(found, span)
             if answer.additions is not None:
                 _write_late(span, container, found, answer.additions)
@@ -314,7 +329,8 @@ def _write_late(span: ReadableSpan, container: Any, found: Mapping[str, Any], ad
         return
     # Where keys go away, readers of the old container are to find them until they are done: hence another container.
     counting: Any = BoundedAttributes(limit, max_value_len=max_length)
-    counting._dict, counting.dropped, counting._late_writer = attributes, dropped, ADDED
+    counting._dict = attributes if ours else Counted(attributes)
+    counting.dropped, counting._late_writer = dropped, ADDED
     span._attributes = counting
 
 
