@@ -244,7 +244,7 @@ def test_two_processors_that_look_at_other_keys(pipeline: Any, registry: Any, me
     pipes = pipeline(*(some, more)[::order])
     for _ in range(3):
         pipes.run({"my.model": "gpt-4o"})
-        pipes.run({"my.model": "gpt-4o", REQUEST: 7})
+        pipes.run({"my.model": "gpt-4o", REQUEST: ""})
     assert meters.calls() == {GPT: 6}
 
 
@@ -667,6 +667,29 @@ def write(path: Path, model_id: str) -> None:
     registry.save(path)
 
 
+def test_a_file_that_waits_for_another_one(meters: Meters, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that has changed ages until its content is in force, which it is when the others are whole, too."""
+    clock = [1_000.0]
+    monkeypatch.setattr("spanforge.model_registry.watch.time.monotonic", lambda: clock[0])
+    files = [tmp_path / name for name in ("a.json", "b.json")]
+    for path in files:
+        write(path, path.stem)
+    registry = ModelRegistry(auto_emit=False)
+    metrics.observe(registry, meters.provider)
+    watcher = FileWatcher(registry, map(str, files), reload_interval=0)
+    watcher.start()
+    clock[0] += 5
+    write(files[0], "c")
+    files[1].write_text("[")
+    watcher.look()
+    assert [point.value for point in meters.points("file.age")] == [5, 5]
+    assert "c" not in registry
+    watcher.look()
+    assert [point.value for point in meters.points("file.age")] == [0, 5]
+    assert "c" in registry
+    watcher.stop()
+
+
 def test_a_file_that_never_was_good(meters: Meters, tmp_path: Path) -> None:
     """A file that is missing from the start has an age since then, and one failure."""
     registry = ModelRegistry(auto_emit=False)
@@ -730,7 +753,11 @@ def test_the_global_meter_provider(pipeline: Any, registry: ModelRegistry, when:
 @pytest.mark.usefixtures("no_meters")
 def test_without_meters(pipeline: Any, registry: ModelRegistry, lines: Any) -> None:
     """Without a meter provider spans are enriched, and nothing is said."""
-    assert pipeline(ModelRegistrySpanProcessor(registry)).run({REQUEST: "gpt-4o"}).ours["owner"] == "ml-platform"
+    for _ in range(2):
+        pipes = pipeline(ModelRegistrySpanProcessor(registry))
+        assert pipes.run({REQUEST: "gpt-4o"}).ours["owner"] == "ml-platform"
+    proxy: Any = otel.get_meter_provider()
+    assert len(proxy._meters) == 1  # asked once
     assert lines() == []
 
 

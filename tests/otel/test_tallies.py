@@ -114,6 +114,7 @@ def test_a_child_counts_for_itself(fields: dict[str, Any]) -> None:
     next(tally.count)
     with tallies._lock:  # another thread of the parent held it
         tallies.after_fork()
+        assert not tallies._lock.locked()
     assert set(tallies.values().values()) == {0}
     next(tally.count)
     assert set(tallies.values().values()) == {1}
