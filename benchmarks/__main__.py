@@ -11,6 +11,7 @@ from pathlib import Path
 from benchmarks import instructions, report
 from benchmarks.contest import Result, Sizes, run
 from benchmarks.rows import NAMES, ROWS
+from spanforge.model_registry.settings import EVENTS
 
 BUILD = Path(__file__).parent.parent / "build"
 """Where files are written: on a disk, which a folder for temporary files need not be."""
@@ -62,10 +63,11 @@ def _run(arguments: argparse.Namespace, sizes: Sizes, *, counted: bool) -> list[
 
 
 def _set_environment(folder: str) -> None:
-    """Keep settings of OpenTelemetry away, and have processes that are started find compiled modules."""
+    """Keep settings of OpenTelemetry away, switch on what there is, and have processes find compiled modules."""
     for name in os.environ:
         if name.startswith("OTEL_") or name == "PYTHONDONTWRITEBYTECODE":
             del os.environ[name]
+    os.environ[EVENTS.variable] = "span,log"
     os.environ["PYTHONPYCACHEPREFIX"] = folder
 
 

@@ -1,6 +1,6 @@
 """Instructions a span takes, counted by valgrind's callgrind: steady where the clock is not.
 
-Run as a program it makes spans: ``python -m benchmarks.instructions PROCESSOR KIND KEYS MODELS NUMBER``.
+Run as a program it makes spans: ``python -m benchmarks.instructions PROCESSOR KIND KEYS MODELS SAMPLER NUMBER``.
 """
 
 from __future__ import annotations
@@ -65,9 +65,10 @@ def _program(spans: Spans, number: int) -> list[str]:
     return [sys.executable, "-m", __name__, *map(str, spans), str(number)]
 
 
-def main(processor: str, kind: str, keys: str, models: str, number: str) -> None:
+def main(*given: str) -> None:
     """Make and end spans."""
-    Spans(processor, kind, int(keys), int(models)).prepared()(int(number))
+    processor, kind, keys, models, sampler, number = given
+    Spans(processor, kind, int(keys), int(models), sampler).prepared()(int(number))
 
 
 if __name__ == "__main__":

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor
+
 from spanforge.model_registry import ModelRegistry, ModelRegistryEntry
 from spanforge.model_registry.resolution import ModelIndex
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from opentelemetry.sdk._logs import ReadWriteLogRecord
 
 MODEL = "gpt-4o"
 """The model that spans name: one of every registry made here."""
@@ -38,6 +42,25 @@ def as_registered(number: int) -> Iterator[ModelRegistryEntry]:
         at = f"2026-05-13T08:{i // 60 % 60:02}:{i % 60:02}.{i:06}Z"
         record = {"at": at, "status": "active", "owner": "ml-platform", "risk_tier": "high", "actor": "ci"}
         yield entry(f"model-{i}", deployment_date=at, metadata={"ticket": f"GOV-{i}", "history": [record]})
+
+
+def loggers() -> LoggerProvider:
+    """Return a logger provider that takes log records, and does nothing with them."""
+    provider = LoggerProvider(shutdown_on_exit=False)
+    provider.add_log_record_processor(_Taking())
+    return provider
+
+
+class _Taking(LogRecordProcessor):
+    def on_emit(self, log_record: ReadWriteLogRecord) -> None:
+        """Do nothing."""
+
+    def shutdown(self) -> None:
+        """Do nothing."""
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:  # noqa: ARG002 - nothing is waiting
+        """Return ``True``."""
+        return True
 
 
 def registry_of(found: Iterable[ModelRegistryEntry], **options: Any) -> ModelRegistry:

@@ -10,7 +10,7 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from benchmarks.contest import Contest
 from benchmarks.harness import seconds
-from benchmarks.models import as_registered, registry_of
+from benchmarks.models import as_registered, loggers, registry_of
 from benchmarks.spans import Empty
 from spanforge.model_registry import ModelRegistry
 
@@ -21,15 +21,16 @@ if TYPE_CHECKING:
 
 
 def register(sizes: Sizes) -> Contest:
-    """Return the contest: registering in a large registry, against a smaller one; events are emitted."""
+    """Return the contest: registering in a large registry, against a smaller one; events go out in both forms."""
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(Empty())
+    records = loggers()
 
     def contender(number: int) -> Callable[[], float]:
         found = list(as_registered(number))
 
         def cost() -> float:
-            registry = registry_of(found, tracer_provider=provider)
+            registry = registry_of(found, tracer_provider=provider, logger_provider=records)
             return seconds(lambda: _register(registry, sizes.registered)) / sizes.registered * 1e6
 
         return cost

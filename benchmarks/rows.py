@@ -15,6 +15,13 @@ ROWS: Final = (
     Row("span-other", "span without a model / empty", "<= 1.02", "µs a span", spans.whole("other")),
     Row("models", "LLM span, 100,000 models / 10", "<= 1.02", "µs a span", spans.many_models),
     Row(
+        "sampler",
+        "span under the sampler `model_registry` / under `parentbased_traceidratio`",
+        "<= 1.03",
+        "µs a span",
+        spans.sampled,
+    ),
+    Row(
         "threads",
         "8 threads ending spans, one registering 1,000 a second: throughput / empty",
         ">= 0.82",

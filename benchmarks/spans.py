@@ -7,17 +7,21 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from opentelemetry import baggage
 from opentelemetry.context import Context
 from opentelemetry.processor.baggage import ALLOW_ALL_BAGGAGE_KEYS, BaggageSpanProcessor
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.sampling import DEFAULT_ON, ParentBasedTraceIdRatio
 
 from benchmarks.contest import Contest
 from benchmarks.harness import seconds
 from benchmarks.models import MODEL, entries, registry_of
-from spanforge.model_registry.otel import ModelRegistrySpanProcessor
+from spanforge.model_registry.otel import ModelRegistrySampler, ModelRegistrySpanProcessor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from opentelemetry.sdk.trace import ReadableSpan, Span
+    from opentelemetry.sdk.trace.sampling import Sampler
     from opentelemetry.trace import Tracer
     from opentelemetry.util.types import AttributeValue
 
@@ -91,9 +95,22 @@ KINDS: Final = {"start": _known(LLM), "late": _late, "other": _known(OTHER)}
 
 PROCESSORS: Final[Mapping[str, Callable[[int], SpanProcessor]]] = {
     "empty": lambda _models: Empty(),
-    "ours": lambda models: ModelRegistrySpanProcessor(registry_of(entries(models))),
+    "ours": lambda models: ModelRegistrySpanProcessor(registry_of(entries(models)), meter_provider=meters()),
     "baggage": lambda _models: BaggageSpanProcessor(ALLOW_ALL_BAGGAGE_KEYS),
 }
+
+
+SAMPLERS: Final[Mapping[str, Callable[[], Sampler]]] = {
+    "default": lambda: DEFAULT_ON,
+    "ratio": lambda: ParentBasedTraceIdRatio(1),
+    "ours": lambda: ModelRegistrySampler(1),
+}
+"""Samplers that keep everything: OpenTelemetry's default, its ``parentbased_traceidratio``, and ours."""
+
+
+def meters() -> MeterProvider:
+    """Return a meter provider whose reader asks when it is told to: a periodic one would once a minute."""
+    return MeterProvider([InMemoryMetricReader()], shutdown_on_exit=False)
 
 
 class Spans(NamedTuple):
@@ -104,16 +121,18 @@ class Spans(NamedTuple):
         kind: Of ``KINDS``.
         keys: Baggage keys that their context has.
         models: Entries of the registry.
+        sampler: Of ``SAMPLERS``.
     """
 
     processor: str
     kind: str
     keys: int = 0
     models: int = FEW
+    sampler: str = "default"
 
     def prepared(self) -> Callable[[int], None]:
         """Return what makes and ends so many of them."""
-        provider = TracerProvider(shutdown_on_exit=False)
+        provider = TracerProvider(sampler=SAMPLERS[self.sampler](), shutdown_on_exit=False)
         provider.add_span_processor(PROCESSORS[self.processor](self.models))
         return KINDS[self.kind](provider.get_tracer("benchmarks"), _context(self.keys))
 
@@ -145,6 +164,12 @@ def added(kind: str) -> Callable[[Sizes], Contest]:
     return lambda sizes: _contest(
         sizes, spans, lambda cost: (cost["ours"] - cost["empty"]) / (cost["baggage"] - cost["empty"])
     )
+
+
+def sampled(sizes: Sizes) -> Contest:
+    """Return the contest: a span under our sampler, against one under OpenTelemetry's that it is like."""
+    spans = {"ours": Spans("empty", "other", sampler="ours"), "otel": Spans("empty", "other", sampler="ratio")}
+    return _contest(sizes, spans, lambda cost: cost["ours"] / cost["otel"])
 
 
 def many_models(sizes: Sizes) -> Contest:

@@ -11,8 +11,8 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from benchmarks.contest import Contest
 from benchmarks.harness import seconds
-from benchmarks.models import entries, registry_of
-from benchmarks.spans import FEW, KINDS, Empty
+from benchmarks.models import entries, loggers, registry_of
+from benchmarks.spans import FEW, KINDS, Empty, meters
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
 
 if TYPE_CHECKING:
@@ -65,8 +65,8 @@ def contest(sizes: Sizes) -> Contest:
 
     def throughput(*, ours: bool) -> float:
         provider = TracerProvider(shutdown_on_exit=False)
-        registry = registry_of(entries(FEW), tracer_provider=provider)
-        provider.add_span_processor(ModelRegistrySpanProcessor(registry) if ours else Empty())
+        registry = registry_of(entries(FEW), tracer_provider=provider, logger_provider=loggers())
+        provider.add_span_processor(ModelRegistrySpanProcessor(registry, meter_provider=meters()) if ours else Empty())
         make = KINDS["start"](provider.get_tracer("benchmarks"), None)
         registering = Registering(registry)
         with registering:

@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "performance.md").read_text("utf-8")
-NAMES = ["span-llm", "baggage", "span-other", "models", "threads"]
+NAMES = ["span-llm", "baggage", "span-other", "models", "sampler", "threads"]
 NAMES += ["register", "save", "load", "import", "collector", "evidence"]
 harness = runpy.run_path(str(ROOT / "benchmarks" / "harness.py"))
 
