@@ -97,11 +97,11 @@ def span_attributes(
 def event_attributes(entry: ModelRegistryEntry, **facts: str | None) -> dict[str, Any]:
     """Return what a lifecycle event carries: the entry's payload, and ``previous_status``, ``reason``, ``actor``.
 
-    The user's metadata comes first: a limit on the number of attributes pushes out the first ones.
+    The user's metadata comes first, and the most important last: a limit on their number pushes out the first ones.
     """
     metadata = (item for item in entry.metadata.items() if item[0] != "history")
     found = {f"{PREFIX}metadata.{key}": attribute_value(value) for key, value in metadata}
-    for row in ATTRIBUTES:
+    for row in reversed(ATTRIBUTES):
         value = facts.get(row.name, getattr(entry, row.name, None))
         if row.on_events and value:
             found[row.key] = value

@@ -1,0 +1,243 @@
+"""Log records from before there was a logger provider, and processes that fork: each in a process of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+PRELUDE = """
+import os, sys, threading, time
+os.environ["OTEL_PYTHON_MODEL_REGISTRY_EVENTS"] = "span,log"
+from opentelemetry import _logs, trace
+from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor
+from opentelemetry.sdk.trace import TracerProvider
+from spanforge.model_registry import EventCounts, event_counts, events, flush_events, register_model
+from spanforge.model_registry.otel import ModelRegistrySpanProcessor
+
+class Keeping(LogRecordProcessor):
+    def __init__(self):
+        self.records = []
+    def on_emit(self, log_record):
+        self.records.append(log_record.log_record)
+    def shutdown(self):
+        pass
+    def force_flush(self, timeout_millis=30_000):
+        return True
+
+keeping = Keeping()
+
+def register(count, first=0):
+    for number in range(first, first + count):
+        register_model(f"m{number}", "M", "1", "low", "team", "test")
+
+def trace_them():
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(ModelRegistrySpanProcessor())
+    trace.set_tracer_provider(provider)
+    return provider
+
+def log_them():
+    provider = LoggerProvider(shutdown_on_exit=False)
+    provider.add_log_record_processor(keeping)
+    _logs.set_logger_provider(provider)
+    return provider
+
+def span():
+    trace.get_tracer("app").start_span("request").end()
+
+def settle():
+    for thread in threading.enumerate():
+        if thread.name == "model-registry-events":
+            thread.join()
+
+def arrived():
+    return [record.attributes["model_registry.model_id"] for record in keeping.records]
+
+"""
+
+
+@pytest.mark.parametrize("by", ["operation", "flush_events", "span", "instrumentor"])
+def test_delivered(script: Any, by: str) -> None:
+    """Held records are delivered, with time and link, by the next operation, a flush, a span, or the instrumentor."""
+    script(
+        PRELUDE
+        + f"""
+parent = trace.NonRecordingSpan(trace.SpanContext(7, 8, is_remote=True, trace_flags=trace.TraceFlags(0)))
+before = time.time_ns()
+with trace.use_span(parent):
+    register(3)
+after = time.time_ns()
+time.sleep(0.01)
+assert event_counts("log") == EventCounts(0, 3, 0, 0), event_counts("log")
+log_them()
+trace_them()
+by = {by!r}
+if by == "operation":
+    register(1, 3)
+elif by == "flush_events":
+    assert flush_events() == 6
+elif by == "span":
+    span()
+    settle()
+else:
+    from spanforge.model_registry.otel.instrumentor import ModelRegistryInstrumentor
+    ModelRegistryInstrumentor().instrument()
+assert arrived()[:3] == ["m0", "m1", "m2"], arrived()
+for record in keeping.records[:3]:
+    assert before <= record.timestamp <= after
+    assert (record.trace_id, record.span_id) == (7, 8)
+assert event_counts("log").held == event_counts("span").held == 0
+"""
+    )
+
+
+def test_spans_look_once_a_second(script: Any) -> None:
+    """Where there was no logger provider, spans look for one once a second, until nothing is held any more."""
+    script(
+        PRELUDE
+        + """
+clock = [100.0]
+events.time.monotonic = lambda: clock[0]
+register(2)
+trace_them()
+span()
+settle()
+assert event_counts("span").held == 0 and event_counts("log").held == 2
+span()  # looks, and finds none
+log_them()
+clock[0] += events.LOOKS_AGAIN / 2
+span()
+settle()
+assert arrived() == []
+clock[0] += events.LOOKS_AGAIN
+span()
+settle()
+assert arrived() == ["m0", "m1"]
+started = []
+start = threading.Thread.start
+threading.Thread.start = lambda self: (started.append(self.name), start(self))
+clock[0] += 100
+span()
+assert started == []
+"""
+    )
+
+
+def test_too_many(script: Any) -> None:
+    """The first 1,000 are held, later ones dropped and counted, and all that are held are delivered."""
+    script(
+        PRELUDE
+        + """
+register(1_005)
+assert event_counts("log") == event_counts("span") == EventCounts(0, 1_000, 5, 0)
+log_them()
+assert flush_events() == 1_000
+assert arrived() == [f"m{number}" for number in range(1_000)]
+assert event_counts("log") == EventCounts(1_000, 0, 5, 0)
+assert event_counts("span") == EventCounts(0, 1_000, 5, 0)
+trace_them()
+flush_events()
+"""
+    )
+
+
+@pytest.mark.parametrize(
+    ("setup", "missing"),
+    [
+        ("", ["tracer", "logger"]),
+        ("trace_them(); span(); settle()", ["logger"]),
+        ("log_them(); flush_events()", ["tracer"]),
+    ],
+)
+def test_none_ever_comes(setup: str, missing: list[str]) -> None:
+    """At exit a line for each form says how many events were not delivered, and what was missing."""
+    script = PRELUDE + f"\nregister(3)\n{setup}\n"
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=30)
+    assert result.returncode == 0
+    text = "3 model registry events were not delivered: there is no {} provider"
+    lines = [line for line in result.stderr.splitlines() if "no hook" not in line]
+    assert lines == [text.format(name) for name in missing]
+
+
+def test_threads_at_once(script: Any) -> None:
+    """When many threads operate and flush at once, each record is delivered once."""
+    script(
+        PRELUDE
+        + """
+register(500)
+trace_them()
+log_them()
+barrier = threading.Barrier(8)
+def work(number):
+    barrier.wait()
+    flush_events()
+    span()
+    register(20, 1_000 + 20 * number)
+threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+[thread.start() for thread in threads]
+[thread.join() for thread in threads]
+settle()
+assert event_counts("log") == event_counts("span") == EventCounts(660, 0, 0, 0), event_counts("log")
+expected = [f"m{number}" for number in (*range(500), *range(1_000, 1_160))]
+assert sorted(arrived()) == sorted(expected)
+"""
+    )
+
+
+def test_children(script: Any) -> None:
+    """A child counts from zero, also when another thread held the locks, and its events go out."""
+    script(
+        PRELUDE
+        + """
+log_them()
+trace_them()
+register(3)
+assert event_counts("log").emitted == 3
+with events._state.lock, events._state.delivering:
+    child = os.fork()
+    if not child:
+        assert event_counts() == EventCounts(0, 0, 0, 0)
+        register(2, 10)
+        assert event_counts("log") == event_counts("span") == EventCounts(2, 0, 0, 0)
+        assert arrived()[3:] == ["m10", "m11"]
+        os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+assert event_counts("log") == EventCounts(3, 0, 0, 0)
+""",
+        PYTHONWARNINGS="ignore",
+    )
+
+
+def test_children_with_a_batch(script: Any) -> None:
+    """With the SDK's batches, a child's records are exported by the child, and the parent's by the parent."""
+    output = script(
+        PRELUDE
+        + """
+from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
+try:
+    from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter as InMemory
+except ImportError:  # before 1.39
+    from opentelemetry.sdk._logs.export import InMemoryLogExporter as InMemory
+exporter = InMemory()
+provider = LoggerProvider(shutdown_on_exit=False)
+provider.add_log_record_processor(BatchLogRecordProcessor(exporter))
+_logs.set_logger_provider(provider)
+trace_them()
+register(2)
+provider.force_flush()
+exporter.clear()
+child = os.fork()
+register(1, 10 if child else 20)
+provider.force_flush()
+names = [data.log_record.attributes["model_registry.model_id"] for data in exporter.get_finished_logs()]
+os.write(1, f"{'parent' if child else 'child'} {' '.join(names)}\\n".encode())
+if not child:
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+""",
+        PYTHONWARNINGS="ignore",
+    )
+    assert sorted(output.splitlines()) == ["child m20", "parent m10"]

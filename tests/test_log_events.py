@@ -1,0 +1,386 @@
+"""Lifecycle events as log records: what they carry, where they go, what is dropped and counted, beside span events."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from opentelemetry import trace
+from opentelemetry._logs import NoOpLoggerProvider, SeverityNumber
+from opentelemetry.sdk import _logs as sdk_logs
+from opentelemetry.sdk._logs import LoggerProvider, LogRecordDroppedAttributesWarning, LogRecordProcessor
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, TraceIdRatioBased
+
+from spanforge.model_registry import EventCounts, InvalidEntryError, ModelRegistry, event_counts, flush_events
+from spanforge.model_registry.events import choose_event_forms, event_forms
+from spanforge.model_registry.settings import EVENTS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+NOTHING = EventCounts(0, 0, 0, 0)
+says_whether_enabled = pytest.mark.skipif(
+    not hasattr(sdk_logs.Logger, "enabled"), reason="this opentelemetry-sdk does not say whether anybody takes records"
+)
+
+
+class Keeping(LogRecordProcessor):
+    """Keeps the records that it is given, as they are then."""
+
+    def __init__(self) -> None:
+        self.kept: list[Any] = []
+
+    def on_emit(self, log_record: Any) -> None:
+        self.kept.append(log_record)
+
+    def shutdown(self) -> None:
+        """Do nothing."""
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:  # noqa: ARG002 - nothing is waiting
+        return True
+
+    @property
+    def records(self) -> list[Any]:
+        return [data.log_record for data in self.kept]
+
+    def names(self) -> list[str]:
+        return [record.event_name for record in self.records]
+
+
+@pytest.fixture
+def keeping() -> Keeping:
+    """Give what keeps the records of ``loggers``."""
+    return Keeping()
+
+
+@pytest.fixture
+def loggers(keeping: Keeping) -> Iterator[LoggerProvider]:
+    """Give a logger provider of the real SDK."""
+    provider = LoggerProvider(shutdown_on_exit=False)
+    provider.add_log_record_processor(keeping)
+    yield provider
+    provider.shutdown()
+
+
+@pytest.fixture
+def registry(provider: TracerProvider, loggers: LoggerProvider) -> ModelRegistry:
+    """Give an empty registry whose events go to both providers, in the forms that are chosen."""
+    return ModelRegistry(tracer_provider=provider, logger_provider=loggers)
+
+
+@pytest.fixture
+def lines(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
+    """Give a function that returns what the library has logged so far."""
+    return lambda: [record.getMessage() for record in caplog.records if record.name == "spanforge.model_registry"]
+
+
+def operate(registry: ModelRegistry, fields: dict[str, Any]) -> None:
+    registry.register(**fields, metadata={"team": "a", "tags": ["x", "y"], "mixed": [1, "a"]}, actor="ci")
+    registry.deprecate("gpt-4o", reason="old", successor="gpt-5")
+    registry.retire("gpt-4o", reason="gone")
+
+
+NAMES = [f"model_registry.{step}" for step in ("registered", "deprecated", "retired")]
+
+
+# Forms
+
+
+@pytest.mark.parametrize(
+    ("setting", "spans", "records"),
+    [(None, 3, 0), ("", 3, 0), ("span", 3, 0), ("log", 0, 3), ("span,log", 3, 3), ("LOG, span", 3, 3), ("none", 0, 0)],
+)
+def test_forms(  # noqa: PLR0913 - fixtures
+    registry: ModelRegistry,
+    exporter: InMemorySpanExporter,
+    keeping: Keeping,
+    fields: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    setting: str | None,
+    spans: int,
+    records: int,
+) -> None:
+    """Events go out in the forms that the environment names, in each once; ``span`` if it says nothing."""
+    monkeypatch.delenv(EVENTS.variable, raising=False)
+    if setting is not None:
+        monkeypatch.setenv(EVENTS.variable, setting)
+    operate(registry, fields)
+    events = [event.name for span in exporter.get_finished_spans() for event in span.events]
+    assert events == NAMES[:spans]
+    assert keeping.names() == NAMES[:records]
+    assert event_counts("span") == EventCounts(spans, 0, 0, 0)
+    assert event_counts("log") == EventCounts(records, 0, 0, 0)
+    assert event_counts() == EventCounts(spans + records, 0, 0, 0)
+
+
+def test_a_bad_setting(
+    registry: ModelRegistry, exporter: Any, fields: Any, monkeypatch: pytest.MonkeyPatch, lines: Any
+) -> None:
+    """A value that is not allowed is told of once, and events are span events."""
+    monkeypatch.setenv(EVENTS.variable, "logs")
+    operate(registry, fields)
+    assert len(exporter.get_finished_spans()) == 3
+    assert event_counts("log") == NOTHING
+    rule = f"{EVENTS.variable} must be span, log, both with a comma between them, or none, not 'logs'"
+    assert lines() == [f"model registry: {rule}; used is the default, span"]
+
+
+def test_the_setting_is_read_when_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment counts at the first event, and not again; what is chosen counts from then on."""
+    monkeypatch.setenv(EVENTS.variable, "log")
+    assert event_forms() == ("log",)
+    monkeypatch.setenv(EVENTS.variable, "span,log")
+    assert event_forms() == ("log",)
+    assert choose_event_forms("none") == event_forms() == ()
+    assert choose_event_forms() == event_forms() == ("span", "log")
+
+
+def test_counts_of_a_form_that_there_is_not() -> None:
+    """Another form than there is is an error that names those that there are."""
+    with pytest.raises(InvalidEntryError, match="form must be one of span, log, not 'logs'"):
+        event_counts("logs")  # type: ignore[arg-type]
+
+
+# The record
+
+
+def test_the_record(registry: ModelRegistry, exporter: Any, keeping: Keeping, fields: dict[str, Any]) -> None:
+    """A record has the event's name, time and attributes, as the span event does; INFO, and no body."""
+    choose_event_forms("span,log")
+    before = time.time_ns()
+    operate(registry, fields)
+    events = [event for span in exporter.get_finished_spans() for event in span.events]
+    assert len(events) == 3
+    for event, kept in zip(events, keeping.kept, strict=True):
+        record = kept.log_record
+        assert record.event_name == event.name
+        assert dict(record.attributes) == dict(event.attributes)
+        assert list(record.attributes) == list(event.attributes)
+        assert record.timestamp == event.timestamp
+        assert before <= record.timestamp <= record.observed_timestamp <= time.time_ns()
+        assert (record.severity_number, record.severity_text, record.body) == (SeverityNumber.INFO, "INFO", None)
+        scope = kept.instrumentation_scope
+        assert (scope.name, scope.version) == ("spanforge.model_registry", "0.1.0")
+        assert scope.schema_url == exporter.get_finished_spans()[0].instrumentation_scope.schema_url
+    assert keeping.records[0].attributes["model_registry.metadata.tags"] == ("x", "y")
+    assert keeping.records[1].attributes["model_registry.reason"] == "old"
+
+
+@pytest.mark.parametrize("kind", ["sampled", "not sampled", "remote", "none"])
+def test_the_trace_context(
+    registry: ModelRegistry, provider: TracerProvider, keeping: Keeping, fields: Any, kind: str
+) -> None:
+    """A record has the ids and flags of the current span, sampled or not; none where there is no span."""
+    choose_event_forms("log")
+    current: trace.Span = trace.INVALID_SPAN
+    if kind == "sampled":
+        current = provider.get_tracer("app").start_span("request")
+    elif kind != "none":
+        flags = trace.TraceFlags(0)
+        current = trace.NonRecordingSpan(trace.SpanContext(1, 2, is_remote=kind == "remote", trace_flags=flags))
+    with trace.use_span(current):
+        registry.register(**fields)
+    (record,) = keeping.records
+    context = current.get_span_context()
+    assert (record.trace_id, record.span_id) == (context.trace_id, context.span_id)
+    assert record.trace_flags == context.trace_flags
+
+
+def test_many_within_one_span(
+    registry: ModelRegistry, provider: TracerProvider, exporter: Any, keeping: Keeping, fields: dict[str, Any]
+) -> None:
+    """The limit of events on a span is no limit of records, and all are linked to that span."""
+    choose_event_forms("span,log")
+    with provider.get_tracer("app").start_as_current_span("request") as request:
+        for number in range(100):
+            registry.register(**fields | {"model_id": f"m{number}"})
+    assert {record.span_id for record in keeping.records} == {request.get_span_context().span_id}
+    assert len(keeping.records) == 100
+    assert len(exporter.get_finished_spans()) == 37
+    assert event_counts("span") == event_counts("log") == EventCounts(100, 0, 0, 0)
+
+
+def test_limits_of_attributes(fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where records may have few attributes only, the user's metadata goes first, and the most important last."""
+    monkeypatch.setenv("OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT", "6")
+    monkeypatch.setenv("OTEL_ATTRIBUTE_COUNT_LIMIT", "6")
+    choose_event_forms("log")
+    keeping, provider = Keeping(), LoggerProvider(shutdown_on_exit=False)
+    provider.add_log_record_processor(keeping)
+    registry = ModelRegistry(logger_provider=provider)
+    with pytest.warns(LogRecordDroppedAttributesWarning):
+        registry.register(**fields, metadata={f"key-{number}": number for number in range(20)})
+    (record,) = keeping.records
+    names = ("version", "name", "model_id", "risk_tier", "owner", "status")
+    assert list(record.attributes) == [f"model_registry.{name}" for name in names]
+
+
+def test_emit_changes(registry: ModelRegistry, keeping: Keeping, fields: dict[str, Any]) -> None:
+    """The events of a difference go out as records, too."""
+    choose_event_forms("log")
+    other = ModelRegistry(auto_emit=False)
+    other.register(**fields)
+    other.deprecate("gpt-4o", reason="old")
+    told = registry.emit_changes((), other, actor="pipeline")
+    assert keeping.names() == [event.name for event in told] == NAMES[:2]
+    assert [record.timestamp for record in keeping.records] == [event.at for event in told]
+    assert {record.attributes["model_registry.actor"] for record in keeping.records} == {"pipeline"}
+
+
+# What is lost
+
+
+@pytest.mark.parametrize("ratio", [0, 0.01])
+def test_sampling_loses_no_record(
+    keeping: Keeping, loggers: LoggerProvider, fields: dict[str, Any], ratio: float
+) -> None:
+    """Under head sampling all records arrive, and the span events that do not are counted to the unit."""
+    choose_event_forms("span,log")
+    arrived: list[Any] = []
+
+    class Counting(SimpleSpanProcessor):
+        def __init__(self) -> None:
+            """Export to nobody."""
+
+        def on_end(self, span: Any) -> None:
+            arrived.append(span)
+
+    provider = TracerProvider(sampler=TraceIdRatioBased(ratio), shutdown_on_exit=False)
+    provider.add_span_processor(Counting())
+    registry = ModelRegistry(tracer_provider=provider, logger_provider=loggers)
+    for number in range(1_000):
+        registry.register(**fields | {"model_id": f"m{number}"})
+    assert [record.attributes["model_registry.model_id"] for record in keeping.records] == [
+        f"m{number}" for number in range(1_000)
+    ]
+    assert event_counts("log") == EventCounts(1_000, 0, 0, 0)
+    assert event_counts("span") == EventCounts(len(arrived), 0, 1_000 - len(arrived), 0)
+
+
+@says_whether_enabled
+@pytest.mark.parametrize("kind", ["no processor", "no-op", "disabled"])
+def test_nobody_takes_records(fields: dict[str, Any], kind: str) -> None:
+    """A record that nobody takes is counted as dropped."""
+    choose_event_forms("log")
+    provider: Any = NoOpLoggerProvider() if kind == "no-op" else LoggerProvider(shutdown_on_exit=False)
+    if kind == "disabled":
+
+        class Deaf(Keeping):
+            def enabled(self, **_facts: Any) -> bool:
+                return False
+
+        provider.add_log_record_processor(Deaf())
+    registry = ModelRegistry(logger_provider=provider)
+    registry.register(**fields)
+    assert event_counts("log") == EventCounts(0, 0, 1, 0)
+
+
+class _Raising(Keeping):
+    def on_emit(self, log_record: Any) -> None:  # noqa: ARG002 - the signature
+        raise LookupError("no room")
+
+
+@pytest.mark.parametrize("where", ["provider", "processor"])
+def test_a_provider_that_raises(provider: Any, exporter: Any, fields: dict[str, Any], lines: Any, where: str) -> None:
+    """The operation succeeds and the other form goes out; what failed is counted, and told of once."""
+    choose_event_forms("span,log")
+    loggers: Any = object()
+    if where == "processor":
+        loggers = LoggerProvider(shutdown_on_exit=False)
+        loggers.add_log_record_processor(_Raising())
+    registry = ModelRegistry(tracer_provider=provider, logger_provider=loggers)
+    operate(registry, fields)
+    assert [event.name for span in exporter.get_finished_spans() for event in span.events] == NAMES
+    assert event_counts("span") == EventCounts(3, 0, 0, 0)
+    assert event_counts("log") == EventCounts(0, 0, 0, 3)
+    kind = {"provider": "AttributeError", "processor": "LookupError"}[where]
+    assert lines() == [f"event not emitted (further {kind} not logged)"]
+
+
+def test_a_tracer_provider_that_raises(keeping: Keeping, loggers: LoggerProvider, fields: dict[str, Any]) -> None:
+    """Where span events fail, records go out."""
+    choose_event_forms("span,log")
+    ModelRegistry(tracer_provider=object(), logger_provider=loggers).register(**fields)  # type: ignore[arg-type]
+    assert keeping.names() == NAMES[:1]
+    assert event_counts() == EventCounts(1, 0, 0, 1)
+
+
+def test_nothing_is_lost_in_the_other_form(keeping: Keeping, loggers: LoggerProvider, fields: dict[str, Any]) -> None:
+    """An event whose own span is not sampled is dropped as a span event, and there as a record."""
+    choose_event_forms("span,log")
+    provider = TracerProvider(sampler=ALWAYS_OFF, shutdown_on_exit=False)
+    ModelRegistry(tracer_provider=provider, logger_provider=loggers).register(**fields)
+    assert keeping.names() == NAMES[:1]
+    assert (event_counts("span"), event_counts("log")) == (EventCounts(0, 0, 1, 0), EventCounts(1, 0, 0, 0))
+    assert event_counts() == EventCounts(1, 0, 1, 0)
+
+
+# Held
+
+
+def test_each_form_is_held_by_itself(keeping: Keeping, loggers: LoggerProvider, fields: dict[str, Any]) -> None:
+    """Without a provider for one form its events are held, at most 1,000, while those of the other go out."""
+    choose_event_forms("span,log")
+    registry = ModelRegistry(logger_provider=loggers)
+    for number in range(1_003):
+        registry.register(**fields | {"model_id": f"m{number}"})
+    assert event_counts("log") == EventCounts(1_003, 0, 0, 0)
+    assert event_counts("span") == EventCounts(0, 1_000, 3, 0)
+    assert event_counts() == EventCounts(1_003, 1_000, 3, 0)
+    assert flush_events() == 0
+    assert len(keeping.records) == 1_003
+
+
+def test_none_holds_nothing(fields: dict[str, Any]) -> None:
+    """Where events go out in no form none is held."""
+    choose_event_forms("none")
+    ModelRegistry().register(**fields)
+    assert event_counts() == NOTHING
+
+
+# Processors that do more
+
+
+def test_a_processor_that_registers_models(loggers: LoggerProvider, fields: dict[str, Any]) -> None:
+    """A log processor may use the registry, and start spans: the events of that are records of their own."""
+    choose_event_forms("span,log")
+
+    class Busy(Keeping):
+        def on_emit(self, log_record: Any) -> None:
+            super().on_emit(log_record)
+            if len(self.kept) < 5:
+                with provider.get_tracer("app").start_as_current_span("inside"):
+                    registry.register(**fields | {"model_id": f"m{len(self.kept)}"})
+
+    busy, provider = Busy(), TracerProvider(shutdown_on_exit=False)
+    loggers.add_log_record_processor(busy)
+    registry = ModelRegistry(tracer_provider=provider, logger_provider=loggers)
+    registry.register(**fields)
+    assert len(registry) == len(busy.records) == 5
+    assert event_counts() == EventCounts(10, 0, 0, 0)
+
+
+def test_a_handler_for_python_logs(loggers: LoggerProvider, fields: dict[str, Any], caplog: Any) -> None:
+    """An error that is logged while a record is emitted, and that is a record again, ends."""
+    choose_event_forms("log")
+
+    class Bridge(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            loggers.get_logger(record.name).emit(body=record.getMessage())
+
+    loggers.add_log_record_processor(_Raising())
+    library = logging.getLogger("spanforge.model_registry")
+    bridge = Bridge()
+    library.addHandler(bridge)
+    try:
+        ModelRegistry(logger_provider=loggers).register(**fields)
+    finally:
+        library.removeHandler(bridge)
+    assert event_counts("log") == EventCounts(0, 0, 0, 1)
+    assert len([record for record in caplog.records if record.name == "spanforge.model_registry"]) <= 1
