@@ -10,7 +10,7 @@ import pytest
 from opentelemetry import trace
 from opentelemetry._logs import NoOpLoggerProvider, SeverityNumber
 from opentelemetry.sdk import _logs as sdk_logs
-from opentelemetry.sdk._logs import LoggerProvider, LogRecordDroppedAttributesWarning, LogRecordProcessor
+from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, TraceIdRatioBased
@@ -214,7 +214,7 @@ def test_limits_of_attributes(fields: dict[str, Any], monkeypatch: pytest.Monkey
     keeping, provider = Keeping(), LoggerProvider(shutdown_on_exit=False)
     provider.add_log_record_processor(keeping)
     registry = ModelRegistry(logger_provider=provider)
-    with pytest.warns(LogRecordDroppedAttributesWarning):
+    with pytest.warns(UserWarning, match="attributes were dropped due to limits"):
         registry.register(**fields, metadata={f"key-{number}": number for number in range(20)})
     (record,) = keeping.records
     names = ("version", "name", "model_id", "risk_tier", "owner", "status")

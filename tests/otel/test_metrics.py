@@ -248,6 +248,7 @@ def test_two_processors_that_look_at_other_keys(pipeline: Any, registry: Any, me
     assert meters.calls() == {GPT: 6}
 
 
+@needs_ending_hook
 def test_two_registries_behind_one_another(pipeline: Any, registry: ModelRegistry, meters: Meters) -> None:
     """Where the first ignores a model and the second knows it, the call counts once, under what the first found."""
     empty = ModelRegistrySpanProcessor(ModelRegistry(), unregistered="ignore", meter_provider=meters.provider)
