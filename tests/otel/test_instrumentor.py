@@ -12,7 +12,10 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from opentelemetry import trace
+from opentelemetry import _logs, trace
+from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
@@ -21,6 +24,7 @@ import spanforge_model_registry_otel
 from spanforge.model_registry import ModelRegistry, event_counts, get_default_registry, register_model, watch
 from spanforge.model_registry.attributes import ON_SPANS, SPAN_NAMES
 from spanforge.model_registry.errors import InvalidEntryError
+from spanforge.model_registry.events import event_forms
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
 from spanforge.model_registry.otel.instrumentor import ModelRegistryInstrumentor, Options
 from spanforge.model_registry.resolution import CONVENTIONS, PROVIDER_KEYS
@@ -307,6 +311,65 @@ def test_events_are_held_without_a_provider(plugin: Any) -> None:
     register_model("gpt-4o", "GPT-4o", "1", "low", "team", "test")
     plugin.instrument()
     assert event_counts().held == 1
+
+
+class _Taking(LogRecordProcessor):
+    def on_emit(self, log_record: Any) -> None:
+        """Do nothing."""
+
+    def shutdown(self) -> None:
+        """Do nothing."""
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:  # noqa: ARG002 - nothing is waiting
+        return True
+
+
+@pytest.fixture
+def loggers(monkeypatch: pytest.MonkeyPatch) -> LoggerProvider:
+    """Give a logger provider that is the global one."""
+    provider = LoggerProvider(shutdown_on_exit=False)
+    provider.add_log_record_processor(_Taking())
+    monkeypatch.setattr(_logs._internal, "_LOGGER_PROVIDER", provider)
+    return provider
+
+
+@pytest.mark.parametrize("given", ["log", "span,log", ["log"]])
+def test_log_records_held_are_delivered(plugin: Any, monkeypatch: Any, request: Any, given: Any) -> None:
+    """Log records that were held go out when ``instrument`` returns, also where no spans are enriched."""
+    monkeypatch.setenv(VARIABLES + "EVENTS", "log")
+    register_model("gpt-4o", "GPT-4o", "1", "low", "team", "test")
+    assert event_counts("log") == (0, 1, 0, 0)
+    request.getfixturevalue("loggers")
+    plugin.instrument(events=given)
+    assert event_counts("log") == (1, 0, 0, 0)
+    assert event_forms() == (("span", "log") if given == "span,log" else ("log",))
+
+
+@pytest.mark.usefixtures("loggers")
+def test_the_forms_of_events(plugin: Any, provider: Any, monkeypatch: Any) -> None:
+    """The option ``events`` comes before the environment, and stays when ``instrument`` is called without it."""
+    monkeypatch.setenv(VARIABLES + "EVENTS", "span")
+    plugin.instrument(tracer_provider=provider, events="log")
+    plugin.instrument(tracer_provider=provider, skip_dep_check=True)
+    register_model("gpt-4o", "GPT-4o", "1", "low", "team", "test")
+    assert (event_counts("span"), event_counts("log")) == ((0, 0, 0, 0), (1, 0, 0, 0))
+    plugin.instrument(tracer_provider=provider, events="none")
+    register_model("gpt-5", "GPT-5", "1", "low", "team", "test")
+    assert event_counts() == (1, 0, 0, 0)
+
+
+@pytest.mark.usefixtures("gpt")
+def test_meter_providers(plugin: Any, provider: Any, exporter: Any) -> None:
+    """Every meter provider that is given asks for the metrics, from when it is given."""
+    readers = [InMemoryMetricReader(), InMemoryMetricReader()]
+    for number, reader in enumerate(readers, 1):
+        plugin.instrument(tracer_provider=provider, meter_provider=MeterProvider([reader], shutdown_on_exit=False))
+        call(provider, exporter)
+        for each in readers[:number]:
+            data: Any = each.get_metrics_data()
+            found = {metric.name: metric for metric in data.resource_metrics[0].scope_metrics[0].metrics}
+            assert [point.value for point in found["model_registry.calls"].data.data_points] == [number]
+    assert len(processors(provider)) == 1
 
 
 # Options

@@ -20,6 +20,7 @@ from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-de
 from spanforge.model_registry import logs
 from spanforge.model_registry.default import get_default_registry
 from spanforge.model_registry.events import choose_event_forms, flush_events
+from spanforge.model_registry.otel.metrics import observe
 from spanforge.model_registry.otel.processor import ModelRegistrySpanProcessor
 from spanforge.model_registry.settings import ENABLED, MODEL_ATTRIBUTES, SPAN_ATTRIBUTES, UNREGISTERED, known
 from spanforge.model_registry.watch import FileWatcher, follow_settings
@@ -98,7 +99,9 @@ class ModelRegistryInstrumentor(BaseInstrumentor):  # type: ignore[no-any-unimpo
             choose_event_forms(given.pop("events"))
         if given or not self.is_instrumented_by_opentelemetry:
             self._watcher = follow_settings(given.get("file"), given.get("reload_interval"))
-        if not hasattr(provider, "add_span_processor"):
+        if hasattr(provider, "add_span_processor"):
+            self._add(provider, meters, given)
+        else:
             _lines.warn(
                 type(provider),
                 "model registry enriches no span yet: the tracer provider is a %s, not one of opentelemetry-sdk. "
@@ -106,16 +109,15 @@ class ModelRegistryInstrumentor(BaseInstrumentor):  # type: ignore[no-any-unimpo
                 "spanforge.model_registry.otel.ModelRegistrySpanProcessor() to it",
                 type(provider).__name__,
             )
-            return
-        self._add(provider, meters, given)
         flush_events()
 
     def _add(self, provider: Any, meters: Any, given: dict[str, Any]) -> None:
         """Have one processor of ours at work in a provider: the one that is there, if it was made for the same."""
+        registry = get_default_registry()
+        observe(registry, meters)
         processor, made = self._processors.get(provider, (None, None))
         if processor is not None and self.is_instrumented_by_opentelemetry and not given:
             return  # opentelemetry-instrument calls again after declarative configuration, without its options
-        registry = get_default_registry()
         chosen: dict[str, Any] = {setting.name: setting.read(given.get(setting.name)) for setting in _FOR_PROCESSORS}
         if processor is None or made != (registry, chosen):
             before, processor = processor, ModelRegistrySpanProcessor(registry, meter_provider=meters, **chosen)
