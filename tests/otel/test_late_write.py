@@ -19,7 +19,7 @@ from spanforge.model_registry.otel import ModelRegistrySpanProcessor, late_write
 from spanforge.model_registry.otel.late_write import UNCOUNTED, Additions, Answer, LateWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 REQUEST = "gen_ai.request.model"
 RESPONSE = "gen_ai.response.model"
@@ -182,36 +182,6 @@ def test_spans_of_another_sdk(registry: ModelRegistry, lines: Any) -> None:
 
 
 # An SDK that keeps spans mutable while they are ending, as the specification says
-
-
-class _SpecificationSpan(sdk._Span):
-    """The SDK's span, ending as the specification says: processors may still change it in ``_on_ending``."""
-
-    def end(self, end_time: int | None = None) -> None:
-        self._span_processor._on_ending(self)
-        with self._lock:
-            self._end_time = time.time_ns() if end_time is None else end_time
-            self._attributes._immutable = True  # type: ignore[union-attr]
-        self._span_processor.on_end(self._readable_span())
-
-    written: dict[str, Any]
-
-    def set_attributes(self, attributes: Any) -> None:
-        self.written = getattr(self, "written", {}) | dict(attributes)
-        super().set_attributes(attributes)
-
-
-@pytest.fixture
-def specified() -> Callable[..., Any]:
-    """Give a function that runs a span, of an SDK that follows the specification, through a pipeline."""
-
-    def run(pipes: Any, attributes: dict[str, Any]) -> Any:
-        span = pipes.tracer.start_span("call", attributes=attributes)
-        span.__class__ = _SpecificationSpan
-        span.end()
-        return span
-
-    return run
 
 
 @needs_ending_hook
