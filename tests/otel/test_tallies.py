@@ -9,6 +9,8 @@ from spanforge.model_registry import ModelRegistry
 from spanforge.model_registry.otel.tallies import MAX_SERIES, Series, Tallies, Tally
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from spanforge.model_registry import ModelRegistryEntry
 
 THREADS, SPANS = 8, 20_000
@@ -112,10 +114,41 @@ def test_a_child_counts_for_itself(fields: dict[str, Any]) -> None:
     tallies = Tallies()
     tally = tallies.of(entry(fields), is_call=True, is_enriched=True)
     next(tally.count)
-    with tallies._lock:  # another thread of the parent held it
-        tallies.after_fork()
-        assert not tallies._lock.locked()
+    held, over = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with tallies._lock:
+            held.set()
+            over.wait()
+
+    holder = threading.Thread(target=hold)  # a thread of the parent, of which the child has the lock only
+    holder.start()
+    held.wait()
+    tallies.after_fork()
+    over.set()
+    assert tallies._lock.acquire(blocking=False)
+    tallies._lock.release()
+    holder.join()
     assert set(tallies.values().values()) == {0}
     next(tally.count)
     assert set(tallies.values().values()) == {1}
     assert tallies.of(entry(fields), is_call=True, is_enriched=True) is tally
+
+
+def test_a_span_that_ends_while_counts_are_read(fields: dict[str, Any]) -> None:
+    """A span may end at any moment, in the thread that reads, too: where garbage is collected, for example."""
+    tallies = Tallies()
+
+    class Collecting:
+        """Counts as the real one does, and ends a span of another model meanwhile."""
+
+        def __iter__(self) -> Iterator[int]:
+            return self
+
+        def __next__(self) -> int:
+            next(tallies.of(entry(fields, model_id="other"), is_call=True, is_enriched=True).count)
+            return 0
+
+    tallies.of(entry(fields), is_call=True, is_enriched=True).count = Collecting()
+    assert len(tallies.values()) == 1
+    assert len(tallies.values()) == 2

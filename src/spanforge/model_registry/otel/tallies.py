@@ -67,7 +67,7 @@ class Tallies:
 
     def __init__(self) -> None:
         self._tallies: dict[Series, Tally] = {}
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a span may end while it is held: where garbage is collected
 
     def of(self, entry: ModelRegistryEntry | None, *, is_call: bool, is_enriched: bool) -> Tally:
         """Return the count of spans that name this model; ``None``: one that nobody registered."""
@@ -87,11 +87,11 @@ class Tallies:
     def values(self) -> Mapping[Series, int]:
         """Return the counts so far."""
         with self._lock:
-            return {series: tally.value() for series, tally in self._tallies.items()}
+            return {series: tally.value() for series, tally in list(self._tallies.items())}
 
     def after_fork(self) -> None:
         """Count for the child alone: what the parent counted, the parent reports."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         for tally in self._tallies.values():
             tally.forget()
 
