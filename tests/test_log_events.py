@@ -131,12 +131,19 @@ def test_a_bad_setting(
     assert lines() == [f"model registry: {rule}; used is the default, span"]
 
 
-def test_the_setting_is_read_when_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The environment counts at the first event, and not again; what is chosen counts from then on."""
+def test_the_setting_is_read_when_it_is_needed(
+    registry: ModelRegistry, fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the environment says at the first event counts, whoever asked before; what is chosen counts from then on."""
+    monkeypatch.setenv(EVENTS.variable, "span")
+    assert event_forms() == ("span",)
     monkeypatch.setenv(EVENTS.variable, "log")
     assert event_forms() == ("log",)
+    registry.register(**fields)
     monkeypatch.setenv(EVENTS.variable, "span,log")
+    registry.deprecate("gpt-4o")
     assert event_forms() == ("log",)
+    assert (event_counts("span"), event_counts("log")) == (NOTHING, EventCounts(2, 0, 0, 0))
     assert choose_event_forms("none") == event_forms() == ()
     assert choose_event_forms() == event_forms() == ("span", "log")
 

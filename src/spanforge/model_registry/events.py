@@ -170,7 +170,7 @@ def emit_events(
         tracer_provider: Who makes root spans; ``None``: the global provider, asked for now.
         logger_provider: Who takes log records; ``None``: the global provider, asked for now.
     """
-    forms = event_forms()
+    forms = choose_event_forms() if _state.forms is None else _state.forms
     flush_events()
     given = {"span": tracer_provider, "log": logger_provider}
     current = trace.get_current_span()
@@ -210,8 +210,11 @@ def deliver_soon() -> bool:
 
 
 def event_forms() -> tuple[EventForm, ...]:
-    """Return the forms in which events go out: what was chosen, else what the environment says now, for good."""
-    return choose_event_forms() if _state.forms is None else _state.forms
+    """Return the forms in which events go out: what was chosen, or what the environment says now.
+
+    What it says when the first event goes out counts from then on.
+    """
+    return _said() if _state.forms is None else _state.forms
 
 
 def choose_event_forms(events: object = None) -> tuple[EventForm, ...]:
@@ -221,10 +224,14 @@ def choose_event_forms(events: object = None) -> tuple[EventForm, ...]:
         events: The option ``events``; ``None``: the environment decides. A value that is not allowed is logged, and the
             default used.
     """
+    _state.forms = _said(events)
+    return _state.forms
+
+
+def _said(events: object = None) -> tuple[EventForm, ...]:
     from spanforge.model_registry.settings import EVENTS  # noqa: PLC0415 - imported by nobody else at the start
 
-    _state.forms = EVENTS.read(events)
-    return _state.forms
+    return EVENTS.read(events)
 
 
 def event_counts(form: EventForm | None = None) -> EventCounts:

@@ -116,7 +116,7 @@ class FileState(NamedTuple):
 
     Attributes:
         path: Where it is.
-        version: Of what is in force: the first 12 digits of the SHA-256 of the file; ``None``: it was never good.
+        version: Of what it held when it was last good: the first 12 digits of the SHA-256; ``None``: it never was.
         models: How many models it held then.
         age: Seconds since it was last seen to be in force as it is; since the start, if it never was.
         failures: How often it became bad in this process: could not be read, was not valid, or had a model that another
