@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from opentelemetry import trace
 from opentelemetry._logs import NoOpLoggerProvider, SeverityNumber
+from opentelemetry.context import Context
 from opentelemetry.sdk import _logs as sdk_logs
 from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor
 from opentelemetry.sdk.trace import TracerProvider
@@ -189,7 +190,7 @@ def test_the_trace_context(
     if kind == "sampled":
         current = provider.get_tracer("app").start_span("request")
     elif kind != "none":
-        flags = trace.TraceFlags(0)
+        flags = trace.TraceFlags(1 if kind == "remote" else 0)
         current = trace.NonRecordingSpan(trace.SpanContext(1, 2, is_remote=kind == "remote", trace_flags=flags))
     with trace.use_span(current):
         registry.register(**fields)
@@ -271,10 +272,11 @@ def test_sampling_loses_no_record(
 
 
 @says_whether_enabled
-@pytest.mark.parametrize("kind", ["no processor", "no-op", "disabled"])
-def test_nobody_takes_records(fields: dict[str, Any], kind: str) -> None:
+@pytest.mark.parametrize("kind", ["no processor", "no-op", "disabled", "SDK disabled"])
+def test_nobody_takes_records(fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     """A record that nobody takes is counted as dropped."""
     choose_event_forms("log")
+    monkeypatch.setenv("OTEL_SDK_DISABLED", str(kind == "SDK disabled"))
     provider: Any = NoOpLoggerProvider() if kind == "no-op" else LoggerProvider(shutdown_on_exit=False)
     if kind == "disabled":
 
@@ -283,9 +285,33 @@ def test_nobody_takes_records(fields: dict[str, Any], kind: str) -> None:
                 return False
 
         provider.add_log_record_processor(Deaf())
+    elif kind == "SDK disabled":
+        provider.add_log_record_processor(_Raising())
     registry = ModelRegistry(logger_provider=provider)
     registry.register(**fields)
     assert event_counts("log") == EventCounts(0, 0, 1, 0)
+
+
+@says_whether_enabled
+def test_a_processor_that_takes_some(provider: TracerProvider, fields: dict[str, Any]) -> None:
+    """A processor is asked with severity, name and the current span whether it takes a record."""
+    choose_event_forms("log")
+
+    class Choosy(Keeping):
+        def enabled(
+            self, *, context: Any = None, severity_number: Any = None, event_name: Any = None, **_: Any
+        ) -> bool:
+            asked.append((trace.get_current_span(context or Context()), severity_number, event_name))
+            return bool(event_name == NAMES[2])
+
+    asked: list[Any] = []
+    choosy, loggers = Choosy(), LoggerProvider(shutdown_on_exit=False)
+    loggers.add_log_record_processor(choosy)
+    with provider.get_tracer("app").start_as_current_span("request") as request:
+        operate(ModelRegistry(logger_provider=loggers), fields)
+    assert asked[:3] == [(request, SeverityNumber.INFO, name) for name in (NAMES[0], NAMES[1], NAMES[2])]
+    assert choosy.names() == NAMES[2:]
+    assert event_counts("log") == EventCounts(1, 0, 2, 0)
 
 
 class _Raising(Keeping):
@@ -308,6 +334,24 @@ def test_a_provider_that_raises(provider: Any, exporter: Any, fields: dict[str, 
     assert event_counts("log") == EventCounts(0, 0, 0, 3)
     kind = {"provider": "AttributeError", "processor": "LookupError"}[where]
     assert lines() == [f"event not emitted (further {kind} not logged)"]
+
+
+def test_each_kind_of_error_is_told_of(fields: dict[str, Any], lines: Any) -> None:
+    """An error of another kind is told of as well, once."""
+    choose_event_forms("log")
+
+    class Failing(Keeping):
+        def on_emit(self, log_record: Any) -> None:
+            super().on_emit(log_record)
+            raise (LookupError if len(self.kept) % 2 else OSError)("no room")
+
+    loggers = LoggerProvider(shutdown_on_exit=False)
+    loggers.add_log_record_processor(Failing())
+    registry = ModelRegistry(logger_provider=loggers)
+    for number in range(6):
+        registry.register(**fields | {"model_id": f"m{number}"})
+    assert event_counts("log") == EventCounts(0, 0, 0, 6)
+    assert lines() == [f"event not emitted (further {kind} not logged)" for kind in ("LookupError", "OSError")]
 
 
 def test_a_tracer_provider_that_raises(keeping: Keeping, loggers: LoggerProvider, fields: dict[str, Any]) -> None:

@@ -73,10 +73,14 @@ after = time.time_ns()
 time.sleep(0.01)
 assert event_counts("log") == EventCounts(0, 3, 0, 0), event_counts("log")
 log_them()
-trace_them()
 by = {by!r}
+if by == "operation":  # without the processor, which would see the operation's span
+    trace.set_tracer_provider(TracerProvider(shutdown_on_exit=False))
+else:
+    trace_them()
 if by == "operation":
     register(1, 3)
+    assert arrived() == ["m0", "m1", "m2", "m3"], arrived()
 elif by == "flush_events":
     assert flush_events() == 6
 elif by == "span":
@@ -241,3 +245,78 @@ assert os.waitpid(child, 0)[1] == 0
         PYTHONWARNINGS="ignore",
     )
     assert sorted(output.splitlines()) == ["child m20", "parent m10"]
+
+
+def test_a_provider_of_its_own(script: Any) -> None:
+    """Records go to the provider that a registry was given; to the global one go those of other registries only."""
+    script(
+        PRELUDE
+        + """
+from spanforge.model_registry import ModelRegistry
+log_them()
+own, loggers = Keeping(), LoggerProvider(shutdown_on_exit=False)
+loggers.add_log_record_processor(own)
+ModelRegistry(logger_provider=loggers).register("own", "M", "1", "low", "team", "test")
+ModelRegistry().register("global", "M", "1", "low", "team", "test")
+assert arrived() == ["global"], arrived()
+assert [record.attributes["model_registry.model_id"] for record in own.records] == ["own"]
+trace_them()
+flush_events()
+"""
+    )
+
+
+def test_a_provider_that_cannot_be_loaded(script: Any) -> None:
+    """Where the logger provider that is named cannot be loaded, events stay held and nothing raises."""
+    script(
+        PRELUDE
+        + """
+import logging
+logging.getLogger("opentelemetry.util._providers").disabled = True  # it tells of each attempt
+register(2)
+trace_them()
+os.environ["OTEL_PYTHON_LOGGER_PROVIDER"] = "nonsense"
+assert events.deliver_soon()
+span()
+settle()
+assert flush_events() == 0
+assert event_counts("span") == EventCounts(2, 0, 0, 0), event_counts("span")
+assert event_counts("log") == EventCounts(0, 2, 0, 0), event_counts("log")
+del os.environ["OTEL_PYTHON_LOGGER_PROVIDER"]
+log_them()
+assert flush_events() == 2
+assert arrived() == ["m0", "m1"]
+"""
+    )
+
+
+def test_a_processor_that_registers_models(script: Any) -> None:
+    """A log processor that registers a model while held records are delivered neither blocks nor delivers twice."""
+    script(
+        PRELUDE
+        + """
+class Busy(Keeping):
+    def on_emit(self, log_record):
+        super().on_emit(log_record)
+        if len(self.records) < 5:
+            span()
+            register(1, 100 + len(self.records))
+trace_them()
+keeping = Busy()
+register(3)
+log_them()
+assert flush_events() == 3
+settle()
+assert sorted(arrived()) == sorted(["m0", "m1", "m2", "m101", "m102", "m103", "m104"]), arrived()
+assert event_counts("log") == event_counts("span") == EventCounts(7, 0, 0, 0), event_counts()
+"""
+    )
+
+
+def test_a_provider_that_nobody_delivers_to() -> None:
+    """At exit a provider that came too late for anything to deliver is not said to be missing."""
+    script = PRELUDE + "\nregister(3)\nlog_them()\ntrace.set_tracer_provider(TracerProvider(shutdown_on_exit=False))\n"
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=30)
+    assert result.returncode == 0
+    text = "3 model registry events were not delivered: nothing called flush_events() once there was a {} provider"
+    assert result.stderr.splitlines() == [text.format(name) for name in ("tracer", "logger")]

@@ -144,6 +144,10 @@ class _Queue:
         if not self.held or now < self._look_again:
             return False
         self._look_again = now + self._pause
+        return self.has_provider()
+
+    def has_provider(self) -> bool:
+        """Tell whether there is a global provider by now."""
         try:
             return self.provider() is not None
         except Exception:  # noqa: BLE001 - a provider that cannot be loaded
@@ -355,8 +359,8 @@ _state: Final = _State()
 def _at_exit() -> None:
     for queue, missing in zip(_state.queues.values(), ("tracer provider", "logger provider"), strict=True):
         if queue.held:
-            text = "%d model registry events were not delivered: there is no %s"
-            logs.warn(text, len(queue.held), missing)
+            why = "nothing called flush_events() once there was a" if queue.has_provider() else "there is no"
+            logs.warn("%d model registry events were not delivered: %s %s", len(queue.held), why, missing)
 
 
 atexit.register(_at_exit)
