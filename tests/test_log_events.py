@@ -11,10 +11,10 @@ from opentelemetry import trace
 from opentelemetry._logs import NoOpLoggerProvider, SeverityNumber
 from opentelemetry.context import Context
 from opentelemetry.sdk import _logs as sdk_logs
-from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor
+from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor, _internal
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, TraceIdRatioBased
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Decision, Sampler, SamplingResult, TraceIdRatioBased
 
 from spanforge.model_registry import EventCounts, InvalidEntryError, ModelRegistry, event_counts, flush_events
 from spanforge.model_registry.events import choose_event_forms, event_forms
@@ -180,7 +180,7 @@ def test_the_record(registry: ModelRegistry, exporter: Any, keeping: Keeping, fi
     assert keeping.records[1].attributes["model_registry.reason"] == "old"
 
 
-@pytest.mark.parametrize("kind", ["sampled", "not sampled", "remote", "none"])
+@pytest.mark.parametrize("kind", ["sampled", "recorded only", "not sampled", "remote", "none"])
 def test_the_trace_context(
     registry: ModelRegistry, provider: TracerProvider, keeping: Keeping, fields: Any, kind: str
 ) -> None:
@@ -189,6 +189,9 @@ def test_the_trace_context(
     current: trace.Span = trace.INVALID_SPAN
     if kind == "sampled":
         current = provider.get_tracer("app").start_span("request")
+    elif kind == "recorded only":
+        current = TracerProvider(sampler=_RecordOnly(), shutdown_on_exit=False).get_tracer("app").start_span("hidden")
+        assert current.is_recording()
     elif kind != "none":
         flags = trace.TraceFlags(1 if kind == "remote" else 0)
         current = trace.NonRecordingSpan(trace.SpanContext(1, 2, is_remote=kind == "remote", trace_flags=flags))
@@ -198,6 +201,14 @@ def test_the_trace_context(
     context = current.get_span_context()
     assert (record.trace_id, record.span_id) == (context.trace_id, context.span_id)
     assert record.trace_flags == context.trace_flags
+
+
+class _RecordOnly(Sampler):
+    def should_sample(self, *_args: Any, **_kwargs: Any) -> SamplingResult:
+        return SamplingResult(Decision.RECORD_ONLY)
+
+    def get_description(self) -> str:
+        return "record only"
 
 
 def test_many_within_one_span(
@@ -272,19 +283,25 @@ def test_sampling_loses_no_record(
 
 
 @says_whether_enabled
-@pytest.mark.parametrize("kind", ["no processor", "no-op", "disabled", "SDK disabled"])
+@pytest.mark.parametrize("kind", ["no processor", "no-op", "deaf", "disabled", "SDK disabled"])
 def test_nobody_takes_records(fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     """A record that nobody takes is counted as dropped."""
     choose_event_forms("log")
     monkeypatch.setenv("OTEL_SDK_DISABLED", str(kind == "SDK disabled"))
     provider: Any = NoOpLoggerProvider() if kind == "no-op" else LoggerProvider(shutdown_on_exit=False)
-    if kind == "disabled":
+    if kind == "deaf":
 
         class Deaf(Keeping):
             def enabled(self, **_facts: Any) -> bool:
                 return False
 
         provider.add_log_record_processor(Deaf())
+    elif kind == "disabled":
+        configurator = getattr(_internal, "_disable_logger_configurator", None)
+        if configurator is None:
+            pytest.skip("loggers of this opentelemetry-sdk cannot be disabled")
+        provider = LoggerProvider(shutdown_on_exit=False, _logger_configurator=configurator)
+        provider.add_log_record_processor(_Raising())
     elif kind == "SDK disabled":
         provider.add_log_record_processor(_Raising())
     registry = ModelRegistry(logger_provider=provider)
@@ -334,6 +351,18 @@ def test_a_provider_that_raises(provider: Any, exporter: Any, fields: dict[str, 
     assert event_counts("log") == EventCounts(0, 0, 0, 3)
     kind = {"provider": "AttributeError", "processor": "LookupError"}[where]
     assert lines() == [f"event not emitted (further {kind} not logged)"]
+
+
+def test_the_error_is_told_with_its_traceback(fields: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
+    """The line about an error has its traceback."""
+    choose_event_forms("log")
+    loggers = LoggerProvider(shutdown_on_exit=False)
+    loggers.add_log_record_processor(_Raising())
+    ModelRegistry(logger_provider=loggers).register(**fields)
+    (line,) = [record for record in caplog.records if record.name == "spanforge.model_registry"]
+    assert line.levelno == logging.WARNING
+    assert line.exc_info is not None
+    assert isinstance(line.exc_info[1], LookupError)
 
 
 def test_each_kind_of_error_is_told_of(fields: dict[str, Any], lines: Any) -> None:

@@ -126,6 +126,86 @@ threading.Thread.start = lambda self: (started.append(self.name), start(self))
 clock[0] += 100
 span()
 assert started == []
+assert not events.deliver_soon()
+"""
+    )
+
+
+def test_no_span_late(script: Any) -> None:
+    """A log processor that blocks on held records stops no span, and meanwhile no other thread is started for them."""
+    script(
+        PRELUDE
+        + """
+gate, reached = threading.Event(), threading.Event()
+class Slow(Keeping):
+    def on_emit(self, log_record):
+        reached.set()
+        gate.wait(20)
+        super().on_emit(log_record)
+keeping = Slow()
+clock = [100.0]
+events.time.monotonic = lambda: clock[0]
+register(3)
+log_them()
+trace_them()
+started = []
+start = threading.Thread.start
+threading.Thread.start = lambda self: (started.append(self.name), start(self))
+for _ in range(3):
+    span()
+    clock[0] += 2 * events.LOOKS_AGAIN
+    assert reached.wait(20)
+assert started == ["model-registry-events"], started
+assert flush_events() == 0
+assert arrived() == []
+gate.set()
+settle()
+assert arrived() == ["m0", "m1", "m2"]
+"""
+    )
+
+
+def test_no_thread_to_be_had(script: Any) -> None:
+    """Where no thread can be started any more, spans start and events stay held."""
+    script(
+        PRELUDE
+        + """
+def start(thread):
+    raise RuntimeError("can't create new thread at interpreter shutdown")
+register(2)
+log_them()
+trace_them()
+start, threading.Thread.start = threading.Thread.start, start
+span()
+assert events.deliver_soon()
+assert event_counts("log") == event_counts("span") == EventCounts(0, 2, 0, 0), event_counts()
+threading.Thread.start = start
+span()
+settle()
+assert arrived() == ["m0", "m1"]
+"""
+    )
+
+
+def test_the_span_in_which_they_are_delivered(script: Any) -> None:
+    """A held record of no span has no ids, whatever span it is delivered in; it is held no more when it goes out."""
+    script(
+        PRELUDE
+        + """
+held = []
+class Counting(Keeping):
+    def on_emit(self, log_record):
+        held.append(event_counts("log").held)
+        super().on_emit(log_record)
+keeping = Counting()
+register(3)
+log_them()
+provider = TracerProvider(shutdown_on_exit=False)
+trace.set_tracer_provider(provider)
+with provider.get_tracer("app").start_as_current_span("request"):
+    flush_events()
+assert [(record.trace_id, record.span_id, record.trace_flags) for record in keeping.records] == [(0, 0, 0)] * 3
+assert held == [2, 1, 0], held
 """
     )
 
@@ -200,18 +280,149 @@ log_them()
 trace_them()
 register(3)
 assert event_counts("log").emitted == 3
-with events._state.lock, events._state.delivering:
-    child = os.fork()
-    if not child:
-        assert event_counts() == EventCounts(0, 0, 0, 0)
-        register(2, 10)
-        assert event_counts("log") == event_counts("span") == EventCounts(2, 0, 0, 0)
-        assert arrived()[3:] == ["m10", "m11"]
-        os._exit(0)
+locked, done = threading.Event(), threading.Event()
+def hold():
+    with events._state.lock, events._state.delivering:
+        locked.set()
+        done.wait(20)
+thread = threading.Thread(target=hold)
+thread.start()
+locked.wait(20)
+child = os.fork()
+if not child:
+    assert event_counts() == EventCounts(0, 0, 0, 0)
+    register(2, 10)
+    assert event_counts("log") == event_counts("span") == EventCounts(2, 0, 0, 0)
+    assert arrived()[3:] == ["m10", "m11"]
+    os._exit(0)
+done.set()
+thread.join()
 assert os.waitpid(child, 0)[1] == 0
 assert event_counts("log") == EventCounts(3, 0, 0, 0)
 """,
         PYTHONWARNINGS="ignore",
+    )
+
+
+def test_children_of_a_parent_with_held_events(script: Any) -> None:
+    """Held events go with a child, which delivers them though another thread was at it in the parent."""
+    script(
+        PRELUDE
+        + """
+register(2)
+locked, done = threading.Event(), threading.Event()
+def hold():
+    with events._state.delivering:
+        locked.set()
+        done.wait(20)
+thread = threading.Thread(target=hold)
+thread.start()
+locked.wait(20)
+child = os.fork()
+if not child:
+    assert event_counts("log") == event_counts("span") == EventCounts(0, 2, 0, 0)
+log_them()
+trace_them()
+if not child:
+    assert flush_events() == 4
+    assert arrived() == ["m0", "m1"]
+    assert event_counts("log") == event_counts("span") == EventCounts(2, 0, 0, 0)
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+assert flush_events() == 0
+done.set()
+thread.join()
+assert flush_events() == 4
+assert arrived() == ["m0", "m1"]
+""",
+        PYTHONWARNINGS="ignore",
+    )
+
+
+def test_a_processor_that_forks(script: Any) -> None:
+    """A child that is forked while a held record goes out delivers the others, and can deliver again."""
+    script(
+        PRELUDE
+        + """
+children = []
+class Forking(Keeping):
+    def on_emit(self, log_record):
+        super().on_emit(log_record)
+        if not children:
+            children.append(os.fork())
+keeping = Forking()
+register(3)
+log_them()
+trace.set_tracer_provider(TracerProvider(shutdown_on_exit=False))
+register(1, 3)
+assert arrived() == ["m0", "m1", "m2", "m3"], arrived()
+assert not events._state.delivering.locked()
+if not children[0]:
+    os._exit(0)
+assert os.waitpid(children[0], 0)[1] == 0
+""",
+        PYTHONWARNINGS="ignore",
+    )
+
+
+def test_a_handler_at_any_moment(script: Any) -> None:
+    """Wherever a signal handler interrupts, it may register models and ask for the counts, which are right."""
+    script(
+        PRELUDE
+        + """
+interrupted = set()
+def handler(frame, event, _):
+    if frame.f_code.co_filename != events.__file__:
+        return None
+    if event == "line" and frame.f_lineno not in interrupted:
+        interrupted.add(frame.f_lineno)
+        register(1, 1_000 + frame.f_lineno)
+        event_counts()
+    return handler
+def traced(call, *arguments):
+    sys.settrace(handler)
+    call(*arguments)
+    sys.settrace(None)
+traced(register, 1)
+log_them()
+trace_them()
+traced(register, 1, 1)
+with trace.get_tracer("app").start_as_current_span("request"):
+    traced(register, 1, 2)
+traced(event_counts)
+settle()
+assert len(interrupted) > 50
+expected = 3 + len(interrupted)
+assert sorted(arrived()) == sorted(f"m{number}" for number in (0, 1, 2, *(1_000 + line for line in interrupted)))
+assert event_counts("log") == event_counts("span") == EventCounts(expected, 0, 0, 0), (expected, event_counts())
+"""
+    )
+
+
+def test_processors_in_threads_of_their_own(script: Any) -> None:
+    """A log processor in a thread of its own registers models while held records, or others, wait for it."""
+    script(
+        PRELUDE
+        + """
+from opentelemetry.sdk._logs import ConcurrentMultiLogRecordProcessor
+class Busy(Keeping):
+    def on_emit(self, log_record):
+        super().on_emit(log_record)
+        if log_record.log_record.attributes["model_registry.model_id"] in ("m0", "m1"):
+            register(1, 100 + len(self.records))
+keeping = Busy()
+register(1)
+provider = LoggerProvider(
+    shutdown_on_exit=False, multi_log_record_processor=ConcurrentMultiLogRecordProcessor(max_workers=4)
+)
+provider.add_log_record_processor(keeping)
+_logs.set_logger_provider(provider)
+trace_them()
+assert flush_events() == 2
+register(1, 1)
+assert arrived() == ["m0", "m101", "m1", "m103"], arrived()
+assert event_counts("log") == EventCounts(4, 0, 0, 0), event_counts("log")
+"""
     )
 
 

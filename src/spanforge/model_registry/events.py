@@ -190,12 +190,13 @@ def flush_events() -> int:
     delivers them. Never raises.
     """
     held = [queue for queue in _state.queues.values() if queue.held]
-    if not held or not _state.delivering.acquire(blocking=False):
+    delivering = _state.delivering  # a processor that forks leaves another one to the child
+    if not held or not delivering.acquire(blocking=False):
         return 0
     try:
         return sum(queue.deliver() for queue in held)
     finally:
-        _state.delivering.release()
+        delivering.release()
 
 
 def deliver_soon() -> bool:
@@ -333,7 +334,7 @@ class _State:
         self._make_locks()
 
     def _make_locks(self) -> None:
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()  # a signal handler, or what garbage calls, may lead here while it is held
         self.delivering = threading.Lock()
 
     def has_room(self, span: trace.SpanContext) -> bool:
