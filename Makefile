@@ -5,7 +5,7 @@ BIN := .venv/bin
 SETUP := @PYTHON='$(PYTHON)' tools/setup.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test servers lint types docs bench check lock build clean
+.PHONY: help demo test matrix servers lint types docs bench check lock build clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -16,6 +16,10 @@ demo: ## run the support agent: registry, events and enriched spans, on loopback
 
 test: servers ## run the tests
 	@$(BIN)/python -m pytest $(ARGS)
+
+matrix: ## run the calls of every instrumentation that the documentation names; ARGS=--write-docs renews its table
+	$(SETUP) test
+	@$(BIN)/python -m pytest -m matrix tests/matrix $(ARGS)
 
 servers: ## build the Collector and Jaeger that tests run, once; minutes, with Go from PATH or as a package
 	$(SETUP) test
