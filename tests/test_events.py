@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 
+NO_HOOK = "this opentelemetry-sdk has no hook for them"
+"""How the line ends that a processor logs under an opentelemetry-sdk before 1.40."""
+
+
 def test_on_the_current_span(
     registry: ModelRegistry, provider: TracerProvider, exporter: InMemorySpanExporter, fields: dict[str, Any]
 ) -> None:
@@ -331,7 +335,7 @@ def test_the_first_span_delivers() -> None:
         atexit.register(lambda: print(len(arrived()), event_counts().held))
     """)
     assert result.stdout.split() == ["500", "0"]
-    assert not result.stderr
+    assert [line for line in result.stderr.splitlines() if not line.endswith(NO_HOOK)] == []
 
 
 def test_never_delivered_says_so_at_exit() -> None:

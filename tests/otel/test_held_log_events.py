@@ -404,7 +404,7 @@ def test_processors_in_threads_of_their_own(script: Any) -> None:
     script(
         PRELUDE
         + """
-from opentelemetry.sdk._logs import ConcurrentMultiLogRecordProcessor
+from opentelemetry.sdk._logs._internal import ConcurrentMultiLogRecordProcessor
 class Busy(Keeping):
     def on_emit(self, log_record):
         super().on_emit(log_record)

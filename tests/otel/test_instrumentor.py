@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib.util
 import itertools
 import logging
 import os
@@ -42,10 +43,16 @@ NO_SDK = (
     "opentelemetry-distro sets one up; an application that does so itself adds "
     "spanforge.model_registry.otel.ModelRegistrySpanProcessor() to it"
 )
+NO_HOOK = "models that a span names late may be missed: this opentelemetry-sdk has no hook for them"
+TOLD = [] if hasattr(SpanProcessor, "_on_ending") else [NO_HOOK]
+"""What is said of an old SDK, for each processor that is made."""
 FURTHER = "model registry enriches the spans of a further tracer provider"
 
 needs_ending_hook = pytest.mark.skipif(
     not hasattr(SpanProcessor, "_on_ending"), reason="opentelemetry-sdk before 1.40 cannot remove attributes in time"
+)
+needs_configuration = pytest.mark.skipif(
+    importlib.util.find_spec("opentelemetry.configuration") is None, reason="needs opentelemetry-configuration"
 )
 
 
@@ -129,7 +136,7 @@ def test_twice(plugin: Any, provider: Any, exporter: Any, lines: Any, caplog: An
     assert len(processors(provider)) == 1
     assert call(provider, exporter)["owner"] == "ml-platform"
     assert call(provider, exporter, "claude-9")["status"] == "unregistered"
-    assert lines() == [record.getMessage() for record in caplog.records]
+    assert lines() == [message for message in map(logging.LogRecord.getMessage, caplog.records) if message not in TOLD]
     assert lines() == ["model 'claude-9' is not registered (owner: nobody)"]
 
 
@@ -211,7 +218,7 @@ def test_a_second_provider(plugin: Any, provider: Any, exporter: Any, lines: Any
         plugin.instrument(tracer_provider=other)
     assert [call(each, exporter)["owner"] for each in (provider, other)] == ["ml-platform"] * 2
     assert lines() == [FURTHER]
-    assert [record.levelname for record in caplog.records] == ["INFO"]
+    assert [record.levelname for record in caplog.records if record.getMessage() not in TOLD] == ["INFO"]
     plugin.uninstrument()
     assert [call(each, exporter) for each in (provider, other)] == [{}, {}]
     other.shutdown()
@@ -479,6 +486,7 @@ def test_off_and_called_again(plugin: Any, provider: Any, exporter: Any) -> None
 
 
 @pytest.mark.usefixtures("gpt")
+@needs_configuration
 @pytest.mark.parametrize(
     ("written", "option", "variable", "on"),
     [
@@ -616,7 +624,7 @@ def test_a_log_handler_that_raises(plugin: Any, provider: Any, exporter: Any, fu
     plugin.instrument(tracer_provider=provider, nonsense=1, reload_interval="soon", file=str(tmp_path / "missing"))
     assert call(provider, exporter)["owner"] == "ml-platform"
     assert call(provider, exporter, "claude-9")["status"] == "unregistered"
-    assert full.calls == 6
+    assert full.calls == 6 + len(TOLD)
     assert Options(nonsense=2, file="a").file == "a"
 
 

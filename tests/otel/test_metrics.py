@@ -57,6 +57,7 @@ class Meters:
         """Return each metric by its short name."""
         data = self.reader.get_metrics_data()
         scopes = [scope for resource in data.resource_metrics for scope in resource.scope_metrics] if data else []
+        scopes = [scope for scope in scopes if scope.scope.name != "opentelemetry-sdk"]  # 1.40 counts its own spans
         for scope in scopes:
             assert (scope.scope.name, scope.scope.version) == ("spanforge.model_registry", "0.1.0")
             assert scope.scope.schema_url
@@ -747,7 +748,8 @@ def test_without_meters(pipeline: Any, registry: ModelRegistry, lines: Any) -> N
         pipes = pipeline(ModelRegistrySpanProcessor(registry))
         assert pipes.run({REQUEST: "gpt-4o"}).ours["owner"] == "ml-platform"
     proxy: Any = otel.get_meter_provider()
-    assert len(proxy._meters) == 1  # asked once
+    # asked once; that of 1.40 asks for each of its own processors and providers as well
+    assert len([meter for meter in proxy._meters if meter._name != "opentelemetry-sdk"]) == 1
     assert lines() == []
 
 

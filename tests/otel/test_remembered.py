@@ -276,6 +276,7 @@ class _Silent(SpanProcessor):
         self.inner.on_end(span)
 
 
+@needs_ending_hook  # before 1.40, what the second writes at the start is a forgery to the first
 def test_who_had_nothing_to_add_speaks_for_itself_only(pipeline: Any, registry: ModelRegistry) -> None:
     """A processor that is told of ends only adds what it has, also where another one looked before and had nothing."""
     nothing = ModelRegistrySpanProcessor(registry, span_attributes=())
