@@ -17,7 +17,7 @@ demo: ## run the support agent: registry, events and enriched spans, on loopback
 test: servers ## run the tests
 	@$(BIN)/python -m pytest $(ARGS)
 
-matrix: ## run the calls of every instrumentation that the documentation names; ARGS=--write-docs renews its table
+matrix: ## every instrumentation, SDK and recipe of the documentation, for real; ARGS=--write-docs renews their tables
 	$(SETUP) test
 	@$(BIN)/python -m pytest -m matrix tests/matrix $(ARGS)
 

@@ -11,14 +11,14 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from spanforge.model_registry import ModelRegistry, default, events, get_default_registry, settings, watch
-from spanforge.model_registry.otel import instrumentor, metrics, processor, sampler
+from spanforge.model_registry.otel import instrumentor, late_write, metrics, processor, sampler
 from spanforge.model_registry.otel.tallies import tallies
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-LINES = [module._lines for module in (default, instrumentor, metrics, processor, sampler, settings, watch)]
+LINES = [module._lines for module in (default, instrumentor, late_write, metrics, processor, sampler, settings, watch)]
 """What each part of the library has logged already."""
 
 

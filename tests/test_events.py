@@ -277,10 +277,14 @@ def arrived():
 """
 
 
+WARNINGS = ("-W", "error", "-W", "ignore:SelectableGroups dict interface is deprecated:DeprecationWarning")
+"""All are errors but that of opentelemetry-api 1.42 when it is imported with a Python before 3.12."""
+
+
 def run(script: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a script in a process of its own, where no tracer provider is set yet."""
     result = subprocess.run(
-        [sys.executable, "-W", "error", "-c", PRELUDE + textwrap.dedent(script)],
+        [sys.executable, *WARNINGS, "-c", PRELUDE + textwrap.dedent(script)],
         capture_output=True,
         text=True,
         check=False,

@@ -1,4 +1,7 @@
-"""The examples, as people run them; the support agent has tests of its own in ``test_demo.py``."""
+"""The examples, as people run them; the support agent has tests of its own in ``test_demo.py``.
+
+The recipes have theirs in ``tests/matrix/test_recipes.py``.
+"""
 
 from __future__ import annotations
 
@@ -39,6 +42,7 @@ def test_all_are_run() -> None:
         "lifecycle.py",
         "nothing_lost.py",
         "plain_sdk.py",
+        "recipes",
         "support_agent",
         "zero_code",
     }

@@ -43,21 +43,34 @@ SETTINGS = {
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the option that renews the documentation."""
-    parser.addoption("--write-docs", action="store_true", help="renew the table of instrumentations")
+    parser.addoption("--write-docs", action="store_true", help="renew what the matrix writes into the documentation")
 
 
-def environment(name: str) -> Path:
-    """Return the Python of one of the matrix's environments; where there is none, make it."""
+def python_of(name: str, base: str = sys.executable) -> Path:
+    """Return the Python of one of the matrix's environments; where there is none, make it of another Python."""
     pinned = ROOT / "requirements" / f"matrix-{name}.txt"
-    digest = hashlib.sha256(pinned.read_bytes() + sys.version.encode()).hexdigest()[:16]
+    version = subprocess.run([base, "-VV"], check=True, capture_output=True).stdout
+    digest = hashlib.sha256(pinned.read_bytes() + version).hexdigest()[:16]
     folder = ROOT / "build" / "matrix" / f"{name}-{digest}"
     python = folder / "bin" / "python"
     if not (folder / "complete").exists():
-        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
+        subprocess.run([base, "-m", "venv", "--clear", folder], check=True)
         pip = [python, "-m", "pip", "--disable-pip-version-check", "--quiet", "install", "--no-compile"]
         subprocess.run([*pip, "--require-hashes", "--requirement", pinned], check=True)
         (folder / "complete").touch()
     return python
+
+
+@pytest.fixture(scope="session")
+def environment() -> Callable[..., Path]:
+    """Give what returns the Python of an environment by name."""
+    return python_of
+
+
+@pytest.fixture(scope="session")
+def environ() -> dict[str, str]:
+    """Give the environment variables that what is run here has: the matrix's settings, and nobody's others."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(KEYS)} | SETTINGS
 
 
 @pytest.fixture(scope="session")
@@ -67,17 +80,18 @@ def rows() -> dict[str, dict[str, str]]:
 
 
 @pytest.fixture(scope="session")
-def observed(rows: dict[str, dict[str, str]], tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
+def observed(
+    rows: dict[str, dict[str, str]], environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., Any]:
     """Give what runs a row of the matrix, once, and returns what was exported."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(KEYS)}
     folder = tmp_path_factory.mktemp("observed")
 
     @cache
     def run(row: str, order: str, **settings: str) -> dict[str, Any]:
         file = folder / f"{row}-{order}.json"
         done = subprocess.run(
-            [environment(rows[row]["environment"]), HERE / "instrumented.py", row, order, file],
-            env={**clean, **SETTINGS, **settings},
+            [python_of(rows[row]["environment"]), HERE / "instrumented.py", row, order, file],
+            env={**environ, **settings},
             capture_output=True,
             text=True,
             check=False,

@@ -566,6 +566,25 @@ def test_a_provider_that_raises(plugin: Any, exporter: Any, lines: Any) -> None:
     assert len(lines()) == 2
 
 
+class _Replacing(TracerProvider):
+    """A provider like that of arize-phoenix-otel, which the matrix runs: a processor replaces those that are there."""
+
+    def add_span_processor(self, *processors: SpanProcessor, replace_default_processor: bool = True) -> None:
+        if replace_default_processor:
+            self._active_span_processor._span_processors = ()
+        super().add_span_processor(*processors)
+
+
+@pytest.mark.usefixtures("gpt")
+def test_a_provider_that_would_replace_its_processor(plugin: Any, exporter: Any, lines: Any) -> None:
+    """What a provider has already stays there: nothing stops being exported."""
+    provider = _Replacing(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    plugin.instrument(tracer_provider=provider)
+    assert call(provider, exporter)["owner"] == "ml-platform"
+    assert lines() == []
+
+
 class _Slotted:
     """A provider that takes processors, and no weak references."""
 

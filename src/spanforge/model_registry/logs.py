@@ -42,12 +42,12 @@ class Lines:
         self._limit = limit
         self.forget()
 
-    def warn(self, about: object, message: str, *values: object) -> None:
+    def warn(self, about: object, message: str, *values: object, error: BaseException | None = None) -> None:
         """Log a warning about something, unless it was warned about before, or there were too many."""
         mark = object()
         fresh = len(self._marks) < self._limit and self._marks.setdefault(about, mark) is mark
         if fresh and next(self._turns) < self._limit:
-            warn(message, *values)
+            warn(message, *values, error=error)
 
     def forget(self) -> None:
         """Start as a new process does."""

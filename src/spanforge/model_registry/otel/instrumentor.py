@@ -7,6 +7,7 @@ It needs the package opentelemetry-instrumentation, which comes with the extra `
 from __future__ import annotations
 
 import functools
+import inspect
 import os
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final
@@ -26,7 +27,7 @@ from spanforge.model_registry.settings import ENABLED, MODEL_ATTRIBUTES, SPAN_AT
 from spanforge.model_registry.watch import FileWatcher, follow_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
 
 NAME: Final = "model_registry"
 """The instrumentor's name: in ``OTEL_PYTHON_DISABLED_INSTRUMENTATIONS``, and in declarative configuration."""
@@ -36,8 +37,15 @@ _NOT_OURS: Final = frozenset(
     {"skip_dep_check", "raise_exception_on_conflict", "logger_provider", "event_logger_provider"}
 )
 """Arguments that are given to every instrumentor alike."""
+_REPLACING: Final = frozenset({"replace_default_processor"})
+"""Options of ``add_span_processor``, true by default, with which a processor comes in the place of another."""
 
 _lines: Final = logs.Lines(100)
+
+
+def _beside_others(add: Callable[..., None]) -> dict[str, bool]:
+    """Return with which options a provider adds a processor and keeps those it has: Phoenix's drops its exporter's."""
+    return dict.fromkeys(_REPLACING & inspect.signature(add).parameters.keys(), False)
 
 
 @dataclass(init=False)
@@ -121,7 +129,7 @@ class ModelRegistryInstrumentor(BaseInstrumentor):  # type: ignore[no-any-unimpo
         chosen: dict[str, Any] = {setting.name: setting.read(given.get(setting.name)) for setting in _FOR_PROCESSORS}
         if processor is None or made != (registry, chosen):
             before, processor = processor, ModelRegistrySpanProcessor(registry, meter_provider=meters, **chosen)
-            provider.add_span_processor(processor)
+            provider.add_span_processor(processor, **_beside_others(provider.add_span_processor))
             if before is not None:
                 before.switch(on=False)
             elif self._processors:

@@ -45,6 +45,8 @@ COUNTED: Final = object()
 """The mark of attributes that have none, of a span that is counted."""
 NAMELESS: Final = object()
 """The mark of attributes that named no model while their span was ending, and may name one before it has ended."""
+_lines: Final = logs.Lines(100)
+"""What a process is told once, however many processors it has."""
 
 
 class Enriched(dict[str, Any]):
@@ -140,9 +142,10 @@ class LateWriter(SpanProcessor):
         self._watches_starts = True
         self._writes_early = not SWAPS
         self._hears_endings = self._ended_only = False
-        self._failures: set[type[BaseException]] = set()
         if not SWAPS:
-            logs.warn("models that a span names late may be missed: this opentelemetry-sdk has no hook for them")
+            _lines.warn(
+                "hook", "models that a span names late may be missed: this opentelemetry-sdk has no hook for them"
+            )
 
     def _answer(self, attributes: Mapping[str, Any], span: ReadableSpan) -> Answer:
         """Return what a span with these attributes gets, and who counts it."""
@@ -282,7 +285,8 @@ class LateWriter(SpanProcessor):
         """Serve a span whose attributes are kept in a way that this module does not know."""
         if not self._writes_early:
             self._writes_early = self._watches_starts = True
-            logs.warn("models that a span names late may be missed: attributes are kept in %s", type(container))
+            kind = type(container)
+            _lines.warn(kind, "models that a span names late may be missed: attributes are kept in %s", kind)
         if span.is_recording():
             self._write_publicly(span)
 
@@ -307,9 +311,8 @@ class LateWriter(SpanProcessor):
         return answer
 
     def _failed(self, error: Exception) -> None:
-        if type(error) not in self._failures:
-            self._failures.add(type(error))
-            logs.warn("span not enriched (further %s not logged)", type(error).__name__, error=error)
+        kind = type(error)
+        _lines.warn(kind, "span not enriched (further %s not logged)", kind.__name__, error=error)
 
 
 def _write_late(span: ReadableSpan, container: Any, found: Mapping[str, Any], additions: Additions) -> None:

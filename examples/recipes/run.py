@@ -1,0 +1,226 @@
+"""Runs one of the recipes, and prints what its backend received: each span that has attributes of ours, and these.
+
+Usage: run.py NAME    one of langchain, langfuse, litellm_proxy, logfire, phoenix, pydantic_ai, traceloop
+
+The model's API and the backend are stand-ins on loopback, and whatever keys there are stay unused.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import time
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+from urllib.request import ProxyHandler, Request, build_opener
+
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from spanforge.model_registry.attributes import PREFIX
+from spanforge.model_registry.resolution import MODEL_KEYS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from opentelemetry.proto.common.v1.common_pb2 import AnyValue
+    from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent / "support_agent"))
+
+from models_api import serving  # noqa: E402 - it is another example's
+
+VENDORS = (
+    "LANGCHAIN_",
+    "LANGFUSE_",
+    "LANGSMITH_",
+    "LITELLM_",
+    "LOGFIRE_",
+    "OPENAI_",
+    "OTEL_",
+    "PHOENIX_",
+    "PYTEST_",
+    "TRACELOOP_",
+)
+"""How settings begin that a recipe has none of but those set here: nothing goes elsewhere, and Logfire, which sends
+nothing under pytest, sees none."""
+ASKED = ("support-chat", "summaries")  # the models of the proxy's configuration
+PATIENCE = 60  # seconds
+
+ask_directly = build_opener(ProxyHandler({})).open
+
+
+class Backend(BaseHTTPRequestHandler):
+    """Takes what a recipe exports, as Logfire, Traceloop, Phoenix, Langfuse and collectors do: OTLP by HTTP."""
+
+    protocol_version = "HTTP/1.1"
+    spans: list[Span]
+
+    def do_POST(self) -> None:
+        """Take an export: spans are kept, metrics and logs are not looked at."""
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.headers["Content-Encoding"] == "gzip":
+            body = gzip.decompress(body)
+        if self.path.endswith("/traces"):
+            for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
+                for scope in resource.scope_spans:
+                    self.spans.extend(scope.spans)
+        self._send(b"", "application/x-protobuf")
+
+    def do_GET(self) -> None:
+        """Say what Logfire asks of a token."""
+        self._send(json.dumps({"project_name": "recipes", "project_url": ""}).encode(), "application/json")
+
+    def _send(self, body: bytes, kind: str) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_args: object) -> None:
+        """Keep quiet."""
+
+
+@contextmanager
+def receiving() -> Iterator[tuple[str, list[Span]]]:
+    """Receive on a free port of loopback; give the URL, and the spans that come."""
+    handler = type("Receiving", (Backend,), {"spans": []})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        server.daemon_threads = True
+        Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}", handler.spans
+        finally:
+            server.shutdown()
+
+
+def settings(name: str, api: str, backend: str) -> dict[str, str]:
+    """Return the environment of a recipe, in which nothing leaves the machine."""
+    clean = {key: value for key, value in os.environ.items() if not key.startswith(VENDORS)}
+    otlp = {"OTEL_EXPORTER_OTLP_ENDPOINT": backend, "OTEL_BSP_SCHEDULE_DELAY": "100"}  # milliseconds
+    vendors = {
+        "langchain": otlp,
+        "langfuse": {"LANGFUSE_BASE_URL": backend, "LANGFUSE_PUBLIC_KEY": "none", "LANGFUSE_SECRET_KEY": "none"},
+        "litellm_proxy": {
+            **otlp,
+            "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # or importing it asks the network for prices
+            "LITELLM_MASTER_KEY": f"sk-{secrets.token_hex(32)}",  # without one the proxy does not start
+            "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+            "OTEL_PYTHON_MODEL_REGISTRY_FILE": str(HERE.parent / "zero_code" / "models.yaml"),
+        },
+        "logfire": {"LOGFIRE_BASE_URL": backend, "LOGFIRE_TOKEN": "none"},
+        "phoenix": {"PHOENIX_COLLECTOR_ENDPOINT": backend},
+        "pydantic_ai": otlp,
+        "traceloop": {"TRACELOOP_API_KEY": "none", "TRACELOOP_BASE_URL": backend, "TRACELOOP_TELEMETRY": "false"},
+    }
+    model = {"OPENAI_API_KEY": "none", "OPENAI_BASE_URL": api, "NO_PROXY": "127.0.0.1"}
+    return {**clean, **model, **vendors[name]}
+
+
+def run_script(name: str, environment: dict[str, str]) -> None:
+    """Run a recipe's script to its end; what it prints itself is shown if it fails."""
+    command = [sys.executable, HERE / f"with_{name}.py"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(done.stdout + done.stderr)
+
+
+def run_proxy(environment: dict[str, str], spans: list[Span]) -> None:
+    """Run litellm's proxy, ask it for each of its models, and stop it."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    command = [Path(sysconfig.get_path("scripts"), "litellm"), "--config", "config.yaml"]
+    with tempfile.TemporaryFile("w+") as said:
+        proxy = subprocess.Popen(
+            [*command, "--host", "127.0.0.1", "--port", port],
+            cwd=HERE / "litellm_proxy",
+            env=environment,
+            stdout=said,
+            stderr=said,
+        )
+        try:
+            until(lambda: answers(f"http://127.0.0.1:{port}/health/readiness") or proxy.poll() is not None)
+            for number, model in enumerate(ASKED, 1):
+                ask(f"http://127.0.0.1:{port}/v1/chat/completions", model, environment["LITELLM_MASTER_KEY"])
+                until(lambda wanted=number: len(governed(spans)) >= wanted)
+        except (OSError, TimeoutError) as error:
+            said.seek(0)
+            sys.exit(f"{said.read()}{error}")
+        finally:
+            proxy.terminate()
+            proxy.wait()
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Wait until something is true."""
+    deadline = time.monotonic() + PATIENCE
+    while not true():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not within {PATIENCE} seconds")
+        time.sleep(0.05)
+
+
+def answers(url: str) -> bool:
+    """Tell whether somebody answers there."""
+    with suppress(OSError), ask_directly(url, timeout=PATIENCE):
+        return True
+    return False
+
+
+def ask(url: str, model: str, key: str) -> None:
+    """Ask a model, as any client of the proxy does."""
+    body = json.dumps({"model": model, "messages": [{"role": "user", "content": "My router blinks red."}]}).encode()
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
+    request = Request(url, body, headers)  # noqa: S310 - it is http, on loopback
+    with ask_directly(request, timeout=PATIENCE) as answer:
+        answer.read()
+
+
+def governed(spans: list[Span]) -> list[Span]:
+    """Return the spans that have attributes of ours, in the order in which they started."""
+    found = [span for span in spans if any(pair.key.startswith(PREFIX) for pair in span.attributes)]
+    return sorted(found, key=lambda span: span.start_time_unix_nano)
+
+
+def lines(span: Span) -> Iterator[str]:
+    """Yield a span's name, the names of its model, and what is ours."""
+    yield span.name
+    for pair in span.attributes:
+        if pair.key in MODEL_KEYS or pair.key.startswith(PREFIX):
+            yield f"  {pair.key} = {value(pair.value)}"
+
+
+def value(given: AnyValue) -> Any:
+    """Return the value of an attribute."""
+    kind = given.WhichOneof("value")
+    if kind == "array_value":
+        return tuple(value(item) for item in given.array_value.values)
+    return getattr(given, kind) if kind else None
+
+
+def main(name: str) -> None:
+    """Run a recipe, and print what its backend received."""
+    with serving() as api, receiving() as (backend, spans):
+        environment = settings(name, api, backend)
+        if name == "litellm_proxy":
+            run_proxy(environment, spans)
+        else:
+            run_script(name, environment)
+        for span in governed(spans):
+            print("\n".join(lines(span)))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

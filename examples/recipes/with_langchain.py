@@ -1,0 +1,22 @@
+"""LangChain, with OpenTelemetry's instrumentation of it and the plain SDK."""
+
+from langchain_openai import ChatOpenAI
+from opentelemetry import trace
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.instrumentation.genai.langchain import LangChainInstrumentor
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+from spanforge.model_registry import register_model
+from spanforge.model_registry.otel import ModelRegistrySpanProcessor
+
+provider = TracerProvider()
+provider.add_span_processor(ModelRegistrySpanProcessor())
+provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+trace.set_tracer_provider(provider)
+LangChainInstrumentor().instrument()
+
+register_model("gpt-4o", "GPT-4o", "2024-08-06", "high", "ml-platform", "support agent", aliases=["gpt-4o-*"])
+
+for model in ("gpt-4o", "gpt-4.1-nano"):
+    ChatOpenAI(model=model).invoke("My router blinks red.")

@@ -1,0 +1,102 @@
+"""The recipes of the documentation, each run as it stands there with the real packages: the page tells the truth."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Printed = Callable[[str], str]
+
+pytestmark = pytest.mark.matrix
+
+ROOT = Path(__file__).parents[2]
+RECIPES = ROOT / "examples" / "recipes"
+PAGE = ROOT / "docs" / "recipes.md"
+BLOCK = re.compile(r"(<!-- recipe: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+PROXY = "litellm_proxy"
+SECOND = {
+    "langchain": "unregistered",
+    "langfuse": "unregistered",
+    PROXY: "deprecated",
+    "logfire": "deprecated",
+    "phoenix": "unregistered",
+    "pydantic_ai": "unregistered",
+    "traceloop": "unregistered",
+}
+"""The recipes, and the status of the model that each calls beside the governed one."""
+
+
+def files(name: str) -> list[Path]:
+    """Return what a recipe consists of."""
+    if name == PROXY:
+        return [RECIPES / PROXY / "config.yaml", RECIPES / PROXY / "registry_callback.py"]
+    return [RECIPES / f"with_{name}.py"]
+
+
+@pytest.fixture(scope="module")
+def printed(environment: Callable[..., Path], environ: dict[str, str]) -> Printed:
+    """Give what runs a recipe, once, and returns what it printed."""
+
+    @cache
+    def run(name: str) -> str:
+        python = environment("litellm" if name == PROXY else "frameworks")
+        command = [python, RECIPES / "run.py", name]
+        done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=180)
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
+
+    return run
+
+
+@pytest.mark.parametrize("name", SECOND)
+def test_a_recipe(name: str, printed: Printed) -> None:
+    """The governed model's spans say whose it is; the other's say that it is deprecated, or registered nowhere."""
+    governed, other = set(), set()
+    for span in re.split(r"^(?=\S)", printed(name), flags=re.MULTILINE)[1:]:
+        ours = dict(re.findall(r"^  model_registry\.(\w+) = (.*)$", span, re.MULTILINE))
+        kind = governed if re.search(r" = (openai/)?gpt-4o(-2024-08-06)?$", span, re.MULTILINE) else other
+        kind.add((ours["status"], ours.get("owner"), ours.get("risk_tier"), "warnings" in ours))
+    assert governed == {("active", "ml-platform", "high", False)}
+    deprecated = ("deprecated", "support-team", "medium", True)
+    assert other == {deprecated if SECOND[name] == "deprecated" else ("unregistered", None, None, True)}
+
+
+@pytest.mark.parametrize("name", sorted(SECOND.keys() - {PROXY}))
+def test_it_is_short(name: str) -> None:
+    """A recipe takes ten lines or fewer beside its imports, and nothing in it is there for the stand-ins."""
+    source = files(name)[0].read_text("utf-8")
+    lines = [line for line in source.splitlines() if line and not line.startswith(("from ", "import ", '"""'))]
+    assert len(lines) <= 10
+    assert not re.search(r"127\.0\.0\.1|localhost|_key|base_url", source)
+
+
+def test_all_are_run() -> None:
+    """A recipe that nobody runs does not stay true."""
+    there = {path for path in RECIPES.rglob("*.*") if path.suffix in {".py", ".yaml"}}
+    assert there == {RECIPES / "run.py"}.union(*map(files, SECOND))
+    assert {name for _, name, _ in BLOCK.findall(PAGE.read_text("utf-8"))} == SECOND.keys()
+
+
+def test_the_documentation(printed: Printed, request: pytest.FixtureRequest) -> None:
+    """The page has each recipe's files and what it printed, and no other program; ``--write-docs`` renews it."""
+    text = PAGE.read_text("utf-8")
+    renewed = BLOCK.sub(lambda block: f"{block[1]}{section(block[2], printed(block[2]))}{block[3]}", text)
+    if request.config.getoption("--write-docs"):
+        PAGE.write_text(renewed, "utf-8")
+    assert PAGE.read_text("utf-8") == renewed, "run make matrix ARGS=--write-docs"
+    assert renewed.count("```python") == len(SECOND)
+
+
+def section(name: str, output: str) -> str:
+    """Return a recipe as it stands on the page."""
+    language = {".py": "python", ".yaml": "yaml"}
+    blocks = [(language[file.suffix], file.read_text("utf-8")) for file in files(name)]
+    return "\n".join(f"```{kind}\n{text}```\n" for kind, text in [*blocks, ("text", output)])

@@ -1,0 +1,177 @@
+"""Every supported opentelemetry-sdk and Python: the library's tests hold with it, and what it can do is documented."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from shutil import which
+from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+pytestmark = pytest.mark.matrix
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "versions.md"
+SDKS = ("oldest", "1.40.0", "1.42.1", "1.43.0", "1.44.0", "newest")
+"""Pinned sets of dependencies: ``oldest`` has the lower bound of each, the others are as new as the SDK allows."""
+HERE = f"3.{sys.version_info.minor}"
+PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
+OF_PYTHONS = [("oldest", "3.10"), *(("newest", version) for version in PYTHONS)]
+LINES = list(dict.fromkeys([*((sdk, HERE) for sdk in SDKS), *OF_PYTHONS]))
+NOT_OF_THE_SDK = {
+    "otel/test_instrumentations.py",  # real clients: these are in the matrix
+    "contract/test_instrumentation_facts.py",
+    "contract/test_logfire_facts.py",
+    "test_benchmarks.py",
+    "test_collector_config.py",
+    "test_docs.py",
+}
+"""Tests that need other packages than the SDK's, or look at files only."""
+TESTS = {
+    str(path.relative_to(ROOT / "tests"))
+    for pattern in ("test_*.py", "otel/test_*.py", "contract/test_*.py")
+    for path in (ROOT / "tests").glob(pattern)
+} - NOT_OF_THE_SDK
+
+KNOWN_WARNING = "ignore:SelectableGroups dict interface is deprecated:DeprecationWarning"
+"""opentelemetry-api 1.42 has it of Pythons before 3.12, when it is imported."""
+
+LATE_AFTER = "model named late, processor after the exporter's"
+FORGED_AFTER = "forged `model_registry.*` removed, processor after the exporter's"
+COUNTED = "log records that nobody takes are counted"
+RENEWED = "`service.instance.id` is renewed after `fork`"
+LACKS = {
+    "oldest": {LATE_AFTER, FORGED_AFTER, COUNTED, RENEWED},
+    "1.40.0": {COUNTED, RENEWED},
+    "1.42.1": {COUNTED, RENEWED},
+    "1.43.0": {COUNTED, RENEWED},
+    "1.44.0": {COUNTED},
+    "newest": set(),
+}
+"""What cannot be done with an SDK, as the documentation says."""
+
+
+class Seen(NamedTuple):
+    """What came of the tests with an SDK, and what it can do."""
+
+    status: int
+    output: str
+    version: str
+    abilities: dict[str, bool]
+
+
+def interpreter(version: str) -> str | None:
+    """Return the path of a Python of this version that runs, if the machine has one."""
+    if version == HERE:
+        return sys.executable
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    for python in (which(f"python{version}"), *map(str, pyenv.glob(f"{version}.*/bin/python"))):
+        if python and not subprocess.run([python, "-c", "import venv"], capture_output=True, check=False).returncode:
+            return python
+    return None
+
+
+def build(folder: Path) -> Path:
+    """Return a wheel of the package, as users install it."""
+    subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder], cwd=ROOT, check=True)
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+def see(python: Path, environ: dict[str, str], wheel: Path, folder: Path) -> Seen:
+    """Install the package beside an SDK, run the tests with it, and try what it can do."""
+    pip = [python, "-m", "pip", "--disable-pip-version-check", "--quiet"]
+    subprocess.run([*pip, "install", "--no-deps", "--force-reinstall", wheel], check=True)
+    subprocess.run([*pip, "check"], check=True)
+    settings = {**environ, "PYTHONPATH": ""}  # the wheel, not the source
+    command = [
+        python,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-W",
+        KNOWN_WARNING,
+        *(f"tests/{name}" for name in sorted(TESTS)),
+    ]
+    tests = subprocess.run(command, env=settings, cwd=ROOT, capture_output=True, text=True, check=False, timeout=900)
+    found = folder / "abilities.json"
+    subprocess.run(
+        [python, Path(__file__).with_name("abilities.py"), found],
+        env={**settings, "OTEL_PYTHON_MODEL_REGISTRY_EVENTS": "log"},
+        cwd=folder,
+        check=True,
+        timeout=120,
+    )
+    return Seen(tests.returncode, tests.stdout + tests.stderr, **json.loads(found.read_text("utf-8")))
+
+
+@pytest.fixture(scope="module")
+def seen(
+    environment: Callable[..., Path], environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[tuple[str, str], Future[Seen] | None]]:
+    """Give what was seen with each SDK and Python; two at once, for most of the tests wait."""
+    wheel = build(tmp_path_factory.mktemp("wheel"))
+
+    def run(sdk: str, base: str, folder: Path) -> Seen:
+        return see(environment(f"sdk-{sdk}", base), environ, wheel, folder)
+
+    with ThreadPoolExecutor(2) as threads:
+        yield {
+            (sdk, version): (base := interpreter(version))
+            and threads.submit(run, sdk, base, tmp_path_factory.mktemp(f"{sdk}-{version}"))
+            for sdk, version in LINES
+        }
+        threads.shutdown(cancel_futures=True)
+
+
+@pytest.mark.parametrize(("sdk", "python"), LINES)
+def test_an_sdk(sdk: str, python: str, seen: dict[tuple[str, str], Future[Seen] | None]) -> None:
+    """The tests hold, and what the SDK can do is what the documentation says."""
+    future = seen[sdk, python]
+    if future is None:
+        pytest.skip(f"this machine has no Python {python}")
+    found = future.result()
+    assert found.status == 0, found.output
+    assert {ability for ability, there in found.abilities.items() if not there} == LACKS[sdk]
+
+
+def test_the_documentation(seen: dict[tuple[str, str], Future[Seen]], request: pytest.FixtureRequest) -> None:
+    """The tables are what this run saw and what is pinned; ``--write-docs`` renews them."""
+    found = [seen[sdk, HERE].result() for sdk in SDKS]
+    can = [("opentelemetry-sdk", *(each.version for each in found))]
+    can += [
+        (ability, *("yes" if each.abilities[ability] else "no" for each in found)) for ability in found[0].abilities
+    ]
+    text = PAGE.read_text("utf-8")
+    renewed = text
+    for name, lines in (("abilities", can), ("dependencies", dependencies())):
+        first, *rest = (f"| {' | '.join(line)} |\n" for line in lines)
+        table = "".join([first, f"| {' | '.join(['---'] * len(lines[0]))} |\n", *rest])
+        block = re.compile(rf"(<!-- matrix: {name} -->\n).*?(<!-- end -->)", re.DOTALL)
+        renewed = block.sub(lambda match, table=table: f"{match[1]}{table}{match[2]}", renewed)
+    if request.config.getoption("--write-docs"):
+        PAGE.write_text(renewed, "utf-8")
+    assert PAGE.read_text("utf-8") == renewed, "run make matrix ARGS=--write-docs"
+
+
+def dependencies() -> list[tuple[str, ...]]:
+    """Return which versions of the package's dependencies the sets of the oldest and the newest have."""
+    names = re.findall(
+        r'^.*"([a-z][a-z0-9.-]*)(?:\[\w+\])?>=.*,<.*"', (ROOT / "pyproject.toml").read_text("utf-8"), re.MULTILINE
+    )
+    sets = [(ROOT / "requirements" / f"matrix-sdk-{sdk}.txt").read_text("utf-8") for sdk in ("oldest", "newest")]
+    pins = [dict(re.findall(r"^([a-z0-9-]+)==(\S+)", text, re.MULTILINE)) for text in sets]
+    return [("dependency", "oldest", "newest")] + [
+        (name, *(pinned[name.replace(".", "-")] for pinned in pins)) for name in names
+    ]
