@@ -1,12 +1,11 @@
 """Runs one of the recipes, and prints what its backend received: each span that has attributes of ours, and these.
 
-Usage: run.py NAME    one of langchain, langfuse, litellm_proxy, logfire, phoenix, pydantic_ai, traceloop
-
 The model's API and the backend are stand-ins on loopback, and whatever keys there are stay unused.
 """
 
 from __future__ import annotations
 
+import argparse
 import gzip
 import json
 import os
@@ -54,6 +53,7 @@ VENDORS = (
 )
 """How settings begin that a recipe has none of but those set here: nothing goes elsewhere, and Logfire, which sends
 nothing under pytest, sees none."""
+NAMES = ("langchain", "langfuse", "litellm_proxy", "logfire", "phoenix", "pydantic_ai", "traceloop")
 ASKED = ("support-chat", "summaries")  # the models of the proxy's configuration
 PATIENCE = 60  # seconds
 
@@ -133,18 +133,20 @@ def run_script(name: str, environment: dict[str, str]) -> None:
     command = [sys.executable, HERE / f"with_{name}.py"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
-        sys.exit(done.stdout + done.stderr)
+        sys.exit(f"{done.stdout}{done.stderr}run.py: {name} failed; docs/recipes.md says what to install for it")
 
 
 def run_proxy(environment: dict[str, str], spans: list[Span]) -> None:
     """Run litellm's proxy, ask it for each of its models, and stop it."""
+    program = Path(sysconfig.get_path("scripts"), "litellm")
+    if not program.exists():
+        sys.exit("run.py: litellm's proxy is not here; docs/recipes.md says what to install for it")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    command = [Path(sysconfig.get_path("scripts"), "litellm"), "--config", "config.yaml"]
     with tempfile.TemporaryFile("w+") as said:
         proxy = subprocess.Popen(
-            [*command, "--host", "127.0.0.1", "--port", port],
+            [program, "--config", "config.yaml", "--host", "127.0.0.1", "--port", port],
             cwd=HERE / "litellm_proxy",
             env=environment,
             stdout=said,
@@ -223,4 +225,6 @@ def main(name: str) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("name", choices=NAMES)
+    main(parser.parse_args().name)

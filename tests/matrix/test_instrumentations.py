@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -153,6 +154,7 @@ def test_one_of_the_two_is_turned_off(observed: Observed) -> None:
 HEAD = ("instrumentation", "package", "version", "model known", "found by", "calls")
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 gets older releases of some packages")
 def test_the_documentation(observed: Observed, rows: Rows, request: pytest.FixtureRequest) -> None:
     """The table of the documentation is what this run saw; ``--write-docs`` renews it."""
     lines = [HEAD, ("---",) * len(HEAD), *(line(rows[row], observed(row, "first")) for row in ROWS)]
