@@ -21,7 +21,7 @@ matrix: ## every instrumentation, SDK and recipe of the documentation, for real;
 	$(SETUP) test
 	@$(BIN)/python -m pytest -m matrix tests/matrix $(ARGS)
 
-servers: ## build the Collector and Jaeger that tests run, once; minutes, with Go from PATH or as a package
+servers: ## get the Collector, Jaeger and Prometheus that tests run, once; minutes, with Go from PATH or as a package
 	$(SETUP) test
 	@$(BIN)/python tools/servers.py
 

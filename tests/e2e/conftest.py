@@ -1,4 +1,4 @@
-"""Real servers for the tests: the OpenTelemetry Collector and Jaeger, with the configuration that users get."""
+"""Real servers for the tests, with the configuration that users get: the Collector, Jaeger and Prometheus."""
 
 from __future__ import annotations
 
@@ -58,12 +58,14 @@ def get(request: str | urllib.request.Request, timeout: float = 10) -> bytes:
 
 
 class Kind(NamedTuple):
-    """A kind of server: program, configuration, variables for addresses, and what answers when it is ready."""
+    """A kind of server: program, configuration, variables for addresses, what answers when it is ready, options."""
 
     program: str
-    config: Path
+    configs: tuple[Path, ...]
     addresses: tuple[str, ...]
     ready: str
+    options: tuple[str, ...] = ()
+    config_option: str = "--config"
 
 
 COLLECTOR = (
@@ -77,16 +79,24 @@ COLLECTOR = (
 KINDS = {
     "otelcol": Kind(
         "otelcol",
-        CONFIG / "collector.yaml",
+        (CONFIG / "collector.yaml",),
         (*COLLECTOR, "OTELCOL_PROMETHEUS", "OTELCOL_UNTRUSTED_PROMETHEUS"),
         "http://{OTELCOL_HEALTH}/",
     ),
-    "agent": Kind("otelcol", CONFIG / "agent.yaml", COLLECTOR, "http://{OTELCOL_HEALTH}/"),
+    "agent": Kind("otelcol", (CONFIG / "agent.yaml",), COLLECTOR, "http://{OTELCOL_HEALTH}/"),
     "jaeger": Kind(
         "jaeger",
-        CONFIG / "jaeger.yaml",
+        (CONFIG / "jaeger.yaml",),
         ("JAEGER_QUERY_HTTP", "JAEGER_QUERY_GRPC", "JAEGER_HEALTH", "JAEGER_OTLP_GRPC", "JAEGER_OTLP_HTTP"),
         "http://{JAEGER_QUERY_HTTP}/api/services",
+    ),
+    "prometheus": Kind(  # its configuration has addresses in it: each test makes its own
+        "prometheus",
+        (),
+        ("PROMETHEUS",),
+        "http://{PROMETHEUS}/-/ready",
+        ("--web.listen-address={PROMETHEUS}", "--storage.tsdb.path=data"),
+        "--config.file",
     ),
 }
 
@@ -110,7 +120,9 @@ class Server:
     def __init__(self, name: str, *configs: Path, **settings: str) -> None:
         self.kind = KINDS[name]
         self.at = dict(zip(self.kind.addresses, free_addresses(len(self.kind.addresses)), strict=True))
-        self._command = [program_of(self.kind.program), *(f"--config={file}" for file in (self.kind.config, *configs))]
+        self._command = [program_of(self.kind.program)]
+        self._command += [f"{self.kind.config_option}={file}" for file in (*self.kind.configs, *configs)]
+        self._command += [option.format_map(self.at) for option in self.kind.options]
         own = {f"{name}_PORT": address.rpartition(":")[2] for name, address in self.at.items() if "TELEMETRY" in name}
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("OTELCOL_", "JAEGER_"))}
         self._environment = {**clean, "JAEGER_OTLP_ENDPOINT": NOBODY, **settings, **self.at, **own}

