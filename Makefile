@@ -36,10 +36,11 @@ types: ## check types: mypy strict, and pyright: the public types are complete
 	@$(BIN)/mypy
 	@$(BIN)/python tools/verifytypes.py
 
-docs: ## rewrite what is made from the code: tables of the documentation, the schema of evidence
-	$(SETUP) demo
+docs: ## rewrite what is made from the code: tables of the documentation, the schema of evidence, dashboards
+	$(SETUP) test
 	@$(BIN)/python tools/docs.py
 	@$(BIN)/python tools/schema.py
+	@$(BIN)/python tools/dashboards.py
 
 bench: ## measure what the library costs; ARGS="span-llm import" runs some benchmarks only
 	$(SETUP) test

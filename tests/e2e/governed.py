@@ -1,16 +1,19 @@
-"""Calls models as an application under the plugin does, and sends spans and metrics.
+"""Calls models as an application under the plugin does, sends spans and metrics, and prints the calls that it made.
 
-Usage: governed.py ENDPOINT
+Usage: governed.py ENDPOINT UNTRUSTED
 
-The registry's file is given by the environment. Until the standard input ends, the active model, the slow one and the
-one that fails are called again and again, the others once.
+The registry's file is given by the environment. Until the standard input ends, some models are called again and again,
+the others once; then the numbers are printed, by model, as JSON. One more call is sent to where nobody is trusted.
 """
 
 from __future__ import annotations
 
+import json
 import sys
 import threading
 import time
+from collections import Counter
+from datetime import datetime, timedelta, timezone
 
 from opentelemetry import metrics, trace
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
@@ -22,7 +25,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import StatusCode
 
-from spanforge.model_registry import ModelRegistry
+from spanforge.model_registry import ModelRegistry, deprecate_model, register_model, retire_model
 from spanforge.model_registry.otel.instrumentor import ModelRegistryInstrumentor
 
 ONCE = ("gpt-4o", "retired-1", "near-1", "past-1", "gpt-9")
@@ -32,8 +35,20 @@ PERIOD = 300
 """Milliseconds between two exports."""
 
 
+made: Counter[str] = Counter()
+
+
+def sending(endpoint: str) -> TracerProvider:
+    """Return a tracer provider that sends there."""
+    provider = TracerProvider()
+    exporter = OTLPSpanExporter(f"{endpoint}/v1/traces")
+    provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=PERIOD))
+    return provider
+
+
 def call(model: str, *, seconds: int = 0, fails: bool = False) -> None:
     """Leave the span of a call."""
+    made[model] += 1
     start = time.time_ns() - seconds * 10**9
     span = trace.get_tracer("app").start_span(
         f"chat {model}", start_time=start, attributes={"gen_ai.operation.name": "chat", "gen_ai.request.model": model}
@@ -43,18 +58,27 @@ def call(model: str, *, seconds: int = 0, fails: bool = False) -> None:
     span.end()
 
 
-def main(endpoint: str) -> None:
+def change() -> None:
+    """Register two models, deprecate one, retire the other; lose the event of a third."""
+    for model_id in ("extra-1", "gone-1"):
+        register_model(model_id, model_id, "1", "low", "search-team", "to change")
+    sunset = datetime.now(timezone.utc) + timedelta(days=30)
+    deprecate_model("extra-1", sunset_date=sunset.isoformat())
+    retire_model("gone-1")
+    unheard = ModelRegistry(tracer_provider=TracerProvider(ALWAYS_OFF))
+    unheard.register("lost", "Lost", "1", "low", "ml-platform", "an event that nobody gets")
+
+
+def main(endpoint: str, untrusted: str) -> None:
     """Make the calls."""
-    spans = TracerProvider()
-    spans.add_span_processor(
-        BatchSpanProcessor(OTLPSpanExporter(f"{endpoint}/v1/traces"), schedule_delay_millis=PERIOD)
-    )
-    trace.set_tracer_provider(spans)
+    trace.set_tracer_provider(sending(endpoint))
     reader = PeriodicExportingMetricReader(OTLPMetricExporter(f"{endpoint}/v1/metrics"), PERIOD)
     metrics.set_meter_provider(MeterProvider([reader]))
     ModelRegistryInstrumentor().instrument()
-    unheard = ModelRegistry(tracer_provider=TracerProvider(ALWAYS_OFF))
-    unheard.register("lost", "Lost", "1", "low", "ml-platform", "an event that nobody gets")
+    change()
+    outside = sending(untrusted)
+    outside.get_tracer("app").start_span("chat", attributes={"gen_ai.request.model": "gpt-4o"}).end()
+    outside.shutdown()
     for model in ONCE:
         call(model)
     over = threading.Event()
@@ -63,6 +87,8 @@ def main(endpoint: str) -> None:
         call("slow-1", seconds=SLOW)
         call("failing-1", fails=True)
         call("gpt-4o")
+        call("extra-1", fails=made["extra-1"] % 2 == 1)
+    print(json.dumps(made))  # noqa: T201 - this is what is asked for
 
 
 if __name__ == "__main__":

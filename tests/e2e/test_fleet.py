@@ -1,0 +1,389 @@
+"""Alerts and dashboards: from calls through the real Collector and Prometheus to alerts and panels' numbers."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+import urllib.parse
+from collections import Counter
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from spanforge.model_registry import ModelRegistry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from conftest import Server
+
+pytestmark = pytest.mark.e2e
+
+ROOT = Path(__file__).parents[2]
+CONFIG = ROOT / "collector-config" / "prometheus"
+RULES = yaml.safe_load((CONFIG / "rules.yml").read_text("utf-8"))
+ALERTS = {rule["alert"]: rule for group in RULES["groups"] for rule in group["rules"] if "alert" in rule}
+BOARDS = {
+    file.stem: json.loads(file.read_text("utf-8"))
+    for file in sorted((ROOT / "collector-config" / "grafana" / "dashboards").glob("*.json"))
+}
+GROUPS = re.compile(r"sum by \(([^)]*)\)")
+needs_sdk = pytest.mark.skipif(sys.version_info < (3, 11), reason="grafana-foundation-sdk needs Python 3.11")
+TESTS = ROOT / "tests" / "prometheus" / "rules_test.yml"
+PATIENCE = 60
+"""Seconds that an alert may take."""
+SOON = [(r"for: \d+m", "for: 0s"), (r"> 300\b", "> 2")]
+"""How the rules that run for real differ: nobody waits for minutes, and a file is stale after two seconds."""
+
+
+def promtool(program: Callable[[str], str], *arguments: str) -> str:
+    """Return what promtool says, which has to be good."""
+    done = subprocess.run([program("promtool"), *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def test_the_configuration(program: Callable[[str], str]) -> None:
+    """Prometheus takes the scrape configuration and the rules."""
+    said = promtool(program, "check", "config", str(CONFIG / "prometheus.yml"))
+    assert f"{sum(len(group['rules']) for group in RULES['groups'])} rules found" in said
+    assert "WARN" not in said
+
+
+def test_each_alert(program: Callable[[str], str]) -> None:
+    """Each alert fires when it should, with its labels and its text, and does not when it should not."""
+    promtool(program, "test", "rules", str(TESTS))
+    cases = [
+        (case["alertname"], bool(case["exp_alerts"]))
+        for test in yaml.safe_load(TESTS.read_text("utf-8"))["tests"]
+        for case in test["alert_rule_test"]
+    ]
+    assert set(cases) == {(name, fires) for name in ALERTS for fires in (True, False)}
+
+
+def test_scraped_as_often_as_flushed() -> None:
+    """The scrape interval is no longer than the Collector's flush interval, or single calls would be missed."""
+    collector = (ROOT / "collector-config" / "collector.yaml").read_text("utf-8")
+    (flushed,) = re.findall(r"OTELCOL_METRICS_FLUSH:-(\d+)s", collector)
+    prometheus = yaml.safe_load((CONFIG / "prometheus.yml").read_text("utf-8"))
+    assert int(prometheus["global"]["scrape_interval"].removesuffix("s")) <= int(flushed)
+
+
+def test_the_runbook() -> None:
+    """The page has a line and a section for each alert, in their order, with its severity, and how long it waits."""
+    page = (ROOT / "docs" / "alerts.md").read_text("utf-8")
+    lines = re.findall(r"^\| \[(\w+)\]\(#(\w+)\) \| ([^|]+) \| [^|]+ \| ([^|]+) \|$", page, re.MULTILINE)
+    assert [(name, anchor) for name, anchor, _, _ in lines] == [(name, name.lower()) for name in ALERTS]
+    for name, _, severity, after in lines:
+        rule = ALERTS[name]
+        assert all(each in rule["labels"]["severity"] for each in severity.split(", ")), name
+        assert after == rule["for"] if "for" in rule else re.match("one (call|failure|event)", after), name
+    sections = re.findall(r"^## (Model\w+)\n\n((?:.+\n)+)", page, re.MULTILINE)
+    assert [name for name, _ in sections] == list(ALERTS)
+    for name, text in sections:
+        assert re.findall(r"^- \*\*(\w+):\*\*", text, re.MULTILINE) == ["Means", "Look", "Do"], name
+
+
+# Dashboards
+
+
+@needs_sdk
+def test_dashboards_are_those_of_the_script() -> None:
+    """The dashboards are what the script writes."""
+    subprocess.run([sys.executable, ROOT / "tools" / "dashboards.py", "--check"], check=True)
+
+
+@needs_sdk
+@pytest.mark.parametrize("board", BOARDS, ids=str)
+def test_grafana_knows_all_of_a_dashboard(board: str) -> None:
+    """Grafana's schema loses nothing of a dashboard: there is no key in it that it does not know."""
+    from grafana_foundation_sdk.cog.encoder import JSONEncoder  # noqa: PLC0415 - needs Python 3.11
+    from grafana_foundation_sdk.cog.plugins import register_default_plugins  # noqa: PLC0415
+    from grafana_foundation_sdk.models.dashboard import Dashboard  # noqa: PLC0415
+
+    register_default_plugins()
+    read = Dashboard.from_json(BOARDS[board])
+    assert json.loads(JSONEncoder().encode(read)) == BOARDS[board]
+
+
+@pytest.mark.parametrize("board", BOARDS, ids=str)
+def test_links_name_what_is_there(board: str) -> None:
+    """Links use the variables of the dashboard and the labels of their table, and lead to dashboards that there are."""
+    variables = {variable["name"] for variable in BOARDS[board]["templating"]["list"]}
+    for panel in BOARDS[board]["panels"]:
+        labels = ", ".join(GROUPS.findall(panel["targets"][0]["expr"])).split(", ")
+        for link in panel["fieldConfig"]["defaults"].get("links", []):
+            used = re.findall(r"\$\{([^}]+)\}", link["url"])
+            fields = {name.removeprefix("__data.fields.") for name in used if name.startswith("__data.fields.")}
+            assert fields <= set(labels), link["title"]
+            assert {name for name in used if not name.startswith("__")} <= variables, link["title"]
+            for uid in re.findall(r"^/d/([\w-]+)", link["url"]):
+                assert uid in BOARDS
+
+
+# For real
+
+
+def models(file: Path) -> None:
+    """Write a registry with a model of each kind."""
+    registry, now = ModelRegistry(auto_emit=False), datetime.now(timezone.utc)
+    for model_id, tier in (
+        ("gpt-4o", "high"),
+        ("slow-1", "high"),
+        ("failing-1", "critical"),
+        ("retired-1", "low"),
+        ("near-1", "low"),
+        ("past-1", "low"),
+    ):
+        registry.register(model_id, model_id, "1", tier, "ml-platform", "to be called")
+    registry.retire("retired-1")
+    registry.deprecate("near-1", sunset_date=(now + timedelta(days=3)).isoformat())
+    registry.deprecate("past-1", sunset_date=(now - timedelta(days=3)).isoformat())
+    registry.save(file)
+
+
+@pytest.fixture
+def collector(run_server: Callable[..., Server]) -> Server:
+    """Give a Collector whose metrics come soon."""
+    return run_server("otelcol", OTELCOL_METRICS_FLUSH="300ms")
+
+
+@pytest.fixture
+def prometheus(run_server: Callable[..., Server], collector: Server, tmp_path: Path) -> Server:
+    """Give a Prometheus with what users get, but for addresses and waiting."""
+    rules = (CONFIG / "rules.yml").read_text("utf-8")
+    for pattern, replacement in SOON:
+        assert re.search(pattern, rules)
+        rules = re.sub(pattern, replacement, rules)
+    (tmp_path / "rules.yml").write_text(rules)
+    config = (CONFIG / "prometheus.yml").read_text("utf-8").replace("_interval: 15s", "_interval: 1s")
+    for port, variable in (
+        ("8889", "OTELCOL_PROMETHEUS"),
+        ("8890", "OTELCOL_UNTRUSTED_PROMETHEUS"),
+        ("8888", "OTELCOL_TELEMETRY"),
+    ):
+        config = config.replace(f"127.0.0.1:{port}", collector.at[variable])
+    (tmp_path / "prometheus.yml").write_text(config)
+    return run_server("prometheus", tmp_path / "prometheus.yml")
+
+
+@pytest.fixture
+def application(collector: Server, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Run an application that calls models until it is told to end."""
+    models(tmp_path / "models.json")
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            Path(__file__).with_name("governed.py"),
+            f"http://{collector.at['OTELCOL_OTLP_HTTP']}",
+            f"http://{collector.at['OTELCOL_UNTRUSTED_HTTP']}",
+        ],
+        env={
+            **clean,
+            "OTEL_SERVICE_NAME": "support",
+            "OTEL_PYTHON_MODEL_REGISTRY_FILE": str(tmp_path / "models.json"),
+            "OTEL_PYTHON_MODEL_REGISTRY_RELOAD_INTERVAL": "200",
+        },
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        yield process
+
+
+def firing(prometheus: Server) -> dict[str, set[str | None]]:
+    """Return the alerts that fire, and the models or files that they are about."""
+    answer: dict[str, Any] = json.loads(prometheus.ask("PROMETHEUS", "/api/v1/alerts"))
+    found: dict[str, set[str | None]] = {}
+    for alert in answer["data"]["alerts"]:
+        labels = alert["labels"]
+        about = labels.get("gen_ai_request_model") or labels.get("model_registry_model_id") or labels.get("job")
+        found.setdefault(labels["alertname"], set()).add(about)
+    return found
+
+
+def until(prometheus: Server, wanted: dict[str, set[str | None]]) -> dict[str, set[str | None]]:
+    """Return the alerts that fire, once they are those that are wanted, or after a while."""
+    deadline = time.monotonic() + PATIENCE
+    while (found := firing(prometheus)) != wanted and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return found
+
+
+WELL = {
+    "ModelRegistryRetiredModelCalled": {"retired-1"},
+    "ModelRegistryUnregisteredModelCalled": {"gpt-9"},
+    "ModelRegistrySunsetNear": {"near-1"},
+    "ModelRegistrySunsetPast": {"past-1"},
+    "ModelRegistryErrors": {"failing-1"},
+    "ModelRegistrySlow": {"slow-1"},
+    "ModelRegistryEventsLost": {"support"},
+}
+"""What fires while the registry's file is good."""
+BAD = WELL | {"ModelRegistryFileFailing": {"support"}, "ModelRegistryFileStale": {"support"}}
+"""What fires when it is not."""
+OF_THE_DISK = {"ModelRegistryArchiveDiskFull"}
+"""What needs a node exporter and a full disk: promtool only."""
+
+
+def ask(prometheus: Server, path: str, **query: str) -> Any:
+    """Return what Prometheus answers."""
+    return json.loads(prometheus.ask("PROMETHEUS", f"{path}?{urllib.parse.urlencode(query)}"))["data"]
+
+
+Lines = list[tuple[dict[str, str], float]]
+
+
+STEP = 5
+"""Seconds between two points of a graph."""
+
+
+def shown(prometheus: Server, target: dict[str, Any], seconds: int, **variables: str) -> Lines:
+    """Return the lines of a panel, as Grafana would ask for the last seconds; of a graph the sums of its points."""
+    chosen = {"owner": ".*", "tier": ".*", "__range": f"{seconds}s", "__interval": f"{STEP}s", "__rate_interval": "10s"}
+    query = target["expr"]
+    for name, value in (chosen | variables).items():
+        query = re.sub(rf"\${name}\b", value, query)
+    assert "$" not in query
+    if target["range"]:
+        now = str(time.time() + STEP), str(time.time() - seconds)
+        answer = ask(prometheus, "/api/v1/query_range", query=query, end=now[0], start=now[1], step=str(STEP))
+        return [(line["metric"], sum(float(value) for _, value in line["values"])) for line in answer["result"]]
+    answer = ask(prometheus, "/api/v1/query", query=query)
+    return [(line["metric"], float(line["value"][1])) for line in answer["result"]]
+
+
+def panel(board: str, title: str, kind: str = "") -> dict[str, Any]:
+    """Return the only query of a panel."""
+    found: list[dict[str, Any]] = [
+        target
+        for each in BOARDS[f"model-registry-{board}"]["panels"]
+        if each["title"] == title and kind in each["type"]
+        for target in each["targets"]
+    ]
+    (target,) = found
+    return target
+
+
+def by(label: str, lines: Lines) -> dict[str, float]:
+    """Return the sum of the values for each value of a label."""
+    sums: Counter[str] = Counter()
+    for labels, value in lines:
+        sums[labels.get(label, "")] += value  # type: ignore[assignment]
+    return dict(sums)
+
+
+STATUSES = ("active", "deprecated", "retired", "unregistered")
+STATUS_OF = {
+    "gpt-4o": "active",
+    "slow-1": "active",
+    "failing-1": "active",
+    "retired-1": "retired",
+    "near-1": "deprecated",
+    "past-1": "deprecated",
+    "extra-1": "deprecated",
+    "gpt-9": "unregistered",
+}
+"""Model that is called to its status: the truth, apart from what is tested."""
+CHANGES = {"model_registry.registered": 2, "model_registry.deprecated": 1, "model_registry.retired": 1}
+CHANGES_OF_EXTRA = {"model_registry.registered": 1, "model_registry.deprecated": 1}
+HOUR = 3600
+
+
+def of(made: dict[str, int], *statuses: str) -> int:
+    """Return the calls of models of these statuses."""
+    return sum(number for model, number in made.items() if STATUS_OF[model] in statuses)
+
+
+def check_numbers(prometheus: Server, made: dict[str, int]) -> None:
+    """The numbers on the panels are those of the calls that were made, and of the changes."""
+    registered = {model: number for model, number in made.items() if model != "gpt-9"}
+    owners = {"search-team": made["extra-1"], "unknown": made["gpt-9"]}
+    owners["ml-platform"] = sum(made.values()) - sum(owners.values())
+    for (board, title, kind), label, expected in (
+        (("inventory", "Calls", ""), "", {"": sum(made.values())}),
+        (("inventory", "Models called", ""), "", {"": len(registered)}),
+        (("inventory", "Owners of models called", ""), "", {"": 2}),
+        (("inventory", "Models registered", ""), "", {"": 8}),
+        (("inventory", "Calls by owner", "bar"), "model_registry_owner", owners),
+        (("inventory", "Calls by status", "bar"), "model_registry_status", {each: of(made, each) for each in STATUSES}),
+        (("inventory", "Models", ""), "model_registry_model_id", {**registered, "": made["gpt-9"]}),
+        (("violations", "Calls of retired models", ""), "", {"": of(made, "retired")}),
+        (("violations", "Calls of unregistered models", ""), "", {"": of(made, "unregistered")}),
+        (("violations", "Calls of deprecated models", ""), "", {"": of(made, "deprecated")}),
+        (("violations", "Retired models that were called", ""), "gen_ai_request_model", {"retired-1": 1}),
+        (("violations", "Models that nobody registered", ""), "gen_ai_request_model", {"gpt-9": 1}),
+        (("violations", "Calls of untrusted senders", ""), "gen_ai_request_model", {"gpt-4o": 1}),
+        (("violations", "Alerts that fire", "stat"), "", {"": sum(map(len, BAD.values()))}),
+        (("lifecycle", "Registered", ""), "", {"": 2}),
+        (("lifecycle", "Deprecated", ""), "", {"": 1}),
+        (("lifecycle", "Retired", ""), "", {"": 1}),
+        (("lifecycle", "Events", "timeseries"), "event_name", CHANGES),
+        (("model", "Lifecycle", ""), "event_name", CHANGES_OF_EXTRA),
+        (("model", "Calls", ""), "", {"": made["extra-1"]}),
+        (("model", "Failed", ""), "", {"": (made["extra-1"] // 2) / made["extra-1"]}),
+        (("model", "Who calls it", ""), "service_name", {"support": made["extra-1"]}),
+    ):
+        assert by(label, shown(prometheus, panel(board, title, kind), HOUR, model="extra-1")) == expected, title
+
+
+def check_all(prometheus: Server) -> None:
+    """Each query of each panel has an answer, with the labels of its legend; so has each variable's."""
+    for board in BOARDS.values():
+        for each in board["panels"]:
+            for target in each["targets"]:
+                lines = shown(prometheus, target, HOUR, model="extra-1")
+                assert lines, each["title"]
+                legend = set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]))
+                assert all(legend <= labels.keys() for labels, _ in lines), each["title"]
+        for variable in board["templating"]["list"]:
+            if variable["type"] == "query":
+                series, label = re.fullmatch(r"label_values\((.*), (\w+)\)", variable["query"]).groups()
+                assert ask(prometheus, f"/api/v1/label/{label}/values", **{"match[]": series}), variable["name"]
+
+
+def test_from_calls_to_alerts_and_panels(
+    application: subprocess.Popen[str], collector: Server, prometheus: Server, tmp_path: Path
+) -> None:
+    """Each alert comes to fire about what it should, and no other; panels show the calls that were made."""
+    assert until(prometheus, WELL) == WELL
+    (tmp_path / "models.json").write_text("[")
+    assert until(prometheus, BAD) == BAD
+    made = json.loads(application.communicate(timeout=60)[0])
+    total, deadline = panel("inventory", "Calls"), time.monotonic() + PATIENCE
+    while by("", shown(prometheus, total, HOUR)) != {"": sum(made.values())} and time.monotonic() < deadline:
+        time.sleep(0.2)
+    check_numbers(prometheus, made)
+    check_all(prometheus)
+    assert by("", shown(prometheus, panel("violations", "Calls of retired models"), 3)) == {"": 0}
+    labels = json.loads(prometheus.ask("PROMETHEUS", "/api/v1/alerts"))["data"]["alerts"]
+    (retired,) = [each for each in labels if each["labels"]["alertname"] == "ModelRegistryRetiredModelCalled"]
+    assert retired["labels"] == {
+        "alertname": "ModelRegistryRetiredModelCalled",
+        "severity": "critical",
+        "owner": "ml-platform",
+        "service_name": "support",
+        "gen_ai_request_model": "retired-1",
+        "model_registry_model_id": "retired-1",
+        "model_registry_owner": "ml-platform",
+        "model_registry_risk_tier": "low",
+        "model_registry_status": "retired",
+    }
+    assert retired["annotations"]["summary"] == "support calls retired-1, which is retired"
+    assert float(retired["value"]) == 1
+    collector.stop()
+    down = {"model_registry", "model_registry_untrusted", "collector"}
+    deadline = time.monotonic() + PATIENCE
+    while (found := firing(prometheus).get("ModelRegistryCollectorDown")) != down and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert found == down
+    assert {*BAD, "ModelRegistryCollectorDown"} | OF_THE_DISK == ALERTS.keys()

@@ -1,0 +1,488 @@
+"""Writes Grafana's dashboards, or checks that they are up to date: dashboards.py [--check]."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from urllib.parse import quote
+
+from grafana_foundation_sdk.builders import (
+    bargauge,
+    common,
+    dashboard,
+    prometheus,
+    stat,
+    statetimeline,
+    table,
+    timeseries,
+)
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models.common import BigValueColorMode, GraphDrawStyle, StackingMode, VizOrientation
+from grafana_foundation_sdk.models.dashboard import (
+    DashboardCursorSync,
+    DashboardLinkType,
+    DataSourceRef,
+    DataTransformerConfig,
+    DynamicConfigValue,
+    FieldColorModeId,
+    Threshold,
+    ThresholdsMode,
+    ValueMap,
+    ValueMappingResult,
+    VariableOption,
+    VariableRefresh,
+    VariableSort,
+)
+from grafana_foundation_sdk.models.prometheus import PromQueryFormat
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+FOLDER: Final = Path(__file__).resolve().parent.parent / "collector-config" / "grafana" / "dashboards"
+PROMETHEUS: Final = DataSourceRef(type_val="prometheus", uid="${datasource}")
+
+MODEL, OWNER = "model_registry_model_id", "model_registry_owner"
+TIER, STATUS = "model_registry_risk_tier", "model_registry_status"
+ASKED, SERVICE, EVENT = "gen_ai_request_model", "service_name", "event_name"
+
+TITLES: Final = {
+    MODEL: "model",
+    OWNER: "owner",
+    TIER: "risk tier",
+    STATUS: "status",
+    ASKED: "called as",
+    SERVICE: "service",
+    EVENT: "event",
+}
+"""Label to the heading of its column."""
+
+
+class Panel(NamedTuple):
+    """A row of one of the tables below.
+
+    Attributes:
+        kind: A key of ``KINDS``.
+        title: What stands above it.
+        size: Width, of 24, and height.
+        queries: Legend to PromQL; in tables the legend is the heading of the value's column.
+        unit: The values' unit, as Grafana names it.
+        tags: Tags by which Jaeger finds what a line of a table is about; none: no links to traces.
+        about: What to know of it.
+    """
+
+    kind: str
+    title: str
+    size: tuple[int, int]
+    queries: dict[str, str]
+    unit: str = "short"
+    tags: str = ""
+    about: str = ""
+
+    @property
+    def labels(self) -> set[str]:
+        """The labels of its lines, as its queries group them."""
+        groups = re.findall(
+            r"^sum by \(([^)]*)\)|group_right \(\) \(sum by \(([^)]*)\)", "\n".join(self.queries.values())
+        )
+        return {label for pair in groups for group in pair for label in group.split(", ")}
+
+
+def matcher(label: str, value: str, operator: str = "=") -> str:
+    """Return what a selector has of one label."""
+    return f'{label}{operator}"{value}"'
+
+
+def column(label: str) -> str:
+    """Return the legend that shows a label's value."""
+    return f"{{{{{label}}}}}"
+
+
+def calls(*matchers: str, senders: str = "") -> str:
+    """Return the selector of calls."""
+    return f"traces_span_metrics_calls_total{{{', '.join((matcher('senders', senders), *matchers))}}}"
+
+
+def events(*matchers: str) -> str:
+    """Return the selector of lifecycle events."""
+    return calls(*matchers).replace("_calls_", "_events_")
+
+
+def made(series: str, *labels: str) -> str:
+    """Return how many there were in the dashboard's range: exact numbers, which ``increase`` does not give.
+
+    A series that began within the range counts whole, its first value included, of which ``increase`` sees nothing.
+    """
+    last = f"last_over_time({series}[$__range])"
+    return f"sum by ({', '.join(labels)}) (({last} - {series} offset $__range >= 0) or {last})"
+
+
+def each(series: str, *labels: str) -> str:
+    """Return how many there were in each interval of a graph, likewise exact."""
+    return f"sum by ({', '.join(labels)}) (({series} - {series} offset $__interval >= 0) or {series}) > 0"
+
+
+def rate(series: str, *labels: str) -> str:
+    """Return how many there are a second."""
+    return f"sum by ({', '.join(labels)}) (rate({series}[$__rate_interval]))"
+
+
+def quantile(share: float, series: str, window: str = "$__rate_interval") -> str:
+    """Return a quantile of the durations of calls."""
+    buckets = series.replace("_calls_total", "_duration_seconds_bucket")
+    return f"histogram_quantile({share}, sum by (le) (rate({buckets}[{window}])))"
+
+
+CHOSEN: Final = calls(matcher(OWNER, "$owner", "=~"), matcher(TIER, "$tier", "=~"))
+REGISTERED: Final = calls(matcher(MODEL, "", "!="))
+RETIRED, DEPRECATED, UNREGISTERED = (
+    calls(matcher(STATUS, status)) for status in ("retired", "deprecated", "unregistered")
+)
+OF_MODEL: Final = calls(matcher(MODEL, "$model"))
+FAILED: Final = calls(matcher(MODEL, "$model"), matcher("status_code", "STATUS_CODE_ERROR"))
+SUNSET: Final = f'min by ({MODEL}) (model_registry_sunset_seconds{{senders=""}})'
+FIRING: Final = 'ALERTS{alertname=~"ModelRegistry.*", alertstate="firing"}'
+STATUSES: Final = {"active": (1, "green"), "deprecated": (2, "orange"), "retired": (3, "red")}
+"""Status to its number in the timeline, and its colour."""
+IN_FORCE: Final = " or ".join(
+    f'group by ({MODEL}, {STATUS}) ({{__name__=~"traces_span_metrics_(calls|events)_total", senders="", '
+    f'{MODEL}!="", {STATUS}="{status}"}}) * {number}'
+    for status, (number, _) in STATUSES.items()
+)
+
+INVENTORY: Final = [
+    Panel("stat", "Calls", (6, 4), {"calls": made(CHOSEN)}),
+    Panel("stat", "Models called", (6, 4), {"models": f"count({made(REGISTERED, MODEL)} > 0)"}),
+    Panel("stat", "Owners of models called", (6, 4), {"owners": f"count({made(REGISTERED, OWNER)} > 0)"}),
+    Panel(
+        "stat",
+        "Models registered",
+        (6, 4),
+        {"models": f'sum(max by ({STATUS}, {TIER}) (model_registry_models{{senders=""}}))'},
+        about="By the plugin's own metrics; the largest registry, where services have different ones.",
+    ),
+    Panel("bars", "Calls by owner", (8, 8), {column(OWNER): made(CHOSEN, OWNER)}),
+    Panel("bars", "Calls by risk tier", (8, 8), {column(TIER): made(CHOSEN, TIER)}),
+    Panel("bars", "Calls by status", (8, 8), {column(STATUS): made(CHOSEN, STATUS)}),
+    Panel("graph", "Calls by status", (12, 8), {column(STATUS): rate(CHOSEN, STATUS)}, "reqps"),
+    Panel("graph", "Calls by owner", (12, 8), {column(OWNER): rate(CHOSEN, OWNER)}, "reqps"),
+    Panel(
+        "table",
+        "Models",
+        (24, 10),
+        {"calls": made(CHOSEN, MODEL, OWNER, TIER, STATUS)},
+        tags=f"model_registry.model_id=${{__data.fields.{MODEL}}}",
+    ),
+]
+
+ONE_MODEL: Final = [
+    Panel("stat", "Calls", (6, 4), {"calls": made(OF_MODEL)}),
+    Panel("stat", "Failed", (6, 4), {"failed": f"({made(FAILED)} or vector(0)) / {made(OF_MODEL)}"}, "percentunit"),
+    Panel(
+        "stat", "Slowest 5 %", (6, 4), {"p95": quantile(0.95, OF_MODEL).replace("$__rate_interval", "$__range")}, "s"
+    ),
+    Panel(
+        "stat",
+        "Time until its sunset",
+        (6, 4),
+        {"sunset": f'min(model_registry_sunset_seconds{{senders="", {MODEL}="$model"}})'},
+        "s",
+        about="Of a deprecated model that has a sunset date, by the plugin's own metrics.",
+    ),
+    Panel("graph", "Calls by service", (12, 8), {column(SERVICE): rate(OF_MODEL, SERVICE)}, "reqps"),
+    Panel("graph", "Failed calls by service", (12, 8), {column(SERVICE): rate(FAILED, SERVICE)}, "reqps"),
+    Panel(
+        "graph",
+        "Duration",
+        (12, 8),
+        {"half": quantile(0.5, OF_MODEL), "95 %": quantile(0.95, OF_MODEL), "99 %": quantile(0.99, OF_MODEL)},
+        "s",
+    ),
+    Panel("events", "Lifecycle", (12, 8), {column(EVENT): each(events(matcher(MODEL, "$model")), EVENT)}),
+    Panel(
+        "table",
+        "Who calls it",
+        (24, 10),
+        {"calls": made(OF_MODEL, SERVICE, ASKED, OWNER, TIER, STATUS)},
+        tags="model_registry.model_id=${model}",
+    ),
+]
+
+VIOLATIONS: Final = [
+    Panel("alarm", "Calls of retired models", (6, 4), {"calls": made(RETIRED)}),
+    Panel("alarm", "Calls of unregistered models", (6, 4), {"calls": made(UNREGISTERED)}),
+    Panel("stat", "Calls of deprecated models", (6, 4), {"calls": made(DEPRECATED)}),
+    Panel("alarm", "Alerts that fire", (6, 4), {"alerts": f"count({FIRING})"}),
+    Panel(
+        "table",
+        "Retired models that were called",
+        (12, 8),
+        {"calls": made(RETIRED, SERVICE, MODEL, ASKED, OWNER, TIER) + " > 0"},
+        tags="model_registry.status=retired",
+    ),
+    Panel(
+        "table",
+        "Models that nobody registered",
+        (12, 8),
+        {"calls": made(UNREGISTERED, SERVICE, ASKED) + " > 0"},
+        tags="model_registry.status=unregistered",
+    ),
+    Panel(
+        "table",
+        "Deprecated models that were called, and the time until their sunset",
+        (12, 8),
+        {
+            "sunset in": f"{SUNSET} * on ({MODEL}) group_right () "
+            f"({made(DEPRECATED, SERVICE, MODEL, OWNER, TIER)} > bool 0 > 0)"
+        },
+        "s",
+        "model_registry.status=deprecated",
+    ),
+    Panel("table", "Alerts that fire", (12, 8), {"firing": f"sum by (alertname, severity, owner) ({FIRING})"}),
+    Panel(
+        "graph",
+        "Calls of models that should not be called",
+        (12, 8),
+        {column(STATUS): rate(calls(matcher(STATUS, "deprecated|retired|unregistered", "=~")), STATUS)},
+        "reqps",
+    ),
+    Panel(
+        "table",
+        "Registry files, and how long ago each was seen in force",
+        (12, 8),
+        {"age": 'max by (job, file_path) (model_registry_file_age_seconds{senders=""})'},
+        "s",
+    ),
+    Panel(
+        "table",
+        "Calls of untrusted senders",
+        (24, 8),
+        {"calls": made(calls(senders="untrusted"), SERVICE, ASKED, OWNER, STATUS)},
+        about="Names of services and models are what these senders say; owner and status are the Collector's.",
+    ),
+]
+
+LIFECYCLE: Final = [
+    *(
+        Panel(
+            "stat",
+            step.capitalize(),
+            (8, 4),
+            {"events": made(events(matcher(EVENT, f"model_registry.{step}")))},
+        )
+        for step in ("registered", "deprecated", "retired")
+    ),
+    Panel("states", "Status", (24, 10), {column(MODEL): f"max by ({MODEL}) ({IN_FORCE})"}),
+    Panel("events", "Events", (24, 8), {f"{column(EVENT)} {column(MODEL)}": each(events(), EVENT, MODEL)}),
+    Panel(
+        "table",
+        "Events",
+        (24, 10),
+        {"events": made(events(), EVENT, MODEL, OWNER, TIER, SERVICE) + " > 0"},
+        tags=f"event=${{__data.fields.{EVENT}}} model_registry.model_id=${{__data.fields.{MODEL}}}",
+    ),
+]
+
+VARIABLES: Final = {
+    "owner": f"label_values({calls()}, {OWNER})",
+    "tier": f"label_values({calls()}, {TIER})",
+    "model": f"label_values({calls()}, {MODEL})",
+}
+"""Variable to the query for its values; all but ``model`` take several, and all of them at first."""
+
+
+class Board(NamedTuple):
+    """A dashboard."""
+
+    uid: str
+    title: str
+    about: str
+    variables: tuple[str, ...]
+    panels: list[Panel]
+
+
+BOARDS: Final = (
+    Board(
+        "model-registry-inventory",
+        "Model registry: inventory",
+        "Which models are called, whose they are, how risky, and in which status.",
+        ("owner", "tier"),
+        INVENTORY,
+    ),
+    Board(
+        "model-registry-model", "Model registry: one model", "Who calls it, how well it does.", ("model",), ONE_MODEL
+    ),
+    Board(
+        "model-registry-violations",
+        "Model registry: violations",
+        "Calls of models that should not be called, and what keeps the plugin from seeing them.",
+        (),
+        VIOLATIONS,
+    ),
+    Board(
+        "model-registry-lifecycle",
+        "Model registry: lifecycle",
+        "When models were registered, deprecated and retired, with the traces in which it happened.",
+        (),
+        LIFECYCLE,
+    ),
+)
+
+
+def explore(source: str, kind: str, query: dict[str, str]) -> str:
+    """Return the address of Explore with a query; what stands in ``${…}`` is filled in by Grafana."""
+    pane = {
+        "datasource": source,
+        "queries": [{"refId": "A", "datasource": {"type": kind, "uid": source}, **query}],
+        "range": {"from": "${__from}", "to": "${__to}"},
+    }
+    address = quote(json.dumps({"traces": pane}, separators=(",", ":")), safe="")
+    address = re.sub(r"%24%7B([\w.%]+?)%7D", lambda found: f"${{{found[1]}}}", address)
+    return f"/explore?schemaVersion=1&orgId=1&panes={address}"
+
+
+def links(panel: Panel) -> Iterator[dashboard.DashboardLink]:
+    """Yield where a line of a table leads: its model, and its traces, which Jaeger finds within a service only."""
+    labels = panel.labels
+    if MODEL in labels:
+        yield link("This model", f"/d/model-registry-model?var-model=${{__data.fields.{MODEL}}}&${{__url_time_range}}")
+    if panel.tags and SERVICE in labels:
+        jaeger = {"queryType": "search", "service": f"${{__data.fields.{SERVICE}}}", "tags": panel.tags}
+        yield link("Traces in Jaeger", explore("${jaeger}", "jaeger", jaeger))
+    if panel.tags:
+        tempo = {"queryType": "traceql", "query": traceql(panel.tags)}
+        yield link("Traces in Tempo", explore("${tempo}", "tempo", tempo))
+
+
+def link(title: str, url: str) -> dashboard.DashboardLink:
+    """Return a link."""
+    return dashboard.DashboardLink(title).url(url).type(DashboardLinkType.LINK).target_blank(target_blank=True)
+
+
+def traceql(tags: str) -> str:
+    """Return Tempo's query for what Jaeger finds by these tags."""
+    names = (tag.partition("=") for tag in tags.split())
+    terms = (f'{"event:name" if name == "event" else f"span.{name}"} = "{value}"' for name, _, value in names)
+    return f"{{ {' && '.join(terms)} }}"
+
+
+def look_of_table(built: Any, panel: Panel) -> None:
+    """Name the columns, and let lines lead to their model and traces."""
+    (heading,) = panel.queries
+    organized = {"excludeByName": {"Time": True}, "renameByName": {}, "indexByName": {}}
+    built.with_transformation(DataTransformerConfig(id_val="organize", options=organized))
+    for name, title in TITLES.items():
+        if name in panel.labels:
+            built.override_by_name(name, [DynamicConfigValue("displayName", title)])
+    value = [DynamicConfigValue("displayName", heading), DynamicConfigValue("unit", panel.unit)]
+    built.override_by_name("Value", value).unit("none")
+    built.filterable(filterable=True).data_links(list(links(panel)))
+
+
+def look_of_states(built: Any, _panel: Panel) -> None:
+    """Show numbers as the status that they stand for."""
+    shown = {str(number): ValueMappingResult(text=status, color=color) for status, (number, color) in STATUSES.items()}
+    built.fill_opacity(70).line_width(0).mappings([ValueMap(options=shown)]).color_scheme(
+        dashboard.FieldColor().mode(FieldColorModeId.FIXED)
+    )
+
+
+def look_of_alarm(built: Any, _panel: Panel) -> None:
+    """Show what should be nothing in red."""
+    steps = [Threshold(value=None, color="green"), Threshold(value=1, color="red")]
+    built.thresholds(dashboard.ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(steps)).no_value("0")
+    built.color_mode(BigValueColorMode.BACKGROUND)
+
+
+def look_of_bars(built: Any, _panel: Panel) -> None:
+    """Let bars lie, so that names can be read."""
+    built.orientation(VizOrientation.HORIZONTAL)
+
+
+def look_of_events(built: Any, _panel: Panel) -> None:
+    """Show each as a bar on those of its time."""
+    built.draw_style(GraphDrawStyle.BARS).fill_opacity(80)
+    built.stacking(common.StackingConfig().mode(StackingMode.NORMAL))
+
+
+class Kind(NamedTuple):
+    """A kind of panel: what builds it, whether it shows how values came about, and what it looks like."""
+
+    builder: Any
+    over_time: bool = False
+    look: Callable[[Any, Panel], None] = lambda _built, _panel: None
+
+
+KINDS: Final = {
+    "stat": Kind(stat.Panel, look=lambda built, _panel: built.no_value("0")),
+    "alarm": Kind(stat.Panel, look=look_of_alarm),
+    "bars": Kind(bargauge.Panel, look=look_of_bars),
+    "graph": Kind(timeseries.Panel, over_time=True, look=lambda built, _panel: built.fill_opacity(10)),
+    "events": Kind(timeseries.Panel, over_time=True, look=look_of_events),
+    "states": Kind(statetimeline.Panel, over_time=True, look=look_of_states),
+    "table": Kind(table.Panel, look=look_of_table),
+}
+
+
+def build_panel(panel: Panel) -> Any:
+    """Return a panel."""
+    kind = KINDS[panel.kind]
+    built = kind.builder().title(panel.title).description(panel.about).datasource(PROMETHEUS).unit(panel.unit)
+    built.span(panel.size[0]).height(panel.size[1])
+    for letter, (legend, expression) in zip("ABC", panel.queries.items(), strict=False):
+        query = prometheus.Dataquery().ref_id(letter).expr(expression).legend_format(legend).datasource(PROMETHEUS)
+        query = query.range() if kind.over_time else query.instant()
+        built.with_target(query.format(PromQueryFormat.TABLE) if panel.kind == "table" else query)
+    kind.look(built, panel)
+    return built
+
+
+def build(board: Board) -> str:
+    """Return a dashboard as JSON."""
+    built = (
+        dashboard.Dashboard(board.title)
+        .uid(board.uid)
+        .description(board.about)
+        .tags(["model-registry"])
+        .time("now-6h", "now")
+        .refresh("30s")
+        .timezone("browser")
+        .tooltip(DashboardCursorSync.CROSSHAIR)
+        .link(
+            dashboard.DashboardLink("Model registry")
+            .type(DashboardLinkType.DASHBOARDS)
+            .tags(["model-registry"])
+            .keep_time(keep_time=True)
+        )
+    )
+    for name, kind in (("datasource", "prometheus"), ("jaeger", "jaeger"), ("tempo", "tempo")):
+        built.with_variable(dashboard.DatasourceVariable(name).label(kind.capitalize()).type(kind))
+    for name in board.variables:
+        variable = dashboard.QueryVariable(name).label(name).query(VARIABLES[name]).datasource(PROMETHEUS)
+        variable.refresh(VariableRefresh.ON_TIME_RANGE_CHANGED).sort(VariableSort.ALPHABETICAL_ASC)
+        if name != "model":
+            variable.include_all(include_all=True).multi(multi=True).all_value(".*")
+            variable.current(VariableOption(text="All", value="$__all"))
+        built.with_variable(variable)
+    for panel in board.panels:
+        built.with_panel(build_panel(panel))
+    return JSONEncoder(sort_keys=True, indent=2).encode(built.build()) + "\n"
+
+
+def main(arguments: list[str]) -> int:
+    """Write the dashboards that are not as they should be, or complain of them."""
+    boards = {FOLDER / f"{board.uid}.json": build(board) for board in BOARDS}
+    changed = {file: text for file, text in boards.items() if not file.exists() or file.read_text("utf-8") != text}
+    for file, text in changed.items():
+        if arguments == ["--check"]:
+            print(f"{file.name} is not what make docs writes", file=sys.stderr)
+        else:
+            FOLDER.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, "utf-8")
+    return 1 if changed and arguments else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
