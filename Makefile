@@ -5,7 +5,7 @@ BIN := .venv/bin
 SETUP := @PYTHON='$(PYTHON)' tools/setup.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test matrix servers lint types docs bench check lock build clean
+.PHONY: help demo test matrix servers lint types docs pictures bench check lock build clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -41,6 +41,9 @@ docs: ## rewrite what is made from the code: tables of the documentation, the sc
 	@$(BIN)/python tools/docs.py
 	@$(BIN)/python tools/schema.py
 	@$(BIN)/python tools/dashboards.py
+
+pictures: servers ## draw the dashboards and Prometheus' alerts anew; needs Chromium, and Debian's prometheus installed
+	@$(BIN)/python -m pytest -q tests/e2e/test_fleet.py -k panels --pictures docs/images
 
 bench: ## measure what the library costs; ARGS="span-llm import" runs some benchmarks only
 	$(SETUP) test

@@ -57,6 +57,11 @@ def get(request: str | urllib.request.Request, timeout: float = 10) -> bytes:
     return content
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that renews the documentation's pictures."""
+    parser.addoption("--pictures", metavar="FOLDER", help="draw the dashboards into this folder")
+
+
 class Kind(NamedTuple):
     """A kind of server: program, configuration, variables for addresses, what answers when it is ready, options."""
 
@@ -123,6 +128,8 @@ class Server:
         self._command = [program_of(self.kind.program)]
         self._command += [f"{self.kind.config_option}={file}" for file in (*self.kind.configs, *configs)]
         self._command += [option.format_map(self.at) for option in self.kind.options]
+        pages = Path(self._command[0]).parents[1] / "share" / name / "web"
+        self._command += [f"--web.local-assets={pages}"] if pages.exists() else []  # of Debian's package
         own = {f"{name}_PORT": address.rpartition(":")[2] for name, address in self.at.items() if "TELEMETRY" in name}
         clean = {name: value for name, value in os.environ.items() if not name.startswith(("OTELCOL_", "JAEGER_"))}
         self._environment = {**clean, "JAEGER_OTLP_ENDPOINT": NOBODY, **settings, **self.at, **own}

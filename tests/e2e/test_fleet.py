@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -18,6 +19,10 @@ import pytest
 import yaml
 
 from spanforge.model_registry import ModelRegistry
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from drawing import Answer, draw, photograph
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -189,9 +194,10 @@ def application(collector: Server, tmp_path: Path) -> Iterator[subprocess.Popen[
         env={
             **clean,
             "OTEL_SERVICE_NAME": "support",
-            "OTEL_PYTHON_MODEL_REGISTRY_FILE": str(tmp_path / "models.json"),
+            "OTEL_PYTHON_MODEL_REGISTRY_FILE": "models.json",
             "OTEL_PYTHON_MODEL_REGISTRY_RELOAD_INTERVAL": "200",
         },
+        cwd=tmp_path,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -247,19 +253,25 @@ STEP = 5
 """Seconds between two points of a graph."""
 
 
-def shown(prometheus: Server, target: dict[str, Any], seconds: int, **variables: str) -> Lines:
-    """Return the lines of a panel, as Grafana would ask for the last seconds; of a graph the sums of its points."""
-    chosen = {"owner": ".*", "tier": ".*", "__range": f"{seconds}s", "__interval": f"{STEP}s", "__rate_interval": "10s"}
+def answers(prometheus: Server, target: dict[str, Any], seconds: int, step: int = STEP, **variables: str) -> Answer:
+    """Return what Prometheus answers to a panel's query, as Grafana would ask for the last seconds."""
+    chosen = {"owner": ".*", "tier": ".*", "__range": f"{seconds}s", "__interval": f"{step}s", "__rate_interval": "10s"}
     query = target["expr"]
     for name, value in (chosen | variables).items():
         query = re.sub(rf"\${name}\b", value, query)
     assert "$" not in query
     if target["range"]:
-        now = str(time.time() + STEP), str(time.time() - seconds)
-        answer = ask(prometheus, "/api/v1/query_range", query=query, end=now[0], start=now[1], step=str(STEP))
-        return [(line["metric"], sum(float(value) for _, value in line["values"])) for line in answer["result"]]
+        span = {"start": str(time.time() - seconds), "end": str(time.time() + step), "step": str(step)}
+        answer = ask(prometheus, "/api/v1/query_range", query=query, **span)
+        return [(line["metric"], [(at, float(value)) for at, value in line["values"]]) for line in answer["result"]]
     answer = ask(prometheus, "/api/v1/query", query=query)
-    return [(line["metric"], float(line["value"][1])) for line in answer["result"]]
+    return [(line["metric"], [(line["value"][0], float(line["value"][1]))]) for line in answer["result"]]
+
+
+def shown(prometheus: Server, target: dict[str, Any], seconds: int, **variables: str) -> Lines:
+    """Return the labels and numbers of a panel; of a graph the sums of its points."""
+    found = answers(prometheus, target, seconds, **variables)
+    return [(labels, sum(value for _, value in values)) for labels, values in found]
 
 
 def panel(board: str, title: str, kind: str = "") -> dict[str, Any]:
@@ -351,8 +363,30 @@ def check_all(prometheus: Server) -> None:
                 assert ask(prometheus, f"/api/v1/label/{label}/values", **{"match[]": series}), variable["name"]
 
 
+def take_pictures(prometheus: Server, folder: Path, scratch: Path) -> None:
+    """Have a browser draw the dashboards with what Prometheus answers, and Prometheus' page of alerts."""
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    assert browser, "pictures need Chromium on the PATH"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, board in BOARDS.items():
+        page = scratch / f"{name}.html"
+        drawn = draw(board, lambda target: answers(prometheus, target, 60, 1, model="extra-1"))
+        page.write_text(drawn.replace(f"{scratch}/", ""), "utf-8")
+        rows = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in board["panels"])
+        photograph(browser, page.as_uri(), folder.resolve() / f"{name}.png", rows * 35 + 60)
+    alerts = scratch / "alerts.html"
+    said = prometheus.ask("PROMETHEUS", "/classic/alerts").decode()  # where Debian's package has it
+    base = f'<head><base href="http://{prometheus.at["PROMETHEUS"]}/">'
+    alerts.write_text(said.replace("<head>", base, 1).replace(f"{scratch}/", ""), "utf-8")
+    photograph(browser, alerts.as_uri(), folder.resolve() / "prometheus-alerts.png", 800)
+
+
 def test_from_calls_to_alerts_and_panels(
-    application: subprocess.Popen[str], collector: Server, prometheus: Server, tmp_path: Path
+    application: subprocess.Popen[str],
+    collector: Server,
+    prometheus: Server,
+    tmp_path: Path,
+    pytestconfig: pytest.Config,
 ) -> None:
     """Each alert comes to fire about what it should, and no other; panels show the calls that were made."""
     assert until(prometheus, WELL) == WELL
@@ -365,6 +399,8 @@ def test_from_calls_to_alerts_and_panels(
     check_numbers(prometheus, made)
     check_all(prometheus)
     assert by("", shown(prometheus, panel("violations", "Calls of retired models"), 3)) == {"": 0}
+    if folder := pytestconfig.getoption("--pictures", default=None):
+        take_pictures(prometheus, Path(folder), tmp_path)
     labels = json.loads(prometheus.ask("PROMETHEUS", "/api/v1/alerts"))["data"]["alerts"]
     (retired,) = [each for each in labels if each["labels"]["alertname"] == "ModelRegistryRetiredModelCalled"]
     assert retired["labels"] == {
