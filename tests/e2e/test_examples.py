@@ -39,6 +39,7 @@ def test_all_are_run() -> None:
     """An example that nobody runs does not stay true."""
     assert {path.name for path in EXAMPLES.iterdir()} - {"__pycache__", "README.md"} == {
         "fastapi_gunicorn",
+        "fleet.py",
         "lifecycle.py",
         "nothing_lost.py",
         "plain_sdk.py",

@@ -17,8 +17,12 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.e2e
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = {"otelcol": "main.go", "jaeger": "cmd/jaeger/main.go"}
-MODULES = {"otelcol": "example.com/otelcol", "jaeger": "github.com/jaegertracing/jaeger"}
+PACKAGES = {"otelcol": "main.go", "jaeger": "cmd/jaeger/main.go", "compose": "cmd/main.go"}
+MODULES = {
+    "otelcol": "example.com/otelcol",
+    "jaeger": "github.com/jaegertracing/jaeger",
+    "compose": "github.com/compose-spec/compose-go/v2",
+}
 PACKAGED = ("prometheus", "promtool")
 SOURCE = """package main
 
@@ -92,7 +96,7 @@ def test_it_builds_once_and_is_quiet_then(project: Project) -> None:
     code, output, errors = project.run()
     assert (code, errors) == (0, "")
     lines = output.splitlines()
-    assert len(lines) == 4
+    assert len(lines) == 6
     assert lines[0] == (
         "servers: building the OpenTelemetry Collector 0.158.0, which takes minutes the first time "
         "(log: build/servers/otelcol.log)"
@@ -126,9 +130,9 @@ def test_two_at_once(project: Project) -> None:
     assert [process.returncode for process in processes] == [0, 0]
     assert [errors for _, errors in outputs] == ["", ""]
     said = "".join(output for output, _ in outputs)
-    assert said.count("is built") == 2
+    assert said.count("is built") == 3
     assert "servers: waiting for another build (" in said
-    assert len([path for path in project.kept.iterdir() if path.suffix != ".lock"]) == 2
+    assert len([path for path in project.kept.iterdir() if path.suffix != ".lock"]) == 3
 
 
 def test_killed_while_it_builds(project: Project) -> None:
@@ -140,7 +144,7 @@ def test_killed_while_it_builds(project: Project) -> None:
     process.communicate()
     assert project.run("otelcol")[0] == 1
     code, output, errors = project.run()
-    assert (code, output.count("is built"), errors) == (0, 2, "")
+    assert (code, output.count("is built"), errors) == (0, 3, "")
     assert project.path("otelcol").exists()
 
 
@@ -154,15 +158,15 @@ def test_what_is_not_built(project: Project) -> None:
             "make servers (with the network, and Go from the PATH or PyPI)\n"
         ),
     )
-    assert project.run("tempo") == (2, "", "servers: tempo is none of otelcol, jaeger, prometheus, promtool\n")
+    assert project.run("tempo") == (2, "", "servers: tempo is none of otelcol, jaeger, compose, prometheus, promtool\n")
     assert not project.kept.exists()
 
 
 def test_what_cannot_be_built(project: Project) -> None:
-    """A failed build is one line with the reason, and an error in CI only; the other server is built all the same."""
+    """A failed build is one line with the reason, and an error in CI only; the other servers are built all the same."""
     (project.modules("otelcol") / "main.go").write_text("package main\n\nfunc main() { spam() }\n")
     code, output, errors = project.run()
-    assert (code, output.count("is built")) == (0, 1)
+    assert (code, output.count("is built")) == (0, 2)
     assert errors == (
         "servers: tests that need the OpenTelemetry Collector 0.158.0 cannot run: it cannot be built: "
         "./main.go:3:15: undefined: spam (log: build/servers/otelcol.log)\n"
@@ -181,7 +185,7 @@ def test_without_go(project: Project, tmp_path: Path) -> None:
     reason = f"there is no Go 1.25 on the PATH, and none could be installed ({python}: No module named pip)"
     assert errors == "".join(
         f"servers: tests that need {title} cannot run: {reason}\n"
-        for title in ("the OpenTelemetry Collector 0.158.0", "Jaeger 1.62.0")
+        for title in ("the OpenTelemetry Collector 0.158.0", "Jaeger 1.62.0", "compose-go 2.10.2")
     )
     assert project.run(python=python, PATH=path, CI="true")[0] == 1
 

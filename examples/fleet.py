@@ -1,0 +1,43 @@
+"""An application that calls models over and over, so that there is something to see in dashboards.
+
+It is run by ``opentelemetry-instrument``, with a registry file, as in ``collector-config/compose.yaml``. The model's API
+is a stand-in on loopback. It ends on SIGTERM or Ctrl-C, and OpenTelemetry sends what is left.
+"""
+
+from __future__ import annotations
+
+import itertools
+import signal
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import openai
+from opentelemetry.instrumentation.genai.openai import OpenAIInstrumentor
+
+sys.path.insert(0, str(Path(__file__).parent / "support_agent"))
+
+from models_api import serving
+
+MODELS = ("gpt-4o", "gpt-4o", "gpt-4o", "gpt-3.5-turbo", "gpt-4o", "gpt-4.1-nano", "gpt-4o", "text-davinci-003")
+"""Active, deprecated, unregistered; and one that the provider refuses."""
+PAUSE = 1.0
+"""Seconds between two calls."""
+
+
+def main() -> None:
+    """Call one model after the other."""
+    OpenAIInstrumentor().instrument()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with suppress(KeyboardInterrupt), serving() as api, openai.OpenAI(base_url=api, api_key="none-needed") as client:
+        for model in itertools.cycle(MODELS):
+            with suppress(openai.NotFoundError):
+                client.chat.completions.create(
+                    model=model, messages=[{"role": "user", "content": "My router blinks red."}]
+                )
+            time.sleep(PAUSE)
+
+
+if __name__ == "__main__":
+    main()
