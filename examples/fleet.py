@@ -1,7 +1,7 @@
 """An application that calls models over and over, so that there is something to see in dashboards.
 
-It is run by ``opentelemetry-instrument``, with a registry file, as in ``collector-config/compose.yaml``. The model's API
-is a stand-in on loopback. It ends on SIGTERM or Ctrl-C, and OpenTelemetry sends what is left.
+``opentelemetry-instrument`` runs it, with a registry file, in ``collector-config/compose.yaml``. The model's API is a
+stand-in on loopback. It ends on SIGTERM or Ctrl-C, and OpenTelemetry sends what is left.
 """
 
 from __future__ import annotations
