@@ -136,17 +136,21 @@ def test_links_name_what_is_there(board: str) -> None:
 # For real
 
 
+TIERS = {
+    "gpt-4o": "high",
+    "slow-1": "high",
+    "failing-1": "critical",
+    "retired-1": "low",
+    "near-1": "low",
+    "past-1": "low",
+}
+"""Model of the registry's file to its risk tier."""
+
+
 def models(file: Path) -> None:
     """Write a registry with a model of each kind."""
     registry, now = ModelRegistry(auto_emit=False), datetime.now(timezone.utc)
-    for model_id, tier in (
-        ("gpt-4o", "high"),
-        ("slow-1", "high"),
-        ("failing-1", "critical"),
-        ("retired-1", "low"),
-        ("near-1", "low"),
-        ("past-1", "low"),
-    ):
+    for model_id, tier in TIERS.items():
         registry.register(model_id, model_id, "1", tier, "ml-platform", "to be called")
     registry.retire("retired-1")
     registry.deprecate("near-1", sunset_date=(now + timedelta(days=3)).isoformat())
@@ -308,6 +312,7 @@ STATUS_OF = {
 """Model that is called to its status: the truth, apart from what is tested."""
 CHANGES = {"model_registry.registered": 2, "model_registry.deprecated": 1, "model_registry.retired": 1}
 CHANGES_OF_EXTRA = {"model_registry.registered": 1, "model_registry.deprecated": 1}
+UNTIL = "the time until their sunset"
 HOUR = 3600
 
 
@@ -321,12 +326,17 @@ def check_numbers(prometheus: Server, made: dict[str, int]) -> None:
     registered = {model: number for model, number in made.items() if model != "gpt-9"}
     owners = {"search-team": made["extra-1"], "unknown": made["gpt-9"]}
     owners["ml-platform"] = sum(made.values()) - sum(owners.values())
+    tiers: Counter[str] = Counter()
+    for model, number in made.items():
+        tiers[{**TIERS, "extra-1": "low"}.get(model, "unknown")] += number
+    fire = {name: len(about) for name, about in BAD.items()}
     for (board, title, kind), label, expected in (
         (("inventory", "Calls", ""), "", {"": sum(made.values())}),
         (("inventory", "Models called", ""), "", {"": len(registered)}),
         (("inventory", "Owners of models called", ""), "", {"": 2}),
         (("inventory", "Models registered", ""), "", {"": 8}),
         (("inventory", "Calls by owner", "bar"), "model_registry_owner", owners),
+        (("inventory", "Calls by risk tier", "bar"), "model_registry_risk_tier", tiers),
         (("inventory", "Calls by status", "bar"), "model_registry_status", {each: of(made, each) for each in STATUSES}),
         (("inventory", "Models", ""), "model_registry_model_id", {**registered, "": made["gpt-9"]}),
         (("violations", "Calls of retired models", ""), "", {"": of(made, "retired")}),
@@ -335,17 +345,25 @@ def check_numbers(prometheus: Server, made: dict[str, int]) -> None:
         (("violations", "Retired models that were called", ""), "gen_ai_request_model", {"retired-1": 1}),
         (("violations", "Models that nobody registered", ""), "gen_ai_request_model", {"gpt-9": 1}),
         (("violations", "Calls of untrusted senders", ""), "gen_ai_request_model", {"gpt-4o": 1}),
-        (("violations", "Alerts that fire", "stat"), "", {"": sum(map(len, BAD.values()))}),
+        (("violations", "Alerts that fire", "stat"), "", {"": sum(fire.values())}),
+        (("violations", "Alerts that fire", "table"), "alertname", fire),
         (("lifecycle", "Registered", ""), "", {"": 2}),
         (("lifecycle", "Deprecated", ""), "", {"": 1}),
         (("lifecycle", "Retired", ""), "", {"": 1}),
         (("lifecycle", "Events", "timeseries"), "event_name", CHANGES),
+        (("lifecycle", "Events", "table"), "event_name", CHANGES),
         (("model", "Lifecycle", ""), "event_name", CHANGES_OF_EXTRA),
         (("model", "Calls", ""), "", {"": made["extra-1"]}),
         (("model", "Failed", ""), "", {"": (made["extra-1"] // 2) / made["extra-1"]}),
         (("model", "Who calls it", ""), "service_name", {"support": made["extra-1"]}),
     ):
         assert by(label, shown(prometheus, panel(board, title, kind), HOUR, model="extra-1")) == expected, title
+    sunset = shown(prometheus, panel("violations", f"Deprecated models that were called, and {UNTIL}"), HOUR)
+    days = {model: round(seconds / 86_400) for model, seconds in by("model_registry_model_id", sunset).items()}
+    assert days == {"near-1": 3, "past-1": -3, "extra-1": 30}
+    timeline = answers(prometheus, panel("lifecycle", "Status"), HOUR)
+    last = {labels["model_registry_model_id"]: STATUSES[int(values[-1][1]) - 1] for labels, values in timeline}
+    assert last == {**{model: STATUS_OF[model] for model in registered}, "gone-1": "retired"}
 
 
 def check_all(prometheus: Server) -> None:
