@@ -75,7 +75,8 @@ def interpreter(version: str) -> str | None:
         return sys.executable
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     for python in (which(f"python{version}"), *map(str, pyenv.glob(f"{version}.*/bin/python"))):
-        if python and not subprocess.run([python, "-c", "import venv"], capture_output=True, check=False).returncode:
+        command = [python or "false", "-c", "import venv, ensurepip"]
+        if subprocess.run(command, capture_output=True, check=False).returncode == 0:
             return python
     return None
 

@@ -585,6 +585,27 @@ def test_a_provider_that_would_replace_its_processor(plugin: Any, exporter: Any,
     assert lines() == []
 
 
+class _Unsigned:
+    """A method that does not say what it takes, as one written in C may not."""
+
+    __signature__ = "none"
+
+    def __init__(self, provider: TracerProvider) -> None:
+        self.add = provider.add_span_processor
+
+    def __call__(self, processor: SpanProcessor) -> None:
+        self.add(processor)
+
+
+@pytest.mark.usefixtures("gpt")
+def test_a_provider_that_does_not_say_what_it_takes(plugin: Any, provider: Any, exporter: Any, lines: Any) -> None:
+    """A provider whose method has no signature gets the processor all the same."""
+    provider.add_span_processor = _Unsigned(provider)
+    plugin.instrument(tracer_provider=provider)
+    assert call(provider, exporter)["owner"] == "ml-platform"
+    assert lines() == []
+
+
 class _Slotted:
     """A provider that takes processors, and no weak references."""
 

@@ -45,7 +45,11 @@ _lines: Final = logs.Lines(100)
 
 def _beside_others(add: Callable[..., None]) -> dict[str, bool]:
     """Return with which options a provider adds a processor and keeps those it has: Phoenix's drops its exporter's."""
-    return dict.fromkeys(_REPLACING & inspect.signature(add).parameters.keys(), False)
+    try:
+        known_options = inspect.signature(add).parameters.keys()
+    except (TypeError, ValueError):  # not written in Python
+        return {}
+    return dict.fromkeys(_REPLACING & known_options, False)
 
 
 @dataclass(init=False)
