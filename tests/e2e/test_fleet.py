@@ -17,8 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from spanforge.model_registry import ModelRegistry
+from spanforge.model_registry.otel import ModelRegistrySpanProcessor
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -221,10 +226,10 @@ def firing(prometheus: Server) -> dict[str, set[str | None]]:
     return found
 
 
-def until(prometheus: Server, wanted: dict[str, set[str | None]]) -> dict[str, set[str | None]]:
-    """Return the alerts that fire, once they are those that are wanted, or after a while."""
+def awaited(look: Callable[[], Any], wanted: object) -> Any:
+    """Return what is seen, once it is what is wanted, or after a while."""
     deadline = time.monotonic() + PATIENCE
-    while (found := firing(prometheus)) != wanted and time.monotonic() < deadline:
+    while (found := look()) != wanted and time.monotonic() < deadline:
         time.sleep(0.2)
     return found
 
@@ -381,6 +386,36 @@ def check_all(prometheus: Server) -> None:
                 assert ask(prometheus, f"/api/v1/label/{label}/values", **{"match[]": series}), variable["name"]
 
 
+def sending(collector: Server) -> TracerProvider:
+    """Return a tracer provider of another service, which has one retired model and stays the same."""
+    registry = ModelRegistry(auto_emit=False)
+    registry.register("retired-1", "Retired", "1", "low", "ml-platform", "to be called")
+    registry.retire("retired-1")
+    resource = Resource.create({"service.name": "batch", "service.instance.id": "batch-1"})
+    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+    provider.add_span_processor(ModelRegistrySpanProcessor(registry))
+    exporter = OTLPSpanExporter(f"http://{collector.at['OTELCOL_OTLP_HTTP']}/v1/traces")
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    return provider
+
+
+def call_retired(sender: TracerProvider) -> None:
+    """Leave the span of a call of the retired model."""
+    sender.get_tracer("app").start_span("chat", attributes={"gen_ai.request.model": "retired-1"}).end()
+
+
+def of_batch(prometheus: Server) -> float | None:
+    """Return the calls of the retired model by that service."""
+    target = panel("violations", "Retired models that were called")
+    return by("service_name", shown(prometheus, target, HOUR)).get("batch")
+
+
+def new_of_batch(prometheus: Server) -> float | None:
+    """Return how many of these are new, as alerts see it."""
+    answer = ask(prometheus, "/api/v1/query", query='model_registry:calls:new5m{service_name="batch"}')
+    return sum(float(line["value"][1]) for line in answer["result"])
+
+
 def take_pictures(prometheus: Server, folder: Path, scratch: Path) -> None:
     """Have a browser draw the dashboards with what Prometheus answers, and Prometheus' page of alerts."""
     browser = shutil.which("chromium") or shutil.which("google-chrome")
@@ -406,14 +441,13 @@ def test_from_calls_to_alerts_and_panels(
     tmp_path: Path,
     pytestconfig: pytest.Config,
 ) -> None:
-    """Each alert comes to fire about what it should, and no other; panels show the calls that were made."""
-    assert until(prometheus, WELL) == WELL
+    """Each alert fires about what it should, and no other; panels show the calls made, restarts or not."""
+    assert awaited(lambda: firing(prometheus), WELL) == WELL
     (tmp_path / "models.json").write_text("[")
-    assert until(prometheus, BAD) == BAD
+    assert awaited(lambda: firing(prometheus), BAD) == BAD
     made = json.loads(application.communicate(timeout=60)[0])
-    total, deadline = panel("inventory", "Calls"), time.monotonic() + PATIENCE
-    while by("", shown(prometheus, total, HOUR)) != {"": sum(made.values())} and time.monotonic() < deadline:
-        time.sleep(0.2)
+    all_calls = {"": sum(made.values())}
+    assert awaited(lambda: by("", shown(prometheus, panel("inventory", "Calls"), HOUR)), all_calls) == all_calls
     check_numbers(prometheus, made)
     check_all(prometheus)
     assert by("", shown(prometheus, panel("violations", "Calls of retired models"), 3)) == {"": 0}
@@ -434,10 +468,14 @@ def test_from_calls_to_alerts_and_panels(
     }
     assert retired["annotations"]["summary"] == "support calls retired-1, which is retired"
     assert float(retired["value"]) == 1
+    sender = sending(collector)
+    call_retired(sender)
+    assert awaited(lambda: of_batch(prometheus), 1) == 1
     collector.stop()
     down = {"model_registry", "model_registry_untrusted", "collector"}
-    deadline = time.monotonic() + PATIENCE
-    while (found := firing(prometheus).get("ModelRegistryCollectorDown")) != down and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert found == down
+    assert awaited(lambda: firing(prometheus).get("ModelRegistryCollectorDown"), down) == down
+    collector.start()
+    call_retired(sender)
+    assert awaited(lambda: of_batch(prometheus), 2) == 2
+    assert awaited(lambda: new_of_batch(prometheus), 2) == 2
     assert {*BAD, "ModelRegistryCollectorDown"} | OF_THE_DISK == ALERTS.keys()
