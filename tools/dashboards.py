@@ -1,4 +1,4 @@
-"""Writes Grafana's dashboards, or checks that they are up to date: dashboards.py [--check]."""
+"""Writes Grafana's dashboards; with ``--check`` it only compares."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from pathlib import Path
+from string import ascii_uppercase
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from urllib.parse import quote
 
@@ -180,9 +181,7 @@ INVENTORY: Final = [
 ONE_MODEL: Final = [
     Panel("stat", "Calls", (6, 4), {"calls": made(OF_MODEL)}),
     Panel("stat", "Failed", (6, 4), {"failed": f"({made(FAILED)} or vector(0)) / {made(OF_MODEL)}"}, "percentunit"),
-    Panel(
-        "stat", "Slowest 5 %", (6, 4), {"p95": quantile(0.95, OF_MODEL).replace("$__rate_interval", "$__range")}, "s"
-    ),
+    Panel("stat", "Slowest 5 %", (6, 4), {"p95": quantile(0.95, OF_MODEL, "$__range")}, "s"),
     Panel(
         "stat",
         "Time until its sunset",
@@ -431,7 +430,7 @@ def build_panel(panel: Panel) -> Any:
     kind = KINDS[panel.kind]
     built = kind.builder().title(panel.title).description(panel.about).datasource(PROMETHEUS).unit(panel.unit)
     built.span(panel.size[0]).height(panel.size[1])
-    for letter, (legend, expression) in zip("ABC", panel.queries.items(), strict=False):
+    for letter, (legend, expression) in zip(ascii_uppercase, panel.queries.items(), strict=False):
         query = prometheus.Dataquery().ref_id(letter).expr(expression).legend_format(legend).datasource(PROMETHEUS)
         query = query.range() if kind.over_time else query.instant()
         built.with_target(query.format(PromQueryFormat.TABLE) if panel.kind == "table" else query)
@@ -474,14 +473,14 @@ def build(board: Board) -> str:
 def main(arguments: list[str]) -> int:
     """Write the dashboards that are not as they should be, or complain of them."""
     boards = {FOLDER / f"{board.uid}.json": build(board) for board in BOARDS}
-    changed = {file: text for file, text in boards.items() if not file.exists() or file.read_text("utf-8") != text}
-    for file, text in changed.items():
-        if arguments == ["--check"]:
-            print(f"{file.name} is not what make docs writes", file=sys.stderr)
+    stale = {file: text for file, text in boards.items() if not file.exists() or file.read_text("utf-8") != text}
+    for file, text in stale.items():
+        if "--check" in arguments:
+            print(f"{file.name} is out of date: run make docs", file=sys.stderr)
         else:
             FOLDER.mkdir(parents=True, exist_ok=True)
             file.write_text(text, "utf-8")
-    return 1 if changed and arguments else 0
+    return 1 if stale and "--check" in arguments else 0
 
 
 if __name__ == "__main__":

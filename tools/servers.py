@@ -182,12 +182,7 @@ def _unpack(name: str, target: Path) -> None:
     for left in target.parent.glob(f"{package}-*.new"):  # by one that was killed
         shutil.rmtree(left)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f"{package}-", suffix=".new") as folder:
-        options = [
-            "-o",
-            "APT::Sandbox::User=root",
-            "-o",
-            "Debug::NoLocking=1",
-        ]  # no other user, no lock of the system's
+        options = ["-o", "APT::Sandbox::User=root", "-o", "Debug::NoLocking=1"]  # it needs no rights, and no lock
         for what, where in (("State::lists", "lists/partial"), ("Cache", "cache/archives/partial")):
             Path(folder, where).mkdir(parents=True)
             options += ["-o", f"Dir::{what}={Path(folder, where.partition('/')[0])}"]
