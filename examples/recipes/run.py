@@ -17,9 +17,8 @@ import sysconfig
 import tempfile
 import time
 from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from threading import Thread
 from typing import TYPE_CHECKING, Any
 from urllib.request import ProxyHandler, Request, build_opener
 
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "support_agent"))
 
-from models_api import serving  # noqa: E402 - it is another example's
+from models_api import listening, serving  # noqa: E402 - it is another example's
 
 VENDORS = (
     "LANGCHAIN_",
@@ -96,13 +95,8 @@ class Backend(BaseHTTPRequestHandler):
 def receiving() -> Iterator[tuple[str, list[Span]]]:
     """Receive on a free port of loopback; give the URL, and the spans that come."""
     handler = type("Receiving", (Backend,), {"spans": []})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        server.daemon_threads = True
-        Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}", handler.spans
-        finally:
-            server.shutdown()
+    with listening(handler) as url:
+        yield url, handler.spans
 
 
 def settings(name: str, api: str, backend: str) -> dict[str, str]:

@@ -93,12 +93,19 @@ def embedding(model: str) -> dict[str, Any]:
 
 
 @contextmanager
-def serving() -> Iterator[str]:
-    """Serve on a free port of loopback; give the base URL that a client takes."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+def listening(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    """Serve on a free port of loopback; give its URL."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         server.daemon_threads = True
         Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         try:
-            yield f"http://127.0.0.1:{server.server_port}/v1"
+            yield f"http://127.0.0.1:{server.server_port}"
         finally:
             server.shutdown()
+
+
+@contextmanager
+def serving() -> Iterator[str]:
+    """Serve on a free port of loopback; give the base URL that a client takes."""
+    with listening(Handler) as url:
+        yield f"{url}/v1"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from functools import cache
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 ROOT = Path(__file__).parents[2]
+sys.path.append(str(ROOT / "tools"))
+
+from docs import render
+
 HERE = Path(__file__).parent
 ROWS: list[dict[str, str]] = json.loads((HERE / "rows.json").read_text("utf-8"))
 KEYS = (
@@ -59,6 +64,27 @@ def python_of(name: str, base: str = sys.executable) -> Path:
         subprocess.run([*pip, "--require-hashes", "--requirement", pinned], check=True)
         (folder / "complete").touch()
     return python
+
+
+@pytest.fixture
+def documented(request: pytest.FixtureRequest) -> Callable[[Path, dict[str, Any]], None]:
+    """Give what compares blocks of a page, by their marks, with the text or the rows that are to be there.
+
+    With ``--write-docs`` it renews them.
+    """
+
+    def compare(page: Path, blocks: dict[str, Any]) -> None:
+        text = page.read_text("utf-8")
+        for mark, given in blocks.items():
+            content = given if isinstance(given, str) else render(given)
+            block = re.compile(rf"(<!-- {re.escape(mark)} -->\n).*?(<!-- end -->)", re.DOTALL)
+            text, number = block.subn(lambda found, content=content: f"{found[1]}{content}{found[2]}", text)
+            assert number == 1, mark
+        if request.config.getoption("--write-docs"):
+            page.write_text(text, "utf-8")
+        assert page.read_text("utf-8") == text, "run make matrix ARGS=--write-docs"
+
+    return compare
 
 
 @pytest.fixture(scope="session")

@@ -6,14 +6,18 @@ It answers with other names than it was asked for, as the real ones do, and refu
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+import sys
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+sys.path.append(str(Path(__file__).parents[2] / "examples" / "support_agent"))
+
+from models_api import listening
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
 ANSWERED_BY = {
     "gpt-4o": "gpt-4o-2024-08-06",
@@ -131,13 +135,6 @@ def converse() -> dict[str, Any]:
     }
 
 
-@contextmanager
-def serving() -> Iterator[str]:
+def serving() -> AbstractContextManager[str]:
     """Serve on a free port of loopback; give its URL."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
+    return listening(Handler)

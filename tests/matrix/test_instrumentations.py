@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.matrix
 
 PAGE = Path(__file__).parents[2] / "docs" / "instrumentations.md"
-TABLE = re.compile(r"(<!-- matrix: instrumentations -->\n).*?(<!-- end -->)", re.DOTALL)
 
 ROWS = [row["row"] for row in json.loads(Path(__file__).with_name("rows.json").read_text("utf-8"))]
 OPENAI = ("chat", "stream", "embeddings", "failure")
@@ -151,33 +150,28 @@ def test_one_of_the_two_is_turned_off(observed: Observed) -> None:
     assert "`ANTHROPIC_OPEN_TELEMETRY=false`" in PAGE.read_text("utf-8")
 
 
-HEAD = ("instrumentation", "package", "version", "model known", "found by", "calls")
+HEAD = ["instrumentation", "package", "version", "model known", "found by", "calls"]
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 gets older releases of some packages")
-def test_the_documentation(observed: Observed, rows: Rows, request: pytest.FixtureRequest) -> None:
+def test_the_documentation(observed: Observed, rows: Rows, documented: Callable[..., None]) -> None:
     """The table of the documentation is what this run saw; ``--write-docs`` renews it."""
-    lines = [HEAD, ("---",) * len(HEAD), *(line(rows[row], observed(row, "first")) for row in ROWS)]
-    table = "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
-    text = PAGE.read_text("utf-8")
-    renewed = TABLE.sub(lambda block: f"{block[1]}{table}{block[2]}", text)
-    if request.config.getoption("--write-docs"):
-        PAGE.write_text(renewed, "utf-8")
-    assert PAGE.read_text("utf-8") == renewed, "run make matrix ARGS=--write-docs"
+    lines = [line(rows[row], observed(row, "first")) for row in ROWS]
+    documented(PAGE, {"matrix: instrumentations": [HEAD, *lines]})
 
 
-def line(row: dict[str, str], found: dict[str, Any]) -> tuple[str, ...]:
+def line(row: dict[str, str], found: dict[str, Any]) -> list[str]:
     """Return a row's line in the documentation; Anthropic's own spans have one to themselves."""
     spans = [span for span in named(found) if row["row"] == "anthropic" or span["scope"] != ANTHROPICS_OWN]
     when = {span["at_start"]: "at start" if span["at_start"] else "late" for span in spans}
     keys = sorted({f"`{ours(span)['matched_by']}`" for span in spans if "matched_by" in ours(span)})
     calls = [call for call in CALLS[row["calls"]] if call in {span["call"] for span in spans}]
     known = " or ".join(when[key] for key in sorted(when, reverse=True))
-    return (
+    return [
         row["title"],
         f"`{row['package']}`",
         found["version"],
         known or "never",
         ", ".join(keys) or "-",
         ", ".join(calls) or "none that names a model",
-    )
+    ]

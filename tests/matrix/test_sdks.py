@@ -74,8 +74,8 @@ def interpreter(version: str) -> str | None:
     if version == HERE:
         return sys.executable
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-    for python in (which(f"python{version}"), *map(str, pyenv.glob(f"{version}.*/bin/python"))):
-        command = [python or "false", "-c", "import venv, ensurepip"]
+    for python in filter(None, [which(f"python{version}"), *map(str, pyenv.glob(f"{version}.*/bin/python"))]):
+        command = [python, "-c", "import venv, ensurepip"]
         if subprocess.run(command, capture_output=True, check=False).returncode == 0:
             return python
     return None
@@ -147,32 +147,22 @@ def test_an_sdk(sdk: str, python: str, seen: dict[tuple[str, str], Future[Seen] 
     assert {ability for ability, there in found.abilities.items() if not there} == LACKS[sdk]
 
 
-def test_the_documentation(seen: dict[tuple[str, str], Future[Seen]], request: pytest.FixtureRequest) -> None:
+def test_the_documentation(seen: dict[tuple[str, str], Future[Seen]], documented: Callable[..., None]) -> None:
     """The tables are what this run saw and what is pinned; ``--write-docs`` renews them."""
     found = [seen[sdk, HERE].result() for sdk in SDKS]
-    can = [("opentelemetry-sdk", *(each.version for each in found))]
+    can = [["opentelemetry-sdk", *(each.version for each in found)]]
     can += [
-        (ability, *("yes" if each.abilities[ability] else "no" for each in found)) for ability in found[0].abilities
+        [ability, *("yes" if each.abilities[ability] else "no" for each in found)] for ability in found[0].abilities
     ]
-    text = PAGE.read_text("utf-8")
-    renewed = text
-    for name, lines in (("abilities", can), ("dependencies", dependencies())):
-        first, *rest = (f"| {' | '.join(line)} |\n" for line in lines)
-        table = "".join([first, f"| {' | '.join(['---'] * len(lines[0]))} |\n", *rest])
-        block = re.compile(rf"(<!-- matrix: {name} -->\n).*?(<!-- end -->)", re.DOTALL)
-        renewed = block.sub(lambda match, table=table: f"{match[1]}{table}{match[2]}", renewed)
-    if request.config.getoption("--write-docs"):
-        PAGE.write_text(renewed, "utf-8")
-    assert PAGE.read_text("utf-8") == renewed, "run make matrix ARGS=--write-docs"
+    documented(PAGE, {"matrix: abilities": can, "matrix: dependencies": dependencies()})
 
 
-def dependencies() -> list[tuple[str, ...]]:
+def dependencies() -> list[list[str]]:
     """Return which versions of the package's dependencies the sets of the oldest and the newest have."""
     names = re.findall(
         r'^.*"([a-z][a-z0-9.-]*)(?:\[\w+\])?>=.*,<.*"', (ROOT / "pyproject.toml").read_text("utf-8"), re.MULTILINE
     )
     sets = [(ROOT / "requirements" / f"matrix-sdk-{sdk}.txt").read_text("utf-8") for sdk in ("oldest", "newest")]
     pins = [dict(re.findall(r"^([a-z0-9-]+)==(\S+)", text, re.MULTILINE)) for text in sets]
-    return [("dependency", "oldest", "newest")] + [
-        (name, *(pinned[name.replace(".", "-")] for pinned in pins)) for name in names
-    ]
+    rows = [[name, *(pinned[name.replace(".", "-")] for pinned in pins)] for name in names]
+    return [["dependency", "oldest", "newest"], *rows]
