@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks import instructions, report
 from benchmarks.contest import Result, Sizes, run
 from benchmarks.rows import NAMES, ROWS
-from spanforge.model_registry.settings import EVENTS
+from spanforge.model_registry._core.settings import EVENTS
 
 BUILD = Path(__file__).parent.parent / "build"
 """Where files are written: on a disk, which a folder for temporary files need not be."""

@@ -26,7 +26,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from benchmarks.contest import Contest
 from benchmarks.models import entries, registry_of
 from benchmarks.spans import FEW, LATE, MODEL_KEY
-from spanforge.model_registry.attributes import span_attributes
+from spanforge.model_registry._core.attributes import span_attributes
 from spanforge.model_registry.collector import PROCESSOR, render_transform
 
 if TYPE_CHECKING:

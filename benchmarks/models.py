@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor
 
 from spanforge.model_registry import ModelRegistry, ModelRegistryEntry
-from spanforge.model_registry.resolution import ModelIndex
+from spanforge.model_registry._core.resolution import ModelIndex
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -10,9 +10,14 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from spanforge.model_registry import ModelRegistry, default, events, get_default_registry, settings, watch
-from spanforge.model_registry.otel import instrumentor, late_write, metrics, processor, sampler
-from spanforge.model_registry.otel.tallies import tallies
+from spanforge.model_registry import ModelRegistry, get_default_registry
+from spanforge.model_registry._core import default, events, settings, watch
+from spanforge.model_registry.otel import _instrumentor as instrumentor
+from spanforge.model_registry.otel import _metrics as metrics
+from spanforge.model_registry.otel import _processor as processor
+from spanforge.model_registry.otel import _sampler as sampler
+from spanforge.model_registry.otel import _span_access as late_write
+from spanforge.model_registry.otel._counters import tallies
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from spanforge.model_registry import ModelRegistryEntry
-from spanforge.model_registry.attributes import (
+from spanforge.model_registry._core.attributes import (
     ATTRIBUTES,
     ON_SPANS,
     SPAN_NAMES,

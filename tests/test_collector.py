@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from spanforge.model_registry import InvalidEntryError, ModelRegistry, get_default_registry, ottl
+from spanforge.model_registry import InvalidEntryError, ModelRegistry, get_default_registry
+from spanforge.model_registry._core import ottl
 from spanforge.model_registry.collector import END, PROCESSOR, render_lookup, render_transform
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 import spanforge.model_registry as package
-from spanforge.model_registry import ModelRegistry, default
+from spanforge.model_registry import ModelRegistry
+from spanforge.model_registry._core import default
 
 
 def test_it_is_the_packages_attribute(monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any]) -> None:

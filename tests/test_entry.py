@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from spanforge.model_registry import InvalidEntryError, ModelRegistry, ModelRegistryEntry, StateAsOf
-from spanforge.model_registry.values import MAX_DEPTH, MAX_SIZE, MAX_TEXT, parse_date
+from spanforge.model_registry._core.values import MAX_DEPTH, MAX_SIZE, MAX_TEXT, parse_date
 
 
 class Tier(str, enum.Enum):

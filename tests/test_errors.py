@@ -16,7 +16,7 @@ from spanforge.model_registry import (
     RegistryFileError,
     RegistryFileNotFoundError,
 )
-from spanforge.model_registry.errors import MissingExtraError, PackageError, TelemetryError, VerificationError
+from spanforge.model_registry._core.errors import MissingExtraError, PackageError, TelemetryError, VerificationError
 
 ERRORS = [
     (

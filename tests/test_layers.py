@@ -20,10 +20,10 @@ from spanforge.model_registry import (
     RegistryFileError,
     StateAsOf,
 )
-from spanforge.model_registry.default import LayeredRegistry
-from spanforge.model_registry.entry import MAX_HISTORY
+from spanforge.model_registry._core.default import LayeredRegistry
+from spanforge.model_registry._core.entry import MAX_HISTORY
+from spanforge.model_registry._core.storage import read_entries
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
-from spanforge.model_registry.storage import read_entries
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -17,8 +17,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Decision, Sampler, SamplingResult, TraceIdRatioBased
 
 from spanforge.model_registry import EventCounts, InvalidEntryError, ModelRegistry, event_counts, flush_events
-from spanforge.model_registry.events import choose_event_forms, event_forms
-from spanforge.model_registry.settings import EVENTS
+from spanforge.model_registry._core.events import choose_event_forms, event_forms
+from spanforge.model_registry._core.settings import EVENTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

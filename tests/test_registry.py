@@ -17,9 +17,9 @@ from spanforge.model_registry import (
     ModelRegistry,
     ModelRegistryEntry,
 )
-from spanforge.model_registry import registry as registry_module
-from spanforge.model_registry.entry import LIFECYCLE, MAX_HISTORY
-from spanforge.model_registry.values import parse_date
+from spanforge.model_registry._core import registry as registry_module
+from spanforge.model_registry._core.entry import LIFECYCLE, MAX_HISTORY
+from spanforge.model_registry._core.values import parse_date
 
 if TYPE_CHECKING:
     from collections.abc import Callable

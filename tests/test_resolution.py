@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from spanforge.model_registry import InvalidEntryError, ModelRegistry, Resolution
-from spanforge.model_registry.resolution import (
+from spanforge.model_registry._core.resolution import (
     BY_PRIORITY,
     CONVENTIONS,
     MAX_GLOBBED,

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 import spanforge_model_registry_otel
-from spanforge.model_registry import settings
-from spanforge.model_registry.attributes import ON_SPANS, SPAN_NAMES
-from spanforge.model_registry.errors import InvalidEntryError
-from spanforge.model_registry.otel.instrumentor import Options
-from spanforge.model_registry.settings import (
+from spanforge.model_registry._core import settings
+from spanforge.model_registry._core.attributes import ON_SPANS, SPAN_NAMES
+from spanforge.model_registry._core.errors import InvalidEntryError
+from spanforge.model_registry._core.settings import (
     ENABLED,
     EVENTS,
     FILE,
@@ -27,6 +26,7 @@ from spanforge.model_registry.settings import (
     UNREGISTERED,
     Setting,
 )
+from spanforge.model_registry.otel._instrumentor import Options
 
 if TYPE_CHECKING:
     from collections.abc import Callable

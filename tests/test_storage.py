@@ -21,10 +21,10 @@ from spanforge.model_registry import (
     ModelRegistryEntry,
     RegistryFileError,
     RegistryFileNotFoundError,
-    storage,
 )
-from spanforge.model_registry.storage import MAX_FILE_SIZE
-from spanforge.model_registry.values import parse_date
+from spanforge.model_registry._core import storage
+from spanforge.model_registry._core.storage import MAX_FILE_SIZE
+from spanforge.model_registry._core.values import parse_date
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from spanforge.model_registry import ModelRegistry, RegistryFileError, get_default_registry, storage, watch
-from spanforge.model_registry.watch import FileWatcher, follow_settings
+from spanforge.model_registry import ModelRegistry, RegistryFileError, get_default_registry
+from spanforge.model_registry._core import storage, watch
+from spanforge.model_registry._core.watch import FileWatcher, follow_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -1117,10 +1118,10 @@ def test_a_thread_imports_nothing(tmp_path: Path) -> None:
     script = """
         import sys
         from spanforge.model_registry import ModelRegistry
-        from spanforge.model_registry.watch import FileWatcher
+        from spanforge.model_registry._core.watch import FileWatcher
         registry = ModelRegistry()
         FileWatcher(registry, [sys.argv[1]], reload_interval=0).start()
-        assert "spanforge.model_registry.yaml_entries" in sys.modules
+        assert "spanforge.model_registry._core.yaml_entries" in sys.modules
     """
     command = [sys.executable, "-c", textwrap.dedent(script), str(tmp_path / "models.yaml")]
     assert subprocess.run(command, capture_output=True, check=False).returncode == 0

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-import spanforge.model_registry
-from spanforge.model_registry import ModelRegistry, ModelRegistryEntry, RegistryFileError, storage, yaml_entries
-from spanforge.model_registry.yaml_entries import MAX_NESTING, MAX_REPEATED
+import spanforge.model_registry._core
+from spanforge.model_registry import ModelRegistry, ModelRegistryEntry, RegistryFileError
+from spanforge.model_registry._core import storage, yaml_entries
+from spanforge.model_registry._core.yaml_entries import MAX_NESTING, MAX_REPEATED
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -885,7 +886,7 @@ class TestWithoutPyYAML:
     @pytest.fixture(autouse=True)
     def _without(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delitem(sys.modules, yaml_entries.__name__)
-        monkeypatch.delattr(spanforge.model_registry, "yaml_entries")
+        monkeypatch.delattr(spanforge.model_registry._core, "yaml_entries")
         monkeypatch.setitem(sys.modules, "yaml", None)
 
     def test_a_yaml_file(self, path: Path) -> None:

@@ -6,12 +6,12 @@ import re
 import sys
 from pathlib import Path
 
-from spanforge.model_registry.attributes import ATTRIBUTES, PREFIX
-from spanforge.model_registry.compliance.checks import CHECKS
-from spanforge.model_registry.compliance.frameworks import FRAMEWORKS
-from spanforge.model_registry.otel.metrics import METRICS
-from spanforge.model_registry.resolution import CONVENTIONS, Convention
-from spanforge.model_registry.settings import SETTINGS
+from spanforge.model_registry._core.attributes import ATTRIBUTES, PREFIX
+from spanforge.model_registry._core.resolution import CONVENTIONS, Convention
+from spanforge.model_registry._core.settings import SETTINGS
+from spanforge.model_registry.compliance._analysis.checks import CHECKS
+from spanforge.model_registry.compliance._frameworks import FRAMEWORKS
+from spanforge.model_registry.otel._metrics import METRICS
 
 ROOT = Path(__file__).parent.parent
 BLOCK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
-from spanforge.model_registry.compliance import attestation
-from spanforge.model_registry.compliance.attestation import Attestation
+from spanforge.model_registry.compliance import _attestation as attestation
+from spanforge.model_registry.compliance._attestation import Attestation
 
 FILE = Path(attestation.__file__).with_name("attestation.schema.json")
 HEAD = {

@@ -15,10 +15,10 @@ import jsonschema
 import pytest
 
 from spanforge.model_registry import ModelRegistry
+from spanforge.model_registry._core.errors import InvalidEntryError
+from spanforge.model_registry._core.values import parse_date
 from spanforge.model_registry.compliance import ComplianceMappingEngine
-from spanforge.model_registry.compliance.attestation import FORMAT, STATUSES, Attestation, Status, worst
-from spanforge.model_registry.errors import InvalidEntryError
-from spanforge.model_registry.values import parse_date
+from spanforge.model_registry.compliance._attestation import FORMAT, STATUSES, Attestation, Status, worst
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

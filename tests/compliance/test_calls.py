@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from spanforge.model_registry import ModelRegistry, ModelRegistryEntry
-from spanforge.model_registry.attributes import span_attributes
-from spanforge.model_registry.compliance.calls import (
+from spanforge.model_registry._core.attributes import span_attributes
+from spanforge.model_registry._core.resolution import CONVENTIONS, MAX_GLOBBED, UNREGISTERED
+from spanforge.model_registry.compliance._analysis.calls import (
     NO_NAME,
     Call,
     Found,
@@ -20,7 +21,6 @@ from spanforge.model_registry.compliance.calls import (
     moment,
     nanoseconds,
 )
-from spanforge.model_registry.resolution import CONVENTIONS, MAX_GLOBBED, UNREGISTERED
 
 DAY = 86_400 * 10**9
 START = nanoseconds("2026-01-01")

@@ -11,9 +11,9 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from spanforge.model_registry import ModelRegistry, ModelRegistryEntry
 from spanforge.model_registry.compliance import ComplianceMappingEngine, TelemetryError
-from spanforge.model_registry.compliance.calls import nanoseconds
-from spanforge.model_registry.compliance.changes import changes, given_events, recorded
-from spanforge.model_registry.compliance.scan import Plan, SeenEvent
+from spanforge.model_registry.compliance._analysis.calls import nanoseconds
+from spanforge.model_registry.compliance._analysis.changes import changes, given_events, recorded
+from spanforge.model_registry.compliance._analysis.scan import Plan, SeenEvent
 
 if TYPE_CHECKING:
     from pathlib import Path

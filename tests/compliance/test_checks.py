@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from spanforge.model_registry import ModelRegistry, ModelRegistryEntry
+from spanforge.model_registry._core.storage import content_of
 from spanforge.model_registry.compliance import ComplianceMappingEngine
-from spanforge.model_registry.compliance.attestation import Change, Check
-from spanforge.model_registry.compliance.checks import CHECKS, MAX_SAMPLES, Evidence, checked
-from spanforge.model_registry.compliance.facts import Facts, ModelFacts
-from spanforge.model_registry.compliance.frameworks import FRAMEWORKS
-from spanforge.model_registry.compliance.scan import Sample
-from spanforge.model_registry.storage import content_of
+from spanforge.model_registry.compliance._analysis.checks import CHECKS, MAX_SAMPLES, Evidence, checked
+from spanforge.model_registry.compliance._analysis.scan import Sample
+from spanforge.model_registry.compliance._analysis.totals import Facts, ModelFacts
+from spanforge.model_registry.compliance._attestation import Change, Check
+from spanforge.model_registry.compliance._frameworks import FRAMEWORKS
 
 if TYPE_CHECKING:
     from pathlib import Path

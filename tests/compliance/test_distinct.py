@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from spanforge.model_registry.compliance import distinct
-from spanforge.model_registry.compliance.distinct import Copy, Spill, copies
-from spanforge.model_registry.errors import TelemetryError
+from spanforge.model_registry._core.errors import TelemetryError
+from spanforge.model_registry.compliance._analysis import duplicates as distinct
+from spanforge.model_registry.compliance._analysis.duplicates import Copy, Spill, copies
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -25,19 +25,19 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from spanforge.model_registry import InvalidEntryError, ModelRegistry, ModelRegistryEntry, get_default_registry
+from spanforge.model_registry._core.storage import content_of
 from spanforge.model_registry.compliance import (
     ComplianceMappingEngine,
     EvidencePackage,
     TelemetryError,
     TelemetryReader,
-    scan,
     verify_package,
 )
-from spanforge.model_registry.compliance import statement as statement_module
-from spanforge.model_registry.compliance.attestation import Attestation, Check, Coverage, Name
-from spanforge.model_registry.compliance.frameworks import ClauseRow
+from spanforge.model_registry.compliance import _report as statement_module
+from spanforge.model_registry.compliance._analysis import scan
+from spanforge.model_registry.compliance._attestation import Attestation, Check, Coverage, Name
+from spanforge.model_registry.compliance._frameworks import ClauseRow
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
-from spanforge.model_registry.storage import content_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -14,8 +14,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON
 
 from spanforge.model_registry import ModelRegistry
+from spanforge.model_registry._core.events import choose_event_forms
 from spanforge.model_registry.compliance import ComplianceMappingEngine
-from spanforge.model_registry.events import choose_event_forms
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,9 +7,9 @@ from typing import get_args
 
 import pytest
 
-from spanforge.model_registry.compliance.attestation import Framework
-from spanforge.model_registry.compliance.checks import CHECKS
-from spanforge.model_registry.compliance.frameworks import FRAMEWORKS, ClauseRow
+from spanforge.model_registry.compliance._analysis.checks import CHECKS
+from spanforge.model_registry.compliance._attestation import Framework
+from spanforge.model_registry.compliance._frameworks import FRAMEWORKS, ClauseRow
 
 CLAUSES = [clause for framework in FRAMEWORKS.values() for clause in framework.clauses]
 OF_CALLS = {row.check for row in CHECKS} - {"changes_recorded"}

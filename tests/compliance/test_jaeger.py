@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from spanforge.model_registry.compliance import jaeger
-from spanforge.model_registry.compliance.jaeger import JaegerReader
-from spanforge.model_registry.errors import TelemetryError
+from spanforge.model_registry._core.errors import TelemetryError
+from spanforge.model_registry.compliance._sources import jaeger
+from spanforge.model_registry.compliance._sources.jaeger import JaegerReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

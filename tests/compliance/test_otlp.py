@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from spanforge.model_registry.compliance import otlp as module
-from spanforge.model_registry.compliance.otlp import MAX_TIME, decode_request, salvage, text_of, texts_of
+from spanforge.model_registry.compliance._sources import otlp_json as module
+from spanforge.model_registry.compliance._sources.otlp_json import MAX_TIME, decode_request, salvage, text_of, texts_of
 
 if TYPE_CHECKING:
     from conftest import Otlp  # type: ignore[import-not-found]

@@ -19,10 +19,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from spanforge.model_registry import storage
-from spanforge.model_registry.compliance import package
-from spanforge.model_registry.compliance.canonical import canonical
-from spanforge.model_registry.compliance.package import (
+from spanforge.model_registry._core import storage
+from spanforge.model_registry._core.errors import PackageError
+from spanforge.model_registry.compliance._packages import files as package
+from spanforge.model_registry.compliance._packages.canonical import canonical
+from spanforge.model_registry.compliance._packages.dsse import load_signer
+from spanforge.model_registry.compliance._packages.files import (
     MANIFEST,
     PACKAGE_FILES,
     assemble,
@@ -31,13 +33,11 @@ from spanforge.model_registry.compliance.package import (
     write_zip,
     zip_bytes,
 )
-from spanforge.model_registry.compliance.signature import load_signer
-from spanforge.model_registry.errors import PackageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from spanforge.model_registry.compliance.keys import SigningKey
+    from spanforge.model_registry.compliance._packages.keys import SigningKey
 
 EVIDENCE = {"attestation.json": b'{"overall_status":"supported"}', "evidence.csv": b"model_id\r\n"}
 INPUTS = [{"name": "spans.jsonl", "sha256": "00", "size": 3}]
@@ -275,8 +275,8 @@ def test_without_the_extra() -> None:
     script = """
 import sys
 sys.modules["rfc8785"] = None
-from spanforge.model_registry.compliance import package, verification
-from spanforge.model_registry.errors import MissingExtraError
+from spanforge.model_registry.compliance._packages import files as package, verify as verification
+from spanforge.model_registry._core.errors import MissingExtraError
 try:
     package.assemble({"attestation.json": b"", "evidence.csv": b""}, [])
 except MissingExtraError as error:
@@ -291,7 +291,7 @@ def test_unsigned_packages_need_no_extra_for_signatures() -> None:
     script = f"""
 import sys
 sys.modules["securesystemslib"] = sys.modules["cryptography"] = None
-from spanforge.model_registry.compliance import package
+from spanforge.model_registry.compliance._packages import files as package
 print(len(package.assemble({EVIDENCE!r}, [])))
 """
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -18,12 +18,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spanforge.model_registry import ModelRegistryEntry
-from spanforge.model_registry.compliance import reading, scan
-from spanforge.model_registry.compliance.calls import nanoseconds
-from spanforge.model_registry.compliance.reading import Read, read_all
-from spanforge.model_registry.compliance.scan import Plan
-from spanforge.model_registry.compliance.telemetry import FileReader
-from spanforge.model_registry.errors import MissingExtraError, TelemetryError
+from spanforge.model_registry._core.errors import MissingExtraError, TelemetryError
+from spanforge.model_registry.compliance._analysis import scan
+from spanforge.model_registry.compliance._analysis import workers as reading
+from spanforge.model_registry.compliance._analysis.calls import nanoseconds
+from spanforge.model_registry.compliance._analysis.scan import Plan
+from spanforge.model_registry.compliance._analysis.workers import Read, read_all
+from spanforge.model_registry.compliance._sources.files import FileReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -314,9 +315,9 @@ SCRIPT = """
 import sys, pathlib
 {before}
 sys.path.insert(0, {source!r})
-from spanforge.model_registry.compliance import reading
-from spanforge.model_registry.compliance.scan import Plan
-from spanforge.model_registry.compliance.telemetry import FileReader
+from spanforge.model_registry.compliance._analysis import workers as reading
+from spanforge.model_registry.compliance._analysis.scan import Plan
+from spanforge.model_registry.compliance._sources.files import FileReader
 reading._WORTH_IT, reading._cores = 0, lambda: 2
 found = reading.read_all([FileReader(path) for path in {paths!r}], Plan({start}, {end}, 10**9, 0, []), {folder!r})
 assert "multiprocessing" not in sys.modules

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from spanforge.model_registry import ModelRegistryEntry
-from spanforge.model_registry.compliance import scan as module
-from spanforge.model_registry.compliance.calls import AGENT, NO_NAME, OTHER, Call, nanoseconds
-from spanforge.model_registry.compliance.distinct import Spill
-from spanforge.model_registry.compliance.facts import Facts, gathered
-from spanforge.model_registry.compliance.reading import Read, read
-from spanforge.model_registry.compliance.scan import MAX_SAMPLES, REST, Plan, Sample, Scan, Seen, SeenEvent
-from spanforge.model_registry.resolution import UNREGISTERED
+from spanforge.model_registry._core.resolution import UNREGISTERED
+from spanforge.model_registry.compliance._analysis import scan as module
+from spanforge.model_registry.compliance._analysis.calls import AGENT, NO_NAME, OTHER, Call, nanoseconds
+from spanforge.model_registry.compliance._analysis.duplicates import Spill
+from spanforge.model_registry.compliance._analysis.scan import MAX_SAMPLES, REST, Plan, Sample, Scan, Seen, SeenEvent
+from spanforge.model_registry.compliance._analysis.totals import Facts, gathered
+from spanforge.model_registry.compliance._analysis.workers import Read, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

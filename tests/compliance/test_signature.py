@@ -23,9 +23,10 @@ from cryptography.hazmat.primitives.serialization import (
 from securesystemslib.dsse import Envelope
 from securesystemslib.signer import CryptoSigner, Signature, Signer, SSlibKey
 
-from spanforge.model_registry.compliance import keys
-from spanforge.model_registry.compliance.canonical import canonical
-from spanforge.model_registry.compliance.signature import (
+from spanforge.model_registry._core.errors import PackageError, VerificationError
+from spanforge.model_registry.compliance._packages import keys
+from spanforge.model_registry.compliance._packages.canonical import canonical
+from spanforge.model_registry.compliance._packages.dsse import (
     MAX_ENVELOPE_SIZE,
     PAYLOAD_TYPE,
     PREDICATE_TYPE,
@@ -35,7 +36,6 @@ from spanforge.model_registry.compliance.signature import (
     seal,
     unseal,
 )
-from spanforge.model_registry.errors import PackageError, VerificationError
 
 KINDS: dict[str, Any] = {
     "ed25519": ed25519.Ed25519PrivateKey.generate,
@@ -451,8 +451,8 @@ def test_without_the_extra(missing: str, ed: Pair) -> None:
     script = f"""
 import sys
 sys.modules[{missing!r}] = None
-from spanforge.model_registry.compliance.signature import load_signer, load_trusted, seal, unseal
-from spanforge.model_registry.errors import MissingExtraError
+from spanforge.model_registry.compliance._packages.dsse import load_signer, load_trusted, seal, unseal
+from spanforge.model_registry._core.errors import MissingExtraError
 for call in (lambda: load_signer({str(ed.private)!r}), lambda: load_trusted([{str(ed.public)!r}]),
              lambda: seal({{}}, None, {{}}), lambda: unseal(b"", {{}}, "")):
     try:

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from spanforge.model_registry import ModelRegistryEntry
-from spanforge.model_registry.compliance.facts import ModelFacts
-from spanforge.model_registry.compliance.table import COLUMNS, cell, table
-from spanforge.model_registry.entry import StateAsOf
+from spanforge.model_registry._core.entry import StateAsOf
+from spanforge.model_registry.compliance._analysis.totals import ModelFacts
+from spanforge.model_registry.compliance._evidence_csv import COLUMNS, cell, table
 
 HEADER = (
     "model_id,name,version,owner,risk_tier,status,purpose,calls,calls_while_deprecated,calls_after_retirement,"

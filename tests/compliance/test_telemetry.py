@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from spanforge.model_registry.compliance import telemetry
-from spanforge.model_registry.compliance.telemetry import FileReader, TelemetryReader, files, short_names
-from spanforge.model_registry.errors import MissingExtraError, TelemetryError
+from spanforge.model_registry._core.errors import MissingExtraError, TelemetryError
+from spanforge.model_registry.compliance._sources import files as telemetry
+from spanforge.model_registry.compliance._sources.files import FileReader, TelemetryReader, files, short_names
 
 if sys.version_info >= (3, 14):
     from compression import zstd

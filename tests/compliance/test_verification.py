@@ -19,12 +19,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from spanforge.model_registry.compliance import verification
-from spanforge.model_registry.compliance.canonical import canonical
-from spanforge.model_registry.compliance.package import assemble, manifest, write_folder, write_zip, zip_bytes
-from spanforge.model_registry.compliance.signature import load_signer, seal
-from spanforge.model_registry.compliance.verification import VerificationReport, verify_package
-from spanforge.model_registry.errors import PackageError, VerificationError
+from spanforge.model_registry._core.errors import PackageError, VerificationError
+from spanforge.model_registry.compliance._packages import verify as verification
+from spanforge.model_registry.compliance._packages.canonical import canonical
+from spanforge.model_registry.compliance._packages.dsse import load_signer, seal
+from spanforge.model_registry.compliance._packages.files import assemble, manifest, write_folder, write_zip, zip_bytes
+from spanforge.model_registry.compliance._packages.verify import VerificationReport, verify_package
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -385,7 +385,7 @@ def test_a_hostile_zip_takes_bounded_memory(case: Case) -> None:
     case.zip.write_bytes(entry * 1_000_000 + zip_bytes(case.made))
     script = f"""
 import resource
-from spanforge.model_registry.compliance import keys, verification
+from spanforge.model_registry.compliance._packages import keys, verify as verification
 with open("/proc/self/statm") as file:
     pages = int(file.read().split()[0])
 resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + {4 * case.zip.stat().st_size},) * 2)
@@ -426,8 +426,8 @@ def test_without_the_extras(missing: str, case: Case) -> None:
     script = f"""
 import sys
 sys.modules[{missing!r}] = None
-from spanforge.model_registry.compliance.verification import verify_package
-from spanforge.model_registry.errors import MissingExtraError
+from spanforge.model_registry.compliance._packages.verify import verify_package
+from spanforge.model_registry._core.errors import MissingExtraError
 try:
     verify_package({str(case.zip)!r}, [{str(case.public)!r}])
 except MissingExtraError as error:

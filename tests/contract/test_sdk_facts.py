@@ -1,7 +1,7 @@
 """What ``late_write`` takes for granted about OpenTelemetry's SDK, a fact a test.
 
 A failure here does not mean that the library is wrong. It means that OpenTelemetry has changed, and that
-``spanforge.model_registry.otel.late_write`` has to be looked at again.
+``spanforge.model_registry.otel._span_access`` has to be looked at again.
 """
 
 from __future__ import annotations

@@ -43,9 +43,9 @@ from opentelemetry.trace import (
 )
 
 from spanforge.model_registry import ModelRegistry
-from spanforge.model_registry.attributes import ATTRIBUTES
+from spanforge.model_registry._core.attributes import ATTRIBUTES
+from spanforge.model_registry._core.resolution import CONVENTIONS, PROVIDER_KEYS
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
-from spanforge.model_registry.resolution import CONVENTIONS, PROVIDER_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -15,9 +15,9 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from spanforge.model_registry import ModelRegistry
+from spanforge.model_registry._core.resolution import CONVENTIONS, MAX_GLOBBED, MAX_JSON, PROVIDER_KEYS
 from spanforge.model_registry.collector import render_lookup, render_transform
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
-from spanforge.model_registry.resolution import CONVENTIONS, MAX_GLOBBED, MAX_JSON, PROVIDER_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from spanforge.model_registry import ModelRegistry, ModelRegistryEntry
-from spanforge.model_registry.compliance import ComplianceMappingEngine, distinct
+from spanforge.model_registry.compliance import ComplianceMappingEngine
+from spanforge.model_registry.compliance._analysis import duplicates as distinct
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

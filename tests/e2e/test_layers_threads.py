@@ -29,8 +29,8 @@ from spanforge.model_registry import (
     ModelRegistryEntry,
     event_counts,
 )
-from spanforge.model_registry.default import LayeredRegistry
-from spanforge.model_registry.entry import STATUSES
+from spanforge.model_registry._core.default import LayeredRegistry
+from spanforge.model_registry._core.entry import STATUSES
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -311,7 +311,7 @@ def theirs(folder: Path) -> tuple[Path, str]:
 def broken(folder: Path) -> tuple[Path, str]:
     """Make a copy of our package whose sampler cannot be imported; return where it is, and why."""
     shutil.copytree(SRC, folder / "copy", ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "copy" / "spanforge" / "model_registry" / "otel" / "sampler.py").write_text("a b")
+    (folder / "copy" / "spanforge" / "model_registry" / "otel" / "_sampler.py").write_text("a b")
     return folder / "copy", "SyntaxError: invalid syntax (sampler.py, line 1)"
 
 
@@ -337,7 +337,7 @@ def test_a_package_that_cannot_be_loaded(
 def test_a_sampler_that_cannot_be_made(tmp_path: Path, start: Callable[..., Done]) -> None:
     """Where only the sampler cannot be made, the rest of the plugin works, and the application runs."""
     package, _ = broken(tmp_path)
-    path = package / "spanforge" / "model_registry" / "otel" / "sampler.py"
+    path = package / "spanforge" / "model_registry" / "otel" / "_sampler.py"
     text = (SRC / path.relative_to(package)).read_text()
     path.write_text(text.replace("def __post_init__(self) -> None:", "def __post_init__(self) -> None:\n        1 / 0"))
     done = start("operation", OTEL_TRACES_SAMPLER_ARG="0", packages=[package])

@@ -24,8 +24,8 @@ from opentelemetry.instrumentation import auto_instrumentation
 
 import spanforge_model_registry_otel
 from spanforge.model_registry import ModelRegistry
-from spanforge.model_registry.attributes import ON_SPANS, SPAN_NAMES, __version__
-from spanforge.model_registry.settings import SETTINGS
+from spanforge.model_registry._core.attributes import ON_SPANS, SPAN_NAMES, __version__
+from spanforge.model_registry._core.settings import SETTINGS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -87,13 +87,13 @@ if "processor" in mode:
     provider.add_span_processor(ModelRegistrySpanProcessor())
 if "instrumentor" in mode:
     by_hand()
-    from spanforge.model_registry.otel.instrumentor import ModelRegistryInstrumentor
+    from spanforge.model_registry.otel._instrumentor import ModelRegistryInstrumentor
     ModelRegistryInstrumentor().instrument()
 if "own provider" in mode:
     call(provider=by_hand())
 work()
 if "instrumentor afterwards" in mode:
-    from spanforge.model_registry.otel.instrumentor import ModelRegistryInstrumentor
+    from spanforge.model_registry.otel._instrumentor import ModelRegistryInstrumentor
     ModelRegistryInstrumentor().instrument()
     work()
 if "repair" in mode:
@@ -828,7 +828,7 @@ PACKAGES = {
         broken_in("otel/processor.py", "    def _answer("), (NOT_ENRICHED,), PLAIN, others="RuntimeError: broken"
     ),
     "attributes that cannot be written": Case(
-        broken_in("otel/late_write.py", "def _write_late("),
+        broken_in("otel/_span_access.py", "def _write_late("),
         (NOT_ENRICHED,),
         (None, "active"),  # the second one is like the first, and takes the short way
         others="RuntimeError: broken",

@@ -19,8 +19,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, Sp
 from providers import serving
 
 from spanforge.model_registry import ModelRegistry
+from spanforge.model_registry._core.resolution import MODEL_KEYS
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
-from spanforge.model_registry.resolution import MODEL_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

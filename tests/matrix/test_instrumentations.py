@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from spanforge.model_registry.attributes import PREFIX
+from spanforge.model_registry._core.attributes import PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Callable

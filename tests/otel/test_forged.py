@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, SpanProcessor
 
-from spanforge.model_registry.attributes import ATTRIBUTES
+from spanforge.model_registry._core.attributes import ATTRIBUTES
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
 
 if TYPE_CHECKING:

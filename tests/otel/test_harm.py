@@ -14,8 +14,8 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 
 from spanforge.model_registry import ModelRegistry
+from spanforge.model_registry._core.resolution import CONVENTIONS
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
-from spanforge.model_registry.resolution import CONVENTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

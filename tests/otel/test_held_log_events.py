@@ -14,7 +14,8 @@ os.environ["OTEL_PYTHON_MODEL_REGISTRY_EVENTS"] = "span,log"
 from opentelemetry import _logs, trace
 from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor
 from opentelemetry.sdk.trace import TracerProvider
-from spanforge.model_registry import EventCounts, event_counts, events, flush_events, register_model
+from spanforge.model_registry import EventCounts, event_counts, flush_events, register_model
+from spanforge.model_registry._core import events
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
 
 class Keeping(LogRecordProcessor):
@@ -87,7 +88,7 @@ elif by == "span":
     span()
     settle()
 else:
-    from spanforge.model_registry.otel.instrumentor import ModelRegistryInstrumentor
+    from spanforge.model_registry.otel._instrumentor import ModelRegistryInstrumentor
     ModelRegistryInstrumentor().instrument()
 assert arrived()[:3] == ["m0", "m1", "m2"], arrived()
 for record in keeping.records[:3]:

@@ -16,9 +16,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
 
-from spanforge.model_registry.attributes import ON_SPANS
+from spanforge.model_registry._core.attributes import ON_SPANS
+from spanforge.model_registry._core.resolution import MODEL_KEYS
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
-from spanforge.model_registry.resolution import MODEL_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

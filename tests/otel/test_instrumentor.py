@@ -22,14 +22,15 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 import spanforge.model_registry as package
 import spanforge_model_registry_otel
-from spanforge.model_registry import ModelRegistry, event_counts, get_default_registry, register_model, watch
-from spanforge.model_registry.attributes import ON_SPANS, SPAN_NAMES
-from spanforge.model_registry.errors import InvalidEntryError
-from spanforge.model_registry.events import event_forms
+from spanforge.model_registry import ModelRegistry, event_counts, get_default_registry, register_model
+from spanforge.model_registry._core import watch
+from spanforge.model_registry._core.attributes import ON_SPANS, SPAN_NAMES
+from spanforge.model_registry._core.errors import InvalidEntryError
+from spanforge.model_registry._core.events import event_forms
+from spanforge.model_registry._core.resolution import CONVENTIONS, PROVIDER_KEYS
+from spanforge.model_registry._core.settings import VARIABLES
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
-from spanforge.model_registry.otel.instrumentor import ModelRegistryInstrumentor, Options
-from spanforge.model_registry.resolution import CONVENTIONS, PROVIDER_KEYS
-from spanforge.model_registry.settings import VARIABLES
+from spanforge.model_registry.otel._instrumentor import ModelRegistryInstrumentor, Options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -714,7 +715,7 @@ def test_an_instrumentor_that_cannot_be_loaded(lines: Any, monkeypatch: Any, err
                 raise error
             raise AttributeError(name)
 
-    monkeypatch.setitem(sys.modules, "spanforge.model_registry.otel.instrumentor", Broken())
+    monkeypatch.setitem(sys.modules, "spanforge.model_registry.otel._instrumentor", Broken())
     for _ in range(2):
         nothing = entry()
         assert nothing.instrument(skip_dep_check=True, file="a") is None

@@ -15,8 +15,9 @@ from opentelemetry.sdk import trace as sdk
 from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, SpanProcessor
 
 from spanforge.model_registry import ModelRegistry
-from spanforge.model_registry.otel import ModelRegistrySpanProcessor, late_write
-from spanforge.model_registry.otel.late_write import UNCOUNTED, Additions, Answer, LateWriter
+from spanforge.model_registry.otel import ModelRegistrySpanProcessor
+from spanforge.model_registry.otel import _span_access as late_write
+from spanforge.model_registry.otel._span_access import UNCOUNTED, Additions, Answer, LateWriter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

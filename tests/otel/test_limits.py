@@ -14,7 +14,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, SpanProcessor
 
 from spanforge.model_registry import ModelRegistry
-from spanforge.model_registry.attributes import ATTRIBUTES, SPAN_NAMES
+from spanforge.model_registry._core.attributes import ATTRIBUTES, SPAN_NAMES
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
 
 REQUEST = "gen_ai.request.model"

@@ -14,9 +14,9 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Decision, Sampler, SamplingResult
 
 from spanforge.model_registry import ModelRegistry, get_default_registry, register_model
-from spanforge.model_registry.attributes import ATTRIBUTES, ON_SPANS, SPAN_NAMES
+from spanforge.model_registry._core.attributes import ATTRIBUTES, ON_SPANS, SPAN_NAMES
+from spanforge.model_registry._core.resolution import CONVENTIONS, PROVIDER_KEYS, Convention
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
-from spanforge.model_registry.resolution import CONVENTIONS, PROVIDER_KEYS, Convention
 
 ACTIVE = {
     "status": "active",

@@ -13,9 +13,10 @@ from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 
 from spanforge.model_registry import ModelRegistry
-from spanforge.model_registry.attributes import SPAN_NAMES, span_attributes
-from spanforge.model_registry.otel import ModelRegistrySpanProcessor, processor
-from spanforge.model_registry.resolution import CONVENTIONS, PROVIDER_KEYS, resolve_attributes
+from spanforge.model_registry._core.attributes import SPAN_NAMES, span_attributes
+from spanforge.model_registry._core.resolution import CONVENTIONS, PROVIDER_KEYS, resolve_attributes
+from spanforge.model_registry.otel import ModelRegistrySpanProcessor
+from spanforge.model_registry.otel import _processor as processor
 
 if TYPE_CHECKING:
     from collections.abc import Callable

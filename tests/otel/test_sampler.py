@@ -20,10 +20,10 @@ from opentelemetry.trace.span import TraceState
 
 import spanforge_model_registry_otel
 from spanforge.model_registry import ModelRegistry, event_counts, get_default_registry
-from spanforge.model_registry.errors import InvalidEntryError
+from spanforge.model_registry._core.errors import InvalidEntryError
+from spanforge.model_registry._core.settings import VARIABLES
 from spanforge.model_registry.otel import ModelRegistrySampler, ModelRegistrySpanProcessor
-from spanforge.model_registry.otel.sampler import ARGUMENT, from_environment
-from spanforge.model_registry.settings import VARIABLES
+from spanforge.model_registry.otel._sampler import ARGUMENT, from_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

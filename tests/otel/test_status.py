@@ -22,17 +22,17 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBasedTraceIdRatio
 
 import spanforge.model_registry as package
 from spanforge.model_registry import ModelRegistry, __version__, get_default_registry, register_model
-from spanforge.model_registry.events import choose_event_forms
+from spanforge.model_registry._core.events import choose_event_forms
+from spanforge.model_registry._core.settings import SETTINGS, VARIABLES
+from spanforge.model_registry._core.watch import FileWatcher
 from spanforge.model_registry.otel import ModelRegistrySampler, ModelRegistrySpanProcessor, Status, status
-from spanforge.model_registry.otel.late_write import SWAPS
-from spanforge.model_registry.settings import SETTINGS, VARIABLES
-from spanforge.model_registry.watch import FileWatcher
+from spanforge.model_registry.otel._span_access import SWAPS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-MODULE = import_module("spanforge.model_registry.otel.report")
+MODULE = import_module("spanforge.model_registry.otel._status")
 """The module: as an attribute of its package, the name is the function's."""
 REQUEST, OPERATION = "gen_ai.request.model", "gen_ai.operation.name"
 FILE = VARIABLES + "FILE"
@@ -358,7 +358,7 @@ def test_every_line_is_printable(monkeypatch: pytest.MonkeyPatch, models: Path, 
         path = str(models.with_name(text.replace("/", "")))
         registry = ModelRegistry(auto_emit=False)
         watcher = FileWatcher(registry, [path], reload_interval=0)
-        monkeypatch.setattr("spanforge.model_registry.watch._watchers", WeakKeyDictionary({registry: watcher}))
+        monkeypatch.setattr("spanforge.model_registry._core.watch._watchers", WeakKeyDictionary({registry: watcher}))
         watcher.look()
         assert status().files[0].error
         assert all(each.isprintable() for each in str(status()).split("\n"))

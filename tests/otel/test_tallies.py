@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from spanforge.model_registry import ModelRegistry
-from spanforge.model_registry.otel.tallies import MAX_SERIES, Series, Tallies, Tally
+from spanforge.model_registry.otel._counters import MAX_SERIES, Series, Tallies, Tally
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

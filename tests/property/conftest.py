@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from spanforge.model_registry import ModelRegistryEntry
-from spanforge.model_registry.entry import RESERVED, RISK_TIERS, STATUSES
-from spanforge.model_registry.values import parse_date
+from spanforge.model_registry._core.entry import RESERVED, RISK_TIERS, STATUSES
+from spanforge.model_registry._core.values import parse_date
 
 settings.register_profile(
     "ci", max_examples=100, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]

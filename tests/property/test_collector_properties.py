@@ -9,7 +9,8 @@ import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from spanforge.model_registry import ModelRegistry, ModelRegistryEntry, ottl
+from spanforge.model_registry import ModelRegistry, ModelRegistryEntry
+from spanforge.model_registry._core import ottl
 from spanforge.model_registry.collector import render_lookup, render_transform
 
 LETTERS = st.sampled_from(["a", "b", "c", "*", "?", "[", "]", "!", "-", "^", "\\", ".", "$", "\n", "é"])

@@ -17,8 +17,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from spanforge.model_registry import InvalidEntryError, ModelRegistryEntry
-from spanforge.model_registry.entry import RESERVED, RISK_TIERS, STATUSES
-from spanforge.model_registry.errors import shorten
+from spanforge.model_registry._core.entry import RESERVED, RISK_TIERS, STATUSES
+from spanforge.model_registry._core.errors import shorten
 
 ENTRIES = st.from_type(ModelRegistryEntry)
 FIELDS = {

@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spanforge.model_registry import ModelRegistry, ModelRegistryEntry
+from spanforge.model_registry._core.storage import content_of
 from spanforge.model_registry.compliance import ComplianceMappingEngine, EvidencePackage
-from spanforge.model_registry.compliance.facts import ModelFacts
-from spanforge.model_registry.compliance.table import COLUMNS, cell, table
-from spanforge.model_registry.storage import content_of
+from spanforge.model_registry.compliance._analysis.totals import ModelFacts
+from spanforge.model_registry.compliance._evidence_csv import COLUMNS, cell, table
 
 ODD = st.sampled_from([*"=+-@\t\r\n;,'\"\\ |%\x00\x1b", "\u202e", "\u200b", "\ufeff", "\u2028", "＝", "\U0001f600"])  # noqa: RUF001
 TEXTS = st.lists(ODD | st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8).map("".join)

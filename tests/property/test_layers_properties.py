@@ -20,11 +20,11 @@ from spanforge.model_registry import (
     ModelNotFoundError,
     ModelRegistry,
     ModelRegistryEntry,
-    default,
 )
-from spanforge.model_registry.default import LayeredRegistry
-from spanforge.model_registry.resolution import ModelIndex
-from spanforge.model_registry.storage import read_entries, write_entries
+from spanforge.model_registry._core import default
+from spanforge.model_registry._core.default import LayeredRegistry
+from spanforge.model_registry._core.resolution import ModelIndex
+from spanforge.model_registry._core.storage import read_entries, write_entries
 
 if TYPE_CHECKING:
     from collections.abc import Callable

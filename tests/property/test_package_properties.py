@@ -15,14 +15,20 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from spanforge.model_registry.compliance.canonical import canonical
-from spanforge.model_registry.compliance.package import PACKAGE_FILES, assemble, write_folder, write_zip, zip_bytes
-from spanforge.model_registry.compliance.signature import load_signer
-from spanforge.model_registry.compliance.verification import verify_package
-from spanforge.model_registry.errors import VerificationError
+from spanforge.model_registry._core.errors import VerificationError
+from spanforge.model_registry.compliance._packages.canonical import canonical
+from spanforge.model_registry.compliance._packages.dsse import load_signer
+from spanforge.model_registry.compliance._packages.files import (
+    PACKAGE_FILES,
+    assemble,
+    write_folder,
+    write_zip,
+    zip_bytes,
+)
+from spanforge.model_registry.compliance._packages.verify import verify_package
 
 if TYPE_CHECKING:
-    from spanforge.model_registry.compliance.keys import SigningKey
+    from spanforge.model_registry.compliance._packages.keys import SigningKey
 
 EVIDENCE = {"attestation.json": b'{"overall_status":"findings"}', "evidence.csv": b"model_id,name\r\na,A\r\n"}
 OTHER = {"attestation.json": b'{"overall_status":"supported"}', "evidence.csv": b"model_id,name\r\nb,B\r\n"}

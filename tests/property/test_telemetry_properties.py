@@ -15,14 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spanforge.model_registry import ModelRegistryEntry
-from spanforge.model_registry.compliance import distinct, scan
-from spanforge.model_registry.compliance.calls import clean, moment, nanoseconds
-from spanforge.model_registry.compliance.distinct import Spill
-from spanforge.model_registry.compliance.facts import EXCEPTIONS, Facts, gathered
-from spanforge.model_registry.compliance.reading import read
-from spanforge.model_registry.compliance.scan import Plan, Scan
-from spanforge.model_registry.compliance.telemetry import FileReader
-from spanforge.model_registry.resolution import (
+from spanforge.model_registry._core.resolution import (
     CONVENTIONS,
     NOT_CALLS,
     PROVIDER_KEYS,
@@ -31,6 +24,14 @@ from spanforge.model_registry.resolution import (
     further,
     resolve_attributes,
 )
+from spanforge.model_registry.compliance._analysis import duplicates as distinct
+from spanforge.model_registry.compliance._analysis import scan
+from spanforge.model_registry.compliance._analysis.calls import clean, moment, nanoseconds
+from spanforge.model_registry.compliance._analysis.duplicates import Spill
+from spanforge.model_registry.compliance._analysis.scan import Plan, Scan
+from spanforge.model_registry.compliance._analysis.totals import EXCEPTIONS, Facts, gathered
+from spanforge.model_registry.compliance._analysis.workers import read
+from spanforge.model_registry.compliance._sources.files import FileReader
 
 START = nanoseconds("2026-01-01")
 HOUR = 3_600 * 10**9

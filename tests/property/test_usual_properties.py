@@ -11,9 +11,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from spanforge.model_registry import InvalidEntryError, ModelRegistry, ModelRegistryEntry, entry, lifecycle
-from spanforge.model_registry.entry import RISK_TIERS, STATUSES
-from spanforge.model_registry.values import MAX_SIZE, MAX_TEXT, are_usual, is_timestamp, parse_date, text
+from spanforge.model_registry import InvalidEntryError, ModelRegistry, ModelRegistryEntry
+from spanforge.model_registry._core import entry, lifecycle
+from spanforge.model_registry._core.entry import RISK_TIERS, STATUSES
+from spanforge.model_registry._core.values import MAX_SIZE, MAX_TEXT, are_usual, is_timestamp, parse_date, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable

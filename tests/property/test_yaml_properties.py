@@ -12,8 +12,9 @@ import yaml
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from spanforge.model_registry import ModelRegistry, ModelRegistryEntry, RegistryFileError, yaml_entries
-from spanforge.model_registry.entry import RESERVED
+from spanforge.model_registry import ModelRegistry, ModelRegistryEntry, RegistryFileError
+from spanforge.model_registry._core import yaml_entries
+from spanforge.model_registry._core.entry import RESERVED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

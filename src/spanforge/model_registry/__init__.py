@@ -6,11 +6,11 @@ processor in ``spanforge.model_registry.otel`` puts owner, risk tier and status 
 
 from __future__ import annotations
 
-from spanforge.model_registry.attributes import __version__
-from spanforge.model_registry.default import (
+from spanforge.model_registry._core.attributes import __version__
+from spanforge.model_registry._core.default import (
     _registry as _registry,
 )
-from spanforge.model_registry.default import (
+from spanforge.model_registry._core.default import (
     deprecate_model,
     get_default_registry,
     get_model,
@@ -18,8 +18,8 @@ from spanforge.model_registry.default import (
     register_model,
     retire_model,
 )
-from spanforge.model_registry.entry import ModelRegistryEntry, ModelStatus, RiskTier, StateAsOf
-from spanforge.model_registry.errors import (
+from spanforge.model_registry._core.entry import ModelRegistryEntry, ModelStatus, RiskTier, StateAsOf
+from spanforge.model_registry._core.errors import (
     InvalidEntryError,
     LifecycleError,
     ModelAlreadyRegisteredError,
@@ -29,9 +29,9 @@ from spanforge.model_registry.errors import (
     RegistryFileError,
     RegistryFileNotFoundError,
 )
-from spanforge.model_registry.events import EventCounts, LifecycleEvent, event_counts, flush_events
-from spanforge.model_registry.registry import ModelRegistry
-from spanforge.model_registry.resolution import Resolution
+from spanforge.model_registry._core.events import EventCounts, LifecycleEvent, event_counts, flush_events
+from spanforge.model_registry._core.registry import ModelRegistry
+from spanforge.model_registry._core.resolution import Resolution
 
 __all__ = [
     "EventCounts",

@@ -17,10 +17,10 @@ import re
 import warnings
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from spanforge.model_registry import ottl
-from spanforge.model_registry.attributes import PREFIX, span_attributes
-from spanforge.model_registry.errors import InvalidEntryError
-from spanforge.model_registry.resolution import (
+from spanforge.model_registry._core import ottl
+from spanforge.model_registry._core.attributes import PREFIX, span_attributes
+from spanforge.model_registry._core.errors import InvalidEntryError
+from spanforge.model_registry._core.resolution import (
     BY_PRIORITY,
     MAX_GLOBBED,
     MAX_JSON,
@@ -30,13 +30,13 @@ from spanforge.model_registry.resolution import (
     ModelIndex,
     is_glob,
 )
-from spanforge.model_registry.values import MAX_NAME
+from spanforge.model_registry._core.values import MAX_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from spanforge.model_registry.entry import ModelRegistryEntry
-    from spanforge.model_registry.registry import ModelRegistry
+    from spanforge.model_registry._core.entry import ModelRegistryEntry
+    from spanforge.model_registry._core.registry import ModelRegistry
 
 PROCESSOR: Final = "transform/model_registry"
 """Name of the processor in the Collector's configuration."""

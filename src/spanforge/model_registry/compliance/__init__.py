@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from spanforge.model_registry.compliance.attestation import Attestation
-from spanforge.model_registry.compliance.engine import ComplianceMappingEngine
-from spanforge.model_registry.compliance.evidence import EvidencePackage
-from spanforge.model_registry.compliance.telemetry import TelemetryReader
-from spanforge.model_registry.compliance.verification import VerificationReport, verify_package
-from spanforge.model_registry.errors import MissingExtraError, PackageError, TelemetryError, VerificationError
+from spanforge.model_registry._core.errors import MissingExtraError, PackageError, TelemetryError, VerificationError
+from spanforge.model_registry.compliance._attestation import Attestation
+from spanforge.model_registry.compliance._engine import ComplianceMappingEngine
+from spanforge.model_registry.compliance._packages.evidence_package import EvidencePackage
+from spanforge.model_registry.compliance._packages.verify import VerificationReport, verify_package
+from spanforge.model_registry.compliance._sources.files import TelemetryReader
 
 __all__ = [
     "Attestation",

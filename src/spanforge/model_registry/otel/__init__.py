@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from spanforge.model_registry.otel.processor import ModelRegistrySpanProcessor
-from spanforge.model_registry.otel.report import Status, status
-from spanforge.model_registry.otel.sampler import ModelRegistrySampler
+from spanforge.model_registry.otel._processor import ModelRegistrySpanProcessor
+from spanforge.model_registry.otel._sampler import ModelRegistrySampler
+from spanforge.model_registry.otel._status import Status, status
 
 __all__ = ["ModelRegistrySampler", "ModelRegistrySpanProcessor", "Status", "status"]

@@ -1,0 +1,377 @@
+"""``ModelRegistry``: which models an organisation runs, and the operations that change it."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import weakref
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import structs
+
+from spanforge.model_registry._core import lifecycle, storage
+from spanforge.model_registry._core.entry import STATUSES, ModelRegistryEntry, ModelStatus, RiskTier, check_reserved
+from spanforge.model_registry._core.errors import (
+    InvalidEntryError,
+    ModelAlreadyRegisteredError,
+    ModelNotAllowedError,
+    ModelNotFoundError,
+)
+from spanforge.model_registry._core.events import LifecycleEvent, emit_events
+from spanforge.model_registry._core.resolution import ModelIndex, Resolution
+from spanforge.model_registry._core.values import one_of, text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from opentelemetry._logs import LoggerProvider
+    from opentelemetry.trace import TracerProvider
+
+    Change = Callable[[ModelRegistryEntry | None, str], ModelRegistryEntry]
+    """Makes of the entry as it is, and of the time, the entry as it becomes; or raises."""
+
+
+class ModelRegistry:
+    """The models that an organisation runs, in this process.
+
+    Safe to use from any number of threads and after ``fork``. Reads take no lock. Every operation happens whole, or
+    raises and changes nothing. Iterating gives the entries in the order of registration; ``in`` takes a model id.
+
+    Args:
+        auto_emit: Whether operations emit their lifecycle events.
+        tracer_provider: Who makes the spans of events that have no sampled span to go on; ``None``: OpenTelemetry's
+            global provider, asked for when there is an event.
+        logger_provider: Who takes events as log records, where the setting ``events`` asks for them; ``None``:
+            OpenTelemetry's global provider, likewise.
+    """
+
+    def __init__(
+        self,
+        *,
+        auto_emit: bool = True,
+        tracer_provider: TracerProvider | None = None,
+        logger_provider: LoggerProvider | None = None,
+    ) -> None:
+        self._auto_emit = auto_emit
+        self._tracer_provider = tracer_provider
+        self._logger_provider = logger_provider
+        self._lock = threading.RLock()
+        self._index = ModelIndex()
+        self._version = object()
+        self._last_moment = 0
+        with _fork_lock:
+            _registries.add(self)
+
+    def register(  # noqa: PLR0913 - the payload's fields are the arguments
+        self,
+        model_id: str,
+        name: str,
+        version: str,
+        risk_tier: RiskTier,
+        owner: str,
+        purpose: str,
+        *,
+        deployment_date: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        aliases: Iterable[str] = (),
+        provider: str | None = None,
+        replace: bool = False,
+        actor: str | None = None,
+    ) -> ModelRegistryEntry:
+        """Register a model and emit ``model_registry.registered``.
+
+        Args:
+            model_id: Unique identifier; never reused.
+            name: Name for people.
+            version: Version of the model.
+            risk_tier: ``low``, ``medium``, ``high`` or ``critical``.
+            owner: Team or person responsible.
+            purpose: What the model is meant to be used for.
+            deployment_date: RFC 3339 date or date-time since when it is in use; now, if not given.
+            metadata: String keys and JSON values of the user's own.
+            aliases: Further names that stand for the model, and globs that match whole names: ``gpt-4o-*``.
+            provider: The only provider whose model this is; spans of another one do not match.
+            replace: Change name, version, owner, tier, purpose and metadata of a model that is registered already; its
+                status and dates stay.
+            actor: Who does it, for the event and the history.
+
+        Raises:
+            InvalidEntryError: A value is not allowed (also a ``ValueError``).
+            ModelAlreadyRegisteredError: The id is taken (also a ``ValueError``).
+            LifecycleError: The model to replace is retired (also a ``ValueError``).
+        """
+        draft = ModelRegistryEntry(
+            model_id=model_id,
+            name=name,
+            version=version,
+            risk_tier=risk_tier,
+            owner=owner,
+            purpose=purpose,
+            deployment_date=deployment_date,
+            metadata=lifecycle.given_metadata(metadata or {}, aliases, provider, model_id),
+        )
+
+        def change(old: ModelRegistryEntry | None, now: str) -> ModelRegistryEntry:
+            if old is None:
+                return draft if draft.deployment_date else structs.replace(draft, deployment_date=now)
+            if not replace:
+                raise ModelAlreadyRegisteredError(draft.model_id, old.status)
+            return lifecycle.replaced(old, draft)
+
+        return self._commit("active", draft.model_id, change, "", actor)
+
+    def deprecate(
+        self,
+        model_id: str,
+        *,
+        reason: str = "",
+        successor: str | None = None,
+        sunset_date: str | None = None,
+        actor: str | None = None,
+    ) -> ModelRegistryEntry:
+        """Mark a model as deprecated and emit ``model_registry.deprecated``.
+
+        A deprecated model may be deprecated again, with another reason, successor or sunset date; the date of the first
+        deprecation stays.
+
+        Args:
+            model_id: The model.
+            reason: Why; kept as ``metadata["deprecation_reason"]``.
+            successor: The model to use instead.
+            sunset_date: RFC 3339 date or date-time when it is to be retired.
+            actor: Who does it.
+
+        Raises:
+            ModelNotFoundError: There is no such model (also a ``KeyError``).
+            LifecycleError: It is already retired (also a ``ValueError``).
+            InvalidEntryError: A value is not allowed (also a ``ValueError``).
+        """
+        given = {"deprecation_reason": reason or None, "successor": successor, "sunset_date": sunset_date}
+        changes = check_reserved({key: value for key, value in given.items() if value is not None}, model_id)
+
+        def change(old: ModelRegistryEntry | None, now: str) -> ModelRegistryEntry:
+            return lifecycle.deprecated(model_id, old, now, changes)
+
+        return self._commit("deprecated", model_id, change, reason, actor)
+
+    def retire(self, model_id: str, *, reason: str = "", actor: str | None = None) -> ModelRegistryEntry:
+        """Retire a model for good and emit ``model_registry.retired``; ``decommission_date`` becomes now.
+
+        Args:
+            model_id: The model.
+            reason: Why, for the event and the history.
+            actor: Who does it.
+
+        Raises:
+            ModelNotFoundError: There is no such model (also a ``KeyError``).
+            LifecycleError: It is already retired (also a ``ValueError``).
+            InvalidEntryError: A value is not allowed (also a ``ValueError``).
+        """
+
+        def change(old: ModelRegistryEntry | None, now: str) -> ModelRegistryEntry:
+            return lifecycle.retired(model_id, old, now)
+
+        return self._commit("retired", model_id, change, reason, actor)
+
+    def get(self, model_id: str) -> ModelRegistryEntry | None:
+        """Return the entry with this id, if there is one."""
+        return self._index.entries.get(model_id)
+
+    def list_all(self) -> list[ModelRegistryEntry]:
+        """Return all entries, in the order of registration."""
+        return list(self._index.entries.values())
+
+    def list_active(self) -> list[ModelRegistryEntry]:
+        """Return the entries that are neither deprecated nor retired."""
+        return [entry for entry in self.list_all() if entry.status == "active"]
+
+    def resolve(self, name: str, *, provider: str | None = None) -> Resolution:
+        """Return what is known of a model's name, as it comes from a request or a span.
+
+        Tried in this order: id ``provider/name``, id ``name``, alias ``provider/name``, alias ``name``, glob
+        ``provider/name``, glob ``name``; case-sensitive and verbatim.
+
+        Raises:
+            InvalidEntryError: The name is not a string.
+        """
+        if not isinstance(name, str):
+            raise InvalidEntryError("name", name, "a string")
+        return self._index.resolve((str.__str__(name),), provider)
+
+    def check(self, name: str, *, provider: str | None = None) -> tuple[str, ...]:
+        """Return what a caller of this model should be told; empty for an active one."""
+        return self.resolve(name, provider=provider).warnings
+
+    def require(
+        self, name: str, *, provider: str | None = None, allow: Iterable[str] = ("active", "deprecated")
+    ) -> ModelRegistryEntry:
+        """Return the entry that a name stands for, or raise: a guard to call before a model is.
+
+        Raises:
+            ModelNotFoundError: No entry matches (also a ``KeyError``).
+            ModelNotAllowedError: The model's status is not among those allowed (also a ``ValueError``).
+            InvalidEntryError: ``allow`` names something that is not a status.
+        """
+        allowed = tuple(one_of(status, STATUSES, "allow") for status in allow)
+        entry = self.resolve(name, provider=provider).entry
+        if entry is None:
+            raise ModelNotFoundError(name)
+        if entry.status not in allowed:
+            raise ModelNotAllowedError(entry.model_id, entry.status, allowed)
+        return entry
+
+    def clear(self) -> None:
+        """Forget all entries; emits no event."""
+        self._take(())
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write all entries to a JSON file, atomically and durably; see ``storage.write_entries``.
+
+        Raises:
+            RegistryFileError: The file cannot be written, or its name ends in ``.yaml`` or ``.yml``: comments in it
+                would be lost.
+        """
+        storage.write_entries(path, self.list_all())
+
+    def load(self, path: str | os.PathLike[str]) -> None:
+        """Replace all entries by those of a JSON file, all at once; emits no event.
+
+        A file whose name ends in ``.yaml`` or ``.yml`` is read as YAML, which needs the extra ``yaml``.
+
+        Raises:
+            RegistryFileError: The file cannot be read or is not valid; the registry is unchanged.
+        """
+        self._take(storage.read_entries(path))
+
+    def emit_changes(
+        self,
+        before: Iterable[ModelRegistryEntry],
+        after: Iterable[ModelRegistryEntry],
+        *,
+        actor: str | None = None,
+    ) -> list[LifecycleEvent]:
+        """Emit the events that lead from one set of entries to another, for pipelines that change registry files.
+
+        A new or changed description emits ``registered``, a new status (or, of a deprecated model, a new reason,
+        successor or sunset date) its own event. Entries that are gone emit nothing. The registry stays as it is.
+
+        Args:
+            before: The entries as they were: a registry, for example.
+            after: The entries as they are.
+            actor: Who changed them.
+
+        Returns:
+            The events, in the order in which they went out.
+
+        Raises:
+            LifecycleError: A change that the lifecycle does not allow; no event goes out.
+        """
+        known = {entry.model_id: entry for entry in before}
+        steps = [step for entry in after for step in lifecycle.steps(known.get(entry.model_id), entry)]
+        with self._lock:
+            events = [
+                LifecycleEvent(stage, entry, self._tick() * 1_000, old.status if old else None, reason, actor)
+                for stage, old, entry, reason in steps
+            ]
+        emit_events(events, self._tracer_provider, self._logger_provider)
+        return events
+
+    def __len__(self) -> int:
+        return len(self._index.entries)
+
+    def __iter__(self) -> Iterator[ModelRegistryEntry]:
+        return iter(self.list_all())
+
+    def __contains__(self, model_id: object) -> bool:
+        return model_id in self._index.entries
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {len(self)} models>"
+
+    def _commit(
+        self,
+        stage: ModelStatus,
+        model_id: str,
+        change: Change,
+        reason: str,
+        actor: str | None,
+    ) -> ModelRegistryEntry:
+        why = text(reason, "reason", model_id) if reason else None
+        who = None if actor is None else text(actor, "actor", model_id)
+        with self._lock:
+            entry, event = self._apply(stage, model_id, change, why, who)
+        if event is not None and self._auto_emit:
+            emit_events([event], self._tracer_provider, self._logger_provider)
+        return entry
+
+    def _apply(
+        self,
+        stage: ModelStatus,
+        model_id: str,
+        change: Change,
+        reason: str | None,
+        actor: str | None,
+    ) -> tuple[ModelRegistryEntry, LifecycleEvent | None]:
+        """Change an entry, or raise; return it, and what there is to tell. The lock is held."""
+        old = self._index.entries.get(model_id)
+        moment = lifecycle.after_history(self._tick(), old)
+        now = lifecycle.timestamp(moment)
+        entry = lifecycle.recorded(change(old, now), now, reason, actor)
+        self._index = self._index.put(entry)
+        self._version = object()
+        before = None if old is None else old.status
+        return entry, LifecycleEvent(stage, entry, moment * 1_000, before, reason, actor)
+
+    def _take(self, entries: Iterable[ModelRegistryEntry]) -> None:
+        """Replace all entries, all at once."""
+        index = ModelIndex(entries)
+        with self._lock:
+            self._publish(index)
+
+    def _take_files(self, entries: Iterable[ModelRegistryEntry]) -> None:
+        """Take what the files hold that are watched for this registry: here, all there is."""
+        self._take(entries)
+
+    def _publish(self, index: ModelIndex) -> None:
+        """Have readers see another index; the lock is held."""
+        self._index = index
+        self._version = object()
+
+    def _tick(self) -> int:
+        """Return the time in microseconds since the epoch, later than any before; the lock is held."""
+        self._last_moment = max(time.time_ns() // 1_000, self._last_moment + 1)
+        return self._last_moment
+
+
+_registries: Final[weakref.WeakSet[ModelRegistry]] = weakref.WeakSet()
+_fork_lock = threading.RLock()
+_forking: Final[list[threading.RLock]] = []
+
+
+def _before_fork() -> None:
+    """Wait until no operation is half done: a child would inherit it."""
+    _fork_lock.acquire()
+    _forking[:] = [registry._lock for registry in _registries]  # noqa: SLF001 - this module's own class
+    for lock in _forking:
+        lock.acquire()
+
+
+def _after_fork() -> None:
+    for lock in _forking:
+        lock.release()
+    _forking.clear()
+    _fork_lock.release()
+
+
+def _after_fork_in_child() -> None:
+    """Make new locks: whoever held the parent's is not here, and uWSGI may fork without asking ``_before_fork``."""
+    global _fork_lock  # noqa: PLW0603 - one a process
+    _fork_lock = threading.RLock()
+    _forking.clear()
+    for registry in list(_registries):
+        registry._lock = threading.RLock()  # noqa: SLF001 - this module's own class
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child)

@@ -1,0 +1,1 @@
+"""From telemetry to calls, totals, changes and checks."""

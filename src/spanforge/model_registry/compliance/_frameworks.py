@@ -1,0 +1,99 @@
+"""Frameworks as data: which clauses, what they ask for, which checks support them, and what stays open.
+
+Sources: AICPA, Trust Services Criteria (2017, points of focus revised in 2022); NIST AI 100-1, Artificial Intelligence
+Risk Management Framework 1.0 (2023). The words are this project's own; the frameworks' texts hold.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from spanforge.model_registry.compliance._attestation import Framework
+
+
+class ClauseRow(NamedTuple):
+    """One clause.
+
+    Attributes:
+        clause: Its number.
+        asks: What it asks for, in short words.
+        checks: Names of the checks that support it.
+        not_shown: What it asks for that these checks do not show.
+    """
+
+    clause: str
+    asks: str
+    checks: tuple[str, ...]
+    not_shown: tuple[str, ...]
+
+
+class FrameworkRow(NamedTuple):
+    """One framework: its name, and the clauses that this evidence can support."""
+
+    name: str
+    clauses: tuple[ClauseRow, ...]
+
+
+FRAMEWORKS: Final[Mapping[Framework, FrameworkRow]] = {
+    "soc2": FrameworkRow(
+        "SOC 2, Trust Services Criteria 2017",
+        (
+            ClauseRow(
+                "CC6.1",
+                "Information assets are identified and inventoried, and logical access to them is restricted.",
+                (
+                    "calls_registered",
+                    "accountable",
+                    "no_calls_after_retirement",
+                    "spans_enriched",
+                    "registry_and_spans_agree",
+                ),
+                (
+                    "who may call a model, with which credentials, and that anybody is kept from it",
+                    "assets other than models",
+                    "the protection of prompts, answers and keys",
+                ),
+            ),
+            ClauseRow(
+                "CC8.1",
+                "Changes to systems are authorised, documented, tested, approved and put in force.",
+                ("changes_recorded", "no_calls_after_retirement", "no_calls_past_sunset", "registry_and_spans_agree"),
+                (
+                    "who authorised and approved a change: an actor is what the caller said",
+                    "tests of a model before it was put to use",
+                    "changes to applications and prompts",
+                ),
+            ),
+        ),
+    ),
+    "nist_ai_rmf": FrameworkRow(
+        "NIST AI Risk Management Framework 1.0",
+        (
+            ClauseRow(
+                "MAP 1.1",
+                "Purposes, uses, settings and assumptions of AI systems are understood and documented.",
+                ("calls_registered", "accountable", "registry_and_spans_agree"),
+                (
+                    "that a model is used for the purpose that is documented",
+                    "the users concerned, laws, norms, and effects on people",
+                ),
+            ),
+            ClauseRow(
+                "GOVERN 1.6",
+                "AI systems are inventoried, with resources according to their risk.",
+                ("calls_registered", "accountable", "spans_enriched", "registry_and_spans_agree"),
+                ("AI systems that send no telemetry", "the resources that go to them"),
+            ),
+            ClauseRow(
+                "GOVERN 1.7",
+                "AI systems are decommissioned and phased out safely.",
+                ("changes_recorded", "no_calls_after_retirement", "no_calls_past_sunset"),
+                ("what becomes of data, access and whoever depended on a retired model",),
+            ),
+        ),
+    ),
+}
+"""The frameworks, by the name that the engine takes."""

@@ -1,0 +1,1 @@
+"""Evidence packages: canonical JSON, files, signatures, verification."""

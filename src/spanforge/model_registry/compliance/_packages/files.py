@@ -1,0 +1,239 @@
+"""The files of an evidence package, and how they come into a folder or a zip: whole or not at all.
+
+``attestation.json`` and ``evidence.csv`` are the evidence, ``manifest.json`` says what it was made of, and
+``signature.dsse.json``, which an unsigned package has not, is about these three.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import os
+import secrets
+import shutil
+import stat
+import zipfile
+from typing import TYPE_CHECKING, Any, Final
+
+from spanforge.model_registry._core.errors import PackageError
+from spanforge.model_registry._core.storage import opened_folder, reason_of, replace_file, sync_folder
+from spanforge.model_registry.compliance._packages.canonical import canonical
+from spanforge.model_registry.compliance._packages.dsse import seal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from spanforge.model_registry.compliance._packages.keys import SigningKey
+
+ATTESTATION: Final = "attestation.json"
+EVIDENCE: Final = "evidence.csv"
+MANIFEST: Final = "manifest.json"
+SIGNATURE: Final = "signature.dsse.json"
+
+SIGNED_FILES: Final = (ATTESTATION, EVIDENCE, MANIFEST)
+"""The files that a signature is about, sorted."""
+
+PACKAGE_FILES: Final = (*SIGNED_FILES, SIGNATURE)
+"""The files of a signed package, sorted; an unsigned one is without the last."""
+
+MAX_PACKAGE_SIZE: Final = 256 * 1024 * 1024
+"""Bytes that the files of a package may have together: a row for each of 100,000 models takes about a tenth of it."""
+
+FORMAT_VERSION: Final = 1
+"""Version of the manifest's format."""
+
+UNSIGNED: Final = "none: this package is unsigned, so nothing shows who made it or that it is unchanged"
+SIGNED: Final = f"{SIGNATURE}: a DSSE envelope over an in-toto Statement of the files' digests"
+
+
+def manifest(files: Mapping[str, bytes], inputs: Iterable[Mapping[str, Any]], signed_by: str | None) -> bytes:
+    """Return the manifest, in canonical JSON.
+
+    Args:
+        files: The attestation and the evidence, by name.
+        inputs: What they were made of, as JSON objects.
+        signed_by: The id of the key that signs the package; ``None`` where nobody does, which the manifest says.
+
+    Raises:
+        MissingExtraError: The extra ``compliance`` is not installed.
+        ValueError: The inputs are not JSON.
+    """
+    said = {
+        "format_version": FORMAT_VERSION,
+        "files": described(files),
+        "inputs": [dict(each) for each in inputs],
+        "signature": UNSIGNED if signed_by is None else SIGNED,
+        "signed_by": signed_by,
+    }
+    return canonical(said)
+
+
+def described(files: Mapping[str, bytes]) -> dict[str, dict[str, Any]]:
+    """Return what the manifest says of files: SHA-256, and size in bytes."""
+    return {
+        name: {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)} for name, content in files.items()
+    }
+
+
+def assemble(
+    files: Mapping[str, bytes],
+    inputs: Iterable[Mapping[str, Any]],
+    signer: SigningKey | None = None,
+    predicate: Mapping[str, Any] | None = None,
+) -> dict[str, bytes]:
+    """Return all files of a package, signed if there is a signer; nothing is written.
+
+    Args:
+        files: ``attestation.json`` and ``evidence.csv``.
+        inputs: What they were made of, as JSON objects.
+        signer: What ``load_signer`` returned.
+        predicate: What else is to be signed, a small JSON object.
+
+    Raises:
+        PackageError: These are not the files, they are too large, or the key does not sign.
+        MissingExtraError: The extra ``compliance`` is not installed, or ``sign`` where there is a signer.
+        ValueError: The inputs or the predicate are not JSON.
+    """
+    made_of = manifest(files, inputs, None if signer is None else signer.keyid)
+    package = {**files, MANIFEST: made_of}
+    if signer is not None:
+        package[SIGNATURE] = seal(package, signer, predicate or {})
+    _check("evidence package", package)
+    return package
+
+
+def write_folder(folder: str | os.PathLike[str], package: Mapping[str, bytes]) -> None:
+    """Write a package as a new folder, or into an empty one.
+
+    Atomic and durable: a hidden folder beside it, synced, takes its place. Whoever is killed at any instant leaves the
+    whole package or none (and perhaps the hidden folder). Missing parent folders are made.
+
+    Raises:
+        PackageError: There is something already, or the folder cannot be written; nothing is left behind, unless the
+            error says that only the folder's parent could not be synced.
+    """
+    name = os.fsdecode(folder)
+    _check(name, package)
+    with _writing(name):
+        target = os.path.realpath(name)
+        _check_free(name, target)
+        with _parents(os.path.dirname(target)) as parent:
+            _put_folder(target, package)
+            not_synced = sync_folder(parent)
+    _check_synced(name, not_synced)
+
+
+def write_zip(path: str | os.PathLike[str], package: Mapping[str, bytes]) -> None:
+    """Write a package as a zip, in place of a file that is there already; atomic and durable as ``write_folder`` is.
+
+    Raises:
+        PackageError: It cannot be written; a file that is there already is unchanged, unless the error says that only
+            its folder could not be synced.
+    """
+    name = os.fsdecode(path)
+    _check(name, package)
+    with _writing(name):
+        target = os.path.realpath(name)
+        if os.path.exists(target) and not os.path.isfile(target):
+            raise PackageError(name, "is there already, and is not a file")
+        with _parents(os.path.dirname(target)) as parent:
+            replace_file(target, [zip_bytes(package)])
+            not_synced = sync_folder(parent)
+    _check_synced(name, not_synced)
+
+
+def zip_bytes(files: Mapping[str, bytes]) -> bytes:
+    """Return the zip of files: the same bytes on every system, whenever it is made.
+
+    Entries are sorted and stored, as compressed bytes differ between builds of zlib; their time is 1980-01-01, their
+    mode 0644.
+    """
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_STORED) as archive:
+        for name in sorted(files):
+            entry = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+            entry.create_system = 3  # Unix, on every system
+            entry.external_attr = (stat.S_IFREG | 0o644) << 16
+            archive.writestr(entry, files[name])
+    return content.getvalue()
+
+
+def _check(name: str, package: Mapping[str, bytes]) -> None:
+    if set(package) not in (set(SIGNED_FILES), set(PACKAGE_FILES)):
+        raise PackageError(name, f"a package has the files {', '.join(SIGNED_FILES)}, not {', '.join(sorted(package))}")
+    if sum(map(len, package.values())) > MAX_PACKAGE_SIZE:
+        raise PackageError(name, f"its files would be larger than {MAX_PACKAGE_SIZE} bytes")
+
+
+def _check_free(name: str, target: str) -> None:
+    if not os.path.lexists(target):
+        return
+    if not os.path.isdir(target):
+        raise PackageError(name, "is there already, and is not a folder")
+    if os.listdir(target):
+        raise PackageError(name, "is there already, and is not empty")
+    if target == os.path.realpath(os.curdir):
+        raise PackageError(name, "is the current folder, which would be replaced: name a folder in it")
+
+
+def _check_synced(name: str, error: OSError | None) -> None:
+    if error is not None:
+        reason = f"is written, but may not survive a power failure: its folder cannot be synced: {reason_of(error)}"
+        raise PackageError(name, reason) from error
+
+
+@contextlib.contextmanager
+def _writing(name: str) -> Iterator[None]:
+    """Raise what goes wrong as ``write_folder`` does."""
+    try:
+        yield
+    except PackageError:
+        raise
+    except (OSError, ValueError) as error:
+        raise PackageError(name, f"cannot be written: {reason_of(error)}") from error
+
+
+@contextlib.contextmanager
+def _parents(folder: str) -> Iterator[int | None]:
+    """Make a folder and its parents, and open it to sync it later; on failure, remove those that were not there."""
+    missing = []
+    above = folder
+    while not os.path.lexists(above):
+        missing.append(above)
+        above = os.path.dirname(above)
+    try:
+        os.makedirs(folder, exist_ok=True)
+        with opened_folder(folder) as descriptor:
+            yield descriptor
+    except BaseException:
+        for made in missing:
+            with contextlib.suppress(OSError):
+                os.rmdir(made)
+        raise
+
+
+def _put_folder(target: str, package: Mapping[str, bytes]) -> None:
+    parent, base = os.path.split(target)
+    temporary = os.path.join(parent, f".{base[:50]}.{secrets.token_hex(8)}.tmp")
+    try:
+        _put_files(temporary, package)
+        if os.name != "posix" and os.path.isdir(target):
+            os.rmdir(target)  # elsewhere, a folder takes the place of none
+        os.rename(temporary, target)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def _put_files(folder: str, package: Mapping[str, bytes]) -> None:
+    os.mkdir(folder)
+    for name, content in package.items():
+        with open(os.path.join(folder, name), "xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    with opened_folder(folder) as descriptor:
+        not_synced = sync_folder(descriptor)
+    if not_synced is not None:
+        raise not_synced

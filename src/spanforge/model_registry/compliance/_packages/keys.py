@@ -1,0 +1,207 @@
+"""The keys that sign evidence packages, and those that are trusted: Ed25519 and ECDSA, as securesystemslib has them.
+
+A signature has one form only. Anyone can turn an ECDSA signature ``(r, s)`` into ``(r, n - s)``, which verifies as
+well, so only the lower ``s`` in its shortest encoding counts. Ed25519 has no second form: RFC 8032, section 5.1.7.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
+from securesystemslib.dsse import Envelope
+from securesystemslib.exceptions import UnverifiedSignatureError
+from securesystemslib.signer import (  # type: ignore[attr-defined] # its __init__.py exports by importing
+    SIGNER_FOR_URI_SCHEME,
+    CryptoSigner,
+    Signature,
+    Signer,
+    SSlibKey,
+)
+
+from spanforge.model_registry._core.errors import PackageError, VerificationError, shorten
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+Path = str | os.PathLike[str]
+Key = Path | Signer
+
+MAX_KEY_SIZE: Final = 64 * 1024
+"""Bytes that a key file may have: a PEM of these keys has a few hundred."""
+
+_KINDS: Final = "Ed25519, or ECDSA on P-256, P-384 or P-521"
+_PRIVATE: Final = f"a signing key is the path of an unencrypted private key in PEM ({_KINDS}), or a URI of a signer"
+_PUBLIC: Final = f"a trusted key is the path of one public key in PEM ({_KINDS})"
+
+_ORDERS: Final = {
+    "ecdsa-sha2-nistp256": 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551,
+    "ecdsa-sha2-nistp384": int("F" * 48 + "C7634D81F4372DDF581A0DB248B0A77AECEC196ACCC52973", 16),
+    "ecdsa-sha2-nistp521": int(
+        "1" + "F" * 65 + "A51868783BF2F966B7FCC0148F709A5D03BB5C9B8899C47AEBB6FB71E91386409", 16
+    ),
+}
+"""The order ``n`` of each curve's group, from SEC 2, section 2: signatures are numbers below it."""
+
+
+class SigningKey(NamedTuple):
+    """A key that signs evidence packages."""
+
+    name: str
+    """What was given, for messages."""
+    signer: Signer
+    key: SSlibKey
+    """Its public key, with the id that is computed from it, whatever id the signer uses."""
+
+    @property
+    def keyid(self) -> str:
+        """The id of the public key: hex digits of SHA-256."""
+        return self.key.keyid
+
+
+class TrustedKey(NamedTuple):
+    """A public key whose signatures count."""
+
+    path: str
+    key: SSlibKey
+
+
+def load_signer(key: Key, public_key: Path | None) -> SigningKey:
+    """Return the key that signs; see ``signature.load_signer``."""
+    if isinstance(key, Signer):
+        return _made_already(type(key).__name__, key)
+    name = os.fsdecode(key)
+    public = None if public_key is None else _public(os.fsdecode(public_key))
+    if name.partition(":")[0] in SIGNER_FOR_URI_SCHEME and ":" in name and not os.path.exists(name):
+        return _of_uri(name, public)
+    return _of_file(name, public)
+
+
+def load_trusted(paths: Iterable[Path]) -> dict[str, TrustedKey]:
+    """Return the trusted keys by their ids; see ``signature.load_trusted``."""
+    if isinstance(paths, (str, bytes, os.PathLike)):
+        raise PackageError(os.fsdecode(paths), "trusted keys are a list of paths: put this one into a list")
+    trusted: dict[str, TrustedKey] = {}
+    for path in map(os.fsdecode, paths):
+        key = _public(path)
+        trusted.setdefault(key.keyid, TrustedKey(path, key))
+    if not trusted:
+        raise VerificationError("trusted keys", "no trusted key is given")
+    return trusted
+
+
+def sign(signing_key: SigningKey, payload: bytes, payload_type: str) -> dict[str, Any]:
+    """Return the DSSE envelope of a payload, with one signature.
+
+    Raises:
+        PackageError: The key does not sign, or its signature does not verify with its public key.
+    """
+    name, signer, key = signing_key
+    envelope = Envelope(payload, payload_type, {})
+    try:
+        signature = _one_form(key, bytes.fromhex(signer.sign(envelope.pae()).signature))
+    except Exception as error:  # what signers raise is not documented: services, devices and drivers fail
+        raise PackageError(name, f"cannot sign: {error}") from error
+    if not verifies(key, payload, payload_type, signature):
+        raise PackageError(name, "cannot sign: what it signs does not verify with its public key")
+    envelope.signatures[key.keyid] = Signature(key.keyid, signature.hex())
+    return envelope.to_dict()
+
+
+def verifies(key: SSlibKey, payload: bytes, payload_type: str, signature: bytes) -> bool:
+    """Tell whether this is the signature of a payload, in its one form, by this key."""
+    pae = Envelope(payload, payload_type, {}).pae()
+    try:
+        key.verify_signature(Signature(key.keyid, signature.hex()), pae)
+        return signature == _one_form(key, signature)
+    except (UnverifiedSignatureError, ValueError):
+        return False
+
+
+def _one_form(key: SSlibKey, signature: bytes) -> bytes:
+    order = _ORDERS.get(key.scheme)
+    if order is None:
+        return signature
+    r, s = decode_dss_signature(signature)
+    return encode_dss_signature(r, min(s, order - s))
+
+
+def _of_file(name: str, public: SSlibKey | None) -> SigningKey:
+    pem = _read(name, _PRIVATE)
+    if b"-----BEGIN PUBLIC KEY-----" in pem:
+        raise PackageError(name, f"is a public key, which cannot sign: {_PRIVATE}")
+    try:
+        private = load_pem_private_key(pem, None)
+    except TypeError:
+        raise PackageError(name, f"is encrypted: {_PRIVATE}") from None
+    except (ValueError, UnsupportedAlgorithm):
+        raise PackageError(name, f"is not a private key: {_PRIVATE}") from None
+    key = _supported(name, private.public_key(), _PRIVATE)
+    if public not in (None, key):
+        raise PackageError(name, "does not belong to the public key that is given")
+    try:
+        return SigningKey(name, CryptoSigner(private, key), key)
+    except ValueError as error:  # securesystemslib before 1.5 signs with one of the curves only
+        raise PackageError(name, f"cannot be used with this version of securesystemslib: {error}") from error
+
+
+def _of_uri(uri: str, public: SSlibKey | None) -> SigningKey:
+    if public is None:
+        raise PackageError(uri, "needs the public key too: its path, in PEM")
+    try:
+        return SigningKey(uri, Signer.from_priv_key_uri(uri, public), public)
+    except Exception as error:  # what signers raise is not documented: services, devices and drivers fail
+        raise PackageError(uri, f"cannot be used: {error}") from error
+
+
+def _made_already(name: str, signer: Signer) -> SigningKey:
+    made = signer.public_key
+    public: Any = None
+    if isinstance(made, SSlibKey) and made.keytype == "ed25519":
+        public = Ed25519PublicKey.from_public_bytes(bytes.fromhex(made.keyval["public"]))
+    elif isinstance(made, SSlibKey):
+        public = load_pem_public_key(made.keyval["public"].encode())
+    return SigningKey(name, signer, _supported(name, public, _PRIVATE))
+
+
+def _public(path: str) -> SSlibKey:
+    pem = _read(path, _PUBLIC)
+    if b"PRIVATE KEY-----" in pem:
+        raise PackageError(path, f"is a private key, which is to be kept to oneself: {_PUBLIC}")
+    if pem.count(b"-----BEGIN ") > 1:
+        raise PackageError(path, f"holds several keys: {_PUBLIC}")
+    try:
+        public = load_pem_public_key(pem)
+    except (ValueError, UnsupportedAlgorithm):
+        raise PackageError(path, f"is not a public key: {_PUBLIC}") from None
+    return _supported(path, public, _PUBLIC)
+
+
+def _supported(name: str, public: Any, allowed: str) -> SSlibKey:
+    if isinstance(public, EllipticCurvePublicKey):
+        # A file may hold the point compressed; with older versions of cryptography, that would change the key's id.
+        public = public.public_numbers().public_key()
+    try:
+        key = SSlibKey.from_crypto(public)
+    except ValueError:
+        key = None
+    if key is None or key.keytype not in ("ed25519", "ecdsa"):
+        raise PackageError(name, f"is a key of another kind: {allowed}")
+    return key
+
+
+def _read(path: str, allowed: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            content = file.read(MAX_KEY_SIZE + 1)
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or shorten(str(error))
+        raise PackageError(path, f"cannot be read: {reason}; {allowed}") from None
+    if len(content) > MAX_KEY_SIZE:
+        raise PackageError(path, f"is larger than {MAX_KEY_SIZE} bytes: {allowed}")
+    return content

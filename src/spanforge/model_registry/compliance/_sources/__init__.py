@@ -1,0 +1,1 @@
+"""Where telemetry is read from: files and Jaeger."""

@@ -1,0 +1,201 @@
+"""The metrics ``model_registry.*``: observed when a reader asks for them, so that no span pays for them."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from weakref import WeakKeyDictionary, WeakSet
+
+from opentelemetry import metrics
+from opentelemetry.metrics import Observation
+
+from spanforge.model_registry._core import logs
+from spanforge.model_registry._core.attributes import EVENT_FORMS, PREFIX, SCHEMA_URL, SCOPE_NAME, __version__
+from spanforge.model_registry._core.entry import RISK_TIERS, STATUSES
+from spanforge.model_registry._core.events import event_counts
+from spanforge.model_registry._core.lifecycle import microseconds
+from spanforge.model_registry._core.watch import file_states
+from spanforge.model_registry._core.weak import alive
+from spanforge.model_registry.otel._counters import tallies
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from opentelemetry.metrics import CallbackOptions, MeterProvider
+    from opentelemetry.util.types import AttributeValue
+
+    from spanforge.model_registry._core.entry import ModelRegistryEntry
+    from spanforge.model_registry._core.registry import ModelRegistry
+
+MAX_SUNSETS: Final = 1_000
+"""Deprecated models whose sunset is observed: those whose date comes first."""
+_OVERFLOW: Final[dict[str, AttributeValue]] = {"otel.metric.overflow": True}
+"""What OpenTelemetry's specification has for measurements beyond a limit on the number of series."""
+
+_lines: Final = logs.Lines(100)
+
+
+class Metric(NamedTuple):
+    """One row of ``METRICS``.
+
+    Attributes:
+        name: Short name; the metric is ``model_registry.<name>``.
+        kind: ``counter`` or ``gauge``.
+        unit: In the notation of UCUM.
+        attributes: Keys of the attributes.
+        note: What it counts or measures.
+        observe: Returns the values of now.
+    """
+
+    name: str
+    kind: Literal["counter", "gauge"]
+    unit: str
+    attributes: tuple[str, ...]
+    note: str
+    observe: Callable[[], Iterable[Observation]]
+
+
+class _Inventory(NamedTuple):
+    """What the metrics need of a registry at one version."""
+
+    version: object
+    models: Counter[tuple[str, str]]
+    sunsets: Sequence[tuple[int, ModelRegistryEntry]]
+
+
+_inventories: Final[WeakKeyDictionary[ModelRegistry, _Inventory]] = WeakKeyDictionary()
+_registries: Final[WeakKeyDictionary[ModelRegistry, None]] = WeakKeyDictionary()
+_observed: Final[WeakSet[Any]] = WeakSet()
+
+
+def observe(registry: ModelRegistry, meter_provider: MeterProvider | None = None) -> None:
+    """Have the metrics include a registry, and a meter provider ask for them. Never raises.
+
+    Args:
+        registry: The registry whose models count.
+        meter_provider: Who asks; ``None``: OpenTelemetry's global one, also if it is set later.
+    """
+    _registries[registry] = None
+    try:
+        provider = metrics.get_meter_provider() if meter_provider is None else meter_provider
+        if provider in _observed:
+            return
+        _observed.add(provider)
+        meter = provider.get_meter(SCOPE_NAME, __version__, SCHEMA_URL)
+        make = {"counter": meter.create_observable_counter, "gauge": meter.create_observable_gauge}
+        for metric in METRICS:
+            make[metric.kind](PREFIX + metric.name, [_callback(metric)], metric.unit, metric.note)
+    except Exception as error:  # noqa: BLE001 - the application's spans go on without metrics
+        _lines.warn(type(error), "model registry has no metrics: %r", error)
+
+
+def _callback(metric: Metric) -> Callable[[CallbackOptions], Iterable[Observation]]:
+    def callback(_options: CallbackOptions) -> Iterable[Observation]:
+        try:
+            return list(metric.observe())
+        except Exception as error:  # noqa: BLE001 - OpenTelemetry would log it each time
+            _lines.warn((metric.name, type(error)), "metric %s%s not observed: %r", PREFIX, metric.name, error)
+            return ()
+
+    return callback
+
+
+def _inventory(registry: ModelRegistry) -> _Inventory:
+    version: object = registry._version  # noqa: SLF001 - read before the entries, see ModelRegistry
+    known = _inventories.get(registry)
+    if known is None or known.version is not version:
+        entries = registry.list_all()
+        dates = ((entry.metadata.get("sunset_date"), entry) for entry in entries if entry.status == "deprecated")
+        sunsets = [(microseconds(date), entry) for date, entry in dates if date is not None]
+        sunsets.sort(key=lambda sunset: sunset[0])
+        models: Counter[tuple[str, str]] = Counter((entry.status, entry.risk_tier) for entry in entries)
+        known = _inventories[registry] = _Inventory(version, models, sunsets[:MAX_SUNSETS])
+    return known
+
+
+def _models() -> Iterable[Observation]:
+    total: Counter[tuple[str, str]] = Counter()
+    for registry in alive(_registries):
+        total.update(_inventory(registry).models)
+    for status in STATUSES:  # those that have no model any more as well: else a backend goes on with the last value
+        for tier in RISK_TIERS:
+            yield Observation(total[status, tier], {f"{PREFIX}status": status, f"{PREFIX}risk_tier": tier})
+
+
+def _calls() -> Iterable[Observation]:
+    total: Counter[tuple[str | None, ...]] = Counter()
+    for series, count in tallies.values().items():
+        if series.is_call:
+            total[series[:4]] += count
+    for (status, model_id, risk_tier, owner), count in total.items():
+        facts = {"model_id": model_id, "status": status, "risk_tier": risk_tier, "owner": owner}
+        attributes = {PREFIX + name: value for name, value in facts.items() if value}
+        yield Observation(count, attributes or _OVERFLOW)
+
+
+def _file_age() -> Iterable[Observation]:
+    return (Observation(file.age, {"file.path": file.path}) for file in file_states())
+
+
+def _file_failures() -> Iterable[Observation]:
+    return (Observation(file.failures, {"file.path": file.path}) for file in file_states())
+
+
+def _sunset() -> Iterable[Observation]:
+    now = time.time_ns() // 1_000
+    found = (sunset for registry in alive(_registries) for sunset in _inventory(registry).sunsets)
+    for date, entry in sorted(found, key=lambda sunset: sunset[0])[:MAX_SUNSETS]:
+        facts = {"model_id": entry.model_id, "risk_tier": entry.risk_tier, "owner": entry.owner}
+        yield Observation((date - now) / 1e6, {PREFIX + name: value for name, value in facts.items()})
+
+
+def _events_dropped() -> Iterable[Observation]:
+    for form in EVENT_FORMS:
+        counts = event_counts(form)
+        yield Observation(counts.dropped + counts.failed, {f"{PREFIX}event_form": form})
+
+
+def _keys(*names: str) -> tuple[str, ...]:
+    return tuple(PREFIX + name for name in names)
+
+
+METRICS: Final = (
+    Metric(
+        "calls",
+        "counter",
+        "{call}",
+        _keys("model_id", "status", "risk_tier", "owner"),
+        "Spans that ended in this process and call a model",
+        _calls,
+    ),
+    Metric("models", "gauge", "{model}", _keys("status", "risk_tier"), "Models in the registry", _models),
+    Metric(
+        "sunset",
+        "gauge",
+        "s",
+        _keys("model_id", "risk_tier", "owner"),
+        "Time until the sunset date of a deprecated model; negative after it",
+        _sunset,
+    ),
+    Metric(
+        "file.age",
+        "gauge",
+        "s",
+        ("file.path",),
+        "Time since a registry file was last seen to be in force as it is",
+        _file_age,
+    ),
+    Metric(
+        "file.failures", "counter", "{failure}", ("file.path",), "How often a registry file became bad", _file_failures
+    ),
+    Metric(
+        "events.dropped",
+        "counter",
+        "{event}",
+        _keys("event_form"),
+        "Lifecycle events that were lost, in each form in which they were to go out",
+        _events_dropped,
+    ),
+)
+"""Every metric, in the order of the documentation."""

@@ -1,0 +1,131 @@
+"""``status``: how it stands with the plugin in this process; what one asks for in a bug report."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections import Counter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from opentelemetry import metrics, trace
+from opentelemetry.sdk.version import __version__ as sdk_version
+
+from spanforge.model_registry._core.attributes import EVENT_FORMS, __version__
+from spanforge.model_registry._core.default import get_default_registry
+from spanforge.model_registry._core.entry import STATUSES
+from spanforge.model_registry._core.events import EventCounts, event_counts, event_forms
+from spanforge.model_registry._core.settings import SETTINGS
+from spanforge.model_registry._core.watch import FileState, file_states
+from spanforge.model_registry._core.weak import alive
+from spanforge.model_registry.otel._counters import tallies
+from spanforge.model_registry.otel._processor import processors, unregistered_names
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+
+class Status(NamedTuple):
+    """How it stands with the plugin in this process; as text, a line for each fact.
+
+    Attributes:
+        version: Version of the package.
+        sdk: Version of opentelemetry-sdk.
+        python: Version of Python.
+        processors: Span processors that are at work.
+        late_writes: How they reach a span whose model is known late: ``_on_ending``, ``on_end``, or ``none`` where
+            there are no processors.
+        tracer_provider: The class of the global tracer provider.
+        sampler: Its sampler, described; ``none`` where it has none.
+        meter_provider: The class of the global meter provider.
+        settings: Environment variables of the plugin that are set.
+        files: How it stands with the files that are followed.
+        models: Models of the process-wide registry, by status.
+        event_forms: What lifecycle events go out as.
+        events: What became of them, by form.
+        calls: Calls of models that were counted.
+        spans_enriched: Spans that got attributes.
+        unregistered: Names that nobody registered: the first 100 that this process met.
+    """
+
+    version: str
+    sdk: str
+    python: str
+    processors: int
+    late_writes: str
+    tracer_provider: str
+    sampler: str
+    meter_provider: str
+    settings: Mapping[str, str]
+    files: tuple[FileState, ...]
+    models: Mapping[str, int]
+    event_forms: tuple[str, ...]
+    events: Mapping[str, EventCounts]
+    calls: int
+    spans_enriched: int
+    unregistered: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return "\n".join(f"{name}: {_shown(value)}" for name, value in self._asdict().items())
+
+
+def status() -> Status:
+    """Return how it stands with the plugin in this process. Never raises."""
+    counts = tallies.values()
+    at_work = [processor for processor in alive(processors) if processor.is_on]
+    models = Counter(entry.status for entry in get_default_registry())
+    tracer_provider, tracer_provider_class = _provider(trace.get_tracer_provider)
+    return Status(
+        version=__version__,
+        sdk=sdk_version,
+        python=platform.python_version(),
+        processors=len(at_work),
+        late_writes=", ".join(sorted({processor.late_writes for processor in at_work})) or "none",
+        tracer_provider=tracer_provider_class,
+        sampler=_sampler(tracer_provider),
+        meter_provider=_provider(metrics.get_meter_provider)[1],
+        settings={row.variable: text for row in SETTINGS if (text := os.environ.get(row.variable)) is not None},
+        files=tuple(file_states()),
+        models={state: models[state] for state in STATUSES},
+        event_forms=event_forms(),
+        events={form: event_counts(form) for form in EVENT_FORMS},
+        calls=sum(count for series, count in counts.items() if series.is_call),
+        spans_enriched=sum(count for series, count in counts.items() if series.is_enriched),
+        unregistered=tuple(unregistered_names),
+    )
+
+
+def _provider(get: Callable[[], Any]) -> tuple[Any, str]:
+    """Return a global provider and its class."""
+    try:
+        provider = get()
+    except Exception as error:  # noqa: BLE001 - the one that OTEL_PYTHON_TRACER_PROVIDER names cannot be loaded
+        return None, f"cannot be loaded: {error!r}"
+    return provider, f"{type(provider).__module__}.{type(provider).__qualname__}"
+
+
+def _sampler(tracer_provider: Any) -> str:
+    """Return the description of a provider's sampler."""
+    try:
+        sampler = getattr(tracer_provider, "sampler", None)
+        return "none" if sampler is None else str(sampler.get_description())
+    except Exception as error:  # noqa: BLE001 - samplers are anybody's
+        return f"cannot be described: {error!r}"
+
+
+def _shown(value: Any) -> str:
+    """Return a field's value on one line: texts that are among others in quotes, and all that is not plain escaped."""
+    return value if isinstance(value, str) and value and value.isprintable() else _item(value)
+
+
+def _item(value: Any) -> str:
+    if value is None:
+        return "none"
+    if isinstance(value, float):
+        return f"{value:.1f} s"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_item(item)}" for key, item in value.items()) or "none"
+    if isinstance(value, tuple) and hasattr(value, "_asdict"):
+        return f"({_item(value._asdict())})"
+    if isinstance(value, tuple):
+        return ", ".join(map(_item, value)) or "none"
+    return repr(value)
