@@ -10,44 +10,19 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from spanforge.model_registry import ModelRegistry, get_default_registry
-from spanforge.model_registry._core import default, events, settings, watch
-from spanforge.model_registry.otel import _instrumentor as instrumentor
-from spanforge.model_registry.otel import _metrics as metrics
-from spanforge.model_registry.otel import _processor as processor
-from spanforge.model_registry.otel import _sampler as sampler
-from spanforge.model_registry.otel import _span_access as late_write
-from spanforge.model_registry.otel._counters import tallies
+from spanforge.model_registry import ModelRegistry
+from spanforge.model_registry._core.process import reset_process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-LINES = [module._lines for module in (default, instrumentor, late_write, metrics, processor, sampler, settings, watch)]
-"""What each part of the library has logged already."""
-
-
 @pytest.fixture(autouse=True)
 def _fresh_process_state() -> Iterator[None]:
     """Give each test the state that a new process has."""
-    _forget()
+    reset_process()
     yield
-    _forget()
-
-
-def _forget() -> None:
-    events._state.__init__()
-    tallies._tallies.clear()
-    processor.unregistered_names.clear()
-    processor.processors.clear()
-    metrics._registries.clear()
-    for lines in LINES:
-        lines.forget()
-    for watcher in list(watch._watchers.values()):
-        watcher.stop()
-    registry = get_default_registry()
-    registry._take_files(())
-    registry.clear()
+    reset_process()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

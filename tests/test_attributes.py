@@ -10,7 +10,7 @@ from spanforge.model_registry import ModelRegistryEntry
 from spanforge.model_registry._core.attributes import (
     ATTRIBUTES,
     ON_SPANS,
-    SPAN_NAMES,
+    SPAN_ATTRIBUTE_NAMES,
     attribute_value,
     event_attributes,
     span_attributes,
@@ -44,15 +44,24 @@ def test_what_spans_carry_by_default(entry: ModelRegistryEntry) -> None:
 
 def test_what_spans_carry_when_asked(entry: ModelRegistryEntry) -> None:
     """Purpose, dates and the key that matched come only when they are asked for; metadata never does."""
-    assert set(SPAN_NAMES) - set(ON_SPANS) == {"purpose", "deployment_date", "decommission_date", "matched_by"}
-    found = span_attributes(entry, SPAN_NAMES, status=entry.status, warnings=(), matched_by="gen_ai.request.model")
-    assert {key.removeprefix("model_registry.") for key in found} == set(SPAN_NAMES) - {"warnings"}
+    assert set(SPAN_ATTRIBUTE_NAMES) - set(ON_SPANS) == {
+        "purpose",
+        "deployment_date",
+        "decommission_date",
+        "matched_by",
+    }
+    found = span_attributes(
+        entry, SPAN_ATTRIBUTE_NAMES, status=entry.status, warnings=(), matched_by="gen_ai.request.model"
+    )
+    assert {key.removeprefix("model_registry.") for key in found} == set(SPAN_ATTRIBUTE_NAMES) - {"warnings"}
     assert found["model_registry.matched_by"] == "gen_ai.request.model"
 
 
 def test_what_an_unregistered_model_has() -> None:
     """A model that is not registered has a status and a warning, and nothing else."""
-    assert span_attributes(None, SPAN_NAMES, status="unregistered", warnings=("model 'x' is not registered",)) == {
+    assert span_attributes(
+        None, SPAN_ATTRIBUTE_NAMES, status="unregistered", warnings=("model 'x' is not registered",)
+    ) == {
         "model_registry.status": "unregistered",
         "model_registry.warnings": ("model 'x' is not registered",),
     }

@@ -197,7 +197,11 @@ def test_paths_that_mean_something_else_are_refused(registry: ModelRegistry, pat
     """The error says what a path may be; it is also a ``ValueError``."""
     with pytest.raises(InvalidEntryError) as caught:
         render_transform(registry, lookup_file=path)
-    assert (caught.value.field, caught.value.value, caught.value.allowed) == ("lookup_file", path, RULE)
+    assert (caught.value.field, caught.value.value, caught.value.problem) == (
+        "lookup_file",
+        path,
+        f"must be {RULE}; got {path!r}",
+    )
     assert caught.value.model_id is None
     assert isinstance(caught.value, ValueError)
 

@@ -7,7 +7,7 @@ import pickle
 import pytest
 
 from spanforge.model_registry import (
-    InvalidEntryError,
+    InvalidValueError,
     LifecycleError,
     ModelAlreadyRegisteredError,
     ModelNotAllowedError,
@@ -20,19 +20,19 @@ from spanforge.model_registry._core.errors import MissingExtraError, PackageErro
 
 ERRORS = [
     (
-        InvalidEntryError("risk_tier", "hgih", "one of low, high", "gpt-4o"),
-        "model 'gpt-4o': risk_tier must be one of low, high, not 'hgih'",
+        InvalidValueError.must_be("risk_tier", "hgih", "one of low, high", "gpt-4o"),
+        "model 'gpt-4o': risk_tier must be one of low, high; got 'hgih'",
         ValueError,
     ),
-    (InvalidEntryError("model_id", "", "text"), "model_id must be text, not ''", ValueError),
+    (InvalidValueError("model_id", None, "is missing"), "model_id is missing", ValueError),
     (
         ModelAlreadyRegisteredError("gpt-4o", "active"),
         "model 'gpt-4o' already registered (status active)",
         ValueError,
     ),
     (
-        LifecycleError("m", "retired", "active"),
-        "model 'm' already retired: it cannot become active",
+        LifecycleError("m", "retired", "register"),
+        "cannot register model 'm': it is already retired",
         ValueError,
     ),
     (ModelNotFoundError("gpt-5"), "model 'gpt-5' not found in the registry", KeyError),
@@ -97,7 +97,7 @@ def test_missing_file_has_the_facts_of_the_system() -> None:
 def test_long_and_odd_values_stay_on_one_short_line() -> None:
     """A value of a megabyte, or with line breaks in it, does not flood a log."""
     for value in ("x" * 1_000_000, "line\nbreak\x1b[0m", ["y"] * 1_000_000, "\ud800"):
-        sentence = str(InvalidEntryError("owner", value, "text"))
+        sentence = str(InvalidValueError.must_be("owner", value, "text"))
         assert len(sentence) < 300
         assert sentence.isprintable()
 
@@ -105,7 +105,7 @@ def test_long_and_odd_values_stay_on_one_short_line() -> None:
 def test_long_and_odd_fields_stay_on_one_short_line() -> None:
     """The same for a field: keys of metadata come from files."""
     for field in ("metadata." + "x" * 1_000_000, "metadata.line\nbreak\x1b[0m", "metadata.\ud800"):
-        error = InvalidEntryError(field, 1, "text")
+        error = InvalidValueError.must_be(field, 1, "text")
         assert error.field == field
         assert len(str(error)) < 300
         assert str(error).isprintable()
@@ -118,4 +118,4 @@ def test_a_value_that_cannot_be_shown_is_named_by_its_type() -> None:
         def __repr__(self) -> str:
             raise RuntimeError
 
-    assert "Broken object" in str(InvalidEntryError("owner", Broken(), "text"))
+    assert "Broken object" in str(InvalidValueError.must_be("owner", Broken(), "text"))

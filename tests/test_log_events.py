@@ -128,8 +128,8 @@ def test_a_bad_setting(
     operate(registry, fields)
     assert len(exporter.get_finished_spans()) == 3
     assert event_counts("log") == NOTHING
-    rule = f"{EVENTS.variable} must be span, log, both with a comma between them, or none, not 'logs'"
-    assert lines() == [f"model registry: {rule}; used is the default, span"]
+    rule = f"{EVENTS.variable} must be span, log, both with a comma between them, or none; got 'logs'"
+    assert lines() == [f"model registry: {rule}; using the default, span"]
 
 
 def test_the_setting_is_read_when_it_is_needed(
@@ -151,7 +151,7 @@ def test_the_setting_is_read_when_it_is_needed(
 
 def test_counts_of_a_form_that_there_is_not() -> None:
     """Another form than there is is an error that names those that there are."""
-    with pytest.raises(InvalidEntryError, match="form must be one of span, log, not 'logs'"):
+    with pytest.raises(InvalidEntryError, match="form must be one of span, log; got 'logs'"):
         event_counts("logs")  # type: ignore[arg-type]
 
 

@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 
 from spanforge.model_registry import InvalidEntryError, ModelRegistry, Resolution
-from spanforge.model_registry._core.resolution import (
+from spanforge.model_registry._core.conventions import (
     BY_PRIORITY,
     CONVENTIONS,
-    MAX_GLOBBED,
     MAX_JSON,
     PROVIDER_KEYS,
     candidates,
     provider_of,
     resolve_attributes,
 )
+from spanforge.model_registry._core.resolution import MAX_GLOBBED
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ def test_what_a_resolution_tells(registry: ModelRegistry) -> None:
 
 def test_names_that_are_no_text(registry: ModelRegistry) -> None:
     """Resolving something that is no string is an error that says so."""
-    with pytest.raises(InvalidEntryError, match="name must be a string, not 5"):
+    with pytest.raises(InvalidEntryError, match="name must be a string; got 5"):
         registry.resolve(5)  # type: ignore[arg-type]
 
 

@@ -12,7 +12,7 @@ import pytest
 
 import spanforge_model_registry_otel
 from spanforge.model_registry._core import settings
-from spanforge.model_registry._core.attributes import ON_SPANS, SPAN_NAMES
+from spanforge.model_registry._core.attributes import ON_SPANS, SPAN_ATTRIBUTE_NAMES
 from spanforge.model_registry._core.errors import InvalidEntryError
 from spanforge.model_registry._core.settings import (
     ENABLED,
@@ -161,7 +161,7 @@ GOOD = [
     (SPAN_ATTRIBUTES, ("owner",), ("owner",)),
     (SPAN_ATTRIBUTES, {"owner"}, ("owner",)),
     (SPAN_ATTRIBUTES, iter(["owner", "owner"]), ("owner",)),
-    (SPAN_ATTRIBUTES, ",".join(SPAN_NAMES), SPAN_NAMES),
+    (SPAN_ATTRIBUTES, ",".join(SPAN_ATTRIBUTE_NAMES), SPAN_ATTRIBUTE_NAMES),
     (SPAN_ATTRIBUTES, "+purpose", (*ON_SPANS, "purpose")),
     (SPAN_ATTRIBUTES, "-version", tuple(name for name in ON_SPANS if name != "version")),
     (SPAN_ATTRIBUTES, " +purpose , -version ", (*(name for name in ON_SPANS if name != "version"), "purpose")),
@@ -169,8 +169,8 @@ GOOD = [
     (SPAN_ATTRIBUTES, "+owner", ON_SPANS),
     (SPAN_ATTRIBUTES, "-purpose", ON_SPANS),
     (SPAN_ATTRIBUTES, "+purpose,-purpose", ON_SPANS),
-    (SPAN_ATTRIBUTES, ",".join(f"+{name}" for name in SPAN_NAMES), SPAN_NAMES),
-    (SPAN_ATTRIBUTES, ",".join(f"-{name}" for name in SPAN_NAMES), ()),
+    (SPAN_ATTRIBUTES, ",".join(f"+{name}" for name in SPAN_ATTRIBUTE_NAMES), SPAN_ATTRIBUTE_NAMES),
+    (SPAN_ATTRIBUTES, ",".join(f"-{name}" for name in SPAN_ATTRIBUTE_NAMES), ()),
     (MODEL_ATTRIBUTES, "my.model", ("my.model",)),
     (MODEL_ATTRIBUTES, " my.model ,, My.Model,my.model", ("my.model", "My.Model")),
     (MODEL_ATTRIBUTES, ["my.model", "a b,c"], ("my.model", "a b,c")),
@@ -201,7 +201,7 @@ def test_good_values(setting: Setting[Any], given: Any, value: Any, monkeypatch:
     assert lines() == []
 
 
-ATTRIBUTES_RULE = f"names of {', '.join(SPAN_NAMES)}, or changes to the default such as +purpose and -version"
+ATTRIBUTES_RULE = f"names of {', '.join(SPAN_ATTRIBUTE_NAMES)}, or changes to the default such as +purpose and -version"
 KEYS_RULE = "at most 32 attribute keys of at most 256 characters, none of them model_registry.*"
 INTERVAL_RULE = "0, or milliseconds from 100 to 86400000"
 PATH_RULE = f"a path, or several separated by {SEP!r}"
@@ -209,7 +209,7 @@ STATUSES = "status,owner,risk_tier,model_id,warnings,name,version"
 FORMS_RULE = "span, log, both with a comma between them, or none"
 BAD: list[tuple[Setting[Any], Any, str]] = [
     *(
-        (EVENTS, given, f"{FORMS_RULE}, not {text}; used is the default, span")
+        (EVENTS, given, f"{FORMS_RULE}; got {text}; using the default, span")
         for given, text in [
             ("logs", "'logs'"),
             ("span;log", "'span;log'"),
@@ -220,13 +220,13 @@ BAD: list[tuple[Setting[Any], Any, str]] = [
             (False, "False"),
         ]
     ),
-    (SAMPLE_GOVERNED, "yes", "one of true, false, not 'yes'; used is the default, false"),
+    (SAMPLE_GOVERNED, "yes", "one of true, false; got 'yes'; using the default, false"),
     *(
-        (ENABLED, given, f"one of true, false, not {text}; used is the default, true")
+        (ENABLED, given, f"one of true, false; got {text}; using the default, true")
         for given, text in [("maybe", "'maybe'"), ("1", "'1'"), (" No ", "'no'"), (0, "0"), (1, "1"), ([], "[]")]
     ),
     *(
-        (RELOAD_INTERVAL, given, f"{INTERVAL_RULE}, not {given!r}; used is the default, 10000")
+        (RELOAD_INTERVAL, given, f"{INTERVAL_RULE}; got {given!r}; using the default, 10000")
         for given in [
             "10s",
             "1e3",
@@ -242,11 +242,11 @@ BAD: list[tuple[Setting[Any], Any, str]] = [
         ]
     ),
     *(
-        (RELOAD_INTERVAL, given, f"{INTERVAL_RULE}, not {given!r}; used is the default, 10000")
+        (RELOAD_INTERVAL, given, f"{INTERVAL_RULE}; got {given!r}; using the default, 10000")
         for given in [True, False, 1000.0, 99, -1, 86_400_001, 10**100, [1000]]
     ),
     *(
-        (SPAN_ATTRIBUTES, given, f"{ATTRIBUTES_RULE}, not {text}; used is the default, {STATUSES}")
+        (SPAN_ATTRIBUTES, given, f"{ATTRIBUTES_RULE}; got {text}; using the default, {STATUSES}")
         for given, text in [
             ("color", "'color'"),
             ("owner,color", "'color'"),
@@ -270,7 +270,7 @@ BAD: list[tuple[Setting[Any], Any, str]] = [
         ]
     ),
     *(
-        (MODEL_ATTRIBUTES, given, f"{KEYS_RULE}, not {text}; used is the default, none")
+        (MODEL_ATTRIBUTES, given, f"{KEYS_RULE}; got {text}; using the default, none")
         for given, text in [
             ("my.model,model_registry.name", "'my.model,model_registry.name'"),
             (["model_registry."], "['model_registry.']"),
@@ -282,7 +282,7 @@ BAD: list[tuple[Setting[Any], Any, str]] = [
         ]
     ),
     *(
-        (UNREGISTERED, given, f"one of warn, ignore, not {text}; used is the default, warn")
+        (UNREGISTERED, given, f"one of warn, ignore; got {text}; using the default, warn")
         for given, text in [
             ("drop", "'drop'"),
             (False, "False"),
@@ -291,7 +291,7 @@ BAD: list[tuple[Setting[Any], Any, str]] = [
         ]
     ),
     *(
-        (FILE, given, f"{PATH_RULE}, not {text}; used is the default, none")
+        (FILE, given, f"{PATH_RULE}; got {text}; using the default, none")
         for given, text in [
             (7, "7"),
             (b"a.json", "b'a.json'"),
@@ -333,7 +333,7 @@ def test_control_characters_and_long_values(lines: Any, monkeypatch: pytest.Monk
     monkeypatch.setenv(UNREGISTERED.variable, "a\nb\x1b[31m" + "x" * 10_000)
     assert UNREGISTERED.read() == "warn"
     (found,) = lines()
-    assert "not 'a\\nb\\x1b[31mxxx" in found
+    assert "got 'a\\nb\\x1b[31mxxx" in found
     assert found.isprintable()
     assert len(found) < 500
 
@@ -354,7 +354,7 @@ def test_a_bounded_number_of_lines(lines: Any) -> None:
 
 def test_a_bad_value_in_code_is_an_error() -> None:
     """Who parses a value itself gets the error, with the name that it gave."""
-    with pytest.raises(InvalidEntryError, match=r"^mine must be one of warn, ignore, not 'drop'$"):
+    with pytest.raises(InvalidEntryError, match=r"^mine must be one of warn, ignore; got 'drop'$"):
         UNREGISTERED.parse("drop", "mine")
 
 
@@ -395,7 +395,7 @@ def test_the_working_folder_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv(FILE.variable, "/a.json:b.json")
     for _ in range(2):
         assert FILE.read() == ()
-    rule = "must be an absolute path: the working folder is gone, not '/a.json:b.json'; used is the default, none"
+    rule = "must be an absolute path: the working folder is gone; got '/a.json:b.json'; using the default, none"
     assert lines() == [line(f"OTEL_PYTHON_MODEL_REGISTRY_FILE {rule}")]
 
 

@@ -462,27 +462,27 @@ BAD_FILES: dict[str, tuple[str | bytes, str]] = {
     "a mapping": ("# models\nmodels:\n" + ENTRY, f", line 2, column 1: {LIST}, not a mapping"),
     "two documents": (ENTRY + "---\n" + OTHER, ", line 7, column 1: must be one YAML document, not several"),
     "an empty document first": ("---\n---\n" + OTHER, ", line 2, column 1: must be one YAML document, not several"),
-    "null as entry": (ENTRY + "-\n", f", line 7, column 2, entry 1, field 'entry': {OBJECT}, not None"),
-    "a text as entry": (ENTRY + "- 1.10\n", f", line 7, column 3, entry 1, field 'entry': {OBJECT}, not '1.10'"),
-    "a list as entry": ("- - a", f", line 1, column 3, entry 0, field 'entry': {OBJECT}, not ['a']"),
-    "tier": (ENTRY + OTHER.replace("high", "hgih"), f", line 10, column 14{B} 'risk_tier': {TIERS}, not 'hgih'"),
+    "null as entry": (ENTRY + "-\n", f", line 7, column 2, entry 1, field 'entry': {OBJECT}; got None"),
+    "a text as entry": (ENTRY + "- 1.10\n", f", line 7, column 3, entry 1, field 'entry': {OBJECT}; got '1.10'"),
+    "a list as entry": ("- - a", f", line 1, column 3, entry 0, field 'entry': {OBJECT}; got ['a']"),
+    "tier": (ENTRY + OTHER.replace("high", "hgih"), f", line 10, column 14{B} 'risk_tier': {TIERS}; got 'hgih'"),
     "tier is a list": (
         ENTRY + OTHER.replace("high", "[low]"),
-        f", line 10, column 14{B} 'risk_tier': {TIERS}, not ['low']",
+        f", line 10, column 14{B} 'risk_tier': {TIERS}; got ['low']",
     ),
-    "owner is null": (ENTRY + OTHER.replace("ml-platform", "~"), f", line 11, column 10{B} 'owner': {TEXT}, not None"),
-    "owner is empty": (ENTRY + OTHER.replace(" ml-platform", ""), f", line 11, column 9{B} 'owner': {TEXT}, not None"),
+    "owner is null": (ENTRY + OTHER.replace("ml-platform", "~"), f", line 11, column 10{B} 'owner': {TEXT}; got None"),
+    "owner is empty": (ENTRY + OTHER.replace(" ml-platform", ""), f", line 11, column 9{B} 'owner': {TEXT}; got None"),
     "owner is blank": (
         ENTRY + OTHER.replace("ml-platform", "' '"),
-        f", line 11, column 10{B} 'owner': {TEXT}, not ' '",
+        f", line 11, column 10{B} 'owner': {TEXT}; got ' '",
     ),
     "owner is missing": (
         ENTRY + OTHER.replace("owner", "# owner"),
-        f", line 7, column 3{B} 'owner': must be given, not None",
+        f", line 7, column 3{B} 'owner': must be given; got None",
     ),
     "id is null": (
         ENTRY + OTHER.replace("b", "~", 1),
-        f", line 7, column 13, entry 1, field 'model_id': {TEXT}, not None",
+        f", line 7, column 13, entry 1, field 'model_id': {TEXT}; got None",
     ),
     "unknown field": (
         ENTRY + OTHER.replace("owner", "ownr"),
@@ -492,68 +492,68 @@ BAD_FILES: dict[str, tuple[str | bytes, str]] = {
     "unknown field with dots": (ENTRY + OTHER + "  name.a[0]: 1", f", line 13, column 3{B} 'name.a[0]': {UNKNOWN} '1'"),
     "date": (
         ENTRY + OTHER + "  deployment_date: May 2024",
-        f", line 13, column 20{B} 'deployment_date': {DATE}, not 'May 2024'",
+        f", line 13, column 20{B} 'deployment_date': {DATE}; got 'May 2024'",
     ),
     "metadata is null": (
         meta(""),
-        f", line 13, column 12{B} 'metadata': must be an object with string keys and JSON values, not None",
+        f", line 13, column 12{B} 'metadata': must be an object with string keys and JSON values; got None",
     ),
-    "infinite": (meta("{x: [0, .inf]}"), f", line 13, column 21{B} 'metadata.x[1]': must be a finite number, not inf"),
-    "minus infinite": (meta("{x: -.INF}"), f", line 13, column 17{B} 'metadata.x': must be a finite number, not -inf"),
-    "no number": (meta("{x: .NaN}"), f", line 13, column 17{B} 'metadata.x': must be a finite number, not nan"),
-    "1e999": (meta("{x: 1e999}"), f", line 13, column 17{B} 'metadata.x': must be a finite number, not inf"),
+    "infinite": (meta("{x: [0, .inf]}"), f", line 13, column 21{B} 'metadata.x[1]': must be a finite number; got inf"),
+    "minus infinite": (meta("{x: -.INF}"), f", line 13, column 17{B} 'metadata.x': must be a finite number; got -inf"),
+    "no number": (meta("{x: .NaN}"), f", line 13, column 17{B} 'metadata.x': must be a finite number; got nan"),
+    "1e999": (meta("{x: 1e999}"), f", line 13, column 17{B} 'metadata.x': must be a finite number; got inf"),
     "65 bits": (
         meta("{x: 0x8000000000000000}"),
-        f", line 13, column 17{B} 'metadata.x': must be an integer of 64 bits, not 9223372036854775808",
+        f", line 13, column 17{B} 'metadata.x': must be an integer of 64 bits; got 9223372036854775808",
     ),
     "many digits": (
         meta("{x: " + "7" * 5_000 + "}"),
-        f", line 13, column 17{B} 'metadata.x': must be a finite number, not inf",
+        f", line 13, column 17{B} 'metadata.x': must be a finite number; got inf",
     ),
     "empty key": (
         meta("{a: 1, '': 2}"),
-        f", line 13, column 20{B} 'metadata key': must be a string that is not empty, not ''",
+        f", line 13, column 20{B} 'metadata key': must be a string that is not empty; got ''",
     ),
     "empty key inside": (
         meta("{a: {b: 1, '': 2}}"),
-        f", line 13, column 24{B} 'metadata.a key': must be a string that is not empty, not ''",
+        f", line 13, column 24{B} 'metadata.a key': must be a string that is not empty; got ''",
     ),
     "keys with dots": (
         meta("{a: 1, a.b: {c: {'d[0]': .inf}}, a.b.c: 2, x: {y: 1}}"),
-        f", line 13, column 38{B} 'metadata.a.b.c.d[0]': must be a finite number, not inf",
+        f", line 13, column 38{B} 'metadata.a.b.c.d[0]': must be a finite number; got inf",
     ),
     "keys that begin alike": (
         meta("{aa: 1, a: 2, aaa: [.inf]}"),
-        f", line 13, column 33{B} 'metadata.aaa[0]': must be a finite number, not inf",
+        f", line 13, column 33{B} 'metadata.aaa[0]': must be a finite number; got inf",
     ),
     "aliases": (
         meta("{aliases: gpt}"),
-        f", line 13, column 23{B} 'metadata.aliases': must be a list of at most 1000 names, not 'gpt'",
+        f", line 13, column 23{B} 'metadata.aliases': must be a list of at most 1000 names; got 'gpt'",
     ),
     "alias": (
         meta("\n    aliases:\n    - a\n    - ''"),
-        f", line 16, column 7{B} 'metadata.aliases[1]': {NAMES}, not ''",
+        f", line 16, column 7{B} 'metadata.aliases[1]': {NAMES}; got ''",
     ),
-    "provider": (meta("{provider: [a]}"), f", line 13, column 24{B} 'metadata.provider': {TEXT}, not ['a']"),
+    "provider": (meta("{provider: [a]}"), f", line 13, column 24{B} 'metadata.provider': {TEXT}; got ['a']"),
     "history out of order": (
         ENTRY + OTHER + HISTORY,
-        f", line 17, column 11{B} 'metadata.history[1].at': {ORDER}, 2026-01-01, not '2025-01-01'",
+        f", line 17, column 11{B} 'metadata.history[1].at': {ORDER}, 2026-01-01; got '2025-01-01'",
     ),
     "record's tier": (
         ENTRY + OTHER + HISTORY.replace("low", "''", 1),
-        f", line 15, column 61{B} 'metadata.history[0].risk_tier': {TIERS}, not ''",
+        f", line 15, column 61{B} 'metadata.history[0].risk_tier': {TIERS}; got ''",
     ),
     "record": (
         ENTRY + OTHER + HISTORY.replace("status", "stat", 1),
-        f", line 15, column 7{B} 'metadata.history[0]': {RECORD}, not {STAT}",
+        f", line 15, column 7{B} 'metadata.history[0]': {RECORD}; got {STAT}",
     ),
     "deep metadata": (
         meta("{x: " + "[" * 17 + "]" * 17 + "}"),
-        f", line 13, column 33{B} 'metadata.x{'[0]' * 16}': must be nested at most 16 levels deep, not 'deeper'",
+        f", line 13, column 33{B} 'metadata.x{'[0]' * 16}': must be nested at most 16 levels deep; got 'deeper'",
     ),
     "too much": (
         meta("{x: 1, y: " + "y" * 70_000 + "}"),
-        f", line 13, column 13{B} 'metadata': must be of at most 65536 characters and values in all, not 'more'",
+        f", line 13, column 13{B} 'metadata': must be of at most 65536 characters and values in all; got 'more'",
     ),
     "an id twice": (
         ENTRY + OTHER + ENTRY,
@@ -619,11 +619,11 @@ BAD_FILES: dict[str, tuple[str | bytes, str]] = {
     ),
     "a value inside one that is merged": (
         meta("{x: &x {metadata: {aliases: ['']}}}") + OTHER.replace("b", "c\n  <<: *x", 1),
-        f", line 15, column 7, entry 2, model 'c', field 'metadata.aliases[0]': {NAMES}, not ''",
+        f", line 15, column 7, entry 2, model 'c', field 'metadata.aliases[0]': {NAMES}; got ''",
     ),
     "a value from elsewhere": (
         meta("{x: &x [1]}") + OTHER.replace("b", "c", 1).replace("high", "*x"),
-        f", line 17, column 14, entry 2, model 'c', field 'risk_tier': {TIERS}, not ['1']",
+        f", line 17, column 14, entry 2, model 'c', field 'risk_tier': {TIERS}; got ['1']",
     ),
     "a value in what is elsewhere": (
         meta("{x: &x {ownr: a}}") + "- *x",
@@ -647,25 +647,25 @@ BAD_FILES: dict[str, tuple[str | bytes, str]] = {
     ),
     "an anchor twice": (
         meta("{x: &x 1, y: &x 2}"),
-        f", line 13, column 26{B} 'metadata.y': must have an anchor of its own, not 'x' again",
+        f", line 13, column 26{B} 'metadata.y': must have an anchor of its own; got 'x' again",
     ),
     "Python object": (
         meta("{x: !!python/object/apply:os.system [ls]}"),
-        f", line 13, column 17{B} 'metadata.x': must have no tag, not '!!python/object/apply:os.system'",
+        f", line 13, column 17{B} 'metadata.x': must have no tag; got '!!python/object/apply:os.system'",
     ),
     "binary": (
         meta("{x: !!binary aGk=}"),
-        f", line 13, column 17{B} 'metadata.x': must have no tag but !!str, not '!!binary'",
+        f", line 13, column 17{B} 'metadata.x': must have no tag but !!str; got '!!binary'",
     ),
-    "number": (meta("{x: !!int 5}"), f", line 13, column 17{B} 'metadata.x': must have no tag but !!str, not '!!int'"),
+    "number": (meta("{x: !!int 5}"), f", line 13, column 17{B} 'metadata.x': must have no tag but !!str; got '!!int'"),
     "custom tag": (
         ENTRY + OTHER.replace("ml-", "!c "),
-        f", line 11, column 10{B} 'owner': must have no tag but !!str, not '!c'",
+        f", line 11, column 10{B} 'owner': must have no tag but !!str; got '!c'",
     ),
-    "mark of a tag": (meta("{x: ! 5}"), f", line 13, column 17{B} 'metadata.x': must have no tag but !!str, not '!'"),
-    "tag of a mapping": ("- !!map {}", ", line 1, column 3, entry 0: must have no tag, not '!!map'"),
-    "tag of a list": ("!!str []", ", line 1, column 1: must have no tag, not '!!str'"),
-    "tag of a key": (meta("{!k x: 1}"), f", line 13, column 14{B} 'metadata': must have no tag but !!str, not '!k'"),
+    "mark of a tag": (meta("{x: ! 5}"), f", line 13, column 17{B} 'metadata.x': must have no tag but !!str; got '!'"),
+    "tag of a mapping": ("- !!map {}", ", line 1, column 3, entry 0: must have no tag; got '!!map'"),
+    "tag of a list": ("!!str []", ", line 1, column 1: must have no tag; got '!!str'"),
+    "tag of a key": (meta("{!k x: 1}"), f", line 13, column 14{B} 'metadata': must have no tag but !!str; got '!k'"),
     "tag directive": (
         "# a\n%TAG !e! tag:e,2026:\n---\n[]",
         f", line 2, column 1: {NOT_YAML} '%TAG' is a directive that is not read",
@@ -701,11 +701,11 @@ BAD_FILES: dict[str, tuple[str | bytes, str]] = {
     ),
     "nested as deeply as is read": (
         "- " * 100 + "a",
-        f", line 1, column 3, entry 0, field 'entry': {OBJECT}, not {'[' * 99}'a'{']' * 98}…",
+        f", line 1, column 3, entry 0, field 'entry': {OBJECT}; got {'[' * 99}'a'{']' * 98}…",
     ),
     "nested as deeply as is read by aliases": (
         meta("{a: &a " + "[" * 57 + "]" * 57 + ", b: " + "[" * 40 + "*a" + "]" * 40 + "}"),
-        f", line 13, column 36{B} 'metadata.a{'[0]' * 16}': must be nested at most 16 levels deep, not 'deeper'",
+        f", line 13, column 36{B} 'metadata.a{'[0]' * 16}': must be nested at most 16 levels deep; got 'deeper'",
     ),
     "nested too deeply by aliases": (
         meta("{a: &a " + "[" * 58 + "]" * 58 + ", b: " + "[" * 40 + "*a"),
@@ -729,7 +729,7 @@ class TestLoadFails:
         error = refused(path, ENTRY + OTHER.replace("high", "hgih"))
         assert (error.path, error.line, error.column) == (str(path), 10, 14)
         assert (error.index, error.model_id, error.field) == (1, "b", "risk_tier")
-        assert error.reason == f"{TIERS}, not 'hgih'"
+        assert error.reason == f"{TIERS}; got 'hgih'"
         assert isinstance(error, ValueError)
         assert error.__cause__ is None
 
@@ -848,7 +848,7 @@ SYNTAX = {
     ),
     ENTRY.replace("GPT", '"\\ud83d" #'): (
         f", line 2, column 12: {NO_ESCAPE}",
-        f", line 2, column 9, entry 0, model 'gpt-4o', field 'name': {ENCODABLE}, not '\\ud83d'",
+        f", line 2, column 9, entry 0, model 'gpt-4o', field 'name': {ENCODABLE}; got '\\ud83d'",
     ),
     "-\n\ta: 1\n": (
         f", line 2, column 1: {NOT_YAML} found character {NO_TOKEN}",

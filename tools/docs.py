@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from spanforge.model_registry._core.attributes import ATTRIBUTES, PREFIX
-from spanforge.model_registry._core.resolution import CONVENTIONS, Convention
+from spanforge.model_registry._core.conventions import CONVENTIONS, Convention
 from spanforge.model_registry._core.settings import SETTINGS
 from spanforge.model_registry.compliance._analysis.checks import CHECKS
 from spanforge.model_registry.compliance._frameworks import FRAMEWORKS

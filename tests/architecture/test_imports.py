@@ -15,12 +15,13 @@ PACKAGE = Path(spanforge.model_registry.__file__).parent
 NAME = "spanforge.model_registry"
 
 LAYERS = [
-    {"errors", "logs", "ottl", "weak"},
-    {"values"},
+    {"errors", "lifecycle", "logs", "ottl", "timestamps", "atomic_files"},
+    {"values", "process"},
     {"entry"},
-    {"lifecycle", "attributes", "yaml_entries"},
+    {"operations", "attributes", "yaml_entries"},
     {"settings"},
     {"events", "resolution", "storage"},
+    {"conventions"},
     {"registry"},
     {"default"},
     {"watch"},

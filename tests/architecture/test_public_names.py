@@ -11,6 +11,7 @@ import spanforge.model_registry.otel
 PUBLIC = {
     "EventCounts",
     "InvalidEntryError",
+    "InvalidValueError",
     "LifecycleError",
     "LifecycleEvent",
     "ModelAlreadyRegisteredError",

@@ -9,7 +9,9 @@ import pytest
 
 from spanforge.model_registry import ModelRegistry, ModelRegistryEntry
 from spanforge.model_registry._core.attributes import span_attributes
-from spanforge.model_registry._core.resolution import CONVENTIONS, MAX_GLOBBED, UNREGISTERED
+from spanforge.model_registry._core.conventions import CONVENTIONS
+from spanforge.model_registry._core.resolution import MAX_GLOBBED, UNREGISTERED
+from spanforge.model_registry._core.timestamps import from_nanos, to_nanos
 from spanforge.model_registry.compliance._analysis.calls import (
     NO_NAME,
     Call,
@@ -18,12 +20,10 @@ from spanforge.model_registry.compliance._analysis.calls import (
     Resolver,
     Subject,
     clean,
-    moment,
-    nanoseconds,
 )
 
 DAY = 86_400 * 10**9
-START = nanoseconds("2026-01-01")
+START = to_nanos("2026-01-01")
 END = START + 31 * DAY
 PERIOD = range(START, END)
 NONE = Recorded(None, None, None, None)
@@ -57,13 +57,13 @@ def named(texts: dict[str, str], warnings: tuple[str, ...] = (), scope: str = "t
 
 def test_times_of_nanoseconds() -> None:
     """Dates become nanoseconds and back, in UTC, before the epoch too; what is below microseconds is cut off."""
-    assert nanoseconds("1970-01-01T00:00:01Z") == 10**9
-    assert nanoseconds("1970-01-01T01:00:00.000001999+01:00") == 1_000
-    assert nanoseconds(datetime(1969, 12, 31, 23, 59, 59, tzinfo=timezone.utc)) == -(10**9)
-    assert nanoseconds(datetime(1970, 1, 1, 2, tzinfo=timezone(timedelta(hours=2)))) == 0
-    assert moment(1_767_225_600_123_456_789) == datetime(2026, 1, 1, 0, 0, 0, 123_456, tzinfo=timezone.utc)
-    assert nanoseconds("0001-01-01") == -62_135_596_800 * 10**9
-    assert nanoseconds("9999-12-31") == 253_402_214_400 * 10**9
+    assert to_nanos("1970-01-01T00:00:01Z") == 10**9
+    assert to_nanos("1970-01-01T01:00:00.000001999+01:00") == 1_000
+    assert to_nanos(datetime(1969, 12, 31, 23, 59, 59, tzinfo=timezone.utc)) == -(10**9)
+    assert to_nanos(datetime(1970, 1, 1, 2, tzinfo=timezone(timedelta(hours=2)))) == 0
+    assert from_nanos(1_767_225_600_123_456_789) == datetime(2026, 1, 1, 0, 0, 0, 123_456, tzinfo=timezone.utc)
+    assert to_nanos("0001-01-01") == -62_135_596_800 * 10**9
+    assert to_nanos("9999-12-31") == 253_402_214_400 * 10**9
 
 
 @pytest.mark.parametrize("row", CONVENTIONS, ids=lambda row: row.key)
@@ -232,7 +232,7 @@ CHANGED = entry(
 def test_the_state_at_each_call(date: str, before: str | None, after: str) -> None:
     """A change is in force from its very nanosecond on."""
     subject = Subject(CHANGED, "", PERIOD)
-    at = nanoseconds(date)
+    at = to_nanos(date)
     assert [status_at(subject, at + offset) for offset in (-1, 0, 1)] == [before, after, after]
 
 
@@ -244,9 +244,9 @@ def test_sunset() -> None:
         here = subject.position(start)
         return subject.call("api", NONE, (), range(here, here + 1), start).past_sunset
 
-    sunset = nanoseconds("2026-01-22")
+    sunset = to_nanos("2026-01-22")
     assert [past(sunset + offset) for offset in (-1, 0, 1)] == [False, True, True]
-    assert not past(nanoseconds("2026-01-26"))
+    assert not past(to_nanos("2026-01-26"))
     assert (
         not Subject(entry(metadata={"sunset_date": "2026-01-02"}), "", PERIOD)
         .call("api", NONE, (), range(1), sunset)
@@ -272,20 +272,20 @@ def test_sunset() -> None:
 def test_entries_without_history(fields: dict[str, Any], statuses: list[str | None]) -> None:
     """Their dates say what was in force; a date is its first instant."""
     subject = Subject(entry(**fields), "", PERIOD)
-    tenth, twentieth = nanoseconds("2026-01-10"), nanoseconds("2026-01-20")
+    tenth, twentieth = to_nanos("2026-01-10"), to_nanos("2026-01-20")
     assert [status_at(subject, at) for at in (tenth - 1, tenth, twentieth - 1, twentieth)] == statuses
 
 
 def test_how_long_a_state_reaches() -> None:
     """Each state reaches from its change to the next one; the first and the last one have no end."""
     subject = Subject(CHANGED, "", PERIOD)
-    changes = [nanoseconds(date) for date in ("2026-01-10T00:00:00.000001Z", "2026-01-20T12:00:00.5Z", "2026-01-22")]
+    changes = [to_nanos(date) for date in ("2026-01-10T00:00:00.000001Z", "2026-01-20T12:00:00.5Z", "2026-01-22")]
     assert subject.reach(0)[0] < 0
     assert subject.reach(0)[1] == changes[0]
     assert subject.reach(1) == (changes[0], changes[1])
     assert subject.reach(2) == (changes[1], changes[2])
     last = subject.position(END)
-    assert subject.reach(last)[0] == nanoseconds("2026-01-25T10:00:00Z")
+    assert subject.reach(last)[0] == to_nanos("2026-01-25T10:00:00Z")
     assert subject.reach(last)[1] > 2**62
     assert Subject(None, "x", PERIOD).reach(0)[1] > 2**62
 
@@ -293,8 +293,8 @@ def test_how_long_a_state_reaches() -> None:
 def agrees(recorded: Recorded, *dates: str, model: ModelRegistryEntry | None = CHANGED) -> bool:
     """Tell whether what a span carries was in force between the first and the last of these dates."""
     subject = Subject(model, "" if model else "x", PERIOD)
-    places = [subject.position(nanoseconds(date)) for date in dates]
-    return subject.call("api", recorded, (), range(places[0], places[-1] + 1), nanoseconds(dates[0])).agrees
+    places = [subject.position(to_nanos(date)) for date in dates]
+    return subject.call("api", recorded, (), range(places[0], places[-1] + 1), to_nanos(dates[0])).agrees
 
 
 ACTIVE = Recorded("active", "gpt-4o", "team", "low")

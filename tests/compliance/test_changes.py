@@ -10,8 +10,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from spanforge.model_registry import ModelRegistry, ModelRegistryEntry
+from spanforge.model_registry._core.timestamps import to_nanos
 from spanforge.model_registry.compliance import ComplianceMappingEngine, TelemetryError
-from spanforge.model_registry.compliance._analysis.calls import nanoseconds
 from spanforge.model_registry.compliance._analysis.changes import changes, given_events, recorded
 from spanforge.model_registry.compliance._analysis.scan import Plan, SeenEvent
 
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 SECOND = 10**9
 DELAY = 300 * SECOND
 DAY = 86_400 * SECOND
-PLAN = Plan(nanoseconds("2026-01-01"), nanoseconds("2026-02-01"), DAY, DELAY, [])
+PLAN = Plan(to_nanos("2026-01-01"), to_nanos("2026-02-01"), DAY, DELAY, [])
 NOON = "2026-01-10T12:00:00Z"
-AT = nanoseconds(NOON)
+AT = to_nanos(NOON)
 
 
 def entry(model_id: str = "gpt", **fields: Any) -> ModelRegistryEntry:
@@ -125,7 +125,7 @@ def test_an_event_may_be_late(away: int, fits: bool) -> None:  # noqa: FBT001 - 
 def test_a_change_of_which_only_the_day_is_known(at: int, fits: bool) -> None:  # noqa: FBT001 - expected
     """An event of that day, in UTC, tells of it."""
     model = entry(deployment_date="2026-01-10")
-    assert told(model, event("registered", nanoseconds("2026-01-10") + at)) == [fits]
+    assert told(model, event("registered", to_nanos("2026-01-10") + at)) == [fits]
     assert told(entry(deployment_date="2026-01-10 00:00:00"), event("registered", AT)) == [False]
     assert told(entry(deployment_date="2026-01-10t00:00:00"), event("registered", AT)) == [False]
 
@@ -233,7 +233,7 @@ def test_events_of_log_records_and_of_audit_events(tmp_path: Path, otlp: Any) ->
     at = model.metadata["history"][0]["at"]
     logs = tmp_path / "logs.jsonl"
     attributes = otlp.attributes({"model_registry.model_id": "gpt"})
-    record = {"eventName": "model_registry.registered", "timeUnixNano": str(nanoseconds(at)), "attributes": attributes}
+    record = {"eventName": "model_registry.registered", "timeUnixNano": str(to_nanos(at)), "attributes": attributes}
     logs.write_bytes(otlp.logs(record) + b"\n")
     assert story.changes(telemetry=logs) == [("active", "recorded", None)]
     audit = given(event_type="model_registry.registered", timestamp=at)

@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 
 from spanforge.model_registry import ModelRegistryEntry
 from spanforge.model_registry._core.errors import MissingExtraError, TelemetryError
+from spanforge.model_registry._core.timestamps import to_nanos
 from spanforge.model_registry.compliance._analysis import scan
 from spanforge.model_registry.compliance._analysis import workers as reading
-from spanforge.model_registry.compliance._analysis.calls import nanoseconds
 from spanforge.model_registry.compliance._analysis.scan import Plan
 from spanforge.model_registry.compliance._analysis.workers import Read, read_all
 from spanforge.model_registry.compliance._sources.files import FileReader
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from conftest import Otlp  # type: ignore[import-not-found]
 
-START, END = nanoseconds("2026-01-01"), nanoseconds("2026-02-01")
+START, END = to_nanos("2026-01-01"), to_nanos("2026-02-01")
 SOURCE = str(Path(reading.__file__).parents[3])
 ENDED = "cannot be read: the process that read it has ended"
 
@@ -126,7 +126,7 @@ def test_the_same_in_processes(readers: list[FileReader], folder: str, monkeypat
 @pytest.mark.parametrize(("start", "end"), [("0001-01-01", "2026-02-01"), ("2026-01-01", "9999-12-31")])
 def test_long_periods(readers: list[FileReader], folder: str, start: str, end: str) -> None:
     """A period may begin with the first year, and end with the last one."""
-    found = read_all(readers, plan(nanoseconds(start), nanoseconds(end)), folder)
+    found = read_all(readers, plan(to_nanos(start), to_nanos(end)), folder)
     assert [read.seen.spans - read.seen.outside for read in found] == [4, 7, 10, 13]
 
 

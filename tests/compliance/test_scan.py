@@ -12,8 +12,9 @@ import pytest
 
 from spanforge.model_registry import ModelRegistryEntry
 from spanforge.model_registry._core.resolution import UNREGISTERED
+from spanforge.model_registry._core.timestamps import to_nanos
 from spanforge.model_registry.compliance._analysis import scan as module
-from spanforge.model_registry.compliance._analysis.calls import AGENT, NO_NAME, OTHER, Call, nanoseconds
+from spanforge.model_registry.compliance._analysis.calls import AGENT, NO_NAME, OTHER, Call
 from spanforge.model_registry.compliance._analysis.duplicates import Spill
 from spanforge.model_registry.compliance._analysis.scan import MAX_SAMPLES, REST, Plan, Sample, Scan, Seen, SeenEvent
 from spanforge.model_registry.compliance._analysis.totals import Facts, gathered
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
 
 SECOND = 10**9
 MINUTE, HOUR, DAY = 60 * SECOND, 3_600 * SECOND, 86_400 * SECOND
-START = nanoseconds("2026-01-01")
-END = nanoseconds("2026-02-01")
+START = to_nanos("2026-01-01")
+END = to_nanos("2026-02-01")
 DELAY = 5 * MINUTE
 
 
@@ -257,7 +258,7 @@ HISTORY = entry(
         "sunset_date": "2026-01-15",
     },
 )
-DEPRECATED, SUNSET, RETIRED = map(nanoseconds, ("2026-01-10T12:00:00.000001Z", "2026-01-15", "2026-01-20T12:00:00Z"))
+DEPRECATED, SUNSET, RETIRED = map(to_nanos, ("2026-01-10T12:00:00.000001Z", "2026-01-15", "2026-01-20T12:00:00Z"))
 
 
 @pytest.mark.parametrize("together", [True, False])
@@ -330,9 +331,9 @@ def test_calls_that_end_long_after_the_period(tmp_path: Path, otlp: Otlp) -> Non
     """A span shows what was in force when it ended, even if that changed after the period."""
     model = entry(decommission_date="2026-02-03")
     shown = {"model_registry__status": "retired"}
-    span = otlp.span("gpt-4o", END - 1, nanoseconds("2026-02-04"), **shown)
+    span = otlp.span("gpt-4o", END - 1, to_nanos("2026-02-04"), **shown)
     assert tallies(scanned(tmp_path, [otlp.line(span)], plan(model)).seen) == {call(enriched=True, agrees=True): 1}
-    early = otlp.span("gpt-4o", END - 1, nanoseconds("2026-02-02"), **shown)
+    early = otlp.span("gpt-4o", END - 1, to_nanos("2026-02-02"), **shown)
     assert tallies(scanned(tmp_path, [otlp.line(early)], plan(model)).seen) == {call(enriched=True): 1}
 
 
@@ -349,7 +350,7 @@ def test_the_state_when_the_period_begins(tmp_path: Path, otlp: Otlp) -> None:
 def test_deployment_in_the_period(tmp_path: Path, otlp: Otlp) -> None:
     """Calls before a model's deployment have no status, also where only dates say when that was."""
     model = entry(deployment_date="2026-01-10", metadata={"deprecation_date": "2026-01-20"})
-    tenth, twentieth = nanoseconds("2026-01-10"), nanoseconds("2026-01-20")
+    tenth, twentieth = to_nanos("2026-01-10"), to_nanos("2026-01-20")
     spans = [otlp.span("gpt-4o", start) for start in (START, tenth - 1, tenth, twentieth - 1, twentieth, END - 1)]
     assert tallies(scanned(tmp_path, [otlp.line(*spans)], plan(model)).seen) == {
         call(status=None): 2,

@@ -44,7 +44,7 @@ from opentelemetry.trace import (
 
 from spanforge.model_registry import ModelRegistry
 from spanforge.model_registry._core.attributes import ATTRIBUTES
-from spanforge.model_registry._core.resolution import CONVENTIONS, PROVIDER_KEYS
+from spanforge.model_registry._core.conventions import CONVENTIONS, PROVIDER_KEYS
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from spanforge.model_registry import ModelRegistry
-from spanforge.model_registry._core.resolution import CONVENTIONS, MAX_GLOBBED, MAX_JSON, PROVIDER_KEYS
+from spanforge.model_registry._core.conventions import CONVENTIONS, MAX_JSON, PROVIDER_KEYS
+from spanforge.model_registry._core.resolution import MAX_GLOBBED
 from spanforge.model_registry.collector import render_lookup, render_transform
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from conftest import Server
 
-    from spanforge.model_registry._core.entry import RiskTier
+    from spanforge.model_registry._core.lifecycle import RiskTier
 
 pytestmark = pytest.mark.e2e
 

@@ -30,7 +30,7 @@ from spanforge.model_registry import (
     event_counts,
 )
 from spanforge.model_registry._core.default import LayeredRegistry
-from spanforge.model_registry._core.entry import STATUSES
+from spanforge.model_registry._core.lifecycle import STATUSES
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -71,7 +71,7 @@ GOVERNED = {"plain": False, "low": False, "high": True, "unknown": True}
 """Which spans below a remote parent are kept: none, all, or the calls of governed models."""
 UNKNOWN = "model 'unknown' is not registered (owner: nobody)"
 """What is said of every application that has the plugin."""
-BAD = "model registry: OTEL_TRACES_SAMPLER_ARG must be a number from 0 to 1, not {!r}; used is the default, 1"
+BAD = "model registry: OTEL_TRACES_SAMPLER_ARG must be a number from 0 to 1; got {!r}; using the default, 1"
 ARGUMENTS: dict[str | None, tuple[float, list[str]]] = {
     None: (1.0, []),
     "": (1.0, []),
@@ -245,7 +245,7 @@ def test_a_bad_governed_by_environment(start: Callable[..., Done]) -> None:
     """A bad value of the setting is one line, and the default is used."""
     done = start(OTEL_PYTHON_MODEL_REGISTRY_SAMPLE_GOVERNED="perhaps", OTEL_TRACES_SAMPLER_ARG="0")
     variable = "OTEL_PYTHON_MODEL_REGISTRY_SAMPLE_GOVERNED"
-    expected = [f"model registry: {variable} must be one of true, false, not 'perhaps'; used is the default, false"]
+    expected = [f"model registry: {variable} must be one of true, false; got 'perhaps'; using the default, false"]
     assert (done.code, done.said, done.sampler) == (7, [*expected, UNKNOWN], described(0.0))
     assert done.unsampled == NONE
 

@@ -24,7 +24,7 @@ from opentelemetry.instrumentation import auto_instrumentation
 
 import spanforge_model_registry_otel
 from spanforge.model_registry import ModelRegistry
-from spanforge.model_registry._core.attributes import ON_SPANS, SPAN_NAMES, __version__
+from spanforge.model_registry._core.attributes import ON_SPANS, SPAN_ATTRIBUTE_NAMES, __version__
 from spanforge.model_registry._core.settings import SETTINGS
 
 if TYPE_CHECKING:
@@ -548,7 +548,7 @@ FILES = {
         content(json.dumps([ENTRY, ENTRY])),
     ),
     "a bad field": bad_file(
-        ", entry 0, model 'gpt-4o', field 'risk_tier': must be one of low, medium, high, critical, not 'none'",
+        ", entry 0, model 'gpt-4o', field 'risk_tier': must be one of low, medium, high, critical; got 'none'",
         content(json.dumps([{**ENTRY, "risk_tier": "none"}])),
     ),
     "one of two files": Case(two_files, (MISSING,)),
@@ -583,11 +583,11 @@ def bad_setting(
     name: str, value: str, rule: str, default: str, prepare: Callable[[Stage], object] | None = None
 ) -> Case:
     variable = f"OTEL_PYTHON_MODEL_REGISTRY_{name.upper()}"
-    says = f"{name if prepare else variable} must be {rule}, not {value!r}; used is the default, {default}"
+    says = f"{name if prepare else variable} must be {rule}; got {value!r}; using the default, {default}"
     return Case(prepare or variables(**{variable: value}), (f"model registry: {says}",))
 
 
-NAMES = ", ".join(SPAN_NAMES)
+NAMES = ", ".join(SPAN_ATTRIBUTE_NAMES)
 INTERVAL = "0, or milliseconds from 100 to 86400000"
 
 VALUES = {
@@ -637,7 +637,7 @@ DECLARATIVE = {
         declared("{file: {a: 1}}"),
         (
             (
-                "model registry: file must be a path, or several separated by ':', not {{'a': 1}}; "
+                "model registry: file must be a path, or several separated by ':'; got {{'a': 1}}; "
                 "used is the default, none"
             ),
             UNKNOWN,
@@ -864,7 +864,7 @@ SURROUNDINGS = {
         (
             (
                 "model registry: OTEL_PYTHON_MODEL_REGISTRY_FILE must be an absolute path: the working folder is gone, "
-                "not 'models.json'; used is the default, none"
+                "not 'models.json'; using the default, none"
             ),
             UNKNOWN,
         ),

@@ -19,7 +19,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, Sp
 from providers import serving
 
 from spanforge.model_registry import ModelRegistry
-from spanforge.model_registry._core.resolution import MODEL_KEYS
+from spanforge.model_registry._core.conventions import MODEL_KEYS
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
 
 if TYPE_CHECKING:

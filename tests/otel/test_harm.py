@@ -14,7 +14,7 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 
 from spanforge.model_registry import ModelRegistry
-from spanforge.model_registry._core.resolution import CONVENTIONS
+from spanforge.model_registry._core.conventions import CONVENTIONS
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
 
 from spanforge.model_registry._core.attributes import ON_SPANS
-from spanforge.model_registry._core.resolution import MODEL_KEYS
+from spanforge.model_registry._core.conventions import MODEL_KEYS
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
 
 if TYPE_CHECKING:

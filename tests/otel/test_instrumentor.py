@@ -24,10 +24,10 @@ import spanforge.model_registry as package
 import spanforge_model_registry_otel
 from spanforge.model_registry import ModelRegistry, event_counts, get_default_registry, register_model
 from spanforge.model_registry._core import watch
-from spanforge.model_registry._core.attributes import ON_SPANS, SPAN_NAMES
+from spanforge.model_registry._core.attributes import ON_SPANS, SPAN_ATTRIBUTE_NAMES
+from spanforge.model_registry._core.conventions import CONVENTIONS, PROVIDER_KEYS
 from spanforge.model_registry._core.errors import InvalidEntryError
 from spanforge.model_registry._core.events import event_forms
-from spanforge.model_registry._core.resolution import CONVENTIONS, PROVIDER_KEYS
 from spanforge.model_registry._core.settings import VARIABLES
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
 from spanforge.model_registry.otel._instrumentor import ModelRegistryInstrumentor, Options
@@ -275,15 +275,15 @@ def test_files_are_loaded_and_followed(plugin: Any, provider: Any, exporter: Any
     """The file is in force when ``instrument`` returns, is followed, and is followed no longer when it is off."""
     plugin.instrument(tracer_provider=provider, file=str(models), reload_interval=100)
     assert call(provider, exporter)["owner"] == "filed"
-    watcher = watch._watchers[get_default_registry()]
+    watcher = watch._watchers.by_registry[get_default_registry()]
     assert (watcher.files, watcher.reload_interval) == ((str(models),), 100)
     plugin.instrument(tracer_provider=provider)
-    assert watch._watchers[get_default_registry()] is watcher
+    assert watch._watchers.by_registry[get_default_registry()] is watcher
     plugin.uninstrument()
-    assert get_default_registry() not in watch._watchers
+    assert get_default_registry() not in watch._watchers.by_registry
     assert watcher._stopped.is_set()
     plugin.instrument(tracer_provider=provider, file=str(models))
-    assert get_default_registry() in watch._watchers
+    assert get_default_registry() in watch._watchers.by_registry
     assert lines() == []
 
 
@@ -473,7 +473,7 @@ def test_enabled(  # noqa: PLR0913 - two are what is tested
     plugin.instrument(tracer_provider=provider, **({} if option is None else {"enabled": option}))
     assert plugin.is_instrumented_by_opentelemetry is on
     assert bool(call(provider, exporter)) is on
-    assert (get_default_registry() in watch._watchers) is on
+    assert (get_default_registry() in watch._watchers.by_registry) is on
 
 
 @pytest.mark.usefixtures("gpt")
@@ -880,7 +880,7 @@ def test_forged_keys_of_models_nobody_registered(pipeline: Any, registry: ModelR
         (" owner, status ", {"owner", "status"}),
         ("+purpose,-version", {*ON_SPANS, "purpose"} - {"version"}),
         (["+matched_by"], {*ON_SPANS, "matched_by"}),
-        (SPAN_NAMES, set(SPAN_NAMES)),
+        (SPAN_ATTRIBUTE_NAMES, set(SPAN_ATTRIBUTE_NAMES)),
         ([], set()),
     ],
 )
@@ -911,7 +911,7 @@ def test_the_file_of_the_processor(provider: Any, exporter: Any, models: Path, m
     """A processor for the process-wide registry has it follow the environment's file; one with its own does not."""
     monkeypatch.setenv(VARIABLES + "FILE", str(models))
     ModelRegistrySpanProcessor(ModelRegistry())
-    assert get_default_registry() not in watch._watchers
+    assert get_default_registry() not in watch._watchers.by_registry
     provider.add_span_processor(ModelRegistrySpanProcessor())
     assert call(provider, exporter)["owner"] == "filed"
 
@@ -921,18 +921,18 @@ def test_a_bad_environment_of_the_processor(registry: ModelRegistry, lines: Any,
     monkeypatch.setenv(VARIABLES + "UNREGISTERED", "drop")
     for _ in range(2):
         ModelRegistrySpanProcessor(registry)
-    rule = "OTEL_PYTHON_MODEL_REGISTRY_UNREGISTERED must be one of warn, ignore, not 'drop'"
-    assert lines() == [f"model registry: {rule}; used is the default, warn"]
+    rule = "OTEL_PYTHON_MODEL_REGISTRY_UNREGISTERED must be one of warn, ignore; got 'drop'"
+    assert lines() == [f"model registry: {rule}; using the default, warn"]
 
 
 @pytest.mark.parametrize(
     ("argument", "value", "text"),
     [
-        ("span_attributes", "color", r"span_attributes must be names of status, .*, not 'color'"),
-        ("span_attributes", 7, r"span_attributes must be names of .*, not 7"),
+        ("span_attributes", "color", r"span_attributes must be names of status, .*; got 'color'"),
+        ("span_attributes", 7, r"span_attributes must be names of .*; got 7"),
         ("model_attributes", "model_registry.name", r"model_attributes must be at most 32 attribute keys .*"),
-        ("unregistered", "drop", "unregistered must be one of warn, ignore, not 'drop'"),
-        ("unregistered", "", "unregistered must be one of warn, ignore, not ''"),
+        ("unregistered", "drop", "unregistered must be one of warn, ignore; got 'drop'"),
+        ("unregistered", "", "unregistered must be one of warn, ignore; got ''"),
     ],
 )
 def test_bad_arguments(registry: ModelRegistry, lines: Any, argument: str, value: Any, text: str) -> None:

@@ -14,7 +14,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, SpanProcessor
 
 from spanforge.model_registry import ModelRegistry
-from spanforge.model_registry._core.attributes import ATTRIBUTES, SPAN_NAMES
+from spanforge.model_registry._core.attributes import ATTRIBUTES, SPAN_ATTRIBUTE_NAMES
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
 
 REQUEST = "gen_ai.request.model"
@@ -32,7 +32,7 @@ def full(registry: ModelRegistry) -> ModelRegistrySpanProcessor:
     """Give a processor whose spans get every attribute there is."""
     registry.deprecate("gpt-4o")
     registry.retire("gpt-4o")
-    return ModelRegistrySpanProcessor(registry, span_attributes=SPAN_NAMES)
+    return ModelRegistrySpanProcessor(registry, span_attributes=SPAN_ATTRIBUTE_NAMES)
 
 
 @pytest.mark.parametrize("first", ["ours", pytest.param("exporter", marks=needs_ending_hook)])
@@ -88,7 +88,7 @@ def test_no_attributes_at_all(pipeline: Any, full: SpanProcessor, lines: Any) ->
 @needs_ending_hook
 def test_added_twice_counts_once(pipeline: Any, full: SpanProcessor, registry: ModelRegistry) -> None:
     """Added twice, what is left out is counted once."""
-    other = ModelRegistrySpanProcessor(registry, span_attributes=SPAN_NAMES)
+    other = ModelRegistrySpanProcessor(registry, span_attributes=SPAN_ATTRIBUTE_NAMES)
     for ours in ([full, full], [full, other]):
         span = pipeline(*ours, limits=SpanLimits(max_span_attributes=3)).run({REQUEST: "gpt-4o"})
         assert list(span.ours) == ORDER[:2]
@@ -217,7 +217,7 @@ def test_whatever_an_application_does(
     registry.register("gpt-4o", "GPT-4o", "1", "low", "team", "a test")
     registry.register("o1", "O1", "1", "low", "team", "a test")
     registry.retire("o1")
-    ours = ModelRegistrySpanProcessor(registry, span_attributes=SPAN_NAMES)
+    ours = ModelRegistrySpanProcessor(registry, span_attributes=SPAN_ATTRIBUTE_NAMES)
     attributes = BoundedAttributes(limit, start | forged, immutable=False)
     for key, value in (late | {REQUEST: model}).items():
         attributes[key] = value

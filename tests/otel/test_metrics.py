@@ -27,7 +27,7 @@ from opentelemetry.util._once import Once
 
 from spanforge.model_registry import ModelRegistry, get_default_registry, register_model
 from spanforge.model_registry._core import events
-from spanforge.model_registry._core.resolution import CONVENTIONS, NOT_CALLS, PROVIDER_KEYS, is_call
+from spanforge.model_registry._core.conventions import CONVENTIONS, NOT_CALLS, PROVIDER_KEYS, is_call
 from spanforge.model_registry._core.watch import FileWatcher
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
 from spanforge.model_registry.otel import _counters as tallies

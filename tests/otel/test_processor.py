@@ -14,8 +14,8 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Decision, Sampler, SamplingResult
 
 from spanforge.model_registry import ModelRegistry, get_default_registry, register_model
-from spanforge.model_registry._core.attributes import ATTRIBUTES, ON_SPANS, SPAN_NAMES
-from spanforge.model_registry._core.resolution import CONVENTIONS, PROVIDER_KEYS, Convention
+from spanforge.model_registry._core.attributes import ATTRIBUTES, ON_SPANS, SPAN_ATTRIBUTE_NAMES
+from spanforge.model_registry._core.conventions import CONVENTIONS, PROVIDER_KEYS, Convention
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
 
 ACTIVE = {
@@ -134,7 +134,7 @@ def test_parameters_after_others_without_a_model(pipeline: Any, beside: dict[str
 
 def test_unregistered(pipeline: Any, registry: ModelRegistry) -> None:
     """A span whose model nobody registered says so, and warns with the first name that was tried."""
-    ours = ModelRegistrySpanProcessor(registry, span_attributes=SPAN_NAMES)
+    ours = ModelRegistrySpanProcessor(registry, span_attributes=SPAN_ATTRIBUTE_NAMES)
     span = pipeline(ours).run({REQUEST: "claude-9"}, {RESPONSE: "claude-9-20261101"})
     assert span.ours == {"status": "unregistered", "warnings": ("model 'claude-9-20261101' is not registered",)}
 
@@ -207,7 +207,9 @@ def test_everything_that_can_be_asked_for(pipeline: Any, registry: ModelRegistry
         "o1", "O1", "1", "low", "team", "a test", deployment_date="2026-01-02", metadata={"team": "a"}, aliases=["o1-*"]
     )
     retired = registry.retire("o1", reason="old")
-    span = pipeline(ModelRegistrySpanProcessor(registry, span_attributes=SPAN_NAMES)).run({REQUEST: "o1-preview"})
+    span = pipeline(ModelRegistrySpanProcessor(registry, span_attributes=SPAN_ATTRIBUTE_NAMES)).run(
+        {REQUEST: "o1-preview"}
+    )
     assert span.ours == {
         "status": "retired",
         "owner": "team",

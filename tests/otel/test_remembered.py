@@ -13,8 +13,8 @@ from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 
 from spanforge.model_registry import ModelRegistry
-from spanforge.model_registry._core.attributes import SPAN_NAMES, span_attributes
-from spanforge.model_registry._core.resolution import CONVENTIONS, PROVIDER_KEYS, resolve_attributes
+from spanforge.model_registry._core.attributes import SPAN_ATTRIBUTE_NAMES, span_attributes
+from spanforge.model_registry._core.conventions import CONVENTIONS, PROVIDER_KEYS, resolve_attributes
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
 from spanforge.model_registry.otel import _processor as processor
 
@@ -45,7 +45,7 @@ def registry_of_two() -> ModelRegistry:
 
 
 def expected(
-    registry: ModelRegistry, attributes: dict[str, Any], scope: str, limits: Any, names: Any = SPAN_NAMES
+    registry: ModelRegistry, attributes: dict[str, Any], scope: str, limits: Any, names: Any = SPAN_ATTRIBUTE_NAMES
 ) -> dict[str, Any]:
     """Return what a span with these attributes is to have in the end, by asking the registry."""
     found = resolve_attributes(registry._index, attributes, scope)
@@ -76,11 +76,11 @@ def end(provider: TracerProvider, attributes: dict[str, Any], scope: str, limits
 @given(
     spans=SPANS,
     limits=LIMITS,
-    names=st.sampled_from([SPAN_NAMES, SPAN_NAMES, ("warnings",), ()]),
+    names=st.sampled_from([SPAN_ATTRIBUTE_NAMES, SPAN_ATTRIBUTE_NAMES, ("warnings",), ()]),
     turns=st.lists(st.sampled_from(["", "deprecate", "clear"]), min_size=3, max_size=5),
 )
-@example(spans=[({REQUEST: "gpt-4o"}, "app")], limits=(128, 6), names=SPAN_NAMES, turns=["", ""])
-@example(spans=[({REQUEST: "gpt-4o"}, "app")], limits=(8, None), names=SPAN_NAMES, turns=["", ""])
+@example(spans=[({REQUEST: "gpt-4o"}, "app")], limits=(128, 6), names=SPAN_ATTRIBUTE_NAMES, turns=["", ""])
+@example(spans=[({REQUEST: "gpt-4o"}, "app")], limits=(8, None), names=SPAN_ATTRIBUTE_NAMES, turns=["", ""])
 @example(spans=[({REQUEST: "o1", OURS: "x"}, "app")], limits=(128, None), names=("warnings",), turns=["", ""])
 def test_the_short_way_says_what_the_long_way_says(
     spans: list[tuple[dict[str, Any], str]],

@@ -326,12 +326,12 @@ def test_whether_governed(
 
 def test_a_bad_governed(monkeypatch: pytest.MonkeyPatch, lines: Callable[[], list[str]]) -> None:
     """In code a bad value is an error; in the environment it is one line, and the default is used."""
-    with pytest.raises(InvalidEntryError, match="governed must be one of true, false, not 'perhaps'"):
+    with pytest.raises(InvalidEntryError, match="governed must be one of true, false; got 'perhaps'"):
         ModelRegistrySampler(governed="perhaps")  # type: ignore[arg-type]
     monkeypatch.setenv(GOVERNED, "perhaps")
     assert [ModelRegistrySampler().governed for _ in range(3)] == [False] * 3
     assert lines() == [
-        f"model registry: {GOVERNED} must be one of true, false, not 'perhaps'; used is the default, false"
+        f"model registry: {GOVERNED} must be one of true, false; got 'perhaps'; using the default, false"
     ]
 
 
@@ -451,8 +451,8 @@ def test_bad_ratios(ratio: Any) -> None:
     with pytest.raises(InvalidEntryError) as caught:
         ModelRegistrySampler(ratio)
     assert isinstance(caught.value, ValueError)
-    assert (caught.value.field, caught.value.allowed) == ("ratio", "a number from 0 to 1")
-    assert str(caught.value) == f"ratio must be a number from 0 to 1, not {ratio!r}"
+    assert (caught.value.field, caught.value.value) == ("ratio", ratio)
+    assert str(caught.value) == f"ratio must be a number from 0 to 1; got {ratio!r}"
 
 
 # The environment
@@ -498,8 +498,8 @@ def test_a_bad_argument(
         monkeypatch.setenv(ARGUMENT, given)
         assert make().ratio == 1.0
     (line,) = lines()
-    assert line.startswith(f"model registry: {ARGUMENT} must be a number from 0 to 1, not ")
-    assert line.endswith("; used is the default, 1")
+    assert line.startswith(f"model registry: {ARGUMENT} must be a number from 0 to 1; got ")
+    assert line.endswith("; using the default, 1")
     assert line.isprintable()
     assert len(line) < 400
 

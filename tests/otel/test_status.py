@@ -358,7 +358,9 @@ def test_every_line_is_printable(monkeypatch: pytest.MonkeyPatch, models: Path, 
         path = str(models.with_name(text.replace("/", "")))
         registry = ModelRegistry(auto_emit=False)
         watcher = FileWatcher(registry, [path], reload_interval=0)
-        monkeypatch.setattr("spanforge.model_registry._core.watch._watchers", WeakKeyDictionary({registry: watcher}))
+        monkeypatch.setattr(
+            "spanforge.model_registry._core.watch._watchers.by_registry", WeakKeyDictionary({registry: watcher})
+        )
         watcher.look()
         assert status().files[0].error
         assert all(each.isprintable() for each in str(status()).split("\n"))

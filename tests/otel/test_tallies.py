@@ -124,7 +124,7 @@ def test_a_child_counts_for_itself(fields: dict[str, Any]) -> None:
     holder = threading.Thread(target=hold)  # a thread of the parent, of which the child has the lock only
     holder.start()
     held.wait()
-    tallies.after_fork()
+    tallies.after_fork_in_child()
     over.set()
     assert tallies._lock.acquire(blocking=False)
     tallies._lock.release()

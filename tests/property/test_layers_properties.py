@@ -137,7 +137,7 @@ class Layers(RuleBasedStateMachine):
 
     @initialize()
     def start(self) -> None:
-        default._lines.forget()
+        default._lines.reset()
         self.caplog.clear()
         self.exporter = InMemorySpanExporter()
         provider = TracerProvider(shutdown_on_exit=False)

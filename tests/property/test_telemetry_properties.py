@@ -15,25 +15,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spanforge.model_registry import ModelRegistryEntry
-from spanforge.model_registry._core.resolution import (
+from spanforge.model_registry._core.conventions import (
     CONVENTIONS,
     NOT_CALLS,
     PROVIDER_KEYS,
-    UNREGISTERED,
-    ModelIndex,
     further,
     resolve_attributes,
 )
+from spanforge.model_registry._core.resolution import UNREGISTERED, ModelIndex
+from spanforge.model_registry._core.timestamps import from_nanos, to_nanos
 from spanforge.model_registry.compliance._analysis import duplicates as distinct
 from spanforge.model_registry.compliance._analysis import scan
-from spanforge.model_registry.compliance._analysis.calls import clean, moment, nanoseconds
+from spanforge.model_registry.compliance._analysis.calls import clean
 from spanforge.model_registry.compliance._analysis.duplicates import Spill
 from spanforge.model_registry.compliance._analysis.scan import Plan, Scan
 from spanforge.model_registry.compliance._analysis.totals import EXCEPTIONS, Facts, gathered
 from spanforge.model_registry.compliance._analysis.workers import read
 from spanforge.model_registry.compliance._sources.files import FileReader
 
-START = nanoseconds("2026-01-01")
+START = to_nanos("2026-01-01")
 HOUR = 3_600 * 10**9
 DELAY = HOUR // 2
 
@@ -162,7 +162,7 @@ MODELS = [
     entry("b", decommission_date="2026-01-01T06:00:00Z", metadata={"deprecation_date": "2026-01-01T02:00:00Z"}),
     entry("c", metadata={"sunset_date": "2026-01-01"}),
 ]
-INSTANTS = [START + hours * HOUR for hours in range(-1, 10)] + [nanoseconds("2026-01-01T03:00:00.000001Z")]
+INSTANTS = [START + hours * HOUR for hours in range(-1, 10)] + [to_nanos("2026-01-01T03:00:00.000001Z")]
 STARTS = st.builds(int.__add__, st.sampled_from(INSTANTS), st.integers(-2, 2) | st.integers(0, HOUR - 1))
 
 
@@ -224,10 +224,10 @@ class Naive:
         kinds = {"not_enriched"} if said is None else {"disagreeing"} if not agreeing else set()
         if model is None:
             return kinds | {"unregistered"}
-        state = model.as_of(moment(span.start))
+        state = model.as_of(from_nanos(span.start))
         kinds.add("before_deployment" if state is None else state.status)
         sunset = model.metadata.get("sunset_date")
-        if state is not None and state.status == "deprecated" and sunset and span.start >= nanoseconds(sunset):
+        if state is not None and state.status == "deprecated" and sunset and span.start >= to_nanos(sunset):
             kinds.add("past_sunset")
         return {{"deprecated": "while_deprecated", "retired": "after_retirement"}.get(kind, kind) for kind in kinds}
 
@@ -238,7 +238,7 @@ class Naive:
         end = max(span.start, span.end)
         since = min(span.start, end - self.plan.delay)
         times = {since, span.start, end, *(instant for instant in INSTANTS if since < instant <= end)}
-        for state in (model.as_of(moment(at)) for at in times):
+        for state in (model.as_of(from_nanos(at)) for at in times):
             if state is None:
                 if said == UNREGISTERED:
                     return True

@@ -12,9 +12,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from spanforge.model_registry import InvalidEntryError, ModelRegistry, ModelRegistryEntry
-from spanforge.model_registry._core import entry, lifecycle
-from spanforge.model_registry._core.entry import RISK_TIERS, STATUSES
-from spanforge.model_registry._core.values import MAX_SIZE, MAX_TEXT, are_usual, is_timestamp, parse_date, text
+from spanforge.model_registry._core import entry
+from spanforge.model_registry._core.lifecycle import RISK_TIERS, STATUSES
+from spanforge.model_registry._core.timestamps import format_micros, is_canonical
+from spanforge.model_registry._core.values import MAX_SIZE, MAX_TEXT, are_usual, parse_date, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -166,7 +167,7 @@ def outcome(fields: dict[str, Any]) -> Any:
     try:
         made = ModelRegistryEntry(**fields)
     except InvalidEntryError as error:
-        return error.field, repr(error.value), error.allowed, error.model_id, str(error)
+        return error.field, repr(error.value), error.problem, error.model_id, str(error)
     return [typed(getattr(made, field)) for field in made.__struct_fields__]
 
 
@@ -236,10 +237,10 @@ def test_timestamps_are_dates(year: int) -> None:
     for month in range(14):
         for day in range(33):
             written = f"{year}-{month:02}-{day:02}T08:00:00.000000Z"
-            assert is_timestamp(written) == (is_date(written) and (month, day) != (2, 29)), written
+            assert is_canonical(written) == (is_date(written) and (month, day) != (2, 29)), written
     for clock in (f"{first:02}:{second:02}:{third:02}" for first, second, third in CORNERS):
         written = f"{year}-05-13T{clock}.999999Z"
-        assert is_timestamp(written) == is_date(written), written
+        assert is_canonical(written) == is_date(written), written
 
 
 CORNERS = [(a, b, c) for a in range(26) for b in (0, 9, 10, 59, 60, 61, 99) for c in (0, 9, 10, 59, 60, 61, 99)]
@@ -256,14 +257,14 @@ def is_date(written: str) -> bool:
 @given(st.from_regex(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{5,7}[Zz]", fullmatch=True))
 def test_what_looks_like_a_timestamp(written: str) -> None:
     """What is usual is a date."""
-    assert is_date(written) or not is_timestamp(written)
+    assert is_date(written) or not is_canonical(written)
 
 
 @given(st.datetimes(datetime(1970, 1, 1), datetime(2999, 12, 31)))  # noqa: DTZ001 - UTC, without saying so
 def test_what_the_registry_writes_is_usual(moment: datetime) -> None:
     """Each moment is, but for leap days."""
-    written = lifecycle.timestamp((moment - datetime(1970, 1, 1)) // timedelta(microseconds=1))  # noqa: DTZ001
-    assert is_timestamp(written) == ((moment.month, moment.day) != (2, 29))
+    written = format_micros((moment - datetime(1970, 1, 1)) // timedelta(microseconds=1))  # noqa: DTZ001
+    assert is_canonical(written) == ((moment.month, moment.day) != (2, 29))
 
 
 def test_entries_of_the_registry_are_usual(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,9 +18,10 @@ from spanforge.model_registry._core.default import (
     register_model,
     retire_model,
 )
-from spanforge.model_registry._core.entry import ModelRegistryEntry, ModelStatus, RiskTier, StateAsOf
+from spanforge.model_registry._core.entry import ModelRegistryEntry, StateAsOf
 from spanforge.model_registry._core.errors import (
     InvalidEntryError,
+    InvalidValueError,
     LifecycleError,
     ModelAlreadyRegisteredError,
     ModelNotAllowedError,
@@ -30,12 +31,14 @@ from spanforge.model_registry._core.errors import (
     RegistryFileNotFoundError,
 )
 from spanforge.model_registry._core.events import EventCounts, LifecycleEvent, event_counts, flush_events
+from spanforge.model_registry._core.lifecycle import ModelStatus, RiskTier
 from spanforge.model_registry._core.registry import ModelRegistry
 from spanforge.model_registry._core.resolution import Resolution
 
 __all__ = [
     "EventCounts",
     "InvalidEntryError",
+    "InvalidValueError",
     "LifecycleError",
     "LifecycleEvent",
     "ModelAlreadyRegisteredError",

@@ -19,17 +19,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from spanforge.model_registry._core import ottl
 from spanforge.model_registry._core.attributes import PREFIX, span_attributes
-from spanforge.model_registry._core.errors import InvalidEntryError
-from spanforge.model_registry._core.resolution import (
-    BY_PRIORITY,
-    MAX_GLOBBED,
-    MAX_JSON,
-    PROVIDER_KEYS,
-    UNREGISTERED,
-    Convention,
-    ModelIndex,
-    is_glob,
-)
+from spanforge.model_registry._core.conventions import BY_PRIORITY, MAX_JSON, PROVIDER_KEYS, Convention
+from spanforge.model_registry._core.errors import InvalidValueError
+from spanforge.model_registry._core.resolution import MAX_GLOBBED, UNREGISTERED, ModelIndex, is_glob
 from spanforge.model_registry._core.values import MAX_NAME
 
 if TYPE_CHECKING:
@@ -59,7 +51,7 @@ def render_transform(registry: ModelRegistry, *, lookup_file: str | os.PathLike[
             directory; ``None``: they stand in what is returned.
 
     Raises:
-        InvalidEntryError: The path cannot stand in the Collector's configuration (also a ``ValueError``).
+        InvalidValueError: The path cannot stand in the Collector's configuration (also a ``ValueError``).
 
     Warns:
         UserWarning: There are globs that the Collector cannot express; a comment names them too.
@@ -70,7 +62,7 @@ def render_transform(registry: ModelRegistry, *, lookup_file: str | os.PathLike[
     else:
         path = os.fspath(lookup_file)
         if not path or not path.isprintable() or re.search(r"[${}]", path):
-            raise InvalidEntryError("lookup_file", path, _PATH_RULE)
+            raise InvalidValueError.must_be("lookup_file", path, _PATH_RULE)
         statements = " '${file:" + path.replace("'", "''") + "}'\n"
     program.warn()
     return f"{program.comment}processors:\n  {PROCESSOR}:\n    error_mode: silent\n    trace_statements:{statements}"

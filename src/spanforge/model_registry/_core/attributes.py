@@ -70,9 +70,9 @@ ATTRIBUTES: Final = (
 
 ON_SPANS: Final = tuple(row.name for row in ATTRIBUTES if row.on_spans == "yes")
 """Short names of what LLM spans carry by default."""
-SPAN_NAMES: Final = tuple(row.name for row in ATTRIBUTES if row.on_spans != "no")
+SPAN_ATTRIBUTE_NAMES: Final = tuple(row.name for row in ATTRIBUTES if row.on_spans != "no")
 """Short names of what LLM spans can carry."""
-_SPAN_KEYS: Final = tuple((row.name, row.key) for row in ATTRIBUTES if row.name in SPAN_NAMES)
+_SPAN_KEYS: Final = tuple((row.name, row.key) for row in ATTRIBUTES if row.name in SPAN_ATTRIBUTE_NAMES)
 
 
 def span_attributes(
@@ -82,7 +82,7 @@ def span_attributes(
 
     Args:
         entry: The entry that matched; ``None`` for a model that is not registered.
-        names: Short names, of ``SPAN_NAMES``.
+        names: Short names, of ``SPAN_ATTRIBUTE_NAMES``.
         facts: Values that the entry does not hold itself: ``status``, ``warnings``, ``matched_by``.
     """
     found = {}

@@ -8,21 +8,23 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from msgspec import structs
 
-from spanforge.model_registry._core import lifecycle, logs
-from spanforge.model_registry._core.entry import STATUSES
+from spanforge.model_registry._core import operations
 from spanforge.model_registry._core.errors import ModelRegistryError
+from spanforge.model_registry._core.lifecycle import LIFECYCLE, OPERATIONS, OperationName, RiskTier
+from spanforge.model_registry._core.process import ProcessState, WarnOnce
 from spanforge.model_registry._core.registry import ModelRegistry
 from spanforge.model_registry._core.resolution import ModelIndex
+from spanforge.model_registry._core.timestamps import format_micros
 from spanforge.model_registry._core.values import EMPTY, quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from spanforge.model_registry._core.entry import ModelRegistryEntry, ModelStatus, RiskTier
+    from spanforge.model_registry._core.entry import ModelRegistryEntry
     from spanforge.model_registry._core.events import LifecycleEvent
     from spanforge.model_registry._core.registry import Change
 
-_lines: Final = logs.Lines(100)
+_lines: Final = WarnOnce(100)
 
 
 class LayeredRegistry(ModelRegistry):
@@ -42,22 +44,22 @@ class LayeredRegistry(ModelRegistry):
         self._changed: dict[str, ModelRegistryEntry] = {}  # what operations set, and their records; no more than that
 
     def _commit(
-        self, stage: ModelStatus, model_id: str, change: Change, reason: str, actor: str | None
+        self, operation: OperationName, model_id: str, change: Change, reason: str, actor: str | None
     ) -> ModelRegistryEntry:
-        entry = super()._commit(stage, model_id, change, reason, actor)
-        if stage == "active":
+        entry = super()._commit(operation, model_id, change, reason, actor)
+        if OPERATIONS[operation].registers:
             self._compare([model_id])
         return entry
 
     def _apply(
-        self, stage: ModelStatus, model_id: str, change: Change, reason: str | None, actor: str | None
+        self, operation: OperationName, model_id: str, change: Change, reason: str | None, actor: str | None
     ) -> tuple[ModelRegistryEntry, LifecycleEvent | None]:
         filed, known = model_id in self._filed, model_id in self._index.entries
-        if filed and stage == "active":
+        if filed and OPERATIONS[operation].registers:
             self._register_beneath(model_id, change, reason, actor)
             return self._index.entries[model_id], None
-        entry, event = super()._apply(stage, model_id, change, reason, actor)
-        if stage != "active":
+        entry, event = super()._apply(operation, model_id, change, reason, actor)
+        if not OPERATIONS[operation].registers:
             bare = structs.replace(entry, status="active", decommission_date=None, metadata=EMPTY)
             self._changed.setdefault(model_id, bare)
             self._repeat(self._changed, model_id, change, reason, actor)
@@ -75,7 +77,7 @@ class LayeredRegistry(ModelRegistry):
         self._tick()
         self._repeat(self._own, model_id, change, reason, actor)
         if new and model_id in self._changed:
-            self._own[model_id] = lifecycle.carried(self._own[model_id], self._changed[model_id])
+            self._own[model_id] = operations.carried(self._own[model_id], self._changed[model_id])
 
     def _repeat(
         self,
@@ -87,9 +89,9 @@ class LayeredRegistry(ModelRegistry):
     ) -> None:
         """Make the change of this moment to an entry that is not in force, unless it forbids that."""
         old = entries.get(model_id)
-        now = lifecycle.timestamp(lifecycle.after_history(self._last_moment, old))
+        now = format_micros(operations.after_history(self._last_moment, old))
         with suppress(ModelRegistryError):
-            entries[model_id] = lifecycle.recorded(change(old, now), now, reason, actor)
+            entries[model_id] = operations.recorded(change(old, now), now, reason, actor)
 
     def _take(self, entries: Iterable[ModelRegistryEntry]) -> None:
         own = {entry.model_id: entry for entry in entries}
@@ -117,7 +119,7 @@ class LayeredRegistry(ModelRegistry):
     ) -> None:
         """Have readers see these layers, the files' first, as they come first where globs overlap; the lock is held."""
         in_force = [
-            lifecycle.carried(entry, changed[model_id]) if model_id in changed else entry
+            operations.carried(entry, changed[model_id]) if model_id in changed else entry
             for model_id, entry in filed.items()
         ]
         in_force += [entry for model_id, entry in own.items() if model_id not in filed]
@@ -130,17 +132,28 @@ class LayeredRegistry(ModelRegistry):
         for model_id in model_ids:
             own, filed = self._own.get(model_id), self._filed.get(model_id)
             if own is not None and filed is not None:
-                fields = ", ".join(lifecycle.differences(own, filed))
+                fields = ", ".join(operations.differences(own, filed))
                 text = "model %s is registered in code with another %s than in its file, which counts"
                 if fields:
                     _lines.warn(model_id, text, quote(model_id), fields)
 
 
 def _is_later(one: ModelRegistryEntry, other: ModelRegistryEntry) -> bool:
-    return STATUSES.index(one.status) > STATUSES.index(other.status)
+    return LIFECYCLE[one.status].rank > LIFECYCLE[other.status].rank
+
+
+class _DefaultRegistry(ProcessState):
+    """Empties the process-wide registry when the process starts again."""
+
+    def reset(self) -> None:
+        """Remove the files' entries and the application's."""
+        registry = get_default_registry()
+        registry._take_files(())  # noqa: SLF001 - one package
+        registry.clear()
 
 
 _registry = LayeredRegistry()
+_DefaultRegistry()
 
 
 def get_default_registry() -> ModelRegistry:

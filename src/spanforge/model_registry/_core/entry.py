@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, cast, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, cast
 
 import msgspec
 
-from spanforge.model_registry._core.errors import InvalidEntryError, shorten
+from spanforge.model_registry._core.errors import InvalidValueError, shorten
+from spanforge.model_registry._core.lifecycle import LIFECYCLE, RISK_TIERS, STATUSES, ModelStatus, RiskTier
+from spanforge.model_registry._core.timestamps import in_utc, is_canonical
 from spanforge.model_registry._core.values import (
     EMPTY,
     MAX_NAME,
@@ -19,8 +21,6 @@ from spanforge.model_registry._core.values import (
     are_usual,
     date,
     encodable,
-    in_utc,
-    is_timestamp,
     one_of,
     parse_date,
     quote,
@@ -31,39 +31,6 @@ from spanforge.model_registry._core.values import (
 if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
-
-RiskTier = Literal["low", "medium", "high", "critical"]
-"""How risky a use of the model is, as its owner rates it."""
-
-ModelStatus = Literal["active", "deprecated", "retired"]
-"""Where a model stands in its lifecycle; see ``LIFECYCLE``."""
-
-
-class Stage(NamedTuple):
-    """One row of ``LIFECYCLE``.
-
-    Attributes:
-        successors: The statuses that may follow.
-        event: The event that tells of reaching this status.
-        verb: What the operation that leads here does; its span is named ``model_registry.<verb>``.
-        warning: What a span that calls such a model is told, about the quoted model id; ``None``: nothing.
-    """
-
-    successors: tuple[ModelStatus, ...]
-    event: str
-    verb: str
-    warning: str | None
-
-
-LIFECYCLE: Final[Mapping[ModelStatus, Stage]] = {
-    "active": Stage(("deprecated", "retired"), "model_registry.registered", "register", None),
-    "deprecated": Stage(("deprecated", "retired"), "model_registry.deprecated", "deprecate", "is deprecated"),
-    "retired": Stage((), "model_registry.retired", "retire", "is retired"),
-}
-"""The lifecycle: status to what may follow it, its event, and its warning. Retired is final."""
-
-RISK_TIERS: Final[tuple[RiskTier, ...]] = get_args(RiskTier)
-STATUSES: Final[tuple[ModelStatus, ...]] = tuple(LIFECYCLE)
 
 MAX_NAMES: Final = 1_000
 """Aliases that one entry may have, each of at most ``MAX_NAME`` characters."""
@@ -113,7 +80,7 @@ class ModelRegistryEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True
             ``deprecation_date``, ``successor``, ``sunset_date`` and ``history``; the rest is the user's.
 
     Raises:
-        InvalidEntryError: A value is not allowed; the error says which and what is allowed.
+        InvalidValueError: A value is not allowed; the error says which and what is allowed.
     """
 
     model_id: str
@@ -142,8 +109,8 @@ class ModelRegistryEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True
             are_usual(self.model_id, self.name, self.version, self.owner, self.purpose, self.risk_tier, self.status)
             and self.risk_tier in _TIERS
             and self.status in _STATUSES
-            and (since is None or is_timestamp(since))
-            and (until is None or is_timestamp(until))
+            and (since is None or is_canonical(since))
+            and (until is None or is_canonical(until))
         )
 
     def _check(self) -> None:
@@ -185,19 +152,23 @@ class ModelRegistryEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True
         """Return the entry that ``to_dict`` describes.
 
         Raises:
-            InvalidEntryError: A field is unknown, missing or has a value that is not allowed.
+            InvalidValueError: A field is unknown, missing or has a value that is not allowed.
         """
         if not isinstance(data, Mapping):
-            raise InvalidEntryError("entry", data, f"an object with the fields {', '.join(cls.__struct_fields__)}")
+            raise InvalidValueError.must_be(
+                "entry", data, f"an object with the fields {', '.join(cls.__struct_fields__)}"
+            )
         model_id = data.get("model_id")
         known = model_id if isinstance(model_id, str) else None
         for field in data:
             if field not in cls.__struct_fields__:
                 rule = f"left out: an entry has the fields {', '.join(cls.__struct_fields__)}"
-                raise InvalidEntryError(field if isinstance(field, str) else shorten(field), data[field], rule, known)
+                raise InvalidValueError.must_be(
+                    field if isinstance(field, str) else shorten(field), data[field], rule, known
+                )
         for field in cls.__struct_fields__[: -len(cls.__struct_defaults__)]:
             if field not in data:
-                raise InvalidEntryError(field, None, "given", known)
+                raise InvalidValueError.must_be(field, None, "given", known)
         return cls(**data)
 
     def as_of(self, moment: datetime | str) -> StateAsOf | None:
@@ -207,7 +178,7 @@ class ModelRegistryEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True
             moment: A date-time, or the text of one as in the entry's own dates; without an offset it is UTC.
 
         Raises:
-            InvalidEntryError: The text is not such a date.
+            InvalidValueError: The text is not such a date.
         """
         when = parse_date(moment, "moment") if isinstance(moment, str) else in_utc(moment)
         if self.deployment_date is not None and when < parse_date(self.deployment_date, "deployment_date"):
@@ -242,7 +213,7 @@ def freeze_metadata(value: Any, model_id: str | None = None) -> Metadata:
     if usual is not None:
         return usual
     if not isinstance(value, Mapping):
-        raise InvalidEntryError("metadata", value, "an object with string keys and JSON values", model_id)
+        raise InvalidValueError.must_be("metadata", value, "an object with string keys and JSON values", model_id)
     freezer = Freezer(model_id)
     frozen = {}
     for key, item in value.items():
@@ -286,20 +257,20 @@ def check_names(value: Any, path: str = "aliases", model_id: str | None = None) 
     """Return the aliases of an entry: a list of names and anchored globs."""
     rule = f"a list of at most {MAX_NAMES} names"
     if isinstance(value, (str, bytes, Mapping)):
-        raise InvalidEntryError(path, value, rule, model_id)
+        raise InvalidValueError.must_be(path, value, rule, model_id)
     try:
         names = list(value)
     except TypeError:
-        raise InvalidEntryError(path, value, rule, model_id) from None
+        raise InvalidValueError.must_be(path, value, rule, model_id) from None
     if len(names) > MAX_NAMES:
-        raise InvalidEntryError(path, f"{len(names)} of them", rule, model_id)
+        raise InvalidValueError.must_be(path, f"{len(names)} of them", rule, model_id)
     return FrozenList([_name(name, f"{path}[{i}]", model_id) for i, name in enumerate(names)])
 
 
 def _name(value: Any, path: str, model_id: str | None) -> str:
     rule = f"a name or glob of 1 to {MAX_NAME} characters with at most {MAX_STARS} stars"
     if not isinstance(value, str) or not 0 < len(value) <= MAX_NAME or value.count("*") > MAX_STARS:
-        raise InvalidEntryError(path, value, rule, model_id)
+        raise InvalidValueError.must_be(path, value, rule, model_id)
     return encodable(str.__str__(value), path, model_id)
 
 
@@ -315,7 +286,7 @@ def _usual_record(value: Any) -> Record | None:
         are_usual(*record.values())
         and record.get("status") in _STATUSES
         and record.get("risk_tier") in _TIERS
-        and is_timestamp(record.get("at"))
+        and is_canonical(record.get("at"))
         and "owner" in record
         and len(record) == 4 + ("reason" in record) + ("actor" in record)
     )
@@ -327,7 +298,7 @@ def _record(value: Any, path: str, model_id: str | None) -> Record:
         return value
     if not isinstance(value, Mapping) or not set(_RECORD_FIELDS[:4]) <= set(value) <= set(_RECORD_FIELDS):
         rule = f"an object with {', '.join(_RECORD_FIELDS[:4])}, and perhaps {' and '.join(_RECORD_FIELDS[4:])}"
-        raise InvalidEntryError(path, value, rule, model_id)
+        raise InvalidValueError.must_be(path, value, rule, model_id)
     parse_date(value["at"], f"{path}.at", model_id)
     one_of(value["status"], STATUSES, f"{path}.status", model_id)
     one_of(value["risk_tier"], RISK_TIERS, f"{path}.risk_tier", model_id)
@@ -336,7 +307,7 @@ def _record(value: Any, path: str, model_id: str | None) -> Record:
 
 def _history(value: Any, path: str, model_id: str | None) -> FrozenList:
     if not isinstance(value, (list, tuple)) or len(value) > MAX_HISTORY:
-        raise InvalidEntryError(path, value, f"a list of at most {MAX_HISTORY} records", model_id)
+        raise InvalidValueError.must_be(path, value, f"a list of at most {MAX_HISTORY} records", model_id)
     records: list[Record] = []
     for item in value:
         records.append(_usual_record(item) or _record(item, f"{path}[{len(records)}]", model_id))
@@ -344,7 +315,7 @@ def _history(value: Any, path: str, model_id: str | None) -> FrozenList:
         earlier, later = records[i - 1]["at"], records[i]["at"]
         if not _in_order(earlier, later):
             rule = f"no earlier than that of the record before, {earlier}"
-            raise InvalidEntryError(f"{path}[{i}].at", later, rule, model_id)
+            raise InvalidValueError.must_be(f"{path}[{i}].at", later, rule, model_id)
     return FrozenList(records)
 
 

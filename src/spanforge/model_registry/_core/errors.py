@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from typing_extensions import Self
+
 
 MAX_SHOWN: Final = 200
 """Characters of a value that a message shows."""
@@ -20,28 +22,37 @@ class ModelRegistryError(Exception):
     """Base of every error that this library raises."""
 
 
-class InvalidEntryError(ModelRegistryError, ValueError):
-    """A field of an entry, or an argument, has a value that is not allowed.
+class InvalidValueError(ModelRegistryError, ValueError):
+    """A field of an entry, an argument or a setting has a value that is not allowed.
 
     Attributes:
         field: The field, as a path for nested values: ``metadata.tags[2]``.
-        value: The value that was given.
-        allowed: What is allowed, in words.
-        model_id: The model concerned; ``None`` where it is not known.
+        value: The value that was given; ``None`` if there is none.
+        problem: What is wrong with it, as the predicate of a sentence: ``is missing``.
+        model_id: The model concerned; ``None`` if it is not known.
     """
 
-    def __init__(self, field: str, value: Any, allowed: str, model_id: str | None = None) -> None:
-        super().__init__(field, value, allowed, model_id)
+    def __init__(self, field: str, value: Any, problem: str, model_id: str | None = None) -> None:
+        super().__init__(field, value, problem, model_id)
         self.field = field
         self.value = value
-        self.allowed = allowed
+        self.problem = problem
         self.model_id = model_id
 
     def __str__(self) -> str:
         where = f"model {shorten(self.model_id)}: " if self.model_id is not None else ""
         plain = 0 < len(self.field) <= MAX_SHOWN and self.field.isprintable()
         field = self.field if plain else shorten(self.field)
-        return f"{where}{field} must be {self.allowed}, not {shorten(self.value)}"
+        return f"{where}{field} {self.problem}"
+
+    @classmethod
+    def must_be(cls, field: str, value: Any, rule: str, model_id: str | None = None) -> Self:
+        """Return the error for a value that breaks a rule: ``must be one of low, high; got 'severe'``."""
+        return cls(field, value, f"must be {rule}; got {shorten(value)}", model_id)
+
+
+InvalidEntryError = InvalidValueError
+"""The former name of ``InvalidValueError``."""
 
 
 class ModelAlreadyRegisteredError(ModelRegistryError, ValueError):
@@ -62,22 +73,22 @@ class ModelAlreadyRegisteredError(ModelRegistryError, ValueError):
 
 
 class LifecycleError(ModelRegistryError, ValueError):
-    """The lifecycle does not allow this change: retired is final.
+    """The lifecycle does not allow this operation in the model's status: retired is final.
 
     Attributes:
         model_id: The model.
         status: Its status.
-        target: The status that was asked for.
+        operation: The operation that was refused: ``register``, ``deprecate``, ``retire``, ….
     """
 
-    def __init__(self, model_id: str, status: str, target: str) -> None:
-        super().__init__(model_id, status, target)
+    def __init__(self, model_id: str, status: str, operation: str) -> None:
+        super().__init__(model_id, status, operation)
         self.model_id = model_id
         self.status = status
-        self.target = target
+        self.operation = operation
 
     def __str__(self) -> str:
-        return f"model {shorten(self.model_id)} already {self.status}: it cannot become {self.target}"
+        return f"cannot {self.operation} model {shorten(self.model_id)}: it is already {self.status}"
 
 
 class ModelNotFoundError(ModelRegistryError, KeyError):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import os
 import threading
 import time
 from collections import OrderedDict, deque
@@ -21,7 +20,8 @@ from spanforge.model_registry._core.attributes import (
     __version__,
     event_attributes,
 )
-from spanforge.model_registry._core.entry import LIFECYCLE
+from spanforge.model_registry._core.lifecycle import OPERATIONS, OperationName
+from spanforge.model_registry._core.process import ProcessState
 from spanforge.model_registry._core.values import one_of
 
 if TYPE_CHECKING:
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
     from opentelemetry._logs import LoggerProvider
 
     from spanforge.model_registry._core.attributes import EventForm
-    from spanforge.model_registry._core.entry import ModelRegistryEntry, ModelStatus
+    from spanforge.model_registry._core.entry import ModelRegistryEntry
 
 MAX_HELD: Final = 1_000
 """Events that are kept in a form while there is no provider for it; later ones are dropped and counted."""
 MAX_ON_SPAN: Final = 64
 """Events put on one span: a span holds 128 and pushes out the oldest, the application's among them."""
-SPAN_NAMES: Final = {status: PREFIX + row.verb for status, row in LIFECYCLE.items()}
-"""Names of the root spans, by the status that the operation leads to."""
+OPERATION_SPAN_NAMES: Final = {name: PREFIX + name for name in OPERATIONS}
+"""Operation to the name of its root span."""
 LOOKS_AGAIN: Final = 1.0
 """Seconds after which spans that start look for a logger provider again, where events are held for one: many
 applications never have one, and to ask for it costs two microseconds."""
@@ -48,8 +48,7 @@ class LifecycleEvent(NamedTuple):
     """What an operation did, to be told once.
 
     Attributes:
-        stage: The status that the operation leads to: ``active`` for a registration, though a ``replace`` may have
-            kept another.
+        operation: The operation.
         entry: The entry after the operation.
         at: When, in nanoseconds since the epoch.
         previous_status: The status before, where the model was known.
@@ -57,7 +56,7 @@ class LifecycleEvent(NamedTuple):
         actor: Who, if it was said.
     """
 
-    stage: ModelStatus
+    operation: OperationName
     entry: ModelRegistryEntry
     at: int
     previous_status: str | None = None
@@ -67,7 +66,7 @@ class LifecycleEvent(NamedTuple):
     @property
     def name(self) -> str:
         """The event's name: ``model_registry.registered``, ``….deprecated`` or ``….retired``."""
-        return LIFECYCLE[self.stage].event
+        return OPERATIONS[self.operation].event
 
 
 class EventCounts(NamedTuple):
@@ -246,7 +245,7 @@ def event_counts(form: EventForm | None = None) -> EventCounts:
         form: ``span`` or ``log``: of this form only. ``None``: of all; an event counts once in each of its forms.
 
     Raises:
-        InvalidEntryError: There is no such form (also a ``ValueError``).
+        InvalidValueError: There is no such form (also a ``ValueError``).
     """
     forms = EVENT_FORMS if form is None else (one_of(form, EVENT_FORMS, "form"),)
     with _state.lock:
@@ -263,7 +262,7 @@ def _onto_span(event: LifecycleEvent, current: trace.Span, tracer_provider: trac
         return None
     tracer = provider.get_tracer(SCOPE_NAME, __version__, schema_url=SCHEMA_URL)
     span = tracer.start_span(
-        SPAN_NAMES[event.stage],
+        OPERATION_SPAN_NAMES[event.operation],
         context=Context(),
         links=[trace.Link(context)] if context.is_valid else None,
         start_time=event.at,
@@ -320,10 +319,15 @@ def _global_logger_provider() -> LoggerProvider | None:
     return None if isinstance(provider, ProxyLoggerProvider) else provider
 
 
-class _State:
+class _State(ProcessState):
     """What the process knows of its events: those held, those counted, those put on recent spans."""
 
     def __init__(self) -> None:
+        self.reset()
+        super().__init__()
+
+    def reset(self) -> None:
+        """Start again as in a new process."""
         self.forms: tuple[EventForm, ...] | None = None
         self.queues: dict[EventForm, _Queue] = {
             "span": _Queue(_onto_span, _global_tracer_provider, 0),
@@ -347,7 +351,7 @@ class _State:
                 self.on_spans.popitem(last=False)
         return taken < MAX_ON_SPAN
 
-    def after_fork(self) -> None:
+    def after_fork_in_child(self) -> None:
         """Count for the child alone, and replace locks that another thread of the parent may have held at the fork."""
         self._make_locks()
         for queue in self.queues.values():
@@ -365,5 +369,3 @@ def _at_exit() -> None:
 
 
 atexit.register(_at_exit)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_state.after_fork)

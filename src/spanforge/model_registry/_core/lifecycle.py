@@ -1,167 +1,84 @@
-"""What the operations make of an entry: pure functions, from the entry as it was to the entry as it becomes."""
+"""The lifecycle of a model, as two tables: its statuses, and the operations that lead from one to another."""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any, Final
-
-from msgspec import structs
-
-from spanforge.model_registry._core.entry import (
-    LIFECYCLE,
-    LIFECYCLE_KEYS,
-    MAX_HISTORY,
-    ModelRegistryEntry,
-    ModelStatus,
-    check_names,
-    check_reserved,
-    freeze_metadata,
-)
-from spanforge.model_registry._core.errors import InvalidEntryError, LifecycleError, ModelNotFoundError
-from spanforge.model_registry._core.values import FrozenList, Metadata, Record, parse_date
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, get_args
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Mapping
 
-_DESCRIPTION: Final = ("name", "version", "owner", "risk_tier", "purpose")
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_LAST: Final = (datetime.max.replace(tzinfo=timezone.utc) - EPOCH) // timedelta(microseconds=1)
+RiskTier = Literal["low", "medium", "high", "critical"]
+"""How risky a use of the model is, as its owner rates it."""
 
+ModelStatus = Literal["active", "deprecated", "retired"]
+"""The statuses of a model; see ``LIFECYCLE``."""
 
-def given_metadata(
-    metadata: Mapping[str, Any], aliases: Iterable[str], provider: str | None, model_id: str
-) -> Metadata:
-    """Return the metadata of ``register``: the user's, with the keys that have an argument of their own."""
-    frozen = freeze_metadata(metadata, model_id)
-    if "history" in frozen:
-        raise InvalidEntryError("metadata.history", frozen["history"], "left to the registry", model_id)
-    given = {"aliases": aliases if aliases == () else check_names(aliases, "aliases", model_id), "provider": provider}
-    changes = check_reserved({key: value for key, value in given.items() if value}, model_id)
-    for key, value in changes.items():
-        if frozen.get(key) not in (None, value):
-            raise InvalidEntryError(f"metadata.{key}", frozen[key], f"the same as the argument {key}", model_id)
-    return Metadata({**frozen, **changes})
+OperationName = Literal["register", "deprecate", "retire"]
+"""The operations that change a model; see ``OPERATIONS``."""
 
 
-def deprecated(
-    model_id: str, old: ModelRegistryEntry | None, now: str, changes: Mapping[str, Any]
-) -> ModelRegistryEntry:
-    """Return the entry as deprecated, with these keys of its metadata set; the first date of deprecation stays."""
-    entry = allowed(model_id, old, "deprecated")
-    since = entry.metadata.get("deprecation_date") or now
-    metadata = Metadata({**entry.metadata, "deprecation_date": since, **changes})
-    return structs.replace(entry, status="deprecated", metadata=metadata)
+class Status(NamedTuple):
+    """One row of ``LIFECYCLE``.
 
-
-def retired(model_id: str, old: ModelRegistryEntry | None, now: str) -> ModelRegistryEntry:
-    """Return the entry as retired."""
-    return structs.replace(allowed(model_id, old, "retired"), status="retired", decommission_date=now)
-
-
-def allowed(model_id: str, old: ModelRegistryEntry | None, target: ModelStatus) -> ModelRegistryEntry:
-    """Return the entry if it exists and may come to this status."""
-    if old is None:
-        raise ModelNotFoundError(model_id)
-    if target not in LIFECYCLE[old.status].successors:
-        raise LifecycleError(model_id, old.status, target)
-    return old
-
-
-def replaced(old: ModelRegistryEntry, draft: ModelRegistryEntry) -> ModelRegistryEntry:
-    """Return the draft with the status, the dates and the lifecycle's metadata of the entry it replaces."""
-    if not LIFECYCLE[old.status].successors:
-        raise LifecycleError(old.model_id, old.status, "active")
-    if draft.deployment_date not in (None, old.deployment_date):
-        rule = f"left out or {old.deployment_date!r}, for replace keeps the dates"
-        raise InvalidEntryError("deployment_date", draft.deployment_date, rule, old.model_id)
-    kept = {key: old.metadata[key] for key in LIFECYCLE_KEYS if key in old.metadata}
-    return structs.replace(
-        draft,
-        status=old.status,
-        deployment_date=old.deployment_date,
-        decommission_date=old.decommission_date,
-        metadata=Metadata({**kept, **draft.metadata}),
-    )
-
-
-def recorded(entry: ModelRegistryEntry, now: str, reason: str | None, actor: str | None) -> ModelRegistryEntry:
-    """Return the entry with this change appended to its history."""
-    record = {"at": now, "status": entry.status, "owner": entry.owner, "risk_tier": entry.risk_tier}
-    record |= {key: value for key, value in (("reason", reason), ("actor", actor)) if value}
-    history = FrozenList([*entry.metadata.get("history", ()), Record(record)][-MAX_HISTORY:])
-    return structs.replace(entry, metadata=Metadata({**entry.metadata, "history": history}))
-
-
-def carried(entry: ModelRegistryEntry, changed: ModelRegistryEntry) -> ModelRegistryEntry:
-    """Return an entry with what operations set in another one of its id; the first date of deprecation stays.
-
-    Args:
-        entry: What describes the model.
-        changed: An entry that holds what the operations set and their records, and nothing else that counts. Here the
-            records are not earlier than what the entry's own history ends with.
+    Attributes:
+        operations: The operations that a model of this status allows.
+        rank: Its place in the lifecycle: a status set in a process gives way to a file's status of the same or a
+            higher rank.
+        warning: The predicate of the warning on spans that call such a model; ``None``: there is no warning.
+        date: The field, or the key of ``metadata``, that holds the date since when the status is in force; ``None``:
+            none does.
+        flagged: Whether a call of such a model is flagged whatever its risk tier.
+        finding: The kind of exception that evidence counts a call of such a model as; ``None``: it is none.
+        colour: Its colour in dashboards.
     """
-    since = entry.metadata.get("deprecation_date")
-    kept = {key: value for key, value in changed.metadata.items() if key != "history"}
-    kept |= {"deprecation_date": since} if since else {}
-    until = changed.decommission_date or entry.decommission_date
-    entry = structs.replace(entry, decommission_date=until, metadata=Metadata({**entry.metadata, **kept}))
-    for record in changed.metadata["history"]:
-        now = timestamp(after_history(microseconds(record["at"]), entry))
-        entry = structs.replace(entry, status=record["status"])
-        entry = recorded(entry, now, record.get("reason"), record.get("actor"))
-    return entry
+
+    operations: frozenset[OperationName]
+    rank: int
+    warning: str | None
+    date: str | None
+    flagged: bool
+    finding: str | None
+    colour: str
 
 
-Step = tuple[ModelStatus, "ModelRegistryEntry | None", ModelRegistryEntry, "str | None"]
+class OperationKind(NamedTuple):
+    """One row of ``OPERATIONS``.
 
-
-def steps(old: ModelRegistryEntry | None, entry: ModelRegistryEntry) -> Iterator[Step]:
-    """Yield the operations that lead from one entry to another: stage, entry before, entry after, reason."""
-    if old is not None and old.status != entry.status:
-        allowed(entry.model_id, old, entry.status)
-    if old is None or _description(old) != _description(entry):
-        yield "active", old, entry, None
-    if entry.status != "active" and (old is None or _standing(old) != _standing(entry)):
-        history = entry.metadata.get("history") or [{}]
-        yield entry.status, old, entry, history[-1].get("reason") or entry.metadata.get("deprecation_reason")
-
-
-def differences(one: ModelRegistryEntry, other: ModelRegistryEntry) -> list[str]:
-    """Return the fields, those of the metadata included, in which two entries describe their model differently.
-
-    A key of the metadata without a value, or with an empty list, says as much as none.
+    Attributes:
+        target: The status that the operation leads to.
+        event: The lifecycle event that it emits.
+        registers: Whether it adds a model, or changes its description.
     """
-    first, second = (
-        {field: value for field, value in _description(entry).items() if value not in (None, [])}
-        for entry in (one, other)
-    )
-    return [field for field in {**first, **second} if first.get(field) != second.get(field)]
+
+    target: ModelStatus
+    event: str
+    registers: bool
 
 
-def _description(entry: ModelRegistryEntry) -> dict[str, Any]:
-    own = {f"metadata.{key}": value for key, value in entry.metadata.items() if key not in LIFECYCLE_KEYS}
-    return {**{field: getattr(entry, field) for field in _DESCRIPTION}, **own}
+LIFECYCLE: Final[Mapping[ModelStatus, Status]] = {
+    "active": Status(frozenset({"register", "deprecate", "retire"}), 0, None, None, False, None, "green"),
+    "deprecated": Status(
+        frozenset({"register", "deprecate", "retire"}),
+        1,
+        "is deprecated",
+        "deprecation_date",
+        True,
+        "while_deprecated",
+        "orange",
+    ),
+    "retired": Status(frozenset(), 2, "is retired", "decommission_date", True, "after_retirement", "red"),
+}
+"""Every status, in the order of the lifecycle. Retired is final."""
 
+OPERATIONS: Final[Mapping[OperationName, OperationKind]] = {
+    "register": OperationKind("active", "model_registry.registered", registers=True),
+    "deprecate": OperationKind("deprecated", "model_registry.deprecated", registers=False),
+    "retire": OperationKind("retired", "model_registry.retired", registers=False),
+}
+"""Every operation: the status that it leads to, and its event. The span of an event is named after the operation."""
 
-def _standing(entry: ModelRegistryEntry) -> tuple[Any, ...]:
-    return entry.status, *(entry.metadata.get(key) for key in ("deprecation_reason", "successor", "sunset_date"))
-
-
-def after_history(moment: int, entry: ModelRegistryEntry | None) -> int:
-    """Return the moment, or a later one if the entry's history, perhaps another machine's, is ahead of the clock."""
-    history = entry.metadata.get("history") if entry is not None else None
-    if not history:
-        return moment
-    return max(moment, microseconds(history[-1]["at"]) + 1)
-
-
-def microseconds(moment: str | datetime) -> int:
-    """Return a date of an entry, or a moment, as microseconds since the epoch."""
-    when = parse_date(moment, "at") if isinstance(moment, str) else moment
-    return (when - EPOCH) // timedelta(microseconds=1)
-
-
-def timestamp(moment: int) -> str:
-    """Return microseconds since the epoch as RFC 3339; there is nothing after the year 9999."""
-    shown = EPOCH + timedelta(microseconds=min(moment, _LAST))
-    return f"{shown.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
+RISK_TIERS: Final[tuple[RiskTier, ...]] = get_args(RiskTier)
+FLAGGED_TIERS: Final = frozenset[RiskTier]({"high", "critical"})
+"""The risk tiers whose calls are flagged whatever the model's status."""
+STATUSES: Final[tuple[ModelStatus, ...]] = tuple(LIFECYCLE)
+FLAGGED_STATUSES: Final = frozenset(status for status, row in LIFECYCLE.items() if row.flagged)

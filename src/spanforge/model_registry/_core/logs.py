@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 from contextlib import suppress
 
@@ -30,26 +29,3 @@ def debug(message: str, *values: object, error: BaseException | None = None) -> 
 def is_debugging() -> bool:
     """Tell whether anybody sees details."""
     return _logger.isEnabledFor(logging.DEBUG)
-
-
-class Lines:
-    """Warnings of one kind: one for each thing that is warned about, and no more than so many in a process.
-
-    A thing is marked as warned about before the line is logged, for a log handler may lead here again.
-    """
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self.forget()
-
-    def warn(self, about: object, message: str, *values: object, error: BaseException | None = None) -> None:
-        """Log a warning about something, unless it was warned about before, or there were too many."""
-        mark = object()
-        fresh = len(self._marks) < self._limit and self._marks.setdefault(about, mark) is mark
-        if fresh and next(self._turns) < self._limit:
-            warn(message, *values, error=error)
-
-    def forget(self) -> None:
-        """Start as a new process does."""
-        self._marks: dict[object, object] = {}
-        self._turns = itertools.count()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 import weakref
@@ -10,19 +9,23 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import structs
 
-from spanforge.model_registry._core import lifecycle, storage
-from spanforge.model_registry._core.entry import STATUSES, ModelRegistryEntry, ModelStatus, RiskTier, check_reserved
+from spanforge.model_registry._core import operations, storage
+from spanforge.model_registry._core.entry import ModelRegistryEntry, check_reserved
 from spanforge.model_registry._core.errors import (
-    InvalidEntryError,
+    InvalidValueError,
     ModelAlreadyRegisteredError,
     ModelNotAllowedError,
     ModelNotFoundError,
 )
 from spanforge.model_registry._core.events import LifecycleEvent, emit_events
+from spanforge.model_registry._core.lifecycle import STATUSES, OperationName, RiskTier
+from spanforge.model_registry._core.process import ProcessState
 from spanforge.model_registry._core.resolution import ModelIndex, Resolution
+from spanforge.model_registry._core.timestamps import format_micros
 from spanforge.model_registry._core.values import one_of, text
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from opentelemetry._logs import LoggerProvider
@@ -60,8 +63,7 @@ class ModelRegistry:
         self._index = ModelIndex()
         self._version = object()
         self._last_moment = 0
-        with _fork_lock:
-            _registries.add(self)
+        _locks.add(self)
 
     def register(  # noqa: PLR0913 - the payload's fields are the arguments
         self,
@@ -97,7 +99,7 @@ class ModelRegistry:
             actor: Who does it, for the event and the history.
 
         Raises:
-            InvalidEntryError: A value is not allowed (also a ``ValueError``).
+            InvalidValueError: A value is not allowed (also a ``ValueError``).
             ModelAlreadyRegisteredError: The id is taken (also a ``ValueError``).
             LifecycleError: The model to replace is retired (also a ``ValueError``).
         """
@@ -109,7 +111,7 @@ class ModelRegistry:
             owner=owner,
             purpose=purpose,
             deployment_date=deployment_date,
-            metadata=lifecycle.given_metadata(metadata or {}, aliases, provider, model_id),
+            metadata=operations.given_metadata(metadata or {}, aliases, provider, model_id),
         )
 
         def change(old: ModelRegistryEntry | None, now: str) -> ModelRegistryEntry:
@@ -117,9 +119,9 @@ class ModelRegistry:
                 return draft if draft.deployment_date else structs.replace(draft, deployment_date=now)
             if not replace:
                 raise ModelAlreadyRegisteredError(draft.model_id, old.status)
-            return lifecycle.replaced(old, draft)
+            return operations.replaced(old, draft)
 
-        return self._commit("active", draft.model_id, change, "", actor)
+        return self._commit("register", draft.model_id, change, "", actor)
 
     def deprecate(
         self,
@@ -145,15 +147,15 @@ class ModelRegistry:
         Raises:
             ModelNotFoundError: There is no such model (also a ``KeyError``).
             LifecycleError: It is already retired (also a ``ValueError``).
-            InvalidEntryError: A value is not allowed (also a ``ValueError``).
+            InvalidValueError: A value is not allowed (also a ``ValueError``).
         """
         given = {"deprecation_reason": reason or None, "successor": successor, "sunset_date": sunset_date}
         changes = check_reserved({key: value for key, value in given.items() if value is not None}, model_id)
 
         def change(old: ModelRegistryEntry | None, now: str) -> ModelRegistryEntry:
-            return lifecycle.deprecated(model_id, old, now, changes)
+            return operations.deprecated(model_id, old, now, changes)
 
-        return self._commit("deprecated", model_id, change, reason, actor)
+        return self._commit("deprecate", model_id, change, reason, actor)
 
     def retire(self, model_id: str, *, reason: str = "", actor: str | None = None) -> ModelRegistryEntry:
         """Retire a model for good and emit ``model_registry.retired``; ``decommission_date`` becomes now.
@@ -166,13 +168,13 @@ class ModelRegistry:
         Raises:
             ModelNotFoundError: There is no such model (also a ``KeyError``).
             LifecycleError: It is already retired (also a ``ValueError``).
-            InvalidEntryError: A value is not allowed (also a ``ValueError``).
+            InvalidValueError: A value is not allowed (also a ``ValueError``).
         """
 
         def change(old: ModelRegistryEntry | None, now: str) -> ModelRegistryEntry:
-            return lifecycle.retired(model_id, old, now)
+            return operations.retired(model_id, old, now)
 
-        return self._commit("retired", model_id, change, reason, actor)
+        return self._commit("retire", model_id, change, reason, actor)
 
     def get(self, model_id: str) -> ModelRegistryEntry | None:
         """Return the entry with this id, if there is one."""
@@ -193,10 +195,10 @@ class ModelRegistry:
         ``provider/name``, glob ``name``; case-sensitive and verbatim.
 
         Raises:
-            InvalidEntryError: The name is not a string.
+            InvalidValueError: The name is not a string.
         """
         if not isinstance(name, str):
-            raise InvalidEntryError("name", name, "a string")
+            raise InvalidValueError.must_be("name", name, "a string")
         return self._index.resolve((str.__str__(name),), provider)
 
     def check(self, name: str, *, provider: str | None = None) -> tuple[str, ...]:
@@ -211,7 +213,7 @@ class ModelRegistry:
         Raises:
             ModelNotFoundError: No entry matches (also a ``KeyError``).
             ModelNotAllowedError: The model's status is not among those allowed (also a ``ValueError``).
-            InvalidEntryError: ``allow`` names something that is not a status.
+            InvalidValueError: ``allow`` names something that is not a status.
         """
         allowed = tuple(one_of(status, STATUSES, "allow") for status in allow)
         entry = self.resolve(name, provider=provider).entry
@@ -268,11 +270,11 @@ class ModelRegistry:
             LifecycleError: A change that the lifecycle does not allow; no event goes out.
         """
         known = {entry.model_id: entry for entry in before}
-        steps = [step for entry in after for step in lifecycle.steps(known.get(entry.model_id), entry)]
+        steps = [step for entry in after for step in operations.steps(known.get(entry.model_id), entry)]
         with self._lock:
             events = [
-                LifecycleEvent(stage, entry, self._tick() * 1_000, old.status if old else None, reason, actor)
-                for stage, old, entry, reason in steps
+                LifecycleEvent(operation, entry, self._tick() * 1_000, old.status if old else None, reason, actor)
+                for operation, old, entry, reason in steps
             ]
         emit_events(events, self._tracer_provider, self._logger_provider)
         return events
@@ -291,7 +293,7 @@ class ModelRegistry:
 
     def _commit(
         self,
-        stage: ModelStatus,
+        operation: OperationName,
         model_id: str,
         change: Change,
         reason: str,
@@ -300,14 +302,14 @@ class ModelRegistry:
         why = text(reason, "reason", model_id) if reason else None
         who = None if actor is None else text(actor, "actor", model_id)
         with self._lock:
-            entry, event = self._apply(stage, model_id, change, why, who)
+            entry, event = self._apply(operation, model_id, change, why, who)
         if event is not None and self._auto_emit:
             emit_events([event], self._tracer_provider, self._logger_provider)
         return entry
 
     def _apply(
         self,
-        stage: ModelStatus,
+        operation: OperationName,
         model_id: str,
         change: Change,
         reason: str | None,
@@ -315,13 +317,13 @@ class ModelRegistry:
     ) -> tuple[ModelRegistryEntry, LifecycleEvent | None]:
         """Change an entry, or raise; return it, and what there is to tell. The lock is held."""
         old = self._index.entries.get(model_id)
-        moment = lifecycle.after_history(self._tick(), old)
-        now = lifecycle.timestamp(moment)
-        entry = lifecycle.recorded(change(old, now), now, reason, actor)
+        moment = operations.after_history(self._tick(), old)
+        now = format_micros(moment)
+        entry = operations.recorded(change(old, now), now, reason, actor)
         self._index = self._index.put(entry)
         self._version = object()
         before = None if old is None else old.status
-        return entry, LifecycleEvent(stage, entry, moment * 1_000, before, reason, actor)
+        return entry, LifecycleEvent(operation, entry, moment * 1_000, before, reason, actor)
 
     def _take(self, entries: Iterable[ModelRegistryEntry]) -> None:
         """Replace all entries, all at once."""
@@ -344,34 +346,40 @@ class ModelRegistry:
         return self._last_moment
 
 
-_registries: Final[weakref.WeakSet[ModelRegistry]] = weakref.WeakSet()
-_fork_lock = threading.RLock()
-_forking: Final[list[threading.RLock]] = []
+class _RegistryLocks(ProcessState):
+    """The locks of all registries around a fork: no child inherits half of an operation."""
+
+    def __init__(self) -> None:
+        self._registries: weakref.WeakSet[ModelRegistry] = weakref.WeakSet()
+        self._lock = threading.RLock()
+        self._held: list[threading.RLock] = []
+        super().__init__()
+
+    def add(self, registry: ModelRegistry) -> None:
+        """Hold this registry's lock during forks."""
+        with self._lock:
+            self._registries.add(registry)
+
+    def before_fork(self) -> None:
+        """Wait until no operation is half done."""
+        self._lock.acquire()
+        self._held[:] = [registry._lock for registry in self._registries]  # noqa: SLF001 - this module's own class
+        for lock in self._held:
+            lock.acquire()
+
+    def after_fork_in_parent(self) -> None:
+        """Let operations go on."""
+        for lock in self._held:
+            lock.release()
+        self._held.clear()
+        self._lock.release()
+
+    def after_fork_in_child(self) -> None:
+        """Make new locks: the thread that held the parent's is not here, and uWSGI may skip ``before_fork``."""
+        self._lock = threading.RLock()
+        self._held.clear()
+        for registry in list(self._registries):
+            registry._lock = threading.RLock()  # noqa: SLF001 - this module's own class
 
 
-def _before_fork() -> None:
-    """Wait until no operation is half done: a child would inherit it."""
-    _fork_lock.acquire()
-    _forking[:] = [registry._lock for registry in _registries]  # noqa: SLF001 - this module's own class
-    for lock in _forking:
-        lock.acquire()
-
-
-def _after_fork() -> None:
-    for lock in _forking:
-        lock.release()
-    _forking.clear()
-    _fork_lock.release()
-
-
-def _after_fork_in_child() -> None:
-    """Make new locks: whoever held the parent's is not here, and uWSGI may fork without asking ``_before_fork``."""
-    global _fork_lock  # noqa: PLW0603 - one a process
-    _fork_lock = threading.RLock()
-    _forking.clear()
-    for registry in list(_registries):
-        registry._lock = threading.RLock()  # noqa: SLF001 - this module's own class
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork_in_child)
+_locks: Final = _RegistryLocks()

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar, get_args
 
-from spanforge.model_registry._core import logs
-from spanforge.model_registry._core.attributes import EVENT_FORMS, ON_SPANS, PREFIX, SPAN_NAMES, EventForm
-from spanforge.model_registry._core.errors import InvalidEntryError, shorten
+from spanforge.model_registry._core.attributes import EVENT_FORMS, ON_SPANS, PREFIX, SPAN_ATTRIBUTE_NAMES, EventForm
+from spanforge.model_registry._core.errors import InvalidValueError, shorten
+from spanforge.model_registry._core.process import WarnOnce
 from spanforge.model_registry._core.values import one_of
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ Unregistered = Literal["warn", "ignore"]
 """What spans get whose model nobody registered."""
 
 _T_co = TypeVar("_T_co", covariant=True)
-_lines: Final = logs.Lines(100)
+_lines: Final = WarnOnce(100)
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,8 @@ class Setting(Generic[_T_co]):
             return self.default
         try:
             return self.parse(value, name)
-        except InvalidEntryError as error:
-            _lines.warn(str(error), "model registry: %s; used is the default, %s", error, self.shown or "none")
+        except InvalidValueError as error:
+            _lines.warn(str(error), "model registry: %s; using the default, %s", error, self.shown or "none")
             return self.default
 
 
@@ -92,7 +92,7 @@ def _milliseconds(value: Any, name: str) -> int:
     if text.isascii() and text.isdigit() and len(text) <= len(str(MAX_INTERVAL)):
         number = int(text)
     if number != 0 and (number is None or not MIN_INTERVAL <= number <= MAX_INTERVAL):
-        raise InvalidEntryError(name, value, f"0, or milliseconds from {MIN_INTERVAL} to {MAX_INTERVAL}")
+        raise InvalidValueError.must_be(name, value, f"0, or milliseconds from {MIN_INTERVAL} to {MAX_INTERVAL}")
     return number
 
 
@@ -104,7 +104,7 @@ def _items(value: Any, name: str, separator: str, rule: str) -> tuple[str, ...]:
         several = isinstance(value, Iterable) and not isinstance(value, (bytes, Mapping))
         items = [os.fspath(item) if isinstance(item, os.PathLike) else item for item in (value if several else [value])]
     if not all(isinstance(item, str) and item for item in items):
-        raise InvalidEntryError(name, value, rule)
+        raise InvalidValueError.must_be(name, value, rule)
     return tuple(dict.fromkeys(items))
 
 
@@ -113,29 +113,29 @@ def _paths(value: Any, name: str) -> tuple[str, ...]:
     try:
         return tuple(dict.fromkeys(map(os.path.abspath, _items(value, name, os.pathsep, rule))))
     except OSError:  # a relative path, and the working folder is gone
-        raise InvalidEntryError(name, value, "an absolute path: the working folder is gone") from None
+        raise InvalidValueError.must_be(name, value, "an absolute path: the working folder is gone") from None
 
 
 def _span_attributes(value: Any, name: str) -> tuple[str, ...]:
-    rule = f"names of {', '.join(SPAN_NAMES)}, or changes to the default such as +purpose and -version"
+    rule = f"names of {', '.join(SPAN_ATTRIBUTE_NAMES)}, or changes to the default such as +purpose and -version"
     items = _items(value, name, ",", rule)
     changes = [item for item in items if item[0] in "+-"]
     for item in items:
-        if (item[1:] if item in changes else item) not in SPAN_NAMES:
-            raise InvalidEntryError(name, item, rule)
+        if (item[1:] if item in changes else item) not in SPAN_ATTRIBUTE_NAMES:
+            raise InvalidValueError.must_be(name, item, rule)
     if not changes:
         return items
     if len(changes) != len(items):
-        raise InvalidEntryError(name, value, rule)
+        raise InvalidValueError.must_be(name, value, rule)
     added, removed = ({item[1:] for item in changes if item[0] == sign} for sign in "+-")
-    return tuple(row for row in SPAN_NAMES if row in {*ON_SPANS, *added} - removed)
+    return tuple(row for row in SPAN_ATTRIBUTE_NAMES if row in {*ON_SPANS, *added} - removed)
 
 
 def _keys(value: Any, name: str) -> tuple[str, ...]:
     rule = f"at most {MAX_KEYS} attribute keys of at most {MAX_KEY} characters, none of them {PREFIX}*"
     items = _items(value, name, ",", rule)
     if len(items) > MAX_KEYS or any(len(item) > MAX_KEY or item.startswith(PREFIX) for item in items):
-        raise InvalidEntryError(name, value, rule)
+        raise InvalidValueError.must_be(name, value, rule)
     return items
 
 
@@ -150,7 +150,7 @@ def _event_forms(value: Any, name: str) -> tuple[EventForm, ...]:
     forms = set(map(_lowered, _items(value, name, ",", rule)))
     known: tuple[EventForm, ...] = tuple(form for form in EVENT_FORMS if form in forms)
     if forms != {"none"} and (not forms or len(known) != len(forms)):
-        raise InvalidEntryError(name, value, rule)
+        raise InvalidValueError.must_be(name, value, rule)
     return known
 
 

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import importlib
 import json
 import os
-import secrets
-import stat
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import msgspec
 
+from spanforge.model_registry._core.atomic_files import (
+    explain_not_synced,
+    explain_os_error,
+    open_folder,
+    replace_file,
+    sync_folder,
+)
 from spanforge.model_registry._core.entry import ModelRegistryEntry
 from spanforge.model_registry._core.errors import (
-    InvalidEntryError,
+    InvalidValueError,
     RegistryFileError,
     RegistryFileNotFoundError,
-    shorten,
 )
 from spanforge.model_registry._core.values import MAX_DEPTH
 
@@ -50,16 +53,13 @@ def write_entries(path: str | os.PathLike[str], entries: Iterable[ModelRegistryE
     written = list(entries)
     try:
         os.makedirs(os.path.dirname(target), exist_ok=True)
-        with opened_folder(os.path.dirname(target)) as folder:
+        with open_folder(os.path.dirname(target)) as folder:
             replace_file(target, _parts(written))
             not_synced = sync_folder(folder)
     except (OSError, ValueError) as error:
-        raise RegistryFileError(name, f"cannot be written: {reason_of(error)}") from error
+        raise RegistryFileError(name, f"cannot be written: {explain_os_error(error)}") from error
     if not_synced is not None:
-        reason = (
-            f"is written, but may not survive a power failure: its folder cannot be synced: {reason_of(not_synced)}"
-        )
-        raise RegistryFileError(name, reason) from not_synced
+        raise RegistryFileError(name, explain_not_synced(not_synced)) from not_synced
 
 
 def content_of(entries: Iterable[ModelRegistryEntry]) -> bytes:
@@ -87,7 +87,7 @@ def parse_entries(name: str, content: bytes) -> list[ModelRegistryEntry]:
     try:
         entries = _decode(content)
         canonical = _holds(content, entries) or msgspec.json.encode(entries) == msgspec.json.format(content, indent=-1)
-    except (msgspec.MsgspecError, InvalidEntryError, UnicodeError, RecursionError):
+    except (msgspec.MsgspecError, InvalidValueError, UnicodeError, RecursionError):
         canonical = False
     # A canonical file, indented as ``save`` does it or otherwise, has no duplicate keys: decoding would have dropped
     # one. Any other is read slowly and exactly.
@@ -119,7 +119,7 @@ def _target(name: str) -> str:
     try:
         target = os.path.realpath(name)
     except (OSError, ValueError) as error:
-        raise RegistryFileError(name, f"cannot be written: {reason_of(error)}") from error
+        raise RegistryFileError(name, f"cannot be written: {explain_os_error(error)}") from error
     if _is_yaml(name) or _is_yaml(target):
         reason = "YAML files are read only; save writes JSON: give a name that does not end in .yaml or .yml"
         raise RegistryFileError(name, f"cannot be written: {reason}")
@@ -161,7 +161,7 @@ def readable(name: str) -> Iterator[None]:
     except FileNotFoundError:
         raise RegistryFileNotFoundError(name) from None
     except (OSError, ValueError) as error:
-        raise RegistryFileError(name, f"cannot be read: {reason_of(error)}") from error
+        raise RegistryFileError(name, f"cannot be read: {explain_os_error(error)}") from error
 
 
 def check_size(name: str, size: int) -> None:
@@ -193,8 +193,8 @@ def _entry(name: str, index: int, item: Any) -> ModelRegistryEntry:
         raise RegistryFileError(name, "stands twice in its object", index, model_id, twice.removeprefix("."))
     try:
         return ModelRegistryEntry.from_dict(item)
-    except InvalidEntryError as error:
-        reason = f"must be {error.allowed}, not {shorten(error.value)}"
+    except InvalidValueError as error:
+        reason = error.problem
         raise RegistryFileError(name, reason, index, error.model_id, error.field) from None
 
 
@@ -245,49 +245,3 @@ def _key_twice(item: Any, path: str = "", depth: int = MAX_DEPTH + 2) -> str | N
 def _no_constant(name: str) -> NoReturn:
     msg = f"{name} is not a JSON number"
     raise ValueError(msg)
-
-
-def replace_file(target: str, content: Iterable[bytes]) -> None:
-    """Put a file with this content in the place of the target, if there is one; its mode is kept."""
-    folder, base = os.path.split(target)
-    temporary = os.path.join(folder, f".{base[:50]}.{secrets.token_hex(8)}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            with contextlib.suppress(FileNotFoundError):
-                os.chmod(temporary, stat.S_IMODE(os.stat(target).st_mode))
-            file.writelines(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
-
-
-@contextlib.contextmanager
-def opened_folder(folder: str) -> Iterator[int | None]:
-    """Open a folder to sync it later; before the work in it, so that one which cannot be opened is found in time."""
-    if os.name != "posix":
-        yield None
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def sync_folder(folder: int | None) -> OSError | None:
-    """Sync a folder; return what went wrong, where the file system can do such a thing at all."""
-    try:
-        if folder is not None:
-            os.fsync(folder)
-    except OSError as error:
-        return None if error.errno in (errno.EINVAL, errno.ENOTSUP) else error
-    return None
-
-
-def reason_of(error: OSError | ValueError) -> str:
-    """Return what went wrong, without the file's name where that stands apart."""
-    return getattr(error, "strerror", None) or str(error)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
-from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 
-from spanforge.model_registry._core.errors import InvalidEntryError
+from spanforge.model_registry._core.errors import InvalidValueError
+from spanforge.model_registry._core.timestamps import parse_rfc3339
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from typing_extensions import Self
 
 MAX_DEPTH: Final = 16
@@ -23,14 +24,6 @@ MAX_NAME: Final = 256
 """Characters of a name that a message shows."""
 
 _INT64: Final = range(-(2**63), 2**63)
-_RFC3339: Final = re.compile(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2})"
-    r"(?:[Tt ]((?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,9}))?(?:([Zz])|([+-])([0-9]{2}):([0-5][0-9]))?)?"
-)
-_TIMESTAMP: Final = re.compile(
-    r"[12][0-9]{3}-(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)"
-    r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{6}Z"
-)
 _DATE_RULE: Final = "an RFC 3339 date or date-time such as 2026-05-13 or 2026-05-13T08:00:00Z"
 _TEXT_RULE: Final = f"text that is not blank, of at most {MAX_TEXT} characters"
 
@@ -110,7 +103,7 @@ def quote(name: str) -> str:
 def text(value: Any, field: str, model_id: str | None = None) -> str:
     """Return a text as a plain ``str``; it must have content and be encodable."""
     if not isinstance(value, str) or value.isspace() or not 0 < len(value) <= MAX_TEXT:
-        raise InvalidEntryError(field, value, _TEXT_RULE, model_id if model_id is not value else None)
+        raise InvalidValueError.must_be(field, value, _TEXT_RULE, model_id if model_id is not value else None)
     return encodable(value if type(value) is str else str.__str__(value), field, model_id)
 
 
@@ -126,17 +119,12 @@ def are_usual(*values: Any) -> bool:
     return len(together) <= MAX_TEXT and together.isascii()
 
 
-def is_timestamp(value: Any) -> bool:
-    """Tell whether a value is a moment as the registry writes it; ``False`` means a closer look."""
-    return type(value) is str and _TIMESTAMP.fullmatch(value) is not None
-
-
 def one_of(value: Any, allowed: tuple[Any, ...], field: str, model_id: str | None = None) -> Any:
     """Return the member of an enumeration that the value equals, as a plain ``str``."""
     try:
         return allowed[allowed.index(value)]
     except ValueError:
-        raise InvalidEntryError(field, value, f"one of {', '.join(allowed)}", model_id) from None
+        raise InvalidValueError.must_be(field, value, f"one of {', '.join(allowed)}", model_id) from None
 
 
 def date(value: Any, field: str, model_id: str | None = None) -> str | None:
@@ -150,26 +138,13 @@ def date(value: Any, field: str, model_id: str | None = None) -> str | None:
 
 
 def parse_date(value: Any, field: str, model_id: str | None = None) -> datetime:
-    """Return the moment of an RFC 3339 date or date-time; a date is its first instant; no offset means UTC.
-
-    Fractions beyond microseconds are cut off. The same on every Python: ``datetime.fromisoformat`` is not.
-    """
-    match = _RFC3339.fullmatch(value) if isinstance(value, str) else None
-    if match is None:
-        raise InvalidEntryError(field, value, _DATE_RULE, model_id)
-    day, clock, fraction, _, sign, hours, minutes = match.groups()
+    """Return the moment of an RFC 3339 date or date-time."""
     try:
-        moment = datetime.fromisoformat(f"{day} {clock or '00:00:00'}")
-        offset = timedelta(hours=int(hours), minutes=int(minutes)) if sign else timedelta()
-        zone = timezone(-offset if sign == "-" else offset)
-        return moment.replace(microsecond=int((fraction or "0")[:6].ljust(6, "0")), tzinfo=zone)
+        if isinstance(value, str):
+            return parse_rfc3339(value)
     except ValueError:
-        raise InvalidEntryError(field, value, _DATE_RULE, model_id) from None
-
-
-def in_utc(moment: datetime) -> datetime:
-    """Return the moment with its offset; one without is UTC."""
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=timezone.utc)
+        pass
+    raise InvalidValueError.must_be(field, value, _DATE_RULE, model_id)
 
 
 def thaw(value: Any) -> Any:
@@ -200,9 +175,9 @@ class Freezer:
             return self._number(value, path)
         if not isinstance(value, (Mapping, list, tuple)):
             rule = "a JSON value: null, boolean, number, string, list or object"
-            raise InvalidEntryError(path, value, rule, self.model_id)
+            raise InvalidValueError.must_be(path, value, rule, self.model_id)
         if depth == 0:
-            raise InvalidEntryError(path, "deeper", f"nested at most {MAX_DEPTH} levels deep", self.model_id)
+            raise InvalidValueError.must_be(path, "deeper", f"nested at most {MAX_DEPTH} levels deep", self.model_id)
         if isinstance(value, Mapping):
             items = value.items()
             return FrozenDict({self.key(k, path): self.value(v, f"{path}.{k}", depth - 1) for k, v in items})
@@ -211,24 +186,24 @@ class Freezer:
     def key(self, key: Any, path: str) -> str:
         """Return the key of an object as a plain ``str``."""
         if not isinstance(key, str) or not key:
-            raise InvalidEntryError(f"{path} key", key, "a string that is not empty", self.model_id)
+            raise InvalidValueError.must_be(f"{path} key", key, "a string that is not empty", self.model_id)
         self._take(len(key))
         return encodable(str.__str__(key), f"{path} key", self.model_id)
 
     def _number(self, value: float, path: str) -> float:
         if isinstance(value, int):
             if int(value) not in _INT64:
-                raise InvalidEntryError(path, value, "an integer of 64 bits", self.model_id)
+                raise InvalidValueError.must_be(path, value, "an integer of 64 bits", self.model_id)
             return int(value)
         if not math.isfinite(value):
-            raise InvalidEntryError(path, value, "a finite number", self.model_id)
+            raise InvalidValueError.must_be(path, value, "a finite number", self.model_id)
         return float(value)
 
     def _take(self, size: int) -> None:
         self.room -= size
         if self.room < 0:
             allowed = f"of at most {MAX_SIZE} characters and values in all"
-            raise InvalidEntryError("metadata", "more", allowed, self.model_id)
+            raise InvalidValueError.must_be("metadata", "more", allowed, self.model_id)
 
 
 def encodable(value: str, field: str, model_id: str | None = None) -> str:
@@ -237,5 +212,5 @@ def encodable(value: str, field: str, model_id: str | None = None) -> str:
         try:
             value.encode()
         except UnicodeEncodeError:
-            raise InvalidEntryError(field, value, "Unicode text without lone surrogates", model_id) from None
+            raise InvalidValueError.must_be(field, value, "Unicode text without lone surrogates", model_id) from None
     return value

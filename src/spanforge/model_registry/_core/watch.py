@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from spanforge.model_registry._core import logs, storage
 from spanforge.model_registry._core.default import get_default_registry
 from spanforge.model_registry._core.errors import RegistryFileError
+from spanforge.model_registry._core.process import ProcessState, WarnOnce, live_keys
 from spanforge.model_registry._core.settings import FILE, RELOAD_INTERVAL
 from spanforge.model_registry._core.values import quote
-from spanforge.model_registry._core.weak import alive
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -40,7 +40,7 @@ _DIGITS: Final = 12
 _Mark = tuple[int, ...]
 """Device, inode, size, and the times of content and inode: one of them changes when a file does."""
 
-_lines: Final = logs.Lines(100)
+_lines: Final = WarnOnce(100)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,10 +181,10 @@ class FileWatcher:
         registry = self._registry()
         if registry is None:
             return
-        before = _watchers.get(registry)
+        before = _watchers.by_registry.get(registry)
         if before is not None:
             before.stop()
-        _watchers[registry] = self
+        _watchers.by_registry[registry] = self
         self._stopped = threading.Event()
         self._forget()
         for path in self.files:
@@ -199,8 +199,8 @@ class FileWatcher:
         if self._looking.acquire(timeout=_PATIENCE):
             self._looking.release()
         registry = self._registry()
-        if registry is not None and _watchers.get(registry) is self:
-            del _watchers[registry]
+        if registry is not None and _watchers.by_registry.get(registry) is self:
+            del _watchers.by_registry[registry]
 
     def look(self) -> None:
         """Look at the files now and take what has changed, unless it may be half of a change. Never raises."""
@@ -274,7 +274,10 @@ class FileWatcher:
 def file_states() -> list[FileState]:
     """Return how it stands with each file that is followed in this process."""
     return [
-        state for registry in alive(_watchers) if (watcher := _watchers.get(registry)) for state in watcher.states()
+        state
+        for registry in live_keys(_watchers.by_registry)
+        if (watcher := _watchers.by_registry.get(registry))
+        for state in watcher.states()
     ]
 
 
@@ -291,8 +294,8 @@ def follow_settings(file: object = None, reload_interval: object = None) -> File
         Who follows the files; ``None`` where there are none.
     """
     registry = get_default_registry()
-    with _starting:
-        current = _watchers.get(registry)
+    with _watchers.starting:
+        current = _watchers.by_registry.get(registry)
         if current is not None and file is None and reload_interval is None:
             return current
         files, interval = FILE.read(file), RELOAD_INTERVAL.read(reload_interval)
@@ -347,22 +350,32 @@ def _tell(new: _File, old: _File) -> bool:
     return bad
 
 
-_watchers: Final[weakref.WeakKeyDictionary[ModelRegistry, FileWatcher]] = weakref.WeakKeyDictionary()
-_starting = threading.RLock()
+class _Watchers(ProcessState):
+    """The watchers of this process, one per registry."""
+
+    def __init__(self) -> None:
+        self.by_registry: weakref.WeakKeyDictionary[ModelRegistry, FileWatcher] = weakref.WeakKeyDictionary()
+        self.starting = threading.RLock()
+        super().__init__()
+
+    def after_fork_in_child(self) -> None:
+        """Follow the files in the child too; another thread of the parent may have held the lock."""
+        self.starting = threading.RLock()
+        for watcher in list(self.by_registry.values()):
+            watcher._after_fork()  # noqa: SLF001 - this module's own class
+
+    def reset(self) -> None:
+        """Stop all watchers."""
+        for watcher in list(self.by_registry.values()):
+            watcher.stop()
 
 
-def _after_fork() -> None:
-    global _starting  # noqa: PLW0603 - another thread of the parent may have held it
-    _starting = threading.RLock()
-    for watcher in list(_watchers.values()):
-        watcher._after_fork()  # noqa: SLF001 - this module's own class
+_watchers: Final = _Watchers()
 
 
 def _at_exit() -> None:
-    for watcher in list(_watchers.values()):
+    for watcher in list(_watchers.by_registry.values()):
         watcher._stopped.set()  # noqa: SLF001 - this module's own class; and nobody is kept from ending
 
 
 atexit.register(_at_exit)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

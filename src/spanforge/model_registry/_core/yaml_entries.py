@@ -11,7 +11,7 @@ import msgspec
 import yaml
 
 from spanforge.model_registry._core.entry import RESERVED, ModelRegistryEntry
-from spanforge.model_registry._core.errors import InvalidEntryError, RegistryFileError, shorten
+from spanforge.model_registry._core.errors import InvalidValueError, RegistryFileError, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -131,8 +131,8 @@ def parse(name: str, content: bytes) -> tuple[list[ModelRegistryEntry], list[Pla
 def _checked(name: str, index: int, item: _Node) -> ModelRegistryEntry:
     try:
         return ModelRegistryEntry.from_dict(_entry(item))
-    except InvalidEntryError as error:
-        reason = f"must be {error.allowed}, not {shorten(error.value)}"
+    except InvalidValueError as error:
+        reason = error.problem
         raise _error(name, _find(item, error), reason, index, error.model_id, error.field) from None
 
 
@@ -340,7 +340,7 @@ def _plain(text: str) -> Any:
     return text
 
 
-def _find(item: _Node, error: InvalidEntryError) -> Place:
+def _find(item: _Node, error: InvalidValueError) -> Place:
     """Return where the value stands that an error is about, or the key, if it is that."""
     own = {} if item.alias or not isinstance(item.value, dict) else item.value
     if error.field in own and error.field not in ModelRegistryEntry.__struct_fields__:

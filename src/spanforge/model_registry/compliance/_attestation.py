@@ -6,7 +6,10 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 
-from spanforge.model_registry._core.entry import ModelStatus, RiskTier  # noqa: TC001 - the JSON Schema is made from them
+from spanforge.model_registry._core.lifecycle import (  # noqa: TC001 - the JSON Schema is made from them
+    ModelStatus,
+    RiskTier,
+)
 
 FORMAT: Final = "spanforge-model-registry/evidence/1"
 """The version of the attestation's format; its JSON Schema is ``attestation.schema.json`` beside this module."""

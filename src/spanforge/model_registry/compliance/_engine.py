@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import msgspec
 
 from spanforge.model_registry._core.default import get_default_registry
-from spanforge.model_registry._core.errors import InvalidEntryError, TelemetryError, shorten
+from spanforge.model_registry._core.errors import InvalidValueError, TelemetryError, shorten
 from spanforge.model_registry._core.resolution import ModelIndex
-from spanforge.model_registry._core.values import in_utc, one_of, parse_date, text
-from spanforge.model_registry.compliance._analysis.calls import clean, nanoseconds
+from spanforge.model_registry._core.timestamps import in_utc, to_nanos
+from spanforge.model_registry._core.values import one_of, parse_date, text
+from spanforge.model_registry.compliance._analysis.calls import clean
 from spanforge.model_registry.compliance._analysis.changes import given_events
 from spanforge.model_registry.compliance._analysis.scan import Plan, Seen
 from spanforge.model_registry.compliance._analysis.totals import gathered
@@ -58,7 +59,7 @@ class ComplianceMappingEngine:
         model_attributes: Further attribute keys that hold a model's name, one or several, as the processor was told.
 
     Raises:
-        InvalidEntryError: A duration or a key is not allowed (also a ``ValueError``).
+        InvalidValueError: A duration or a key is not allowed (also a ``ValueError``).
     """
 
     def __init__(
@@ -104,14 +105,14 @@ class ComplianceMappingEngine:
             generated_at: The time of generation; ``None``: now.
 
         Raises:
-            InvalidEntryError: An argument is not allowed (also a ``ValueError``).
+            InvalidValueError: An argument is not allowed (also a ``ValueError``).
             TelemetryError: Telemetry is not there or cannot be read (also a ``ValueError``).
             MissingExtraError: The extra ``compliance`` is needed and not installed (also an ``ImportError``).
         """
         chosen = cast("Framework", one_of(framework, tuple(FRAMEWORKS), "framework"))
         start, end = _instant(from_date, "from_date"), _instant(to_date, "to_date")
         if start >= end:
-            raise InvalidEntryError("to_date", to_date, f"later than from_date, {from_date}")
+            raise InvalidValueError.must_be("to_date", to_date, f"later than from_date, {from_date}")
         now = datetime.now(timezone.utc) if generated_at is None else _moment(generated_at, "generated_at")
         registry = get_default_registry() if self._registry is None else self._registry
         entries = registry.list_all()
@@ -130,7 +131,7 @@ class ComplianceMappingEngine:
 def _duration(given: timedelta, least: timedelta, field: str) -> int:
     """Return a duration in nanoseconds."""
     if not isinstance(given, timedelta) or not least <= given <= MAX_DURATION:
-        raise InvalidEntryError(field, given, f"a timedelta from {least} to {MAX_DURATION}")
+        raise InvalidValueError.must_be(field, given, f"a timedelta from {least} to {MAX_DURATION}")
     return given // _NANOS * 1_000
 
 
@@ -142,9 +143,9 @@ def _moment(given: str | date, field: str) -> datetime:
 
 def _instant(given: str | date, field: str) -> int:
     """Return an end of the period, in nanoseconds since the epoch."""
-    found = nanoseconds(_moment(given, field))
+    found = to_nanos(_moment(given, field))
     if not 0 <= found <= MAX_TIME:
-        raise InvalidEntryError(field, given, "in the years 1970 to 2261")
+        raise InvalidValueError.must_be(field, given, "in the years 1970 to 2261")
     return found
 
 

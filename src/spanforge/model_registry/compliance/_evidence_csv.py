@@ -8,7 +8,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from spanforge.model_registry._core.resolution import UNREGISTERED
-from spanforge.model_registry.compliance._analysis.calls import written
+from spanforge.model_registry._core.timestamps import format_nanos
 from spanforge.model_registry.compliance._analysis.totals import ModelFacts
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def table(states: Iterable[State], models: Mapping[str, ModelFacts], unregistere
 def _row(said: Sequence[str], facts: ModelFacts) -> list[str | int]:
     counts = facts.calls, facts.kinds["while_deprecated"], facts.kinds["after_retirement"]
     services = ";".join(cell(service.replace(";", ",")) for service in sorted(facts.services))
-    times = (written(facts.first), written(facts.last)) if facts.calls else ("", "")
+    times = (format_nanos(facts.first), format_nanos(facts.last)) if facts.calls else ("", "")
     return [*map(cell, said), *counts, services, *times]
 
 

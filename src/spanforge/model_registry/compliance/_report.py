@@ -11,8 +11,8 @@ from spanforge.model_registry._core.attributes import __version__
 from spanforge.model_registry._core.entry import warnings_of
 from spanforge.model_registry._core.resolution import not_registered
 from spanforge.model_registry._core.storage import content_of
+from spanforge.model_registry._core.timestamps import format_nanos, from_nanos, to_nanos
 from spanforge.model_registry.compliance import _attestation as stated
-from spanforge.model_registry.compliance._analysis.calls import moment, nanoseconds, written
 from spanforge.model_registry.compliance._analysis.changes import changes, recorded
 from spanforge.model_registry.compliance._analysis.checks import Evidence, checked
 from spanforge.model_registry.compliance._analysis.scan import MAX_EVENTS, MAX_TALLIES, REST, Plan
@@ -69,7 +69,7 @@ class Question(NamedTuple):
     @property
     def at(self) -> datetime:
         """The moment whose owner, tier and status are stated: the period's last, or now if that is earlier."""
-        return min(self.now, moment(self.plan.end) - timedelta(microseconds=1))
+        return min(self.now, from_nanos(self.plan.end) - timedelta(microseconds=1))
 
 
 def package(question: Question, facts: Facts, reads: Sequence[Read]) -> EvidencePackage:
@@ -88,7 +88,7 @@ def package(question: Question, facts: Facts, reads: Sequence[Read]) -> Evidence
     state = states[0][1] if question.asked is not None and states else None
     attestation = stated.Attestation(
         generator=stated.Generator(name="spanforge-model-registry", version=__version__),
-        generated_at=written(nanoseconds(question.now)),
+        generated_at=format_nanos(to_nanos(question.now)),
         framework=question.framework,
         framework_name=framework.name,
         model_id=question.asked if question.entry is None else question.entry.model_id,
@@ -96,7 +96,7 @@ def package(question: Question, facts: Facts, reads: Sequence[Read]) -> Evidence
         model_risk_tier=None if state is None else state.risk_tier,
         model_status=None if state is None else state.status,
         model_warnings=_warnings(question, states, about),
-        period=stated.Period(from_date=written(question.plan.start), to_date=written(question.plan.end)),
+        period=stated.Period(from_date=format_nanos(question.plan.start), to_date=format_nanos(question.plan.end)),
         overall_status=stated.worst(tuple(clause.status for clause in clauses)),
         clauses=tuple(clauses),
         checks=tuple(checks),
@@ -145,13 +145,13 @@ def _coverage(question: Question, facts: Facts, reads: Sequence[Read]) -> stated
     bad = sum(read.seen.bad_lines for read in reads)
     lost = sum(read.seen.lost_events for read in reads)
     reasons = [] if facts.spans else ["there is no span in the period" if reads else "no telemetry was given"]
-    reasons += ["the period was not over when this was made"] if nanoseconds(question.now) < plan.end else []
+    reasons += ["the period was not over when this was made"] if to_nanos(question.now) < plan.end else []
     reasons += [f"stretches without any span that are longer than allowed: {len(facts.gaps)}"] if facts.gaps else []
     reasons += [f"{bad} lines, spans or log records could not be read"] if bad else []
     reasons += [f"{lost} lifecycle events beyond {MAX_EVENTS} of one input were left out"] if lost else []
     reasons += [f"{read.name}: {limit}" for read in reads for limit in read.limits]
     listed = [
-        stated.Gap(from_date=written(start), to_date=written(end), seconds=(end - start) // 10**9)
+        stated.Gap(from_date=format_nanos(start), to_date=format_nanos(end), seconds=(end - start) // 10**9)
         for start, end in facts.gaps[:MAX_LISTED]
     ]
     return stated.Coverage(
@@ -236,8 +236,8 @@ def _input(read: Read) -> stated.Input:
         bad_lines=seen.bad_lines,
         spans=seen.spans,
         spans_outside=seen.outside,
-        first=written(seen.first) if seen.spans else None,
-        last=written(seen.last) if seen.spans else None,
+        first=format_nanos(seen.first) if seen.spans else None,
+        last=format_nanos(seen.last) if seen.spans else None,
         limits=tuple(read.limits),
     )
 
@@ -270,6 +270,6 @@ def _further_limits(question: Question, facts: Facts, about: Facts, changed: int
 
 def _is_undated(entry: ModelRegistryEntry, plan: Plan) -> bool:
     """Tell whether only its dates say what an entry was at first in the period."""
-    since = plan.start if entry.deployment_date is None else max(plan.start, nanoseconds(entry.deployment_date))
-    state = entry.as_of(moment(since))
+    since = plan.start if entry.deployment_date is None else max(plan.start, to_nanos(entry.deployment_date))
+    state = entry.as_of(from_nanos(since))
     return since < plan.end and state is not None and state.source == "dates"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import itertools
-import os
 import threading
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from spanforge.model_registry._core.process import ProcessState
 from spanforge.model_registry._core.resolution import UNREGISTERED
 
 if TYPE_CHECKING:
@@ -62,10 +62,15 @@ class Tally:
         self._not_spans = next(self.count) + 1
 
 
-class Tallies:
+class Tallies(ProcessState):
     """The counts of this process, by what the spans have in common."""
 
     def __init__(self) -> None:
+        self.reset()
+        super().__init__()
+
+    def reset(self) -> None:
+        """Forget all counts."""
         self._tallies: dict[Series, Tally] = {}
         self._lock = threading.RLock()  # a span may end while it is held: where garbage is collected
 
@@ -89,7 +94,7 @@ class Tallies:
         with self._lock:
             return {series: tally.value() for series, tally in list(self._tallies.items())}
 
-    def after_fork(self) -> None:
+    def after_fork_in_child(self) -> None:
         """Count for the child alone: what the parent counted, the parent reports."""
         self._lock = threading.RLock()
         for tally in self._tallies.values():
@@ -97,5 +102,3 @@ class Tallies:
 
 
 tallies: Final = Tallies()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=tallies.after_fork)

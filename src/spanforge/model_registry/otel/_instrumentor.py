@@ -21,6 +21,7 @@ from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-de
 from spanforge.model_registry._core import logs
 from spanforge.model_registry._core.default import get_default_registry
 from spanforge.model_registry._core.events import choose_event_forms, flush_events
+from spanforge.model_registry._core.process import WarnOnce
 from spanforge.model_registry._core.settings import ENABLED, MODEL_ATTRIBUTES, SPAN_ATTRIBUTES, UNREGISTERED, known
 from spanforge.model_registry._core.watch import FileWatcher, follow_settings
 from spanforge.model_registry.otel._metrics import observe
@@ -40,7 +41,7 @@ _NOT_OURS: Final = frozenset(
 _REPLACING: Final = frozenset({"replace_default_processor"})
 """Options of ``add_span_processor``, true by default, with which a processor comes in the place of another."""
 
-_lines: Final = logs.Lines(100)
+_lines: Final = WarnOnce(100)
 
 
 def _beside_others(add: Callable[..., None]) -> dict[str, bool]:

@@ -10,13 +10,12 @@ from weakref import WeakKeyDictionary, WeakSet
 from opentelemetry import metrics
 from opentelemetry.metrics import Observation
 
-from spanforge.model_registry._core import logs
 from spanforge.model_registry._core.attributes import EVENT_FORMS, PREFIX, SCHEMA_URL, SCOPE_NAME, __version__
-from spanforge.model_registry._core.entry import RISK_TIERS, STATUSES
 from spanforge.model_registry._core.events import event_counts
-from spanforge.model_registry._core.lifecycle import microseconds
+from spanforge.model_registry._core.lifecycle import RISK_TIERS, STATUSES
+from spanforge.model_registry._core.process import ProcessState, WarnOnce, live_keys
+from spanforge.model_registry._core.timestamps import to_micros
 from spanforge.model_registry._core.watch import file_states
-from spanforge.model_registry._core.weak import alive
 from spanforge.model_registry.otel._counters import tallies
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ MAX_SUNSETS: Final = 1_000
 _OVERFLOW: Final[dict[str, AttributeValue]] = {"otel.metric.overflow": True}
 """What OpenTelemetry's specification has for measurements beyond a limit on the number of series."""
 
-_lines: Final = logs.Lines(100)
+_lines: Final = WarnOnce(100)
 
 
 class Metric(NamedTuple):
@@ -67,6 +66,17 @@ class _Inventory(NamedTuple):
 _inventories: Final[WeakKeyDictionary[ModelRegistry, _Inventory]] = WeakKeyDictionary()
 _registries: Final[WeakKeyDictionary[ModelRegistry, None]] = WeakKeyDictionary()
 _observed: Final[WeakSet[Any]] = WeakSet()
+
+
+class _ObservedRegistries(ProcessState):
+    """Forgets which registries are observed when the process starts again."""
+
+    def reset(self) -> None:
+        """Observe no registry."""
+        _registries.clear()
+
+
+_ObservedRegistries()
 
 
 def observe(registry: ModelRegistry, meter_provider: MeterProvider | None = None) -> None:
@@ -107,7 +117,7 @@ def _inventory(registry: ModelRegistry) -> _Inventory:
     if known is None or known.version is not version:
         entries = registry.list_all()
         dates = ((entry.metadata.get("sunset_date"), entry) for entry in entries if entry.status == "deprecated")
-        sunsets = [(microseconds(date), entry) for date, entry in dates if date is not None]
+        sunsets = [(to_micros(date), entry) for date, entry in dates if date is not None]
         sunsets.sort(key=lambda sunset: sunset[0])
         models: Counter[tuple[str, str]] = Counter((entry.status, entry.risk_tier) for entry in entries)
         known = _inventories[registry] = _Inventory(version, models, sunsets[:MAX_SUNSETS])
@@ -116,7 +126,7 @@ def _inventory(registry: ModelRegistry) -> _Inventory:
 
 def _models() -> Iterable[Observation]:
     total: Counter[tuple[str, str]] = Counter()
-    for registry in alive(_registries):
+    for registry in live_keys(_registries):
         total.update(_inventory(registry).models)
     for status in STATUSES:  # those that have no model any more as well: else a backend goes on with the last value
         for tier in RISK_TIERS:
@@ -144,7 +154,7 @@ def _file_failures() -> Iterable[Observation]:
 
 def _sunset() -> Iterable[Observation]:
     now = time.time_ns() // 1_000
-    found = (sunset for registry in alive(_registries) for sunset in _inventory(registry).sunsets)
+    found = (sunset for registry in live_keys(_registries) for sunset in _inventory(registry).sunsets)
     for date, entry in sorted(found, key=lambda sunset: sunset[0])[:MAX_SUNSETS]:
         facts = {"model_id": entry.model_id, "risk_tier": entry.risk_tier, "owner": entry.owner}
         yield Observation((date - now) / 1e6, {PREFIX + name: value for name, value in facts.items()})

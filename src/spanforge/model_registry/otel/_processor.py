@@ -11,16 +11,16 @@ from weakref import WeakKeyDictionary
 
 from spanforge.model_registry._core import logs
 from spanforge.model_registry._core.attributes import span_attributes
-from spanforge.model_registry._core.default import get_default_registry
-from spanforge.model_registry._core.events import deliver_soon
-from spanforge.model_registry._core.resolution import (
+from spanforge.model_registry._core.conventions import (
     CONVENTIONS,
     NOT_CALLS,
     PROVIDER_KEYS,
-    Resolution,
     further,
     resolve_attributes,
 )
+from spanforge.model_registry._core.default import get_default_registry
+from spanforge.model_registry._core.events import deliver_soon
+from spanforge.model_registry._core.process import ProcessState, WarnOnce
 from spanforge.model_registry._core.settings import MAX_KEYS, MODEL_ATTRIBUTES, SPAN_ATTRIBUTES, UNREGISTERED, Setting
 from spanforge.model_registry._core.values import MAX_NAME
 from spanforge.model_registry._core.watch import follow_settings
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan, Span
 
     from spanforge.model_registry._core.registry import ModelRegistry
+    from spanforge.model_registry._core.resolution import Resolution
     from spanforge.model_registry._core.settings import Unregistered
 
 _T = TypeVar("_T")
@@ -94,7 +95,7 @@ class ModelRegistrySpanProcessor(LateWriter):
         meter_provider: Who asks for the metrics; ``None``: OpenTelemetry's global one.
 
     Raises:
-        InvalidEntryError: An argument has a value that is not allowed (also a ``ValueError``).
+        InvalidValueError: An argument has a value that is not allowed (also a ``ValueError``).
     """
 
     def __init__(
@@ -221,11 +222,23 @@ class _Turns:
 _PARSED: Final = frozenset(row.key for row in CONVENTIONS if row.member is not None)
 _SCOPED: Final = frozenset(row.key for row in CONVENTIONS if row.scope is not None)
 
-_lines: Final = logs.Lines(MAX_LOGGED)
+_lines: Final = WarnOnce(MAX_LOGGED)
 processors: Final[WeakKeyDictionary[ModelRegistrySpanProcessor, None]] = WeakKeyDictionary()
 """Those that were made in this process."""
 unregistered_names: Final[dict[str, None]] = {}
 """Names that nobody registered, as they were first seen in this process."""
+
+
+class _Seen(ProcessState):
+    """Forgets processors and names when the process starts again."""
+
+    def reset(self) -> None:
+        """Forget them."""
+        processors.clear()
+        unregistered_names.clear()
+
+
+_Seen()
 
 
 def _chosen(setting: Setting[_T], given: object) -> _T:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased, Sampler, TraceIdRatioBased
 
-from spanforge.model_registry._core import logs
+from spanforge.model_registry._core.conventions import further, resolve_attributes
 from spanforge.model_registry._core.default import get_default_registry
-from spanforge.model_registry._core.errors import InvalidEntryError
-from spanforge.model_registry._core.events import SPAN_NAMES
+from spanforge.model_registry._core.errors import InvalidValueError
+from spanforge.model_registry._core.events import OPERATION_SPAN_NAMES
+from spanforge.model_registry._core.process import WarnOnce
 from spanforge.model_registry._core.resolution import UNREGISTERED as UNREGISTERED_STATUS
-from spanforge.model_registry._core.resolution import further, resolve_attributes
 from spanforge.model_registry._core.settings import ENABLED, MODEL_ATTRIBUTES, SAMPLE_GOVERNED, UNREGISTERED
 
 if TYPE_CHECKING:
@@ -25,17 +25,18 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Link, SpanKind, TraceState
     from opentelemetry.util.types import Attributes
 
+    from spanforge.model_registry._core.conventions import Convention
     from spanforge.model_registry._core.registry import ModelRegistry
-    from spanforge.model_registry._core.resolution import Convention, Resolution
+    from spanforge.model_registry._core.resolution import Resolution
 
 ARGUMENT: Final = "OTEL_TRACES_SAMPLER_ARG"
 """OpenTelemetry's variable for a sampler's argument: here, the share of root spans."""
-_OPERATIONS: Final = frozenset(SPAN_NAMES.values())
+_OPERATIONS: Final = frozenset(OPERATION_SPAN_NAMES.values())
 _RULE: Final = "a number from 0 to 1"
 _TIERS: Final = frozenset({"high", "critical"})
 _STATUSES: Final = frozenset({"deprecated", "retired", UNREGISTERED_STATUS})
 
-_lines: Final = logs.Lines(100)
+_lines: Final = WarnOnce(100)
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class ModelRegistrySampler(Sampler):
         registry: The registry to ask; ``None``: the one that is process-wide when a span starts.
 
     Raises:
-        InvalidEntryError: The ratio is not a number from 0 to 1 (also a ``ValueError``).
+        InvalidValueError: The ratio is not a number from 0 to 1 (also a ``ValueError``).
     """
 
     ratio: float = 1.0
@@ -83,7 +84,7 @@ class ModelRegistrySampler(Sampler):
     def __post_init__(self) -> None:
         ratio = self.ratio
         if not isinstance(ratio, (int, float)) or isinstance(ratio, bool) or not 0 <= ratio <= 1:
-            raise InvalidEntryError("ratio", ratio, _RULE)
+            raise InvalidValueError.must_be("ratio", ratio, _RULE)
         governed = SAMPLE_GOVERNED.read() if self.governed is None else SAMPLE_GOVERNED.parse(self.governed, "governed")
         conventions = further(MODEL_ATTRIBUTES.read()) if governed else ()
         made: dict[str, Any] = {
@@ -148,7 +149,7 @@ def from_environment(argument: str | None = None) -> ModelRegistrySampler:
     except ValueError:
         ratio = math.nan
     if not 0 <= ratio <= 1:
-        error = InvalidEntryError(ARGUMENT, given, _RULE)
-        _lines.warn(str(error), "model registry: %s; used is the default, 1", error)
+        error = InvalidValueError.must_be(ARGUMENT, given, _RULE)
+        _lines.warn(str(error), "model registry: %s; using the default, 1", error)
         ratio = 1.0
     return ModelRegistrySampler(ratio, governed=None if ENABLED.read() else False)

@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, Any, Final
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import SpanProcessor
 
-from spanforge.model_registry._core import logs
 from spanforge.model_registry._core.attributes import PREFIX
+from spanforge.model_registry._core.process import WarnOnce
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -45,7 +45,7 @@ COUNTED: Final = object()
 """The mark of attributes that have none, of a span that is counted."""
 NAMELESS: Final = object()
 """The mark of attributes that named no model while their span was ending, and may name one before it has ended."""
-_lines: Final = logs.Lines(100)
+_lines: Final = WarnOnce(100)
 """What a process is told once, however many processors it has."""
 
 

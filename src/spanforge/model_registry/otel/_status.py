@@ -12,11 +12,11 @@ from opentelemetry.sdk.version import __version__ as sdk_version
 
 from spanforge.model_registry._core.attributes import EVENT_FORMS, __version__
 from spanforge.model_registry._core.default import get_default_registry
-from spanforge.model_registry._core.entry import STATUSES
 from spanforge.model_registry._core.events import EventCounts, event_counts, event_forms
+from spanforge.model_registry._core.lifecycle import STATUSES
+from spanforge.model_registry._core.process import live_keys
 from spanforge.model_registry._core.settings import SETTINGS
 from spanforge.model_registry._core.watch import FileState, file_states
-from spanforge.model_registry._core.weak import alive
 from spanforge.model_registry.otel._counters import tallies
 from spanforge.model_registry.otel._processor import processors, unregistered_names
 
@@ -71,7 +71,7 @@ class Status(NamedTuple):
 def status() -> Status:
     """Return how it stands with the plugin in this process. Never raises."""
     counts = tallies.values()
-    at_work = [processor for processor in alive(processors) if processor.is_on]
+    at_work = [processor for processor in live_keys(processors) if processor.is_on]
     models = Counter(entry.status for entry in get_default_registry())
     tracer_provider, tracer_provider_class = _provider(trace.get_tracer_provider)
     return Status(

@@ -5,22 +5,19 @@ from __future__ import annotations
 import re
 import sys
 from bisect import bisect_right
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from spanforge.model_registry._core.attributes import PREFIX
-from spanforge.model_registry._core.lifecycle import EPOCH, microseconds, timestamp
-from spanforge.model_registry._core.resolution import (
-    MAX_GLOBBED,
+from spanforge.model_registry._core.conventions import (
     NOT_CALLS,
     PROVIDER_KEYS,
-    UNREGISTERED,
-    ModelIndex,
     candidates,
     further,
     is_call,
     provider_of,
 )
+from spanforge.model_registry._core.resolution import MAX_GLOBBED, UNREGISTERED, ModelIndex
+from spanforge.model_registry._core.timestamps import from_nanos, to_nanos
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -89,9 +86,9 @@ class Subject:
         self.name = name
         changes = () if entry is None else sorted({change for change in _moments(entry) if change in times})
         self._moments = (times[0], *changes)
-        self._states = () if entry is None else tuple(entry.as_of(moment(nanos)) for nanos in self._moments)
+        self._states = () if entry is None else tuple(entry.as_of(from_nanos(nanos)) for nanos in self._moments)
         sunset = None if entry is None else entry.metadata.get("sunset_date")
-        self.sunset: int | None = None if sunset is None else nanoseconds(sunset)
+        self.sunset: int | None = None if sunset is None else to_nanos(sunset)
 
     def call(self, service: str, recorded: Recorded, uncovered: tuple[str, ...], period: range, start: int) -> Call:
         """Return what a call is counted under.
@@ -134,22 +131,7 @@ def _moments(entry: ModelRegistryEntry) -> Iterable[int]:
     dates = [entry.deployment_date, entry.decommission_date]
     dates += [entry.metadata.get(key) for key in ("deprecation_date", "sunset_date")]
     dates += [record["at"] for record in entry.metadata.get("history", ())]
-    return (nanoseconds(date) for date in dates if date is not None)
-
-
-def nanoseconds(date: str | datetime) -> int:
-    """Return a date of an entry, or a moment, as nanoseconds since the epoch."""
-    return microseconds(date) * 1_000
-
-
-def moment(nanos: int) -> datetime:
-    """Return nanoseconds since the epoch as a date-time in UTC, cut off to microseconds."""
-    return EPOCH + timedelta(microseconds=nanos // 1_000)
-
-
-def written(nanos: int) -> str:
-    """Return nanoseconds since the epoch as RFC 3339, cut off to microseconds."""
-    return timestamp(nanos // 1_000)
+    return (to_nanos(date) for date in dates if date is not None)
 
 
 class Found(NamedTuple):

@@ -6,16 +6,17 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from spanforge.model_registry._core.attributes import PREFIX
-from spanforge.model_registry._core.entry import LIFECYCLE
-from spanforge.model_registry._core.errors import InvalidEntryError, TelemetryError, shorten
+from spanforge.model_registry._core.errors import InvalidValueError, TelemetryError, shorten
+from spanforge.model_registry._core.lifecycle import OPERATIONS
+from spanforge.model_registry._core.timestamps import DAY_NANOS, to_nanos
 from spanforge.model_registry._core.values import parse_date, text
-from spanforge.model_registry.compliance._analysis.calls import nanoseconds
-from spanforge.model_registry.compliance._analysis.scan import DAY, EVENTS, SeenEvent
+from spanforge.model_registry.compliance._analysis.scan import EVENTS, SeenEvent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from spanforge.model_registry._core.entry import ModelRegistryEntry, ModelStatus
+    from spanforge.model_registry._core.entry import ModelRegistryEntry
+    from spanforge.model_registry._core.lifecycle import ModelStatus
     from spanforge.model_registry.compliance._analysis.scan import Plan
 
 _DATES: Final[tuple[tuple[ModelStatus, Callable[[ModelRegistryEntry], str | None]], ...]] = (
@@ -24,6 +25,8 @@ _DATES: Final[tuple[tuple[ModelStatus, Callable[[ModelRegistryEntry], str | None
     ("retired", lambda entry: entry.decommission_date),
 )
 """Status to the date of an entry that says when it was reached."""
+
+_EVENTS = {kind.target: kind.event for kind in OPERATIONS.values()}
 
 
 class LifecycleChange(NamedTuple):
@@ -54,7 +57,7 @@ class LifecycleChange(NamedTuple):
         if event.name not in self.events:
             return False
         if "T" not in self.date.upper() and " " not in self.date:
-            return self.at <= event.at < self.at + DAY
+            return self.at <= event.at < self.at + DAY_NANOS
         return abs(event.at - self.at) <= delay
 
 
@@ -69,16 +72,16 @@ def _changes(entry: ModelRegistryEntry) -> Iterator[LifecycleChange]:
     before = None
     for record in history:
         at, status = record["at"], record["status"]
-        names = {LIFECYCLE[status].event} | ({LIFECYCLE["active"].event} if before in (None, status) else set())
+        names = {_EVENTS[status]} | ({_EVENTS["active"]} if before in (None, status) else set())
         said = record.get("reason"), record.get("actor")
-        yield LifecycleChange(nanoseconds(at), entry.model_id, status, at, "history", frozenset(names), *said)
+        yield LifecycleChange(to_nanos(at), entry.model_id, status, at, "history", frozenset(names), *said)
         before = status
     told = {record["status"] for record in history}
     for status, date_of in _DATES:
         date = date_of(entry)
         if date is not None and status not in told:
-            names = {LIFECYCLE[status].event}
-            yield LifecycleChange(nanoseconds(date), entry.model_id, status, date, "dates", frozenset(names))
+            names = {_EVENTS[status]}
+            yield LifecycleChange(to_nanos(date), entry.model_id, status, date, "dates", frozenset(names))
 
 
 def recorded(found: Iterable[LifecycleChange], events: Iterable[SeenEvent], delay: int) -> list[bool]:
@@ -118,7 +121,7 @@ def _given(number: int, given: Mapping[str, Any]) -> SeenEvent | None:
             return None
         payload = given["payload"]
         model_id = text(payload.get("model_id") or payload[f"{PREFIX}model_id"], "model_id")
-        at = nanoseconds(parse_date(given["timestamp"], "timestamp"))
-    except (KeyError, TypeError, AttributeError, InvalidEntryError) as error:
+        at = to_nanos(parse_date(given["timestamp"], "timestamp"))
+    except (KeyError, TypeError, AttributeError, InvalidValueError) as error:
         raise TelemetryError(f"audit_events[{number}]", f"{rule}, not {shorten(given)}") from error
     return SeenEvent(at, name, model_id)

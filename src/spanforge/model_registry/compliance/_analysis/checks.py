@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from spanforge.model_registry.compliance._analysis.calls import written
+from spanforge.model_registry._core.timestamps import format_nanos
 from spanforge.model_registry.compliance._attestation import Check, CheckStatus, SampleSpan
 
 if TYPE_CHECKING:
@@ -191,4 +191,4 @@ def _status(row: CheckRow, evidence: Evidence, population: int, exceptions: int)
 
 
 def _sample(sample: Sample) -> SampleSpan:
-    return SampleSpan(trace_id=sample.trace_id, span_id=sample.span_id, start=written(sample.start))
+    return SampleSpan(trace_id=sample.trace_id, span_id=sample.span_id, start=format_nanos(sample.start))

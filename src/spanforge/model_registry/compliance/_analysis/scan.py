@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from spanforge.model_registry._core.attributes import PREFIX
-from spanforge.model_registry._core.entry import LIFECYCLE, ModelRegistryEntry
+from spanforge.model_registry._core.entry import ModelRegistryEntry  # noqa: TC001 - msgspec decodes it
+from spanforge.model_registry._core.lifecycle import OPERATIONS
+from spanforge.model_registry._core.timestamps import DAY_NANOS
 from spanforge.model_registry.compliance._analysis.calls import (
     AGENT,
     OTHER,
@@ -35,11 +37,10 @@ MAX_SAMPLES: Final = 5
 _MAX_CACHED: Final = 20_000
 """Combinations of attributes whose meaning is remembered; each ``_PIECE`` bytes of long ones count as one more."""
 _PIECE: Final = 1_024
-DAY: Final = 86_400 * 10**9
 REST: Final = "(others)"
 """Stands for services, and for names that are not registered, beyond ``MAX_TALLIES``."""
 
-EVENTS: Final = frozenset(stage.event for stage in LIFECYCLE.values())
+EVENTS: Final = frozenset(kind.event for kind in OPERATIONS.values())
 _NO_SERVICE: Final = "unknown_service"
 
 
@@ -219,7 +220,7 @@ class Scan:
         self.seen: Seen = Seen(tallies=[], stretches={}, events=set())
         self._spill = spill
         times = range(plan.start - plan.delay, max(plan.end, otlp.MAX_TIME))  # a call may end long after the period
-        self._event_times = range(plan.start - plan.delay, plan.end + max(plan.delay, DAY))
+        self._event_times = range(plan.start - plan.delay, plan.end + max(plan.delay, DAY_NANOS))
         self._resolver = Resolver(plan.entries, plan.model_attributes, times)
         self._contexts: dict[tuple[bytes, bytes], _Context] = {}
         self._cached = 0

@@ -10,14 +10,21 @@ import contextlib
 import hashlib
 import io
 import os
-import secrets
 import shutil
 import stat
 import zipfile
 from typing import TYPE_CHECKING, Any, Final
 
+from spanforge.model_registry._core.atomic_files import (
+    explain_not_synced,
+    explain_os_error,
+    open_folder,
+    replace_file,
+    sync_folder,
+    temporary_path,
+    write_synced,
+)
 from spanforge.model_registry._core.errors import PackageError
-from spanforge.model_registry._core.storage import opened_folder, reason_of, replace_file, sync_folder
 from spanforge.model_registry.compliance._packages.canonical import canonical
 from spanforge.model_registry.compliance._packages.dsse import seal
 
@@ -179,8 +186,7 @@ def _check_free(name: str, target: str) -> None:
 
 def _check_synced(name: str, error: OSError | None) -> None:
     if error is not None:
-        reason = f"is written, but may not survive a power failure: its folder cannot be synced: {reason_of(error)}"
-        raise PackageError(name, reason) from error
+        raise PackageError(name, explain_not_synced(error)) from error
 
 
 @contextlib.contextmanager
@@ -191,7 +197,7 @@ def _writing(name: str) -> Iterator[None]:
     except PackageError:
         raise
     except (OSError, ValueError) as error:
-        raise PackageError(name, f"cannot be written: {reason_of(error)}") from error
+        raise PackageError(name, f"cannot be written: {explain_os_error(error)}") from error
 
 
 @contextlib.contextmanager
@@ -204,7 +210,7 @@ def _parents(folder: str) -> Iterator[int | None]:
         above = os.path.dirname(above)
     try:
         os.makedirs(folder, exist_ok=True)
-        with opened_folder(folder) as descriptor:
+        with open_folder(folder) as descriptor:
             yield descriptor
     except BaseException:
         for made in missing:
@@ -214,8 +220,7 @@ def _parents(folder: str) -> Iterator[int | None]:
 
 
 def _put_folder(target: str, package: Mapping[str, bytes]) -> None:
-    parent, base = os.path.split(target)
-    temporary = os.path.join(parent, f".{base[:50]}.{secrets.token_hex(8)}.tmp")
+    temporary = temporary_path(target)
     try:
         _put_files(temporary, package)
         if os.name != "posix" and os.path.isdir(target):
@@ -229,11 +234,8 @@ def _put_folder(target: str, package: Mapping[str, bytes]) -> None:
 def _put_files(folder: str, package: Mapping[str, bytes]) -> None:
     os.mkdir(folder)
     for name, content in package.items():
-        with open(os.path.join(folder, name), "xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-    with opened_folder(folder) as descriptor:
+        write_synced(os.path.join(folder, name), content)
+    with open_folder(folder) as descriptor:
         not_synced = sync_folder(descriptor)
     if not_synced is not None:
         raise not_synced

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import msgspec
 
 from spanforge.model_registry._core.errors import TelemetryError, shorten
-from spanforge.model_registry._core.lifecycle import timestamp
+from spanforge.model_registry._core.timestamps import format_micros
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -147,9 +147,9 @@ class JaegerReader:
                     yield bytes(document)
         if unread:
             self.limits.append(
-                f"service {shorten(service)}: {unread:,} intervals of a microsecond could not be read completely, the "
-                f"first from {timestamp(first)}: {MAX_TRACES:,} spans or more begin in each, or their traces have more "
-                f"than {MAX_ANSWER:,} bytes"
+                f"service {shorten(service)}: {unread:,} intervals of a microsecond could not be read completely, "
+                f"the first from {format_micros(first)}: {MAX_TRACES:,} spans or more begin in each, or their traces "
+                f"have more than {MAX_ANSWER:,} bytes"
             )
 
     def _find(self, service: str, low: int, high: int) -> list[tuple[_Traces, msgspec.Raw]] | None:
@@ -157,8 +157,8 @@ class JaegerReader:
         body = self._get(
             "/api/v3/traces",
             service_name=service,
-            start_time_min=timestamp(low),
-            start_time_max=timestamp(high),
+            start_time_min=format_micros(low),
+            start_time_max=format_micros(high),
             num_traces=str(MAX_TRACES),
             search_depth=str(MAX_TRACES),  # its newer name
             raw_traces="true",  # newer ones would correct clocks otherwise

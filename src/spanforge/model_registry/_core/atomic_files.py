@@ -1,0 +1,84 @@
+"""Atomic and durable files: a synced temporary file takes the target's place in one step."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import stat
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+
+def replace_file(target: str, parts: Iterable[bytes]) -> None:
+    """Write a file in the target's place; the mode of an existing target is kept.
+
+    If the process is killed, either the old or the new file remains, perhaps beside a hidden temporary file.
+    """
+    temporary = temporary_path(target)
+    try:
+        with open(temporary, "xb") as file:
+            with contextlib.suppress(FileNotFoundError):
+                os.chmod(temporary, stat.S_IMODE(os.stat(target).st_mode))
+            file.writelines(parts)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def temporary_path(target: str) -> str:
+    """Return a new hidden path beside the target, on the same file system, so that it can take the target's place."""
+    folder, base = os.path.split(target)
+    return os.path.join(folder, f".{base[:50]}.{secrets.token_hex(8)}.tmp")
+
+
+def write_synced(path: str, content: bytes) -> None:
+    """Write a new file and sync it to disk."""
+    with open(path, "xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def open_folder(folder: str) -> Iterator[int | None]:
+    """Open a folder before the work in it, so that one that cannot be synced later is an error in time.
+
+    Yields:
+        A descriptor for ``sync_folder``; ``None`` on systems where folders cannot be opened.
+    """
+    if os.name != "posix":
+        yield None
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def sync_folder(descriptor: int | None) -> OSError | None:
+    """Sync a folder and return the error, if any; a file system that cannot sync folders is no error."""
+    try:
+        if descriptor is not None:
+            os.fsync(descriptor)
+    except OSError as error:
+        return None if error.errno in (errno.EINVAL, errno.ENOTSUP) else error
+    return None
+
+
+def explain_not_synced(error: OSError) -> str:
+    """Return a sentence's predicate for a file whose folder could not be synced."""
+    return f"is written, but may not survive a power failure: its folder cannot be synced: {explain_os_error(error)}"
+
+
+def explain_os_error(error: OSError | ValueError) -> str:
+    """Return the system's own words for an error, without the file's name."""
+    return getattr(error, "strerror", None) or str(error)

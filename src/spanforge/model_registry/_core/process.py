@@ -1,0 +1,93 @@
+"""State of one process: what a fork does to it, warnings that are logged once, and weak collections."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from spanforge.model_registry._core import logs
+
+if TYPE_CHECKING:
+    from weakref import WeakKeyDictionary
+
+_T = TypeVar("_T")
+
+
+class ProcessState:
+    """State that belongs to one process. Each method does nothing unless a subclass needs it.
+
+    A state registers itself when it is made, and lives as long as the process.
+    """
+
+    def __init__(self) -> None:
+        _states.append(self)
+
+    def before_fork(self) -> None:
+        """Prepare for a fork, in the parent."""
+
+    def after_fork_in_parent(self) -> None:
+        """Undo what ``before_fork`` did."""
+
+    def after_fork_in_child(self) -> None:
+        """Adapt to the child, which has the parent's memory and none of its other threads."""
+
+    def reset(self) -> None:
+        """Start again as in a new process."""
+
+
+_states: Final[list[ProcessState]] = []
+
+
+def reset_process() -> None:
+    """Give the library the state that it has in a new process: for tests."""
+    for state in reversed(_states):
+        state.reset()
+
+
+def _before_fork() -> None:
+    for state in reversed(_states):
+        state.before_fork()
+
+
+def _after_fork_in_parent() -> None:
+    for state in _states:
+        state.after_fork_in_parent()
+
+
+def _after_fork_in_child() -> None:
+    for state in _states:
+        state.after_fork_in_child()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
+
+
+class WarnOnce(ProcessState):
+    """Warnings of one kind: one line per subject, and at most ``limit`` lines in a process.
+
+    A subject is marked before its line is logged, because a log handler may call the library again.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self.reset()
+        super().__init__()
+
+    def warn(self, subject: object, message: str, *values: object, error: BaseException | None = None) -> None:
+        """Log a warning, unless this subject has had one, or the limit is reached."""
+        mark = object()
+        is_new = len(self._marks) < self._limit and self._marks.setdefault(subject, mark) is mark
+        if is_new and next(self._turns) < self._limit:
+            logs.warn(message, *values, error=error)
+
+    def reset(self) -> None:
+        """Forget which subjects have had their line."""
+        self._marks: dict[object, object] = {}
+        self._turns = itertools.count()
+
+
+def live_keys(mapping: WeakKeyDictionary[_T, Any]) -> list[_T]:
+    """Return the keys that are still alive, in one step; iterating would fail if another thread adds one."""
+    return [key for ref in mapping.keyrefs() if (key := ref()) is not None]

@@ -1,0 +1,79 @@
+"""Times: RFC 3339 text, date-times, and integers since the epoch.
+
+The registry counts microseconds, because its texts have six decimals. Telemetry counts nanoseconds, as OTLP does.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta, timezone
+from typing import Any, Final
+
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
+DAY_NANOS: Final = 86_400 * 10**9
+
+_MICROSECOND: Final = timedelta(microseconds=1)
+_LAST_MICROS: Final = (datetime.max.replace(tzinfo=timezone.utc) - EPOCH) // _MICROSECOND
+_RFC3339: Final = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})"
+    r"(?:[Tt ]((?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,9}))?(?:([Zz])|([+-])([0-9]{2}):([0-5][0-9]))?)?"
+)
+_CANONICAL: Final = re.compile(
+    r"[12][0-9]{3}-(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)"
+    r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{6}Z"
+)
+
+
+def parse_rfc3339(value: str) -> datetime:
+    """Return the moment of an RFC 3339 date or date-time; a date is its first instant, and no offset means UTC.
+
+    Decimals beyond microseconds are cut off. The grammar is the same on every Python, unlike ``fromisoformat``'s.
+
+    Raises:
+        ValueError: The text is not such a date.
+    """
+    match = _RFC3339.fullmatch(value)
+    if match is None:
+        raise ValueError(value)
+    day, clock, fraction, _, sign, hours, minutes = match.groups()
+    moment = datetime.fromisoformat(f"{day} {clock or '00:00:00'}")
+    offset = timedelta(hours=int(hours), minutes=int(minutes)) if sign else timedelta()
+    zone = timezone(-offset if sign == "-" else offset)
+    return moment.replace(microsecond=int((fraction or "0")[:6].ljust(6, "0")), tzinfo=zone)
+
+
+def is_canonical(value: Any) -> bool:
+    """Check for a moment in the form that ``format_micros`` writes. False: it may still be a valid date."""
+    return type(value) is str and _CANONICAL.fullmatch(value) is not None
+
+
+def in_utc(moment: datetime) -> datetime:
+    """Return the moment with its offset; a moment without one is UTC."""
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=timezone.utc)
+
+
+def to_micros(moment: str | datetime) -> int:
+    """Return a moment, or RFC 3339 text, as microseconds since the epoch."""
+    when = parse_rfc3339(moment) if isinstance(moment, str) else moment
+    return (when - EPOCH) // _MICROSECOND
+
+
+def to_nanos(moment: str | datetime) -> int:
+    """Return a moment, or RFC 3339 text, as nanoseconds since the epoch."""
+    return to_micros(moment) * 1_000
+
+
+def from_nanos(nanos: int) -> datetime:
+    """Return nanoseconds since the epoch as a date-time in UTC; decimals beyond microseconds are cut off."""
+    return EPOCH + timedelta(microseconds=nanos // 1_000)
+
+
+def format_micros(micros: int) -> str:
+    """Return microseconds since the epoch as RFC 3339; a time after the year 9999 becomes its last instant."""
+    moment = EPOCH + timedelta(microseconds=min(micros, _LAST_MICROS))
+    return f"{moment.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
+
+
+def format_nanos(nanos: int) -> str:
+    """Return nanoseconds since the epoch as RFC 3339; decimals beyond microseconds are cut off."""
+    return format_micros(nanos // 1_000)
