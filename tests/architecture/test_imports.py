@@ -17,6 +17,7 @@ NAME = "spanforge.model_registry"
 LAYERS = [
     {"errors", "lifecycle", "logs", "ottl", "timestamps", "atomic_files"},
     {"values", "process"},
+    {"validation"},
     {"entry"},
     {"operations", "attributes", "yaml_entries"},
     {"settings"},
@@ -24,6 +25,7 @@ LAYERS = [
     {"conventions"},
     {"registry"},
     {"default"},
+    {"watched_file"},
     {"watch"},
     {"collector", "otel", "compliance"},
 ]

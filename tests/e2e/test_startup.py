@@ -499,11 +499,16 @@ def settings(**given: object) -> Callable[[Stage], object]:
 # … the registry's file
 
 
-MISSING = "model registry file {folder}/missing.json: no such file; its models are unregistered until it is good"
+CANNOT_LOAD = "model registry: cannot load registry file {folder}"
+UNTIL_FIXED = "its models show as unregistered until the file is fixed"
+MISSING = f"{CANNOT_LOAD}/missing.json: no such file; {UNTIL_FIXED}"
 
 
 def bad_file(reason: str, prepare: Callable[[Stage], object]) -> Case:
-    says = f"model registry file {{folder}}/models.json{reason}; its models are unregistered until it is good", UNKNOWN
+    says = (
+        f"model registry: cannot load registry file {{folder}}/models.json{reason}; its models show as unregistered until the file is fixed",
+        UNKNOWN,
+    )
     return Case(prepare, says, (*UNREGISTERED, "active"), ("repair",), f"{BEGINS}{CAUGHT}registered\n{ENDS}")
 
 
@@ -556,8 +561,8 @@ FILES = {
         same_in_both,
         (
             (
-                "model registry files: model 'gpt-4o' is in both {folder}/a.json and {folder}/b.json; "
-                "what they held before stays in force"
+                "model registry: model 'gpt-4o' is in both {folder}/a.json and {folder}/b.json; "
+                "the previous entries of all files stay in force"
             ),
             UNKNOWN,
         ),
@@ -566,10 +571,7 @@ FILES = {
     "a name too long": Case(
         settings(file="x" * 300),
         (
-            (
-                f"model registry file {{folder}}/{'x' * 300}: cannot be read: File name too long; "
-                "its models are unregistered until it is good"
-            ),
+            f"{CANNOT_LOAD}/{'x' * 300}: cannot be read: File name too long; {UNTIL_FIXED}",
             UNKNOWN,
         ),
         UNREGISTERED,
@@ -808,12 +810,12 @@ PACKAGES = {
     ),
     "files that cannot be looked at": Case(
         broken_in("watch.py", "    def _look("),
-        ("model registry files cannot be followed: RuntimeError('broken')", UNKNOWN),
+        ("model registry: cannot follow the registry files: RuntimeError('broken')", UNKNOWN),
         UNREGISTERED,
     ),
     "a registry that takes no files": Case(
         broken_in("default.py", "    def _take_files("),
-        ("model registry files cannot be followed: RuntimeError('broken')", UNKNOWN),
+        ("model registry: cannot follow the registry files: RuntimeError('broken')", UNKNOWN),
         UNREGISTERED,
     ),
     "a processor that cannot be made": Case(

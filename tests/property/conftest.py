@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from spanforge.model_registry import ModelRegistryEntry
-from spanforge.model_registry._core.entry import RESERVED
 from spanforge.model_registry._core.lifecycle import RISK_TIERS, STATUSES
+from spanforge.model_registry._core.validation import RESERVED
 from spanforge.model_registry._core.values import parse_date
 
 settings.register_profile(

@@ -12,10 +12,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from spanforge.model_registry import InvalidEntryError, ModelRegistry, ModelRegistryEntry
-from spanforge.model_registry._core import entry
+from spanforge.model_registry._core import entry, validation
 from spanforge.model_registry._core.lifecycle import RISK_TIERS, STATUSES
 from spanforge.model_registry._core.timestamps import format_micros, is_canonical
-from spanforge.model_registry._core.values import MAX_SIZE, MAX_TEXT, are_usual, parse_date, text
+from spanforge.model_registry._core.validation import MAX_SIZE, is_plain_ascii
+from spanforge.model_registry._core.values import MAX_TEXT, Metadata, Record, check_text, parse_date
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,7 +110,7 @@ CHANGES: list[Callable[[dict[str, Any]], Any]] = [
     lambda record: dict(reversed(list(record.items()))),
     lambda record: {Text(key): value for key, value in record.items()},
     lambda record: list(record.items()),
-    lambda _: entry.Record(RECORD),
+    lambda _: Record(RECORD),
     lambda _: {},
     lambda _: None,
 ]
@@ -146,11 +147,11 @@ def arguments(draw: st.DrawFn) -> dict[str, Any]:
     return {**given_fields, "metadata": draw(metadata())}
 
 
-def closely(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let nothing be valid at a glance."""
-    monkeypatch.setattr(entry, "are_usual", lambda *_values: False)
-    monkeypatch.setattr(entry, "is_timestamp", lambda _value: False)
-    monkeypatch.setattr(entry, "_usual_metadata", lambda _value, _model_id: None)
+def disable_fast_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave everything to the strict checks."""
+    monkeypatch.setattr(entry, "is_plain_ascii", lambda *_values: False)
+    monkeypatch.setattr(validation, "is_plain_ascii", lambda *_values: False)
+    monkeypatch.setattr(validation, "_freeze_plain_metadata", lambda _value, _model_id: None)
 
 
 def typed(value: Any) -> Any:
@@ -176,7 +177,7 @@ def agree(fields: dict[str, Any]) -> Any:
     before = copy.deepcopy(fields)
     found = outcome(fields)
     with pytest.MonkeyPatch.context() as monkeypatch:
-        closely(monkeypatch)
+        disable_fast_path(monkeypatch)
         assert found == outcome(before)
     return found
 
@@ -224,8 +225,8 @@ def test_they_agree_on_how_much_is_too_much(more: int, last: dict[str, Any]) -> 
 @given(st.lists(st.sampled_from(TEXTS) | st.text(max_size=3), max_size=3))
 def test_usual_texts_are_texts(values: list[Any]) -> None:
     """What is a usual text is a text that is kept as it is."""
-    if are_usual(*values):
-        assert all(text(value, "x") is value for value in values)
+    if is_plain_ascii(*values):
+        assert all(check_text(value, "x") is value for value in values)
 
 
 YEARS = (1000, 1900, 2000, 2023, 2024, 2999)
@@ -279,8 +280,9 @@ def test_entries_of_the_registry_are_usual(monkeypatch: pytest.MonkeyPatch) -> N
     def no_closer_look(*_args: object) -> NoReturn:
         raise AssertionError
 
-    for name in ("one_of", "Freezer", "_record"):
-        monkeypatch.setattr(entry, name, no_closer_look)
+    monkeypatch.setattr(entry, "check_one_of", no_closer_look)
+    for name in ("check_one_of", "JsonFreezer", "_check_record"):
+        monkeypatch.setattr(validation, name, no_closer_look)
     assert outcome(made.to_dict()) == [typed(getattr(made, field)) for field in made.__struct_fields__]
 
 
@@ -299,7 +301,7 @@ def test_what_was_given_may_change() -> None:
     record["owner"] = given_metadata["ticket"] = 1
     given_metadata["history"].append(None)
     assert made.metadata == {"ticket": "GOV-1", "history": [RECORD]}
-    assert [type(made.metadata), type(made.metadata["history"][0])] == [entry.Metadata, entry.Record]
+    assert [type(made.metadata), type(made.metadata["history"][0])] == [Metadata, Record]
 
 
 def test_keys_of_records_are_plain() -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from spanforge.model_registry import ModelRegistry, ModelRegistryEntry, RegistryFileError
 from spanforge.model_registry._core import yaml_entries
-from spanforge.model_registry._core.entry import RESERVED
+from spanforge.model_registry._core.validation import RESERVED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 import yaml
 
-from spanforge.model_registry._core.entry import RESERVED, ModelRegistryEntry
+from spanforge.model_registry._core.entry import ModelRegistryEntry
 from spanforge.model_registry._core.errors import InvalidValueError, RegistryFileError, shorten
+from spanforge.model_registry._core.validation import RESERVED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
