@@ -16,7 +16,7 @@ NAME = "spanforge.model_registry"
 
 LAYERS = [
     {"errors", "lifecycle", "logs", "ottl", "timestamps", "atomic_files"},
-    {"values", "process"},
+    {"values", "process", "yaml_nodes"},
     {"validation"},
     {"entry"},
     {"operations", "attributes", "yaml_entries"},

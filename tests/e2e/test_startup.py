@@ -505,10 +505,7 @@ MISSING = f"{CANNOT_LOAD}/missing.json: no such file; {UNTIL_FIXED}"
 
 
 def bad_file(reason: str, prepare: Callable[[Stage], object]) -> Case:
-    says = (
-        f"model registry: cannot load registry file {{folder}}/models.json{reason}; its models show as unregistered until the file is fixed",
-        UNKNOWN,
-    )
+    says = f"{CANNOT_LOAD}/models.json{reason}; {UNTIL_FIXED}", UNKNOWN
     return Case(prepare, says, (*UNREGISTERED, "active"), ("repair",), f"{BEGINS}{CAUGHT}registered\n{ENDS}")
 
 
@@ -540,7 +537,7 @@ FILES = {
         ", line 1, column 23: is not valid JSON: Expecting ',' delimiter", content('[{"model_id": "gpt-4o"')
     ),
     "an empty file": bad_file(", line 1, column 1: is not valid JSON: Expecting value", content("")),
-    "no list": bad_file(": must be a JSON array of entries, not dict", content('{"gpt-4o": {}}')),
+    "no list": bad_file(": must be a JSON array of entries; got a mapping", content('{"gpt-4o": {}}')),
     "a folder": bad_file(": cannot be read: it is not a regular file", lambda stage: stage.broken_file().mkdir()),
     "a FIFO": bad_file(": cannot be read: it is not a regular file", lambda stage: os.mkfifo(stage.broken_file())),
     "a loop of links": bad_file(

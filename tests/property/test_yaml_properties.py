@@ -13,14 +13,14 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from spanforge.model_registry import ModelRegistry, ModelRegistryEntry, RegistryFileError
-from spanforge.model_registry._core import yaml_entries
+from spanforge.model_registry._core import yaml_nodes
 from spanforge.model_registry._core.validation import RESERVED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-LOADERS = [getattr(yaml, name) for name in ("CSafeLoader", "SafeLoader") if hasattr(yaml, name)]
+LOADERS = [yaml_nodes.make_loader(getattr(yaml, name)) for name in ("CSafeLoader", "SafeLoader") if hasattr(yaml, name)]
 
 LOOK_LIKE_OTHERS = """
 no on yes Off y n ~ null NULL true False .inf -.INF .nan 0 -1 010 08 0o17 0x1F 0b11 1_000 1:30 1.10 .5 1. 1e3 2024-05
@@ -231,7 +231,7 @@ def test_anything_else(path: Path, content: bytes) -> None:
     found = []
     for loader in LOADERS:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(yaml_entries, "_LOADER", loader)
+            patch.setattr(yaml_nodes, "_LOADER", loader)
             found.append(load(path, content))
     loaded = [entries for entries in found if isinstance(entries, list)]
     assert loaded[1:] == loaded[:1] * (len(loaded) - 1)
