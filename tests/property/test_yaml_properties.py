@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-LOADERS = [yaml_nodes.make_loader(getattr(yaml, name)) for name in ("CSafeLoader", "SafeLoader") if hasattr(yaml, name)]
+LOADERS = [getattr(yaml, name) for name in ("CSafeLoader", "SafeLoader") if hasattr(yaml, name)]
 
 LOOK_LIKE_OTHERS = """
 no on yes Off y n ~ null NULL true False .inf -.INF .nan 0 -1 010 08 0o17 0x1F 0b11 1_000 1:30 1.10 .5 1. 1e3 2024-05

@@ -6,17 +6,15 @@ import math
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
-
 from spanforge.model_registry._core.entry import ModelRegistryEntry
-from spanforge.model_registry._core.errors import InvalidValueError, RegistryFileError
+from spanforge.model_registry._core.errors import InvalidValueError, RegistryFileError, describe_type
 from spanforge.model_registry._core.validation import RESERVED
-from spanforge.model_registry._core.yaml_nodes import KINDS, NULLS, PLAIN_TAG, FaultError, compose, place_of
+from spanforge.model_registry._core.yaml_nodes import NULLS, FaultError, compose
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from spanforge.model_registry._core.yaml_nodes import Place
+    from spanforge.model_registry._core.yaml_nodes import Node, Place
 
 # The core schema of YAML 1.2: what JSON has, and not the dates, the sexagesimals, yes and no of YAML 1.1.
 _WORDS: Final[dict[str, Any]] = {
@@ -46,50 +44,51 @@ def parse(name: str, content: bytes) -> tuple[list[ModelRegistryEntry], list[Pla
     except FaultError as fault:
         line, column = fault.place or (None, None)
         raise RegistryFileError(name, fault.reason, line=line, column=column) from None
-    if not isinstance(root, SequenceNode):
-        line, column = place_of(root)
-        reason = f"must be a YAML list of entries; got {KINDS[type(root)]}"
+    if not isinstance(root.value, list):
+        line, column = root.place
+        reason = f"must be a YAML list of entries; got {describe_type(root.value)}"
         raise RegistryFileError(name, reason, line=line, column=column)
     entries = [_make_entry(name, index, item) for index, item in enumerate(root.value)]
-    return entries, [place_of(_follow(item, ".model_id")[1]) for item in root.value]
+    return entries, [_follow(item, ".model_id")[1].place for item in root.value]
 
 
 def _make_entry(name: str, index: int, item: Node) -> ModelRegistryEntry:
     try:
         return ModelRegistryEntry.from_dict(_make_fields(item))
     except InvalidValueError as error:
-        field = error.field if isinstance(item, MappingNode) else None
+        field = error.field if isinstance(item.value, dict) else None
         place = _find_place(item, error)
         raise RegistryFileError(name, error.problem, index, error.model_id, field, *place) from None
 
 
 def _make_fields(item: Node) -> Any:
     """Return what ``from_dict`` takes. All values of an entry are texts, but for the user's metadata."""
-    if not isinstance(item, MappingNode):
+    if not isinstance(item.value, dict):
         return _make_value(item, as_text=True)
     return {
-        key.value: _make_metadata(value) if key.value == "metadata" else _make_value(value, as_text=True)
-        for key, value in item.value
+        field: _make_metadata(member.node) if field == "metadata" else _make_value(member.node, as_text=True)
+        for field, member in item.value.items()
     }
 
 
 def _make_metadata(node: Node) -> Any:
-    if not isinstance(node, MappingNode):
+    if not isinstance(node.value, dict):
         return _make_value(node, as_text=False)
-    return {key.value: _make_value(value, as_text=key.value in RESERVED) for key, value in node.value}
+    return {key: _make_value(member.node, as_text=key in RESERVED) for key, member in node.value.items()}
 
 
 def _make_value(node: Node, *, as_text: bool) -> Any:
     """Return the JSON value of a node; as text, every scalar but null is taken as it is written."""
-    if isinstance(node, SequenceNode):
-        return [_make_value(item, as_text=as_text) for item in node.value]
-    if isinstance(node, MappingNode):
-        return {key.value: _make_value(value, as_text=as_text) for key, value in node.value}
-    if node.tag != PLAIN_TAG:
-        return node.value
-    if as_text:
-        return None if node.value in NULLS else node.value
-    return _parse_plain(node.value)
+    value = node.value
+    if isinstance(value, str):
+        if not node.is_plain:
+            return value
+        if as_text:
+            return None if value in NULLS else value
+        return _parse_plain(value)
+    if isinstance(value, list):
+        return [_make_value(item, as_text=as_text) for item in value]
+    return {key: _make_value(member.node, as_text=as_text) for key, member in value.items()}
 
 
 def _parse_plain(text: str) -> Any:
@@ -106,18 +105,13 @@ def _parse_plain(text: str) -> Any:
 
 def _find_place(item: Node, error: InvalidValueError) -> Place:
     """Return the place of the value that an error is about, or of the key, if that is wrong."""
+    members = item.value if isinstance(item.value, dict) else {}
+    if error.field in members and error.field not in ModelRegistryEntry.__struct_fields__:
+        return members[error.field].key_place
     rest, node = _follow(item, f".{error.field}")
-    key = None
-    if error.field not in ModelRegistryEntry.__struct_fields__:
-        key = _find_key(item, error.field)
-    if key is None and rest == " key":
-        key = _find_key(node, error.value)
-    return place_of(key or node)
-
-
-def _find_key(node: Node, name: Any) -> ScalarNode | None:
-    pairs = node.value if isinstance(node, MappingNode) else []
-    return next((key for key, _ in pairs if key.value == name), None)
+    if rest == " key" and isinstance(node.value, dict) and error.value in node.value:
+        return node.value[error.value].key_place
+    return node.place
 
 
 def _follow(node: Node, path: str) -> tuple[str, Node]:
@@ -127,10 +121,10 @@ def _follow(node: Node, path: str) -> tuple[str, Node]:
     """
     best = path, node
     steps: Iterable[tuple[str, Node]] = ()
-    if isinstance(node, SequenceNode):
+    if isinstance(node.value, list):
         steps = ((f"[{i}]", item) for i, item in enumerate(node.value))
-    elif isinstance(node, MappingNode):
-        steps = ((f".{key.value}", value) for key, value in node.value)
+    elif isinstance(node.value, dict):
+        steps = ((f".{key}", member.node) for key, member in node.value.items())
     for step, child in steps if path else ():
         if path.startswith(step):
             best = min(best, _follow(child, path[len(step) :]), key=lambda end: len(end[0]))

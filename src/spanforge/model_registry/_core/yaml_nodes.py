@@ -1,19 +1,22 @@
-"""YAML text as nodes: a composer with limits, and the line and column of every fault in the structure."""
+"""YAML as nodes: a composer with limits, and the line and column of every fault in the structure.
+
+PyYAML's own composers call themselves for each level, libyaml's even in C, so a deeply nested file could end the
+process. And they accept duplicate keys, aliases that stand for billions of values, and tags.
+"""
 
 from __future__ import annotations
 
 import codecs
 import re
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+import msgspec
 import yaml
-from yaml.composer import Composer
-from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from spanforge.model_registry._core.errors import MAX_SHOWN, shorten
+from spanforge.model_registry._core.errors import MAX_SHOWN, describe_type, shorten
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterator
 
 Place = tuple[int, int]
 """Line and column, from 1."""
@@ -24,10 +27,10 @@ MAX_LEVELS: Final = 100
 MAX_ALIASED: Final = 1_000_000
 """Values that a file's aliases may stand for: ten in each of 100,000 entries. A few lines could stand for billions."""
 
-_TEXT_TAG: Final = "tag:yaml.org,2002:str"
-PLAIN_TAG: Final = "plain"
-"""Our tag of a text without quotes and tag: what it means depends on its place."""
+# libyaml reads the same as PyYAML's own parser, twenty times as fast; PyYAML may have been built without it.
+_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
+_TAGS: Final = "tag:yaml.org,2002:"
 _TOO_DEEP: Final = f"is nested more than {MAX_LEVELS} levels deep"
 _BREAK: Final = re.compile("\r\n|[\n\r]")
 _REFUSED: Final = (
@@ -40,9 +43,38 @@ _REFUSED: Final = (
     (re.compile("^%TAG", re.MULTILINE), "directives are not supported"),
 )
 
-KINDS: Final = {ScalarNode: "text", SequenceNode: "a list", MappingNode: "a mapping"}
 NULLS: Final = ("", "~", "null", "Null", "NULL")
 """The plain texts that mean null."""
+
+
+class Node(msgspec.Struct, gc=False):
+    """A value of the file.
+
+    Attributes:
+        value: The text, the items, or the members by their keys.
+        place: The place of the value; an alias has that of what it stands for.
+        is_plain: Whether it is a text without quotes and tag, whose meaning depends on its place.
+        size: The number of values in it, with those that aliases stand for.
+        height: The levels of lists and mappings in it, likewise.
+    """
+
+    value: str | list[Node] | dict[str, Member]
+    place: Place
+    is_plain: bool = False
+    size: int = 1
+    height: int = 0
+
+    @property
+    def is_null(self) -> bool:
+        """Whether it is a plain null."""
+        return self.is_plain and self.value in NULLS
+
+
+class Member(msgspec.Struct, gc=False):
+    """A member of a mapping: the place of its key, and its value."""
+
+    key_place: Place
+    node: Node
 
 
 class FaultError(Exception):
@@ -60,16 +92,136 @@ class FaultError(Exception):
 
 
 def compose(content: bytes) -> Node:
-    """Return the root of a YAML file with this content.
-
-    In a mapping of the result each key is text and occurs once: ``<<`` is replaced by the members that it adds.
+    """Return the root of a YAML file with this content; ``<<`` is replaced by the members that it adds.
 
     Raises:
-        FaultError: It is no YAML, has not exactly one document, or exceeds a limit.
+        FaultError: It is not YAML, has not exactly one document, or exceeds a limit.
     """
-    text = _decode(content)
+    composer = _Composer(_parse(_decode(content)))
+    root = composer.compose_document()
+    if root is None or root.is_null:
+        raise FaultError(None, "must be a YAML list of entries; the file is empty")
+    return root
+
+
+class _Composer:
+    """Makes nodes of a file's events, and checks keys, tags, anchors and limits."""
+
+    def __init__(self, events: Iterator[Any]) -> None:
+        self._events = events
+        self._anchors: dict[str, Node | None] = {}  # None while the node is being composed
+        self._aliased_size = 0
+
+    def compose_document(self) -> Node | None:
+        """Return the root of the only document; ``None`` if there is none."""
+        root = None
+        for event in self._events:
+            if not isinstance(event, yaml.DocumentStartEvent):
+                continue  # the start or end of the stream, or the end of a document
+            if root is not None:
+                _fail(event, "must be one YAML document; another one starts here")
+            root = self._compose(next(self._events), 0)
+        return root
+
+    def _compose(self, event: Any, level: int) -> Node:
+        """Return the node that starts with an event, inside so many lists and mappings."""
+        if isinstance(event, yaml.AliasEvent):
+            return self._resolve_alias(event, level)
+        anchor = event.anchor
+        if anchor in self._anchors:
+            _fail(event, f"duplicate anchor {shorten(anchor)}")
+        if anchor is not None:
+            self._anchors[anchor] = None
+        if event.tag is not None:
+            _check_tag(event)
+        if isinstance(event, yaml.ScalarEvent):
+            node = Node(event.value, _place(event.start_mark), event.tag is None and event.implicit[0])
+        elif level == MAX_LEVELS:
+            _fail(event, _TOO_DEEP)
+        elif isinstance(event, yaml.SequenceStartEvent):
+            node = self._compose_list(event, level + 1)
+        else:
+            node = self._compose_mapping(event, level + 1)
+        if anchor is not None:
+            self._anchors[anchor] = node
+        return node
+
+    def _compose_list(self, start: Any, level: int) -> Node:
+        items: list[Node] = []
+        for event in self._events:
+            if isinstance(event, yaml.SequenceEndEvent):
+                break
+            items.append(self._compose(event, level))
+        return _make_node(items, start, items)
+
+    def _compose_mapping(self, start: Any, level: int) -> Node:
+        children: list[Node] = []
+        members: dict[str, Member] = {}
+        merged: dict[str, Member] | None = None
+        for event in self._events:
+            if isinstance(event, yaml.MappingEndEvent):
+                break
+            key = self._compose(event, level)
+            is_merge = key.is_plain and key.value == "<<"
+            if not isinstance(key.value, str):
+                _fail(event, f"keys must be text; got {describe_type(key.value)}")
+            if (is_merge and merged is not None) or (not is_merge and key.value in members):
+                _fail(event, f"duplicate key {shorten(key.value)}")
+            value = self._compose(next(self._events), level)
+            children += key, value
+            if is_merge:
+                merged = _collect_merged(value)
+            else:
+                members[key.value] = Member(_place(event.start_mark), value)
+        return _make_node({**merged, **members} if merged else members, start, children)
+
+    def _resolve_alias(self, event: Any, level: int) -> Node:
+        """Return the node that an alias stands for."""
+        name = f"*{event.anchor[:MAX_SHOWN]}"
+        if event.anchor not in self._anchors:
+            _fail(event, f"alias {name} has no anchor before it")
+        node = self._anchors[event.anchor]
+        if node is None:
+            _fail(event, f"alias {name} refers to the node that contains it")
+        self._aliased_size += node.size
+        if self._aliased_size > MAX_ALIASED:
+            _fail(event, f"aliases stand for more than {MAX_ALIASED:,} values in total")
+        if level + node.height > MAX_LEVELS:
+            _fail(event, _TOO_DEEP)
+        return node
+
+
+def _make_node(value: list[Node] | dict[str, Member], start: Any, children: list[Node]) -> Node:
+    size, height = 1, 0
+    for child in children:
+        size += child.size
+        height = max(height, child.height)
+    return Node(value, _place(start.start_mark), size=size, height=height + 1)
+
+
+def _collect_merged(node: Node) -> dict[str, Member]:
+    """Return the members that ``<<`` adds: of several mappings, the first that has a key wins."""
+    merged: dict[str, Member] = {}
+    for source in node.value if isinstance(node.value, list) else [node]:
+        if not isinstance(source.value, dict):
+            kind = "null" if source.is_null else describe_type(source.value)
+            raise FaultError(source.place, f"<< must be a mapping or a list of mappings; got {kind}")
+        for key, member in source.value.items():
+            merged.setdefault(key, member)
+    return merged
+
+
+def _check_tag(event: Any) -> None:
+    is_text = isinstance(event, yaml.ScalarEvent)
+    if not is_text or event.tag != f"{_TAGS}str":
+        tag = shorten(event.tag.replace(_TAGS, "!!"))
+        _fail(event, f"unsupported tag {tag}; {'only !!str is allowed' if is_text else 'only text may have a tag'}")
+
+
+def _parse(text: str) -> Iterator[Any]:
+    """Yield the parser's events."""
     try:
-        root: Node | None = _LOADER(text).compose_file()
+        yield from yaml.parse(text, Loader=_LOADER)
     except yaml.MarkedYAMLError as error:
         line, column = _place(error.problem_mark)
         start = _place(error.context_mark)[0] if error.context_mark else line
@@ -78,9 +230,6 @@ def compose(content: bytes) -> Node:
         raise FaultError((line, column), reason) from None
     except (yaml.YAMLError, ValueError, OverflowError):  # such as for "\\UFFFFFFFF", where libyaml is missing
         raise FaultError(None, "is not valid YAML: a character or a number in it is out of range") from None
-    if root is None or is_null(root):
-        raise FaultError(None, "must be a YAML list of entries; the file is empty")
-    return root
 
 
 def _decode(content: bytes) -> str:
@@ -105,147 +254,9 @@ def _end(text: str) -> Place:
     return len(lines), len(lines[-1]) + 1
 
 
-class _Extent(NamedTuple):
-    """The number of values in a node, and its levels of lists and mappings, with those that aliases stand for."""
-
-    values: int = 1
-    levels: int = 0
-
-
-class _LimitedComposer(Composer):
-    """Composes nodes of a file's events, within limits that PyYAML's own composer does not have.
-
-    It refuses tags, duplicate keys, and aliases that stand for themselves or for too much. PyYAML's parsers are
-    iterative, but composers call themselves for each level, libyaml's even in C: a deeply nested file could end the
-    process.
-    """
-
-    get_event: Callable[[], Any]
-    peek_event: Callable[[], Any]
-
-    def compose_file(self) -> Node | None:
-        """Return the root of the only document; ``None`` if the file has none."""
-        self.anchors: dict[str, Node] = {}
-        self._level = 0
-        self._aliased = 0
-        self.get_event()  # the start of the stream
-        root = None if isinstance(self.peek_event(), yaml.StreamEndEvent) else self.compose_document()
-        if not isinstance(self.peek_event(), yaml.StreamEndEvent):
-            _fail(self.peek_event(), "must be one YAML document; another one starts here")
-        return root
-
-    def compose_node(self, parent: Node | None, index: Any) -> Any:  # noqa: ARG002 - PyYAML's signature
-        """Return the next node, or the one that the next alias stands for."""
-        event = self.peek_event()
-        if isinstance(event, yaml.AliasEvent):
-            return self._resolve_alias()
-        if event.anchor in self.anchors:
-            _fail(event, f"duplicate anchor {shorten(event.anchor)}")
-        _check_tag(event)
-        if isinstance(event, yaml.ScalarEvent):
-            node: Any = self.compose_scalar_node(event.anchor)  # type: ignore[arg-type]
-            node.extent = _Extent()
-            return node
-        if self._level == MAX_LEVELS:
-            _fail(event, _TOO_DEEP)
-        self._level += 1
-        if isinstance(event, yaml.SequenceStartEvent):
-            node = self.compose_sequence_node(event.anchor)  # type: ignore[arg-type]
-            children = node.value
-        else:
-            node = self.compose_mapping_node(event.anchor)
-            children = [child for pair in node.value for child in pair]
-            node.value = _merge(node.value)
-        self._level -= 1
-        node.extent = _measure(children)
-        return node
-
-    def resolve(self, kind: type[Node], value: Any, implicit: Any) -> str:  # noqa: ARG002 - PyYAML's signature
-        """Return our tag of a node without one."""
-        return PLAIN_TAG if kind is ScalarNode and implicit[0] else _TEXT_TAG
-
-    def _resolve_alias(self) -> Node:
-        event = self.get_event()
-        name = f"*{event.anchor[:MAX_SHOWN]}"
-        node = self.anchors.get(event.anchor)
-        if node is None:
-            _fail(event, f"alias {name} has no anchor before it")
-        extent: _Extent | None = getattr(node, "extent", None)  # a node has it when it is complete
-        if extent is None:
-            _fail(event, f"alias {name} refers to the node that contains it")
-        self._aliased += extent.values
-        if self._aliased > MAX_ALIASED:
-            _fail(event, f"aliases stand for more than {MAX_ALIASED:,} values in total")
-        if self._level + extent.levels > MAX_LEVELS:
-            _fail(event, _TOO_DEEP)
-        return node
-
-
-def _measure(children: Iterable[Any]) -> _Extent:
-    """Return the extent of a list or mapping."""
-    extents = [child.extent for child in children]
-    values = 1 + sum(extent.values for extent in extents)
-    return _Extent(values, 1 + max((extent.levels for extent in extents), default=0))
-
-
-def make_loader(parser: Any) -> Any:
-    """Return a loader that composes within limits what this loader of PyYAML parses."""
-    return type("_Loader", (_LimitedComposer, parser), {"__init__": parser.__init__})
-
-
-# libyaml reads the same as PyYAML's own parser, twenty times as fast; PyYAML may have been built without it.
-_LOADER: Final = make_loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-
-
-def is_null(node: Node) -> bool:
-    """Check for null."""
-    return node.tag == PLAIN_TAG and node.value in NULLS
-
-
-def place_of(marked: Any) -> Place:
-    """Return the place of a node or an event."""
-    return _place(marked.start_mark)
-
-
 def _place(mark: Any) -> Place:
     return mark.line + 1, mark.column + 1
 
 
-def _fail(marked: Any, reason: str) -> NoReturn:
-    raise FaultError(place_of(marked), reason)
-
-
-def _check_tag(event: Any) -> None:
-    is_text = isinstance(event, yaml.ScalarEvent)
-    if event.tag is None or (is_text and event.tag == _TEXT_TAG):
-        return
-    tag = shorten(event.tag.replace("tag:yaml.org,2002:", "!!"))
-    _fail(event, f"unsupported tag {tag}; {'only !!str is allowed' if is_text else 'only text may have a tag'}")
-
-
-def _merge(pairs: list[tuple[Any, Any]]) -> list[tuple[ScalarNode, Node]]:
-    """Return a mapping's keys and values, with the members that ``<<`` adds; the mapping's own members win."""
-    own: dict[str, tuple[ScalarNode, Node]] = {}
-    merged: dict[str, tuple[ScalarNode, Node]] | None = None
-    for key, value in pairs:
-        if not isinstance(key, ScalarNode):
-            _fail(key, f"keys must be text; got {KINDS[type(key)]}")
-        is_merge = key.value == "<<" and key.tag == PLAIN_TAG
-        if (is_merge and merged is not None) or (not is_merge and key.value in own):
-            _fail(key, f"duplicate key {shorten(key.value)}")
-        if is_merge:
-            merged = _collect_merged(value)
-        else:
-            own[key.value] = key, value
-    return list({**(merged or {}), **own}.values())
-
-
-def _collect_merged(value: Any) -> dict[str, tuple[ScalarNode, Node]]:
-    """Return the members that ``<<`` adds by their names: of several mappings, the first that has a name wins."""
-    merged: dict[str, tuple[ScalarNode, Node]] = {}
-    for source in value.value if isinstance(value, SequenceNode) else [value]:
-        if not isinstance(source, MappingNode):
-            _fail(source, f"<< must be a mapping or a list of mappings; got {KINDS[type(source)]}")
-        for key, member in source.value:
-            merged.setdefault(key.value, (key, member))
-    return merged
+def _fail(event: Any, reason: str) -> NoReturn:
+    raise FaultError(_place(event.start_mark), reason)
