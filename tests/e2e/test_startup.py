@@ -546,7 +546,7 @@ FILES = {
     ),
     "an unreadable file": bad_file(": cannot be read: Permission denied", unreadable),
     "an id twice": bad_file(
-        ", entry 1, model 'gpt-4o', field 'model_id': must be unique: entry 0 has it too",
+        ", entry 1, model 'gpt-4o', field 'model_id': must be unique; entry 0 has it too",
         content(json.dumps([ENTRY, ENTRY])),
     ),
     "a bad field": bad_file(
@@ -637,7 +637,7 @@ DECLARATIVE = {
         (
             (
                 "model registry: file must be a path, or several separated by ':'; got {{'a': 1}}; "
-                "used is the default, none"
+                "using the default, none"
             ),
             UNKNOWN,
         ),
@@ -780,18 +780,18 @@ PACKAGES = {
         folder_of_the_application, (elsewhere("spanforge", "spanforge/__init__.py"),), PLAIN
     ),
     "a SystemError at import": Case(
-        replaced("otel/instrumentor.py", "raise SystemError('broken')"),
+        replaced("otel/_instrumentor.py", "raise SystemError('broken')"),
         (f"{NOT_INSTALLED}SystemError: broken",),
         PLAIN,
     ),
     "an ImportError at import": Case(
-        replaced("otel/instrumentor.py", "raise ImportError('broken')"),
+        replaced("otel/_instrumentor.py", "raise ImportError('broken')"),
         (f"{NOT_INSTALLED}ImportError: broken",),
         PLAIN,
     ),
     "a SyntaxError": Case(
-        replaced("otel/instrumentor.py", "a b"),
-        (f"{NOT_INSTALLED}SyntaxError: invalid syntax (instrumentor.py, line 1)",),
+        replaced("otel/_instrumentor.py", "a b"),
+        (f"{NOT_INSTALLED}SyntaxError: invalid syntax (_instrumentor.py, line 1)",),
         PLAIN,
     ),
     "an error in the package itself": Case(
@@ -803,28 +803,28 @@ PACKAGES = {
         without_msgspec, (f"{NOT_INSTALLED}ImportError: built for another Python",), PLAIN
     ),
     "files that cannot be followed": Case(
-        broken_in("watch.py", "def follow_settings("), (f"{NOT_INSTALLED}RuntimeError('broken')",), PLAIN
+        broken_in("_core/watch.py", "def follow_settings("), (f"{NOT_INSTALLED}RuntimeError('broken')",), PLAIN
     ),
     "files that cannot be looked at": Case(
-        broken_in("watch.py", "    def _look("),
+        broken_in("_core/watch.py", "    def _look("),
         ("model registry: cannot follow the registry files: RuntimeError('broken')", UNKNOWN),
         UNREGISTERED,
     ),
     "a registry that takes no files": Case(
-        broken_in("default.py", "    def _take_files("),
+        broken_in("_core/default.py", "    def _take_files("),
         ("model registry: cannot follow the registry files: RuntimeError('broken')", UNKNOWN),
         UNREGISTERED,
     ),
     "a processor that cannot be made": Case(
-        broken_in("otel/processor.py", "    def __init__(\n        self,\n        registry"),
+        broken_in("otel/_processor.py", "    def __init__(\n        self,\n        registry"),
         (f"{NOT_INSTALLED}RuntimeError('broken')",),
         PLAIN,
     ),
     "a hook that fails at the start": Case(
-        broken_in("otel/processor.py", "    def _started("), (NOT_ENRICHED,), others="RuntimeError: broken"
+        broken_in("otel/_processor.py", "    def _started("), (NOT_ENRICHED,), others="RuntimeError: broken"
     ),
     "a hook that fails at the end": Case(
-        broken_in("otel/processor.py", "    def _answer("), (NOT_ENRICHED,), PLAIN, others="RuntimeError: broken"
+        broken_in("otel/_processor.py", "    def _answer("), (NOT_ENRICHED,), PLAIN, others="RuntimeError: broken"
     ),
     "attributes that cannot be written": Case(
         broken_in("otel/_span_access.py", "def _write_late("),
@@ -862,8 +862,8 @@ SURROUNDINGS = {
         gone_and_relative,
         (
             (
-                "model registry: OTEL_PYTHON_MODEL_REGISTRY_FILE must be an absolute path: the working folder is gone, "
-                "not 'models.json'; using the default, none"
+                "model registry: OTEL_PYTHON_MODEL_REGISTRY_FILE must be an absolute path: the working folder is gone; "
+                "got 'models.json'; using the default, none"
             ),
             UNKNOWN,
         ),
