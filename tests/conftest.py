@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from spanforge.model_registry import ModelRegistry
+from spanforge.model_registry import ModelRegistry, ModelRegistryEntry
 from spanforge.model_registry._core.process import reset_process
+from spanforge.model_registry._core.validation import RESERVED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,3 +68,17 @@ FIELDS = {
 def fields() -> dict[str, str]:
     """Give the fields that every entry needs."""
     return dict(FIELDS)
+
+
+@pytest.fixture
+def complete_entry(fields: dict[str, Any]) -> ModelRegistryEntry:
+    """Give a deprecated entry with a value for every field, every reserved key of metadata, and a key of the user's."""
+    record = {"at": "2024-05-13T08:00:00.000000Z", "status": "active", "owner": "ml-platform", "risk_tier": "high"}
+    values = {"aliases": ["gpt-4o-*"], "date": "2025-01-01", "history": [record]}
+    return ModelRegistryEntry(
+        **fields,
+        status="deprecated",
+        deployment_date="2024-05-13",
+        decommission_date="2025-05-13",
+        metadata={"team": "a", **{key: values.get(row.kind, f"some {key}") for key, row in RESERVED.items()}},
+    )

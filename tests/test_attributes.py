@@ -15,23 +15,12 @@ from spanforge.model_registry._core.attributes import (
     event_attributes,
     span_attributes,
 )
+from spanforge.model_registry._core.validation import RESERVED
 
 
-@pytest.fixture
-def entry(fields: dict[str, Any]) -> ModelRegistryEntry:
-    """Give an entry with every field set."""
-    return ModelRegistryEntry(
-        **fields,
-        status="deprecated",
-        deployment_date="2024-05-13",
-        decommission_date="2025-05-13",
-        metadata={"team": "a", "history": [], "aliases": ["x"]},
-    )
-
-
-def test_what_spans_carry_by_default(entry: ModelRegistryEntry) -> None:
+def test_what_spans_carry_by_default(complete_entry: ModelRegistryEntry) -> None:
     """LLM spans carry who owns the model, how risky it is, its status, its warnings, and which entry says so."""
-    assert span_attributes(entry, status=entry.status, warnings=entry.warnings) == {
+    assert span_attributes(complete_entry, status=complete_entry.status, warnings=complete_entry.warnings) == {
         "model_registry.status": "deprecated",
         "model_registry.owner": "ml-platform",
         "model_registry.risk_tier": "high",
@@ -42,7 +31,7 @@ def test_what_spans_carry_by_default(entry: ModelRegistryEntry) -> None:
     }
 
 
-def test_what_spans_carry_when_asked(entry: ModelRegistryEntry) -> None:
+def test_what_spans_carry_when_asked(complete_entry: ModelRegistryEntry) -> None:
     """Purpose, dates and the key that matched come only when they are asked for; metadata never does."""
     assert set(SPAN_ATTRIBUTE_NAMES) - set(ON_SPANS) == {
         "purpose",
@@ -51,7 +40,11 @@ def test_what_spans_carry_when_asked(entry: ModelRegistryEntry) -> None:
         "matched_by",
     }
     found = span_attributes(
-        entry, SPAN_ATTRIBUTE_NAMES, status=entry.status, warnings=(), matched_by="gen_ai.request.model"
+        complete_entry,
+        SPAN_ATTRIBUTE_NAMES,
+        status=complete_entry.status,
+        warnings=(),
+        matched_by="gen_ai.request.model",
     )
     assert {key.removeprefix("model_registry.") for key in found} == set(SPAN_ATTRIBUTE_NAMES) - {"warnings"}
     assert found["model_registry.matched_by"] == "gen_ai.request.model"
@@ -67,13 +60,13 @@ def test_what_an_unregistered_model_has() -> None:
     }
 
 
-def test_events_carry_the_payload(entry: ModelRegistryEntry) -> None:
-    """Events carry every payload field and the metadata, but neither the history nor the warnings."""
-    found = event_attributes(entry, previous_status="active", reason=None, actor="me")
+def test_events_carry_the_payload(complete_entry: ModelRegistryEntry) -> None:
+    """Events have every payload field and the metadata, but neither the history nor the warnings."""
+    found = event_attributes(complete_entry, previous_status="active", reason=None, actor="me")
     assert {key.removeprefix("model_registry.") for key in found} == {
-        *(name for name in entry.__struct_fields__ if name != "metadata"),
+        *(name for name in complete_entry.__struct_fields__ if name != "metadata"),
         "metadata.team",
-        "metadata.aliases",
+        *(f"metadata.{key}" for key in RESERVED if key != "history"),
         "previous_status",
         "actor",
     }
@@ -106,6 +99,29 @@ def test_metadata_values(value: Any, attribute: Any) -> None:
     found = attribute_value(value)
     assert found == attribute
     assert type(found) is type(attribute)
+
+
+def test_every_attribute_has_a_source(complete_entry: ModelRegistryEntry) -> None:
+    """The source of each attribute exists, and gives a value; only facts have none in the entry."""
+    for row in ATTRIBUTES:
+        if row.source == "field":
+            assert row.name in complete_entry.__struct_fields__
+        elif row.source == "property":
+            assert isinstance(getattr(ModelRegistryEntry, row.name), property)
+        elif row.source == "metadata key":
+            assert row.name in RESERVED
+        elif row.source == "fact":
+            assert not hasattr(complete_entry, row.name)
+    keys = {row.key for row in ATTRIBUTES if row.source not in ("fact", "all metadata")}
+    assert (
+        keys <= span_attributes(complete_entry, SPAN_ATTRIBUTE_NAMES).keys() | event_attributes(complete_entry).keys()
+    )
+
+
+def test_every_reserved_key_has_a_value_in_the_complete_entry(complete_entry: ModelRegistryEntry) -> None:
+    """The entry that has everything has every field and every reserved key: tests rely on it."""
+    assert all(getattr(complete_entry, field) for field in complete_entry.__struct_fields__)
+    assert set(RESERVED) < set(complete_entry.metadata)
 
 
 def test_one_namespace() -> None:

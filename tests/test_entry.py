@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from spanforge.model_registry import InvalidEntryError, ModelRegistry, ModelRegistryEntry, StateAsOf
-from spanforge.model_registry._core.values import MAX_DEPTH, MAX_SIZE, MAX_TEXT, parse_date
+from spanforge.model_registry._core.validation import MAX_DEPTH, MAX_SIZE
+from spanforge.model_registry._core.values import MAX_TEXT, parse_date
 
 
 class Tier(str, enum.Enum):
@@ -33,7 +34,7 @@ def test_fields_are_plain_strings(fields: dict[str, Any]) -> None:
         ({"risk_tier": "extreme"}, "one of low, medium, high, critical"),
         ({"status": "unregistered"}, "one of active, deprecated, retired"),
         ({"owner": ""}, "text that is not blank"),
-        ({"purpose": "x" * (MAX_TEXT + 1)}, f"at most {MAX_TEXT} characters"),
+        ({"purpose": "x" * (MAX_TEXT + 1)}, f"at most {MAX_TEXT:,} characters"),
         ({"name": "\ud800"}, "without lone surrogates"),
         ({"decommission_date": "2024-02-30"}, "an RFC 3339 date"),
         ({"deployment_date": 20240513}, "an RFC 3339 date"),
@@ -42,10 +43,13 @@ def test_fields_are_plain_strings(fields: dict[str, Any]) -> None:
         ({"metadata": {"x": 2**63}}, "an integer of 64 bits"),
         ({"metadata": {"x": object()}}, "a JSON value"),
         ({"metadata": {"x": b"bytes"}}, "a JSON value"),
-        ({"metadata": {"x": "y" * MAX_SIZE}}, f"at most {MAX_SIZE} characters"),
-        ({"metadata": {"x": [0] * MAX_SIZE}}, f"at most {MAX_SIZE} characters"),
-        ({"metadata": {"history": "long"}}, "a list of at most"),
-        ({"metadata": {"history": [{"at": "2024-01-01"}]}}, "an object with at, status, owner, risk_tier"),
+        ({"metadata": {"x": "y" * MAX_SIZE}}, f"too large: at most {MAX_SIZE:,} characters and values in total"),
+        ({"metadata": {"x": [0] * MAX_SIZE}}, f"too large: at most {MAX_SIZE:,} characters and values in total"),
+        ({"metadata": {"history": "long"}}, "a list of records"),
+        ({"metadata": {"history": [None] * 1_001}}, "has 1,001 records; the limit is 1,000"),
+        ({"metadata": {"aliases": "gpt"}}, "a list of names; got 'gpt'"),
+        ({"metadata": {"aliases": ["a"] * 1_001}}, "has 1,001 names; the limit is 1,000"),
+        ({"metadata": {"history": [{"at": "2024-01-01"}]}}, "a mapping with at, status, owner, risk_tier"),
         ({"metadata": {"sunset_date": "soon"}}, "an RFC 3339 date"),
     ],
 )
@@ -68,7 +72,7 @@ def test_metadata_is_limited_in_depth(fields: dict[str, Any]) -> None:
     itself: list[Any] = []
     itself.append(itself)
     for deep in ([value], itself):
-        with pytest.raises(InvalidEntryError, match="nested at most"):
+        with pytest.raises(InvalidEntryError, match=r"metadata\.x.* is nested more than 16 levels deep"):
             ModelRegistryEntry(**fields, metadata={"x": deep})
 
 
@@ -112,12 +116,14 @@ def test_from_dict_takes_back_exactly(fields: dict[str, Any]) -> None:
     entry = ModelRegistryEntry(**fields, metadata={"a": {"b": [1]}})
     assert ModelRegistryEntry.from_dict(entry.to_dict()) == entry
     assert ModelRegistryEntry.from_dict(fields) == ModelRegistryEntry(**fields)
-    with pytest.raises(InvalidEntryError, match=r"model 'gpt-4o': ownr must be left out: .* model_id, .*; got 'x'"):
+    with pytest.raises(
+        InvalidEntryError, match="model 'gpt-4o': ownr is an unknown field; an entry has the fields model_id, "
+    ):
         ModelRegistryEntry.from_dict(fields | {"ownr": "x"})
-    with pytest.raises(InvalidEntryError, match="model 'gpt-4o': owner must be given"):
+    with pytest.raises(InvalidEntryError, match="model 'gpt-4o': owner is missing"):
         ModelRegistryEntry.from_dict({key: value for key, value in fields.items() if key != "owner"})
-    for odd in (None, [], "x"):
-        with pytest.raises(InvalidEntryError, match="an object with the fields"):
+    for odd, kind in ((None, "null"), ([], "a list"), ("x", "text"), (True, "a boolean"), (1.5, "a number")):
+        with pytest.raises(InvalidEntryError, match=f"entry must be a mapping; got {kind}"):
             ModelRegistryEntry.from_dict(odd)  # type: ignore[arg-type]
 
 

@@ -21,8 +21,8 @@ from spanforge.model_registry import (
     StateAsOf,
 )
 from spanforge.model_registry._core.default import LayeredRegistry
-from spanforge.model_registry._core.entry import MAX_HISTORY
 from spanforge.model_registry._core.storage import read_entries
+from spanforge.model_registry._core.validation import MAX_HISTORY
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
 
 if TYPE_CHECKING:

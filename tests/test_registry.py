@@ -18,8 +18,8 @@ from spanforge.model_registry import (
     ModelRegistryEntry,
 )
 from spanforge.model_registry._core import registry as registry_module
-from spanforge.model_registry._core.entry import MAX_HISTORY
 from spanforge.model_registry._core.lifecycle import LIFECYCLE, OPERATIONS
+from spanforge.model_registry._core.validation import MAX_HISTORY
 from spanforge.model_registry._core.values import parse_date
 
 if TYPE_CHECKING:

@@ -154,14 +154,14 @@ class TestSave:
         self, path: Path, monkeypatch: pytest.MonkeyPatch, number: int
     ) -> None:
         """The file is one array, as if it were encoded at once, and it loads."""
-        monkeypatch.setattr(storage, "_TOGETHER", 2)
+        monkeypatch.setattr(storage, "_ENCODE_CHUNK", 2)
         plain = [{**ENTRY, "model_id": f"m{i}"} for i in range(number)]
         registry = ModelRegistry(auto_emit=False)
         path.write_text(json.dumps(plain))
         registry.load(path)
         registry.save(path)
         assert path.read_text() == json.dumps(plain, indent=2, ensure_ascii=False) + "\n"
-        assert storage._holds(path.read_bytes(), registry.list_all())
+        assert storage._is_as_written(path.read_bytes(), registry.list_all())
         registry.load(path)
         assert [entry.to_dict() for entry in registry] == plain
 
@@ -387,7 +387,7 @@ def record(**values: Any) -> dict[str, Any]:
 
 
 NOT_JSON = "is not valid JSON"
-UNKNOWN = "must be left out: an entry has the fields model_id, name, version"
+UNKNOWN = "is an unknown field; an entry has the fields model_id, name, version"
 BadFile = tuple[bytes, str, "int | None", "str | None", "str | None"]
 """Content, what is wrong with it, and where: the entry's index, its id, the field."""
 
@@ -405,26 +405,26 @@ BAD_FILES: dict[str, BadFile] = {
     "Latin-1": (changed(owner="Zürich").replace(rb"\u00fc", b"\xfc"), NOT_JSON, None, None, None),
     "surrogate bytes": (changed(owner="OWNER").replace(b"OWNER", b"\xed\xa0\x80"), NOT_JSON, None, None, None),
     "control character": (changed(owner="OWNER").replace(b"OWNER", b"a\nb"), NOT_JSON, None, None, None),
-    "null": (b"null", "must be a JSON array of entries; got NoneType", None, None, None),
-    "object": (json.dumps(ENTRY).encode(), "must be a JSON array of entries, not dict", None, None, None),
-    "text": (b'"models"', "must be a JSON array of entries, not str", None, None, None),
-    "entry is null": (b"[null]", "must be an object with the fields", 0, None, "entry"),
-    "entry is an array": (b"[[]]", "must be an object with the fields", 0, None, "entry"),
-    "id is missing": (changed(model_id=...), "must be given", 1, None, "model_id"),
-    "owner is missing": (changed(owner=...), "must be given", 1, "b", "owner"),
+    "null": (b"null", "must be a JSON array of entries; got null", None, None, None),
+    "object": (json.dumps(ENTRY).encode(), "must be a JSON array of entries; got a mapping", None, None, None),
+    "text": (b'"models"', "must be a JSON array of entries; got text", None, None, None),
+    "entry is null": (b"[null]", "must be a mapping; got null", 0, None, None),
+    "entry is an array": (b"[[]]", "must be a mapping; got a list", 0, None, None),
+    "id is missing": (changed(model_id=...), "is missing", 1, None, "model_id"),
+    "owner is missing": (changed(owner=...), "is missing", 1, "b", "owner"),
     "owner is empty": (changed(owner=""), "must be text that is not blank", 1, "b", "owner"),
     "owner is null": (changed(owner=None), "must be text that is not blank", 1, "b", "owner"),
     "id is a number": (changed(model_id=5), "must be text that is not blank", 1, None, "model_id"),
-    "unknown field": (changed(ownr="x"), f"{UNKNOWN}.*not 'x'", 1, "b", "ownr"),
-    "unknown field of one": (b'[{"x": 1}]', f"{UNKNOWN}.*not 1", 0, None, "x"),
+    "unknown field": (changed(ownr="x"), UNKNOWN, 1, "b", "ownr"),
+    "unknown field of one": (b'[{"x": 1}]', UNKNOWN, 0, None, "x"),
     "tier": (changed(risk_tier="extreme"), "must be one of low, medium, high, critical", 1, "b", "risk_tier"),
     "tier is a list": (changed(risk_tier=["low"]), "must be one of low", 1, "b", "risk_tier"),
     "status": (changed(status="Active"), "must be one of active, deprecated, retired", 1, "b", "status"),
     "status is null": (changed(status=None), "must be one of active", 1, "b", "status"),
     "date": (changed(deployment_date="May 2024"), "must be an RFC 3339 date", 1, "b", "deployment_date"),
     "date is a number": (changed(decommission_date=1715587200), "RFC 3339", 1, "b", "decommission_date"),
-    "metadata is null": (changed(metadata=None), "must be an object", 1, "b", "metadata"),
-    "metadata is a list": (changed(metadata=[]), "must be an object", 1, "b", "metadata"),
+    "metadata is null": (changed(metadata=None), "must be a mapping with string keys", 1, "b", "metadata"),
+    "metadata is a list": (changed(metadata=[]), "must be a mapping with string keys", 1, "b", "metadata"),
     "empty key": (changed(metadata={"": 1}), "must be a string that is not empty", 1, "b", "metadata key"),
     "NaN": (changed(metadata={"x": float("nan")}), "NaN is not a JSON number", None, None, None),
     "Infinity": (changed(metadata={"x": float("inf")}), "Infinity is not a JSON number", None, None, None),
@@ -436,14 +436,14 @@ BAD_FILES: dict[str, BadFile] = {
     "surrogate": (changed(owner="\ud800"), "without lone surrogates; got '\\\\ud800'", 1, "b", "owner"),
     "surrogate in metadata": (changed(metadata={"x": {"y": "\udfff"}}), "surrogates", 1, "b", "metadata.x.y"),
     "surrogate as key": (changed(metadata={"\ud800": 1}), "surrogates", 1, "b", "metadata key"),
-    "surrogate as field": (changed(**{"\ud800": 1}), f"{UNKNOWN}.*not 1", 1, "b", "\ud800"),
+    "surrogate as field": (changed(**{"\ud800": 1}), UNKNOWN, 1, "b", "\ud800"),
     "surrogate as id": (changed(model_id="\udc00"), "surrogates", 1, "\udc00", "model_id"),
     "alias": (changed(metadata={"aliases": ["a", ""]}), "must be a name or glob", 1, "b", "metadata.aliases[1]"),
     "aliases": (changed(metadata={"aliases": "a"}), "must be a list", 1, "b", "metadata.aliases"),
     "provider": (changed(metadata={"provider": 1}), "must be text", 1, "b", "metadata.provider"),
     "sunset": (changed(metadata={"sunset_date": "soon"}), "RFC 3339", 1, "b", "metadata.sunset_date"),
     "history": (changed(metadata={"history": {}}), "must be a list", 1, "b", "metadata.history"),
-    "record": (changed(metadata={"history": [{}]}), "an object with at, status", 1, "b", "metadata.history[0]"),
+    "record": (changed(metadata={"history": [{}]}), "must be a mapping with at, status", 1, "b", "metadata.history[0]"),
     "record's date": (
         changed(metadata={"history": [record(), record(at="")]}),
         "RFC 3339",
@@ -460,12 +460,18 @@ BAD_FILES: dict[str, BadFile] = {
     ),
     "deep metadata": (
         with_text(b"[" * 17 + b"]" * 17),
-        "nested at most 16 levels",
+        "is nested more than 16 levels deep",
         1,
         "b",
         "metadata.x" + "[0]" * 16,
     ),
-    "too much": (changed(metadata={"x": "y" * 70_000}), "at most 65536 characters", 1, "b", "metadata"),
+    "too much": (
+        changed(metadata={"x": "y" * 70_000}),
+        "is too large: at most 65,536 characters and values in total",
+        1,
+        "b",
+        "metadata",
+    ),
     "history out of order at once": (
         changed(metadata={"history": [record(), record(at="2020-01-01")]}),
         "must be no earlier than that of the record before, ",
@@ -482,14 +488,14 @@ BAD_FILES: dict[str, BadFile] = {
     ),
     "a key twice": (
         with_text(b'[{}, {"y": 1, "y": 1}]'),
-        "stands twice in its object",
+        "duplicate key 'y'",
         1,
         "b",
         "metadata.x[1].y",
     ),
     "an id twice": (
         json.dumps([ENTRY, {**ENTRY, "model_id": "b"}, ENTRY]).encode(),
-        "must be unique: entry 0 has it too",
+        "must be unique; entry 0 has it too",
         2,
         "gpt-4o",
         "model_id",
@@ -565,7 +571,7 @@ class TestLoadFails:
         text %= json.dumps(required, indent=layout)[1:-1]
         before = registry.list_all()
         path.write_text(text)
-        with pytest.raises(RegistryFileError, match=" twice"):
+        with pytest.raises(RegistryFileError, match="duplicate key"):
             registry.load(path)
         assert registry.list_all() == before
 
@@ -575,13 +581,13 @@ class TestLoadFails:
         self, path: Path, monkeypatch: pytest.MonkeyPatch, index: int, key: str
     ) -> None:
         """A line that stands twice is found, in whichever entry it is and though all else is as ``save`` writes it."""
-        monkeypatch.setattr(storage, "_TOGETHER", 2)
+        monkeypatch.setattr(storage, "_ENCODE_CHUNK", 2)
         saved = [json.dumps({**ENTRY, "model_id": f"m{i}"}, indent=2, ensure_ascii=False) for i in range(5)]
         other = "{}" if key in ("metadata", "nothing") else '"x"'
         saved[index] = re.sub(f'( *"{key}": )', rf"\1{other},\n\1", saved[index])
         content = "[\n" + ",\n".join(saved) + "\n]"
         path.write_text("\n".join(f"  {line}" if line not in "[]" else line for line in content.split("\n")) + "\n")
-        with pytest.raises(RegistryFileError, match="stands twice in its object") as caught:
+        with pytest.raises(RegistryFileError, match="duplicate key") as caught:
             ModelRegistry(auto_emit=False).load(path)
         assert caught.value.index == index
 
@@ -592,7 +598,7 @@ class TestLoadFails:
         content = content.removesuffix("\n" * (len(twice) % 2))
         assert len(content) == len(WRITTEN)
         path.write_text(content)
-        with pytest.raises(RegistryFileError, match="stands twice in its object"):
+        with pytest.raises(RegistryFileError, match="duplicate key"):
             ModelRegistry(auto_emit=False).load(path)
 
     def test_cut_off_at_any_byte(self, registry: ModelRegistry, path: Path) -> None:
@@ -633,7 +639,7 @@ class TestLoadFails:
         before = registry.list_all()
         with path.open("wb") as file:
             file.truncate(MAX_FILE_SIZE + 1)
-        with pytest.raises(RegistryFileError, match=f"is larger than {MAX_FILE_SIZE} bytes"):
+        with pytest.raises(RegistryFileError, match=f"is larger than {MAX_FILE_SIZE:,} bytes"):
             registry.load(path)
         assert registry.list_all() == before
 

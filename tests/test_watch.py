@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from spanforge.model_registry import ModelRegistry, RegistryFileError, get_default_registry
-from spanforge.model_registry._core import storage, watch
+from spanforge.model_registry._core import storage, watch, watched_file
 from spanforge.model_registry._core.watch import FileWatcher, follow_settings
 
 if TYPE_CHECKING:
@@ -380,7 +380,7 @@ class TestChanges:
         self, registry: ModelRegistry, path: Path, follow: Follow, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A file written in its place with as many bytes, and given its old time, is found all the same."""
-        monkeypatch.setattr(watch, "SETTLES", 0)
+        monkeypatch.setattr(watched_file, "MTIME_GRANULARITY", 0)
         watcher = follow(path)
         settle(watcher)
         times = path.stat()
@@ -391,7 +391,7 @@ class TestChanges:
 
     @pytest.mark.parametrize(
         ("names", "settles", "pause"),
-        [("bcd", watch.SETTLES, 0), ("b", SETTLES, 4 * SETTLES)],
+        [("bcd", watched_file.MTIME_GRANULARITY, 0), ("b", SETTLES, 4 * SETTLES)],
         ids=["looks soon after", "looks later than files take to settle"],
     )
     def test_no_sign_of_a_change(  # noqa: PLR0913 - fixtures
@@ -405,7 +405,7 @@ class TestChanges:
         pause: float,
     ) -> None:
         """Changes so soon after a look that the file's times are the same are found by the next ones."""
-        monkeypatch.setattr(watch, "SETTLES", settles)
+        monkeypatch.setattr(watched_file, "MTIME_GRANULARITY", settles)
         with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as memory:
             memory[0] = memory[0]  # from now on the page is dirty, and what is stored there moves no times
             where = memory.find(b'"a"') + 1
@@ -421,7 +421,7 @@ class TestChanges:
 
     def test_a_file_that_stays_is_not_read(self, path: Path, follow: Follow, monkeypatch: pytest.MonkeyPatch) -> None:
         """Once so much time has passed that a change would show, a look at a file asks for its times only."""
-        monkeypatch.setattr(watch, "SETTLES", SETTLES)
+        monkeypatch.setattr(watched_file, "MTIME_GRANULARITY", SETTLES)
         watcher = follow(path)
         read = []
         for number in range(4):
@@ -453,7 +453,7 @@ class TestChanges:
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         """A disk that does not answer at one look hides no change from those after it, though no time moves again."""
-        monkeypatch.setattr(watch, "SETTLES", 0)
+        monkeypatch.setattr(watched_file, "MTIME_GRANULARITY", 0)
         full, empty, link = (tmp_path / name for name in ("full", "empty", "link"))
         full.mkdir()
         empty.mkdir()
@@ -541,7 +541,7 @@ class TestBadFiles:
         (no_device, "cannot be read: it is not a regular file"),
         (link_to_itself, "cannot be read: Too many levels of symbolic links"),
         (broken_disk, "cannot be read: Input/output error"),
-        (too_large, "is larger than 1000 bytes"),
+        (too_large, "is larger than 1,000 bytes"),
         (empty, ""),
         (binary, ""),
         (half, ""),
@@ -580,11 +580,11 @@ class TestBadFiles:
             put(path, content(name))
             settle(watcher)
             assert owners(registry) == {"m": name}
-            assert lines() == [f"info: model registry file {path} is good again"]
+            assert lines() == [f"info: model registry: registry file {path} is valid again"]
         assert said[1:] == [[], []]
         (line,) = said[0]
-        assert line.startswith(f"warning: model registry file {path}")
-        assert line.endswith(f"{reason}; what it held stays in force")
+        assert line.startswith(f"warning: model registry: cannot load registry file {path}")
+        assert line.endswith(f"{reason}; its previous entries stay in force")
 
     @pytest.mark.parametrize(("spoil", "reason"), BAD, ids=lambda value: getattr(value, "__name__", ""))
     def test_bad_from_the_start(  # noqa: PLR0913 - fixtures
@@ -602,13 +602,13 @@ class TestBadFiles:
         spoil(path)
         watcher = follow(path)
         (line,) = lines()
-        assert line.endswith(f"{reason}; its models are unregistered until it is good")
+        assert line.endswith(f"{reason}; its models show as unregistered until the file is fixed")
         assert len(registry) == 0
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
         put(path, content("b"))
         settle(watcher)
         assert owners(registry) == {"m": "b"}
-        assert lines() == [f"info: model registry file {path} is good again"]
+        assert lines() == [f"info: model registry: registry file {path} is valid again"]
 
     def test_nobody_waits_for_a_named_pipe(self, registry: ModelRegistry, path: Path, follow: Follow) -> None:
         """A named pipe that nobody writes to keeps neither a look nor whoever stops, and is not left open."""
@@ -650,11 +650,11 @@ class TestBadFiles:
                 watcher.look()
             finally:
                 os.seteuid(user)
-            said = f"warning: model registry file {path}: cannot be read: Permission denied"
-            assert lines() == [f"{said}; what it held stays in force"]
+            said = f"warning: model registry: cannot load registry file {path}: cannot be read: Permission denied"
+            assert lines() == [f"{said}; its previous entries stay in force"]
             path.chmod(0o644)
             settle(watcher)
-            assert lines() == [f"info: model registry file {path} is good again"]
+            assert lines() == [f"info: model registry: registry file {path} is valid again"]
             assert owners(registry) == {"m": "a"}
 
     def test_a_name_that_no_file_can_have(
@@ -662,8 +662,8 @@ class TestBadFiles:
     ) -> None:
         """A path that the system refuses is an error like others, and keeps no other file out."""
         follow(Path("with\0null"), path)
-        said = "warning: model registry file with\0null: cannot be read: embedded null byte"
-        assert lines() == [f"{said}; its models are unregistered until it is good"]
+        said = "warning: model registry: cannot load registry file with\0null: cannot be read: embedded null byte"
+        assert lines() == [f"{said}; its models show as unregistered until the file is fixed"]
         assert owners(registry) == {"m": "a"}
 
     def test_one_line_for_each_error(self, path: Path, follow: Follow, lines: Lines) -> None:
@@ -672,11 +672,11 @@ class TestBadFiles:
         for text in (b"", b"null", b"5", b"null ", b" ", b"6", b""):
             path.write_bytes(text)
             settle(watcher)
-        whole, kept = f"warning: model registry file {path}", "what it held stays in force"
+        whole, kept = f"warning: model registry: cannot load registry file {path}", "its previous entries stay in force"
         assert lines() == [
             f"{whole}, line 1, column 1: is not valid JSON: Expecting value; {kept}",
-            f"{whole}: must be a JSON array of entries, not NoneType; {kept}",
-            f"{whole}: must be a JSON array of entries, not int; {kept}",
+            f"{whole}: must be a JSON array of entries; got null; {kept}",
+            f"{whole}: must be a JSON array of entries; got a number; {kept}",
             f"{whole}, line 1, column 2: is not valid JSON: Expecting value; {kept}",
         ]
 
@@ -704,11 +704,11 @@ class TestBadFiles:
         put(one, content("d", "first"))
         settle(watcher)
         assert owners(registry) == {"first": "d", "second": "c"}
-        kept = "what it held stays in force"
+        whole, kept = f"warning: model registry: cannot load registry file {one}", "its previous entries stay in force"
         assert lines() == [
-            f"warning: model registry file {one}: must be a JSON array of entries, not NoneType; {kept}",
-            f"warning: model registry file {one}: no such file; {kept}",
-            f"info: model registry file {one} is good again",
+            f"{whole}: must be a JSON array of entries; got null; {kept}",
+            f"{whole}: no such file; {kept}",
+            f"info: model registry: registry file {one} is valid again",
         ]
 
     def test_one_id_in_two_files(
@@ -728,8 +728,8 @@ class TestBadFiles:
             watcher.look()
             watcher.look()
             assert owners(registry) == {"first": "a", "second": "a"}
-        text = f"model 'first' is in both {one} and {two}; what they held before stays in force"
-        assert lines() == [f"warning: model registry files: {text}"]
+        text = f"model 'first' is in both {one} and {two}; the previous entries of all files stay in force"
+        assert lines() == [f"warning: model registry: {text}"]
         put(one, content("d", "third"))
         watcher.look()
         assert owners(registry) == {"third": "d", "second": "c", "first": "c"}
@@ -763,7 +763,7 @@ class TestBadFiles:
         watcher = FileWatcher(registry, [str(path)], reload_interval=0)
         watcher.start()
         watcher.look()
-        assert lines() == ["warning: model registry files cannot be followed: MemoryError()"]
+        assert lines() == ["warning: model registry: cannot follow the registry files: MemoryError()"]
         monkeypatch.setattr(Failing, "fails", False)
         watcher.look()
         assert owners(registry) == {"m": "a"}
@@ -934,7 +934,7 @@ class TestThread:
         follow(path, interval=100)
         follow(path, interval=100)
         assert owners(registry) == {"m": "a"}
-        assert lines() == ["warning: model registry files are not followed: can't start new thread"]
+        assert lines() == ["warning: model registry: registry files are not followed: can't start new thread"]
 
     def test_a_log_handler_that_fails(self, registry: ModelRegistry, path: Path, follow: Follow) -> None:
         """What a log handler raises stops nothing."""
@@ -998,7 +998,7 @@ class TestThread:
         held.wait(LONG)
         before = time.monotonic()
         watcher.stop()
-        assert watch._PATIENCE <= time.monotonic() - before < watch._PATIENCE + SLACK
+        assert watch.STOP_TIMEOUT <= time.monotonic() - before < watch.STOP_TIMEOUT + SLACK
         done.set()
         thread.join()
 

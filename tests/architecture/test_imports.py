@@ -16,7 +16,8 @@ NAME = "spanforge.model_registry"
 
 LAYERS = [
     {"errors", "lifecycle", "logs", "ottl", "timestamps", "atomic_files"},
-    {"values", "process"},
+    {"values", "process", "yaml_nodes"},
+    {"validation"},
     {"entry"},
     {"operations", "attributes", "yaml_entries"},
     {"settings"},
@@ -24,6 +25,7 @@ LAYERS = [
     {"conventions"},
     {"registry"},
     {"default"},
+    {"watched_file"},
     {"watch"},
     {"collector", "otel", "compliance"},
 ]

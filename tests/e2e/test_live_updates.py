@@ -391,7 +391,7 @@ def fork_in_a_look(path: Path) -> dict[str, Any]:
         reached = held.reached.wait(SECONDS / 4)
         report[step] = [reached, code_of(lambda: follows_and_forks(path))]
         held.let_go.set()
-        assert wait_until(lambda: "is good again" in lines[-1])
+        assert wait_until(lambda: "is valid again" in lines[-1])
     return report
 
 
@@ -682,7 +682,7 @@ def test_every_worker_of_gunicorn(tmp_path: Path, path: Path, arguments: list[st
     log = gunicorn.log.read_text()
     assert "Traceback" not in log
     following = WORKERS + ("--preload" in arguments)
-    assert log.count("must be a JSON array of entries, not NoneType; what it held stays in force") == following
+    assert log.count("must be a JSON array of entries; got null; its previous entries stay in force") == following
 
 
 @pytest.fixture(scope="module")

@@ -499,11 +499,13 @@ def settings(**given: object) -> Callable[[Stage], object]:
 # … the registry's file
 
 
-MISSING = "model registry file {folder}/missing.json: no such file; its models are unregistered until it is good"
+CANNOT_LOAD = "model registry: cannot load registry file {folder}"
+UNTIL_FIXED = "its models show as unregistered until the file is fixed"
+MISSING = f"{CANNOT_LOAD}/missing.json: no such file; {UNTIL_FIXED}"
 
 
 def bad_file(reason: str, prepare: Callable[[Stage], object]) -> Case:
-    says = f"model registry file {{folder}}/models.json{reason}; its models are unregistered until it is good", UNKNOWN
+    says = f"{CANNOT_LOAD}/models.json{reason}; {UNTIL_FIXED}", UNKNOWN
     return Case(prepare, says, (*UNREGISTERED, "active"), ("repair",), f"{BEGINS}{CAUGHT}registered\n{ENDS}")
 
 
@@ -535,7 +537,7 @@ FILES = {
         ", line 1, column 23: is not valid JSON: Expecting ',' delimiter", content('[{"model_id": "gpt-4o"')
     ),
     "an empty file": bad_file(", line 1, column 1: is not valid JSON: Expecting value", content("")),
-    "no list": bad_file(": must be a JSON array of entries, not dict", content('{"gpt-4o": {}}')),
+    "no list": bad_file(": must be a JSON array of entries; got a mapping", content('{"gpt-4o": {}}')),
     "a folder": bad_file(": cannot be read: it is not a regular file", lambda stage: stage.broken_file().mkdir()),
     "a FIFO": bad_file(": cannot be read: it is not a regular file", lambda stage: os.mkfifo(stage.broken_file())),
     "a loop of links": bad_file(
@@ -544,7 +546,7 @@ FILES = {
     ),
     "an unreadable file": bad_file(": cannot be read: Permission denied", unreadable),
     "an id twice": bad_file(
-        ", entry 1, model 'gpt-4o', field 'model_id': must be unique: entry 0 has it too",
+        ", entry 1, model 'gpt-4o', field 'model_id': must be unique; entry 0 has it too",
         content(json.dumps([ENTRY, ENTRY])),
     ),
     "a bad field": bad_file(
@@ -556,8 +558,8 @@ FILES = {
         same_in_both,
         (
             (
-                "model registry files: model 'gpt-4o' is in both {folder}/a.json and {folder}/b.json; "
-                "what they held before stays in force"
+                "model registry: model 'gpt-4o' is in both {folder}/a.json and {folder}/b.json; "
+                "the previous entries of all files stay in force"
             ),
             UNKNOWN,
         ),
@@ -566,10 +568,7 @@ FILES = {
     "a name too long": Case(
         settings(file="x" * 300),
         (
-            (
-                f"model registry file {{folder}}/{'x' * 300}: cannot be read: File name too long; "
-                "its models are unregistered until it is good"
-            ),
+            f"{CANNOT_LOAD}/{'x' * 300}: cannot be read: File name too long; {UNTIL_FIXED}",
             UNKNOWN,
         ),
         UNREGISTERED,
@@ -638,7 +637,7 @@ DECLARATIVE = {
         (
             (
                 "model registry: file must be a path, or several separated by ':'; got {{'a': 1}}; "
-                "used is the default, none"
+                "using the default, none"
             ),
             UNKNOWN,
         ),
@@ -781,18 +780,18 @@ PACKAGES = {
         folder_of_the_application, (elsewhere("spanforge", "spanforge/__init__.py"),), PLAIN
     ),
     "a SystemError at import": Case(
-        replaced("otel/instrumentor.py", "raise SystemError('broken')"),
+        replaced("otel/_instrumentor.py", "raise SystemError('broken')"),
         (f"{NOT_INSTALLED}SystemError: broken",),
         PLAIN,
     ),
     "an ImportError at import": Case(
-        replaced("otel/instrumentor.py", "raise ImportError('broken')"),
+        replaced("otel/_instrumentor.py", "raise ImportError('broken')"),
         (f"{NOT_INSTALLED}ImportError: broken",),
         PLAIN,
     ),
     "a SyntaxError": Case(
-        replaced("otel/instrumentor.py", "a b"),
-        (f"{NOT_INSTALLED}SyntaxError: invalid syntax (instrumentor.py, line 1)",),
+        replaced("otel/_instrumentor.py", "a b"),
+        (f"{NOT_INSTALLED}SyntaxError: invalid syntax (_instrumentor.py, line 1)",),
         PLAIN,
     ),
     "an error in the package itself": Case(
@@ -804,28 +803,28 @@ PACKAGES = {
         without_msgspec, (f"{NOT_INSTALLED}ImportError: built for another Python",), PLAIN
     ),
     "files that cannot be followed": Case(
-        broken_in("watch.py", "def follow_settings("), (f"{NOT_INSTALLED}RuntimeError('broken')",), PLAIN
+        broken_in("_core/watch.py", "def follow_settings("), (f"{NOT_INSTALLED}RuntimeError('broken')",), PLAIN
     ),
     "files that cannot be looked at": Case(
-        broken_in("watch.py", "    def _look("),
-        ("model registry files cannot be followed: RuntimeError('broken')", UNKNOWN),
+        broken_in("_core/watch.py", "    def _look("),
+        ("model registry: cannot follow the registry files: RuntimeError('broken')", UNKNOWN),
         UNREGISTERED,
     ),
     "a registry that takes no files": Case(
-        broken_in("default.py", "    def _take_files("),
-        ("model registry files cannot be followed: RuntimeError('broken')", UNKNOWN),
+        broken_in("_core/default.py", "    def _take_files("),
+        ("model registry: cannot follow the registry files: RuntimeError('broken')", UNKNOWN),
         UNREGISTERED,
     ),
     "a processor that cannot be made": Case(
-        broken_in("otel/processor.py", "    def __init__(\n        self,\n        registry"),
+        broken_in("otel/_processor.py", "    def __init__(\n        self,\n        registry"),
         (f"{NOT_INSTALLED}RuntimeError('broken')",),
         PLAIN,
     ),
     "a hook that fails at the start": Case(
-        broken_in("otel/processor.py", "    def _started("), (NOT_ENRICHED,), others="RuntimeError: broken"
+        broken_in("otel/_processor.py", "    def _started("), (NOT_ENRICHED,), others="RuntimeError: broken"
     ),
     "a hook that fails at the end": Case(
-        broken_in("otel/processor.py", "    def _answer("), (NOT_ENRICHED,), PLAIN, others="RuntimeError: broken"
+        broken_in("otel/_processor.py", "    def _answer("), (NOT_ENRICHED,), PLAIN, others="RuntimeError: broken"
     ),
     "attributes that cannot be written": Case(
         broken_in("otel/_span_access.py", "def _write_late("),
@@ -863,8 +862,8 @@ SURROUNDINGS = {
         gone_and_relative,
         (
             (
-                "model registry: OTEL_PYTHON_MODEL_REGISTRY_FILE must be an absolute path: the working folder is gone, "
-                "not 'models.json'; using the default, none"
+                "model registry: OTEL_PYTHON_MODEL_REGISTRY_FILE must be an absolute path: the working folder is gone; "
+                "got 'models.json'; using the default, none"
             ),
             UNKNOWN,
         ),

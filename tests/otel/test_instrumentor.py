@@ -634,7 +634,7 @@ def test_files_that_cannot_be_taken(plugin: Any, provider: Any, lines: Any, mode
     for _ in range(2):
         plugin.instrument(tracer_provider=provider, file=str(models))
     assert processors(provider)
-    assert lines() == ["model registry files cannot be followed: ZeroDivisionError()"]
+    assert lines() == ["model registry: cannot follow the registry files: ZeroDivisionError()"]
 
 
 class _Full(logging.Handler):

@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from spanforge.model_registry import ModelRegistryEntry
-from spanforge.model_registry._core.entry import RESERVED
 from spanforge.model_registry._core.lifecycle import RISK_TIERS, STATUSES
+from spanforge.model_registry._core.validation import RESERVED
 from spanforge.model_registry._core.values import parse_date
 
 settings.register_profile(
@@ -52,15 +52,13 @@ def _moment(record: dict[str, Any]) -> datetime:
     return parse_date(record["at"], "at")
 
 
-RESERVED_VALUES: dict[str, st.SearchStrategy[Any]] = {
+VALUES_BY_KIND: dict[str, st.SearchStrategy[Any]] = {
     "aliases": st.lists(NAMES, max_size=2),
-    "provider": st.none() | TEXTS,
-    "deprecation_reason": st.none() | TEXTS,
-    "deprecation_date": st.none() | dates(),
-    "successor": st.none() | TEXTS,
-    "sunset_date": st.none() | dates(),
+    "text": st.none() | TEXTS,
+    "date": st.none() | dates(),
     "history": st.lists(RECORDS, max_size=3).map(lambda records: sorted(records, key=_moment)),
 }
+RESERVED_VALUES = {key: VALUES_BY_KIND[row.kind] for key, row in RESERVED.items()}
 
 
 @st.composite

@@ -17,9 +17,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from spanforge.model_registry import InvalidEntryError, ModelRegistryEntry
-from spanforge.model_registry._core.entry import RESERVED
 from spanforge.model_registry._core.errors import shorten
 from spanforge.model_registry._core.lifecycle import RISK_TIERS, STATUSES
+from spanforge.model_registry._core.validation import RESERVED
 
 ENTRIES = st.from_type(ModelRegistryEntry)
 FIELDS = {

@@ -13,8 +13,8 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from spanforge.model_registry import ModelRegistry, ModelRegistryEntry, RegistryFileError
-from spanforge.model_registry._core import yaml_entries
-from spanforge.model_registry._core.entry import RESERVED
+from spanforge.model_registry._core import yaml_nodes
+from spanforge.model_registry._core.validation import RESERVED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -231,7 +231,7 @@ def test_anything_else(path: Path, content: bytes) -> None:
     found = []
     for loader in LOADERS:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(yaml_entries, "_LOADER", loader)
+            patch.setattr(yaml_nodes, "_LOADER", loader)
             found.append(load(path, content))
     loaded = [entries for entries in found if isinstance(entries, list)]
     assert loaded[1:] == loaded[:1] * (len(loaded) - 1)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, get_args
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
 
     from spanforge.model_registry._core.entry import ModelRegistryEntry
 
@@ -23,6 +23,10 @@ EventForm = Literal["span", "log"]
 """What a lifecycle event goes out as: an event on a span, or a log record with an event name."""
 EVENT_FORMS: Final[tuple[EventForm, ...]] = get_args(EventForm)
 
+Source = Literal["field", "property", "metadata key", "all metadata", "fact"]
+"""Where the value of an attribute comes from: the entry's field, property or reserved metadata key of the same name,
+all of the user's metadata, or a fact that the entry does not hold and the caller passes."""
+
 _INT64: Final = range(-(2**63), 2**63)
 
 
@@ -32,13 +36,15 @@ class Attribute(NamedTuple):
     Attributes:
         name: Short name; the key is ``model_registry.<name>``.
         type: OpenTelemetry's type of the value.
-        on_events: Whether lifecycle events carry it, where there is a value.
-        on_spans: Whether LLM spans carry it, where there is a value: always, only when asked for, or never.
-        note: What it holds.
+        source: Where the value comes from. A fact that is passed replaces a value of the entry.
+        on_events: Whether lifecycle events have it, if there is a value.
+        on_spans: Whether LLM spans have it, if there is a value: always, only if a setting asks for it, or never.
+        note: Its meaning, for the documentation.
     """
 
     name: str
     type: str
+    source: Source
     on_events: bool
     on_spans: Literal["yes", "opt-in", "no"]
     note: str
@@ -50,66 +56,90 @@ class Attribute(NamedTuple):
 
 
 ATTRIBUTES: Final = (
-    Attribute("status", "string", True, "yes", "`active`, `deprecated`, `retired`; on spans also `unregistered`"),
-    Attribute("owner", "string", True, "yes", "team or person responsible"),
-    Attribute("risk_tier", "string", True, "yes", "`low`, `medium`, `high`, `critical`"),
-    Attribute("model_id", "string", True, "yes", "the entry that matched"),
-    Attribute("warnings", "string[]", False, "yes", "for example `model 'gpt-3.5-turbo' is deprecated`"),
-    Attribute("name", "string", True, "yes", "the model's name for people"),
-    Attribute("version", "string", True, "yes", "the model's version"),
-    Attribute("matched_by", "string", False, "opt-in", "the attribute key whose value matched"),
-    Attribute("purpose", "string", True, "opt-in", "what the model is meant to be used for"),
-    Attribute("deployment_date", "string", True, "opt-in", "since when it is in use"),
-    Attribute("decommission_date", "string", True, "opt-in", "when it was retired"),
-    Attribute("metadata.<key>", "any", True, "no", "scalars and lists of one kind as they are, the rest as JSON text"),
-    Attribute("previous_status", "string", True, "no", "the status before the operation"),
-    Attribute("reason", "string", True, "no", "why"),
-    Attribute("actor", "string", True, "no", "who"),
+    Attribute(
+        "status", "string", "field", True, "yes", "`active`, `deprecated`, `retired`; on spans also `unregistered`"
+    ),
+    Attribute("owner", "string", "field", True, "yes", "team or person responsible"),
+    Attribute("risk_tier", "string", "field", True, "yes", "`low`, `medium`, `high`, `critical`"),
+    Attribute("model_id", "string", "field", True, "yes", "the entry that matched"),
+    Attribute("warnings", "string[]", "property", False, "yes", "for example `model 'gpt-3.5-turbo' is deprecated`"),
+    Attribute("name", "string", "field", True, "yes", "the model's name for people"),
+    Attribute("version", "string", "field", True, "yes", "the model's version"),
+    Attribute("matched_by", "string", "fact", False, "opt-in", "the attribute key whose value matched"),
+    Attribute("purpose", "string", "field", True, "opt-in", "what the model is meant to be used for"),
+    Attribute("deployment_date", "string", "field", True, "opt-in", "since when it is in use"),
+    Attribute("decommission_date", "string", "field", True, "opt-in", "when it was retired"),
+    Attribute(
+        "metadata.<key>",
+        "any",
+        "all metadata",
+        True,
+        "no",
+        "scalars and lists of one kind as they are, the rest as JSON text",
+    ),
+    Attribute("previous_status", "string", "fact", True, "no", "the status before the operation"),
+    Attribute("reason", "string", "fact", True, "no", "why"),
+    Attribute("actor", "string", "fact", True, "no", "who"),
 )
-"""Every attribute, most important first: where a span's limit leaves no room, the last ones are left out."""
+"""Every attribute, the most important first: if a span's limit leaves no room, the last ones are dropped.
+
+A row with the source ``metadata key`` needs a row of ``RESERVED``, which checks the value.
+"""
 
 ON_SPANS: Final = tuple(row.name for row in ATTRIBUTES if row.on_spans == "yes")
-"""Short names of what LLM spans carry by default."""
+"""Short names of the attributes that LLM spans have by default."""
 SPAN_ATTRIBUTE_NAMES: Final = tuple(row.name for row in ATTRIBUTES if row.on_spans != "no")
-"""Short names of what LLM spans can carry."""
-_SPAN_KEYS: Final = tuple((row.name, row.key) for row in ATTRIBUTES if row.name in SPAN_ATTRIBUTE_NAMES)
+"""Short names of the attributes that LLM spans can have."""
+_SPAN_ROWS: Final = tuple((row, row.key) for row in ATTRIBUTES if row.on_spans != "no")
+_EVENT_ROWS: Final = tuple((row, row.key) for row in ATTRIBUTES if row.on_events and row.source != "all metadata")
 
 
 def span_attributes(
     entry: ModelRegistryEntry | None, names: Collection[str] = ON_SPANS, /, **facts: str | tuple[str, ...] | None
 ) -> dict[str, Any]:
-    """Return what an LLM span gets: the attributes of these short names that have a value.
+    """Return the attributes of an LLM span that have these short names and a value.
 
     Args:
         entry: The entry that matched; ``None`` for a model that is not registered.
         names: Short names, of ``SPAN_ATTRIBUTE_NAMES``.
-        facts: Values that the entry does not hold itself: ``status``, ``warnings``, ``matched_by``.
+        facts: Values that replace those of the entry, or that it does not hold: ``status``, ``matched_by``.
     """
-    found = {}
-    for name, key in _SPAN_KEYS:
-        if name in names:
-            value = facts[name] if name in facts else getattr(entry, name, None)
+    attributes = {}
+    for row, key in _SPAN_ROWS:
+        if row.name in names:
+            value = _read(row, entry, facts)
             if value:
-                found[key] = value
-    return found
+                attributes[key] = value
+    return attributes
 
 
 def event_attributes(entry: ModelRegistryEntry, **facts: str | None) -> dict[str, Any]:
-    """Return what a lifecycle event carries: the entry's payload, and ``previous_status``, ``reason``, ``actor``.
+    """Return the attributes of a lifecycle event: the entry's, and ``previous_status``, ``reason`` and ``actor``.
 
-    The user's metadata comes first, and the most important last: a limit on their number pushes out the first ones.
+    The user's metadata comes first, and the most important last: a limit on their number drops the first ones.
     """
     metadata = (item for item in entry.metadata.items() if item[0] != "history")
-    found = {f"{PREFIX}metadata.{key}": attribute_value(value) for key, value in metadata}
-    for row in reversed(ATTRIBUTES):
-        value = facts.get(row.name, getattr(entry, row.name, None))
-        if row.on_events and value:
-            found[row.key] = value
-    return found
+    attributes = {f"{PREFIX}metadata.{key}": attribute_value(value) for key, value in metadata}
+    for row, key in reversed(_EVENT_ROWS):
+        value = _read(row, entry, facts)
+        if value:
+            attributes[key] = value
+    return attributes
+
+
+def _read(row: Attribute, entry: ModelRegistryEntry | None, facts: Mapping[str, Any]) -> Any:
+    """Return the value of an attribute; a row whose source does not exist is an error."""
+    if row.name in facts:
+        return facts[row.name]
+    if entry is None or row.source == "fact":
+        return None
+    if row.source == "metadata key":
+        return entry.metadata.get(row.name)
+    return getattr(entry, row.name)
 
 
 def attribute_value(value: Any) -> Any:
-    """Return a metadata value as an attribute: a scalar or a list of one kind of them as it is, else its JSON text."""
+    """Return a metadata value as an attribute: scalars, and lists of one type of them, as they are, else JSON text."""
     if isinstance(value, list) and len({type(item) for item in value}) <= 1 and all(map(_is_scalar, value)):
         return tuple(value)
     return value if _is_scalar(value) else msgspec.json.encode(value).decode()

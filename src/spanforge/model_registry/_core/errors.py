@@ -1,11 +1,12 @@
-"""The error tree: every error the library raises, each carrying its facts as attributes.
+"""The error tree: every error that the library raises, each with its facts as attributes.
 
-Each error's ``args`` are its facts, so errors pickle and compare by them; ``str()`` gives the sentence.
+Each error's ``args`` are its facts, so errors pickle and compare by them. ``str()`` returns the sentence.
 """
 
 from __future__ import annotations
 
 import errno
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class ModelAlreadyRegisteredError(ModelRegistryError, ValueError):
 
 
 class LifecycleError(ModelRegistryError, ValueError):
-    """The lifecycle does not allow this operation in the model's status: retired is final.
+    """The lifecycle does not allow this operation for a model of this status: retired is final.
 
     Attributes:
         model_id: The model.
@@ -127,15 +128,15 @@ class ModelNotAllowedError(ModelRegistryError, ValueError):
 
 
 class RegistryFileError(ModelRegistryError, ValueError):
-    """A registry file cannot be read, or cannot be written; ``reason`` says so where it has been written all the same.
+    """A registry file cannot be read or written.
 
     Attributes:
         path: The file.
-        reason: What is wrong with it.
-        index: Position of the entry concerned, from 0; ``None`` where it is not one entry.
-        model_id: The entry's id, where it has one.
-        field: The entry's field, where it is one.
-        line: Where it is wrong, from 1; ``None`` where that is not known.
+        reason: What is wrong with it, as the predicate of a sentence about the field, the entry or the file.
+        index: Position of the entry concerned, from 0; ``None`` if it is not one entry.
+        model_id: The entry's id, if it has one.
+        field: The entry's field, if it is one.
+        line: The line of the fault, from 1; ``None`` if it is not known.
         column: The character in this line, from 1.
     """
 
@@ -174,7 +175,7 @@ class RegistryFileError(ModelRegistryError, ValueError):
 
 
 class RegistryFileNotFoundError(RegistryFileError, FileNotFoundError):
-    """The registry file does not exist; ``errno`` and ``filename`` are set as the system sets them."""
+    """The registry file does not exist; ``errno`` and ``filename`` are those of ``FileNotFoundError``."""
 
     def __init__(self, path: str, reason: str = "no such file") -> None:
         super().__init__(path, reason)
@@ -187,7 +188,7 @@ class RegistryFileNotFoundError(RegistryFileError, FileNotFoundError):
 
 
 class TelemetryError(ModelRegistryError, ValueError):
-    """Telemetry cannot be read, or is not there.
+    """Telemetry cannot be read, or does not exist.
 
     Attributes:
         source: The path, glob or address.
@@ -204,11 +205,11 @@ class TelemetryError(ModelRegistryError, ValueError):
 
 
 class _PackageProblemError(ModelRegistryError):
-    """What is wrong with an evidence package.
+    """An evidence package, or a key, has a fault.
 
     Attributes:
-        path: The package, or a key.
-        reason: What is wrong.
+        path: The package or the key.
+        reason: What is wrong with it.
     """
 
     def __init__(self, path: str, reason: str) -> None:
@@ -221,21 +222,21 @@ class _PackageProblemError(ModelRegistryError):
 
 
 class PackageError(_PackageProblemError, ValueError):
-    """An evidence package cannot be written, or a key cannot be used; ``path`` and ``reason`` say which and why."""
+    """An evidence package cannot be written, or a key cannot be used."""
 
 
 class VerificationError(_PackageProblemError):
-    """An evidence package is not what was signed, or not signed by anyone who is trusted.
+    """An evidence package differs from what was signed, or is not signed by a trusted key.
 
-    ``path`` is the package, ``reason`` the first thing that is wrong.
+    ``path`` is the package, ``reason`` the first fault.
     """
 
 
 class MissingExtraError(ModelRegistryError, ImportError):
-    """What was asked for takes packages that come with an extra.
+    """A feature needs packages that an extra installs.
 
     Attributes:
-        purpose: What they are for.
+        purpose: The feature, as a plural: ``YAML files``.
         extra: The extra.
     """
 
@@ -246,6 +247,21 @@ class MissingExtraError(ModelRegistryError, ImportError):
 
     def __str__(self) -> str:
         return f"{self.purpose} need the extra: pip install 'spanforge-model-registry[{self.extra}]'"
+
+
+def describe_type(value: Any) -> str:
+    """Return a noun for the JSON type of a value: ``a list``."""
+    if value is None:
+        return "null"
+    if isinstance(value, str):
+        return "text"
+    if isinstance(value, bool):
+        return "a boolean"
+    if isinstance(value, (int, float)):
+        return "a number"
+    if isinstance(value, (list, tuple)):
+        return "a list"
+    return "a mapping" if isinstance(value, Mapping) else shorten(type(value).__name__)
 
 
 def shorten(value: Any, limit: int = MAX_SHOWN) -> str:

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import structs
 
-from spanforge.model_registry._core.entry import (
-    LIFECYCLE_KEYS,
-    MAX_HISTORY,
-    ModelRegistryEntry,
-    check_names,
-    check_reserved,
-    freeze_metadata,
-)
+from spanforge.model_registry._core.entry import ModelRegistryEntry
 from spanforge.model_registry._core.errors import InvalidValueError, LifecycleError, ModelNotFoundError
 from spanforge.model_registry._core.lifecycle import LIFECYCLE, OPERATIONS, OperationName
 from spanforge.model_registry._core.timestamps import format_micros, to_micros
+from spanforge.model_registry._core.validation import (
+    LIFECYCLE_KEYS,
+    MAX_HISTORY,
+    check_aliases,
+    check_reserved,
+    freeze_metadata,
+)
 from spanforge.model_registry._core.values import FrozenList, Metadata, Record
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def given_metadata(
     frozen = freeze_metadata(metadata, model_id)
     if "history" in frozen:
         raise InvalidValueError.must_be("metadata.history", frozen["history"], "left to the registry", model_id)
-    given = {"aliases": aliases if aliases == () else check_names(aliases, "aliases", model_id), "provider": provider}
+    given = {"aliases": aliases if aliases == () else check_aliases(aliases, "aliases", model_id), "provider": provider}
     changes = check_reserved({key: value for key, value in given.items() if value}, model_id)
     for key, value in changes.items():
         if frozen.get(key) not in (None, value):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from msgspec import structs
 
 from spanforge.model_registry._core import operations, storage
-from spanforge.model_registry._core.entry import ModelRegistryEntry, check_reserved
+from spanforge.model_registry._core.entry import ModelRegistryEntry
 from spanforge.model_registry._core.errors import (
     InvalidValueError,
     ModelAlreadyRegisteredError,
@@ -22,6 +22,7 @@ from spanforge.model_registry._core.lifecycle import STATUSES, OperationName, Ri
 from spanforge.model_registry._core.process import ProcessState
 from spanforge.model_registry._core.resolution import ModelIndex, Resolution
 from spanforge.model_registry._core.timestamps import format_micros
+from spanforge.model_registry._core.validation import check_reserved
 from spanforge.model_registry._core.values import one_of, text
 
 if TYPE_CHECKING:

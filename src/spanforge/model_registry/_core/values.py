@@ -1,9 +1,7 @@
-"""Values: what an entry's texts, dates and metadata may be, and the containers that keep metadata as it was checked."""
+"""Values of an entry: checks of texts and dates, and containers that keep metadata as it was checked."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 
 from spanforge.model_registry._core.errors import InvalidValueError
@@ -14,22 +12,17 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-MAX_DEPTH: Final = 16
-"""Levels of lists and objects that a value in ``metadata`` may have."""
-MAX_SIZE: Final = 65_536
-"""Characters of keys and strings plus number of values that the user's part of ``metadata`` may have."""
 MAX_TEXT: Final = 4_096
 """Characters of a name, an owner, a reason and every other text that the library itself reads."""
 MAX_NAME: Final = 256
-"""Characters of a name that a message shows."""
+"""Characters of an alias, and of a name that a message shows."""
 
-_INT64: Final = range(-(2**63), 2**63)
 _DATE_RULE: Final = "an RFC 3339 date or date-time such as 2026-05-13 or 2026-05-13T08:00:00Z"
-_TEXT_RULE: Final = f"text that is not blank, of at most {MAX_TEXT} characters"
+_TEXT_RULE: Final = f"text that is not blank, of at most {MAX_TEXT:,} characters"
 
 
 class _Frozen:
-    """What frozen containers have in common: a copy of one is itself."""
+    """Base of frozen containers: a copy of one is itself."""
 
     __slots__ = ()
 
@@ -41,7 +34,7 @@ class _Frozen:
 
 
 class FrozenDict(_Frozen, dict[str, Any]):
-    """A dict that refuses every change: equal to, printed and encoded as the plain dict it was made from."""
+    """A dict that refuses every change: it equals, prints and encodes like the plain dict it was made from."""
 
     __slots__ = ()
 
@@ -53,7 +46,7 @@ class FrozenDict(_Frozen, dict[str, Any]):
 
 
 class FrozenList(_Frozen, list[Any]):
-    """A list that refuses every change: equal to, printed and encoded as the plain list it was made from."""
+    """A list that refuses every change: it equals, prints and encodes like the plain list it was made from."""
 
     __slots__ = ()
 
@@ -71,13 +64,13 @@ class Metadata(FrozenDict):
 
 
 class Record(FrozenDict):
-    """A record of ``metadata["history"]``, checked as such."""
+    """A checked record of ``metadata["history"]``."""
 
     __slots__ = ()
 
 
 def _refuse(_self: object, *_args: object, **_kwargs: object) -> NoReturn:
-    msg = "the metadata of a registry entry is immutable; to_dict() gives a copy to change"
+    msg = "the metadata of a registry entry is immutable; to_dict() returns a copy that can be changed"
     raise TypeError(msg)
 
 
@@ -100,26 +93,33 @@ def quote(name: str) -> str:
     return f"'{shown}'"
 
 
-def text(value: Any, field: str, model_id: str | None = None) -> str:
+def thaw(value: Any) -> Any:
+    """Return a copy of plain dicts and lists, all the way down."""
+    if isinstance(value, dict):
+        return {key: thaw(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [thaw(item) for item in value]
+    return value
+
+
+def check_text(value: Any, field: str, model_id: str | None = None) -> str:
     """Return a text as a plain ``str``; it must have content and be encodable."""
     if not isinstance(value, str) or value.isspace() or not 0 < len(value) <= MAX_TEXT:
         raise InvalidValueError.must_be(field, value, _TEXT_RULE, model_id if model_id is not value else None)
-    return encodable(value if type(value) is str else str.__str__(value), field, model_id)
+    return check_encodable(value, field, model_id)
 
 
-def are_usual(*values: Any) -> bool:
-    """Tell whether values are texts that ``text`` would return as they are, and short and plain enough to see at once.
-
-    ASCII that begins with a visible character is neither blank nor a surrogate. ``False`` means a closer look.
-    """
-    for value in values:
-        if type(value) is not str or value < "!":
-            return False
-    together = "".join(values)
-    return len(together) <= MAX_TEXT and together.isascii()
+def check_encodable(value: str, field: str, model_id: str | None = None) -> str:
+    """Return a plain ``str`` that can be written as UTF-8: OTLP exporters lose a whole batch to a lone surrogate."""
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise InvalidValueError.must_be(field, value, "Unicode text without lone surrogates", model_id) from None
+    return value if type(value) is str else str.__str__(value)
 
 
-def one_of(value: Any, allowed: tuple[Any, ...], field: str, model_id: str | None = None) -> Any:
+def check_one_of(value: Any, allowed: tuple[Any, ...], field: str, model_id: str | None = None) -> Any:
     """Return the member of an enumeration that the value equals, as a plain ``str``."""
     try:
         return allowed[allowed.index(value)]
@@ -127,7 +127,7 @@ def one_of(value: Any, allowed: tuple[Any, ...], field: str, model_id: str | Non
         raise InvalidValueError.must_be(field, value, f"one of {', '.join(allowed)}", model_id) from None
 
 
-def date(value: Any, field: str, model_id: str | None = None) -> str | None:
+def check_date(value: Any, field: str, model_id: str | None = None) -> str | None:
     """Return an RFC 3339 date or date-time as it was given; ``None`` stays ``None``."""
     if value is None:
         return None
@@ -147,70 +147,6 @@ def parse_date(value: Any, field: str, model_id: str | None = None) -> datetime:
     raise InvalidValueError.must_be(field, value, _DATE_RULE, model_id)
 
 
-def thaw(value: Any) -> Any:
-    """Return plain dicts and lists, all the way down."""
-    if isinstance(value, dict):
-        return {key: thaw(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [thaw(item) for item in value]
-    return value
-
-
-class Freezer:
-    """Checks and freezes the JSON values of one entry, within one budget of size."""
-
-    def __init__(self, model_id: str | None) -> None:
-        self.model_id = model_id
-        self.room: int = MAX_SIZE
-
-    def value(self, value: Any, path: str, depth: int = MAX_DEPTH) -> Any:
-        """Return an immutable equal of a JSON value."""
-        self._take(1)
-        if value is None or value is True or value is False:
-            return value
-        if isinstance(value, str):
-            self._take(len(value))
-            return encodable(str.__str__(value), path, self.model_id)
-        if isinstance(value, (int, float)):
-            return self._number(value, path)
-        if not isinstance(value, (Mapping, list, tuple)):
-            rule = "a JSON value: null, boolean, number, string, list or object"
-            raise InvalidValueError.must_be(path, value, rule, self.model_id)
-        if depth == 0:
-            raise InvalidValueError.must_be(path, "deeper", f"nested at most {MAX_DEPTH} levels deep", self.model_id)
-        if isinstance(value, Mapping):
-            items = value.items()
-            return FrozenDict({self.key(k, path): self.value(v, f"{path}.{k}", depth - 1) for k, v in items})
-        return FrozenList([self.value(v, f"{path}[{i}]", depth - 1) for i, v in enumerate(value)])
-
-    def key(self, key: Any, path: str) -> str:
-        """Return the key of an object as a plain ``str``."""
-        if not isinstance(key, str) or not key:
-            raise InvalidValueError.must_be(f"{path} key", key, "a string that is not empty", self.model_id)
-        self._take(len(key))
-        return encodable(str.__str__(key), f"{path} key", self.model_id)
-
-    def _number(self, value: float, path: str) -> float:
-        if isinstance(value, int):
-            if int(value) not in _INT64:
-                raise InvalidValueError.must_be(path, value, "an integer of 64 bits", self.model_id)
-            return int(value)
-        if not math.isfinite(value):
-            raise InvalidValueError.must_be(path, value, "a finite number", self.model_id)
-        return float(value)
-
-    def _take(self, size: int) -> None:
-        self.room -= size
-        if self.room < 0:
-            allowed = f"of at most {MAX_SIZE} characters and values in all"
-            raise InvalidValueError.must_be("metadata", "more", allowed, self.model_id)
-
-
-def encodable(value: str, field: str, model_id: str | None = None) -> str:
-    """Return the text if it can be written as UTF-8: OTLP exporters lose a whole batch to a lone surrogate."""
-    if not value.isascii():
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            raise InvalidValueError.must_be(field, value, "Unicode text without lone surrogates", model_id) from None
-    return value
+text = check_text
+one_of = check_one_of
+"""The former names, for modules that still use them."""

@@ -1,4 +1,4 @@
-"""What is valid at a glance: whether an entry is looked at that way or closely makes no difference but the time."""
+"""The fast path of validation: it gives the same result as the strict checks, only sooner."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from spanforge.model_registry import InvalidEntryError, ModelRegistry, ModelRegistryEntry
-from spanforge.model_registry._core import entry
+from spanforge.model_registry._core import entry, validation
 from spanforge.model_registry._core.lifecycle import RISK_TIERS, STATUSES
 from spanforge.model_registry._core.timestamps import format_micros, is_canonical
-from spanforge.model_registry._core.values import MAX_SIZE, MAX_TEXT, are_usual, parse_date, text
+from spanforge.model_registry._core.validation import MAX_SIZE, RESERVED, is_plain_ascii
+from spanforge.model_registry._core.values import MAX_TEXT, Metadata, Record, check_text, parse_date
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,12 +68,12 @@ CLOCKS = [
 ]
 DATES = [*(f"{day}{clock}" for day in DAYS for clock in CLOCKS), Text(MOMENT), "", None, 20240513, b"2024-05-13"]
 
-USUALLY = 8
-"""How often a value is a usual one, for each time that it may be anything: most fields of an entry must be valid."""
+VALID_TIMES = 8
+"""How often a value is valid, for each time that it may be anything: most fields of an entry must be valid."""
 
 
-def mostly(usual: list[Any], odd: list[Any]) -> st.SearchStrategy[Any]:
-    return st.integers(0, USUALLY).flatmap(lambda number: st.sampled_from(usual if number else odd))
+def mostly(valid: list[Any], others: list[Any]) -> st.SearchStrategy[Any]:
+    return st.integers(0, VALID_TIMES).flatmap(lambda number: st.sampled_from(valid if number else others))
 
 
 SOME_TEXT = mostly(["ml-platform", "x", "2024-05"], TEXTS)
@@ -109,7 +110,7 @@ CHANGES: list[Callable[[dict[str, Any]], Any]] = [
     lambda record: dict(reversed(list(record.items()))),
     lambda record: {Text(key): value for key, value in record.items()},
     lambda record: list(record.items()),
-    lambda _: entry.Record(RECORD),
+    lambda _: Record(RECORD),
     lambda _: {},
     lambda _: None,
 ]
@@ -118,39 +119,37 @@ KEYS = mostly(["ticket", "team"], ["", " ", "é", "\ud800", Text("ticket"), Text
 VALUES = mostly(
     ["GOV-1", "", " "], [*TEXTS, "x" * MAX_SIZE, "x" * (MAX_SIZE // 2), 2**63, float("nan"), [1, "é"], {"a": {}}]
 )
-RESERVED: dict[str, st.SearchStrategy[Any]] = {
+VALUES_BY_KIND: dict[str, st.SearchStrategy[Any]] = {
     "aliases": mostly([["a", "b-*"], []], [*TEXTS, ["*" * 9], [1], ("a",), [Text("a")]]),
-    "provider": SOME_TEXT,
-    "deprecation_reason": SOME_TEXT,
-    "deprecation_date": SOME_DATE,
-    "successor": SOME_TEXT,
-    "sunset_date": SOME_DATE,
+    "text": SOME_TEXT,
+    "date": SOME_DATE,
     "history": st.lists(records(), max_size=3),
 }
+RESERVED_VALUES = {key: VALUES_BY_KIND[row.kind] for key, row in RESERVED.items()}
 
 
 @st.composite
 def metadata(draw: st.DrawFn) -> dict[Any, Any]:
     """Draw metadata: the user's own, and some of the keys that the library reads, in any order."""
     own = draw(st.dictionaries(KEYS, VALUES, max_size=3))
-    read = draw(st.fixed_dictionaries({}, optional=RESERVED))
+    read = draw(st.fixed_dictionaries({}, optional=RESERVED_VALUES))
     return dict(draw(st.permutations([*own.items(), *read.items()])))
 
 
 @st.composite
 def arguments(draw: st.DrawFn) -> dict[str, Any]:
-    """Draw arguments for an entry: usual ones, valid ones and others."""
+    """Draw arguments for an entry: plain ones, valid ones and others."""
     given_fields = {field: draw(SOME_TEXT) for field in ("model_id", "name", "version", "owner", "purpose")}
     given_fields |= {"risk_tier": draw(SOME_TIER), "status": draw(SOME_STATUS)}
     given_fields |= {field: draw(SOME_DATE | st.none()) for field in ("deployment_date", "decommission_date")}
     return {**given_fields, "metadata": draw(metadata())}
 
 
-def closely(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let nothing be valid at a glance."""
-    monkeypatch.setattr(entry, "are_usual", lambda *_values: False)
-    monkeypatch.setattr(entry, "is_timestamp", lambda _value: False)
-    monkeypatch.setattr(entry, "_usual_metadata", lambda _value, _model_id: None)
+def disable_fast_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave everything to the strict checks."""
+    monkeypatch.setattr(entry, "is_plain_ascii", lambda *_values: False)
+    monkeypatch.setattr(validation, "is_plain_ascii", lambda *_values: False)
+    monkeypatch.setattr(validation, "_freeze_plain_metadata", lambda _value, _model_id: None)
 
 
 def typed(value: Any) -> Any:
@@ -176,7 +175,7 @@ def agree(fields: dict[str, Any]) -> Any:
     before = copy.deepcopy(fields)
     found = outcome(fields)
     with pytest.MonkeyPatch.context() as monkeypatch:
-        closely(monkeypatch)
+        disable_fast_path(monkeypatch)
         assert found == outcome(before)
     return found
 
@@ -184,7 +183,7 @@ def agree(fields: dict[str, Any]) -> Any:
 @given(arguments())
 @example({**FIELDS, "metadata": {"history": [RECORD, {**RECORD, "at": "2024-05-13T07:59:59.999999Z"}]}})
 @example({**FIELDS, "metadata": {"ticket": 1, "history": [{**RECORD, "actor": ""}]}})
-def test_a_glance_and_a_closer_look_agree(fields: dict[str, Any]) -> None:
+def test_fast_path_and_strict_checks_agree(fields: dict[str, Any]) -> None:
     """They accept the same entries and make the same of them, and refuse the others with the same words."""
     agree(fields)
 
@@ -222,10 +221,10 @@ def test_they_agree_on_how_much_is_too_much(more: int, last: dict[str, Any]) -> 
 
 
 @given(st.lists(st.sampled_from(TEXTS) | st.text(max_size=3), max_size=3))
-def test_usual_texts_are_texts(values: list[Any]) -> None:
-    """What is a usual text is a text that is kept as it is."""
-    if are_usual(*values):
-        assert all(text(value, "x") is value for value in values)
+def test_plain_ascii_is_accepted_by_the_strict_check(values: list[Any]) -> None:
+    """A plain ASCII text is kept as it is by the strict check."""
+    if is_plain_ascii(*values):
+        assert all(check_text(value, "x") is value for value in values)
 
 
 YEARS = (1000, 1900, 2000, 2023, 2024, 2999)
@@ -233,7 +232,7 @@ YEARS = (1000, 1900, 2000, 2023, 2024, 2999)
 
 @pytest.mark.parametrize("year", YEARS)
 def test_timestamps_are_dates(year: int) -> None:
-    """Of all days that a month might have, those are usual that it has in every year; each clock to its last second."""
+    """Canonical are the days that a month has in every year, and each clock to its last second."""
     for month in range(14):
         for day in range(33):
             written = f"{year}-{month:02}-{day:02}T08:00:00.000000Z"
@@ -256,19 +255,19 @@ def is_date(written: str) -> bool:
 
 @given(st.from_regex(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{5,7}[Zz]", fullmatch=True))
 def test_what_looks_like_a_timestamp(written: str) -> None:
-    """What is usual is a date."""
+    """What is canonical is a date."""
     assert is_date(written) or not is_canonical(written)
 
 
 @given(st.datetimes(datetime(1970, 1, 1), datetime(2999, 12, 31)))  # noqa: DTZ001 - UTC, without saying so
-def test_what_the_registry_writes_is_usual(moment: datetime) -> None:
+def test_what_the_registry_writes_is_canonical(moment: datetime) -> None:
     """Each moment is, but for leap days."""
     written = format_micros((moment - datetime(1970, 1, 1)) // timedelta(microseconds=1))  # noqa: DTZ001
     assert is_canonical(written) == ((moment.month, moment.day) != (2, 29))
 
 
-def test_entries_of_the_registry_are_usual(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What operations leave behind needs no closer look: a file of it loads fast."""
+def test_entries_of_the_registry_take_the_fast_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Entries as operations leave them take the fast path: a file of them loads fast."""
     monkeypatch.setattr("time.time_ns", lambda: 1_715_587_200_000_000_000)
     registry = ModelRegistry(auto_emit=False)
     registry.register(**FIELDS, actor="ci", aliases=["a", "b-*"], provider="openai", metadata={"ticket": "GOV-1"})  # type: ignore[arg-type]
@@ -276,11 +275,12 @@ def test_entries_of_the_registry_are_usual(monkeypatch: pytest.MonkeyPatch) -> N
     registry.deprecate("gpt-4o", reason="old", successor="x", sunset_date="2030-01-01", actor="me")
     made = registry.retire("gpt-4o", reason="older")
 
-    def no_closer_look(*_args: object) -> NoReturn:
+    def no_strict_check(*_args: object) -> NoReturn:
         raise AssertionError
 
-    for name in ("one_of", "Freezer", "_record"):
-        monkeypatch.setattr(entry, name, no_closer_look)
+    monkeypatch.setattr(entry, "check_one_of", no_strict_check)
+    for name in ("check_one_of", "JsonFreezer", "_check_record"):
+        monkeypatch.setattr(validation, name, no_strict_check)
     assert outcome(made.to_dict()) == [typed(getattr(made, field)) for field in made.__struct_fields__]
 
 
@@ -292,14 +292,14 @@ def test_what_can_be_looked_at_only_once() -> None:
 
 
 def test_what_was_given_may_change() -> None:
-    """Neither the dict of a usual record nor that of usual metadata is kept."""
+    """Neither the dict of a plain record nor that of plain metadata is kept."""
     record: dict[str, Any] = dict(RECORD)
     given_metadata: dict[str, Any] = {"ticket": "GOV-1", "history": [record]}
     made = ModelRegistryEntry(**FIELDS, metadata=given_metadata)  # type: ignore[arg-type]
     record["owner"] = given_metadata["ticket"] = 1
     given_metadata["history"].append(None)
     assert made.metadata == {"ticket": "GOV-1", "history": [RECORD]}
-    assert [type(made.metadata), type(made.metadata["history"][0])] == [entry.Metadata, entry.Record]
+    assert [type(made.metadata), type(made.metadata["history"][0])] == [Metadata, Record]
 
 
 def test_keys_of_records_are_plain() -> None:
@@ -313,5 +313,5 @@ def test_keys_of_records_are_plain() -> None:
 @pytest.mark.parametrize("key", ["ticket", "x" * 300, "", " ", "é", "\ud800", Text("ticket"), Text(""), 1, None])
 @pytest.mark.parametrize("value", ["GOV-1", "", "é", "\ud800"])
 def test_keys_of_metadata(key: Any, value: str) -> None:
-    """What a key may be does not depend on how usual the rest is."""
+    """The check of a key does not depend on the rest."""
     agree({**FIELDS, "metadata": {key: value}})

@@ -1,0 +1,262 @@
+"""YAML as nodes: a composer with limits, and the line and column of every fault in the structure.
+
+PyYAML's own composers call themselves for each level, libyaml's even in C, so a deeply nested file could end the
+process. And they accept duplicate keys, aliases that stand for billions of values, and tags.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+import msgspec
+import yaml
+
+from spanforge.model_registry._core.errors import MAX_SHOWN, describe_type, shorten
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Place = tuple[int, int]
+"""Line and column, from 1."""
+
+MAX_LEVELS: Final = 100
+"""Levels of lists and mappings that are read: more than an entry may have, few enough for Python's own stack."""
+
+MAX_ALIASED: Final = 1_000_000
+"""Values that a file's aliases may stand for: ten in each of 100,000 entries. A few lines could stand for billions."""
+
+# libyaml reads the same as PyYAML's own parser, twenty times as fast; PyYAML may have been built without it.
+_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+_TAGS: Final = "tag:yaml.org,2002:"
+_TOO_DEEP: Final = f"is nested more than {MAX_LEVELS} levels deep"
+_BREAK: Final = re.compile("\r\n|[\n\r]")
+_REFUSED: Final = (
+    # Also U+0085, U+2028 and U+2029, which YAML 1.2 has in texts, and PyYAML takes for ends of lines.
+    (
+        re.compile("[^\t\n\r -~\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"),
+        "must be written as an escape, in double quotes",
+    ),
+    # libyaml takes a time for these that grows with the square of their number, for tags that are not read.
+    (re.compile("^%TAG", re.MULTILINE), "directives are not supported"),
+)
+
+NULLS: Final = ("", "~", "null", "Null", "NULL")
+"""The plain texts that mean null."""
+
+
+class Node(msgspec.Struct, gc=False):
+    """A value of the file.
+
+    Attributes:
+        value: The text, the items, or the members by their keys.
+        place: The place of the value; an alias has that of what it stands for.
+        is_plain: Whether it is a text without quotes and tag, whose meaning depends on its place.
+        size: The number of values in it, with those that aliases stand for.
+        height: The levels of lists and mappings in it, likewise.
+    """
+
+    value: str | list[Node] | dict[str, Member]
+    place: Place
+    is_plain: bool = False
+    size: int = 1
+    height: int = 0
+
+    @property
+    def is_null(self) -> bool:
+        """Whether it is a plain null."""
+        return self.is_plain and self.value in NULLS
+
+
+class Member(msgspec.Struct, gc=False):
+    """A member of a mapping: the place of its key, and its value."""
+
+    key_place: Place
+    node: Node
+
+
+class FaultError(Exception):
+    """The structure of a file has a fault.
+
+    Attributes:
+        place: The place of the fault; ``None`` if it is not known.
+        reason: What is wrong, as the predicate of a sentence.
+    """
+
+    def __init__(self, place: Place | None, reason: str) -> None:
+        super().__init__(place, reason)
+        self.place = place
+        self.reason = reason
+
+
+def compose(content: bytes) -> Node:
+    """Return the root of a YAML file with this content; ``<<`` is replaced by the members that it adds.
+
+    Raises:
+        FaultError: It is not YAML, has not exactly one document, or exceeds a limit.
+    """
+    composer = _Composer(_parse(_decode(content)))
+    root = composer.compose_document()
+    if root is None or root.is_null:
+        raise FaultError(None, "must be a YAML list of entries; the file is empty")
+    return root
+
+
+class _Composer:
+    """Makes nodes of a file's events, and checks keys, tags, anchors and limits."""
+
+    def __init__(self, events: Iterator[Any]) -> None:
+        self._events = events
+        self._anchors: dict[str, Node | None] = {}  # None while the node is being composed
+        self._aliased_size = 0
+
+    def compose_document(self) -> Node | None:
+        """Return the root of the only document; ``None`` if there is none."""
+        root = None
+        for event in self._events:
+            if not isinstance(event, yaml.DocumentStartEvent):
+                continue  # the start or end of the stream, or the end of a document
+            if root is not None:
+                _fail(event, "must be one YAML document; another one starts here")
+            root = self._compose(next(self._events), 0)
+        return root
+
+    def _compose(self, event: Any, level: int) -> Node:
+        """Return the node that starts with an event, inside so many lists and mappings."""
+        if isinstance(event, yaml.AliasEvent):
+            return self._resolve_alias(event, level)
+        anchor = event.anchor
+        if anchor in self._anchors:
+            _fail(event, f"duplicate anchor {shorten(anchor)}")
+        if anchor is not None:
+            self._anchors[anchor] = None
+        if event.tag is not None:
+            _check_tag(event)
+        if isinstance(event, yaml.ScalarEvent):
+            node = Node(event.value, _place(event.start_mark), event.tag is None and event.implicit[0])
+        elif level == MAX_LEVELS:
+            _fail(event, _TOO_DEEP)
+        elif isinstance(event, yaml.SequenceStartEvent):
+            node = self._compose_list(event, level + 1)
+        else:
+            node = self._compose_mapping(event, level + 1)
+        if anchor is not None:
+            self._anchors[anchor] = node
+        return node
+
+    def _compose_list(self, start: Any, level: int) -> Node:
+        items: list[Node] = []
+        for event in self._events:
+            if isinstance(event, yaml.SequenceEndEvent):
+                break
+            items.append(self._compose(event, level))
+        return _make_node(items, start, items)
+
+    def _compose_mapping(self, start: Any, level: int) -> Node:
+        children: list[Node] = []
+        members: dict[str, Member] = {}
+        merged: dict[str, Member] | None = None
+        for event in self._events:
+            if isinstance(event, yaml.MappingEndEvent):
+                break
+            key = self._compose(event, level)
+            is_merge = key.is_plain and key.value == "<<"
+            if not isinstance(key.value, str):
+                _fail(event, f"keys must be text; got {describe_type(key.value)}")
+            if (is_merge and merged is not None) or (not is_merge and key.value in members):
+                _fail(event, f"duplicate key {shorten(key.value)}")
+            value = self._compose(next(self._events), level)
+            children += key, value
+            if is_merge:
+                merged = _collect_merged(value)
+            else:
+                members[key.value] = Member(_place(event.start_mark), value)
+        return _make_node({**merged, **members} if merged else members, start, children)
+
+    def _resolve_alias(self, event: Any, level: int) -> Node:
+        """Return the node that an alias stands for."""
+        name = f"*{event.anchor[:MAX_SHOWN]}"
+        if event.anchor not in self._anchors:
+            _fail(event, f"alias {name} has no anchor before it")
+        node = self._anchors[event.anchor]
+        if node is None:
+            _fail(event, f"alias {name} refers to the node that contains it")
+        self._aliased_size += node.size
+        if self._aliased_size > MAX_ALIASED:
+            _fail(event, f"aliases stand for more than {MAX_ALIASED:,} values in total")
+        if level + node.height > MAX_LEVELS:
+            _fail(event, _TOO_DEEP)
+        return node
+
+
+def _make_node(value: list[Node] | dict[str, Member], start: Any, children: list[Node]) -> Node:
+    size, height = 1, 0
+    for child in children:
+        size += child.size
+        height = max(height, child.height)
+    return Node(value, _place(start.start_mark), size=size, height=height + 1)
+
+
+def _collect_merged(node: Node) -> dict[str, Member]:
+    """Return the members that ``<<`` adds: of several mappings, the first that has a key wins."""
+    merged: dict[str, Member] = {}
+    for source in node.value if isinstance(node.value, list) else [node]:
+        if not isinstance(source.value, dict):
+            kind = "null" if source.is_null else describe_type(source.value)
+            raise FaultError(source.place, f"<< must be a mapping or a list of mappings; got {kind}")
+        for key, member in source.value.items():
+            merged.setdefault(key, member)
+    return merged
+
+
+def _check_tag(event: Any) -> None:
+    is_text = isinstance(event, yaml.ScalarEvent)
+    if not is_text or event.tag != f"{_TAGS}str":
+        tag = shorten(event.tag.replace(_TAGS, "!!"))
+        _fail(event, f"unsupported tag {tag}; {'only !!str is allowed' if is_text else 'only text may have a tag'}")
+
+
+def _parse(text: str) -> Iterator[Any]:
+    """Yield the parser's events."""
+    try:
+        yield from yaml.parse(text, Loader=_LOADER)
+    except yaml.MarkedYAMLError as error:
+        line, column = _place(error.problem_mark)
+        start = _place(error.context_mark)[0] if error.context_mark else line
+        since = f"from line {start}" if start != line else None
+        reason = " ".join(filter(None, ("is not valid YAML:", error.problem, error.context, since)))
+        raise FaultError((line, column), reason) from None
+    except (yaml.YAMLError, ValueError, OverflowError):  # such as for "\\UFFFFFFFF", where libyaml is missing
+        raise FaultError(None, "is not valid YAML: a character or a number in it is out of range") from None
+
+
+def _decode(content: bytes) -> str:
+    """Return the file's text: UTF-8, or UTF-16 with a byte order mark."""
+    bits = 16 if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else 8
+    encoding = "utf-16" if bits == 16 else "utf-8-sig"  # noqa: PLR2004 - its name
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        before = content[: error.start].decode(encoding, "ignore")
+        raise FaultError(_end(before), f"is not valid YAML: it is not UTF-{bits}: {error.reason}") from None
+    for pattern, reason in _REFUSED:
+        match = pattern.search(text)
+        if match is not None:
+            raise FaultError(_end(text[: match.start()]), f"is not valid YAML: {match.group()!a} {reason}")
+    return text
+
+
+def _end(text: str) -> Place:
+    """Return the place after a text."""
+    lines = _BREAK.split(text)
+    return len(lines), len(lines[-1]) + 1
+
+
+def _place(mark: Any) -> Place:
+    return mark.line + 1, mark.column + 1
+
+
+def _fail(event: Any, reason: str) -> NoReturn:
+    raise FaultError(_place(event.start_mark), reason)
