@@ -10,9 +10,9 @@ import pytest
 from spanforge.model_registry import ModelRegistry, ModelRegistryEntry
 from spanforge.model_registry._core.storage import content_of
 from spanforge.model_registry.compliance import ComplianceMappingEngine
-from spanforge.model_registry.compliance._analysis.checks import CHECKS, MAX_SAMPLES, Evidence, checked
-from spanforge.model_registry.compliance._analysis.scan import Sample
-from spanforge.model_registry.compliance._analysis.totals import Facts, ModelFacts
+from spanforge.model_registry.compliance._analysis.checks import CHECKS, SAMPLES_PER_CHECK, CheckInput, run_checks
+from spanforge.model_registry.compliance._analysis.scan_data import SpanRef
+from spanforge.model_registry.compliance._analysis.totals import CallTotals, ModelTotals
 from spanforge.model_registry.compliance._attestation import Change, Check
 from spanforge.model_registry.compliance._frameworks import FRAMEWORKS
 
@@ -203,11 +203,11 @@ def test_spans_of_unregistered_models_agree(look: Look, otlp: Any) -> None:
     assert said(found) == ("findings", 2, 1, 0.5)
 
 
-def facts(calls: int, exceptions: int, kind: str = "not_enriched", samples: int = 0, ids: str = "0") -> Evidence:
-    model = ModelFacts(calls=calls)
-    model.kinds[kind] = exceptions
-    model.samples[kind] = {Sample(number, f"{number:032x}", ids * 16) for number in reversed(range(samples))}
-    return Evidence(Facts({"gpt": model}, {}, calls, 0, 0, 0, []), [entry()], [], telemetry=True)
+def facts(calls: int, exceptions: int, kind: str = "not_enriched", samples: int = 0, ids: str = "0") -> CheckInput:
+    model = ModelTotals(calls=calls)
+    model.exceptions[kind] = exceptions
+    model.samples[kind] = {SpanRef(number, f"{number:032x}", ids * 16) for number in reversed(range(samples))}
+    return CheckInput(CallTotals({"gpt": model}, {}, calls, 0, 0, 0, []), [entry()], [], has_telemetry=True)
 
 
 @pytest.mark.parametrize(
@@ -216,29 +216,29 @@ def facts(calls: int, exceptions: int, kind: str = "not_enriched", samples: int 
 )
 def test_the_share_is_cut_off(calls: int, exceptions: int, share: float) -> None:
     """One exception among ever so many calls is never a share of one."""
-    (found,) = checked(["spans_enriched"], facts(calls, exceptions))
+    (found,) = run_checks(["spans_enriched"], facts(calls, exceptions))
     assert found.share == share
     assert found.status == ("findings" if exceptions else "supported")
 
 
 def test_samples_have_a_limit() -> None:
     """Of many exceptions the earliest spans are named."""
-    (found,) = checked(["spans_enriched"], facts(50, 50, samples=50))
-    assert [int(sample.trace_id, 16) for sample in found.samples] == list(range(MAX_SAMPLES))
+    (found,) = run_checks(["spans_enriched"], facts(50, 50, samples=50))
+    assert [int(sample.trace_id, 16) for sample in found.samples] == list(range(SAMPLES_PER_CHECK))
 
 
 @pytest.mark.parametrize("digit", ["g", "ａ", "\n"])  # noqa: RUF001 - no hexadecimal digit
 def test_samples_can_be_looked_up(digit: str) -> None:
     """A span whose ids are no hexadecimal digits counts, and is not named: nobody could look it up."""
-    (found,) = checked(["spans_enriched"], facts(2, 2, samples=2, ids=digit))
+    (found,) = run_checks(["spans_enriched"], facts(2, 2, samples=2, ids=digit))
     assert (found.exceptions, found.samples) == (2, ())
 
 
 def test_checks_come_in_one_order_and_each_once() -> None:
     """However they are asked for, checks stand in the order of the documentation."""
-    found = checked([*reversed(NAMES), *NAMES], facts(1, 0))
+    found = run_checks([*reversed(NAMES), *NAMES], facts(1, 0))
     assert [check.check for check in found] == NAMES
-    assert checked([], facts(1, 0)) == []
+    assert run_checks([], facts(1, 0)) == []
 
 
 @pytest.mark.parametrize(
@@ -256,7 +256,7 @@ def test_changes_recorded(events: list[Any], expected: Any) -> None:
         Change(model_id="gpt", at="2026-01-01", status="active", reason=None, actor=None, source="dates", event=event)
         for event in events
     ]
-    (found,) = checked(["changes_recorded"], facts(1, 0)._replace(changes=changes))
+    (found,) = run_checks(["changes_recorded"], facts(1, 0)._replace(changes=changes))
     assert said(found) == expected
-    (nothing,) = checked(["changes_recorded"], facts(1, 0)._replace(changes=changes, telemetry=False))
+    (nothing,) = run_checks(["changes_recorded"], facts(1, 0)._replace(changes=changes, has_telemetry=False))
     assert nothing.status == "no_evidence"
