@@ -140,10 +140,7 @@ def test_times_of_events(tmp_path: Path, otlp: Otlp, folder: str, started: Start
 
 
 def test_other_readers_are_read_here(readers: list[FileReader], folder: str, started: Started) -> None:
-    """A reader of one's own is read in this process, in its place among the files."""
-
-    class Own(FileReader):
-        pass
+    """A reader of another type is read in this process, in its place among the files."""
 
     class Other:
         name, kind, size, sha256 = "other", "own", 0, ""
@@ -152,8 +149,36 @@ def test_other_readers_are_read_here(readers: list[FileReader], folder: str, sta
         def requests(self) -> Iterator[bytes]:
             yield b'{"resourceSpans":[]}'
 
-    found = scan_inputs([readers[0], Other(), readers[1]], request(), folder)  # type: ignore[list-item]
-    assert [(read.name, read.kind) for read in found] == [("n0", "otlp_json"), ("other", "own"), ("n1", "otlp_json")]
+    scanned = scan_inputs([readers[0], Other(), readers[1]], request(), folder)  # type: ignore[list-item]
+    assert [(one.name, one.kind) for one in scanned] == [("n0", "otlp_json"), ("other", "own"), ("n1", "otlp_json")]
+    assert len(started.processes) == 2
+
+
+@pytest.mark.parametrize("kind", ["otlp_json", "own"])
+def test_a_subclass_of_a_reader_is_read_as_itself(
+    readers: list[FileReader], folder: str, otlp: Otlp, started: Started, kind: str
+) -> None:
+    """Another process would take it for its base class, and lose its options; so it is read in this process."""
+
+    class Doubling(FileReader):
+        def __init__(self, path: str, times: int) -> None:
+            super().__init__(path)
+            self.kind = kind
+            self.times = times
+
+        def requests(self) -> Iterator[bytes]:
+            yield from super().requests()
+            for _ in range(self.times):
+                yield otlp.line(otlp.span("gpt-4o"))
+
+    expected = scan_inputs([readers[0]], request(), folder)[0].result.spans + 5
+    scanned = scan_inputs([readers[1], Doubling(readers[0].path, 5), readers[2]], request(), folder)
+    assert [(one.name, one.kind) for one in scanned] == [
+        ("n1", "otlp_json"),
+        (readers[0].path, kind),
+        ("n2", "otlp_json"),
+    ]
+    assert scanned[1].result.spans == expected
     assert len(started.processes) == 2
 
 

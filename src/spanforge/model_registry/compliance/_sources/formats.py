@@ -29,12 +29,12 @@ class Format(NamedTuple):
     Attributes:
         accepts: Whether a source is of this format.
         open: Returns the readers of a source; its arguments are the source, and the period in nanoseconds.
-        read_file: Makes a reader from a path alone, so that another process can; ``None``: that is not possible.
+        read_file: The class of the reader, if a path is all that it needs: then another process can read the file.
     """
 
     accepts: Callable[[Any], bool]
     open: Callable[[Any, int, int], list[TelemetryReader]]
-    read_file: type[FileReader] | None = None
+    read_file: Callable[[str], TelemetryReader] | None = None
 
 
 def _is_address(source: Any) -> bool:
