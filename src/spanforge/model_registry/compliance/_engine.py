@@ -37,7 +37,6 @@ MIN_GAP: Final = timedelta(minutes=1)
 """The shortest ``max_gap``: the stretches of a year still fit into memory."""
 MAX_DURATION: Final = timedelta(days=36_525)
 """The longest ``max_gap`` and ``delay``, a century: times are nanoseconds of 64 bits."""
-_MICROSECOND: Final = timedelta(microseconds=1)
 _AUDIT_EVENTS: Final = "audit_events"
 
 
@@ -130,7 +129,7 @@ class ComplianceMappingEngine:
 def _to_nanoseconds(given: timedelta, least: timedelta, field: str) -> int:
     if not isinstance(given, timedelta) or not least <= given <= MAX_DURATION:
         raise InvalidValueError.must_be(field, given, f"a timedelta from {least} to {MAX_DURATION}")
-    return given // _MICROSECOND * 1_000
+    return given // timedelta(microseconds=1) * 1_000
 
 
 def _parse_moment(given: str | date, field: str) -> datetime:

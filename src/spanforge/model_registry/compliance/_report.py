@@ -51,7 +51,7 @@ def build_attestation(request: EvidenceRequest, totals: CallTotals, inputs: Sequ
     events = {event for scanned in inputs for event in scanned.result.events}
     in_period = sum(request.scan.start <= event.at < request.scan.end for event in events)
     facts = EvidenceFacts(
-        request, inputs, totals, select_totals(request, totals), _list_changes(request, events), in_period
+        request, inputs, totals, select_totals(request, totals), _build_changes(request, events), in_period
     )
     framework = FRAMEWORKS[request.framework]
     names = {name for clause in framework.clauses for name in clause.checks}
@@ -96,7 +96,7 @@ def build_csv(request: EvidenceRequest, totals: CallTotals) -> bytes:
     return render_csv(request.list_states(), about.models, unregistered)
 
 
-def _list_changes(request: EvidenceRequest, events: Iterable[SeenEvent]) -> list[attestation.Change]:
+def _build_changes(request: EvidenceRequest, events: Iterable[SeenEvent]) -> list[attestation.Change]:
     changes = list_changes(request.entries, request.scan)
     is_matched = match_events(changes, events, request.scan.delay)
     return [

@@ -95,7 +95,7 @@ class CalledModel:
     def to_call(
         self, service: str, claims: SpanClaims, uncovered: tuple[str, ...], shown: Iterable[int], start: int
     ) -> Call:
-        """Return what a call is counted under.
+        """Return the call as it is counted: every call with equal fields is counted in one group.
 
         Args:
             service: The service that called.
@@ -174,7 +174,7 @@ class ModelSpan(NamedTuple):
     is_call: bool
 
     def to_call(self, service: str, shown: Iterable[int], start: int) -> Call:
-        """Return what the span is counted under, see ``CalledModel.to_call``."""
+        """Return the span as a call, see ``CalledModel.to_call``."""
         return self.model.to_call(service, self.claims, self.uncovered, shown, start)
 
 

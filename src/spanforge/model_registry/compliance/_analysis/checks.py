@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 SAMPLES_PER_CHECK: Final = 10
 """Spans that a check lists."""
-_IDS: Final = re.compile("[0-9A-Fa-f]{48}")
+_HEX_IDS: Final = re.compile("[0-9A-Fa-f]{48}")
 
 
 class CheckInput(NamedTuple):
@@ -56,7 +56,7 @@ class CheckInput(NamedTuple):
     def list_samples(self, *kinds: str) -> list[SpanRef]:
         """Return the known spans of such calls whose ids can be looked up, the earliest first."""
         spans = {span for model in self.totals.all_called for kind in kinds for span in model.samples[kind]}
-        return sorted(span for span in spans if _IDS.fullmatch(f"{span.trace_id}{span.span_id}"))
+        return sorted(span for span in spans if _HEX_IDS.fullmatch(f"{span.trace_id}{span.span_id}"))
 
 
 class Outcome(NamedTuple):

@@ -24,16 +24,16 @@ if TYPE_CHECKING:
     InputFile = tuple[int, str]
     """The number of an input, and a file with records of it."""
 
-_TRACE: Final = 16
-_IDS: Final = 24
+_TRACE_ID_BYTES: Final = 16
+_ID_BYTES: Final = 24
 """Bytes of a trace id and a span id."""
-_MARK: Final = 8
-_RECORD: Final = _IDS + _MARK
-_WORDS: Final = _RECORD // 8
+_MARK_BYTES: Final = 8
+_RECORD_BYTES: Final = _ID_BYTES + _MARK_BYTES
+_RECORD_WORDS: Final = _RECORD_BYTES // 8
 """64-bit words of a record: two of the trace id, the span id, the mark."""
 _SPAN_WORD: Final = 2
-_DIGITS: Final = "0123456789abcdef"
-_SPLIT_BYTES: Final = (*range(_TRACE, _IDS), *range(_TRACE))
+_HEX_DIGITS: Final = "0123456789abcdef"
+_SPLIT_BYTES: Final = (*range(_TRACE_ID_BYTES, _ID_BYTES), *range(_TRACE_ID_BYTES))
 """The bytes of a record by which files are split: those of the span id first. Unlike those of some trace ids, they are
 random."""
 
@@ -81,7 +81,7 @@ class SpanIdWriter:
     @staticmethod
     def format_mark(number: int) -> str:
         """Return the mark that stands for the number of a call group."""
-        return f"{number:0{2 * _MARK}x}"
+        return f"{number:0{2 * _MARK_BYTES}x}"
 
     def note_added(self, count: int) -> None:
         """Write the waiting records if there are many; raises as ``flush`` does."""
@@ -96,7 +96,8 @@ class SpanIdWriter:
             TelemetryError: The disk is full, or the folder is missing.
         """
         for digit, records in self.buckets.items():
-            part = _DIGITS.find(digit.lower()) % len(_DIGITS)  # anything that is not a digit goes to the last one
+            # find() returns -1 for anything that is not a digit: the last file
+            part = _HEX_DIGITS.find(digit.lower()) % len(_HEX_DIGITS)
             _append(_path(self._folder, part, self._input_number), _pack_records(records))
         self.buckets.clear()
         self._waiting = 0
@@ -109,14 +110,15 @@ def pack_ids(trace_id: str, span_id: str) -> bytes:
     """
     text = f"{trace_id}{span_id}".encode("ascii", "replace").lower()
     packed = _from_hex(text.decode())
-    return packed if len(packed) == _IDS else hashlib.blake2b(text, digest_size=_IDS).digest()
+    return packed if len(packed) == _ID_BYTES else hashlib.blake2b(text, digest_size=_ID_BYTES).digest()
 
 
 def _pack_records(records: list[str]) -> bytes:
     packed = _from_hex("".join(records))  # all at once: this is where the time goes
-    if len(packed) == len(records) * _RECORD:
+    if len(packed) == len(records) * _RECORD_BYTES:
         return packed
-    return b"".join(pack_ids(text[:32], text[32 : 2 * _IDS]) + bytes.fromhex(text[2 * _IDS :]) for text in records)
+    digits = 2 * _ID_BYTES
+    return b"".join(pack_ids(text[:32], text[32:digits]) + bytes.fromhex(text[digits:]) for text in records)
 
 
 def _from_hex(text: str) -> bytes:
@@ -148,14 +150,14 @@ def find_copies(folder: str, input_count: int) -> Iterator[SpanCopy]:
         folder: The folder of the files.
         input_count: How many inputs there are.
     """
-    for part in range(len(_DIGITS)):
+    for part in range(len(_HEX_DIGITS)):
         paths = [(number, _path(folder, part, number)) for number in range(input_count)]
         yield from _compare([(number, path) for number, path in paths if os.path.exists(path)], _SPLIT_BYTES)
 
 
 def _compare(files: list[InputFile], split_bytes: tuple[int, ...]) -> Iterator[SpanCopy]:
     """Yield the copies among the records of files, which are removed; ``split_bytes``: where the records may differ."""
-    if sum(os.path.getsize(path) for _, path in files) > _COMPARED_RECORDS * _RECORD and split_bytes:
+    if sum(os.path.getsize(path) for _, path in files) > _COMPARED_RECORDS * _RECORD_BYTES and split_bytes:
         for part in _split(files, split_bytes[0]):
             yield from _compare(part, split_bytes[1:])
         return
@@ -170,10 +172,10 @@ def _split(files: list[InputFile], position: int) -> list[list[InputFile]]:
     """Spread the records of files, which are removed, over a file for each value of one byte."""
     parts: defaultdict[int, dict[InputFile, None]] = defaultdict(dict)
     for number, path in files:
-        for _, data in _read([(number, path)]):
+        for _, data in _read_records([(number, path)]):
             spread: defaultdict[int, bytearray] = defaultdict(bytearray)
-            for start in range(0, len(data), _RECORD):
-                spread[data[start + position]] += data[start : start + _RECORD]
+            for start in range(0, len(data), _RECORD_BYTES):
+                spread[data[start + position]] += data[start : start + _RECORD_BYTES]
             for value, records in spread.items():
                 target = f"{path}.{value:02x}"  # no other input has such a name
                 parts[value][number, target] = None
@@ -182,10 +184,10 @@ def _split(files: list[InputFile], position: int) -> list[list[InputFile]]:
     return [list(part) for part in parts.values()]
 
 
-def _read(files: list[InputFile]) -> Iterator[tuple[int, bytes]]:
+def _read_records(files: list[InputFile]) -> Iterator[tuple[int, bytes]]:
     for number, path in files:
         with open(path, "rb") as file:
-            while data := file.read(_READ_RECORDS * _RECORD):
+            while data := file.read(_READ_RECORDS * _RECORD_BYTES):
                 yield number, data
 
 
@@ -194,14 +196,14 @@ def _span_ids(data: bytes) -> list[int]:
 
     Most copies are found by these alone: a number is compared faster than bytes, and one slice takes them all.
     """
-    return array("Q", data)[_SPAN_WORD::_WORDS].tolist()
+    return array("Q", data)[_SPAN_WORD::_RECORD_WORDS].tolist()
 
 
 def _repeated_span_ids(files: list[InputFile]) -> set[int]:
     """Return the span ids that more than one record has."""
     seen: set[int] = set()
     repeated: set[int] = set()
-    for _, data in _read(files):
+    for _, data in _read_records(files):
         span_ids = _span_ids(data)
         fresh = set(span_ids)
         repeated |= fresh & seen
@@ -214,10 +216,10 @@ def _repeated_span_ids(files: list[InputFile]) -> set[int]:
 def _later_records(files: list[InputFile], repeated: set[int]) -> Iterator[SpanCopy]:
     """Yield the records with one of these span ids whose ids an earlier record has."""
     first: dict[bytes, tuple[int, str]] = {}
-    for number, data in _read(files):
+    for number, data in _read_records(files):
         for place in [place for place, span_id in enumerate(_span_ids(data)) if span_id in repeated]:
-            record = data[place * _RECORD : (place + 1) * _RECORD]
-            ids, mark = record[:_IDS], record[_IDS:].hex()
+            record = data[place * _RECORD_BYTES : (place + 1) * _RECORD_BYTES]
+            ids, mark = record[:_ID_BYTES], record[_ID_BYTES:].hex()
             if ids in first:
                 yield SpanCopy(ids, number, mark, *first[ids])
             else:

@@ -187,7 +187,7 @@ class Scan:
         return layout
 
     def _add_picker(
-        self, scope: ServiceScope, layout: KeyLayout, attributes: Sequence[otlp.Attribute], values: bytes
+        self, scope: ServiceScope, layout: KeyLayout, attributes: Sequence[otlp.KeyValue], values: bytes
     ) -> GroupPicker:
         self._used_slots += 1 + len(values) // _BYTES_PER_SLOT
         if self._used_slots > _CACHE_SLOTS:
@@ -204,7 +204,7 @@ class Scan:
         for event in span.events:
             self._keep_event(event.name, event.time_unix_nano, event.attributes)
 
-    def _keep_event(self, name: str, at: int, attributes: Sequence[otlp.Attribute]) -> None:
+    def _keep_event(self, name: str, at: int, attributes: Sequence[otlp.KeyValue]) -> None:
         """Keep a lifecycle event, if it may match a change in the period."""
         if name not in LIFECYCLE_EVENT_NAMES or at not in self._event_times:
             return

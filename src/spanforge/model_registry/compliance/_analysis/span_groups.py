@@ -94,14 +94,14 @@ class KeyLayout:
         self.pick = _make_getter([place for place, key in enumerate(keys) if key in relevant_keys])
         self.pickers: dict[bytes, GroupPicker] = {}
 
-    def read_texts(self, attributes: Sequence[otlp.Attribute]) -> tuple[dict[str, str], list[str]]:
+    def read_texts(self, attributes: Sequence[otlp.KeyValue]) -> tuple[dict[str, str], list[str]]:
         """Return the texts of the attributes that matter, and the warnings."""
         picked = self.pick(attributes)
         warnings = [text for item in picked if item.key == WARNINGS_KEY for text in otlp.get_texts(item.value)]
         return otlp.get_text_attributes(picked), warnings
 
 
-def _make_getter(places: list[int]) -> Callable[[Any], Sequence[otlp.Attribute]]:
+def _make_getter(places: list[int]) -> Callable[[Any], Sequence[otlp.KeyValue]]:
     if len(places) > 1:
         return itemgetter(*places)
     return lambda attributes: [attributes[place] for place in places]

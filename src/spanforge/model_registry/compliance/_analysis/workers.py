@@ -29,7 +29,7 @@ _LENGTH: Final = 8
 _CHILD: Final = f"import sys; sys.path[:] = sys.argv[1:]; from {__name__} import run_worker; run_worker()"
 _CUT_OFF: Final = "the last line cannot be read: the file may be cut off"
 
-_T = TypeVar("_T")
+_Message = TypeVar("_Message")
 
 
 class _Task(msgspec.Struct):
@@ -60,7 +60,7 @@ _task_decoder: Final = msgspec.json.Decoder(_Task)
 
 
 def scan_input(reader: TelemetryReader, request: ScanRequest, folder: str, input_number: int) -> ScannedInput:
-    """Return what one input holds; the ids of its spans go to files in a folder.
+    """Scan one input; the ids of its spans go to files in a folder.
 
     Raises:
         TelemetryError: It cannot be read.
@@ -76,7 +76,7 @@ def scan_input(reader: TelemetryReader, request: ScanRequest, folder: str, input
 
 
 def scan_inputs(readers: Sequence[TelemetryReader], request: ScanRequest, folder: str) -> list[ScannedInput]:
-    """Return what each input holds, in their order.
+    """Scan inputs, and return their results in the same order.
 
     Raises:
         TelemetryError: One cannot be read.
@@ -213,7 +213,7 @@ def _send(stream: IO[bytes], message: object) -> None:
     stream.flush()
 
 
-def _receive(stream: IO[bytes], decoder: msgspec.json.Decoder[_T]) -> _T | None:
+def _receive(stream: IO[bytes], decoder: msgspec.json.Decoder[_Message]) -> _Message | None:
     """Return the next message; ``None``: the sender has ended, perhaps in the middle of one."""
     head = stream.read(_LENGTH)
     size = int.from_bytes(head, "big")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from spanforge.model_registry.compliance._packages import keys
-    from spanforge.model_registry.compliance._packages.keys import Key, KeyPath, SigningKey, TrustedKey
+    from spanforge.model_registry.compliance._packages.keys import KeyPath, KeySource, SigningKey, TrustedKey
 else:
     keys = OptionalModule(f"{__package__}.keys", "signatures of evidence packages", "sign")
 
@@ -70,7 +70,7 @@ class _Envelope(msgspec.Struct, frozen=True, rename={"payload_type": "payloadTyp
     signatures: tuple[_Signature, ...]
 
 
-def load_signer(key: Key, public_key: KeyPath | None = None) -> SigningKey:
+def load_signer(key: KeySource, public_key: KeyPath | None = None) -> SigningKey:
     """Return the key that signs evidence packages.
 
     Args:

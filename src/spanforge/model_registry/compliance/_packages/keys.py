@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 KeyPath = str | os.PathLike[str]
-Key = KeyPath | Signer
+KeySource = KeyPath | Signer
 
 MAX_KEY_SIZE: Final = 64 * 1024
 """Bytes that a key file may have; a PEM of such a key has a few hundred."""
@@ -73,7 +73,7 @@ class TrustedKey(NamedTuple):
     key: SSlibKey
 
 
-def load_signer(key: Key, public_key: KeyPath | None) -> SigningKey:
+def load_signer(key: KeySource, public_key: KeyPath | None) -> SigningKey:
     """Return the key that signs; see ``dsse.load_signer``."""
     if isinstance(key, Signer):
         return _wrap_signer(type(key).__name__, key)

@@ -104,7 +104,7 @@ def verify_package(path: str | os.PathLike[str], trusted_keys: Iterable[str | os
     if SIGNATURE not in contents.files:
         raise VerificationError(name, f"is unsigned: it has no file {SIGNATURE}")
     statement, keyid = unseal(contents.files[SIGNATURE], trusted, name)
-    _check_names(name, contents, statement)
+    _check_file_names(name, contents, statement)
     _check_digests(name, contents.files, statement)
     _check_manifest(name, contents.files, keyid)
     if contents.archive is not None and contents.archive != zip_bytes(contents.files):
@@ -188,7 +188,7 @@ def _list_zip_entries(name: str, archive: bytes) -> Iterator[tuple[str, bytes]]:
         raise VerificationError(name, "is neither a folder nor a zip")
 
 
-def _check_names(name: str, contents: _PackageContents, statement: Statement) -> None:
+def _check_file_names(name: str, contents: _PackageContents, statement: Statement) -> None:
     if tuple(subject.name for subject in statement.subject) != SIGNED_FILES:
         raise VerificationError(name, f"the signature does not cover the files {', '.join(SIGNED_FILES)}")
     missing = next((file for file in SIGNED_FILES if file not in contents.files), None)
@@ -229,22 +229,20 @@ def _parse_object(name: str, file: str, content: bytes) -> dict[str, Any]:
 
 def _build_report(name: str, keyid: str, key: str, attestation: dict[str, Any]) -> VerificationReport:
     period = attestation.get("period")
-    first, end = (
-        (_get_text(period, "from_date"), _get_text(period, "to_date")) if isinstance(period, dict) else (None, None)
-    )
+    bounds = period if isinstance(period, dict) else {}
     return VerificationReport(
         name,
         keyid,
         key,
         PACKAGE_FILES,
-        generated_at=_get_text(attestation, "generated_at"),
-        model_id=_get_text(attestation, "model_id"),
-        framework=_get_text(attestation, "framework"),
-        period=(first, end),
-        overall_status=_get_text(attestation, "overall_status"),
+        generated_at=_read_string(attestation, "generated_at"),
+        model_id=_read_string(attestation, "model_id"),
+        framework=_read_string(attestation, "framework"),
+        period=(_read_string(bounds, "from_date"), _read_string(bounds, "to_date")),
+        overall_status=_read_string(attestation, "overall_status"),
     )
 
 
-def _get_text(attestation: dict[str, Any], field: str) -> str | None:
+def _read_string(attestation: dict[str, Any], field: str) -> str | None:
     value = attestation.get(field)
     return value if isinstance(value, str) else None

@@ -101,7 +101,7 @@ def _drop_repeated(readers: Iterable[TelemetryReader]) -> list[TelemetryReader]:
 
 
 def _name_shortly(readers: list[TelemetryReader]) -> list[TelemetryReader]:
-    """Return the readers; those that are called by their path get a shorter name that tells them apart."""
+    """Return the readers; a reader whose name is its path gets the shortest distinct name."""
     paths = {id(reader): path for reader in readers if (path := _path_of(reader)) is not None}
     short_names = dict(zip(paths, shorten_paths(list(paths.values())), strict=True))
     for reader in readers:

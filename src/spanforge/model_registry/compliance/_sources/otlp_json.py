@@ -27,7 +27,7 @@ class _OtlpPart(msgspec.Struct, rename="camel", gc=False):
     """Base of all parts of a request."""
 
 
-class Attribute(_OtlpPart):
+class KeyValue(_OtlpPart):
     """An attribute; its value stays encoded, because most are never used."""
 
     key: str = ""
@@ -39,7 +39,7 @@ class Event(_OtlpPart):
 
     name: str = ""
     time_unix_nano: int = 0
-    attributes: list[Attribute] = []
+    attributes: list[KeyValue] = []
 
 
 class Span(_OtlpPart):
@@ -49,7 +49,7 @@ class Span(_OtlpPart):
     span_id: Annotated[str, msgspec.Meta(min_length=16, max_length=16)]
     start_time_unix_nano: _Time
     end_time_unix_nano: int = 0
-    attributes: list[Attribute] = []
+    attributes: list[KeyValue] = []
     events: list[Event] = []
 
 
@@ -73,7 +73,7 @@ class LogRecord(_OtlpPart):
     event_name: str = ""
     time_unix_nano: int = 0
     observed_time_unix_nano: int = 0
-    attributes: list[Attribute] = []
+    attributes: list[KeyValue] = []
 
 
 class ScopeLogs(_OtlpPart):
@@ -107,7 +107,7 @@ class _Value(_OtlpPart):
 
 
 class _Resource(_OtlpPart):
-    attributes: list[Attribute] = []
+    attributes: list[KeyValue] = []
 
 
 class _Scope(_OtlpPart):
@@ -136,13 +136,13 @@ def get_texts(value: msgspec.Raw) -> list[str]:
     return [text for text in texts if isinstance(text, str)]
 
 
-def get_text_attributes(attributes: Sequence[Attribute]) -> dict[str, str]:
+def get_text_attributes(attributes: Sequence[KeyValue]) -> dict[str, str]:
     """Return the attributes that are texts."""
     values = ((attribute.key, get_text(attribute.value)) for attribute in attributes)
     return {key: text for key, text in values if text is not None}
 
 
-def get_resource_attributes(resource: msgspec.Raw) -> list[Attribute]:
+def get_resource_attributes(resource: msgspec.Raw) -> list[KeyValue]:
     """Return the attributes of a resource."""
     decoded = _decode_or_none(_decode_resource, resource)
     return [] if decoded is None else decoded.attributes
