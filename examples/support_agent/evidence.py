@@ -1,4 +1,4 @@
-"""Evidence of a run: what telemetry and registry prove, in a package that is signed, and verified as auditors do."""
+"""Evidence of a run: an evidence package from registry and telemetry, signed, and verified as auditors do."""
 
 from __future__ import annotations
 
@@ -28,9 +28,10 @@ def attest(telemetry: Path, models: Path, start: datetime, end: datetime, packag
         evidence.to_zip(package, signing_key=private)
         verify_package(package, trusted_keys=[public])
     yield f"SOC 2: {package}, signed with a key made for this run, and verified"
+    width = max(len(check.check) for check in evidence.attestation.checks)
     for check in evidence.attestation.checks:
-        found = f"{check.exceptions} of {check.population} {check.unit}"
-        yield f"  {check.status:14} {check.check:25} exceptions: {found}"
+        exceptions = f"{check.exceptions} of {check.population} {check.unit}"
+        yield f"  {check.status:14} {check.check:{width}} exceptions: {exceptions}"
 
 
 def make_keys(folder: Path) -> tuple[Path, Path]:

@@ -114,3 +114,56 @@ def test_the_namespace_belongs_to_nobody() -> None:
     """``spanforge`` is a namespace package: there is no file that would keep others out of it."""
     assert not (PACKAGE.parent / "__init__.py").exists()
     assert (PACKAGE / "py.typed").exists()
+
+
+COMPLIANCE_LAYERS = [
+    {"_sources", "_attestation"},
+    {"_frameworks"},
+    {"_analysis", "_packages"},
+    {"_evidence_csv"},
+    {"_evidence_request"},
+    {"_report"},
+    {"_engine"},
+    {"__init__"},
+]
+"""The inner order of ``compliance``: a module imports from its own folder, or from layers to its left."""
+
+
+def compliance_imports(path: Path, *, at_run_time: bool) -> set[str]:
+    """Return the modules of ``compliance`` that one of them imports, as paths below it with dots."""
+    tree = ast.parse(path.read_text())
+    if at_run_time:
+        tree.body = [node for node in tree.body if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node))]
+    prefix = f"{NAME}.compliance"
+    modules: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module is not None and f"{node.module}.".startswith(f"{prefix}."):
+            base = node.module.removeprefix(prefix).removeprefix(".")
+            folder = (PACKAGE / "compliance" / base.replace(".", "/")).is_dir()
+            modules |= {f"{base}.{alias.name}".strip(".") for alias in node.names} if folder else {base}
+    return modules
+
+
+COMPLIANCE_MODULES = {
+    ".".join(path.relative_to(PACKAGE / "compliance").with_suffix("").parts): path
+    for path in sorted((PACKAGE / "compliance").rglob("*.py"))
+}
+
+
+@pytest.mark.parametrize("name", COMPLIANCE_MODULES)
+def test_inside_compliance_imports_point_left(name: str) -> None:
+    """Sources know nothing of the analysis, the analysis nothing of the report, and packages nothing of both."""
+    level = {room: number for number, rooms in enumerate(COMPLIANCE_LAYERS) for room in rooms}
+    here = name.split(".", maxsplit=1)[0]
+    for other in compliance_imports(COMPLIANCE_MODULES[name], at_run_time=False):
+        there = other.split(".")[0]
+        assert there == here or level[there] < level[here], f"{name} imports {other}"
+
+
+def test_inside_compliance_no_imports_go_round() -> None:
+    """At run time, no module of ``compliance`` imports itself by way of others."""
+    arrows = {name: compliance_imports(path, at_run_time=True) for name, path in COMPLIANCE_MODULES.items()}
+    while leaves := [name for name, others in arrows.items() if not others & arrows.keys()]:
+        for name in leaves:
+            del arrows[name]
+    assert arrows == {}

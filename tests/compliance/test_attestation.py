@@ -18,7 +18,13 @@ from spanforge.model_registry import ModelRegistry
 from spanforge.model_registry._core.errors import InvalidEntryError
 from spanforge.model_registry._core.values import parse_date
 from spanforge.model_registry.compliance import ComplianceMappingEngine
-from spanforge.model_registry.compliance._attestation import FORMAT, STATUSES, Attestation, Status, worst
+from spanforge.model_registry.compliance._attestation import (
+    EVIDENCE_STATUSES,
+    FORMAT,
+    Attestation,
+    EvidenceStatus,
+    worst_status,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,10 +38,10 @@ VALIDATOR = jsonschema.Draft202012Validator(SCHEMA, format_checker=FORMATS)
 
 def test_statuses_stand_from_worst_to_best() -> None:
     """Findings, no evidence, incomplete, supported: of several the first of these; of none, no evidence."""
-    assert STATUSES == get_args(Status) == ("findings", "no_evidence", "incomplete", "supported")
-    assert worst(()) == "no_evidence"
-    for some in itertools.product(STATUSES, repeat=3):
-        assert worst(some) == next(status for status in STATUSES if status in some)
+    assert EVIDENCE_STATUSES == get_args(EvidenceStatus) == ("findings", "no_evidence", "incomplete", "supported")
+    assert worst_status(()) == "no_evidence"
+    for some in itertools.product(EVIDENCE_STATUSES, repeat=3):
+        assert worst_status(some) == next(status for status in EVIDENCE_STATUSES if status in some)
 
 
 def test_the_schema_is_that_of_the_classes() -> None:

@@ -344,13 +344,13 @@ def test_a_clause_to_which_nothing_applies() -> None:
     for status in ("complete", "incomplete"):
         coverage = Coverage(status=status, max_gap_seconds=60, gaps=(), gap_count=0, reasons=())  # type: ignore[arg-type]
         row = ClauseRow("X", "Nothing.", ("changes_recorded",), ())
-        assert statement_module._clause(row, [check], coverage).status == "no_evidence"
+        assert statement_module._build_clause(row, [check], coverage).status == "no_evidence"
 
 
 def test_too_many_events(case: Case, otlp: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Events beyond what is remembered of one input make the evidence incomplete."""
     for module in (scan, statement_module):
-        monkeypatch.setattr(module, "MAX_EVENTS", 1)
+        monkeypatch.setattr(module, "MAX_SEEN_EVENTS", 1)
     logs = [log(otlp, "model_registry.retired", otlp.start + number, "x") for number in range(3)]
     case.write(otlp.line(good(otlp)), otlp.logs(*logs))
     found = case.states(entry())

@@ -18,7 +18,7 @@ import pytest
 
 from spanforge.model_registry import ModelRegistry, ModelRegistryEntry
 from spanforge.model_registry.compliance import ComplianceMappingEngine
-from spanforge.model_registry.compliance._analysis import duplicates as distinct
+from spanforge.model_registry.compliance._analysis import duplicates
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -391,7 +391,7 @@ def test_copies_are_found_however_ids_look(
     ids: list[list[tuple[str, str]]], together: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Spans count once each, also where there are so many that they are compared in parts."""
-    monkeypatch.setattr(distinct, "_TOGETHER", together)
+    monkeypatch.setattr(duplicates, "_COMPARED_RECORDS", together)
     for number, found in enumerate(ids):
         lines = [line_of(found[i : i + 100]) for i in range(0, len(found), 100)]
         (tmp_path / f"{number}.jsonl").write_text("".join(lines))

@@ -177,7 +177,7 @@ def test_an_empty_period(jaeger_server: Server) -> None:
 def test_addresses_without_the_api(jaeger_server: Server) -> None:
     """An address of Jaeger that is not that of its API, and a host that is not there, are errors."""
     url = f"http://{jaeger_server.at['JAEGER_QUERY_HTTP']}/search"
-    with pytest.raises(TelemetryError, match="there is no Jaeger here that has the HTTP API v3"):
+    with pytest.raises(TelemetryError, match="no Jaeger with the HTTP API v3"):
         list(JaegerReader(url, START, START + DAY).requests())
-    with pytest.raises(TelemetryError, match="it cannot be reached"):
+    with pytest.raises(TelemetryError, match="cannot be reached"):
         list(JaegerReader("http://no-such-host.invalid:16686", START, START + DAY).requests())

@@ -1,4 +1,4 @@
-"""Whatever names, owners and telemetry have in them, evidence stays JSON, a table, and no formula."""
+"""Whatever names, owners and telemetry have in them, evidence stays JSON, CSV, and no formula."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from spanforge.model_registry import ModelRegistry, ModelRegistryEntry
 from spanforge.model_registry._core.storage import content_of
 from spanforge.model_registry.compliance import ComplianceMappingEngine, EvidencePackage
-from spanforge.model_registry.compliance._analysis.totals import ModelFacts
-from spanforge.model_registry.compliance._evidence_csv import COLUMNS, cell, table
+from spanforge.model_registry.compliance._analysis.totals import ModelTotals
+from spanforge.model_registry.compliance._evidence_csv import COLUMNS, escape_cell, render_csv
 
 ODD = st.sampled_from([*"=+-@\t\r\n;,'\"\\ |%\x00\x1b", "\u202e", "\u200b", "\ufeff", "\u2028", "＝", "\U0001f600"])  # noqa: RUF001
 TEXTS = st.lists(ODD | st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8).map("".join)
@@ -46,7 +46,7 @@ def checked_rows(made: bytes) -> list[list[str]]:
 @given(BROKEN)
 def test_no_cell_is_a_formula(text: str) -> None:
     """Whatever a text is, its cell is visible, on one line, and begins no formula, also after a semicolon."""
-    shown = cell(text)
+    shown = escape_cell(text)
     assert shown.isprintable()
     assert not any(part.lstrip().startswith(FORMULA) for part in shown.split(";"))
     if text.isalnum() and text.isascii():
@@ -61,13 +61,13 @@ def test_no_cell_is_a_formula(text: str) -> None:
 )
 def test_a_row_is_a_row(ids: list[str], fields: list[str], services: set[str], names: set[str]) -> None:
     """For any names, owners, purposes and services there is a row a model, of as many cells as there are columns."""
-    facts = ModelFacts(calls=1, services=services, first=0)
-    made = table(
+    facts = ModelTotals(calls=1, services=services, first=0)
+    made = render_csv(
         [(entry, None) for entry in entries(ids, fields)], dict.fromkeys(ids, facts), dict.fromkeys(names, facts)
     )
     rows = checked_rows(made)
     assert rows[0] == list(COLUMNS)
-    assert [row[0] for row in rows[1:]] == [cell(name) for name in [*ids, *sorted(names)]]
+    assert [row[0] for row in rows[1:]] == [escape_cell(name) for name in [*ids, *sorted(names)]]
     assert {row[7] for row in rows[1:]} <= {"1"}
 
 
@@ -108,7 +108,7 @@ def generated(lines: list[bytes], given: list[ModelRegistryEntry], model_id: str
 def test_no_name_breaks_the_evidence(
     ids: list[str], fields: list[str], called: list[str], service: str, asked: str | None
 ) -> None:
-    """From any telemetry come canonical JSON that holds every name, and a table that can be read back."""
+    """From any telemetry come canonical JSON that holds every name, and CSV that can be read back."""
     made = generated([line([*called, *ids], service)], entries(ids, fields), asked)
     text = made.to_json()
     stated = json.loads(text)

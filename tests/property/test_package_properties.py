@@ -16,7 +16,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from spanforge.model_registry._core.errors import VerificationError
-from spanforge.model_registry.compliance._packages.canonical import canonical
+from spanforge.model_registry.compliance._packages.canonical import encode_canonical
 from spanforge.model_registry.compliance._packages.dsse import load_signer
 from spanforge.model_registry.compliance._packages.files import (
     PACKAGE_FILES,
@@ -150,12 +150,12 @@ def test_any_value_of_the_envelope(case: Case, data: st.DataObject) -> None:
     path = data.draw(st.sampled_from(places(said)))
     values = JSON | st.sampled_from([said, other, *said.values(), *other.values(), other["signatures"][0]])
     new = data.draw(values | st.dictionaries(st.text(max_size=3), JSON, max_size=2).map(lambda more: said | more))
-    edited = canonical(replaced(said, path, new))
+    edited = encode_canonical(replaced(said, path, new))
     assume(edited != case.made["signature.dsse.json"])
     refused(case, {**case.made, "signature.dsse.json": edited})
 
 
-@given(attestation=CONTENTS.map(lambda content: canonical({"said": content.hex()})), evidence=CONTENTS)
+@given(attestation=CONTENTS.map(lambda content: encode_canonical({"said": content.hex()})), evidence=CONTENTS)
 def test_what_is_written_is_verified(case: Case, attestation: bytes, evidence: bytes) -> None:
     """Any evidence, signed and written, is verified, as a folder and as a zip."""
     made = assemble({"attestation.json": attestation, "evidence.csv": evidence}, [], case.signer)

@@ -24,13 +24,13 @@ from spanforge.model_registry._core.conventions import (
 )
 from spanforge.model_registry._core.resolution import UNREGISTERED, ModelIndex
 from spanforge.model_registry._core.timestamps import from_nanos, to_nanos
-from spanforge.model_registry.compliance._analysis import duplicates as distinct
-from spanforge.model_registry.compliance._analysis import scan
-from spanforge.model_registry.compliance._analysis.calls import clean
-from spanforge.model_registry.compliance._analysis.duplicates import Spill
-from spanforge.model_registry.compliance._analysis.scan import Plan, Scan
-from spanforge.model_registry.compliance._analysis.totals import EXCEPTIONS, Facts, gathered
-from spanforge.model_registry.compliance._analysis.workers import read
+from spanforge.model_registry.compliance._analysis import duplicates, scan
+from spanforge.model_registry.compliance._analysis.calls import AGENT, OTHER, clean_name
+from spanforge.model_registry.compliance._analysis.duplicates import SpanIdWriter
+from spanforge.model_registry.compliance._analysis.scan import Scan
+from spanforge.model_registry.compliance._analysis.scan_data import ScanRequest
+from spanforge.model_registry.compliance._analysis.totals import EXCEPTIONS, CallTotals, total_calls
+from spanforge.model_registry.compliance._analysis.workers import scan_input
 from spanforge.model_registry.compliance._sources.files import FileReader
 
 START = to_nanos("2026-01-01")
@@ -124,19 +124,19 @@ def test_the_same_resolution_as_the_processors(
     with tempfile.TemporaryDirectory() as folder:
         for found, scope in drawn:
             resolved = resolve_attributes(ModelIndex(entries), found, scope, further(FURTHER))
-            one = Scan(Plan(START, START + HOUR, HOUR, 0, entries, FURTHER), Spill(folder, 0))
-            assert one.take(Span(1, START, START, found, scope=scope).line())
-            (tally,) = (tally for tally in one.seen.tallies if tally.calls)
+            one = Scan(ScanRequest(START, START + HOUR, HOUR, 0, entries, FURTHER), SpanIdWriter(folder, 0))
+            assert one.count_document(Span(1, START, START, found, scope=scope).line())
+            (group,) = (group for group in one.result.groups if group.calls)
             if resolved is None:
-                assert tally.call == scan.OTHER
+                assert group.call == OTHER
                 continue
             keys = [key for key in found if key in scan_names(found, scope)]
             if not is_call(found, keys):
-                assert tally.call == scan.AGENT
+                assert group.call == AGENT
             elif resolved[0].entry is not None:
-                assert (tally.call.model_id, tally.call.name) == (resolved[0].entry.model_id, "")
+                assert (group.call.model_id, group.call.name) == (resolved[0].entry.model_id, "")
             else:
-                assert (tally.call.model_id, tally.call.name) == (None, clean(resolved[0].candidate))
+                assert (group.call.model_id, group.call.name) == (None, clean_name(resolved[0].candidate))
 
 
 def scan_names(found: dict[str, Any], scope: str) -> set[str]:
@@ -186,10 +186,10 @@ def spans(draw: st.DrawFn, number: int) -> Span:
 class Naive:
     """What a list of all spans says: each counted when its copy is first read."""
 
-    def __init__(self, plan: Plan, inputs: list[list[Span]]) -> None:
-        self.plan = plan
+    def __init__(self, request: ScanRequest, inputs: list[list[Span]]) -> None:
+        self.request = request
         everything = [span for spans in inputs for span in spans]
-        inside = [span for span in everything if plan.start <= span.start < plan.end]
+        inside = [span for span in everything if request.start <= span.start < request.end]
         known = {span.number: span for span in inside[::-1]}
         self.spans = len(known)
         self.copies = len(inside) - len(known)
@@ -198,12 +198,12 @@ class Naive:
         self.kinds: defaultdict[tuple[str | None, str], Counter[str]] = defaultdict(Counter)
         for span in known.values():
             self._count(span)
-        times = [plan.start, *sorted(span.start for span in inside), plan.end]
-        self.gaps = [(a, b) for a, b in itertools.pairwise(times) if b - a > plan.max_gap]
+        times = [request.start, *sorted(span.start for span in inside), request.end]
+        self.gaps = [(a, b) for a, b in itertools.pairwise(times) if b - a > request.max_gap]
 
     def _count(self, span: Span) -> None:
         found = span.attributes
-        resolved = resolve_attributes(ModelIndex(self.plan.entries), found, span.scope)
+        resolved = resolve_attributes(ModelIndex(self.request.entries), found, span.scope)
         if resolved is None and "model_registry.status" not in found:
             return
         if "gen_ai.operation.name" in found:
@@ -236,7 +236,7 @@ class Naive:
         if model is None:
             return said == UNREGISTERED
         end = max(span.start, span.end)
-        since = min(span.start, end - self.plan.delay)
+        since = min(span.start, end - self.request.delay)
         times = {since, span.start, end, *(instant for instant in INSTANTS if since < instant <= end)}
         for state in (model.as_of(from_nanos(at)) for at in times):
             if state is None:
@@ -259,16 +259,16 @@ def archives(draw: st.DrawFn) -> list[list[Span]]:
     return inputs
 
 
-def gather(folder: str, inputs: list[list[Span]], plan: Plan, batch: int) -> Facts:
+def gather(folder: str, inputs: list[list[Span]], request: ScanRequest, batch: int) -> CallTotals:
     reads = []
     for source, spans in enumerate(inputs):
         path = Path(folder, f"{source}.jsonl")
         lines = [b"".join(span.line() for span in spans[at : at + batch]) + b"\n" for at in range(0, len(spans), batch)]
         path.write_bytes(gzip.compress(b"".join(lines)) if source % 2 else b"".join(lines))
-        reads.append(read(FileReader(str(path)), plan, folder, source))
+        reads.append(scan_input(FileReader(str(path)), request, folder, source))
         assert reads[-1].limits == []
         path.unlink()
-    return gathered(reads, plan, folder)
+    return total_calls(reads, request, folder)
 
 
 @settings(max_examples=300)
@@ -281,13 +281,13 @@ def gather(folder: str, inputs: list[list[Span]], plan: Plan, batch: int) -> Fac
 )
 def test_against_a_list(inputs: list[list[Span]], batch: int, max_gap: int, cached: int, together: int) -> None:
     """Counts, kinds, services, first and last calls and gaps are those of a program that has everything in a list."""
-    plan = Plan(START, START + 8 * HOUR, max_gap, DELAY, MODELS)
+    request = ScanRequest(START, START + 8 * HOUR, max_gap, DELAY, MODELS)
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scan, "_MAX_CACHED", cached)
-        patch.setattr(distinct, "_TOGETHER", together)
-        found = gather(folder, inputs, plan, batch)
+        patch.setattr(scan, "_CACHE_SLOTS", cached)
+        patch.setattr(duplicates, "_COMPARED_RECORDS", together)
+        found = gather(folder, inputs, request, batch)
         assert list(Path(folder).iterdir()) == []
-    expected = Naive(plan, inputs)
+    expected = Naive(request, inputs)
     assert (found.spans, found.copies, found.agent_spans) == (expected.spans, expected.copies, expected.agents)
     assert found.gaps == expected.gaps
     models = {(model_id, ""): facts for model_id, facts in found.models.items()}
@@ -297,7 +297,7 @@ def test_against_a_list(inputs: list[list[Span]], batch: int, max_gap: int, cach
         calls = expected.calls[key]
         starts = [span.start for span in calls]
         assert (facts.calls, facts.first, facts.last) == (len(calls), min(starts), max(starts))
-        assert {kind: number for kind, number in facts.kinds.items() if number} == {
+        assert {kind: number for kind, number in facts.exceptions.items() if number} == {
             kind: number for kind, number in expected.kinds[key].items() if kind in EXCEPTIONS
         }
         assert {span.service for span in calls} == facts.services

@@ -1,4 +1,4 @@
-"""What an evidence package states, field by field."""
+"""The attestation of an evidence package, field by field. Its JSON Schema is generated from this module."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ FORMAT: Final = "spanforge-model-registry/evidence/1"
 
 Framework = Literal["soc2", "nist_ai_rmf"]
 """A framework whose clauses evidence can support."""
-Status = Literal["findings", "no_evidence", "incomplete", "supported"]
-"""What evidence comes to, worst first."""
+EvidenceStatus = Literal["findings", "no_evidence", "incomplete", "supported"]
+"""The status of evidence, worst first."""
 CheckStatus = Literal["findings", "no_evidence", "not_applicable", "supported"]
-"""What a check comes to. ``not_applicable``: nothing happened in the period that it could look at."""
+"""The status of a check. ``not_applicable``: nothing happened in the period that the check is about."""
 
 _Count = Annotated[int, msgspec.Meta(ge=0)]
 _Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
@@ -31,20 +31,20 @@ _Moment = Annotated[
 ]
 _Date = Annotated[str, msgspec.Meta(pattern=rf"^{_DAY}([Tt ]{_CLOCK}(\.[0-9]{{1,9}})?{_OFFSET}?)?$")]
 
-STATUSES: Final[tuple[Status, ...]] = ("findings", "no_evidence", "incomplete", "supported")
+EVIDENCE_STATUSES: Final[tuple[EvidenceStatus, ...]] = ("findings", "no_evidence", "incomplete", "supported")
 
 
-class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What all parts have in common: they do not change, and JSON has their fields by the same names."""
+class _AttestationPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of all parts: immutable, and with the same field names in JSON."""
 
 
-class Period(_Part, frozen=True, kw_only=True):
+class Period(_AttestationPart, frozen=True, kw_only=True):
     """The period: half-open, in UTC.
 
     Attributes:
         from_date: Its first instant, RFC 3339.
         to_date: The first instant after it.
-        interval: The same in words.
+        interval: The bounds in words.
     """
 
     from_date: _Moment
@@ -52,11 +52,11 @@ class Period(_Part, frozen=True, kw_only=True):
     interval: Literal["from_date is included, to_date is not; UTC"] = "from_date is included, to_date is not; UTC"
 
 
-class Generator(_Part, frozen=True, kw_only=True):
-    """What made the package.
+class Generator(_AttestationPart, frozen=True, kw_only=True):
+    """The program that made the package.
 
     Attributes:
-        name: The program.
+        name: Its name.
         version: Its version.
     """
 
@@ -64,19 +64,19 @@ class Generator(_Part, frozen=True, kw_only=True):
     version: str
 
 
-class RegistryDigest(_Part, frozen=True, kw_only=True):
+class RegistryDigest(_AttestationPart, frozen=True, kw_only=True):
     """The registry at the time of generation.
 
     Attributes:
-        models: How many entries it had.
-        sha256: The SHA-256 of the file that ``ModelRegistry.save`` writes of it, in hexadecimal.
+        models: The number of entries.
+        sha256: The SHA-256 of the file that ``ModelRegistry.save`` writes, in hexadecimal.
     """
 
     models: _Count
     sha256: _Sha256
 
 
-class SampleSpan(_Part, frozen=True, kw_only=True):
+class SampleSpan(_AttestationPart, frozen=True, kw_only=True):
     """A span to look up.
 
     Attributes:
@@ -90,19 +90,19 @@ class SampleSpan(_Part, frozen=True, kw_only=True):
     start: _Moment
 
 
-class Check(_Part, frozen=True, kw_only=True):
-    """What one check found.
+class Check(_AttestationPart, frozen=True, kw_only=True):
+    """The result of one check.
 
     Attributes:
         check: Its name.
         title: The fact that it looks for.
         status: ``supported`` if there is something to look at and no exception to the fact.
         unit: What it counts.
-        population: How many of these it looked at.
+        population: How many of its unit it looked at.
         exceptions: How many of them are exceptions to the fact.
-        share: The share without exception, cut off after four digits; ``None`` where the population is empty.
+        share: The share without exception, cut off after four digits; ``None`` if the population is empty.
         notes: Further facts, a sentence each.
-        samples: Some of the exceptions that are spans.
+        samples: Some exceptions that are spans.
     """
 
     check: str
@@ -116,33 +116,33 @@ class Check(_Part, frozen=True, kw_only=True):
     samples: tuple[SampleSpan, ...]
 
 
-class Clause(_Part, frozen=True, kw_only=True):
-    """What the evidence says to one clause of the framework: whether it supports it, never that it satisfies it.
+class Clause(_AttestationPart, frozen=True, kw_only=True):
+    """Whether the evidence supports one clause of the framework. It never shows that the clause is satisfied.
 
     Attributes:
         clause: Its number in the framework.
-        asks: What it asks for, in short words.
-        status: The worst of its checks and of the coverage.
+        asks: A short summary of it.
+        status: The worst status of its checks and of the coverage.
         checks: Names of the checks that support it.
-        not_shown: What it asks for that this evidence does not show.
+        not_shown: What the clause asks for and this evidence does not show.
     """
 
     clause: str
     asks: str
-    status: Status
+    status: EvidenceStatus
     checks: tuple[str, ...]
     not_shown: tuple[str, ...]
 
 
-class Change(_Part, frozen=True, kw_only=True):
+class Change(_AttestationPart, frozen=True, kw_only=True):
     """A lifecycle change of the period, as the registry has it.
 
     Attributes:
         model_id: The model.
-        at: When, RFC 3339, as the registry has it: perhaps only a date; without an offset it is UTC.
-        status: The status that it led to.
-        reason: Why, if it was said.
-        actor: Who, if it was said.
+        at: When, RFC 3339, as the registry has it: it may be a date only; without an offset it is UTC.
+        status: The status that the change led to.
+        reason: The reason that was given, if any.
+        actor: The actor that was given, if any.
         source: ``history``: a record of the change; ``dates``: a date of the entry.
         event: ``recorded`` if the telemetry has its event, else ``not_recorded``.
     """
@@ -156,12 +156,13 @@ class Change(_Part, frozen=True, kw_only=True):
     event: Literal["recorded", "not_recorded"]
 
 
-class Input(_Part, frozen=True, kw_only=True):
+class Input(_AttestationPart, frozen=True, kw_only=True):
     """One input that was read.
 
     Attributes:
-        name: The file's name, with as many of its folders as tell it from the others; or an address.
-        kind: ``otlp_json``, ``jaeger`` or ``audit_events``.
+        name: The file's name, with as many of its folders as distinguish it from the others; or an address.
+        kind: The telemetry format: ``otlp_json`` for files, ``jaeger`` for a Jaeger's query API, ``audit_events`` for
+            events of the caller, or the kind of the caller's own reader.
         size: Bytes.
         sha256: Their SHA-256, in hexadecimal.
         lines: Requests that were read.
@@ -169,7 +170,7 @@ class Input(_Part, frozen=True, kw_only=True):
         spans: Spans that were read, copies included.
         spans_outside: Those of them that started outside of the period.
         first: When the first span started, RFC 3339; ``None``: there is none.
-        last: When the last one did.
+        last: When the last span started.
         limits: What could not be read, a sentence each.
     """
 
@@ -186,18 +187,18 @@ class Input(_Part, frozen=True, kw_only=True):
     limits: tuple[str, ...]
 
 
-class Population(_Part, frozen=True, kw_only=True):
-    """What was looked at: the spans of the period, each once.
+class Population(_AttestationPart, frozen=True, kw_only=True):
+    """The population: the spans of the period, each once.
 
     Attributes:
         spans: Spans.
-        calls: Those of them that call a model: of the model asked for, if it is about one.
-        agent_spans: Those that name a model but are an agent's, a workflow's or a tool's.
-        other_spans: The rest.
+        calls: Calls: those of one model, if the evidence is about one.
+        agent_spans: Spans of agents, workflows and tools that name a model without being a call.
+        other_spans: All other spans.
         copies: Spans that were read again, and not counted again.
-        differing_copies: Those of them that say something else; the first one in the order of the inputs counts.
-        models: Entries of the registry: one or none, if it is about one model.
-        models_called: Models that were called, those that are not registered included.
+        differing_copies: Copies whose content differs; the first one in the order of the inputs counts.
+        models: Entries of the registry: one or none, if the evidence is about one model.
+        models_called: Models that were called, unregistered ones included.
         lifecycle_events: Events of the period.
     """
 
@@ -212,13 +213,13 @@ class Population(_Part, frozen=True, kw_only=True):
     lifecycle_events: _Count
 
 
-class Gap(_Part, frozen=True, kw_only=True):
+class Gap(_AttestationPart, frozen=True, kw_only=True):
     """A stretch of the period without any span.
 
     Attributes:
         from_date: When the last span before it started, or the period, RFC 3339.
-        to_date: When the next one did, or when the period ended.
-        seconds: How long it is, cut off to whole seconds.
+        to_date: When the next span started, or when the period ended.
+        seconds: Its length, cut off to whole seconds.
     """
 
     from_date: _Moment
@@ -226,15 +227,15 @@ class Gap(_Part, frozen=True, kw_only=True):
     seconds: _Count
 
 
-class Coverage(_Part, frozen=True, kw_only=True):
+class Coverage(_AttestationPart, frozen=True, kw_only=True):
     """How much of the period the telemetry covers.
 
     Attributes:
         status: ``complete``, or ``incomplete`` for the reasons.
-        max_gap_seconds: How long a stretch without any span may be.
-        gaps: Those that are longer, the first ones.
-        gap_count: How many there are.
-        reasons: Why it is incomplete, a sentence each.
+        max_gap_seconds: The longest stretch without any span that is allowed.
+        gaps: The stretches that are longer, the first ones.
+        gap_count: The number of such stretches.
+        reasons: Why the coverage is incomplete, a sentence each.
     """
 
     status: Literal["complete", "incomplete"]
@@ -244,13 +245,13 @@ class Coverage(_Part, frozen=True, kw_only=True):
     reasons: tuple[str, ...]
 
 
-class Name(_Part, frozen=True, kw_only=True):
+class Name(_AttestationPart, frozen=True, kw_only=True):
     """A name under which models were called.
 
     Attributes:
         name: The name.
-        model_id: The entry that stood for the call; ``None``: none did.
-        calls: Calls.
+        model_id: The entry of the model; ``None``: there is none.
+        calls: The number of calls.
     """
 
     name: str
@@ -258,33 +259,33 @@ class Name(_Part, frozen=True, kw_only=True):
     calls: _Count
 
 
-class Attestation(_Part, frozen=True, kw_only=True):
-    """What an evidence package states.
+class Attestation(_AttestationPart, frozen=True, kw_only=True):
+    """The statement of an evidence package.
 
     Attributes:
         format: The version of this format.
-        generator: What made it.
+        generator: The program that made the package.
         generated_at: When, RFC 3339.
         framework: ``soc2`` or ``nist_ai_rmf``.
         framework_name: The framework's name and version.
-        model_id: The model that it is about; ``None``: the whole inventory.
-        model_owner: Its owner, at the period's end or when this was made, whichever is earlier; ``None`` for the
-            whole inventory, for a model that is not registered, and before its deployment date.
+        model_id: The model that the evidence is about; ``None``: the whole inventory.
+        model_owner: Its owner, at the period's end or at generation, whichever is earlier; ``None`` for the whole
+            inventory, for a model that is not registered, and before its deployment date.
         model_risk_tier: Its risk tier then.
         model_status: Its status then.
-        model_warnings: What someone who called it then would be told; for the inventory, of all that were called.
+        model_warnings: The warnings of a call of the model then; for the inventory, of all models that were called.
         period: The period.
         overall_status: The worst status of the clauses.
         clauses: The framework's clauses.
-        checks: What the checks found.
+        checks: The results of the checks.
         changes: The lifecycle changes of the period, the first ones.
-        population: What was looked at.
-        coverage: How much of the period that covers.
-        unregistered_names: Names of calls that no entry stands for, the first ones.
-        uncovered_names: Names that providers answered with and that no entry or alias covers, the first ones; if it is
-            about such a name, that one.
+        population: The population.
+        coverage: How much of the period the telemetry covers.
+        unregistered_names: Names of models that were called and have no entry, those with most calls first.
+        uncovered_names: Response models that no entry or alias covers, those with most calls first; if the evidence is
+            about such a name, only that one.
         registry: The registry at the time of generation.
-        inputs: What was read.
+        inputs: The inputs that were read.
         limits: What the evidence cannot show, a sentence each.
     """
 
@@ -299,7 +300,7 @@ class Attestation(_Part, frozen=True, kw_only=True):
     model_status: ModelStatus | None
     model_warnings: tuple[str, ...]
     period: Period
-    overall_status: Status
+    overall_status: EvidenceStatus
     clauses: tuple[Clause, ...]
     checks: tuple[Check, ...]
     changes: tuple[Change, ...]
@@ -312,6 +313,6 @@ class Attestation(_Part, frozen=True, kw_only=True):
     limits: tuple[str, ...]
 
 
-def worst(statuses: tuple[Status, ...]) -> Status:
-    """Return the worst of several statuses; of none, ``no_evidence``: nothing is never a pass."""
-    return min(statuses, key=STATUSES.index, default="no_evidence")
+def worst_status(statuses: tuple[EvidenceStatus, ...]) -> EvidenceStatus:
+    """Return the worst of several statuses; ``no_evidence`` for none, because nothing is never a pass."""
+    return min(statuses, key=EVIDENCE_STATUSES.index, default="no_evidence")

@@ -1,4 +1,4 @@
-"""``evidence.csv``: a row for each model, those that nobody registered included."""
+"""``evidence.csv``: a row for each model, unregistered models included."""
 
 from __future__ import annotations
 
@@ -7,14 +7,18 @@ import io
 import re
 from typing import TYPE_CHECKING, Final
 
+from spanforge.model_registry._core.lifecycle import LIFECYCLE
 from spanforge.model_registry._core.resolution import UNREGISTERED
 from spanforge.model_registry._core.timestamps import format_nanos
-from spanforge.model_registry.compliance._analysis.totals import ModelFacts
+from spanforge.model_registry.compliance._analysis.totals import ModelTotals
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from spanforge.model_registry._core.entry import ModelRegistryEntry, StateAsOf
+
+_FINDINGS: Final = tuple(row.finding for row in LIFECYCLE.values() if row.finding is not None)
+"""Calls of models of some statuses are counted in columns of their own."""
 
 COLUMNS: Final = (
     "model_id",
@@ -25,49 +29,48 @@ COLUMNS: Final = (
     "status",
     "purpose",
     "calls",
-    "calls_while_deprecated",
-    "calls_after_retirement",
+    *(f"calls_{finding}" for finding in _FINDINGS),
     "services",
     "first_call",
     "last_call",
 )
 _FORMULA: Final = re.compile(r"(^|;)(\s*)(?=[=+\-@＝＋－＠])")  # noqa: RUF001 - some programs read full-width signs as these
-"""What begins a formula, also where a spreadsheet of another country splits at semicolons."""
-_NONE: Final = ModelFacts()
+"""The beginnings of formulas; spreadsheets of some locales split cells at semicolons."""
+_NO_CALLS: Final = ModelTotals()
 
-State = tuple["ModelRegistryEntry", "StateAsOf | None"]
+EntryState = tuple["ModelRegistryEntry", "StateAsOf | None"]
 
 
-def table(states: Iterable[State], models: Mapping[str, ModelFacts], unregistered: Mapping[str, ModelFacts]) -> bytes:
-    """Return the table as CSV: UTF-8, a header, lines that end in a line feed.
+def render_csv(
+    states: Iterable[EntryState], models: Mapping[str, ModelTotals], unregistered: Mapping[str, ModelTotals]
+) -> bytes:
+    """Return the CSV: UTF-8, a header, lines that end in a line feed.
 
     Args:
-        states: The entries, each with what was in force when the evidence was made or the period ended.
-        models: By model id, what calls there were.
-        unregistered: By name, those of models that nobody registered.
+        states: The entries, each with the state that is shown.
+        models: By model id, the calls of registered models.
+        unregistered: By name, the calls of models that are not registered.
     """
-    written = io.StringIO()
-    writer = csv.writer(written, lineterminator="\n")
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(COLUMNS)
     for entry, state in states:
-        owner, tier, status = (
-            (state.owner, state.risk_tier, state.status) if state else (entry.owner, entry.risk_tier, "")
-        )
-        said = [entry.model_id, entry.name, entry.version, owner, tier, status, entry.purpose]
-        writer.writerow(_row(said, models.get(entry.model_id, _NONE)))
+        shown = (entry.owner, entry.risk_tier, "") if state is None else (state.owner, state.risk_tier, state.status)
+        fields = [entry.model_id, entry.name, entry.version, *shown, entry.purpose]
+        writer.writerow(_make_row(fields, models.get(entry.model_id, _NO_CALLS)))
     for name in sorted(unregistered):
-        writer.writerow(_row([name, "", "", "", "", UNREGISTERED, ""], unregistered[name]))
-    return written.getvalue().encode()
+        writer.writerow(_make_row([name, "", "", "", "", UNREGISTERED, ""], unregistered[name]))
+    return buffer.getvalue().encode()
 
 
-def _row(said: Sequence[str], facts: ModelFacts) -> list[str | int]:
-    counts = facts.calls, facts.kinds["while_deprecated"], facts.kinds["after_retirement"]
-    services = ";".join(cell(service.replace(";", ",")) for service in sorted(facts.services))
-    times = (format_nanos(facts.first), format_nanos(facts.last)) if facts.calls else ("", "")
-    return [*map(cell, said), *counts, services, *times]
+def _make_row(fields: Sequence[str], totals: ModelTotals) -> list[str | int]:
+    counts = [totals.calls, *(totals.exceptions[finding] for finding in _FINDINGS)]
+    services = ";".join(escape_cell(service.replace(";", ",")) for service in sorted(totals.services))
+    times = (format_nanos(totals.first), format_nanos(totals.last)) if totals.calls else ("", "")
+    return [*map(escape_cell, fields), *counts, services, *times]
 
 
-def cell(text: str) -> str:
-    """Return a text that no spreadsheet takes for a formula, on one line: an apostrophe before what begins like one."""
+def escape_cell(text: str) -> str:
+    """Return a text on one line that no spreadsheet reads as a formula: what begins like one gets an apostrophe."""
     shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
     return _FORMULA.sub(r"\1\2'", shown)

@@ -1,16 +1,19 @@
-"""Frameworks as data: which clauses, what they ask for, which checks support them, and what stays open.
+"""The frameworks as data: their clauses, the checks that support each clause, and what remains open.
 
 Sources: AICPA, Trust Services Criteria (2017, points of focus revised in 2022); NIST AI 100-1, Artificial Intelligence
-Risk Management Framework 1.0 (2023). The words are this project's own; the frameworks' texts hold.
+Risk Management Framework 1.0 (2023). The summaries are this project's own; the frameworks' texts are authoritative.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from spanforge.model_registry._core.lifecycle import LIFECYCLE
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from spanforge.model_registry._core.lifecycle import ModelStatus
     from spanforge.model_registry.compliance._attestation import Framework
 
 
@@ -19,7 +22,7 @@ class ClauseRow(NamedTuple):
 
     Attributes:
         clause: Its number.
-        asks: What it asks for, in short words.
+        asks: A short summary of it.
         checks: Names of the checks that support it.
         not_shown: What it asks for that these checks do not show.
     """
@@ -37,6 +40,16 @@ class FrameworkRow(NamedTuple):
     clauses: tuple[ClauseRow, ...]
 
 
+_ALLOWED_UNTIL_SUNSET: Final = "deprecated"
+"""Calls of such models are findings only past their sunset date, which is a check of its own."""
+
+STATUS_CHECKS: Final[Mapping[str, ModelStatus]] = {
+    f"no_calls_{row.finding}": status
+    for status, row in LIFECYCLE.items()
+    if row.finding is not None and status != _ALLOWED_UNTIL_SUNSET
+}
+"""A check for each status in which a model must not be called; every clause about the use of models asks for all."""
+
 FRAMEWORKS: Final[Mapping[Framework, FrameworkRow]] = {
     "soc2": FrameworkRow(
         "SOC 2, Trust Services Criteria 2017",
@@ -47,7 +60,7 @@ FRAMEWORKS: Final[Mapping[Framework, FrameworkRow]] = {
                 (
                     "calls_registered",
                     "accountable",
-                    "no_calls_after_retirement",
+                    *STATUS_CHECKS,
                     "spans_enriched",
                     "registry_and_spans_agree",
                 ),
@@ -60,7 +73,7 @@ FRAMEWORKS: Final[Mapping[Framework, FrameworkRow]] = {
             ClauseRow(
                 "CC8.1",
                 "Changes to systems are authorised, documented, tested, approved and put in force.",
-                ("changes_recorded", "no_calls_after_retirement", "no_calls_past_sunset", "registry_and_spans_agree"),
+                ("changes_recorded", *STATUS_CHECKS, "no_calls_past_sunset", "registry_and_spans_agree"),
                 (
                     "who authorised and approved a change: an actor is what the caller said",
                     "tests of a model before it was put to use",
@@ -90,7 +103,7 @@ FRAMEWORKS: Final[Mapping[Framework, FrameworkRow]] = {
             ClauseRow(
                 "GOVERN 1.7",
                 "AI systems are decommissioned and phased out safely.",
-                ("changes_recorded", "no_calls_after_retirement", "no_calls_past_sunset"),
+                ("changes_recorded", *STATUS_CHECKS, "no_calls_past_sunset"),
                 ("what becomes of data, access and whoever depended on a retired model",),
             ),
         ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from bisect import bisect_right
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from spanforge.model_registry._core.attributes import PREFIX
 from spanforge.model_registry._core.conventions import (
@@ -16,39 +16,41 @@ from spanforge.model_registry._core.conventions import (
     is_call,
     provider_of,
 )
+from spanforge.model_registry._core.lifecycle import LIFECYCLE
 from spanforge.model_registry._core.resolution import MAX_GLOBBED, UNREGISTERED, ModelIndex
 from spanforge.model_registry._core.timestamps import from_nanos, to_nanos
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from spanforge.model_registry._core.entry import ModelRegistryEntry, StateAsOf
+    from spanforge.model_registry._core.lifecycle import ModelStatus
 
-_STATUS, _MODEL_ID, _OWNER, _RISK_TIER, WARNINGS = (
+_STATUS_KEY, _MODEL_ID_KEY, _OWNER_KEY, _RISK_TIER_KEY, WARNINGS_KEY = (
     PREFIX + name for name in ("status", "model_id", "owner", "risk_tier", "warnings")
 )
 _NOT_REGISTERED: Final = re.compile(r"model '(.*)' is not registered", re.DOTALL)
 
 NO_NAME: Final = "(no name)"
-"""What stands for a call that says it is of an unregistered model, and no more."""
+"""Stands for the model of a span that only carries the status ``unregistered``."""
 
 
 class Call(NamedTuple):
-    """What calls have in common that are counted together.
+    """What spans have in common that are counted together.
 
     Attributes:
-        kind: ``call``; ``agent`` for a span that names a model and is no call of it; ``other`` for all other spans.
-        model_id: The entry that stands for the model; ``None``: none does.
+        kind: ``call``; ``agent`` for a span that names a model without being a call; ``other`` for all other spans.
+        model_id: The entry of the model; ``None``: it has none.
         name: The name of a model that is not registered; empty for one that is.
         service: The resource's ``service.name``.
         status: The status in force when the call started; ``None`` before the model's deployment.
         past_sunset: Whether a deprecated model was called at or after its sunset date.
         enriched: Whether the span carries the registry's status.
-        agrees: Whether what it carries is what was in force; ``False`` where it carries nothing.
-        uncovered: Names that the provider answered with and that no entry stands for.
+        agrees: Whether the span carries what was in force; ``False`` if it carries nothing.
+        uncovered: Response models that have no entry.
     """
 
-    kind: str
+    kind: Literal["call", "agent", "other"]
     model_id: str | None = None
     name: str = ""
     service: str = ""
@@ -63,8 +65,8 @@ OTHER: Final = Call("other")
 AGENT: Final = Call("agent")
 
 
-class Recorded(NamedTuple):
-    """What a span says of its model."""
+class SpanClaims(NamedTuple):
+    """What a span claims about its model."""
 
     status: str | None
     model_id: str | None
@@ -72,75 +74,108 @@ class Recorded(NamedTuple):
     risk_tier: str | None
 
 
-class Subject:
+class CalledModel:
     """A model that was called, and what was in force when.
 
     Args:
         entry: Its entry; ``None``: it is not registered.
-        name: The name of one that is not.
+        name: The name of a model that is not registered.
         times: Nanoseconds since the epoch in which its states matter.
     """
 
     def __init__(self, entry: ModelRegistryEntry | None, name: str, times: range) -> None:
         self.entry = entry
         self.name = name
-        changes = () if entry is None else sorted({change for change in _moments(entry) if change in times})
+        changes = () if entry is None else sorted({change for change in _list_moments(entry) if change in times})
         self._moments = (times[0], *changes)
         self._states = () if entry is None else tuple(entry.as_of(from_nanos(nanos)) for nanos in self._moments)
         sunset = None if entry is None else entry.metadata.get("sunset_date")
         self.sunset: int | None = None if sunset is None else to_nanos(sunset)
 
-    def call(self, service: str, recorded: Recorded, uncovered: tuple[str, ...], period: range, start: int) -> Call:
-        """Return what a call is counted under.
+    def to_call(
+        self, service: str, claims: SpanClaims, uncovered: tuple[str, ...], shown: Iterable[int], start: int
+    ) -> Call:
+        """Return the call as it is counted: every call with equal fields is counted in one group.
 
         Args:
             service: The service that called.
-            recorded: What its span carries.
-            uncovered: Names that the provider answered with and that no entry stands for.
-            period: Positions of the states that the span may show.
+            claims: What its span carries.
+            uncovered: Response models that have no entry.
+            shown: The states that the span may show, by position.
             start: When it started, in nanoseconds since the epoch.
         """
-        enriched = recorded.status is not None
+        enriched = claims.status is not None
         if self.entry is None:
-            agrees = recorded.status == UNREGISTERED and recorded.model_id is None
-            return Call("call", None, self.name, service, UNREGISTERED, False, enriched, agrees)
-        state = self._states[self.position(start)]
+            agrees = claims.status == UNREGISTERED and claims.model_id is None
+            return Call("call", name=self.name, service=service, enriched=enriched, agrees=agrees)
+        state = self._states[self.position_at(start)]
         status = None if state is None else state.status
-        sunset = status == "deprecated" and self.sunset is not None and start >= self.sunset
-        agrees = enriched and any(self._agrees(recorded, self._states[i]) for i in period)
-        return Call("call", self.entry.model_id, "", service, status, sunset, enriched, agrees, uncovered)
+        return Call(
+            "call",
+            model_id=self.entry.model_id,
+            service=service,
+            status=status,
+            past_sunset=status == "deprecated" and self.sunset is not None and start >= self.sunset,
+            enriched=enriched,
+            agrees=enriched and any(_agrees(claims, self.entry, self._states[position]) for position in shown),
+            uncovered=uncovered,
+        )
 
-    def position(self, nanos: int) -> int:
+    def position_at(self, nanos: int) -> int:
         """Return the position of the state in force at a moment."""
         return max(bisect_right(self._moments, nanos) - 1, 0)
 
-    def reach(self, position: int) -> tuple[int, int]:
-        """Return from when until when the state at a position is in force."""
+    def period_of(self, position: int) -> tuple[int, int]:
+        """Return the first instant of the state at a position, and the first instant after it."""
         since = self._moments[position] if position else -sys.maxsize
         return since, self._moments[position + 1] if position + 1 < len(self._moments) else sys.maxsize
 
-    def _agrees(self, recorded: Recorded, state: StateAsOf | None) -> bool:
-        assert self.entry is not None  # noqa: S101 - for the type checker
-        if state is None:
-            return recorded.status == UNREGISTERED or recorded.model_id == self.entry.model_id
-        known = Recorded(state.status, self.entry.model_id, state.owner, state.risk_tier)
-        return all(said in (None, fact) for said, fact in zip(recorded, known, strict=True))
+
+def _agrees(claims: SpanClaims, entry: ModelRegistryEntry, state: StateAsOf | None) -> bool:
+    if state is None:
+        return claims.status == UNREGISTERED or claims.model_id == entry.model_id
+    in_force = SpanClaims(state.status, entry.model_id, state.owner, state.risk_tier)
+    return all(claim in (None, fact) for claim, fact in zip(claims, in_force, strict=True))
 
 
-def _moments(entry: ModelRegistryEntry) -> Iterable[int]:
-    dates = [entry.deployment_date, entry.decommission_date]
-    dates += [entry.metadata.get(key) for key in ("deprecation_date", "sunset_date")]
-    dates += [record["at"] for record in entry.metadata.get("history", ())]
-    return (to_nanos(date) for date in dates if date is not None)
+def list_status_dates(entry: ModelRegistryEntry) -> Iterator[tuple[ModelStatus, str]]:
+    """Yield the statuses that an entry has a date of, in the order of the lifecycle, with the date."""
+    for status, row in LIFECYCLE.items():
+        key = "deployment_date" if status == "active" else row.date
+        if key is not None:
+            date = getattr(entry, key) if key in entry.__struct_fields__ else entry.metadata.get(key)
+            if date is not None:
+                yield status, date
 
 
-class Found(NamedTuple):
-    """A span that names a model: the model, what else the span says, and whether it calls it."""
+def _list_moments(entry: ModelRegistryEntry) -> Iterator[int]:
+    """Yield the moments at which the entry's state may change."""
+    for _, date in list_status_dates(entry):
+        yield to_nanos(date)
+    if entry.metadata.get("sunset_date") is not None:
+        yield to_nanos(entry.metadata["sunset_date"])
+    for record in entry.metadata.get("history", ()):
+        yield to_nanos(record["at"])
 
-    subject: Subject
-    recorded: Recorded
+
+class ModelSpan(NamedTuple):
+    """A span that names a model.
+
+    Attributes:
+        model: The model.
+        claims: What the span claims about it.
+        uncovered: Response models that have no entry, if the model has one.
+        is_call: Whether the span is a call of the model.
+    """
+
+    model: CalledModel
+    claims: SpanClaims
     uncovered: tuple[str, ...]
     is_call: bool
+
+    def to_call(self, service: str, shown: Iterable[int], start: int) -> Call:
+        """Return the span as a call, see ``CalledModel.to_call``."""
+        return self.model.to_call(service, self.claims, self.uncovered, shown, start)
 
 
 class Resolver:
@@ -148,60 +183,63 @@ class Resolver:
 
     Args:
         entries: The registry's entries, in the order of registration.
-        model_attributes: Further attribute keys that hold a model's name.
+        model_attributes: Further attribute keys that hold a model name.
         times: Nanoseconds since the epoch in which states matter.
     """
 
     def __init__(self, entries: Iterable[ModelRegistryEntry], model_attributes: Sequence[str], times: range) -> None:
         self._index = ModelIndex(entries)
         self._conventions = further(model_attributes)
-        self._response = frozenset(row.key for row in self._conventions if row.response)
+        self._response_keys = frozenset(row.key for row in self._conventions if row.response)
         self._times = times
-        self._subjects: dict[str, Subject] = {}
+        self._models: dict[str, CalledModel] = {}
         names = (*(row.key for row in self._conventions), *PROVIDER_KEYS, *NOT_CALLS)
-        self.wanted: frozenset[str] = frozenset((*names, _STATUS, _MODEL_ID, _OWNER, _RISK_TIER, WARNINGS))
-        """The attributes that matter."""
+        claims = (_STATUS_KEY, _MODEL_ID_KEY, _OWNER_KEY, _RISK_TIER_KEY, WARNINGS_KEY)
+        self.relevant_keys: frozenset[str] = frozenset((*names, *claims))
+        """The attributes whose values decide about a span."""
 
-    def find(self, texts: Mapping[str, str], warnings: Sequence[str], scope: str) -> Found | None:
-        """Return what a span says of a model; ``None``: it names none.
+    def find(self, texts: Mapping[str, str], warnings: Sequence[str], scope: str) -> ModelSpan | None:
+        """Return the model that a span names, and what it claims about it; ``None``: it names none.
 
         Args:
-            texts: Those of its attributes that are texts.
-            warnings: What the span processor warned of.
-            scope: Name of its instrumentation scope.
+            texts: The span's text attributes.
+            warnings: The warnings that the span processor put on it.
+            scope: The name of its instrumentation scope.
         """
-        recorded = Recorded(*(texts.get(key) for key in (_STATUS, _MODEL_ID, _OWNER, _RISK_TIER)))
+        claims = SpanClaims(*(texts.get(key) for key in (_STATUS_KEY, _MODEL_ID_KEY, _OWNER_KEY, _RISK_TIER_KEY)))
         named = list(candidates(texts, scope, self._conventions))
-        if not named and recorded.status is None:
+        if not named and claims.status is None:
             return None
         provider = provider_of(texts)
-        subject = self._named([name for _, name in named], provider) if named else self._said(recorded, warnings)
-        answered = {name for key, name in named if key in self._response}
-        uncovered = sorted(clean(name) for name in answered if self._index.find(name, provider) is None)
-        called = is_call(texts, [key for key, _ in named])
-        return Found(subject, recorded, tuple(uncovered) if subject.entry is not None else (), called)
+        if named:
+            resolution = self._index.resolve([name for _, name in named], provider)
+            model = self._get_model(resolution.entry, resolution.candidate)
+        else:
+            model = self._get_claimed_model(claims, warnings)
+        uncovered = self._list_uncovered(named, provider) if model.entry is not None else ()
+        return ModelSpan(model, claims, uncovered, is_call(texts, [key for key, _ in named]))
 
-    def _named(self, names: list[str], provider: str | None) -> Subject:
-        resolution = self._index.resolve(names, provider)
-        return self._subject(resolution.entry, resolution.candidate)
+    def _list_uncovered(self, named: list[tuple[str, str]], provider: str | None) -> tuple[str, ...]:
+        response_models = {name for key, name in named if key in self._response_keys}
+        return tuple(sorted(clean_name(name) for name in response_models if self._index.find(name, provider) is None))
 
-    def _said(self, recorded: Recorded, warnings: Sequence[str]) -> Subject:
-        """Return the model of a span that names none, but has what the registry put on it."""
-        if recorded.model_id is not None:
-            return self._subject(self._index.entries.get(recorded.model_id), recorded.model_id)
+    def _get_claimed_model(self, claims: SpanClaims, warnings: Sequence[str]) -> CalledModel:
+        """Return the model of a span that names none, but carries what the span processor put on it."""
+        if claims.model_id is not None:
+            return self._get_model(self._index.entries.get(claims.model_id), claims.model_id)
         matches = [match[1] for warning in warnings if (match := _NOT_REGISTERED.fullmatch(warning))]
-        return self._subject(None, matches[0] if matches else NO_NAME)
+        return self._get_model(None, matches[0] if matches else NO_NAME)
 
-    def _subject(self, entry: ModelRegistryEntry | None, name: str) -> Subject:
+    def _get_model(self, entry: ModelRegistryEntry | None, name: str) -> CalledModel:
         if entry is None:
-            return Subject(None, clean(name), self._times)
-        known = self._subjects.get(entry.model_id)
-        if known is None:
-            known = self._subjects[entry.model_id] = Subject(entry, "", self._times)
-        return known
+            return CalledModel(None, clean_name(name), self._times)
+        model = self._models.get(entry.model_id)
+        if model is None:
+            model = self._models[entry.model_id] = CalledModel(entry, "", self._times)
+        return model
 
 
-def clean(name: str) -> str:
-    """Return a name from the network as Unicode text that is not endless."""
+def clean_name(name: str) -> str:
+    """Return a name from the network as Unicode text of limited length."""
     short = name if len(name) <= MAX_GLOBBED else f"{name[:MAX_GLOBBED]}…"
     return short.encode("utf-8", "replace").decode()

@@ -1,32 +1,27 @@
-"""The lifecycle changes of a period, as the registry has them, against the events that tell of them."""
+"""The lifecycle changes of a period, as the registry has them, and the events that match them."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from spanforge.model_registry._core.attributes import PREFIX
 from spanforge.model_registry._core.errors import InvalidValueError, TelemetryError, shorten
 from spanforge.model_registry._core.lifecycle import OPERATIONS
 from spanforge.model_registry._core.timestamps import DAY_NANOS, to_nanos
 from spanforge.model_registry._core.values import parse_date, text
-from spanforge.model_registry.compliance._analysis.scan import EVENTS, SeenEvent
+from spanforge.model_registry.compliance._analysis.calls import list_status_dates
+from spanforge.model_registry.compliance._analysis.scan import LIFECYCLE_EVENT_NAMES
+from spanforge.model_registry.compliance._analysis.scan_data import SeenEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from spanforge.model_registry._core.entry import ModelRegistryEntry
     from spanforge.model_registry._core.lifecycle import ModelStatus
-    from spanforge.model_registry.compliance._analysis.scan import Plan
+    from spanforge.model_registry.compliance._analysis.scan_data import ScanRequest
 
-_DATES: Final[tuple[tuple[ModelStatus, Callable[[ModelRegistryEntry], str | None]], ...]] = (
-    ("active", lambda entry: entry.deployment_date),
-    ("deprecated", lambda entry: entry.metadata.get("deprecation_date")),
-    ("retired", lambda entry: entry.decommission_date),
-)
-"""Status to the date of an entry that says when it was reached."""
-
-_EVENTS = {kind.target: kind.event for kind in OPERATIONS.values()}
+_REGISTRATION_EVENTS = frozenset(kind.event for kind in OPERATIONS.values() if kind.registers)
 
 
 class LifecycleChange(NamedTuple):
@@ -35,12 +30,12 @@ class LifecycleChange(NamedTuple):
     Attributes:
         at: When, in nanoseconds since the epoch; of a date, its first instant.
         model_id: The model.
-        status: The status that it led to.
-        date: The same as ``at``, as the entry has it.
+        status: The status that the change led to.
+        date: The same time as ``at``, as text of the entry.
         source: ``history`` or ``dates``.
-        events: Names of the events that tell of such a change.
-        reason: Why, if it was said.
-        actor: Who, if it was said.
+        events: The names of the events that such a change emits.
+        reason: The reason that was given, if any.
+        actor: The actor that was given, if any.
     """
 
     at: int
@@ -52,8 +47,8 @@ class LifecycleChange(NamedTuple):
     reason: str | None = None
     actor: str | None = None
 
-    def fits(self, event: SeenEvent, delay: int) -> bool:
-        """Tell whether an event may tell of this change: at that time, or on that day if it is only a date."""
+    def matches(self, event: SeenEvent, delay: int) -> bool:
+        """Check whether an event may be of this change: at its time, or on its day if it is only a date."""
         if event.name not in self.events:
             return False
         if "T" not in self.date.upper() and " " not in self.date:
@@ -61,67 +56,80 @@ class LifecycleChange(NamedTuple):
         return abs(event.at - self.at) <= delay
 
 
-def changes(entries: Iterable[ModelRegistryEntry], plan: Plan) -> list[LifecycleChange]:
-    """Return the changes in the period, oldest first: records of the history, and dates of what has no record."""
-    found = (change for entry in entries for change in _changes(entry))
-    return sorted((change for change in found if plan.start <= change.at < plan.end), key=lambda change: change[:2])
+def list_changes(entries: Iterable[ModelRegistryEntry], request: ScanRequest) -> list[LifecycleChange]:
+    """Return the changes in the period, oldest first: history records, and dates of statuses without a record."""
+    changes = (change for entry in entries for change in _list_entry_changes(entry))
+    in_period = (change for change in changes if request.start <= change.at < request.end)
+    return sorted(in_period, key=lambda change: (change.at, change.model_id))
 
 
-def _changes(entry: ModelRegistryEntry) -> Iterator[LifecycleChange]:
+def _list_entry_changes(entry: ModelRegistryEntry) -> Iterator[LifecycleChange]:
     history = entry.metadata.get("history", ())
     before = None
     for record in history:
         at, status = record["at"], record["status"]
-        names = {_EVENTS[status]} | ({_EVENTS["active"]} if before in (None, status) else set())
-        said = record.get("reason"), record.get("actor")
-        yield LifecycleChange(to_nanos(at), entry.model_id, status, at, "history", frozenset(names), *said)
+        events = _events_of(status)
+        if before in (None, status):
+            events |= _REGISTRATION_EVENTS
+        given = record.get("reason"), record.get("actor")
+        yield LifecycleChange(to_nanos(at), entry.model_id, status, at, "history", events, *given)
         before = status
-    told = {record["status"] for record in history}
-    for status, date_of in _DATES:
-        date = date_of(entry)
-        if date is not None and status not in told:
-            names = {_EVENTS[status]}
-            yield LifecycleChange(to_nanos(date), entry.model_id, status, date, "dates", frozenset(names))
+    recorded_statuses = {record["status"] for record in history}
+    for status, date in list_status_dates(entry):
+        if status not in recorded_statuses:
+            yield LifecycleChange(to_nanos(date), entry.model_id, status, date, "dates", _events_of(status))
 
 
-def recorded(found: Iterable[LifecycleChange], events: Iterable[SeenEvent], delay: int) -> list[bool]:
-    """Return, for each change, whether there is an event that tells of it; each event tells of one change.
+def _events_of(status: ModelStatus) -> frozenset[str]:
+    """Return the names of the events of the operations that lead to a status."""
+    return frozenset(kind.event for kind in OPERATIONS.values() if kind.target == status)
 
-    An event carries the very time of its change, so these are taken first; one that a pipeline emits for a changed file
-    is somewhat later.
+
+def match_events(changes: Iterable[LifecycleChange], events: Iterable[SeenEvent], delay: int) -> list[bool]:
+    """Return, for each change, whether there is an event of it; each event matches one change.
+
+    An event carries the exact time of its change, so exact matches are taken first. An event that a pipeline emits for
+    a changed file is somewhat later.
     """
-    listed = list(found)
-    of_model: defaultdict[str, set[SeenEvent]] = defaultdict(set)
+    listed = list(changes)
+    unmatched: defaultdict[str, set[SeenEvent]] = defaultdict(set)
     for event in events:
-        of_model[event.model_id].add(event)
-    told = [False] * len(listed)
+        unmatched[event.model_id].add(event)
+    is_matched = [False] * len(listed)
     for tolerance in (0, delay):
         for place, change in enumerate(listed):
-            fitting = [] if told[place] else [e for e in of_model[change.model_id] if change.fits(e, tolerance)]
-            if fitting:
-                told[place] = True
-                of_model[change.model_id].remove(min(fitting, key=lambda e: (abs(e.at - change.at), e)))
-    return told
+            candidates = unmatched[change.model_id]
+            closest = None if is_matched[place] else _closest_event(change, candidates, tolerance)
+            if closest is not None:
+                is_matched[place] = True
+                candidates.remove(closest)
+    return is_matched
 
 
-def given_events(events: Iterable[Mapping[str, Any]]) -> list[SeenEvent]:
-    """Return the lifecycle events among events that the caller has: mappings with type, time and payload.
+def _closest_event(change: LifecycleChange, events: Iterable[SeenEvent], tolerance: int) -> SeenEvent | None:
+    matching = [event for event in events if change.matches(event, tolerance)]
+    return min(matching, key=lambda event: (abs(event.at - change.at), event), default=None)
+
+
+def parse_audit_events(events: Iterable[Mapping[str, Any]]) -> list[SeenEvent]:
+    """Return the lifecycle events among the caller's events: mappings with type, time and payload.
 
     Raises:
         TelemetryError: One is not such a mapping.
     """
-    return [event for number, given in enumerate(events) if (event := _given(number, given)) is not None]
+    parsed = (_parse_audit_event(number, event) for number, event in enumerate(events))
+    return [event for event in parsed if event is not None]
 
 
-def _given(number: int, given: Mapping[str, Any]) -> SeenEvent | None:
+def _parse_audit_event(number: int, given: Mapping[str, Any]) -> SeenEvent | None:
     rule = "must have event_type, timestamp (RFC 3339) and payload (with model_id)"
     try:
         name = given["event_type"]
-        if name not in EVENTS:
+        if name not in LIFECYCLE_EVENT_NAMES:
             return None
         payload = given["payload"]
         model_id = text(payload.get("model_id") or payload[f"{PREFIX}model_id"], "model_id")
         at = to_nanos(parse_date(given["timestamp"], "timestamp"))
     except (KeyError, TypeError, AttributeError, InvalidValueError) as error:
-        raise TelemetryError(f"audit_events[{number}]", f"{rule}, not {shorten(given)}") from error
+        raise TelemetryError(f"audit_events[{number}]", f"{rule}; got {shorten(given)}") from error
     return SeenEvent(at, name, model_id)

@@ -1,68 +1,81 @@
-"""The checks: each looks for one fact, over all there is to look at, and says how many exceptions it found."""
+"""The checks: each looks for one fact in all calls or changes, and counts the exceptions to it."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from spanforge.model_registry._core.lifecycle import LIFECYCLE
 from spanforge.model_registry._core.timestamps import format_nanos
 from spanforge.model_registry.compliance._attestation import Check, CheckStatus, SampleSpan
+from spanforge.model_registry.compliance._frameworks import STATUS_CHECKS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from spanforge.model_registry._core.entry import ModelRegistryEntry
-    from spanforge.model_registry.compliance._analysis.scan import Sample
-    from spanforge.model_registry.compliance._analysis.totals import Facts
+    from spanforge.model_registry._core.lifecycle import ModelStatus
+    from spanforge.model_registry.compliance._analysis.scan_data import SpanRef
+    from spanforge.model_registry.compliance._analysis.totals import CallTotals
     from spanforge.model_registry.compliance._attestation import Change
 
-MAX_SAMPLES: Final = 10
-"""Spans that a check names."""
-_IDS: Final = re.compile("[0-9A-Fa-f]{48}")
+SAMPLES_PER_CHECK: Final = 10
+"""Spans that a check lists."""
+_HEX_IDS: Final = re.compile("[0-9A-Fa-f]{48}")
 
 
-class Evidence(NamedTuple):
+class CheckInput(NamedTuple):
     """What checks look at.
 
     Attributes:
-        facts: What the telemetry says.
-        entries: The registry's entries that it is about.
+        totals: The calls of the models that the evidence is about.
+        entries: The registry's entries that the evidence is about.
         changes: Their changes in the period.
-        telemetry: Whether there is any telemetry in the period.
+        has_telemetry: Whether there is any telemetry in the period.
     """
 
-    facts: Facts
+    totals: CallTotals
     entries: Sequence[ModelRegistryEntry]
     changes: Sequence[Change]
-    telemetry: bool
+    has_telemetry: bool
 
     @property
     def calls(self) -> int:
-        """All calls."""
-        return sum(model.calls for model in self.facts.called)
+        """The number of calls."""
+        return sum(model.calls for model in self.totals.all_called)
 
     @property
     def registered_calls(self) -> int:
-        """Calls of models that were deployed then: of others nothing is known that could be in force."""
-        return sum(model.calls - model.kinds["before_deployment"] for model in self.facts.models.values())
+        """The number of calls of models that were deployed then: nothing is in force for others."""
+        return sum(model.calls - model.exceptions["before_deployment"] for model in self.totals.models.values())
 
-    def kinds(self, *kinds: str) -> int:
-        """Return how many calls are of these kinds."""
-        return sum(model.kinds[kind] for model in self.facts.called for kind in kinds)
+    def count(self, *kinds: str) -> int:
+        """Return how many calls are of these kinds of ``totals.EXCEPTIONS``."""
+        return sum(model.exceptions[kind] for model in self.totals.all_called for kind in kinds)
 
-    def samples(self, *kinds: str) -> list[Sample]:
-        """Return spans of such calls, the earliest ones that are known and whose ids can be looked up."""
-        spans = {span for model in self.facts.called for kind in kinds for span in model.samples[kind]}
-        return sorted(span for span in spans if _IDS.fullmatch(f"{span.trace_id}{span.span_id}"))
+    def list_samples(self, *kinds: str) -> list[SpanRef]:
+        """Return the known spans of such calls whose ids can be looked up, the earliest first."""
+        spans = {span for model in self.totals.all_called for kind in kinds for span in model.samples[kind]}
+        return sorted(span for span in spans if _HEX_IDS.fullmatch(f"{span.trace_id}{span.span_id}"))
 
 
 class Outcome(NamedTuple):
-    """What a check counted: population, exceptions, further facts, and exceptions that are spans."""
+    """The figures of one check.
+
+    Attributes:
+        population: How many of its unit it looked at.
+        exceptions: How many of them are exceptions to the fact.
+        notes: Further facts, a sentence each.
+        samples: Exceptions that are spans.
+        may_be_empty: Whether an empty population is normal, as when nothing changed in a period. Then the check is
+            ``not_applicable``. Otherwise an empty population is ``no_evidence``, for the clauses of the check too.
+    """
 
     population: int
     exceptions: int
     notes: Sequence[str] = ()
-    samples: Sequence[Sample] = ()
+    samples: Sequence[SpanRef] = ()
+    may_be_empty: bool = False
 
 
 class CheckRow(NamedTuple):
@@ -78,117 +91,123 @@ class CheckRow(NamedTuple):
     check: str
     title: str
     unit: str
-    look: Callable[[Evidence], Outcome]
+    look: Callable[[CheckInput], Outcome]
 
 
-def _calls_registered(evidence: Evidence) -> Outcome:
-    names, early = len(evidence.facts.unregistered), evidence.kinds("before_deployment")
+def _check_registered(given: CheckInput) -> Outcome:
+    names, early = len(given.totals.unregistered), given.count("before_deployment")
     notes = [f"{names} names of models that are not registered"] if names else []
     notes += [f"{early} calls before the model's deployment date"] if early else []
-    exceptions = evidence.kinds("unregistered") + early
-    return Outcome(evidence.calls, exceptions, notes, evidence.samples("unregistered", "before_deployment"))
+    exceptions = given.count("unregistered") + early
+    return Outcome(given.calls, exceptions, notes, given.list_samples("unregistered", "before_deployment"))
 
 
-def _accountable(evidence: Evidence) -> Outcome:
-    called = len(evidence.facts.models) + len(evidence.facts.unregistered)
-    known = {entry.model_id: entry for entry in evidence.entries}
-    entries = [known[model_id] for model_id in evidence.facts.models if model_id in known]
-    whole = sum(bool(entry.owner and entry.risk_tier and entry.purpose) for entry in entries)
-    return Outcome(called, called - whole)
+def _check_accountable(given: CheckInput) -> Outcome:
+    called = len(given.totals.models) + len(given.totals.unregistered)
+    by_id = {entry.model_id: entry for entry in given.entries}
+    entries = [by_id[model_id] for model_id in given.totals.models if model_id in by_id]
+    complete = sum(bool(entry.owner and entry.risk_tier and entry.purpose) for entry in entries)
+    return Outcome(called, called - complete)
 
 
-def _no_calls(kind: str, words: str) -> Callable[[Evidence], Outcome]:
-    def look(evidence: Evidence) -> Outcome:
-        models = sum(bool(model.kinds[kind]) for model in evidence.facts.called)
-        notes = [f"{models} models were called {words}"] if models else []
-        return Outcome(evidence.registered_calls, evidence.kinds(kind), notes, evidence.samples(kind))
-
-    return look
+def _count_calls_of_kind(given: CheckInput, kind: str, words: str) -> Outcome:
+    models = sum(bool(model.exceptions[kind]) for model in given.totals.all_called)
+    notes = [f"{models} models were called {words}"] if models else []
+    return Outcome(given.registered_calls, given.count(kind), notes, given.list_samples(kind))
 
 
-def _no_calls_past_sunset(evidence: Evidence) -> Outcome:
-    outcome = _no_calls("past_sunset", "past their sunset date")(evidence)
-    deprecated = evidence.kinds("while_deprecated")
+def _make_status_check(check: str, status: ModelStatus) -> CheckRow:
+    """Return the check that no model was called while it had a status."""
+    words = _STATUS_WORDS.get(status, f"while they were {status}")
+    kind = LIFECYCLE[status].finding
+    assert kind is not None, status  # noqa: S101 - STATUS_CHECKS has no other
+    title = f"No model was called that was {status} at the time."
+    return CheckRow(check, title, "calls of registered models", lambda given: _count_calls_of_kind(given, kind, words))
+
+
+_STATUS_WORDS: Final[dict[str, str]] = {"retired": "after their retirement"}
+
+
+def _check_sunset(given: CheckInput) -> Outcome:
+    outcome = _count_calls_of_kind(given, "past_sunset", "past their sunset date")
+    deprecated = given.count(LIFECYCLE["deprecated"].finding or "")
     note = f"{deprecated} calls of models that were deprecated at the time, which is allowed until their sunset date"
     return outcome._replace(notes=[*outcome.notes, note])
 
 
-def _changes_recorded(evidence: Evidence) -> Outcome:
-    missing = sum(change.event == "not_recorded" for change in evidence.changes)
-    return Outcome(len(evidence.changes), missing)
+def _check_changes(given: CheckInput) -> Outcome:
+    missing = sum(change.event == "not_recorded" for change in given.changes)
+    # without an entry it is unknown whether there were changes
+    return Outcome(len(given.changes), missing, may_be_empty=bool(given.entries))
 
 
-def _spans_enriched(evidence: Evidence) -> Outcome:
-    return Outcome(evidence.calls, evidence.kinds("not_enriched"), (), evidence.samples("not_enriched"))
+def _check_enriched(given: CheckInput) -> Outcome:
+    return Outcome(given.calls, given.count("not_enriched"), (), given.list_samples("not_enriched"))
 
 
-def _registry_and_spans_agree(evidence: Evidence) -> Outcome:
-    enriched = evidence.calls - evidence.kinds("not_enriched")
-    return Outcome(enriched, evidence.kinds("disagreeing"), (), evidence.samples("disagreeing"))
+def _check_agreement(given: CheckInput) -> Outcome:
+    enriched = given.calls - given.count("not_enriched")
+    return Outcome(enriched, given.count("disagreeing"), (), given.list_samples("disagreeing"))
 
 
 CHECKS: Final = (
-    CheckRow("calls_registered", "Every model that was called is registered.", "calls", _calls_registered),
+    CheckRow("calls_registered", "Every model that was called is registered.", "calls", _check_registered),
     CheckRow(
-        "accountable", "Every model that was called has an owner, a risk tier and a purpose.", "models", _accountable
+        "accountable",
+        "Every model that was called has an owner, a risk tier and a purpose.",
+        "models",
+        _check_accountable,
     ),
-    CheckRow(
-        "no_calls_after_retirement",
-        "No model was called that was retired at the time.",
-        "calls of registered models",
-        _no_calls("after_retirement", "after their retirement"),
-    ),
+    *(_make_status_check(check, status) for check, status in STATUS_CHECKS.items()),
     CheckRow(
         "no_calls_past_sunset",
         "No deprecated model was called past its sunset date.",
         "calls of registered models",
-        _no_calls_past_sunset,
+        _check_sunset,
     ),
-    CheckRow(
-        "changes_recorded", "Every lifecycle change has its event in the telemetry.", "changes", _changes_recorded
-    ),
-    CheckRow("spans_enriched", "Every span of a call carries the registry's status.", "calls", _spans_enriched),
+    CheckRow("changes_recorded", "Every lifecycle change has its event in the telemetry.", "changes", _check_changes),
+    CheckRow("spans_enriched", "Every span of a call carries the registry's status.", "calls", _check_enriched),
     CheckRow(
         "registry_and_spans_agree",
         "What spans of calls carry is what the registry had in force then.",
         "enriched calls",
-        _registry_and_spans_agree,
+        _check_agreement,
     ),
 )
 """Every check, in the order of the documentation."""
 
 
-def checked(names: Iterable[str], evidence: Evidence) -> list[Check]:
-    """Return what the checks of these names find, in the order of ``CHECKS``."""
+def run_checks(names: Iterable[str], given: CheckInput) -> list[Check]:
+    """Return the results of the checks of these names, in the order of ``CHECKS``."""
     chosen = set(names)
-    return [_checked(row, evidence) for row in CHECKS if row.check in chosen]
+    return [_run_check(row, given) for row in CHECKS if row.check in chosen]
 
 
-def _checked(row: CheckRow, evidence: Evidence) -> Check:
-    population, exceptions, notes, samples = row.look(evidence)
+def _run_check(row: CheckRow, given: CheckInput) -> Check:
+    outcome = row.look(given)
+    population, exceptions = outcome.population, outcome.exceptions
     good = population - exceptions
     return Check(
         check=row.check,
         title=row.title,
-        status=_status(row, evidence, population, exceptions),
+        status=_rate(outcome, has_telemetry=given.has_telemetry),
         unit=row.unit,
         population=population,
         exceptions=exceptions,
         share=good * 10_000 // population / 10_000 if population else None,
-        notes=tuple(notes),
-        samples=tuple(_sample(sample) for sample in samples[:MAX_SAMPLES]),
+        notes=tuple(outcome.notes),
+        samples=tuple(
+            SampleSpan(trace_id=span.trace_id, span_id=span.span_id, start=format_nanos(span.start))
+            for span in outcome.samples[:SAMPLES_PER_CHECK]
+        ),
     )
 
 
-def _status(row: CheckRow, evidence: Evidence, population: int, exceptions: int) -> CheckStatus:
-    if not evidence.telemetry:
+def _rate(outcome: Outcome, *, has_telemetry: bool) -> CheckStatus:
+    if not has_telemetry:
         return "no_evidence"
-    if exceptions:
+    if outcome.exceptions:
         return "findings"
-    if population:
+    if outcome.population:
         return "supported"
-    return "not_applicable" if row.unit == "changes" and evidence.entries else "no_evidence"
-
-
-def _sample(sample: Sample) -> SampleSpan:
-    return SampleSpan(trace_id=sample.trace_id, span_id=sample.span_id, start=format_nanos(sample.start))
+    return "not_applicable" if outcome.may_be_empty else "no_evidence"

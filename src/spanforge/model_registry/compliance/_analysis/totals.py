@@ -1,28 +1,42 @@
-"""What all inputs together say: calls by model, each span once, and where there are no spans at all."""
+"""The totals of all inputs: calls by model, each span once, and the gaps without spans."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
+from spanforge.model_registry._core.lifecycle import LIFECYCLE
 from spanforge.model_registry.compliance._analysis.calls import AGENT, Call
-from spanforge.model_registry.compliance._analysis.duplicates import copies
+from spanforge.model_registry.compliance._analysis.duplicates import find_copies, pack_ids
 from spanforge.model_registry.compliance._sources.otlp_json import MAX_TIME
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from spanforge.model_registry.compliance._analysis.duplicates import Copy
-    from spanforge.model_registry.compliance._analysis.scan import Plan, Sample, Tally
-    from spanforge.model_registry.compliance._analysis.workers import Read
+    from spanforge.model_registry.compliance._analysis.duplicates import SpanCopy
+    from spanforge.model_registry.compliance._analysis.scan_data import (
+        CallGroup,
+        ScannedInput,
+        ScanRequest,
+        SpanRef,
+    )
 
-EXCEPTIONS: Final[dict[str, Callable[[Call], bool]]] = {
+
+def _make_status_exceptions() -> dict[str, Callable[[Call], bool]]:
+    """Return an exception for each status of ``LIFECYCLE`` that has a finding."""
+
+    def has_status(status: str) -> Callable[[Call], bool]:
+        return lambda call: call.status == status
+
+    return {row.finding: has_status(status) for status, row in LIFECYCLE.items() if row.finding is not None}
+
+
+EXCEPTIONS: Final[Mapping[str, Callable[[Call], bool]]] = {
     "unregistered": lambda call: call.model_id is None,
     "before_deployment": lambda call: call.status is None,
-    "while_deprecated": lambda call: call.status == "deprecated",
+    **_make_status_exceptions(),
     "past_sunset": lambda call: call.past_sunset,
-    "after_retirement": lambda call: call.status == "retired",
     "not_enriched": lambda call: not call.enriched,
     "disagreeing": lambda call: call.enriched and not call.agrees,
 }
@@ -30,56 +44,56 @@ EXCEPTIONS: Final[dict[str, Callable[[Call], bool]]] = {
 
 
 @dataclass
-class ModelFacts:
-    """The calls of one model, of one name that is not registered, or of several.
+class ModelTotals:
+    """The calls of one model, or of one name that is not registered.
 
     Attributes:
-        calls: How many.
-        kinds: How many of each kind of ``EXCEPTIONS``.
+        calls: How many calls there are.
+        exceptions: How many calls of each kind of ``EXCEPTIONS`` there are.
         services: The services that called.
-        uncovered: Names that the provider answered with and that no entry stands for, with how many calls.
-        first: When the first one started, in nanoseconds since the epoch.
-        last: When the last one did.
-        samples: For each kind, some of these spans.
+        uncovered: Response models that have no entry, with how many calls.
+        first: When the first call started, in nanoseconds since the epoch.
+        last: When the last call started.
+        samples: For each kind of ``EXCEPTIONS``, some of the calls' spans.
     """
 
     calls: int = 0
-    kinds: Counter[str] = field(default_factory=Counter)
+    exceptions: Counter[str] = field(default_factory=Counter)
     services: set[str] = field(default_factory=set)
     uncovered: Counter[str] = field(default_factory=Counter)
     first: int = MAX_TIME
     last: int = 0
-    samples: defaultdict[str, set[Sample]] = field(default_factory=lambda: defaultdict(set))
+    samples: defaultdict[str, set[SpanRef]] = field(default_factory=lambda: defaultdict(set))
 
-    def add(self, tally: Tally) -> None:
-        """Count the calls of a tally."""
-        self.calls += tally.calls
-        self.services.add(tally.call.service)
-        self.uncovered.update(dict.fromkeys(tally.call.uncovered, tally.calls))
-        self.first = min(self.first, tally.first)
-        self.last = max(self.last, tally.last)
+    def add(self, group: CallGroup, calls: int, samples: Iterable[SpanRef]) -> None:
+        """Add calls of a group, and some of their spans."""
+        self.calls += calls
+        self.services.add(group.call.service)
+        self.uncovered.update(dict.fromkeys(group.call.uncovered, calls))
+        self.first = min(self.first, group.first)
+        self.last = max(self.last, group.last)
         for kind, applies in EXCEPTIONS.items():
-            if applies(tally.call):
-                self.kinds[kind] += tally.calls
-                self.samples[kind].update(tally.samples)
+            if applies(group.call):
+                self.exceptions[kind] += calls
+                self.samples[kind].update(samples)
 
 
 @dataclass
-class Facts:
-    """What the telemetry of a period says.
+class CallTotals:
+    """The totals of a period.
 
     Attributes:
-        models: By model id, what calls there were of registered models.
-        unregistered: By name, those of models that are not.
+        models: By model id, the calls of registered models.
+        unregistered: By name, the calls of models that are not registered.
         spans: Spans, each once.
-        agent_spans: Those that name a model, and are an agent's, a workflow's or a tool's.
+        agent_spans: Those that name a model without being a call.
         copies: Spans that were read again.
-        differing_copies: Those of them that say something else.
+        differing_copies: Copies whose content differs.
         gaps: Stretches without any span that are longer than allowed, from and to, in nanoseconds since the epoch.
     """
 
-    models: dict[str, ModelFacts]
-    unregistered: dict[str, ModelFacts]
+    models: dict[str, ModelTotals]
+    unregistered: dict[str, ModelTotals]
     spans: int
     agent_spans: int
     copies: int
@@ -87,76 +101,93 @@ class Facts:
     gaps: list[tuple[int, int]]
 
     @property
-    def called(self) -> Iterable[ModelFacts]:
+    def all_called(self) -> list[ModelTotals]:
         """All models and names that were called."""
         return [*self.models.values(), *self.unregistered.values()]
 
 
-def gathered(reads: Sequence[Read], plan: Plan, folder: str) -> Facts:
-    """Return what inputs that were read say together.
+_GroupKey = tuple[int, str]
+"""The number of an input, and the mark of a group in it."""
+
+
+class _Corrections(NamedTuple):
+    """What the copies of spans add to the groups, and must not count.
+
+    Attributes:
+        copies: How many copies each group counted.
+        differing: How many of them differ from the first of their span.
+        wrong_samples: The samples of each group that are differing copies.
+    """
+
+    copies: Counter[_GroupKey]
+    differing: Counter[_GroupKey]
+    wrong_samples: defaultdict[_GroupKey, set[SpanRef]]
+
+
+def total_calls(inputs: Sequence[ScannedInput], request: ScanRequest, folder: str) -> CallTotals:
+    """Return the totals of inputs that were read; the inputs do not change.
 
     Args:
-        reads: What each input holds.
-        plan: What was counted.
-        folder: Where the ids of their spans are.
+        inputs: What each input holds.
+        request: What was counted.
+        folder: The folder with the ids of their spans.
     """
-    found, differing = _without_copies(reads, folder)
-    tallies = [tally for read in reads for tally in read.seen.tallies if tally.calls]
-    numbers = Counter[str]()
-    models: defaultdict[str, ModelFacts] = defaultdict(ModelFacts)
-    unregistered: defaultdict[str, ModelFacts] = defaultdict(ModelFacts)
-    for tally in tallies:
-        call = tally.call
-        numbers[call.kind] += tally.calls
-        if call.kind == "call":
-            (unregistered[call.name] if call.model_id is None else models[call.model_id]).add(tally)
-    return Facts(
-        dict(models),
-        dict(unregistered),
-        numbers.total(),
-        numbers[AGENT.kind],
-        found,
-        differing,
-        list(gaps(reads, plan)),
+    groups = {(number, group.mark): group for number, one in enumerate(inputs) for group in one.result.groups}
+    corrections = _find_corrections(groups, find_copies(folder, len(inputs)))
+    spans = Counter[str]()
+    models: defaultdict[str, ModelTotals] = defaultdict(ModelTotals)
+    unregistered: defaultdict[str, ModelTotals] = defaultdict(ModelTotals)
+    for key, group in groups.items():
+        calls = group.calls - corrections.copies[key]
+        spans[group.call.kind] += calls
+        if calls and group.call.kind == "call":
+            model_id = group.call.model_id
+            model = unregistered[group.call.name] if model_id is None else models[model_id]
+            model.add(group, calls, [s for s in group.samples if s not in corrections.wrong_samples[key]])
+    return CallTotals(
+        models=dict(models),
+        unregistered=dict(unregistered),
+        spans=spans.total(),
+        agent_spans=spans[AGENT.kind],
+        copies=corrections.copies.total(),
+        differing_copies=corrections.differing.total(),
+        gaps=list(find_gaps(inputs, request)),
     )
 
 
-def _without_copies(reads: Sequence[Read], folder: str) -> tuple[int, int]:
-    """Take copies of spans off the tallies; return how many there are, and how many of them say something else.
+def _find_corrections(groups: Mapping[_GroupKey, CallGroup], copies: Iterable[SpanCopy]) -> _Corrections:
+    """Return how the groups differ from counting each span once.
 
-    First and last call of a tally are those of all copies: copies of one span start at one time, unless one is forged.
+    First and last call of a group are those of all copies: copies of one span start at one time, unless one is forged.
     """
-    tallies = [{tally.mark: tally for tally in read.seen.tallies} for read in reads]
-    found = differing = 0
-    for copy in copies(folder, len(reads)):
-        found += 1
-        tally = tallies[copy.source][copy.mark]
-        tally.calls -= 1
-        if tally.call != tallies[copy.first_source][copy.first_mark].call:
-            differing += 1
-            tally.samples = [sample for sample in tally.samples if not _is(sample, copy)]
-    return found, differing
+    corrections = _Corrections(Counter(), Counter(), defaultdict(set))
+    for copy in copies:
+        key = copy.input_number, copy.mark
+        group = groups[key]
+        corrections.copies[key] += 1
+        if group.call != groups[copy.first_input_number, copy.first_mark].call:
+            corrections.differing[key] += 1
+            corrections.wrong_samples[key].update(
+                sample for sample in group.samples if pack_ids(sample.trace_id, sample.span_id) == copy.ids
+            )
+    return corrections
 
 
-def _is(sample: Sample, copy: Copy) -> bool:
-    return (sample.trace_id.lower(), sample.span_id.lower()) == (copy.trace_id, copy.span_id)
-
-
-def gaps(reads: Iterable[Read], plan: Plan) -> Iterator[tuple[int, int]]:
+def find_gaps(inputs: Iterable[ScannedInput], request: ScanRequest) -> Iterator[tuple[int, int]]:
     """Yield the stretches of the period that have no span and are longer than allowed.
 
     Each numbered stretch is as long as a gap may be, so gaps are between the spans of two of them, or at an end.
     """
-    known: dict[int, tuple[int, int]] = {}
-    for read in reads:
-        for number, (first, last) in read.seen.stretches.items():
-            earliest, latest = known.get(number, (first, last))
-            known[number] = min(earliest, first), max(latest, last)
-    last_seen = plan.start
-    for number in sorted(known):
-        first, last = known[number]
-        if first - last_seen > plan.max_gap:
+    stretches: dict[int, tuple[int, int]] = {}
+    for scanned in inputs:
+        for number, (first, last) in scanned.result.stretches.items():
+            earliest, latest = stretches.get(number, (first, last))
+            stretches[number] = min(earliest, first), max(latest, last)
+    last_seen = request.start
+    for number in sorted(stretches):
+        first, last = stretches[number]
+        if first - last_seen > request.max_gap:
             yield last_seen, first
         last_seen = last
-    if plan.end - last_seen > plan.max_gap:
-        yield last_seen, plan.end
+    if request.end - last_seen > request.max_gap:
+        yield last_seen, request.end

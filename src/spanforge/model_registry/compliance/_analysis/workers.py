@@ -1,4 +1,4 @@
-"""Reads all inputs: each file in a process of its own, as many at a time as there are cores."""
+"""Scans all inputs: files in processes of their own, as many at a time as there are cores."""
 
 from __future__ import annotations
 
@@ -13,45 +13,30 @@ from typing import IO, TYPE_CHECKING, Final, TypeVar
 import msgspec
 
 from spanforge.model_registry._core.errors import MissingExtraError, TelemetryError
-from spanforge.model_registry.compliance._analysis.duplicates import Spill
-from spanforge.model_registry.compliance._analysis.scan import Plan, Scan, Seen
-from spanforge.model_registry.compliance._sources.files import FileReader, TelemetryReader
+from spanforge.model_registry.compliance._analysis.duplicates import SpanIdWriter
+from spanforge.model_registry.compliance._analysis.scan import Scan
+from spanforge.model_registry.compliance._analysis.scan_data import ScannedInput, ScanRequest
+from spanforge.model_registry.compliance._sources.formats import file_kind, open_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-_WORTH_IT: Final = 16 * 1024 * 1024
+    from spanforge.model_registry.compliance._sources.files import TelemetryReader
+
+PARALLEL_MIN_BYTES: Final = 16 * 1024 * 1024
 """Bytes of all files from which on processes are started: reading them takes longer than Python does to start."""
 _LENGTH: Final = 8
-_CHILD: Final = f"import sys; sys.path[:] = sys.argv[1:]; from {__name__} import child; child()"
+_CHILD: Final = f"import sys; sys.path[:] = sys.argv[1:]; from {__name__} import run_worker; run_worker()"
+_CUT_OFF: Final = "the last line cannot be read: the file may be cut off"
 
-_T = TypeVar("_T")
-
-
-class Read(msgspec.Struct):
-    """One input, and what it holds.
-
-    Attributes:
-        name: What the evidence calls it.
-        kind: ``otlp_json`` or ``jaeger``.
-        size: Bytes that were read.
-        sha256: Their SHA-256, in hexadecimal.
-        limits: What could not be read, a sentence each.
-        seen: What it holds.
-    """
-
-    name: str
-    kind: str
-    size: int
-    sha256: str
-    limits: list[str]
-    seen: Seen
+_Message = TypeVar("_Message")
 
 
 class _Task(msgspec.Struct):
-    path: bytes  # one that is no Unicode has no other form
+    kind: str
+    path: bytes  # one that is not Unicode has no other form
     folder: bytes
-    source: int
+    input_number: int
 
 
 class _Failure(msgspec.Struct, tag=True):
@@ -65,73 +50,88 @@ class _MissingExtra(msgspec.Struct, tag=True):
 
 
 class _Done(msgspec.Struct, tag=True):
-    read: Read
+    scanned: ScannedInput
 
 
-_Answer = _Failure | _MissingExtra | _Done
-_answer_decoder: Final = msgspec.json.Decoder(_Answer)  # JSON: MessagePack's integers end in the year 2554
-_plan_decoder: Final = msgspec.json.Decoder(Plan)
+_WorkerResult = _Failure | _MissingExtra | _Done
+_result_decoder: Final = msgspec.json.Decoder(_WorkerResult)  # JSON: MessagePack's integers end in the year 2554
+_request_decoder: Final = msgspec.json.Decoder(ScanRequest)
 _task_decoder: Final = msgspec.json.Decoder(_Task)
 
 
-def read(reader: TelemetryReader, plan: Plan, folder: str, source: int) -> Read:
-    """Return what one input holds; the ids of its spans go to files in a folder.
+def scan_input(reader: TelemetryReader, request: ScanRequest, folder: str, input_number: int) -> ScannedInput:
+    """Scan one input; the ids of its spans go to files in a folder.
 
     Raises:
         TelemetryError: It cannot be read.
     """
-    spill = Spill(folder, source)
-    scan = Scan(plan, spill)
-    whole = True
+    id_writer = SpanIdWriter(folder, input_number)
+    scan = Scan(request, id_writer)
+    is_whole = True
     for document in reader.requests():
-        whole = scan.take(document)
-    spill.flush()
-    cut = [] if whole else ["the last line cannot be read: the file may be cut off"]
-    return Read(reader.name, reader.kind, reader.size, reader.sha256, [*reader.limits, *cut], scan.seen)
+        is_whole = scan.count_document(document)
+    id_writer.flush()
+    limits = [*reader.limits] if is_whole else [*reader.limits, _CUT_OFF]
+    return ScannedInput(reader.name, reader.kind, reader.size, reader.sha256, limits, scan.result)
 
 
-def read_all(readers: Sequence[TelemetryReader], plan: Plan, folder: str) -> list[Read]:
-    """Return what each input holds, in their order.
+def scan_inputs(readers: Sequence[TelemetryReader], request: ScanRequest, folder: str) -> list[ScannedInput]:
+    """Scan inputs, and return their results in the same order.
 
     Raises:
         TelemetryError: One cannot be read.
     """
-    files = {source: reader for source, reader in enumerate(readers) if isinstance(reader, FileReader)}
-    sizes = {source: _size(reader.path) for source, reader in files.items()}
-    workers = min(len(files), _cores())
-    alone = workers < 2 or sum(sizes.values()) < _WORTH_IT  # noqa: PLR2004 - two or more share work
-    if alone or not sys.executable or hasattr(sys, "frozen"):  # a frozen application would start itself
-        return [read(reader, plan, folder, source) for source, reader in enumerate(readers)]
-    longest_first = sorted(files, key=lambda source: (-sizes[source], source))
-    tasks = [_Task(os.fsencode(files[source].path), os.fsencode(folder), source) for source in longest_first]
-    found = {source: read(reader, plan, folder, source) for source, reader in enumerate(readers) if source not in files}
-    found.update(_in_processes(tasks, plan, workers))
-    for source, reader in files.items():
-        found[source].name = reader.name
-    return [found[source] for source in range(len(readers))]
+    tasks = _make_tasks(readers, folder)
+    workers = min(len(tasks), _count_cores())
+    is_little = sum(_size_of(task) for task in tasks) < PARALLEL_MIN_BYTES
+    can_start = bool(sys.executable) and not hasattr(sys, "frozen")  # a frozen application would start itself
+    if workers < 2 or is_little or not can_start:  # noqa: PLR2004 - two or more share work
+        tasks = []
+    elsewhere = {task.input_number for task in tasks}
+    scanned = {
+        number: scan_input(reader, request, folder, number)
+        for number, reader in enumerate(readers)
+        if number not in elsewhere
+    }
+    for number, result in _scan_in_processes(tasks, request, workers).items():
+        scanned[number] = msgspec.structs.replace(result, name=readers[number].name)
+    return [scanned[number] for number in range(len(readers))]
 
 
-def _cores() -> int:
+def _make_tasks(readers: Sequence[TelemetryReader], folder: str) -> list[_Task]:
+    """Return a task for each reader that another process can make again from its kind and path, longest first."""
+    tasks = []
+    for number, reader in enumerate(readers):
+        kind = file_kind(reader)
+        if kind is not None:
+            tasks.append(_Task(kind, os.fsencode(reader.path), os.fsencode(folder), number))  # type: ignore[attr-defined]
+    return sorted(tasks, key=lambda task: (-_size_of(task), task.input_number))
+
+
+def _count_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
-def _size(path: str) -> int:
+def _size_of(task: _Task) -> int:
     with contextlib.suppress(OSError):
-        return os.path.getsize(path)
+        return os.path.getsize(task.path)
     return 0
 
 
-def _in_processes(tasks: list[_Task], plan: Plan, workers: int) -> dict[int, Read]:
-    """Return what each task gave, by the number of its input; a failure ends all."""
-    waiting, lock, found = iter(tasks), Lock(), {}
+def _scan_in_processes(tasks: list[_Task], request: ScanRequest, workers: int) -> dict[int, ScannedInput]:
+    """Return the result of each task, by the number of its input; a failure ends all."""
+    results: dict[int, ScannedInput] = {}
+    if not tasks:
+        return results
+    waiting, lock = iter(tasks), Lock()
 
-    def work(process: subprocess.Popen[bytes]) -> None:
+    def drive(process: subprocess.Popen[bytes]) -> None:
         assert process.stdin is not None  # noqa: S101 - for the type checker
         assert process.stdout is not None  # noqa: S101 - likewise
-        with contextlib.suppress(BrokenPipeError):  # it has ended; that there is no answer says so
-            _send(process.stdin, plan)
+        with contextlib.suppress(BrokenPipeError):  # it has ended: there will be no result, which is noticed below
+            _send(process.stdin, request)
         while True:
             with lock:
                 task = next(waiting, None)
@@ -139,34 +139,39 @@ def _in_processes(tasks: list[_Task], plan: Plan, workers: int) -> dict[int, Rea
                 return
             with contextlib.suppress(BrokenPipeError):
                 _send(process.stdin, task)
-            found[task.source] = _outcome(_receive(process.stdout, _answer_decoder), task)
+            results[task.input_number] = _unwrap(_receive(process.stdout, _result_decoder), task)
 
-    with _processes(workers) as processes, ThreadPoolExecutor(workers) as threads:
+    with _start_processes(workers) as processes, ThreadPoolExecutor(workers) as threads:
         try:
-            for outcome in as_completed([threads.submit(work, process) for process in processes]):
-                outcome.result()  # the first failure, whichever it is, ends all
+            for driver in as_completed([threads.submit(drive, process) for process in processes]):
+                driver.result()  # the first failure, whichever it is, ends all
         except BaseException:
             for process in processes:  # the other threads wait for them
                 process.kill()
             raise
-    return found
+    return results
 
 
-def _outcome(answer: _Answer | None, task: _Task) -> Read:
-    if isinstance(answer, _Done):
-        return answer.read
-    if isinstance(answer, _MissingExtra):
-        raise MissingExtraError(answer.purpose, answer.extra)
-    if isinstance(answer, _Failure):
-        raise TelemetryError(os.fsdecode(answer.source), answer.reason)
+def _unwrap(result: _WorkerResult | None, task: _Task) -> ScannedInput:
+    if isinstance(result, _Done):
+        return result.scanned
+    if isinstance(result, _MissingExtra):
+        raise MissingExtraError(result.purpose, result.extra)
+    if isinstance(result, _Failure):
+        raise TelemetryError(os.fsdecode(result.source), result.reason)
     raise TelemetryError(os.fsdecode(task.path), "cannot be read: the process that read it has ended")
 
 
 @contextlib.contextmanager
-def _processes(count: int) -> Iterator[list[subprocess.Popen[bytes]]]:
-    """Start processes of their own: a fork would copy the application's threads' locks, and run its handlers.
+def _start_processes(count: int) -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Start Python processes, and end them afterwards.
 
-    They have sessions of their own, for Ctrl-C at the terminal is up to the parent.
+    ``concurrent.futures.ProcessPoolExecutor`` does not serve. With ``spawn`` and ``forkserver`` it imports the
+    application's ``__main__`` again, so a script without a guard around its main part would run twice, and one from
+    standard input or a notebook would fail. With ``fork`` it copies locks that other threads hold, and runs the
+    application's fork handlers. It also leaves its workers in the terminal's process group: Ctrl-C would reach them,
+    and each would print a traceback. These processes import this module only, and have sessions of their own, so
+    Ctrl-C is up to the parent.
     """
     command = [sys.executable, "-I", "-c", _CHILD, *(entry for entry in sys.path if isinstance(entry, str))]
     started: list[subprocess.Popen[bytes]] = []
@@ -184,17 +189,18 @@ def _processes(count: int) -> Iterator[list[subprocess.Popen[bytes]]]:
             process.communicate()
 
 
-def child() -> None:
-    """Read files, one after another, as the parent asks for them on standard input, until that ends."""
+def run_worker() -> None:
+    """Scan files, one after another, as the parent asks for them on standard input, until that ends."""
     stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
-    plan = _receive(stdin, _plan_decoder)
-    while plan is not None and (task := _receive(stdin, _task_decoder)) is not None:
-        _send(stdout, _answer(task, plan))
+    request = _receive(stdin, _request_decoder)
+    while request is not None and (task := _receive(stdin, _task_decoder)) is not None:
+        _send(stdout, _run_task(task, request))
 
 
-def _answer(task: _Task, plan: Plan) -> _Answer:
+def _run_task(task: _Task, request: ScanRequest) -> _WorkerResult:
     try:
-        return _Done(read(FileReader(os.fsdecode(task.path)), plan, os.fsdecode(task.folder), task.source))
+        reader = open_file(task.kind, os.fsdecode(task.path))
+        return _Done(scan_input(reader, request, os.fsdecode(task.folder), task.input_number))
     except TelemetryError as error:
         return _Failure(os.fsencode(error.source), error.reason)
     except MissingExtraError as error:
@@ -207,8 +213,8 @@ def _send(stream: IO[bytes], message: object) -> None:
     stream.flush()
 
 
-def _receive(stream: IO[bytes], decoder: msgspec.json.Decoder[_T]) -> _T | None:
-    """Return the next message; ``None``: whoever sends them has ended, perhaps in the middle of one."""
+def _receive(stream: IO[bytes], decoder: msgspec.json.Decoder[_Message]) -> _Message | None:
+    """Return the next message; ``None``: the sender has ended, perhaps in the middle of one."""
     head = stream.read(_LENGTH)
     size = int.from_bytes(head, "big")
     data = stream.read(size) if len(head) == _LENGTH else b""

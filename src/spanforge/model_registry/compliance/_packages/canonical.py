@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from spanforge.model_registry._core.errors import MissingExtraError
+from spanforge.model_registry.compliance._packages import OptionalModule
+
+if TYPE_CHECKING:
+    import rfc8785
+else:
+    rfc8785 = OptionalModule("rfc8785", "evidence packages", "compliance")
 
 
-def canonical(value: Any) -> bytes:
+def encode_canonical(value: Any) -> bytes:
     """Return the canonical JSON of a value, in UTF-8.
 
     Raises:
         MissingExtraError: The extra ``compliance`` is not installed.
-        ValueError: The value has no such form: not JSON, an integer beyond 2**53, not finite, or not Unicode.
+        ValueError: The value has no canonical form: not JSON, an integer beyond 2**53, not finite, or not Unicode.
         RecursionError: It is nested too deeply.
     """
-    try:
-        import rfc8785  # noqa: PLC0415 - an extra
-    except ImportError:
-        raise MissingExtraError("evidence packages", "compliance") from None
     return rfc8785.dumps(value)

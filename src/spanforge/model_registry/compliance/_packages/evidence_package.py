@@ -1,4 +1,4 @@
-"""``EvidencePackage``: what an attestation and its table are, as JSON, as a folder and as a zip."""
+"""``EvidencePackage``: an attestation and its CSV, as JSON, as a folder and as a zip."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from spanforge.model_registry.compliance._packages.canonical import canonical
+from spanforge.model_registry.compliance._packages.canonical import encode_canonical
 from spanforge.model_registry.compliance._packages.dsse import load_signer
 from spanforge.model_registry.compliance._packages.files import ATTESTATION, EVIDENCE, assemble, write_folder, write_zip
 
 if TYPE_CHECKING:
     from spanforge.model_registry.compliance._attestation import Attestation
 
-Path = str | os.PathLike[str]
+StrPath = str | os.PathLike[str]
 
 
 class EvidencePackage(msgspec.Struct, frozen=True):
     """Evidence for the clauses of a framework: immutable; the same input gives the same bytes.
 
     Attributes:
-        attestation: What it states.
+        attestation: The statement.
         evidence_csv: A row for each model, as CSV in UTF-8.
     """
 
@@ -34,17 +34,17 @@ class EvidencePackage(msgspec.Struct, frozen=True):
         Raises:
             MissingExtraError: The extra ``compliance`` is not installed (also an ``ImportError``).
         """
-        return self._canonical().decode()
+        return self._encode_attestation().decode()
 
-    def write(self, folder: Path, signing_key: Any = None, *, public_key: Path | None = None) -> None:
-        """Write the package as a new folder, or into an empty one: whole, or not at all.
+    def write(self, folder: StrPath, signing_key: Any = None, *, public_key: StrPath | None = None) -> None:
+        """Write the package as a new folder, or into an empty one: complete, or not at all.
 
         Args:
             folder: The folder; its parents are made.
-            signing_key: The path of an Ed25519 or ECDSA private key in PEM, an address that securesystemslib's signers
-                take (``awskms:…``, ``gcpkms:…``, ``hsm:…``), or such a signer. ``None``: the package is not signed, and
-                says so.
-            public_key: The path of the public key in PEM, for keys that are addresses.
+            signing_key: The path of an Ed25519 or ECDSA private key in PEM, a URI of one of securesystemslib's signers
+                (``awskms:…``, ``gcpkms:…``, ``hsm:…``), or such a signer. ``None``: the package is unsigned, and its
+                manifest says so.
+            public_key: The path of the public key in PEM, for keys that are URIs.
 
         Raises:
             PackageError: The folder cannot be written, or the key cannot be used (also a ``ValueError``).
@@ -52,23 +52,25 @@ class EvidencePackage(msgspec.Struct, frozen=True):
         """
         write_folder(folder, self._files(signing_key, public_key))
 
-    def to_zip(self, path: Path, signing_key: Any = None, *, public_key: Path | None = None) -> None:
-        """Write the package as a zip, in place of a file that is there; arguments and errors are those of ``write``."""
+    def to_zip(self, path: StrPath, signing_key: Any = None, *, public_key: StrPath | None = None) -> None:
+        """Write the package as a zip, in place of an existing file; arguments and errors are those of ``write``."""
         write_zip(path, self._files(signing_key, public_key))
 
-    def _files(self, signing_key: Any, public_key: Path | None) -> dict[str, bytes]:
+    def _files(self, signing_key: Any, public_key: StrPath | None) -> dict[str, bytes]:
         signer = None if signing_key is None else load_signer(signing_key, public_key)
-        stated = self.attestation
-        inputs = [{"name": i.name, "kind": i.kind, "size": i.size, "sha256": i.sha256} for i in stated.inputs]
+        attestation = self.attestation
+        inputs = [{"name": i.name, "kind": i.kind, "size": i.size, "sha256": i.sha256} for i in attestation.inputs]
         predicate = {
-            "framework": stated.framework,
-            "model_id": stated.model_id,
-            "from_date": stated.period.from_date,
-            "to_date": stated.period.to_date,
-            "overall_status": stated.overall_status,
-            "generated_at": stated.generated_at,
+            "framework": attestation.framework,
+            "model_id": attestation.model_id,
+            "from_date": attestation.period.from_date,
+            "to_date": attestation.period.to_date,
+            "overall_status": attestation.overall_status,
+            "generated_at": attestation.generated_at,
         }
-        return assemble({ATTESTATION: self._canonical(), EVIDENCE: self.evidence_csv}, inputs, signer, predicate)
+        return assemble(
+            {ATTESTATION: self._encode_attestation(), EVIDENCE: self.evidence_csv}, inputs, signer, predicate
+        )
 
-    def _canonical(self) -> bytes:
-        return canonical(msgspec.to_builtins(self.attestation))
+    def _encode_attestation(self) -> bytes:
+        return encode_canonical(msgspec.to_builtins(self.attestation))

@@ -1,7 +1,7 @@
-"""The files of an evidence package, and how they come into a folder or a zip: whole or not at all.
+"""The files of an evidence package, and writing them to a folder or a zip: complete or not at all.
 
-``attestation.json`` and ``evidence.csv`` are the evidence, ``manifest.json`` says what it was made of, and
-``signature.dsse.json``, which an unsigned package has not, is about these three.
+``attestation.json`` and ``evidence.csv`` are the evidence, ``manifest.json`` lists its inputs, and
+``signature.dsse.json`` signs these three; an unsigned package does not have it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from spanforge.model_registry._core.atomic_files import (
     write_synced,
 )
 from spanforge.model_registry._core.errors import PackageError
-from spanforge.model_registry.compliance._packages.canonical import canonical
+from spanforge.model_registry.compliance._packages.canonical import encode_canonical
 from spanforge.model_registry.compliance._packages.dsse import seal
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ MANIFEST: Final = "manifest.json"
 SIGNATURE: Final = "signature.dsse.json"
 
 SIGNED_FILES: Final = (ATTESTATION, EVIDENCE, MANIFEST)
-"""The files that a signature is about, sorted."""
+"""The files that a signature covers, sorted."""
 
 PACKAGE_FILES: Final = (*SIGNED_FILES, SIGNATURE)
 """The files of a signed package, sorted; an unsigned one is without the last."""
@@ -54,30 +54,30 @@ UNSIGNED: Final = "none: this package is unsigned, so nothing shows who made it 
 SIGNED: Final = f"{SIGNATURE}: a DSSE envelope over an in-toto Statement of the files' digests"
 
 
-def manifest(files: Mapping[str, bytes], inputs: Iterable[Mapping[str, Any]], signed_by: str | None) -> bytes:
+def build_manifest(files: Mapping[str, bytes], inputs: Iterable[Mapping[str, Any]], signed_by: str | None) -> bytes:
     """Return the manifest, in canonical JSON.
 
     Args:
         files: The attestation and the evidence, by name.
-        inputs: What they were made of, as JSON objects.
-        signed_by: The id of the key that signs the package; ``None`` where nobody does, which the manifest says.
+        inputs: The inputs of the evidence, as JSON objects.
+        signed_by: The id of the key that signs the package; ``None``: the manifest says that it is unsigned.
 
     Raises:
         MissingExtraError: The extra ``compliance`` is not installed.
         ValueError: The inputs are not JSON.
     """
-    said = {
+    content = {
         "format_version": FORMAT_VERSION,
-        "files": described(files),
+        "files": file_digests(files),
         "inputs": [dict(each) for each in inputs],
         "signature": UNSIGNED if signed_by is None else SIGNED,
         "signed_by": signed_by,
     }
-    return canonical(said)
+    return encode_canonical(content)
 
 
-def described(files: Mapping[str, bytes]) -> dict[str, dict[str, Any]]:
-    """Return what the manifest says of files: SHA-256, and size in bytes."""
+def file_digests(files: Mapping[str, bytes]) -> dict[str, dict[str, Any]]:
+    """Return the SHA-256 and the size in bytes of files, as the manifest lists them."""
     return {
         name: {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)} for name, content in files.items()
     }
@@ -93,58 +93,57 @@ def assemble(
 
     Args:
         files: ``attestation.json`` and ``evidence.csv``.
-        inputs: What they were made of, as JSON objects.
-        signer: What ``load_signer`` returned.
-        predicate: What else is to be signed, a small JSON object.
+        inputs: The inputs of the evidence, as JSON objects.
+        signer: The key that signs; ``None``: the package is unsigned.
+        predicate: Further data to sign, a small JSON object.
 
     Raises:
-        PackageError: These are not the files, they are too large, or the key does not sign.
-        MissingExtraError: The extra ``compliance`` is not installed, or ``sign`` where there is a signer.
+        PackageError: A file is missing or unknown, they are too large, or the key does not sign.
+        MissingExtraError: The extra ``compliance`` is not installed, or ``sign`` with a signer.
         ValueError: The inputs or the predicate are not JSON.
     """
-    made_of = manifest(files, inputs, None if signer is None else signer.keyid)
-    package = {**files, MANIFEST: made_of}
+    package = {**files, MANIFEST: build_manifest(files, inputs, None if signer is None else signer.keyid)}
     if signer is not None:
         package[SIGNATURE] = seal(package, signer, predicate or {})
-    _check("evidence package", package)
+    _check_files("evidence package", package)
     return package
 
 
 def write_folder(folder: str | os.PathLike[str], package: Mapping[str, bytes]) -> None:
     """Write a package as a new folder, or into an empty one.
 
-    Atomic and durable: a hidden folder beside it, synced, takes its place. Whoever is killed at any instant leaves the
-    whole package or none (and perhaps the hidden folder). Missing parent folders are made.
+    Atomic and durable: a hidden folder beside it, synced, takes its place. If the process is killed, either the
+    complete package or none remains, perhaps with the hidden folder. Missing parent folders are made.
 
     Raises:
-        PackageError: There is something already, or the folder cannot be written; nothing is left behind, unless the
-            error says that only the folder's parent could not be synced.
+        PackageError: The folder is not empty, or cannot be written. Nothing is left behind, unless the error says that
+            only the folder's parent could not be synced.
     """
     name = os.fsdecode(folder)
-    _check(name, package)
-    with _writing(name):
+    _check_files(name, package)
+    with _translate_errors(name):
         target = os.path.realpath(name)
-        _check_free(name, target)
-        with _parents(os.path.dirname(target)) as parent:
-            _put_folder(target, package)
+        _check_target(name, target)
+        with _make_parents(os.path.dirname(target)) as parent:
+            _write_new_folder(target, package)
             not_synced = sync_folder(parent)
     _check_synced(name, not_synced)
 
 
 def write_zip(path: str | os.PathLike[str], package: Mapping[str, bytes]) -> None:
-    """Write a package as a zip, in place of a file that is there already; atomic and durable as ``write_folder`` is.
+    """Write a package as a zip, in place of an existing file; atomic and durable as ``write_folder`` is.
 
     Raises:
-        PackageError: It cannot be written; a file that is there already is unchanged, unless the error says that only
-            its folder could not be synced.
+        PackageError: It cannot be written. An existing file is unchanged, unless the error says that only its folder
+            could not be synced.
     """
     name = os.fsdecode(path)
-    _check(name, package)
-    with _writing(name):
+    _check_files(name, package)
+    with _translate_errors(name):
         target = os.path.realpath(name)
         if os.path.exists(target) and not os.path.isfile(target):
-            raise PackageError(name, "is there already, and is not a file")
-        with _parents(os.path.dirname(target)) as parent:
+            raise PackageError(name, "exists and is not a file")
+        with _make_parents(os.path.dirname(target)) as parent:
             replace_file(target, [zip_bytes(package)])
             not_synced = sync_folder(parent)
     _check_synced(name, not_synced)
@@ -166,22 +165,22 @@ def zip_bytes(files: Mapping[str, bytes]) -> bytes:
     return content.getvalue()
 
 
-def _check(name: str, package: Mapping[str, bytes]) -> None:
+def _check_files(name: str, package: Mapping[str, bytes]) -> None:
     if set(package) not in (set(SIGNED_FILES), set(PACKAGE_FILES)):
-        raise PackageError(name, f"a package has the files {', '.join(SIGNED_FILES)}, not {', '.join(sorted(package))}")
+        raise PackageError(name, f"a package has the files {', '.join(SIGNED_FILES)}; got {', '.join(sorted(package))}")
     if sum(map(len, package.values())) > MAX_PACKAGE_SIZE:
         raise PackageError(name, f"its files would be larger than {MAX_PACKAGE_SIZE} bytes")
 
 
-def _check_free(name: str, target: str) -> None:
+def _check_target(name: str, target: str) -> None:
     if not os.path.lexists(target):
         return
     if not os.path.isdir(target):
-        raise PackageError(name, "is there already, and is not a folder")
+        raise PackageError(name, "exists and is not a folder")
     if os.listdir(target):
-        raise PackageError(name, "is there already, and is not empty")
+        raise PackageError(name, "exists and is not empty")
     if target == os.path.realpath(os.curdir):
-        raise PackageError(name, "is the current folder, which would be replaced: name a folder in it")
+        raise PackageError(name, "is the current folder, which would be replaced; pass a folder in it")
 
 
 def _check_synced(name: str, error: OSError | None) -> None:
@@ -190,8 +189,8 @@ def _check_synced(name: str, error: OSError | None) -> None:
 
 
 @contextlib.contextmanager
-def _writing(name: str) -> Iterator[None]:
-    """Raise what goes wrong as ``write_folder`` does."""
+def _translate_errors(name: str) -> Iterator[None]:
+    """Turn errors of the system into those of ``write_folder``."""
     try:
         yield
     except PackageError:
@@ -201,8 +200,8 @@ def _writing(name: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _parents(folder: str) -> Iterator[int | None]:
-    """Make a folder and its parents, and open it to sync it later; on failure, remove those that were not there."""
+def _make_parents(folder: str) -> Iterator[int | None]:
+    """Make a folder and its parents, and open it to sync it later; on failure, remove those that were made."""
     missing = []
     above = folder
     while not os.path.lexists(above):
@@ -219,19 +218,19 @@ def _parents(folder: str) -> Iterator[int | None]:
         raise
 
 
-def _put_folder(target: str, package: Mapping[str, bytes]) -> None:
+def _write_new_folder(target: str, package: Mapping[str, bytes]) -> None:
     temporary = temporary_path(target)
     try:
-        _put_files(temporary, package)
+        _write_files(temporary, package)
         if os.name != "posix" and os.path.isdir(target):
-            os.rmdir(target)  # elsewhere, a folder takes the place of none
+            os.rmdir(target)  # elsewhere, a folder cannot replace another
         os.rename(temporary, target)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
 
 
-def _put_files(folder: str, package: Mapping[str, bytes]) -> None:
+def _write_files(folder: str, package: Mapping[str, bytes]) -> None:
     os.mkdir(folder)
     for name, content in package.items():
         write_synced(os.path.join(folder, name), content)

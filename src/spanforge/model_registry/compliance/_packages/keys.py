@@ -1,4 +1,4 @@
-"""The keys that sign evidence packages, and those that are trusted: Ed25519 and ECDSA, as securesystemslib has them.
+"""Signing keys and trusted keys: Ed25519 and ECDSA, in the types of securesystemslib.
 
 A signature has one form only. Anyone can turn an ECDSA signature ``(r, s)`` into ``(r, n - s)``, which verifies as
 well, so only the lower ``s`` in its shortest encoding counts. Ed25519 has no second form: RFC 8032, section 5.1.7.
@@ -29,17 +29,19 @@ from spanforge.model_registry._core.errors import PackageError, VerificationErro
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-Path = str | os.PathLike[str]
-Key = Path | Signer
+KeyPath = str | os.PathLike[str]
+KeySource = KeyPath | Signer
 
 MAX_KEY_SIZE: Final = 64 * 1024
-"""Bytes that a key file may have: a PEM of these keys has a few hundred."""
+"""Bytes that a key file may have; a PEM of such a key has a few hundred."""
 
-_KINDS: Final = "Ed25519, or ECDSA on P-256, P-384 or P-521"
-_PRIVATE: Final = f"a signing key is the path of an unencrypted private key in PEM ({_KINDS}), or a URI of a signer"
-_PUBLIC: Final = f"a trusted key is the path of one public key in PEM ({_KINDS})"
+_KEY_KINDS: Final = "Ed25519, or ECDSA on P-256, P-384 or P-521"
+_SIGNING_KEY_RULE: Final = (
+    f"a signing key is the path of an unencrypted private key in PEM ({_KEY_KINDS}), or a URI of a signer"
+)
+_TRUSTED_KEY_RULE: Final = f"a trusted key is the path of one public key in PEM ({_KEY_KINDS})"
 
-_ORDERS: Final = {
+_GROUP_ORDERS: Final = {
     "ecdsa-sha2-nistp256": 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551,
     "ecdsa-sha2-nistp384": int("F" * 48 + "C7634D81F4372DDF581A0DB248B0A77AECEC196ACCC52973", 16),
     "ecdsa-sha2-nistp521": int(
@@ -53,7 +55,7 @@ class SigningKey(NamedTuple):
     """A key that signs evidence packages."""
 
     name: str
-    """What was given, for messages."""
+    """The path, URI or type that was given, for messages."""
     signer: Signer
     key: SSlibKey
     """Its public key, with the id that is computed from it, whatever id the signer uses."""
@@ -71,27 +73,27 @@ class TrustedKey(NamedTuple):
     key: SSlibKey
 
 
-def load_signer(key: Key, public_key: Path | None) -> SigningKey:
-    """Return the key that signs; see ``signature.load_signer``."""
+def load_signer(key: KeySource, public_key: KeyPath | None) -> SigningKey:
+    """Return the key that signs; see ``dsse.load_signer``."""
     if isinstance(key, Signer):
-        return _made_already(type(key).__name__, key)
+        return _wrap_signer(type(key).__name__, key)
     name = os.fsdecode(key)
-    public = None if public_key is None else _public(os.fsdecode(public_key))
+    public = None if public_key is None else _load_public_key(os.fsdecode(public_key))
     if name.partition(":")[0] in SIGNER_FOR_URI_SCHEME and ":" in name and not os.path.exists(name):
-        return _of_uri(name, public)
-    return _of_file(name, public)
+        return _load_uri(name, public)
+    return _load_file(name, public)
 
 
-def load_trusted(paths: Iterable[Path]) -> dict[str, TrustedKey]:
-    """Return the trusted keys by their ids; see ``signature.load_trusted``."""
+def load_trusted(paths: Iterable[KeyPath]) -> dict[str, TrustedKey]:
+    """Return the trusted keys by their ids; see ``dsse.load_trusted``."""
     if isinstance(paths, (str, bytes, os.PathLike)):
-        raise PackageError(os.fsdecode(paths), "trusted keys are a list of paths: put this one into a list")
+        raise PackageError(os.fsdecode(paths), "trusted keys are a list of paths; put this path into a list")
     trusted: dict[str, TrustedKey] = {}
     for path in map(os.fsdecode, paths):
-        key = _public(path)
+        key = _load_public_key(path)
         trusted.setdefault(key.keyid, TrustedKey(path, key))
     if not trusted:
-        raise VerificationError("trusted keys", "no trusted key is given")
+        raise VerificationError("trusted keys", "no trusted key was given")
     return trusted
 
 
@@ -104,98 +106,98 @@ def sign(signing_key: SigningKey, payload: bytes, payload_type: str) -> dict[str
     name, signer, key = signing_key
     envelope = Envelope(payload, payload_type, {})
     try:
-        signature = _one_form(key, bytes.fromhex(signer.sign(envelope.pae()).signature))
-    except Exception as error:  # what signers raise is not documented: services, devices and drivers fail
+        signature = _normalize(key, bytes.fromhex(signer.sign(envelope.pae()).signature))
+    except Exception as error:  # signers do not document their errors: services, devices and drivers fail
         raise PackageError(name, f"cannot sign: {error}") from error
-    if not verifies(key, payload, payload_type, signature):
-        raise PackageError(name, "cannot sign: what it signs does not verify with its public key")
+    if not verify_signature(key, payload, payload_type, signature):
+        raise PackageError(name, "cannot sign: its signature does not verify with its public key")
     envelope.signatures[key.keyid] = Signature(key.keyid, signature.hex())
     return envelope.to_dict()
 
 
-def verifies(key: SSlibKey, payload: bytes, payload_type: str, signature: bytes) -> bool:
-    """Tell whether this is the signature of a payload, in its one form, by this key."""
+def verify_signature(key: SSlibKey, payload: bytes, payload_type: str, signature: bytes) -> bool:
+    """Check whether this is the key's signature of a payload, in its one form."""
     pae = Envelope(payload, payload_type, {}).pae()
     try:
         key.verify_signature(Signature(key.keyid, signature.hex()), pae)
-        return signature == _one_form(key, signature)
+        return signature == _normalize(key, signature)
     except (UnverifiedSignatureError, ValueError):
         return False
 
 
-def _one_form(key: SSlibKey, signature: bytes) -> bytes:
-    order = _ORDERS.get(key.scheme)
+def _normalize(key: SSlibKey, signature: bytes) -> bytes:
+    order = _GROUP_ORDERS.get(key.scheme)
     if order is None:
         return signature
     r, s = decode_dss_signature(signature)
     return encode_dss_signature(r, min(s, order - s))
 
 
-def _of_file(name: str, public: SSlibKey | None) -> SigningKey:
-    pem = _read(name, _PRIVATE)
+def _load_file(name: str, public: SSlibKey | None) -> SigningKey:
+    pem = _read_key(name, _SIGNING_KEY_RULE)
     if b"-----BEGIN PUBLIC KEY-----" in pem:
-        raise PackageError(name, f"is a public key, which cannot sign: {_PRIVATE}")
+        raise PackageError(name, f"is a public key and cannot sign; {_SIGNING_KEY_RULE}")
     try:
         private = load_pem_private_key(pem, None)
     except TypeError:
-        raise PackageError(name, f"is encrypted: {_PRIVATE}") from None
+        raise PackageError(name, f"is encrypted; {_SIGNING_KEY_RULE}") from None
     except (ValueError, UnsupportedAlgorithm):
-        raise PackageError(name, f"is not a private key: {_PRIVATE}") from None
-    key = _supported(name, private.public_key(), _PRIVATE)
+        raise PackageError(name, f"is not a private key; {_SIGNING_KEY_RULE}") from None
+    key = _check_kind(name, private.public_key(), _SIGNING_KEY_RULE)
     if public not in (None, key):
-        raise PackageError(name, "does not belong to the public key that is given")
+        raise PackageError(name, "does not belong to the public key that was given")
     try:
         return SigningKey(name, CryptoSigner(private, key), key)
     except ValueError as error:  # securesystemslib before 1.5 signs with one of the curves only
         raise PackageError(name, f"cannot be used with this version of securesystemslib: {error}") from error
 
 
-def _of_uri(uri: str, public: SSlibKey | None) -> SigningKey:
+def _load_uri(uri: str, public: SSlibKey | None) -> SigningKey:
     if public is None:
-        raise PackageError(uri, "needs the public key too: its path, in PEM")
+        raise PackageError(uri, "needs public_key too, the path of its public key in PEM")
     try:
         return SigningKey(uri, Signer.from_priv_key_uri(uri, public), public)
-    except Exception as error:  # what signers raise is not documented: services, devices and drivers fail
+    except Exception as error:  # signers do not document their errors: services, devices and drivers fail
         raise PackageError(uri, f"cannot be used: {error}") from error
 
 
-def _made_already(name: str, signer: Signer) -> SigningKey:
-    made = signer.public_key
+def _wrap_signer(name: str, signer: Signer) -> SigningKey:
+    known = signer.public_key
     public: Any = None
-    if isinstance(made, SSlibKey) and made.keytype == "ed25519":
-        public = Ed25519PublicKey.from_public_bytes(bytes.fromhex(made.keyval["public"]))
-    elif isinstance(made, SSlibKey):
-        public = load_pem_public_key(made.keyval["public"].encode())
-    return SigningKey(name, signer, _supported(name, public, _PRIVATE))
+    if isinstance(known, SSlibKey) and known.keytype == "ed25519":
+        public = Ed25519PublicKey.from_public_bytes(bytes.fromhex(known.keyval["public"]))
+    elif isinstance(known, SSlibKey):
+        public = load_pem_public_key(known.keyval["public"].encode())
+    return SigningKey(name, signer, _check_kind(name, public, _SIGNING_KEY_RULE))
 
 
-def _public(path: str) -> SSlibKey:
-    pem = _read(path, _PUBLIC)
+def _load_public_key(path: str) -> SSlibKey:
+    pem = _read_key(path, _TRUSTED_KEY_RULE)
     if b"PRIVATE KEY-----" in pem:
-        raise PackageError(path, f"is a private key, which is to be kept to oneself: {_PUBLIC}")
+        raise PackageError(path, f"is a private key; pass the public key: {_TRUSTED_KEY_RULE}")
     if pem.count(b"-----BEGIN ") > 1:
-        raise PackageError(path, f"holds several keys: {_PUBLIC}")
+        raise PackageError(path, f"has several keys; {_TRUSTED_KEY_RULE}")
     try:
         public = load_pem_public_key(pem)
     except (ValueError, UnsupportedAlgorithm):
-        raise PackageError(path, f"is not a public key: {_PUBLIC}") from None
-    return _supported(path, public, _PUBLIC)
+        raise PackageError(path, f"is not a public key; {_TRUSTED_KEY_RULE}") from None
+    return _check_kind(path, public, _TRUSTED_KEY_RULE)
 
 
-def _supported(name: str, public: Any, allowed: str) -> SSlibKey:
+def _check_kind(name: str, public: Any, allowed: str) -> SSlibKey:
     if isinstance(public, EllipticCurvePublicKey):
-        # A file may hold the point compressed; with older versions of cryptography, that would change the key's id.
+        # A file may have the point compressed; with older versions of cryptography, that would change the key's id.
         public = public.public_numbers().public_key()
     try:
         key = SSlibKey.from_crypto(public)
     except ValueError:
         key = None
     if key is None or key.keytype not in ("ed25519", "ecdsa"):
-        raise PackageError(name, f"is a key of another kind: {allowed}")
+        raise PackageError(name, f"is an unsupported kind of key; {allowed}")
     return key
 
 
-def _read(path: str, allowed: str) -> bytes:
+def _read_key(path: str, allowed: str) -> bytes:
     try:
         with open(path, "rb") as file:
             content = file.read(MAX_KEY_SIZE + 1)
@@ -203,5 +205,5 @@ def _read(path: str, allowed: str) -> bytes:
         reason = getattr(error, "strerror", None) or shorten(str(error))
         raise PackageError(path, f"cannot be read: {reason}; {allowed}") from None
     if len(content) > MAX_KEY_SIZE:
-        raise PackageError(path, f"is larger than {MAX_KEY_SIZE} bytes: {allowed}")
+        raise PackageError(path, f"is larger than {MAX_KEY_SIZE} bytes; {allowed}")
     return content

@@ -1,4 +1,4 @@
-"""Whether an evidence package is what was signed, by someone who is trusted. Nothing is ever extracted."""
+"""Verification: an evidence package is exactly what a trusted key signed. Nothing is ever extracted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 
 from spanforge.model_registry._core.errors import VerificationError, shorten
-from spanforge.model_registry.compliance._packages.dsse import load_trusted, subjects, unseal
+from spanforge.model_registry.compliance._packages.dsse import list_subjects, load_trusted, unseal
 from spanforge.model_registry.compliance._packages.files import (
     ATTESTATION,
     EVIDENCE,
@@ -21,7 +21,7 @@ from spanforge.model_registry.compliance._packages.files import (
     PACKAGE_FILES,
     SIGNATURE,
     SIGNED_FILES,
-    described,
+    file_digests,
     zip_bytes,
 )
 
@@ -31,31 +31,31 @@ if TYPE_CHECKING:
     from spanforge.model_registry.compliance._packages.dsse import Statement
 
 MAX_ZIP_SIZE: Final = MAX_PACKAGE_SIZE + 4096
-"""Bytes that a zip may have: the files' own, and more than enough for what stands between them."""
+"""Bytes that a zip may have: those of the files, and more than enough for its own structure."""
 
 # .ZIP File Format Specification, section 4.3.7: signature, version, flags, method, time, date, CRC-32, both sizes,
-# lengths of name and extra field.
+# lengths of name and unexpected field.
 _HEADER: Final = struct.Struct("<4s5H3I2H")
 _LOCAL: Final = b"PK\x03\x04"
 _UNREADABLE: Final = 0b1001
-"""Flags, section 4.4.4: encrypted, or its size stands behind it."""
+"""Flags, section 4.4.4: encrypted, or its size follows it."""
 _OPEN_FLAGS: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-"""Nobody can put a link or a pipe in a file's place in time."""
+"""They prevent that a link or a pipe takes a file's place before it is opened."""
 
 
 class VerificationReport(msgspec.Struct, frozen=True):
-    """What a verified package says, and who signed it; what the attestation does not say is ``None``.
+    """A verified package: who signed it, and the main facts of its attestation, ``None`` if they are missing.
 
     Attributes:
         path: The package.
         keyid: The id of the key that signed it.
-        key: The path of this key, as it was trusted.
+        key: The path of this key, as it was given.
         files: The names of its files.
-        generated_at: When the evidence was gathered.
-        model_id: The model that it is about; ``None`` also for the whole inventory.
-        framework: The framework that it supports.
-        period: The first instant of the period, and the first after it.
-        overall_status: What it comes to.
+        generated_at: When the evidence was generated.
+        model_id: The model that the evidence is about; ``None`` also for the whole inventory.
+        framework: The framework.
+        period: The first instant of the period, and the first instant after it.
+        overall_status: The overall status.
     """
 
     path: str
@@ -69,53 +69,58 @@ class VerificationReport(msgspec.Struct, frozen=True):
     overall_status: str | None
 
 
-class _Found(NamedTuple):
-    """What is at a path, whoever put it there."""
+class _PackageContents(NamedTuple):
+    """The unverified contents of a folder or a zip.
+
+    Attributes:
+        files: The files that a package may have.
+        unexpected: A sentence about something else in it; ``None``: there is nothing.
+        archive: The complete zip; ``None``: it is a folder.
+    """
 
     files: dict[str, bytes]
-    """Those that a package may have."""
-    extra: str | None
-    """Something that does not belong there, in words."""
+    unexpected: str | None
     archive: bytes | None
-    """The whole zip, where it is one."""
 
 
 def verify_package(path: str | os.PathLike[str], trusted_keys: Iterable[str | os.PathLike[str]]) -> VerificationReport:
-    """Return what a package says, if it is exactly what the holder of a trusted key signed.
+    """Return a report on a package, if it is exactly what the holder of a trusted key signed.
 
     Args:
         path: The folder or the zip.
-        trusted_keys: The paths of public keys in PEM; several for as long as keys rotate.
+        trusted_keys: The paths of public keys in PEM; several while keys rotate.
 
     Raises:
-        VerificationError: Anything is missing, changed or added, nobody who is trusted signed it, or no key is given;
-            the error names the first thing that is wrong.
+        VerificationError: Anything is missing, changed or added, no trusted key signed it, or no key was given; the
+            error names the first thing that is wrong.
         PackageError: A trusted key cannot be used.
-        MissingExtraError: The extra ``compliance`` or ``sign`` is not installed.
+        MissingExtraError: The unexpected ``compliance`` or ``sign`` is not installed.
     """
     name = os.fsdecode(path)
     trusted = load_trusted(trusted_keys)
-    found = _find(name)
-    if not found.files:
+    contents = _read_package(name)
+    if not contents.files:
         raise VerificationError(name, "is not an evidence package")
-    if SIGNATURE not in found.files:
+    if SIGNATURE not in contents.files:
         raise VerificationError(name, f"is unsigned: it has no file {SIGNATURE}")
-    statement, keyid = unseal(found.files[SIGNATURE], trusted, name)
-    _check_names(name, found, statement)
-    _check_digests(name, found.files, statement)
-    _check_manifest(name, found.files, keyid)
-    if found.archive is not None and found.archive != zip_bytes(found.files):
-        raise VerificationError(name, "is not the zip that was written: it differs outside of its files' content")
-    return _report(name, keyid, trusted[keyid].path, _json_object(name, ATTESTATION, found.files[ATTESTATION]))
+    statement, keyid = unseal(contents.files[SIGNATURE], trusted, name)
+    _check_file_names(name, contents, statement)
+    _check_digests(name, contents.files, statement)
+    _check_manifest(name, contents.files, keyid)
+    if contents.archive is not None and contents.archive != zip_bytes(contents.files):
+        raise VerificationError(name, "the zip container was modified")
+    return _build_report(
+        name, keyid, trusted[keyid].path, _parse_object(name, ATTESTATION, contents.files[ATTESTATION])
+    )
 
 
-def _find(name: str) -> _Found:
+def _read_package(name: str) -> _PackageContents:
     try:
         mode = os.stat(name).st_mode
         if stat.S_ISDIR(mode):
-            return _in_folder(name)
+            return _read_folder(name)
         if stat.S_ISREG(mode):
-            return _in_zip(name)
+            return _read_zip(name)
     except FileNotFoundError:
         raise VerificationError(name, "no such file or folder") from None
     except (OSError, ValueError) as error:
@@ -124,38 +129,38 @@ def _find(name: str) -> _Found:
     raise VerificationError(name, "is neither a folder nor a zip")
 
 
-def _in_folder(name: str) -> _Found:
+def _read_folder(name: str) -> _PackageContents:
     files: dict[str, bytes] = {}
-    extra: str | None = None
+    unexpected: str | None = None
     with os.scandir(name) as entries:
         for entry in entries:
             if entry.name in PACKAGE_FILES and entry.is_file(follow_symlinks=False):
                 left = MAX_PACKAGE_SIZE - sum(map(len, files.values()))
-                files[entry.name] = _content(name, entry.path, left, _OPEN_FLAGS)
+                files[entry.name] = _read_file(name, entry.path, left, _OPEN_FLAGS)
             else:
-                extra = min(filter(None, (extra, _stranger(entry.name))))
-    return _Found(files, extra, None)
+                unexpected = min(filter(None, (unexpected, _describe_unexpected(entry.name))))
+    return _PackageContents(files, unexpected, None)
 
 
-def _in_zip(name: str) -> _Found:
-    archive = _content(name, name, MAX_ZIP_SIZE)
+def _read_zip(name: str) -> _PackageContents:
+    archive = _read_file(name, name, MAX_ZIP_SIZE)
     files: dict[str, bytes] = {}
-    extra: str | None = None
-    for entry, content in _entries(name, archive):
+    unexpected: str | None = None
+    for entry, content in _list_zip_entries(name, archive):
         if entry in files:
-            extra = extra or f"{entry} stands twice"
+            unexpected = unexpected or f"{entry} is in the zip twice"
         elif entry in PACKAGE_FILES:
             files[entry] = content
         else:
-            extra = extra or _stranger(entry)
-    return _Found(files, extra, archive)
+            unexpected = unexpected or _describe_unexpected(entry)
+    return _PackageContents(files, unexpected, archive)
 
 
-def _stranger(entry: str) -> str:
-    return f"{entry} is not a regular file" if entry in PACKAGE_FILES else f"{shorten(entry)} does not belong to it"
+def _describe_unexpected(entry: str) -> str:
+    return f"{entry} is not a regular file" if entry in PACKAGE_FILES else f"unexpected file {shorten(entry)}"
 
 
-def _content(name: str, path: str, limit: int, flags: int = 0) -> bytes:
+def _read_file(name: str, path: str, limit: int, flags: int = 0) -> bytes:
     with open(path, "rb", opener=lambda path, mode: os.open(path, mode | flags)) as file:
         size = os.fstat(file.fileno()).st_size
         if size > limit:
@@ -163,11 +168,11 @@ def _content(name: str, path: str, limit: int, flags: int = 0) -> bytes:
         return file.read(size + 1)
 
 
-def _entries(name: str, archive: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yield name and content of each entry, one after the other, as ``zip_bytes`` puts them.
+def _list_zip_entries(name: str, archive: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield name and content of each entry, one after the other, in the layout of ``zip_bytes``.
 
-    No directory is looked up and no size believed: whether the zip is as it should be is known when it equals what is
-    written anew.
+    The zip's directory is not read and its sizes are not trusted: the zip is valid if writing its files again gives the
+    same bytes.
     """
     end = 0
     while archive.startswith(_LOCAL, end) and len(archive) >= end + _HEADER.size:
@@ -175,7 +180,7 @@ def _entries(name: str, archive: bytes) -> Iterator[tuple[str, bytes]]:
         name_end = end + _HEADER.size + name_length
         entry = archive[end + _HEADER.size : name_end].decode("utf-8", "backslashreplace")
         if method or flags & _UNREADABLE:
-            reason = f"is not the zip that was written: {shorten(entry)} is compressed or encrypted"
+            reason = f"the zip container was modified: {shorten(entry)} is compressed or encrypted"
             raise VerificationError(name, reason)
         end = name_end + extra_length + size
         yield entry, archive[name_end + extra_length : end]
@@ -183,59 +188,61 @@ def _entries(name: str, archive: bytes) -> Iterator[tuple[str, bytes]]:
         raise VerificationError(name, "is neither a folder nor a zip")
 
 
-def _check_names(name: str, found: _Found, statement: Statement) -> None:
+def _check_file_names(name: str, contents: _PackageContents, statement: Statement) -> None:
     if tuple(subject.name for subject in statement.subject) != SIGNED_FILES:
-        raise VerificationError(name, f"the signature is not about the files {', '.join(SIGNED_FILES)}")
-    missing = next((file for file in SIGNED_FILES if file not in found.files), None)
+        raise VerificationError(name, f"the signature does not cover the files {', '.join(SIGNED_FILES)}")
+    missing = next((file for file in SIGNED_FILES if file not in contents.files), None)
     if missing is not None:
         raise VerificationError(name, f"{missing} is missing")
-    if found.extra is not None:
-        raise VerificationError(name, found.extra)
+    if contents.unexpected is not None:
+        raise VerificationError(name, contents.unexpected)
 
 
 def _check_digests(name: str, files: dict[str, bytes], statement: Statement) -> None:
-    for signed, subject in zip(statement.subject, subjects({file: files[file] for file in SIGNED_FILES}), strict=True):
+    for signed, subject in zip(
+        statement.subject, list_subjects({file: files[file] for file in SIGNED_FILES}), strict=True
+    ):
         if signed != subject:
             raise VerificationError(name, f"{subject.name} is not the file that was signed: its SHA-256 differs")
 
 
 def _check_manifest(name: str, files: dict[str, bytes], keyid: str) -> None:
-    said = _json_object(name, MANIFEST, files[MANIFEST])
-    version = said.get("format_version")
+    manifest = _parse_object(name, MANIFEST, files[MANIFEST])
+    version = manifest.get("format_version")
     if version != FORMAT_VERSION:
         raise VerificationError(name, f"{MANIFEST} has format version {shorten(version)} instead of {FORMAT_VERSION}")
-    if said.get("files") != described({file: files[file] for file in (ATTESTATION, EVIDENCE)}):
-        raise VerificationError(name, f"{MANIFEST} is about other files")
-    if said.get("signed_by") != keyid:
+    if manifest.get("files") != file_digests({file: files[file] for file in (ATTESTATION, EVIDENCE)}):
+        raise VerificationError(name, f"{MANIFEST} lists other digests")
+    if manifest.get("signed_by") != keyid:
         raise VerificationError(name, f"{MANIFEST} does not say that the package is signed by {keyid}")
 
 
-def _json_object(name: str, file: str, content: bytes) -> dict[str, Any]:
+def _parse_object(name: str, file: str, content: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(content)
+        decoded = json.loads(content)
     except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
+        decoded = None
+    if not isinstance(decoded, dict):
         raise VerificationError(name, f"{file} is not a JSON object")
-    return found
+    return decoded
 
 
-def _report(name: str, keyid: str, key: str, attestation: dict[str, Any]) -> VerificationReport:
+def _build_report(name: str, keyid: str, key: str, attestation: dict[str, Any]) -> VerificationReport:
     period = attestation.get("period")
-    first, end = (_text(period, "from_date"), _text(period, "to_date")) if isinstance(period, dict) else (None, None)
+    bounds = period if isinstance(period, dict) else {}
     return VerificationReport(
         name,
         keyid,
         key,
         PACKAGE_FILES,
-        generated_at=_text(attestation, "generated_at"),
-        model_id=_text(attestation, "model_id"),
-        framework=_text(attestation, "framework"),
-        period=(first, end),
-        overall_status=_text(attestation, "overall_status"),
+        generated_at=_read_string(attestation, "generated_at"),
+        model_id=_read_string(attestation, "model_id"),
+        framework=_read_string(attestation, "framework"),
+        period=(_read_string(bounds, "from_date"), _read_string(bounds, "to_date")),
+        overall_status=_read_string(attestation, "overall_status"),
     )
 
 
-def _text(said: dict[str, Any], field: str) -> str | None:
-    value = said.get(field)
+def _read_string(attestation: dict[str, Any], field: str) -> str | None:
+    value = attestation.get(field)
     return value if isinstance(value, str) else None

@@ -1,4 +1,4 @@
-"""Where telemetry comes from: files of OTLP JSON, compressed or not, globs, and anything that reads likewise."""
+"""Telemetry sources: files of OTLP JSON, compressed or not, and the protocol of all readers."""
 
 from __future__ import annotations
 
@@ -23,21 +23,25 @@ MAX_LINE: Final = 16 * 1024 * 1024
 _CHUNK: Final = 1024 * 1024
 _GZIP: Final = b"\x1f\x8b"
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
-_FRAME: Final = 4
-"""Bytes before each compressed request in a file that the Collector compresses: how many follow."""
-_NO_FILE: Final = "is not a file: give files, or a glob such as archive/*.jsonl*"
+_SIZE_PREFIX: Final = 4
+"""Bytes of the size before each compressed request in a file that the Collector compresses."""
+_NO_FILE: Final = "is not a file; pass files or a glob such as archive/*.jsonl*"
 
 
 @runtime_checkable
 class TelemetryReader(Protocol):
-    """What evidence is read from.
+    """Reads telemetry for evidence.
+
+    A reader of a file may have an attribute ``path`` too. Of several readers of one type with the same path, one is
+    read; if its name is the path, the evidence shows a shorter one.
 
     Attributes:
-        name: What the evidence calls it.
-        kind: What it is: ``otlp_json``, ``jaeger``.
-        size: Bytes that were read; valid when all requests were.
-        sha256: The SHA-256 of these bytes, in hexadecimal; likewise.
-        limits: What could not be read, a sentence each; likewise. Anything in it makes the evidence incomplete.
+        name: Its name in the evidence.
+        kind: Its telemetry format: ``Input.kind`` of the attestation.
+        size: Bytes that were read; valid after the last request.
+        sha256: The SHA-256 of these bytes, in hexadecimal; valid after the last request.
+        limits: What could not be read, a sentence each; valid after the last request. Any limit makes the evidence
+            incomplete.
     """
 
     name: str
@@ -55,58 +59,58 @@ class TelemetryReader(Protocol):
 
 
 class FileReader:
-    """Reads a file of OTLP JSON, one request a line, as the Collector and the SDK write it; plain, gzip or zstd.
+    """Reads a file of OTLP JSON, one request per line, as the Collector and the SDK write it; plain, gzip or zstd.
 
-    A file that grows is read as far as it reached when reading began.
+    If the file grows, the part that was there when reading began is read.
 
     Args:
         path: The file.
-        name: What the evidence calls it; ``None``: its path.
+        name: Its name in the evidence; ``None``: its path.
     """
 
     kind = "otlp_json"
 
     def __init__(self, path: str, name: str | None = None) -> None:
         self.path = path
-        self.name: str = name or _shown(path)
+        self.name: str = name or as_unicode(path)
         self.size: int = 0
         self.sha256: str = hashlib.sha256().hexdigest()
         self.limits: list[str] = []
 
     def requests(self) -> Iterator[bytes]:
-        """Yield the lines that are not empty; raises as ``TelemetryReader`` says."""
+        """Yield the lines that are not empty; raises as ``TelemetryReader.requests`` does."""
         self.limits = []
         if os.path.exists(self.path) and not os.path.isfile(self.path):
-            raise TelemetryError(self.path, _NO_FILE)  # a pipe would be waited for
+            raise TelemetryError(self.path, _NO_FILE)  # reading a pipe would block
         try:
             with open(self.path, "rb", buffering=0) as file:
-                raw = _Hashed(file)
-                yield from _decompressed(raw, self.limits)
+                raw = _HashedFile(file)
+                yield from _decompress(raw, self.limits)
                 raw.drain()
         except OSError as error:
             raise TelemetryError(self.path, f"cannot be read: {error.strerror or error}") from error
         self.size, self.sha256 = raw.size, raw.hash.hexdigest()
 
 
-class _Hashed(io.RawIOBase):
-    """A file as far as it reaches now, with the digest of what was read."""
+class _HashedFile(io.RawIOBase):
+    """A file up to its present end, with the digest of the bytes that were read."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
         self._left = os.fstat(file.fileno()).st_size
         self.size = 0
         self.hash = hashlib.sha256()
-        self.start = self.read(_FRAME + len(_ZSTD)) or b""
+        self.start = self.read(_SIZE_PREFIX + len(_ZSTD)) or b""
         self._again = self.start
 
     def readable(self) -> bool:
         return True
 
     def read(self, size: int = -1) -> bytes:
-        """Return the next bytes, at most so many."""
+        """Return the next bytes, at most ``size``."""
         if getattr(self, "_again", b""):
-            given, self._again = self._again[:size], self._again[size:]
-            return given
+            data, self._again = self._again[:size], self._again[size:]
+            return data
         wanted = min(size if size >= 0 else _CHUNK, self._left)
         data = self._file.read(wanted) if wanted > 0 else b""
         self._left = self._left - len(data) if data else 0
@@ -120,34 +124,36 @@ class _Hashed(io.RawIOBase):
         return len(data)
 
     def drain(self) -> None:
-        """Read what is left, for the digest."""
+        """Read the rest, for the digest."""
         while self.read(_CHUNK):
             pass
 
 
-def _decompressed(raw: _Hashed, limits: list[str]) -> Iterator[bytes]:
+def _decompress(raw: _HashedFile, limits: list[str]) -> Iterator[bytes]:
     read: Callable[[int], bytes] = raw.read
     damage: tuple[type[Exception], ...] = ()
-    if raw.start[_FRAME:] == _ZSTD:
-        return _frames(io.BufferedReader(raw, _CHUNK), limits)
+    if raw.start[_SIZE_PREFIX:] == _ZSTD:
+        return _read_frames(io.BufferedReader(raw, _CHUNK), limits)
     if raw.start.startswith(_GZIP):
         read = gzip.GzipFile(fileobj=io.BufferedReader(raw, _CHUNK)).read1  # unlike read(), it keeps what it has
         damage = EOFError, gzip.BadGzipFile, zlib.error
     elif raw.start.startswith(_ZSTD):
-        zstd = _zstd()
+        zstd = _import_zstd()
         read, damage = zstd.ZstdFile(io.BufferedReader(raw, _CHUNK)).read1, (EOFError, zstd.ZstdError)
-    return _lines(_chunks(read, damage, limits), limits)
+    return _split_lines(_read_chunks(read, damage, limits), limits)
 
 
-def _zstd() -> Any:
+def _import_zstd() -> Any:
     try:
         return importlib.import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
     except ImportError:
         raise MissingExtraError("archives compressed with zstd", "compliance") from None
 
 
-def _chunks(read: Callable[[int], bytes], damage: tuple[type[Exception], ...], limits: list[str]) -> Iterator[bytes]:
-    """Yield what a stream holds, as far as it can be read."""
+def _read_chunks(
+    read: Callable[[int], bytes], damage: tuple[type[Exception], ...], limits: list[str]
+) -> Iterator[bytes]:
+    """Yield the bytes of a stream, as far as it can be read."""
     try:
         while chunk := read(_CHUNK):
             yield chunk
@@ -155,8 +161,8 @@ def _chunks(read: Callable[[int], bytes], damage: tuple[type[Exception], ...], l
         limits.append(f"the compressed data ends early or is damaged: {error}")
 
 
-def _lines(chunks: Iterable[bytes], limits: list[str]) -> Iterator[bytes]:
-    """Yield the lines that are not empty, without their ends; those that are too long are left out."""
+def _split_lines(chunks: Iterable[bytes], limits: list[str]) -> Iterator[bytes]:
+    """Yield the lines that are not empty, without their ends; skip lines that are too long."""
     begun: list[bytes] = []
     size = 0
     for chunk in chunks:
@@ -169,87 +175,87 @@ def _lines(chunks: Iterable[bytes], limits: list[str]) -> Iterator[bytes]:
         if size <= MAX_LINE:
             begun.append(last)
         elif begun:
-            _note(limits, f"a line is longer than {MAX_LINE} bytes")
+            _add_limit_once(limits, f"a line is longer than {MAX_LINE} bytes")
             begun = []
     rest = b"".join(begun)
     if rest and not rest.isspace():
         yield rest
 
 
-def _note(limits: list[str], limit: str) -> None:
-    """Say it, but once: a damaged file may give a million reasons."""
+def _add_limit_once(limits: list[str], limit: str) -> None:
+    """Add a limit once: a damaged file may have a million of them."""
     if limit not in limits:
         limits.append(limit)
 
 
-def _frames(stream: IO[bytes], limits: list[str]) -> Iterator[bytes]:
-    """Yield the requests of a file that the Collector compresses: the size of each, then the request."""
-    zstd = _zstd()
-    while head := stream.read(_FRAME):
+def _read_frames(stream: IO[bytes], limits: list[str]) -> Iterator[bytes]:
+    """Yield the requests of a file that the Collector compresses: each has its size before it."""
+    zstd = _import_zstd()
+    while head := stream.read(_SIZE_PREFIX):
         size = int.from_bytes(head, "big")
         data = stream.read(min(size, MAX_LINE))
-        if len(head) < _FRAME or len(data) < size:
-            _note(limits, "the file ends in the middle of a request, or is damaged")
+        if len(head) < _SIZE_PREFIX or len(data) < size:
+            _add_limit_once(limits, "the file ends in the middle of a request, or is damaged")
             return
         decompressor = zstd.ZstdDecompressor()
         try:
             request = decompressor.decompress(data, MAX_LINE + 1)
         except zstd.ZstdError as error:
-            _note(limits, f"the compressed data is damaged: {error}")
+            _add_limit_once(limits, f"the compressed data is damaged: {error}")
             continue
         if len(request) > MAX_LINE:
-            _note(limits, f"a request is longer than {MAX_LINE} bytes")
+            _add_limit_once(limits, f"a request is longer than {MAX_LINE} bytes")
         elif not decompressor.eof or decompressor.unused_data:
-            _note(limits, "the compressed data is damaged: a request does not end where its size says")
+            _add_limit_once(limits, "the compressed data is damaged: a request does not end where its size says")
         else:
             yield request
 
 
-def files(sources: Iterable[str]) -> list[str]:
-    """Return the files that paths and globs name, each once, in the order of the sources and sorted within a glob.
+def expand_paths(sources: Iterable[str]) -> list[str]:
+    """Return the files of paths and globs, each once, in the order of the sources and sorted within a glob.
 
     Raises:
-        TelemetryError: A file is not there, is no file, or a glob names none, or one outside of its folder.
+        TelemetryError: A file is missing or is not a file, or a glob matches none, or one outside of its folder.
     """
-    found: dict[str, str] = {}
+    files: dict[str, str] = {}
     for source in sources:
-        for path in _matches(source) if glob.has_magic(source) and not os.path.exists(source) else [source]:
+        for path in _expand_glob(source) if glob.has_magic(source) and not os.path.exists(source) else [source]:
             if not os.path.exists(path):
                 raise TelemetryError(path, "no such file")
             if not os.path.isfile(path):
                 raise TelemetryError(path, _NO_FILE)
-            found.setdefault(os.path.realpath(path), path)
-    return list(found.values())
+            files.setdefault(os.path.realpath(path), path)
+    return list(files.values())
 
 
-def _matches(pattern: str) -> list[str]:
-    """Return the files that a glob matches; links may not lead out of the folder before the first wildcard."""
+def _expand_glob(pattern: str) -> list[str]:
+    """Return the files that a glob matches; links must not lead out of the folder before the first wildcard."""
     parts = pattern.split(os.sep)
     wild = next(i for i, part in enumerate(parts) if glob.has_magic(part))
     if os.pardir in parts[wild:]:
-        raise TelemetryError(pattern, "must not go up again after a wildcard")
+        raise TelemetryError(pattern, "must not contain .. after a wildcard")
     folder = os.path.realpath(os.sep.join(parts[:wild]) or (os.sep if pattern.startswith(os.sep) else os.curdir))
     matches = sorted(glob.glob(pattern, recursive=True))
     matches = [match for match in matches if not os.path.isdir(match)]
     for match in matches:
         if os.path.commonpath([folder, os.path.realpath(match)]) != folder:
-            raise TelemetryError(match, f"leads out of the folder of the glob {pattern}")
+            raise TelemetryError(match, f"is outside of the folder of the glob {pattern}")
     if not matches:
         raise TelemetryError(pattern, "matches no file")
     return matches
 
 
-def short_names(paths: Sequence[str]) -> list[str]:
-    """Return, for each of several paths, as many of its last parts as tell it from the others."""
+def shorten_paths(paths: Sequence[str]) -> list[str]:
+    """Return, for each path, as many of its last parts as distinguish it from the others."""
     parts = [tuple(os.path.abspath(path).split(os.sep)) for path in paths]
-    known = Counter(end for path in parts for end in _ends(path))
-    return [_shown("/".join(next((end for end in _ends(path) if known[end] == 1), path))) for path in parts]
+    known = Counter(end for path in parts for end in _list_endings(path))
+    return [as_unicode("/".join(next((end for end in _list_endings(path) if known[end] == 1), path))) for path in parts]
 
 
-def _ends(parts: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+def _list_endings(parts: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
     return (parts[-length:] for length in range(1, len(parts) + 1))
 
 
-def _shown(path: str) -> str:
-    """Return a path as text that is Unicode, whatever its bytes are."""
+def as_unicode(path: str) -> str:
+    """Return a path as Unicode text, whatever its bytes are."""
     return os.fsencode(path).decode("utf-8", "replace")

@@ -20,89 +20,91 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MAX_TRACES: Final = 1_000
-"""Traces that an answer may hold: no Jaeger refuses so few, and Elasticsearch has at most 10,000."""
-MAX_ANSWER: Final = 64 * 1024 * 1024
-"""Bytes that an answer may have: it is in memory twice, whole and as what is passed on of it."""
+"""Traces that one response may hold: no Jaeger refuses so few, and Elasticsearch has at most 10,000."""
+MAX_RESPONSE: Final = 64 * 1024 * 1024
+"""Bytes that one response may have: it is in memory twice, as a whole and as its decoded part."""
 TIMEOUT: Final = 60.0
-"""Seconds until an answer must have begun, and from then on until it must be whole."""
-PAUSES: Final = (0.5, 2.0)
-"""Seconds to wait before a request is made again that was answered with 503: at most so many times. None other is."""
+"""Seconds until a response must begin, and from then on until it must be complete."""
+RETRY_PAUSES: Final = (0.5, 2.0)
+"""Seconds to wait before each retry of a request whose response is 503. No other response is retried."""
 
-_CHUNK: Final = 1 << 20
+_READ_BYTES: Final = 1 << 20
 _LAST: Final = 2**63 // 1_000
 """The last microsecond, in 2262: beyond it Jaeger's own arithmetic overflows."""
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _NO_API: Final = (
-    "there is no Jaeger here that has the HTTP API v3, as 1.54 and later do; "
-    "the address is that of its UI, up to and without /search"
+    "no Jaeger with the HTTP API v3 (1.54 or newer) responds here; "
+    "pass the address of its UI, up to and without /search"
 )
 
 
-class _Span(msgspec.Struct, rename="camel", gc=False):
+class _JaegerSpan(msgspec.Struct, rename="camel", gc=False):
     trace_id: Annotated[str, msgspec.Meta(pattern="^[0-9a-fA-F]{32}$")]  # before 1.54 it is base64
     start_time_unix_nano: int = 0
 
 
-class _Scope(msgspec.Struct, gc=False):
-    spans: list[_Span] = []
+class _JaegerScope(msgspec.Struct, gc=False):
+    spans: list[_JaegerSpan] = []
 
 
-class _Resource(msgspec.Struct, rename="camel", gc=False):
-    scope_spans: list[_Scope] = []
+class _JaegerResource(msgspec.Struct, rename="camel", gc=False):
+    scope_spans: list[_JaegerScope] = []
 
 
-class _Traces(msgspec.Struct, rename="camel", gc=False):
-    resource_spans: list[_Resource] = []
+class _JaegerTraces(msgspec.Struct, rename="camel", gc=False):
+    resource_spans: list[_JaegerResource] = []
 
 
-class _Error(msgspec.Struct, rename="camel"):
+class _JaegerError(msgspec.Struct, rename="camel"):
     message: str
     http_code: int = 0
 
 
-class _Answer(msgspec.Struct):
+class _JaegerResponse(msgspec.Struct):
     result: msgspec.Raw = msgspec.Raw()
-    error: _Error | None = None
+    error: _JaegerError | None = None
 
 
-class _Services(msgspec.Struct, forbid_unknown_fields=True):  # {} is a Jaeger that has none yet, {"x": 1} is no Jaeger
+class _JaegerServices(
+    msgspec.Struct, forbid_unknown_fields=True
+):  # {} is a Jaeger without services, {"x": 1} is not a Jaeger
     services: list[str] | None = None
 
 
-_traces: Final = msgspec.json.Decoder(_Traces, strict=False)  # 64-bit integers are strings in OTLP JSON
-_answers: Final = msgspec.json.Decoder(_Answer)
+_traces_decoder: Final = msgspec.json.Decoder(_JaegerTraces, strict=False)  # 64-bit integers are strings in OTLP JSON
+_response_decoder: Final = msgspec.json.Decoder(_JaegerResponse)
 
 
 class JaegerReader:
-    """Reads the traces of a period from a live Jaeger, over its HTTP query API v3, which answers in OTLP JSON.
+    """Reads the traces of a period from a live Jaeger, over its HTTP query API v3, which returns OTLP JSON.
 
-    Each service that Jaeger names is asked for. Jaeger has no paging, and does not say when it leaves traces out: an
-    answer that may be cut off, or is too large, is discarded, and both halves of its interval are asked for. A trace is
-    found by any of its spans, also when it began before the period; traces come whole, with spans outside of the period
-    too, and more than once. Proxies are those of the environment.
+    Each service that Jaeger lists is queried. Jaeger has no paging, and does not report traces that it leaves out: a
+    response that may be cut off, or is too large, is discarded, and both halves of its interval are queried. A trace is
+    found by any of its spans, even if it began before the period. Traces are complete: they have spans outside of the
+    period too, and may be returned more than once. Proxies are those of the environment.
 
     Args:
-        url: Where the UI is, ``http`` or ``https``; ``user:password@`` in it is sent as Basic authentication.
+        url: The address of the UI, ``http`` or ``https``; ``user:password@`` in it is sent as Basic authentication.
         start: The period's first nanosecond since the epoch.
         end: The first nanosecond after it.
 
     Attributes:
         name: The address without user and password, query or fragment.
-        kind: ``jaeger``.
-        size: Bytes received, once ``requests`` is exhausted.
-        sha256: Their digest in hexadecimal, in the order received, likewise.
-        limits: Sentences about what could not be read completely, likewise.
+        kind: The telemetry format.
+        size: Bytes received; valid after the last request.
+        sha256: Their digest in hexadecimal, in the order received; valid after the last request.
+        limits: What could not be read completely, a sentence each; valid after the last request.
 
     Raises:
-        TelemetryError: The address is none.
+        TelemetryError: The address is invalid.
     """
 
     kind = "jaeger"
 
     def __init__(self, url: str, start: int, end: int) -> None:
         self.name: str
-        self.name, self._base, self._headers = _parse(url)
-        self._low = max(start // 1_000 - 1, 0)  # a microsecond before, for a storage may leave its ends out
+        self.name, self._base, self._headers = _parse_address(url)
+        self._low = max(start // 1_000 - 1, 0)  # a microsecond before, because a storage may exclude the ends
         self._high = min(-(-end // 1_000), _LAST)
         self._opener = urllib.request.build_opener(_Redirects(self.name), _Statuses)
         self._digest = hashlib.sha256()
@@ -111,36 +113,36 @@ class JaegerReader:
         self.limits: list[str] = []
 
     def requests(self) -> Iterator[bytes]:
-        """Yield OTLP JSON documents, ``{"resourceSpans":[…]}``, as they come.
+        """Yield OTLP JSON documents, ``{"resourceSpans":[…]}``, as they are received.
 
         Raises:
-            TelemetryError: Jaeger cannot be reached or refuses, or what answers is no Jaeger that has this API.
+            TelemetryError: Jaeger cannot be reached or refuses, or the server is not a Jaeger with this API.
         """
         self._digest = hashlib.sha256()
         self.size, self.sha256, self.limits = 0, "", []
-        for service in self._services():
-            yield from self._requests_of(service)
+        for service in self._list_services():
+            yield from self._read_service(service)
         self.sha256 = self._digest.hexdigest()
 
-    def _services(self) -> list[str]:
-        body = self._get("/api/v3/services") or b""  # too large: that is no Jaeger
+    def _list_services(self) -> list[str]:
+        body = self._get("/api/v3/services") or b""  # too large: this is not a Jaeger
         try:
-            return sorted(set(msgspec.json.decode(body, type=_Services).services or ()))
+            return sorted(set(msgspec.json.decode(body, type=_JaegerServices).services or ()))
         except msgspec.DecodeError as error:
-            raise self._no_json(body, error) from error
+            raise self._not_json(body, error) from error
 
-    def _requests_of(self, service: str) -> Iterator[bytes]:
+    def _read_service(self, service: str) -> Iterator[bytes]:
         unread = first = 0
         intervals = [(self._low, self._high)] if self._low < self._high else []
         while intervals:
             low, high = intervals.pop()
-            documents = self._find(service, low, high)
-            whole = documents is not None and _is_whole(documents, low, high)
-            if not whole and high - low > 1:
+            documents = self._search(service, low, high)
+            is_complete = documents is not None and _is_complete(documents, low, high)
+            if not is_complete and high - low > 1:
                 middle = (low + high) // 2
                 intervals += [(middle, high), (low, middle)]
                 continue
-            if not whole:
+            if not is_complete:
                 unread, first = unread + 1, first or low
             for traces, document in documents or ():
                 if traces.resource_spans:
@@ -149,11 +151,11 @@ class JaegerReader:
             self.limits.append(
                 f"service {shorten(service)}: {unread:,} intervals of a microsecond could not be read completely, "
                 f"the first from {format_micros(first)}: {MAX_TRACES:,} spans or more begin in each, or their traces "
-                f"have more than {MAX_ANSWER:,} bytes"
+                f"have more than {MAX_RESPONSE:,} bytes"
             )
 
-    def _find(self, service: str, low: int, high: int) -> list[tuple[_Traces, msgspec.Raw]] | None:
-        """Return what Jaeger finds of a service from one microsecond to another; ``None``: it is too large."""
+    def _search(self, service: str, low: int, high: int) -> list[tuple[_JaegerTraces, msgspec.Raw]] | None:
+        """Return a service's traces from one microsecond to another; ``None``: the response is too large."""
         body = self._get(
             "/api/v3/traces",
             service_name=service,
@@ -161,73 +163,76 @@ class JaegerReader:
             start_time_max=format_micros(high),
             num_traces=str(MAX_TRACES),
             search_depth=str(MAX_TRACES),  # its newer name
-            raw_traces="true",  # newer ones would correct clocks otherwise
+            raw_traces="true",  # newer versions would correct clocks otherwise
         )
         if body is None:
             return None
         try:
-            return [self._document(answer) for answer in _answers.decode_lines(body)]
+            return [self._decode_traces(response) for response in _response_decoder.decode_lines(body)]
         except msgspec.DecodeError as error:
-            raise self._no_json(body, error) from error
+            raise self._not_json(body, error) from error
 
-    def _document(self, answer: _Answer) -> tuple[_Traces, msgspec.Raw]:
-        if answer.error is not None:
-            raise TelemetryError(self.name, f"Jaeger says {shorten(answer.error.message)}")
-        return _traces.decode(answer.result), answer.result
+    def _decode_traces(self, response: _JaegerResponse) -> tuple[_JaegerTraces, msgspec.Raw]:
+        if response.error is not None:
+            raise TelemetryError(self.name, f"Jaeger reports {shorten(response.error.message)}")
+        return _traces_decoder.decode(response.result), response.result
 
-    def _no_json(self, body: bytes | bytearray, error: msgspec.DecodeError) -> TelemetryError:
-        html = body.lstrip().startswith(b"<")
-        return TelemetryError(self.name, _NO_API if html else f"its answer is no OTLP JSON as of Jaeger 1.54: {error}")
+    def _not_json(self, body: bytes | bytearray, error: msgspec.DecodeError) -> TelemetryError:
+        if body.lstrip().startswith(b"<"):
+            return TelemetryError(self.name, _NO_API)
+        return TelemetryError(self.name, f"the response is not OTLP JSON (Jaeger 1.54 or newer is required): {error}")
 
     def _get(self, path: str, **query: str) -> bytes | bytearray | None:
-        """Return what is answered: nothing where Jaeger says that it found nothing, ``None`` where it is too large."""
+        """Return the body of a response: empty if Jaeger reports that it found nothing, ``None`` if it is too large."""
         parameters = urllib.parse.urlencode({f"query.{name}": value for name, value in query.items()})
         url = f"{self._base}{path}?{parameters}" if query else f"{self._base}{path}"
         request = urllib.request.Request(url, headers=self._headers)  # noqa: S310 - http or https
-        for pause in (*PAUSES, None):
+        for pause in (*RETRY_PAUSES, None):
             status, body = self._send(request)
             if status != http.client.SERVICE_UNAVAILABLE or pause is None:
                 break
             time.sleep(pause)
         if status == http.client.OK:
             return body
-        error = _error_in(body)
+        error = _read_error(body)
         if status == http.client.NOT_FOUND and query and error is not None and error.http_code == status:
-            return b""  # as newer ones say
-        said = http.client.responses.get(status, "unknown") if error is None else shorten(error.message)
-        raise TelemetryError(self.name, _NO_API if status == http.client.NOT_FOUND else f"HTTP {status}: {said}")
+            return b""  # newer versions report "nothing found" like this
+        if status == http.client.NOT_FOUND:
+            raise TelemetryError(self.name, _NO_API)
+        reason = http.client.responses.get(status, "unknown") if error is None else shorten(error.message)
+        raise TelemetryError(self.name, f"HTTP {status}: {reason}")
 
     def _send(self, request: urllib.request.Request) -> tuple[int, bytearray | None]:
         try:
-            with self._opener.open(request, timeout=TIMEOUT) as answer:
-                return answer.status, self._read(answer)
-        except urllib.error.HTTPError as error:  # other statuses are answers, see _Statuses
-            raise TelemetryError(self.name, f"HTTP {error.code}: it redirects and leads nowhere") from error
+            with self._opener.open(request, timeout=TIMEOUT) as response:
+                return response.status, self._read_body(response)
+        except urllib.error.HTTPError as error:  # other statuses are responses, see _Statuses
+            raise TelemetryError(self.name, f"HTTP {error.code}: invalid redirect") from error
         except TelemetryError:
             raise
-        except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: of hosts that cannot be
+        except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: an impossible host
             reason = error.reason if isinstance(error, urllib.error.URLError) else error
             if isinstance(reason, TimeoutError):
-                raise TelemetryError(self.name, f"no answer within {TIMEOUT:g} s") from error
-            raise TelemetryError(self.name, f"it cannot be reached: {reason}") from error
+                raise TelemetryError(self.name, f"no response within {TIMEOUT:g} s") from error
+            raise TelemetryError(self.name, f"cannot be reached: {reason}") from error
 
-    def _read(self, answer: http.client.HTTPResponse) -> bytearray | None:
+    def _read_body(self, response: http.client.HTTPResponse) -> bytearray | None:
         body, deadline = bytearray(), time.monotonic() + TIMEOUT
-        while chunk := answer.read1(_CHUNK):
+        while chunk := response.read1(_READ_BYTES):
             body += chunk
             self.size += len(chunk)
             self._digest.update(chunk)
-            if len(body) > MAX_ANSWER:
+            if len(body) > MAX_RESPONSE:
                 return None
             if time.monotonic() > deadline:
                 raise TimeoutError
-        if answer.length:  # read1 does not mind
-            raise http.client.IncompleteRead(b"", answer.length)
+        if response.length:  # read1 does not check it
+            raise http.client.IncompleteRead(b"", response.length)
         return body
 
 
 class _Statuses(urllib.request.HTTPErrorProcessor):
-    """Passes errors on as the answers that they are."""
+    """Returns error statuses as ordinary responses."""
 
     def http_response(self, request: urllib.request.Request, response: Any) -> Any:
         try:
@@ -240,7 +245,7 @@ class _Statuses(urllib.request.HTTPErrorProcessor):
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows redirects within the server, and from http to https: any other would be sent the password."""
+    """Follows redirects within the server, and from http to https: another server would receive the password."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -253,18 +258,18 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         if same or (old.hostname == new.hostname and new.scheme == "https"):
             return super().redirect_request(req, fp, code, msg, headers, newurl)
         where = shorten(f"{new.scheme}://{new.hostname}")
-        raise TelemetryError(self._name, f"it redirects to {where}, which is another server, perhaps for a login")
+        raise TelemetryError(self._name, f"redirects to another server, {where}, perhaps for a login")
 
 
-def _parse(url: str) -> tuple[str, str, dict[str, str]]:
-    """Return an address without what is secret, the address that paths are appended to, and headers."""
+def _parse_address(url: str) -> tuple[str, str, dict[str, str]]:
+    """Return an address without its secrets, the address that paths are appended to, and headers."""
     try:
         parts = urllib.parse.urlsplit(url)
         valid = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
     except ValueError:
         valid = False
-    if not valid:  # it is not shown: nobody knows what in it is secret
-        raise TelemetryError("Jaeger's address", "it must be http:// or https://, a host, and whatever path it has")
+    if not valid:  # the address is not shown: any part of it may be secret
+        raise TelemetryError("Jaeger's address", "must be http:// or https://, a host, and an optional path")
     users, _, host = parts.netloc.rpartition("@")
     headers = {"Accept": "application/json"}
     if users:
@@ -273,22 +278,23 @@ def _parse(url: str) -> tuple[str, str, dict[str, str]]:
     return f"{parts.scheme}://{host}{parts.path}", f"{parts.scheme}://{host}{path}", headers
 
 
-def _error_in(body: bytearray | None) -> _Error | None:
-    """Return the error that Jaeger tells, if it is Jaeger who does."""
+def _read_error(body: bytearray | None) -> _JaegerError | None:
+    """Return the error that Jaeger reports; ``None``: the response is not Jaeger's."""
     try:
-        return _answers.decode(body or b"").error
+        return _response_decoder.decode(body or b"").error
     except msgspec.DecodeError:
         return None
 
 
-def _is_whole(documents: list[tuple[_Traces, msgspec.Raw]], low: int, high: int) -> bool:
-    """Tell whether an answer has all traces for sure.
+def _is_complete(documents: list[tuple[_JaegerTraces, msgspec.Raw]], low: int, high: int) -> bool:
+    """Check that a response certainly has all traces.
 
-    Fewer traces than were asked for are not enough: Cassandra's limit is one of spans that begin in the interval.
+    Fewer traces than the limit are not enough: Cassandra's limit is one of spans that begin in the interval.
     """
     traces, begun = set(), 0
-    for found, _ in documents:
-        for span in (span for of in found.resource_spans for scope in of.scope_spans for span in scope.spans):
+    for decoded, _ in documents:
+        resources = decoded.resource_spans
+        for span in (span for resource in resources for scope in resource.scope_spans for span in scope.spans):
             traces.add(span.trace_id)
             begun += low <= span.start_time_unix_nano // 1_000 <= high
     return max(len(traces), begun) < MAX_TRACES

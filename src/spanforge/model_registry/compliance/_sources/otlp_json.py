@@ -1,4 +1,4 @@
-"""OTLP JSON: a request at a time, of which only the fields that matter are decoded.
+"""OTLP JSON: export requests, of which only the fields that matter are decoded.
 
 The encoding is OpenTelemetry's: https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding
 """
@@ -15,206 +15,206 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 MAX_TIME: Final = 2**63 - 1
-"""Nanoseconds since the epoch that a span may have started at: the year 2262."""
+"""The latest start of a span, in nanoseconds since the epoch: the year 2262."""
 
 _Time = Annotated[int, msgspec.Meta(ge=1, le=MAX_TIME)]
-_NOTHING: Final = msgspec.Raw(b"null")
-_STARTS: Final = (b'{"resourceSpans"', b'{"resourceLogs"', b'{"resourceMetrics"')
-"""What a request begins with. Inside a JSON string the quote would stand behind a backslash."""
+_NULL: Final = msgspec.Raw(b"null")
+_REQUEST_STARTS: Final = (b'{"resourceSpans"', b'{"resourceLogs"', b'{"resourceMetrics"')
+"""The beginnings of requests. Inside a JSON string the quote would follow a backslash."""
 
 
-class _Part(msgspec.Struct, rename="camel", gc=False):
-    """What all parts of a request have in common."""
+class _OtlpPart(msgspec.Struct, rename="camel", gc=False):
+    """Base of all parts of a request."""
 
 
-class Attribute(_Part):
-    """An attribute; its value stays as it was written, for most are never looked at."""
+class KeyValue(_OtlpPart):
+    """An attribute; its value stays encoded, because most are never used."""
 
     key: str = ""
-    value: msgspec.Raw = _NOTHING
+    value: msgspec.Raw = _NULL
 
 
-class Event(_Part):
+class Event(_OtlpPart):
     """An event on a span."""
 
     name: str = ""
     time_unix_nano: int = 0
-    attributes: list[Attribute] = []
+    attributes: list[KeyValue] = []
 
 
-class Span(_Part):
+class Span(_OtlpPart):
     """A span: its ids are hexadecimal digits, and it has a time."""
 
     trace_id: Annotated[str, msgspec.Meta(min_length=32, max_length=32)]
     span_id: Annotated[str, msgspec.Meta(min_length=16, max_length=16)]
     start_time_unix_nano: _Time
     end_time_unix_nano: int = 0
-    attributes: list[Attribute] = []
+    attributes: list[KeyValue] = []
     events: list[Event] = []
 
 
-class ScopeSpans(_Part):
+class ScopeSpans(_OtlpPart):
     """Spans of one instrumentation scope."""
 
     spans: list[Span]
-    scope: msgspec.Raw = _NOTHING
+    scope: msgspec.Raw = _NULL
 
 
-class ResourceSpans(_Part):
+class ResourceSpans(_OtlpPart):
     """Spans of one resource."""
 
     scope_spans: list[ScopeSpans]  # required: OTLP before 1.0, and that with names of another form, has none
-    resource: msgspec.Raw = _NOTHING
+    resource: msgspec.Raw = _NULL
 
 
-class LogRecord(_Part):
-    """A log record, which is an event if it has a name."""
+class LogRecord(_OtlpPart):
+    """A log record; it is an event if it has a name."""
 
     event_name: str = ""
     time_unix_nano: int = 0
     observed_time_unix_nano: int = 0
-    attributes: list[Attribute] = []
+    attributes: list[KeyValue] = []
 
 
-class ScopeLogs(_Part):
+class ScopeLogs(_OtlpPart):
     """Log records of one instrumentation scope."""
 
     log_records: list[LogRecord]
 
 
-class ResourceLogs(_Part):
+class ResourceLogs(_OtlpPart):
     """Log records of one resource."""
 
     scope_logs: list[ScopeLogs]
 
 
-class Request(_Part):
-    """An export request of any signal; that of metrics is read over."""
+class ExportRequest(_OtlpPart):
+    """An export request of any signal; metrics are skipped."""
 
     resource_spans: list[ResourceSpans] | msgspec.UnsetType = msgspec.UNSET
     resource_logs: list[ResourceLogs] | msgspec.UnsetType = msgspec.UNSET
     resource_metrics: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
     @property
-    def is_one(self) -> bool:
-        """Whether it is a request at all: any JSON object decodes."""
+    def is_request(self) -> bool:
+        """Whether it is a request at all, since any JSON object decodes."""
         return self.__class__() != self
 
 
-class _Value(_Part):
+class _Value(_OtlpPart):
     string_value: str | None = None
     array_value: Any = None
 
 
-class _Resource(_Part):
-    attributes: list[Attribute] = []
+class _Resource(_OtlpPart):
+    attributes: list[KeyValue] = []
 
 
-class _Scope(_Part):
+class _Scope(_OtlpPart):
     name: str = ""
 
 
-decode_request: Final[Callable[[bytes], Request]] = msgspec.json.Decoder(Request, strict=False).decode
-"""Decodes one request; 64-bit integers are texts in OTLP JSON, which is why it is not strict."""
+decode_request: Final[Callable[[bytes], ExportRequest]] = msgspec.json.Decoder(ExportRequest, strict=False).decode
+"""Decodes one request. It is not strict, because 64-bit integers are strings in OTLP JSON."""
 _decode_value = msgspec.json.Decoder(_Value).decode
 _decode_resource = msgspec.json.Decoder(_Resource).decode
 _decode_scope = msgspec.json.Decoder(_Scope).decode
 
 
-def text_of(value: msgspec.Raw) -> str | None:
-    """Return the text that an attribute's value is; ``None`` if it is none."""
-    found = _or_none(_decode_value, value)
-    return None if found is None else found.string_value
+def get_text(value: msgspec.Raw) -> str | None:
+    """Return the text of an attribute's value; ``None`` if it is not text."""
+    decoded = _decode_or_none(_decode_value, value)
+    return None if decoded is None else decoded.string_value
 
 
-def texts_of(value: msgspec.Raw) -> list[str]:
-    """Return the texts in an attribute's value that is an array."""
-    found = _or_none(_decode_value, value)
-    array = found.array_value if found is not None else None
+def get_texts(value: msgspec.Raw) -> list[str]:
+    """Return the texts of an attribute's value that is an array."""
+    decoded = _decode_or_none(_decode_value, value)
+    array = None if decoded is None else decoded.array_value
     items = array.get("values") if isinstance(array, dict) else None
     texts = (item.get("stringValue") for item in items or () if isinstance(item, dict))
     return [text for text in texts if isinstance(text, str)]
 
 
-def texts_in(attributes: Sequence[Attribute]) -> dict[str, str]:
-    """Return those attributes that are texts."""
-    found = ((attribute.key, text_of(attribute.value)) for attribute in attributes)
-    return {key: text for key, text in found if text is not None}
+def get_text_attributes(attributes: Sequence[KeyValue]) -> dict[str, str]:
+    """Return the attributes that are texts."""
+    values = ((attribute.key, get_text(attribute.value)) for attribute in attributes)
+    return {key: text for key, text in values if text is not None}
 
 
-def attributes_of(resource: msgspec.Raw) -> list[Attribute]:
+def get_resource_attributes(resource: msgspec.Raw) -> list[KeyValue]:
     """Return the attributes of a resource."""
-    found = _or_none(_decode_resource, resource)
-    return [] if found is None else found.attributes
+    decoded = _decode_or_none(_decode_resource, resource)
+    return [] if decoded is None else decoded.attributes
 
 
-def scope_name(scope: msgspec.Raw) -> str:
+def get_scope_name(scope: msgspec.Raw) -> str:
     """Return the name of an instrumentation scope."""
-    found = _or_none(_decode_scope, scope)
-    return "" if found is None else found.name
+    decoded = _decode_or_none(_decode_scope, scope)
+    return "" if decoded is None else decoded.name
 
 
-def _or_none(decode: Any, value: msgspec.Raw) -> Any:
+def _decode_or_none(decode: Any, value: msgspec.Raw) -> Any:
     try:
-        return decode(bytes(value).decode("utf-8", "replace"))  # a name from the network may be no Unicode
+        return decode(bytes(value).decode("utf-8", "replace"))  # a name from the network may not be Unicode
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return None
 
 
-def salvage(document: bytes) -> Iterator[Request | None]:
-    """Yield the requests in what does not decode as one, and ``None`` for each part or span that cannot be read.
+def salvage(document: bytes) -> Iterator[ExportRequest | None]:
+    """Yield the requests in a document that does not decode, and ``None`` for each part or span that cannot be read.
 
-    Two requests stand on one line, or half of one before a whole one, where a writer was killed or its disk was full.
-    A span that is not as OTLP has it does not take the others of its request with it. A byte order mark is read over.
+    If a writer was killed or its disk was full, a line may hold two requests, or half of one before a whole one. A
+    malformed span does not invalidate the others of its request. A byte order mark is skipped.
     """
     document = document.removeprefix(codecs.BOM_UTF8)
-    starts = sorted({0, *(place for start in _STARTS for place in _places(document, start))})
+    starts = sorted({0, *(place for start in _REQUEST_STARTS for place in _find_all(document, start))})
     for begin, end in zip(starts, [*starts[1:], len(document)], strict=True):
-        part = document[begin:end]
-        if part.strip():
-            yield from _requests(part)
+        section = document[begin:end]
+        if section.strip():
+            yield from _decode_section(section)
 
 
-def _places(document: bytes, start: bytes) -> Iterator[int]:
+def _find_all(document: bytes, start: bytes) -> Iterator[int]:
     place = document.find(start)
     while place >= 0:
         yield place
         place = document.find(start, place + 1)
 
 
-def _requests(part: bytes) -> Iterator[Request | None]:
+def _decode_section(section: bytes) -> Iterator[ExportRequest | None]:
     try:
-        request = decode_request(part)
+        request = decode_request(section)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        yield from _piecewise(part)
+        yield from _decode_leaves(section)
     else:
-        yield request if request.is_one else None
+        yield request if request.is_request else None
 
 
-def _piecewise(part: bytes) -> Iterator[Request | None]:
-    """Yield the spans and log records of a request one by one, those that are as OTLP has them."""
+def _decode_leaves(section: bytes) -> Iterator[ExportRequest | None]:
+    """Yield a request for each span and log record of a request that is valid by itself."""
     try:
-        found = json.loads(part.decode("utf-8", "replace"))
+        request = json.loads(section.decode("utf-8", "replace"))
     except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict) or not {"resourceSpans", "resourceLogs"} & found.keys():
+        request = None
+    if not isinstance(request, dict) or not {"resourceSpans", "resourceLogs"} & request.keys():
         yield None
         return
-    for leaf in _leaves(found, "resourceSpans", "scopeSpans", "spans"):
-        yield None if leaf is None else _converted(_around_span(*leaf))
-    for leaf in _leaves(found, "resourceLogs", "scopeLogs", "logRecords"):
-        yield None if leaf is None else _converted({"resourceLogs": [{"scopeLogs": [{"logRecords": [leaf[-1]]}]}]})
+    for leaf in _list_leaves(request, "resourceSpans", "scopeSpans", "spans"):
+        yield None if leaf is None else _decode_object(_wrap_span(*leaf))
+    for leaf in _list_leaves(request, "resourceLogs", "scopeLogs", "logRecords"):
+        yield None if leaf is None else _decode_object({"resourceLogs": [{"scopeLogs": [{"logRecords": [leaf[-1]]}]}]})
 
 
-def _around_span(resource: dict[str, Any], scope: dict[str, Any], span: Any) -> dict[str, Any]:
+def _wrap_span(resource: dict[str, Any], scope: dict[str, Any], span: Any) -> dict[str, Any]:
     scope_spans = {"scope": scope.get("scope"), "spans": [span]}
     return {"resourceSpans": [{"resource": resource.get("resource"), "scopeSpans": [scope_spans]}]}
 
 
-def _leaves(value: Any, key: str, *path: str, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...] | None]:
-    """Yield what stands at the end of a path of lists, each with the objects above it.
+def _list_leaves(value: Any, key: str, *path: str, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...] | None]:
+    """Yield the items at the end of a path of lists, each with the objects above it.
 
-    ``None`` stands for what is no list, or a list of another name, as OTLP before 1.0 has them.
+    ``None`` stands for something that is not a list, or a list of another name as in OTLP before 1.0.
     """
     items = value.get(key) if isinstance(value, dict) else False
     other = items is None and above and any(isinstance(member, list) for member in value.values())
@@ -223,22 +223,22 @@ def _leaves(value: Any, key: str, *path: str, above: tuple[Any, ...] = ()) -> It
         return
     for item in items or ():
         if path:
-            yield from _leaves(item, *path, above=(*above, item))
+            yield from _list_leaves(item, *path, above=(*above, item))
         else:
             yield *above, item
 
 
-def _converted(request: dict[str, Any]) -> Request | None:
+def _decode_object(request: dict[str, Any]) -> ExportRequest | None:
     try:
-        return decode_request(msgspec.json.encode(_present(request)))
+        return decode_request(msgspec.json.encode(_drop_nulls(request)))
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return None
 
 
-def _present(value: Any) -> Any:
-    """Return a JSON value without members that are null, which say as much as none, and with text that is Unicode."""
+def _drop_nulls(value: Any) -> Any:
+    """Return a JSON value without null members, which mean the same as missing ones, and with Unicode text."""
     if isinstance(value, dict):
-        return {_present(key): _present(item) for key, item in value.items() if item is not None}
+        return {_drop_nulls(key): _drop_nulls(item) for key, item in value.items() if item is not None}
     if isinstance(value, list):
-        return [_present(item) for item in value]
+        return [_drop_nulls(item) for item in value]
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value

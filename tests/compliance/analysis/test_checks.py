@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from spanforge.model_registry import ModelRegistry, ModelRegistryEntry
+from spanforge.model_registry._core.lifecycle import LIFECYCLE
 from spanforge.model_registry._core.storage import content_of
 from spanforge.model_registry.compliance import ComplianceMappingEngine
-from spanforge.model_registry.compliance._analysis.checks import CHECKS, MAX_SAMPLES, Evidence, checked
-from spanforge.model_registry.compliance._analysis.scan import Sample
-from spanforge.model_registry.compliance._analysis.totals import Facts, ModelFacts
+from spanforge.model_registry.compliance._analysis import checks
+from spanforge.model_registry.compliance._analysis.checks import (
+    CHECKS,
+    SAMPLES_PER_CHECK,
+    CheckInput,
+    Outcome,
+    run_checks,
+)
+from spanforge.model_registry.compliance._analysis.scan_data import SpanRef
+from spanforge.model_registry.compliance._analysis.totals import EXCEPTIONS, CallTotals, ModelTotals
 from spanforge.model_registry.compliance._attestation import Change, Check
 from spanforge.model_registry.compliance._frameworks import FRAMEWORKS
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 HOUR = 3_600 * 10**9
 NAMES = [row.check for row in CHECKS]
@@ -203,11 +215,11 @@ def test_spans_of_unregistered_models_agree(look: Look, otlp: Any) -> None:
     assert said(found) == ("findings", 2, 1, 0.5)
 
 
-def facts(calls: int, exceptions: int, kind: str = "not_enriched", samples: int = 0, ids: str = "0") -> Evidence:
-    model = ModelFacts(calls=calls)
-    model.kinds[kind] = exceptions
-    model.samples[kind] = {Sample(number, f"{number:032x}", ids * 16) for number in reversed(range(samples))}
-    return Evidence(Facts({"gpt": model}, {}, calls, 0, 0, 0, []), [entry()], [], telemetry=True)
+def facts(calls: int, exceptions: int, kind: str = "not_enriched", samples: int = 0, ids: str = "0") -> CheckInput:
+    model = ModelTotals(calls=calls)
+    model.exceptions[kind] = exceptions
+    model.samples[kind] = {SpanRef(number, f"{number:032x}", ids * 16) for number in reversed(range(samples))}
+    return CheckInput(CallTotals({"gpt": model}, {}, calls, 0, 0, 0, []), [entry()], [], has_telemetry=True)
 
 
 @pytest.mark.parametrize(
@@ -216,29 +228,29 @@ def facts(calls: int, exceptions: int, kind: str = "not_enriched", samples: int 
 )
 def test_the_share_is_cut_off(calls: int, exceptions: int, share: float) -> None:
     """One exception among ever so many calls is never a share of one."""
-    (found,) = checked(["spans_enriched"], facts(calls, exceptions))
+    (found,) = run_checks(["spans_enriched"], facts(calls, exceptions))
     assert found.share == share
     assert found.status == ("findings" if exceptions else "supported")
 
 
 def test_samples_have_a_limit() -> None:
     """Of many exceptions the earliest spans are named."""
-    (found,) = checked(["spans_enriched"], facts(50, 50, samples=50))
-    assert [int(sample.trace_id, 16) for sample in found.samples] == list(range(MAX_SAMPLES))
+    (found,) = run_checks(["spans_enriched"], facts(50, 50, samples=50))
+    assert [int(sample.trace_id, 16) for sample in found.samples] == list(range(SAMPLES_PER_CHECK))
 
 
 @pytest.mark.parametrize("digit", ["g", "ａ", "\n"])  # noqa: RUF001 - no hexadecimal digit
 def test_samples_can_be_looked_up(digit: str) -> None:
     """A span whose ids are no hexadecimal digits counts, and is not named: nobody could look it up."""
-    (found,) = checked(["spans_enriched"], facts(2, 2, samples=2, ids=digit))
+    (found,) = run_checks(["spans_enriched"], facts(2, 2, samples=2, ids=digit))
     assert (found.exceptions, found.samples) == (2, ())
 
 
 def test_checks_come_in_one_order_and_each_once() -> None:
     """However they are asked for, checks stand in the order of the documentation."""
-    found = checked([*reversed(NAMES), *NAMES], facts(1, 0))
+    found = run_checks([*reversed(NAMES), *NAMES], facts(1, 0))
     assert [check.check for check in found] == NAMES
-    assert checked([], facts(1, 0)) == []
+    assert run_checks([], facts(1, 0)) == []
 
 
 @pytest.mark.parametrize(
@@ -256,7 +268,95 @@ def test_changes_recorded(events: list[Any], expected: Any) -> None:
         Change(model_id="gpt", at="2026-01-01", status="active", reason=None, actor=None, source="dates", event=event)
         for event in events
     ]
-    (found,) = checked(["changes_recorded"], facts(1, 0)._replace(changes=changes))
+    (found,) = run_checks(["changes_recorded"], facts(1, 0)._replace(changes=changes))
     assert said(found) == expected
-    (nothing,) = checked(["changes_recorded"], facts(1, 0)._replace(changes=changes, telemetry=False))
+    (nothing,) = run_checks(["changes_recorded"], facts(1, 0)._replace(changes=changes, has_telemetry=False))
     assert nothing.status == "no_evidence"
+
+
+def test_no_check_is_without_evidence_of_ordinary_calls() -> None:
+    """Calls of a model that is as it should be, and nothing else, leave no check and no clause without evidence.
+
+    A check that looks at something that need not be there says so by ``Outcome.may_be_empty``.
+    """
+    model = ModelTotals(calls=1)
+    totals = CallTotals({"gpt": model}, {}, spans=1, agent_spans=0, copies=0, differing_copies=0, gaps=[])
+    results = run_checks(NAMES, CheckInput(totals, [entry(risk_tier="low")], [], has_telemetry=True))
+    assert {check.check: check.status for check in results if check.status == "no_evidence"} == {}
+
+
+def test_an_empty_population() -> None:
+    """It is no evidence, unless the check says that it may be empty."""
+    assert [checks._rate(Outcome(0, 0, may_be_empty=empty), has_telemetry=True) for empty in (False, True)] == [
+        "no_evidence",
+        "not_applicable",
+    ]
+    assert checks._rate(Outcome(0, 0, may_be_empty=True), has_telemetry=False) == "no_evidence"
+
+
+@pytest.mark.parametrize("finding", [row.finding for row in LIFECYCLE.values() if row.finding is not None])
+def test_a_check_looks_at_every_status_with_a_finding(finding: str) -> None:
+    """Calls of models with such a status change the result of a check that a clause asks for, or at least its notes."""
+    assert finding in EXCEPTIONS
+    usual, exceptional = facts(5, 0), facts(5, 5, kind=finding)
+    before, after = (
+        [(check.exceptions, check.notes) for check in run_checks(NAMES, given)] for given in (usual, exceptional)
+    )
+    assert before != after
+    asked = {name for framework in FRAMEWORKS.values() for clause in framework.clauses for name in clause.checks}
+    assert asked == set(NAMES)
+
+
+NEW_STATUS = """
+ModelStatus = Literal["active", "deprecated", "retired", "suspended"]
+_SUSPENDED = LIFECYCLE["deprecated"]._replace(
+    warning="is suspended", date="suspension_date", finding="while_suspended"
+)
+LIFECYCLE = {**LIFECYCLE, "suspended": _SUSPENDED}
+STATUSES = tuple(LIFECYCLE)
+"""
+CALL_OF_SUSPENDED = """
+import json, sys
+from spanforge.model_registry import ModelRegistry
+from spanforge.model_registry.compliance import ComplianceMappingEngine
+registry = ModelRegistry(auto_emit=False)
+registry.load(sys.argv[1])
+engine = ComplianceMappingEngine(registry)
+made = engine.generate_evidence_package(None, sys.argv[3], "2026-01-01", "2026-01-02", telemetry=sys.argv[2])
+clauses = {clause.clause: clause.status for clause in made.attestation.clauses}
+checks = {check.check: check.exceptions for check in made.attestation.checks if check.exceptions}
+changes = [(change.status, change.source) for change in made.attestation.changes]
+print(json.dumps([clauses, checks, changes, made.evidence_csv.decode()]))
+"""
+
+
+@pytest.mark.parametrize("framework", ["soc2", "nist_ai_rmf"])
+def test_a_new_status_needs_its_row_only(tmp_path: Path, otlp: Any, framework: str) -> None:
+    """With a row of ``LIFECYCLE``, calls of models that have the status are counted, shown, and never supported."""
+    package = tmp_path / "src" / "spanforge" / "model_registry"
+    shutil.copytree(Path(checks.__file__).parents[2], package, ignore=shutil.ignore_patterns("__pycache__"))
+    with (package / "_core" / "lifecycle.py").open("a", encoding="utf-8") as file:
+        file.write(NEW_STATUS)
+    models, spans = tmp_path / "models.json", tmp_path / "spans.jsonl"
+    history = [record("2025-01-01", "active"), record("2026-01-01T06:00:00Z", "suspended")]
+    dated = {"suspension_date": "2026-01-01T06:00:00Z"}
+    described = [
+        json.loads(json.dumps(entry(name, metadata={"history": history[:1], **dated} if name == "b" else {}).to_dict()))
+        for name in ("a", "b")
+    ]
+    described[0] |= {"status": "suspended", "metadata": {"history": history}}
+    models.write_text(json.dumps(described))
+    noon = otlp.start + 12 * HOUR
+    spans.write_bytes(otlp.line(enriched(otlp, noon, "a", status="suspended"), enriched(otlp, model="b")))
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "src")}
+    command = [sys.executable, "-c", CALL_OF_SUSPENDED, str(models), str(spans), framework]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    clauses, exceptions, changes, table = json.loads(done.stdout)
+    assert exceptions.pop("no_calls_while_suspended") == 1
+    assert set(exceptions) <= {"changes_recorded"}
+    about_calls = {clause for clause in clauses if clause not in {"MAP 1.1", "GOVERN 1.6"}}
+    assert {clauses[clause] for clause in about_calls} == {"findings"}
+    assert changes == [["suspended", "history"], ["suspended", "dates"]]
+    header, row, _ = csv.reader(table.splitlines())
+    assert dict(zip(header, row, strict=True))["calls_while_suspended"] == "1"

@@ -21,9 +21,15 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from spanforge.model_registry._core.errors import PackageError, VerificationError
 from spanforge.model_registry.compliance._packages import verify as verification
-from spanforge.model_registry.compliance._packages.canonical import canonical
+from spanforge.model_registry.compliance._packages.canonical import encode_canonical
 from spanforge.model_registry.compliance._packages.dsse import load_signer, seal
-from spanforge.model_registry.compliance._packages.files import assemble, manifest, write_folder, write_zip, zip_bytes
+from spanforge.model_registry.compliance._packages.files import (
+    assemble,
+    build_manifest,
+    write_folder,
+    write_zip,
+    zip_bytes,
+)
 from spanforge.model_registry.compliance._packages.verify import VerificationReport, verify_package
 
 if TYPE_CHECKING:
@@ -123,14 +129,14 @@ def test_keys_rotate(case: Case, tmp_path: Path) -> None:
     assert verify_package(case.zip, both).key == str(case.public)
     assert verify_package(newer.zip, iter(both)).key == str(newer.public)
     assert verify_package(newer.folder, [newer.public]).keyid == newer.signer.keyid
-    case.refused(case.zip, f"signed by a key that is not trusted: '{case.signer.keyid}'", newer.public)
+    case.refused(case.zip, f"signed by an untrusted key, '{case.signer.keyid}'", newer.public)
 
 
 def test_someone_must_be_trusted(case: Case) -> None:
     """No trusted key is an error, and so is a path where a list belongs."""
-    with pytest.raises(VerificationError, match="no trusted key is given"):
+    with pytest.raises(VerificationError, match="no trusted key was given"):
         verify_package(case.zip, [])
-    with pytest.raises(PackageError, match="put this one into a list"):
+    with pytest.raises(PackageError, match="put this path into a list"):
         verify_package(case.zip, str(case.public))
 
 
@@ -159,14 +165,14 @@ def test_the_first_thing_that_is_wrong(case: Case, tmp_path: Path) -> None:
     other = Case(tmp_path / "other", Ed25519PrivateKey.generate())
     good = case.made
     sealed = good["signature.dsse.json"]
-    lying = {**EVIDENCE, "manifest.json": manifest(EVIDENCE, [], None)}
+    lying = {**EVIDENCE, "manifest.json": build_manifest(EVIDENCE, [], None)}
     lying_sealed = seal(lying, case.signer, {})
     steps: list[tuple[dict[str, bytes], str]] = [
         ({"evidence.csv": b"", "more": b""}, "is unsigned"),
-        ({"evidence.csv": b"", "more": b"", "signature.dsse.json": b"{}"}, "the envelope is not one"),
-        ({"evidence.csv": b"", "more": b"", "signature.dsse.json": other.made["signature.dsse.json"]}, "not trusted"),
+        ({"evidence.csv": b"", "more": b"", "signature.dsse.json": b"{}"}, "the envelope is malformed"),
+        ({"evidence.csv": b"", "more": b"", "signature.dsse.json": other.made["signature.dsse.json"]}, "untrusted key"),
         ({"evidence.csv": b"", "more": b"", "signature.dsse.json": sealed}, r"attestation\.json is missing"),
-        ({**good, "evidence.csv": b"", "manifest.json": b"", "more": b""}, "'more' does not belong to it"),
+        ({**good, "evidence.csv": b"", "manifest.json": b"", "more": b""}, "unexpected file 'more'"),
         ({**good, "evidence.csv": b"", "manifest.json": b""}, r"evidence\.csv is not the file that was signed"),
         ({**good, "manifest.json": b""}, r"manifest\.json is not the file that was signed"),
         ({**lying, "signature.dsse.json": lying_sealed}, r"manifest\.json does not say that the package is signed"),
@@ -181,10 +187,10 @@ def test_the_first_thing_that_is_wrong(case: Case, tmp_path: Path) -> None:
 MANIFESTS: dict[str, tuple[Callable[[dict[str, Any], str], Any], str]] = {
     "other version": (lambda said, _: {**said, "format_version": 2}, "format version 2 instead of 1"),
     "no version": (lambda said, _: {**said, "format_version": None}, "format version None"),
-    "other files": (lambda said, _: {**said, "files": {}}, "is about other files"),
+    "other files": (lambda said, _: {**said, "files": {}}, "lists other digests"),
     "other sizes": (
         lambda said, _: {**said, "files": {n: {**f, "size": 0} for n, f in said["files"].items()}},
-        "is about other files",
+        "lists other digests",
     ),
     "another key": (lambda said, keyid: {**said, "signed_by": keyid[::-1]}, "does not say that the package is signed"),
     "no object": (lambda _, __: ["manifest"], r"manifest\.json is not a JSON object"),
@@ -195,7 +201,7 @@ MANIFESTS: dict[str, tuple[Callable[[dict[str, Any], str], Any], str]] = {
 def test_a_signed_manifest_that_is_wrong(kind: str, case: Case) -> None:
     """Even signed, a manifest must be about these files and this key."""
     change, reason = MANIFESTS[kind]
-    said = canonical(change(json.loads(case.made["manifest.json"]), case.signer.keyid))
+    said = encode_canonical(change(json.loads(case.made["manifest.json"]), case.signer.keyid))
     files = {**EVIDENCE, "manifest.json": said}
     for path in case.written({**files, "signature.dsse.json": seal(files, case.signer, {})}):
         case.refused(path, reason)
@@ -206,7 +212,7 @@ def test_a_signature_must_be_about_all_files(case: Case) -> None:
     signed = {name: case.made[name] for name in FILES[:3]}
     for subject in ({**signed, "more": b""}, {"evidence.csv": b""}, {}):
         for path in case.written({**signed, "signature.dsse.json": seal(subject, case.signer, {})}):
-            case.refused(path, "the signature is not about the files")
+            case.refused(path, "the signature does not cover the files")
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -238,10 +244,10 @@ def test_nothing_else_may_be_there(case: Case) -> None:
     for name, make in extras.items():
         extra = case.folder / name
         make(extra)
-        case.refused(case.folder, f"'{name}' does not belong to it")
+        case.refused(case.folder, f"unexpected file '{name}'")
         extra.rmdir() if name == "folder" else extra.unlink()
     (case.folder / "new\nline").touch()
-    case.refused(case.folder, r"'new\\nline' does not belong")
+    case.refused(case.folder, r"unexpected file 'new\\nline'")
     (case.folder / "new\nline").unlink()
     verify_package(case.folder, [case.public])
 
@@ -261,11 +267,11 @@ def rezipped(files: list[tuple[str, bytes]], change: Callable[[zipfile.ZipInfo],
 
 CHANGES: dict[str, tuple[Callable[[zipfile.ZipInfo], Any], str]] = {
     "deflated": (lambda entry: setattr(entry, "compress_type", zipfile.ZIP_DEFLATED), "compressed or encrypted"),
-    "another time": (lambda entry: setattr(entry, "date_time", (2026, 1, 1, 0, 0, 0)), "is not the zip that was"),
-    "another mode": (lambda entry: setattr(entry, "external_attr", 0o755 << 16), "is not the zip that was"),
-    "another system": (lambda entry: setattr(entry, "create_system", 0), "is not the zip that was"),
-    "a comment": (lambda entry: setattr(entry, "comment", b"x"), "is not the zip that was"),
-    "an extra field": (lambda entry: setattr(entry, "extra", b"\0\0\0\0"), "is not the zip that was"),
+    "another time": (lambda entry: setattr(entry, "date_time", (2026, 1, 1, 0, 0, 0)), "the zip container was"),
+    "another mode": (lambda entry: setattr(entry, "external_attr", 0o755 << 16), "the zip container was"),
+    "another system": (lambda entry: setattr(entry, "create_system", 0), "the zip container was"),
+    "a comment": (lambda entry: setattr(entry, "comment", b"x"), "the zip container was"),
+    "an extra field": (lambda entry: setattr(entry, "extra", b"\0\0\0\0"), "the zip container was"),
 }
 
 
@@ -283,25 +289,25 @@ def test_other_orders_names_and_comments(case: Case) -> None:
     """A zip in another order, with a comment, with names that lead elsewhere or with a name twice is refused."""
     files = sorted(case.made.items())
     for archive, reason in (
-        (rezipped(files[::-1], lambda _: None), "is not the zip that was"),
-        (rezipped(files, lambda _: None, b"comment"), "is not the zip that was"),
-        (rezipped([*files, ("../evil", b"")], lambda _: None), "'../evil' does not belong"),
-        (rezipped([*files, ("/evil", b"")], lambda _: None), "'/evil' does not belong"),
-        (rezipped([*files, ("C:\\evil", b"")], lambda _: None), "does not belong"),
-        (rezipped([*files, ("folder/", b"")], lambda _: None), "'folder/' does not belong"),
-        (rezipped([*files, ("\u00e9", b"")], lambda _: None), "does not belong"),
-        (rezipped([("./manifest.json", b""), *files], lambda _: None), "does not belong"),
-        (zip_bytes(case.made) + b"\0", "is not the zip that was"),
-        (zip_bytes(case.made) * 2, "is not the zip that was"),
+        (rezipped(files[::-1], lambda _: None), "the zip container was"),
+        (rezipped(files, lambda _: None, b"comment"), "the zip container was"),
+        (rezipped([*files, ("../evil", b"")], lambda _: None), "unexpected file '../evil'"),
+        (rezipped([*files, ("/evil", b"")], lambda _: None), "unexpected file '/evil'"),
+        (rezipped([*files, ("C:\\evil", b"")], lambda _: None), "unexpected file"),
+        (rezipped([*files, ("folder/", b"")], lambda _: None), "unexpected file 'folder/'"),
+        (rezipped([*files, ("\u00e9", b"")], lambda _: None), "unexpected file"),
+        (rezipped([("./manifest.json", b""), *files], lambda _: None), "unexpected file"),
+        (zip_bytes(case.made) + b"\0", "the zip container was"),
+        (zip_bytes(case.made) * 2, "the zip container was"),
         (b"#!/bin/sh\n" + zip_bytes(case.made), "is neither a folder nor a zip"),
-        (zip_bytes(case.made)[:-30], "is not the zip that was"),
+        (zip_bytes(case.made)[:-30], "the zip container was"),
     ):
         case.zip.write_bytes(archive)
         case.refused(case.zip, reason)
     with pytest.warns(UserWarning, match="Duplicate name"):
         twice = rezipped([*files, ("manifest.json", b"")], lambda _: None)
     case.zip.write_bytes(twice)
-    case.refused(case.zip, r"manifest\.json stands twice")
+    case.refused(case.zip, r"manifest\.json is in the zip twice")
 
 
 def test_a_zip_cannot_say_one_thing_in_its_directory_and_another_in_its_entries(case: Case) -> None:
@@ -315,7 +321,7 @@ def test_a_zip_cannot_say_one_thing_in_its_directory_and_another_in_its_entries(
     for hidden in (evil[: evil.index(b"PK\1\2")], b""):
         forged = archive[:offset] + hidden + evil_directory + archive[end:]
         case.zip.write_bytes(forged)
-        case.refused(case.zip, "stands twice" if hidden else "is not the zip that was")
+        case.refused(case.zip, "is in the zip twice" if hidden else "the zip container was")
 
 
 def test_every_byte_of_a_zip(case: Case) -> None:
@@ -392,7 +398,7 @@ resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + {4 * ca
 verification.verify_package({str(case.zip)!r}, [{str(case.public)!r}])
 """
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    assert run.stderr.endswith("'x' does not belong to it\n"), run.stderr
+    assert run.stderr.endswith("unexpected file 'x'\n"), run.stderr
 
 
 def test_files_that_cannot_be_read(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -409,7 +415,7 @@ def test_files_that_cannot_be_read(case: Case, monkeypatch: pytest.MonkeyPatch) 
     path.rename(case.place / "elsewhere")
     path.symlink_to(case.place / "elsewhere")
     with pytest.raises(OSError, match="Too many levels of symbolic links"):
-        verification._content("", str(path), 100, verification._OPEN_FLAGS)
+        verification._read_file("", str(path), 100, verification._OPEN_FLAGS)
 
 
 def test_nothing_is_written(case: Case) -> None:

@@ -1,4 +1,4 @@
-"""Lifecycle changes against the events that tell of them."""
+"""Lifecycle changes and the events that match them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from spanforge.model_registry import ModelRegistry, ModelRegistryEntry
 from spanforge.model_registry._core.timestamps import to_nanos
 from spanforge.model_registry.compliance import ComplianceMappingEngine, TelemetryError
-from spanforge.model_registry.compliance._analysis.changes import changes, given_events, recorded
-from spanforge.model_registry.compliance._analysis.scan import Plan, SeenEvent
+from spanforge.model_registry.compliance._analysis.changes import list_changes, match_events, parse_audit_events
+from spanforge.model_registry.compliance._analysis.scan_data import ScanRequest, SeenEvent
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 SECOND = 10**9
 DELAY = 300 * SECOND
 DAY = 86_400 * SECOND
-PLAN = Plan(to_nanos("2026-01-01"), to_nanos("2026-02-01"), DAY, DELAY, [])
+REQUEST = ScanRequest(to_nanos("2026-01-01"), to_nanos("2026-02-01"), DAY, DELAY, [])
 NOON = "2026-01-10T12:00:00Z"
 AT = to_nanos(NOON)
 
@@ -40,11 +40,11 @@ def event(name: str, at: int = AT, model_id: str = "gpt") -> SeenEvent:
 
 
 def found(*entries: ModelRegistryEntry) -> list[tuple[str, str, str]]:
-    return [(change.status, change.date, change.source) for change in changes(entries, PLAN)]
+    return [(change.status, change.date, change.source) for change in list_changes(entries, REQUEST)]
 
 
 def told(model: ModelRegistryEntry, *events: SeenEvent, delay: int = DELAY) -> list[bool]:
-    return recorded(changes([model], PLAN), set(events), delay)
+    return match_events(list_changes([model], REQUEST), set(events), delay)
 
 
 def test_changes_are_the_records_of_the_history() -> None:
@@ -60,7 +60,7 @@ def test_changes_are_the_records_of_the_history() -> None:
         ("deprecated", "2026-01-31T23:59:59Z", "history"),
     ]
     history = [{"at": NOON, "status": "active", "owner": "o", "risk_tier": "low", "reason": "why", "actor": "who"}]
-    (change,) = changes([entry(metadata={"history": history})], PLAN)
+    (change,) = list_changes([entry(metadata={"history": history})], REQUEST)
     assert (change.model_id, change.reason, change.actor) == ("gpt", "why", "who")
 
 
@@ -93,7 +93,10 @@ def test_changes_of_several_models_stand_in_the_order_of_time() -> None:
         for more in ({"reason": "b"}, {}, {"reason": "a", "actor": "x"}, {"actor": "x"})
     ]
     models = [entry("z", deployment_date="2026-01-10T11:00:00Z"), entry("b", metadata={"history": history}), entry("a")]
-    listed = [(change.model_id, change.reason) for change in changes([*models, entry("a", deployment_date=NOON)], PLAN)]
+    listed = [
+        (change.model_id, change.reason)
+        for change in list_changes([*models, entry("a", deployment_date=NOON)], REQUEST)
+    ]
     assert listed == [("z", None), ("a", None), ("b", "b"), ("b", None), ("b", "a"), ("b", None)]
 
 
@@ -140,7 +143,7 @@ def test_replacing_a_deprecated_model() -> None:
 
 
 def test_one_event_tells_of_one_change() -> None:
-    """Of two changes with one event, one is not recorded: the other one than that whose very time the event has."""
+    """Of two changes with one event, one has no event: the other one than that whose very time the event has."""
     times = NOON, "2026-01-10T12:01:00Z"
     model = with_history(("2025-01-01", "deprecated"), *[(at, "deprecated") for at in times])
     assert told(model, event("deprecated")) == [True, False]
@@ -160,7 +163,7 @@ def given(**changes: Any) -> dict[str, Any]:
 def test_audit_events() -> None:
     """Events in the shape of the PyPI package, and payloads with our own keys, are lifecycle events; others are not."""
     events = [given(event_type="llm.trace"), given(), given(payload={"model_registry.model_id": "b"})]
-    assert given_events(events) == [event("retired"), event("retired", model_id="b")]
+    assert parse_audit_events(events) == [event("retired"), event("retired", model_id="b")]
 
 
 @pytest.mark.parametrize(
@@ -186,7 +189,7 @@ def test_audit_events() -> None:
 def test_a_malformed_audit_event(wrong: Any) -> None:
     """What is no event is one clear error that says which and what it must be."""
     with pytest.raises(TelemetryError, match=r"^audit_events\[1\]: must have event_type, timestamp \(RFC 3339\) and"):
-        given_events([given(), wrong])
+        parse_audit_events([given(), wrong])
 
 
 class Story:

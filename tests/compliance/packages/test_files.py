@@ -22,13 +22,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from spanforge.model_registry._core import storage
 from spanforge.model_registry._core.errors import PackageError
 from spanforge.model_registry.compliance._packages import files as package
-from spanforge.model_registry.compliance._packages.canonical import canonical
+from spanforge.model_registry.compliance._packages.canonical import encode_canonical
 from spanforge.model_registry.compliance._packages.dsse import load_signer
 from spanforge.model_registry.compliance._packages.files import (
     MANIFEST,
     PACKAGE_FILES,
     assemble,
-    manifest,
+    build_manifest,
     write_folder,
     write_zip,
     zip_bytes,
@@ -76,9 +76,9 @@ def test_a_signed_package_says_by_whom(signer: SigningKey) -> None:
 
 def test_the_manifest() -> None:
     """The manifest has the digest and the size of each file, and the inputs as they were given."""
-    made = manifest(EVIDENCE, INPUTS, None)
+    made = build_manifest(EVIDENCE, INPUTS, None)
     said = json.loads(made)
-    assert made == canonical(said)
+    assert made == encode_canonical(said)
     assert said["format_version"] == 1
     assert said["inputs"] == INPUTS
     assert said["files"] == {
@@ -96,12 +96,12 @@ def test_the_same_evidence_gives_the_same_bytes(signer: SigningKey) -> None:
 
 def test_canonical_json_is_that_of_rfc_8785() -> None:
     """Keys are sorted by UTF-16, numbers are ECMAScript's, and what is not JSON is refused."""
-    assert canonical({"\U0001f600": 1e21, "\ufb33": 1.0, "a": [True, None, "\u20ac\n"]}) == (
+    assert encode_canonical({"\U0001f600": 1e21, "\ufb33": 1.0, "a": [True, None, "\u20ac\n"]}) == (
         '{"a":[true,null,"\u20ac\\n"],"\U0001f600":1e+21,"\ufb33":1}'.encode()
     )
     for value in (2**53, float("nan"), "\ud800", {1: 1}, object()):
         with pytest.raises(ValueError, match=r"."):
-            canonical(value)
+            encode_canonical(value)
 
 
 def test_a_zip_is_the_same_everywhere() -> None:
@@ -126,7 +126,7 @@ def test_other_files_are_no_package(tmp_path: Path) -> None:
             write_folder(tmp_path / "new", files)
         with pytest.raises(PackageError, match="a package has the files"):
             write_zip(tmp_path / "new.zip", files)
-    with pytest.raises(PackageError, match=r"a package has the files.*not attestation\.json, manifest\.json"):
+    with pytest.raises(PackageError, match=r"a package has the files.*got attestation\.json, manifest\.json"):
         assemble({"attestation.json": b""}, INPUTS)
     assert not os.listdir(tmp_path)
 

@@ -10,8 +10,8 @@ import pytest
 
 from spanforge.model_registry import ModelRegistryEntry
 from spanforge.model_registry._core.entry import StateAsOf
-from spanforge.model_registry.compliance._analysis.totals import ModelFacts
-from spanforge.model_registry.compliance._evidence_csv import COLUMNS, cell, table
+from spanforge.model_registry.compliance._analysis.totals import ModelTotals
+from spanforge.model_registry.compliance._evidence_csv import COLUMNS, escape_cell, render_csv
 
 HEADER = (
     "model_id,name,version,owner,risk_tier,status,purpose,calls,calls_while_deprecated,calls_after_retirement,"
@@ -26,9 +26,9 @@ def entry(model_id: str = "gpt", **fields: Any) -> ModelRegistryEntry:
     return ModelRegistryEntry(model_id, **described)
 
 
-def facts(*services: str, **kinds: int) -> ModelFacts:
-    found = ModelFacts(calls=5, services=set(services), first=START + 999, last=START + 10**9)
-    found.kinds.update(kinds)
+def facts(*services: str, **kinds: int) -> ModelTotals:
+    found = ModelTotals(calls=5, services=set(services), first=START + 999, last=START + 10**9)
+    found.exceptions.update(kinds)
     return found
 
 
@@ -38,13 +38,13 @@ def rows(made: bytes) -> list[list[str]]:
 
 def test_the_header() -> None:
     """The columns are these, in this order, also where there is no row."""
-    assert table([], {}, {}).decode() == f"{HEADER}\n"
+    assert render_csv([], {}, {}).decode() == f"{HEADER}\n"
     assert ",".join(COLUMNS) == HEADER
 
 
 def test_a_row_for_each_model() -> None:
     """Each model has its row, with what was in force, its calls, its services and the first and last call."""
-    made = table([(entry(), STATE)], {"gpt": facts("web", "api", while_deprecated=3, after_retirement=1)}, {})
+    made = render_csv([(entry(), STATE)], {"gpt": facts("web", "api", while_deprecated=3, after_retirement=1)}, {})
     assert made.decode().splitlines()[1] == (
         "gpt,GPT,1,then,low,deprecated,chat,5,3,1,api;web,2026-01-01T00:00:00.000000Z,2026-01-01T00:00:01.000000Z"
     )
@@ -52,7 +52,7 @@ def test_a_row_for_each_model() -> None:
 
 def test_models_that_nobody_called_have_a_row() -> None:
     """They have no calls, and one that was not in use yet has no status."""
-    made = table([(entry("a"), STATE), (entry("b"), None)], {}, {})
+    made = render_csv([(entry("a"), STATE), (entry("b"), None)], {}, {})
     assert made.decode().splitlines()[1:] == [
         "a,GPT,1,then,low,deprecated,chat,0,0,0,,,",
         "b,GPT,1,ml,high,,chat,0,0,0,,,",
@@ -61,7 +61,7 @@ def test_models_that_nobody_called_have_a_row() -> None:
 
 def test_models_that_nobody_registered_have_a_row() -> None:
     """Their name stands as the id, after all others, sorted; what nobody said is empty."""
-    made = table([(entry("z"), STATE)], {}, {"b": facts("api"), "a": ModelFacts()})
+    made = render_csv([(entry("z"), STATE)], {}, {"b": facts("api"), "a": ModelTotals()})
     assert [row[:11] for row in rows(made)[2:]] == [
         ["a", "", "", "", "", "unregistered", "", "0", "0", "0", ""],
         ["b", "", "", "", "", "unregistered", "", "5", "0", "0", "api"],
@@ -92,17 +92,17 @@ def test_models_that_nobody_registered_have_a_row() -> None:
 )
 def test_no_cell_is_a_formula(given: str, shown: str) -> None:
     """What begins like a formula gets an apostrophe, also after a semicolon; what is invisible is escaped."""
-    assert cell(given) == shown
+    assert escape_cell(given) == shown
 
 
 def test_services_cannot_make_more_services() -> None:
     """A semicolon in a service's name is shown as a comma, for semicolons stand between services."""
-    made = table([(entry(), STATE)], {"gpt": facts("b;=1", "-a", 'q"')}, {})
+    made = render_csv([(entry(), STATE)], {"gpt": facts("b;=1", "-a", 'q"')}, {})
     assert rows(made)[1][10] == "'-a;b,=1;q\""
 
 
 def test_quotes_and_commas_stay_in_their_cell() -> None:
     """A row has as many cells as there are columns, whatever a name has in it."""
-    made = table([(entry('a",b\n', name='"', owner=",,"), None)], {}, {'x","y': ModelFacts()})
+    made = render_csv([(entry('a",b\n', name='"', owner=",,"), None)], {}, {'x","y': ModelTotals()})
     assert [len(row) for row in rows(made)] == [len(COLUMNS)] * 3
     assert [row[0] for row in rows(made)[1:]] == ['a",b\\n', 'x","y']

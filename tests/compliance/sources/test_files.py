@@ -15,7 +15,7 @@ import pytest
 
 from spanforge.model_registry._core.errors import MissingExtraError, TelemetryError
 from spanforge.model_registry.compliance._sources import files as telemetry
-from spanforge.model_registry.compliance._sources.files import FileReader, TelemetryReader, files, short_names
+from spanforge.model_registry.compliance._sources.files import FileReader, TelemetryReader, expand_paths, shorten_paths
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -338,12 +338,12 @@ def failure(path: object) -> str:
 def test_what_is_no_file(tmp_path: Path) -> None:
     """A file that is gone, a folder, a pipe and a device are an error at once: nothing is waited for."""
     os.mkfifo(tmp_path / "pipe")
-    reason = "is not a file: give files, or a glob such as archive/*.jsonl*"
+    reason = "is not a file; pass files or a glob such as archive/*.jsonl*"
     assert failure(tmp_path / "gone") == "cannot be read: No such file or directory"
     for path in (tmp_path, tmp_path / "pipe", "/dev/zero", "/dev/null"):
         assert failure(path) == reason
-        with pytest.raises(TelemetryError, match=r"is not a file: give files"):
-            files([str(path)])
+        with pytest.raises(TelemetryError, match=r"is not a file; pass files"):
+            expand_paths([str(path)])
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
@@ -360,7 +360,7 @@ def test_a_disk_that_fails(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> bytes:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(telemetry._Hashed, "readinto", fail)
+    monkeypatch.setattr(telemetry._HashedFile, "readinto", fail)
     assert failure(path) == "cannot be read: Input/output error"
 
 
@@ -408,17 +408,17 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 @pytest.mark.usefixtures("tree")
 def test_globs(sources: list[str], expected: list[str]) -> None:
     """Files come in the order of the sources, sorted within a glob, and each once."""
-    assert files(sources) == expected
+    assert expand_paths(sources) == expected
 
 
 def test_absolute_globs(tree: Path) -> None:
     """A glob may be absolute; a file that a relative path names too counts once."""
-    assert files([f"{tree}/*.jsonl", "a.jsonl", "d/e/../../a.jsonl"]) == [f"{tree}/a.jsonl", f"{tree}/b.jsonl"]
+    assert expand_paths([f"{tree}/*.jsonl", "a.jsonl", "d/e/../../a.jsonl"]) == [f"{tree}/a.jsonl", f"{tree}/b.jsonl"]
 
 
 def refused(source: str) -> tuple[str, str]:
     with pytest.raises(TelemetryError) as caught:
-        files(["a.jsonl", source])
+        expand_paths(["a.jsonl", source])
     return caught.value.source, caught.value.reason
 
 
@@ -427,23 +427,23 @@ def test_sources_that_name_no_file() -> None:
     """A file that is not there, a folder, and a glob that matches no file are errors that name them."""
     assert refused("c.jsonl") == ("c.jsonl", "no such file")
     assert refused("") == ("", "no such file")
-    assert refused("d") == ("d", "is not a file: give files, or a glob such as archive/*.jsonl*")
+    assert refused("d") == ("d", "is not a file; pass files or a glob such as archive/*.jsonl*")
     assert refused("*.gz") == ("*.gz", "matches no file")
     assert refused("[d]") == ("[d]", "matches no file")
 
 
 def test_globs_stay_in_their_folder(tree: Path) -> None:
     """Neither ``..`` behind a wildcard nor a link leads a glob out of the folder before its first wildcard."""
-    assert refused("*/../../outside/*") == ("*/../../outside/*", "must not go up again after a wildcard")
-    assert refused("**/..") == ("**/..", "must not go up again after a wildcard")
+    assert refused("*/../../outside/*") == ("*/../../outside/*", "must not contain .. after a wildcard")
+    assert refused("**/..") == ("**/..", "must not contain .. after a wildcard")
     (tree / "link.jsonl").symlink_to(tree.parent / "outside" / "o.jsonl")
     for glob in ("*.jsonl", f"{tree}/*.jsonl", "./*.jsonl"):
         name = glob.replace("*", "link")
-        assert refused(glob) == (name, f"leads out of the folder of the glob {glob}")
-    assert files(["link.jsonl"]) == ["link.jsonl"]  # who names it means it
+        assert refused(glob) == (name, f"is outside of the folder of the glob {glob}")
+    assert expand_paths(["link.jsonl"]) == ["link.jsonl"]  # who names it means it
     (tree / "link.jsonl").unlink()
     (tree / "d" / "link").symlink_to(tree.parent / "outside")
-    assert refused("d/*/*.jsonl") == ("d/link/o.jsonl", "leads out of the folder of the glob d/*/*.jsonl")
+    assert refused("d/*/*.jsonl") == ("d/link/o.jsonl", "is outside of the folder of the glob d/*/*.jsonl")
     assert refused("**/*.jsonl")[0] == "d/link/o.jsonl"
     (tree / "d-beside").mkdir()
     (tree / "d-beside" / "o.jsonl").touch()
@@ -456,9 +456,9 @@ def test_links_within_the_folder(tree: Path) -> None:
     """A link to a file that the glob names anyway adds nothing; one in a folder that is a link itself is fine."""
     (tree / "link.jsonl").symlink_to(tree / "a.jsonl")
     (tree / "0.jsonl").symlink_to(tree / "d" / "c.jsonl")
-    assert files(["*.jsonl"]) == ["0.jsonl", "a.jsonl", "b.jsonl"]
+    assert expand_paths(["*.jsonl"]) == ["0.jsonl", "a.jsonl", "b.jsonl"]
     (tree.parent / "alias").symlink_to(tree)
-    assert files([f"{tree.parent}/alias/*.jsonl"]) == [f"{tree.parent}/alias/{name}.jsonl" for name in "0ab"]
+    assert expand_paths([f"{tree.parent}/alias/*.jsonl"]) == [f"{tree.parent}/alias/{name}.jsonl" for name in "0ab"]
     (tree / "gone.jsonl").symlink_to(tree / "nothing")
     assert refused("*.jsonl") == ("gone.jsonl", "no such file")
 
@@ -467,7 +467,7 @@ def test_names_with_wildcards(tree: Path) -> None:
     """A file whose very name has wildcards in it is that file."""
     for name in ("[ab].jsonl", "*.json"):
         (tree / name).write_bytes(PLAIN)
-        assert files([name]) == [name]
+        assert expand_paths([name]) == [name]
 
 
 @pytest.mark.parametrize(
@@ -487,10 +487,10 @@ def test_names_with_wildcards(tree: Path) -> None:
 )
 def test_short_names(paths: list[str], names: list[str]) -> None:
     """A name has as many folders as tell it from the others, and no more."""
-    assert short_names(paths) == names
+    assert shorten_paths(paths) == names
 
 
 def test_short_names_of_many_files() -> None:
     """Names of a year's hourly files in several folders are found at once."""
     paths = [f"/archive/{host}/{hour:05}.jsonl.gz" for host in range(3) for hour in range(9_000)]
-    assert short_names(paths) == [path.removeprefix("/archive/") for path in paths]
+    assert shorten_paths(paths) == [path.removeprefix("/archive/") for path in paths]

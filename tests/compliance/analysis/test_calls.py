@@ -15,18 +15,18 @@ from spanforge.model_registry._core.timestamps import from_nanos, to_nanos
 from spanforge.model_registry.compliance._analysis.calls import (
     NO_NAME,
     Call,
-    Found,
-    Recorded,
+    CalledModel,
+    ModelSpan,
     Resolver,
-    Subject,
-    clean,
+    SpanClaims,
+    clean_name,
 )
 
 DAY = 86_400 * 10**9
 START = to_nanos("2026-01-01")
 END = START + 31 * DAY
 PERIOD = range(START, END)
-NONE = Recorded(None, None, None, None)
+NONE = SpanClaims(None, None, None, None)
 
 
 def entry(model_id: str = "gpt-4o", **fields: Any) -> ModelRegistryEntry:
@@ -44,7 +44,7 @@ ENTRIES = [
 ]
 
 
-def find(texts: dict[str, str], warnings: tuple[str, ...] = (), scope: str = "test") -> Found | None:
+def find(texts: dict[str, str], warnings: tuple[str, ...] = (), scope: str = "test") -> ModelSpan | None:
     return Resolver(ENTRIES, ("my.model",), PERIOD).find(texts, warnings, scope)
 
 
@@ -52,7 +52,7 @@ def named(texts: dict[str, str], warnings: tuple[str, ...] = (), scope: str = "t
     """Return the id of the entry, or the name, that a span is of."""
     found = find(texts, warnings, scope)
     assert found is not None
-    return None if found.subject.entry is None else found.subject.entry.model_id, found.subject.name
+    return None if found.model.entry is None else found.model.entry.model_id, found.model.name
 
 
 def test_times_of_nanoseconds() -> None:
@@ -175,7 +175,7 @@ def test_other_warnings_hold_no_name(warning: str) -> None:
 
 
 def test_uncovered_names() -> None:
-    """Names that the provider answered with and that no entry stands for are told of, if the model is registered."""
+    """Response models without an entry are listed, if the model of the call is registered."""
     request, response = "gen_ai.request.model", "gen_ai.response.model"
 
     def uncovered(**texts: str) -> tuple[str, ...]:
@@ -193,19 +193,19 @@ def test_uncovered_names() -> None:
 
 def test_names_are_cleaned() -> None:
     """Names from the network are Unicode and not endless; what globs are tried on stays whole."""
-    assert clean("gpt") == "gpt"
-    assert clean("n" * MAX_GLOBBED) == "n" * MAX_GLOBBED
-    assert clean("n" * 9_999) == "n" * MAX_GLOBBED + "…"
-    assert clean("a\ud800b") == "a?b"
+    assert clean_name("gpt") == "gpt"
+    assert clean_name("n" * MAX_GLOBBED) == "n" * MAX_GLOBBED
+    assert clean_name("n" * 9_999) == "n" * MAX_GLOBBED + "…"
+    assert clean_name("a\ud800b") == "a?b"
     assert named({"gen_ai.request.model": "n" * 9_999}) == (None, "n" * MAX_GLOBBED + "…")
     answered = find({"gen_ai.request.model": "support", "gen_ai.response.model": "n" * 9_999})
     assert answered is not None
     assert answered.uncovered == ("n" * MAX_GLOBBED + "…",)
 
 
-def status_at(subject: Subject, start: int) -> str | None:
-    here = subject.position(start)
-    return subject.call("api", NONE, (), range(here, here + 1), start).status
+def status_at(model: CalledModel, start: int) -> str | None:
+    here = model.position_at(start)
+    return model.to_call("api", NONE, (), range(here, here + 1), start).status
 
 
 CHANGED = entry(
@@ -231,25 +231,25 @@ CHANGED = entry(
 )
 def test_the_state_at_each_call(date: str, before: str | None, after: str) -> None:
     """A change is in force from its very nanosecond on."""
-    subject = Subject(CHANGED, "", PERIOD)
+    model = CalledModel(CHANGED, "", PERIOD)
     at = to_nanos(date)
-    assert [status_at(subject, at + offset) for offset in (-1, 0, 1)] == [before, after, after]
+    assert [status_at(model, at + offset) for offset in (-1, 0, 1)] == [before, after, after]
 
 
 def test_sunset() -> None:
     """A deprecated model is called past its sunset from that date's first instant on; a retired one is retired."""
-    subject = Subject(CHANGED, "", PERIOD)
+    model = CalledModel(CHANGED, "", PERIOD)
 
     def past(start: int) -> bool:
-        here = subject.position(start)
-        return subject.call("api", NONE, (), range(here, here + 1), start).past_sunset
+        here = model.position_at(start)
+        return model.to_call("api", NONE, (), range(here, here + 1), start).past_sunset
 
     sunset = to_nanos("2026-01-22")
     assert [past(sunset + offset) for offset in (-1, 0, 1)] == [False, True, True]
     assert not past(to_nanos("2026-01-26"))
     assert (
-        not Subject(entry(metadata={"sunset_date": "2026-01-02"}), "", PERIOD)
-        .call("api", NONE, (), range(1), sunset)
+        not CalledModel(entry(metadata={"sunset_date": "2026-01-02"}), "", PERIOD)
+        .to_call("api", NONE, (), range(1), sunset)
         .past_sunset
     )
 
@@ -271,34 +271,34 @@ def test_sunset() -> None:
 )
 def test_entries_without_history(fields: dict[str, Any], statuses: list[str | None]) -> None:
     """Their dates say what was in force; a date is its first instant."""
-    subject = Subject(entry(**fields), "", PERIOD)
+    model = CalledModel(entry(**fields), "", PERIOD)
     tenth, twentieth = to_nanos("2026-01-10"), to_nanos("2026-01-20")
-    assert [status_at(subject, at) for at in (tenth - 1, tenth, twentieth - 1, twentieth)] == statuses
+    assert [status_at(model, at) for at in (tenth - 1, tenth, twentieth - 1, twentieth)] == statuses
 
 
 def test_how_long_a_state_reaches() -> None:
     """Each state reaches from its change to the next one; the first and the last one have no end."""
-    subject = Subject(CHANGED, "", PERIOD)
+    model = CalledModel(CHANGED, "", PERIOD)
     changes = [to_nanos(date) for date in ("2026-01-10T00:00:00.000001Z", "2026-01-20T12:00:00.5Z", "2026-01-22")]
-    assert subject.reach(0)[0] < 0
-    assert subject.reach(0)[1] == changes[0]
-    assert subject.reach(1) == (changes[0], changes[1])
-    assert subject.reach(2) == (changes[1], changes[2])
-    last = subject.position(END)
-    assert subject.reach(last)[0] == to_nanos("2026-01-25T10:00:00Z")
-    assert subject.reach(last)[1] > 2**62
-    assert Subject(None, "x", PERIOD).reach(0)[1] > 2**62
+    assert model.period_of(0)[0] < 0
+    assert model.period_of(0)[1] == changes[0]
+    assert model.period_of(1) == (changes[0], changes[1])
+    assert model.period_of(2) == (changes[1], changes[2])
+    last = model.position_at(END)
+    assert model.period_of(last)[0] == to_nanos("2026-01-25T10:00:00Z")
+    assert model.period_of(last)[1] > 2**62
+    assert CalledModel(None, "x", PERIOD).period_of(0)[1] > 2**62
 
 
-def agrees(recorded: Recorded, *dates: str, model: ModelRegistryEntry | None = CHANGED) -> bool:
+def agrees(claims: SpanClaims, *dates: str, model: ModelRegistryEntry | None = CHANGED) -> bool:
     """Tell whether what a span carries was in force between the first and the last of these dates."""
-    subject = Subject(model, "" if model else "x", PERIOD)
-    places = [subject.position(to_nanos(date)) for date in dates]
-    return subject.call("api", recorded, (), range(places[0], places[-1] + 1), to_nanos(dates[0])).agrees
+    model = CalledModel(model, "" if model else "x", PERIOD)
+    places = [model.position_at(to_nanos(date)) for date in dates]
+    return model.to_call("api", claims, (), range(places[0], places[-1] + 1), to_nanos(dates[0])).agrees
 
 
-ACTIVE = Recorded("active", "gpt-4o", "team", "low")
-DEPRECATED = Recorded("deprecated", "gpt-4o", "other", "high")
+ACTIVE = SpanClaims("active", "gpt-4o", "team", "low")
+DEPRECATED = SpanClaims("deprecated", "gpt-4o", "other", "high")
 
 
 def test_agreement() -> None:
@@ -309,7 +309,7 @@ def test_agreement() -> None:
     assert agrees(DEPRECATED, "2026-01-15", "2026-01-21")
     assert not agrees(DEPRECATED, "2026-01-15")
     assert not agrees(DEPRECATED._replace(owner="team"), "2026-01-15", "2026-01-21")
-    assert agrees(Recorded("active", None, None, None), "2026-01-15")
+    assert agrees(SpanClaims("active", None, None, None), "2026-01-15")
     for wrong in ({"status": "retired"}, {"model_id": "x"}, {"owner": "x"}, {"risk_tier": "high"}):
         assert not agrees(ACTIVE._replace(**wrong), "2026-01-15")
     assert not agrees(NONE, "2026-01-15")
@@ -318,33 +318,33 @@ def test_agreement() -> None:
 
 def test_agreement_before_deployment() -> None:
     """Before a model's deployment a span may say unregistered, or carry its id; not the id of another."""
-    assert agrees(Recorded(UNREGISTERED, None, None, None), "2026-01-05")
+    assert agrees(SpanClaims(UNREGISTERED, None, None, None), "2026-01-05")
     assert agrees(ACTIVE, "2026-01-05")
     assert not agrees(ACTIVE._replace(model_id="x"), "2026-01-05")
 
 
 def test_agreement_about_what_is_not_registered() -> None:
     """A span of such a model says so, and carries no id."""
-    assert agrees(Recorded(UNREGISTERED, None, None, None), "2026-01-05", model=None)
-    assert not agrees(Recorded("active", None, None, None), "2026-01-05", model=None)
-    assert not agrees(Recorded(UNREGISTERED, "x", None, None), "2026-01-05", model=None)
+    assert agrees(SpanClaims(UNREGISTERED, None, None, None), "2026-01-05", model=None)
+    assert not agrees(SpanClaims("active", None, None, None), "2026-01-05", model=None)
+    assert not agrees(SpanClaims(UNREGISTERED, "x", None, None), "2026-01-05", model=None)
     assert not agrees(NONE, "2026-01-05", model=None)
 
 
 def test_what_the_processor_writes_agrees() -> None:
-    """What the span processor would put on a span is recorded, and agrees."""
+    """What the span processor would put on a span is claims, and agrees."""
     put = span_attributes(
         ENTRIES[0], frozenset({"model_id", "status", "owner", "risk_tier", "warnings"}), status="active"
     )
     found = find({"gen_ai.request.model": "support"} | {key: value for key, value in put.items() if value})  # type: ignore[misc]
     assert found is not None
-    call = found.subject.call("api", found.recorded, found.uncovered, range(1), START)
+    call = found.model.to_call("api", found.claims, found.uncovered, range(1), START)
     assert call == Call("call", "gpt-4o", "", "api", "active", past_sunset=False, enriched=True, agrees=True)
 
 
 def test_a_call_of_no_entry() -> None:
     """It has the name, the service and the status that say so."""
-    call = Subject(None, "x", PERIOD).call("api", NONE, (), range(1), START)
+    call = CalledModel(None, "x", PERIOD).to_call("api", NONE, (), range(1), START)
     assert call == Call("call", None, "x", "api", UNREGISTERED)
 
 
@@ -354,4 +354,4 @@ def test_one_subject_for_each_entry() -> None:
     subjects = [resolver.find({"gen_ai.request.model": name}, (), "") for name in ("support", "gpt-4o")]
     assert subjects[0] is not None
     assert subjects[1] is not None
-    assert subjects[0].subject is subjects[1].subject
+    assert subjects[0].model is subjects[1].model

@@ -11,7 +11,13 @@ import msgspec
 import pytest
 
 from spanforge.model_registry.compliance._sources import otlp_json as module
-from spanforge.model_registry.compliance._sources.otlp_json import MAX_TIME, decode_request, salvage, text_of, texts_of
+from spanforge.model_registry.compliance._sources.otlp_json import (
+    MAX_TIME,
+    decode_request,
+    get_text,
+    get_texts,
+    salvage,
+)
 
 if TYPE_CHECKING:
     from conftest import Otlp  # type: ignore[import-not-found]
@@ -19,7 +25,7 @@ if TYPE_CHECKING:
 DEEP = 20_000
 
 
-def spans_of(request: module.Request) -> list[module.Span]:
+def spans_of(request: module.ExportRequest) -> list[module.Span]:
     groups = request.resource_spans or []
     return [span for group in groups for scope in group.scope_spans for span in scope.spans]
 
@@ -42,13 +48,13 @@ def test_fields_that_matter(otlp: Otlp) -> None:
     assert (read.trace_id, read.span_id) == (span["traceId"], span["spanId"])
     assert (read.start_time_unix_nano, read.end_time_unix_nano) == (5, 7)
     assert [attribute.key for attribute in read.attributes] == ["gen_ai.request.model", "tokens"]
-    assert module.texts_in(read.attributes) == {"gen_ai.request.model": "gpt-4o"}
-    assert [(event.name, event.time_unix_nano, module.texts_in(event.attributes)) for event in read.events] == [
-        ("e", 6, {"k": "v"})
-    ]
+    assert module.get_text_attributes(read.attributes) == {"gen_ai.request.model": "gpt-4o"}
+    assert [
+        (event.name, event.time_unix_nano, module.get_text_attributes(event.attributes)) for event in read.events
+    ] == [("e", 6, {"k": "v"})]
     group = request.resource_spans[0]  # type: ignore[index]
-    assert module.texts_in(module.attributes_of(group.resource)) == {"service.name": "api"}
-    assert module.scope_name(group.scope_spans[0].scope) == "s"
+    assert module.get_text_attributes(module.get_resource_attributes(group.resource)) == {"service.name": "api"}
+    assert module.get_scope_name(group.scope_spans[0].scope) == "s"
 
 
 def test_log_records(otlp: Otlp) -> None:
@@ -56,7 +62,7 @@ def test_log_records(otlp: Otlp) -> None:
     record = {"eventName": "e", "timeUnixNano": "6", "attributes": otlp.attributes({"k": "v"}), "body": {}}
     request = decode_request(otlp.logs(record))
     read = request.resource_logs[0].scope_logs[0].log_records[0]  # type: ignore[index]
-    assert (read.event_name, read.time_unix_nano, module.texts_in(read.attributes)) == ("e", 6, {"k": "v"})
+    assert (read.event_name, read.time_unix_nano, module.get_text_attributes(read.attributes)) == ("e", 6, {"k": "v"})
 
 
 @pytest.mark.parametrize(
@@ -71,7 +77,7 @@ def test_log_records(otlp: Otlp) -> None:
 )
 def test_what_a_request_is(document: bytes, is_one: bool) -> None:  # noqa: FBT001
     """A request of any signal is one, even an empty one; another JSON object is none."""
-    assert decode_request(document).is_one is is_one
+    assert decode_request(document).is_request is is_one
     assert [request is not None for request in salvage(document)] == [is_one]
 
 
@@ -118,7 +124,7 @@ def test_what_looks_like_a_request_in_a_text(otlp: Otlp, signal: str, around: st
     document = otlp.line(one) + otlp.line(two)
     assert salvaged(document) == [[one["spanId"]], [two["spanId"]]]
     read = spans_of(next(request for request in salvage(document) if request is not None))[0]
-    assert module.texts_in(read.attributes)["text"] == text
+    assert module.get_text_attributes(read.attributes)["text"] == text
 
 
 BAD_SPANS: list[tuple[str, Any]] = [
@@ -163,8 +169,8 @@ def test_a_span_that_is_not_as_otlp_has_it(otlp: Otlp, field: str, value: Any) -
     for request in salvage(document):
         if request is not None:
             group = request.resource_spans[0]  # type: ignore[index]
-            assert module.texts_in(module.attributes_of(group.resource)) == {"service.name": "api"}
-            assert module.scope_name(group.scope_spans[0].scope) == "s"
+            assert module.get_text_attributes(module.get_resource_attributes(group.resource)) == {"service.name": "api"}
+            assert module.get_scope_name(group.scope_spans[0].scope) == "s"
 
 
 @pytest.mark.parametrize("field", ["traceId", "spanId", "startTimeUnixNano"])
@@ -248,17 +254,17 @@ def test_lone_surrogates(otlp: Otlp) -> None:
     document = otlp.line(otlp.span("gpt-@-4o", service="a")).replace(b"@", b"\\ud800")
     (request,) = salvage(document)
     assert request is not None
-    assert module.texts_in(spans_of(request)[0].attributes)["gen_ai.request.model"] == "gpt-?-4o"
+    assert module.get_text_attributes(spans_of(request)[0].attributes)["gen_ai.request.model"] == "gpt-?-4o"
 
 
 def test_bytes_that_are_no_unicode(otlp: Otlp) -> None:
     """A name that is no UTF-8 is still a name; what is wrong with it shows."""
     read = first(otlp.line(otlp.span("gpt-@-4o")).replace(b"@", b"\xff"))
-    assert module.texts_in(read.attributes) == {"gen_ai.request.model": "gpt-\ufffd-4o"}
+    assert module.get_text_attributes(read.attributes) == {"gen_ai.request.model": "gpt-\ufffd-4o"}
     bad = otlp.line(otlp.span("gpt-@-4o") | {"endTimeUnixNano": None}).replace(b"@", b"\xff")
     (request,) = salvage(bad)
     assert request is not None
-    assert module.texts_in(spans_of(request)[0].attributes) == {"gen_ai.request.model": "gpt-\ufffd-4o"}
+    assert module.get_text_attributes(spans_of(request)[0].attributes) == {"gen_ai.request.model": "gpt-\ufffd-4o"}
 
 
 @pytest.mark.parametrize("depth", [500, DEEP])
@@ -293,7 +299,7 @@ RAW_TEXTS: list[tuple[bytes, str | None]] = [
 @pytest.mark.parametrize(("value", "text"), RAW_TEXTS)
 def test_texts(value: bytes, text: str | None) -> None:
     """A value is a text if it says so."""
-    assert text_of(msgspec.Raw(value)) == text
+    assert get_text(msgspec.Raw(value)) == text
 
 
 @pytest.mark.parametrize(
@@ -315,14 +321,14 @@ def test_texts(value: bytes, text: str | None) -> None:
 )
 def test_arrays(otlp: Otlp, value: Any, texts: list[str]) -> None:
     """Of an array, the texts count."""
-    assert texts_of(msgspec.Raw(otlp.json(value))) == texts
+    assert get_texts(msgspec.Raw(otlp.json(value))) == texts
 
 
 def test_odd_resources_and_scopes() -> None:
     """A resource or scope that is not as OTLP has it has no attributes and no name."""
     for odd in (b"null", b"[]", b"5", b'{"attributes":5}', b'{"name":5}', b""):
-        assert module.attributes_of(msgspec.Raw(odd)) == []
-        assert module.scope_name(msgspec.Raw(odd)) == ""
+        assert module.get_resource_attributes(msgspec.Raw(odd)) == []
+        assert module.get_scope_name(msgspec.Raw(odd)) == ""
 
 
 def test_an_attribute_without_a_value(otlp: Otlp) -> None:

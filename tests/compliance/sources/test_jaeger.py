@@ -95,7 +95,7 @@ class StandIn:
 @pytest.fixture(autouse=True)
 def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("no_proxy", "*")
-    monkeypatch.setattr(jaeger, "PAUSES", (0, 0))
+    monkeypatch.setattr(jaeger, "RETRY_PAUSES", (0, 0))
 
 
 def services(*names: str) -> Reply:
@@ -287,8 +287,8 @@ def test_a_moment_that_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_answers_that_are_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
     """An answer is read up to the limit only and halved; a trace that alone is too large is missing, which is said."""
-    monkeypatch.setattr(jaeger, "MAX_ANSWER", 1_000)
-    monkeypatch.setattr(jaeger, "_CHUNK", 100)
+    monkeypatch.setattr(jaeger, "MAX_RESPONSE", 1_000)
+    monkeypatch.setattr(jaeger, "_READ_BYTES", 100)
     small = [(1, 1), (2, 7)]
     reader, documents = read(StandIn(storage(*small, limit=10, more="x" * 600)), START + 1_000, START + 8_000)
     assert spans_in(documents) == set(small)
@@ -317,8 +317,8 @@ def test_nothing_found_in_newer_versions() -> None:
     assert documents == reader.limits == []
 
 
-NO_API = "there is no Jaeger here that has the HTTP API v3, as 1.54 and later do"
-NOT_OTLP = "its answer is no OTLP JSON as of Jaeger 1.54: "
+NO_API = "no Jaeger with the HTTP API v3 (1.54 or newer) responds here"
+NOT_OTLP = "the response is not OTLP JSON (Jaeger 1.54 or newer is required): "
 HTML = Reply(b"\n<!DOCTYPE html><p>UI", headers={"Content-Type": "text/html"})
 BASE64 = answer_of((1, 1)).replace(b"0" * 31 + b"1", b"AAAAAAAAAAAAAAAAAAAAAQ==")
 
@@ -338,18 +338,21 @@ BASE64 = answer_of((1, 1)).replace(b"0" * 31 + b"1", b"AAAAAAAAAAAAAAAAAAAAAQ=="
         (always(Reply(b'{"result":')), NOT_OTLP),
         (always(Reply(b'{"result":[]}')), NOT_OTLP),
         (always(Reply(BASE64)), NOT_OTLP),
-        (always(Reply(b'{"error":{"message":"late\\u001b"}}')), r"Jaeger says 'late\x1b'"),
+        (always(Reply(b'{"error":{"message":"late\\u001b"}}')), r"Jaeger reports 'late\x1b'"),
         (always(Reply(b'{"error":{"httpCode":400,"message":"bad"}}', 400)), "HTTP 400: 'bad'"),
         (always(Reply(b'{"error":{"httpCode":500,"message":"' + b"x" * 9_999 + b'"}}', 500)), "HTTP 500: 'xxx"),
         (instead(Reply(b"<html>secret", 401)), "HTTP 401: Unauthorized"),
         (instead(Reply(b"", 204)), "HTTP 204: No Content"),
         (instead(Reply(b"{}", 599)), "HTTP 599: unknown"),
         (always(Reply(b"", 503)), "HTTP 503: Service Unavailable"),
-        (instead(Reply(b"", 302, {"Location": "http://elsewhere.example/login?next=x"})), "it redirects to"),
-        (instead(Reply(b"", 302)), "HTTP 302: it redirects and leads nowhere"),
-        (instead(Reply(b"", 302, {"Location": "/api/v3/services"})), "HTTP 302: it redirects and leads nowhere"),
-        (instead(Reply(b"", 302, {"Location": "http://[x/"})), "it cannot be reached: "),
-        (always(Reply(NOTHING + b"\n", headers={"Content-Length": "99"})), "it cannot be reached: IncompleteRead"),
+        (
+            instead(Reply(b"", 302, {"Location": "http://elsewhere.example/login?next=x"})),
+            "redirects to another server",
+        ),
+        (instead(Reply(b"", 302)), "HTTP 302: invalid redirect"),
+        (instead(Reply(b"", 302, {"Location": "/api/v3/services"})), "HTTP 302: invalid redirect"),
+        (instead(Reply(b"", 302, {"Location": "http://[x/"})), "cannot be reached: "),
+        (always(Reply(NOTHING + b"\n", headers={"Content-Length": "99"})), "cannot be reached: IncompleteRead"),
     ],
 )
 def test_errors(answer: Callable[[str, dict[str, str]], Reply], expected: str) -> None:
@@ -381,7 +384,7 @@ def test_redirects() -> None:
     assert [path for path, _ in stand_in.asked] == ["/api/v3/services", moved]
     with StandIn(instead(Reply(b"{}"))).running() as other:
         target = {"Location": f"http://someone@{other.at}/"}
-        expected = "it redirects to 'http://127.0.0.1', which is another server, perhaps for a login"
+        expected = "redirects to another server, 'http://127.0.0.1', perhaps for a login"
         assert reason(StandIn(instead(Reply(b"", 302, target))), "a:b@") == expected
     assert other.asked == []
 
@@ -410,7 +413,7 @@ def test_what_is_no_address(url: str) -> None:
     """What is no address is an error that shows nothing of it: part of it may be secret."""
     with pytest.raises(TelemetryError) as caught:
         JaegerReader(url, START, END)
-    assert str(caught.value) == "Jaeger's address: it must be http:// or https://, a host, and whatever path it has"
+    assert str(caught.value) == "Jaeger's address: must be http:// or https://, a host, and an optional path"
 
 
 @pytest.mark.parametrize("host", ["no-such-host.invalid", f"{'x' * 64}.invalid", "a b"])
@@ -418,7 +421,7 @@ def test_hosts_that_are_not_there(host: str) -> None:
     """A host that nobody knows, or that cannot be one, is one error."""
     with pytest.raises(TelemetryError) as caught:
         list(JaegerReader(f"http://u:secret@{host}:1", START, END).requests())
-    assert str(caught.value).startswith(f"http://{host}:1: it cannot be reached: ")
+    assert str(caught.value).startswith(f"http://{host}:1: cannot be reached: ")
     assert "secret" not in str(caught.value)
 
 
@@ -427,7 +430,7 @@ def test_nobody_listens() -> None:
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{one.getsockname()[1]}"
-        with pytest.raises(TelemetryError, match=r"it cannot be reached: .*refused"):
+        with pytest.raises(TelemetryError, match=r"cannot be reached: .*refused"):
             list(JaegerReader(url, START, END).requests())
 
 
@@ -441,4 +444,4 @@ def test_timeouts(monkeypatch: pytest.MonkeyPatch, pause: float, parts: int) -> 
             time.sleep(pause)
         return Reply(b" " * 98 + b"{}", pause=pause, parts=parts)
 
-    assert reason(StandIn(late)) == "no answer within 0.1 s"
+    assert reason(StandIn(late)) == "no response within 0.1 s"

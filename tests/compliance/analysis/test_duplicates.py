@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from spanforge.model_registry._core.errors import TelemetryError
-from spanforge.model_registry.compliance._analysis import duplicates as distinct
-from spanforge.model_registry.compliance._analysis.duplicates import Copy, Spill, copies
+from spanforge.model_registry.compliance._analysis import duplicates
+from spanforge.model_registry.compliance._analysis.duplicates import SpanCopy, SpanIdWriter, find_copies, pack_ids
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,20 +28,20 @@ class Record(NamedTuple):
     mark: int
 
 
-def spilled(folder: Path, records: Iterable[Record], at_once: int = 3) -> list[Copy]:
+def spilled(folder: Path, records: Iterable[Record], at_once: int = 3) -> list[SpanCopy]:
     """Return what is found among records that inputs wrote, so many at once; no file may be left."""
-    spills = [Spill(str(folder), source) for source in range(SOURCES)]
+    spills = [SpanIdWriter(str(folder), source) for source in range(SOURCES)]
     for record in records:
         spill = spills[record.source]
         waiting = spill.buckets[record.span_id[0]]
-        waiting.append(f"{record.trace_id}{record.span_id}{Spill.mark(record.mark)}")
+        waiting.append(f"{record.trace_id}{record.span_id}{SpanIdWriter.format_mark(record.mark)}")
         if len(waiting) % at_once == 0:
-            spill.added(at_once)
+            spill.note_added(at_once)
     for spill in spills:
         spill.flush()
         spill.flush()
         assert not spill.buckets
-    found = list(copies(str(folder), SOURCES))
+    found = list(find_copies(str(folder), SOURCES))
     assert os.listdir(folder) == []
     return found
 
@@ -50,25 +50,25 @@ def plain(text: str) -> str:
     return "".join(letter.lower() if letter.isascii() else "?" for letter in text)
 
 
-def naive(records: Iterable[Record]) -> list[Copy]:
+def naive(records: Iterable[Record]) -> list[SpanCopy]:
     first: dict[tuple[str, str], Record] = {}
     found = []
     for record in sorted(records, key=lambda record: record.source):
         known = plain(record.trace_id), plain(record.span_id)
         if known in first:
             before = first[known]
-            marks = Spill.mark(record.mark), Spill.mark(before.mark)
-            found.append(Copy(*known, record.source, marks[0], before.source, marks[1]))
+            marks = SpanIdWriter.format_mark(record.mark), SpanIdWriter.format_mark(before.mark)
+            found.append(SpanCopy(pack_ids(*known), record.source, marks[0], before.source, marks[1]))
         else:
             first[known] = record
     return found
 
 
-def told(found: list[Copy]) -> tuple[list[tuple[object, ...]], list[tuple[str, str, str]]]:
+def told(found: list[SpanCopy]) -> tuple[list[tuple[object, ...]], list[tuple[bytes, str]]]:
     """Return what is known of copies; which of two in one input is the first depends on when they are written."""
-    inputs = [(copy.trace_id, copy.span_id, copy.source, copy.first_source) for copy in found]
-    marks = {(copy.trace_id, copy.span_id, copy.first_mark) for copy in found}
-    return sorted(inputs), sorted([*marks, *((copy.trace_id, copy.span_id, copy.mark) for copy in found)])
+    inputs = [(copy.ids, copy.input_number, copy.first_input_number) for copy in found]
+    marks = {(copy.ids, copy.first_mark) for copy in found}
+    return sorted(inputs), sorted([*marks, *((copy.ids, copy.mark) for copy in found)])
 
 
 def ids(length: int) -> st.SearchStrategy[str]:
@@ -94,9 +94,9 @@ def test_against_a_list(  # noqa: PLR0913 - the limits are arguments
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, records: list[Record], buffered: int, together: int, read: int
 ) -> None:
     """The copies are those that a list in memory shows, however small the limits are."""
-    monkeypatch.setattr(distinct, "_BUFFERED", buffered)
-    monkeypatch.setattr(distinct, "_TOGETHER", together)
-    monkeypatch.setattr(distinct, "_READ", read)
+    monkeypatch.setattr(duplicates, "_BUFFERED_RECORDS", buffered)
+    monkeypatch.setattr(duplicates, "_COMPARED_RECORDS", together)
+    monkeypatch.setattr(duplicates, "_READ_RECORDS", read)
     assert told(spilled(tmp_path, records)) == told(naive(records))
 
 
@@ -105,59 +105,59 @@ def test_the_first_copy_counts(tmp_path: Path) -> None:
     trace, span = "ab" * 16, "cd" * 8
     records = [Record(2, trace, span, 7), Record(0, trace, span, 5), Record(0, trace, span.upper(), 6)]
     assert spilled(tmp_path, [*records, Record(1, trace, "cd" * 7 + "ce", 8)]) == [
-        Copy(trace, span, 0, "000006", 0, "000005"),
-        Copy(trace, span, 2, "000007", 0, "000005"),
+        SpanCopy(bytes.fromhex(trace + span), 0, f"{6:016x}", 0, f"{5:016x}"),
+        SpanCopy(bytes.fromhex(trace + span), 2, f"{7:016x}", 0, f"{5:016x}"),
     ]
 
 
 def test_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ids that are all the same end the search for a place where they differ."""
-    monkeypatch.setattr(distinct, "_TOGETHER", 1)
+    monkeypatch.setattr(duplicates, "_COMPARED_RECORDS", 1)
     records = [Record(number % 2, "0" * 32, "0" * 16, number) for number in range(50)]
     assert len(spilled(tmp_path, records)) == 49
 
 
 def test_inputs_whose_numbers_begin_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Records of input 1 that are spread over more files do not get into those of inputs 10 to 13."""
-    monkeypatch.setattr(distinct, "_TOGETHER", 1)
+    monkeypatch.setattr(duplicates, "_COMPARED_RECORDS", 1)
     records = [
         Record(source, f"{source:032x}", f"0{digit:x}{source:014x}", source)
         for source in (1, 10, 11, 12, 13)
         for digit in range(16)
     ]
     assert spilled(tmp_path, [*records, *records[:3]]) == [
-        Copy(f"{1:032x}", f"0{digit:x}{1:014x}", 1, "000001", 1, "000001") for digit in range(3)
+        SpanCopy(bytes.fromhex(f"{1:032x}0{digit:x}{1:014x}"), 1, f"{1:016x}", 1, f"{1:016x}") for digit in range(3)
     ]
 
 
 def test_little_waits_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Records are written as soon as there are many, to a file for each first digit of span ids."""
-    monkeypatch.setattr(distinct, "_BUFFERED", 3)
-    spill = Spill(str(tmp_path), 12)
+    monkeypatch.setattr(duplicates, "_BUFFERED_RECORDS", 3)
+    spill = SpanIdWriter(str(tmp_path), 12)
     for digit, waiting in zip("3aAéz", (1, 2, 0, 1, 2), strict=True):
-        spill.buckets[digit].append("0" * 32 + digit * 16 + spill.mark(1))
-        spill.added(1)
+        spill.buckets[digit].append("0" * 32 + digit * 16 + spill.format_mark(1))
+        spill.note_added(1)
         assert sum(map(len, spill.buckets.values())) == waiting
     spill.flush()
     assert {path.name: path.stat().st_size for path in tmp_path.iterdir()} == {
-        "3-12": 54,
-        "a-12": 108,
-        "f-12": 108,
+        "3-12": 32,
+        "a-12": 64,
+        "f-12": 64,
     }
 
 
 def test_only_what_is_compared_is_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Never are more records looked at together than the limit says, if their ids differ at all."""
-    monkeypatch.setattr(distinct, "_TOGETHER", 20)
-    monkeypatch.setattr(distinct, "_READ", 7)
+    monkeypatch.setattr(duplicates, "_COMPARED_RECORDS", 20)
+    monkeypatch.setattr(duplicates, "_READ_RECORDS", 7)
     sizes = []
-    repeated = distinct._repeated
+    repeated = duplicates._repeated_span_ids
 
-    def watched(files: list[tuple[int, str]]) -> set[bytes]:
-        sizes.append(sum(os.path.getsize(file) for _, file in files) // 54)
+    def watched(files: list[tuple[int, str]]) -> set[int]:
+        sizes.append(sum(os.path.getsize(file) for _, file in files) // 32)
         return repeated(files)
 
-    monkeypatch.setattr(distinct, "_repeated", watched)
+    monkeypatch.setattr(duplicates, "_repeated_span_ids", watched)
     records = [Record(number % 3, "0" * 32, f"{number:016x}", 1) for number in range(1_000)]
     assert spilled(tmp_path, records) == []
     assert sum(sizes) == 1_000
@@ -171,11 +171,11 @@ def test_nothing(tmp_path: Path) -> None:
 
 def test_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder that cannot be written to is an error that says what it is for."""
-    spill = Spill(str(tmp_path / "gone"), 0)
-    spill.buckets["a"].append("a" * 54)
+    spill = SpanIdWriter(str(tmp_path / "gone"), 0)
+    spill.buckets["a"].append("a" * 64)
     with pytest.raises(TelemetryError, match=r"gone/a-0: the ids of spans cannot be written: No such file"):
         spill.flush()
-    monkeypatch.setattr(distinct, "_BUFFERED", 1)
-    spill.buckets["a"].append("a" * 54)
+    monkeypatch.setattr(duplicates, "_BUFFERED_RECORDS", 1)
+    spill.buckets["a"].append("a" * 64)
     with pytest.raises(TelemetryError):
-        spill.added(1)
+        spill.note_added(1)

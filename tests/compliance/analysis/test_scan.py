@@ -15,10 +15,18 @@ from spanforge.model_registry._core.resolution import UNREGISTERED
 from spanforge.model_registry._core.timestamps import to_nanos
 from spanforge.model_registry.compliance._analysis import scan as module
 from spanforge.model_registry.compliance._analysis.calls import AGENT, NO_NAME, OTHER, Call
-from spanforge.model_registry.compliance._analysis.duplicates import Spill
-from spanforge.model_registry.compliance._analysis.scan import MAX_SAMPLES, REST, Plan, Sample, Scan, Seen, SeenEvent
-from spanforge.model_registry.compliance._analysis.totals import Facts, gathered
-from spanforge.model_registry.compliance._analysis.workers import Read, read
+from spanforge.model_registry.compliance._analysis.duplicates import SpanIdWriter
+from spanforge.model_registry.compliance._analysis.scan import Scan
+from spanforge.model_registry.compliance._analysis.scan_data import (
+    OTHERS_NAME,
+    SAMPLES_PER_GROUP,
+    ScannedInput,
+    ScanRequest,
+    ScanResult,
+    SeenEvent,
+    SpanRef,
+)
+from spanforge.model_registry.compliance._analysis.workers import scan_input
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -38,8 +46,10 @@ def entry(model_id: str = "gpt-4o", **fields: Any) -> ModelRegistryEntry:
     return ModelRegistryEntry(model_id=model_id, **{**needed, **fields})
 
 
-def plan(*entries: ModelRegistryEntry, max_gap: int = DAY, delay: int = DELAY, asked: str | None = None) -> Plan:
-    return Plan(START, END, max_gap, delay, list(entries or [entry()]), asked=asked)
+def request(
+    *entries: ModelRegistryEntry, max_gap: int = DAY, delay: int = DELAY, model_name: str | None = None
+) -> ScanRequest:
+    return ScanRequest(START, END, max_gap, delay, list(entries or [entry()]), model_name=model_name)
 
 
 class Lines:
@@ -58,17 +68,12 @@ class Lines:
         yield from self.lines
 
 
-def scanned(folder: Path, lines: Iterable[bytes], wanted: Plan | None = None) -> Read:
-    return read(Lines(lines), wanted or plan(), str(folder), 0)
+def scanned(folder: Path, lines: Iterable[bytes], wanted: ScanRequest | None = None) -> ScannedInput:
+    return scan_input(Lines(lines), wanted or request(), str(folder), 0)
 
 
-def tallies(seen: Seen) -> dict[Call, int]:
-    return {tally.call: tally.calls for tally in seen.tallies if tally.calls}
-
-
-def facts(folder: Path, lines: Iterable[bytes], wanted: Plan | None = None) -> Facts:
-    wanted = wanted or plan()
-    return gathered([scanned(folder, lines, wanted)], wanted, str(folder))
+def groups(result: ScanResult) -> dict[Call, int]:
+    return {group.call: group.calls for group in result.groups if group.calls}
 
 
 def call(name: str = "gpt-4o", service: str = "api", **fields: Any) -> Call:
@@ -85,21 +90,22 @@ def test_what_is_counted(tmp_path: Path, otlp: Otlp) -> None:
         b'{"resourceMetrics":[]}',
     ]
     found = scanned(tmp_path, lines)
-    assert tallies(found.seen) == {call(): 2, call("x"): 1, OTHER: 2, call(service="web"): 1, AGENT: 1}
-    assert (found.seen.lines, found.seen.bad_lines, found.seen.spans, found.seen.outside) == (4, 0, 7, 0)
-    assert (found.seen.first, found.seen.last) == (START, START + 5)
+    assert groups(found.result) == {call(): 2, call("x"): 1, OTHER: 2, call(service="web"): 1, AGENT: 1}
+    assert (found.result.lines, found.result.bad_lines, found.result.spans, found.result.spans_outside) == (4, 0, 7, 0)
+    assert (found.result.first, found.result.last) == (START, START + 5)
     assert found.limits == []
-    tally = next(tally for tally in found.seen.tallies if tally.call == call())
-    assert (tally.first, tally.last) == (START, START + 5)
-    assert len({tally.mark for tally in found.seen.tallies}) == len(found.seen.tallies)
+    group = next(group for group in found.result.groups if group.call == call())
+    assert (group.first, group.last) == (START, START + 5)
+    assert len({group.mark for group in found.result.groups}) == len(found.result.groups)
 
 
 def test_samples(tmp_path: Path, otlp: Otlp) -> None:
     """The first spans of a group are remembered with their ids, and no more than a few."""
     spans = [otlp.span("gpt-4o", START + number) for number in range(20)]
-    tally = scanned(tmp_path, [otlp.line(*spans)]).seen.tallies[0]
-    assert tally.samples == [
-        Sample(START + number, span["traceId"], span["spanId"]) for number, span in enumerate(spans[:MAX_SAMPLES])
+    group = scanned(tmp_path, [otlp.line(*spans)]).result.groups[0]
+    assert group.samples == [
+        SpanRef(START + number, span["traceId"], span["spanId"])
+        for number, span in enumerate(spans[:SAMPLES_PER_GROUP])
     ]
 
 
@@ -110,38 +116,38 @@ def test_lines_that_are_no_requests(tmp_path: Path, otlp: Otlp, line: bytes) -> 
     """They are counted as bad; as the last one of an input, one is a limit as well."""
     good = otlp.line(otlp.span("gpt-4o"))
     found = scanned(tmp_path, [good, line, good])
-    assert (found.seen.lines, found.seen.bad_lines, found.limits) == (3, 1, [])
-    assert tallies(found.seen) == {call(): 2}
+    assert (found.result.lines, found.result.bad_lines, found.limits) == (3, 1, [])
+    assert groups(found.result) == {call(): 2}
     found = scanned(tmp_path, [good, line])
     assert found.limits == ["the last line cannot be read: the file may be cut off"]
-    assert found.seen.bad_lines == 1
+    assert found.result.bad_lines == 1
 
 
 @pytest.mark.parametrize("line", [b'{"resourceSpans":[]}', b'{"resourceLogs":[]}', b'{"resourceMetrics":[{"a":1}]}'])
 def test_requests_with_nothing_in_them(tmp_path: Path, line: bytes) -> None:
     """They are requests, of no spans."""
     found = scanned(tmp_path, [line])
-    assert (found.seen.lines, found.seen.bad_lines, found.seen.spans, found.limits) == (1, 0, 0, [])
-    assert (found.seen.first, found.seen.last) == (0, 0)
+    assert (found.result.lines, found.result.bad_lines, found.result.spans, found.limits) == (1, 0, 0, [])
+    assert (found.result.first, found.result.last) == (0, 0)
 
 
 def test_salvaged_lines(tmp_path: Path, otlp: Otlp) -> None:
     """Of a line that cannot be read as a whole, what can be read counts once, and each part that cannot counts too."""
     good, bad = otlp.line(otlp.span("gpt-4o")), otlp.span("gpt-4o") | {"traceId": "x"}
     found = scanned(tmp_path, [good[:30] + good, otlp.line(bad, otlp.span("gpt-4o"), bad), good + good])
-    assert tallies(found.seen) == {call(): 4}
-    assert (found.seen.lines, found.seen.bad_lines, found.limits) == (3, 3, [])
+    assert groups(found.result) == {call(): 4}
+    assert (found.result.lines, found.result.bad_lines, found.limits) == (3, 3, [])
 
 
 def test_spans_outside_of_the_period(tmp_path: Path, otlp: Otlp) -> None:
     """A span belongs to the period in which it starts: the first instant does, the one after the last does not."""
     starts = [START - 1, START, END - 1, END, 1, 2**63 - 1]
     lines = [otlp.line(*(otlp.span("gpt-4o", start, 5) for start in starts)), otlp.line(otlp.span("gpt-4o", END))]
-    seen = scanned(tmp_path, lines).seen
-    assert tallies(seen) == {call(): 2}
-    assert (seen.spans, seen.outside) == (7, 5)
-    assert (seen.first, seen.last) == (1, 2**63 - 1)
-    assert (seen.tallies[0].first, seen.tallies[0].last) == (START, END - 1)
+    result = scanned(tmp_path, lines).result
+    assert groups(result) == {call(): 2}
+    assert (result.spans, result.spans_outside) == (7, 5)
+    assert (result.first, result.last) == (1, 2**63 - 1)
+    assert (result.groups[0].first, result.groups[0].last) == (START, END - 1)
 
 
 @pytest.mark.parametrize(
@@ -156,7 +162,7 @@ def test_spans_outside_of_the_period(tmp_path: Path, otlp: Otlp) -> None:
 )
 def test_services(tmp_path: Path, otlp: Otlp, service: Any, shown: str) -> None:
     """A resource without a name for the service, or with an odd one, is of an unknown one."""
-    assert tallies(scanned(tmp_path, [otlp.line(otlp.span("x"), service=service)]).seen) == {call("x", shown): 1}
+    assert groups(scanned(tmp_path, [otlp.line(otlp.span("x"), service=service)]).result) == {call("x", shown): 1}
 
 
 @pytest.mark.parametrize("resource", [None, 5, [], {"attributes": 5}, {}])
@@ -164,21 +170,21 @@ def test_odd_resources(tmp_path: Path, otlp: Otlp, resource: Any) -> None:
     """Spans of a resource that is not as OTLP has it are counted, whatever service they are of."""
     line = json.loads(otlp.line(otlp.span("x")))
     line["resourceSpans"][0]["resource"] = resource
-    assert tallies(scanned(tmp_path, [otlp.json(line)]).seen) == {call("x", "unknown_service"): 1}
+    assert groups(scanned(tmp_path, [otlp.json(line)]).result) == {call("x", "unknown_service"): 1}
     del line["resourceSpans"][0]["resource"]
-    assert tallies(scanned(tmp_path, [otlp.json(line)]).seen) == {call("x", "unknown_service"): 1}
+    assert groups(scanned(tmp_path, [otlp.json(line)]).result) == {call("x", "unknown_service"): 1}
 
 
 def test_endless_services(tmp_path: Path, otlp: Otlp) -> None:
     """A service's name comes from the network, and is cut as those of models are."""
-    seen = scanned(tmp_path, [otlp.line(otlp.span("x"), service="s" * 99_999)]).seen
-    assert [len(tally.call.service) for tally in seen.tallies] == [1_025]
+    result = scanned(tmp_path, [otlp.line(otlp.span("x"), service="s" * 99_999)]).result
+    assert [len(group.call.service) for group in result.groups] == [1_025]
 
 
 def test_scopes(tmp_path: Path, otlp: Otlp) -> None:
     """The bare ``model_name`` is a model's name in one scope only, and there it is an agent's."""
     lines = [otlp.line(otlp.span(model_name="x"), scope=scope) for scope in ("pydantic-ai", "other", "pydantic-ai")]
-    assert tallies(scanned(tmp_path, lines).seen) == {AGENT: 2, OTHER: 1}
+    assert groups(scanned(tmp_path, lines).result) == {AGENT: 2, OTHER: 1}
 
 
 def test_the_order_of_attributes(tmp_path: Path, otlp: Otlp) -> None:
@@ -189,7 +195,7 @@ def test_the_order_of_attributes(tmp_path: Path, otlp: Otlp) -> None:
         otlp.span() | {"attributes": otlp.attributes(dict(order))} for order in itertools.permutations(values.items())
     ]
     lines = [otlp.line(*spans), *map(otlp.line, spans)]
-    assert tallies(scanned(tmp_path, lines, plan(model)).seen) == {call(uncovered=("answer",)): 48}
+    assert groups(scanned(tmp_path, lines, request(model)).result) == {call(uncovered=("answer",)): 48}
 
 
 def test_attributes_that_come_twice(tmp_path: Path, otlp: Otlp) -> None:
@@ -197,7 +203,7 @@ def test_attributes_that_come_twice(tmp_path: Path, otlp: Otlp) -> None:
     key = "gen_ai.request.model"
     twice = [[{key: "x"}, {key: "y"}], [{key: "y"}, {key: 5}], [{key: 5}, {key: "y"}]]
     spans = [otlp.span() | {"attributes": [*itertools.chain(*map(otlp.attributes, values))]} for values in twice]
-    assert tallies(scanned(tmp_path, [otlp.line(*spans)]).seen) == {call("y"): 3}
+    assert groups(scanned(tmp_path, [otlp.line(*spans)]).result) == {call("y"): 3}
 
 
 @pytest.mark.parametrize("value", [5, 1.5, True, ["x"], {"bytesValue": "eA=="}, {"kvlistValue": {}}, {}, None, ""])
@@ -205,7 +211,7 @@ def test_values_that_are_no_names(tmp_path: Path, otlp: Otlp, value: Any) -> Non
     """A model's name is a text that is not empty."""
     spans = [otlp.span(value), otlp.span(value, gen_ai__response__model="x")]
     spans[0]["attributes"] = otlp.attributes({"gen_ai.request.model": value})
-    assert tallies(scanned(tmp_path, [otlp.line(*spans)]).seen) == {OTHER: 1, call("x"): 1}
+    assert groups(scanned(tmp_path, [otlp.line(*spans)]).result) == {OTHER: 1, call("x"): 1}
 
 
 def test_attributes_without_values(tmp_path: Path, otlp: Otlp) -> None:
@@ -213,15 +219,15 @@ def test_attributes_without_values(tmp_path: Path, otlp: Otlp) -> None:
     model, system = ({"key": key} for key in ("gen_ai.request.model", "gen_ai.system"))
     text = {"value": {"stringValue": "x"}}
     spans = [otlp.span() | {"attributes": given} for given in ([model, system | text], [model | text, system])]
-    assert tallies(scanned(tmp_path, [otlp.line(*spans)]).seen) == {OTHER: 1, call("x"): 1}
-    assert tallies(scanned(tmp_path, [otlp.line(*spans[::-1])]).seen) == {OTHER: 1, call("x"): 1}
+    assert groups(scanned(tmp_path, [otlp.line(*spans)]).result) == {OTHER: 1, call("x"): 1}
+    assert groups(scanned(tmp_path, [otlp.line(*spans[::-1])]).result) == {OTHER: 1, call("x"): 1}
 
 
 def test_names_that_are_no_unicode(tmp_path: Path, otlp: Otlp) -> None:
     """A call of a model whose name is broken is still a call of a model."""
     line = otlp.line(otlp.span("x@"))
-    assert tallies(scanned(tmp_path, [line.replace(b"@", b"\xff")]).seen) == {call("x\ufffd"): 1}
-    assert tallies(scanned(tmp_path, [line.replace(b"@", b"\\udfff")]).seen) == {call("x?"): 1}
+    assert groups(scanned(tmp_path, [line.replace(b"@", b"\xff")]).result) == {call("x\ufffd"): 1}
+    assert groups(scanned(tmp_path, [line.replace(b"@", b"\\udfff")]).result) == {call("x?"): 1}
 
 
 def test_spans_that_the_registry_enriched(tmp_path: Path, otlp: Otlp) -> None:
@@ -239,7 +245,7 @@ def test_spans_that_the_registry_enriched(tmp_path: Path, otlp: Otlp) -> None:
         otlp.span(model_registry__status=UNREGISTERED, model_registry__owner=["model 'x' is not registered"]),
         otlp.span(model_registry__status=UNREGISTERED, model_registry__warnings="model 'x' is not registered"),
     ]
-    assert tallies(scanned(tmp_path, [otlp.line(*spans)]).seen) == {
+    assert groups(scanned(tmp_path, [otlp.line(*spans)]).result) == {
         call(enriched=True, agrees=True): 2,
         call(enriched=True): 1,
         call("it's \"\\n", enriched=True, agrees=True): 1,
@@ -269,7 +275,7 @@ def test_the_state_at_each_call(tmp_path: Path, otlp: Otlp, together: bool) -> N
     for order in (starts, starts[::-1], starts[::2] + starts[1::2]):
         spans = [otlp.span("gpt-4o", start, start) for start in order]
         lines = [otlp.line(*spans)] if together else map(otlp.line, spans)
-        assert tallies(scanned(tmp_path, lines, plan(HISTORY)).seen) == {
+        assert groups(scanned(tmp_path, lines, request(HISTORY)).result) == {
             call(): 2,
             call(status="deprecated"): 4,
             call(status="deprecated", past_sunset=True): 4,
@@ -313,8 +319,8 @@ def test_the_state_that_a_span_may_show(  # noqa: PLR0913 - the case and its sur
     span = otlp.span("gpt-4o", DEPRECATED + start, DEPRECATED + end, **odd)
     others = [otlp.span("gpt-4o", at, at, **odd) for at in (START, RETIRED - DAY, END - 1)]
     spans = [span, *others] if first else [*others, span]
-    seen = scanned(tmp_path, [otlp.line(*spans)], plan(HISTORY)).seen
-    found = [tally.call for tally in seen.tallies if tally.samples and span["spanId"] in str(tally.samples)]
+    result = scanned(tmp_path, [otlp.line(*spans)], request(HISTORY)).result
+    found = [group.call for group in result.groups if group.samples and span["spanId"] in str(group.samples)]
     assert [call.agrees for call in found] == [agrees]
     assert [call.status for call in found] == ["active" if start < 0 else "deprecated"]
 
@@ -324,7 +330,7 @@ def test_odd_ends(tmp_path: Path, otlp: Otlp, end: int) -> None:
     """Spans that end before they start, or beyond all times, are counted as what they are."""
     kinds = [otlp.span("gpt-4o", START, end), otlp.span(None, START, end)]
     kinds.append(otlp.span("gpt-4o", START, end, openinference__span__kind="AGENT"))
-    assert tallies(scanned(tmp_path, [otlp.line(*kinds, *kinds)]).seen) == {call(): 2, OTHER: 2, AGENT: 2}
+    assert groups(scanned(tmp_path, [otlp.line(*kinds, *kinds)]).result) == {call(): 2, OTHER: 2, AGENT: 2}
 
 
 def test_calls_that_end_long_after_the_period(tmp_path: Path, otlp: Otlp) -> None:
@@ -332,16 +338,16 @@ def test_calls_that_end_long_after_the_period(tmp_path: Path, otlp: Otlp) -> Non
     model = entry(decommission_date="2026-02-03")
     shown = {"model_registry__status": "retired"}
     span = otlp.span("gpt-4o", END - 1, to_nanos("2026-02-04"), **shown)
-    assert tallies(scanned(tmp_path, [otlp.line(span)], plan(model)).seen) == {call(enriched=True, agrees=True): 1}
+    assert groups(scanned(tmp_path, [otlp.line(span)], request(model)).result) == {call(enriched=True, agrees=True): 1}
     early = otlp.span("gpt-4o", END - 1, to_nanos("2026-02-02"), **shown)
-    assert tallies(scanned(tmp_path, [otlp.line(early)], plan(model)).seen) == {call(enriched=True): 1}
+    assert groups(scanned(tmp_path, [otlp.line(early)], request(model)).result) == {call(enriched=True): 1}
 
 
 def test_the_state_when_the_period_begins(tmp_path: Path, otlp: Otlp) -> None:
     """A change shortly before the period may not have been in force everywhere in its first instants."""
     model = entry(decommission_date="2025-12-31T23:58:00Z")
     spans = [otlp.span("gpt-4o", START + at, START + at, model_registry__status="active") for at in (0, 4 * MINUTE)]
-    assert tallies(scanned(tmp_path, [otlp.line(*spans)], plan(model)).seen) == {
+    assert groups(scanned(tmp_path, [otlp.line(*spans)], request(model)).result) == {
         call(status="retired", enriched=True, agrees=True): 1,
         call(status="retired", enriched=True): 1,
     }
@@ -352,7 +358,7 @@ def test_deployment_in_the_period(tmp_path: Path, otlp: Otlp) -> None:
     model = entry(deployment_date="2026-01-10", metadata={"deprecation_date": "2026-01-20"})
     tenth, twentieth = to_nanos("2026-01-10"), to_nanos("2026-01-20")
     spans = [otlp.span("gpt-4o", start) for start in (START, tenth - 1, tenth, twentieth - 1, twentieth, END - 1)]
-    assert tallies(scanned(tmp_path, [otlp.line(*spans)], plan(model)).seen) == {
+    assert groups(scanned(tmp_path, [otlp.line(*spans)], request(model)).result) == {
         call(status=None): 2,
         call(): 2,
         call(status="deprecated"): 2,
@@ -379,9 +385,9 @@ def test_events(tmp_path: Path, otlp: Otlp) -> None:
     odd = [event(otlp, at + 1, model_id=5), otlp.event("model_registry.retired", at + 1), event(otlp, at, "retired")]
     spans.append(otlp.span() | {"events": odd})
     logs = [log(otlp, at, f"model_registry.{name}") for name in names] + [log(otlp, at, ""), log(otlp, at, model_id=5)]
-    seen = scanned(tmp_path, [otlp.line(*spans), otlp.logs(*logs, {"body": {"stringValue": "text"}})]).seen
-    assert seen.events == {SeenEvent(at, f"model_registry.{name}", "gpt-4o") for name in names}
-    assert seen.lost_events == 0
+    result = scanned(tmp_path, [otlp.line(*spans), otlp.logs(*logs, {"body": {"stringValue": "text"}})]).result
+    assert result.events == {SeenEvent(at, f"model_registry.{name}", "gpt-4o") for name in names}
+    assert result.lost_events == 0
 
 
 def test_events_on_spans_outside_of_the_period(tmp_path: Path, otlp: Otlp) -> None:
@@ -389,49 +395,49 @@ def test_events_on_spans_outside_of_the_period(tmp_path: Path, otlp: Otlp) -> No
     times = [START - DELAY - 1, START - DELAY, START, END - 1, END + DAY - 1, END + DAY]
     spans = [otlp.span(start=start) | {"events": [event(otlp, at) for at in times]} for start in (START - DAY, END)]
     kept = {SeenEvent(at, "model_registry.retired", "gpt-4o") for at in times[1:-1]}
-    assert scanned(tmp_path, [otlp.line(spans[0])]).seen.events == kept
-    assert scanned(tmp_path, [otlp.line(spans[1])]).seen.events == kept
-    assert scanned(tmp_path, [otlp.logs(*(log(otlp, at) for at in times))]).seen.events == kept
-    assert scanned(tmp_path, [otlp.logs(log(otlp, END + 2 * DAY))], plan(delay=3 * DAY)).seen.events
+    assert scanned(tmp_path, [otlp.line(spans[0])]).result.events == kept
+    assert scanned(tmp_path, [otlp.line(spans[1])]).result.events == kept
+    assert scanned(tmp_path, [otlp.logs(*(log(otlp, at) for at in times))]).result.events == kept
+    assert scanned(tmp_path, [otlp.logs(log(otlp, END + 2 * DAY))], request(delay=3 * DAY)).result.events
 
 
 def test_too_many_events(tmp_path: Path, otlp: Otlp, monkeypatch: pytest.MonkeyPatch) -> None:
     """Those beyond the limit are counted as lost."""
-    monkeypatch.setattr(module, "MAX_EVENTS", 3)
-    seen = scanned(tmp_path, [otlp.logs(*(log(otlp, START + number) for number in range(5)))]).seen
-    assert seen.events == {SeenEvent(START + number, "model_registry.retired", "gpt-4o") for number in range(3)}
-    assert seen.lost_events == 2
+    monkeypatch.setattr(module, "MAX_SEEN_EVENTS", 3)
+    result = scanned(tmp_path, [otlp.logs(*(log(otlp, START + number) for number in range(5)))]).result
+    assert result.events == {SeenEvent(START + number, "model_registry.retired", "gpt-4o") for number in range(3)}
+    assert result.lost_events == 2
 
 
 def test_too_many_groups(tmp_path: Path, otlp: Otlp, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beyond the limit, services and unregistered names count together; models, and the one asked for, do not."""
-    monkeypatch.setattr(module, "MAX_TALLIES", 3)
-    names = [f"x{number % 10}" for number in range(40)] + ["asked", "gpt-4o"] * 5
+    """Beyond the limit, services and unregistered names count together; models, and the one model_name for, do not."""
+    monkeypatch.setattr(module, "MAX_CALL_GROUPS", 3)
+    names = [f"x{number % 10}" for number in range(40)] + ["model_name", "gpt-4o"] * 5
     lines = [otlp.line(otlp.span(name), service=f"s{number}") for number, name in enumerate(names)]
-    found = tallies(scanned(tmp_path, lines, plan(asked="asked")).seen)
+    found = groups(scanned(tmp_path, lines, request(model_name="model_name")).result)
     assert found == {
         **{call(f"x{number}", f"s{number}"): 1 for number in range(3)},
-        call(REST, REST): 37,
-        call("asked", REST): 5,
-        call(service=REST): 5,
+        call(OTHERS_NAME, OTHERS_NAME): 37,
+        call("model_name", OTHERS_NAME): 5,
+        call(service=OTHERS_NAME): 5,
     }
 
 
 def test_too_many_answers(tmp_path: Path, otlp: Otlp, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond the limit, names that providers answered with are counted together."""
-    monkeypatch.setattr(module, "MAX_TALLIES", 2)
+    monkeypatch.setattr(module, "MAX_CALL_GROUPS", 2)
     spans = [otlp.span("gpt-4o", gen_ai__response__model=f"x{number}") for number in range(5)]
-    assert tallies(scanned(tmp_path, [otlp.line(*spans)]).seen) == {
+    assert groups(scanned(tmp_path, [otlp.line(*spans)]).result) == {
         call(uncovered=("x0",)): 1,
         call(uncovered=("x1",)): 1,
-        call(service=REST, uncovered=(REST,)): 3,
+        call(service=OTHERS_NAME, uncovered=(OTHERS_NAME,)): 3,
     }
 
 
 @pytest.mark.parametrize("limit", [0, 1, 2, 7])
 def test_a_small_cache(tmp_path: Path, otlp: Otlp, monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
     """Figures are exact however little is remembered of what attributes mean."""
-    monkeypatch.setattr(module, "_MAX_CACHED", limit)
+    monkeypatch.setattr(module, "_CACHE_SLOTS", limit)
     expected: Counter[Call] = Counter()
     lines = []
     for number in range(60):
@@ -439,7 +445,7 @@ def test_a_small_cache(tmp_path: Path, otlp: Otlp, monkeypatch: pytest.MonkeyPat
         expected[call(name, service)] += 2
         lines.append(otlp.line(otlp.span(name, **keys), otlp.span(**keys), otlp.span(name), service=service))
         expected[OTHER] += 1
-    assert tallies(scanned(tmp_path, lines).seen) == expected
+    assert groups(scanned(tmp_path, lines).result) == expected
 
 
 @pytest.mark.parametrize("what", ["name", "service", "scope", "key"])
@@ -452,69 +458,13 @@ def test_little_memory(tmp_path: Path, otlp: Otlp, what: str) -> None:
             span = otlp.span(long["name"], **{long["key"]: 1})
             yield otlp.line(span, service=long["service"], scope=long["scope"])
 
-    scan = Scan(plan(), Spill(str(tmp_path), 0))
+    scan = Scan(request(), SpanIdWriter(str(tmp_path), 0))
     tracemalloc.start()
     try:
         for line in lines():
-            scan.take(line)
+            scan.count_document(line)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert sum(tally.calls for tally in scan.seen.tallies) == 400
+    assert sum(group.calls for group in scan.result.groups) == 400
     assert peak < 60 * 1024 * 1024
-
-
-def gaps(folder: Path, otlp: Otlp, *batches: list[int], max_gap: int = 10) -> list[tuple[int, int]]:
-    """Return the gaps of a period of a hundred nanoseconds, relative to its start."""
-    wanted = Plan(START, START + 100, max_gap, 0, [])
-    lines = [otlp.line(*(otlp.span(start=START + start) for start in starts)) for starts in batches]
-    return [(since - START, until - START) for since, until in facts(folder, lines, wanted).gaps]
-
-
-def test_gaps(tmp_path: Path, otlp: Otlp) -> None:
-    """A gap is a stretch longer than allowed without any span, the period's ends included."""
-    assert gaps(tmp_path, otlp) == [(0, 100)]
-    assert gaps(tmp_path, otlp, [-5, 200]) == [(0, 100)]
-    assert gaps(tmp_path, otlp, [50]) == [(0, 50), (50, 100)]
-    assert gaps(tmp_path, otlp, [0], [99]) == [(0, 99)]
-    assert gaps(tmp_path, otlp, list(range(10, 100, 10))) == []
-    assert gaps(tmp_path, otlp, [10, 20, 31, 40, 50, 60, 70, 80, 90]) == [(20, 31)]
-    assert gaps(tmp_path, otlp, [89, 79, 69, 59], [49, 39, 29, 19, 9]) == [(89, 100)]
-    assert gaps(tmp_path, otlp, [9, 10, 11, 21]) == [(21, 100)]
-    assert gaps(tmp_path, otlp, [5], max_gap=1_000) == []
-
-
-def test_facts(tmp_path: Path, otlp: Otlp) -> None:
-    """What several inputs say together: each span once, by model and by kind, copies counted, differing ones told."""
-    wanted = plan(HISTORY)
-    shared = otlp.span("gpt-4o", DEPRECATED, DEPRECATED)
-    enriched = shared | {"traceId": shared["traceId"].upper()}
-    enriched["attributes"] = [*shared["attributes"], *otlp.attributes({"model_registry.status": "deprecated"})]
-    inputs = [
-        [otlp.line(shared, otlp.span("x", START), otlp.span())],
-        [otlp.line(enriched, shared, service="web"), otlp.line(otlp.span("gpt-4o", RETIRED, RETIRED), service="web")],
-        [otlp.line(otlp.span("x", START + 7, gen_ai__operation__name="execute_tool"), shared)],
-    ]
-    reads = [read(Lines(lines), wanted, str(tmp_path), source) for source, lines in enumerate(inputs)]
-    found = gathered(reads, wanted, str(tmp_path))
-    assert (found.spans, found.agent_spans, found.copies, found.differing_copies) == (5, 1, 3, 2)
-    model = found.models["gpt-4o"]
-    assert (model.calls, model.first, model.last) == (2, DEPRECATED, RETIRED)
-    assert model.services == {"api", "web"}
-    assert dict(model.kinds) == {"while_deprecated": 1, "after_retirement": 1, "not_enriched": 2}
-    assert {sample.start for sample in model.samples["not_enriched"]} == {DEPRECATED, RETIRED}
-    assert found.unregistered["x"].calls == 1
-    assert dict(found.unregistered["x"].kinds) == {"unregistered": 1, "not_enriched": 1}
-    assert [facts.calls for facts in found.called] == [2, 1]
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_samples_of_differing_copies(tmp_path: Path, otlp: Otlp) -> None:
-    """A copy that says something else is no sample of what it says, for it is not counted there."""
-    span, other = otlp.span("gpt-4o", START), otlp.span("gpt-4o", START + 1)
-    span["traceId"] = "ab" * 16
-    lines = [otlp.line(span), otlp.line(span | {"traceId": "AB" * 16}, other, service="web")]
-    found = facts(tmp_path, lines)
-    assert found.differing_copies == 1
-    ids = {(sample.trace_id, sample.span_id) for sample in found.models["gpt-4o"].samples["not_enriched"]}
-    assert ids == {(given["traceId"], given["spanId"]) for given in (span, other)}

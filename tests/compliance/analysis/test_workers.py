@@ -20,10 +20,9 @@ from hypothesis import strategies as st
 from spanforge.model_registry import ModelRegistryEntry
 from spanforge.model_registry._core.errors import MissingExtraError, TelemetryError
 from spanforge.model_registry._core.timestamps import to_nanos
-from spanforge.model_registry.compliance._analysis import scan
-from spanforge.model_registry.compliance._analysis import workers as reading
-from spanforge.model_registry.compliance._analysis.scan import Plan
-from spanforge.model_registry.compliance._analysis.workers import Read, read_all
+from spanforge.model_registry.compliance._analysis import calls, scan_data, workers
+from spanforge.model_registry.compliance._analysis.scan_data import ScanRequest
+from spanforge.model_registry.compliance._analysis.workers import ScannedInput, scan_inputs
 from spanforge.model_registry.compliance._sources.files import FileReader
 
 if TYPE_CHECKING:
@@ -32,14 +31,14 @@ if TYPE_CHECKING:
     from conftest import Otlp  # type: ignore[import-not-found]
 
 START, END = to_nanos("2026-01-01"), to_nanos("2026-02-01")
-SOURCE = str(Path(reading.__file__).parents[3])
+SOURCE = str(Path(workers.__file__).parents[3])
 ENDED = "cannot be read: the process that read it has ended"
 
 
-def plan(start: int = START, end: int = END) -> Plan:
+def request(start: int = START, end: int = END) -> ScanRequest:
     metadata = {"aliases": ["gpt-4o-*"], "n": [1, 2.5, None, "\u2028"], "deprecation_date": "2026-01-05"}
     entry = ModelRegistryEntry("gpt-4o", "N", "1", "low", "team", "test", metadata=metadata)
-    return Plan(start, end, 10**9, 0, [entry], ("my.model",), "x")
+    return ScanRequest(start, end, 10**9, 0, [entry], ("my.model",), "x")
 
 
 @pytest.fixture
@@ -75,9 +74,9 @@ class Started:
             self.processes.append(process)
             return process
 
-        monkeypatch.setattr(reading, "_WORTH_IT", 0)
-        monkeypatch.setattr(reading, "_cores", lambda: 3)
-        monkeypatch.setattr(reading.subprocess, "Popen", start)
+        monkeypatch.setattr(workers, "PARALLEL_MIN_BYTES", 0)
+        monkeypatch.setattr(workers, "_count_cores", lambda: 3)
+        monkeypatch.setattr(workers.subprocess, "Popen", start)
 
     def gone(self) -> bool:
         """Tell whether all have ended and were waited for: a zombie still has a number."""
@@ -98,8 +97,8 @@ def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[Started]:
     assert threading.active_count() == threads
 
 
-def told(reads: list[Read]) -> list[Any]:
-    return [(*(getattr(read, field) for field in read.__struct_fields__[:-1]), repr(read.seen)) for read in reads]
+def told(reads: list[ScannedInput]) -> list[Any]:
+    return [(*(getattr(read, field) for field in read.__struct_fields__[:-1]), repr(read.result)) for read in reads]
 
 
 def ids(folder: str) -> dict[str, bytes]:
@@ -110,13 +109,13 @@ def ids(folder: str) -> dict[str, bytes]:
 
 
 def test_the_same_in_processes(readers: list[FileReader], folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Processes give what reading without them gives, in the order of the files, and leave the same ids."""
-    monkeypatch.setattr(reading, "_WORTH_IT", 10**9)
-    expected, spilled = told(read_all(readers, plan(), folder)), ids(folder)
+    """Processes give what workers without them gives, in the order of the files, and leave the same ids."""
+    monkeypatch.setattr(workers, "PARALLEL_MIN_BYTES", 10**9)
+    expected, spilled = told(scan_inputs(readers, request(), folder)), ids(folder)
     assert [read[0] for read in expected] == ["n0", "n1", "n2", "n3"]
     assert [bool(read[4]) for read in expected] == [True] * 4
     started = Started(monkeypatch)
-    assert told(read_all(readers, plan(), folder)) == expected
+    assert told(scan_inputs(readers, request(), folder)) == expected
     assert ids(folder) == spilled
     assert len(started.processes) == 3
     assert started.gone()
@@ -126,8 +125,8 @@ def test_the_same_in_processes(readers: list[FileReader], folder: str, monkeypat
 @pytest.mark.parametrize(("start", "end"), [("0001-01-01", "2026-02-01"), ("2026-01-01", "9999-12-31")])
 def test_long_periods(readers: list[FileReader], folder: str, start: str, end: str) -> None:
     """A period may begin with the first year, and end with the last one."""
-    found = read_all(readers, plan(to_nanos(start), to_nanos(end)), folder)
-    assert [read.seen.spans - read.seen.outside for read in found] == [4, 7, 10, 13]
+    found = scan_inputs(readers, request(to_nanos(start), to_nanos(end)), folder)
+    assert [read.result.spans - read.result.spans_outside for read in found] == [4, 7, 10, 13]
 
 
 def test_times_of_events(tmp_path: Path, otlp: Otlp, folder: str, started: Started) -> None:
@@ -135,16 +134,13 @@ def test_times_of_events(tmp_path: Path, otlp: Otlp, folder: str, started: Start
     event = otlp.event("model_registry.retired", 10**25, **{"model_registry.model_id": "gpt-4o"})
     for name in "ab":
         (tmp_path / name).write_bytes(otlp.line(otlp.span() | {"events": [event], "endTimeUnixNano": 10**25}))
-    found = read_all([FileReader(str(tmp_path / name)) for name in "ab"], plan(end=10**26), folder)
-    assert [len(read.seen.events) for read in found] == [1, 1]
+    found = scan_inputs([FileReader(str(tmp_path / name)) for name in "ab"], request(end=10**26), folder)
+    assert [len(read.result.events) for read in found] == [1, 1]
     assert len(started.processes) == 2
 
 
 def test_other_readers_are_read_here(readers: list[FileReader], folder: str, started: Started) -> None:
-    """A reader of one's own is read in this process, in its place among the files."""
-
-    class Own(FileReader):
-        pass
+    """A reader of another type is read in this process, in its place among the files."""
 
     class Other:
         name, kind, size, sha256 = "other", "own", 0, ""
@@ -153,8 +149,36 @@ def test_other_readers_are_read_here(readers: list[FileReader], folder: str, sta
         def requests(self) -> Iterator[bytes]:
             yield b'{"resourceSpans":[]}'
 
-    found = read_all([readers[0], Other(), readers[1]], plan(), folder)  # type: ignore[list-item]
-    assert [(read.name, read.kind) for read in found] == [("n0", "otlp_json"), ("other", "own"), ("n1", "otlp_json")]
+    scanned = scan_inputs([readers[0], Other(), readers[1]], request(), folder)  # type: ignore[list-item]
+    assert [(one.name, one.kind) for one in scanned] == [("n0", "otlp_json"), ("other", "own"), ("n1", "otlp_json")]
+    assert len(started.processes) == 2
+
+
+@pytest.mark.parametrize("kind", ["otlp_json", "own"])
+def test_a_subclass_of_a_reader_is_read_as_itself(
+    readers: list[FileReader], folder: str, otlp: Otlp, started: Started, kind: str
+) -> None:
+    """Another process would take it for its base class, and lose its options; so it is read in this process."""
+
+    class Doubling(FileReader):
+        def __init__(self, path: str, times: int) -> None:
+            super().__init__(path)
+            self.kind = kind
+            self.times = times
+
+        def requests(self) -> Iterator[bytes]:
+            yield from super().requests()
+            for _ in range(self.times):
+                yield otlp.line(otlp.span("gpt-4o"))
+
+    expected = scan_inputs([readers[0]], request(), folder)[0].result.spans + 5
+    scanned = scan_inputs([readers[1], Doubling(readers[0].path, 5), readers[2]], request(), folder)
+    assert [(one.name, one.kind) for one in scanned] == [
+        ("n1", "otlp_json"),
+        (readers[0].path, kind),
+        ("n2", "otlp_json"),
+    ]
+    assert scanned[1].result.spans == expected
     assert len(started.processes) == 2
 
 
@@ -165,15 +189,15 @@ def test_when_no_process_is_started(
     """Little to read, one core, one file, or a program that is not Python itself: all is read here."""
     started = Started(monkeypatch)
     if change == "small":
-        monkeypatch.setattr(reading, "_WORTH_IT", 10_000_000)
+        monkeypatch.setattr(workers, "PARALLEL_MIN_BYTES", 10_000_000)
     elif change == "one core":
-        monkeypatch.setattr(reading, "_cores", lambda: 1)
+        monkeypatch.setattr(workers, "_count_cores", lambda: 1)
     elif change == "no executable":
         monkeypatch.setattr(sys, "executable", "")
     elif change == "frozen":
         monkeypatch.setattr(sys, "frozen", True, raising=False)
     chosen = readers[:1] if change == "one file" else readers
-    assert len(read_all(chosen, plan(), folder)) == len(chosen)
+    assert len(scan_inputs(chosen, request(), folder)) == len(chosen)
     assert started.processes == []
 
 
@@ -184,7 +208,7 @@ def test_errors_in_a_process(readers: list[FileReader], folder: str, tmp_path: P
     missing = os.fsdecode(os.fsencode(tmp_path) + b"/gone\xff")
     for path, reason in ((missing, "cannot be read: No such file or directory"), (str(tmp_path / "pipe"), "is not a")):
         with pytest.raises(TelemetryError) as caught:
-            read_all([*readers, FileReader(path)], plan(), folder)
+            scan_inputs([*readers, FileReader(path)], request(), folder)
         assert caught.value.source == path
         assert caught.value.reason.startswith(reason)
 
@@ -194,7 +218,7 @@ def test_a_folder_for_ids_that_is_gone(readers: list[FileReader], folder: str) -
     """Ids that cannot be written are an error that says so, not one of the file."""
     os.rmdir(folder)
     with pytest.raises(TelemetryError, match=r"ids/.*: the ids of spans cannot be written: No such file"):
-        read_all(readers, plan(), folder)
+        scan_inputs(readers, request(), folder)
 
 
 @pytest.mark.usefixtures("started")
@@ -208,7 +232,7 @@ def test_a_missing_extra(
     monkeypatch.syspath_prepend(tmp_path / "without")
     (tmp_path / "z.zst").write_bytes(b"\x28\xb5\x2f\xfd....")
     with pytest.raises(MissingExtraError, match="compliance"):
-        read_all([*readers, FileReader(str(tmp_path / "z.zst"))], plan(), folder)
+        scan_inputs([*readers, FileReader(str(tmp_path / "z.zst"))], request(), folder)
 
 
 def children() -> list[int]:
@@ -245,7 +269,7 @@ def test_a_process_that_is_killed(endless: list[FileReader], folder: str, starte
     thread = soon(lambda: [process.kill() for process in started.processes[1:]], lambda: bool(os.listdir(folder)))
     begun = time.monotonic()
     with pytest.raises(TelemetryError) as caught:
-        read_all(endless, plan(), folder)
+        scan_inputs(endless, request(), folder)
     thread.join()
     assert time.monotonic() - begun < 20
     assert caught.value.source in {reader.path for reader in endless}
@@ -266,9 +290,9 @@ def test_a_process_that_ends_early(
     readers: list[FileReader], folder: str, monkeypatch: pytest.MonkeyPatch, code: str
 ) -> None:
     """A process that ends before it has answered in full, at whatever point, is an error that names a file."""
-    monkeypatch.setattr(reading, "_CHILD", code)
+    monkeypatch.setattr(workers, "_CHILD", code)
     with pytest.raises(TelemetryError) as caught:
-        read_all(readers, plan(), folder)
+        scan_inputs(readers, request(), folder)
     assert caught.value.source in {reader.path for reader in readers}
     assert caught.value.reason == ENDED
 
@@ -277,25 +301,25 @@ def test_a_process_that_does_not_start(
     readers: list[FileReader], folder: str, monkeypatch: pytest.MonkeyPatch, started: Started
 ) -> None:
     """If a process cannot be started, those that were are ended."""
-    popen = reading.subprocess.Popen
+    popen = workers.subprocess.Popen
 
     def start(*args: Any, **kwargs: Any) -> subprocess.Popen[bytes]:
         if len(started.processes) == 2:
             raise BlockingIOError
         return popen(*args, **kwargs)
 
-    monkeypatch.setattr(reading.subprocess, "Popen", start)
+    monkeypatch.setattr(workers.subprocess, "Popen", start)
     with pytest.raises(BlockingIOError):
-        read_all(readers, plan(), folder)
+        scan_inputs(readers, request(), folder)
     assert len(started.processes) == 2
 
 
 def test_an_interrupt(endless: list[FileReader], folder: str, started: Started) -> None:
-    """Who interrupts reading ends the processes with it."""
+    """Who interrupts workers ends the processes with it."""
     thread = soon(lambda: os.kill(os.getpid(), signal.SIGINT), lambda: bool(os.listdir(folder)))
     begun = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        read_all(endless, plan(), folder)
+        scan_inputs(endless, request(), folder)
     thread.join()
     assert time.monotonic() - begun < 20
     assert len(started.processes) == 2
@@ -306,7 +330,7 @@ def test_other_threads(readers: list[FileReader], folder: str, tmp_path: Path, s
     """Several threads may read at once, while others hold locks."""
     (tmp_path / "more").mkdir()
     with ThreadPoolExecutor(2) as threads:
-        found = [threads.submit(read_all, readers, plan(), where) for where in (folder, str(tmp_path / "more"))]
+        found = [threads.submit(scan_inputs, readers, request(), where) for where in (folder, str(tmp_path / "more"))]
         assert told(found[0].result()) == told(found[1].result())
     assert len(started.processes) == 6
 
@@ -315,13 +339,14 @@ SCRIPT = """
 import sys, pathlib
 {before}
 sys.path.insert(0, {source!r})
-from spanforge.model_registry.compliance._analysis import workers as reading
-from spanforge.model_registry.compliance._analysis.scan import Plan
+from spanforge.model_registry.compliance._analysis import workers
+from spanforge.model_registry.compliance._analysis.scan_data import ScanRequest
 from spanforge.model_registry.compliance._sources.files import FileReader
-reading._WORTH_IT, reading._cores = 0, lambda: 2
-found = reading.read_all([FileReader(path) for path in {paths!r}], Plan({start}, {end}, 10**9, 0, []), {folder!r})
+workers.PARALLEL_MIN_BYTES, workers._count_cores = 0, lambda: 2
+readers = [FileReader(path) for path in {paths!r}]
+found = workers.scan_inputs(readers, ScanRequest({start}, {end}, 10**9, 0, []), {folder!r})
 assert "multiprocessing" not in sys.modules
-sys.stderr.write(f"spans: {{[read.seen.spans for read in found]}}\\n")
+sys.stderr.write(f"spans: {{[read.result.spans for read in found]}}\\n")
 """
 
 
@@ -372,19 +397,20 @@ def test_an_interrupt_at_the_terminal(endless: list[FileReader], folder: str) ->
 @settings(max_examples=50, deadline=None)
 @given(
     st.builds(
-        scan.Seen,
+        scan_data.ScanResult,
         lines=st.integers(0, 10**30),
         stretches=st.dictionaries(
             st.integers(-(10**20), 10**20), st.tuples(st.integers(0), st.integers(0)), max_size=3
         ),
         events=st.sets(
-            st.builds(scan.SeenEvent, st.integers(0, 10**30), st.text(max_size=3), st.text(max_size=3)), max_size=3
+            st.builds(scan_data.SeenEvent, st.integers(0, 10**30), st.text(max_size=3), st.text(max_size=3)),
+            max_size=3,
         ),
-        tallies=st.lists(
+        groups=st.lists(
             st.builds(
-                scan.Tally,
+                scan_data.CallGroup,
                 st.builds(
-                    scan.Call,
+                    calls.Call,
                     st.sampled_from(["call", "agent", "other"]),
                     st.none() | st.text(max_size=3),
                     st.text(max_size=3),
@@ -397,19 +423,19 @@ def test_an_interrupt_at_the_terminal(endless: list[FileReader], folder: str) ->
                 ),
                 st.text("0123456789abcdef", min_size=6, max_size=6),
                 samples=st.lists(
-                    st.builds(scan.Sample, st.integers(1), st.text(max_size=3), st.text(max_size=3)), max_size=2
+                    st.builds(scan_data.SpanRef, st.integers(1), st.text(max_size=3), st.text(max_size=3)), max_size=2
                 ),
             ),
             max_size=3,
         ),
     )
 )
-def test_what_a_process_answers(seen: scan.Seen) -> None:
+def test_what_a_process_answers(result: scan_data.ScanResult) -> None:
     """Whatever was seen comes over the pipe as it is."""
-    done = reading._Done(Read("n", "otlp_json", 10**20, "ab", ["l"], seen))
+    done = workers._Done(ScannedInput("n", "otlp_json", 10**20, "ab", ["l"], result))
     read_end, write_end = os.pipe()
     with open(read_end, "rb") as receiving, open(write_end, "wb") as sending:
-        reading._send(sending, done)
+        workers._send(sending, done)
         sending.close()
-        assert reading._receive(receiving, reading._answer_decoder) == done
-        assert reading._receive(receiving, reading._answer_decoder) is None
+        assert workers._receive(receiving, workers._result_decoder) == done
+        assert workers._receive(receiving, workers._result_decoder) is None

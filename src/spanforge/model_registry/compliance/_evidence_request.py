@@ -1,0 +1,84 @@
+"""The evidence that was asked for, and the facts that it is made of."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+from spanforge.model_registry._core.timestamps import from_nanos
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from spanforge.model_registry._core.entry import ModelRegistryEntry
+    from spanforge.model_registry.compliance._analysis.scan_data import ScannedInput, ScanRequest
+    from spanforge.model_registry.compliance._analysis.totals import CallTotals
+    from spanforge.model_registry.compliance._attestation import Change, Framework
+    from spanforge.model_registry.compliance._evidence_csv import EntryState
+
+
+class EvidenceRequest(NamedTuple):
+    """The evidence that was asked for.
+
+    Attributes:
+        framework: The framework.
+        entry: The entry of the model that the evidence is about; ``None``: it has none.
+        scan: What was counted, and the name of the model that the evidence is about.
+        generated_at: The time of generation.
+    """
+
+    framework: Framework
+    entry: ModelRegistryEntry | None
+    scan: ScanRequest
+    generated_at: datetime
+
+    @property
+    def model_name(self) -> str | None:
+        """The name of the model that the evidence is about; ``None``: the whole inventory."""
+        return self.scan.model_name
+
+    @property
+    def entries(self) -> Sequence[ModelRegistryEntry]:
+        """The entries that the evidence is about."""
+        if self.model_name is None:
+            return self.scan.entries
+        return [] if self.entry is None else [self.entry]
+
+    def list_states(self) -> list[EntryState]:
+        """Return these entries with their state at the period's last moment, or at generation if that is earlier."""
+        at = min(self.generated_at, from_nanos(self.scan.end) - timedelta(microseconds=1))
+        return [(entry, entry.as_of(at)) for entry in self.entries]
+
+
+class EvidenceFacts(NamedTuple):
+    """What an attestation is made of.
+
+    Attributes:
+        request: The evidence that was asked for.
+        inputs: What each input holds.
+        all: The totals of all models.
+        about: The totals of the models that the evidence is about.
+        changes: Their changes in the period.
+        events: The number of lifecycle events in the period.
+    """
+
+    request: EvidenceRequest
+    inputs: Sequence[ScannedInput]
+    all: CallTotals
+    about: CallTotals
+    changes: Sequence[Change]
+    events: int
+
+
+def select_totals(request: EvidenceRequest, totals: CallTotals) -> CallTotals:
+    """Return the totals of the models that the evidence is about."""
+    if request.model_name is None:
+        return totals
+    if request.entry is None:
+        name = request.model_name
+        unregistered = {name: totals.unregistered[name]} if name in totals.unregistered else {}
+        return replace(totals, models={}, unregistered=unregistered)
+    model_id = request.entry.model_id
+    models = {model_id: totals.models[model_id]} if model_id in totals.models else {}
+    return replace(totals, models=models, unregistered={})

@@ -1,0 +1,127 @@
+"""The telemetry formats: which sources evidence is read from, and by which reader.
+
+A new format is a module with a reader beside this one, and a row of ``FORMATS``. ``Input.kind`` in ``_attestation.py``
+explains the kinds.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, NamedTuple, cast
+
+from spanforge.model_registry._core.errors import TelemetryError, shorten
+from spanforge.model_registry.compliance._sources.files import (
+    FileReader,
+    TelemetryReader,
+    as_unicode,
+    expand_paths,
+    shorten_paths,
+)
+from spanforge.model_registry.compliance._sources.jaeger import JaegerReader
+
+Source = str | os.PathLike[str] | TelemetryReader
+
+
+class Format(NamedTuple):
+    """One telemetry format.
+
+    Attributes:
+        accepts: Whether a source is of this format.
+        open: Returns the readers of a source; its arguments are the source, and the period in nanoseconds.
+        read_file: The class of the reader, if a path is all that it needs: then another process can read the file.
+    """
+
+    accepts: Callable[[Any], bool]
+    open: Callable[[Any, int, int], list[TelemetryReader]]
+    read_file: Callable[[str], TelemetryReader] | None = None
+
+
+def _is_address(source: Any) -> bool:
+    return isinstance(source, str) and "://" in source
+
+
+def _is_path(source: Any) -> bool:
+    return isinstance(source, (str, os.PathLike))
+
+
+def _open_jaeger(source: str, start: int, end: int) -> list[TelemetryReader]:
+    return [JaegerReader(source, start, end)]
+
+
+def _open_files(source: str | os.PathLike[str], _start: int, _end: int) -> list[TelemetryReader]:
+    return [FileReader(path) for path in expand_paths([os.fsdecode(source)])]
+
+
+FORMATS: Final[Mapping[str, Format]] = {
+    JaegerReader.kind: Format(_is_address, _open_jaeger),
+    FileReader.kind: Format(_is_path, _open_files, FileReader),
+}
+"""The formats by their kind; the first that accepts a source opens it."""
+
+
+def open_sources(telemetry: Iterable[Source] | Source, start: int, end: int) -> list[TelemetryReader]:
+    """Return the readers of sources, each file once.
+
+    Args:
+        telemetry: One source, or several.
+        start: The period's first nanosecond since the epoch.
+        end: The first nanosecond after it.
+
+    Raises:
+        TelemetryError: A source is missing, or is none.
+    """
+    is_one = isinstance(telemetry, (str, os.PathLike, TelemetryReader)) or not isinstance(telemetry, Iterable)
+    sources: list[Any] = [telemetry] if is_one else list(cast("Iterable[Any]", telemetry))
+    readers: list[TelemetryReader] = []
+    for source in sources:
+        readers += [source] if isinstance(source, TelemetryReader) else _open_source(source, start, end)
+    return _name_shortly(_drop_repeated(readers))
+
+
+def _open_source(source: Any, start: int, end: int) -> list[TelemetryReader]:
+    for row in FORMATS.values():
+        if row.accepts(source):
+            return row.open(source, start, end)
+    raise TelemetryError("telemetry", f"must be paths, globs, addresses or readers; got {shorten(source)}")
+
+
+def _path_of(reader: TelemetryReader) -> str | None:
+    path = getattr(reader, "path", None)
+    return path if isinstance(path, str) else None
+
+
+def _drop_repeated(readers: Iterable[TelemetryReader]) -> list[TelemetryReader]:
+    """Return the readers without those of a file that another reader reads in the same way."""
+    distinct: dict[object, TelemetryReader] = {}
+    for reader in readers:
+        path = _path_of(reader)
+        distinct.setdefault(reader if path is None else (type(reader), os.path.realpath(path)), reader)
+    return list(distinct.values())
+
+
+def _name_shortly(readers: list[TelemetryReader]) -> list[TelemetryReader]:
+    """Return the readers; a reader whose name is its path gets the shortest distinct name."""
+    paths = {id(reader): path for reader in readers if (path := _path_of(reader)) is not None}
+    short_names = dict(zip(paths, shorten_paths(list(paths.values())), strict=True))
+    for reader in readers:
+        path = paths.get(id(reader))
+        if path is not None and reader.name == as_unicode(path):
+            reader.name = short_names[id(reader)]
+    return readers
+
+
+def file_kind(reader: TelemetryReader) -> str | None:
+    """Return the kind of a reader that ``open_file`` can make again; ``None``: only the reader itself can read.
+
+    A subclass may read otherwise, so it is not taken for its base.
+    """
+    row = FORMATS.get(reader.kind)
+    return reader.kind if row is not None and type(reader) is row.read_file else None
+
+
+def open_file(kind: str, path: str) -> TelemetryReader:
+    """Return a reader of a file, by the kind of its format."""
+    read_file = FORMATS[kind].read_file
+    assert read_file is not None, kind  # noqa: S101 - file_kind names no other
+    return read_file(path)

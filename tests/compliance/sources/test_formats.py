@@ -1,0 +1,114 @@
+"""The telemetry formats: which reader opens a source, and how readers of files are named."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from spanforge.model_registry._core.errors import TelemetryError
+from spanforge.model_registry.compliance import ComplianceMappingEngine, TelemetryReader
+from spanforge.model_registry.compliance import _attestation as attestation
+from spanforge.model_registry.compliance._sources import formats
+from spanforge.model_registry.compliance._sources.files import FileReader
+from spanforge.model_registry.compliance._sources.formats import FORMATS, Format, file_kind, open_file, open_sources
+from spanforge.model_registry.compliance._sources.jaeger import JaegerReader
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SCHEMA = Path(attestation.__file__).with_name("attestation.schema.json")
+
+
+class FolderReader:
+    """Reads the files of a folder, each of which is one request."""
+
+    kind = "otlp_json_folder"
+
+    def __init__(self, path: str) -> None:
+        self.path = self.name = path
+        self.size, self.sha256 = 0, ""
+        self.limits: list[str] = []
+
+    def requests(self) -> Iterator[bytes]:
+        for path in sorted(Path(self.path).iterdir()):
+            yield path.read_bytes()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, otlp: Any) -> Path:
+    """Give two folders with files."""
+    for name in ("a", "b"):
+        (tmp_path / name / "day").mkdir(parents=True)
+        (tmp_path / name / "day" / "1.json").write_bytes(otlp.line(otlp.span("gpt-4o")))
+    return tmp_path
+
+
+def opened(*telemetry: Any) -> list[tuple[type, str]]:
+    return [(type(reader), reader.name) for reader in open_sources(telemetry, 1, 10**18)]
+
+
+def test_a_source_is_opened_by_its_format(folder: Path) -> None:
+    """Addresses are Jaegers, paths and globs are files, and readers are taken as they are."""
+    own = FolderReader("x")
+    files = str(folder / "a" / "day" / "*.json")
+    assert opened("http://localhost:1/", files, Path(files), own) == [
+        (JaegerReader, "http://localhost:1/"),
+        (FileReader, "1.json"),
+        (FolderReader, "x"),
+    ]
+    with pytest.raises(TelemetryError, match=r"must be paths, globs, addresses or readers; got 5"):
+        open_sources(5, 1, 2)  # type: ignore[arg-type]
+
+
+def test_every_reader_of_a_path_is_read_once_under_a_short_name(folder: Path) -> None:
+    """Paths are what readers have in common, whatever else they are; a name of its own stays."""
+    paths = [str(folder / name / "day") for name in ("a", "b")]
+    named = FolderReader(str(folder / "a"))
+    named.name = "mine"
+    assert opened(*map(FolderReader, [*paths, f"{paths[0]}/../day"]), named, folder / "a" / "day" / "1.json") == [
+        (FolderReader, "a/day"),
+        (FolderReader, "b/day"),
+        (FolderReader, "mine"),
+        (FileReader, "1.json"),
+    ]
+
+
+def test_a_new_format_is_one_row(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its row, the engine opens, names and counts a source of a new format, and other processes can read it."""
+    row = Format(
+        lambda source: Path(source).is_dir(), lambda source, _start, _end: [FolderReader(source)], FolderReader
+    )
+    monkeypatch.setattr(formats, "FORMATS", {FolderReader.kind: row, **FORMATS})
+    paths = [str(folder / name / "day") for name in ("a", "b")]
+    made = ComplianceMappingEngine().generate_evidence_package(
+        None, "soc2", "2026-01-01", "2026-01-02", telemetry=[*paths, str(folder / "a" / "day" / "1.json")]
+    )
+    inputs = [(one.name, one.kind, one.spans) for one in made.attestation.inputs]
+    kind = FolderReader.kind
+    assert inputs == [("a/day", kind, 1), ("b/day", kind, 1), ("1.json", "otlp_json", 1)]
+    assert file_kind(FolderReader(paths[0])) == kind
+    assert isinstance(open_file(kind, paths[0]), FolderReader)
+
+
+def test_only_the_registered_reader_itself_is_made_again() -> None:
+    """Neither a subclass, nor a reader without a path alone, nor one with the kind of another is."""
+
+    class Subclass(FileReader):
+        pass
+
+    disguised = FolderReader("x")
+    disguised.kind = FileReader.kind
+    readers: list[TelemetryReader] = [Subclass("x"), JaegerReader("http://x", 1, 2), disguised, FolderReader("x")]
+    assert [file_kind(reader) for reader in readers] == [None] * 4
+    assert file_kind(FileReader("x")) == FileReader.kind
+    assert isinstance(open_file(FileReader.kind, "x"), FileReader)
+
+
+@pytest.mark.parametrize("kind", [*FORMATS, "audit_events"])
+def test_the_schema_explains_every_kind(kind: str) -> None:
+    """The kinds are explained in one place, the description of an input."""
+    described = json.loads(SCHEMA.read_text("utf-8"))["$defs"]["Input"]["properties"]["kind"]["description"]
+    assert f"{kind} for " in described
