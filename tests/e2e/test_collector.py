@@ -276,7 +276,7 @@ class Kind(NamedTuple):
     event: bool = False
 
 
-GOVERNED = {
+FLAGGED = {
     "error": Kind(error=True),
     "tier high": Kind("m-high", "high"),
     "tier critical": Kind("m-critical", "critical"),
@@ -309,16 +309,16 @@ def test_sampling_keeps_what_governance_needs(jaeger: Server, collector: Callabl
     """Every trace that a policy names arrives whole, each span once, and a share of 5 % of the rest, as whole."""
     server = collector(jaeger, OTELCOL_DECISION_WAIT="2s")
     sent: dict[str, tuple[ReadableSpan, ...]] = {}
-    for name, kind in (GOVERNED | REST).items():
+    for name, kind in (FLAGGED | REST).items():
         application = Application(name)
-        make_traces(application, kind, EACH if name in GOVERNED else PLAIN)
+        make_traces(application, kind, EACH if name in FLAGGED else PLAIN)
         sent[name] = application.recorded()
         Door(server).send(*sent[name])
-    chosen = wait_until_decided(server, len(GOVERNED) * EACH + len(REST) * PLAIN)
-    for name in GOVERNED:
+    chosen = wait_until_decided(server, len(FLAGGED) * EACH + len(REST) * PLAIN)
+    for name in FLAGGED:
         assert len(sent[name]) == 4 * EACH
         assert ids(in_jaeger(jaeger, name, 4 * EACH)) == ids(sent[name]), name
-    share = chosen - len(GOVERNED) * EACH
+    share = chosen - len(FLAGGED) * EACH
     assert 0.035 < share / (len(REST) * PLAIN) < 0.065
     rest = wait_for(
         lambda: [span for name in REST for span in in_jaeger(jaeger, name)], lambda got: len(got) >= 4 * share
@@ -327,15 +327,15 @@ def test_sampling_keeps_what_governance_needs(jaeger: Server, collector: Callabl
     assert len(found) == share
     plain = (span for name in REST for span in sent[name])
     assert ids(rest) == ids(span for span in plain if format_trace_id(span.context.trace_id) in found)
-    alone = (len(GOVERNED) - 1) * EACH  # an error is no fact of governance, and depends on the decision
-    assert total(server, "exporter_sent_spans", exporter="otlp_grpc/governed") == alone
+    alone = (len(FLAGGED) - 1) * EACH  # an error is no fact of governance, and depends on the decision
+    assert total(server, "exporter_sent_spans", exporter="otlp_grpc/flagged") == alone
     assert total(server, "exporter_sent_spans", exporter="otlp_grpc/sampled") == 4 * chosen - alone
 
 
-def test_a_governed_span_that_comes_late(jaeger: Server, collector: Callable[..., Server]) -> None:
-    """A governed span arrives though its trace was decided against before, by whoever sent a part of it first."""
+def test_a_flagged_span_that_comes_late(jaeger: Server, collector: Callable[..., Server]) -> None:
+    """A flagged span arrives though its trace was decided against before, by whoever sent a part of it first."""
     server = collector(jaeger, OTELCOL_SAMPLING_PERCENTAGE="0")
-    for name, kind in GOVERNED.items():
+    for name, kind in FLAGGED.items():
         application = Application(name)
         make_traces(application, kind, 1)
         early, *late = sorted(application.recorded(), key=lambda span: span.name)
@@ -344,7 +344,7 @@ def test_a_governed_span_that_comes_late(jaeger: Server, collector: Callable[...
         Door(server, UNTRUSTED).send(early)
         wait_until_decided(server, decided + 1)
         Door(server).send(*late)
-    arrived = {name: {span["operationName"] for span in in_jaeger(jaeger, name, 1)} for name in list(GOVERNED)[1:]}
+    arrived = {name: {span["operationName"] for span in in_jaeger(jaeger, name, 1)} for name in list(FLAGGED)[1:]}
     assert all(names == {"step"} for names in arrived.values())
     assert not in_jaeger(jaeger, "error")
 
@@ -353,12 +353,12 @@ def test_a_governed_span_that_comes_late(jaeger: Server, collector: Callable[...
 def test_share_is_a_setting(jaeger: Server, collector: Callable[..., Server], percentage: str, number: int) -> None:
     """At 0 % nothing of the rest arrives, at 100 % everything, and what governance needs in any case."""
     server = collector(jaeger, OTELCOL_SAMPLING_PERCENTAGE=percentage)
-    plain, governed = Application("plain"), Application("governed")
+    plain, flagged = Application("plain"), Application("flagged")
     make_traces(plain, REST["tier low"], 100)
-    make_traces(governed, GOVERNED["error"], 10)
-    Door(server).send(*plain.recorded(), *governed.recorded())
+    make_traces(flagged, FLAGGED["error"], 10)
+    Door(server).send(*plain.recorded(), *flagged.recorded())
     assert wait_until_decided(server, 110) == 10 + number
-    assert len(in_jaeger(jaeger, "governed", 40)) == 40
+    assert len(in_jaeger(jaeger, "flagged", 40)) == 40
     assert len(in_jaeger(jaeger, "plain", 4 * number)) == 4 * number
 
 
@@ -715,7 +715,7 @@ def test_untrusted_senders_use_up_only_their_own_series(collector: Callable[...,
 MARKS = (
     "otelcol.registry_event",
     "otelcol.names_model",
-    "otelcol.governed",
+    "otelcol.flagged",
     "otelcol.untrusted",
     "otelcol.registry_name",
     "otelcol.registry_code",

@@ -196,7 +196,7 @@ def application(collector: Server, tmp_path: Path) -> Iterator[subprocess.Popen[
     process = subprocess.Popen(
         [
             sys.executable,
-            Path(__file__).with_name("governed.py"),
+            Path(__file__).with_name("demo_fleet.py"),
             f"http://{collector.at['OTELCOL_OTLP_HTTP']}",
             f"http://{collector.at['OTELCOL_UNTRUSTED_HTTP']}",
         ],
