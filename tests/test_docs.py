@@ -8,6 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.prometheus import metric_names
+
+from spanforge.model_registry._core.attributes import ATTRIBUTES
+from spanforge.model_registry._core.lifecycle import FLAGGED_STATUSES, FLAGGED_TIERS, RISK_TIERS, STATUSES
+from spanforge.model_registry._core.resolution import UNREGISTERED
+from spanforge.model_registry.otel import ModelRegistrySampler, ModelRegistrySpanProcessor
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("", "docs", "examples", "collector-config", "benchmarks", "requirements", "changelog.d", "tests/servers")
@@ -49,6 +55,33 @@ def test_every_python_block_has_its_output() -> None:
 def test_tables_are_those_of_the_code() -> None:
     """Generated tables are up to date."""
     subprocess.run([sys.executable, ROOT / "tools" / "docs.py", "--check"], check=True)
+
+
+def test_the_table_of_attributes_names_every_status_and_tier() -> None:
+    """The notes of ``status`` and ``risk_tier`` in ``ATTRIBUTES`` name every value, and no other."""
+    notes = {row.name: set(re.findall(r"`(\w+)`", row.note)) for row in ATTRIBUTES}
+    assert notes["status"] == {*STATUSES, UNREGISTERED}
+    assert notes["risk_tier"] == set(RISK_TIERS)
+
+
+def test_the_sampler_names_every_flagged_status_and_tier() -> None:
+    """The docstring of the sampler names every flagged status and tier."""
+    (paragraph,) = re.findall(r"A model is flagged if .*?\n\n", ModelRegistrySampler.__doc__ or "", re.DOTALL)
+    named = set(re.findall(r"``(\w+)``", paragraph)) - {"unregistered", "ignore"}
+    assert named == FLAGGED_STATUSES | FLAGGED_TIERS
+
+
+def test_the_processor_names_all_opt_in_attributes_or_none() -> None:
+    """If the docstring of the processor names an attribute that is opt-in, it names all of them."""
+    optional = {row.name for row in ATTRIBUTES if row.on_spans == "opt-in"}
+    named = {name for name in optional if f"``{name}``" in (ModelRegistrySpanProcessor.__doc__ or "")}
+    assert named in (set(), optional)
+
+
+def test_the_page_of_metrics_names_them_as_prometheus_does() -> None:
+    """docs/metrics.md has Prometheus' name of each metric."""
+    page = (ROOT / "docs" / "metrics.md").read_text("utf-8")
+    assert {name for name in metric_names() if f"`{name}`" not in page} == set()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

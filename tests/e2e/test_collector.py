@@ -9,11 +9,9 @@ import time
 import urllib.parse
 import uuid
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
-import yaml
 from opentelemetry.exporter.otlp.proto.grpc import _log_exporter as grpc_logs
 from opentelemetry.exporter.otlp.proto.grpc import metric_exporter as grpc_metrics
 from opentelemetry.exporter.otlp.proto.grpc import trace_exporter as grpc_spans
@@ -41,14 +39,15 @@ from opentelemetry.trace import (
     set_span_in_context,
     use_span,
 )
+from support.archived import CONTENT_KEYS, FACTS
 
 from spanforge.model_registry import ModelRegistry
-from spanforge.model_registry._core.attributes import ATTRIBUTES
 from spanforge.model_registry._core.conventions import CONVENTIONS, PROVIDER_KEYS
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from pathlib import Path
 
     from conftest import Server
 
@@ -56,9 +55,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.e2e
 
-CONFIG: dict[str, Any] = yaml.safe_load(
-    (Path(__file__).parents[2] / "collector-config" / "collector.yaml").read_text("utf-8")
-)
 PATIENCE = 60
 """Seconds that something may take that is sure to happen."""
 GRPC, HTTP = "GRPC", "HTTP"
@@ -363,41 +359,6 @@ def test_share_is_a_setting(jaeger: Server, collector: Callable[..., Server], pe
 
 
 # -- the archive -----------------------------------------------------------------------------------------------------
-
-FACTS = {
-    "gen_ai.request.model": "m-high",
-    "gen_ai.response.model": "m-high",
-    "gen_ai.response.id": "resp-1",
-    "gen_ai.provider.name": "openai",
-    "gen_ai.operation.name": "chat",
-    "gen_ai.usage.input_tokens": 12,
-    "gen_ai.usage.output_tokens": 34,
-    "error.type": "timeout",
-}
-"""What an instrumentation writes on the span of a call that the archive is to have."""
-CONTENT_KEYS = (
-    "gen_ai.input.messages",
-    "gen_ai.output.messages",
-    "gen_ai.system_instructions",
-    "gen_ai.prompt.0.content",
-    "gen_ai.tool.call.arguments",
-    "llm.input_messages.0.message.content",
-    "llm.output_messages.0.message.tool_calls.0.tool_call.function.arguments",
-    "llm.invocation_parameters",
-    "llm.system.prompt",
-    "embedding.invocation_parameters",
-    "embedding.embeddings.0.embedding.text",
-    "reranker.query",
-    "input.value",
-    "output.value",
-    "langfuse.observation.input",
-    "traceloop.entity.input",
-    "model_name_and_prompt",
-    "pydantic_ai.all_messages",
-    "error.type.message",
-    "xmodel_registry.prompt",
-)
-"""Where instrumentations put prompts, completions and calls of tools, or might."""
 
 
 def test_archive_has_every_call_and_every_event(
@@ -848,35 +809,3 @@ def test_metrics_of_events(collector: Callable[..., Server]) -> None:
         ("model_registry.deprecated", "m-0", "team-a", "deprecated"): 1,
         ("model_registry.retired", "m-1", "team-a", "retired"): 1,
     }
-
-
-# -- the file itself -------------------------------------------------------------------------------------------------
-
-
-def test_marks_know_every_convention() -> None:
-    """The Collector takes for calls what the library takes for calls, and spans that have a status."""
-    (conditions,) = (
-        group["conditions"]
-        for group in CONFIG["processors"]["transform/mark"]["trace_statements"]
-        if "names_model" in group["statements"][0] and "conditions" in group
-    )
-    condition = re.compile(r'span\.attributes\["([^"]+)"\] != nil(?: and scope\.name == "([^"]+)")?')
-    found = [match.groups() for match in map(condition.fullmatch, conditions) if match is not None]
-    assert len(found) == len(conditions) == len(set(found))
-    assert set(found) == {("model_registry.status", None), *((row.key, row.scope) for row in CONVENTIONS)}
-
-
-def test_archive_lists_every_fact() -> None:
-    """The archive's list has each key of a model's or a provider's name and of the registry, and none of content."""
-    ((pattern,),) = (
-        re.findall(r'^keep_matching_keys\(span\.attributes, (".*")\)$', statement)
-        for group in CONFIG["processors"]["transform/archive"]["trace_statements"]
-        for statement in group["statements"]
-        if statement.startswith("keep_matching_keys(span.attributes")
-    )
-    kept = re.compile(json.loads(pattern))
-    ours = [row.key.replace("<key>", "anything") for row in ATTRIBUTES]
-    names = [row.key for row in CONVENTIONS]
-    parameters = [row.key for row in CONVENTIONS if row.member is not None]
-    assert [key for key in (*FACTS, *ours, *names, *PROVIDER_KEYS) if not kept.search(key)] == []
-    assert [key for key in CONTENT_KEYS if kept.search(key)] == parameters
