@@ -168,13 +168,6 @@ def test_senders_cannot_forge_marks() -> None:
             assert [key for key in keys if not forged.search(key)] == [], statement
 
 
-def test_the_page_names_what_is_flagged() -> None:
-    """The line of the README about flagged spans names every flagged status and tier, and no other."""
-    page = (FOLDER / "README.md").read_text("utf-8")
-    (line,) = re.findall(r"^\| flagged spans: ([^|]+)\|", page, re.MULTILINE)
-    assert set(re.findall(r"`(\w+)`", line)) == FLAGGED_ON_SPANS | FLAGGED_TIERS
-
-
 # Variables and versions
 
 

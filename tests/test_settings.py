@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -71,6 +72,9 @@ def lines(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
 
 
 def shown(value: Any) -> str:
+    """Return the same text for a value in every process."""
+    if isinstance(value, Iterator):
+        return type(value).__name__
     return value.name if isinstance(value, Setting) else repr(value)[:30]
 
 

@@ -138,7 +138,7 @@ def update(text: str) -> str:
 
 def main(arguments: list[str]) -> int:
     """Update every page, or with ``--check`` report those that are out of date."""
-    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    pages = [ROOT / "README.md", ROOT / "collector-config" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
     stale = [page for page in pages if update(page.read_text("utf-8")) != page.read_text("utf-8")]
     for page in stale:
         if "--check" in arguments:

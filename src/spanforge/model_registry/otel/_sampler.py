@@ -60,10 +60,11 @@ class ModelRegistrySampler(Sampler):
     any other                                                    not kept             not kept
     ============================================================ ==================== ========================
 
-    A model is flagged if its risk tier is ``high`` or ``critical``, if it is ``deprecated`` or ``retired``, or if it is
-    not registered (unless the setting ``unregistered`` is ``ignore``). A sampler sees only the attributes with which a
-    span starts. If an instrumentation sets the model later, its calls are like any other span. A kept span whose parent
-    is not kept has no parent in the backend.
+    A model is flagged if its risk tier is flagged, such as ``critical``, if its status is flagged, such as ``retired``,
+    or if it is not registered (unless the setting ``unregistered`` is ``ignore``). ``lifecycle`` has the tables.
+
+    A sampler sees only the attributes with which a span starts. If an instrumentation sets the model later, its calls
+    are like any other span. A kept span whose parent is not kept has no parent in the backend.
 
     Roots are chosen as by OpenTelemetry's ``parentbased_traceidratio``, so services with either sampler choose the same
     traces.
