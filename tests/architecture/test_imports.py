@@ -167,6 +167,7 @@ def test_importing_is_cheap() -> None:
     assert "msgspec" in loaded
 
 
+@pytest.mark.slow
 def test_importing_in_any_order() -> None:
     """Each module can be the first one imported."""
     for path in modules():
