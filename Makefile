@@ -1,11 +1,11 @@
-# The project's commands. Everything is set up in .venv inside the clone; a second run starts at once.
+# The project's commands. They set up everything in .venv inside the clone; a second run starts at once.
 
 PYTHON ?= python3
 BIN := .venv/bin
 SETUP := @PYTHON='$(PYTHON)' tools/setup.sh
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test matrix servers lint types docs pictures bench check lock build clean
+.PHONY: help demo test quick matrix servers lint types docs pictures bench check lock build clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -14,8 +14,12 @@ demo: ## run the support agent: registry, events and enriched spans, on loopback
 	$(SETUP) demo
 	@$(BIN)/python examples/support_agent/run.py
 
-test: servers ## run the tests
+test: servers ## run the tests; ARGS="tests/test_entry.py -k date" runs a part of them
 	@$(BIN)/python -m pytest $(ARGS)
+
+quick: ## run the fast tests that need no server, on all cores
+	$(SETUP) test
+	@$(BIN)/python -m pytest -q -n auto -m "not e2e and not slow and not hypothesis" $(ARGS)
 
 matrix: ## every instrumentation, SDK and recipe of the documentation, for real; ARGS=--write-docs renews their tables
 	$(SETUP) test
@@ -36,13 +40,14 @@ types: ## check types: mypy strict, and pyright: the public types are complete
 	@$(BIN)/mypy
 	@$(BIN)/python tools/verifytypes.py
 
-docs: ## rewrite what is made from the code: tables of the documentation, the schema of evidence, dashboards
+docs: ## rewrite what is generated from the code: tables of the documentation, collector.yaml, evidence schema, dashboards
 	$(SETUP) test
 	@$(BIN)/python tools/docs.py
+	@$(BIN)/python tools/collector_config.py
 	@$(BIN)/python tools/schema.py
 	@$(BIN)/python tools/dashboards.py
 
-pictures: servers ## draw the dashboards and Prometheus' alerts anew; needs Chromium, and Debian's prometheus installed
+pictures: servers ## redraw the dashboards and Prometheus' alerts; needs Chromium, and Debian's prometheus installed
 	@$(BIN)/python -m pytest -q tests/e2e/test_fleet.py -k panels --pictures docs/images
 
 bench: ## measure what the library costs; ARGS="span-llm import" runs some benchmarks only
@@ -51,7 +56,7 @@ bench: ## measure what the library costs; ARGS="span-llm import" runs some bench
 
 check: lint types test ## all checks, as CI runs them
 
-lock: ## pin the dependencies anew
+lock: ## renew the pinned dependencies
 	@$(PYTHON) -m venv build/uv && build/uv/bin/python -m pip install --quiet uv && tools/lock.sh build/uv/bin/uv
 
 build: ## build wheel and sdist into dist/

@@ -39,7 +39,7 @@ def show_metrics(data: MetricsData) -> str:
     return "".join(sorted(shown))
 
 
-spans = TracerProvider(sampler=ModelRegistrySampler(0, governed=True))
+spans = TracerProvider(sampler=ModelRegistrySampler(0, flagged=True))
 spans.add_span_processor(SimpleSpanProcessor(ConsoleSpanExporter(formatter=show_span)))
 spans.add_span_processor(ModelRegistrySpanProcessor())
 trace.set_tracer_provider(spans)

@@ -17,7 +17,7 @@ OTEL_PYTHON_MODEL_REGISTRY_EVENTS = "OTEL_PYTHON_MODEL_REGISTRY_EVENTS"
 OTEL_PYTHON_MODEL_REGISTRY_FILE = "OTEL_PYTHON_MODEL_REGISTRY_FILE"
 OTEL_PYTHON_MODEL_REGISTRY_MODEL_ATTRIBUTES = "OTEL_PYTHON_MODEL_REGISTRY_MODEL_ATTRIBUTES"
 OTEL_PYTHON_MODEL_REGISTRY_RELOAD_INTERVAL = "OTEL_PYTHON_MODEL_REGISTRY_RELOAD_INTERVAL"
-OTEL_PYTHON_MODEL_REGISTRY_SAMPLE_GOVERNED = "OTEL_PYTHON_MODEL_REGISTRY_SAMPLE_GOVERNED"
+OTEL_PYTHON_MODEL_REGISTRY_SAMPLE_FLAGGED = "OTEL_PYTHON_MODEL_REGISTRY_SAMPLE_FLAGGED"
 OTEL_PYTHON_MODEL_REGISTRY_SPAN_ATTRIBUTES = "OTEL_PYTHON_MODEL_REGISTRY_SPAN_ATTRIBUTES"
 OTEL_PYTHON_MODEL_REGISTRY_UNREGISTERED = "OTEL_PYTHON_MODEL_REGISTRY_UNREGISTERED"
 
@@ -57,7 +57,7 @@ class _Entry:
                 from spanforge.model_registry.otel._instrumentor import ModelRegistryInstrumentor
             except Exception as error:  # noqa: BLE001 - whatever stands in the way, the application starts
                 self._failed = True
-                _explain(error, "model registry not installed, no span is enriched")
+                _explain(error, "model registry: not installed, no span is enriched")
             else:
                 return ModelRegistryInstrumentor
         return None
@@ -93,7 +93,7 @@ def sampler(argument: str | None = None) -> Sampler:
     except Exception as error:  # noqa: BLE001 - as above
         from opentelemetry.sdk.trace.sampling import DEFAULT_ON
 
-        _explain(error, "sampler model_registry not loaded, OpenTelemetry's default samples")
+        _explain(error, "model registry: sampler not loaded, OpenTelemetry's default samples")
         return DEFAULT_ON
 
 

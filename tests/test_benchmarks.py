@@ -32,6 +32,7 @@ def bench(*arguments: str, **environment: str) -> subprocess.CompletedProcess[st
     )
 
 
+@pytest.mark.slow
 def test_every_benchmark_runs_and_is_documented(tmp_path: Path) -> None:
     """Each gives a finite ratio inside its interval, for people and for programs, and has its row on the page."""
     file = tmp_path / "out.json"

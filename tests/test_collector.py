@@ -24,7 +24,6 @@ from spanforge.model_registry.collector import END, PROCESSOR, render_lookup, re
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-HEAD = "# Made from a model registry (models: {}): make it anew rather than edit it.\n"
 LEFT_OUT = ("[a-]", "[z-a]", "[--0]", "[a-c-e]", "[-a]", "x[!-]")
 RULE = "a path without line breaks, '$', '{' and '}', which mean something to the Collector"
 HOSTILE = (
@@ -37,6 +36,12 @@ HOSTILE = (
     "# : - {{",
     "😀",
 )
+
+
+def header(models: int) -> str:
+    """Return the first line of what is rendered from so many models."""
+    counted = "1 model" if models == 1 else f"{models} models"
+    return f"# Generated from a model registry ({counted}). Do not edit; regenerate.\n"
 
 
 @pytest.fixture
@@ -104,7 +109,7 @@ def test_the_first_line_tells_what_it_is(registry: ModelRegistry) -> None:
     """A comment says what the text was made from, and that it is not to be edited."""
     some(registry)
     for text in (render_transform(registry), render_transform(registry, lookup_file="x"), render_lookup(registry)):
-        assert text.startswith(HEAD.format(len(registry)))
+        assert text.startswith(header(len(registry)))
         assert text.count("#", 0, 1) == 1
 
 
@@ -410,9 +415,9 @@ def test_a_registry_that_changes_meanwhile(registry: ModelRegistry) -> None:
         rendered.append(render_transform(registry))
     thread.join()
     rendered.append(render_transform(registry))
-    states = {HEAD.format(0): render_transform(fresh := ModelRegistry(auto_emit=False))}
+    states = {header(0): render_transform(fresh := ModelRegistry(auto_emit=False))}
     for i in range(number):
         add(fresh, f"m{i}", f"g{i}-*", "shared", provider=f"p{i % 3}")
-        states[HEAD.format(i + 1)] = render_transform(fresh)
+        states[header(i + 1)] = render_transform(fresh)
     for text in rendered:
         assert text == states[text.partition("\n")[0] + "\n"]

@@ -1,146 +1,204 @@
-"""What the end-to-end tests cannot run: the file for containers, which has to fit the files that they do run."""
+"""The Collector's configuration against the tables of the code, without a Collector."""
 
 from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
+from support.archived import CONTENT_KEYS, FACTS
+
+from spanforge.model_registry._core.attributes import ATTRIBUTES, ON_SPANS, PREFIX
+from spanforge.model_registry._core.collector_statements import STATE
+from spanforge.model_registry._core.conventions import CONVENTIONS, NOT_CALLS, PROVIDER_KEYS
+from spanforge.model_registry._core.lifecycle import FLAGGED_STATUSES, FLAGGED_TIERS
+from spanforge.model_registry._core.resolution import UNREGISTERED
 
 ROOT = Path(__file__).parent.parent
-CONFIG = ROOT / "collector-config"
-COMPOSE = (CONFIG / "compose.yaml").read_text("utf-8")
-PARSED = yaml.safe_load(COMPOSE)
-SERVICES = PARSED["services"]
+FOLDER = ROOT / "collector-config"
+FILES = ("agent.yaml", "collector.yaml", "jaeger.yaml")
+VARIABLES = re.compile(r"\$\{env:(\w+):-([^}]+)\}")
+CONFIG: dict[str, Any] = yaml.safe_load((FOLDER / "collector.yaml").read_text("utf-8"))
+PROCESSORS: dict[str, Any] = CONFIG["processors"]
+FLAGGED_ON_SPANS = FLAGGED_STATUSES | {UNREGISTERED}
+MARK = re.compile(r'set\(span\.attributes\["(otelcol\.\w+)"\]')
 
 
 def pinned(file: str, version: str) -> str:
     """Return the version that a file of the servers' modules names."""
-    found = re.search(version, (ROOT / "tests" / "servers" / file).read_text("utf-8"))
-    assert found is not None
-    return found[1]
+    match = re.search(version, (ROOT / "tests" / "servers" / file).read_text("utf-8"))
+    assert match is not None
+    return match[1]
 
 
 COLLECTOR = pinned("otelcol/builder.yaml", r"version: ([\d.]+)\}")
 JAEGER = pinned("jaeger/go.mod", r"jaegertracing/jaeger v([\d.]+)")
-FILES = ("agent.yaml", "collector.yaml", "jaeger.yaml")
-VARIABLES = re.compile(r"\$\{env:(\w+):-([^}]+)\}")
 
 
-def test_containers_run_the_collector_that_is_tested() -> None:
-    """The image is of the version that the end-to-end tests build."""
-    assert f"image: otel/opentelemetry-collector-contrib:{COLLECTOR}\n" in COMPOSE
+def statements(processor: str) -> list[str]:
+    """Return all statements of a transform processor for traces."""
+    groups = PROCESSORS[processor]["trace_statements"]
+    return [each for group in groups for each in ([group] if isinstance(group, str) else group["statements"])]
 
 
-def test_containers_get_files_and_variables_that_there_are() -> None:
-    """What is mounted and built exists, programs are told where, and each variable that is set is one of theirs."""
-    for name, file in (("collector", "collector.yaml"), ("jaeger", "jaeger.yaml")):
-        service = SERVICES[name]
-        assert f"./{file}:/etc/{file}:ro" in service["volumes"]
-        assert service["command"] == [f"--config=/etc/{file}"]
-        known = {variable for variable, _ in VARIABLES.findall((CONFIG / file).read_text("utf-8"))}
-        assert {each for each in service["environment"] if each.startswith(("OTELCOL_", "JAEGER_"))} <= known
-    for service in SERVICES.values():
-        for volume in service.get("volumes", []):
-            outside, _, inside = volume.removesuffix(":ro").partition(":")
-            assert (CONFIG / outside).exists() if outside.startswith(".") else outside in PARSED["volumes"], volume
-            assert inside.startswith("/")
-    build = SERVICES["demo"]["build"]
-    for source in re.findall(r"^COPY (.+) \S+$", build["dockerfile_inline"], re.MULTILINE):
-        assert all((CONFIG / build["context"] / each).exists() for each in source.split()), source
+def conditions_of_mark(mark: str) -> list[str]:
+    """Return the conditions under which ``transform/mark`` sets a mark."""
+    (conditions,) = (
+        group["conditions"]
+        for group in PROCESSORS["transform/mark"]["trace_statements"]
+        if any(mark in statement for statement in group["statements"])
+    )
+    return list(conditions)
 
 
-def test_containers_keep_what_is_to_be_kept() -> None:
-    """Queue, archive and metrics are on volumes, which outlive containers."""
-    paths = {value for value in SERVICES["collector"]["environment"].values() if str(value).startswith("/")}
-    assert len(paths) == 3
-    assert all(path.startswith("/data/") for path in paths)
-    assert "collector:/data" in SERVICES["collector"]["volumes"]
-    assert "prometheus:/prometheus" in SERVICES["prometheus"]["volumes"]
-    assert "--storage.tsdb.path=/prometheus" in SERVICES["prometheus"]["command"]
+def alternatives(condition: str, key: str) -> set[str]:
+    """Return the values of an attribute that a condition matches."""
+    match = re.fullmatch(rf'IsMatch\(span\.attributes\["{re.escape(key)}"\], "\^\(([\w|]+)\)\$"\)', condition)
+    return set() if match is None else set(match[1].split("|"))
 
 
-def test_containers_are_reached_from_this_machine_only() -> None:
-    """Published ports are on loopback, and are those that the addresses inside have."""
-    ports = [port.rsplit(":", 2) for service in SERVICES.values() for port in service.get("ports", [])]
-    assert [host for host, _, _ in ports] == ["127.0.0.1"] * 10
-    assert all(outside == inside for _, outside, inside in ports)
-    listening = re.findall(r"^ {6}\w+: 0\.0\.0\.0(?::(\d+))?$", COMPOSE, re.MULTILINE)
-    own = {"3000", "9090"}  # Grafana's and Prometheus' defaults
-    assert {port for _, port, _ in ports} <= {port or "8888" for port in listening} | own  # telemetry has a host only
+def matched_values(conditions: list[str], key: str) -> set[str]:
+    """Return the values of an attribute that one of these conditions matches."""
+    return {value for condition in conditions for value in alternatives(condition, key)}
 
 
-def test_containers_are_of_versions_that_are_named() -> None:
-    """Each image has the tag of one version."""
-    images = [service["image"] for service in SERVICES.values() if "image" in service]
-    images += re.findall(r"^FROM (\S+)$", SERVICES["demo"]["build"]["dockerfile_inline"], re.MULTILINE)
-    assert len(images) == len(SERVICES)
-    assert all(re.fullmatch(r"[\w/.-]+:v?\d+\.\d+\.\d+(-slim)?", image) for image in images), images
+def policy(name: str) -> set[str]:
+    """Return the values that a policy of tail sampling keeps."""
+    (row,) = (row for row in PROCESSORS["tail_sampling"]["policies"] if row["name"] == name)
+    return set(row["string_attribute"]["values"])
 
 
-def test_containers_are_waited_for() -> None:
-    """What others need is there, and is asked whether it is ready, by itself or by the service that does so."""
-    needed = {each for service in SERVICES.values() for each in service.get("depends_on", [])}
-    needed |= {service.get("network_mode", "service:demo").removeprefix("service:") for service in SERVICES.values()}
-    assert needed <= SERVICES.keys()
-    asked = {name for name, service in SERVICES.items() if "healthcheck" in service}
-    asked |= set(re.findall(r"http://(\w+):", str(SERVICES["ready"]["command"])))
-    assert asked == {"collector", "jaeger", "prometheus", "grafana"}
-    assert SERVICES["demo"]["depends_on"] == {"ready": {"condition": "service_completed_successfully"}}
+# Tables of the code
 
 
-def test_nobody_has_a_password() -> None:
-    """Grafana has neither the administrator whose password everybody knows, nor a form to log in."""
-    settings = SERVICES["grafana"]["environment"]
-    assert settings["GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION"] == "true"
-    assert settings["GF_AUTH_DISABLE_LOGIN_FORM"] == "true"
-    assert settings["GF_AUTH_ANONYMOUS_ORG_ROLE"] != "Admin"
-    assert not re.search(r"(?i)(?<!has a )password[:=]", COMPOSE)
+def test_generated_blocks_are_up_to_date() -> None:
+    """``make docs`` would change nothing."""
+    command = [sys.executable, ROOT / "tools" / "collector_config.py", "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
-def test_grafana_finds_sources_and_dashboards() -> None:
-    """Data sources are services of the file, with the kinds that the dashboards choose from; dashboards are mounted."""
-    sources = yaml.safe_load((CONFIG / "grafana" / "datasources.yaml").read_text("utf-8"))["datasources"]
-    at = {source["type"]: source["url"] for source in sources}
-    assert at == {"prometheus": "http://collector:9090", "jaeger": "http://jaeger:16686"}
-    assert SERVICES["prometheus"]["network_mode"] == "service:collector"
-    (provider,) = yaml.safe_load((CONFIG / "grafana" / "dashboards.yaml").read_text("utf-8"))["providers"]
-    assert f"./grafana/dashboards:{provider['options']['path']}:ro" in SERVICES["grafana"]["volumes"]
-    for file in (CONFIG / "grafana" / "dashboards").glob("*.json"):
-        variables = json.loads(file.read_text("utf-8"))["templating"]["list"]
-        assert {each["query"] for each in variables if each["type"] == "datasource"} == {*at, "tempo"}
+def test_every_convention_marks_a_span() -> None:
+    """``transform/mark`` knows every convention, and spans that have a status already."""
+    condition = re.compile(r'span\.attributes\["([^"]+)"\] != nil(?: and scope\.name == "([^"]+)")?')
+    conditions = conditions_of_mark("names_model")
+    matches = [match.groups() for match in map(condition.fullmatch, conditions) if match is not None]
+    assert len(matches) == len(conditions) == len(set(matches))
+    assert set(matches) == {(f"{PREFIX}status", None), *((row.key, row.scope) for row in CONVENTIONS)}
+
+
+def test_every_flagged_status_and_tier_marks_a_span() -> None:
+    """``transform/mark`` and tail sampling know every flagged status and every flagged tier."""
+    conditions = conditions_of_mark("flagged")
+    assert matched_values(conditions, f"{PREFIX}status") == policy("status") == FLAGGED_ON_SPANS
+    assert matched_values(conditions, f"{PREFIX}risk_tier") == policy("risk-tier") == FLAGGED_TIERS
+
+
+def test_the_archive_keeps_every_fact() -> None:
+    """``transform/archive`` keeps each key of a model's or provider's name and of the registry, and no content."""
+    ((pattern,),) = (
+        re.findall(r'^keep_matching_keys\(span\.attributes, (".*")\)$', statement)
+        for statement in statements("transform/archive")
+        if statement.startswith("keep_matching_keys(span.attributes")
+    )
+    kept = re.compile(json.loads(pattern))
+    ours = [row.key.replace("<key>", "anything") for row in ATTRIBUTES]
+    names = [row.key for row in CONVENTIONS]
+    parameters = [row.key for row in CONVENTIONS if row.member is not None]
+    assert [key for key in (*FACTS, *ours, *names, *PROVIDER_KEYS, *NOT_CALLS) if not kept.search(key)] == []
+    assert [key for key in CONTENT_KEYS if kept.search(key)] == parameters
+
+
+def test_the_archive_keeps_only_the_model_of_parameters() -> None:
+    """``transform/archive`` removes everything but the model's name from JSON parameters."""
+    archive = statements("transform/archive")
+    for row in CONVENTIONS:
+        if row.member is not None:
+            assert f'delete_key(span.attributes, "{row.key}")' in archive
+            assert any(f'set(span.attributes["{row.key}"], String(span.cache' in each for each in archive), row.key
+        if row.scope is not None:
+            assert f'delete_key(span.attributes, "{row.key}") where scope.name != "{row.scope}"' in archive
+
+
+def test_agents_are_no_calls() -> None:
+    """``filter/calls`` knows every attribute and scope by which a span that names a model is not a call."""
+    conditions = PROCESSORS["filter/calls"]["trace_conditions"]
+    for key, values in NOT_CALLS.items():
+        assert matched_values(conditions, key) == values, key
+    for row in CONVENTIONS:
+        if row.scope is not None:
+            assert any(f'["{row.key}"] != nil' in each and f'"{row.scope}"' in each for each in conditions), row.key
+
+
+def test_the_label_names_the_model_of_the_request() -> None:
+    """``transform/calls`` takes the first name of the requests, then of the responses, then the registry's."""
+    (statement,) = (each for each in statements("transform/calls") if "Coalesce" in each)
+    keys = re.findall(r'span\.attributes\["([^"]+)"\]', statement.partition("Coalesce")[2])
+    rows = [row for row in CONVENTIONS if row.scope is row.member is None]
+    requests = {row.key for row in rows if not row.response}
+    assert keys[0] == "gen_ai.request.model"
+    assert set(keys[: len(requests)]) == requests
+    assert keys[len(requests) :] == [*(row.key for row in rows if row.response), f"{PREFIX}model_id"]
+    assert len(keys) == len(set(keys))
+
+
+def test_metrics_have_attributes_of_the_registry() -> None:
+    """The dimensions of metrics are attributes that spans have by default, or kinds of calls."""
+    for name in ("span_metrics", "span_metrics/untrusted", "span_metrics/events"):
+        keys = [row["name"] for row in CONFIG["connectors"][name]["dimensions"]]
+        ours = [key.removeprefix(PREFIX) for key in keys if key.startswith(PREFIX)]
+        assert ours == ["model_id", "owner", "risk_tier", "status"]
+        assert set(ours) <= set(ON_SPANS)
+
+
+def test_senders_cannot_forge_marks() -> None:
+    """``transform/forged`` removes each mark and each state of the enrichment, ``transform/unmark`` each mark."""
+    marks = {mark for name in ("transform/mark", "transform/untrusted") for mark in MARK.findall(str(statements(name)))}
+    assert marks == {f"otelcol.{name}" for name in ("registry_event", "names_model", "flagged", "untrusted")}
+    for processor, keys in (("transform/forged", {*marks, *STATE}), ("transform/unmark", marks)):
+        for statement in statements(processor):
+            pattern = re.search(r'attributes, (".*")\)$', statement)
+            assert pattern is not None
+            forged = re.compile(json.loads(pattern[1]))
+            assert [key for key in keys if not forged.search(key)] == [], statement
+
+
+# Variables and versions
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_every_address_is_a_variable_on_loopback(name: str) -> None:
     """Without settings nothing listens to the network, nothing is sent there, and files stay in one folder."""
-    text = (CONFIG / name).read_text("utf-8")
+    text = (FOLDER / name).read_text("utf-8")
     endpoints = re.findall(r"endpoint: (.+)\n", text)
     assert len(endpoints) >= 4
     for endpoint in endpoints:
-        found = VARIABLES.fullmatch(endpoint)
-        assert found is not None
-        assert re.fullmatch(r"127\.0\.0\.1:\d+", found[2])
+        match = VARIABLES.fullmatch(endpoint)
+        assert match is not None
+        assert re.fullmatch(r"127\.0\.0\.1:\d+", match[2])
     for path in re.findall(r"^ +(?:directory|path): (.+)$", text, re.MULTILINE):
-        found = VARIABLES.fullmatch(path)
-        assert found is not None
-        assert found[2].startswith("./data/")
+        match = VARIABLES.fullmatch(path)
+        assert match is not None
+        assert match[2].startswith("./data/")
 
 
 def test_every_variable_is_documented() -> None:
     """The page lists each variable of the files with its default, and no other."""
-    page = (CONFIG / "README.md").read_text("utf-8")
+    page = (FOLDER / "README.md").read_text("utf-8")
     listed = re.findall(r"^\| `(\w+)` \| `([^`]+)` \|", page, re.MULTILINE)
-    texts = [(CONFIG / name).read_text("utf-8") for name in FILES]
-    assert sorted(listed) == sorted({found for text in texts for found in VARIABLES.findall(text)})
+    texts = [(FOLDER / name).read_text("utf-8") for name in FILES]
+    assert sorted(listed) == sorted({variable for text in texts for variable in VARIABLES.findall(text)})
 
 
-def test_versions_are_told_as_they_are() -> None:
+def test_the_pages_name_the_versions() -> None:
     """The script that builds the servers, and the pages about them, name the versions of the pinned modules."""
     tool = (ROOT / "tools" / "servers.py").read_text("utf-8")
-    page = (CONFIG / "README.md").read_text("utf-8")
+    page = (FOLDER / "README.md").read_text("utf-8")
     assert f'"the OpenTelemetry Collector {COLLECTOR}"' in tool
     assert f'"Jaeger {JAEGER}"' in tool
     assert f"a Collector {COLLECTOR} and a Jaeger {JAEGER} that" in page

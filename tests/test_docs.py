@@ -8,6 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.prometheus import metric_names
+
+from spanforge.model_registry._core.attributes import ATTRIBUTES
+from spanforge.model_registry._core.lifecycle import RISK_TIERS, STATUSES
+from spanforge.model_registry._core.resolution import UNREGISTERED
+from spanforge.model_registry.otel import ModelRegistrySpanProcessor
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("", "docs", "examples", "collector-config", "benchmarks", "requirements", "changelog.d", "tests/servers")
@@ -49,6 +55,39 @@ def test_every_python_block_has_its_output() -> None:
 def test_tables_are_those_of_the_code() -> None:
     """Generated tables are up to date."""
     subprocess.run([sys.executable, ROOT / "tools" / "docs.py", "--check"], check=True)
+
+
+def test_the_table_of_attributes_names_every_status_and_tier() -> None:
+    """The notes of ``status`` and ``risk_tier`` in ``ATTRIBUTES`` name every value, and no other."""
+    notes = {row.name: set(re.findall(r"`(\w+)`", row.note)) for row in ATTRIBUTES}
+    assert notes["status"] == {*STATUSES, UNREGISTERED}
+    assert notes["risk_tier"] == set(RISK_TIERS)
+
+
+def test_the_processor_names_all_opt_in_attributes_or_none() -> None:
+    """If the docstring of the processor names an attribute that is opt-in, it names all of them."""
+    optional = {row.name for row in ATTRIBUTES if row.on_spans == "opt-in"}
+    named = {name for name in optional if f"``{name}``" in (ModelRegistrySpanProcessor.__doc__ or "")}
+    assert named in (set(), optional)
+
+
+def test_the_page_of_metrics_names_them_as_prometheus_does() -> None:
+    """docs/metrics.md has Prometheus' name of each metric."""
+    page = (ROOT / "docs" / "metrics.md").read_text("utf-8")
+    assert {name for name in metric_names() if f"`{name}`" not in page} == set()
+
+
+PACKAGE = ROOT / "src" / "spanforge" / "model_registry"
+TO_COME = {"_core/validation.py", "compliance/_sources/formats.py", "tests/compliance/analysis/test_checks.py"}
+
+
+def test_contributing_names_files_that_there_are() -> None:
+    """Each Python file and each folder that CONTRIBUTING.md names exists, in the package or in the project."""
+    page = (ROOT / "CONTRIBUTING.md").read_text("utf-8").replace(".venv/bin/", "")
+    names = set(re.findall(r"`((?:[\w.-]+/)*[\w.-]+\.(?:py|yml|yaml|json))`", page))
+    assert len(names) > 20
+    places = (ROOT, ROOT / "src", PACKAGE, ROOT / "tests" / "e2e", ROOT / "collector-config")
+    assert {name for name in names if not any((place / name).exists() for place in places)} <= TO_COME
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

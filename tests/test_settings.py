@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,10 +21,10 @@ from spanforge.model_registry._core.settings import (
     FILE,
     MODEL_ATTRIBUTES,
     RELOAD_INTERVAL,
-    SAMPLE_GOVERNED,
+    SAMPLE_FLAGGED,
     SETTINGS,
     SPAN_ATTRIBUTES,
-    UNREGISTERED,
+    UNREGISTERED_POLICY,
     Setting,
 )
 from spanforge.model_registry.otel._instrumentor import Options
@@ -50,9 +51,9 @@ ROWS = [
     Row(RELOAD_INTERVAL, 200, "300", 300),
     Row(SPAN_ATTRIBUTES, ["status"], "owner", ("owner",)),
     Row(MODEL_ATTRIBUTES, ["my.model"], "other.model", ("other.model",)),
-    Row(UNREGISTERED, "ignore", "IGNORE", "ignore"),
+    Row(UNREGISTERED_POLICY, "ignore", "IGNORE", "ignore"),
     Row(EVENTS, "log", "LOG,span", ("span", "log")),
-    Row(SAMPLE_GOVERNED, True, "True", True),
+    Row(SAMPLE_FLAGGED, True, "True", True),
 ]
 each = pytest.mark.parametrize("row", ROWS, ids=[row.setting.name for row in ROWS])
 
@@ -71,6 +72,9 @@ def lines(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
 
 
 def shown(value: Any) -> str:
+    """Return the same text for a value in every process."""
+    if isinstance(value, Iterator):
+        return type(value).__name__
     return value.name if isinstance(value, Setting) else repr(value)[:30]
 
 
@@ -109,7 +113,7 @@ def test_the_option_before_the_environment(row: Row, monkeypatch: pytest.MonkeyP
     alone = row.setting.read(row.option)
     monkeypatch.setenv(
         row.setting.variable,
-        {ENABLED: "true", UNREGISTERED: "warn", SAMPLE_GOVERNED: "false"}.get(row.setting, row.text),
+        {ENABLED: "true", UNREGISTERED_POLICY: "warn", SAMPLE_FLAGGED: "false"}.get(row.setting, row.text),
     )
     assert row.setting.read(row.option) == alone != row.setting.read()
 
@@ -178,14 +182,14 @@ GOOD = [
     (MODEL_ATTRIBUTES, ",".join(map(str, range(32))), tuple(map(str, range(32)))),
     (MODEL_ATTRIBUTES, "x," * 100, ("x",)),
     (MODEL_ATTRIBUTES, "model_registry", ("model_registry",)),
-    (UNREGISTERED, "warn", "warn"),
-    (UNREGISTERED, " Ignore ", "ignore"),
+    (UNREGISTERED_POLICY, "warn", "warn"),
+    (UNREGISTERED_POLICY, " Ignore ", "ignore"),
     (EVENTS, "span", ("span",)),
     (EVENTS, "log", ("log",)),
     (EVENTS, " Log , SPAN ,", ("span", "log")),
     (EVENTS, ["log", "LOG"], ("log",)),
     (EVENTS, "None", ()),
-    (SAMPLE_GOVERNED, " TRUE ", True),
+    (SAMPLE_FLAGGED, " TRUE ", True),
 ]
 
 
@@ -220,7 +224,7 @@ BAD: list[tuple[Setting[Any], Any, str]] = [
             (False, "False"),
         ]
     ),
-    (SAMPLE_GOVERNED, "yes", "one of true, false; got 'yes'; using the default, false"),
+    (SAMPLE_FLAGGED, "yes", "one of true, false; got 'yes'; using the default, false"),
     *(
         (ENABLED, given, f"one of true, false; got {text}; using the default, true")
         for given, text in [("maybe", "'maybe'"), ("1", "'1'"), (" No ", "'no'"), (0, "0"), (1, "1"), ([], "[]")]
@@ -282,7 +286,7 @@ BAD: list[tuple[Setting[Any], Any, str]] = [
         ]
     ),
     *(
-        (UNREGISTERED, given, f"one of warn, ignore; got {text}; using the default, warn")
+        (UNREGISTERED_POLICY, given, f"one of warn, ignore; got {text}; using the default, warn")
         for given, text in [
             ("drop", "'drop'"),
             (False, "False"),
@@ -330,8 +334,8 @@ def test_a_bad_option_hides_the_environment(monkeypatch: pytest.MonkeyPatch, lin
 
 def test_control_characters_and_long_values(lines: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A bad value is shown on one line, and only its beginning."""
-    monkeypatch.setenv(UNREGISTERED.variable, "a\nb\x1b[31m" + "x" * 10_000)
-    assert UNREGISTERED.read() == "warn"
+    monkeypatch.setenv(UNREGISTERED_POLICY.variable, "a\nb\x1b[31m" + "x" * 10_000)
+    assert UNREGISTERED_POLICY.read() == "warn"
     (found,) = lines()
     assert "got 'a\\nb\\x1b[31mxxx" in found
     assert found.isprintable()
@@ -340,22 +344,22 @@ def test_control_characters_and_long_values(lines: Any, monkeypatch: pytest.Monk
 
 def test_bytes_that_are_no_text(lines: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A variable whose bytes are no UTF-8 can be logged all the same."""
-    monkeypatch.setenv(UNREGISTERED.variable, "\udcff")
-    assert UNREGISTERED.read() == "warn"
+    monkeypatch.setenv(UNREGISTERED_POLICY.variable, "\udcff")
+    assert UNREGISTERED_POLICY.read() == "warn"
     assert lines()[0].encode()
 
 
 def test_a_bounded_number_of_lines(lines: Any) -> None:
     """However many different values are bad, a process logs a hundred of them."""
     for number in range(150):
-        UNREGISTERED.read(f"bad {number}")
+        UNREGISTERED_POLICY.read(f"bad {number}")
     assert len(lines()) == 100
 
 
 def test_a_bad_value_in_code_is_an_error() -> None:
     """Who parses a value itself gets the error, with the name that it gave."""
     with pytest.raises(InvalidEntryError, match=r"^mine must be one of warn, ignore; got 'drop'$"):
-        UNREGISTERED.parse("drop", "mine")
+        UNREGISTERED_POLICY.parse("drop", "mine")
 
 
 # Paths
@@ -405,9 +409,12 @@ def test_the_working_folder_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_options_that_do_not_exist(lines: Any) -> None:
     """An option that there is not is left out and logged once; the others are kept."""
     for _ in range(2):
-        assert settings.known({"file": "a", "flie": "b", "unregistered": None}) == {"file": "a", "unregistered": None}
+        assert settings.drop_unknown_options({"file": "a", "flie": "b", "unregistered": None}) == {
+            "file": "a",
+            "unregistered": None,
+        }
     names = "enabled, file, reload_interval, span_attributes, model_attributes, unregistered, events"
-    assert lines() == [line(f"there is no option 'flie' (there are {names}); it is left out")]
+    assert lines() == [line(f"unknown option 'flie'; options are {names}; it is ignored")]
 
 
 # Names
@@ -433,5 +440,5 @@ def test_the_entry_point_module_names_each_variable() -> None:
 def test_declarative_configuration_has_each_option() -> None:
     """The options of declarative configuration are the settings but the sampler's; ``enabled`` is OpenTelemetry's."""
     names = [field.name for field in dataclasses.fields(Options)]
-    assert ["enabled", *names, "sample_governed"] == [setting.name for setting in SETTINGS]
+    assert ["enabled", *names, "sample_flagged"] == [setting.name for setting in SETTINGS]
     assert all(getattr(Options(), name) is None for name in names)

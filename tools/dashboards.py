@@ -39,6 +39,10 @@ from grafana_foundation_sdk.models.dashboard import (
 )
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
+from spanforge.model_registry._core.attributes import PREFIX
+from spanforge.model_registry._core.lifecycle import FLAGGED_STATUSES, LIFECYCLE, OPERATIONS, STATUSES
+from spanforge.model_registry._core.resolution import UNREGISTERED
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -66,12 +70,12 @@ class Panel(NamedTuple):
 
     Attributes:
         kind: A key of ``KINDS``.
-        title: What stands above it.
+        title: Its title.
         size: Width, of 24, and height.
         queries: Legend to PromQL; in tables the legend is the heading of the value's column.
         unit: The values' unit, as Grafana names it.
-        tags: Tags by which Jaeger finds what a line of a table is about; none: no links to traces.
-        about: What to know of it.
+        tags: Jaeger's tags of the traces that a line of a table links to; none: no links to traces.
+        about: Its description.
     """
 
     kind: str
@@ -92,7 +96,7 @@ class Panel(NamedTuple):
 
 
 def matcher(label: str, value: str, operator: str = "=") -> str:
-    """Return what a selector has of one label."""
+    """Return one label's matcher of a selector."""
     return f'{label}{operator}"{value}"'
 
 
@@ -111,22 +115,22 @@ def events(*matchers: str) -> str:
     return calls(*matchers).replace("_calls_", "_events_")
 
 
-def made(series: str, *labels: str) -> str:
-    """Return how many there were in the dashboard's range: exact numbers, which ``increase`` does not give.
+def in_range(series: str, *labels: str) -> str:
+    """Return the exact number of calls or events in the dashboard's range; ``increase`` only estimates it.
 
-    A series that began within the range counts whole, its first value included, of which ``increase`` sees nothing.
+    A series that began within the range counts from zero, so its first value is included; ``increase`` leaves it out.
     """
     last = f"last_over_time({series}[$__range])"
     return f"sum by ({', '.join(labels)}) (({last} - {series} offset $__range >= 0) or {last})"
 
 
-def each(series: str, *labels: str) -> str:
-    """Return how many there were in each interval of a graph, likewise exact."""
+def per_interval(series: str, *labels: str) -> str:
+    """Return the exact number in each interval of a graph."""
     return f"sum by ({', '.join(labels)}) (({series} - {series} offset $__interval >= 0) or {series}) > 0"
 
 
 def rate(series: str, *labels: str) -> str:
-    """Return how many there are a second."""
+    """Return the number per second."""
     return f"sum by ({', '.join(labels)}) (rate({series}[$__rate_interval]))"
 
 
@@ -138,25 +142,26 @@ def quantile(share: float, series: str, window: str = "$__rate_interval") -> str
 
 CHOSEN: Final = calls(matcher(OWNER, "$owner", "=~"), matcher(TIER, "$tier", "=~"))
 REGISTERED: Final = calls(matcher(MODEL, "", "!="))
-RETIRED, DEPRECATED, UNREGISTERED = (
-    calls(matcher(STATUS, status)) for status in ("retired", "deprecated", "unregistered")
-)
+CALLS_OF: Final = {status: calls(matcher(STATUS, status)) for status in (*STATUSES, UNREGISTERED)}
+"""Status to the selector of calls."""
+FLAGGED: Final = "|".join([*(status for status in STATUSES if status in FLAGGED_STATUSES), UNREGISTERED])
+"""A regular expression for the statuses whose calls are flagged."""
 OF_MODEL: Final = calls(matcher(MODEL, "$model"))
 FAILED: Final = calls(matcher(MODEL, "$model"), matcher("status_code", "STATUS_CODE_ERROR"))
 SUNSET: Final = f'min by ({MODEL}) (model_registry_sunset_seconds{{senders=""}})'
 FIRING: Final = 'ALERTS{alertname=~"ModelRegistry.*", alertstate="firing"}'
-STATUSES: Final = {"active": (1, "green"), "deprecated": (2, "orange"), "retired": (3, "red")}
-"""Status to its number in the timeline, and its colour."""
+NUMBERS: Final = {status: number for number, status in enumerate(STATUSES, 1)}
+"""Status to its number in the timeline."""
 IN_FORCE: Final = " or ".join(
     f'group by ({MODEL}, {STATUS}) ({{__name__=~"traces_span_metrics_(calls|events)_total", senders="", '
     f'{MODEL}!="", {STATUS}="{status}"}}) * {number}'
-    for status, (number, _) in STATUSES.items()
+    for status, number in NUMBERS.items()
 )
 
 INVENTORY: Final = [
-    Panel("stat", "Calls", (6, 4), {"calls": made(CHOSEN)}),
-    Panel("stat", "Models called", (6, 4), {"models": f"count({made(REGISTERED, MODEL)} > 0)"}),
-    Panel("stat", "Owners of models called", (6, 4), {"owners": f"count({made(REGISTERED, OWNER)} > 0)"}),
+    Panel("stat", "Calls", (6, 4), {"calls": in_range(CHOSEN)}),
+    Panel("stat", "Models called", (6, 4), {"models": f"count({in_range(REGISTERED, MODEL)} > 0)"}),
+    Panel("stat", "Owners of models called", (6, 4), {"owners": f"count({in_range(REGISTERED, OWNER)} > 0)"}),
     Panel(
         "stat",
         "Models registered",
@@ -164,23 +169,25 @@ INVENTORY: Final = [
         {"models": f'sum(max by ({STATUS}, {TIER}) (model_registry_models{{senders=""}}))'},
         about="By the plugin's own metrics; the largest registry, where services have different ones.",
     ),
-    Panel("bars", "Calls by owner", (8, 8), {column(OWNER): made(CHOSEN, OWNER)}),
-    Panel("bars", "Calls by risk tier", (8, 8), {column(TIER): made(CHOSEN, TIER)}),
-    Panel("bars", "Calls by status", (8, 8), {column(STATUS): made(CHOSEN, STATUS)}),
+    Panel("bars", "Calls by owner", (8, 8), {column(OWNER): in_range(CHOSEN, OWNER)}),
+    Panel("bars", "Calls by risk tier", (8, 8), {column(TIER): in_range(CHOSEN, TIER)}),
+    Panel("bars", "Calls by status", (8, 8), {column(STATUS): in_range(CHOSEN, STATUS)}),
     Panel("graph", "Calls by status", (12, 8), {column(STATUS): rate(CHOSEN, STATUS)}, "reqps"),
     Panel("graph", "Calls by owner", (12, 8), {column(OWNER): rate(CHOSEN, OWNER)}, "reqps"),
     Panel(
         "table",
         "Models",
         (24, 10),
-        {"calls": made(CHOSEN, MODEL, OWNER, TIER, STATUS)},
+        {"calls": in_range(CHOSEN, MODEL, OWNER, TIER, STATUS)},
         tags=f"model_registry.model_id=${{__data.fields.{MODEL}}}",
     ),
 ]
 
 ONE_MODEL: Final = [
-    Panel("stat", "Calls", (6, 4), {"calls": made(OF_MODEL)}),
-    Panel("stat", "Failed", (6, 4), {"failed": f"({made(FAILED)} or vector(0)) / {made(OF_MODEL)}"}, "percentunit"),
+    Panel("stat", "Calls", (6, 4), {"calls": in_range(OF_MODEL)}),
+    Panel(
+        "stat", "Failed", (6, 4), {"failed": f"({in_range(FAILED)} or vector(0)) / {in_range(OF_MODEL)}"}, "percentunit"
+    ),
     Panel("stat", "Slowest 5 %", (6, 4), {"p95": quantile(0.95, OF_MODEL, "$__range")}, "s"),
     Panel(
         "stat",
@@ -199,33 +206,33 @@ ONE_MODEL: Final = [
         {"half": quantile(0.5, OF_MODEL), "95 %": quantile(0.95, OF_MODEL), "99 %": quantile(0.99, OF_MODEL)},
         "s",
     ),
-    Panel("events", "Lifecycle", (12, 8), {column(EVENT): each(events(matcher(MODEL, "$model")), EVENT)}),
+    Panel("events", "Lifecycle", (12, 8), {column(EVENT): per_interval(events(matcher(MODEL, "$model")), EVENT)}),
     Panel(
         "table",
         "Who calls it",
         (24, 10),
-        {"calls": made(OF_MODEL, SERVICE, ASKED, OWNER, TIER, STATUS)},
+        {"calls": in_range(OF_MODEL, SERVICE, ASKED, OWNER, TIER, STATUS)},
         tags="model_registry.model_id=${model}",
     ),
 ]
 
 VIOLATIONS: Final = [
-    Panel("alarm", "Calls of retired models", (6, 4), {"calls": made(RETIRED)}),
-    Panel("alarm", "Calls of unregistered models", (6, 4), {"calls": made(UNREGISTERED)}),
-    Panel("stat", "Calls of deprecated models", (6, 4), {"calls": made(DEPRECATED)}),
+    Panel("alarm", "Calls of retired models", (6, 4), {"calls": in_range(CALLS_OF["retired"])}),
+    Panel("alarm", "Calls of unregistered models", (6, 4), {"calls": in_range(CALLS_OF[UNREGISTERED])}),
+    Panel("stat", "Calls of deprecated models", (6, 4), {"calls": in_range(CALLS_OF["deprecated"])}),
     Panel("alarm", "Alerts that fire", (6, 4), {"alerts": f"count({FIRING})"}),
     Panel(
         "table",
         "Retired models that were called",
         (12, 8),
-        {"calls": made(RETIRED, SERVICE, MODEL, ASKED, OWNER, TIER) + " > 0"},
+        {"calls": in_range(CALLS_OF["retired"], SERVICE, MODEL, ASKED, OWNER, TIER) + " > 0"},
         tags="model_registry.status=retired",
     ),
     Panel(
         "table",
         "Models that nobody registered",
         (12, 8),
-        {"calls": made(UNREGISTERED, SERVICE, ASKED) + " > 0"},
+        {"calls": in_range(CALLS_OF[UNREGISTERED], SERVICE, ASKED) + " > 0"},
         tags="model_registry.status=unregistered",
     ),
     Panel(
@@ -234,7 +241,7 @@ VIOLATIONS: Final = [
         (12, 8),
         {
             "sunset in": f"{SUNSET} * on ({MODEL}) group_right () "
-            f"({made(DEPRECATED, SERVICE, MODEL, OWNER, TIER)} > bool 0 > 0)"
+            f"({in_range(CALLS_OF['deprecated'], SERVICE, MODEL, OWNER, TIER)} > bool 0 > 0)"
         },
         "s",
         "model_registry.status=deprecated",
@@ -244,7 +251,7 @@ VIOLATIONS: Final = [
         "graph",
         "Calls of models that should not be called",
         (12, 8),
-        {column(STATUS): rate(calls(matcher(STATUS, "deprecated|retired|unregistered", "=~")), STATUS)},
+        {column(STATUS): rate(calls(matcher(STATUS, FLAGGED, "=~")), STATUS)},
         "reqps",
     ),
     Panel(
@@ -258,28 +265,28 @@ VIOLATIONS: Final = [
         "table",
         "Calls of untrusted senders",
         (24, 8),
-        {"calls": made(calls(senders="untrusted"), SERVICE, ASKED, OWNER, STATUS)},
+        {"calls": in_range(calls(senders="untrusted"), SERVICE, ASKED, OWNER, STATUS)},
         about="Names of services and models are what these senders say; owner and status are the Collector's.",
     ),
 ]
 
-LIFECYCLE: Final = [
+CHANGES: Final = [
     *(
         Panel(
             "stat",
-            step.capitalize(),
-            (8, 4),
-            {"events": made(events(matcher(EVENT, f"model_registry.{step}")))},
+            row.event.removeprefix(PREFIX).capitalize(),
+            (24 // len(OPERATIONS), 4),
+            {"events": in_range(events(matcher(EVENT, row.event)))},
         )
-        for step in ("registered", "deprecated", "retired")
+        for row in OPERATIONS.values()
     ),
     Panel("states", "Status", (24, 10), {column(MODEL): f"max by ({MODEL}) ({IN_FORCE})"}),
-    Panel("events", "Events", (24, 8), {f"{column(EVENT)} {column(MODEL)}": each(events(), EVENT, MODEL)}),
+    Panel("events", "Events", (24, 8), {f"{column(EVENT)} {column(MODEL)}": per_interval(events(), EVENT, MODEL)}),
     Panel(
         "table",
         "Events",
         (24, 10),
-        {"events": made(events(), EVENT, MODEL, OWNER, TIER, SERVICE) + " > 0"},
+        {"events": in_range(events(), EVENT, MODEL, OWNER, TIER, SERVICE) + " > 0"},
         tags=f"event=${{__data.fields.{EVENT}}} model_registry.model_id=${{__data.fields.{MODEL}}}",
     ),
 ]
@@ -325,13 +332,13 @@ BOARDS: Final = (
         "Model registry: lifecycle",
         "When models were registered, deprecated and retired, with the traces in which it happened.",
         (),
-        LIFECYCLE,
+        CHANGES,
     ),
 )
 
 
 def explore(source: str, kind: str, query: dict[str, str]) -> str:
-    """Return the address of Explore with a query; what stands in ``${…}`` is filled in by Grafana."""
+    """Return the address of Explore with a query; Grafana fills in each ``${…}``."""
     pane = {
         "datasource": source,
         "queries": [{"refId": "A", "datasource": {"type": kind, "uid": source}, **query}],
@@ -343,7 +350,7 @@ def explore(source: str, kind: str, query: dict[str, str]) -> str:
 
 
 def links(panel: Panel) -> Iterator[dashboard.DashboardLink]:
-    """Yield where a line of a table leads: its model, and its traces, which Jaeger finds within a service only."""
+    """Yield the links of a table's line: to its model, and to its traces; Jaeger needs a service to search."""
     labels = panel.labels
     if MODEL in labels:
         yield link("This model", f"/d/model-registry-model?var-model=${{__data.fields.{MODEL}}}&${{__url_time_range}}")
@@ -361,7 +368,7 @@ def link(title: str, url: str) -> dashboard.DashboardLink:
 
 
 def traceql(tags: str) -> str:
-    """Return Tempo's query for what Jaeger finds by these tags."""
+    """Return Tempo's query for these tags of Jaeger."""
     names = (tag.partition("=") for tag in tags.split())
     terms = (f'{"event:name" if name == "event" else f"span.{name}"} = "{value}"' for name, _, value in names)
     return f"{{ {' && '.join(terms)} }}"
@@ -381,27 +388,29 @@ def look_of_table(built: Any, panel: Panel) -> None:
 
 
 def look_of_states(built: Any, _panel: Panel) -> None:
-    """Show numbers as the status that they stand for."""
-    shown = {str(number): ValueMappingResult(text=status, color=color) for status, (number, color) in STATUSES.items()}
+    """Show numbers as statuses."""
+    shown = {
+        str(NUMBERS[status]): ValueMappingResult(text=status, color=row.colour) for status, row in LIFECYCLE.items()
+    }
     built.fill_opacity(70).line_width(0).mappings([ValueMap(options=shown)]).color_scheme(
         dashboard.FieldColor().mode(FieldColorModeId.FIXED)
     )
 
 
 def look_of_alarm(built: Any, _panel: Panel) -> None:
-    """Show what should be nothing in red."""
+    """Show any number above zero in red."""
     steps = [Threshold(value=None, color="green"), Threshold(value=1, color="red")]
     built.thresholds(dashboard.ThresholdsConfig().mode(ThresholdsMode.ABSOLUTE).steps(steps)).no_value("0")
     built.color_mode(BigValueColorMode.BACKGROUND)
 
 
 def look_of_bars(built: Any, _panel: Panel) -> None:
-    """Let bars lie, so that names can be read."""
+    """Draw horizontal bars, beside which names fit."""
     built.orientation(VizOrientation.HORIZONTAL)
 
 
 def look_of_events(built: Any, _panel: Panel) -> None:
-    """Show each as a bar on those of its time."""
+    """Draw stacked bars."""
     built.draw_style(GraphDrawStyle.BARS).fill_opacity(80)
     built.stacking(common.StackingConfig().mode(StackingMode.NORMAL))
 
@@ -471,7 +480,7 @@ def build(board: Board) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Write the dashboards that are not as they should be, or complain of them."""
+    """Write the dashboards that are out of date, or with ``--check`` report them."""
     boards = {FOLDER / f"{board.uid}.json": build(board) for board in BOARDS}
     stale = {file: text for file, text in boards.items() if not file.exists() or file.read_text("utf-8") != text}
     for file, text in stale.items():

@@ -1,20 +1,28 @@
-"""Writes the tables of the documentation from the tables of the code; with ``--check`` it only compares."""
+"""Writes the parts of the documentation that repeat tables of the code; with ``--check`` it only compares.
+
+A part stands between the comments ``<!-- table: name -->``, or ``<!-- sentence: name -->``, and ``<!-- end -->``.
+"""
 
 from __future__ import annotations
 
 import re
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from spanforge.model_registry._core.attributes import ATTRIBUTES, PREFIX
-from spanforge.model_registry._core.conventions import CONVENTIONS, Convention
+from spanforge.model_registry._core.conventions import CONVENTIONS, NOT_CALLS, PROVIDER_KEYS, Convention
+from spanforge.model_registry._core.lifecycle import FLAGGED_STATUSES, FLAGGED_TIERS, RISK_TIERS, STATUSES
 from spanforge.model_registry._core.settings import SETTINGS
 from spanforge.model_registry.compliance._analysis.checks import CHECKS
 from spanforge.model_registry.compliance._frameworks import FRAMEWORKS
 from spanforge.model_registry.otel._metrics import METRICS
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 ROOT = Path(__file__).parent.parent
-BLOCK = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+BLOCK = re.compile(r"(<!-- (table|sentence): (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def attributes() -> list[list[str]]:
@@ -40,8 +48,8 @@ def conventions() -> list[list[str]]:
 
 def _holds(row: Convention) -> str:
     if row.member is not None:
-        return f"JSON with a member `{row.member}`"
-    return "answered name" if row.response else "name"
+        return f"JSON with the request model as `{row.member}`"
+    return "response model" if row.response else "request model"
 
 
 def settings() -> list[list[str]]:
@@ -74,14 +82,40 @@ def metrics() -> list[list[str]]:
     return [["metric", "kind", "unit", "attributes", "what"], *rows]
 
 
+def not_calls() -> list[list[str]]:
+    """Return the table of the spans that name a model without being a call."""
+    rows = [[f"`{key}`", join_names(sorted(values), "or")] for key, values in NOT_CALLS.items()]
+    return [["attribute", "values"], *rows]
+
+
+def providers() -> str:
+    """Return the sentence about the attributes that hold a provider."""
+    return f"The provider is the first text among {join_names(PROVIDER_KEYS, 'and')}."
+
+
+def flagged() -> str:
+    """Return the sentence about flagged models."""
+    tiers = join_names((tier for tier in RISK_TIERS if tier in FLAGGED_TIERS), "or")
+    statuses = join_names((status for status in STATUSES if status in FLAGGED_STATUSES), "or")
+    return f"A model is **flagged** if its risk tier is {tiers}, if it is {statuses}, or if it is not registered."
+
+
+def join_names(names: Iterable[str], conjunction: str) -> str:
+    """Return names as a list within a sentence."""
+    *first, last = (f"`{name}`" for name in names)
+    return f"{', '.join(first)} {conjunction} {last}" if first else last
+
+
 TABLES = {
     "attributes": attributes,
     "checks": checks,
     "clauses": clauses,
     "conventions": conventions,
     "metrics": metrics,
+    "not_calls": not_calls,
     "settings": settings,
 }
+SENTENCES = {"flagged": flagged, "providers": providers}
 
 
 def render(rows: list[list[str]]) -> str:
@@ -91,20 +125,26 @@ def render(rows: list[list[str]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def updated(text: str) -> str:
-    """Return a page with its tables up to date."""
-    return BLOCK.sub(lambda block: f"{block[1]}{render(TABLES[block[2]]())}{block[3]}", text)
+def update(text: str) -> str:
+    """Return a page with its generated parts up to date."""
+
+    def render_part(part: re.Match[str]) -> str:
+        begin, kind, name, end = part.groups()
+        content = render(TABLES[name]()) if kind == "table" else f"{SENTENCES[name]()}\n"
+        return f"{begin}{content}{end}"
+
+    return BLOCK.sub(render_part, text)
 
 
 def main(arguments: list[str]) -> int:
-    """Update every page, or with ``--check`` tell which are out of date."""
-    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-    stale = [page for page in pages if updated(page.read_text("utf-8")) != page.read_text("utf-8")]
+    """Update every page, or with ``--check`` report those that are out of date."""
+    pages = [ROOT / "README.md", ROOT / "collector-config" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    stale = [page for page in pages if update(page.read_text("utf-8")) != page.read_text("utf-8")]
     for page in stale:
         if "--check" in arguments:
             print(f"{page.relative_to(ROOT)} is out of date: run make docs", file=sys.stderr)
         else:
-            page.write_text(updated(page.read_text("utf-8")), "utf-8")
+            page.write_text(update(page.read_text("utf-8")), "utf-8")
     return 1 if stale and "--check" in arguments else 0
 
 

@@ -150,7 +150,7 @@ def run_proxy(environment: dict[str, str], spans: list[Span]) -> None:
             until(lambda: answers(f"http://127.0.0.1:{port}/health/readiness") or proxy.poll() is not None)
             for number, model in enumerate(ASKED, 1):
                 ask(f"http://127.0.0.1:{port}/v1/chat/completions", model, environment["LITELLM_MASTER_KEY"])
-                until(lambda wanted=number: len(governed(spans)) >= wanted)
+                until(lambda wanted=number: len(enriched(spans)) >= wanted)
         except (OSError, TimeoutError) as error:
             said.seek(0)
             sys.exit(f"{said.read()}{error}")
@@ -184,7 +184,7 @@ def ask(url: str, model: str, key: str) -> None:
         answer.read()
 
 
-def governed(spans: list[Span]) -> list[Span]:
+def enriched(spans: list[Span]) -> list[Span]:
     """Return the spans that have attributes of ours, in the order in which they started."""
     found = [span for span in spans if any(pair.key.startswith(PREFIX) for pair in span.attributes)]
     return sorted(found, key=lambda span: span.start_time_unix_nano)
@@ -214,7 +214,7 @@ def main(name: str) -> None:
             run_proxy(environment, spans)
         else:
             run_script(name, environment)
-        for span in governed(spans):
+        for span in enriched(spans):
             print("\n".join(lines(span)))
 
 

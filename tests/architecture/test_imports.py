@@ -1,18 +1,25 @@
-"""Who imports whom: imports point one way, and importing the package stays cheap."""
+"""Imports: they point one way, there are no cycles, and importing the package is cheap."""
 
 from __future__ import annotations
 
 import ast
+import graphlib
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 import spanforge.model_registry
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 PACKAGE = Path(spanforge.model_registry.__file__).parent
 NAME = "spanforge.model_registry"
+PUBLIC = {NAME, f"{NAME}.collector", f"{NAME}.compliance", f"{NAME}.otel"}
+"""The modules that are API. The path of any other module has a part that starts with an underscore."""
 
 LAYERS = [
     {"errors", "lifecycle", "logs", "ottl", "timestamps", "atomic_files"},
@@ -22,18 +29,39 @@ LAYERS = [
     {"operations", "attributes", "yaml_entries"},
     {"settings"},
     {"events", "resolution", "storage"},
-    {"conventions"},
-    {"registry"},
+    {"conventions", "collector_tables", "emission"},
+    {"registry", "collector_statements"},
     {"default"},
     {"watched_file"},
     {"watch"},
     {"collector", "otel", "compliance"},
 ]
-"""From left to right: a module imports from layers to its left only (inside ``otel`` and ``compliance``: freely)."""
-LEVEL = {module: level for level, modules in enumerate(LAYERS) for module in modules}
+"""The modules of ``_core`` and the public ones, from left to right: a module imports from layers to its left only."""
+OTEL_LAYERS = [
+    {"_span_access", "_counters"},
+    {"_enricher", "_plan_cache"},
+    {"_metrics"},
+    {"_status"},
+    {"_processor"},
+    {"_instrumentor", "_sampler"},
+    {"__init__"},
+]
+"""The modules of ``otel``, likewise."""
+OTEL_EXCEPTIONS = {("_status", "_processor")}
+"""Imports within ``otel`` that are allowed although they do not point left: importer and imported."""
+
+
+def levels(layers: list[set[str]]) -> dict[str, int]:
+    """Return the place of each name in the order."""
+    return {name: level for level, names in enumerate(layers) for name in names}
+
+
+LEVEL = levels(LAYERS)
+OTEL_LEVEL = levels(OTEL_LAYERS)
 
 
 def modules() -> list[Path]:
+    """Return the files of all modules, but those of packages that only hold others."""
     return sorted(
         path
         for path in PACKAGE.rglob("*.py")
@@ -41,47 +69,84 @@ def modules() -> list[Path]:
     )
 
 
-def room(path: Path) -> str:
+def dotted_name(path: Path) -> str:
+    """Return the name by which a module is imported."""
+    return ".".join((NAME, *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")
+
+
+def module_name(path: Path) -> str:
+    """Return the name that a module has in ``LAYERS``: its own in ``_core``, else that of its package."""
     parts = path.relative_to(PACKAGE).parts
     return parts[parts[0] == "_core"].removesuffix(".py")
 
 
-def imported(path: Path) -> set[str]:
-    """Return the rooms of the package that a module imports from, also for type checking or inside a function."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+NAMES = {dotted_name(path) for path in PACKAGE.rglob("*.py")}
+
+
+def imports(tree: ast.AST, *, run_time: bool = False) -> Iterator[str]:
+    """Yield the modules of the package that a module imports, also inside functions and, by default, for types only."""
+    for node in ast.iter_child_nodes(tree):
+        if run_time and isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, "absolute imports only"
-            packages = {NAME, f"{NAME}._core"}
-            names = (
-                [node.module]
-                if node.module not in packages
-                else [f"{node.module}.{alias.name}" for alias in node.names]
-            )
+            submodules = {f"{node.module}.{alias.name}" for alias in node.names} & NAMES
+            yield from submodules or {node.module or ""} & NAMES
         elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
+            yield from {alias.name for alias in node.names} & NAMES
         else:
-            continue
-        inside = [
-            name.removeprefix(f"{NAME}.").removeprefix("_core.") for name in names if name and name.startswith(NAME)
-        ]
-        found |= {name.split(".")[0] for name in inside if name not in {NAME, "_core"}}
-    return found
+            yield from imports(node, run_time=run_time)
+
+
+def imported(path: Path) -> set[str]:
+    """Return the names in ``LAYERS`` of the modules that a module imports."""
+    parts = (name.removeprefix(f"{NAME}.").split(".") for name in imports(ast.parse(path.read_text())) if name != NAME)
+    return {each[each[0] == "_core"] for each in parts if each != ["_core"]}
+
+
+def imported_within_otel(path: Path) -> set[str]:
+    """Return the names in ``OTEL_LAYERS`` of the modules of ``otel`` that a module imports."""
+    prefix = f"{NAME}.otel"
+    names = [name for name in imports(ast.parse(path.read_text())) if name.startswith(prefix)]
+    return {name.removeprefix(prefix).removeprefix(".") or "__init__" for name in names}
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_imports_point_left(path: Path) -> None:
-    """A module imports from rooms to its left only, and every module has a place in the order."""
-    here = room(path)
+    """A module imports from modules to its left only, and every module has a place in the order."""
+    here = module_name(path)
     assert here in LEVEL, f"{here} has no place in LAYERS"
     for other in imported(path) - ({here} & {"otel", "compliance"}):
         assert LEVEL[other] < LEVEL[here], f"{here} imports {other}"
 
 
+@pytest.mark.parametrize("path", sorted((PACKAGE / "otel").glob("*.py")), ids=lambda path: path.stem)
+def test_imports_within_otel_point_left(path: Path) -> None:
+    """So do the imports within ``otel``."""
+    assert path.stem in OTEL_LEVEL, f"{path.stem} has no place in OTEL_LAYERS"
+    allowed = {other for importer, other in OTEL_EXCEPTIONS if importer == path.stem}
+    for other in imported_within_otel(path) - allowed:
+        assert OTEL_LEVEL[other] < OTEL_LEVEL[path.stem], f"{path.stem} imports {other}"
+
+
+def test_there_are_no_import_cycles() -> None:
+    """No module imports itself at run time by way of others, not even inside a function."""
+    graph = {dotted_name(path): set(imports(ast.parse(path.read_text()), run_time=True)) for path in modules()}
+    for importer, other in OTEL_EXCEPTIONS:
+        graph[f"{NAME}.otel.{importer}"].discard(f"{NAME}.otel.{other}")
+    graphlib.TopologicalSorter(graph).prepare()
+
+
+def test_the_path_shows_what_is_public() -> None:
+    """The package, ``otel``, ``compliance`` and ``collector`` are API; every other path has an underscored part."""
+    public = {name for name in NAMES if not any(part.startswith("_") for part in name.split(".")[2:])}
+    assert public == PUBLIC
+
+
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_only_otel_knows_the_sdk(path: Path) -> None:
     """Outside ``otel`` the OpenTelemetry API is enough."""
-    if room(path) != "otel":
+    if module_name(path) != "otel":
         assert "opentelemetry.sdk" not in path.read_text()
 
 
@@ -103,11 +168,11 @@ def test_importing_is_cheap() -> None:
     assert "msgspec" in loaded
 
 
+@pytest.mark.slow
 def test_importing_in_any_order() -> None:
     """Each module can be the first one imported."""
     for path in modules():
-        dotted = ".".join((NAME, *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__")
-        run(f"import {dotted}")
+        run(f"import {dotted_name(path)}")
 
 
 def test_the_namespace_belongs_to_nobody() -> None:

@@ -9,11 +9,9 @@ import time
 import urllib.parse
 import uuid
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
-import yaml
 from opentelemetry.exporter.otlp.proto.grpc import _log_exporter as grpc_logs
 from opentelemetry.exporter.otlp.proto.grpc import metric_exporter as grpc_metrics
 from opentelemetry.exporter.otlp.proto.grpc import trace_exporter as grpc_spans
@@ -41,14 +39,15 @@ from opentelemetry.trace import (
     set_span_in_context,
     use_span,
 )
+from support.archived import CONTENT_KEYS, FACTS
 
 from spanforge.model_registry import ModelRegistry
-from spanforge.model_registry._core.attributes import ATTRIBUTES
 from spanforge.model_registry._core.conventions import CONVENTIONS, PROVIDER_KEYS
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
+    from pathlib import Path
 
     from conftest import Server
 
@@ -56,9 +55,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.e2e
 
-CONFIG: dict[str, Any] = yaml.safe_load(
-    (Path(__file__).parents[2] / "collector-config" / "collector.yaml").read_text("utf-8")
-)
 PATIENCE = 60
 """Seconds that something may take that is sure to happen."""
 GRPC, HTTP = "GRPC", "HTTP"
@@ -276,7 +272,7 @@ class Kind(NamedTuple):
     event: bool = False
 
 
-GOVERNED = {
+FLAGGED = {
     "error": Kind(error=True),
     "tier high": Kind("m-high", "high"),
     "tier critical": Kind("m-critical", "critical"),
@@ -309,16 +305,16 @@ def test_sampling_keeps_what_governance_needs(jaeger: Server, collector: Callabl
     """Every trace that a policy names arrives whole, each span once, and a share of 5 % of the rest, as whole."""
     server = collector(jaeger, OTELCOL_DECISION_WAIT="2s")
     sent: dict[str, tuple[ReadableSpan, ...]] = {}
-    for name, kind in (GOVERNED | REST).items():
+    for name, kind in (FLAGGED | REST).items():
         application = Application(name)
-        make_traces(application, kind, EACH if name in GOVERNED else PLAIN)
+        make_traces(application, kind, EACH if name in FLAGGED else PLAIN)
         sent[name] = application.recorded()
         Door(server).send(*sent[name])
-    chosen = wait_until_decided(server, len(GOVERNED) * EACH + len(REST) * PLAIN)
-    for name in GOVERNED:
+    chosen = wait_until_decided(server, len(FLAGGED) * EACH + len(REST) * PLAIN)
+    for name in FLAGGED:
         assert len(sent[name]) == 4 * EACH
         assert ids(in_jaeger(jaeger, name, 4 * EACH)) == ids(sent[name]), name
-    share = chosen - len(GOVERNED) * EACH
+    share = chosen - len(FLAGGED) * EACH
     assert 0.035 < share / (len(REST) * PLAIN) < 0.065
     rest = wait_for(
         lambda: [span for name in REST for span in in_jaeger(jaeger, name)], lambda got: len(got) >= 4 * share
@@ -327,15 +323,15 @@ def test_sampling_keeps_what_governance_needs(jaeger: Server, collector: Callabl
     assert len(found) == share
     plain = (span for name in REST for span in sent[name])
     assert ids(rest) == ids(span for span in plain if format_trace_id(span.context.trace_id) in found)
-    alone = (len(GOVERNED) - 1) * EACH  # an error is no fact of governance, and depends on the decision
-    assert total(server, "exporter_sent_spans", exporter="otlp_grpc/governed") == alone
+    alone = (len(FLAGGED) - 1) * EACH  # an error is no fact of governance, and depends on the decision
+    assert total(server, "exporter_sent_spans", exporter="otlp_grpc/flagged") == alone
     assert total(server, "exporter_sent_spans", exporter="otlp_grpc/sampled") == 4 * chosen - alone
 
 
-def test_a_governed_span_that_comes_late(jaeger: Server, collector: Callable[..., Server]) -> None:
-    """A governed span arrives though its trace was decided against before, by whoever sent a part of it first."""
+def test_a_flagged_span_that_comes_late(jaeger: Server, collector: Callable[..., Server]) -> None:
+    """A flagged span arrives though its trace was decided against before, by whoever sent a part of it first."""
     server = collector(jaeger, OTELCOL_SAMPLING_PERCENTAGE="0")
-    for name, kind in GOVERNED.items():
+    for name, kind in FLAGGED.items():
         application = Application(name)
         make_traces(application, kind, 1)
         early, *late = sorted(application.recorded(), key=lambda span: span.name)
@@ -344,7 +340,7 @@ def test_a_governed_span_that_comes_late(jaeger: Server, collector: Callable[...
         Door(server, UNTRUSTED).send(early)
         wait_until_decided(server, decided + 1)
         Door(server).send(*late)
-    arrived = {name: {span["operationName"] for span in in_jaeger(jaeger, name, 1)} for name in list(GOVERNED)[1:]}
+    arrived = {name: {span["operationName"] for span in in_jaeger(jaeger, name, 1)} for name in list(FLAGGED)[1:]}
     assert all(names == {"step"} for names in arrived.values())
     assert not in_jaeger(jaeger, "error")
 
@@ -353,51 +349,16 @@ def test_a_governed_span_that_comes_late(jaeger: Server, collector: Callable[...
 def test_share_is_a_setting(jaeger: Server, collector: Callable[..., Server], percentage: str, number: int) -> None:
     """At 0 % nothing of the rest arrives, at 100 % everything, and what governance needs in any case."""
     server = collector(jaeger, OTELCOL_SAMPLING_PERCENTAGE=percentage)
-    plain, governed = Application("plain"), Application("governed")
+    plain, flagged = Application("plain"), Application("flagged")
     make_traces(plain, REST["tier low"], 100)
-    make_traces(governed, GOVERNED["error"], 10)
-    Door(server).send(*plain.recorded(), *governed.recorded())
+    make_traces(flagged, FLAGGED["error"], 10)
+    Door(server).send(*plain.recorded(), *flagged.recorded())
     assert wait_until_decided(server, 110) == 10 + number
-    assert len(in_jaeger(jaeger, "governed", 40)) == 40
+    assert len(in_jaeger(jaeger, "flagged", 40)) == 40
     assert len(in_jaeger(jaeger, "plain", 4 * number)) == 4 * number
 
 
 # -- the archive -----------------------------------------------------------------------------------------------------
-
-FACTS = {
-    "gen_ai.request.model": "m-high",
-    "gen_ai.response.model": "m-high",
-    "gen_ai.response.id": "resp-1",
-    "gen_ai.provider.name": "openai",
-    "gen_ai.operation.name": "chat",
-    "gen_ai.usage.input_tokens": 12,
-    "gen_ai.usage.output_tokens": 34,
-    "error.type": "timeout",
-}
-"""What an instrumentation writes on the span of a call that the archive is to have."""
-CONTENT_KEYS = (
-    "gen_ai.input.messages",
-    "gen_ai.output.messages",
-    "gen_ai.system_instructions",
-    "gen_ai.prompt.0.content",
-    "gen_ai.tool.call.arguments",
-    "llm.input_messages.0.message.content",
-    "llm.output_messages.0.message.tool_calls.0.tool_call.function.arguments",
-    "llm.invocation_parameters",
-    "llm.system.prompt",
-    "embedding.invocation_parameters",
-    "embedding.embeddings.0.embedding.text",
-    "reranker.query",
-    "input.value",
-    "output.value",
-    "langfuse.observation.input",
-    "traceloop.entity.input",
-    "model_name_and_prompt",
-    "pydantic_ai.all_messages",
-    "error.type.message",
-    "xmodel_registry.prompt",
-)
-"""Where instrumentations put prompts, completions and calls of tools, or might."""
 
 
 def test_archive_has_every_call_and_every_event(
@@ -715,7 +676,7 @@ def test_untrusted_senders_use_up_only_their_own_series(collector: Callable[...,
 MARKS = (
     "otelcol.registry_event",
     "otelcol.names_model",
-    "otelcol.governed",
+    "otelcol.flagged",
     "otelcol.untrusted",
     "otelcol.registry_name",
     "otelcol.registry_code",
@@ -848,35 +809,3 @@ def test_metrics_of_events(collector: Callable[..., Server]) -> None:
         ("model_registry.deprecated", "m-0", "team-a", "deprecated"): 1,
         ("model_registry.retired", "m-1", "team-a", "retired"): 1,
     }
-
-
-# -- the file itself -------------------------------------------------------------------------------------------------
-
-
-def test_marks_know_every_convention() -> None:
-    """The Collector takes for calls what the library takes for calls, and spans that have a status."""
-    (conditions,) = (
-        group["conditions"]
-        for group in CONFIG["processors"]["transform/mark"]["trace_statements"]
-        if "names_model" in group["statements"][0] and "conditions" in group
-    )
-    condition = re.compile(r'span\.attributes\["([^"]+)"\] != nil(?: and scope\.name == "([^"]+)")?')
-    found = [match.groups() for match in map(condition.fullmatch, conditions) if match is not None]
-    assert len(found) == len(conditions) == len(set(found))
-    assert set(found) == {("model_registry.status", None), *((row.key, row.scope) for row in CONVENTIONS)}
-
-
-def test_archive_lists_every_fact() -> None:
-    """The archive's list has each key of a model's or a provider's name and of the registry, and none of content."""
-    ((pattern,),) = (
-        re.findall(r'^keep_matching_keys\(span\.attributes, (".*")\)$', statement)
-        for group in CONFIG["processors"]["transform/archive"]["trace_statements"]
-        for statement in group["statements"]
-        if statement.startswith("keep_matching_keys(span.attributes")
-    )
-    kept = re.compile(json.loads(pattern))
-    ours = [row.key.replace("<key>", "anything") for row in ATTRIBUTES]
-    names = [row.key for row in CONVENTIONS]
-    parameters = [row.key for row in CONVENTIONS if row.member is not None]
-    assert [key for key in (*FACTS, *ours, *names, *PROVIDER_KEYS) if not kept.search(key)] == []
-    assert [key for key in CONTENT_KEYS if kept.search(key)] == parameters

@@ -41,10 +41,10 @@ EVERYTHING = """
     service:
       pipelines:
         traces/all:
-          exporters: [file/everything, forward/archive, forward/governed, forward/sampled, forward/metrics]
+          exporters: [file/everything, forward/archive, forward/flagged, forward/sampled, forward/metrics]
 """
 """The users' configuration with a file that keeps every span as the enrichment leaves it, forged notes or not."""
-MARKS = {"otelcol.names_model", "otelcol.governed"}
+MARKS = {"otelcol.names_model", "otelcol.flagged"}
 """What the users' configuration puts on spans after the enrichment."""
 
 PROVIDERS = ("openai", "azure", "acme/eu", "$1 ${env:HOME}", "0", "?", "nobody", "")

@@ -328,7 +328,7 @@ def test_large_spans_wait(site: Callable[..., Site], recorder: Recorder) -> None
             assert here.send("grpc", kind[start : start + BATCH]) == ACCEPTED
     here.jaeger.start()
     names = [f"otelcol_exporter_{what}_spans" for what in ("sent", "send_failed")]
-    branches = ("otlp_grpc/governed", "otlp_grpc/sampled")
+    branches = ("otlp_grpc/flagged", "otlp_grpc/sampled")
     wait_until(lambda: sum(here.metric(name, exporter=one) for name in names for one in branches) == 2 * number)
     assert here.metric("otelcol_exporter_send_failed_spans") == 0
     for name, kind in spans.items():
@@ -375,7 +375,7 @@ def test_full_queue(site: Callable[..., Site], recorder: Recorder) -> None:
             assert here.send(protocol, spans) == (RETRY[protocol], message)
         assert here.metric("otelcol_receiver_refused_spans", transport=protocol) == tries * len(spans)
     full = "otelcol_exporter_enqueue_failed_spans"
-    assert here.metric(full, exporter="otlp_grpc/governed") == 2 * tries * 2
+    assert here.metric(full, exporter="otlp_grpc/flagged") == 2 * tries * 2
     assert here.send("grpc", plain) == ACCEPTED
     wait_until(lambda: here.metric(full, exporter="otlp_grpc/sampled") == len(plain) - size)
     here.jaeger.start()
@@ -390,7 +390,7 @@ def test_full_queue(site: Callable[..., Site], recorder: Recorder) -> None:
     for spans in refused.values():  # the archive had taken what the queue refused
         assert all(archived[one] > tries for one in ids_of(spans))
     lines = here.collector.stop().splitlines()
-    for exporter, rejected in {"otlp_grpc/governed": 2, "otlp_grpc/sampled": 1}.items():
+    for exporter, rejected in {"otlp_grpc/flagged": 2, "otlp_grpc/sampled": 1}.items():
         told = ("Exporting failed. Rejecting data.", exporter, message, f'"rejected_items": {rejected}}}')
         assert any(all(part in line for part in told) for line in lines)
     assert any("tail_sampling" in line and "Error sending spans to destination" in line for line in lines)
@@ -449,7 +449,7 @@ def test_second_collector_with_the_same_queue(
 ) -> None:
     """A second Collector does not start with the folder of another one's queue, and the first one goes on."""
     here = site()
-    with pytest.raises(Exception, match=r'failed to start "otlp_grpc/(governed|sampled)" exporter: timeout'):
+    with pytest.raises(Exception, match=r'failed to start "otlp_grpc/(flagged|sampled)" exporter: timeout'):
         run_server("otelcol", OTELCOL_STORAGE=str(tmp_path / "queue"))
     events = recorder.alone(10)
     assert here.send("grpc", events) == ACCEPTED

@@ -83,7 +83,7 @@ def test_nothing_lost(example: Callable[..., subprocess.CompletedProcess[str]], 
         "metric  model_registry.calls = 1 gpt-3.5-turbo, deprecated, medium, ml-platform",
         "metric  model_registry.calls = 1 unregistered",
     ]
-    assert "sampler: ModelRegistrySampler{ratio=0.0,governed=true}" in lines
+    assert "sampler: ModelRegistrySampler{ratio=0.0,flagged=true}" in lines
 
 
 def test_plain_sdk(printed: Run) -> None:

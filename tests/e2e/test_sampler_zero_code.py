@@ -27,8 +27,8 @@ needs_configuration = pytest.mark.skipif(
 
 INSTRUMENT = Path(sys.executable).with_name("opentelemetry-instrument")
 SRC = Path(spanforge_model_registry_otel.__file__).parent
-NOT_LOADED = "sampler model_registry not loaded, OpenTelemetry's default samples: "
-NOT_INSTALLED = "model registry not installed, no span is enriched: "
+NOT_LOADED = "model registry: sampler not loaded, OpenTelemetry's default samples: "
+NOT_INSTALLED = "model registry: not installed, no span is enriched: "
 APPLICATION = """
 import json, os, sys
 from opentelemetry import propagate, trace
@@ -67,8 +67,8 @@ DEFAULT = (
 """OpenTelemetry's default sampler, described."""
 NONE = {"plain": False, "low": False, "high": False, "unknown": False}
 ALL = dict.fromkeys(NONE, True)
-GOVERNED = {"plain": False, "low": False, "high": True, "unknown": True}
-"""Which spans below a remote parent are kept: none, all, or the calls of governed models."""
+FLAGGED = {"plain": False, "low": False, "high": True, "unknown": True}
+"""Which spans below a remote parent are kept: none, all, or the calls of flagged models."""
 UNKNOWN = "model 'unknown' is not registered (owner: nobody)"
 """What is said of every application that has the plugin."""
 BAD = "model registry: OTEL_TRACES_SAMPLER_ARG must be a number from 0 to 1; got {!r}; using the default, 1"
@@ -82,7 +82,7 @@ ARGUMENTS: dict[str | None, tuple[float, list[str]]] = {
 }
 """Value of ``OTEL_TRACES_SAMPLER_ARG`` to the share that is kept, and what is said."""
 EVERYWHERE = "root", "remote_parent_not_sampled", "local_parent_not_sampled"
-"""Where within ``parent_based`` the sampler has to stand for calls of governed models to be kept wherever they are."""
+"""Where within ``parent_based`` the sampler has to stand for calls of flagged models to be kept wherever they are."""
 each_argument = pytest.mark.parametrize("argument", ARGUMENTS)
 
 
@@ -211,8 +211,8 @@ def declared(tmp_path: Path) -> Callable[..., Done]:
     return run
 
 
-def described(ratio: float, *, governed: bool = False) -> str:
-    return f"ModelRegistrySampler{{ratio={ratio},governed={str(governed).lower()}}}"
+def described(ratio: float, *, flagged: bool = False) -> str:
+    return f"ModelRegistrySampler{{ratio={ratio},flagged={str(flagged).lower()}}}"
 
 
 # By environment
@@ -229,22 +229,22 @@ def test_by_environment(start: Callable[..., Done], argument: str | None) -> Non
     assert done.exported == list(ALL)
 
 
-def test_governed_by_environment(start: Callable[..., Done]) -> None:
-    """Calls of governed models arrive though their remote parent is not sampled, and so does every event."""
-    governed = {"OTEL_PYTHON_MODEL_REGISTRY_SAMPLE_GOVERNED": "true", "OTEL_TRACES_SAMPLER_ARG": "0"}
-    done = start("operation", **governed)
+def test_flagged_by_environment(start: Callable[..., Done]) -> None:
+    """Calls of flagged models arrive though their remote parent is not sampled, and so does every event."""
+    flagged = {"OTEL_PYTHON_MODEL_REGISTRY_SAMPLE_FLAGGED": "true", "OTEL_TRACES_SAMPLER_ARG": "0"}
+    done = start("operation", **flagged)
     assert (done.code, done.said) == (7, [UNKNOWN])
-    assert done.sampler == described(0.0, governed=True)
-    assert (done.unsampled, done.sampled) == (GOVERNED, ALL)
+    assert done.sampler == described(0.0, flagged=True)
+    assert (done.unsampled, done.sampled) == (FLAGGED, ALL)
     assert done.keeps(0)
     assert done.exported == ["high", "unknown", *ALL, "model_registry.deprecate"]
     assert done.events == [1, 0, 0, 0]
 
 
-def test_a_bad_governed_by_environment(start: Callable[..., Done]) -> None:
+def test_a_bad_flagged_by_environment(start: Callable[..., Done]) -> None:
     """A bad value of the setting is one line, and the default is used."""
-    done = start(OTEL_PYTHON_MODEL_REGISTRY_SAMPLE_GOVERNED="perhaps", OTEL_TRACES_SAMPLER_ARG="0")
-    variable = "OTEL_PYTHON_MODEL_REGISTRY_SAMPLE_GOVERNED"
+    done = start(OTEL_PYTHON_MODEL_REGISTRY_SAMPLE_FLAGGED="perhaps", OTEL_TRACES_SAMPLER_ARG="0")
+    variable = "OTEL_PYTHON_MODEL_REGISTRY_SAMPLE_FLAGGED"
     expected = [f"model registry: {variable} must be one of true, false; got 'perhaps'; using the default, false"]
     assert (done.code, done.said, done.sampler) == (7, [*expected, UNKNOWN], described(0.0))
     assert done.unsampled == NONE
@@ -268,19 +268,19 @@ def test_declared(declared: Callable[..., Done], argument: str | None) -> None:
 @pytest.mark.parametrize(
     ("sampler", "unsampled"),
     [
-        ("{model_registry: {}}", GOVERNED),
-        ("{model_registry: }", GOVERNED),
-        ("{model_registry: {ratio: 1, governed: false}}", GOVERNED),
+        ("{model_registry: {}}", FLAGGED),
+        ("{model_registry: }", FLAGGED),
+        ("{model_registry: {ratio: 1, flagged: false}}", FLAGGED),
         ("{parent_based: {root: {model_registry: {}}}}", NONE),
-        (f"{{parent_based: {{{', '.join(f'{place}: {{model_registry: {{}}}}' for place in EVERYWHERE)}}}}}", GOVERNED),
+        (f"{{parent_based: {{{', '.join(f'{place}: {{model_registry: {{}}}}' for place in EVERYWHERE)}}}}}", FLAGGED),
     ],
 )
 def test_forms_of_declaration(declared: Callable[..., Done], sampler: str, unsampled: dict[str, bool]) -> None:
     """With or without options, which are not passed, it is the same sampler; below ``parent_based`` it sees less."""
-    governed = {"OTEL_PYTHON_MODEL_REGISTRY_SAMPLE_GOVERNED": "true", "OTEL_TRACES_SAMPLER_ARG": "0"}
-    done = declared(sampler, "operation", **governed)
+    flagged = {"OTEL_PYTHON_MODEL_REGISTRY_SAMPLE_FLAGGED": "true", "OTEL_TRACES_SAMPLER_ARG": "0"}
+    done = declared(sampler, "operation", **flagged)
     assert (done.code, done.said) == (7, [UNKNOWN])
-    assert described(0.0, governed=True) in done.sampler
+    assert described(0.0, flagged=True) in done.sampler
     assert (done.unsampled, done.sampled) == (unsampled, ALL)
     assert done.keeps(0)
     kept = [name for name, is_kept in unsampled.items() if is_kept]

@@ -165,7 +165,7 @@ NO_SDK = (
 )
 OURS = "model", "span not enriched", "event not emitted"
 """What our lines begin with."""
-NOT_INSTALLED = "model registry not installed, no span is enriched: "
+NOT_INSTALLED = "model registry: not installed, no span is enriched: "
 FOREIGN = {"OTEL_CONFIG_FILE is set; ignoring configurator kwargs: ['auto_instrumentation_version']"}
 """What OpenTelemetry says whatever we do."""
 
@@ -626,8 +626,8 @@ DECLARATIVE = {
         declared("{unregistred: ignore, file: '', span_attributes: [status]}"),
         (
             (
-                "model registry: there is no option 'unregistred' (there are enabled, file, reload_interval, "
-                "span_attributes, model_attributes, unregistered, events); it is left out"
+                "model registry: unknown option 'unregistred'; options are enabled, file, reload_interval, "
+                "span_attributes, model_attributes, unregistered, events; it is ignored"
             ),
         ),
     ),

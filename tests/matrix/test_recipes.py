@@ -31,7 +31,7 @@ SECOND = {
     "pydantic_ai": "unregistered",
     "traceloop": "unregistered",
 }
-"""The recipes, and the status of the model that each calls beside the governed one."""
+"""The recipes, and the status of the model that each calls beside the registered one."""
 
 
 def files(name: str) -> list[Path]:
@@ -58,13 +58,13 @@ def printed(environment: Callable[..., Path], environ: dict[str, str]) -> Printe
 
 @pytest.mark.parametrize("name", SECOND)
 def test_a_recipe(name: str, printed: Printed) -> None:
-    """The governed model's spans say whose it is; the other's say that it is deprecated, or registered nowhere."""
-    governed, other = set(), set()
+    """The registered model's spans say whose it is; the other's say that it is deprecated, or registered nowhere."""
+    registered, other = set(), set()
     for span in re.split(r"^(?=\S)", printed(name), flags=re.MULTILINE)[1:]:
         ours = dict(re.findall(r"^  model_registry\.(\w+) = (.*)$", span, re.MULTILINE))
-        kind = governed if re.search(r" = (openai/)?gpt-4o(-2024-08-06)?$", span, re.MULTILINE) else other
+        kind = registered if re.search(r" = (openai/)?gpt-4o(-2024-08-06)?$", span, re.MULTILINE) else other
         kind.add((ours["status"], ours.get("owner"), ours.get("risk_tier"), "warnings" in ours))
-    assert governed == {("active", "ml-platform", "high", False)}
+    assert registered == {("active", "ml-platform", "high", False)}
     deprecated = ("deprecated", "support-team", "medium", True)
     assert other == {deprecated if SECOND[name] == "deprecated" else ("unregistered", None, None, True)}
 

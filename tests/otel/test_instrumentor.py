@@ -408,7 +408,7 @@ def test_options_that_do_not_exist(plugin: Any, provider: Any, exporter: Any, li
             options = Options(span_atributes="status", span_attributes="owner")
             plugin.instrument(tracer_provider=provider, span_attributes=options.span_attributes)
     assert call(provider, exporter) == {"owner": "ml-platform"}
-    assert lines() == [f"model registry: there is no option 'span_atributes' (there are {NAMES}); it is left out"]
+    assert lines() == [f"model registry: unknown option 'span_atributes'; options are {NAMES}; it is ignored"]
 
 
 @pytest.mark.usefixtures("gpt")
@@ -556,7 +556,7 @@ def test_a_provider_that_raises(plugin: Any, exporter: Any, lines: Any) -> None:
     """A provider that refuses the processor is told in one line; when it takes one later, all is well."""
     provider = _Refusing(shutdown_on_exit=False)
     plugin.instrument(tracer_provider=provider)
-    assert lines() == [r"model registry not installed, no span is enriched: RuntimeError('the chain is\nfull')"]
+    assert lines() == [r"model registry: not installed, no span is enriched: RuntimeError('the chain is\nfull')"]
     provider.refuses = False
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     plugin.instrument(tracer_provider=provider)
@@ -620,7 +620,7 @@ def test_a_provider_without_weak_references(plugin: Any, lines: Any) -> None:
     """A provider that cannot be remembered gets no processor, which one line says."""
     plugin.instrument(tracer_provider=_Slotted())
     reason = "TypeError(\"cannot create weak reference to '_Slotted' object\")"
-    assert lines() == [f"model registry not installed, no span is enriched: {reason}"]
+    assert lines() == [f"model registry: not installed, no span is enriched: {reason}"]
 
 
 @pytest.mark.usefixtures("gpt")
@@ -722,7 +722,7 @@ def test_an_instrumentor_that_cannot_be_loaded(lines: Any, monkeypatch: Any, err
         assert nothing.is_instrumented_by_opentelemetry is False
         assert nothing.uninstrument() is None
         assert entry.configuration is None
-    assert lines() == [f"model registry not installed, no span is enriched: {reason}"]
+    assert lines() == [f"model registry: not installed, no span is enriched: {reason}"]
 
 
 def test_the_module_of_the_entry_points_imports_nothing() -> None:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     Attributes = Mapping[str, AttributeValue]
 
-GOVERNED = VARIABLES + "SAMPLE_GOVERNED"
+FLAGGED = VARIABLES + "SAMPLE_FLAGGED"
 KEYS = VARIABLES + "MODEL_ATTRIBUTES"
 REQUEST, RESPONSE = "gen_ai.request.model", "gen_ai.response.model"
 PROVIDER, OPERATION, KIND = "gen_ai.provider.name", "gen_ai.operation.name", "openinference.span.kind"
@@ -68,7 +68,7 @@ MODELS = {
     "old-and-high": ("high", "deprecated"),
 }
 """Model to its tier and its status."""
-GOVERNED_CALLS: dict[str, Attributes] = {
+FLAGGED_CALLS: dict[str, Attributes] = {
     "high": {REQUEST: "high"},
     "critical": {REQUEST: "critical"},
     "deprecated": {REQUEST: "old"},
@@ -89,7 +89,7 @@ GOVERNED_CALLS: dict[str, Attributes] = {
     "among others": {"a": 1, "b": "2", REQUEST: "high", "c": [1, 2]},
     "of a tool that is not one": {REQUEST: "high", OPERATION: ["execute_tool"]},
 }
-"""Attributes at the start of calls of governed models."""
+"""Attributes at the start of calls of flagged models."""
 ORDINARY: dict[str, Attributes | None] = {
     "nothing": None,
     "no attributes": {},
@@ -117,7 +117,7 @@ ORDINARY: dict[str, Attributes | None] = {
     "a key of nobody": {"my.model": "high"},
     "only what the registry said": {"model_registry.risk_tier": "high", "model_registry.status": "retired"},
 }
-"""Attributes at the start of spans that are not calls of governed models."""
+"""Attributes at the start of spans that are not calls of flagged models."""
 
 
 @pytest.fixture(autouse=True)
@@ -168,7 +168,7 @@ def kept(
 
 every_parent = pytest.mark.parametrize("kind", PARENTS)
 every_flag = pytest.mark.parametrize("sampled", [True, False])
-either = pytest.mark.parametrize("governed", [True, False])
+either = pytest.mark.parametrize("flagged", [True, False])
 
 
 # The table
@@ -178,9 +178,9 @@ either = pytest.mark.parametrize("governed", [True, False])
 @every_flag
 @either
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_operations(kind: str, sampled: Any, governed: Any, name: str) -> None:
+def test_operations(kind: str, sampled: Any, flagged: Any, name: str) -> None:
     """The span of an operation is kept whatever its parent, its trace id and the share are."""
-    sampler = ModelRegistrySampler(0, governed)
+    sampler = ModelRegistrySampler(0, flagged)
     assert kept(sampler, {"a": 1}, parent(kind, sampled=sampled), name, HIGH)
 
 
@@ -188,37 +188,37 @@ def test_operations(kind: str, sampled: Any, governed: Any, name: str) -> None:
 def test_names_that_are_no_operations(name: Any) -> None:
     """Spans of other names, and of names that are no text, are like any other."""
     assert not kept(ModelRegistrySampler(0), name=name)
-    assert not kept(ModelRegistrySampler(0, governed=True), name=name)
+    assert not kept(ModelRegistrySampler(0, flagged=True), name=name)
     assert not kept(ModelRegistrySampler(), None, parent("local"), name)
     assert kept(ModelRegistrySampler(), name=name)
 
 
 @every_parent
 @every_flag
-@pytest.mark.parametrize("call", GOVERNED_CALLS)
-def test_governed_calls(registry: ModelRegistry, kind: str, sampled: Any, call: str) -> None:
-    """The call of a governed model is kept wherever it is, if that was asked for; else it is like any other."""
+@pytest.mark.parametrize("call", FLAGGED_CALLS)
+def test_flagged_calls(registry: ModelRegistry, kind: str, sampled: Any, call: str) -> None:
+    """The call of a flagged model is kept wherever it is, if that was asked for; else it is like any other."""
     context = parent(kind, sampled=sampled)
-    assert kept(ModelRegistrySampler(0, governed=True, registry=registry), GOVERNED_CALLS[call], context, trace_id=HIGH)
+    assert kept(ModelRegistrySampler(0, flagged=True, registry=registry), FLAGGED_CALLS[call], context, trace_id=HIGH)
     usual = sampled and context is not None
-    assert kept(ModelRegistrySampler(0, registry=registry), GOVERNED_CALLS[call], context, trace_id=HIGH) is usual
+    assert kept(ModelRegistrySampler(0, registry=registry), FLAGGED_CALLS[call], context, trace_id=HIGH) is usual
 
 
 def test_unregistered_models_that_are_ignored(registry: ModelRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where ``unregistered`` is ``ignore``, a model that nobody registered is not governed; the others are."""
+    """Where ``unregistered`` is ``ignore``, a model that nobody registered is not flagged; the others are."""
     monkeypatch.setenv(VARIABLES + "UNREGISTERED", "ignore")
-    sampler = ModelRegistrySampler(0, governed=True, registry=registry)
-    assert not kept(sampler, GOVERNED_CALLS["unregistered"], trace_id=HIGH)
-    assert all(kept(sampler, GOVERNED_CALLS[call], trace_id=HIGH) for call in ("high", "deprecated", "retired"))
+    sampler = ModelRegistrySampler(0, flagged=True, registry=registry)
+    assert not kept(sampler, FLAGGED_CALLS["unregistered"], trace_id=HIGH)
+    assert all(kept(sampler, FLAGGED_CALLS[call], trace_id=HIGH) for call in ("high", "deprecated", "retired"))
 
 
 @every_parent
 @every_flag
 @either
 @pytest.mark.parametrize("span", ORDINARY)
-def test_any_other_span(registry: ModelRegistry, kind: str, sampled: Any, governed: Any, span: str) -> None:
+def test_any_other_span(registry: ModelRegistry, kind: str, sampled: Any, flagged: Any, span: str) -> None:
     """Any other span is as its parent is; a root is kept if its trace id is in the share."""
-    sampler = ModelRegistrySampler(0.5, governed, registry)
+    sampler = ModelRegistrySampler(0.5, flagged, registry)
     context = parent(kind, sampled=sampled)
     for trace_id in (LOW, HIGH):
         expected = trace_id == LOW if context is None else sampled
@@ -255,13 +255,13 @@ def test_the_same_roots_as_opentelemetry(ratio: float) -> None:
     assert len(chosen) / len(ids) == pytest.approx(ratio, abs=0.02)
 
 
-# Which models are governed
+# Which models are flagged
 
 
 def test_further_keys(registry: ModelRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keys that the setting ``model_attributes`` names are looked at as well, and come last."""
     monkeypatch.setenv(KEYS, "my.model, llm.my")
-    sampler = ModelRegistrySampler(0, governed=True, registry=registry)
+    sampler = ModelRegistrySampler(0, flagged=True, registry=registry)
     assert kept(sampler, {"my.model": "high"})
     assert kept(sampler, {"llm.my": "high"})
     assert not kept(sampler, {"my.model": "low"})
@@ -271,8 +271,8 @@ def test_further_keys(registry: ModelRegistry, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_the_registry_of_now(registry: ModelRegistry) -> None:
-    """A model is governed as the registry is when the span starts."""
-    sampler = ModelRegistrySampler(0, governed=True, registry=registry)
+    """A model is flagged as the registry is when the span starts."""
+    sampler = ModelRegistrySampler(0, flagged=True, registry=registry)
     assert not kept(sampler, {REQUEST: "low"})
     registry.deprecate("low")
     assert kept(sampler, {REQUEST: "low"})
@@ -284,7 +284,7 @@ def test_the_registry_of_now(registry: ModelRegistry) -> None:
 
 def test_the_process_wide_registry(registry: ModelRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a registry of its own the sampler asks the one that is process-wide when a span starts."""
-    sampler = ModelRegistrySampler(0, governed=True)
+    sampler = ModelRegistrySampler(0, flagged=True)
     assert kept(sampler, {REQUEST: "low"})
     get_default_registry()._take(registry.list_all())
     assert not kept(sampler, {REQUEST: "low"})
@@ -295,7 +295,7 @@ def test_the_process_wide_registry(registry: ModelRegistry, monkeypatch: pytest.
 def test_an_empty_registry_of_its_own(registry: ModelRegistry) -> None:
     """An empty registry that is given counts: it is not taken for none."""
     get_default_registry()._take(registry.list_all())
-    sampler = ModelRegistrySampler(0, governed=True, registry=ModelRegistry(auto_emit=False))
+    sampler = ModelRegistrySampler(0, flagged=True, registry=ModelRegistry(auto_emit=False))
     assert kept(sampler, {REQUEST: "low"})
 
 
@@ -313,26 +313,24 @@ def test_an_empty_registry_of_its_own(registry: ModelRegistry) -> None:
         ("true", None, True),
     ],
 )
-def test_whether_governed(
+def test_whether_flagged(
     registry: ModelRegistry, monkeypatch: pytest.MonkeyPatch, given: Any, setting: str | None, expected: Any
 ) -> None:
     """What is given in code counts before the environment; the default is false."""
     if setting is not None:
-        monkeypatch.setenv(GOVERNED, setting)
+        monkeypatch.setenv(FLAGGED, setting)
     sampler = ModelRegistrySampler(0, given, registry)
-    assert sampler.governed is expected
+    assert sampler.flagged is expected
     assert kept(sampler, {REQUEST: "high"}) is expected
 
 
-def test_a_bad_governed(monkeypatch: pytest.MonkeyPatch, lines: Callable[[], list[str]]) -> None:
+def test_a_bad_flagged(monkeypatch: pytest.MonkeyPatch, lines: Callable[[], list[str]]) -> None:
     """In code a bad value is an error; in the environment it is one line, and the default is used."""
-    with pytest.raises(InvalidEntryError, match="governed must be one of true, false; got 'perhaps'"):
-        ModelRegistrySampler(governed="perhaps")  # type: ignore[arg-type]
-    monkeypatch.setenv(GOVERNED, "perhaps")
-    assert [ModelRegistrySampler().governed for _ in range(3)] == [False] * 3
-    assert lines() == [
-        f"model registry: {GOVERNED} must be one of true, false; got 'perhaps'; using the default, false"
-    ]
+    with pytest.raises(InvalidEntryError, match="flagged must be one of true, false; got 'perhaps'"):
+        ModelRegistrySampler(flagged="perhaps")  # type: ignore[arg-type]
+    monkeypatch.setenv(FLAGGED, "perhaps")
+    assert [ModelRegistrySampler().flagged for _ in range(3)] == [False] * 3
+    assert lines() == [f"model registry: {FLAGGED} must be one of true, false; got 'perhaps'; using the default, false"]
 
 
 class Broken(ModelRegistry):
@@ -351,13 +349,13 @@ class Broken(ModelRegistry):
 
 def test_a_registry_that_raises(lines: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the registry cannot be asked spans are sampled as others are, and each kind of error is logged once."""
-    sampler = ModelRegistrySampler(0.5, governed=True, registry=Broken(auto_emit=False))
+    sampler = ModelRegistrySampler(0.5, flagged=True, registry=Broken(auto_emit=False))
     for _ in range(3):
         assert not kept(sampler, {REQUEST: "high"}, trace_id=HIGH)
         assert kept(sampler, {REQUEST: "high"}, trace_id=LOW)
         assert not kept(sampler, {REQUEST: "high"}, parent("remote"), trace_id=LOW)
         assert kept(sampler, name=OPERATIONS[0], trace_id=HIGH)
-    first = "sampling without the model registry (further RuntimeError not logged): RuntimeError('broken')"
+    first = "model registry: spans are sampled without it (further RuntimeError not logged): RuntimeError('broken')"
     assert lines() == [first]
     monkeypatch.setattr(Broken, "error", KeyError)
     for _ in range(3):
@@ -373,10 +371,10 @@ def test_attributes_that_raise(lines: Callable[[], list[str]]) -> None:
         def get(self, *_args: object) -> Any:
             raise OSError("broken")
 
-    sampler = ModelRegistrySampler(0, governed=True)
+    sampler = ModelRegistrySampler(0, flagged=True)
     result = sampler.should_sample(None, HIGH, "call", None, Unreadable({REQUEST: "high"}))
     assert result.decision is Decision.DROP
-    assert lines() == ["sampling without the model registry (further OSError not logged): OSError('broken')"]
+    assert lines() == ["model registry: spans are sampled without it (further OSError not logged): OSError('broken')"]
 
 
 # The object
@@ -385,12 +383,12 @@ def test_attributes_that_raise(lines: Callable[[], list[str]]) -> None:
 def test_defaults() -> None:
     """By default every root is kept, and nothing but operations beside what parents say."""
     sampler = ModelRegistrySampler()
-    assert (sampler.ratio, sampler.governed, sampler.registry) == (1.0, False, None)
+    assert (sampler.ratio, sampler.flagged, sampler.registry) == (1.0, False, None)
     assert isinstance(sampler, Sampler)
     assert kept(sampler, trace_id=HIGH)
 
 
-@pytest.mark.parametrize("name", ["ratio", "governed", "registry", "_usual", "_keys", "another"])
+@pytest.mark.parametrize("name", ["ratio", "flagged", "registry", "_fallback", "_keys", "another"])
 def test_immutable(name: str) -> None:
     """Nothing of a sampler can be set or deleted."""
     sampler = ModelRegistrySampler(0.5)
@@ -403,33 +401,33 @@ def test_immutable(name: str) -> None:
 
 def test_equal_by_value(registry: ModelRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
     """Samplers that decide alike are equal, and have the same hash; those that may not are not equal."""
-    one = ModelRegistrySampler(1, governed=True, registry=registry)
-    same = ModelRegistrySampler(1.0, governed="true", registry=registry)  # type: ignore[arg-type]
+    one = ModelRegistrySampler(1, flagged=True, registry=registry)
+    same = ModelRegistrySampler(1.0, flagged="true", registry=registry)  # type: ignore[arg-type]
     assert one == same
     assert len({one, same}) == 1
     assert one != ParentBased(ALWAYS_ON)
     others = [
-        ModelRegistrySampler(0.5, governed=True, registry=registry),
-        ModelRegistrySampler(1, governed=False, registry=registry),
-        ModelRegistrySampler(1, governed=True),
+        ModelRegistrySampler(0.5, flagged=True, registry=registry),
+        ModelRegistrySampler(1, flagged=False, registry=registry),
+        ModelRegistrySampler(1, flagged=True),
     ]
     monkeypatch.setenv(KEYS, "my.model")
-    others.append(ModelRegistrySampler(1, governed=True, registry=registry))
+    others.append(ModelRegistrySampler(1, flagged=True, registry=registry))
     assert len({one, *others}) == 5
 
 
 def test_described(registry: ModelRegistry) -> None:
     """Its description has share and option in one line; so has what Python shows, with the registry."""
-    sampler = ModelRegistrySampler(0.25, governed=True, registry=registry)
-    assert sampler.get_description() == "ModelRegistrySampler{ratio=0.25,governed=true}"
-    assert ModelRegistrySampler(1).get_description() == "ModelRegistrySampler{ratio=1.0,governed=false}"
-    assert repr(sampler) == "ModelRegistrySampler(ratio=0.25, governed=True, registry=<ModelRegistry of 9 models>)"
+    sampler = ModelRegistrySampler(0.25, flagged=True, registry=registry)
+    assert sampler.get_description() == "ModelRegistrySampler{ratio=0.25,flagged=true}"
+    assert ModelRegistrySampler(1).get_description() == "ModelRegistrySampler{ratio=1.0,flagged=false}"
+    assert repr(sampler) == "ModelRegistrySampler(ratio=0.25, flagged=True, registry=<ModelRegistry of 9 models>)"
 
 
 @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda each: pickle.loads(pickle.dumps(each))])
 def test_copies(copied: Callable[[Sampler], Sampler]) -> None:
     """A copy is equal, and decides alike; it may go to another process."""
-    sampler = ModelRegistrySampler(0.5, governed=True)
+    sampler = ModelRegistrySampler(0.5, flagged=True)
     other = copied(sampler)
     assert other == sampler
     assert [kept(other, trace_id=each) for each in (LOW, HIGH)] == [True, False]
@@ -438,8 +436,8 @@ def test_copies(copied: Callable[[Sampler], Sampler]) -> None:
 
 def test_replaced(registry: ModelRegistry) -> None:
     """A copy with another share keeps the rest, and decides by its own share."""
-    sampler = dataclasses.replace(ModelRegistrySampler(1, governed=True, registry=registry), ratio=0.5)
-    assert (sampler.ratio, sampler.governed, sampler.registry) == (0.5, True, registry)
+    sampler = dataclasses.replace(ModelRegistrySampler(1, flagged=True, registry=registry), ratio=0.5)
+    assert (sampler.ratio, sampler.flagged, sampler.registry) == (0.5, True, registry)
     assert not kept(sampler, trace_id=HIGH)
 
 
@@ -477,7 +475,7 @@ def test_the_argument(
         monkeypatch.setenv(ARGUMENT, given)
     for made in (make(), make(None)):
         assert type(made) is ModelRegistrySampler
-        assert (made.ratio, made.governed, made.registry) == (GOOD[given], False, None)
+        assert (made.ratio, made.flagged, made.registry) == (GOOD[given], False, None)
     monkeypatch.setenv(ARGUMENT, "0.75")
     assert make(given).ratio == (0.75 if given is None else GOOD[given])
     assert lines() == []
@@ -505,21 +503,21 @@ def test_a_bad_argument(
 
 
 @made_by
-def test_governed_by_environment(monkeypatch: pytest.MonkeyPatch, make: Callable[..., ModelRegistrySampler]) -> None:
-    """The setting ``sample_governed`` counts for the sampler that the environment describes."""
-    monkeypatch.setenv(GOVERNED, "true")
-    assert make("0") == ModelRegistrySampler(0, governed=True)
-    assert make("0.5").get_description() == "ModelRegistrySampler{ratio=0.5,governed=true}"
+def test_flagged_by_environment(monkeypatch: pytest.MonkeyPatch, make: Callable[..., ModelRegistrySampler]) -> None:
+    """The setting ``sample_flagged`` counts for the sampler that the environment describes."""
+    monkeypatch.setenv(FLAGGED, "true")
+    assert make("0") == ModelRegistrySampler(0, flagged=True)
+    assert make("0.5").get_description() == "ModelRegistrySampler{ratio=0.5,flagged=true}"
 
 
 @made_by
-def test_nothing_is_governed_without_the_plugin(
+def test_nothing_is_flagged_without_the_plugin(
     monkeypatch: pytest.MonkeyPatch, make: Callable[..., ModelRegistrySampler]
 ) -> None:
-    """Where ``enabled`` keeps the plugin out, no model is known, and none governed."""
-    monkeypatch.setenv(GOVERNED, "true")
+    """Where ``enabled`` keeps the plugin out, no model is known, and none flagged."""
+    monkeypatch.setenv(FLAGGED, "true")
     monkeypatch.setenv(VARIABLES + "ENABLED", "false")
-    assert make("0").governed is False
+    assert make("0").flagged is False
     assert not kept(make("0"), {REQUEST: "nobody's"}, trace_id=HIGH)
 
 
@@ -529,7 +527,7 @@ def test_an_argument_of_another_kind(lines: Callable[[], list[str]]) -> None:
     assert kept(made, trace_id=HIGH)
     assert not kept(made, None, parent("remote"))
     (line,) = lines()
-    assert line.startswith("sampler model_registry not loaded, OpenTelemetry's default samples: AttributeError: ")
+    assert line.startswith("model registry: sampler not loaded, OpenTelemetry's default samples: AttributeError: ")
 
 
 # With a provider of the SDK
@@ -550,9 +548,9 @@ def sampled(exporter: Any) -> Iterator[Callable[..., TracerProvider]]:
         each.shutdown()
 
 
-def test_children_of_a_governed_call(registry: ModelRegistry, sampled: Any, exporter: Any) -> None:
+def test_children_of_a_flagged_call(registry: ModelRegistry, sampled: Any, exporter: Any) -> None:
     """Where a call is kept under a parent that is not, what is below it is kept too, and what is beside it is not."""
-    provider = sampled(ModelRegistrySampler(0, governed=True, registry=registry))
+    provider = sampled(ModelRegistrySampler(0, flagged=True, registry=registry))
     provider.add_span_processor(ModelRegistrySpanProcessor(registry))
     tracer = provider.get_tracer("app")
     with tracer.start_as_current_span("root") as root:
@@ -569,16 +567,16 @@ def test_children_of_a_governed_call(registry: ModelRegistry, sampled: Any, expo
 
 def test_a_model_that_is_named_late(registry: ModelRegistry, sampled: Any, exporter: Any) -> None:
     """A call that names its model after its start is like any other span."""
-    provider = sampled(ModelRegistrySampler(0, governed=True, registry=registry))
+    provider = sampled(ModelRegistrySampler(0, flagged=True, registry=registry))
     with provider.get_tracer("app").start_as_current_span("call") as span:
         span.set_attribute(REQUEST, "high")
     assert exporter.spans == []
 
 
-@pytest.mark.parametrize("governed", [True, False])
-def test_lifecycle_events(sampled: Any, exporter: Any, governed: Any) -> None:
+@pytest.mark.parametrize("flagged", [True, False])
+def test_lifecycle_events(sampled: Any, exporter: Any, flagged: Any) -> None:
     """Though no root is kept, the event of each operation arrives, within a span that is not kept as well."""
-    provider = sampled(ModelRegistrySampler(0, governed))
+    provider = sampled(ModelRegistrySampler(0, flagged))
     registry = ModelRegistry(tracer_provider=provider)
     registry.register("m", "M", "1", "low", "team", "test")
     with provider.get_tracer("app").start_as_current_span("deployment") as span:

@@ -158,7 +158,7 @@ def test_late_writes(global_provider: Callable[..., TracerProvider]) -> None:
 
 
 @pytest.mark.parametrize(
-    "sampler", [ModelRegistrySampler(0.25, governed=True), ParentBasedTraceIdRatio(0.5), ALWAYS_OFF]
+    "sampler", [ModelRegistrySampler(0.25, flagged=True), ParentBasedTraceIdRatio(0.5), ALWAYS_OFF]
 )
 def test_the_sampler(global_provider: Callable[..., TracerProvider], sampler: Sampler) -> None:
     """The global provider's sampler is described, whoever made it."""

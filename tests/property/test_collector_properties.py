@@ -47,7 +47,7 @@ def test_globs_match_what_they_match_in_python(glob: str, names: list[str]) -> N
     if expression is None:
         assert any("-" in content for content in re.findall(r"\[(!?.[^\]]*)\]", glob, re.DOTALL))
         return
-    found = as_python(ottl.whole(expression))
+    found = as_python(ottl.anchored(expression))
     for name in (*ALL, *names, glob):
         assert bool(found.match(name)) == bool(pattern.match(name)), (name, expression)
 
@@ -61,7 +61,7 @@ def test_plain_ranges_are_expressed(first: str, last: str, name: str) -> None:
         expression = ottl.regex(glob)
         assert (expression is None) == (first > last)
         if expression is not None:
-            found = as_python(ottl.whole(expression)).match(name)
+            found = as_python(ottl.anchored(expression)).match(name)
             assert bool(found) == (re.compile(fnmatch.translate(glob)).match(name) is not None)
 
 

@@ -1,4 +1,4 @@
-"""The lifecycle of a model, as two tables: its statuses, and the operations that lead from one to another."""
+"""The lifecycle of a model: tables of its statuses, of the operations that change them, and of risk tiers."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class Status(NamedTuple):
     """One row of ``LIFECYCLE``.
 
     Attributes:
-        operations: The operations that a model of this status allows.
-        rank: Its place in the lifecycle: a status set in a process gives way to a file's status of the same or a
-            higher rank.
-        warning: The predicate of the warning on spans that call such a model; ``None``: there is no warning.
-        date: The field, or the key of ``metadata``, that holds the date since when the status is in force; ``None``:
-            none does.
-        flagged: Whether a call of such a model is flagged whatever its risk tier.
-        finding: The kind of exception that evidence counts a call of such a model as; ``None``: it is none.
+        operations: The operations that are allowed on a model of this status.
+        rank: Its place in the lifecycle. If a status was set in this process and a registry file has one of the same
+            or a higher rank, the file's status counts.
+        warning: The predicate of the warning on spans that call such a model; ``None``: no warning.
+        date: The field of an entry, or the key of its ``metadata``, with the date since which the status is in force;
+            ``None``: there is no such date.
+        flagged: Whether calls of such a model are flagged, whatever its risk tier.
+        finding: The kind of exception that evidence reports for a call of such a model; ``None``: no exception.
         colour: Its colour in dashboards.
     """
 
@@ -45,9 +45,9 @@ class OperationKind(NamedTuple):
     """One row of ``OPERATIONS``.
 
     Attributes:
-        target: The status that the operation leads to.
-        event: The lifecycle event that it emits.
-        registers: Whether it adds a model, or changes its description.
+        target: The status of a model after the operation; a registration that replaces a description keeps the old one.
+        event: The name of the lifecycle event that the operation emits.
+        registers: Whether the operation adds a model or changes its description.
     """
 
     target: ModelStatus
@@ -56,29 +56,49 @@ class OperationKind(NamedTuple):
 
 
 LIFECYCLE: Final[Mapping[ModelStatus, Status]] = {
-    "active": Status(frozenset({"register", "deprecate", "retire"}), 0, None, None, False, None, "green"),
-    "deprecated": Status(
-        frozenset({"register", "deprecate", "retire"}),
-        1,
-        "is deprecated",
-        "deprecation_date",
-        True,
-        "while_deprecated",
-        "orange",
+    "active": Status(
+        operations=frozenset({"register", "deprecate", "retire"}),
+        rank=0,
+        warning=None,
+        date=None,
+        flagged=False,
+        finding=None,
+        colour="green",
     ),
-    "retired": Status(frozenset(), 2, "is retired", "decommission_date", True, "after_retirement", "red"),
+    "deprecated": Status(
+        operations=frozenset({"register", "deprecate", "retire"}),
+        rank=1,
+        warning="is deprecated",
+        date="deprecation_date",
+        flagged=True,
+        finding="while_deprecated",
+        colour="orange",
+    ),
+    "retired": Status(
+        operations=frozenset(),
+        rank=2,
+        warning="is retired",
+        date="decommission_date",
+        flagged=True,
+        finding="after_retirement",
+        colour="red",
+    ),
 }
-"""Every status, in the order of the lifecycle. Retired is final."""
+"""Every status, by rank. Retired is final."""
 
 OPERATIONS: Final[Mapping[OperationName, OperationKind]] = {
     "register": OperationKind("active", "model_registry.registered", registers=True),
     "deprecate": OperationKind("deprecated", "model_registry.deprecated", registers=False),
     "retire": OperationKind("retired", "model_registry.retired", registers=False),
 }
-"""Every operation: the status that it leads to, and its event. The span of an event is named after the operation."""
+"""Every operation, with the status that it leads to and its event. An event's own span is named after the operation."""
 
 RISK_TIERS: Final[tuple[RiskTier, ...]] = get_args(RiskTier)
-FLAGGED_TIERS: Final = frozenset[RiskTier]({"high", "critical"})
-"""The risk tiers whose calls are flagged whatever the model's status."""
+"""Every risk tier, lowest first."""
 STATUSES: Final[tuple[ModelStatus, ...]] = tuple(LIFECYCLE)
+"""Every status, by rank."""
+
+FLAGGED_TIERS: Final = frozenset[RiskTier]({"high", "critical"})
+"""The risk tiers whose calls are flagged, whatever the model's status."""
 FLAGGED_STATUSES: Final = frozenset(status for status, row in LIFECYCLE.items() if row.flagged)
+"""The statuses whose calls are flagged, whatever the model's risk tier. Calls of unregistered models are too."""

@@ -1,4 +1,4 @@
-"""OTTL, the transform language of the OpenTelemetry Collector: values, tables, groups and patterns as text."""
+"""OTTL, the transform language of the OpenTelemetry Collector: values, lookup tables, groups and patterns as text."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-_LOAD: Final = 2
-"""Keys in each part of a map, on average."""
+_KEYS_PER_MAP: Final = 2
+"""Keys in each small map of a lookup table, on average."""
 
 
 def group(condition: str, statements: Iterable[str]) -> str:
-    """Return a group of statements, each in a literal block, in which only line breaks mean something to YAML."""
+    """Return a group of statements as YAML: each in a literal block, in which only line breaks have a meaning."""
     blocks = "".join(
         f"    - |-\n      {statement}\n" for statement in (s.replace("\n", "\n      ") for s in statements)
     )
@@ -21,7 +21,7 @@ def group(condition: str, statements: Iterable[str]) -> str:
 
 
 def text(value: str) -> str:
-    """Return a text as OTTL has it, with nothing in it that YAML or the Collector's configuration would change."""
+    """Return a string literal that neither YAML nor the Collector's configuration changes."""
     return '"' + "".join(_ESCAPED.get(c) or (c if c.isprintable() else f"\\U{ord(c):08x}") for c in value) + '"'
 
 
@@ -29,18 +29,21 @@ _ESCAPED: Final = {'"': '\\"', "\\": "\\\\", "$": "\\u0024"}
 
 
 def texts(values: Iterable[str]) -> str:
-    """Return a list of texts."""
+    """Return a list of string literals."""
     return f"[{', '.join(map(text, values))}]"
 
 
 def mapping(values: Mapping[str, object]) -> str:
-    """Return a map, whose values are OTTL already."""
+    """Return a map; its values are OTTL already."""
     return f"{{{', '.join(f'{text(key)}: {value}' for key, value in values.items())}}}"
 
 
 def lookup(table: Mapping[str, object], key: str) -> str:
-    """Return what looks a key up: in a list of small maps, by the key's hash."""
-    size = max(1, len(table) // (2 * _LOAD))
+    """Return an expression that looks up a key: in a list of small maps, by the key's hash.
+
+    OTTL searches a map from its beginning but indexes a list at once.
+    """
+    size = max(1, len(table) // (2 * _KEYS_PER_MAP))
     parts: list[dict[str, object]] = [{} for _ in range(2 * size - 1)]  # a remainder has the sign of the hash
     for name, value in table.items():
         parts[_remainder(_fnv(name), size) + size - 1][name] = value
@@ -49,45 +52,63 @@ def lookup(table: Mapping[str, object], key: str) -> str:
 
 
 def _fnv(name: str) -> int:
-    """Return the hash that ``FNV`` gives: FNV-1a of 64 bits, signed."""
-    found = 0xCBF29CE484222325
+    """Return the hash that OTTL's ``FNV`` computes: FNV-1a of 64 bits, signed."""
+    state = 0xCBF29CE484222325
     for byte in name.encode():
-        found = (found ^ byte) * 0x100000001B3 % 2**64
-    return found - 2**64 if found >= 2**63 else found
+        state = (state ^ byte) * 0x100000001B3 % 2**64
+    return state - 2**64 if state >= 2**63 else state
 
 
 def _remainder(number: int, size: int) -> int:
-    """Return what is left of a division towards zero."""
+    """Return the remainder of a division that rounds towards zero, as Go's does."""
     return number % size if number >= 0 else -(-number % size)
 
 
-_SET: Final = re.compile(r"(?:[^-](?:-[^-])?)+", re.DOTALL)
-_ITEM: Final = re.compile(r"([^-])(?:-([^-]))?", re.DOTALL)
+_CHARACTER_SET: Final = re.compile(r"(?:[^-](?:-[^-])?)+", re.DOTALL)
+_CHARACTER_RANGE: Final = re.compile(r"([^-])(?:-([^-]))?", re.DOTALL)
+_WILDCARDS: Final = {"*": ".*", "?": "."}
 
 
 def regex(glob: str) -> str | None:
-    """Return a glob as the Collector's regular expression; ``None`` for sets whose hyphens are no plain ranges."""
-    found, at = "", 0
+    """Return a glob as a regular expression of the Collector, not anchored.
+
+    ``None``: the Collector cannot express it, because a set has a hyphen that is not part of a plain range.
+    """
+    expression, at = "", 0
     while at < len(glob):
         char, at = glob[at], at + 1
         end = glob.find("]", at + 1 + (glob[at : at + 1] == "!")) if char == "[" else -1
         if end < 0:
-            found += {"*": ".*", "?": "."}.get(char) or _literal(char)
+            expression += _WILDCARDS.get(char) or _literal(char)
             continue
-        negated = glob[at] == "!"
-        content = glob[at + negated : end]
-        items = _ITEM.findall(content) if _SET.fullmatch(content) else []
-        if not items or any(last and first > last for first, last in items):
+        character_set = _character_set(glob[at:end])
+        if character_set is None:
             return None
-        found += f"[{'^' * negated}{''.join(_literal(a) + (b and f'-{_literal(b)}') for a, b in items)}]"
-        at = end + 1
-    return found
+        expression, at = expression + character_set, end + 1
+    return expression
+
+
+def _character_set(content: str) -> str | None:
+    """Return a set of characters as a regular expression; ``None`` if its hyphens are not plain ranges.
+
+    Args:
+        content: The text between the brackets of a glob's set.
+    """
+    negated = content[0] == "!"
+    content = content[negated:]
+    if not _CHARACTER_SET.fullmatch(content):
+        return None
+    ranges = _CHARACTER_RANGE.findall(content)
+    if any(last and first > last for first, last in ranges):
+        return None
+    inside = "".join(_literal(first) + (last and f"-{_literal(last)}") for first, last in ranges)
+    return f"[{'^' * negated}{inside}]"
 
 
 def _literal(char: str) -> str:
     return char if char.isascii() and char.isalnum() else rf"\x{{{ord(char):x}}}"
 
 
-def whole(expression: str) -> str:
-    """Return a regular expression that is to match all of a text, line breaks among it."""
+def anchored(expression: str) -> str:
+    """Return a regular expression that matches a whole text only; its dots match line breaks."""
     return rf"^(?s:{expression})\z"

@@ -1,7 +1,7 @@
 """Every setting: its environment variable, its parser, its default, and what it does.
 
-A setting may be given as an option (a keyword argument, or an option of a declarative configuration file), else by its
-environment variable. A value that is not allowed is logged, and the default used: it never stops an application.
+An option (a keyword argument, or an option of a declarative configuration file) goes before the environment variable. A
+value that is not allowed is logged, and the default is used: it never stops an application.
 """
 
 from __future__ import annotations
@@ -20,16 +20,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 VARIABLES: Final = "OTEL_PYTHON_MODEL_REGISTRY_"
-"""What the name of every environment variable begins with."""
+"""The prefix of every environment variable."""
 MAX_KEYS: Final = 32
-"""Further attribute keys that may hold a model's name, each of at most ``MAX_KEY`` characters."""
+"""The limit of further attribute keys that hold model names."""
 MAX_KEY: Final = 256
+"""The limit of characters in each of them."""
 MIN_INTERVAL: Final = 100
 MAX_INTERVAL: Final = 86_400_000
-"""Milliseconds between which an interval may be: often enough to follow a test, seldom enough for a day."""
+"""The limits of an interval, in milliseconds: from short enough for a test to one day."""
 
 Unregistered = Literal["warn", "ignore"]
-"""What spans get whose model nobody registered."""
+"""What happens to spans whose model is not registered."""
 
 _T_co = TypeVar("_T_co", covariant=True)
 _lines: Final = WarnOnce(100)
@@ -40,11 +41,11 @@ class Setting(Generic[_T_co]):
     """One setting.
 
     Attributes:
-        name: Its name as an option; its environment variable is this in capitals, after ``VARIABLES``.
-        default: Its value where it is not given.
+        name: Its name as an option. The environment variable is this name in capitals after ``VARIABLES``.
+        default: Its value if it is not given.
         shown: The default as people write it.
-        parse: Returns the value that a text, or an option's value, stands for; takes the name to complain under.
-        note: What it does, for the documentation.
+        parse: Returns the value of a text or an option; takes the name that errors mention.
+        note: Its meaning, for the documentation.
     """
 
     name: str
@@ -59,9 +60,9 @@ class Setting(Generic[_T_co]):
         return VARIABLES + self.name.upper()
 
     def read(self, given: object = None) -> _T_co:
-        """Return its value: the option's, where it is given, else the environment's, else the default.
+        """Return its value: the option's if it is given, else the environment's, else the default.
 
-        Nothing is raised: a value that is not allowed is logged, once, and the default used.
+        It raises nothing: a value that is not allowed is logged once, and the default is used.
         """
         name, value = self.name, given
         if _is_empty(value):
@@ -76,7 +77,7 @@ class Setting(Generic[_T_co]):
 
 
 def _is_empty(value: object) -> bool:
-    """Tell whether a value says nothing; an empty list does."""
+    """Return whether a value is not given; an empty list is given."""
     return value is None or (isinstance(value, str) and not value.strip())
 
 
@@ -97,7 +98,7 @@ def _milliseconds(value: Any, name: str) -> int:
 
 
 def _items(value: Any, name: str, separator: str, rule: str) -> tuple[str, ...]:
-    """Return the items of a list, or of a text: without the blanks around them, and without empty ones. Each once."""
+    """Return the distinct items of a list, or of a text with separators; blanks around items are removed."""
     if isinstance(value, str):
         items: list[Any] = [item.strip() for item in value.split(separator) if item.strip()]
     else:
@@ -119,16 +120,28 @@ def _paths(value: Any, name: str) -> tuple[str, ...]:
 def _span_attributes(value: Any, name: str) -> tuple[str, ...]:
     rule = f"names of {', '.join(SPAN_ATTRIBUTE_NAMES)}, or changes to the default such as +purpose and -version"
     items = _items(value, name, ",", rule)
-    changes = [item for item in items if item[0] in "+-"]
     for item in items:
-        if (item[1:] if item in changes else item) not in SPAN_ATTRIBUTE_NAMES:
+        if _short_name(item) not in SPAN_ATTRIBUTE_NAMES:
             raise InvalidValueError.must_be(name, item, rule)
+    changes = [item for item in items if item[0] in "+-"]
     if not changes:
         return items
     if len(changes) != len(items):
         raise InvalidValueError.must_be(name, value, rule)
-    added, removed = ({item[1:] for item in changes if item[0] == sign} for sign in "+-")
-    return tuple(row for row in SPAN_ATTRIBUTE_NAMES if row in {*ON_SPANS, *added} - removed)
+    return _change_default(changes)
+
+
+def _short_name(item: str) -> str:
+    """Return the short name of an attribute, without the sign of a change."""
+    return item[1:] if item[0] in "+-" else item
+
+
+def _change_default(changes: Iterable[str]) -> tuple[str, ...]:
+    """Return the default attributes of spans with changes such as ``+purpose`` and ``-version``."""
+    added = {item[1:] for item in changes if item[0] == "+"}
+    removed = {item[1:] for item in changes if item[0] == "-"}
+    chosen = {*ON_SPANS, *added} - removed
+    return tuple(name for name in SPAN_ATTRIBUTE_NAMES if name in chosen)
 
 
 def _keys(value: Any, name: str) -> tuple[str, ...]:
@@ -141,8 +154,8 @@ def _keys(value: Any, name: str) -> tuple[str, ...]:
 
 def _unregistered(value: Any, name: str) -> Unregistered:
     allowed: tuple[Unregistered, ...] = get_args(Unregistered)
-    found: Unregistered = one_of(_lowered(value), allowed, name)
-    return found
+    policy: Unregistered = one_of(_lowered(value), allowed, name)
+    return policy
 
 
 def _event_forms(value: Any, name: str) -> tuple[EventForm, ...]:
@@ -159,10 +172,10 @@ def _lowered(value: Any) -> Any:
 
 
 ENABLED: Final = Setting(
-    "enabled", True, "true", _boolean, "`false` keeps the plugin out of applications that it would be installed into"
+    "enabled", True, "true", _boolean, "`false` keeps the plugin out of an application that would install it"
 )
 FILE: Final[Setting[tuple[str, ...]]] = Setting(
-    "file", (), "", _paths, "the registry's file, JSON or YAML; or several, separated as in `PATH`"
+    "file", (), "", _paths, "the registry file, JSON or YAML; or several, separated as in `PATH`"
 )
 RELOAD_INTERVAL: Final = Setting(
     "reload_interval",
@@ -176,31 +189,33 @@ SPAN_ATTRIBUTES: Final[Setting[tuple[str, ...]]] = Setting(
     ON_SPANS,
     ",".join(ON_SPANS),
     _span_attributes,
-    "what LLM spans get: a whole list of short names, or changes to the default such as `+purpose,-version`",
+    "the attributes that LLM spans get: a whole list of short names, or changes to the default such as "
+    "`+purpose,-version`",
 )
 MODEL_ATTRIBUTES: Final[Setting[tuple[str, ...]]] = Setting(
-    "model_attributes", (), "", _keys, "further attribute keys that hold a model's name, tried after those known"
+    "model_attributes", (), "", _keys, "further attribute keys that hold a model name, tried after the known ones"
 )
-UNREGISTERED: Final[Setting[Unregistered]] = Setting(
+UNREGISTERED_POLICY: Final[Setting[Unregistered]] = Setting(
     "unregistered",
     "warn",
     "warn",
     _unregistered,
-    "spans whose model nobody registered: `warn` says so on the span and in the log; `ignore` leaves them alone",
+    "spans whose model is not registered: `warn` marks the span as unregistered and logs a warning; `ignore` does not "
+    "change them",
 )
 EVENTS: Final[Setting[tuple[EventForm, ...]]] = Setting(
     "events",
     ("span",),
     "span",
     _event_forms,
-    "what lifecycle events go out as: `span` events, `log` records, `span,log` for both, or `none`",
+    "the signals of lifecycle events: `span` events, `log` records, `span,log` for both, or `none`",
 )
-SAMPLE_GOVERNED: Final = Setting(
-    "sample_governed",
+SAMPLE_FLAGGED: Final = Setting(
+    "sample_flagged",
     False,
     "false",
     _boolean,
-    "`true`: the sampler `model_registry` keeps calls of governed models even where their trace is not kept",
+    "`true`: the sampler `model_registry` keeps calls of flagged models even if their trace is not kept",
 )
 
 SETTINGS: Final[tuple[Setting[Any], ...]] = (
@@ -209,20 +224,20 @@ SETTINGS: Final[tuple[Setting[Any], ...]] = (
     RELOAD_INTERVAL,
     SPAN_ATTRIBUTES,
     MODEL_ATTRIBUTES,
-    UNREGISTERED,
+    UNREGISTERED_POLICY,
     EVENTS,
-    SAMPLE_GOVERNED,
+    SAMPLE_FLAGGED,
 )
 """Every setting, in the order of the documentation."""
-OPTIONS: Final = tuple(setting for setting in SETTINGS if setting is not SAMPLE_GOVERNED)
-"""Those that are options of the instrumentor: when it is called, there is a sampler already."""
+OPTIONS: Final = tuple(setting for setting in SETTINGS if setting is not SAMPLE_FLAGGED)
+"""The settings that are options of the instrumentor. It is called when the sampler is there already."""
 
 
-def known(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those of these options that the instrumentor has; the others are logged, once each."""
+def drop_unknown_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that the instrumentor has; each other one is logged once."""
     names = [setting.name for setting in OPTIONS]
     for name in options:
         if name not in names:
-            text = f"there is no option {shorten(name)} (there are {', '.join(names)})"
-            _lines.warn(text, "model registry: %s; it is left out", text)
+            text = f"unknown option {shorten(name)}; options are {', '.join(names)}"
+            _lines.warn(text, "model registry: %s; it is ignored", text)
     return {name: value for name, value in options.items() if name in names}

@@ -22,7 +22,13 @@ from spanforge.model_registry._core import logs
 from spanforge.model_registry._core.default import get_default_registry
 from spanforge.model_registry._core.events import choose_event_forms, flush_events
 from spanforge.model_registry._core.process import WarnOnce
-from spanforge.model_registry._core.settings import ENABLED, MODEL_ATTRIBUTES, SPAN_ATTRIBUTES, UNREGISTERED, known
+from spanforge.model_registry._core.settings import (
+    ENABLED,
+    MODEL_ATTRIBUTES,
+    SPAN_ATTRIBUTES,
+    UNREGISTERED_POLICY,
+    drop_unknown_options,
+)
 from spanforge.model_registry._core.watch import FileWatcher, follow_settings
 from spanforge.model_registry.otel._metrics import observe
 from spanforge.model_registry.otel._processor import ModelRegistrySpanProcessor
@@ -33,7 +39,7 @@ if TYPE_CHECKING:
 NAME: Final = "model_registry"
 """The instrumentor's name: in ``OTEL_PYTHON_DISABLED_INSTRUMENTATIONS``, and in declarative configuration."""
 
-_FOR_PROCESSORS: Final = (SPAN_ATTRIBUTES, MODEL_ATTRIBUTES, UNREGISTERED)
+_FOR_PROCESSORS: Final = (SPAN_ATTRIBUTES, MODEL_ATTRIBUTES, UNREGISTERED_POLICY)
 _NOT_OURS: Final = frozenset(
     {"skip_dep_check", "raise_exception_on_conflict", "logger_provider", "event_logger_provider"}
 )
@@ -68,7 +74,7 @@ class Options:
     events: str | list[str] | None = None
 
     def __init__(self, **options: Any) -> None:
-        given = known(options)
+        given = drop_unknown_options(options)
         for each in fields(self):
             setattr(self, each.name, given.get(each.name))
 
@@ -102,12 +108,12 @@ class ModelRegistryInstrumentor(BaseInstrumentor):  # type: ignore[no-any-unimpo
             else:
                 super().instrument(**options)
         except Exception as error:  # noqa: BLE001 - the application starts without us
-            logs.warn("model registry not installed, no span is enriched: %r", error)
+            logs.warn("model registry: not installed, no span is enriched: %r", error)
 
     def _instrument(self, **options: Any) -> None:
         provider = options.pop("tracer_provider", None) or trace.get_tracer_provider()
         meters = options.pop("meter_provider", None)
-        given = known(options)
+        given = drop_unknown_options(options)
         if "events" in given:
             choose_event_forms(given.pop("events"))
         if given or not self.is_instrumented_by_opentelemetry:

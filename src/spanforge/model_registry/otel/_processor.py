@@ -21,7 +21,13 @@ from spanforge.model_registry._core.conventions import (
 from spanforge.model_registry._core.default import get_default_registry
 from spanforge.model_registry._core.events import deliver_soon
 from spanforge.model_registry._core.process import ProcessState, WarnOnce
-from spanforge.model_registry._core.settings import MAX_KEYS, MODEL_ATTRIBUTES, SPAN_ATTRIBUTES, UNREGISTERED, Setting
+from spanforge.model_registry._core.settings import (
+    MAX_KEYS,
+    MODEL_ATTRIBUTES,
+    SPAN_ATTRIBUTES,
+    UNREGISTERED_POLICY,
+    Setting,
+)
 from spanforge.model_registry._core.values import MAX_NAME
 from spanforge.model_registry._core.watch import follow_settings
 from spanforge.model_registry.otel._counters import tallies
@@ -108,7 +114,7 @@ class ModelRegistrySpanProcessor(LateWriter):
         meter_provider: MeterProvider | None = None,
     ) -> None:
         self._names = frozenset(_chosen(SPAN_ATTRIBUTES, span_attributes))
-        self._ignores = _chosen(UNREGISTERED, unregistered) == "ignore"
+        self._ignores = _chosen(UNREGISTERED_POLICY, unregistered) == "ignore"
         self._conventions = further(_chosen(MODEL_ATTRIBUTES, model_attributes))
         keys = dict.fromkeys(row.key for row in self._conventions)
         self._decisive = (*keys, *PROVIDER_KEYS, *NOT_CALLS)

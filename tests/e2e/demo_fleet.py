@@ -1,6 +1,6 @@
 """Calls models as an application under the plugin does, sends spans and metrics, and prints the calls that it made.
 
-Usage: governed.py ENDPOINT UNTRUSTED
+Usage: demo_fleet.py ENDPOINT UNTRUSTED
 
 The registry's file is given by the environment. Until the standard input ends, some models are called again and again,
 the others once; then the numbers are printed, by model, as JSON. One more call is sent to where nobody is trusted.

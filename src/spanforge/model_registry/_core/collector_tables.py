@@ -1,0 +1,112 @@
+"""The names, globs and providers of a registry as tables that the Collector's statements look up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from spanforge.model_registry._core import ottl
+from spanforge.model_registry._core.resolution import ModelIndex, is_glob
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from spanforge.model_registry._core.entry import ModelRegistryEntry
+
+NO_PROVIDER: Final = "0"
+"""The code of a span or a glob without a provider."""
+_UNKNOWN_PROVIDER: Final = "\ud800"
+"""A provider that no entry is limited to: entries contain no lone surrogates."""
+
+
+class Glob(NamedTuple):
+    """A glob as the Collector matches it.
+
+    Attributes:
+        code: Code of the provider that its entry is limited to; ``None``: it is not limited.
+        expression: The glob as a regular expression, not anchored.
+        prefix: The text before the star, if the glob is plain text and one star at the end; ``None``: it is not.
+        entry: The entry that it belongs to.
+    """
+
+    code: str | None
+    expression: str
+    prefix: str | None
+    entry: ModelRegistryEntry
+
+
+class Tables(NamedTuple):
+    """What the statements look up. Entries are numbers: their places in the order of registration.
+
+    Attributes:
+        entries: The entries, in the order of registration.
+        general: Name to the entry that it stands for, whatever the provider.
+        special: ``<code>:<name>`` to the entry, for names that stand for another entry with this provider.
+        globs: The globs, in the order of registration.
+        codes: Provider to its code, a number.
+        unsupported_globs: The globs that the Collector cannot express, each with its entry's id.
+    """
+
+    entries: tuple[ModelRegistryEntry, ...]
+    general: dict[str, int]
+    special: dict[str, int]
+    globs: list[Glob]
+    codes: dict[str, str]
+    unsupported_globs: list[str]
+
+
+def build_tables(entries: Sequence[ModelRegistryEntry]) -> Tables:
+    """Return the tables for these entries, which are in the order of registration."""
+    tables = Tables(tuple(entries), {}, {}, [], {}, [])
+    _add_names(tables)
+    for entry in entries:
+        for glob in filter(is_glob, entry.aliases):
+            _add_glob(tables, entry, glob)
+    return tables
+
+
+def _add_names(tables: Tables) -> None:
+    """Add what each exact name stands for, in general and with each provider for which that differs."""
+    index = ModelIndex(tables.entries, globs=False)  # globs are tried when no name is known
+    numbers = {entry.model_id: number for number, entry in enumerate(tables.entries)}
+
+    def find(name: str, provider: str | None) -> int | None:
+        match = index.find(name, provider)
+        return None if match is None else numbers[match[0].model_id]
+
+    pairs = dict.fromkeys(pair for entry in tables.entries for pair in _names_with_providers(entry))
+    for name in dict.fromkeys(name for _, name in pairs):
+        number = find(name, _UNKNOWN_PROVIDER)
+        if number is not None:
+            tables.general[name] = number
+    for provider, name in pairs:
+        number = find(name, provider)
+        if number is not None and number != tables.general.get(name):
+            tables.special[f"{_code(tables, provider)}:{name}"] = number
+
+
+def _names_with_providers(entry: ModelRegistryEntry) -> Iterator[tuple[str | None, str]]:
+    """Yield each exact name of an entry with the providers for which it may stand for another entry.
+
+    ``a/b`` may be the name ``b`` of the provider ``a`` as well.
+    """
+    for name in (entry.model_id, *(alias for alias in entry.aliases if not is_glob(alias))):
+        yield None, name
+        yield entry.provider, name
+        yield from ((name[:i], name[i + 1 :]) for i, char in enumerate(name) if char == "/")
+
+
+def _add_glob(tables: Tables, entry: ModelRegistryEntry, glob: str) -> None:
+    expression = ottl.regex(glob)
+    if expression is None:
+        tables.unsupported_globs.append(f"{glob!a} of {entry.model_id!a}")
+        return
+    code = None if entry.provider is None else _code(tables, entry.provider)
+    prefix = glob[:-1] if glob[-1] == "*" and not is_glob(glob[:-1]) else None
+    tables.globs.append(Glob(code, expression, prefix, entry))
+
+
+def _code(tables: Tables, provider: str | None) -> str:
+    """Return the code of a provider, a new one if it has none yet."""
+    if provider is None:
+        return NO_PROVIDER
+    return tables.codes.setdefault(provider, str(len(tables.codes) + 1))

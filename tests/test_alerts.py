@@ -1,0 +1,87 @@
+"""Prometheus' rules against the tables of the code, their tests and their page, without a Prometheus."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import yaml
+from support.prometheus import unknown_names
+
+from spanforge.model_registry._core.lifecycle import FLAGGED_STATUSES, FLAGGED_TIERS
+from spanforge.model_registry._core.resolution import UNREGISTERED
+
+ROOT = Path(__file__).parent.parent
+FOLDER = ROOT / "collector-config" / "prometheus"
+FILE = FOLDER / "rules.yml"
+TESTS = ROOT / "tests" / "prometheus" / "rules_test.yml"
+RULES = [rule for group in yaml.safe_load(FILE.read_text("utf-8"))["groups"] for rule in group["rules"]]
+ALERTS = {rule["alert"]: rule for rule in RULES if "alert" in rule}
+CASES = [
+    (case["alertname"], case["exp_alerts"])
+    for test in yaml.safe_load(TESTS.read_text("utf-8"))["tests"]
+    for case in test["alert_rule_test"]
+]
+
+
+def selected(label: str, operator: str = "=") -> set[str]:
+    """Return the values of a label that the alerts select."""
+    values = (value for rule in ALERTS.values() for value in re.findall(rf'\b{label}{operator}"([^"]*)"', rule["expr"]))
+    return {each for value in values for each in value.split("|")}
+
+
+def fired(label: str) -> set[str]:
+    """Return the values of a label with which an alert fires in the tests of the rules."""
+    return {
+        str(alert["exp_labels"].get(label, "")) for _, expected in CASES for alert in expected if "exp_labels" in alert
+    } - {""}
+
+
+def test_every_flagged_status_has_an_alert() -> None:
+    """rules.yml selects calls of each flagged status, and rules_test.yml has an alert that fires for each."""
+    statuses = FLAGGED_STATUSES | {UNREGISTERED}
+    assert selected("model_registry_status") == statuses, FILE.name
+    assert fired("model_registry_status") == statuses, TESTS.name
+
+
+def test_alerts_of_risk_are_about_flagged_tiers() -> None:
+    """rules.yml selects errors and durations of the flagged tiers, and in rules_test.yml alerts fire for each."""
+    assert selected("model_registry_risk_tier", "=~") == FLAGGED_TIERS, FILE.name
+    assert fired("model_registry_risk_tier") >= FLAGGED_TIERS, TESTS.name
+
+
+def test_every_alert_fires_and_does_not_fire_in_the_tests() -> None:
+    """rules_test.yml has a case in which each alert fires, and one in which it does not."""
+    assert {(name, bool(expected)) for name, expected in CASES} == {
+        (name, on) for name in ALERTS for on in (True, False)
+    }
+
+
+def test_rules_use_metrics_and_labels_that_there_are() -> None:
+    """The plugin's metrics and labels in rules.yml are rows of ``METRICS`` and ``ATTRIBUTES``."""
+    for rule in RULES:
+        assert unknown_names(rule["expr"]) == set(), rule.get("alert", rule.get("record"))
+        assert unknown_names(str(rule.get("annotations"))) == set(), rule.get("alert")
+
+
+def test_scraped_as_often_as_flushed() -> None:
+    """The scrape interval is no longer than the Collector's flush interval, or single calls would be missed."""
+    collector = (ROOT / "collector-config" / "collector.yaml").read_text("utf-8")
+    (flushed,) = re.findall(r"OTELCOL_METRICS_FLUSH:-(\d+)s", collector)
+    prometheus = yaml.safe_load((FOLDER / "prometheus.yml").read_text("utf-8"))
+    assert int(prometheus["global"]["scrape_interval"].removesuffix("s")) <= int(flushed)
+
+
+def test_the_page_describes_every_alert() -> None:
+    """docs/alerts.md has a line and a section for each alert, in their order, with its severity and its delay."""
+    page = (ROOT / "docs" / "alerts.md").read_text("utf-8")
+    lines = re.findall(r"^\| \[(\w+)\]\(#(\w+)\) \| ([^|]+) \| [^|]+ \| ([^|]+) \|$", page, re.MULTILINE)
+    assert [(name, anchor) for name, anchor, _, _ in lines] == [(name, name.lower()) for name in ALERTS]
+    for name, _, severity, after in lines:
+        rule = ALERTS[name]
+        assert all(each in rule["labels"]["severity"] for each in severity.split(", ")), name
+        assert after == rule["for"] if "for" in rule else re.match("one (call|failure|event)", after), name
+    sections = re.findall(r"^## (Model\w+)\n\n((?:.+\n)+)", page, re.MULTILINE)
+    assert [name for name, _ in sections] == list(ALERTS)
+    for name, text in sections:
+        assert re.findall(r"^- \*\*(\w+):\*\*", text, re.MULTILINE) == ["Means", "Look", "Do"], name
