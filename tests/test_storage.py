@@ -22,7 +22,7 @@ from spanforge.model_registry import (
     RegistryFileError,
     RegistryFileNotFoundError,
 )
-from spanforge.model_registry._core import storage
+from spanforge.model_registry._core import json_entries
 from spanforge.model_registry._core.storage import MAX_FILE_SIZE
 from spanforge.model_registry._core.values import parse_date
 
@@ -154,14 +154,14 @@ class TestSave:
         self, path: Path, monkeypatch: pytest.MonkeyPatch, number: int
     ) -> None:
         """The file is one array, as if it were encoded at once, and it loads."""
-        monkeypatch.setattr(storage, "_ENCODE_CHUNK", 2)
+        monkeypatch.setattr(json_entries, "ENCODE_CHUNK", 2)
         plain = [{**ENTRY, "model_id": f"m{i}"} for i in range(number)]
         registry = ModelRegistry(auto_emit=False)
         path.write_text(json.dumps(plain))
         registry.load(path)
         registry.save(path)
         assert path.read_text() == json.dumps(plain, indent=2, ensure_ascii=False) + "\n"
-        assert storage._is_as_written(path.read_bytes(), registry.list_all())
+        assert json_entries._is_as_written(path.read_bytes(), registry.list_all())
         registry.load(path)
         assert [entry.to_dict() for entry in registry] == plain
 
@@ -581,7 +581,7 @@ class TestLoadFails:
         self, path: Path, monkeypatch: pytest.MonkeyPatch, index: int, key: str
     ) -> None:
         """A line that stands twice is found, in whichever entry it is and though all else is as ``save`` writes it."""
-        monkeypatch.setattr(storage, "_ENCODE_CHUNK", 2)
+        monkeypatch.setattr(json_entries, "ENCODE_CHUNK", 2)
         saved = [json.dumps({**ENTRY, "model_id": f"m{i}"}, indent=2, ensure_ascii=False) for i in range(5)]
         other = "{}" if key in ("metadata", "nothing") else '"x"'
         saved[index] = re.sub(f'( *"{key}": )', rf"\1{other},\n\1", saved[index])

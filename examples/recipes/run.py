@@ -25,7 +25,7 @@ from urllib.request import ProxyHandler, Request, build_opener
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from spanforge.model_registry._core.attributes import PREFIX
-from spanforge.model_registry._core.resolution import MODEL_KEYS
+from spanforge.model_registry._core.conventions import MODEL_KEYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -26,7 +26,7 @@ LAYERS = [
     {"values", "process", "yaml_nodes"},
     {"validation"},
     {"entry"},
-    {"operations", "attributes", "yaml_entries"},
+    {"operations", "attributes", "json_entries", "yaml_entries"},
     {"settings"},
     {"events", "resolution", "storage"},
     {"conventions", "collector_tables", "emission"},

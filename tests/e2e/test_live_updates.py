@@ -298,7 +298,17 @@ def children_follow(path: Path) -> dict[str, Any]:
     return report
 
 
-STEPS = ("looked_at", "_read", "parse_entries", "_publish", "_take_files", "_tell", "info", "emit", "_release_save")
+STEPS = (
+    "_read_together",
+    "_read",
+    "parse_entries",
+    "_publish",
+    "_take_files",
+    "_log_change",
+    "info",
+    "emit",
+    "_release_save",
+)
 """Functions at whose beginning the thread is held while the process forks; in the last one it is about to wait."""
 
 
@@ -377,7 +387,7 @@ def fork_in_a_look(path: Path) -> dict[str, Any]:
     held, lines = Held(), Lines().lines
     threading.setprofile(held)
     put(path, content("good"))
-    held.at("looked_at")
+    held.at("_read_together")
     starting = threading.Thread(target=follow_settings)
     starting.start()
     report: dict[str, Any] = {"start": [held.reached.wait(SECONDS / 4), code_of(lambda: follows_and_forks(path))]}

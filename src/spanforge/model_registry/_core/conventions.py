@@ -1,4 +1,4 @@
-"""From a span's attributes to model names, to its provider, and to the entry that they match."""
+"""Conventions: the attributes in which instrumentations write model names and providers, and what they resolve to."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ if TYPE_CHECKING:
     from spanforge.model_registry._core.resolution import ModelIndex, Resolution
 
 MAX_JSON: Final = 262_144
-"""Characters of JSON parameters that are looked into for a model."""
+"""Characters of JSON parameters that are searched for a model."""
 
 
 class Convention(NamedTuple):
     """One row of ``CONVENTIONS``.
 
     Attributes:
-        key: The attribute that holds a model's name.
-        used_by: Who writes it.
-        response: Whether it holds the name that the provider answered with.
+        key: The attribute that holds a model name.
+        used_by: The instrumentations that write it.
+        response: Whether it holds the response model.
         scope: The only instrumentation scope in which the key means this; ``None``: any.
-        member: The value is a JSON object, and this member of it is the name.
+        member: The member that is the name, if the value is a JSON object.
     """
 
     key: str
@@ -53,19 +53,19 @@ CONVENTIONS: Final = (
     Convention("llm.invocation_parameters", "OpenInference (failed calls)", member="model"),
     Convention("embedding.invocation_parameters", "OpenInference (failed calls)", member="model"),
 )
-"""Which attributes hold a model's name, as real instrumentations were seen to write them."""
+"""The attributes that hold a model name, as observed in real instrumentations."""
 
 PROVIDER_KEYS: Final = ("gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system")
-"""Which attributes hold the provider's name; the first that has one counts."""
+"""The attributes that hold the provider's name; the first that has one counts."""
 
 NOT_CALLS: Final[Mapping[str, frozenset[str]]] = {
     "gen_ai.operation.name": frozenset({"invoke_agent", "create_agent", "invoke_workflow", "execute_tool"}),
     "openinference.span.kind": frozenset({"AGENT", "CHAIN", "TOOL"}),
 }
-"""Attribute to the values with which a span is an agent's, a workflow's or a tool's, even if it names a model."""
+"""The values of attributes that mark agent, workflow and tool spans, which are no calls even if they name a model."""
 
 BY_PRIORITY: Final = tuple(sorted(CONVENTIONS, key=lambda row: not row.response))
-"""The conventions in the order in which they are tried: what the provider answered with, then the rest."""
+"""The conventions in the order in which they are tried: response models first."""
 MODEL_KEYS: Final = frozenset(row.key for row in CONVENTIONS)
 _BY_SCOPE: Final = frozenset(row.key for row in CONVENTIONS if row.scope is not None)
 
@@ -77,10 +77,14 @@ class _Parameters(msgspec.Struct):
 _decode_parameters = msgspec.json.Decoder(_Parameters).decode
 
 
-def further(keys: Iterable[str]) -> tuple[Convention, ...]:
-    """Return the conventions in the order in which they are tried, with further keys at the end that hold names."""
-    plain = {row.key for row in CONVENTIONS if row.scope is row.member is None}
-    return (*BY_PRIORITY, *(Convention(key, "whoever is named by a setting") for key in keys if key not in plain))
+def with_extra_keys(keys: Iterable[str]) -> tuple[Convention, ...]:
+    """Return the conventions in the order in which they are tried, followed by extra keys that hold names."""
+    known = {row.key for row in CONVENTIONS if row.scope is row.member is None}
+    return (*BY_PRIORITY, *(Convention(key, "a setting") for key in keys if key not in known))
+
+
+further = with_extra_keys
+"""The former name, for modules that still use it."""
 
 
 def candidates(
@@ -89,9 +93,9 @@ def candidates(
     """Yield attribute key and model name for each name on a span, in the order in which they are tried.
 
     Args:
-        attributes: The span's attributes. Values that are not text, or empty, are no names.
-        scope: Name of the span's instrumentation scope.
-        conventions: Which attributes hold names, in that order.
+        attributes: The span's attributes. Values that are empty or not text are ignored.
+        scope: The name of the span's instrumentation scope.
+        conventions: The conventions to try, in that order.
     """
     for key, _, _, limited_to, member in conventions:
         value = attributes.get(key)
@@ -102,12 +106,12 @@ def candidates(
                 yield key, name
 
 
-class Named(NamedTuple):
-    """What a span says of a model.
+class ModelMatch(NamedTuple):
+    """The model that a span names.
 
     Attributes:
-        resolution: What is known of the model.
-        key: The attribute key whose value matched; ``None`` when none did.
+        resolution: The resolution of its names.
+        key: The attribute key whose value matched; ``None`` if none did.
         is_call: Whether the span is a call of the model.
     """
 
@@ -121,22 +125,22 @@ def resolve_attributes(
     attributes: Mapping[str, Any],
     scope: str | None = None,
     conventions: Iterable[Convention] = BY_PRIORITY,
-) -> Named | None:
-    """Return what is known of the model that a span names; ``None`` for a span that names none."""
-    found = list(candidates(attributes, scope, conventions))
-    if not found:
+) -> ModelMatch | None:
+    """Return the model that a span names; ``None`` for a span that names none."""
+    named = list(candidates(attributes, scope, conventions))
+    if not named:
         return None
-    resolution = index.resolve([name for _, name in found], provider_of(attributes))
-    matched = None if resolution.entry is None else next(key for key, name in found if name == resolution.candidate)
-    return Named(resolution, matched, is_call(attributes, [key for key, _ in found]))
+    resolution = index.resolve([name for _, name in named], provider_of(attributes))
+    matched = None if resolution.entry is None else next(key for key, name in named if name == resolution.candidate)
+    return ModelMatch(resolution, matched, is_call(attributes, [key for key, _ in named]))
 
 
 def is_call(attributes: Mapping[str, Any], named_by: Collection[str]) -> bool:
-    """Tell whether a span calls the model it names, and is not an agent's, a workflow's or a tool's.
+    """Check that a span calls the model that it names, and is not an agent's, a workflow's or a tool's.
 
     Args:
         attributes: The span's attributes.
-        named_by: The keys of those that name the model; none for a span that only says what the registry said.
+        named_by: The keys that name the model; empty for a span that has only attributes of the registry.
     """
     if named_by and _BY_SCOPE.issuperset(named_by):
         return False

@@ -172,13 +172,19 @@ class ModelRegistryEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True
         return StateAsOf(self._status_by_dates(when), self.owner, self.risk_tier, "dates")
 
     def _status_by_dates(self, when: datetime) -> ModelStatus:
-        for status, since in (
-            ("retired", self.decommission_date),
-            ("deprecated", self.metadata.get("deprecation_date")),
-        ):
+        for status in reversed(STATUSES):
+            since = get_status_date(self, status)
             if since is not None and parse_date(since, status) <= when:
-                return cast("ModelStatus", status)
-        return "active"
+                return status
+        return STATUSES[0]
+
+
+def get_status_date(entry: ModelRegistryEntry, status: ModelStatus) -> str | None:
+    """Return the date since when a status is in force, from the field or the metadata; ``None`` if there is none."""
+    name = LIFECYCLE[status].date
+    if name is None:
+        return None
+    return cast("str | None", getattr(entry, name, None) or entry.metadata.get(name))
 
 
 def warnings_of(model_id: str, status: ModelStatus) -> tuple[str, ...]:

@@ -5,14 +5,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import importlib
-import json
 import os
 import stat
-from collections import Counter
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Final
 
-import msgspec
-
+from spanforge.model_registry._core import json_entries
 from spanforge.model_registry._core.atomic_files import (
     explain_not_synced,
     explain_os_error,
@@ -20,31 +17,19 @@ from spanforge.model_registry._core.atomic_files import (
     replace_file,
     sync_folder,
 )
-from spanforge.model_registry._core.entry import ModelRegistryEntry
-from spanforge.model_registry._core.errors import (
-    InvalidValueError,
-    MissingExtraError,
-    RegistryFileError,
-    RegistryFileNotFoundError,
-    describe_type,
-    shorten,
-)
-from spanforge.model_registry._core.validation import MAX_DEPTH
+from spanforge.model_registry._core.errors import MissingExtraError, RegistryFileError, RegistryFileNotFoundError
+from spanforge.model_registry._core.json_entries import encode_parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+
+    from spanforge.model_registry._core.entry import ModelRegistryEntry
 
 MAX_FILE_SIZE: Final = 256 * 1024 * 1024
 """Bytes that a registry file may have: 100,000 entries with a history take about a fifth of it."""
 
 FileMark = tuple[int, ...]
 """Device, inode, size, and the times of content and inode: one of them changes when a file does."""
-
-_ENCODE_CHUNK: Final = 1_000
-"""Entries that are encoded at once: few enough for the processor's cache, which saves a third of the time."""
-_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
-
-_decode = msgspec.json.Decoder(list[ModelRegistryEntry]).decode
 
 
 def write_entries(path: str | os.PathLike[str], entries: Iterable[ModelRegistryEntry]) -> None:
@@ -59,8 +44,8 @@ def write_entries(path: str | os.PathLike[str], entries: Iterable[ModelRegistryE
             the folder could not be synced. YAML files are never written: people's comments would be lost.
     """
     name = os.fsdecode(path)
-    target = _target(name)
-    parts = _encode_parts(list(entries))
+    target = _resolve_target(name)
+    parts = encode_parts(list(entries))
     try:
         os.makedirs(os.path.dirname(target), exist_ok=True)
         with open_folder(os.path.dirname(target)) as folder:
@@ -74,7 +59,7 @@ def write_entries(path: str | os.PathLike[str], entries: Iterable[ModelRegistryE
 
 def encode_entries(entries: Iterable[ModelRegistryEntry]) -> bytes:
     """Return the content of the file that ``write_entries`` would write."""
-    return b"".join(_encode_parts(list(entries)))
+    return b"".join(encode_parts(list(entries)))
 
 
 content_of = encode_entries
@@ -145,9 +130,7 @@ def parse_entries(name: str, content: bytes) -> list[ModelRegistryEntry]:
     """Return the entries of a registry file with this name and content; raises as ``read_entries`` does."""
     if _is_yaml(name):
         return _check_unique_ids(name, *_parse_yaml(name, content))
-    content = content.removeprefix(_BYTE_ORDER_MARK)
-    entries = _decode_canonical(content)
-    return _check_unique_ids(name, _decode_strictly(name, content) if entries is None else entries)
+    return _check_unique_ids(name, json_entries.parse(name, content))
 
 
 def _is_yaml(name: str) -> bool:
@@ -169,7 +152,7 @@ def _parse_yaml(name: str, content: bytes) -> tuple[list[ModelRegistryEntry], li
     return yaml_entries.parse(name, content)
 
 
-def _target(name: str) -> str:
+def _resolve_target(name: str) -> str:
     """Return the path of the file to write, after following links."""
     try:
         target = os.path.realpath(name)
@@ -179,73 +162,6 @@ def _target(name: str) -> str:
         reason = "cannot be written: YAML files are read-only, and save writes JSON; use a name that ends in .json"
         raise RegistryFileError(name, reason)
     return target
-
-
-def _encode_parts(entries: list[ModelRegistryEntry]) -> Iterator[bytes]:
-    """Yield the content of the file that holds these entries, piece by piece."""
-    for start in range(0, len(entries), _ENCODE_CHUNK):
-        array = msgspec.json.format(msgspec.json.encode(entries[start : start + _ENCODE_CHUNK]), indent=2)
-        yield b"," if start else b"["
-        yield array[len(b"[") : -len(b"\n]")]
-    yield b"\n]\n" if entries else b"[]\n"
-
-
-def _decode_canonical(content: bytes) -> list[ModelRegistryEntry] | None:
-    """Return the entries of a file in canonical form, whatever its indentation. ``None``: decode it strictly.
-
-    A file is canonical if its entries encode to the same text. It then has no duplicate key, because decoding drops
-    one of the two. This is the cheapest exact check: it takes 0.3 of the time of ``json.loads``, a hook for objects
-    in ``json.loads`` 1.4, decoding to plain dicts and counting their keys 1.7, a regular expression for keys 5.8.
-    Counting colons in the text is not exact: a missing optional field and a duplicate one cancel out.
-    """
-    try:
-        entries = _decode(content)
-        is_canonical = _is_as_written(content, entries)
-        if not is_canonical:
-            is_canonical = msgspec.json.encode(entries) == msgspec.json.format(content, indent=-1)
-    except (msgspec.MsgspecError, InvalidValueError, UnicodeError, RecursionError):
-        return None
-    return entries if is_canonical else None
-
-
-def _is_as_written(content: bytes, entries: list[ModelRegistryEntry]) -> bool:
-    """Check for the very content that ``write_entries`` would write."""
-    position = 0
-    for part in _encode_parts(entries):
-        if not content.startswith(part, position):
-            return False
-        position += len(part)
-    return position == len(content)
-
-
-def _decode_strictly(name: str, content: bytes) -> list[ModelRegistryEntry]:
-    """Return the entries of any JSON file; slow, and its errors say where the fault is."""
-    try:
-        items = json.loads(content.decode(), object_pairs_hook=_make_object, parse_constant=_no_constant)
-    except json.JSONDecodeError as error:
-        reason = f"is not valid JSON: {error.msg}"
-        raise RegistryFileError(name, reason, line=error.lineno, column=error.colno) from None
-    except RecursionError:
-        raise RegistryFileError(name, "is not valid JSON: it is nested too deeply") from None
-    except ValueError as error:
-        raise RegistryFileError(name, f"is not valid JSON: {error}") from None
-    if not isinstance(items, list):
-        raise RegistryFileError(name, f"must be a JSON array of entries; got {describe_type(items)}")
-    return [_make_entry(name, index, item) for index, item in enumerate(items)]
-
-
-def _make_entry(name: str, index: int, item: Any) -> ModelRegistryEntry:
-    duplicate = _find_duplicate_key(item)
-    if duplicate is not None:
-        path, key = duplicate
-        given = item.get("model_id") if isinstance(item, dict) else None
-        model_id = given if isinstance(given, str) else None
-        raise RegistryFileError(name, f"duplicate key {shorten(key)}", index, model_id, path)
-    try:
-        return ModelRegistryEntry.from_dict(item)
-    except InvalidValueError as error:
-        field = error.field if isinstance(item, dict) else None
-        raise RegistryFileError(name, error.problem, index, error.model_id, field) from None
 
 
 def _check_unique_ids(
@@ -262,40 +178,3 @@ def _check_unique_ids(
             reason = f"must be unique; entry {first} has it too"
             raise RegistryFileError(name, reason, index, entry.model_id, "model_id", *place)
     return entries
-
-
-class _ObjectWithDuplicate(dict[str, Any]):
-    """An object of a JSON text that has a key twice."""
-
-    key: str
-
-
-def _make_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) == len(pairs):
-        return members
-    counts = Counter(key for key, _ in pairs)
-    marked = _ObjectWithDuplicate(members)
-    marked.key = next(key for key in counts if counts[key] > 1)
-    return marked
-
-
-def _find_duplicate_key(item: Any, path: str = "", levels: int = MAX_DEPTH + 2) -> tuple[str, str] | None:
-    """Return the path and name of the first duplicate key in a JSON value, as deep as entries go."""
-    if isinstance(item, _ObjectWithDuplicate):
-        return f"{path}.{item.key}".removeprefix("."), item.key
-    children: Iterable[tuple[str, Any]] = ()
-    if levels and isinstance(item, dict):
-        children = ((f"{path}.{key}", value) for key, value in item.items())
-    elif levels and isinstance(item, list):
-        children = ((f"{path}[{i}]", value) for i, value in enumerate(item))
-    for child_path, child in children:
-        duplicate = _find_duplicate_key(child, child_path, levels - 1)
-        if duplicate is not None:
-            return duplicate
-    return None
-
-
-def _no_constant(name: str) -> NoReturn:
-    msg = f"{name} is not a JSON number"
-    raise ValueError(msg)

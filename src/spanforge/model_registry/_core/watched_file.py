@@ -55,11 +55,11 @@ RULES: Final[Mapping[Sighting, Rule]] = {
 }
 """What follows from what a look finds.
 
-A look races with whoever writes the file. A writer that truncates the file and writes it in its place is seen halfway:
-the half may be no JSON, and it may also be valid, such as a YAML list that lacks its end. So nothing that is
-``UNSTABLE`` is taken or reported before a second look finds the same. A file that was renamed into place was complete
-before, so ``REPLACED`` is taken at once if it is valid. If it is not, somebody may have removed the file and be writing
-a new one, as git does, so its error waits for the second look.
+A look races with the writer of the file. A writer that truncates the file and writes it in its place is seen halfway.
+The half may be invalid, or valid, such as a YAML list without its end. So nothing ``UNSTABLE`` is taken or reported
+before a second look finds the same. A file that was renamed into place was complete before, so ``REPLACED`` is taken at
+once if it is valid. If it is not, the writer may have removed the file and be writing a new one, as git does, so the
+error waits for a second look.
 """
 
 

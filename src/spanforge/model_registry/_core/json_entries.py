@@ -1,0 +1,137 @@
+"""Registry files in JSON: a canonical form that is decoded fast, and a strict decoder that locates every fault."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+import msgspec
+
+from spanforge.model_registry._core.entry import ModelRegistryEntry
+from spanforge.model_registry._core.errors import InvalidValueError, RegistryFileError, describe_type, shorten
+from spanforge.model_registry._core.validation import MAX_DEPTH
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+ENCODE_CHUNK: Final = 1_000
+"""Entries that are encoded at once: few enough for the processor's cache, which saves a third of the time."""
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+
+_decode = msgspec.json.Decoder(list[ModelRegistryEntry]).decode
+
+
+def encode_parts(entries: list[ModelRegistryEntry]) -> Iterator[bytes]:
+    """Yield the content of the file that holds these entries, piece by piece."""
+    for start in range(0, len(entries), ENCODE_CHUNK):
+        array = msgspec.json.format(msgspec.json.encode(entries[start : start + ENCODE_CHUNK]), indent=2)
+        yield b"," if start else b"["
+        yield array[len(b"[") : -len(b"\n]")]
+    yield b"\n]\n" if entries else b"[]\n"
+
+
+def parse(name: str, content: bytes) -> list[ModelRegistryEntry]:
+    """Return the entries of a JSON file with this name and content.
+
+    Raises:
+        RegistryFileError: It is not such a file. If one entry is wrong, the error names its index, model and field.
+    """
+    content = content.removeprefix(_BYTE_ORDER_MARK)
+    entries = _decode_canonical(content)
+    return _decode_strictly(name, content) if entries is None else entries
+
+
+def _decode_canonical(content: bytes) -> list[ModelRegistryEntry] | None:
+    """Return the entries of a file in canonical form, whatever its indentation. ``None``: decode it strictly.
+
+    A file is canonical if its entries encode to the same text. It then has no duplicate key, because decoding drops
+    one of the two. This is the cheapest exact check: it takes 0.3 of the time of ``json.loads``, a hook for objects
+    in ``json.loads`` 1.4, decoding to plain dicts and counting their keys 1.7, a regular expression for keys 5.8.
+    Counting colons in the text is not exact: a missing optional field and a duplicate one cancel out.
+    """
+    try:
+        entries = _decode(content)
+        is_canonical = _is_as_written(content, entries)
+        if not is_canonical:
+            is_canonical = msgspec.json.encode(entries) == msgspec.json.format(content, indent=-1)
+    except (msgspec.MsgspecError, InvalidValueError, UnicodeError, RecursionError):
+        return None
+    return entries if is_canonical else None
+
+
+def _is_as_written(content: bytes, entries: list[ModelRegistryEntry]) -> bool:
+    """Check for the very content that ``write_entries`` would write."""
+    position = 0
+    for part in encode_parts(entries):
+        if not content.startswith(part, position):
+            return False
+        position += len(part)
+    return position == len(content)
+
+
+def _decode_strictly(name: str, content: bytes) -> list[ModelRegistryEntry]:
+    """Return the entries of any JSON file; slow, and its errors say where the fault is."""
+    try:
+        items = json.loads(content.decode(), object_pairs_hook=_make_object, parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        reason = f"is not valid JSON: {error.msg}"
+        raise RegistryFileError(name, reason, line=error.lineno, column=error.colno) from None
+    except RecursionError:
+        raise RegistryFileError(name, "is not valid JSON: it is nested too deeply") from None
+    except ValueError as error:
+        raise RegistryFileError(name, f"is not valid JSON: {error}") from None
+    if not isinstance(items, list):
+        raise RegistryFileError(name, f"must be a JSON array of entries; got {describe_type(items)}")
+    return [_make_entry(name, index, item) for index, item in enumerate(items)]
+
+
+def _make_entry(name: str, index: int, item: Any) -> ModelRegistryEntry:
+    duplicate = _find_duplicate_key(item)
+    if duplicate is not None:
+        path, key = duplicate
+        given = item.get("model_id") if isinstance(item, dict) else None
+        model_id = given if isinstance(given, str) else None
+        raise RegistryFileError(name, f"duplicate key {shorten(key)}", index, model_id, path)
+    try:
+        return ModelRegistryEntry.from_dict(item)
+    except InvalidValueError as error:
+        field = error.field if isinstance(item, dict) else None
+        raise RegistryFileError(name, error.problem, index, error.model_id, field) from None
+
+
+class _ObjectWithDuplicate(dict[str, Any]):
+    """An object of a JSON text that has a key twice."""
+
+    key: str
+
+
+def _make_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) == len(pairs):
+        return members
+    counts = Counter(key for key, _ in pairs)
+    marked = _ObjectWithDuplicate(members)
+    marked.key = next(key for key in counts if counts[key] > 1)
+    return marked
+
+
+def _find_duplicate_key(item: Any, path: str = "", levels: int = MAX_DEPTH + 2) -> tuple[str, str] | None:
+    """Return the path and name of the first duplicate key in a JSON value, as deep as entries go."""
+    if isinstance(item, _ObjectWithDuplicate):
+        return f"{path}.{item.key}".removeprefix("."), item.key
+    children: Iterable[tuple[str, Any]] = ()
+    if levels and isinstance(item, dict):
+        children = ((f"{path}.{key}", value) for key, value in item.items())
+    elif levels and isinstance(item, list):
+        children = ((f"{path}[{i}]", value) for i, value in enumerate(item))
+    for child_path, child in children:
+        duplicate = _find_duplicate_key(child, child_path, levels - 1)
+        if duplicate is not None:
+            return duplicate
+    return None
+
+
+def _no_constant(name: str) -> NoReturn:
+    msg = f"{name} is not a JSON number"
+    raise ValueError(msg)
