@@ -22,16 +22,18 @@ PUBLIC = {NAME, f"{NAME}.collector", f"{NAME}.compliance", f"{NAME}.otel"}
 """The modules that are API. The path of any other module has a part that starts with an underscore."""
 
 LAYERS = [
-    {"errors", "lifecycle", "logs", "ottl", "timestamps", "atomic_files"},
-    {"values", "process"},
-    {"validation"},
+    {"errors", "lifecycle", "logs", "ottl", "timestamps", "atomic_files", "overlay"},
+    {"values", "process", "yaml_nodes"},
+    {"validation", "guard"},
     {"entry"},
     {"operations", "attributes", "yaml_entries"},
-    {"settings"},
+    {"settings", "layers"},
     {"events", "resolution", "storage"},
-    {"conventions", "collector_tables", "emission"},
+    {"delivery", "conventions", "collector_tables"},
+    {"emission"},
+    {"state"},
     {"registry", "collector_statements"},
-    {"default"},
+    {"default", "watched_file"},
     {"watch"},
     {"collector", "otel", "compliance"},
 ]
