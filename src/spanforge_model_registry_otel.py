@@ -1,7 +1,7 @@
-"""Where OpenTelemetry's entry points lead: the names of environment variables, the instrumentor, and the sampler.
+"""OpenTelemetry's entry points: the names of environment variables, the instrumentor, and the sampler.
 
 ``opentelemetry-instrument`` loads this module without a guard and offers each ``OTEL_*`` name in it as an option. So it
-has no other such names, imports nothing until it is asked for something, and never raises.
+has no other such names, imports nothing until an entry point is used, and never raises.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ OTEL_PYTHON_MODEL_REGISTRY_UNREGISTERED = "OTEL_PYTHON_MODEL_REGISTRY_UNREGISTER
 
 
 class _Nothing:
-    """Stands in for an instrumentor that cannot be loaded; why has been logged."""
+    """Replaces an instrumentor that cannot be loaded; the reason has been logged."""
 
     is_instrumented_by_opentelemetry = False
 
@@ -35,7 +35,7 @@ class _Nothing:
 
 
 class _Entry:
-    """What the instrumentor's entry point gives: it is called and asked for its options as the class would be."""
+    """The instrumentor's entry point: it is called, and asked for its options, as the class would be."""
 
     def __init__(self) -> None:
         self._failed = False
@@ -55,7 +55,7 @@ class _Entry:
         if not self._failed:
             try:
                 from spanforge.model_registry.otel._instrumentor import ModelRegistryInstrumentor
-            except Exception as error:  # noqa: BLE001 - whatever stands in the way, the application starts
+            except Exception as error:  # noqa: BLE001 - the application starts all the same
                 self._failed = True
                 _explain(error, "model registry: not installed, no span is enriched")
             else:
@@ -64,7 +64,7 @@ class _Entry:
 
 
 def _explain(error: Exception, effect: str) -> None:
-    """Say in one line why something cannot be loaded: often another package has the module's name."""
+    """Log in one line why something cannot be loaded: often another package has the module's name."""
     import contextlib
     import logging
     import os

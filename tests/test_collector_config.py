@@ -187,6 +187,15 @@ def test_every_address_is_a_variable_on_loopback(name: str) -> None:
         assert match[2].startswith("./data/")
 
 
+def test_a_trial_run_has_its_own_addresses_and_paths() -> None:
+    """reload.sh knows every variable of collector.yaml that is an address or a path."""
+    variables = VARIABLES.findall((FOLDER / "collector.yaml").read_text("utf-8"))
+    places = {name for name, default in variables if re.search(r"[:/]|^127|^8888", default)}
+    script = (FOLDER / "reload.sh").read_text("utf-8")
+    assert len(places) >= 12
+    assert {name for name in places if name not in script and name.removeprefix("OTELCOL_") not in script} == set()
+
+
 def test_every_variable_is_documented() -> None:
     """The page lists each variable of the files with its default, and no other."""
     page = (FOLDER / "README.md").read_text("utf-8")

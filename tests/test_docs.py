@@ -77,6 +77,20 @@ def test_the_page_of_metrics_names_them_as_prometheus_does() -> None:
     assert {name for name in metric_names() if f"`{name}`" not in page} == set()
 
 
+def test_every_example_has_a_test() -> None:
+    """The examples are those that ``tests/e2e`` and ``tests/matrix`` run: a new one needs a test, and a name here."""
+    assert {path.name for path in (ROOT / "examples").iterdir()} - {"__pycache__", "README.md"} == {
+        "fastapi_gunicorn",
+        "fleet.py",
+        "lifecycle.py",
+        "nothing_lost.py",
+        "plain_sdk.py",
+        "recipes",
+        "support_agent",
+        "zero_code",
+    }
+
+
 PACKAGE = ROOT / "src" / "spanforge" / "model_registry"
 TO_COME = {"_core/validation.py", "compliance/_sources/formats.py", "tests/compliance/analysis/test_checks.py"}
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 ROOT = Path(__file__).parent.parent
+WIDTH = 118
+"""Characters of a line of prose."""
 BLOCK = re.compile(r"(<!-- (table|sentence): (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -130,7 +133,7 @@ def update(text: str) -> str:
 
     def render_part(part: re.Match[str]) -> str:
         begin, kind, name, end = part.groups()
-        content = render(TABLES[name]()) if kind == "table" else f"{SENTENCES[name]()}\n"
+        content = render(TABLES[name]()) if kind == "table" else f"{textwrap.fill(SENTENCES[name](), WIDTH)}\n"
         return f"{begin}{content}{end}"
 
     return BLOCK.sub(render_part, text)

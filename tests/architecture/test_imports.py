@@ -22,17 +22,18 @@ PUBLIC = {NAME, f"{NAME}.collector", f"{NAME}.compliance", f"{NAME}.otel"}
 """The modules that are API. The path of any other module has a part that starts with an underscore."""
 
 LAYERS = [
-    {"errors", "lifecycle", "logs", "ottl", "timestamps", "atomic_files"},
+    {"errors", "lifecycle", "logs", "ottl", "timestamps", "atomic_files", "overlay"},
     {"values", "process", "yaml_nodes"},
-    {"validation"},
+    {"validation", "guard"},
     {"entry"},
     {"operations", "attributes", "json_entries", "yaml_entries"},
-    {"settings"},
+    {"settings", "layers"},
     {"events", "resolution", "storage"},
-    {"conventions", "collector_tables", "emission"},
+    {"delivery", "conventions", "collector_tables"},
+    {"emission"},
+    {"state"},
     {"registry", "collector_statements"},
-    {"default"},
-    {"watched_file"},
+    {"default", "watched_file"},
     {"watch"},
     {"collector", "otel", "compliance"},
 ]

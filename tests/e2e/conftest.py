@@ -139,7 +139,7 @@ class Server:
     def start(self) -> None:
         """Start it, at the addresses it has."""
         self._keeper = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("keeper.py")), *self._command],
+            [sys.executable, str(Path(__file__).with_name("run_server.py")), *self._command],
             env=self._environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

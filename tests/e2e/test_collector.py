@@ -301,7 +301,7 @@ def make_traces(application: Application, kind: Kind, number: int) -> None:
                 application.call("log")
 
 
-def test_sampling_keeps_what_governance_needs(jaeger: Server, collector: Callable[..., Server]) -> None:
+def test_sampling_keeps_every_flagged_span(jaeger: Server, collector: Callable[..., Server]) -> None:
     """Every trace that a policy names arrives whole, each span once, and a share of 5 % of the rest, as whole."""
     server = collector(jaeger, OTELCOL_DECISION_WAIT="2s")
     sent: dict[str, tuple[ReadableSpan, ...]] = {}
@@ -323,12 +323,12 @@ def test_sampling_keeps_what_governance_needs(jaeger: Server, collector: Callabl
     assert len(found) == share
     plain = (span for name in REST for span in sent[name])
     assert ids(rest) == ids(span for span in plain if format_trace_id(span.context.trace_id) in found)
-    alone = (len(FLAGGED) - 1) * EACH  # an error is no fact of governance, and depends on the decision
+    alone = (len(FLAGGED) - 1) * EACH  # an error does not flag a span: it depends on the decision
     assert total(server, "exporter_sent_spans", exporter="otlp_grpc/flagged") == alone
     assert total(server, "exporter_sent_spans", exporter="otlp_grpc/sampled") == 4 * chosen - alone
 
 
-def test_a_flagged_span_that_comes_late(jaeger: Server, collector: Callable[..., Server]) -> None:
+def test_a_flagged_span_arrives_after_its_trace_was_dropped(jaeger: Server, collector: Callable[..., Server]) -> None:
     """A flagged span arrives though its trace was decided against before, by whoever sent a part of it first."""
     server = collector(jaeger, OTELCOL_SAMPLING_PERCENTAGE="0")
     for name, kind in FLAGGED.items():
@@ -347,7 +347,7 @@ def test_a_flagged_span_that_comes_late(jaeger: Server, collector: Callable[...,
 
 @pytest.mark.parametrize(("percentage", "number"), [("0", 0), ("100", 100)])
 def test_share_is_a_setting(jaeger: Server, collector: Callable[..., Server], percentage: str, number: int) -> None:
-    """At 0 % nothing of the rest arrives, at 100 % everything, and what governance needs in any case."""
+    """At 0 % nothing of the rest arrives, at 100 % everything, and flagged spans in any case."""
     server = collector(jaeger, OTELCOL_SAMPLING_PERCENTAGE=percentage)
     plain, flagged = Application("plain"), Application("flagged")
     make_traces(plain, REST["tier low"], 100)
@@ -590,7 +590,9 @@ def forge(door: Door, service: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("protocol", [GRPC, HTTP])
-def test_who_is_believed(jaeger: Server, collector: Callable[..., Server], tmp_path: Path, protocol: str) -> None:
+def test_untrusted_senders_cannot_set_model_registry_attributes(
+    jaeger: Server, collector: Callable[..., Server], tmp_path: Path, protocol: str
+) -> None:
     """What one sender says of the registry arrives everywhere, what the other says nowhere, and all else from both."""
     server = collector(jaeger, OTELCOL_SAMPLING_PERCENTAGE="100")
     claims = forge(Door(server, TRUSTED, protocol), "trusted")

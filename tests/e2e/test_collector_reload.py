@@ -512,12 +512,3 @@ def test_two_at_once(site: Site) -> None:
     (there,) = (f"v{version}" for version in (2, 3) if site.target.read_text() == lookup_of(version))
     until(lambda: site.version() == there)
     assert site.is_clean()
-
-
-def test_every_address_and_path_is_the_trials_own() -> None:
-    """The script knows every variable of the configuration that has an address or a path."""
-    variables = re.findall(r"\$\{env:(\w+):-([^}]*)\}", (CONFIG / "collector.yaml").read_text())
-    places = {name for name, default in variables if re.search(r"[:/]|^127|^8888", default)}
-    script = SCRIPT.read_text()
-    assert len(places) >= 12
-    assert {name for name in places if name not in script and name.removeprefix("OTELCOL_") not in script} == set()

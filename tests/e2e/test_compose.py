@@ -33,7 +33,7 @@ def read(program: Callable[[str], str], file: Path) -> subprocess.CompletedProce
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_compose_takes_it(program: Callable[[str], str]) -> None:
+def test_compose_accepts_the_file(program: Callable[[str], str]) -> None:
     """The file fits the schema, with the services that are in it."""
     done = read(program, COMPOSE)
     assert done.returncode == 0, done.stderr
@@ -48,7 +48,7 @@ def test_compose_takes_it(program: Callable[[str], str]) -> None:
         ("condition: service_healthy", "condition: service_well"),
     ],
 )
-def test_compose_would_complain(program: Callable[[str], str], tmp_path: Path, good: str, bad: str) -> None:
+def test_compose_refuses_a_bad_file(program: Callable[[str], str], tmp_path: Path, good: str, bad: str) -> None:
     """The same check finds a key and values that do not exist."""
     text = COMPOSE.read_text("utf-8")
     assert good in text
@@ -56,7 +56,7 @@ def test_compose_would_complain(program: Callable[[str], str], tmp_path: Path, g
     assert read(program, tmp_path / "compose.yaml").returncode != 0
 
 
-def test_the_demo(run_server: Callable[..., Server], tmp_path: Path) -> None:
+def test_the_demo_sends_a_span_for_each_call(run_server: Callable[..., Server], tmp_path: Path) -> None:
     """The demo's command, with its settings, sends a span a call and the plugin's metrics, and ends when told to."""
     collector = run_server("otelcol", OTELCOL_METRICS_FLUSH="300ms")
     demo = yaml.safe_load(COMPOSE.read_text("utf-8"))["services"]["demo"]

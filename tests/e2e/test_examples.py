@@ -35,20 +35,6 @@ def printed(example: Callable[..., subprocess.CompletedProcess[str]], tmp_path: 
     return run
 
 
-def test_all_are_run() -> None:
-    """An example that nobody runs does not stay true."""
-    assert {path.name for path in EXAMPLES.iterdir()} - {"__pycache__", "README.md"} == {
-        "fastapi_gunicorn",
-        "fleet.py",
-        "lifecycle.py",
-        "nothing_lost.py",
-        "plain_sdk.py",
-        "recipes",
-        "support_agent",
-        "zero_code",
-    }
-
-
 def test_lifecycle(printed: Run, tmp_path: Path) -> None:
     """It prints the three events of two models with their payload, and leaves a registry file."""
     lines = printed("lifecycle.py").splitlines()

@@ -27,7 +27,7 @@ from spanforge.model_registry.otel import ModelRegistrySpanProcessor
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from drawing import Answer, draw, photograph
+from render_dashboard import Answer, draw, photograph
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -58,7 +58,7 @@ def promtool(program: Callable[[str], str], *arguments: str) -> str:
     return done.stdout + done.stderr
 
 
-def test_the_configuration(program: Callable[[str], str]) -> None:
+def test_prometheus_accepts_the_configuration(program: Callable[[str], str]) -> None:
     """Prometheus takes the scrape configuration and the rules."""
     said = promtool(program, "check", "config", str(CONFIG / "prometheus.yml"))
     assert f"{sum(len(group['rules']) for group in RULES['groups'])} rules found" in said

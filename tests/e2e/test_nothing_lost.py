@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.e2e
 
 REGISTRATIONS = 10_000
-CALLING = Path(__file__).with_name("calling.py")
+LOAD_GENERATOR = Path(__file__).with_name("load_generator.py")
 REGISTERING = f"""
 import json, sys
 from spanforge.model_registry import get_default_registry, register_model
@@ -169,7 +169,7 @@ def test_metrics_are_the_calls_made(run_server: Callable[..., Any], tmp_path: Pa
     registry.save(tmp_path / "models.json")
     endpoint = f"http://{server.at['OTELCOL_OTLP_HTTP']}"
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", str(CALLING), endpoint, ratio, str(tmp_path / "models.json")],
+        [sys.executable, "-W", "ignore", str(LOAD_GENERATOR), endpoint, ratio, str(tmp_path / "models.json")],
         env=clean(),
         capture_output=True,
         text=True,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from spanforge.model_registry._core import ottl
 from spanforge.model_registry._core.resolution import ModelIndex, is_glob
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from spanforge.model_registry._core.entry import ModelRegistryEntry
 
@@ -68,11 +69,7 @@ def _add_names(tables: Tables) -> None:
     """Add what each exact name stands for, in general and with each provider for which that differs."""
     index = ModelIndex(tables.entries, globs=False)  # globs are tried when no name is known
     numbers = {entry.model_id: number for number, entry in enumerate(tables.entries)}
-
-    def find(name: str, provider: str | None) -> int | None:
-        match = index.find(name, provider)
-        return None if match is None else numbers[match[0].model_id]
-
+    find = functools.partial(_find_number, index, numbers)
     pairs = dict.fromkeys(pair for entry in tables.entries for pair in _names_with_providers(entry))
     for name in dict.fromkeys(name for _, name in pairs):
         number = find(name, _UNKNOWN_PROVIDER)
@@ -82,6 +79,12 @@ def _add_names(tables: Tables) -> None:
         number = find(name, provider)
         if number is not None and number != tables.general.get(name):
             tables.special[f"{_code(tables, provider)}:{name}"] = number
+
+
+def _find_number(index: ModelIndex, numbers: Mapping[str, int], name: str, provider: str | None) -> int | None:
+    """Return the number of the entry that a name stands for with this provider."""
+    match = index.find(name, provider)
+    return None if match is None else numbers[match[0].model_id]
 
 
 def _names_with_providers(entry: ModelRegistryEntry) -> Iterator[tuple[str | None, str]]:

@@ -88,25 +88,37 @@ def _boolean(value: Any, name: str) -> bool:
 
 
 def _milliseconds(value: Any, name: str) -> int:
-    number = value if isinstance(value, int) and not isinstance(value, bool) else None
-    text = value.strip() if isinstance(value, str) else ""
-    if text.isascii() and text.isdigit() and len(text) <= len(str(MAX_INTERVAL)):
-        number = int(text)
-    if number != 0 and (number is None or not MIN_INTERVAL <= number <= MAX_INTERVAL):
+    number = _whole_number(value)
+    if number is None or (number != 0 and not MIN_INTERVAL <= number <= MAX_INTERVAL):
         raise InvalidValueError.must_be(name, value, f"0, or milliseconds from {MIN_INTERVAL} to {MAX_INTERVAL}")
     return number
 
 
+def _whole_number(value: Any) -> int | None:
+    """Return the whole number that a value is, or that a short text has in digits; ``None``: it is neither."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    text = value.strip() if isinstance(value, str) else ""
+    is_number = text.isascii() and text.isdigit() and len(text) <= len(str(MAX_INTERVAL))
+    return int(text) if is_number else None
+
+
 def _items(value: Any, name: str, separator: str, rule: str) -> tuple[str, ...]:
     """Return the distinct items of a list, or of a text with separators; blanks around items are removed."""
-    if isinstance(value, str):
-        items: list[Any] = [item.strip() for item in value.split(separator) if item.strip()]
-    else:
-        several = isinstance(value, Iterable) and not isinstance(value, (bytes, Mapping))
-        items = [os.fspath(item) if isinstance(item, os.PathLike) else item for item in (value if several else [value])]
+    items = _split(value, separator) if isinstance(value, str) else _as_list(value)
     if not all(isinstance(item, str) and item for item in items):
         raise InvalidValueError.must_be(name, value, rule)
     return tuple(dict.fromkeys(items))
+
+
+def _split(text: str, separator: str) -> list[str]:
+    return [item.strip() for item in text.split(separator) if item.strip()]
+
+
+def _as_list(value: Any) -> list[Any]:
+    """Return the items of a list, or a single value as a list; paths become texts."""
+    is_list = isinstance(value, Iterable) and not isinstance(value, (bytes, Mapping))
+    return [os.fspath(item) if isinstance(item, os.PathLike) else item for item in (value if is_list else [value])]
 
 
 def _paths(value: Any, name: str) -> tuple[str, ...]:

@@ -1,7 +1,9 @@
 """Calls models from 8 threads and 4 forked workers, sends the metrics, and prints the calls that were recorded.
 
-Usage: calling.py ENDPOINT RATIO FILE    ENDPOINT is where OTLP over HTTP goes, RATIO what head sampling keeps, FILE the
-                                         registry's, which is changed meanwhile.
+Usage: load_generator.py ENDPOINT RATIO FILE
+
+ENDPOINT is the address of OTLP over HTTP, RATIO the share that head sampling keeps, and FILE the registry file, which
+is changed meanwhile.
 """
 
 from __future__ import annotations

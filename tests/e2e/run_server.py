@@ -1,8 +1,10 @@
-"""Keeps a server for as long as somebody holds this program's standard input open: keeper.py COMMAND...
+"""Runs a server for as long as another process holds this program's standard input open.
+
+Usage: run_server.py COMMAND...
 
 The server runs in a temporary folder and logs there. Its process id is the first line of the standard output. When the
-input ends, as it does when its holder is killed, or when the server ends, the server is stopped and the folder removed;
-what the server said goes to the standard output.
+input ends, also because its holder is killed, or when the server ends, the server is stopped, the folder is removed,
+and the server's log is written to the standard output.
 """
 
 from __future__ import annotations
