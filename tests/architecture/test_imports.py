@@ -15,13 +15,15 @@ PACKAGE = Path(spanforge.model_registry.__file__).parent
 NAME = "spanforge.model_registry"
 
 LAYERS = [
-    {"errors", "lifecycle", "logs", "ottl", "timestamps", "atomic_files"},
+    {"lifecycle", "logs", "ottl", "timestamps", "atomic_files", "overlay"},
+    {"errors"},
     {"values", "process"},
-    {"entry"},
+    {"entry", "guard"},
     {"operations", "attributes", "yaml_entries"},
-    {"settings"},
-    {"events", "resolution", "storage"},
-    {"conventions"},
+    {"settings", "events", "layers"},
+    {"delivery", "resolution", "storage"},
+    {"emission", "conventions"},
+    {"state"},
     {"registry"},
     {"default"},
     {"watch"},

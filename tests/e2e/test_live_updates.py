@@ -298,7 +298,17 @@ def children_follow(path: Path) -> dict[str, Any]:
     return report
 
 
-STEPS = ("looked_at", "_read", "parse_entries", "_publish", "_take_files", "_tell", "info", "emit", "_release_save")
+STEPS = (
+    "looked_at",
+    "_read",
+    "parse_entries",
+    "_publish",
+    "replace_file_entries",
+    "_tell",
+    "info",
+    "emit",
+    "_release_save",
+)
 """Functions at whose beginning the thread is held while the process forks; in the last one it is about to wait."""
 
 

@@ -21,9 +21,10 @@ from spanforge.model_registry import (
     ModelRegistry,
     ModelRegistryEntry,
 )
-from spanforge.model_registry._core import default
 from spanforge.model_registry._core.default import LayeredRegistry
+from spanforge.model_registry._core.process import reset_process
 from spanforge.model_registry._core.resolution import ModelIndex
+from spanforge.model_registry._core.state import replace_file_entries
 from spanforge.model_registry._core.storage import read_entries, write_entries
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ RANKS = {"active": 0, "deprecated": 1, "retired": 2}
 NAMES = ("a", "b", "x", "y", "x1", "yz", "p/a", "p/x", "p/x1", "none")
 PROVIDERS = (None, "p", "q")
 DATE = "2020-01-01"
-LINE = re.compile("model '(.*)' is registered in code with another (.*) than in its file, which counts")
+LINE = re.compile("model registry: model '(.*)': code and registry file differ in (.*); the file takes precedence")
 
 IDS = st.sampled_from("ab")
 WORDS = st.sampled_from(["v", "w"])
@@ -137,7 +138,7 @@ class Layers(RuleBasedStateMachine):
 
     @initialize()
     def start(self) -> None:
-        default._lines.reset()
+        reset_process()
         self.caplog.clear()
         self.exporter = InMemorySpanExporter()
         provider = TracerProvider(shutdown_on_exit=False)
@@ -263,7 +264,7 @@ class Layers(RuleBasedStateMachine):
             if reached <= RANKS[files[model_id].status]:
                 del self.held[model_id]
         self.files = files
-        self.registry._take_files([state.entry(model_id) for model_id, state in files.items()])
+        replace_file_entries(self.registry, [state.entry(model_id) for model_id, state in files.items()])
         self.compare()
 
     @rule()

@@ -18,6 +18,7 @@ from spanforge.model_registry._core.default import get_default_registry
 from spanforge.model_registry._core.errors import RegistryFileError
 from spanforge.model_registry._core.process import ProcessState, WarnOnce, live_keys
 from spanforge.model_registry._core.settings import FILE, RELOAD_INTERVAL
+from spanforge.model_registry._core.state import replace_file_entries
 from spanforge.model_registry._core.values import quote
 
 if TYPE_CHECKING:
@@ -247,7 +248,7 @@ class FileWatcher:
                 entries.append(entry)
         self._conflict = None
         if registry is not None:
-            registry._take_files(entries)  # noqa: SLF001 - one package
+            replace_file_entries(registry, entries)
             logs.debug("model registry: %d models from %s", len(entries), os.pathsep.join(self.files))
 
     def _follow(self) -> None:

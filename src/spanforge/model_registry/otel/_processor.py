@@ -19,7 +19,7 @@ from spanforge.model_registry._core.conventions import (
     resolve_attributes,
 )
 from spanforge.model_registry._core.default import get_default_registry
-from spanforge.model_registry._core.events import deliver_soon
+from spanforge.model_registry._core.emission import deliver_soon
 from spanforge.model_registry._core.process import ProcessState, WarnOnce
 from spanforge.model_registry._core.settings import MAX_KEYS, MODEL_ATTRIBUTES, SPAN_ATTRIBUTES, UNREGISTERED, Setting
 from spanforge.model_registry._core.values import MAX_NAME
