@@ -22,6 +22,7 @@ from spanforge.model_registry import (
     ModelRegistryEntry,
 )
 from spanforge.model_registry._core.default import LayeredRegistry
+from spanforge.model_registry._core.layers import effective
 from spanforge.model_registry._core.process import reset_process
 from spanforge.model_registry._core.resolution import ModelIndex
 from spanforge.model_registry._core.state import replace_file_entries
@@ -307,6 +308,12 @@ class Layers(RuleBasedStateMachine):
         assert len(self.registry) == len(ids)
         for entry in listed:
             assert self.registry.check(entry.model_id) == entry.warnings
+
+    @invariant()
+    def changes_one_by_one_are_what_effective_says(self) -> None:
+        """The index that single operations have changed holds what ``effective`` makes of the layers."""
+        state = self.registry._state
+        assert state.index.entries.values() == effective(state.layers)
 
     @invariant()
     def names_lead_to_what_is_in_force(self) -> None:

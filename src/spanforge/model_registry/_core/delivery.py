@@ -76,24 +76,24 @@ class Delivery:
 
 def emit_on_span(delivery: Delivery, event: LifecycleEvent, provider: trace.TracerProvider | None) -> Outcome:
     """Put the event on the operation's span, if that is sampled and has room, else on a root span of its own."""
-    current, attributes = delivery.span, event.attributes()
+    current, event_name, attributes = delivery.span, event.name, event.attributes()
     context = current.get_span_context()
+    links = [trace.Link(context)] if context.is_valid else None
     if current.is_recording() and context.trace_flags.sampled and _span_room.take(context):
         if not delivery.claim("span"):
             return "claimed before"
-        current.add_event(event.name, attributes, timestamp=event.at)
+        current.add_event(event_name, attributes, timestamp=event.at)
         return "emitted"
     provider = provider or find_tracer_provider()
     if provider is None:
         return "no provider"
     tracer = provider.get_tracer(SCOPE_NAME, __version__, schema_url=SCHEMA_URL)
-    links = [trace.Link(context)] if context.is_valid else None
+    span_name = OPERATION_SPAN_NAMES[event.operation]
     if not delivery.claim("span"):
         return "claimed before"
-    name = OPERATION_SPAN_NAMES[event.operation]
-    span = tracer.start_span(name, context=Context(), links=links, start_time=event.at)
+    span = tracer.start_span(span_name, context=Context(), links=links, start_time=event.at)
     try:
-        span.add_event(event.name, attributes, timestamp=event.at)
+        span.add_event(event_name, attributes, timestamp=event.at)
         return "emitted" if span.is_recording() and span.get_span_context().trace_flags.sampled else "dropped"
     finally:
         span.end(event.at)
@@ -107,9 +107,10 @@ def emit_log_record(delivery: Delivery, event: LifecycleEvent, provider: LoggerP
     if provider is None:
         return "no provider"
     logger = provider.get_logger(SCOPE_NAME, __version__, SCHEMA_URL)
-    context, attributes = trace.set_span_in_context(delivery.span, Context()), event.attributes()
+    context = trace.set_span_in_context(delivery.span, Context())
+    event_name, attributes = event.name, event.attributes()
     severity = SeverityNumber.INFO
-    is_enabled = _is_enabled(logger, context=context, severity_number=severity, event_name=event.name)
+    is_enabled = _is_enabled(logger, context=context, severity_number=severity, event_name=event_name)
     if not delivery.claim("log"):
         return "claimed before"
     if not is_enabled:
@@ -120,7 +121,7 @@ def emit_log_record(delivery: Delivery, event: LifecycleEvent, provider: LoggerP
         severity_number=severity,
         severity_text=severity.name,
         attributes=attributes,
-        event_name=event.name,
+        event_name=event_name,
     )
     return "emitted"
 

@@ -44,9 +44,9 @@ class Guard:
         if _is_owned(lock):
             return None
         try:
-            return cast("_T", _run_locked(lock, function, arguments)) if lock.acquire(blocking=False) else None
+            return cast("_T | None", _run_if_free(lock, function, arguments))
         finally:
-            while _is_owned(lock):
+            if _is_owned(lock):
                 lock.release()
 
     def is_free(self) -> bool:
@@ -66,6 +66,15 @@ def _is_owned(lock: Any) -> bool:
 def _run_locked(lock: Any, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
     with lock:
         return function(*arguments)
+
+
+def _run_if_free(lock: Any, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    if not lock.acquire(blocking=False):
+        return None
+    try:
+        return function(*arguments)
+    finally:
+        lock.release()
 
 
 class _GuardsAtForks(ProcessState):

@@ -148,8 +148,12 @@ class RegistryCore:
 
     def _tick(self) -> int:
         """Return the time in microseconds since the epoch, later than any before; the guard runs this."""
-        self._last_moment = max(time.time_ns() // 1_000, self._last_moment + 1)
-        return self._last_moment
+        while True:  # a signal handler may come between, as in ``_publish``
+            last = self._last_moment
+            moment = max(time.time_ns() // 1_000, last + 1)
+            if self._last_moment == last:
+                self._last_moment = moment
+                return moment
 
 
 def replace_file_entries(registry: RegistryCore, entries: Iterable[ModelRegistryEntry]) -> None:
