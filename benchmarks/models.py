@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor
 
 from spanforge.model_registry import ModelRegistry, ModelRegistryEntry
-from spanforge.model_registry._core.resolution import ModelIndex
+from spanforge.model_registry._core.state import replace_file_entries
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -66,5 +66,5 @@ class _Taking(LogRecordProcessor):
 def registry_of(found: Iterable[ModelRegistryEntry], **options: Any) -> ModelRegistry:
     """Return a registry that holds these entries, and has emitted nothing for them."""
     registry = ModelRegistry(**options)
-    registry._publish(ModelIndex(found))  # noqa: SLF001 - as load does, without a file
+    replace_file_entries(registry, found)
     return registry

@@ -21,6 +21,7 @@ from spanforge.model_registry import (
     StateAsOf,
 )
 from spanforge.model_registry._core.default import LayeredRegistry
+from spanforge.model_registry._core.state import replace_file_entries
 from spanforge.model_registry._core.storage import read_entries
 from spanforge.model_registry._core.validation import MAX_HISTORY
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
@@ -102,10 +103,10 @@ def do(registry: ModelRegistry, step: str, folder: Path) -> None:
     action, _, rest = step.partition(" ")
     status, _, owner = rest.partition(" ")
     if action == "files":
-        registry._take_files([] if status == "none" else [filed(status=status, owner=owner or "file")])
+        replace_file_entries(registry, [] if status == "none" else [filed(status=status, owner=owner or "file")])
     elif action == "load":
         written = ModelRegistry(auto_emit=False)
-        written._take([filed(status=status, owner=owner or "code")])
+        replace_file_entries(written, [filed(status=status, owner=owner or "code")])
         written.save(folder / "models.json")
         registry.load(folder / "models.json")
     elif action == "clear":
@@ -311,7 +312,7 @@ class TestRegisteringAFilesModel:
     ) -> None:
         """It is the file's entry, with the status that holds; no event goes out, however often it is registered."""
         entry = filed()
-        layers._take_files([entry])
+        replace_file_entries(layers, [entry])
         assert register(layers, replace=replace) is register(layers, owner="other", replace=True) is entry
         deprecated = layers.deprecate("a")
         assert register(layers, replace=replace) is deprecated is found(layers)
@@ -322,7 +323,7 @@ class TestRegisteringAFilesModel:
     ) -> None:
         """It was news then; the load is none."""
         register(layers)
-        layers._take_files([filed()])
+        replace_file_entries(layers, [filed()])
         register(layers, replace=True)
         assert told(exporter) == [("model_registry.registered", "a", "active", None)]
 
@@ -344,24 +345,26 @@ class TestRegisteringAFilesModel:
         self, layers: LayeredRegistry, caplog: pytest.LogCaptureFixture, arguments: dict[str, Any], field: str
     ) -> None:
         """They are errors as ever, and nothing of them is kept or logged."""
-        layers._take_files([filed()])
+        replace_file_entries(layers, [filed()])
         with pytest.raises(InvalidEntryError) as caught:
             register(layers, **arguments)
         assert caught.value.field == field
-        layers._take_files([])
+        replace_file_entries(layers, [])
         assert len(layers) == 0
         assert caplog.messages == []
 
     def test_it_is_kept_as_the_application_gave_it(self, layers: LayeredRegistry, clock: Clock) -> None:
         """When the file has the model no more, the application's own entry is in force, whole."""
-        layers._take_files([filed(deployment_date="2020-01-01", metadata={"sunset_date": "2027-01-01", "x": 1})])
+        replace_file_entries(
+            layers, [filed(deployment_date="2020-01-01", metadata={"sunset_date": "2027-01-01", "x": 1})]
+        )
         clock.second = 1
         register(layers, metadata={"y": 2}, aliases=["b", "c-*"], provider="openai", actor="me")
         clock.second = 2
         layers.deprecate("a", reason="old", successor="d", actor="you")
         clock.second = 3
         register(layers, version="2", replace=True, deployment_date=at(1), metadata={"y": 3})
-        layers._take_files([])
+        replace_file_entries(layers, [])
         assert found(layers).to_dict() == {
             "model_id": "a",
             **CODE,
@@ -385,14 +388,14 @@ class TestRegisteringAFilesModel:
     @pytest.mark.parametrize("again", [{"version": "2"}, {"replace": True, "deployment_date": "2030-01-01"}])
     def test_what_a_strict_registry_would_refuse(self, layers: LayeredRegistry, again: dict[str, Any]) -> None:
         """The file's entry is the answer, and what the application registered first is kept."""
-        layers._take_files([filed()])
+        replace_file_entries(layers, [filed()])
         register(layers, deployment_date="2020-01-01")
         assert register(layers, **again).owner == "file"
-        layers._take_files([])
+        replace_file_entries(layers, [])
         assert (found(layers).version, found(layers).deployment_date) == ("1", "2020-01-01")
 
 
-TEXT = "model 'a' is registered in code with another %s than in its file, which counts"
+TEXT = "model registry: model 'a': code and registry file differ in %s; the file takes precedence"
 DIFFERENCES: list[tuple[dict[str, Any], dict[str, Any], str | None]] = [
     ({}, {}, None),
     ({"name": "M"}, {}, "name"),
@@ -425,14 +428,14 @@ DIFFERENCES: list[tuple[dict[str, Any], dict[str, Any], str | None]] = [
 
 
 def files_first(registry: LayeredRegistry, code: dict[str, Any], file: ModelRegistryEntry, _folder: Path) -> None:
-    registry._take_files([filed("c"), file])
+    replace_file_entries(registry, [filed("c"), file])
     register(registry, **code)
 
 
 def code_first(registry: LayeredRegistry, code: dict[str, Any], file: ModelRegistryEntry, _folder: Path) -> None:
     register(registry, **code)
     register(registry, "b", owner="nobody else's")
-    registry._take_files([file])
+    replace_file_entries(registry, [file])
 
 
 def loaded(code: dict[str, Any], folder: Path) -> Path:
@@ -444,13 +447,13 @@ def loaded(code: dict[str, Any], folder: Path) -> Path:
 
 
 def files_before_load(registry: LayeredRegistry, code: dict[str, Any], file: ModelRegistryEntry, folder: Path) -> None:
-    registry._take_files([file])
+    replace_file_entries(registry, [file])
     registry.load(loaded(code, folder))
 
 
 def load_before_files(registry: LayeredRegistry, code: dict[str, Any], file: ModelRegistryEntry, folder: Path) -> None:
     registry.load(loaded(code, folder))
-    registry._take_files([file])
+    replace_file_entries(registry, [file])
 
 
 ORDERS = [files_first, code_first, files_before_load, load_before_files]
@@ -478,21 +481,21 @@ class TestTheLine:
         assert caplog.messages == expected
         assert [one.levelno for one in caplog.records] == [logging.WARNING] * len(expected)
         register(layers, **code)
-        layers._take_files([entry])
+        replace_file_entries(layers, [entry])
         layers.load(loaded(code, tmp_path))
         assert caplog.messages == expected
 
     def test_it_is_logged_once_a_process(self, layers: LayeredRegistry, caplog: pytest.LogCaptureFixture) -> None:
         """A model is named once, though it may agree and differ again, otherwise, and in another registry."""
-        layers._take_files([filed()])
+        replace_file_entries(layers, [filed()])
         register(layers)
         register(layers, owner="file", replace=True)
         register(layers, name="M", replace=True)
-        layers._take_files([filed(version="2")])
-        layers._take_files([])
-        layers._take_files([filed()])
+        replace_file_entries(layers, [filed(version="2")])
+        replace_file_entries(layers, [])
+        replace_file_entries(layers, [filed()])
         other = LayeredRegistry(auto_emit=False)
-        other._take_files([filed()])
+        replace_file_entries(other, [filed()])
         register(other)
         assert caplog.messages == [TEXT % "owner"]
 
@@ -500,19 +503,19 @@ class TestTheLine:
         self, layers: LayeredRegistry, caplog: pytest.LogCaptureFixture
     ) -> None:
         """Two that agree at first and differ later have their line then."""
-        layers._take_files([filed()])
+        replace_file_entries(layers, [filed()])
         register(layers, owner="file")
         layers.retire("a")
-        layers._take_files([filed()])
+        replace_file_entries(layers, [filed()])
         assert caplog.messages == []
-        layers._take_files([filed(purpose="other")])
+        replace_file_entries(layers, [filed(purpose="other")])
         assert caplog.messages == [TEXT % "purpose"]
 
     def test_only_so_many_models_are_named(self, layers: LayeredRegistry, caplog: pytest.LogCaptureFixture) -> None:
         """There are at most 100 lines in a process, and each names its model on one line."""
         for number in range(101):
             register(layers, f"a\n{number}")
-        layers._take_files([filed(f"a\n{number}") for number in range(101)])
+        replace_file_entries(layers, [filed(f"a\n{number}") for number in range(101)])
         assert caplog.messages == [TEXT.replace("'a'", f"'a\\n{number}'") % "owner" for number in range(100)]
 
     def test_a_log_handler_may_wait_for_another_thread(self, layers: LayeredRegistry) -> None:
@@ -531,10 +534,10 @@ class TestTheLine:
         handler = Registering()
         logging.getLogger("spanforge.model_registry").addHandler(handler)
         try:
-            layers._take_files([filed()])
+            replace_file_entries(layers, [filed()])
             register(layers)
             register(layers, "b")
-            layers._take_files([filed(), filed("b")])
+            replace_file_entries(layers, [filed(), filed("b")])
         finally:
             logging.getLogger("spanforge.model_registry").removeHandler(handler)
         assert finished == [True, True]
@@ -546,13 +549,13 @@ class TestOperationsOnAFilesModel:
 
     def test_their_events(self, layers: LayeredRegistry, exporter: InMemorySpanExporter, tmp_path: Path) -> None:
         """Each goes out once, with the status that was in force before; loads and what is refused emit nothing."""
-        layers._take_files([filed(), filed("b", status="deprecated")])
+        replace_file_entries(layers, [filed(), filed("b", status="deprecated")])
         layers.deprecate("a", reason="old", actor="me")
         layers.deprecate("a")
-        layers._take_files([filed(), filed("b", status="deprecated")])
+        replace_file_entries(layers, [filed(), filed("b", status="deprecated")])
         layers.retire("b")
         layers.retire("a")
-        layers._take_files([filed(), filed("b")])
+        replace_file_entries(layers, [filed(), filed("b")])
         for model_id in "ab":
             with pytest.raises(LifecycleError):
                 layers.retire(model_id)
@@ -574,12 +577,13 @@ class TestOperationsOnAFilesModel:
 
     def test_what_holds_over_reloads(self, layers: LayeredRegistry, clock: Clock) -> None:
         """What the operations set and their records join whatever the file says by then."""
-        layers._take_files([filed(metadata={"sunset_date": "2027-01-01", "successor": "b", "x": 1, "y": 1})])
+        replace_file_entries(layers, [filed(metadata={"sunset_date": "2027-01-01", "successor": "b", "x": 1, "y": 1})])
         clock.second = 1
         layers.deprecate("a", reason="old", actor="me")
         clock.second = 2
         layers.deprecate("a", successor="c")
-        layers._take_files(
+        replace_file_entries(
+            layers,
             [
                 filed(
                     name="M",
@@ -591,7 +595,7 @@ class TestOperationsOnAFilesModel:
                     decommission_date="2029-01-01",
                     metadata={"sunset_date": "2028-01-01", "aliases": ["b"], "x": 2},
                 )
-            ]
+            ],
         )
         assert found(layers).to_dict() == {
             "model_id": "a",
@@ -619,11 +623,11 @@ class TestOperationsOnAFilesModel:
 
     def test_what_holds_of_a_retirement(self, layers: LayeredRegistry, clock: Clock) -> None:
         """The date is that of the operation, and the file's news of the deprecation are heard."""
-        layers._take_files([filed(status="deprecated", metadata={"deprecation_date": "2024-01-01"})])
+        replace_file_entries(layers, [filed(status="deprecated", metadata={"deprecation_date": "2024-01-01"})])
         clock.second = 1
         layers.retire("a", reason="unused")
         later = {"deprecation_date": "2025-01-01", "deprecation_reason": "new"}
-        layers._take_files([filed(status="deprecated", decommission_date="2029-01-01", metadata=later)])
+        replace_file_entries(layers, [filed(status="deprecated", decommission_date="2029-01-01", metadata=later)])
         assert found(layers).to_dict() == {
             "model_id": "a",
             **FILE,
@@ -636,38 +640,38 @@ class TestOperationsOnAFilesModel:
     def test_the_files_date_of_deprecation_stays(self, layers: LayeredRegistry, clock: Clock) -> None:
         """The first date counts, on the day of the operation and after a load alike."""
         announced = filed(metadata={"deprecation_date": "2025-01-01"})
-        layers._take_files([announced])
+        replace_file_entries(layers, [announced])
         clock.second = 1
         assert layers.deprecate("a").metadata["deprecation_date"] == "2025-01-01"
-        layers._take_files([announced])
+        replace_file_entries(layers, [announced])
         assert found(layers).metadata["deprecation_date"] == "2025-01-01"
 
     def test_the_file_alone_counts_once_it_has_caught_up(self, layers: LayeredRegistry) -> None:
         """Nothing of the operations is left in an entry whose file shows their status or a later one."""
-        layers._take_files([filed()])
+        replace_file_entries(layers, [filed()])
         layers.deprecate("a", reason="old", successor="b")
         entry = filed(status="deprecated", metadata={"deprecation_reason": "the file's"})
-        layers._take_files([entry])
+        replace_file_entries(layers, [entry])
         assert found(layers) is entry
 
     def test_a_new_reason_for_what_the_file_shows_already(self, layers: LayeredRegistry) -> None:
         """It is in force until the next load, which shows the same status."""
         entry = filed(status="deprecated", metadata={"deprecation_reason": "the file's"})
-        layers._take_files([entry])
+        replace_file_entries(layers, [entry])
         assert layers.deprecate("a", reason="new").metadata["deprecation_reason"] == "new"
-        layers._take_files([entry])
+        replace_file_entries(layers, [entry])
         assert found(layers) is entry
 
     def test_what_was_when(self, layers: LayeredRegistry, clock: Clock) -> None:
         """``as_of`` gives the status in force at each moment, before and after loads."""
         history = [record(0, "active", "first")]
-        layers._take_files([filed(deployment_date=at(0), metadata={"history": history})])
+        replace_file_entries(layers, [filed(deployment_date=at(0), metadata={"history": history})])
         clock.second = 10
         layers.deprecate("a")
         clock.second = 20
         layers.retire("a")
         clock.second = 30
-        layers._take_files([filed(deployment_date=at(0), metadata={"history": history})])
+        replace_file_entries(layers, [filed(deployment_date=at(0), metadata={"history": history})])
         entry = found(layers)
         assert entry.metadata["history"] == [*history, record(10, "deprecated", "file"), record(20, "retired", "file")]
         assert [entry.as_of(at(second)) for second in (0, 9, 10, 19, 20, 30)] == [
@@ -682,13 +686,13 @@ class TestOperationsOnAFilesModel:
 
     def test_a_file_that_was_changed_after_the_operation(self, layers: LayeredRegistry, clock: Clock) -> None:
         """Records stay in order: an operation that still holds comes after what the file says it was changed by."""
-        layers._take_files([filed()])
+        replace_file_entries(layers, [filed()])
         clock.second = 10
         layers.deprecate("a")
         clock.second = 20
         layers.retire("a")
         clock.second = 40
-        layers._take_files([filed(owner="new", metadata={"history": [record(30, "active", "new")]})])
+        replace_file_entries(layers, [filed(owner="new", metadata={"history": [record(30, "active", "new")]})])
         entry = found(layers)
         assert [(one["at"], one["status"]) for one in entry.metadata["history"]] == [
             ("2026-01-01T00:00:30.000000Z", "active"),
@@ -701,12 +705,12 @@ class TestOperationsOnAFilesModel:
     def test_a_history_ahead_of_the_clock(self, layers: LayeredRegistry, clock: Clock) -> None:
         """Another machine's clock may be ahead: what is done here still comes after what was done there."""
         entry = filed(metadata={"history": [record(50, "active", "file")]})
-        layers._take_files([entry])
+        replace_file_entries(layers, [entry])
         clock.second = 1
         layers.deprecate("a")
-        layers._take_files([entry])
+        replace_file_entries(layers, [entry])
         layers.retire("a")
-        layers._take_files([entry])
+        replace_file_entries(layers, [entry])
         assert [(one["at"], one["status"]) for one in found(layers).metadata["history"]] == [
             ("2026-01-01T00:00:50.000000Z", "active"),
             ("2026-01-01T00:00:50.000001Z", "deprecated"),
@@ -718,13 +722,13 @@ class TestOperationsOnAFilesModel:
     ) -> None:
         """The application's own entry has the operation after what it had before."""
         written = ModelRegistry(auto_emit=False)
-        written._take([filed(owner="code", metadata={"history": [record(50, "active", "code")]})])
+        replace_file_entries(written, [filed(owner="code", metadata={"history": [record(50, "active", "code")]})])
         written.save(tmp_path / "models.json")
         layers.load(tmp_path / "models.json")
-        layers._take_files([filed()])
+        replace_file_entries(layers, [filed()])
         clock.second = 1
         assert layers.deprecate("a").metadata["history"] == [record(1, "deprecated", "file")]
-        layers._take_files([])
+        replace_file_entries(layers, [])
         assert [(one["at"], one["status"]) for one in found(layers).metadata["history"]] == [
             ("2026-01-01T00:00:50.000000Z", "active"),
             ("2026-01-01T00:00:50.000001Z", "deprecated"),
@@ -734,11 +738,11 @@ class TestOperationsOnAFilesModel:
         """The newest 1,000 records are kept, over reloads too, and so is the date of the first deprecation."""
         entry = filed(metadata={"history": [record(0, "active", "file")] * 500})
         layers = LayeredRegistry(auto_emit=False)
-        layers._take_files([entry])
+        replace_file_entries(layers, [entry])
         first = layers.deprecate("a", reason="first").metadata["deprecation_date"]
         for number in range(MAX_HISTORY):
             layers.deprecate("a", successor=str(number))
-        layers._take_files([entry])
+        replace_file_entries(layers, [entry])
         metadata = found(layers).metadata
         assert (len(metadata["history"]), metadata["history"][0]["status"]) == (MAX_HISTORY, "deprecated")
         assert metadata["deprecation_date"] == first < metadata["history"][0]["at"]
@@ -746,14 +750,14 @@ class TestOperationsOnAFilesModel:
 
     def test_records_of_what_came_back(self, layers: LayeredRegistry, clock: Clock) -> None:
         """A model that is gone for a while has its records again; one that was registered in code in between, none."""
-        layers._take_files([filed(), filed("b")])
+        replace_file_entries(layers, [filed(), filed("b")])
         clock.second = 1
         layers.deprecate("a")
         layers.deprecate("b")
-        layers._take_files([])
+        replace_file_entries(layers, [])
         clock.second = 2
         register(layers, "b")
-        layers._take_files([filed(), filed("b")])
+        replace_file_entries(layers, [filed(), filed("b")])
         assert shown(layers) == [("a", "file", "deprecated"), ("b", "file", "active")]
         assert found(layers).metadata["history"] == [record(1, "deprecated", "file")]
         assert found(layers, "b").metadata == {}
@@ -766,7 +770,7 @@ class TestBothLayersTogether:
         """The files' models come first, in the files' order, then the application's, in that of registration."""
         for model_id in "dcba":
             register(layers, model_id)
-        layers._take_files([filed("x"), filed("c"), filed("w")])
+        replace_file_entries(layers, [filed("x"), filed("c"), filed("w")])
         register(layers, "e")
         register(layers, "b", owner="other", replace=True, aliases=["f"])
         layers.deprecate("w")
@@ -782,18 +786,19 @@ class TestBothLayersTogether:
         assert [entry.model_id for entry in layers.list_active()] == ["x", "c", "d", "b", "a", "e"]
         assert (len(layers), "c" in layers, "y" in layers) == (7, True, False)
         assert repr(layers) == "<LayeredRegistry of 7 models>"
-        layers._take_files([filed("a"), filed("x")])
+        replace_file_entries(layers, [filed("a"), filed("x")])
         assert [entry.model_id for entry in layers] == ["a", "x", "d", "c", "b", "e"]
 
     def test_names(self, layers: LayeredRegistry) -> None:
         """Names lead to the entries in force; where globs of both layers match, the file's counts."""
         register(layers, "code", aliases=["both", "code-alias", "m-*", "c-*"])
         register(layers, "a", aliases=["hidden", "hidden-*"])
-        layers._take_files(
+        replace_file_entries(
+            layers,
             [
                 filed("file", metadata={"aliases": ["both", "file-alias", "m-*", "f-*"]}),
                 filed("a", metadata={"aliases": ["seen", "seen-*"]}),
-            ]
+            ],
         )
         register(layers, "late", aliases=["both", "m-*", "l-*"])
         names = ["both", "m-1", "code-alias", "c-1", "file-alias", "f-1", "l-1", "seen", "seen-1", "hidden", "hidden-1"]
@@ -810,7 +815,7 @@ class TestBothLayersTogether:
             "hidden": "-",
             "hidden-1": "-",
         }
-        layers._take_files([])
+        replace_file_entries(layers, [])
         assert {name: (layers.resolve(name).entry or filed("-")).model_id for name in names} == {
             "both": "code",
             "m-1": "code",
@@ -828,7 +833,7 @@ class TestBothLayersTogether:
     def test_providers(self, layers: LayeredRegistry) -> None:
         """A file's model may be limited to a provider, and the application's serve the others."""
         register(layers, "code", aliases=["m", "m-*"])
-        layers._take_files([filed("file", metadata={"aliases": ["m", "m-*"], "provider": "openai"})])
+        replace_file_entries(layers, [filed("file", metadata={"aliases": ["m", "m-*"], "provider": "openai"})])
         found = {
             provider: [layers.resolve(name, provider=provider).entry for name in ("m", "m-1", "file")]
             for provider in (None, "openai", "azure")
@@ -839,16 +844,16 @@ class TestBothLayersTogether:
     def test_warnings_and_the_guard(self, layers: LayeredRegistry) -> None:
         """What callers are told is what is in force."""
         register(layers)
-        layers._take_files([filed(metadata={"aliases": ["support"]})])
+        replace_file_entries(layers, [filed(metadata={"aliases": ["support"]})])
         layers.retire("a")
-        layers._take_files([filed(metadata={"aliases": ["support"]})])
+        replace_file_entries(layers, [filed(metadata={"aliases": ["support"]})])
         assert layers.check("support") == ("model 'a' is retired",)
         assert layers.require("support", allow=["retired"]) is found(layers)
 
     def test_save_and_load(self, layers: LayeredRegistry, clock: Clock, tmp_path: Path) -> None:
         """A saved file holds what is in force, and is as good as the two layers wherever it is loaded."""
         path = tmp_path / "models.json"
-        layers._take_files([filed("b"), filed("a", deployment_date="2020-01-01")])
+        replace_file_entries(layers, [filed("b"), filed("a", deployment_date="2020-01-01")])
         clock.second = 1
         register(layers)
         clock.second = 2
@@ -882,9 +887,9 @@ class TestBothLayersTogether:
         assert strict.list_all() == in_force
         layers.load(path)
         assert layers.list_all() == in_force
-        layers._take_files(read_entries(path))
+        replace_file_entries(layers, read_entries(path))
         assert layers.list_all() == in_force
-        layers._take_files([])
+        replace_file_entries(layers, [])
         assert layers.list_all() == in_force
 
     def test_load_and_clear_leave_the_files_alone(self, layers: LayeredRegistry, tmp_path: Path) -> None:
@@ -894,14 +899,14 @@ class TestBothLayersTogether:
             register(saved, model_id, owner="saved")
         saved.save(tmp_path / "models.json")
         register(layers, "c")
-        layers._take_files([filed("a"), filed("b")])
+        replace_file_entries(layers, [filed("a"), filed("b")])
         layers.retire("b")
         layers.load(tmp_path / "models.json")
         assert shown(layers) == [("a", "file", "active"), ("b", "file", "retired"), ("x", "saved", "active")]
         layers.clear()
         assert shown(layers) == [("a", "file", "active"), ("b", "file", "retired")]
         layers.load(tmp_path / "models.json")
-        layers._take_files([])
+        replace_file_entries(layers, [])
         assert shown(layers) == [("x", "saved", "active"), ("a", "saved", "active"), ("b", "saved", "active")]
 
     def test_a_bad_file_changes_nothing(self, layers: LayeredRegistry, tmp_path: Path) -> None:
@@ -911,7 +916,7 @@ class TestBothLayersTogether:
             yield filed("b")
             raise RegistryFileError("models.json", "cannot be read")
 
-        layers._take_files([filed()])
+        replace_file_entries(layers, [filed()])
         register(layers, "c")
         layers.retire("a")
         before = layers.list_all()
@@ -919,10 +924,10 @@ class TestBothLayersTogether:
         with pytest.raises(RegistryFileError):
             layers.load(tmp_path / "models.json")
         with pytest.raises(RegistryFileError):
-            layers._take_files(broken())
+            replace_file_entries(layers, broken())
         assert register(layers) is found(layers)
         assert all(entry is old for entry, old in zip(layers, before, strict=True))
-        layers._take_files([filed()])
+        replace_file_entries(layers, [filed()])
         assert shown(layers) == [("a", "file", "retired"), ("c", "code", "active")]
 
     @pytest.mark.parametrize(
@@ -941,14 +946,14 @@ class TestBothLayersTogether:
         """An operation that raises changes neither what is in force nor what is beneath, now or after a load."""
         register(layers)
         register(layers, "b")
-        layers._take_files([filed(), filed("b", status="retired")])
+        replace_file_entries(layers, [filed(), filed("b", status="retired")])
         before = layers.list_all()
         with pytest.raises(error):
             operation(layers)
         assert all(entry is old for entry, old in zip(layers, before, strict=True))
-        layers._take_files([filed(), filed("b")])
+        replace_file_entries(layers, [filed(), filed("b")])
         assert shown(layers) == [("a", "file", "active"), ("b", "file", "active")]
-        layers._take_files([])
+        replace_file_entries(layers, [])
         assert shown(layers) == [("a", "code", "active"), ("b", "code", "active")]
 
     def test_spans_show_what_is_in_force(self, provider: TracerProvider, exporter: InMemorySpanExporter) -> None:
@@ -958,10 +963,10 @@ class TestBothLayersTogether:
         tracer = provider.get_tracer("app")
         steps: list[Callable[[], object]] = [
             lambda: register(layers),
-            lambda: layers._take_files([filed()]),
+            lambda: replace_file_entries(layers, [filed()]),
             lambda: layers.deprecate("a"),
-            lambda: layers._take_files([filed(owner="new")]),
-            lambda: layers._take_files([]),
+            lambda: replace_file_entries(layers, [filed(owner="new")]),
+            lambda: replace_file_entries(layers, []),
             layers.clear,
         ]
         for step in steps:
@@ -984,11 +989,11 @@ def test_the_process_wide_registry_has_both_layers() -> None:
     registry = package.get_default_registry()
     assert isinstance(registry, LayeredRegistry)
     entry = filed(metadata={"aliases": ["b"]})
-    registry._take_files([entry])
+    replace_file_entries(registry, [entry])
     assert package.register_model("a", "N", "1", "low", "code", "test") is entry is package.get_model("a")
     assert package.deprecate_model("a").owner == package.retire_model("a").owner == "file"
     package.register_model("c", "N", "1", "low", "code", "test")
-    registry._take_files([entry])
+    replace_file_entries(registry, [entry])
     assert shown(registry) == [("a", "file", "retired"), ("c", "code", "active")]
     assert package.list_models() == registry.list_all()
 
@@ -997,15 +1002,15 @@ def test_a_registry_of_ones_own_is_strict(tmp_path: Path) -> None:
     """What files hold replaces all that it has, as ``load`` does; ids that are taken are errors."""
     registry = ModelRegistry(auto_emit=False)
     register(registry, "b")
-    registry._take_files([filed(), filed("c")])
+    replace_file_entries(registry, [filed(), filed("c")])
     assert shown(registry) == [("a", "file", "active"), ("c", "file", "active")]
     with pytest.raises(ValueError, match="'a' already registered"):
         register(registry)
     registry.retire("a")
-    registry._take_files([filed()])
+    replace_file_entries(registry, [filed()])
     assert shown(registry) == [("a", "file", "active")]
     registry.save(tmp_path / "models.json")
-    registry._take_files([])
+    replace_file_entries(registry, [])
     assert len(registry) == 0
     registry.load(tmp_path / "models.json")
     assert shown(registry) == [("a", "file", "active")]

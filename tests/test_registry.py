@@ -17,7 +17,7 @@ from spanforge.model_registry import (
     ModelRegistry,
     ModelRegistryEntry,
 )
-from spanforge.model_registry._core import registry as registry_module
+from spanforge.model_registry._core.guard import guards_at_forks
 from spanforge.model_registry._core.lifecycle import LIFECYCLE, OPERATIONS
 from spanforge.model_registry._core.validation import MAX_HISTORY
 from spanforge.model_registry._core.values import parse_date
@@ -198,7 +198,7 @@ def test_replace_refuses_another_deployment_date(registry: ModelRegistry, fields
     """Replacing keeps the dates, so a different one is an error and the same one is fine."""
     registry.register(**fields, deployment_date="2024-05-13")
     assert registry.register(**fields, deployment_date="2024-05-13", replace=True).deployment_date == "2024-05-13"
-    with pytest.raises(InvalidEntryError, match="replace keeps the dates"):
+    with pytest.raises(InvalidEntryError, match="deployment_date cannot change on replace: it is '2024-05-13'"):
         registry.register(**fields, deployment_date="2025-01-01", replace=True)
 
 
@@ -395,7 +395,7 @@ def test_a_fork_that_nobody_was_asked_about(registry: ModelRegistry, fields: dic
     taken, over = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with registry._lock, registry_module._locks._lock:
+        with registry._guard.lock, guards_at_forks._lock:
             taken.set()
             over.wait(10)
 
@@ -403,7 +403,7 @@ def test_a_fork_that_nobody_was_asked_about(registry: ModelRegistry, fields: dic
     thread.start()
     taken.wait(10)
     try:
-        registry_module._locks.after_fork_in_child()
+        guards_at_forks.after_fork_in_child()
         assert registry.register(**fields).owner == "ml-platform"
         assert len(ModelRegistry()) == 0
     finally:

@@ -143,7 +143,7 @@ def test_many_distinct_names_stay_bounded(registry: ModelRegistry) -> None:
     for number in range(10_000):
         assert found(registry, f"gpt-{number}") == ("m", "glob")
         assert found(registry, f"other-{number}") is None
-    assert len(registry._index._globs._cache) <= 4_096
+    assert len(registry._state.index._globs._cache) <= 4_096
 
 
 def test_changes_are_seen_at_once(registry: ModelRegistry) -> None:
@@ -213,12 +213,12 @@ def test_the_request_stands_in_for_a_response_that_is_not_registered(registry: M
     """When only the request resolves, the span shows the request's entry."""
     add(registry, "gpt-4o")
     attributes = {"gen_ai.request.model": "gpt-4o", "gen_ai.response.model": "gpt-4o-2024-08-06"}
-    resolved = resolve_attributes(registry._index, attributes)
+    resolved = resolve_attributes(registry._state.index, attributes)
     assert resolved is not None
     resolution, key, _ = resolved
     assert (resolution.candidate, resolution.rule, key) == ("gpt-4o", "id", "gen_ai.request.model")
     add(registry, "gpt-4o-2024-08-06")
-    resolved = resolve_attributes(registry._index, attributes)
+    resolved = resolve_attributes(registry._state.index, attributes)
     assert resolved is not None
     assert (resolved[0].candidate, resolved[1]) == ("gpt-4o-2024-08-06", "gen_ai.response.model")
 
@@ -226,8 +226,8 @@ def test_the_request_stands_in_for_a_response_that_is_not_registered(registry: M
 def test_nothing_resolves(registry: ModelRegistry) -> None:
     """The warning names the first candidate, and no key matched."""
     attributes = {"gen_ai.request.model": "a", "gen_ai.response.model": "b"}
-    assert resolve_attributes(registry._index, attributes) == (registry.resolve("b"), None, True)
-    assert resolve_attributes(registry._index, {"http.method": "GET"}) is None
+    assert resolve_attributes(registry._state.index, attributes) == (registry.resolve("b"), None, True)
+    assert resolve_attributes(registry._state.index, {"http.method": "GET"}) is None
 
 
 def test_the_table_is_in_the_order_in_which_it_is_tried() -> None:

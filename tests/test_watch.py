@@ -25,6 +25,7 @@ import pytest
 
 from spanforge.model_registry import ModelRegistry, RegistryFileError, get_default_registry
 from spanforge.model_registry._core import storage, watch, watched_file
+from spanforge.model_registry._core.state import replace_file_entries
 from spanforge.model_registry._core.watch import FileWatcher, follow_settings
 
 if TYPE_CHECKING:
@@ -436,13 +437,13 @@ class TestChanges:
     def test_nothing_has_changed(self, registry: ModelRegistry, path: Path, follow: Follow, lines: Lines) -> None:
         """A new time, another mode, another file with the same bytes: the registry is left alone."""
         watcher = follow(path)
-        version = registry._version
+        state = registry._state
         changes: list[Callable[[], None]] = [path.touch, lambda: path.chmod(0o600), lambda: put(path, content("a"))]
         for change in changes:
             change()
             watcher.look()
             watcher.look()
-            assert registry._version is version
+            assert registry._state is state
         assert lines() == []
 
     def test_a_moment_without_the_file(
@@ -750,21 +751,20 @@ class TestBadFiles:
 
     def test_what_a_file_holds_cannot_be_taken(self, path: Path, lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
         """Should the registry itself fail, one line says so, and each further look tries again."""
+        fails = [True]
 
-        class Failing(ModelRegistry):
-            fails = True
+        def replace_or_fail(registry: ModelRegistry, entries: Any) -> None:
+            if fails:
+                raise MemoryError
+            replace_file_entries(registry, entries)
 
-            def _take_files(self, entries: Any) -> None:
-                if self.fails:
-                    raise MemoryError
-                super()._take_files(entries)
-
-        registry = Failing(auto_emit=False)
+        monkeypatch.setattr(watch, "replace_file_entries", replace_or_fail)
+        registry = ModelRegistry(auto_emit=False)
         watcher = FileWatcher(registry, [str(path)], reload_interval=0)
         watcher.start()
         watcher.look()
         assert lines() == ["warning: model registry: cannot follow the registry files: MemoryError()"]
-        monkeypatch.setattr(Failing, "fails", False)
+        fails.clear()
         watcher.look()
         assert owners(registry) == {"m": "a"}
 

@@ -31,6 +31,7 @@ from spanforge.model_registry import (
 )
 from spanforge.model_registry._core.default import LayeredRegistry
 from spanforge.model_registry._core.lifecycle import STATUSES
+from spanforge.model_registry._core.state import replace_file_entries
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,7 +103,7 @@ class Stage:
         self.collector, provider = Collector(), TracerProvider(shutdown_on_exit=False)
         provider.add_span_processor(self.collector)
         self.registry = LayeredRegistry(tracer_provider=provider)
-        self.registry._take_files(VERSIONS["even"])
+        replace_file_entries(self.registry, VERSIONS["even"])
         self.loads = 0
         self.written: list[tuple[str, str]] = []
         self.readings = itertools.count()
@@ -117,7 +118,7 @@ class Stage:
         self.start.wait()
         while self.loads < LOADS and not self.errors:
             self.loads += 1
-            self.registry._take_files(VERSIONS["odd" if self.loads % 2 else "even"])
+            replace_file_entries(self.registry, VERSIONS["odd" if self.loads % 2 else "even"])
 
     def run(self, name: int) -> None:
         try:
@@ -243,7 +244,7 @@ def play() -> None:
         ]
 
     assert sorted(recorded()) == sorted(stage.written), "an operation was lost, or done twice"
-    registry._take_files(VERSIONS["even"])
+    replace_file_entries(registry, VERSIONS["even"])
     assert sorted(recorded()) == sorted(stage.written), "a load lost an operation"
     statuses = {entry.model_id: entry.status for entry in registry}
     assert {statuses[model_id] for model_id in RACES} == {"retired"}
@@ -254,9 +255,9 @@ def play() -> None:
 
     names = [message.split("'")[1] for message in lines.messages]
     assert sorted(names) == BENEATH, lines.messages
-    assert all(message.endswith(" than in its file, which counts") for message in lines.messages)
+    assert all(message.endswith("; the file takes precedence") for message in lines.messages)
 
-    registry._take_files([])
+    replace_file_entries(registry, [])
     left = {entry.model_id: entry for entry in registry}
     assert set(left) == {
         *BENEATH,
@@ -282,11 +283,11 @@ def work_in_the_child(registry: LayeredRegistry) -> None:
     before = put(registry, model_id, "child")
     assert before.metadata["file"] in VERSIONS
     registry.retire(model_id)
-    registry._take_files(VERSIONS["odd"])
+    replace_file_entries(registry, VERSIONS["odd"])
     after = registry.get(model_id)
     assert after is not None
     assert (after.status, after.version) == ("retired", "odd")
-    registry._take_files([])
+    replace_file_entries(registry, [])
     left = registry.get(model_id)
     assert left is not None
     assert (left.status, left.version) == ("retired", "child")
@@ -312,12 +313,12 @@ def fork() -> None:
     warnings.simplefilter("ignore", DeprecationWarning)  # about threads and fork: that is what is tested
     logging.disable(logging.WARNING)
     registry = LayeredRegistry(auto_emit=False)
-    registry._take_files(VERSIONS["even"])
+    replace_file_entries(registry, VERSIONS["even"])
     done = threading.Event()
 
     def load() -> None:
         for stamp in itertools.cycle(VERSIONS):
-            registry._take_files(VERSIONS[stamp])
+            replace_file_entries(registry, VERSIONS[stamp])
             if done.is_set():
                 return
 

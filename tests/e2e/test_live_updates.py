@@ -303,7 +303,7 @@ STEPS = (
     "_read",
     "parse_entries",
     "_publish",
-    "_take_files",
+    "replace_file_entries",
     "_log_change",
     "info",
     "emit",

@@ -208,7 +208,7 @@ def test_metrics_are_the_calls_made(run_server: Callable[..., Any], tmp_path: Pa
     assert {key for key, value in inventory.items() if value} == {("active", "high"), ("deprecated", "low")}
     (sunset,) = (one for one in mine if one.name == "model_registry_sunset_seconds")
     assert sunset.labels["model_registry_model_id"] == "gpt-3.5-turbo"
-    assert {one.labels["model_registry_event_form"]: one.value for one in mine if "events_dropped" in one.name} == {
+    assert {one.labels["model_registry_event_signal"]: one.value for one in mine if "events_dropped" in one.name} == {
         "span": 0,
         "log": 0,
     }

@@ -163,7 +163,7 @@ NO_SDK = (
     "opentelemetry-distro sets one up; an application that does so itself adds "
     "spanforge.model_registry.otel.ModelRegistrySpanProcessor() to it"
 )
-OURS = "model", "span not enriched", "event not emitted"
+OURS = "model", "span not enriched", "model registry: event not emitted"
 """What our lines begin with."""
 NOT_INSTALLED = "model registry: not installed, no span is enriched: "
 FOREIGN = {"OTEL_CONFIG_FILE is set; ignoring configurator kwargs: ['auto_instrumentation_version']"}
@@ -444,7 +444,7 @@ def test_events_that_nobody_takes(stage: Stage) -> None:
     script = "from spanforge.model_registry import register_model\nregister_model('o1', 'O1', '1', 'low', 't', 'p')"
     done = stage.run(script=script)
     assert (done.code, done.printed, done.spans) == (0, "", [])
-    assert done.said == [NO_SDK, "1 model registry events were not delivered: there is no tracer provider"]
+    assert done.said == [NO_SDK, "model registry: 1 events were not delivered: there is no tracer provider"]
 
 
 # What may be broken
@@ -811,7 +811,7 @@ PACKAGES = {
         UNREGISTERED,
     ),
     "a registry that takes no files": Case(
-        broken_in("_core/default.py", "    def _take_files("),
+        broken_in("_core/state.py", "def replace_file_entries("),
         ("model registry: cannot follow the registry files: RuntimeError('broken')", UNKNOWN),
         UNREGISTERED,
     ),

@@ -205,15 +205,11 @@ class _Overtaken(ModelRegistry):
 
     @property
     def _index(self) -> Any:
-        index, path = self._inner, getattr(self, "path", None)
+        index, path = self._state.index, getattr(self, "path", None)
         if path is not None:
             self.path = None
             self.load(path)
         return index
-
-    @_index.setter
-    def _index(self, index: Any) -> None:
-        self._inner = index
 
 
 def test_a_change_while_a_name_is_looked_up(pipeline: Any, registry: ModelRegistry, tmp_path: Path) -> None:
@@ -461,11 +457,7 @@ class _Raising(ModelRegistry):
     def _index(self) -> Any:
         if self.error is not None:
             raise self.error
-        return self._inner
-
-    @_index.setter
-    def _index(self, index: Any) -> None:
-        self._inner = index
+        return self._state.index
 
 
 @pytest.mark.parametrize("first", ["ours", "exporter"])

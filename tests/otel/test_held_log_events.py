@@ -15,7 +15,7 @@ from opentelemetry import _logs, trace
 from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor
 from opentelemetry.sdk.trace import TracerProvider
 from spanforge.model_registry import EventCounts, event_counts, flush_events, register_model
-from spanforge.model_registry._core import events
+from spanforge.model_registry._core import delivery, emission
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
 
 class Keeping(LogRecordProcessor):
@@ -105,7 +105,7 @@ def test_spans_look_once_a_second(script: Any) -> None:
         PRELUDE
         + """
 clock = [100.0]
-events.time.monotonic = lambda: clock[0]
+delivery.time.monotonic = lambda: clock[0]
 register(2)
 trace_them()
 span()
@@ -113,11 +113,11 @@ settle()
 assert event_counts("span").held == 0 and event_counts("log").held == 2
 span()  # looks, and finds none
 log_them()
-clock[0] += events.LOOKS_AGAIN / 2
+clock[0] += emission.PROVIDER_RETRY_SECONDS / 2
 span()
 settle()
 assert arrived() == []
-clock[0] += events.LOOKS_AGAIN
+clock[0] += emission.PROVIDER_RETRY_SECONDS
 span()
 settle()
 assert arrived() == ["m0", "m1"]
@@ -127,7 +127,7 @@ threading.Thread.start = lambda self: (started.append(self.name), start(self))
 clock[0] += 100
 span()
 assert started == []
-assert not events.deliver_soon()
+assert not emission.deliver_soon()
 """
     )
 
@@ -145,7 +145,7 @@ class Slow(Keeping):
         super().on_emit(log_record)
 keeping = Slow()
 clock = [100.0]
-events.time.monotonic = lambda: clock[0]
+delivery.time.monotonic = lambda: clock[0]
 register(3)
 log_them()
 trace_them()
@@ -154,7 +154,7 @@ start = threading.Thread.start
 threading.Thread.start = lambda self: (started.append(self.name), start(self))
 for _ in range(3):
     span()
-    clock[0] += 2 * events.LOOKS_AGAIN
+    clock[0] += 2 * emission.PROVIDER_RETRY_SECONDS
     assert reached.wait(20)
 assert started == ["model-registry-events"], started
 assert flush_events() == 0
@@ -178,7 +178,7 @@ log_them()
 trace_them()
 start, threading.Thread.start = threading.Thread.start, start
 span()
-assert events.deliver_soon()
+assert emission.deliver_soon()
 assert event_counts("log") == event_counts("span") == EventCounts(0, 2, 0, 0), event_counts()
 threading.Thread.start = start
 span()
@@ -242,7 +242,7 @@ def test_none_ever_comes(setup: str, missing: list[str]) -> None:
     script = PRELUDE + f"\nregister(3)\n{setup}\n"
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=30)
     assert result.returncode == 0
-    text = "3 model registry events were not delivered: there is no {} provider"
+    text = "model registry: 3 events were not delivered: there is no {} provider"
     lines = [line for line in result.stderr.splitlines() if "no hook" not in line]
     assert lines == [text.format(name) for name in missing]
 
@@ -283,7 +283,7 @@ register(3)
 assert event_counts("log").emitted == 3
 locked, done = threading.Event(), threading.Event()
 def hold():
-    with events._state.lock, events._state.delivering:
+    with emission._process.delivering.lock:
         locked.set()
         done.wait(20)
 thread = threading.Thread(target=hold)
@@ -313,7 +313,7 @@ def test_children_of_a_parent_with_held_events(script: Any) -> None:
 register(2)
 locked, done = threading.Event(), threading.Event()
 def hold():
-    with events._state.delivering:
+    with emission._process.delivering.lock:
         locked.set()
         done.wait(20)
 thread = threading.Thread(target=hold)
@@ -357,7 +357,7 @@ log_them()
 trace.set_tracer_provider(TracerProvider(shutdown_on_exit=False))
 register(1, 3)
 assert arrived() == ["m0", "m1", "m2", "m3"], arrived()
-assert not events._state.delivering.locked()
+assert emission._process.delivering.is_free()
 if not children[0]:
     os._exit(0)
 assert os.waitpid(children[0], 0)[1] == 0
@@ -373,11 +373,12 @@ def test_a_handler_at_any_moment(script: Any) -> None:
         + """
 interrupted = set()
 def handler(frame, event, _):
-    if frame.f_code.co_filename != events.__file__:
+    if frame.f_code.co_filename not in (delivery.__file__, emission.__file__):
         return None
-    if event == "line" and frame.f_lineno not in interrupted:
-        interrupted.add(frame.f_lineno)
-        register(1, 1_000 + frame.f_lineno)
+    place = 1_000 * (1 + (frame.f_code.co_filename == emission.__file__)) + frame.f_lineno
+    if event == "line" and place not in interrupted:
+        interrupted.add(place)
+        register(1, place)
         event_counts()
     return handler
 def traced(call, *arguments):
@@ -394,7 +395,7 @@ traced(event_counts)
 settle()
 assert len(interrupted) > 50
 expected = 3 + len(interrupted)
-assert sorted(arrived()) == sorted(f"m{number}" for number in (0, 1, 2, *(1_000 + line for line in interrupted)))
+assert sorted(arrived()) == sorted(f"m{number}" for number in (0, 1, 2, *interrupted))
 assert event_counts("log") == event_counts("span") == EventCounts(expected, 0, 0, 0), (expected, event_counts())
 """
     )
@@ -488,7 +489,7 @@ logging.getLogger("opentelemetry.util._providers").disabled = True  # it tells o
 register(2)
 trace_them()
 os.environ["OTEL_PYTHON_LOGGER_PROVIDER"] = "nonsense"
-assert events.deliver_soon()
+assert emission.deliver_soon()
 span()
 settle()
 assert flush_events() == 0
@@ -530,5 +531,5 @@ def test_a_provider_that_nobody_delivers_to() -> None:
     script = PRELUDE + "\nregister(3)\nlog_them()\ntrace.set_tracer_provider(TracerProvider(shutdown_on_exit=False))\n"
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=30)
     assert result.returncode == 0
-    text = "3 model registry events were not delivered: nothing called flush_events() once there was a {} provider"
+    text = "model registry: 3 events were not delivered: nothing called flush_events() once there was a {} provider"
     assert result.stderr.splitlines() == [text.format(name) for name in ("tracer", "logger")]

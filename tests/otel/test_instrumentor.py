@@ -26,9 +26,10 @@ from spanforge.model_registry import ModelRegistry, event_counts, get_default_re
 from spanforge.model_registry._core import watch
 from spanforge.model_registry._core.attributes import ON_SPANS, SPAN_ATTRIBUTE_NAMES
 from spanforge.model_registry._core.conventions import CONVENTIONS, PROVIDER_KEYS
+from spanforge.model_registry._core.emission import event_signals
 from spanforge.model_registry._core.errors import InvalidEntryError
-from spanforge.model_registry._core.events import event_forms
 from spanforge.model_registry._core.settings import VARIABLES
+from spanforge.model_registry._core.state import replace_file_entries
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
 from spanforge.model_registry.otel._instrumentor import ModelRegistryInstrumentor, Options
 
@@ -81,7 +82,7 @@ def plugin(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) ->
 def gpt(fields: dict[str, Any]) -> str:
     """Register ``gpt-4o`` in the process-wide registry, which emits nothing of it here; give its owner."""
     entry = ModelRegistry(auto_emit=False).register(**fields)
-    get_default_registry()._take([entry])
+    replace_file_entries(get_default_registry(), [entry])
     return entry.owner
 
 
@@ -350,7 +351,7 @@ def test_log_records_held_are_delivered(plugin: Any, monkeypatch: Any, request: 
     request.getfixturevalue("loggers")
     plugin.instrument(events=given)
     assert event_counts("log") == (1, 0, 0, 0)
-    assert event_forms() == (("span", "log") if given == "span,log" else ("log",))
+    assert event_signals() == (("span", "log") if given == "span,log" else ("log",))
 
 
 @pytest.mark.usefixtures("loggers")
@@ -627,10 +628,10 @@ def test_a_provider_without_weak_references(plugin: Any, lines: Any) -> None:
 def test_files_that_cannot_be_taken(plugin: Any, provider: Any, lines: Any, models: Path, monkeypatch: Any) -> None:
     """A registry that does not take the files' entries is told in one line, and spans are enriched all the same."""
 
-    def refuse(_: object) -> None:
+    def refuse(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(get_default_registry(), "_take_files", refuse)
+    monkeypatch.setattr("spanforge.model_registry._core.watch.replace_file_entries", refuse)
     for _ in range(2):
         plugin.instrument(tracer_provider=provider, file=str(models))
     assert processors(provider)

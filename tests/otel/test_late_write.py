@@ -362,20 +362,12 @@ class _Yielding(ModelRegistry):
     @property
     def _index(self) -> Any:
         time.sleep(0)
-        return self._inner
-
-    @_index.setter
-    def _index(self, index: Any) -> None:
-        self._inner = index
+        return self._state.index
 
     @property
     def _version(self) -> Any:
         time.sleep(0)
-        return self._inner_version
-
-    @_version.setter
-    def _version(self, version: Any) -> None:
-        self._inner_version = version
+        return self._state
 
 
 @pytest.mark.usefixtures("_often")

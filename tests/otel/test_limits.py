@@ -105,11 +105,7 @@ class _Meeting(ModelRegistry):
         if self.meeting is not None:
             with contextlib.suppress(threading.BrokenBarrierError):
                 self.meeting.wait(0.2)
-        return self._inner
-
-    @_index.setter
-    def _index(self, index: Any) -> None:
-        self._inner = index
+        return self._state.index
 
 
 @needs_ending_hook

@@ -26,8 +26,8 @@ from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult, 
 from opentelemetry.util._once import Once
 
 from spanforge.model_registry import ModelRegistry, get_default_registry, register_model
-from spanforge.model_registry._core import events
 from spanforge.model_registry._core.conventions import CONVENTIONS, NOT_CALLS, PROVIDER_KEYS, is_call
+from spanforge.model_registry._core.emission import choose_event_signals
 from spanforge.model_registry._core.watch import FileWatcher
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
 from spanforge.model_registry.otel import _counters as tallies
@@ -703,14 +703,14 @@ def test_a_file_that_never_was_good(meters: Meters, tmp_path: Path) -> None:
 def test_events_dropped(meters: Meters, registry: ModelRegistry, fields: dict[str, Any]) -> None:
     """Events that were lost count in each form: those that were dropped, and those that failed."""
     metrics.observe(registry, meters.provider)
-    events.choose_event_forms("span,log")
+    choose_event_signals("span,log")
     provider = TracerProvider(sampler=TraceIdRatioBased(0), shutdown_on_exit=False)
     dropping = ModelRegistry(tracer_provider=provider)
     for number in range(3):
         dropping.register(**fields | {"model_id": f"m{number}"})
     failing = ModelRegistry(tracer_provider=object())  # type: ignore[arg-type]
     failing.register(**fields)
-    assert {point.attributes["event_form"]: point.value for point in meters.points("events.dropped")} == {
+    assert {point.attributes["event_signal"]: point.value for point in meters.points("events.dropped")} == {
         "span": 4,
         "log": 0,
     }
@@ -778,7 +778,7 @@ def test_a_meter_provider_that_is_none(pipeline: Any, registry: ModelRegistry, l
 
 def test_a_metric_that_fails(counting: Any, meters: Meters, lines: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A metric that cannot be observed is told of once, and the others go on."""
-    monkeypatch.setattr(get_default_registry(), "_index", None)
+    monkeypatch.setattr(get_default_registry(), "list_all", None)
     metrics.observe(get_default_registry())
     for number in range(1, 4):
         counting.run({REQUEST: "gpt-4o"})

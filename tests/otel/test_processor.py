@@ -500,11 +500,7 @@ class _Counting(ModelRegistry):
     @property
     def _index(self) -> Any:
         self.asked += 1
-        return self._inner
-
-    @_index.setter
-    def _index(self, index: Any) -> None:
-        self._inner = index
+        return self._state.index
 
 
 @pytest.mark.parametrize(

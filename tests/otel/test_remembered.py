@@ -48,7 +48,7 @@ def expected(
     registry: ModelRegistry, attributes: dict[str, Any], scope: str, limits: Any, names: Any = SPAN_ATTRIBUTE_NAMES
 ) -> dict[str, Any]:
     """Return what a span with these attributes is to have in the end, by asking the registry."""
-    found = resolve_attributes(registry._index, attributes, scope)
+    found = resolve_attributes(registry._state.index, attributes, scope)
     if found is None:
         return attributes
     resolution, key, _ = found
@@ -126,11 +126,7 @@ class _Asked(ModelRegistry):
     @property
     def _index(self) -> Any:
         self.times += 1
-        return self._inner
-
-    @_index.setter
-    def _index(self, index: Any) -> None:
-        self._inner = index
+        return self._state.index
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ import spanforge_model_registry_otel
 from spanforge.model_registry import ModelRegistry, event_counts, get_default_registry
 from spanforge.model_registry._core.errors import InvalidEntryError
 from spanforge.model_registry._core.settings import VARIABLES
+from spanforge.model_registry._core.state import replace_file_entries
 from spanforge.model_registry.otel import ModelRegistrySampler, ModelRegistrySpanProcessor
 from spanforge.model_registry.otel._sampler import ARGUMENT, from_environment
 
@@ -286,7 +287,7 @@ def test_the_process_wide_registry(registry: ModelRegistry, monkeypatch: pytest.
     """Without a registry of its own the sampler asks the one that is process-wide when a span starts."""
     sampler = ModelRegistrySampler(0, flagged=True)
     assert kept(sampler, {REQUEST: "low"})
-    get_default_registry()._take(registry.list_all())
+    replace_file_entries(get_default_registry(), registry.list_all())
     assert not kept(sampler, {REQUEST: "low"})
     monkeypatch.setattr("spanforge.model_registry._registry", ModelRegistry(auto_emit=False))
     assert kept(sampler, {REQUEST: "low"})
@@ -294,7 +295,7 @@ def test_the_process_wide_registry(registry: ModelRegistry, monkeypatch: pytest.
 
 def test_an_empty_registry_of_its_own(registry: ModelRegistry) -> None:
     """An empty registry that is given counts: it is not taken for none."""
-    get_default_registry()._take(registry.list_all())
+    replace_file_entries(get_default_registry(), registry.list_all())
     sampler = ModelRegistrySampler(0, flagged=True, registry=ModelRegistry(auto_emit=False))
     assert kept(sampler, {REQUEST: "low"})
 
@@ -341,10 +342,6 @@ class Broken(ModelRegistry):
     @property
     def _index(self) -> Any:
         raise self.error("broken")
-
-    @_index.setter
-    def _index(self, _index: Any) -> None:
-        pass
 
 
 def test_a_registry_that_raises(lines: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,8 +22,9 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBasedTraceIdRatio
 
 import spanforge.model_registry as package
 from spanforge.model_registry import ModelRegistry, __version__, get_default_registry, register_model
-from spanforge.model_registry._core.events import choose_event_forms
+from spanforge.model_registry._core.emission import choose_event_signals
 from spanforge.model_registry._core.settings import SETTINGS, VARIABLES
+from spanforge.model_registry._core.state import replace_file_entries
 from spanforge.model_registry._core.watch import FileWatcher
 from spanforge.model_registry.otel import ModelRegistrySampler, ModelRegistrySpanProcessor, Status, status
 from spanforge.model_registry.otel._span_access import SWAPS
@@ -46,7 +47,7 @@ meter_provider: opentelemetry.metrics._internal._ProxyMeterProvider
 settings: none
 files: none
 models: active 0, deprecated 0, retired 0
-event_forms: 'span'
+event_signals: 'span'
 events: span (emitted 0, held 0, dropped 0, failed 0), log (emitted 0, held 0, dropped 0, failed 0)
 calls: 0
 spans_enriched: 0
@@ -105,7 +106,7 @@ def test_nothing_installed() -> None:
         settings={},
         files=(),
         models={"active": 0, "deprecated": 0, "retired": 0},
-        event_forms=("span",),
+        event_signals=("span",),
         events={"span": (0, 0, 0, 0), "log": (0, 0, 0, 0)},  # type: ignore[dict-item]
         calls=0,
         spans_enriched=0,
@@ -253,7 +254,7 @@ def test_models(fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_events(global_provider: Callable[..., TracerProvider], fields: dict[str, Any]) -> None:
     """Events are counted by form: held where there is no provider, emitted, and dropped where none is sampled."""
-    choose_event_forms("span,log")
+    choose_event_signals("span,log")
     register_model(**fields)
     assert status().events == {"span": (0, 1, 0, 0), "log": (0, 1, 0, 0)}
     global_provider(sampler=ModelRegistrySampler(0))
@@ -270,16 +271,16 @@ def test_events(global_provider: Callable[..., TracerProvider], fields: dict[str
     ("chosen", "forms", "shown"),
     [("log", ("log",), "'log'"), ("log,span", ("span", "log"), "'span', 'log'"), ("none", (), "none")],
 )
-def test_event_forms(chosen: str, forms: tuple[str, ...], shown: str) -> None:
+def test_event_signals(chosen: str, forms: tuple[str, ...], shown: str) -> None:
     """The forms are those that were chosen."""
-    choose_event_forms(chosen)
-    assert status().event_forms == forms
-    assert line("event_forms") == shown
+    choose_event_signals(chosen)
+    assert status().event_signals == forms
+    assert line("event_signals") == shown
 
 
 def test_calls_and_spans(global_provider: Callable[..., TracerProvider], fields: dict[str, Any]) -> None:
     """Calls are counted, and spans that got attributes: agents' are none of those, ignored ones none of these."""
-    get_default_registry()._take([ModelRegistry(auto_emit=False).register(**fields)])
+    replace_file_entries(get_default_registry(), [ModelRegistry(auto_emit=False).register(**fields)])
     provider = global_provider()
     for _ in range(3):
         call(provider)
@@ -300,7 +301,7 @@ def test_calls_and_spans(global_provider: Callable[..., TracerProvider], fields:
 
 def test_unregistered_names(global_provider: Callable[..., TracerProvider], fields: dict[str, Any]) -> None:
     """Names that nobody registered are there in the order in which they were met, each once."""
-    get_default_registry()._take([ModelRegistry(auto_emit=False).register(**fields)])
+    replace_file_entries(get_default_registry(), [ModelRegistry(auto_emit=False).register(**fields)])
     provider = global_provider()
     for name in ("claude-9", "gpt-4o", "b", "claude-9", "a, b", "none"):
         call(provider, name)

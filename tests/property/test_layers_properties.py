@@ -21,9 +21,11 @@ from spanforge.model_registry import (
     ModelRegistry,
     ModelRegistryEntry,
 )
-from spanforge.model_registry._core import default
 from spanforge.model_registry._core.default import LayeredRegistry
+from spanforge.model_registry._core.layers import effective
+from spanforge.model_registry._core.process import reset_process
 from spanforge.model_registry._core.resolution import ModelIndex
+from spanforge.model_registry._core.state import replace_file_entries
 from spanforge.model_registry._core.storage import read_entries, write_entries
 
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ RANKS = {"active": 0, "deprecated": 1, "retired": 2}
 NAMES = ("a", "b", "x", "y", "x1", "yz", "p/a", "p/x", "p/x1", "none")
 PROVIDERS = (None, "p", "q")
 DATE = "2020-01-01"
-LINE = re.compile("model '(.*)' is registered in code with another (.*) than in its file, which counts")
+LINE = re.compile("model registry: model '(.*)': code and registry file differ in (.*); the file takes precedence")
 
 IDS = st.sampled_from("ab")
 WORDS = st.sampled_from(["v", "w"])
@@ -137,7 +139,7 @@ class Layers(RuleBasedStateMachine):
 
     @initialize()
     def start(self) -> None:
-        default._lines.reset()
+        reset_process()
         self.caplog.clear()
         self.exporter = InMemorySpanExporter()
         provider = TracerProvider(shutdown_on_exit=False)
@@ -263,7 +265,7 @@ class Layers(RuleBasedStateMachine):
             if reached <= RANKS[files[model_id].status]:
                 del self.held[model_id]
         self.files = files
-        self.registry._take_files([state.entry(model_id) for model_id, state in files.items()])
+        replace_file_entries(self.registry, [state.entry(model_id) for model_id, state in files.items()])
         self.compare()
 
     @rule()
@@ -306,6 +308,12 @@ class Layers(RuleBasedStateMachine):
         assert len(self.registry) == len(ids)
         for entry in listed:
             assert self.registry.check(entry.model_id) == entry.warnings
+
+    @invariant()
+    def changes_one_by_one_are_what_effective_says(self) -> None:
+        """The index that single operations have changed holds what ``effective`` makes of the layers."""
+        state = self.registry._state
+        assert state.index.entries.values() == effective(state.layers)
 
     @invariant()
     def names_lead_to_what_is_in_force(self) -> None:

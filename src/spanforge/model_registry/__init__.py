@@ -18,6 +18,7 @@ from spanforge.model_registry._core.default import (
     register_model,
     retire_model,
 )
+from spanforge.model_registry._core.emission import event_counts, flush_events
 from spanforge.model_registry._core.entry import ModelRegistryEntry, StateAsOf
 from spanforge.model_registry._core.errors import (
     InvalidEntryError,
@@ -30,7 +31,7 @@ from spanforge.model_registry._core.errors import (
     RegistryFileError,
     RegistryFileNotFoundError,
 )
-from spanforge.model_registry._core.events import EventCounts, LifecycleEvent, event_counts, flush_events
+from spanforge.model_registry._core.events import EventCounts, LifecycleEvent
 from spanforge.model_registry._core.lifecycle import ModelStatus, RiskTier
 from spanforge.model_registry._core.registry import ModelRegistry
 from spanforge.model_registry._core.resolution import Resolution

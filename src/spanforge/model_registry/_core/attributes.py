@@ -19,9 +19,9 @@ SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.38.0"
 """The version of OpenTelemetry's conventions whose attribute keys the library reads."""
 PREFIX: Final = "model_registry."
 """The one namespace of every attribute and event of the library."""
-EventForm = Literal["span", "log"]
-"""What a lifecycle event goes out as: an event on a span, or a log record with an event name."""
-EVENT_FORMS: Final[tuple[EventForm, ...]] = get_args(EventForm)
+EventSignal = Literal["span", "log"]
+"""The signal of a lifecycle event: an event on a span, or a log record with an event name."""
+SIGNALS: Final[tuple[EventSignal, ...]] = get_args(EventSignal)
 
 Source = Literal["field", "property", "metadata key", "all metadata", "fact"]
 """Where the value of an attribute comes from: the entry's field, property or reserved metadata key of the same name,

@@ -9,6 +9,8 @@ import errno
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from spanforge.model_registry._core.lifecycle import OPERATIONS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
 MAX_SHOWN: Final = 200
 """Characters of a value that a message shows."""
+_TARGETS: Final[Mapping[str, str]] = {name: kind.target for name, kind in OPERATIONS.items()}
 
 
 class ModelRegistryError(Exception):
@@ -89,7 +92,10 @@ class LifecycleError(ModelRegistryError, ValueError):
         self.operation = operation
 
     def __str__(self) -> str:
-        return f"cannot {self.operation} model {shorten(self.model_id)}: it is already {self.status}"
+        model, target = f"model {shorten(self.model_id)}", _TARGETS.get(self.operation)
+        if target == self.status:
+            return f"{model} is already {self.status}"
+        return f"cannot {self.operation} {model}: it is already {self.status}"
 
 
 class ModelNotFoundError(ModelRegistryError, KeyError):

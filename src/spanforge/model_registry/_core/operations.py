@@ -1,13 +1,18 @@
-"""Operations as pure functions: from an entry before an operation to the entry after it."""
+"""Operations as data, and one pure function that applies them: from the entry before to the entry after."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from msgspec import structs
 
 from spanforge.model_registry._core.entry import ModelRegistryEntry
-from spanforge.model_registry._core.errors import InvalidValueError, LifecycleError, ModelNotFoundError
+from spanforge.model_registry._core.errors import (
+    InvalidValueError,
+    LifecycleError,
+    ModelAlreadyRegisteredError,
+    ModelNotFoundError,
+)
 from spanforge.model_registry._core.lifecycle import LIFECYCLE, OPERATIONS, OperationName
 from spanforge.model_registry._core.timestamps import format_micros, to_micros
 from spanforge.model_registry._core.validation import (
@@ -17,16 +22,131 @@ from spanforge.model_registry._core.validation import (
     check_reserved,
     freeze_metadata,
 )
-from spanforge.model_registry._core.values import FrozenList, Metadata, Record
+from spanforge.model_registry._core.values import EMPTY, FrozenList, Metadata, Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-_LEADING_TO: Final = {kind.target: name for name, kind in OPERATIONS.items()}
 _DESCRIPTION: Final = ("name", "version", "owner", "risk_tier", "purpose")
+_FIELDS: Final = frozenset(ModelRegistryEntry.__struct_fields__)
 
 
-def given_metadata(
+class Operation(NamedTuple):
+    """One operation on one model.
+
+    Attributes:
+        name: Its row in ``OPERATIONS``.
+        model_id: The model.
+        reason: Why, if the caller said so.
+        actor: Who, if the caller said so.
+        draft: The description that a registration gives; ``None``: it is not a registration.
+        replaces: Whether a registration may change the description of a model that is registered already.
+        changes: The keys of the metadata that an operation of another kind sets.
+        at: When it was made, in microseconds since the epoch.
+    """
+
+    name: OperationName
+    model_id: str
+    reason: str | None = None
+    actor: str | None = None
+    draft: ModelRegistryEntry | None = None
+    replaces: bool = False
+    changes: Mapping[str, Any] = EMPTY
+    at: int = 0
+
+
+def apply_operation(entry: ModelRegistryEntry | None, operation: Operation) -> ModelRegistryEntry:
+    """Return the entry after the operation, with its record at the end of the history.
+
+    The record comes later than the last one, also if another machine's clock was ahead.
+
+    Args:
+        entry: The entry before; ``None``: there is none.
+        operation: The operation.
+
+    Raises:
+        ModelRegistryError: The entry does not allow the operation.
+    """
+    now = format_micros(after_history(operation.at, entry))
+    if operation.draft is not None:
+        changed = _describe(entry, operation.draft, now, replaces=operation.replaces)
+    else:
+        changed = _change_status(entry, operation, now)
+    return _append_record(changed, now, operation.reason, operation.actor)
+
+
+def _describe(
+    entry: ModelRegistryEntry | None, draft: ModelRegistryEntry, now: str, *, replaces: bool
+) -> ModelRegistryEntry:
+    """Return the draft, with the status, the dates and the lifecycle's metadata of the entry that it replaces."""
+    if entry is None:
+        return draft if draft.deployment_date else structs.replace(draft, deployment_date=now)
+    if not replaces:
+        raise ModelAlreadyRegisteredError(entry.model_id, entry.status)
+    if "register" not in LIFECYCLE[entry.status].operations:
+        raise LifecycleError(entry.model_id, entry.status, "replace")
+    if draft.deployment_date not in (None, entry.deployment_date):
+        problem = f"cannot change on replace: it is {entry.deployment_date!r}"
+        raise InvalidValueError("deployment_date", draft.deployment_date, problem, entry.model_id)
+    kept = {key: entry.metadata[key] for key in LIFECYCLE_KEYS if key in entry.metadata}
+    return structs.replace(
+        draft,
+        status=entry.status,
+        deployment_date=entry.deployment_date,
+        decommission_date=entry.decommission_date,
+        metadata=Metadata({**kept, **draft.metadata}),
+    )
+
+
+def _change_status(entry: ModelRegistryEntry | None, operation: Operation, now: str) -> ModelRegistryEntry:
+    """Return the entry with the operation's status, that status's date, and the keys that the operation sets.
+
+    A date in the metadata is that of the first such operation; a date that is a field is that of the last one.
+    """
+    entry = _check_allowed(operation.model_id, entry, operation.name)
+    status = OPERATIONS[operation.name].target
+    date = LIFECYCLE[status].date
+    metadata = {**entry.metadata, **operation.changes}
+    fields: dict[str, Any] = {}
+    if date in _FIELDS:
+        fields = {date: now}
+    elif date is not None:
+        metadata[date] = entry.metadata.get(date) or operation.changes.get(date) or now
+    return structs.replace(entry, status=status, metadata=Metadata(metadata) if metadata else EMPTY, **fields)
+
+
+def _check_allowed(model_id: str, entry: ModelRegistryEntry | None, operation: OperationName) -> ModelRegistryEntry:
+    """Return the entry, if it exists and its status allows the operation."""
+    if entry is None:
+        raise ModelNotFoundError(model_id)
+    if operation not in LIFECYCLE[entry.status].operations:
+        raise LifecycleError(model_id, entry.status, operation)
+    return entry
+
+
+def _append_record(entry: ModelRegistryEntry, now: str, reason: str | None, actor: str | None) -> ModelRegistryEntry:
+    record = {"at": now, "status": entry.status, "owner": entry.owner, "risk_tier": entry.risk_tier}
+    record |= {key: value for key, value in (("reason", reason), ("actor", actor)) if value}
+    history = FrozenList([*entry.metadata.get("history", ()), Record(record)][-MAX_HISTORY:])
+    return structs.replace(entry, metadata=Metadata({**entry.metadata, "history": history}))
+
+
+def after_history(moment: int, entry: ModelRegistryEntry | None) -> int:
+    """Return the moment, or a later one if the entry's history, perhaps another machine's, is ahead of the clock."""
+    history = entry.metadata.get("history") if entry is not None else None
+    if not history:
+        return moment
+    return max(moment, to_micros(history[-1]["at"]) + 1)
+
+
+def merge_operations(earlier: Operation, later: Operation) -> Operation:
+    """Return one operation that sets what two changes of status in a row set; only the later one has a record."""
+    date = LIFECYCLE[OPERATIONS[earlier.name].target].date
+    since = {date: format_micros(earlier.at)} if date is not None and date not in _FIELDS else {}
+    return later._replace(changes={**since, **earlier.changes, **later.changes})
+
+
+def build_metadata(
     metadata: Mapping[str, Any], aliases: Iterable[str], provider: str | None, model_id: str
 ) -> Metadata:
     """Return the metadata of ``register``: the user's, with the keys that have an argument of their own."""
@@ -41,94 +161,51 @@ def given_metadata(
     return Metadata({**frozen, **changes})
 
 
-def deprecated(
-    model_id: str, old: ModelRegistryEntry | None, now: str, changes: Mapping[str, Any]
-) -> ModelRegistryEntry:
-    """Return the entry as deprecated, with these keys of its metadata set; the first date of deprecation stays."""
-    entry = allowed(model_id, old, "deprecate")
-    since = entry.metadata.get("deprecation_date") or now
-    metadata = Metadata({**entry.metadata, "deprecation_date": since, **changes})
-    return structs.replace(entry, status="deprecated", metadata=metadata)
+class Step(NamedTuple):
+    """One operation between two entries of a model.
 
-
-def retired(model_id: str, old: ModelRegistryEntry | None, now: str) -> ModelRegistryEntry:
-    """Return the entry as retired."""
-    return structs.replace(allowed(model_id, old, "retire"), status="retired", decommission_date=now)
-
-
-def allowed(model_id: str, old: ModelRegistryEntry | None, operation: OperationName) -> ModelRegistryEntry:
-    """Return the entry if it exists and its status allows the operation."""
-    if old is None:
-        raise ModelNotFoundError(model_id)
-    if operation not in LIFECYCLE[old.status].operations:
-        raise LifecycleError(model_id, old.status, operation)
-    return old
-
-
-def replaced(old: ModelRegistryEntry, draft: ModelRegistryEntry) -> ModelRegistryEntry:
-    """Return the draft with the status, the dates and the lifecycle's metadata of the entry it replaces."""
-    if "register" not in LIFECYCLE[old.status].operations:
-        raise LifecycleError(old.model_id, old.status, "replace")
-    if draft.deployment_date not in (None, old.deployment_date):
-        rule = f"left out or {old.deployment_date!r}, for replace keeps the dates"
-        raise InvalidValueError.must_be("deployment_date", draft.deployment_date, rule, old.model_id)
-    kept = {key: old.metadata[key] for key in LIFECYCLE_KEYS if key in old.metadata}
-    return structs.replace(
-        draft,
-        status=old.status,
-        deployment_date=old.deployment_date,
-        decommission_date=old.decommission_date,
-        metadata=Metadata({**kept, **draft.metadata}),
-    )
-
-
-def recorded(entry: ModelRegistryEntry, now: str, reason: str | None, actor: str | None) -> ModelRegistryEntry:
-    """Return the entry with this change appended to its history."""
-    record = {"at": now, "status": entry.status, "owner": entry.owner, "risk_tier": entry.risk_tier}
-    record |= {key: value for key, value in (("reason", reason), ("actor", actor)) if value}
-    history = FrozenList([*entry.metadata.get("history", ()), Record(record)][-MAX_HISTORY:])
-    return structs.replace(entry, metadata=Metadata({**entry.metadata, "history": history}))
-
-
-def carried(entry: ModelRegistryEntry, changed: ModelRegistryEntry) -> ModelRegistryEntry:
-    """Return an entry with what operations set in another one of its id; the first date of deprecation stays.
-
-    Args:
-        entry: What describes the model.
-        changed: An entry that holds what the operations set and their records, and nothing else that counts. Here the
-            records are not earlier than what the entry's own history ends with.
+    Attributes:
+        operation: The operation.
+        before: The entry before; ``None``: there was none.
+        after: The entry after.
+        reason: Why, if the entry says so.
     """
-    since = entry.metadata.get("deprecation_date")
-    kept = {key: value for key, value in changed.metadata.items() if key != "history"}
-    kept |= {"deprecation_date": since} if since else {}
-    until = changed.decommission_date or entry.decommission_date
-    entry = structs.replace(entry, decommission_date=until, metadata=Metadata({**entry.metadata, **kept}))
-    for record in changed.metadata["history"]:
-        now = format_micros(after_history(to_micros(record["at"]), entry))
-        entry = structs.replace(entry, status=record["status"])
-        entry = recorded(entry, now, record.get("reason"), record.get("actor"))
-    return entry
+
+    operation: OperationName
+    before: ModelRegistryEntry | None
+    after: ModelRegistryEntry
+    reason: str | None = None
 
 
-Step = tuple[OperationName, "ModelRegistryEntry | None", ModelRegistryEntry, "str | None"]
+def find_steps(before: ModelRegistryEntry | None, after: ModelRegistryEntry) -> Iterator[Step]:
+    """Yield the operations that lead from one entry to another.
+
+    Raises:
+        LifecycleError: No operation that the status allows leads there.
+    """
+    operation = _operation_to(after)
+    if before is not None and before.status != after.status:
+        _check_allowed(after.model_id, before, operation)
+    if before is None or _description(before) != _description(after):
+        yield Step("register", before, after)
+    is_registered_so = before is None and after.status == OPERATIONS["register"].target
+    if OPERATIONS[operation].registers or is_registered_so:
+        return
+    if before is None or _lifecycle_state(before) != _lifecycle_state(after):
+        history = after.metadata.get("history") or [{}]
+        yield Step(operation, before, after, history[-1].get("reason") or after.metadata.get("deprecation_reason"))
 
 
-def steps(old: ModelRegistryEntry | None, entry: ModelRegistryEntry) -> Iterator[Step]:
-    """Yield the operations that lead from one entry to another: operation, entry before, entry after, reason."""
-    operation = _LEADING_TO[entry.status]
-    if old is not None and old.status != entry.status:
-        allowed(entry.model_id, old, operation)
-    if old is None or _description(old) != _description(entry):
-        yield "register", old, entry, None
-    if not OPERATIONS[operation].registers and (old is None or _standing(old) != _standing(entry)):
-        history = entry.metadata.get("history") or [{}]
-        yield operation, old, entry, history[-1].get("reason") or entry.metadata.get("deprecation_reason")
+def _operation_to(entry: ModelRegistryEntry) -> OperationName:
+    """Return the operation that leads to the entry's status: a registration only if no other one does."""
+    leading = (name for name, kind in OPERATIONS.items() if kind.target == entry.status and not kind.registers)
+    return next(leading, "register")
 
 
-def differences(one: ModelRegistryEntry, other: ModelRegistryEntry) -> list[str]:
+def differing_fields(one: ModelRegistryEntry, other: ModelRegistryEntry) -> list[str]:
     """Return the fields, those of the metadata included, in which two entries describe their model differently.
 
-    A key of the metadata without a value, or with an empty list, says as much as none.
+    A key of the metadata without a value, or with an empty list, equals a key that is missing.
     """
     first, second = (
         {field: value for field, value in _description(entry).items() if value not in (None, [])}
@@ -142,13 +219,5 @@ def _description(entry: ModelRegistryEntry) -> dict[str, Any]:
     return {**{field: getattr(entry, field) for field in _DESCRIPTION}, **own}
 
 
-def _standing(entry: ModelRegistryEntry) -> tuple[Any, ...]:
+def _lifecycle_state(entry: ModelRegistryEntry) -> tuple[Any, ...]:
     return entry.status, *(entry.metadata.get(key) for key in ("deprecation_reason", "successor", "sunset_date"))
-
-
-def after_history(moment: int, entry: ModelRegistryEntry | None) -> int:
-    """Return the moment, or a later one if the entry's history, perhaps another machine's, is ahead of the clock."""
-    history = entry.metadata.get("history") if entry is not None else None
-    if not history:
-        return moment
-    return max(moment, to_micros(history[-1]["at"]) + 1)

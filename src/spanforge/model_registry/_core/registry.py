@@ -1,53 +1,42 @@
-"""``ModelRegistry``: which models an organisation runs, and the operations that change it."""
+"""``ModelRegistry``: the models that an organisation runs, and the operations that change them."""
 
 from __future__ import annotations
 
-import threading
-import time
-import weakref
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from msgspec import structs
-
-from spanforge.model_registry._core import operations, storage
+from spanforge.model_registry._core import emission, layers, operations, storage
 from spanforge.model_registry._core.entry import ModelRegistryEntry
-from spanforge.model_registry._core.errors import (
-    InvalidValueError,
-    ModelAlreadyRegisteredError,
-    ModelNotAllowedError,
-    ModelNotFoundError,
-)
-from spanforge.model_registry._core.events import LifecycleEvent, emit_events
-from spanforge.model_registry._core.lifecycle import STATUSES, OperationName, RiskTier
-from spanforge.model_registry._core.process import ProcessState
-from spanforge.model_registry._core.resolution import ModelIndex, Resolution
-from spanforge.model_registry._core.timestamps import format_micros
+from spanforge.model_registry._core.errors import InvalidValueError, ModelNotAllowedError, ModelNotFoundError
+from spanforge.model_registry._core.events import LifecycleEvent
+from spanforge.model_registry._core.lifecycle import STATUSES, RiskTier
+from spanforge.model_registry._core.operations import Operation
+from spanforge.model_registry._core.state import RegistryCore
 from spanforge.model_registry._core.validation import check_reserved
 from spanforge.model_registry._core.values import one_of, text
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from opentelemetry._logs import LoggerProvider
     from opentelemetry.trace import TracerProvider
 
-    Change = Callable[[ModelRegistryEntry | None, str], ModelRegistryEntry]
-    """Makes of the entry as it is, and of the time, the entry as it becomes; or raises."""
+    from spanforge.model_registry._core.resolution import Resolution
 
 
-class ModelRegistry:
+class ModelRegistry(RegistryCore):
     """The models that an organisation runs, in this process.
 
     Safe to use from any number of threads and after ``fork``. Reads take no lock. Every operation happens whole, or
-    raises and changes nothing. Iterating gives the entries in the order of registration; ``in`` takes a model id.
+    raises and changes nothing; if a signal handler's exception interrupts one, either of the two is the case. Iterating
+    gives the entries in the order of registration; ``in`` takes a model id.
 
     Args:
         auto_emit: Whether operations emit their lifecycle events.
-        tracer_provider: Who makes the spans of events that have no sampled span to go on; ``None``: OpenTelemetry's
+        tracer_provider: The provider of spans for events that have no sampled span to go on; ``None``: OpenTelemetry's
             global provider, asked for when there is an event.
-        logger_provider: Who takes events as log records, where the setting ``events`` asks for them; ``None``:
-            OpenTelemetry's global provider, likewise.
+        logger_provider: The provider of log records, if the setting ``events`` asks for them; ``None``: OpenTelemetry's
+            global provider, likewise.
     """
 
     def __init__(
@@ -57,14 +46,7 @@ class ModelRegistry:
         tracer_provider: TracerProvider | None = None,
         logger_provider: LoggerProvider | None = None,
     ) -> None:
-        self._auto_emit = auto_emit
-        self._tracer_provider = tracer_provider
-        self._logger_provider = logger_provider
-        self._lock = threading.RLock()
-        self._index = ModelIndex()
-        self._version = object()
-        self._last_moment = 0
-        _locks.add(self)
+        super().__init__(auto_emit=auto_emit, tracer_provider=tracer_provider, logger_provider=logger_provider)
 
     def register(  # noqa: PLR0913 - the payload's fields are the arguments
         self,
@@ -112,17 +94,11 @@ class ModelRegistry:
             owner=owner,
             purpose=purpose,
             deployment_date=deployment_date,
-            metadata=operations.given_metadata(metadata or {}, aliases, provider, model_id),
+            metadata=operations.build_metadata(metadata or {}, aliases, provider, model_id),
         )
 
-        def change(old: ModelRegistryEntry | None, now: str) -> ModelRegistryEntry:
-            if old is None:
-                return draft if draft.deployment_date else structs.replace(draft, deployment_date=now)
-            if not replace:
-                raise ModelAlreadyRegisteredError(draft.model_id, old.status)
-            return operations.replaced(old, draft)
-
-        return self._commit("register", draft.model_id, change, "", actor)
+        operation = Operation("register", draft.model_id, None, _checked_actor(actor, model_id), draft, replace)
+        return self._operate(operation)
 
     def deprecate(
         self,
@@ -153,10 +129,8 @@ class ModelRegistry:
         given = {"deprecation_reason": reason or None, "successor": successor, "sunset_date": sunset_date}
         changes = check_reserved({key: value for key, value in given.items() if value is not None}, model_id)
 
-        def change(old: ModelRegistryEntry | None, now: str) -> ModelRegistryEntry:
-            return operations.deprecated(model_id, old, now, changes)
-
-        return self._commit("deprecate", model_id, change, reason, actor)
+        why, who = _checked_reason(reason, model_id), _checked_actor(actor, model_id)
+        return self._operate(Operation("deprecate", model_id, why, who, changes=changes))
 
     def retire(self, model_id: str, *, reason: str = "", actor: str | None = None) -> ModelRegistryEntry:
         """Retire a model for good and emit ``model_registry.retired``; ``decommission_date`` becomes now.
@@ -171,19 +145,16 @@ class ModelRegistry:
             LifecycleError: It is already retired (also a ``ValueError``).
             InvalidValueError: A value is not allowed (also a ``ValueError``).
         """
-
-        def change(old: ModelRegistryEntry | None, now: str) -> ModelRegistryEntry:
-            return operations.retired(model_id, old, now)
-
-        return self._commit("retire", model_id, change, reason, actor)
+        why, who = _checked_reason(reason, model_id), _checked_actor(actor, model_id)
+        return self._operate(Operation("retire", model_id, why, who))
 
     def get(self, model_id: str) -> ModelRegistryEntry | None:
         """Return the entry with this id, if there is one."""
-        return self._index.entries.get(model_id)
+        return self._state.index.entries.get(model_id)
 
     def list_all(self) -> list[ModelRegistryEntry]:
         """Return all entries, in the order of registration."""
-        return list(self._index.entries.values())
+        return list(self._state.index.entries.values())
 
     def list_active(self) -> list[ModelRegistryEntry]:
         """Return the entries that are neither deprecated nor retired."""
@@ -200,7 +171,7 @@ class ModelRegistry:
         """
         if not isinstance(name, str):
             raise InvalidValueError.must_be("name", name, "a string")
-        return self._index.resolve((str.__str__(name),), provider)
+        return self._state.index.resolve((str.__str__(name),), provider)
 
     def check(self, name: str, *, provider: str | None = None) -> tuple[str, ...]:
         """Return what a caller of this model should be told; empty for an active one."""
@@ -226,7 +197,7 @@ class ModelRegistry:
 
     def clear(self) -> None:
         """Forget all entries; emits no event."""
-        self._take(())
+        self._replace(layers.replace_app_entries, ())
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write all entries to a JSON file, atomically and durably; see ``storage.write_entries``.
@@ -245,7 +216,8 @@ class ModelRegistry:
         Raises:
             RegistryFileError: The file cannot be read or is not valid; the registry is unchanged.
         """
-        self._take(storage.read_entries(path))
+        changed = self._replace(layers.replace_app_entries, storage.read_entries(path))
+        layers.warn_about_differences(changed, changed.app)
 
     def emit_changes(
         self,
@@ -271,116 +243,38 @@ class ModelRegistry:
             LifecycleError: A change that the lifecycle does not allow; no event goes out.
         """
         known = {entry.model_id: entry for entry in before}
-        steps = [step for entry in after for step in operations.steps(known.get(entry.model_id), entry)]
-        with self._lock:
-            events = [
-                LifecycleEvent(operation, entry, self._tick() * 1_000, old.status if old else None, reason, actor)
-                for operation, old, entry, reason in steps
-            ]
-        emit_events(events, self._tracer_provider, self._logger_provider)
+        steps = [step for entry in after for step in operations.find_steps(known.get(entry.model_id), entry)]
+        moments = self._tick_for(len(steps))
+        events = [
+            LifecycleEvent(
+                step.operation,
+                step.after,
+                moment * 1_000,
+                step.before.status if step.before else None,
+                step.reason,
+                actor,
+            )
+            for step, moment in zip(steps, moments, strict=True)
+        ]
+        emission.emit_events(events, self._providers)
         return events
 
     def __len__(self) -> int:
-        return len(self._index.entries)
+        return len(self._state.index.entries)
 
     def __iter__(self) -> Iterator[ModelRegistryEntry]:
         return iter(self.list_all())
 
     def __contains__(self, model_id: object) -> bool:
-        return model_id in self._index.entries
+        return model_id in self._state.index.entries
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {len(self)} models>"
 
-    def _commit(
-        self,
-        operation: OperationName,
-        model_id: str,
-        change: Change,
-        reason: str,
-        actor: str | None,
-    ) -> ModelRegistryEntry:
-        why = text(reason, "reason", model_id) if reason else None
-        who = None if actor is None else text(actor, "actor", model_id)
-        with self._lock:
-            entry, event = self._apply(operation, model_id, change, why, who)
-        if event is not None and self._auto_emit:
-            emit_events([event], self._tracer_provider, self._logger_provider)
-        return entry
 
-    def _apply(
-        self,
-        operation: OperationName,
-        model_id: str,
-        change: Change,
-        reason: str | None,
-        actor: str | None,
-    ) -> tuple[ModelRegistryEntry, LifecycleEvent | None]:
-        """Change an entry, or raise; return it, and what there is to tell. The lock is held."""
-        old = self._index.entries.get(model_id)
-        moment = operations.after_history(self._tick(), old)
-        now = format_micros(moment)
-        entry = operations.recorded(change(old, now), now, reason, actor)
-        self._index = self._index.put(entry)
-        self._version = object()
-        before = None if old is None else old.status
-        return entry, LifecycleEvent(operation, entry, moment * 1_000, before, reason, actor)
-
-    def _take(self, entries: Iterable[ModelRegistryEntry]) -> None:
-        """Replace all entries, all at once."""
-        index = ModelIndex(entries)
-        with self._lock:
-            self._publish(index)
-
-    def _take_files(self, entries: Iterable[ModelRegistryEntry]) -> None:
-        """Take what the files hold that are watched for this registry: here, all there is."""
-        self._take(entries)
-
-    def _publish(self, index: ModelIndex) -> None:
-        """Have readers see another index; the lock is held."""
-        self._index = index
-        self._version = object()
-
-    def _tick(self) -> int:
-        """Return the time in microseconds since the epoch, later than any before; the lock is held."""
-        self._last_moment = max(time.time_ns() // 1_000, self._last_moment + 1)
-        return self._last_moment
+def _checked_reason(reason: str, model_id: str) -> str | None:
+    return text(reason, "reason", model_id) if reason else None
 
 
-class _RegistryLocks(ProcessState):
-    """The locks of all registries around a fork: no child inherits half of an operation."""
-
-    def __init__(self) -> None:
-        self._registries: weakref.WeakSet[ModelRegistry] = weakref.WeakSet()
-        self._lock = threading.RLock()
-        self._held: list[threading.RLock] = []
-        super().__init__()
-
-    def add(self, registry: ModelRegistry) -> None:
-        """Hold this registry's lock during forks."""
-        with self._lock:
-            self._registries.add(registry)
-
-    def before_fork(self) -> None:
-        """Wait until no operation is half done."""
-        self._lock.acquire()
-        self._held[:] = [registry._lock for registry in self._registries]  # noqa: SLF001 - this module's own class
-        for lock in self._held:
-            lock.acquire()
-
-    def after_fork_in_parent(self) -> None:
-        """Let operations go on."""
-        for lock in self._held:
-            lock.release()
-        self._held.clear()
-        self._lock.release()
-
-    def after_fork_in_child(self) -> None:
-        """Make new locks: the thread that held the parent's is not here, and uWSGI may skip ``before_fork``."""
-        self._lock = threading.RLock()
-        self._held.clear()
-        for registry in list(self._registries):
-            registry._lock = threading.RLock()  # noqa: SLF001 - this module's own class
-
-
-_locks: Final = _RegistryLocks()
+def _checked_actor(actor: str | None, model_id: str) -> str | None:
+    return None if actor is None else text(actor, "actor", model_id)

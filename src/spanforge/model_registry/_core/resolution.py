@@ -6,6 +6,7 @@ import fnmatch
 import re
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
+from spanforge.model_registry._core.overlay import MAX_OVERLAY, OverlayMap
 from spanforge.model_registry._core.values import quote
 
 if TYPE_CHECKING:
@@ -20,18 +21,19 @@ UNREGISTERED: Final = "unregistered"
 
 MAX_GLOBBED: Final = 1_024
 """Characters of a name that globs are tried on; longer ones match by id or alias only. Bedrock's ARNs have 200."""
-_MAX_CACHED: Final = 4_096
+MAX_CACHED: Final = 4_096
+"""Names that a table of globs remembers; then it forgets them all."""
 _WILDCARD: Final = re.compile(r"[*?[]")
 
 
 class Resolution(NamedTuple):
-    """What the registry knows of a model's name.
+    """The result of looking up a model's name.
 
     Attributes:
-        entry: The entry that matched; ``None`` when none did.
-        status: Its status; ``unregistered`` when there is none.
-        warnings: What the caller should be told; empty for an active model.
-        rule: How the name matched: ``id``, ``alias``, ``glob``; ``None`` when it did not.
+        entry: The entry that matched; ``None`` if none did.
+        status: Its status; ``unregistered`` if there is none.
+        warnings: The warnings for a caller of the model; empty for an active model.
+        rule: How the name matched: ``id``, ``alias``, ``glob``; ``None`` if it did not.
         candidate: The name that matched, else the first that was tried.
     """
 
@@ -46,7 +48,7 @@ class Glob(NamedTuple):
     """One glob of an entry, ready to match.
 
     Attributes:
-        prefix: What stands before the first wildcard: most names are ruled out by it.
+        prefix: The text before the first wildcard: it rules out most names.
         pattern: The whole glob.
         model_id: The entry's id.
         provider: The provider that the entry is limited to.
@@ -73,28 +75,44 @@ class Glob(NamedTuple):
 
 
 class GlobTable:
-    """The globs of a registry at one version, and a bounded cache of what they matched."""
+    """The globs of an index, and bounded memory of what they matched.
 
-    def __init__(self, globs: Iterable[Glob] = ()) -> None:
-        """Take globs in the order of registration."""
+    Globs that were added lately are apart from the others, so that to add one forgets nothing about the others.
+    """
+
+    __slots__ = ("_added", "_cache", "_globs")
+
+    def __init__(self, globs: Iterable[Glob] = (), added: GlobTable | None = None) -> None:
+        """Take globs in the order of registration, and a table of those added later."""
         self._globs = tuple(globs)
+        self._added = added
         self._cache: dict[tuple[str, str | None], str | None] = {}
 
-    def __add__(self, globs: Iterable[Glob]) -> GlobTable:
-        return GlobTable((*self._globs, *globs))
+    def with_globs(self, globs: Iterable[Glob]) -> GlobTable:
+        """Return the table with globs at the end."""
+        added = (*(() if self._added is None else self._added._globs), *globs)  # noqa: SLF001 - its own class
+        if len(added) > MAX_OVERLAY:
+            return GlobTable((*self._globs, *added))
+        table = GlobTable(self._globs, GlobTable(added))
+        table._cache = self._cache
+        return table
 
     def match(self, name: str, provider: str | None) -> str | None:
-        """Return the id of the first registered glob that matches the whole name and serves the provider."""
+        """Return the id of the first registered glob that matches the whole name and accepts the provider."""
+        model_id = self._match_cached(name, provider)
+        return model_id if model_id is not None or self._added is None else self._added.match(name, provider)
+
+    def _match_cached(self, name: str, provider: str | None) -> str | None:
         if not self._globs or len(name) > MAX_GLOBBED:
             return None
         try:
             return self._cache[name, provider]
         except KeyError:
-            found = self._match(name, provider)
-        if len(self._cache) >= _MAX_CACHED:
-            self._cache = {}
-        self._cache[name, provider] = found
-        return found
+            model_id = self._match(name, provider)
+        if len(self._cache) >= MAX_CACHED:
+            self._cache.clear()
+        self._cache[name, provider] = model_id
+        return model_id
 
     def _match(self, name: str, provider: str | None) -> str | None:
         for prefix, pattern, model_id, limited_to in self._globs:
@@ -104,52 +122,71 @@ class GlobTable:
 
 
 class ModelIndex:
-    """The entries of a registry by id, alias and glob.
+    """The entries of a registry by id, alias and glob. Immutable: ``put`` returns another index.
 
-    Readers take no lock: ``put`` adds in atomic steps, an entry before the names that lead to it, and gives another
-    index where names go away. Writers are to be kept apart by their caller.
+    Attributes:
+        entries: The entries by id, in the order of registration.
 
     Args:
         entries: The entries, in the order of registration.
         globs: Whether names are matched by globs.
     """
 
+    __slots__ = ("_aliases", "_aliases_overlay", "_base", "_globs", "_overlay", "entries")
+
     def __init__(self, entries: Iterable[ModelRegistryEntry] = (), *, globs: bool = True) -> None:
-        self.entries: dict[str, ModelRegistryEntry] = {entry.model_id: entry for entry in entries}
-        named = [entry for entry in self.entries.values() if entry.aliases]
-        self._aliases: dict[str, tuple[str, ...]] = {}
+        by_id = {entry.model_id: entry for entry in entries}
+        named = [entry for entry in by_id.values() if entry.aliases]
+        aliases: dict[str, tuple[str, ...]] = {}
         for entry in named:
-            self._add_aliases(entry)
-        self._globs = GlobTable(glob for entry in named if globs for glob in Glob.of(entry))
+            for name in _plain_aliases(entry):
+                aliases[name] = (*aliases.get(name, ()), entry.model_id)
+        table = GlobTable(glob for entry in named if globs for glob in Glob.of(entry))
+        self._set(OverlayMap(by_id), OverlayMap(aliases), table)
+
+    def _set(
+        self,
+        entries: OverlayMap[str, ModelRegistryEntry],
+        aliases: OverlayMap[str, tuple[str, ...]],
+        globs: GlobTable,
+    ) -> None:
+        self.entries = entries
+        self._globs = globs
+        # Spans look into the dicts themselves: a call of a method would cost as much as two lookups.
+        self._overlay, self._base = entries.overlay, entries.base
+        self._aliases_overlay, self._aliases = aliases.overlay, aliases
 
     def put(self, entry: ModelRegistryEntry) -> ModelIndex:
         """Return the index with this entry added, or in the place of the one with its id."""
         old = self.entries.get(entry.model_id)
+        entries = self.entries.with_items({entry.model_id: entry})
         if old is not None and (old.aliases, old.provider) != (entry.aliases, entry.provider):
-            return ModelIndex({**self.entries, entry.model_id: entry}.values())
-        globs = Glob.of(entry) if old is None else []
-        self.entries[entry.model_id] = entry
-        if old is None:
-            self._add_aliases(entry)
-        if globs:
-            self._globs += globs
-        return self
+            return ModelIndex(entries.values())
+        aliases, globs = self._aliases, self._globs
+        if old is None and entry.aliases:
+            model_ids = {name: (*aliases.get(name, ()), entry.model_id) for name in _plain_aliases(entry)}
+            aliases = aliases.with_items(model_ids) if model_ids else aliases
+            added = Glob.of(entry)
+            globs = globs.with_globs(added) if added else globs
+        index = ModelIndex.__new__(ModelIndex)
+        index._set(entries, aliases, globs)  # noqa: SLF001 - its own class
+        return index
 
     def find(self, name: str, provider: str | None = None) -> tuple[ModelRegistryEntry, Rule] | None:
-        """Return the entry that a name stands for, and by which rule.
+        """Return the entry that matches the name, and the rule.
 
         In this order: id ``provider/name``, id ``name``, alias, alias, glob, glob. An entry that is limited to a
-        provider matches only that one, where the caller names one. Case-sensitive, verbatim.
+        provider does not match another one. If the caller names no provider, it matches. Case-sensitive, verbatim.
         """
         names = (f"{provider}/{name}", name) if provider else (name,)
         for candidate in names:
-            entry = self.entries.get(candidate)
-            if entry is not None and serves(entry, provider):
+            entry = self._overlay.get(candidate) or self._base.get(candidate)
+            if entry is not None and accepts_provider(entry, provider):
                 return entry, "id"
         for candidate in names:
-            for model_id in self._aliases.get(candidate, ()):
+            for model_id in self._aliases_overlay.get(candidate) or self._aliases.base.get(candidate, ()):
                 entry = self.entries[model_id]
-                if serves(entry, provider):
+                if accepts_provider(entry, provider):
                     return entry, "alias"
         for candidate in names:
             matched = self._globs.match(candidate, provider or None)
@@ -158,16 +195,16 @@ class ModelIndex:
         return None
 
     def resolve(self, names: Iterable[str], provider: str | None = None) -> Resolution:
-        """Return what is known of the first of these names that matches; when none does, of the first.
+        """Return the resolution of the first of these names that matches; if none does, that of the first.
 
         Raises:
             ValueError: There is no name.
         """
         first: str | None = None
         for name in names:
-            found = self.find(name, provider)
-            if found is not None:
-                entry, rule = found
+            match = self.find(name, provider)
+            if match is not None:
+                entry, rule = match
                 return Resolution(entry, entry.status, entry.warnings, rule, name)
             first = name if first is None else first
         if first is None:
@@ -175,22 +212,21 @@ class ModelIndex:
             raise ValueError(msg)
         return Resolution(None, UNREGISTERED, (not_registered(first),), None, first)
 
-    def _add_aliases(self, entry: ModelRegistryEntry) -> None:
-        for name in entry.aliases:
-            if not is_glob(name):
-                self._aliases[name] = (*self._aliases.get(name, ()), entry.model_id)
-
 
 def not_registered(name: str) -> str:
-    """Return what someone who calls a model that no entry stands for should be told."""
+    """Return the warning about a model that no entry matches."""
     return f"model {quote(name)} is not registered"
 
 
-def serves(entry: ModelRegistryEntry, provider: str | None) -> bool:
-    """Tell whether an entry may stand for a model of this provider."""
+def accepts_provider(entry: ModelRegistryEntry, provider: str | None) -> bool:
+    """Check whether an entry may match a model of this provider."""
     return not provider or entry.provider in (None, provider)
 
 
 def is_glob(name: str) -> bool:
-    """Tell whether an alias is a glob, with ``*``, ``?`` or ``[…]``."""
+    """Check whether an alias is a glob, with ``*``, ``?`` or ``[…]``."""
     return _WILDCARD.search(name) is not None
+
+
+def _plain_aliases(entry: ModelRegistryEntry) -> dict[str, None]:
+    return dict.fromkeys(name for name in entry.aliases if not is_glob(name))

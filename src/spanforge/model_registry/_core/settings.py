@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar, get_args
 
-from spanforge.model_registry._core.attributes import EVENT_FORMS, ON_SPANS, PREFIX, SPAN_ATTRIBUTE_NAMES, EventForm
+from spanforge.model_registry._core.attributes import ON_SPANS, PREFIX, SIGNALS, SPAN_ATTRIBUTE_NAMES, EventSignal
 from spanforge.model_registry._core.errors import InvalidValueError, shorten
 from spanforge.model_registry._core.process import WarnOnce
 from spanforge.model_registry._core.values import one_of
@@ -170,11 +170,11 @@ def _unregistered(value: Any, name: str) -> Unregistered:
     return policy
 
 
-def _event_forms(value: Any, name: str) -> tuple[EventForm, ...]:
+def _event_signals(value: Any, name: str) -> tuple[EventSignal, ...]:
     rule = "span, log, both with a comma between them, or none"
-    forms = set(map(_lowered, _items(value, name, ",", rule)))
-    known: tuple[EventForm, ...] = tuple(form for form in EVENT_FORMS if form in forms)
-    if forms != {"none"} and (not forms or len(known) != len(forms)):
+    signals = set(map(_lowered, _items(value, name, ",", rule)))
+    known: tuple[EventSignal, ...] = tuple(signal for signal in SIGNALS if signal in signals)
+    if signals != {"none"} and (not signals or len(known) != len(signals)):
         raise InvalidValueError.must_be(name, value, rule)
     return known
 
@@ -215,11 +215,11 @@ UNREGISTERED_POLICY: Final[Setting[Unregistered]] = Setting(
     "spans whose model is not registered: `warn` marks the span as unregistered and logs a warning; `ignore` does not "
     "change them",
 )
-EVENTS: Final[Setting[tuple[EventForm, ...]]] = Setting(
+EVENTS: Final[Setting[tuple[EventSignal, ...]]] = Setting(
     "events",
     ("span",),
     "span",
-    _event_forms,
+    _event_signals,
     "the signals of lifecycle events: `span` events, `log` records, `span,log` for both, or `none`",
 )
 SAMPLE_FLAGGED: Final = Setting(

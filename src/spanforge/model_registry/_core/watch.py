@@ -13,6 +13,7 @@ from spanforge.model_registry._core import logs, storage
 from spanforge.model_registry._core.default import get_default_registry
 from spanforge.model_registry._core.process import ProcessState, WarnOnce, live_keys
 from spanforge.model_registry._core.settings import FILE, RELOAD_INTERVAL
+from spanforge.model_registry._core.state import replace_file_entries
 from spanforge.model_registry._core.values import quote
 from spanforge.model_registry._core.watched_file import WatchedFile
 
@@ -178,7 +179,7 @@ class FileWatcher:
         self._conflict = None
         registry = self._registry()
         if registry is not None:
-            registry._take_files(entries)  # noqa: SLF001 - one package
+            replace_file_entries(registry, entries)
             logs.debug("model registry: %d models from %s", len(entries), os.pathsep.join(self.files))
 
     def _report_conflict(self, model_id: str, first: str, second: str) -> None:

@@ -20,7 +20,7 @@ from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-de
 
 from spanforge.model_registry._core import logs
 from spanforge.model_registry._core.default import get_default_registry
-from spanforge.model_registry._core.events import choose_event_forms, flush_events
+from spanforge.model_registry._core.emission import choose_event_signals, flush_events
 from spanforge.model_registry._core.process import WarnOnce
 from spanforge.model_registry._core.settings import (
     ENABLED,
@@ -115,7 +115,7 @@ class ModelRegistryInstrumentor(BaseInstrumentor):  # type: ignore[no-any-unimpo
         meters = options.pop("meter_provider", None)
         given = drop_unknown_options(options)
         if "events" in given:
-            choose_event_forms(given.pop("events"))
+            choose_event_signals(given.pop("events"))
         if given or not self.is_instrumented_by_opentelemetry:
             self._watcher = follow_settings(given.get("file"), given.get("reload_interval"))
         if hasattr(provider, "add_span_processor"):

@@ -10,8 +10,8 @@ from weakref import WeakKeyDictionary, WeakSet
 from opentelemetry import metrics
 from opentelemetry.metrics import Observation
 
-from spanforge.model_registry._core.attributes import EVENT_FORMS, PREFIX, SCHEMA_URL, SCOPE_NAME, __version__
-from spanforge.model_registry._core.events import event_counts
+from spanforge.model_registry._core.attributes import PREFIX, SCHEMA_URL, SCOPE_NAME, SIGNALS, __version__
+from spanforge.model_registry._core.emission import event_counts
 from spanforge.model_registry._core.lifecycle import RISK_TIERS, STATUSES
 from spanforge.model_registry._core.process import ProcessState, WarnOnce, live_keys
 from spanforge.model_registry._core.timestamps import to_micros
@@ -161,9 +161,9 @@ def _sunset() -> Iterable[Observation]:
 
 
 def _events_dropped() -> Iterable[Observation]:
-    for form in EVENT_FORMS:
-        counts = event_counts(form)
-        yield Observation(counts.dropped + counts.failed, {f"{PREFIX}event_form": form})
+    for signal in SIGNALS:
+        counts = event_counts(signal)
+        yield Observation(counts.dropped + counts.failed, {f"{PREFIX}event_signal": signal})
 
 
 def _keys(*names: str) -> tuple[str, ...]:
@@ -203,8 +203,8 @@ METRICS: Final = (
         "events.dropped",
         "counter",
         "{event}",
-        _keys("event_form"),
-        "Lifecycle events that were lost, in each form in which they were to go out",
+        _keys("event_signal"),
+        "Lifecycle events that were lost, by signal",
         _events_dropped,
     ),
 )

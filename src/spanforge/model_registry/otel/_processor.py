@@ -19,7 +19,7 @@ from spanforge.model_registry._core.conventions import (
     resolve_attributes,
 )
 from spanforge.model_registry._core.default import get_default_registry
-from spanforge.model_registry._core.events import deliver_soon
+from spanforge.model_registry._core.emission import deliver_soon
 from spanforge.model_registry._core.process import ProcessState, WarnOnce
 from spanforge.model_registry._core.settings import (
     MAX_KEYS,
@@ -149,6 +149,7 @@ class ModelRegistrySpanProcessor(LateWriter):
         except TypeError:  # a name that is a list or an object
             return self._resolve(plan, attributes, span)
         if answer is None or answer.version is not self._registry._version:  # noqa: SLF001 - one package
+            deliver_soon()  # an operation that was interrupted may have left its event in the new state
             stale = answer is not None
             answer = self._resolve(plan, attributes, span)
             fit = answer.version is not None and _are_small(values)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from opentelemetry import metrics, trace
 from opentelemetry.sdk.version import __version__ as sdk_version
 
-from spanforge.model_registry._core.attributes import EVENT_FORMS, __version__
+from spanforge.model_registry._core.attributes import SIGNALS, __version__
 from spanforge.model_registry._core.default import get_default_registry
-from spanforge.model_registry._core.events import EventCounts, event_counts, event_forms
+from spanforge.model_registry._core.emission import event_counts, event_signals
 from spanforge.model_registry._core.lifecycle import STATUSES
 from spanforge.model_registry._core.process import live_keys
 from spanforge.model_registry._core.settings import SETTINGS
@@ -22,6 +22,8 @@ from spanforge.model_registry.otel._processor import processors, unregistered_na
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from spanforge.model_registry._core.events import EventCounts
 
 
 class Status(NamedTuple):
@@ -40,8 +42,8 @@ class Status(NamedTuple):
         settings: Environment variables of the plugin that are set.
         files: How it stands with the files that are followed.
         models: Models of the process-wide registry, by status.
-        event_forms: What lifecycle events go out as.
-        events: What became of them, by form.
+        event_signals: The signals in which lifecycle events go out.
+        events: What became of them, by signal.
         calls: Calls of models that were counted.
         spans_enriched: Spans that got attributes.
         unregistered: Names that nobody registered: the first 100 that this process met.
@@ -58,7 +60,7 @@ class Status(NamedTuple):
     settings: Mapping[str, str]
     files: tuple[FileState, ...]
     models: Mapping[str, int]
-    event_forms: tuple[str, ...]
+    event_signals: tuple[str, ...]
     events: Mapping[str, EventCounts]
     calls: int
     spans_enriched: int
@@ -86,8 +88,8 @@ def status() -> Status:
         settings={row.variable: text for row in SETTINGS if (text := os.environ.get(row.variable)) is not None},
         files=tuple(file_states()),
         models={state: models[state] for state in STATUSES},
-        event_forms=event_forms(),
-        events={form: event_counts(form) for form in EVENT_FORMS},
+        event_signals=event_signals(),
+        events={signal: event_counts(signal) for signal in SIGNALS},
         calls=sum(count for series, count in counts.items() if series.is_call),
         spans_enriched=sum(count for series, count in counts.items() if series.is_enriched),
         unregistered=tuple(unregistered_names),

@@ -1,0 +1,357 @@
+"""Operations that an exception of a signal handler interrupts: at every opcode of the library's own code."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from opentelemetry import trace
+from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+import spanforge.model_registry
+from spanforge.model_registry import ModelRegistry, ModelRegistryEntry, event_counts, flush_events
+from spanforge.model_registry._core import emission
+from spanforge.model_registry._core.attributes import SIGNALS
+from spanforge.model_registry._core.default import LayeredRegistry
+from spanforge.model_registry._core.emission import choose_event_signals
+from spanforge.model_registry._core.process import reset_process
+from spanforge.model_registry._core.resolution import ModelIndex
+from spanforge.model_registry._core.state import replace_file_entries
+from spanforge.model_registry.otel import ModelRegistrySpanProcessor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import CodeType, FrameType
+
+    from opentelemetry.sdk._logs import ReadWriteLogRecord
+
+    Place = tuple[CodeType, int]
+
+LIBRARY = str(Path(spanforge.model_registry.__file__).parent)
+PROVIDER_HAS_IT = {"emit_on_span", "emit_log_record", "claim"}
+"""Functions in which an event is given to a provider: interrupted there, it may count as failed and not go out."""
+CHANGING = {"state.py", "guard.py", "delivery.py", "emission.py", "layers.py", "overlay.py", "resolution.py"}
+"""Modules with the steps of a change: each operation is interrupted at each of their opcodes."""
+NAMES = ("a", "b", "c", "new", "alias", "alias b", "glob-1", "glob-b", "added", "added-1", "file", "file-1")
+
+
+class Interruption(BaseException):
+    """What the signal handler raises."""
+
+
+class Keeping(LogRecordProcessor):
+    """Keeps which events were emitted as log records."""
+
+    def __init__(self) -> None:
+        self.records: list[tuple[str, str]] = []
+
+    def on_emit(self, log_record: ReadWriteLogRecord) -> None:
+        record = log_record.log_record
+        self.records.append((str(record.event_name), str((record.attributes or {})["model_registry.model_id"])))
+
+    def shutdown(self) -> None:
+        """Do nothing."""
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:  # noqa: ARG002 - nothing is waiting
+        """Return ``True``."""
+        return True
+
+
+class Interrupter:
+    """Raises once, at the first opcode of the library's that no run before was interrupted at.
+
+    A frame whose opcodes are all known is not looked at again: each run makes the same calls in the same order.
+    """
+
+    pure: set[Place] = set()  # noqa: RUF012 - one for all
+    """Opcodes of functions that only compute: to be interrupted there by one operation is enough."""
+
+    def __init__(self) -> None:
+        self.seen: set[Place] = set()
+        self.known: set[Place] = set()
+        self.place: Place | None = None
+
+    def run(self, call: Callable[[], object]) -> bool:
+        """Call, and return whether the call was interrupted. The place is then the one at which it was."""
+        self.place = None
+        self.calls: Counter[CodeType] = Counter()
+        sys.settrace(self._trace_call)
+        try:
+            call()
+        except Interruption:
+            return True
+        finally:
+            sys.settrace(None)
+        return False
+
+    def _trace_call(self, frame: FrameType, _event: str, _argument: Any) -> Any:
+        code = frame.f_code
+        if not code.co_filename.startswith(LIBRARY):
+            return None
+        self.calls[code] += 1
+        number = self.calls[code]
+        if (code, number) in self.known:
+            return None
+        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        seen = self.seen if Path(code.co_filename).name in CHANGING else self.pure
+
+        def trace_opcode(frame: FrameType, event: str, _argument: Any) -> Any:
+            place = code, frame.f_lasti
+            if event == "return":
+                self.known.add((code, number))
+            elif event == "opcode" and place not in seen:
+                seen.add(place)
+                self.place = place
+                raise Interruption
+            return trace_opcode
+
+        return trace_opcode
+
+
+class Stage:
+    """A registry with models in it, and where its events arrive."""
+
+    file: Path
+
+    def __init__(self, kind: type[ModelRegistry], **providers: Any) -> None:
+        reset_process()
+        choose_event_signals("span,log")
+        self.exporter, self.keeping = InMemorySpanExporter(), Keeping()
+        spans, loggers = TracerProvider(shutdown_on_exit=False), LoggerProvider(shutdown_on_exit=False)
+        spans.add_span_processor(SimpleSpanProcessor(self.exporter))
+        loggers.add_log_record_processor(self.keeping)
+        self.given = {"tracer_provider": spans, "logger_provider": loggers} | providers
+        self.registry = kind(auto_emit=True, **self.given)
+        for model_id in "abc":
+            self.register(model_id, aliases=["alias", f"alias {model_id}", f"glob-{model_id}", "glob-?"])
+        if kind is LayeredRegistry:
+            replace_file_entries(self.registry, [entry("b"), entry("file", "file-*")])
+            self.registry.deprecate("b", reason="old")
+        self.registry.deprecate("c")
+        self.start = self.registry._state, self.registry._last_moment
+        self.rewind()
+
+    def rewind(self) -> None:
+        """Go back to the start: the state is immutable, so it still is as it was."""
+        reset_process()
+        choose_event_signals("span,log")
+        self.registry._state, self.registry._last_moment = self.start
+        self.exporter.clear()
+        self.keeping.records.clear()
+
+    def register(self, model_id: str, **more: Any) -> None:
+        self.registry.register(model_id, "N", "1", "low", "team", "test", **more)
+
+    def snapshot(self) -> Any:
+        """Return all that the registry holds, in force and beneath, as plain data; the index has to agree with it."""
+        state = self.registry._state
+        entries = self.registry.list_all()
+        fresh = ModelIndex(entries)
+        for name in NAMES:
+            for provider in (None, "p"):
+                assert self.registry.resolve(name, provider=provider) == fresh.resolve([name], provider)
+        assert [state.index.entries[one.model_id] for one in entries] == entries
+        layers = [None if layer is None else dict(layer.items()) for layer in state.layers]
+        layers[2] = {key: value for key, value in (layers[2] or {}).items() if value}
+        return [one.to_dict() for one in entries], layers
+
+    def arrived(self) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+        """Return event and model of each span event, and of each log record."""
+        events = [event for span in self.exporter.get_finished_spans() for event in span.events]
+        return [(one.name, str((one.attributes or {})["model_registry.model_id"])) for one in events], [
+            *self.keeping.records
+        ]
+
+
+def entry(model_id: str, *aliases: str, **more: Any) -> ModelRegistryEntry:
+    return ModelRegistryEntry(model_id, "F", "1", "low", "file", "test", metadata={"aliases": list(aliases)}, **more)
+
+
+OPERATIONS: dict[str, tuple[Callable[[Stage], object], tuple[str, str] | None]] = {
+    "register": (
+        lambda stage: stage.register("new", aliases=["added", "added-*"], provider="p", actor="me"),
+        ("model_registry.registered", "new"),
+    ),
+    "replace": (
+        lambda stage: stage.register("a", aliases=["added", "added-*"], replace=True),
+        ("model_registry.registered", "a"),
+    ),
+    "deprecate": (
+        lambda stage: stage.registry.deprecate("a", reason="old", successor="b"),
+        ("model_registry.deprecated", "a"),
+    ),
+    "retire": (lambda stage: stage.registry.retire("b", reason="unused"), ("model_registry.retired", "b")),
+    "load": (lambda stage: stage.registry.load(stage.file), None),
+    "clear": (lambda stage: stage.registry.clear(), None),
+    "replace the files' entries": (
+        lambda stage: replace_file_entries(stage.registry, [entry("a", "added", "added-*"), entry("b")]),
+        None,
+    ),
+}
+
+
+@pytest.fixture(autouse=True)
+def _frozen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stop the clock: times differ by one microsecond per operation."""
+    monkeypatch.setattr(time, "time_ns", lambda: 1_800_000_000_000_000_000)
+
+
+@pytest.fixture
+def loaded(tmp_path: Path) -> Path:
+    """Give a file to load."""
+    registry = ModelRegistry(auto_emit=False)
+    registry.register("added", "N", "1", "low", "team", "test", aliases=["added-*"])
+    registry.register("a", "N", "1", "low", "other", "test")
+    registry.save(tmp_path / "models.json")
+    return tmp_path / "models.json"
+
+
+def check_next_operation(stage: Stage) -> None:
+    """Another thread can operate, and its time is later than any before."""
+    times = [record["at"] for one in stage.registry for record in one.metadata.get("history", ())]
+    thread = threading.Thread(target=stage.register, args=("next",))
+    thread.start()
+    thread.join(10)
+    assert not thread.is_alive(), "the lock is not free"
+    latest = stage.registry.require("next").metadata["history"][-1]["at"]
+    assert latest > max(times, default="")
+
+
+def check_events(stage: Stage, interrupter: Interrupter, happened: list[tuple[str, str]]) -> None:
+    """Each operation's event arrived once in each signal, or counts as failed because a provider had it."""
+    assert interrupter.place is not None
+    for signal, arrived in zip(SIGNALS, stage.arrived(), strict=True):
+        assert arrived.count(("model_registry.registered", "next")) == 1, interrupter.place
+        told = [one for one in arrived if one[1] != "next"]
+        if told != happened:
+            assert told == [], interrupter.place
+            assert event_counts(signal).failed == 1, interrupter.place
+            assert interrupter.place[0].co_name in PROVIDER_HAS_IT, interrupter.place
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # a file that was just opened
+@pytest.mark.parametrize("kind", [ModelRegistry, LayeredRegistry])
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_interrupted_at_every_opcode(name: str, kind: type[ModelRegistry], loaded: Path) -> None:
+    """The old state or the new one remains, as a whole; its event goes out once, or counts as failed."""
+    operate, event = OPERATIONS[name]
+    stage = Stage(kind)
+    stage.file = loaded
+    old = stage.snapshot()
+    operate(stage)
+    new = stage.snapshot()
+    assert old != new
+    interrupter, places, outcomes = Interrupter(), 0, set()
+    while True:
+        stage.rewind()
+        if not interrupter.run(lambda: operate(stage)):
+            break
+        places += 1
+        left = stage.snapshot()
+        assert left in (old, new), interrupter.place
+        outcomes.add(left == new)
+        check_next_operation(stage)
+        flush_events()
+        check_events(stage, interrupter, [event] if event is not None and left == new else [])
+        assert flush_events() == 0
+    assert outcomes == {True, False}
+    assert places > 50
+    assert stage.snapshot() == new
+
+
+@pytest.mark.parametrize("name", ["register", "deprecate", "retire"])
+def test_interrupted_while_there_is_no_provider(name: str) -> None:
+    """Each event is held once: neither is one lost, nor is one held that did not happen."""
+    operate, _ = OPERATIONS[name]
+    interrupter, stage = Interrupter(), Stage(ModelRegistry, tracer_provider=None, logger_provider=None)
+    before = stage.snapshot()
+    while True:
+        stage.rewind()
+        if not interrupter.run(lambda: operate(stage)):
+            break
+        happened = stage.snapshot() != before
+        check_next_operation(stage)
+        for signal in SIGNALS:
+            assert event_counts(signal) == (0, happened + 1, 0, 0), (signal, interrupter.place)
+    assert len(interrupter.seen) > 100
+
+
+def test_interrupted_delivery_of_held_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever a flush is interrupted, the next one delivers what is left, and nothing twice."""
+    interrupter, places = Interrupter(), 0
+    stage = Stage(ModelRegistry, tracer_provider=None, logger_provider=None)
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(stage.exporter))
+    while True:
+        stage.rewind()
+        for model_id in "xyz":
+            stage.register(model_id)
+        with monkeypatch.context() as patch:
+            patch.setattr(trace, "get_tracer_provider", lambda: provider)
+            interrupted = interrupter.run(flush_events)
+            flush_events()
+        told = [model_id for _, model_id in stage.arrived()[0]]
+        assert event_counts("span").held == 0
+        if not interrupted:
+            break
+        places += 1
+        assert interrupter.place is not None
+        if told != ["x", "y", "z"]:
+            assert told == ["y", "z"], interrupter.place
+            assert event_counts("span").failed == 1, interrupter.place
+            assert interrupter.place[0].co_name in PROVIDER_HAS_IT, interrupter.place
+    assert told == ["x", "y", "z"]
+    assert places > 100
+
+
+@pytest.fixture
+def left_over(registry: ModelRegistry, monkeypatch: pytest.MonkeyPatch) -> ModelRegistry:
+    """Give a registry in which an operation was interrupted after its state was published."""
+
+    def interrupt(_delivery: object) -> None:
+        raise Interruption
+
+    with monkeypatch.context() as patch:
+        patch.setattr(emission, "send", interrupt)
+        with pytest.raises(Interruption):
+            registry.register("m", "N", "1", "low", "team", "test")
+    return registry
+
+
+def test_next_operation_delivers_what_is_left_over(left_over: ModelRegistry, exporter: InMemorySpanExporter) -> None:
+    """The events go out in the order of the operations."""
+    left_over.register("n", "N", "1", "low", "team", "test")
+    ids = [
+        (event.attributes or {})["model_registry.model_id"]
+        for span in exporter.get_finished_spans()
+        for event in span.events
+    ]
+    assert ids == ["m", "n"]
+
+
+def test_flush_delivers_what_is_left_over(left_over: ModelRegistry, exporter: InMemorySpanExporter) -> None:
+    """``flush_events`` counts and delivers it, once."""
+    assert len(left_over) == 1
+    assert (flush_events(), flush_events()) == (1, 0)
+    assert len(exporter.get_finished_spans()) == 1
+
+
+def test_next_span_delivers_what_is_left_over(
+    left_over: ModelRegistry, exporter: InMemorySpanExporter, provider: TracerProvider
+) -> None:
+    """A span that names a model has it delivered, from another thread."""
+    provider.add_span_processor(ModelRegistrySpanProcessor(left_over))
+    with provider.get_tracer("app").start_as_current_span("chat", attributes={"gen_ai.request.model": "m"}):
+        pass
+    for thread in threading.enumerate():
+        if thread.name == "model-registry-events":
+            thread.join(10)
+    assert {span.name for span in exporter.get_finished_spans()} == {"chat", "model_registry.register"}
