@@ -190,22 +190,19 @@ class ModelRegistryEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True
         return StateAsOf(self._status_by_dates(when), self.owner, self.risk_tier, "dates")
 
     def _status_by_dates(self, when: datetime) -> ModelStatus:
-        for status, since in reversed(list_status_dates(self)):
-            if parse_date(since, status) <= when:
+        for status in reversed(STATUSES):
+            since = get_status_date(self, status)
+            if since is not None and parse_date(since, status) <= when:
                 return status
-        return "active"
+        return STATUSES[0]
 
 
-def list_status_dates(entry: ModelRegistryEntry) -> list[tuple[ModelStatus, str]]:
-    """Return the statuses that an entry has a date of, in the order of the lifecycle, with the date."""
-    dates: list[tuple[ModelStatus, str]] = []
-    for status, row in LIFECYCLE.items():
-        key = "deployment_date" if status == "active" else row.date
-        if key is not None:
-            date = getattr(entry, key) if key in entry.__struct_fields__ else entry.metadata.get(key)
-            if date is not None:
-                dates.append((status, date))
-    return dates
+def get_status_date(entry: ModelRegistryEntry, status: ModelStatus) -> str | None:
+    """Return the date since when a status is in force, from the field or the metadata; ``None`` if there is none."""
+    name = LIFECYCLE[status].date
+    if name is None:
+        return None
+    return cast("str | None", getattr(entry, name, None) or entry.metadata.get(name))
 
 
 def warnings_of(model_id: str, status: ModelStatus) -> tuple[str, ...]:

@@ -16,7 +16,8 @@ from spanforge.model_registry._core.conventions import (
     is_call,
     provider_of,
 )
-from spanforge.model_registry._core.entry import list_status_dates
+from spanforge.model_registry._core.entry import get_status_date
+from spanforge.model_registry._core.lifecycle import LIFECYCLE
 from spanforge.model_registry._core.resolution import MAX_GLOBBED, UNREGISTERED, ModelIndex
 from spanforge.model_registry._core.timestamps import from_nanos, to_nanos
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from spanforge.model_registry._core.entry import ModelRegistryEntry, StateAsOf
+    from spanforge.model_registry._core.lifecycle import ModelStatus
 
 _STATUS_KEY, _MODEL_ID_KEY, _OWNER_KEY, _RISK_TIER_KEY, WARNINGS_KEY = (
     PREFIX + name for name in ("status", "model_id", "owner", "risk_tier", "warnings")
@@ -135,6 +137,14 @@ def _agrees(claims: SpanClaims, entry: ModelRegistryEntry, state: StateAsOf | No
         return claims.status == UNREGISTERED or claims.model_id == entry.model_id
     in_force = SpanClaims(state.status, entry.model_id, state.owner, state.risk_tier)
     return all(claim in (None, fact) for claim, fact in zip(claims, in_force, strict=True))
+
+
+def list_status_dates(entry: ModelRegistryEntry) -> Iterator[tuple[ModelStatus, str]]:
+    """Yield the statuses that an entry has a date of, in the order of the lifecycle, with the date."""
+    for status in LIFECYCLE:
+        date = entry.deployment_date if status == "active" else get_status_date(entry, status)
+        if date is not None:
+            yield status, date
 
 
 def _list_moments(entry: ModelRegistryEntry) -> Iterator[int]:

@@ -6,11 +6,11 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from spanforge.model_registry._core.attributes import PREFIX
-from spanforge.model_registry._core.entry import list_status_dates
 from spanforge.model_registry._core.errors import InvalidValueError, TelemetryError, shorten
 from spanforge.model_registry._core.lifecycle import OPERATIONS
 from spanforge.model_registry._core.timestamps import DAY_NANOS, to_nanos
 from spanforge.model_registry._core.values import parse_date, text
+from spanforge.model_registry.compliance._analysis.calls import list_status_dates
 from spanforge.model_registry.compliance._analysis.scan import LIFECYCLE_EVENT_NAMES
 from spanforge.model_registry.compliance._analysis.scan_data import SeenEvent
 
