@@ -16,6 +16,7 @@ from spanforge.model_registry._core.conventions import (
     is_call,
     provider_of,
 )
+from spanforge.model_registry._core.entry import get_status_date
 from spanforge.model_registry._core.lifecycle import LIFECYCLE
 from spanforge.model_registry._core.resolution import MAX_GLOBBED, UNREGISTERED, ModelIndex
 from spanforge.model_registry._core.timestamps import from_nanos, to_nanos
@@ -140,12 +141,10 @@ def _agrees(claims: SpanClaims, entry: ModelRegistryEntry, state: StateAsOf | No
 
 def list_status_dates(entry: ModelRegistryEntry) -> Iterator[tuple[ModelStatus, str]]:
     """Yield the statuses that an entry has a date of, in the order of the lifecycle, with the date."""
-    for status, row in LIFECYCLE.items():
-        key = "deployment_date" if status == "active" else row.date
-        if key is not None:
-            date = getattr(entry, key) if key in entry.__struct_fields__ else entry.metadata.get(key)
-            if date is not None:
-                yield status, date
+    for status in LIFECYCLE:
+        date = entry.deployment_date if status == "active" else get_status_date(entry, status)
+        if date is not None:
+            yield status, date
 
 
 def _list_moments(entry: ModelRegistryEntry) -> Iterator[int]:
