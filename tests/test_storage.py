@@ -10,6 +10,7 @@ import resource
 import stat
 import sys
 import tempfile
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -708,6 +709,16 @@ class TestLoad:
         assert registry.list_all() == before
         registry.save(path)
         assert path.read_text() == WRITTEN
+
+    def test_a_pipe(self, path: Path) -> None:
+        """What a shell's process substitution gives loads as a file does."""
+        os.mkfifo(path)
+        writer = threading.Thread(target=path.write_text, args=(WRITTEN,))
+        writer.start()
+        registry = ModelRegistry(auto_emit=False)
+        registry.load(path)
+        writer.join()
+        assert len(registry) == 1
 
     def test_what_may_be_left_out(self, registry: ModelRegistry, path: Path) -> None:
         """The optional fields may be missing: a hand-written file needs six."""
