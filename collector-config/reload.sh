@@ -1,20 +1,20 @@
 #!/bin/sh
-# Puts a new lookup file, made by render_lookup(registry), in force in a Collector that runs. On SIGHUP a Collector
-# stops, reads its configuration again, and ENDS if it is bad. So this tries the file first, in a second Collector that
-# disturbs nothing: by the variables of collector.yaml it has ports, queue and archive of its own. Run this as the
-# Collector's user, in its working directory, with its environment.
+# Puts a new lookup file, the output of render_lookup(registry), in force in a running Collector. On SIGHUP a Collector
+# stops, reads its configuration again, and ENDS if it is bad. So this script first tries the file in a second
+# Collector, which has its own ports, queue and archive by the variables of collector.yaml. Run it as the Collector's
+# user, in its working directory, with its environment.
 #
 #   reload.sh NEW TARGET PID COLLECTOR [ARGUMENT...]
 #   reload.sh new.yaml /etc/otelcol/registry.lookup 4711 otelcol-contrib --config=collector.yaml --config=registry.yaml
 #
-# NEW: the new file. TARGET: the one that it replaces, the lookup_file of render_transform in registry.yaml; it is kept
-# as TARGET.previous. PID: the Collector, which has started (before that SIGHUP ends it); "-": whoever runs it sends it
-# SIGHUP. COLLECTOR, ARGUMENT: how it was started; COLLECTOR is the program itself.
-# Variables: RELOAD_LIMIT, seconds that a trial may take (60); RELOAD_WATCH, seconds that the Collector is watched after
-# SIGHUP, beside those that the trial took (5).
-# Ends with 0: in force, or unchanged; 1: refused, or the Collector ended; 2: wrong arguments. Of two at once each is
-# whole, and the last one wins. After kill -9 TARGET is the old file or the new one, and if there is a TARGET.pending,
-# SIGHUP is due: run this again. A trial that kill -9 left behind ends by itself.
+# NEW: the new file. TARGET: the file that it replaces, the lookup_file of render_transform in registry.yaml; it is kept
+# as TARGET.previous. PID: the Collector, which must have started (SIGHUP ends it before that); "-": the caller sends
+# SIGHUP. COLLECTOR, ARGUMENT: the command that started it; COLLECTOR is the program itself.
+# Variables: RELOAD_LIMIT, the limit of a trial in seconds (60); RELOAD_WATCH, the seconds for which the Collector is
+# watched after SIGHUP, in addition to the time of the trial (5).
+# Exit codes: 0: in force, or unchanged; 1: refused, or the Collector ended; 2: wrong arguments. If two run at once, each
+# file is whole, and the last one wins. After kill -9, TARGET is the old file or the new one. If there is a
+# TARGET.pending, SIGHUP is due: run the script again. A trial that kill -9 left behind ends by itself.
 set -eu
 
 NEWLINE='

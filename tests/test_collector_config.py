@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +17,7 @@ from support.archived import CONTENT_KEYS, FACTS
 from spanforge.model_registry._core.attributes import ATTRIBUTES, ON_SPANS, PREFIX
 from spanforge.model_registry._core.collector_statements import STATE
 from spanforge.model_registry._core.conventions import CONVENTIONS, NOT_CALLS, PROVIDER_KEYS
-from spanforge.model_registry._core.lifecycle import FLAGGED_STATUSES, FLAGGED_TIERS
+from spanforge.model_registry._core.lifecycle import FLAGGED_STATUSES, FLAGGED_TIERS, RISK_TIERS
 from spanforge.model_registry._core.resolution import UNREGISTERED
 
 ROOT = Path(__file__).parent.parent
@@ -81,6 +82,15 @@ def test_generated_blocks_are_up_to_date() -> None:
     command = [sys.executable, ROOT / "tools" / "collector_config.py", "--check"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_generated_blocks_keep_their_indentation() -> None:
+    """A block is replaced in its place, and nothing around it changes."""
+    update = runpy.run_path(str(ROOT / "tools" / "collector_config.py"))["update"]
+    before = "a:\n  # generated: flagged_tiers\n  values: [old]\n  # end\nb: c\n"
+    tiers = ", ".join(tier for tier in RISK_TIERS if tier in FLAGGED_TIERS)
+    assert update(before) == before.replace("old", tiers)
+    assert update("a: b\n") == "a: b\n"
 
 
 def test_every_convention_marks_a_span() -> None:

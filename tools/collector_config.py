@@ -119,7 +119,7 @@ BLOCKS: Final[dict[str, Callable[[], Iterator[str]]]] = {
 }
 
 
-def updated(text: str) -> str:
+def update(text: str) -> str:
     """Return the configuration with its generated blocks up to date."""
 
     def render(block: re.Match[str]) -> str:
@@ -133,12 +133,12 @@ def updated(text: str) -> str:
 def main(arguments: list[str]) -> int:
     """Update the configuration, or with ``--check`` report that it is out of date."""
     text = FILE.read_text("utf-8")
-    if updated(text) == text:
+    if update(text) == text:
         return 0
     if "--check" in arguments:
         print(f"collector-config/{FILE.name} is out of date: run make docs", file=sys.stderr)
         return 1
-    FILE.write_text(updated(text), "utf-8")
+    FILE.write_text(update(text), "utf-8")
     return 0
 
 

@@ -312,7 +312,7 @@ def broken(folder: Path) -> tuple[Path, str]:
     """Make a copy of our package whose sampler cannot be imported; return where it is, and why."""
     shutil.copytree(SRC, folder / "copy", ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "copy" / "spanforge" / "model_registry" / "otel" / "_sampler.py").write_text("a b")
-    return folder / "copy", "SyntaxError: invalid syntax (sampler.py, line 1)"
+    return folder / "copy", "SyntaxError: invalid syntax (_sampler.py, line 1)"
 
 
 @pytest.mark.parametrize("way", ["environment", pytest.param("declared", marks=needs_configuration)])
