@@ -193,7 +193,7 @@ EVENTS: Final[Setting[tuple[EventSignal, ...]]] = Setting(
     ("span",),
     "span",
     _event_signals,
-    "what lifecycle events go out as: `span` events, `log` records, `span,log` for both, or `none`",
+    "the signals of lifecycle events: `span` events, `log` records, `span,log` for both, or `none`",
 )
 SAMPLE_GOVERNED: Final = Setting(
     "sample_governed",
