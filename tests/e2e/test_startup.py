@@ -804,15 +804,15 @@ PACKAGES = {
         without_msgspec, (f"{NOT_INSTALLED}ImportError: built for another Python",), PLAIN
     ),
     "files that cannot be followed": Case(
-        broken_in("watch.py", "def follow_settings("), (f"{NOT_INSTALLED}RuntimeError('broken')",), PLAIN
+        broken_in("_core/watch.py", "def follow_settings("), (f"{NOT_INSTALLED}RuntimeError('broken')",), PLAIN
     ),
     "files that cannot be looked at": Case(
-        broken_in("watch.py", "    def _look("),
+        broken_in("_core/watch.py", "    def _look("),
         ("model registry files cannot be followed: RuntimeError('broken')", UNKNOWN),
         UNREGISTERED,
     ),
     "a registry that takes no files": Case(
-        broken_in("state.py", "def replace_file_entries("),
+        broken_in("_core/state.py", "def replace_file_entries("),
         ("model registry files cannot be followed: RuntimeError('broken')", UNKNOWN),
         UNREGISTERED,
     ),
