@@ -153,7 +153,7 @@ class ModelRegistry(RegistryCore):
 
     def list_all(self) -> list[ModelRegistryEntry]:
         """Return all entries, in the order of registration."""
-        return list(self._state.index.entries.values())
+        return self._state.index.entries.values()
 
     def list_active(self) -> list[ModelRegistryEntry]:
         """Return the entries that are neither deprecated nor retired."""
