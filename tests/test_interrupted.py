@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import linecache
 import sys
 import threading
 import time
@@ -22,6 +23,7 @@ from spanforge.model_registry._core import emission
 from spanforge.model_registry._core.attributes import SIGNALS
 from spanforge.model_registry._core.default import LayeredRegistry
 from spanforge.model_registry._core.emission import choose_event_signals
+from spanforge.model_registry._core.layers import effective
 from spanforge.model_registry._core.process import reset_process
 from spanforge.model_registry._core.resolution import ModelIndex
 from spanforge.model_registry._core.state import replace_file_entries
@@ -40,6 +42,8 @@ PROVIDER_HAS_IT = {"emit_on_span", "emit_log_record", "claim"}
 """Functions in which an event is given to a provider: interrupted there, it may count as failed and not go out."""
 CHANGING = {"state.py", "guard.py", "delivery.py", "emission.py", "layers.py", "overlay.py", "resolution.py"}
 """Modules with the steps of a change: each operation is interrupted at each of their opcodes."""
+ASSIGNMENTS = {"self._state = changed", "self._last_moment = moment"}
+"""The one assignment of a change, and that of the clock."""
 NAMES = ("a", "b", "c", "new", "alias", "alias b", "glob-1", "glob-b", "added", "added-1", "file", "file-1")
 
 
@@ -355,3 +359,42 @@ def test_next_span_delivers_what_is_left_over(
         if thread.name == "model-registry-events":
             thread.join(10)
     assert {span.name for span in exporter.get_finished_spans()} == {"chat", "model_registry.register"}
+
+
+@pytest.mark.parametrize("kind", [ModelRegistry, LayeredRegistry])
+@pytest.mark.parametrize("name", ["register", "replace", "deprecate", "retire"])
+def test_handler_that_operates_in_the_midst(name: str, kind: type[ModelRegistry]) -> None:
+    """At every line, a signal handler may register a model: both operations happen, and each has its event once."""
+    operate, event = OPERATIONS[name]
+    stage, lines = Stage(kind), set()
+    for _ in range(3):
+        stage.rewind()
+        handled = []
+
+        def trace_line(frame: FrameType, kind: str, _argument: Any, handled: list[str] = handled) -> Any:
+            if Path(frame.f_code.co_filename).name not in CHANGING:
+                return trace_line if frame.f_code.co_filename.startswith(LIBRARY) else None
+            place = frame.f_code.co_filename, frame.f_lineno
+            # Python runs no signal handler between a comparison and the assignment that follows it
+            is_assigning = linecache.getline(*place).strip() in ASSIGNMENTS
+            if kind == "line" and place not in lines and not is_assigning:
+                lines.add(place)
+                handled.append(f"handler {len(lines)}")
+                stage.register(handled[-1])
+            return trace_line
+
+        sys.settrace(trace_line)
+        try:
+            operate(stage)
+        finally:
+            sys.settrace(None)
+        assert set(handled) <= {one.model_id for one in stage.registry}
+        stage.snapshot()
+        assert effective(stage.registry._state.layers) == stage.registry.list_all()
+        times = [one.metadata["history"][-1]["at"] for one in stage.registry if one.model_id in (*handled, event[1])]  # type: ignore[index]
+        assert len(set(times)) == len(handled) + 1
+        for arrived in stage.arrived():
+            expected = [event, *(("model_registry.registered", model_id) for model_id in handled)]
+            assert Counter(arrived) == Counter(expected)
+    assert len(lines) > 50
+    assert event_counts("log").failed == 0

@@ -6,7 +6,7 @@ import json
 import logging
 import threading
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -21,6 +21,10 @@ from spanforge.model_registry import (
     StateAsOf,
 )
 from spanforge.model_registry._core.default import LayeredRegistry
+from spanforge.model_registry._core.events import OPERATION_SPAN_NAMES
+from spanforge.model_registry._core.layers import effective
+from spanforge.model_registry._core.lifecycle import LIFECYCLE, OPERATIONS, OperationKind
+from spanforge.model_registry._core.operations import Operation
 from spanforge.model_registry._core.state import replace_file_entries
 from spanforge.model_registry._core.storage import read_entries
 from spanforge.model_registry._core.validation import MAX_HISTORY
@@ -761,6 +765,44 @@ class TestOperationsOnAFilesModel:
         assert shown(layers) == [("a", "file", "deprecated"), ("b", "file", "active")]
         assert found(layers).metadata["history"] == [record(1, "deprecated", "file")]
         assert found(layers, "b").metadata == {}
+
+
+class TestFurtherOperation:
+    """An operation that leads back to a status, as a future row of ``OPERATIONS`` may."""
+
+    @pytest.fixture(autouse=True)
+    def _resume(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Let a deprecated model become active again."""
+        deprecated = LIFECYCLE["deprecated"]
+        row = deprecated._replace(operations=deprecated.operations | {"resume"})  # type: ignore[arg-type]
+        monkeypatch.setitem(cast("Any", LIFECYCLE), "deprecated", row)
+        kind = OperationKind("active", "model_registry.resumed", registers=False)
+        monkeypatch.setitem(cast("Any", OPERATIONS), "resume", kind)
+        monkeypatch.setitem(OPERATION_SPAN_NAMES, "resume", "model_registry.resume")  # type: ignore[misc]
+
+    @pytest.mark.parametrize("in_file", [True, False])
+    def test_it_is_no_registration(
+        self, layers: LayeredRegistry, exporter: InMemorySpanExporter, *, in_file: bool
+    ) -> None:
+        """It changes the status of a file's model as of any other, and has an event of its own."""
+        if in_file:
+            replace_file_entries(layers, [filed()])
+        else:
+            register(layers)
+        layers.deprecate("a")
+        exporter.clear()
+        resumed = layers._operate(Operation("resume", "a", "fixed"))  # type: ignore[arg-type]
+        assert (resumed.status, resumed.metadata["history"][-1]["reason"]) == ("active", "fixed")
+        assert resumed is found(layers)
+        assert effective(layers._state.layers) == layers.list_all()
+        assert told(exporter) == [("model_registry.resumed", "a", "active", "deprecated")]
+
+    def test_it_is_no_step_of_a_new_model(self) -> None:
+        """``emit_changes`` sees a registration in a new active model, and a resumption in one that was deprecated."""
+        registry, entry = ModelRegistry(auto_emit=False), filed()
+        deprecated = filed(status="deprecated")
+        names = [[one.name for one in registry.emit_changes(before, [entry])] for before in ([], [entry], [deprecated])]
+        assert names == [["model_registry.registered"], [], ["model_registry.resumed"]]
 
 
 class TestBothLayersTogether:

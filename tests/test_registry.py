@@ -194,6 +194,28 @@ def test_replace_keeps_the_place_in_the_order(registry: ModelRegistry, fields: d
     assert [entry.model_id for entry in registry] == ["a", "b", "c"]
 
 
+@pytest.mark.parametrize(
+    ("operation", "sentence"),
+    [
+        (lambda registry, _: registry.retire("gpt-4o"), "model 'gpt-4o' is already retired"),
+        (lambda registry, _: registry.deprecate("gpt-4o"), "cannot deprecate model 'gpt-4o': it is already retired"),
+        (
+            lambda registry, fields: registry.register(**fields, replace=True),
+            "cannot replace model 'gpt-4o': it is already retired",
+        ),
+    ],
+)
+def test_refusal_names_the_operation(
+    registry: ModelRegistry, fields: dict[str, Any], operation: Any, sentence: str
+) -> None:
+    """The error is a sentence about the operation that was refused."""
+    registry.register(**fields)
+    registry.retire("gpt-4o")
+    with pytest.raises(LifecycleError) as caught:
+        operation(registry, fields)
+    assert str(caught.value) == sentence
+
+
 def test_replace_refuses_another_deployment_date(registry: ModelRegistry, fields: dict[str, Any]) -> None:
     """Replacing keeps the dates, so a different one is an error and the same one is fine."""
     registry.register(**fields, deployment_date="2024-05-13")

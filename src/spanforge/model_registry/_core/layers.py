@@ -62,7 +62,9 @@ def effective(layers: Layers) -> list[ModelRegistryEntry]:
 
     The files' come first also when two globs match one name.
     """
-    files = layers.files or {}
+    files = layers.files
+    if not files:
+        return layers.app.values()
     in_force = [_apply_all(entry, layers.operations.get(model_id, ())) for model_id, entry in files.items()]
     return in_force + [entry for model_id, entry in layers.app.items() if model_id not in files]
 

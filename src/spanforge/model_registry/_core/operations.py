@@ -188,8 +188,8 @@ def find_steps(before: ModelRegistryEntry | None, after: ModelRegistryEntry) -> 
         _check_allowed(after.model_id, before, operation)
     if before is None or _description(before) != _description(after):
         yield Step("register", before, after)
-    is_registered_so = before is None and after.status == OPERATIONS["register"].target
-    if OPERATIONS[operation].registers or is_registered_so:
+    is_new_as_registered = before is None and after.status == OPERATIONS["register"].target
+    if OPERATIONS[operation].registers or is_new_as_registered:
         return
     if before is None or _lifecycle_state(before) != _lifecycle_state(after):
         history = after.metadata.get("history") or [{}]

@@ -52,11 +52,11 @@ class OverlayMap(Mapping[_K, _V]):
         return iter(self._merged())
 
     def values(self) -> list[_V]:  # type: ignore[override]  # a list is as good as a view: nothing changes
-        """Return the values."""
+        """Return the values, as a new list."""
         return list(self._merged().values())
 
     def items(self) -> list[tuple[_K, _V]]:  # type: ignore[override]  # likewise
-        """Return the pairs of key and value."""
+        """Return the pairs of key and value, as a new list."""
         return list(self._merged().items())
 
     def _merged(self) -> dict[_K, _V]:

@@ -154,14 +154,14 @@ class ModelRegistry(RegistryCore):
 
     def list_all(self) -> list[ModelRegistryEntry]:
         """Return all entries, in the order of registration."""
-        return list(self._state.index.entries.values())
+        return self._state.index.entries.values()
 
     def list_active(self) -> list[ModelRegistryEntry]:
         """Return the entries that are neither deprecated nor retired."""
         return [entry for entry in self.list_all() if entry.status == "active"]
 
     def resolve(self, name: str, *, provider: str | None = None) -> Resolution:
-        """Return what is known of a model's name, as it comes from a request or a span.
+        """Return the resolution of a model's name, as a request or a span has it.
 
         Tried in this order: id ``provider/name``, id ``name``, alias ``provider/name``, alias ``name``, glob
         ``provider/name``, glob ``name``; case-sensitive and verbatim.
@@ -174,17 +174,17 @@ class ModelRegistry(RegistryCore):
         return self._state.index.resolve((str.__str__(name),), provider)
 
     def check(self, name: str, *, provider: str | None = None) -> tuple[str, ...]:
-        """Return what a caller of this model should be told; empty for an active one."""
+        """Return the warnings for a caller of this model; empty for an active one."""
         return self.resolve(name, provider=provider).warnings
 
     def require(
         self, name: str, *, provider: str | None = None, allow: Iterable[str] = ("active", "deprecated")
     ) -> ModelRegistryEntry:
-        """Return the entry that a name stands for, or raise: a guard to call before a model is.
+        """Return the entry that matches the name, or raise: a guard to call before a model is called.
 
         Raises:
             ModelNotFoundError: No entry matches (also a ``KeyError``).
-            ModelNotAllowedError: The model's status is not among those allowed (also a ``ValueError``).
+            ModelNotAllowedError: The model's status is not allowed (also a ``ValueError``).
             InvalidValueError: ``allow`` names something that is not a status.
         """
         allowed = tuple(one_of(status, STATUSES, "allow") for status in allow)

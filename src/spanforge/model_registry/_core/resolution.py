@@ -90,8 +90,9 @@ class GlobTable:
 
     def with_globs(self, globs: Iterable[Glob]) -> GlobTable:
         """Return the table with globs at the end."""
-        added = (*(() if self._added is None else self._added._globs), *globs)  # noqa: SLF001 - its own class
-        if len(added) > MAX_OVERLAY:
+        added = globs if self._added is None else (*self._added._globs, *globs)  # noqa: SLF001 - its own class
+        added = tuple(added)
+        if len(self._globs) <= MAX_OVERLAY or len(added) > MAX_OVERLAY:
             return GlobTable((*self._globs, *added))
         table = GlobTable(self._globs, GlobTable(added))
         table._cache = self._cache
@@ -99,16 +100,18 @@ class GlobTable:
 
     def match(self, name: str, provider: str | None) -> str | None:
         """Return the id of the first registered glob that matches the whole name and accepts the provider."""
-        model_id = self._match_cached(name, provider)
-        return model_id if model_id is not None or self._added is None else self._added.match(name, provider)
+        model_id = None
+        if self._globs and len(name) <= MAX_GLOBBED:
+            try:
+                model_id = self._cache[name, provider]
+            except KeyError:
+                model_id = self._match_and_remember(name, provider)
+        if model_id is None and self._added is not None:
+            return self._added.match(name, provider)
+        return model_id
 
-    def _match_cached(self, name: str, provider: str | None) -> str | None:
-        if not self._globs or len(name) > MAX_GLOBBED:
-            return None
-        try:
-            return self._cache[name, provider]
-        except KeyError:
-            model_id = self._match(name, provider)
+    def _match_and_remember(self, name: str, provider: str | None) -> str | None:
+        model_id = self._match(name, provider)
         if len(self._cache) >= MAX_CACHED:
             self._cache.clear()
         self._cache[name, provider] = model_id
@@ -132,7 +135,7 @@ class ModelIndex:
         globs: Whether names are matched by globs.
     """
 
-    __slots__ = ("_aliases", "_aliases_overlay", "_base", "_globs", "_overlay", "entries")
+    __slots__ = ("_aliases", "_aliases_base", "_aliases_overlay", "_base", "_globs", "_overlay", "entries")
 
     def __init__(self, entries: Iterable[ModelRegistryEntry] = (), *, globs: bool = True) -> None:
         by_id = {entry.model_id: entry for entry in entries}
@@ -154,7 +157,8 @@ class ModelIndex:
         self._globs = globs
         # Spans look into the dicts themselves: a call of a method would cost as much as two lookups.
         self._overlay, self._base = entries.overlay, entries.base
-        self._aliases_overlay, self._aliases = aliases.overlay, aliases
+        self._aliases_overlay, self._aliases_base = aliases.overlay, aliases.base
+        self._aliases = aliases
 
     def put(self, entry: ModelRegistryEntry) -> ModelIndex:
         """Return the index with this entry added, or in the place of the one with its id."""
@@ -184,8 +188,8 @@ class ModelIndex:
             if entry is not None and accepts_provider(entry, provider):
                 return entry, "id"
         for candidate in names:
-            for model_id in self._aliases_overlay.get(candidate) or self._aliases.base.get(candidate, ()):
-                entry = self.entries[model_id]
+            for model_id in self._aliases_overlay.get(candidate) or self._aliases_base.get(candidate, ()):
+                entry = self._overlay.get(model_id) or self._base[model_id]
                 if accepts_provider(entry, provider):
                     return entry, "alias"
         for candidate in names:
