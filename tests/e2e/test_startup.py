@@ -157,7 +157,7 @@ after = probes:After
 before = probes:before
 """
 
-UNKNOWN = "model 'gpt-4o' is not registered (owner: nobody)"
+UNKNOWN = "model registry: model 'gpt-4o' is not registered (owner: nobody)"
 NO_SDK = (
     "model registry enriches no span yet: the tracer provider is a ProxyTracerProvider, not one of opentelemetry-sdk. "
     "opentelemetry-distro sets one up; an application that does so itself adds "
@@ -767,7 +767,7 @@ def elsewhere(name: str, file: str) -> str:
 
 
 THEIRS = elsewhere("spanforge.model_registry", "theirs/spanforge/model_registry.py")
-NOT_ENRICHED = "span not enriched (further RuntimeError not logged)"
+NOT_ENRICHED = "model registry: span not enriched (further RuntimeError not logged)"
 
 PACKAGES = {
     "their spanforge before ours": Case(theirs("theirs", first=True), (THEIRS,), PLAIN),

@@ -94,7 +94,9 @@ def candidates(
         conventions: Which attributes hold names, in that order.
     """
     for key, _, _, limited_to, member in conventions:
-        value = attributes.get(key)
+        if key not in attributes:  # most are not: a test of membership is the least that this can cost
+            continue
+        value = attributes[key]
         if isinstance(value, str) and value and limited_to in (None, scope):
             text = str.__str__(value)
             name = text if member is None else _member(text, member)
@@ -127,7 +129,9 @@ def resolve_attributes(
     if not found:
         return None
     resolution = index.resolve([name for _, name in found], provider_of(attributes))
-    matched = None if resolution.entry is None else next(key for key, name in found if name == resolution.candidate)
+    matched = None
+    if resolution.entry is not None:
+        matched = next(key for key, name in found if name == resolution.candidate)
     return Named(resolution, matched, is_call(attributes, [key for key, _ in found]))
 
 
@@ -140,11 +144,11 @@ def is_call(attributes: Mapping[str, Any], named_by: Collection[str]) -> bool:
     """
     if named_by and _BY_SCOPE.issuperset(named_by):
         return False
-    return not any(_is_among(attributes.get(key), values) for key, values in NOT_CALLS.items())
-
-
-def _is_among(value: Any, values: frozenset[str]) -> bool:
-    return isinstance(value, str) and value in values
+    for key, values in NOT_CALLS.items():
+        value = attributes.get(key)
+        if isinstance(value, str) and value in values:
+            return False
+    return True
 
 
 def provider_of(attributes: Mapping[str, Any]) -> str | None:

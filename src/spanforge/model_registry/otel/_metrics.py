@@ -16,7 +16,7 @@ from spanforge.model_registry._core.lifecycle import RISK_TIERS, STATUSES
 from spanforge.model_registry._core.process import ProcessState, WarnOnce, live_keys
 from spanforge.model_registry._core.timestamps import to_micros
 from spanforge.model_registry._core.watch import file_states
-from spanforge.model_registry.otel._counters import tallies
+from spanforge.model_registry.otel._counters import span_counters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -135,7 +135,7 @@ def _models() -> Iterable[Observation]:
 
 def _calls() -> Iterable[Observation]:
     total: Counter[tuple[str | None, ...]] = Counter()
-    for series, count in tallies.values().items():
+    for series, count in span_counters.values().items():
         if series.is_call:
             total[series[:4]] += count
     for (status, model_id, risk_tier, owner), count in total.items():

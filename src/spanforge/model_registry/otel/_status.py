@@ -1,4 +1,4 @@
-"""``status``: how it stands with the plugin in this process; what one asks for in a bug report."""
+"""``status``: the plugin's state in this process; include it in bug reports."""
 
 from __future__ import annotations
 
@@ -17,14 +17,13 @@ from spanforge.model_registry._core.lifecycle import STATUSES
 from spanforge.model_registry._core.process import live_keys
 from spanforge.model_registry._core.settings import SETTINGS
 from spanforge.model_registry._core.watch import FileState, file_states
-from spanforge.model_registry.otel._counters import tallies
-from spanforge.model_registry.otel._processor import processors, unregistered_names
+from spanforge.model_registry.otel._counters import processors, span_counters, unregistered_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 
-class Status(NamedTuple):
+class PluginStatus(NamedTuple):
     """How it stands with the plugin in this process; as text, a line for each fact.
 
     Attributes:
@@ -68,13 +67,13 @@ class Status(NamedTuple):
         return "\n".join(f"{name}: {_shown(value)}" for name, value in self._asdict().items())
 
 
-def status() -> Status:
+def status() -> PluginStatus:
     """Return how it stands with the plugin in this process. Never raises."""
-    counts = tallies.values()
-    at_work = [processor for processor in live_keys(processors) if processor.is_on]
+    counts = span_counters.values()
+    at_work = [processor for processor in live_keys(processors.by_age) if processor.is_on]
     models = Counter(entry.status for entry in get_default_registry())
     tracer_provider, tracer_provider_class = _provider(trace.get_tracer_provider)
-    return Status(
+    return PluginStatus(
         version=__version__,
         sdk=sdk_version,
         python=platform.python_version(),
@@ -90,7 +89,7 @@ def status() -> Status:
         events={form: event_counts(form) for form in EVENT_FORMS},
         calls=sum(count for series, count in counts.items() if series.is_call),
         spans_enriched=sum(count for series, count in counts.items() if series.is_enriched),
-        unregistered=tuple(unregistered_names),
+        unregistered=unregistered_names.names(),
     )
 
 
