@@ -30,7 +30,6 @@ def test_a_registered_model(enricher: Enricher, registry: ModelRegistry) -> None
     assert found is not None
     assert found.attributes["model_registry.owner"] == "ml-platform"
     assert (found.key, found.is_call, found.resolution.entry) == (REQUEST, True, registry.get("gpt-4o"))
-    assert found.longest == len("ml-platform")
 
 
 def test_an_agent_span(enricher: Enricher, registry: ModelRegistry) -> None:

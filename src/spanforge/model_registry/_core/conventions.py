@@ -93,9 +93,8 @@ def candidates(
         scope: Name of the span's instrumentation scope.
         conventions: Which attributes hold names, in that order.
     """
-    for key, _, _, limited_to, member in conventions:
-        if key not in attributes:  # most are not: a test of membership is the least that this can cost
-            continue
+    present = [row for row in conventions if row[0] in attributes]  # few are, so all else is done for these only
+    for key, _, _, limited_to, member in present:
         value = attributes[key]
         if isinstance(value, str) and value and limited_to in (None, scope):
             text = str.__str__(value)
@@ -125,14 +124,16 @@ def resolve_attributes(
     conventions: Iterable[Convention] = BY_PRIORITY,
 ) -> Named | None:
     """Return what is known of the model that a span names; ``None`` for a span that names none."""
-    found = list(candidates(attributes, scope, conventions))
-    if not found:
+    keys: list[str] = []
+    names: list[str] = []
+    for key, name in candidates(attributes, scope, conventions):
+        keys.append(key)
+        names.append(name)
+    if not names:
         return None
-    resolution = index.resolve([name for _, name in found], provider_of(attributes))
-    matched = None
-    if resolution.entry is not None:
-        matched = next(key for key, name in found if name == resolution.candidate)
-    return Named(resolution, matched, is_call(attributes, [key for key, _ in found]))
+    resolution = index.resolve(names, provider_of(attributes))
+    matched = None if resolution.entry is None else keys[names.index(resolution.candidate)]
+    return Named(resolution, matched, is_call(attributes, keys))
 
 
 def is_call(attributes: Mapping[str, Any], named_by: Collection[str]) -> bool:

@@ -31,11 +31,6 @@ class Enrichment:
     key: str | None
     is_call: bool
 
-    @property
-    def longest(self) -> int:
-        """The length of the longest text among the attributes."""
-        return max(map(_length, self.attributes.values()), default=0)
-
 
 class Enricher:
     """Decides which attributes a span gets.
@@ -70,7 +65,3 @@ class Enricher:
         if entry is not None or not self._ignores_unregistered:
             ours = span_attributes(entry, self._names, status=status, warnings=warnings, matched_by=key)
         return Enrichment(ours, resolution, key, is_call)
-
-
-def _length(value: str | tuple[str, ...]) -> int:
-    return len(value) if isinstance(value, str) else max(map(len, value))

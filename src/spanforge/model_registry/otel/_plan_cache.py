@@ -136,9 +136,9 @@ class PlanCache:
 
     def remember(self, plan: Plan, values: Any, decision: Decision) -> None:
         """Remember a decision in the place of an older one, or if there is room."""
-        if values is None or not _is_small(values):
+        if values is None or (values not in plan.decisions and not self._decision_memory.has_room()):
             return
-        if values in plan.decisions or self._decision_memory.has_room():
+        if _is_small(values):
             plan.decisions[values] = decision
 
     def sizes(self) -> tuple[int, int]:

@@ -195,7 +195,7 @@ class ModelRegistrySpanProcessor(SpanProcessor):
             entry, is_enriched = enrichment.resolution.entry, bool(ours)
             counter = span_counters.of(entry, is_call=enrichment.is_call, is_enriched=is_enriched)
             changes = is_enriched or plan.has_foreign_keys
-            change = SpanChange(ours, enrichment.longest, plan.has_foreign_keys) if changes else None
+            change = SpanChange(ours, plan.has_foreign_keys) if changes else None
             decision = Decision(state, change, counter.count)
         if not plan.has_json or (key is not None and key not in _JSON_KEYS):
             self._plans.remember(plan, values, decision)

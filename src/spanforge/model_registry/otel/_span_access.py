@@ -60,13 +60,19 @@ class SpanChange:
 
     Attributes:
         attributes: Keys and values to add, the most important first; may be empty.
-        longest: Length of the longest text among the values.
         has_foreign_keys: Whether somebody else set keys of the namespace, which are to be removed.
     """
 
     attributes: dict[str, Any]
-    longest: int
     has_foreign_keys: bool
+    _longest: int = -1
+
+    @property
+    def longest(self) -> int:
+        """The length of the longest text among the values: few spans have a limit on it, so it is not known before."""
+        if self._longest < 0:
+            self._longest = max(map(_length, self.attributes.values()), default=0)
+        return self._longest
 
 
 _MARK: Final = "_model_registry_mark"
@@ -233,6 +239,10 @@ def _merge(
     room = len(ours) if limit is None else max(0, limit - len(merged))
     merged.update((key, _cut(value, max_length)) for key, value in list(ours.items())[:room])
     return merged, max(0, len(ours) - room)
+
+
+def _length(value: str | tuple[str, ...]) -> int:
+    return len(value) if isinstance(value, str) else max(map(len, value))
 
 
 def _cut(value: Any, max_length: int | None) -> Any:
