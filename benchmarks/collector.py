@@ -146,8 +146,8 @@ def _request(registry: ModelRegistry) -> bytes:
     return body
 
 
-def _contest(sizes: Sizes, name: str, candidates: Mapping[str, tuple[str, bytes]], over: tuple[str, str]) -> Comparison:
-    """Return the comparison of transform processors and requests: what one adds to nothing, against what another adds."""
+def _compare(sizes: Sizes, name: str, candidates: Mapping[str, tuple[str, bytes]], over: tuple[str, str]) -> Comparison:
+    """Return the comparison of transform processors and requests: what one adds to nothing, against another."""
     with contextlib.ExitStack() as stack:
         costs = {}
         for which, (transform, body) in candidates.items():
@@ -170,7 +170,7 @@ def many_models(sizes: Sizes) -> Comparison:
         "few": (render_transform(few), _request(few)),
         "nothing": (_NOTHING, _request(few)),
     }
-    return _contest(sizes, "models", candidates, ("many", "few"))
+    return _compare(sizes, "models", candidates, ("many", "few"))
 
 
 def statements(sizes: Sizes) -> Comparison:
@@ -182,4 +182,4 @@ def statements(sizes: Sizes) -> Comparison:
         "statements": (_statements(registry), body),
         "nothing": (_NOTHING, body),
     }
-    return _contest(sizes, "statements", candidates, ("ours", "statements"))
+    return _compare(sizes, "statements", candidates, ("ours", "statements"))

@@ -57,7 +57,7 @@ class _Entry:
                 from spanforge.model_registry.otel._instrumentor import ModelRegistryInstrumentor
             except Exception as error:  # noqa: BLE001 - whatever stands in the way, the application starts
                 self._failed = True
-                _explain(error, "model registry not installed, no span is enriched")
+                _explain(error, "model registry: not installed, no span is enriched")
             else:
                 return ModelRegistryInstrumentor
         return None

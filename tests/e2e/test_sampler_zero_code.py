@@ -28,7 +28,7 @@ needs_configuration = pytest.mark.skipif(
 INSTRUMENT = Path(sys.executable).with_name("opentelemetry-instrument")
 SRC = Path(spanforge_model_registry_otel.__file__).parent
 NOT_LOADED = "sampler model_registry not loaded, OpenTelemetry's default samples: "
-NOT_INSTALLED = "model registry not installed, no span is enriched: "
+NOT_INSTALLED = "model registry: not installed, no span is enriched: "
 APPLICATION = """
 import json, os, sys
 from opentelemetry import propagate, trace

@@ -40,7 +40,7 @@ REQUEST = "gen_ai.request.model"
 MINE = "my.model"
 NAMES = "enabled, file, reload_interval, span_attributes, model_attributes, unregistered, events"
 NO_SDK = (
-    "model registry enriches no span yet: the tracer provider is a ProxyTracerProvider, not one of opentelemetry-sdk. "
+    "model registry: no spans are enriched yet: the tracer provider is a ProxyTracerProvider, not one of opentelemetry-sdk. "
     "opentelemetry-distro sets one up; an application that does so itself adds "
     "spanforge.model_registry.otel.ModelRegistrySpanProcessor() to it"
 )
@@ -49,7 +49,7 @@ NO_HOOK = (
 )
 TOLD = [] if hasattr(SpanProcessor, "_on_ending") else [NO_HOOK]
 """What is said of an old SDK, for each processor that is made."""
-FURTHER = "model registry enriches the spans of a further tracer provider"
+FURTHER = "model registry: a further tracer provider's spans are enriched too"
 
 needs_ending_hook = pytest.mark.skipif(
     not hasattr(SpanProcessor, "_on_ending"), reason="opentelemetry-sdk before 1.40 cannot remove attributes in time"
@@ -558,7 +558,7 @@ def test_a_provider_that_raises(plugin: Any, exporter: Any, lines: Any) -> None:
     """A provider that refuses the processor is told in one line; when it takes one later, all is well."""
     provider = _Refusing(shutdown_on_exit=False)
     plugin.instrument(tracer_provider=provider)
-    assert lines() == [r"model registry not installed, no span is enriched: RuntimeError('the chain is\nfull')"]
+    assert lines() == [r"model registry: not installed, no span is enriched: RuntimeError('the chain is\nfull')"]
     provider.refuses = False
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     plugin.instrument(tracer_provider=provider)
@@ -622,7 +622,7 @@ def test_a_provider_without_weak_references(plugin: Any, lines: Any) -> None:
     """A provider that cannot be remembered gets no processor, which one line says."""
     plugin.instrument(tracer_provider=_Slotted())
     reason = "TypeError(\"cannot create weak reference to '_Slotted' object\")"
-    assert lines() == [f"model registry not installed, no span is enriched: {reason}"]
+    assert lines() == [f"model registry: not installed, no span is enriched: {reason}"]
 
 
 @pytest.mark.usefixtures("gpt")
@@ -724,7 +724,7 @@ def test_an_instrumentor_that_cannot_be_loaded(lines: Any, monkeypatch: Any, err
         assert nothing.is_instrumented_by_opentelemetry is False
         assert nothing.uninstrument() is None
         assert entry.configuration is None
-    assert lines() == [f"model registry not installed, no span is enriched: {reason}"]
+    assert lines() == [f"model registry: not installed, no span is enriched: {reason}"]
 
 
 def test_the_module_of_the_entry_points_imports_nothing() -> None:

@@ -56,7 +56,7 @@ class Metric(NamedTuple):
 
 
 class _Inventory(NamedTuple):
-    """What the metrics need of a registry at one version."""
+    """Counts and dates of a registry at one version."""
 
     version: object
     models: Counter[tuple[str, str]]
@@ -97,7 +97,7 @@ def observe(registry: ModelRegistry, meter_provider: MeterProvider | None = None
         for metric in METRICS:
             make[metric.kind](PREFIX + metric.name, [_callback(metric)], metric.unit, metric.note)
     except Exception as error:  # noqa: BLE001 - the application's spans go on without metrics
-        _lines.warn(type(error), "model registry has no metrics: %r", error)
+        _lines.warn(type(error), "model registry: no metrics: %r", error)
 
 
 def _callback(metric: Metric) -> Callable[[CallbackOptions], Iterable[Observation]]:
@@ -105,7 +105,9 @@ def _callback(metric: Metric) -> Callable[[CallbackOptions], Iterable[Observatio
         try:
             return list(metric.observe())
         except Exception as error:  # noqa: BLE001 - OpenTelemetry would log it each time
-            _lines.warn((metric.name, type(error)), "metric %s%s not observed: %r", PREFIX, metric.name, error)
+            _lines.warn(
+                (metric.name, type(error)), "model registry: metric %s%s not observed: %r", PREFIX, metric.name, error
+            )
             return ()
 
     return callback

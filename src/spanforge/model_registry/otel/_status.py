@@ -24,26 +24,26 @@ if TYPE_CHECKING:
 
 
 class PluginStatus(NamedTuple):
-    """How it stands with the plugin in this process; as text, a line for each fact.
+    """The plugin's state in this process; as text, a line for each field.
 
     Attributes:
         version: Version of the package.
         sdk: Version of opentelemetry-sdk.
         python: Version of Python.
-        processors: Span processors that are at work.
-        late_writes: How they reach a span whose model is known late: ``_on_ending``, ``on_end``, or ``none`` where
-            there are no processors.
+        processors: Number of span processors that are switched on.
+        late_writes: The hook in which they reach a span whose model is set late: ``_on_ending``, ``on_end``, or
+            ``none`` if there are no processors.
         tracer_provider: The class of the global tracer provider.
-        sampler: Its sampler, described; ``none`` where it has none.
+        sampler: Its sampler, described; ``none`` if it has none.
         meter_provider: The class of the global meter provider.
         settings: Environment variables of the plugin that are set.
-        files: How it stands with the files that are followed.
+        files: State of the files that are followed.
         models: Models of the process-wide registry, by status.
-        event_forms: What lifecycle events go out as.
-        events: What became of them, by form.
+        event_forms: Signals in which lifecycle events are emitted.
+        events: How many were emitted and lost, by signal.
         calls: Calls of models that were counted.
         spans_enriched: Spans that got attributes.
-        unregistered: Names that nobody registered: the first 100 that this process met.
+        unregistered: Names that are not registered: the first 100 that this process met.
     """
 
     version: str
@@ -68,7 +68,7 @@ class PluginStatus(NamedTuple):
 
 
 def status() -> PluginStatus:
-    """Return how it stands with the plugin in this process. Never raises."""
+    """Return the plugin's state in this process. Never raises."""
     counts = span_counters.values()
     at_work = [processor for processor in live_keys(processors.by_age) if processor.is_on]
     models = Counter(entry.status for entry in get_default_registry())
