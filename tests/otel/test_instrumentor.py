@@ -40,7 +40,8 @@ REQUEST = "gen_ai.request.model"
 MINE = "my.model"
 NAMES = "enabled, file, reload_interval, span_attributes, model_attributes, unregistered, events"
 NO_SDK = (
-    "model registry: no spans are enriched yet: the tracer provider is a ProxyTracerProvider, not one of opentelemetry-sdk. "
+    "model registry: no spans are enriched yet: the tracer provider is a ProxyTracerProvider, "
+    "not one of opentelemetry-sdk. "
     "opentelemetry-distro sets one up; an application that does so itself adds "
     "spanforge.model_registry.otel.ModelRegistrySpanProcessor() to it"
 )

@@ -130,11 +130,14 @@ class ModelRegistrySpanProcessor(SpanProcessor):
         """Deliver lifecycle events that waited for a tracer provider; enrich early if the SDK leaves no later time."""
         if self._watches_starts:
             try:
-                self._watches_starts = deliver_soon() or self._writes_early
-                if self._writes_early and not is_swappable(span):
-                    self._write_early(span)
+                self._start(span)
             except Exception as error:  # noqa: BLE001 - the application's spans go on without us
                 _log_failure(error)
+
+    def _start(self, span: Span) -> None:
+        self._watches_starts = deliver_soon() or self._writes_early
+        if self._writes_early and not is_swappable(span):
+            self._write_early(span)
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:  # noqa: ARG002 - nothing is waiting
         """Return ``True``: all work is done when a span has ended."""
