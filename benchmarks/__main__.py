@@ -9,8 +9,8 @@ import tempfile
 from pathlib import Path
 
 from benchmarks import instructions, report
-from benchmarks.contest import Result, Sizes, run
-from benchmarks.rows import NAMES, ROWS
+from benchmarks.comparison import Result, Sizes, run
+from benchmarks.rows import BENCHMARKS, NAMES
 from spanforge.model_registry._core.settings import EVENTS
 
 BUILD = Path(__file__).parent.parent / "build"
@@ -50,15 +50,17 @@ def _arguments(given: list[str]) -> argparse.Namespace:
 
 def _run(arguments: argparse.Namespace, sizes: Sizes, *, counted: bool) -> list[Result]:
     results = []
-    for row in ROWS:
-        if row.name not in (arguments.names or NAMES):
+    for benchmark in BENCHMARKS:
+        if benchmark.name not in (arguments.names or NAMES):
             continue
-        reason = row.unavailable()
+        reason = benchmark.unavailable()
         if reason:
-            print(f"{row.name}: {row.measure}: left out: {reason}", file=sys.stderr, flush=True)
+            print(f"{benchmark.name}: {benchmark.measure}: left out: {reason}", file=sys.stderr, flush=True)
         else:
-            print(f"{row.name}: {row.measure} ...", file=sys.stderr, flush=True)
-            results.append(run(row, sizes, arguments.rounds, instructions.count if counted else lambda _spans: []))
+            print(f"{benchmark.name}: {benchmark.measure} ...", file=sys.stderr, flush=True)
+            results.append(
+                run(benchmark, sizes, arguments.rounds, instructions.count if counted else lambda _spans: [])
+            )
     return results
 
 
@@ -92,7 +94,7 @@ def main(given: list[str]) -> int:
             archived=20_000,
         )
         results = _run(arguments, tiny if arguments.quick else Sizes(folder), counted=not uncounted)
-    known = report.facts(arguments.rounds, uncounted)
+    known = report.environment(arguments.rounds, uncounted)
     print(report.as_text(known, results))
     if arguments.json:
         Path(arguments.json).write_text(report.as_json(known, results), "utf-8")

@@ -1,6 +1,6 @@
 """The real Collector: the processor time that enrichment takes there, by the statements that a registry is rendered to.
 
-Each contender is a process of its own that stays for all rounds. It receives the same requests over and over, and drops
+Each candidate is a process of its own that stays for all rounds. It receives the same requests over and over, and drops
 all spans after the enrichment: what one without enrichment takes is what receiving takes.
 """
 
@@ -23,7 +23,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from benchmarks.contest import Contest
+from benchmarks.comparison import Comparison
 from benchmarks.models import entries, registry_of
 from benchmarks.spans import FEW, LATE, MODEL_KEY
 from spanforge.model_registry._core.attributes import span_attributes
@@ -32,7 +32,7 @@ from spanforge.model_registry.collector import PROCESSOR, render_transform
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from benchmarks.contest import Sizes
+    from benchmarks.comparison import Sizes
     from spanforge.model_registry import ModelRegistry
 
 SPANS: Final = 1_000
@@ -146,40 +146,40 @@ def _request(registry: ModelRegistry) -> bytes:
     return body
 
 
-def _contest(sizes: Sizes, name: str, contenders: Mapping[str, tuple[str, bytes]], over: tuple[str, str]) -> Contest:
-    """Return the contest of transform processors and requests: what one adds to nothing, against what another adds."""
+def _compare(sizes: Sizes, name: str, candidates: Mapping[str, tuple[str, bytes]], over: tuple[str, str]) -> Comparison:
+    """Return the comparison of transform processors and requests: what one adds to nothing, against another."""
     with contextlib.ExitStack() as stack:
         costs = {}
-        for which, (transform, body) in contenders.items():
+        for which, (transform, body) in candidates.items():
             collector = Collector(Path(sizes.folder, f"{name}-{which}"), transform)
             stack.callback(collector.stop)
             costs[which] = functools.partial(collector.cost, sizes.requests, body)
         ours, other = over
-        return Contest(
+        return Comparison(
             costs,
             lambda cost: (cost[ours] - cost["nothing"]) / (cost[other] - cost["nothing"]),
             end=stack.pop_all().close,
         )
 
 
-def many_models(sizes: Sizes) -> Contest:
-    """Return the contest: what enrichment adds with many models, against what it adds with few."""
+def many_models(sizes: Sizes) -> Comparison:
+    """Return the comparison: what enrichment adds with many models, against what it adds with few."""
     many, few = _registry(sizes.rendered), _registry(FEW)
-    contenders = {
+    candidates = {
         "many": (render_transform(many), _request(many)),
         "few": (render_transform(few), _request(few)),
         "nothing": (_NOTHING, _request(few)),
     }
-    return _contest(sizes, "models", contenders, ("many", "few"))
+    return _compare(sizes, "models", candidates, ("many", "few"))
 
 
-def statements(sizes: Sizes) -> Contest:
-    """Return the contest: what enrichment adds, against what a statement for each model adds."""
+def statements(sizes: Sizes) -> Comparison:
+    """Return the comparison: what enrichment adds, against what a statement for each model adds."""
     registry = _registry(sizes.some)
     body = _request(registry)
-    contenders = {
+    candidates = {
         "ours": (render_transform(registry), body),
         "statements": (_statements(registry), body),
         "nothing": (_NOTHING, body),
     }
-    return _contest(sizes, "statements", contenders, ("ours", "statements"))
+    return _compare(sizes, "statements", candidates, ("ours", "statements"))

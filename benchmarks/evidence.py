@@ -1,6 +1,6 @@
 """Evidence about an archive, against only decoding the same files with msgspec, in as many processes.
 
-Each contender is a process that starts others, a core each, as the engine does. Run as a program it is one of them:
+Each candidate is a process that starts others, a core each, as the engine does. Run as a program it is one of them:
 ``python -m benchmarks.evidence typed FILE …``.
 """
 
@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 
 from benchmarks import archive
-from benchmarks.contest import Contest
+from benchmarks.comparison import Comparison
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from benchmarks.contest import Sizes
+    from benchmarks.comparison import Sizes
 
 _ROOT: Final = Path(__file__).parent.parent
 _BETWEEN: Final = "import subprocess, sys; sys.exit(subprocess.call(sys.argv[1:]))"
@@ -153,7 +153,7 @@ class Cost(NamedTuple):
 
 
 def main(how: str, *files: str) -> None:
-    """Run one contender, and print what it took."""
+    """Run one candidate, and print what it took."""
     import resource  # noqa: PLC0415 - not everywhere, see unavailable()
 
     work = _engine(files) if how == "engine" else lambda: _decode(how, files)
@@ -178,14 +178,14 @@ def _archived(sizes: Sizes) -> list[str]:
     return sorted(map(str, folder.glob("*.jsonl")))
 
 
-def against(other: str) -> Callable[[Sizes], Contest]:
-    """Return what prepares the contest: evidence, against decoding ``typed`` or ``untyped``; by the clock."""
+def against(other: str) -> Callable[[Sizes], Comparison]:
+    """Return what prepares the comparison: evidence, against decoding ``typed`` or ``untyped``; by the clock."""
 
-    def prepare(sizes: Sizes) -> Contest:
+    def prepare(sizes: Sizes) -> Comparison:
         files = _archived(sizes)
         costs: dict[str, list[Cost]] = {"evidence": [], "decoding": []}
 
-        def contender(name: str, how: str) -> Callable[[], float]:
+        def candidate(name: str, how: str) -> Callable[[], float]:
             def run() -> float:
                 costs[name].append(_cost(how, files))
                 return costs[name][-1].wall
@@ -197,8 +197,8 @@ def against(other: str) -> Callable[[Sizes], Contest]:
             peak = max(max(cost.parent, cost.child) for cost in costs["evidence"]) / 1_000
             return f"by processor time {statistics.median(ratios):.3f}; no process took more than {peak:,.0f} MB"
 
-        contenders = {"evidence": contender("evidence", "engine"), "decoding": contender("decoding", other)}
-        return Contest(contenders, lambda cost: cost["evidence"] / cost["decoding"], note=note)
+        candidates = {"evidence": candidate("evidence", "engine"), "decoding": candidate("decoding", other)}
+        return Comparison(candidates, lambda cost: cost["evidence"] / cost["decoding"], remark=note)
 
     return prepare
 

@@ -1,4 +1,4 @@
-"""Rounds in which every contender runs in turn, and the median of what they gave, with its interval."""
+"""Rounds in which every candidate runs in turn, and the median of what they gave, with its interval."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ def _left_out(number: int) -> int:
     return rank
 
 
-def interleaved(contenders: Mapping[str, Callable[[], float]], rounds: int) -> list[dict[str, float]]:
-    """Return what each contender measured in each round; another one begins each time, after a round to warm up."""
-    names = list(contenders)
+def interleaved(candidates: Mapping[str, Callable[[], float]], rounds: int) -> list[dict[str, float]]:
+    """Return what each candidate measured in each round; another one begins each time, after a round to warm up."""
+    names = list(candidates)
     found = []
     for number in range(-1, rounds):
         begin = number % len(names)
         order = names[begin:] + names[:begin]
-        measured = {name: contenders[name]() for name in order}
+        measured = {name: candidates[name]() for name in order}
         if number >= 0:
             found.append(measured)
     return found

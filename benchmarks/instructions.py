@@ -37,7 +37,7 @@ def unavailable() -> str:
 
 
 def count(spans: Mapping[str, Spans]) -> list[dict[str, float]]:
-    """Return instructions a span of each contender, once for every seed."""
+    """Return instructions a span of each candidate, once for every seed."""
     for which in spans.values():
         subprocess.run(_program(which, 1), check=True)  # compiles what is not yet
     with ThreadPoolExecutor(os.cpu_count()) as pool:

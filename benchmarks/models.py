@@ -63,6 +63,13 @@ class _Taking(LogRecordProcessor):
         return True
 
 
+def deprecated_of(number: int) -> ModelRegistry:
+    """Return a registry with so many entries, of which ``MODEL`` is deprecated."""
+    registry = registry_of(entries(number), auto_emit=False)
+    registry.deprecate(MODEL)
+    return registry
+
+
 def registry_of(found: Iterable[ModelRegistryEntry], **options: Any) -> ModelRegistry:
     """Return a registry that holds these entries, and has emitted nothing for them."""
     registry = ModelRegistry(**options)

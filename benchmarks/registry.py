@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from opentelemetry.sdk.trace import TracerProvider
 
-from benchmarks.contest import Contest
+from benchmarks.comparison import Comparison
 from benchmarks.harness import seconds
 from benchmarks.models import as_registered, loggers, registry_of
 from benchmarks.spans import Empty
@@ -17,16 +17,16 @@ from spanforge.model_registry import ModelRegistry
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from benchmarks.contest import Sizes
+    from benchmarks.comparison import Sizes
 
 
-def register(sizes: Sizes) -> Contest:
-    """Return the contest: registering in a large registry, against a smaller one; events go out in both forms."""
+def register(sizes: Sizes) -> Comparison:
+    """Return the comparison: registering in a large registry, against a smaller one; events go out in both forms."""
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(Empty())
     records = loggers()
 
-    def contender(number: int) -> Callable[[], float]:
+    def candidate(number: int) -> Callable[[], float]:
         found = list(as_registered(number))
 
         def cost() -> float:
@@ -35,8 +35,8 @@ def register(sizes: Sizes) -> Contest:
 
         return cost
 
-    contenders = {"large": contender(sizes.models), "smaller": contender(sizes.some)}
-    return Contest(contenders, lambda cost: cost["large"] / cost["smaller"])
+    candidates = {"large": candidate(sizes.models), "smaller": candidate(sizes.some)}
+    return Comparison(candidates, lambda cost: cost["large"] / cost["smaller"])
 
 
 def _register(registry: ModelRegistry, number: int) -> None:
@@ -44,8 +44,8 @@ def _register(registry: ModelRegistry, number: int) -> None:
         registry.register(f"new-{i}", "GPT-4o", "2024-08-06", "high", "ml-platform", "customer support agent")
 
 
-def save(sizes: Sizes) -> Contest:
-    """Return the contest: saving a large registry, against ``json.dumps`` of plain dicts and ``fsync``."""
+def save(sizes: Sizes) -> Comparison:
+    """Return the comparison: saving a large registry, against ``json.dumps`` of plain dicts and ``fsync``."""
     registry = registry_of(as_registered(sizes.models))
     plain = [entry.to_dict() for entry in registry]
     path = os.path.join(sizes.folder, "saved.json")
@@ -56,12 +56,12 @@ def save(sizes: Sizes) -> Contest:
             file.flush()
             os.fsync(file.fileno())
 
-    contenders = {"ours": lambda: seconds(lambda: registry.save(path)) * 1e3, "json": lambda: seconds(dump) * 1e3}
-    return Contest(contenders, _to_json)
+    candidates = {"ours": lambda: seconds(lambda: registry.save(path)) * 1e3, "json": lambda: seconds(dump) * 1e3}
+    return Comparison(candidates, _to_json)
 
 
-def load(sizes: Sizes) -> Contest:
-    """Return the contest: loading a large file into a new registry, against a bare ``json.loads`` of its content."""
+def load(sizes: Sizes) -> Comparison:
+    """Return the comparison: loading a large file into a new registry, against a bare ``json.loads`` of its content."""
     path = os.path.join(sizes.folder, "loaded.json")
     registry_of(as_registered(sizes.models)).save(path)
     with open(path, "rb") as file:
@@ -72,8 +72,8 @@ def load(sizes: Sizes) -> Contest:
         registry.load(path)
         return registry
 
-    contenders = {"ours": lambda: seconds(ours) * 1e3, "json": lambda: seconds(lambda: json.loads(content)) * 1e3}
-    return Contest(contenders, _to_json)
+    candidates = {"ours": lambda: seconds(ours) * 1e3, "json": lambda: seconds(lambda: json.loads(content)) * 1e3}
+    return Comparison(candidates, _to_json)
 
 
 def _to_json(cost: Mapping[str, float]) -> float:

@@ -15,7 +15,7 @@ from benchmarks.harness import MISSES
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from benchmarks.contest import Result
+    from benchmarks.comparison import Result
 
 PAGE: Final = Path(__file__).parent.parent / "docs" / "performance.md"
 BLOCK: Final = re.compile(r"(<!-- bench -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -25,7 +25,7 @@ _HUNDRED: Final = 100
 HEAD: Final = ("measure", "goal", "ratio", f"{1 - 1 / MISSES:.0%} interval", "instructions", "result", "figures")
 
 
-def facts(rounds: int, uncounted: str) -> dict[str, Any]:
+def environment(rounds: int, uncounted: str) -> dict[str, Any]:
     """Return what the results depend on; nothing that tells one machine from another of its kind."""
     return {
         "python": platform.python_version(),
@@ -50,13 +50,13 @@ def cells(result: Result) -> list[str]:
     low, median, high = result.clock
     figures = ", ".join(f"{name} {_number(value)}" for name, value in result.figures.items())
     return [
-        result.row.measure,
-        result.row.goal,
+        result.benchmark.measure,
+        result.benchmark.goal,
         f"{median:.3f}",
         f"{low:.3f} to {high:.3f}",
         "-" if result.instructions is None else f"{result.instructions:.3f}",
-        result.verdict,
-        f"{figures} {result.row.unit}{result.note and f'; {result.note}'}",
+        result.outcome,
+        f"{figures} {result.benchmark.unit}{result.remark and f'; {result.remark}'}",
     ]
 
 
@@ -89,7 +89,7 @@ def as_markdown(known: dict[str, Any], results: Sequence[Result]) -> str:
 
 def as_json(known: dict[str, Any], results: Sequence[Result]) -> str:
     """Return facts and results for programs."""
-    found = {"facts": known, "results": [result.to_dict() for result in results]}
+    found = {"environment": known, "results": [result.to_dict() for result in results]}
     return json.dumps(found, indent=2, ensure_ascii=False) + "\n"
 
 

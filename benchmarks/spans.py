@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import random
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from opentelemetry import baggage
@@ -12,20 +14,20 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import DEFAULT_ON, ParentBasedTraceIdRatio
 
-from benchmarks.contest import Contest
+from benchmarks.comparison import Comparison
 from benchmarks.harness import seconds
-from benchmarks.models import MODEL, entries, registry_of
+from benchmarks.models import MODEL, deprecated_of, entries, registry_of
 from spanforge.model_registry.otel import ModelRegistrySampler, ModelRegistrySpanProcessor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from opentelemetry.sdk.trace import ReadableSpan, Span
     from opentelemetry.sdk.trace.sampling import Sampler
     from opentelemetry.trace import Tracer
     from opentelemetry.util.types import AttributeValue
 
-    from benchmarks.contest import Sizes
+    from benchmarks.comparison import Sizes
 
 MODEL_KEY: Final = "gen_ai.request.model"
 LATE: Final[dict[str, AttributeValue]] = {
@@ -45,6 +47,9 @@ OTHER: Final[dict[str, AttributeValue]] = {
     "url.scheme": "https",
 }
 BAGGAGE_KEYS: Final = 8
+IN_TURN: Final = 5_000
+"""Names that spans have in turn: more than the processor remembers."""
+RANDOM_NAMES: Final = 100_000
 FEW: Final = 10
 """Models of a small registry."""
 
@@ -90,12 +95,47 @@ def _late(tracer: Tracer, context: Context | None) -> Callable[[int], None]:
     return make
 
 
-KINDS: Final = {"start": _known(LLM), "late": _late, "other": _known(OTHER)}
-"""Spans that name a model at their start, that name it later, that name none."""
+def _named(names: Callable[[], Iterator[str]]) -> Callable[[Tracer, Context | None], Callable[[int], None]]:
+    """Return spans whose model, given when they start, is ever another one."""
+
+    def loop(tracer: Tracer, context: Context | None) -> Callable[[int], None]:
+        start, given = tracer.start_span, names()
+
+        def make(number: int) -> None:
+            for name in itertools.islice(given, number):
+                start("chat", context, attributes={**LATE, MODEL_KEY: name}).end()
+
+        return make
+
+    return loop
+
+
+def _in_turn() -> Iterator[str]:
+    return itertools.cycle([f"model-{i}" for i in range(IN_TURN)])
+
+
+def _never_seen() -> Iterator[str]:
+    return (f"model-{i}" for i in itertools.count())
+
+
+def _at_random() -> Iterator[str]:
+    return iter(lambda: f"model-{random.randrange(RANDOM_NAMES)}", "")  # noqa: S311 - no secret
+
+
+KINDS: Final = {
+    "start": _known(LLM),
+    "late": _late,
+    "other": _known(OTHER),
+    "turn": _named(_in_turn),
+    "new": _named(_never_seen),
+    "random": _named(_at_random),
+}
+"""Spans that name a model at their start, later, not at all, and that name one of many models."""
 
 PROCESSORS: Final[Mapping[str, Callable[[int], SpanProcessor]]] = {
     "empty": lambda _models: Empty(),
     "ours": lambda models: ModelRegistrySpanProcessor(registry_of(entries(models)), meter_provider=meters()),
+    "deprecated": lambda models: ModelRegistrySpanProcessor(deprecated_of(models), meter_provider=meters()),
     "baggage": lambda _models: BaggageSpanProcessor(ALLOW_ALL_BAGGAGE_KEYS),
 }
 
@@ -145,34 +185,40 @@ def _context(keys: int) -> Context | None:
     return context
 
 
-def _contest(sizes: Sizes, spans: Mapping[str, Spans], ratio: Callable[[Mapping[str, float]], float]) -> Contest:
-    def contender(make: Callable[[int], None]) -> Callable[[], float]:
+def _compare(sizes: Sizes, spans: Mapping[str, Spans], ratio: Callable[[Mapping[str, float]], float]) -> Comparison:
+    def candidate(make: Callable[[int], None]) -> Callable[[], float]:
         return lambda: seconds(lambda: make(sizes.spans)) / sizes.spans * 1e6
 
-    return Contest({name: contender(which.prepared()) for name, which in spans.items()}, ratio, spans, sizes.turns)
+    return Comparison({name: candidate(which.prepared()) for name, which in spans.items()}, ratio, spans, sizes.turns)
 
 
-def whole(kind: str) -> Callable[[Sizes], Contest]:
-    """Return the contest: a span with the processor, against one with an empty processor."""
+def whole(kind: str) -> Callable[[Sizes], Comparison]:
+    """Return the comparison: a span with the processor, against one with an empty processor."""
     spans = {name: Spans(name, kind) for name in ("ours", "empty")}
-    return lambda sizes: _contest(sizes, spans, lambda cost: cost["ours"] / cost["empty"])
+    return lambda sizes: _compare(sizes, spans, lambda cost: cost["ours"] / cost["empty"])
 
 
-def added(kind: str) -> Callable[[Sizes], Contest]:
-    """Return the contest: what the processor adds to a span, against what the baggage processor adds."""
-    spans = {name: Spans(name, kind, keys=BAGGAGE_KEYS) for name in PROCESSORS}
-    return lambda sizes: _contest(
+def added(kind: str) -> Callable[[Sizes], Comparison]:
+    """Return the comparison: what the processor adds to a span, against what the baggage processor adds."""
+    spans = {name: Spans(name, kind, keys=BAGGAGE_KEYS) for name in ("empty", "ours", "baggage")}
+    return lambda sizes: _compare(
         sizes, spans, lambda cost: (cost["ours"] - cost["empty"]) / (cost["baggage"] - cost["empty"])
     )
 
 
-def sampled(sizes: Sizes) -> Contest:
-    """Return the contest: a span under our sampler, against one under OpenTelemetry's that it is like."""
+def deprecated(sizes: Sizes) -> Comparison:
+    """Return the comparison: a span of a deprecated model, which gets a warning too, against an empty processor."""
+    spans = {"ours": Spans("deprecated", "start"), "empty": Spans("empty", "start")}
+    return _compare(sizes, spans, lambda cost: cost["ours"] / cost["empty"])
+
+
+def sampled(sizes: Sizes) -> Comparison:
+    """Return the comparison: a span under our sampler, against one under OpenTelemetry's that it is like."""
     spans = {"ours": Spans("empty", "other", sampler="ours"), "otel": Spans("empty", "other", sampler="ratio")}
-    return _contest(sizes, spans, lambda cost: cost["ours"] / cost["otel"])
+    return _compare(sizes, spans, lambda cost: cost["ours"] / cost["otel"])
 
 
-def many_models(sizes: Sizes) -> Contest:
-    """Return the contest: a span with many models in the registry, against one with few."""
+def many_models(sizes: Sizes) -> Comparison:
+    """Return the comparison: a span with many models in the registry, against one with few."""
     spans = {"many": Spans("ours", "start", models=sizes.models), "few": Spans("ours", "start")}
-    return _contest(sizes, spans, lambda cost: cost["many"] / cost["few"])
+    return _compare(sizes, spans, lambda cost: cost["many"] / cost["few"])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from opentelemetry.sdk.trace import TracerProvider
 
-from benchmarks.contest import Contest
+from benchmarks.comparison import Comparison
 from benchmarks.harness import seconds
 from benchmarks.models import entries, loggers, registry_of
 from benchmarks.spans import FEW, KINDS, Empty, meters
@@ -18,7 +18,7 @@ from spanforge.model_registry.otel import ModelRegistrySpanProcessor
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from benchmarks.contest import Sizes
+    from benchmarks.comparison import Sizes
     from spanforge.model_registry import ModelRegistry
 
 THREADS: Final = 8
@@ -56,8 +56,18 @@ class Registering:
         self.rate = done / (time.perf_counter() - begin)
 
 
-def contest(sizes: Sizes) -> Contest:
-    """Return the contest: spans a second with the processor, against those with an empty one.
+def one_name(sizes: Sizes) -> Comparison:
+    """Return the comparison for spans that all name one model."""
+    return _compare(sizes, "start")
+
+
+def random_names(sizes: Sizes) -> Comparison:
+    """Return the comparison for spans that name models at random; few of these are registered."""
+    return _compare(sizes, "random")
+
+
+def _compare(sizes: Sizes, kind: str) -> Comparison:
+    """Return the comparison: spans a second with the processor, against those with an empty one.
 
     Both have the same registry and the same thread that registers, whose events are spans of the same provider.
     """
@@ -67,17 +77,17 @@ def contest(sizes: Sizes) -> Contest:
         provider = TracerProvider(shutdown_on_exit=False)
         registry = registry_of(entries(FEW), tracer_provider=provider, logger_provider=loggers())
         provider.add_span_processor(ModelRegistrySpanProcessor(registry, meter_provider=meters()) if ours else Empty())
-        make = KINDS["start"](provider.get_tracer("benchmarks"), None)
+        tracer = provider.get_tracer("benchmarks")
         registering = Registering(registry)
         with registering:
-            elapsed = seconds(lambda: _in_threads(lambda: make(sizes.threaded)))
+            elapsed = seconds(lambda: _in_threads(lambda: KINDS[kind](tracer, None)(sizes.threaded)))
         rates.append(registering.rate)
         return THREADS * sizes.threaded / elapsed
 
-    return Contest(
+    return Comparison(
         {"ours": lambda: throughput(ours=True), "empty": lambda: throughput(ours=False)},
         lambda rate: rate["ours"] / rate["empty"],
-        note=lambda: f"really registered: {statistics.median(rates):,.0f} a second",
+        remark=lambda: f"really registered: {statistics.median(rates):,.0f} a second",
     )
 
 

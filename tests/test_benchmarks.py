@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "performance.md").read_text("utf-8")
-NAMES = ["span-llm", "baggage", "span-other", "models", "sampler", "threads"]
+NAMES = ["span-llm", "baggage", "span-other", "names", "deprecated", "models", "sampler", "threads"]
 NAMES += ["register", "save", "load", "import", "collector", "evidence"]
 harness = runpy.run_path(str(ROOT / "benchmarks" / "harness.py"))
 
@@ -131,15 +131,15 @@ def test_intervals_hold_what_they_promise() -> None:
 
 
 def test_rounds_are_interleaved() -> None:
-    """Each round runs every contender once, another one first each time, after one that is not counted."""
+    """Each round runs every candidate once, another one first each time, after one that is not counted."""
     ran: list[str] = []
 
-    def contender(name: str) -> float:
+    def candidate(name: str) -> float:
         ran.append(name)
         return float(len(ran))
 
     names = ("a", "b", "c")
-    found = harness["interleaved"]({name: lambda name=name: contender(name) for name in names}, 3)
+    found = harness["interleaved"]({name: lambda name=name: candidate(name) for name in names}, 3)
     assert "".join(ran) == "cababcbcacab"
     assert [sorted(figures) for figures in found] == [list(names)] * 3
     assert found[0] == {"a": 4.0, "b": 5.0, "c": 6.0}

@@ -82,7 +82,7 @@ def test_the_package() -> None:
 
 def test_otel() -> None:
     """``otel`` exports the processor, the sampler and the status, each documented."""
-    names = ["ModelRegistrySampler", "ModelRegistrySpanProcessor", "Status", "status"]
+    names = ["ModelRegistrySampler", "ModelRegistrySpanProcessor", "PluginStatus", "status"]
     assert spanforge.model_registry.otel.__all__ == names
     for name in names:
         assert inspect.getdoc(getattr(spanforge.model_registry.otel, name)), name

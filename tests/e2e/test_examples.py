@@ -54,7 +54,10 @@ def test_nothing_lost(example: Callable[..., subprocess.CompletedProcess[str]], 
     done = example("nothing_lost.py", tmp_path, PYTHONWARNINGS="error")
     assert (done.returncode, done.stderr.splitlines()) == (
         0,
-        ["model 'gpt-3.5-turbo' is deprecated (owner: ml-platform)", "model 'gpt-9' is not registered (owner: nobody)"],
+        [
+            "model registry: model 'gpt-3.5-turbo' is deprecated (owner: ml-platform)",
+            "model registry: model 'gpt-9' is not registered (owner: nobody)",
+        ],
     )
     lines = done.stdout.splitlines()
     assert [line for line in lines if line.startswith(("span ", "record ", "metric "))] == [
@@ -104,8 +107,8 @@ CALLS = """\
                    ! model 'gpt-4.1-nano-2025-04-14' is not registered
 """
 LOGGED = """\
-model 'gpt-3.5-turbo' is deprecated (owner: support-team)
-model 'gpt-4.1-nano-2025-04-14' is not registered (owner: nobody)
+model registry: model 'gpt-3.5-turbo' is deprecated (owner: support-team)
+model registry: model 'gpt-4.1-nano-2025-04-14' is not registered (owner: nobody)
 """
 FROM_A_FILE = "OTEL_CONFIG_FILE is set; ignoring configurator kwargs: ['auto_instrumentation_version']\n"
 """What OpenTelemetry itself says, each time, of a declarative configuration file."""
@@ -142,7 +145,7 @@ def test_zero_code(
 def test_fastapi_under_gunicorn(example: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path) -> None:
     """A change of the file is in force in every worker, within the interval."""
     done = example("fastapi_gunicorn/run.py", tmp_path)
-    warned = "model 'gpt-4o' is deprecated (owner: ml-platform)\n"
+    warned = "model registry: model 'gpt-4o' is deprecated (owner: ml-platform)\n"
     assert (done.returncode, done.stderr) == (0, warned * 2)
     command, *lines = done.stdout.splitlines()
     assert command.startswith("$ opentelemetry-instrument gunicorn --workers 2 ")

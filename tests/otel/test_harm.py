@@ -102,7 +102,7 @@ def test_hostile_names(pipeline: Any, lines: Any, name: str, shown: str) -> None
         span = pipes.run({REQUEST: name})
         assert span.others == {REQUEST: name}
         assert span.ours == {"status": "unregistered", "warnings": (f"model '{shown}' is not registered",)}
-    assert lines() == [f"model '{shown}' is not registered (owner: nobody)"]
+    assert lines() == [f"model registry: model '{shown}' is not registered (owner: nobody)"]
 
 
 @pytest.mark.parametrize(
@@ -333,9 +333,9 @@ def test_one_line_a_model(pipeline: Any, registry: ModelRegistry, lines: Any, ca
             pipes.run({REQUEST: name})
             pipes.run(late={REQUEST: name, "more": 1})
     assert lines() == [
-        "model 'gpt-4o' is retired (owner: ml-platform)",
-        "model 'o1' is deprecated (owner: team)",
-        "model 'claude-9' is not registered (owner: nobody)",
+        "model registry: model 'gpt-4o' is retired (owner: ml-platform)",
+        "model registry: model 'o1' is deprecated (owner: team)",
+        "model registry: model 'claude-9' is not registered (owner: nobody)",
     ]
     assert {record.levelno for record in caplog.records} == {logging.WARNING}
 
@@ -356,7 +356,7 @@ def test_a_hundred_lines(pipeline: Any, lines: Any) -> None:
     other = pipeline(exporting=None)
     for number in range(250, 300):
         other.tracer.start_span("call", attributes={REQUEST: f"m{number}"}).end()
-    assert lines() == [f"model 'm{number}' is not registered (owner: nobody)" for number in range(100)]
+    assert lines() == [f"model registry: model 'm{number}' is not registered (owner: nobody)" for number in range(100)]
 
 
 def test_a_hundred_lines_from_many_threads(pipeline: Any, lines: Any) -> None:
@@ -473,7 +473,7 @@ def test_errors_stay_inside(pipeline: Any, lines: Any, caplog: Any, threads: int
             span = pipes.run({REQUEST: "gpt-4o", "a": 1})
             assert span.attributes == {REQUEST: "gpt-4o", "a": 1}
     names = ["ZeroDivisionError", "KeyError", "RecursionError", "TypeError"]
-    assert lines() == [f"span not enriched (further {name} not logged)" for name in names]
+    assert lines() == [f"model registry: span not enriched (further {name} not logged)" for name in names]
     assert [record.exc_info[0].__name__ for record in caplog.records if record.exc_info] == names
     registry.error = None
     if first == "ours":

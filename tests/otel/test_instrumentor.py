@@ -41,14 +41,17 @@ REQUEST = "gen_ai.request.model"
 MINE = "my.model"
 NAMES = "enabled, file, reload_interval, span_attributes, model_attributes, unregistered, events"
 NO_SDK = (
-    "model registry enriches no span yet: the tracer provider is a ProxyTracerProvider, not one of opentelemetry-sdk. "
+    "model registry: no spans are enriched yet: the tracer provider is a ProxyTracerProvider, "
+    "not one of opentelemetry-sdk. "
     "opentelemetry-distro sets one up; an application that does so itself adds "
     "spanforge.model_registry.otel.ModelRegistrySpanProcessor() to it"
 )
-NO_HOOK = "models that a span names late may be missed: this opentelemetry-sdk has no hook for them"
+NO_HOOK = (
+    "model registry: opentelemetry-sdk < 1.40 has no OnEnding hook: models set after span start may not be enriched"
+)
 TOLD = [] if hasattr(SpanProcessor, "_on_ending") else [NO_HOOK]
 """What is said of an old SDK, for each processor that is made."""
-FURTHER = "model registry enriches the spans of a further tracer provider"
+FURTHER = "model registry: a further tracer provider's spans are enriched too"
 
 needs_ending_hook = pytest.mark.skipif(
     not hasattr(SpanProcessor, "_on_ending"), reason="opentelemetry-sdk before 1.40 cannot remove attributes in time"
@@ -139,7 +142,7 @@ def test_twice(plugin: Any, provider: Any, exporter: Any, lines: Any, caplog: An
     assert call(provider, exporter)["owner"] == "ml-platform"
     assert call(provider, exporter, "claude-9")["status"] == "unregistered"
     assert lines() == [message for message in map(logging.LogRecord.getMessage, caplog.records) if message not in TOLD]
-    assert lines() == ["model 'claude-9' is not registered (owner: nobody)"]
+    assert lines() == ["model registry: model 'claude-9' is not registered (owner: nobody)"]
 
 
 @pytest.mark.usefixtures("gpt")
@@ -149,7 +152,7 @@ def test_beside_a_processor_added_by_hand(plugin: Any, provider: Any, exporter: 
     plugin.instrument(tracer_provider=provider)
     assert call(provider, exporter)["owner"] == "ml-platform"
     assert call(provider, exporter, "claude-9")["status"] == "unregistered"
-    assert lines() == ["model 'claude-9' is not registered (owner: nobody)"]
+    assert lines() == ["model registry: model 'claude-9' is not registered (owner: nobody)"]
 
 
 @pytest.mark.usefixtures("gpt")
@@ -784,7 +787,7 @@ def test_the_order_of_further_keys(further: Any) -> None:
 def test_what_warns_of_further_keys(further: Any, lines: Any) -> None:
     """Where no name matches, the warning quotes the one that was tried first."""
     further("b", "a").run({"a": "first", "b": "second"})
-    assert lines() == ["model 'second' is not registered (owner: nobody)"]
+    assert lines() == ["model registry: model 'second' is not registered (owner: nobody)"]
 
 
 def test_the_provider_counts_for_further_keys(further: Any) -> None:
@@ -854,7 +857,7 @@ def test_spans_of_models_nobody_registered(pipeline: Any, registry: ModelRegistr
         assert pipes.run(*given("claude-9")).attributes == {REQUEST: "claude-9"}
         assert pipes.run(*given("gpt-4o")).ours["status"] == "active"
         assert pipes.run(*given("old")).ours["warnings"] == ("model 'old' is deprecated",)
-    assert lines() == ["model 'old' is deprecated (owner: team)"]
+    assert lines() == ["model registry: model 'old' is deprecated (owner: team)"]
     registry.register("claude-9", "C", "1", "low", "team", "test")
     assert pipes.run(*given("claude-9")).ours["owner"] == "team"
     registry.clear()

@@ -30,9 +30,9 @@ from spanforge.model_registry._core.conventions import CONVENTIONS, NOT_CALLS, P
 from spanforge.model_registry._core.emission import choose_event_signals
 from spanforge.model_registry._core.watch import FileWatcher
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
-from spanforge.model_registry.otel import _counters as tallies
+from spanforge.model_registry.otel import _counters as counters
 from spanforge.model_registry.otel import _metrics as metrics
-from spanforge.model_registry.otel import _span_access as late_write
+from spanforge.model_registry.otel import _span_access as access
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -168,7 +168,7 @@ def test_agents_are_no_calls(counting: Any, meters: Meters, attributes: dict[str
         assert counting.run(late=attributes, scope=scope).ours["owner"] == "ml-platform"
         counting.run({REQUEST: "gpt-4o", OPERATION: "chat"})
     assert meters.calls() == {GPT: 3}
-    assert sum(tallies.tallies.values().values()) == 9
+    assert sum(counters.span_counters.values().values()) == 9
 
 
 @pytest.mark.parametrize("odd", [["invoke_agent"], ("AGENT", "x"), True, 7, "x" * 5_000, "Invoke_Agent", ""])
@@ -203,7 +203,7 @@ def test_whatever_spans_get(pipeline: Any, registry: ModelRegistry, meters: Mete
         pipes.run({REQUEST: "gpt-4o"})
         pipes.run(late={REQUEST: "o1"})
     assert meters.calls() == {GPT: 3, NOBODY: 3}
-    enriched = sum(count for series, count in tallies.tallies.values().items() if series.is_enriched)
+    enriched = sum(count for series, count in counters.span_counters.values().items() if series.is_enriched)
     assert enriched == {(): 0, ("warnings",): 3, ("purpose",): 3}[names]
 
 
@@ -363,7 +363,7 @@ def test_containers_that_are_not_known(pipeline: Any, registry: ModelRegistry, m
 
 def test_an_old_sdk(pipeline: Any, registry: Any, meters: Meters, monkeypatch: pytest.MonkeyPatch) -> None:
     """In an SDK without the hook a call counts at its end, and not at its start."""
-    monkeypatch.setattr(late_write, "SWAPS", False)
+    monkeypatch.setattr(access, "SWAPPABLE", None)
     if TOLD:
         monkeypatch.setattr(sdk.SynchronousMultiSpanProcessor, "_on_ending", lambda *_: None)
     ours = ModelRegistrySpanProcessor(registry, meter_provider=meters.provider)
@@ -462,7 +462,7 @@ SPANS = st.lists(st.tuples(ATTRIBUTES, st.sampled_from(["app", "pydantic-ai"])),
 @given(spans=SPANS, turns=st.lists(st.sampled_from(["", "deprecate", "clear", "register"]), min_size=2, max_size=4))
 def test_as_the_registry_says(spans: list[tuple[dict[str, Any], str]], turns: list[str]) -> None:
     """Whatever spans there are and the registry becomes: each call counts under what the registry says of its names."""
-    tallies.tallies._tallies.clear()
+    counters.span_counters._counters.clear()
     metrics._registries.clear()
     meters, registry, expected = Meters(), ModelRegistry(auto_emit=False), Counter[tuple[Any, ...]]()
     provider = TracerProvider(shutdown_on_exit=False)
@@ -509,17 +509,17 @@ def expected_series(registry: ModelRegistry, attributes: dict[str, Any], scope: 
 def test_more_series_than_are_kept(pipeline: Any, meters: Meters, fields: dict[str, Any]) -> None:
     """Beyond 1,000 series calls share one, marked as the specification says; none is lost."""
     registry = ModelRegistry(auto_emit=False)
-    for number in range(tallies.MAX_SERIES + 20):
+    for number in range(counters.MAX_SERIES + 20):
         registry.register(**fields | {"model_id": f"m{number}"})
     pipes = pipeline(ModelRegistrySpanProcessor(registry, meter_provider=meters.provider), exporting=None)
-    for number in range(tallies.MAX_SERIES + 20):
+    for number in range(counters.MAX_SERIES + 20):
         pipes.tracer.start_span("call", attributes={REQUEST: f"m{number}"}).end()
     pipes.tracer.start_span("call", attributes={REQUEST: "o1"}).end()
     points = meters.points("calls")
-    assert len(points) == tallies.MAX_SERIES + 2
+    assert len(points) == counters.MAX_SERIES + 2
     assert [point.value for point in points if point.attributes == {"otel.metric.overflow": True}] == [20]
     assert [point.value for point in points if point.attributes == {"status": "unregistered"}] == [1]
-    assert sum(point.value for point in points) == tallies.MAX_SERIES + 21
+    assert sum(point.value for point in points) == counters.MAX_SERIES + 21
 
 
 # Models and sunset dates
@@ -773,7 +773,7 @@ def test_a_meter_provider_that_is_none(pipeline: Any, registry: ModelRegistry, l
         pipes = pipeline(ModelRegistrySpanProcessor(registry, meter_provider=bad))
         assert pipes.run({REQUEST: "gpt-4o"}).ours["owner"] == "ml-platform"
     (line,) = lines()
-    assert line.startswith("model registry has no metrics: ")
+    assert line.startswith("model registry: no metrics: ")
 
 
 def test_a_metric_that_fails(counting: Any, meters: Meters, lines: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -786,8 +786,8 @@ def test_a_metric_that_fails(counting: Any, meters: Meters, lines: Any, monkeypa
         assert "models" not in found
         assert [point.value for point in found["calls"].data.data_points] == [number]
     (models, sunset) = lines()
-    assert models.startswith("metric model_registry.models not observed: ")
-    assert sunset.startswith("metric model_registry.sunset not observed: ")
+    assert models.startswith("model registry: metric model_registry.models not observed: ")
+    assert sunset.startswith("model registry: metric model_registry.sunset not observed: ")
 
 
 def test_nothing_is_kept_alive(meters: Meters) -> None:

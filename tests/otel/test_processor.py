@@ -441,7 +441,7 @@ def test_added_twice(pipeline: Any, registry: ModelRegistry, lines: Any, second:
         span = pipes.run({REQUEST: "gpt-4o"})
         assert span.ours == ACTIVE | {"status": "deprecated", "warnings": ("model 'gpt-4o' is deprecated",)}
         assert span.dropped == 0
-    assert lines() == ["model 'gpt-4o' is deprecated (owner: ml-platform)"]
+    assert lines() == ["model registry: model 'gpt-4o' is deprecated (owner: ml-platform)"]
 
 
 def test_the_process_wide_registry(pipeline: Any) -> None:

@@ -26,8 +26,8 @@ from spanforge.model_registry._core.emission import choose_event_signals
 from spanforge.model_registry._core.settings import SETTINGS, VARIABLES
 from spanforge.model_registry._core.state import replace_file_entries
 from spanforge.model_registry._core.watch import FileWatcher
-from spanforge.model_registry.otel import ModelRegistrySampler, ModelRegistrySpanProcessor, Status, status
-from spanforge.model_registry.otel._span_access import SWAPS
+from spanforge.model_registry.otel import ModelRegistrySampler, ModelRegistrySpanProcessor, PluginStatus, status
+from spanforge.model_registry.otel._span_access import SWAPPABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,7 +37,7 @@ MODULE = import_module("spanforge.model_registry.otel._status")
 """The module: as an attribute of its package, the name is the function's."""
 REQUEST, OPERATION = "gen_ai.request.model", "gen_ai.operation.name"
 FILE = VARIABLES + "FILE"
-HOOK = "_on_ending" if SWAPS else "on_end"
+HOOK = "_on_ending" if SWAPPABLE else "on_end"
 NOTHING = """\
 processors: 0
 late_writes: none
@@ -81,7 +81,7 @@ def call(provider: TracerProvider, model: str = "gpt-4o", **attributes: Any) -> 
     provider.get_tracer("app").start_span("call", attributes={REQUEST: model, **attributes}).end()
 
 
-def line(name: str, found: Status | None = None) -> str:
+def line(name: str, found: PluginStatus | None = None) -> str:
     """Return the line of a field."""
     (text,) = [each for each in str(found or status()).splitlines() if each.startswith(f"{name}: ")]
     return text.removeprefix(f"{name}: ")
@@ -94,7 +94,7 @@ def test_nothing_installed() -> None:
     """Where nothing is installed each field says so, and versions are those of the packages."""
     found = status()
     assert found[:3] == (__version__, version("opentelemetry-sdk"), platform.python_version())
-    assert found._replace(version="", sdk="", python="") == Status(
+    assert found._replace(version="", sdk="", python="") == PluginStatus(
         version="",
         sdk="",
         python="",
@@ -140,7 +140,7 @@ def test_processors(global_provider: Callable[..., TracerProvider]) -> None:
     assert status().processors == 0
 
 
-@pytest.mark.skipif(not SWAPS, reason="opentelemetry-sdk before 1.40 has no such hook")
+@pytest.mark.skipif(SWAPPABLE is None, reason="opentelemetry-sdk before 1.40 has no such hook")
 def test_late_writes(global_provider: Callable[..., TracerProvider]) -> None:
     """It says by which hook the processors reach spans: another where they are wrapped, both where some are."""
 
@@ -350,7 +350,7 @@ def test_every_line_is_printable(monkeypatch: pytest.MonkeyPatch, models: Path, 
         tracer_provider=text,
     )
     shown = str(found)
-    assert [each.partition(": ")[0] for each in shown.splitlines()] == list(Status._fields)
+    assert [each.partition(": ")[0] for each in shown.splitlines()] == list(PluginStatus._fields)
     assert all(each.isprintable() for each in shown.split("\n"))
     shown.encode()
     assert line("unregistered", found) == f"{text!r}, {text!r}"
@@ -365,7 +365,7 @@ def test_every_line_is_printable(monkeypatch: pytest.MonkeyPatch, models: Path, 
         watcher.look()
         assert status().files[0].error
         assert all(each.isprintable() for each in str(status()).split("\n"))
-        assert len(str(status()).splitlines()) == len(Status._fields)
+        assert len(str(status()).splitlines()) == len(PluginStatus._fields)
 
 
 def test_a_hostile_name_on_a_span(global_provider: Callable[..., TracerProvider]) -> None:
@@ -388,7 +388,7 @@ def test_a_sampler_that_cannot_be_described(global_provider: Callable[..., Trace
 
     global_provider(sampler=Mute())
     assert status().sampler == "cannot be described: RuntimeError('no words')"
-    assert len(str(status()).splitlines()) == len(Status._fields)
+    assert len(str(status()).splitlines()) == len(PluginStatus._fields)
 
 
 def test_a_description_that_is_no_text(global_provider: Callable[..., TracerProvider]) -> None:
@@ -486,7 +486,7 @@ def test_while_all_changes() -> None:
     for _ in range(2_000):
         found = status()
         assert all(count >= 0 for count in found.models.values())
-        assert len(str(found).splitlines()) == len(Status._fields)
+        assert len(str(found).splitlines()) == len(PluginStatus._fields)
 
 
 # The line at level DEBUG
@@ -551,7 +551,7 @@ def test_the_line_never_raises(caplog: pytest.LogCaptureFixture, monkeypatch: py
         patched.setattr(MODULE, "status", broken)
         assert ModelRegistrySpanProcessor().is_on
     with monkeypatch.context() as patched:
-        patched.setattr(Status, "__str__", broken)
+        patched.setattr(PluginStatus, "__str__", broken)
         assert ModelRegistrySpanProcessor().is_on
 
     class Full(logging.Handler):

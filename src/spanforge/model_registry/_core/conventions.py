@@ -97,8 +97,9 @@ def candidates(
         scope: The name of the span's instrumentation scope.
         conventions: The conventions to try, in that order.
     """
-    for key, _, _, limited_to, member in conventions:
-        value = attributes.get(key)
+    present = [row for row in conventions if row[0] in attributes]  # few are, so all else is done for these only
+    for key, _, _, limited_to, member in present:
+        value = attributes[key]
         if isinstance(value, str) and value and limited_to in (None, scope):
             text = str.__str__(value)
             name = text if member is None else _member(text, member)
@@ -127,12 +128,16 @@ def resolve_attributes(
     conventions: Iterable[Convention] = BY_PRIORITY,
 ) -> ModelMatch | None:
     """Return the model that a span names; ``None`` for a span that names none."""
-    named = list(candidates(attributes, scope, conventions))
-    if not named:
+    keys: list[str] = []
+    names: list[str] = []
+    for key, name in candidates(attributes, scope, conventions):
+        keys.append(key)
+        names.append(name)
+    if not names:
         return None
-    resolution = index.resolve([name for _, name in named], provider_of(attributes))
-    matched = None if resolution.entry is None else next(key for key, name in named if name == resolution.candidate)
-    return ModelMatch(resolution, matched, is_call(attributes, [key for key, _ in named]))
+    resolution = index.resolve(names, provider_of(attributes))
+    matched = None if resolution.entry is None else keys[names.index(resolution.candidate)]
+    return ModelMatch(resolution, matched, is_call(attributes, keys))
 
 
 def is_call(attributes: Mapping[str, Any], named_by: Collection[str]) -> bool:
@@ -144,11 +149,11 @@ def is_call(attributes: Mapping[str, Any], named_by: Collection[str]) -> bool:
     """
     if named_by and _BY_SCOPE.issuperset(named_by):
         return False
-    return not any(_is_among(attributes.get(key), values) for key, values in NOT_CALLS.items())
-
-
-def _is_among(value: Any, values: frozenset[str]) -> bool:
-    return isinstance(value, str) and value in values
+    for key, values in NOT_CALLS.items():
+        value = attributes.get(key)
+        if isinstance(value, str) and value in values:
+            return False
+    return True
 
 
 def provider_of(attributes: Mapping[str, Any]) -> str | None:

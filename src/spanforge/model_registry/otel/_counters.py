@@ -1,32 +1,40 @@
-"""Counts of spans that name a model: exact from any number of threads, and without a lock where spans end."""
+"""Counters of spans that name a model, and what else the processors of this process have in common.
+
+Counts are exact from any number of threads, and need no lock when a span ends.
+"""
 
 from __future__ import annotations
 
 import itertools
 import threading
 from typing import TYPE_CHECKING, Final, NamedTuple
+from weakref import WeakKeyDictionary
 
 from spanforge.model_registry._core.process import ProcessState
 from spanforge.model_registry._core.resolution import UNREGISTERED
+from spanforge.model_registry._core.values import MAX_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from spanforge.model_registry._core.entry import ModelRegistryEntry
+    from spanforge.model_registry.otel._processor import ModelRegistrySpanProcessor
 
 MAX_SERIES: Final = 1_000
 """Combinations of model, status, risk tier and owner that are counted apart; further ones are counted together."""
+MAX_UNREGISTERED: Final = 100
+"""Names of models that are not registered that are kept for ``status``."""
 
 
 class Series(NamedTuple):
     """What spans have in common that are counted together.
 
     Attributes:
-        status: The model's status; empty where there are more combinations than ``MAX_SERIES``.
-        model_id: The model; ``None``: nobody registered it, or as above.
+        status: The model's status; empty if there are more combinations than ``MAX_SERIES``.
+        model_id: The model; ``None`` if it is not registered, or as above.
         risk_tier: Its risk tier.
         owner: Its owner.
-        is_call: Whether they are calls of it.
+        is_call: Whether the spans are calls of it.
         is_enriched: Whether they got attributes.
     """
 
@@ -38,11 +46,11 @@ class Series(NamedTuple):
     is_enriched: bool
 
 
-class Tally:
-    """A count of spans: ``next(tally.count)`` counts one.
+class SpanCounter:
+    """A count of spans: ``next(counter.count)`` counts one.
 
-    ``itertools.count`` takes one step at a time, whatever the number of threads; reading its value is a step as well,
-    which is taken off again.
+    ``itertools.count`` takes one step at a time, from any number of threads. Reading its value is a step too, which is
+    subtracted again.
     """
 
     __slots__ = ("_not_spans", "count")
@@ -52,53 +60,87 @@ class Tally:
         self._not_spans = 0
 
     def value(self) -> int:
-        """Return how many were counted; callers are to be kept apart."""
+        """Return the count; one caller at a time."""
         value = next(self.count) - self._not_spans
         self._not_spans += 1
         return value
 
-    def forget(self) -> None:
-        """Count from zero; callers are to be kept apart."""
+    def reset(self) -> None:
+        """Count from zero; one caller at a time."""
         self._not_spans = next(self.count) + 1
 
 
-class Tallies(ProcessState):
-    """The counts of this process, by what the spans have in common."""
+class SpanCounters(ProcessState):
+    """The counters of this process, by what the spans have in common."""
 
     def __init__(self) -> None:
         self.reset()
         super().__init__()
 
     def reset(self) -> None:
-        """Forget all counts."""
-        self._tallies: dict[Series, Tally] = {}
-        self._lock = threading.RLock()  # a span may end while it is held: where garbage is collected
+        """Remove all counters."""
+        self._counters: dict[tuple[object, ...], SpanCounter] = {}
+        self._lock = threading.RLock()  # a span may end while it is held, when garbage is collected
 
-    def of(self, entry: ModelRegistryEntry | None, *, is_call: bool, is_enriched: bool) -> Tally:
-        """Return the count of spans that name this model; ``None``: one that nobody registered."""
-        if entry is None:
-            series = Series(UNREGISTERED, None, None, None, is_call, is_enriched)
-        else:
-            series = Series(entry.status, entry.model_id, entry.risk_tier, entry.owner, is_call, is_enriched)
-        found = self._tallies.get(series)
-        return self._add(series) if found is None else found
+    def of(self, entry: ModelRegistryEntry | None, *, is_call: bool, is_enriched: bool) -> SpanCounter:
+        """Return the counter of spans that name this model; ``None`` is a model that is not registered."""
+        series: tuple[object, ...] = (UNREGISTERED, None, None, None, is_call, is_enriched)
+        if entry is not None:
+            series = entry.status, entry.model_id, entry.risk_tier, entry.owner, is_call, is_enriched
+        return self._counters.get(series) or self._add(series)
 
-    def _add(self, series: Series) -> Tally:
+    def _add(self, series: tuple[object, ...]) -> SpanCounter:
         with self._lock:
-            if series.model_id is not None and len(self._tallies) >= MAX_SERIES:
-                series = Series("", None, None, None, *series[4:])
-            return self._tallies.setdefault(series, Tally())
+            if series[1] is not None and len(self._counters) >= MAX_SERIES:
+                series = ("", None, None, None, *series[4:])
+            return self._counters.setdefault(series, SpanCounter())
 
     def values(self) -> Mapping[Series, int]:
         """Return the counts so far."""
         with self._lock:
-            return {series: tally.value() for series, tally in list(self._tallies.items())}
+            counters = list(self._counters.items())
+            return {Series(*series): counter.value() for series, counter in counters}  # type: ignore[arg-type]
 
     def after_fork_in_child(self) -> None:
         """Count for the child alone: what the parent counted, the parent reports."""
         self._lock = threading.RLock()
-        for tally in self._tallies.values():
-            tally.forget()
+        for counter in self._counters.values():
+            counter.reset()
 
 
-tallies: Final = Tallies()
+class UnregisteredNames(ProcessState):
+    """The first names of models that are not registered that this process met."""
+
+    def __init__(self) -> None:
+        self.reset()
+        super().__init__()
+
+    def reset(self) -> None:
+        """Remove all names."""
+        self._names: dict[str, None] = {}
+
+    def add(self, name: str) -> None:
+        """Keep a name, if there is room."""
+        if len(self._names) < MAX_UNREGISTERED:
+            self._names.setdefault(name[:MAX_NAME])
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names, in the order in which they were met."""
+        return tuple(self._names)
+
+
+class Processors(ProcessState):
+    """The span processors that were made in this process."""
+
+    def __init__(self) -> None:
+        self.by_age: WeakKeyDictionary[ModelRegistrySpanProcessor, None] = WeakKeyDictionary()
+        super().__init__()
+
+    def reset(self) -> None:
+        """Forget all processors."""
+        self.by_age.clear()
+
+
+span_counters: Final = SpanCounters()
+unregistered_names: Final = UnregisteredNames()
+processors: Final = Processors()

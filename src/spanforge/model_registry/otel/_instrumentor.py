@@ -51,7 +51,7 @@ _lines: Final = WarnOnce(100)
 
 
 def _beside_others(add: Callable[..., None]) -> dict[str, bool]:
-    """Return with which options a provider adds a processor and keeps those it has: Phoenix's drops its exporter's."""
+    """Return the options with which a provider keeps its other processors: Phoenix's drops its exporter's."""
     try:
         known_options = inspect.signature(add).parameters.keys()
     except (TypeError, ValueError):  # not written in Python
@@ -61,7 +61,7 @@ def _beside_others(add: Callable[..., None]) -> dict[str, bool]:
 
 @dataclass(init=False)
 class Options:
-    """The instrumentor's options in declarative configuration; what they mean stands in ``settings``.
+    """The instrumentor's options in declarative configuration; ``settings`` describes them.
 
     An option that does not exist is logged and left out: OpenTelemetry would leave out all of them.
     """
@@ -123,7 +123,7 @@ class ModelRegistryInstrumentor(BaseInstrumentor):  # type: ignore[no-any-unimpo
         else:
             _lines.warn(
                 type(provider),
-                "model registry enriches no span yet: the tracer provider is a %s, not one of opentelemetry-sdk. "
+                "model registry: no spans are enriched yet: the tracer provider is a %s, not one of opentelemetry-sdk. "
                 "opentelemetry-distro sets one up; an application that does so itself adds "
                 "spanforge.model_registry.otel.ModelRegistrySpanProcessor() to it",
                 type(provider).__name__,
@@ -131,7 +131,7 @@ class ModelRegistryInstrumentor(BaseInstrumentor):  # type: ignore[no-any-unimpo
         flush_events()
 
     def _add(self, provider: Any, meters: Any, given: dict[str, Any]) -> None:
-        """Have one processor of ours at work in a provider: the one that is there, if it was made for the same."""
+        """Add one processor to a provider, or switch on the one that it has if the options are the same."""
         registry = get_default_registry()
         observe(registry, meters)
         processor, made = self._processors.get(provider, (None, None))
@@ -144,7 +144,7 @@ class ModelRegistryInstrumentor(BaseInstrumentor):  # type: ignore[no-any-unimpo
             if before is not None:
                 before.switch(on=False)
             elif self._processors:
-                logs.info("model registry enriches the spans of a further tracer provider")
+                logs.info("model registry: a further tracer provider's spans are enriched too")
             self._processors[provider] = processor, (registry, chosen)
         processor.switch(on=True)
 
@@ -162,7 +162,7 @@ def _is_enabled(option: object) -> bool:
 
 @functools.cache
 def _enabled_in(path: str) -> object:
-    """Return what a declarative configuration file says of ``enabled``; ``None``: nothing.
+    """Return the option ``enabled`` of a declarative configuration file; ``None`` if it is not there.
 
     OpenTelemetry does not pass it on, ``opentelemetry-instrument`` does not look at it, and reading the file is slow.
     """

@@ -16,7 +16,7 @@ from spanforge.model_registry._core.lifecycle import RISK_TIERS, STATUSES
 from spanforge.model_registry._core.process import ProcessState, WarnOnce, live_keys
 from spanforge.model_registry._core.timestamps import to_micros
 from spanforge.model_registry._core.watch import file_states
-from spanforge.model_registry.otel._counters import tallies
+from spanforge.model_registry.otel._counters import span_counters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -56,7 +56,7 @@ class Metric(NamedTuple):
 
 
 class _Inventory(NamedTuple):
-    """What the metrics need of a registry at one version."""
+    """Counts and dates of a registry at one version."""
 
     version: object
     models: Counter[tuple[str, str]]
@@ -97,7 +97,7 @@ def observe(registry: ModelRegistry, meter_provider: MeterProvider | None = None
         for metric in METRICS:
             make[metric.kind](PREFIX + metric.name, [_callback(metric)], metric.unit, metric.note)
     except Exception as error:  # noqa: BLE001 - the application's spans go on without metrics
-        _lines.warn(type(error), "model registry has no metrics: %r", error)
+        _lines.warn(type(error), "model registry: no metrics: %r", error)
 
 
 def _callback(metric: Metric) -> Callable[[CallbackOptions], Iterable[Observation]]:
@@ -105,7 +105,9 @@ def _callback(metric: Metric) -> Callable[[CallbackOptions], Iterable[Observatio
         try:
             return list(metric.observe())
         except Exception as error:  # noqa: BLE001 - OpenTelemetry would log it each time
-            _lines.warn((metric.name, type(error)), "metric %s%s not observed: %r", PREFIX, metric.name, error)
+            _lines.warn(
+                (metric.name, type(error)), "model registry: metric %s%s not observed: %r", PREFIX, metric.name, error
+            )
             return ()
 
     return callback
@@ -135,7 +137,7 @@ def _models() -> Iterable[Observation]:
 
 def _calls() -> Iterable[Observation]:
     total: Counter[tuple[str | None, ...]] = Counter()
-    for series, count in tallies.values().items():
+    for series, count in span_counters.values().items():
         if series.is_call:
             total[series[:4]] += count
     for (status, model_id, risk_tier, owner), count in total.items():

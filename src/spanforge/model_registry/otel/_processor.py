@@ -2,93 +2,70 @@
 
 from __future__ import annotations
 
-import itertools
 from contextlib import suppress
-from dataclasses import dataclass
-from operator import itemgetter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
-from weakref import WeakKeyDictionary
+
+from opentelemetry.sdk.trace import SpanProcessor
 
 from spanforge.model_registry._core import logs
-from spanforge.model_registry._core.attributes import span_attributes
-from spanforge.model_registry._core.conventions import (
-    CONVENTIONS,
-    NOT_CALLS,
-    PROVIDER_KEYS,
-    further,
-    resolve_attributes,
-)
+from spanforge.model_registry._core.conventions import CONVENTIONS, NOT_CALLS, PROVIDER_KEYS, further
 from spanforge.model_registry._core.default import get_default_registry
 from spanforge.model_registry._core.emission import deliver_soon
-from spanforge.model_registry._core.process import ProcessState, WarnOnce
-from spanforge.model_registry._core.settings import (
-    MAX_KEYS,
-    MODEL_ATTRIBUTES,
-    SPAN_ATTRIBUTES,
-    UNREGISTERED_POLICY,
-    Setting,
-)
-from spanforge.model_registry._core.values import MAX_NAME
+from spanforge.model_registry._core.process import WarnOnce
+from spanforge.model_registry._core.settings import MODEL_ATTRIBUTES, SPAN_ATTRIBUTES, UNREGISTERED_POLICY, Setting
 from spanforge.model_registry._core.watch import follow_settings
-from spanforge.model_registry.otel._counters import tallies
+from spanforge.model_registry.otel import _status
+from spanforge.model_registry.otel._counters import processors, span_counters, unregistered_names
+from spanforge.model_registry.otel._enricher import Enricher
 from spanforge.model_registry.otel._metrics import observe
-from spanforge.model_registry.otel._span_access import UNCOUNTED, Additions, Answer, LateWriter, Plan, is_ours
+from spanforge.model_registry.otel._plan_cache import NOT_COUNTED, Decision, PlanCache
+from spanforge.model_registry.otel._span_access import (
+    Mark,
+    SpanChange,
+    contents_of,
+    hears_endings,
+    is_swappable,
+    on_end_hook,
+    on_ending_hook,
+    put_mark,
+    write_late,
+    write_publicly,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
+    from opentelemetry.context import Context
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.sdk.trace import ReadableSpan, Span
 
     from spanforge.model_registry._core.registry import ModelRegistry
-    from spanforge.model_registry._core.resolution import Resolution
+    from spanforge.model_registry._core.resolution import ModelIndex, Resolution
     from spanforge.model_registry._core.settings import Unregistered
+    from spanforge.model_registry.otel._plan_cache import Plan
 
 _T = TypeVar("_T")
 
 MAX_LOGGED: Final = 100
 """Log lines of this process about models that are retired, deprecated or not registered."""
-MAX_UNREGISTERED: Final = 100
-"""Names of models that nobody registered that are kept."""
-_MAX_SHAPES: Final = 1_024
-"""Sets of attribute keys that a processor remembers."""
-_MAX_KEYS: Final = 128
-"""Keys in a set that is remembered; the SDK's limit on a span's attributes, unless it is told another."""
-_MAX_KEYS_LENGTH: Final = 8_192
-"""Characters that they may have together."""
-_MAX_ANSWERS: Final = 1_024
-"""Combinations of names that a processor remembers what was decided for."""
-_MAX_VALUES: Final = len(CONVENTIONS) + len(PROVIDER_KEYS) + len(NOT_CALLS) + MAX_KEYS
-"""Values that may decide about a span."""
-_PATIENCE: Final = 5
-"""After how many times what it remembers a processor forgets all: names come from the network, and go."""
+_JSON_KEYS: Final = frozenset(row.key for row in CONVENTIONS if row.member is not None)
+_SCOPED_KEYS: Final = frozenset(row.key for row in CONVENTIONS if row.scope is not None)
+
+_MISSED: Final = "models set after span start may not be enriched"
+
+_model_warnings: Final = WarnOnce(MAX_LOGGED)
+_problems: Final = WarnOnce(100)
 
 
-@dataclass(slots=True)
-class _Plan(Plan):
-    """What is known of spans that have certain attribute keys, and what decides about them.
-
-    Attributes:
-        names: Takes the values that hold names as they are; ``None``: there are none.
-        scoped: Whether the instrumentation scope decides as well.
-        parsed: Whether a value is JSON to be looked into when the others do not match.
-        forged: Whether a key of our namespace is among them.
-    """
-
-    names: Callable[[Mapping[str, Any]], Any] | None
-    scoped: bool
-    parsed: bool
-    forged: bool
-
-
-class ModelRegistrySpanProcessor(LateWriter):
+class ModelRegistrySpanProcessor(SpanProcessor):
     """Puts ``model_registry.*`` on every recorded span that names a model, as the registry is when the span ends.
 
     Add it to a tracer provider, before or after the exporter's processor: ``provider.add_span_processor(...)``. Spans
     that name no model pass untouched. It never raises into the application and never blocks.
 
-    What is not given here comes from the environment: see ``settings``. The process-wide registry follows the files
-    that are given by setting from now on.
+    Arguments that are not given come from the environment: see ``settings``. The process-wide registry follows the
+    files of the setting ``file`` from now on.
 
     Args:
         registry: The registry to ask; ``None``: the one that is process-wide now.
@@ -96,9 +73,9 @@ class ModelRegistrySpanProcessor(LateWriter):
             here, ``matched_by``, ``purpose``, ``deployment_date``, ``decommission_date``; or changes to the default,
             such as ``"+purpose,-version"``.
         model_attributes: Further attribute keys that hold a model's name, tried after those that are known.
-        unregistered: ``warn``: a span whose model nobody registered says so, and so does the log. ``ignore``: it gets
-            nothing but the removal of keys of the namespace that somebody else has put on it.
-        meter_provider: Who asks for the metrics; ``None``: OpenTelemetry's global one.
+        unregistered: ``warn``: mark spans of models that are not registered, and log a warning. ``ignore``: leave them
+            alone, apart from removing keys of the namespace that somebody else set.
+        meter_provider: The provider of the metrics; ``None``: OpenTelemetry's global one.
 
     Raises:
         InvalidValueError: An argument has a value that is not allowed (also a ``ValueError``).
@@ -113,185 +90,199 @@ class ModelRegistrySpanProcessor(LateWriter):
         unregistered: Unregistered | None = None,
         meter_provider: MeterProvider | None = None,
     ) -> None:
-        self._names = frozenset(_chosen(SPAN_ATTRIBUTES, span_attributes))
-        self._ignores = _chosen(UNREGISTERED_POLICY, unregistered) == "ignore"
-        self._conventions = further(_chosen(MODEL_ATTRIBUTES, model_attributes))
+        names = frozenset(_choose(SPAN_ATTRIBUTES, span_attributes))
+        self._ignores_unregistered = _choose(UNREGISTERED_POLICY, unregistered) == "ignore"
+        self._conventions = further(_choose(MODEL_ATTRIBUTES, model_attributes))
+        self._enricher = Enricher(self._conventions, names, ignores_unregistered=self._ignores_unregistered)
         keys = dict.fromkeys(row.key for row in self._conventions)
-        self._decisive = (*keys, *PROVIDER_KEYS, *NOT_CALLS)
-        self._decisive_keys = frozenset(self._decisive)
-        super().__init__(frozenset(keys))
+        self._plans = PlanCache((*keys, *PROVIDER_KEYS, *NOT_CALLS), _JSON_KEYS, _SCOPED_KEYS)
+        self._find_plan = self._plans.find
+        self._model_keys = self.keys = frozenset(keys)
         if registry is None:
             follow_settings()
         self._registry = get_default_registry() if registry is None else registry
-        self._plans: dict[tuple[str, ...], _Plan] = {}
-        self._same: dict[tuple[frozenset[str], bool], _Plan] = {}
-        self._shape_turns, self._answer_turns = _Turns(_MAX_SHAPES), _Turns(_MAX_ANSWERS)
+        self._token = object()
+        self.nameless_mark = Mark(seen_by=(self._token,))
+        self._watches_starts = True
+        self._writes_early = not hears_endings()
+        self._hears_endings = self._missed_endings = False
+        if self._writes_early:
+            _problems.warn("hook", "model registry: opentelemetry-sdk < 1.40 has no OnEnding hook: %s", _MISSED)
         observe(self._registry, meter_provider)
-        processors[self] = None
-        _tell_status()
+        processors.by_age[self] = None
+        _log_status()
 
-    def _started(self, span: Span) -> None:
-        """Have lifecycle events delivered that were held until there was a tracer provider."""
-        super()._started(span)
-        if deliver_soon():
-            self._watches_starts = True
+    def switch(self, *, on: bool) -> None:
+        """Switch the processor on or off: a provider offers no way to remove one."""
+        self.keys = self._model_keys if on else frozenset()
 
-    def _answer(self, attributes: Mapping[str, Any], span: ReadableSpan) -> Answer:
-        shape = tuple(attributes)
-        plan = self._plans.get(shape) or self._plan(shape)
-        if plan.names is None:
-            return self._resolve(plan, attributes, span)
-        values = plan.names(attributes)
-        if plan.scoped:
-            values = values, _scope(span)
+    @property
+    def is_on(self) -> bool:
+        """Whether it is switched on."""
+        return bool(self.keys)
+
+    @property
+    def late_writes(self) -> str:
+        """The hook in which it reaches a span whose model is set late, as far as seen: ``_on_ending`` or ``on_end``."""
+        return "on_end" if self._writes_early or self._missed_endings else "_on_ending"
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002
+        """Deliver lifecycle events that waited for a tracer provider; enrich early if the SDK leaves no later time."""
+        if self._watches_starts:
+            try:
+                self._start(span)
+            except Exception as error:  # noqa: BLE001 - the application's spans go on without us
+                _log_failure(error)
+
+    def _start(self, span: Span) -> None:
+        self._watches_starts = deliver_soon() or self._writes_early
+        if self._writes_early and not is_swappable(span):
+            self._write_early(span)
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:  # noqa: ARG002 - nothing is waiting
+        """Return ``True``: all work is done when a span has ended."""
+        return True
+
+    def _process(  # noqa: PLR0913 - see ``hook``
+        self,
+        span: Any,
+        container: Any,
+        attributes: Mapping[str, Any] | None,
+        is_frozen: bool,  # noqa: FBT001
+        mark: Mark,
+        ended: bool,  # noqa: FBT001
+    ) -> None:
+        """Enrich and count a span that names a model, unless that is done."""
         try:
-            answer = plan.answers.get(values)
+            if attributes is None:
+                attributes = self._foreign_attributes(span, container, ended=ended)
+            if not attributes or mark.enriched or self._token in mark.seen_by:
+                return
+            decision = self._decide(attributes, span)
+            if decision.change is not None and (is_frozen or ended or not span.is_recording()):
+                write_late(span, container, attributes, decision.change)
+            else:
+                self._leave(span, container, mark, decision, ended=ended)
+            if not ended:
+                self._hears_endings = True
+            if not mark.counted and not (ended and self._was_counted(mark)):
+                next(decision.count)
+        except Exception as error:  # noqa: BLE001 - the application's spans go on without us
+            _log_failure(error)
+
+    _on_ending = on_ending_hook(_process)
+    on_end = on_end_hook(_process)
+
+    def _decide(self, attributes: Mapping[str, Any], span: ReadableSpan) -> Decision:
+        """Return what to do with a span, from memory if there was one like it and the registry is as it was."""
+        keys = tuple(attributes)
+        plan = self._find_plan(keys) or self._plans.make(keys)
+        values = plan.read_values(attributes)
+        try:
+            decision = plan.decisions.get(values)
         except TypeError:  # a name that is a list or an object
-            return self._resolve(plan, attributes, span)
-        if answer is None or answer.version is not self._registry._version:  # noqa: SLF001 - one package
+            decision = values = None
+        if decision is None or decision.state is not self._registry._version:  # noqa: SLF001 - one package
             deliver_soon()  # an operation that was interrupted may have left its event in the new state
-            stale = answer is not None
-            answer = self._resolve(plan, attributes, span)
-            fit = answer.version is not None and _are_small(values)
-            if fit and (stale or self._answer_turns.remember(self._forget_answers)):
-                plan.answers[values] = answer
-        return answer
+            decision = self._look_up(plan, values, attributes, span)
+        return decision
 
-    def _forget_answers(self) -> None:
-        """Forget all answers."""
-        for plan in [*self._same.values(), *self._plans.values()]:  # two threads may have made a plan each
-            plan.answers.clear()
+    def _look_up(self, plan: Plan, values: Any, attributes: Mapping[str, Any], span: ReadableSpan) -> Decision:
+        """Return what to do with a span, from the registry; log, and remember it if possible."""
+        state, index = _snapshot(self._registry)
+        enrichment = self._enricher.enrich(attributes, _scope_of(span), index)
+        if enrichment is None:
+            decision, key = Decision(state, None, NOT_COUNTED), None
+        else:
+            self._report(enrichment.resolution)
+            ours, key = enrichment.attributes, enrichment.key
+            entry, is_enriched = enrichment.resolution.entry, bool(ours)
+            counter = span_counters.of(entry, is_call=enrichment.is_call, is_enriched=is_enriched)
+            changes = is_enriched or plan.has_foreign_keys
+            change = SpanChange(ours, plan.has_foreign_keys) if changes else None
+            decision = Decision(state, change, counter.count)
+        if not plan.has_json or (key is not None and key not in _JSON_KEYS):
+            self._plans.remember(plan, values, decision)
+        return decision
 
-    def _resolve(self, plan: _Plan, attributes: Mapping[str, Any], span: ReadableSpan) -> Answer:
-        version: object = self._registry._version  # noqa: SLF001 - read before the entries, see ModelRegistry
-        index = self._registry._index  # noqa: SLF001
-        found = resolve_attributes(index, attributes, _scope(span), self._conventions)
-        if found is None:
-            return Answer(None if plan.parsed else version, None, UNCOUNTED)
-        resolution, key, is_call = found
+    def _report(self, resolution: Resolution) -> None:
+        """Log a model's warnings, once a process, and keep a name that is not registered for ``status``."""
         entry = resolution.entry
-        if plan.parsed and (key is None or key in _PARSED):
-            version = None  # the text of the JSON decided: nothing to remember
-        ours: dict[str, Any] = {}
         if entry is None:
-            _note(resolution.candidate)
-        if entry is not None or not self._ignores:
-            _log(resolution)
-            facts = {"status": resolution.status, "warnings": resolution.warnings, "matched_by": key}
-            ours = span_attributes(entry, self._names, **facts)
-        count = tallies.of(entry, is_call=is_call, is_enriched=bool(ours)).count
-        if not ours and not plan.forged:
-            return Answer(version, None, count)
-        longest = max(map(_length, ours.values()), default=0)
-        return Answer(version, Additions(ours, longest, plan.forged), count)
+            unregistered_names.add(resolution.candidate)
+            if self._ignores_unregistered:
+                return
+        for warning in resolution.warnings:
+            owner = "nobody" if entry is None else entry.owner
+            _model_warnings.warn(warning, "model registry: %s (owner: %s)", warning, owner)
 
-    def _plan(self, shape: tuple[str, ...]) -> _Plan:
-        """Return what to do with spans that have these keys; those that differ in other keys only share it."""
-        decisive, forged, short = self._decisive_keys.intersection(shape), any(map(is_ours, shape)), _is_short(shape)
-        plan = self._same.get((decisive, forged))
-        remember = (short or plan is None) and self._shape_turns.remember(self._forget_shapes)
-        if plan is None:
-            direct = [key for key in self._decisive if key in decisive and key not in _PARSED]
-            names = itemgetter(*direct) if direct else None
-            scoped, parsed = not _SCOPED.isdisjoint(decisive), not _PARSED.isdisjoint(decisive)
-            plan = _Plan(None if scoped or forged else names, {}, names, scoped, parsed, forged)
-        if remember:
-            self._same[decisive, forged] = plan
-            if short:
-                self._plans[shape] = plan
-        return plan
+    def _leave(self, span: Any, container: Any, mark: Mark, decision: Decision, *, ended: bool) -> None:
+        """Mark a span that gets nothing late as seen, and as counted if it names a model; write if it still records."""
+        if decision.change is not None:
+            write_publicly(span, decision.change)
+        counted = mark.counted or decision.count is not NOT_COUNTED
+        if not ended:
+            put_mark(span, container, replace(mark, counted=counted, seen_by=(*mark.seen_by, self._token)))
+        elif counted:
+            put_mark(span, container, replace(mark, counted=True))
 
-    def _forget_shapes(self) -> None:
-        """Forget all plans, and the answers with them."""
-        self._plans.clear()
-        self._same.clear()
+    def _was_counted(self, mark: Mark) -> bool:
+        """Return whether a span that has ended, and whose mark does not say so, was counted while it was ending.
 
+        If this processor hears endings, it counted every span then that named a model. A span whose mark is gone is one
+        whose attributes somebody replaced since.
+        """
+        was_counted = self._hears_endings and not self._writes_early and mark.named
+        self._missed_endings = self._missed_endings or not was_counted
+        return was_counted
 
-class _Turns:
-    """Bounds what is remembered: the first so many things, then none of the next ones, then all is forgotten.
+    def _foreign_attributes(self, span: Any, container: Any, *, ended: bool) -> Mapping[str, Any] | None:
+        """Return the attributes in a container that is not the SDK's, if they name a model and can be replaced."""
+        if ended:
+            attributes = contents_of(container)
+            return None if self.keys.isdisjoint(attributes) else attributes
+        is_recording = span.is_recording()
+        if not self._writes_early:  # from now on, write when spans start, too
+            self._writes_early = self._watches_starts = True
+            kind = type(container)
+            _problems.warn(kind, "model registry: span attributes are kept in %s: %s", kind, _MISSED)
+        if is_recording:
+            self._write_early(span)
+        return None
 
-    When more things than there is room for come in turn, most of those that are remembered are met again: a memory that
-    forgets whenever it is full would be of no use. And one that never forgets would be lost to what never comes again.
-    """
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._met = itertools.count()
-
-    def remember(self, forget: Callable[[], None]) -> bool:
-        """Tell whether to remember a thing that is new, after having forgotten the old ones where it is time to."""
-        turn = next(self._met) % (_PATIENCE * self._size)
-        if turn == 0:
-            forget()
-        return turn < self._size
+    def _write_early(self, span: Span) -> None:
+        """Add what is known of a span that still records, by the public API; it is counted when it has ended."""
+        attributes = span.attributes or {}
+        if not self.keys.isdisjoint(attributes):
+            change = self._decide(attributes, span).change
+            if change is not None:
+                write_publicly(span, change)
 
 
-_PARSED: Final = frozenset(row.key for row in CONVENTIONS if row.member is not None)
-_SCOPED: Final = frozenset(row.key for row in CONVENTIONS if row.scope is not None)
-
-_lines: Final = WarnOnce(MAX_LOGGED)
-processors: Final[WeakKeyDictionary[ModelRegistrySpanProcessor, None]] = WeakKeyDictionary()
-"""Those that were made in this process."""
-unregistered_names: Final[dict[str, None]] = {}
-"""Names that nobody registered, as they were first seen in this process."""
+def _snapshot(registry: ModelRegistry) -> tuple[object, ModelIndex]:
+    """Return a registry's state, which another one replaces at each change, and the index that belongs to it."""
+    state = registry._version  # noqa: SLF001 - one package; read before the index, see ``ModelRegistry``
+    return state, registry._index  # noqa: SLF001
 
 
-class _Seen(ProcessState):
-    """Forgets processors and names when the process starts again."""
-
-    def reset(self) -> None:
-        """Forget them."""
-        processors.clear()
-        unregistered_names.clear()
-
-
-_Seen()
-
-
-def _chosen(setting: Setting[_T], given: object) -> _T:
-    """Return the value of an argument, which must be good, or of its setting."""
-    return setting.read() if given is None else setting.parse(given, setting.name)
-
-
-def _tell_status() -> None:
-    """Log, for those who look for it, how it stands with the plugin: once for each processor, when it is made."""
-    if logs.is_debugging():
-        from spanforge.model_registry.otel._status import status  # noqa: PLC0415 - it looks at what is made here
-
-        with suppress(Exception):  # the application starts
-            logs.debug("model registry: %s", "; ".join(str(status()).splitlines()))
-
-
-def _note(name: str) -> None:
-    """Keep the name of a model that nobody registered, for ``status``."""
-    if len(unregistered_names) < MAX_UNREGISTERED:
-        unregistered_names.setdefault(name[:MAX_NAME])
-
-
-def _log(resolution: Resolution) -> None:
-    """Log a model's warning, once a process."""
-    for warning in resolution.warnings:
-        owner = "nobody" if resolution.entry is None else resolution.entry.owner
-        _lines.warn(warning, "%s (owner: %s)", warning, owner)
-
-
-def _scope(span: ReadableSpan) -> str | None:
+def _scope_of(span: ReadableSpan) -> str | None:
     scope = span.instrumentation_scope
     return None if scope is None else scope.name
 
 
-def _length(value: str | tuple[str, ...]) -> int:
-    return len(value) if isinstance(value, str) else max(map(len, value))
+def _choose(setting: Setting[_T], argument: object) -> _T:
+    """Return the value of an argument, which must be valid, or of its setting."""
+    return setting.read() if argument is None else setting.parse(argument, setting.name)
 
 
-def _are_small(values: Any, depth: int = 2) -> bool:
-    """Tell whether the values that decide may be kept: a few texts, each no longer than names are."""
-    if isinstance(values, tuple):
-        return depth > 0 and len(values) <= _MAX_VALUES and all(_are_small(value, depth - 1) for value in values)
-    return values is None or (isinstance(values, str) and len(values) <= MAX_NAME)
+def _log_failure(error: Exception) -> None:
+    kind = type(error)
+    text = "model registry: span not enriched (further %s not logged)"
+    _problems.warn(kind, text, kind.__name__, error=error)
 
 
-def _is_short(shape: tuple[str, ...]) -> bool:
-    """Tell whether attribute keys may be kept: texts, not too many of them, and not too long together."""
-    texts = len(shape) <= _MAX_KEYS and all(isinstance(key, str) for key in shape)
-    return texts and sum(map(len, shape)) <= _MAX_KEYS_LENGTH
+def _log_status() -> None:
+    """Log the plugin's state, at level DEBUG: once for each processor, when it is made."""
+    if logs.is_debugging():
+        with suppress(Exception):  # the application starts
+            logs.debug("model registry: %s", "; ".join(str(_status.status()).splitlines()))

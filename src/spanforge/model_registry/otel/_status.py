@@ -1,4 +1,4 @@
-"""``status``: how it stands with the plugin in this process; what one asks for in a bug report."""
+"""``status``: the plugin's state in this process; include it in bug reports."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ from spanforge.model_registry._core.lifecycle import STATUSES
 from spanforge.model_registry._core.process import live_keys
 from spanforge.model_registry._core.settings import SETTINGS
 from spanforge.model_registry._core.watch import FileState, file_states
-from spanforge.model_registry.otel._counters import tallies
-from spanforge.model_registry.otel._processor import processors, unregistered_names
+from spanforge.model_registry.otel._counters import processors, span_counters, unregistered_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,27 +25,27 @@ if TYPE_CHECKING:
     from spanforge.model_registry._core.events import EventCounts
 
 
-class Status(NamedTuple):
-    """How it stands with the plugin in this process; as text, a line for each fact.
+class PluginStatus(NamedTuple):
+    """The plugin's state in this process; as text, a line for each field.
 
     Attributes:
         version: Version of the package.
         sdk: Version of opentelemetry-sdk.
         python: Version of Python.
-        processors: Span processors that are at work.
-        late_writes: How they reach a span whose model is known late: ``_on_ending``, ``on_end``, or ``none`` where
-            there are no processors.
+        processors: Number of span processors that are switched on.
+        late_writes: The hook in which they reach a span whose model is set late: ``_on_ending``, ``on_end``, or
+            ``none`` if there are no processors.
         tracer_provider: The class of the global tracer provider.
-        sampler: Its sampler, described; ``none`` where it has none.
+        sampler: Its sampler, described; ``none`` if it has none.
         meter_provider: The class of the global meter provider.
         settings: Environment variables of the plugin that are set.
-        files: How it stands with the files that are followed.
+        files: State of the files that are followed.
         models: Models of the process-wide registry, by status.
-        event_signals: The signals in which lifecycle events go out.
-        events: What became of them, by signal.
+        event_signals: Signals in which lifecycle events are emitted.
+        events: How many were emitted and lost, by signal.
         calls: Calls of models that were counted.
         spans_enriched: Spans that got attributes.
-        unregistered: Names that nobody registered: the first 100 that this process met.
+        unregistered: Names that are not registered: the first 100 that this process met.
     """
 
     version: str
@@ -70,13 +69,13 @@ class Status(NamedTuple):
         return "\n".join(f"{name}: {_shown(value)}" for name, value in self._asdict().items())
 
 
-def status() -> Status:
-    """Return how it stands with the plugin in this process. Never raises."""
-    counts = tallies.values()
-    at_work = [processor for processor in live_keys(processors) if processor.is_on]
+def status() -> PluginStatus:
+    """Return the plugin's state in this process. Never raises."""
+    counts = span_counters.values()
+    at_work = [processor for processor in live_keys(processors.by_age) if processor.is_on]
     models = Counter(entry.status for entry in get_default_registry())
     tracer_provider, tracer_provider_class = _provider(trace.get_tracer_provider)
-    return Status(
+    return PluginStatus(
         version=__version__,
         sdk=sdk_version,
         python=platform.python_version(),
@@ -92,7 +91,7 @@ def status() -> Status:
         events={signal: event_counts(signal) for signal in SIGNALS},
         calls=sum(count for series, count in counts.items() if series.is_call),
         spans_enriched=sum(count for series, count in counts.items() if series.is_enriched),
-        unregistered=tuple(unregistered_names),
+        unregistered=unregistered_names.names(),
     )
 
 

@@ -16,8 +16,8 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, SpanProcessor
 
 from spanforge.model_registry import ModelRegistry
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
-from spanforge.model_registry.otel import _span_access as late_write
-from spanforge.model_registry.otel._span_access import UNCOUNTED, Additions, Answer, LateWriter
+from spanforge.model_registry.otel import _span_access as access
+from spanforge.model_registry.otel._span_access import ENRICHED, UNMARKED, Mark
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +46,7 @@ class _OwnContainer(SpanProcessor):
         span._attributes = _Attributes(held.maxlen, dict(held), immutable=False, max_value_len=held.max_value_len)
 
 
-MISSED = "models that a span names late may be missed: attributes are kept in"
+MISSED = "model registry: span attributes are kept in"
 
 
 @needs_ending_hook
@@ -276,7 +276,7 @@ def test_models_that_another_processor_names_while_ending(
 @pytest.fixture
 def old_sdk(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the library find an SDK in which attributes cannot be swapped, and which calls no ``_on_ending``."""
-    monkeypatch.setattr(late_write, "SWAPS", False)
+    monkeypatch.setattr(access, "SWAPPABLE", None)
     if TELLS_OF_ENDING:
         monkeypatch.setattr(sdk.SynchronousMultiSpanProcessor, "_on_ending", lambda *_: None)
 
@@ -295,7 +295,9 @@ def test_an_old_sdk_and_models_known_at_the_start(
     for _ in range(2):
         assert pipes.run({REQUEST: "gpt-4o"}).ours["owner"] == "ml-platform"
     messages = [record.getMessage() for record in caplog.records if record.name == "spanforge.model_registry"]
-    assert messages == ["models that a span names late may be missed: this opentelemetry-sdk has no hook for them"]
+    assert messages == [
+        "model registry: opentelemetry-sdk < 1.40 has no OnEnding hook: models set after span start may not be enriched"
+    ]
 
 
 @pytest.mark.usefixtures("old_sdk")
@@ -311,38 +313,67 @@ def test_an_old_sdk_and_models_named_late(pipeline: Any, registry: ModelRegistry
     assert "approved" not in ended
 
 
-# What subclasses add, and what goes wrong there
+# What goes wrong while deciding
 
 
-class _Marking(LateWriter):
-    """Adds a mark to spans that have the attribute ``mark``."""
+class _Failing:
+    """An enricher that fails for one model."""
 
-    def __init__(self) -> None:
-        super().__init__(frozenset({"mark"}))
+    def __init__(self, enricher: Any) -> None:
+        self.enricher = enricher
 
-    def _answer(self, attributes: Mapping[str, Any], span: Any) -> Answer:  # noqa: ARG002
-        mark = attributes["mark"]
-        if mark == "raise":
+    def enrich(self, attributes: Mapping[str, Any], scope: str | None, index: Any) -> Any:
+        if attributes[REQUEST] == "raise":
             raise LookupError
-        additions = Additions({"model_registry.marked": mark}, 4, forged=False) if mark else None
-        return Answer(None, additions, UNCOUNTED)
+        return self.enricher.enrich(attributes, scope, index)
 
 
-def test_another_late_writer(pipeline: Any, lines: Any) -> None:
-    """What is added is the subclass's to say: nothing is added where it says so, or where it fails."""
-    pipes = pipeline(_Marking())
-    assert pipes.run(late={"mark": "high"}).attributes == {"mark": "high", "model_registry.marked": "high"}
-    assert pipes.run(late={"mark": ""}).attributes == {"mark": ""}
+def test_an_enricher_that_fails(pipeline: Any, registry: ModelRegistry, lines: Any) -> None:
+    """A span for which deciding fails stays as it is, with one log line; others are enriched."""
+    ours = ModelRegistrySpanProcessor(registry, unregistered="ignore")
+    ours._enricher = _Failing(ours._enricher)  # type: ignore[assignment]
+    pipes = pipeline(ours)
+    assert pipes.run(late={REQUEST: "gpt-4o"}).ours["owner"] == "ml-platform"
+    assert pipes.run(late={REQUEST: "unheard-of"}).attributes == {REQUEST: "unheard-of"}
     assert pipes.run(late={"other": "high"}).attributes == {"other": "high"}
     for _ in range(3):
-        assert pipes.run(late={"mark": "raise"}).attributes == {"mark": "raise"}
-    assert lines() == ["span not enriched (further LookupError not logged)"]
+        assert pipes.run(late={REQUEST: "raise"}).attributes == {REQUEST: "raise"}
+    assert lines() == ["model registry: span not enriched (further LookupError not logged)"]
+
+
+# The mark
+
+
+def marks(pipes: Any, attributes: dict[str, Any]) -> Mark:
+    """Return the mark that a span has in the end."""
+    span = pipes.tracer.start_span("call", attributes=attributes)
+    span.end()
+    mark: Mark = getattr(span._attributes, "_model_registry_mark", UNMARKED)
+    return mark
+
+
+@needs_ending_hook
+def test_what_the_mark_says(pipeline: Any, registry: ModelRegistry) -> None:
+    """One object with named fields says whether a span is enriched and counted, and which processors have seen it."""
+    assert marks(pipeline(), {REQUEST: "gpt-4o"}) is ENRICHED
+    nameless = marks(pipeline(), {"a": 1})
+    assert (nameless.enriched, nameless.counted, len(nameless.seen_by)) == (False, False, 1)
+    silent = [ModelRegistrySpanProcessor(registry, span_attributes=()) for _ in range(2)]
+    seen = marks(pipeline(*silent), {REQUEST: "gpt-4o"})
+    assert (seen.enriched, seen.counted, len(seen.seen_by)) == (False, True, 2)
+
+
+@needs_ending_hook
+def test_a_processor_that_knows_fewer_keys_keeps_the_mark(pipeline: Any, registry: ModelRegistry) -> None:
+    """A span that another processor has enriched stays marked so, if a second one finds no model on it."""
+    more = ModelRegistrySpanProcessor(registry, model_attributes="my.model")
+    assert marks(pipeline(more, ModelRegistrySpanProcessor(registry)), {"my.model": "gpt-4o"}).enriched
 
 
 @needs_ending_hook
 def test_this_sdk_is_known() -> None:
     """The SDK that is installed has the hook and the container that the module knows."""
-    assert late_write.SWAPS
+    assert access.hears_endings()
 
 
 # Readers in other threads

@@ -16,7 +16,7 @@ from spanforge.model_registry import ModelRegistry
 from spanforge.model_registry._core.attributes import SPAN_ATTRIBUTE_NAMES, span_attributes
 from spanforge.model_registry._core.conventions import CONVENTIONS, PROVIDER_KEYS, resolve_attributes
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
-from spanforge.model_registry.otel import _processor as processor
+from spanforge.model_registry.otel import _plan_cache as plan_cache
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -132,14 +132,13 @@ class _Asked(ModelRegistry):
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let processors remember little."""
-    monkeypatch.setattr(processor, "_MAX_ANSWERS", 10)
-    monkeypatch.setattr(processor, "_MAX_SHAPES", 10)
+    monkeypatch.setattr(plan_cache, "MAX_DECISIONS", 10)
+    monkeypatch.setattr(plan_cache, "MAX_PLANS", 10)
 
 
-def sizes(ours: ModelRegistrySpanProcessor) -> tuple[int, int, int]:
-    """Return how many sets of keys, plans and answers a processor remembers."""
-    plans = {id(plan): plan for plan in [*ours._plans.values(), *ours._same.values()]}
-    return len(ours._plans), len(plans), sum(len(plan.answers) for plan in plans.values())
+def sizes(ours: ModelRegistrySpanProcessor) -> tuple[int, int]:
+    """Return how many tuples of keys and how many decisions a processor remembers."""
+    return ours._plans.sizes()
 
 
 @pytest.mark.usefixtures("small")
@@ -154,7 +153,7 @@ def test_more_names_than_are_remembered(pipeline: Any) -> None:
             span = pipes.run(late={REQUEST: f"m{number}", "a": 1})
             assert span.ours["warnings"] == (f"model 'm{number}' is not registered",)
             spans += 1
-            assert sizes(ours)[2] <= 10
+            assert sizes(ours)[1] <= 10
     assert registry.times < spans * 0.6
 
 
@@ -172,13 +171,13 @@ def test_answers_of_an_old_registry_make_room(pipeline: Any, fields: dict[str, A
 
     for number in range(10):
         pipes.run(late={REQUEST: f"m{number}"})
-    assert sizes(ours)[2] == 10
+    assert sizes(ours)[1] == 10
     registry.register(**fields)
     assert [asked("m3"), asked("m3")] == [1, 0]
     assert pipes.run(late={REQUEST: "gpt-4o"}).ours["owner"] == "ml-platform"
     assert sum(asked("gpt-4o") for _ in range(100)) < 50
     assert asked("gpt-4o") == 0
-    assert sizes(ours)[2] <= 10
+    assert sizes(ours)[1] <= 10
 
 
 @pytest.mark.usefixtures("small")
@@ -191,8 +190,7 @@ def test_more_kinds_of_spans_than_are_remembered(pipeline: Any, registry: ModelR
         kinds = [row.key for bit, row in enumerate(CONVENTIONS) if number >> bit & 1]
         own = {REQUEST: "gpt-4o", key.format(number): 1, **dict.fromkeys(kinds, "gpt-4o")}
         assert pipes.run(late=own).ours["owner"] == "ml-platform"
-        shapes, plans, answers = sizes(ours)
-        assert max(shapes, plans, answers) <= 10
+        assert max(sizes(ours)) <= 10
 
 
 @pytest.mark.parametrize(
@@ -243,8 +241,8 @@ def test_the_mark_cannot_be_forged(pipeline: Any) -> None:
     """An attribute that is called like the mark is an attribute."""
     pipes = pipeline()
     for value in (True, "ADDED", ""):
-        span = pipes.run({REQUEST: "gpt-4o", "_late_writer": value})
-        assert span.others == {REQUEST: "gpt-4o", "_late_writer": value}
+        span = pipes.run({REQUEST: "gpt-4o", "_model_registry_mark": value})
+        assert span.others == {REQUEST: "gpt-4o", "_model_registry_mark": value}
         assert span.ours["owner"] == "ml-platform"
 
 

@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from spanforge.model_registry import ModelRegistry
-from spanforge.model_registry.otel._counters import MAX_SERIES, Series, Tallies, Tally
+from spanforge.model_registry.otel._counters import MAX_SERIES, Series, SpanCounter, SpanCounters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,66 +30,68 @@ def entry(fields: dict[str, Any], **changes: Any) -> ModelRegistryEntry:
 
 def test_exact_while_it_is_read() -> None:
     """Eight threads count while another reads all the time: nothing is lost, and no reading is counted."""
-    tally, stop, read = Tally(), threading.Event(), list[int]()
+    counter, stop, read = SpanCounter(), threading.Event(), list[int]()
 
     def count() -> None:
         for _ in range(SPANS):
-            next(tally.count)
+            next(counter.count)
 
     def watch() -> None:
         while not stop.is_set():
-            read.append(tally.value())
+            read.append(counter.value())
 
     watcher = threading.Thread(target=watch)
     watcher.start()
     in_threads(count)
     stop.set()
     watcher.join()
-    assert [tally.value() for _ in range(3)] == [THREADS * SPANS] * 3
+    assert [counter.value() for _ in range(3)] == [THREADS * SPANS] * 3
     assert read == sorted(read)
     assert read[0] >= 0
     assert read[-1] <= THREADS * SPANS
 
 
 def test_forgotten() -> None:
-    """After ``forget`` a count begins at zero, however often it was read before."""
-    tally = Tally()
+    """After ``reset`` a count begins at zero, however often it was read before."""
+    counter = SpanCounter()
     for _ in range(5):
-        next(tally.count)
-    assert tally.value() == tally.value() == 5
-    tally.forget()
-    assert tally.value() == tally.value() == 0
-    next(tally.count)
-    assert tally.value() == 1
+        next(counter.count)
+    assert counter.value() == counter.value() == 5
+    counter.reset()
+    assert counter.value() == counter.value() == 0
+    next(counter.count)
+    assert counter.value() == 1
 
 
 def test_one_count_for_what_spans_have_in_common(fields: dict[str, Any]) -> None:
     """Spans of one model, status, tier and owner are counted together; calls and others, enriched and others, apart."""
-    tallies, one = Tallies(), entry(fields)
-    first = tallies.of(one, is_call=True, is_enriched=True)
-    assert tallies.of(entry(fields, name="another", version="2"), is_call=True, is_enriched=True) is first
+    counters, one = SpanCounters(), entry(fields)
+    first = counters.of(one, is_call=True, is_enriched=True)
+    assert counters.of(entry(fields, name="another", version="2"), is_call=True, is_enriched=True) is first
     others = [
-        tallies.of(one, is_call=False, is_enriched=True),
-        tallies.of(one, is_call=True, is_enriched=False),
-        tallies.of(entry(fields, owner="others"), is_call=True, is_enriched=True),
-        tallies.of(entry(fields, risk_tier="low"), is_call=True, is_enriched=True),
-        tallies.of(entry(fields, model_id="gpt-5"), is_call=True, is_enriched=True),
-        tallies.of(None, is_call=True, is_enriched=True),
+        counters.of(one, is_call=False, is_enriched=True),
+        counters.of(one, is_call=True, is_enriched=False),
+        counters.of(entry(fields, owner="others"), is_call=True, is_enriched=True),
+        counters.of(entry(fields, risk_tier="low"), is_call=True, is_enriched=True),
+        counters.of(entry(fields, model_id="gpt-5"), is_call=True, is_enriched=True),
+        counters.of(None, is_call=True, is_enriched=True),
     ]
     assert len({id(each) for each in (first, *others)}) == 7
     next(first.count)
-    assert tallies.values()[Series("active", "gpt-4o", "high", "ml-platform", is_call=True, is_enriched=True)] == 1
+    assert counters.values()[Series("active", "gpt-4o", "high", "ml-platform", is_call=True, is_enriched=True)] == 1
 
 
 def test_made_once(fields: dict[str, Any]) -> None:
     """Threads that ask for the same new count at once get the same one."""
     for _ in range(50):
-        tallies, one, found = Tallies(), entry(fields), list[Tally]()
+        counters, one, found = SpanCounters(), entry(fields), list[SpanCounter]()
         barrier = threading.Barrier(THREADS)
 
-        def ask(barrier: Any = barrier, tallies: Tallies = tallies, one: Any = one, found: list[Tally] = found) -> None:
+        def ask(
+            barrier: Any = barrier, counters: SpanCounters = counters, one: Any = one, found: list[SpanCounter] = found
+        ) -> None:
             barrier.wait()
-            found.append(tallies.of(one, is_call=True, is_enriched=True))
+            found.append(counters.of(one, is_call=True, is_enriched=True))
 
         in_threads(ask)
         assert len(set(found)) == 1
@@ -97,12 +99,12 @@ def test_made_once(fields: dict[str, Any]) -> None:
 
 def test_bounded(fields: dict[str, Any]) -> None:
     """From the 1,001st series on spans are counted together, except those of models that nobody registered."""
-    tallies = Tallies()
+    counters = SpanCounters()
     for number in range(MAX_SERIES + 500):
-        next(tallies.of(entry(fields, model_id=f"m{number}"), is_call=True, is_enriched=True).count)
-    next(tallies.of(None, is_call=True, is_enriched=True).count)
-    next(tallies.of(entry(fields, model_id="m0"), is_call=True, is_enriched=True).count)
-    counts = tallies.values()
+        next(counters.of(entry(fields, model_id=f"m{number}"), is_call=True, is_enriched=True).count)
+    next(counters.of(None, is_call=True, is_enriched=True).count)
+    next(counters.of(entry(fields, model_id="m0"), is_call=True, is_enriched=True).count)
+    counts = counters.values()
     assert len(counts) == MAX_SERIES + 2
     assert counts[Series("", None, None, None, is_call=True, is_enriched=True)] == 500
     assert counts[Series("unregistered", None, None, None, is_call=True, is_enriched=True)] == 1
@@ -111,33 +113,33 @@ def test_bounded(fields: dict[str, Any]) -> None:
 
 def test_a_child_counts_for_itself(fields: dict[str, Any]) -> None:
     """After a fork the counts are zero, their holders count on, and the lock is a new one."""
-    tallies = Tallies()
-    tally = tallies.of(entry(fields), is_call=True, is_enriched=True)
-    next(tally.count)
+    counters = SpanCounters()
+    counter = counters.of(entry(fields), is_call=True, is_enriched=True)
+    next(counter.count)
     held, over = threading.Event(), threading.Event()
 
     def hold() -> None:
-        with tallies._lock:
+        with counters._lock:
             held.set()
             over.wait()
 
     holder = threading.Thread(target=hold)  # a thread of the parent, of which the child has the lock only
     holder.start()
     held.wait()
-    tallies.after_fork_in_child()
+    counters.after_fork_in_child()
     over.set()
-    assert tallies._lock.acquire(blocking=False)
-    tallies._lock.release()
+    assert counters._lock.acquire(blocking=False)
+    counters._lock.release()
     holder.join()
-    assert set(tallies.values().values()) == {0}
-    next(tally.count)
-    assert set(tallies.values().values()) == {1}
-    assert tallies.of(entry(fields), is_call=True, is_enriched=True) is tally
+    assert set(counters.values().values()) == {0}
+    next(counter.count)
+    assert set(counters.values().values()) == {1}
+    assert counters.of(entry(fields), is_call=True, is_enriched=True) is counter
 
 
 def test_a_span_that_ends_while_counts_are_read(fields: dict[str, Any]) -> None:
     """A span may end at any moment, in the thread that reads, too: where garbage is collected, for example."""
-    tallies = Tallies()
+    counters = SpanCounters()
 
     class Collecting:
         """Counts as the real one does, and ends a span of another model meanwhile."""
@@ -146,9 +148,9 @@ def test_a_span_that_ends_while_counts_are_read(fields: dict[str, Any]) -> None:
             return self
 
         def __next__(self) -> int:
-            next(tallies.of(entry(fields, model_id="other"), is_call=True, is_enriched=True).count)
+            next(counters.of(entry(fields, model_id="other"), is_call=True, is_enriched=True).count)
             return 0
 
-    tallies.of(entry(fields), is_call=True, is_enriched=True).count = Collecting()
-    assert len(tallies.values()) == 1
-    assert len(tallies.values()) == 2
+    counters.of(entry(fields), is_call=True, is_enriched=True).count = Collecting()
+    assert len(counters.values()) == 1
+    assert len(counters.values()) == 2

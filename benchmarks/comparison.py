@@ -1,4 +1,4 @@
-"""What a benchmark consists of, and what comes out of it."""
+"""Benchmarks: what they compare, and their results."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from benchmarks.harness import Interval, interleaved, median_interval
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-    from benchmarks.spans import Spans
 
 SETTLED = 0.03
 """Where the clock is this close to the goal, relative to it, instructions decide: they are steadier."""
@@ -46,35 +44,35 @@ class Sizes(NamedTuple):
     archived: int = 2_000_000
 
 
-class Contest(NamedTuple):
+class Comparison(NamedTuple):
     """Contenders to be run in turn, prepared.
 
     Attributes:
-        contenders: Name to what runs once and returns its figure.
+        candidates: Name to what runs once and returns its figure.
         ratio: Makes the one number that counts of theirs.
-        spans: The same contenders, for those whose instructions can be counted.
+        spans: The same candidates, for those whose instructions can be counted.
         repeated: How often a round runs all of them, where one turn is short.
-        note: Tells what else was seen, when all is done.
+        remark: Returns what else was measured, when all is done.
         end: Ends what was started for it.
     """
 
-    contenders: Mapping[str, Callable[[], float]]
+    candidates: Mapping[str, Callable[[], float]]
     ratio: Callable[[Mapping[str, float]], float]
-    spans: Mapping[str, Spans] = {}
+    spans: Mapping[str, Any] = {}
     repeated: int = 1
-    note: Callable[[], str] = str
+    remark: Callable[[], str] = str
     end: Callable[[], object] = str
 
 
-class Row(NamedTuple):
+class Benchmark(NamedTuple):
     """One benchmark.
 
     Attributes:
         name: What it is called on the command line.
         measure: What is measured, for people.
         goal: What is wanted: ``<= 1.12``.
-        unit: Of the contenders' figures.
-        prepare: Makes its contest.
+        unit: Of the candidates' figures.
+        prepare: Makes its comparison.
         unavailable: Returns why it cannot be run here; nothing if it can.
     """
 
@@ -82,7 +80,7 @@ class Row(NamedTuple):
     measure: str
     goal: str
     unit: str
-    prepare: Callable[[Sizes], Contest]
+    prepare: Callable[[Sizes], Comparison]
     unavailable: Callable[[], str] = str
 
     def holds(self, ratio: float) -> bool:
@@ -99,77 +97,81 @@ class Result(NamedTuple):
     """What came out of one benchmark.
 
     Attributes:
-        row: The benchmark.
+        benchmark: The benchmark.
         clock: The median of the rounds' ratios, and its interval.
-        figures: Median figure of each contender, in the row's unit.
+        figures: Median figure of each candidate, in the benchmark's unit.
         instructions: The ratio by instruction counts; ``None`` where they were not counted.
-        counted: Instructions a span of each contender.
-        note: What else was seen.
+        counted: Instructions a span of each candidate.
+        remark: What else was measured.
     """
 
-    row: Row
+    benchmark: Benchmark
     clock: Interval
     figures: dict[str, float]
     instructions: float | None
     counted: dict[str, float]
-    note: str
+    remark: str
 
     @property
     def by_instructions(self) -> bool:
         """Whether the clock is too close to the goal to decide, and instructions were counted."""
-        limit = self.row.limit
+        limit = self.benchmark.limit
         close = abs(self.clock.median - limit) < SETTLED * limit or self.clock.low <= limit <= self.clock.high
         return close and self.instructions is not None
 
     @property
-    def verdict(self) -> str:
+    def outcome(self) -> str:
         """``holds`` or ``missed``, and by what if it was close."""
         ratio = self.clock.median
         if self.by_instructions and self.instructions is not None:
             ratio = self.instructions
-        return ("holds" if self.row.holds(ratio) else "missed") + (" (instructions)" if self.by_instructions else "")
+        return ("holds" if self.benchmark.holds(ratio) else "missed") + (
+            " (instructions)" if self.by_instructions else ""
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain values."""
-        row, clock = self.row, self.clock
+        benchmark, clock = self.benchmark, self.clock
         return {
-            "name": row.name,
-            "measure": row.measure,
-            "goal": row.goal,
+            "name": benchmark.name,
+            "measure": benchmark.measure,
+            "goal": benchmark.goal,
             "ratio": clock.median,
             "low": clock.low,
             "high": clock.high,
-            "unit": row.unit,
+            "unit": benchmark.unit,
             "figures": self.figures,
             "instruction_ratio": self.instructions,
             "instructions_a_span": self.counted,
-            "verdict": self.verdict,
-            "note": self.note,
+            "outcome": self.outcome,
+            "remark": self.remark,
         }
 
 
-def run(row: Row, sizes: Sizes, rounds: int, count: Callable[[Mapping[str, Spans]], list[dict[str, float]]]) -> Result:
+def run(
+    benchmark: Benchmark, sizes: Sizes, rounds: int, count: Callable[[Mapping[str, Any]], list[dict[str, float]]]
+) -> Result:
     """Run one benchmark.
 
     Args:
-        row: The benchmark.
+        benchmark: The benchmark.
         sizes: How much one round does.
         rounds: How many there are.
-        count: Returns repeated instruction counts of the contenders; empty where there is no counting them.
+        count: Returns repeated instruction counts of the candidates; empty where there is no counting them.
     """
-    contest = row.prepare(sizes)
+    comparison = benchmark.prepare(sizes)
     try:
-        measured = interleaved(contest.contenders, rounds * contest.repeated)
-        counted = count(contest.spans)
+        measured = interleaved(comparison.candidates, rounds * comparison.repeated)
+        counted = count(comparison.spans)
     finally:
-        contest.end()
+        comparison.end()
     return Result(
-        row=row,
-        clock=median_interval([contest.ratio(figures) for figures in measured]),
+        benchmark=benchmark,
+        clock=median_interval([comparison.ratio(figures) for figures in measured]),
         figures=_medians(measured),
-        instructions=statistics.median(map(contest.ratio, counted)) if counted else None,
+        instructions=statistics.median(map(comparison.ratio, counted)) if counted else None,
         counted=_medians(counted),
-        note=contest.note(),
+        remark=comparison.remark(),
     )
 
 
