@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace.sampling import Sampler
 
-    from spanforge.model_registry.otel._instrumentor import ModelRegistryInstrumentor, Options
+    from spanforge.model_registry.otel.instrumentor import ModelRegistryInstrumentor, Options
 
 OTEL_PYTHON_MODEL_REGISTRY_ENABLED = "OTEL_PYTHON_MODEL_REGISTRY_ENABLED"
 OTEL_PYTHON_MODEL_REGISTRY_EVENTS = "OTEL_PYTHON_MODEL_REGISTRY_EVENTS"
@@ -54,7 +54,7 @@ class _Entry:
     def _load(self) -> type[ModelRegistryInstrumentor] | None:
         if not self._failed:
             try:
-                from spanforge.model_registry.otel._instrumentor import ModelRegistryInstrumentor
+                from spanforge.model_registry.otel.instrumentor import ModelRegistryInstrumentor
             except Exception as error:  # noqa: BLE001 - the application starts all the same
                 self._failed = True
                 _explain(error, "model registry: not installed, no span is enriched")

@@ -27,7 +27,7 @@ from spanforge.model_registry._core.settings import (
     UNREGISTERED_POLICY,
     Setting,
 )
-from spanforge.model_registry.otel._instrumentor import Options
+from spanforge.model_registry.otel.instrumentor import Options
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from spanforge.model_registry import ModelRegistry, RegistryFileError, get_default_registry
-from spanforge.model_registry._core import storage, watch, watched_file
+from spanforge.model_registry import ModelRegistry, RegistryFileError, get_default_registry, watch
+from spanforge.model_registry._core import storage, watched_file
 from spanforge.model_registry._core.state import replace_file_entries
-from spanforge.model_registry._core.watch import FileWatcher, follow_settings
+from spanforge.model_registry.watch import FileWatcher, follow_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -1118,7 +1118,7 @@ def test_a_thread_imports_nothing(tmp_path: Path) -> None:
     script = """
         import sys
         from spanforge.model_registry import ModelRegistry
-        from spanforge.model_registry._core.watch import FileWatcher
+        from spanforge.model_registry.watch import FileWatcher
         registry = ModelRegistry()
         FileWatcher(registry, [sys.argv[1]], reload_interval=0).start()
         assert "spanforge.model_registry._core.yaml_entries" in sys.modules

@@ -4,7 +4,7 @@ import openai
 from phoenix.otel import register
 
 from spanforge.model_registry import register_model
-from spanforge.model_registry.otel._instrumentor import ModelRegistryInstrumentor
+from spanforge.model_registry.otel.instrumentor import ModelRegistryInstrumentor
 
 register(protocol="http/protobuf", auto_instrument=True)
 ModelRegistryInstrumentor().instrument()

@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 
 PACKAGE = Path(spanforge.model_registry.__file__).parent
 NAME = "spanforge.model_registry"
-PUBLIC = {NAME, f"{NAME}.collector", f"{NAME}.compliance", f"{NAME}.otel"}
+PUBLIC = {NAME, *(f"{NAME}.{name}" for name in ("collector", "compliance", "otel", "otel.instrumentor", "watch"))}
 """The modules that are API. The path of any other module has a part that starts with an underscore."""
 
 LAYERS = [
-    {"errors", "lifecycle", "logs", "ottl", "timestamps", "atomic_files", "overlay"},
+    {"lifecycle", "logs", "ottl", "timestamps", "atomic_files", "overlay"},
+    {"errors"},
     {"values", "process", "yaml_nodes"},
     {"validation", "guard"},
     {"entry"},
@@ -44,11 +45,11 @@ OTEL_LAYERS = [
     {"_metrics"},
     {"_status"},
     {"_processor"},
-    {"_instrumentor", "_sampler"},
+    {"instrumentor", "_sampler"},
     {"__init__"},
 ]
 """The modules of ``otel``, likewise."""
-OTEL_EXCEPTIONS = {("_status", "_processor")}
+OTEL_EXCEPTIONS: set[tuple[str, str]] = set()
 """Imports within ``otel`` that are allowed although they do not point left: importer and imported."""
 
 

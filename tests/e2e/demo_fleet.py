@@ -26,7 +26,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import StatusCode
 
 from spanforge.model_registry import ModelRegistry, deprecate_model, register_model, retire_model
-from spanforge.model_registry.otel._instrumentor import ModelRegistryInstrumentor
+from spanforge.model_registry.otel.instrumentor import ModelRegistryInstrumentor
 
 ONCE = ("gpt-4o", "retired-1", "near-1", "past-1", "gpt-9")
 SLOW = 40

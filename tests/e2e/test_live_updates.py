@@ -34,8 +34,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, Sp
 
 from spanforge.model_registry import ModelRegistry, get_default_registry, get_model
 from spanforge.model_registry._core.values import Metadata
-from spanforge.model_registry._core.watch import FileWatcher, follow_settings
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
+from spanforge.model_registry.watch import FileWatcher, follow_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -742,7 +742,7 @@ def test_nothing_is_read_any_more_at_exit(path: Path) -> None:
             time.sleep(0.1)
             print([thread.name for thread in threading.enumerate()])
         atexit.register(report)
-        from spanforge.model_registry._core.watch import follow_settings
+        from spanforge.model_registry.watch import follow_settings
         assert follow_settings() and threading.active_count() == 2
     """
     found = subprocess.run(

@@ -87,13 +87,13 @@ if "processor" in mode:
     provider.add_span_processor(ModelRegistrySpanProcessor())
 if "instrumentor" in mode:
     by_hand()
-    from spanforge.model_registry.otel._instrumentor import ModelRegistryInstrumentor
+    from spanforge.model_registry.otel.instrumentor import ModelRegistryInstrumentor
     ModelRegistryInstrumentor().instrument()
 if "own provider" in mode:
     call(provider=by_hand())
 work()
 if "instrumentor afterwards" in mode:
-    from spanforge.model_registry.otel._instrumentor import ModelRegistryInstrumentor
+    from spanforge.model_registry.otel.instrumentor import ModelRegistryInstrumentor
     ModelRegistryInstrumentor().instrument()
     work()
 if "repair" in mode:
@@ -781,18 +781,18 @@ PACKAGES = {
         folder_of_the_application, (elsewhere("spanforge", "spanforge/__init__.py"),), PLAIN
     ),
     "a SystemError at import": Case(
-        replaced("otel/_instrumentor.py", "raise SystemError('broken')"),
+        replaced("otel/instrumentor.py", "raise SystemError('broken')"),
         (f"{NOT_INSTALLED}SystemError: broken",),
         PLAIN,
     ),
     "an ImportError at import": Case(
-        replaced("otel/_instrumentor.py", "raise ImportError('broken')"),
+        replaced("otel/instrumentor.py", "raise ImportError('broken')"),
         (f"{NOT_INSTALLED}ImportError: broken",),
         PLAIN,
     ),
     "a SyntaxError": Case(
-        replaced("otel/_instrumentor.py", "a b"),
-        (f"{NOT_INSTALLED}SyntaxError: invalid syntax (_instrumentor.py, line 1)",),
+        replaced("otel/instrumentor.py", "a b"),
+        (f"{NOT_INSTALLED}SyntaxError: invalid syntax (instrumentor.py, line 1)",),
         PLAIN,
     ),
     "an error in the package itself": Case(
@@ -804,10 +804,10 @@ PACKAGES = {
         without_msgspec, (f"{NOT_INSTALLED}ImportError: built for another Python",), PLAIN
     ),
     "files that cannot be followed": Case(
-        broken_in("_core/watch.py", "def follow_settings("), (f"{NOT_INSTALLED}RuntimeError('broken')",), PLAIN
+        broken_in("watch.py", "def follow_settings("), (f"{NOT_INSTALLED}RuntimeError('broken')",), PLAIN
     ),
     "files that cannot be looked at": Case(
-        broken_in("_core/watch.py", "    def _look("),
+        broken_in("watch.py", "    def _look("),
         ("model registry: cannot follow the registry files: RuntimeError('broken')", UNKNOWN),
         UNREGISTERED,
     ),

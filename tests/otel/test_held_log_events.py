@@ -88,7 +88,7 @@ elif by == "span":
     span()
     settle()
 else:
-    from spanforge.model_registry.otel._instrumentor import ModelRegistryInstrumentor
+    from spanforge.model_registry.otel.instrumentor import ModelRegistryInstrumentor
     ModelRegistryInstrumentor().instrument()
 assert arrived()[:3] == ["m0", "m1", "m2"], arrived()
 for record in keeping.records[:3]:

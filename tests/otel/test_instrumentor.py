@@ -22,8 +22,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 import spanforge.model_registry as package
 import spanforge_model_registry_otel
-from spanforge.model_registry import ModelRegistry, event_counts, get_default_registry, register_model
-from spanforge.model_registry._core import watch
+from spanforge.model_registry import ModelRegistry, event_counts, get_default_registry, register_model, watch
 from spanforge.model_registry._core.attributes import ON_SPANS, SPAN_ATTRIBUTE_NAMES
 from spanforge.model_registry._core.conventions import CONVENTIONS, PROVIDER_KEYS
 from spanforge.model_registry._core.emission import event_signals
@@ -31,7 +30,7 @@ from spanforge.model_registry._core.errors import InvalidEntryError
 from spanforge.model_registry._core.settings import VARIABLES
 from spanforge.model_registry._core.state import replace_file_entries
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
-from spanforge.model_registry.otel._instrumentor import ModelRegistryInstrumentor, Options
+from spanforge.model_registry.otel.instrumentor import ModelRegistryInstrumentor, Options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -634,7 +633,7 @@ def test_files_that_cannot_be_taken(plugin: Any, provider: Any, lines: Any, mode
     def refuse(*_: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("spanforge.model_registry._core.watch.replace_file_entries", refuse)
+    monkeypatch.setattr("spanforge.model_registry.watch.replace_file_entries", refuse)
     for _ in range(2):
         plugin.instrument(tracer_provider=provider, file=str(models))
     assert processors(provider)
@@ -719,7 +718,7 @@ def test_an_instrumentor_that_cannot_be_loaded(lines: Any, monkeypatch: Any, err
                 raise error
             raise AttributeError(name)
 
-    monkeypatch.setitem(sys.modules, "spanforge.model_registry.otel._instrumentor", Broken())
+    monkeypatch.setitem(sys.modules, "spanforge.model_registry.otel.instrumentor", Broken())
     for _ in range(2):
         nothing = entry()
         assert nothing.instrument(skip_dep_check=True, file="a") is None
@@ -746,7 +745,7 @@ def matched(pipes: Any, attributes: dict[str, Any]) -> tuple[Any, Any]:
 
 
 @pytest.fixture
-def further(pipeline: Any, registry: ModelRegistry) -> Callable[..., Any]:
+def with_extra_keys(pipeline: Any, registry: ModelRegistry) -> Callable[..., Any]:
     """Give what makes a pipeline whose processor knows further keys and shows what matched."""
     registry.register("o1", "O1", "1", "low", "azure team", "test", provider="azure")
     registry.register("o1-mini", "O1", "1", "low", "mini team", "test")
@@ -760,9 +759,9 @@ def further(pipeline: Any, registry: ModelRegistry) -> Callable[..., Any]:
 
 
 @pytest.mark.parametrize("when", ["start", "late"])
-def test_further_keys(further: Any, when: str) -> None:
+def test_further_keys(with_extra_keys: Any, when: str) -> None:
     """A key named by setting holds a model's name, at the start or late, and is shown as what matched."""
-    pipes = further(MINE, "other")
+    pipes = with_extra_keys(MINE, "other")
     for _ in range(3):
         given = {MINE: "gpt-4o"}
         span = pipes.run(given) if when == "start" else pipes.run({}, given)
@@ -772,9 +771,9 @@ def test_further_keys(further: Any, when: str) -> None:
     assert pipes.run({MINE: 7}).ours == pipes.run({MINE: ""}).ours == {}
 
 
-def test_the_order_of_further_keys(further: Any) -> None:
+def test_the_order_of_further_keys(with_extra_keys: Any) -> None:
     """Further keys are tried after those known, in their order; a name that matches counts before one that does not."""
-    pipes = further("b", "a")
+    pipes = with_extra_keys("b", "a")
     for _ in range(2):
         assert matched(pipes, {"a": "gpt-4o", "b": "o1-mini"}) == ("mini team", "b")
         assert matched(pipes, {"b": "o1-mini", REQUEST: "gpt-4o"}) == ("ml-platform", REQUEST)
@@ -784,15 +783,15 @@ def test_the_order_of_further_keys(further: Any) -> None:
     assert unknown.ours == {"status": "unregistered"}
 
 
-def test_what_warns_of_further_keys(further: Any, lines: Any) -> None:
+def test_what_warns_of_further_keys(with_extra_keys: Any, lines: Any) -> None:
     """Where no name matches, the warning quotes the one that was tried first."""
-    further("b", "a").run({"a": "first", "b": "second"})
+    with_extra_keys("b", "a").run({"a": "first", "b": "second"})
     assert lines() == ["model registry: model 'second' is not registered (owner: nobody)"]
 
 
-def test_the_provider_counts_for_further_keys(further: Any) -> None:
+def test_the_provider_counts_for_further_keys(with_extra_keys: Any) -> None:
     """An entry with a provider matches a further key on spans of that provider only."""
-    pipes = further(MINE)
+    pipes = with_extra_keys(MINE)
     for _ in range(2):
         for key in PROVIDER_KEYS:
             assert matched(pipes, {MINE: "o1", key: "azure"}) == ("azure team", MINE)
@@ -800,26 +799,26 @@ def test_the_provider_counts_for_further_keys(further: Any) -> None:
         assert matched(pipes, {MINE: "o1"}) == ("azure team", MINE)
 
 
-def test_a_scoped_key_named_by_setting(further: Any) -> None:
+def test_a_scoped_key_named_by_setting(with_extra_keys: Any) -> None:
     """``model_name`` named by setting counts in every instrumentation scope."""
-    pipes = further("model_name")
+    pipes = with_extra_keys("model_name")
     for scope in ("app", "pydantic-ai", "app"):
         assert pipes.run({"model_name": "gpt-4o"}, scope=scope).ours["matched_by"] == "model_name"
-    assert further().run({"model_name": "gpt-4o"}, scope="app").ours == {}
+    assert with_extra_keys().run({"model_name": "gpt-4o"}, scope="app").ours == {}
 
 
-def test_a_key_of_json_named_by_setting(further: Any) -> None:
+def test_a_key_of_json_named_by_setting(with_extra_keys: Any) -> None:
     """A key that is known to hold JSON may hold a name as well, if a setting says so."""
     key = "llm.invocation_parameters"
-    pipes = further(key)
+    pipes = with_extra_keys(key)
     for _ in range(2):
         assert matched(pipes, {key: "gpt-4o"}) == ("ml-platform", key)
         assert matched(pipes, {key: '{"model": "o1-mini"}'}) == ("mini team", key)
 
 
-def test_keys_known_already(further: Any, registry: ModelRegistry) -> None:
+def test_keys_known_already(with_extra_keys: Any, registry: ModelRegistry) -> None:
     """A key that is known already keeps its place."""
-    pipes = further(MINE, REQUEST, "gen_ai.response.model")
+    pipes = with_extra_keys(MINE, REQUEST, "gen_ai.response.model")
     assert matched(pipes, {MINE: "o1-mini", REQUEST: "gpt-4o"}) == ("ml-platform", REQUEST)
     given = {REQUEST: "gpt-4o", "gen_ai.response.model": "o1-mini"}
     assert matched(pipes, given) == ("mini team", "gen_ai.response.model")
@@ -828,10 +827,10 @@ def test_keys_known_already(further: Any, registry: ModelRegistry) -> None:
 
 
 @pytest.mark.parametrize("unregistered", ["warn", "ignore"])
-def test_what_is_remembered_of_further_keys(further: Any, registry: ModelRegistry, unregistered: str) -> None:
+def test_what_is_remembered_of_further_keys(with_extra_keys: Any, registry: ModelRegistry, unregistered: str) -> None:
     """Spans like earlier ones get the same as by the long way, in every mixture of keys, through changes as well."""
     keys = (MINE, REQUEST, "model_name", "gen_ai.system", "model_registry.owner")
-    pipes = further(MINE, "model_name", unregistered=unregistered)
+    pipes = with_extra_keys(MINE, "model_name", unregistered=unregistered)
     values = (None, "gpt-4o"), (None, "o1", "claude-9")
     spans = [
         dict(zip(keys, found, strict=True))
@@ -841,7 +840,7 @@ def test_what_is_remembered_of_further_keys(further: Any, registry: ModelRegistr
     for change in (None, lambda: registry.deprecate("gpt-4o"), registry.clear):
         if change:
             change()
-        slow = [further(MINE, "model_name", unregistered=unregistered).run(span).attributes for span in spans]
+        slow = [with_extra_keys(MINE, "model_name", unregistered=unregistered).run(span).attributes for span in spans]
         for _ in range(3):
             assert [pipes.run(span).attributes for span in spans] == slow
 

@@ -28,11 +28,11 @@ from opentelemetry.util._once import Once
 from spanforge.model_registry import ModelRegistry, get_default_registry, register_model
 from spanforge.model_registry._core.conventions import CONVENTIONS, NOT_CALLS, PROVIDER_KEYS, is_call
 from spanforge.model_registry._core.emission import choose_event_signals
-from spanforge.model_registry._core.watch import FileWatcher
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
 from spanforge.model_registry.otel import _counters as counters
 from spanforge.model_registry.otel import _metrics as metrics
 from spanforge.model_registry.otel import _span_access as access
+from spanforge.model_registry.watch import FileWatcher
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -609,7 +609,7 @@ def test_the_next_thousand_sunsets(meters: Meters, registry: ModelRegistry, fiel
 def test_files(meters: Meters, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that is good is young, one that is bad ages, and each time that it becomes bad is a failure."""
     clock = [1_000.0]
-    monkeypatch.setattr("spanforge.model_registry._core.watch.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("spanforge.model_registry.watch.time.monotonic", lambda: clock[0])
     good, bad = tmp_path / "good.json", tmp_path / "bad.json"
     for path, model_id in ((good, "a"), (bad, "b")):
         write(path, model_id)
@@ -665,7 +665,7 @@ def write(path: Path, model_id: str) -> None:
 def test_a_file_that_waits_for_another_one(meters: Meters, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that has changed ages until its content is in force, which it is when the others are whole, too."""
     clock = [1_000.0]
-    monkeypatch.setattr("spanforge.model_registry._core.watch.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("spanforge.model_registry.watch.time.monotonic", lambda: clock[0])
     files = [tmp_path / name for name in ("a.json", "b.json")]
     for path in files:
         write(path, path.stem)

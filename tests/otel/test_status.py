@@ -25,9 +25,9 @@ from spanforge.model_registry import ModelRegistry, __version__, get_default_reg
 from spanforge.model_registry._core.emission import choose_event_signals
 from spanforge.model_registry._core.settings import SETTINGS, VARIABLES
 from spanforge.model_registry._core.state import replace_file_entries
-from spanforge.model_registry._core.watch import FileWatcher
 from spanforge.model_registry.otel import ModelRegistrySampler, ModelRegistrySpanProcessor, PluginStatus, status
 from spanforge.model_registry.otel._span_access import SWAPPABLE
+from spanforge.model_registry.watch import FileWatcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -360,7 +360,7 @@ def test_every_line_is_printable(monkeypatch: pytest.MonkeyPatch, models: Path, 
         registry = ModelRegistry(auto_emit=False)
         watcher = FileWatcher(registry, [path], reload_interval=0)
         monkeypatch.setattr(
-            "spanforge.model_registry._core.watch._watchers.by_registry", WeakKeyDictionary({registry: watcher})
+            "spanforge.model_registry.watch._watchers.by_registry", WeakKeyDictionary({registry: watcher})
         )
         watcher.look()
         assert status().files[0].error

@@ -19,8 +19,8 @@ from spanforge.model_registry._core.conventions import (
     CONVENTIONS,
     NOT_CALLS,
     PROVIDER_KEYS,
-    further,
     resolve_attributes,
+    with_extra_keys,
 )
 from spanforge.model_registry._core.resolution import UNREGISTERED, ModelIndex
 from spanforge.model_registry._core.timestamps import from_nanos, to_nanos
@@ -123,7 +123,7 @@ def test_the_same_resolution_as_the_processors(
     """A call is counted for the entry, or the name, that the span processor would find for its span."""
     with tempfile.TemporaryDirectory() as folder:
         for found, scope in drawn:
-            resolved = resolve_attributes(ModelIndex(entries), found, scope, further(FURTHER))
+            resolved = resolve_attributes(ModelIndex(entries), found, scope, with_extra_keys(FURTHER))
             one = Scan(ScanRequest(START, START + HOUR, HOUR, 0, entries, FURTHER), SpanIdWriter(folder, 0))
             assert one.count_document(Span(1, START, START, found, scope=scope).line())
             (group,) = (group for group in one.result.groups if group.calls)
@@ -141,7 +141,7 @@ def test_the_same_resolution_as_the_processors(
 
 def scan_names(found: dict[str, Any], scope: str) -> set[str]:
     """Return the keys that hold names: those with which alone a span names a model."""
-    index, known = ModelIndex(), further(FURTHER)
+    index, known = ModelIndex(), with_extra_keys(FURTHER)
     return {key for key in found if resolve_attributes(index, {key: found[key]}, scope, known) is not None}
 
 

@@ -135,14 +135,6 @@ class RegistryCore:
         """Return so many times, in order."""
         return self._guard.run(lambda: [self._tick() for _ in range(number)])
 
-    @property
-    def _index(self) -> ModelIndex:
-        return self._state.index
-
-    @property
-    def _version(self) -> object:
-        return self._state
-
     def _deliveries(self) -> tuple[Delivery, ...]:
         return self._state.deliveries
 

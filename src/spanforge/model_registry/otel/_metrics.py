@@ -15,8 +15,8 @@ from spanforge.model_registry._core.emission import event_counts
 from spanforge.model_registry._core.lifecycle import RISK_TIERS, STATUSES
 from spanforge.model_registry._core.process import ProcessState, WarnOnce, live_keys
 from spanforge.model_registry._core.timestamps import to_micros
-from spanforge.model_registry._core.watch import file_states
 from spanforge.model_registry.otel._counters import span_counters
+from spanforge.model_registry.watch import file_states
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -56,9 +56,9 @@ class Metric(NamedTuple):
 
 
 class _Inventory(NamedTuple):
-    """Counts and dates of a registry at one version."""
+    """Counts and dates of a registry in one state."""
 
-    version: object
+    state: object
     models: Counter[tuple[str, str]]
     sunsets: Sequence[tuple[int, ModelRegistryEntry]]
 
@@ -114,15 +114,15 @@ def _callback(metric: Metric) -> Callable[[CallbackOptions], Iterable[Observatio
 
 
 def _inventory(registry: ModelRegistry) -> _Inventory:
-    version: object = registry._version  # noqa: SLF001 - read before the entries, see ModelRegistry
+    state = registry._state  # noqa: SLF001 - one package
     known = _inventories.get(registry)
-    if known is None or known.version is not version:
+    if known is None or known.state is not state:
         entries = registry.list_all()
         dates = ((entry.metadata.get("sunset_date"), entry) for entry in entries if entry.status == "deprecated")
         sunsets = [(to_micros(date), entry) for date, entry in dates if date is not None]
         sunsets.sort(key=lambda sunset: sunset[0])
         models: Counter[tuple[str, str]] = Counter((entry.status, entry.risk_tier) for entry in entries)
-        known = _inventories[registry] = _Inventory(version, models, sunsets[:MAX_SUNSETS])
+        known = _inventories[registry] = _Inventory(state, models, sunsets[:MAX_SUNSETS])
     return known
 
 

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from opentelemetry.sdk.trace import SpanProcessor
 
 from spanforge.model_registry._core import logs
-from spanforge.model_registry._core.conventions import CONVENTIONS, NOT_CALLS, PROVIDER_KEYS, further
+from spanforge.model_registry._core.conventions import CONVENTIONS, NOT_CALLS, PROVIDER_KEYS, with_extra_keys
 from spanforge.model_registry._core.default import get_default_registry
 from spanforge.model_registry._core.emission import deliver_soon
 from spanforge.model_registry._core.process import WarnOnce
 from spanforge.model_registry._core.settings import MODEL_ATTRIBUTES, SPAN_ATTRIBUTES, UNREGISTERED_POLICY, Setting
-from spanforge.model_registry._core.watch import follow_settings
 from spanforge.model_registry.otel import _status
 from spanforge.model_registry.otel._counters import processors, span_counters, unregistered_names
 from spanforge.model_registry.otel._enricher import Enricher
@@ -32,6 +31,7 @@ from spanforge.model_registry.otel._span_access import (
     write_late,
     write_publicly,
 )
+from spanforge.model_registry.watch import follow_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan, Span
 
     from spanforge.model_registry._core.registry import ModelRegistry
-    from spanforge.model_registry._core.resolution import ModelIndex, Resolution
+    from spanforge.model_registry._core.resolution import Resolution
     from spanforge.model_registry._core.settings import Unregistered
     from spanforge.model_registry.otel._plan_cache import Plan
 
@@ -92,7 +92,7 @@ class ModelRegistrySpanProcessor(SpanProcessor):
     ) -> None:
         names = frozenset(_choose(SPAN_ATTRIBUTES, span_attributes))
         self._ignores_unregistered = _choose(UNREGISTERED_POLICY, unregistered) == "ignore"
-        self._conventions = further(_choose(MODEL_ATTRIBUTES, model_attributes))
+        self._conventions = with_extra_keys(_choose(MODEL_ATTRIBUTES, model_attributes))
         self._enricher = Enricher(self._conventions, names, ignores_unregistered=self._ignores_unregistered)
         keys = dict.fromkeys(row.key for row in self._conventions)
         self._plans = PlanCache((*keys, *PROVIDER_KEYS, *NOT_CALLS), _JSON_KEYS, _SCOPED_KEYS)
@@ -182,15 +182,15 @@ class ModelRegistrySpanProcessor(SpanProcessor):
             decision = plan.decisions.get(values)
         except TypeError:  # a name that is a list or an object
             decision = values = None
-        if decision is None or decision.state is not self._registry._version:  # noqa: SLF001 - one package
+        if decision is None or decision.state is not self._registry._state:  # noqa: SLF001 - one package
             deliver_soon()  # an operation that was interrupted may have left its event in the new state
             decision = self._look_up(plan, values, attributes, span)
         return decision
 
     def _look_up(self, plan: Plan, values: Any, attributes: Mapping[str, Any], span: ReadableSpan) -> Decision:
         """Return what to do with a span, from the registry; log, and remember it if possible."""
-        state, index = _snapshot(self._registry)
-        enrichment = self._enricher.enrich(attributes, _scope_of(span), index)
+        state = self._registry._state  # noqa: SLF001 - one package
+        enrichment = self._enricher.enrich(attributes, _scope_of(span), state.index)
         if enrichment is None:
             decision, key = Decision(state, None, NOT_COUNTED), None
         else:
@@ -257,12 +257,6 @@ class ModelRegistrySpanProcessor(SpanProcessor):
             change = self._decide(attributes, span).change
             if change is not None:
                 write_publicly(span, change)
-
-
-def _snapshot(registry: ModelRegistry) -> tuple[object, ModelIndex]:
-    """Return a registry's state, which another one replaces at each change, and the index that belongs to it."""
-    state = registry._version  # noqa: SLF001 - one package; read before the index, see ``ModelRegistry``
-    return state, registry._index  # noqa: SLF001
 
 
 def _scope_of(span: ReadableSpan) -> str | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased, Sampler, TraceIdRatioBased
 
-from spanforge.model_registry._core.conventions import further, resolve_attributes
+from spanforge.model_registry._core.conventions import resolve_attributes, with_extra_keys
 from spanforge.model_registry._core.default import get_default_registry
 from spanforge.model_registry._core.errors import InvalidValueError
 from spanforge.model_registry._core.events import OPERATION_SPAN_NAMES
@@ -91,7 +91,7 @@ class ModelRegistrySampler(Sampler):
         if not isinstance(ratio, (int, float)) or isinstance(ratio, bool) or not 0 <= ratio <= 1:
             raise InvalidValueError.must_be("ratio", ratio, _RATIO_RULE)
         flagged = SAMPLE_FLAGGED.read() if self.flagged is None else SAMPLE_FLAGGED.parse(self.flagged, "flagged")
-        conventions = further(MODEL_ATTRIBUTES.read()) if flagged else ()
+        conventions = with_extra_keys(MODEL_ATTRIBUTES.read()) if flagged else ()
         unregistered = frozenset({UNREGISTERED} if UNREGISTERED_POLICY.read() == "warn" else ())
         values: dict[str, Any] = {
             "ratio": float(ratio),
@@ -128,7 +128,7 @@ class ModelRegistrySampler(Sampler):
             if not attributes or self._keys.isdisjoint(attributes):
                 return False
             registry = get_default_registry() if self.registry is None else self.registry
-            match = resolve_attributes(registry._index, attributes, None, self._conventions)  # noqa: SLF001
+            match = resolve_attributes(registry._state.index, attributes, None, self._conventions)  # noqa: SLF001
             return match is not None and match.is_call and self._is_flagged(match.resolution)
         except Exception as error:  # noqa: BLE001 - the span is sampled as others are
             text = "model registry: spans are sampled without it (further %s not logged): %r"

@@ -16,8 +16,8 @@ from spanforge.model_registry._core.emission import event_counts, event_signals
 from spanforge.model_registry._core.lifecycle import STATUSES
 from spanforge.model_registry._core.process import live_keys
 from spanforge.model_registry._core.settings import SETTINGS
-from spanforge.model_registry._core.watch import FileState, file_states
 from spanforge.model_registry.otel._counters import processors, span_counters, unregistered_names
+from spanforge.model_registry.watch import FileState, file_states
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -12,9 +12,9 @@ from spanforge.model_registry._core.conventions import (
     NOT_CALLS,
     PROVIDER_KEYS,
     candidates,
-    further,
     is_call,
     provider_of,
+    with_extra_keys,
 )
 from spanforge.model_registry._core.entry import get_status_date
 from spanforge.model_registry._core.lifecycle import LIFECYCLE
@@ -188,7 +188,7 @@ class Resolver:
 
     def __init__(self, entries: Iterable[ModelRegistryEntry], model_attributes: Sequence[str], times: range) -> None:
         self._index = ModelIndex(entries)
-        self._conventions = further(model_attributes)
+        self._conventions = with_extra_keys(model_attributes)
         self._response_keys = frozenset(row.key for row in self._conventions if row.response)
         self._times = times
         self._models: dict[str, CalledModel] = {}

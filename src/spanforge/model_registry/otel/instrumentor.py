@@ -29,9 +29,9 @@ from spanforge.model_registry._core.settings import (
     UNREGISTERED_POLICY,
     drop_unknown_options,
 )
-from spanforge.model_registry._core.watch import FileWatcher, follow_settings
 from spanforge.model_registry.otel._metrics import observe
 from spanforge.model_registry.otel._processor import ModelRegistrySpanProcessor
+from spanforge.model_registry.watch import FileWatcher, follow_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
