@@ -10,7 +10,6 @@ from spanforge.model_registry._core.attributes import ON_SPANS
 from spanforge.model_registry._core.conventions import BY_PRIORITY
 from spanforge.model_registry.otel import status
 from spanforge.model_registry.otel._enricher import Enricher
-from spanforge.model_registry.otel._processor import _snapshot
 
 if TYPE_CHECKING:
     from spanforge.model_registry import ModelRegistry
@@ -26,7 +25,7 @@ def enricher() -> Enricher:
 
 def test_a_registered_model(enricher: Enricher, registry: ModelRegistry) -> None:
     """The enrichment has the entry's attributes, the key that matched, and whether the span is a call."""
-    found = enricher.enrich({REQUEST: "gpt-4o", "a": 1}, None, _snapshot(registry)[1])
+    found = enricher.enrich({REQUEST: "gpt-4o", "a": 1}, None, registry._state.index)
     assert found is not None
     assert found.attributes["model_registry.owner"] == "ml-platform"
     assert (found.key, found.is_call, found.resolution.entry) == (REQUEST, True, registry.get("gpt-4o"))
@@ -35,7 +34,7 @@ def test_a_registered_model(enricher: Enricher, registry: ModelRegistry) -> None
 def test_an_agent_span(enricher: Enricher, registry: ModelRegistry) -> None:
     """An agent span is enriched, and is no call."""
     attributes = {REQUEST: "gpt-4o", "gen_ai.operation.name": "invoke_agent"}
-    found = enricher.enrich(attributes, None, _snapshot(registry)[1])
+    found = enricher.enrich(attributes, None, registry._state.index)
     assert found is not None
     assert not found.is_call
 
@@ -44,7 +43,7 @@ def test_an_agent_span(enricher: Enricher, registry: ModelRegistry) -> None:
 def test_a_model_that_is_not_registered(registry: ModelRegistry, ignores: Any, lines: Any) -> None:
     """The enrichment is empty if such models are ignored, and is pure either way: no line, no count, no name kept."""
     enricher = Enricher(BY_PRIORITY, ON_SPANS, ignores_unregistered=ignores)
-    found = enricher.enrich({REQUEST: "claude-9"}, None, _snapshot(registry)[1])
+    found = enricher.enrich({REQUEST: "claude-9"}, None, registry._state.index)
     assert found is not None
     assert bool(found.attributes) is not ignores
     assert found.key is None
@@ -55,4 +54,4 @@ def test_a_model_that_is_not_registered(registry: ModelRegistry, ignores: Any, l
 @pytest.mark.parametrize("attributes", [{}, {"a": 1}, {REQUEST: ""}, {REQUEST: ("gpt-4o",)}, {"model_name": "gpt-4o"}])
 def test_a_span_that_names_no_model(enricher: Enricher, registry: ModelRegistry, attributes: dict[str, Any]) -> None:
     """There is no enrichment."""
-    assert enricher.enrich(attributes, "app", _snapshot(registry)[1]) is None
+    assert enricher.enrich(attributes, "app", registry._state.index) is None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan
+from support.asked_registry import AskedRegistry
 
 from spanforge.model_registry import ModelRegistry
 from spanforge.model_registry._core.conventions import CONVENTIONS
@@ -197,19 +198,17 @@ def test_changes_are_seen_by_the_next_span(
     assert owner() == ["alias"] * 2
 
 
-class _Overtaken(ModelRegistry):
+class _Overtaken(AskedRegistry):
     """A registry whose content is replaced just after it was asked."""
 
     def load_when_asked(self, path: Path) -> None:
         self.path: Path | None = path
 
-    @property
-    def _index(self) -> Any:
-        index, path = self._state.index, getattr(self, "path", None)
+    def asked(self) -> None:
+        path = getattr(self, "path", None)
         if path is not None:
             self.path = None
             self.load(path)
-        return index
 
 
 def test_a_change_while_a_name_is_looked_up(pipeline: Any, registry: ModelRegistry, tmp_path: Path) -> None:
@@ -448,16 +447,14 @@ def test_a_log_handler_that_waits_for_another_thread(pipeline: Any, handle: Any)
 # Errors
 
 
-class _Raising(ModelRegistry):
+class _Raising(AskedRegistry):
     """A registry that raises whenever it is asked, once it is told to."""
 
     error: Exception | None = None
 
-    @property
-    def _index(self) -> Any:
+    def asked(self) -> None:
         if self.error is not None:
             raise self.error
-        return self._state.index
 
 
 @pytest.mark.parametrize("first", ["ours", "exporter"])

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, SpanProcessor
+from support.asked_registry import AskedRegistry
 
 from spanforge.model_registry import ModelRegistry
 from spanforge.model_registry._core.attributes import ATTRIBUTES, SPAN_ATTRIBUTE_NAMES
@@ -95,17 +96,15 @@ def test_added_twice_counts_once(pipeline: Any, full: SpanProcessor, registry: M
         assert span.dropped == len(ORDER) - 2
 
 
-class _Meeting(ModelRegistry):
+class _Meeting(AskedRegistry):
     """A registry in which those who ask wait for each other, for a moment."""
 
     meeting: threading.Barrier | None = None
 
-    @property
-    def _index(self) -> Any:
+    def asked(self) -> None:
         if self.meeting is not None:
             with contextlib.suppress(threading.BrokenBarrierError):
                 self.meeting.wait(0.2)
-        return self._state.index
 
 
 @needs_ending_hook

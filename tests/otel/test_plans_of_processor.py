@@ -11,6 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from support.asked_registry import AskedRegistry
 
 from spanforge.model_registry import ModelRegistry
 from spanforge.model_registry._core.attributes import SPAN_ATTRIBUTE_NAMES, span_attributes
@@ -118,15 +119,13 @@ def test_a_scope_is_not_taken_from_a_value(pipeline: Any) -> None:
         assert pipes.run(alike).attributes == alike
 
 
-class _Asked(ModelRegistry):
+class _Asked(AskedRegistry):
     """A registry that counts how often its entries are asked for."""
 
     times = 0
 
-    @property
-    def _index(self) -> Any:
+    def asked(self) -> None:
         self.times += 1
-        return self._state.index
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Decision, ParentBased, ParentBasedTraceIdRatio, Sampler
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, TraceFlags
 from opentelemetry.trace.span import TraceState
+from support.asked_registry import AskedRegistry
 
 import spanforge_model_registry_otel
 from spanforge.model_registry import ModelRegistry, event_counts, get_default_registry
@@ -334,13 +335,12 @@ def test_a_bad_flagged(monkeypatch: pytest.MonkeyPatch, lines: Callable[[], list
     assert lines() == [f"model registry: {FLAGGED} must be one of true, false; got 'perhaps'; using the default, false"]
 
 
-class Broken(ModelRegistry):
+class Broken(AskedRegistry):
     """A registry that cannot be asked."""
 
     error: type[Exception] = RuntimeError
 
-    @property
-    def _index(self) -> Any:
+    def asked(self) -> None:
         raise self.error("broken")
 
 

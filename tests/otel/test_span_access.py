@@ -13,14 +13,16 @@ from opentelemetry import trace
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk import trace as sdk
 from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, SpanProcessor
+from support.asked_registry import AskedRegistry
 
-from spanforge.model_registry import ModelRegistry
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
 from spanforge.model_registry.otel import _span_access as access
 from spanforge.model_registry.otel._span_access import ENRICHED, UNMARKED, Mark
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from spanforge.model_registry import ModelRegistry
 
 REQUEST = "gen_ai.request.model"
 RESPONSE = "gen_ai.response.model"
@@ -387,18 +389,14 @@ def _often() -> Iterator[None]:
     sys.setswitchinterval(interval)
 
 
-class _Yielding(ModelRegistry):
-    """A registry that lets other threads run whenever it is asked, also for its version only."""
+class _Yielding(AskedRegistry):
+    """A registry that lets other threads run whenever its state or its index is read."""
 
-    @property
-    def _index(self) -> Any:
+    def asked(self) -> None:
         time.sleep(0)
-        return self._state.index
 
-    @property
-    def _version(self) -> Any:
+    def read(self) -> None:
         time.sleep(0)
-        return self._state
 
 
 @pytest.mark.usefixtures("_often")

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from spanforge.model_registry._core.entry import ModelRegistryEntry
-    from spanforge.model_registry.otel._processor import ModelRegistrySpanProcessor
 
 MAX_SERIES: Final = 1_000
 """Combinations of model, status, risk tier and owner that are counted apart; further ones are counted together."""
@@ -133,7 +132,7 @@ class Processors(ProcessState):
     """The span processors that were made in this process."""
 
     def __init__(self) -> None:
-        self.by_age: WeakKeyDictionary[ModelRegistrySpanProcessor, None] = WeakKeyDictionary()
+        self.by_age: WeakKeyDictionary[ProcessorState, None] = WeakKeyDictionary()
         super().__init__()
 
     def reset(self) -> None:
