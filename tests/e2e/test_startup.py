@@ -782,18 +782,18 @@ PACKAGES = {
         folder_of_the_application, (elsewhere("spanforge", "spanforge/__init__.py"),), PLAIN
     ),
     "a SystemError at import": Case(
-        replaced("otel/instrumentor.py", "raise SystemError('broken')"),
+        replaced("otel/_instrumentor.py", "raise SystemError('broken')"),
         (f"{NOT_INSTALLED}SystemError: broken",),
         PLAIN,
     ),
     "an ImportError at import": Case(
-        replaced("otel/instrumentor.py", "raise ImportError('broken')"),
+        replaced("otel/_instrumentor.py", "raise ImportError('broken')"),
         (f"{NOT_INSTALLED}ImportError: broken",),
         PLAIN,
     ),
     "a SyntaxError": Case(
-        replaced("otel/instrumentor.py", "a b"),
-        (f"{NOT_INSTALLED}SyntaxError: invalid syntax (instrumentor.py, line 1)",),
+        replaced("otel/_instrumentor.py", "a b"),
+        (f"{NOT_INSTALLED}SyntaxError: invalid syntax (_instrumentor.py, line 1)",),
         PLAIN,
     ),
     "an error in the package itself": Case(
@@ -805,15 +805,15 @@ PACKAGES = {
         without_msgspec, (f"{NOT_INSTALLED}ImportError: built for another Python",), PLAIN
     ),
     "files that cannot be followed": Case(
-        broken_in("watch.py", "def follow_settings("), (f"{NOT_INSTALLED}RuntimeError('broken')",), PLAIN
+        broken_in("_core/watch.py", "def follow_settings("), (f"{NOT_INSTALLED}RuntimeError('broken')",), PLAIN
     ),
     "files that cannot be looked at": Case(
-        broken_in("watch.py", "    def _look("),
+        broken_in("_core/watch.py", "    def _look("),
         ("model registry files cannot be followed: RuntimeError('broken')", UNKNOWN),
         UNREGISTERED,
     ),
     "a registry that takes no files": Case(
-        broken_in("default.py", "    def _take_files("),
+        broken_in("_core/default.py", "    def _take_files("),
         ("model registry files cannot be followed: RuntimeError('broken')", UNKNOWN),
         UNREGISTERED,
     ),
