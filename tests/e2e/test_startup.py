@@ -781,18 +781,18 @@ PACKAGES = {
         folder_of_the_application, (elsewhere("spanforge", "spanforge/__init__.py"),), PLAIN
     ),
     "a SystemError at import": Case(
-        replaced("otel/instrumentor.py", "raise SystemError('broken')"),
+        replaced("otel/_instrumentor.py", "raise SystemError('broken')"),
         (f"{NOT_INSTALLED}SystemError: broken",),
         PLAIN,
     ),
     "an ImportError at import": Case(
-        replaced("otel/instrumentor.py", "raise ImportError('broken')"),
+        replaced("otel/_instrumentor.py", "raise ImportError('broken')"),
         (f"{NOT_INSTALLED}ImportError: broken",),
         PLAIN,
     ),
     "a SyntaxError": Case(
-        replaced("otel/instrumentor.py", "a b"),
-        (f"{NOT_INSTALLED}SyntaxError: invalid syntax (instrumentor.py, line 1)",),
+        replaced("otel/_instrumentor.py", "a b"),
+        (f"{NOT_INSTALLED}SyntaxError: invalid syntax (_instrumentor.py, line 1)",),
         PLAIN,
     ),
     "an error in the package itself": Case(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 from weakref import WeakKeyDictionary
 
 from spanforge.model_registry._core.process import ProcessState
@@ -128,11 +128,23 @@ class UnregisteredNames(ProcessState):
         return tuple(self._names)
 
 
+class EnrichingProcessor(Protocol):
+    """A span processor, as ``status`` reads it."""
+
+    @property
+    def is_on(self) -> bool:
+        """Whether it is switched on."""
+
+    @property
+    def late_writes(self) -> str:
+        """The hook in which it reaches a span whose model is set late."""
+
+
 class Processors(ProcessState):
     """The span processors that were made in this process."""
 
     def __init__(self) -> None:
-        self.by_age: WeakKeyDictionary[ProcessorState, None] = WeakKeyDictionary()
+        self.by_age: WeakKeyDictionary[EnrichingProcessor, None] = WeakKeyDictionary()
         super().__init__()
 
     def reset(self) -> None:

@@ -22,7 +22,6 @@ from spanforge.model_registry.otel._plan_cache import NOT_COUNTED, Decision, Pla
 from spanforge.model_registry.otel._span_access import (
     Mark,
     SpanChange,
-    contents_of,
     hears_endings,
     is_swappable,
     on_end_hook,
@@ -143,7 +142,7 @@ class ModelRegistrySpanProcessor(SpanProcessor):
         """Return ``True``: all work is done when a span has ended."""
         return True
 
-    def _process(  # noqa: PLR0913 - see ``hook``
+    def _process(  # noqa: PLR0913 - see ``on_ending_hook``
         self,
         span: Any,
         container: Any,
@@ -155,8 +154,11 @@ class ModelRegistrySpanProcessor(SpanProcessor):
         """Enrich and count a span that names a model, unless that is done."""
         try:
             if attributes is None:
-                attributes = self._foreign_attributes(span, container, ended=ended)
-            if not attributes or mark.enriched or self._token in mark.seen_by:
+                self._miss_ending(span, container)
+                return
+            if ended and self.keys.isdisjoint(attributes):
+                return
+            if mark.enriched or self._token in mark.seen_by:
                 return
             decision = self._decide(attributes, span)
             if decision.change is not None and (is_frozen or ended or not span.is_recording()):
@@ -236,19 +238,15 @@ class ModelRegistrySpanProcessor(SpanProcessor):
         self._missed_endings = self._missed_endings or not was_counted
         return was_counted
 
-    def _foreign_attributes(self, span: Any, container: Any, *, ended: bool) -> Mapping[str, Any] | None:
-        """Return the attributes in a container that is not the SDK's, if they name a model and can be replaced."""
-        if ended:
-            attributes = contents_of(container)
-            return None if self.keys.isdisjoint(attributes) else attributes
+    def _miss_ending(self, span: Span, container: object) -> None:
+        """Serve an ending span whose attributes cannot be replaced: from now on, write when spans start, too."""
         is_recording = span.is_recording()
-        if not self._writes_early:  # from now on, write when spans start, too
+        if not self._writes_early:
             self._writes_early = self._watches_starts = True
             kind = type(container)
             _problems.warn(kind, "model registry: span attributes are kept in %s: %s", kind, _MISSED)
         if is_recording:
             self._write_early(span)
-        return None
 
     def _write_early(self, span: Span) -> None:
         """Add what is known of a span that still records, by the public API; it is counted when it has ended."""

@@ -130,9 +130,11 @@ def on_end_hook(process: Process) -> Hook:
             mark = span._attributes._model_registry_mark
             if mark is ENRICHED or mark is processor.nameless_mark:
                 return
-        except AttributeError:
-            mark = UNMARKED
-        process(processor, span, getattr(span, "_attributes", None), None, True, mark, True)
+        except AttributeError:  # no mark
+            pass
+        container = getattr(span, "_attributes", None)
+        attributes = contents_of(container)  # before the mark, as above
+        process(processor, span, container, attributes, True, getattr(container, _MARK, UNMARKED), True)
 
     return on_end
 
