@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, get_args
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection
 
     from spanforge.model_registry._core.entry import ModelRegistryEntry
 
@@ -90,8 +90,12 @@ ON_SPANS: Final = tuple(row.name for row in ATTRIBUTES if row.on_spans == "yes")
 """Short names of the attributes that LLM spans have by default."""
 SPAN_ATTRIBUTE_NAMES: Final = tuple(row.name for row in ATTRIBUTES if row.on_spans != "no")
 """Short names of the attributes that LLM spans can have."""
-_SPAN_ROWS: Final = tuple((row, row.key) for row in ATTRIBUTES if row.on_spans != "no")
-_EVENT_ROWS: Final = tuple((row, row.key) for row in ATTRIBUTES if row.on_events and row.source != "all metadata")
+_SPAN_ROWS: Final = tuple((row.name, row.key, row.source) for row in ATTRIBUTES if row.on_spans != "no")
+_FACT_ROWS: Final = tuple(row for row in _SPAN_ROWS if row[2] == "fact" or row[0] == "status")
+"""The attributes of a span whose model is not registered: facts alone, its status among them."""
+_EVENT_ROWS: Final = tuple(
+    (row.name, row.key, row.source) for row in ATTRIBUTES if row.on_events and row.source != "all metadata"
+)
 
 
 def span_attributes(
@@ -104,10 +108,11 @@ def span_attributes(
         names: Short names, of ``SPAN_ATTRIBUTE_NAMES``.
         facts: Values that replace those of the entry, or that it does not hold: ``status``, ``matched_by``.
     """
+    rows = _SPAN_ROWS if entry is not None else _FACT_ROWS
     attributes = {}
-    for row, key in _SPAN_ROWS:
-        if row.name in names:
-            value = _read(row, entry, facts)
+    for name, key, source in rows:
+        if name in names:
+            value = facts[name] if name in facts else _read(name, source, entry)
             if value:
                 attributes[key] = value
     return attributes
@@ -120,22 +125,18 @@ def event_attributes(entry: ModelRegistryEntry, **facts: str | None) -> dict[str
     """
     metadata = (item for item in entry.metadata.items() if item[0] != "history")
     attributes = {f"{PREFIX}metadata.{key}": attribute_value(value) for key, value in metadata}
-    for row, key in reversed(_EVENT_ROWS):
-        value = _read(row, entry, facts)
+    for name, key, source in reversed(_EVENT_ROWS):
+        value = facts[name] if name in facts else _read(name, source, entry)
         if value:
             attributes[key] = value
     return attributes
 
 
-def _read(row: Attribute, entry: ModelRegistryEntry | None, facts: Mapping[str, Any]) -> Any:
-    """Return the value of an attribute; a row whose source does not exist is an error."""
-    if row.name in facts:
-        return facts[row.name]
-    if entry is None or row.source == "fact":
+def _read(name: str, source: Source, entry: ModelRegistryEntry | None) -> Any:
+    """Return the value of an attribute that is not passed; a row whose source does not exist is an error."""
+    if entry is None or source == "fact":
         return None
-    if row.source == "metadata key":
-        return entry.metadata.get(row.name)
-    return getattr(entry, row.name)
+    return entry.metadata.get(name) if source == "metadata key" else getattr(entry, name)
 
 
 def attribute_value(value: Any) -> Any:

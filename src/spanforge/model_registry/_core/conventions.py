@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Container, Iterable, Mapping
 
     from spanforge.model_registry._core.resolution import ModelIndex, Resolution
 
@@ -87,24 +87,55 @@ further = with_extra_keys
 """The former name, for modules that still use it."""
 
 
+class ModelKeys(NamedTuple):
+    """The attribute keys of a span that decide which model it names, and whether it is a call.
+
+    They depend on the keys alone, so spans with the same keys share them.
+
+    Attributes:
+        conventions: The conventions whose key is present, in the order in which they are tried.
+        providers: The keys of ``PROVIDER_KEYS`` that are present.
+        kinds: The rows of ``NOT_CALLS`` whose key is present.
+    """
+
+    conventions: tuple[Convention, ...]
+    providers: tuple[str, ...]
+    kinds: tuple[tuple[str, frozenset[str]], ...]
+
+
+def select_keys(keys: Container[str], conventions: Iterable[Convention] = BY_PRIORITY) -> ModelKeys:
+    """Return those of a span's attribute keys that decide.
+
+    Args:
+        keys: The span's attribute keys.
+        conventions: The conventions to try, in that order.
+    """
+    return ModelKeys(
+        tuple(row for row in conventions if row.key in keys),
+        tuple(key for key in PROVIDER_KEYS if key in keys),
+        tuple(kind for kind in NOT_CALLS.items() if kind[0] in keys),
+    )
+
+
 def candidates(
     attributes: Mapping[str, Any], scope: str | None = None, conventions: Iterable[Convention] = BY_PRIORITY
-) -> Iterator[tuple[str, str]]:
-    """Yield attribute key and model name for each name on a span, in the order in which they are tried.
+) -> list[tuple[str, str]]:
+    """Return attribute key and model name for each name on a span, in the order in which they are tried.
 
     Args:
         attributes: The span's attributes. Values that are empty or not text are ignored.
         scope: The name of the span's instrumentation scope.
         conventions: The conventions to try, in that order.
     """
-    present = [row for row in conventions if row[0] in attributes]  # few are, so all else is done for these only
-    for key, _, _, limited_to, member in present:
-        value = attributes[key]
-        if isinstance(value, str) and value and limited_to in (None, scope):
+    named = []
+    for key, _, _, limited_to, member in conventions:
+        value = attributes.get(key)
+        if isinstance(value, str) and value and (limited_to is None or limited_to == scope):
             text = str.__str__(value)
             name = text if member is None else _member(text, member)
             if name:
-                yield key, name
+                named.append((key, name))
+    return named
 
 
 class ModelMatch(NamedTuple):
@@ -128,37 +159,59 @@ def resolve_attributes(
     conventions: Iterable[Convention] = BY_PRIORITY,
 ) -> ModelMatch | None:
     """Return the model that a span names; ``None`` for a span that names none."""
-    keys: list[str] = []
-    names: list[str] = []
-    for key, name in candidates(attributes, scope, conventions):
-        keys.append(key)
-        names.append(name)
-    if not names:
+    return resolve_keys(index, attributes, scope, select_keys(attributes, conventions))
+
+
+def resolve_keys(
+    index: ModelIndex, attributes: Mapping[str, Any], scope: str | None, keys: ModelKeys
+) -> ModelMatch | None:
+    """Return the model that a span names; ``None`` for a span that names none.
+
+    Args:
+        index: The registry's entries.
+        attributes: The span's attributes.
+        scope: The name of the span's instrumentation scope.
+        keys: Those of the span's keys that decide.
+    """
+    named = candidates(attributes, scope, keys.conventions)
+    if not named:
         return None
-    resolution = index.resolve(names, provider_of(attributes))
-    matched = None if resolution.entry is None else keys[names.index(resolution.candidate)]
-    return ModelMatch(resolution, matched, is_call(attributes, keys))
+    resolution = index.resolve([name for _, name in named], provider_of(attributes, keys.providers))
+    matched_by = None
+    if resolution.entry is not None:
+        matched_by = next(key for key, name in named if name == resolution.candidate)
+    return ModelMatch(resolution, matched_by, is_call(attributes, [key for key, _ in named], keys.kinds))
 
 
-def is_call(attributes: Mapping[str, Any], named_by: Collection[str]) -> bool:
+def is_call(
+    attributes: Mapping[str, Any],
+    named_by: Collection[str],
+    kinds: Iterable[tuple[str, frozenset[str]]] = tuple(NOT_CALLS.items()),
+) -> bool:
     """Check that a span calls the model that it names, and is not an agent's, a workflow's or a tool's.
 
     Args:
         attributes: The span's attributes.
         named_by: The keys that name the model; empty for a span that has only attributes of the registry.
+        kinds: The rows of ``NOT_CALLS`` to try.
     """
     if named_by and _BY_SCOPE.issuperset(named_by):
         return False
-    for key, values in NOT_CALLS.items():
+    for key, values in kinds:
         value = attributes.get(key)
         if isinstance(value, str) and value in values:
             return False
     return True
 
 
-def provider_of(attributes: Mapping[str, Any]) -> str | None:
-    """Return the provider that a span names, if it names one."""
-    for key in PROVIDER_KEYS:
+def provider_of(attributes: Mapping[str, Any], keys: Iterable[str] = PROVIDER_KEYS) -> str | None:
+    """Return the provider that a span names, if it names one.
+
+    Args:
+        attributes: The span's attributes.
+        keys: The keys to try, in that order.
+    """
+    for key in keys:
         value = attributes.get(key)
         if isinstance(value, str) and value:
             return str.__str__(value)

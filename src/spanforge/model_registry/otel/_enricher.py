@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from spanforge.model_registry._core.attributes import span_attributes
-from spanforge.model_registry._core.conventions import resolve_attributes
+from spanforge.model_registry._core.conventions import resolve_keys
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from spanforge.model_registry._core.conventions import Convention
+    from spanforge.model_registry._core.conventions import ModelKeys
     from spanforge.model_registry._core.resolution import ModelIndex, Resolution
 
 
@@ -36,27 +36,26 @@ class Enricher:
     """Decides which attributes a span gets.
 
     Args:
-        conventions: Attribute keys that hold a model's name, in the order in which they are tried.
         names: Short names of the attributes that spans get.
         ignores_unregistered: Whether spans of models that are not registered get no attributes.
     """
 
-    def __init__(
-        self, conventions: tuple[Convention, ...], names: Collection[str], *, ignores_unregistered: bool
-    ) -> None:
-        self._conventions = conventions
+    def __init__(self, names: Collection[str], *, ignores_unregistered: bool) -> None:
         self._names = names
         self._ignores_unregistered = ignores_unregistered
 
-    def enrich(self, attributes: Mapping[str, Any], scope: str | None, index: ModelIndex) -> Enrichment | None:
+    def enrich(
+        self, attributes: Mapping[str, Any], keys: ModelKeys, scope: str | None, index: ModelIndex
+    ) -> Enrichment | None:
         """Return the enrichment of a span; ``None`` if the span names no model.
 
         Args:
             attributes: The span's attributes.
+            keys: Those of their keys that decide.
             scope: Name of its instrumentation scope.
             index: The registry's entries.
         """
-        named = resolve_attributes(index, attributes, scope, self._conventions)
+        named = resolve_keys(index, attributes, scope, keys)
         if named is None:
             return None
         resolution, key, is_call = named

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
+from spanforge.model_registry._core.conventions import select_keys
 from spanforge.model_registry._core.values import MAX_NAME
 from spanforge.model_registry.otel._span_access import is_ours
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from spanforge.model_registry._core.conventions import Convention, ModelKeys
     from spanforge.model_registry.otel._span_access import SpanChange
 
 MAX_PLANS: Final = 1_024
@@ -47,6 +49,8 @@ class Decision:
 
 
 NOT_COUNTED: Final[Iterator[int]] = itertools.repeat(0)
+NO_DECISION: Final = Decision(object(), None, NOT_COUNTED)
+"""A decision that belongs to no state of a registry."""
 
 
 @dataclass(slots=True)
@@ -54,15 +58,15 @@ class Plan:
     """What is known of spans from their attribute keys.
 
     Attributes:
-        read_values: Returns from the attributes the values that decide; ``None`` if nothing can be remembered.
+        keys: The keys that decide.
+        read_values: Returns from the attributes the values that decide; ``None`` if no decision can be remembered.
         decisions: Those values to the decision.
-        has_json: Whether text inside JSON decides if the other values do not.
         has_foreign_keys: Whether somebody else set keys of the library's namespace.
     """
 
+    keys: ModelKeys
     read_values: Callable[[Mapping[str, Any]], Any]
     decisions: dict[Any, Decision]
-    has_json: bool
     has_foreign_keys: bool
 
 
@@ -90,45 +94,33 @@ class PlanCache:
     """Plans by attribute keys, decisions by values. Any number of threads may use it at once.
 
     Args:
-        deciding_keys: Attribute keys whose values decide.
-        json_keys: Those of them that hold JSON: their values are never remembered.
-        scoped_keys: Those of them that mean something in one instrumentation scope only.
+        conventions: The conventions that decide which model a span names.
     """
 
-    def __init__(
-        self, deciding_keys: Sequence[str], json_keys: Collection[str] = (), scoped_keys: Collection[str] = ()
-    ) -> None:
-        self._deciding_keys = deciding_keys
-        self._json_keys = frozenset(json_keys)
-        self._scoped_keys = frozenset(scoped_keys)
+    def __init__(self, conventions: Iterable[Convention]) -> None:
+        self._conventions = tuple(conventions)
         self._plans: dict[tuple[str, ...], Plan] = {}
-        self._decisions: dict[tuple[tuple[str, ...], bool], dict[Any, Decision]] = {}
+        self._decisions: dict[tuple[ModelKeys, bool], dict[Any, Decision]] = {}
         self._plan_memory = BoundedMemory(MAX_PLANS, self._forget_plans)
         self._decision_memory = BoundedMemory(MAX_DECISIONS, self._forget_decisions)
         self.find: Callable[[tuple[str, ...]], Plan | None] = self._plans.get
         """Returns the plan for a tuple of attribute keys, if there is one: a method of the dict, because it is hot."""
 
-    def make(self, keys: tuple[str, ...]) -> Plan:
+    def make(self, attribute_keys: tuple[str, ...]) -> Plan:
         """Return a new plan for attribute keys, and remember it if there is room."""
-        present = frozenset(keys)
-        deciding = tuple(key for key in self._deciding_keys if key in present)
-        plain = [key for key in deciding if key not in self._json_keys]
-        is_small = _are_small(keys)
-        has_room = is_small and self._plan_memory.has_room()
-        has_foreign_keys = any(map(is_ours, keys))
-        decisions = self._decisions_of((deciding, has_foreign_keys))
-        is_remembered = decisions is not None and plain and self._scoped_keys.isdisjoint(deciding)
-        plan = Plan(
-            read_values=itemgetter(*plain) if is_remembered else _no_values,
-            decisions={} if decisions is None else decisions,
-            has_json=len(plain) < len(deciding),
-            has_foreign_keys=has_foreign_keys,
-        )
-        if has_room:
-            self._plans[keys] = plan
+        is_kept = _are_small(attribute_keys) and self._plan_memory.has_room()
+        keys = select_keys(frozenset(attribute_keys), self._conventions)
+        has_foreign_keys = any(map(is_ours, attribute_keys))
+        decisions = self._decisions_of((keys, has_foreign_keys))
+        plan = Plan(keys, _no_values, {}, has_foreign_keys)
+        if decisions is not None and keys.conventions and not any(map(_reads_more, keys.conventions)):
+            plan.decisions = decisions
+            plan.read_values = itemgetter(*(row.key for row in keys.conventions), *keys.providers, *dict(keys.kinds))
+        if is_kept:
+            self._plans[attribute_keys] = plan
         return plan
 
-    def _decisions_of(self, kind: tuple[tuple[str, ...], bool]) -> dict[Any, Decision] | None:
+    def _decisions_of(self, kind: tuple[ModelKeys, bool]) -> dict[Any, Decision] | None:
         """Return the decisions that all plans of a kind share; ``None`` if there is no room for another kind."""
         if kind not in self._decisions and len(self._decisions) >= MAX_PLANS:
             return None
@@ -154,6 +146,11 @@ class PlanCache:
             plan.decisions.clear()
         for decisions in list(self._decisions.values()):
             decisions.clear()
+
+
+def _reads_more(row: Convention) -> bool:
+    """Check whether a convention reads more than the attribute's value: the span's scope, or text inside JSON."""
+    return row.scope is not None or row.member is not None
 
 
 def _no_values(_attributes: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from opentelemetry.sdk.trace import SpanProcessor
 
 from spanforge.model_registry._core import logs
-from spanforge.model_registry._core.conventions import CONVENTIONS, NOT_CALLS, PROVIDER_KEYS, with_extra_keys
+from spanforge.model_registry._core.conventions import with_extra_keys
 from spanforge.model_registry._core.default import get_default_registry
 from spanforge.model_registry._core.emission import deliver_soon
 from spanforge.model_registry._core.process import WarnOnce
@@ -18,8 +18,9 @@ from spanforge.model_registry.otel import _status
 from spanforge.model_registry.otel._counters import processors, span_counters, unregistered_names
 from spanforge.model_registry.otel._enricher import Enricher
 from spanforge.model_registry.otel._metrics import observe
-from spanforge.model_registry.otel._plan_cache import NOT_COUNTED, Decision, PlanCache
+from spanforge.model_registry.otel._plan_cache import NO_DECISION, NOT_COUNTED, Decision, PlanCache
 from spanforge.model_registry.otel._span_access import (
+    UNMARKED,
     Mark,
     SpanChange,
     hears_endings,
@@ -48,8 +49,6 @@ _T = TypeVar("_T")
 
 MAX_LOGGED: Final = 100
 """Log lines of this process about models that are retired, deprecated or not registered."""
-_JSON_KEYS: Final = frozenset(row.key for row in CONVENTIONS if row.member is not None)
-_SCOPED_KEYS: Final = frozenset(row.key for row in CONVENTIONS if row.scope is not None)
 
 _MISSED: Final = "models set after span start may not be enriched"
 
@@ -91,15 +90,15 @@ class ModelRegistrySpanProcessor(SpanProcessor):
     ) -> None:
         names = frozenset(_choose(SPAN_ATTRIBUTES, span_attributes))
         self._ignores_unregistered = _choose(UNREGISTERED_POLICY, unregistered) == "ignore"
-        self._conventions = with_extra_keys(_choose(MODEL_ATTRIBUTES, model_attributes))
-        self._enricher = Enricher(self._conventions, names, ignores_unregistered=self._ignores_unregistered)
-        keys = dict.fromkeys(row.key for row in self._conventions)
-        self._plans = PlanCache((*keys, *PROVIDER_KEYS, *NOT_CALLS), _JSON_KEYS, _SCOPED_KEYS)
+        self._enricher = Enricher(names, ignores_unregistered=self._ignores_unregistered)
+        conventions = with_extra_keys(_choose(MODEL_ATTRIBUTES, model_attributes))
+        self._plans = PlanCache(conventions)
         self._find_plan = self._plans.find
-        self._model_keys = self.keys = frozenset(keys)
+        self._model_keys = self.keys = frozenset(row.key for row in conventions)
         if registry is None:
             follow_settings()
         self._registry = get_default_registry() if registry is None else registry
+        self._delivered_state: object = None
         self._token = object()
         self.nameless_mark = Mark(seen_by=(self._token,))
         self._watches_starts = True
@@ -158,16 +157,19 @@ class ModelRegistrySpanProcessor(SpanProcessor):
                 return
             if ended and self.keys.isdisjoint(attributes):
                 return
-            if mark.enriched or self._token in mark.seen_by:
+            if mark is not UNMARKED and (mark.enriched or self._token in mark.seen_by):
                 return
             decision = self._decide(attributes, span)
-            if decision.change is not None and (is_frozen or ended or not span.is_recording()):
-                write_late(span, container, attributes, decision.change)
+            change = decision.change
+            if change is not None and (is_frozen or not span.is_recording()):
+                write_late(span, container, attributes, change)
             else:
                 self._leave(span, container, mark, decision, ended=ended)
             if not ended:
                 self._hears_endings = True
-            if not mark.counted and not (ended and self._was_counted(mark)):
+            elif self._was_counted(mark):
+                return
+            if not mark.counted:
                 next(decision.count)
         except Exception as error:  # noqa: BLE001 - the application's spans go on without us
             _log_failure(error)
@@ -181,31 +183,31 @@ class ModelRegistrySpanProcessor(SpanProcessor):
         plan = self._find_plan(keys) or self._plans.make(keys)
         values = plan.read_values(attributes)
         try:
-            decision = plan.decisions.get(values)
-        except TypeError:  # a name that is a list or an object
-            decision = values = None
-        if decision is None or decision.state is not self._registry._state:  # noqa: SLF001 - one package
-            deliver_soon()  # an operation that was interrupted may have left its event in the new state
-            decision = self._look_up(plan, values, attributes, span)
+            decision = plan.decisions.get(values, NO_DECISION)
+        except TypeError:  # a name that is a list or an object: there is nothing to remember it by
+            decision, values = NO_DECISION, None
+        if decision.state is self._registry._state:  # noqa: SLF001 - same package
+            return decision
+        decision = self._look_up(plan, attributes, span)
+        self._plans.remember(plan, values, decision)
         return decision
 
-    def _look_up(self, plan: Plan, values: Any, attributes: Mapping[str, Any], span: ReadableSpan) -> Decision:
-        """Return what to do with a span, from the registry; log, and remember it if possible."""
-        state = self._registry._state  # noqa: SLF001 - one package
-        enrichment = self._enricher.enrich(attributes, _scope_of(span), state.index)
+    def _look_up(self, plan: Plan, attributes: Mapping[str, Any], span: ReadableSpan) -> Decision:
+        """Return what to do with a span, from the registry, and log the model's warnings."""
+        state = self._registry._state  # noqa: SLF001 - same package
+        if state is not self._delivered_state:
+            self._delivered_state = state
+            deliver_soon()  # an operation that was interrupted may have left its event in the new state
+        enrichment = self._enricher.enrich(attributes, plan.keys, _scope_of(span), state.index)
         if enrichment is None:
-            decision, key = Decision(state, None, NOT_COUNTED), None
-        else:
-            self._report(enrichment.resolution)
-            ours, key = enrichment.attributes, enrichment.key
-            entry, is_enriched = enrichment.resolution.entry, bool(ours)
-            counter = span_counters.of(entry, is_call=enrichment.is_call, is_enriched=is_enriched)
-            changes = is_enriched or plan.has_foreign_keys
-            change = SpanChange(ours, plan.has_foreign_keys) if changes else None
-            decision = Decision(state, change, counter.count)
-        if not plan.has_json or (key is not None and key not in _JSON_KEYS):
-            self._plans.remember(plan, values, decision)
-        return decision
+            return Decision(state, None, NOT_COUNTED)
+        self._report(enrichment.resolution)
+        enriched = bool(enrichment.attributes)
+        counter = span_counters.of(enrichment.resolution.entry, is_call=enrichment.is_call, is_enriched=enriched)
+        change = None
+        if enriched or plan.has_foreign_keys:
+            change = SpanChange(enrichment.attributes, plan.has_foreign_keys)
+        return Decision(state, change, counter.count)
 
     def _report(self, resolution: Resolution) -> None:
         """Log a model's warnings, once a process, and keep a name that is not registered for ``status``."""
