@@ -15,7 +15,7 @@ from spanforge.model_registry._core.attributes import ATTRIBUTES, PREFIX
 from spanforge.model_registry._core.conventions import CONVENTIONS, NOT_CALLS, PROVIDER_KEYS, Convention
 from spanforge.model_registry._core.lifecycle import FLAGGED_STATUSES, FLAGGED_TIERS, RISK_TIERS, STATUSES
 from spanforge.model_registry._core.settings import SETTINGS
-from spanforge.model_registry.compliance._analysis.checks import CHECKS
+from spanforge.model_registry.compliance._analysis.checks import EVIDENCE_CHECKS
 from spanforge.model_registry.compliance._frameworks import FRAMEWORKS
 from spanforge.model_registry.otel._metrics import METRICS
 
@@ -63,7 +63,7 @@ def settings() -> list[list[str]]:
 
 def checks() -> list[list[str]]:
     """Return the table of the checks of evidence."""
-    return [["check", "looks for", "counts"], *([f"`{row.check}`", row.title, row.unit] for row in CHECKS)]
+    return [["check", "looks for", "counts"], *([f"`{row.check}`", row.title, row.unit] for row in EVIDENCE_CHECKS)]
 
 
 def clauses() -> list[list[str]]:

@@ -13,6 +13,7 @@ import msgspec
 
 from spanforge.model_registry.compliance import _attestation as attestation
 from spanforge.model_registry.compliance._attestation import Attestation
+from spanforge.model_registry.compliance._attestation_parts import AttestationPart
 
 FILE = Path(attestation.__file__).with_name("attestation.schema.json")
 HEAD = {
@@ -21,6 +22,7 @@ HEAD = {
     "title": "Attestation of an evidence package",
 }
 FIELD = re.compile(r"^    (\w+): (.+?)(?=^    \w|\Z)", re.DOTALL | re.MULTILINE)
+_CLASSES: dict[str, type] = {part.__name__: part for part in AttestationPart.__subclasses__()}
 
 
 def schema() -> dict[str, Any]:
@@ -32,7 +34,7 @@ def schema() -> dict[str, Any]:
 
 def _described(name: str, part: dict[str, Any]) -> dict[str, Any]:
     """Return the schema of a class: its docstring says what it is, and what its fields are; all are always written."""
-    words, _, fields = inspect.cleandoc(getattr(attestation, name).__doc__).partition("\n\nAttributes:\n")
+    words, _, fields = inspect.cleandoc(_CLASSES[name].__doc__).partition("\n\nAttributes:\n")
     said = {field: _line(text) for field, text in FIELD.findall(fields)}
     properties = {
         field: {**({"description": said[field]} if field in said else {}), **_without_default(value)}

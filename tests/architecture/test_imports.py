@@ -184,7 +184,8 @@ def test_the_namespace_belongs_to_nobody() -> None:
 
 
 COMPLIANCE_LAYERS = [
-    {"_sources", "_attestation"},
+    {"_sources", "_attestation_parts"},
+    {"_attestation"},
     {"_frameworks"},
     {"_analysis", "_packages"},
     {"_evidence_csv"},

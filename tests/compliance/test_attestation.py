@@ -18,13 +18,8 @@ from spanforge.model_registry import ModelRegistry
 from spanforge.model_registry._core.errors import InvalidEntryError
 from spanforge.model_registry._core.values import parse_date
 from spanforge.model_registry.compliance import ComplianceMappingEngine
-from spanforge.model_registry.compliance._attestation import (
-    EVIDENCE_STATUSES,
-    FORMAT,
-    Attestation,
-    EvidenceStatus,
-    worst_status,
-)
+from spanforge.model_registry.compliance._attestation import FORMAT, Attestation
+from spanforge.model_registry.compliance._attestation_parts import EVIDENCE_STATUSES, EvidenceStatus, worst_status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

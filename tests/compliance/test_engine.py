@@ -35,12 +35,14 @@ from spanforge.model_registry.compliance import (
 )
 from spanforge.model_registry.compliance import _report as statement_module
 from spanforge.model_registry.compliance._analysis import scan
-from spanforge.model_registry.compliance._attestation import Attestation, Check, Coverage, Name
+from spanforge.model_registry.compliance._attestation_parts import CheckResult, Coverage, Name
 from spanforge.model_registry.compliance._frameworks import ClauseRow
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from spanforge.model_registry.compliance._attestation import Attestation
 
 DAY = ("2026-01-01", "2026-01-02")
 NOW = "2026-06-01T00:00:00Z"
@@ -330,7 +332,7 @@ def test_events_without_spans(case: Case, otlp: Any) -> None:
 
 def test_a_clause_to_which_nothing_applies() -> None:
     """Where none of a clause's checks has anything to look at, there is no evidence, whatever the coverage."""
-    check = Check(
+    check = CheckResult(
         check="changes_recorded",
         title="",
         status="not_applicable",

@@ -7,12 +7,12 @@ from typing import get_args
 
 import pytest
 
-from spanforge.model_registry.compliance._analysis.checks import CHECKS
-from spanforge.model_registry.compliance._attestation import Framework
+from spanforge.model_registry.compliance._analysis.checks import EVIDENCE_CHECKS
+from spanforge.model_registry.compliance._attestation_parts import Framework
 from spanforge.model_registry.compliance._frameworks import FRAMEWORKS, ClauseRow
 
 CLAUSES = [clause for framework in FRAMEWORKS.values() for clause in framework.clauses]
-OF_CALLS = {row.check for row in CHECKS} - {"changes_recorded"}
+OF_CALLS = {row.check for row in EVIDENCE_CHECKS} - {"changes_recorded"}
 
 
 def test_these_are_the_frameworks() -> None:
@@ -27,7 +27,7 @@ def test_these_are_the_frameworks() -> None:
 @pytest.mark.parametrize("clause", CLAUSES, ids=lambda clause: clause.clause)
 def test_a_clause(clause: ClauseRow) -> None:
     """Its checks exist, some look at calls, so that it is never supported by nothing, and something stays open."""
-    assert set(clause.checks) <= {row.check for row in CHECKS}
+    assert set(clause.checks) <= {row.check for row in EVIDENCE_CHECKS}
     assert OF_CALLS & set(clause.checks)
     assert len(set(clause.checks)) == len(clause.checks)
     assert clause.asks.endswith(".")
@@ -36,5 +36,5 @@ def test_a_clause(clause: ClauseRow) -> None:
 
 def test_no_word_says_more_than_supports() -> None:
     """Nobody is told that a clause is satisfied, met or complied with."""
-    words = " ".join([*(f"{c.asks} {c.not_shown}" for c in CLAUSES), *(row.title for row in CHECKS)])
+    words = " ".join([*(f"{c.asks} {c.not_shown}" for c in CLAUSES), *(row.title for row in EVIDENCE_CHECKS)])
     assert re.search(r"satisf|compl(y|ian)|certif|guarant|\bmeets?\b|\bproves?\b", words, re.IGNORECASE) is None

@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 
 from spanforge.model_registry._core.errors import VerificationError
 from spanforge.model_registry.compliance._packages.canonical import encode_canonical
-from spanforge.model_registry.compliance._packages.dsse import load_signer
 from spanforge.model_registry.compliance._packages.files import (
     PACKAGE_FILES,
     assemble,
@@ -25,6 +24,7 @@ from spanforge.model_registry.compliance._packages.files import (
     write_zip,
     zip_bytes,
 )
+from spanforge.model_registry.compliance._packages.keys import load_signer
 from spanforge.model_registry.compliance._packages.verify import verify_package
 
 if TYPE_CHECKING:

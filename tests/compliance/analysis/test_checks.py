@@ -20,7 +20,7 @@ from spanforge.model_registry._core.storage import content_of
 from spanforge.model_registry.compliance import ComplianceMappingEngine
 from spanforge.model_registry.compliance._analysis import checks
 from spanforge.model_registry.compliance._analysis.checks import (
-    CHECKS,
+    EVIDENCE_CHECKS,
     SAMPLES_PER_CHECK,
     CheckInput,
     Outcome,
@@ -28,14 +28,14 @@ from spanforge.model_registry.compliance._analysis.checks import (
 )
 from spanforge.model_registry.compliance._analysis.scan_data import SpanRef
 from spanforge.model_registry.compliance._analysis.totals import EXCEPTIONS, CallTotals, ModelTotals
-from spanforge.model_registry.compliance._attestation import Change, Check
+from spanforge.model_registry.compliance._attestation_parts import Change, CheckResult
 from spanforge.model_registry.compliance._frameworks import FRAMEWORKS
 
 HOUR = 3_600 * 10**9
-NAMES = [row.check for row in CHECKS]
+NAMES = [row.check for row in EVIDENCE_CHECKS]
 CALL_CHECKS = [name for name in NAMES if name != "changes_recorded"]
 
-Look = Callable[..., dict[str, Check]]
+Look = Callable[..., dict[str, CheckResult]]
 
 
 def entry(model_id: str = "gpt", **fields: Any) -> ModelRegistryEntry:
@@ -51,14 +51,14 @@ def record(at: str, status: str, owner: str = "ml") -> dict[str, str]:
 def look(tmp_path: Path, otlp: Any) -> Look:
     """Return what all checks find about the first of January."""
 
-    def look(entries: list[ModelRegistryEntry], *spans: Any, model_id: str | None = None) -> dict[str, Check]:
+    def look(entries: list[ModelRegistryEntry], *spans: Any, model_id: str | None = None) -> dict[str, CheckResult]:
         models, file = tmp_path / "models.json", tmp_path / "spans.jsonl"
         models.write_bytes(content_of(entries))
         file.write_bytes(otlp.line(*spans) + b"\n")
         registry = ModelRegistry(auto_emit=False)
         registry.load(models)
         engine = ComplianceMappingEngine(registry)
-        found: dict[str, Check] = {}
+        found: dict[str, CheckResult] = {}
         for framework in FRAMEWORKS:
             made = engine.generate_evidence_package(model_id, framework, "2026-01-01", "2026-01-02", telemetry=file)
             found |= {check.check: check for check in made.attestation.checks}
@@ -67,11 +67,11 @@ def look(tmp_path: Path, otlp: Any) -> Look:
     return look
 
 
-def said(check: Check) -> tuple[str, int, int, float | None]:
+def said(check: CheckResult) -> tuple[str, int, int, float | None]:
     return check.status, check.population, check.exceptions, check.share
 
 
-def ids(check: Check) -> list[str]:
+def ids(check: CheckResult) -> list[str]:
     return [sample.span_id for sample in check.samples]
 
 

@@ -435,7 +435,7 @@ def test_what_a_process_answers(result: scan_data.ScanResult) -> None:
     done = workers._Done(ScannedInput("n", "otlp_json", 10**20, "ab", ["l"], result))
     read_end, write_end = os.pipe()
     with open(read_end, "rb") as receiving, open(write_end, "wb") as sending:
-        workers._send(sending, done)
+        workers._send_message(sending, done)
         sending.close()
-        assert workers._receive(receiving, workers._result_decoder) == done
-        assert workers._receive(receiving, workers._result_decoder) is None
+        assert workers._receive_message(receiving, workers._result_decoder) == done
+        assert workers._receive_message(receiving, workers._result_decoder) is None

@@ -31,11 +31,10 @@ from spanforge.model_registry.compliance._packages.dsse import (
     PAYLOAD_TYPE,
     PREDICATE_TYPE,
     Statement,
-    load_signer,
-    load_trusted,
     seal,
     unseal,
 )
+from spanforge.model_registry.compliance._packages.keys import load_signer, load_trusted
 
 KINDS: dict[str, Any] = {
     "ed25519": ed25519.Ed25519PrivateKey.generate,
@@ -451,9 +450,10 @@ def test_without_the_extra(missing: str, ed: Pair) -> None:
     script = f"""
 import sys
 sys.modules[{missing!r}] = None
-from spanforge.model_registry.compliance._packages.dsse import load_signer, load_trusted, seal, unseal
+from spanforge.model_registry.compliance._packages.dsse import seal, unseal
+from spanforge.model_registry.compliance._packages.optional_keys import keys
 from spanforge.model_registry._core.errors import MissingExtraError
-for call in (lambda: load_signer({str(ed.private)!r}), lambda: load_trusted([{str(ed.public)!r}]),
+for call in (lambda: keys.load_signer({str(ed.private)!r}), lambda: keys.load_trusted([{str(ed.public)!r}]),
              lambda: seal({{}}, None, {{}}), lambda: unseal(b"", {{}}, "")):
     try:
         call()

@@ -23,7 +23,6 @@ from spanforge.model_registry._core import storage
 from spanforge.model_registry._core.errors import PackageError
 from spanforge.model_registry.compliance._packages import files as package
 from spanforge.model_registry.compliance._packages.canonical import encode_canonical
-from spanforge.model_registry.compliance._packages.dsse import load_signer
 from spanforge.model_registry.compliance._packages.files import (
     MANIFEST,
     PACKAGE_FILES,
@@ -33,6 +32,7 @@ from spanforge.model_registry.compliance._packages.files import (
     write_zip,
     zip_bytes,
 )
+from spanforge.model_registry.compliance._packages.keys import load_signer
 
 if TYPE_CHECKING:
     from collections.abc import Callable

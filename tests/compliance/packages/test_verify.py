@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from spanforge.model_registry._core.errors import PackageError, VerificationError
 from spanforge.model_registry.compliance._packages import verify as verification
 from spanforge.model_registry.compliance._packages.canonical import encode_canonical
-from spanforge.model_registry.compliance._packages.dsse import load_signer, seal
+from spanforge.model_registry.compliance._packages.dsse import seal
 from spanforge.model_registry.compliance._packages.files import (
     assemble,
     build_manifest,
@@ -30,6 +30,7 @@ from spanforge.model_registry.compliance._packages.files import (
     write_zip,
     zip_bytes,
 )
+from spanforge.model_registry.compliance._packages.keys import load_signer
 from spanforge.model_registry.compliance._packages.verify import VerificationReport, verify_package
 
 if TYPE_CHECKING:
@@ -415,7 +416,7 @@ def test_files_that_cannot_be_read(case: Case, monkeypatch: pytest.MonkeyPatch) 
     path.rename(case.place / "elsewhere")
     path.symlink_to(case.place / "elsewhere")
     with pytest.raises(OSError, match="Too many levels of symbolic links"):
-        verification._read_file("", str(path), 100, verification._OPEN_FLAGS)
+        verification._read_package_file("", str(path), 100, verification._OPEN_FLAGS)
 
 
 def test_nothing_is_written(case: Case) -> None:

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from spanforge.model_registry._core.registry import ModelRegistry
-    from spanforge.model_registry.compliance._attestation import Framework
-    from spanforge.model_registry.compliance._sources.formats import Source
+    from spanforge.model_registry.compliance._attestation_parts import Framework
+    from spanforge.model_registry.compliance._sources.formats import TelemetrySource
 
 MIN_GAP: Final = timedelta(minutes=1)
 """The shortest ``max_gap``: the stretches of a year still fit into memory."""
@@ -80,7 +80,7 @@ class ComplianceMappingEngine:
         from_date: str | date,
         to_date: str | date,
         *,
-        telemetry: Iterable[Source] | Source = (),
+        telemetry: Iterable[TelemetrySource] | TelemetrySource = (),
         audit_events: Iterable[Mapping[str, Any]] | None = None,
         generated_at: str | date | None = None,
     ) -> EvidencePackage:

@@ -7,14 +7,16 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from spanforge.model_registry._core.timestamps import from_nanos
+from spanforge.model_registry.compliance._analysis.changes import list_changes, match_events
+from spanforge.model_registry.compliance._attestation_parts import Change
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from spanforge.model_registry._core.entry import ModelRegistryEntry
-    from spanforge.model_registry.compliance._analysis.scan_data import ScannedInput, ScanRequest
+    from spanforge.model_registry.compliance._analysis.scan_data import ScannedInput, ScanRequest, SeenEvent
     from spanforge.model_registry.compliance._analysis.totals import CallTotals
-    from spanforge.model_registry.compliance._attestation import Change, Framework
+    from spanforge.model_registry.compliance._attestation_parts import Framework
     from spanforge.model_registry.compliance._evidence_csv import EntryState
 
 
@@ -37,6 +39,11 @@ class EvidenceRequest(NamedTuple):
     def model_name(self) -> str | None:
         """The name of the model that the evidence is about; ``None``: the whole inventory."""
         return self.scan.model_name
+
+    @property
+    def model_id(self) -> str | None:
+        """The id of the model that the evidence is about, or its name if it has no entry."""
+        return self.model_name if self.entry is None else self.entry.model_id
 
     @property
     def entries(self) -> Sequence[ModelRegistryEntry]:
@@ -82,3 +89,28 @@ def select_totals(request: EvidenceRequest, totals: CallTotals) -> CallTotals:
     model_id = request.entry.model_id
     models = {model_id: totals.models[model_id]} if model_id in totals.models else {}
     return replace(totals, models=models, unregistered={})
+
+
+def collect_facts(request: EvidenceRequest, totals: CallTotals, inputs: Sequence[ScannedInput]) -> EvidenceFacts:
+    """Return the facts that the attestation of a period is made of."""
+    events = {event for scanned in inputs for event in scanned.result.events}
+    in_period = sum(request.scan.start <= event.at < request.scan.end for event in events)
+    changes = _build_changes(request, events)
+    return EvidenceFacts(request, inputs, totals, select_totals(request, totals), changes, in_period)
+
+
+def _build_changes(request: EvidenceRequest, events: Iterable[SeenEvent]) -> list[Change]:
+    changes = list_changes(request.entries, request.scan)
+    is_matched = match_events(changes, events, request.scan.delay)
+    return [
+        Change(
+            model_id=change.model_id,
+            at=change.date,
+            status=change.status,
+            reason=change.reason,
+            actor=change.actor,
+            source=change.source,
+            event="recorded" if has_event else "not_recorded",
+        )
+        for change, has_event in zip(changes, is_matched, strict=True)
+    ]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from spanforge.model_registry._core.lifecycle import ModelStatus
-    from spanforge.model_registry.compliance._attestation import Framework
+    from spanforge.model_registry.compliance._attestation_parts import Framework
 
 
 class ClauseRow(NamedTuple):

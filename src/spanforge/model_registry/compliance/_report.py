@@ -10,8 +10,7 @@ from spanforge.model_registry._core.entry import warnings_of
 from spanforge.model_registry._core.resolution import not_registered
 from spanforge.model_registry._core.storage import content_of
 from spanforge.model_registry._core.timestamps import format_nanos, from_nanos, to_nanos
-from spanforge.model_registry.compliance import _attestation as attestation
-from spanforge.model_registry.compliance._analysis.changes import list_changes, match_events
+from spanforge.model_registry.compliance import _attestation_parts as parts
 from spanforge.model_registry.compliance._analysis.checks import CheckInput, run_checks
 from spanforge.model_registry.compliance._analysis.scan_data import (
     MAX_CALL_GROUPS,
@@ -19,20 +18,27 @@ from spanforge.model_registry.compliance._analysis.scan_data import (
     OTHERS_NAME,
     ScannedInput,
     ScanRequest,
-    SeenEvent,
 )
 from spanforge.model_registry.compliance._analysis.totals import CallTotals, ModelTotals
-from spanforge.model_registry.compliance._attestation import Attestation, worst_status
+from spanforge.model_registry.compliance._attestation import Attestation
+from spanforge.model_registry.compliance._attestation_parts import worst_status
 from spanforge.model_registry.compliance._evidence_csv import render_csv
-from spanforge.model_registry.compliance._evidence_request import EvidenceFacts, EvidenceRequest, select_totals
+from spanforge.model_registry.compliance._evidence_request import (
+    EvidenceFacts,
+    EvidenceRequest,
+    collect_facts,
+    select_totals,
+)
 from spanforge.model_registry.compliance._frameworks import FRAMEWORKS, ClauseRow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from spanforge.model_registry._core.entry import ModelRegistryEntry
-    from spanforge.model_registry.compliance._attestation import EvidenceStatus
+    from spanforge.model_registry._core.lifecycle import ModelStatus, RiskTier
+    from spanforge.model_registry.compliance._attestation_parts import EvidenceStatus
     from spanforge.model_registry.compliance._evidence_csv import EntryState
+    from spanforge.model_registry.compliance._frameworks import FrameworkRow
 
 MAX_LISTED: Final = 1_000
 """Gaps, changes, names and warnings that an attestation lists of each; the counts are complete."""
@@ -48,40 +54,33 @@ _LIMITS: Final = (
 
 def build_attestation(request: EvidenceRequest, totals: CallTotals, inputs: Sequence[ScannedInput]) -> Attestation:
     """Return the attestation of a period."""
-    events = {event for scanned in inputs for event in scanned.result.events}
-    in_period = sum(request.scan.start <= event.at < request.scan.end for event in events)
-    facts = EvidenceFacts(
-        request, inputs, totals, select_totals(request, totals), _build_changes(request, events), in_period
-    )
+    facts = collect_facts(request, totals, inputs)
     framework = FRAMEWORKS[request.framework]
-    names = {name for clause in framework.clauses for name in clause.checks}
-    has_telemetry = totals.spans > 0 or in_period > 0
-    checks = run_checks(names, CheckInput(facts.about, request.entries, facts.changes, has_telemetry))
+    checks = _run_framework_checks(framework, facts)
     coverage = _build_coverage(facts)
-    clauses = [_build_clause(row, checks, coverage) for row in framework.clauses]
+    clauses = tuple(_build_clause(row, checks, coverage) for row in framework.clauses)
     states = request.list_states()
-    state = states[0][1] if request.model_name is not None and states else None
-    unregistered = ((name, None, model.calls) for name, model in facts.about.unregistered.items())
+    owner, risk_tier, status = _read_model_state(request, states)
     return Attestation(
-        generator=attestation.Generator(name="spanforge-model-registry", version=__version__),
+        generator=parts.Generator(name="spanforge-model-registry", version=__version__),
         generated_at=format_nanos(to_nanos(request.generated_at)),
         framework=request.framework,
         framework_name=framework.name,
-        model_id=request.model_name if request.entry is None else request.entry.model_id,
-        model_owner=None if state is None else state.owner,
-        model_risk_tier=None if state is None else state.risk_tier,
-        model_status=None if state is None else state.status,
+        model_id=request.model_id,
+        model_owner=owner,
+        model_risk_tier=risk_tier,
+        model_status=status,
         model_warnings=_list_warnings(request, states, facts.about),
         period=_build_period(request.scan),
-        overall_status=worst_status(tuple(clause.status for clause in clauses)),
-        clauses=tuple(clauses),
+        overall_status=worst_status([clause.status for clause in clauses]),
+        clauses=clauses,
         checks=tuple(checks),
         changes=tuple(facts.changes[:MAX_LISTED]),
         population=_build_population(facts),
         coverage=coverage,
-        unregistered_names=_sort_names(unregistered),
+        unregistered_names=_sort_names(_list_unregistered(facts)),
         uncovered_names=_sort_names(_list_uncovered(facts)),
-        registry=_digest(request.scan.entries),
+        registry=_digest_registry(request.scan.entries),
         inputs=tuple(map(_build_input, inputs)),
         limits=(*_LIMITS, *_list_limits(facts)),
     )
@@ -96,35 +95,32 @@ def build_csv(request: EvidenceRequest, totals: CallTotals) -> bytes:
     return render_csv(request.list_states(), about.models, unregistered)
 
 
-def _build_changes(request: EvidenceRequest, events: Iterable[SeenEvent]) -> list[attestation.Change]:
-    changes = list_changes(request.entries, request.scan)
-    is_matched = match_events(changes, events, request.scan.delay)
-    return [
-        attestation.Change(
-            model_id=change.model_id,
-            at=change.date,
-            status=change.status,
-            reason=change.reason,
-            actor=change.actor,
-            source=change.source,
-            event="recorded" if has_event else "not_recorded",
-        )
-        for change, has_event in zip(changes, is_matched, strict=True)
-    ]
+def _run_framework_checks(framework: FrameworkRow, facts: EvidenceFacts) -> list[parts.CheckResult]:
+    names = {name for clause in framework.clauses for name in clause.checks}
+    has_telemetry = facts.all.spans > 0 or facts.events > 0
+    return run_checks(names, CheckInput(facts.about, facts.request.entries, facts.changes, has_telemetry))
 
 
-def _build_period(scan: ScanRequest) -> attestation.Period:
-    return attestation.Period(from_date=format_nanos(scan.start), to_date=format_nanos(scan.end))
+def _read_model_state(
+    request: EvidenceRequest, states: Sequence[EntryState]
+) -> tuple[str | None, RiskTier | None, ModelStatus | None]:
+    """Return owner, risk tier and status of the one model that the evidence is about; ``None``: there is none."""
+    state = states[0][1] if request.model_name is not None and states else None
+    return (None, None, None) if state is None else (state.owner, state.risk_tier, state.status)
 
 
-def _build_coverage(facts: EvidenceFacts) -> attestation.Coverage:
+def _build_period(scan: ScanRequest) -> parts.Period:
+    return parts.Period(from_date=format_nanos(scan.start), to_date=format_nanos(scan.end))
+
+
+def _build_coverage(facts: EvidenceFacts) -> parts.Coverage:
     reasons = tuple(_list_coverage_reasons(facts))
     gaps = facts.all.gaps
-    return attestation.Coverage(
+    return parts.Coverage(
         status="incomplete" if reasons else "complete",
         max_gap_seconds=facts.request.scan.max_gap // 10**9,
         gaps=tuple(
-            attestation.Gap(from_date=format_nanos(start), to_date=format_nanos(end), seconds=(end - start) // 10**9)
+            parts.Gap(from_date=format_nanos(start), to_date=format_nanos(end), seconds=(end - start) // 10**9)
             for start, end in gaps[:MAX_LISTED]
         ),
         gap_count=len(gaps),
@@ -140,29 +136,32 @@ def _list_coverage_reasons(facts: EvidenceFacts) -> Iterator[str]:
         yield "the period was not over when this was made"
     if facts.all.gaps:
         yield f"stretches without any span that are longer than allowed: {len(facts.all.gaps)}"
-    bad = sum(scanned.result.bad_lines for scanned in facts.inputs)
+    yield from _list_reading_limits(facts.inputs)
+
+
+def _list_reading_limits(inputs: Sequence[ScannedInput]) -> Iterator[str]:
+    """Yield what of the inputs could not be read or kept."""
+    bad = sum(scanned.result.bad_lines for scanned in inputs)
     if bad:
         yield f"{bad} lines, spans or log records could not be read"
-    lost = sum(scanned.result.lost_events for scanned in facts.inputs)
+    lost = sum(scanned.result.lost_events for scanned in inputs)
     if lost:
         yield f"{lost} lifecycle events beyond {MAX_SEEN_EVENTS} of one input were left out"
-    for scanned in facts.inputs:
+    for scanned in inputs:
         for limit in scanned.limits:
             yield f"{scanned.name}: {limit}"
 
 
-def _build_clause(
-    row: ClauseRow, checks: Iterable[attestation.Check], coverage: attestation.Coverage
-) -> attestation.Clause:
+def _build_clause(row: ClauseRow, checks: Iterable[parts.CheckResult], coverage: parts.Coverage) -> parts.Clause:
     statuses: list[EvidenceStatus] = [
         check.status for check in checks if check.check in row.checks and check.status != "not_applicable"
     ]
     if statuses and coverage.status == "incomplete":
         statuses.append("incomplete")
-    return attestation.Clause(
+    return parts.Clause(
         clause=row.clause,
         asks=row.asks,
-        status=worst_status(tuple(statuses)),
+        status=worst_status(statuses),
         checks=row.checks,
         not_shown=row.not_shown,
     )
@@ -181,10 +180,10 @@ def _list_warnings(request: EvidenceRequest, states: Sequence[EntryState], about
     return tuple([*warnings, *map(not_registered, sorted(about.unregistered))][:MAX_LISTED])
 
 
-def _build_population(facts: EvidenceFacts) -> attestation.Population:
+def _build_population(facts: EvidenceFacts) -> parts.Population:
     totals, about = facts.all, facts.about
     calls = sum(model.calls for model in totals.all_called)
-    return attestation.Population(
+    return parts.Population(
         spans=totals.spans,
         calls=sum(model.calls for model in about.all_called),
         agent_spans=totals.agent_spans,
@@ -195,6 +194,12 @@ def _build_population(facts: EvidenceFacts) -> attestation.Population:
         models_called=len(about.models) + len(about.unregistered),
         lifecycle_events=facts.events,
     )
+
+
+def _list_unregistered(facts: EvidenceFacts) -> Iterator[tuple[str, str | None, int]]:
+    """Yield the names of models that were called and have no entry, with their calls."""
+    for name, model in facts.about.unregistered.items():
+        yield name, None, model.calls
 
 
 def _list_uncovered(facts: EvidenceFacts) -> Iterator[tuple[str, str | None, int]]:
@@ -210,19 +215,19 @@ def _list_uncovered(facts: EvidenceFacts) -> Iterator[tuple[str, str | None, int
                 yield name, model_id, calls
 
 
-def _sort_names(names: Iterable[tuple[str, str | None, int]]) -> tuple[attestation.Name, ...]:
+def _sort_names(names: Iterable[tuple[str, str | None, int]]) -> tuple[parts.Name, ...]:
     """Return names with entry and calls, those with most calls first."""
     listed = sorted(names, key=lambda item: (-item[2], item[0], item[1] or ""))[:MAX_LISTED]
-    return tuple(attestation.Name(name=name, model_id=model_id, calls=calls) for name, model_id, calls in listed)
+    return tuple(parts.Name(name=name, model_id=model_id, calls=calls) for name, model_id, calls in listed)
 
 
-def _digest(entries: Sequence[ModelRegistryEntry]) -> attestation.RegistryDigest:
-    return attestation.RegistryDigest(models=len(entries), sha256=hashlib.sha256(content_of(entries)).hexdigest())
+def _digest_registry(entries: Sequence[ModelRegistryEntry]) -> parts.RegistryDigest:
+    return parts.RegistryDigest(models=len(entries), sha256=hashlib.sha256(content_of(entries)).hexdigest())
 
 
-def _build_input(scanned: ScannedInput) -> attestation.Input:
+def _build_input(scanned: ScannedInput) -> parts.Input:
     result = scanned.result
-    return attestation.Input(
+    return parts.Input(
         name=scanned.name,
         kind=scanned.kind,
         size=scanned.size,
@@ -240,14 +245,7 @@ def _build_input(scanned: ScannedInput) -> attestation.Input:
 def _list_limits(facts: EvidenceFacts) -> Iterator[str]:
     """Yield what these facts cannot show."""
     about = facts.about
-    counts = {
-        "lifecycle changes": len(facts.changes),
-        "names that are not registered": len(about.unregistered),
-        "names that no entry covers": sum(len(model.uncovered) for model in about.models.values()),
-    }
-    for what, count in counts.items():
-        if count > MAX_LISTED:
-            yield f"Of {count} {what}, {MAX_LISTED} are listed."
+    yield from _list_cut_lists(facts)
     called = [entry for entry in facts.request.entries if entry.model_id in about.models]
     undated = sum(_begins_by_dates(entry, facts.request.scan) for entry in called)
     if undated:
@@ -259,11 +257,28 @@ def _list_limits(facts: EvidenceFacts) -> Iterator[str]:
         yield (
             f"{facts.all.differing_copies} spans were read twice with different content; the first copy was counted."
         )
-    if OTHERS_NAME in about.unregistered or any(OTHERS_NAME in model.services for model in about.all_called):
+    if _has_merged_groups(about):
         yield (
             f"There were more than {MAX_CALL_GROUPS} groups of calls in one input: the rest is counted without "
             f"service, and as {OTHERS_NAME} where the model is not registered."
         )
+
+
+def _list_cut_lists(facts: EvidenceFacts) -> Iterator[str]:
+    """Yield which lists of the attestation are cut off."""
+    counts = {
+        "lifecycle changes": len(facts.changes),
+        "names that are not registered": len(facts.about.unregistered),
+        "names that no entry covers": sum(len(model.uncovered) for model in facts.about.models.values()),
+    }
+    for what, count in counts.items():
+        if count > MAX_LISTED:
+            yield f"Of {count} {what}, {MAX_LISTED} are listed."
+
+
+def _has_merged_groups(about: CallTotals) -> bool:
+    """Check whether an input had more groups of calls than are counted one by one."""
+    return OTHERS_NAME in about.unregistered or any(OTHERS_NAME in model.services for model in about.all_called)
 
 
 def _begins_by_dates(entry: ModelRegistryEntry, scan: ScanRequest) -> bool:

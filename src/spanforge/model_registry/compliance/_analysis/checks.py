@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from spanforge.model_registry._core.lifecycle import LIFECYCLE
 from spanforge.model_registry._core.timestamps import format_nanos
-from spanforge.model_registry.compliance._attestation import Check, CheckStatus, SampleSpan
+from spanforge.model_registry.compliance._attestation_parts import CheckResult, CheckStatus, SampleSpan
 from spanforge.model_registry.compliance._frameworks import STATUS_CHECKS
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from spanforge.model_registry._core.lifecycle import ModelStatus
     from spanforge.model_registry.compliance._analysis.scan_data import SpanRef
     from spanforge.model_registry.compliance._analysis.totals import CallTotals
-    from spanforge.model_registry.compliance._attestation import Change
+    from spanforge.model_registry.compliance._attestation_parts import Change
 
 SAMPLES_PER_CHECK: Final = 10
 """Spans that a check lists."""
@@ -150,7 +150,7 @@ def _check_agreement(given: CheckInput) -> Outcome:
     return Outcome(enriched, given.count("disagreeing"), (), given.list_samples("disagreeing"))
 
 
-CHECKS: Final = (
+EVIDENCE_CHECKS: Final = (
     CheckRow("calls_registered", "Every model that was called is registered.", "calls", _check_registered),
     CheckRow(
         "accountable",
@@ -177,17 +177,17 @@ CHECKS: Final = (
 """Every check, in the order of the documentation."""
 
 
-def run_checks(names: Iterable[str], given: CheckInput) -> list[Check]:
-    """Return the results of the checks of these names, in the order of ``CHECKS``."""
+def run_checks(names: Iterable[str], given: CheckInput) -> list[CheckResult]:
+    """Return the results of the checks of these names, in the order of ``EVIDENCE_CHECKS``."""
     chosen = set(names)
-    return [_run_check(row, given) for row in CHECKS if row.check in chosen]
+    return [_run_check(row, given) for row in EVIDENCE_CHECKS if row.check in chosen]
 
 
-def _run_check(row: CheckRow, given: CheckInput) -> Check:
+def _run_check(row: CheckRow, given: CheckInput) -> CheckResult:
     outcome = row.look(given)
     population, exceptions = outcome.population, outcome.exceptions
     good = population - exceptions
-    return Check(
+    return CheckResult(
         check=row.check,
         title=row.title,
         status=_rate(outcome, has_telemetry=given.has_telemetry),

@@ -98,7 +98,7 @@ class SpanIdWriter:
         for digit, records in self.buckets.items():
             # find() returns -1 for anything that is not a digit: the last file
             part = _HEX_DIGITS.find(digit.lower()) % len(_HEX_DIGITS)
-            _append(_path(self._folder, part, self._input_number), _pack_records(records))
+            _append_records(_path(self._folder, part, self._input_number), _pack_records(records))
         self.buckets.clear()
         self._waiting = 0
 
@@ -133,7 +133,7 @@ def _path(folder: str, part: int, input_number: int) -> str:
     return os.path.join(folder, f"{part:x}-{input_number}")
 
 
-def _append(path: str, data: bytes | bytearray) -> None:
+def _append_records(path: str, data: bytes | bytearray) -> None:
     try:
         with open(path, "ab") as file:
             file.write(data)
@@ -158,7 +158,7 @@ def find_copies(folder: str, input_count: int) -> Iterator[SpanCopy]:
 def _compare(files: list[InputFile], split_bytes: tuple[int, ...]) -> Iterator[SpanCopy]:
     """Yield the copies among the records of files, which are removed; ``split_bytes``: where the records may differ."""
     if sum(os.path.getsize(path) for _, path in files) > _COMPARED_RECORDS * _RECORD_BYTES and split_bytes:
-        for part in _split(files, split_bytes[0]):
+        for part in _split_files(files, split_bytes[0]):
             yield from _compare(part, split_bytes[1:])
         return
     repeated = _repeated_span_ids(files)
@@ -168,7 +168,7 @@ def _compare(files: list[InputFile], split_bytes: tuple[int, ...]) -> Iterator[S
         os.unlink(path)
 
 
-def _split(files: list[InputFile], position: int) -> list[list[InputFile]]:
+def _split_files(files: list[InputFile], position: int) -> list[list[InputFile]]:
     """Spread the records of files, which are removed, over a file for each value of one byte."""
     parts: defaultdict[int, dict[InputFile, None]] = defaultdict(dict)
     for number, path in files:
@@ -179,7 +179,7 @@ def _split(files: list[InputFile], position: int) -> list[list[InputFile]]:
             for value, records in spread.items():
                 target = f"{path}.{value:02x}"  # no other input has such a name
                 parts[value][number, target] = None
-                _append(target, records)
+                _append_records(target, records)
         os.unlink(path)
     return [list(part) for part in parts.values()]
 

@@ -137,24 +137,32 @@ class Scan:
 
     def _drop_outside(self, spans: list[otlp.Span]) -> list[otlp.Span]:
         """Note when spans started, and return those that started in the period."""
-        result, start, end = self.result, self.request.start, self.request.end
+        result = self.result
         starts = [span.start_time_unix_nano for span in spans]
         first, last = min(starts), max(starts)
         result.spans += len(spans)
         result.first = min(first, result.first or first)
         result.last = max(last, result.last)
-        if first < start or last >= end:
-            for span in spans:
-                if not start <= span.start_time_unix_nano < end:
-                    self._keep_events(span)  # a span that started before the period may have events of changes in it
-            spans = [span for span in spans if start <= span.start_time_unix_nano < end]
-            result.spans_outside += len(starts) - len(spans)
+        if first < self.request.start or last >= self.request.end:
+            spans = self._select_inside(spans)
             if not spans:
                 return spans
             starts = [span.start_time_unix_nano for span in spans]
             first, last = min(starts), max(starts)
         self._note_stretches(starts, first, last)
         return spans
+
+    def _select_inside(self, spans: list[otlp.Span]) -> list[otlp.Span]:
+        """Return the spans that started in the period; of the others, keep the events."""
+        start, end = self.request.start, self.request.end
+        inside = []
+        for span in spans:
+            if start <= span.start_time_unix_nano < end:
+                inside.append(span)
+            else:
+                self._keep_events(span)  # a span that started before the period may have events of changes in it
+        self.result.spans_outside += len(spans) - len(inside)
+        return inside
 
     def _note_stretches(self, starts: list[int], first: int, last: int) -> None:
         """Note which stretches of the period have spans: each is as long as a gap may be, so no gap fits inside."""

@@ -83,9 +83,7 @@ def scan_inputs(readers: Sequence[TelemetryReader], request: ScanRequest, folder
     """
     tasks = _make_tasks(readers, folder)
     workers = min(len(tasks), _count_cores())
-    is_little = sum(_size_of(task) for task in tasks) < PARALLEL_MIN_BYTES
-    can_start = bool(sys.executable) and not hasattr(sys, "frozen")  # a frozen application would start itself
-    if workers < 2 or is_little or not can_start:  # noqa: PLR2004 - two or more share work
+    if not _can_share(tasks, workers):
         tasks = []
     elsewhere = {task.input_number for task in tasks}
     scanned = {
@@ -96,6 +94,13 @@ def scan_inputs(readers: Sequence[TelemetryReader], request: ScanRequest, folder
     for number, result in _scan_in_processes(tasks, request, workers).items():
         scanned[number] = msgspec.structs.replace(result, name=readers[number].name)
     return [scanned[number] for number in range(len(readers))]
+
+
+def _can_share(tasks: list[_Task], workers: int) -> bool:
+    """Check whether processes can share these tasks, and save more time than it takes to start them."""
+    is_little = sum(_size_of(task) for task in tasks) < PARALLEL_MIN_BYTES
+    can_start = bool(sys.executable) and not hasattr(sys, "frozen")  # a frozen application would start itself
+    return workers >= 2 and can_start and not is_little  # noqa: PLR2004 - two or more share work
 
 
 def _make_tasks(readers: Sequence[TelemetryReader], folder: str) -> list[_Task]:
@@ -131,15 +136,15 @@ def _scan_in_processes(tasks: list[_Task], request: ScanRequest, workers: int) -
         assert process.stdin is not None  # noqa: S101 - for the type checker
         assert process.stdout is not None  # noqa: S101 - likewise
         with contextlib.suppress(BrokenPipeError):  # it has ended: there will be no result, which is noticed below
-            _send(process.stdin, request)
+            _send_message(process.stdin, request)
         while True:
             with lock:
                 task = next(waiting, None)
             if task is None:
                 return
             with contextlib.suppress(BrokenPipeError):
-                _send(process.stdin, task)
-            results[task.input_number] = _unwrap(_receive(process.stdout, _result_decoder), task)
+                _send_message(process.stdin, task)
+            results[task.input_number] = _unwrap(_receive_message(process.stdout, _result_decoder), task)
 
     with _start_processes(workers) as processes, ThreadPoolExecutor(workers) as threads:
         try:
@@ -192,9 +197,9 @@ def _start_processes(count: int) -> Iterator[list[subprocess.Popen[bytes]]]:
 def run_worker() -> None:
     """Scan files, one after another, as the parent asks for them on standard input, until that ends."""
     stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
-    request = _receive(stdin, _request_decoder)
-    while request is not None and (task := _receive(stdin, _task_decoder)) is not None:
-        _send(stdout, _run_task(task, request))
+    request = _receive_message(stdin, _request_decoder)
+    while request is not None and (task := _receive_message(stdin, _task_decoder)) is not None:
+        _send_message(stdout, _run_task(task, request))
 
 
 def _run_task(task: _Task, request: ScanRequest) -> _WorkerResult:
@@ -207,13 +212,13 @@ def _run_task(task: _Task, request: ScanRequest) -> _WorkerResult:
         return _MissingExtra(error.purpose, error.extra)
 
 
-def _send(stream: IO[bytes], message: object) -> None:
+def _send_message(stream: IO[bytes], message: object) -> None:
     data = msgspec.json.encode(message)
     stream.write(len(data).to_bytes(_LENGTH, "big") + data)
     stream.flush()
 
 
-def _receive(stream: IO[bytes], decoder: msgspec.json.Decoder[_Message]) -> _Message | None:
+def _receive_message(stream: IO[bytes], decoder: msgspec.json.Decoder[_Message]) -> _Message | None:
     """Return the next message; ``None``: the sender has ended, perhaps in the middle of one."""
     head = stream.read(_LENGTH)
     size = int.from_bytes(head, "big")

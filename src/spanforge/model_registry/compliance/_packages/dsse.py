@@ -14,16 +14,13 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import msgspec
 
 from spanforge.model_registry._core.errors import PackageError, VerificationError, shorten
-from spanforge.model_registry.compliance._packages import OptionalModule
 from spanforge.model_registry.compliance._packages.canonical import encode_canonical
+from spanforge.model_registry.compliance._packages.optional_keys import keys
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
-    from spanforge.model_registry.compliance._packages import keys
-    from spanforge.model_registry.compliance._packages.keys import KeyPath, KeySource, SigningKey, TrustedKey
-else:
-    keys = OptionalModule(f"{__package__}.keys", "signatures of evidence packages", "sign")
+    from spanforge.model_registry.compliance._packages.keys import SigningKey, TrustedKey
 
 PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"
 STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
@@ -70,36 +67,6 @@ class _Envelope(msgspec.Struct, frozen=True, rename={"payload_type": "payloadTyp
     signatures: tuple[_Signature, ...]
 
 
-def load_signer(key: KeySource, public_key: KeyPath | None = None) -> SigningKey:
-    """Return the key that signs evidence packages.
-
-    Args:
-        key: The path of an unencrypted private key in PEM (Ed25519, or ECDSA on P-256, P-384 or P-521); or a URI of
-            one of securesystemslib's signers, such as ``awskms:``; or such a signer, which a key in an HSM needs
-            because it asks for a PIN.
-        public_key: The path of its public key in PEM; a URI needs it.
-
-    Raises:
-        PackageError: The key cannot be used; the error lists what is allowed.
-        MissingExtraError: The extra ``sign`` is not installed.
-    """
-    return keys.load_signer(key, public_key)
-
-
-def load_trusted(paths: Iterable[KeyPath]) -> dict[str, TrustedKey]:
-    """Return trusted keys by their ids; if a key is given twice, the first path counts.
-
-    Args:
-        paths: The path of each public key, in PEM.
-
-    Raises:
-        PackageError: A key cannot be used; the error lists what is allowed.
-        VerificationError: No key is given.
-        MissingExtraError: The extra ``sign`` is not installed.
-    """
-    return keys.load_trusted(paths)
-
-
 def seal(files: Mapping[str, bytes], signer: SigningKey, predicate: Mapping[str, Any]) -> bytes:
     """Return the signed envelope over the digests of files.
 
@@ -135,7 +102,7 @@ def unseal(envelope: bytes, trusted: Mapping[str, TrustedKey], path: str) -> tup
     verify_signature = keys.verify_signature  # likewise
     if len(envelope) > MAX_ENVELOPE_SIZE:
         raise VerificationError(path, f"the envelope is larger than {MAX_ENVELOPE_SIZE} bytes")
-    decoded = _decode_canonical(envelope, _Envelope, path, "envelope")
+    decoded = _decode_struct(envelope, _Envelope, path, "envelope")
     _expect(path, "payloadType", decoded.payload_type, PAYLOAD_TYPE)
     if len(decoded.signatures) != 1:
         raise VerificationError(path, f"the envelope has {len(decoded.signatures)} signatures instead of 1")
@@ -146,14 +113,14 @@ def unseal(envelope: bytes, trusted: Mapping[str, TrustedKey], path: str) -> tup
     if not verify_signature(key.key, decoded.payload, decoded.payload_type, signature.sig):
         raise VerificationError(path, f"the signature is wrong: the key {key.path} did not sign this")
     # Only now: an unsigned payload is not decoded.
-    statement = _decode_canonical(decoded.payload, Statement, path, "statement")
+    statement = _decode_struct(decoded.payload, Statement, path, "statement")
     _expect(path, "_type", statement.statement_type, STATEMENT_TYPE)
     _expect(path, "predicateType", statement.predicate_type, PREDICATE_TYPE)
     return statement, signature.keyid
 
 
 def list_subjects(files: Mapping[str, bytes]) -> tuple[Subject, ...]:
-    """Return the list_subjects of a statement about files, sorted by name."""
+    """Return the subjects of a statement about files, sorted by name."""
     return tuple(Subject(name, Digest(hashlib.sha256(files[name]).hexdigest())) for name in sorted(files))
 
 
@@ -161,7 +128,7 @@ def _encode_struct(value: msgspec.Struct) -> bytes:
     return encode_canonical(msgspec.to_builtins(value))
 
 
-def _decode_canonical(content: bytes, kind: type[_Struct], path: str, name: str) -> _Struct:
+def _decode_struct(content: bytes, kind: type[_Struct], path: str, name: str) -> _Struct:
     """Return the decoded value, if encoding it again gives the same bytes: no field, key or byte is left over."""
     try:
         decoded = msgspec.json.decode(content, type=kind)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from spanforge.model_registry.compliance._packages.canonical import encode_canonical
-from spanforge.model_registry.compliance._packages.dsse import load_signer
 from spanforge.model_registry.compliance._packages.files import ATTESTATION, EVIDENCE, assemble, write_folder, write_zip
+from spanforge.model_registry.compliance._packages.optional_keys import keys
 
 if TYPE_CHECKING:
     from spanforge.model_registry.compliance._attestation import Attestation
@@ -57,7 +57,7 @@ class EvidencePackage(msgspec.Struct, frozen=True):
         write_zip(path, self._files(signing_key, public_key))
 
     def _files(self, signing_key: Any, public_key: StrPath | None) -> dict[str, bytes]:
-        signer = None if signing_key is None else load_signer(signing_key, public_key)
+        signer = None if signing_key is None else keys.load_signer(signing_key, public_key)
         attestation = self.attestation
         inputs = [{"name": i.name, "kind": i.kind, "size": i.size, "sha256": i.sha256} for i in attestation.inputs]
         predicate = {

@@ -73,8 +73,18 @@ class TrustedKey(NamedTuple):
     key: SSlibKey
 
 
-def load_signer(key: KeySource, public_key: KeyPath | None) -> SigningKey:
-    """Return the key that signs; see ``dsse.load_signer``."""
+def load_signer(key: KeySource, public_key: KeyPath | None = None) -> SigningKey:
+    """Return the key that signs evidence packages.
+
+    Args:
+        key: The path of an unencrypted private key in PEM (Ed25519, or ECDSA on P-256, P-384 or P-521); or a URI of
+            one of securesystemslib's signers, such as ``awskms:``; or such a signer, which a key in an HSM needs
+            because it asks for a PIN.
+        public_key: The path of its public key in PEM; a URI needs it.
+
+    Raises:
+        PackageError: The key cannot be used; the error lists what is allowed.
+    """
     if isinstance(key, Signer):
         return _wrap_signer(type(key).__name__, key)
     name = os.fsdecode(key)
@@ -85,7 +95,15 @@ def load_signer(key: KeySource, public_key: KeyPath | None) -> SigningKey:
 
 
 def load_trusted(paths: Iterable[KeyPath]) -> dict[str, TrustedKey]:
-    """Return the trusted keys by their ids; see ``dsse.load_trusted``."""
+    """Return trusted keys by their ids; if a key is given twice, the first path counts.
+
+    Args:
+        paths: The path of each public key, in PEM.
+
+    Raises:
+        PackageError: A key cannot be used; the error lists what is allowed.
+        VerificationError: No key is given.
+    """
     if isinstance(paths, (str, bytes, os.PathLike)):
         raise PackageError(os.fsdecode(paths), "trusted keys are a list of paths; put this path into a list")
     trusted: dict[str, TrustedKey] = {}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 
 from spanforge.model_registry._core.errors import VerificationError, shorten
-from spanforge.model_registry.compliance._packages.dsse import list_subjects, load_trusted, unseal
+from spanforge.model_registry.compliance._packages.dsse import list_subjects, unseal
 from spanforge.model_registry.compliance._packages.files import (
     ATTESTATION,
     EVIDENCE,
@@ -24,6 +24,7 @@ from spanforge.model_registry.compliance._packages.files import (
     file_digests,
     zip_bytes,
 )
+from spanforge.model_registry.compliance._packages.optional_keys import keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -34,7 +35,7 @@ MAX_ZIP_SIZE: Final = MAX_PACKAGE_SIZE + 4096
 """Bytes that a zip may have: those of the files, and more than enough for its own structure."""
 
 # .ZIP File Format Specification, section 4.3.7: signature, version, flags, method, time, date, CRC-32, both sizes,
-# lengths of name and unexpected field.
+# lengths of name and extra field.
 _HEADER: Final = struct.Struct("<4s5H3I2H")
 _LOCAL: Final = b"PK\x03\x04"
 _UNREADABLE: Final = 0b1001
@@ -94,10 +95,10 @@ def verify_package(path: str | os.PathLike[str], trusted_keys: Iterable[str | os
         VerificationError: Anything is missing, changed or added, no trusted key signed it, or no key was given; the
             error names the first thing that is wrong.
         PackageError: A trusted key cannot be used.
-        MissingExtraError: The unexpected ``compliance`` or ``sign`` is not installed.
+        MissingExtraError: The extra ``compliance`` or ``sign`` is not installed.
     """
     name = os.fsdecode(path)
-    trusted = load_trusted(trusted_keys)
+    trusted = keys.load_trusted(trusted_keys)
     contents = _read_package(name)
     if not contents.files:
         raise VerificationError(name, "is not an evidence package")
@@ -136,14 +137,14 @@ def _read_folder(name: str) -> _PackageContents:
         for entry in entries:
             if entry.name in PACKAGE_FILES and entry.is_file(follow_symlinks=False):
                 left = MAX_PACKAGE_SIZE - sum(map(len, files.values()))
-                files[entry.name] = _read_file(name, entry.path, left, _OPEN_FLAGS)
+                files[entry.name] = _read_package_file(name, entry.path, left, _OPEN_FLAGS)
             else:
                 unexpected = min(filter(None, (unexpected, _describe_unexpected(entry.name))))
     return _PackageContents(files, unexpected, None)
 
 
 def _read_zip(name: str) -> _PackageContents:
-    archive = _read_file(name, name, MAX_ZIP_SIZE)
+    archive = _read_package_file(name, name, MAX_ZIP_SIZE)
     files: dict[str, bytes] = {}
     unexpected: str | None = None
     for entry, content in _list_zip_entries(name, archive):
@@ -160,7 +161,7 @@ def _describe_unexpected(entry: str) -> str:
     return f"{entry} is not a regular file" if entry in PACKAGE_FILES else f"unexpected file {shorten(entry)}"
 
 
-def _read_file(name: str, path: str, limit: int, flags: int = 0) -> bytes:
+def _read_package_file(name: str, path: str, limit: int, flags: int = 0) -> bytes:
     with open(path, "rb", opener=lambda path, mode: os.open(path, mode | flags)) as file:
         size = os.fstat(file.fileno()).st_size
         if size > limit:

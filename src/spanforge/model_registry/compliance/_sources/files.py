@@ -170,7 +170,7 @@ def _split_lines(chunks: Iterable[bytes], limits: list[str]) -> Iterator[bytes]:
         if lines:
             lines[0] = b"" if size > MAX_LINE else b"".join([*begun, lines[0]])
             begun, size = [], 0
-            yield from [line for line in lines if line and not line.isspace()]
+            yield from [line for line in lines if line.strip()]
         size += len(last)
         if size <= MAX_LINE:
             begun.append(last)
@@ -178,7 +178,7 @@ def _split_lines(chunks: Iterable[bytes], limits: list[str]) -> Iterator[bytes]:
             _add_limit_once(limits, f"a line is longer than {MAX_LINE} bytes")
             begun = []
     rest = b"".join(begun)
-    if rest and not rest.isspace():
+    if rest.strip():
         yield rest
 
 
@@ -230,19 +230,24 @@ def expand_paths(sources: Iterable[str]) -> list[str]:
 
 def _expand_glob(pattern: str) -> list[str]:
     """Return the files that a glob matches; links must not lead out of the folder before the first wildcard."""
-    parts = pattern.split(os.sep)
-    wild = next(i for i, part in enumerate(parts) if glob.has_magic(part))
-    if os.pardir in parts[wild:]:
-        raise TelemetryError(pattern, "must not contain .. after a wildcard")
-    folder = os.path.realpath(os.sep.join(parts[:wild]) or (os.sep if pattern.startswith(os.sep) else os.curdir))
-    matches = sorted(glob.glob(pattern, recursive=True))
-    matches = [match for match in matches if not os.path.isdir(match)]
+    folder = _find_folder(pattern)
+    matches = [match for match in sorted(glob.glob(pattern, recursive=True)) if not os.path.isdir(match)]
     for match in matches:
         if os.path.commonpath([folder, os.path.realpath(match)]) != folder:
             raise TelemetryError(match, f"is outside of the folder of the glob {pattern}")
     if not matches:
         raise TelemetryError(pattern, "matches no file")
     return matches
+
+
+def _find_folder(pattern: str) -> str:
+    """Return the folder before the first wildcard of a glob."""
+    parts = pattern.split(os.sep)
+    wild = next(i for i, part in enumerate(parts) if glob.has_magic(part))
+    if os.pardir in parts[wild:]:
+        raise TelemetryError(pattern, "must not contain .. after a wildcard")
+    root = os.sep if pattern.startswith(os.sep) else os.curdir
+    return os.path.realpath(os.sep.join(parts[:wild]) or root)
 
 
 def shorten_paths(paths: Sequence[str]) -> list[str]:

@@ -1,7 +1,7 @@
 """The telemetry formats: which sources evidence is read from, and by which reader.
 
-A new format is a module with a reader beside this one, and a row of ``FORMATS``. ``Input.kind`` in ``_attestation.py``
-explains the kinds.
+A new format is a module with a reader beside this one, and a row of ``FORMATS``. ``Input.kind`` in
+``_attestation_parts.py`` explains the kinds.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from spanforge.model_registry.compliance._sources.files import (
 )
 from spanforge.model_registry.compliance._sources.jaeger import JaegerReader
 
-Source = str | os.PathLike[str] | TelemetryReader
+TelemetrySource = str | os.PathLike[str] | TelemetryReader
 
 
 class Format(NamedTuple):
@@ -60,7 +60,7 @@ FORMATS: Final[Mapping[str, Format]] = {
 """The formats by their kind; the first that accepts a source opens it."""
 
 
-def open_sources(telemetry: Iterable[Source] | Source, start: int, end: int) -> list[TelemetryReader]:
+def open_sources(telemetry: Iterable[TelemetrySource] | TelemetrySource, start: int, end: int) -> list[TelemetryReader]:
     """Return the readers of sources, each file once.
 
     Args:

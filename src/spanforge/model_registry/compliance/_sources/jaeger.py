@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import http.client
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import msgspec
 
 from spanforge.model_registry._core.errors import TelemetryError, shorten
 from spanforge.model_registry._core.timestamps import format_micros
+from spanforge.model_registry.compliance._sources.jaeger_http import RedirectHandler, StatusHandler, parse_address
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
 MAX_TRACES: Final = 1_000
 """Traces that one response may hold: no Jaeger refuses so few, and Elasticsearch has at most 10,000."""
@@ -31,7 +31,6 @@ RETRY_PAUSES: Final = (0.5, 2.0)
 _READ_BYTES: Final = 1 << 20
 _LAST: Final = 2**63 // 1_000
 """The last microsecond, in 2262: beyond it Jaeger's own arithmetic overflows."""
-_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _NO_API: Final = (
     "no Jaeger with the HTTP API v3 (1.54 or newer) responds here; "
     "pass the address of its UI, up to and without /search"
@@ -103,10 +102,10 @@ class JaegerReader:
 
     def __init__(self, url: str, start: int, end: int) -> None:
         self.name: str
-        self.name, self._base, self._headers = _parse_address(url)
+        self.name, self._base, self._headers = parse_address(url)
         self._low = max(start // 1_000 - 1, 0)  # a microsecond before, because a storage may exclude the ends
         self._high = min(-(-end // 1_000), _LAST)
-        self._opener = urllib.request.build_opener(_Redirects(self.name), _Statuses)
+        self._opener = urllib.request.build_opener(RedirectHandler(self.name), StatusHandler)
         self._digest = hashlib.sha256()
         self.size: int = 0
         self.sha256: str = ""
@@ -132,7 +131,17 @@ class JaegerReader:
             raise self._not_json(body, error) from error
 
     def _read_service(self, service: str) -> Iterator[bytes]:
-        unread = first = 0
+        unread = yield from self._read_intervals(service)
+        if unread:
+            self.limits.append(
+                f"service {shorten(service)}: {len(unread):,} intervals of a microsecond could not be read completely, "
+                f"the first from {format_micros(unread[0])}: {MAX_TRACES:,} spans or more begin in each, or their "
+                f"traces have more than {MAX_RESPONSE:,} bytes"
+            )
+
+    def _read_intervals(self, service: str) -> Generator[bytes, None, list[int]]:
+        """Yield a service's documents; return the start of each interval that could not be read completely."""
+        unread: list[int] = []
         intervals = [(self._low, self._high)] if self._low < self._high else []
         while intervals:
             low, high = intervals.pop()
@@ -143,16 +152,11 @@ class JaegerReader:
                 intervals += [(middle, high), (low, middle)]
                 continue
             if not is_complete:
-                unread, first = unread + 1, first or low
+                unread.append(low)
             for traces, document in documents or ():
                 if traces.resource_spans:
                     yield bytes(document)
-        if unread:
-            self.limits.append(
-                f"service {shorten(service)}: {unread:,} intervals of a microsecond could not be read completely, "
-                f"the first from {format_micros(first)}: {MAX_TRACES:,} spans or more begin in each, or their traces "
-                f"have more than {MAX_RESPONSE:,} bytes"
-            )
+        return unread
 
     def _search(self, service: str, low: int, high: int) -> list[tuple[_JaegerTraces, msgspec.Raw]] | None:
         """Return a service's traces from one microsecond to another; ``None``: the response is too large."""
@@ -187,11 +191,7 @@ class JaegerReader:
         parameters = urllib.parse.urlencode({f"query.{name}": value for name, value in query.items()})
         url = f"{self._base}{path}?{parameters}" if query else f"{self._base}{path}"
         request = urllib.request.Request(url, headers=self._headers)  # noqa: S310 - http or https
-        for pause in (*RETRY_PAUSES, None):
-            status, body = self._send(request)
-            if status != http.client.SERVICE_UNAVAILABLE or pause is None:
-                break
-            time.sleep(pause)
+        status, body = self._send_until_available(request)
         if status == http.client.OK:
             return body
         error = _read_error(body)
@@ -202,11 +202,21 @@ class JaegerReader:
         reason = http.client.responses.get(status, "unknown") if error is None else shorten(error.message)
         raise TelemetryError(self.name, f"HTTP {status}: {reason}")
 
+    def _send_until_available(self, request: urllib.request.Request) -> tuple[int, bytearray | None]:
+        """Return status and body of a response, after the last retry at the latest."""
+        status, body = self._send(request)
+        for pause in RETRY_PAUSES:
+            if status != http.client.SERVICE_UNAVAILABLE:
+                break
+            time.sleep(pause)
+            status, body = self._send(request)
+        return status, body
+
     def _send(self, request: urllib.request.Request) -> tuple[int, bytearray | None]:
         try:
             with self._opener.open(request, timeout=TIMEOUT) as response:
                 return response.status, self._read_body(response)
-        except urllib.error.HTTPError as error:  # other statuses are responses, see _Statuses
+        except urllib.error.HTTPError as error:  # other statuses are responses, see StatusHandler
             raise TelemetryError(self.name, f"HTTP {error.code}: invalid redirect") from error
         except TelemetryError:
             raise
@@ -229,53 +239,6 @@ class JaegerReader:
         if response.length:  # read1 does not check it
             raise http.client.IncompleteRead(b"", response.length)
         return body
-
-
-class _Statuses(urllib.request.HTTPErrorProcessor):
-    """Returns error statuses as ordinary responses."""
-
-    def http_response(self, request: urllib.request.Request, response: Any) -> Any:
-        try:
-            return super().http_response(request, response) if response.status in _REDIRECTS else response
-        except Exception:
-            response.close()
-            raise
-
-    https_response = http_response
-
-
-class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows redirects within the server, and from http to https: another server would receive the password."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def redirect_request(  # noqa: PLR0913 - as the base class has it
-        self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
-    ) -> urllib.request.Request | None:
-        old, new = urllib.parse.urlsplit(req.full_url), urllib.parse.urlsplit(newurl)
-        same = (old.scheme, old.netloc) == (new.scheme, new.netloc)
-        if same or (old.hostname == new.hostname and new.scheme == "https"):
-            return super().redirect_request(req, fp, code, msg, headers, newurl)
-        where = shorten(f"{new.scheme}://{new.hostname}")
-        raise TelemetryError(self._name, f"redirects to another server, {where}, perhaps for a login")
-
-
-def _parse_address(url: str) -> tuple[str, str, dict[str, str]]:
-    """Return an address without its secrets, the address that paths are appended to, and headers."""
-    try:
-        parts = urllib.parse.urlsplit(url)
-        valid = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-    except ValueError:
-        valid = False
-    if not valid:  # the address is not shown: any part of it may be secret
-        raise TelemetryError("Jaeger's address", "must be http:// or https://, a host, and an optional path")
-    users, _, host = parts.netloc.rpartition("@")
-    headers = {"Accept": "application/json"}
-    if users:
-        headers["Authorization"] = f"Basic {base64.b64encode(urllib.parse.unquote_to_bytes(users)).decode()}"
-    path = urllib.parse.quote(parts.path, safe="/%:@!$&'()*+,;=~").rstrip("/")
-    return f"{parts.scheme}://{host}{parts.path}", f"{parts.scheme}://{host}{path}", headers
 
 
 def _read_error(body: bytearray | None) -> _JaegerError | None:

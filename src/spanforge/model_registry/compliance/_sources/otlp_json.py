@@ -216,16 +216,28 @@ def _list_leaves(value: Any, key: str, *path: str, above: tuple[Any, ...] = ()) 
 
     ``None`` stands for something that is not a list, or a list of another name as in OTLP before 1.0.
     """
-    items = value.get(key) if isinstance(value, dict) else False
-    other = items is None and above and any(isinstance(member, list) for member in value.values())
-    if other or not (items is None or isinstance(items, list)):
+    items = _get_items(value, key, is_request=not above)
+    if items is None:
         yield None
         return
-    for item in items or ():
+    for item in items:
         if path:
             yield from _list_leaves(item, *path, above=(*above, item))
         else:
             yield *above, item
+
+
+def _get_items(value: Any, key: str, *, is_request: bool) -> list[Any] | None:
+    """Return the list of this name, empty if it is missing; only a request may have others instead."""
+    if not isinstance(value, dict):
+        return None
+    items = value.get(key)
+    if isinstance(items, list):
+        return items
+    if items is not None:
+        return None
+    has_others = any(isinstance(member, list) for member in value.values())
+    return None if has_others and not is_request else []
 
 
 def _decode_object(request: dict[str, Any]) -> ExportRequest | None:

@@ -1,0 +1,263 @@
+"""The parts of an attestation, field by field, and their statuses."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Final, Literal
+
+import msgspec
+
+from spanforge.model_registry._core.lifecycle import (  # noqa: TC001 - the JSON Schema is made from them
+    ModelStatus,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+Framework = Literal["soc2", "nist_ai_rmf"]
+"""A framework whose clauses evidence can support."""
+EvidenceStatus = Literal["findings", "no_evidence", "incomplete", "supported"]
+"""The status of evidence, worst first."""
+CheckStatus = Literal["findings", "no_evidence", "not_applicable", "supported"]
+"""The status of a check. ``not_applicable``: nothing happened in the period that the check is about."""
+
+_Count = Annotated[int, msgspec.Meta(ge=0)]
+_Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+_Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+_DAY, _CLOCK = "[0-9]{4}-[0-9]{2}-[0-9]{2}", "[0-9]{2}:[0-9]{2}:[0-9]{2}"
+_OFFSET = "([Zz]|[+-][0-9]{2}:[0-9]{2})"
+Moment = Annotated[
+    str, msgspec.Meta(pattern=rf"^{_DAY}T{_CLOCK}\.[0-9]{{6}}Z$", extra_json_schema={"format": "date-time"})
+]
+_Date = Annotated[str, msgspec.Meta(pattern=rf"^{_DAY}([Tt ]{_CLOCK}(\.[0-9]{{1,9}})?{_OFFSET}?)?$")]
+
+EVIDENCE_STATUSES: Final[tuple[EvidenceStatus, ...]] = ("findings", "no_evidence", "incomplete", "supported")
+
+
+def worst_status(statuses: Iterable[EvidenceStatus]) -> EvidenceStatus:
+    """Return the worst of several statuses; ``no_evidence`` for none, because nothing is never a pass."""
+    return min(statuses, key=EVIDENCE_STATUSES.index, default="no_evidence")
+
+
+class AttestationPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of all parts: immutable, and with the same field names in JSON."""
+
+
+class Period(AttestationPart, frozen=True, kw_only=True):
+    """The period: half-open, in UTC.
+
+    Attributes:
+        from_date: Its first instant, RFC 3339.
+        to_date: The first instant after it.
+        interval: The bounds in words.
+    """
+
+    from_date: Moment
+    to_date: Moment
+    interval: Literal["from_date is included, to_date is not; UTC"] = "from_date is included, to_date is not; UTC"
+
+
+class Generator(AttestationPart, frozen=True, kw_only=True):
+    """The program that made the package.
+
+    Attributes:
+        name: Its name.
+        version: Its version.
+    """
+
+    name: str
+    version: str
+
+
+class RegistryDigest(AttestationPart, frozen=True, kw_only=True):
+    """The registry at the time of generation.
+
+    Attributes:
+        models: The number of entries.
+        sha256: The SHA-256 of the file that ``ModelRegistry.save`` writes, in hexadecimal.
+    """
+
+    models: _Count
+    sha256: _Sha256
+
+
+class SampleSpan(AttestationPart, frozen=True, kw_only=True):
+    """A span to look up.
+
+    Attributes:
+        trace_id: 32 hexadecimal digits.
+        span_id: 16 hexadecimal digits.
+        start: When it started, RFC 3339.
+    """
+
+    trace_id: Annotated[str, msgspec.Meta(pattern="^[0-9A-Fa-f]{32}$")]
+    span_id: Annotated[str, msgspec.Meta(pattern="^[0-9A-Fa-f]{16}$")]
+    start: Moment
+
+
+class CheckResult(AttestationPart, frozen=True, kw_only=True):
+    """The result of one check.
+
+    Attributes:
+        check: Its name.
+        title: The fact that it looks for.
+        status: ``supported`` if there is something to look at and no exception to the fact.
+        unit: What it counts.
+        population: How many of its unit it looked at.
+        exceptions: How many of them are exceptions to the fact.
+        share: The share without exception, cut off after four digits; ``None`` if the population is empty.
+        notes: Further facts, a sentence each.
+        samples: Some exceptions that are spans.
+    """
+
+    check: str
+    title: str
+    status: CheckStatus
+    unit: str
+    population: _Count
+    exceptions: _Count
+    share: _Share | None
+    notes: tuple[str, ...]
+    samples: tuple[SampleSpan, ...]
+
+
+class Clause(AttestationPart, frozen=True, kw_only=True):
+    """Whether the evidence supports one clause of the framework. It never shows that the clause is satisfied.
+
+    Attributes:
+        clause: Its number in the framework.
+        asks: A short summary of it.
+        status: The worst status of its checks and of the coverage.
+        checks: Names of the checks that support it.
+        not_shown: What the clause asks for and this evidence does not show.
+    """
+
+    clause: str
+    asks: str
+    status: EvidenceStatus
+    checks: tuple[str, ...]
+    not_shown: tuple[str, ...]
+
+
+class Change(AttestationPart, frozen=True, kw_only=True):
+    """A lifecycle change of the period, as the registry has it.
+
+    Attributes:
+        model_id: The model.
+        at: When, RFC 3339, as the registry has it: it may be a date only; without an offset it is UTC.
+        status: The status that the change led to.
+        reason: The reason that was given, if any.
+        actor: The actor that was given, if any.
+        source: ``history``: a record of the change; ``dates``: a date of the entry.
+        event: ``recorded`` if the telemetry has its event, else ``not_recorded``.
+    """
+
+    model_id: str
+    at: _Date
+    status: ModelStatus
+    reason: str | None
+    actor: str | None
+    source: Literal["history", "dates"]
+    event: Literal["recorded", "not_recorded"]
+
+
+class Input(AttestationPart, frozen=True, kw_only=True):
+    """One input that was read.
+
+    Attributes:
+        name: The file's name, with as many of its folders as distinguish it from the others; or an address.
+        kind: The telemetry format: ``otlp_json`` for files, ``jaeger`` for a Jaeger's query API, ``audit_events`` for
+            events of the caller, or the kind of the caller's own reader.
+        size: Bytes.
+        sha256: Their SHA-256, in hexadecimal.
+        lines: Requests that were read.
+        bad_lines: Lines, or parts of them, that could not be read.
+        spans: Spans that were read, copies included.
+        spans_outside: Those of them that started outside of the period.
+        first: When the first span started, RFC 3339; ``None``: there is none.
+        last: When the last span started.
+        limits: What could not be read, a sentence each.
+    """
+
+    name: str
+    kind: str
+    size: _Count
+    sha256: _Sha256
+    lines: _Count
+    bad_lines: _Count
+    spans: _Count
+    spans_outside: _Count
+    first: Moment | None
+    last: Moment | None
+    limits: tuple[str, ...]
+
+
+class Population(AttestationPart, frozen=True, kw_only=True):
+    """The population: the spans of the period, each once.
+
+    Attributes:
+        spans: Spans.
+        calls: Calls: those of one model, if the evidence is about one.
+        agent_spans: Spans of agents, workflows and tools that name a model without being a call.
+        other_spans: All other spans.
+        copies: Spans that were read again, and not counted again.
+        differing_copies: Copies whose content differs; the first one in the order of the inputs counts.
+        models: Entries of the registry: one or none, if the evidence is about one model.
+        models_called: Models that were called, unregistered ones included.
+        lifecycle_events: Events of the period.
+    """
+
+    spans: _Count
+    calls: _Count
+    agent_spans: _Count
+    other_spans: _Count
+    copies: _Count
+    differing_copies: _Count
+    models: _Count
+    models_called: _Count
+    lifecycle_events: _Count
+
+
+class Gap(AttestationPart, frozen=True, kw_only=True):
+    """A stretch of the period without any span.
+
+    Attributes:
+        from_date: When the last span before it started, or the period, RFC 3339.
+        to_date: When the next span started, or when the period ended.
+        seconds: Its length, cut off to whole seconds.
+    """
+
+    from_date: Moment
+    to_date: Moment
+    seconds: _Count
+
+
+class Coverage(AttestationPart, frozen=True, kw_only=True):
+    """How much of the period the telemetry covers.
+
+    Attributes:
+        status: ``complete``, or ``incomplete`` for the reasons.
+        max_gap_seconds: The longest stretch without any span that is allowed.
+        gaps: The stretches that are longer, the first ones.
+        gap_count: The number of such stretches.
+        reasons: Why the coverage is incomplete, a sentence each.
+    """
+
+    status: Literal["complete", "incomplete"]
+    max_gap_seconds: _Count
+    gaps: tuple[Gap, ...]
+    gap_count: _Count
+    reasons: tuple[str, ...]
+
+
+class Name(AttestationPart, frozen=True, kw_only=True):
+    """A name under which models were called.
+
+    Attributes:
+        name: The name.
+        model_id: The entry of the model; ``None``: there is none.
+        calls: The number of calls.
+    """
+
+    name: str
+    model_id: str | None
+    calls: _Count

@@ -1,0 +1,59 @@
+"""HTTP for a Jaeger: its address, redirects within its server, and error statuses as responses."""
+
+from __future__ import annotations
+
+import base64
+import urllib.parse
+import urllib.request
+from typing import Any, Final
+
+from spanforge.model_registry._core.errors import TelemetryError, shorten
+
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+
+
+class StatusHandler(urllib.request.HTTPErrorProcessor):
+    """Returns error statuses as ordinary responses."""
+
+    def http_response(self, request: urllib.request.Request, response: Any) -> Any:
+        try:
+            return super().http_response(request, response) if response.status in _REDIRECTS else response
+        except Exception:
+            response.close()
+            raise
+
+    https_response = http_response
+
+
+class RedirectHandler(urllib.request.HTTPRedirectHandler):
+    """Follows redirects within the server, and from http to https: another server would receive the password."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def redirect_request(  # noqa: PLR0913 - as the base class has it
+        self, req: urllib.request.Request, fp: Any, code: int, msg: str, headers: Any, newurl: str
+    ) -> urllib.request.Request | None:
+        old, new = urllib.parse.urlsplit(req.full_url), urllib.parse.urlsplit(newurl)
+        same = (old.scheme, old.netloc) == (new.scheme, new.netloc)
+        if same or (old.hostname == new.hostname and new.scheme == "https"):
+            return super().redirect_request(req, fp, code, msg, headers, newurl)
+        where = shorten(f"{new.scheme}://{new.hostname}")
+        raise TelemetryError(self._name, f"redirects to another server, {where}, perhaps for a login")
+
+
+def parse_address(url: str) -> tuple[str, str, dict[str, str]]:
+    """Return an address without its secrets, the address that paths are appended to, and headers."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        valid = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        valid = False
+    if not valid:  # the address is not shown: any part of it may be secret
+        raise TelemetryError("Jaeger's address", "must be http:// or https://, a host, and an optional path")
+    users, _, host = parts.netloc.rpartition("@")
+    headers = {"Accept": "application/json"}
+    if users:
+        headers["Authorization"] = f"Basic {base64.b64encode(urllib.parse.unquote_to_bytes(users)).decode()}"
+    path = urllib.parse.quote(parts.path, safe="/%:@!$&'()*+,;=~").rstrip("/")
+    return f"{parts.scheme}://{host}{parts.path}", f"{parts.scheme}://{host}{path}", headers
