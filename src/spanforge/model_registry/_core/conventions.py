@@ -83,10 +83,6 @@ def with_extra_keys(keys: Iterable[str]) -> tuple[Convention, ...]:
     return (*BY_PRIORITY, *(Convention(key, "a setting") for key in keys if key not in known))
 
 
-further = with_extra_keys
-"""The former name, for modules that still use it."""
-
-
 def candidates(
     attributes: Mapping[str, Any], scope: str | None = None, conventions: Iterable[Convention] = BY_PRIORITY
 ) -> Iterator[tuple[str, str]]:

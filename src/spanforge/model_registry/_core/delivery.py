@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from spanforge.model_registry._core.attributes import EventSignal
 
-Outcome = Literal["emitted", "dropped", "no provider", "claimed before"]
+DeliveryOutcome = Literal["emitted", "dropped", "no provider", "claimed before"]
 
 MAX_HELD: Final = 1_000
 """Events that are kept for a signal while there is no provider for it; later ones are dropped and counted."""
@@ -74,7 +74,7 @@ class Delivery:
         return self.event is not None and not self.held.issuperset(self.unclaimed)
 
 
-def emit_on_span(delivery: Delivery, event: LifecycleEvent, provider: trace.TracerProvider | None) -> Outcome:
+def emit_on_span(delivery: Delivery, event: LifecycleEvent, provider: trace.TracerProvider | None) -> DeliveryOutcome:
     """Put the event on the operation's span, if that is sampled and has room, else on a root span of its own."""
     current, event_name, attributes = delivery.span, event.name, event.attributes()
     context = current.get_span_context()
@@ -99,7 +99,7 @@ def emit_on_span(delivery: Delivery, event: LifecycleEvent, provider: trace.Trac
         span.end(event.at)
 
 
-def emit_log_record(delivery: Delivery, event: LifecycleEvent, provider: LoggerProvider | None) -> Outcome:
+def emit_log_record(delivery: Delivery, event: LifecycleEvent, provider: LoggerProvider | None) -> DeliveryOutcome:
     """Emit the event as a log record."""
     from opentelemetry._logs import SeverityNumber  # noqa: PLC0415 - for those who want log records only
 
@@ -110,7 +110,7 @@ def emit_log_record(delivery: Delivery, event: LifecycleEvent, provider: LoggerP
     context = trace.set_span_in_context(delivery.span, Context())
     event_name, attributes = event.name, event.attributes()
     severity = SeverityNumber.INFO
-    is_enabled = _is_enabled(logger, context=context, severity_number=severity, event_name=event_name)
+    is_enabled = _is_logger_enabled(logger, context=context, severity_number=severity, event_name=event_name)
     if not delivery.claim("log"):
         return "claimed before"
     if not is_enabled:
@@ -126,7 +126,7 @@ def emit_log_record(delivery: Delivery, event: LifecycleEvent, provider: LoggerP
     return "emitted"
 
 
-def _is_enabled(logger: Any, **facts: Any) -> bool:
+def _is_logger_enabled(logger: Any, **facts: Any) -> bool:
     """Check whether anybody takes what a logger emits; older SDKs do not say."""
     return not hasattr(logger, "enabled") or bool(logger.enabled(**facts))
 
@@ -159,7 +159,7 @@ class SignalQueue:
     def __init__(
         self,
         signal: EventSignal,
-        emit: Callable[[Delivery, LifecycleEvent, Any], Outcome],
+        emit: Callable[[Delivery, LifecycleEvent, Any], DeliveryOutcome],
         find_provider: Callable[[], Any],
         retry_seconds: float,
     ) -> None:

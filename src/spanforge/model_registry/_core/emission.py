@@ -20,7 +20,7 @@ from spanforge.model_registry._core.delivery import (
 from spanforge.model_registry._core.events import EventCounts
 from spanforge.model_registry._core.guard import Guard
 from spanforge.model_registry._core.process import ProcessState
-from spanforge.model_registry._core.values import one_of
+from spanforge.model_registry._core.values import check_one_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -153,7 +153,7 @@ def event_counts(signal: EventSignal | None = None) -> EventCounts:
     Raises:
         InvalidValueError: There is no such signal (also a ``ValueError``).
     """
-    signals = SIGNALS if signal is None else (one_of(signal, SIGNALS, "signal"),)
+    signals = SIGNALS if signal is None else (check_one_of(signal, SIGNALS, "signal"),)
     counts = [_process.queues[each].count_outcomes() for each in signals]
     return EventCounts(*map(sum, zip(*counts, strict=True)))
 

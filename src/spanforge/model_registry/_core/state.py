@@ -154,5 +154,5 @@ def replace_file_entries(registry: RegistryCore, entries: Iterable[ModelRegistry
     The process-wide registry keeps the application's entries beneath them. Any other registry has only these entries
     from then on, as after ``load``. This is no method, because it serves the file watcher: applications use ``load``.
     """
-    changed = registry._replace(layers.replace_file_entries, entries)
+    changed = registry._replace(layers.replace_file_layer, entries)
     layers.warn_about_differences(changed, changed.app)

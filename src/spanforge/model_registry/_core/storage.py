@@ -129,8 +129,8 @@ def _check_size(name: str, size: int) -> None:
 def parse_entries(name: str, content: bytes) -> list[ModelRegistryEntry]:
     """Return the entries of a registry file with this name and content; raises as ``read_entries`` does."""
     if _is_yaml(name):
-        return _check_unique_ids(name, *_parse_yaml(name, content))
-    return _check_unique_ids(name, json_entries.parse(name, content))
+        return _check_unique_ids(name, *_parse_with_extra(name, content))
+    return _check_unique_ids(name, json_entries.parse_json(name, content))
 
 
 def _is_yaml(name: str) -> bool:
@@ -144,12 +144,12 @@ def preload_parser(name: str) -> None:
             importlib.import_module("spanforge.model_registry._core.yaml_entries")
 
 
-def _parse_yaml(name: str, content: bytes) -> tuple[list[ModelRegistryEntry], list[tuple[int, int]]]:
+def _parse_with_extra(name: str, content: bytes) -> tuple[list[ModelRegistryEntry], list[tuple[int, int]]]:
     try:
         from spanforge.model_registry._core import yaml_entries  # noqa: PLC0415 - few need it, and PyYAML is an extra
     except ImportError:
         raise RegistryFileError(name, str(MissingExtraError("YAML files", "yaml"))) from None
-    return yaml_entries.parse(name, content)
+    return yaml_entries.parse_yaml(name, content)
 
 
 def _resolve_target(name: str) -> str:

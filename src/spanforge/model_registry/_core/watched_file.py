@@ -138,8 +138,8 @@ class WatchedFile:
         try:
             mark, content = storage.read_file(self.path, known, regular_only=True)
         except RegistryFileError as error:
-            return _Reading(moment, None, _digest(str(error).encode(errors="replace")), error=error)
-        return None if content is None else _Reading(moment, mark, _digest(content), content)
+            return _Reading(moment, None, _compute_digest(str(error).encode(errors="replace")), error=error)
+        return None if content is None else _Reading(moment, mark, _compute_digest(content), content)
 
     def _classify(self, reading: _Reading) -> Sighting:
         if self.settled_digest is None:
@@ -179,5 +179,5 @@ def _settle(seen: WatchedFile, reading: _Reading) -> WatchedFile:
     return replace(seen, settled_digest=reading.digest, error=error)
 
 
-def _digest(content: bytes) -> bytes:
+def _compute_digest(content: bytes) -> bytes:
     return hashlib.sha256(content).digest()

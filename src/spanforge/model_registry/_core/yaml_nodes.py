@@ -97,7 +97,7 @@ def compose(content: bytes) -> Node:
     Raises:
         FaultError: It is not YAML, has not exactly one document, or exceeds a limit.
     """
-    composer = _Composer(_parse(_decode(content)))
+    composer = _Composer(_read_events(_decode_text(content)))
     root = composer.compose_document()
     if root is None or root.is_null:
         raise FaultError(None, "must be a YAML list of entries; the file is empty")
@@ -218,7 +218,7 @@ def _check_tag(event: Any) -> None:
         _fail(event, f"unsupported tag {tag}; {'only !!str is allowed' if is_text else 'only text may have a tag'}")
 
 
-def _parse(text: str) -> Iterator[Any]:
+def _read_events(text: str) -> Iterator[Any]:
     """Yield the parser's events."""
     try:
         yield from yaml.parse(text, Loader=_LOADER)
@@ -232,7 +232,7 @@ def _parse(text: str) -> Iterator[Any]:
         raise FaultError(None, "is not valid YAML: a character or a number in it is out of range") from None
 
 
-def _decode(content: bytes) -> str:
+def _decode_text(content: bytes) -> str:
     """Return the file's text: UTF-8, or UTF-16 with a byte order mark."""
     bits = 16 if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else 8
     encoding = "utf-16" if bits == 16 else "utf-8-sig"  # noqa: PLR2004 - its name

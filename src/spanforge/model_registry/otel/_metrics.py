@@ -32,7 +32,7 @@ MAX_SUNSETS: Final = 1_000
 _OVERFLOW: Final[dict[str, AttributeValue]] = {"otel.metric.overflow": True}
 """What OpenTelemetry's specification has for measurements beyond a limit on the number of series."""
 
-_lines: Final = WarnOnce(100)
+_warnings: Final = WarnOnce(100)
 
 
 class Metric(NamedTuple):
@@ -97,7 +97,7 @@ def observe(registry: ModelRegistry, meter_provider: MeterProvider | None = None
         for metric in METRICS:
             make[metric.kind](PREFIX + metric.name, [_callback(metric)], metric.unit, metric.note)
     except Exception as error:  # noqa: BLE001 - the application's spans go on without metrics
-        _lines.warn(type(error), "model registry: no metrics: %r", error)
+        _warnings.warn(type(error), "model registry: no metrics: %r", error)
 
 
 def _callback(metric: Metric) -> Callable[[CallbackOptions], Iterable[Observation]]:
@@ -105,7 +105,7 @@ def _callback(metric: Metric) -> Callable[[CallbackOptions], Iterable[Observatio
         try:
             return list(metric.observe())
         except Exception as error:  # noqa: BLE001 - OpenTelemetry would log it each time
-            _lines.warn(
+            _warnings.warn(
                 (metric.name, type(error)), "model registry: metric %s%s not observed: %r", PREFIX, metric.name, error
             )
             return ()
@@ -168,7 +168,7 @@ def _events_dropped() -> Iterable[Observation]:
         yield Observation(counts.dropped + counts.failed, {f"{PREFIX}event_signal": signal})
 
 
-def _keys(*names: str) -> tuple[str, ...]:
+def _prefix_keys(*names: str) -> tuple[str, ...]:
     return tuple(PREFIX + name for name in names)
 
 
@@ -177,16 +177,16 @@ METRICS: Final = (
         "calls",
         "counter",
         "{call}",
-        _keys("model_id", "status", "risk_tier", "owner"),
+        _prefix_keys("model_id", "status", "risk_tier", "owner"),
         "Spans that ended in this process and call a model",
         _calls,
     ),
-    Metric("models", "gauge", "{model}", _keys("status", "risk_tier"), "Models in the registry", _models),
+    Metric("models", "gauge", "{model}", _prefix_keys("status", "risk_tier"), "Models in the registry", _models),
     Metric(
         "sunset",
         "gauge",
         "s",
-        _keys("model_id", "risk_tier", "owner"),
+        _prefix_keys("model_id", "risk_tier", "owner"),
         "Time until the sunset date of a deprecated model; negative after it",
         _sunset,
     ),
@@ -205,7 +205,7 @@ METRICS: Final = (
         "events.dropped",
         "counter",
         "{event}",
-        _keys("event_signal"),
+        _prefix_keys("event_signal"),
         "Lifecycle events that were lost, by signal",
         _events_dropped,
     ),

@@ -54,7 +54,7 @@ _SCOPED_KEYS: Final = frozenset(row.key for row in CONVENTIONS if row.scope is n
 _MISSED: Final = "models set after span start may not be enriched"
 
 _model_warnings: Final = WarnOnce(MAX_LOGGED)
-_problems: Final = WarnOnce(100)
+_warnings: Final = WarnOnce(100)
 
 
 class ModelRegistrySpanProcessor(SpanProcessor):
@@ -106,7 +106,7 @@ class ModelRegistrySpanProcessor(SpanProcessor):
         self._writes_early = not hears_endings()
         self._hears_endings = self._missed_endings = False
         if self._writes_early:
-            _problems.warn("hook", "model registry: opentelemetry-sdk < 1.40 has no OnEnding hook: %s", _MISSED)
+            _warnings.warn("hook", "model registry: opentelemetry-sdk < 1.40 has no OnEnding hook: %s", _MISSED)
         observe(self._registry, meter_provider)
         processors.by_age[self] = None
         _log_status()
@@ -244,7 +244,7 @@ class ModelRegistrySpanProcessor(SpanProcessor):
         if not self._writes_early:
             self._writes_early = self._watches_starts = True
             kind = type(container)
-            _problems.warn(kind, "model registry: span attributes are kept in %s: %s", kind, _MISSED)
+            _warnings.warn(kind, "model registry: span attributes are kept in %s: %s", kind, _MISSED)
         if is_recording:
             self._write_early(span)
 
@@ -270,7 +270,7 @@ def _choose(setting: Setting[_T], argument: object) -> _T:
 def _log_failure(error: Exception) -> None:
     kind = type(error)
     text = "model registry: span not enriched (further %s not logged)"
-    _problems.warn(kind, text, kind.__name__, error=error)
+    _warnings.warn(kind, text, kind.__name__, error=error)
 
 
 def _log_status() -> None:

@@ -37,10 +37,10 @@ if TYPE_CHECKING:
 
 ARGUMENT: Final = "OTEL_TRACES_SAMPLER_ARG"
 """OpenTelemetry's variable for a sampler's argument: here, the share of root spans."""
-_OPERATIONS: Final = frozenset(OPERATION_SPAN_NAMES.values())
+_OPERATION_SPANS: Final = frozenset(OPERATION_SPAN_NAMES.values())
 _RATIO_RULE: Final = "a number from 0 to 1"
 
-_lines: Final = WarnOnce(100)
+_warnings: Final = WarnOnce(100)
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,9 @@ class ModelRegistrySampler(Sampler):
         trace_state: TraceState | None = None,
     ) -> SamplingResult:
         """Return the decision; see the table above."""
-        kept = (isinstance(name, str) and name in _OPERATIONS) or (self._keys and self._calls_flagged_model(attributes))
+        kept = (isinstance(name, str) and name in _OPERATION_SPANS) or (
+            self._keys and self._calls_flagged_model(attributes)
+        )
         sampler = ALWAYS_ON if kept else self._fallback
         return sampler.should_sample(parent_context, trace_id, name, kind, attributes, links, trace_state)
 
@@ -132,7 +134,7 @@ class ModelRegistrySampler(Sampler):
             return match is not None and match.is_call and self._is_flagged(match.resolution)
         except Exception as error:  # noqa: BLE001 - the span is sampled as others are
             text = "model registry: spans are sampled without it (further %s not logged): %r"
-            _lines.warn(type(error), text, type(error).__name__, error)
+            _warnings.warn(type(error), text, type(error).__name__, error)
             return False
 
     def _is_flagged(self, resolution: Resolution) -> bool:
@@ -156,6 +158,6 @@ def from_environment(argument: str | None = None) -> ModelRegistrySampler:
         ratio = math.nan
     if not 0 <= ratio <= 1:
         error = InvalidValueError.must_be(ARGUMENT, given, _RATIO_RULE)
-        _lines.warn(str(error), "model registry: %s; using the default, 1", error)
+        _warnings.warn(str(error), "model registry: %s; using the default, 1", error)
         ratio = 1.0
     return ModelRegistrySampler(ratio, flagged=None if ENABLED.read() else False)

@@ -66,7 +66,7 @@ class PluginStatus(NamedTuple):
     unregistered: tuple[str, ...]
 
     def __str__(self) -> str:
-        return "\n".join(f"{name}: {_shown(value)}" for name, value in self._asdict().items())
+        return "\n".join(f"{name}: {_format_field(value)}" for name, value in self._asdict().items())
 
 
 def status() -> PluginStatus:
@@ -74,7 +74,7 @@ def status() -> PluginStatus:
     counts = span_counters.values()
     at_work = [processor for processor in live_keys(processors.by_age) if processor.is_on]
     models = Counter(entry.status for entry in get_default_registry())
-    tracer_provider, tracer_provider_class = _provider(trace.get_tracer_provider)
+    tracer_provider, tracer_provider_class = _load_provider(trace.get_tracer_provider)
     return PluginStatus(
         version=__version__,
         sdk=sdk_version,
@@ -82,8 +82,8 @@ def status() -> PluginStatus:
         processors=len(at_work),
         late_writes=", ".join(sorted({processor.late_writes for processor in at_work})) or "none",
         tracer_provider=tracer_provider_class,
-        sampler=_sampler(tracer_provider),
-        meter_provider=_provider(metrics.get_meter_provider)[1],
+        sampler=_describe_sampler(tracer_provider),
+        meter_provider=_load_provider(metrics.get_meter_provider)[1],
         settings={row.variable: text for row in SETTINGS if (text := os.environ.get(row.variable)) is not None},
         files=tuple(file_states()),
         models={state: models[state] for state in STATUSES},
@@ -95,7 +95,7 @@ def status() -> PluginStatus:
     )
 
 
-def _provider(get: Callable[[], Any]) -> tuple[Any, str]:
+def _load_provider(get: Callable[[], Any]) -> tuple[Any, str]:
     """Return a global provider and its class."""
     try:
         provider = get()
@@ -104,7 +104,7 @@ def _provider(get: Callable[[], Any]) -> tuple[Any, str]:
     return provider, f"{type(provider).__module__}.{type(provider).__qualname__}"
 
 
-def _sampler(tracer_provider: Any) -> str:
+def _describe_sampler(tracer_provider: Any) -> str:
     """Return the description of a provider's sampler."""
     try:
         sampler = getattr(tracer_provider, "sampler", None)
@@ -113,20 +113,20 @@ def _sampler(tracer_provider: Any) -> str:
         return f"cannot be described: {error!r}"
 
 
-def _shown(value: Any) -> str:
+def _format_field(value: Any) -> str:
     """Return a field's value on one line: texts that are among others in quotes, and all that is not plain escaped."""
-    return value if isinstance(value, str) and value and value.isprintable() else _item(value)
+    return value if isinstance(value, str) and value and value.isprintable() else _format_item(value)
 
 
-def _item(value: Any) -> str:
+def _format_item(value: Any) -> str:
     if value is None:
         return "none"
     if isinstance(value, float):
         return f"{value:.1f} s"
     if isinstance(value, dict):
-        return ", ".join(f"{key} {_item(item)}" for key, item in value.items()) or "none"
+        return ", ".join(f"{key} {_format_item(item)}" for key, item in value.items()) or "none"
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
-        return f"({_item(value._asdict())})"
+        return f"({_format_item(value._asdict())})"
     if isinstance(value, tuple):
-        return ", ".join(map(_item, value)) or "none"
+        return ", ".join(map(_format_item, value)) or "none"
     return repr(value)

@@ -47,7 +47,7 @@ _NOT_OURS: Final = frozenset(
 _REPLACING: Final = frozenset({"replace_default_processor"})
 """Options of ``add_span_processor``, true by default, with which a processor comes in the place of another."""
 
-_lines: Final = WarnOnce(100)
+_warnings: Final = WarnOnce(100)
 
 
 def _beside_others(add: Callable[..., None]) -> dict[str, bool]:
@@ -101,7 +101,7 @@ class ModelRegistryInstrumentor(BaseInstrumentor):  # type: ignore[no-any-unimpo
         """Install the plugin, unless a setting keeps it out."""
         options = {name: value for name, value in options.items() if name not in _NOT_OURS}
         try:
-            if not _is_enabled(options.pop(ENABLED.name, None)):
+            if not _is_plugin_enabled(options.pop(ENABLED.name, None)):
                 return
             if self.is_instrumented_by_opentelemetry:
                 self._instrument(**options)
@@ -121,7 +121,7 @@ class ModelRegistryInstrumentor(BaseInstrumentor):  # type: ignore[no-any-unimpo
         if hasattr(provider, "add_span_processor"):
             self._add(provider, meters, given)
         else:
-            _lines.warn(
+            _warnings.warn(
                 type(provider),
                 "model registry: no spans are enriched yet: the tracer provider is a %s, not one of opentelemetry-sdk. "
                 "opentelemetry-distro sets one up; an application that does so itself adds "
@@ -155,7 +155,7 @@ class ModelRegistryInstrumentor(BaseInstrumentor):  # type: ignore[no-any-unimpo
             self._watcher.stop()
 
 
-def _is_enabled(option: object) -> bool:
+def _is_plugin_enabled(option: object) -> bool:
     path = os.environ.get("OTEL_CONFIG_FILE")
     return ENABLED.read(_enabled_in(path) if path and option is None else option)
 
