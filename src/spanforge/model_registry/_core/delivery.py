@@ -76,17 +76,23 @@ class Delivery:
 
 def emit_on_span(delivery: Delivery, event: LifecycleEvent, provider: trace.TracerProvider | None) -> DeliveryOutcome:
     """Put the event on the operation's span, if that is sampled and has room, else on a root span of its own."""
-    current, event_name, attributes = delivery.span, event.name, event.attributes()
+    current = delivery.span
     context = current.get_span_context()
-    links = [trace.Link(context)] if context.is_valid else None
     if current.is_recording() and context.trace_flags.sampled and _span_room.take(context):
+        event_name, attributes = event.name, event.attributes()
         if not delivery.claim("span"):
             return "claimed before"
         current.add_event(event_name, attributes, timestamp=event.at)
         return "emitted"
     provider = provider or find_tracer_provider()
-    if provider is None:
-        return "no provider"
+    return "no provider" if provider is None else _emit_on_root_span(delivery, event, provider)
+
+
+def _emit_on_root_span(delivery: Delivery, event: LifecycleEvent, provider: trace.TracerProvider) -> DeliveryOutcome:
+    """Put the event on a root span of its own, with a link to the operation's span."""
+    event_name, attributes = event.name, event.attributes()
+    context = delivery.span.get_span_context()
+    links = [trace.Link(context)] if context.is_valid else None
     tracer = provider.get_tracer(SCOPE_NAME, __version__, schema_url=SCHEMA_URL)
     span_name = OPERATION_SPAN_NAMES[event.operation]
     if not delivery.claim("span"):
@@ -127,7 +133,7 @@ def emit_log_record(delivery: Delivery, event: LifecycleEvent, provider: LoggerP
 
 
 def _is_logger_enabled(logger: Any, **facts: Any) -> bool:
-    """Check whether anybody takes what a logger emits; older SDKs do not say."""
+    """Check whether a logger is enabled; those of older SDKs always are."""
     return not hasattr(logger, "enabled") or bool(logger.enabled(**facts))
 
 
@@ -147,11 +153,11 @@ def find_logger_provider() -> LoggerProvider | None:
 
 
 class SignalQueue:
-    """The deliveries of one signal: those held until there is a provider, and how many others there were.
+    """The deliveries of one signal: those held until there is a provider, and the numbers of the others.
 
     Args:
         signal: The signal.
-        emit: Claims a delivery, and emits its event by a provider; returns what became of it.
+        emit: Claims a delivery, and emits its event by a provider; returns the outcome.
         find_provider: Returns the global provider; ``None``: there is none yet.
         retry_seconds: Seconds after which span hooks look for a provider again.
     """
@@ -207,7 +213,7 @@ class SignalQueue:
         return "held"
 
     def deliver(self) -> int:
-        """Emit the events that are held, if there is a provider by now; return how many."""
+        """Emit the events that are held, if there is a provider by now; return their number."""
         delivered = 0
         try:
             while self.held and (provider := self._find_provider()) is not None:
@@ -236,7 +242,7 @@ class SignalQueue:
             return False
 
     def count_outcomes(self) -> EventCounts:
-        """Return how many events went out, are held, and were lost."""
+        """Return the numbers of events that went out, are held, and were lost."""
         held = {id(delivery) for delivery in tuple(self.held) if self.signal in delivery.unclaimed}
         counts: dict[str, Any] = {name: counter.__reduce__()[1][0] for name, counter in self._counters.items()}
         return EventCounts(held=len(held), **counts)

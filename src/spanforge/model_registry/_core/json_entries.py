@@ -71,7 +71,7 @@ def _is_as_written(content: bytes, entries: list[ModelRegistryEntry]) -> bool:
 
 
 def _decode_strictly(name: str, content: bytes) -> list[ModelRegistryEntry]:
-    """Return the entries of any JSON file; slow, and its errors say where the fault is."""
+    """Return the entries of any JSON file; slow, and its errors locate the fault."""
     try:
         items = json.loads(content.decode(), object_pairs_hook=_make_object, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
@@ -90,8 +90,8 @@ def _make_json_entry(name: str, index: int, item: Any) -> ModelRegistryEntry:
     duplicate = _find_duplicate_key(item)
     if duplicate is not None:
         path, key = duplicate
-        given = item.get("model_id") if isinstance(item, dict) else None
-        model_id = given if isinstance(given, str) else None
+        model_id = item.get("model_id") if isinstance(item, dict) else None
+        model_id = model_id if isinstance(model_id, str) else None
         raise RegistryFileError(name, f"duplicate key {shorten(key)}", index, model_id, path)
     try:
         return ModelRegistryEntry.from_dict(item)

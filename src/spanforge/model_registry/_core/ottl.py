@@ -22,11 +22,8 @@ def group(condition: str, statements: Iterable[str]) -> str:
 
 def encode(value: str) -> str:
     """Return a string literal that neither YAML nor the Collector's configuration changes."""
-    return (
-        '"'
-        + "".join(_ESCAPES_BY_CHARACTER.get(c) or (c if c.isprintable() else f"\\U{ord(c):08x}") for c in value)
-        + '"'
-    )
+    escaped = (_ESCAPES_BY_CHARACTER.get(c) or (c if c.isprintable() else f"\\U{ord(c):08x}") for c in value)
+    return '"' + "".join(escaped) + '"'
 
 
 _ESCAPES_BY_CHARACTER: Final = {'"': '\\"', "\\": "\\\\", "$": "\\u0024"}

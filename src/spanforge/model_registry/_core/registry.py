@@ -126,8 +126,8 @@ class ModelRegistry(RegistryCore):
             LifecycleError: It is already retired (also a ``ValueError``).
             InvalidValueError: A value is not allowed (also a ``ValueError``).
         """
-        given = {"deprecation_reason": reason or None, "successor": successor, "sunset_date": sunset_date}
-        changes = check_reserved({key: value for key, value in given.items() if value is not None}, model_id)
+        values = {"deprecation_reason": reason or None, "successor": successor, "sunset_date": sunset_date}
+        changes = check_reserved({key: value for key, value in values.items() if value is not None}, model_id)
 
         why, who = _check_reason(reason, model_id), _check_actor(actor, model_id)
         return self._operate(Operation("deprecate", model_id, why, who, changes=changes))
@@ -242,8 +242,8 @@ class ModelRegistry(RegistryCore):
         Raises:
             LifecycleError: A change that the lifecycle does not allow; no event goes out.
         """
-        known = {entry.model_id: entry for entry in before}
-        steps = [step for entry in after for step in operations.find_steps(known.get(entry.model_id), entry)]
+        old_entries = {entry.model_id: entry for entry in before}
+        steps = [step for entry in after for step in operations.find_steps(old_entries.get(entry.model_id), entry)]
         moments = self._tick_for(len(steps))
         events = [
             LifecycleEvent(

@@ -187,11 +187,21 @@ class ModelIndex:
             entry = self._overlay.get(candidate) or self._base.get(candidate)
             if entry is not None and accepts_provider(entry, provider):
                 return entry, "id"
+        return self._find_by_alias(names, provider) or self._find_by_glob(names, provider)
+
+    def _find_by_alias(
+        self, names: tuple[str, ...], provider: str | None
+    ) -> tuple[ModelRegistryEntry, MatchRule] | None:
         for candidate in names:
             for model_id in self._aliases_overlay.get(candidate) or self._aliases_base.get(candidate, ()):
                 entry = self._overlay.get(model_id) or self._base[model_id]
                 if accepts_provider(entry, provider):
                     return entry, "alias"
+        return None
+
+    def _find_by_glob(
+        self, names: tuple[str, ...], provider: str | None
+    ) -> tuple[ModelRegistryEntry, MatchRule] | None:
         for candidate in names:
             matched = self._globs.match(candidate, provider or None)
             if matched is not None:

@@ -23,7 +23,7 @@ VARIABLES: Final = "OTEL_PYTHON_MODEL_REGISTRY_"
 """The prefix of every environment variable."""
 MAX_MODEL_KEYS: Final = 32
 """The limit of further attribute keys that hold model names."""
-MAX_MODEL_KEY_LENGTH: Final = 256
+MAX_KEY_LENGTH: Final = 256
 """The limit of characters in each of them."""
 MIN_INTERVAL: Final = 100
 MAX_INTERVAL: Final = 86_400_000
@@ -42,7 +42,7 @@ class Setting(Generic[_T_co]):
 
     Attributes:
         name: Its name as an option. The environment variable is this name in capitals after ``VARIABLES``.
-        default: Its value if it is not given.
+        default: Its value if it is not set.
         shown: The default as people write it.
         parse: Returns the value of a text or an option; takes the name that errors mention.
         note: Its meaning, for the documentation.
@@ -59,12 +59,12 @@ class Setting(Generic[_T_co]):
         """Its environment variable."""
         return VARIABLES + self.name.upper()
 
-    def read(self, given: object = None) -> _T_co:
-        """Return its value: the option's if it is given, else the environment's, else the default.
+    def read(self, option: object = None) -> _T_co:
+        """Return its value: the option's if there is one, else the environment's, else the default.
 
         It raises nothing: a value that is not allowed is logged once, and the default is used.
         """
-        name, value = self.name, given
+        name, value = self.name, option
         if _is_empty(value):
             name, value = self.variable, os.environ.get(self.variable)
         if _is_empty(value):
@@ -77,7 +77,7 @@ class Setting(Generic[_T_co]):
 
 
 def _is_empty(value: object) -> bool:
-    """Return whether a value is not given; an empty list is given."""
+    """Check whether a value is missing; an empty list is not."""
     return value is None or (isinstance(value, str) and not value.strip())
 
 
@@ -157,13 +157,10 @@ def _change_default(changes: Iterable[str]) -> tuple[str, ...]:
 
 
 def _parse_model_attributes(value: Any, name: str) -> tuple[str, ...]:
-    rule = (
-        f"at most {MAX_MODEL_KEYS} attribute keys of at most {MAX_MODEL_KEY_LENGTH} characters, none of them {PREFIX}*"
-    )
+    rule = f"at most {MAX_MODEL_KEYS} attribute keys of at most {MAX_KEY_LENGTH} characters, none of them {PREFIX}*"
     items = _parse_items(value, name, ",", rule)
-    if len(items) > MAX_MODEL_KEYS or any(
-        len(item) > MAX_MODEL_KEY_LENGTH or item.startswith(PREFIX) for item in items
-    ):
+    has_bad_key = any(len(item) > MAX_KEY_LENGTH or item.startswith(PREFIX) for item in items)
+    if len(items) > MAX_MODEL_KEYS or has_bad_key:
         raise InvalidValueError.must_be(name, value, rule)
     return items
 
@@ -177,10 +174,10 @@ def _parse_unregistered(value: Any, name: str) -> Unregistered:
 def _parse_event_signals(value: Any, name: str) -> tuple[EventSignal, ...]:
     rule = "span, log, both with a comma between them, or none"
     signals = set(map(_lower, _parse_items(value, name, ",", rule)))
-    known: tuple[EventSignal, ...] = tuple(signal for signal in SIGNALS if signal in signals)
-    if signals != {"none"} and (not signals or len(known) != len(signals)):
+    chosen: tuple[EventSignal, ...] = tuple(signal for signal in SIGNALS if signal in signals)
+    if signals != {"none"} and (not signals or len(chosen) != len(signals)):
         raise InvalidValueError.must_be(name, value, rule)
-    return known
+    return chosen
 
 
 def _lower(value: Any) -> Any:

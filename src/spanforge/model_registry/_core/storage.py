@@ -75,25 +75,27 @@ def read_entries(path: str | os.PathLike[str]) -> list[ModelRegistryEntry]:
             the error names its index, model and field.
     """
     name = os.fsdecode(path)
-    _, content = read_file(name)
+    _, content = read_registry_file(name)
     return parse_entries(name, content or b"")
 
 
-def read_file(path: str, known: FileMark | None = None, *, regular_only: bool = False) -> tuple[FileMark, bytes | None]:
+def read_registry_file(
+    path: str, last_mark: FileMark | None = None, *, regular_only: bool = False
+) -> tuple[FileMark, bytes | None]:
     """Return a registry file's mark and content; raises as ``read_entries`` does.
 
     The file is opened even if it has not changed, because only then does a network file system ask its server.
 
     Args:
         path: The file.
-        known: The mark of an earlier call. If the file still has it, the content is ``None``.
+        last_mark: The mark of an earlier call. If the file still has it, the content is ``None``.
         regular_only: Refuse anything but a regular file, without waiting for a writer as a named pipe would.
     """
     with _translate_os_errors(path), open(path, "rb", opener=_open_regular if regular_only else None) as file:
         status = os.fstat(file.fileno())
         _check_size(path, status.st_size)
         mark = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
-        if mark == known:
+        if mark == last_mark:
             return mark, None
         content = file.read(MAX_FILE_SIZE + 1)
     _check_size(path, len(content))

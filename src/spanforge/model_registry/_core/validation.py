@@ -104,9 +104,9 @@ def freeze_metadata(value: Any, model_id: str | None = None) -> Metadata:
     return Metadata(frozen) if frozen else EMPTY
 
 
-def check_reserved(given: Mapping[str, Any], model_id: str | None = None) -> dict[str, Any]:
+def check_reserved(values: Mapping[str, Any], model_id: str | None = None) -> dict[str, Any]:
     """Return values for reserved keys of ``metadata``, checked and frozen."""
-    return {key: _CHECKS_BY_KEY[key](value, key, model_id) for key, value in given.items()}
+    return {key: _CHECKS_BY_KEY[key](value, key, model_id) for key, value in values.items()}
 
 
 def check_aliases(value: Any, path: str = "aliases", model_id: str | None = None) -> FrozenList:
@@ -177,9 +177,12 @@ class JsonFreezer:
             return check_encodable(value, path, self._model_id)
         if isinstance(value, (int, float)):
             return self._freeze_number(value, path)
-        if not isinstance(value, (Mapping, list, tuple)):
-            rule = "a JSON value: null, boolean, number, string, list or mapping"
-            raise InvalidValueError.must_be(path, value, rule, self._model_id)
+        if isinstance(value, (Mapping, list, tuple)):
+            return self._freeze_container(value, path, levels)
+        rule = "a JSON value: null, boolean, number, string, list or mapping"
+        raise InvalidValueError.must_be(path, value, rule, self._model_id)
+
+    def _freeze_container(self, value: Any, path: str, levels: int) -> FrozenDict | FrozenList:
         if levels == 0:
             raise InvalidValueError(path, value, f"is nested more than {MAX_DEPTH} levels deep", self._model_id)
         if isinstance(value, Mapping):

@@ -62,7 +62,7 @@ def _make_yaml_entry(name: str, index: int, item: Node) -> ModelRegistryEntry:
 
 
 def _make_fields(item: Node) -> Any:
-    """Return what ``from_dict`` takes. All values of an entry are texts, but for the user's metadata."""
+    """Return the fields for ``from_dict``. All values of an entry are texts, but for the user's metadata."""
     if not isinstance(item.value, dict):
         return _make_value(item, as_text=True)
     return {

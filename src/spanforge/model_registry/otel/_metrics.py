@@ -84,7 +84,7 @@ def observe(registry: ModelRegistry, meter_provider: MeterProvider | None = None
 
     Args:
         registry: The registry whose models count.
-        meter_provider: Who asks; ``None``: OpenTelemetry's global one, also if it is set later.
+        meter_provider: The provider that asks for them; ``None``: OpenTelemetry's global one, also if it is set later.
     """
     _registries[registry] = None
     try:
@@ -113,23 +113,23 @@ def _callback(metric: Metric) -> Callable[[CallbackOptions], Iterable[Observatio
     return callback
 
 
-def _inventory(registry: ModelRegistry) -> _Inventory:
+def _take_inventory(registry: ModelRegistry) -> _Inventory:
     state = registry._state  # noqa: SLF001 - one package
-    known = _inventories.get(registry)
-    if known is None or known.state is not state:
+    inventory = _inventories.get(registry)
+    if inventory is None or inventory.state is not state:
         entries = registry.list_all()
         dates = ((entry.metadata.get("sunset_date"), entry) for entry in entries if entry.status == "deprecated")
         sunsets = [(to_micros(date), entry) for date, entry in dates if date is not None]
         sunsets.sort(key=lambda sunset: sunset[0])
         models: Counter[tuple[str, str]] = Counter((entry.status, entry.risk_tier) for entry in entries)
-        known = _inventories[registry] = _Inventory(state, models, sunsets[:MAX_SUNSETS])
-    return known
+        inventory = _inventories[registry] = _Inventory(state, models, sunsets[:MAX_SUNSETS])
+    return inventory
 
 
 def _models() -> Iterable[Observation]:
     total: Counter[tuple[str, str]] = Counter()
     for registry in live_keys(_registries):
-        total.update(_inventory(registry).models)
+        total.update(_take_inventory(registry).models)
     for status in STATUSES:  # those that have no model any more as well: else a backend goes on with the last value
         for tier in RISK_TIERS:
             yield Observation(total[status, tier], {f"{PREFIX}status": status, f"{PREFIX}risk_tier": tier})
@@ -156,8 +156,8 @@ def _file_failures() -> Iterable[Observation]:
 
 def _sunset() -> Iterable[Observation]:
     now = time.time_ns() // 1_000
-    found = (sunset for registry in live_keys(_registries) for sunset in _inventory(registry).sunsets)
-    for date, entry in sorted(found, key=lambda sunset: sunset[0])[:MAX_SUNSETS]:
+    sunsets = (sunset for registry in live_keys(_registries) for sunset in _take_inventory(registry).sunsets)
+    for date, entry in sorted(sunsets, key=lambda sunset: sunset[0])[:MAX_SUNSETS]:
         facts = {"model_id": entry.model_id, "risk_tier": entry.risk_tier, "owner": entry.owner}
         yield Observation((date - now) / 1e6, {PREFIX + name: value for name, value in facts.items()})
 

@@ -79,7 +79,7 @@ class BoundedMemory:
         self._turns = itertools.count()
 
     def has_room(self) -> bool:
-        """Return whether to remember one more key, after a reset if it is time for one."""
+        """Check whether to remember one more key, after a reset if it is time for one."""
         turn = next(self._turns) % (RESET_FACTOR * self._size)
         if turn == 0:
             self._reset()
@@ -110,11 +110,8 @@ class PlanCache:
 
     def make(self, keys: tuple[str, ...]) -> Plan:
         """Return a new plan for attribute keys, and remember it if there is room."""
-        present = frozenset(keys)
-        deciding = tuple(key for key in self._deciding_keys if key in present)
-        plain = [key for key in deciding if key not in self._json_keys]
-        is_small = _are_small(keys)
-        has_room = is_small and self._plan_memory.has_room()
+        deciding, plain = self._select_keys(keys)
+        has_room = _are_small(keys) and self._plan_memory.has_room()
         has_foreign_keys = any(map(is_ours, keys))
         decisions = self._decisions_of((deciding, has_foreign_keys))
         is_remembered = decisions is not None and plain and self._scoped_keys.isdisjoint(deciding)
@@ -127,6 +124,12 @@ class PlanCache:
         if has_room:
             self._plans[keys] = plan
         return plan
+
+    def _select_keys(self, keys: tuple[str, ...]) -> tuple[tuple[str, ...], list[str]]:
+        """Return the keys among these whose values decide, and those of them whose values are not JSON."""
+        present = frozenset(keys)
+        deciding = tuple(key for key in self._deciding_keys if key in present)
+        return deciding, [key for key in deciding if key not in self._json_keys]
 
     def _decisions_of(self, kind: tuple[tuple[str, ...], bool]) -> dict[Any, Decision] | None:
         """Return the decisions that all plans of a kind share; ``None`` if there is no room for another kind."""
@@ -142,7 +145,7 @@ class PlanCache:
             plan.decisions[values] = decision
 
     def sizes(self) -> tuple[int, int]:
-        """Return how many plans and how many decisions are remembered."""
+        """Return the numbers of plans and of decisions that are remembered."""
         return len(self._plans), sum(map(len, list(self._decisions.values())))
 
     def _forget_plans(self) -> None:
@@ -161,13 +164,13 @@ def _no_values(_attributes: Mapping[str, Any]) -> None:
 
 
 def _is_small(values: Any, depth: int = 2) -> bool:
-    """Return whether values may be kept: a few texts, none longer than names are."""
+    """Check whether values may be kept: a few texts, none longer than names are."""
     if isinstance(values, tuple):
         return depth > 0 and len(values) <= MAX_KEYS and all(_is_small(value, depth - 1) for value in values)
     return values is None or (isinstance(values, str) and len(values) <= MAX_NAME)
 
 
 def _are_small(keys: tuple[str, ...]) -> bool:
-    """Return whether attribute keys may be kept: texts, not too many of them, and not too long together."""
+    """Check whether attribute keys may be kept: texts, not too many of them, and not too long together."""
     are_texts = len(keys) <= MAX_KEYS and all(isinstance(key, str) for key in keys)
     return are_texts and sum(map(len, keys)) <= MAX_KEYS_LENGTH

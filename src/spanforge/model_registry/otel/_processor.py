@@ -176,7 +176,7 @@ class ModelRegistrySpanProcessor(SpanProcessor):
     on_end = on_end_hook(_process)
 
     def _decide(self, attributes: Mapping[str, Any], span: ReadableSpan) -> Decision:
-        """Return what to do with a span, from memory if there was one like it and the registry is as it was."""
+        """Return the decision for a span, from memory if there was one like it and the registry is as it was."""
         keys = tuple(attributes)
         plan = self._find_plan(keys) or self._plans.make(keys)
         values = plan.read_values(attributes)
@@ -190,18 +190,18 @@ class ModelRegistrySpanProcessor(SpanProcessor):
         return decision
 
     def _look_up(self, plan: Plan, values: Any, attributes: Mapping[str, Any], span: ReadableSpan) -> Decision:
-        """Return what to do with a span, from the registry; log, and remember it if possible."""
+        """Return the decision for a span, from the registry; log, and remember it if possible."""
         state = self._registry._state  # noqa: SLF001 - one package
         enrichment = self._enricher.enrich(attributes, _scope_of(span), state.index)
         if enrichment is None:
             decision, key = Decision(state, None, NOT_COUNTED), None
         else:
             self._report(enrichment.resolution)
-            ours, key = enrichment.attributes, enrichment.key
-            entry, is_enriched = enrichment.resolution.entry, bool(ours)
+            added, key = enrichment.attributes, enrichment.key
+            entry, is_enriched = enrichment.resolution.entry, bool(added)
             counter = span_counters.of(entry, is_call=enrichment.is_call, is_enriched=is_enriched)
             changes = is_enriched or plan.has_foreign_keys
-            change = SpanChange(ours, plan.has_foreign_keys) if changes else None
+            change = SpanChange(added, plan.has_foreign_keys) if changes else None
             decision = Decision(state, change, counter.count)
         if not plan.has_json or (key is not None and key not in _JSON_KEYS):
             self._plans.remember(plan, values, decision)
@@ -229,7 +229,7 @@ class ModelRegistrySpanProcessor(SpanProcessor):
             put_mark(span, container, replace(mark, counted=True))
 
     def _was_counted(self, mark: Mark) -> bool:
-        """Return whether a span that has ended, and whose mark does not say so, was counted while it was ending.
+        """Check whether a span that has ended, and whose mark does not say so, was counted while it was ending.
 
         If this processor hears endings, it counted every span then that named a model. A span whose mark is gone is one
         whose attributes somebody replaced since.
@@ -249,7 +249,7 @@ class ModelRegistrySpanProcessor(SpanProcessor):
             self._write_early(span)
 
     def _write_early(self, span: Span) -> None:
-        """Add what is known of a span that still records, by the public API; it is counted when it has ended."""
+        """Add the enrichment of a span that still records, by the public API; it is counted when it has ended."""
         attributes = span.attributes or {}
         if not self.keys.isdisjoint(attributes):
             change = self._decide(attributes, span).change

@@ -20,9 +20,10 @@ from spanforge.model_registry.otel._counters import processors, span_counters, u
 from spanforge.model_registry.watch import FileState, file_states
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from spanforge.model_registry._core.events import EventCounts
+    from spanforge.model_registry.otel._counters import EnrichingProcessor
 
 
 class PluginStatus(NamedTuple):
@@ -72,27 +73,41 @@ class PluginStatus(NamedTuple):
 def status() -> PluginStatus:
     """Return the plugin's state in this process. Never raises."""
     counts = span_counters.values()
-    at_work = [processor for processor in live_keys(processors.by_age) if processor.is_on]
-    models = Counter(entry.status for entry in get_default_registry())
+    active = [processor for processor in live_keys(processors.by_age) if processor.is_on]
     tracer_provider, tracer_provider_class = _load_provider(trace.get_tracer_provider)
     return PluginStatus(
         version=__version__,
         sdk=sdk_version,
         python=platform.python_version(),
-        processors=len(at_work),
-        late_writes=", ".join(sorted({processor.late_writes for processor in at_work})) or "none",
+        processors=len(active),
+        late_writes=_join_late_writes(active),
         tracer_provider=tracer_provider_class,
         sampler=_describe_sampler(tracer_provider),
         meter_provider=_load_provider(metrics.get_meter_provider)[1],
-        settings={row.variable: text for row in SETTINGS if (text := os.environ.get(row.variable)) is not None},
+        settings=_read_variables(),
         files=tuple(file_states()),
-        models={state: models[state] for state in STATUSES},
+        models=_count_models(),
         event_signals=event_signals(),
         events={signal: event_counts(signal) for signal in SIGNALS},
         calls=sum(count for series, count in counts.items() if series.is_call),
         spans_enriched=sum(count for series, count in counts.items() if series.is_enriched),
         unregistered=unregistered_names.names(),
     )
+
+
+def _join_late_writes(active: Iterable[EnrichingProcessor]) -> str:
+    return ", ".join(sorted({processor.late_writes for processor in active})) or "none"
+
+
+def _read_variables() -> dict[str, str]:
+    """Return the environment variables of the settings that are set."""
+    return {row.variable: text for row in SETTINGS if (text := os.environ.get(row.variable)) is not None}
+
+
+def _count_models() -> dict[str, int]:
+    """Return the number of models of the process-wide registry, by status."""
+    counts = Counter(entry.status for entry in get_default_registry())
+    return {status: counts[status] for status in STATUSES}
 
 
 def _load_provider(get: Callable[[], Any]) -> tuple[Any, str]:
