@@ -74,9 +74,9 @@ def _explain(error: Exception, effect: str) -> None:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         folder = os.path.dirname(os.path.abspath(__file__))
         for name in ("spanforge", "spanforge.model_registry"):
-            found, ours = getattr(sys.modules.get(name), "__file__", None), os.path.join(folder, *name.split("."))
-            if found is not None and os.path.dirname(os.path.abspath(found)) != ours:
-                reason = f"{name} is {found} here, not {ours}: install both packages into one folder"
+            loaded, expected = getattr(sys.modules.get(name), "__file__", None), os.path.join(folder, *name.split("."))
+            if loaded is not None and os.path.dirname(os.path.abspath(loaded)) != expected:
+                reason = f"{name} is {loaded} here, not {expected}: install both packages into one folder"
         logging.getLogger(name).warning("%s: %s", effect, reason)
 
 

@@ -370,7 +370,7 @@ def test_every_key_is_in_the_part_where_it_is_looked_for(number: int) -> None:
 def test_a_table_of_texts_and_strange_keys() -> None:
     """Keys and values stand as OTTL reads them."""
     assert (
-        ottl.lookup({'"$\n': ottl.text("x")}, "K")
+        ottl.lookup({'"$\n': ottl.encode("x")}, "K")
         == 'Coalesce([[{"\\"\\u0024\\U0000000a": "x"}]])[FNV(K) - FNV(K) / 1 * 1 + 0][K]'
     )
 

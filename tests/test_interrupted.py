@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     Place = tuple[CodeType, int]
 
 LIBRARY = str(Path(spanforge.model_registry.__file__).parent)
-PROVIDER_HAS_IT = {"emit_on_span", "emit_log_record", "claim"}
+PROVIDER_HAS_IT = {"emit_on_span", "_emit_on_root_span", "emit_log_record", "claim"}
 """Functions in which an event is given to a provider: interrupted there, it may count as failed and not go out."""
 CHANGING = {"state.py", "guard.py", "delivery.py", "emission.py", "layers.py", "overlay.py", "resolution.py"}
 """Modules with the steps of a change: each operation is interrupted at each of their opcodes."""
@@ -324,7 +324,7 @@ def left_over(registry: ModelRegistry, monkeypatch: pytest.MonkeyPatch) -> Model
         raise Interruption
 
     with monkeypatch.context() as patch:
-        patch.setattr(emission, "send", interrupt)
+        patch.setattr(emission, "send_delivery", interrupt)
         with pytest.raises(Interruption):
             registry.register("m", "N", "1", "low", "team", "test")
     return registry

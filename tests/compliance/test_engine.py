@@ -25,7 +25,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from spanforge.model_registry import InvalidEntryError, ModelRegistry, ModelRegistryEntry, get_default_registry
-from spanforge.model_registry._core.storage import content_of
+from spanforge.model_registry._core.storage import encode_entries
 from spanforge.model_registry.compliance import (
     ComplianceMappingEngine,
     EvidencePackage,
@@ -68,7 +68,7 @@ class Case:
 
     def registry(self, *entries: ModelRegistryEntry) -> ModelRegistry:
         path = self.folder / "models.json"
-        path.write_bytes(content_of(entries))
+        path.write_bytes(encode_entries(entries))
         registry = ModelRegistry(auto_emit=False)
         registry.load(path)
         return registry

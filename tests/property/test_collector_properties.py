@@ -85,7 +85,7 @@ def unquoted(text: str) -> str:
 @given(st.text(st.characters(codec="utf-8")) | st.text('$\\"\n\x00 \u2028\ufeffu0', max_size=8))
 def test_texts_are_read_as_they_were(text: str) -> None:
     """Go reads every text as it was; what it reads is visible, on one line, and has no dollar."""
-    written = ottl.text(text)
+    written = ottl.encode(text)
     assert unquoted(written) == text
     assert written.isprintable()
     assert "$" not in written

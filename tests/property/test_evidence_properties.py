@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spanforge.model_registry import ModelRegistry, ModelRegistryEntry
-from spanforge.model_registry._core.storage import content_of
+from spanforge.model_registry._core.storage import encode_entries
 from spanforge.model_registry.compliance import ComplianceMappingEngine, EvidencePackage
 from spanforge.model_registry.compliance._analysis.totals import ModelTotals
 from spanforge.model_registry.compliance._evidence_csv import COLUMNS, escape_cell, render_csv
@@ -89,7 +89,7 @@ def line(called: list[str], service: str, first: int = 1) -> bytes:
 def generated(lines: list[bytes], given: list[ModelRegistryEntry], model_id: str | None) -> EvidencePackage:
     with tempfile.TemporaryDirectory() as folder:
         models, file = Path(folder, "models.json"), Path(folder, "spans.jsonl")
-        models.write_bytes(content_of(given))
+        models.write_bytes(encode_entries(given))
         file.write_bytes(b"\n".join(lines))
         registry = ModelRegistry(auto_emit=False)
         registry.load(models)

@@ -16,7 +16,7 @@ import pytest
 
 from spanforge.model_registry import ModelRegistry, ModelRegistryEntry
 from spanforge.model_registry._core.lifecycle import LIFECYCLE
-from spanforge.model_registry._core.storage import content_of
+from spanforge.model_registry._core.storage import encode_entries
 from spanforge.model_registry.compliance import ComplianceMappingEngine
 from spanforge.model_registry.compliance._analysis import checks
 from spanforge.model_registry.compliance._analysis.checks import (
@@ -53,7 +53,7 @@ def look(tmp_path: Path, otlp: Any) -> Look:
 
     def look(entries: list[ModelRegistryEntry], *spans: Any, model_id: str | None = None) -> dict[str, CheckResult]:
         models, file = tmp_path / "models.json", tmp_path / "spans.jsonl"
-        models.write_bytes(content_of(entries))
+        models.write_bytes(encode_entries(entries))
         file.write_bytes(otlp.line(*spans) + b"\n")
         registry = ModelRegistry(auto_emit=False)
         registry.load(models)

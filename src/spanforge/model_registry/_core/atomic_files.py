@@ -52,7 +52,7 @@ def open_folder(folder: str) -> Iterator[int | None]:
     """Open a folder before the work in it, so that one that cannot be synced later is an error in time.
 
     Yields:
-        A descriptor for ``sync_folder``; ``None`` on systems where folders cannot be opened.
+        A descriptor for ``sync_folder``; ``None`` on systems that cannot open folders.
     """
     if os.name != "posix":
         yield None

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, get_args
 
 import msgspec
 
+from spanforge.model_registry._core.values import INT64
+
 if TYPE_CHECKING:
     from collections.abc import Collection
 
@@ -23,11 +25,9 @@ EventSignal = Literal["span", "log"]
 """The signal of a lifecycle event: an event on a span, or a log record with an event name."""
 SIGNALS: Final[tuple[EventSignal, ...]] = get_args(EventSignal)
 
-Source = Literal["field", "property", "metadata key", "all metadata", "fact"]
+ValueSource = Literal["field", "property", "metadata key", "all metadata", "fact"]
 """Where the value of an attribute comes from: the entry's field, property or reserved metadata key of the same name,
 all of the user's metadata, or a fact that the entry does not hold and the caller passes."""
-
-_INT64: Final = range(-(2**63), 2**63)
 
 
 class Attribute(NamedTuple):
@@ -44,7 +44,7 @@ class Attribute(NamedTuple):
 
     name: str
     type: str
-    source: Source
+    source: ValueSource
     on_events: bool
     on_spans: Literal["yes", "opt-in", "no"]
     note: str
@@ -132,7 +132,7 @@ def event_attributes(entry: ModelRegistryEntry, **facts: str | None) -> dict[str
     return attributes
 
 
-def _read(name: str, source: Source, entry: ModelRegistryEntry | None) -> Any:
+def _read(name: str, source: ValueSource, entry: ModelRegistryEntry | None) -> Any:
     """Return the value of an attribute that is not passed; a row whose source does not exist is an error."""
     if entry is None or source == "fact":
         return None
@@ -147,4 +147,4 @@ def attribute_value(value: Any) -> Any:
 
 
 def _is_scalar(value: Any) -> bool:
-    return isinstance(value, (str, bool, float)) or (isinstance(value, int) and value in _INT64)
+    return isinstance(value, (str, bool, float)) or (isinstance(value, int) and value in INT64)

@@ -20,7 +20,7 @@ from spanforge.model_registry._core.values import MAX_NAME
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from spanforge.model_registry._core.collector_tables import Glob, Tables
+    from spanforge.model_registry._core.collector_tables import CollectorGlob, Tables
     from spanforge.model_registry._core.entry import ModelRegistryEntry
 
 CACHE: Final = {
@@ -51,7 +51,7 @@ def _cached(key: str) -> str:
 
 
 def _attribute(key: str) -> str:
-    return f"span.attributes[{ottl.text(key)}]"
+    return f"span.attributes[{ottl.encode(key)}]"
 
 
 _NAMES, _MEMBER, _GENERAL, _SPECIAL, _SHORT, _LONG, _KEY, _RANK, _ENTRY, _PROVIDER, _CODE, _SHOWN = map(_cached, CACHE)
@@ -98,7 +98,7 @@ def _enrich_by_name(tables: Tables) -> Iterator[str]:
         yield from _collect_name(row, rank)
     yield f'delete_key({_NAMES}, "")'
     yield f"set({_GENERAL}, {_NAMES})"
-    yield f"keep_keys({_GENERAL}, {ottl.texts(tables.general)})"
+    yield f"keep_keys({_GENERAL}, {ottl.encode_all(tables.general)})"
     yield f"set({_KEY}, Keys({_GENERAL})[0]) where {_has_any(_GENERAL)}"
     yield f"set({_ENTRY}, {ottl.lookup(tables.general, _KEY)}) where {_KEY} != nil"
     if tables.special or tables.globs:
@@ -108,7 +108,7 @@ def _enrich_by_name(tables: Tables) -> Iterator[str]:
         yield from _find_special_name(tables)
     if tables.globs:
         yield from _find_globbed_name(tables)
-    yield f"delete_matching_keys(span.attributes, {ottl.text('^' + re.escape(PREFIX))}) where {_has_any(_NAMES)}"
+    yield f"delete_matching_keys(span.attributes, {ottl.encode('^' + re.escape(PREFIX))}) where {_has_any(_NAMES)}"
     enrichments = ",\n".join(map(_enrichment, tables.entries))
     yield f'merge_maps(span.attributes, Coalesce([[\n{enrichments}\n]])[{_ENTRY}], "upsert") where {_ENTRY} != nil'
     yield from _mark_unregistered(tables)
@@ -119,9 +119,9 @@ def _collect_name(row: Convention, rank: int) -> Iterator[str]:
     value = _attribute(row.key)
     condition = f"{value} != nil"
     if row.scope is not None:
-        condition += f" and scope.name == {ottl.text(row.scope)}"
+        condition += f" and scope.name == {ottl.encode(row.scope)}"
     if row.member is not None:
-        member = f"ParseJSON({value})[{ottl.text(row.member)}]"
+        member = f"ParseJSON({value})[{ottl.encode(row.member)}]"
         yield f"set({_MEMBER}, {member}) where {condition} and Len({value}) <= {MAX_JSON}"
         value, condition = _MEMBER, f"{_MEMBER} != nil"
     name = f"{_NAMES}[{value}]"
@@ -135,7 +135,7 @@ def _find_provider(tables: Tables) -> Iterator[str]:
         yield f'set({_PROVIDER}, {value}) where {value} != nil and IsString({value}) and {value} != ""'
     yield f'set({_CODE}, "{NO_PROVIDER}") where {_PROVIDER} == nil'
     yield f'set({_CODE}, "?") where {_PROVIDER} != nil'
-    codes = {provider: ottl.text(code) for provider, code in tables.codes.items()}
+    codes = {provider: ottl.encode(code) for provider, code in tables.codes.items()}
     yield f"set({_CODE}, {ottl.lookup(codes, _PROVIDER)}) where {_PROVIDER} != nil"
 
 
@@ -145,7 +145,7 @@ def _find_special_name(tables: Tables) -> Iterator[str]:
     best = f"{there} and {_has_any(_SPECIAL)} and ({_RANK} == nil or {_first_rank(_SPECIAL)} <= {_RANK})"
     yield f'set({_SPECIAL}, {_NAMES}) where {_CODE} != "?"'
     yield f"{_prefix(_SPECIAL, _AFTER_CODE)} where {there}"
-    yield f"keep_keys({_SPECIAL}, {ottl.texts(tables.special)}) where {there}"
+    yield f"keep_keys({_SPECIAL}, {ottl.encode_all(tables.special)}) where {there}"
     yield f"set({_KEY}, Keys({_SPECIAL})[0]) where {best}"
     yield f"set({_ENTRY}, {ottl.lookup(tables.special, _KEY)}) where {best}"
     yield f"set({_RANK}, {_first_rank(_SPECIAL)}) where {best}"
@@ -153,18 +153,18 @@ def _find_special_name(tables: Tables) -> Iterator[str]:
 
 def _find_globbed_name(tables: Tables) -> Iterator[str]:
     """Yield the statements that hand a name over to the globs, if one of them matches a better name."""
-    any_glob = ottl.text(_any_glob(tables.globs))
-    yield f"delete_key(span.attributes, {ottl.text(_GLOBBED_KEY)})"
+    any_glob = ottl.encode(_any_glob(tables.globs))
+    yield f"delete_key(span.attributes, {ottl.encode(_GLOBBED_KEY)})"
     better = f"({_RANK} == nil or {_first_rank(_NAMES)} < {_RANK})"
     yield f"set({_SHORT}, {_NAMES}) where {_has_any(_NAMES)} and {better}"
     yield f"set({_LONG}, {_SHORT}) where {_PROVIDER} != nil and {_SHORT} != nil"
-    yield f"replace_pattern({_PROVIDER}, {ottl.text(_DOLLAR)}, {ottl.text('$$$$')}) where {_LONG} != nil"
+    yield f"replace_pattern({_PROVIDER}, {ottl.encode(_DOLLAR)}, {ottl.encode('$$$$')}) where {_LONG} != nil"
     for names, prefix in ((_LONG, _AFTER_PROVIDER), (_SHORT, _AFTER_CODE)):
         there = f"{names} != nil"
         best = f"{there} and {_has_any(names)} and ({_RANK} == nil or {_first_rank(names)} < {_RANK})"
         too_long = f"{there} and Len(String({names})) > {MAX_GLOBBED}"
         yield f"{_prefix(names, prefix)} where {there}"
-        yield f"delete_matching_keys({names}, {ottl.text(_TOO_LONG)}) where {too_long}"
+        yield f"delete_matching_keys({names}, {ottl.encode(_TOO_LONG)}) where {too_long}"
         yield f"keep_matching_keys({names}, {any_glob}) where {there}"
         yield f"set({_GLOBBED}, TrimPrefix(Keys({names})[0], {_AFTER_CODE})) where {best}"
         yield f"set({_GLOBBED_CODE}, {_CODE}) where {best}"
@@ -172,7 +172,7 @@ def _find_globbed_name(tables: Tables) -> Iterator[str]:
         yield f"set({_RANK}, {_first_rank(names)}) where {best}"
 
 
-def _any_glob(globs: list[Glob]) -> str:
+def _any_glob(globs: list[CollectorGlob]) -> str:
     """Return a regular expression for the code and name that any glob matches; RE2 tries common prefixes once."""
     by_code: dict[str | None, list[str]] = {}
     for glob in globs:
@@ -185,10 +185,10 @@ def _mark_unregistered(tables: Tables) -> Iterator[str]:
     """Yield the statements for names that nothing matches; the last group warns of those with control characters."""
     nothing = f"{_has_any(_NAMES)} and {_ENTRY} == nil" + (f" and {_GLOBBED} == nil" if tables.globs else "")
     yield f"set({_SHOWN}, Keys({_NAMES})[0]) where {nothing}"
-    yield f"replace_pattern({_SHOWN}, {ottl.text(_BEYOND_MAX_NAME)}, {ottl.text('${1}…')}) where {_SHOWN} != nil"
-    yield f"delete_key(span.attributes, {ottl.text(_ESCAPED_KEY)})"
-    yield f"set({_ESCAPED}, {_SHOWN}) where {_SHOWN} != nil and IsMatch({_SHOWN}, {ottl.text(_CONTROL)})"
-    yield from _warn(_SHOWN, f"{_SHOWN} != nil and {_ESCAPED} == nil")
+    yield f"replace_pattern({_SHOWN}, {ottl.encode(_BEYOND_MAX_NAME)}, {ottl.encode('${1}…')}) where {_SHOWN} != nil"
+    yield f"delete_key(span.attributes, {ottl.encode(_ESCAPED_KEY)})"
+    yield f"set({_ESCAPED}, {_SHOWN}) where {_SHOWN} != nil and IsMatch({_SHOWN}, {ottl.encode(_CONTROL)})"
+    yield from _warn_of_name(_SHOWN, f"{_SHOWN} != nil and {_ESCAPED} == nil")
 
 
 # Second group: globs.
@@ -199,15 +199,15 @@ def _enrich_by_glob(tables: Tables) -> Iterator[str]:
     for glob in tables.globs:
         condition = f"{_STATUS} == nil and {_matches(glob)}"
         yield f'merge_maps(span.attributes, {_enrichment(glob.entry)}, "upsert") where {condition}'
-    yield f"delete_key(span.attributes, {ottl.text(_GLOBBED_KEY)})"
-    yield f"delete_key(span.attributes, {ottl.text(_GLOBBED_CODE_KEY)})"
+    yield f"delete_key(span.attributes, {ottl.encode(_GLOBBED_KEY)})"
+    yield f"delete_key(span.attributes, {ottl.encode(_GLOBBED_CODE_KEY)})"
 
 
-def _matches(glob: Glob) -> str:
+def _matches(glob: CollectorGlob) -> str:
     """Return the condition that a glob matches the name, and its entry the provider."""
-    condition = f"IsMatch({_GLOBBED}, {ottl.text(ottl.anchored(glob.expression))})"
+    condition = f"IsMatch({_GLOBBED}, {ottl.encode(ottl.anchored(glob.expression))})"
     if glob.prefix is not None:
-        condition = f"HasPrefix({_GLOBBED}, {ottl.text(glob.prefix)})"
+        condition = f"HasPrefix({_GLOBBED}, {ottl.encode(glob.prefix)})"
     if glob.code is not None:
         codes = " or ".join(f'{_GLOBBED_CODE} == "{code}"' for code in (NO_PROVIDER, glob.code))
         condition = f"({codes}) and {condition}"
@@ -220,18 +220,18 @@ def _matches(glob: Glob) -> str:
 def _warn_with_escapes() -> Iterator[str]:
     """Yield the statements for an unregistered name that has control characters."""
     for pattern, replacement in _ESCAPES:
-        yield f"replace_pattern({_ESCAPED}, {ottl.text(pattern)}, {ottl.text(replacement)})"
-    yield from _warn(_ESCAPED, f"{_ESCAPED} != nil")
-    yield f"delete_key(span.attributes, {ottl.text(_ESCAPED_KEY)})"
+        yield f"replace_pattern({_ESCAPED}, {ottl.encode(pattern)}, {ottl.encode(replacement)})"
+    yield from _warn_of_name(_ESCAPED, f"{_ESCAPED} != nil")
+    yield f"delete_key(span.attributes, {ottl.encode(_ESCAPED_KEY)})"
 
 
 # Expressions that several groups use.
 
 
-def _warn(name: str, condition: str) -> Iterator[str]:
+def _warn_of_name(name: str, condition: str) -> Iterator[str]:
     """Yield the statements that mark a span as unregistered, with a warning that quotes the name."""
     warning = f"""Concat(["model '", {name}, "' is not registered"], "")"""
-    yield f"set({_STATUS}, {ottl.text(UNREGISTERED)}) where {condition}"
+    yield f"set({_STATUS}, {ottl.encode(UNREGISTERED)}) where {condition}"
     yield f"set({_WARNINGS}, [{warning}]) where {condition}"
 
 
@@ -239,7 +239,10 @@ def _enrichment(entry: ModelRegistryEntry) -> str:
     """Return the attributes that spans get from an entry, as a map."""
     attributes = span_attributes(entry, status=entry.status, warnings=entry.warnings)
     return ottl.mapping(
-        {key: ottl.text(value) if isinstance(value, str) else ottl.texts(value) for key, value in attributes.items()}
+        {
+            key: ottl.encode(value) if isinstance(value, str) else ottl.encode_all(value)
+            for key, value in attributes.items()
+        }
     )
 
 

@@ -19,7 +19,7 @@ _UNKNOWN_PROVIDER: Final = "\ud800"
 """A provider that no entry is limited to: entries contain no lone surrogates."""
 
 
-class Glob(NamedTuple):
+class CollectorGlob(NamedTuple):
     """A glob as the Collector matches it.
 
     Attributes:
@@ -50,7 +50,7 @@ class Tables(NamedTuple):
     entries: tuple[ModelRegistryEntry, ...]
     general: dict[str, int]
     special: dict[str, int]
-    globs: list[Glob]
+    globs: list[CollectorGlob]
     codes: dict[str, str]
     unsupported_globs: list[str]
 
@@ -105,7 +105,7 @@ def _add_glob(tables: Tables, entry: ModelRegistryEntry, glob: str) -> None:
         return
     code = None if entry.provider is None else _code(tables, entry.provider)
     prefix = glob[:-1] if glob[-1] == "*" and not is_glob(glob[:-1]) else None
-    tables.globs.append(Glob(code, expression, prefix, entry))
+    tables.globs.append(CollectorGlob(code, expression, prefix, entry))
 
 
 def _code(tables: Tables, provider: str | None) -> str:

@@ -79,12 +79,8 @@ _decode_parameters = msgspec.json.Decoder(_Parameters).decode
 
 def with_extra_keys(keys: Iterable[str]) -> tuple[Convention, ...]:
     """Return the conventions in the order in which they are tried, followed by extra keys that hold names."""
-    known = {row.key for row in CONVENTIONS if row.scope is row.member is None}
-    return (*BY_PRIORITY, *(Convention(key, "a setting") for key in keys if key not in known))
-
-
-further = with_extra_keys
-"""The former name, for modules that still use it."""
+    common = {row.key for row in CONVENTIONS if row.scope is row.member is None}
+    return (*BY_PRIORITY, *(Convention(key, "a setting") for key in keys if key not in common))
 
 
 class ModelKeys(NamedTuple):

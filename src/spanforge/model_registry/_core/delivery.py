@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from spanforge.model_registry._core.attributes import EventSignal
 
-Outcome = Literal["emitted", "dropped", "no provider", "claimed before"]
+DeliveryOutcome = Literal["emitted", "dropped", "no provider", "claimed before"]
 
 MAX_HELD: Final = 1_000
 """Events that are kept for a signal while there is no provider for it; later ones are dropped and counted."""
@@ -74,19 +74,25 @@ class Delivery:
         return self.event is not None and not self.held.issuperset(self.unclaimed)
 
 
-def emit_on_span(delivery: Delivery, event: LifecycleEvent, provider: trace.TracerProvider | None) -> Outcome:
+def emit_on_span(delivery: Delivery, event: LifecycleEvent, provider: trace.TracerProvider | None) -> DeliveryOutcome:
     """Put the event on the operation's span, if that is sampled and has room, else on a root span of its own."""
-    current, event_name, attributes = delivery.span, event.name, event.attributes()
+    current = delivery.span
     context = current.get_span_context()
-    links = [trace.Link(context)] if context.is_valid else None
     if current.is_recording() and context.trace_flags.sampled and _span_room.take(context):
+        event_name, attributes = event.name, event.attributes()
         if not delivery.claim("span"):
             return "claimed before"
         current.add_event(event_name, attributes, timestamp=event.at)
         return "emitted"
     provider = provider or find_tracer_provider()
-    if provider is None:
-        return "no provider"
+    return "no provider" if provider is None else _emit_on_root_span(delivery, event, provider)
+
+
+def _emit_on_root_span(delivery: Delivery, event: LifecycleEvent, provider: trace.TracerProvider) -> DeliveryOutcome:
+    """Put the event on a root span of its own, with a link to the operation's span."""
+    event_name, attributes = event.name, event.attributes()
+    context = delivery.span.get_span_context()
+    links = [trace.Link(context)] if context.is_valid else None
     tracer = provider.get_tracer(SCOPE_NAME, __version__, schema_url=SCHEMA_URL)
     span_name = OPERATION_SPAN_NAMES[event.operation]
     if not delivery.claim("span"):
@@ -99,7 +105,7 @@ def emit_on_span(delivery: Delivery, event: LifecycleEvent, provider: trace.Trac
         span.end(event.at)
 
 
-def emit_log_record(delivery: Delivery, event: LifecycleEvent, provider: LoggerProvider | None) -> Outcome:
+def emit_log_record(delivery: Delivery, event: LifecycleEvent, provider: LoggerProvider | None) -> DeliveryOutcome:
     """Emit the event as a log record."""
     from opentelemetry._logs import SeverityNumber  # noqa: PLC0415 - for those who want log records only
 
@@ -110,7 +116,7 @@ def emit_log_record(delivery: Delivery, event: LifecycleEvent, provider: LoggerP
     context = trace.set_span_in_context(delivery.span, Context())
     event_name, attributes = event.name, event.attributes()
     severity = SeverityNumber.INFO
-    is_enabled = _is_enabled(logger, context=context, severity_number=severity, event_name=event_name)
+    is_enabled = _is_logger_enabled(logger, context=context, severity_number=severity, event_name=event_name)
     if not delivery.claim("log"):
         return "claimed before"
     if not is_enabled:
@@ -126,8 +132,8 @@ def emit_log_record(delivery: Delivery, event: LifecycleEvent, provider: LoggerP
     return "emitted"
 
 
-def _is_enabled(logger: Any, **facts: Any) -> bool:
-    """Check whether anybody takes what a logger emits; older SDKs do not say."""
+def _is_logger_enabled(logger: Any, **facts: Any) -> bool:
+    """Check whether a logger is enabled; those of older SDKs always are."""
     return not hasattr(logger, "enabled") or bool(logger.enabled(**facts))
 
 
@@ -147,11 +153,11 @@ def find_logger_provider() -> LoggerProvider | None:
 
 
 class SignalQueue:
-    """The deliveries of one signal: those held until there is a provider, and how many others there were.
+    """The deliveries of one signal: those held until there is a provider, and the numbers of the others.
 
     Args:
         signal: The signal.
-        emit: Claims a delivery, and emits its event by a provider; returns what became of it.
+        emit: Claims a delivery, and emits its event by a provider; returns the outcome.
         find_provider: Returns the global provider; ``None``: there is none yet.
         retry_seconds: Seconds after which span hooks look for a provider again.
     """
@@ -159,7 +165,7 @@ class SignalQueue:
     def __init__(
         self,
         signal: EventSignal,
-        emit: Callable[[Delivery, LifecycleEvent, Any], Outcome],
+        emit: Callable[[Delivery, LifecycleEvent, Any], DeliveryOutcome],
         find_provider: Callable[[], Any],
         retry_seconds: float,
     ) -> None:
@@ -207,7 +213,7 @@ class SignalQueue:
         return "held"
 
     def deliver(self) -> int:
-        """Emit the events that are held, if there is a provider by now; return how many."""
+        """Emit the events that are held, if there is a provider by now; return their number."""
         delivered = 0
         try:
             while self.held and (provider := self._find_provider()) is not None:
@@ -236,7 +242,7 @@ class SignalQueue:
             return False
 
     def count_outcomes(self) -> EventCounts:
-        """Return how many events went out, are held, and were lost."""
+        """Return the numbers of events that went out, are held, and were lost."""
         held = {id(delivery) for delivery in tuple(self.held) if self.signal in delivery.unclaimed}
         counts: dict[str, Any] = {name: counter.__reduce__()[1][0] for name, counter in self._counters.items()}
         return EventCounts(held=len(held), **counts)

@@ -20,7 +20,7 @@ from spanforge.model_registry._core.delivery import (
 from spanforge.model_registry._core.events import EventCounts
 from spanforge.model_registry._core.guard import Guard
 from spanforge.model_registry._core.process import ProcessState
-from spanforge.model_registry._core.values import one_of
+from spanforge.model_registry._core.values import check_one_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -47,10 +47,10 @@ def emit_events(events: Iterable[LifecycleEvent], providers: Mapping[EventSignal
     signals = fix_event_signals()
     flush_events()
     for event in events:
-        send(Delivery(signals, providers, event))
+        send_delivery(Delivery(signals, providers, event))
 
 
-def send(delivery: Delivery) -> None:
+def send_delivery(delivery: Delivery) -> None:
     """Emit a delivery's event in every signal that has not taken it. Never raises an error of a provider."""
     for signal in list(delivery.unclaimed):
         _process.queues[signal].send(delivery)
@@ -66,7 +66,7 @@ def add_source(deliveries: Callable[[], Iterable[Delivery]]) -> None:
 
 
 def flush_events() -> int:
-    """Deliver the events held since before there was a provider for them; return how many.
+    """Deliver the events that are held for a provider; return their number.
 
     Events that an interrupted operation has left over are delivered as well. Spans and log records count apart. Nothing
     happens while there is still no provider, or while another thread delivers them. Never raises a provider's error.
@@ -101,7 +101,7 @@ def _deliver_all() -> int:
     delivered = 0
     for delivery in _find_left_over():
         left = len(delivery.unclaimed)
-        send(delivery)
+        send_delivery(delivery)
         delivery.close()
         delivered += left - len(delivery.unclaimed)
     return delivered + _process.spans.deliver() + _process.records.deliver()
@@ -110,8 +110,8 @@ def _deliver_all() -> int:
 def _find_left_over() -> list[Delivery]:
     """Return the deliveries that interrupted operations have left over."""
     sources = [deliveries for source in list(_sources) if (deliveries := source()) is not None]
-    found = [delivery for deliveries in sources for delivery in deliveries()]
-    return [delivery for delivery in found if not delivery.is_open and delivery.is_unfinished()]
+    candidates = [delivery for deliveries in sources for delivery in deliveries()]
+    return [delivery for delivery in candidates if not delivery.is_open and delivery.is_unfinished()]
 
 
 def event_signals() -> tuple[EventSignal, ...]:
@@ -145,7 +145,7 @@ def _read_setting(events: object = None) -> tuple[EventSignal, ...]:
 
 
 def event_counts(signal: EventSignal | None = None) -> EventCounts:
-    """Return how many lifecycle events of this process went out, are held, and were lost; of all registries together.
+    """Return the numbers of lifecycle events of this process that went out, are held, and were lost, in all registries.
 
     Args:
         signal: ``span`` or ``log``: of this signal only. ``None``: of all; an event counts once per signal.
@@ -153,7 +153,7 @@ def event_counts(signal: EventSignal | None = None) -> EventCounts:
     Raises:
         InvalidValueError: There is no such signal (also a ``ValueError``).
     """
-    signals = SIGNALS if signal is None else (one_of(signal, SIGNALS, "signal"),)
+    signals = SIGNALS if signal is None else (check_one_of(signal, SIGNALS, "signal"),)
     counts = [_process.queues[each].count_outcomes() for each in signals]
     return EventCounts(*map(sum, zip(*counts, strict=True)))
 

@@ -141,8 +141,8 @@ class ModelRegistryEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True
         """
         if not isinstance(data, Mapping):
             raise InvalidValueError("entry", data, f"must be a mapping; got {describe_type(data)}")
-        given = data.get("model_id")
-        model_id = given if isinstance(given, str) else None
+        model_id = data.get("model_id")
+        model_id = model_id if isinstance(model_id, str) else None
         for field in data:
             if field not in cls.__struct_fields__:
                 problem = f"is an unknown field; an entry has the fields {', '.join(cls.__struct_fields__)}"

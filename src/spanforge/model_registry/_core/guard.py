@@ -28,7 +28,7 @@ class Guard:
         self.lock: Any = threading.RLock()
 
     def run(self, function: Callable[..., _T], *arguments: Any) -> _T:
-        """Return what the function returns, when no other thread is in here."""
+        """Call the function while no other thread is in here, and return its result."""
         lock = self.lock
         if _is_owned(lock):
             return function(*arguments)
@@ -39,7 +39,7 @@ class Guard:
                 lock.release()
 
     def run_if_free(self, function: Callable[..., _T], *arguments: Any) -> _T | None:
-        """Return what the function returns; ``None``, if another one is being run, by whichever thread."""
+        """Call the function and return its result; ``None``: another one is running, in this or another thread."""
         lock = self.lock
         if _is_owned(lock):
             return None

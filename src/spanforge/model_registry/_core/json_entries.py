@@ -19,7 +19,7 @@ ENCODE_CHUNK: Final = 1_000
 """Entries that are encoded at once: few enough for the processor's cache, which saves a third of the time."""
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
-_decode = msgspec.json.Decoder(list[ModelRegistryEntry]).decode
+_decode_entries = msgspec.json.Decoder(list[ModelRegistryEntry]).decode
 
 
 def encode_parts(entries: list[ModelRegistryEntry]) -> Iterator[bytes]:
@@ -31,18 +31,18 @@ def encode_parts(entries: list[ModelRegistryEntry]) -> Iterator[bytes]:
     yield b"\n]\n" if entries else b"[]\n"
 
 
-def parse(name: str, content: bytes) -> list[ModelRegistryEntry]:
+def parse_json(name: str, content: bytes) -> list[ModelRegistryEntry]:
     """Return the entries of a JSON file with this name and content.
 
     Raises:
         RegistryFileError: It is not such a file. If one entry is wrong, the error names its index, model and field.
     """
     content = content.removeprefix(_BYTE_ORDER_MARK)
-    entries = _decode_canonical(content)
+    entries = _decode_canonical_entries(content)
     return _decode_strictly(name, content) if entries is None else entries
 
 
-def _decode_canonical(content: bytes) -> list[ModelRegistryEntry] | None:
+def _decode_canonical_entries(content: bytes) -> list[ModelRegistryEntry] | None:
     """Return the entries of a file in canonical form, whatever its indentation. ``None``: decode it strictly.
 
     A file is canonical if its entries encode to the same text. It then has no duplicate key, because decoding drops
@@ -51,7 +51,7 @@ def _decode_canonical(content: bytes) -> list[ModelRegistryEntry] | None:
     Counting colons in the text is not exact: a missing optional field and a duplicate one cancel out.
     """
     try:
-        entries = _decode(content)
+        entries = _decode_entries(content)
         is_canonical = _is_as_written(content, entries)
         if not is_canonical:
             is_canonical = msgspec.json.encode(entries) == msgspec.json.format(content, indent=-1)
@@ -71,7 +71,7 @@ def _is_as_written(content: bytes, entries: list[ModelRegistryEntry]) -> bool:
 
 
 def _decode_strictly(name: str, content: bytes) -> list[ModelRegistryEntry]:
-    """Return the entries of any JSON file; slow, and its errors say where the fault is."""
+    """Return the entries of any JSON file; slow, and its errors locate the fault."""
     try:
         items = json.loads(content.decode(), object_pairs_hook=_make_object, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
@@ -83,15 +83,15 @@ def _decode_strictly(name: str, content: bytes) -> list[ModelRegistryEntry]:
         raise RegistryFileError(name, f"is not valid JSON: {error}") from None
     if not isinstance(items, list):
         raise RegistryFileError(name, f"must be a JSON array of entries; got {describe_type(items)}")
-    return [_make_entry(name, index, item) for index, item in enumerate(items)]
+    return [_make_json_entry(name, index, item) for index, item in enumerate(items)]
 
 
-def _make_entry(name: str, index: int, item: Any) -> ModelRegistryEntry:
+def _make_json_entry(name: str, index: int, item: Any) -> ModelRegistryEntry:
     duplicate = _find_duplicate_key(item)
     if duplicate is not None:
         path, key = duplicate
-        given = item.get("model_id") if isinstance(item, dict) else None
-        model_id = given if isinstance(given, str) else None
+        model_id = item.get("model_id") if isinstance(item, dict) else None
+        model_id = model_id if isinstance(model_id, str) else None
         raise RegistryFileError(name, f"duplicate key {shorten(key)}", index, model_id, path)
     try:
         return ModelRegistryEntry.from_dict(item)

@@ -97,13 +97,13 @@ def operate(
         app = layers.app.with_items({model_id: entry})
     operations = layers.operations
     if layers.files is not None and not registers:
-        operations = operations.with_items({model_id: _append(operations.get(model_id, ()), operation)})
+        operations = operations.with_items({model_id: _append_operation(operations.get(model_id, ()), operation)})
     elif in_force is None and model_id in operations:  # a file had the model once, and the application begins anew
         operations = operations.with_items({model_id: ()})
     return Layers(app, layers.files, operations), entry
 
 
-def replace_app_entries(layers: Layers, entries: Iterable[ModelRegistryEntry]) -> Layers:
+def replace_app_layer(layers: Layers, entries: Iterable[ModelRegistryEntry]) -> Layers:
     """Return the layers with other entries of the application; operations on files' models still hold."""
     app = OverlayMap({entry.model_id: entry for entry in entries})
     operations = {
@@ -114,13 +114,13 @@ def replace_app_entries(layers: Layers, entries: Iterable[ModelRegistryEntry]) -
     return Layers(app, layers.files, OverlayMap(operations))
 
 
-def replace_file_entries(layers: Layers, entries: Iterable[ModelRegistryEntry]) -> Layers:
+def replace_file_layer(layers: Layers, entries: Iterable[ModelRegistryEntry]) -> Layers:
     """Return the layers with other entries of the files; a registry of one layer then has these entries only.
 
     Operations on a model end when its file shows their status or one of a higher rank, see ``LIFECYCLE``.
     """
     if layers.files is None:
-        return replace_app_entries(layers, entries)
+        return replace_app_layer(layers, entries)
     files = {entry.model_id: entry for entry in entries}
     operations = {
         model_id: operations
@@ -160,7 +160,7 @@ def _apply_all(entry: ModelRegistryEntry, operations: Iterable[Operation]) -> Mo
     return entry
 
 
-def _append(operations: tuple[Operation, ...], operation: Operation) -> tuple[Operation, ...]:
+def _append_operation(operations: tuple[Operation, ...], operation: Operation) -> tuple[Operation, ...]:
     """Return the operations with one more, as many as a history keeps: the first two become one."""
     if len(operations) < MAX_HISTORY:
         return (*operations, operation)

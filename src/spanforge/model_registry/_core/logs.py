@@ -21,11 +21,11 @@ def info(message: str, *values: object) -> None:
 
 
 def debug(message: str, *values: object, error: BaseException | None = None) -> None:
-    """Log a detail, with the traceback of an error that somebody else has told the user of already."""
+    """Log a detail, with the traceback of an error that the user has been told of already."""
     with suppress(Exception):
         _logger.debug(message, *values, exc_info=error)
 
 
 def is_debugging() -> bool:
-    """Tell whether anybody sees details."""
+    """Check whether debug messages are logged."""
     return _logger.isEnabledFor(logging.DEBUG)

@@ -153,8 +153,9 @@ def build_metadata(
     frozen = freeze_metadata(metadata, model_id)
     if "history" in frozen:
         raise InvalidValueError.must_be("metadata.history", frozen["history"], "left to the registry", model_id)
-    given = {"aliases": aliases if aliases == () else check_aliases(aliases, "aliases", model_id), "provider": provider}
-    changes = check_reserved({key: value for key, value in given.items() if value}, model_id)
+    names = aliases if aliases == () else check_aliases(aliases, "aliases", model_id)
+    values = {"aliases": names, "provider": provider}
+    changes = check_reserved({key: value for key, value in values.items() if value}, model_id)
     for key, value in changes.items():
         if frozen.get(key) not in (None, value):
             raise InvalidValueError.must_be(f"metadata.{key}", frozen[key], f"the same as the argument {key}", model_id)
@@ -192,8 +193,13 @@ def find_steps(before: ModelRegistryEntry | None, after: ModelRegistryEntry) -> 
     if OPERATIONS[operation].registers or is_new_as_registered:
         return
     if before is None or _lifecycle_state(before) != _lifecycle_state(after):
-        history = after.metadata.get("history") or [{}]
-        yield Step(operation, before, after, history[-1].get("reason") or after.metadata.get("deprecation_reason"))
+        yield Step(operation, before, after, _find_reason(after))
+
+
+def _find_reason(entry: ModelRegistryEntry) -> str | None:
+    """Return the reason of the last change, from the history or else from the deprecation."""
+    history = entry.metadata.get("history") or [{}]
+    return history[-1].get("reason") or entry.metadata.get("deprecation_reason")
 
 
 def _operation_to(entry: ModelRegistryEntry) -> OperationName:

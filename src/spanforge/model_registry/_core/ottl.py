@@ -20,22 +20,23 @@ def group(condition: str, statements: Iterable[str]) -> str:
     return f"- conditions:\n    - |-\n      {condition}\n  statements:\n{blocks}"
 
 
-def text(value: str) -> str:
+def encode(value: str) -> str:
     """Return a string literal that neither YAML nor the Collector's configuration changes."""
-    return '"' + "".join(_ESCAPED.get(c) or (c if c.isprintable() else f"\\U{ord(c):08x}") for c in value) + '"'
+    escaped = (_ESCAPES_BY_CHARACTER.get(c) or (c if c.isprintable() else f"\\U{ord(c):08x}") for c in value)
+    return '"' + "".join(escaped) + '"'
 
 
-_ESCAPED: Final = {'"': '\\"', "\\": "\\\\", "$": "\\u0024"}
+_ESCAPES_BY_CHARACTER: Final = {'"': '\\"', "\\": "\\\\", "$": "\\u0024"}
 
 
-def texts(values: Iterable[str]) -> str:
+def encode_all(values: Iterable[str]) -> str:
     """Return a list of string literals."""
-    return f"[{', '.join(map(text, values))}]"
+    return f"[{', '.join(map(encode, values))}]"
 
 
 def mapping(values: Mapping[str, object]) -> str:
     """Return a map; its values are OTTL already."""
-    return f"{{{', '.join(f'{text(key)}: {value}' for key, value in values.items())}}}"
+    return f"{{{', '.join(f'{encode(key)}: {value}' for key, value in values.items())}}}"
 
 
 def lookup(table: Mapping[str, object], key: str) -> str:

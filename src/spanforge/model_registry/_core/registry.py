@@ -12,7 +12,7 @@ from spanforge.model_registry._core.lifecycle import STATUSES, RiskTier
 from spanforge.model_registry._core.operations import Operation
 from spanforge.model_registry._core.state import RegistryCore
 from spanforge.model_registry._core.validation import check_reserved
-from spanforge.model_registry._core.values import one_of, text
+from spanforge.model_registry._core.values import check_one_of, check_text
 
 if TYPE_CHECKING:
     import os
@@ -97,7 +97,7 @@ class ModelRegistry(RegistryCore):
             metadata=operations.build_metadata(metadata or {}, aliases, provider, model_id),
         )
 
-        operation = Operation("register", draft.model_id, None, _checked_actor(actor, model_id), draft, replace)
+        operation = Operation("register", draft.model_id, None, _check_actor(actor, model_id), draft, replace)
         return self._operate(operation)
 
     def deprecate(
@@ -126,10 +126,10 @@ class ModelRegistry(RegistryCore):
             LifecycleError: It is already retired (also a ``ValueError``).
             InvalidValueError: A value is not allowed (also a ``ValueError``).
         """
-        given = {"deprecation_reason": reason or None, "successor": successor, "sunset_date": sunset_date}
-        changes = check_reserved({key: value for key, value in given.items() if value is not None}, model_id)
+        values = {"deprecation_reason": reason or None, "successor": successor, "sunset_date": sunset_date}
+        changes = check_reserved({key: value for key, value in values.items() if value is not None}, model_id)
 
-        why, who = _checked_reason(reason, model_id), _checked_actor(actor, model_id)
+        why, who = _check_reason(reason, model_id), _check_actor(actor, model_id)
         return self._operate(Operation("deprecate", model_id, why, who, changes=changes))
 
     def retire(self, model_id: str, *, reason: str = "", actor: str | None = None) -> ModelRegistryEntry:
@@ -145,7 +145,7 @@ class ModelRegistry(RegistryCore):
             LifecycleError: It is already retired (also a ``ValueError``).
             InvalidValueError: A value is not allowed (also a ``ValueError``).
         """
-        why, who = _checked_reason(reason, model_id), _checked_actor(actor, model_id)
+        why, who = _check_reason(reason, model_id), _check_actor(actor, model_id)
         return self._operate(Operation("retire", model_id, why, who))
 
     def get(self, model_id: str) -> ModelRegistryEntry | None:
@@ -187,7 +187,7 @@ class ModelRegistry(RegistryCore):
             ModelNotAllowedError: The model's status is not allowed (also a ``ValueError``).
             InvalidValueError: ``allow`` names something that is not a status.
         """
-        allowed = tuple(one_of(status, STATUSES, "allow") for status in allow)
+        allowed = tuple(check_one_of(status, STATUSES, "allow") for status in allow)
         entry = self.resolve(name, provider=provider).entry
         if entry is None:
             raise ModelNotFoundError(name)
@@ -197,7 +197,7 @@ class ModelRegistry(RegistryCore):
 
     def clear(self) -> None:
         """Forget all entries; emits no event."""
-        self._replace(layers.replace_app_entries, ())
+        self._replace(layers.replace_app_layer, ())
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write all entries to a JSON file, atomically and durably; see ``storage.write_entries``.
@@ -216,7 +216,7 @@ class ModelRegistry(RegistryCore):
         Raises:
             RegistryFileError: The file cannot be read or is not valid; the registry is unchanged.
         """
-        changed = self._replace(layers.replace_app_entries, storage.read_entries(path))
+        changed = self._replace(layers.replace_app_layer, storage.read_entries(path))
         layers.warn_about_differences(changed, changed.app)
 
     def emit_changes(
@@ -242,8 +242,8 @@ class ModelRegistry(RegistryCore):
         Raises:
             LifecycleError: A change that the lifecycle does not allow; no event goes out.
         """
-        known = {entry.model_id: entry for entry in before}
-        steps = [step for entry in after for step in operations.find_steps(known.get(entry.model_id), entry)]
+        old_entries = {entry.model_id: entry for entry in before}
+        steps = [step for entry in after for step in operations.find_steps(old_entries.get(entry.model_id), entry)]
         moments = self._tick_for(len(steps))
         events = [
             LifecycleEvent(
@@ -272,9 +272,9 @@ class ModelRegistry(RegistryCore):
         return f"<{type(self).__name__} of {len(self)} models>"
 
 
-def _checked_reason(reason: str, model_id: str) -> str | None:
-    return text(reason, "reason", model_id) if reason else None
+def _check_reason(reason: str, model_id: str) -> str | None:
+    return check_text(reason, "reason", model_id) if reason else None
 
 
-def _checked_actor(actor: str | None, model_id: str) -> str | None:
-    return None if actor is None else text(actor, "actor", model_id)
+def _check_actor(actor: str | None, model_id: str) -> str | None:
+    return None if actor is None else check_text(actor, "actor", model_id)

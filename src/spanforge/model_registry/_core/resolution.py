@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from spanforge.model_registry._core.entry import ModelRegistryEntry
 
-Rule = Literal["id", "alias", "glob"]
+MatchRule = Literal["id", "alias", "glob"]
 
 UNREGISTERED: Final = "unregistered"
 """The status of a model that no entry matches."""
@@ -40,7 +40,7 @@ class Resolution(NamedTuple):
     entry: ModelRegistryEntry | None
     status: str
     warnings: tuple[str, ...]
-    rule: Rule | None
+    rule: MatchRule | None
     candidate: str
 
 
@@ -176,7 +176,7 @@ class ModelIndex:
         index._set(entries, aliases, globs)  # noqa: SLF001 - its own class
         return index
 
-    def find(self, name: str, provider: str | None = None) -> tuple[ModelRegistryEntry, Rule] | None:
+    def find(self, name: str, provider: str | None = None) -> tuple[ModelRegistryEntry, MatchRule] | None:
         """Return the entry that matches the name, and the rule.
 
         In this order: id ``provider/name``, id ``name``, alias, alias, glob, glob. An entry that is limited to a
@@ -187,11 +187,21 @@ class ModelIndex:
             entry = self._overlay.get(candidate) or self._base.get(candidate)
             if entry is not None and accepts_provider(entry, provider):
                 return entry, "id"
+        return self._find_by_alias(names, provider) or self._find_by_glob(names, provider)
+
+    def _find_by_alias(
+        self, names: tuple[str, ...], provider: str | None
+    ) -> tuple[ModelRegistryEntry, MatchRule] | None:
         for candidate in names:
             for model_id in self._aliases_overlay.get(candidate) or self._aliases_base.get(candidate, ()):
                 entry = self._overlay.get(model_id) or self._base[model_id]
                 if accepts_provider(entry, provider):
                     return entry, "alias"
+        return None
+
+    def _find_by_glob(
+        self, names: tuple[str, ...], provider: str | None
+    ) -> tuple[ModelRegistryEntry, MatchRule] | None:
         for candidate in names:
             matched = self._globs.match(candidate, provider or None)
             if matched is not None:

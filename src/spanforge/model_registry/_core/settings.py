@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar, get_arg
 from spanforge.model_registry._core.attributes import ON_SPANS, PREFIX, SIGNALS, SPAN_ATTRIBUTE_NAMES, EventSignal
 from spanforge.model_registry._core.errors import InvalidValueError, shorten
 from spanforge.model_registry._core.process import WarnOnce
-from spanforge.model_registry._core.values import one_of
+from spanforge.model_registry._core.values import check_one_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 VARIABLES: Final = "OTEL_PYTHON_MODEL_REGISTRY_"
 """The prefix of every environment variable."""
-MAX_KEYS: Final = 32
+MAX_MODEL_KEYS: Final = 32
 """The limit of further attribute keys that hold model names."""
-MAX_KEY: Final = 256
+MAX_KEY_LENGTH: Final = 256
 """The limit of characters in each of them."""
 MIN_INTERVAL: Final = 100
 MAX_INTERVAL: Final = 86_400_000
@@ -33,7 +33,7 @@ Unregistered = Literal["warn", "ignore"]
 """What happens to spans whose model is not registered."""
 
 _T_co = TypeVar("_T_co", covariant=True)
-_lines: Final = WarnOnce(100)
+_warnings: Final = WarnOnce(100)
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Setting(Generic[_T_co]):
 
     Attributes:
         name: Its name as an option. The environment variable is this name in capitals after ``VARIABLES``.
-        default: Its value if it is not given.
+        default: Its value if it is not set.
         shown: The default as people write it.
         parse: Returns the value of a text or an option; takes the name that errors mention.
         note: Its meaning, for the documentation.
@@ -59,12 +59,12 @@ class Setting(Generic[_T_co]):
         """Its environment variable."""
         return VARIABLES + self.name.upper()
 
-    def read(self, given: object = None) -> _T_co:
-        """Return its value: the option's if it is given, else the environment's, else the default.
+    def read(self, option: object = None) -> _T_co:
+        """Return its value: the option's if there is one, else the environment's, else the default.
 
         It raises nothing: a value that is not allowed is logged once, and the default is used.
         """
-        name, value = self.name, given
+        name, value = self.name, option
         if _is_empty(value):
             name, value = self.variable, os.environ.get(self.variable)
         if _is_empty(value):
@@ -72,29 +72,29 @@ class Setting(Generic[_T_co]):
         try:
             return self.parse(value, name)
         except InvalidValueError as error:
-            _lines.warn(str(error), "model registry: %s; using the default, %s", error, self.shown or "none")
+            _warnings.warn(str(error), "model registry: %s; using the default, %s", error, self.shown or "none")
             return self.default
 
 
 def _is_empty(value: object) -> bool:
-    """Return whether a value is not given; an empty list is given."""
+    """Check whether a value is missing; an empty list is not."""
     return value is None or (isinstance(value, str) and not value.strip())
 
 
-def _boolean(value: Any, name: str) -> bool:
+def _parse_boolean(value: Any, name: str) -> bool:
     if isinstance(value, bool):
         return value
-    return bool(one_of(_lowered(value), ("true", "false"), name) == "true")
+    return bool(check_one_of(_lower(value), ("true", "false"), name) == "true")
 
 
-def _milliseconds(value: Any, name: str) -> int:
-    number = _whole_number(value)
+def _parse_milliseconds(value: Any, name: str) -> int:
+    number = _parse_whole_number(value)
     if number is None or (number != 0 and not MIN_INTERVAL <= number <= MAX_INTERVAL):
         raise InvalidValueError.must_be(name, value, f"0, or milliseconds from {MIN_INTERVAL} to {MAX_INTERVAL}")
     return number
 
 
-def _whole_number(value: Any) -> int | None:
+def _parse_whole_number(value: Any) -> int | None:
     """Return the whole number that a value is, or that a short text has in digits; ``None``: it is neither."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
@@ -103,37 +103,37 @@ def _whole_number(value: Any) -> int | None:
     return int(text) if is_number else None
 
 
-def _items(value: Any, name: str, separator: str, rule: str) -> tuple[str, ...]:
+def _parse_items(value: Any, name: str, separator: str, rule: str) -> tuple[str, ...]:
     """Return the distinct items of a list, or of a text with separators; blanks around items are removed."""
-    items = _split(value, separator) if isinstance(value, str) else _as_list(value)
+    items = _split_items(value, separator) if isinstance(value, str) else _list_items(value)
     if not all(isinstance(item, str) and item for item in items):
         raise InvalidValueError.must_be(name, value, rule)
     return tuple(dict.fromkeys(items))
 
 
-def _split(text: str, separator: str) -> list[str]:
+def _split_items(text: str, separator: str) -> list[str]:
     return [item.strip() for item in text.split(separator) if item.strip()]
 
 
-def _as_list(value: Any) -> list[Any]:
+def _list_items(value: Any) -> list[Any]:
     """Return the items of a list, or a single value as a list; paths become texts."""
     is_list = isinstance(value, Iterable) and not isinstance(value, (bytes, Mapping))
     return [os.fspath(item) if isinstance(item, os.PathLike) else item for item in (value if is_list else [value])]
 
 
-def _paths(value: Any, name: str) -> tuple[str, ...]:
+def _parse_paths(value: Any, name: str) -> tuple[str, ...]:
     rule = f"a path, or several separated by {os.pathsep!r}"
     try:
-        return tuple(dict.fromkeys(map(os.path.abspath, _items(value, name, os.pathsep, rule))))
+        return tuple(dict.fromkeys(map(os.path.abspath, _parse_items(value, name, os.pathsep, rule))))
     except OSError:  # a relative path, and the working folder is gone
         raise InvalidValueError.must_be(name, value, "an absolute path: the working folder is gone") from None
 
 
-def _span_attributes(value: Any, name: str) -> tuple[str, ...]:
+def _parse_span_attributes(value: Any, name: str) -> tuple[str, ...]:
     rule = f"names of {', '.join(SPAN_ATTRIBUTE_NAMES)}, or changes to the default such as +purpose and -version"
-    items = _items(value, name, ",", rule)
+    items = _parse_items(value, name, ",", rule)
     for item in items:
-        if _short_name(item) not in SPAN_ATTRIBUTE_NAMES:
+        if _remove_sign(item) not in SPAN_ATTRIBUTE_NAMES:
             raise InvalidValueError.must_be(name, item, rule)
     changes = [item for item in items if item[0] in "+-"]
     if not changes:
@@ -143,7 +143,7 @@ def _span_attributes(value: Any, name: str) -> tuple[str, ...]:
     return _change_default(changes)
 
 
-def _short_name(item: str) -> str:
+def _remove_sign(item: str) -> str:
     """Return the short name of an attribute, without the sign of a change."""
     return item[1:] if item[0] in "+-" else item
 
@@ -156,62 +156,67 @@ def _change_default(changes: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in SPAN_ATTRIBUTE_NAMES if name in chosen)
 
 
-def _keys(value: Any, name: str) -> tuple[str, ...]:
-    rule = f"at most {MAX_KEYS} attribute keys of at most {MAX_KEY} characters, none of them {PREFIX}*"
-    items = _items(value, name, ",", rule)
-    if len(items) > MAX_KEYS or any(len(item) > MAX_KEY or item.startswith(PREFIX) for item in items):
+def _parse_model_attributes(value: Any, name: str) -> tuple[str, ...]:
+    rule = f"at most {MAX_MODEL_KEYS} attribute keys of at most {MAX_KEY_LENGTH} characters, none of them {PREFIX}*"
+    items = _parse_items(value, name, ",", rule)
+    has_bad_key = any(len(item) > MAX_KEY_LENGTH or item.startswith(PREFIX) for item in items)
+    if len(items) > MAX_MODEL_KEYS or has_bad_key:
         raise InvalidValueError.must_be(name, value, rule)
     return items
 
 
-def _unregistered(value: Any, name: str) -> Unregistered:
+def _parse_unregistered(value: Any, name: str) -> Unregistered:
     allowed: tuple[Unregistered, ...] = get_args(Unregistered)
-    policy: Unregistered = one_of(_lowered(value), allowed, name)
+    policy: Unregistered = check_one_of(_lower(value), allowed, name)
     return policy
 
 
-def _event_signals(value: Any, name: str) -> tuple[EventSignal, ...]:
+def _parse_event_signals(value: Any, name: str) -> tuple[EventSignal, ...]:
     rule = "span, log, both with a comma between them, or none"
-    signals = set(map(_lowered, _items(value, name, ",", rule)))
-    known: tuple[EventSignal, ...] = tuple(signal for signal in SIGNALS if signal in signals)
-    if signals != {"none"} and (not signals or len(known) != len(signals)):
+    signals = set(map(_lower, _parse_items(value, name, ",", rule)))
+    chosen: tuple[EventSignal, ...] = tuple(signal for signal in SIGNALS if signal in signals)
+    if signals != {"none"} and (not signals or len(chosen) != len(signals)):
         raise InvalidValueError.must_be(name, value, rule)
-    return known
+    return chosen
 
 
-def _lowered(value: Any) -> Any:
+def _lower(value: Any) -> Any:
     return value.strip().lower() if isinstance(value, str) else value
 
 
 ENABLED: Final = Setting(
-    "enabled", True, "true", _boolean, "`false` keeps the plugin out of an application that would install it"
+    "enabled", True, "true", _parse_boolean, "`false` keeps the plugin out of an application that would install it"
 )
 FILE: Final[Setting[tuple[str, ...]]] = Setting(
-    "file", (), "", _paths, "the registry file, JSON or YAML; or several, separated as in `PATH`"
+    "file", (), "", _parse_paths, "the registry file, JSON or YAML; or several, separated as in `PATH`"
 )
 RELOAD_INTERVAL: Final = Setting(
     "reload_interval",
     10_000,
     "10000",
-    _milliseconds,
+    _parse_milliseconds,
     "milliseconds within which a changed file is in force; `0`: files are read once",
 )
 SPAN_ATTRIBUTES: Final[Setting[tuple[str, ...]]] = Setting(
     "span_attributes",
     ON_SPANS,
     ",".join(ON_SPANS),
-    _span_attributes,
+    _parse_span_attributes,
     "the attributes that LLM spans get: a whole list of short names, or changes to the default such as "
     "`+purpose,-version`",
 )
 MODEL_ATTRIBUTES: Final[Setting[tuple[str, ...]]] = Setting(
-    "model_attributes", (), "", _keys, "further attribute keys that hold a model name, tried after the known ones"
+    "model_attributes",
+    (),
+    "",
+    _parse_model_attributes,
+    "further attribute keys that hold a model name, tried after the known ones",
 )
 UNREGISTERED_POLICY: Final[Setting[Unregistered]] = Setting(
     "unregistered",
     "warn",
     "warn",
-    _unregistered,
+    _parse_unregistered,
     "spans whose model is not registered: `warn` marks the span as unregistered and logs a warning; `ignore` does not "
     "change them",
 )
@@ -219,14 +224,14 @@ EVENTS: Final[Setting[tuple[EventSignal, ...]]] = Setting(
     "events",
     ("span",),
     "span",
-    _event_signals,
+    _parse_event_signals,
     "the signals of lifecycle events: `span` events, `log` records, `span,log` for both, or `none`",
 )
 SAMPLE_FLAGGED: Final = Setting(
     "sample_flagged",
     False,
     "false",
-    _boolean,
+    _parse_boolean,
     "`true`: the sampler `model_registry` keeps calls of flagged models even if their trace is not kept",
 )
 
@@ -251,5 +256,5 @@ def drop_unknown_options(options: Mapping[str, Any]) -> dict[str, Any]:
     for name in options:
         if name not in names:
             text = f"unknown option {shorten(name)}; options are {', '.join(names)}"
-            _lines.warn(text, "model registry: %s; it is ignored", text)
+            _warnings.warn(text, "model registry: %s; it is ignored", text)
     return {name: value for name, value in options.items() if name in names}

@@ -83,7 +83,7 @@ class RegistryCore:
             entry = self._guard.run(self._publish_operation, operation, delivery)
             if delivery.unclaimed:
                 emission.flush_events()
-                emission.send(delivery)
+                emission.send_delivery(delivery)
         finally:
             delivery.close()
         return entry
@@ -110,13 +110,13 @@ class RegistryCore:
 
     def _replace(self, change: Callable[[Layers, Iterable[ModelRegistryEntry]], Layers], entries: Any) -> Layers:
         """Publish the state with other entries in a layer, and return its layers."""
-        given = list(entries)
+        new_entries = list(entries)
 
-        def replaced(state: RegistryState) -> RegistryState:
-            changed = change(state.layers, given)
+        def replace_entries(state: RegistryState) -> RegistryState:
+            changed = change(state.layers, new_entries)
             return RegistryState(ModelIndex(layers.effective(changed)), changed, state.deliveries)
 
-        return self._guard.run(self._publish, replaced).layers
+        return self._guard.run(self._publish, replace_entries).layers
 
     def _publish(self, change: Callable[[RegistryState], RegistryState]) -> RegistryState:
         """Have readers see another state, in one assignment, and return it; the guard runs this.
@@ -154,5 +154,5 @@ def replace_file_entries(registry: RegistryCore, entries: Iterable[ModelRegistry
     The process-wide registry keeps the application's entries beneath them. Any other registry has only these entries
     from then on, as after ``load``. This is no method, because it serves the file watcher: applications use ``load``.
     """
-    changed = registry._replace(layers.replace_file_entries, entries)
+    changed = registry._replace(layers.replace_file_layer, entries)
     layers.warn_about_differences(changed, changed.app)

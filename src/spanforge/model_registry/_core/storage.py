@@ -62,10 +62,6 @@ def encode_entries(entries: Iterable[ModelRegistryEntry]) -> bytes:
     return b"".join(encode_parts(list(entries)))
 
 
-content_of = encode_entries
-"""The former name, for modules that still use it."""
-
-
 def read_entries(path: str | os.PathLike[str]) -> list[ModelRegistryEntry]:
     """Return the entries of a registry file, in the file's order.
 
@@ -75,25 +71,27 @@ def read_entries(path: str | os.PathLike[str]) -> list[ModelRegistryEntry]:
             the error names its index, model and field.
     """
     name = os.fsdecode(path)
-    _, content = read_file(name)
+    _, content = read_registry_file(name)
     return parse_entries(name, content or b"")
 
 
-def read_file(path: str, known: FileMark | None = None, *, regular_only: bool = False) -> tuple[FileMark, bytes | None]:
+def read_registry_file(
+    path: str, last_mark: FileMark | None = None, *, regular_only: bool = False
+) -> tuple[FileMark, bytes | None]:
     """Return a registry file's mark and content; raises as ``read_entries`` does.
 
     The file is opened even if it has not changed, because only then does a network file system ask its server.
 
     Args:
         path: The file.
-        known: The mark of an earlier call. If the file still has it, the content is ``None``.
+        last_mark: The mark of an earlier call. If the file still has it, the content is ``None``.
         regular_only: Refuse anything but a regular file, without waiting for a writer as a named pipe would.
     """
     with _translate_os_errors(path), open(path, "rb", opener=_open_regular if regular_only else None) as file:
         status = os.fstat(file.fileno())
         _check_size(path, status.st_size)
         mark = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
-        if mark == known:
+        if mark == last_mark:
             return mark, None
         content = file.read(MAX_FILE_SIZE + 1)
     _check_size(path, len(content))
@@ -129,8 +127,8 @@ def _check_size(name: str, size: int) -> None:
 def parse_entries(name: str, content: bytes) -> list[ModelRegistryEntry]:
     """Return the entries of a registry file with this name and content; raises as ``read_entries`` does."""
     if _is_yaml(name):
-        return _check_unique_ids(name, *_parse_yaml(name, content))
-    return _check_unique_ids(name, json_entries.parse(name, content))
+        return _check_unique_ids(name, *_parse_with_extra(name, content))
+    return _check_unique_ids(name, json_entries.parse_json(name, content))
 
 
 def _is_yaml(name: str) -> bool:
@@ -144,12 +142,12 @@ def preload_parser(name: str) -> None:
             importlib.import_module("spanforge.model_registry._core.yaml_entries")
 
 
-def _parse_yaml(name: str, content: bytes) -> tuple[list[ModelRegistryEntry], list[tuple[int, int]]]:
+def _parse_with_extra(name: str, content: bytes) -> tuple[list[ModelRegistryEntry], list[tuple[int, int]]]:
     try:
         from spanforge.model_registry._core import yaml_entries  # noqa: PLC0415 - few need it, and PyYAML is an extra
     except ImportError:
         raise RegistryFileError(name, str(MissingExtraError("YAML files", "yaml"))) from None
-    return yaml_entries.parse(name, content)
+    return yaml_entries.parse_yaml(name, content)
 
 
 def _resolve_target(name: str) -> str:

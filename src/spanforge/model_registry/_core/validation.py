@@ -15,6 +15,7 @@ from spanforge.model_registry._core.lifecycle import RISK_TIERS, STATUSES
 from spanforge.model_registry._core.timestamps import is_canonical
 from spanforge.model_registry._core.values import (
     EMPTY,
+    INT64,
     MAX_NAME,
     MAX_TEXT,
     FrozenDict,
@@ -42,13 +43,12 @@ MAX_HISTORY: Final = 1_000
 TIERS: Final = frozenset(RISK_TIERS)
 STATUS_NAMES: Final = frozenset(STATUSES)
 
-_INT64: Final = range(-(2**63), 2**63)
 _NEEDED: Final = ("at", "status", "owner", "risk_tier")
 _OPTIONAL: Final = ("reason", "actor")
 _RECORD_RULE: Final = f"a mapping with {', '.join(_NEEDED)}, and optionally {' and '.join(_OPTIONAL)}"
 _NAME_RULE: Final = f"a name or glob of 1 to {MAX_NAME} characters with at most {MAX_STARS} stars"
 
-_Check = Callable[[Any, str, "str | None"], Any]
+_CheckValue = Callable[[Any, str, "str | None"], Any]
 
 
 class ReservedKey(NamedTuple):
@@ -98,15 +98,15 @@ def freeze_metadata(value: Any, model_id: str | None = None) -> Metadata:
     frozen = {}
     for key, item in value.items():
         name = freezer.freeze_key(key, "metadata")
-        check = _CHECKS.get(name)
+        check = _CHECKS_BY_KEY.get(name)
         path = f"metadata.{name}"
         frozen[name] = freezer.freeze(item, path) if check is None else check(item, path, model_id)
     return Metadata(frozen) if frozen else EMPTY
 
 
-def check_reserved(given: Mapping[str, Any], model_id: str | None = None) -> dict[str, Any]:
+def check_reserved(values: Mapping[str, Any], model_id: str | None = None) -> dict[str, Any]:
     """Return values for reserved keys of ``metadata``, checked and frozen."""
-    return {key: _CHECKS[key](value, key, model_id) for key, value in given.items()}
+    return {key: _CHECKS_BY_KEY[key](value, key, model_id) for key, value in values.items()}
 
 
 def check_aliases(value: Any, path: str = "aliases", model_id: str | None = None) -> FrozenList:
@@ -177,9 +177,12 @@ class JsonFreezer:
             return check_encodable(value, path, self._model_id)
         if isinstance(value, (int, float)):
             return self._freeze_number(value, path)
-        if not isinstance(value, (Mapping, list, tuple)):
-            rule = "a JSON value: null, boolean, number, string, list or mapping"
-            raise InvalidValueError.must_be(path, value, rule, self._model_id)
+        if isinstance(value, (Mapping, list, tuple)):
+            return self._freeze_container(value, path, levels)
+        rule = "a JSON value: null, boolean, number, string, list or mapping"
+        raise InvalidValueError.must_be(path, value, rule, self._model_id)
+
+    def _freeze_container(self, value: Any, path: str, levels: int) -> FrozenDict | FrozenList:
         if levels == 0:
             raise InvalidValueError(path, value, f"is nested more than {MAX_DEPTH} levels deep", self._model_id)
         if isinstance(value, Mapping):
@@ -196,7 +199,7 @@ class JsonFreezer:
 
     def _freeze_number(self, value: float, path: str) -> float:
         if isinstance(value, int):
-            if int(value) not in _INT64:
+            if int(value) not in INT64:
                 raise InvalidValueError.must_be(path, value, "an integer of 64 bits", self._model_id)
             return int(value)
         if not math.isfinite(value):
@@ -232,7 +235,7 @@ def _freeze_plain_metadata(value: dict[Any, Any], model_id: str | None) -> Metad
     """
     frozen, size = {}, 0
     for key, item in value.items():
-        check = _CHECKS.get(key) if type(key) is str else None
+        check = _CHECKS_BY_KEY.get(key) if type(key) is str else None
         if check is not None and (type(item) is str or type(item) is list):
             size += len(key)
         elif type(key) is type(item) is str and key and f"{key}{item}".isascii():
@@ -271,10 +274,10 @@ def _in_order(earlier: str, later: str) -> bool:
     return parse_date(earlier, "at") <= parse_date(later, "at")
 
 
-_CHECKS_BY_KIND: Final[Mapping[str, _Check]] = {
+_CHECKS_BY_KIND: Final[Mapping[str, _CheckValue]] = {
     "aliases": check_aliases,
     "text": _check_optional_text,
     "date": check_date,
     "history": _check_history,
 }
-_CHECKS: Final[Mapping[str, _Check]] = {key: _CHECKS_BY_KIND[row.kind] for key, row in RESERVED.items()}
+_CHECKS_BY_KEY: Final[Mapping[str, _CheckValue]] = {key: _CHECKS_BY_KIND[row.kind] for key, row in RESERVED.items()}

@@ -16,6 +16,8 @@ MAX_TEXT: Final = 4_096
 """Characters of a name, an owner, a reason and every other text that the library itself reads."""
 MAX_NAME: Final = 256
 """Characters of an alias, and of a name that a message shows."""
+INT64: Final = range(-(2**63), 2**63)
+"""Integers that OTLP can carry."""
 
 _DATE_RULE: Final = "an RFC 3339 date or date-time such as 2026-05-13 or 2026-05-13T08:00:00Z"
 _TEXT_RULE: Final = f"text that is not blank, of at most {MAX_TEXT:,} characters"
@@ -145,8 +147,3 @@ def parse_date(value: Any, field: str, model_id: str | None = None) -> datetime:
     except ValueError:
         pass
     raise InvalidValueError.must_be(field, value, _DATE_RULE, model_id)
-
-
-text = check_text
-one_of = check_one_of
-"""The former names, for modules that still use them."""

@@ -127,19 +127,19 @@ class WatchedFile:
     def is_unchanged(self) -> bool:
         """Check that the file still has the mark of the last look."""
         try:
-            return storage.read_file(self.path, self.mark, regular_only=True)[1] is None
+            return storage.read_registry_file(self.path, self.mark, regular_only=True)[1] is None
         except RegistryFileError:
             return self.mark is None
 
     def _read(self) -> _Reading | None:
-        """Return what the file holds; ``None`` if its mark shows that it has not changed."""
+        """Return the reading of the file; ``None`` if its mark shows that it has not changed."""
         moment = time.monotonic()
-        known = self.mark if self.mark_is_reliable and self.is_settled else None
+        last_mark = self.mark if self.mark_is_reliable and self.is_settled else None
         try:
-            mark, content = storage.read_file(self.path, known, regular_only=True)
+            mark, content = storage.read_registry_file(self.path, last_mark, regular_only=True)
         except RegistryFileError as error:
-            return _Reading(moment, None, _digest(str(error).encode(errors="replace")), error=error)
-        return None if content is None else _Reading(moment, mark, _digest(content), content)
+            return _Reading(moment, None, _compute_digest(str(error).encode(errors="replace")), error=error)
+        return None if content is None else _Reading(moment, mark, _compute_digest(content), content)
 
     def _classify(self, reading: _Reading) -> Sighting:
         if self.settled_digest is None:
@@ -179,5 +179,5 @@ def _settle(seen: WatchedFile, reading: _Reading) -> WatchedFile:
     return replace(seen, settled_digest=reading.digest, error=error)
 
 
-def _digest(content: bytes) -> bytes:
+def _compute_digest(content: bytes) -> bytes:
     return hashlib.sha256(content).digest()

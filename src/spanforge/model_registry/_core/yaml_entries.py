@@ -32,7 +32,7 @@ _NUMBERS: Final[tuple[tuple[re.Pattern[str], Callable[[str], float]], ...]] = (
 )
 
 
-def parse(name: str, content: bytes) -> tuple[list[ModelRegistryEntry], list[Place]]:
+def parse_yaml(name: str, content: bytes) -> tuple[list[ModelRegistryEntry], list[Place]]:
     """Return the entries of a YAML file with this name and content, and the places of their ids.
 
     Raises:
@@ -48,11 +48,11 @@ def parse(name: str, content: bytes) -> tuple[list[ModelRegistryEntry], list[Pla
         line, column = root.place
         reason = f"must be a YAML list of entries; got {describe_type(root.value)}"
         raise RegistryFileError(name, reason, line=line, column=column)
-    entries = [_make_entry(name, index, item) for index, item in enumerate(root.value)]
+    entries = [_make_yaml_entry(name, index, item) for index, item in enumerate(root.value)]
     return entries, [_follow(item, ".model_id")[1].place for item in root.value]
 
 
-def _make_entry(name: str, index: int, item: Node) -> ModelRegistryEntry:
+def _make_yaml_entry(name: str, index: int, item: Node) -> ModelRegistryEntry:
     try:
         return ModelRegistryEntry.from_dict(_make_fields(item))
     except InvalidValueError as error:
@@ -62,7 +62,7 @@ def _make_entry(name: str, index: int, item: Node) -> ModelRegistryEntry:
 
 
 def _make_fields(item: Node) -> Any:
-    """Return what ``from_dict`` takes. All values of an entry are texts, but for the user's metadata."""
+    """Return the fields for ``from_dict``. All values of an entry are texts, but for the user's metadata."""
     if not isinstance(item.value, dict):
         return _make_value(item, as_text=True)
     return {

@@ -97,7 +97,7 @@ def compose(content: bytes) -> Node:
     Raises:
         FaultError: It is not YAML, has not exactly one document, or exceeds a limit.
     """
-    composer = _Composer(_parse(_decode(content)))
+    composer = _Composer(_read_events(_decode_text(content)))
     root = composer.compose_document()
     if root is None or root.is_null:
         raise FaultError(None, "must be a YAML list of entries; the file is empty")
@@ -161,19 +161,24 @@ class _Composer:
         for event in self._events:
             if isinstance(event, yaml.MappingEndEvent):
                 break
-            key = self._compose(event, level)
-            is_merge = key.is_plain and key.value == "<<"
-            if not isinstance(key.value, str):
-                _fail(event, f"keys must be text; got {describe_type(key.value)}")
-            if (is_merge and merged is not None) or (not is_merge and key.value in members):
-                _fail(event, f"duplicate key {shorten(key.value)}")
+            key, text = self._compose_key(event, level)
+            is_merge = key.is_plain and text == "<<"
+            if (is_merge and merged is not None) or (not is_merge and text in members):
+                _fail(event, f"duplicate key {shorten(text)}")
             value = self._compose(next(self._events), level)
             children += key, value
             if is_merge:
                 merged = _collect_merged(value)
             else:
-                members[key.value] = Member(_place(event.start_mark), value)
+                members[text] = Member(_place(event.start_mark), value)
         return _make_node({**merged, **members} if merged else members, start, children)
+
+    def _compose_key(self, event: Any, level: int) -> tuple[Node, str]:
+        """Return the node of a mapping's key, and its text."""
+        key = self._compose(event, level)
+        if not isinstance(key.value, str):
+            _fail(event, f"keys must be text; got {describe_type(key.value)}")
+        return key, key.value
 
     def _resolve_alias(self, event: Any, level: int) -> Node:
         """Return the node that an alias stands for."""
@@ -218,7 +223,7 @@ def _check_tag(event: Any) -> None:
         _fail(event, f"unsupported tag {tag}; {'only !!str is allowed' if is_text else 'only text may have a tag'}")
 
 
-def _parse(text: str) -> Iterator[Any]:
+def _read_events(text: str) -> Iterator[Any]:
     """Yield the parser's events."""
     try:
         yield from yaml.parse(text, Loader=_LOADER)
@@ -228,11 +233,11 @@ def _parse(text: str) -> Iterator[Any]:
         since = f"from line {start}" if start != line else None
         reason = " ".join(filter(None, ("is not valid YAML:", error.problem, error.context, since)))
         raise FaultError((line, column), reason) from None
-    except (yaml.YAMLError, ValueError, OverflowError):  # such as for "\\UFFFFFFFF", where libyaml is missing
+    except (yaml.YAMLError, ValueError, OverflowError):  # such as for "\\UFFFFFFFF", if libyaml is missing
         raise FaultError(None, "is not valid YAML: a character or a number in it is out of range") from None
 
 
-def _decode(content: bytes) -> str:
+def _decode_text(content: bytes) -> str:
     """Return the file's text: UTF-8, or UTF-16 with a byte order mark."""
     bits = 16 if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else 8
     encoding = "utf-16" if bits == 16 else "utf-8-sig"  # noqa: PLR2004 - its name

@@ -13,7 +13,7 @@ from spanforge.model_registry._core.default import get_default_registry
 from spanforge.model_registry._core.errors import InvalidValueError, TelemetryError
 from spanforge.model_registry._core.resolution import ModelIndex
 from spanforge.model_registry._core.timestamps import in_utc, to_nanos
-from spanforge.model_registry._core.values import one_of, parse_date, text
+from spanforge.model_registry._core.values import check_one_of, check_text, parse_date
 from spanforge.model_registry.compliance._analysis.calls import clean_name
 from spanforge.model_registry.compliance._analysis.changes import parse_audit_events
 from spanforge.model_registry.compliance._analysis.scan_data import ScannedInput, ScanRequest, ScanResult
@@ -71,7 +71,7 @@ class ComplianceMappingEngine:
         self._max_gap = _to_nanoseconds(max_gap, MIN_GAP, "max_gap")
         self._delay = _to_nanoseconds(delay, timedelta(), "delay")
         keys = [model_attributes] if isinstance(model_attributes, str) else model_attributes
-        self._model_attributes = tuple(text(key, "model_attributes") for key in keys)
+        self._model_attributes = tuple(check_text(key, "model_attributes") for key in keys)
 
     def generate_evidence_package(  # noqa: PLR0913 - the question, and the telemetry
         self,
@@ -106,14 +106,14 @@ class ComplianceMappingEngine:
             TelemetryError: Telemetry is missing or cannot be read (also a ``ValueError``).
             MissingExtraError: The extra ``compliance`` is required and not installed (also an ``ImportError``).
         """
-        chosen = cast("Framework", one_of(framework, tuple(FRAMEWORKS), "framework"))
+        chosen = cast("Framework", check_one_of(framework, tuple(FRAMEWORKS), "framework"))
         start, end = _parse_bound(from_date, "from_date"), _parse_bound(to_date, "to_date")
         if start >= end:
             raise InvalidValueError.must_be("to_date", to_date, f"later than from_date, {from_date}")
         now = datetime.now(timezone.utc) if generated_at is None else _parse_moment(generated_at, "generated_at")
         registry = get_default_registry() if self._registry is None else self._registry
         entries = registry.list_all()
-        entry = None if model_id is None else ModelIndex(entries).resolve([text(model_id, "model_id")]).entry
+        entry = None if model_id is None else ModelIndex(entries).resolve([check_text(model_id, "model_id")]).entry
         name = None if model_id is None else clean_name(model_id)
         scan = ScanRequest(start, end, self._max_gap, self._delay, entries, self._model_attributes, name)
         readers = open_sources(telemetry, start, end)

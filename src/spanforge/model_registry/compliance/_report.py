@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from spanforge.model_registry._core.attributes import __version__
 from spanforge.model_registry._core.entry import warnings_of
 from spanforge.model_registry._core.resolution import not_registered
-from spanforge.model_registry._core.storage import content_of
+from spanforge.model_registry._core.storage import encode_entries
 from spanforge.model_registry._core.timestamps import format_nanos, from_nanos, to_nanos
 from spanforge.model_registry.compliance import _attestation_parts as parts
 from spanforge.model_registry.compliance._analysis.checks import CheckInput, run_checks
@@ -222,7 +222,7 @@ def _sort_names(names: Iterable[tuple[str, str | None, int]]) -> tuple[parts.Nam
 
 
 def _digest_registry(entries: Sequence[ModelRegistryEntry]) -> parts.RegistryDigest:
-    return parts.RegistryDigest(models=len(entries), sha256=hashlib.sha256(content_of(entries)).hexdigest())
+    return parts.RegistryDigest(models=len(entries), sha256=hashlib.sha256(encode_entries(entries)).hexdigest())
 
 
 def _build_input(scanned: ScannedInput) -> parts.Input:

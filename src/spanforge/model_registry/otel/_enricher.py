@@ -60,7 +60,7 @@ class Enricher:
             return None
         resolution, key, is_call = named
         entry, status, warnings, _, _ = resolution
-        ours: dict[str, Any] = {}
+        added: dict[str, Any] = {}
         if entry is not None or not self._ignores_unregistered:
-            ours = span_attributes(entry, self._names, status=status, warnings=warnings, matched_by=key)
-        return Enrichment(ours, resolution, key, is_call)
+            added = span_attributes(entry, self._names, status=status, warnings=warnings, matched_by=key)
+        return Enrichment(added, resolution, key, is_call)

@@ -32,7 +32,7 @@ MAX_SUNSETS: Final = 1_000
 _OVERFLOW: Final[dict[str, AttributeValue]] = {"otel.metric.overflow": True}
 """What OpenTelemetry's specification has for measurements beyond a limit on the number of series."""
 
-_lines: Final = WarnOnce(100)
+_warnings: Final = WarnOnce(100)
 
 
 class Metric(NamedTuple):
@@ -84,7 +84,7 @@ def observe(registry: ModelRegistry, meter_provider: MeterProvider | None = None
 
     Args:
         registry: The registry whose models count.
-        meter_provider: Who asks; ``None``: OpenTelemetry's global one, also if it is set later.
+        meter_provider: The provider that asks for them; ``None``: OpenTelemetry's global one, also if it is set later.
     """
     _registries[registry] = None
     try:
@@ -97,7 +97,7 @@ def observe(registry: ModelRegistry, meter_provider: MeterProvider | None = None
         for metric in METRICS:
             make[metric.kind](PREFIX + metric.name, [_callback(metric)], metric.unit, metric.note)
     except Exception as error:  # noqa: BLE001 - the application's spans go on without metrics
-        _lines.warn(type(error), "model registry: no metrics: %r", error)
+        _warnings.warn(type(error), "model registry: no metrics: %r", error)
 
 
 def _callback(metric: Metric) -> Callable[[CallbackOptions], Iterable[Observation]]:
@@ -105,7 +105,7 @@ def _callback(metric: Metric) -> Callable[[CallbackOptions], Iterable[Observatio
         try:
             return list(metric.observe())
         except Exception as error:  # noqa: BLE001 - OpenTelemetry would log it each time
-            _lines.warn(
+            _warnings.warn(
                 (metric.name, type(error)), "model registry: metric %s%s not observed: %r", PREFIX, metric.name, error
             )
             return ()
@@ -113,23 +113,23 @@ def _callback(metric: Metric) -> Callable[[CallbackOptions], Iterable[Observatio
     return callback
 
 
-def _inventory(registry: ModelRegistry) -> _Inventory:
+def _take_inventory(registry: ModelRegistry) -> _Inventory:
     state = registry._state  # noqa: SLF001 - one package
-    known = _inventories.get(registry)
-    if known is None or known.state is not state:
+    inventory = _inventories.get(registry)
+    if inventory is None or inventory.state is not state:
         entries = registry.list_all()
         dates = ((entry.metadata.get("sunset_date"), entry) for entry in entries if entry.status == "deprecated")
         sunsets = [(to_micros(date), entry) for date, entry in dates if date is not None]
         sunsets.sort(key=lambda sunset: sunset[0])
         models: Counter[tuple[str, str]] = Counter((entry.status, entry.risk_tier) for entry in entries)
-        known = _inventories[registry] = _Inventory(state, models, sunsets[:MAX_SUNSETS])
-    return known
+        inventory = _inventories[registry] = _Inventory(state, models, sunsets[:MAX_SUNSETS])
+    return inventory
 
 
 def _models() -> Iterable[Observation]:
     total: Counter[tuple[str, str]] = Counter()
     for registry in live_keys(_registries):
-        total.update(_inventory(registry).models)
+        total.update(_take_inventory(registry).models)
     for status in STATUSES:  # those that have no model any more as well: else a backend goes on with the last value
         for tier in RISK_TIERS:
             yield Observation(total[status, tier], {f"{PREFIX}status": status, f"{PREFIX}risk_tier": tier})
@@ -156,8 +156,8 @@ def _file_failures() -> Iterable[Observation]:
 
 def _sunset() -> Iterable[Observation]:
     now = time.time_ns() // 1_000
-    found = (sunset for registry in live_keys(_registries) for sunset in _inventory(registry).sunsets)
-    for date, entry in sorted(found, key=lambda sunset: sunset[0])[:MAX_SUNSETS]:
+    sunsets = (sunset for registry in live_keys(_registries) for sunset in _take_inventory(registry).sunsets)
+    for date, entry in sorted(sunsets, key=lambda sunset: sunset[0])[:MAX_SUNSETS]:
         facts = {"model_id": entry.model_id, "risk_tier": entry.risk_tier, "owner": entry.owner}
         yield Observation((date - now) / 1e6, {PREFIX + name: value for name, value in facts.items()})
 
@@ -168,7 +168,7 @@ def _events_dropped() -> Iterable[Observation]:
         yield Observation(counts.dropped + counts.failed, {f"{PREFIX}event_signal": signal})
 
 
-def _keys(*names: str) -> tuple[str, ...]:
+def _prefix_keys(*names: str) -> tuple[str, ...]:
     return tuple(PREFIX + name for name in names)
 
 
@@ -177,16 +177,16 @@ METRICS: Final = (
         "calls",
         "counter",
         "{call}",
-        _keys("model_id", "status", "risk_tier", "owner"),
+        _prefix_keys("model_id", "status", "risk_tier", "owner"),
         "Spans that ended in this process and call a model",
         _calls,
     ),
-    Metric("models", "gauge", "{model}", _keys("status", "risk_tier"), "Models in the registry", _models),
+    Metric("models", "gauge", "{model}", _prefix_keys("status", "risk_tier"), "Models in the registry", _models),
     Metric(
         "sunset",
         "gauge",
         "s",
-        _keys("model_id", "risk_tier", "owner"),
+        _prefix_keys("model_id", "risk_tier", "owner"),
         "Time until the sunset date of a deprecated model; negative after it",
         _sunset,
     ),
@@ -205,7 +205,7 @@ METRICS: Final = (
         "events.dropped",
         "counter",
         "{event}",
-        _keys("event_signal"),
+        _prefix_keys("event_signal"),
         "Lifecycle events that were lost, by signal",
         _events_dropped,
     ),

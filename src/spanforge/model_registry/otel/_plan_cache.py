@@ -83,7 +83,7 @@ class BoundedMemory:
         self._turns = itertools.count()
 
     def has_room(self) -> bool:
-        """Return whether to remember one more key, after a reset if it is time for one."""
+        """Check whether to remember one more key, after a reset if it is time for one."""
         turn = next(self._turns) % (RESET_FACTOR * self._size)
         if turn == 0:
             self._reset()
@@ -134,7 +134,7 @@ class PlanCache:
             plan.decisions[values] = decision
 
     def sizes(self) -> tuple[int, int]:
-        """Return how many plans and how many decisions are remembered."""
+        """Return the numbers of plans and of decisions that are remembered."""
         return len(self._plans), sum(map(len, list(self._decisions.values())))
 
     def _forget_plans(self) -> None:
@@ -158,13 +158,13 @@ def _no_values(_attributes: Mapping[str, Any]) -> None:
 
 
 def _is_small(values: Any, depth: int = 2) -> bool:
-    """Return whether values may be kept: a few texts, none longer than names are."""
+    """Check whether values may be kept: a few texts, none longer than names are."""
     if isinstance(values, tuple):
         return depth > 0 and len(values) <= MAX_KEYS and all(_is_small(value, depth - 1) for value in values)
     return values is None or (isinstance(values, str) and len(values) <= MAX_NAME)
 
 
 def _are_small(keys: tuple[str, ...]) -> bool:
-    """Return whether attribute keys may be kept: texts, not too many of them, and not too long together."""
+    """Check whether attribute keys may be kept: texts, not too many of them, and not too long together."""
     are_texts = len(keys) <= MAX_KEYS and all(isinstance(key, str) for key in keys)
     return are_texts and sum(map(len, keys)) <= MAX_KEYS_LENGTH

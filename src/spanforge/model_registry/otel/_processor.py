@@ -53,7 +53,7 @@ MAX_LOGGED: Final = 100
 _MISSED: Final = "models set after span start may not be enriched"
 
 _model_warnings: Final = WarnOnce(MAX_LOGGED)
-_problems: Final = WarnOnce(100)
+_warnings: Final = WarnOnce(100)
 
 
 class ModelRegistrySpanProcessor(SpanProcessor):
@@ -105,7 +105,7 @@ class ModelRegistrySpanProcessor(SpanProcessor):
         self._writes_early = not hears_endings()
         self._hears_endings = self._missed_endings = False
         if self._writes_early:
-            _problems.warn("hook", "model registry: opentelemetry-sdk < 1.40 has no OnEnding hook: %s", _MISSED)
+            _warnings.warn("hook", "model registry: opentelemetry-sdk < 1.40 has no OnEnding hook: %s", _MISSED)
         observe(self._registry, meter_provider)
         processors.by_age[self] = None
         _log_status()
@@ -178,7 +178,7 @@ class ModelRegistrySpanProcessor(SpanProcessor):
     on_end = on_end_hook(_process)
 
     def _decide(self, attributes: Mapping[str, Any], span: ReadableSpan) -> Decision:
-        """Return what to do with a span, from memory if there was one like it and the registry is as it was."""
+        """Return the decision for a span, from memory if there was one like it and the registry is as it was."""
         keys = tuple(attributes)
         plan = self._find_plan(keys) or self._plans.make(keys)
         values = plan.read_values(attributes)
@@ -231,7 +231,7 @@ class ModelRegistrySpanProcessor(SpanProcessor):
             put_mark(span, container, replace(mark, counted=True))
 
     def _was_counted(self, mark: Mark) -> bool:
-        """Return whether a span that has ended, and whose mark does not say so, was counted while it was ending.
+        """Check whether a span that has ended, and whose mark does not say so, was counted while it was ending.
 
         If this processor hears endings, it counted every span then that named a model. A span whose mark is gone is one
         whose attributes somebody replaced since.
@@ -246,12 +246,12 @@ class ModelRegistrySpanProcessor(SpanProcessor):
         if not self._writes_early:
             self._writes_early = self._watches_starts = True
             kind = type(container)
-            _problems.warn(kind, "model registry: span attributes are kept in %s: %s", kind, _MISSED)
+            _warnings.warn(kind, "model registry: span attributes are kept in %s: %s", kind, _MISSED)
         if is_recording:
             self._write_early(span)
 
     def _write_early(self, span: Span) -> None:
-        """Add what is known of a span that still records, by the public API; it is counted when it has ended."""
+        """Add the enrichment of a span that still records, by the public API; it is counted when it has ended."""
         attributes = span.attributes or {}
         if not self.keys.isdisjoint(attributes):
             change = self._decide(attributes, span).change
@@ -272,7 +272,7 @@ def _choose(setting: Setting[_T], argument: object) -> _T:
 def _log_failure(error: Exception) -> None:
     kind = type(error)
     text = "model registry: span not enriched (further %s not logged)"
-    _problems.warn(kind, text, kind.__name__, error=error)
+    _warnings.warn(kind, text, kind.__name__, error=error)
 
 
 def _log_status() -> None:

@@ -37,10 +37,10 @@ if TYPE_CHECKING:
 
 ARGUMENT: Final = "OTEL_TRACES_SAMPLER_ARG"
 """OpenTelemetry's variable for a sampler's argument: here, the share of root spans."""
-_OPERATIONS: Final = frozenset(OPERATION_SPAN_NAMES.values())
+_KEPT_NAMES: Final = frozenset(OPERATION_SPAN_NAMES.values())
 _RATIO_RULE: Final = "a number from 0 to 1"
 
-_lines: Final = WarnOnce(100)
+_warnings: Final = WarnOnce(100)
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class ModelRegistrySampler(Sampler):
 
     Args:
         ratio: The share of root spans that are kept, from 0 to 1.
-        flagged: Whether all calls of flagged models are kept; ``None``: as the environment says.
+        flagged: Whether all calls of flagged models are kept; ``None``: the environment decides.
         registry: The registry to ask; ``None``: the process-wide one at the time when a span starts.
 
     Raises:
@@ -115,7 +115,7 @@ class ModelRegistrySampler(Sampler):
         trace_state: TraceState | None = None,
     ) -> SamplingResult:
         """Return the decision; see the table above."""
-        kept = (isinstance(name, str) and name in _OPERATIONS) or (self._keys and self._calls_flagged_model(attributes))
+        kept = (isinstance(name, str) and name in _KEPT_NAMES) or (self._keys and self._calls_flagged_model(attributes))
         sampler = ALWAYS_ON if kept else self._fallback
         return sampler.should_sample(parent_context, trace_id, name, kind, attributes, links, trace_state)
 
@@ -132,7 +132,7 @@ class ModelRegistrySampler(Sampler):
             return match is not None and match.is_call and self._is_flagged(match.resolution)
         except Exception as error:  # noqa: BLE001 - the span is sampled as others are
             text = "model registry: spans are sampled without it (further %s not logged): %r"
-            _lines.warn(type(error), text, type(error).__name__, error)
+            _warnings.warn(type(error), text, type(error).__name__, error)
             return False
 
     def _is_flagged(self, resolution: Resolution) -> bool:
@@ -149,13 +149,13 @@ def from_environment(argument: str | None = None) -> ModelRegistrySampler:
     Args:
         argument: The value of ``OTEL_TRACES_SAMPLER_ARG``, if the caller knows it.
     """
-    given = (os.environ.get(ARGUMENT, "") if argument is None else argument).strip()
+    text = (os.environ.get(ARGUMENT, "") if argument is None else argument).strip()
     try:
-        ratio = float(given or "1")
+        ratio = float(text or "1")
     except ValueError:
         ratio = math.nan
     if not 0 <= ratio <= 1:
-        error = InvalidValueError.must_be(ARGUMENT, given, _RATIO_RULE)
-        _lines.warn(str(error), "model registry: %s; using the default, 1", error)
+        error = InvalidValueError.must_be(ARGUMENT, text, _RATIO_RULE)
+        _warnings.warn(str(error), "model registry: %s; using the default, 1", error)
         ratio = 1.0
     return ModelRegistrySampler(ratio, flagged=None if ENABLED.read() else False)

@@ -147,12 +147,12 @@ def _nameless(mark: Mark, nameless_mark: Mark, *, is_frozen: bool) -> Mark:
 
 
 def hears_endings() -> bool:
-    """Return whether this SDK calls ``_on_ending``, and has a container whose dict can be replaced."""
+    """Check whether this SDK calls ``_on_ending``, and has a container whose dict can be replaced."""
     return SWAPPABLE is not None
 
 
 def is_swappable(span: Any) -> bool:
-    """Return whether the dict in a span's container can be replaced."""
+    """Check whether the dict in a span's container can be replaced."""
     return SWAPPABLE is not None and type(getattr(span, "_attributes", None)) is SWAPPABLE
 
 
@@ -197,7 +197,7 @@ def write_late(span: ReadableSpan, container: Any, attributes: Mapping[str, Any]
 
 def write_publicly(span: Span, change: SpanChange) -> None:
     """Change a span that still records; foreign keys that cannot be removed are emptied."""
-    ours = change.attributes
+    added = change.attributes
     attributes = span.attributes or {}
     container: Any = getattr(span, "_attributes", None)
     foreign = [key for key in attributes if is_ours(key)]
@@ -206,12 +206,12 @@ def write_publicly(span: Span, change: SpanChange) -> None:
             del container[key]
         foreign = []
     limit = getattr(container, "maxlen", None)
-    room = len(ours) if limit is None else max(0, limit - len(container))
-    span.set_attributes(dict.fromkeys(foreign, "") | dict(list(ours.items())[:room]))
+    room = len(added) if limit is None else max(0, limit - len(container))
+    span.set_attributes(dict.fromkeys(foreign, "") | dict(list(added.items())[:room]))
 
 
 def is_ours(key: object) -> bool:
-    """Return whether an attribute's key is in the library's namespace."""
+    """Check whether an attribute's key is in the library's namespace."""
     return isinstance(key, str) and key.startswith(PREFIX)
 
 
@@ -230,17 +230,17 @@ def _replace_container(  # noqa: PLR0913 - the container's fields
 
 
 def _merge(
-    attributes: Mapping[str, Any], ours: dict[str, Any], limit: int | None, max_length: int | None
+    attributes: Mapping[str, Any], added: dict[str, Any], limit: int | None, max_length: int | None
 ) -> tuple[dict[str, Any], int]:
-    """Return a span's attributes with ours, and how many of ours its limit left no room for.
+    """Return a span's attributes with those added, and the number of those that its limit left no room for.
 
     Keys of the namespace that are there already go away: what a span says of its model comes from the registry. The
     application's own attributes are never pushed out.
     """
     merged = {key: value for key, value in attributes.items() if not is_ours(key)}
-    room = len(ours) if limit is None else max(0, limit - len(merged))
-    merged.update((key, _cut(value, max_length)) for key, value in list(ours.items())[:room])
-    return merged, max(0, len(ours) - room)
+    room = len(added) if limit is None else max(0, limit - len(merged))
+    merged.update((key, _cut(value, max_length)) for key, value in list(added.items())[:room])
+    return merged, max(0, len(added) - room)
 
 
 def _length(value: str | tuple[str, ...]) -> int:

@@ -20,9 +20,10 @@ from spanforge.model_registry.otel._counters import processors, span_counters, u
 from spanforge.model_registry.watch import FileState, file_states
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from spanforge.model_registry._core.events import EventCounts
+    from spanforge.model_registry.otel._counters import EnrichingProcessor
 
 
 class PluginStatus(NamedTuple):
@@ -66,27 +67,26 @@ class PluginStatus(NamedTuple):
     unregistered: tuple[str, ...]
 
     def __str__(self) -> str:
-        return "\n".join(f"{name}: {_shown(value)}" for name, value in self._asdict().items())
+        return "\n".join(f"{name}: {_format_field(value)}" for name, value in self._asdict().items())
 
 
 def status() -> PluginStatus:
     """Return the plugin's state in this process. Never raises."""
     counts = span_counters.values()
-    at_work = [processor for processor in live_keys(processors.by_age) if processor.is_on]
-    models = Counter(entry.status for entry in get_default_registry())
-    tracer_provider, tracer_provider_class = _provider(trace.get_tracer_provider)
+    active = [processor for processor in live_keys(processors.by_age) if processor.is_on]
+    tracer_provider, tracer_provider_class = _load_provider(trace.get_tracer_provider)
     return PluginStatus(
         version=__version__,
         sdk=sdk_version,
         python=platform.python_version(),
-        processors=len(at_work),
-        late_writes=", ".join(sorted({processor.late_writes for processor in at_work})) or "none",
+        processors=len(active),
+        late_writes=_join_late_writes(active),
         tracer_provider=tracer_provider_class,
-        sampler=_sampler(tracer_provider),
-        meter_provider=_provider(metrics.get_meter_provider)[1],
-        settings={row.variable: text for row in SETTINGS if (text := os.environ.get(row.variable)) is not None},
+        sampler=_describe_sampler(tracer_provider),
+        meter_provider=_load_provider(metrics.get_meter_provider)[1],
+        settings=_read_variables(),
         files=tuple(file_states()),
-        models={state: models[state] for state in STATUSES},
+        models=_count_models(),
         event_signals=event_signals(),
         events={signal: event_counts(signal) for signal in SIGNALS},
         calls=sum(count for series, count in counts.items() if series.is_call),
@@ -95,7 +95,22 @@ def status() -> PluginStatus:
     )
 
 
-def _provider(get: Callable[[], Any]) -> tuple[Any, str]:
+def _join_late_writes(active: Iterable[EnrichingProcessor]) -> str:
+    return ", ".join(sorted({processor.late_writes for processor in active})) or "none"
+
+
+def _read_variables() -> dict[str, str]:
+    """Return the environment variables of the settings that are set."""
+    return {row.variable: text for row in SETTINGS if (text := os.environ.get(row.variable)) is not None}
+
+
+def _count_models() -> dict[str, int]:
+    """Return the number of models of the process-wide registry, by status."""
+    counts = Counter(entry.status for entry in get_default_registry())
+    return {status: counts[status] for status in STATUSES}
+
+
+def _load_provider(get: Callable[[], Any]) -> tuple[Any, str]:
     """Return a global provider and its class."""
     try:
         provider = get()
@@ -104,7 +119,7 @@ def _provider(get: Callable[[], Any]) -> tuple[Any, str]:
     return provider, f"{type(provider).__module__}.{type(provider).__qualname__}"
 
 
-def _sampler(tracer_provider: Any) -> str:
+def _describe_sampler(tracer_provider: Any) -> str:
     """Return the description of a provider's sampler."""
     try:
         sampler = getattr(tracer_provider, "sampler", None)
@@ -113,20 +128,20 @@ def _sampler(tracer_provider: Any) -> str:
         return f"cannot be described: {error!r}"
 
 
-def _shown(value: Any) -> str:
+def _format_field(value: Any) -> str:
     """Return a field's value on one line: texts that are among others in quotes, and all that is not plain escaped."""
-    return value if isinstance(value, str) and value and value.isprintable() else _item(value)
+    return value if isinstance(value, str) and value and value.isprintable() else _format_item(value)
 
 
-def _item(value: Any) -> str:
+def _format_item(value: Any) -> str:
     if value is None:
         return "none"
     if isinstance(value, float):
         return f"{value:.1f} s"
     if isinstance(value, dict):
-        return ", ".join(f"{key} {_item(item)}" for key, item in value.items()) or "none"
+        return ", ".join(f"{key} {_format_item(item)}" for key, item in value.items()) or "none"
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
-        return f"({_item(value._asdict())})"
+        return f"({_format_item(value._asdict())})"
     if isinstance(value, tuple):
-        return ", ".join(map(_item, value)) or "none"
+        return ", ".join(map(_format_item, value)) or "none"
     return repr(value)

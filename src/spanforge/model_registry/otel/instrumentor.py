@@ -1,6 +1,6 @@
 """``ModelRegistryInstrumentor``: the plugin, installed from outside the application.
 
-It needs the package opentelemetry-instrumentation, which comes with the extra ``instrumentor`` and wherever there is
+It needs the package opentelemetry-instrumentation, which comes with the extra ``instrumentor`` and with
 ``opentelemetry-instrument``.
 """
 
@@ -47,10 +47,10 @@ _NOT_OURS: Final = frozenset(
 _REPLACING: Final = frozenset({"replace_default_processor"})
 """Options of ``add_span_processor``, true by default, with which a processor comes in the place of another."""
 
-_lines: Final = WarnOnce(100)
+_warnings: Final = WarnOnce(100)
 
 
-def _beside_others(add: Callable[..., None]) -> dict[str, bool]:
+def _keep_others(add: Callable[..., None]) -> dict[str, bool]:
     """Return the options with which a provider keeps its other processors: Phoenix's drops its exporter's."""
     try:
         known_options = inspect.signature(add).parameters.keys()
@@ -74,9 +74,9 @@ class Options:
     events: str | list[str] | None = None
 
     def __init__(self, **options: Any) -> None:
-        given = drop_unknown_options(options)
+        accepted = drop_unknown_options(options)
         for each in fields(self):
-            setattr(self, each.name, given.get(each.name))
+            setattr(self, each.name, accepted.get(each.name))
 
 
 class ModelRegistryInstrumentor(BaseInstrumentor):  # type: ignore[no-any-unimported, misc, unused-ignore]
@@ -94,14 +94,14 @@ class ModelRegistryInstrumentor(BaseInstrumentor):  # type: ignore[no-any-unimpo
     _watcher: FileWatcher | None = None
 
     def instrumentation_dependencies(self) -> Collection[str]:
-        """Return nothing: spans are enriched whoever makes them."""
+        """Return nothing: spans of any library are enriched."""
         return ()
 
     def instrument(self, **options: Any) -> None:
         """Install the plugin, unless a setting keeps it out."""
         options = {name: value for name, value in options.items() if name not in _NOT_OURS}
         try:
-            if not _is_enabled(options.pop(ENABLED.name, None)):
+            if not _is_plugin_enabled(options.pop(ENABLED.name, None)):
                 return
             if self.is_instrumented_by_opentelemetry:
                 self._instrument(**options)
@@ -113,15 +113,15 @@ class ModelRegistryInstrumentor(BaseInstrumentor):  # type: ignore[no-any-unimpo
     def _instrument(self, **options: Any) -> None:
         provider = options.pop("tracer_provider", None) or trace.get_tracer_provider()
         meters = options.pop("meter_provider", None)
-        given = drop_unknown_options(options)
-        if "events" in given:
-            choose_event_signals(given.pop("events"))
-        if given or not self.is_instrumented_by_opentelemetry:
-            self._watcher = follow_settings(given.get("file"), given.get("reload_interval"))
+        accepted = drop_unknown_options(options)
+        if "events" in accepted:
+            choose_event_signals(accepted.pop("events"))
+        if accepted or not self.is_instrumented_by_opentelemetry:
+            self._watcher = follow_settings(accepted.get("file"), accepted.get("reload_interval"))
         if hasattr(provider, "add_span_processor"):
-            self._add(provider, meters, given)
+            self._add(provider, meters, accepted)
         else:
-            _lines.warn(
+            _warnings.warn(
                 type(provider),
                 "model registry: no spans are enriched yet: the tracer provider is a %s, not one of opentelemetry-sdk. "
                 "opentelemetry-distro sets one up; an application that does so itself adds "
@@ -130,17 +130,17 @@ class ModelRegistryInstrumentor(BaseInstrumentor):  # type: ignore[no-any-unimpo
             )
         flush_events()
 
-    def _add(self, provider: Any, meters: Any, given: dict[str, Any]) -> None:
+    def _add(self, provider: Any, meters: Any, options: dict[str, Any]) -> None:
         """Add one processor to a provider, or switch on the one that it has if the options are the same."""
         registry = get_default_registry()
         observe(registry, meters)
         processor, made = self._processors.get(provider, (None, None))
-        if processor is not None and self.is_instrumented_by_opentelemetry and not given:
+        if processor is not None and self.is_instrumented_by_opentelemetry and not options:
             return  # opentelemetry-instrument calls again after declarative configuration, without its options
-        chosen: dict[str, Any] = {setting.name: setting.read(given.get(setting.name)) for setting in _FOR_PROCESSORS}
+        chosen: dict[str, Any] = {setting.name: setting.read(options.get(setting.name)) for setting in _FOR_PROCESSORS}
         if processor is None or made != (registry, chosen):
             before, processor = processor, ModelRegistrySpanProcessor(registry, meter_provider=meters, **chosen)
-            provider.add_span_processor(processor, **_beside_others(provider.add_span_processor))
+            provider.add_span_processor(processor, **_keep_others(provider.add_span_processor))
             if before is not None:
                 before.switch(on=False)
             elif self._processors:
@@ -155,23 +155,23 @@ class ModelRegistryInstrumentor(BaseInstrumentor):  # type: ignore[no-any-unimpo
             self._watcher.stop()
 
 
-def _is_enabled(option: object) -> bool:
+def _is_plugin_enabled(option: object) -> bool:
     path = os.environ.get("OTEL_CONFIG_FILE")
-    return ENABLED.read(_enabled_in(path) if path and option is None else option)
+    return ENABLED.read(_read_enabled(path) if path and option is None else option)
 
 
 @functools.cache
-def _enabled_in(path: str) -> object:
+def _read_enabled(path: str) -> object:
     """Return the option ``enabled`` of a declarative configuration file; ``None`` if it is not there.
 
     OpenTelemetry does not pass it on, ``opentelemetry-instrument`` does not look at it, and reading the file is slow.
     """
     try:
-        from opentelemetry.configuration import load_config_file  # noqa: PLC0415 - only where there is such a file
+        from opentelemetry.configuration import load_config_file  # noqa: PLC0415 - only if there is such a file
 
         instrumentation = load_config_file(path).instrumentation_development
         options = (instrumentation.python if instrumentation else None) or {}
-        found = options.get(NAME) or {}
-        return (found["enabled"] or False) if "enabled" in found else None
-    except Exception:  # noqa: BLE001 - what is wrong with the file, OpenTelemetry has said
+        own_options = options.get(NAME) or {}
+        return (own_options["enabled"] or False) if "enabled" in own_options else None
+    except Exception:  # noqa: BLE001 - OpenTelemetry has logged what is wrong with the file
         return None

@@ -9,7 +9,7 @@ from spanforge.model_registry._core.attributes import PREFIX
 from spanforge.model_registry._core.errors import InvalidValueError, TelemetryError, shorten
 from spanforge.model_registry._core.lifecycle import OPERATIONS
 from spanforge.model_registry._core.timestamps import DAY_NANOS, to_nanos
-from spanforge.model_registry._core.values import parse_date, text
+from spanforge.model_registry._core.values import check_text, parse_date
 from spanforge.model_registry.compliance._analysis.calls import list_status_dates
 from spanforge.model_registry.compliance._analysis.scan import LIFECYCLE_EVENT_NAMES
 from spanforge.model_registry.compliance._analysis.scan_data import SeenEvent
@@ -128,7 +128,7 @@ def _parse_audit_event(number: int, given: Mapping[str, Any]) -> SeenEvent | Non
         if name not in LIFECYCLE_EVENT_NAMES:
             return None
         payload = given["payload"]
-        model_id = text(payload.get("model_id") or payload[f"{PREFIX}model_id"], "model_id")
+        model_id = check_text(payload.get("model_id") or payload[f"{PREFIX}model_id"], "model_id")
         at = to_nanos(parse_date(given["timestamp"], "timestamp"))
     except (KeyError, TypeError, AttributeError, InvalidValueError) as error:
         raise TelemetryError(f"audit_events[{number}]", f"{rule}; got {shorten(given)}") from error
