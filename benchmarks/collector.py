@@ -40,7 +40,7 @@ SPANS: Final = 1_000
 READY: Final = 60
 """Seconds that a Collector may take until it listens."""
 _ROOT: Final = Path(__file__).parent.parent
-_KEEPER: Final = _ROOT / "tests" / "e2e" / "keeper.py"
+_SERVER_RUNNER: Final = _ROOT / "tests" / "e2e" / "run_server.py"
 _HEADERS: Final = {"Content-Type": "application/x-protobuf"}
 _CONFIG: Final = """\
 receivers: {{otlp: {{protocols: {{http: {{endpoint: "{address}"}}}}}}}}
@@ -80,15 +80,15 @@ class Collector:
         for name, content in contents.items():
             (folder / name).write_text(content, "utf-8")
         configs = [f"--config={folder.absolute() / name}" for name in contents]
-        self._keeper = subprocess.Popen(
-            [sys.executable, str(_KEEPER), _program().stdout.strip(), *configs],
+        self._runner = subprocess.Popen(
+            [sys.executable, str(_SERVER_RUNNER), _program().stdout.strip(), *configs],
             env={**os.environ, "GOMAXPROCS": "1"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
-        assert self._keeper.stdout is not None  # noqa: S101 - for type checkers
-        self._clock = (~int(self._keeper.stdout.readline()) << 3) | 2  # as clock_getcpuclockid(3) makes it
+        assert self._runner.stdout is not None  # noqa: S101 - for type checkers
+        self._clock = (~int(self._runner.stdout.readline()) << 3) | 2  # as clock_getcpuclockid(3) makes it
         self._connection = http.client.HTTPConnection("127.0.0.1", port)
         self._connect()
 
@@ -97,9 +97,9 @@ class Collector:
         while True:
             with contextlib.suppress(OSError):
                 return self._connection.connect()
-            if self._keeper.poll() is not None or time.monotonic() > deadline:
+            if self._runner.poll() is not None or time.monotonic() > deadline:
                 self._connection.close()
-                raise RuntimeError(f"the Collector does not start: {self._keeper.communicate()[0]}")
+                raise RuntimeError(f"the Collector does not start: {self._runner.communicate()[0]}")
             time.sleep(0.02)
 
     def cost(self, requests: int, body: bytes) -> float:
@@ -116,7 +116,7 @@ class Collector:
     def stop(self) -> None:
         """Stop it."""
         self._connection.close()
-        self._keeper.communicate()
+        self._runner.communicate()
 
 
 def _registry(number: int) -> ModelRegistry:

@@ -767,7 +767,7 @@ def elsewhere(name: str, file: str) -> str:
 
 
 THEIRS = elsewhere("spanforge.model_registry", "theirs/spanforge/model_registry.py")
-NOT_ENRICHED = "model registry: span not enriched (further RuntimeError not logged)"
+NOT_ENRICHED = "model registry: span not enriched; further RuntimeError are not logged"
 
 PACKAGES = {
     "their spanforge before ours": Case(theirs("theirs", first=True), (THEIRS,), PLAIN),

@@ -34,7 +34,7 @@ def test_exact_while_it_is_read() -> None:
 
     def count() -> None:
         for _ in range(SPANS):
-            next(counter.count)
+            next(counter.ticks)
 
     def watch() -> None:
         while not stop.is_set():
@@ -55,29 +55,29 @@ def test_forgotten() -> None:
     """After ``reset`` a count begins at zero, however often it was read before."""
     counter = SpanCounter()
     for _ in range(5):
-        next(counter.count)
+        next(counter.ticks)
     assert counter.value() == counter.value() == 5
     counter.reset()
     assert counter.value() == counter.value() == 0
-    next(counter.count)
+    next(counter.ticks)
     assert counter.value() == 1
 
 
 def test_one_count_for_what_spans_have_in_common(fields: dict[str, Any]) -> None:
     """Spans of one model, status, tier and owner are counted together; calls and others, enriched and others, apart."""
     counters, one = SpanCounters(), entry(fields)
-    first = counters.of(one, is_call=True, is_enriched=True)
-    assert counters.of(entry(fields, name="another", version="2"), is_call=True, is_enriched=True) is first
+    first = counters.counter_for(one, is_call=True, is_enriched=True)
+    assert counters.counter_for(entry(fields, name="another", version="2"), is_call=True, is_enriched=True) is first
     others = [
-        counters.of(one, is_call=False, is_enriched=True),
-        counters.of(one, is_call=True, is_enriched=False),
-        counters.of(entry(fields, owner="others"), is_call=True, is_enriched=True),
-        counters.of(entry(fields, risk_tier="low"), is_call=True, is_enriched=True),
-        counters.of(entry(fields, model_id="gpt-5"), is_call=True, is_enriched=True),
-        counters.of(None, is_call=True, is_enriched=True),
+        counters.counter_for(one, is_call=False, is_enriched=True),
+        counters.counter_for(one, is_call=True, is_enriched=False),
+        counters.counter_for(entry(fields, owner="others"), is_call=True, is_enriched=True),
+        counters.counter_for(entry(fields, risk_tier="low"), is_call=True, is_enriched=True),
+        counters.counter_for(entry(fields, model_id="gpt-5"), is_call=True, is_enriched=True),
+        counters.counter_for(None, is_call=True, is_enriched=True),
     ]
     assert len({id(each) for each in (first, *others)}) == 7
-    next(first.count)
+    next(first.ticks)
     assert counters.values()[Series("active", "gpt-4o", "high", "ml-platform", is_call=True, is_enriched=True)] == 1
 
 
@@ -91,7 +91,7 @@ def test_made_once(fields: dict[str, Any]) -> None:
             barrier: Any = barrier, counters: SpanCounters = counters, one: Any = one, found: list[SpanCounter] = found
         ) -> None:
             barrier.wait()
-            found.append(counters.of(one, is_call=True, is_enriched=True))
+            found.append(counters.counter_for(one, is_call=True, is_enriched=True))
 
         in_threads(ask)
         assert len(set(found)) == 1
@@ -101,9 +101,9 @@ def test_bounded(fields: dict[str, Any]) -> None:
     """From the 1,001st series on spans are counted together, except those of models that nobody registered."""
     counters = SpanCounters()
     for number in range(MAX_SERIES + 500):
-        next(counters.of(entry(fields, model_id=f"m{number}"), is_call=True, is_enriched=True).count)
-    next(counters.of(None, is_call=True, is_enriched=True).count)
-    next(counters.of(entry(fields, model_id="m0"), is_call=True, is_enriched=True).count)
+        next(counters.counter_for(entry(fields, model_id=f"m{number}"), is_call=True, is_enriched=True).ticks)
+    next(counters.counter_for(None, is_call=True, is_enriched=True).ticks)
+    next(counters.counter_for(entry(fields, model_id="m0"), is_call=True, is_enriched=True).ticks)
     counts = counters.values()
     assert len(counts) == MAX_SERIES + 2
     assert counts[Series("", None, None, None, is_call=True, is_enriched=True)] == 500
@@ -114,8 +114,8 @@ def test_bounded(fields: dict[str, Any]) -> None:
 def test_a_child_counts_for_itself(fields: dict[str, Any]) -> None:
     """After a fork the counts are zero, their holders count on, and the lock is a new one."""
     counters = SpanCounters()
-    counter = counters.of(entry(fields), is_call=True, is_enriched=True)
-    next(counter.count)
+    counter = counters.counter_for(entry(fields), is_call=True, is_enriched=True)
+    next(counter.ticks)
     held, over = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -132,9 +132,9 @@ def test_a_child_counts_for_itself(fields: dict[str, Any]) -> None:
     counters._lock.release()
     holder.join()
     assert set(counters.values().values()) == {0}
-    next(counter.count)
+    next(counter.ticks)
     assert set(counters.values().values()) == {1}
-    assert counters.of(entry(fields), is_call=True, is_enriched=True) is counter
+    assert counters.counter_for(entry(fields), is_call=True, is_enriched=True) is counter
 
 
 def test_a_span_that_ends_while_counts_are_read(fields: dict[str, Any]) -> None:
@@ -148,9 +148,9 @@ def test_a_span_that_ends_while_counts_are_read(fields: dict[str, Any]) -> None:
             return self
 
         def __next__(self) -> int:
-            next(counters.of(entry(fields, model_id="other"), is_call=True, is_enriched=True).count)
+            next(counters.counter_for(entry(fields, model_id="other"), is_call=True, is_enriched=True).ticks)
             return 0
 
-    counters.of(entry(fields), is_call=True, is_enriched=True).count = Collecting()
+    counters.counter_for(entry(fields), is_call=True, is_enriched=True).ticks = Collecting()
     assert len(counters.values()) == 1
     assert len(counters.values()) == 2

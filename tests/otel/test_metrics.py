@@ -363,7 +363,7 @@ def test_containers_that_are_not_known(pipeline: Any, registry: ModelRegistry, m
 
 def test_an_old_sdk(pipeline: Any, registry: Any, meters: Meters, monkeypatch: pytest.MonkeyPatch) -> None:
     """In an SDK without the hook a call counts at its end, and not at its start."""
-    monkeypatch.setattr(access, "SWAPPABLE", None)
+    monkeypatch.setattr(access, "SWAPPABLE_CONTAINER", None)
     if TOLD:
         monkeypatch.setattr(sdk.SynchronousMultiSpanProcessor, "_on_ending", lambda *_: None)
     ours = ModelRegistrySpanProcessor(registry, meter_provider=meters.provider)

@@ -309,3 +309,12 @@ def test_what_the_short_way_cannot_take_is_written_before_the_exporter(pipeline:
         span._attributes._dict[REQUEST] = {"model": "gpt-4o"}
         span.end()
         assert pipes.exporter.spans[-1].ours["owner"] == "ml-platform"
+
+
+def test_a_name_inside_json_counts_each_time(pipeline: Any, registry: ModelRegistry, fields: dict[str, Any]) -> None:
+    """A key of a setting comes after JSON parameters: what they hold decides, whatever an earlier span's held."""
+    registry.register(**fields | {"model_id": "b", "owner": "b"})
+    pipes = pipeline(ModelRegistrySpanProcessor(registry, model_attributes=["my.model"]))
+    parameters = "llm.invocation_parameters"
+    for name, owner in (("zzz", "ml-platform"), ("b", "b"), ("zzz", "ml-platform")):
+        assert pipes.run({parameters: f'{{"model": "{name}"}}', "my.model": "gpt-4o"}).ours["owner"] == owner

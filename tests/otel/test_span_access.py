@@ -278,7 +278,7 @@ def test_models_that_another_processor_names_while_ending(
 @pytest.fixture
 def old_sdk(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the library find an SDK in which attributes cannot be swapped, and which calls no ``_on_ending``."""
-    monkeypatch.setattr(access, "SWAPPABLE", None)
+    monkeypatch.setattr(access, "SWAPPABLE_CONTAINER", None)
     if TELLS_OF_ENDING:
         monkeypatch.setattr(sdk.SynchronousMultiSpanProcessor, "_on_ending", lambda *_: None)
 
@@ -324,10 +324,10 @@ class _Failing:
     def __init__(self, enricher: Any) -> None:
         self.enricher = enricher
 
-    def enrich(self, attributes: Mapping[str, Any], scope: str | None, index: Any) -> Any:
+    def enrich(self, attributes: Mapping[str, Any], *arguments: Any) -> Any:
         if attributes[REQUEST] == "raise":
             raise LookupError
-        return self.enricher.enrich(attributes, scope, index)
+        return self.enricher.enrich(attributes, *arguments)
 
 
 def test_an_enricher_that_fails(pipeline: Any, registry: ModelRegistry, lines: Any) -> None:
@@ -340,7 +340,7 @@ def test_an_enricher_that_fails(pipeline: Any, registry: ModelRegistry, lines: A
     assert pipes.run(late={"other": "high"}).attributes == {"other": "high"}
     for _ in range(3):
         assert pipes.run(late={REQUEST: "raise"}).attributes == {REQUEST: "raise"}
-    assert lines() == ["model registry: span not enriched (further LookupError not logged)"]
+    assert lines() == ["model registry: span not enriched; further LookupError are not logged"]
 
 
 # The mark
@@ -375,7 +375,7 @@ def test_a_processor_that_knows_fewer_keys_keeps_the_mark(pipeline: Any, registr
 @needs_ending_hook
 def test_this_sdk_is_known() -> None:
     """The SDK that is installed has the hook and the container that the module knows."""
-    assert access.hears_endings()
+    assert access.supports_on_ending()
 
 
 # Readers in other threads

@@ -26,7 +26,7 @@ from spanforge.model_registry._core.emission import choose_event_signals
 from spanforge.model_registry._core.settings import SETTINGS, VARIABLES
 from spanforge.model_registry._core.state import replace_file_entries
 from spanforge.model_registry.otel import ModelRegistrySampler, ModelRegistrySpanProcessor, PluginStatus, status
-from spanforge.model_registry.otel._span_access import SWAPPABLE
+from spanforge.model_registry.otel._span_access import SWAPPABLE_CONTAINER
 from spanforge.model_registry.watch import FileWatcher
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ MODULE = import_module("spanforge.model_registry.otel._status")
 """The module: as an attribute of its package, the name is the function's."""
 REQUEST, OPERATION = "gen_ai.request.model", "gen_ai.operation.name"
 FILE = VARIABLES + "FILE"
-HOOK = "_on_ending" if SWAPPABLE else "on_end"
+HOOK = "_on_ending" if SWAPPABLE_CONTAINER else "on_end"
 NOTHING = """\
 processors: 0
 late_writes: none
@@ -140,7 +140,7 @@ def test_processors(global_provider: Callable[..., TracerProvider]) -> None:
     assert status().processors == 0
 
 
-@pytest.mark.skipif(SWAPPABLE is None, reason="opentelemetry-sdk before 1.40 has no such hook")
+@pytest.mark.skipif(SWAPPABLE_CONTAINER is None, reason="opentelemetry-sdk before 1.40 has no such hook")
 def test_late_writes(global_provider: Callable[..., TracerProvider]) -> None:
     """It says by which hook the processors reach spans: another where they are wrapped, both where some are."""
 

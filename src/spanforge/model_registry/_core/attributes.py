@@ -91,8 +91,8 @@ ON_SPANS: Final = tuple(row.name for row in ATTRIBUTES if row.on_spans == "yes")
 SPAN_ATTRIBUTE_NAMES: Final = tuple(row.name for row in ATTRIBUTES if row.on_spans != "no")
 """Short names of the attributes that LLM spans can have."""
 _SPAN_ROWS: Final = tuple((row.name, row.key, row.source) for row in ATTRIBUTES if row.on_spans != "no")
-_FACT_ROWS: Final = tuple(row for row in _SPAN_ROWS if row[2] == "fact" or row[0] == "status")
-"""The attributes of a span whose model is not registered: facts alone, its status among them."""
+_FACT_ROWS: Final = tuple(row for row in _SPAN_ROWS if row[2] == "fact" or row[0] in ("status", "warnings"))
+"""The attributes of a span whose model is not registered: there is no entry, so the caller passes all values."""
 _EVENT_ROWS: Final = tuple(
     (row.name, row.key, row.source) for row in ATTRIBUTES if row.on_events and row.source != "all metadata"
 )

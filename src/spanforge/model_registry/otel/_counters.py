@@ -1,6 +1,6 @@
-"""Counters of spans that name a model, and what else the processors of this process have in common.
+"""Span counters, unregistered names and live processors of this process.
 
-Counts are exact from any number of threads, and need no lock when a span ends.
+Counting is thread-safe, and takes no lock when a span ends.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from spanforge.model_registry._core.entry import ModelRegistryEntry
 
 MAX_SERIES: Final = 1_000
-"""Combinations of model, status, risk tier and owner that are counted apart; further ones are counted together."""
+"""The limit of series in this process; further registered models share one series."""
 MAX_UNREGISTERED: Final = 100
-"""Names of models that are not registered that are kept for ``status``."""
+"""The limit of unregistered model names that are kept for ``status``."""
 
 
 class Series(NamedTuple):
-    """What spans have in common that are counted together.
+    """The key of a span counter.
 
     Attributes:
-        status: The model's status; empty if there are more combinations than ``MAX_SERIES``.
-        model_id: The model; ``None`` if it is not registered, or as above.
+        status: The model's status; empty in the series of all models over the limit.
+        model_id: The model; ``None`` if it is unregistered or over the limit.
         risk_tier: Its risk tier.
         owner: Its owner.
         is_call: Whether the spans are calls of it.
@@ -46,27 +46,27 @@ class Series(NamedTuple):
 
 
 class SpanCounter:
-    """A count of spans: ``next(counter.count)`` counts one.
+    """A count of spans: ``next(counter.ticks)`` counts one.
 
-    ``itertools.count`` takes one step at a time, from any number of threads. Reading its value is a step too, which is
-    subtracted again.
+    ``itertools.count`` is atomic in CPython, so counting needs no lock. Reading it also advances it, so ``value``
+    subtracts what is no span.
     """
 
-    __slots__ = ("_not_spans", "count")
+    __slots__ = ("_offset", "ticks")
 
     def __init__(self) -> None:
-        self.count: Iterator[int] = itertools.count()
-        self._not_spans = 0
+        self.ticks: Iterator[int] = itertools.count()
+        self._offset = 0
 
     def value(self) -> int:
-        """Return the count; one caller at a time."""
-        value = next(self.count) - self._not_spans
-        self._not_spans += 1
+        """Return the count. The caller holds the lock of ``SpanCounters``."""
+        value = next(self.ticks) - self._offset
+        self._offset += 1
         return value
 
     def reset(self) -> None:
-        """Count from zero; one caller at a time."""
-        self._not_spans = next(self.count) + 1
+        """Count from zero. The caller holds the lock, or is the only thread, as after a fork."""
+        self._offset = next(self.ticks) + 1
 
 
 class SpanCounters(ProcessState):
@@ -79,10 +79,10 @@ class SpanCounters(ProcessState):
     def reset(self) -> None:
         """Remove all counters."""
         self._counters: dict[tuple[object, ...], SpanCounter] = {}
-        self._lock = threading.RLock()  # a span may end while it is held, when garbage is collected
+        self._lock = threading.RLock()  # re-entrant: garbage collection can end a span while this thread holds it
 
-    def of(self, entry: ModelRegistryEntry | None, *, is_call: bool, is_enriched: bool) -> SpanCounter:
-        """Return the counter of spans that name this model; ``None`` is a model that is not registered."""
+    def counter_for(self, entry: ModelRegistryEntry | None, *, is_call: bool, is_enriched: bool) -> SpanCounter:
+        """Return the counter of spans that name a model; ``entry`` is ``None`` if it is unregistered."""
         series: tuple[object, ...] = (UNREGISTERED, None, None, None, is_call, is_enriched)
         if entry is not None:
             series = entry.status, entry.model_id, entry.risk_tier, entry.owner, is_call, is_enriched
@@ -101,7 +101,7 @@ class SpanCounters(ProcessState):
             return {Series(*series): counter.value() for series, counter in counters}  # type: ignore[arg-type]
 
     def after_fork_in_child(self) -> None:
-        """Count for the child alone: what the parent counted, the parent reports."""
+        """Reset the counters; the parent reports its own counts."""
         self._lock = threading.RLock()
         for counter in self._counters.values():
             counter.reset()
@@ -129,7 +129,7 @@ class UnregisteredNames(ProcessState):
 
 
 class EnrichingProcessor(Protocol):
-    """A span processor, as ``status`` reads it."""
+    """The part of a span processor that ``status`` reads."""
 
     @property
     def is_on(self) -> bool:
@@ -144,12 +144,12 @@ class Processors(ProcessState):
     """The span processors that were made in this process."""
 
     def __init__(self) -> None:
-        self.by_age: WeakKeyDictionary[EnrichingProcessor, None] = WeakKeyDictionary()
+        self.live: WeakKeyDictionary[EnrichingProcessor, None] = WeakKeyDictionary()
         super().__init__()
 
     def reset(self) -> None:
         """Forget all processors."""
-        self.by_age.clear()
+        self.live.clear()
 
 
 span_counters: Final = SpanCounters()

@@ -1,4 +1,4 @@
-"""Enrichment: from a span's attributes and a registry's index to the attributes that the span gets. Pure functions."""
+"""Enrichment: the registry's attributes for a span. It is pure: no clock, log, counter or SDK."""
 
 from __future__ import annotations
 
@@ -11,37 +11,33 @@ from spanforge.model_registry._core.conventions import resolve_keys
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from spanforge.model_registry._core.conventions import ModelKeys
-    from spanforge.model_registry._core.resolution import ModelIndex, Resolution
+    from spanforge.model_registry._core.conventions import ModelKeys, ModelMatch
+    from spanforge.model_registry._core.resolution import ModelIndex
 
 
 @dataclass(slots=True)
 class Enrichment:
-    """What the registry knows of the model that a span names.
+    """The enrichment of a span, and the match that it comes from.
 
     Attributes:
-        attributes: What the span gets, the most important first; may be empty.
-        resolution: The entry, or the name that is not registered, and its warnings.
-        key: The attribute key whose value matched; ``None`` if none did.
-        is_call: Whether the span is a call of the model.
+        attributes: The attributes to add, the most important first; may be empty.
+        match: The model that the span names.
     """
 
     attributes: dict[str, Any]
-    resolution: Resolution
-    key: str | None
-    is_call: bool
+    match: ModelMatch
 
 
 class Enricher:
     """Decides which attributes a span gets.
 
     Args:
-        names: Short names of the attributes that spans get.
-        ignores_unregistered: Whether spans of models that are not registered get no attributes.
+        attribute_names: Short names of the attributes to add, of ``SPAN_ATTRIBUTE_NAMES``.
+        ignores_unregistered: Whether spans of unregistered models get no attributes.
     """
 
-    def __init__(self, names: Collection[str], *, ignores_unregistered: bool) -> None:
-        self._names = names
+    def __init__(self, attribute_names: Collection[str], *, ignores_unregistered: bool) -> None:
+        self._attribute_names = attribute_names
         self._ignores_unregistered = ignores_unregistered
 
     def enrich(
@@ -51,16 +47,21 @@ class Enricher:
 
         Args:
             attributes: The span's attributes.
-            keys: Those of their keys that decide.
-            scope: Name of its instrumentation scope.
+            keys: The deciding keys among them.
+            scope: The name of the span's instrumentation scope.
             index: The registry's entries.
         """
-        named = resolve_keys(index, attributes, scope, keys)
-        if named is None:
+        match = resolve_keys(index, attributes, scope, keys)
+        if match is None:
             return None
-        resolution, key, is_call = named
-        entry, status, warnings, _, _ = resolution
-        added: dict[str, Any] = {}
-        if entry is not None or not self._ignores_unregistered:
-            added = span_attributes(entry, self._names, status=status, warnings=warnings, matched_by=key)
-        return Enrichment(added, resolution, key, is_call)
+        resolution = match.resolution
+        if resolution.entry is None and self._ignores_unregistered:
+            return Enrichment({}, match)
+        added = span_attributes(
+            resolution.entry,
+            self._attribute_names,
+            status=resolution.status,
+            warnings=resolution.warnings,
+            matched_by=match.key,
+        )
+        return Enrichment(added, match)

@@ -1,7 +1,8 @@
-"""Plan cache: bounded memory of the kinds of spans that a processor met, and of what was decided for their names.
+"""Plan cache: bounded caches of plans, by attribute keys, and of decisions, by the values of the deciding keys.
 
-A *plan* depends on a span's attribute keys alone, so it outlives every change of the registry. A *decision* depends on
-the values that name the model and on one state of the registry.
+*Deciding keys* are the attribute keys whose values decide which model a span names and whether it is a call: keys of
+model names, of the provider, and of the kind of span. A *plan* depends on a span's attribute keys alone, so it outlives
+every change of the registry. A *decision* also depends on values, and on one state of the registry.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from spanforge.model_registry._core.conventions import select_keys
 from spanforge.model_registry._core.values import MAX_NAME
-from spanforge.model_registry.otel._span_access import is_ours
+from spanforge.model_registry.otel._span_access import is_in_namespace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -22,30 +23,30 @@ if TYPE_CHECKING:
     from spanforge.model_registry.otel._span_access import SpanChange
 
 MAX_PLANS: Final = 1_024
-"""Tuples of attribute keys that are remembered."""
+"""The limit of cached plans."""
 MAX_DECISIONS: Final = 1_024
-"""Combinations of names that a decision is remembered for."""
-MAX_KEYS: Final = 128
-"""Keys in a tuple that is remembered; the SDK's own default limit on a span's attributes."""
-MAX_KEYS_LENGTH: Final = 8_192
-"""Characters in such a tuple."""
+"""The limit of cached decisions."""
+MAX_TUPLE_KEYS: Final = 128
+"""The limit of keys in a cached key tuple: the SDK's own default limit on a span's attributes."""
+MAX_TUPLE_LENGTH: Final = 8_192
+"""The limit of characters in a cached key tuple."""
 RESET_FACTOR: Final = 5
-"""The memory is reset after so many times its size of new keys: names come from the network, and go."""
+"""A cache of size N keeps the first N new keys, ignores the next 4N, then resets: names come from the network."""
 
 
 @dataclass(slots=True)
 class Decision:
-    """What to do with spans that name a certain model, while the registry has a certain state.
+    """The change and the counter for spans with the same values of their deciding keys.
 
     Attributes:
-        state: The registry's state.
-        change: What the spans get; ``None``: nothing.
-        count: Counts one span a step; ``NOT_COUNTED`` if the spans name no model.
+        state: The state of the registry that it belongs to.
+        change: The change to make; ``None``: none.
+        counter: ``next()`` counts one span; ``NOT_COUNTED`` if the spans name no model.
     """
 
     state: object
     change: SpanChange | None
-    count: Iterator[int]
+    counter: Iterator[int]
 
 
 NOT_COUNTED: Final[Iterator[int]] = itertools.repeat(0)
@@ -55,35 +56,39 @@ NO_DECISION: Final = Decision(object(), None, NOT_COUNTED)
 
 @dataclass(slots=True)
 class Plan:
-    """What is known of spans from their attribute keys.
+    """How to decide about spans that have certain attribute keys.
 
     Attributes:
-        keys: The keys that decide.
-        read_values: Returns from the attributes the values that decide; ``None`` if no decision can be remembered.
-        decisions: Those values to the decision.
-        has_foreign_keys: Whether somebody else set keys of the library's namespace.
+        keys: The deciding keys.
+        read_values: Returns the key under which a decision is cached: the values of the deciding keys, without those
+            that hold JSON. ``None`` if decisions cannot be cached.
+        decisions: The cached decisions; plans with the same deciding keys share them.
+        keys_before_json: The model keys that come before the first one that holds JSON. Only if one of them matches,
+            the JSON decides nothing. ``None`` if no key holds JSON.
+        has_spoofed_keys: Whether the application set ``model_registry.*`` attributes.
     """
 
     keys: ModelKeys
     read_values: Callable[[Mapping[str, Any]], Any]
     decisions: dict[Any, Decision]
-    has_foreign_keys: bool
+    keys_before_json: frozenset[str] | None
+    has_spoofed_keys: bool
 
 
-class BoundedMemory:
-    """Decides what to remember: the first ``size`` new keys, none of the next ones, then a reset.
+class AdmissionPolicy:
+    """Decides which new keys a cache admits: the first ``size``, none of the next, then it resets the cache.
 
-    When more keys than there is room for come in turn, most of those that are remembered are met again: to forget
-    whenever it is full would be of no use. And never to forget would be lost to keys that never come again.
+    Clearing a full cache thrashes if more than ``size`` keys recur in turn. Never clearing it leaves it full of names
+    that do not return.
     """
 
     def __init__(self, size: int, reset: Callable[[], None]) -> None:
         self._size = size
         self._reset = reset
-        self._turns = itertools.count()
+        self._turns = itertools.count()  # thread-safe, without a lock
 
-    def has_room(self) -> bool:
-        """Check whether to remember one more key, after a reset if it is time for one."""
+    def admit(self) -> bool:
+        """Return whether to cache one more key. It takes one turn, and may reset the cache first."""
         turn = next(self._turns) % (RESET_FACTOR * self._size)
         if turn == 0:
             self._reset()
@@ -91,50 +96,59 @@ class BoundedMemory:
 
 
 class PlanCache:
-    """Plans by attribute keys, decisions by values. Any number of threads may use it at once.
+    """Plans by attribute keys, decisions by values. It is safe to use from any number of threads.
 
     Args:
-        conventions: The conventions that decide which model a span names.
+        conventions: The conventions to try, in that order.
     """
 
     def __init__(self, conventions: Iterable[Convention]) -> None:
         self._conventions = tuple(conventions)
-        self._plans: dict[tuple[str, ...], Plan] = {}
+        self._plans: dict[tuple[str, ...], Plan] = {}  # cleared in place: ``find`` is bound to it
         self._decisions: dict[tuple[ModelKeys, bool], dict[Any, Decision]] = {}
-        self._plan_memory = BoundedMemory(MAX_PLANS, self._forget_plans)
-        self._decision_memory = BoundedMemory(MAX_DECISIONS, self._forget_decisions)
+        self._plan_policy = AdmissionPolicy(MAX_PLANS, self._forget_plans)
+        self._decision_policy = AdmissionPolicy(MAX_DECISIONS, self._forget_decisions)
         self.find: Callable[[tuple[str, ...]], Plan | None] = self._plans.get
-        """Returns the plan for a tuple of attribute keys, if there is one: a method of the dict, because it is hot."""
+        """Returns the plan for a tuple of attribute keys. It is ``dict.get`` itself: that saves a call per span."""
 
-    def make(self, attribute_keys: tuple[str, ...]) -> Plan:
-        """Return a new plan for attribute keys, and remember it if there is room."""
-        is_kept = _are_small(attribute_keys) and self._plan_memory.has_room()
+    def add(self, attribute_keys: tuple[str, ...]) -> Plan:
+        """Return a new plan for attribute keys, and cache it if the policy admits it."""
+        # Before ``_share_decisions``, because admitting may clear what that fills.
+        is_admitted = _keys_are_cacheable(attribute_keys) and self._plan_policy.admit()
         keys = select_keys(frozenset(attribute_keys), self._conventions)
-        has_foreign_keys = any(map(is_ours, attribute_keys))
-        decisions = self._decisions_of((keys, has_foreign_keys))
-        plan = Plan(keys, _no_values, {}, has_foreign_keys)
-        if decisions is not None and keys.conventions and not any(map(_reads_more, keys.conventions)):
-            plan.decisions = decisions
-            plan.read_values = itemgetter(*(row.key for row in keys.conventions), *keys.providers, *dict(keys.kinds))
-        if is_kept:
+        has_spoofed_keys = any(map(is_in_namespace, attribute_keys))
+        plan = Plan(keys, _read_nothing, {}, _find_keys_before_json(keys), has_spoofed_keys)
+        plain_keys = _list_plain_keys(keys)
+        if plain_keys:
+            plan.decisions = self._share_decisions(keys, has_spoofed_keys)
+            plan.read_values = itemgetter(*plain_keys)
+        if is_admitted:
             self._plans[attribute_keys] = plan
         return plan
 
-    def _decisions_of(self, kind: tuple[ModelKeys, bool]) -> dict[Any, Decision] | None:
-        """Return the decisions that all plans of a kind share; ``None`` if there is no room for another kind."""
-        if kind not in self._decisions and len(self._decisions) >= MAX_PLANS:
-            return None
-        return self._decisions.setdefault(kind, {})
+    def _share_decisions(self, keys: ModelKeys, has_spoofed_keys: bool) -> dict[Any, Decision]:  # noqa: FBT001
+        """Return the decisions of all plans with these keys; a dict of its own if there are too many such dicts."""
+        if len(self._decisions) >= MAX_PLANS:
+            return self._decisions.get((keys, has_spoofed_keys), {})
+        return self._decisions.setdefault((keys, has_spoofed_keys), {})
 
-    def remember(self, plan: Plan, values: Any, decision: Decision) -> None:
-        """Remember a decision in the place of an older one, or if there is room."""
-        if values is None or (values not in plan.decisions and not self._decision_memory.has_room()):
+    def remember(self, plan: Plan, attributes: Mapping[str, Any], matched_key: str | None, decision: Decision) -> None:
+        """Cache a decision, in the place of an outdated one or if the policy admits it.
+
+        Args:
+            plan: The span's plan.
+            attributes: The span's attributes.
+            matched_key: The key whose value matched; ``None`` if none did.
+            decision: The decision.
+        """
+        if plan.keys_before_json is not None and matched_key not in plan.keys_before_json:
             return
-        if _is_small(values):
+        values = plan.read_values(attributes)
+        if _values_are_cacheable(values) and (values in plan.decisions or self._decision_policy.admit()):
             plan.decisions[values] = decision
 
     def sizes(self) -> tuple[int, int]:
-        """Return the numbers of plans and of decisions that are remembered."""
+        """Return the numbers of cached plans and of cached decisions."""
         return len(self._plans), sum(map(len, list(self._decisions.values())))
 
     def _forget_plans(self) -> None:
@@ -142,29 +156,41 @@ class PlanCache:
         self._decisions.clear()
 
     def _forget_decisions(self) -> None:
-        for plan in list(self._plans.values()):  # one made while plans were forgotten has decisions of its own
+        for plan in list(self._plans.values()):  # a plan added during ``_forget_plans`` has a dict of its own
             plan.decisions.clear()
         for decisions in list(self._decisions.values()):
             decisions.clear()
 
 
-def _reads_more(row: Convention) -> bool:
-    """Check whether a convention reads more than the attribute's value: the span's scope, or text inside JSON."""
-    return row.scope is not None or row.member is not None
+def _find_keys_before_json(keys: ModelKeys) -> frozenset[str] | None:
+    json_rows = [row for row in keys.conventions if row.member is not None]
+    if not json_rows:
+        return None
+    before = itertools.takewhile(lambda row: row is not json_rows[0], keys.conventions)
+    return frozenset(row.key for row in before)
 
 
-def _no_values(_attributes: Mapping[str, Any]) -> None:
+def _list_plain_keys(keys: ModelKeys) -> list[str]:
+    """Return the deciding keys that hold plain values; none if an instrumentation scope decides too."""
+    if any(row.scope is not None for row in keys.conventions):
+        return []
+    model_keys = [row.key for row in keys.conventions if row.member is None]
+    return [*model_keys, *keys.providers, *(key for key, _ in keys.kinds)] if model_keys else []
+
+
+def _read_nothing(_attributes: Mapping[str, Any]) -> None:
     return None
 
 
-def _is_small(values: Any, depth: int = 2) -> bool:
-    """Check whether values may be kept: a few texts, none longer than names are."""
+def _values_are_cacheable(values: Any, depth: int = 2) -> bool:
+    """Return whether values are text no longer than names, or a few of them: depth 2 is a tuple of such tuples."""
     if isinstance(values, tuple):
-        return depth > 0 and len(values) <= MAX_KEYS and all(_is_small(value, depth - 1) for value in values)
-    return values is None or (isinstance(values, str) and len(values) <= MAX_NAME)
+        few = len(values) <= MAX_TUPLE_KEYS
+        return depth > 0 and few and all(_values_are_cacheable(value, depth - 1) for value in values)
+    return isinstance(values, str) and len(values) <= MAX_NAME
 
 
-def _are_small(keys: tuple[str, ...]) -> bool:
-    """Check whether attribute keys may be kept: texts, not too many of them, and not too long together."""
-    are_texts = len(keys) <= MAX_KEYS and all(isinstance(key, str) for key in keys)
-    return are_texts and sum(map(len, keys)) <= MAX_KEYS_LENGTH
+def _keys_are_cacheable(keys: tuple[str, ...]) -> bool:
+    """Return whether attribute keys are text, few enough, and together short enough."""
+    are_text = len(keys) <= MAX_TUPLE_KEYS and all(isinstance(key, str) for key in keys)
+    return are_text and sum(map(len, keys)) <= MAX_TUPLE_LENGTH

@@ -23,12 +23,11 @@ from spanforge.model_registry.otel._span_access import (
     UNMARKED,
     Mark,
     SpanChange,
-    hears_endings,
     is_swappable,
-    on_end_hook,
-    on_ending_hook,
+    make_on_end,
+    make_on_ending,
     put_mark,
-    write_late,
+    supports_on_ending,
     write_publicly,
 )
 from spanforge.model_registry.watch import follow_settings
@@ -49,9 +48,9 @@ _T = TypeVar("_T")
 
 MAX_LOGGED: Final = 100
 """Log lines of this process about models that are retired, deprecated or not registered."""
+_LATE_MODELS_ARE_MISSED: Final = "models set after span start may not be enriched"
 
-_MISSED: Final = "models set after span start may not be enriched"
-
+# Each has its own limit: names from the network must not use up the lines about the plugin's own problems.
 _model_warnings: Final = WarnOnce(MAX_LOGGED)
 _warnings: Final = WarnOnce(100)
 
@@ -62,8 +61,8 @@ class ModelRegistrySpanProcessor(SpanProcessor):
     Add it to a tracer provider, before or after the exporter's processor: ``provider.add_span_processor(...)``. Spans
     that name no model pass untouched. It never raises into the application and never blocks.
 
-    Arguments that are not given come from the environment: see ``settings``. The process-wide registry follows the
-    files of the setting ``file`` from now on.
+    An argument that is not given comes from the environment. Without ``registry``, the process-wide registry starts to
+    follow the files of the setting ``file``.
 
     Args:
         registry: The registry to ask; ``None``: the one that is process-wide now.
@@ -88,129 +87,141 @@ class ModelRegistrySpanProcessor(SpanProcessor):
         unregistered: Unregistered | None = None,
         meter_provider: MeterProvider | None = None,
     ) -> None:
-        names = frozenset(_choose(SPAN_ATTRIBUTES, span_attributes))
-        self._ignores_unregistered = _choose(UNREGISTERED_POLICY, unregistered) == "ignore"
-        self._enricher = Enricher(names, ignores_unregistered=self._ignores_unregistered)
+        attribute_names = frozenset(_choose(SPAN_ATTRIBUTES, span_attributes))
         conventions = with_extra_keys(_choose(MODEL_ATTRIBUTES, model_attributes))
+        self._ignores_unregistered = _choose(UNREGISTERED_POLICY, unregistered) == "ignore"
+        self._enricher = Enricher(attribute_names, ignores_unregistered=self._ignores_unregistered)
         self._plans = PlanCache(conventions)
         self._find_plan = self._plans.find
-        self._model_keys = self.keys = frozenset(row.key for row in conventions)
+        self._model_keys = frozenset(row.key for row in conventions)
+        self.active_keys = self._model_keys  # the hooks read it for every span; empty if switched off
         if registry is None:
             follow_settings()
         self._registry = get_default_registry() if registry is None else registry
-        self._delivered_state: object = None
+        self._known_state: object = None
         self._token = object()
-        self.nameless_mark = Mark(seen_by=(self._token,))
-        self._watches_starts = True
-        self._writes_early = not hears_endings()
-        self._hears_endings = self._missed_endings = False
-        if self._writes_early:
-            _warnings.warn("hook", "model registry: opentelemetry-sdk < 1.40 has no OnEnding hook: %s", _MISSED)
+        self.no_model_mark = Mark(seen_by=(self._token,))
+        self._needs_on_start = True
+        self._enriches_at_start = not supports_on_ending()
+        self._saw_on_ending = False
+        self._enriched_on_end = False
+        if self._enriches_at_start:
+            text = "model registry: opentelemetry-sdk < 1.40 has no OnEnding hook: %s"
+            _warnings.warn("hook", text, _LATE_MODELS_ARE_MISSED)
         observe(self._registry, meter_provider)
-        processors.by_age[self] = None
+        processors.live[self] = None
         _log_status()
 
     def switch(self, *, on: bool) -> None:
         """Switch the processor on or off: a provider offers no way to remove one."""
-        self.keys = self._model_keys if on else frozenset()
+        self.active_keys = self._model_keys if on else frozenset()
 
     @property
     def is_on(self) -> bool:
         """Whether it is switched on."""
-        return bool(self.keys)
+        return bool(self.active_keys)
 
     @property
     def late_writes(self) -> str:
-        """The hook in which it reaches a span whose model is set late, as far as seen: ``_on_ending`` or ``on_end``."""
-        return "on_end" if self._writes_early or self._missed_endings else "_on_ending"
+        """The hook that enriches spans whose model is set after their start: ``_on_ending`` or ``on_end``."""
+        return "on_end" if self._enriches_at_start or self._enriched_on_end else "_on_ending"
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002
-        """Deliver lifecycle events that waited for a tracer provider; enrich early if the SDK leaves no later time."""
-        if self._watches_starts:
+        """Deliver lifecycle events that waited for a tracer provider; enrich if this SDK cannot enrich ending spans."""
+        if self._needs_on_start:
             try:
                 self._start(span)
             except Exception as error:  # noqa: BLE001 - the application's spans go on without us
-                _log_failure(error)
+                self.log_failure(error)
 
     def _start(self, span: Span) -> None:
-        self._watches_starts = deliver_soon() or self._writes_early
-        if self._writes_early and not is_swappable(span):
-            self._write_early(span)
+        has_waiting_events = deliver_soon()
+        self._needs_on_start = has_waiting_events or self._enriches_at_start
+        if self._enriches_at_start and not is_swappable(span):
+            self._enrich_recording_span(span)
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:  # noqa: ARG002 - nothing is waiting
         """Return ``True``: all work is done when a span has ended."""
         return True
 
-    def _process(  # noqa: PLR0913 - see ``on_ending_hook``
+    def _process(  # noqa: PLR0913 - positional arguments, because the hot path calls it
         self,
         span: Any,
         container: Any,
-        attributes: Mapping[str, Any] | None,
-        is_frozen: bool,  # noqa: FBT001
+        attributes: Mapping[str, Any],
         mark: Mark,
-        ended: bool,  # noqa: FBT001
-    ) -> None:
-        """Enrich and count a span that names a model, unless that is done."""
-        try:
-            if attributes is None:
-                self._miss_ending(span, container)
-                return
-            if ended and self.keys.isdisjoint(attributes):
-                return
-            if mark is not UNMARKED and (mark.enriched or self._token in mark.seen_by):
-                return
-            decision = self._decide(attributes, span)
-            change = decision.change
-            if change is not None and (is_frozen or not span.is_recording()):
-                write_late(span, container, attributes, change)
-            else:
-                self._leave(span, container, mark, decision, ended=ended)
-            if not ended:
-                self._hears_endings = True
-            elif self._was_counted(mark):
-                return
-            if not mark.counted:
-                next(decision.count)
-        except Exception as error:  # noqa: BLE001 - the application's spans go on without us
-            _log_failure(error)
+        writes_late: bool,  # noqa: FBT001
+        has_ended: bool,  # noqa: FBT001
+    ) -> SpanChange | None:
+        """Decide about a span that names a model, count it once, and return the change for the hook to write.
 
-    _on_ending = on_ending_hook(_process)
-    on_end = on_end_hook(_process)
+        Args:
+            span: The span.
+            container: The container of its attributes.
+            attributes: Its attributes.
+            mark: What this library's processors did with it.
+            writes_late: Whether the attributes are frozen, so that only the hook can write them.
+            has_ended: Whether ``on_end`` calls, and not ``_on_ending``.
 
-    def _decide(self, attributes: Mapping[str, Any], span: ReadableSpan) -> Decision:
-        """Return the decision for a span, from memory if there was one like it and the registry is as it was."""
+        Returns:
+            The change; ``None`` if there is nothing to write, or if it is written already.
+        """
+        if mark is not UNMARKED and (mark.enriched or self._token in mark.seen_by):
+            return None
         keys = tuple(attributes)
-        plan = self._find_plan(keys) or self._plans.make(keys)
-        values = plan.read_values(attributes)
+        plan = self._find_plan(keys) or self._plans.add(keys)
         try:
-            decision = plan.decisions.get(values, NO_DECISION)
-        except TypeError:  # a name that is a list or an object: there is nothing to remember it by
-            decision, values = NO_DECISION, None
-        if decision.state is self._registry._state:  # noqa: SLF001 - same package
-            return decision
-        decision = self._look_up(plan, attributes, span)
-        self._plans.remember(plan, values, decision)
-        return decision
+            decision = plan.decisions.get(plan.read_values(attributes), NO_DECISION)
+        except TypeError:  # a name that is a list or an object
+            decision = NO_DECISION
+        if decision.state is not self._registry._state:  # noqa: SLF001 - same package
+            decision = self._decide(plan, attributes, span)
+        is_counted = mark.counted
+        if not has_ended:
+            self._saw_on_ending = True
+        elif not is_counted:
+            is_counted = self._saw_on_ending and not self._enriches_at_start and not mark.pending
+            self._enriched_on_end = self._enriched_on_end or not is_counted
+        if not is_counted:
+            next(decision.counter)
+        if decision.change is not None and writes_late:
+            return decision.change
+        self._write_and_mark(span, container, mark, decision, has_ended=has_ended)
+        return None
 
-    def _look_up(self, plan: Plan, attributes: Mapping[str, Any], span: ReadableSpan) -> Decision:
-        """Return what to do with a span, from the registry, and log the model's warnings."""
+    if TYPE_CHECKING:
+
+        def _on_ending(self, span: Span) -> None: ...
+
+        def on_end(self, span: ReadableSpan) -> None:
+            """Enrich a span that ``_on_ending`` did not reach."""
+
+    else:
+        _on_ending = make_on_ending(_process)
+        on_end = make_on_end(_process)
+
+    def _decide(self, plan: Plan, attributes: Mapping[str, Any], span: ReadableSpan) -> Decision:
+        """Return the decision for a span from the registry, and cache it; log the model's warnings."""
         state = self._registry._state  # noqa: SLF001 - same package
-        if state is not self._delivered_state:
-            self._delivered_state = state
-            deliver_soon()  # an operation that was interrupted may have left its event in the new state
+        if state is not self._known_state:
+            self._known_state = state
+            deliver_soon()  # an operation that was interrupted may have left an event in the new state
         enrichment = self._enricher.enrich(attributes, plan.keys, _scope_of(span), state.index)
         if enrichment is None:
-            return Decision(state, None, NOT_COUNTED)
-        self._report(enrichment.resolution)
-        enriched = bool(enrichment.attributes)
-        counter = span_counters.of(enrichment.resolution.entry, is_call=enrichment.is_call, is_enriched=enriched)
-        change = None
-        if enriched or plan.has_foreign_keys:
-            change = SpanChange(enrichment.attributes, plan.has_foreign_keys)
-        return Decision(state, change, counter.count)
+            decision = Decision(state, None, NOT_COUNTED)
+            self._plans.remember(plan, attributes, None, decision)
+            return decision
+        match, added = enrichment.match, enrichment.attributes
+        self._report(match.resolution)
+        counter = span_counters.counter_for(match.resolution.entry, is_call=match.is_call, is_enriched=bool(added))
+        needs_change = bool(added) or plan.has_spoofed_keys
+        change = SpanChange(added, plan.has_spoofed_keys) if needs_change else None
+        decision = Decision(state, change, counter.ticks)
+        self._plans.remember(plan, attributes, match.key, decision)
+        return decision
 
     def _report(self, resolution: Resolution) -> None:
-        """Log a model's warnings, once a process, and keep a name that is not registered for ``status``."""
+        """Log each warning once per process; keep an unregistered name for ``status``."""
         entry = resolution.entry
         if entry is None:
             unregistered_names.add(resolution.candidate)
@@ -220,43 +231,42 @@ class ModelRegistrySpanProcessor(SpanProcessor):
             owner = "nobody" if entry is None else entry.owner
             _model_warnings.warn(warning, "model registry: %s (owner: %s)", warning, owner)
 
-    def _leave(self, span: Any, container: Any, mark: Mark, decision: Decision, *, ended: bool) -> None:
-        """Mark a span that gets nothing late as seen, and as counted if it names a model; write if it still records."""
+    def _write_and_mark(self, span: Any, container: Any, mark: Mark, decision: Decision, *, has_ended: bool) -> None:
+        """Write the change while the span records, then mark the span as seen, and as counted if it names a model."""
         if decision.change is not None:
             write_publicly(span, decision.change)
-        counted = mark.counted or decision.count is not NOT_COUNTED
-        if not ended:
-            put_mark(span, container, replace(mark, counted=counted, seen_by=(*mark.seen_by, self._token)))
-        elif counted:
+        is_counted = mark.counted or decision.counter is not NOT_COUNTED
+        if not has_ended:
+            mark = replace(mark, counted=is_counted, seen_by=(*mark.seen_by, self._token), pending=False)
+            put_mark(span, container, mark)
+        elif is_counted:
             put_mark(span, container, replace(mark, counted=True))
 
-    def _was_counted(self, mark: Mark) -> bool:
-        """Check whether a span that has ended, and whose mark does not say so, was counted while it was ending.
-
-        If this processor hears endings, it counted every span then that named a model. A span whose mark is gone is one
-        whose attributes somebody replaced since.
-        """
-        was_counted = self._hears_endings and not self._writes_early and mark.named
-        self._missed_endings = self._missed_endings or not was_counted
-        return was_counted
-
-    def _miss_ending(self, span: Span, container: object) -> None:
-        """Serve an ending span whose attributes cannot be replaced: from now on, write when spans start, too."""
+    def enrich_from_start(self, span: Span, container: object) -> None:
+        """Enrich at the start from now on: an ending span keeps its attributes in an unknown container."""
         is_recording = span.is_recording()
-        if not self._writes_early:
-            self._writes_early = self._watches_starts = True
+        if not self._enriches_at_start:
+            self._enriches_at_start = self._needs_on_start = True
             kind = type(container)
-            _warnings.warn(kind, "model registry: span attributes are kept in %s: %s", kind, _MISSED)
+            _warnings.warn(kind, "model registry: span attributes are kept in %s: %s", kind, _LATE_MODELS_ARE_MISSED)
         if is_recording:
-            self._write_early(span)
+            self._enrich_recording_span(span)
 
-    def _write_early(self, span: Span) -> None:
-        """Add the enrichment of a span that still records, by the public API; it is counted when it has ended."""
+    def _enrich_recording_span(self, span: Span) -> None:
+        """Enrich a recording span through the public API; ``on_end`` counts it."""
         attributes = span.attributes or {}
-        if not self.keys.isdisjoint(attributes):
-            change = self._decide(attributes, span).change
-            if change is not None:
-                write_publicly(span, change)
+        if self.active_keys.isdisjoint(attributes):
+            return
+        keys = tuple(attributes)
+        change = self._decide(self._find_plan(keys) or self._plans.add(keys), attributes, span).change
+        if change is not None:
+            write_publicly(span, change)
+
+    def log_failure(self, error: Exception) -> None:
+        """Log an error of a hook, one line per kind of error."""
+        kind = type(error)
+        text = "model registry: span not enriched; further %s are not logged"
+        _warnings.warn(kind, text, kind.__name__, error=error)
 
 
 def _scope_of(span: ReadableSpan) -> str | None:
@@ -265,14 +275,8 @@ def _scope_of(span: ReadableSpan) -> str | None:
 
 
 def _choose(setting: Setting[_T], argument: object) -> _T:
-    """Return the value of an argument, which must be valid, or of its setting."""
+    """Return the argument, parsed strictly, or else the setting."""
     return setting.read() if argument is None else setting.parse(argument, setting.name)
-
-
-def _log_failure(error: Exception) -> None:
-    kind = type(error)
-    text = "model registry: span not enriched (further %s not logged)"
-    _warnings.warn(kind, text, kind.__name__, error=error)
 
 
 def _log_status() -> None:

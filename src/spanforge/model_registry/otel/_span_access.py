@@ -1,17 +1,16 @@
 """Span access: the one module that touches private parts of the SDK's spans.
 
 OpenTelemetry's specification lets a processor change a span while it is ending (``OnEnding``). The Python SDK calls
-the hook ``_on_ending`` from 1.40 on, but refuses ``set_attribute`` there, because the end time is set before; from 1.43
-on it also freezes the attributes. So ``write_late`` replaces, in one step, the dict inside the span's attribute
-container by a merged copy. Readers in other threads see one or the other. Every processor shares the container, so an
-exporter that comes earlier in the chain sees the result too.
+the hook ``_on_ending`` from 1.40 on, but refuses ``set_attribute`` there, because the span already has its end time.
+From 1.43 on it also freezes the attributes. ``write_late`` therefore assigns a merged copy to the container's
+``_dict``, in one step: readers in other threads see the dict before or the dict after. All processors share the
+container, so an exporter that comes earlier in the chain sees the result too.
 
-Known to work with opentelemetry-sdk 1.40 to 1.45. ``SWAPPABLE`` is the container that this SDK lets us do it with. If
-``_on_ending`` is not called (1.38, 1.39, logfire's wrapper), the same is done in ``on_end``, which serves the
-processors that come after.
+Known to work with opentelemetry-sdk 1.40 to 1.45. If the SDK or a wrapper does not call ``_on_ending`` (1.38, 1.39,
+logfire), ``on_end`` does the same, and only later processors see the result.
 
-What processors did with a span is one ``Mark`` on its container. It is an attribute of the container, not of the span:
-no key that an application sets can forge it, and it goes away if somebody replaces the container.
+The state of a span is a ``Mark``: a Python attribute of the container, not a span attribute, so applications cannot
+forge it. It is gone if another processor replaces the container.
 """
 
 # ruff: noqa: SLF001
@@ -19,7 +18,7 @@ no key that an application sets can forge it, and it goes away if somebody repla
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import SpanProcessor
@@ -31,56 +30,89 @@ if TYPE_CHECKING:
 
     from opentelemetry.sdk.trace import ReadableSpan, Span
 
-    Hook = Any
-    """A method ``_on_ending`` or ``on_end``."""
-    Process = Callable[..., None]
-    """Called with the processor, the span, its container, its attributes, whether they are frozen, and their mark."""
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Mark:
-    """What processors of this library did with a span.
+    """The state of a span as this library's processors left it.
 
     Attributes:
-        enriched: One of them wrote what the registry knows: the others leave the span alone.
-        counted: One of them counted the span.
-        seen_by: Tokens of the processors that looked at the span while it was ending and wrote nothing.
-        named: Whether the span named a model when it was last looked at; ``False`` if it may still come to name one.
+        enriched: The span has its enrichment. Other processors leave it alone.
+        counted: The span is counted.
+        seen_by: Tokens of the processors that looked at the ending span and wrote nothing.
+        pending: The span named no model in ``_on_ending``, but can still come to name one.
     """
 
     enriched: bool = False
     counted: bool = False
     seen_by: tuple[object, ...] = ()
-    named: bool = True
+    pending: bool = False
+
+
+UNMARKED: Final = Mark()
+ENRICHED: Final = Mark(enriched=True, counted=True)
+_MARK: Final = "_model_registry_mark"
+"""The Python attribute that holds a container's mark; the hot path spells it out."""
 
 
 @dataclass(slots=True)
 class SpanChange:
-    """What a span gets.
+    """A change to a span.
 
     Attributes:
-        attributes: Keys and values to add, the most important first; may be empty.
-        has_foreign_keys: Whether somebody else set keys of the namespace, which are to be removed.
+        attributes: The attributes to add, the most important first; may be empty.
+        removes_spoofed: Whether the application set ``model_registry.*`` attributes, which are to be removed.
     """
 
     attributes: dict[str, Any]
-    has_foreign_keys: bool
+    removes_spoofed: bool
     _longest: int = -1
 
     @property
     def longest(self) -> int:
-        """The length of the longest text among the values: few spans have a limit on it, so it is not known before."""
+        """The length of the longest text among the values, computed on first use: few spans limit it."""
         if self._longest < 0:
-            self._longest = max(map(_length, self.attributes.values()), default=0)
+            self._longest = max(map(_measure, self.attributes.values()), default=0)
         return self._longest
 
 
-_MARK: Final = "_model_registry_mark"
-UNMARKED: Final = Mark()
-ENRICHED: Final = Mark(enriched=True, counted=True)
+class HookedProcessor(Protocol):
+    """The part of a processor that the hooks use.
+
+    Attributes:
+        active_keys: A span that has none of these attribute keys names no model.
+        no_model_mark: The mark of frozen spans that name no model.
+    """
+
+    active_keys: frozenset[str]
+    no_model_mark: Mark
+
+    def enrich_from_start(self, span: Span, container: object) -> None:
+        """Enrich at the start from now on: an ending span keeps its attributes in an unknown container."""
+
+    def log_failure(self, error: Exception) -> None:
+        """Log an error that no span may see."""
 
 
-def _swappable() -> type | None:
+class Process(Protocol):
+    """The method of a processor that decides about a span and counts it; see ``ModelRegistrySpanProcessor``.
+
+    It returns the change that the hook writes late. If it returns ``None``, it has done all there is to do.
+    """
+
+    def __call__(  # noqa: PLR0913 - the class says it
+        self,
+        processor: Any,
+        span: Any,
+        container: Any,
+        attributes: Mapping[str, Any],
+        mark: Mark,
+        writes_late: bool,  # noqa: FBT001 - positional arguments are faster
+        has_ended: bool,  # noqa: FBT001
+        /,
+    ) -> SpanChange | None: ...
+
+
+def _find_swappable_container() -> type | None:
     try:
         probe: Any = BoundedAttributes(attributes={"before": 1})
         probe._dict, probe._model_registry_mark = {**probe._dict}, ENRICHED
@@ -90,70 +122,95 @@ def _swappable() -> type | None:
     return BoundedAttributes if is_known else None
 
 
-SWAPPABLE: Final[Any] = _swappable()
-"""The SDK's container, if its dict can be replaced and processors hear of ending spans; else ``None``."""
+SWAPPABLE_CONTAINER: Final[Any] = _find_swappable_container()
+"""The SDK's container class, if its dict can be replaced and the SDK calls ``_on_ending``; else ``None``."""
 
 
-def on_ending_hook(process: Process) -> Hook:
-    """Return a method ``_on_ending`` that calls ``process`` for spans that name a model.
+def make_on_ending(process: Process) -> Callable[[Any, Any], None]:
+    """Return the method ``_on_ending`` of a processor, which calls ``process`` for spans that name a model.
 
-    Every span comes here and to ``on_end``. So the spans that name no model, or are finished, leave without another
-    call: one call costs a fifth of what enrichment costs. The two methods share no code, because the interpreter adapts
-    code to the types that it meets, and they meet different ones.
+    Every span of the application comes here and to ``on_end``, so these two functions read the private attributes
+    themselves: a further call would cost a tenth of what enrichment costs. They share no code, because CPython
+    specializes bytecode per function, and the two see spans of different classes.
     """
 
-    def on_ending(processor: Any, span: Any) -> None:
+    def on_ending(processor: HookedProcessor, span: Any) -> None:
         try:
             container: Any = span._attributes
-        except AttributeError:
-            container = None
-        if type(container) is not SWAPPABLE:
-            process(processor, span, container, None, False, UNMARKED, False)
-            return
-        attributes = container._dict  # before the mark: ``write_late`` sets the mark before the attributes
-        mark, is_frozen = getattr(container, _MARK, UNMARKED), container._immutable
-        if not processor.keys.isdisjoint(attributes):
-            process(processor, span, container, attributes, is_frozen, mark, False)
-        elif mark is UNMARKED and is_frozen:
-            container._model_registry_mark = processor.nameless_mark
-        else:
-            container._model_registry_mark = _nameless(mark, processor.nameless_mark, is_frozen=is_frozen)
+            if type(container) is not SWAPPABLE_CONTAINER:
+                processor.enrich_from_start(span, container)
+                return
+            # Read before the mark. In the other order, what another thread writes between would look spoofed.
+            attributes = container._dict
+            is_frozen = container._immutable
+            mark = getattr(container, _MARK, UNMARKED)
+            if processor.active_keys.isdisjoint(attributes):
+                if mark is UNMARKED and is_frozen:
+                    container._model_registry_mark = processor.no_model_mark
+                else:
+                    container._model_registry_mark = _mark_without_model(mark, processor, is_frozen=is_frozen)
+                return
+            writes_late = is_frozen or not span.is_recording()
+            change = process(processor, span, container, attributes, mark, writes_late, False)
+            if change is None:
+                return
+            merged = {**attributes, **change.attributes}
+            limit, max_length = container.maxlen, container.max_value_len
+            if (
+                change.removes_spoofed
+                or (limit is not None and len(merged) > limit)
+                or (max_length is not None and change.longest > max_length)
+            ):
+                write_late(span, container, attributes, change)
+                return
+            container._model_registry_mark = ENRICHED  # before the dict, which another thread reads first
+            container._dict = merged
+        except Exception as error:  # noqa: BLE001 - the application's spans end as if we were not there
+            processor.log_failure(error)
 
     return on_ending
 
 
-def on_end_hook(process: Process) -> Hook:
-    """Return a method ``on_end`` that calls ``process`` for spans that ``_on_ending`` did not finish."""
+def make_on_end(process: Process) -> Callable[[Any, Any], None]:
+    """Return the method ``on_end`` of a processor, which calls ``process`` for spans that ``_on_ending`` left open."""
 
-    def on_end(processor: Any, span: Any) -> None:
+    def on_end(processor: HookedProcessor, span: Any) -> None:
         try:
             mark = span._attributes._model_registry_mark
-            if mark is ENRICHED or mark is processor.nameless_mark:
+            if mark is ENRICHED or mark is processor.no_model_mark:
                 return
-        except AttributeError:  # no mark
-            pass
-        container = getattr(span, "_attributes", None)
-        attributes = contents_of(container)  # before the mark, as above
-        process(processor, span, container, attributes, True, getattr(container, _MARK, UNMARKED), True)
+        except AttributeError:
+            mark = UNMARKED
+        try:
+            container = getattr(span, "_attributes", None)
+            attributes = contents_of(container)
+            if processor.active_keys.isdisjoint(attributes):
+                return
+            change = process(processor, span, container, attributes, mark, True, True)
+            if change is not None:
+                write_late(span, container, attributes, change)
+        except Exception as error:  # noqa: BLE001 - the application's spans end as if we were not there
+            processor.log_failure(error)
 
+    on_end.__doc__ = """Enrich a span that ``_on_ending`` did not reach."""
     return on_end
 
 
-def _nameless(mark: Mark, nameless_mark: Mark, *, is_frozen: bool) -> Mark:
-    """Return the mark of a span that names no model; unless it is frozen, another processor may still name one."""
+def _mark_without_model(mark: Mark, processor: HookedProcessor, *, is_frozen: bool) -> Mark:
+    """Return the mark of a span that names no model; if it is not frozen, a later processor may still set one."""
     if is_frozen:
-        return replace(mark, seen_by=mark.seen_by + nameless_mark.seen_by)
-    return replace(mark, named=False)
+        return replace(mark, seen_by=mark.seen_by + processor.no_model_mark.seen_by)
+    return replace(mark, pending=True)
 
 
-def hears_endings() -> bool:
-    """Check whether this SDK calls ``_on_ending``, and has a container whose dict can be replaced."""
-    return SWAPPABLE is not None
+def supports_on_ending() -> bool:
+    """Return whether this SDK calls ``_on_ending``, and has a container whose dict can be replaced."""
+    return SWAPPABLE_CONTAINER is not None
 
 
 def is_swappable(span: Any) -> bool:
-    """Check whether the dict in a span's container can be replaced."""
-    return SWAPPABLE is not None and type(getattr(span, "_attributes", None)) is SWAPPABLE
+    """Return whether the dict in a span's container can be replaced."""
+    return SWAPPABLE_CONTAINER is not None and type(getattr(span, "_attributes", None)) is SWAPPABLE_CONTAINER
 
 
 def contents_of(container: Any) -> Mapping[str, Any]:
@@ -165,59 +222,57 @@ def contents_of(container: Any) -> Mapping[str, Any]:
 
 
 def put_mark(span: ReadableSpan, container: Any, mark: Mark) -> None:
-    """Mark a span's container; a mapping that is not the SDK's gives way to one that can bear the mark."""
+    """Mark a span's container; a mapping that takes no Python attributes is replaced by the SDK's container."""
     if isinstance(container, BoundedAttributes):
         container._model_registry_mark = mark  # type: ignore[attr-defined]
     else:
-        _replace_container(span, dict(container), None, None, 0, mark)
+        _replace_container(span, dict(container), limit=None, max_length=None, dropped=0, mark=mark)
 
 
 def write_late(span: ReadableSpan, container: Any, attributes: Mapping[str, Any], change: SpanChange) -> None:
-    """Change a span that has ended: in one step, so that readers see the whole change or none of it.
+    """Change a span whose attributes are frozen, in one assignment.
 
     Args:
         span: The span.
-        container: Its container, from which ``attributes`` were read.
-        attributes: What the span has.
-        change: What it gets.
+        container: Its container.
+        attributes: The attributes, as read from the container.
+        change: The change.
     """
-    if type(container) is BoundedAttributes and not change.has_foreign_keys:
-        merged = {**attributes, **change.attributes}
-        limit, max_length = container.maxlen, container.max_value_len
-        if (limit is None or len(merged) <= limit) and (max_length is None or change.longest <= max_length):
-            container._model_registry_mark = ENRICHED  # type: ignore[attr-defined] # before the dict, see ``_process``
-            container._dict = merged
-            return
     limit, max_length = getattr(container, "maxlen", None), getattr(container, "max_value_len", None)
     merged, dropped = _merge(attributes, change.attributes, limit, max_length)
+    if type(container) is BoundedAttributes and not dropped and not change.removes_spoofed:
+        container._model_registry_mark = ENRICHED  # type: ignore[attr-defined] # before the dict, as in ``on_ending``
+        container._dict = merged
+        return
+    # A reader that iterates looks each key up afterwards. A key that is gone by then would raise KeyError in the
+    # application's exporter, so the old container stays as it is, and the span gets a new one.
     dropped += getattr(container, "dropped", 0)
-    # Keys go away: readers of the old container must still find them until they are done. Hence another container.
-    _replace_container(span, merged, limit, max_length, dropped, ENRICHED)
+    _replace_container(span, merged, limit=limit, max_length=max_length, dropped=dropped, mark=ENRICHED)
 
 
 def write_publicly(span: Span, change: SpanChange) -> None:
-    """Change a span that still records; foreign keys that cannot be removed are emptied."""
-    added = change.attributes
+    """Change a span that still records; spoofed attributes that cannot be removed are emptied."""
     attributes = span.attributes or {}
     container: Any = getattr(span, "_attributes", None)
-    foreign = [key for key in attributes if is_ours(key)]
+    spoofed = [key for key in attributes if is_in_namespace(key)]
     if type(container) is BoundedAttributes:
-        for key in foreign:
+        for key in spoofed:
             del container[key]
-        foreign = []
+        spoofed = []
     limit = getattr(container, "maxlen", None)
-    room = len(added) if limit is None else max(0, limit - len(container))
-    span.set_attributes(dict.fromkeys(foreign, "") | dict(list(added.items())[:room]))
+    room = len(change.attributes) if limit is None else max(0, limit - len(container))
+    span.set_attributes(dict.fromkeys(spoofed, "") | dict(list(change.attributes.items())[:room]))
 
 
-def is_ours(key: object) -> bool:
-    """Check whether an attribute's key is in the library's namespace."""
+def is_in_namespace(key: object) -> bool:
+    """Return whether an attribute key is one of ``model_registry.*``."""
     return isinstance(key, str) and key.startswith(PREFIX)
 
 
 def _replace_container(  # noqa: PLR0913 - the container's fields
     span: ReadableSpan,
     attributes: dict[str, Any],
+    *,
     limit: int | None,
     max_length: int | None,
     dropped: int,
@@ -230,20 +285,20 @@ def _replace_container(  # noqa: PLR0913 - the container's fields
 
 
 def _merge(
-    attributes: Mapping[str, Any], added: dict[str, Any], limit: int | None, max_length: int | None
+    attributes: Mapping[str, Any], enrichment: dict[str, Any], limit: int | None, max_length: int | None
 ) -> tuple[dict[str, Any], int]:
-    """Return a span's attributes with those added, and the number of those that its limit left no room for.
+    """Return the merged attributes, and the number of attributes that the limit dropped.
 
-    Keys of the namespace that are there already go away: what a span says of its model comes from the registry. The
-    application's own attributes are never pushed out.
+    Only the registry sets ``model_registry.*`` attributes, so those that are present are removed. The application's
+    own attributes are never dropped.
     """
-    merged = {key: value for key, value in attributes.items() if not is_ours(key)}
-    room = len(added) if limit is None else max(0, limit - len(merged))
-    merged.update((key, _cut(value, max_length)) for key, value in list(added.items())[:room])
-    return merged, max(0, len(added) - room)
+    merged = {key: value for key, value in attributes.items() if not is_in_namespace(key)}
+    room = len(enrichment) if limit is None else max(0, limit - len(merged))
+    merged.update((key, _cut(value, max_length)) for key, value in list(enrichment.items())[:room])
+    return merged, max(0, len(enrichment) - room)
 
 
-def _length(value: str | tuple[str, ...]) -> int:
+def _measure(value: str | tuple[str, ...]) -> int:
     return len(value) if isinstance(value, str) else max(map(len, value))
 
 

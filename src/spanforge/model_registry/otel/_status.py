@@ -73,7 +73,7 @@ class PluginStatus(NamedTuple):
 def status() -> PluginStatus:
     """Return the plugin's state in this process. Never raises."""
     counts = span_counters.values()
-    active = [processor for processor in live_keys(processors.by_age) if processor.is_on]
+    active = [processor for processor in live_keys(processors.live) if processor.is_on]
     tracer_provider, tracer_provider_class = _load_provider(trace.get_tracer_provider)
     return PluginStatus(
         version=__version__,
