@@ -773,7 +773,7 @@ def test_a_meter_provider_that_is_none(pipeline: Any, registry: ModelRegistry, l
         pipes = pipeline(ModelRegistrySpanProcessor(registry, meter_provider=bad))
         assert pipes.run({REQUEST: "gpt-4o"}).ours["owner"] == "ml-platform"
     (line,) = lines()
-    assert line.startswith("model registry: no metrics: ")
+    assert line.startswith("model registry: metrics are not available: ")
 
 
 def test_a_metric_that_fails(counting: Any, meters: Meters, lines: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -786,8 +786,8 @@ def test_a_metric_that_fails(counting: Any, meters: Meters, lines: Any, monkeypa
         assert "models" not in found
         assert [point.value for point in found["calls"].data.data_points] == [number]
     (models, sunset) = lines()
-    assert models.startswith("model registry: metric model_registry.models not observed: ")
-    assert sunset.startswith("model registry: metric model_registry.sunset not observed: ")
+    assert models.startswith("model registry: metric model_registry.models is not available: ")
+    assert sunset.startswith("model registry: metric model_registry.sunset is not available: ")
 
 
 def test_nothing_is_kept_alive(meters: Meters) -> None:

@@ -50,7 +50,8 @@ def get_default_registry() -> ModelRegistry:
     It has two layers, see ``LayeredRegistry``: the application's entries, and those of the files in the setting
     ``file``.
     """
-    # Looked up per call, so that replacing ``spanforge.model_registry._registry`` takes effect.
+    # Looked up per call, so that replacing ``spanforge.model_registry._registry`` takes effect. The package does not
+    # have the attribute yet while it is imported.
     package = sys.modules["spanforge.model_registry"]
     return cast("ModelRegistry", getattr(package, "_registry", _registry))
 

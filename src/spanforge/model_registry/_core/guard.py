@@ -39,7 +39,7 @@ class Guard:
                 lock.release()
 
     def run_if_free(self, function: Callable[..., _T], *arguments: Any) -> _T | None:
-        """Run the function as ``run`` does; ``None`` if a thread, also this one, already holds the lock."""
+        """Run the function as ``run`` does; ``None`` if this or another thread already holds the lock."""
         lock = self.lock
         if _is_owned(lock):
             return None
@@ -92,7 +92,7 @@ class _GuardsAtForks(ProcessState):
             self._guards.add(guard)
 
     def before_fork(self) -> None:
-        """Wait until no guard runs a function."""
+        """Hold all locks; this waits until no guard runs a function."""
         self._lock.acquire()
         self._held[:] = [guard.lock for guard in self._guards]
         for lock in self._held:

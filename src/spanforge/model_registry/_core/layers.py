@@ -110,37 +110,38 @@ def _with_file_model_operation(
 
 
 def _change_app_entry(layers: Layers, operation: Operation) -> ModelRegistryEntry | None:
-    """Return the application's entry of a file's model after an operation; ``None`` if the operation does not apply.
+    """Return the application's entry of a file's model after an operation; ``None`` if the entry does not change.
 
-    It takes effect when the file drops the model. An operation that its status forbids is skipped.
+    The entry takes effect when the file drops the model. An operation that its status forbids is skipped.
     """
     app_entry = layers.app.get(operation.model_id)
     try:
-        changed = apply_operation(app_entry, operation)
+        new_entry = apply_operation(app_entry, operation)
     except ModelRegistryError:
         return None
     if app_entry is not None:
-        return changed
-    return _apply_operations(changed, layers.operations.get(operation.model_id, ()))
+        return new_entry
+    # The first registration by the application: the status that was set on the file's model applies to it too.
+    return _apply_operations(new_entry, layers.operations.get(operation.model_id, ()))
 
 
 def _keep_operation(layers: Layers, operation: Operation) -> Operations:
     """Return the operations of the layers with this one, if it changes a status and the registry has two layers."""
     if layers.files is None or OPERATIONS[operation.name].registers:
         return layers.operations
-    kept = layers.operations.get(operation.model_id, ())
-    return layers.operations.with_items({operation.model_id: _append_operation(kept, operation)})
+    earlier_operations = layers.operations.get(operation.model_id, ())
+    return layers.operations.with_items({operation.model_id: _append_operation(earlier_operations, operation)})
 
 
 def replace_app_layer(layers: Layers, entries: Iterable[ModelRegistryEntry]) -> Layers:
     """Return the layers with other entries of the application. Operations on files' models are kept."""
     app = OverlayMap({entry.model_id: entry for entry in entries})
-    operations = {
+    kept_operations = {
         model_id: operations
         for model_id, operations in layers.operations.items()
         if operations and layers.has_file_entry(model_id)
     }
-    return Layers(app, layers.files, OverlayMap(operations))
+    return Layers(app, layers.files, OverlayMap(kept_operations))
 
 
 def replace_file_layer(layers: Layers, entries: Iterable[ModelRegistryEntry]) -> Layers:
@@ -151,12 +152,12 @@ def replace_file_layer(layers: Layers, entries: Iterable[ModelRegistryEntry]) ->
     if layers.files is None:
         return replace_app_layer(layers, entries)
     files = {entry.model_id: entry for entry in entries}
-    operations = {
+    kept_operations = {
         model_id: operations
         for model_id, operations in layers.operations.items()
         if operations and (model_id not in files or _outrank(operations, files[model_id]))
     }
-    return Layers(layers.app, files, OverlayMap(operations))
+    return Layers(layers.app, files, OverlayMap(kept_operations))
 
 
 def warn_about_differences(layers: Layers, model_ids: Iterable[str]) -> None:

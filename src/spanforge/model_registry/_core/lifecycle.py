@@ -25,8 +25,8 @@ class Status(NamedTuple):
         rank: Its place in the lifecycle. A registry file's status takes precedence over a status that was set in this
             process and has the same or a lower rank.
         warning: The predicate of the warning on spans that call such a model; ``None``: no warning.
-        date: The field of an entry, or the key of its ``metadata``, that contains the first date of the status;
-            ``None``: the date is not recorded.
+        date: The field of an entry, or the key of its ``metadata``, that contains the date of the status; ``None``: the
+            date is not recorded.
         flagged: Whether such a model is flagged in every risk tier.
         finding: The kind of audit finding that evidence reports for a call of such a model; ``None``: no finding.
         colour: Its colour in dashboards.

@@ -158,16 +158,18 @@ def build_metadata(
     metadata: Mapping[str, Any], aliases: Iterable[str], provider: str | None, model_id: str
 ) -> Metadata:
     """Return the metadata of a registration: the user's metadata and the arguments that are kept as metadata."""
-    frozen = freeze_metadata(metadata, model_id)
-    if "history" in frozen:
-        raise InvalidValueError.must_be("metadata.history", frozen["history"], "left to the registry", model_id)
+    user_metadata = freeze_metadata(metadata, model_id)
+    if "history" in user_metadata:
+        raise InvalidValueError.must_be("metadata.history", user_metadata["history"], "left to the registry", model_id)
     checked_aliases = () if aliases == () else check_aliases(aliases, "aliases", model_id)
     values = {"aliases": checked_aliases, "provider": provider}
     arguments = check_reserved({key: value for key, value in values.items() if value}, model_id)
     for key, value in arguments.items():
-        if frozen.get(key) not in (None, value):
-            raise InvalidValueError.must_be(f"metadata.{key}", frozen[key], f"the same as the argument {key}", model_id)
-    return Metadata({**frozen, **arguments})
+        if user_metadata.get(key) not in (None, value):
+            raise InvalidValueError.must_be(
+                f"metadata.{key}", user_metadata[key], f"the same as the argument {key}", model_id
+            )
+    return Metadata({**user_metadata, **arguments})
 
 
 class Step(NamedTuple):

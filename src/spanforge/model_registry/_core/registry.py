@@ -191,7 +191,7 @@ class ModelRegistry(RegistryCore):
         return entry
 
     def clear(self) -> None:
-        """Remove all entries; emits no event. A registry of two layers keeps the entries of its files."""
+        """Remove all entries; emits no event. A registry of two layers keeps the files' entries."""
         self._replace_layer(layers.replace_app_layer, ())
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -205,6 +205,8 @@ class ModelRegistry(RegistryCore):
 
     def load(self, path: str | os.PathLike[str]) -> None:
         """Replace all entries with those of a JSON file, atomically; emits no event.
+
+        A registry of two layers keeps the files' entries.
 
         A file whose name ends in ``.yaml`` or ``.yml`` is read as YAML, which needs the extra ``yaml``.
 
@@ -244,7 +246,7 @@ class ModelRegistry(RegistryCore):
         before_by_id = {entry.model_id: entry for entry in before}
         steps = [step for entry in after for step in operations.find_steps(before_by_id.get(entry.model_id), entry)]
         timestamps = self._take_timestamps(len(steps))
-        events = [_create_event(step, timestamp, actor) for step, timestamp in zip(steps, timestamps, strict=True)]
+        events = [_create_step_event(step, timestamp, actor) for step, timestamp in zip(steps, timestamps, strict=True)]
         emission.emit_events(events, self._providers)
         return events
 
@@ -261,7 +263,7 @@ class ModelRegistry(RegistryCore):
         return f"<{type(self).__name__} of {len(self)} models>"
 
 
-def _create_event(step: operations.Step, timestamp: int, actor: str | None) -> LifecycleEvent:
+def _create_step_event(step: operations.Step, timestamp: int, actor: str | None) -> LifecycleEvent:
     return LifecycleEvent(
         operation=step.operation_name,
         entry=step.after,

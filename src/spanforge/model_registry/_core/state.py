@@ -64,7 +64,7 @@ class RegistryCore:
         self._state = RegistryState(ModelIndex(), self._INITIAL_LAYERS)
         self._guard = Guard()
         guards_at_forks.add(self._guard)
-        emission.add_source(self._deliveries)
+        emission.add_source(self._get_deliveries)
 
     def _run_operation(self, operation: Operation) -> ModelRegistryEntry:
         """Run an operation, emit its event, and return the entry in force."""
@@ -98,7 +98,7 @@ class RegistryCore:
             new_layers, entry = layers.with_operation(state.layers, old_entry, timed_operation)
             if entry is old_entry:
                 return RegistryState(state.index, new_layers, state.deliveries), entry
-            delivery.event = _describe_operation(timed_operation, old_entry, entry)
+            delivery.event = _create_event(timed_operation, old_entry, entry)
             unfinished = tuple(item for item in (*state.deliveries, delivery) if item.is_unfinished())
             return RegistryState(state.index.put(entry), new_layers, unfinished), entry
 
@@ -122,8 +122,8 @@ class RegistryCore:
     def _publish(self, change: Callable[[RegistryState], tuple[RegistryState, _T]]) -> _T:
         """Publish a changed state, in one assignment, and return the result of the change. The guard runs this.
 
-        A signal handler or a finalizer may change the registry at the same time, in this thread. The change is then
-        applied again, to the state that it left.
+        A signal handler or a finalizer in this thread may publish another state at the same time. The change is then
+        applied again, to that state.
         """
         while True:
             state = self._state
@@ -136,7 +136,7 @@ class RegistryCore:
         """Return this number of timestamps, in ascending order."""
         return self._guard.run(lambda: [self._take_timestamp() for _ in range(number)])
 
-    def _deliveries(self) -> tuple[Delivery, ...]:
+    def _get_deliveries(self) -> tuple[Delivery, ...]:
         return self._state.deliveries
 
     def _take_timestamp(self) -> int:
@@ -159,7 +159,7 @@ def replace_file_entries(registry: RegistryCore, entries: Iterable[ModelRegistry
     layers.warn_about_differences(new_layers, new_layers.app)
 
 
-def _describe_operation(
+def _create_event(
     operation: Operation, old_entry: ModelRegistryEntry | None, entry: ModelRegistryEntry
 ) -> LifecycleEvent:
     """Return the lifecycle event of an operation."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from spanforge.model_registry._core.entry import ModelRegistryEntry
     from spanforge.model_registry._core.registry import ModelRegistry
 
-    _Sunset = tuple[int, ModelRegistryEntry]
+    _Sunset = tuple[int, ModelRegistryEntry]  # date in microseconds since the epoch
 
 MAX_SUNSETS: Final = 1_000
 """The limit of sunset series; the earliest dates are kept."""
@@ -63,7 +63,7 @@ class _Inventory(NamedTuple):
     Attributes:
         state: The registry state.
         models: Number of models, by status and risk tier.
-        sunsets: Sunset date in microseconds since the epoch and entry of deprecated models, earliest first.
+        sunsets: Sunset dates and entries of deprecated models, earliest first.
     """
 
     state: object
@@ -110,7 +110,7 @@ def install_metrics(registry: ModelRegistry, meter_provider: MeterProvider | Non
             create_instrument = create_by_kind[metric.kind]
             create_instrument(PREFIX + metric.name, [_make_callback(metric)], metric.unit, metric.description)
     except Exception as error:  # noqa: BLE001 - spans are enriched without metrics too
-        _warnings.warn(type(error), "model registry: no metrics: %r", error)
+        _warnings.warn(type(error), "model registry: metrics are not available: %r", error)
 
 
 def _make_callback(metric: Metric) -> Callable[[CallbackOptions], Iterable[Observation]]:
@@ -118,9 +118,8 @@ def _make_callback(metric: Metric) -> Callable[[CallbackOptions], Iterable[Obser
         try:
             return list(metric.read())
         except Exception as error:  # noqa: BLE001 - OpenTelemetry would log it at each collection
-            _warnings.warn(
-                (metric.name, type(error)), "model registry: metric %s%s not observed: %r", PREFIX, metric.name, error
-            )
+            text = "model registry: metric %s%s is not available: %r"
+            _warnings.warn((metric.name, type(error)), text, PREFIX, metric.name, error)
             return ()
 
     return callback
@@ -128,7 +127,7 @@ def _make_callback(metric: Metric) -> Callable[[CallbackOptions], Iterable[Obser
 
 def _take_inventory(registry: ModelRegistry) -> _Inventory:
     """Return the inventory of a registry; computed again only if the registry has changed."""
-    state = registry._state  # noqa: SLF001 - one package
+    state = registry._state  # noqa: SLF001 - same package
     inventory = _inventories.get(registry)
     if inventory is None or inventory.state is not state:
         entries = registry.list_all()
@@ -152,21 +151,22 @@ def _select_sunsets(sunsets: Iterable[_Sunset]) -> list[_Sunset]:
 
 
 def _read_models() -> Iterable[Observation]:
-    total: Counter[tuple[str, str]] = Counter()
+    models: Counter[tuple[str, str]] = Counter()
     for registry in live_keys(_registries):
-        total.update(_take_inventory(registry).models)
+        models.update(_take_inventory(registry).models)
     # Zeros too: a backend would keep the last value of a series that disappears.
     for status in STATUSES:
-        for tier in RISK_TIERS:
-            yield Observation(total[status, tier], {f"{PREFIX}status": status, f"{PREFIX}risk_tier": tier})
+        for risk_tier in RISK_TIERS:
+            attributes = {f"{PREFIX}status": status, f"{PREFIX}risk_tier": risk_tier}
+            yield Observation(models[status, risk_tier], attributes)
 
 
 def _read_calls() -> Iterable[Observation]:
-    total: Counter[tuple[str | None, ...]] = Counter()
+    calls: Counter[tuple[str | None, ...]] = Counter()
     for series, count in span_counters.values().items():
         if series.is_call:
-            total[series.status, series.model_id, series.risk_tier, series.owner] += count
-    for (status, model_id, risk_tier, owner), count in total.items():
+            calls[series.status, series.model_id, series.risk_tier, series.owner] += count
+    for (status, model_id, risk_tier, owner), count in calls.items():
         values = {"model_id": model_id, "status": status, "risk_tier": risk_tier, "owner": owner}
         attributes = {PREFIX + name: value for name, value in values.items() if value}
         yield Observation(count, attributes or _OVERFLOW)

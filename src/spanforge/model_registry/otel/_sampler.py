@@ -89,7 +89,7 @@ class ModelRegistrySampler(Sampler):
 
     def __post_init__(self) -> None:
         ratio = self.ratio
-        if not isinstance(ratio, (int, float)) or isinstance(ratio, bool) or not 0 <= ratio <= 1:
+        if not _is_ratio(ratio):
             raise InvalidValueError.must_be("ratio", ratio, _RATIO_RULE)
         flagged = _read_flagged(self.flagged)
         conventions = with_extra_keys(MODEL_ATTRIBUTES.read()) if flagged else ()
@@ -142,6 +142,12 @@ class ModelRegistrySampler(Sampler):
         return resolution.entry is not None and resolution.entry.risk_tier in FLAGGED_TIERS
 
 
+def _is_ratio(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return 0 <= value <= 1
+
+
 def _read_flagged(argument: object) -> bool:
     """Return the argument ``flagged``, which must be valid, or the setting ``sample_flagged``."""
     if argument is None:
@@ -177,14 +183,14 @@ def from_environment(argument: str | None = None) -> ModelRegistrySampler:
 
 
 def _parse_ratio(text: str) -> float:
-    """Return the ratio; 1 if it is empty or not allowed, which is logged."""
+    """Return the ratio; 1 if the text is empty. A value that is not allowed is logged, and 1 is used."""
     if not text:
         return 1.0
     try:
         ratio = float(text)
     except ValueError:
         ratio = math.nan
-    if 0 <= ratio <= 1:
+    if _is_ratio(ratio):
         return ratio
     error = InvalidValueError.must_be(RATIO_VARIABLE, text, _RATIO_RULE)
     _warnings.warn(str(error), "model registry: %s; using the default, 1", error)

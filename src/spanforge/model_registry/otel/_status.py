@@ -42,7 +42,7 @@ class PluginStatus(NamedTuple):
         settings: Environment variables of the plugin that are set.
         files: State of the registry files that are followed.
         models: Number of models in the process-wide registry, by status.
-        event_signals: Signals as which lifecycle events are emitted.
+        event_signals: Signals of lifecycle events.
         events: Number of lifecycle events that were emitted, held and lost, by signal.
         calls: Number of calls.
         spans_enriched: Number of spans that were enriched.

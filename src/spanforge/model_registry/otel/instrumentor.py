@@ -153,7 +153,7 @@ class ModelRegistryInstrumentor(BaseInstrumentor):  # type: ignore[no-any-unimpo
         flush_events()
 
     def _install(self, provider: Any, meter_provider: Any, plugin_options: dict[str, Any]) -> None:
-        """Keep a provider's processor if the call changes nothing, switch it on again, or replace it."""
+        """Keep, switch on or replace the processor of a provider; add one if the provider has none."""
         registry = get_default_registry()
         install_metrics(registry, meter_provider)
         current = self._installations.get(provider)
@@ -169,7 +169,7 @@ class ModelRegistryInstrumentor(BaseInstrumentor):  # type: ignore[no-any-unimpo
             self._replace_processor(provider, current, _Installation(processor, registry, settings))
 
     def _replace_processor(self, provider: Any, old: _Installation | None, new: _Installation) -> None:
-        """Add a processor to a provider, and switch off the one before it: a provider cannot remove one."""
+        """Add a processor to a provider, and switch off the old one, because a provider cannot remove it."""
         provider.add_span_processor(new.processor, **_keep_processors_options(provider.add_span_processor))
         if old is not None:
             old.processor.switch(on=False)
@@ -185,6 +185,7 @@ class ModelRegistryInstrumentor(BaseInstrumentor):  # type: ignore[no-any-unimpo
 
 
 def _is_plugin_enabled(option: object) -> bool:
+    """Return the setting ``enabled``: the option, or else the configuration file's, or else the environment's."""
     path = os.environ.get("OTEL_CONFIG_FILE")
     if path and option is None:
         option = _read_enabled(path)
@@ -202,10 +203,11 @@ def _read_enabled(path: str) -> object:
         from opentelemetry.configuration import load_config_file  # noqa: PLC0415 - only if there is such a file
 
         instrumentation = load_config_file(path).instrumentation_development
-        python_options = (instrumentation.python if instrumentation else None) or {}
-        plugin_options = python_options.get(NAME) or {}
+        if not instrumentation or not instrumentation.python:
+            return None
+        plugin_options = instrumentation.python.get(NAME) or {}
         if "enabled" not in plugin_options:
             return None
-        return plugin_options["enabled"] or False  # null means off, not the default
+        return plugin_options["enabled"] or False  # an empty value means off, not the default
     except Exception:  # noqa: BLE001 - OpenTelemetry has logged what is wrong with the file
         return None
