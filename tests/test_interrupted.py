@@ -42,7 +42,7 @@ PROVIDER_HAS_IT = {"emit_on_span", "_emit_on_root_span", "emit_log_record", "cla
 """Functions in which an event is given to a provider: interrupted there, it may count as failed and not go out."""
 CHANGING = {"state.py", "guard.py", "delivery.py", "emission.py", "layers.py", "overlay.py", "resolution.py"}
 """Modules with the steps of a change: each operation is interrupted at each of their opcodes."""
-ASSIGNMENTS = {"self._state = changed", "self._last_moment = moment"}
+ASSIGNMENTS = {"self._state = new_state", "self._last_timestamp = timestamp"}
 """The one assignment of a change, and that of the clock."""
 NAMES = ("a", "b", "c", "new", "alias", "alias b", "glob-1", "glob-b", "added", "added-1", "file", "file-1")
 
@@ -140,14 +140,14 @@ class Stage:
             replace_file_entries(self.registry, [entry("b"), entry("file", "file-*")])
             self.registry.deprecate("b", reason="old")
         self.registry.deprecate("c")
-        self.start = self.registry._state, self.registry._last_moment
+        self.start = self.registry._state, self.registry._last_timestamp
         self.rewind()
 
     def rewind(self) -> None:
         """Go back to the start: the state is immutable, so it still is as it was."""
         reset_process()
         choose_event_signals("span,log")
-        self.registry._state, self.registry._last_moment = self.start
+        self.registry._state, self.registry._last_timestamp = self.start
         self.exporter.clear()
         self.keeping.records.clear()
 

@@ -791,7 +791,7 @@ class TestFurtherOperation:
             register(layers)
         layers.deprecate("a")
         exporter.clear()
-        resumed = layers._operate(Operation("resume", "a", "fixed"))  # type: ignore[arg-type]
+        resumed = layers._run_operation(Operation("resume", "a", "fixed"))  # type: ignore[arg-type]
         assert (resumed.status, resumed.metadata["history"][-1]["reason"]) == ("active", "fixed")
         assert resumed is found(layers)
         assert effective(layers._state.layers) == layers.list_all()

@@ -79,7 +79,13 @@ def clauses() -> list[list[str]]:
 def metrics() -> list[list[str]]:
     """Return the table of the metrics."""
     rows = [
-        [f"`{PREFIX}{row.name}`", row.kind, f"`{row.unit}`", ", ".join(f"`{key}`" for key in row.attributes), row.note]
+        [
+            f"`{PREFIX}{row.name}`",
+            row.kind,
+            f"`{row.unit}`",
+            ", ".join(f"`{key}`" for key in row.attributes),
+            row.description,
+        ]
         for row in METRICS
     ]
     return [["metric", "kind", "unit", "attributes", "what"], *rows]

@@ -50,7 +50,7 @@ NO_HOOK = (
 )
 TOLD = [] if hasattr(SpanProcessor, "_on_ending") else [NO_HOOK]
 """What is said of an old SDK, for each processor that is made."""
-FURTHER = "model registry: a further tracer provider's spans are enriched too"
+FURTHER = "model registry: spans of another tracer provider are enriched too"
 
 needs_ending_hook = pytest.mark.skipif(
     not hasattr(SpanProcessor, "_on_ending"), reason="opentelemetry-sdk before 1.40 cannot remove attributes in time"
@@ -73,7 +73,7 @@ def plugin(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) ->
     """Give the instrumentor as it is in a new process: there is one in each."""
     caplog.set_level(logging.INFO, "spanforge.model_registry")
     monkeypatch.setattr(ModelRegistryInstrumentor, "_instance", None)
-    monkeypatch.setattr(ModelRegistryInstrumentor, "_processors", weakref.WeakKeyDictionary())
+    monkeypatch.setattr(ModelRegistryInstrumentor, "_installations", weakref.WeakKeyDictionary())
     plugin = ModelRegistryInstrumentor()
     yield plugin
     if plugin.is_instrumented_by_opentelemetry:

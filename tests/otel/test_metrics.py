@@ -129,7 +129,7 @@ def test_what_a_reader_gets(meters: Meters, registry: ModelRegistry, tmp_path: P
     assert set(found) == {metric.name for metric in metrics.METRICS}
     for row in metrics.METRICS:
         metric = found[row.name]
-        assert (metric.unit, metric.description) == (row.unit, row.note)
+        assert (metric.unit, metric.description) == (row.unit, row.description)
         assert isinstance(metric.data, Sum) is (row.kind == "counter")
         if isinstance(metric.data, Sum):
             assert metric.data.is_monotonic
@@ -552,7 +552,7 @@ def test_models_of_all_registries(pipeline: Any, registry: ModelRegistry, meters
         pipeline(ModelRegistrySpanProcessor(each, meter_provider=meters.provider))
     brief = ModelRegistry(auto_emit=False)
     brief.register("b", "B", "1", "low", "team", "test")
-    metrics.observe(brief, meters.provider)
+    metrics.install_metrics(brief, meters.provider)
 
     def total() -> float:
         return sum(point.value for point in meters.points("models"))
@@ -614,7 +614,7 @@ def test_files(meters: Meters, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     for path, model_id in ((good, "a"), (bad, "b")):
         write(path, model_id)
     registry = ModelRegistry(auto_emit=False)
-    metrics.observe(registry, meters.provider)
+    metrics.install_metrics(registry, meters.provider)
     watcher = FileWatcher(registry, [str(good), str(bad)], reload_interval=0)
     watcher.start()
 
@@ -670,7 +670,7 @@ def test_a_file_that_waits_for_another_one(meters: Meters, tmp_path: Path, monke
     for path in files:
         write(path, path.stem)
     registry = ModelRegistry(auto_emit=False)
-    metrics.observe(registry, meters.provider)
+    metrics.install_metrics(registry, meters.provider)
     watcher = FileWatcher(registry, map(str, files), reload_interval=0)
     watcher.start()
     clock[0] += 5
@@ -688,7 +688,7 @@ def test_a_file_that_waits_for_another_one(meters: Meters, tmp_path: Path, monke
 def test_a_file_that_never_was_good(meters: Meters, tmp_path: Path) -> None:
     """A file that is missing from the start has an age since then, and one failure."""
     registry = ModelRegistry(auto_emit=False)
-    metrics.observe(registry, meters.provider)
+    metrics.install_metrics(registry, meters.provider)
     watcher = FileWatcher(registry, [str(tmp_path / "missing.json")], reload_interval=0)
     watcher.start()
     (age,), (failures,) = meters.points("file.age"), meters.points("file.failures")
@@ -702,7 +702,7 @@ def test_a_file_that_never_was_good(meters: Meters, tmp_path: Path) -> None:
 
 def test_events_dropped(meters: Meters, registry: ModelRegistry, fields: dict[str, Any]) -> None:
     """Events that were lost count in each form: those that were dropped, and those that failed."""
-    metrics.observe(registry, meters.provider)
+    metrics.install_metrics(registry, meters.provider)
     choose_event_signals("span,log")
     provider = TracerProvider(sampler=TraceIdRatioBased(0), shutdown_on_exit=False)
     dropping = ModelRegistry(tracer_provider=provider)
@@ -773,27 +773,27 @@ def test_a_meter_provider_that_is_none(pipeline: Any, registry: ModelRegistry, l
         pipes = pipeline(ModelRegistrySpanProcessor(registry, meter_provider=bad))
         assert pipes.run({REQUEST: "gpt-4o"}).ours["owner"] == "ml-platform"
     (line,) = lines()
-    assert line.startswith("model registry: no metrics: ")
+    assert line.startswith("model registry: metrics are not available: ")
 
 
 def test_a_metric_that_fails(counting: Any, meters: Meters, lines: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A metric that cannot be observed is told of once, and the others go on."""
     monkeypatch.setattr(get_default_registry(), "list_all", None)
-    metrics.observe(get_default_registry())
+    metrics.install_metrics(get_default_registry())
     for number in range(1, 4):
         counting.run({REQUEST: "gpt-4o"})
         found = meters.read()
         assert "models" not in found
         assert [point.value for point in found["calls"].data.data_points] == [number]
     (models, sunset) = lines()
-    assert models.startswith("model registry: metric model_registry.models not observed: ")
-    assert sunset.startswith("model registry: metric model_registry.sunset not observed: ")
+    assert models.startswith("model registry: metric model_registry.models is not available: ")
+    assert sunset.startswith("model registry: metric model_registry.sunset is not available: ")
 
 
 def test_nothing_is_kept_alive(meters: Meters) -> None:
     """A registry that nobody else keeps goes, metrics or not."""
     registry = ModelRegistry(auto_emit=False)
-    metrics.observe(registry, meters.provider)
+    metrics.install_metrics(registry, meters.provider)
     meters.read()
     gone = weakref.ref(registry)
     del registry

@@ -25,7 +25,7 @@ from spanforge.model_registry._core.errors import InvalidEntryError
 from spanforge.model_registry._core.settings import VARIABLES
 from spanforge.model_registry._core.state import replace_file_entries
 from spanforge.model_registry.otel import ModelRegistrySampler, ModelRegistrySpanProcessor
-from spanforge.model_registry.otel._sampler import ARGUMENT, from_environment
+from spanforge.model_registry.otel._sampler import RATIO_VARIABLE, from_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -352,7 +352,9 @@ def test_a_registry_that_raises(lines: Callable[[], list[str]], monkeypatch: pyt
         assert kept(sampler, {REQUEST: "high"}, trace_id=LOW)
         assert not kept(sampler, {REQUEST: "high"}, parent("remote"), trace_id=LOW)
         assert kept(sampler, name=OPERATIONS[0], trace_id=HIGH)
-    first = "model registry: spans are sampled without it (further RuntimeError not logged): RuntimeError('broken')"
+    first = (
+        "model registry: flagged models are not recognised (further RuntimeError not logged): RuntimeError('broken')"
+    )
     assert lines() == [first]
     monkeypatch.setattr(Broken, "error", KeyError)
     for _ in range(3):
@@ -371,7 +373,9 @@ def test_attributes_that_raise(lines: Callable[[], list[str]]) -> None:
     sampler = ModelRegistrySampler(0, flagged=True)
     result = sampler.should_sample(None, HIGH, "call", None, Unreadable({REQUEST: "high"}))
     assert result.decision is Decision.DROP
-    assert lines() == ["model registry: spans are sampled without it (further OSError not logged): OSError('broken')"]
+    assert lines() == [
+        "model registry: flagged models are not recognised (further OSError not logged): OSError('broken')"
+    ]
 
 
 # The object
@@ -469,11 +473,11 @@ def test_the_argument(
     """The share is what the caller gives, else what the variable says, else 1."""
     assert make(given).ratio == GOOD[given]
     if given is not None:
-        monkeypatch.setenv(ARGUMENT, given)
+        monkeypatch.setenv(RATIO_VARIABLE, given)
     for made in (make(), make(None)):
         assert type(made) is ModelRegistrySampler
         assert (made.ratio, made.flagged, made.registry) == (GOOD[given], False, None)
-    monkeypatch.setenv(ARGUMENT, "0.75")
+    monkeypatch.setenv(RATIO_VARIABLE, "0.75")
     assert make(given).ratio == (0.75 if given is None else GOOD[given])
     assert lines() == []
 
@@ -490,10 +494,10 @@ def test_a_bad_argument(
     for _ in range(3):
         assert make(given).ratio == 1.0
     if "\x00" not in given:
-        monkeypatch.setenv(ARGUMENT, given)
+        monkeypatch.setenv(RATIO_VARIABLE, given)
         assert make().ratio == 1.0
     (line,) = lines()
-    assert line.startswith(f"model registry: {ARGUMENT} must be a number from 0 to 1; got ")
+    assert line.startswith(f"model registry: {RATIO_VARIABLE} must be a number from 0 to 1; got ")
     assert line.endswith("; using the default, 1")
     assert line.isprintable()
     assert len(line) < 400

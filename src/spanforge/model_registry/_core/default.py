@@ -1,4 +1,4 @@
-"""The process-wide registry, and functions that use it."""
+"""The process-wide registry, and module-level functions for it."""
 
 from __future__ import annotations
 
@@ -18,36 +18,40 @@ if TYPE_CHECKING:
 
 
 class LayeredRegistry(ModelRegistry):
-    """A registry of two layers: the application's entries, and above them those of the files given by setting.
+    """A registry of two layers: the application's entries, and above them those of the files in the setting ``file``.
 
-    If a model is in both, its file's entry is in force. Registering it returns that entry and emits nothing; if the two
-    differ, this is logged once. ``deprecate`` and ``retire`` work on a file's model as on any other, and the new status
-    holds in this process until the file shows the same status or a later one. ``load`` and ``clear`` touch the
-    application's layer only; ``save`` writes the models as they are in force.
+    - If a model is in both layers, the file's entry is in force. If the two differ, this is logged once.
+    - Registering a model that a file defines returns the file's entry and emits nothing.
+    - ``deprecate`` and ``retire`` change a file's model in this process, until the file has the same status or a later
+      one.
+    - ``load`` and ``clear`` change the application's layer only. ``save`` writes the entries in force.
     """
 
-    _EMPTY = TWO_LAYERS
+    _INITIAL_LAYERS = TWO_LAYERS
 
 
-class _DefaultRegistry(ProcessState):
-    """Empties the process-wide registry when the process starts again."""
+class _DefaultRegistryReset(ProcessState):
+    """Empties the process-wide registry when the process is reset."""
 
     def reset(self) -> None:
-        """Remove the files' entries and the application's."""
+        """Remove the entries of the files and of the application."""
         registry = get_default_registry()
         replace_file_entries(registry, ())
         registry.clear()
 
 
 _registry = LayeredRegistry()
-_DefaultRegistry()
+_DefaultRegistryReset()  # it registers itself
 
 
 def get_default_registry() -> ModelRegistry:
-    """Return the process-wide registry: the attribute ``_registry`` of the package ``spanforge.model_registry``.
+    """Return the process-wide registry.
 
-    It has two layers, see ``LayeredRegistry``: the application's entries, and those of the files given by setting.
+    It has two layers, see ``LayeredRegistry``: the application's entries, and those of the files in the setting
+    ``file``.
     """
+    # Looked up per call, so that replacing ``spanforge.model_registry._registry`` takes effect. The package does not
+    # have the attribute yet while it is imported.
     package = sys.modules["spanforge.model_registry"]
     return cast("ModelRegistry", getattr(package, "_registry", _registry))
 
@@ -92,18 +96,18 @@ def deprecate_model(
     sunset_date: str | None = None,
     actor: str | None = None,
 ) -> ModelRegistryEntry:
-    """Deprecate a model of the process-wide registry; see ``ModelRegistry.deprecate``."""
+    """Deprecate a model in the process-wide registry; see ``ModelRegistry.deprecate``."""
     registry = get_default_registry()
     return registry.deprecate(model_id, reason=reason, successor=successor, sunset_date=sunset_date, actor=actor)
 
 
 def retire_model(model_id: str, *, reason: str = "", actor: str | None = None) -> ModelRegistryEntry:
-    """Retire a model of the process-wide registry; see ``ModelRegistry.retire``."""
+    """Retire a model in the process-wide registry; see ``ModelRegistry.retire``."""
     return get_default_registry().retire(model_id, reason=reason, actor=actor)
 
 
 def get_model(model_id: str) -> ModelRegistryEntry | None:
-    """Return the entry of the process-wide registry with this id, if there is one."""
+    """Return the entry with this id in the process-wide registry; ``None`` if the model is not registered."""
     return get_default_registry().get(model_id)
 
 

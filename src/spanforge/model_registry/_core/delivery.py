@@ -1,7 +1,7 @@
-"""Deliveries: lifecycle events on their way to a span or to a logger, and a queue for each of the two signals.
+"""Deliveries: lifecycle events to emit as span events or log records, and a queue per signal.
 
-A delivery is claimed for a signal directly before a provider is given its event. So no event goes out twice, whatever
-thread delivers it and whatever interrupts; an exception that comes while the provider has it leaves it as failed.
+A delivery is claimed for a signal directly before its event is passed to a provider. So no event is emitted twice, in
+any thread and after any interruption. If an exception interrupts the provider, the event counts as failed.
 """
 
 from __future__ import annotations
@@ -26,25 +26,26 @@ if TYPE_CHECKING:
 
     from spanforge.model_registry._core.attributes import EventSignal
 
-DeliveryOutcome = Literal["emitted", "dropped", "no provider", "claimed before"]
+DeliveryOutcome = Literal["emitted", "dropped", "no provider", "already claimed"]
 
 MAX_HELD: Final = 1_000
-"""Events that are kept for a signal while there is no provider for it; later ones are dropped and counted."""
+"""The limit of events that are held for a signal without a provider. Later events are dropped and counted."""
 MAX_ON_SPAN: Final = 64
-"""Events put on one span: a span holds 128 and pushes out the oldest, the application's among them."""
+"""The limit of lifecycle events on one span. A span keeps 128 events and drops the oldest, also the application's."""
 _MAX_SPANS: Final = 1_024
+"""The limit of spans whose lifecycle events are counted; the oldest span is forgotten."""
 
 
 class Delivery:
-    """A lifecycle event on its way.
+    """A lifecycle event to emit.
 
     Attributes:
-        event: The event; set before the registry's state that contains this delivery is published.
-        span: The span that was current at the operation; of an event that is held, its context only.
-        providers: The provider of each signal that the registry was given; ``None``: the global one.
-        unclaimed: The signals that have not taken the event.
-        held: The signals that keep it until there is a provider.
-        is_open: Whether its operation is under way, and sends it.
+        event: The event. It is set before the registry state that contains this delivery is published.
+        span: The current span of the operation. If the event is held, only its context is kept.
+        providers: The registry's provider of each signal; ``None``: the global one.
+        unclaimed: The signals that have not claimed the event. A dict, because removing a key is atomic.
+        held: The signals whose queue holds the event until there is a provider.
+        is_open: Whether the operation is running. It then sends the event itself.
     """
 
     __slots__ = ("event", "held", "is_open", "providers", "span", "unclaimed")
@@ -60,54 +61,58 @@ class Delivery:
         self.is_open = True
 
     def claim(self, signal: EventSignal) -> bool:
-        """Take the event for a signal, in one step; ``False``: it was taken before."""
+        """Claim the event for a signal, in one atomic step; ``False`` if it was already claimed."""
         return self.unclaimed.pop(signal, False)
 
     def close(self) -> None:
-        """End the operation: from now on, any thread may deliver what is left."""
+        """End the operation. Any thread may now deliver the event in the signals that are left."""
         self.is_open = False
         if not self.unclaimed:
             self.span = trace.INVALID_SPAN
 
     def is_unfinished(self) -> bool:
-        """Check whether a signal has neither taken the event nor keeps it."""
+        """Check whether a signal has neither claimed nor held the event."""
         return self.event is not None and not self.held.issuperset(self.unclaimed)
 
 
 def emit_on_span(delivery: Delivery, event: LifecycleEvent, provider: trace.TracerProvider | None) -> DeliveryOutcome:
-    """Put the event on the operation's span, if that is sampled and has room, else on a root span of its own."""
-    current = delivery.span
-    context = current.get_span_context()
-    if current.is_recording() and context.trace_flags.sampled and _span_room.take(context):
+    """Add the event to the operation's span if that is sampled and has room, otherwise to a new root span."""
+    current_span = delivery.span
+    context = current_span.get_span_context()
+    if current_span.is_recording() and context.trace_flags.sampled and _span_room.take_place(context):
+        # Computed before the claim: an interruption after it would lose the event.
         event_name, attributes = event.name, event.attributes()
         if not delivery.claim("span"):
-            return "claimed before"
-        current.add_event(event_name, attributes, timestamp=event.at)
+            return "already claimed"
+        current_span.add_event(event_name, attributes, timestamp=event.at)
         return "emitted"
     provider = provider or find_tracer_provider()
-    return "no provider" if provider is None else _emit_on_root_span(delivery, event, provider)
+    if provider is None:
+        return "no provider"
+    return _emit_on_root_span(delivery, event, provider)
 
 
 def _emit_on_root_span(delivery: Delivery, event: LifecycleEvent, provider: trace.TracerProvider) -> DeliveryOutcome:
-    """Put the event on a root span of its own, with a link to the operation's span."""
+    """Add the event to a new root span, which links to the operation's span."""
     event_name, attributes = event.name, event.attributes()
     context = delivery.span.get_span_context()
     links = [trace.Link(context)] if context.is_valid else None
     tracer = provider.get_tracer(SCOPE_NAME, __version__, schema_url=SCHEMA_URL)
     span_name = OPERATION_SPAN_NAMES[event.operation]
     if not delivery.claim("span"):
-        return "claimed before"
+        return "already claimed"
     span = tracer.start_span(span_name, context=Context(), links=links, start_time=event.at)
     try:
         span.add_event(event_name, attributes, timestamp=event.at)
-        return "emitted" if span.is_recording() and span.get_span_context().trace_flags.sampled else "dropped"
+        is_sampled = span.is_recording() and span.get_span_context().trace_flags.sampled
+        return "emitted" if is_sampled else "dropped"
     finally:
         span.end(event.at)
 
 
 def emit_log_record(delivery: Delivery, event: LifecycleEvent, provider: LoggerProvider | None) -> DeliveryOutcome:
     """Emit the event as a log record."""
-    from opentelemetry._logs import SeverityNumber  # noqa: PLC0415 - for those who want log records only
+    from opentelemetry._logs import SeverityNumber  # noqa: PLC0415 - log records are optional
 
     provider = provider or find_logger_provider()
     if provider is None:
@@ -118,7 +123,7 @@ def emit_log_record(delivery: Delivery, event: LifecycleEvent, provider: LoggerP
     severity = SeverityNumber.INFO
     is_enabled = _is_logger_enabled(logger, context=context, severity_number=severity, event_name=event_name)
     if not delivery.claim("log"):
-        return "claimed before"
+        return "already claimed"
     if not is_enabled:
         return "dropped"
     logger.emit(
@@ -132,9 +137,11 @@ def emit_log_record(delivery: Delivery, event: LifecycleEvent, provider: LoggerP
     return "emitted"
 
 
-def _is_logger_enabled(logger: Any, **facts: Any) -> bool:
-    """Check whether a logger is enabled; those of older SDKs always are."""
-    return not hasattr(logger, "enabled") or bool(logger.enabled(**facts))
+def _is_logger_enabled(logger: Any, **parameters: Any) -> bool:
+    """Check whether a logger is enabled. In older SDKs, every logger is."""
+    if not hasattr(logger, "enabled"):
+        return True
+    return bool(logger.enabled(**parameters))
 
 
 def find_tracer_provider() -> trace.TracerProvider | None:
@@ -153,13 +160,13 @@ def find_logger_provider() -> LoggerProvider | None:
 
 
 class SignalQueue:
-    """The deliveries of one signal: those held until there is a provider, and the numbers of the others.
+    """Emits, holds and counts the events of one signal.
 
     Args:
         signal: The signal.
-        emit: Claims a delivery, and emits its event by a provider; returns the outcome.
+        emit: Claims a delivery, emits its event through a provider and returns the outcome.
         find_provider: Returns the global provider; ``None``: there is none yet.
-        retry_seconds: Seconds after which span hooks look for a provider again.
+        retry_seconds: The interval at which span hooks look for a provider.
     """
 
     def __init__(
@@ -178,19 +185,19 @@ class SignalQueue:
         self.reset_counts()
 
     def reset_counts(self) -> None:
-        """Count from the beginning."""
+        """Count from zero."""
         self._counters = {name: itertools.count() for name in ("emitted", "dropped", "failed")}
 
     def send(self, delivery: Delivery, provider: Any = None) -> None:
         """Emit a delivery's event, or hold it. Never raises an error of a provider."""
         try:
             outcome = self._emit_or_hold(delivery, provider or delivery.providers.get(self.signal))
-        except Exception as error:  # noqa: BLE001 - the operation has succeeded, whatever a provider raises
+        except Exception as error:  # noqa: BLE001 - a provider's error must not fail the operation
             delivery.claim(self.signal)
             self._count("failed")
             text = "model registry: event not emitted (further %s not logged)"
             _warnings.warn(type(error), text, type(error).__name__, error=error)
-        except BaseException:
+        except BaseException:  # interrupted after the claim: the provider may not have emitted the event
             if self.signal not in delivery.unclaimed:
                 self._count("failed")
             raise
@@ -199,35 +206,43 @@ class SignalQueue:
 
     def _emit_or_hold(self, delivery: Delivery, provider: Any) -> str:
         if delivery.event is None or self.signal not in delivery.unclaimed:
-            return "claimed before"
+            return "already claimed"
         outcome = self._emit(delivery, delivery.event, provider)
-        return self._hold(delivery) if outcome == "no provider" else outcome
+        if outcome == "no provider":
+            return self._hold(delivery)
+        return outcome
 
     def _hold(self, delivery: Delivery) -> str:
-        """Keep a delivery until there is a provider, if there is room for it."""
+        """Hold a delivery until there is a provider; drop its event if the queue is full."""
         if len(self.held) >= MAX_HELD:
-            return "dropped" if delivery.claim(self.signal) else "claimed before"
+            return "dropped" if delivery.claim(self.signal) else "already claimed"
+        # Only the context is needed for a link or a log record. The span itself may be large.
         delivery.span = trace.NonRecordingSpan(delivery.span.get_span_context())
         self.held.append(delivery)
         delivery.held.add(self.signal)
         return "held"
 
     def deliver(self) -> int:
-        """Emit the events that are held, if there is a provider by now; return their number."""
+        """Emit the held events if there is a provider, and return their number."""
         delivered = 0
         try:
-            while self.held and (provider := self._find_provider()) is not None:
+            while self.held:
+                provider = self._find_provider()
+                if provider is None:
+                    break
                 delivery = self.held[0]
-                delivered += self.signal in delivery.unclaimed
+                if self.signal in delivery.unclaimed:
+                    delivered += 1
                 self.send(delivery, provider)
-                if self.held and self.held[0] is delivery:  # a child may have been forked, and have delivered it all
+                # The provider may have forked. In the child, another call may have emptied the queue by now.
+                if self.held and self.held[0] is delivery:
                     self.held.popleft()
         except Exception as error:  # noqa: BLE001 - a provider that cannot be loaded
             logs.debug("model registry: events stay held", error=error)
         return delivered
 
     def can_deliver(self) -> bool:
-        """Check whether there is a provider for events that are held."""
+        """Check whether there is a provider for held events. It looks for one at most once per interval."""
         now = time.monotonic()
         if not self.held or now < self._retry_at:
             return False
@@ -235,36 +250,38 @@ class SignalQueue:
         return self.has_provider()
 
     def has_provider(self) -> bool:
-        """Check whether there is a global provider by now."""
+        """Check whether there is a global provider."""
         try:
             return self._find_provider() is not None
         except Exception:  # noqa: BLE001 - a provider that cannot be loaded
             return False
 
     def count_outcomes(self) -> EventCounts:
-        """Return the numbers of events that went out, are held, and were lost."""
+        """Return the number of events that were emitted, held and lost."""
+        # A delivery may be in the queue twice, after an interruption.
         held = {id(delivery) for delivery in tuple(self.held) if self.signal in delivery.unclaimed}
+        # ``__reduce__`` reads the next value of an ``itertools.count`` without taking it.
         counts: dict[str, Any] = {name: counter.__reduce__()[1][0] for name, counter in self._counters.items()}
         return EventCounts(held=len(held), **counts)
 
     def _count(self, outcome: str) -> None:
         if outcome in self._counters:
-            next(self._counters[outcome])  # one step, which no signal and no other thread can come between
+            next(self._counters[outcome])  # atomic for signal handlers and threads
 
 
 class _SpanRoom(ProcessState):
-    """How many events recent spans were given."""
+    """Counts the lifecycle events on recent spans, to limit them. Each step is atomic."""
 
     def __init__(self) -> None:
         self.reset()
         super().__init__()
 
     def reset(self) -> None:
-        """Forget all spans."""
+        """Remove all spans."""
         self._places: OrderedDict[tuple[int, int], itertools.count[int]] = OrderedDict()
 
-    def take(self, span: trace.SpanContext) -> bool:
-        """Take one of the places on a span, if there is one left. Each step is one that nothing can come between."""
+    def take_place(self, span: trace.SpanContext) -> bool:
+        """Take one of the places on a span; ``False`` if no place is left."""
         key = span.trace_id, span.span_id
         places = self._places.setdefault(key, itertools.count())
         if len(self._places) > _MAX_SPANS:

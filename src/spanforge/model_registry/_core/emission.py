@@ -1,4 +1,4 @@
-"""Emission of lifecycle events: sent in every signal, or held until there is a provider."""
+"""Emission of lifecycle events: as span events, as log records, or held until there is a provider."""
 
 from __future__ import annotations
 
@@ -29,20 +29,24 @@ if TYPE_CHECKING:
     from spanforge.model_registry._core.events import LifecycleEvent
 
 PROVIDER_RETRY_SECONDS: Final = 1.0
-"""Seconds after which spans that start look for a logger provider again, if events are held for one: many applications
-never have one, and to ask for it costs two microseconds."""
+"""The interval at which span starts look for a logger provider while log records are held.
+
+Many applications never have one, and each look costs two microseconds.
+"""
 
 
 def emit_events(events: Iterable[LifecycleEvent], providers: Mapping[EventSignal, Any]) -> None:
-    """Emit each event in every signal that the setting ``events`` names.
+    """Emit each event in every signal of the setting ``events``. Never raises an error of a provider.
 
-    ``span``: on the current span if that is sampled and has room, else on a root span of its own. ``log``: as a log
-    record. Without a provider for a signal, events are held for it: the first ``MAX_HELD``, to be delivered by the next
-    operation, by ``flush_events`` or by the span processor. Never raises an error of a provider.
+    ``span`` adds the event to the current span if that is sampled and has room, otherwise to a new root span. ``log``
+    emits a log record.
+
+    If a signal has no provider, the first ``MAX_HELD`` events are held for it. The next operation, ``flush_events`` or
+    the span processor delivers them.
 
     Args:
         events: The events, oldest first.
-        providers: The provider of each signal; ``None``: the global one, asked for now.
+        providers: The provider of each signal; ``None``: the global one, looked up now.
     """
     signals = fix_event_signals()
     flush_events()
@@ -51,131 +55,142 @@ def emit_events(events: Iterable[LifecycleEvent], providers: Mapping[EventSignal
 
 
 def send_delivery(delivery: Delivery) -> None:
-    """Emit a delivery's event in every signal that has not taken it. Never raises an error of a provider."""
+    """Emit a delivery's event in every signal that has not claimed it. Never raises an error of a provider."""
     for signal in list(delivery.unclaimed):
         _process.queues[signal].send(delivery)
 
 
-def add_source(deliveries: Callable[[], Iterable[Delivery]]) -> None:
-    """Have ``flush_events`` deliver what interrupted operations leave over in a registry's state.
+def add_source(get_deliveries: Callable[[], Iterable[Delivery]]) -> None:
+    """Add a registry, so that ``flush_events`` delivers the events of its interrupted operations.
 
     Args:
-        deliveries: A bound method that returns the deliveries of the state; it is referred to weakly.
+        get_deliveries: A bound method that returns the deliveries of the registry's state; referred to weakly.
     """
-    _sources.add(weakref.WeakMethod(deliveries, _sources.discard))
+    _sources.add(weakref.WeakMethod(get_deliveries, _sources.discard))
 
 
 def flush_events() -> int:
-    """Deliver the events that are held for a provider; return their number.
+    """Deliver waiting events, and return their number. An event counts once per signal.
 
-    Events that an interrupted operation has left over are delivered as well. Spans and log records count apart. Nothing
-    happens while there is still no provider, or while another thread delivers them. Never raises a provider's error.
+    Events wait if there was no provider for them, or if an exception interrupted their operation. Nothing happens while
+    there is no provider, or while another thread delivers events. Never raises an error of a provider.
     """
-    if not _has_work():
+    if not _has_waiting_events():
         return 0
-    return _process.delivering.run_if_free(_deliver_all) or 0
+    return _process.delivery_guard.run_if_free(_deliver_all) or 0
 
 
 def deliver_soon() -> bool:
-    """Deliver waiting events from a thread of its own: for span hooks, which must neither block nor start spans.
+    """Deliver waiting events in a new thread. Span hooks call it: they must neither block nor start spans.
 
     Returns:
-        Whether events wait, still or for the moment.
+        Whether events were waiting. The thread may have delivered them since.
     """
-    left_over = bool(_find_left_over())
-    spans, records = _process.spans, _process.records
-    can_deliver = left_over or spans.can_deliver() or records.can_deliver()
-    if can_deliver and _process.delivering.is_free():
+    has_leftover = bool(_find_leftover_deliveries())
+    span_queue, log_queue = _process.span_queue, _process.log_queue
+    can_deliver = has_leftover or span_queue.can_deliver() or log_queue.can_deliver()
+    if can_deliver and _process.delivery_guard.is_free():
         try:
             threading.Thread(target=flush_events, name="model-registry-events").start()
         except RuntimeError as error:  # the interpreter is shutting down
             logs.debug("model registry: waiting events are not delivered", error=error)
-    return bool(left_over or spans.held or records.held)
+    return bool(has_leftover or span_queue.held or log_queue.held)
 
 
-def _has_work() -> bool:
-    return bool(_process.spans.held or _process.records.held or _find_left_over())
+def _has_waiting_events() -> bool:
+    return bool(_process.span_queue.held or _process.log_queue.held or _find_leftover_deliveries())
 
 
 def _deliver_all() -> int:
     delivered = 0
-    for delivery in _find_left_over():
-        left = len(delivery.unclaimed)
+    for delivery in _find_leftover_deliveries():
+        unclaimed_before = len(delivery.unclaimed)
         send_delivery(delivery)
         delivery.close()
-        delivered += left - len(delivery.unclaimed)
-    return delivered + _process.spans.deliver() + _process.records.deliver()
+        delivered += unclaimed_before - len(delivery.unclaimed)
+    return delivered + _process.span_queue.deliver() + _process.log_queue.deliver()
 
 
-def _find_left_over() -> list[Delivery]:
-    """Return the deliveries that interrupted operations have left over."""
-    sources = [deliveries for source in list(_sources) if (deliveries := source()) is not None]
-    candidates = [delivery for deliveries in sources for delivery in deliveries()]
-    return [delivery for delivery in candidates if not delivery.is_open and delivery.is_unfinished()]
+def _find_leftover_deliveries() -> list[Delivery]:
+    """Return the deliveries of interrupted operations."""
+    leftover: list[Delivery] = []
+    for source in list(_sources):
+        get_deliveries = source()
+        if get_deliveries is not None:
+            leftover += (item for item in get_deliveries() if not item.is_open and item.is_unfinished())
+    return leftover
 
 
 def event_signals() -> tuple[EventSignal, ...]:
-    """Return the signals in which events go out: those chosen, or those that the environment names now.
+    """Return the signals of lifecycle events.
 
-    The environment is read for good when the first event goes out.
+    Until an event is emitted or signals are chosen, the environment decides at each call.
     """
-    return _read_setting() if _process.signals is None else _process.signals
+    signals = _process.signals
+    if signals is None:
+        return _read_event_signals()
+    return signals
 
 
 def choose_event_signals(events: object = None) -> tuple[EventSignal, ...]:
-    """Have events go out in other signals from now on, and return these.
+    """Set the signals of all later lifecycle events, and return them.
 
     Args:
         events: The option ``events``; ``None``: the environment decides. A value that is not allowed is logged, and the
-            default used.
+            default is used.
     """
-    _process.signals = _read_setting(events)
-    return _process.signals
+    signals = _process.signals = _read_event_signals(events)
+    return signals
 
 
 def fix_event_signals() -> tuple[EventSignal, ...]:
-    """Return the signals in which events go out, and keep to them from now on."""
-    return choose_event_signals() if _process.signals is None else _process.signals
+    """Return the signals of lifecycle events; later changes of the environment have no effect."""
+    signals = _process.signals
+    if signals is None:
+        return choose_event_signals()
+    return signals
 
 
-def _read_setting(events: object = None) -> tuple[EventSignal, ...]:
-    from spanforge.model_registry._core.settings import EVENTS  # noqa: PLC0415 - imported by nobody else at the start
+def _read_event_signals(events: object = None) -> tuple[EventSignal, ...]:
+    from spanforge.model_registry._core.settings import EVENTS  # noqa: PLC0415 - keeps the package's import fast
 
     return EVENTS.read(events)
 
 
 def event_counts(signal: EventSignal | None = None) -> EventCounts:
-    """Return the numbers of lifecycle events of this process that went out, are held, and were lost, in all registries.
+    """Return the number of lifecycle events in this process that were emitted, held and lost, in all registries.
 
     Args:
-        signal: ``span`` or ``log``: of this signal only. ``None``: of all; an event counts once per signal.
+        signal: ``span`` or ``log``; ``None``: both. An event counts once per signal.
 
     Raises:
-        InvalidValueError: There is no such signal (also a ``ValueError``).
+        InvalidValueError: The signal is unknown (also a ``ValueError``).
     """
-    signals = SIGNALS if signal is None else (check_one_of(signal, SIGNALS, "signal"),)
-    counts = [_process.queues[each].count_outcomes() for each in signals]
-    return EventCounts(*map(sum, zip(*counts, strict=True)))
+    if signal is not None:
+        return _process.queues[check_one_of(signal, SIGNALS, "signal")].count_outcomes()
+    counts_by_signal = [queue.count_outcomes() for queue in _process.queues.values()]
+    # Field by field: an ``EventCounts`` is a tuple of numbers.
+    return EventCounts(*map(sum, zip(*counts_by_signal, strict=True)))
 
 
 class _EmissionState(ProcessState):
-    """The state of emission in this process: the signals, and a queue for each."""
+    """The signals of lifecycle events in this process, and a queue per signal."""
 
     def __init__(self) -> None:
         self.reset()
         super().__init__()
 
     def reset(self) -> None:
-        """Start again as in a new process."""
+        """Restore the state of a new process."""
         self.signals: tuple[EventSignal, ...] | None = None
-        self.spans = SignalQueue("span", emit_on_span, find_tracer_provider, 0)
-        self.records = SignalQueue("log", emit_log_record, find_logger_provider, PROVIDER_RETRY_SECONDS)
-        self.queues: dict[EventSignal, SignalQueue] = {"span": self.spans, "log": self.records}
-        self.delivering = Guard()
+        self.span_queue = SignalQueue("span", emit_on_span, find_tracer_provider, retry_seconds=0)
+        self.log_queue = SignalQueue("log", emit_log_record, find_logger_provider, retry_seconds=PROVIDER_RETRY_SECONDS)
+        self.queues: dict[EventSignal, SignalQueue] = {"span": self.span_queue, "log": self.log_queue}
+        self.delivery_guard = Guard()
 
     def after_fork_in_child(self) -> None:
-        """Count for the child alone, and replace the lock, which another thread of the parent may have held."""
-        self.delivering = Guard()
+        """Count the child's events only. Replace the lock, which another thread of the parent may hold."""
+        self.delivery_guard = Guard()
         for queue in self.queues.values():
             queue.reset_counts()
 
@@ -185,11 +200,14 @@ _process: Final = _EmissionState()
 
 
 def _warn_at_exit() -> None:
-    for queue, missing in ((_process.spans, "tracer provider"), (_process.records, "logger provider")):
+    for queue, provider_kind in ((_process.span_queue, "tracer provider"), (_process.log_queue, "logger provider")):
         held = queue.count_outcomes().held
-        if held:
-            why = "nothing called flush_events() once there was a" if queue.has_provider() else "there is no"
-            logs.warn("model registry: %d events were not delivered: %s %s", held, why, missing)
+        if not held:
+            continue
+        reason = f"there is no {provider_kind}"
+        if queue.has_provider():
+            reason = f"flush_events() was not called after the {provider_kind} was set"
+        logs.warn("model registry: %d events were not delivered: %s", held, reason)
 
 
 atexit.register(_warn_at_exit)

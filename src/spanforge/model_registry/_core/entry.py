@@ -50,7 +50,7 @@ class ModelRegistryEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True
 
     Attributes:
         model_id: Unique identifier of the model.
-        name: Name for people.
+        name: Display name.
         version: Version of the model.
         risk_tier: ``low``, ``medium``, ``high`` or ``critical``.
         owner: Team or person responsible.

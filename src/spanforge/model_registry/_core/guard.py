@@ -1,4 +1,4 @@
-"""``Guard``: one thread at a time, whatever a signal handler's exception interrupts."""
+"""``Guard``: a lock that is released even if a signal handler's exception interrupts its use."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ _T = TypeVar("_T")
 
 
 class Guard:
-    """Runs functions of one thread at a time.
+    """Runs functions while holding a lock.
 
-    A signal handler's exception may come between any two steps of Python code, also between taking a lock and the
-    ``try`` or ``with`` that is to release it. So an outer frame looks once more: after ``run`` the lock is free.
+    A signal handler's exception can arrive between acquiring the lock and entering ``with``. ``run`` therefore releases
+    the lock in an outer ``finally``.
 
-    A function that is run while this thread runs another one (in a signal handler, or because garbage was collected)
-    runs at once, in the midst of that one.
+    A signal handler or a finalizer may run a function in the thread that already holds the lock. That function does not
+    wait.
     """
 
     def __init__(self) -> None:
         self.lock: Any = threading.RLock()
 
     def run(self, function: Callable[..., _T], *arguments: Any) -> _T:
-        """Call the function while no other thread is in here, and return its result."""
+        """Run the function while holding the lock, and return its result."""
         lock = self.lock
         if _is_owned(lock):
             return function(*arguments)
@@ -39,7 +39,7 @@ class Guard:
                 lock.release()
 
     def run_if_free(self, function: Callable[..., _T], *arguments: Any) -> _T | None:
-        """Call the function and return its result; ``None``: another one is running, in this or another thread."""
+        """Run the function as ``run`` does; ``None`` if this or another thread already holds the lock."""
         lock = self.lock
         if _is_owned(lock):
             return None
@@ -50,17 +50,17 @@ class Guard:
                 lock.release()
 
     def is_free(self) -> bool:
-        """Check that nothing is being run."""
-        return self.run_if_free(bool) is not None
+        """Check that no thread holds the lock."""
+        return self.run_if_free(lambda: True) is True
 
     def replace_lock(self) -> None:
-        """Make a new lock, in a child of which the parent's other threads are no part."""
+        """Create a new lock, in a forked child: a thread that exists only in the parent may hold the old one."""
         self.lock = threading.RLock()
 
 
 def _is_owned(lock: Any) -> bool:
-    """Check whether this thread has the lock, as ``threading.Condition`` does."""
-    return bool(lock._is_owned())  # noqa: SLF001 - no public name says this of a lock that is re-entrant
+    """Check whether this thread holds the lock, as ``threading.Condition`` does."""
+    return bool(lock._is_owned())  # noqa: SLF001 - a re-entrant lock has no public method for this
 
 
 def _run_locked(lock: Any, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
@@ -78,7 +78,7 @@ def _run_if_free(lock: Any, function: Callable[..., Any], arguments: tuple[Any, 
 
 
 class _GuardsAtForks(ProcessState):
-    """Guards whose locks are held during forks: no child inherits half of what they run."""
+    """Holds the locks of all guards during a fork: a child never inherits a half-done change."""
 
     def __init__(self) -> None:
         self._guards: weakref.WeakSet[Guard] = weakref.WeakSet()
@@ -87,26 +87,26 @@ class _GuardsAtForks(ProcessState):
         super().__init__()
 
     def add(self, guard: Guard) -> None:
-        """Hold this guard's lock during forks."""
+        """Hold this guard's lock during forks. Guards are referred to weakly."""
         with self._lock:
             self._guards.add(guard)
 
     def before_fork(self) -> None:
-        """Wait until nothing is half done."""
+        """Hold all locks; this waits until no guard runs a function."""
         self._lock.acquire()
         self._held[:] = [guard.lock for guard in self._guards]
         for lock in self._held:
             lock.acquire()
 
     def after_fork_in_parent(self) -> None:
-        """Let operations go on."""
+        """Release the locks."""
         for lock in self._held:
             lock.release()
         self._held.clear()
         self._lock.release()
 
     def after_fork_in_child(self) -> None:
-        """Make new locks: the thread that held the parent's is not here, and uWSGI may skip ``before_fork``."""
+        """Create new locks: their threads do not exist in the child, and uWSGI may skip ``before_fork``."""
         self._lock = threading.RLock()
         self._held.clear()
         for guard in list(self._guards):

@@ -1,7 +1,6 @@
-"""The two layers of a registry as data: the application's entries, and above them those of the files.
+"""The two layers of a registry as data: the application's entries, and above them the entries of the files.
 
-``effective`` defines which entries are in force. An operation changes one entry, and ``operate`` says which, so that a
-registry need not compute all of them again.
+``effective`` computes all entries in force. ``with_operation`` computes only the entry that an operation changes.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from spanforge.model_registry._core.lifecycle import LIFECYCLE, OPERATIONS
 from spanforge.model_registry._core.operations import (
     Operation,
     apply_operation,
-    differing_fields,
+    find_differing_fields,
     merge_operations,
 )
 from spanforge.model_registry._core.overlay import OverlayMap
@@ -34,12 +33,12 @@ _warnings: Final = WarnOnce(100)
 
 
 class Layers(NamedTuple):
-    """What the entries in force are made of. Immutable; by model id.
+    """The layers from which the entries in force are computed. Immutable. The keys are model ids.
 
     Attributes:
         app: The application's entries, in the order of registration.
-        files: The files' entries, in their order; ``None``: the registry has one layer only.
-        operations: The changes of status made in this process, oldest first, that no file shows yet.
+        files: The files' entries, in the order of the files; ``None``: the registry has one layer only.
+        operations: The changes of status in this process that the files do not contain yet, oldest first.
     """
 
     app: Entries
@@ -47,113 +46,136 @@ class Layers(NamedTuple):
     operations: Operations
 
     def has_file_entry(self, model_id: str) -> bool:
-        """Check whether a file has the model."""
+        """Check whether a file contains the model."""
         return self.files is not None and model_id in self.files
 
 
 ONE_LAYER: Final = Layers(OverlayMap({}), None, OverlayMap({}))
-"""An empty registry that files replace as a whole."""
+"""An empty registry whose only layer is replaced by files."""
 TWO_LAYERS: Final = Layers(OverlayMap({}), {}, OverlayMap({}))
 """An empty registry whose files are a layer above the application's."""
 
 
 def effective(layers: Layers) -> list[ModelRegistryEntry]:
-    """Return the entries in force: the files' with the operations on them, then the application's other ones.
+    """Return the entries in force: the files' entries after the operations, then the application's other entries.
 
-    The files' come first also when two globs match one name.
+    The order decides which entry matches if the globs of two entries match a name.
     """
     files = layers.files
     if not files:
         return layers.app.values()
-    in_force = [_apply_all(entry, layers.operations.get(model_id, ())) for model_id, entry in files.items()]
-    return in_force + [entry for model_id, entry in layers.app.items() if model_id not in files]
+    file_entries = [_apply_operations(entry, layers.operations.get(model_id, ())) for model_id, entry in files.items()]
+    app_entries = [entry for model_id, entry in layers.app.items() if model_id not in files]
+    return file_entries + app_entries
 
 
-def operate(
-    layers: Layers, in_force: ModelRegistryEntry | None, operation: Operation
+def with_operation(
+    layers: Layers, old_entry: ModelRegistryEntry | None, operation: Operation
 ) -> tuple[Layers, ModelRegistryEntry]:
     """Return the layers after an operation, and the model's entry that is then in force.
 
-    To register a file's model changes the application's layer only: the entry in force stays the same object.
-
     Args:
-        layers: The layers before.
-        in_force: The model's entry that is in force before; ``None``: there is none.
+        layers: The layers before the operation.
+        old_entry: The model's entry in force before the operation; ``None``: the model is not registered.
         operation: The operation.
 
     Raises:
-        ModelRegistryError: The entry in force does not allow the operation.
+        ModelRegistryError: The old entry does not allow the operation.
     """
     model_id = operation.model_id
-    registers = OPERATIONS[operation.name].registers
-    if in_force is not None and layers.has_file_entry(model_id):
-        beneath = _operate_beneath(layers, operation)
-        app = layers.app if beneath is None else layers.app.with_items({model_id: beneath})
-        if registers:
-            return layers._replace(app=app), in_force
-        entry = apply_operation(in_force, operation)
-    else:
-        entry = apply_operation(in_force, operation)
-        app = layers.app.with_items({model_id: entry})
-    operations = layers.operations
-    if layers.files is not None and not registers:
-        operations = operations.with_items({model_id: _append_operation(operations.get(model_id, ()), operation)})
-    elif in_force is None and model_id in operations:  # a file had the model once, and the application begins anew
+    if old_entry is not None and layers.has_file_entry(model_id):
+        return _with_file_model_operation(layers, old_entry, operation)
+    entry = apply_operation(old_entry, operation)
+    operations = _keep_operation(layers, operation)
+    if old_entry is None and model_id in operations:
+        # A file contained the model before. Its operations must not change the new registration.
         operations = operations.with_items({model_id: ()})
-    return Layers(app, layers.files, operations), entry
+    return Layers(layers.app.with_items({model_id: entry}), layers.files, operations), entry
+
+
+def _with_file_model_operation(
+    layers: Layers, old_entry: ModelRegistryEntry, operation: Operation
+) -> tuple[Layers, ModelRegistryEntry]:
+    """Return the layers after an operation on a file's model, and the entry that is then in force.
+
+    A registration changes the application's layer only. The entry in force stays the same object.
+    """
+    app = layers.app
+    app_entry = _change_app_entry(layers, operation)
+    if app_entry is not None:
+        app = app.with_items({operation.model_id: app_entry})
+    if OPERATIONS[operation.name].registers:
+        return layers._replace(app=app), old_entry
+    return Layers(app, layers.files, _keep_operation(layers, operation)), apply_operation(old_entry, operation)
+
+
+def _change_app_entry(layers: Layers, operation: Operation) -> ModelRegistryEntry | None:
+    """Return the application's entry of a file's model after an operation; ``None`` if the entry does not change.
+
+    The entry takes effect when the file drops the model. An operation that its status forbids is skipped.
+    """
+    app_entry = layers.app.get(operation.model_id)
+    try:
+        new_entry = apply_operation(app_entry, operation)
+    except ModelRegistryError:
+        return None
+    if app_entry is not None:
+        return new_entry
+    # The first registration by the application: the status that was set on the file's model applies to it too.
+    return _apply_operations(new_entry, layers.operations.get(operation.model_id, ()))
+
+
+def _keep_operation(layers: Layers, operation: Operation) -> Operations:
+    """Return the operations of the layers with this one, if it changes a status and the registry has two layers."""
+    if layers.files is None or OPERATIONS[operation.name].registers:
+        return layers.operations
+    earlier_operations = layers.operations.get(operation.model_id, ())
+    return layers.operations.with_items({operation.model_id: _append_operation(earlier_operations, operation)})
 
 
 def replace_app_layer(layers: Layers, entries: Iterable[ModelRegistryEntry]) -> Layers:
-    """Return the layers with other entries of the application; operations on files' models still hold."""
+    """Return the layers with other entries of the application. Operations on files' models are kept."""
     app = OverlayMap({entry.model_id: entry for entry in entries})
-    operations = {
+    kept_operations = {
         model_id: operations
         for model_id, operations in layers.operations.items()
         if operations and layers.has_file_entry(model_id)
     }
-    return Layers(app, layers.files, OverlayMap(operations))
+    return Layers(app, layers.files, OverlayMap(kept_operations))
 
 
 def replace_file_layer(layers: Layers, entries: Iterable[ModelRegistryEntry]) -> Layers:
-    """Return the layers with other entries of the files; a registry of one layer then has these entries only.
+    """Return the layers with other entries of the files. If there is one layer, the entries replace it.
 
-    Operations on a model end when its file shows their status or one of a higher rank, see ``LIFECYCLE``.
+    The operations on a model are dropped when its file has their status or one of a higher rank, see ``LIFECYCLE``.
     """
     if layers.files is None:
         return replace_app_layer(layers, entries)
     files = {entry.model_id: entry for entry in entries}
-    operations = {
+    kept_operations = {
         model_id: operations
         for model_id, operations in layers.operations.items()
         if operations and (model_id not in files or _outrank(operations, files[model_id]))
     }
-    return Layers(layers.app, files, OverlayMap(operations))
+    return Layers(layers.app, files, OverlayMap(kept_operations))
 
 
 def warn_about_differences(layers: Layers, model_ids: Iterable[str]) -> None:
-    """Warn, once for each of these models, if the application describes it otherwise than its file."""
-    for model_id in model_ids if layers.files else ():
-        own, file = layers.app.get(model_id), (layers.files or {}).get(model_id)
-        fields = differing_fields(own, file) if own is not None and file is not None else []
+    """Warn once per model if the application and a file describe the model differently."""
+    if not layers.files:
+        return
+    for model_id in model_ids:
+        app_entry, file_entry = layers.app.get(model_id), layers.files.get(model_id)
+        if app_entry is None or file_entry is None:
+            continue
+        fields = find_differing_fields(app_entry, file_entry)
         if fields:
             text = "model registry: model %s: code and registry file differ in %s; the file takes precedence"
             _warnings.warn(model_id, text, quote(model_id), ", ".join(fields))
 
 
-def _operate_beneath(layers: Layers, operation: Operation) -> ModelRegistryEntry | None:
-    """Return the application's entry of a file's model after an operation; ``None``: there is none, or it stays.
-
-    It is in force on the day when no file has the model any more. What its own status forbids is no error today.
-    """
-    own = layers.app.get(operation.model_id)
-    with suppress(ModelRegistryError):
-        changed = apply_operation(own, operation)
-        return changed if own is not None else _apply_all(changed, layers.operations.get(operation.model_id, ()))
-    return None
-
-
-def _apply_all(entry: ModelRegistryEntry, operations: Iterable[Operation]) -> ModelRegistryEntry:
-    """Return the entry after operations; one that its status does not allow by now changes nothing."""
+def _apply_operations(entry: ModelRegistryEntry, operations: Iterable[Operation]) -> ModelRegistryEntry:
+    """Return the entry after operations. An operation that its status forbids is skipped."""
     for operation in operations:
         with suppress(ModelRegistryError):
             entry = apply_operation(entry, operation)
@@ -161,12 +183,13 @@ def _apply_all(entry: ModelRegistryEntry, operations: Iterable[Operation]) -> Mo
 
 
 def _append_operation(operations: tuple[Operation, ...], operation: Operation) -> tuple[Operation, ...]:
-    """Return the operations with one more, as many as a history keeps: the first two become one."""
+    """Return the operations with one more. If there are more than a history keeps, the first two are merged."""
     if len(operations) < MAX_HISTORY:
         return (*operations, operation)
     return (merge_operations(*operations[:2]), *operations[2:], operation)
 
 
 def _outrank(operations: tuple[Operation, ...], entry: ModelRegistryEntry) -> bool:
+    """Check whether the last operation leads to a status of a higher rank than the entry's."""
     target = OPERATIONS[operations[-1].name].target
     return LIFECYCLE[target].rank > LIFECYCLE[entry.status].rank

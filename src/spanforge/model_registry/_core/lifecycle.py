@@ -1,4 +1,4 @@
-"""The lifecycle of a model: tables of its statuses, of the operations that change them, and of risk tiers."""
+"""The lifecycle of a model: statuses, operations that change them, and risk tiers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 RiskTier = Literal["low", "medium", "high", "critical"]
-"""How risky a use of the model is, as its owner rates it."""
+"""The risk of using a model, as rated by its owner."""
 
 ModelStatus = Literal["active", "deprecated", "retired"]
 """The statuses of a model; see ``LIFECYCLE``."""
@@ -22,13 +22,13 @@ class Status(NamedTuple):
 
     Attributes:
         operations: The operations that are allowed on a model of this status.
-        rank: Its place in the lifecycle. If a status was set in this process and a registry file has one of the same
-            or a higher rank, the file's status counts.
+        rank: Its place in the lifecycle. A registry file's status takes precedence over a status that was set in this
+            process and has the same or a lower rank.
         warning: The predicate of the warning on spans that call such a model; ``None``: no warning.
-        date: The field of an entry, or the key of its ``metadata``, with the date since which the status is in force;
-            ``None``: there is no such date.
-        flagged: Whether calls of such a model are flagged, whatever its risk tier.
-        finding: The kind of exception that evidence reports for a call of such a model; ``None``: no exception.
+        date: The field of an entry, or the key of its ``metadata``, that contains the date of the status; ``None``: the
+            date is not recorded.
+        flagged: Whether such a model is flagged in every risk tier.
+        finding: The kind of audit finding that evidence reports for a call of such a model; ``None``: no finding.
         colour: Its colour in dashboards.
     """
 
@@ -45,7 +45,8 @@ class OperationKind(NamedTuple):
     """One row of ``OPERATIONS``.
 
     Attributes:
-        target: The status of a model after the operation; a registration that replaces a description keeps the old one.
+        target: The status of a model after the operation. A registration that replaces a description does not change
+            the status.
         event: The name of the lifecycle event that the operation emits.
         registers: Whether the operation adds a model or changes its description.
     """
@@ -84,14 +85,14 @@ LIFECYCLE: Final[Mapping[ModelStatus, Status]] = {
         colour="red",
     ),
 }
-"""Every status, by rank. Retired is final."""
+"""Every status, by rank. A retired model allows no operation."""
 
 OPERATIONS: Final[Mapping[OperationName, OperationKind]] = {
     "register": OperationKind("active", "model_registry.registered", registers=True),
     "deprecate": OperationKind("deprecated", "model_registry.deprecated", registers=False),
     "retire": OperationKind("retired", "model_registry.retired", registers=False),
 }
-"""Every operation, with the status that it leads to and its event. An event's own span is named after the operation."""
+"""Every operation. The root span of an event is named after the operation."""
 
 RISK_TIERS: Final[tuple[RiskTier, ...]] = get_args(RiskTier)
 """Every risk tier, lowest first."""
@@ -99,6 +100,6 @@ STATUSES: Final[tuple[ModelStatus, ...]] = tuple(LIFECYCLE)
 """Every status, by rank."""
 
 FLAGGED_TIERS: Final = frozenset[RiskTier]({"high", "critical"})
-"""The risk tiers whose calls are flagged, whatever the model's status."""
+"""The risk tiers whose models are flagged in every status."""
 FLAGGED_STATUSES: Final = frozenset(status for status, row in LIFECYCLE.items() if row.flagged)
-"""The statuses whose calls are flagged, whatever the model's risk tier. Calls of unregistered models are too."""
+"""The statuses whose models are flagged in every risk tier. Unregistered models are flagged too."""

@@ -1,4 +1,4 @@
-"""Operations as data, and one pure function that applies them: from the entry before to the entry after."""
+"""Operations as data, and the pure functions that apply them to entries."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from spanforge.model_registry._core.errors import (
     ModelAlreadyRegisteredError,
     ModelNotFoundError,
 )
-from spanforge.model_registry._core.lifecycle import LIFECYCLE, OPERATIONS, OperationName
+from spanforge.model_registry._core.lifecycle import LIFECYCLE, OPERATIONS, ModelStatus, OperationName
 from spanforge.model_registry._core.timestamps import format_micros, to_micros
 from spanforge.model_registry._core.validation import (
     LIFECYCLE_KEYS,
@@ -27,7 +27,7 @@ from spanforge.model_registry._core.values import EMPTY, FrozenList, Metadata, R
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-_DESCRIPTION: Final = ("name", "version", "owner", "risk_tier", "purpose")
+_DESCRIPTION_FIELDS: Final = ("name", "version", "owner", "risk_tier", "purpose")
 _FIELDS: Final = frozenset(ModelRegistryEntry.__struct_fields__)
 
 
@@ -35,14 +35,14 @@ class Operation(NamedTuple):
     """One operation on one model.
 
     Attributes:
-        name: Its row in ``OPERATIONS``.
+        name: Its key in ``OPERATIONS``.
         model_id: The model.
-        reason: Why, if the caller said so.
-        actor: Who, if the caller said so.
-        draft: The description that a registration gives; ``None``: it is not a registration.
-        replaces: Whether a registration may change the description of a model that is registered already.
-        changes: The keys of the metadata that an operation of another kind sets.
-        at: When it was made, in microseconds since the epoch.
+        reason: Reason for the operation.
+        actor: Person or system that makes the change.
+        draft: The new description of the model; ``None`` if the operation is not a registration.
+        replaces: Whether a registration may replace the description of a registered model.
+        changes: Metadata that a change of status sets.
+        at: Timestamp, in microseconds since the epoch.
     """
 
     name: OperationName
@@ -56,31 +56,29 @@ class Operation(NamedTuple):
 
 
 def apply_operation(entry: ModelRegistryEntry | None, operation: Operation) -> ModelRegistryEntry:
-    """Return the entry after the operation, with its record at the end of the history.
-
-    The record comes later than the last one, also if another machine's clock was ahead.
+    """Return the entry after the operation, with a new record at the end of its history.
 
     Args:
-        entry: The entry before; ``None``: there is none.
+        entry: The entry before the operation; ``None``: the model is not registered.
         operation: The operation.
 
     Raises:
         ModelRegistryError: The entry does not allow the operation.
     """
-    now = format_micros(after_history(operation.at, entry))
+    timestamp = format_micros(move_past_history(operation.at, entry))
     if operation.draft is not None:
-        changed = _describe(entry, operation.draft, now, replaces=operation.replaces)
+        changed = _register(entry, operation.draft, timestamp, replaces=operation.replaces)
     else:
-        changed = _change_status(entry, operation, now)
-    return _append_record(changed, now, operation.reason, operation.actor)
+        changed = _change_status(entry, operation, timestamp)
+    return _append_record(changed, timestamp, operation.reason, operation.actor)
 
 
-def _describe(
-    entry: ModelRegistryEntry | None, draft: ModelRegistryEntry, now: str, *, replaces: bool
+def _register(
+    entry: ModelRegistryEntry | None, draft: ModelRegistryEntry, timestamp: str, *, replaces: bool
 ) -> ModelRegistryEntry:
-    """Return the draft, with the status, the dates and the lifecycle's metadata of the entry that it replaces."""
+    """Return the draft, with the status, the dates and the lifecycle metadata of the entry that it replaces."""
     if entry is None:
-        return draft if draft.deployment_date else structs.replace(draft, deployment_date=now)
+        return draft if draft.deployment_date else structs.replace(draft, deployment_date=timestamp)
     if not replaces:
         raise ModelAlreadyRegisteredError(entry.model_id, entry.status)
     if "register" not in LIFECYCLE[entry.status].operations:
@@ -88,91 +86,103 @@ def _describe(
     if draft.deployment_date not in (None, entry.deployment_date):
         problem = f"cannot change on replace: it is {entry.deployment_date!r}"
         raise InvalidValueError("deployment_date", draft.deployment_date, problem, entry.model_id)
-    kept = {key: entry.metadata[key] for key in LIFECYCLE_KEYS if key in entry.metadata}
+    lifecycle_metadata = {key: entry.metadata[key] for key in LIFECYCLE_KEYS if key in entry.metadata}
     return structs.replace(
         draft,
         status=entry.status,
         deployment_date=entry.deployment_date,
         decommission_date=entry.decommission_date,
-        metadata=Metadata({**kept, **draft.metadata}),
+        metadata=Metadata({**lifecycle_metadata, **draft.metadata}),
     )
 
 
-def _change_status(entry: ModelRegistryEntry | None, operation: Operation, now: str) -> ModelRegistryEntry:
-    """Return the entry with the operation's status, that status's date, and the keys that the operation sets.
+def _change_status(entry: ModelRegistryEntry | None, operation: Operation, timestamp: str) -> ModelRegistryEntry:
+    """Return the entry with the operation's status, the date of the status, and the metadata that the operation sets.
 
-    A date in the metadata is that of the first such operation; a date that is a field is that of the last one.
+    A date in the metadata is the date of the first such operation. A date in a field is the date of the last one.
     """
     entry = _check_allowed(operation.model_id, entry, operation.name)
     status = OPERATIONS[operation.name].target
-    date = LIFECYCLE[status].date
+    date_name = LIFECYCLE[status].date
     metadata = {**entry.metadata, **operation.changes}
     fields: dict[str, Any] = {}
-    if date in _FIELDS:
-        fields = {date: now}
-    elif date is not None:
-        metadata[date] = entry.metadata.get(date) or operation.changes.get(date) or now
+    if date_name in _FIELDS:
+        fields = {date_name: timestamp}
+    elif date_name is not None:
+        metadata[date_name] = entry.metadata.get(date_name) or operation.changes.get(date_name) or timestamp
     return structs.replace(entry, status=status, metadata=Metadata(metadata) if metadata else EMPTY, **fields)
 
 
-def _check_allowed(model_id: str, entry: ModelRegistryEntry | None, operation: OperationName) -> ModelRegistryEntry:
-    """Return the entry, if it exists and its status allows the operation."""
+def _check_allowed(
+    model_id: str, entry: ModelRegistryEntry | None, operation_name: OperationName
+) -> ModelRegistryEntry:
+    """Return the entry, or raise if it does not exist or its status forbids the operation."""
     if entry is None:
         raise ModelNotFoundError(model_id)
-    if operation not in LIFECYCLE[entry.status].operations:
-        raise LifecycleError(model_id, entry.status, operation)
+    if operation_name not in LIFECYCLE[entry.status].operations:
+        raise LifecycleError(model_id, entry.status, operation_name)
     return entry
 
 
-def _append_record(entry: ModelRegistryEntry, now: str, reason: str | None, actor: str | None) -> ModelRegistryEntry:
-    record = {"at": now, "status": entry.status, "owner": entry.owner, "risk_tier": entry.risk_tier}
+def _append_record(
+    entry: ModelRegistryEntry, timestamp: str, reason: str | None, actor: str | None
+) -> ModelRegistryEntry:
+    """Return the entry with a new record at the end of its history, which keeps the last ``MAX_HISTORY`` records."""
+    record = {"at": timestamp, "status": entry.status, "owner": entry.owner, "risk_tier": entry.risk_tier}
     record |= {key: value for key, value in (("reason", reason), ("actor", actor)) if value}
     history = FrozenList([*entry.metadata.get("history", ()), Record(record)][-MAX_HISTORY:])
     return structs.replace(entry, metadata=Metadata({**entry.metadata, "history": history}))
 
 
-def after_history(moment: int, entry: ModelRegistryEntry | None) -> int:
-    """Return the moment, or a later one if the entry's history, perhaps another machine's, is ahead of the clock."""
+def move_past_history(timestamp: int, entry: ModelRegistryEntry | None) -> int:
+    """Return the timestamp, or a later one if the entry's last record is not earlier.
+
+    The record may come from a machine whose clock is ahead.
+    """
     history = entry.metadata.get("history") if entry is not None else None
     if not history:
-        return moment
-    return max(moment, to_micros(history[-1]["at"]) + 1)
+        return timestamp
+    return max(timestamp, to_micros(history[-1]["at"]) + 1)
 
 
 def merge_operations(earlier: Operation, later: Operation) -> Operation:
-    """Return one operation that sets what two changes of status in a row set; only the later one has a record."""
-    date = LIFECYCLE[OPERATIONS[earlier.name].target].date
-    since = {date: format_micros(earlier.at)} if date is not None and date not in _FIELDS else {}
-    return later._replace(changes={**since, **earlier.changes, **later.changes})
+    """Return one operation with the metadata of two consecutive changes of status. Its record is the later one's."""
+    date_name = LIFECYCLE[OPERATIONS[earlier.name].target].date
+    changes = {**earlier.changes, **later.changes}
+    if date_name is not None and date_name not in _FIELDS:
+        changes = {date_name: format_micros(earlier.at), **changes}
+    return later._replace(changes=changes)
 
 
 def build_metadata(
     metadata: Mapping[str, Any], aliases: Iterable[str], provider: str | None, model_id: str
 ) -> Metadata:
-    """Return the metadata of ``register``: the user's, with the keys that have an argument of their own."""
-    frozen = freeze_metadata(metadata, model_id)
-    if "history" in frozen:
-        raise InvalidValueError.must_be("metadata.history", frozen["history"], "left to the registry", model_id)
-    names = aliases if aliases == () else check_aliases(aliases, "aliases", model_id)
-    values = {"aliases": names, "provider": provider}
-    changes = check_reserved({key: value for key, value in values.items() if value}, model_id)
-    for key, value in changes.items():
-        if frozen.get(key) not in (None, value):
-            raise InvalidValueError.must_be(f"metadata.{key}", frozen[key], f"the same as the argument {key}", model_id)
-    return Metadata({**frozen, **changes})
+    """Return the metadata of a registration: the user's metadata and the arguments that are kept as metadata."""
+    user_metadata = freeze_metadata(metadata, model_id)
+    if "history" in user_metadata:
+        raise InvalidValueError.must_be("metadata.history", user_metadata["history"], "left to the registry", model_id)
+    checked_aliases = () if aliases == () else check_aliases(aliases, "aliases", model_id)
+    values = {"aliases": checked_aliases, "provider": provider}
+    arguments = check_reserved({key: value for key, value in values.items() if value}, model_id)
+    for key, value in arguments.items():
+        if user_metadata.get(key) not in (None, value):
+            raise InvalidValueError.must_be(
+                f"metadata.{key}", user_metadata[key], f"the same as the argument {key}", model_id
+            )
+    return Metadata({**user_metadata, **arguments})
 
 
 class Step(NamedTuple):
     """One operation between two entries of a model.
 
     Attributes:
-        operation: The operation.
-        before: The entry before; ``None``: there was none.
-        after: The entry after.
-        reason: Why, if the entry says so.
+        operation_name: The name of the operation.
+        before: The entry before the operation; ``None``: the model was not registered.
+        after: The entry after the operation.
+        reason: Reason for the operation, if the entry contains one.
     """
 
-    operation: OperationName
+    operation_name: OperationName
     before: ModelRegistryEntry | None
     after: ModelRegistryEntry
     reason: str | None = None
@@ -182,48 +192,56 @@ def find_steps(before: ModelRegistryEntry | None, after: ModelRegistryEntry) -> 
     """Yield the operations that lead from one entry to another.
 
     Raises:
-        LifecycleError: No operation that the status allows leads there.
+        LifecycleError: The status before does not allow the operation to the status after.
     """
-    operation = _operation_to(after)
+    operation_name = _find_operation_name(after.status)
     if before is not None and before.status != after.status:
-        _check_allowed(after.model_id, before, operation)
-    if before is None or _description(before) != _description(after):
+        _check_allowed(after.model_id, before, operation_name)
+    if before is None or _describe_entry(before) != _describe_entry(after):
         yield Step("register", before, after)
-    is_new_as_registered = before is None and after.status == OPERATIONS["register"].target
-    if OPERATIONS[operation].registers or is_new_as_registered:
+    is_only_registered = before is None and after.status == OPERATIONS["register"].target
+    if OPERATIONS[operation_name].registers or is_only_registered:
         return
-    if before is None or _lifecycle_state(before) != _lifecycle_state(after):
-        yield Step(operation, before, after, _find_reason(after))
+    if before is None or _get_status_details(before) != _get_status_details(after):
+        yield Step(operation_name, before, after, _find_reason(after))
+
+
+def _find_operation_name(status: ModelStatus) -> OperationName:
+    """Return the operation that changes a model to this status; ``register`` if no other operation does."""
+    for name, operation_kind in OPERATIONS.items():
+        if operation_kind.target == status and not operation_kind.registers:
+            return name
+    return "register"
 
 
 def _find_reason(entry: ModelRegistryEntry) -> str | None:
-    """Return the reason of the last change, from the history or else from the deprecation."""
+    """Return the reason in the last record of the history, or else the deprecation reason."""
     history = entry.metadata.get("history") or [{}]
     return history[-1].get("reason") or entry.metadata.get("deprecation_reason")
 
 
-def _operation_to(entry: ModelRegistryEntry) -> OperationName:
-    """Return the operation that leads to the entry's status: a registration only if no other one does."""
-    leading = (name for name, kind in OPERATIONS.items() if kind.target == entry.status and not kind.registers)
-    return next(leading, "register")
+def find_differing_fields(entry: ModelRegistryEntry, other: ModelRegistryEntry) -> list[str]:
+    """Return the fields and metadata keys in which two entries describe their model differently.
 
-
-def differing_fields(one: ModelRegistryEntry, other: ModelRegistryEntry) -> list[str]:
-    """Return the fields, those of the metadata included, in which two entries describe their model differently.
-
-    A key of the metadata without a value, or with an empty list, equals a key that is missing.
+    A metadata key whose value is ``None`` or an empty list equals a missing key.
     """
-    first, second = (
-        {field: value for field, value in _description(entry).items() if value not in (None, [])}
-        for entry in (one, other)
-    )
+    first, second = _drop_empty_values(_describe_entry(entry)), _drop_empty_values(_describe_entry(other))
     return [field for field in {**first, **second} if first.get(field) != second.get(field)]
 
 
-def _description(entry: ModelRegistryEntry) -> dict[str, Any]:
-    own = {f"metadata.{key}": value for key, value in entry.metadata.items() if key not in LIFECYCLE_KEYS}
-    return {**{field: getattr(entry, field) for field in _DESCRIPTION}, **own}
+def _drop_empty_values(description: dict[str, Any]) -> dict[str, Any]:
+    return {field: value for field, value in description.items() if value not in (None, [])}
 
 
-def _lifecycle_state(entry: ModelRegistryEntry) -> tuple[Any, ...]:
+def _describe_entry(entry: ModelRegistryEntry) -> dict[str, Any]:
+    """Return the fields and the metadata that describe the model, without those of its lifecycle."""
+    description = {field: getattr(entry, field) for field in _DESCRIPTION_FIELDS}
+    for key, value in entry.metadata.items():
+        if key not in LIFECYCLE_KEYS:
+            description[f"metadata.{key}"] = value
+    return description
+
+
+def _get_status_details(entry: ModelRegistryEntry) -> tuple[Any, ...]:
+    """Return the status and the metadata that a deprecation sets."""
     return entry.status, *(entry.metadata.get(key) for key in ("deprecation_reason", "successor", "sunset_date"))

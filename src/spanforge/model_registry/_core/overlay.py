@@ -1,4 +1,4 @@
-"""``OverlayMap``: an immutable mapping of which a changed copy is cheap, however large it is."""
+"""``OverlayMap``: an immutable mapping whose changed copies are cheap at any size."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ _K = TypeVar("_K")
 _V = TypeVar("_V")
 
 MAX_OVERLAY: Final = 512
-"""Keys of an overlay: a change copies as many at most, and one change in so many copies the whole mapping."""
+"""The limit of keys in an overlay. A change copies the overlay. It copies the base only at the limit."""
 
 
 class OverlayMap(Mapping[_K, _V]):
-    """A mapping in the order of insertion: a base, and above it an overlay of what has changed since.
+    """A mapping in the order of insertion: a base dict, and above it an overlay dict of the items changed since.
 
-    Nobody changes the two dicts after the mapping is made, so readers may look into them directly: first ``overlay``,
-    then ``base``.
+    The two dicts never change, so readers may look into them directly: first ``overlay``, then ``base``.
     """
 
     __slots__ = ("_added", "base", "overlay")
 
     def __init__(self, base: dict[_K, _V], overlay: dict[_K, _V] | None = None, added: int = 0) -> None:
-        """Take the dicts as they are, and the number of the overlay's keys that the base does not have."""
+        """Keep the dicts without copying them. ``added`` is the number of keys that are only in the overlay."""
         self.base = base
         self.overlay: dict[_K, _V] = {} if overlay is None else overlay
         self._added = added
 
     def with_items(self, items: Mapping[_K, _V]) -> OverlayMap[_K, _V]:
-        """Return the mapping with these items: a known key keeps its place, a new one comes last."""
+        """Return the mapping with these items. An existing key keeps its position; a new key comes last."""
         overlay = {**self.overlay, **items}
         if len(overlay) > MAX_OVERLAY:
             merged = self.base.copy()
             merged.update(overlay)
             return OverlayMap(merged)
-        return OverlayMap(self.base, overlay, self._added + sum(key not in self for key in items))
+        added = sum(key not in self for key in items)
+        return OverlayMap(self.base, overlay, self._added + added)
 
     def __getitem__(self, key: _K) -> _V:
         try:
@@ -51,13 +51,15 @@ class OverlayMap(Mapping[_K, _V]):
     def __iter__(self) -> Iterator[_K]:
         return iter(self._merged())
 
-    def values(self) -> list[_V]:  # type: ignore[override]  # a list is as good as a view: nothing changes
+    def values(self) -> list[_V]:  # type: ignore[override]  # a list equals a view, because the mapping never changes
         """Return the values, as a new list."""
         return list(self._merged().values())
 
-    def items(self) -> list[tuple[_K, _V]]:  # type: ignore[override]  # likewise
+    def items(self) -> list[tuple[_K, _V]]:  # type: ignore[override]  # as above
         """Return the pairs of key and value, as a new list."""
         return list(self._merged().items())
 
     def _merged(self) -> dict[_K, _V]:
-        return {**self.base, **self.overlay} if self.overlay else self.base
+        if not self.overlay:
+            return self.base
+        return {**self.base, **self.overlay}

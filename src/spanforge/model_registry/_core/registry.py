@@ -18,35 +18,23 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Iterator, Mapping
 
-    from opentelemetry._logs import LoggerProvider
-    from opentelemetry.trace import TracerProvider
-
     from spanforge.model_registry._core.resolution import Resolution
 
 
 class ModelRegistry(RegistryCore):
     """The models that an organisation runs, in this process.
 
-    Safe to use from any number of threads and after ``fork``. Reads take no lock. Every operation happens whole, or
-    raises and changes nothing; if a signal handler's exception interrupts one, either of the two is the case. Iterating
-    gives the entries in the order of registration; ``in`` takes a model id.
+    Safe to use from any number of threads and after ``fork``. Reads take no lock. Operations are atomic. An operation
+    interrupted by a signal handler's exception either happened or did not. Iteration is in the order of registration;
+    ``in`` takes a model id.
 
     Args:
         auto_emit: Whether operations emit their lifecycle events.
-        tracer_provider: The provider of spans for events that have no sampled span to go on; ``None``: OpenTelemetry's
-            global provider, asked for when there is an event.
-        logger_provider: The provider of log records, if the setting ``events`` asks for them; ``None``: OpenTelemetry's
-            global provider, likewise.
+        tracer_provider: Provider of the span that carries an event when the current span is not sampled; ``None``:
+            OpenTelemetry's global one, looked up per event.
+        logger_provider: Provider of the log record, if the setting ``events`` contains ``log``; ``None``:
+            OpenTelemetry's global one, looked up per event.
     """
-
-    def __init__(
-        self,
-        *,
-        auto_emit: bool = True,
-        tracer_provider: TracerProvider | None = None,
-        logger_provider: LoggerProvider | None = None,
-    ) -> None:
-        super().__init__(auto_emit=auto_emit, tracer_provider=tracer_provider, logger_provider=logger_provider)
 
     def register(  # noqa: PLR0913 - the payload's fields are the arguments
         self,
@@ -68,18 +56,18 @@ class ModelRegistry(RegistryCore):
 
         Args:
             model_id: Unique identifier; never reused.
-            name: Name for people.
+            name: Display name.
             version: Version of the model.
             risk_tier: ``low``, ``medium``, ``high`` or ``critical``.
             owner: Team or person responsible.
-            purpose: What the model is meant to be used for.
-            deployment_date: RFC 3339 date or date-time since when it is in use; now, if not given.
-            metadata: String keys and JSON values of the user's own.
-            aliases: Further names that stand for the model, and globs that match whole names: ``gpt-4o-*``.
-            provider: The only provider whose model this is; spans of another one do not match.
-            replace: Change name, version, owner, tier, purpose and metadata of a model that is registered already; its
-                status and dates stay.
-            actor: Who does it, for the event and the history.
+            purpose: Intended use of the model.
+            deployment_date: Date of first use (RFC 3339 date or date-time); default: now.
+            metadata: User metadata: string keys, JSON values.
+            aliases: Other names of the model, and globs that match a whole name, such as ``gpt-4o-*``.
+            provider: Match only spans of this provider.
+            replace: Replace name, version, owner, tier, purpose and metadata if the model is already registered. Its
+                status and dates do not change.
+            actor: Person or system that makes the change; for the event and the history.
 
         Raises:
             InvalidValueError: A value is not allowed (also a ``ValueError``).
@@ -96,9 +84,9 @@ class ModelRegistry(RegistryCore):
             deployment_date=deployment_date,
             metadata=operations.build_metadata(metadata or {}, aliases, provider, model_id),
         )
-
-        operation = Operation("register", draft.model_id, None, _check_actor(actor, model_id), draft, replace)
-        return self._operate(operation)
+        return self._run_operation(
+            Operation("register", draft.model_id, actor=_check_actor(actor, model_id), draft=draft, replaces=replace)
+        )
 
     def deprecate(
         self,
@@ -111,45 +99,52 @@ class ModelRegistry(RegistryCore):
     ) -> ModelRegistryEntry:
         """Mark a model as deprecated and emit ``model_registry.deprecated``.
 
-        A deprecated model may be deprecated again, with another reason, successor or sunset date; the date of the first
-        deprecation stays.
+        A deprecated model may be deprecated again with another reason, successor or sunset date. The date of the first
+        deprecation does not change.
 
         Args:
             model_id: The model.
-            reason: Why; kept as ``metadata["deprecation_reason"]``.
+            reason: Reason for the deprecation; kept as ``metadata["deprecation_reason"]``.
             successor: The model to use instead.
-            sunset_date: RFC 3339 date or date-time when it is to be retired.
-            actor: Who does it.
+            sunset_date: Planned retirement date (RFC 3339 date or date-time).
+            actor: Person or system that makes the change; for the event and the history.
 
         Raises:
-            ModelNotFoundError: There is no such model (also a ``KeyError``).
-            LifecycleError: It is already retired (also a ``ValueError``).
+            ModelNotFoundError: The model is not registered (also a ``KeyError``).
+            LifecycleError: The model is already retired (also a ``ValueError``).
             InvalidValueError: A value is not allowed (also a ``ValueError``).
         """
         values = {"deprecation_reason": reason or None, "successor": successor, "sunset_date": sunset_date}
         changes = check_reserved({key: value for key, value in values.items() if value is not None}, model_id)
-
-        why, who = _check_reason(reason, model_id), _check_actor(actor, model_id)
-        return self._operate(Operation("deprecate", model_id, why, who, changes=changes))
+        return self._run_operation(
+            Operation(
+                "deprecate",
+                model_id,
+                reason=_check_reason(reason, model_id),
+                actor=_check_actor(actor, model_id),
+                changes=changes,
+            )
+        )
 
     def retire(self, model_id: str, *, reason: str = "", actor: str | None = None) -> ModelRegistryEntry:
-        """Retire a model for good and emit ``model_registry.retired``; ``decommission_date`` becomes now.
+        """Retire a model permanently, set its ``decommission_date`` and emit ``model_registry.retired``.
 
         Args:
             model_id: The model.
-            reason: Why, for the event and the history.
-            actor: Who does it.
+            reason: Reason for the retirement; for the event and the history.
+            actor: Person or system that makes the change; for the event and the history.
 
         Raises:
-            ModelNotFoundError: There is no such model (also a ``KeyError``).
-            LifecycleError: It is already retired (also a ``ValueError``).
+            ModelNotFoundError: The model is not registered (also a ``KeyError``).
+            LifecycleError: The model is already retired (also a ``ValueError``).
             InvalidValueError: A value is not allowed (also a ``ValueError``).
         """
-        why, who = _check_reason(reason, model_id), _check_actor(actor, model_id)
-        return self._operate(Operation("retire", model_id, why, who))
+        return self._run_operation(
+            Operation("retire", model_id, reason=_check_reason(reason, model_id), actor=_check_actor(actor, model_id))
+        )
 
     def get(self, model_id: str) -> ModelRegistryEntry | None:
-        """Return the entry with this id, if there is one."""
+        """Return the entry with this id; ``None`` if the model is not registered."""
         return self._state.index.entries.get(model_id)
 
     def list_all(self) -> list[ModelRegistryEntry]:
@@ -161,10 +156,10 @@ class ModelRegistry(RegistryCore):
         return [entry for entry in self.list_all() if entry.status == "active"]
 
     def resolve(self, name: str, *, provider: str | None = None) -> Resolution:
-        """Return the resolution of a model's name, as a request or a span has it.
+        """Return the resolution of a model name from a request or a span.
 
-        Tried in this order: id ``provider/name``, id ``name``, alias ``provider/name``, alias ``name``, glob
-        ``provider/name``, glob ``name``; case-sensitive and verbatim.
+        The order is: id ``provider/name``, id ``name``, alias ``provider/name``, alias ``name``, glob
+        ``provider/name``, glob ``name``. The comparison is case-sensitive.
 
         Raises:
             InvalidValueError: The name is not a string.
@@ -174,18 +169,18 @@ class ModelRegistry(RegistryCore):
         return self._state.index.resolve((str.__str__(name),), provider)
 
     def check(self, name: str, *, provider: str | None = None) -> tuple[str, ...]:
-        """Return the warnings for a caller of this model; empty for an active one."""
+        """Return the warnings for a caller of this model; empty if the model is active."""
         return self.resolve(name, provider=provider).warnings
 
     def require(
         self, name: str, *, provider: str | None = None, allow: Iterable[str] = ("active", "deprecated")
     ) -> ModelRegistryEntry:
-        """Return the entry that matches the name, or raise: a guard to call before a model is called.
+        """Return the matching entry, or raise if the model may not be called.
 
         Raises:
             ModelNotFoundError: No entry matches (also a ``KeyError``).
-            ModelNotAllowedError: The model's status is not allowed (also a ``ValueError``).
-            InvalidValueError: ``allow`` names something that is not a status.
+            ModelNotAllowedError: The model's status is not in ``allow`` (also a ``ValueError``).
+            InvalidValueError: ``allow`` contains an unknown status (also a ``ValueError``).
         """
         allowed = tuple(check_one_of(status, STATUSES, "allow") for status in allow)
         entry = self.resolve(name, provider=provider).entry
@@ -196,28 +191,30 @@ class ModelRegistry(RegistryCore):
         return entry
 
     def clear(self) -> None:
-        """Forget all entries; emits no event."""
-        self._replace(layers.replace_app_layer, ())
+        """Remove all entries; emits no event. A registry of two layers keeps the files' entries."""
+        self._replace_layer(layers.replace_app_layer, ())
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write all entries to a JSON file, atomically and durably; see ``storage.write_entries``.
 
         Raises:
-            RegistryFileError: The file cannot be written, or its name ends in ``.yaml`` or ``.yml``: comments in it
-                would be lost.
+            RegistryFileError: The file cannot be written, or its name ends in ``.yaml`` or ``.yml``. A YAML file would
+                lose its comments.
         """
         storage.write_entries(path, self.list_all())
 
     def load(self, path: str | os.PathLike[str]) -> None:
-        """Replace all entries by those of a JSON file, all at once; emits no event.
+        """Replace all entries with those of a JSON file, atomically; emits no event.
+
+        A registry of two layers keeps the files' entries.
 
         A file whose name ends in ``.yaml`` or ``.yml`` is read as YAML, which needs the extra ``yaml``.
 
         Raises:
             RegistryFileError: The file cannot be read or is not valid; the registry is unchanged.
         """
-        changed = self._replace(layers.replace_app_layer, storage.read_entries(path))
-        layers.warn_about_differences(changed, changed.app)
+        new_layers = self._replace_layer(layers.replace_app_layer, storage.read_entries(path))
+        layers.warn_about_differences(new_layers, new_layers.app)
 
     def emit_changes(
         self,
@@ -226,36 +223,30 @@ class ModelRegistry(RegistryCore):
         *,
         actor: str | None = None,
     ) -> list[LifecycleEvent]:
-        """Emit the events that lead from one set of entries to another, for pipelines that change registry files.
+        """Emit the lifecycle events of the changes between two sets of entries. The registry does not change.
 
-        A new or changed description emits ``registered``, a new status (or, of a deprecated model, a new reason,
-        successor or sunset date) its own event. Entries that are gone emit nothing. The registry stays as it is.
+        For pipelines that change registry files:
+
+        - A new or changed description emits ``registered``.
+        - A new status emits the event of that status. So does a new reason, successor or sunset date of a deprecated
+          model.
+        - A removed entry emits nothing.
 
         Args:
-            before: The entries as they were: a registry, for example.
-            after: The entries as they are.
-            actor: Who changed them.
+            before: The entries before the changes, such as a registry.
+            after: The entries after the changes.
+            actor: Person or system that made the changes. Unlike in the other methods, the value is not checked.
 
         Returns:
-            The events, in the order in which they went out.
+            The events, in the order of emission.
 
         Raises:
-            LifecycleError: A change that the lifecycle does not allow; no event goes out.
+            LifecycleError: The lifecycle does not allow a change; no event is emitted.
         """
-        old_entries = {entry.model_id: entry for entry in before}
-        steps = [step for entry in after for step in operations.find_steps(old_entries.get(entry.model_id), entry)]
-        moments = self._tick_for(len(steps))
-        events = [
-            LifecycleEvent(
-                step.operation,
-                step.after,
-                moment * 1_000,
-                step.before.status if step.before else None,
-                step.reason,
-                actor,
-            )
-            for step, moment in zip(steps, moments, strict=True)
-        ]
+        before_by_id = {entry.model_id: entry for entry in before}
+        steps = [step for entry in after for step in operations.find_steps(before_by_id.get(entry.model_id), entry)]
+        timestamps = self._take_timestamps(len(steps))
+        events = [_create_step_event(step, timestamp, actor) for step, timestamp in zip(steps, timestamps, strict=True)]
         emission.emit_events(events, self._providers)
         return events
 
@@ -272,9 +263,24 @@ class ModelRegistry(RegistryCore):
         return f"<{type(self).__name__} of {len(self)} models>"
 
 
+def _create_step_event(step: operations.Step, timestamp: int, actor: str | None) -> LifecycleEvent:
+    return LifecycleEvent(
+        operation=step.operation_name,
+        entry=step.after,
+        at=timestamp * 1_000,
+        previous_status=None if step.before is None else step.before.status,
+        reason=step.reason,
+        actor=actor,
+    )
+
+
 def _check_reason(reason: str, model_id: str) -> str | None:
-    return check_text(reason, "reason", model_id) if reason else None
+    if not reason:
+        return None
+    return check_text(reason, "reason", model_id)
 
 
 def _check_actor(actor: str | None, model_id: str) -> str | None:
-    return None if actor is None else check_text(actor, "actor", model_id)
+    if actor is None:
+        return None
+    return check_text(actor, "actor", model_id)

@@ -1,10 +1,10 @@
-"""The state of a registry: one immutable object, and the ways to publish another one."""
+"""The state of a registry: one immutable object, and the methods that publish a new one."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from spanforge.model_registry._core import emission, layers, operations
 from spanforge.model_registry._core.delivery import Delivery
@@ -23,16 +23,17 @@ if TYPE_CHECKING:
     from spanforge.model_registry._core.layers import Layers
     from spanforge.model_registry._core.operations import Operation
 
+_T = TypeVar("_T")
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RegistryState:
-    """All that a registry holds at one moment. Each change makes a new state, so the state is its own version.
+    """The content of a registry at one time. Each change creates a new state, so identity (``is``) detects a change.
 
     Attributes:
         index: The entries in force, by id, alias and glob.
-        layers: What the entries in force are made of.
-        deliveries: The events of the last operations; those that are left over when an operation is interrupted are
-            delivered later.
+        layers: The layers from which the entries in force are computed.
+        deliveries: The events of the last operations. An interrupted operation leaves its event here; it is sent later.
     """
 
     index: ModelIndex
@@ -41,14 +42,14 @@ class RegistryState:
 
 
 class RegistryCore:
-    """Holds the state of a registry. Readers take ``_state`` once and no lock; writers publish another one.
+    """Holds the state of a registry. Readers read ``_state`` once, without a lock. Writers publish a new state.
 
-    If a signal handler's exception interrupts a writer, the state is the old one or the new one. Of the new one, the
-    event is a part: if it has not gone out, the next operation, ``flush_events`` or span hook that looks for events
-    delivers it.
+    If a signal handler's exception interrupts a writer, the state is the old one or the new one. A new state contains
+    its event. If the event was not sent, the next operation, ``flush_events`` or span hook sends it.
     """
 
-    _EMPTY: Layers = layers.ONE_LAYER
+    _INITIAL_LAYERS: Layers = layers.ONE_LAYER
+    """Empty layers. A class attribute, to keep it out of the public constructor."""
 
     def __init__(
         self,
@@ -59,26 +60,26 @@ class RegistryCore:
     ) -> None:
         self._auto_emit = auto_emit
         self._providers: dict[EventSignal, Any] = {"span": tracer_provider, "log": logger_provider}
-        self._last_moment = 0
-        self._state = RegistryState(ModelIndex(), self._EMPTY)
+        self._last_timestamp = 0
+        self._state = RegistryState(ModelIndex(), self._INITIAL_LAYERS)
         self._guard = Guard()
         guards_at_forks.add(self._guard)
-        emission.add_source(self._deliveries)
+        emission.add_source(self._get_deliveries)
 
-    def _operate(self, operation: Operation) -> ModelRegistryEntry:
-        """Make an operation now, emit its event, and return the entry in force."""
+    def _run_operation(self, operation: Operation) -> ModelRegistryEntry:
+        """Run an operation, emit its event, and return the entry in force."""
         signals = emission.fix_event_signals() if self._auto_emit else ()
         delivery = Delivery(signals, self._providers)
         try:
-            entry = self._operate_and_send(operation, delivery)
+            entry = self._publish_and_send(operation, delivery)
         except BaseException:
-            delivery.close()  # also if the other frame was interrupted when it was about to do so
+            delivery.close()  # closing twice is harmless; the inner ``finally`` can itself be interrupted
             raise
         if operation.draft is not None:
             layers.warn_about_differences(self._state.layers, [entry.model_id])
         return entry
 
-    def _operate_and_send(self, operation: Operation, delivery: Delivery) -> ModelRegistryEntry:
+    def _publish_and_send(self, operation: Operation, delivery: Delivery) -> ModelRegistryEntry:
         try:
             entry = self._guard.run(self._publish_operation, operation, delivery)
             if delivery.unclaimed:
@@ -89,70 +90,85 @@ class RegistryCore:
         return entry
 
     def _publish_operation(self, operation: Operation, delivery: Delivery) -> ModelRegistryEntry:
-        """Publish the state after an operation, or raise. Its event is a part of that state."""
-        entries: list[ModelRegistryEntry] = []
+        """Publish the state after an operation, which contains its event, and return the entry in force."""
 
-        def change(state: RegistryState) -> RegistryState:
-            old = state.index.entries.get(operation.model_id)
-            timed = operation._replace(at=self._tick())
-            changed, entry = layers.operate(state.layers, old, timed)
-            entries[:] = [entry]
-            if entry is old:
-                return RegistryState(state.index, changed, state.deliveries)
-            before = None if old is None else old.status
-            at = operations.after_history(timed.at, old) * 1_000
-            delivery.event = LifecycleEvent(timed.name, entry, at, before, timed.reason, timed.actor)
-            unfinished = [one for one in (*state.deliveries, delivery) if one.is_unfinished()]
-            return RegistryState(state.index.put(entry), changed, tuple(unfinished))
+        def change(state: RegistryState) -> tuple[RegistryState, ModelRegistryEntry]:
+            old_entry = state.index.entries.get(operation.model_id)
+            timed_operation = operation._replace(at=self._take_timestamp())
+            new_layers, entry = layers.with_operation(state.layers, old_entry, timed_operation)
+            if entry is old_entry:
+                return RegistryState(state.index, new_layers, state.deliveries), entry
+            delivery.event = _create_event(timed_operation, old_entry, entry)
+            unfinished = tuple(item for item in (*state.deliveries, delivery) if item.is_unfinished())
+            return RegistryState(state.index.put(entry), new_layers, unfinished), entry
 
-        self._publish(change)
-        return entries[0]
+        return self._publish(change)
 
-    def _replace(self, change: Callable[[Layers, Iterable[ModelRegistryEntry]], Layers], entries: Any) -> Layers:
-        """Publish the state with other entries in a layer, and return its layers."""
+    def _replace_layer(
+        self,
+        replace: Callable[[Layers, Iterable[ModelRegistryEntry]], Layers],
+        entries: Iterable[ModelRegistryEntry],
+    ) -> Layers:
+        """Publish the state with other entries in one layer, and return its layers."""
         new_entries = list(entries)
 
-        def replace_entries(state: RegistryState) -> RegistryState:
-            changed = change(state.layers, new_entries)
-            return RegistryState(ModelIndex(layers.effective(changed)), changed, state.deliveries)
+        def change(state: RegistryState) -> tuple[RegistryState, Layers]:
+            new_layers = replace(state.layers, new_entries)
+            index = ModelIndex(layers.effective(new_layers))
+            return RegistryState(index, new_layers, state.deliveries), new_layers
 
-        return self._guard.run(self._publish, replace_entries).layers
+        return self._guard.run(lambda: self._publish(change))
 
-    def _publish(self, change: Callable[[RegistryState], RegistryState]) -> RegistryState:
-        """Have readers see another state, in one assignment, and return it; the guard runs this.
+    def _publish(self, change: Callable[[RegistryState], tuple[RegistryState, _T]]) -> _T:
+        """Publish a changed state, in one assignment, and return the result of the change. The guard runs this.
 
-        A signal handler, or an object that is collected as garbage, may have changed the registry in the midst of this:
-        then the change is made once more, to the state that they left.
+        A signal handler or a finalizer in this thread may publish another state at the same time. The change is then
+        applied again, to that state.
         """
         while True:
             state = self._state
-            changed = change(state)
+            new_state, result = change(state)
             if self._state is state:
-                self._state = changed
-                return changed
+                self._state = new_state
+                return result
 
-    def _tick_for(self, number: int) -> list[int]:
-        """Return so many times, in order."""
-        return self._guard.run(lambda: [self._tick() for _ in range(number)])
+    def _take_timestamps(self, number: int) -> list[int]:
+        """Return this number of timestamps, in ascending order."""
+        return self._guard.run(lambda: [self._take_timestamp() for _ in range(number)])
 
-    def _deliveries(self) -> tuple[Delivery, ...]:
+    def _get_deliveries(self) -> tuple[Delivery, ...]:
         return self._state.deliveries
 
-    def _tick(self) -> int:
-        """Return the time in microseconds since the epoch, later than any before; the guard runs this."""
-        while True:  # a signal handler may come between, as in ``_publish``
-            last = self._last_moment
-            moment = max(time.time_ns() // 1_000, last + 1)
-            if self._last_moment == last:
-                self._last_moment = moment
-                return moment
+    def _take_timestamp(self) -> int:
+        """Return the time in microseconds since the epoch, later than every earlier timestamp. The guard runs this."""
+        while True:  # a signal handler may take a timestamp at the same time, as in ``_publish``
+            last = self._last_timestamp
+            timestamp = max(time.time_ns() // 1_000, last + 1)
+            if self._last_timestamp == last:
+                self._last_timestamp = timestamp
+                return timestamp
 
 
 def replace_file_entries(registry: RegistryCore, entries: Iterable[ModelRegistryEntry]) -> None:
-    """Replace the entries of the files that a registry follows, all at once; emits no event.
+    """Replace the entries of the files that a registry follows, atomically; emits no event.
 
-    The process-wide registry keeps the application's entries beneath them. Any other registry has only these entries
-    from then on, as after ``load``. This is no method, because it serves the file watcher: applications use ``load``.
+    The process-wide registry keeps the application's entries. Any other registry then contains only these entries, as
+    after ``load``. A function, to keep it out of the public class.
     """
-    changed = registry._replace(layers.replace_file_layer, entries)
-    layers.warn_about_differences(changed, changed.app)
+    new_layers = registry._replace_layer(layers.replace_file_layer, entries)  # noqa: SLF001 - same module
+    layers.warn_about_differences(new_layers, new_layers.app)
+
+
+def _create_event(
+    operation: Operation, old_entry: ModelRegistryEntry | None, entry: ModelRegistryEntry
+) -> LifecycleEvent:
+    """Return the lifecycle event of an operation."""
+    timestamp = operations.move_past_history(operation.at, old_entry)
+    return LifecycleEvent(
+        operation=operation.name,
+        entry=entry,
+        at=timestamp * 1_000,
+        previous_status=None if old_entry is None else old_entry.status,
+        reason=operation.reason,
+        actor=operation.actor,
+    )

@@ -1,4 +1,4 @@
-"""Everything that needs the OpenTelemetry SDK: the span processor, the sampler, the metrics and their status."""
+"""OpenTelemetry SDK integration: span processor, sampler, metrics, plugin status."""
 
 from __future__ import annotations
 

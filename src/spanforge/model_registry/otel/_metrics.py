@@ -1,4 +1,4 @@
-"""The metrics ``model_registry.*``: observed when a reader asks for them, so that no span pays for them."""
+"""Observable instruments ``model_registry.*``: values are computed at collection time, not per span."""
 
 from __future__ import annotations
 
@@ -27,10 +27,12 @@ if TYPE_CHECKING:
     from spanforge.model_registry._core.entry import ModelRegistryEntry
     from spanforge.model_registry._core.registry import ModelRegistry
 
+    _Sunset = tuple[int, ModelRegistryEntry]  # date in microseconds since the epoch
+
 MAX_SUNSETS: Final = 1_000
-"""Deprecated models whose sunset is observed: those whose date comes first."""
+"""The limit of sunset series; the earliest dates are kept."""
 _OVERFLOW: Final[dict[str, AttributeValue]] = {"otel.metric.overflow": True}
-"""What OpenTelemetry's specification has for measurements beyond a limit on the number of series."""
+"""The specification's overflow attribute: it marks the series of all measurements beyond a cardinality limit."""
 
 _warnings: Final = WarnOnce(100)
 
@@ -41,128 +43,156 @@ class Metric(NamedTuple):
     Attributes:
         name: Short name; the metric is ``model_registry.<name>``.
         kind: ``counter`` or ``gauge``.
-        unit: In the notation of UCUM.
+        unit: The unit, as a UCUM code.
         attributes: Keys of the attributes.
-        note: What it counts or measures.
-        observe: Returns the values of now.
+        description: Description of the instrument.
+        read: Returns the current values.
     """
 
     name: str
     kind: Literal["counter", "gauge"]
     unit: str
     attributes: tuple[str, ...]
-    note: str
-    observe: Callable[[], Iterable[Observation]]
+    description: str
+    read: Callable[[], Iterable[Observation]]
 
 
 class _Inventory(NamedTuple):
-    """Counts and dates of a registry in one state."""
+    """The models of one registry state, counted. A new state gets a new inventory.
+
+    Attributes:
+        state: The registry state.
+        models: Number of models, by status and risk tier.
+        sunsets: Sunset dates and entries of deprecated models, earliest first.
+    """
 
     state: object
     models: Counter[tuple[str, str]]
-    sunsets: Sequence[tuple[int, ModelRegistryEntry]]
+    sunsets: Sequence[_Sunset]
 
 
 _inventories: Final[WeakKeyDictionary[ModelRegistry, _Inventory]] = WeakKeyDictionary()
 _registries: Final[WeakKeyDictionary[ModelRegistry, None]] = WeakKeyDictionary()
-_observed: Final[WeakSet[Any]] = WeakSet()
+_meter_providers: Final[WeakSet[Any]] = WeakSet()
 
 
-class _ObservedRegistries(ProcessState):
-    """Forgets which registries are observed when the process starts again."""
+class _MetricsReset(ProcessState):
+    """Removes all registries from the metrics when the process is reset.
+
+    The meter providers stay: OpenTelemetry cannot remove an instrument, and must not get a second one of the same name.
+    """
 
     def reset(self) -> None:
-        """Observe no registry."""
+        """Remove all registries."""
         _registries.clear()
 
 
-_ObservedRegistries()
+_MetricsReset()  # it registers itself
 
 
-def observe(registry: ModelRegistry, meter_provider: MeterProvider | None = None) -> None:
-    """Have the metrics include a registry, and a meter provider ask for them. Never raises.
+def install_metrics(registry: ModelRegistry, meter_provider: MeterProvider | None = None) -> None:
+    """Include a registry in the metrics and create the instruments on a meter provider, once. Never raises.
 
     Args:
-        registry: The registry whose models count.
-        meter_provider: The provider that asks for them; ``None``: OpenTelemetry's global one, also if it is set later.
+        registry: The registry.
+        meter_provider: The provider of the instruments; ``None``: OpenTelemetry's global one, also if it is set later.
     """
     _registries[registry] = None
     try:
         provider = metrics.get_meter_provider() if meter_provider is None else meter_provider
-        if provider in _observed:
+        # Two threads may both get past this check: the SDK then still reports each value once.
+        if provider in _meter_providers:
             return
-        _observed.add(provider)
+        _meter_providers.add(provider)
         meter = provider.get_meter(SCOPE_NAME, __version__, SCHEMA_URL)
-        make = {"counter": meter.create_observable_counter, "gauge": meter.create_observable_gauge}
+        create_by_kind = {"counter": meter.create_observable_counter, "gauge": meter.create_observable_gauge}
         for metric in METRICS:
-            make[metric.kind](PREFIX + metric.name, [_callback(metric)], metric.unit, metric.note)
-    except Exception as error:  # noqa: BLE001 - the application's spans go on without metrics
-        _warnings.warn(type(error), "model registry: no metrics: %r", error)
+            create_instrument = create_by_kind[metric.kind]
+            create_instrument(PREFIX + metric.name, [_make_callback(metric)], metric.unit, metric.description)
+    except Exception as error:  # noqa: BLE001 - spans are enriched without metrics too
+        _warnings.warn(type(error), "model registry: metrics are not available: %r", error)
 
 
-def _callback(metric: Metric) -> Callable[[CallbackOptions], Iterable[Observation]]:
+def _make_callback(metric: Metric) -> Callable[[CallbackOptions], Iterable[Observation]]:
     def callback(_options: CallbackOptions) -> Iterable[Observation]:
         try:
-            return list(metric.observe())
-        except Exception as error:  # noqa: BLE001 - OpenTelemetry would log it each time
-            _warnings.warn(
-                (metric.name, type(error)), "model registry: metric %s%s not observed: %r", PREFIX, metric.name, error
-            )
+            return list(metric.read())
+        except Exception as error:  # noqa: BLE001 - OpenTelemetry would log it at each collection
+            text = "model registry: metric %s%s is not available: %r"
+            _warnings.warn((metric.name, type(error)), text, PREFIX, metric.name, error)
             return ()
 
     return callback
 
 
 def _take_inventory(registry: ModelRegistry) -> _Inventory:
-    state = registry._state  # noqa: SLF001 - one package
+    """Return the inventory of a registry; computed again only if the registry has changed."""
+    state = registry._state  # noqa: SLF001 - same package
     inventory = _inventories.get(registry)
     if inventory is None or inventory.state is not state:
         entries = registry.list_all()
-        dates = ((entry.metadata.get("sunset_date"), entry) for entry in entries if entry.status == "deprecated")
-        sunsets = [(to_micros(date), entry) for date, entry in dates if date is not None]
-        sunsets.sort(key=lambda sunset: sunset[0])
         models: Counter[tuple[str, str]] = Counter((entry.status, entry.risk_tier) for entry in entries)
-        inventory = _inventories[registry] = _Inventory(state, models, sunsets[:MAX_SUNSETS])
+        inventory = _Inventory(state, models, _select_sunsets(_find_sunsets(entries)))
+        _inventories[registry] = inventory
     return inventory
 
 
-def _models() -> Iterable[Observation]:
-    total: Counter[tuple[str, str]] = Counter()
+def _find_sunsets(entries: Iterable[ModelRegistryEntry]) -> Iterable[_Sunset]:
+    """Yield the sunset dates of deprecated models."""
+    for entry in entries:
+        date = entry.metadata.get("sunset_date")
+        if entry.status == "deprecated" and date is not None:
+            yield to_micros(date), entry
+
+
+def _select_sunsets(sunsets: Iterable[_Sunset]) -> list[_Sunset]:
+    """Return the earliest sunset dates, in order, up to the limit."""
+    return sorted(sunsets, key=lambda sunset: sunset[0])[:MAX_SUNSETS]
+
+
+def _read_models() -> Iterable[Observation]:
+    models: Counter[tuple[str, str]] = Counter()
     for registry in live_keys(_registries):
-        total.update(_take_inventory(registry).models)
-    for status in STATUSES:  # those that have no model any more as well: else a backend goes on with the last value
-        for tier in RISK_TIERS:
-            yield Observation(total[status, tier], {f"{PREFIX}status": status, f"{PREFIX}risk_tier": tier})
+        models.update(_take_inventory(registry).models)
+    # Zeros too: a backend would keep the last value of a series that disappears.
+    for status in STATUSES:
+        for risk_tier in RISK_TIERS:
+            attributes = {f"{PREFIX}status": status, f"{PREFIX}risk_tier": risk_tier}
+            yield Observation(models[status, risk_tier], attributes)
 
 
-def _calls() -> Iterable[Observation]:
-    total: Counter[tuple[str | None, ...]] = Counter()
+def _read_calls() -> Iterable[Observation]:
+    calls: Counter[tuple[str | None, ...]] = Counter()
     for series, count in span_counters.values().items():
         if series.is_call:
-            total[series[:4]] += count
-    for (status, model_id, risk_tier, owner), count in total.items():
-        facts = {"model_id": model_id, "status": status, "risk_tier": risk_tier, "owner": owner}
-        attributes = {PREFIX + name: value for name, value in facts.items() if value}
+            calls[series.status, series.model_id, series.risk_tier, series.owner] += count
+    for (status, model_id, risk_tier, owner), count in calls.items():
+        values = {"model_id": model_id, "status": status, "risk_tier": risk_tier, "owner": owner}
+        attributes = {PREFIX + name: value for name, value in values.items() if value}
         yield Observation(count, attributes or _OVERFLOW)
 
 
-def _file_age() -> Iterable[Observation]:
+def _read_file_ages() -> Iterable[Observation]:
     return (Observation(file.age, {"file.path": file.path}) for file in file_states())
 
 
-def _file_failures() -> Iterable[Observation]:
+def _read_file_failures() -> Iterable[Observation]:
     return (Observation(file.failures, {"file.path": file.path}) for file in file_states())
 
 
-def _sunset() -> Iterable[Observation]:
+def _read_sunsets() -> Iterable[Observation]:
     now = time.time_ns() // 1_000
     sunsets = (sunset for registry in live_keys(_registries) for sunset in _take_inventory(registry).sunsets)
-    for date, entry in sorted(sunsets, key=lambda sunset: sunset[0])[:MAX_SUNSETS]:
-        facts = {"model_id": entry.model_id, "risk_tier": entry.risk_tier, "owner": entry.owner}
-        yield Observation((date - now) / 1e6, {PREFIX + name: value for name, value in facts.items()})
+    for date, entry in _select_sunsets(sunsets):
+        attributes = {
+            f"{PREFIX}model_id": entry.model_id,
+            f"{PREFIX}risk_tier": entry.risk_tier,
+            f"{PREFIX}owner": entry.owner,
+        }
+        yield Observation((date - now) / 1e6, attributes)
 
 
-def _events_dropped() -> Iterable[Observation]:
+def _read_dropped_events() -> Iterable[Observation]:
     for signal in SIGNALS:
         counts = event_counts(signal)
         yield Observation(counts.dropped + counts.failed, {f"{PREFIX}event_signal": signal})
@@ -178,36 +208,41 @@ METRICS: Final = (
         "counter",
         "{call}",
         _prefix_keys("model_id", "status", "risk_tier", "owner"),
-        "Spans that ended in this process and call a model",
-        _calls,
+        "Spans that call a model and ended in this process",
+        _read_calls,
     ),
-    Metric("models", "gauge", "{model}", _prefix_keys("status", "risk_tier"), "Models in the registry", _models),
+    Metric("models", "gauge", "{model}", _prefix_keys("status", "risk_tier"), "Models in the registry", _read_models),
     Metric(
         "sunset",
         "gauge",
         "s",
         _prefix_keys("model_id", "risk_tier", "owner"),
         "Time until the sunset date of a deprecated model; negative after it",
-        _sunset,
+        _read_sunsets,
     ),
     Metric(
         "file.age",
         "gauge",
         "s",
         ("file.path",),
-        "Time since a registry file was last seen to be in force as it is",
-        _file_age,
+        "Time since the last check that found the registry file unchanged and in force",
+        _read_file_ages,
     ),
     Metric(
-        "file.failures", "counter", "{failure}", ("file.path",), "How often a registry file became bad", _file_failures
+        "file.failures",
+        "counter",
+        "{failure}",
+        ("file.path",),
+        "Times that a registry file became invalid",
+        _read_file_failures,
     ),
     Metric(
         "events.dropped",
         "counter",
         "{event}",
         _prefix_keys("event_signal"),
-        "Lifecycle events that were lost, by signal",
-        _events_dropped,
+        "Lifecycle events that were lost",
+        _read_dropped_events,
     ),
 )
 """Every metric, in the order of the documentation."""

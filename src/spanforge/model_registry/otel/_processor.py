@@ -17,7 +17,7 @@ from spanforge.model_registry._core.settings import MODEL_ATTRIBUTES, SPAN_ATTRI
 from spanforge.model_registry.otel import _status
 from spanforge.model_registry.otel._counters import processors, span_counters, unregistered_names
 from spanforge.model_registry.otel._enricher import Enricher
-from spanforge.model_registry.otel._metrics import observe
+from spanforge.model_registry.otel._metrics import install_metrics
 from spanforge.model_registry.otel._plan_cache import NO_DECISION, NOT_COUNTED, Decision, PlanCache
 from spanforge.model_registry.otel._span_access import (
     UNMARKED,
@@ -108,7 +108,7 @@ class ModelRegistrySpanProcessor(SpanProcessor):
         if self._enriches_at_start:
             text = "model registry: opentelemetry-sdk < 1.40 has no OnEnding hook: %s"
             _warnings.warn("hook", text, _LATE_MODELS_ARE_MISSED)
-        observe(self._registry, meter_provider)
+        install_metrics(self._registry, meter_provider)
         processors.live[self] = None
         _log_status()
 

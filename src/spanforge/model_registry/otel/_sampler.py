@@ -1,4 +1,4 @@
-"""``ModelRegistrySampler``: head sampling that keeps the registry's own operations."""
+"""``ModelRegistrySampler``: head sampling that keeps lifecycle operations and calls of flagged models."""
 
 from __future__ import annotations
 
@@ -35,9 +35,10 @@ if TYPE_CHECKING:
     from spanforge.model_registry._core.registry import ModelRegistry
     from spanforge.model_registry._core.resolution import Resolution
 
-ARGUMENT: Final = "OTEL_TRACES_SAMPLER_ARG"
-"""OpenTelemetry's variable for a sampler's argument: here, the share of root spans."""
-_KEPT_NAMES: Final = frozenset(OPERATION_SPAN_NAMES.values())
+RATIO_VARIABLE: Final = "OTEL_TRACES_SAMPLER_ARG"
+"""OpenTelemetry's environment variable for the sampler's argument: the share of root spans that are kept."""
+_KEPT_SPAN_NAMES: Final = frozenset(OPERATION_SPAN_NAMES.values())
+"""Names of the root spans of lifecycle operations."""
 _RATIO_RULE: Final = "a number from 0 to 1"
 
 _warnings: Final = WarnOnce(100)
@@ -45,34 +46,34 @@ _warnings: Final = WarnOnce(100)
 
 @dataclass(frozen=True)
 class ModelRegistrySampler(Sampler):
-    """Decides when a span starts whether it is kept.
+    """Decides at the start of a span whether the span is kept.
 
-    The first row that fits a span decides:
+    The first row that matches the span decides:
 
     ============================================================ ==================== ========================
     span                                                         parent               decision
     ============================================================ ==================== ========================
     ``model_registry.register``, ``.deprecate`` or ``.retire``   any, or none         kept
     call of a flagged model, with ``flagged``                    any, or none         kept
-    any other                                                    none                 kept, if the trace id is
-                                                                                      in the share ``ratio``
+    any other                                                    none                 kept for the share ``ratio``
+                                                                                      of trace ids
     any other                                                    kept                 kept
     any other                                                    not kept             not kept
     ============================================================ ==================== ========================
 
-    A model is flagged if its risk tier is flagged, such as ``critical``, if its status is flagged, such as ``retired``,
-    or if it is not registered (unless the setting ``unregistered`` is ``ignore``). ``lifecycle`` has the tables.
+    A model is flagged if its risk tier is in ``FLAGGED_TIERS`` or its status in ``FLAGGED_STATUSES``. An unregistered
+    model is flagged too, unless the setting ``unregistered`` is ``ignore``.
 
-    A sampler sees only the attributes with which a span starts. If an instrumentation sets the model later, its calls
-    are like any other span. A kept span whose parent is not kept has no parent in the backend.
+    A sampler sees only the attributes that a span has at its start. If an instrumentation sets the model later, its
+    calls are sampled like any other span. A kept span whose parent is not kept has no parent in the backend.
 
-    Roots are chosen as by OpenTelemetry's ``parentbased_traceidratio``, so services with either sampler choose the same
-    traces.
+    Root spans are sampled as by OpenTelemetry's ``parentbased_traceidratio``, so services with either sampler keep the
+    same traces.
 
     Args:
         ratio: The share of root spans that are kept, from 0 to 1.
-        flagged: Whether all calls of flagged models are kept; ``None``: the environment decides.
-        registry: The registry to ask; ``None``: the process-wide one at the time when a span starts.
+        flagged: Whether all calls of flagged models are kept; ``None``: the setting ``sample_flagged`` decides.
+        registry: The registry of the models; ``None``: the process-wide one, looked up per span.
 
     Raises:
         InvalidValueError: The ratio is not a number from 0 to 1 (also a ``ValueError``).
@@ -88,21 +89,20 @@ class ModelRegistrySampler(Sampler):
 
     def __post_init__(self) -> None:
         ratio = self.ratio
-        if not isinstance(ratio, (int, float)) or isinstance(ratio, bool) or not 0 <= ratio <= 1:
+        if not _is_ratio(ratio):
             raise InvalidValueError.must_be("ratio", ratio, _RATIO_RULE)
-        flagged = SAMPLE_FLAGGED.read() if self.flagged is None else SAMPLE_FLAGGED.parse(self.flagged, "flagged")
+        flagged = _read_flagged(self.flagged)
         conventions = with_extra_keys(MODEL_ATTRIBUTES.read()) if flagged else ()
-        unregistered = frozenset({UNREGISTERED} if UNREGISTERED_POLICY.read() == "warn" else ())
         values: dict[str, Any] = {
             "ratio": float(ratio),
             "flagged": flagged,
             "_fallback": ParentBased(TraceIdRatioBased(ratio)),
             "_conventions": conventions,
-            "_flagged_statuses": FLAGGED_STATUSES | unregistered,
-            "_keys": frozenset(row.key for row in conventions),
+            "_flagged_statuses": _read_flagged_statuses(),
+            "_keys": frozenset(convention.key for convention in conventions),
         }
         for name, value in values.items():
-            object.__setattr__(self, name, value)
+            object.__setattr__(self, name, value)  # frozen dataclass
 
     def should_sample(  # noqa: PLR0913 - OpenTelemetry's signature
         self,
@@ -114,13 +114,14 @@ class ModelRegistrySampler(Sampler):
         links: Sequence[Link] | None = None,
         trace_state: TraceState | None = None,
     ) -> SamplingResult:
-        """Return the decision; see the table above."""
-        kept = (isinstance(name, str) and name in _KEPT_NAMES) or (self._keys and self._calls_flagged_model(attributes))
-        sampler = ALWAYS_ON if kept else self._fallback
+        """Return the decision; see the table of the class."""
+        sampler = self._fallback
+        if _is_lifecycle_operation(name) or (self.flagged and self._calls_flagged_model(attributes)):
+            sampler = ALWAYS_ON
         return sampler.should_sample(parent_context, trace_id, name, kind, attributes, links, trace_state)
 
     def get_description(self) -> str:
-        """Return the sampler as one line."""
+        """Return the sampler and its arguments, on one line."""
         return f"ModelRegistrySampler{{ratio={self.ratio},flagged={str(self.flagged).lower()}}}"
 
     def _calls_flagged_model(self, attributes: Attributes) -> bool:
@@ -130,32 +131,67 @@ class ModelRegistrySampler(Sampler):
             registry = get_default_registry() if self.registry is None else self.registry
             match = resolve_attributes(registry._state.index, attributes, None, self._conventions)  # noqa: SLF001
             return match is not None and match.is_call and self._is_flagged(match.resolution)
-        except Exception as error:  # noqa: BLE001 - the span is sampled as others are
-            text = "model registry: spans are sampled without it (further %s not logged): %r"
+        except Exception as error:  # noqa: BLE001 - the span is sampled like any other
+            text = "model registry: flagged models are not recognised (further %s not logged): %r"
             _warnings.warn(type(error), text, type(error).__name__, error)
             return False
 
     def _is_flagged(self, resolution: Resolution) -> bool:
-        entry = resolution.entry
-        return resolution.status in self._flagged_statuses or (entry is not None and entry.risk_tier in FLAGGED_TIERS)
+        if resolution.status in self._flagged_statuses:
+            return True
+        return resolution.entry is not None and resolution.entry.risk_tier in FLAGGED_TIERS
+
+
+def _is_ratio(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    return 0 <= value <= 1
+
+
+def _read_flagged(argument: object) -> bool:
+    """Return the argument ``flagged``, which must be valid, or the setting ``sample_flagged``."""
+    if argument is None:
+        return SAMPLE_FLAGGED.read()
+    return SAMPLE_FLAGGED.parse(argument, "flagged")
+
+
+def _read_flagged_statuses() -> frozenset[str]:
+    """Return the statuses of flagged models; the setting ``unregistered`` may add one."""
+    if UNREGISTERED_POLICY.read() == "warn":
+        return FLAGGED_STATUSES | {UNREGISTERED}
+    return frozenset(FLAGGED_STATUSES)
+
+
+def _is_lifecycle_operation(span_name: object) -> bool:
+    # Instrumentations may pass a name of any type, and some types cannot be looked up in a set.
+    return isinstance(span_name, str) and span_name in _KEPT_SPAN_NAMES
 
 
 def from_environment(argument: str | None = None) -> ModelRegistrySampler:
     """Return the sampler that OpenTelemetry's environment variables describe.
 
-    Declarative configuration passes no options to a sampler, so the variables count there as well. A ratio that is not
-    allowed is logged, and 1 is used. If the setting ``enabled`` keeps the plugin out, no call is flagged.
+    Declarative configuration passes no options to a sampler, so it uses the variables as well. If the setting
+    ``enabled`` is off, flagged models get no special treatment.
 
     Args:
-        argument: The value of ``OTEL_TRACES_SAMPLER_ARG``, if the caller knows it.
+        argument: The value of ``OTEL_TRACES_SAMPLER_ARG``; ``None``: it is read from the environment.
     """
-    text = (os.environ.get(ARGUMENT, "") if argument is None else argument).strip()
+    if argument is None:
+        argument = os.environ.get(RATIO_VARIABLE, "")
+    flagged = None if ENABLED.read() else False
+    return ModelRegistrySampler(_parse_ratio(argument.strip()), flagged=flagged)
+
+
+def _parse_ratio(text: str) -> float:
+    """Return the ratio; 1 if the text is empty. A value that is not allowed is logged, and 1 is used."""
+    if not text:
+        return 1.0
     try:
-        ratio = float(text or "1")
+        ratio = float(text)
     except ValueError:
         ratio = math.nan
-    if not 0 <= ratio <= 1:
-        error = InvalidValueError.must_be(ARGUMENT, text, _RATIO_RULE)
-        _warnings.warn(str(error), "model registry: %s; using the default, 1", error)
-        ratio = 1.0
-    return ModelRegistrySampler(ratio, flagged=None if ENABLED.read() else False)
+    if _is_ratio(ratio):
+        return ratio
+    error = InvalidValueError.must_be(RATIO_VARIABLE, text, _RATIO_RULE)
+    _warnings.warn(str(error), "model registry: %s; using the default, 1", error)
+    return 1.0

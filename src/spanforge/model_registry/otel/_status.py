@@ -27,26 +27,26 @@ if TYPE_CHECKING:
 
 
 class PluginStatus(NamedTuple):
-    """The plugin's state in this process; as text, a line for each field.
+    """The plugin's state in this process; ``str()`` gives one line per field.
 
     Attributes:
         version: Version of the package.
         sdk: Version of opentelemetry-sdk.
         python: Version of Python.
         processors: Number of span processors that are switched on.
-        late_writes: The hook in which they reach a span whose model is set late: ``_on_ending``, ``on_end``, or
-            ``none`` if there are no processors.
+        late_writes: The hook in which they enrich a span whose model is set after its start: ``_on_ending``,
+            ``on_end``, or ``none`` if there are no processors.
         tracer_provider: The class of the global tracer provider.
-        sampler: Its sampler, described; ``none`` if it has none.
+        sampler: The description of its sampler; ``none`` if it has none.
         meter_provider: The class of the global meter provider.
         settings: Environment variables of the plugin that are set.
-        files: State of the files that are followed.
-        models: Models of the process-wide registry, by status.
-        event_signals: Signals in which lifecycle events are emitted.
-        events: How many were emitted and lost, by signal.
-        calls: Calls of models that were counted.
-        spans_enriched: Spans that got attributes.
-        unregistered: Names that are not registered: the first 100 that this process met.
+        files: State of the registry files that are followed.
+        models: Number of models in the process-wide registry, by status.
+        event_signals: Signals of lifecycle events.
+        events: Number of lifecycle events that were emitted, held and lost, by signal.
+        calls: Number of calls.
+        spans_enriched: Number of spans that were enriched.
+        unregistered: Model names on spans that are not registered: the first 100 in this process.
     """
 
     version: str
@@ -73,17 +73,17 @@ class PluginStatus(NamedTuple):
 def status() -> PluginStatus:
     """Return the plugin's state in this process. Never raises."""
     counts = span_counters.values()
-    active = [processor for processor in live_keys(processors.live) if processor.is_on]
-    tracer_provider, tracer_provider_class = _load_provider(trace.get_tracer_provider)
+    active_processors = [processor for processor in live_keys(processors.live) if processor.is_on]
+    tracer_provider, tracer_provider_class = _describe_provider(trace.get_tracer_provider)
     return PluginStatus(
         version=__version__,
         sdk=sdk_version,
         python=platform.python_version(),
-        processors=len(active),
-        late_writes=_join_late_writes(active),
+        processors=len(active_processors),
+        late_writes=_join_late_writes(active_processors),
         tracer_provider=tracer_provider_class,
         sampler=_describe_sampler(tracer_provider),
-        meter_provider=_load_provider(metrics.get_meter_provider)[1],
+        meter_provider=_describe_provider(metrics.get_meter_provider)[1],
         settings=_read_variables(),
         files=tuple(file_states()),
         models=_count_models(),
@@ -95,26 +95,32 @@ def status() -> PluginStatus:
     )
 
 
-def _join_late_writes(active: Iterable[EnrichingProcessor]) -> str:
-    return ", ".join(sorted({processor.late_writes for processor in active})) or "none"
+def _join_late_writes(active_processors: Iterable[EnrichingProcessor]) -> str:
+    hooks = {processor.late_writes for processor in active_processors}
+    return ", ".join(sorted(hooks)) or "none"
 
 
 def _read_variables() -> dict[str, str]:
-    """Return the environment variables of the settings that are set."""
-    return {row.variable: text for row in SETTINGS if (text := os.environ.get(row.variable)) is not None}
+    """Return the plugin's environment variables that are set."""
+    variables = {}
+    for setting in SETTINGS:
+        text = os.environ.get(setting.variable)
+        if text is not None:
+            variables[setting.variable] = text
+    return variables
 
 
 def _count_models() -> dict[str, int]:
-    """Return the number of models of the process-wide registry, by status."""
+    """Return the number of models in the process-wide registry, by status."""
     counts = Counter(entry.status for entry in get_default_registry())
     return {status: counts[status] for status in STATUSES}
 
 
-def _load_provider(get: Callable[[], Any]) -> tuple[Any, str]:
-    """Return a global provider and its class."""
+def _describe_provider(get_provider: Callable[[], Any]) -> tuple[Any, str]:
+    """Return a global provider and the name of its class; ``None`` and the error if it cannot be loaded."""
     try:
-        provider = get()
-    except Exception as error:  # noqa: BLE001 - the one that OTEL_PYTHON_TRACER_PROVIDER names cannot be loaded
+        provider = get_provider()
+    except Exception as error:  # noqa: BLE001 - the configured provider may fail to load
         return None, f"cannot be loaded: {error!r}"
     return provider, f"{type(provider).__module__}.{type(provider).__qualname__}"
 
@@ -123,20 +129,24 @@ def _describe_sampler(tracer_provider: Any) -> str:
     """Return the description of a provider's sampler."""
     try:
         sampler = getattr(tracer_provider, "sampler", None)
-        return "none" if sampler is None else str(sampler.get_description())
-    except Exception as error:  # noqa: BLE001 - samplers are anybody's
+        if sampler is None:
+            return "none"
+        return str(sampler.get_description())
+    except Exception as error:  # noqa: BLE001 - third-party code
         return f"cannot be described: {error!r}"
 
 
 def _format_field(value: Any) -> str:
-    """Return a field's value on one line: texts that are among others in quotes, and all that is not plain escaped."""
-    return value if isinstance(value, str) and value and value.isprintable() else _format_item(value)
+    """Format a field on one line. Strings inside collections are quoted; unprintable characters are escaped."""
+    if isinstance(value, str) and value and value.isprintable():
+        return value
+    return _format_item(value)
 
 
 def _format_item(value: Any) -> str:
     if value is None:
         return "none"
-    if isinstance(value, float):
+    if isinstance(value, float):  # the age of a file
         return f"{value:.1f} s"
     if isinstance(value, dict):
         return ", ".join(f"{key} {_format_item(item)}" for key, item in value.items()) or "none"

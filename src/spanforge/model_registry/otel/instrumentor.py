@@ -1,7 +1,6 @@
-"""``ModelRegistryInstrumentor``: the plugin, installed from outside the application.
+"""``ModelRegistryInstrumentor``: the plugin, installed without a change to the application.
 
-It needs the package opentelemetry-instrumentation, which comes with the extra ``instrumentor`` and with
-``opentelemetry-instrument``.
+It needs opentelemetry-instrumentation (extra ``instrumentor``; also installed with ``opentelemetry-instrument``).
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ import functools
 import inspect
 import os
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from weakref import WeakKeyDictionary
 
 from opentelemetry import trace
@@ -29,41 +28,47 @@ from spanforge.model_registry._core.settings import (
     UNREGISTERED_POLICY,
     drop_unknown_options,
 )
-from spanforge.model_registry.otel._metrics import observe
+from spanforge.model_registry.otel._metrics import install_metrics
 from spanforge.model_registry.otel._processor import ModelRegistrySpanProcessor
 from spanforge.model_registry.watch import FileWatcher, follow_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-NAME: Final = "model_registry"
-"""The instrumentor's name: in ``OTEL_PYTHON_DISABLED_INSTRUMENTATIONS``, and in declarative configuration."""
+    from spanforge.model_registry._core.registry import ModelRegistry
 
-_FOR_PROCESSORS: Final = (SPAN_ATTRIBUTES, MODEL_ATTRIBUTES, UNREGISTERED_POLICY)
-_NOT_OURS: Final = frozenset(
+NAME: Final = "model_registry"
+"""The instrumentor's name in ``OTEL_PYTHON_DISABLED_INSTRUMENTATIONS`` and in declarative configuration."""
+
+_PROCESSOR_SETTINGS: Final = (SPAN_ATTRIBUTES, MODEL_ATTRIBUTES, UNREGISTERED_POLICY)
+"""The settings that are arguments of the span processor."""
+_COMMON_ARGUMENTS: Final = frozenset(
     {"skip_dep_check", "raise_exception_on_conflict", "logger_provider", "event_logger_provider"}
 )
-"""Arguments that are given to every instrumentor alike."""
-_REPLACING: Final = frozenset({"replace_default_processor"})
-"""Options of ``add_span_processor``, true by default, with which a processor comes in the place of another."""
+"""Arguments that OpenTelemetry passes to every instrumentor and that this one ignores."""
+_REPLACE_FLAGS: Final = frozenset({"replace_default_processor"})
+"""Options of ``add_span_processor``, true by default: the new processor replaces the ones that the provider has."""
 
 _warnings: Final = WarnOnce(100)
 
 
-def _keep_others(add: Callable[..., None]) -> dict[str, bool]:
-    """Return the options with which a provider keeps its other processors: Phoenix's drops its exporter's."""
+def _keep_processors_options(add_span_processor: Callable[..., None]) -> dict[str, bool]:
+    """Return the options of the method with which the provider keeps the processors that it has.
+
+    Phoenix's provider drops its exporter's processor unless ``replace_default_processor`` is false.
+    """
     try:
-        known_options = inspect.signature(add).parameters.keys()
+        parameters = inspect.signature(add_span_processor).parameters
     except (TypeError, ValueError):  # not written in Python
         return {}
-    return dict.fromkeys(_REPLACING & known_options, False)
+    return dict.fromkeys(_REPLACE_FLAGS & parameters.keys(), False)
 
 
 @dataclass(init=False)
 class Options:
     """The instrumentor's options in declarative configuration; ``settings`` describes them.
 
-    An option that does not exist is logged and left out: OpenTelemetry would leave out all of them.
+    An unknown option is logged and ignored. OpenTelemetry would ignore all options if this class refused one.
     """
 
     file: str | list[str] | None = None
@@ -74,23 +79,38 @@ class Options:
     events: str | list[str] | None = None
 
     def __init__(self, **options: Any) -> None:
-        accepted = drop_unknown_options(options)
-        for each in fields(self):
-            setattr(self, each.name, accepted.get(each.name))
+        known_options = drop_unknown_options(options)
+        for option in fields(self):
+            setattr(self, option.name, known_options.get(option.name))
+
+
+class _Installation(NamedTuple):
+    """The span processor that was added to a tracer provider.
+
+    Attributes:
+        processor: The span processor.
+        registry: Its registry.
+        settings: Its settings.
+    """
+
+    processor: ModelRegistrySpanProcessor
+    registry: ModelRegistry
+    settings: dict[str, Any]
 
 
 class ModelRegistryInstrumentor(BaseInstrumentor):  # type: ignore[no-any-unimported, misc, unused-ignore]
-    """Adds the span processor to a tracer provider, and has the process-wide registry follow its files.
+    """Adds the span processor to a tracer provider and updates the process-wide registry from its files.
 
-    ``opentelemetry-instrument`` and declarative configuration call it. In code, ``instrument`` takes every setting but
-    the sampler's as an option, and ``tracer_provider`` and ``meter_provider``: OpenTelemetry's global ones, if not
-    given. It may be called again, with other options or for another provider. Whatever goes wrong is logged, in one
-    line each, and nothing is raised.
+    ``opentelemetry-instrument`` and declarative configuration call ``instrument``. In code, it takes every setting
+    except the sampler's as an option. It also takes ``tracer_provider`` and ``meter_provider``; the default is
+    OpenTelemetry's global provider. It may be called again with other options or for another provider. Errors are
+    logged and not raised.
     """
 
     configuration: type[Options] = Options
 
-    _processors: Final[WeakKeyDictionary[Any, tuple[ModelRegistrySpanProcessor, tuple[Any, ...]]]] = WeakKeyDictionary()
+    _installations: Final[WeakKeyDictionary[Any, _Installation]] = WeakKeyDictionary()
+    """By tracer provider."""
     _watcher: FileWatcher | None = None
 
     def instrumentation_dependencies(self) -> Collection[str]:
@@ -98,28 +118,30 @@ class ModelRegistryInstrumentor(BaseInstrumentor):  # type: ignore[no-any-unimpo
         return ()
 
     def instrument(self, **options: Any) -> None:
-        """Install the plugin, unless a setting keeps it out."""
-        options = {name: value for name, value in options.items() if name not in _NOT_OURS}
+        """Install the plugin, unless the setting ``enabled`` is off."""
+        options = {name: value for name, value in options.items() if name not in _COMMON_ARGUMENTS}
         try:
             if not _is_plugin_enabled(options.pop(ENABLED.name, None)):
                 return
             if self.is_instrumented_by_opentelemetry:
+                # The base class would ignore a second call, which may have other options or another provider.
                 self._instrument(**options)
             else:
                 super().instrument(**options)
-        except Exception as error:  # noqa: BLE001 - the application starts without us
+        except Exception as error:  # noqa: BLE001 - the application starts without the plugin
             logs.warn("model registry: not installed, no span is enriched: %r", error)
 
     def _instrument(self, **options: Any) -> None:
         provider = options.pop("tracer_provider", None) or trace.get_tracer_provider()
-        meters = options.pop("meter_provider", None)
-        accepted = drop_unknown_options(options)
-        if "events" in accepted:
-            choose_event_signals(accepted.pop("events"))
-        if accepted or not self.is_instrumented_by_opentelemetry:
-            self._watcher = follow_settings(accepted.get("file"), accepted.get("reload_interval"))
+        meter_provider = options.pop("meter_provider", None)
+        plugin_options = drop_unknown_options(options)
+        if "events" in plugin_options:
+            choose_event_signals(plugin_options.pop("events"))
+        is_first_call = not self.is_instrumented_by_opentelemetry
+        if is_first_call or plugin_options:
+            self._watcher = follow_settings(plugin_options.get("file"), plugin_options.get("reload_interval"))
         if hasattr(provider, "add_span_processor"):
-            self._add(provider, meters, accepted)
+            self._install(provider, meter_provider, plugin_options)
         else:
             _warnings.warn(
                 type(provider),
@@ -130,48 +152,62 @@ class ModelRegistryInstrumentor(BaseInstrumentor):  # type: ignore[no-any-unimpo
             )
         flush_events()
 
-    def _add(self, provider: Any, meters: Any, options: dict[str, Any]) -> None:
-        """Add one processor to a provider, or switch on the one that it has if the options are the same."""
+    def _install(self, provider: Any, meter_provider: Any, plugin_options: dict[str, Any]) -> None:
+        """Keep, switch on or replace the processor of a provider; add one if the provider has none."""
         registry = get_default_registry()
-        observe(registry, meters)
-        processor, made = self._processors.get(provider, (None, None))
-        if processor is not None and self.is_instrumented_by_opentelemetry and not options:
+        install_metrics(registry, meter_provider)
+        current = self._installations.get(provider)
+        if current is not None and self.is_instrumented_by_opentelemetry and not plugin_options:
             return  # opentelemetry-instrument calls again after declarative configuration, without its options
-        chosen: dict[str, Any] = {setting.name: setting.read(options.get(setting.name)) for setting in _FOR_PROCESSORS}
-        if processor is None or made != (registry, chosen):
-            before, processor = processor, ModelRegistrySpanProcessor(registry, meter_provider=meters, **chosen)
-            provider.add_span_processor(processor, **_keep_others(provider.add_span_processor))
-            if before is not None:
-                before.switch(on=False)
-            elif self._processors:
-                logs.info("model registry: a further tracer provider's spans are enriched too")
-            self._processors[provider] = processor, (registry, chosen)
-        processor.switch(on=True)
+        settings: dict[str, Any] = {
+            setting.name: setting.read(plugin_options.get(setting.name)) for setting in _PROCESSOR_SETTINGS
+        }
+        if current is not None and (current.registry, current.settings) == (registry, settings):
+            current.processor.switch(on=True)
+        else:
+            processor = ModelRegistrySpanProcessor(registry, meter_provider=meter_provider, **settings)
+            self._replace_processor(provider, current, _Installation(processor, registry, settings))
+
+    def _replace_processor(self, provider: Any, old: _Installation | None, new: _Installation) -> None:
+        """Add a processor to a provider, and switch off the old one, because a provider cannot remove it."""
+        provider.add_span_processor(new.processor, **_keep_processors_options(provider.add_span_processor))
+        if old is not None:
+            old.processor.switch(on=False)
+        elif self._installations:
+            logs.info("model registry: spans of another tracer provider are enriched too")
+        self._installations[provider] = new
 
     def _uninstrument(self, **_options: Any) -> None:
-        for processor, _ in list(self._processors.values()):
-            processor.switch(on=False)
+        for installation in list(self._installations.values()):
+            installation.processor.switch(on=False)
         if self._watcher is not None:
             self._watcher.stop()
 
 
 def _is_plugin_enabled(option: object) -> bool:
+    """Return the setting ``enabled``: the option, or else the configuration file's, or else the environment's."""
     path = os.environ.get("OTEL_CONFIG_FILE")
-    return ENABLED.read(_read_enabled(path) if path and option is None else option)
+    if path and option is None:
+        option = _read_enabled(path)
+    return ENABLED.read(option)
 
 
 @functools.cache
 def _read_enabled(path: str) -> object:
-    """Return the option ``enabled`` of a declarative configuration file; ``None`` if it is not there.
+    """Return the option ``enabled`` of a declarative configuration file; ``None`` if the file does not have it.
 
-    OpenTelemetry does not pass it on, ``opentelemetry-instrument`` does not look at it, and reading the file is slow.
+    OpenTelemetry passes no such option to ``instrument``, and ``opentelemetry-instrument`` does not read the file.
+    Reading it is slow, so the result is cached.
     """
     try:
         from opentelemetry.configuration import load_config_file  # noqa: PLC0415 - only if there is such a file
 
         instrumentation = load_config_file(path).instrumentation_development
-        options = (instrumentation.python if instrumentation else None) or {}
-        own_options = options.get(NAME) or {}
-        return (own_options["enabled"] or False) if "enabled" in own_options else None
+        if not instrumentation or not instrumentation.python:
+            return None
+        plugin_options = instrumentation.python.get(NAME) or {}
+        if "enabled" not in plugin_options:
+            return None
+        return plugin_options["enabled"] or False  # an empty value means off, not the default
     except Exception:  # noqa: BLE001 - OpenTelemetry has logged what is wrong with the file
         return None
