@@ -21,9 +21,9 @@ class LayeredRegistry(ModelRegistry):
     """A registry of two layers: the application's entries, and above them those of the files given by setting.
 
     If a model is in both, its file's entry is in force. Registering it returns that entry and emits nothing; if the two
-    differ, this is logged once. ``deprecate`` and ``retire`` work on a file's model as on any other, and the new status
-    holds in this process until the file shows the same status or a later one. ``load`` and ``clear`` touch the
-    application's layer only; ``save`` writes the models as they are in force.
+    differ, this is logged once. Operations that change the status work on a file's model as on any other, and the new
+    status holds in this process until the file shows the same status or a later one; see ``Status.rank``. ``load`` and
+    ``clear`` touch the application's layer only; ``save`` writes the models as they are in force.
     """
 
     _EMPTY = TWO_LAYERS

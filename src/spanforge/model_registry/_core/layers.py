@@ -6,11 +6,12 @@ registry need not compute all of them again.
 
 from __future__ import annotations
 
+import itertools
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from spanforge.model_registry._core.errors import ModelRegistryError
-from spanforge.model_registry._core.lifecycle import LIFECYCLE, OPERATIONS
+from spanforge.model_registry._core.lifecycle import LIFECYCLE, OPERATIONS, ended_by, is_temporary
 from spanforge.model_registry._core.operations import (
     Operation,
     apply_operation,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from spanforge.model_registry._core.entry import ModelRegistryEntry
+    from spanforge.model_registry._core.lifecycle import ModelStatus
 
     Entries = OverlayMap[str, ModelRegistryEntry]
     Operations = OverlayMap[str, tuple[Operation, ...]]
@@ -97,7 +99,9 @@ def operate(
         app = layers.app.with_items({model_id: entry})
     operations = layers.operations
     if layers.files is not None and not registers:
-        operations = operations.with_items({model_id: _append_operation(operations.get(model_id, ()), operation)})
+        file = layers.files.get(model_id)
+        noted = operation if file is None else operation._replace(file_change=_last_change(file))
+        operations = operations.with_items({model_id: _append_operation(operations.get(model_id, ()), noted)})
     elif in_force is None and model_id in operations:  # a file had the model once, and the application begins anew
         operations = operations.with_items({model_id: ()})
     return Layers(app, layers.files, operations), entry
@@ -117,7 +121,7 @@ def replace_app_layer(layers: Layers, entries: Iterable[ModelRegistryEntry]) -> 
 def replace_file_layer(layers: Layers, entries: Iterable[ModelRegistryEntry]) -> Layers:
     """Return the layers with other entries of the files; a registry of one layer then has these entries only.
 
-    Operations on a model end when its file shows their status or one of a higher rank, see ``LIFECYCLE``.
+    Operations on a model end when its file shows their status or one that counts more, see ``Status.rank``.
     """
     if layers.files is None:
         return replace_app_layer(layers, entries)
@@ -168,5 +172,16 @@ def _append_operation(operations: tuple[Operation, ...], operation: Operation) -
 
 
 def _outrank(operations: tuple[Operation, ...], entry: ModelRegistryEntry) -> bool:
-    target = OPERATIONS[operations[-1].name].target
+    """Check whether operations still hold over a file's entry, by the rule at ``Status.rank``."""
+    last = operations[-1]
+    target = OPERATIONS[last.name].target
+    if last.file_change is not None and (ended_by(last.name) or is_temporary(target)):
+        return target != entry.status and last.file_change == _last_change(entry)
     return LIFECYCLE[target].rank > LIFECYCLE[entry.status].rank
+
+
+def _last_change(entry: ModelRegistryEntry) -> tuple[ModelStatus, str | None]:
+    """Return the status of a file's entry, and the time when its history last changed the status, if it did."""
+    history = entry.metadata.get("history", ())
+    pairs = itertools.pairwise(reversed(history))
+    return entry.status, next((later["at"] for later, earlier in pairs if earlier["status"] != later["status"]), None)

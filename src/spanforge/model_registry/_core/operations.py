@@ -13,7 +13,7 @@ from spanforge.model_registry._core.errors import (
     ModelAlreadyRegisteredError,
     ModelNotFoundError,
 )
-from spanforge.model_registry._core.lifecycle import LIFECYCLE, OPERATIONS, OperationName
+from spanforge.model_registry._core.lifecycle import LIFECYCLE, OPERATIONS, ModelStatus, OperationName, ended_by
 from spanforge.model_registry._core.timestamps import format_micros, to_micros
 from spanforge.model_registry._core.validation import (
     LIFECYCLE_KEYS,
@@ -43,6 +43,7 @@ class Operation(NamedTuple):
         replaces: Whether a registration may change the description of a model that is registered already.
         changes: The keys of the metadata that an operation of another kind sets.
         at: When it was made, in microseconds since the epoch.
+        file_change: The last change of status that the model's file showed then; ``None``: no file had the model.
     """
 
     name: OperationName
@@ -53,6 +54,7 @@ class Operation(NamedTuple):
     replaces: bool = False
     changes: Mapping[str, Any] = EMPTY
     at: int = 0
+    file_change: tuple[ModelStatus, str | None] | None = None
 
 
 def apply_operation(entry: ModelRegistryEntry | None, operation: Operation) -> ModelRegistryEntry:
@@ -101,7 +103,8 @@ def _describe(
 def _change_status(entry: ModelRegistryEntry | None, operation: Operation, now: str) -> ModelRegistryEntry:
     """Return the entry with the operation's status, that status's date, and the keys that the operation sets.
 
-    A date in the metadata is that of the first such operation; a date that is a field is that of the last one.
+    A date in the metadata is that of the first such operation; a date that is a field is that of the last one. An
+    operation that ends the entry's status removes the dates of the statuses that it leads back from.
     """
     entry = _check_allowed(operation.model_id, entry, operation.name)
     status = OPERATIONS[operation.name].target
@@ -112,7 +115,17 @@ def _change_status(entry: ModelRegistryEntry | None, operation: Operation, now: 
         fields = {date: now}
     elif date is not None:
         metadata[date] = entry.metadata.get(date) or operation.changes.get(date) or now
+    if entry.status in ended_by(operation.name):
+        for ended in _list_dates(status, entry.status):
+            metadata.pop(ended, None)
+            fields |= {ended: None} if ended in _FIELDS else {}
     return structs.replace(entry, status=status, metadata=Metadata(metadata) if metadata else EMPTY, **fields)
+
+
+def _list_dates(above: ModelStatus, up_to: ModelStatus) -> list[str]:
+    """Return the dates of the statuses that have a higher rank than one, and none higher than that of the other."""
+    low, high = LIFECYCLE[above].rank, LIFECYCLE[up_to].rank
+    return [row.date for row in LIFECYCLE.values() if row.date is not None and low < row.rank <= high]
 
 
 def _check_allowed(model_id: str, entry: ModelRegistryEntry | None, operation: OperationName) -> ModelRegistryEntry:
@@ -143,7 +156,11 @@ def merge_operations(earlier: Operation, later: Operation) -> Operation:
     """Return one operation that sets what two changes of status in a row set; only the later one has a record."""
     date = LIFECYCLE[OPERATIONS[earlier.name].target].date
     since = {date: format_micros(earlier.at)} if date is not None and date not in _FIELDS else {}
-    return later._replace(changes={**since, **earlier.changes, **later.changes})
+    changes = {**since, **earlier.changes}
+    for status in ended_by(later.name):
+        for ended in _list_dates(OPERATIONS[later.name].target, status):
+            changes.pop(ended, None)
+    return later._replace(changes={**changes, **later.changes})
 
 
 def build_metadata(
@@ -184,7 +201,7 @@ def find_steps(before: ModelRegistryEntry | None, after: ModelRegistryEntry) -> 
     Raises:
         LifecycleError: No operation that the status allows leads there.
     """
-    operation = _operation_to(after)
+    operation = _operation_between(before, after)
     if before is not None and before.status != after.status:
         _check_allowed(after.model_id, before, operation)
     if before is None or _description(before) != _description(after):
@@ -202,10 +219,24 @@ def _find_reason(entry: ModelRegistryEntry) -> str | None:
     return history[-1].get("reason") or entry.metadata.get("deprecation_reason")
 
 
-def _operation_to(entry: ModelRegistryEntry) -> OperationName:
-    """Return the operation that leads to the entry's status: a registration only if no other one does."""
-    leading = (name for name, kind in OPERATIONS.items() if kind.target == entry.status and not kind.registers)
-    return next(leading, "register")
+def _operation_between(before: ModelRegistryEntry | None, after: ModelRegistryEntry) -> OperationName:
+    """Return the operation that leads from one entry's status to the other's, or a registration if there is none.
+
+    If the status before allows neither, return one that leads to the new status: it is the one to refuse. A final
+    status allows nothing, so its own operation is also that of a correction.
+    """
+    leading = _operations_to(after.status)
+    first = leading[0] if leading else "register"
+    allowed = None if before is None else LIFECYCLE[before.status].operations
+    if before is None or not allowed:
+        return first
+    may_register = "register" in allowed and OPERATIONS["register"].target == after.status
+    otherwise: OperationName = "register" if may_register or before.status == after.status else first
+    return next((name for name in leading if name in allowed), otherwise)
+
+
+def _operations_to(status: ModelStatus) -> list[OperationName]:
+    return [name for name, kind in OPERATIONS.items() if kind.target == status and not kind.registers]
 
 
 def differing_fields(one: ModelRegistryEntry, other: ModelRegistryEntry) -> list[str]:
