@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from spanforge.model_registry import InvalidEntryError, ModelRegistry, ModelRegistryEntry, StateAsOf
+from spanforge.model_registry._core.lifecycle import LIFECYCLE, STATUSES
 from spanforge.model_registry._core.validation import MAX_DEPTH, MAX_SIZE
 from spanforge.model_registry._core.values import MAX_TEXT, parse_date
 
@@ -32,7 +33,7 @@ def test_fields_are_plain_strings(fields: dict[str, Any]) -> None:
     ("value", "allowed"),
     [
         ({"risk_tier": "extreme"}, "one of low, medium, high, critical"),
-        ({"status": "unregistered"}, "one of active, deprecated, retired"),
+        ({"status": "unregistered"}, f"one of {', '.join(STATUSES)}"),
         ({"owner": ""}, "text that is not blank"),
         ({"purpose": "x" * (MAX_TEXT + 1)}, f"at most {MAX_TEXT:,} characters"),
         ({"name": "\ud800"}, "without lone surrogates"),
@@ -212,14 +213,14 @@ class TestAsOf:
 
     def test_without_history_the_dates_decide(self, fields: dict[str, Any]) -> None:
         """An entry that came without a history has the status that its dates give."""
-        entry = ModelRegistryEntry(
-            **fields,
-            status="retired",
-            decommission_date="2024-09-01",
-            metadata={"deprecation_date": "2024-08-01"},
-        )
-        found = [entry.as_of(moment) for moment in ("2000-01-01", "2024-08-01", "2024-09-01")]
-        assert [state.status for state in found if state] == ["active", "deprecated", "retired"]
+        days = {status: f"2024-08-{day:02}" for day, status in enumerate(STATUSES, 1)}
+        dates = {row.date: days[status] for status, row in LIFECYCLE.items() if row.date is not None}
+        given = {date: day for date, day in dates.items() if date in ModelRegistryEntry.__struct_fields__}
+        kept = {date: day for date, day in dates.items() if date not in given}
+        entry = ModelRegistryEntry(**fields, status=STATUSES[-1], **given, metadata=kept)  # type: ignore[arg-type]
+        found = [entry.as_of(moment) for moment in ("2000-01-01", *dates.values())]
+        with_date = [status for status, row in LIFECYCLE.items() if row.date is not None]
+        assert [state.status for state in found if state] == [STATUSES[0], *with_date]
         assert {state.source for state in found if state} == {"dates"}
 
     def test_moments_with_any_offset(self, entry: ModelRegistryEntry) -> None:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from support.lifecycle import CHANGING
 
 import spanforge.model_registry as package
 from spanforge.model_registry import (
@@ -120,7 +121,7 @@ def do(registry: ModelRegistry, step: str, folder: Path) -> None:
     elif action == "replace":
         register(registry, owner=status, replace=True)
     else:
-        {"deprecate": registry.deprecate, "retire": registry.retire}[action]("a")
+        getattr(registry, action)("a")
 
 
 STORIES = {
@@ -765,6 +766,25 @@ class TestOperationsOnAFilesModel:
         assert shown(layers) == [("a", "file", "deprecated"), ("b", "file", "active")]
         assert found(layers).metadata["history"] == [record(1, "deprecated", "file")]
         assert found(layers, "b").metadata == {}
+
+
+@pytest.mark.parametrize("operation", CHANGING)
+@pytest.mark.parametrize("status", LIFECYCLE)
+def test_a_new_status_outlasts_reloads_of_an_unchanged_file(
+    layers: LayeredRegistry, status: Any, operation: Any
+) -> None:
+    """What an operation makes of a file's model is in force until the file changes, whatever the two statuses are."""
+    if operation not in LIFECYCLE[status].operations:
+        return
+    for history in ({}, {"history": [record(0, "active", "file"), record(1, status, "file")]}):
+        replace_file_entries(layers, [filed(status=status, metadata=history)])
+        getattr(layers, operation)("a")
+        for _ in range(3):
+            replace_file_entries(layers, [filed(status=status, metadata=history)])
+            assert found(layers).status == OPERATIONS[operation].target
+        replace_file_entries(layers, [filed(status=OPERATIONS[operation].target)])
+        assert found(layers).status == OPERATIONS[operation].target
+        assert layers._state.layers.operations.values() == []
 
 
 class TestFurtherOperation:

@@ -24,6 +24,7 @@ from spanforge.model_registry import (
     RegistryFileNotFoundError,
 )
 from spanforge.model_registry._core import json_entries
+from spanforge.model_registry._core.lifecycle import STATUSES
 from spanforge.model_registry._core.storage import MAX_FILE_SIZE
 from spanforge.model_registry._core.values import parse_date
 
@@ -420,7 +421,7 @@ BAD_FILES: dict[str, BadFile] = {
     "unknown field of one": (b'[{"x": 1}]', UNKNOWN, 0, None, "x"),
     "tier": (changed(risk_tier="extreme"), "must be one of low, medium, high, critical", 1, "b", "risk_tier"),
     "tier is a list": (changed(risk_tier=["low"]), "must be one of low", 1, "b", "risk_tier"),
-    "status": (changed(status="Active"), "must be one of active, deprecated, retired", 1, "b", "status"),
+    "status": (changed(status="Active"), f"must be one of {', '.join(STATUSES)}", 1, "b", "status"),
     "status is null": (changed(status=None), "must be one of active", 1, "b", "status"),
     "date": (changed(deployment_date="May 2024"), "must be an RFC 3339 date", 1, "b", "deployment_date"),
     "date is a number": (changed(decommission_date=1715587200), "RFC 3339", 1, "b", "decommission_date"),

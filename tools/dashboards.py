@@ -44,7 +44,7 @@ from spanforge.model_registry._core.lifecycle import FLAGGED_STATUSES, LIFECYCLE
 from spanforge.model_registry._core.resolution import UNREGISTERED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 FOLDER: Final = Path(__file__).resolve().parent.parent / "collector-config" / "grafana" / "dashboards"
 PROMETHEUS: Final = DataSourceRef(type_val="prometheus", uid="${datasource}")
@@ -93,6 +93,12 @@ class Panel(NamedTuple):
             r"^sum by \(([^)]*)\)|group_right \(\) \(sum by \(([^)]*)\)", "\n".join(self.queries.values())
         )
         return {label for pair in groups for group in pair for label in group.split(", ")}
+
+
+def join(words: Iterable[str]) -> str:
+    """Return words as a list within a sentence."""
+    *first, last = words
+    return f"{', '.join(first)} and {last}"
 
 
 def matcher(label: str, value: str, operator: str = "=") -> str:
@@ -216,18 +222,37 @@ ONE_MODEL: Final = [
     ),
 ]
 
-VIOLATIONS: Final = [
-    Panel("alarm", "Calls of retired models", (6, 4), {"calls": in_range(CALLS_OF["retired"])}),
-    Panel("alarm", "Calls of unregistered models", (6, 4), {"calls": in_range(CALLS_OF[UNREGISTERED])}),
-    Panel("stat", "Calls of deprecated models", (6, 4), {"calls": in_range(CALLS_OF["deprecated"])}),
-    Panel("alarm", "Alerts that fire", (6, 4), {"alerts": f"count({FIRING})"}),
-    Panel(
+ALLOWED_UNTIL_SUNSET: Final = "deprecated"
+"""The status whose calls are no alarm; its table shows the time until the sunset."""
+FORBIDDEN: Final = [status for status in reversed(STATUSES) if status in FLAGGED_STATUSES - {ALLOWED_UNTIL_SUNSET}]
+"""The statuses in which a model must not be called, the most final first."""
+
+
+def count_calls(kind: str, status: str, width: int) -> Panel:
+    """Return the panel with the number of calls of models of a status."""
+    return Panel(kind, f"Calls of {status} models", (width, 4), {"calls": in_range(CALLS_OF[status])})
+
+
+def list_called(status: str) -> Panel:
+    """Return the table of models that were called in a status in which they must not be."""
+    return Panel(
         "table",
-        "Retired models that were called",
+        f"{status.capitalize()} models that were called",
         (12, 8),
-        {"calls": in_range(CALLS_OF["retired"], SERVICE, MODEL, ASKED, OWNER, TIER) + " > 0"},
-        tags="model_registry.status=retired",
-    ),
+        {"calls": in_range(CALLS_OF[status], SERVICE, MODEL, ASKED, OWNER, TIER) + " > 0"},
+        tags=f"model_registry.status={status}",
+    )
+
+
+WIDTH: Final = 24 // (len(FORBIDDEN) + 3)
+"""The width of each number in the first row of the violations."""
+
+VIOLATIONS: Final = [
+    *(count_calls("alarm", status, WIDTH) for status in FORBIDDEN),
+    count_calls("alarm", UNREGISTERED, WIDTH),
+    count_calls("stat", ALLOWED_UNTIL_SUNSET, WIDTH),
+    Panel("alarm", "Alerts that fire", (WIDTH, 4), {"alerts": f"count({FIRING})"}),
+    *(list_called(status) for status in FORBIDDEN),
     Panel(
         "table",
         "Models that nobody registered",
@@ -241,7 +266,7 @@ VIOLATIONS: Final = [
         (12, 8),
         {
             "sunset in": f"{SUNSET} * on ({MODEL}) group_right () "
-            f"({in_range(CALLS_OF['deprecated'], SERVICE, MODEL, OWNER, TIER)} > bool 0 > 0)"
+            f"({in_range(CALLS_OF[ALLOWED_UNTIL_SUNSET], SERVICE, MODEL, OWNER, TIER)} > bool 0 > 0)"
         },
         "s",
         "model_registry.status=deprecated",
@@ -330,7 +355,8 @@ BOARDS: Final = (
     Board(
         "model-registry-lifecycle",
         "Model registry: lifecycle",
-        "When models were registered, deprecated and retired, with the traces in which it happened.",
+        f"When models were {join(row.event.removeprefix(PREFIX) for row in OPERATIONS.values())}, "
+        "with the traces in which it happened.",
         (),
         CHANGES,
     ),

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 
 from spanforge.model_registry._core.attributes import ATTRIBUTES, PREFIX
 from spanforge.model_registry._core.conventions import CONVENTIONS, NOT_CALLS, PROVIDER_KEYS, Convention
-from spanforge.model_registry._core.lifecycle import FLAGGED_STATUSES, FLAGGED_TIERS, RISK_TIERS, STATUSES
-from spanforge.model_registry._core.settings import SETTINGS
+from spanforge.model_registry._core.events import OPERATION_SPAN_NAMES
+from spanforge.model_registry._core.lifecycle import FLAGGED_STATUSES, FLAGGED_TIERS, OPERATIONS, RISK_TIERS, STATUSES
+from spanforge.model_registry._core.resolution import UNREGISTERED
+from spanforge.model_registry._core.settings import SAMPLE_FLAGGED, SETTINGS
 from spanforge.model_registry.compliance._analysis.checks import EVIDENCE_CHECKS
 from spanforge.model_registry.compliance._frameworks import FRAMEWORKS
 from spanforge.model_registry.otel._metrics import METRICS
@@ -76,6 +78,24 @@ def clauses() -> list[list[str]]:
     return [["framework", "clause", "asks", "supported by", "not shown"], *rows]
 
 
+def operations() -> list[list[str]]:
+    """Return the table of the operations and their events."""
+    rows = [[f"`{name}`", f"`{row.event}`", f"`{OPERATION_SPAN_NAMES[name]}`"] for name, row in OPERATIONS.items()]
+    return [["operation", "event", "span, where it needs one of its own"], *rows]
+
+
+def sampling() -> list[list[str]]:
+    """Return the table of the sampler's decisions."""
+    return [
+        ["span", "parent", "decision"],
+        [join_names(OPERATION_SPAN_NAMES.values(), "or"), "any, or none", "kept"],
+        [f"call of a flagged model, with `{SAMPLE_FLAGGED.variable}=true`", "any, or none", "kept"],
+        ["any other", "none", "kept, if the trace id is in the share"],
+        ["any other", "kept", "kept"],
+        ["any other", "not kept", "not kept"],
+    ]
+
+
 def metrics() -> list[list[str]]:
     """Return the table of the metrics."""
     rows = [
@@ -109,6 +129,18 @@ def flagged() -> str:
     return f"A model is **flagged** if its risk tier is {tiers}, if it is {statuses}, or if it is not registered."
 
 
+def file_operations() -> str:
+    """Return the sentence about operations on a file's model."""
+    names = join_names((name for name, row in OPERATIONS.items() if not row.registers), "and")
+    return f"These operations work on a file's model as on any other: {names}."
+
+
+def violations() -> str:
+    """Return the sentence about the statuses on the dashboard of violations."""
+    statuses = [*(status for status in STATUSES if status in FLAGGED_STATUSES), UNREGISTERED]
+    return f"The dashboard of violations shows calls of models that are {join_names(statuses, 'or')}."
+
+
 def join_names(names: Iterable[str], conjunction: str) -> str:
     """Return names as a list within a sentence."""
     *first, last = (f"`{name}`" for name in names)
@@ -122,9 +154,16 @@ TABLES = {
     "conventions": conventions,
     "metrics": metrics,
     "not_calls": not_calls,
+    "operations": operations,
+    "sampling": sampling,
     "settings": settings,
 }
-SENTENCES = {"flagged": flagged, "providers": providers}
+SENTENCES = {
+    "file_operations": file_operations,
+    "flagged": flagged,
+    "providers": providers,
+    "violations": violations,
+}
 
 
 def render(rows: list[list[str]]) -> str:

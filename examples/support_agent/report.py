@@ -9,12 +9,22 @@ from datetime import datetime, timezone
 from textwrap import shorten, wrap
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from spanforge.model_registry._core.lifecycle import LIFECYCLE, OPERATIONS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 PREFIX = "model_registry."
-COLOURS = {"active": 32, "registered": 32, "deprecated": 33, "retired": 31, "unregistered": 31, "title": 1, "note": 2}
+CODES = {"green": 32, "orange": 33, "yellow": 33, "red": 31, "purple": 35, "blue": 34}
+COLOURS = {
+    "title": 1,
+    "note": 2,
+    "unregistered": CODES["red"],
+    **{status: CODES[row.colour] for status, row in LIFECYCLE.items()},
+    **{row.event.removeprefix(PREFIX): CODES[LIFECYCLE[row.target].colour] for row in OPERATIONS.values()},
+}
+"""Kind of line to the code of its colour in a terminal; statuses and events have the colours of dashboards."""
 COLUMNS = "  {:16} {:23} {:13} {:8} {}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import os
@@ -92,6 +93,11 @@ class Case:
 
     def states(self, *entries: ModelRegistryEntry, **given: Any) -> Attestation:
         return self.package(self.engine(*entries), **given).attestation
+
+
+def csv_rows(made: EvidencePackage) -> list[dict[str, str]]:
+    """Return the rows of ``evidence.csv``, by column."""
+    return list(csv.DictReader(made.evidence_csv.decode().splitlines()))
 
 
 @pytest.fixture
@@ -196,8 +202,9 @@ def test_a_model_that_the_registry_does_not_know(case: Case, otlp: Any, calls: i
     assert found.model_warnings == ("model 'mystery' is not registered",)
     assert found.population.calls == calls
     assert found.overall_status == ("findings" if calls else "no_evidence")
-    rows = made.evidence_csv.decode().splitlines()[1:]
-    assert [row.split(",")[:8] for row in rows] == [["mystery", "", "", "", "", "unregistered", "", str(calls)]]
+    (row,) = csv_rows(made)
+    assert (row["model_id"], row["status"], row["calls"]) == ("mystery", "unregistered", str(calls))
+    assert {row[column] for column in ("name", "version", "owner", "risk_tier", "purpose")} == {""}
 
 
 def test_a_model_with_an_endless_name(case: Case, otlp: Any) -> None:
@@ -382,8 +389,8 @@ def test_first_and_last_call(case: Case, otlp: Any) -> None:
     """The first and the last call are those of all services, in whatever order they are read."""
     times = otlp.start + HOUR, otlp.start, otlp.start + 2 * HOUR
     case.write(*[otlp.line(good(otlp, at), service=f"s{at}") for at in times])
-    row = case.package(case.engine(entry())).evidence_csv.decode().splitlines()[1].split(",")
-    assert row[-2:] == [UTC, "2026-01-01T02:00:00.000000Z"]
+    (row,) = csv_rows(case.package(case.engine(entry())))
+    assert [row["first_call"], row["last_call"]] == [UTC, "2026-01-01T02:00:00.000000Z"]
 
 
 def log(otlp: Any, name: str, at: int, model_id: str) -> dict[str, Any]:
@@ -637,8 +644,9 @@ def test_from_real_spans_to_a_verified_package(
         ("active", "recorded"),
         ("deprecated", "recorded"),
     ]
-    row = made.evidence_csv.decode().splitlines()[1].split(",")
-    assert row[5:11] == ["deprecated", "chat", "4", "1", "0", "support"]
+    (row,) = csv_rows(made)
+    assert (row["status"], row["purpose"], row["calls"], row["services"]) == ("deprecated", "chat", "4", "support")
+    assert (row["calls_while_deprecated"], row["calls_after_retirement"]) == ("1", "0")
     way(made, tmp_path / "package", str(private))
     report = verify_package(tmp_path / "package", [public])
     assert (report.model_id, report.framework, report.overall_status) == ("gpt", "soc2", "supported")

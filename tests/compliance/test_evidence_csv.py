@@ -10,12 +10,13 @@ import pytest
 
 from spanforge.model_registry import ModelRegistryEntry
 from spanforge.model_registry._core.entry import StateAsOf
+from spanforge.model_registry._core.lifecycle import LIFECYCLE
 from spanforge.model_registry.compliance._analysis.totals import ModelTotals
 from spanforge.model_registry.compliance._evidence_csv import COLUMNS, escape_cell, render_csv
 
-HEADER = (
-    "model_id,name,version,owner,risk_tier,status,purpose,calls,calls_while_deprecated,calls_after_retirement,"
-    "services,first_call,last_call"
+FINDINGS = [f"calls_{row.finding}" for row in LIFECYCLE.values() if row.finding is not None]
+HEADER = ",".join(
+    ["model_id,name,version,owner,risk_tier,status,purpose,calls", *FINDINGS, "services,first_call,last_call"]
 )
 START = 1_767_225_600_000_000_000
 STATE = StateAsOf("deprecated", "then", "low", "history")
@@ -36,6 +37,17 @@ def rows(made: bytes) -> list[list[str]]:
     return list(csv.reader(io.StringIO(made.decode(), newline="")))
 
 
+def filled(made: bytes) -> list[dict[str, str]]:
+    """Return the rows by column, without empty cells and without numbers that are zero."""
+    read = csv.DictReader(io.StringIO(made.decode(), newline=""))
+    return [{column: cell for column, cell in row.items() if cell not in {"", "0"}} for row in read]
+
+
+CALLED = {"first_call": "2026-01-01T00:00:00.000000Z", "last_call": "2026-01-01T00:00:01.000000Z"}
+DESCRIBED = {"name": "GPT", "version": "1", "purpose": "chat"}
+THEN = {"owner": "then", "risk_tier": "low", "status": "deprecated"}
+
+
 def test_the_header() -> None:
     """The columns are these, in this order, also where there is no row."""
     assert render_csv([], {}, {}).decode() == f"{HEADER}\n"
@@ -45,26 +57,26 @@ def test_the_header() -> None:
 def test_a_row_for_each_model() -> None:
     """Each model has its row, with what was in force, its calls, its services and the first and last call."""
     made = render_csv([(entry(), STATE)], {"gpt": facts("web", "api", while_deprecated=3, after_retirement=1)}, {})
-    assert made.decode().splitlines()[1] == (
-        "gpt,GPT,1,then,low,deprecated,chat,5,3,1,api;web,2026-01-01T00:00:00.000000Z,2026-01-01T00:00:01.000000Z"
-    )
+    counted = {"calls": "5", "calls_while_deprecated": "3", "calls_after_retirement": "1", "services": "api;web"}
+    assert filled(made) == [{"model_id": "gpt", **DESCRIBED, **THEN, **counted, **CALLED}]
 
 
 def test_models_that_nobody_called_have_a_row() -> None:
     """They have no calls, and one that was not in use yet has no status."""
     made = render_csv([(entry("a"), STATE), (entry("b"), None)], {}, {})
-    assert made.decode().splitlines()[1:] == [
-        "a,GPT,1,then,low,deprecated,chat,0,0,0,,,",
-        "b,GPT,1,ml,high,,chat,0,0,0,,,",
+    assert filled(made) == [
+        {"model_id": "a", **DESCRIBED, **THEN},
+        {"model_id": "b", **DESCRIBED, "owner": "ml", "risk_tier": "high"},
     ]
+    assert [cell for row in rows(made)[1:] for cell in row].count("0") == 2 * (1 + len(FINDINGS))
 
 
 def test_models_that_nobody_registered_have_a_row() -> None:
     """Their name stands as the id, after all others, sorted; what nobody said is empty."""
     made = render_csv([(entry("z"), STATE)], {}, {"b": facts("api"), "a": ModelTotals()})
-    assert [row[:11] for row in rows(made)[2:]] == [
-        ["a", "", "", "", "", "unregistered", "", "0", "0", "0", ""],
-        ["b", "", "", "", "", "unregistered", "", "5", "0", "0", "api"],
+    assert filled(made)[1:] == [
+        {"model_id": "a", "status": "unregistered"},
+        {"model_id": "b", "status": "unregistered", "calls": "5", "services": "api", **CALLED},
     ]
 
 
@@ -98,7 +110,7 @@ def test_no_cell_is_a_formula(given: str, shown: str) -> None:
 def test_services_cannot_make_more_services() -> None:
     """A semicolon in a service's name is shown as a comma, for semicolons stand between services."""
     made = render_csv([(entry(), STATE)], {"gpt": facts("b;=1", "-a", 'q"')}, {})
-    assert rows(made)[1][10] == "'-a;b,=1;q\""
+    assert filled(made)[0]["services"] == "'-a;b,=1;q\""
 
 
 def test_quotes_and_commas_stay_in_their_cell() -> None:

@@ -18,10 +18,13 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Decision, ParentBased, P
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, TraceFlags
 from opentelemetry.trace.span import TraceState
 from support.asked_registry import AskedRegistry
+from support.lifecycle import CHANGING, bring, way_through
 
 import spanforge_model_registry_otel
 from spanforge.model_registry import ModelRegistry, event_counts, get_default_registry
 from spanforge.model_registry._core.errors import InvalidEntryError
+from spanforge.model_registry._core.events import OPERATION_SPAN_NAMES
+from spanforge.model_registry._core.lifecycle import FLAGGED_STATUSES, FLAGGED_TIERS, OPERATIONS, RISK_TIERS, STATUSES
 from spanforge.model_registry._core.settings import VARIABLES
 from spanforge.model_registry._core.state import replace_file_entries
 from spanforge.model_registry.otel import ModelRegistrySampler, ModelRegistrySpanProcessor
@@ -45,7 +48,8 @@ LOW, HIGH = 1, 2**64 - 1
 """Trace ids that are in every share but 0, and in none but 1."""
 PARENTS = {"none": None, "remote": True, "local": False}
 """Kind of parent to whether it is remote."""
-OPERATIONS = ["model_registry.register", "model_registry.deprecate", "model_registry.retire"]
+OPERATION_SPANS = list(OPERATION_SPAN_NAMES.values())
+LISTED = [status for status in STATUSES if status in FLAGGED_STATUSES]
 NO_OPERATIONS: list[Any] = [
     "call",
     "",
@@ -61,21 +65,15 @@ NO_OPERATIONS: list[Any] = [
     {},
 ]
 MODELS = {
-    "low": ("low", "active"),
-    "medium": ("medium", "active"),
-    "high": ("high", "active"),
-    "critical": ("critical", "active"),
-    "old": ("low", "deprecated"),
-    "gone": ("low", "retired"),
-    "old-and-high": ("high", "deprecated"),
+    **{tier: (tier, "active") for tier in RISK_TIERS},
+    **{status: ("low", status) for status in LISTED},
+    **{f"{status}-and-high": ("high", status) for status in LISTED},
 }
 """Model to its tier and its status."""
 FLAGGED_CALLS: dict[str, Attributes] = {
-    "high": {REQUEST: "high"},
-    "critical": {REQUEST: "critical"},
-    "deprecated": {REQUEST: "old"},
-    "retired": {REQUEST: "gone"},
-    "deprecated and high": {REQUEST: "old-and-high"},
+    **{tier: {REQUEST: tier} for tier in RISK_TIERS if tier in FLAGGED_TIERS},
+    **{status: {REQUEST: status} for status in LISTED},
+    **{f"{status} and high": {REQUEST: f"{status}-and-high"} for status in LISTED},
     "unregistered": {REQUEST: "nobody's"},
     "by alias": {REQUEST: "an-alias"},
     "by glob": {REQUEST: "high-2024-08-06"},
@@ -114,7 +112,7 @@ ORDINARY: dict[str, Attributes | None] = {
     "a tool": {REQUEST: "nobody's", OPERATION: "execute_tool"},
     "an agent's kind": {REQUEST: "high", KIND: "AGENT"},
     "a chain's kind": {REQUEST: "nobody's", KIND: "CHAIN"},
-    "a tool's kind": {REQUEST: "old", KIND: "TOOL"},
+    "a tool's kind": {REQUEST: "deprecated", KIND: "TOOL"},
     "a key of one scope": {"model_name": "high"},
     "a key of nobody": {"my.model": "high"},
     "only what the registry said": {"model_registry.risk_tier": "high", "model_registry.status": "retired"},
@@ -136,8 +134,7 @@ def registry() -> ModelRegistry:
     for name, (tier, status) in MODELS.items():
         aliases = {"high": ["an-alias", "high-*"], "low": ["low-alias"]}.get(name, [])
         registry.register(name, name, "1", tier, "team", "test", aliases=aliases)  # type: ignore[arg-type]
-        if status != "active":
-            (registry.deprecate if status == "deprecated" else registry.retire)(name)
+        bring(registry, name, status)
     registry.register("of-strict", "N", "1", "high", "team", "test", aliases=["two"], provider="strict")
     registry.register("of-lax", "N", "1", "low", "team", "test", aliases=["two", "one"], provider="lax")
     return registry
@@ -179,7 +176,7 @@ either = pytest.mark.parametrize("flagged", [True, False])
 @every_parent
 @every_flag
 @either
-@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize("name", OPERATION_SPANS)
 def test_operations(kind: str, sampled: Any, flagged: Any, name: str) -> None:
     """The span of an operation is kept whatever its parent, its trace id and the share are."""
     sampler = ModelRegistrySampler(0, flagged)
@@ -351,7 +348,7 @@ def test_a_registry_that_raises(lines: Callable[[], list[str]], monkeypatch: pyt
         assert not kept(sampler, {REQUEST: "high"}, trace_id=HIGH)
         assert kept(sampler, {REQUEST: "high"}, trace_id=LOW)
         assert not kept(sampler, {REQUEST: "high"}, parent("remote"), trace_id=LOW)
-        assert kept(sampler, name=OPERATIONS[0], trace_id=HIGH)
+        assert kept(sampler, name=OPERATION_SPANS[0], trace_id=HIGH)
     first = (
         "model registry: flagged models are not recognised (further RuntimeError not logged): RuntimeError('broken')"
     )
@@ -578,19 +575,23 @@ def test_a_model_that_is_named_late(registry: ModelRegistry, sampled: Any, expor
 def test_lifecycle_events(sampled: Any, exporter: Any, flagged: Any) -> None:
     """Though no root is kept, the event of each operation arrives, within a span that is not kept as well."""
     provider = sampled(ModelRegistrySampler(0, flagged))
+    silent = ModelRegistry(auto_emit=False)
+    for operation in CHANGING:
+        silent.register(operation, "M", "1", "low", "team", "test")
+        for earlier in way_through(operation)[:-1]:
+            getattr(silent, earlier)(operation)
     registry = ModelRegistry(tracer_provider=provider)
+    replace_file_entries(registry, silent)
     registry.register("m", "M", "1", "low", "team", "test")
     with provider.get_tracer("app").start_as_current_span("deployment") as span:
-        registry.deprecate("m")
-        registry.retire("m")
+        for operation in CHANGING:
+            getattr(registry, operation)(operation)
     assert not span.is_recording()
-    assert [span.name for span in exporter.spans] == OPERATIONS
-    assert [[event.name for event in span.events] for span in exporter.spans] == [
-        ["model_registry.registered"],
-        ["model_registry.deprecated"],
-        ["model_registry.retired"],
-    ]
-    assert event_counts("span") == (3, 0, 0, 0)
+    names = ("register", *CHANGING)
+    assert [span.name for span in exporter.spans] == [OPERATION_SPAN_NAMES[name] for name in names]
+    events = [[event.name for event in span.events] for span in exporter.spans]
+    assert events == [[OPERATIONS[name].event] for name in names]
+    assert event_counts("span") == (len(OPERATIONS), 0, 0, 0)
 
 
 def test_more_events_than_a_span_holds(sampled: Any, exporter: Any) -> None:
@@ -601,7 +602,7 @@ def test_more_events_than_a_span_holds(sampled: Any, exporter: Any) -> None:
     with provider.get_tracer("app").start_as_current_span("deployment", context):
         for number in range(70):
             registry.register(f"m{number}", "M", "1", "low", "team", "test")
-    assert [span.name for span in exporter.spans] == [OPERATIONS[0]] * 6 + ["deployment"]
+    assert [span.name for span in exporter.spans] == [OPERATION_SPANS[0]] * 6 + ["deployment"]
     assert [len(span.events) for span in exporter.spans] == [1] * 6 + [64]
     assert event_counts("span") == (70, 0, 0, 0)
 

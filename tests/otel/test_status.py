@@ -23,6 +23,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBasedTraceIdRatio
 import spanforge.model_registry as package
 from spanforge.model_registry import ModelRegistry, __version__, get_default_registry, register_model
 from spanforge.model_registry._core.emission import choose_event_signals
+from spanforge.model_registry._core.lifecycle import STATUSES
 from spanforge.model_registry._core.settings import SETTINGS, VARIABLES
 from spanforge.model_registry._core.state import replace_file_entries
 from spanforge.model_registry.otel import ModelRegistrySampler, ModelRegistrySpanProcessor, PluginStatus, status
@@ -46,12 +47,12 @@ sampler: none
 meter_provider: opentelemetry.metrics._internal._ProxyMeterProvider
 settings: none
 files: none
-models: active 0, deprecated 0, retired 0
+models: NONE
 event_signals: 'span'
 events: span (emitted 0, held 0, dropped 0, failed 0), log (emitted 0, held 0, dropped 0, failed 0)
 calls: 0
 spans_enriched: 0
-unregistered: none"""
+unregistered: none""".replace("NONE", ", ".join(f"{status} 0" for status in STATUSES))
 """The text where nothing is installed, after the versions."""
 
 
@@ -105,7 +106,7 @@ def test_nothing_installed() -> None:
         meter_provider="opentelemetry.metrics._internal._ProxyMeterProvider",
         settings={},
         files=(),
-        models={"active": 0, "deprecated": 0, "retired": 0},
+        models=dict.fromkeys(STATUSES, 0),
         event_signals=("span",),
         events={"span": (0, 0, 0, 0), "log": (0, 0, 0, 0)},  # type: ignore[dict-item]
         calls=0,
@@ -246,8 +247,9 @@ def test_models(fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None
         registry.deprecate(f"m{number}")
     registry.retire("m0")
     ModelRegistry(auto_emit=False).register(**fields)
-    assert status().models == {"active": 3, "deprecated": 2, "retired": 1}
-    assert line("models") == "active 3, deprecated 2, retired 1"
+    counts = {**dict.fromkeys(STATUSES, 0), "active": 3, "deprecated": 2, "retired": 1}
+    assert status().models == counts
+    assert line("models") == ", ".join(f"{name} {number}" for name, number in counts.items())
     monkeypatch.setattr(package, "_registry", ModelRegistry(auto_emit=False))
     assert sum(status().models.values()) == 0
 

@@ -23,6 +23,7 @@ from spanforge.model_registry import (
 )
 from spanforge.model_registry._core.default import LayeredRegistry
 from spanforge.model_registry._core.layers import effective
+from spanforge.model_registry._core.lifecycle import LIFECYCLE
 from spanforge.model_registry._core.process import reset_process
 from spanforge.model_registry._core.resolution import ModelIndex
 from spanforge.model_registry._core.state import replace_file_entries
@@ -32,7 +33,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-RANKS = {"active": 0, "deprecated": 1, "retired": 2}
+    from spanforge.model_registry._core.lifecycle import ModelStatus, OperationName
+
+RANKS = {status: row.rank for status, row in LIFECYCLE.items()}
 NAMES = ("a", "b", "x", "y", "x1", "yz", "p/a", "p/x", "p/x1", "none")
 PROVIDERS = (None, "p", "q")
 DATE = "2020-01-01"
@@ -64,14 +67,14 @@ class State(NamedTuple):
     """
 
     described: dict[str, Any]
-    status: str = "active"
+    status: ModelStatus = "active"
     standing: dict[str, str] = {}  # noqa: RUF012 - nobody changes it
     records: tuple[tuple[str, str | None, str | None], ...] = ()
     dated: bool = False
 
     def after(self, operation: Operation) -> State:
-        """Return what an operation makes of it: nothing, if it is retired."""
-        if self.status == "retired":
+        """Return what an operation makes of it: nothing, if its status does not allow it."""
+        if operation.name not in LIFECYCLE[self.status].operations:
             return self
         record = (operation.status, operation.reason, operation.actor)
         standing = {**self.standing, **operation.standing}
@@ -92,7 +95,7 @@ class State(NamedTuple):
             name="N",
             version="1",
             purpose="test",
-            status=self.status,  # type: ignore[arg-type]
+            status=self.status,
             deployment_date=DATE if self.dated else None,
             metadata=metadata,
             **described,
@@ -100,7 +103,8 @@ class State(NamedTuple):
 
 
 class Operation(NamedTuple):
-    status: str
+    name: OperationName
+    status: ModelStatus
     reason: str | None
     actor: str | None
     standing: dict[str, str]
@@ -109,7 +113,7 @@ class Operation(NamedTuple):
 @st.composite
 def states(draw: st.DrawFn) -> State:
     """Draw an entry of a file: half of them are active, and most have no history."""
-    status = draw(st.sampled_from(["active", "active", "deprecated", "retired"]))
+    status = draw(st.sampled_from(["active", *LIFECYCLE]))
     standing = draw(st.fixed_dictionaries({}, optional={"deprecation_reason": WORDS, "successor": WORDS}))
     records = draw(st.sampled_from([(), (), ((status, "v", None),)]))
     return State(draw(DESCRIPTIONS), status, standing, records, draw(st.booleans()))
@@ -124,7 +128,8 @@ def state_of(entry: ModelRegistryEntry) -> State:
     metadata = plain.pop("metadata")
     standing = {key: metadata.pop(key) for key in ("deprecation_reason", "successor") if key in metadata}
     records = metadata.pop("history", [])
-    metadata.pop("deprecation_date", None)
+    for row in LIFECYCLE.values():
+        metadata.pop(row.date, None)
     described = {"owner": plain["owner"], "risk_tier": plain["risk_tier"]}
     described |= {f"metadata.{key}": value for key, value in metadata.items()}
     shown = tuple((record["status"], record.get("reason"), record.get("actor")) for record in records)
@@ -208,7 +213,7 @@ class Layers(RuleBasedStateMachine):
             new = old._replace(described=described, records=(*old.records, (old.status, None, actor)))
             if not replace:
                 error = ModelAlreadyRegisteredError
-            elif old.status == "retired":
+            elif "register" not in LIFECYCLE[old.status].operations:
                 error = LifecycleError
             elif dated and not old.dated:
                 error = ValueError
@@ -228,7 +233,7 @@ class Layers(RuleBasedStateMachine):
         given = {key: value for key, value in standing.items() if value}
         self.operate(
             model_id,
-            Operation("deprecated", reason, actor, given),
+            Operation("deprecate", "deprecated", reason, actor, given),
             lambda: self.registry.deprecate(model_id, reason=reason or "", successor=successor, actor=actor),
         )
 
@@ -236,13 +241,13 @@ class Layers(RuleBasedStateMachine):
     def retire(self, model_id: str, reason: str | None, actor: str | None) -> None:
         self.operate(
             model_id,
-            Operation("retired", reason, actor, {}),
+            Operation("retire", "retired", reason, actor, {}),
             lambda: self.registry.retire(model_id, reason=reason or "", actor=actor),
         )
 
     def operate(self, model_id: str, operation: Operation, do: Callable[[], ModelRegistryEntry]) -> None:
         old = self.in_force(model_id)
-        if old is None or old.status == "retired":
+        if old is None or operation.name not in LIFECYCLE[old.status].operations:
             self.refused(ModelNotFoundError if old is None else LifecycleError, do)
             return
         assert do() is self.registry.get(model_id)
@@ -273,7 +278,7 @@ class Layers(RuleBasedStateMachine):
         self.take_files(self.files)
 
     @rule(model_id=IDS, status=st.sampled_from([None, "active", "active", *RANKS]))
-    def take_another_status(self, model_id: str, status: str | None) -> None:
+    def take_another_status(self, model_id: str, status: ModelStatus | None) -> None:
         others = {other: state for other, state in self.files.items() if other != model_id}
         self.take_files(others if status is None else {**others, model_id: State(DESCRIBED, status)})
 

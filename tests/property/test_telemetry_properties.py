@@ -22,6 +22,7 @@ from spanforge.model_registry._core.conventions import (
     resolve_attributes,
     with_extra_keys,
 )
+from spanforge.model_registry._core.lifecycle import LIFECYCLE
 from spanforge.model_registry._core.resolution import UNREGISTERED, ModelIndex
 from spanforge.model_registry._core.timestamps import from_nanos, to_nanos
 from spanforge.model_registry.compliance._analysis import duplicates, scan
@@ -174,7 +175,7 @@ def spans(draw: st.DrawFn, number: int) -> Span:
     if draw(st.booleans()):
         found["gen_ai.request.model"] = draw(st.sampled_from(["a", "a-1", "b", "c", "x", "y"]))
     if draw(st.booleans()):
-        found["model_registry.status"] = draw(st.sampled_from(["active", "deprecated", "retired", UNREGISTERED]))
+        found["model_registry.status"] = draw(st.sampled_from([*LIFECYCLE, UNREGISTERED]))
         owner = draw(st.sampled_from([None, "team", "new"]))
         found |= {} if owner is None else {"model_registry.owner": owner}
     if draw(st.integers(0, 5)) == 0:
@@ -229,7 +230,8 @@ class Naive:
         sunset = model.metadata.get("sunset_date")
         if state is not None and state.status == "deprecated" and sunset and span.start >= to_nanos(sunset):
             kinds.add("past_sunset")
-        return {{"deprecated": "while_deprecated", "retired": "after_retirement"}.get(kind, kind) for kind in kinds}
+        findings = {status: row.finding for status, row in LIFECYCLE.items() if row.finding is not None}
+        return {findings.get(kind, kind) for kind in kinds}
 
     def _agrees(self, span: Span, model: ModelRegistryEntry | None, said: str | None) -> bool:
         owner = span.attributes.get("model_registry.owner")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, get_args
 
 import msgspec
 
+from spanforge.model_registry._core.lifecycle import STATUSES
 from spanforge.model_registry._core.values import INT64
 
 if TYPE_CHECKING:
@@ -57,7 +58,12 @@ class Attribute(NamedTuple):
 
 ATTRIBUTES: Final = (
     Attribute(
-        "status", "string", "field", True, "yes", "`active`, `deprecated`, `retired`; on spans also `unregistered`"
+        "status",
+        "string",
+        "field",
+        True,
+        "yes",
+        f"{', '.join(f'`{status}`' for status in STATUSES)}; on spans also `unregistered`",
     ),
     Attribute("owner", "string", "field", True, "yes", "team or person responsible"),
     Attribute("risk_tier", "string", "field", True, "yes", "`low`, `medium`, `high`, `critical`"),

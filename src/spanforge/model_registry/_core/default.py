@@ -22,8 +22,8 @@ class LayeredRegistry(ModelRegistry):
 
     - If a model is in both layers, the file's entry is in force. If the two differ, this is logged once.
     - Registering a model that a file defines returns the file's entry and emits nothing.
-    - ``deprecate`` and ``retire`` change a file's model in this process, until the file has the same status or a later
-      one.
+    - Operations that change the status of a file's model hold in this process, until the file has the same status or a
+      later one; see ``Status.rank``.
     - ``load`` and ``clear`` change the application's layer only. ``save`` writes the entries in force.
     """
 

@@ -10,7 +10,7 @@ import msgspec
 from spanforge.model_registry._core.errors import InvalidValueError, describe_type, shorten
 from spanforge.model_registry._core.lifecycle import LIFECYCLE, RISK_TIERS, STATUSES, ModelStatus, RiskTier
 from spanforge.model_registry._core.timestamps import in_utc, is_canonical
-from spanforge.model_registry._core.validation import STATUS_NAMES, TIERS, freeze_metadata, is_plain_ascii
+from spanforge.model_registry._core.validation import DATE_FIELDS, STATUS_NAMES, TIERS, freeze_metadata, is_plain_ascii
 from spanforge.model_registry._core.values import (
     EMPTY,
     check_date,
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 _TEXT_FIELDS: Final = ("model_id", "name", "version", "owner", "purpose")
-_DATE_FIELDS: Final = ("deployment_date", "decommission_date")
 
 
 class StateAsOf(NamedTuple):
@@ -55,11 +54,11 @@ class ModelRegistryEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True
         risk_tier: ``low``, ``medium``, ``high`` or ``critical``.
         owner: Team or person responsible.
         purpose: The intended use of the model.
-        status: ``active``, ``deprecated`` or ``retired``.
+        status: A key of ``LIFECYCLE``, for example ``active``.
         deployment_date: RFC 3339 date or date-time of the first use; without an offset it is UTC.
         decommission_date: Date or date-time of the retirement, likewise.
-        metadata: String keys and JSON values. The library reads ``aliases``, ``provider``, ``deprecation_reason``,
-            ``deprecation_date``, ``successor``, ``sunset_date`` and ``history``; the rest is the user's.
+        metadata: String keys and JSON values. The library reads those of ``RESERVED``, for example ``aliases``; the
+            rest is the user's.
 
     Raises:
         InvalidValueError: A value is not allowed; the error names the field and the rule.
@@ -104,7 +103,7 @@ class ModelRegistryEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True
             self._set(field, check_text(getattr(self, field), field, model_id))
         self._set("risk_tier", check_one_of(self.risk_tier, RISK_TIERS, "risk_tier", model_id))
         self._set("status", check_one_of(self.status, STATUSES, "status", model_id))
-        for field in _DATE_FIELDS:
+        for field in DATE_FIELDS:
             self._set(field, check_date(getattr(self, field), field, model_id))
 
     def _set(self, field: str, value: object) -> None:

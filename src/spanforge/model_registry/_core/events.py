@@ -35,7 +35,7 @@ class LifecycleEvent(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The event's name: ``model_registry.registered``, ``….deprecated`` or ``….retired``."""
+        """The event's name, as ``OPERATIONS`` has it: ``model_registry.registered``, for example."""
         return OPERATIONS[self.operation].event
 
     def attributes(self) -> dict[str, Any]:

@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+import itertools
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from spanforge.model_registry._core.errors import ModelRegistryError
-from spanforge.model_registry._core.lifecycle import LIFECYCLE, OPERATIONS
+from spanforge.model_registry._core.lifecycle import LIFECYCLE, OPERATIONS, ended_by, is_temporary
 from spanforge.model_registry._core.operations import (
     Operation,
     apply_operation,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from spanforge.model_registry._core.entry import ModelRegistryEntry
+    from spanforge.model_registry._core.lifecycle import ModelStatus
 
     Entries = OverlayMap[str, ModelRegistryEntry]
     Operations = OverlayMap[str, tuple[Operation, ...]]
@@ -129,6 +131,9 @@ def _keep_operation(layers: Layers, operation: Operation) -> Operations:
     """Return the operations of the layers with this one, if it changes a status and the registry has two layers."""
     if layers.files is None or OPERATIONS[operation.name].registers:
         return layers.operations
+    file_entry = layers.files.get(operation.model_id)
+    if file_entry is not None:
+        operation = operation._replace(file_change=_find_last_change(file_entry))
     earlier_operations = layers.operations.get(operation.model_id, ())
     return layers.operations.with_items({operation.model_id: _append_operation(earlier_operations, operation)})
 
@@ -147,7 +152,7 @@ def replace_app_layer(layers: Layers, entries: Iterable[ModelRegistryEntry]) -> 
 def replace_file_layer(layers: Layers, entries: Iterable[ModelRegistryEntry]) -> Layers:
     """Return the layers with other entries of the files. If there is one layer, the entries replace it.
 
-    The operations on a model are dropped when its file has their status or one of a higher rank, see ``LIFECYCLE``.
+    Operations on a model end when its file has their status or one that takes precedence, see ``Status.rank``.
     """
     if layers.files is None:
         return replace_app_layer(layers, entries)
@@ -155,7 +160,7 @@ def replace_file_layer(layers: Layers, entries: Iterable[ModelRegistryEntry]) ->
     kept_operations = {
         model_id: operations
         for model_id, operations in layers.operations.items()
-        if operations and (model_id not in files or _outrank(operations, files[model_id]))
+        if operations and (model_id not in files or _still_hold(operations, files[model_id]))
     }
     return Layers(layers.app, files, OverlayMap(kept_operations))
 
@@ -189,7 +194,17 @@ def _append_operation(operations: tuple[Operation, ...], operation: Operation) -
     return (merge_operations(*operations[:2]), *operations[2:], operation)
 
 
-def _outrank(operations: tuple[Operation, ...], entry: ModelRegistryEntry) -> bool:
-    """Check whether the last operation leads to a status of a higher rank than the entry's."""
-    target = OPERATIONS[operations[-1].name].target
+def _still_hold(operations: tuple[Operation, ...], entry: ModelRegistryEntry) -> bool:
+    """Check whether operations still hold over a file's entry, by the rule at ``Status.rank``."""
+    last = operations[-1]
+    target = OPERATIONS[last.name].target
+    if last.file_change is not None and (ended_by(last.name) or is_temporary(target)):
+        return target != entry.status and last.file_change == _find_last_change(entry)
     return LIFECYCLE[target].rank > LIFECYCLE[entry.status].rank
+
+
+def _find_last_change(entry: ModelRegistryEntry) -> tuple[ModelStatus, str | None]:
+    """Return the status of a file's entry, and the time when its history last changed the status, if it did."""
+    history = entry.metadata.get("history", ())
+    pairs = itertools.pairwise(reversed(history))
+    return entry.status, next((later["at"] for later, earlier in pairs if earlier["status"] != later["status"]), None)

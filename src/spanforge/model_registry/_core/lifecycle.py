@@ -22,11 +22,12 @@ class Status(NamedTuple):
 
     Attributes:
         operations: The operations that are allowed on a model of this status.
-        rank: Its place in the lifecycle. A registry file's status takes precedence over a status that was set in this
-            process and has the same or a lower rank.
+        rank: Its place in the lifecycle. A status set in this process on a file's model holds until the file has
+            the same status or one of a higher rank. If an operation leads back from the status, or led back to it (see
+            ``ended_by``), it holds until the file has the same status or any later change of status.
         warning: The predicate of the warning on spans that call such a model; ``None``: no warning.
         date: The field of an entry, or the key of its ``metadata``, that contains the date of the status; ``None``: the
-            date is not recorded.
+            date is not recorded. A key is reserved by this row; operations that end the status remove it.
         flagged: Whether such a model is flagged in every risk tier.
         finding: The kind of audit finding that evidence reports for a call of such a model; ``None``: no finding.
         colour: Its colour in dashboards.
@@ -103,3 +104,20 @@ FLAGGED_TIERS: Final = frozenset[RiskTier]({"high", "critical"})
 """The risk tiers whose models are flagged in every status."""
 FLAGGED_STATUSES: Final = frozenset(status for status, row in LIFECYCLE.items() if row.flagged)
 """The statuses whose models are flagged in every risk tier. Unregistered models are flagged too."""
+
+
+def ended_by(operation: OperationName) -> tuple[ModelStatus, ...]:
+    """Return the statuses that an operation ends: those that allow it and have a higher rank than its target.
+
+    Such an operation leads back. A registration changes no status, so it ends none.
+    """
+    kind = OPERATIONS[operation]
+    if kind.registers:
+        return ()
+    rank = LIFECYCLE[kind.target].rank
+    return tuple(status for status, row in LIFECYCLE.items() if operation in row.operations and row.rank > rank)
+
+
+def is_temporary(status: ModelStatus) -> bool:
+    """Check whether an operation ends the status."""
+    return any(status in ended_by(operation) for operation in LIFECYCLE[status].operations)

@@ -13,7 +13,7 @@ from spanforge.model_registry._core.errors import (
     ModelAlreadyRegisteredError,
     ModelNotFoundError,
 )
-from spanforge.model_registry._core.lifecycle import LIFECYCLE, OPERATIONS, ModelStatus, OperationName
+from spanforge.model_registry._core.lifecycle import LIFECYCLE, OPERATIONS, ModelStatus, OperationName, ended_by
 from spanforge.model_registry._core.timestamps import format_micros, to_micros
 from spanforge.model_registry._core.validation import (
     LIFECYCLE_KEYS,
@@ -43,6 +43,7 @@ class Operation(NamedTuple):
         replaces: Whether a registration may replace the description of a registered model.
         changes: Metadata that a change of status sets.
         at: Timestamp, in microseconds since the epoch.
+        file_change: The last change of status in the file of the model at that time; ``None``: no file had the model.
     """
 
     name: OperationName
@@ -53,6 +54,7 @@ class Operation(NamedTuple):
     replaces: bool = False
     changes: Mapping[str, Any] = EMPTY
     at: int = 0
+    file_change: tuple[ModelStatus, str | None] | None = None
 
 
 def apply_operation(entry: ModelRegistryEntry | None, operation: Operation) -> ModelRegistryEntry:
@@ -100,6 +102,7 @@ def _change_status(entry: ModelRegistryEntry | None, operation: Operation, times
     """Return the entry with the operation's status, the date of the status, and the metadata that the operation sets.
 
     A date in the metadata is the date of the first such operation. A date in a field is the date of the last one.
+    An operation that ends the entry's status removes the dates of the statuses that it leads back from.
     """
     entry = _check_allowed(operation.model_id, entry, operation.name)
     status = OPERATIONS[operation.name].target
@@ -110,7 +113,17 @@ def _change_status(entry: ModelRegistryEntry | None, operation: Operation, times
         fields = {date_name: timestamp}
     elif date_name is not None:
         metadata[date_name] = entry.metadata.get(date_name) or operation.changes.get(date_name) or timestamp
+    if entry.status in ended_by(operation.name):
+        for ended_date in _list_dates(status, entry.status):
+            metadata.pop(ended_date, None)
+            fields |= {ended_date: None} if ended_date in _FIELDS else {}
     return structs.replace(entry, status=status, metadata=Metadata(metadata) if metadata else EMPTY, **fields)
+
+
+def _list_dates(above: ModelStatus, up_to: ModelStatus) -> list[str]:
+    """Return the dates of the statuses that have a higher rank than one, and none higher than that of the other."""
+    low, high = LIFECYCLE[above].rank, LIFECYCLE[up_to].rank
+    return [row.date for row in LIFECYCLE.values() if row.date is not None and low < row.rank <= high]
 
 
 def _check_allowed(
@@ -148,10 +161,13 @@ def move_past_history(timestamp: int, entry: ModelRegistryEntry | None) -> int:
 def merge_operations(earlier: Operation, later: Operation) -> Operation:
     """Return one operation with the metadata of two consecutive changes of status. Its record is the later one's."""
     date_name = LIFECYCLE[OPERATIONS[earlier.name].target].date
-    changes = {**earlier.changes, **later.changes}
+    changes = dict(earlier.changes)
     if date_name is not None and date_name not in _FIELDS:
         changes = {date_name: format_micros(earlier.at), **changes}
-    return later._replace(changes=changes)
+    for status in ended_by(later.name):
+        for ended_date in _list_dates(OPERATIONS[later.name].target, status):
+            changes.pop(ended_date, None)
+    return later._replace(changes={**changes, **later.changes})
 
 
 def build_metadata(
@@ -194,7 +210,7 @@ def find_steps(before: ModelRegistryEntry | None, after: ModelRegistryEntry) -> 
     Raises:
         LifecycleError: The status before does not allow the operation to the status after.
     """
-    operation_name = _find_operation_name(after.status)
+    operation_name = _find_operation_between(before, after)
     if before is not None and before.status != after.status:
         _check_allowed(after.model_id, before, operation_name)
     if before is None or _describe_entry(before) != _describe_entry(after):
@@ -206,18 +222,30 @@ def find_steps(before: ModelRegistryEntry | None, after: ModelRegistryEntry) -> 
         yield Step(operation_name, before, after, _find_reason(after))
 
 
-def _find_operation_name(status: ModelStatus) -> OperationName:
-    """Return the operation that changes a model to this status; ``register`` if no other operation does."""
-    for name, operation_kind in OPERATIONS.items():
-        if operation_kind.target == status and not operation_kind.registers:
-            return name
-    return "register"
-
-
 def _find_reason(entry: ModelRegistryEntry) -> str | None:
     """Return the reason in the last record of the history, or else the deprecation reason."""
     history = entry.metadata.get("history") or [{}]
     return history[-1].get("reason") or entry.metadata.get("deprecation_reason")
+
+
+def _find_operation_between(before: ModelRegistryEntry | None, after: ModelRegistryEntry) -> OperationName:
+    """Return the operation that leads from one entry's status to the other's, or a registration if there is none.
+
+    If the status before allows neither, return one that leads to the new status: it is the one to refuse. A final
+    status allows nothing, so its own operation is also that of a correction.
+    """
+    leading = _list_operations_to(after.status)
+    first = leading[0] if leading else "register"
+    allowed = None if before is None else LIFECYCLE[before.status].operations
+    if before is None or not allowed:
+        return first
+    may_register = "register" in allowed and OPERATIONS["register"].target == after.status
+    otherwise: OperationName = "register" if may_register or before.status == after.status else first
+    return next((name for name in leading if name in allowed), otherwise)
+
+
+def _list_operations_to(status: ModelStatus) -> list[OperationName]:
+    return [name for name, kind in OPERATIONS.items() if kind.target == status and not kind.registers]
 
 
 def find_differing_fields(entry: ModelRegistryEntry, other: ModelRegistryEntry) -> list[str]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal, NamedTuple
 
 from spanforge.model_registry._core.errors import InvalidValueError
-from spanforge.model_registry._core.lifecycle import RISK_TIERS, STATUSES
+from spanforge.model_registry._core.lifecycle import LIFECYCLE, RISK_TIERS, STATUSES
 from spanforge.model_registry._core.timestamps import is_canonical
 from spanforge.model_registry._core.values import (
     EMPTY,
@@ -40,6 +40,8 @@ MAX_STARS: Final = 8
 MAX_HISTORY: Final = 1_000
 """Records that ``metadata["history"]`` keeps; the oldest go first."""
 
+DATE_FIELDS: Final = ("deployment_date", "decommission_date")
+"""The fields of an entry that hold a date."""
 TIERS: Final = frozenset(RISK_TIERS)
 STATUS_NAMES: Final = frozenset(STATUSES)
 
@@ -63,16 +65,24 @@ class ReservedKey(NamedTuple):
     set_by_operations: bool
 
 
+_STATUS_DATES: Final = {
+    row.date: ReservedKey("date", set_by_operations=True)
+    for row in LIFECYCLE.values()
+    if row.date is not None and row.date not in DATE_FIELDS
+}
+
 RESERVED: Final[Mapping[str, ReservedKey]] = {
     "aliases": ReservedKey("aliases", set_by_operations=False),
     "provider": ReservedKey("text", set_by_operations=False),
     "deprecation_reason": ReservedKey("text", set_by_operations=True),
-    "deprecation_date": ReservedKey("date", set_by_operations=True),
+    **_STATUS_DATES,
     "successor": ReservedKey("text", set_by_operations=True),
     "sunset_date": ReservedKey("date", set_by_operations=True),
     "history": ReservedKey("history", set_by_operations=True),
 }
 """The keys of ``metadata`` that the library reads; the limit on the user's part does not count their values.
+
+The dates of ``LIFECYCLE`` that are no fields of an entry are among them.
 
 A new row reserves a key: its value is checked from then on, and files with another kind of value are refused. A row of
 ``ATTRIBUTES`` with the source ``metadata key`` shows it on spans and events; a property of the entry gives it to code.

@@ -53,7 +53,7 @@ class ModelRegistrySampler(Sampler):
     ============================================================ ==================== ========================
     span                                                         parent               decision
     ============================================================ ==================== ========================
-    ``model_registry.register``, ``.deprecate`` or ``.retire``   any, or none         kept
+    an operation's own, such as ``model_registry.register``      any, or none         kept
     call of a flagged model, with ``flagged``                    any, or none         kept
     any other                                                    none                 kept for the share ``ratio``
                                                                                       of trace ids

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from spanforge.model_registry._core.attributes import PREFIX
 from spanforge.model_registry._core.errors import InvalidValueError, TelemetryError, shorten
-from spanforge.model_registry._core.lifecycle import OPERATIONS
+from spanforge.model_registry._core.lifecycle import LIFECYCLE, OPERATIONS
 from spanforge.model_registry._core.timestamps import DAY_NANOS, to_nanos
 from spanforge.model_registry._core.values import check_text, parse_date
 from spanforge.model_registry.compliance._analysis.calls import list_status_dates
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from spanforge.model_registry._core.entry import ModelRegistryEntry
-    from spanforge.model_registry._core.lifecycle import ModelStatus
+    from spanforge.model_registry._core.lifecycle import ModelStatus, OperationName
     from spanforge.model_registry.compliance._analysis.scan_data import ScanRequest
 
-_REGISTRATION_EVENTS = frozenset(kind.event for kind in OPERATIONS.values() if kind.registers)
+_REGISTRATIONS = frozenset(name for name, kind in OPERATIONS.items() if kind.registers)
 
 
 class LifecycleChange(NamedTuple):
@@ -68,21 +68,40 @@ def _list_entry_changes(entry: ModelRegistryEntry) -> Iterator[LifecycleChange]:
     before = None
     for record in history:
         at, status = record["at"], record["status"]
-        events = _events_of(status)
-        if before in (None, status):
-            events |= _REGISTRATION_EVENTS
+        events = _events_between(before, status)
         given = record.get("reason"), record.get("actor")
         yield LifecycleChange(to_nanos(at), entry.model_id, status, at, "history", events, *given)
         before = status
     recorded_statuses = {record["status"] for record in history}
     for status, date in list_status_dates(entry):
         if status not in recorded_statuses:
-            yield LifecycleChange(to_nanos(date), entry.model_id, status, date, "dates", _events_of(status))
+            first = _leading_to(status) & _REGISTRATIONS or _leading_to(status)
+            yield LifecycleChange(to_nanos(date), entry.model_id, status, date, "dates", _events_of(first))
 
 
-def _events_of(status: ModelStatus) -> frozenset[str]:
-    """Return the names of the events of the operations that lead to a status."""
-    return frozenset(kind.event for kind in OPERATIONS.values() if kind.target == status)
+def _events_between(before: ModelStatus | None, status: ModelStatus) -> frozenset[str]:
+    """Return the names of the events of the operations that lead from one status to the other.
+
+    Args:
+        before: The status before; ``None``: unknown, because the history begins here.
+        status: The status after; the same one if the description changed.
+    """
+    leading = _leading_to(status)
+    if before is None:
+        return _events_of(leading | _REGISTRATIONS)
+    allowed = LIFECYCLE[before].operations
+    possible = leading & (allowed - _REGISTRATIONS)
+    if before == status:
+        possible |= _REGISTRATIONS if _REGISTRATIONS & allowed else leading | _REGISTRATIONS
+    return _events_of(possible or leading)
+
+
+def _leading_to(status: ModelStatus) -> frozenset[OperationName]:
+    return frozenset(name for name, kind in OPERATIONS.items() if kind.target == status)
+
+
+def _events_of(names: Iterable[OperationName]) -> frozenset[str]:
+    return frozenset(OPERATIONS[name].event for name in names)
 
 
 def match_events(changes: Iterable[LifecycleChange], events: Iterable[SeenEvent], delay: int) -> list[bool]:

@@ -1,0 +1,217 @@
+"""Stories about a status that there is not: ``suspended``. ``suspend`` leads to it, and ``resume`` leads back from it.
+
+``tests/test_further_status.py`` runs each in a process of its own, on a copy of the package whose tables have them.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from spanforge.model_registry import LifecycleError, ModelRegistry, ModelRegistryEntry
+from spanforge.model_registry._core.default import LayeredRegistry
+from spanforge.model_registry._core.lifecycle import LIFECYCLE, OPERATIONS
+from spanforge.model_registry._core.operations import Operation
+from spanforge.model_registry._core.state import replace_file_entries
+from spanforge.model_registry._core.timestamps import to_nanos
+from spanforge.model_registry.compliance._analysis.changes import list_changes
+from spanforge.model_registry.compliance._analysis.scan_data import ScanRequest
+
+TABLES = """
+_SUSPENDED = LIFECYCLE["deprecated"]._replace(
+    operations=frozenset({"register", "suspend", "resume", "deprecate", "retire"}),
+    rank=0.5,
+    warning="is suspended",
+    date="suspension_date",
+    finding="while_suspended",
+)
+_ACTIVE = LIFECYCLE["active"]._replace(operations=LIFECYCLE["active"].operations | {"suspend"})
+LIFECYCLE = {"active": _ACTIVE, "suspended": _SUSPENDED, **{key: LIFECYCLE[key] for key in ("deprecated", "retired")}}
+OPERATIONS = {
+    **OPERATIONS,
+    "suspend": OperationKind("suspended", "model_registry.suspended", registers=False),
+    "resume": OperationKind("active", "model_registry.resumed", registers=False),
+}
+STATUSES = tuple(LIFECYCLE)
+FLAGGED_STATUSES = frozenset(status for status, row in LIFECYCLE.items() if row.flagged)
+"""
+"""What is added to ``lifecycle``."""
+FIELDS: dict[str, Any] = {"name": "N", "version": "1", "risk_tier": "low", "owner": "team", "purpose": "test"}
+SINCE, EARLIER, LATER = "2026-01-02", "2026-01-01", "2026-01-03"
+
+
+def do(registry: ModelRegistry, operation: Any) -> ModelRegistryEntry:
+    """Make an operation on the model ``a``; a registry has no methods for some."""
+    return registry._operate(Operation(operation, "a"))
+
+
+def at(*statuses: str, **metadata: Any) -> ModelRegistryEntry:
+    """Return an entry whose history has these statuses, one a day."""
+    facts = {"owner": "team", "risk_tier": "low"}
+    history = [{"at": f"2026-01-{day:02}", "status": status, **facts} for day, status in enumerate(statuses, 1)]
+    return ModelRegistryEntry("a", **FIELDS, status=statuses[-1], metadata={"history": history, **metadata})  # type: ignore[arg-type]
+
+
+def filed(status: Any, **metadata: Any) -> ModelRegistryEntry:
+    """Return an entry without a history."""
+    return ModelRegistryEntry("a", **FIELDS, status=status, metadata=metadata)
+
+
+def layers(*entries: ModelRegistryEntry) -> LayeredRegistry:
+    """Return a registry that follows a file with these entries."""
+    registry = LayeredRegistry(auto_emit=False)
+    replace_file_entries(registry, entries)
+    return registry
+
+
+def status_after(registry: LayeredRegistry, entry: ModelRegistryEntry) -> str:
+    """Return the model's status in force after its file was read again."""
+    replace_file_entries(registry, [entry])
+    found = registry.get("a")
+    assert found is not None
+    return found.status
+
+
+def dates() -> None:
+    """A suspension has a date, its end removes the date, and the next one has another."""
+    registry = ModelRegistry(auto_emit=False)
+    registry.register("a", **FIELDS)
+    first = do(registry, "suspend")
+    assert do(registry, "suspend").metadata["suspension_date"] == first.metadata["suspension_date"]
+    resumed = do(registry, "resume")
+    assert "suspension_date" not in resumed.metadata
+    assert do(registry, "suspend").metadata["suspension_date"] > first.metadata["suspension_date"]
+    moments = [record["at"] for record in first.metadata["history"]]
+    assert [getattr(resumed.as_of(moment), "status", None) for moment in moments] == ["active", "suspended"]
+    without = resumed.to_dict()
+    del without["metadata"]["history"]
+    state = ModelRegistryEntry.from_dict(without).as_of("2100-01-01")
+    assert state is not None
+    assert state.status == "active"
+    assert filed("suspended", suspension_date=SINCE).as_of(LATER).status == "suspended"  # type: ignore[union-attr]
+
+
+def planned_dates() -> None:
+    """A resumption keeps the dates of statuses that the model has not reached."""
+    registry = layers(ModelRegistryEntry("a", **FIELDS, decommission_date="2100-01-01"))
+    do(registry, "suspend")
+    assert do(registry, "resume").decommission_date == "2100-01-01"
+
+
+def reloads_after_resume() -> None:
+    """A resumption of a model that its file suspends holds until the file shows another change."""
+    for entry in (filed("suspended", suspension_date=SINCE), at("active", "suspended", suspension_date=SINCE)):
+        registry = layers(entry)
+        assert do(registry, "resume").status == "active"
+        assert [status_after(registry, entry) for _ in range(3)] == ["active"] * 3
+        replace_file_entries(registry, [])
+        assert status_after(registry, entry) == "active"
+        assert status_after(registry, at("active", "suspended", "active", "suspended")) == "suspended"
+    for other in ("suspended", "deprecated", "retired"):
+        registry = layers(filed("suspended"))
+        do(registry, "resume")
+        assert status_after(registry, filed("active")) == "active"
+        assert status_after(registry, filed(other)) == other
+
+
+def reloads_after_suspend() -> None:
+    """A suspension of a file's model holds until the file shows it, or a later change of status."""
+    entry = at("active")
+    registry = layers(entry)
+    do(registry, "suspend")
+    assert [status_after(registry, one) for one in (entry, entry, at("active", "active"))] == ["suspended"] * 3
+    assert status_after(registry, at("active", "suspended", "active")) == "active"
+    for other in ("suspended", "deprecated", "retired"):
+        registry = layers(filed("active"))
+        do(registry, "suspend")
+        assert status_after(registry, filed(other)) == other
+        assert status_after(registry, filed("active")) == "active"
+    registry = layers(filed("active"))
+    do(registry, "suspend")
+    do(registry, "retire")
+    assert [status_after(registry, filed(status)) for status in ("active", "suspended")] == ["retired"] * 2  # type: ignore[arg-type]
+
+
+def bounded_operations() -> None:
+    """Many suspensions in a row: the date is that of the last one, over a reload too."""
+    entry = filed("active")
+    registry = layers(entry)
+    for _ in range(600):
+        do(registry, "suspend")
+        do(registry, "resume")
+    last = do(registry, "suspend")
+    assert status_after(registry, entry) == "suspended"
+    found = registry.get("a")
+    assert found is not None
+    assert found.metadata["suspension_date"] == last.metadata["suspension_date"] == found.metadata["history"][-1]["at"]
+
+
+def emitted(registry: ModelRegistry, before: str, after: str) -> list[str] | None:
+    """Return the short names of the events of a change of status; ``None``: it is refused."""
+    try:
+        events = registry.emit_changes([filed(before)], [filed(after)])
+    except LifecycleError:
+        return None
+    return [event.name.rpartition(".")[2] for event in events]
+
+
+def changes_of_files() -> None:
+    """``emit_changes`` emits an operation of the table for each pair of statuses, nothing, or an error."""
+    registry = ModelRegistry(auto_emit=False)
+    found = {(before, after): emitted(registry, before, after) for before in LIFECYCLE for after in LIFECYCLE}
+    reached = {status: [name] for status, name in (("deprecated", "deprecated"), ("retired", "retired"))}
+    assert found == {
+        **{("active", status): events for status, events in reached.items()},
+        **{("suspended", status): events for status, events in reached.items()},
+        **{(status, status): [] for status in LIFECYCLE},
+        ("active", "suspended"): ["suspended"],
+        ("suspended", "active"): ["resumed"],
+        ("deprecated", "active"): [],
+        ("deprecated", "suspended"): None,
+        ("deprecated", "retired"): ["retired"],
+        **{("retired", status): None for status in LIFECYCLE if status != "retired"},
+    }
+    assert registry.emit_changes([filed("active")], [filed("active", sunset_date=LATER)]) == []
+    named = [event.name for event in registry.emit_changes([], [filed("suspended")])]
+    assert named == ["model_registry.registered", "model_registry.suspended"]
+
+
+def replayed_history() -> None:
+    """The past is known from the history, and each change is confirmed by its own events only."""
+    entry = at("active", "suspended", "active", "active", "suspended", "deprecated")
+    days = range(1, 7)
+    states = [entry.as_of(f"2026-01-{day:02}") for day in days]
+    assert [state.status for state in states if state] == [record["status"] for record in entry.metadata["history"]]
+    request = ScanRequest(to_nanos(EARLIER), to_nanos("2026-02-01"), 0, 0, [])
+    events = [{name.rpartition(".")[2] for name in change.events} for change in list_changes([entry], request)]
+    assert events == [
+        {"registered", "resumed"},
+        {"suspended"},
+        {"resumed"},
+        {"registered"},
+        {"suspended"},
+        {"deprecated"},
+    ]
+    dated = ModelRegistryEntry(
+        "a", **FIELDS, status="suspended", deployment_date=EARLIER, metadata={"suspension_date": SINCE}
+    )
+    found = [(change.status, set(change.events)) for change in list_changes([dated], request)]
+    assert found == [("active", {"model_registry.registered"}), ("suspended", {"model_registry.suspended"})]
+
+
+STORIES = {
+    story.__name__: story
+    for story in (
+        dates,
+        planned_dates,
+        reloads_after_resume,
+        reloads_after_suspend,
+        bounded_operations,
+        changes_of_files,
+        replayed_history,
+    )
+}
+
+if __name__ == "__main__":
+    assert "resume" in OPERATIONS
+    STORIES[sys.argv[1]]()
