@@ -9,18 +9,19 @@ import re
 import sys
 import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from spanforge.model_registry._core.attributes import ATTRIBUTES, PREFIX
 from spanforge.model_registry._core.conventions import CONVENTIONS, NOT_CALLS, PROVIDER_KEYS, Convention
 from spanforge.model_registry._core.lifecycle import FLAGGED_STATUSES, FLAGGED_TIERS, RISK_TIERS, STATUSES
 from spanforge.model_registry._core.settings import SETTINGS
+from spanforge.model_registry._core.validation import RESERVED, ReservedKey
 from spanforge.model_registry.compliance._analysis.checks import EVIDENCE_CHECKS
 from spanforge.model_registry.compliance._frameworks import FRAMEWORKS
 from spanforge.model_registry.otel._metrics import METRICS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 ROOT = Path(__file__).parent.parent
 WIDTH = 118
@@ -103,6 +104,36 @@ def flagged() -> str:
     return f"A model is **flagged** if its risk tier is {tiers}, if it is {statuses}, or if it is not registered."
 
 
+KINDS: Final[Mapping[str, str]] = {
+    "aliases": "list of names",
+    "text": "text",
+    "date": "date",
+    "history": "list of records",
+}
+"""The types of reserved metadata keys."""
+
+
+def reserved_keys() -> list[list[str]]:
+    """Return the table of the reserved metadata keys."""
+    rows = [
+        [f"`{key}`", KINDS[row.kind], row.note, _writer(row), _attributes_of(key, row) or "none"]
+        for key, row in RESERVED.items()
+    ]
+    return [["key", "type", "holds", "written by", "attribute"], *rows]
+
+
+def _writer(row: ReservedKey) -> str:
+    return "lifecycle operations" if row.set_by_operations else "you"
+
+
+def _attributes_of(key: str, reserved: ReservedKey) -> str:
+    """Return the attributes that a reserved key gives to spans and events."""
+    shown = [f"`{row.key}`" for row in ATTRIBUTES if row.source == "metadata key" and row.name == key]
+    if reserved.kind != "history":
+        shown.append(f"`{PREFIX}metadata.{key}` on events")
+    return ", ".join(shown)
+
+
 def join_names(names: Iterable[str], conjunction: str) -> str:
     """Return names as a list within a sentence."""
     *first, last = (f"`{name}`" for name in names)
@@ -116,6 +147,7 @@ TABLES = {
     "conventions": conventions,
     "metrics": metrics,
     "not_calls": not_calls,
+    "reserved_keys": reserved_keys,
     "settings": settings,
 }
 SENTENCES = {"flagged": flagged, "providers": providers}
