@@ -53,6 +53,8 @@ def conventions() -> list[list[str]]:
 def _holds(row: Convention) -> str:
     if row.member is not None:
         return f"JSON with the request model as `{row.member}`"
+    if row.by_gateway:
+        return "model that the gateway chose"
     return "response model" if row.response else "request model"
 
 
