@@ -1,6 +1,6 @@
 """Writes the parts of the documentation that repeat tables of the code; with ``--check`` it only compares.
 
-A part stands between the comments ``<!-- table: name -->``, or ``<!-- sentence: name -->``, and ``<!-- end -->``.
+A part stands between the comments ``<!-- table: name -->`` (or ``list``, or ``sentence``) and ``<!-- end -->``.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from spanforge.model_registry._core.settings import SETTINGS
 from spanforge.model_registry._core.validation import RESERVED, ReservedKey
 from spanforge.model_registry.compliance._analysis.checks import EVIDENCE_CHECKS
 from spanforge.model_registry.compliance._frameworks import FRAMEWORKS
+from spanforge.model_registry.compliance._report import LIMITS
+from spanforge.model_registry.compliance._sources.formats import FORMATS
 from spanforge.model_registry.otel._metrics import METRICS
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent
 WIDTH = 118
 """Characters of a line of prose."""
-BLOCK = re.compile(r"(<!-- (table|sentence): (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+BLOCK = re.compile(r"(<!-- (table|list|sentence): (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def attributes() -> list[list[str]]:
@@ -94,6 +96,16 @@ def not_calls() -> list[list[str]]:
     return [["attribute", "values"], *rows]
 
 
+def formats() -> list[str]:
+    """Return the list of the telemetry formats."""
+    return [f"`{kind}`: {row.note}" for kind, row in FORMATS.items()]
+
+
+def limits() -> list[str]:
+    """Return the list of the limits that every attestation states."""
+    return list(LIMITS)
+
+
 def providers() -> str:
     """Return the sentence about the attributes that hold a provider."""
     return f"The provider is the first text among {join_names(PROVIDER_KEYS, 'and')}."
@@ -152,6 +164,7 @@ TABLES = {
     "reserved_keys": reserved_keys,
     "settings": settings,
 }
+LISTS = {"formats": formats, "limits": limits}
 SENTENCES = {"flagged": flagged, "providers": providers}
 
 
@@ -162,12 +175,22 @@ def render(rows: list[list[str]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
+def render_list(items: list[str]) -> str:
+    """Return items as a Markdown list."""
+    return "".join(f"{textwrap.fill(f'- {item}', WIDTH, subsequent_indent='  ')}\n" for item in items)
+
+
 def update(text: str) -> str:
     """Return a page with its generated parts up to date."""
 
     def render_part(part: re.Match[str]) -> str:
         begin, kind, name, end = part.groups()
-        content = render(TABLES[name]()) if kind == "table" else f"{textwrap.fill(SENTENCES[name](), WIDTH)}\n"
+        if kind == "table":
+            content = render(TABLES[name]())
+        elif kind == "list":
+            content = render_list(LISTS[name]())
+        else:
+            content = f"{textwrap.fill(SENTENCES[name](), WIDTH)}\n"
         return f"{begin}{content}{end}"
 
     return BLOCK.sub(render_part, text)
