@@ -9,10 +9,10 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from support.entries import FIELDS, METADATA
 
 from spanforge.model_registry import ModelRegistry, ModelRegistryEntry
 from spanforge.model_registry._core.process import reset_process
-from spanforge.model_registry._core.validation import RESERVED
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -69,16 +69,6 @@ def registry(provider: TracerProvider) -> ModelRegistry:
     return ModelRegistry(tracer_provider=provider)
 
 
-FIELDS = {
-    "model_id": "gpt-4o",
-    "name": "GPT-4o",
-    "version": "2024-05",
-    "risk_tier": "high",
-    "owner": "ml-platform",
-    "purpose": "customer support agent",
-}
-
-
 @pytest.fixture
 def fields() -> dict[str, str]:
     """Give the fields that every entry needs."""
@@ -88,12 +78,10 @@ def fields() -> dict[str, str]:
 @pytest.fixture
 def complete_entry(fields: dict[str, Any]) -> ModelRegistryEntry:
     """Give a deprecated entry with a value for every field, every reserved key of metadata, and a key of the user's."""
-    record = {"at": "2024-05-13T08:00:00.000000Z", "status": "active", "owner": "ml-platform", "risk_tier": "high"}
-    values = {"aliases": ["gpt-4o-*"], "date": "2025-01-01", "history": [record]}
     return ModelRegistryEntry(
         **fields,
         status="deprecated",
         deployment_date="2024-05-13",
         decommission_date="2025-05-13",
-        metadata={"team": "a", **{key: values.get(row.kind, f"some {key}") for key, row in RESERVED.items()}},
+        metadata={"team": "a", **METADATA},
     )

@@ -25,8 +25,6 @@ TIERS: Final = [tier for tier in RISK_TIERS if tier in FLAGGED_TIERS]
 STATUSES_ON_SPANS: Final = [*(status for status in STATUSES if status in FLAGGED_STATUSES), UNREGISTERED]
 FURTHER_FACTS: Final = ("gen_ai.response.id", "gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens", "error.type")
 """Attributes of the archive that are neither the registry's nor name a model, a provider or a kind of span."""
-CHOSEN_BY_GATEWAYS: Final = {"litellm.provider.model"}
-"""Keys that hold neither the name that the application asked for, nor the name of the model that answered."""
 REQUEST_MODEL: Final = "gen_ai.request.model"
 
 
@@ -101,7 +99,7 @@ def not_calls() -> Iterator[str]:
 def model_label() -> Iterator[str]:
     """Yield the statement that sets the label with the model's name: of requests, then of responses."""
     rows = [row for row in CONVENTIONS if row.scope is row.member is None]
-    rows.sort(key=lambda row: (row.response, row.key in CHOSEN_BY_GATEWAYS))
+    rows.sort(key=lambda row: (row.response, row.by_gateway))
     values = ",\n  ".join(attribute(key) for key in (*(row.key for row in rows), f"{PREFIX}model_id"))
     yield "- >-"
     yield from f"  set({attribute(REQUEST_MODEL)}, Coalesce([\n  {values}]))".splitlines()

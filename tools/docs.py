@@ -1,6 +1,6 @@
 """Writes the parts of the documentation that repeat tables of the code; with ``--check`` it only compares.
 
-A part stands between the comments ``<!-- table: name -->``, or ``<!-- sentence: name -->``, and ``<!-- end -->``.
+A part stands between the comments ``<!-- table: name -->`` (or ``list``, or ``sentence``) and ``<!-- end -->``.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import re
 import sys
 import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from spanforge.model_registry._core.attributes import ATTRIBUTES, PREFIX
 from spanforge.model_registry._core.conventions import CONVENTIONS, NOT_CALLS, PROVIDER_KEYS, Convention
@@ -17,17 +17,20 @@ from spanforge.model_registry._core.events import OPERATION_SPAN_NAMES
 from spanforge.model_registry._core.lifecycle import FLAGGED_STATUSES, FLAGGED_TIERS, OPERATIONS, RISK_TIERS, STATUSES
 from spanforge.model_registry._core.resolution import UNREGISTERED
 from spanforge.model_registry._core.settings import SAMPLE_FLAGGED, SETTINGS
+from spanforge.model_registry._core.validation import RESERVED, ReservedKey
 from spanforge.model_registry.compliance._analysis.checks import EVIDENCE_CHECKS
 from spanforge.model_registry.compliance._frameworks import FRAMEWORKS
+from spanforge.model_registry.compliance._report import LIMITS
+from spanforge.model_registry.compliance._sources.formats import FORMATS
 from spanforge.model_registry.otel._metrics import METRICS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 ROOT = Path(__file__).parent.parent
 WIDTH = 118
 """Characters of a line of prose."""
-BLOCK = re.compile(r"(<!-- (table|sentence): (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+BLOCK = re.compile(r"(<!-- (table|list|sentence): (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def attributes() -> list[list[str]]:
@@ -54,6 +57,8 @@ def conventions() -> list[list[str]]:
 def _holds(row: Convention) -> str:
     if row.member is not None:
         return f"JSON with the request model as `{row.member}`"
+    if row.by_gateway:
+        return "model that the gateway chose"
     return "response model" if row.response else "request model"
 
 
@@ -117,6 +122,16 @@ def not_calls() -> list[list[str]]:
     return [["attribute", "values"], *rows]
 
 
+def formats() -> list[str]:
+    """Return the list of the telemetry formats."""
+    return [f"`{kind}`: {row.note}" for kind, row in FORMATS.items()]
+
+
+def limits() -> list[str]:
+    """Return the list of the limits that every attestation states."""
+    return list(LIMITS)
+
+
 def providers() -> str:
     """Return the sentence about the attributes that hold a provider."""
     return f"The provider is the first text among {join_names(PROVIDER_KEYS, 'and')}."
@@ -141,6 +156,36 @@ def violations() -> str:
     return f"The dashboard of violations shows calls of models that are {join_names(statuses, 'or')}."
 
 
+KINDS: Final[Mapping[str, str]] = {
+    "aliases": "list of names",
+    "text": "text",
+    "date": "date",
+    "history": "list of records",
+}
+"""The types of reserved metadata keys."""
+
+
+def reserved_keys() -> list[list[str]]:
+    """Return the table of the reserved metadata keys."""
+    rows = [
+        [f"`{key}`", KINDS[row.kind], row.note, _writer(row), _attributes_of(key, row) or "none"]
+        for key, row in RESERVED.items()
+    ]
+    return [["key", "type", "holds", "written by", "attribute"], *rows]
+
+
+def _writer(row: ReservedKey) -> str:
+    return "lifecycle operations" if row.set_by_operations else "you"
+
+
+def _attributes_of(key: str, reserved: ReservedKey) -> str:
+    """Return the attributes that a reserved key gives to spans and events."""
+    shown = [f"`{row.key}`" for row in ATTRIBUTES if row.source == "metadata key" and row.name == key]
+    if reserved.kind != "history":
+        shown.append(f"`{PREFIX}metadata.{key}` on events")
+    return ", ".join(shown)
+
+
 def join_names(names: Iterable[str], conjunction: str) -> str:
     """Return names as a list within a sentence."""
     *first, last = (f"`{name}`" for name in names)
@@ -155,9 +200,11 @@ TABLES = {
     "metrics": metrics,
     "not_calls": not_calls,
     "operations": operations,
+    "reserved_keys": reserved_keys,
     "sampling": sampling,
     "settings": settings,
 }
+LISTS = {"formats": formats, "limits": limits}
 SENTENCES = {
     "file_operations": file_operations,
     "flagged": flagged,
@@ -173,12 +220,22 @@ def render(rows: list[list[str]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
+def render_list(items: list[str]) -> str:
+    """Return items as a Markdown list."""
+    return "".join(f"{textwrap.fill(f'- {item}', WIDTH, subsequent_indent='  ')}\n" for item in items)
+
+
 def update(text: str) -> str:
     """Return a page with its generated parts up to date."""
 
     def render_part(part: re.Match[str]) -> str:
         begin, kind, name, end = part.groups()
-        content = render(TABLES[name]()) if kind == "table" else f"{textwrap.fill(SENTENCES[name](), WIDTH)}\n"
+        if kind == "table":
+            content = render(TABLES[name]())
+        elif kind == "list":
+            content = render_list(LISTS[name]())
+        else:
+            content = f"{textwrap.fill(SENTENCES[name](), WIDTH)}\n"
         return f"{begin}{content}{end}"
 
     return BLOCK.sub(render_part, text)

@@ -9,6 +9,8 @@ from pathlib import Path
 FOLDER = Path(__file__).parent.parent / "changelog.d"
 NAME = re.compile(r"(\d+|\+[\w-]+)\.(added|changed|fixed|removed|security)\.md")
 
+RULE = "must be called <issue>.<type>.md or +<slug>.<type>.md, and say something"
+
 
 def main() -> int:
     """Name each fragment that is wrong."""
@@ -18,7 +20,7 @@ def main() -> int:
         if path.name != "README.md" and not (NAME.fullmatch(path.name) and path.read_text("utf-8").strip())
     ]
     for name in wrong:
-        print(f"changelog.d/{name}: must be called <issue>.<type>.md and say something", file=sys.stderr)
+        print(f"changelog.d/{name}: {RULE}", file=sys.stderr)
     return bool(wrong)
 
 

@@ -14,6 +14,7 @@ import msgspec
 from spanforge.model_registry.compliance import _attestation as attestation
 from spanforge.model_registry.compliance._attestation import Attestation
 from spanforge.model_registry.compliance._attestation_parts import AttestationPart
+from spanforge.model_registry.compliance._sources.formats import FORMATS
 
 FILE = Path(attestation.__file__).with_name("attestation.schema.json")
 HEAD = {
@@ -21,6 +22,7 @@ HEAD = {
     "$id": "urn:spanforge:model-registry:evidence:1",
     "title": "Attestation of an evidence package",
 }
+KINDS = "; ".join(f"{kind} for {row.note}" for kind, row in FORMATS.items())
 FIELD = re.compile(r"^    (\w+): (.+?)(?=^    \w|\Z)", re.DOTALL | re.MULTILINE)
 _CLASSES: dict[str, type] = {part.__name__: part for part in AttestationPart.__subclasses__()}
 
@@ -54,7 +56,8 @@ def _without_default(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def _line(text: str) -> str:
-    return " ".join(text.replace("``None``", "null").replace("``", "").split())
+    words = " ".join(text.replace("``None``", "null").split())
+    return words.replace("a row of ``FORMATS``", KINDS).replace("`", "")
 
 
 def main(arguments: list[str]) -> int:

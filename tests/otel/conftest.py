@@ -16,6 +16,7 @@ import pytest
 from opentelemetry.sdk import trace as sdk
 from opentelemetry.sdk.trace import ConcurrentMultiSpanProcessor, SpanLimits, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExporter, SpanExportResult
+from support.entries import SHOWN_METADATA
 
 from spanforge.model_registry import ModelRegistry
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
@@ -87,9 +88,9 @@ def exporter() -> CopyingExporter:
 
 @pytest.fixture
 def registry(fields: dict[str, Any]) -> ModelRegistry:
-    """Give a registry that knows ``gpt-4o`` and emits nothing."""
+    """Give a registry that knows ``gpt-4o``, with a value for every metadata key of a span, and emits nothing."""
     registry = ModelRegistry(auto_emit=False)
-    registry.register(**fields)
+    registry.register(**fields, metadata=SHOWN_METADATA)
     return registry
 
 

@@ -123,6 +123,13 @@ def test_lines_that_are_no_requests(tmp_path: Path, otlp: Otlp, line: bytes) -> 
     assert found.result.bad_lines == 1
 
 
+def test_a_reader_words_the_limit_of_an_input_that_is_cut_off(tmp_path: Path, otlp: Otlp) -> None:
+    """If the last request cannot be read, the limit is the reader's ``cut_off``, if it has one."""
+    reader = Lines([otlp.line(otlp.span("gpt-4o")), b"{"])
+    reader.cut_off = "the last file cannot be read"  # type: ignore[attr-defined]
+    assert scan_input(reader, request(), str(tmp_path), 0).limits == ["the last file cannot be read"]
+
+
 @pytest.mark.parametrize("line", [b'{"resourceSpans":[]}', b'{"resourceLogs":[]}', b'{"resourceMetrics":[{"a":1}]}'])
 def test_requests_with_nothing_in_them(tmp_path: Path, line: bytes) -> None:
     """They are requests, of no spans."""

@@ -360,7 +360,7 @@ def test_a_disk_that_fails(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> bytes:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(telemetry._HashedFile, "readinto", fail)
+    monkeypatch.setattr(telemetry.HashedFile, "readinto", fail)
     assert failure(path) == "cannot be read: Input/output error"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,14 @@ from spanforge.model_registry.compliance import ComplianceMappingEngine, Telemet
 from spanforge.model_registry.compliance import _attestation as attestation
 from spanforge.model_registry.compliance._sources import formats
 from spanforge.model_registry.compliance._sources.files import FileReader
-from spanforge.model_registry.compliance._sources.formats import FORMATS, Format, file_kind, open_file, open_sources
+from spanforge.model_registry.compliance._sources.formats import (
+    FORMATS,
+    Format,
+    file_kind,
+    open_file,
+    open_sources,
+    read_size,
+)
 from spanforge.model_registry.compliance._sources.jaeger import JaegerReader
 
 if TYPE_CHECKING:
@@ -25,7 +33,7 @@ SCHEMA = Path(attestation.__file__).with_name("attestation.schema.json")
 class FolderReader:
     """Reads the files of a folder, each of which is one request."""
 
-    kind = "otlp_json_folder"
+    kind = "test_folder_of_requests"
 
     def __init__(self, path: str) -> None:
         self.path = self.name = path
@@ -79,7 +87,11 @@ def test_every_reader_of_a_path_is_read_once_under_a_short_name(folder: Path) ->
 def test_a_new_format_is_one_row(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With its row, the engine opens, names and counts a source of a new format, and other processes can read it."""
     row = Format(
-        lambda source: Path(source).is_dir(), lambda source, _start, _end: [FolderReader(source)], FolderReader
+        lambda source: Path(source).is_dir() and Path(source, "1.json").exists(),
+        lambda source, _start, _end: [FolderReader(source)],
+        "folders of the test",
+        FolderReader,
+        lambda path: sum(file.stat().st_size for file in Path(path).iterdir()),
     )
     monkeypatch.setattr(formats, "FORMATS", {FolderReader.kind: row, **FORMATS})
     paths = [str(folder / name / "day") for name in ("a", "b")]
@@ -91,6 +103,24 @@ def test_a_new_format_is_one_row(folder: Path, monkeypatch: pytest.MonkeyPatch) 
     assert inputs == [("a/day", kind, 1), ("b/day", kind, 1), ("1.json", "otlp_json", 1)]
     assert file_kind(FolderReader(paths[0])) == kind
     assert isinstance(open_file(kind, paths[0]), FolderReader)
+
+
+def test_every_format_of_paths_has_a_size(tmp_path: Path) -> None:
+    """The size of each source that other processes can read is that of its files; a missing source has none."""
+    folder, content = tmp_path / "folder", b"x" * 12_345
+    folder.mkdir()
+    for file in (tmp_path / "1.json.gz", folder / "1.json.gz"):
+        file.write_bytes(content)
+    asked = set()
+    for source in (tmp_path / "1.json.gz", folder):
+        with contextlib.suppress(TelemetryError):  # no format takes such a source
+            for reader in open_sources(source, 1, 2):
+                kind = file_kind(reader)
+                assert kind is not None
+                assert read_size(kind, reader.path) == len(content)  # type: ignore[attr-defined]
+                assert read_size(kind, str(tmp_path / "missing")) == 0
+                asked.add(kind)
+    assert asked == {kind for kind, row in FORMATS.items() if row.read_file is not None}
 
 
 def test_only_the_registered_reader_itself_is_made_again() -> None:

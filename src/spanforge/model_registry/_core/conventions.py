@@ -24,6 +24,8 @@ class Convention(NamedTuple):
         response: Whether it holds the response model.
         scope: The only instrumentation scope in which the key means this; ``None``: any.
         member: The member that is the name, if the value is a JSON object.
+        by_gateway: Whether a gateway chose the name: it is neither the name that the application asked for, nor the
+            name of the model that responded.
     """
 
     key: str
@@ -31,6 +33,7 @@ class Convention(NamedTuple):
     response: bool = False
     scope: str | None = None
     member: str | None = None
+    by_gateway: bool = False
 
 
 CONVENTIONS: Final = (
@@ -47,7 +50,7 @@ CONVENTIONS: Final = (
     Convention("decision.response.model_name", "OpenInference", response=True),
     Convention("decision.request.model_name", "OpenInference"),
     Convention("langfuse.observation.model.name", "langfuse"),
-    Convention("litellm.provider.model", "litellm"),
+    Convention("litellm.provider.model", "litellm", by_gateway=True),
     Convention("litellm.model_group", "litellm"),
     Convention("model_name", "pydantic-ai (agent spans)", scope="pydantic-ai"),
     Convention("llm.invocation_parameters", "OpenInference (failed calls)", member="model"),
@@ -124,7 +127,7 @@ def candidates(
         conventions: The conventions to try, in that order.
     """
     named = []
-    for key, _, _, limited_to, member in conventions:
+    for key, _, _, limited_to, member, _ in conventions:
         value = attributes.get(key)
         if isinstance(value, str) and value and (limited_to is None or limited_to == scope):
             text = str.__str__(value)

@@ -57,8 +57,8 @@ class ModelRegistryEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True
         status: A key of ``LIFECYCLE``, for example ``active``.
         deployment_date: RFC 3339 date or date-time of the first use; without an offset it is UTC.
         decommission_date: Date or date-time of the retirement, likewise.
-        metadata: String keys and JSON values. The library reads those of ``RESERVED``, for example ``aliases``; the
-            rest is the user's.
+        metadata: String keys and JSON values. The library reads and checks the reserved keys, which the page about
+            registry files lists; the rest is the user's.
 
     Raises:
         InvalidValueError: A value is not allowed; the error names the field and the rule.

@@ -59,26 +59,29 @@ class ReservedKey(NamedTuple):
     Attributes:
         kind: The type of the value: aliases, text or null, a date or null, or the history.
         set_by_operations: Whether lifecycle operations write it; ``replace=True`` then keeps it.
+        note: Its meaning, for the documentation.
     """
 
     kind: Literal["aliases", "text", "date", "history"]
     set_by_operations: bool
+    note: str
 
 
 _STATUS_DATES: Final = {
-    row.date: ReservedKey("date", set_by_operations=True)
-    for row in LIFECYCLE.values()
+    row.date: ReservedKey("date", True, f"since when the model is {status}")
+    for status, row in LIFECYCLE.items()
     if row.date is not None and row.date not in DATE_FIELDS
 }
+_RECORD_KEYS: Final = ", ".join(f"`{key}`" for key in (*_NEEDED, *_OPTIONAL))
 
 RESERVED: Final[Mapping[str, ReservedKey]] = {
-    "aliases": ReservedKey("aliases", set_by_operations=False),
-    "provider": ReservedKey("text", set_by_operations=False),
-    "deprecation_reason": ReservedKey("text", set_by_operations=True),
+    "aliases": ReservedKey("aliases", False, "further names and globs of the model"),
+    "provider": ReservedKey("text", False, "the only provider whose calls the entry matches"),
+    "deprecation_reason": ReservedKey("text", True, "why the model was deprecated"),
     **_STATUS_DATES,
-    "successor": ReservedKey("text", set_by_operations=True),
-    "sunset_date": ReservedKey("date", set_by_operations=True),
-    "history": ReservedKey("history", set_by_operations=True),
+    "successor": ReservedKey("text", True, "the model to use instead"),
+    "sunset_date": ReservedKey("date", True, "until when calls of the deprecated model are allowed"),
+    "history": ReservedKey("history", True, f"the model's changes, each with {_RECORD_KEYS}"),
 }
 """The keys of ``metadata`` that the library reads; the limit on the user's part does not count their values.
 

@@ -165,8 +165,8 @@ class Input(AttestationPart, frozen=True, kw_only=True):
 
     Attributes:
         name: The file's name, with as many of its folders as distinguish it from the others; or an address.
-        kind: The telemetry format: ``otlp_json`` for files, ``jaeger`` for a Jaeger's query API, ``audit_events`` for
-            events of the caller, or the kind of the caller's own reader.
+        kind: The telemetry format: a row of ``FORMATS``; ``audit_events`` for events of the caller; or the kind of the
+            caller's own reader.
         size: Bytes.
         sha256: Their SHA-256, in hexadecimal.
         lines: Requests that were read.

@@ -95,8 +95,8 @@ class ComplianceMappingEngine:
             from_date: The first instant of the period: RFC 3339, or a date or date-time. A date is its first instant,
                 no offset means UTC.
             to_date: The first instant after the period.
-            telemetry: Paths and globs of OTLP JSON files (plain, gzip or zstd), addresses of Jaeger's query API
-                (``http://…``), and objects with the protocol ``TelemetryReader``.
+            telemetry: Paths, globs and addresses of the formats that docs/evidence.md lists, and objects with the
+                protocol ``TelemetryReader``.
             audit_events: Lifecycle events from elsewhere: mappings with ``event_type``, ``timestamp`` (RFC 3339) and
                 ``payload`` (with ``model_id``). Events of other types are ignored.
             generated_at: The time of generation; ``None``: now.

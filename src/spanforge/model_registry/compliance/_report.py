@@ -43,13 +43,14 @@ if TYPE_CHECKING:
 MAX_LISTED: Final = 1_000
 """Gaps, changes, names and warnings that an attestation lists of each; the counts are complete."""
 
-_LIMITS: Final = (
+LIMITS: Final = (
     "Spans that a sampler drops in the application never reach the telemetry: all counts are of what was recorded.",
     "It is about the telemetry that was given: what was not instrumented, not sent or not archived is not in it.",
     "It does not show that the telemetry is genuine: whoever could write to it could write anything.",
     "It says nothing about what a provider does behind a model's name.",
     "Names, aliases, purposes and sunset dates are those at generation: the registry keeps no history of them.",
 )
+"""The limits that every attestation states."""
 
 
 def build_attestation(request: EvidenceRequest, totals: CallTotals, inputs: Sequence[ScannedInput]) -> Attestation:
@@ -82,7 +83,7 @@ def build_attestation(request: EvidenceRequest, totals: CallTotals, inputs: Sequ
         uncovered_names=_sort_names(_list_uncovered(facts)),
         registry=_digest_registry(request.scan.entries),
         inputs=tuple(map(_build_input, inputs)),
-        limits=(*_LIMITS, *_list_limits(facts)),
+        limits=(*LIMITS, *_list_limits(facts)),
     )
 
 

@@ -66,9 +66,9 @@ class ModelRegistrySpanProcessor(SpanProcessor):
 
     Args:
         registry: The registry to ask; ``None``: the one that is process-wide now.
-        span_attributes: Short names of the attributes that spans get: ``owner``, ``status``, … and, only when named
-            here, ``matched_by``, ``purpose``, ``deployment_date``, ``decommission_date``; or changes to the default,
-            such as ``"+purpose,-version"``.
+        span_attributes: Short names of the attributes that spans get, such as ``owner`` and ``status``; or changes to
+            the default, such as ``"+purpose,-version"``. The table of attributes in the README lists them all, and
+            which of them spans get only if they are named here.
         model_attributes: Further attribute keys that hold a model's name, tried after those that are known.
         unregistered: ``warn``: mark spans of models that are not registered, and log a warning. ``ignore``: leave them
             alone, apart from removing keys of the namespace that somebody else set.

@@ -29,7 +29,8 @@ class CheckInput(NamedTuple):
 
     Attributes:
         totals: The calls of the models that the evidence is about.
-        entries: The registry's entries that the evidence is about.
+        entries: The registry's entries that the evidence is about, as they are at generation. A check that reads a
+            field of them, such as the risk tier, finds today's value, not the one in force when a call started.
         changes: Their changes in the period.
         has_telemetry: Whether there is any telemetry in the period.
     """

@@ -16,7 +16,7 @@ from spanforge.model_registry._core.errors import MissingExtraError, TelemetryEr
 from spanforge.model_registry.compliance._analysis.duplicates import SpanIdWriter
 from spanforge.model_registry.compliance._analysis.scan import Scan
 from spanforge.model_registry.compliance._analysis.scan_data import ScannedInput, ScanRequest
-from spanforge.model_registry.compliance._sources.formats import file_kind, open_file
+from spanforge.model_registry.compliance._sources.formats import file_kind, open_file, read_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -71,7 +71,7 @@ def scan_input(reader: TelemetryReader, request: ScanRequest, folder: str, input
     for document in reader.requests():
         is_whole = scan.count_document(document)
     id_writer.flush()
-    limits = [*reader.limits] if is_whole else [*reader.limits, _CUT_OFF]
+    limits = [*reader.limits] if is_whole else [*reader.limits, getattr(reader, "cut_off", _CUT_OFF)]
     return ScannedInput(reader.name, reader.kind, reader.size, reader.sha256, limits, scan.result)
 
 
@@ -120,9 +120,7 @@ def _count_cores() -> int:
 
 
 def _size_of(task: _Task) -> int:
-    with contextlib.suppress(OSError):
-        return os.path.getsize(task.path)
-    return 0
+    return read_size(task.kind, os.fsdecode(task.path))
 
 
 def _scan_in_processes(tasks: list[_Task], request: ScanRequest, workers: int) -> dict[int, ScannedInput]:

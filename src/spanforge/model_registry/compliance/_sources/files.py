@@ -33,7 +33,8 @@ class TelemetryReader(Protocol):
     """Reads telemetry for evidence.
 
     A reader of a file may have an attribute ``path`` too. Of several readers of one type with the same path, one is
-    read; if its name is the path, the evidence shows a shorter one.
+    read; if its name is the path, the evidence shows a shorter one. A reader may also have an attribute ``cut_off``:
+    the limit, a sentence, for an input whose last request cannot be read.
 
     Attributes:
         name: Its name in the evidence.
@@ -84,7 +85,7 @@ class FileReader:
             raise TelemetryError(self.path, _NO_FILE)  # reading a pipe would block
         try:
             with open(self.path, "rb", buffering=0) as file:
-                raw = _HashedFile(file)
+                raw = HashedFile(file, hashlib.sha256())
                 yield from _decompress(raw, self.limits)
                 raw.drain()
         except OSError as error:
@@ -92,14 +93,19 @@ class FileReader:
         self.size, self.sha256 = raw.size, raw.hash.hexdigest()
 
 
-class _HashedFile(io.RawIOBase):
-    """A file up to its present end, with the digest of the bytes that were read."""
+class HashedFile(io.RawIOBase):
+    """A file up to its present end, with the digest of the bytes that were read.
 
-    def __init__(self, file: IO[bytes]) -> None:
+    Args:
+        file: The file.
+        digest: The hash object to update; several files may share one.
+    """
+
+    def __init__(self, file: IO[bytes], digest: hashlib._Hash) -> None:
         self._file = file
         self._left = os.fstat(file.fileno()).st_size
         self.size = 0
-        self.hash = hashlib.sha256()
+        self.hash = digest
         self.start = self.read(_SIZE_PREFIX + len(_ZSTD)) or b""
         self._again = self.start
 
@@ -129,7 +135,7 @@ class _HashedFile(io.RawIOBase):
             pass
 
 
-def _decompress(raw: _HashedFile, limits: list[str]) -> Iterator[bytes]:
+def _decompress(raw: HashedFile, limits: list[str]) -> Iterator[bytes]:
     read: Callable[[int], bytes] = raw.read
     damage: tuple[type[Exception], ...] = ()
     if raw.start[_SIZE_PREFIX:] == _ZSTD:

@@ -1,11 +1,12 @@
 """The telemetry formats: which sources evidence is read from, and by which reader.
 
-A new format is a module with a reader beside this one, and a row of ``FORMATS``. ``Input.kind`` in
-``_attestation_parts.py`` explains the kinds.
+A new format is a module with a reader beside this one, and a row of ``FORMATS``. The documentation and the description
+of ``Input.kind`` in the schema are made from its note.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple, cast
@@ -29,12 +30,16 @@ class Format(NamedTuple):
     Attributes:
         accepts: Whether a source is of this format.
         open: Returns the readers of a source; its arguments are the source, and the period in nanoseconds.
+        note: The sources, for the documentation: ``files of …``.
         read_file: The class of the reader, if a path is all that it needs: then another process can read the file.
+        size_of: Returns the bytes that a path has to read; required with ``read_file``.
     """
 
     accepts: Callable[[Any], bool]
     open: Callable[[Any, int, int], list[TelemetryReader]]
+    note: str
     read_file: Callable[[str], TelemetryReader] | None = None
+    size_of: Callable[[str], int] | None = None
 
 
 def _is_address(source: Any) -> bool:
@@ -54,8 +59,16 @@ def _open_files(source: str | os.PathLike[str], _start: int, _end: int) -> list[
 
 
 FORMATS: Final[Mapping[str, Format]] = {
-    JaegerReader.kind: Format(_is_address, _open_jaeger),
-    FileReader.kind: Format(_is_path, _open_files, FileReader),
+    JaegerReader.kind: Format(
+        _is_address, _open_jaeger, "addresses of Jaeger's query API (`http://localhost:16686`), 1.54 or newer"
+    ),
+    FileReader.kind: Format(
+        _is_path,
+        _open_files,
+        "files and globs of OTLP JSON, one request per line, plain or compressed with gzip, zstd or by the Collector",
+        FileReader,
+        os.path.getsize,
+    ),
 }
 """The formats by their kind; the first that accepts a source opens it."""
 
@@ -125,3 +138,12 @@ def open_file(kind: str, path: str) -> TelemetryReader:
     read_file = FORMATS[kind].read_file
     assert read_file is not None, kind  # noqa: S101 - file_kind names no other
     return read_file(path)
+
+
+def read_size(kind: str, path: str) -> int:
+    """Return the bytes that the reader of a path has to read; 0 if they cannot be found out."""
+    size_of = FORMATS[kind].size_of
+    assert size_of is not None, kind  # noqa: S101 - every format with read_file has it, which a test checks
+    with contextlib.suppress(OSError):
+        return size_of(path)
+    return 0

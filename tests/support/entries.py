@@ -1,0 +1,24 @@
+"""Values of a registered model, for tests: each field that is required, and each reserved metadata key."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from spanforge.model_registry._core.attributes import ATTRIBUTES
+from spanforge.model_registry._core.validation import RESERVED
+
+FIELDS = {
+    "model_id": "gpt-4o",
+    "name": "GPT-4o",
+    "version": "2024-05",
+    "risk_tier": "high",
+    "owner": "ml-platform",
+    "purpose": "customer support agent",
+}
+"""The fields that every entry needs."""
+_RECORD = {"at": "2024-05-13T08:00:00.000000Z", "status": "active", "owner": "ml-platform", "risk_tier": "high"}
+_BY_KIND = {"aliases": ["gpt-4o-*"], "date": "2025-01-01", "history": [_RECORD]}
+METADATA: dict[str, Any] = {key: _BY_KIND.get(row.kind, f"some {key}") for key, row in RESERVED.items()}
+"""A value for every reserved metadata key."""
+SHOWN_METADATA = {row.name: METADATA[row.name] for row in ATTRIBUTES if row.source == "metadata key"}
+"""The reserved metadata that has an attribute of its own."""
