@@ -14,6 +14,7 @@ import threading
 import time
 from collections import Counter
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 from opentelemetry import metrics, trace
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
@@ -25,10 +26,17 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import StatusCode
 
-from spanforge.model_registry import ModelRegistry, deprecate_model, register_model, retire_model
+from spanforge.model_registry import ModelRegistry, deprecate_model, get_default_registry, register_model
+from spanforge.model_registry._core.lifecycle import FLAGGED_STATUSES, STATUSES
 from spanforge.model_registry.otel.instrumentor import ModelRegistryInstrumentor
 
-ONCE = ("gpt-4o", "retired-1", "near-1", "past-1", "gpt-9")
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from support.lifecycle import CHANGING, way_through
+
+FORBIDDEN = FLAGGED_STATUSES - {"deprecated"}
+"""The statuses in which a model must not be called."""
+ONCE = ("gpt-4o", *(f"{status}-1" for status in STATUSES if status in FORBIDDEN), "near-1", "past-1", "gpt-9")
 SLOW = 40
 """Seconds that a call of the slow model is said to have taken."""
 PERIOD = 300
@@ -59,12 +67,15 @@ def call(model: str, *, seconds: int = 0, fails: bool = False) -> None:
 
 
 def change() -> None:
-    """Register two models, deprecate one, retire the other; lose the event of a third."""
-    for model_id in ("extra-1", "gone-1"):
-        register_model(model_id, model_id, "1", "low", "search-team", "to change")
+    """Make each operation on a model of its own; lose the event of a further one."""
     sunset = datetime.now(timezone.utc) + timedelta(days=30)
+    register_model("extra-1", "extra-1", "1", "low", "search-team", "to change")
     deprecate_model("extra-1", sunset_date=sunset.isoformat())
-    retire_model("gone-1")
+    for operation in CHANGING:
+        if operation != "deprecate":
+            register_model(f"{operation}-1", operation, "1", "low", "search-team", "to change")
+            for step in way_through(operation):
+                getattr(get_default_registry(), step)(f"{operation}-1")
     unheard = ModelRegistry(tracer_provider=TracerProvider(ALWAYS_OFF))
     unheard.register("lost", "Lost", "1", "low", "ml-platform", "an event that nobody gets")
 

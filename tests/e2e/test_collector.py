@@ -40,9 +40,11 @@ from opentelemetry.trace import (
     use_span,
 )
 from support.archived import CONTENT_KEYS, FACTS
+from support.lifecycle import bring
 
 from spanforge.model_registry import ModelRegistry
 from spanforge.model_registry._core.conventions import CONVENTIONS, PROVIDER_KEYS
+from spanforge.model_registry._core.lifecycle import FLAGGED_STATUSES, STATUSES
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
 
 if TYPE_CHECKING:
@@ -98,8 +100,7 @@ class Application:
     def register(self, model_id: str, tier: Any = "low", status: str = "active", owner: str = "team") -> None:
         """Register a model."""
         self.registry.register(model_id, model_id, "1", tier, owner, "test")
-        if status != "active":
-            {"deprecated": self.registry.deprecate, "retired": self.registry.retire}[status](model_id)
+        bring(self.registry, model_id, status)
 
     def call(self, name: str, scope: str = "app", **attributes: Any) -> None:
         """Record a span with attributes, which it gets while it runs."""
@@ -276,8 +277,7 @@ FLAGGED = {
     "error": Kind(error=True),
     "tier high": Kind("m-high", "high"),
     "tier critical": Kind("m-critical", "critical"),
-    "deprecated": Kind("m-deprecated", status="deprecated"),
-    "retired": Kind("m-retired", "medium", "retired"),
+    **{status: Kind(f"m-{status}", status=status) for status in STATUSES if status in FLAGGED_STATUSES},
     "unregistered": Kind("m-unknown"),
     "registry event": Kind(event=True),
 }
@@ -369,7 +369,7 @@ def test_archive_has_every_call_and_every_event(
     resource = {"deployment.environment.name": "test"}
     application, unaided = Application("archived", **resource), Application("archived", plugin=False, **resource)
     calls: dict[str, dict[str, Any]] = {"unregistered": {"gen_ai.request.model": "m-unknown"}}
-    for status in ("active", "deprecated", "retired"):
+    for status in STATUSES:
         application.register(f"m-{status}", "low", status)
         calls[status] = {"gen_ai.request.model": f"m-{status}", "gen_ai.operation.name": "chat"}
     for key in PROVIDER_KEYS:
@@ -417,9 +417,9 @@ def test_archive_has_every_call_and_every_event(
         events += ours
         archive = item.get("events", [])
         assert [(event["name"], otlp(event["attributes"]), int(event["timeUnixNano"])) for event in archive] == ours
-    assert statuses == {"active", "deprecated", "retired", "unregistered", None}
+    assert statuses == {*STATUSES, "unregistered", None}
     assert [name for name, _, _ in events] == ["model_registry.registered", "model_registry.retired"]
-    sampled = {"deprecated", "retired", "unregistered", "reviewed", "failed"}
+    sampled = {*FLAGGED_STATUSES, "unregistered", "reviewed", "failed"}
     assert wait_until_decided(server, len(expected) + len(others) + 1) == len(sampled)
     assert {span["operationName"] for span in in_jaeger(jaeger, "archived", len(sampled))} == sampled
 
@@ -738,6 +738,7 @@ def counts(server: Server, metric: str, *labels: str, number: int) -> dict[tuple
 
 
 CALLED = [
+    *((f"m-{status}", "team-b", "low", status) for status in STATUSES),
     ("m-low", "team-a", "low", "active"),
     ("m-critical", "team-b", "critical", "active"),
     ("m-old", "team-a", "medium", "deprecated"),

@@ -23,11 +23,14 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from spanforge.model_registry import ModelRegistry
+from spanforge.model_registry._core.lifecycle import FLAGGED_STATUSES, OPERATIONS, STATUSES
+from spanforge.model_registry._core.resolution import UNREGISTERED
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from render_dashboard import Answer, draw, photograph
+from support.lifecycle import CHANGING, bring, way_through
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -70,11 +73,13 @@ def test_each_alert(program: Callable[[str], str]) -> None:
     promtool(program, "test", "rules", str(TESTS))
 
 
+FORBIDDEN = [status for status in STATUSES if status in FLAGGED_STATUSES - {"deprecated"}]
+"""The statuses in which a model must not be called; the registry's file has a model of each."""
 TIERS = {
     "gpt-4o": "high",
     "slow-1": "high",
     "failing-1": "critical",
-    "retired-1": "low",
+    **{f"{status}-1": "low" for status in FORBIDDEN},
     "near-1": "low",
     "past-1": "low",
 }
@@ -86,7 +91,8 @@ def models(file: Path) -> None:
     registry, now = ModelRegistry(auto_emit=False), datetime.now(timezone.utc)
     for model_id, tier in TIERS.items():
         registry.register(model_id, model_id, "1", tier, "ml-platform", "to be called")
-    registry.retire("retired-1")
+    for status in FORBIDDEN:
+        bring(registry, f"{status}-1", status)
     registry.deprecate("near-1", sunset_date=(now + timedelta(days=3)).isoformat())
     registry.deprecate("past-1", sunset_date=(now - timedelta(days=3)).isoformat())
     registry.save(file)
@@ -232,19 +238,21 @@ def by(label: str, lines: Lines) -> dict[str, float]:
     return dict(sums)
 
 
-STATUSES = ("active", "deprecated", "retired", "unregistered")
+SHOWN = (*STATUSES, UNREGISTERED)
 STATUS_OF = {
     "gpt-4o": "active",
     "slow-1": "active",
     "failing-1": "active",
-    "retired-1": "retired",
+    **{f"{status}-1": status for status in FORBIDDEN},
     "near-1": "deprecated",
     "past-1": "deprecated",
     "extra-1": "deprecated",
     "gpt-9": "unregistered",
 }
 """Model that is called to its status: the truth, apart from what is tested."""
-CHANGES = {"model_registry.registered": 2, "model_registry.deprecated": 1, "model_registry.retired": 1}
+CHANGED = {f"{name}-1": way_through(name) for name in CHANGING if name != "deprecate"} | {"extra-1": ("deprecate",)}
+"""Model that the application changes to the operations after its registration."""
+CHANGES = Counter(OPERATIONS[name].event for way in CHANGED.values() for name in ("register", *way))
 CHANGES_OF_EXTRA = {"model_registry.registered": 1, "model_registry.deprecated": 1}
 UNTIL = "the time until their sunset"
 HOUR = 3600
@@ -253,6 +261,11 @@ HOUR = 3600
 def of(made: dict[str, int], *statuses: str) -> int:
     """Return the calls of models of these statuses."""
     return sum(number for model, number in made.items() if STATUS_OF[model] in statuses)
+
+
+def title(event: str) -> str:
+    """Return the title of the panel that counts an event."""
+    return event.rpartition(".")[2].capitalize()
 
 
 def check_numbers(prometheus: Server, made: dict[str, int]) -> None:
@@ -264,26 +277,31 @@ def check_numbers(prometheus: Server, made: dict[str, int]) -> None:
     for model, number in made.items():
         tiers[{**TIERS, "extra-1": "low"}.get(model, "unknown")] += number
     fire = {name: len(about) for name, about in BAD.items()}
-    for (board, title, kind), label, expected in (
+    for (board, heading, kind), label, expected in (
         (("inventory", "Calls", ""), "", {"": sum(made.values())}),
         (("inventory", "Models called", ""), "", {"": len(registered)}),
         (("inventory", "Owners of models called", ""), "", {"": 2}),
-        (("inventory", "Models registered", ""), "", {"": 8}),
+        (("inventory", "Models registered", ""), "", {"": len(TIERS) + len(CHANGED)}),
         (("inventory", "Calls by owner", "bar"), "model_registry_owner", owners),
         (("inventory", "Calls by risk tier", "bar"), "model_registry_risk_tier", tiers),
-        (("inventory", "Calls by status", "bar"), "model_registry_status", {each: of(made, each) for each in STATUSES}),
+        (("inventory", "Calls by status", "bar"), "model_registry_status", {each: of(made, each) for each in SHOWN}),
         (("inventory", "Models", ""), "model_registry_model_id", {**registered, "": made["gpt-9"]}),
-        (("violations", "Calls of retired models", ""), "", {"": of(made, "retired")}),
+        *((("violations", f"Calls of {each} models", ""), "", {"": of(made, each)}) for each in FORBIDDEN),
         (("violations", "Calls of unregistered models", ""), "", {"": of(made, "unregistered")}),
         (("violations", "Calls of deprecated models", ""), "", {"": of(made, "deprecated")}),
-        (("violations", "Retired models that were called", ""), "gen_ai_request_model", {"retired-1": 1}),
+        *(
+            (
+                ("violations", f"{each.capitalize()} models that were called", ""),
+                "gen_ai_request_model",
+                {f"{each}-1": 1},
+            )
+            for each in FORBIDDEN
+        ),
         (("violations", "Models that nobody registered", ""), "gen_ai_request_model", {"gpt-9": 1}),
         (("violations", "Calls of untrusted senders", ""), "gen_ai_request_model", {"gpt-4o": 1}),
         (("violations", "Alerts that fire", "stat"), "", {"": sum(fire.values())}),
         (("violations", "Alerts that fire", "table"), "alertname", fire),
-        (("lifecycle", "Registered", ""), "", {"": 2}),
-        (("lifecycle", "Deprecated", ""), "", {"": 1}),
-        (("lifecycle", "Retired", ""), "", {"": 1}),
+        *((("lifecycle", title(event), ""), "", {"": number}) for event, number in CHANGES.items()),
         (("lifecycle", "Events", "timeseries"), "event_name", CHANGES),
         (("lifecycle", "Events", "table"), "event_name", CHANGES),
         (("model", "Lifecycle", ""), "event_name", CHANGES_OF_EXTRA),
@@ -291,13 +309,14 @@ def check_numbers(prometheus: Server, made: dict[str, int]) -> None:
         (("model", "Failed", ""), "", {"": (made["extra-1"] // 2) / made["extra-1"]}),
         (("model", "Who calls it", ""), "service_name", {"support": made["extra-1"]}),
     ):
-        assert by(label, shown(prometheus, panel(board, title, kind), HOUR, model="extra-1")) == expected, title
+        assert by(label, shown(prometheus, panel(board, heading, kind), HOUR, model="extra-1")) == expected, heading
     sunset = shown(prometheus, panel("violations", f"Deprecated models that were called, and {UNTIL}"), HOUR)
     days = {model: round(seconds / 86_400) for model, seconds in by("model_registry_model_id", sunset).items()}
     assert days == {"near-1": 3, "past-1": -3, "extra-1": 30}
     timeline = answers(prometheus, panel("lifecycle", "Status"), HOUR)
-    last = {labels["model_registry_model_id"]: STATUSES[int(values[-1][1]) - 1] for labels, values in timeline}
-    assert last == {**{model: STATUS_OF[model] for model in registered}, "gone-1": "retired"}
+    last = {labels["model_registry_model_id"]: SHOWN[int(values[-1][1]) - 1] for labels, values in timeline}
+    changed = {model: OPERATIONS[way[-1]].target for model, way in CHANGED.items()}
+    assert last == {**{model: STATUS_OF[model] for model in registered}, **changed}
 
 
 def check_all(prometheus: Server) -> None:

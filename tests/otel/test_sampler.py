@@ -419,7 +419,7 @@ def test_described(registry: ModelRegistry) -> None:
     sampler = ModelRegistrySampler(0.25, flagged=True, registry=registry)
     assert sampler.get_description() == "ModelRegistrySampler{ratio=0.25,flagged=true}"
     assert ModelRegistrySampler(1).get_description() == "ModelRegistrySampler{ratio=1.0,flagged=false}"
-    assert repr(sampler) == "ModelRegistrySampler(ratio=0.25, flagged=True, registry=<ModelRegistry of 9 models>)"
+    assert repr(sampler) == f"ModelRegistrySampler(ratio=0.25, flagged=True, registry={registry!r})"
 
 
 @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda each: pickle.loads(pickle.dumps(each))])
