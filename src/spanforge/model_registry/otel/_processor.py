@@ -94,13 +94,13 @@ class ModelRegistrySpanProcessor(SpanProcessor):
         self._plans = PlanCache(conventions)
         self._find_plan = self._plans.find
         self._model_keys = frozenset(row.key for row in conventions)
-        self.active_keys = self._model_keys  # the hooks read it for every span; empty if switched off
+        self.active_keys: frozenset[str] = self._model_keys  # the hooks read it for every span; empty if switched off
         if registry is None:
             follow_settings()
         self._registry = get_default_registry() if registry is None else registry
         self._known_state: object = None
         self._token = object()
-        self.no_model_mark = Mark(seen_by=(self._token,))
+        self.no_model_mark: Mark = Mark(seen_by=(self._token,))
         self._needs_on_start = True
         self._enriches_at_start = not supports_on_ending()
         self._saw_on_ending = False
