@@ -22,7 +22,7 @@ COMPLEX: dict[str, str] = {
     "compliance/_analysis/scan.py:_count_spans": "it runs for each span of an archive",
     "_core/validation.py:_freeze_plain_metadata": "runs for each of a file's entries, and a call per key would slow it",
     "otel/_span_access.py:on_ending": "runs for each span, and a further call would slow it",
-    "otel/_processor.py:_process": "runs for each span that names a model, and a further call would slow it",
+    "otel/_processor.py:_handle_span": "runs for each span that names a model, and a further call would slow it",
 }
 """Functions that may be more complex, each with its reason."""
 SHARED_NAMES: dict[str, str] = {

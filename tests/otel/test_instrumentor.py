@@ -46,7 +46,8 @@ NO_SDK = (
     "spanforge.model_registry.otel.ModelRegistrySpanProcessor() to it"
 )
 NO_HOOK = (
-    "model registry: opentelemetry-sdk < 1.40 has no OnEnding hook: models set after span start may not be enriched"
+    "model registry: this opentelemetry-sdk does not let a processor change an ending span: "
+    "spans whose model is set after their start may not be enriched"
 )
 TOLD = [] if hasattr(SpanProcessor, "_on_ending") else [NO_HOOK]
 """What is said of an old SDK, for each processor that is made."""

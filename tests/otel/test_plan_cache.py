@@ -57,7 +57,7 @@ def test_the_values_that_decide(cache: PlanCache) -> None:
 def test_spoofed_keys(cache: PlanCache, key: str) -> None:
     """Spans with spoofed attributes have plans of their own, whose decisions are not those of others."""
     plan = cache.add(("model", key))
-    assert plan.has_spoofed_keys
+    assert plan.has_registry_keys
     assert plan.decisions is not cache.add(("model",)).decisions
 
 

@@ -112,5 +112,5 @@ def get_model(model_id: str) -> ModelRegistryEntry | None:
 
 
 def list_models() -> list[ModelRegistryEntry]:
-    """Return all entries of the process-wide registry, in the order of registration."""
+    """Return all entries of the process-wide registry: those of files first, then in the order of registration."""
     return get_default_registry().list_all()

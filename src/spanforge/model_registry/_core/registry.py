@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 class ModelRegistry(RegistryCore):
     """The models that an organisation runs, in this process.
 
-    Safe to use from any number of threads and after ``fork``. Reads take no lock. Operations are atomic. An operation
-    interrupted by a signal handler's exception either happened or did not. Iteration is in the order of registration;
-    ``in`` takes a model id.
+    Safe to use from any number of threads and after ``fork``. Reads take no lock. Operations are atomic. If a signal
+    handler's exception interrupts one, it is applied completely or not at all. Iteration is in the order of
+    registration, with the entries of files first; ``in`` takes a model id.
 
     Args:
         auto_emit: Whether operations emit their lifecycle events.
@@ -148,7 +148,7 @@ class ModelRegistry(RegistryCore):
         return self._state.index.entries.get(model_id)
 
     def list_all(self) -> list[ModelRegistryEntry]:
-        """Return all entries, in the order of registration."""
+        """Return all entries, in the order of registration; those of files come first."""
         return self._state.index.entries.values()
 
     def list_active(self) -> list[ModelRegistryEntry]:

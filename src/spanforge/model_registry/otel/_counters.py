@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from spanforge.model_registry._core.entry import ModelRegistryEntry
 
 MAX_SERIES: Final = 1_000
-"""The limit of series in this process; further registered models share one series."""
+"""The limit of counters. Above it, registered models are counted together, without their attributes."""
 MAX_UNREGISTERED: Final = 100
 """The limit of unregistered model names that are kept for ``status``."""
 
@@ -29,7 +29,7 @@ class Series(NamedTuple):
     """The key of a span counter.
 
     Attributes:
-        status: The model's status; empty in the series of all models over the limit.
+        status: The model's status; empty if the model is over the limit.
         model_id: The model; ``None`` if it is unregistered or over the limit.
         risk_tier: Its risk tier.
         owner: Its owner.
@@ -49,7 +49,7 @@ class SpanCounter:
     """A count of spans: ``next(counter.ticks)`` counts one.
 
     ``itertools.count`` is atomic in CPython, so counting needs no lock. Reading it also advances it, so ``value``
-    subtracts what is no span.
+    subtracts those ticks.
     """
 
     __slots__ = ("_offset", "ticks")
@@ -102,6 +102,7 @@ class SpanCounters(ProcessState):
 
     def after_fork_in_child(self) -> None:
         """Reset the counters; the parent reports its own counts."""
+        # The counters themselves stay, because cached decisions hold their ticks.
         self._lock = threading.RLock()
         for counter in self._counters.values():
             counter.reset()

@@ -26,12 +26,12 @@ MAX_PLANS: Final = 1_024
 """The limit of cached plans."""
 MAX_DECISIONS: Final = 1_024
 """The limit of cached decisions."""
-MAX_TUPLE_KEYS: Final = 128
+MAX_TUPLE_ITEMS: Final = 128
 """The limit of keys in a cached key tuple: the SDK's own default limit on a span's attributes."""
-MAX_TUPLE_LENGTH: Final = 8_192
+MAX_KEY_CHARACTERS: Final = 8_192
 """The limit of characters in a cached key tuple."""
 RESET_FACTOR: Final = 5
-"""A cache of size N keeps the first N new keys, ignores the next 4N, then resets: names come from the network."""
+"""Turns per reset, in cache sizes. Names come from the network, so caches are bounded."""
 
 
 @dataclass(slots=True)
@@ -41,12 +41,12 @@ class Decision:
     Attributes:
         state: The state of the registry that it belongs to.
         change: The change to make; ``None``: none.
-        counter: ``next()`` counts one span; ``NOT_COUNTED`` if the spans name no model.
+        ticks: ``next()`` counts one span; ``NOT_COUNTED`` if the spans name no model.
     """
 
     state: object
     change: SpanChange | None
-    counter: Iterator[int]
+    ticks: Iterator[int]
 
 
 NOT_COUNTED: Final[Iterator[int]] = itertools.repeat(0)
@@ -61,22 +61,23 @@ class Plan:
     Attributes:
         keys: The deciding keys.
         read_values: Returns the key under which a decision is cached: the values of the deciding keys, without those
-            that hold JSON. ``None`` if decisions cannot be cached.
+            that hold JSON. The function returns ``None`` if decisions cannot be cached.
         decisions: The cached decisions; plans with the same deciding keys share them.
-        keys_before_json: The model keys that come before the first one that holds JSON. Only if one of them matches,
-            the JSON decides nothing. ``None`` if no key holds JSON.
-        has_spoofed_keys: Whether the application set ``model_registry.*`` attributes.
+        keys_before_json: The model keys that come before the first one that holds JSON. A decision is cached only if
+            one of them matched, because JSON is not part of the cache key. ``None`` if no key holds JSON.
+        has_registry_keys: Whether the span already has ``model_registry.*`` attributes, from the application or from
+            enrichment at the start.
     """
 
     keys: ModelKeys
     read_values: Callable[[Mapping[str, Any]], Any]
     decisions: dict[Any, Decision]
     keys_before_json: frozenset[str] | None
-    has_spoofed_keys: bool
+    has_registry_keys: bool
 
 
 class AdmissionPolicy:
-    """Decides which new keys a cache admits: the first ``size``, none of the next, then it resets the cache.
+    """Decides which new keys a cache of size N admits: the first N, none of the next 4N, then the cache is reset.
 
     Clearing a full cache thrashes if more than ``size`` keys recur in turn. Never clearing it leaves it full of names
     that do not return.
@@ -113,24 +114,24 @@ class PlanCache:
 
     def add(self, attribute_keys: tuple[str, ...]) -> Plan:
         """Return a new plan for attribute keys, and cache it if the policy admits it."""
-        # Before ``_share_decisions``, because admitting may clear what that fills.
+        # Ask first: ``admit`` may clear the dict that ``_share_decisions`` adds to.
         is_admitted = _keys_are_cacheable(attribute_keys) and self._plan_policy.admit()
         keys = select_keys(frozenset(attribute_keys), self._conventions)
-        has_spoofed_keys = any(map(is_in_namespace, attribute_keys))
-        plan = Plan(keys, _read_nothing, {}, _find_keys_before_json(keys), has_spoofed_keys)
+        has_registry_keys = any(map(is_in_namespace, attribute_keys))
+        plan = Plan(keys, _read_nothing, {}, _find_keys_before_json(keys), has_registry_keys)
         plain_keys = _list_plain_keys(keys)
         if plain_keys:
-            plan.decisions = self._share_decisions(keys, has_spoofed_keys)
+            plan.decisions = self._share_decisions(keys, has_registry_keys)
             plan.read_values = itemgetter(*plain_keys)
         if is_admitted:
             self._plans[attribute_keys] = plan
         return plan
 
-    def _share_decisions(self, keys: ModelKeys, has_spoofed_keys: bool) -> dict[Any, Decision]:  # noqa: FBT001
+    def _share_decisions(self, keys: ModelKeys, has_registry_keys: bool) -> dict[Any, Decision]:  # noqa: FBT001
         """Return the decisions of all plans with these keys; a dict of its own if there are too many such dicts."""
         if len(self._decisions) >= MAX_PLANS:
-            return self._decisions.get((keys, has_spoofed_keys), {})
-        return self._decisions.setdefault((keys, has_spoofed_keys), {})
+            return self._decisions.get((keys, has_registry_keys), {})
+        return self._decisions.setdefault((keys, has_registry_keys), {})
 
     def remember(self, plan: Plan, attributes: Mapping[str, Any], matched_key: str | None, decision: Decision) -> None:
         """Cache a decision, in the place of an outdated one or if the policy admits it.
@@ -183,14 +184,14 @@ def _read_nothing(_attributes: Mapping[str, Any]) -> None:
 
 
 def _values_are_cacheable(values: Any, depth: int = 2) -> bool:
-    """Return whether values are text no longer than names, or a few of them: depth 2 is a tuple of such tuples."""
+    """Return whether values are a short string, or a short tuple of them, nested at most ``depth`` levels."""
     if isinstance(values, tuple):
-        few = len(values) <= MAX_TUPLE_KEYS
+        few = len(values) <= MAX_TUPLE_ITEMS
         return depth > 0 and few and all(_values_are_cacheable(value, depth - 1) for value in values)
     return isinstance(values, str) and len(values) <= MAX_NAME
 
 
 def _keys_are_cacheable(keys: tuple[str, ...]) -> bool:
     """Return whether attribute keys are text, few enough, and together short enough."""
-    are_text = len(keys) <= MAX_TUPLE_KEYS and all(isinstance(key, str) for key in keys)
-    return are_text and sum(map(len, keys)) <= MAX_TUPLE_LENGTH
+    are_text = len(keys) <= MAX_TUPLE_ITEMS and all(isinstance(key, str) for key in keys)
+    return are_text and sum(map(len, keys)) <= MAX_KEY_CHARACTERS

@@ -28,7 +28,7 @@ from spanforge.model_registry.otel._span_access import (
     make_on_ending,
     put_mark,
     supports_on_ending,
-    write_publicly,
+    write_while_recording,
 )
 from spanforge.model_registry.watch import follow_settings
 
@@ -48,7 +48,7 @@ _T = TypeVar("_T")
 
 MAX_LOGGED: Final = 100
 """Log lines of this process about models that are retired, deprecated or not registered."""
-_LATE_MODELS_ARE_MISSED: Final = "models set after span start may not be enriched"
+_LATE_MODELS_MAY_BE_MISSED: Final = "spans whose model is set after their start may not be enriched"
 
 # Each has its own limit: names from the network must not use up the lines about the plugin's own problems.
 _model_warnings: Final = WarnOnce(MAX_LOGGED)
@@ -104,10 +104,10 @@ class ModelRegistrySpanProcessor(SpanProcessor):
         self._needs_on_start = True
         self._enriches_at_start = not supports_on_ending()
         self._saw_on_ending = False
-        self._enriched_on_end = False
+        self._on_end_was_needed = False
         if self._enriches_at_start:
-            text = "model registry: opentelemetry-sdk < 1.40 has no OnEnding hook: %s"
-            _warnings.warn("hook", text, _LATE_MODELS_ARE_MISSED)
+            text = "model registry: this opentelemetry-sdk does not let a processor change an ending span: %s"
+            _warnings.warn("hook", text, _LATE_MODELS_MAY_BE_MISSED)
         install_metrics(self._registry, meter_provider)
         processors.live[self] = None
         _log_status()
@@ -124,10 +124,10 @@ class ModelRegistrySpanProcessor(SpanProcessor):
     @property
     def late_writes(self) -> str:
         """The hook that enriches spans whose model is set after their start: ``_on_ending`` or ``on_end``."""
-        return "on_end" if self._enriches_at_start or self._enriched_on_end else "_on_ending"
+        return "on_end" if self._enriches_at_start or self._on_end_was_needed else "_on_ending"
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002
-        """Deliver lifecycle events that waited for a tracer provider; enrich if this SDK cannot enrich ending spans."""
+        """Deliver lifecycle events that waited for a provider; enrich a span that cannot be enriched at its end."""
         if self._needs_on_start:
             try:
                 self._start(span)
@@ -137,6 +137,7 @@ class ModelRegistrySpanProcessor(SpanProcessor):
     def _start(self, span: Span) -> None:
         has_waiting_events = deliver_soon()
         self._needs_on_start = has_waiting_events or self._enriches_at_start
+        # Containers can differ per span: one that is swappable is still enriched in ``_on_ending``.
         if self._enriches_at_start and not is_swappable(span):
             self._enrich_recording_span(span)
 
@@ -144,7 +145,7 @@ class ModelRegistrySpanProcessor(SpanProcessor):
         """Return ``True``: all work is done when a span has ended."""
         return True
 
-    def _process(  # noqa: PLR0913 - positional arguments, because the hot path calls it
+    def _handle_span(  # noqa: PLR0913 - positional arguments, because the hot path calls it
         self,
         span: Any,
         container: Any,
@@ -160,7 +161,7 @@ class ModelRegistrySpanProcessor(SpanProcessor):
             container: The container of its attributes.
             attributes: Its attributes.
             mark: What this library's processors did with it.
-            writes_late: Whether the attributes are frozen, so that only the hook can write them.
+            writes_late: Whether ``set_attribute`` is refused, because the span is frozen or has ended.
             has_ended: Whether ``on_end`` calls, and not ``_on_ending``.
 
         Returns:
@@ -176,19 +177,16 @@ class ModelRegistrySpanProcessor(SpanProcessor):
             decision = NO_DECISION
         if decision.state is not self._registry._state:  # noqa: SLF001 - same package
             decision = self._decide(plan, attributes, span)
-        is_counted = mark.counted
         if not has_ended:
             self._saw_on_ending = True
-        elif not is_counted:
-            is_counted = self._saw_on_ending and not self._enriches_at_start and not mark.pending
-            self._enriched_on_end = self._enriched_on_end or not is_counted
-        if not is_counted:
-            next(decision.counter)
+        if not mark.counted and not (has_ended and self._counted_on_ending(mark)):
+            next(decision.ticks)
         if decision.change is not None and writes_late:
             return decision.change
         self._write_and_mark(span, container, mark, decision, has_ended=has_ended)
         return None
 
+    # The hooks are closures over ``_handle_span``, to save a lookup per span. Overriding it has no effect on them.
     if TYPE_CHECKING:
 
         def _on_ending(self, span: Span) -> None: ...
@@ -197,8 +195,8 @@ class ModelRegistrySpanProcessor(SpanProcessor):
             """Enrich a span that ``_on_ending`` did not reach."""
 
     else:
-        _on_ending = make_on_ending(_process)
-        on_end = make_on_end(_process)
+        _on_ending = make_on_ending(_handle_span)
+        on_end = make_on_end(_handle_span)
 
     def _decide(self, plan: Plan, attributes: Mapping[str, Any], span: ReadableSpan) -> Decision:
         """Return the decision for a span from the registry, and cache it; log the model's warnings."""
@@ -214,11 +212,20 @@ class ModelRegistrySpanProcessor(SpanProcessor):
         match, added = enrichment.match, enrichment.attributes
         self._report(match.resolution)
         counter = span_counters.counter_for(match.resolution.entry, is_call=match.is_call, is_enriched=bool(added))
-        needs_change = bool(added) or plan.has_spoofed_keys
-        change = SpanChange(added, plan.has_spoofed_keys) if needs_change else None
+        needs_change = bool(added) or plan.has_registry_keys
+        change = SpanChange(added, plan.has_registry_keys) if needs_change else None
         decision = Decision(state, change, counter.ticks)
         self._plans.remember(plan, attributes, match.key, decision)
         return decision
+
+    def _counted_on_ending(self, mark: Mark) -> bool:
+        """Return whether ``_on_ending`` counted an ended span whose mark does not say so.
+
+        It did if this processor gets that call. Another processor then replaced the container, and the mark with it.
+        """
+        was_counted = self._saw_on_ending and not self._enriches_at_start and not mark.pending
+        self._on_end_was_needed = self._on_end_was_needed or not was_counted
+        return was_counted
 
     def _report(self, resolution: Resolution) -> None:
         """Log each warning once per process; keep an unregistered name for ``status``."""
@@ -234,8 +241,8 @@ class ModelRegistrySpanProcessor(SpanProcessor):
     def _write_and_mark(self, span: Any, container: Any, mark: Mark, decision: Decision, *, has_ended: bool) -> None:
         """Write the change while the span records, then mark the span as seen, and as counted if it names a model."""
         if decision.change is not None:
-            write_publicly(span, decision.change)
-        is_counted = mark.counted or decision.counter is not NOT_COUNTED
+            write_while_recording(span, decision.change)
+        is_counted = mark.counted or decision.ticks is not NOT_COUNTED
         if not has_ended:
             mark = replace(mark, counted=is_counted, seen_by=(*mark.seen_by, self._token), pending=False)
             put_mark(span, container, mark)
@@ -243,24 +250,24 @@ class ModelRegistrySpanProcessor(SpanProcessor):
             put_mark(span, container, replace(mark, counted=True))
 
     def enrich_from_start(self, span: Span, container: object) -> None:
-        """Enrich at the start from now on: an ending span keeps its attributes in an unknown container."""
-        is_recording = span.is_recording()
+        """Switch to enrichment at the start, because the span's container is unknown. Enrich it if it still records."""
+        is_recording = span.is_recording()  # first: what is no span of the SDK raises here, and switches nothing
         if not self._enriches_at_start:
             self._enriches_at_start = self._needs_on_start = True
             kind = type(container)
-            _warnings.warn(kind, "model registry: span attributes are kept in %s: %s", kind, _LATE_MODELS_ARE_MISSED)
+            _warnings.warn(kind, "model registry: span attributes are kept in %s: %s", kind, _LATE_MODELS_MAY_BE_MISSED)
         if is_recording:
             self._enrich_recording_span(span)
 
     def _enrich_recording_span(self, span: Span) -> None:
-        """Enrich a recording span through the public API; ``on_end`` counts it."""
+        """Enrich a span that still records; ``on_end`` counts it."""
         attributes = span.attributes or {}
         if self.active_keys.isdisjoint(attributes):
             return
         keys = tuple(attributes)
         change = self._decide(self._find_plan(keys) or self._plans.add(keys), attributes, span).change
         if change is not None:
-            write_publicly(span, change)
+            write_while_recording(span, change)
 
     def log_failure(self, error: Exception) -> None:
         """Log an error of a hook, one line per kind of error."""

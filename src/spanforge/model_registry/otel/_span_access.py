@@ -36,9 +36,9 @@ class Mark:
     """The state of a span as this library's processors left it.
 
     Attributes:
-        enriched: The span has its enrichment. Other processors leave it alone.
+        enriched: The change was written late, so no other processor changes the span.
         counted: The span is counted.
-        seen_by: Tokens of the processors that looked at the ending span and wrote nothing.
+        seen_by: Tokens of the processors that finished with the span in ``_on_ending`` without a late write.
         pending: The span named no model in ``_on_ending``, but can still come to name one.
     """
 
@@ -60,11 +60,11 @@ class SpanChange:
 
     Attributes:
         attributes: The attributes to add, the most important first; may be empty.
-        removes_spoofed: Whether the application set ``model_registry.*`` attributes, which are to be removed.
+        removes_registry_keys: Whether to remove the ``model_registry.*`` attributes that the span already has.
     """
 
     attributes: dict[str, Any]
-    removes_spoofed: bool
+    removes_registry_keys: bool
     _longest: int = -1
 
     @property
@@ -87,13 +87,13 @@ class HookedProcessor(Protocol):
     no_model_mark: Mark
 
     def enrich_from_start(self, span: Span, container: object) -> None:
-        """Enrich at the start from now on: an ending span keeps its attributes in an unknown container."""
+        """Switch to enrichment at the start, because the span's container is unknown."""
 
     def log_failure(self, error: Exception) -> None:
         """Log an error that no span may see."""
 
 
-class Process(Protocol):
+class HandleSpan(Protocol):
     """The method of a processor that decides about a span and counts it; see ``ModelRegistrySpanProcessor``.
 
     It returns the change that the hook writes late. If it returns ``None``, it has done all there is to do.
@@ -126,8 +126,8 @@ SWAPPABLE_CONTAINER: Final[Any] = _find_swappable_container()
 """The SDK's container class, if its dict can be replaced and the SDK calls ``_on_ending``; else ``None``."""
 
 
-def make_on_ending(process: Process) -> Callable[[Any, Any], None]:
-    """Return the method ``_on_ending`` of a processor, which calls ``process`` for spans that name a model.
+def make_on_ending(handle_span: HandleSpan) -> Callable[[Any, Any], None]:
+    """Return the method ``_on_ending`` of a processor, which calls ``handle_span`` for spans that name a model.
 
     Every span of the application comes here and to ``on_end``, so these two functions read the private attributes
     themselves: a further call would cost a tenth of what enrichment costs. They share no code, because CPython
@@ -140,7 +140,8 @@ def make_on_ending(process: Process) -> Callable[[Any, Any], None]:
             if type(container) is not SWAPPABLE_CONTAINER:
                 processor.enrich_from_start(span, container)
                 return
-            # Read before the mark. In the other order, what another thread writes between would look spoofed.
+            # Read the dict before the mark, because writers set the mark before the dict. In the other order, another
+            # processor's enrichment would look like the application's attributes.
             attributes = container._dict
             is_frozen = container._immutable
             mark = getattr(container, _MARK, UNMARKED)
@@ -151,13 +152,13 @@ def make_on_ending(process: Process) -> Callable[[Any, Any], None]:
                     container._model_registry_mark = _mark_without_model(mark, processor, is_frozen=is_frozen)
                 return
             writes_late = is_frozen or not span.is_recording()
-            change = process(processor, span, container, attributes, mark, writes_late, False)
+            change = handle_span(processor, span, container, attributes, mark, writes_late, False)
             if change is None:
                 return
             merged = {**attributes, **change.attributes}
             limit, max_length = container.maxlen, container.max_value_len
             if (
-                change.removes_spoofed
+                change.removes_registry_keys
                 or (limit is not None and len(merged) > limit)
                 or (max_length is not None and change.longest > max_length)
             ):
@@ -171,8 +172,8 @@ def make_on_ending(process: Process) -> Callable[[Any, Any], None]:
     return on_ending
 
 
-def make_on_end(process: Process) -> Callable[[Any, Any], None]:
-    """Return the method ``on_end`` of a processor, which calls ``process`` for spans that ``_on_ending`` left open."""
+def make_on_end(handle_span: HandleSpan) -> Callable[[Any, Any], None]:
+    """Return the method ``on_end`` of a processor, which calls ``handle_span`` for spans left by ``_on_ending``."""
 
     def on_end(processor: HookedProcessor, span: Any) -> None:
         try:
@@ -180,13 +181,14 @@ def make_on_end(process: Process) -> Callable[[Any, Any], None]:
             if mark is ENRICHED or mark is processor.no_model_mark:
                 return
         except AttributeError:
-            mark = UNMARKED
+            pass
         try:
             container = getattr(span, "_attributes", None)
             attributes = contents_of(container)
             if processor.active_keys.isdisjoint(attributes):
                 return
-            change = process(processor, span, container, attributes, mark, True, True)
+            mark = getattr(container, _MARK, UNMARKED)  # again, after the dict, as in ``on_ending``
+            change = handle_span(processor, span, container, attributes, mark, True, True)
             if change is not None:
                 write_late(span, container, attributes, change)
         except Exception as error:  # noqa: BLE001 - the application's spans end as if we were not there
@@ -230,7 +232,7 @@ def put_mark(span: ReadableSpan, container: Any, mark: Mark) -> None:
 
 
 def write_late(span: ReadableSpan, container: Any, attributes: Mapping[str, Any], change: SpanChange) -> None:
-    """Change a span whose attributes are frozen, in one assignment.
+    """Change a span that refuses ``set_attribute``. Readers see the old attributes or the new ones.
 
     Args:
         span: The span.
@@ -240,7 +242,7 @@ def write_late(span: ReadableSpan, container: Any, attributes: Mapping[str, Any]
     """
     limit, max_length = getattr(container, "maxlen", None), getattr(container, "max_value_len", None)
     merged, dropped = _merge(attributes, change.attributes, limit, max_length)
-    if type(container) is BoundedAttributes and not dropped and not change.removes_spoofed:
+    if type(container) is BoundedAttributes and not dropped and not change.removes_registry_keys:
         container._model_registry_mark = ENRICHED  # type: ignore[attr-defined] # before the dict, as in ``on_ending``
         container._dict = merged
         return
@@ -250,18 +252,21 @@ def write_late(span: ReadableSpan, container: Any, attributes: Mapping[str, Any]
     _replace_container(span, merged, limit=limit, max_length=max_length, dropped=dropped, mark=ENRICHED)
 
 
-def write_publicly(span: Span, change: SpanChange) -> None:
-    """Change a span that still records; spoofed attributes that cannot be removed are emptied."""
+def write_while_recording(span: Span, change: SpanChange) -> None:
+    """Change a span that still records.
+
+    Registry attributes that it already has are removed, or emptied if the container allows no removal.
+    """
     attributes = span.attributes or {}
     container: Any = getattr(span, "_attributes", None)
-    spoofed = [key for key in attributes if is_in_namespace(key)]
+    present = [key for key in attributes if is_in_namespace(key)]
     if type(container) is BoundedAttributes:
-        for key in spoofed:
+        for key in present:
             del container[key]
-        spoofed = []
+        present = []
     limit = getattr(container, "maxlen", None)
     room = len(change.attributes) if limit is None else max(0, limit - len(container))
-    span.set_attributes(dict.fromkeys(spoofed, "") | dict(list(change.attributes.items())[:room]))
+    span.set_attributes(dict.fromkeys(present, "") | dict(list(change.attributes.items())[:room]))
 
 
 def is_in_namespace(key: object) -> bool:
