@@ -757,6 +757,12 @@ def broken_in(file: str, function: str) -> Callable[[Stage], object]:
     return lambda stage: stage.break_in(file, function)
 
 
+def cannot_be_written(stage: Stage) -> None:
+    """Break the function that writes what a limit cuts, and set such a limit."""
+    stage.break_in("otel/_span_access.py", "def write_late(")
+    stage.variables["OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT"] = "7"
+
+
 def without_msgspec(stage: Stage) -> None:
     (stage.beside("other") / "msgspec.py").write_text("raise ImportError('built for\\nanother Python')")
 
@@ -781,18 +787,18 @@ PACKAGES = {
         folder_of_the_application, (elsewhere("spanforge", "spanforge/__init__.py"),), PLAIN
     ),
     "a SystemError at import": Case(
-        replaced("otel/_instrumentor.py", "raise SystemError('broken')"),
+        replaced("otel/instrumentor.py", "raise SystemError('broken')"),
         (f"{NOT_INSTALLED}SystemError: broken",),
         PLAIN,
     ),
     "an ImportError at import": Case(
-        replaced("otel/_instrumentor.py", "raise ImportError('broken')"),
+        replaced("otel/instrumentor.py", "raise ImportError('broken')"),
         (f"{NOT_INSTALLED}ImportError: broken",),
         PLAIN,
     ),
     "a SyntaxError": Case(
-        replaced("otel/_instrumentor.py", "a b"),
-        (f"{NOT_INSTALLED}SyntaxError: invalid syntax (_instrumentor.py, line 1)",),
+        replaced("otel/instrumentor.py", "a b"),
+        (f"{NOT_INSTALLED}SyntaxError: invalid syntax (instrumentor.py, line 1)",),
         PLAIN,
     ),
     "an error in the package itself": Case(
@@ -828,7 +834,7 @@ PACKAGES = {
         broken_in("otel/_processor.py", "    def _decide("), (NOT_ENRICHED,), PLAIN, others="RuntimeError: broken"
     ),
     "attributes that cannot be written": Case(
-        broken_in("otel/_span_access.py", "def write_late("),
+        cannot_be_written,
         (NOT_ENRICHED,),
         PLAIN,
         others="RuntimeError: broken",

@@ -42,7 +42,7 @@ SINCE, EARLIER, LATER = "2026-01-02", "2026-01-01", "2026-01-03"
 
 def do(registry: ModelRegistry, operation: Any) -> ModelRegistryEntry:
     """Make an operation on the model ``a``; a registry has no methods for some."""
-    return registry._operate(Operation(operation, "a"))
+    return registry._run_operation(Operation(operation, "a"))
 
 
 def at(*statuses: str, **metadata: Any) -> ModelRegistryEntry:
