@@ -125,6 +125,14 @@ def do(registry: ModelRegistry, step: str, folder: Path) -> None:
 
 
 STORIES = {
+    "retired here, then loaded and deprecated while no file has it": [
+        ("files active", "file active"),
+        ("retire", "file retired"),
+        ("load active", "file retired"),
+        ("files none", "code active"),
+        ("deprecate", "code deprecated"),
+        ("files deprecated", "file retired"),
+    ],
     "a file's model without operations": [
         ("files active", "file active"),
         ("files retired", "file retired"),

@@ -135,6 +135,8 @@ def _keep_operation(layers: Layers, operation: Operation) -> Operations:
     if file_entry is not None:
         operation = operation._replace(file_change=_find_last_change(file_entry))
     earlier_operations = layers.operations.get(operation.model_id, ())
+    if earlier_operations and not _allows(earlier_operations[-1], operation):
+        return layers.operations  # a file had the model before; its status then forbids this operation
     return layers.operations.with_items({operation.model_id: _append_operation(earlier_operations, operation)})
 
 
@@ -192,6 +194,11 @@ def _append_operation(operations: tuple[Operation, ...], operation: Operation) -
     if len(operations) < MAX_HISTORY:
         return (*operations, operation)
     return (merge_operations(*operations[:2]), *operations[2:], operation)
+
+
+def _allows(earlier: Operation, later: Operation) -> bool:
+    """Return whether the status that an operation leads to allows a later one."""
+    return later.name in LIFECYCLE[OPERATIONS[earlier.name].target].operations
 
 
 def _still_hold(operations: tuple[Operation, ...], entry: ModelRegistryEntry) -> bool:
