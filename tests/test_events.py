@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 
-NO_HOOK = "this opentelemetry-sdk has no hook for them"
+NO_HOOK = "spans whose model is set after their start may not be enriched"
 """How the line ends that a processor logs under an opentelemetry-sdk before 1.40."""
 
 

@@ -31,8 +31,11 @@ NOT_OF_THE_SDK = {
     "otel/test_instrumentations.py",  # real clients: these are in the matrix
     "contract/test_instrumentation_facts.py",
     "contract/test_logfire_facts.py",
+    "test_alerts.py",
     "test_benchmarks.py",
     "test_collector_config.py",
+    "test_compose_config.py",
+    "test_dashboards.py",
     "test_docs.py",
 }
 """Tests that need other packages than the SDK's, or look at files only."""
