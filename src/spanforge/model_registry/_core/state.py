@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from spanforge.model_registry._core import emission, layers, operations
@@ -28,17 +28,19 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RegistryState:
-    """The content of a registry at one time. Each change creates a new state, so identity (``is``) detects a change.
+    """The content of a registry at one time. Each change creates a new state with a new version.
 
     Attributes:
         index: The entries in force, by id, alias and glob.
         layers: The layers from which the entries in force are computed.
         deliveries: The events of the last operations. An interrupted operation leaves its event here; it is sent later.
+        version: A new object per state. A cache that keeps it, and not the state, keeps no old entries alive.
     """
 
     index: ModelIndex
     layers: Layers
     deliveries: tuple[Delivery, ...] = ()
+    version: object = field(default_factory=object)
 
 
 class RegistryCore:

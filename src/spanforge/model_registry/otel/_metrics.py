@@ -66,7 +66,7 @@ class _Inventory(NamedTuple):
         sunsets: Sunset dates and entries of deprecated models, earliest first.
     """
 
-    state: object
+    version: object
     models: Counter[tuple[str, str]]
     sunsets: Sequence[_Sunset]
 
@@ -129,10 +129,10 @@ def _take_inventory(registry: ModelRegistry) -> _Inventory:
     """Return the inventory of a registry; computed again only if the registry has changed."""
     state = registry._state  # noqa: SLF001 - same package
     inventory = _inventories.get(registry)
-    if inventory is None or inventory.state is not state:
+    if inventory is None or inventory.version is not state.version:
         entries = registry.list_all()
         models: Counter[tuple[str, str]] = Counter((entry.status, entry.risk_tier) for entry in entries)
-        inventory = _Inventory(state, models, _select_sunsets(_find_sunsets(entries)))
+        inventory = _Inventory(state.version, models, _select_sunsets(_find_sunsets(entries)))
         _inventories[registry] = inventory
     return inventory
 

@@ -39,19 +39,19 @@ class Decision:
     """The change and the counter for spans with the same values of their deciding keys.
 
     Attributes:
-        state: The state of the registry that it belongs to.
+        version: The version of the registry's state that it belongs to; the state itself would keep old entries alive.
         change: The change to make; ``None``: none.
         ticks: ``next()`` counts one span; ``NOT_COUNTED`` if the spans name no model.
     """
 
-    state: object
+    version: object
     change: SpanChange | None
     ticks: Iterator[int]
 
 
 NOT_COUNTED: Final[Iterator[int]] = itertools.repeat(0)
 NO_DECISION: Final = Decision(object(), None, NOT_COUNTED)
-"""A decision that belongs to no state of a registry."""
+"""A decision that belongs to no version of a registry."""
 
 
 @dataclass(slots=True)

@@ -98,7 +98,7 @@ class ModelRegistrySpanProcessor(SpanProcessor):
         if registry is None:
             follow_settings()
         self._registry = get_default_registry() if registry is None else registry
-        self._known_state: object = None
+        self._known_version: object = None
         self._token = object()
         self.no_model_mark: Mark = Mark(seen_by=(self._token,))
         self._needs_on_start = True
@@ -175,7 +175,7 @@ class ModelRegistrySpanProcessor(SpanProcessor):
             decision = plan.decisions.get(plan.read_values(attributes), NO_DECISION)
         except TypeError:  # a name that is a list or an object
             decision = NO_DECISION
-        if decision.state is not self._registry._state:  # noqa: SLF001 - same package
+        if decision.version is not self._registry._state.version:  # noqa: SLF001 - same package
             decision = self._decide(plan, attributes, span)
         if not has_ended:
             self._saw_on_ending = True
@@ -201,12 +201,12 @@ class ModelRegistrySpanProcessor(SpanProcessor):
     def _decide(self, plan: Plan, attributes: Mapping[str, Any], span: ReadableSpan) -> Decision:
         """Return the decision for a span from the registry, and cache it; log the model's warnings."""
         state = self._registry._state  # noqa: SLF001 - same package
-        if state is not self._known_state:
-            self._known_state = state
+        if state.version is not self._known_version:
+            self._known_version = state.version
             deliver_soon()  # an operation that was interrupted may have left an event in the new state
         enrichment = self._enricher.enrich(attributes, plan.keys, _scope_of(span), state.index)
         if enrichment is None:
-            decision = Decision(state, None, NOT_COUNTED)
+            decision = Decision(state.version, None, NOT_COUNTED)
             self._plans.remember(plan, attributes, None, decision)
             return decision
         match, added = enrichment.match, enrichment.attributes
@@ -214,7 +214,7 @@ class ModelRegistrySpanProcessor(SpanProcessor):
         counter = span_counters.counter_for(match.resolution.entry, is_call=match.is_call, is_enriched=bool(added))
         needs_change = bool(added) or plan.has_registry_keys
         change = SpanChange(added, plan.has_registry_keys) if needs_change else None
-        decision = Decision(state, change, counter.ticks)
+        decision = Decision(state.version, change, counter.ticks)
         self._plans.remember(plan, attributes, match.key, decision)
         return decision
 
