@@ -16,6 +16,7 @@ from array import array
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from spanforge.model_registry._core.atomic_files import explain_os_error
 from spanforge.model_registry._core.errors import TelemetryError
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ def _append_records(path: str, data: bytes | bytearray) -> None:
         with open(path, "ab") as file:
             file.write(data)
     except OSError as error:
-        raise TelemetryError(path, f"the ids of spans cannot be written: {error.strerror or error}") from error
+        raise TelemetryError(path, f"the ids of spans cannot be written: {explain_os_error(error)}") from error
 
 
 def find_copies(folder: str, input_count: int) -> Iterator[SpanCopy]:

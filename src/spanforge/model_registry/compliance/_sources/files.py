@@ -13,6 +13,7 @@ import zlib
 from collections import Counter
 from typing import IO, TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
+from spanforge.model_registry._core.atomic_files import explain_os_error
 from spanforge.model_registry._core.errors import MissingExtraError, TelemetryError
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class FileReader:
                 yield from _decompress(raw, self.limits)
                 raw.drain()
         except OSError as error:
-            raise TelemetryError(self.path, f"cannot be read: {error.strerror or error}") from error
+            raise TelemetryError(self.path, f"cannot be read: {explain_os_error(error)}") from error
         self.size, self.sha256 = raw.size, raw.hash.hexdigest()
 
 
