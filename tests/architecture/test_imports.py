@@ -22,7 +22,7 @@ PUBLIC = {NAME, *(f"{NAME}.{name}" for name in ("collector", "compliance", "otel
 """The modules that are API. The path of any other module has a part that starts with an underscore."""
 
 LAYERS = [
-    {"lifecycle", "logs", "ottl", "timestamps", "atomic_files", "overlay"},
+    {"counter", "lifecycle", "logs", "ottl", "timestamps", "atomic_files", "overlay"},
     {"errors"},
     {"values", "process", "yaml_nodes"},
     {"validation", "guard"},

@@ -6,7 +6,8 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from spanforge.model_registry import ModelRegistry
-from spanforge.model_registry.otel._counters import MAX_SERIES, Series, SpanCounter, SpanCounters
+from spanforge.model_registry._core.counter import AtomicCounter
+from spanforge.model_registry.otel._counters import MAX_SERIES, Series, SpanCounters
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +31,7 @@ def entry(fields: dict[str, Any], **changes: Any) -> ModelRegistryEntry:
 
 def test_exact_while_it_is_read() -> None:
     """Eight threads count while another reads all the time: nothing is lost, and no reading is counted."""
-    counter, stop, read = SpanCounter(), threading.Event(), list[int]()
+    counter, stop, read = AtomicCounter(), threading.Event(), list[int]()
 
     def count() -> None:
         for _ in range(SPANS):
@@ -53,7 +54,7 @@ def test_exact_while_it_is_read() -> None:
 
 def test_forgotten() -> None:
     """After ``reset`` a count begins at zero, however often it was read before."""
-    counter = SpanCounter()
+    counter = AtomicCounter()
     for _ in range(5):
         next(counter.ticks)
     assert counter.value() == counter.value() == 5
@@ -84,11 +85,14 @@ def test_one_count_for_what_spans_have_in_common(fields: dict[str, Any]) -> None
 def test_made_once(fields: dict[str, Any]) -> None:
     """Threads that ask for the same new count at once get the same one."""
     for _ in range(50):
-        counters, one, found = SpanCounters(), entry(fields), list[SpanCounter]()
+        counters, one, found = SpanCounters(), entry(fields), list[AtomicCounter]()
         barrier = threading.Barrier(THREADS)
 
         def ask(
-            barrier: Any = barrier, counters: SpanCounters = counters, one: Any = one, found: list[SpanCounter] = found
+            barrier: Any = barrier,
+            counters: SpanCounters = counters,
+            one: Any = one,
+            found: list[AtomicCounter] = found,
         ) -> None:
             barrier.wait()
             found.append(counters.counter_for(one, is_call=True, is_enriched=True))
@@ -142,14 +146,17 @@ def test_a_span_that_ends_while_counts_are_read(fields: dict[str, Any]) -> None:
     counters = SpanCounters()
 
     class Collecting:
-        """Counts as the real one does, and ends a span of another model meanwhile."""
+        """Ends a span of another model while it is read."""
 
         def __iter__(self) -> Iterator[int]:
             return self
 
         def __next__(self) -> int:
-            next(counters.counter_for(entry(fields, model_id="other"), is_call=True, is_enriched=True).ticks)
             return 0
+
+        def __repr__(self) -> str:
+            next(counters.counter_for(entry(fields, model_id="other"), is_call=True, is_enriched=True).ticks)
+            return "count(0)"
 
     counters.counter_for(entry(fields), is_call=True, is_enriched=True).ticks = Collecting()
     assert len(counters.values()) == 1

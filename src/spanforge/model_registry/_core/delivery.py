@@ -16,6 +16,7 @@ from opentelemetry.context import Context
 
 from spanforge.model_registry._core import logs
 from spanforge.model_registry._core.attributes import SCHEMA_URL, SCOPE_NAME, __version__
+from spanforge.model_registry._core.counter import AtomicCounter
 from spanforge.model_registry._core.events import OPERATION_SPAN_NAMES, EventCounts, LifecycleEvent
 from spanforge.model_registry._core.process import ProcessState, WarnOnce
 
@@ -186,7 +187,7 @@ class SignalQueue:
 
     def reset_counts(self) -> None:
         """Count from zero."""
-        self._counters = {name: itertools.count() for name in ("emitted", "dropped", "failed")}
+        self._counters = {name: AtomicCounter() for name in ("emitted", "dropped", "failed")}
 
     def send(self, delivery: Delivery, provider: Any = None) -> None:
         """Emit a delivery's event, or hold it. Never raises an error of a provider."""
@@ -260,13 +261,12 @@ class SignalQueue:
         """Return the number of events that were emitted, held and lost."""
         # A delivery may be in the queue twice, after an interruption.
         held = {id(delivery) for delivery in tuple(self.held) if self.signal in delivery.unclaimed}
-        # ``__reduce__`` reads the next value of an ``itertools.count`` without taking it.
-        counts: dict[str, Any] = {name: counter.__reduce__()[1][0] for name, counter in self._counters.items()}
+        counts = {name: counter.value() for name, counter in self._counters.items()}
         return EventCounts(held=len(held), **counts)
 
     def _count(self, outcome: str) -> None:
         if outcome in self._counters:
-            next(self._counters[outcome])  # atomic for signal handlers and threads
+            next(self._counters[outcome].ticks)
 
 
 class _SpanRoom(ProcessState):

@@ -5,17 +5,17 @@ Counting is thread-safe, and takes no lock when a span ends.
 
 from __future__ import annotations
 
-import itertools
 import threading
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 from weakref import WeakKeyDictionary
 
+from spanforge.model_registry._core.counter import AtomicCounter
 from spanforge.model_registry._core.process import ProcessState
 from spanforge.model_registry._core.resolution import UNREGISTERED
 from spanforge.model_registry._core.values import MAX_NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from spanforge.model_registry._core.entry import ModelRegistryEntry
 
@@ -45,30 +45,6 @@ class Series(NamedTuple):
     is_enriched: bool
 
 
-class SpanCounter:
-    """A count of spans: ``next(counter.ticks)`` counts one.
-
-    ``itertools.count`` is atomic in CPython, so counting needs no lock. Reading it also advances it, so ``value``
-    subtracts those ticks.
-    """
-
-    __slots__ = ("_offset", "ticks")
-
-    def __init__(self) -> None:
-        self.ticks: Iterator[int] = itertools.count()
-        self._offset = 0
-
-    def value(self) -> int:
-        """Return the count. The caller holds the lock of ``SpanCounters``."""
-        value = next(self.ticks) - self._offset
-        self._offset += 1
-        return value
-
-    def reset(self) -> None:
-        """Count from zero. The caller holds the lock, or is the only thread, as after a fork."""
-        self._offset = next(self.ticks) + 1
-
-
 class SpanCounters(ProcessState):
     """The counters of this process, by what the spans have in common."""
 
@@ -78,27 +54,27 @@ class SpanCounters(ProcessState):
 
     def reset(self) -> None:
         """Remove all counters."""
-        self._counters: dict[tuple[object, ...], SpanCounter] = {}
+        self._counters: dict[tuple[object, ...], AtomicCounter] = {}
         self._lock = threading.RLock()  # re-entrant: garbage collection can end a span while this thread holds it
 
-    def counter_for(self, entry: ModelRegistryEntry | None, *, is_call: bool, is_enriched: bool) -> SpanCounter:
+    def counter_for(self, entry: ModelRegistryEntry | None, *, is_call: bool, is_enriched: bool) -> AtomicCounter:
         """Return the counter of spans that name a model; ``entry`` is ``None`` if it is unregistered."""
         series: tuple[object, ...] = (UNREGISTERED, None, None, None, is_call, is_enriched)
         if entry is not None:
             series = entry.status, entry.model_id, entry.risk_tier, entry.owner, is_call, is_enriched
         return self._counters.get(series) or self._add(series)
 
-    def _add(self, series: tuple[object, ...]) -> SpanCounter:
+    def _add(self, series: tuple[object, ...]) -> AtomicCounter:
         with self._lock:
             if series[1] is not None and len(self._counters) >= MAX_SERIES:
                 series = ("", None, None, None, *series[4:])
-            return self._counters.setdefault(series, SpanCounter())
+            return self._counters.setdefault(series, AtomicCounter())
 
     def values(self) -> Mapping[Series, int]:
         """Return the counts so far."""
         with self._lock:
             counters = list(self._counters.items())
-            return {Series(*series): counter.value() for series, counter in counters}  # type: ignore[arg-type]
+        return {Series(*series): counter.value() for series, counter in counters}  # type: ignore[arg-type]
 
     def after_fork_in_child(self) -> None:
         """Reset the counters; the parent reports its own counts."""
