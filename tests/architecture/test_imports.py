@@ -40,7 +40,8 @@ LAYERS = [
 ]
 """The modules of ``_core`` and the public ones, from left to right: a module imports from layers to its left only."""
 OTEL_LAYERS = [
-    {"_span_access", "_counters"},
+    {"_marks", "_counters"},
+    {"_span_access"},
     {"_enricher", "_plan_cache"},
     {"_metrics"},
     {"_status"},

@@ -164,7 +164,7 @@ NO_SDK = (
     "opentelemetry-distro sets one up; an application that does so itself adds "
     "spanforge.model_registry.otel.ModelRegistrySpanProcessor() to it"
 )
-OURS = "model", "span not enriched", "model registry: event not emitted"
+OURS = "model", "a span was not enriched", "model registry: an event was not emitted"
 """What our lines begin with."""
 NOT_INSTALLED = "model registry: not installed, no span is enriched: "
 FOREIGN = {"OTEL_CONFIG_FILE is set; ignoring configurator kwargs: ['auto_instrumentation_version']"}
@@ -773,7 +773,7 @@ def elsewhere(name: str, file: str) -> str:
 
 
 THEIRS = elsewhere("spanforge.model_registry", "theirs/spanforge/model_registry.py")
-NOT_ENRICHED = "model registry: span not enriched; further RuntimeError are not logged"
+NOT_ENRICHED = "model registry: a span was not enriched; further RuntimeError errors are not logged"
 
 PACKAGES = {
     "their spanforge before ours": Case(theirs("theirs", first=True), (THEIRS,), PLAIN),

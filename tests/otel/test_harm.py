@@ -470,7 +470,9 @@ def test_errors_stay_inside(pipeline: Any, lines: Any, caplog: Any, threads: int
             span = pipes.run({REQUEST: "gpt-4o", "a": 1})
             assert span.attributes == {REQUEST: "gpt-4o", "a": 1}
     names = ["ZeroDivisionError", "KeyError", "RecursionError", "TypeError"]
-    assert lines() == [f"model registry: span not enriched; further {name} are not logged" for name in names]
+    assert lines() == [
+        f"model registry: a span was not enriched; further {name} errors are not logged" for name in names
+    ]
     assert [record.exc_info[0].__name__ for record in caplog.records if record.exc_info] == names
     registry.error = None
     if first == "ours":

@@ -823,7 +823,8 @@ def test_keys_known_already(with_extra_keys: Any, registry: ModelRegistry) -> No
     assert matched(pipes, {MINE: "o1-mini", REQUEST: "gpt-4o"}) == ("ml-platform", REQUEST)
     given = {REQUEST: "gpt-4o", "gen_ai.response.model": "o1-mini"}
     assert matched(pipes, given) == ("mini team", "gen_ai.response.model")
-    assert len(pipes.provider._active_span_processor._span_processors[0]._plans._conventions) == len(CONVENTIONS) + 1
+    processor = pipes.provider._active_span_processor._span_processors[0]
+    assert len(processor._plan_cache._conventions) == len(CONVENTIONS) + 1
     assert registry.get("gpt-4o")
 
 

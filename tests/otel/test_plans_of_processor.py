@@ -137,7 +137,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def sizes(ours: ModelRegistrySpanProcessor) -> tuple[int, int]:
     """Return how many tuples of keys and how many decisions a processor remembers."""
-    return ours._plans.sizes()
+    return ours._plan_cache.sizes()
 
 
 @pytest.mark.usefixtures("small")

@@ -17,7 +17,7 @@ from support.asked_registry import AskedRegistry
 
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
 from spanforge.model_registry.otel import _span_access as access
-from spanforge.model_registry.otel._span_access import ENRICHED, UNMARKED, Mark
+from spanforge.model_registry.otel._marks import FINAL, UNMARKED, Mark
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -340,7 +340,7 @@ def test_an_enricher_that_fails(pipeline: Any, registry: ModelRegistry, lines: A
     assert pipes.run(late={"other": "high"}).attributes == {"other": "high"}
     for _ in range(3):
         assert pipes.run(late={REQUEST: "raise"}).attributes == {REQUEST: "raise"}
-    assert lines() == ["model registry: span not enriched; further LookupError are not logged"]
+    assert lines() == ["model registry: a span was not enriched; further LookupError errors are not logged"]
 
 
 # The mark
@@ -357,19 +357,19 @@ def marks(pipes: Any, attributes: dict[str, Any]) -> Mark:
 @needs_ending_hook
 def test_what_the_mark_says(pipeline: Any, registry: ModelRegistry) -> None:
     """One object with named fields says whether a span is enriched and counted, and which processors have seen it."""
-    assert marks(pipeline(), {REQUEST: "gpt-4o"}) is ENRICHED
+    assert marks(pipeline(), {REQUEST: "gpt-4o"}) is FINAL
     nameless = marks(pipeline(), {"a": 1})
-    assert (nameless.enriched, nameless.counted, len(nameless.seen_by)) == (False, False, 1)
+    assert (nameless.is_final, nameless.is_counted, len(nameless.seen_by)) == (False, False, 1)
     silent = [ModelRegistrySpanProcessor(registry, span_attributes=()) for _ in range(2)]
     seen = marks(pipeline(*silent), {REQUEST: "gpt-4o"})
-    assert (seen.enriched, seen.counted, len(seen.seen_by)) == (False, True, 2)
+    assert (seen.is_final, seen.is_counted, len(seen.seen_by)) == (False, True, 2)
 
 
 @needs_ending_hook
 def test_a_processor_that_knows_fewer_keys_keeps_the_mark(pipeline: Any, registry: ModelRegistry) -> None:
     """A span that another processor has enriched stays marked so, if a second one finds no model on it."""
     more = ModelRegistrySpanProcessor(registry, model_attributes="my.model")
-    assert marks(pipeline(more, ModelRegistrySpanProcessor(registry)), {"my.model": "gpt-4o"}).enriched
+    assert marks(pipeline(more, ModelRegistrySpanProcessor(registry)), {"my.model": "gpt-4o"}).is_final
 
 
 @needs_ending_hook

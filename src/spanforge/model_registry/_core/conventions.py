@@ -69,6 +69,8 @@ NOT_CALLS: Final[Mapping[str, frozenset[str]]] = {
 
 BY_PRIORITY: Final = tuple(sorted(CONVENTIONS, key=lambda row: not row.response))
 """The conventions in the order in which they are tried: response models first."""
+COMMON_MODEL_KEY: Final = "gen_ai.request.model"
+"""The key that most LLM spans have: OpenTelemetry's convention for the request model."""
 MODEL_KEYS: Final = frozenset(row.key for row in CONVENTIONS)
 _BY_SCOPE: Final = frozenset(row.key for row in CONVENTIONS if row.scope is not None)
 

@@ -1,4 +1,4 @@
-"""``ModelRegistrySpanProcessor``: owner, risk tier and status on every span that calls a model."""
+"""``ModelRegistrySpanProcessor`` adds owner, risk tier and status to every span that names a model."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from opentelemetry.sdk.trace import SpanProcessor
 
 from spanforge.model_registry._core import logs
-from spanforge.model_registry._core.conventions import with_extra_keys
+from spanforge.model_registry._core.conventions import COMMON_MODEL_KEY, with_extra_keys
 from spanforge.model_registry._core.default import get_default_registry
 from spanforge.model_registry._core.emission import deliver_soon
 from spanforge.model_registry._core.process import WarnOnce
@@ -17,11 +17,10 @@ from spanforge.model_registry._core.settings import MODEL_ATTRIBUTES, SPAN_ATTRI
 from spanforge.model_registry.otel import _status
 from spanforge.model_registry.otel._counters import processors, span_counters, unregistered_names
 from spanforge.model_registry.otel._enricher import Enricher
+from spanforge.model_registry.otel._marks import UNMARKED, Mark, mark_reading, read_mark
 from spanforge.model_registry.otel._metrics import install_metrics
 from spanforge.model_registry.otel._plan_cache import NO_DECISION, NOT_COUNTED, Decision, PlanCache
 from spanforge.model_registry.otel._span_access import (
-    UNMARKED,
-    Mark,
     SpanChange,
     is_swappable,
     make_on_end,
@@ -56,22 +55,22 @@ _warnings: Final = WarnOnce(100)
 
 
 class ModelRegistrySpanProcessor(SpanProcessor):
-    """Puts ``model_registry.*`` on every recorded span that names a model, as the registry is when the span ends.
+    """Adds ``model_registry.*`` attributes to every recorded span that names a model.
 
-    Add it to a tracer provider, before or after the exporter's processor: ``provider.add_span_processor(...)``. Spans
-    that name no model pass untouched. It never raises into the application and never blocks.
+    The values are the registry's when the span ends. Spans that name no model are not changed. The processor never
+    raises into the application and never blocks. Add it to a tracer provider, before or after the exporter's processor:
+    ``provider.add_span_processor(...)``.
 
     An argument that is not given comes from the environment. Without ``registry``, the process-wide registry starts to
     follow the files of the setting ``file``.
 
     Args:
-        registry: The registry to ask; ``None``: the one that is process-wide now.
+        registry: The registry of the models; ``None``: the registry that is process-wide at this moment.
         span_attributes: Short names of the attributes that spans get, such as ``owner`` and ``status``; or changes to
-            the default, such as ``"+purpose,-version"``. The table of attributes in the README lists them all, and
-            which of them spans get only if they are named here.
-        model_attributes: Further attribute keys that hold a model's name, tried after those that are known.
-        unregistered: ``warn``: mark spans of models that are not registered, and log a warning. ``ignore``: leave them
-            alone, apart from removing keys of the namespace that somebody else set.
+            the default, such as ``"+purpose,-version"``. The README's table lists the names and marks the opt-in ones.
+        model_attributes: Additional attribute keys that hold model names. They are tried after the known keys.
+        unregistered: ``warn``: mark spans of models that are not registered, and log a warning. ``ignore``: add nothing
+            to them; only remove ``model_registry.*`` attributes that they already have.
         meter_provider: The provider of the metrics; ``None``: OpenTelemetry's global one.
 
     Raises:
@@ -91,35 +90,42 @@ class ModelRegistrySpanProcessor(SpanProcessor):
         conventions = with_extra_keys(_choose(MODEL_ATTRIBUTES, model_attributes))
         self._ignores_unregistered = _choose(UNREGISTERED_POLICY, unregistered) == "ignore"
         self._enricher = Enricher(attribute_names, ignores_unregistered=self._ignores_unregistered)
-        self._plans = PlanCache(conventions)
-        self._find_plan = self._plans.find
+        self._plan_cache = PlanCache(conventions)
+        self._find_plan = self._plan_cache.find
         self._model_keys = frozenset(row.key for row in conventions)
-        self.active_keys: frozenset[str] = self._model_keys  # the hooks read it for every span; empty if switched off
+        self.switch(on=True)
         if registry is None:
             follow_settings()
         self._registry = get_default_registry() if registry is None else registry
-        self._known_version: object = None
-        self._token = object()
-        self.no_model_mark: Mark = Mark(seen_by=(self._token,))
-        self._needs_on_start = True
+        self._prepare_hooks()
+        install_metrics(self._registry, meter_provider)
+        processors.live[self] = None
+        if len(processors.live) > 1:
+            mark_reading.is_required = True
+        _log_status()
+
+    def _prepare_hooks(self) -> None:
+        """Set the state of the hooks."""
+        self._token = object()  # stands for this processor in the marks of spans
+        self._no_model_mark: Mark = Mark(seen_by=(self._token,))
+        self._known_version: object = None  # the version of the registry's state at the last uncached decision
+        self._needs_on_start = True  # lifecycle events may wait for a provider, or spans are enriched at their start
         self._enriches_at_start = not supports_on_ending()
-        self._saw_on_ending = False
-        self._on_end_was_needed = False
+        self._saw_on_ending = False  # a provider of this processor calls ``_on_ending``
+        self._on_end_was_needed = False  # ``on_end`` met a span that ``_on_ending`` did not reach
         if self._enriches_at_start:
             text = "model registry: this opentelemetry-sdk does not let a processor change an ending span: %s"
             _warnings.warn("hook", text, _LATE_MODELS_MAY_BE_MISSED)
-        install_metrics(self._registry, meter_provider)
-        processors.live[self] = None
-        _log_status()
 
     def switch(self, *, on: bool) -> None:
         """Switch the processor on or off: a provider offers no way to remove one."""
-        self.active_keys = self._model_keys if on else frozenset()
+        self._active_keys: frozenset[str] = self._model_keys if on else frozenset()
+        self._common_key = COMMON_MODEL_KEY if on else None
 
     @property
     def is_on(self) -> bool:
         """Whether it is switched on."""
-        return bool(self.active_keys)
+        return bool(self._active_keys)
 
     @property
     def late_writes(self) -> str:
@@ -130,18 +136,19 @@ class ModelRegistrySpanProcessor(SpanProcessor):
         """Deliver lifecycle events that waited for a provider; enrich a span that cannot be enriched at its end."""
         if self._needs_on_start:
             try:
-                self._start(span)
-            except Exception as error:  # noqa: BLE001 - the application's spans go on without us
-                self.log_failure(error)
+                self._handle_start(span)
+            except Exception as error:  # noqa: BLE001 - enrichment must not break the application
+                self._log_failure(error)
 
-    def _start(self, span: Span) -> None:
-        has_waiting_events = deliver_soon()
-        self._needs_on_start = has_waiting_events or self._enriches_at_start
+    def _handle_start(self, span: Span) -> None:
+        self._needs_on_start = deliver_soon()
+        if self._enriches_at_start:  # read after the line above: another thread may just have set both
+            self._needs_on_start = True
         # Containers can differ per span: one that is swappable is still enriched in ``_on_ending``.
         if self._enriches_at_start and not is_swappable(span):
             self._enrich_recording_span(span)
 
-    def force_flush(self, timeout_millis: int = 30_000) -> bool:  # noqa: ARG002 - nothing is waiting
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:  # noqa: ARG002 - the processor buffers no spans
         """Return ``True``: all work is done when a span has ended."""
         return True
 
@@ -151,7 +158,7 @@ class ModelRegistrySpanProcessor(SpanProcessor):
         container: Any,
         attributes: Mapping[str, Any],
         mark: Mark,
-        writes_late: bool,  # noqa: FBT001
+        refuses_writes: bool,  # noqa: FBT001
         has_ended: bool,  # noqa: FBT001
     ) -> SpanChange | None:
         """Decide about a span that names a model, count it once, and return the change for the hook to write.
@@ -160,28 +167,37 @@ class ModelRegistrySpanProcessor(SpanProcessor):
             span: The span.
             container: The container of its attributes.
             attributes: Its attributes.
-            mark: What this library's processors did with it.
-            writes_late: Whether ``set_attribute`` is refused, because the span is frozen or has ended.
+            mark: What this library's processors did with it; ``UNMARKED`` if the hook did not read its mark.
+            refuses_writes: Whether the span refuses ``set_attribute``, because it is frozen or has ended.
             has_ended: Whether ``on_end`` calls, and not ``_on_ending``.
 
         Returns:
             The change; ``None`` if there is nothing to write, or if it is written already.
         """
-        if mark is not UNMARKED and (mark.enriched or self._token in mark.seen_by):
-            return None
+        # Two variables hold functions, because CPython 3.11 is slow to call an attribute that is not a method.
+        find_plan = self._find_plan
         keys = tuple(attributes)
-        plan = self._find_plan(keys) or self._plans.add(keys)
+        plan = find_plan(keys) or self._plan_cache.add(keys)
+        if plan.has_registry_keys:
+            mark = read_mark(container)
+        if mark is not UNMARKED and (mark.is_final or self._token in mark.seen_by):
+            return None
+        read_values = plan.read_values
         try:
-            decision = plan.decisions.get(plan.read_values(attributes), NO_DECISION)
-        except TypeError:  # a name that is a list or an object
+            decision = plan.decisions.get(read_values(attributes), NO_DECISION)
+        except TypeError:  # an unhashable value, such as a list
             decision = NO_DECISION
         if decision.version is not self._registry._state.version:  # noqa: SLF001 - same package
             decision = self._decide(plan, attributes, span)
-        if not has_ended:
+        if has_ended:
+            is_counted = mark.is_counted or self._was_counted_on_ending(mark)
+            self._on_end_was_needed = self._on_end_was_needed or not is_counted
+        else:
+            is_counted = mark.is_counted
             self._saw_on_ending = True
-        if not mark.counted and not (has_ended and self._counted_on_ending(mark)):
+        if not is_counted:
             next(decision.ticks)
-        if decision.change is not None and writes_late:
+        if decision.change is not None and refuses_writes:
             return decision.change
         self._write_and_mark(span, container, mark, decision, has_ended=has_ended)
         return None
@@ -203,31 +219,31 @@ class ModelRegistrySpanProcessor(SpanProcessor):
         state = self._registry._state  # noqa: SLF001 - same package
         if state.version is not self._known_version:
             self._known_version = state.version
-            deliver_soon()  # an operation that was interrupted may have left an event in the new state
-        enrichment = self._enricher.enrich(attributes, plan.keys, _scope_of(span), state.index)
+            if deliver_soon():  # an operation that was interrupted may have left an event in the new state
+                self._needs_on_start = True
+        enrichment = self._enricher.enrich(attributes, plan.keys, _read_scope_name(span), state.index)
         if enrichment is None:
             decision = Decision(state.version, None, NOT_COUNTED)
-            self._plans.remember(plan, attributes, None, decision)
+            self._plan_cache.remember(plan, attributes, None, decision)
             return decision
         match, added = enrichment.match, enrichment.attributes
-        self._report(match.resolution)
+        self._log_warnings(match.resolution)
         counter = span_counters.counter_for(match.resolution.entry, is_call=match.is_call, is_enriched=bool(added))
         needs_change = bool(added) or plan.has_registry_keys
         change = SpanChange(added, plan.has_registry_keys) if needs_change else None
         decision = Decision(state.version, change, counter.ticks)
-        self._plans.remember(plan, attributes, match.key, decision)
+        self._plan_cache.remember(plan, attributes, match.key, decision)
         return decision
 
-    def _counted_on_ending(self, mark: Mark) -> bool:
-        """Return whether ``_on_ending`` counted an ended span whose mark does not say so.
+    def _was_counted_on_ending(self, mark: Mark) -> bool:
+        """Check whether ``_on_ending`` counted an ended span whose mark does not show it.
 
-        It did if this processor gets that call. Another processor then replaced the container, and the mark with it.
+        It did if a provider calls ``_on_ending``: another processor then replaced the container, and the mark with it.
+        If the processor is in two providers and one of them makes no such call, the spans of that one are not counted.
         """
-        was_counted = self._saw_on_ending and not self._enriches_at_start and not mark.pending
-        self._on_end_was_needed = self._on_end_was_needed or not was_counted
-        return was_counted
+        return self._saw_on_ending and not self._enriches_at_start and not mark.is_pending
 
-    def _report(self, resolution: Resolution) -> None:
+    def _log_warnings(self, resolution: Resolution) -> None:
         """Log each warning once per process; keep an unregistered name for ``status``."""
         entry = resolution.entry
         if entry is None:
@@ -242,18 +258,19 @@ class ModelRegistrySpanProcessor(SpanProcessor):
         """Write the change while the span records, then mark the span as seen, and as counted if it names a model."""
         if decision.change is not None:
             write_while_recording(span, decision.change)
-        is_counted = mark.counted or decision.ticks is not NOT_COUNTED
+        is_counted = mark.is_counted or decision.ticks is not NOT_COUNTED
         if not has_ended:
-            mark = replace(mark, counted=is_counted, seen_by=(*mark.seen_by, self._token), pending=False)
+            mark = replace(mark, is_counted=is_counted, seen_by=(*mark.seen_by, self._token), is_pending=False)
             put_mark(span, container, mark)
         elif is_counted:
-            put_mark(span, container, replace(mark, counted=True))
+            put_mark(span, container, replace(mark, is_counted=True))
 
-    def enrich_from_start(self, span: Span, container: object) -> None:
+    def _enrich_from_start(self, span: Span, container: object) -> None:
         """Switch to enrichment at the start, because the span's container is unknown. Enrich it if it still records."""
-        is_recording = span.is_recording()  # first: what is no span of the SDK raises here, and switches nothing
+        is_recording = span.is_recording()  # called first: an object that is no span raises before the mode changes
         if not self._enriches_at_start:
-            self._enriches_at_start = self._needs_on_start = True
+            self._enriches_at_start = True  # before the next line: see ``_handle_start``
+            self._needs_on_start = True
             kind = type(container)
             _warnings.warn(kind, "model registry: span attributes are kept in %s: %s", kind, _LATE_MODELS_MAY_BE_MISSED)
         if is_recording:
@@ -262,21 +279,21 @@ class ModelRegistrySpanProcessor(SpanProcessor):
     def _enrich_recording_span(self, span: Span) -> None:
         """Enrich a span that still records; ``on_end`` counts it."""
         attributes = span.attributes or {}
-        if self.active_keys.isdisjoint(attributes):
+        if self._active_keys.isdisjoint(attributes):
             return
         keys = tuple(attributes)
-        change = self._decide(self._find_plan(keys) or self._plans.add(keys), attributes, span).change
+        change = self._decide(self._find_plan(keys) or self._plan_cache.add(keys), attributes, span).change
         if change is not None:
             write_while_recording(span, change)
 
-    def log_failure(self, error: Exception) -> None:
+    def _log_failure(self, error: Exception) -> None:
         """Log an error of a hook, one line per kind of error."""
         kind = type(error)
-        text = "model registry: span not enriched; further %s are not logged"
+        text = "model registry: a span was not enriched; further %s errors are not logged"
         _warnings.warn(kind, text, kind.__name__, error=error)
 
 
-def _scope_of(span: ReadableSpan) -> str | None:
+def _read_scope_name(span: ReadableSpan) -> str | None:
     scope = span.instrumentation_scope
     return None if scope is None else scope.name
 
@@ -289,5 +306,5 @@ def _choose(setting: Setting[_T], argument: object) -> _T:
 def _log_status() -> None:
     """Log the plugin's state, at level DEBUG: once for each processor, when it is made."""
     if logs.is_debugging():
-        with suppress(Exception):  # the application starts
+        with suppress(Exception):  # a failed status must not stop the application
             logs.debug("model registry: %s", "; ".join(str(_status.status()).splitlines()))

@@ -9,8 +9,7 @@ container, so an exporter that comes earlier in the chain sees the result too.
 Known to work with opentelemetry-sdk 1.40 to 1.45. If the SDK or a wrapper does not call ``_on_ending`` (1.38, 1.39,
 logfire), ``on_end`` does the same, and only later processors see the result.
 
-The state of a span is a ``Mark``: a Python attribute of the container, not a span attribute, so applications cannot
-forge it. It is gone if another processor replaces the container.
+A span's mark is a Python attribute of the container: see ``_marks``.
 """
 
 # ruff: noqa: SLF001
@@ -18,40 +17,19 @@ forge it. It is gone if another processor replaces the container.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import SpanProcessor
 
 from spanforge.model_registry._core.attributes import PREFIX
+from spanforge.model_registry.otel._marks import FINAL, PENDING, UNMARKED, Mark, mark_reading, read_mark
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from opentelemetry.sdk.trace import ReadableSpan, Span
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Mark:
-    """The state of a span as this library's processors left it.
-
-    Attributes:
-        enriched: The change was written late, so no other processor changes the span.
-        counted: The span is counted.
-        seen_by: Tokens of the processors that finished with the span in ``_on_ending`` without a late write.
-        pending: The span named no model in ``_on_ending``, but can still come to name one.
-    """
-
-    enriched: bool = False
-    counted: bool = False
-    seen_by: tuple[object, ...] = ()
-    pending: bool = False
-
-
-UNMARKED: Final = Mark()
-ENRICHED: Final = Mark(enriched=True, counted=True)
-_MARK: Final = "_model_registry_mark"
-"""The Python attribute that holds a container's mark; the hot path spells it out."""
 
 
 @dataclass(slots=True)
@@ -69,9 +47,9 @@ class SpanChange:
 
     @property
     def longest(self) -> int:
-        """The length of the longest text among the values, computed on first use: few spans limit it."""
+        """The length of the longest text among the values. Few spans need it, so it is computed on first use."""
         if self._longest < 0:
-            self._longest = max(map(_measure, self.attributes.values()), default=0)
+            self._longest = max(map(_measure_length, self.attributes.values()), default=0)
         return self._longest
 
 
@@ -79,34 +57,36 @@ class HookedProcessor(Protocol):
     """The part of a processor that the hooks use.
 
     Attributes:
-        active_keys: A span that has none of these attribute keys names no model.
-        no_model_mark: The mark of frozen spans that name no model.
+        _active_keys: A span that has none of these attribute keys names no model.
+        _common_key: The most frequent of them; ``None`` if the processor is switched off.
+        _no_model_mark: The mark of frozen spans that name no model.
     """
 
-    active_keys: frozenset[str]
-    no_model_mark: Mark
+    _active_keys: frozenset[str]
+    _common_key: str | None
+    _no_model_mark: Mark
 
-    def enrich_from_start(self, span: Span, container: object) -> None:
+    def _enrich_from_start(self, span: Span, container: object) -> None:
         """Switch to enrichment at the start, because the span's container is unknown."""
 
-    def log_failure(self, error: Exception) -> None:
-        """Log an error that no span may see."""
+    def _log_failure(self, error: Exception) -> None:
+        """Log an error of a hook; hooks never raise."""
 
 
 class HandleSpan(Protocol):
     """The method of a processor that decides about a span and counts it; see ``ModelRegistrySpanProcessor``.
 
-    It returns the change that the hook writes late. If it returns ``None``, it has done all there is to do.
+    It returns the change for the hook to write. If it returns ``None``, nothing is left to write.
     """
 
-    def __call__(  # noqa: PLR0913 - the class says it
+    def __call__(  # noqa: PLR0913 - positional arguments, because the hot path calls it
         self,
         processor: Any,
         span: Any,
         container: Any,
         attributes: Mapping[str, Any],
         mark: Mark,
-        writes_late: bool,  # noqa: FBT001 - positional arguments are faster
+        refuses_writes: bool,  # noqa: FBT001
         has_ended: bool,  # noqa: FBT001
         /,
     ) -> SpanChange | None: ...
@@ -115,11 +95,13 @@ class HandleSpan(Protocol):
 def _find_swappable_container() -> type | None:
     try:
         probe: Any = BoundedAttributes(attributes={"before": 1})
-        probe._dict, probe._model_registry_mark = {**probe._dict}, ENRICHED
-        is_known = dict(probe) == {"before": 1} and probe._immutable and hasattr(SpanProcessor, "_on_ending")
+        probe._dict = {**probe._dict}
+        probe._model_registry_mark = FINAL
+        keeps_attributes = dict(probe) == {"before": 1}
+        is_frozen = probe._immutable
     except Exception:  # noqa: BLE001 - an SDK that this module does not know
         return None
-    return BoundedAttributes if is_known else None
+    return BoundedAttributes if keeps_attributes and is_frozen and hasattr(SpanProcessor, "_on_ending") else None
 
 
 SWAPPABLE_CONTAINER: Final[Any] = _find_swappable_container()
@@ -129,7 +111,7 @@ SWAPPABLE_CONTAINER: Final[Any] = _find_swappable_container()
 def make_on_ending(handle_span: HandleSpan) -> Callable[[Any, Any], None]:
     """Return the method ``_on_ending`` of a processor, which calls ``handle_span`` for spans that name a model.
 
-    Every span of the application comes here and to ``on_end``, so these two functions read the private attributes
+    Every span of the application comes here and to ``on_end``. So these two functions read the private attributes
     themselves: a further call would cost a tenth of what enrichment costs. They share no code, because CPython
     specializes bytecode per function, and the two see spans of different classes.
     """
@@ -138,21 +120,20 @@ def make_on_ending(handle_span: HandleSpan) -> Callable[[Any, Any], None]:
         try:
             container: Any = span._attributes
             if type(container) is not SWAPPABLE_CONTAINER:
-                processor.enrich_from_start(span, container)
+                processor._enrich_from_start(span, container)
                 return
-            # Read the dict before the mark, because writers set the mark before the dict. In the other order, another
-            # processor's enrichment would look like the application's attributes.
             attributes = container._dict
-            is_frozen = container._immutable
-            mark = getattr(container, _MARK, UNMARKED)
-            if processor.active_keys.isdisjoint(attributes):
-                if mark is UNMARKED and is_frozen:
-                    container._model_registry_mark = processor.no_model_mark
+            # One lookup finds most LLM spans. Testing all keys costs a seventh of enrichment.
+            if processor._common_key not in attributes and processor._active_keys.isdisjoint(attributes):
+                if mark_reading.is_required or not container._immutable:
+                    container._model_registry_mark = _mark_without_model(container, processor)
                 else:
-                    container._model_registry_mark = _mark_without_model(mark, processor, is_frozen=is_frozen)
+                    container._model_registry_mark = processor._no_model_mark
                 return
-            writes_late = is_frozen or not span.is_recording()
-            change = handle_span(processor, span, container, attributes, mark, writes_late, False)
+            is_frozen = container._immutable
+            mark = read_mark(container) if mark_reading.is_required or not is_frozen else UNMARKED
+            refuses_writes = is_frozen or not span.is_recording()
+            change = handle_span(processor, span, container, attributes, mark, refuses_writes, False)
             if change is None:
                 return
             merged = {**attributes, **change.attributes}
@@ -164,10 +145,11 @@ def make_on_ending(handle_span: HandleSpan) -> Callable[[Any, Any], None]:
             ):
                 write_late(span, container, attributes, change)
                 return
-            container._model_registry_mark = ENRICHED  # before the dict, which another thread reads first
+            # Set the mark before the dict: other threads read the dict first, then the mark.
+            container._model_registry_mark = FINAL
             container._dict = merged
-        except Exception as error:  # noqa: BLE001 - the application's spans end as if we were not there
-            processor.log_failure(error)
+        except Exception as error:  # noqa: BLE001 - enrichment must not break the application
+            processor._log_failure(error)
 
     return on_ending
 
@@ -176,46 +158,48 @@ def make_on_end(handle_span: HandleSpan) -> Callable[[Any, Any], None]:
     """Return the method ``on_end`` of a processor, which calls ``handle_span`` for spans left by ``_on_ending``."""
 
     def on_end(processor: HookedProcessor, span: Any) -> None:
+        """Enrich a span that ``_on_ending`` did not reach."""
         try:
             mark = span._attributes._model_registry_mark
-            if mark is ENRICHED or mark is processor.no_model_mark:
+            if mark is FINAL or mark is processor._no_model_mark:
                 return
         except AttributeError:
             pass
         try:
             container = getattr(span, "_attributes", None)
-            attributes = contents_of(container)
-            if processor.active_keys.isdisjoint(attributes):
+            attributes = get_contents(container)
+            if processor._active_keys.isdisjoint(attributes):
                 return
-            mark = getattr(container, _MARK, UNMARKED)  # again, after the dict, as in ``on_ending``
-            change = handle_span(processor, span, container, attributes, mark, True, True)
+            change = handle_span(processor, span, container, attributes, read_mark(container), True, True)
             if change is not None:
                 write_late(span, container, attributes, change)
-        except Exception as error:  # noqa: BLE001 - the application's spans end as if we were not there
-            processor.log_failure(error)
+        except Exception as error:  # noqa: BLE001 - enrichment must not break the application
+            processor._log_failure(error)
 
-    on_end.__doc__ = """Enrich a span that ``_on_ending`` did not reach."""
     return on_end
 
 
-def _mark_without_model(mark: Mark, processor: HookedProcessor, *, is_frozen: bool) -> Mark:
+def _mark_without_model(container: Any, processor: HookedProcessor) -> Mark:
     """Return the mark of a span that names no model; if it is not frozen, a later processor may still set one."""
-    if is_frozen:
-        return replace(mark, seen_by=mark.seen_by + processor.no_model_mark.seen_by)
-    return replace(mark, pending=True)
+    mark = read_mark(container)
+    if not container._immutable:
+        return PENDING if mark is UNMARKED else replace(mark, is_pending=True)
+    if mark is UNMARKED:
+        return processor._no_model_mark
+    return replace(mark, seen_by=mark.seen_by + processor._no_model_mark.seen_by)
 
 
 def supports_on_ending() -> bool:
-    """Return whether this SDK calls ``_on_ending``, and has a container whose dict can be replaced."""
+    """Check whether this SDK calls ``_on_ending``, and has a container whose dict can be replaced."""
     return SWAPPABLE_CONTAINER is not None
 
 
 def is_swappable(span: Any) -> bool:
-    """Return whether the dict in a span's container can be replaced."""
+    """Check whether the dict in a span's container can be replaced."""
     return SWAPPABLE_CONTAINER is not None and type(getattr(span, "_attributes", None)) is SWAPPABLE_CONTAINER
 
 
-def contents_of(container: Any) -> Mapping[str, Any]:
+def get_contents(container: Any) -> Mapping[str, Any]:
     """Return the attributes in any container; empty if there is none."""
     if container is None:
         return {}
@@ -225,6 +209,7 @@ def contents_of(container: Any) -> Mapping[str, Any]:
 
 def put_mark(span: ReadableSpan, container: Any, mark: Mark) -> None:
     """Mark a span's container; a mapping that takes no Python attributes is replaced by the SDK's container."""
+    mark_reading.is_required = True
     if isinstance(container, BoundedAttributes):
         container._model_registry_mark = mark  # type: ignore[attr-defined]
     else:
@@ -243,13 +228,13 @@ def write_late(span: ReadableSpan, container: Any, attributes: Mapping[str, Any]
     limit, max_length = getattr(container, "maxlen", None), getattr(container, "max_value_len", None)
     merged, dropped = _merge(attributes, change.attributes, limit, max_length)
     if type(container) is BoundedAttributes and not dropped and not change.removes_registry_keys:
-        container._model_registry_mark = ENRICHED  # type: ignore[attr-defined] # before the dict, as in ``on_ending``
+        container._model_registry_mark = FINAL  # type: ignore[attr-defined] # before the dict, as in ``on_ending``
         container._dict = merged
         return
     # A reader that iterates looks each key up afterwards. A key that is gone by then would raise KeyError in the
     # application's exporter, so the old container stays as it is, and the span gets a new one.
     dropped += getattr(container, "dropped", 0)
-    _replace_container(span, merged, limit=limit, max_length=max_length, dropped=dropped, mark=ENRICHED)
+    _replace_container(span, merged, limit=limit, max_length=max_length, dropped=dropped, mark=FINAL)
 
 
 def write_while_recording(span: Span, change: SpanChange) -> None:
@@ -257,20 +242,22 @@ def write_while_recording(span: Span, change: SpanChange) -> None:
 
     Registry attributes that it already has are removed, or emptied if the container allows no removal.
     """
-    attributes = span.attributes or {}
     container: Any = getattr(span, "_attributes", None)
-    present = [key for key in attributes if is_in_namespace(key)]
+    present = [key for key in span.attributes or {} if is_in_namespace(key)]
+    emptied: dict[str, Any] = {}
     if type(container) is BoundedAttributes:
         for key in present:
             del container[key]
-        present = []
+    else:
+        emptied = dict.fromkeys(present, "")
     limit = getattr(container, "maxlen", None)
     room = len(change.attributes) if limit is None else max(0, limit - len(container))
-    span.set_attributes(dict.fromkeys(present, "") | dict(list(change.attributes.items())[:room]))
+    added = dict(islice(change.attributes.items(), room))
+    span.set_attributes(emptied | added)
 
 
 def is_in_namespace(key: object) -> bool:
-    """Return whether an attribute key is one of ``model_registry.*``."""
+    """Check whether an attribute key is one of ``model_registry.*``."""
     return isinstance(key, str) and key.startswith(PREFIX)
 
 
@@ -283,6 +270,7 @@ def _replace_container(  # noqa: PLR0913 - the container's fields
     dropped: int,
     mark: Mark,
 ) -> None:
+    mark_reading.is_required = True
     container: Any = BoundedAttributes(limit, immutable=False, max_value_len=max_length)
     container._dict, container.dropped = attributes, dropped
     container._model_registry_mark = mark
@@ -290,7 +278,7 @@ def _replace_container(  # noqa: PLR0913 - the container's fields
 
 
 def _merge(
-    attributes: Mapping[str, Any], enrichment: dict[str, Any], limit: int | None, max_length: int | None
+    attributes: Mapping[str, Any], added: Mapping[str, Any], limit: int | None, max_length: int | None
 ) -> tuple[dict[str, Any], int]:
     """Return the merged attributes, and the number of attributes that the limit dropped.
 
@@ -298,14 +286,14 @@ def _merge(
     own attributes are never dropped.
     """
     merged = {key: value for key, value in attributes.items() if not is_in_namespace(key)}
-    room = len(enrichment) if limit is None else max(0, limit - len(merged))
-    merged.update((key, _cut(value, max_length)) for key, value in list(enrichment.items())[:room])
-    return merged, max(0, len(enrichment) - room)
+    room = len(added) if limit is None else max(0, limit - len(merged))
+    merged.update((key, _truncate(value, max_length)) for key, value in islice(added.items(), room))
+    return merged, max(0, len(added) - room)
 
 
-def _measure(value: str | tuple[str, ...]) -> int:
+def _measure_length(value: str | tuple[str, ...]) -> int:
     return len(value) if isinstance(value, str) else max(map(len, value))
 
 
-def _cut(value: Any, max_length: int | None) -> Any:
+def _truncate(value: Any, max_length: int | None) -> Any:
     return tuple(item[:max_length] for item in value) if isinstance(value, tuple) else value[:max_length]
