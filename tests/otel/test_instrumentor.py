@@ -25,7 +25,7 @@ import spanforge_model_registry_otel
 from spanforge.model_registry import ModelRegistry, event_counts, get_default_registry, register_model, watch
 from spanforge.model_registry._core.attributes import ON_SPANS, SPAN_ATTRIBUTE_NAMES
 from spanforge.model_registry._core.conventions import CONVENTIONS, PROVIDER_KEYS
-from spanforge.model_registry._core.emission import event_signals
+from spanforge.model_registry._core.emission import get_event_signals
 from spanforge.model_registry._core.errors import InvalidEntryError
 from spanforge.model_registry._core.settings import VARIABLES
 from spanforge.model_registry._core.state import replace_file_entries
@@ -354,7 +354,7 @@ def test_log_records_held_are_delivered(plugin: Any, monkeypatch: Any, request: 
     request.getfixturevalue("loggers")
     plugin.instrument(events=given)
     assert event_counts("log") == (1, 0, 0, 0)
-    assert event_signals() == (("span", "log") if given == "span,log" else ("log",))
+    assert get_event_signals() == (("span", "log") if given == "span,log" else ("log",))
 
 
 @pytest.mark.usefixtures("loggers")

@@ -28,7 +28,7 @@ from opentelemetry.util._once import Once
 
 from spanforge.model_registry import ModelRegistry, ModelRegistryEntry, get_default_registry, register_model
 from spanforge.model_registry._core.conventions import CONVENTIONS, NOT_CALLS, PROVIDER_KEYS, is_call
-from spanforge.model_registry._core.emission import choose_event_signals
+from spanforge.model_registry._core.emission import set_event_signals
 from spanforge.model_registry._core.lifecycle import RISK_TIERS, STATUSES
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
 from spanforge.model_registry.otel import _counters as counters
@@ -705,7 +705,7 @@ def test_a_file_that_never_was_good(meters: Meters, tmp_path: Path) -> None:
 def test_events_dropped(meters: Meters, registry: ModelRegistry, fields: dict[str, Any]) -> None:
     """Events that were lost count in each form: those that were dropped, and those that failed."""
     metrics.install_metrics(registry, meters.provider)
-    choose_event_signals("span,log")
+    set_event_signals("span,log")
     provider = TracerProvider(sampler=TraceIdRatioBased(0), shutdown_on_exit=False)
     dropping = ModelRegistry(tracer_provider=provider)
     for number in range(3):

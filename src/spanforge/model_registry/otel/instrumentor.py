@@ -19,7 +19,7 @@ from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-de
 
 from spanforge.model_registry._core import logs
 from spanforge.model_registry._core.default import get_default_registry
-from spanforge.model_registry._core.emission import choose_event_signals, flush_events
+from spanforge.model_registry._core.emission import flush_events, set_event_signals
 from spanforge.model_registry._core.process import WarnOnce
 from spanforge.model_registry._core.settings import (
     ENABLED,
@@ -136,7 +136,7 @@ class ModelRegistryInstrumentor(BaseInstrumentor):  # type: ignore[no-any-unimpo
         meter_provider = options.pop("meter_provider", None)
         plugin_options = drop_unknown_options(options)
         if "events" in plugin_options:
-            choose_event_signals(plugin_options.pop("events"))
+            set_event_signals(plugin_options.pop("events"))
         is_first_call = not self.is_instrumented_by_opentelemetry
         if is_first_call or plugin_options:
             self._watcher = follow_settings(plugin_options.get("file"), plugin_options.get("reload_interval"))
