@@ -57,7 +57,7 @@ class _Entry:
                 from spanforge.model_registry.otel.instrumentor import ModelRegistryInstrumentor
             except Exception as error:  # noqa: BLE001 - the application starts all the same
                 self._failed = True
-                _explain(error, "model registry: not installed, no span is enriched")
+                _explain(error, "model registry: the plugin was not installed, so no span is enriched")
             else:
                 return ModelRegistryInstrumentor
         return None
@@ -93,7 +93,7 @@ def sampler(argument: str | None = None) -> Sampler:
     except Exception as error:  # noqa: BLE001 - as above
         from opentelemetry.sdk.trace.sampling import DEFAULT_ON
 
-        _explain(error, "model registry: sampler not loaded, OpenTelemetry's default samples")
+        _explain(error, "model registry: the sampler was not loaded, so OpenTelemetry's default sampler is used")
         return DEFAULT_ON
 
 

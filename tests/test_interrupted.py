@@ -22,8 +22,8 @@ from spanforge.model_registry import ModelRegistry, ModelRegistryEntry, event_co
 from spanforge.model_registry._core import emission
 from spanforge.model_registry._core.attributes import SIGNALS
 from spanforge.model_registry._core.default import LayeredRegistry
-from spanforge.model_registry._core.emission import choose_event_signals
-from spanforge.model_registry._core.layers import effective
+from spanforge.model_registry._core.emission import set_event_signals
+from spanforge.model_registry._core.layers import compute_entries
 from spanforge.model_registry._core.process import reset_process
 from spanforge.model_registry._core.resolution import ModelIndex
 from spanforge.model_registry._core.state import replace_file_entries
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     Place = tuple[CodeType, int]
 
 LIBRARY = str(Path(spanforge.model_registry.__file__).parent)
-PROVIDER_HAS_IT = {"emit_on_span", "_emit_on_root_span", "emit_log_record", "claim"}
+PROVIDER_HAS_IT = {"emit_on_span", "_emit_on_current_span", "_emit_on_root_span", "emit_log_record", "claim"}
 """Functions in which an event is given to a provider: interrupted there, it may count as failed and not go out."""
 CHANGING = {"state.py", "guard.py", "delivery.py", "emission.py", "layers.py", "overlay.py", "resolution.py"}
 """Modules with the steps of a change: each operation is interrupted at each of their opcodes."""
@@ -127,7 +127,7 @@ class Stage:
 
     def __init__(self, kind: type[ModelRegistry], **providers: Any) -> None:
         reset_process()
-        choose_event_signals("span,log")
+        set_event_signals("span,log")
         self.exporter, self.keeping = InMemorySpanExporter(), Keeping()
         spans, loggers = TracerProvider(shutdown_on_exit=False), LoggerProvider(shutdown_on_exit=False)
         spans.add_span_processor(SimpleSpanProcessor(self.exporter))
@@ -146,7 +146,7 @@ class Stage:
     def rewind(self) -> None:
         """Go back to the start: the state is immutable, so it still is as it was."""
         reset_process()
-        choose_event_signals("span,log")
+        set_event_signals("span,log")
         self.registry._state, self.registry._last_timestamp = self.start
         self.exporter.clear()
         self.keeping.records.clear()
@@ -390,7 +390,7 @@ def test_handler_that_operates_in_the_midst(name: str, kind: type[ModelRegistry]
             sys.settrace(None)
         assert set(handled) <= {one.model_id for one in stage.registry}
         stage.snapshot()
-        assert effective(stage.registry._state.layers) == stage.registry.list_all()
+        assert compute_entries(stage.registry._state.layers) == stage.registry.list_all()
         times = [one.metadata["history"][-1]["at"] for one in stage.registry if one.model_id in (*handled, event[1])]  # type: ignore[index]
         assert len(set(times)) == len(handled) + 1
         for arrived in stage.arrived():

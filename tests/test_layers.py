@@ -23,7 +23,7 @@ from spanforge.model_registry import (
 )
 from spanforge.model_registry._core.default import LayeredRegistry
 from spanforge.model_registry._core.events import OPERATION_SPAN_NAMES
-from spanforge.model_registry._core.layers import effective
+from spanforge.model_registry._core.layers import compute_entries
 from spanforge.model_registry._core.lifecycle import LIFECYCLE, OPERATIONS, OperationKind
 from spanforge.model_registry._core.operations import Operation
 from spanforge.model_registry._core.state import replace_file_entries
@@ -314,6 +314,21 @@ def test_stories_of_one_model(layers: LayeredRegistry, tmp_path: Path, story: li
             do(layers, step, tmp_path)
             state = " ".join(f"{entry.owner} {entry.status}" for entry in layers) or "none"
             assert state == outcome, (number, step)
+
+
+def test_a_file_that_is_read_during_a_registration(
+    layers: LayeredRegistry, exporter: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If a signal handler reads a file with the model meanwhile, the file's entry is in force; nothing is emitted."""
+    handlers = iter([lambda: replace_file_entries(layers, [filed()])])
+
+    def time_ns() -> int:
+        next(handlers, lambda: None)()
+        return int(START.timestamp()) * 1_000_000_000
+
+    monkeypatch.setattr("time.time_ns", time_ns)
+    assert register(layers).owner == "file"
+    assert told(exporter) == []
 
 
 class TestRegisteringAFilesModel:
@@ -822,7 +837,7 @@ class TestFurtherOperation:
         resumed = layers._run_operation(Operation("resume", "a", "fixed"))  # type: ignore[arg-type]
         assert (resumed.status, resumed.metadata["history"][-1]["reason"]) == ("active", "fixed")
         assert resumed is found(layers)
-        assert effective(layers._state.layers) == layers.list_all()
+        assert compute_entries(layers._state.layers) == layers.list_all()
         assert told(exporter) == [("model_registry.resumed", "a", "active", "deprecated")]
 
     def test_it_is_no_step_of_a_new_model(self) -> None:

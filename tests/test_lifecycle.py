@@ -17,7 +17,7 @@ from spanforge.model_registry._core.lifecycle import (
     STATUSES,
     ModelStatus,
     OperationName,
-    ended_by,
+    find_ended_statuses,
 )
 from spanforge.model_registry._core.validation import DATE_FIELDS, LIFECYCLE_KEYS, RESERVED
 
@@ -87,7 +87,7 @@ def test_the_statuses_that_an_operation_ends(operation: OperationName) -> None:
     """An operation ends the statuses that allow it and come later than its target; a registration ends none."""
     later = STATUSES[STATUSES.index(OPERATIONS[operation].target) + 1 :]
     allowing = tuple(status for status in later if operation in LIFECYCLE[status].operations)
-    assert ended_by(operation) == (() if OPERATIONS[operation].registers else allowing)
+    assert find_ended_statuses(operation) == (() if OPERATIONS[operation].registers else allowing)
 
 
 @pytest.mark.parametrize("after", STATUSES)

@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Decision, Sampler, SamplingResult, TraceIdRatioBased
 
 from spanforge.model_registry import EventCounts, InvalidEntryError, ModelRegistry, event_counts, flush_events
-from spanforge.model_registry._core.emission import choose_event_signals, event_signals
+from spanforge.model_registry._core.emission import get_event_signals, set_event_signals
 from spanforge.model_registry._core.settings import EVENTS
 
 if TYPE_CHECKING:
@@ -137,16 +137,16 @@ def test_the_setting_is_read_when_it_is_needed(
 ) -> None:
     """What the environment says at the first event counts, whoever asked before; what is chosen counts from then on."""
     monkeypatch.setenv(EVENTS.variable, "span")
-    assert event_signals() == ("span",)
+    assert get_event_signals() == ("span",)
     monkeypatch.setenv(EVENTS.variable, "log")
-    assert event_signals() == ("log",)
+    assert get_event_signals() == ("log",)
     registry.register(**fields)
     monkeypatch.setenv(EVENTS.variable, "span,log")
     registry.deprecate("gpt-4o")
-    assert event_signals() == ("log",)
+    assert get_event_signals() == ("log",)
     assert (event_counts("span"), event_counts("log")) == (NOTHING, EventCounts(2, 0, 0, 0))
-    assert choose_event_signals("none") == event_signals() == ()
-    assert choose_event_signals() == event_signals() == ("span", "log")
+    assert set_event_signals("none") == get_event_signals() == ()
+    assert set_event_signals() == get_event_signals() == ("span", "log")
 
 
 def test_counts_of_an_unknown_signal() -> None:
@@ -160,7 +160,7 @@ def test_counts_of_an_unknown_signal() -> None:
 
 def test_the_record(registry: ModelRegistry, exporter: Any, keeping: Keeping, fields: dict[str, Any]) -> None:
     """A record has the event's name, time and attributes, as the span event does; INFO, and no body."""
-    choose_event_signals("span,log")
+    set_event_signals("span,log")
     before = time.time_ns()
     operate(registry, fields)
     events = [event for span in exporter.get_finished_spans() for event in span.events]
@@ -185,7 +185,7 @@ def test_the_trace_context(
     registry: ModelRegistry, provider: TracerProvider, keeping: Keeping, fields: Any, kind: str
 ) -> None:
     """A record has the ids and flags of the current span, sampled or not; none where there is no span."""
-    choose_event_signals("log")
+    set_event_signals("log")
     current: trace.Span = trace.INVALID_SPAN
     if kind == "sampled":
         current = provider.get_tracer("app").start_span("request")
@@ -215,7 +215,7 @@ def test_many_within_one_span(
     registry: ModelRegistry, provider: TracerProvider, exporter: Any, keeping: Keeping, fields: dict[str, Any]
 ) -> None:
     """The limit of events on a span is no limit of records, and all are linked to that span."""
-    choose_event_signals("span,log")
+    set_event_signals("span,log")
     with provider.get_tracer("app").start_as_current_span("request") as request:
         for number in range(100):
             registry.register(**fields | {"model_id": f"m{number}"})
@@ -229,7 +229,7 @@ def test_limits_of_attributes(fields: dict[str, Any], monkeypatch: pytest.Monkey
     """Where records may have few attributes only, the user's metadata goes first, and the most important last."""
     monkeypatch.setenv("OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT", "6")
     monkeypatch.setenv("OTEL_ATTRIBUTE_COUNT_LIMIT", "6")
-    choose_event_signals("log")
+    set_event_signals("log")
     keeping, provider = Keeping(), LoggerProvider(shutdown_on_exit=False)
     provider.add_log_record_processor(keeping)
     registry = ModelRegistry(logger_provider=provider)
@@ -242,7 +242,7 @@ def test_limits_of_attributes(fields: dict[str, Any], monkeypatch: pytest.Monkey
 
 def test_emit_changes(registry: ModelRegistry, keeping: Keeping, fields: dict[str, Any]) -> None:
     """The events of a difference go out as records, too."""
-    choose_event_signals("log")
+    set_event_signals("log")
     other = ModelRegistry(auto_emit=False)
     other.register(**fields)
     other.deprecate("gpt-4o", reason="old")
@@ -260,7 +260,7 @@ def test_sampling_loses_no_record(
     keeping: Keeping, loggers: LoggerProvider, fields: dict[str, Any], ratio: float
 ) -> None:
     """Under head sampling all records arrive, and the span events that do not are counted to the unit."""
-    choose_event_signals("span,log")
+    set_event_signals("span,log")
     arrived: list[Any] = []
 
     class Counting(SimpleSpanProcessor):
@@ -286,7 +286,7 @@ def test_sampling_loses_no_record(
 @pytest.mark.parametrize("kind", ["no processor", "no-op", "deaf", "disabled", "SDK disabled"])
 def test_nobody_takes_records(fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     """A record that nobody takes is counted as dropped."""
-    choose_event_signals("log")
+    set_event_signals("log")
     monkeypatch.setenv("OTEL_SDK_DISABLED", str(kind == "SDK disabled"))
     provider: Any = NoOpLoggerProvider() if kind == "no-op" else LoggerProvider(shutdown_on_exit=False)
     if kind == "deaf":
@@ -312,7 +312,7 @@ def test_nobody_takes_records(fields: dict[str, Any], monkeypatch: pytest.Monkey
 @says_whether_enabled
 def test_a_processor_that_takes_some(provider: TracerProvider, fields: dict[str, Any]) -> None:
     """A processor is asked with severity, name and the current span whether it takes a record."""
-    choose_event_signals("log")
+    set_event_signals("log")
 
     class Choosy(Keeping):
         def enabled(
@@ -339,7 +339,7 @@ class _Raising(Keeping):
 @pytest.mark.parametrize("where", ["provider", "processor"])
 def test_a_provider_that_raises(provider: Any, exporter: Any, fields: dict[str, Any], lines: Any, where: str) -> None:
     """The operation succeeds and the other form goes out; what failed is counted, and told of once."""
-    choose_event_signals("span,log")
+    set_event_signals("span,log")
     loggers: Any = object()
     if where == "processor":
         loggers = LoggerProvider(shutdown_on_exit=False)
@@ -350,12 +350,12 @@ def test_a_provider_that_raises(provider: Any, exporter: Any, fields: dict[str, 
     assert event_counts("span") == EventCounts(3, 0, 0, 0)
     assert event_counts("log") == EventCounts(0, 0, 0, 3)
     kind = {"provider": "AttributeError", "processor": "LookupError"}[where]
-    assert lines() == [f"model registry: event not emitted (further {kind} not logged)"]
+    assert lines() == [f"model registry: an event was not emitted; further {kind} errors are not logged"]
 
 
 def test_the_error_is_told_with_its_traceback(fields: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
     """The line about an error has its traceback."""
-    choose_event_signals("log")
+    set_event_signals("log")
     loggers = LoggerProvider(shutdown_on_exit=False)
     loggers.add_log_record_processor(_Raising())
     ModelRegistry(logger_provider=loggers).register(**fields)
@@ -367,7 +367,7 @@ def test_the_error_is_told_with_its_traceback(fields: dict[str, Any], caplog: py
 
 def test_each_kind_of_error_is_told_of(fields: dict[str, Any], lines: Any) -> None:
     """An error of another kind is told of as well, once."""
-    choose_event_signals("log")
+    set_event_signals("log")
 
     class Failing(Keeping):
         def on_emit(self, log_record: Any) -> None:
@@ -381,13 +381,14 @@ def test_each_kind_of_error_is_told_of(fields: dict[str, Any], lines: Any) -> No
         registry.register(**fields | {"model_id": f"m{number}"})
     assert event_counts("log") == EventCounts(0, 0, 0, 6)
     assert lines() == [
-        f"model registry: event not emitted (further {kind} not logged)" for kind in ("LookupError", "OSError")
+        f"model registry: an event was not emitted; further {kind} errors are not logged"
+        for kind in ("LookupError", "OSError")
     ]
 
 
 def test_a_tracer_provider_that_raises(keeping: Keeping, loggers: LoggerProvider, fields: dict[str, Any]) -> None:
     """Where span events fail, records go out."""
-    choose_event_signals("span,log")
+    set_event_signals("span,log")
     ModelRegistry(tracer_provider=object(), logger_provider=loggers).register(**fields)  # type: ignore[arg-type]
     assert keeping.names() == NAMES[:1]
     assert event_counts() == EventCounts(1, 0, 0, 1)
@@ -395,7 +396,7 @@ def test_a_tracer_provider_that_raises(keeping: Keeping, loggers: LoggerProvider
 
 def test_nothing_is_lost_in_the_other_form(keeping: Keeping, loggers: LoggerProvider, fields: dict[str, Any]) -> None:
     """An event whose own span is not sampled is dropped as a span event, and there as a record."""
-    choose_event_signals("span,log")
+    set_event_signals("span,log")
     provider = TracerProvider(sampler=ALWAYS_OFF, shutdown_on_exit=False)
     ModelRegistry(tracer_provider=provider, logger_provider=loggers).register(**fields)
     assert keeping.names() == NAMES[:1]
@@ -408,7 +409,7 @@ def test_nothing_is_lost_in_the_other_form(keeping: Keeping, loggers: LoggerProv
 
 def test_each_form_is_held_by_itself(keeping: Keeping, loggers: LoggerProvider, fields: dict[str, Any]) -> None:
     """Without a provider for one form its events are held, at most 1,000, while those of the other go out."""
-    choose_event_signals("span,log")
+    set_event_signals("span,log")
     registry = ModelRegistry(logger_provider=loggers)
     for number in range(1_003):
         registry.register(**fields | {"model_id": f"m{number}"})
@@ -421,7 +422,7 @@ def test_each_form_is_held_by_itself(keeping: Keeping, loggers: LoggerProvider, 
 
 def test_none_holds_nothing(fields: dict[str, Any]) -> None:
     """Where events go out in no form none is held."""
-    choose_event_signals("none")
+    set_event_signals("none")
     ModelRegistry().register(**fields)
     assert event_counts() == NOTHING
 
@@ -431,7 +432,7 @@ def test_none_holds_nothing(fields: dict[str, Any]) -> None:
 
 def test_a_processor_that_registers_models(loggers: LoggerProvider, fields: dict[str, Any]) -> None:
     """A log processor may use the registry, and start spans: the events of that are records of their own."""
-    choose_event_signals("span,log")
+    set_event_signals("span,log")
 
     class Busy(Keeping):
         def on_emit(self, log_record: Any) -> None:
@@ -450,7 +451,7 @@ def test_a_processor_that_registers_models(loggers: LoggerProvider, fields: dict
 
 def test_a_handler_for_python_logs(loggers: LoggerProvider, fields: dict[str, Any], caplog: Any) -> None:
     """An error that is logged while a record is emitted, and that is a record again, ends."""
-    choose_event_signals("log")
+    set_event_signals("log")
 
     class Bridge(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:

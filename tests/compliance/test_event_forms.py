@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON
 
 from spanforge.model_registry import ModelRegistry
-from spanforge.model_registry._core.emission import choose_event_signals
+from spanforge.model_registry._core.emission import set_event_signals
 from spanforge.model_registry.compliance import ComplianceMappingEngine
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Archive:
     """A registry, and the files to which its events go: spans, and log records."""
 
     def __init__(self, folder: Path, forms: str, *, sampled: bool) -> None:
-        choose_event_signals(forms)
+        set_event_signals(forms)
         self.spans, self.logs = folder / "spans.jsonl", folder / "logs.jsonl"
         sampler = ALWAYS_ON if sampled else ALWAYS_OFF
         self._tracers = TracerProvider(sampler=sampler, shutdown_on_exit=False)

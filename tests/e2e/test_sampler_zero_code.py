@@ -27,8 +27,8 @@ needs_configuration = pytest.mark.skipif(
 
 INSTRUMENT = Path(sys.executable).with_name("opentelemetry-instrument")
 SRC = Path(spanforge_model_registry_otel.__file__).parent
-NOT_LOADED = "model registry: sampler not loaded, OpenTelemetry's default samples: "
-NOT_INSTALLED = "model registry: not installed, no span is enriched: "
+NOT_LOADED = "model registry: the sampler was not loaded, so OpenTelemetry's default sampler is used: "
+NOT_INSTALLED = "model registry: the plugin was not installed, so no span is enriched: "
 APPLICATION = """
 import json, os, sys
 from opentelemetry import propagate, trace

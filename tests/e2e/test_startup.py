@@ -161,12 +161,11 @@ UNKNOWN = "model registry: model 'gpt-4o' is not registered (owner: nobody)"
 NO_SDK = (
     "model registry: no spans are enriched yet: the tracer provider is a ProxyTracerProvider, "
     "not one of opentelemetry-sdk. "
-    "opentelemetry-distro sets one up; an application that does so itself adds "
-    "spanforge.model_registry.otel.ModelRegistrySpanProcessor() to it"
+    "Install opentelemetry-distro, or add ModelRegistrySpanProcessor() to your own tracer provider."
 )
 OURS = "model", "a span was not enriched", "model registry: an event was not emitted"
 """What our lines begin with."""
-NOT_INSTALLED = "model registry: not installed, no span is enriched: "
+NOT_INSTALLED = "model registry: the plugin was not installed, so no span is enriched: "
 FOREIGN = {"OTEL_CONFIG_FILE is set; ignoring configurator kwargs: ['auto_instrumentation_version']"}
 """What OpenTelemetry says whatever we do."""
 

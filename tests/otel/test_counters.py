@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
+import itertools
 import threading
 from typing import TYPE_CHECKING, Any
 
 from spanforge.model_registry import ModelRegistry
 from spanforge.model_registry._core.counter import AtomicCounter
-from spanforge.model_registry.otel._counters import MAX_SERIES, Series, SpanCounters
+from spanforge.model_registry.otel._counters import MAX_SERIES, Series, SpanCounters, UnregisteredNames
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -139,6 +141,68 @@ def test_a_child_counts_for_itself(fields: dict[str, Any]) -> None:
     next(counter.ticks)
     assert set(counters.values().values()) == {1}
     assert counters.counter_for(entry(fields), is_call=True, is_enriched=True) is counter
+
+
+def adding_counter(counters: SpanCounters, fields: dict[str, Any]) -> Any:
+    """Return ticks that add a counter whenever they are read: as a span does that garbage collection ends."""
+    numbers = itertools.count()
+
+    class Adding:
+        def __iter__(self) -> Iterator[int]:
+            return self
+
+        def __next__(self) -> int:
+            return 0
+
+        def __repr__(self) -> str:
+            counters.counter_for(entry(fields, model_id=f"m{next(numbers)}"), is_call=True, is_enriched=True)
+            return "count(0)"
+
+    return Adding()
+
+
+def test_a_span_that_ends_while_a_child_resets(fields: dict[str, Any]) -> None:
+    """A span may end while a forked child resets its counts: the reset goes on."""
+    counters = SpanCounters()
+    counters.counter_for(entry(fields), is_call=True, is_enriched=True).ticks = adding_counter(counters, fields)
+    counters.after_fork_in_child()
+    assert len(counters.values()) == 2
+
+
+def test_garbage_collection_while_counts_are_read(fields: dict[str, Any]) -> None:
+    """Garbage collection may end a span of another model at any allocation of the thread that reads the counts."""
+    counters = SpanCounters()
+    entries = [entry(fields, model_id=f"m{number}") for number in range(MAX_SERIES - 1)]
+    for one in entries[::2]:
+        counters.counter_for(one, is_call=True, is_enriched=True)
+    remaining = iter(entries[1::2])
+
+    def end_span(phase: str, _info: dict[str, int]) -> None:
+        one = next(remaining, None)
+        if phase == "start" and one is not None:
+            counters.counter_for(one, is_call=True, is_enriched=True)
+
+    threshold = gc.get_threshold()
+    free_list = [(number, None) for number in range(5_000)]  # takes the tuples that need no allocation
+    gc.callbacks.append(end_span)
+    gc.set_threshold(1)
+    try:
+        counts = counters.values()
+    finally:
+        gc.set_threshold(*threshold)
+        gc.callbacks.remove(end_span)
+    assert len(free_list) == 5_000
+    assert len(counts) >= len(entries) // 2
+
+
+def test_a_child_has_no_unregistered_names_of_its_parent() -> None:
+    """After a fork, the names that the parent met are gone; the child adds its own."""
+    names = UnregisteredNames()
+    names.add("the parent's")
+    names.after_fork_in_child()
+    assert names.names() == ()
+    names.add("the child's")
+    assert names.names() == ("the child's",)
 
 
 def test_a_span_that_ends_while_counts_are_read(fields: dict[str, Any]) -> None:

@@ -283,7 +283,7 @@ register(3)
 assert event_counts("log").emitted == 3
 locked, done = threading.Event(), threading.Event()
 def hold():
-    with emission._process.delivery_guard.lock:
+    with emission._state.delivery_guard.lock:
         locked.set()
         done.wait(20)
 thread = threading.Thread(target=hold)
@@ -313,7 +313,7 @@ def test_children_of_a_parent_with_held_events(script: Any) -> None:
 register(2)
 locked, done = threading.Event(), threading.Event()
 def hold():
-    with emission._process.delivery_guard.lock:
+    with emission._state.delivery_guard.lock:
         locked.set()
         done.wait(20)
 thread = threading.Thread(target=hold)
@@ -357,7 +357,7 @@ log_them()
 trace.set_tracer_provider(TracerProvider(shutdown_on_exit=False))
 register(1, 3)
 assert arrived() == ["m0", "m1", "m2", "m3"], arrived()
-assert emission._process.delivery_guard.is_free()
+assert emission._state.delivery_guard.is_free()
 if not children[0]:
     os._exit(0)
 assert os.waitpid(children[0], 0)[1] == 0

@@ -25,8 +25,9 @@ import spanforge_model_registry_otel
 from spanforge.model_registry import ModelRegistry, event_counts, get_default_registry, register_model, watch
 from spanforge.model_registry._core.attributes import ON_SPANS, SPAN_ATTRIBUTE_NAMES
 from spanforge.model_registry._core.conventions import CONVENTIONS, PROVIDER_KEYS
-from spanforge.model_registry._core.emission import event_signals
+from spanforge.model_registry._core.emission import get_event_signals
 from spanforge.model_registry._core.errors import InvalidEntryError
+from spanforge.model_registry._core.process import reset_process
 from spanforge.model_registry._core.settings import VARIABLES
 from spanforge.model_registry._core.state import replace_file_entries
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
@@ -42,8 +43,7 @@ NAMES = "enabled, file, reload_interval, span_attributes, model_attributes, unre
 NO_SDK = (
     "model registry: no spans are enriched yet: the tracer provider is a ProxyTracerProvider, "
     "not one of opentelemetry-sdk. "
-    "opentelemetry-distro sets one up; an application that does so itself adds "
-    "spanforge.model_registry.otel.ModelRegistrySpanProcessor() to it"
+    "Install opentelemetry-distro, or add ModelRegistrySpanProcessor() to your own tracer provider."
 )
 NO_HOOK = (
     "model registry: this opentelemetry-sdk does not let a processor change an ending span: "
@@ -354,7 +354,7 @@ def test_log_records_held_are_delivered(plugin: Any, monkeypatch: Any, request: 
     request.getfixturevalue("loggers")
     plugin.instrument(events=given)
     assert event_counts("log") == (1, 0, 0, 0)
-    assert event_signals() == (("span", "log") if given == "span,log" else ("log",))
+    assert get_event_signals() == (("span", "log") if given == "span,log" else ("log",))
 
 
 @pytest.mark.usefixtures("loggers")
@@ -530,6 +530,24 @@ def test_enabled_in_a_declarative_file(  # noqa: PLR0913 - three are what is tes
     assert bool(processors(provider)) is on
 
 
+@needs_configuration
+def test_a_declarative_file_is_read_again_after_a_reset(
+    plugin: Any, provider: Any, tmp_path: Path, monkeypatch: Any
+) -> None:
+    """The option ``enabled`` of a declarative configuration file is cached until the process is reset."""
+    file = tmp_path / "otel.yaml"
+    text = 'file_format: "1.0"\ninstrumentation/development:\n  python:\n    model_registry: {enabled: %s}\n'
+    file.write_text(text % "false")
+    monkeypatch.setenv("OTEL_CONFIG_FILE", str(file))
+    plugin.instrument(tracer_provider=provider)
+    file.write_text(text % "true")
+    plugin.instrument(tracer_provider=provider)
+    assert not processors(provider)
+    reset_process()
+    plugin.instrument(tracer_provider=provider)
+    assert processors(provider)
+
+
 def test_a_declarative_file_without_us(plugin: Any, provider: Any, tmp_path: Path, monkeypatch: Any) -> None:
     """A declarative configuration file that does not name the model registry, or is missing, keeps nobody out."""
     (tmp_path / "a.yaml").write_text('file_format: "1.0"\n')
@@ -560,7 +578,9 @@ def test_a_provider_that_raises(plugin: Any, exporter: Any, lines: Any) -> None:
     """A provider that refuses the processor is told in one line; when it takes one later, all is well."""
     provider = _Refusing(shutdown_on_exit=False)
     plugin.instrument(tracer_provider=provider)
-    assert lines() == [r"model registry: not installed, no span is enriched: RuntimeError('the chain is\nfull')"]
+    assert lines() == [
+        r"model registry: the plugin was not installed, so no span is enriched: RuntimeError('the chain is\nfull')"
+    ]
     provider.refuses = False
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     plugin.instrument(tracer_provider=provider)
@@ -624,7 +644,7 @@ def test_a_provider_without_weak_references(plugin: Any, lines: Any) -> None:
     """A provider that cannot be remembered gets no processor, which one line says."""
     plugin.instrument(tracer_provider=_Slotted())
     reason = "TypeError(\"cannot create weak reference to '_Slotted' object\")"
-    assert lines() == [f"model registry: not installed, no span is enriched: {reason}"]
+    assert lines() == [f"model registry: the plugin was not installed, so no span is enriched: {reason}"]
 
 
 @pytest.mark.usefixtures("gpt")
@@ -726,7 +746,7 @@ def test_an_instrumentor_that_cannot_be_loaded(lines: Any, monkeypatch: Any, err
         assert nothing.is_instrumented_by_opentelemetry is False
         assert nothing.uninstrument() is None
         assert entry.configuration is None
-    assert lines() == [f"model registry: not installed, no span is enriched: {reason}"]
+    assert lines() == [f"model registry: the plugin was not installed, so no span is enriched: {reason}"]
 
 
 def test_the_module_of_the_entry_points_imports_nothing() -> None:

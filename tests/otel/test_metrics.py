@@ -8,6 +8,7 @@ import threading
 import time
 import weakref
 from collections import Counter
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -25,9 +26,9 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult, TraceIdRatioBased
 from opentelemetry.util._once import Once
 
-from spanforge.model_registry import ModelRegistry, get_default_registry, register_model
+from spanforge.model_registry import ModelRegistry, ModelRegistryEntry, get_default_registry, register_model
 from spanforge.model_registry._core.conventions import CONVENTIONS, NOT_CALLS, PROVIDER_KEYS, is_call
-from spanforge.model_registry._core.emission import choose_event_signals
+from spanforge.model_registry._core.emission import set_event_signals
 from spanforge.model_registry._core.lifecycle import RISK_TIERS, STATUSES
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
 from spanforge.model_registry.otel import _counters as counters
@@ -464,7 +465,7 @@ SPANS = st.lists(st.tuples(ATTRIBUTES, st.sampled_from(["app", "pydantic-ai"])),
 def test_as_the_registry_says(spans: list[tuple[dict[str, Any], str]], turns: list[str]) -> None:
     """Whatever spans there are and the registry becomes: each call counts under what the registry says of its names."""
     counters.span_counters._counters.clear()
-    metrics._registries.clear()
+    metrics._reported_registries.clear()
     meters, registry, expected = Meters(), ModelRegistry(auto_emit=False), Counter[tuple[Any, ...]]()
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(ModelRegistrySpanProcessor(registry, meter_provider=meters.provider))
@@ -704,7 +705,7 @@ def test_a_file_that_never_was_good(meters: Meters, tmp_path: Path) -> None:
 def test_events_dropped(meters: Meters, registry: ModelRegistry, fields: dict[str, Any]) -> None:
     """Events that were lost count in each form: those that were dropped, and those that failed."""
     metrics.install_metrics(registry, meters.provider)
-    choose_event_signals("span,log")
+    set_event_signals("span,log")
     provider = TracerProvider(sampler=TraceIdRatioBased(0), shutdown_on_exit=False)
     dropping = ModelRegistry(tracer_provider=provider)
     for number in range(3):
@@ -779,7 +780,8 @@ def test_a_meter_provider_that_is_none(pipeline: Any, registry: ModelRegistry, l
 
 def test_a_metric_that_fails(counting: Any, meters: Meters, lines: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A metric that cannot be observed is told of once, and the others go on."""
-    monkeypatch.setattr(get_default_registry(), "list_all", None)
+    broken = replace(get_default_registry()._state, index=None, version=object())  # type: ignore[arg-type]
+    monkeypatch.setattr(get_default_registry(), "_state", broken)
     metrics.install_metrics(get_default_registry())
     for number in range(1, 4):
         counting.run({REQUEST: "gpt-4o"})
@@ -789,6 +791,24 @@ def test_a_metric_that_fails(counting: Any, meters: Meters, lines: Any, monkeypa
     (models, sunset) = lines()
     assert models.startswith("model registry: metric model_registry.models is not available: ")
     assert sunset.startswith("model registry: metric model_registry.sunset is not available: ")
+
+
+def test_an_inventory_is_of_one_state(meters: Meters) -> None:
+    """Models are counted in the state whose version the cached count has, also if the registry changes meanwhile."""
+
+    class Changing(ModelRegistry):
+        """A registry that changes when it is asked for its entries, as another thread may change it."""
+
+        def list_all(self) -> list[ModelRegistryEntry]:
+            self.register(f"m{len(self)}", "M", "1", "low", "team", "test")
+            return super().list_all()
+
+    registry = Changing(auto_emit=False)
+    metrics.install_metrics(registry, meters.provider)
+    state = registry._state
+    inventory = metrics._take_inventory(registry)
+    assert inventory.version is state.version
+    assert inventory.models.total() == len(state.index.entries)
 
 
 def test_nothing_is_kept_alive(meters: Meters) -> None:

@@ -48,6 +48,10 @@ LOW, HIGH = 1, 2**64 - 1
 """Trace ids that are in every share but 0, and in none but 1."""
 PARENTS = {"none": None, "remote": True, "local": False}
 """Kind of parent to whether it is remote."""
+NOT_LOOKED_UP = (
+    "model registry: a model could not be looked up, so its span was sampled like any other: {}; "
+    "further {} errors are not logged"
+)
 OPERATION_SPANS = list(OPERATION_SPAN_NAMES.values())
 LISTED = [status for status in STATUSES if status in FLAGGED_STATUSES]
 NO_OPERATIONS: list[Any] = [
@@ -349,10 +353,7 @@ def test_a_registry_that_raises(lines: Callable[[], list[str]], monkeypatch: pyt
         assert kept(sampler, {REQUEST: "high"}, trace_id=LOW)
         assert not kept(sampler, {REQUEST: "high"}, parent("remote"), trace_id=LOW)
         assert kept(sampler, name=OPERATION_SPANS[0], trace_id=HIGH)
-    first = (
-        "model registry: flagged models are not recognised (further RuntimeError not logged): RuntimeError('broken')"
-    )
-    assert lines() == [first]
+    assert lines() == [NOT_LOOKED_UP.format("RuntimeError('broken')", "RuntimeError")]
     monkeypatch.setattr(Broken, "error", KeyError)
     for _ in range(3):
         assert not kept(sampler, {REQUEST: "high"}, trace_id=HIGH)
@@ -370,9 +371,7 @@ def test_attributes_that_raise(lines: Callable[[], list[str]]) -> None:
     sampler = ModelRegistrySampler(0, flagged=True)
     result = sampler.should_sample(None, HIGH, "call", None, Unreadable({REQUEST: "high"}))
     assert result.decision is Decision.DROP
-    assert lines() == [
-        "model registry: flagged models are not recognised (further OSError not logged): OSError('broken')"
-    ]
+    assert lines() == [NOT_LOOKED_UP.format("OSError('broken')", "OSError")]
 
 
 # The object
@@ -525,7 +524,9 @@ def test_an_argument_of_another_kind(lines: Callable[[], list[str]]) -> None:
     assert kept(made, trace_id=HIGH)
     assert not kept(made, None, parent("remote"))
     (line,) = lines()
-    assert line.startswith("model registry: sampler not loaded, OpenTelemetry's default samples: AttributeError: ")
+    assert line.startswith(
+        "model registry: the sampler was not loaded, so OpenTelemetry's default sampler is used: AttributeError: "
+    )
 
 
 # With a provider of the SDK

@@ -22,7 +22,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBasedTraceIdRatio
 
 import spanforge.model_registry as package
 from spanforge.model_registry import ModelRegistry, __version__, get_default_registry, register_model
-from spanforge.model_registry._core.emission import choose_event_signals
+from spanforge.model_registry._core.emission import set_event_signals
 from spanforge.model_registry._core.lifecycle import STATUSES
 from spanforge.model_registry._core.settings import SETTINGS, VARIABLES
 from spanforge.model_registry._core.state import replace_file_entries
@@ -256,7 +256,7 @@ def test_models(fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_events(global_provider: Callable[..., TracerProvider], fields: dict[str, Any]) -> None:
     """Events are counted by form: held where there is no provider, emitted, and dropped where none is sampled."""
-    choose_event_signals("span,log")
+    set_event_signals("span,log")
     register_model(**fields)
     assert status().events == {"span": (0, 1, 0, 0), "log": (0, 1, 0, 0)}
     global_provider(sampler=ModelRegistrySampler(0))
@@ -275,7 +275,7 @@ def test_events(global_provider: Callable[..., TracerProvider], fields: dict[str
 )
 def test_event_signals(chosen: str, forms: tuple[str, ...], shown: str) -> None:
     """The forms are those that were chosen."""
-    choose_event_signals(chosen)
+    set_event_signals(chosen)
     assert status().event_signals == forms
     assert line("event_signals") == shown
 

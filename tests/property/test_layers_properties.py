@@ -22,7 +22,7 @@ from spanforge.model_registry import (
     ModelRegistryEntry,
 )
 from spanforge.model_registry._core.default import LayeredRegistry
-from spanforge.model_registry._core.layers import effective
+from spanforge.model_registry._core.layers import compute_entries
 from spanforge.model_registry._core.lifecycle import LIFECYCLE
 from spanforge.model_registry._core.process import reset_process
 from spanforge.model_registry._core.resolution import ModelIndex
@@ -316,9 +316,9 @@ class Layers(RuleBasedStateMachine):
 
     @invariant()
     def changes_one_by_one_are_what_effective_says(self) -> None:
-        """The index that single operations have changed holds what ``effective`` makes of the layers."""
+        """The index that single operations have changed holds what ``compute_entries`` makes of the layers."""
         state = self.registry._state
-        assert state.index.entries.values() == effective(state.layers)
+        assert state.index.entries.values() == compute_entries(state.layers)
 
     @invariant()
     def names_lead_to_what_is_in_force(self) -> None:

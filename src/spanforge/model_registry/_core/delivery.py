@@ -2,6 +2,13 @@
 
 A delivery is claimed for a signal directly before its event is passed to a provider. So no event is emitted twice, in
 any thread and after any interruption. If an exception interrupts the provider, the event counts as failed.
+
+An event is
+
+- *unclaimed* for a signal until the signal claims it;
+- *held* for a signal while it is unclaimed and in the signal's queue, because the signal has no provider;
+- *undelivered* while a signal neither claimed nor held it: its operation runs, or an exception interrupted it;
+- *waiting* if it is held, or if it is undelivered and its operation was interrupted.
 """
 
 from __future__ import annotations
@@ -27,7 +34,7 @@ if TYPE_CHECKING:
 
     from spanforge.model_registry._core.attributes import EventSignal
 
-DeliveryOutcome = Literal["emitted", "dropped", "no provider", "already claimed"]
+DeliveryOutcome = Literal["emitted", "held", "dropped", "failed", "no provider", "already claimed"]
 
 MAX_HELD: Final = 1_000
 """The limit of events that are held for a signal without a provider. Later events are dropped and counted."""
@@ -35,6 +42,8 @@ MAX_ON_SPAN: Final = 64
 """The limit of lifecycle events on one span. A span keeps 128 events and drops the oldest, also the application's."""
 _MAX_SPANS: Final = 1_024
 """The limit of spans whose lifecycle events are counted; the oldest span is forgotten."""
+
+_warnings: Final = WarnOnce(100)
 
 
 class Delivery:
@@ -45,11 +54,11 @@ class Delivery:
         span: The current span of the operation. If the event is held, only its context is kept.
         providers: The registry's provider of each signal; ``None``: the global one.
         unclaimed: The signals that have not claimed the event. A dict, because removing a key is atomic.
-        held: The signals whose queue holds the event until there is a provider.
+        held_for: The signals whose queue holds the event until there is a provider.
         is_open: Whether the operation is running. It then sends the event itself.
     """
 
-    __slots__ = ("event", "held", "is_open", "providers", "span", "unclaimed")
+    __slots__ = ("event", "held_for", "is_open", "providers", "span", "unclaimed")
 
     def __init__(
         self, signals: Iterable[EventSignal], providers: Mapping[EventSignal, Any], event: LifecycleEvent | None = None
@@ -58,7 +67,7 @@ class Delivery:
         self.span = trace.get_current_span()
         self.providers = providers
         self.unclaimed: dict[EventSignal, bool] = dict.fromkeys(signals, True)
-        self.held: set[EventSignal] = set()
+        self.held_for: set[EventSignal] = set()
         self.is_open = True
 
     def claim(self, signal: EventSignal) -> bool:
@@ -66,31 +75,43 @@ class Delivery:
         return self.unclaimed.pop(signal, False)
 
     def close(self) -> None:
-        """End the operation. Any thread may now deliver the event in the signals that are left."""
+        """End the operation. Any thread may now deliver the event in the signals that have not claimed it."""
         self.is_open = False
         if not self.unclaimed:
             self.span = trace.INVALID_SPAN
 
-    def is_unfinished(self) -> bool:
+    def is_undelivered(self) -> bool:
         """Check whether a signal has neither claimed nor held the event."""
-        return self.event is not None and not self.held.issuperset(self.unclaimed)
+        return self.event is not None and not self.held_for.issuperset(self.unclaimed)
 
 
 def emit_on_span(delivery: Delivery, event: LifecycleEvent, provider: trace.TracerProvider | None) -> DeliveryOutcome:
     """Add the event to the operation's span if that is sampled and has room, otherwise to a new root span."""
-    current_span = delivery.span
-    context = current_span.get_span_context()
-    if current_span.is_recording() and context.trace_flags.sampled and _span_room.take_place(context):
-        # Computed before the claim: an interruption after it would lose the event.
-        event_name, attributes = event.name, event.attributes()
-        if not delivery.claim("span"):
-            return "already claimed"
-        current_span.add_event(event_name, attributes, timestamp=event.at)
-        return "emitted"
+    if _take_place_on_span(delivery.span):
+        return _emit_on_current_span(delivery, event)
     provider = provider or find_tracer_provider()
     if provider is None:
         return "no provider"
     return _emit_on_root_span(delivery, event, provider)
+
+
+def _take_place_on_span(span: trace.Span) -> bool:
+    """Take a place for an event on a span; ``False`` if the span is not sampled or no place is left."""
+    context = span.get_span_context()
+    if not span.is_recording() or not context.trace_flags.sampled:
+        return False
+    return _span_room.take_place(context)
+
+
+def _emit_on_current_span(delivery: Delivery, event: LifecycleEvent) -> DeliveryOutcome:
+    """Add the event to the operation's span."""
+    # Computed before the claim: an interruption after it would lose the event.
+    event_name, attributes = event.name, event.attributes()
+    current_span = delivery.span
+    if not delivery.claim("span"):
+        return "already claimed"
+    current_span.add_event(event_name, attributes, timestamp=event.at)
+    return "emitted"
 
 
 def _emit_on_root_span(delivery: Delivery, event: LifecycleEvent, provider: trace.TracerProvider) -> DeliveryOutcome:
@@ -153,7 +174,7 @@ def find_tracer_provider() -> trace.TracerProvider | None:
 
 def find_logger_provider() -> LoggerProvider | None:
     """Return the global logger provider; ``None``: there is none yet."""
-    from opentelemetry._logs import get_logger_provider  # noqa: PLC0415 - as above
+    from opentelemetry._logs import get_logger_provider  # noqa: PLC0415 - log records are optional
     from opentelemetry._logs._internal import ProxyLoggerProvider  # noqa: PLC0415 - it has no public name
 
     provider = get_logger_provider()
@@ -196,7 +217,7 @@ class SignalQueue:
         except Exception as error:  # noqa: BLE001 - a provider's error must not fail the operation
             delivery.claim(self.signal)
             self._count("failed")
-            text = "model registry: event not emitted (further %s not logged)"
+            text = "model registry: an event was not emitted; further %s errors are not logged"
             _warnings.warn(type(error), text, type(error).__name__, error=error)
         except BaseException:  # interrupted after the claim: the provider may not have emitted the event
             if self.signal not in delivery.unclaimed:
@@ -205,7 +226,7 @@ class SignalQueue:
         else:
             self._count(outcome)
 
-    def _emit_or_hold(self, delivery: Delivery, provider: Any) -> str:
+    def _emit_or_hold(self, delivery: Delivery, provider: Any) -> DeliveryOutcome:
         if delivery.event is None or self.signal not in delivery.unclaimed:
             return "already claimed"
         outcome = self._emit(delivery, delivery.event, provider)
@@ -213,14 +234,14 @@ class SignalQueue:
             return self._hold(delivery)
         return outcome
 
-    def _hold(self, delivery: Delivery) -> str:
+    def _hold(self, delivery: Delivery) -> DeliveryOutcome:
         """Hold a delivery until there is a provider; drop its event if the queue is full."""
         if len(self.held) >= MAX_HELD:
             return "dropped" if delivery.claim(self.signal) else "already claimed"
         # Only the context is needed for a link or a log record. The span itself may be large.
         delivery.span = trace.NonRecordingSpan(delivery.span.get_span_context())
         self.held.append(delivery)
-        delivery.held.add(self.signal)
+        delivery.held_for.add(self.signal)
         return "held"
 
     def deliver(self) -> int:
@@ -238,12 +259,12 @@ class SignalQueue:
                 # The provider may have forked. In the child, another call may have emptied the queue by now.
                 if self.held and self.held[0] is delivery:
                     self.held.popleft()
-        except Exception as error:  # noqa: BLE001 - a provider that cannot be loaded
+        except Exception as error:  # noqa: BLE001 - the provider cannot be loaded
             logs.debug("model registry: events stay held", error=error)
         return delivered
 
-    def can_deliver(self) -> bool:
-        """Check whether there is a provider for held events. It looks for one at most once per interval."""
+    def check_provider_if_due(self) -> bool:
+        """Check whether there is a provider for held events, at most once per interval; ``False`` until it is due."""
         now = time.monotonic()
         if not self.held or now < self._retry_at:
             return False
@@ -254,23 +275,23 @@ class SignalQueue:
         """Check whether there is a global provider."""
         try:
             return self._find_provider() is not None
-        except Exception:  # noqa: BLE001 - a provider that cannot be loaded
+        except Exception:  # noqa: BLE001 - the provider cannot be loaded
             return False
 
     def count_outcomes(self) -> EventCounts:
         """Return the number of events that were emitted, held and lost."""
-        # A delivery may be in the queue twice, after an interruption.
-        held = {id(delivery) for delivery in tuple(self.held) if self.signal in delivery.unclaimed}
+        # A set: after an interruption, a delivery may be in the queue twice.
+        held = {delivery for delivery in tuple(self.held) if self.signal in delivery.unclaimed}
         counts = {name: counter.value() for name, counter in self._counters.items()}
         return EventCounts(held=len(held), **counts)
 
-    def _count(self, outcome: str) -> None:
+    def _count(self, outcome: DeliveryOutcome) -> None:
         if outcome in self._counters:
             next(self._counters[outcome].ticks)
 
 
 class _SpanRoom(ProcessState):
-    """Counts the lifecycle events on recent spans, to limit them. Each step is atomic."""
+    """Counts the lifecycle events on recent spans, to limit their number. Each step is atomic."""
 
     def __init__(self) -> None:
         self.reset()
@@ -281,7 +302,7 @@ class _SpanRoom(ProcessState):
         self._places: OrderedDict[tuple[int, int], itertools.count[int]] = OrderedDict()
 
     def take_place(self, span: trace.SpanContext) -> bool:
-        """Take one of the places on a span; ``False`` if no place is left."""
+        """Take one of the span's ``MAX_ON_SPAN`` places; ``False`` if no place is left."""
         key = span.trace_id, span.span_id
         places = self._places.setdefault(key, itertools.count())
         if len(self._places) > _MAX_SPANS:
@@ -290,4 +311,3 @@ class _SpanRoom(ProcessState):
 
 
 _span_room: Final = _SpanRoom()
-_warnings: Final = WarnOnce(100)

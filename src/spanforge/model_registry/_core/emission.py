@@ -33,6 +33,7 @@ PROVIDER_RETRY_SECONDS: Final = 1.0
 
 Many applications never have one, and each look costs two microseconds.
 """
+_PROVIDER_KINDS: Final[dict[EventSignal, str]] = {"span": "tracer provider", "log": "logger provider"}
 
 
 def emit_events(events: Iterable[LifecycleEvent], providers: Mapping[EventSignal, Any]) -> None:
@@ -48,7 +49,7 @@ def emit_events(events: Iterable[LifecycleEvent], providers: Mapping[EventSignal
         events: The events, oldest first.
         providers: The provider of each signal; ``None``: the global one, looked up now.
     """
-    signals = fix_event_signals()
+    signals = freeze_event_signals()
     flush_events()
     for event in events:
         send_delivery(Delivery(signals, providers, event))
@@ -56,28 +57,30 @@ def emit_events(events: Iterable[LifecycleEvent], providers: Mapping[EventSignal
 
 def send_delivery(delivery: Delivery) -> None:
     """Emit a delivery's event in every signal that has not claimed it. Never raises an error of a provider."""
+    # The span comes first, as in ``SIGNALS``: if an event is held for a signal, its delivery keeps the span's context
+    # only, and the event could no longer be added to the span.
     for signal in list(delivery.unclaimed):
-        _process.queues[signal].send(delivery)
+        _state.queues[signal].send(delivery)
 
 
-def add_source(get_deliveries: Callable[[], Iterable[Delivery]]) -> None:
+def add_registry(get_deliveries: Callable[[], Iterable[Delivery]]) -> None:
     """Add a registry, so that ``flush_events`` delivers the events of its interrupted operations.
 
     Args:
         get_deliveries: A bound method that returns the deliveries of the registry's state; referred to weakly.
     """
-    _sources.add(weakref.WeakMethod(get_deliveries, _sources.discard))
+    _registries.add(weakref.WeakMethod(get_deliveries, _registries.discard))
 
 
 def flush_events() -> int:
     """Deliver waiting events, and return their number. An event counts once per signal.
 
-    Events wait if there was no provider for them, or if an exception interrupted their operation. Nothing happens while
+    An event waits if there was no provider for it, or if an exception interrupted its operation. Nothing happens while
     there is no provider, or while another thread delivers events. Never raises an error of a provider.
     """
     if not _has_waiting_events():
         return 0
-    return _process.delivery_guard.run_if_free(_deliver_all) or 0
+    return _state.delivery_guard.run_if_free(_deliver_all) or 0
 
 
 def deliver_soon() -> bool:
@@ -86,72 +89,74 @@ def deliver_soon() -> bool:
     Returns:
         Whether events were waiting. The thread may have delivered them since.
     """
-    has_leftover = bool(_find_leftover_deliveries())
-    span_queue, log_queue = _process.span_queue, _process.log_queue
-    can_deliver = has_leftover or span_queue.can_deliver() or log_queue.can_deliver()
-    if can_deliver and _process.delivery_guard.is_free():
+    has_undelivered = bool(_find_undelivered())
+    queues = _state.queues.values()
+    can_deliver = has_undelivered or any(queue.check_provider_if_due() for queue in queues)
+    if can_deliver and _state.delivery_guard.is_free():
         try:
             threading.Thread(target=flush_events, name="model-registry-events").start()
         except RuntimeError as error:  # the interpreter is shutting down
             logs.debug("model registry: waiting events are not delivered", error=error)
-    return bool(has_leftover or span_queue.held or log_queue.held)
+    return has_undelivered or any(queue.held for queue in queues)
 
 
 def _has_waiting_events() -> bool:
-    return bool(_process.span_queue.held or _process.log_queue.held or _find_leftover_deliveries())
+    return any(queue.held for queue in _state.queues.values()) or bool(_find_undelivered())
 
 
 def _deliver_all() -> int:
     delivered = 0
-    for delivery in _find_leftover_deliveries():
+    for delivery in _find_undelivered():
         unclaimed_before = len(delivery.unclaimed)
         send_delivery(delivery)
         delivery.close()
         delivered += unclaimed_before - len(delivery.unclaimed)
-    return delivered + _process.span_queue.deliver() + _process.log_queue.deliver()
+    for queue in _state.queues.values():
+        delivered += queue.deliver()
+    return delivered
 
 
-def _find_leftover_deliveries() -> list[Delivery]:
-    """Return the deliveries of interrupted operations."""
-    leftover: list[Delivery] = []
-    for source in list(_sources):
-        get_deliveries = source()
+def _find_undelivered() -> list[Delivery]:
+    """Return the deliveries of undelivered events whose operation an exception interrupted."""
+    undelivered: list[Delivery] = []
+    for reference in list(_registries):
+        get_deliveries = reference()
         if get_deliveries is not None:
-            leftover += (item for item in get_deliveries() if not item.is_open and item.is_unfinished())
-    return leftover
+            undelivered.extend(item for item in get_deliveries() if not item.is_open and item.is_undelivered())
+    return undelivered
 
 
-def event_signals() -> tuple[EventSignal, ...]:
+def get_event_signals() -> tuple[EventSignal, ...]:
     """Return the signals of lifecycle events.
 
-    Until an event is emitted or signals are chosen, the environment decides at each call.
+    Until an event is emitted or the signals are set, the environment decides at each call.
     """
-    signals = _process.signals
+    signals = _state.signals
     if signals is None:
-        return _read_event_signals()
+        return _read_events_setting()
     return signals
 
 
-def choose_event_signals(events: object = None) -> tuple[EventSignal, ...]:
+def set_event_signals(events: object = None) -> tuple[EventSignal, ...]:
     """Set the signals of all later lifecycle events, and return them.
 
     Args:
         events: The option ``events``; ``None``: the environment decides. A value that is not allowed is logged, and the
             default is used.
     """
-    signals = _process.signals = _read_event_signals(events)
+    signals = _state.signals = _read_events_setting(events)
     return signals
 
 
-def fix_event_signals() -> tuple[EventSignal, ...]:
-    """Return the signals of lifecycle events; later changes of the environment have no effect."""
-    signals = _process.signals
+def freeze_event_signals() -> tuple[EventSignal, ...]:
+    """Return the signals of lifecycle events. Later changes of the environment have no effect."""
+    signals = _state.signals
     if signals is None:
-        return choose_event_signals()
+        return set_event_signals()
     return signals
 
 
-def _read_event_signals(events: object = None) -> tuple[EventSignal, ...]:
+def _read_events_setting(events: object = None) -> tuple[EventSignal, ...]:
     from spanforge.model_registry._core.settings import EVENTS  # noqa: PLC0415 - keeps the package's import fast
 
     return EVENTS.read(events)
@@ -167,10 +172,14 @@ def event_counts(signal: EventSignal | None = None) -> EventCounts:
         InvalidValueError: The signal is unknown (also a ``ValueError``).
     """
     if signal is not None:
-        return _process.queues[check_one_of(signal, SIGNALS, "signal")].count_outcomes()
-    counts_by_signal = [queue.count_outcomes() for queue in _process.queues.values()]
-    # Field by field: an ``EventCounts`` is a tuple of numbers.
-    return EventCounts(*map(sum, zip(*counts_by_signal, strict=True)))
+        return _state.queues[check_one_of(signal, SIGNALS, "signal")].count_outcomes()
+    counts_by_signal = [queue.count_outcomes() for queue in _state.queues.values()]
+    return EventCounts(
+        emitted=sum(counts.emitted for counts in counts_by_signal),
+        held=sum(counts.held for counts in counts_by_signal),
+        dropped=sum(counts.dropped for counts in counts_by_signal),
+        failed=sum(counts.failed for counts in counts_by_signal),
+    )
 
 
 class _EmissionState(ProcessState):
@@ -183,9 +192,10 @@ class _EmissionState(ProcessState):
     def reset(self) -> None:
         """Restore the state of a new process."""
         self.signals: tuple[EventSignal, ...] | None = None
-        self.span_queue = SignalQueue("span", emit_on_span, find_tracer_provider, retry_seconds=0)
-        self.log_queue = SignalQueue("log", emit_log_record, find_logger_provider, retry_seconds=PROVIDER_RETRY_SECONDS)
-        self.queues: dict[EventSignal, SignalQueue] = {"span": self.span_queue, "log": self.log_queue}
+        self.queues: dict[EventSignal, SignalQueue] = {
+            "span": SignalQueue("span", emit_on_span, find_tracer_provider, retry_seconds=0),
+            "log": SignalQueue("log", emit_log_record, find_logger_provider, retry_seconds=PROVIDER_RETRY_SECONDS),
+        }
         self.delivery_guard = Guard()
 
     def after_fork_in_child(self) -> None:
@@ -195,15 +205,17 @@ class _EmissionState(ProcessState):
             queue.reset_counts()
 
 
-_sources: Final[set[weakref.WeakMethod[Callable[[], Iterable[Delivery]]]]] = set()
-_process: Final = _EmissionState()
+# Not a ``WeakSet``: it would lose a bound method at once, because Python makes a new one at each access.
+_registries: Final[set[weakref.WeakMethod[Callable[[], Iterable[Delivery]]]]] = set()
+_state: Final = _EmissionState()
 
 
 def _warn_at_exit() -> None:
-    for queue, provider_kind in ((_process.span_queue, "tracer provider"), (_process.log_queue, "logger provider")):
+    for signal, queue in _state.queues.items():
         held = queue.count_outcomes().held
         if not held:
             continue
+        provider_kind = _PROVIDER_KINDS[signal]
         reason = f"there is no {provider_kind}"
         if queue.has_provider():
             reason = f"flush_events() was not called after the {provider_kind} was set"

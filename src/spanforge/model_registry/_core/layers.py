@@ -1,6 +1,6 @@
 """The two layers of a registry as data: the application's entries, and above them the entries of the files.
 
-``effective`` computes all entries in force. ``with_operation`` computes only the entry that an operation changes.
+``compute_entries`` computes all entries in force. ``change_layers`` computes only the entry that an operation changes.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from spanforge.model_registry._core.errors import ModelRegistryError
-from spanforge.model_registry._core.lifecycle import LIFECYCLE, OPERATIONS, ended_by, is_temporary
+from spanforge.model_registry._core.lifecycle import LIFECYCLE, OPERATIONS, find_ended_statuses, is_temporary
 from spanforge.model_registry._core.operations import (
+    FileChange,
     Operation,
     apply_operation,
     find_differing_fields,
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from spanforge.model_registry._core.entry import ModelRegistryEntry
-    from spanforge.model_registry._core.lifecycle import ModelStatus
 
     Entries = OverlayMap[str, ModelRegistryEntry]
     Operations = OverlayMap[str, tuple[Operation, ...]]
@@ -40,7 +40,8 @@ class Layers(NamedTuple):
     Attributes:
         app: The application's entries, in the order of registration.
         files: The files' entries, in the order of the files; ``None``: the registry has one layer only.
-        operations: The changes of status in this process that the files do not contain yet, oldest first.
+        operations: The changes of status in this process that the files do not contain yet, oldest first. An empty
+            tuple: the model's operations were removed.
     """
 
     app: Entries
@@ -58,7 +59,7 @@ TWO_LAYERS: Final = Layers(OverlayMap({}), {}, OverlayMap({}))
 """An empty registry whose files are a layer above the application's."""
 
 
-def effective(layers: Layers) -> list[ModelRegistryEntry]:
+def compute_entries(layers: Layers) -> list[ModelRegistryEntry]:
     """Return the entries in force: the files' entries after the operations, then the application's other entries.
 
     The order decides which entry matches if the globs of two entries match a name.
@@ -71,7 +72,7 @@ def effective(layers: Layers) -> list[ModelRegistryEntry]:
     return file_entries + app_entries
 
 
-def with_operation(
+def change_layers(
     layers: Layers, old_entry: ModelRegistryEntry | None, operation: Operation
 ) -> tuple[Layers, ModelRegistryEntry]:
     """Return the layers after an operation, and the model's entry that is then in force.
@@ -86,16 +87,16 @@ def with_operation(
     """
     model_id = operation.model_id
     if old_entry is not None and layers.has_file_entry(model_id):
-        return _with_file_model_operation(layers, old_entry, operation)
+        return _change_file_model(layers, old_entry, operation)
     entry = apply_operation(old_entry, operation)
-    operations = _keep_operation(layers, operation)
+    operations = _add_operation(layers, operation)
     if old_entry is None and model_id in operations:
         # A file contained the model before. Its operations must not change the new registration.
         operations = operations.with_items({model_id: ()})
     return Layers(layers.app.with_items({model_id: entry}), layers.files, operations), entry
 
 
-def _with_file_model_operation(
+def _change_file_model(
     layers: Layers, old_entry: ModelRegistryEntry, operation: Operation
 ) -> tuple[Layers, ModelRegistryEntry]:
     """Return the layers after an operation on a file's model, and the entry that is then in force.
@@ -108,7 +109,7 @@ def _with_file_model_operation(
         app = app.with_items({operation.model_id: app_entry})
     if OPERATIONS[operation.name].registers:
         return layers._replace(app=app), old_entry
-    return Layers(app, layers.files, _keep_operation(layers, operation)), apply_operation(old_entry, operation)
+    return Layers(app, layers.files, _add_operation(layers, operation)), apply_operation(old_entry, operation)
 
 
 def _change_app_entry(layers: Layers, operation: Operation) -> ModelRegistryEntry | None:
@@ -127,8 +128,11 @@ def _change_app_entry(layers: Layers, operation: Operation) -> ModelRegistryEntr
     return _apply_operations(new_entry, layers.operations.get(operation.model_id, ()))
 
 
-def _keep_operation(layers: Layers, operation: Operation) -> Operations:
-    """Return the operations of the layers with this one, if it changes a status and the registry has two layers."""
+def _add_operation(layers: Layers, operation: Operation) -> Operations:
+    """Return the operations of the layers and this one.
+
+    It is not added if it changes no status, if the registry has one layer, or if the operations before it forbid it.
+    """
     if layers.files is None or OPERATIONS[operation.name].registers:
         return layers.operations
     file_entry = layers.files.get(operation.model_id)
@@ -141,7 +145,7 @@ def _keep_operation(layers: Layers, operation: Operation) -> Operations:
 
 
 def replace_app_layer(layers: Layers, entries: Iterable[ModelRegistryEntry]) -> Layers:
-    """Return the layers with other entries of the application. Operations on files' models are kept."""
+    """Return the layers with the application's entries replaced. Operations on files' models are kept."""
     app = OverlayMap({entry.model_id: entry for entry in entries})
     kept_operations = {
         model_id: operations
@@ -152,9 +156,9 @@ def replace_app_layer(layers: Layers, entries: Iterable[ModelRegistryEntry]) -> 
 
 
 def replace_file_layer(layers: Layers, entries: Iterable[ModelRegistryEntry]) -> Layers:
-    """Return the layers with other entries of the files. If there is one layer, the entries replace it.
+    """Return the layers with the files' entries replaced. If there is one layer only, the entries replace that layer.
 
-    Operations on a model end when its file has their status or one that takes precedence, see ``Status.rank``.
+    Operations on a model are removed when its file has their status or a later one; see ``Status.rank``.
     """
     if layers.files is None:
         return replace_app_layer(layers, entries)
@@ -162,7 +166,7 @@ def replace_file_layer(layers: Layers, entries: Iterable[ModelRegistryEntry]) ->
     kept_operations = {
         model_id: operations
         for model_id, operations in layers.operations.items()
-        if operations and (model_id not in files or _still_hold(operations, files[model_id]))
+        if operations and (model_id not in files or _still_apply(operations, files[model_id]))
     }
     return Layers(layers.app, files, OverlayMap(kept_operations))
 
@@ -197,21 +201,24 @@ def _append_operation(operations: tuple[Operation, ...], operation: Operation) -
 
 
 def _allows(earlier: Operation, later: Operation) -> bool:
-    """Return whether the status that an operation leads to allows a later one."""
+    """Check whether the status that an operation leads to allows a later operation."""
     return later.name in LIFECYCLE[OPERATIONS[earlier.name].target].operations
 
 
-def _still_hold(operations: tuple[Operation, ...], entry: ModelRegistryEntry) -> bool:
-    """Check whether operations still hold over a file's entry, by the rule at ``Status.rank``."""
+def _still_apply(operations: tuple[Operation, ...], entry: ModelRegistryEntry) -> bool:
+    """Check whether operations still apply to a file's entry; ``Status.rank`` documents the rule."""
     last = operations[-1]
     target = OPERATIONS[last.name].target
-    if last.file_change is not None and (ended_by(last.name) or is_temporary(target)):
+    if last.file_change is not None and (find_ended_statuses(last.name) or is_temporary(target)):
         return target != entry.status and last.file_change == _find_last_change(entry)
     return LIFECYCLE[target].rank > LIFECYCLE[entry.status].rank
 
 
-def _find_last_change(entry: ModelRegistryEntry) -> tuple[ModelStatus, str | None]:
-    """Return the status of a file's entry, and the time when its history last changed the status, if it did."""
+def _find_last_change(entry: ModelRegistryEntry) -> FileChange:
+    """Return the last change of status in a file's entry."""
+    changed_at = None
     history = entry.metadata.get("history", ())
-    pairs = itertools.pairwise(reversed(history))
-    return entry.status, next((later["at"] for later, earlier in pairs if earlier["status"] != later["status"]), None)
+    for earlier, later in itertools.pairwise(history):
+        if earlier["status"] != later["status"]:
+            changed_at = later["at"]
+    return FileChange(entry.status, changed_at)

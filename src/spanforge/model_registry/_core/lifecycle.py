@@ -24,7 +24,7 @@ class Status(NamedTuple):
         operations: The operations that are allowed on a model of this status.
         rank: Its place in the lifecycle. A status set in this process on a file's model holds until the file has
             the same status or one of a higher rank. If an operation leads back from the status, or led back to it (see
-            ``ended_by``), it holds until the file has the same status or any later change of status.
+            ``find_ended_statuses``), it holds until the file has the same status or any later change of status.
         warning: The predicate of the warning on spans that call such a model; ``None``: no warning.
         date: The field of an entry, or the key of its ``metadata``, that contains the date of the status; ``None``: the
             date is not recorded. A key is reserved by this row; operations that end the status remove it.
@@ -106,7 +106,7 @@ FLAGGED_STATUSES: Final = frozenset(status for status, row in LIFECYCLE.items() 
 """The statuses whose models are flagged in every risk tier. Unregistered models are flagged too."""
 
 
-def ended_by(operation: OperationName) -> tuple[ModelStatus, ...]:
+def find_ended_statuses(operation: OperationName) -> tuple[ModelStatus, ...]:
     """Return the statuses that an operation ends: those that allow it and have a higher rank than its target.
 
     Such an operation leads back. A registration changes no status, so it ends none.
@@ -120,4 +120,4 @@ def ended_by(operation: OperationName) -> tuple[ModelStatus, ...]:
 
 def is_temporary(status: ModelStatus) -> bool:
     """Check whether an operation ends the status."""
-    return any(status in ended_by(operation) for operation in LIFECYCLE[status].operations)
+    return any(status in find_ended_statuses(operation) for operation in LIFECYCLE[status].operations)

@@ -13,7 +13,13 @@ from spanforge.model_registry._core.errors import (
     ModelAlreadyRegisteredError,
     ModelNotFoundError,
 )
-from spanforge.model_registry._core.lifecycle import LIFECYCLE, OPERATIONS, ModelStatus, OperationName, ended_by
+from spanforge.model_registry._core.lifecycle import (
+    LIFECYCLE,
+    OPERATIONS,
+    ModelStatus,
+    OperationName,
+    find_ended_statuses,
+)
 from spanforge.model_registry._core.timestamps import format_micros, to_micros
 from spanforge.model_registry._core.validation import (
     LIFECYCLE_KEYS,
@@ -29,6 +35,18 @@ if TYPE_CHECKING:
 
 _DESCRIPTION_FIELDS: Final = ("name", "version", "owner", "risk_tier", "purpose")
 _FIELDS: Final = frozenset(ModelRegistryEntry.__struct_fields__)
+
+
+class FileChange(NamedTuple):
+    """The last change of status in a file's entry.
+
+    Attributes:
+        status: The status of the entry.
+        at: When its history last changed the status; ``None``: the history has no change of status.
+    """
+
+    status: ModelStatus
+    at: str | None
 
 
 class Operation(NamedTuple):
@@ -54,7 +72,7 @@ class Operation(NamedTuple):
     replaces: bool = False
     changes: Mapping[str, Any] = EMPTY
     at: int = 0
-    file_change: tuple[ModelStatus, str | None] | None = None
+    file_change: FileChange | None = None
 
 
 def apply_operation(entry: ModelRegistryEntry | None, operation: Operation) -> ModelRegistryEntry:
@@ -113,7 +131,7 @@ def _change_status(entry: ModelRegistryEntry | None, operation: Operation, times
         fields = {date_name: timestamp}
     elif date_name is not None:
         metadata[date_name] = entry.metadata.get(date_name) or operation.changes.get(date_name) or timestamp
-    if entry.status in ended_by(operation.name):
+    if entry.status in find_ended_statuses(operation.name):
         for ended_date in _list_dates(status, entry.status):
             metadata.pop(ended_date, None)
             fields |= {ended_date: None} if ended_date in _FIELDS else {}
@@ -164,7 +182,7 @@ def merge_operations(earlier: Operation, later: Operation) -> Operation:
     changes = dict(earlier.changes)
     if date_name is not None and date_name not in _FIELDS:
         changes = {date_name: format_micros(earlier.at), **changes}
-    for status in ended_by(later.name):
+    for status in find_ended_statuses(later.name):
         for ended_date in _list_dates(OPERATIONS[later.name].target, status):
             changes.pop(ended_date, None)
     return later._replace(changes={**changes, **later.changes})

@@ -40,7 +40,7 @@ _states: Final[list[ProcessState]] = []
 
 
 def reset_process() -> None:
-    """Give the library the state that it has in a new process: for tests."""
+    """Restore the library's state in a new process, for tests. Discard the span processors that were made before."""
     for state in reversed(_states):
         state.reset()
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from spanforge.model_registry._core import emission, layers, operations, storage
+from spanforge.model_registry._core import emission, storage
 from spanforge.model_registry._core.entry import ModelRegistryEntry
 from spanforge.model_registry._core.errors import InvalidValueError, ModelNotAllowedError, ModelNotFoundError
 from spanforge.model_registry._core.events import LifecycleEvent
+from spanforge.model_registry._core.layers import replace_app_layer, warn_about_differences
 from spanforge.model_registry._core.lifecycle import STATUSES, RiskTier
-from spanforge.model_registry._core.operations import Operation
+from spanforge.model_registry._core.operations import Operation, build_metadata, find_steps
 from spanforge.model_registry._core.state import RegistryCore
 from spanforge.model_registry._core.validation import check_reserved
 from spanforge.model_registry._core.values import check_one_of, check_text
@@ -18,15 +19,16 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Iterator, Mapping
 
+    from spanforge.model_registry._core.operations import Step
     from spanforge.model_registry._core.resolution import Resolution
 
 
 class ModelRegistry(RegistryCore):
     """The models that an organisation runs, in this process.
 
-    Safe to use from any number of threads and after ``fork``. Reads take no lock. Operations are atomic. If a signal
-    handler's exception interrupts one, it is applied completely or not at all. Iteration is in the order of
-    registration, with the entries of files first; ``in`` takes a model id.
+    A registry is safe to use from any number of threads and after a fork. Reads take no lock. Operations are atomic: if
+    a signal handler's exception interrupts an operation, it is applied completely or not at all. Iteration returns the
+    entries of files first, then the others in the order of registration. ``in`` takes a model id.
 
     Args:
         auto_emit: Whether operations emit their lifecycle events.
@@ -82,7 +84,7 @@ class ModelRegistry(RegistryCore):
             owner=owner,
             purpose=purpose,
             deployment_date=deployment_date,
-            metadata=operations.build_metadata(metadata or {}, aliases, provider, model_id),
+            metadata=build_metadata(metadata or {}, aliases, provider, model_id),
         )
         return self._run_operation(
             Operation("register", draft.model_id, actor=_check_actor(actor, model_id), draft=draft, replaces=replace)
@@ -166,6 +168,7 @@ class ModelRegistry(RegistryCore):
         """
         if not isinstance(name, str):
             raise InvalidValueError.must_be("name", name, "a string")
+        # Exactly a ``str``: a subclass, such as an enumeration, may have its own text and hash.
         return self._state.index.resolve((str.__str__(name),), provider)
 
     def check(self, name: str, *, provider: str | None = None) -> tuple[str, ...]:
@@ -192,7 +195,7 @@ class ModelRegistry(RegistryCore):
 
     def clear(self) -> None:
         """Remove all entries; emits no event. A registry of two layers keeps the files' entries."""
-        self._replace_layer(layers.replace_app_layer, ())
+        self._replace_layer(replace_app_layer, ())
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write all entries to a JSON file, atomically and durably; see ``storage.write_entries``.
@@ -213,8 +216,8 @@ class ModelRegistry(RegistryCore):
         Raises:
             RegistryFileError: The file cannot be read or is not valid; the registry is unchanged.
         """
-        new_layers = self._replace_layer(layers.replace_app_layer, storage.read_entries(path))
-        layers.warn_about_differences(new_layers, new_layers.app)
+        new_layers = self._replace_layer(replace_app_layer, storage.read_entries(path))
+        warn_about_differences(new_layers, new_layers.app)
 
     def emit_changes(
         self,
@@ -244,7 +247,7 @@ class ModelRegistry(RegistryCore):
             LifecycleError: The lifecycle does not allow a change; no event is emitted.
         """
         before_by_id = {entry.model_id: entry for entry in before}
-        steps = [step for entry in after for step in operations.find_steps(before_by_id.get(entry.model_id), entry)]
+        steps = [step for entry in after for step in find_steps(before_by_id.get(entry.model_id), entry)]
         timestamps = self._take_timestamps(len(steps))
         events = [_create_step_event(step, timestamp, actor) for step, timestamp in zip(steps, timestamps, strict=True)]
         emission.emit_events(events, self._providers)
@@ -263,7 +266,7 @@ class ModelRegistry(RegistryCore):
         return f"<{type(self).__name__} of {len(self)} models>"
 
 
-def _create_step_event(step: operations.Step, timestamp: int, actor: str | None) -> LifecycleEvent:
+def _create_step_event(step: Step, timestamp: int, actor: str | None) -> LifecycleEvent:
     return LifecycleEvent(
         operation=step.operation_name,
         entry=step.after,

@@ -6,10 +6,18 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from spanforge.model_registry._core import emission, layers, operations
+from spanforge.model_registry._core import emission
 from spanforge.model_registry._core.delivery import Delivery
 from spanforge.model_registry._core.events import LifecycleEvent
 from spanforge.model_registry._core.guard import Guard, guards_at_forks
+from spanforge.model_registry._core.layers import (
+    ONE_LAYER,
+    change_layers,
+    compute_entries,
+    replace_file_layer,
+    warn_about_differences,
+)
+from spanforge.model_registry._core.operations import move_past_history
 from spanforge.model_registry._core.resolution import ModelIndex
 
 if TYPE_CHECKING:
@@ -50,7 +58,7 @@ class RegistryCore:
     its event. If the event was not sent, the next operation, ``flush_events`` or span hook sends it.
     """
 
-    _INITIAL_LAYERS: Layers = layers.ONE_LAYER
+    _INITIAL_LAYERS: Layers = ONE_LAYER
     """Empty layers. A class attribute, to keep it out of the public constructor."""
 
     def __init__(
@@ -66,11 +74,11 @@ class RegistryCore:
         self._state = RegistryState(ModelIndex(), self._INITIAL_LAYERS)
         self._guard = Guard()
         guards_at_forks.add(self._guard)
-        emission.add_source(self._get_deliveries)
+        emission.add_registry(self._get_deliveries)
 
     def _run_operation(self, operation: Operation) -> ModelRegistryEntry:
         """Run an operation, emit its event, and return the entry in force."""
-        signals = emission.fix_event_signals() if self._auto_emit else ()
+        signals = emission.freeze_event_signals() if self._auto_emit else ()
         delivery = Delivery(signals, self._providers)
         try:
             entry = self._publish_and_send(operation, delivery)
@@ -78,13 +86,13 @@ class RegistryCore:
             delivery.close()  # closing twice is harmless; the inner ``finally`` can itself be interrupted
             raise
         if operation.draft is not None:
-            layers.warn_about_differences(self._state.layers, [entry.model_id])
+            warn_about_differences(self._state.layers, [entry.model_id])
         return entry
 
     def _publish_and_send(self, operation: Operation, delivery: Delivery) -> ModelRegistryEntry:
         try:
             entry = self._guard.run(self._publish_operation, operation, delivery)
-            if delivery.unclaimed:
+            if delivery.unclaimed:  # also without an event of its own, an operation delivers the waiting ones
                 emission.flush_events()
                 emission.send_delivery(delivery)
         finally:
@@ -95,28 +103,30 @@ class RegistryCore:
         """Publish the state after an operation, which contains its event, and return the entry in force."""
 
         def change(state: RegistryState) -> tuple[RegistryState, ModelRegistryEntry]:
+            """Return the new state and the entry. May run twice; each run replaces the delivery's event."""
             old_entry = state.index.entries.get(operation.model_id)
             timed_operation = operation._replace(at=self._take_timestamp())
-            new_layers, entry = layers.with_operation(state.layers, old_entry, timed_operation)
+            new_layers, entry = change_layers(state.layers, old_entry, timed_operation)
             if entry is old_entry:
+                delivery.event = None
                 return RegistryState(state.index, new_layers, state.deliveries), entry
             delivery.event = _create_event(timed_operation, old_entry, entry)
-            unfinished = tuple(item for item in (*state.deliveries, delivery) if item.is_unfinished())
-            return RegistryState(state.index.put(entry), new_layers, unfinished), entry
+            undelivered = tuple(item for item in (*state.deliveries, delivery) if item.is_undelivered())
+            return RegistryState(state.index.put(entry), new_layers, undelivered), entry
 
         return self._publish(change)
 
     def _replace_layer(
         self,
-        replace: Callable[[Layers, Iterable[ModelRegistryEntry]], Layers],
+        replace_layer: Callable[[Layers, Iterable[ModelRegistryEntry]], Layers],
         entries: Iterable[ModelRegistryEntry],
     ) -> Layers:
         """Publish the state with other entries in one layer, and return its layers."""
         new_entries = list(entries)
 
         def change(state: RegistryState) -> tuple[RegistryState, Layers]:
-            new_layers = replace(state.layers, new_entries)
-            index = ModelIndex(layers.effective(new_layers))
+            new_layers = replace_layer(state.layers, new_entries)
+            index = ModelIndex(compute_entries(new_layers))
             return RegistryState(index, new_layers, state.deliveries), new_layers
 
         return self._guard.run(lambda: self._publish(change))
@@ -130,6 +140,8 @@ class RegistryCore:
         while True:
             state = self._state
             new_state, result = change(state)
+            # CPython runs no signal handler or finalizer between this check and the assignment; the guard excludes
+            # other threads.
             if self._state is state:
                 self._state = new_state
                 return result
@@ -146,7 +158,7 @@ class RegistryCore:
         while True:  # a signal handler may take a timestamp at the same time, as in ``_publish``
             last = self._last_timestamp
             timestamp = max(time.time_ns() // 1_000, last + 1)
-            if self._last_timestamp == last:
+            if self._last_timestamp == last:  # nothing runs between this check and the assignment, as in ``_publish``
                 self._last_timestamp = timestamp
                 return timestamp
 
@@ -157,15 +169,15 @@ def replace_file_entries(registry: RegistryCore, entries: Iterable[ModelRegistry
     The process-wide registry keeps the application's entries. Any other registry then contains only these entries, as
     after ``load``. A function, to keep it out of the public class.
     """
-    new_layers = registry._replace_layer(layers.replace_file_layer, entries)  # noqa: SLF001 - same module
-    layers.warn_about_differences(new_layers, new_layers.app)
+    new_layers = registry._replace_layer(replace_file_layer, entries)  # noqa: SLF001 - same module
+    warn_about_differences(new_layers, new_layers.app)
 
 
 def _create_event(
     operation: Operation, old_entry: ModelRegistryEntry | None, entry: ModelRegistryEntry
 ) -> LifecycleEvent:
     """Return the lifecycle event of an operation."""
-    timestamp = operations.move_past_history(operation.at, old_entry)
+    timestamp = move_past_history(operation.at, old_entry)
     return LifecycleEvent(
         operation=operation.name,
         entry=entry,

@@ -33,8 +33,8 @@ class Series(NamedTuple):
         model_id: The model; ``None`` if it is unregistered or over the limit.
         risk_tier: Its risk tier.
         owner: Its owner.
-        is_call: Whether the spans are calls of it.
-        is_enriched: Whether they got attributes.
+        is_call: Whether the spans are calls of the model.
+        is_enriched: Whether the spans got attributes.
     """
 
     status: str
@@ -46,46 +46,51 @@ class Series(NamedTuple):
 
 
 class SpanCounters(ProcessState):
-    """The counters of this process, by what the spans have in common."""
+    """The span counters of this process, one per series."""
 
     def __init__(self) -> None:
         self.reset()
         super().__init__()
 
     def reset(self) -> None:
-        """Remove all counters."""
-        self._counters: dict[tuple[object, ...], AtomicCounter] = {}
-        self._lock = threading.RLock()  # re-entrant: garbage collection can end a span while this thread holds it
+        """Remove all counters.
+
+        Discard the span processors made before: their cached decisions count in the removed counters.
+        """
+        self._counters: dict[Series, AtomicCounter] = {}
+        self._lock = threading.RLock()  # re-entrant: in the thread that holds it, garbage collection may end a span
 
     def counter_for(self, entry: ModelRegistryEntry | None, *, is_call: bool, is_enriched: bool) -> AtomicCounter:
         """Return the counter of spans that name a model; ``entry`` is ``None`` if it is unregistered."""
-        series: tuple[object, ...] = (UNREGISTERED, None, None, None, is_call, is_enriched)
-        if entry is not None:
-            series = entry.status, entry.model_id, entry.risk_tier, entry.owner, is_call, is_enriched
+        if entry is None:
+            series = Series(UNREGISTERED, None, None, None, is_call, is_enriched)
+        else:
+            series = Series(entry.status, entry.model_id, entry.risk_tier, entry.owner, is_call, is_enriched)
         return self._counters.get(series) or self._add(series)
 
-    def _add(self, series: tuple[object, ...]) -> AtomicCounter:
+    def _add(self, series: Series) -> AtomicCounter:
         with self._lock:
-            if series[1] is not None and len(self._counters) >= MAX_SERIES:
-                series = ("", None, None, None, *series[4:])
+            if series.model_id is not None and len(self._counters) >= MAX_SERIES:
+                series = series._replace(status="", model_id=None, risk_tier=None, owner=None)
             return self._counters.setdefault(series, AtomicCounter())
 
     def values(self) -> Mapping[Series, int]:
         """Return the counts so far."""
         with self._lock:
-            counters = list(self._counters.items())
-        return {Series(*series): counter.value() for series, counter in counters}  # type: ignore[arg-type]
+            # A copy: while this thread iterates, garbage collection may end a span that adds a counter.
+            counters = self._counters.copy()
+        return {series: counter.value() for series, counter in counters.items()}
 
     def after_fork_in_child(self) -> None:
         """Reset the counters; the parent reports its own counts."""
         # The counters themselves stay, because cached decisions hold their ticks.
         self._lock = threading.RLock()
-        for counter in self._counters.values():
+        for counter in self._counters.copy().values():
             counter.reset()
 
 
 class UnregisteredNames(ProcessState):
-    """The first names of models that are not registered that this process met."""
+    """The first unregistered model names on spans of this process."""
 
     def __init__(self) -> None:
         self.reset()
@@ -96,13 +101,17 @@ class UnregisteredNames(ProcessState):
         self._names: dict[str, None] = {}
 
     def add(self, name: str) -> None:
-        """Keep a name, if there is room."""
+        """Add a name, unless the limit is reached."""
         if len(self._names) < MAX_UNREGISTERED:
             self._names.setdefault(name[:MAX_NAME])
 
     def names(self) -> tuple[str, ...]:
-        """Return the names, in the order in which they were met."""
+        """Return the names, the first one first."""
         return tuple(self._names)
+
+    def after_fork_in_child(self) -> None:
+        """Remove all names; the parent reports its own."""
+        self.reset()
 
 
 class EnrichingProcessor(Protocol):
@@ -110,17 +119,18 @@ class EnrichingProcessor(Protocol):
 
     @property
     def is_on(self) -> bool:
-        """Whether it is switched on."""
+        """Whether the processor is switched on."""
 
     @property
     def late_writes(self) -> str:
-        """The hook in which it reaches a span whose model is set late."""
+        """The hook that enriches spans whose model is set after their start."""
 
 
 class Processors(ProcessState):
     """The span processors that were made in this process."""
 
     def __init__(self) -> None:
+        # Not a ``WeakSet``: only ``live_keys`` iterates safely while another thread adds a processor.
         self.live: WeakKeyDictionary[EnrichingProcessor, None] = WeakKeyDictionary()
         super().__init__()
 

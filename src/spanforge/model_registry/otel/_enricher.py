@@ -1,4 +1,4 @@
-"""Enrichment: the registry's attributes for a span. It is pure: no clock, log, counter or SDK."""
+"""Enrichment: the registry's attributes for a span. The code is pure: it uses no clock, log, counter or SDK."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Enricher:
     """Decides which attributes a span gets.
 
     Args:
-        attribute_names: Short names of the attributes to add, of ``SPAN_ATTRIBUTE_NAMES``.
+        attribute_names: Short names of the attributes to add; a subset of ``SPAN_ATTRIBUTE_NAMES``.
         ignores_unregistered: Whether spans of unregistered models get no attributes.
     """
 

@@ -61,7 +61,7 @@ class _Inventory(NamedTuple):
     """The models of one registry state, counted. A new state gets a new inventory.
 
     Attributes:
-        state: The registry state.
+        version: The version of the registry state.
         models: Number of models, by status and risk tier.
         sunsets: Sunset dates and entries of deprecated models, earliest first.
     """
@@ -72,7 +72,8 @@ class _Inventory(NamedTuple):
 
 
 _inventories: Final[WeakKeyDictionary[ModelRegistry, _Inventory]] = WeakKeyDictionary()
-_registries: Final[WeakKeyDictionary[ModelRegistry, None]] = WeakKeyDictionary()
+# Not a ``WeakSet``: only ``live_keys`` iterates safely while another thread adds a registry.
+_reported_registries: Final[WeakKeyDictionary[ModelRegistry, None]] = WeakKeyDictionary()
 _meter_providers: Final[WeakSet[Any]] = WeakSet()
 
 
@@ -84,7 +85,7 @@ class _MetricsReset(ProcessState):
 
     def reset(self) -> None:
         """Remove all registries."""
-        _registries.clear()
+        _reported_registries.clear()
 
 
 _MetricsReset()  # it registers itself
@@ -97,7 +98,7 @@ def install_metrics(registry: ModelRegistry, meter_provider: MeterProvider | Non
         registry: The registry.
         meter_provider: The provider of the instruments; ``None``: OpenTelemetry's global one, also if it is set later.
     """
-    _registries[registry] = None
+    _reported_registries[registry] = None
     try:
         provider = metrics.get_meter_provider() if meter_provider is None else meter_provider
         # Two threads may both get past this check: the SDK then still reports each value once.
@@ -126,11 +127,11 @@ def _make_callback(metric: Metric) -> Callable[[CallbackOptions], Iterable[Obser
 
 
 def _take_inventory(registry: ModelRegistry) -> _Inventory:
-    """Return the inventory of a registry; computed again only if the registry has changed."""
+    """Return the inventory of a registry. It is computed again only if the registry has changed."""
     state = registry._state  # noqa: SLF001 - same package
     inventory = _inventories.get(registry)
     if inventory is None or inventory.version is not state.version:
-        entries = registry.list_all()
+        entries = state.index.entries.values()
         models: Counter[tuple[str, str]] = Counter((entry.status, entry.risk_tier) for entry in entries)
         inventory = _Inventory(state.version, models, _select_sunsets(_find_sunsets(entries)))
         _inventories[registry] = inventory
@@ -152,9 +153,9 @@ def _select_sunsets(sunsets: Iterable[_Sunset]) -> list[_Sunset]:
 
 def _read_models() -> Iterable[Observation]:
     models: Counter[tuple[str, str]] = Counter()
-    for registry in live_keys(_registries):
+    for registry in live_keys(_reported_registries):
         models.update(_take_inventory(registry).models)
-    # Zeros too: a backend would keep the last value of a series that disappears.
+    # Zeros are reported too: a backend would keep the last value of a series that disappears.
     for status in STATUSES:
         for risk_tier in RISK_TIERS:
             attributes = {f"{PREFIX}status": status, f"{PREFIX}risk_tier": risk_tier}
@@ -169,6 +170,7 @@ def _read_calls() -> Iterable[Observation]:
     for (status, model_id, risk_tier, owner), count in calls.items():
         values = {"model_id": model_id, "status": status, "risk_tier": risk_tier, "owner": owner}
         attributes = {PREFIX + name: value for name, value in values.items() if value}
+        # A series over the limit has no values.
         yield Observation(count, attributes or _OVERFLOW)
 
 
@@ -182,7 +184,7 @@ def _read_file_failures() -> Iterable[Observation]:
 
 def _read_sunsets() -> Iterable[Observation]:
     now = time.time_ns() // 1_000
-    sunsets = (sunset for registry in live_keys(_registries) for sunset in _take_inventory(registry).sunsets)
+    sunsets = (sunset for registry in live_keys(_reported_registries) for sunset in _take_inventory(registry).sunsets)
     for date, entry in _select_sunsets(sunsets):
         attributes = {
             f"{PREFIX}model_id": entry.model_id,

@@ -1,8 +1,8 @@
-"""Plan cache: bounded caches of plans, by attribute keys, and of decisions, by the values of the deciding keys.
+"""Bounded caches. Plans are cached by attribute keys, decisions by the values of the deciding keys.
 
-*Deciding keys* are the attribute keys whose values decide which model a span names and whether it is a call: keys of
-model names, of the provider, and of the kind of span. A *plan* depends on a span's attribute keys alone, so it outlives
-every change of the registry. A *decision* also depends on values, and on one state of the registry.
+*Deciding keys* are the attribute keys whose values decide which model a span names and whether it is a call. They are
+the keys of model names, of the provider, and of the kind of span. A *plan* depends on a span's attribute keys alone, so
+it outlives every change of the registry. A *decision* also depends on values, and on one state of the registry.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MAX_TUPLE_ITEMS: Final = 128
 MAX_KEY_CHARACTERS: Final = 8_192
 """The limit of characters in a cached key tuple."""
 RESET_FACTOR: Final = 5
-"""Turns per reset, in cache sizes. Names come from the network, so caches are bounded."""
+"""A cache of size N is reset at every 5N-th new key. Names come from the network, so caches are bounded."""
 
 
 @dataclass(slots=True)
@@ -40,7 +40,7 @@ class Decision:
 
     Attributes:
         version: The version of the registry's state that it belongs to; the state itself would keep old entries alive.
-        change: The change to make; ``None``: none.
+        change: The change to make; ``None``: the spans are not changed.
         ticks: ``next()`` counts one span; ``NOT_COUNTED`` if the spans name no model.
     """
 
@@ -60,8 +60,8 @@ class Plan:
 
     Attributes:
         keys: The deciding keys.
-        read_values: Returns the key under which a decision is cached: the values of the deciding keys, without those
-            that hold JSON. The function returns ``None`` if decisions cannot be cached.
+        read_values: Returns the key of a cached decision: the values of the deciding keys, without those that hold
+            JSON; ``None``: decisions cannot be cached.
         decisions: The cached decisions; plans with the same deciding keys share them.
         keys_before_json: The model keys that come before the first one that holds JSON. A decision is cached only if
             one of them matched, because JSON is not part of the cache key. ``None`` if no key holds JSON.
@@ -89,7 +89,7 @@ class AdmissionPolicy:
         self._turns = itertools.count()  # thread-safe, without a lock
 
     def admit(self) -> bool:
-        """Return whether to cache one more key. It takes one turn, and may reset the cache first."""
+        """Check whether to cache a new key; this may reset the cache. Each call counts as one new key."""
         turn = next(self._turns) % (RESET_FACTOR * self._size)
         if turn == 0:
             self._reset()
@@ -114,27 +114,29 @@ class PlanCache:
 
     def add(self, attribute_keys: tuple[str, ...]) -> Plan:
         """Return a new plan for attribute keys, and cache it if the policy admits it."""
-        # Ask first: ``admit`` may clear the dict that ``_share_decisions`` adds to.
+        # Call ``admit`` before ``_share_decisions``: it may clear the dict that ``_share_decisions`` fills.
         is_admitted = _keys_are_cacheable(attribute_keys) and self._plan_policy.admit()
         keys = select_keys(frozenset(attribute_keys), self._conventions)
         has_registry_keys = any(map(is_in_namespace, attribute_keys))
-        plan = Plan(keys, _read_nothing, {}, _find_keys_before_json(keys), has_registry_keys)
         plain_keys = _list_plain_keys(keys)
+        read_values: Callable[[Mapping[str, Any]], Any] = _read_nothing
+        decisions: dict[Any, Decision] = {}
         if plain_keys:
-            plan.decisions = self._share_decisions(keys, has_registry_keys)
-            plan.read_values = itemgetter(*plain_keys)
+            read_values = itemgetter(*plain_keys)
+            decisions = self._share_decisions(keys, has_registry_keys)
+        plan = Plan(keys, read_values, decisions, _find_keys_before_json(keys), has_registry_keys)
         if is_admitted:
             self._plans[attribute_keys] = plan
         return plan
 
     def _share_decisions(self, keys: ModelKeys, has_registry_keys: bool) -> dict[Any, Decision]:  # noqa: FBT001
-        """Return the decisions of all plans with these keys; a dict of its own if there are too many such dicts."""
+        """Return the decisions of all plans with these keys; a new, unshared dict if the limit is reached."""
         if len(self._decisions) >= MAX_PLANS:
             return self._decisions.get((keys, has_registry_keys), {})
         return self._decisions.setdefault((keys, has_registry_keys), {})
 
     def remember(self, plan: Plan, attributes: Mapping[str, Any], matched_key: str | None, decision: Decision) -> None:
-        """Cache a decision, in the place of an outdated one or if the policy admits it.
+        """Cache a decision, if it replaces an outdated one or if the policy admits it.
 
         Args:
             plan: The span's plan.
@@ -145,8 +147,11 @@ class PlanCache:
         if plan.keys_before_json is not None and matched_key not in plan.keys_before_json:
             return
         values = plan.read_values(attributes)
-        if _values_are_cacheable(values) and (values in plan.decisions or self._decision_policy.admit()):
-            plan.decisions[values] = decision
+        if not _values_are_cacheable(values):
+            return
+        if values not in plan.decisions and not self._decision_policy.admit():
+            return
+        plan.decisions[values] = decision
 
     def sizes(self) -> tuple[int, int]:
         """Return the numbers of cached plans and of cached decisions."""
@@ -157,26 +162,30 @@ class PlanCache:
         self._decisions.clear()
 
     def _forget_decisions(self) -> None:
-        for plan in list(self._plans.values()):  # a plan added during ``_forget_plans`` has a dict of its own
+        for plan in list(self._plans.values()):  # a plan added during ``_forget_plans`` has an unshared dict
             plan.decisions.clear()
         for decisions in list(self._decisions.values()):
             decisions.clear()
 
 
 def _find_keys_before_json(keys: ModelKeys) -> frozenset[str] | None:
-    json_rows = [row for row in keys.conventions if row.member is not None]
-    if not json_rows:
-        return None
-    before = itertools.takewhile(lambda row: row is not json_rows[0], keys.conventions)
-    return frozenset(row.key for row in before)
+    """Return the model keys before the first one that holds JSON; ``None`` if no key holds JSON."""
+    keys_before: list[str] = []
+    for row in keys.conventions:
+        if row.member is not None:
+            return frozenset(keys_before)
+        keys_before.append(row.key)
+    return None
 
 
 def _list_plain_keys(keys: ModelKeys) -> list[str]:
     """Return the deciding keys that hold plain values; none if an instrumentation scope decides too."""
-    if any(row.scope is not None for row in keys.conventions):
-        return []
+    scoped_keys = [row.key for row in keys.conventions if row.scope is not None]
     model_keys = [row.key for row in keys.conventions if row.member is None]
-    return [*model_keys, *keys.providers, *(key for key, _ in keys.kinds)] if model_keys else []
+    if scoped_keys or not model_keys:
+        return []
+    kind_keys = [key for key, _ in keys.kinds]
+    return [*model_keys, *keys.providers, *kind_keys]
 
 
 def _read_nothing(_attributes: Mapping[str, Any]) -> None:
@@ -184,14 +193,17 @@ def _read_nothing(_attributes: Mapping[str, Any]) -> None:
 
 
 def _values_are_cacheable(values: Any, depth: int = 2) -> bool:
-    """Return whether values are a short string, or a short tuple of them, nested at most ``depth`` levels."""
-    if isinstance(values, tuple):
-        few = len(values) <= MAX_TUPLE_ITEMS
-        return depth > 0 and few and all(_values_are_cacheable(value, depth - 1) for value in values)
-    return isinstance(values, str) and len(values) <= MAX_NAME
+    """Check whether values are a short string, or a short tuple of them, nested at most ``depth`` levels."""
+    if not isinstance(values, tuple):
+        return isinstance(values, str) and len(values) <= MAX_NAME
+    if depth == 0 or len(values) > MAX_TUPLE_ITEMS:
+        return False
+    return all(_values_are_cacheable(value, depth - 1) for value in values)
 
 
 def _keys_are_cacheable(keys: tuple[str, ...]) -> bool:
-    """Return whether attribute keys are text, few enough, and together short enough."""
-    are_text = len(keys) <= MAX_TUPLE_ITEMS and all(isinstance(key, str) for key in keys)
+    """Check whether attribute keys are text, few enough, and together short enough."""
+    if len(keys) > MAX_TUPLE_ITEMS:
+        return False
+    are_text = all(isinstance(key, str) for key in keys)
     return are_text and sum(map(len, keys)) <= MAX_KEY_CHARACTERS

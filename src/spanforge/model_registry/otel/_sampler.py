@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -53,8 +52,8 @@ class ModelRegistrySampler(Sampler):
     ============================================================ ==================== ========================
     span                                                         parent               decision
     ============================================================ ==================== ========================
-    an operation's own, such as ``model_registry.register``      any, or none         kept
-    call of a flagged model, with ``flagged``                    any, or none         kept
+    root span of an operation, as ``model_registry.register``    any, or none         kept
+    call of a flagged model, if ``flagged`` is true              any, or none         kept
     any other                                                    none                 kept for the share ``ratio``
                                                                                       of trace ids
     any other                                                    kept                 kept
@@ -132,8 +131,11 @@ class ModelRegistrySampler(Sampler):
             match = resolve_attributes(registry._state.index, attributes, None, self._conventions)  # noqa: SLF001
             return match is not None and match.is_call and self._is_flagged(match.resolution)
         except Exception as error:  # noqa: BLE001 - the span is sampled like any other
-            text = "model registry: flagged models are not recognised (further %s not logged): %r"
-            _warnings.warn(type(error), text, type(error).__name__, error)
+            text = (
+                "model registry: a model could not be looked up, so its span was sampled like any other: %r; "
+                "further %s errors are not logged"
+            )
+            _warnings.warn(type(error), text, error, type(error).__name__)
             return False
 
     def _is_flagged(self, resolution: Resolution) -> bool:
@@ -186,12 +188,17 @@ def _parse_ratio(text: str) -> float:
     """Return the ratio; 1 if the text is empty. A value that is not allowed is logged, and 1 is used."""
     if not text:
         return 1.0
-    try:
-        ratio = float(text)
-    except ValueError:
-        ratio = math.nan
-    if _is_ratio(ratio):
+    ratio = _parse_float(text)
+    if ratio is not None and _is_ratio(ratio):
         return ratio
     error = InvalidValueError.must_be(RATIO_VARIABLE, text, _RATIO_RULE)
     _warnings.warn(str(error), "model registry: %s; using the default, 1", error)
     return 1.0
+
+
+def _parse_float(text: str) -> float | None:
+    """Return the number; ``None`` if the text is not a number."""
+    try:
+        return float(text)
+    except ValueError:
+        return None

@@ -12,7 +12,7 @@ from opentelemetry.sdk.version import __version__ as sdk_version
 
 from spanforge.model_registry._core.attributes import SIGNALS, __version__
 from spanforge.model_registry._core.default import get_default_registry
-from spanforge.model_registry._core.emission import event_counts, event_signals
+from spanforge.model_registry._core.emission import event_counts, get_event_signals
 from spanforge.model_registry._core.lifecycle import STATUSES
 from spanforge.model_registry._core.process import live_keys
 from spanforge.model_registry._core.settings import SETTINGS
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
 
 
 class PluginStatus(NamedTuple):
-    """The plugin's state in this process; ``str()`` gives one line per field.
+    """The plugin's state in this process; ``str()`` returns one line per field.
 
     Attributes:
         version: Version of the package.
         sdk: Version of opentelemetry-sdk.
         python: Version of Python.
         processors: Number of span processors that are switched on.
-        late_writes: The hook in which they enrich a span whose model is set after its start: ``_on_ending``,
-            ``on_end``, or ``none`` if there are no processors.
+        late_writes: The hooks that enrich spans whose model is set after their start: ``_on_ending``, ``on_end``, or
+            ``none`` if there are no processors.
         tracer_provider: The class of the global tracer provider.
         sampler: The description of its sampler; ``none`` if it has none.
         meter_provider: The class of the global meter provider.
@@ -46,7 +46,7 @@ class PluginStatus(NamedTuple):
         events: Number of lifecycle events that were emitted, held and lost, by signal.
         calls: Number of calls.
         spans_enriched: Number of spans that were enriched.
-        unregistered: Model names on spans that are not registered: the first 100 in this process.
+        unregistered: The first 100 unregistered model names on spans of this process.
     """
 
     version: str
@@ -87,7 +87,7 @@ def status() -> PluginStatus:
         settings=_read_variables(),
         files=tuple(file_states()),
         models=_count_models(),
-        event_signals=event_signals(),
+        event_signals=get_event_signals(),
         events={signal: event_counts(signal) for signal in SIGNALS},
         calls=sum(count for series, count in counts.items() if series.is_call),
         spans_enriched=sum(count for series, count in counts.items() if series.is_enriched),

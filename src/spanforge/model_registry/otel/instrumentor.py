@@ -19,8 +19,8 @@ from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-de
 
 from spanforge.model_registry._core import logs
 from spanforge.model_registry._core.default import get_default_registry
-from spanforge.model_registry._core.emission import choose_event_signals, flush_events
-from spanforge.model_registry._core.process import WarnOnce
+from spanforge.model_registry._core.emission import flush_events, set_event_signals
+from spanforge.model_registry._core.process import ProcessState, WarnOnce
 from spanforge.model_registry._core.settings import (
     ENABLED,
     MODEL_ATTRIBUTES,
@@ -45,23 +45,28 @@ _PROCESSOR_SETTINGS: Final = (SPAN_ATTRIBUTES, MODEL_ATTRIBUTES, UNREGISTERED_PO
 _COMMON_ARGUMENTS: Final = frozenset(
     {"skip_dep_check", "raise_exception_on_conflict", "logger_provider", "event_logger_provider"}
 )
-"""Arguments that OpenTelemetry passes to every instrumentor and that this one ignores."""
-_REPLACE_FLAGS: Final = frozenset({"replace_default_processor"})
-"""Options of ``add_span_processor``, true by default: the new processor replaces the ones that the provider has."""
+"""Arguments that OpenTelemetry and applications pass to every instrumentor. This one ignores them.
+
+The logger providers too: a registry emits its events through its own providers or the global ones.
+"""
+_REPLACE_FLAG: Final = "replace_default_processor"
+"""An option of ``add_span_processor`` of Phoenix's provider. If it is true, the new processor replaces the others."""
 
 _warnings: Final = WarnOnce(100)
 
 
-def _keep_processors_options(add_span_processor: Callable[..., None]) -> dict[str, bool]:
-    """Return the options of the method with which the provider keeps the processors that it has.
+def _find_append_options(add_span_processor: Callable[..., None]) -> dict[str, bool]:
+    """Return the options with which ``add_span_processor`` keeps the provider's other processors.
 
-    Phoenix's provider drops its exporter's processor unless ``replace_default_processor`` is false.
+    By default, Phoenix's provider drops its exporter's processor.
     """
     try:
         parameters = inspect.signature(add_span_processor).parameters
     except (TypeError, ValueError):  # not written in Python
         return {}
-    return dict.fromkeys(_REPLACE_FLAGS & parameters.keys(), False)
+    if _REPLACE_FLAG in parameters:
+        return {_REPLACE_FLAG: False}
+    return {}
 
 
 @dataclass(init=False)
@@ -101,10 +106,14 @@ class _Installation(NamedTuple):
 class ModelRegistryInstrumentor(BaseInstrumentor):  # type: ignore[no-any-unimported, misc, unused-ignore]
     """Adds the span processor to a tracer provider and updates the process-wide registry from its files.
 
-    ``opentelemetry-instrument`` and declarative configuration call ``instrument``. In code, it takes every setting
-    except the sampler's as an option. It also takes ``tracer_provider`` and ``meter_provider``; the default is
-    OpenTelemetry's global provider. It may be called again with other options or for another provider. Errors are
-    logged and not raised.
+    ``opentelemetry-instrument`` and declarative configuration call ``instrument``. In code, its options are all
+    settings except ``sample_flagged``, and ``tracer_provider`` and ``meter_provider``; the default is OpenTelemetry's
+    global provider. ``instrument`` may be called again with other options or for another provider. Errors are logged
+    and not raised.
+
+    ``logger_provider`` is accepted and ignored. A registry emits lifecycle events through its own providers,
+    ``ModelRegistry(logger_provider=...)``, or else through the global ones. The process-wide registry exists before
+    ``instrument`` is called, and uses the global ones.
     """
 
     configuration: type[Options] = Options
@@ -129,14 +138,14 @@ class ModelRegistryInstrumentor(BaseInstrumentor):  # type: ignore[no-any-unimpo
             else:
                 super().instrument(**options)
         except Exception as error:  # noqa: BLE001 - the application starts without the plugin
-            logs.warn("model registry: not installed, no span is enriched: %r", error)
+            logs.warn("model registry: the plugin was not installed, so no span is enriched: %r", error)
 
     def _instrument(self, **options: Any) -> None:
         provider = options.pop("tracer_provider", None) or trace.get_tracer_provider()
         meter_provider = options.pop("meter_provider", None)
         plugin_options = drop_unknown_options(options)
         if "events" in plugin_options:
-            choose_event_signals(plugin_options.pop("events"))
+            set_event_signals(plugin_options.pop("events"))
         is_first_call = not self.is_instrumented_by_opentelemetry
         if is_first_call or plugin_options:
             self._watcher = follow_settings(plugin_options.get("file"), plugin_options.get("reload_interval"))
@@ -146,8 +155,7 @@ class ModelRegistryInstrumentor(BaseInstrumentor):  # type: ignore[no-any-unimpo
             _warnings.warn(
                 type(provider),
                 "model registry: no spans are enriched yet: the tracer provider is a %s, not one of opentelemetry-sdk. "
-                "opentelemetry-distro sets one up; an application that does so itself adds "
-                "spanforge.model_registry.otel.ModelRegistrySpanProcessor() to it",
+                "Install opentelemetry-distro, or add ModelRegistrySpanProcessor() to your own tracer provider.",
                 type(provider).__name__,
             )
         flush_events()
@@ -155,6 +163,8 @@ class ModelRegistryInstrumentor(BaseInstrumentor):  # type: ignore[no-any-unimpo
     def _install(self, provider: Any, meter_provider: Any, plugin_options: dict[str, Any]) -> None:
         """Keep, switch on or replace the processor of a provider; add one if the provider has none."""
         registry = get_default_registry()
+        # A new processor installs the metrics too. A processor that is kept does not, and the registry or the meter
+        # provider may be another one.
         install_metrics(registry, meter_provider)
         current = self._installations.get(provider)
         if current is not None and self.is_instrumented_by_opentelemetry and not plugin_options:
@@ -170,7 +180,7 @@ class ModelRegistryInstrumentor(BaseInstrumentor):  # type: ignore[no-any-unimpo
 
     def _replace_processor(self, provider: Any, old: _Installation | None, new: _Installation) -> None:
         """Add a processor to a provider, and switch off the old one, because a provider cannot remove it."""
-        provider.add_span_processor(new.processor, **_keep_processors_options(provider.add_span_processor))
+        provider.add_span_processor(new.processor, **_find_append_options(provider.add_span_processor))
         if old is not None:
             old.processor.switch(on=False)
         elif self._installations:
@@ -185,7 +195,7 @@ class ModelRegistryInstrumentor(BaseInstrumentor):  # type: ignore[no-any-unimpo
 
 
 def _is_plugin_enabled(option: object) -> bool:
-    """Return the setting ``enabled``: the option, or else the configuration file's, or else the environment's."""
+    """Check whether the plugin is on: by the option, or else the configuration file, or else the environment."""
     path = os.environ.get("OTEL_CONFIG_FILE")
     if path and option is None:
         option = _read_enabled(path)
@@ -211,3 +221,14 @@ def _read_enabled(path: str) -> object:
         return plugin_options["enabled"] or False  # an empty value means off, not the default
     except Exception:  # noqa: BLE001 - OpenTelemetry has logged what is wrong with the file
         return None
+
+
+class _EnabledReset(ProcessState):
+    """Clears the cache of ``_read_enabled`` when the process is reset."""
+
+    def reset(self) -> None:
+        """Read configuration files again."""
+        _read_enabled.cache_clear()
+
+
+_EnabledReset()  # it registers itself
