@@ -195,7 +195,7 @@ def against(other: str) -> Callable[[Sizes], Comparison]:
         def note() -> str:
             ratios = [a.processor / b.processor for a, b in zip(*(found[1:] for found in costs.values()), strict=True)]
             peak = max(max(cost.parent, cost.child) for cost in costs["evidence"]) / 1_000
-            return f"processor time {statistics.median(ratios):.3f}; peak memory {peak:,.0f} MB per process"
+            return f"ratio by processor time {statistics.median(ratios):.3f}; peak memory {peak:,.0f} MB per process"
 
         candidates = {"evidence": candidate("evidence", "engine"), "decoding": candidate("decoding", other)}
         return Comparison(candidates, lambda cost: cost["evidence"] / cost["decoding"], remark=note)
