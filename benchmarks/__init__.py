@@ -1,1 +1,1 @@
-"""What the library costs, as ratios: ``make bench``."""
+"""Benchmarks of the library's cost, as ratios: ``make bench``."""

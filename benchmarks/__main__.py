@@ -1,4 +1,4 @@
-"""The command: runs benchmarks and prints what came out."""
+"""Run benchmarks and print their results."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from benchmarks.rows import BENCHMARKS, NAMES
 from spanforge.model_registry._core.settings import EVENTS
 
 BUILD = Path(__file__).parent.parent / "build"
-"""Where files are written: on a disk, which a folder for temporary files need not be."""
+"""The folder for files. It is on a disk; a folder for temporary files may not be."""
 
 
 def _rounds(value: str) -> int:
@@ -27,10 +27,14 @@ def _rounds(value: str) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bench", allow_abbrev=False, description=__doc__)
     names = ", ".join(NAMES)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"benchmarks to run; all, if none is named: {names}")
-    parser.add_argument("--rounds", type=_rounds, default=25, metavar="N", help="rounds of each (%(default)s)")
-    parser.add_argument("--quick", action="store_true", help="tiny sizes, to see that everything runs; nothing counted")
-    parser.add_argument("--json", metavar="FILE", help="write the results to a file as well")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"benchmarks to run (default: all): {names}")
+    parser.add_argument(
+        "--rounds", type=_rounds, default=25, metavar="N", help="rounds per benchmark (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="check that everything runs, with tiny sizes; count nothing"
+    )
+    parser.add_argument("--json", metavar="FILE", help="also write the results to a file")
     parser.add_argument("--write", action="store_true", help="write the results into docs/performance.md")
     return parser
 
@@ -65,7 +69,7 @@ def _run(arguments: argparse.Namespace, sizes: Sizes, *, counted: bool) -> list[
 
 
 def _set_environment(folder: str) -> None:
-    """Keep settings of OpenTelemetry away, switch on what there is, and have processes find compiled modules."""
+    """Clear OpenTelemetry's settings, switch every signal on, and share one folder of compiled modules."""
     for name in os.environ:
         if name.startswith("OTEL_") or name == "PYTHONDONTWRITEBYTECODE":
             del os.environ[name]
@@ -74,9 +78,9 @@ def _set_environment(folder: str) -> None:
 
 
 def main(given: list[str]) -> int:
-    """Run what was asked for."""
+    """Run the selected benchmarks and return the exit code."""
     arguments = _arguments(given)
-    uncounted = "tiny sizes, see --quick" if arguments.quick else instructions.unavailable()
+    uncounted = "--quick uses tiny sizes" if arguments.quick else instructions.unavailable()
     BUILD.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=BUILD) as folder:
         _set_environment(folder)

@@ -1,8 +1,8 @@
-"""An archive of spans as the Collector writes it, with everything that goes wrong, and the truth about it.
+"""A span archive as the Collector writes it, with every kind of fault, and the expected evidence.
 
-Run as a program it writes five files, and what evidence about them has to say:
-``python -m benchmarks.archive FOLDER SPANS [--plain] [--seed N]``. The truth is counted here, by means of its own:
-nothing is imported from the library.
+As a program, this module writes five files and the evidence that is expected from them (the *truth*):
+``python -m benchmarks.archive FOLDER SPANS [--plain] [--seed N]``. It counts the truth independently and imports
+nothing from the library.
 """
 
 from __future__ import annotations
@@ -36,24 +36,24 @@ DELAY: Final = 5 * MINUTE
 FOREVER: Final = 2**63
 
 UNREGISTERED, EARLY, DEPRECATED, PAST_SUNSET, RETIRED, NOT_ENRICHED, DISAGREES = (1 << bit for bit in range(7))
-"""What is wrong with a call: the last two digits of its trace id say so, in hexadecimal."""
+"""Faults of a call, as bits. The last two hexadecimal digits of its trace id contain them."""
 
 FILES: Final = ("spans-0.jsonl", "spans-1.jsonl.gz", "spans-2.jsonl", "spans-3.jsonl.gz", "spans-4.jsonl.zst")
 BOUNDS: Final = tuple(START + day * DAY for day in (0, 6, 12, 18, 25, 31))
-"""The days that each file is of."""
+"""Boundaries of the days that the files cover."""
 NAMES: Final = 5_000
-"""Models that nobody registered."""
+"""Unregistered model names."""
 LINES_AGAIN: Final = 3
-"""Lines at the end of a file that the next one begins with: the writer was not told that they had arrived."""
+"""Lines at the end of a file that the next file repeats, as after a retry without an acknowledgement."""
 
 
 def on(day: int, hour: int = 0, minute: int = 0, nanos: int = 0) -> int:
-    """Return a moment of the period; days count from 0."""
+    """Return an instant of the period; days count from 0."""
     return START + day * DAY + hour * HOUR + minute * MINUTE + nanos
 
 
 def rfc3339(nanos: int) -> str:
-    """Return a moment as evidence states it, cut off to microseconds."""
+    """Return an instant as evidence writes it, truncated to microseconds."""
     return (EPOCH + timedelta(microseconds=nanos // 1_000)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
@@ -65,14 +65,14 @@ LATEST: Final = on(13, 12)
 SUNSET: Final = on(19, 6, 7, 1_000)
 NEVER: Final = on(26, 3)
 GAPS: Final = ((on(8, 6), on(9, 6, 0, 1)), (on(21), on(22, 6)))
-"""Stretches without a span that are longer than a day: the first one by a nanosecond."""
+"""Gaps longer than a day. The first one is longer by a nanosecond."""
 A_DAY: Final = (on(15, 1), on(16, 1))
-"""A stretch without a span of exactly a day, which is allowed."""
+"""A gap of exactly one day, which is allowed."""
 LONG_AGO: Final = START - 270 * DAY
 
 
 class Step(NamedTuple):
-    """What is in force from a moment on."""
+    """Status, owner and tier from an instant on."""
 
     since: int
     status: str
@@ -81,7 +81,7 @@ class Step(NamedTuple):
 
 
 class Model(NamedTuple):
-    """A model of the registry: its steps are its history, or its dates if it is ``dated``."""
+    """A registered model. Its steps are in its history, or in its dates if it is ``dated``."""
 
     model_id: str
     steps: tuple[Step, ...]
@@ -92,7 +92,7 @@ class Model(NamedTuple):
     purpose: str = "answers customers"
 
     def entry(self) -> dict[str, Any]:
-        """Return its entry as the registry has it at the end."""
+        """Return its entry at the end of the period."""
         last = self.steps[-1]
         dates = {step.status: rfc3339(step.since) for step in reversed(self.steps)}
         dates = {status: date[:10] if self.dated else date for status, date in dates.items()}
@@ -117,14 +117,14 @@ class Model(NamedTuple):
         }
 
     def during(self, first: int, last: int) -> list[Step | None]:
-        """Return what was in force at any time from ``first`` to ``last``; ``None``: not yet deployed."""
+        """Return the steps in force between ``first`` and ``last``; ``None`` if it was not yet deployed."""
         begins = [-FOREVER, *(step.since for step in self.steps)]
         ends = [*begins[1:], FOREVER]
         states = (None, *self.steps)
         return [state for state, a, b in zip(states, begins, ends, strict=True) if a <= last and b > first]
 
     def past_sunset(self, when: int) -> bool:
-        """Tell whether its sunset date has come."""
+        """Return whether its sunset date has passed."""
         return self.sunset is not None and when >= self.sunset
 
 
@@ -168,7 +168,7 @@ CHANGES: Final = (
     (on(20), "embed-small", "retired", "dates", False),
     (NEVER, "never-called", "retired", "history", False),
 )
-"""The period's changes, each with whether its event was recorded."""
+"""The changes of the period, each with whether its event was recorded."""
 EVENTS: Final = (
     ("span", OWNED, "registered", "gpt-4o"),
     ("span", DEPRECATION, "deprecated", "gpt-3.5-turbo"),
@@ -176,8 +176,8 @@ EVENTS: Final = (
     ("span", on(10, 17), "deprecated", "embed-small"),
     ("log", LATEST + DELAY, "deprecated", "anthropic/claude-3-opus"),
     ("span", on(21), "retired", "embed-small"),  # the day after
-    ("log", NEVER + DELAY + 1, "retired", "never-called"),  # too late
-    ("span", RETIREMENT, "deprecated", "text-davinci-003"),  # of something else
+    ("log", NEVER + DELAY + 1, "retired", "never-called"),  # after the allowed delay
+    ("span", RETIREMENT, "deprecated", "text-davinci-003"),  # of another change
     ("log", on(12), "registered", "nobody-knows"),
     ("log", END, "registered", "ada"),  # after the period
 )
@@ -191,7 +191,7 @@ INSTANTS: Final = tuple(
 
 
 class Said(NamedTuple):
-    """What a span carries of the registry."""
+    """The registry attributes of a span."""
 
     status: str | None = None
     owner: str | None = None
@@ -203,7 +203,7 @@ NOTHING: Final = Said()
 
 
 class Outcome(NamedTuple):
-    """What a span counts as: ``call``, ``agent`` or ``other``; of which model or name; and what is wrong with it."""
+    """How a span counts: its kind (``call``, ``agent`` or ``other``), its model or name, and its faults."""
 
     kind: str
     model_id: str | None = None
@@ -214,7 +214,7 @@ class Outcome(NamedTuple):
 
 
 def judged(model_id: str, start: int, end: int, said: Said) -> int:
-    """Return what is wrong with a call of a registered model."""
+    """Return the faults of a call to a registered model."""
     model = MODELS[model_id]
     state = model.during(start, start)[0]
     wrong = 0
@@ -236,7 +236,7 @@ def judged(model_id: str, start: int, end: int, said: Said) -> int:
 
 
 def right(model_id: str, when: int) -> Said:
-    """Return what the registry puts on a span then."""
+    """Return the registry attributes that a span gets at that time."""
     state = MODELS[model_id].during(when, when)[0]
     return Said("unregistered") if state is None else Said(state.status, state.owner, state.tier, model_id)
 
@@ -246,7 +246,7 @@ def _value(key: str, value: str) -> str:
 
 
 def _attributes(texts: dict[str, str], said: Said, name: str) -> str:
-    """Return the attributes of a span, in JSON."""
+    """Return a span's attributes as JSON."""
     found = [_value(*item) for item in texts.items()]
     registry = zip(("status", "owner", "risk_tier", "model_id"), said, strict=True)
     found += [_value(f"model_registry.{key}", value) for key, value in registry if value is not None]
@@ -262,9 +262,9 @@ def _attributes(texts: dict[str, str], said: Said, name: str) -> str:
 
 
 class Kind(NamedTuple):
-    """Spans that are alike: how many of a hundred or so, their attributes, and what they are.
+    """A group of similar spans: their weight, their attributes and their outcome.
 
-    ``said`` is what they carry of the registry; ``None``: what is right.
+    ``said`` has their registry attributes. ``None`` means the correct attributes.
     """
 
     weight: int
@@ -276,7 +276,7 @@ class Kind(NamedTuple):
     agent: bool = False
 
     def at(self, when: int, service: str) -> tuple[str, Outcome]:
-        """Return attributes and outcome of such spans at a moment at which nothing changes."""
+        """Return the attributes and outcome of these spans at an instant without changes."""
         said = self.said
         if said is None:
             said = NOTHING if self.model_id is None else right(self.model_id, when)
@@ -302,7 +302,7 @@ def _llm(kind: str = "LLM", **texts: str) -> dict[str, str]:
 
 
 class Group(NamedTuple):
-    """Spans of one service and scope: how many a line has, and of which kinds."""
+    """Spans of one service and scope: the number per line and their kinds."""
 
     service: str
     scope: str
@@ -310,7 +310,7 @@ class Group(NamedTuple):
     kinds: tuple[Kind, ...]
 
     def wrapped(self, spans: str) -> str:
-        """Return spans in their scope and resource, in JSON."""
+        """Return spans with their scope and resource as JSON."""
         texts = {"service.name": self.service, "service.version": "1.4.2", "telemetry.sdk.language": "python"}
         if self.service == "unknown_service":
             del texts["service.name"]
@@ -331,7 +331,7 @@ SUPPORT: Final = Group(
         Kind(2, _chat("gpt-4o"), "gpt-4o", Said("active", "somebody", "high", "gpt-4o")),
         Kind(6, _chat("gpt-4o-mini", "gpt-4o-mini-2024-07-18"), "gpt-4o-mini", uncovered="gpt-4o-mini-2024-07-18"),
         Kind(4, _chat("gpt-4.1"), "openai/gpt-4.1"),
-        Kind(1, _chat("claude-latest"), None, NOTHING, name="claude-latest"),  # of another provider
+        Kind(1, _chat("claude-latest"), None, NOTHING, name="claude-latest"),  # an alias of another provider's model
         Kind(1, _chat("gpt-4o", "o9"), "gpt-4o", NOTHING, uncovered="o9"),
     ),
 )
@@ -376,13 +376,13 @@ BATCH: Final = Group(
         Kind(2, {"litellm.model_group": "=cmd-model"}, "=cmd-model"),
         Kind(5, _chat("text-davinci-003"), "text-davinci-003"),
         Kind(2, _chat("text-davinci-003"), "text-davinci-003", NOTHING),
-        Kind(1, {"model_name": "gpt-4o"}),  # means nothing in this scope
+        Kind(1, {"model_name": "gpt-4o"}),  # not a model key in this scope
         Kind(1, _chat("=HYPERLINK(0)"), None, NOTHING, name="=HYPERLINK(0)"),
     ),
 )
 GROUPS: Final = (SUPPORT, SEARCH, JOBS, BATCH)
 STRAY: Final = Group("batch-jobs", "experiments", 5, ())
-"""Whose spans name models that nobody registered."""
+"""The group whose spans name unregistered models."""
 A_LINE: Final = sum(group.spans for group in (*GROUPS, STRAY))
 
 _SECONDS: Final = 1_000_000
@@ -404,14 +404,14 @@ EDGES: Final = (
     ("mistral-large", DEPLOYED, SECOND, NOTHING, NOT_ENRICHED),
     ("mistral-large", DEPLOYED, DELAY - 1, Said("unregistered"), 0),
     ("mistral-large", DEPLOYED, DELAY, Said("unregistered"), DISAGREES),
-    ("text-davinci-003", RETIREMENT, DELAY - 1, right("text-davinci-003", START), RETIRED),  # late, but in time
-    ("text-davinci-003", RETIREMENT, DELAY, right("text-davinci-003", START), RETIRED | DISAGREES),  # later than that
-    ("text-davinci-003", RETIREMENT - 1, HOUR, right("text-davinci-003", START), 0),  # it ran on
-    ("text-davinci-003", RETIREMENT - 1, 0, right("text-davinci-003", END), DISAGREES),  # not yet
+    ("text-davinci-003", RETIREMENT, DELAY - 1, right("text-davinci-003", START), RETIRED),  # within the allowed delay
+    ("text-davinci-003", RETIREMENT, DELAY, right("text-davinci-003", START), RETIRED | DISAGREES),  # after that delay
+    ("text-davinci-003", RETIREMENT - 1, HOUR, right("text-davinci-003", START), 0),  # ended after the retirement
+    ("text-davinci-003", RETIREMENT - 1, 0, right("text-davinci-003", END), DISAGREES),  # before the retirement
     ("text-davinci-003", RETIREMENT - 1, 1, right("text-davinci-003", END), 0),
     ("text-davinci-003", RETIREMENT - HOUR, HOUR, right("text-davinci-003", END), 0),
-    ("text-davinci-003", RETIREMENT, -HOUR, right("text-davinci-003", START), RETIRED),  # it ends before it starts
-    ("text-davinci-003", RETIREMENT, -RETIREMENT, right("text-davinci-003", END), RETIRED),  # it never ended
+    ("text-davinci-003", RETIREMENT, -HOUR, right("text-davinci-003", START), RETIRED),  # ends before it starts
+    ("text-davinci-003", RETIREMENT, -RETIREMENT, right("text-davinci-003", END), RETIRED),  # has no end
     ("gpt-4o", OWNED - 1, 0, right("gpt-4o", END), DISAGREES),
     ("gpt-4o", OWNED, 0, right("gpt-4o", END), 0),
     ("gpt-4o", OWNED + 1, DELAY - 2, right("gpt-4o", START), 0),
@@ -425,11 +425,11 @@ EDGES: Final = (
     ("gpt-4o", GAPS[1][0], 0, right("gpt-4o", END), 0),
     ("gpt-4o", GAPS[1][1], 0, right("gpt-4o", END), 0),
 )
-"""Calls around what happens to models and to the period: model, start, duration, what they carry, what is wrong."""
+"""Calls near changes and period boundaries: model, start, duration, registry attributes, faults."""
 OUTSIDE: Final = (START - DAY, START - 1, END, END + 1, END + DAY)
 NEAR: Final = 15 * MINUTE
 CLEAR: Final = 25 * MINUTE
-"""How far from any instant spans are of which each line has the same."""
+"""The least distance of bulk spans from any instant of a change."""
 
 
 def _request(parts: Iterable[str]) -> str:
@@ -450,11 +450,11 @@ def _event_line(how: str, at: int, what: str, model_id: str, random_: random.Ran
 
 
 class File:
-    """One file while it is written, and what is true of it."""
+    """A file being written, and the truth about it."""
 
     def __init__(self, number: int, spans: int, seed: int) -> None:
         self.number = number
-        self.random = random.Random(f"{seed}/{number}")  # noqa: S311 - to be the same again
+        self.random = random.Random(f"{seed}/{number}")  # noqa: S311 - reproducible
         self.wanted, self.seed = spans, seed
         self.truth: dict[Outcome, list[int]] = {}
         self.lines = self.bad = self.spans = self.outside = self.copies = self.differing = 0
@@ -462,17 +462,17 @@ class File:
         self._known: dict[tuple[int, int], tuple[list[str], list[Outcome], list[str]]] = {}
 
     def count(self, outcome: Outcome, number: int, first: int, last: int) -> None:
-        """Count spans that are read for the first time."""
+        """Count spans that are not copies."""
         known = self.truth.setdefault(outcome, [0, first, last])
         known[:] = known[0] + number, min(known[1], first), max(known[2], last)
 
     def read(self, number: int, first: int, last: int) -> None:
-        """Note spans that can be read, copies included."""
+        """Count readable spans, including copies."""
         self.spans += number
         self.first, self.last = min(self.first, first), max(self.last, last)
 
     def span(self, start: int, end: int, attributes: str, wrong: int = 0) -> str:
-        """Return a span in JSON."""
+        """Return a span as JSON."""
         ids = self.random.randbytes(23).hex()
         return (
             f'{{"traceId":"{ids[:30]}{wrong:02x}","spanId":"{ids[30:]}","flags":256,"name":"chat","kind":3,'
@@ -480,13 +480,13 @@ class File:
         )
 
     def call(self, start: int, end: int, model_id: str, said: Said, wrong: int) -> str:
-        """Return a call of the support agent in JSON, counted."""
+        """Count a call of the support agent and return it as JSON."""
         self.count(Outcome("call", model_id, "", SUPPORT.service, wrong), 1, start, start)
         self.read(1, start, start)
         return self.span(start, end, _attributes({"gen_ai.request.model": model_id}, said, model_id), wrong)
 
     def bulk(self, group: Group, number: int, begin: int, length: int, random_: random.Random) -> list[str]:
-        """Return spans of a group, counted, for a time in which nothing changes."""
+        """Count and return spans of a group in a time without changes."""
         epoch = sum(at <= begin for _, at in INSTANTS)
         key = id(group), epoch
         if key not in self._known:
@@ -512,7 +512,7 @@ class File:
         ]
 
     def stray(self, begin: int, length: int, random_: random.Random) -> list[str]:
-        """Return calls of models that nobody registered."""
+        """Count and return calls of unregistered models."""
         found = []
         for i in range(STRAY.spans):
             name = f"ft:acme::{random_.randrange(NAMES):05}"
@@ -527,7 +527,7 @@ class File:
         return found
 
     def line(self, begin: int, random_: random.Random) -> list[str]:
-        """Return the parts of a whole line of spans within a minute, counted."""
+        """Count and return the parts of a line of spans within one minute."""
         groups = [(group, self.bulk(group, group.spans, begin, MINUTE, random_)) for group in GROUPS]
         groups.append((STRAY, self.stray(begin, MINUTE, random_)))
         self.singles = [group.wrapped(spans[0]) for group, spans in groups]
@@ -535,12 +535,12 @@ class File:
         return [group.wrapped(",".join(spans)) for group, spans in groups]
 
     def again(self, number: int) -> None:
-        """Note so many spans of the latest line that are written again."""
+        """Count the spans of the latest line that are written again."""
         self.copies += number
         self.spans += number
 
     def near(self, model_id: str, at: int) -> Iterator[str]:
-        """Yield calls in a quarter of an hour around an instant, with what they may carry at such a time."""
+        """Yield calls within 15 minutes of an instant, with registry attributes from before or after it."""
         choices = (NOTHING, right(model_id, at - 1), right(model_id, at), Said("active", "somebody", "low", model_id))
         for _ in range(100):
             start = at + self.random.randrange(-NEAR, NEAR)
@@ -549,7 +549,7 @@ class File:
             yield self.call(start, end, model_id, said, judged(model_id, start, end, said))
 
     def special(self) -> Iterator[str]:
-        """Yield the lines of what happens once, all of it readable; those that are of this file's days."""
+        """Yield this file's readable lines that are not bulk: calls near changes, edge cases and events."""
         since, until = BOUNDS[self.number : self.number + 2]
         for model_id, at in INSTANTS:
             if since <= at < until:
@@ -559,7 +559,7 @@ class File:
             assert judged(model_id, start, start + length, said) == wrong, (model_id, start)  # noqa: S101
         spans = [self.call(start, start + length, model_id, said, bad) for model_id, start, length, said, bad in edges]
         yield _request([SUPPORT.wrapped(",".join(spans))])
-        yield from [_request([SUPPORT.wrapped(span)]) for span in spans]  # and each again
+        yield from [_request([SUPPORT.wrapped(span)]) for span in spans]  # each span again
         self.again(len(spans))
         for how, at, what, model_id in EVENTS:
             if since <= at < until or (self.number, at) == (len(FILES) - 1, END):
@@ -573,7 +573,7 @@ class File:
         yield from self._differing()
 
     def _outside(self) -> Iterator[str]:
-        """Yield spans that are not of the period, in two of the files, and twice: they are not looked at."""
+        """Yield spans outside the period, twice, in two of the files. Evidence ignores them."""
         if self.number in (0, 3):
             attributes = _attributes(_chat("ada"), NOTHING, "ada")
             line = _request([SUPPORT.wrapped(",".join(self.span(at, at + SECOND, attributes) for at in OUTSIDE))])
@@ -582,7 +582,7 @@ class File:
             self.outside += 2 * len(OUTSIDE)
 
     def _differing(self) -> Iterator[str]:
-        """Yield two spans in two of the files, of which the copies say what the other one says first."""
+        """Yield two spans in one file, and in another file their copies with swapped attributes."""
         start, model_id = on(2), "gpt-4o-mini"
         texts = _chat(model_id)
         says = _attributes(texts, right(model_id, start), model_id), _attributes(texts, NOTHING, model_id)
@@ -592,7 +592,7 @@ class File:
             for wrong in (0, NOT_ENRICHED):
                 self.count(Outcome("call", model_id, "", SUPPORT.service, wrong), 1, start, start)
             self.read(2, start, start)
-        if self.number == 2:  # noqa: PLR2004 - another one
+        if self.number == 2:  # noqa: PLR2004 - a later file
             yield _request([SUPPORT.wrapped(",".join(self.span(start, start + SECOND, said) for said in says[::-1]))])
             self.read(2, start, start)
             self.copies += 2
@@ -600,15 +600,15 @@ class File:
         self.random = own
 
     def bad_lines(self, whole: str) -> Iterator[str]:
-        """Yield lines of which nothing can be read, or not all; ``whole`` is one that was written before."""
+        """Yield lines that cannot be read, or only in part. ``whole`` is an earlier line."""
         bad = (
             whole[: len(whole) // 2],  # torn
             '{"hello":"world"}',
             "no JSON \\x00 at all",
             "[]",
             "{}",
-            whole[: len(whole) // 3] + _request([]),  # half of one before a whole one
-            whole[len(whole) // 3 :],  # and the end of one
+            whole[: len(whole) // 3] + _request([]),  # half of a line before a whole one
+            whole[len(whole) // 3 :],  # the end of a line
         )
         for line in bad[self.number :]:
             self.bad += 1
@@ -622,7 +622,7 @@ class File:
         self.bad += 2
 
     def written(self) -> Iterator[str]:
-        """Yield all lines; the last one, which may be cut off, without its end."""
+        """Yield all lines. The last one may be cut off and has no newline then."""
         yield from self._counted(self._latest(self.number - 1))
         yield from self._counted(self.special())
         calm = _calm(*BOUNDS[self.number : self.number + 2])
@@ -656,7 +656,7 @@ class File:
             yield whole[: 2 * len(whole) // 3]
 
     def _latest(self, number: int) -> Iterator[str]:
-        """Yield the last lines of a file, which the next one repeats."""
+        """Yield the last lines of a file, which the next file repeats."""
         if number < 0:
             return
         again = number < self.number
@@ -677,7 +677,7 @@ class File:
 
 
 def _calm(since: int, until: int) -> list[tuple[int, int]]:
-    """Return the times of a file in which nothing changes and which no gap is in."""
+    """Return the times of a file without changes and without gaps."""
     at = [(at, at) for _, at in INSTANTS]
     cuts = sorted((a, b) for a, b in (*at, *GAPS, A_DAY) if since <= a < until)
     begins, ends = [since, *(b + CLEAR for _, b in cuts)], [*(a - CLEAR for a, _ in cuts), until - CLEAR]
@@ -685,7 +685,7 @@ def _calm(since: int, until: int) -> list[tuple[int, int]]:
 
 
 def _within(times: Sequence[tuple[int, int]], share: float) -> int:
-    """Return the moment that has a share of these times before it."""
+    """Return the instant at which the given share of these times has passed."""
     place = int(sum(b - a for a, b in times) * share)
     for a, b in times:
         if place < b - a:
@@ -695,14 +695,14 @@ def _within(times: Sequence[tuple[int, int]], share: float) -> int:
 
 
 class _Gzip(gzip.GzipFile):
-    """A file that is the same each time it is written."""
+    """A gzip file with the same bytes each time it is written."""
 
     def __init__(self, path: Path) -> None:
         self._raw = path.open("wb")
         super().__init__("", "wb", 1, self._raw, mtime=0)
 
     def close(self) -> None:
-        """Close both."""
+        """Close the gzip file and the raw file."""
         super().close()
         self._raw.close()
 
@@ -718,7 +718,7 @@ def _opened(path: Path) -> IO[bytes]:
 
 
 def write_file(folder: str, number: int, spans: int, seed: int, *, plain: bool) -> tuple[dict[str, Any], File]:
-    """Write one file; return what is true of it as an input, and of its spans."""
+    """Write one file; return the truth about it as an input and about its spans."""
     file = File(number, spans, seed)
     path = Path(folder, FILES[number])
     path = path.with_suffix("") if plain and path.suffix != ".jsonl" else path
@@ -747,12 +747,12 @@ def write_file(folder: str, number: int, spans: int, seed: int, *, plain: bool) 
 def _task(arguments: tuple[str, int, int, int, bool]) -> tuple[dict[str, Any], File]:
     *given, plain = arguments
     found, file = write_file(*given, plain=plain)  # type: ignore[arg-type]
-    file._known.clear()  # noqa: SLF001 - only needed to write
+    file._known.clear()  # noqa: SLF001 - only needed for writing
     return found, file
 
 
 def write(folder: str, spans: int, *, seed: int = 7, plain: bool = False) -> dict[str, Any]:
-    """Write the archive, some files at a time, and return the truth about it, as plain values."""
+    """Write the archive, several files at a time, and return the truth about it as plain values."""
     shares = [spans // len(FILES) + (number < spans % len(FILES)) for number in range(len(FILES))]
     with ProcessPoolExecutor() as pool:
         done = list(pool.map(_task, [(folder, i, share, seed, plain) for i, share in enumerate(shares)]))
@@ -792,11 +792,13 @@ def write(folder: str, spans: int, *, seed: int = 7, plain: bool = False) -> dic
 
 
 def main() -> None:
-    """Write an archive, and the truth about it beside it."""
-    parser = argparse.ArgumentParser(prog="archive", description="An archive of spans, and truth.json about it.")
+    """Write an archive and its ``truth.json``."""
+    parser = argparse.ArgumentParser(
+        prog="archive", description="Write a span archive and truth.json, the evidence that is expected from it."
+    )
     parser.add_argument("folder")
     parser.add_argument("spans", type=int)
-    parser.add_argument("--plain", action="store_true", help="compress nothing")
+    parser.add_argument("--plain", action="store_true", help="do not compress files")
     parser.add_argument("--seed", type=int, default=7)
     given = parser.parse_args()
     truth = write(given.folder, given.spans, seed=given.seed, plain=given.plain)

@@ -1,7 +1,7 @@
-"""The real Collector: the processor time that enrichment takes there, by the statements that a registry is rendered to.
+"""Processor time of enrichment in the real Collector, with the statements that a registry is rendered to.
 
-Each candidate is a process of its own that stays for all rounds. It receives the same requests over and over, and drops
-all spans after the enrichment: what one without enrichment takes is what receiving takes.
+Each candidate is a Collector process that runs through all rounds. It receives the same requests each time and drops
+all spans after enrichment. A Collector without enrichment measures the cost of receiving.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from spanforge.model_registry import ModelRegistry
 
 SPANS: Final = 1_000
-"""Spans of a request."""
+"""Spans per request."""
 READY: Final = 60
-"""Seconds that a Collector may take until it listens."""
+"""Seconds within which a Collector must listen."""
 _ROOT: Final = Path(__file__).parent.parent
 _SERVER_RUNNER: Final = _ROOT / "tests" / "e2e" / "run_server.py"
 _HEADERS: Final = {"Content-Type": "application/x-protobuf"}
@@ -55,9 +55,9 @@ _NOTHING: Final = "processors: {}\n"
 
 
 def unavailable() -> str:
-    """Return why there is no Collector here whose time can be told; nothing if there is one."""
+    """Return why no Collector's processor time can be measured here; an empty string if it can."""
     if not sys.platform.startswith("linux"):
-        return "only Linux tells the time that another process takes"
+        return "only Linux reports the processor time of another process"
     return "" if _program().returncode == 0 else _program().stderr.strip()
 
 
@@ -68,7 +68,7 @@ def _program() -> subprocess.CompletedProcess[str]:
 
 
 class Collector:
-    """A running Collector with one thread; it ends with this process, however that ends."""
+    """A running Collector with one thread. It ends when this process ends, even if this process is killed."""
 
     def __init__(self, folder: Path, transform: str) -> None:
         with socket.socket() as free:
@@ -88,7 +88,7 @@ class Collector:
             text=True,
         )
         assert self._runner.stdout is not None  # noqa: S101 - for type checkers
-        self._clock = (~int(self._runner.stdout.readline()) << 3) | 2  # as clock_getcpuclockid(3) makes it
+        self._clock = (~int(self._runner.stdout.readline()) << 3) | 2  # the formula of clock_getcpuclockid(3)
         self._connection = http.client.HTTPConnection("127.0.0.1", port)
         self._connect()
 
@@ -103,7 +103,7 @@ class Collector:
             time.sleep(0.02)
 
     def cost(self, requests: int, body: bytes) -> float:
-        """Send so many requests, and return the microseconds of processor time that a span took, in all threads."""
+        """Send the requests and return the microseconds of processor time per span, in all threads."""
         start = time.clock_gettime(self._clock)
         for _ in range(requests):
             self._connection.request("POST", "/v1/traces", body, _HEADERS)
@@ -114,7 +114,7 @@ class Collector:
         return (time.clock_gettime(self._clock) - start) / (requests * SPANS) * 1e6
 
     def stop(self) -> None:
-        """Stop it."""
+        """Stop the Collector."""
         self._connection.close()
         self._runner.communicate()
 
@@ -124,7 +124,7 @@ def _registry(number: int) -> ModelRegistry:
 
 
 def _statements(registry: ModelRegistry) -> str:
-    """Return a transform processor as one would write it by hand: a statement for each model."""
+    """Return a transform processor as a person would write it: one statement per model."""
     lines = [f"processors:\n  {PROCESSOR}:\n    error_mode: silent\n    trace_statements:\n      - statements:\n"]
     for entry in registry:
         bundle = json.dumps(span_attributes(entry, status=entry.status, warnings=entry.warnings))
@@ -134,20 +134,20 @@ def _statements(registry: ModelRegistry) -> str:
 
 
 def _request(registry: ModelRegistry) -> bytes:
-    """Return a request with LLM spans whose models are spread over all of a registry's."""
+    """Return a request with LLM spans whose models are spread over the whole registry."""
     names, kept = [entry.model_id for entry in registry], InMemorySpanExporter()
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(kept))
     tracer = provider.get_tracer("benchmarks")
     for i in range(SPANS):
-        attributes = {**LATE, MODEL_KEY: names[i * 7_919 % len(names)]}  # a prime number, so that all have their turn
+        attributes = {**LATE, MODEL_KEY: names[i * 7_919 % len(names)]}  # a prime factor reaches every name
         tracer.start_span("chat", attributes=attributes).end()
     body: bytes = encode_spans(kept.get_finished_spans()).SerializeToString()
     return body
 
 
 def _compare(sizes: Sizes, name: str, candidates: Mapping[str, tuple[str, bytes]], over: tuple[str, str]) -> Comparison:
-    """Return the comparison of transform processors and requests: what one adds to nothing, against another."""
+    """Compare the time that two transform processors add to a Collector without enrichment."""
     with contextlib.ExitStack() as stack:
         costs = {}
         for which, (transform, body) in candidates.items():
@@ -163,7 +163,7 @@ def _compare(sizes: Sizes, name: str, candidates: Mapping[str, tuple[str, bytes]
 
 
 def many_models(sizes: Sizes) -> Comparison:
-    """Return the comparison: what enrichment adds with many models, against what it adds with few."""
+    """Compare the time added by enrichment with many models and with few."""
     many, few = _registry(sizes.rendered), _registry(FEW)
     candidates = {
         "many": (render_transform(many), _request(many)),
@@ -174,7 +174,7 @@ def many_models(sizes: Sizes) -> Comparison:
 
 
 def statements(sizes: Sizes) -> Comparison:
-    """Return the comparison: what enrichment adds, against what a statement for each model adds."""
+    """Compare the time added by enrichment with the time added by one statement per model."""
     registry = _registry(sizes.some)
     body = _request(registry)
     candidates = {

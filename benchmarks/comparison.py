@@ -1,4 +1,4 @@
-"""Benchmarks: what they compare, and their results."""
+"""Benchmarks, their comparisons and their results."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 SETTLED = 0.03
-"""Where the clock is this close to the goal, relative to it, instructions decide: they are steadier."""
+"""Relative distance to the goal within which instructions decide, because they are steadier than the clock."""
 
 
 class Sizes(NamedTuple):
-    """How much one round does.
+    """Sizes of one round.
 
     Attributes:
-        folder: Where files may be written.
-        spans: Spans that a turn makes: so few that whatever else the machine does meets both neighbours.
-        turns: How often a round does so.
-        threaded: Spans that each thread makes.
+        folder: The folder for files.
+        spans: Spans per turn. They are so few that other load on the machine affects neighbouring turns alike.
+        turns: Turns per round.
+        threaded: Spans per thread.
         models: Entries of a large registry.
         some: Entries of a smaller one.
-        registered: Models that a round registers.
-        imports: Processes that a round starts for each import.
+        registered: Models registered per round.
+        imports: Processes started per round for each import.
         rendered: Entries of a large registry that is rendered for the Collector.
-        requests: Requests that a round sends to each Collector.
-        archived: Spans of the archive that evidence is about.
+        requests: Requests sent per round to each Collector.
+        archived: Spans in the archive for evidence.
     """
 
     folder: str
@@ -45,15 +45,15 @@ class Sizes(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """Contenders to be run in turn, prepared.
+    """Candidates that are ready to run in turn.
 
     Attributes:
-        candidates: Name to what runs once and returns its figure.
-        ratio: Makes the one number that counts of theirs.
-        spans: The same candidates, for those whose instructions can be counted.
-        repeated: How often a round runs all of them, where one turn is short.
-        remark: Returns what else was measured, when all is done.
-        end: Ends what was started for it.
+        candidates: For each name, a function that runs the candidate once and returns its figure.
+        ratio: Computes the ratio from the figures.
+        spans: The candidates whose instructions can be counted.
+        repeated: Times that each round runs all candidates, for short turns.
+        remark: Returns a further measurement after all rounds.
+        end: Stops the processes that the comparison started.
     """
 
     candidates: Mapping[str, Callable[[], float]]
@@ -68,12 +68,12 @@ class Benchmark(NamedTuple):
     """One benchmark.
 
     Attributes:
-        name: What it is called on the command line.
-        measure: What is measured, for people.
-        goal: What is wanted: ``<= 1.12``.
-        unit: Of the candidates' figures.
-        prepare: Makes its comparison.
-        unavailable: Returns why it cannot be run here; nothing if it can.
+        name: The name on the command line.
+        measure: A description of the ratio.
+        goal: The target, such as ``<= 1.12``.
+        unit: The unit of the candidates' figures.
+        prepare: Returns the comparison.
+        unavailable: Returns why the benchmark cannot run here; an empty string if it can.
     """
 
     name: str
@@ -84,7 +84,7 @@ class Benchmark(NamedTuple):
     unavailable: Callable[[], str] = str
 
     def holds(self, ratio: float) -> bool:
-        """Tell whether a ratio reaches the goal."""
+        """Return whether a ratio meets the goal."""
         return ratio <= self.limit if self.goal.startswith("<=") else ratio >= self.limit
 
     @property
@@ -94,15 +94,15 @@ class Benchmark(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What came out of one benchmark.
+    """The result of one benchmark.
 
     Attributes:
         benchmark: The benchmark.
-        clock: The median of the rounds' ratios, and its interval.
-        figures: Median figure of each candidate, in the benchmark's unit.
-        instructions: The ratio by instruction counts; ``None`` where they were not counted.
-        counted: Instructions a span of each candidate.
-        remark: What else was measured.
+        clock: The median of the rounds' ratios by the clock, and its interval.
+        figures: The median figure of each candidate, in the benchmark's unit.
+        instructions: The ratio of instruction counts; ``None`` if they were not counted.
+        counted: Instructions per span for each candidate.
+        remark: A further measurement.
     """
 
     benchmark: Benchmark
@@ -114,14 +114,14 @@ class Result(NamedTuple):
 
     @property
     def by_instructions(self) -> bool:
-        """Whether the clock is too close to the goal to decide, and instructions were counted."""
+        """Whether instructions decide: they were counted, and the clock is too close to the goal."""
         limit = self.benchmark.limit
         close = abs(self.clock.median - limit) < SETTLED * limit or self.clock.low <= limit <= self.clock.high
         return close and self.instructions is not None
 
     @property
     def outcome(self) -> str:
-        """``holds`` or ``missed``, and by what if it was close."""
+        """``holds`` or ``missed``, with a note if instructions decided."""
         ratio = self.clock.median
         if self.by_instructions and self.instructions is not None:
             ratio = self.instructions
@@ -151,13 +151,13 @@ class Result(NamedTuple):
 def run(
     benchmark: Benchmark, sizes: Sizes, rounds: int, count: Callable[[Mapping[str, Any]], list[dict[str, float]]]
 ) -> Result:
-    """Run one benchmark.
+    """Run one benchmark and return its result.
 
     Args:
         benchmark: The benchmark.
-        sizes: How much one round does.
-        rounds: How many there are.
-        count: Returns repeated instruction counts of the candidates; empty where there is no counting them.
+        sizes: The sizes of one round.
+        rounds: The number of rounds.
+        count: Returns repeated instruction counts of the candidates; an empty list if they cannot be counted.
     """
     comparison = benchmark.prepare(sizes)
     try:

@@ -1,7 +1,7 @@
-"""Evidence about an archive, against only decoding the same files with msgspec, in as many processes.
+"""Evidence from an archive, compared with decoding the same files with msgspec in as many processes.
 
-Each candidate is a process that starts others, a core each, as the engine does. Run as a program it is one of them:
-``python -m benchmarks.evidence typed FILE …``.
+Each candidate is a process that starts one worker per core, as the engine does. As a program, this module runs one
+candidate: ``python -m benchmarks.evidence typed FILE …``.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _ROOT: Final = Path(__file__).parent.parent
 _BETWEEN: Final = "import subprocess, sys; sys.exit(subprocess.call(sys.argv[1:]))"
-"""A small process between this one and the one that is measured, which would inherit how large this one ever was."""
+"""A small process between this one and the candidate, which would otherwise inherit this one's peak memory."""
 
 
 class _Part(msgspec.Struct, rename="camel"):
@@ -37,7 +37,7 @@ class _Part(msgspec.Struct, rename="camel"):
 
 
 class AnyValue(_Part):
-    """A value of OTLP, of any type."""
+    """An OTLP value of any type."""
 
     string_value: str | None = None
     int_value: int | None = None
@@ -47,20 +47,20 @@ class AnyValue(_Part):
 
 
 class ArrayValue(_Part):
-    """An array of them."""
+    """An array of values."""
 
     values: list[AnyValue] = []
 
 
 class Attribute(_Part):
-    """An attribute."""
+    """An attribute: key and value."""
 
     key: str = ""
     value: AnyValue | None = None
 
 
 class Resource(_Part):
-    """A resource, and as much of an instrumentation scope as matters."""
+    """A resource, or the relevant part of an instrumentation scope."""
 
     name: str = ""
     attributes: list[Attribute] = []
@@ -86,21 +86,21 @@ class Span(_Part):
 
 
 class ScopeSpans(_Part):
-    """Spans of one scope."""
+    """The spans of one scope."""
 
     scope: Resource | None = None
     spans: list[Span] = []
 
 
 class ResourceSpans(_Part):
-    """Spans of one resource."""
+    """The spans of one resource."""
 
     resource: Resource | None = None
     scope_spans: list[ScopeSpans] = []
 
 
 class Request(_Part):
-    """A line."""
+    """A line of the archive: one export request."""
 
     resource_spans: list[ResourceSpans] = []
 
@@ -112,7 +112,7 @@ DECODERS: Final[dict[str, Callable[[bytes], Any]]] = {
 
 
 def _decoded(how: str, path: str) -> int:
-    """Decode all lines of a file, and do nothing with them; return how many can be decoded."""
+    """Decode all lines of a file, discard them, and return the number that could be decoded."""
     decode, lines = DECODERS[how], 0
     with open(path, "rb") as file:
         for line in file:
@@ -132,7 +132,7 @@ def _decode(how: str, files: Iterable[str]) -> None:
 
 
 def _engine(files: Iterable[str]) -> Callable[[], object]:
-    """Return what generates evidence about these files, and the archive's registry beside them."""
+    """Return a function that generates evidence from these files and the archive's registry."""
     from benchmarks.models import registry_of  # noqa: PLC0415 - processes that only decode need none of this
     from spanforge.model_registry import ModelRegistryEntry  # noqa: PLC0415
     from spanforge.model_registry.compliance import ComplianceMappingEngine  # noqa: PLC0415
@@ -144,7 +144,7 @@ def _engine(files: Iterable[str]) -> Callable[[], object]:
 
 
 class Cost(NamedTuple):
-    """What one run took: seconds of the clock and of all processors, KiB of the first process and of the largest."""
+    """Cost of one run: clock and processor seconds, and peak KiB of the first process and of the largest child."""
 
     wall: float
     processor: float
@@ -153,8 +153,8 @@ class Cost(NamedTuple):
 
 
 def main(how: str, *files: str) -> None:
-    """Run one candidate, and print what it took."""
-    import resource  # noqa: PLC0415 - not everywhere, see unavailable()
+    """Run one candidate and print its cost."""
+    import resource  # noqa: PLC0415 - not on every platform, see unavailable()
 
     work = _engine(files) if how == "engine" else lambda: _decode(how, files)
     start, before = time.perf_counter(), os.times()
@@ -172,14 +172,14 @@ def _cost(how: str, files: list[str]) -> Cost:
 
 def _archived(sizes: Sizes) -> list[str]:
     folder = Path(sizes.folder, "archive")
-    if not folder.exists():  # both contests are about the same one
+    if not folder.exists():  # both comparisons use the same archive
         folder.mkdir()
         archive.write(str(folder), sizes.archived, plain=True)
     return sorted(map(str, folder.glob("*.jsonl")))
 
 
 def against(other: str) -> Callable[[Sizes], Comparison]:
-    """Return what prepares the comparison: evidence, against decoding ``typed`` or ``untyped``; by the clock."""
+    """Return a function that compares evidence with ``typed`` or ``untyped`` decoding, by the clock."""
 
     def prepare(sizes: Sizes) -> Comparison:
         files = _archived(sizes)
@@ -195,7 +195,7 @@ def against(other: str) -> Callable[[Sizes], Comparison]:
         def note() -> str:
             ratios = [a.processor / b.processor for a, b in zip(*(found[1:] for found in costs.values()), strict=True)]
             peak = max(max(cost.parent, cost.child) for cost in costs["evidence"]) / 1_000
-            return f"by processor time {statistics.median(ratios):.3f}; no process took more than {peak:,.0f} MB"
+            return f"ratio by processor time {statistics.median(ratios):.3f}; peak memory {peak:,.0f} MB per process"
 
         candidates = {"evidence": candidate("evidence", "engine"), "decoding": candidate("decoding", other)}
         return Comparison(candidates, lambda cost: cost["evidence"] / cost["decoding"], remark=note)
@@ -204,8 +204,8 @@ def against(other: str) -> Callable[[Sizes], Comparison]:
 
 
 def unavailable() -> str:
-    """Return why it cannot be measured here; nothing if it can."""
-    return "" if sys.platform.startswith("linux") else "only Linux tells what processes take in KiB"
+    """Return why evidence cannot be measured here; an empty string if it can."""
+    return "" if sys.platform.startswith("linux") else "only Linux reports peak memory in KiB"
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Rounds in which every candidate runs in turn, and the median of what they gave, with its interval."""
+"""Interleaved rounds of all candidates, and the median of their ratios with its interval."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 MISSES = 20
-"""One interval in so many does not have the true median inside."""
+"""One interval in this many does not contain the true median."""
 
 
 class Interval(NamedTuple):
-    """A median, and the interval that it lies in."""
+    """A median and the confidence interval around it."""
 
     low: float
     median: float
@@ -24,10 +24,11 @@ class Interval(NamedTuple):
 
 
 def median_interval(values: Sequence[float]) -> Interval:
-    """Return the median of some values and its interval, whatever their distribution.
+    """Return the median of the values and its interval, for any distribution.
 
-    Each value is below the true median as often as above it, like a coin; so the binomial distribution tells how many
-    of the smallest and of the largest may be left out. Fewer than six values: none, and less sure.
+    Each value is as likely to be below the true median as above it, like a coin toss. The binomial distribution
+    therefore determines how many of the smallest and largest values can be dropped. With fewer than six values none
+    is dropped, and the confidence is lower.
     """
     ordered = sorted(values)
     outside = max(1, _left_out(len(ordered)))
@@ -35,7 +36,7 @@ def median_interval(values: Sequence[float]) -> Interval:
 
 
 def _left_out(number: int) -> int:
-    """Return the rank k such that the k-th smallest and k-th largest of so many values enclose their true median."""
+    """Return the rank k for which the k-th smallest and k-th largest value enclose the true median."""
     rank, below = 0, 0
     while 2 * MISSES * (below + math.comb(number, rank)) <= 2**number:
         below += math.comb(number, rank)
@@ -44,7 +45,7 @@ def _left_out(number: int) -> int:
 
 
 def interleaved(candidates: Mapping[str, Callable[[], float]], rounds: int) -> list[dict[str, float]]:
-    """Return what each candidate measured in each round; another one begins each time, after a round to warm up."""
+    """Return each candidate's figure per round. The first candidate rotates, and a warm-up round is not returned."""
     names = list(candidates)
     found = []
     for number in range(-1, rounds):
@@ -57,9 +58,9 @@ def interleaved(candidates: Mapping[str, Callable[[], float]], rounds: int) -> l
 
 
 def seconds(work: Callable[[], Any]) -> float:
-    """Return the time that some work takes, its result's end of life not included.
+    """Return the seconds that the work takes, without the deallocation of its result.
 
-    Garbage of others is collected before; during the work the collector is on, as in applications.
+    Earlier garbage is collected first. The garbage collector stays on during the work, as in applications.
     """
     gc.collect()
     start = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Importing the package, in processes that have imported nothing else."""
+"""Import time of the package, in processes that have imported nothing else."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SCRIPT: Final = "import time; start = time.perf_counter(); import {}; print(tim
 
 
 def comparison(sizes: Sizes) -> Comparison:
-    """Return the comparison: importing the package, against the SDK; the round to warm up compiles what has to be."""
+    """Compare importing the package with importing the SDK. The warm-up round compiles the modules."""
 
     def candidate(module: str) -> Callable[[], float]:
         return lambda: sum(_cost(module) for _ in range(sizes.imports)) / sizes.imports * 1e3

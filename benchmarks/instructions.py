@@ -1,6 +1,6 @@
-"""Instructions a span takes, counted by valgrind's callgrind: steady where the clock is not.
+"""Instructions per span, counted by valgrind's callgrind. They are steadier than the clock.
 
-Run as a program it makes spans: ``python -m benchmarks.instructions PROCESSOR KIND KEYS MODELS SAMPLER NUMBER``.
+As a program, this module makes spans: ``python -m benchmarks.instructions PROCESSOR KIND KEYS MODELS SAMPLER NUMBER``.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ if TYPE_CHECKING:
 
 FEWER: Final = 1_000
 MORE: Final = 3_000
-"""Spans of two processes: what the second takes more than the first, it takes for its further spans."""
+"""Spans of two processes. The difference of their counts is the cost of the further spans."""
 SEEDS: Final = ("0", "1", "2")
-"""Hash seeds: memory's layout moves a count by up to one per cent."""
+"""Hash seeds. The layout of memory changes a count by up to one per cent."""
 _CALLGRIND: Final = ("valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null")
 _COLLECTED: Final = re.compile(r"Collected : (\d+)")
 
 
 def unavailable() -> str:
-    """Return why instructions cannot be counted here; nothing if they can."""
+    """Return why instructions cannot be counted here; an empty string if they can."""
     if not shutil.which("valgrind"):
-        return "there is no valgrind"
+        return "valgrind is not installed"
     command = [*_CALLGRIND, sys.executable, "-c", ""]
     return "" if subprocess.run(command, capture_output=True, check=False).returncode == 0 else "valgrind does not work"
 
 
 def count(spans: Mapping[str, Spans]) -> list[dict[str, float]]:
-    """Return instructions a span of each candidate, once for every seed."""
+    """Return the instructions per span of each candidate, once per seed."""
     for which in spans.values():
-        subprocess.run(_program(which, 1), check=True)  # compiles what is not yet
+        subprocess.run(_program(which, 1), check=True)  # compiles the remaining modules
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         runs = {(which, seed): pool.submit(_a_span, which, seed) for seed in SEEDS for which in spans.values()}
     return [{name: runs[which, seed].result() for name, which in spans.items()} for seed in SEEDS] if spans else []
@@ -56,7 +56,7 @@ def _total(spans: Spans, number: int, seed: str) -> int:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     found = _COLLECTED.search(done.stderr)
     if found is None:
-        msg = f"valgrind tells no count: {done.stderr}"
+        msg = f"valgrind reported no count: {done.stderr}"
         raise ValueError(msg)
     return int(found[1])
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk._logs import ReadWriteLogRecord
 
 MODEL = "gpt-4o"
-"""The model that spans name: one of every registry made here."""
+"""The model that spans name. Every registry made here has it."""
 
 
 def entry(model_id: str, **more: Any) -> ModelRegistryEntry:
@@ -32,12 +32,12 @@ def entry(model_id: str, **more: Any) -> ModelRegistryEntry:
 
 
 def entries(number: int) -> Iterator[ModelRegistryEntry]:
-    """Yield so many entries, ``MODEL`` in their midst."""
+    """Yield the given number of entries, with ``MODEL`` in the middle."""
     return (entry(MODEL if i == number // 2 else f"model-{i}") for i in range(number))
 
 
 def as_registered(number: int) -> Iterator[ModelRegistryEntry]:
-    """Yield so many entries as ``register`` leaves them: one record of history, and something of the user's."""
+    """Yield the given number of entries as ``register`` leaves them, with a history record and user metadata."""
     for i in range(number):
         at = f"2026-05-13T08:{i // 60 % 60:02}:{i % 60:02}.{i:06}Z"
         record = {"at": at, "status": "active", "owner": "ml-platform", "risk_tier": "high", "actor": "ci"}
@@ -45,7 +45,7 @@ def as_registered(number: int) -> Iterator[ModelRegistryEntry]:
 
 
 def loggers() -> LoggerProvider:
-    """Return a logger provider that takes log records, and does nothing with them."""
+    """Return a logger provider that accepts log records and discards them."""
     provider = LoggerProvider(shutdown_on_exit=False)
     provider.add_log_record_processor(_Taking())
     return provider
@@ -58,20 +58,20 @@ class _Taking(LogRecordProcessor):
     def shutdown(self) -> None:
         """Do nothing."""
 
-    def force_flush(self, timeout_millis: int = 30_000) -> bool:  # noqa: ARG002 - nothing is waiting
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:  # noqa: ARG002 - nothing is pending
         """Return ``True``."""
         return True
 
 
 def deprecated_of(number: int) -> ModelRegistry:
-    """Return a registry with so many entries, of which ``MODEL`` is deprecated."""
+    """Return a registry with the given number of entries, in which ``MODEL`` is deprecated."""
     registry = registry_of(entries(number), auto_emit=False)
     registry.deprecate(MODEL)
     return registry
 
 
 def registry_of(found: Iterable[ModelRegistryEntry], **options: Any) -> ModelRegistry:
-    """Return a registry that holds these entries, and has emitted nothing for them."""
+    """Return a registry with these entries, without emitting events for them."""
     registry = ModelRegistry(**options)
     replace_file_entries(registry, found)
     return registry

@@ -1,4 +1,4 @@
-"""The registry by itself: registering, saving and loading many models."""
+"""The registry alone: registering, saving and loading many models."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def register(sizes: Sizes) -> Comparison:
-    """Return the comparison: registering in a large registry, against a smaller one; events go out in both forms."""
+    """Compare registering in a large registry and in a smaller one, with events as both signals."""
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(Empty())
     records = loggers()
@@ -45,7 +45,7 @@ def _register(registry: ModelRegistry, number: int) -> None:
 
 
 def save(sizes: Sizes) -> Comparison:
-    """Return the comparison: saving a large registry, against ``json.dumps`` of plain dicts and ``fsync``."""
+    """Compare saving a large registry with ``json.dumps`` of plain dicts and ``fsync``."""
     registry = registry_of(as_registered(sizes.models))
     plain = [entry.to_dict() for entry in registry]
     path = os.path.join(sizes.folder, "saved.json")
@@ -61,7 +61,7 @@ def save(sizes: Sizes) -> Comparison:
 
 
 def load(sizes: Sizes) -> Comparison:
-    """Return the comparison: loading a large file into a new registry, against a bare ``json.loads`` of its content."""
+    """Compare loading a large file into a new registry with ``json.loads`` of its content."""
     path = os.path.join(sizes.folder, "loaded.json")
     registry_of(as_registered(sizes.models)).save(path)
     with open(path, "rb") as file:

@@ -1,4 +1,4 @@
-"""Results, for people and for programs."""
+"""Reports of results for the terminal, the documentation and programs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ HEAD: Final = ("measure", "goal", "ratio", f"{1 - 1 / MISSES:.0%} interval", "in
 
 
 def environment(rounds: int, uncounted: str) -> dict[str, Any]:
-    """Return what the results depend on; nothing that tells one machine from another of its kind."""
+    """Return the versions and hardware that results depend on, without anything that identifies a machine."""
     return {
         "python": platform.python_version(),
         "opentelemetry-sdk": version("opentelemetry-sdk"),
@@ -46,7 +46,7 @@ def _processor() -> str | None:
 
 
 def cells(result: Result) -> list[str]:
-    """Return one line of the table."""
+    """Return the cells of one table row."""
     low, median, high = result.clock
     figures = ", ".join(f"{name} {_number(value)}" for name, value in result.figures.items())
     return [
@@ -65,7 +65,7 @@ def _number(value: float) -> str:
 
 
 def summary(known: dict[str, Any]) -> str:
-    """Return the facts as a sentence."""
+    """Return the environment as a sentence."""
     processor = known["processor"] and f", {known['processor']}"
     return (
         f"Python {known['python']}, opentelemetry-sdk {known['opentelemetry-sdk']}, "
@@ -74,7 +74,7 @@ def summary(known: dict[str, Any]) -> str:
 
 
 def as_text(known: dict[str, Any], results: Sequence[Result]) -> str:
-    """Return facts and results for a terminal."""
+    """Return environment and results as text for a terminal."""
     lines = [list(HEAD), *map(cells, results)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     table = ("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
@@ -82,18 +82,18 @@ def as_text(known: dict[str, Any], results: Sequence[Result]) -> str:
 
 
 def as_markdown(known: dict[str, Any], results: Sequence[Result]) -> str:
-    """Return facts and results for the documentation."""
+    """Return environment and results as Markdown for the documentation."""
     lines = [HEAD, ["---"] * len(HEAD), *map(cells, results)]
     return f"{summary(known)}\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def as_json(known: dict[str, Any], results: Sequence[Result]) -> str:
-    """Return facts and results for programs."""
+    """Return environment and results as JSON for programs."""
     found = {"environment": known, "results": [result.to_dict() for result in results]}
     return json.dumps(found, indent=2, ensure_ascii=False) + "\n"
 
 
 def write(known: dict[str, Any], results: Sequence[Result]) -> None:
-    """Put facts and results into the documentation."""
+    """Write environment and results into the documentation."""
     table = as_markdown(known, results)
     PAGE.write_text(BLOCK.sub(lambda block: block[1] + table + block[2], PAGE.read_text("utf-8")), "utf-8")

@@ -1,4 +1,4 @@
-"""The benchmarks: a row each. A name that stands on several rows runs them all."""
+"""The table of benchmarks. A name on several rows runs all of them."""
 
 from __future__ import annotations
 
@@ -8,47 +8,79 @@ from benchmarks import collector, evidence, imports, registry, spans, threads
 from benchmarks.comparison import Benchmark
 
 BENCHMARKS: Final = (
-    Benchmark("span-llm", "LLM span, model at start: whole span / empty", "<= 1.12", "µs a span", spans.whole("start")),
-    Benchmark("span-llm", "LLM span, model set later: whole span / empty", "<= 1.12", "µs a span", spans.whole("late")),
-    Benchmark("baggage", "what enrichment adds / what baggage adds", "<= 0.15", "µs a span", spans.added("start")),
-    Benchmark("baggage", "the same, model set later", "<= 0.15", "µs a span", spans.added("late")),
-    Benchmark("span-other", "span without a model / empty", "<= 1.02", "µs a span", spans.whole("other")),
     Benchmark(
-        "names", "LLM spans with 5,000 names in turn: whole span / empty", "<= 1.6", "µs a span", spans.whole("turn")
+        "span-llm",
+        "LLM span, model set at start / with an empty processor",
+        "<= 1.12",
+        "µs per span",
+        spans.whole("start"),
     ),
     Benchmark(
-        "names", "LLM spans with names never seen before: whole span / empty", "<= 1.4", "µs a span", spans.whole("new")
+        "span-llm", "LLM span, model set later / with an empty processor", "<= 1.12", "µs per span", spans.whole("late")
+    ),
+    Benchmark(
+        "baggage",
+        "time added by enrichment, model set at start / by the baggage processor",
+        "<= 0.15",
+        "µs per span",
+        spans.added("start"),
+    ),
+    Benchmark(
+        "baggage",
+        "time added by enrichment, model set later / by the baggage processor",
+        "<= 0.15",
+        "µs per span",
+        spans.added("late"),
+    ),
+    Benchmark(
+        "span-other", "span without a model / with an empty processor", "<= 1.02", "µs per span", spans.whole("other")
+    ),
+    Benchmark(
+        "names",
+        "LLM spans with 5,000 names in rotation / with an empty processor",
+        "<= 1.6",
+        "µs per span",
+        spans.whole("turn"),
+    ),
+    Benchmark(
+        "names",
+        "LLM spans with names never seen before / with an empty processor",
+        "<= 1.4",
+        "µs per span",
+        spans.whole("new"),
     ),
     Benchmark(
         "deprecated",
-        "LLM span of a deprecated model, all default attributes: whole span / empty",
+        "LLM span of a deprecated model, all default attributes / with an empty processor",
         "<= 1.12",
-        "µs a span",
+        "µs per span",
         spans.deprecated,
     ),
-    Benchmark("models", "LLM span, 100,000 models / 10", "<= 1.02", "µs a span", spans.many_models),
+    Benchmark(
+        "models", "LLM span with 100,000 models registered / with 10", "<= 1.02", "µs per span", spans.many_models
+    ),
     Benchmark(
         "sampler",
         "span under the sampler `model_registry` / under `parentbased_traceidratio`",
         "<= 1.03",
-        "µs a span",
+        "µs per span",
         spans.sampled,
     ),
     Benchmark(
         "threads",
-        "8 threads ending spans, one registering 1,000 a second: throughput / empty",
+        "throughput of 8 threads while another registers 1,000 models a second / with an empty processor",
         ">= 0.82",
-        "spans a second",
+        "spans per second",
         threads.one_name,
     ),
     Benchmark(
         "threads",
-        "the same, with 100,000 random names: throughput / empty",
+        "the same throughput with 100,000 random names / with an empty processor",
         ">= 0.70",
-        "spans a second",
+        "spans per second",
         threads.random_names,
     ),
-    Benchmark("register", "`register` at 100,000 models / at 1,000", "<= 1.2", "µs", registry.register),
+    Benchmark("register", "`register` with 100,000 models / with 1,000", "<= 1.2", "µs", registry.register),
     Benchmark(
         "save", "`save` of 100,000 models / `json.dumps` of plain dicts and fsync", "<= 0.25", "ms", registry.save
     ),
@@ -62,23 +94,23 @@ BENCHMARKS: Final = (
     ),
     Benchmark(
         "collector",
-        "the Collector, 5,000 models: what enrichment adds / at 10",
+        "Collector: time added by enrichment with 5,000 models / with 10",
         "<= 1.3",
-        "µs a span",
+        "µs per span",
         collector.many_models,
         collector.unavailable,
     ),
     Benchmark(
         "collector",
-        "the Collector, 1,000 models: what enrichment adds / a statement a model",
+        "Collector: time added by enrichment with 1,000 models / by one statement per model",
         "<= 0.1",
-        "µs a span",
+        "µs per span",
         collector.statements,
         collector.unavailable,
     ),
     Benchmark(
         "evidence",
-        "evidence about 2,000,000 spans / only decoding them with msgspec, typed",
+        "evidence from 2,000,000 spans / decoding them into typed structs with msgspec",
         "<= 1.5",
         "s",
         evidence.against("typed"),
@@ -86,7 +118,7 @@ BENCHMARKS: Final = (
     ),
     Benchmark(
         "evidence",
-        "the same / decoding them into dicts and lists",
+        "evidence from 2,000,000 spans / decoding them into dicts and lists",
         "<= 1.5",
         "s",
         evidence.against("untyped"),

@@ -1,4 +1,4 @@
-"""Spans, made and ended under one processor: what enrichment costs them."""
+"""Cost of enrichment for spans that are made and ended with one processor."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ OTHER: Final[dict[str, AttributeValue]] = {
 }
 BAGGAGE_KEYS: Final = 8
 IN_TURN: Final = 5_000
-"""Names that spans have in turn: more than the processor remembers."""
+"""Model names in rotation: more than the processor caches."""
 RANDOM_NAMES: Final = 100_000
 FEW: Final = 10
 """Models of a small registry."""
@@ -68,7 +68,7 @@ class Empty(SpanProcessor):
 
 
 def _known(attributes: Mapping[str, AttributeValue]) -> Callable[[Tracer, Context | None], Callable[[int], None]]:
-    """Return spans whose attributes are known when they start."""
+    """Return a maker of spans that have their attributes at the start."""
 
     def loop(tracer: Tracer, context: Context | None) -> Callable[[int], None]:
         start = tracer.start_span
@@ -83,7 +83,7 @@ def _known(attributes: Mapping[str, AttributeValue]) -> Callable[[Tracer, Contex
 
 
 def _late(tracer: Tracer, context: Context | None) -> Callable[[int], None]:
-    """Return spans whose model is set after they have started."""
+    """Return a maker of spans whose model is set after the start."""
     start = tracer.start_span
 
     def make(number: int) -> None:
@@ -96,7 +96,7 @@ def _late(tracer: Tracer, context: Context | None) -> Callable[[int], None]:
 
 
 def _named(names: Callable[[], Iterator[str]]) -> Callable[[Tracer, Context | None], Callable[[int], None]]:
-    """Return spans whose model, given when they start, is ever another one."""
+    """Return a maker of spans that each name the next model at the start."""
 
     def loop(tracer: Tracer, context: Context | None) -> Callable[[int], None]:
         start, given = tracer.start_span, names()
@@ -130,7 +130,7 @@ KINDS: Final = {
     "new": _named(_never_seen),
     "random": _named(_at_random),
 }
-"""Spans that name a model at their start, later, not at all, and that name one of many models."""
+"""Makers of spans that name a model at the start, later or never, or that name one of many models."""
 
 PROCESSORS: Final[Mapping[str, Callable[[int], SpanProcessor]]] = {
     "empty": lambda _models: Empty(),
@@ -145,23 +145,23 @@ SAMPLERS: Final[Mapping[str, Callable[[], Sampler]]] = {
     "ratio": lambda: ParentBasedTraceIdRatio(1),
     "ours": lambda: ModelRegistrySampler(1),
 }
-"""Samplers that keep everything: OpenTelemetry's default, its ``parentbased_traceidratio``, and ours."""
+"""Samplers that keep all spans: OpenTelemetry's default, its ``parentbased_traceidratio`` and ours."""
 
 
 def meters() -> MeterProvider:
-    """Return a meter provider whose reader asks when it is told to: a periodic one would once a minute."""
+    """Return a meter provider that collects only on demand; a periodic reader would collect once a minute."""
     return MeterProvider([InMemoryMetricReader()], shutdown_on_exit=False)
 
 
 class Spans(NamedTuple):
-    """Spans to be made: plain values, so that another process can be told.
+    """A description of spans to make, in plain values that can be passed to another process.
 
     Attributes:
-        processor: Of ``PROCESSORS``.
-        kind: Of ``KINDS``.
-        keys: Baggage keys that their context has.
-        models: Entries of the registry.
-        sampler: Of ``SAMPLERS``.
+        processor: A key of ``PROCESSORS``.
+        kind: A key of ``KINDS``.
+        keys: The number of baggage keys in the context.
+        models: The number of entries in the registry.
+        sampler: A key of ``SAMPLERS``.
     """
 
     processor: str
@@ -171,14 +171,14 @@ class Spans(NamedTuple):
     sampler: str = "default"
 
     def prepared(self) -> Callable[[int], None]:
-        """Return what makes and ends so many of them."""
+        """Return a function that makes and ends the given number of spans."""
         provider = TracerProvider(sampler=SAMPLERS[self.sampler](), shutdown_on_exit=False)
         provider.add_span_processor(PROCESSORS[self.processor](self.models))
         return KINDS[self.kind](provider.get_tracer("benchmarks"), _context(self.keys))
 
 
 def _context(keys: int) -> Context | None:
-    """Return a context with so many keys of baggage."""
+    """Return a context with the given number of baggage keys."""
     context = Context() if keys else None
     for i in range(keys):
         context = baggage.set_baggage(f"key-{i}", f"value-{i}", context)
@@ -193,13 +193,13 @@ def _compare(sizes: Sizes, spans: Mapping[str, Spans], ratio: Callable[[Mapping[
 
 
 def whole(kind: str) -> Callable[[Sizes], Comparison]:
-    """Return the comparison: a span with the processor, against one with an empty processor."""
+    """Return a function that compares spans with our processor and with an empty one."""
     spans = {name: Spans(name, kind) for name in ("ours", "empty")}
     return lambda sizes: _compare(sizes, spans, lambda cost: cost["ours"] / cost["empty"])
 
 
 def added(kind: str) -> Callable[[Sizes], Comparison]:
-    """Return the comparison: what the processor adds to a span, against what the baggage processor adds."""
+    """Return a function that compares the time added by our processor and by the baggage processor."""
     spans = {name: Spans(name, kind, keys=BAGGAGE_KEYS) for name in ("empty", "ours", "baggage")}
     return lambda sizes: _compare(
         sizes, spans, lambda cost: (cost["ours"] - cost["empty"]) / (cost["baggage"] - cost["empty"])
@@ -207,18 +207,18 @@ def added(kind: str) -> Callable[[Sizes], Comparison]:
 
 
 def deprecated(sizes: Sizes) -> Comparison:
-    """Return the comparison: a span of a deprecated model, which gets a warning too, against an empty processor."""
+    """Compare spans of a deprecated model, which also get a warning, with spans with an empty processor."""
     spans = {"ours": Spans("deprecated", "start"), "empty": Spans("empty", "start")}
     return _compare(sizes, spans, lambda cost: cost["ours"] / cost["empty"])
 
 
 def sampled(sizes: Sizes) -> Comparison:
-    """Return the comparison: a span under our sampler, against one under OpenTelemetry's that it is like."""
+    """Compare spans under our sampler with spans under OpenTelemetry's corresponding sampler."""
     spans = {"ours": Spans("empty", "other", sampler="ours"), "otel": Spans("empty", "other", sampler="ratio")}
     return _compare(sizes, spans, lambda cost: cost["ours"] / cost["otel"])
 
 
 def many_models(sizes: Sizes) -> Comparison:
-    """Return the comparison: a span with many models in the registry, against one with few."""
+    """Compare spans with many models in the registry and with few."""
     spans = {"many": Spans("ours", "start", models=sizes.models), "few": Spans("ours", "start")}
     return _compare(sizes, spans, lambda cost: cost["many"] / cost["few"])

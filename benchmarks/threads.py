@@ -1,4 +1,4 @@
-"""Eight threads that make and end spans, while one registers models."""
+"""Throughput of eight threads that make and end spans while another registers models."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 THREADS: Final = 8
 RATE: Final = 1_000
-"""Models that are registered a second."""
+"""Models registered per second."""
 
 
 class Registering:
-    """A thread that registers models while others work; kept from it for a while, it makes up for it.
+    """A thread that registers models at ``RATE`` while others work, and catches up if it was delayed.
 
     Attributes:
-        rate: How many a second it really registered.
+        rate: The models per second that it reached.
     """
 
     def __init__(self, registry: ModelRegistry) -> None:
@@ -57,19 +57,19 @@ class Registering:
 
 
 def one_name(sizes: Sizes) -> Comparison:
-    """Return the comparison for spans that all name one model."""
+    """Compare throughput for spans that all name one model."""
     return _compare(sizes, "start")
 
 
 def random_names(sizes: Sizes) -> Comparison:
-    """Return the comparison for spans that name models at random; few of these are registered."""
+    """Compare throughput for spans that name random models, few of which are registered."""
     return _compare(sizes, "random")
 
 
 def _compare(sizes: Sizes, kind: str) -> Comparison:
-    """Return the comparison: spans a second with the processor, against those with an empty one.
+    """Compare spans per second with our processor and with an empty one.
 
-    Both have the same registry and the same thread that registers, whose events are spans of the same provider.
+    Both have the same registry and the same registering thread, whose events are spans of the same provider.
     """
     rates: list[float] = []
 
@@ -87,7 +87,7 @@ def _compare(sizes: Sizes, kind: str) -> Comparison:
     return Comparison(
         {"ours": lambda: throughput(ours=True), "empty": lambda: throughput(ours=False)},
         lambda rate: rate["ours"] / rate["empty"],
-        remark=lambda: f"really registered: {statistics.median(rates):,.0f} a second",
+        remark=lambda: f"{statistics.median(rates):,.0f} registrations per second",
     )
 
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Pins the dependency groups of pyproject.toml, with hashes and without addresses.
+# Pin the dependency groups of pyproject.toml, with hashes and without index URLs.
 set -eu
 cd "$(dirname "$0")/.."
 uv=$1
@@ -8,7 +8,7 @@ pin() {
         --no-emit-index-url --no-emit-find-links --prerelease if-necessary-or-explicit "$@"
 }
 for group in lint test demo; do
-    # Each smaller set is pinned to what the larger one has.
+    # Each smaller set has the same versions as the larger one.
     constraint=
     [ "$group" = lint ] || constraint="--constraint requirements/$larger.txt"
     # shellcheck disable=SC2086
@@ -18,7 +18,7 @@ done
 for group in matrix-clients matrix-frameworks matrix-litellm matrix-openai-v2; do
     pin pyproject.toml --group "$group" --output-file "requirements/$group.txt" >/dev/null
 done
-# The SDKs of the matrix: others are as new as they allow; "oldest" is the lower bound of each dependency.
+# The SDKs of the matrix. Other packages are as new as the SDK allows. "oldest" has the lower bound of each dependency.
 mkdir -p build
 for sdk in oldest 1.40.0 1.42.1 1.43.0 1.44.0 newest; do
     case $sdk in

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Sets .venv up for one of the sets of pinned dependencies: demo, test or lint. Quiet unless something is wrong.
-# Safe when run twice at once, and when it was interrupted: the stamp is written last.
+# Set up .venv for one set of pinned dependencies: demo, test or lint. Print only errors and the creation of .venv.
+# It may run twice at the same time or be interrupted, because it writes the stamp last.
 set -eu
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python3}
@@ -14,13 +14,13 @@ say() {
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null ||
     say "$python must be Python 3.10 or newer (make PYTHON=python3.12 ...)"
 
-# One at a time: whoever comes second waits, and finds everything done.
+# One run at a time: a second one waits, and then has nothing left to do.
 if [ -z "${SETUP_LOCKED:-}" ] && command -v flock >/dev/null 2>&1; then
     mkdir -p build
     SETUP_LOCKED=1 exec flock build/setup.lock "$0" "$@"
 fi
 
-# lint holds all of test, and test all of demo: the largest set that was installed serves the smaller ones.
+# lint includes test, and test includes demo: an installed larger set also serves the smaller ones.
 installed=.venv/installed
 for group in demo test lint; do
     [ "$group" = "$1" ] && found=1
@@ -32,7 +32,7 @@ done
 
 if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
     rm -rf .venv
-    echo "setup: making .venv (the first time takes a minute)" >&2
+    echo "setup: creating .venv (takes a minute the first time)" >&2
     "$python" -m venv .venv ||
         say "$python cannot make a virtual environment (on Debian and Ubuntu: apt-get install python3-venv)"
 fi
