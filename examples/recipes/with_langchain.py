@@ -16,7 +16,7 @@ provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
 trace.set_tracer_provider(provider)
 LangChainInstrumentor().instrument()
 
-register_model("gpt-4o", "GPT-4o", "2024-08-06", "high", "ml-platform", "support agent", aliases=["gpt-4o-*"])
+register_model("gpt-4o", "GPT-4o", "2024-08-06", "high", "ml-platform", "support agent", aliases=["gpt-4o-20??-??-??"])
 
 for model in ("gpt-4o", "gpt-4.1-nano"):
     ChatOpenAI(model=model).invoke("My router blinks red.")

@@ -10,7 +10,7 @@ from spanforge.model_registry.otel import ModelRegistrySpanProcessor
 langfuse = get_client()
 trace.get_tracer_provider().add_span_processor(ModelRegistrySpanProcessor())
 
-register_model("gpt-4o", "GPT-4o", "2024-08-06", "high", "ml-platform", "support agent", aliases=["gpt-4o-*"])
+register_model("gpt-4o", "GPT-4o", "2024-08-06", "high", "ml-platform", "support agent", aliases=["gpt-4o-20??-??-??"])
 
 client = openai.OpenAI()
 for model in ("gpt-4o", "gpt-4.1-nano"):

@@ -15,7 +15,7 @@ provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
 trace.set_tracer_provider(provider)
 Agent.instrument_all()
 
-register_model("gpt-4o", "GPT-4o", "2024-08-06", "high", "ml-platform", "support agent", aliases=["gpt-4o-*"])
+register_model("gpt-4o", "GPT-4o", "2024-08-06", "high", "ml-platform", "support agent", aliases=["gpt-4o-20??-??-??"])
 
 for model in ("gpt-4o", "gpt-4.1-nano"):
     Agent(f"openai-chat:{model}", name="support").run_sync("My router blinks red.")

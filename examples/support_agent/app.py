@@ -25,7 +25,14 @@ TICKET: list[ChatCompletionMessageParam] = [{"role": "user", "content": "My rout
 def register_models() -> None:
     """Register what this organisation runs, as it does at start-up."""
     register_model(
-        "gpt-4o", "GPT-4o", "2024-08-06", "high", "ml-platform", "answers customers", aliases=["gpt-4o-2*"], actor="ci"
+        "gpt-4o",
+        "GPT-4o",
+        "2024-08-06",
+        "high",
+        "ml-platform",
+        "answers customers",
+        aliases=["gpt-4o-20??-??-??"],
+        actor="ci",
     )
     register_model(
         "gpt-4o-mini", "GPT-4o mini", "2024-07-18", "medium", "ml-platform", "drafts replies", aliases=["support-chat"]

@@ -79,7 +79,7 @@ EVENTS = [
     (
         "model_registry.register",
         "model_registry.registered",
-        on_event("gpt-4o", "active", deployment_date=NOW, actor="ci", metadata_aliases='["gpt-4o-2*"]'),
+        on_event("gpt-4o", "active", deployment_date=NOW, actor="ci", metadata_aliases='["gpt-4o-20??-??-??"]'),
     ),
     (
         "model_registry.register",
