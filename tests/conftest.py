@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,12 @@ def _fresh_process_state() -> Iterator[None]:
     reset_process()
     yield
     reset_process()
+
+
+def pytest_configure() -> None:
+    """Accept SIGINT, which ``nohup`` and background jobs ignore: tests send it, and child processes inherit this."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
