@@ -29,11 +29,12 @@ servers: ## build or fetch the tests' Collector, Jaeger and Prometheus, once; ta
 	$(SETUP) test
 	@$(BIN)/python tools/servers.py
 
-lint: ## check code rules, format and changelog fragments
+lint: ## check code rules, format, changelog fragments and prose
 	$(SETUP) lint
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --quiet --diff
 	@$(BIN)/python tools/fragments.py
+	@$(BIN)/python tools/prose.py
 
 types: ## check types with mypy strict, and with pyright that the public types are complete
 	$(SETUP) lint

@@ -37,6 +37,7 @@ NOT_OF_THE_SDK = {
     "test_compose_config.py",
     "test_dashboards.py",
     "test_docs.py",
+    "test_prose.py",
 }
 """Tests that need other packages than the SDK's, or look at files only."""
 TESTS = {
