@@ -1,6 +1,6 @@
 """Writes the parts of the documentation that repeat tables of the code; with ``--check`` it only compares.
 
-A part stands between the comments ``<!-- table: name -->`` (or ``list``, or ``sentence``) and ``<!-- end -->``.
+A part is between the comments ``<!-- table: name -->`` (or ``list``, ``sentence``, ``api``) and ``<!-- end -->``.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import sys
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
+
+from api import render_module
 
 from spanforge.model_registry._core.attributes import ATTRIBUTES, PREFIX
 from spanforge.model_registry._core.conventions import CONVENTIONS, NOT_CALLS, PROVIDER_KEYS, Convention
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parent.parent
 WIDTH = 118
 """Characters of a line of prose."""
-BLOCK = re.compile(r"(<!-- (table|list|sentence): (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+BLOCK = re.compile(r"(<!-- (table|list|sentence|api): ([\w.]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def attributes() -> list[list[str]]:
@@ -234,6 +236,8 @@ def update(text: str) -> str:
             content = render(TABLES[name]())
         elif kind == "list":
             content = render_list(LISTS[name]())
+        elif kind == "api":
+            content = f"\n{render_module(name)}\n"
         else:
             content = f"{textwrap.fill(SENTENCES[name](), WIDTH)}\n"
         return f"{begin}{content}{end}"

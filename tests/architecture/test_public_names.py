@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
+from pathlib import Path
+from types import FunctionType, ModuleType
+
+import pytest
 
 import spanforge.model_registry
 import spanforge.model_registry.compliance
@@ -100,3 +105,37 @@ def test_methods() -> None:
     for kind, names in ((registry, REGISTRY), (entry, ENTRY)):
         for name in names:
             assert inspect.getdoc(getattr(kind, name)), name
+
+
+PACKAGE = Path(spanforge.model_registry.__file__).parent
+API_PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text("utf-8")
+MODULES = [
+    ".".join(path.with_suffix("").parts).removesuffix(".__init__")
+    for path in (path.relative_to(PACKAGE.parents[1]) for path in sorted(PACKAGE.rglob("*.py")))
+    if not any(part.startswith("_") for part in path.with_suffix("").parts if part != "__init__")
+]
+
+
+def public_names(module: ModuleType) -> set[str]:
+    """Return the names in ``__all__``, or else the module's own classes and functions without an underscore."""
+    own = {name for name, value in vars(module).items() if getattr(value, "__module__", None) == module.__name__}
+    return set(getattr(module, "__all__", {name for name in own if not name.startswith("_")}))
+
+
+def public_methods(value: object) -> set[str]:
+    """Return the headings of the methods and properties of a class; of other values, none."""
+    if not isinstance(value, type):
+        return set()
+    kinds = (FunctionType, property, classmethod, staticmethod)
+    return {f"{value.__name__}.{name}" for name in members(value) if isinstance(vars(value)[name], kinds)}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_api_page_has_every_public_name(name: str) -> None:
+    """docs/api.md has a heading for each public name of each public module, and for each public method of a class."""
+    module = importlib.import_module(name)
+    section = API_PAGE.partition(f"\n## `{name}`\n")[2].partition("\n## ")[0]
+    names = public_names(module)
+    methods = set[str]().union(*(public_methods(getattr(module, each)) for each in names))
+    assert names
+    assert {heading for heading in names | methods if f"# `{heading}`\n" not in section} == set()
