@@ -1,4 +1,4 @@
-"""The lifecycle changes of a period, as the registry has them, and the events that match them."""
+"""The lifecycle changes of a period, as the registry records them, and the events that match them."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class LifecycleChange(NamedTuple):
     """A change of an entry.
 
     Attributes:
-        at: When, in nanoseconds since the epoch; of a date, its first instant.
+        at: The time of the change, in nanoseconds since the epoch; for a date, its first instant.
         model_id: The model.
-        status: The status that the change led to.
-        date: The same time as ``at``, as text of the entry.
-        source: ``history`` or ``dates``.
+        status: The status after the change.
+        date: The same time as ``at``, as the entry's text.
+        source: ``history`` if the entry has a record of the change, ``dates`` if it has only a date.
         events: The names of the events that such a change emits.
-        reason: The reason that was given, if any.
-        actor: The actor that was given, if any.
+        reason: The reason, if one was given.
+        actor: The actor, if one was given.
     """
 
     at: int
@@ -48,7 +48,10 @@ class LifecycleChange(NamedTuple):
     actor: str | None = None
 
     def matches(self, event: SeenEvent, delay: int) -> bool:
-        """Check whether an event may be of this change: at its time, or on its day if it is only a date."""
+        """Check whether an event may belong to this change.
+
+        It does if it has the time of the change within ``delay``, or is on the same day if the change has only a date.
+        """
         if event.name not in self.events:
             return False
         if "T" not in self.date.upper() and " " not in self.date:
@@ -57,7 +60,7 @@ class LifecycleChange(NamedTuple):
 
 
 def list_changes(entries: Iterable[ModelRegistryEntry], request: ScanRequest) -> list[LifecycleChange]:
-    """Return the changes in the period, oldest first: history records, and dates of statuses without a record."""
+    """Return the changes in the period, oldest first, from history records and from dates of statuses without one."""
     changes = (change for entry in entries for change in _list_entry_changes(entry))
     in_period = (change for change in changes if request.start <= change.at < request.end)
     return sorted(in_period, key=lambda change: (change.at, change.model_id))
@@ -83,8 +86,8 @@ def _events_between(before: ModelStatus | None, status: ModelStatus) -> frozense
     """Return the names of the events of the operations that lead from one status to the other.
 
     Args:
-        before: The status before; ``None``: unknown, because the history begins here.
-        status: The status after; the same one if the description changed.
+        before: The status before; ``None`` if it is unknown, because the history begins here.
+        status: The status after; the same status if only the description changed.
     """
     leading = _leading_to(status)
     if before is None:
@@ -105,10 +108,10 @@ def _events_of(names: Iterable[OperationName]) -> frozenset[str]:
 
 
 def match_events(changes: Iterable[LifecycleChange], events: Iterable[SeenEvent], delay: int) -> list[bool]:
-    """Return, for each change, whether there is an event of it; each event matches one change.
+    """Return a flag for each change, true if an event matches it. Each event matches at most one change.
 
-    An event carries the exact time of its change, so exact matches are taken first. An event that a pipeline emits for
-    a changed file is somewhat later.
+    The library's events have the exact time of their change, so exact matches come first. An event that a pipeline
+    emits for a changed file is somewhat later.
     """
     listed = list(changes)
     unmatched: defaultdict[str, set[SeenEvent]] = defaultdict(set)
@@ -131,10 +134,10 @@ def _closest_event(change: LifecycleChange, events: Iterable[SeenEvent], toleran
 
 
 def parse_audit_events(events: Iterable[Mapping[str, Any]]) -> list[SeenEvent]:
-    """Return the lifecycle events among the caller's events: mappings with type, time and payload.
+    """Return the lifecycle events among the caller's events, which are mappings with type, time and payload.
 
     Raises:
-        TelemetryError: One is not such a mapping.
+        TelemetryError: An event is not such a mapping.
     """
     parsed = (_parse_audit_event(number, event) for number, event in enumerate(events))
     return [event for event in parsed if event is not None]
