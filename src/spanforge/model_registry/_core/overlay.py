@@ -1,4 +1,4 @@
-"""``OverlayMap``: an immutable mapping whose changed copies are cheap at any size."""
+"""``OverlayMap``: an immutable mapping with cheap changed copies at any size."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ _K = TypeVar("_K")
 _V = TypeVar("_V")
 
 MAX_OVERLAY: Final = 512
-"""The limit of keys in an overlay. A change copies the overlay. It copies the base only at the limit."""
+"""The limit of keys in an overlay. A change copies the overlay, and copies the base only at the limit."""
 
 
 class OverlayMap(Mapping[_K, _V]):
-    """A mapping in the order of insertion: a base dict, and above it an overlay dict of the items changed since.
+    """A mapping in the order of insertion: a base dict, and an overlay dict with the items that changed since.
 
     The two dicts never change, so readers may look into them directly: first ``overlay``, then ``base``.
     """

@@ -169,7 +169,7 @@ class Scan:
         return inside
 
     def _note_stretches(self, starts: list[int], first: int, last: int) -> None:
-        """Add start times to the stretches of the period. No gap fits into a stretch, which is as long as ``max_gap``."""
+        """Add start times to the stretches of the period. Each is as long as ``max_gap``, so no gap fits into it."""
         origin, width = self.request.start, self.request.max_gap
         if (first - origin) // width != (last - origin) // width:
             for start in starts:
