@@ -455,7 +455,7 @@ def test_limits_are_stated(case: Case, otlp: Any) -> None:
     """Every attestation says that samplers thin what it counts, and what the registry has no history of."""
     case.write(otlp.line(good(otlp)))
     limits = case.states(entry()).limits
-    assert any("a sampler drops" in limit and "all counts are of what was recorded" in limit for limit in limits)
+    assert any("a sampler drops" in limit and "all counts are of recorded spans" in limit for limit in limits)
     assert any("sunset dates are those at generation" in limit for limit in limits)
     assert sum("history begins after the period's start" in limit for limit in limits) == 1
 

@@ -311,9 +311,9 @@ def _assert_names(stated: dict[str, Any], truth: Truth) -> None:
     warnings += [f"model '{name}' is not registered" for name in sorted(truth.names)]
     assert stated["model_warnings"] == warnings[:1_000]
     dated = {entry["model_id"] for entry in truth.found["entries"] if "history" not in entry["metadata"]}
-    cut = [limit for limit in stated["limits"] if limit.startswith("Of ")]
+    cut = [limit for limit in stated["limits"] if limit.startswith("Only ")]
     listed = {"not registered": truth.names, "no entry covers": uncovered}
-    assert [limit.split("Of ")[1].split()[0] for limit in cut] == [
+    assert [limit.split(" of ")[1].split()[0] for limit in cut] == [
         str(len(names)) for names in listed.values() if len(names) > 1_000
     ]
     further = [limit for limit in stated["limits"] if any(c.isdigit() for c in limit) and limit not in cut]

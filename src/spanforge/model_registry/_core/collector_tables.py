@@ -70,7 +70,7 @@ def _add_names(tables: Tables) -> None:
     index = ModelIndex(tables.entries, globs=False)  # globs are tried only if no exact name matches
     numbers = {entry.model_id: number for number, entry in enumerate(tables.entries)}
     find = functools.partial(_find_number, index, numbers)
-    pairs = dict.fromkeys(pair for entry in tables.entries for pair in _names_with_providers(entry))
+    pairs = dict.fromkeys(pair for entry in tables.entries for pair in _list_names_with_providers(entry))
     for name in dict.fromkeys(name for _, name in pairs):
         number = find(name, _UNKNOWN_PROVIDER)
         if number is not None:
@@ -78,7 +78,7 @@ def _add_names(tables: Tables) -> None:
     for provider, name in pairs:
         number = find(name, provider)
         if number is not None and number != tables.general.get(name):
-            tables.special[f"{_code(tables, provider)}:{name}"] = number
+            tables.special[f"{_get_code(tables, provider)}:{name}"] = number
 
 
 def _find_number(index: ModelIndex, numbers: Mapping[str, int], name: str, provider: str | None) -> int | None:
@@ -87,7 +87,7 @@ def _find_number(index: ModelIndex, numbers: Mapping[str, int], name: str, provi
     return None if match is None else numbers[match[0].model_id]
 
 
-def _names_with_providers(entry: ModelRegistryEntry) -> Iterator[tuple[str | None, str]]:
+def _list_names_with_providers(entry: ModelRegistryEntry) -> Iterator[tuple[str | None, str]]:
     """Yield each exact name of an entry with the providers for which another entry may match it.
 
     ``a/b`` can also be the name ``b`` of the provider ``a``.
@@ -103,12 +103,12 @@ def _add_glob(tables: Tables, entry: ModelRegistryEntry, glob: str) -> None:
     if expression is None:
         tables.unsupported_globs.append(f"{glob!a} of {entry.model_id!a}")
         return
-    code = None if entry.provider is None else _code(tables, entry.provider)
+    code = None if entry.provider is None else _get_code(tables, entry.provider)
     prefix = glob[:-1] if glob[-1] == "*" and not is_glob(glob[:-1]) else None
     tables.globs.append(CollectorGlob(code, expression, prefix, entry))
 
 
-def _code(tables: Tables, provider: str | None) -> str:
+def _get_code(tables: Tables, provider: str | None) -> str:
     """Return the code of a provider, after creating one if it has none."""
     if provider is None:
         return NO_PROVIDER

@@ -171,9 +171,9 @@ class ModelRegistryEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True
         if reached:
             last = reached[-1]
             return StateAsOf(last["status"], last["owner"], last["risk_tier"], "history")
-        return StateAsOf(self._status_by_dates(when), self.owner, self.risk_tier, "dates")
+        return StateAsOf(self._find_status_by_dates(when), self.owner, self.risk_tier, "dates")
 
-    def _status_by_dates(self, when: datetime) -> ModelStatus:
+    def _find_status_by_dates(self, when: datetime) -> ModelStatus:
         for status in reversed(STATUSES):
             since = get_status_date(self, status)
             if since is not None and parse_date(since, status) <= when:

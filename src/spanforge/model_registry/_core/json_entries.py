@@ -75,7 +75,7 @@ def _is_as_written(content: bytes, entries: list[ModelRegistryEntry]) -> bool:
 def _decode_strictly(name: str, content: bytes) -> list[ModelRegistryEntry]:
     """Return the entries of any JSON file. This is slow, and its errors locate the fault."""
     try:
-        items = json.loads(content.decode(), object_pairs_hook=_make_object, parse_constant=_no_constant)
+        items = json.loads(content.decode(), object_pairs_hook=_make_object, parse_constant=_refuse_constant)
     except json.JSONDecodeError as error:
         reason = f"is not valid JSON: {error.msg}"
         raise RegistryFileError(name, reason, line=error.lineno, column=error.colno) from None
@@ -134,6 +134,6 @@ def _find_duplicate_key(item: Any, path: str = "", levels: int = MAX_DEPTH + 2) 
     return None
 
 
-def _no_constant(name: str) -> NoReturn:
+def _refuse_constant(name: str) -> NoReturn:
     msg = f"{name} is not a JSON number"
     raise ValueError(msg)

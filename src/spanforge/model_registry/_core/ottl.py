@@ -80,16 +80,16 @@ def regex(glob: str) -> str | None:
         char, at = glob[at], at + 1
         end = glob.find("]", at + 1 + (glob[at : at + 1] == "!")) if char == "[" else -1
         if end < 0:
-            expression += _WILDCARDS.get(char) or _literal(char)
+            expression += _WILDCARDS.get(char) or _escape_literal(char)
             continue
-        character_set = _character_set(glob[at:end])
+        character_set = _convert_set(glob[at:end])
         if character_set is None:
             return None
         expression, at = expression + character_set, end + 1
     return expression
 
 
-def _character_set(content: str) -> str | None:
+def _convert_set(content: str) -> str | None:
     """Return a set of characters as a regular expression; ``None`` if its hyphens are not plain ranges.
 
     Args:
@@ -102,11 +102,11 @@ def _character_set(content: str) -> str | None:
     ranges = _CHARACTER_RANGE.findall(content)
     if any(last and first > last for first, last in ranges):
         return None
-    inside = "".join(_literal(first) + (last and f"-{_literal(last)}") for first, last in ranges)
+    inside = "".join(_escape_literal(first) + (last and f"-{_escape_literal(last)}") for first, last in ranges)
     return f"[{'^' * negated}{inside}]"
 
 
-def _literal(char: str) -> str:
+def _escape_literal(char: str) -> str:
     return char if char.isascii() and char.isalnum() else rf"\x{{{ord(char):x}}}"
 
 

@@ -49,17 +49,17 @@ class OverlayMap(Mapping[_K, _V]):
         return len(self.base) + self._added
 
     def __iter__(self) -> Iterator[_K]:
-        return iter(self._merged())
+        return iter(self._merge())
 
     def values(self) -> list[_V]:  # type: ignore[override]  # a list equals a view, because the mapping never changes
         """Return the values, as a new list."""
-        return list(self._merged().values())
+        return list(self._merge().values())
 
     def items(self) -> list[tuple[_K, _V]]:  # type: ignore[override]  # as above
         """Return the pairs of key and value, as a new list."""
-        return list(self._merged().items())
+        return list(self._merge().items())
 
-    def _merged(self) -> dict[_K, _V]:
+    def _merge(self) -> dict[_K, _V]:
         if not self.overlay:
             return self.base
         return {**self.base, **self.overlay}

@@ -142,7 +142,7 @@ class ModelIndex:
         named = [entry for entry in by_id.values() if entry.aliases]
         aliases: dict[str, tuple[str, ...]] = {}
         for entry in named:
-            for name in _plain_aliases(entry):
+            for name in _list_plain_aliases(entry):
                 aliases[name] = (*aliases.get(name, ()), entry.model_id)
         table = GlobTable(glob for entry in named if globs for glob in Glob.of(entry))
         self._set(OverlayMap(by_id), OverlayMap(aliases), table)
@@ -168,7 +168,7 @@ class ModelIndex:
             return ModelIndex(entries.values())
         aliases, globs = self._aliases, self._globs
         if old is None and entry.aliases:
-            model_ids = {name: (*aliases.get(name, ()), entry.model_id) for name in _plain_aliases(entry)}
+            model_ids = {name: (*aliases.get(name, ()), entry.model_id) for name in _list_plain_aliases(entry)}
             aliases = aliases.with_items(model_ids) if model_ids else aliases
             added = Glob.of(entry)
             globs = globs.with_globs(added) if added else globs
@@ -243,5 +243,5 @@ def is_glob(name: str) -> bool:
     return _WILDCARD.search(name) is not None
 
 
-def _plain_aliases(entry: ModelRegistryEntry) -> dict[str, None]:
+def _list_plain_aliases(entry: ModelRegistryEntry) -> dict[str, None]:
     return dict.fromkeys(name for name in entry.aliases if not is_glob(name))

@@ -136,7 +136,7 @@ class _Composer:
         if event.tag is not None:
             _check_tag(event)
         if isinstance(event, yaml.ScalarEvent):
-            node = Node(event.value, _place(event.start_mark), event.tag is None and event.implicit[0])
+            node = Node(event.value, _get_place(event.start_mark), event.tag is None and event.implicit[0])
         elif level == MAX_LEVELS:
             _fail(event, _TOO_DEEP)
         elif isinstance(event, yaml.SequenceStartEvent):
@@ -171,7 +171,7 @@ class _Composer:
             if is_merge:
                 merged = _collect_merged(value)
             else:
-                members[text] = Member(_place(event.start_mark), value)
+                members[text] = Member(_get_place(event.start_mark), value)
         return _make_node({**merged, **members} if merged else members, start, children)
 
     def _compose_key(self, event: Any, level: int) -> tuple[Node, str]:
@@ -202,7 +202,7 @@ def _make_node(value: list[Node] | dict[str, Member], start: Any, children: list
     for child in children:
         size += child.size
         height = max(height, child.height)
-    return Node(value, _place(start.start_mark), size=size, height=height + 1)
+    return Node(value, _get_place(start.start_mark), size=size, height=height + 1)
 
 
 def _collect_merged(node: Node) -> dict[str, Member]:
@@ -229,8 +229,8 @@ def _read_events(text: str) -> Iterator[Any]:
     try:
         yield from yaml.parse(text, Loader=_LOADER)
     except yaml.MarkedYAMLError as error:
-        line, column = _place(error.problem_mark)
-        start = _place(error.context_mark)[0] if error.context_mark else line
+        line, column = _get_place(error.problem_mark)
+        start = _get_place(error.context_mark)[0] if error.context_mark else line
         since = f"from line {start}" if start != line else None
         reason = " ".join(filter(None, ("is not valid YAML:", error.problem, error.context, since)))
         raise FaultError((line, column), reason) from None
@@ -246,23 +246,23 @@ def _decode_text(content: bytes) -> str:
         text = content.decode(encoding)
     except UnicodeDecodeError as error:
         before = content[: error.start].decode(encoding, "ignore")
-        raise FaultError(_end(before), f"is not valid YAML: it is not UTF-{bits}: {error.reason}") from None
+        raise FaultError(_find_end(before), f"is not valid YAML: it is not UTF-{bits}: {error.reason}") from None
     for pattern, reason in _REFUSED:
         match = pattern.search(text)
         if match is not None:
-            raise FaultError(_end(text[: match.start()]), f"is not valid YAML: {match.group()!a} {reason}")
+            raise FaultError(_find_end(text[: match.start()]), f"is not valid YAML: {match.group()!a} {reason}")
     return text
 
 
-def _end(text: str) -> Place:
+def _find_end(text: str) -> Place:
     """Return the place after a text at the start of the file."""
     lines = _BREAK.split(text)
     return len(lines), len(lines[-1]) + 1
 
 
-def _place(mark: Any) -> Place:
+def _get_place(mark: Any) -> Place:
     return mark.line + 1, mark.column + 1
 
 
 def _fail(event: Any, reason: str) -> NoReturn:
-    raise FaultError(_place(event.start_mark), reason)
+    raise FaultError(_get_place(event.start_mark), reason)

@@ -71,39 +71,39 @@ def _list_entry_changes(entry: ModelRegistryEntry) -> Iterator[LifecycleChange]:
     before = None
     for record in history:
         at, status = record["at"], record["status"]
-        events = _events_between(before, status)
+        events = _find_event_names_between(before, status)
         given = record.get("reason"), record.get("actor")
         yield LifecycleChange(to_nanos(at), entry.model_id, status, at, "history", events, *given)
         before = status
     recorded_statuses = {record["status"] for record in history}
     for status, date in list_status_dates(entry):
         if status not in recorded_statuses:
-            first = _leading_to(status) & _REGISTRATIONS or _leading_to(status)
-            yield LifecycleChange(to_nanos(date), entry.model_id, status, date, "dates", _events_of(first))
+            first = _find_operations_to(status) & _REGISTRATIONS or _find_operations_to(status)
+            yield LifecycleChange(to_nanos(date), entry.model_id, status, date, "dates", _get_event_names(first))
 
 
-def _events_between(before: ModelStatus | None, status: ModelStatus) -> frozenset[str]:
+def _find_event_names_between(before: ModelStatus | None, status: ModelStatus) -> frozenset[str]:
     """Return the names of the events of the operations that lead from one status to the other.
 
     Args:
         before: The status before; ``None`` if it is unknown, because the history begins here.
         status: The status after; the same status if only the description changed.
     """
-    leading = _leading_to(status)
+    leading = _find_operations_to(status)
     if before is None:
-        return _events_of(leading | _REGISTRATIONS)
+        return _get_event_names(leading | _REGISTRATIONS)
     allowed = LIFECYCLE[before].operations
     possible = leading & (allowed - _REGISTRATIONS)
     if before == status:
         possible |= _REGISTRATIONS if _REGISTRATIONS & allowed else leading | _REGISTRATIONS
-    return _events_of(possible or leading)
+    return _get_event_names(possible or leading)
 
 
-def _leading_to(status: ModelStatus) -> frozenset[OperationName]:
+def _find_operations_to(status: ModelStatus) -> frozenset[OperationName]:
     return frozenset(name for name, kind in OPERATIONS.items() if kind.target == status)
 
 
-def _events_of(names: Iterable[OperationName]) -> frozenset[str]:
+def _get_event_names(names: Iterable[OperationName]) -> frozenset[str]:
     return frozenset(OPERATIONS[name].event for name in names)
 
 
@@ -121,14 +121,14 @@ def match_events(changes: Iterable[LifecycleChange], events: Iterable[SeenEvent]
     for tolerance in (0, delay):
         for place, change in enumerate(listed):
             candidates = unmatched[change.model_id]
-            closest = None if is_matched[place] else _closest_event(change, candidates, tolerance)
+            closest = None if is_matched[place] else _find_closest_event(change, candidates, tolerance)
             if closest is not None:
                 is_matched[place] = True
                 candidates.remove(closest)
     return is_matched
 
 
-def _closest_event(change: LifecycleChange, events: Iterable[SeenEvent], tolerance: int) -> SeenEvent | None:
+def _find_closest_event(change: LifecycleChange, events: Iterable[SeenEvent], tolerance: int) -> SeenEvent | None:
     matching = [event for event in events if change.matches(event, tolerance)]
     return min(matching, key=lambda event: (abs(event.at - change.at), event), default=None)
 

@@ -100,7 +100,7 @@ class SpanIdWriter:
         for digit, records in self.buckets.items():
             # find() returns -1 for a character that is not a digit; its records go to the last file.
             part = _HEX_DIGITS.find(digit.lower()) % len(_HEX_DIGITS)
-            _append_records(_path(self._folder, part, self._input_number), _pack_records(records))
+            _append_records(_make_path(self._folder, part, self._input_number), _pack_records(records))
         self.buckets.clear()
         self._waiting = 0
 
@@ -131,7 +131,7 @@ def _from_hex(text: str) -> bytes:
         return b""
 
 
-def _path(folder: str, part: int, input_number: int) -> str:
+def _make_path(folder: str, part: int, input_number: int) -> str:
     return os.path.join(folder, f"{part:x}-{input_number}")
 
 
@@ -153,7 +153,7 @@ def find_copies(folder: str, input_count: int) -> Iterator[SpanCopy]:
         input_count: The number of inputs.
     """
     for part in range(len(_HEX_DIGITS)):
-        paths = [(number, _path(folder, part, number)) for number in range(input_count)]
+        paths = [(number, _make_path(folder, part, number)) for number in range(input_count)]
         yield from _compare([(number, path) for number, path in paths if os.path.exists(path)], _SPLIT_BYTES)
 
 
@@ -171,9 +171,9 @@ def _compare(files: list[InputFile], split_bytes: tuple[int, ...]) -> Iterator[S
         for part in _split_files(files, split_bytes[0]):
             yield from _compare(part, split_bytes[1:])
         return
-    repeated = _repeated_span_ids(files)
+    repeated = _find_repeated_span_ids(files)
     if repeated:
-        yield from _later_records(files, repeated)
+        yield from _find_later_records(files, repeated)
     for _, path in files:
         os.unlink(path)
 
@@ -201,7 +201,7 @@ def _read_records(files: list[InputFile]) -> Iterator[tuple[int, bytes]]:
                 yield number, data
 
 
-def _span_ids(data: bytes) -> list[int]:
+def _read_span_ids(data: bytes) -> list[int]:
     """Return the span id of each record, as a number.
 
     Span ids alone exclude most records that are not copies. Numbers compare faster than bytes, and one slice reads
@@ -210,12 +210,12 @@ def _span_ids(data: bytes) -> list[int]:
     return array("Q", data)[_SPAN_WORD::_RECORD_WORDS].tolist()
 
 
-def _repeated_span_ids(files: list[InputFile]) -> set[int]:
+def _find_repeated_span_ids(files: list[InputFile]) -> set[int]:
     """Return the span ids that more than one record has."""
     seen: set[int] = set()
     repeated: set[int] = set()
     for _, data in _read_records(files):
-        span_ids = _span_ids(data)
+        span_ids = _read_span_ids(data)
         fresh = set(span_ids)
         repeated |= fresh & seen
         if len(fresh) < len(span_ids):
@@ -224,11 +224,11 @@ def _repeated_span_ids(files: list[InputFile]) -> set[int]:
     return repeated
 
 
-def _later_records(files: list[InputFile], repeated: set[int]) -> Iterator[SpanCopy]:
+def _find_later_records(files: list[InputFile], repeated: set[int]) -> Iterator[SpanCopy]:
     """Yield the records with one of these span ids that have the same ids as an earlier record."""
     first: dict[bytes, tuple[int, str]] = {}
     for number, data in _read_records(files):
-        for place in [place for place, span_id in enumerate(_span_ids(data)) if span_id in repeated]:
+        for place in [place for place, span_id in enumerate(_read_span_ids(data)) if span_id in repeated]:
             record = data[place * _RECORD_BYTES : (place + 1) * _RECORD_BYTES]
             ids, mark = record[:_ID_BYTES], record[_ID_BYTES:].hex()
             if ids in first:

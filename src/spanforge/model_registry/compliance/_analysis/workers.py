@@ -98,7 +98,7 @@ def scan_inputs(readers: Sequence[TelemetryReader], request: ScanRequest, folder
 
 def _can_share(tasks: list[_Task], workers: int) -> bool:
     """Check whether processes can share these tasks, and save more time than their start takes."""
-    is_little = sum(_size_of(task) for task in tasks) < PARALLEL_MIN_BYTES
+    is_little = sum(_get_size(task) for task in tasks) < PARALLEL_MIN_BYTES
     can_start = bool(sys.executable) and not hasattr(sys, "frozen")  # a frozen application would start itself again
     return workers >= 2 and can_start and not is_little  # noqa: PLR2004 - two or more share work
 
@@ -110,7 +110,7 @@ def _make_tasks(readers: Sequence[TelemetryReader], folder: str) -> list[_Task]:
         kind = file_kind(reader)
         if kind is not None:
             tasks.append(_Task(kind, os.fsencode(reader.path), os.fsencode(folder), number))  # type: ignore[attr-defined]
-    return sorted(tasks, key=lambda task: (-_size_of(task), task.input_number))
+    return sorted(tasks, key=lambda task: (-_get_size(task), task.input_number))
 
 
 def _count_cores() -> int:
@@ -119,7 +119,7 @@ def _count_cores() -> int:
     return os.cpu_count() or 1
 
 
-def _size_of(task: _Task) -> int:
+def _get_size(task: _Task) -> int:
     return read_size(task.kind, os.fsdecode(task.path))
 
 

@@ -50,13 +50,13 @@ class EvidencePackage(msgspec.Struct, frozen=True):
             PackageError: The folder cannot be written, or the key cannot be used (also a ``ValueError``).
             MissingExtraError: The extra ``compliance``, or ``sign`` with a key, is not installed.
         """
-        write_folder(folder, self._files(signing_key, public_key))
+        write_folder(folder, self._assemble_files(signing_key, public_key))
 
     def to_zip(self, path: StrPath, signing_key: Any = None, *, public_key: StrPath | None = None) -> None:
         """Write the package as a zip, or replace an existing file; arguments and errors are those of ``write``."""
-        write_zip(path, self._files(signing_key, public_key))
+        write_zip(path, self._assemble_files(signing_key, public_key))
 
-    def _files(self, signing_key: Any, public_key: StrPath | None) -> dict[str, bytes]:
+    def _assemble_files(self, signing_key: Any, public_key: StrPath | None) -> dict[str, bytes]:
         signer = None if signing_key is None else keys.load_signer(signing_key, public_key)
         attestation = self.attestation
         inputs = [{"name": i.name, "kind": i.kind, "size": i.size, "sha256": i.sha256} for i in attestation.inputs]

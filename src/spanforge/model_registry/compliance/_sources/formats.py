@@ -90,7 +90,7 @@ def open_sources(telemetry: Iterable[TelemetrySource] | TelemetrySource, start: 
     readers: list[TelemetryReader] = []
     for source in sources:
         readers += [source] if isinstance(source, TelemetryReader) else _open_source(source, start, end)
-    return _name_shortly(_drop_repeated(readers))
+    return _shorten_names(_drop_repeated(readers))
 
 
 def _open_source(source: Any, start: int, end: int) -> list[TelemetryReader]:
@@ -100,7 +100,7 @@ def _open_source(source: Any, start: int, end: int) -> list[TelemetryReader]:
     raise TelemetryError("telemetry", f"must be paths, globs, addresses or readers; got {shorten(source)}")
 
 
-def _path_of(reader: TelemetryReader) -> str | None:
+def _get_path(reader: TelemetryReader) -> str | None:
     path = getattr(reader, "path", None)
     return path if isinstance(path, str) else None
 
@@ -109,14 +109,14 @@ def _drop_repeated(readers: Iterable[TelemetryReader]) -> list[TelemetryReader]:
     """Return the readers, without those of the same type and file as an earlier one."""
     distinct: dict[object, TelemetryReader] = {}
     for reader in readers:
-        path = _path_of(reader)
+        path = _get_path(reader)
         distinct.setdefault(reader if path is None else (type(reader), os.path.realpath(path)), reader)
     return list(distinct.values())
 
 
-def _name_shortly(readers: list[TelemetryReader]) -> list[TelemetryReader]:
+def _shorten_names(readers: list[TelemetryReader]) -> list[TelemetryReader]:
     """Return the readers; a reader whose name is its path gets the shortest distinct name."""
-    paths = {id(reader): path for reader in readers if (path := _path_of(reader)) is not None}
+    paths = {id(reader): path for reader in readers if (path := _get_path(reader)) is not None}
     short_names = dict(zip(paths, shorten_paths(list(paths.values())), strict=True))
     for reader in readers:
         path = paths.get(id(reader))

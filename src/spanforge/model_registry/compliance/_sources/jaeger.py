@@ -130,7 +130,7 @@ class JaegerReader:
         try:
             return sorted(set(msgspec.json.decode(body, type=_JaegerServices).services or ()))
         except msgspec.DecodeError as error:
-            raise self._not_json(body, error) from error
+            raise self._make_not_json_error(body, error) from error
 
     def _read_service(self, service: str) -> Iterator[bytes]:
         unread = yield from self._read_intervals(service)
@@ -176,14 +176,14 @@ class JaegerReader:
         try:
             return [self._decode_traces(response) for response in _response_decoder.decode_lines(body)]
         except msgspec.DecodeError as error:
-            raise self._not_json(body, error) from error
+            raise self._make_not_json_error(body, error) from error
 
     def _decode_traces(self, response: _JaegerResponse) -> tuple[_JaegerTraces, msgspec.Raw]:
         if response.error is not None:
             raise TelemetryError(self.name, f"Jaeger reports {shorten(response.error.message)}")
         return _traces_decoder.decode(response.result), response.result
 
-    def _not_json(self, body: bytes | bytearray, error: msgspec.DecodeError) -> TelemetryError:
+    def _make_not_json_error(self, body: bytes | bytearray, error: msgspec.DecodeError) -> TelemetryError:
         if body.lstrip().startswith(b"<"):
             return TelemetryError(self.name, _NO_API)
         return TelemetryError(self.name, f"the response is not OTLP JSON (Jaeger 1.54 or newer is required): {error}")
