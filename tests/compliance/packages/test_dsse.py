@@ -378,7 +378,7 @@ def test_a_uri_signs_with_its_public_key(ed: Pair, p256: Pair) -> None:
     """A URI goes to securesystemslib's signer, with the public key that it needs and that must be its own."""
     uri = f"file2:{ed.private}"
     ed.unseal(seal(FILES, load_signer(uri, ed.public), {}))
-    with pytest.raises(PackageError, match="needs public_key too"):
+    with pytest.raises(PackageError, match="needs public_key,"):
         load_signer(uri)
     with pytest.raises(PackageError, match="cannot be used"):
         load_signer(uri, p256.public)

@@ -143,7 +143,7 @@ def test_someone_must_be_trusted(case: Case) -> None:
 
 def test_what_is_no_package(case: Case) -> None:
     """Nothing, an empty folder, other files, devices and impossible names are no packages."""
-    case.refused(case.place / "missing", "no such file or folder")
+    case.refused(case.place / "missing", "does not exist")
     case.refused(case.zip / "below", "cannot be read: Not a directory")
     empty = case.place / "empty"
     empty.mkdir()

@@ -34,7 +34,7 @@ def replace_file(target: str, parts: Iterable[bytes]) -> None:
 
 
 def temporary_path(target: str) -> str:
-    """Return a new hidden path beside the target. On the same file system, a rename can replace the target."""
+    """Return a new hidden path beside the target. It is on the same file system, so a rename can replace the target."""
     folder, base = os.path.split(target)
     return os.path.join(folder, f".{base[:50]}.{secrets.token_hex(8)}.tmp")
 

@@ -41,8 +41,8 @@ class Attribute(NamedTuple):
         name: The short name; the key is ``model_registry.<name>``.
         type: OpenTelemetry's type of the value.
         source: The source of the value. A fact that is passed replaces a value of the entry.
-        on_events: ``True`` if lifecycle events have the attribute, if it has a value.
-        on_spans: ``yes`` if LLM spans have the attribute, if it has a value; ``opt-in`` if a setting adds it.
+        on_events: ``True`` if lifecycle events have the attribute when it has a value.
+        on_spans: ``yes`` if LLM spans have the attribute when it has a value; ``opt-in`` if only a setting adds it.
         note: The meaning, for the documentation.
     """
 

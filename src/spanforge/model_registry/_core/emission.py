@@ -150,7 +150,7 @@ def set_event_signals(events: object = None) -> tuple[EventSignal, ...]:
 
 
 def freeze_event_signals() -> tuple[EventSignal, ...]:
-    """Return the signals of lifecycle events, after which changes of the environment have no effect."""
+    """Return the signals of lifecycle events. From then on, changes of the environment have no effect."""
     signals = _state.signals
     if signals is None:
         return set_event_signals()

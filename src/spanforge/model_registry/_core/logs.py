@@ -21,7 +21,7 @@ def info(message: str, *values: object) -> None:
 
 
 def debug(message: str, *values: object, error: BaseException | None = None) -> None:
-    """Log a detail, with an error's traceback if there is one. The error itself was logged before."""
+    """Log a detail that users do not need, with an error's traceback if there is one."""
     with suppress(Exception):
         _logger.debug(message, *values, exc_info=error)
 

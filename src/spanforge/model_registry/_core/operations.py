@@ -194,7 +194,8 @@ def build_metadata(
     """Return the metadata of a registration: the user's metadata, and the arguments that are stored as metadata."""
     user_metadata = freeze_metadata(metadata, model_id)
     if "history" in user_metadata:
-        raise InvalidValueError.must_be("metadata.history", user_metadata["history"], "left to the registry", model_id)
+        rule = "left out, because the registry writes it"
+        raise InvalidValueError.must_be("metadata.history", user_metadata["history"], rule, model_id)
     checked_aliases = () if aliases == () else check_aliases(aliases, "aliases", model_id)
     values = {"aliases": checked_aliases, "provider": provider}
     arguments = check_reserved({key: value for key, value in values.items() if value}, model_id)

@@ -179,7 +179,7 @@ def _check_target(name: str, target: str) -> None:
     if not os.path.isdir(target):
         raise PackageError(name, "exists and is not a folder")
     if os.listdir(target):
-        raise PackageError(name, "exists and is not empty")
+        raise PackageError(name, "exists and is not empty; pass a new or an empty folder")
     if target == os.path.realpath(os.curdir):
         raise PackageError(name, "is the current folder, which would be replaced; pass a folder in it")
 

@@ -111,7 +111,7 @@ def load_trusted(paths: Iterable[KeyPath]) -> dict[str, TrustedKey]:
         key = _load_public_key(path)
         trusted.setdefault(key.keyid, TrustedKey(path, key))
     if not trusted:
-        raise VerificationError("trusted keys", "no trusted key was given")
+        raise VerificationError("trusted keys", "no trusted key was given; pass the path of a public key")
     return trusted
 
 
@@ -172,7 +172,7 @@ def _load_file(name: str, public: SSlibKey | None) -> SigningKey:
 
 def _load_uri(uri: str, public: SSlibKey | None) -> SigningKey:
     if public is None:
-        raise PackageError(uri, "needs public_key too, the path of its public key in PEM")
+        raise PackageError(uri, "needs public_key, the path of its public key in PEM")
     try:
         return SigningKey(uri, Signer.from_priv_key_uri(uri, public), public)
     except Exception as error:  # signers do not document their errors: services, devices and drivers fail

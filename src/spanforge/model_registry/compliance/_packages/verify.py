@@ -123,7 +123,7 @@ def _read_package(name: str) -> _PackageContents:
         if stat.S_ISREG(mode):
             return _read_zip(name)
     except FileNotFoundError:
-        raise VerificationError(name, "no such file or folder") from None
+        raise VerificationError(name, "does not exist") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise VerificationError(name, f"cannot be read: {reason}") from error

@@ -202,7 +202,7 @@ class JaegerReader:
         if status == http.client.NOT_FOUND:
             raise TelemetryError(self.name, _NO_API)
         reason = http.client.responses.get(status, "unknown") if error is None else shorten(error.message)
-        raise TelemetryError(self.name, f"HTTP {status}: {reason}")
+        raise TelemetryError(self.name, f"responded with HTTP {status}: {reason}")
 
     def _send_until_available(self, request: urllib.request.Request) -> tuple[int, bytearray | None]:
         """Return status and body of a response, after the last retry at the latest."""
@@ -219,13 +219,13 @@ class JaegerReader:
             with self._opener.open(request, timeout=TIMEOUT) as response:
                 return response.status, self._read_body(response)
         except urllib.error.HTTPError as error:  # other statuses are responses, see StatusHandler
-            raise TelemetryError(self.name, f"HTTP {error.code}: invalid redirect") from error
+            raise TelemetryError(self.name, f"responded with HTTP {error.code}: invalid redirect") from error
         except TelemetryError:
             raise
         except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: an impossible host
             reason = error.reason if isinstance(error, urllib.error.URLError) else error
             if isinstance(reason, TimeoutError):
-                raise TelemetryError(self.name, f"no response within {TIMEOUT:g} s") from error
+                raise TelemetryError(self.name, f"did not respond within {TIMEOUT:g} s") from error
             raise TelemetryError(self.name, f"cannot be reached: {reason}") from error
 
     def _read_body(self, response: http.client.HTTPResponse) -> bytearray | None:
@@ -244,7 +244,7 @@ class JaegerReader:
 
 
 def _read_error(body: bytearray | None) -> _JaegerError | None:
-    """Return the error that Jaeger reports; ``None``: the response is not Jaeger's."""
+    """Return the error that Jaeger reports; ``None`` if the response is not Jaeger's."""
     try:
         return _response_decoder.decode(body or b"").error
     except msgspec.DecodeError:

@@ -54,7 +54,7 @@ def parse_address(url: str) -> tuple[str, str, dict[str, str]]:
     except ValueError:
         valid = False
     if not valid:  # the error does not show the address, because any part of it may be secret
-        raise TelemetryError("Jaeger's address", "must be http:// or https://, a host, and an optional path")
+        raise TelemetryError("Jaeger's address", "must have http:// or https://, a host, and an optional path")
     users, _, host = parts.netloc.rpartition("@")
     headers = {"Accept": "application/json"}
     if users:
