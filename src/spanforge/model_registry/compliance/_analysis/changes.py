@@ -50,7 +50,7 @@ class LifecycleChange(NamedTuple):
     def matches(self, event: SeenEvent, delay: int) -> bool:
         """Check whether an event may belong to this change.
 
-        It does if it has the time of the change within ``delay``, or is on the same day if the change has only a date.
+        The two times must differ by at most ``delay``. If the change has only a date, the event must be on that day.
         """
         if event.name not in self.events:
             return False
