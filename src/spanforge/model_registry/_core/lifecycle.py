@@ -23,9 +23,9 @@ class Status(NamedTuple):
     Attributes:
         operations: The operations that are allowed on a model of this status.
         rank: The place in the lifecycle. A status that an operation set on a file's model is in force until the file
-            has the same status or one of a higher rank. There is one exception: an operation that can lead back from
-            the status, or that led back to it (see ``find_ended_statuses``). Then the status is in force until the file
-            has the same status, or any later change of status.
+            has the same status or one of a higher rank. There is one exception: if an operation leads back from the
+            status, or led back to it (see ``find_ended_statuses``). Then the status is in force until the file has the
+            same status, or any later change of status.
         warning: The predicate of the warning on spans that call such a model; ``None`` for no warning.
         date: The field of an entry, or the key of its ``metadata``, that contains the date of the status; ``None`` if
             the date is not recorded. This row reserves the key. Operations that end the status remove it.

@@ -18,7 +18,7 @@ Framework = Literal["soc2", "nist_ai_rmf"]
 EvidenceStatus = Literal["findings", "no_evidence", "incomplete", "supported"]
 """The status of evidence, worst first."""
 CheckStatus = Literal["findings", "no_evidence", "not_applicable", "supported"]
-"""The status of a check. ``not_applicable`` means that the period had no event that the check is about."""
+"""The status of a check. ``not_applicable`` means that the period had none of the changes that the check examines."""
 
 _Count = Annotated[int, msgspec.Meta(ge=0)]
 _Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]

@@ -45,7 +45,7 @@ MAX_LISTED: Final = 1_000
 
 LIMITS: Final = (
     "Spans that a sampler drops in the application never reach the telemetry, so all counts are of recorded spans.",
-    "The evidence covers only the telemetry that was given; it lacks all that was not instrumented, sent or archived.",
+    "The evidence covers only the telemetry given; calls that were not instrumented, sent or archived are missing.",
     "The evidence does not show that the telemetry is genuine; anyone with write access could have written anything.",
     "The evidence does not show what a provider runs behind a model's name.",
     "Names, aliases, purposes and sunset dates are those at generation, as the registry keeps no history of them.",

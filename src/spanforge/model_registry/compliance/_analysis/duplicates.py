@@ -124,7 +124,7 @@ def _pack_records(records: list[str]) -> bytes:
 
 
 def _from_hex(text: str) -> bytes:
-    """Return the bytes of hexadecimal digits: too few if the text has spaces, none if it has other characters."""
+    """Return the bytes of hexadecimal digits: too few if there is white space, none if there are other characters."""
     try:
         return bytes.fromhex(text)
     except ValueError:

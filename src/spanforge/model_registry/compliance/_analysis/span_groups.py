@@ -33,8 +33,8 @@ class GroupPicker:
 
     Attributes:
         group: The group of spans that start at ``since`` or later and end before ``until``.
-        since: The first start, in nanoseconds since the epoch.
-        until: The end that is too late, in nanoseconds since the epoch.
+        since: The earliest start of a span of the group, in nanoseconds since the epoch.
+        until: The time before which a span of the group must end, in nanoseconds since the epoch.
     """
 
     __slots__ = ("_delay", "_find_group", "_groups", "_model_span", "_service", "group", "since", "until")

@@ -116,7 +116,7 @@ class _Corrections(NamedTuple):
 
     Attributes:
         copies: The number of copies that each group counted.
-        differing: The number of copies that each group counted and the first of their span did not.
+        differing: The number of copies in each group whose first span was counted under another call.
         wrong_samples: The samples of each group that are differing copies.
     """
 
