@@ -242,7 +242,7 @@ def test_none_ever_comes(setup: str, missing: list[str]) -> None:
     script = PRELUDE + f"\nregister(3)\n{setup}\n"
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=30)
     assert result.returncode == 0
-    text = "model registry: 3 events were not delivered: there is no {} provider"
+    text = "model registry: 3 lifecycle events were not delivered: no {} provider was set"
     lines = [line for line in result.stderr.splitlines() if "does not let a processor" not in line]
     assert lines == [text.format(name) for name in missing]
 
@@ -531,5 +531,5 @@ def test_a_provider_that_nobody_delivers_to() -> None:
     script = PRELUDE + "\nregister(3)\nlog_them()\ntrace.set_tracer_provider(TracerProvider(shutdown_on_exit=False))\n"
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=30)
     assert result.returncode == 0
-    text = "model registry: 3 events were not delivered: flush_events() was not called after the {} provider was set"
+    text = "model registry: 3 lifecycle events were not delivered: call flush_events() after setting the {} provider"
     assert result.stderr.splitlines() == [text.format(name) for name in ("tracer", "logger")]

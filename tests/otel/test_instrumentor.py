@@ -412,7 +412,7 @@ def test_options_that_do_not_exist(plugin: Any, provider: Any, exporter: Any, li
             options = Options(span_atributes="status", span_attributes="owner")
             plugin.instrument(tracer_provider=provider, span_attributes=options.span_attributes)
     assert call(provider, exporter) == {"owner": "ml-platform"}
-    assert lines() == [f"model registry: unknown option 'span_atributes'; options are {NAMES}; it is ignored"]
+    assert lines() == [f"model registry: option 'span_atributes' is unknown and ignored; options are {NAMES}"]
 
 
 @pytest.mark.usefixtures("gpt")
@@ -658,7 +658,9 @@ def test_files_that_cannot_be_taken(plugin: Any, provider: Any, lines: Any, mode
     for _ in range(2):
         plugin.instrument(tracer_provider=provider, file=str(models))
     assert processors(provider)
-    assert lines() == ["model registry: cannot follow the registry files: ZeroDivisionError()"]
+    assert lines() == [
+        "model registry: cannot read the registry files, so the previous entries stay in force: ZeroDivisionError()"
+    ]
 
 
 class _Full(logging.Handler):
