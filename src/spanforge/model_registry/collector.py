@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from spanforge.model_registry._core.collector_tables import Tables
     from spanforge.model_registry._core.registry import ModelRegistry
 
+__all__ = ["END", "PROCESSOR", "render_lookup", "render_transform"]
+
 PROCESSOR: Final = "transform/model_registry"
 """The name of the processor in the Collector's configuration."""
 END: Final = "# end"

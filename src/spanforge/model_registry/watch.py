@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     from spanforge.model_registry._core.entry import ModelRegistryEntry
     from spanforge.model_registry._core.registry import ModelRegistry
 
-READ_ATTEMPTS: Final = 3
+__all__ = ["FileState", "FileWatcher", "file_states", "follow_settings"]
+
+_READ_ATTEMPTS: Final = 3
 """The limit of attempts to read several files at a time at which none of them changes."""
-STOP_TIMEOUT: Final = 1.0
+_STOP_TIMEOUT: Final = 1.0
 """The seconds that ``stop`` waits for the end of a look, because a network disk may not respond."""
 
 _warnings: Final = WarnOnce(100)
@@ -117,7 +119,7 @@ class FileWatcher:
     def stop(self) -> None:
         """Stop following the files, after a look that is running. The entries of the files stay in force."""
         self._stopped.set()
-        if self._looking.acquire(timeout=STOP_TIMEOUT):
+        if self._looking.acquire(timeout=_STOP_TIMEOUT):
             self._looking.release()
         registry = self._registry()
         if registry is not None and _watchers.by_registry.get(registry) is self:
@@ -149,7 +151,7 @@ class FileWatcher:
 
         A deployment may replace several files at once, so none of them may change between the first and the last read.
         """
-        for _ in range(READ_ATTEMPTS):
+        for _ in range(_READ_ATTEMPTS):
             watched = [file.look() for file in self._watched]
             if len(watched) == 1 or all(file.is_unchanged() for file in watched):
                 return watched
