@@ -20,7 +20,7 @@ from opentelemetry.exporter.otlp.json.file.trace_exporter import FileSpanExporte
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from support.evidence import DAY, GENERATED, csv_rows, make_deployed_entry, make_record, write_key_pair
+from support.evidence import DAY, GENERATED, csv_rows, make_entry, make_record, write_key_pair
 
 from spanforge.model_registry import InvalidEntryError, ModelRegistry, get_default_registry
 from spanforge.model_registry.compliance import (
@@ -113,7 +113,7 @@ def test_model_is_found_by_any_of_its_names(case: EvidenceCase, otlp: Otlp, aske
     """An id, an alias and a name that a glob matches select the model, with its calls under all of its names."""
     aliases = {"aliases": ["an-alias", "gpt-2026-*"]}
     case.write(otlp.line(otlp.span("gpt"), otlp.span("an-alias"), otlp.span("gpt-2026-02"), otlp.span("other")))
-    found = case.attest(make_deployed_entry(metadata=aliases), make_deployed_entry("other"), model_id=asked)
+    found = case.attest(make_entry(metadata=aliases), make_entry("other"), model_id=asked)
     assert (found.model_id, found.model_owner, found.model_risk_tier) == ("gpt", "ml", "high")
     assert (found.model_status, found.model_warnings) == ("active", ())
     assert (found.population.calls, found.population.other_spans) == (3, 0)
@@ -124,7 +124,7 @@ def test_model_is_found_by_any_of_its_names(case: EvidenceCase, otlp: Otlp, aske
 def test_evidence_about_unregistered_model(case: EvidenceCase, otlp: Otlp, calls: int) -> None:
     """Owner, tier and status are null, a warning names the model, and its row has the status unregistered."""
     case.write(otlp.line(otlp.span("gpt"), *[otlp.span("mystery") for _ in range(calls)]))
-    made = case.package(case.engine(make_deployed_entry()), "mystery")
+    made = case.package(case.engine(make_entry()), "mystery")
     found = made.attestation
     assert (found.model_id, found.model_owner, found.model_risk_tier, found.model_status) == ("mystery", *[None] * 3)
     assert found.model_warnings == ("model 'mystery' is not registered",)
@@ -139,9 +139,9 @@ def test_evidence_about_model_with_long_name(case: EvidenceCase, otlp: Otlp) -> 
     """A model is found by an id that is longer than the limit for names from the network."""
     name = "x" * 2_000
     case.write(otlp.line(otlp.span(name)))
-    found = case.attest(make_deployed_entry(name), model_id=name)
+    found = case.attest(make_entry(name), model_id=name)
     assert (found.model_id, found.model_status, found.population.calls) == (name, "active", 1)
-    unknown = case.attest(make_deployed_entry(), model_id=name)
+    unknown = case.attest(make_entry(), model_id=name)
     assert (unknown.model_id, unknown.population.calls) == ("x" * 1_024 + "…", 1)
 
 
@@ -156,7 +156,7 @@ def test_evidence_about_all_models(case: EvidenceCase, otlp: Otlp) -> None:
     """Owner, tier and status are null, and the warnings are about the models that were called."""
     old = {"status": "deprecated", "metadata": {"deprecation_date": "2025-06-01"}}
     case.write(otlp.line(otlp.span("called"), otlp.span("gpt"), otlp.span("nobody's"), otlp.span("mine")))
-    found = case.attest(make_deployed_entry(), make_deployed_entry("called", **old), make_deployed_entry("idle", **old))
+    found = case.attest(make_entry(), make_entry("called", **old), make_entry("idle", **old))
     assert (found.model_id, found.model_owner, found.model_risk_tier, found.model_status) == (None,) * 4
     unknown = "model 'mine' is not registered", "model 'nobody's' is not registered"
     assert found.model_warnings == ("model 'called' is deprecated", *unknown)
@@ -206,7 +206,7 @@ def test_model_state_is_that_of_the_end_of_the_period(
 ) -> None:
     """Owner, tier, status and warnings are those of the last instant before the end or, if earlier, of generation."""
     retired = {"status": "retired", "decommission_date": "2026-03-01", "owner": "third", "risk_tier": "critical"}
-    model = make_deployed_entry(metadata={"history": HISTORY}, **retired)
+    model = make_entry(metadata={"history": HISTORY}, **retired)
     made = case.package(case.engine(model), "gpt", period=(DAY[0], end), generated_at=now)
     found = made.attestation
     assert (found.model_owner, found.model_risk_tier, found.model_status, found.model_warnings) == state
@@ -216,7 +216,7 @@ def test_model_state_is_that_of_the_end_of_the_period(
 def test_model_deployed_after_the_period_has_no_state(case: EvidenceCase, otlp: Otlp) -> None:
     """A model deployed after the period has no state, and its calls are findings."""
     case.write(otlp.line(otlp.span("gpt")))
-    made = case.package(case.engine(make_deployed_entry(deployment_date="2026-02-01")), "gpt")
+    made = case.package(case.engine(make_entry(deployment_date="2026-02-01")), "gpt")
     found = made.attestation
     assert found.model_owner is found.model_risk_tier is found.model_status is None
     assert found.model_warnings == ()
@@ -238,7 +238,7 @@ def test_telemetry_must_be_sources_that_exist(case: EvidenceCase, telemetry: Any
 
 def test_registry_digest_is_that_of_its_file(case: EvidenceCase, tmp_path: Path) -> None:
     """The digest is the SHA-256 of the file that ``save`` writes, even if metadata has integers beyond 2**53."""
-    registry = case.registry(make_deployed_entry(metadata={"big": 2**63 - 1, "note": "ü\n"}), make_deployed_entry("b"))
+    registry = case.registry(make_entry(metadata={"big": 2**63 - 1, "note": "ü\n"}), make_entry("b"))
     made = case.package(ComplianceMappingEngine(registry))
     registry.save(tmp_path / "saved.json")
     assert made.attestation.registry.sha256 == hashlib.sha256((tmp_path / "saved.json").read_bytes()).hexdigest()
@@ -265,7 +265,7 @@ def test_same_input_gives_same_bytes(case: EvidenceCase, otlp: Otlp, tmp_path: P
         *[otlp.line(*[otlp.span(name) for name in names], service=f"s{number}") for number in range(5)],
         otlp.line(*[otlp.span("gpt", gen_ai__response__model=name) for name in names]),
     )
-    made = case.package(case.engine(make_deployed_entry()))
+    made = case.package(case.engine(make_entry()))
     expected = made.to_json().encode() + made.evidence_csv
     copy = tmp_path / "elsewhere"
     copy.mkdir()
@@ -323,7 +323,7 @@ def test_real_spans_become_a_verified_package(
 def test_pickled_package_is_equal(case: EvidenceCase, otlp: Otlp) -> None:
     """A package that is pickled and loaded again is equal."""
     case.write(otlp.line(otlp.enriched(), otlp.span("x")))
-    made = case.package(case.engine(make_deployed_entry()))
+    made = case.package(case.engine(make_entry()))
     assert pickle.loads(pickle.dumps(made)) == made
 
 

@@ -1,4 +1,4 @@
-"""Evidence: entries, scans of telemetry, and ``EvidenceCase``, a folder with telemetry and a registry."""
+"""Evidence: entries, readers, keys, and ``EvidenceCase``, a folder with telemetry and a registry."""
 
 from __future__ import annotations
 
@@ -14,13 +14,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from spanforge.model_registry import ModelRegistry, ModelRegistryEntry
 from spanforge.model_registry._core.storage import encode_entries
 from spanforge.model_registry.compliance import ComplianceMappingEngine, EvidencePackage
-from spanforge.model_registry.compliance._analysis.workers import scan_input
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from spanforge.model_registry.compliance._analysis.scan_data import ScannedInput, ScanRequest
     from spanforge.model_registry.compliance._attestation import Attestation
 
 FIELDS: dict[str, Any] = {"name": "GPT", "version": "1", "risk_tier": "high", "owner": "ml", "purpose": "chat"}
@@ -32,13 +30,8 @@ GENERATED = "2026-06-01T00:00:00Z"
 
 
 def make_entry(model_id: str = "gpt", **fields: Any) -> ModelRegistryEntry:
-    """Return an entry; ``fields`` replace ``FIELDS``."""
-    return ModelRegistryEntry(model_id, **FIELDS | fields)
-
-
-def make_deployed_entry(model_id: str = "gpt", **fields: Any) -> ModelRegistryEntry:
-    """Return an entry of a model that was deployed a year before the period."""
-    return make_entry(model_id, **{"deployment_date": "2025-01-01"} | fields)
+    """Return the entry of a model, deployed in 2025; ``fields`` replace these and ``FIELDS``."""
+    return ModelRegistryEntry(model_id, **FIELDS | {"deployment_date": "2025-01-01"} | fields)
 
 
 def make_record(at: str, status: str, owner: str = "ml", risk_tier: str = "high") -> dict[str, str]:
@@ -59,11 +52,6 @@ class ListReader:
     def requests(self) -> Iterator[bytes]:
         """Yield the requests."""
         yield from self.lines
-
-
-def scan_lines(folder: Path, lines: Iterable[bytes], request: ScanRequest, number: int = 0) -> ScannedInput:
-    """Return what an input with these lines has."""
-    return scan_input(ListReader(lines), request, str(folder), number)
 
 
 class EvidenceCase:

@@ -47,11 +47,11 @@ class Otlp:
         """Return an event on a span."""
         return {"name": name, "timeUnixNano": str(at), "attributes": self.attributes(attributes)}
 
-    def lifecycle_event(self, at: int = START, name: str = "retired", model_id: Any = "gpt") -> Any:
+    def lifecycle_event(self, at: int = START, name: str = "model_registry.retired", model_id: Any = "gpt") -> Any:
         """Return a lifecycle event on a span."""
-        return self.event(f"model_registry.{name}", at, **{"model_registry.model_id": model_id})
+        return self.event(name, at, **{"model_registry.model_id": model_id})
 
-    def lifecycle_record(self, at: int = START, name: str = "retired", model_id: Any = "gpt") -> Any:
+    def lifecycle_record(self, at: int = START, name: str = "model_registry.retired", model_id: Any = "gpt") -> Any:
         """Return a lifecycle event as a log record."""
         event = self.lifecycle_event(at, name, model_id)
         return {"eventName": event.pop("name"), **event}
