@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import pickle
 import re
 import shutil
 import subprocess
@@ -318,13 +317,6 @@ def test_real_spans_become_a_verified_package(
     assert (report.model_id, report.framework, report.overall_status) == ("gpt", "soc2", "supported")
     assert report.generated_at == made.attestation.generated_at
     assert report.period == (made.attestation.period.from_date, made.attestation.period.to_date)
-
-
-def test_pickled_package_is_equal(case: EvidenceCase, otlp: Otlp) -> None:
-    """A package that is pickled and loaded again is equal."""
-    case.write(otlp.line(otlp.enriched(), otlp.span("x")))
-    made = case.package(case.engine(make_entry()))
-    assert pickle.loads(pickle.dumps(made)) == made
 
 
 def test_model_attributes_must_be_text() -> None:

@@ -1,4 +1,4 @@
-"""Verifying an evidence package: what is said of it, and the first thing that is wrong."""
+"""Verification of an evidence package: the report, and the first fault."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from support.evidence import run_code, write_key_pair
 
 from spanforge.model_registry._core.errors import PackageError, VerificationError
 from spanforge.model_registry.compliance._packages import verify as verification
@@ -53,11 +53,8 @@ class Case:
     def __init__(self, place: Path, key: Any) -> None:
         place.mkdir(exist_ok=True)
         self.place = place
-        self.private = place / "key.pem"
-        self.public = place / "key.pub"
-        self.private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-        self.public.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
-        self.signer = load_signer(self.private)
+        private, self.public = write_key_pair(place, key)
+        self.signer = load_signer(private)
         self.made = assemble(EVIDENCE, [], self.signer, {})
         self.folder = place / "folder"
         self.zip = place / "package.zip"
@@ -87,8 +84,8 @@ def case(tmp_path: Path) -> Case:
 
 @pytest.mark.parametrize("kind", ["folder", "zip"])
 @pytest.mark.parametrize("curve", [None, ec.SECP256R1, ec.SECP384R1, ec.SECP521R1])
-def test_a_package_is_verified(kind: str, curve: Any, tmp_path: Path) -> None:
-    """The report has the signing key, the files and what the attestation says."""
+def test_report_of_a_package(kind: str, curve: Any, tmp_path: Path) -> None:
+    """The report has the signing key, the files and the content of the attestation."""
     case = Case(tmp_path / "case", ec.generate_private_key(curve()) if curve else Ed25519PrivateKey.generate())
     path = getattr(case, kind)
     assert verify_package(path, [case.public]) == VerificationReport(
@@ -105,15 +102,15 @@ def test_a_package_is_verified(kind: str, curve: Any, tmp_path: Path) -> None:
 
 
 def test_links_to_a_package_are_followed(case: Case) -> None:
-    """What the user names may be a link; what is in the package may not."""
+    """The path of a package may be a link."""
     for path in (case.folder, case.zip):
         link = case.place / f"link-{path.name}"
         link.symlink_to(path)
         assert verify_package(os.fsencode(link), [case.public]).path == str(link)  # type: ignore[arg-type]
 
 
-def test_an_attestation_may_say_less(case: Case) -> None:
-    """What a signed attestation does not say is None; it must be a JSON object."""
+def test_report_of_an_incomplete_attestation(case: Case) -> None:
+    """A fact that the signed attestation does not have is None; the attestation must be a JSON object."""
     for said in (b"{}", b'{"period":["2026"],"model_id":null,"framework":1}'):
         folder, _ = case.written(assemble({**EVIDENCE, "attestation.json": said}, [], case.signer))
         report = verify_package(folder, [case.public])
@@ -123,8 +120,8 @@ def test_an_attestation_may_say_less(case: Case) -> None:
         case.refused(folder, r"attestation\.json is not a JSON object")
 
 
-def test_keys_rotate(case: Case, tmp_path: Path) -> None:
-    """While several keys are trusted, each one's packages pass; when the old key is removed, its packages fail."""
+def test_several_keys_are_trusted(case: Case, tmp_path: Path) -> None:
+    """A package of any trusted key is verified, and a package of a removed key is refused."""
     newer = Case(tmp_path / "newer", ec.generate_private_key(ec.SECP256R1()))
     both = [case.public, newer.public]
     assert verify_package(case.zip, both).key == str(case.public)
@@ -133,16 +130,16 @@ def test_keys_rotate(case: Case, tmp_path: Path) -> None:
     case.refused(case.zip, f"signed by an untrusted key, '{case.signer.keyid}'", newer.public)
 
 
-def test_someone_must_be_trusted(case: Case) -> None:
-    """No trusted key is an error, and so is a path where a list belongs."""
+def test_trusted_keys_must_be_a_list_of_paths(case: Case) -> None:
+    """An empty list of trusted keys, and a path in place of a list, are errors."""
     with pytest.raises(VerificationError, match="no trusted key was given"):
         verify_package(case.zip, [])
     with pytest.raises(PackageError, match="put this path into a list"):
         verify_package(case.zip, str(case.public))
 
 
-def test_what_is_no_package(case: Case) -> None:
-    """Nothing, an empty folder, other files, devices and impossible names are no packages."""
+def test_other_paths_are_not_packages(case: Case) -> None:
+    """A missing path, other files, devices and impossible names are not packages."""
     case.refused(case.place / "missing", "no such file or folder")
     case.refused(case.zip / "below", "cannot be read: Not a directory")
     empty = case.place / "empty"
@@ -161,8 +158,8 @@ def test_what_is_no_package(case: Case) -> None:
     case.refused(case.zip, "is not an evidence package")
 
 
-def test_the_first_thing_that_is_wrong(case: Case, tmp_path: Path) -> None:
-    """With everything wrong at once, each error that is mended shows the next in order."""
+def test_faults_are_reported_in_order(case: Case, tmp_path: Path) -> None:
+    """With every fault at once, each one that is fixed reveals the next in order."""
     other = Case(tmp_path / "other", Ed25519PrivateKey.generate())
     good = case.made
     sealed = good["signature.dsse.json"]
@@ -199,8 +196,8 @@ MANIFESTS: dict[str, tuple[Callable[[dict[str, Any], str], Any], str]] = {
 
 
 @pytest.mark.parametrize("kind", MANIFESTS)
-def test_a_signed_manifest_that_is_wrong(kind: str, case: Case) -> None:
-    """Even signed, a manifest must be about these files and this key."""
+def test_wrong_manifest_is_refused(kind: str, case: Case) -> None:
+    """A signed manifest must be about these files and this key."""
     change, reason = MANIFESTS[kind]
     said = encode_canonical(change(json.loads(case.made["manifest.json"]), case.signer.keyid))
     files = {**EVIDENCE, "manifest.json": said}
@@ -208,8 +205,8 @@ def test_a_signed_manifest_that_is_wrong(kind: str, case: Case) -> None:
         case.refused(path, reason)
 
 
-def test_a_signature_must_be_about_all_files(case: Case) -> None:
-    """A signature over fewer files, or more, is not one of a package."""
+def test_signature_must_cover_all_files(case: Case) -> None:
+    """A signature over fewer files, or more, is refused."""
     signed = {name: case.made[name] for name in FILES[:3]}
     for subject in ({**signed, "more": b""}, {"evidence.csv": b""}, {}):
         for path in case.written({**signed, "signature.dsse.json": seal(subject, case.signer, {})}):
@@ -217,8 +214,8 @@ def test_a_signature_must_be_about_all_files(case: Case) -> None:
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_each_file_must_be_there(name: str, case: Case) -> None:
-    """A package without any one of its files is refused, as is one with a link, a folder or a pipe in its place."""
+def test_missing_files_are_refused(name: str, case: Case) -> None:
+    """A package without one of its files, or with a link, a folder or a pipe in its place, is refused."""
     for path in case.written({other: content for other, content in case.made.items() if other != name}):
         case.refused(path, "is unsigned" if name == FILES[3] else f"{name} is missing")
     copy = case.place / "copy"
@@ -230,8 +227,8 @@ def test_each_file_must_be_there(name: str, case: Case) -> None:
         case.refused(case.folder, "is unsigned" if name == FILES[3] else f"{name} is missing")
 
 
-def test_nothing_else_may_be_there(case: Case) -> None:
-    """A folder with anything more, hidden, empty or a link, is refused, and the error names it."""
+def test_unexpected_files_are_refused(case: Case) -> None:
+    """A folder with any further file is refused, and the error names that file."""
     extras: dict[str, Callable[[Path], Any]] = {
         ".DS_Store": Path.touch,
         "folder": Path.mkdir,
@@ -277,8 +274,8 @@ CHANGES: dict[str, tuple[Callable[[zipfile.ZipInfo], Any], str]] = {
 
 
 @pytest.mark.parametrize("kind", CHANGES)
-def test_another_zip_of_the_same_files(kind: str, case: Case) -> None:
-    """A zip that anybody else made of the same files is refused."""
+def test_zip_with_other_headers_is_refused(kind: str, case: Case) -> None:
+    """A zip of the same files with other headers is refused."""
     files = sorted(case.made.items())
     assert rezipped(files, lambda _: None) == case.zip.read_bytes()
     change, reason = CHANGES[kind]
@@ -286,8 +283,8 @@ def test_another_zip_of_the_same_files(kind: str, case: Case) -> None:
     case.refused(case.zip, reason)
 
 
-def test_other_orders_names_and_comments(case: Case) -> None:
-    """A zip in another order, with a comment, with names that lead elsewhere or with a name twice is refused."""
+def test_zip_in_another_form_is_refused(case: Case) -> None:
+    """A zip in another order, with a comment, with other names or with a name twice is refused."""
     files = sorted(case.made.items())
     for archive, reason in (
         (rezipped(files[::-1], lambda _: None), "the zip container was"),
@@ -311,8 +308,8 @@ def test_other_orders_names_and_comments(case: Case) -> None:
     case.refused(case.zip, r"manifest\.json is in the zip twice")
 
 
-def test_a_zip_cannot_say_one_thing_in_its_directory_and_another_in_its_entries(case: Case) -> None:
-    """A directory that names an entry elsewhere in the zip, as other programs read it, is refused."""
+def test_zip_with_a_forged_directory_is_refused(case: Case) -> None:
+    """A zip whose directory points to an entry elsewhere in the zip is refused."""
     archive = zip_bytes(case.made)
     forged = b"PK\3\4" + archive[4:]
     end = archive.rindex(b"PK\5\6")
@@ -325,8 +322,8 @@ def test_a_zip_cannot_say_one_thing_in_its_directory_and_another_in_its_entries(
         case.refused(case.zip, "is in the zip twice" if hidden else "the zip container was")
 
 
-def test_every_byte_of_a_zip(case: Case) -> None:
-    """Each byte of a zip, changed in any one bit or taken away, is noticed."""
+def test_every_byte_of_a_zip_counts(case: Case) -> None:
+    """A zip with any byte changed or removed is refused."""
     archive = zip_bytes(case.made)
     for position, byte in enumerate(archive):
         bit = 1 << position % 8
@@ -338,8 +335,8 @@ def test_every_byte_of_a_zip(case: Case) -> None:
     verify_package(case.zip, [case.public])
 
 
-def test_every_bit_of_an_ecdsa_envelope(tmp_path: Path) -> None:
-    """Each bit of an envelope with an ECDSA signature, changed, is noticed."""
+def test_every_bit_of_an_ecdsa_envelope_counts(tmp_path: Path) -> None:
+    """An envelope with an ECDSA signature and any bit changed is refused."""
     case = Case(tmp_path / "case", ec.generate_private_key(ec.SECP256R1()))
     path = case.folder / "signature.dsse.json"
     envelope = path.read_bytes()
@@ -350,7 +347,7 @@ def test_every_bit_of_an_ecdsa_envelope(tmp_path: Path) -> None:
                 verify_package(case.folder, [case.public])
 
 
-def test_too_large_files_are_not_read(case: Case) -> None:
+def test_large_files_are_not_read(case: Case) -> None:
     """Files beyond the limit, together or alone, are refused without being read."""
     os.truncate(case.folder / "evidence.csv", 2**40)
     case.refused(case.folder, "is larger than 268435456 bytes")
@@ -361,8 +358,8 @@ def test_too_large_files_are_not_read(case: Case) -> None:
     case.refused(case.zip, "is larger than 268435456 bytes")
 
 
-def test_the_limit_is_that_of_writing(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What may just be written may just be verified."""
+def test_limit_of_size_is_exact(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A package of exactly the largest size is verified, and a larger one is refused."""
     size = sum(map(len, case.made.values()))
     monkeypatch.setattr(verification, "MAX_PACKAGE_SIZE", size)
     verify_package(case.folder, [case.public])
@@ -375,8 +372,8 @@ def test_the_limit_is_that_of_writing(case: Case, monkeypatch: pytest.MonkeyPatc
     assert len(zip_bytes(case.made)) - size < 4096
 
 
-def test_an_entry_may_not_claim_more_than_there_is(case: Case) -> None:
-    """Sizes in a zip's headers that lead beyond its end take no memory, and are refused."""
+def test_entry_beyond_the_end_of_a_zip_is_refused(case: Case) -> None:
+    """Sizes in the headers of a zip that lead beyond its end take no memory, and are refused."""
     archive = bytearray(zip_bytes(case.made))
     for at in (18, 22, 26, 28):
         changed = bytearray(archive)
@@ -386,8 +383,8 @@ def test_an_entry_may_not_claim_more_than_there_is(case: Case) -> None:
         case.refused(case.zip, "is not an evidence package|is unsigned")
 
 
-def test_a_hostile_zip_takes_bounded_memory(case: Case) -> None:
-    """A million entries in a zip are looked through in memory that does not grow with them."""
+def test_hostile_zip_takes_bounded_memory(case: Case) -> None:
+    """A zip with a million entries is refused in bounded memory."""
     entry = struct.pack("<4s5H3I2H", b"PK\3\4", 20, 0, 0, 0, 33, 0, 0, 0, 1, 0) + b"x"
     case.zip.write_bytes(entry * 1_000_000 + zip_bytes(case.made))
     script = f"""
@@ -402,25 +399,33 @@ verification.verify_package({str(case.zip)!r}, [{str(case.public)!r}])
     assert run.stderr.endswith("unexpected file 'x'\n"), run.stderr
 
 
-def test_files_that_cannot_be_read(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that the system does not give is an error that says why; a link put there in the meantime is one."""
+def test_unreadable_files_are_an_error(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that cannot be opened is an error with its reason."""
 
-    def denied(*_: Any) -> int:
+    def deny(*_: Any) -> int:
         raise PermissionError(13, "Permission denied")
 
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "open", denied)
-        case.refused(case.folder, "cannot be read: Permission denied")
-        case.refused(case.zip, "cannot be read: Permission denied")
-    path = case.folder / "evidence.csv"
-    path.rename(case.place / "elsewhere")
-    path.symlink_to(case.place / "elsewhere")
-    with pytest.raises(OSError, match="Too many levels of symbolic links"):
-        verification._read_package_file("", str(path), 100, verification._OPEN_FLAGS)
+    monkeypatch.setattr(os, "open", deny)
+    case.refused(case.folder, "cannot be read: Permission denied")
+    case.refused(case.zip, "cannot be read: Permission denied")
 
 
-def test_nothing_is_written(case: Case) -> None:
-    """Verifying leaves everything as it is."""
+def test_file_that_becomes_a_link_is_refused(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is replaced by a link just before it is opened is not read."""
+    opened, path = os.open, case.folder / "evidence.csv"
+
+    def replace_and_open(name: Any, *args: Any, **options: Any) -> int:
+        if os.fspath(name) == str(path):
+            path.rename(case.place / "elsewhere")
+            path.symlink_to(case.place / "elsewhere")
+        return opened(name, *args, **options)
+
+    monkeypatch.setattr(os, "open", replace_and_open)
+    case.refused(case.folder, "Too many levels of symbolic links")
+
+
+def test_verification_writes_nothing(case: Case) -> None:
+    """Verification leaves all files unchanged."""
     before = sorted((path, path.stat().st_mtime_ns) for path in case.place.rglob("*"))
     for path in (case.folder, case.zip):
         verify_package(path, [case.public])
@@ -428,11 +433,9 @@ def test_nothing_is_written(case: Case) -> None:
 
 
 @pytest.mark.parametrize("missing", ["rfc8785", "securesystemslib", "cryptography"])
-def test_without_the_extras(missing: str, case: Case) -> None:
-    """Without an extra there is no report, but an error that says what to install."""
-    script = f"""
-import sys
-sys.modules[{missing!r}] = None
+def test_missing_extra_is_named(missing: str, case: Case) -> None:
+    """Without an extra there is no report, and the error names the extra."""
+    code = f"""
 from spanforge.model_registry.compliance._packages.verify import verify_package
 from spanforge.model_registry._core.errors import MissingExtraError
 try:
@@ -440,5 +443,4 @@ try:
 except MissingExtraError as error:
     print(error.extra)
 """
-    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert run.stdout == ("compliance\n" if missing == "rfc8785" else "sign\n")
+    assert run_code(code, missing) == ("compliance\n" if missing == "rfc8785" else "sign\n")
