@@ -22,12 +22,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from support.evidence import DAY, GENERATED, csv_rows, make_entry, make_record, write_key_pair
 
 from spanforge.model_registry import InvalidEntryError, ModelRegistry, get_default_registry
-from spanforge.model_registry.compliance import (
-    ComplianceMappingEngine,
-    EvidencePackage,
-    TelemetryError,
-    verify_package,
-)
+from spanforge.model_registry.compliance import ComplianceMappingEngine, EvidencePackage, TelemetryError, verify_package
 from spanforge.model_registry.compliance._attestation_parts import Name
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
 
@@ -223,10 +218,7 @@ def test_model_deployed_after_the_period_has_no_state(case: EvidenceCase, otlp: 
     assert found.overall_status == "findings"
 
 
-@pytest.mark.parametrize(
-    "telemetry",
-    [5, [5], None, b"spans.jsonl", [b"bytes"], ["no/such/file"], ["no/such/*.jsonl"]],
-)
+@pytest.mark.parametrize("telemetry", [5, [5], None, b"spans.jsonl", [b"bytes"], ["no/such/file"], ["no/such/*.jsonl"]])
 def test_telemetry_must_be_sources_that_exist(case: EvidenceCase, telemetry: Any) -> None:
     """The engine refuses telemetry that is not a source, and paths that lead to no file."""
     is_path = isinstance(telemetry, list) and isinstance(telemetry[0], str)

@@ -13,9 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.evidence import ListReader, csv_rows, make_entry
 
-from spanforge.model_registry.compliance import (
-    TelemetryReader,
-)
+from spanforge.model_registry.compliance import TelemetryReader
 from spanforge.model_registry.compliance import _report as report
 from spanforge.model_registry.compliance._attestation_parts import Name
 

@@ -269,20 +269,6 @@ def test_existing_file_survives_a_failure(tmp_path: Path, monkeypatch: pytest.Mo
     assert content(tmp_path) == {"package.zip": b"old"}
 
 
-def test_missing_extra_is_named() -> None:
-    """Without the extra the modules can be imported, and the error names it."""
-    code = """
-from spanforge.model_registry.compliance._packages import files as package, verify as verification
-from spanforge.model_registry._core.errors import MissingExtraError
-try:
-    package.assemble({"attestation.json": b"", "evidence.csv": b""}, [])
-except MissingExtraError as error:
-    print(error)
-"""
-    reason = "evidence packages need the extra: pip install 'spanforge-model-registry[compliance]'\n"
-    assert run_code(code, "rfc8785") == reason
-
-
 def test_unsigned_packages_need_no_extra_for_signatures() -> None:
     """An unsigned package can be made without the extra for signatures."""
     code = "from spanforge.model_registry.compliance._packages.files import assemble\n"

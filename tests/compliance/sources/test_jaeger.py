@@ -275,9 +275,7 @@ def test_full_microsecond_is_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     server = JaegerServer(storage(*spans, limit=2))
     reader, documents = read(server, START + 1_000, START + 8_000)
     assert spans_in(documents) == {(2, 5), (3, 5), (4, 8)}
-    assert searches(server) == [
-        *((0, 8), (0, 4), (4, 8), (4, 6), (4, 5), (5, 6), (6, 8)),
-    ]
+    assert searches(server) == [*((0, 8), (0, 4), (4, 8), (4, 6), (4, 5), (5, 6), (6, 8))]
     (limit,) = reader.limits
     assert limit == (
         "service 'shop': 2 intervals of a microsecond could not be read completely, the first from "
@@ -377,9 +375,7 @@ def test_503_is_retried_twice() -> None:
 def test_redirects_stay_on_the_server() -> None:
     """A redirect within the server is followed; one to another port is not, because it would get the password."""
     moved = "/jaeger/ui/api/v3/services"
-    server = JaegerServer(
-        lambda path, _: Reply(b"{}") if path == moved else Reply(b"", 302, {"Location": moved}),
-    )
+    server = JaegerServer(lambda path, _: Reply(b"{}") if path == moved else Reply(b"", 302, {"Location": moved}))
     assert read(server)[1] == []
     assert [path for path, _ in server.asked] == ["/api/v3/services", moved]
     with JaegerServer(instead(Reply(b"{}"))).running() as other:

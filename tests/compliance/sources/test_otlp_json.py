@@ -333,12 +333,3 @@ def test_odd_resources_and_scopes() -> None:
     for odd in (b"null", b"[]", b"5", b'{"attributes":5}', b'{"name":5}', b""):
         assert get_resource_attributes(msgspec.Raw(odd)) == []
         assert get_scope_name(msgspec.Raw(odd)) == ""
-
-
-def test_attribute_without_value(otlp: Otlp) -> None:
-    """A missing value is null."""
-    read = first_span(otlp.line(otlp.span() | {"attributes": [{"key": "k"}, {"value": {"stringValue": "v"}}]}))
-    assert [(attribute.key, bytes(attribute.value)) for attribute in read.attributes] == [
-        ("k", b"null"),
-        ("", b'{"stringValue":"v"}'),
-    ]
