@@ -79,33 +79,31 @@ def test_entry_of_one_provider() -> None:
     assert identify({"gen_ai.request.model": "chat", "llm.provider": "openai"}) == (None, "chat")
 
 
+OPERATION, KIND = "gen_ai.operation.name", "openinference.span.kind"
+CALL_KINDS = [*((OPERATION, name) for name in ("chat", "embeddings")), (KIND, "LLM"), (KIND, "EMBEDDING")]
+OTHER_KINDS = [
+    *((OPERATION, name) for name in ("invoke_agent", "create_agent", "invoke_workflow", "execute_tool")),
+    *((KIND, name) for name in ("AGENT", "CHAIN", "TOOL")),
+]
+
+
 @pytest.mark.parametrize(
     ("texts", "is_call"),
     [
-        ({"gen_ai.operation.name": "chat"}, True),
-        ({"gen_ai.operation.name": "embeddings"}, True),
-        ({"gen_ai.operation.name": "invoke_agent"}, False),
-        ({"gen_ai.operation.name": "create_agent"}, False),
-        ({"gen_ai.operation.name": "invoke_workflow"}, False),
-        ({"gen_ai.operation.name": "execute_tool"}, False),
-        ({"openinference.span.kind": "LLM"}, True),
-        ({"openinference.span.kind": "EMBEDDING"}, True),
-        ({"openinference.span.kind": "AGENT"}, False),
-        ({"openinference.span.kind": "CHAIN"}, False),
-        ({"openinference.span.kind": "TOOL"}, False),
-        ({"openinference.span.kind": "LLM", "gen_ai.operation.name": "invoke_agent"}, False),
-        ({"openinference.span.kind": "invoke_agent", "gen_ai.operation.name": "AGENT"}, True),
+        *(({key: value}, True) for key, value in CALL_KINDS),
+        *(({key: value}, False) for key, value in OTHER_KINDS),
+        ({KIND: "LLM", OPERATION: "invoke_agent"}, False),
+        ({KIND: "invoke_agent", OPERATION: "AGENT"}, True),
     ],
 )
-def test_kinds_of_spans_that_are_not_calls(texts: dict[str, str], is_call: bool) -> None:  # noqa: FBT001
+@pytest.mark.parametrize(
+    "model", [{"gen_ai.request.model": "support"}, {"model_registry.status": "active", "model_registry.model_id": "x"}]
+)
+def test_kinds_of_spans_that_are_not_calls(texts: dict[str, str], model: dict[str, str], is_call: bool) -> None:  # noqa: FBT001
     """Spans of agents, workflows and tools name a model and are not calls."""
-    for how in (
-        {"gen_ai.request.model": "support"},
-        {"model_registry.status": "active", "model_registry.model_id": "x"},
-    ):
-        found = find_model(texts | how)
-        assert found is not None
-        assert found.is_call is is_call
+    found = find_model(texts | model)
+    assert found is not None
+    assert found.is_call is is_call
 
 
 @pytest.mark.parametrize(("further", "is_call"), [({}, False), ({"gen_ai.request.model": "support"}, True)])

@@ -160,23 +160,15 @@ def test_audit_events_are_parsed() -> None:
     assert parse_audit_events(events) == [make_event("retired"), make_event("retired", model_id="b")]
 
 
+PAYLOADS = [None, "gpt", {}, {"model_id": ["gpt"]}, {"model_id": 5}, {"model_id": "\ud800"}]
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
-        "text",
-        5,
-        None,
-        {},
-        audit_event(event_type=[]),
-        audit_event(timestamp=None),
-        audit_event(timestamp=1_767_225_600),
-        audit_event(timestamp="yesterday"),
-        audit_event(payload=None),
-        audit_event(payload="gpt"),
-        audit_event(payload={}),
-        audit_event(payload={"model_id": ["gpt"]}),
-        audit_event(payload={"model_id": 5}),
-        audit_event(payload={"model_id": "\ud800"}),
+        *("text", 5, None, {}, audit_event(event_type=[])),
+        *(audit_event(timestamp=timestamp) for timestamp in (None, 1_767_225_600, "yesterday")),
+        *(audit_event(payload=payload) for payload in PAYLOADS),
         {key: value for key, value in audit_event().items() if key != "timestamp"},
     ],
 )

@@ -6,10 +6,10 @@ import base64
 import hashlib
 import json
 import socket
-import threading
 import time
 import urllib.parse
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -51,45 +51,40 @@ class JaegerServer:
     def __init__(self, answer: Callable[[str, dict[str, str]], Reply]) -> None:
         self.asked: list[tuple[str, dict[str, str]]] = []
         self.headers: dict[str, str] = {}
-        outer = self
+        server = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 parts = urllib.parse.urlsplit(self.path)
                 query = dict(urllib.parse.parse_qsl(parts.query, keep_blank_values=True))
-                outer.asked.append((parts.path, query))
-                outer.headers = dict(self.headers)
-                self.reply(answer(parts.path, query))
-
-            def reply(self, reply: Reply) -> None:
+                server.asked.append((parts.path, query))
+                server.headers = dict(self.headers)
+                reply = answer(parts.path, query)
                 self.send_response(reply.status)
                 for name, value in {"Content-Length": str(len(reply.body)), **reply.headers}.items():
                     self.send_header(name, value)
                 self.end_headers()
                 size = -(-len(reply.body) // reply.parts) or 1
-                for begin in range(0, len(reply.body), size):
-                    try:
+                with suppress(OSError):  # the reader may close the connection
+                    for begin in range(0, len(reply.body), size):
                         self.wfile.write(reply.body[begin : begin + size])
-                    except OSError:  # who asked has had enough
-                        return
-                    time.sleep(reply.pause)
+                        time.sleep(reply.pause)
 
             def log_message(self, *_: Any) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.at = f"127.0.0.1:{self._server.server_port}"
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.at = f"127.0.0.1:{self.http.server_port}"
 
     @contextmanager
     def running(self) -> Iterator[JaegerServer]:
-        thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield self
-        finally:
-            self._server.shutdown()
-            thread.join()
-            self._server.server_close()
+        """Run the server in a thread."""
+        with self.http, ThreadPoolExecutor(1) as threads:
+            threads.submit(self.http.serve_forever, 0.01)
+            try:
+                yield self
+            finally:
+                self.http.shutdown()
 
 
 @pytest.fixture(autouse=True)

@@ -131,38 +131,19 @@ def test_request_in_a_text_is_text(otlp: Otlp, signal: str, around: str) -> None
     assert get_text_attributes(read.attributes)["text"] == text
 
 
-BAD_SPANS: list[tuple[str, Any]] = [
-    ("traceId", None),
-    ("traceId", ""),
-    ("traceId", 5),
-    ("traceId", "ab" * 8),
-    ("traceId", base64.b64encode(bytes(range(16))).decode()),
-    ("spanId", None),
-    ("spanId", ""),
-    ("spanId", base64.b64encode(bytes(range(8))).decode()),
-    ("spanId", "ab" * 9),
-    ("startTimeUnixNano", None),
-    ("startTimeUnixNano", 0),
-    ("startTimeUnixNano", "0"),
-    ("startTimeUnixNano", -1),
-    ("startTimeUnixNano", "-1"),
-    ("startTimeUnixNano", MAX_TIME + 1),
-    ("startTimeUnixNano", str(MAX_TIME + 1)),
-    ("startTimeUnixNano", 2**64),
-    ("startTimeUnixNano", 10**30),
-    ("startTimeUnixNano", 1.5),
-    ("startTimeUnixNano", "soon"),
-    ("startTimeUnixNano", []),
-    ("startTimeUnixNano", float("nan")),
-    ("endTimeUnixNano", "late"),
-    ("attributes", {}),
-    ("attributes", [5]),
-    ("attributes", [{"key": 5}]),
-    ("events", ["text"]),
-]
+BAD_FIELDS: dict[str, list[Any]] = {
+    "traceId": [None, "", 5, "ab" * 8, base64.b64encode(bytes(range(16))).decode()],
+    "spanId": [None, "", base64.b64encode(bytes(range(8))).decode(), "ab" * 9],
+    "startTimeUnixNano": [
+        *(None, 0, "0", -1, "-1", MAX_TIME + 1, str(MAX_TIME + 1), 2**64, 10**30, 1.5, "soon", [], float("nan")),
+    ],
+    "endTimeUnixNano": ["late"],
+    "attributes": [{}, [5], [{"key": 5}]],
+    "events": [["text"]],
+}
 
 
-@pytest.mark.parametrize(("field", "value"), BAD_SPANS)
+@pytest.mark.parametrize(("field", "value"), [(key, value) for key, values in BAD_FIELDS.items() for value in values])
 def test_malformed_span_is_left_out(otlp: Otlp, field: str, value: Any) -> None:
     """A malformed span is unreadable, and the other spans keep their resource and scope."""
     one, bad, two = otlp.span("one"), otlp.span("bad") | {field: value}, otlp.span("two")
@@ -282,50 +263,44 @@ def test_deep_nesting(otlp: Otlp, depth: int) -> None:
     assert salvage_ids(document) == [None]
 
 
-RAW_TEXTS: list[tuple[bytes, str | None]] = [
-    (b'{"stringValue":"a"}', "a"),
-    (b'{"stringValue":""}', ""),
-    (b'{"stringValue":"a\\u2028\\"b\\ud83d\\ude00"}', 'a\u2028"b\U0001f600'),
-    (b'{"stringValue":null}', None),
-    (b'{"stringValue":5}', None),
-    (b'{"intValue":"5"}', None),
-    (b'{"boolValue":true}', None),
-    (b'{"arrayValue":{"values":[{"stringValue":"a"}]}}', None),
-    (b"{}", None),
-    (b"null", None),
-    (b'"a"', None),
-    (b"[]", None),
-    (b"", None),
-    (b'{"arrayValue":' + b"[" * DEEP + b"]" * DEEP + b"}", None),
-]
-
-
-@pytest.mark.parametrize(("value", "text"), RAW_TEXTS)
-def test_text_values(value: bytes, text: str | None) -> None:
-    """Only a value with ``stringValue`` is a text."""
-    assert get_text(msgspec.Raw(value)) == text
+@pytest.mark.parametrize("text", ["a", "", 'a\u2028"b\U0001f600'])
+def test_text_values(text: str) -> None:
+    """A value with ``stringValue`` is a text, with or without escapes."""
+    for escape in (True, False):
+        assert get_text(msgspec.Raw(json.dumps({"stringValue": text}, ensure_ascii=escape).encode())) == text
 
 
 @pytest.mark.parametrize(
-    ("value", "texts"),
+    "value",
     [
-        (
-            {"arrayValue": {"values": [{"stringValue": "a"}, {"intValue": "5"}, 5, None, {"stringValue": "b"}]}},
-            ["a", "b"],
-        ),
-        ({"arrayValue": {"values": [{"stringValue": 5}]}}, []),
-        ({"arrayValue": {"values": None}}, []),
-        ({"arrayValue": {}}, []),
-        ({"arrayValue": []}, []),
-        ({"arrayValue": [5]}, []),
-        ({"arrayValue": "a"}, []),
-        ({"stringValue": "a"}, []),
-        (None, []),
+        *(b"", b"{}", b"null", b'"a"', b"[]", b'{"stringValue":null}', b'{"stringValue":5}', b'{"intValue":"5"}'),
+        *(b'{"boolValue":true}', b'{"arrayValue":{"values":[{"stringValue":"a"}]}}'),
+        b'{"arrayValue":' + b"[" * DEEP + b"]" * DEEP + b"}",
     ],
 )
-def test_text_arrays(otlp: Otlp, value: Any, texts: list[str]) -> None:
+def test_other_values_are_no_texts(value: bytes) -> None:
+    """A value without a text in ``stringValue`` is not a text."""
+    assert get_text(msgspec.Raw(value)) is None
+
+
+def test_text_arrays(otlp: Otlp) -> None:
     """The texts of an array are its items with ``stringValue``."""
-    assert get_texts(msgspec.Raw(otlp.json(value))) == texts
+    values = [{"stringValue": "a"}, {"intValue": "5"}, 5, None, {"stringValue": "b"}]
+    assert get_texts(msgspec.Raw(otlp.json({"arrayValue": {"values": values}}))) == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "array", [{"values": [{"stringValue": 5}]}, {"values": None}, {}, [], [5], "a"], ids=str
+)
+def test_arrays_without_texts(otlp: Otlp, array: Any) -> None:
+    """An array without texts, or with other values, has no texts."""
+    assert get_texts(msgspec.Raw(otlp.json({"arrayValue": array}))) == []
+
+
+@pytest.mark.parametrize("value", [b'{"stringValue":"a"}', b"null"])
+def test_other_values_are_no_arrays(value: bytes) -> None:
+    """A value that is not an array has no texts."""
+    assert get_texts(msgspec.Raw(value)) == []
 
 
 def test_odd_resources_and_scopes() -> None:
