@@ -112,7 +112,7 @@ def test_semicolons_in_service_names() -> None:
 
 
 def test_quotes_and_commas_in_cells() -> None:
-    """Every row has as many cells as there are columns, whatever characters names have."""
+    """Every row has as many cells as there are columns, for any characters in names."""
     table = render_csv([(make_entry('a",b\n', name='"', owner=",,"), None)], {}, {'x","y': ModelTotals()})
     assert [len(row) for row in read_rows(table)] == [len(COLUMNS)] * 3
     assert [row[0] for row in read_rows(table)[1:]] == ['a",b\\n', 'x","y']

@@ -154,7 +154,7 @@ def test_ed25519_signature_has_one_form(ed: Pair) -> None:
 
 
 def edits(said: dict[str, Any]) -> dict[str, tuple[Any, str]]:
-    """Return what becomes of an envelope, and what is said about it."""
+    """Return edited envelopes, each with the reason of its error."""
     signature = said["signatures"][0]
     return {
         "payload": ({**said, "payload": base64.b64encode(b"{}").decode()}, "signature is wrong"),
@@ -230,6 +230,7 @@ def test_base64_has_one_form(p256: Pair) -> None:
 def test_large_envelope_is_neither_read_nor_made(ed: Pair) -> None:
     """An envelope beyond the limit is refused before it is parsed, and before it is written."""
     ed.refuse(b" " * (MAX_ENVELOPE_SIZE + 1), "larger than 1048576 bytes")
+    ed.refuse(b" " * MAX_ENVELOPE_SIZE, "the envelope is not canonical")
     with pytest.raises(PackageError, match="larger than 1048576 bytes"):
         ed.seal({"pad": "x" * MAX_ENVELOPE_SIZE})
 

@@ -36,14 +36,14 @@ from spanforge.model_registry.compliance._packages.verify import VerificationRep
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SAID = {
+ATTESTATION = {
     "framework": "soc2",
     "generated_at": "2026-02-01T00:00:00Z",
     "model_id": "gpt",
     "overall_status": "supported",
     "period": {"from_date": "2026-01-01T00:00:00Z", "to_date": "2026-02-01T00:00:00Z"},
 }
-EVIDENCE = {"attestation.json": json.dumps(SAID).encode(), "evidence.csv": b"model_id\r\ngpt\r\n"}
+EVIDENCE = {"attestation.json": json.dumps(ATTESTATION).encode(), "evidence.csv": b"model_id\r\ngpt\r\n"}
 FILES = ("attestation.json", "evidence.csv", "manifest.json", "signature.dsse.json")
 
 
@@ -61,13 +61,14 @@ class Case:
         write_folder(self.folder, self.made)
         write_zip(self.zip, self.made)
 
-    def refused(self, path: Path, reason: str, *keys: Path) -> None:
+    def refuse(self, path: Path, reason: str, *keys: Path) -> None:
+        """Assert that a package is refused for a reason."""
         with pytest.raises(VerificationError, match=reason) as caught:
             verify_package(path, keys or [self.public])
         assert caught.value.path == str(path)
 
-    def written(self, files: dict[str, bytes]) -> tuple[Path, Path]:
-        """Write these files as a folder and as a zip, whatever they are."""
+    def write(self, files: dict[str, bytes]) -> tuple[Path, Path]:
+        """Write any files as a folder and as a zip."""
         folder, archive = self.place / "changed", self.place / "changed.zip"
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
@@ -111,43 +112,43 @@ def test_links_to_a_package_are_followed(case: Case) -> None:
 
 def test_report_of_an_incomplete_attestation(case: Case) -> None:
     """A fact that the signed attestation does not have is None; the attestation must be a JSON object."""
-    for said in (b"{}", b'{"period":["2026"],"model_id":null,"framework":1}'):
-        folder, _ = case.written(assemble({**EVIDENCE, "attestation.json": said}, [], case.signer))
+    for attestation in (b"{}", b'{"period":["2026"],"model_id":null,"framework":1}'):
+        folder, _ = case.write(assemble({**EVIDENCE, "attestation.json": attestation}, [], case.signer))
         report = verify_package(folder, [case.public])
         assert (report.model_id, report.framework, report.period) == (None, None, (None, None))
-    for said in (b"[]", b"", b"\xff", b"[" * 100_000, b"9" * 10_000):
-        folder, _ = case.written(assemble({**EVIDENCE, "attestation.json": said}, [], case.signer))
-        case.refused(folder, r"attestation\.json is not a JSON object")
+    for attestation in (b"[]", b"", b"\xff", b"[" * 100_000, b"9" * 10_000):
+        folder, _ = case.write(assemble({**EVIDENCE, "attestation.json": attestation}, [], case.signer))
+        case.refuse(folder, r"attestation\.json is not a JSON object")
 
 
 def test_several_keys_are_trusted(case: Case, tmp_path: Path) -> None:
-    """A package of any trusted key is verified, and a package of a removed key is refused."""
+    """A package of any trusted key is verified, and a package of a removed key is refuse."""
     newer = Case(tmp_path / "newer", ec.generate_private_key(ec.SECP256R1()))
     both = [case.public, newer.public]
     assert verify_package(case.zip, both).key == str(case.public)
     assert verify_package(newer.zip, iter(both)).key == str(newer.public)
     assert verify_package(newer.folder, [newer.public]).keyid == newer.signer.keyid
-    case.refused(case.zip, f"signed by an untrusted key, '{case.signer.keyid}'", newer.public)
+    case.refuse(case.zip, f"signed by an untrusted key, '{case.signer.keyid}'", newer.public)
 
 
 def test_other_paths_are_not_packages(case: Case) -> None:
     """A missing path, other files, devices and impossible names are not packages."""
-    case.refused(case.place / "missing", "no such file or folder")
-    case.refused(case.zip / "below", "cannot be read: Not a directory")
+    case.refuse(case.place / "missing", "no such file or folder")
+    case.refuse(case.zip / "below", "cannot be read: Not a directory")
     empty = case.place / "empty"
     empty.mkdir()
-    case.refused(empty, "is not an evidence package")
+    case.refuse(empty, "is not an evidence package")
     (empty / "other").touch()
-    case.refused(empty, "is not an evidence package")
+    case.refuse(empty, "is not an evidence package")
     os.mkfifo(case.place / "pipe")
     for path in (case.place / "pipe", Path("/dev/null"), case.public):
-        case.refused(path, "is neither a folder nor a zip")
-    case.refused(Path("\0"), "cannot be read: .*embedded null")
+        case.refuse(path, "is neither a folder nor a zip")
+    case.refuse(Path("\0"), "cannot be read: .*embedded null")
     for content in (b"", b"PK", b"PK\3\4", b"PK\3\4" + b"\0" * 25, zip_bytes({})):
         case.zip.write_bytes(content)
-        case.refused(case.zip, "is neither a folder nor a zip")
+        case.refuse(case.zip, "is neither a folder nor a zip")
     case.zip.write_bytes(zip_bytes({"other": b""}))
-    case.refused(case.zip, "is not an evidence package")
+    case.refuse(case.zip, "is not an evidence package")
 
 
 def test_faults_are_reported_in_order(case: Case, tmp_path: Path) -> None:
@@ -168,21 +169,21 @@ def test_faults_are_reported_in_order(case: Case, tmp_path: Path) -> None:
         ({**lying, "signature.dsse.json": lying_sealed}, r"manifest\.json does not say that the package is signed"),
     ]
     for files, reason in steps:
-        for path in case.written(files):
-            case.refused(path, reason)
-    for path in case.written(good):
+        for path in case.write(files):
+            case.refuse(path, reason)
+    for path in case.write(good):
         verify_package(path, [case.public])
 
 
 MANIFESTS: dict[str, tuple[Callable[[dict[str, Any], str], Any], str]] = {
-    "other version": (lambda said, _: {**said, "format_version": 2}, "format version 2 instead of 1"),
-    "no version": (lambda said, _: {**said, "format_version": None}, "format version None"),
-    "other files": (lambda said, _: {**said, "files": {}}, "lists other digests"),
+    "other version": (lambda old, _: old | {"format_version": 2}, "format version 2 instead of 1"),
+    "no version": (lambda old, _: old | {"format_version": None}, "format version None"),
+    "other files": (lambda old, _: old | {"files": {}}, "lists other digests"),
     "other sizes": (
-        lambda said, _: {**said, "files": {n: {**f, "size": 0} for n, f in said["files"].items()}},
+        lambda old, _: old | {"files": {name: file | {"size": 0} for name, file in old["files"].items()}},
         "lists other digests",
     ),
-    "another key": (lambda said, keyid: {**said, "signed_by": keyid[::-1]}, "does not say that the package is signed"),
+    "another key": (lambda old, keyid: old | {"signed_by": keyid[::-1]}, "does not say that the package is signed"),
     "no object": (lambda _, __: ["manifest"], r"manifest\.json is not a JSON object"),
 }
 
@@ -191,36 +192,36 @@ MANIFESTS: dict[str, tuple[Callable[[dict[str, Any], str], Any], str]] = {
 def test_wrong_manifest_is_refused(kind: str, case: Case) -> None:
     """A signed manifest must be about these files and this key."""
     change, reason = MANIFESTS[kind]
-    said = encode_canonical(change(json.loads(case.made["manifest.json"]), case.signer.keyid))
-    files = {**EVIDENCE, "manifest.json": said}
-    for path in case.written({**files, "signature.dsse.json": seal(files, case.signer, {})}):
-        case.refused(path, reason)
+    manifest = encode_canonical(change(json.loads(case.made["manifest.json"]), case.signer.keyid))
+    files = {**EVIDENCE, "manifest.json": manifest}
+    for path in case.write({**files, "signature.dsse.json": seal(files, case.signer, {})}):
+        case.refuse(path, reason)
 
 
 def test_signature_must_cover_all_files(case: Case) -> None:
-    """A signature over fewer files, or more, is refused."""
+    """A signature over fewer files, or more, is refuse."""
     signed = {name: case.made[name] for name in FILES[:3]}
     for subject in ({**signed, "more": b""}, {"evidence.csv": b""}, {}):
-        for path in case.written({**signed, "signature.dsse.json": seal(subject, case.signer, {})}):
-            case.refused(path, "the signature does not cover the files")
+        for path in case.write({**signed, "signature.dsse.json": seal(subject, case.signer, {})}):
+            case.refuse(path, "the signature does not cover the files")
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_missing_files_are_refused(name: str, case: Case) -> None:
-    """A package without one of its files, or with a link, a folder or a pipe in its place, is refused."""
-    for path in case.written({other: content for other, content in case.made.items() if other != name}):
-        case.refused(path, "is unsigned" if name == FILES[3] else f"{name} is missing")
-    copy = case.place / "copy"
+    """A package without one of its files, or with a link, a folder or a pipe in its place, is refuse."""
+    reason = "is unsigned" if name == FILES[3] else f"{name} is missing"
+    for path in case.write({other: content for other, content in case.made.items() if other != name}):
+        case.refuse(path, reason)
+    copy, place = case.place / "copy", case.folder / name
     copy.write_bytes(case.made[name])
-    place = case.folder / name
     for make in (lambda: place.symlink_to(copy), place.mkdir, lambda: os.mkfifo(place)):
         place.rmdir() if place.is_dir() else place.unlink()
         make()
-        case.refused(case.folder, "is unsigned" if name == FILES[3] else f"{name} is missing")
+        case.refuse(case.folder, reason)
 
 
 def test_unexpected_files_are_refused(case: Case) -> None:
-    """A folder with any further file is refused, and the error names that file."""
+    """A folder with any further file is refuse, and the error names that file."""
     extras: dict[str, Callable[[Path], Any]] = {
         ".DS_Store": Path.touch,
         "folder": Path.mkdir,
@@ -234,15 +235,15 @@ def test_unexpected_files_are_refused(case: Case) -> None:
     for name, make in extras.items():
         extra = case.folder / name
         make(extra)
-        case.refused(case.folder, f"unexpected file '{name}'")
+        case.refuse(case.folder, f"unexpected file '{name}'")
         extra.rmdir() if name == "folder" else extra.unlink()
     (case.folder / "new\nline").touch()
-    case.refused(case.folder, r"unexpected file 'new\\nline'")
+    case.refuse(case.folder, r"unexpected file 'new\\nline'")
     (case.folder / "new\nline").unlink()
     verify_package(case.folder, [case.public])
 
 
-def rezipped(files: list[tuple[str, bytes]], change: Callable[[zipfile.ZipInfo], Any], comment: bytes = b"") -> bytes:
+def make_zip(files: list[tuple[str, bytes]], change: Callable[[zipfile.ZipInfo], Any], comment: bytes = b"") -> bytes:
     """Return a zip that is made as a package's is, but for a change to each entry."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
@@ -267,55 +268,55 @@ CHANGES: dict[str, tuple[Callable[[zipfile.ZipInfo], Any], str]] = {
 
 @pytest.mark.parametrize("kind", CHANGES)
 def test_zip_with_other_headers_is_refused(kind: str, case: Case) -> None:
-    """A zip of the same files with other headers is refused."""
+    """A zip of the same files with other headers is refuse."""
     files = sorted(case.made.items())
-    assert rezipped(files, lambda _: None) == case.zip.read_bytes()
+    assert make_zip(files, lambda _: None) == case.zip.read_bytes()
     change, reason = CHANGES[kind]
-    case.zip.write_bytes(rezipped(files, change))
-    case.refused(case.zip, reason)
+    case.zip.write_bytes(make_zip(files, change))
+    case.refuse(case.zip, reason)
 
 
 def test_zip_in_another_form_is_refused(case: Case) -> None:
-    """A zip in another order, with a comment, with other names or with a name twice is refused."""
+    """A zip in another order, with a comment, with other names or with a name twice is refuse."""
     files = sorted(case.made.items())
     for archive, reason in (
-        (rezipped(files[::-1], lambda _: None), "the zip container was"),
-        (rezipped(files, lambda _: None, b"comment"), "the zip container was"),
-        (rezipped([*files, ("../evil", b"")], lambda _: None), "unexpected file '../evil'"),
-        (rezipped([*files, ("/evil", b"")], lambda _: None), "unexpected file '/evil'"),
-        (rezipped([*files, ("C:\\evil", b"")], lambda _: None), "unexpected file"),
-        (rezipped([*files, ("folder/", b"")], lambda _: None), "unexpected file 'folder/'"),
-        (rezipped([*files, ("\u00e9", b"")], lambda _: None), "unexpected file"),
-        (rezipped([("./manifest.json", b""), *files], lambda _: None), "unexpected file"),
+        (make_zip(files[::-1], lambda _: None), "the zip container was"),
+        (make_zip(files, lambda _: None, b"comment"), "the zip container was"),
+        (make_zip([*files, ("../evil", b"")], lambda _: None), "unexpected file '../evil'"),
+        (make_zip([*files, ("/evil", b"")], lambda _: None), "unexpected file '/evil'"),
+        (make_zip([*files, ("C:\\evil", b"")], lambda _: None), "unexpected file"),
+        (make_zip([*files, ("folder/", b"")], lambda _: None), "unexpected file 'folder/'"),
+        (make_zip([*files, ("\u00e9", b"")], lambda _: None), "unexpected file"),
+        (make_zip([("./manifest.json", b""), *files], lambda _: None), "unexpected file"),
         (zip_bytes(case.made) + b"\0", "the zip container was"),
         (zip_bytes(case.made) * 2, "the zip container was"),
         (b"#!/bin/sh\n" + zip_bytes(case.made), "is neither a folder nor a zip"),
         (zip_bytes(case.made)[:-30], "the zip container was"),
     ):
         case.zip.write_bytes(archive)
-        case.refused(case.zip, reason)
+        case.refuse(case.zip, reason)
     with pytest.warns(UserWarning, match="Duplicate name"):
-        twice = rezipped([*files, ("manifest.json", b"")], lambda _: None)
+        twice = make_zip([*files, ("manifest.json", b"")], lambda _: None)
     case.zip.write_bytes(twice)
-    case.refused(case.zip, r"manifest\.json is in the zip twice")
+    case.refuse(case.zip, r"manifest\.json is in the zip twice")
 
 
 def test_zip_with_a_forged_directory_is_refused(case: Case) -> None:
-    """A zip whose directory points to an entry elsewhere in the zip is refused."""
+    """A zip whose directory points to an entry elsewhere in the zip is refuse."""
     archive = zip_bytes(case.made)
     forged = b"PK\3\4" + archive[4:]
     end = archive.rindex(b"PK\5\6")
     offset = struct.unpack_from("<I", archive, end + 16)[0]
-    evil = rezipped([("evidence.csv", b"forged")], lambda _: None)
+    evil = make_zip([("evidence.csv", b"forged")], lambda _: None)
     evil_directory = evil[evil.index(b"PK\1\2") : evil.rindex(b"PK\5\6")]
     for hidden in (evil[: evil.index(b"PK\1\2")], b""):
         forged = archive[:offset] + hidden + evil_directory + archive[end:]
         case.zip.write_bytes(forged)
-        case.refused(case.zip, "is in the zip twice" if hidden else "the zip container was")
+        case.refuse(case.zip, "is in the zip twice" if hidden else "the zip container was")
 
 
 def test_every_byte_of_a_zip_counts(case: Case) -> None:
-    """A zip with any byte changed or removed is refused."""
+    """A zip with any byte changed or removed is refuse."""
     archive = zip_bytes(case.made)
     for position, byte in enumerate(archive):
         bit = 1 << position % 8
@@ -328,7 +329,7 @@ def test_every_byte_of_a_zip_counts(case: Case) -> None:
 
 
 def test_every_bit_of_an_ecdsa_envelope_counts(tmp_path: Path) -> None:
-    """An envelope with an ECDSA signature and any bit changed is refused."""
+    """An envelope with an ECDSA signature and any bit changed is refuse."""
     case = Case(tmp_path / "case", ec.generate_private_key(ec.SECP256R1()))
     path = case.folder / "signature.dsse.json"
     envelope = path.read_bytes()
@@ -340,43 +341,43 @@ def test_every_bit_of_an_ecdsa_envelope_counts(tmp_path: Path) -> None:
 
 
 def test_large_files_are_not_read(case: Case) -> None:
-    """Files beyond the limit, together or alone, are refused without being read."""
+    """Files beyond the limit, together or alone, are refuse without being read."""
     os.truncate(case.folder / "evidence.csv", 2**40)
-    case.refused(case.folder, "is larger than 268435456 bytes")
+    case.refuse(case.folder, "is larger than 268435456 bytes")
     os.truncate(case.folder / "evidence.csv", 200 * 2**20)
     os.truncate(case.folder / "attestation.json", 200 * 2**20)
-    case.refused(case.folder, "is larger than 268435456 bytes")
+    case.refuse(case.folder, "is larger than 268435456 bytes")
     os.truncate(case.zip, 2**40)
-    case.refused(case.zip, "is larger than 268435456 bytes")
+    case.refuse(case.zip, "is larger than 268435456 bytes")
 
 
 def test_limit_of_size_is_exact(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A package of exactly the largest size is verified, and a larger one is refused."""
+    """A package of exactly the largest size is verified, and a larger one is refuse."""
     size = sum(map(len, case.made.values()))
     monkeypatch.setattr(verification, "MAX_PACKAGE_SIZE", size)
     verify_package(case.folder, [case.public])
     monkeypatch.setattr(verification, "MAX_PACKAGE_SIZE", size - 1)
-    case.refused(case.folder, "is larger than")
+    case.refuse(case.folder, "is larger than")
     monkeypatch.setattr(verification, "MAX_ZIP_SIZE", len(zip_bytes(case.made)))
     verify_package(case.zip, [case.public])
     monkeypatch.setattr(verification, "MAX_ZIP_SIZE", len(zip_bytes(case.made)) - 1)
-    case.refused(case.zip, "is larger than")
+    case.refuse(case.zip, "is larger than")
     assert len(zip_bytes(case.made)) - size < 4096
 
 
 def test_entry_beyond_the_end_of_a_zip_is_refused(case: Case) -> None:
-    """Sizes in the headers of a zip that lead beyond its end take no memory, and are refused."""
+    """Sizes in the headers of a zip that lead beyond its end take no memory, and are refuse."""
     archive = bytearray(zip_bytes(case.made))
     for at in (18, 22, 26, 28):
         changed = bytearray(archive)
         changed[at : at + 2] = b"\xff\xff"
         changed[20:22] = changed[24:26] = b"\xff\xff"
         case.zip.write_bytes(changed)
-        case.refused(case.zip, "is not an evidence package|is unsigned")
+        case.refuse(case.zip, "is not an evidence package|is unsigned")
 
 
 def test_hostile_zip_takes_bounded_memory(case: Case) -> None:
-    """A zip with a million entries is refused in bounded memory."""
+    """A zip with a million entries is refuse in bounded memory."""
     entry = struct.pack("<4s5H3I2H", b"PK\3\4", 20, 0, 0, 0, 33, 0, 0, 0, 1, 0) + b"x"
     case.zip.write_bytes(entry * 1_000_000 + zip_bytes(case.made))
     script = f"""
@@ -398,8 +399,8 @@ def test_unreadable_files_are_an_error(case: Case, monkeypatch: pytest.MonkeyPat
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(os, "open", deny)
-    case.refused(case.folder, "cannot be read: Permission denied")
-    case.refused(case.zip, "cannot be read: Permission denied")
+    case.refuse(case.folder, "cannot be read: Permission denied")
+    case.refuse(case.zip, "cannot be read: Permission denied")
 
 
 def test_file_that_becomes_a_link_is_refused(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -413,7 +414,7 @@ def test_file_that_becomes_a_link_is_refused(case: Case, monkeypatch: pytest.Mon
         return opened(name, *args, **options)
 
     monkeypatch.setattr(os, "open", replace_and_open)
-    case.refused(case.folder, "Too many levels of symbolic links")
+    case.refuse(case.folder, "Too many levels of symbolic links")
 
 
 def test_verification_writes_nothing(case: Case) -> None:

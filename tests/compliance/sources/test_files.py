@@ -405,8 +405,8 @@ def test_absolute_globs(tree: Path) -> None:
     assert expand_paths([f"{tree}/*.jsonl", "a.jsonl", "d/e/../../a.jsonl"]) == [f"{tree}/a.jsonl", f"{tree}/b.jsonl"]
 
 
-def refused(source: str) -> tuple[str, str]:
-    """Return the source that is refused, and the reason."""
+def refuse(source: str) -> tuple[str, str]:
+    """Return the source that is refuse, and the reason."""
     with pytest.raises(TelemetryError) as caught:
         expand_paths(["a.jsonl", source])
     return caught.value.source, caught.value.reason
@@ -415,31 +415,31 @@ def refused(source: str) -> tuple[str, str]:
 @pytest.mark.usefixtures("tree")
 def test_sources_without_files_are_errors() -> None:
     """A missing file, a folder and a glob without matches are errors that name the source."""
-    assert refused("c.jsonl") == ("c.jsonl", "no such file")
-    assert refused("") == ("", "no such file")
-    assert refused("d") == ("d", "is not a file; pass files or a glob such as archive/*.jsonl*")
-    assert refused("*.gz") == ("*.gz", "matches no file")
-    assert refused("[d]") == ("[d]", "matches no file")
+    assert refuse("c.jsonl") == ("c.jsonl", "no such file")
+    assert refuse("") == ("", "no such file")
+    assert refuse("d") == ("d", "is not a file; pass files or a glob such as archive/*.jsonl*")
+    assert refuse("*.gz") == ("*.gz", "matches no file")
+    assert refuse("[d]") == ("[d]", "matches no file")
 
 
 def test_globs_stay_in_their_folder(tree: Path) -> None:
     """Neither ``..`` after a wildcard nor a link leads out of the folder before the first wildcard."""
-    assert refused("*/../../outside/*") == ("*/../../outside/*", "must not contain .. after a wildcard")
-    assert refused("**/..") == ("**/..", "must not contain .. after a wildcard")
+    assert refuse("*/../../outside/*") == ("*/../../outside/*", "must not contain .. after a wildcard")
+    assert refuse("**/..") == ("**/..", "must not contain .. after a wildcard")
     (tree / "link.jsonl").symlink_to(tree.parent / "outside" / "o.jsonl")
     for glob in ("*.jsonl", f"{tree}/*.jsonl", "./*.jsonl"):
         name = glob.replace("*", "link")
-        assert refused(glob) == (name, f"is outside of the folder of the glob {glob}")
+        assert refuse(glob) == (name, f"is outside of the folder of the glob {glob}")
     assert expand_paths(["link.jsonl"]) == ["link.jsonl"]  # who names it means it
     (tree / "link.jsonl").unlink()
     (tree / "d" / "link").symlink_to(tree.parent / "outside")
-    assert refused("d/*/*.jsonl") == ("d/link/o.jsonl", "is outside of the folder of the glob d/*/*.jsonl")
-    assert refused("**/*.jsonl")[0] == "d/link/o.jsonl"
+    assert refuse("d/*/*.jsonl") == ("d/link/o.jsonl", "is outside of the folder of the glob d/*/*.jsonl")
+    assert refuse("**/*.jsonl")[0] == "d/link/o.jsonl"
     (tree / "d-beside").mkdir()
     (tree / "d-beside" / "o.jsonl").touch()
     (tree / "d" / "link").unlink()
     (tree / "d" / "link").symlink_to(tree / "d-beside")
-    assert refused(f"{tree}/d/*/*.jsonl")[0] == f"{tree}/d/link/o.jsonl"
+    assert refuse(f"{tree}/d/*/*.jsonl")[0] == f"{tree}/d/link/o.jsonl"
 
 
 def test_links_within_the_folder(tree: Path) -> None:
@@ -450,7 +450,7 @@ def test_links_within_the_folder(tree: Path) -> None:
     (tree.parent / "alias").symlink_to(tree)
     assert expand_paths([f"{tree.parent}/alias/*.jsonl"]) == [f"{tree.parent}/alias/{name}.jsonl" for name in "0ab"]
     (tree / "gone.jsonl").symlink_to(tree / "nothing")
-    assert refused("*.jsonl") == ("gone.jsonl", "no such file")
+    assert refuse("*.jsonl") == ("gone.jsonl", "no such file")
 
 
 def test_file_names_with_wildcards(tree: Path) -> None:

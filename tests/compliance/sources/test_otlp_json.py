@@ -289,9 +289,7 @@ def test_text_arrays(otlp: Otlp) -> None:
     assert get_texts(msgspec.Raw(otlp.json({"arrayValue": {"values": values}}))) == ["a", "b"]
 
 
-@pytest.mark.parametrize(
-    "array", [{"values": [{"stringValue": 5}]}, {"values": None}, {}, [], [5], "a"], ids=str
-)
+@pytest.mark.parametrize("array", [{"values": [{"stringValue": 5}]}, {"values": None}, {}, [], [5], "a"], ids=str)
 def test_arrays_without_texts(otlp: Otlp, array: Any) -> None:
     """An array without texts, or with other values, has no texts."""
     assert get_texts(msgspec.Raw(otlp.json({"arrayValue": array}))) == []
