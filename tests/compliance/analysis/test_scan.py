@@ -26,6 +26,7 @@ from support.scans import (
 
 from spanforge.model_registry._core.resolution import UNREGISTERED
 from spanforge.model_registry._core.timestamps import to_nanos
+from spanforge.model_registry.compliance._analysis import duplicates
 from spanforge.model_registry.compliance._analysis import scan as module
 from spanforge.model_registry.compliance._analysis.calls import AGENT, NO_NAME, OTHER, Call
 from spanforge.model_registry.compliance._analysis.duplicates import SpanIdWriter
@@ -411,3 +412,12 @@ def test_long_texts_take_bounded_memory(tmp_path: Path, otlp: Otlp, what: str) -
         for line in lines():
             scan.count_document(line)
     assert sum(group.calls for group in scan.result.groups) == 400
+
+
+def test_ids_of_spans_are_written_early(tmp_path: Path, otlp: Otlp, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond a limit, the ids of spans are in files before the input ends."""
+    monkeypatch.setattr(duplicates, "_BUFFERED_RECORDS", 3)
+    scan = Scan(make_request(), SpanIdWriter(str(tmp_path), 0))
+    for written in (0, 4 * 32):
+        scan.count_document(otlp.line(otlp.span(), otlp.span()))
+        assert sum(file.stat().st_size for file in tmp_path.iterdir()) == written
