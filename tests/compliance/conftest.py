@@ -1,82 +1,24 @@
-"""OTLP JSON as the Collector and the SDK write it, for tests of what reads it."""
+"""Fixtures for tests of evidence."""
 
 from __future__ import annotations
 
-import itertools
-import json
-from typing import Any
+from typing import TYPE_CHECKING
 
 import pytest
+from support.evidence import EvidenceCase
+from support.otlp import Otlp
 
-START = 1_767_225_600_000_000_000
-"""2026-01-01, in nanoseconds: when spans start unless they are told."""
-
-
-class Otlp:
-    """Makes spans, events, and lines of OTLP JSON; no two spans have the same id.
-
-    Attributes:
-        start: When spans start unless they are told, in nanoseconds since the epoch.
-    """
-
-    start = START
-
-    def __init__(self) -> None:
-        self._numbers = itertools.count(1)
-
-    def span(self, model: str | None = None, start: int = START, end: int | None = None, **attributes: Any) -> Any:
-        """Return a span; ``model`` is the model that was asked for, further attributes have ``__`` for dots."""
-        number = next(self._numbers)
-        named = {} if model is None else {"gen_ai.request.model": model}
-        named |= {key.replace("__", "."): value for key, value in attributes.items()}
-        return {
-            "traceId": f"{number:032x}",
-            "spanId": f"{number * 0x9E3779B97F4A7C15 % 2**64:016x}",
-            "name": "chat",
-            "kind": 3,
-            "startTimeUnixNano": str(start),
-            "endTimeUnixNano": str(start + 1_000_000 if end is None else end),
-            "attributes": self.attributes(named),
-            "status": {},
-        }
-
-    def event(self, name: str, at: int = START, **attributes: Any) -> Any:
-        """Return an event on a span."""
-        return {"name": name, "timeUnixNano": str(at), "attributes": self.attributes(attributes)}
-
-    def line(self, *spans: Any, service: str | None = "api", scope: str = "test") -> bytes:
-        """Return a line, without its end, with spans of one service and one instrumentation scope."""
-        resource = {"attributes": self.attributes({} if service is None else {"service.name": service})}
-        return self.json(
-            {"resourceSpans": [{"resource": resource, "scopeSpans": [{"scope": {"name": scope}, "spans": spans}]}]}
-        )
-
-    def logs(self, *records: Any) -> bytes:
-        """Return a line, without its end, with log records."""
-        return self.json({"resourceLogs": [{"resource": {}, "scopeLogs": [{"scope": {}, "logRecords": records}]}]})
-
-    def attributes(self, values: dict[str, Any]) -> list[Any]:
-        """Return attributes; a value that is an object already stays as it is."""
-        return [{"key": key, "value": self.value(value)} for key, value in values.items()]
-
-    def value(self, value: Any) -> Any:
-        """Return an attribute's value."""
-        if isinstance(value, bool):
-            return {"boolValue": value}
-        if isinstance(value, int):
-            return {"intValue": str(value)}
-        if isinstance(value, float):
-            return {"doubleValue": value}
-        if isinstance(value, (list, tuple)):
-            return {"arrayValue": {"values": [self.value(item) for item in value]}}
-        return {"stringValue": value} if isinstance(value, str) else value
-
-    def json(self, value: Any) -> bytes:
-        """Return a value as a line, without its end."""
-        return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @pytest.fixture(scope="session")
 def otlp() -> Otlp:
-    """Make spans and lines of OTLP JSON."""
+    """Make spans and lines of OTLP JSON; no two spans of a test run have the same id."""
     return Otlp()
+
+
+@pytest.fixture
+def case(tmp_path: Path) -> EvidenceCase:
+    """Give a folder with an empty file of telemetry."""
+    return EvidenceCase(tmp_path)

@@ -1,14 +1,14 @@
-"""``evidence.csv``: its header, its rows, and what its cells can do to whoever opens it."""
+"""``evidence.csv``: its header, its rows and the escaping of cells."""
 
 from __future__ import annotations
 
 import csv
 import io
-from typing import Any
 
 import pytest
+from support.evidence import make_entry
+from support.otlp import START
 
-from spanforge.model_registry import ModelRegistryEntry
 from spanforge.model_registry._core.entry import StateAsOf
 from spanforge.model_registry._core.lifecycle import LIFECYCLE
 from spanforge.model_registry.compliance._analysis.totals import ModelTotals
@@ -18,28 +18,24 @@ FINDINGS = [f"calls_{row.finding}" for row in LIFECYCLE.values() if row.finding 
 HEADER = ",".join(
     ["model_id,name,version,owner,risk_tier,status,purpose,calls", *FINDINGS, "services,first_call,last_call"]
 )
-START = 1_767_225_600_000_000_000
 STATE = StateAsOf("deprecated", "then", "low", "history")
 
 
-def entry(model_id: str = "gpt", **fields: Any) -> ModelRegistryEntry:
-    described = {"name": "GPT", "version": "1", "risk_tier": "high", "owner": "ml", "purpose": "chat"} | fields
-    return ModelRegistryEntry(model_id, **described)
+def make_totals(*services: str, **exceptions: int) -> ModelTotals:
+    """Return the totals of a model with five calls."""
+    totals = ModelTotals(calls=5, services=set(services), first=START + 999, last=START + 10**9)
+    totals.exceptions.update(exceptions)
+    return totals
 
 
-def facts(*services: str, **kinds: int) -> ModelTotals:
-    found = ModelTotals(calls=5, services=set(services), first=START + 999, last=START + 10**9)
-    found.exceptions.update(kinds)
-    return found
+def read_rows(table: bytes) -> list[list[str]]:
+    """Return the cells of each row."""
+    return list(csv.reader(io.StringIO(table.decode(), newline="")))
 
 
-def rows(made: bytes) -> list[list[str]]:
-    return list(csv.reader(io.StringIO(made.decode(), newline="")))
-
-
-def filled(made: bytes) -> list[dict[str, str]]:
+def filled_cells(table: bytes) -> list[dict[str, str]]:
     """Return the rows by column, without empty cells and without numbers that are zero."""
-    read = csv.DictReader(io.StringIO(made.decode(), newline=""))
+    read = csv.DictReader(io.StringIO(table.decode(), newline=""))
     return [{column: cell for column, cell in row.items() if cell not in {"", "0"}} for row in read]
 
 
@@ -48,33 +44,35 @@ DESCRIBED = {"name": "GPT", "version": "1", "purpose": "chat"}
 THEN = {"owner": "then", "risk_tier": "low", "status": "deprecated"}
 
 
-def test_the_header() -> None:
-    """The columns are these, in this order, also where there is no row."""
+def test_header() -> None:
+    """The table has these columns in this order, even without rows."""
     assert render_csv([], {}, {}).decode() == f"{HEADER}\n"
     assert ",".join(COLUMNS) == HEADER
 
 
-def test_a_row_for_each_model() -> None:
-    """Each model has its row, with what was in force, its calls, its services and the first and last call."""
-    made = render_csv([(entry(), STATE)], {"gpt": facts("web", "api", while_deprecated=3, after_retirement=1)}, {})
+def test_row_of_a_called_model() -> None:
+    """The row of a model has its state, its calls, its services, and its first and last call."""
+    table = render_csv(
+        [(make_entry(), STATE)], {"gpt": make_totals("web", "api", while_deprecated=3, after_retirement=1)}, {}
+    )
     counted = {"calls": "5", "calls_while_deprecated": "3", "calls_after_retirement": "1", "services": "api;web"}
-    assert filled(made) == [{"model_id": "gpt", **DESCRIBED, **THEN, **counted, **CALLED}]
+    assert filled_cells(table) == [{"model_id": "gpt", **DESCRIBED, **THEN, **counted, **CALLED}]
 
 
-def test_models_that_nobody_called_have_a_row() -> None:
-    """They have no calls, and one that was not in use yet has no status."""
-    made = render_csv([(entry("a"), STATE), (entry("b"), None)], {}, {})
-    assert filled(made) == [
+def test_rows_of_models_without_calls() -> None:
+    """A model without calls has a row, and one that is not deployed yet has no status."""
+    table = render_csv([(make_entry("a"), STATE), (make_entry("b"), None)], {}, {})
+    assert filled_cells(table) == [
         {"model_id": "a", **DESCRIBED, **THEN},
         {"model_id": "b", **DESCRIBED, "owner": "ml", "risk_tier": "high"},
     ]
-    assert [cell for row in rows(made)[1:] for cell in row].count("0") == 2 * (1 + len(FINDINGS))
+    assert [cell for row in read_rows(table)[1:] for cell in row].count("0") == 2 * (1 + len(FINDINGS))
 
 
-def test_models_that_nobody_registered_have_a_row() -> None:
-    """Their name stands as the id, after all others, sorted; what nobody said is empty."""
-    made = render_csv([(entry("z"), STATE)], {}, {"b": facts("api"), "a": ModelTotals()})
-    assert filled(made)[1:] == [
+def test_rows_of_unregistered_models() -> None:
+    """Unregistered models come last, sorted; their name is the id, and unknown cells are empty."""
+    table = render_csv([(make_entry("z"), STATE)], {}, {"b": make_totals("api"), "a": ModelTotals()})
+    assert filled_cells(table)[1:] == [
         {"model_id": "a", "status": "unregistered"},
         {"model_id": "b", "status": "unregistered", "calls": "5", "services": "api", **CALLED},
     ]
@@ -103,18 +101,18 @@ def test_models_that_nobody_registered_have_a_row() -> None:
     ],
 )
 def test_no_cell_is_a_formula(given: str, shown: str) -> None:
-    """What begins like a formula gets an apostrophe, also after a semicolon; what is invisible is escaped."""
+    """A part that begins like a formula gets an apostrophe, and invisible characters are escaped."""
     assert escape_cell(given) == shown
 
 
-def test_services_cannot_make_more_services() -> None:
-    """A semicolon in a service's name is shown as a comma, for semicolons stand between services."""
-    made = render_csv([(entry(), STATE)], {"gpt": facts("b;=1", "-a", 'q"')}, {})
-    assert filled(made)[0]["services"] == "'-a;b,=1;q\""
+def test_semicolons_in_service_names() -> None:
+    """A semicolon in the name of a service becomes a comma, because semicolons separate services."""
+    table = render_csv([(make_entry(), STATE)], {"gpt": make_totals("b;=1", "-a", 'q"')}, {})
+    assert filled_cells(table)[0]["services"] == "'-a;b,=1;q\""
 
 
-def test_quotes_and_commas_stay_in_their_cell() -> None:
-    """A row has as many cells as there are columns, whatever a name has in it."""
-    made = render_csv([(entry('a",b\n', name='"', owner=",,"), None)], {}, {'x","y': ModelTotals()})
-    assert [len(row) for row in rows(made)] == [len(COLUMNS)] * 3
-    assert [row[0] for row in rows(made)[1:]] == ['a",b\\n', 'x","y']
+def test_quotes_and_commas_in_cells() -> None:
+    """Every row has as many cells as there are columns, for any characters in names."""
+    table = render_csv([(make_entry('a",b\n', name='"', owner=",,"), None)], {}, {'x","y': ModelTotals()})
+    assert [len(row) for row in read_rows(table)] == [len(COLUMNS)] * 3
+    assert [row[0] for row in read_rows(table)[1:]] == ['a",b\\n', 'x","y']

@@ -1,4 +1,4 @@
-"""The frameworks: data that holds together, and words that claim no more than evidence can show."""
+"""Frameworks: their clauses, and texts that claim no more than evidence shows."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ CLAUSES = [clause for framework in FRAMEWORKS.values() for clause in framework.c
 OF_CALLS = {row.check for row in EVIDENCE_CHECKS} - {"changes_recorded"}
 
 
-def test_these_are_the_frameworks() -> None:
-    """Every framework that can be asked for has its clauses, those of the regulatory mapping first."""
+def test_frameworks_and_clauses() -> None:
+    """Every framework has its clauses, in this order."""
     assert tuple(FRAMEWORKS) == get_args(Framework)
     assert {name: [clause.clause for clause in row.clauses] for name, row in FRAMEWORKS.items()} == {
         "soc2": ["CC6.1", "CC8.1"],
@@ -25,8 +25,8 @@ def test_these_are_the_frameworks() -> None:
 
 
 @pytest.mark.parametrize("clause", CLAUSES, ids=lambda clause: clause.clause)
-def test_a_clause(clause: ClauseRow) -> None:
-    """Its checks exist, some look at calls, so that it is never supported by nothing, and something stays open."""
+def test_clause_has_checks_and_open_points(clause: ClauseRow) -> None:
+    """The checks of a clause exist, some are about calls, and some points remain open."""
     assert set(clause.checks) <= {row.check for row in EVIDENCE_CHECKS}
     assert OF_CALLS & set(clause.checks)
     assert len(set(clause.checks)) == len(clause.checks)
@@ -34,7 +34,7 @@ def test_a_clause(clause: ClauseRow) -> None:
     assert clause.not_shown
 
 
-def test_no_word_says_more_than_supports() -> None:
-    """Nobody is told that a clause is satisfied, met or complied with."""
+def test_texts_claim_no_compliance() -> None:
+    """No text claims that a clause is satisfied, met or complied with."""
     words = " ".join([*(f"{c.asks} {c.not_shown}" for c in CLAUSES), *(row.title for row in EVIDENCE_CHECKS)])
     assert re.search(r"satisf|compl(y|ian)|certif|guarant|\bmeets?\b|\bproves?\b", words, re.IGNORECASE) is None

@@ -5,98 +5,94 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from opentelemetry.exporter.otlp.json.file.trace_exporter import FileSpanExporter
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from support.evidence import make_entry, make_record
+from support.scans import DAY, DELAY, SECOND, make_request
 
-from spanforge.model_registry import ModelRegistry, ModelRegistryEntry
 from spanforge.model_registry._core.timestamps import to_nanos
-from spanforge.model_registry.compliance import ComplianceMappingEngine, TelemetryError
+from spanforge.model_registry.compliance import TelemetryError
 from spanforge.model_registry.compliance._analysis.changes import list_changes, match_events, parse_audit_events
-from spanforge.model_registry.compliance._analysis.scan_data import ScanRequest, SeenEvent
+from spanforge.model_registry.compliance._analysis.scan_data import SeenEvent
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from support.evidence import EvidenceCase
 
-SECOND = 10**9
-DELAY = 300 * SECOND
-DAY = 86_400 * SECOND
-REQUEST = ScanRequest(to_nanos("2026-01-01"), to_nanos("2026-02-01"), DAY, DELAY, [])
+    from spanforge.model_registry import ModelRegistryEntry
+
+REQUEST = make_request()
 NOON = "2026-01-10T12:00:00Z"
 AT = to_nanos(NOON)
 
 
-def entry(model_id: str = "gpt", **fields: Any) -> ModelRegistryEntry:
-    return ModelRegistryEntry(model_id, "GPT", "1", "high", "ml", "chat", **fields)
-
-
-def with_history(*records: tuple[str, str], **fields: Any) -> ModelRegistryEntry:
-    history = [{"at": at, "status": status, "owner": "ml", "risk_tier": "high"} for at, status in records]
-    return entry(metadata={"history": history}, **fields)
-
-
-def event(name: str, at: int = AT, model_id: str = "gpt") -> SeenEvent:
+def make_event(name: str, at: int = AT, model_id: str = "gpt") -> SeenEvent:
+    """Return a lifecycle event."""
     return SeenEvent(at, f"model_registry.{name}", model_id)
 
 
-def found(*entries: ModelRegistryEntry) -> list[tuple[str, str, str]]:
+def list_dates(*entries: ModelRegistryEntry) -> list[tuple[str, str, str]]:
+    """Return the status, date and source of each change."""
     return [(change.status, change.date, change.source) for change in list_changes(entries, REQUEST)]
 
 
-def told(model: ModelRegistryEntry, *events: SeenEvent, delay: int = DELAY) -> list[bool]:
-    return match_events(list_changes([model], REQUEST), set(events), delay)
+def match(model: ModelRegistryEntry, *events: SeenEvent) -> list[bool]:
+    """Return for each change of the model whether it has an event."""
+    return match_events(list_changes([model], REQUEST), set(events), DELAY)
 
 
-def test_changes_are_the_records_of_the_history() -> None:
-    """Each record in the period is a change, half-open, with its reason and actor."""
+def with_history(*records: tuple[str, str], **fields: Any) -> ModelRegistryEntry:
+    """Return an entry whose history has these records."""
+    return make_entry(metadata={"history": [make_record(*record) for record in records]}, **fields)
+
+
+def test_records_of_the_history_are_changes() -> None:
+    """Each record in the half-open period is a change, with its reason and actor."""
     model = with_history(
         ("2025-12-31T23:59:59Z", "active"),
         ("2026-01-01T00:00:00Z", "active"),
         ("2026-01-31T23:59:59Z", "deprecated"),
         ("2026-02-01T00:00:00Z", "retired"),
     )
-    assert found(model) == [
+    assert list_dates(model) == [
         ("active", "2026-01-01T00:00:00Z", "history"),
         ("deprecated", "2026-01-31T23:59:59Z", "history"),
     ]
-    history = [{"at": NOON, "status": "active", "owner": "o", "risk_tier": "low", "reason": "why", "actor": "who"}]
-    (change,) = list_changes([entry(metadata={"history": history})], REQUEST)
+    history = [{**make_record(NOON, "active"), "reason": "why", "actor": "who"}]
+    (change,) = list_changes([make_entry(metadata={"history": history})], REQUEST)
     assert (change.model_id, change.reason, change.actor) == ("gpt", "why", "who")
 
 
-def test_changes_by_dates() -> None:
-    """Without a history, the entry's own dates are its changes."""
-    model = entry(
+def test_dates_are_changes_without_history() -> None:
+    """Without a history, the dates of the entry are its changes."""
+    model = make_entry(
         deployment_date="2026-01-02",
         decommission_date="2026-01-04T00:00:00+01:00",
         status="retired",
         metadata={"deprecation_date": "2026-01-03"},
     )
-    assert found(model) == [
+    assert list_dates(model) == [
         ("active", "2026-01-02", "dates"),
         ("deprecated", "2026-01-03", "dates"),
         ("retired", "2026-01-04T00:00:00+01:00", "dates"),
     ]
 
 
-def test_a_date_whose_status_has_no_record_is_a_change() -> None:
-    """A history that began after the deployment does not make the deployment vanish; a recorded one counts once."""
+def test_date_without_record_is_a_change() -> None:
+    """A deployment date before the history is a change; a date whose status has a record counts once."""
     model = with_history((NOON, "deprecated"), deployment_date="2026-01-02", status="deprecated")
-    assert found(model) == [("active", "2026-01-02", "dates"), ("deprecated", NOON, "history")]
-    assert found(with_history((NOON, "active"), deployment_date="2026-01-02")) == [("active", NOON, "history")]
+    assert list_dates(model) == [("active", "2026-01-02", "dates"), ("deprecated", NOON, "history")]
+    assert list_dates(with_history((NOON, "active"), deployment_date="2026-01-02")) == [("active", NOON, "history")]
 
 
-def test_changes_of_several_models_stand_in_the_order_of_time() -> None:
-    """Oldest first; at one time by model; records of one time as the history has them, whatever else they say."""
-    history = [
-        {"at": NOON, "status": "deprecated", "owner": "o", "risk_tier": "low"} | more
-        for more in ({"reason": "b"}, {}, {"reason": "a", "actor": "x"}, {"actor": "x"})
+def test_changes_are_sorted_by_time_and_model() -> None:
+    """Changes are sorted by time, then by model; records of one time keep the order of the history."""
+    extras: list[dict[str, str]] = [{"reason": "b"}, {}, {"reason": "a", "actor": "x"}, {"actor": "x"}]
+    history = [make_record(NOON, "deprecated") | extra for extra in extras]
+    models = [
+        make_entry("z", deployment_date="2026-01-10T11:00:00Z"),
+        make_entry("b", metadata={"history": history}),
+        make_entry("a"),
+        make_entry("a", deployment_date=NOON),
     ]
-    models = [entry("z", deployment_date="2026-01-10T11:00:00Z"), entry("b", metadata={"history": history}), entry("a")]
-    listed = [
-        (change.model_id, change.reason)
-        for change in list_changes([*models, entry("a", deployment_date=NOON)], REQUEST)
-    ]
+    listed = [(change.model_id, change.reason) for change in list_changes(models, REQUEST)]
     assert listed == [("z", None), ("a", None), ("b", "b"), ("b", None), ("b", "a"), ("b", None)]
 
 
@@ -109,136 +105,84 @@ CHANGES = {
 
 @pytest.mark.parametrize("name", CHANGES)
 @pytest.mark.parametrize("said", CHANGES)
-def test_each_change_has_its_event(name: str, said: str) -> None:
-    """Only the event of that change tells of it, about that model, and there must be one."""
-    assert told(CHANGES[name], event(said)) == [name == said]
-    assert told(CHANGES[name], event(name, model_id="other")) == [False]
-    assert told(CHANGES[name]) == [False]
+def test_change_matches_its_own_event(name: str, said: str) -> None:
+    """A change matches the event of its operation and model only."""
+    assert match(CHANGES[name], make_event(said)) == [name == said]
+    assert match(CHANGES[name], make_event(name, model_id="other")) == [False]
+    assert match(CHANGES[name]) == [False]
 
 
 @pytest.mark.parametrize(
     ("away", "fits"), [(0, True), (DELAY, True), (-DELAY, True), (DELAY + 1, False), (-DELAY - 1, False)]
 )
-def test_an_event_may_be_late(away: int, fits: bool) -> None:  # noqa: FBT001 - expected
-    """An event tells of a change that was made about when it says, and no longer ago than changes may take."""
-    assert told(CHANGES["retired"], event("retired", AT + away)) == [fits]
+def test_event_within_delay_matches(away: int, fits: bool) -> None:  # noqa: FBT001 - expected
+    """An event matches a change that is at most the delay away."""
+    assert match(CHANGES["retired"], make_event("retired", AT + away)) == [fits]
 
 
 @pytest.mark.parametrize(("at", "fits"), [(0, True), (DAY - 1, True), (DAY, False), (-1, False)])
-def test_a_change_of_which_only_the_day_is_known(at: int, fits: bool) -> None:  # noqa: FBT001 - expected
-    """An event of that day, in UTC, tells of it."""
-    model = entry(deployment_date="2026-01-10")
-    assert told(model, event("registered", to_nanos("2026-01-10") + at)) == [fits]
-    assert told(entry(deployment_date="2026-01-10 00:00:00"), event("registered", AT)) == [False]
-    assert told(entry(deployment_date="2026-01-10t00:00:00"), event("registered", AT)) == [False]
+def test_change_with_only_a_date_matches_all_day(at: int, fits: bool) -> None:  # noqa: FBT001 - expected
+    """If only the day of a change is known, an event of that day in UTC matches."""
+    model = make_entry(deployment_date="2026-01-10")
+    assert match(model, make_event("registered", to_nanos("2026-01-10") + at)) == [fits]
+    assert match(make_entry(deployment_date="2026-01-10 00:00:00"), make_event("registered", AT)) == [False]
+    assert match(make_entry(deployment_date="2026-01-10t00:00:00"), make_event("registered", AT)) == [False]
 
 
-def test_replacing_a_deprecated_model() -> None:
-    """A record of the same status may be a new description, whose event says registered, or another deprecation."""
+def test_repeated_status_matches_registration_too() -> None:
+    """A second record of a status matches a registration or another deprecation."""
     model = with_history(("2025-01-01", "deprecated"), (NOON, "deprecated"))
-    assert told(model, event("registered")) == [True]
-    assert told(model, event("deprecated")) == [True]
+    assert match(model, make_event("registered")) == [True]
+    assert match(model, make_event("deprecated")) == [True]
     first = with_history(("2025-01-01", "active"), (NOON, "deprecated"))
-    assert told(first, event("registered")) == [False]
+    assert match(first, make_event("registered")) == [False]
 
 
-def test_one_event_tells_of_one_change() -> None:
-    """Of two changes with one event, one has no event: the other one than that whose very time the event has."""
-    times = NOON, "2026-01-10T12:01:00Z"
-    model = with_history(("2025-01-01", "deprecated"), *[(at, "deprecated") for at in times])
-    assert told(model, event("deprecated")) == [True, False]
-    assert told(model, event("deprecated", AT + 60 * SECOND)) == [False, True]
-    assert told(model, event("deprecated"), event("deprecated", AT + 60 * SECOND)) == [True, True]
-    assert told(model, event("deprecated", AT + 60 * SECOND), event("deprecated", AT + 90 * SECOND)) == [True, True]
+def test_event_matches_one_change() -> None:
+    """An event matches one change only, the one with its exact time if there is one."""
+    records = [(at, "deprecated") for at in ("2025-01-01", NOON, "2026-01-10T12:01:00Z")]
+    model = with_history(*records)
+    first, second, late = (make_event("deprecated", AT + seconds * SECOND) for seconds in (0, 60, 90))
+    assert match(model, first) == [True, False]
+    assert match(model, second) == [False, True]
+    assert match(model, first, second) == match(model, second, late) == [True, True]
 
 
-def given(**changes: Any) -> dict[str, Any]:
-    return {
-        "event_type": "model_registry.retired",
-        "timestamp": NOON,
-        "payload": {"model_id": "gpt", "name": "GPT"},
-    } | changes
+def audit_event(**changes: Any) -> dict[str, Any]:
+    """Return an event in the shape of ``audit_events``."""
+    payload = {"model_id": "gpt", "name": "GPT"}
+    return {"event_type": "model_registry.retired", "timestamp": NOON, "payload": payload} | changes
 
 
-def test_audit_events() -> None:
-    """Events in the shape of the PyPI package, and payloads with our own keys, are lifecycle events; others are not."""
-    events = [given(event_type="llm.trace"), given(), given(payload={"model_registry.model_id": "b"})]
-    assert parse_audit_events(events) == [event("retired"), event("retired", model_id="b")]
+def test_audit_events_are_parsed() -> None:
+    """Audit events of the PyPI package, and payloads with the registry's keys, are lifecycle events."""
+    events = [audit_event(event_type="llm.trace"), audit_event(), audit_event(payload={"model_registry.model_id": "b"})]
+    assert parse_audit_events(events) == [make_event("retired"), make_event("retired", model_id="b")]
+
+
+PAYLOADS = [None, "gpt", {}, {"model_id": ["gpt"]}, {"model_id": 5}, {"model_id": "\ud800"}]
 
 
 @pytest.mark.parametrize(
     "wrong",
     [
-        "text",
-        5,
-        None,
-        {},
-        given(event_type=[]),
-        given(timestamp=None),
-        given(timestamp=1_767_225_600),
-        given(timestamp="yesterday"),
-        given(payload=None),
-        given(payload="gpt"),
-        given(payload={}),
-        given(payload={"model_id": ["gpt"]}),
-        given(payload={"model_id": 5}),
-        given(payload={"model_id": "\ud800"}),
-        {key: value for key, value in given().items() if key != "timestamp"},
+        *("text", 5, None, {}, audit_event(event_type=[])),
+        *(audit_event(timestamp=timestamp) for timestamp in (None, 1_767_225_600, "yesterday")),
+        *(audit_event(payload=payload) for payload in PAYLOADS),
+        {key: value for key, value in audit_event().items() if key != "timestamp"},
     ],
 )
-def test_a_malformed_audit_event(wrong: Any) -> None:
-    """What is no event is one clear error that says which and what it must be."""
+def test_malformed_audit_event_is_refused(wrong: Any) -> None:
+    """The error names the audit event that is malformed and the fields that it needs."""
     with pytest.raises(TelemetryError, match=r"^audit_events\[1\]: must have event_type, timestamp \(RFC 3339\) and"):
-        parse_audit_events([given(), wrong])
+        parse_audit_events([audit_event(), wrong])
 
 
-class Story:
-    """A registry whose events and spans go to a file, by the real SDK."""
-
-    def __init__(self, folder: Path) -> None:
-        self.file = folder / "spans.jsonl"
-        self.provider = TracerProvider(shutdown_on_exit=False)
-        self.provider.add_span_processor(SimpleSpanProcessor(FileSpanExporter(str(self.file))))
-        self.registry = ModelRegistry(tracer_provider=self.provider)
-
-    def changes(self, **given: Any) -> list[tuple[str, str, str | None]]:
-        engine = ComplianceMappingEngine(self.registry)
-        made = engine.generate_evidence_package(None, "soc2", "2020-01-01", "2100-01-01", **given)
-        return [(change.status, change.event, change.reason) for change in made.attestation.changes]
-
-
-FIELDS = {"name": "GPT", "version": "1", "risk_tier": "high", "owner": "ml", "purpose": "chat"}
-
-
-def test_every_operation_is_told_of_by_its_event(tmp_path: Path) -> None:
-    """Registered, deprecated twice, described anew, retired: the events on real spans tell of all of it."""
-    story = Story(tmp_path)
-    registry = story.registry
-    registry.register("gpt", **FIELDS)
-    registry.deprecate("gpt", reason="old")
-    registry.deprecate("gpt", reason="very old")
-    registry.register("gpt", **FIELDS | {"owner": "ops"}, replace=True)
-    registry.retire("gpt")
-    story.provider.shutdown()
-    expected = [("active", None), ("deprecated", "old"), ("deprecated", "very old"), ("deprecated", None)]
-    assert story.changes(telemetry=story.file) == [
-        (status, "recorded", reason) for status, reason in [*expected, ("retired", None)]
-    ]
-    assert {event for _, event, _ in story.changes()} == {"not_recorded"}
-
-
-def test_events_of_log_records_and_of_audit_events(tmp_path: Path, otlp: Any) -> None:
-    """A log record tells of a change as well as a span does, and so does an event that the caller has."""
-    story = Story(tmp_path)
-    story.registry.register("gpt", **FIELDS)
-    story.provider.shutdown()
-    (model,) = story.registry.list_all()
-    at = model.metadata["history"][0]["at"]
-    logs = tmp_path / "logs.jsonl"
-    attributes = otlp.attributes({"model_registry.model_id": "gpt"})
-    record = {"eventName": "model_registry.registered", "timeUnixNano": str(to_nanos(at)), "attributes": attributes}
-    logs.write_bytes(otlp.logs(record) + b"\n")
-    assert story.changes(telemetry=logs) == [("active", "recorded", None)]
-    audit = given(event_type="model_registry.registered", timestamp=at)
-    assert story.changes(audit_events=[audit]) == [("active", "recorded", None)]
-    assert story.changes(audit_events=iter([given(event_type="x")])) == [("active", "not_recorded", None)]
+def test_audit_events_confirm_changes(case: EvidenceCase) -> None:
+    """An audit event confirms a change as an event in telemetry does."""
+    model = with_history((NOON, "active"))
+    period = "2026-01-01", "2026-02-01"
+    for name, expected in (("model_registry.registered", "recorded"), ("x", "not_recorded")):
+        events = iter([audit_event(event_type=name)])
+        found = case.attest(model, period=period, telemetry=(), audit_events=events)
+        assert [(change.status, change.event) for change in found.changes] == [("active", expected)]

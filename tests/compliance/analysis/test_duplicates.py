@@ -1,4 +1,4 @@
-"""Spans that were written twice are found, whatever their ids are and however little memory there is."""
+"""Copies: spans that were written twice, found in bounded memory."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from spanforge.model_registry._core.errors import TelemetryError
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SOURCES = 14
-"""So many that some numbers begin with others."""
+"""Enough inputs that one number is the start of another."""
 
 
 class Record(NamedTuple):
@@ -28,8 +28,8 @@ class Record(NamedTuple):
     mark: int
 
 
-def spilled(folder: Path, records: Iterable[Record], at_once: int = 3) -> list[SpanCopy]:
-    """Return what is found among records that inputs wrote, so many at once; no file may be left."""
+def write_and_find(folder: Path, records: Iterable[Record], at_once: int = 3) -> list[SpanCopy]:
+    """Return the copies among records that inputs write, a few at once; no file may remain."""
     spills = [SpanIdWriter(str(folder), source) for source in range(SOURCES)]
     for record in records:
         spill = spills[record.source]
@@ -50,7 +50,7 @@ def plain(text: str) -> str:
     return "".join(letter.lower() if letter.isascii() else "?" for letter in text)
 
 
-def naive(records: Iterable[Record]) -> list[SpanCopy]:
+def find_copies_in_a_list(records: Iterable[Record]) -> list[SpanCopy]:
     first: dict[tuple[str, str], Record] = {}
     found = []
     for record in sorted(records, key=lambda record: record.source):
@@ -64,8 +64,8 @@ def naive(records: Iterable[Record]) -> list[SpanCopy]:
     return found
 
 
-def told(found: list[SpanCopy]) -> tuple[list[tuple[object, ...]], list[tuple[bytes, str]]]:
-    """Return what is known of copies; which of two in one input is the first depends on when they are written."""
+def summarize(found: list[SpanCopy]) -> tuple[list[tuple[object, ...]], list[tuple[bytes, str]]]:
+    """Return the facts about copies that do not depend on the order of writing within an input."""
     inputs = [(copy.ids, copy.input_number, copy.first_input_number) for copy in found]
     marks = {(copy.ids, copy.first_mark) for copy in found}
     return sorted(inputs), sorted([*marks, *((copy.ids, copy.mark) for copy in found)])
@@ -86,52 +86,43 @@ RECORDS = st.lists(
 ).flatmap(lambda records: st.permutations(records + records[: len(records) // 2]))
 
 
+ALL_THE_SAME = [Record(number % 2, "0" * 32, "0" * 16, number) for number in range(50)]
+NUMBERS_BEGIN_ALIKE = [
+    Record(source, f"{source:032x}", f"0{digit:x}{source:014x}", source)
+    for source in (1, 10, 11, 12, 13)
+    for digit in range(16)
+]
+
+
+@example(records=[], buffered=20, together=1_000, read=5)
+@example(records=ALL_THE_SAME, buffered=20, together=1, read=5)
+@example(records=[*NUMBERS_BEGIN_ALIKE, *NUMBERS_BEGIN_ALIKE[:3]], buffered=20, together=1, read=5)
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     records=RECORDS, buffered=st.integers(1, 20), together=st.sampled_from([0, 1, 2, 5, 1_000]), read=st.integers(1, 5)
 )
-def test_against_a_list(  # noqa: PLR0913 - the limits are arguments
+def test_copies_are_those_of_a_list(  # noqa: PLR0913 - the limits are arguments
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, records: list[Record], buffered: int, together: int, read: int
 ) -> None:
-    """The copies are those that a list in memory shows, however small the limits are."""
+    """The copies are those that a list in memory has, for any limits."""
     monkeypatch.setattr(duplicates, "_BUFFERED_RECORDS", buffered)
     monkeypatch.setattr(duplicates, "_COMPARED_RECORDS", together)
     monkeypatch.setattr(duplicates, "_READ_RECORDS", read)
-    assert told(spilled(tmp_path, records)) == told(naive(records))
+    assert summarize(write_and_find(tmp_path, records)) == summarize(find_copies_in_a_list(records))
 
 
-def test_the_first_copy_counts(tmp_path: Path) -> None:
-    """The one that counts is the first in the order of the inputs; each later one is told of, with both marks."""
+def test_first_copy_counts(tmp_path: Path) -> None:
+    """The first span in the order of inputs counts, and each later one is a copy, with both marks."""
     trace, span = "ab" * 16, "cd" * 8
     records = [Record(2, trace, span, 7), Record(0, trace, span, 5), Record(0, trace, span.upper(), 6)]
-    assert spilled(tmp_path, [*records, Record(1, trace, "cd" * 7 + "ce", 8)]) == [
+    assert write_and_find(tmp_path, [*records, Record(1, trace, "cd" * 7 + "ce", 8)]) == [
         SpanCopy(bytes.fromhex(trace + span), 0, f"{6:016x}", 0, f"{5:016x}"),
         SpanCopy(bytes.fromhex(trace + span), 2, f"{7:016x}", 0, f"{5:016x}"),
     ]
 
 
-def test_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ids that are all the same end the search for a place where they differ."""
-    monkeypatch.setattr(duplicates, "_COMPARED_RECORDS", 1)
-    records = [Record(number % 2, "0" * 32, "0" * 16, number) for number in range(50)]
-    assert len(spilled(tmp_path, records)) == 49
-
-
-def test_inputs_whose_numbers_begin_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Records of input 1 that are spread over more files do not get into those of inputs 10 to 13."""
-    monkeypatch.setattr(duplicates, "_COMPARED_RECORDS", 1)
-    records = [
-        Record(source, f"{source:032x}", f"0{digit:x}{source:014x}", source)
-        for source in (1, 10, 11, 12, 13)
-        for digit in range(16)
-    ]
-    assert spilled(tmp_path, [*records, *records[:3]]) == [
-        SpanCopy(bytes.fromhex(f"{1:032x}0{digit:x}{1:014x}"), 1, f"{1:016x}", 1, f"{1:016x}") for digit in range(3)
-    ]
-
-
-def test_little_waits_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Records are written as soon as there are many, to a file for each first digit of span ids."""
+def test_records_are_written_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond a limit, records are written to a file for each first digit of span ids."""
     monkeypatch.setattr(duplicates, "_BUFFERED_RECORDS", 3)
     spill = SpanIdWriter(str(tmp_path), 12)
     for digit, waiting in zip("3aAéz", (1, 2, 0, 1, 2), strict=True):
@@ -139,15 +130,11 @@ def test_little_waits_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         spill.note_added(1)
         assert sum(map(len, spill.buckets.values())) == waiting
     spill.flush()
-    assert {path.name: path.stat().st_size for path in tmp_path.iterdir()} == {
-        "3-12": 32,
-        "a-12": 64,
-        "f-12": 64,
-    }
+    assert {path.name: path.stat().st_size for path in tmp_path.iterdir()} == {"3-12": 32, "a-12": 64, "f-12": 64}
 
 
-def test_only_what_is_compared_is_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Never are more records looked at together than the limit says, if their ids differ at all."""
+def test_compared_records_have_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At most so many records are compared at once as the limit allows, if their ids differ."""
     monkeypatch.setattr(duplicates, "_COMPARED_RECORDS", 20)
     monkeypatch.setattr(duplicates, "_READ_RECORDS", 7)
     sizes = []
@@ -159,18 +146,13 @@ def test_only_what_is_compared_is_in_memory(tmp_path: Path, monkeypatch: pytest.
 
     monkeypatch.setattr(duplicates, "_find_repeated_span_ids", watched)
     records = [Record(number % 3, "0" * 32, f"{number:016x}", 1) for number in range(1_000)]
-    assert spilled(tmp_path, records) == []
+    assert write_and_find(tmp_path, records) == []
     assert sum(sizes) == 1_000
     assert max(sizes) <= 20
 
 
-def test_nothing(tmp_path: Path) -> None:
-    """Inputs without spans have no copies."""
-    assert spilled(tmp_path, []) == []
-
-
-def test_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder that cannot be written to is an error that says what it is for."""
+def test_unwritable_folder_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error for a folder that cannot be written names the ids of spans."""
     spill = SpanIdWriter(str(tmp_path / "gone"), 0)
     spill.buckets["a"].append("a" * 64)
     with pytest.raises(TelemetryError, match=r"gone/a-0: the ids of spans cannot be written: No such file"):

@@ -1,18 +1,32 @@
-"""One pass over one input: what is counted, and what is remembered."""
+"""Scan of one input: counts of calls, samples and lifecycle events."""
 
 from __future__ import annotations
 
 import itertools
-import json
-import tracemalloc
 from collections import Counter
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.evidence import ListReader, limit_peak_memory, make_entry
+from support.scans import (
+    CHANGING,
+    DAY,
+    DELAY,
+    DEPRECATED,
+    END,
+    HOUR,
+    MINUTE,
+    RETIRED,
+    START,
+    SUNSET,
+    make_request,
+    scan_lines,
+)
 
-from spanforge.model_registry import ModelRegistryEntry
 from spanforge.model_registry._core.resolution import UNREGISTERED
 from spanforge.model_registry._core.timestamps import to_nanos
+from spanforge.model_registry.compliance._analysis import duplicates
 from spanforge.model_registry.compliance._analysis import scan as module
 from spanforge.model_registry.compliance._analysis.calls import AGENT, NO_NAME, OTHER, Call
 from spanforge.model_registry.compliance._analysis.duplicates import SpanIdWriter
@@ -20,8 +34,6 @@ from spanforge.model_registry.compliance._analysis.scan import Scan
 from spanforge.model_registry.compliance._analysis.scan_data import (
     OTHERS_NAME,
     SAMPLES_PER_GROUP,
-    ScannedInput,
-    ScanRequest,
     ScanResult,
     SeenEvent,
     SpanRef,
@@ -29,68 +41,42 @@ from spanforge.model_registry.compliance._analysis.scan_data import (
 from spanforge.model_registry.compliance._analysis.workers import scan_input
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from conftest import Otlp  # type: ignore[import-not-found]
-
-SECOND = 10**9
-MINUTE, HOUR, DAY = 60 * SECOND, 3_600 * SECOND, 86_400 * SECOND
-START = to_nanos("2026-01-01")
-END = to_nanos("2026-02-01")
-DELAY = 5 * MINUTE
+    from support.otlp import Otlp
 
 
-def entry(model_id: str = "gpt-4o", **fields: Any) -> ModelRegistryEntry:
-    needed = {"name": "N", "version": "1", "risk_tier": "low", "owner": "team", "purpose": "test"}
-    return ModelRegistryEntry(model_id=model_id, **{**needed, **fields})
+Count = Callable[..., dict[Call, int]]
 
 
-def request(
-    *entries: ModelRegistryEntry, max_gap: int = DAY, delay: int = DELAY, model_name: str | None = None
-) -> ScanRequest:
-    return ScanRequest(START, END, max_gap, delay, list(entries or [entry()]), model_name=model_name)
-
-
-class Lines:
-    """Reads lines that are in memory."""
-
-    kind = "otlp_json"
-    name = "lines"
-    size = 0
-    sha256 = ""
-
-    def __init__(self, lines: Iterable[bytes]) -> None:
-        self.lines = lines
-        self.limits: list[str] = []
-
-    def requests(self) -> Iterator[bytes]:
-        yield from self.lines
-
-
-def scanned(folder: Path, lines: Iterable[bytes], wanted: ScanRequest | None = None) -> ScannedInput:
-    return scan_input(Lines(lines), wanted or request(), str(folder), 0)
-
-
-def groups(result: ScanResult) -> dict[Call, int]:
+def count_calls(result: ScanResult) -> dict[Call, int]:
+    """Return the number of spans of each call."""
     return {group.call: group.calls for group in result.groups if group.calls}
 
 
-def call(name: str = "gpt-4o", service: str = "api", **fields: Any) -> Call:
-    known = {"model_id": name, "status": "active"} if name == "gpt-4o" else {"name": name}
+@pytest.fixture
+def count(tmp_path: Path) -> Count:
+    """Scan lines, and return the number of spans of each call."""
+    return lambda *lines, **options: count_calls(scan_lines(tmp_path, lines, **options).result)
+
+
+def call(name: str = "gpt", service: str = "api", **fields: Any) -> Call:
+    """Return a call of the registered model, or of another name."""
+    known = {"model_id": name, "status": "active"} if name == "gpt" else {"name": name}
     return Call("call", service=service, **{**known, **fields})
 
 
-def test_what_is_counted(tmp_path: Path, otlp: Otlp) -> None:
-    """Calls are counted by model, service and what they carry; spans of agents and all others each together."""
+def test_spans_are_counted_in_groups(tmp_path: Path, otlp: Otlp) -> None:
+    """Calls are counted by model, service and attributes; agent spans and other spans are one group each."""
     lines = [
-        otlp.line(otlp.span("gpt-4o"), otlp.span("gpt-4o", START + 5, n=3), otlp.span("x"), otlp.span()),
-        otlp.line(otlp.span("gpt-4o"), service="web"),
-        otlp.line(otlp.span("gpt-4o", gen_ai__operation__name="invoke_agent"), otlp.span(n=5)),
+        otlp.line(otlp.span("gpt"), otlp.span("gpt", START + 5, n=3), otlp.span("x"), otlp.span()),
+        otlp.line(otlp.span("gpt"), service="web"),
+        otlp.line(otlp.span("gpt", gen_ai__operation__name="invoke_agent"), otlp.span(n=5)),
         b'{"resourceMetrics":[]}',
     ]
-    found = scanned(tmp_path, lines)
-    assert groups(found.result) == {call(): 2, call("x"): 1, OTHER: 2, call(service="web"): 1, AGENT: 1}
+    found = scan_lines(tmp_path, lines)
+    assert count_calls(found.result) == {call(): 2, call("x"): 1, OTHER: 2, call(service="web"): 1, AGENT: 1}
     assert (found.result.lines, found.result.bad_lines, found.result.spans, found.result.spans_outside) == (4, 0, 7, 0)
     assert (found.result.first, found.result.last) == (START, START + 5)
     assert found.limits == []
@@ -99,10 +85,10 @@ def test_what_is_counted(tmp_path: Path, otlp: Otlp) -> None:
     assert len({group.mark for group in found.result.groups}) == len(found.result.groups)
 
 
-def test_samples(tmp_path: Path, otlp: Otlp) -> None:
-    """The first spans of a group are remembered with their ids, and no more than a few."""
-    spans = [otlp.span("gpt-4o", START + number) for number in range(20)]
-    group = scanned(tmp_path, [otlp.line(*spans)]).result.groups[0]
+def test_first_spans_of_a_group_are_samples(tmp_path: Path, otlp: Otlp) -> None:
+    """The samples of a group are its first spans, up to a limit."""
+    spans = [otlp.span("gpt", START + number) for number in range(20)]
+    group = scan_lines(tmp_path, [otlp.line(*spans)]).result.groups[0]
     assert group.samples == [
         SpanRef(START + number, span["traceId"], span["spanId"])
         for number, span in enumerate(spans[:SAMPLES_PER_GROUP])
@@ -112,46 +98,45 @@ def test_samples(tmp_path: Path, otlp: Otlp) -> None:
 @pytest.mark.parametrize(
     "line", [b"{}", b"[]", b"null", b"text", b'{"spans":[]}', b"\xff", b'{"resourceSpans":5}', b"{" * 100_000]
 )
-def test_lines_that_are_no_requests(tmp_path: Path, otlp: Otlp, line: bytes) -> None:
-    """They are counted as bad; as the last one of an input, one is a limit as well."""
-    good = otlp.line(otlp.span("gpt-4o"))
-    found = scanned(tmp_path, [good, line, good])
+def test_unreadable_lines_are_counted(tmp_path: Path, otlp: Otlp, line: bytes) -> None:
+    """A line that is not a request is counted as bad; if it is the last one of an input, it is a limit too."""
+    good = otlp.line(otlp.span("gpt"))
+    found = scan_lines(tmp_path, [good, line, good])
     assert (found.result.lines, found.result.bad_lines, found.limits) == (3, 1, [])
-    assert groups(found.result) == {call(): 2}
-    found = scanned(tmp_path, [good, line])
+    assert count_calls(found.result) == {call(): 2}
+    found = scan_lines(tmp_path, [good, line])
     assert found.limits == ["the last line cannot be read: the file may be cut off"]
     assert found.result.bad_lines == 1
 
 
-def test_a_reader_words_the_limit_of_an_input_that_is_cut_off(tmp_path: Path, otlp: Otlp) -> None:
-    """If the last request cannot be read, the limit is the reader's ``cut_off``, if it has one."""
-    reader = Lines([otlp.line(otlp.span("gpt-4o")), b"{"])
-    reader.cut_off = "the last file cannot be read"  # type: ignore[attr-defined]
-    assert scan_input(reader, request(), str(tmp_path), 0).limits == ["the last file cannot be read"]
+def test_reader_words_the_limit_of_cut_off_input(tmp_path: Path, otlp: Otlp) -> None:
+    """If the last request cannot be read, the limit is ``cut_off`` of the reader, if it has one."""
+    reader = ListReader([otlp.line(otlp.span("gpt")), b"{"], cut_off="the last file cannot be read")
+    assert scan_input(reader, make_request(), str(tmp_path), 0).limits == ["the last file cannot be read"]
 
 
 @pytest.mark.parametrize("line", [b'{"resourceSpans":[]}', b'{"resourceLogs":[]}', b'{"resourceMetrics":[{"a":1}]}'])
-def test_requests_with_nothing_in_them(tmp_path: Path, line: bytes) -> None:
-    """They are requests, of no spans."""
-    found = scanned(tmp_path, [line])
+def test_empty_requests_are_not_bad(tmp_path: Path, line: bytes) -> None:
+    """A request without spans is a request."""
+    found = scan_lines(tmp_path, [line])
     assert (found.result.lines, found.result.bad_lines, found.result.spans, found.limits) == (1, 0, 0, [])
     assert (found.result.first, found.result.last) == (0, 0)
 
 
-def test_salvaged_lines(tmp_path: Path, otlp: Otlp) -> None:
-    """Of a line that cannot be read as a whole, what can be read counts once, and each part that cannot counts too."""
-    good, bad = otlp.line(otlp.span("gpt-4o")), otlp.span("gpt-4o") | {"traceId": "x"}
-    found = scanned(tmp_path, [good[:30] + good, otlp.line(bad, otlp.span("gpt-4o"), bad), good + good])
-    assert groups(found.result) == {call(): 4}
+def test_readable_parts_of_bad_lines_count(tmp_path: Path, otlp: Otlp) -> None:
+    """Each readable part of a bad line counts once, and each unreadable part is counted as bad."""
+    good, bad = otlp.line(otlp.span("gpt")), otlp.span("gpt") | {"traceId": "x"}
+    found = scan_lines(tmp_path, [good[:30] + good, otlp.line(bad, otlp.span("gpt"), bad), good + good])
+    assert count_calls(found.result) == {call(): 4}
     assert (found.result.lines, found.result.bad_lines, found.limits) == (3, 3, [])
 
 
-def test_spans_outside_of_the_period(tmp_path: Path, otlp: Otlp) -> None:
-    """A span belongs to the period in which it starts: the first instant does, the one after the last does not."""
+def test_period_is_half_open(tmp_path: Path, otlp: Otlp) -> None:
+    """A span belongs to the period if it starts in it; the end is not part of the period."""
     starts = [START - 1, START, END - 1, END, 1, 2**63 - 1]
-    lines = [otlp.line(*(otlp.span("gpt-4o", start, 5) for start in starts)), otlp.line(otlp.span("gpt-4o", END))]
-    result = scanned(tmp_path, lines).result
-    assert groups(result) == {call(): 2}
+    lines = [otlp.line(*(otlp.span("gpt", start, 5) for start in starts)), otlp.line(otlp.span("gpt", END))]
+    result = scan_lines(tmp_path, lines).result
+    assert count_calls(result) == {call(): 2}
     assert (result.spans, result.spans_outside) == (7, 5)
     assert (result.first, result.last) == (1, 2**63 - 1)
     assert (result.groups[0].first, result.groups[0].last) == (START, END - 1)
@@ -165,94 +150,72 @@ def test_spans_outside_of_the_period(tmp_path: Path, otlp: Otlp) -> None:
         ("", "unknown_service"),
         (5, "unknown_service"),
         ("é\u2028", "é\u2028"),
+        ("s" * 99_999, "s" * 1_024 + "…"),
     ],
 )
-def test_services(tmp_path: Path, otlp: Otlp, service: Any, shown: str) -> None:
-    """A resource without a name for the service, or with an odd one, is of an unknown one."""
-    assert groups(scanned(tmp_path, [otlp.line(otlp.span("x"), service=service)]).result) == {call("x", shown): 1}
+def test_service_names(count: Count, otlp: Otlp, service: Any, shown: str) -> None:
+    """The name of a service is cut; a missing or odd one is ``unknown_service``."""
+    assert count(otlp.line(otlp.span("x"), service=service)) == {call("x", shown): 1}
 
 
-@pytest.mark.parametrize("resource", [None, 5, [], {"attributes": 5}, {}])
-def test_odd_resources(tmp_path: Path, otlp: Otlp, resource: Any) -> None:
-    """Spans of a resource that is not as OTLP has it are counted, whatever service they are of."""
-    line = json.loads(otlp.line(otlp.span("x")))
-    line["resourceSpans"][0]["resource"] = resource
-    assert groups(scanned(tmp_path, [otlp.json(line)]).result) == {call("x", "unknown_service"): 1}
-    del line["resourceSpans"][0]["resource"]
-    assert groups(scanned(tmp_path, [otlp.json(line)]).result) == {call("x", "unknown_service"): 1}
-
-
-def test_endless_services(tmp_path: Path, otlp: Otlp) -> None:
-    """A service's name comes from the network, and is cut as those of models are."""
-    result = scanned(tmp_path, [otlp.line(otlp.span("x"), service="s" * 99_999)]).result
-    assert [len(group.call.service) for group in result.groups] == [1_025]
-
-
-def test_scopes(tmp_path: Path, otlp: Otlp) -> None:
-    """The bare ``model_name`` is a model's name in one scope only, and there it is an agent's."""
+def test_bare_model_name_counts_in_one_scope(count: Count, otlp: Otlp) -> None:
+    """The attribute ``model_name`` names the model of an agent in one scope, and nothing in others."""
     lines = [otlp.line(otlp.span(model_name="x"), scope=scope) for scope in ("pydantic-ai", "other", "pydantic-ai")]
-    assert groups(scanned(tmp_path, lines).result) == {AGENT: 2, OTHER: 1}
+    assert count(*lines) == {AGENT: 2, OTHER: 1}
 
 
-def test_the_order_of_attributes(tmp_path: Path, otlp: Otlp) -> None:
-    """Attributes mean the same in any order, among any others."""
+def test_order_of_attributes_does_not_matter(count: Count, otlp: Otlp) -> None:
+    """Attributes mean the same in any order."""
     values = {"gen_ai.request.model": "chat", "gen_ai.system": "azure", "n": 5, "gen_ai.response.model": "answer"}
-    model = entry(metadata={"aliases": ["chat"], "provider": "azure"})
+    model = make_entry(metadata={"aliases": ["chat"], "provider": "azure"})
     spans = [
         otlp.span() | {"attributes": otlp.attributes(dict(order))} for order in itertools.permutations(values.items())
     ]
     lines = [otlp.line(*spans), *map(otlp.line, spans)]
-    assert groups(scanned(tmp_path, lines, request(model)).result) == {call(uncovered=("answer",)): 48}
+    assert count(*lines, request=make_request(model)) == {call(uncovered=("answer",)): 48}
 
 
-def test_attributes_that_come_twice(tmp_path: Path, otlp: Otlp) -> None:
-    """The last text counts; what is no text does not hide one."""
+def test_last_text_of_repeated_attributes_counts(count: Count, otlp: Otlp) -> None:
+    """If a key is repeated, its last text counts, and other values do not hide it."""
     key = "gen_ai.request.model"
     twice = [[{key: "x"}, {key: "y"}], [{key: "y"}, {key: 5}], [{key: 5}, {key: "y"}]]
     spans = [otlp.span() | {"attributes": [*itertools.chain(*map(otlp.attributes, values))]} for values in twice]
-    assert groups(scanned(tmp_path, [otlp.line(*spans)]).result) == {call("y"): 3}
+    assert count(otlp.line(*spans)) == {call("y"): 3}
 
 
 @pytest.mark.parametrize("value", [5, 1.5, True, ["x"], {"bytesValue": "eA=="}, {"kvlistValue": {}}, {}, None, ""])
-def test_values_that_are_no_names(tmp_path: Path, otlp: Otlp, value: Any) -> None:
-    """A model's name is a text that is not empty."""
+def test_other_values_are_no_model_names(count: Count, otlp: Otlp, value: Any) -> None:
+    """A model name is a text that is not empty."""
     spans = [otlp.span(value), otlp.span(value, gen_ai__response__model="x")]
     spans[0]["attributes"] = otlp.attributes({"gen_ai.request.model": value})
-    assert groups(scanned(tmp_path, [otlp.line(*spans)]).result) == {OTHER: 1, call("x"): 1}
+    assert count(otlp.line(*spans)) == {OTHER: 1, call("x"): 1}
 
 
-def test_attributes_without_values(tmp_path: Path, otlp: Otlp) -> None:
-    """A value that is missing is not taken for the one that follows it."""
+def test_attributes_without_values_are_skipped(count: Count, otlp: Otlp) -> None:
+    """An attribute without a value does not take the value of the next one."""
     model, system = ({"key": key} for key in ("gen_ai.request.model", "gen_ai.system"))
     text = {"value": {"stringValue": "x"}}
     spans = [otlp.span() | {"attributes": given} for given in ([model, system | text], [model | text, system])]
-    assert groups(scanned(tmp_path, [otlp.line(*spans)]).result) == {OTHER: 1, call("x"): 1}
-    assert groups(scanned(tmp_path, [otlp.line(*spans[::-1])]).result) == {OTHER: 1, call("x"): 1}
+    assert count(otlp.line(*spans)) == {OTHER: 1, call("x"): 1}
+    assert count(otlp.line(*spans[::-1])) == {OTHER: 1, call("x"): 1}
 
 
-def test_names_that_are_no_unicode(tmp_path: Path, otlp: Otlp) -> None:
-    """A call of a model whose name is broken is still a call of a model."""
-    line = otlp.line(otlp.span("x@"))
-    assert groups(scanned(tmp_path, [line.replace(b"@", b"\xff")]).result) == {call("x\ufffd"): 1}
-    assert groups(scanned(tmp_path, [line.replace(b"@", b"\\udfff")]).result) == {call("x?"): 1}
-
-
-def test_spans_that_the_registry_enriched(tmp_path: Path, otlp: Otlp) -> None:
-    """What the registry put on a span is enough to count it, under the entry or the name that it warned of."""
-    ours = {"model_registry__status": "active", "model_registry__model_id": "gpt-4o", "model_registry__owner": "team"}
+def test_attributes_of_the_registry_identify_a_call(count: Count, otlp: Otlp) -> None:
+    """The attributes of the registry are enough to count a call, by entry or by the name in the warning."""
+    ours = {"model_registry__status": "active", "model_registry__model_id": "gpt", "model_registry__owner": "ml"}
     unregistered = {
         "model_registry__status": UNREGISTERED,
         "model_registry__warnings": ["model 'it's \"\\n' is not registered"],
     }
     spans = [
-        otlp.span("gpt-4o", **ours),
+        otlp.span("gpt", **ours),
         otlp.span(**ours),
         otlp.span(**{**ours, "model_registry__owner": "other"}),
         otlp.span(**unregistered),
         otlp.span(model_registry__status=UNREGISTERED, model_registry__owner=["model 'x' is not registered"]),
         otlp.span(model_registry__status=UNREGISTERED, model_registry__warnings="model 'x' is not registered"),
     ]
-    assert groups(scanned(tmp_path, [otlp.line(*spans)]).result) == {
+    assert count(otlp.line(*spans)) == {
         call(enriched=True, agrees=True): 2,
         call(enriched=True): 1,
         call("it's \"\\n", enriched=True, agrees=True): 1,
@@ -260,29 +223,15 @@ def test_spans_that_the_registry_enriched(tmp_path: Path, otlp: Otlp) -> None:
     }
 
 
-HISTORY = entry(
-    deployment_date="2026-01-01",
-    metadata={
-        "history": [
-            {"at": "2026-01-01", "status": "active", "owner": "team", "risk_tier": "low"},
-            {"at": "2026-01-10T12:00:00.000001Z", "status": "deprecated", "owner": "team", "risk_tier": "low"},
-            {"at": "2026-01-20T12:00:00Z", "status": "retired", "owner": "team", "risk_tier": "low"},
-        ],
-        "sunset_date": "2026-01-15",
-    },
-)
-DEPRECATED, SUNSET, RETIRED = map(to_nanos, ("2026-01-10T12:00:00.000001Z", "2026-01-15", "2026-01-20T12:00:00Z"))
-
-
 @pytest.mark.parametrize("together", [True, False])
-def test_the_state_at_each_call(tmp_path: Path, otlp: Otlp, together: bool) -> None:  # noqa: FBT001
-    """Each call is counted under what was in force in the very nanosecond in which it started, in any order."""
+def test_calls_are_counted_by_status_at_their_start(count: Count, otlp: Otlp, together: bool) -> None:  # noqa: FBT001
+    """Each call has the status of the nanosecond in which it started, in any order of spans."""
     starts = [at + offset for at in (DEPRECATED, SUNSET, RETIRED) for offset in (-1, 0, 1)]
     starts += [START, END - 1, DEPRECATED + HOUR, RETIRED - HOUR]
     for order in (starts, starts[::-1], starts[::2] + starts[1::2]):
-        spans = [otlp.span("gpt-4o", start, start) for start in order]
+        spans = [otlp.span("gpt", start, start) for start in order]
         lines = [otlp.line(*spans)] if together else map(otlp.line, spans)
-        assert groups(scanned(tmp_path, lines, request(HISTORY)).result) == {
+        assert count(*lines, request=make_request(CHANGING)) == {
             call(): 2,
             call(status="deprecated"): 4,
             call(status="deprecated", past_sunset=True): 4,
@@ -312,7 +261,7 @@ def test_the_state_at_each_call(tmp_path: Path, otlp: Otlp, together: bool) -> N
     ],
 )
 @pytest.mark.parametrize("first", [False, True])
-def test_the_state_that_a_span_may_show(  # noqa: PLR0913 - the case and its surroundings
+def test_span_may_show_status_within_delay(  # noqa: PLR0913 - the case and its surroundings
     tmp_path: Path,
     otlp: Otlp,
     start: int,
@@ -321,107 +270,98 @@ def test_the_state_that_a_span_may_show(  # noqa: PLR0913 - the case and its sur
     agrees: bool,  # noqa: FBT001
     first: bool,  # noqa: FBT001
 ) -> None:
-    """It may show what was in force from the delay before its end, or its start, until its end; an odd end is none."""
-    odd = {"model_registry__status": shown, "model_registry__model_id": "gpt-4o"}
-    span = otlp.span("gpt-4o", DEPRECATED + start, DEPRECATED + end, **odd)
-    others = [otlp.span("gpt-4o", at, at, **odd) for at in (START, RETIRED - DAY, END - 1)]
+    """A span agrees with any status in force between the delay before its end, or its start, and its end."""
+    odd = {"model_registry__status": shown, "model_registry__model_id": "gpt"}
+    span = otlp.span("gpt", DEPRECATED + start, DEPRECATED + end, **odd)
+    others = [otlp.span("gpt", at, at, **odd) for at in (START, RETIRED - DAY, END - 1)]
     spans = [span, *others] if first else [*others, span]
-    result = scanned(tmp_path, [otlp.line(*spans)], request(HISTORY)).result
+    result = scan_lines(tmp_path, [otlp.line(*spans)], make_request(CHANGING)).result
     found = [group.call for group in result.groups if group.samples and span["spanId"] in str(group.samples)]
     assert [call.agrees for call in found] == [agrees]
     assert [call.status for call in found] == ["active" if start < 0 else "deprecated"]
 
 
 @pytest.mark.parametrize("end", [0, -1, 2**63 - 1, 2**63, 10**30])
-def test_odd_ends(tmp_path: Path, otlp: Otlp, end: int) -> None:
-    """Spans that end before they start, or beyond all times, are counted as what they are."""
-    kinds = [otlp.span("gpt-4o", START, end), otlp.span(None, START, end)]
-    kinds.append(otlp.span("gpt-4o", START, end, openinference__span__kind="AGENT"))
-    assert groups(scanned(tmp_path, [otlp.line(*kinds, *kinds)]).result) == {call(): 2, OTHER: 2, AGENT: 2}
+def test_odd_ends_do_not_change_counts(count: Count, otlp: Otlp, end: int) -> None:
+    """A span that ends before it starts, or after all times, is counted as others are."""
+    kinds = [otlp.span("gpt", START, end), otlp.span(None, START, end)]
+    kinds.append(otlp.span("gpt", START, end, openinference__span__kind="AGENT"))
+    assert count(otlp.line(*kinds, *kinds)) == {call(): 2, OTHER: 2, AGENT: 2}
 
 
-def test_calls_that_end_long_after_the_period(tmp_path: Path, otlp: Otlp) -> None:
-    """A span shows what was in force when it ended, even if that changed after the period."""
-    model = entry(decommission_date="2026-02-03")
+def test_span_may_show_status_after_the_period(count: Count, otlp: Otlp) -> None:
+    """A span may show the status in force at its end, even if that changed after the period."""
+    model = make_entry(decommission_date="2026-02-03")
     shown = {"model_registry__status": "retired"}
-    span = otlp.span("gpt-4o", END - 1, to_nanos("2026-02-04"), **shown)
-    assert groups(scanned(tmp_path, [otlp.line(span)], request(model)).result) == {call(enriched=True, agrees=True): 1}
-    early = otlp.span("gpt-4o", END - 1, to_nanos("2026-02-02"), **shown)
-    assert groups(scanned(tmp_path, [otlp.line(early)], request(model)).result) == {call(enriched=True): 1}
+    span = otlp.span("gpt", END - 1, to_nanos("2026-02-04"), **shown)
+    assert count(otlp.line(span), request=make_request(model)) == {call(enriched=True, agrees=True): 1}
+    early = otlp.span("gpt", END - 1, to_nanos("2026-02-02"), **shown)
+    assert count(otlp.line(early), request=make_request(model)) == {call(enriched=True): 1}
 
 
-def test_the_state_when_the_period_begins(tmp_path: Path, otlp: Otlp) -> None:
-    """A change shortly before the period may not have been in force everywhere in its first instants."""
-    model = entry(decommission_date="2025-12-31T23:58:00Z")
-    spans = [otlp.span("gpt-4o", START + at, START + at, model_registry__status="active") for at in (0, 4 * MINUTE)]
-    assert groups(scanned(tmp_path, [otlp.line(*spans)], request(model)).result) == {
+def test_span_may_show_status_before_the_period(count: Count, otlp: Otlp) -> None:
+    """A change shortly before the period may not have been in force everywhere at its start."""
+    model = make_entry(decommission_date="2025-12-31T23:58:00Z")
+    spans = [otlp.span("gpt", START + at, START + at, model_registry__status="active") for at in (0, 4 * MINUTE)]
+    assert count(otlp.line(*spans), request=make_request(model)) == {
         call(status="retired", enriched=True, agrees=True): 1,
         call(status="retired", enriched=True): 1,
     }
 
 
-def test_deployment_in_the_period(tmp_path: Path, otlp: Otlp) -> None:
-    """Calls before a model's deployment have no status, also where only dates say when that was."""
-    model = entry(deployment_date="2026-01-10", metadata={"deprecation_date": "2026-01-20"})
+def test_calls_before_deployment_have_no_status(count: Count, otlp: Otlp) -> None:
+    """Calls before the deployment date have no status."""
+    model = make_entry(deployment_date="2026-01-10", metadata={"deprecation_date": "2026-01-20"})
     tenth, twentieth = to_nanos("2026-01-10"), to_nanos("2026-01-20")
-    spans = [otlp.span("gpt-4o", start) for start in (START, tenth - 1, tenth, twentieth - 1, twentieth, END - 1)]
-    assert groups(scanned(tmp_path, [otlp.line(*spans)], request(model)).result) == {
+    spans = [otlp.span("gpt", start) for start in (START, tenth - 1, tenth, twentieth - 1, twentieth, END - 1)]
+    assert count(otlp.line(*spans), request=make_request(model)) == {
         call(status=None): 2,
         call(): 2,
         call(status="deprecated"): 2,
     }
 
 
-def event(otlp: Otlp, at: int, name: str = "model_registry.retired", model_id: Any = "gpt-4o") -> Any:
-    return otlp.event(name, at, **{"model_registry.model_id": model_id})
-
-
-def log(otlp: Otlp, at: int, name: str = "model_registry.retired", model_id: Any = "gpt-4o") -> Any:
-    found = event(otlp, at, name, model_id)
-    return {"eventName": found.pop("name"), **found}
-
-
-def test_events(tmp_path: Path, otlp: Otlp) -> None:
-    """Lifecycle events are remembered once, from spans of any kind and from log records; others are not."""
+def test_lifecycle_events_are_kept_once(tmp_path: Path, otlp: Otlp) -> None:
+    """Lifecycle events of spans and log records are kept once; other events are not kept."""
     at = START + DAY
-    names = ["registered", "deprecated", "retired"]
-    spans = [
-        otlp.span(model) | {"events": [event(otlp, at, "model_registry.retired"), event(otlp, at, "exception")]}
-        for model in (None, "gpt-4o", "x")
-    ]
-    odd = [event(otlp, at + 1, model_id=5), otlp.event("model_registry.retired", at + 1), event(otlp, at, "retired")]
-    spans.append(otlp.span() | {"events": odd})
-    logs = [log(otlp, at, f"model_registry.{name}") for name in names] + [log(otlp, at, ""), log(otlp, at, model_id=5)]
-    result = scanned(tmp_path, [otlp.line(*spans), otlp.logs(*logs, {"body": {"stringValue": "text"}})]).result
-    assert result.events == {SeenEvent(at, f"model_registry.{name}", "gpt-4o") for name in names}
+    names = [f"model_registry.{name}" for name in ("registered", "deprecated", "retired")]
+    events = [otlp.lifecycle_event(at), otlp.lifecycle_event(at, "exception")]
+    odd = [otlp.lifecycle_event(at + 1, model_id=5), otlp.event("model_registry.retired", at + 1)]
+    spans = [otlp.span(model) | {"events": events} for model in (None, "gpt", "x")]
+    spans.append(otlp.span() | {"events": [*odd, otlp.lifecycle_event(at, "retired")]})
+    logs = [*(otlp.lifecycle_record(at, name) for name in names), otlp.lifecycle_record(at, model_id=5)]
+    logs += [otlp.lifecycle_record(at, ""), {"body": {"stringValue": "text"}}]
+    result = scan_lines(tmp_path, [otlp.line(*spans), otlp.logs(*logs)]).result
+    assert result.events == {SeenEvent(at, name, "gpt") for name in names}
     assert result.lost_events == 0
 
 
-def test_events_on_spans_outside_of_the_period(tmp_path: Path, otlp: Otlp) -> None:
-    """What tells of a change in the period may stand on a span that started before it; what cannot is not kept."""
+def test_events_near_the_period_are_kept(tmp_path: Path, otlp: Otlp) -> None:
+    """Events that can match a change in the period are kept, whenever their span started."""
     times = [START - DELAY - 1, START - DELAY, START, END - 1, END + DAY - 1, END + DAY]
-    spans = [otlp.span(start=start) | {"events": [event(otlp, at) for at in times]} for start in (START - DAY, END)]
-    kept = {SeenEvent(at, "model_registry.retired", "gpt-4o") for at in times[1:-1]}
-    assert scanned(tmp_path, [otlp.line(spans[0])]).result.events == kept
-    assert scanned(tmp_path, [otlp.line(spans[1])]).result.events == kept
-    assert scanned(tmp_path, [otlp.logs(*(log(otlp, at) for at in times))]).result.events == kept
-    assert scanned(tmp_path, [otlp.logs(log(otlp, END + 2 * DAY))], request(delay=3 * DAY)).result.events
+    kept = {SeenEvent(at, "model_registry.retired", "gpt") for at in times[1:-1]}
+    events = [otlp.lifecycle_event(at) for at in times]
+    lines = [otlp.line(otlp.span(start=start) | {"events": events}) for start in (START - DAY, END)]
+    for line in (*lines, otlp.logs(*map(otlp.lifecycle_record, times))):
+        assert scan_lines(tmp_path, [line]).result.events == kept
+    late = otlp.logs(otlp.lifecycle_record(END + 2 * DAY))
+    assert scan_lines(tmp_path, [late], make_request(delay=3 * DAY)).result.events
 
 
-def test_too_many_events(tmp_path: Path, otlp: Otlp, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those beyond the limit are counted as lost."""
+def test_events_beyond_the_limit_are_lost(tmp_path: Path, otlp: Otlp, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Events beyond the limit are counted as lost."""
     monkeypatch.setattr(module, "MAX_SEEN_EVENTS", 3)
-    result = scanned(tmp_path, [otlp.logs(*(log(otlp, START + number) for number in range(5)))]).result
-    assert result.events == {SeenEvent(START + number, "model_registry.retired", "gpt-4o") for number in range(3)}
+    result = scan_lines(tmp_path, [otlp.logs(*(otlp.lifecycle_record(START + number) for number in range(5)))]).result
+    assert result.events == {SeenEvent(START + number, "model_registry.retired", "gpt") for number in range(3)}
     assert result.lost_events == 2
 
 
-def test_too_many_groups(tmp_path: Path, otlp: Otlp, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beyond the limit, services and unregistered names count together; models, and the one model_name for, do not."""
+def test_groups_beyond_the_limit_are_merged(count: Count, otlp: Otlp, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the limit, services and unregistered names are merged, except the name that the evidence is about."""
     monkeypatch.setattr(module, "MAX_CALL_GROUPS", 3)
-    names = [f"x{number % 10}" for number in range(40)] + ["model_name", "gpt-4o"] * 5
+    names = [f"x{number % 10}" for number in range(40)] + ["model_name", "gpt"] * 5
     lines = [otlp.line(otlp.span(name), service=f"s{number}") for number, name in enumerate(names)]
-    found = groups(scanned(tmp_path, lines, request(model_name="model_name")).result)
+    found = count(*lines, request=make_request(model_name="model_name"))
     assert found == {
         **{call(f"x{number}", f"s{number}"): 1 for number in range(3)},
         call(OTHERS_NAME, OTHERS_NAME): 37,
@@ -430,11 +370,11 @@ def test_too_many_groups(tmp_path: Path, otlp: Otlp, monkeypatch: pytest.MonkeyP
     }
 
 
-def test_too_many_answers(tmp_path: Path, otlp: Otlp, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beyond the limit, names that providers answered with are counted together."""
+def test_uncovered_names_beyond_the_limit_are_merged(count: Count, otlp: Otlp, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the limit, uncovered response models are merged."""
     monkeypatch.setattr(module, "MAX_CALL_GROUPS", 2)
-    spans = [otlp.span("gpt-4o", gen_ai__response__model=f"x{number}") for number in range(5)]
-    assert groups(scanned(tmp_path, [otlp.line(*spans)]).result) == {
+    spans = [otlp.span("gpt", gen_ai__response__model=f"x{number}") for number in range(5)]
+    assert count(otlp.line(*spans)) == {
         call(uncovered=("x0",)): 1,
         call(uncovered=("x1",)): 1,
         call(service=OTHERS_NAME, uncovered=(OTHERS_NAME,)): 3,
@@ -442,8 +382,10 @@ def test_too_many_answers(tmp_path: Path, otlp: Otlp, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize("limit", [0, 1, 2, 7])
-def test_a_small_cache(tmp_path: Path, otlp: Otlp, monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
-    """Figures are exact however little is remembered of what attributes mean."""
+def test_counts_do_not_depend_on_the_cache(
+    count: Count, otlp: Otlp, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    """Counts are exact for any size of the cache of attributes."""
     monkeypatch.setattr(module, "_CACHE_SLOTS", limit)
     expected: Counter[Call] = Counter()
     lines = []
@@ -452,12 +394,12 @@ def test_a_small_cache(tmp_path: Path, otlp: Otlp, monkeypatch: pytest.MonkeyPat
         expected[call(name, service)] += 2
         lines.append(otlp.line(otlp.span(name, **keys), otlp.span(**keys), otlp.span(name), service=service))
         expected[OTHER] += 1
-    assert groups(scanned(tmp_path, lines).result) == expected
+    assert count(*lines) == expected
 
 
 @pytest.mark.parametrize("what", ["name", "service", "scope", "key"])
-def test_little_memory(tmp_path: Path, otlp: Otlp, what: str) -> None:
-    """However long names, services, scopes and keys are, what is remembered of them stays small."""
+def test_long_texts_take_bounded_memory(tmp_path: Path, otlp: Otlp, what: str) -> None:
+    """Long names, services, scopes and keys are not kept in full."""
 
     def lines() -> Iterator[bytes]:
         for number in range(400):
@@ -465,13 +407,17 @@ def test_little_memory(tmp_path: Path, otlp: Otlp, what: str) -> None:
             span = otlp.span(long["name"], **{long["key"]: 1})
             yield otlp.line(span, service=long["service"], scope=long["scope"])
 
-    scan = Scan(request(), SpanIdWriter(str(tmp_path), 0))
-    tracemalloc.start()
-    try:
+    scan = Scan(make_request(), SpanIdWriter(str(tmp_path), 0))
+    with limit_peak_memory(60 * 1024 * 1024):
         for line in lines():
             scan.count_document(line)
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
     assert sum(group.calls for group in scan.result.groups) == 400
-    assert peak < 60 * 1024 * 1024
+
+
+def test_ids_of_spans_are_written_early(tmp_path: Path, otlp: Otlp, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond a limit, the ids of spans are in files before the input ends."""
+    monkeypatch.setattr(duplicates, "_BUFFERED_RECORDS", 3)
+    scan = Scan(make_request(), SpanIdWriter(str(tmp_path), 0))
+    for written in (0, 4 * 32):
+        scan.count_document(otlp.line(otlp.span(), otlp.span()))
+        assert sum(file.stat().st_size for file in tmp_path.iterdir()) == written

@@ -1,4 +1,4 @@
-"""Signatures of evidence packages: which keys sign, which are trusted, and that a signature has one form."""
+"""Signatures of evidence packages: signing keys, trusted keys and the one form of an envelope."""
 
 from __future__ import annotations
 
@@ -6,22 +6,16 @@ import base64
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
-from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-)
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 from securesystemslib.dsse import Envelope
 from securesystemslib.signer import CryptoSigner, Signature, Signer, SSlibKey
+from support.evidence import run_code, write_key_pair
 
 from spanforge.model_registry._core.errors import PackageError, VerificationError
 from spanforge.model_registry.compliance._packages import keys
@@ -51,44 +45,45 @@ ED25519_ORDER = 2**252 + 27742317777372353535851937790883648493
 FILES = {"b.csv": b"b", "a.json": b"a"}
 
 
-def private_pem(key: Any) -> bytes:
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-
-
-def public_pem(key: Any) -> bytes:
-    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-
-
 class Pair:
     """A key pair in two files."""
 
-    def __init__(self, folder: Path, name: str, key: Any) -> None:
-        self.key = key
-        self.private = folder / f"{name}.pem"
-        self.public = folder / f"{name}.pub"
-        self.private.write_bytes(private_pem(key))
-        self.public.write_bytes(public_pem(key))
+    def __init__(self, folder: Path, kind: str) -> None:
+        self.key = (KINDS | OTHERS)[kind]()
+        self.private, self.public = write_key_pair(folder, self.key, kind)
 
-    def seal(self) -> bytes:
-        return seal(FILES, load_signer(self.private), {"said": 1})
+    def seal(self, predicate: dict[str, Any] | None = None) -> bytes:
+        """Return an envelope about the files."""
+        return seal(FILES, load_signer(self.private), predicate or {"said": 1})
+
+    def sign(self, payload: bytes, payload_type: str = PAYLOAD_TYPE) -> bytes:
+        """Return an envelope with any payload."""
+        return encode_canonical(keys.sign(load_signer(self.private), payload, payload_type))
 
     def unseal(self, envelope: bytes) -> tuple[Statement, str]:
+        """Return the statement of an envelope, and the id of its key."""
         return unseal(envelope, load_trusted([self.public]), "package")
+
+    def refuse(self, envelope: bytes, reason: str) -> None:
+        """Assert that an envelope is refused for a reason."""
+        with pytest.raises(VerificationError, match=reason) as caught:
+            self.unseal(envelope)
+        assert caught.value.path == "package"
 
 
 @pytest.fixture(params=KINDS)
 def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Pair:
-    return Pair(tmp_path, request.param, KINDS[request.param]())
+    return Pair(tmp_path, request.param)
 
 
 @pytest.fixture
 def ed(tmp_path: Path) -> Pair:
-    return Pair(tmp_path, "ed", KINDS["ed25519"]())
+    return Pair(tmp_path, "ed25519")
 
 
 @pytest.fixture
 def p256(tmp_path: Path) -> Pair:
-    return Pair(tmp_path, "p256", KINDS["p256"]())
+    return Pair(tmp_path, "p256")
 
 
 def with_signature(envelope: bytes, signature: bytes) -> bytes:
@@ -101,8 +96,8 @@ def signature_of(envelope: bytes) -> bytes:
     return base64.b64decode(json.loads(envelope)["signatures"][0]["sig"])
 
 
-def test_what_is_sealed_is_unsealed(pair: Pair) -> None:
-    """Each kind of key signs the digests of the files and the predicate, and its public key shows it."""
+def test_sealed_files_are_unsealed(pair: Pair) -> None:
+    """Each kind of key signs the digests of the files and the predicate, and its public key verifies them."""
     statement, keyid = pair.unseal(pair.seal())
     assert keyid == load_signer(pair.private).keyid
     assert [subject.name for subject in statement.subject] == ["a.json", "b.csv"]
@@ -110,8 +105,8 @@ def test_what_is_sealed_is_unsealed(pair: Pair) -> None:
     assert statement.predicate == {"said": 1}
 
 
-def test_others_can_check_it(pair: Pair) -> None:
-    """An envelope is a DSSE envelope of an in-toto Statement to securesystemslib, without this library."""
+def test_securesystemslib_verifies_envelope(pair: Pair) -> None:
+    """An envelope is a DSSE envelope of an in-toto Statement, which securesystemslib verifies."""
     said = json.loads(pair.seal())
     statement = json.loads(base64.b64decode(said["payload"]))
     assert statement["_type"] == "https://in-toto.io/Statement/v1"
@@ -120,13 +115,13 @@ def test_others_can_check_it(pair: Pair) -> None:
     assert Envelope.from_dict(said).verify([SSlibKey.from_crypto(pair.key.public_key())], 1)
 
 
-def test_an_envelope_is_canonical(ed: Pair) -> None:
-    """Sealing gives canonical JSON, the same bytes each time where the key's kind allows it."""
+def test_envelope_is_canonical(ed: Pair) -> None:
+    """An envelope is canonical JSON; with Ed25519 its bytes are always the same."""
     assert ed.seal() == ed.seal() == encode_canonical(json.loads(ed.seal()))
 
 
-def test_orders_are_those_of_the_curves() -> None:
-    """Private keys are the numbers below the order of the group, so the order is the first that is none."""
+def test_group_orders_of_curves() -> None:
+    """The order of a curve's group is the first number that is not a private key."""
     for order, curve in zip(keys._GROUP_ORDERS.values(), (ec.SECP256R1(), ec.SECP384R1(), ec.SECP521R1()), strict=True):
         ec.derive_private_key(order - 1, curve)
         with pytest.raises(ValueError, match=r"."):
@@ -134,35 +129,32 @@ def test_orders_are_those_of_the_curves() -> None:
 
 
 @pytest.mark.parametrize("kind", ["p256", "p384", "p521"])
-def test_ecdsa_has_one_form(kind: str, tmp_path: Path) -> None:
-    """A signature has the lower s, whatever the signer made; the other s and another encoding do not verify."""
-    pair = Pair(tmp_path, kind, KINDS[kind]())
+def test_ecdsa_signature_has_one_form(kind: str, tmp_path: Path) -> None:
+    """A signature has the lower s; the other s and other encodings are refused."""
+    pair = Pair(tmp_path, kind)
     order = keys._GROUP_ORDERS[load_signer(pair.private).key.scheme]
     for _ in range(12):
         envelope = pair.seal()
         r, s = decode_dss_signature(signature_of(envelope))
         assert s <= order // 2
-        with pytest.raises(VerificationError, match="signature is not valid"):
-            pair.unseal(with_signature(envelope, encode_dss_signature(r, order - s)))
+        pair.refuse(with_signature(envelope, encode_dss_signature(r, order - s)), "signature is not valid")
     der = signature_of(envelope)
     for other in (der + b"\0", der[:1] + b"\x81" + der[1:], der[:-1], b"", b"\x30\0"):
-        with pytest.raises(VerificationError, match="signature is not valid"):
-            pair.unseal(with_signature(envelope, other))
+        pair.refuse(with_signature(envelope, other), "signature is not valid")
 
 
-def test_ed25519_has_one_form(ed: Pair) -> None:
-    """Adding the group's order to S gives no second signature."""
+def test_ed25519_signature_has_one_form(ed: Pair) -> None:
+    """S plus a multiple of the group's order is refused."""
     envelope = ed.seal()
     signature = signature_of(envelope)
     s = int.from_bytes(signature[32:], "little")
     for factor in range(1, 16):
         other = signature[:32] + (s + factor * ED25519_ORDER).to_bytes(33, "little")[:32]
-        with pytest.raises(VerificationError, match="signature is not valid"):
-            ed.unseal(with_signature(envelope, other))
+        ed.refuse(with_signature(envelope, other), "signature is not valid")
 
 
 def edits(said: dict[str, Any]) -> dict[str, tuple[Any, str]]:
-    """Return what becomes of an envelope, and what is said about it."""
+    """Return edited envelopes, each with the reason of its error."""
     signature = said["signatures"][0]
     return {
         "payload": ({**said, "payload": base64.b64encode(b"{}").decode()}, "signature is not valid"),
@@ -184,12 +176,10 @@ def edits(said: dict[str, Any]) -> dict[str, tuple[Any, str]]:
 
 
 @pytest.mark.parametrize("edit", edits({"signatures": [{"keyid": "", "sig": ""}], "payload": ""}))
-def test_an_edited_envelope_is_refused(edit: str, ed: Pair) -> None:
-    """Whatever is edited in an envelope and put into canonical form again, the error names it."""
+def test_edited_envelope_is_refused(edit: str, ed: Pair) -> None:
+    """An edited envelope in canonical form is refused, and the error names the fault."""
     edited, reason = edits(json.loads(ed.seal()))[edit]
-    with pytest.raises(VerificationError, match=reason) as caught:
-        ed.unseal(encode_canonical(edited))
-    assert caught.value.path == "package"
+    ed.refuse(encode_canonical(edited), reason)
 
 
 FORMS: dict[str, Any] = {
@@ -213,20 +203,20 @@ FORMS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_another_form_is_refused(form: str, ed: Pair) -> None:
-    """An envelope that says the same in other bytes, or nothing at all, is refused."""
+def test_envelope_in_another_form_is_refused(form: str, ed: Pair) -> None:
+    """An envelope with the same content in other bytes is refused."""
     envelope = ed.seal()
     assert FORMS[form](envelope) != envelope
     with pytest.raises(VerificationError):
         ed.unseal(FORMS[form](envelope))
 
 
-def test_every_base64_has_one_form(p256: Pair) -> None:
-    """The bits that base64 leaves over must be zero, in the payload and in the signature."""
+def test_base64_has_one_form(p256: Pair) -> None:
+    """The unused bits of base64 must be zero, and its padding must be there."""
     envelope = p256.seal()
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
     for size in range(12):
-        envelope = seal(FILES, load_signer(p256.private), {"pad": "x" * size})
+        envelope = p256.seal({"pad": "x" * size})
         payload = json.loads(envelope)["payload"]
         if payload.endswith("="):
             break
@@ -234,16 +224,15 @@ def test_every_base64_has_one_form(p256: Pair) -> None:
     other = stem[:-1] + alphabet[alphabet.index(stem[-1]) + 1] + pad
     assert base64.b64decode(other) == base64.b64decode(payload)
     for changed in (other, stem):
-        with pytest.raises(VerificationError, match=r"envelope is (not|malformed)"):
-            p256.unseal(envelope.replace(payload.encode(), changed.encode()))
+        p256.refuse(envelope.replace(payload.encode(), changed.encode()), r"envelope is (not|malformed)")
 
 
-def test_too_large_an_envelope_is_neither_read_nor_made(ed: Pair) -> None:
+def test_large_envelope_is_neither_read_nor_made(ed: Pair) -> None:
     """An envelope beyond the limit is refused before it is parsed, and before it is written."""
-    with pytest.raises(VerificationError, match="larger than 1048576 bytes"):
-        ed.unseal(b" " * (MAX_ENVELOPE_SIZE + 1))
+    ed.refuse(b" " * (MAX_ENVELOPE_SIZE + 1), "larger than 1048576 bytes")
+    ed.refuse(b" " * MAX_ENVELOPE_SIZE, "the envelope is not canonical")
     with pytest.raises(PackageError, match="larger than 1048576 bytes"):
-        seal(FILES, load_signer(ed.private), {"pad": "x" * MAX_ENVELOPE_SIZE})
+        ed.seal({"pad": "x" * MAX_ENVELOPE_SIZE})
 
 
 STATEMENTS: dict[str, tuple[dict[str, Any], str]] = {
@@ -256,26 +245,22 @@ STATEMENTS: dict[str, tuple[dict[str, Any], str]] = {
 
 
 @pytest.mark.parametrize("part", STATEMENTS)
-def test_another_statement_by_the_same_key_is_refused(part: str, ed: Pair) -> None:
-    """What the key signed for another purpose is no evidence package."""
+def test_other_statement_of_the_key_is_refused(part: str, ed: Pair) -> None:
+    """A statement that the key signed for another purpose is refused."""
     change, reason = STATEMENTS[part]
     statement = json.loads(base64.b64decode(json.loads(ed.seal())["payload"]))
-    envelope = keys.sign(load_signer(ed.private), encode_canonical(statement | change), PAYLOAD_TYPE)
-    with pytest.raises(VerificationError, match=reason):
-        ed.unseal(encode_canonical(envelope))
+    ed.refuse(ed.sign(encode_canonical(statement | change)), reason)
 
 
-def test_a_statement_in_another_form_is_refused(ed: Pair) -> None:
-    """A signed statement with whitespace is refused, as is a payload of another type."""
+def test_statement_in_another_form_is_refused(ed: Pair) -> None:
+    """A signed statement with whitespace, and a payload of another type, are refused."""
     payload = base64.b64decode(json.loads(ed.seal())["payload"])
-    with pytest.raises(VerificationError, match="statement is not canonical"):
-        ed.unseal(encode_canonical(keys.sign(load_signer(ed.private), payload + b" ", PAYLOAD_TYPE)))
-    with pytest.raises(VerificationError, match="payloadType is"):
-        ed.unseal(encode_canonical(keys.sign(load_signer(ed.private), payload, "text/plain")))
+    ed.refuse(ed.sign(payload + b" "), "statement is not canonical")
+    ed.refuse(ed.sign(payload, "text/plain"), "payloadType is")
 
 
-def test_the_key_id_does_not_make_a_key(ed: Pair, p256: Pair) -> None:
-    """With the id of another key that is trusted too, the signature is not valid."""
+def test_key_id_of_another_key_is_refused(ed: Pair, p256: Pair) -> None:
+    """A signature with the id of another trusted key is wrong."""
     trusted = load_trusted([ed.public, p256.public])
     assert unseal(ed.seal(), trusted, "")[1] == load_signer(ed.private).keyid
     said = json.loads(ed.seal())
@@ -285,22 +270,22 @@ def test_the_key_id_does_not_make_a_key(ed: Pair, p256: Pair) -> None:
 
 
 @pytest.mark.parametrize("kind", OTHERS)
-def test_other_kinds_of_keys_are_refused(kind: str, tmp_path: Path) -> None:
-    """Keys of other kinds neither sign nor are trusted, and the error says which do."""
-    pair = Pair(tmp_path, kind, OTHERS[kind]())
+def test_unsupported_keys_are_refused(kind: str, tmp_path: Path) -> None:
+    """Keys of other kinds neither sign nor are trusted, and the error lists the supported kinds."""
+    pair = Pair(tmp_path, kind)
     with pytest.raises(PackageError, match=r"an unsupported kind of key; .*Ed25519, or ECDSA on P-256, P-384 or P-521"):
         load_signer(pair.private)
     with pytest.raises(PackageError, match=r"an unsupported kind of key; .*Ed25519, or ECDSA on P-256, P-384 or P-521"):
         load_trusted([pair.public])
 
 
-def test_unusable_private_keys_say_what_is_allowed(ed: Pair, tmp_path: Path) -> None:
-    """Encrypted, public, missing, too large or no key at all: the error says what a signing key is."""
+def test_unusable_signing_keys_are_refused(ed: Pair, tmp_path: Path) -> None:
+    """The error for an unusable signing key describes a usable one."""
     encrypted = ed.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret"))
     allowed = "a signing key is the path of an unencrypted private key in PEM"
     for content, reason in (
         (encrypted, "is encrypted"),
-        (public_pem(ed.key), "is a public key"),
+        (ed.public.read_bytes(), "is a public key"),
         (b"", "is not a private key"),
         (b"\xff" * 100, "is not a private key"),
         (b"x" * 70_000, "is larger than 65536 bytes"),
@@ -317,12 +302,12 @@ def test_unusable_private_keys_say_what_is_allowed(ed: Pair, tmp_path: Path) -> 
         load_signer("\0")
 
 
-def test_unusable_trusted_keys_say_what_is_allowed(ed: Pair, tmp_path: Path) -> None:
-    """Private keys, several in a file, missing ones and others: the error says what a trusted key is."""
+def test_unusable_trusted_keys_are_refused(ed: Pair, tmp_path: Path) -> None:
+    """The error for an unusable trusted key describes a usable one."""
     allowed = "a trusted key is the path of one public key in PEM"
     for content, reason in (
-        (private_pem(ed.key), "is a private key"),
-        (public_pem(ed.key) * 2, "has several keys"),
+        (ed.private.read_bytes(), "is a private key"),
+        (ed.public.read_bytes() * 2, "has several keys"),
         (b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", "is not a public key"),
         (b"", "is not a public key"),
     ):
@@ -334,8 +319,8 @@ def test_unusable_trusted_keys_say_what_is_allowed(ed: Pair, tmp_path: Path) -> 
         load_trusted([ed.public, tmp_path / "missing"])
 
 
-def test_trusting_nobody_is_an_error(ed: Pair) -> None:
-    """An empty list of keys is refused, and so is a path where a list belongs."""
+def test_trusted_keys_must_be_a_list_of_paths(ed: Pair) -> None:
+    """An empty list of keys, and a path in place of a list, are refused."""
     with pytest.raises(VerificationError, match="no trusted key was given"):
         load_trusted([])
     for path in (ed.public, str(ed.public), os.fsencode(ed.public)):
@@ -343,9 +328,9 @@ def test_trusting_nobody_is_an_error(ed: Pair) -> None:
             load_trusted(path)  # type: ignore[arg-type]
 
 
-def test_a_key_has_one_id(p256: Pair, tmp_path: Path) -> None:
-    """However a key is written, its id is the same; of several files with a key, the first counts."""
-    pem = public_pem(p256.key)
+def test_key_has_one_id(p256: Pair, tmp_path: Path) -> None:
+    """The id of a key does not depend on the form of its file; the first of several files with a key counts."""
+    pem = p256.public.read_bytes()
     body = b"".join(pem.splitlines()[1:-1])
     narrow = b"\n".join(body[i : i + 40] for i in range(0, len(body), 40))
     compressed = subprocess.run(
@@ -366,16 +351,16 @@ def test_a_key_has_one_id(p256: Pair, tmp_path: Path) -> None:
         unseal(p256.seal(), trusted, "")
 
 
-def test_older_forms_of_private_keys(p256: Pair) -> None:
-    """What ``openssl ecparam -genkey`` writes, parameters before the key, signs too."""
+def test_older_form_of_private_key(p256: Pair) -> None:
+    """A file of ``openssl ecparam -genkey``, with parameters before the key, signs."""
     sec1 = p256.key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
     parameters = b"-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n"
     p256.private.write_bytes(parameters + sec1)
     p256.unseal(p256.seal())
 
 
-def test_a_uri_signs_with_its_public_key(ed: Pair, p256: Pair) -> None:
-    """A URI goes to securesystemslib's signer, with the public key that it needs and that must be its own."""
+def test_uri_signs_with_its_public_key(ed: Pair, p256: Pair) -> None:
+    """A URI selects a signer of securesystemslib, and needs its public key."""
     uri = f"file2:{ed.private}"
     ed.unseal(seal(FILES, load_signer(uri, ed.public), {}))
     with pytest.raises(PackageError, match="needs public_key,"):
@@ -386,18 +371,18 @@ def test_a_uri_signs_with_its_public_key(ed: Pair, p256: Pair) -> None:
         load_signer("awskms:1", p256.public)
 
 
-def test_a_path_may_look_like_a_uri(ed: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file whose name has a colon is a file, and so is what is on a drive."""
+def test_path_with_a_colon_is_a_path(ed: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file whose name has a colon, or a drive, is a file."""
     monkeypatch.chdir(tmp_path)
-    Path("hsm:key").write_bytes(private_pem(ed.key))
+    Path("hsm:key").write_bytes(ed.private.read_bytes())
     assert load_signer("hsm:key").keyid == load_signer(ed.private).keyid
     for missing in (r"C:\keys\key.pem", "other:key", "hsm"):
         with pytest.raises(PackageError, match="cannot be read: No such file"):
             load_signer(missing)
 
 
-def test_a_private_key_belongs_to_its_public_key(ed: Pair, p256: Pair) -> None:
-    """A public key may be given with a private key's file, if it is the right one."""
+def test_public_key_must_belong_to_private_key(ed: Pair, p256: Pair) -> None:
+    """A public key may be given with the file of its private key, and with no other."""
     assert load_signer(ed.private, ed.public).keyid == load_signer(ed.private).keyid
     with pytest.raises(PackageError, match="does not belong to the public key"):
         load_signer(ed.private, p256.public)
@@ -426,13 +411,13 @@ class Failing(Forging):
         raise ConnectionError(f"cannot reach the service with {len(payload)} bytes")
 
 
-def test_a_signer_may_be_given(pair: Pair) -> None:
-    """A signer signs as it is, and its key has the id that is computed, not the one it gives itself."""
+def test_signer_object_signs(pair: Pair) -> None:
+    """A signer object signs, and its key gets the computed id."""
     pair.unseal(seal(FILES, load_signer(Forging(pair.key, pair.key)), {}))
 
 
-def test_signers_that_fail_or_lie(ed: Pair, p256: Pair) -> None:
-    """What cannot be verified is never sealed, and what a signer raises becomes an error that names it."""
+def test_failing_signers_are_refused(ed: Pair, p256: Pair) -> None:
+    """A signature that does not verify is not used, and an error of the signer names it."""
     with pytest.raises(PackageError, match=r"^Forging: cannot sign: its signature is not valid"):
         seal(FILES, load_signer(Forging(KINDS["ed25519"](), ed.key)), {})
     with pytest.raises(PackageError, match=r"^Forging: cannot sign"):
@@ -445,11 +430,9 @@ def test_signers_that_fail_or_lie(ed: Pair, p256: Pair) -> None:
 
 
 @pytest.mark.parametrize("missing", ["securesystemslib", "cryptography"])
-def test_without_the_extra(missing: str, ed: Pair) -> None:
-    """Without the extra, everything says what to install, and the module can be imported."""
-    script = f"""
-import sys
-sys.modules[{missing!r}] = None
+def test_missing_extra_is_named(missing: str, ed: Pair) -> None:
+    """Without the extra the modules can be imported, and each function raises an error that names it."""
+    code = f"""
 from spanforge.model_registry.compliance._packages.dsse import seal, unseal
 from spanforge.model_registry.compliance._packages.optional_keys import keys
 from spanforge.model_registry._core.errors import MissingExtraError
@@ -460,13 +443,12 @@ for call in (lambda: keys.load_signer({str(ed.private)!r}), lambda: keys.load_tr
     except MissingExtraError as error:
         print(error)
 """
-    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     said = "signatures of evidence packages need the extra: pip install 'spanforge-model-registry[sign]'"
-    assert run.stdout.splitlines() == [said] * 4
+    assert run_code(code, missing).splitlines() == [said] * 4
 
 
-def test_a_library_that_is_too_old(p256: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A key that the installed securesystemslib cannot sign with is an error that names it."""
+def test_too_old_securesystemslib_is_named(p256: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the installed securesystemslib cannot sign with a key, the error names the key and the library."""
 
     def too_old(*_: Any) -> None:
         raise ValueError("unsupported public key ecdsa/ecdsa-sha2-nistp384")

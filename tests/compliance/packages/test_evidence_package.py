@@ -5,38 +5,37 @@ from __future__ import annotations
 import copy
 import json
 import pickle
-import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
 import rfc8785
+from support.evidence import make_entry, run_code
 
-from spanforge.model_registry import ModelRegistry
-from spanforge.model_registry.compliance import ComplianceMappingEngine, EvidencePackage, MissingExtraError
+from spanforge.model_registry.compliance import EvidencePackage, MissingExtraError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-FIELDS = {"version": "1", "risk_tier": "high", "owner": "ml", "purpose": "chat", "deployment_date": "2025-01-01"}
+    from support.evidence import EvidenceCase
+    from support.otlp import Otlp
+
+
+REASON = r"^evidence packages need the extra: pip install 'spanforge-model-registry\[compliance\]'$"
 
 
 @pytest.fixture
-def made(tmp_path: Path, otlp: Any) -> EvidencePackage:
-    file = tmp_path / "spans.jsonl"
+def made(case: EvidenceCase, otlp: Otlp) -> EvidencePackage:
+    """Return a package with odd names and a bad line."""
     served = otlp.span("gpt", gen_ai__response__model="other")
-    file.write_bytes(b"\n".join([otlp.line(otlp.span('ü"\\\u2028\x00'), served, service="\U0001f600"), b"{oops"]))
-    registry = ModelRegistry(auto_emit=False)
-    registry.register("gpt", "GPT", **FIELDS)  # type: ignore[arg-type]
-    return ComplianceMappingEngine(registry).generate_evidence_package(
-        None, "nist_ai_rmf", "2026-01-01", "2026-01-05", telemetry=file, generated_at="2026-06-01"
-    )
+    case.write(otlp.line(otlp.span('ü"\\\u2028\x00'), served, service="\U0001f600"), b"{oops")
+    return case.package(case.engine(make_entry()), framework="nist_ai_rmf", period=("2026-01-01", "2026-01-05"))
 
 
-def test_the_json_is_canonical(made: EvidencePackage) -> None:
-    """The JSON equals the canonical form of what it says, and says what the attestation has."""
+def test_json_is_canonical(made: EvidencePackage) -> None:
+    """The JSON is the canonical form of the attestation."""
     text = made.to_json()
     assert rfc8785.dumps(json.loads(text)).decode() == text
     assert json.loads(text) == json.loads(msgspec.json.encode(made.attestation))
@@ -53,8 +52,8 @@ def parts(value: Any) -> Iterator[Any]:
             yield from parts(item)
 
 
-def test_it_cannot_be_changed(made: EvidencePackage) -> None:
-    """No attribute of any part can be set, and whatever holds several things is a tuple."""
+def test_package_is_immutable(made: EvidencePackage) -> None:
+    """No attribute of any part can be set, and each collection is a tuple."""
     found = list(parts(made))
     assert len(found) > 100
     assert {type(part) for part in found if not isinstance(part, msgspec.Struct)} <= {
@@ -70,14 +69,14 @@ def test_it_cannot_be_changed(made: EvidencePackage) -> None:
 
 
 def test_copies_are_equal(made: EvidencePackage) -> None:
-    """Copied, deeply copied or pickled, it says the same."""
+    """A copied or pickled package is equal."""
     for other in (copy.copy(made), copy.deepcopy(made), pickle.loads(pickle.dumps(made))):
         assert other == made
         assert other.to_json() == made.to_json()
 
 
-def test_the_folder_holds_what_it_says(made: EvidencePackage, tmp_path: Path) -> None:
-    """The files are the canonical JSON and the table; the manifest names each input, and that nobody signed it."""
+def test_files_of_an_unsigned_package(made: EvidencePackage, tmp_path: Path) -> None:
+    """The files are the canonical JSON, the table, and a manifest that names each input and no key."""
     made.write(tmp_path / "package")
     files = {path.name: path.read_bytes() for path in (tmp_path / "package").iterdir()}
     assert set(files) == {"attestation.json", "evidence.csv", "manifest.json"}
@@ -90,22 +89,20 @@ def test_the_folder_holds_what_it_says(made: EvidencePackage, tmp_path: Path) ->
     assert manifest["signed_by"] is None
 
 
-def test_without_the_extra(made: EvidencePackage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Whoever has not installed the extra is told its name, where it is needed and not before."""
+def test_missing_extra_is_named(made: EvidencePackage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Without the extra, the methods that need it raise an error that names it."""
     monkeypatch.setitem(sys.modules, "rfc8785", None)
     for make in (made.to_json, lambda: made.write(tmp_path / "a"), lambda: made.to_zip(tmp_path / "b")):
-        with pytest.raises(MissingExtraError, match=r"spanforge-model-registry\[compliance\]") as caught:
+        with pytest.raises(MissingExtraError, match=REASON) as caught:
             make()
         assert isinstance(caught.value, ImportError)
     assert not {"a", "b"} & {path.name for path in tmp_path.iterdir()}
 
 
-def test_the_module_imports_without_the_extras() -> None:
-    """The engine can be imported, and evidence generated, by whoever has only the core."""
+def test_evidence_needs_no_extras() -> None:
+    """Evidence is generated without any of the extras."""
     code = (
-        "import sys; sys.modules.update(dict.fromkeys(['rfc8785', 'securesystemslib', 'cryptography']));"
         "from spanforge.model_registry.compliance import ComplianceMappingEngine as E;"
         "print(E().generate_evidence_package(None, 'soc2', '2026-01-01', '2026-01-02').attestation.overall_status)"
     )
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert done.stdout == "no_evidence\n"
+    assert run_code(code, "rfc8785", "securesystemslib", "cryptography") == "no_evidence\n"

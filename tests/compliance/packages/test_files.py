@@ -1,4 +1,4 @@
-"""The files of an evidence package, in a folder or a zip: whole or not at all. As a program, this file is killed."""
+"""Files of an evidence package, in a folder or a zip. As a program, this file starts writers and kills them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from support.evidence import run_code, write_key_pair
 
 from spanforge.model_registry._core import storage
 from spanforge.model_registry._core.errors import PackageError
@@ -46,56 +46,55 @@ NAMES = {"attestation.json", "evidence.csv", "manifest.json"}
 
 @pytest.fixture
 def signer(tmp_path_factory: pytest.TempPathFactory) -> SigningKey:
-    path = tmp_path_factory.mktemp("keys") / "key.pem"
-    path.write_bytes(Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    return load_signer(path)
+    return load_signer(write_key_pair(tmp_path_factory.mktemp("keys"), Ed25519PrivateKey.generate())[0])
 
 
 def content(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-def test_an_unsigned_package_says_so() -> None:
-    """Without a key there is no signature, and the manifest says in words what that means."""
+def test_manifest_of_unsigned_package() -> None:
+    """Without a key there is no signature, and the manifest explains that."""
     made = assemble(EVIDENCE, INPUTS)
-    said = json.loads(made[MANIFEST])
+    manifest = json.loads(made[MANIFEST])
     assert set(made) == NAMES
-    assert said["signature"] == "none: this package is unsigned, so nothing shows who made it or that it is unchanged"
-    assert said["signed_by"] is None
+    reason = "this package is unsigned, so nothing shows who made it or that it is unchanged"
+    assert manifest["signature"] == f"none: {reason}"
+    assert manifest["signed_by"] is None
 
 
-def test_a_signed_package_says_by_whom(signer: SigningKey) -> None:
-    """With a key the manifest names its id, and the signature is about the manifest too."""
+def test_manifest_of_signed_package(signer: SigningKey) -> None:
+    """With a key the manifest has its id, and the signature covers the manifest."""
     made = assemble(EVIDENCE, INPUTS, signer, {"said": 1})
     assert tuple(sorted(made)) == PACKAGE_FILES
-    said = json.loads(made[MANIFEST])
-    assert said["signed_by"] == signer.keyid
-    assert said["signature"].startswith("signature.dsse.json: a DSSE envelope")
+    manifest = json.loads(made[MANIFEST])
+    assert manifest["signed_by"] == signer.keyid
+    assert manifest["signature"].startswith("signature.dsse.json: a DSSE envelope")
     assert json.loads(made["signature.dsse.json"])["signatures"][0]["keyid"] == signer.keyid
 
 
-def test_the_manifest() -> None:
-    """The manifest has the digest and the size of each file, and the inputs as they were given."""
+def test_manifest_has_digests_and_inputs() -> None:
+    """The manifest has the digest and the size of each file, and the inputs."""
     made = build_manifest(EVIDENCE, INPUTS, None)
-    said = json.loads(made)
-    assert made == encode_canonical(said)
-    assert said["format_version"] == 1
-    assert said["inputs"] == INPUTS
-    assert said["files"] == {
+    manifest = json.loads(made)
+    assert made == encode_canonical(manifest)
+    assert manifest["format_version"] == 1
+    assert manifest["inputs"] == INPUTS
+    assert manifest["files"] == {
         name: {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
         for name, content in EVIDENCE.items()
     }
 
 
-def test_the_same_evidence_gives_the_same_bytes(signer: SigningKey) -> None:
-    """Whatever the order of the files, an Ed25519 package is the same, and so is its zip."""
+def test_order_of_files_does_not_matter(signer: SigningKey) -> None:
+    """The order of the files changes neither an Ed25519 package nor its zip."""
     other = dict(reversed(EVIDENCE.items()))
     assert assemble(EVIDENCE, INPUTS, signer, {}) == assemble(other, INPUTS, signer, {})
     assert zip_bytes(assemble(EVIDENCE, INPUTS, signer)) == zip_bytes(assemble(other, INPUTS, signer))
 
 
-def test_canonical_json_is_that_of_rfc_8785() -> None:
-    """Keys are sorted by UTF-16, numbers are ECMAScript's, and what is not JSON is refused."""
+def test_canonical_json_is_rfc_8785() -> None:
+    """Keys are sorted by UTF-16, numbers are those of ECMAScript, and other values are refused."""
     assert encode_canonical({"\U0001f600": 1e21, "\ufb33": 1.0, "a": [True, None, "\u20ac\n"]}) == (
         '{"a":[true,null,"\u20ac\\n"],"\U0001f600":1e+21,"\ufb33":1}'.encode()
     )
@@ -104,8 +103,8 @@ def test_canonical_json_is_that_of_rfc_8785() -> None:
             encode_canonical(value)
 
 
-def test_a_zip_is_the_same_everywhere() -> None:
-    """The bytes of a zip are these, on every system and Python: any other would break what has been signed."""
+def test_bytes_of_a_zip_are_fixed() -> None:
+    """The bytes of a zip are the same on every system and Python; others would break signatures."""
     archive = zip_bytes({"b.txt": b"two\n" * 100, "a.txt": b""})
     assert hashlib.sha256(archive).hexdigest() == "7176e7c78799371ba8f155ae9692950c21d8e60fd81eb897739371441a282692"
     with zipfile.ZipFile(io.BytesIO(archive)) as opened:
@@ -118,8 +117,8 @@ def test_a_zip_is_the_same_everywhere() -> None:
             assert entry.create_system == 3
 
 
-def test_other_files_are_no_package(tmp_path: Path) -> None:
-    """A package has its own files and no others, so none can lead out of its folder."""
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    """A package has its own files only, so no file can be outside of its folder."""
     made = assemble(EVIDENCE, INPUTS)
     for files in ({**made, "../x": b""}, {"attestation.json": b""}, EVIDENCE, {}):
         with pytest.raises(PackageError, match="a package has the files"):
@@ -131,8 +130,8 @@ def test_other_files_are_no_package(tmp_path: Path) -> None:
     assert not os.listdir(tmp_path)
 
 
-def test_too_large_a_package_is_not_made(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """What would be too large to verify is not written."""
+def test_large_package_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A package that is too large to verify is not made."""
     made = assemble(EVIDENCE, INPUTS)
     monkeypatch.setattr(package, "MAX_PACKAGE_SIZE", sum(map(len, made.values())))
     write_zip(tmp_path / "fits.zip", made)
@@ -142,8 +141,8 @@ def test_too_large_a_package_is_not_made(monkeypatch: pytest.MonkeyPatch, tmp_pa
 
 
 @pytest.mark.parametrize("signed", [True, False])
-def test_a_folder_and_a_zip_hold_the_package(signed: bool, signer: SigningKey, tmp_path: Path) -> None:  # noqa: FBT001
-    """What is written is what was assembled, with nothing beside it; missing parents are made."""
+def test_folder_and_zip_have_the_package(signed: bool, signer: SigningKey, tmp_path: Path) -> None:  # noqa: FBT001
+    """The folder and the zip have exactly the files of the package, and missing parents are created."""
     made = assemble(EVIDENCE, INPUTS, signer if signed else None)
     write_folder(tmp_path / "a" / "b" / "folder", made)
     write_zip(str(tmp_path / "c" / "d" / "package.zip"), made)
@@ -154,8 +153,8 @@ def test_a_folder_and_a_zip_hold_the_package(signed: bool, signer: SigningKey, t
     assert os.listdir(tmp_path / "c" / "d") == ["package.zip"]
 
 
-def test_an_empty_folder_is_filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An empty folder takes the package, also by a link or a relative name."""
+def test_package_is_written_into_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The package is written into an empty folder, also through a link and a relative name."""
     made = assemble(EVIDENCE, INPUTS)
     (tmp_path / "empty").mkdir()
     (tmp_path / "link").symlink_to("empty")
@@ -165,8 +164,8 @@ def test_an_empty_folder_is_filled(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert content(tmp_path / "empty") == made
 
 
-def test_what_is_there_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder that is not empty, a file and the current folder stay as they are."""
+def test_folders_and_files_are_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder with files, a file and the current folder stay as they are."""
     made = assemble(EVIDENCE, INPUTS)
     write_folder(tmp_path / "full", made)
     (tmp_path / "file").write_bytes(b"mine")
@@ -182,8 +181,8 @@ def test_what_is_there_is_not_replaced(tmp_path: Path, monkeypatch: pytest.Monke
     assert os.listdir(tmp_path / "empty") == []
 
 
-def test_a_zip_replaces_a_file_only(tmp_path: Path) -> None:
-    """A file is replaced, its mode kept; a folder or a device is not."""
+def test_zip_replaces_a_file_only(tmp_path: Path) -> None:
+    """A zip replaces a file and keeps its mode; it replaces neither a folder nor a device."""
     made = assemble(EVIDENCE, INPUTS)
     path = tmp_path / "package.zip"
     path.write_bytes(b"old")
@@ -199,7 +198,7 @@ def test_a_zip_replaces_a_file_only(tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path)) == ["package.zip", "pipe"]
 
 
-def test_names_that_cannot_be(tmp_path: Path) -> None:
+def test_impossible_names_are_refused(tmp_path: Path) -> None:
     """A name that no file can have, or that leads through a file, is refused."""
     made = assemble(EVIDENCE, INPUTS)
     (tmp_path / "file").write_bytes(b"")
@@ -234,7 +233,7 @@ def failing_once(original: Callable[..., Any], raised: BaseException, number: in
         (write_zip, "replace", 1),
     ],
 )
-def test_a_failure_leaves_nothing_behind(  # noqa: PLR0913 - each is a case
+def test_failure_leaves_nothing_behind(  # noqa: PLR0913 - each is a case
     raised: BaseException,
     write: Callable[..., None],
     name: str,
@@ -242,7 +241,7 @@ def test_a_failure_leaves_nothing_behind(  # noqa: PLR0913 - each is a case
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Whatever is raised, and wherever, there is the whole package or nothing, not even a folder on the way."""
+    """After any failure there is the whole package or nothing, and no new parent folder."""
     made = assemble(EVIDENCE, INPUTS)
     for number in range(calls):
         target = tmp_path / str(number) / "deep" / "target"
@@ -260,8 +259,8 @@ def test_a_failure_leaves_nothing_behind(  # noqa: PLR0913 - each is a case
             assert os.listdir(tmp_path) == []
 
 
-def test_an_existing_file_survives_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """When a zip cannot be written, the old one is still there, alone."""
+def test_existing_file_survives_a_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If a zip cannot be written, the old file remains, and no other."""
     path = tmp_path / "package.zip"
     path.write_bytes(b"old")
     monkeypatch.setattr(storage.os, "fsync", lambda _: (_ for _ in ()).throw(OSError(5, "Input/output error")))
@@ -270,41 +269,20 @@ def test_an_existing_file_survives_a_failure(tmp_path: Path, monkeypatch: pytest
     assert content(tmp_path) == {"package.zip": b"old"}
 
 
-def test_without_the_extra() -> None:
-    """Without the extra, the error says what to install, and the modules can be imported."""
-    script = """
-import sys
-sys.modules["rfc8785"] = None
-from spanforge.model_registry.compliance._packages import files as package, verify as verification
-from spanforge.model_registry._core.errors import MissingExtraError
-try:
-    package.assemble({"attestation.json": b"", "evidence.csv": b""}, [])
-except MissingExtraError as error:
-    print(error)
-"""
-    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert run.stdout == "evidence packages need the extra: pip install 'spanforge-model-registry[compliance]'\n"
-
-
 def test_unsigned_packages_need_no_extra_for_signatures() -> None:
     """An unsigned package can be made without the extra for signatures."""
-    script = f"""
-import sys
-sys.modules["securesystemslib"] = sys.modules["cryptography"] = None
-from spanforge.model_registry.compliance._packages import files as package
-print(len(package.assemble({EVIDENCE!r}, [])))
-"""
-    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert run.stdout == "3\n"
+    code = "from spanforge.model_registry.compliance._packages.files import assemble\n"
+    code += f"print(len(assemble({EVIDENCE!r}, [])))"
+    assert run_code(code, "securesystemslib", "cryptography") == "3\n"
 
 
 @pytest.mark.e2e
 @pytest.mark.parametrize("kind", ["folder", "zip"])
-def test_killed_before_any_step(kind: str, tmp_path: Path) -> None:
-    """Killed before any of its steps, a writer leaves the old state or the new, never a part under the name."""
-    run = subprocess.run(
-        [sys.executable, __file__, kind, str(tmp_path)], capture_output=True, text=True, timeout=120, check=False
-    )
+def test_killed_writer_leaves_old_or_new_state(kind: str, tmp_path: Path) -> None:
+    """A writer that is killed before any of its steps leaves the old state or the new one."""
+    command = [sys.executable, __file__, kind, str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert run.returncode == 0, run.stderr
     states = json.loads(run.stdout)
     assert set(states) == {"old", "new"}

@@ -1,4 +1,4 @@
-"""Files of telemetry: plain, compressed, damaged, growing; and which files a glob may name."""
+"""Files of telemetry: compression, damage, limits, globs and short names."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import itertools
 import os
 import random
 import sys
-import tracemalloc
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.evidence import limit_peak_memory
 
 from spanforge.model_registry._core.errors import MissingExtraError, TelemetryError
 from spanforge.model_registry.compliance._sources import files as telemetry
@@ -35,7 +35,7 @@ def framed(*requests: bytes) -> bytes:
     return b"".join(len(data).to_bytes(4, "big") + data for data in map(zstd.compress, requests))
 
 
-WAYS: dict[str, Callable[[bytes], bytes]] = {
+COMPRESS: dict[str, Callable[[bytes], bytes]] = {
     "plain": bytes,
     "gz": gzip.compress,
     "zst": zstd.compress,
@@ -58,10 +58,10 @@ def read(path: Path, content: bytes) -> tuple[list[bytes], list[str]]:
     return lines, reader.limits
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_whole_files(path: Path, way: str) -> None:
-    """All lines of a file are read, with its size and digest, whatever it is compressed with."""
-    assert read(path, WAYS[way](PLAIN)) == (LINES, [])
+@pytest.mark.parametrize("form", COMPRESS)
+def test_files_are_read(path: Path, form: str) -> None:
+    """All lines of a file are read, with its size and digest, in any compression."""
+    assert read(path, COMPRESS[form](PLAIN)) == (LINES, [])
 
 
 def sums(parts: Iterable[bytes]) -> set[int]:
@@ -77,19 +77,19 @@ WHOLE = {
 """How much of a file looks whole."""
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_cut_files(path: Path, way: str) -> None:
-    """Of a file that is cut off, the lines before the cut are read, and the cut shows, as a limit or a cut line."""
-    content = WAYS[way](PLAIN)
+@pytest.mark.parametrize("form", COMPRESS)
+def test_cut_off_files(path: Path, form: str) -> None:
+    """The lines before the end of a file that is cut off are read, and the cut is a limit or a partial line."""
+    content = COMPRESS[form](PLAIN)
     for length in {*range(0, len(content), 10), *range(12), *range(len(content) - 12, len(content) + 1)}:
         lines, limits = read(path, content[:length])
         known = lines if set(lines) <= set(LINES) else lines[:-1]
         assert known == LINES[: len(known)]
-        assert bool(limits or known != lines) == (length not in WHOLE[way])
+        assert bool(limits or known != lines) == (length not in WHOLE[form])
 
 
-def test_what_is_left_of_a_cut_file(path: Path) -> None:
-    """Nothing that can be decompressed before a cut is lost."""
+def test_lines_before_a_cut_are_read(path: Path) -> None:
+    """All data before a cut is decompressed."""
     lines = [hashlib.sha256(b"%d" % number).hexdigest().encode() for number in range(2_000)]
     content = gzip.compress(b"\n".join(lines))
     found, limits = read(path, content[: len(content) // 2])
@@ -102,28 +102,28 @@ def test_what_is_left_of_a_cut_file(path: Path) -> None:
     assert len(limits) == 1
 
 
-@pytest.mark.parametrize("compress", [gzip.compress, zstd.compress])
-def test_several_members(path: Path, compress: Callable[[bytes], bytes]) -> None:
-    """Files that were put one behind the other are read to the end, also where a line lies across."""
+@pytest.mark.parametrize("form", ["gz", "zst"])
+def test_concatenated_files_are_read_to_the_end(path: Path, form: str) -> None:
+    """All members of a file are read, also a line that begins in one and ends in the next."""
     half = len(PLAIN) // 2
     parts = [PLAIN[:half], b"", PLAIN[half:]]
-    assert read(path, b"".join(map(compress, parts))) == (LINES, [])
+    assert read(path, b"".join(map(COMPRESS[form], parts))) == (LINES, [])
 
 
-@pytest.mark.parametrize("compress", [gzip.compress, zstd.compress])
+@pytest.mark.parametrize("form", ["gz", "zst"])
 @pytest.mark.parametrize("garbage", [b"garbage", b"\x1f\x8b garbage", b"\x28\xb5\x2f\xfd garbage"])
-def test_garbage_behind(path: Path, compress: Callable[[bytes], bytes], garbage: bytes) -> None:
-    """What is no compressed data behind some that is takes nothing with it, and is said."""
-    lines, limits = read(path, compress(PLAIN) + garbage)
+def test_garbage_after_compressed_data_is_a_limit(path: Path, form: str, garbage: bytes) -> None:
+    """Lines before other data are read, and the other data is a limit."""
+    lines, limits = read(path, COMPRESS[form](PLAIN) + garbage)
     assert lines == LINES
     assert [limit.split(":")[0] for limit in limits] == ["the compressed data ends early or is damaged"]
 
 
-@pytest.mark.parametrize("way", ["gz", "zst", "frames"])
-def test_damage(path: Path, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
-    """A byte that is another one is noticed, wherever it matters; size and digest are those of the file still."""
+@pytest.mark.parametrize("form", ["gz", "zst", "frames"])
+def test_damaged_bytes_are_noticed(path: Path, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
+    """A changed byte is a limit or changes lines; size and digest are those of the file."""
     monkeypatch.setattr(telemetry, "_CHUNK", 16)
-    content = WAYS[way](PLAIN)
+    content = COMPRESS[form](PLAIN)
     noticed = 0
     for place in range(10, len(content), 7):
         damaged = bytearray(content)
@@ -134,19 +134,19 @@ def test_damage(path: Path, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
     assert noticed > len(range(10, len(content), 7)) * 0.9
 
 
-@pytest.mark.parametrize("way", ["gz", "zst", "frames"])
-def test_what_stands_behind_damage(path: Path, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
-    """What cannot be read is part of the size and of the digest."""
+@pytest.mark.parametrize("form", ["gz", "zst", "frames"])
+def test_data_after_damage_is_hashed(path: Path, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
+    """Data that cannot be decompressed counts for the size and the digest."""
     monkeypatch.setattr(telemetry, "_CHUNK", 1_000)
-    content = WAYS[way](random.Random(0).randbytes(2_000_000).hex().encode())
-    begin = {"gz": content[:8], "zst": content[:8], "frames": framed(b"a") + b"\xff" * 4}[way]
+    content = COMPRESS[form](random.Random(0).randbytes(2_000_000).hex().encode())
+    begin = {"gz": content[:8], "zst": content[:8], "frames": framed(b"a") + b"\xff" * 4}[form]
     lines, limits = read(path, begin + b"\xff" * 100 + content)
     assert len(lines) <= 1
     assert limits
 
 
-def test_damage_in_one_of_the_collectors_requests(path: Path) -> None:
-    """One that is damaged does not take those behind it with it."""
+def test_damaged_request_of_the_collector(path: Path) -> None:
+    """The requests after a damaged one are read."""
     parts = [framed(line) for line in LINES[:3]]
     damaged = bytearray(parts[1])
     damaged[8] ^= 0xFF
@@ -157,8 +157,8 @@ def test_damage_in_one_of_the_collectors_requests(path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [-1, 1, -5, 100])
-def test_sizes_of_the_collectors_requests_that_are_wrong(path: Path, change: int) -> None:
-    """A request whose size is not what stands before it is not read, and that is said."""
+def test_wrong_size_of_a_request(path: Path, change: int) -> None:
+    """A request whose size is wrong is not read, and is a limit."""
     data = zstd.compress(LINES[0])
     wrong = (len(data) + change).to_bytes(4, "big") + data
     lines, limits = read(path, framed(LINES[1]) + wrong + (b"\0" * change if change == 1 else b""))
@@ -170,8 +170,8 @@ def test_sizes_of_the_collectors_requests_that_are_wrong(path: Path, change: int
 
 
 @pytest.mark.parametrize("tail", [b"\0", b"\0\0\0", b"\0\0\0\0", b"\0\0\0\5abc", b"\xff\xff\xff\xffabc"])
-def test_the_end_of_a_file_of_the_collectors(path: Path, tail: bytes) -> None:
-    """A size without a request, or a request without its end, is a limit."""
+def test_partial_request_at_the_end(path: Path, tail: bytes) -> None:
+    """A size without a request, and a request without its end, are limits."""
     lines, limits = read(path, framed(LINES[0]) + tail)
     assert lines == LINES[:1]
     if tail != bytes(4):
@@ -179,8 +179,8 @@ def test_the_end_of_a_file_of_the_collectors(path: Path, tail: bytes) -> None:
     assert len(limits) == 1
 
 
-def test_two_requests_behind_one_size(path: Path) -> None:
-    """More than one request behind one size is damage, not a request that nobody counts."""
+def test_two_requests_with_one_size(path: Path) -> None:
+    """More than one request after one size is damage."""
     data = zstd.compress(LINES[1]) * 2
     lines, limits = read(path, framed(LINES[0]) + len(data).to_bytes(4, "big") + data + framed(LINES[2]))
     assert lines == [LINES[0], LINES[2]]
@@ -202,85 +202,73 @@ def test_two_requests_behind_one_size(path: Path) -> None:
         (b"\x1f", [b"\x1f"]),
     ],
 )
-def test_lines(path: Path, content: bytes, lines: list[bytes]) -> None:
-    """Only a line feed ends a line; lines with nothing in them are none."""
+def test_lines_end_at_line_feeds(path: Path, content: bytes, lines: list[bytes]) -> None:
+    """Only a line feed ends a line, and blank lines are left out."""
     assert read(path, content) == (lines, [])
 
 
 def test_lines_across_chunks(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wherever what is read at once ends, lines are the same."""
+    """The size of chunks does not change the lines."""
     for chunk in (1, 2, 3, 7, 64):
         monkeypatch.setattr(telemetry, "_CHUNK", chunk)
-        for way in WAYS.values():
-            assert read(path, way(PLAIN)) == (LINES, [])
+        for form in COMPRESS.values():
+            assert read(path, form(PLAIN)) == (LINES, [])
 
 
-@pytest.mark.parametrize("compress", [bytes, gzip.compress, zstd.compress])
-def test_lines_that_are_too_long(
-    path: Path, monkeypatch: pytest.MonkeyPatch, compress: Callable[[bytes], bytes]
-) -> None:
-    """They are left out and said once, those around them are read; one that is as long as may be is read."""
+@pytest.mark.parametrize("form", ["plain", "gz", "zst"])
+def test_long_lines_are_left_out(path: Path, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
+    """Lines beyond the limit are one limit of the file, other lines are read, and so is a line of exactly the limit."""
     monkeypatch.setattr(telemetry, "MAX_LINE", 100)
     monkeypatch.setattr(telemetry, "_CHUNK", 30)
-    fits, long = b"f" * 100, b"l" * 131
+    compress, fits, long = COMPRESS[form], b"f" * 100, b"l" * 131
     lines, limits = read(path, compress(b"\n".join([b"a", fits, long, b"b", long * 9, fits])))
     assert (lines, limits) == ([b"a", fits, b"b", fits], ["a line is longer than 100 bytes"])
     assert read(path, compress(b"a\n" + long)) == ([b"a"], limits)
     assert read(path, compress(long + b"\nb")) == ([b"b"], limits)
-    for before in range(31):  # wherever what is read at once ends
+    for before in range(31):  # the line may cross the end of a chunk
         assert read(path, compress(b" " * before + b"\n" + fits + b"\nb")) == ([fits, b"b"], [])
 
 
-def test_requests_that_are_too_long(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are left out and said, those around them are read."""
+def test_long_requests_are_left_out(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests beyond the limit are a limit, and other requests are read."""
     monkeypatch.setattr(telemetry, "MAX_LINE", 100)
     content = framed(b"a", b"l" * 101, b"f" * 100, b"l" * 10_000)
     assert read(path, content) == ([b"a", b"f" * 100], ["a request is longer than 100 bytes"])
 
 
-@pytest.mark.parametrize("way", ["plain", "gz", "zst"])
-def test_a_long_line_in_little_memory(path: Path, way: str) -> None:
-    """What is too long is not held: memory stays far below the line."""
+@pytest.mark.parametrize("form", ["plain", "gz", "zst"])
+def test_long_line_takes_little_memory(path: Path, form: str) -> None:
+    """A line beyond the limit is not kept in memory."""
     mib = 1024 * 1024
     with path.open("wb") as raw:
         file: Any = raw
-        if way != "plain":
-            file = gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=1) if way == "gz" else zstd.ZstdFile(raw, "wb")
+        if form != "plain":
+            file = gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=1) if form == "gz" else zstd.ZstdFile(raw, "wb")
         for _ in range(100):
             file.write(b"x" * mib)
         file.write(b"\nb\n")
         file.close()
     reader = FileReader(str(path))
-    tracemalloc.start()
-    try:
+    with limit_peak_memory(40 * mib):
         assert list(reader.requests()) == [b"b"]
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert peak < 40 * mib
     assert len(reader.limits) == 1
 
 
 @pytest.mark.parametrize("lie", [b"\xff" * 4 + b"abc", framed(bytes(100 * 1024 * 1024))])
-def test_sizes_that_lie(path: Path, lie: bytes) -> None:
-    """No memory is taken for what a size promises, or for a request that is far longer than its size."""
+def test_false_sizes_take_little_memory(path: Path, lie: bytes) -> None:
+    """Neither a false size nor a request that is longer than its size takes memory."""
     path.write_bytes(framed(b"a") + lie)
     reader = FileReader(str(path))
-    tracemalloc.start()
-    try:
+    with limit_peak_memory(60 * 1024 * 1024):
         assert list(reader.requests()) == [b"a"]
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert peak < 60 * 1024 * 1024
     assert len(reader.limits) == 1
 
 
-@pytest.mark.parametrize("way", WAYS)
-def test_a_file_that_grows(path: Path, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
-    """It is read as far as it reached at first, and the digest is that of just this."""
+@pytest.mark.parametrize("form", COMPRESS)
+def test_growing_file(path: Path, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
+    """A file is read up to its size at the start, and the digest is that of these bytes."""
     monkeypatch.setattr(telemetry, "_CHUNK", 16)
-    content = WAYS[way](PLAIN)
+    content = COMPRESS[form](PLAIN)
     path.write_bytes(content)
     reader = FileReader(str(path))
     lines = []
@@ -293,8 +281,8 @@ def test_a_file_that_grows(path: Path, monkeypatch: pytest.MonkeyPatch, way: str
     assert reader.limits == []
 
 
-def test_a_file_that_shrinks(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Reading ends where the file now ends, with the digest of what was read."""
+def test_shrinking_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading stops at the new end, and the digest is that of the bytes that were read."""
     monkeypatch.setattr(telemetry, "_CHUNK", 16)
     path.write_bytes(PLAIN)
     reader = FileReader(str(path))
@@ -305,8 +293,8 @@ def test_a_file_that_shrinks(path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert reader.sha256 == hashlib.sha256(PLAIN[: reader.size]).hexdigest()
 
 
-def test_a_reader_reads_again(path: Path) -> None:
-    """A second reading starts afresh."""
+def test_reader_reads_again(path: Path) -> None:
+    """A second reading gives the same lines, limits and size."""
     content = gzip.compress(PLAIN)[:-8]
     path.write_bytes(content)
     reader = FileReader(str(path))
@@ -317,8 +305,8 @@ def test_a_reader_reads_again(path: Path) -> None:
         assert reader.size == len(content)
 
 
-def test_names(tmp_path: Path) -> None:
-    """A reader has the name it is given, else that of its path, as text that is Unicode."""
+def test_names_of_readers(tmp_path: Path) -> None:
+    """A reader has the given name or its path, as Unicode text."""
     assert FileReader("a.jsonl", "A").name == "A"
     assert FileReader("a.jsonl").name == "a.jsonl"
     assert FileReader(os.fsdecode(b"a\xff.jsonl")).name == "a\ufffd.jsonl"
@@ -328,48 +316,49 @@ def test_names(tmp_path: Path) -> None:
     assert list(FileReader(os.fsdecode(path)).requests()) == LINES
 
 
-def failure(path: object) -> str:
+def read_error(path: object) -> str:
+    """Return the reason of the error that names this path."""
     with pytest.raises(TelemetryError) as caught:
         list(FileReader(str(path)).requests())
     assert caught.value.source == str(path)
     return caught.value.reason
 
 
-def test_what_is_no_file(tmp_path: Path) -> None:
-    """A file that is gone, a folder, a pipe and a device are an error at once: nothing is waited for."""
+def test_other_paths_are_errors(tmp_path: Path) -> None:
+    """A missing file, a folder, a pipe and a device are errors at once."""
     os.mkfifo(tmp_path / "pipe")
     reason = "is not a file; pass files or a glob such as archive/*.jsonl*"
-    assert failure(tmp_path / "gone") == "cannot be read: No such file or directory"
+    assert read_error(tmp_path / "gone") == "cannot be read: No such file or directory"
     for path in (tmp_path, tmp_path / "pipe", "/dev/zero", "/dev/null"):
-        assert failure(path) == reason
+        assert read_error(path) == reason
         with pytest.raises(TelemetryError, match=r"is not a file; pass files"):
             expand_paths([str(path)])
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_no_permission(path: Path) -> None:
-    """A file that may not be read is an error that says so."""
+def test_missing_permission_is_an_error(path: Path) -> None:
+    """A file without read permission is an error."""
     path.touch(0o000)
-    assert failure(path) == "cannot be read: Permission denied"
+    assert read_error(path) == "cannot be read: Permission denied"
 
 
-def test_a_disk_that_fails(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error in the middle of a file is an error of the whole."""
+def test_read_error_in_the_middle(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error in the middle of a file is an error of the reading."""
     path.write_bytes(gzip.compress(PLAIN))
 
     def fail(*_: object) -> bytes:
         raise OSError(5, "Input/output error")
 
     monkeypatch.setattr(telemetry.HashedFile, "readinto", fail)
-    assert failure(path) == "cannot be read: Input/output error"
+    assert read_error(path) == "cannot be read: Input/output error"
 
 
-@pytest.mark.parametrize("way", ["zst", "frames"])
-def test_without_the_library_for_zstd(path: Path, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
-    """A file that is compressed with zstd says which extra it needs; others need none."""
+@pytest.mark.parametrize("form", ["zst", "frames"])
+def test_missing_extra_for_zstd(path: Path, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
+    """A file that is compressed with zstd needs an extra, and other files do not."""
     for name in ("compression.zstd", "backports.zstd"):
         monkeypatch.setitem(sys.modules, name, None)
-    path.write_bytes(WAYS[way](PLAIN))
+    path.write_bytes(COMPRESS[form](PLAIN))
     with pytest.raises(MissingExtraError, match="compliance"):
         list(FileReader(str(path)).requests())
     assert read(path, gzip.compress(PLAIN)) == (LINES, [])
@@ -406,65 +395,66 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     ],
 )
 @pytest.mark.usefixtures("tree")
-def test_globs(sources: list[str], expected: list[str]) -> None:
-    """Files come in the order of the sources, sorted within a glob, and each once."""
+def test_globs_are_sorted(sources: list[str], expected: list[str]) -> None:
+    """Files have the order of the sources, are sorted within a glob, and come once each."""
     assert expand_paths(sources) == expected
 
 
 def test_absolute_globs(tree: Path) -> None:
-    """A glob may be absolute; a file that a relative path names too counts once."""
+    """A glob may be absolute, and a file that a relative path names too comes once."""
     assert expand_paths([f"{tree}/*.jsonl", "a.jsonl", "d/e/../../a.jsonl"]) == [f"{tree}/a.jsonl", f"{tree}/b.jsonl"]
 
 
-def refused(source: str) -> tuple[str, str]:
+def refuse(source: str) -> tuple[str, str]:
+    """Return the source that is refuse, and the reason."""
     with pytest.raises(TelemetryError) as caught:
         expand_paths(["a.jsonl", source])
     return caught.value.source, caught.value.reason
 
 
 @pytest.mark.usefixtures("tree")
-def test_sources_that_name_no_file() -> None:
-    """A file that is not there, a folder, and a glob that matches no file are errors that name them."""
-    assert refused("c.jsonl") == ("c.jsonl", "no such file")
-    assert refused("") == ("", "no such file")
-    assert refused("d") == ("d", "is not a file; pass files or a glob such as archive/*.jsonl*")
-    assert refused("*.gz") == ("*.gz", "matches no file")
-    assert refused("[d]") == ("[d]", "matches no file")
+def test_sources_without_files_are_errors() -> None:
+    """A missing file, a folder and a glob without matches are errors that name the source."""
+    assert refuse("c.jsonl") == ("c.jsonl", "no such file")
+    assert refuse("") == ("", "no such file")
+    assert refuse("d") == ("d", "is not a file; pass files or a glob such as archive/*.jsonl*")
+    assert refuse("*.gz") == ("*.gz", "matches no file")
+    assert refuse("[d]") == ("[d]", "matches no file")
 
 
 def test_globs_stay_in_their_folder(tree: Path) -> None:
-    """Neither ``..`` behind a wildcard nor a link leads a glob out of the folder before its first wildcard."""
-    assert refused("*/../../outside/*") == ("*/../../outside/*", "must not contain .. after a wildcard")
-    assert refused("**/..") == ("**/..", "must not contain .. after a wildcard")
+    """Neither ``..`` after a wildcard nor a link leads out of the folder before the first wildcard."""
+    assert refuse("*/../../outside/*") == ("*/../../outside/*", "must not contain .. after a wildcard")
+    assert refuse("**/..") == ("**/..", "must not contain .. after a wildcard")
     (tree / "link.jsonl").symlink_to(tree.parent / "outside" / "o.jsonl")
     for glob in ("*.jsonl", f"{tree}/*.jsonl", "./*.jsonl"):
         name = glob.replace("*", "link")
-        assert refused(glob) == (name, f"is outside the folder of the glob {glob}")
+        assert refuse(glob) == (name, f"is outside the folder of the glob {glob}")
     assert expand_paths(["link.jsonl"]) == ["link.jsonl"]  # who names it means it
     (tree / "link.jsonl").unlink()
     (tree / "d" / "link").symlink_to(tree.parent / "outside")
-    assert refused("d/*/*.jsonl") == ("d/link/o.jsonl", "is outside the folder of the glob d/*/*.jsonl")
-    assert refused("**/*.jsonl")[0] == "d/link/o.jsonl"
+    assert refuse("d/*/*.jsonl") == ("d/link/o.jsonl", "is outside the folder of the glob d/*/*.jsonl")
+    assert refuse("**/*.jsonl")[0] == "d/link/o.jsonl"
     (tree / "d-beside").mkdir()
     (tree / "d-beside" / "o.jsonl").touch()
     (tree / "d" / "link").unlink()
     (tree / "d" / "link").symlink_to(tree / "d-beside")
-    assert refused(f"{tree}/d/*/*.jsonl")[0] == f"{tree}/d/link/o.jsonl"
+    assert refuse(f"{tree}/d/*/*.jsonl")[0] == f"{tree}/d/link/o.jsonl"
 
 
 def test_links_within_the_folder(tree: Path) -> None:
-    """A link to a file that the glob names anyway adds nothing; one in a folder that is a link itself is fine."""
+    """A link to another file of the glob adds nothing, and the folder may be a link."""
     (tree / "link.jsonl").symlink_to(tree / "a.jsonl")
     (tree / "0.jsonl").symlink_to(tree / "d" / "c.jsonl")
     assert expand_paths(["*.jsonl"]) == ["0.jsonl", "a.jsonl", "b.jsonl"]
     (tree.parent / "alias").symlink_to(tree)
     assert expand_paths([f"{tree.parent}/alias/*.jsonl"]) == [f"{tree.parent}/alias/{name}.jsonl" for name in "0ab"]
     (tree / "gone.jsonl").symlink_to(tree / "nothing")
-    assert refused("*.jsonl") == ("gone.jsonl", "no such file")
+    assert refuse("*.jsonl") == ("gone.jsonl", "no such file")
 
 
-def test_names_with_wildcards(tree: Path) -> None:
-    """A file whose very name has wildcards in it is that file."""
+def test_file_names_with_wildcards(tree: Path) -> None:
+    """A source that is the exact name of a file is that file."""
     for name in ("[ab].jsonl", "*.json"):
         (tree / name).write_bytes(PLAIN)
         assert expand_paths([name]) == [name]
@@ -486,11 +476,11 @@ def test_names_with_wildcards(tree: Path) -> None:
     ],
 )
 def test_short_names(paths: list[str], names: list[str]) -> None:
-    """A name has as many folders as tell it from the others, and no more."""
+    """A name has only the folders that distinguish it from the others."""
     assert shorten_paths(paths) == names
 
 
 def test_short_names_of_many_files() -> None:
-    """Names of a year's hourly files in several folders are found at once."""
+    """A year of hourly files in several folders gets short names."""
     paths = [f"/archive/{host}/{hour:05}.jsonl.gz" for host in range(3) for hour in range(9_000)]
     assert shorten_paths(paths) == [path.removeprefix("/archive/") for path in paths]

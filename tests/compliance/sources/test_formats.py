@@ -54,15 +54,16 @@ def folder(tmp_path: Path, otlp: Any) -> Path:
     return tmp_path
 
 
-def opened(*telemetry: Any) -> list[tuple[type, str]]:
+def open_all(*telemetry: Any) -> list[tuple[type, str]]:
+    """Return the type and the name of each reader."""
     return [(type(reader), reader.name) for reader in open_sources(telemetry, 1, 10**18)]
 
 
-def test_a_source_is_opened_by_its_format(folder: Path) -> None:
-    """Addresses are Jaegers, paths and globs are files, and readers are taken as they are."""
+def test_format_opens_a_source(folder: Path) -> None:
+    """An address is a Jaeger, a path or a glob is files, and a reader is used as it is."""
     own = FolderReader("x")
     files = str(folder / "a" / "day" / "*.json")
-    assert opened("http://localhost:1/", files, Path(files), own) == [
+    assert open_all("http://localhost:1/", files, Path(files), own) == [
         (JaegerReader, "http://localhost:1/"),
         (FileReader, "1.json"),
         (FolderReader, "x"),
@@ -71,12 +72,12 @@ def test_a_source_is_opened_by_its_format(folder: Path) -> None:
         open_sources(5, 1, 2)  # type: ignore[arg-type]
 
 
-def test_every_reader_of_a_path_is_read_once_under_a_short_name(folder: Path) -> None:
-    """Paths are what readers have in common, whatever else they are; a name of its own stays."""
+def test_readers_of_paths_have_short_names(folder: Path) -> None:
+    """Readers of one path are one input with a short name; a reader's own name stays."""
     paths = [str(folder / name / "day") for name in ("a", "b")]
     named = FolderReader(str(folder / "a"))
     named.name = "mine"
-    assert opened(*map(FolderReader, [*paths, f"{paths[0]}/../day"]), named, folder / "a" / "day" / "1.json") == [
+    assert open_all(*map(FolderReader, [*paths, f"{paths[0]}/../day"]), named, folder / "a" / "day" / "1.json") == [
         (FolderReader, "a/day"),
         (FolderReader, "b/day"),
         (FolderReader, "mine"),
@@ -84,8 +85,8 @@ def test_every_reader_of_a_path_is_read_once_under_a_short_name(folder: Path) ->
     ]
 
 
-def test_a_new_format_is_one_row(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With its row, the engine opens, names and counts a source of a new format, and other processes can read it."""
+def test_new_format_is_one_row(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its row, sources of a new format are opened, named and counted, also by other processes."""
     row = Format(
         lambda source: Path(source).is_dir() and Path(source, "1.json").exists(),
         lambda source, _start, _end: [FolderReader(source)],
@@ -105,8 +106,8 @@ def test_a_new_format_is_one_row(folder: Path, monkeypatch: pytest.MonkeyPatch) 
     assert isinstance(open_file(kind, paths[0]), FolderReader)
 
 
-def test_every_format_of_paths_has_a_size(tmp_path: Path) -> None:
-    """The size of each source that other processes can read is that of its files; a missing source has none."""
+def test_formats_of_paths_have_a_size(tmp_path: Path) -> None:
+    """The size of a source that other processes can read is that of its files; a missing one has none."""
     folder, content = tmp_path / "folder", b"x" * 12_345
     folder.mkdir()
     for file in (tmp_path / "1.json.gz", folder / "1.json.gz"):
@@ -123,8 +124,8 @@ def test_every_format_of_paths_has_a_size(tmp_path: Path) -> None:
     assert asked == {kind for kind, row in FORMATS.items() if row.read_file is not None}
 
 
-def test_only_the_registered_reader_itself_is_made_again() -> None:
-    """Neither a subclass, nor a reader without a path alone, nor one with the kind of another is."""
+def test_only_exact_readers_have_a_file_kind() -> None:
+    """A subclass, a reader without a path alone and a reader with the kind of another have no file kind."""
 
     class Subclass(FileReader):
         pass
@@ -138,7 +139,7 @@ def test_only_the_registered_reader_itself_is_made_again() -> None:
 
 
 @pytest.mark.parametrize("kind", [*FORMATS, "audit_events"])
-def test_the_schema_explains_every_kind(kind: str) -> None:
-    """The kinds are explained in one place, the description of an input."""
+def test_schema_explains_every_kind(kind: str) -> None:
+    """The description of an input in the schema explains every kind."""
     described = json.loads(SCHEMA.read_text("utf-8"))["$defs"]["Input"]["properties"]["kind"]["description"]
     assert f"{kind} for " in described

@@ -1,0 +1,185 @@
+"""The status of evidence: coverage, limits, and which status is the worst."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.evidence import DAY, make_entry, make_record
+
+from spanforge.model_registry.compliance import _report as report
+from spanforge.model_registry.compliance._analysis import scan
+from spanforge.model_registry.compliance._frameworks import FRAMEWORKS, ClauseRow, FrameworkRow
+
+if TYPE_CHECKING:
+    from support.evidence import EvidenceCase
+    from support.otlp import Otlp
+
+HOUR = 3_600 * 10**9
+
+
+@pytest.mark.parametrize("framework", ["soc2", "nist_ai_rmf"])
+@pytest.mark.parametrize("model_id", [None, "gpt", "unknown"])
+@pytest.mark.parametrize("given", [{"telemetry": ()}, {"telemetry": (), "audit_events": []}, {}])
+def test_missing_telemetry_is_no_evidence(case: EvidenceCase, framework: str, model_id: str | None, given: Any) -> None:
+    """Without telemetry, every check and clause has no evidence, and coverage has the reason."""
+    period = "2026-01-01T00:00:00Z", "2026-01-01T01:00:00Z"
+    found = case.attest(make_entry(), framework=framework, model_id=model_id, period=period, **given)
+    assert {check.status for check in found.checks} == {"no_evidence"}
+    assert {clause.status for clause in found.clauses} | {found.overall_status} == {"no_evidence"}
+    assert {check.share for check in found.checks} == {None}
+    reason = "no telemetry was given" if given == {"telemetry": ()} else "there is no span in the period"
+    assert (found.coverage.status, found.coverage.reasons) == ("incomplete", (reason,))
+
+
+def test_telemetry_of_another_period_is_no_evidence(case: EvidenceCase, otlp: Otlp) -> None:
+    """Spans and events outside of the period are not telemetry of it, so a change without event is no finding."""
+    case.write(otlp.line(otlp.span("gpt", otlp.start - HOUR)))
+    payload = MappingProxyType({"model_id": "x"})
+    event = {"event_type": "model_registry.retired", "timestamp": DAY[1], "payload": payload}
+    given = [MappingProxyType(event)]
+    found = case.attest(make_entry(deployment_date="2026-01-01T05:00:00Z"), audit_events=given)
+    assert [change.event for change in found.changes] == ["not_recorded"]
+    assert {check.status for check in found.checks} == {"no_evidence"}
+    assert (found.population.spans, found.population.lifecycle_events) == (0, 0)
+
+
+def test_log_records_alone_are_no_evidence_of_calls(case: EvidenceCase, otlp: Otlp) -> None:
+    """Log records confirm changes, and are no evidence of calls."""
+    case.write(otlp.logs(otlp.lifecycle_record(name="model_registry.registered")))
+    found = case.attest(make_entry(deployment_date="2026-01-01"))
+    statuses = {check.check: check.status for check in found.checks}
+    assert statuses.pop("changes_recorded") == "supported"
+    assert set(statuses.values()) == {found.overall_status} == {"no_evidence"}
+    assert found.population.lifecycle_events == 1
+
+
+@pytest.mark.parametrize("lines", [[], [b"{oops"]])
+def test_clause_without_applicable_checks_has_no_evidence(
+    case: EvidenceCase, otlp: Otlp, monkeypatch: pytest.MonkeyPatch, lines: list[bytes]
+) -> None:
+    """A clause whose checks are all not applicable has no evidence, whether coverage is complete or not."""
+    clause = ClauseRow("X", "Nothing.", ("changes_recorded",), ())
+    monkeypatch.setitem(FRAMEWORKS, "soc2", FrameworkRow("F", (clause,)))  # type: ignore[arg-type]
+    case.write(otlp.line(otlp.enriched()), *lines)
+    found = case.attest(make_entry())
+    assert [check.status for check in found.checks] == ["not_applicable"]
+    assert found.coverage.status == ("incomplete" if lines else "complete")
+    assert [clause.status for clause in found.clauses] == [found.overall_status] == ["no_evidence"]
+
+
+@pytest.mark.parametrize("framework", ["soc2", "nist_ai_rmf"])
+@pytest.mark.parametrize(
+    ("models", "lines", "status"),
+    [
+        (["gpt", "gpt"], [], "supported"),
+        (["gpt"], [b"{oops"], "incomplete"),
+        (["gpt", "unknown"], [b"{oops"], "findings"),
+        ([None], [b"{oops"], "no_evidence"),
+        ([None], [], "no_evidence"),
+    ],
+)
+def test_overall_status_is_the_worst(  # noqa: PLR0913 - the case and its surroundings
+    case: EvidenceCase, otlp: Otlp, framework: str, models: list[str | None], lines: list[bytes], status: str
+) -> None:
+    """Findings are worse than no evidence, which is worse than incomplete telemetry."""
+    case.write(*lines, otlp.line(*(otlp.enriched(model) if model else otlp.span() for model in models)))
+    found = case.attest(make_entry(), framework=framework)
+    assert found.overall_status == status
+    if status == "supported":
+        assert {clause.status for clause in found.clauses} == {"supported"}
+        assert (found.coverage.status, found.coverage.reasons, found.coverage.gap_count) == ("complete", (), 0)
+    assert found.population.other_spans == models.count(None)
+
+
+def test_gaps_make_coverage_incomplete(case: EvidenceCase, otlp: Otlp) -> None:
+    """Coverage lists each stretch without spans that is longer than allowed, also at the ends of the period."""
+    case.write(otlp.line(*[otlp.enriched(start=otlp.start + hour * HOUR) for hour in (6, 13, 23)]))
+    found = case.package(case.engine(make_entry(), max_gap=timedelta(hours=6))).attestation
+    assert [(gap.from_date[11:19], gap.to_date[11:19], gap.seconds) for gap in found.coverage.gaps] == [
+        ("06:00:00", "13:00:00", 7 * 3_600),
+        ("13:00:00", "23:00:00", 10 * 3_600),
+    ]
+    short = case.package(case.engine(make_entry(), max_gap=timedelta(minutes=59))).attestation.coverage.gaps
+    assert [short[0].from_date, short[-1].to_date] == [f"{day}T00:00:00.000000Z" for day in DAY]
+    assert len(short) == 4
+    assert (found.coverage.gap_count, found.coverage.max_gap_seconds) == (2, 6 * 3_600)
+    assert found.coverage.reasons == ("the period has gaps without any span that are longer than allowed: 2",)
+    assert {clause.status for clause in found.clauses} | {found.overall_status} == {"incomplete"}
+
+
+def test_period_that_is_not_over_is_incomplete(case: EvidenceCase) -> None:
+    """Telemetry cannot cover the future: if the period ends after generation, coverage has a reason."""
+    found = case.attest(generated_at="2026-01-01T23:59:59Z")
+    assert "the period had not ended when the evidence was generated" in found.coverage.reasons
+
+
+def test_lost_events_make_coverage_incomplete(case: EvidenceCase, otlp: Otlp, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Events beyond the limit of an input make coverage incomplete."""
+    for module in (scan, report):
+        monkeypatch.setattr(module, "MAX_SEEN_EVENTS", 1)
+    logs = [otlp.lifecycle_record(otlp.start + number) for number in range(3)]
+    case.write(otlp.line(otlp.enriched()), otlp.logs(*logs))
+    found = case.attest(make_entry())
+    assert found.coverage.reasons == ("2 lifecycle events exceeded the limit of 1 per input and were not kept",)
+
+
+def test_bad_lines_make_coverage_incomplete(case: EvidenceCase, otlp: Otlp) -> None:
+    """The attestation counts a line that cannot be read, and counts the other lines."""
+    case.write(b"{oops", otlp.line(otlp.enriched()))
+    found = case.attest(make_entry())
+    assert (found.inputs[0].lines, found.inputs[0].bad_lines, found.population.calls) == (2, 1, 1)
+    assert found.coverage.reasons == ("1 lines, spans or log records could not be read",)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"resourceSpans":[{"resource":{},"instrumentationLibrarySpans":[{"spans":[]}]}]}',
+        b'{"resourceSpans":[{"scope_spans":[{"spans":[]}]}]}',
+        b'{"resourceSpans":[{"scopeSpans":[{"Spans":[{}]}]}]}',
+        b'{"resourceLogs":[{"scope_logs":[]}]}',
+    ],
+)
+def test_other_forms_of_otlp_are_bad_lines(case: EvidenceCase, line: bytes) -> None:
+    """A line with names that OTLP JSON does not have is counted as unreadable."""
+    case.write(line, b'{"resourceSpans":[{"resource":{}}]}')
+    (found,) = case.attest().inputs
+    assert (found.lines, found.bad_lines) == (2, 1)
+
+
+def test_limits_are_stated(case: EvidenceCase, otlp: Otlp) -> None:
+    """Every attestation states that samplers drop spans, and what the registry has no history of."""
+    case.write(otlp.line(otlp.enriched()))
+    limits = case.attest(make_entry()).limits
+    assert any("a sampler drops" in limit and "all counts are of recorded spans" in limit for limit in limits)
+    assert any("sunset dates are those at generation" in limit for limit in limits)
+    assert sum("history begins after the period's start" in limit for limit in limits) == 1
+
+
+@pytest.mark.parametrize(
+    ("deployed", "first_record", "stated"),
+    [
+        ("2025-01-01", "2025-12-31", False),
+        ("2025-01-01", "2026-01-01", False),
+        ("2025-01-01", "2026-01-01T00:00:00.000001Z", True),
+        (None, "2026-01-01T06:00:00Z", True),
+        ("2026-01-01T06:00:00Z", "2026-01-01T06:00:00Z", False),
+        ("2026-01-01T06:00:00Z", "2026-01-01T07:00:00Z", True),
+        ("2026-01-02", "2026-01-03", False),
+    ],
+)
+def test_missing_history_is_a_limit(
+    case: EvidenceCase,
+    otlp: Otlp,
+    deployed: str | None,
+    first_record: str,
+    stated: bool,  # noqa: FBT001 - expected
+) -> None:
+    """If the history begins after the period or after a deployment in it, a limit states so."""
+    case.write(otlp.line(otlp.enriched(start=otlp.start + 8 * HOUR)))
+    history = {"history": [make_record(first_record, "active")]}
+    limits = case.attest(make_entry(deployment_date=deployed, metadata=history)).limits
+    assert any(limit.startswith("For 1 of the models called") for limit in limits) == stated
