@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
 import textwrap
 import threading
 import time
+import weakref
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
+from opentelemetry import metrics, trace
 from opentelemetry.sdk import trace as sdk
 from opentelemetry.sdk.trace import ConcurrentMultiSpanProcessor, SpanLimits, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExporter, SpanExportResult
 from support.entries import SHOWN_METADATA
 
-from spanforge.model_registry import ModelRegistry
+from spanforge.model_registry import ModelRegistry, get_default_registry
+from spanforge.model_registry._core.state import replace_file_entries
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
+from spanforge.model_registry.otel.instrumentor import ModelRegistryInstrumentor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from opentelemetry.sdk.trace import Event, ReadableSpan
     from opentelemetry.trace import Link
@@ -198,21 +204,27 @@ def lines(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
 
 
 @pytest.fixture
-def script() -> Callable[..., str]:
-    """Give a function that runs a script in a process of its own and returns its output: one that hangs is killed."""
+def run_script() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Give a function that runs a script in another process, with more environment variables."""
 
-    def run(text: str, timeout: float = 30, **environment: str) -> str:
-        result = subprocess.run(
-            [sys.executable, "-c", textwrap.dedent(text)],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=timeout,
-            env={**os.environ, **environment},
-        )
+    def run(text: str, timeout: float = 30, **environment: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", textwrap.dedent(text)]
+        variables = {**os.environ, **environment}
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=timeout, env=variables)
+
+    return run
+
+
+@pytest.fixture
+def script(run_script: Any) -> Callable[..., str]:
+    """Give a function that runs a script in another process and returns its output; the script must not fail."""
+
+    def run(text: str, **options: Any) -> str:
+        result = run_script(text, **options)
         assert result.returncode == 0, result.stderr
         assert "Traceback" not in result.stderr, result.stderr
-        return result.stdout
+        output: str = result.stdout
+        return output
 
     return run
 
@@ -289,3 +301,60 @@ def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+@pytest.fixture
+def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Remove OpenTelemetry's environment variables and global providers."""
+    for name in [name for name in os.environ if name.startswith("OTEL_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", None)
+    monkeypatch.setattr(metrics._internal, "_METER_PROVIDER", None)
+
+
+@pytest.fixture
+def set_global(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
+    """Give a function that sets the global tracer provider."""
+    return lambda provider: monkeypatch.setattr(trace, "_TRACER_PROVIDER", provider)
+
+
+@pytest.fixture
+def log_to() -> Iterator[Callable[[logging.Handler], logging.Handler]]:
+    """Give a function that adds a handler to the library's logger."""
+    logger, added = logging.getLogger("spanforge.model_registry"), list[logging.Handler]()
+
+    def add(handler: logging.Handler) -> logging.Handler:
+        logger.addHandler(handler)
+        added.append(handler)
+        return handler
+
+    yield add
+    for handler in added:
+        logger.removeHandler(handler)
+
+
+@pytest.fixture
+def plugin(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Iterator[ModelRegistryInstrumentor]:
+    """Give the instrumentor as in a new process; there is one per process."""
+    caplog.set_level(logging.INFO, "spanforge.model_registry")
+    monkeypatch.setattr(ModelRegistryInstrumentor, "_instance", None)
+    monkeypatch.setattr(ModelRegistryInstrumentor, "_installations", weakref.WeakKeyDictionary())
+    plugin = ModelRegistryInstrumentor()
+    yield plugin
+    if plugin.is_instrumented_by_opentelemetry:
+        plugin.uninstrument()
+
+
+@pytest.fixture
+def gpt(fields: dict[str, Any]) -> None:
+    """Register ``gpt-4o`` in the process-wide registry, without an event."""
+    replace_file_entries(get_default_registry(), [ModelRegistry(auto_emit=False).register(**fields)])
+
+
+@pytest.fixture
+def models(tmp_path: Path, fields: dict[str, Any]) -> Path:
+    """Give a registry file with ``gpt-4o``, whose owner is ``filed``."""
+    registry = ModelRegistry(auto_emit=False)
+    registry.register(**fields | {"owner": "filed"})
+    registry.save(tmp_path / "models.json")
+    return tmp_path / "models.json"
