@@ -20,10 +20,12 @@ from opentelemetry.sdk import trace as sdk
 from opentelemetry.sdk.trace import ConcurrentMultiSpanProcessor, SpanLimits, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExporter, SpanExportResult
 from support.entries import SHOWN_METADATA
+from support.meters import Meters
+from support.spans import HAS_ENDING_HOOK
 
 from spanforge.model_registry import ModelRegistry, get_default_registry
 from spanforge.model_registry._core.state import replace_file_entries
-from spanforge.model_registry.otel import ModelRegistrySpanProcessor
+from spanforge.model_registry.otel import ModelRegistrySpanProcessor, _span_access
 from spanforge.model_registry.otel.instrumentor import ModelRegistryInstrumentor
 
 if TYPE_CHECKING:
@@ -358,3 +360,31 @@ def models(tmp_path: Path, fields: dict[str, Any]) -> Path:
     registry.register(**fields | {"owner": "filed"})
     registry.save(tmp_path / "models.json")
     return tmp_path / "models.json"
+
+
+@pytest.fixture
+def meters() -> Iterator[Meters]:
+    """Give meters that are not the global ones."""
+    meters = Meters()
+    yield meters
+    meters.provider.shutdown()
+
+
+@pytest.fixture
+def make_processor(registry: ModelRegistry, meters: Meters) -> Callable[..., ModelRegistrySpanProcessor]:
+    """Give a function that makes processors whose metrics these meters read."""
+    return lambda **options: ModelRegistrySpanProcessor(registry, meter_provider=meters.provider, **options)
+
+
+@pytest.fixture
+def counting(make_processor: Any, pipeline: Any) -> Any:
+    """Give a pipeline whose metrics these meters read."""
+    return pipeline(make_processor())
+
+
+@pytest.fixture
+def old_sdk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the library find an SDK that cannot replace attributes and does not call ``_on_ending``."""
+    monkeypatch.setattr(_span_access, "SWAPPABLE_CONTAINER", None)
+    if HAS_ENDING_HOOK:
+        monkeypatch.setattr(sdk.SynchronousMultiSpanProcessor, "_on_ending", lambda *_: None)

@@ -82,8 +82,8 @@ class Seen(SpanProcessor):
 class RecordOnly(Sampler):
     """Records every span and samples none."""
 
-    def should_sample(self, *_args: Any, **options: Any) -> SamplingResult:
-        return SamplingResult(Decision.RECORD_ONLY, options.get("attributes"))
+    def should_sample(self, *arguments: Any, **_: Any) -> SamplingResult:
+        return SamplingResult(Decision.RECORD_ONLY, arguments[4])
 
     def get_description(self) -> str:
         return "record only"
