@@ -1,4 +1,4 @@
-"""Real clients under real instrumentations, against a stand-in API: each call's span says whose model it is."""
+"""Real clients and instrumentations with a stand-in API: the span of each call is enriched."""
 
 from __future__ import annotations
 
@@ -91,15 +91,10 @@ INSTRUMENTATIONS = pytest.mark.parametrize(
 @pytest.mark.parametrize("first", ["ours", "exporter"])
 @pytest.mark.parametrize("call", CALLS)
 @INSTRUMENTATIONS
-def test_a_call(  # noqa: PLR0913 - a matrix
-    pipeline: Any,
-    instrument: Any,
-    client: openai.OpenAI,
-    instrumentor: Any,
-    call: Any,
-    first: str,
+def test_call_is_enriched(  # noqa: PLR0913 - a matrix
+    pipeline: Any, instrument: Any, client: Any, instrumentor: Any, call: Any, first: str
 ) -> None:
-    """A call of a registered model, answered under a dated name, is exported with its owner, tier and status."""
+    """The span of a registered model has its owner, tier and status, though the response has a snapshot's name."""
     pipes = pipeline(first=first)
     starts = Starts()
     pipes.provider.add_span_processor(starts)
@@ -122,15 +117,10 @@ def test_a_call(  # noqa: PLR0913 - a matrix
 
 @pytest.mark.parametrize("first", ["ours", "exporter"])
 @INSTRUMENTATIONS
-def test_a_call_that_fails(  # noqa: PLR0913 - a matrix
-    pipeline: Any,
-    registry: ModelRegistry,
-    instrument: Any,
-    client: openai.OpenAI,
-    instrumentor: Any,
-    first: str,
+def test_failed_call_is_enriched(  # noqa: PLR0913 - a matrix
+    pipeline: Any, registry: Any, instrument: Any, client: Any, instrumentor: Any, first: str
 ) -> None:
-    """A call that the API refuses is exported with the status of the model that was asked for."""
+    """A call that the API refuses has the status of the request model."""
     ours = ModelRegistrySpanProcessor(registry, span_attributes=[*ON_SPANS, "matched_by"])
     pipes = pipeline(ours, first=first)
     instrument(instrumentor(), pipes.provider)
@@ -152,14 +142,8 @@ def names_model(span: Any) -> bool:
 
 
 @INSTRUMENTATIONS
-def test_the_status_after_the_answer(
-    pipeline: Any,
-    registry: ModelRegistry,
-    instrument: Any,
-    client: openai.OpenAI,
-    instrumentor: Any,
-) -> None:
-    """A stream shows the model as it is when the stream has been read, not when it was asked for."""
+def test_status_after_a_stream(pipeline: Any, registry: Any, instrument: Any, client: Any, instrumentor: Any) -> None:
+    """A stream has the model's status at the end of the stream."""
     pipes = pipeline(first="exporter")
     instrument(instrumentor(), pipes.provider)
     chunks = iter(client.chat.completions.create(model="gpt-4o", messages=MESSAGES, stream=True))
@@ -170,14 +154,10 @@ def test_the_status_after_the_answer(
 
 
 @INSTRUMENTATIONS
-def test_globs_for_answers(
-    pipeline: Any,
-    registry: ModelRegistry,
-    instrument: Any,
-    client: openai.OpenAI,
-    instrumentor: Any,
+def test_glob_of_the_response_model(
+    pipeline: Any, registry: Any, instrument: Any, client: Any, instrumentor: Any
 ) -> None:
-    """An entry whose glob matches the dated name counts before the one that was asked for."""
+    """An entry whose glob matches the response model comes before the request model's entry."""
     registry.register("dated", "GPT-4o", "2024-08-06", "high", "team", "a test", aliases=["gpt-4o-????-??-??"])
     pipes = pipeline()
     instrument(instrumentor(), pipes.provider)
@@ -185,8 +165,10 @@ def test_globs_for_answers(
     assert pipes.exporter.span.ours["model_id"] == "dated"
 
 
-def test_on_the_wire(registry: ModelRegistry, pipeline: Any, instrument: Any, api: Any, client: openai.OpenAI) -> None:
-    """What an OTLP collector receives, in batches and from an exporter that comes first, has the attributes."""
+def test_attributes_in_otlp(
+    registry: ModelRegistry, pipeline: Any, instrument: Any, api: Any, client: openai.OpenAI
+) -> None:
+    """An OTLP receiver gets the attributes from a batch exporter that comes first."""
     exporting = BatchSpanProcessor(OTLPSpanExporter(f"{api.url}/v1/traces"))
     pipes = pipeline(exporting, ModelRegistrySpanProcessor(registry), exporting=None)
     instrument(OpenInference(), pipes.provider)
@@ -234,14 +216,9 @@ def under_logfire() -> Iterator[Callable[..., logfire.Logfire]]:
 @pytest.mark.parametrize("call", [*CALLS, fail])
 @pytest.mark.parametrize("exporting", [SimpleSpanProcessor, BatchSpanProcessor])
 def test_logfire(  # noqa: PLR0913 - a matrix
-    registry: ModelRegistry,
-    exporter: Any,
-    under_logfire: Any,
-    client: openai.OpenAI,
-    call: Any,
-    exporting: Any,
+    registry: Any, exporter: Any, under_logfire: Any, client: Any, call: Any, exporting: Any
 ) -> None:
-    """Under logfire, which wraps processors, each span that names a model is enriched for the processors after ours."""
+    """Under logfire, which wraps processors, spans are enriched for later processors."""
     configured = under_logfire(ModelRegistrySpanProcessor(registry), exporting(exporter))
     with configured.instrument_openai(client):
         call(client, "gpt-4o")
@@ -253,8 +230,8 @@ def test_logfire(  # noqa: PLR0913 - a matrix
         assert span.ours.get("owner") == (None if call is fail else "ml-platform")
 
 
-def test_logfire_removes_what_is_forged(registry: ModelRegistry, exporter: Any, under_logfire: Any) -> None:
-    """Under logfire, too, the registry is the authority on a span that names a model, and only there."""
+def test_logfire_and_forged_attributes(registry: ModelRegistry, exporter: Any, under_logfire: Any) -> None:
+    """Under logfire, forged attributes are removed from spans that name a model."""
     configured = under_logfire(ModelRegistrySpanProcessor(registry), SimpleSpanProcessor(exporter))
     forged = {"model_registry.owner": "me", "model_registry.approved": True}
     configured.info("call", **forged | {"gen_ai.request.model": "gpt-4o"})
@@ -264,10 +241,8 @@ def test_logfire_removes_what_is_forged(registry: ModelRegistry, exporter: Any, 
     assert (other.ours["owner"], other.ours["approved"]) == ("me", True)
 
 
-def test_logfire_with_an_exporter_before(
-    registry: ModelRegistry, exporter: Any, under_logfire: Any, client: openai.OpenAI
-) -> None:
-    """Under logfire an exporter that comes before ours is too early: there the order matters, as the docs say."""
+def test_logfire_and_an_earlier_exporter(registry: Any, exporter: Any, under_logfire: Any, client: Any) -> None:
+    """Under logfire, an exporter that comes first gets no registry attributes."""
     configured = under_logfire(SimpleSpanProcessor(exporter), ModelRegistrySpanProcessor(registry))
     with configured.instrument_openai(client):
         chat(client, "gpt-4o")
