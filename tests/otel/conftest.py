@@ -21,7 +21,7 @@ from opentelemetry.sdk.trace import ConcurrentMultiSpanProcessor, SpanLimits, Sp
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExporter, SpanExportResult
 from support.entries import SHOWN_METADATA
 from support.meters import Meters
-from support.spans import HAS_ENDING_HOOK
+from support.spans import HAS_ENDING_HOOK, REQUEST
 
 from spanforge.model_registry import ModelRegistry, get_default_registry
 from spanforge.model_registry._core.state import replace_file_entries
@@ -351,6 +351,17 @@ def plugin(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) ->
 def gpt(fields: dict[str, Any]) -> None:
     """Register ``gpt-4o`` in the process-wide registry, without an event."""
     replace_file_entries(get_default_registry(), [ModelRegistry(auto_emit=False).register(**fields)])
+
+
+@pytest.fixture
+def call(gpt: None, provider: TracerProvider, exporter: CopyingExporter) -> Callable[..., dict[str, Any]]:  # noqa: ARG001
+    """Give a function that calls a model, by default ``gpt-4o``, and returns the exported registry attributes."""
+
+    def run(model: str = "gpt-4o", *, via: TracerProvider = provider, **more: Any) -> dict[str, Any]:
+        via.get_tracer("app").start_span("call", attributes={REQUEST: model, **more}).end()
+        return exporter.spans[-1].ours
+
+    return run
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from support.asked_registry import CountingRegistry
-from support.spans import PARAMETERS, REQUEST, RESPONSE, StartsAndEnds, needs_ending_hook
+from support.spans import REQUEST, RESPONSE, StartsAndEnds, needs_ending_hook
 
 from spanforge.model_registry import ModelRegistry
 from spanforge.model_registry._core.attributes import SPAN_ATTRIBUTE_NAMES, span_attributes
@@ -251,11 +251,3 @@ def test_uncacheable_value_is_written_before_the_exporter(pipeline: Any) -> None
         span._attributes._dict[REQUEST] = {"model": "gpt-4o"}
         span.end()
         assert pipes.exporter.spans[-1].ours["owner"] == "ml-platform"
-
-
-def test_json_beside_an_extra_key(pipeline: Any, registry: ModelRegistry, fields: dict[str, Any]) -> None:
-    """JSON parameters come before an extra key, whatever earlier spans had."""
-    registry.register(**fields | {"model_id": "b", "owner": "b"})
-    pipes = pipeline(ModelRegistrySpanProcessor(registry, model_attributes=["my.model"]))
-    for name, owner in (("zzz", "ml-platform"), ("b", "b"), ("zzz", "ml-platform")):
-        assert pipes.run({PARAMETERS: f'{{"model": "{name}"}}', "my.model": "gpt-4o"}).ours["owner"] == owner

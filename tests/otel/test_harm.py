@@ -124,9 +124,7 @@ def test_keys_that_are_no_text(registry: ModelRegistry) -> None:
     assert (span._attributes or {})[7] == "x"  # type: ignore[index]
 
 
-def test_next_span_shows_a_change(
-    pipeline: Any, registry: ModelRegistry, fields: dict[str, Any], tmp_path: Path
-) -> None:
+def test_next_span_shows_a_change(pipeline: Any, registry: Any, fields: Any, tmp_path: Path) -> None:
     """After each kind of change, the next spans show the registry's new state."""
     pipes = pipeline()
 

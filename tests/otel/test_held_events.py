@@ -12,8 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 survives_fork = pytest.mark.skipif(
-    not HAS_ENDING_HOOK,
-    reason="before opentelemetry-sdk 1.40 a concurrent chain itself does not survive a fork",
+    not HAS_ENDING_HOOK, reason="before opentelemetry-sdk 1.40 a concurrent chain itself does not survive a fork"
 )
 
 PRELUDE = """

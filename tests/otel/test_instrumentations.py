@@ -165,9 +165,7 @@ def test_glob_of_the_response_model(
     assert pipes.exporter.span.ours["model_id"] == "dated"
 
 
-def test_attributes_in_otlp(
-    registry: ModelRegistry, pipeline: Any, instrument: Any, api: Any, client: openai.OpenAI
-) -> None:
+def test_attributes_in_otlp(registry: Any, pipeline: Any, instrument: Any, api: Any, client: openai.OpenAI) -> None:
     """An OTLP receiver gets the attributes from a batch exporter that comes first."""
     exporting = BatchSpanProcessor(OTLPSpanExporter(f"{api.url}/v1/traces"))
     pipes = pipeline(exporting, ModelRegistrySpanProcessor(registry), exporting=None)

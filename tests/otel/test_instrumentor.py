@@ -15,7 +15,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from support.plugin import NO_HOOK_LINES, call, find_processors
+from support.plugin import NO_HOOK_LINES, find_processors
 
 import spanforge.model_registry as package
 from spanforge.model_registry import ModelRegistry, event_counts, get_default_registry, register_model, watch
@@ -45,120 +45,113 @@ needs_configuration = pytest.mark.skipif(
 )
 
 
-@pytest.mark.usefixtures("gpt")
-def test_instrument_adds_the_processor(plugin: Any, provider: Any, exporter: Any, lines: Any) -> None:
+def test_instrument_adds_the_processor(plugin: Any, provider: Any, call: Any, lines: Any) -> None:
     """``instrument`` adds the processor to a provider of the SDK, and logs nothing."""
-    assert call(provider, exporter) == {}
+    assert call() == {}
     assert plugin.instrument(tracer_provider=provider) is None
     assert plugin.is_instrumented_by_opentelemetry
-    assert list(call(provider, exporter)) == ["status", "owner", "risk_tier", "model_id", "name", "version"]
+    assert list(call()) == ["status", "owner", "risk_tier", "model_id", "name", "version"]
     assert lines() == []
 
 
-@pytest.mark.usefixtures("gpt")
-def test_global_provider_is_the_default(plugin: Any, provider: Any, exporter: Any, set_global: Any) -> None:
+def test_global_provider_is_the_default(plugin: Any, provider: Any, call: Any, set_global: Any) -> None:
     """Without a provider, ``instrument`` uses OpenTelemetry's global one."""
     set_global(provider)
     plugin.instrument(tracer_provider=None)
-    assert call(provider, exporter)["owner"] == "ml-platform"
+    assert call()["owner"] == "ml-platform"
 
 
-@pytest.mark.usefixtures("gpt")
-def test_repeated_calls_add_one_processor(plugin: Any, provider: Any, exporter: Any, lines: Any, caplog: Any) -> None:
+def test_repeated_calls_add_one_processor(plugin: Any, provider: Any, call: Any, lines: Any, caplog: Any) -> None:
     """Repeated calls add no second processor, and log no warning."""
     for _ in range(3):
         plugin.instrument(tracer_provider=provider)
         ModelRegistryInstrumentor().instrument(tracer_provider=provider)
     assert len(find_processors(provider)) == 1
-    assert call(provider, exporter)["owner"] == "ml-platform"
-    assert call(provider, exporter, "claude-9")["status"] == "unregistered"
+    assert call()["owner"] == "ml-platform"
+    assert call("claude-9")["status"] == "unregistered"
     assert lines() == [
         message for message in map(logging.LogRecord.getMessage, caplog.records) if message not in NO_HOOK_LINES
     ]
     assert lines() == [CLAUDE_LINE]
 
 
-@pytest.mark.usefixtures("gpt")
-def test_processor_that_the_application_added(plugin: Any, provider: Any, exporter: Any, lines: Any) -> None:
+def test_processor_that_the_application_added(plugin: Any, provider: Any, call: Any, lines: Any) -> None:
     """If the application has added a processor itself, spans are enriched and logged once."""
     provider.add_span_processor(ModelRegistrySpanProcessor())
     plugin.instrument(tracer_provider=provider)
-    assert call(provider, exporter)["owner"] == "ml-platform"
-    assert call(provider, exporter, "claude-9")["status"] == "unregistered"
+    assert call()["owner"] == "ml-platform"
+    assert call("claude-9")["status"] == "unregistered"
     assert lines() == [CLAUDE_LINE]
 
 
-@pytest.mark.usefixtures("gpt")
-def test_uninstrument_and_instrument_again(plugin: Any, provider: Any, exporter: Any, lines: Any) -> None:
+def test_uninstrument_and_instrument_again(plugin: Any, provider: Any, call: Any, lines: Any) -> None:
     """``uninstrument`` switches the processor off, and ``instrument`` switches the same one on again."""
     for _ in range(3):
         plugin.instrument(tracer_provider=provider)
-        assert call(provider, exporter)["owner"] == "ml-platform"
+        assert call()["owner"] == "ml-platform"
         plugin.uninstrument()
         assert not plugin.is_instrumented_by_opentelemetry
-        assert call(provider, exporter) == {}
-        assert call(provider, exporter, "claude-9", **{"model_registry.owner": "me"}) == {"owner": "me"}
+        assert call() == {}
+        assert call("claude-9", **{"model_registry.owner": "me"}) == {"owner": "me"}
     assert len(find_processors(provider)) == 1
     assert lines() == []
 
 
-@pytest.mark.usefixtures("gpt")
-def test_other_options_replace_the_processor(plugin: Any, provider: Any, exporter: Any, lines: Any) -> None:
+def test_other_options_replace_the_processor(plugin: Any, provider: Any, call: Any, lines: Any) -> None:
     """A call with other options puts them in force, also after ``uninstrument``."""
     plugin.instrument(tracer_provider=provider)
     plugin.instrument(tracer_provider=provider, span_attributes="owner", unregistered="ignore")
-    assert call(provider, exporter) == {"owner": "ml-platform"}
-    assert call(provider, exporter, "claude-9") == {}
+    assert call() == {"owner": "ml-platform"}
+    assert call("claude-9") == {}
     plugin.uninstrument()
-    assert call(provider, exporter) == {}
+    assert call() == {}
     plugin.instrument(tracer_provider=provider, span_attributes=["owner", "status"])
-    assert call(provider, exporter) == {"status": "active", "owner": "ml-platform"}
+    assert call() == {"status": "active", "owner": "ml-platform"}
     plugin.instrument(tracer_provider=provider, span_attributes="owner , status", unregistered="warn")
     assert len(find_processors(provider)) == 3
-    assert call(provider, exporter) == {"status": "active", "owner": "ml-platform"}
+    assert call() == {"status": "active", "owner": "ml-platform"}
     assert lines() == []
 
 
-@pytest.mark.usefixtures("gpt")
-def test_call_without_options_keeps_options(plugin: Any, provider: Any, exporter: Any) -> None:
+def test_call_without_options_keeps_options(plugin: Any, provider: Any, call: Any) -> None:
     """A call without options keeps the options in force; after ``uninstrument`` it uses the defaults."""
     plugin.instrument(tracer_provider=provider, span_attributes="owner")
     plugin.instrument(tracer_provider=provider)
     plugin.instrument(tracer_provider=provider, enabled=True, skip_dep_check=True)
-    assert call(provider, exporter) == {"owner": "ml-platform"}
+    assert call() == {"owner": "ml-platform"}
     assert len(find_processors(provider)) == 1
     plugin.uninstrument()
     plugin.instrument(tracer_provider=provider)
-    assert set(call(provider, exporter)) < set(ON_SPANS)
-    assert len(call(provider, exporter)) == 6
+    assert set(call()) < set(ON_SPANS)
+    assert len(call()) == 6
 
 
-@pytest.mark.usefixtures("gpt")
-def test_registry_that_is_process_wide_at_the_call(plugin: Any, provider: Any, exporter: Any, monkeypatch: Any) -> None:
+def test_registry_that_is_process_wide_at_the_call(plugin: Any, provider: Any, call: Any, monkeypatch: Any) -> None:
     """The processor uses the registry that is process-wide when ``instrument`` is called."""
     plugin.instrument(tracer_provider=provider)
     mine = ModelRegistry(auto_emit=False)
     mine.register("gpt-4o", "N", "1", "low", "mine", "test")
     monkeypatch.setattr(package, "_registry", mine)
-    assert call(provider, exporter)["owner"] == "ml-platform"
+    assert call()["owner"] == "ml-platform"
     plugin.uninstrument()
     plugin.instrument(tracer_provider=provider)
-    assert call(provider, exporter)["owner"] == "mine"
+    assert call()["owner"] == "mine"
 
 
-@pytest.mark.usefixtures("gpt")
-def test_second_provider(plugin: Any, provider: Any, exporter: Any, lines: Any, caplog: Any) -> None:
+def test_second_provider(  # noqa: PLR0913 - fixtures
+    plugin: Any, provider: Any, exporter: Any, call: Any, lines: Any, caplog: Any
+) -> None:
     """A second provider is enriched too, which is logged at level INFO; ``uninstrument`` switches both off."""
     other = TracerProvider(shutdown_on_exit=False)
     other.add_span_processor(SimpleSpanProcessor(exporter))
     plugin.instrument(tracer_provider=provider)
     for _ in range(2):
         plugin.instrument(tracer_provider=other)
-    assert [call(each, exporter)["owner"] for each in (provider, other)] == ["ml-platform"] * 2
+    assert [call(via=each)["owner"] for each in (provider, other)] == ["ml-platform"] * 2
     assert lines() == ["model registry: spans of another tracer provider are enriched too"]
     assert [record.levelname for record in caplog.records if record.getMessage() not in NO_HOOK_LINES] == ["INFO"]
     plugin.uninstrument()
-    assert [call(each, exporter) for each in (provider, other)] == [{}, {}]
+    assert [call(via=each) for each in (provider, other)] == [{}, {}]
     other.shutdown()
 
 
@@ -173,9 +166,8 @@ def test_providers_are_not_kept(plugin: Any) -> None:
     assert reference() is None
 
 
-@pytest.mark.usefixtures("gpt")
-def test_provider_that_is_set_later(  # noqa: PLR0913
-    plugin: Any, provider: Any, exporter: Any, lines: Any, caplog: Any, set_global: Any
+def test_provider_that_is_set_later(  # noqa: PLR0913 - a matrix
+    plugin: Any, provider: Any, call: Any, lines: Any, caplog: Any, set_global: Any
 ) -> None:
     """Without a provider of the SDK, one line says what to do; a provider that is set later is enriched."""
     for _ in range(3):
@@ -183,9 +175,9 @@ def test_provider_that_is_set_later(  # noqa: PLR0913
     assert lines() == [NO_SDK]
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     set_global(provider)
-    assert call(provider, exporter) == {}
+    assert call() == {}
     plugin.instrument()
-    assert call(provider, exporter)["owner"] == "ml-platform"
+    assert call()["owner"] == "ml-platform"
     assert lines() == [NO_SDK]
 
 
@@ -195,12 +187,10 @@ def test_files_are_loaded_without_a_provider(plugin: Any, models: Path) -> None:
     assert [entry.owner for entry in get_default_registry()] == ["filed"]
 
 
-def test_files_are_followed_until_uninstrument(
-    plugin: Any, provider: Any, exporter: Any, models: Path, lines: Any
-) -> None:
+def test_files_are_followed_until_uninstrument(plugin: Any, provider: Any, call: Any, models: Path, lines: Any) -> None:
     """The file is in force when ``instrument`` returns, and is followed until ``uninstrument``."""
     plugin.instrument(tracer_provider=provider, file=str(models), reload_interval=100)
-    assert call(provider, exporter)["owner"] == "filed"
+    assert call()["owner"] == "filed"
     watcher = watch._watchers.by_registry[get_default_registry()]
     assert (watcher.files, watcher.reload_interval) == ((str(models),), 100)
     plugin.instrument(tracer_provider=provider)
@@ -222,7 +212,7 @@ def test_files_are_followed_until_uninstrument(
         (7, "models.json", []),
     ],
 )
-def test_file_option_comes_before_the_environment(  # noqa: PLR0913
+def test_file_option_comes_before_the_environment(  # noqa: PLR0913 - a matrix
     plugin: Any, provider: Any, models: Path, monkeypatch: Any, option: Any, variable: str, owners: list[str]
 ) -> None:
     """The option ``file`` comes before the environment, even if it is empty or bad; a later call keeps it."""
@@ -294,13 +284,12 @@ def test_events_option_comes_before_the_environment(plugin: Any, provider: Any, 
     assert event_counts() == (1, 0, 0, 0)
 
 
-@pytest.mark.usefixtures("gpt")
-def test_every_meter_provider_gets_the_metrics(plugin: Any, provider: Any, exporter: Any) -> None:
+def test_every_meter_provider_gets_the_metrics(plugin: Any, provider: Any, call: Any) -> None:
     """Every meter provider that is given gets the metrics from then on."""
     readers = [InMemoryMetricReader(), InMemoryMetricReader()]
     for number, reader in enumerate(readers, 1):
         plugin.instrument(tracer_provider=provider, meter_provider=MeterProvider([reader], shutdown_on_exit=False))
-        call(provider, exporter)
+        call()
         for each in readers[:number]:
             data: Any = each.get_metrics_data()
             found = {metric.name: metric for metric in data.resource_metrics[0].scope_metrics[0].metrics}
@@ -322,9 +311,8 @@ def test_options_class_has_the_options_of_instrument(plugin: Any, provider: Any,
     assert exporter.spans[-1].ours == {"owner": "ml-platform"}
 
 
-@pytest.mark.usefixtures("gpt")
 @pytest.mark.parametrize("way", ["instrument", "Options"])
-def test_unknown_option_is_ignored(plugin: Any, provider: Any, exporter: Any, lines: Any, way: str) -> None:
+def test_unknown_option_is_ignored(plugin: Any, provider: Any, call: Any, lines: Any, way: str) -> None:
     """An unknown option is ignored and logged once; the others are in force."""
     for _ in range(2):
         if way == "instrument":
@@ -332,12 +320,11 @@ def test_unknown_option_is_ignored(plugin: Any, provider: Any, exporter: Any, li
         else:
             options = Options(span_atributes="status", span_attributes="owner")
             plugin.instrument(tracer_provider=provider, span_attributes=options.span_attributes)
-    assert call(provider, exporter) == {"owner": "ml-platform"}
+    assert call() == {"owner": "ml-platform"}
     assert lines() == [f"model registry: unknown option 'span_atributes'; options are {NAMES}; it is ignored"]
 
 
-@pytest.mark.usefixtures("gpt")
-def test_common_arguments_are_ignored(plugin: Any, provider: Any, exporter: Any, lines: Any) -> None:
+def test_common_arguments_are_ignored(plugin: Any, provider: Any, call: Any, lines: Any) -> None:
     """Arguments that OpenTelemetry passes to every instrumentor are accepted and ignored."""
     plugin.instrument(
         tracer_provider=provider,
@@ -347,21 +334,20 @@ def test_common_arguments_are_ignored(plugin: Any, provider: Any, exporter: Any,
         logger_provider=object(),
         event_logger_provider=object(),
     )
-    assert call(provider, exporter)["owner"] == "ml-platform"
+    assert call()["owner"] == "ml-platform"
     plugin.instrument(tracer_provider=provider, logger_provider=object())
     assert len(find_processors(provider)) == 1
     assert lines() == []
 
 
-@pytest.mark.usefixtures("gpt")
-def test_bad_values_are_logged(plugin: Any, provider: Any, exporter: Any, lines: Any, monkeypatch: Any) -> None:
+def test_bad_values_are_logged(plugin: Any, provider: Any, call: Any, lines: Any, monkeypatch: Any) -> None:
     """Each bad value is logged in one line, and its default is used."""
     monkeypatch.setenv(VARIABLES + "UNREGISTERED", "drop")
     for _ in range(2):
         plugin.instrument(
             tracer_provider=provider, enabled="perhaps", file=7, reload_interval="soon", span_attributes="owner"
         )
-    assert call(provider, exporter) == {"owner": "ml-platform"}
+    assert call() == {"owner": "ml-platform"}
     assert len(find_processors(provider)) == 1
     assert [line.partition(" must be ")[0] for line in lines()] == [
         "model registry: enabled",
@@ -371,7 +357,6 @@ def test_bad_values_are_logged(plugin: Any, provider: Any, exporter: Any, lines:
     ]
 
 
-@pytest.mark.usefixtures("gpt")
 @pytest.mark.parametrize(
     ("option", "variable", "on"),
     [
@@ -388,8 +373,8 @@ def test_bad_values_are_logged(plugin: Any, provider: Any, exporter: Any, lines:
         ("", "false", False),
     ],
 )
-def test_enabled(  # noqa: PLR0913
-    plugin: Any, provider: Any, exporter: Any, monkeypatch: Any, option: Any, variable: str | None, *, on: bool
+def test_enabled(  # noqa: PLR0913 - a matrix
+    plugin: Any, provider: Any, call: Any, monkeypatch: Any, option: Any, variable: str | None, *, on: bool
 ) -> None:
     """If ``enabled`` is off, nothing is installed and no file is read; an option comes before the environment."""
     monkeypatch.setenv(VARIABLES + "FILE", "/no/such/file.json")
@@ -397,18 +382,17 @@ def test_enabled(  # noqa: PLR0913
         monkeypatch.setenv(VARIABLES + "ENABLED", variable)
     plugin.instrument(tracer_provider=provider, **({} if option is None else {"enabled": option}))
     assert plugin.is_instrumented_by_opentelemetry is on
-    assert bool(call(provider, exporter)) is on
+    assert bool(call()) is on
     assert bool(watch.file_states()) is on
 
 
-@pytest.mark.usefixtures("gpt")
-def test_enabled_off_for_a_second_provider(plugin: Any, provider: Any, exporter: Any) -> None:
+def test_enabled_off_for_a_second_provider(plugin: Any, provider: Any, call: Any) -> None:
     """``enabled=False`` skips the given provider, and leaves an earlier one as it is."""
     other = TracerProvider(shutdown_on_exit=False)
     plugin.instrument(tracer_provider=provider)
     plugin.instrument(tracer_provider=other, enabled=False)
     assert find_processors(other) == []
-    assert call(provider, exporter)["owner"] == "ml-platform"
+    assert call()["owner"] == "ml-platform"
 
 
 @pytest.fixture
@@ -439,14 +423,14 @@ def write_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[s
         ("[", None, None, True),
     ],
 )
-def test_enabled_in_a_declarative_file(  # noqa: PLR0913
+def test_enabled_in_a_declarative_file(  # noqa: PLR0913 - a matrix
     plugin: Any,
     provider: Any,
     write_config: Any,
     monkeypatch: Any,
     written: str,
     option: Any,
-    variable: str | None,
+    variable: Any,
     *,
     on: bool,
 ) -> None:

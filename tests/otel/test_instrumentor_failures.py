@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from support.plugin import NO_HOOK_LINES, call, find_processors
+from support.plugin import NO_HOOK_LINES, find_processors
 from support.spans import FullDisk
 
 import spanforge_model_registry_otel
@@ -36,8 +36,7 @@ class _Refusing(TracerProvider):
         super().add_span_processor(span_processor)
 
 
-@pytest.mark.usefixtures("gpt")
-def test_provider_that_refuses_the_processor(plugin: Any, exporter: Any, lines: Any) -> None:
+def test_provider_that_refuses_the_processor(plugin: Any, exporter: Any, call: Any, lines: Any) -> None:
     """If a provider refuses the processor, one line says so; a later call can succeed."""
     provider = _Refusing(shutdown_on_exit=False)
     plugin.instrument(tracer_provider=provider)
@@ -45,10 +44,10 @@ def test_provider_that_refuses_the_processor(plugin: Any, exporter: Any, lines: 
     provider.refuses = False
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     plugin.instrument(tracer_provider=provider)
-    assert call(provider, exporter)["owner"] == "ml-platform"
+    assert call(via=provider)["owner"] == "ml-platform"
     provider.refuses = True
     plugin.instrument(tracer_provider=provider, span_attributes="owner")
-    assert call(provider, exporter)["status"] == "active"
+    assert call(via=provider)["status"] == "active"
     assert len(lines()) == 2
 
 
@@ -61,13 +60,12 @@ class _Replacing(TracerProvider):
         super().add_span_processor(*processors)
 
 
-@pytest.mark.usefixtures("gpt")
-def test_provider_keeps_its_processors(plugin: Any, exporter: Any, lines: Any) -> None:
+def test_provider_keeps_its_processors(plugin: Any, exporter: Any, call: Any, lines: Any) -> None:
     """A provider whose ``add_span_processor`` replaces processors by default keeps those that it has."""
     provider = _Replacing(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     plugin.instrument(tracer_provider=provider)
-    assert call(provider, exporter)["owner"] == "ml-platform"
+    assert call(via=provider)["owner"] == "ml-platform"
     assert lines() == []
 
 
@@ -83,12 +81,11 @@ class _Unsigned:
         self.add(processor)
 
 
-@pytest.mark.usefixtures("gpt")
-def test_provider_method_without_a_signature(plugin: Any, provider: Any, exporter: Any, lines: Any) -> None:
+def test_provider_method_without_a_signature(plugin: Any, provider: Any, call: Any, lines: Any) -> None:
     """A provider whose method has no signature gets the processor too."""
     provider.add_span_processor = _Unsigned(provider)
     plugin.instrument(tracer_provider=provider)
-    assert call(provider, exporter)["owner"] == "ml-platform"
+    assert call()["owner"] == "ml-platform"
     assert lines() == []
 
 
@@ -108,7 +105,6 @@ def test_provider_without_weak_references(plugin: Any, lines: Any) -> None:
     assert lines() == [f"{NOT_INSTALLED}: {reason}"]
 
 
-@pytest.mark.usefixtures("gpt")
 def test_registry_that_refuses_the_files(
     plugin: Any, provider: Any, lines: Any, models: Path, monkeypatch: Any
 ) -> None:
@@ -124,21 +120,19 @@ def test_registry_that_refuses_the_files(
     assert lines() == ["model registry: cannot follow the registry files: ZeroDivisionError()"]
 
 
-@pytest.mark.usefixtures("gpt")
-def test_log_handler_that_raises(plugin: Any, provider: Any, exporter: Any, log_to: Any, tmp_path: Path) -> None:
+def test_log_handler_that_raises(plugin: Any, provider: Any, call: Any, log_to: Any, tmp_path: Path) -> None:
     """An error of the application's log handler is not raised, and the plugin is installed."""
     full_disk = log_to(FullDisk())
     plugin.instrument()
     plugin.instrument(tracer_provider=_Slotted())
     plugin.instrument(tracer_provider=provider, nonsense=1, reload_interval="soon", file=str(tmp_path / "missing"))
-    assert call(provider, exporter)["owner"] == "ml-platform"
-    assert call(provider, exporter, "claude-9")["status"] == "unregistered"
+    assert call()["owner"] == "ml-platform"
+    assert call("claude-9")["status"] == "unregistered"
     assert full_disk.lines == 6 + len(NO_HOOK_LINES)
     assert Options(nonsense=2, file="a").file == "a"
 
 
-@pytest.mark.usefixtures("gpt")
-def test_log_handler_that_instruments(plugin: Any, provider: Any, exporter: Any, log_to: Any) -> None:
+def test_log_handler_that_instruments(plugin: Any, provider: Any, call: Any, log_to: Any) -> None:
     """A log handler may call the instrumentor itself."""
 
     class Calling(logging.Handler):
@@ -147,7 +141,7 @@ def test_log_handler_that_instruments(plugin: Any, provider: Any, exporter: Any,
 
     log_to(Calling())
     plugin.instrument(nonsense=1)
-    assert call(provider, exporter)["owner"] == "ml-platform"
+    assert call()["owner"] == "ml-platform"
 
 
 def test_entry_point_is_the_instrumentor(plugin: Any) -> None:

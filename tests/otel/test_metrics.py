@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
 import time
-import weakref
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
@@ -27,6 +25,7 @@ from spanforge.model_registry.otel import _metrics as metrics
 from spanforge.model_registry.watch import FileWatcher
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -43,11 +42,10 @@ def test_table_of_metrics() -> None:
 
 
 @pytest.mark.usefixtures("counting")
-def test_reader_gets_every_metric(meters: Meters, registry: ModelRegistry, tmp_path: Path, pipeline: Any) -> None:
+def test_reader_gets_every_metric(meters: Any, registry: Any, follow: Any, tmp_path: Path, pipeline: Any) -> None:
     """Every metric has its kind, unit, description and attributes; counters are monotonic."""
     registry.deprecate("gpt-4o", sunset_date="2030-01-01")
-    watcher = FileWatcher(get_default_registry(), [str(tmp_path / "missing.json")], reload_interval=0)
-    watcher.start()
+    follow(tmp_path / "missing.json")
     pipeline().run({REQUEST: "gpt-4o"})
     found = meters.read()
     assert set(found) == {metric.name for metric in metrics.METRICS}
@@ -58,7 +56,6 @@ def test_reader_gets_every_metric(meters: Meters, registry: ModelRegistry, tmp_p
         if isinstance(metric.data, Sum):
             assert metric.data.is_monotonic
         assert {key for point in metric.data.data_points for key in point.attributes} == set(row.attributes)
-    watcher.stop()
 
 
 @pytest.mark.usefixtures("counting")
@@ -139,51 +136,62 @@ def test_earliest_thousand_sunsets_are_kept(meters: Meters, registry: ModelRegis
     assert shown == years[: metrics.MAX_SUNSETS]
 
 
-def test_age_and_failures_of_files(meters: Meters, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that is valid has age zero, an invalid file ages, and each time that it becomes invalid is a failure."""
+@pytest.fixture
+def follow(meters: Meters) -> Iterator[Callable[..., FileWatcher]]:
+    """Give a function that makes a registry follow files, without a thread, until the test has ended."""
+    started: list[tuple[ModelRegistry, FileWatcher]] = []
+
+    def start(*files: Path, registry: ModelRegistry | None = None) -> FileWatcher:
+        registry = ModelRegistry(auto_emit=False) if registry is None else registry
+        metrics.install_metrics(registry, meters.provider)
+        watcher = FileWatcher(registry, map(str, files), reload_interval=0)
+        watcher.start()
+        started.append((registry, watcher))
+        return watcher
+
+    yield start
+    for _, watcher in started:
+        watcher.stop()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Replace the clock of file ages by a list whose first item is the time."""
     clock = [1_000.0]
     monkeypatch.setattr("spanforge.model_registry.watch.time.monotonic", lambda: clock[0])
+    return clock
+
+
+def test_age_and_failures_of_files(meters: Meters, follow: Any, clock: list[float], tmp_path: Path) -> None:
+    """A file that is valid has age zero, an invalid file ages, and each time that it becomes invalid is a failure."""
     good, bad = tmp_path / "good.json", tmp_path / "bad.json"
     for path, model_id in ((good, "a"), (bad, "b")):
         write_file(path, model_id)
-    registry = ModelRegistry(auto_emit=False)
-    metrics.install_metrics(registry, meters.provider)
-    watcher = FileWatcher(registry, [str(good), str(bad)], reload_interval=0)
-    watcher.start()
+    watcher = follow(good, bad)
 
     def state() -> dict[str, tuple[float, float]]:
         ages = {point.attributes["file.path"]: point.value for point in meters.points("file.age")}
         failures = {point.attributes["file.path"]: point.value for point in meters.points("file.failures")}
         assert set(ages) == set(failures) == {str(good), str(bad)}
-        return {
-            path: (ages[str(tmp_path / path)], failures[str(tmp_path / path)]) for path in ("good.json", "bad.json")
-        }
-
-    def look(after: float) -> None:
-        clock[0] += after
-        watcher.look()
-        watcher.look()  # a change is complained of when two looks have found it
+        return {path.name: (ages[str(path)], failures[str(path)]) for path in (good, bad)}
 
     assert state() == {"good.json": (0, 0), "bad.json": (0, 0)}
     clock[0] += 5
     assert state() == {"good.json": (5, 0), "bad.json": (5, 0)}
-    bad.write_text("[")
-    look(5)
-    assert state() == {"good.json": (0, 0), "bad.json": (10, 1)}
-    look(5)
-    assert state() == {"good.json": (0, 0), "bad.json": (15, 1)}
-    bad.unlink()
-    look(5)
-    assert state() == {"good.json": (0, 0), "bad.json": (20, 2)}
-    write_file(bad, "b")
-    look(5)
-    assert state() == {"good.json": (0, 0), "bad.json": (0, 2)}
-    write_file(bad, "a")
-    look(5)
-    assert state() == {"good.json": (5, 0), "bad.json": (5, 3)}
-    write_file(bad, "c")
-    look(5)
-    assert state() == {"good.json": (0, 0), "bad.json": (0, 3)}
+    changes: list[tuple[Callable[[], object], float, tuple[float, float]]] = [
+        (lambda: bad.write_text("["), 0, (10, 1)),
+        (lambda: None, 0, (15, 1)),
+        (bad.unlink, 0, (20, 2)),
+        (lambda: write_file(bad, "b"), 0, (0, 2)),
+        (lambda: write_file(bad, "a"), 5, (5, 3)),  # the other file has the same model
+        (lambda: write_file(bad, "c"), 0, (0, 3)),
+    ]
+    for change, good_age, bad_state in changes:
+        change()
+        clock[0] += 5
+        watcher.look()
+        watcher.look()  # a fault is logged when two looks have found it
+        assert state() == {"good.json": (good_age, 0), "bad.json": bad_state}
     watcher.stop()
     assert meters.points("file.age") == meters.points("file.failures") == []
 
@@ -196,18 +204,13 @@ def write_file(path: Path, model_id: str) -> None:
 
 
 def test_changed_file_ages_until_it_is_in_force(
-    meters: Meters, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    meters: Meters, follow: Any, clock: list[float], registry: ModelRegistry, tmp_path: Path
 ) -> None:
     """A changed file ages until its content is in force, which may wait for another file."""
-    clock = [1_000.0]
-    monkeypatch.setattr("spanforge.model_registry.watch.time.monotonic", lambda: clock[0])
     files = [tmp_path / name for name in ("a.json", "b.json")]
     for path in files:
         write_file(path, path.stem)
-    registry = ModelRegistry(auto_emit=False)
-    metrics.install_metrics(registry, meters.provider)
-    watcher = FileWatcher(registry, map(str, files), reload_interval=0)
-    watcher.start()
+    watcher = follow(*files, registry=registry)
     clock[0] += 5
     write_file(files[0], "c")
     files[1].write_text("[")
@@ -217,19 +220,14 @@ def test_changed_file_ages_until_it_is_in_force(
     watcher.look()
     assert [point.value for point in meters.points("file.age")] == [0, 5]
     assert "c" in registry
-    watcher.stop()
 
 
-def test_missing_file_has_an_age_and_a_failure(meters: Meters, tmp_path: Path) -> None:
+def test_missing_file_has_an_age_and_a_failure(meters: Meters, follow: Any, tmp_path: Path) -> None:
     """A file that is missing from the start has an age and one failure."""
-    registry = ModelRegistry(auto_emit=False)
-    metrics.install_metrics(registry, meters.provider)
-    watcher = FileWatcher(registry, [str(tmp_path / "missing.json")], reload_interval=0)
-    watcher.start()
+    follow(tmp_path / "missing.json")
     (age,), (failures,) = meters.points("file.age"), meters.points("file.failures")
     assert age.value >= 0
     assert (failures.value, failures.attributes) == (1, {"file.path": str(tmp_path / "missing.json")})
-    watcher.stop()
 
 
 def test_lost_events_count_by_signal(meters: Meters, registry: ModelRegistry, fields: dict[str, Any]) -> None:
@@ -305,9 +303,7 @@ def test_bad_meter_provider_is_logged_once(pipeline: Any, registry: ModelRegistr
     assert line.startswith("model registry: metrics are not available: ")
 
 
-def test_failing_metric_is_logged_once(
-    counting: Any, meters: Meters, lines: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_failing_metric_is_logged_once(counting: Any, meters: Any, lines: Any, monkeypatch: Any) -> None:
     """A metric that fails is logged once, and the others are reported."""
     broken = replace(get_default_registry()._state, index=None, version=object())  # type: ignore[arg-type]
     monkeypatch.setattr(get_default_registry(), "_state", broken)
@@ -338,14 +334,3 @@ def test_inventory_is_of_one_state(meters: Meters) -> None:
     inventory = metrics._take_inventory(registry)
     assert inventory.version is state.version
     assert inventory.models.total() == len(state.index.entries)
-
-
-def test_metrics_do_not_keep_a_registry_alive(meters: Meters) -> None:
-    """The metrics do not keep a registry alive."""
-    registry = ModelRegistry(auto_emit=False)
-    metrics.install_metrics(registry, meters.provider)
-    meters.read()
-    gone = weakref.ref(registry)
-    del registry
-    gc.collect()
-    assert gone() is None

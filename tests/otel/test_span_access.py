@@ -337,13 +337,9 @@ class _Yielding(AskedRegistry):
     ids=["as usual", "with forged attributes"],
 )
 @pytest.mark.parametrize(
-    "named",
-    [{REQUEST: "gpt-4o"}, {PARAMETERS: '{"model": "gpt-4o"}'}],
-    ids=["cached", "not cached"],
+    "named", [{REQUEST: "gpt-4o"}, {PARAMETERS: '{"model": "gpt-4o"}'}], ids=["cached", "not cached"]
 )
-def test_readers_while_spans_end(
-    pipeline: Any, fields: dict[str, Any], named: dict[str, Any], forged: dict[str, Any]
-) -> None:
+def test_readers_while_spans_end(pipeline: Any, fields: Any, named: Any, forged: Any) -> None:
     """Readers in other threads see all added attributes or none, and no error."""
     registry = _Yielding(auto_emit=False)
     registry.register(**fields)

@@ -86,24 +86,10 @@ def test_nothing_is_installed() -> None:
     """If nothing is installed, each field says so, and the versions are those of the packages."""
     found = status()
     assert found[:3] == (__version__, version("opentelemetry-sdk"), platform.python_version())
-    assert found._replace(version="", sdk="", python="") == PluginStatus(
-        version="",
-        sdk="",
-        python="",
-        processors=0,
-        late_writes="none",
-        tracer_provider="opentelemetry.trace.ProxyTracerProvider",
-        sampler="none",
-        meter_provider="opentelemetry.metrics._internal._ProxyMeterProvider",
-        settings={},
-        files=(),
-        models=dict.fromkeys(STATUSES, 0),
-        event_signals=("span",),
-        events={"span": (0, 0, 0, 0), "log": (0, 0, 0, 0)},  # type: ignore[dict-item]
-        calls=0,
-        spans_enriched=0,
-        unregistered=(),
-    )
+    no_events = {"span": (0, 0, 0, 0), "log": (0, 0, 0, 0)}
+    meter_provider = "opentelemetry.metrics._internal._ProxyMeterProvider"
+    assert found[3:8] == (0, "none", "opentelemetry.trace.ProxyTracerProvider", "none", meter_provider)
+    assert found[8:] == ({}, (), dict.fromkeys(STATUSES, 0), ("span",), no_events, 0, 0, ())
     assert str(found) == f"version: {found.version}\nsdk: {found.sdk}\npython: {found.python}\n{NOTHING}"
 
 
@@ -310,11 +296,7 @@ HOSTILE = [
 def test_every_line_is_printable(models: Path, text: str) -> None:
     """Each field is one printable line, for any names, settings, paths and descriptions."""
     found = status()._replace(
-        sampler=text,
-        settings={FILE: text},
-        unregistered=(text, text),
-        late_writes=text,
-        tracer_provider=text,
+        sampler=text, settings={FILE: text}, unregistered=(text, text), late_writes=text, tracer_provider=text
     )
     shown = str(found)
     assert [each.partition(": ")[0] for each in shown.splitlines()] == list(PluginStatus._fields)
@@ -334,18 +316,8 @@ def test_every_line_is_printable(models: Path, text: str) -> None:
         watcher.stop()
 
 
-def test_hostile_name_on_a_span(global_provider: MakeProvider) -> None:
-    """A name from the network adds no line."""
-    call(global_provider(), "gpt\nsampler: none\x1b[2J")
-    assert line("unregistered") == r"'gpt\nsampler: none\x1b[2J'"
-
-
 @pytest.mark.parametrize(
-    ("answer", "shown"),
-    [
-        (lambda: 7, "7"),
-        ([].pop, "cannot be described: IndexError('pop from empty list')"),
-    ],
+    ("answer", "shown"), [(lambda: 7, "7"), ([].pop, "cannot be described: IndexError('pop from empty list')")]
 )
 def test_sampler_with_a_bad_description(global_provider: MakeProvider, answer: Callable[[], Any], shown: str) -> None:
     """A description that raises, or is no text, is shown as text."""
@@ -479,10 +451,3 @@ def test_debug_line_never_raises(caplog: Any, monkeypatch: Any, log_to: Any, bro
     else:
         monkeypatch.setattr(MODULE if broken == "status" else PluginStatus, broken, fail)
     assert ModelRegistrySpanProcessor().is_on
-
-
-def test_status_is_a_named_tuple() -> None:
-    """A status can be compared and unpacked."""
-    found = status()
-    assert found == status()
-    assert tuple(found._asdict().values()) == tuple(found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from support.spans import HAS_ENDING_HOOK, REQUEST
+from support.spans import HAS_ENDING_HOOK
 
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
 
@@ -20,10 +20,3 @@ def find_processors(provider: Any) -> list[ModelRegistrySpanProcessor]:
     """Return the plugin's processors of a tracer provider."""
     every = provider._active_span_processor._span_processors
     return [each for each in every if isinstance(each, ModelRegistrySpanProcessor)]
-
-
-def call(provider: Any, exporter: Any, model: str = "gpt-4o", **more: Any) -> dict[str, Any]:
-    """Call a model and return the exported registry attributes, by short name."""
-    provider.get_tracer("app").start_span("call", attributes={REQUEST: model, **more}).end()
-    ours: dict[str, Any] = exporter.spans[-1].ours
-    return ours
