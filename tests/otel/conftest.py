@@ -241,35 +241,37 @@ class _Api(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["content-length"]))
         if self.path == "/v1/traces":
             type(self).received += (body,)
-            self._answer(b"", "application/x-protobuf")
+            self.answer(b"", "application/x-protobuf")
             return
         request = json.loads(body)
         if request["model"] == "no-such-model":
-            self._answer(
+            self.answer(
                 json.dumps({"error": {"message": "no such model", "code": "model_not_found"}}).encode(), code=404
             )
         elif self.path == "/v1/embeddings":
-            self._json(request, "list", data=[{"object": "embedding", "index": 0, "embedding": [0.0, 1.0]}])
+            self.answer_json(request, "list", data=[{"object": "embedding", "index": 0, "embedding": [0.0, 1.0]}])
         elif request.get("stream"):
-            chunks = [self._chunk(request, text) for text in ("hel", "lo", None)]
-            self._answer("".join(f"data: {chunk}\n\n" for chunk in [*chunks, "[DONE]"]).encode(), "text/event-stream")
+            chunks = [self.make_chunk(request, text) for text in ("hel", "lo", None)]
+            self.answer("".join(f"data: {chunk}\n\n" for chunk in [*chunks, "[DONE]"]).encode(), "text/event-stream")
         else:
             message = {"role": "assistant", "content": "hello"}
-            self._json(request, "chat.completion", choices=[{"index": 0, "message": message, "finish_reason": "stop"}])
+            self.answer_json(
+                request, "chat.completion", choices=[{"index": 0, "message": message, "finish_reason": "stop"}]
+            )
 
-    def _chunk(self, request: dict[str, Any], text: str | None) -> str:
+    def make_chunk(self, request: dict[str, Any], text: str | None) -> str:
         delta = {} if text is None else {"role": "assistant", "content": text}
         choice = {"index": 0, "delta": delta, "finish_reason": "stop" if text is None else None}
-        return json.dumps(self._body(request, "chat.completion.chunk", choices=[choice]))
+        return json.dumps(self.make_body(request, "chat.completion.chunk", choices=[choice]))
 
-    def _json(self, request: dict[str, Any], kind: str, **members: Any) -> None:
+    def answer_json(self, request: dict[str, Any], kind: str, **members: Any) -> None:
         usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
-        self._answer(json.dumps(self._body(request, kind, usage=usage, **members)).encode())
+        self.answer(json.dumps(self.make_body(request, kind, usage=usage, **members)).encode())
 
-    def _body(self, request: dict[str, Any], kind: str, **members: Any) -> dict[str, Any]:
+    def make_body(self, request: dict[str, Any], kind: str, **members: Any) -> dict[str, Any]:
         return {"id": "1", "object": kind, "created": 1, "model": f"{request['model']}-2024-08-06", **members}
 
-    def _answer(self, body: bytes, content_type: str = "application/json", code: int = 200) -> None:
+    def answer(self, body: bytes, content_type: str = "application/json", code: int = 200) -> None:
         self.send_response(code)
         self.send_header("content-type", content_type)
         self.send_header("content-length", str(len(body)))

@@ -65,7 +65,7 @@ def test_value_that_is_no_name(pipeline: Any, registry: ModelRegistry, lines: An
             return attributes
         span = ReadableSpan("call", attributes=given)
         ours.on_end(span)
-        return dict(span._attributes or {})
+        return dict(span.attributes or {})
 
     alone = enrich({REQUEST: value})
     assert not [key for key in alone if key.startswith("model_registry.")]
@@ -120,8 +120,8 @@ def test_keys_that_are_no_text(registry: ModelRegistry) -> None:
     """A span is enriched if other keys of its mapping are no text."""
     span = ReadableSpan("call", attributes={REQUEST: "gpt-4o", 7: "x", None: "y", ("a",): "z"})  # type: ignore[dict-item]
     ModelRegistrySpanProcessor(registry).on_end(span)
-    assert (span._attributes or {})["model_registry.owner"] == "ml-platform"
-    assert (span._attributes or {})[7] == "x"  # type: ignore[index]
+    assert (span.attributes or {})["model_registry.owner"] == "ml-platform"
+    assert (span.attributes or {})[7] == "x"  # type: ignore[index]
 
 
 def test_next_span_shows_a_change(pipeline: Any, registry: Any, fields: Any, tmp_path: Path) -> None:

@@ -122,18 +122,6 @@ assert arrived() == ["m0", "m1", "m2"], arrived()
 """)
 
 
-def test_without_held_events_no_thread_starts(run: Any) -> None:
-    """Without held events no thread is started."""
-    run("""
-install()
-started = []
-start = threading.Thread.start
-threading.Thread.start = lambda self: (started.append(self.name), start(self))
-trace.get_tracer("app").start_span("first").end()
-assert started == [], started
-""")
-
-
 @pytest.mark.parametrize("threads", [None, *(pytest.param(number, marks=survives_fork) for number in (1, 2))])
 @pytest.mark.parametrize("exporting", ["SimpleSpanProcessor", "BatchSpanProcessor"])
 def test_forked_child_enriches_spans(run: Any, exporting: str, threads: int | None) -> None:

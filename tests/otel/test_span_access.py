@@ -122,7 +122,7 @@ class _VendorSpan(ReadableSpan, trace.Span):
         return self._context  # type: ignore[return-value]
 
     def is_recording(self) -> bool:
-        return self._end_time is None
+        return self.end_time is None
 
     def set_attributes(self, attributes: Any) -> None:
         assert self.is_recording()
