@@ -1,4 +1,4 @@
-"""Fixtures of the span processor's tests: pipelines of the real SDK, what they export, and a stand-in model API."""
+"""Fixtures: pipelines of the real SDK, exporters, the instrumentor, metrics, and a stand-in model API."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ PREFIX = "model_registry."
 
 
 class Exported(NamedTuple):
-    """What an exporter was given: a copy, taken when it was given."""
+    """A copy of an exported span."""
 
     name: str
     attributes: dict[str, Any]
@@ -60,7 +60,7 @@ class Exported(NamedTuple):
 
 
 class CopyingExporter(SpanExporter):
-    """Keeps what it is given as it is then: the SDK's in-memory exporter keeps spans, and these may change later."""
+    """Copies spans when they are exported; the SDK's in-memory exporter keeps spans, which may change later."""
 
     def __init__(self) -> None:
         self.spans: list[Exported] = []
@@ -90,7 +90,7 @@ class CopyingExporter(SpanExporter):
 
 @pytest.fixture
 def exporter() -> CopyingExporter:
-    """Keep what ``provider`` and pipelines export, as it was then."""
+    """Copy the spans that ``provider`` and pipelines export."""
     return CopyingExporter()
 
 
@@ -103,7 +103,7 @@ def registry(fields: dict[str, Any]) -> ModelRegistry:
 
 
 class Pipeline:
-    """A tracer provider of the real SDK with processors in it, and what it exports.
+    """A tracer provider of the real SDK with processors, and its exported spans.
 
     Args:
         processors: In the order in which they are added.
@@ -134,7 +134,7 @@ class Pipeline:
     def run(
         self, start: dict[str, Any] | None = None, late: dict[str, Any] | None = None, scope: str = "app"
     ) -> Exported:
-        """Make a span with these attributes, given at its start and set later, and return what was exported."""
+        """Make a span with attributes from its start and later ones, and return the exported span."""
         span = self.provider.get_tracer(scope).start_span("call", attributes=start)
         span.set_attributes(late or {})
         span.end()
@@ -161,7 +161,7 @@ def pipeline(registry: ModelRegistry, exporter: CopyingExporter) -> Iterator[Cal
 
 
 class _SpecificationSpan(sdk._Span):
-    """The SDK's span, ending as the specification says: processors may still change it in ``_on_ending``."""
+    """A span that follows the specification: processors may change it in ``_on_ending``."""
 
     def end(self, end_time: int | None = None) -> None:
         self._span_processor._on_ending(self)
@@ -192,7 +192,7 @@ def specified() -> Callable[..., Any]:
 
 @pytest.fixture
 def lines(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
-    """Give a function that returns what the library has logged so far, but for what it says of an old SDK."""
+    """Give a function that returns the library's log lines, except the one about an old SDK."""
 
     def logged() -> list[str]:
         messages = [record.getMessage() for record in caplog.records if record.name == "spanforge.model_registry"]
@@ -232,7 +232,7 @@ def script(run_script: Any) -> Callable[..., str]:
 
 
 class _Api(BaseHTTPRequestHandler):
-    """Answers like OpenAI's API, with the dated name of the model; takes OTLP as well and keeps what it got."""
+    """Responds like OpenAI's API, with the snapshot's name; accepts and keeps OTLP requests too."""
 
     protocol_version = "HTTP/1.1"
     received: tuple[bytes, ...] = ()

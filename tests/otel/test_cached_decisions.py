@@ -44,7 +44,7 @@ def registry_of_two() -> ModelRegistry:
 def expected(
     registry: ModelRegistry, attributes: dict[str, Any], scope: str, limits: Any, names: Any = SPAN_ATTRIBUTE_NAMES
 ) -> dict[str, Any]:
-    """Return what a span with these attributes is to have in the end, by asking the registry."""
+    """Return the attributes that the registry gives to a span with these attributes."""
     found = resolve_attributes(registry._state.index, attributes, scope)
     if found is None:
         return attributes
@@ -85,7 +85,7 @@ def test_cached_decisions_are_the_registrys(
     names: tuple[str, ...],
     turns: list[str],
 ) -> None:
-    """A span gets what the registry resolves, whatever is on it and however often similar spans were seen."""
+    """A span gets the attributes that the registry resolves, however often similar spans were seen."""
     registry = registry_of_two()
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(ModelRegistrySpanProcessor(registry, span_attributes=names))
@@ -117,13 +117,13 @@ def test_value_is_not_taken_for_a_scope(pipeline: Any) -> None:
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let processors remember little."""
+    """Let processors cache ten plans and ten decisions."""
     monkeypatch.setattr(plan_cache, "MAX_DECISIONS", 10)
     monkeypatch.setattr(plan_cache, "MAX_PLANS", 10)
 
 
 def sizes(ours: ModelRegistrySpanProcessor) -> tuple[int, int]:
-    """Return how many tuples of keys and how many decisions a processor remembers."""
+    """Return the numbers of plans and decisions that a processor caches."""
     return ours._plan_cache.sizes()
 
 
@@ -189,7 +189,7 @@ def test_first_processor_with_attributes_adds_them(pipeline: Any, registry: Mode
         assert pipes.run({REQUEST: "claude-9"}).ours == {"status": "unregistered"}
 
 
-@needs_ending_hook  # before 1.40, what the second writes at the start is a forgery to the first
+@needs_ending_hook  # before 1.40, the first removes the attributes that the second wrote at the start
 def test_wrapped_processor_adds_after_another_had_nothing(pipeline: Any, registry: ModelRegistry) -> None:
     """A wrapped processor adds its attributes if an earlier processor had nothing to add."""
     nothing = ModelRegistrySpanProcessor(registry, span_attributes=())

@@ -304,7 +304,7 @@ def test_calls_count_as_the_registry_resolves_them(spans: list[tuple[dict[str, A
 
 
 def expected_series(registry: ModelRegistry, attributes: dict[str, Any], scope: str) -> tuple[Any, ...] | None:
-    """Return what a span counts under, by asking the registry for each of its names; ``None``: it is no call."""
+    """Return the series of a span, by resolving each of its names; ``None`` if it is no call."""
     providers = [attributes.get(key) for key in PROVIDER_KEYS]
     provider = next((value for value in providers if isinstance(value, str) and value), None)
     names: dict[str, str] = {}

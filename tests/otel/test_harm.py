@@ -47,7 +47,7 @@ NO_MODEL_PARAMETERS = [
 
 @pytest.fixture
 def quiet_sdk(caplog: pytest.LogCaptureFixture) -> None:
-    """Keep the SDK from logging what it thinks of odd values."""
+    """Keep the SDK from logging warnings about odd values."""
     caplog.set_level(logging.CRITICAL, "opentelemetry")
 
 
@@ -152,7 +152,7 @@ def test_next_span_shows_a_change(pipeline: Any, registry: Any, fields: Any, tmp
 
 
 class _Overtaken(AskedRegistry):
-    """A registry whose content is replaced just after it was asked."""
+    """A registry whose content is replaced right after its index is read."""
 
     def load_when_asked(self, path: Path) -> None:
         self.path: Path | None = path

@@ -111,7 +111,7 @@ def test_call_is_enriched(  # noqa: PLR0913 - a matrix
     }
     assert "gpt-4o-2024-08-06" in span.others.values(), "the answered name is on the span"
     assert starts.names_model == [instrumentor is OTelGenAI], (
-        "this is what decides whether a processor at the start is enough"
+        "if all name it at the start, a processor at the start is enough"
     )
 
 
@@ -137,7 +137,7 @@ def test_failed_call_is_enriched(  # noqa: PLR0913 - a matrix
 
 
 def names_model(span: Any) -> bool:
-    """Tell whether a span has an attribute that is a model's name, rather than JSON with one in it."""
+    """Check whether a span has a model name outside JSON."""
     return any(key in MODEL_KEYS and not key.endswith("invocation_parameters") for key in span.others)
 
 

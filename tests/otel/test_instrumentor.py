@@ -156,7 +156,7 @@ def test_second_provider(  # noqa: PLR0913 - fixtures
 
 
 def test_providers_are_not_kept(plugin: Any) -> None:
-    """A provider that nobody else uses is not kept in memory."""
+    """The instrumentor does not keep a provider alive."""
     provider = TracerProvider(shutdown_on_exit=False)
     reference = weakref.ref(provider)
     plugin.instrument(tracer_provider=provider)
@@ -169,7 +169,7 @@ def test_providers_are_not_kept(plugin: Any) -> None:
 def test_provider_that_is_set_later(  # noqa: PLR0913 - a matrix
     plugin: Any, provider: Any, call: Any, lines: Any, caplog: Any, set_global: Any
 ) -> None:
-    """Without a provider of the SDK, one line says what to do; a provider that is set later is enriched."""
+    """Without a provider of the SDK, one line has the remedy; a provider that is set later is enriched."""
     for _ in range(3):
         plugin.instrument()
     assert lines() == [NO_SDK]

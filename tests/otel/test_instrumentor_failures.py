@@ -70,7 +70,7 @@ def test_provider_keeps_its_processors(plugin: Any, exporter: Any, call: Any, li
 
 
 class _Unsigned:
-    """A method that does not say what it takes, as one written in C may not."""
+    """A method without a signature, like one written in C."""
 
     __signature__ = "none"
 

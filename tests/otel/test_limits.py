@@ -1,4 +1,4 @@
-"""Limits of spans: what does not fit of the library's attributes is left out and counted, never the application's."""
+"""Limits of spans: registry attributes that do not fit are dropped and counted, the application's stay."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from spanforge.model_registry._core.attributes import ATTRIBUTES, ON_SPANS, SPAN
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
 
 ORDER = [row.name for row in ATTRIBUTES if row.on_spans != "no"]
-"""What spans can get, the most important first."""
+"""The attributes that spans can get, the most important first."""
 
 
 @pytest.fixture

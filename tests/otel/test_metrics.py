@@ -279,7 +279,7 @@ def test_spans_are_enriched_without_meters(pipeline: Any, registry: ModelRegistr
         pipes = pipeline(ModelRegistrySpanProcessor(registry))
         assert pipes.run({REQUEST: "gpt-4o"}).ours["owner"] == "ml-platform"
     proxy: Any = otel.get_meter_provider()
-    # asked once; that of 1.40 asks for each of its own processors and providers as well
+    # one meter of the plugin; SDK 1.40 makes more for its own processors and providers
     assert len([meter for meter in proxy._meters if meter._name != "opentelemetry-sdk"]) == 1
     assert lines() == []
 
@@ -322,7 +322,7 @@ def test_inventory_is_of_one_state(meters: Meters) -> None:
     """An inventory has the models of the state whose version it has, also if the registry changes meanwhile."""
 
     class Changing(ModelRegistry):
-        """A registry that changes when it is asked for its entries, as another thread may change it."""
+        """A registry that changes when its entries are listed, as another thread may change it."""
 
         def list_all(self) -> list[ModelRegistryEntry]:
             self.register(f"m{len(self)}", "M", "1", "low", "team", "test")

@@ -24,7 +24,7 @@ PROVIDER = PROVIDER_KEYS[0]
 
 @pytest.fixture
 def cache(monkeypatch: pytest.MonkeyPatch) -> PlanCache:
-    """Give a cache that remembers ten plans and ten decisions."""
+    """Give a cache of ten plans and ten decisions."""
     monkeypatch.setattr(plan_cache, "MAX_PLANS", 10)
     monkeypatch.setattr(plan_cache, "MAX_DECISIONS", 10)
     return PlanCache(CONVENTIONS)

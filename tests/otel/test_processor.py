@@ -37,7 +37,7 @@ from spanforge.model_registry.otel import ModelRegistrySpanProcessor
 
 VALUES = {"status": "active", **FIELDS, **SHOWN_METADATA}
 ACTIVE = {name: VALUES[name] for name in ON_SPANS if name in VALUES}
-"""What a span that calls the registered model gets by default."""
+"""The default attributes of a span that calls the registered model."""
 
 WHEN: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "at the start": ({REQUEST: "gpt-4o"}, {}),

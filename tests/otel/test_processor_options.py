@@ -33,7 +33,7 @@ def matched(pipes: Any, attributes: dict[str, Any]) -> tuple[Any, Any]:
 
 @pytest.fixture
 def with_extra_keys(pipeline: Any, registry: ModelRegistry) -> Callable[..., Any]:
-    """Give what makes a pipeline whose processor knows further keys and shows what matched."""
+    """Give a function that makes a pipeline with extra model keys, whose spans show the key that matched."""
     registry.register("o1", "O1", "1", "low", "azure team", "test", provider="azure")
     registry.register("o1-mini", "O1", "1", "low", "mini team", "test")
 

@@ -470,7 +470,7 @@ def test_entry_point_falls_back_to_the_default(lines: Any) -> None:
 
 @pytest.fixture
 def sampled(exporter: Any) -> Iterator[Callable[..., TracerProvider]]:
-    """Give a function that makes a provider which has a sampler, and exports what is kept."""
+    """Give a function that makes a provider with a sampler and exports its spans."""
     made: list[TracerProvider] = []
 
     def make(sampler: Sampler) -> TracerProvider:

@@ -84,7 +84,7 @@ def test_other_spans_after_an_unknown_container(pipeline: Any, registry: ModelRe
 
 
 class _Dated(Mapping):  # type: ignore[type-arg]
-    """Attributes that somebody keeps with a time each, in an inner dict that happens to have the name of the SDK's."""
+    """A foreign mapping with a time for each attribute, whose inner dict has the name of the SDK's."""
 
     def __init__(self, attributes: dict[str, Any]) -> None:
         self._dict = {key: (value, 0.0) for key, value in attributes.items()}

@@ -61,7 +61,7 @@ unregistered: none""".replace("NONE", ", ".join(f"{status} 0" for status in STAT
 
 @pytest.fixture
 def global_provider(set_global: Any) -> MakeProvider:
-    """Give a function that makes OpenTelemetry's global tracer provider, with our processor and what is given."""
+    """Give a function that makes the global tracer provider, with a processor of the plugin."""
 
     def make(processor: SpanProcessor | None = None, **options: Any) -> TracerProvider:
         provider = TracerProvider(shutdown_on_exit=False, **options)
@@ -396,7 +396,7 @@ def test_status_while_all_changes() -> None:
 
 @pytest.fixture
 def debug_lines(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
-    """Give a function that returns what was logged at level DEBUG of how it stands."""
+    """Give a function that returns the log lines at level DEBUG that have the status."""
     caplog.set_level(logging.DEBUG, "spanforge.model_registry")
     return lambda: [
         record.getMessage()
