@@ -241,13 +241,6 @@ def test_switched_off_processor_counts_nothing(pipeline: Any, make_processor: An
     assert meters.calls() == {GPT: 2}
 
 
-def test_calls_of_all_tracer_providers_count_together(pipeline: Any, make_processor: Any, meters: Meters) -> None:
-    """Calls of all tracer providers of the process count together."""
-    for _ in range(2):
-        pipeline(make_processor()).run({REQUEST: "gpt-4o"})
-    assert meters.calls() == {GPT: 2}
-
-
 def test_calls_of_threads_count_while_the_registry_changes(counting: Any, meters: Any, registry: Any) -> None:
     """The calls of eight threads all count, while the registry changes and a reader reads."""
 

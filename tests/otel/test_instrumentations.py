@@ -69,36 +69,32 @@ class Starts(SpanProcessor):
         self.names_model.append(not MODEL_KEYS.isdisjoint(span.attributes))
 
 
+@pytest.fixture(params=[OTelGenAI, OpenLLMetry, OpenInference], ids=["OTel GenAI", "OpenLLMetry", "OpenInference"])
+def instrumentor(request: pytest.FixtureRequest) -> Any:
+    """Give each instrumentation of the client."""
+    return request.param
+
+
 @pytest.fixture
-def instrument() -> Iterator[Callable[[Any, Any], None]]:
-    """Give a function that instruments the client for a tracer provider, until the test has ended."""
-    used: list[Any] = []
+def instrumented(pipeline: Any, instrumentor: Any) -> Iterator[Callable[..., Any]]:
+    """Give a function that makes a pipeline and instruments the client for it."""
 
-    def begin(instrumentor: Any, provider: Any) -> None:
-        instrumentor.instrument(tracer_provider=provider)
-        used.append(instrumentor)
+    def make(*processors: SpanProcessor, **options: Any) -> Any:
+        pipes = pipeline(*processors, **options)
+        instrumentor().instrument(tracer_provider=pipes.provider)
+        return pipes
 
-    yield begin
-    for instrumentor in used:
-        instrumentor.uninstrument()
-
-
-INSTRUMENTATIONS = pytest.mark.parametrize(
-    "instrumentor", [OTelGenAI, OpenLLMetry, OpenInference], ids=["OTel GenAI", "OpenLLMetry", "OpenInference"]
-)
+    yield make
+    instrumentor().uninstrument()
 
 
 @pytest.mark.parametrize("first", ["ours", "exporter"])
 @pytest.mark.parametrize("call", CALLS)
-@INSTRUMENTATIONS
-def test_call_is_enriched(  # noqa: PLR0913 - a matrix
-    pipeline: Any, instrument: Any, client: Any, instrumentor: Any, call: Any, first: str
-) -> None:
+def test_call_is_enriched(instrumented: Any, client: Any, instrumentor: Any, call: Any, first: str) -> None:
     """The span of a registered model has its owner, tier and status, though the response has a snapshot's name."""
-    pipes = pipeline(first=first)
+    pipes = instrumented(first=first)
     starts = Starts()
     pipes.provider.add_span_processor(starts)
-    instrument(instrumentor(), pipes.provider)
     call(client, "gpt-4o")
     span = pipes.exporter.span
     assert span.ours == {
@@ -116,14 +112,10 @@ def test_call_is_enriched(  # noqa: PLR0913 - a matrix
 
 
 @pytest.mark.parametrize("first", ["ours", "exporter"])
-@INSTRUMENTATIONS
-def test_failed_call_is_enriched(  # noqa: PLR0913 - a matrix
-    pipeline: Any, registry: Any, instrument: Any, client: Any, instrumentor: Any, first: str
-) -> None:
+def test_failed_call_is_enriched(registry: Any, instrumented: Any, client: Any, instrumentor: Any, first: str) -> None:
     """A call that the API refuses has the status of the request model."""
     ours = ModelRegistrySpanProcessor(registry, span_attributes=[*ON_SPANS, "matched_by"])
-    pipes = pipeline(ours, first=first)
-    instrument(instrumentor(), pipes.provider)
+    pipes = instrumented(ours, first=first)
     fail(client, "")
     warned = {"status": "unregistered", "warnings": ("model 'no-such-model' is not registered",)}
     assert pipes.exporter.spans[-1].ours == warned
@@ -141,11 +133,9 @@ def names_model(span: Any) -> bool:
     return any(key in MODEL_KEYS and not key.endswith("invocation_parameters") for key in span.others)
 
 
-@INSTRUMENTATIONS
-def test_status_after_a_stream(pipeline: Any, registry: Any, instrument: Any, client: Any, instrumentor: Any) -> None:
+def test_status_after_a_stream(registry: Any, instrumented: Any, client: Any) -> None:
     """A stream has the model's status at the end of the stream."""
-    pipes = pipeline(first="exporter")
-    instrument(instrumentor(), pipes.provider)
+    pipes = instrumented(first="exporter")
     chunks = iter(client.chat.completions.create(model="gpt-4o", messages=MESSAGES, stream=True))
     next(chunks)
     registry.deprecate("gpt-4o")
@@ -153,23 +143,19 @@ def test_status_after_a_stream(pipeline: Any, registry: Any, instrument: Any, cl
     assert pipes.exporter.span.ours["status"] == "deprecated"
 
 
-@INSTRUMENTATIONS
-def test_glob_of_the_response_model(
-    pipeline: Any, registry: Any, instrument: Any, client: Any, instrumentor: Any
-) -> None:
+def test_glob_of_the_response_model(registry: Any, instrumented: Any, client: Any) -> None:
     """An entry whose glob matches the response model comes before the request model's entry."""
     registry.register("dated", "GPT-4o", "2024-08-06", "high", "team", "a test", aliases=["gpt-4o-????-??-??"])
-    pipes = pipeline()
-    instrument(instrumentor(), pipes.provider)
+    pipes = instrumented()
     chat(client, "gpt-4o")
     assert pipes.exporter.span.ours["model_id"] == "dated"
 
 
-def test_attributes_in_otlp(registry: Any, pipeline: Any, instrument: Any, api: Any, client: openai.OpenAI) -> None:
+@pytest.mark.parametrize("instrumentor", [OpenInference])
+def test_attributes_in_otlp(registry: Any, instrumented: Any, api: Any, client: openai.OpenAI) -> None:
     """An OTLP receiver gets the attributes from a batch exporter that comes first."""
     exporting = BatchSpanProcessor(OTLPSpanExporter(f"{api.url}/v1/traces"))
-    pipes = pipeline(exporting, ModelRegistrySpanProcessor(registry), exporting=None)
-    instrument(OpenInference(), pipes.provider)
+    pipes = instrumented(exporting, ModelRegistrySpanProcessor(registry), exporting=None)
     for call in [*CALLS, fail]:
         call(client, "gpt-4o")
     pipes.provider.force_flush()

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from opentelemetry import trace
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Decision, ParentBased, ParentBasedTraceIdRatio, Sampler
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, TraceFlags
 from opentelemetry.trace.span import TraceState
@@ -31,7 +30,7 @@ from spanforge.model_registry.otel import ModelRegistrySampler, ModelRegistrySpa
 from spanforge.model_registry.otel._sampler import RATIO_VARIABLE, from_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from opentelemetry.context import Context
     from opentelemetry.util.types import AttributeValue
@@ -468,26 +467,10 @@ def test_entry_point_falls_back_to_the_default(lines: Any) -> None:
     )
 
 
-@pytest.fixture
-def sampled(exporter: Any) -> Iterator[Callable[..., TracerProvider]]:
-    """Give a function that makes a provider with a sampler and exports its spans."""
-    made: list[TracerProvider] = []
-
-    def make(sampler: Sampler) -> TracerProvider:
-        made.append(TracerProvider(sampler=sampler, shutdown_on_exit=False))
-        made[-1].add_span_processor(SimpleSpanProcessor(exporter))
-        return made[-1]
-
-    yield make
-    for each in made:
-        each.shutdown()
-
-
-def test_children_of_a_flagged_call_are_kept(registry: ModelRegistry, sampled: Any, exporter: Any) -> None:
+def test_children_of_a_flagged_call_are_kept(registry: ModelRegistry, pipeline: Any, exporter: Any) -> None:
     """If a call is kept under a parent that is not, its children are kept and its siblings are not."""
-    provider = sampled(ModelRegistrySampler(0, flagged=True, registry=registry))
-    provider.add_span_processor(ModelRegistrySpanProcessor(registry))
-    tracer = provider.get_tracer("app")
+    sampler = ModelRegistrySampler(0, flagged=True, registry=registry)
+    tracer = pipeline(ModelRegistrySpanProcessor(registry), sampler=sampler).tracer
     with tracer.start_as_current_span("root") as root:
         with tracer.start_as_current_span("call", attributes={REQUEST: "high"}):
             tracer.start_span("below").end()
@@ -502,9 +485,9 @@ def test_children_of_a_flagged_call_are_kept(registry: ModelRegistry, sampled: A
 
 
 @pytest.mark.parametrize("flagged", [True, False])
-def test_lifecycle_events_are_kept(sampled: Any, exporter: Any, flagged: Any) -> None:
+def test_lifecycle_events_are_kept(pipeline: Any, exporter: Any, flagged: Any) -> None:
     """The event of each operation is exported, though no root span is kept."""
-    provider = sampled(ModelRegistrySampler(0, flagged))
+    provider = pipeline(SpanProcessor(), sampler=ModelRegistrySampler(0, flagged)).provider
     silent = ModelRegistry(auto_emit=False)
     for operation in CHANGING:
         silent.register(operation, "M", "1", "low", "team", "test")
@@ -524,9 +507,9 @@ def test_lifecycle_events_are_kept(sampled: Any, exporter: Any, flagged: Any) ->
     assert event_counts("span") == (len(OPERATIONS), 0, 0, 0)
 
 
-def test_events_over_the_limit_of_a_span(sampled: Any, exporter: Any) -> None:
+def test_events_over_the_limit_of_a_span(pipeline: Any, exporter: Any) -> None:
     """Events that do not fit into a span are exported on root spans."""
-    provider = sampled(ModelRegistrySampler(0))
+    provider = pipeline(SpanProcessor(), sampler=ModelRegistrySampler(0)).provider
     registry = ModelRegistry(tracer_provider=provider)
     context = parent("remote", sampled=True, state=None)
     with provider.get_tracer("app").start_as_current_span("deployment", context):
@@ -537,12 +520,12 @@ def test_events_over_the_limit_of_a_span(sampled: Any, exporter: Any) -> None:
     assert event_counts("span") == (70, 0, 0, 0)
 
 
-def test_held_events_are_kept(sampled: Any, exporter: Any, set_global: Any) -> None:
+def test_held_events_are_kept(pipeline: Any, exporter: Any, set_global: Any) -> None:
     """Events that were held until there was a provider are exported."""
     registry = get_default_registry()
     registry.register("early", "M", "1", "low", "team", "test")
     assert event_counts("span").held == 1
-    set_global(sampled(ModelRegistrySampler(0)))
+    set_global(pipeline(SpanProcessor(), sampler=ModelRegistrySampler(0)).provider)
     registry.register("m", "M", "1", "low", "team", "test")
     assert [span.events[0].attributes["model_registry.model_id"] for span in exporter.spans] == ["early", "m"]
     assert event_counts("span") == (2, 0, 0, 0)
