@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -34,8 +35,15 @@ def run_in_threads(*works: Callable[[], object]) -> None:
 def in_background(*works: Callable[[threading.Event], object]) -> Iterator[None]:
     """Run functions in threads while a block runs; each gets the event that ends it."""
     stop = threading.Event()
-    thread = threading.Thread(target=lambda: _run_until(stop, works, errors))
     errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            run_in_threads(*(partial(work, stop) for work in works))
+        except BaseException as error:  # noqa: BLE001 - raised below
+            errors.append(error)
+
+    thread = threading.Thread(target=run)
     thread.start()
     try:
         yield
@@ -44,15 +52,6 @@ def in_background(*works: Callable[[threading.Event], object]) -> Iterator[None]
         thread.join()
     if errors:
         raise errors[0]
-
-
-def _run_until(
-    stop: threading.Event, works: tuple[Callable[[threading.Event], object], ...], errors: list[BaseException]
-) -> None:
-    try:
-        run_in_threads(*(lambda work=work: work(stop) for work in works))  # type: ignore[misc]
-    except BaseException as error:  # noqa: BLE001 - raised in the thread of the block
-        errors.append(error)
 
 
 @contextlib.contextmanager
