@@ -124,7 +124,7 @@ class Model(NamedTuple):
         return [state for state, a, b in zip(states, begins, ends, strict=True) if a <= last and b > first]
 
     def past_sunset(self, when: int) -> bool:
-        """Return whether its sunset date has passed."""
+        """Check whether its sunset date has passed."""
         return self.sunset is not None and when >= self.sunset
 
 

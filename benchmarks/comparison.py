@@ -84,7 +84,7 @@ class Benchmark(NamedTuple):
     unavailable: Callable[[], str] = str
 
     def holds(self, ratio: float) -> bool:
-        """Return whether a ratio meets the goal."""
+        """Check whether a ratio meets the goal."""
         return ratio <= self.limit if self.goal.startswith("<=") else ratio >= self.limit
 
     @property

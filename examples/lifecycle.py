@@ -1,6 +1,6 @@
-"""The life of a model in the registry: each operation's event, a file, and the registry of the whole process.
+"""The lifecycle of a model in the registry: the event of each operation, a file, and the process-wide registry.
 
-Usage: lifecycle.py    prints each event as it is exported, and leaves models.json in the current folder.
+Usage: lifecycle.py    print each exported event, and write models.json to the current folder
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ provider = TracerProvider()
 provider.add_span_processor(SimpleSpanProcessor(ConsoleSpanExporter(formatter=show)))
 trace.set_tracer_provider(provider)
 
-# From here on: the examples of the page that says what spanforge.model_registry is, word for word.
+# The following code is that of the page that specifies spanforge.model_registry, without changes.
 # isort: off
 # fmt: off
 # ruff: noqa: E402

@@ -1,4 +1,4 @@
-"""Head sampling that keeps no trace, and what is there nevertheless: events in both forms, risky calls, metrics."""
+"""Head sampling that keeps no trace: events in both signals, calls of flagged models, and metrics are exported."""
 
 import os
 
@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProces
 from spanforge.model_registry import deprecate_model, register_model
 from spanforge.model_registry.otel import ModelRegistrySampler, ModelRegistrySpanProcessor, status
 
-os.environ["OTEL_PYTHON_MODEL_REGISTRY_EVENTS"] = "span,log"  # set where the application is started
+os.environ["OTEL_PYTHON_MODEL_REGISTRY_EVENTS"] = "span,log"  # usually set in the environment of the application
 
 
 def show_span(span: ReadableSpan) -> str:
@@ -56,6 +56,6 @@ deprecate_model("gpt-3.5-turbo", successor="gpt-4o")
 
 for model in ("gpt-4o", "gpt-3.5-turbo", "gpt-9"):
     with trace.get_tracer("app").start_as_current_span(f"chat {model}", attributes={"gen_ai.request.model": model}):
-        pass  # the call; gpt-4o is of tier low: head sampling may drop it
+        pass  # the call; head sampling may drop gpt-4o, whose risk tier is low
 
 print(status())

@@ -1,4 +1,4 @@
-"""One line more than OpenTelemetry's plain SDK needs anyway: prints the two spans that are exported."""
+"""OpenTelemetry's plain SDK with one additional line. The program prints the two spans that are exported."""
 
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider

@@ -1,7 +1,7 @@
-"""OpenTelemetry's entry points: the names of environment variables, the instrumentor, and the sampler.
+"""The entry points for OpenTelemetry: the names of environment variables, the instrumentor, and the sampler.
 
-``opentelemetry-instrument`` loads this module without a guard and offers each ``OTEL_*`` name in it as an option. So it
-has no other such names, imports nothing until an entry point is used, and never raises.
+``opentelemetry-instrument`` loads this module without catching errors, and offers each ``OTEL_*`` name in it as an
+option. So the module has no other such names, imports nothing until an entry point is used, and never raises errors.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ OTEL_PYTHON_MODEL_REGISTRY_UNREGISTERED = "OTEL_PYTHON_MODEL_REGISTRY_UNREGISTER
 
 
 class _Nothing:
-    """Replaces an instrumentor that cannot be loaded; the reason has been logged."""
+    """An instrumentor that does nothing, for one that cannot be loaded. The reason was logged before."""
 
     is_instrumented_by_opentelemetry = False
 
@@ -35,7 +35,7 @@ class _Nothing:
 
 
 class _Entry:
-    """The instrumentor's entry point: it is called, and asked for its options, as the class would be."""
+    """The entry point of the instrumentor, with the interface of the class: a call, and ``configuration``."""
 
     def __init__(self) -> None:
         self._failed = False
@@ -55,7 +55,7 @@ class _Entry:
         if not self._failed:
             try:
                 from spanforge.model_registry.otel.instrumentor import ModelRegistryInstrumentor
-            except Exception as error:  # noqa: BLE001 - the application starts all the same
+            except Exception as error:  # noqa: BLE001 - the application must start without the plugin
                 self._failed = True
                 _explain(error, "model registry: the plugin was not installed, so no span is enriched")
             else:
@@ -64,7 +64,7 @@ class _Entry:
 
 
 def _explain(error: Exception, effect: str) -> None:
-    """Log in one line why something cannot be loaded: often another package has the module's name."""
+    """Log in one line why a module cannot be loaded. Often, another package has the module's name."""
     import contextlib
     import logging
     import os
@@ -76,12 +76,12 @@ def _explain(error: Exception, effect: str) -> None:
         for name in ("spanforge", "spanforge.model_registry"):
             loaded, expected = getattr(sys.modules.get(name), "__file__", None), os.path.join(folder, *name.split("."))
             if loaded is not None and os.path.dirname(os.path.abspath(loaded)) != expected:
-                reason = f"{name} is {loaded} here, not {expected}: install both packages into one folder"
+                reason = f"{name} is loaded from {loaded}, not from {expected}: install both packages into one folder"
         logging.getLogger(name).warning("%s: %s", effect, reason)
 
 
 def sampler(argument: str | None = None) -> Sampler:
-    """Return the sampler ``model_registry``, or OpenTelemetry's default if that cannot be loaded.
+    """Return the sampler ``model_registry``, or OpenTelemetry's default sampler if it cannot be loaded.
 
     Args:
         argument: The value of ``OTEL_TRACES_SAMPLER_ARG``; declarative configuration passes nothing.

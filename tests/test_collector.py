@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 LEFT_OUT = ("[a-]", "[z-a]", "[--0]", "[a-c-e]", "[-a]", "x[!-]")
-RULE = "a path without line breaks, '$', '{' and '}', which mean something to the Collector"
+RULE = "a path without line breaks, '$', '{' and '}', which are special to the Collector"
 HOSTILE = (
     "${env:HOME}",
     "$",

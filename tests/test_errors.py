@@ -27,7 +27,7 @@ ERRORS = [
     (InvalidValueError("model_id", None, "is missing"), "model_id is missing", ValueError),
     (
         ModelAlreadyRegisteredError("gpt-4o", "active"),
-        "model 'gpt-4o' already registered (status active)",
+        "model 'gpt-4o' is already registered (status active)",
         ValueError,
     ),
     (
@@ -35,7 +35,7 @@ ERRORS = [
         "cannot register model 'm': it is already retired",
         ValueError,
     ),
-    (ModelNotFoundError("gpt-5"), "model 'gpt-5' not found in the registry", KeyError),
+    (ModelNotFoundError("gpt-5"), "model 'gpt-5' is not in the registry", KeyError),
     (
         ModelNotAllowedError("m", "retired", ["active", "deprecated"]),
         "model 'm' is retired (allowed here: active, deprecated)",

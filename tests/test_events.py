@@ -345,7 +345,9 @@ def test_the_first_span_delivers() -> None:
 def test_never_delivered_says_so_at_exit() -> None:
     """If no provider ever comes, one line at exit says how many events were not delivered."""
     result = run("register(7)")
-    assert result.stderr.splitlines() == ["model registry: 7 events were not delivered: there is no tracer provider"]
+    assert result.stderr.splitlines() == [
+        "model registry: 7 lifecycle events were not delivered: no tracer provider was set"
+    ]
 
 
 def test_importing_asks_for_no_provider() -> None:

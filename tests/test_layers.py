@@ -1089,7 +1089,7 @@ def test_a_registry_of_ones_own_is_strict(tmp_path: Path) -> None:
     register(registry, "b")
     replace_file_entries(registry, [filed(), filed("c")])
     assert shown(registry) == [("a", "file", "active"), ("c", "file", "active")]
-    with pytest.raises(ValueError, match="'a' already registered"):
+    with pytest.raises(ValueError, match="'a' is already registered"):
         register(registry)
     registry.retire("a")
     replace_file_entries(registry, [filed()])

@@ -74,7 +74,7 @@ def test_register_keeps_what_it_is_given(registry: ModelRegistry, fields: dict[s
 def test_an_id_is_never_reused(registry: ModelRegistry, fields: dict[str, Any]) -> None:
     """Registering an id again is an error, whatever its status, and changes nothing."""
     registry.register(**fields)
-    with pytest.raises(ModelAlreadyRegisteredError, match="'gpt-4o' already registered"):
+    with pytest.raises(ModelAlreadyRegisteredError, match="'gpt-4o' is already registered"):
         registry.register(**fields | {"owner": "someone else"})
     retired = registry.retire("gpt-4o")
     with pytest.raises(ModelAlreadyRegisteredError):
@@ -153,7 +153,7 @@ def test_unknown_models(registry: ModelRegistry, operation: str) -> None:
     with pytest.raises(ModelNotFoundError) as caught:
         getattr(registry, operation)("gpt-5")
     assert isinstance(caught.value, KeyError)
-    assert str(caught.value) == "model 'gpt-5' not found in the registry"
+    assert str(caught.value) == "model 'gpt-5' is not in the registry"
 
 
 def test_replace_changes_the_description_only(

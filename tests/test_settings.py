@@ -399,7 +399,10 @@ def test_the_working_folder_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv(FILE.variable, "/a.json:b.json")
     for _ in range(2):
         assert FILE.read() == ()
-    rule = "must be an absolute path: the working folder is gone; got '/a.json:b.json'; using the default, none"
+    rule = (
+        "must be an absolute path, because the working folder does not exist; got '/a.json:b.json'; "
+        "using the default, none"
+    )
     assert lines() == [line(f"OTEL_PYTHON_MODEL_REGISTRY_FILE {rule}")]
 
 
@@ -414,7 +417,7 @@ def test_options_that_do_not_exist(lines: Any) -> None:
             "unregistered": None,
         }
     names = "enabled, file, reload_interval, span_attributes, model_attributes, unregistered, events"
-    assert lines() == [line(f"unknown option 'flie'; options are {names}; it is ignored")]
+    assert lines() == [line(f"option 'flie' is unknown and ignored; options are {names}")]
 
 
 # Names

@@ -763,7 +763,8 @@ class TestBadFiles:
         watcher = FileWatcher(registry, [str(path)], reload_interval=0)
         watcher.start()
         watcher.look()
-        assert lines() == ["warning: model registry: cannot follow the registry files: MemoryError()"]
+        text = "model registry: cannot read the registry files, so the previous entries stay in force: MemoryError()"
+        assert lines() == [f"warning: {text}"]
         fails.clear()
         watcher.look()
         assert owners(registry) == {"m": "a"}
@@ -934,7 +935,8 @@ class TestThread:
         follow(path, interval=100)
         follow(path, interval=100)
         assert owners(registry) == {"m": "a"}
-        assert lines() == ["warning: model registry: registry files are not followed: can't start new thread"]
+        text = "changes of registry files are not loaded, because no thread could be started: can't start new thread"
+        assert lines() == [f"warning: model registry: {text}"]
 
     def test_a_log_handler_that_fails(self, registry: ModelRegistry, path: Path, follow: Follow) -> None:
         """What a log handler raises stops nothing."""

@@ -402,7 +402,7 @@ class TestLoad:
         assert load(path, content)[0]["metadata"]["c"] == [[1, {"b": 2}]] * 2
         monkeypatch.setattr(yaml_nodes, "MAX_ALIASED", 9)
         assert str(refused(path, content)) == (
-            f"{path}, line 9, column 13: aliases stand for more than 9 values in total"
+            f"{path}, line 9, column 13: aliases expand to more than 9 values in total"
         )
 
 
@@ -778,7 +778,7 @@ class TestLoadFails:
             }
             lines.append(f"a{i}: &a{i} {inside[kind]}")
         error = refused(path, ENTRY + "  metadata:\n    " + "\n    ".join(lines))
-        assert error.reason == f"aliases stand for more than {MAX_ALIASED:,} values in total"
+        assert error.reason == f"aliases expand to more than {MAX_ALIASED:,} values in total"
         assert error.line is not None
         assert error.line < 30
 

@@ -1,6 +1,6 @@
-"""Writes the blocks of the Collector's configuration that repeat tables of the code; with ``--check`` it only compares.
+"""A generator of the blocks in the Collector's configuration that repeat tables of the code.
 
-A block stands between the comments ``# generated: <name>`` and ``# end``.
+A block is between the comments ``# generated: <name>`` and ``# end``. With ``--check``, the program only compares.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ BLOCK: Final = re.compile(r"^( *)# generated: (\w+)\n.*?^\1# end\n", re.DOTALL |
 TIERS: Final = [tier for tier in RISK_TIERS if tier in FLAGGED_TIERS]
 STATUSES_ON_SPANS: Final = [*(status for status in STATUSES if status in FLAGGED_STATUSES), UNREGISTERED]
 FURTHER_FACTS: Final = ("gen_ai.response.id", "gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens", "error.type")
-"""Attributes of the archive that are neither the registry's nor name a model, a provider or a kind of span."""
+"""The attributes of the archive that are not the registry's and do not name a model, a provider or a kind of span."""
 REQUEST_MODEL: Final = "gen_ai.request.model"
 
 
@@ -34,7 +34,7 @@ def attribute(key: str) -> str:
 
 
 def one_of(values: Iterable[str]) -> str:
-    """Return a regular expression that matches these texts only."""
+    """Return a regular expression that matches only these texts."""
     return f'"^({"|".join(values)})$"'
 
 
@@ -62,7 +62,7 @@ def flagged_statuses() -> Iterator[str]:
 
 
 def parameters() -> Iterator[str]:
-    """Yield the statements that leave only the model's name of JSON parameters."""
+    """Yield the statements that reduce JSON parameters to the model's name."""
     cached = 'span.cache["parameters"]'
     for row in CONVENTIONS:
         if row.member is not None:
@@ -75,7 +75,7 @@ def parameters() -> Iterator[str]:
 
 
 def archived_attributes() -> Iterator[str]:
-    """Yield the statements that leave only the attributes of spans that the archive has."""
+    """Yield the statements that remove all attributes of spans except those of the archive."""
     keys = dict.fromkeys((*(row.key for row in CONVENTIONS), *PROVIDER_KEYS, *NOT_CALLS, *FURTHER_FACTS))
     patterns = [f"{PREFIX}*", *keys]
     expression = one_of(key.replace(".", r"\\.").replace("*", ".*") for key in patterns)
@@ -87,7 +87,7 @@ def archived_attributes() -> Iterator[str]:
 
 
 def not_calls() -> Iterator[str]:
-    """Yield the conditions that a span which names a model is not a call."""
+    """Yield the conditions with which a span that names a model is not a call."""
     for key, values in NOT_CALLS.items():
         yield f"- IsMatch({attribute(key)}, {one_of(sorted(values))})"
     for row in CONVENTIONS:
@@ -97,7 +97,7 @@ def not_calls() -> Iterator[str]:
 
 
 def model_label() -> Iterator[str]:
-    """Yield the statement that sets the label with the model's name: of requests, then of responses."""
+    """Yield the statements that set the label with the model's name: that of the request, else that of the response."""
     rows = [row for row in CONVENTIONS if row.scope is row.member is None]
     rows.sort(key=lambda row: (row.response, row.by_gateway))
     values = ",\n  ".join(attribute(key) for key in (*(row.key for row in rows), f"{PREFIX}model_id"))

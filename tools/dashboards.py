@@ -1,4 +1,4 @@
-"""Writes Grafana's dashboards; with ``--check`` it only compares."""
+"""A generator of Grafana's dashboards. With ``--check``, the program only compares."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ TITLES: Final = {
     SERVICE: "service",
     EVENT: "event",
 }
-"""Label to the heading of its column."""
+"""The heading of a label's column, by label."""
 
 
 class Panel(NamedTuple):
@@ -70,12 +70,12 @@ class Panel(NamedTuple):
 
     Attributes:
         kind: A key of ``KINDS``.
-        title: Its title.
-        size: Width, of 24, and height.
-        queries: Legend to PromQL; in tables the legend is the heading of the value's column.
-        unit: The values' unit, as Grafana names it.
-        tags: Jaeger's tags of the traces that a line of a table links to; none: no links to traces.
-        about: Its description.
+        title: The title.
+        size: The width, out of 24, and the height.
+        queries: The PromQL queries by legend. In tables, the legend is the heading of the value's column.
+        unit: The unit of the values, as Grafana names it.
+        tags: Jaeger's tags of the traces to which a line of a table links; empty for no links to traces.
+        about: The description.
     """
 
     kind: str
@@ -88,7 +88,7 @@ class Panel(NamedTuple):
 
     @property
     def labels(self) -> set[str]:
-        """The labels of its lines, as its queries group them."""
+        """The labels by which the queries group lines."""
         groups = re.findall(
             r"^sum by \(([^)]*)\)|group_right \(\) \(sum by \(([^)]*)\)", "\n".join(self.queries.values())
         )
@@ -102,7 +102,7 @@ def join(words: Iterable[str]) -> str:
 
 
 def matcher(label: str, value: str, operator: str = "=") -> str:
-    """Return one label's matcher of a selector."""
+    """Return the matcher of one label, for a selector."""
     return f'{label}{operator}"{value}"'
 
 
@@ -122,9 +122,9 @@ def events(*matchers: str) -> str:
 
 
 def in_range(series: str, *labels: str) -> str:
-    """Return the exact number of calls or events in the dashboard's range; ``increase`` only estimates it.
+    """Return the exact number of calls or events in the dashboard's range, which ``increase`` only estimates.
 
-    A series that began within the range counts from zero, so its first value is included; ``increase`` leaves it out.
+    A series that began within the range counts from zero, so its first value is included. ``increase`` omits it.
     """
     last = f"last_over_time({series}[$__range])"
     return f"sum by ({', '.join(labels)}) (({last} - {series} offset $__range >= 0) or {last})"
@@ -149,7 +149,7 @@ def quantile(share: float, series: str, window: str = "$__rate_interval") -> str
 CHOSEN: Final = calls(matcher(OWNER, "$owner", "=~"), matcher(TIER, "$tier", "=~"))
 REGISTERED: Final = calls(matcher(MODEL, "", "!="))
 CALLS_OF: Final = {status: calls(matcher(STATUS, status)) for status in (*STATUSES, UNREGISTERED)}
-"""Status to the selector of calls."""
+"""The selector of calls, by status."""
 FLAGGED: Final = "|".join([*(status for status in STATUSES if status in FLAGGED_STATUSES), UNREGISTERED])
 """A regular expression for the statuses whose calls are flagged."""
 OF_MODEL: Final = calls(matcher(MODEL, "$model"))
@@ -157,7 +157,7 @@ FAILED: Final = calls(matcher(MODEL, "$model"), matcher("status_code", "STATUS_C
 SUNSET: Final = f'min by ({MODEL}) (model_registry_sunset_seconds{{senders=""}})'
 FIRING: Final = 'ALERTS{alertname=~"ModelRegistry.*", alertstate="firing"}'
 NUMBERS: Final = {status: number for number, status in enumerate(STATUSES, 1)}
-"""Status to its number in the timeline."""
+"""The number of a status in the timeline, by status."""
 IN_FORCE: Final = " or ".join(
     f'group by ({MODEL}, {STATUS}) ({{__name__=~"traces_span_metrics_(calls|events)_total", senders="", '
     f'{MODEL}!="", {STATUS}="{status}"}}) * {number}'
@@ -173,7 +173,7 @@ INVENTORY: Final = [
         "Models registered",
         (6, 4),
         {"models": f'sum(max by ({STATUS}, {TIER}) (model_registry_models{{senders=""}}))'},
-        about="By the plugin's own metrics; the largest registry, where services have different ones.",
+        about="From the plugin's own metrics. If services have different registries, the largest one counts.",
     ),
     Panel("bars", "Calls by owner", (8, 8), {column(OWNER): in_range(CHOSEN, OWNER)}),
     Panel("bars", "Calls by risk tier", (8, 8), {column(TIER): in_range(CHOSEN, TIER)}),
@@ -201,7 +201,7 @@ ONE_MODEL: Final = [
         (6, 4),
         {"sunset": f'min(model_registry_sunset_seconds{{senders="", {MODEL}="$model"}})'},
         "s",
-        about="Of a deprecated model that has a sunset date, by the plugin's own metrics.",
+        about="For a deprecated model that has a sunset date, from the plugin's own metrics.",
     ),
     Panel("graph", "Calls by service", (12, 8), {column(SERVICE): rate(OF_MODEL, SERVICE)}, "reqps"),
     Panel("graph", "Failed calls by service", (12, 8), {column(SERVICE): rate(FAILED, SERVICE)}, "reqps"),
@@ -215,7 +215,7 @@ ONE_MODEL: Final = [
     Panel("events", "Lifecycle", (12, 8), {column(EVENT): per_interval(events(matcher(MODEL, "$model")), EVENT)}),
     Panel(
         "table",
-        "Who calls it",
+        "Callers",
         (24, 10),
         {"calls": in_range(OF_MODEL, SERVICE, ASKED, OWNER, TIER, STATUS)},
         tags="model_registry.model_id=${model}",
@@ -223,7 +223,7 @@ ONE_MODEL: Final = [
 ]
 
 ALLOWED_UNTIL_SUNSET: Final = "deprecated"
-"""The status whose calls are no alarm; its table shows the time until the sunset."""
+"""The status whose calls raise no alarm. Its table shows the time until the sunset."""
 FORBIDDEN: Final = [status for status in reversed(STATUSES) if status in FLAGGED_STATUSES - {ALLOWED_UNTIL_SUNSET}]
 """The statuses in which a model must not be called, the most final first."""
 
@@ -234,7 +234,7 @@ def count_calls(kind: str, status: str, width: int) -> Panel:
 
 
 def list_called(status: str) -> Panel:
-    """Return the table of models that were called in a status in which they must not be."""
+    """Return the table of models that were called in a forbidden status."""
     return Panel(
         "table",
         f"{status.capitalize()} models that were called",
@@ -255,7 +255,7 @@ VIOLATIONS: Final = [
     *(list_called(status) for status in FORBIDDEN),
     Panel(
         "table",
-        "Models that nobody registered",
+        "Unregistered models that were called",
         (12, 8),
         {"calls": in_range(CALLS_OF[UNREGISTERED], SERVICE, ASKED) + " > 0"},
         tags="model_registry.status=unregistered",
@@ -281,7 +281,7 @@ VIOLATIONS: Final = [
     ),
     Panel(
         "table",
-        "Registry files, and how long ago each was seen in force",
+        "Registry files, and the time since each was seen in force",
         (12, 8),
         {"age": 'max by (job, file_path) (model_registry_file_age_seconds{senders=""})'},
         "s",
@@ -291,7 +291,7 @@ VIOLATIONS: Final = [
         "Calls of untrusted senders",
         (24, 8),
         {"calls": in_range(calls(senders="untrusted"), SERVICE, ASKED, OWNER, STATUS)},
-        about="Names of services and models are what these senders say; owner and status are the Collector's.",
+        about="The names of services and models are from these senders. Owner and status are from the Collector.",
     ),
 ]
 
@@ -321,7 +321,7 @@ VARIABLES: Final = {
     "tier": f"label_values({calls()}, {TIER})",
     "model": f"label_values({calls()}, {MODEL})",
 }
-"""Variable to the query for its values; all but ``model`` take several, and all of them at first."""
+"""The query for the values of a variable, by variable. All except ``model`` take several values, and start with all."""
 
 
 class Board(NamedTuple):
@@ -338,17 +338,17 @@ BOARDS: Final = (
     Board(
         "model-registry-inventory",
         "Model registry: inventory",
-        "Which models are called, whose they are, how risky, and in which status.",
+        "The models that are called, with their owners, risk tiers and statuses.",
         ("owner", "tier"),
         INVENTORY,
     ),
     Board(
-        "model-registry-model", "Model registry: one model", "Who calls it, how well it does.", ("model",), ONE_MODEL
+        "model-registry-model", "Model registry: one model", "The callers, errors and durations.", ("model",), ONE_MODEL
     ),
     Board(
         "model-registry-violations",
         "Model registry: violations",
-        "Calls of models that should not be called, and what keeps the plugin from seeing them.",
+        "Calls of models that should not be called, and faults that keep the plugin from detecting them.",
         (),
         VIOLATIONS,
     ),
@@ -364,7 +364,7 @@ BOARDS: Final = (
 
 
 def explore(source: str, kind: str, query: dict[str, str]) -> str:
-    """Return the address of Explore with a query; Grafana fills in each ``${…}``."""
+    """Return the address of Explore with a query. Grafana replaces each ``${…}``."""
     pane = {
         "datasource": source,
         "queries": [{"refId": "A", "datasource": {"type": kind, "uid": source}, **query}],
@@ -376,7 +376,7 @@ def explore(source: str, kind: str, query: dict[str, str]) -> str:
 
 
 def links(panel: Panel) -> Iterator[dashboard.DashboardLink]:
-    """Yield the links of a table's line: to its model, and to its traces; Jaeger needs a service to search."""
+    """Yield the links of a table's line, to its model and to its traces. Jaeger needs a service to search."""
     labels = panel.labels
     if MODEL in labels:
         yield link("This model", f"/d/model-registry-model?var-model=${{__data.fields.{MODEL}}}&${{__url_time_range}}")
@@ -394,14 +394,14 @@ def link(title: str, url: str) -> dashboard.DashboardLink:
 
 
 def traceql(tags: str) -> str:
-    """Return Tempo's query for these tags of Jaeger."""
+    """Return Tempo's query that equals these tags of Jaeger."""
     names = (tag.partition("=") for tag in tags.split())
     terms = (f'{"event:name" if name == "event" else f"span.{name}"} = "{value}"' for name, _, value in names)
     return f"{{ {' && '.join(terms)} }}"
 
 
 def look_of_table(built: Any, panel: Panel) -> None:
-    """Name the columns, and let lines lead to their model and traces."""
+    """Name the columns, and add links from lines to their model and traces."""
     (heading,) = panel.queries
     organized = {"excludeByName": {"Time": True}, "renameByName": {}, "indexByName": {}}
     built.with_transformation(DataTransformerConfig(id_val="organize", options=organized))
@@ -431,7 +431,7 @@ def look_of_alarm(built: Any, _panel: Panel) -> None:
 
 
 def look_of_bars(built: Any, _panel: Panel) -> None:
-    """Draw horizontal bars, beside which names fit."""
+    """Draw horizontal bars, which have room for names."""
     built.orientation(VizOrientation.HORIZONTAL)
 
 
@@ -442,7 +442,13 @@ def look_of_events(built: Any, _panel: Panel) -> None:
 
 
 class Kind(NamedTuple):
-    """A kind of panel: what builds it, whether it shows how values came about, and what it looks like."""
+    """A kind of panel.
+
+    Attributes:
+        builder: The class of Grafana's builder.
+        over_time: ``True`` if the panel shows values over time.
+        look: The function that sets the appearance.
+    """
 
     builder: Any
     over_time: bool = False

@@ -1,6 +1,7 @@
-"""Writes the parts of the documentation that repeat tables of the code; with ``--check`` it only compares.
+"""A generator of the parts of the documentation that repeat tables of the code.
 
-A part is between the comments ``<!-- table: name -->`` (or ``list``, ``sentence``, ``api``) and ``<!-- end -->``.
+A part is between the comments ``<!-- table: name -->`` (or ``list``, ``sentence``, ``api``) and ``<!-- end -->``. With
+``--check``, the program only compares.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 WIDTH = 118
-"""Characters of a line of prose."""
+"""The limit of characters in a line of prose."""
 BLOCK = re.compile(r"(<!-- (table|list|sentence|api): ([\w.]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -88,7 +89,7 @@ def clauses() -> list[list[str]]:
 def operations() -> list[list[str]]:
     """Return the table of the operations and their events."""
     rows = [[f"`{name}`", f"`{row.event}`", f"`{OPERATION_SPAN_NAMES[name]}`"] for name, row in OPERATIONS.items()]
-    return [["operation", "event", "span, where it needs one of its own"], *rows]
+    return [["operation", "event", "root span, if the event needs one"], *rows]
 
 
 def sampling() -> list[list[str]]:
@@ -181,7 +182,7 @@ def _writer(row: ReservedKey) -> str:
 
 
 def _attributes_of(key: str, reserved: ReservedKey) -> str:
-    """Return the attributes that a reserved key gives to spans and events."""
+    """Return the attributes that a reserved key adds to spans and events."""
     shown = [f"`{row.key}`" for row in ATTRIBUTES if row.source == "metadata key" and row.name == key]
     if reserved.kind != "history":
         shown.append(f"`{PREFIX}metadata.{key}` on events")
@@ -246,7 +247,7 @@ def update(text: str) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Update every page, or with ``--check`` report those that are out of date."""
+    """Update all pages, or with ``--check`` report those that are out of date."""
     pages = [ROOT / "README.md", ROOT / "collector-config" / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
     stale = [page for page in pages if update(page.read_text("utf-8")) != page.read_text("utf-8")]
     for page in stale:

@@ -1,4 +1,4 @@
-"""Checks that changelog fragments have names and contents that a release can use."""
+"""A check that the changelog fragments have names and contents that a release can use."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 FOLDER = Path(__file__).parent.parent / "changelog.d"
 NAME = re.compile(r"(\d+|\+[\w-]+)\.(added|changed|fixed|removed|security)\.md")
 
-RULE = "must be called <issue>.<type>.md or +<slug>.<type>.md, and say something"
+RULE = "must be named <issue>.<type>.md or +<slug>.<type>.md, and must not be empty"
 
 
 def main() -> int:
-    """Name each fragment that is wrong."""
+    """Report the fragments that break the rule."""
     wrong = [
         path.name
         for path in sorted(FOLDER.iterdir())

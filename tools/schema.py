@@ -1,4 +1,4 @@
-"""Writes the JSON Schema of attestations from the classes that they are made of; with ``--check`` it only compares."""
+"""A generator of the JSON Schema of attestations from their classes. With ``--check``, the program only compares."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def schema() -> dict[str, Any]:
 
 
 def _described(name: str, part: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema of a class: its docstring says what it is, and what its fields are; all are always written."""
+    """Return the schema of a class, with the descriptions of its docstring. All fields are required."""
     words, _, fields = inspect.cleandoc(_CLASSES[name].__doc__).partition("\n\nAttributes:\n")
     said = {field: _line(text) for field, text in FIELD.findall(fields)}
     properties = {
@@ -61,7 +61,7 @@ def _line(text: str) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Update the schema, or with ``--check`` tell whether it is out of date."""
+    """Update the schema, or with ``--check`` report that it is out of date."""
     text = json.dumps(schema(), indent=2) + "\n"
     if FILE.exists() and FILE.read_text("utf-8") == text:
         return 0

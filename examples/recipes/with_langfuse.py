@@ -1,4 +1,4 @@
-"""Langfuse: the processor is added to the tracer provider that its client sets up."""
+"""Langfuse: the processor is added to the tracer provider that its client creates."""
 
 from langfuse import get_client
 from langfuse.openai import openai

@@ -1,4 +1,4 @@
-"""Phoenix, with OpenInference: the processor is added to the tracer provider that ``register`` sets up."""
+"""Phoenix, with OpenInference: the processor is added to the tracer provider that ``register`` creates."""
 
 import openai
 from phoenix.otel import register

@@ -1,4 +1,4 @@
-"""pydantic-ai, which makes spans itself, with OpenTelemetry's plain SDK."""
+"""pydantic-ai, which creates its own spans, with OpenTelemetry's plain SDK."""
 
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter

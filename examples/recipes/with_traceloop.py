@@ -1,4 +1,4 @@
-"""Traceloop, of which OpenLLMetry is part: the processor is added to the tracer provider that ``init`` sets up."""
+"""Traceloop, which includes OpenLLMetry: the processor is added to the tracer provider that ``init`` creates."""
 
 import openai
 from opentelemetry import trace

@@ -1,7 +1,7 @@
 """The application: a support agent that handles one ticket with several models.
 
-Ordinary code of an instrumented application; what is special are ``register_models`` and the one line in
-``telemetry.py`` that adds the processor. ``run.py`` starts it once for each instrumentation.
+It is the ordinary code of an instrumented application, except for ``register_models`` and the line in ``telemetry.py``
+that adds the processor. ``run.py`` starts it once for each instrumentation.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ TICKET: list[ChatCompletionMessageParam] = [{"role": "user", "content": "My rout
 
 
 def register_models() -> None:
-    """Register what this organisation runs, as it does at start-up."""
+    """Register the models that this organisation runs, at the start of the application."""
     register_model(
         "gpt-4o",
         "GPT-4o",
@@ -44,7 +44,7 @@ def register_models() -> None:
 
 
 def handle_ticket(client: openai.OpenAI) -> None:
-    """Handle a ticket: one request, and in it a span for each step."""
+    """Handle a ticket in one request, with a span for each step."""
     step = trace.get_tracer("support-agent").start_as_current_span
     chat = client.chat.completions.create
     with step("handle ticket"):
@@ -57,14 +57,14 @@ def handle_ticket(client: openai.OpenAI) -> None:
                 pass
         with step("sum up"):
             chat(model="gpt-3.5-turbo", messages=TICKET)
-        with step("old prompt"), suppress(openai.NotFoundError):  # the provider serves this model no more
+        with step("old prompt"), suppress(openai.NotFoundError):  # the provider no longer serves this model
             chat(model="text-davinci-003", messages=TICKET)
         with step("translate"):
             chat(model="gpt-4.1-nano", messages=TICKET)
 
 
 def review_models() -> None:
-    """Deprecate a model inside a request, as an administrator would: the event goes onto the request's span."""
+    """Deprecate a model inside a request, as an administrator would. The event is added to the request's span."""
     with trace.get_tracer("support-agent").start_as_current_span("review models"):
         deprecate_model(
             "gpt-3.5-turbo", reason="no longer improved", successor="gpt-4o-mini", sunset_date="2027-03-31", actor="kim"
@@ -72,12 +72,12 @@ def review_models() -> None:
 
 
 def main(instrumentation: str, api: str, file: str, models: str) -> None:
-    """Run the application once, and leave its registry as a file."""
+    """Run the application once, and save its registry to a file."""
     with traced(file):
         instrument(instrumentation)
         register_models()
         review_models()
-        direct = openai.DefaultHttpxClient(trust_env=False)  # loopback, whatever proxies the environment names
+        direct = openai.DefaultHttpxClient(trust_env=False)  # loopback, without the proxies of the environment
         with openai.OpenAI(base_url=api, api_key="none-needed", max_retries=0, http_client=direct) as client:
             handle_ticket(client)
     get_default_registry().save(models)

@@ -1,4 +1,4 @@
-"""Evidence of a run: an evidence package from registry and telemetry, signed, and verified as auditors do."""
+"""Evidence of a run: a package from registry and telemetry, which is signed, and verified as auditors do."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def attest(telemetry: Path, models: Path, start: datetime, end: datetime, packag
 
 
 def make_keys(folder: Path) -> tuple[Path, Path]:
-    """Make a key pair, as ``openssl genpkey -algorithm ed25519`` does; return the files of both keys."""
+    """Create a key pair, as ``openssl genpkey -algorithm ed25519`` does, and return the files of both keys."""
     key = Ed25519PrivateKey.generate()
     private, public = folder / "key.pem", folder / "key.pub.pem"
     private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))

@@ -1,7 +1,7 @@
-"""Stands in for a provider's paid API: chat completions, streamed or not, and embeddings, on loopback.
+"""A local replacement of a provider's paid API: chat completions, streamed or not, and embeddings.
 
-As the real one does, it answers with dated model names (``gpt-4o`` is answered by ``gpt-4o-2024-08-06``) and refuses
-models that it no longer serves with a 404. The texts it gives are canned; everything else of the demo is real.
+As the real API does, it responds with dated model names, such as ``gpt-4o-2024-08-06`` for ``gpt-4o``. It refuses
+models that it no longer serves with a 404. Its texts are fixed; everything else in the demo is real.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ ANSWERED_BY = {
     "gpt-4.1-nano": "gpt-4.1-nano-2025-04-14",
     "text-embedding-3-small": "text-embedding-3-small",
 }
-"""The models that are served; ``support-chat`` is a deployment's own name, as gateways have them."""
+"""The models that are served. ``support-chat`` is the name of a deployment, as gateways use them."""
 
 WORDS = ("Please", "restart", "the", "router", "and", "tell", "us", "what", "the", "lamp", "does.")
 USAGE = {"prompt_tokens": 21, "completion_tokens": len(WORDS), "total_tokens": 21 + len(WORDS)}
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers one request."""
+    """Responds to one request."""
 
     protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
-        """Answer a call of a model."""
+        """Respond to a call of a model."""
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         model = ANSWERED_BY.get(request["model"])
         if model is None:
@@ -59,7 +59,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_args: object) -> None:
-        """Keep quiet."""
+        """Log nothing."""
 
 
 def completion(model: str) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def completion(model: str) -> dict[str, Any]:
 
 
 def stream(model: str) -> Iterator[dict[str, Any]]:
-    """Yield a chat completion word by word, the usage last."""
+    """Yield a chat completion word by word, and the usage at the end."""
     head = {"id": "chatcmpl-2", "object": "chat.completion.chunk", "created": 1_700_000_000, "model": model}
     for word in WORDS:
         delta = {"role": "assistant", "content": f"{word} "}
@@ -94,7 +94,7 @@ def embedding(model: str) -> dict[str, Any]:
 
 @contextmanager
 def listening(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
-    """Serve on a free port of loopback; give its URL."""
+    """Serve on a free port of loopback, and yield the URL."""
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         server.daemon_threads = True
         Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
@@ -106,6 +106,6 @@ def listening(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
 
 @contextmanager
 def serving() -> Iterator[str]:
-    """Serve on a free port of loopback; give the base URL that a client takes."""
+    """Serve on a free port of loopback, and yield the base URL for a client."""
     with listening(Handler) as url:
         yield f"{url}/v1"

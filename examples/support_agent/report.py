@@ -1,4 +1,4 @@
-"""Shows what was exported: each lifecycle event, and each LLM call with owner, tier, status and warnings."""
+"""A report on exported spans: each lifecycle event, and each LLM call with owner, tier, status and warnings."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ COLOURS = {
     **{status: CODES[row.colour] for status, row in LIFECYCLE.items()},
     **{row.event.removeprefix(PREFIX): CODES[LIFECYCLE[row.target].colour] for row in OPERATIONS.values()},
 }
-"""Kind of line to the code of its colour in a terminal; statuses and events have the colours of dashboards."""
+"""The code of a line's colour in a terminal, by kind of line. Statuses and events have the colours of dashboards."""
 COLUMNS = "  {:16} {:23} {:13} {:8} {}"
 
 
 class Span(NamedTuple):
-    """A span as it was exported."""
+    """An exported span."""
 
     name: str
     scope: str
@@ -47,7 +47,7 @@ def read(file: Path) -> list[Span]:
 
 
 def parse(lines: Iterable[str]) -> list[Span]:
-    """Return the spans of OTLP JSON, an export a line, in the order in which they started."""
+    """Return the spans of OTLP JSON with one export per line, in the order in which they started."""
     exports = [json.loads(line) for line in lines]
     scopes = (scope for export in exports for spans in export["resourceSpans"] for scope in spans["scopeSpans"])
     spans = (_span(span, scope["scope"]["name"]) for scope in scopes for span in scope["spans"])
@@ -55,7 +55,7 @@ def parse(lines: Iterable[str]) -> list[Span]:
 
 
 def render(spans: list[Span]) -> Iterator[str]:
-    """Yield the lines of the report on one run: a table of the events and one of the calls, where there are any."""
+    """Yield the lines of the report on one run: a table of the events and a table of the calls, if there are any."""
     steps = {span.span_id: span.name for span in spans}
     events = [
         (at, name, event, span.name) for span in spans for at, name, event in span.events if name.startswith(PREFIX)

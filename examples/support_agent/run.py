@@ -1,7 +1,7 @@
-"""The demo: the support agent under two instrumentations, and what was exported of it.
+"""The demo: the support agent under two instrumentations, and the telemetry that it exported.
 
-Usage: run.py [FILE]    FILE is where the telemetry goes, as OTLP JSON lines; default: build/demo-telemetry.jsonl.
-                        The registry and the evidence go beside it.
+Usage: run.py [FILE]    write the telemetry to FILE, as OTLP JSON lines; default: build/demo-telemetry.jsonl.
+                        The registry and the evidence are written beside it.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ RUNS = {
     "openinference": "openinference-instrumentation-openai: learns the model while the span runs",
 }
 CALLS = 6
-NOT_TAKEN = "did not take"  # what the application's log says of a backend that was not there
+NOT_TAKEN = "did not take"  # the text in the application's log about a backend that did not respond
 
 
 def main(arguments: list[str]) -> int:
-    """Run the application twice, show what was exported, and say what to try next."""
+    """Run the application twice, and show the exported telemetry and the next steps."""
     file = Path(*arguments[:1] or ["build/demo-telemetry.jsonl"])
     file.parent.mkdir(parents=True, exist_ok=True)
     models, package = (
@@ -48,15 +48,15 @@ def main(arguments: list[str]) -> int:
         whole.write_bytes(b"".join(part.read_bytes() for part in parts))
         whole.replace(file)
         Path(folder, models.name).replace(models)
-    print("\nThe same as evidence: of the second run, for each application has a registry of its own\n")
+    print("\nEvidence of the second run, because each application has a separate registry\n")
     for line in attest(file, models, start, datetime.now(timezone.utc), package):
         print(line)
     backend = os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT")
-    print(f"\nWhat was exported: {file} (OTLP JSON, one export a line)")
+    print(f"\nExported telemetry: {file} (OTLP JSON, one export per line)")
     if lost:
-        print(f"Not all in {backend}: see the log above")
+        print(f"{backend} did not receive all spans: see the log above")
     elif backend:
-        print(f"And in {backend}:  look for the tag model_registry.status=retired")
+        print(f"Also in {backend}:  look for the tag model_registry.status=retired")
     else:
         print("See it in Jaeger:  OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4317 make demo")
     print("Read the code:     examples/support_agent/app.py and telemetry.py")
@@ -64,7 +64,7 @@ def main(arguments: list[str]) -> int:
 
 
 def run(file: Path, api: str, models: Path) -> list[str] | None:
-    """Run the application in a process of its own, show what it exported, and return its log, if all has arrived."""
+    """Run the application in a separate process, show its exports, and return its log if all calls arrived."""
     command = [sys.executable, str(HERE / "app.py"), file.name, api, str(file), str(models)]
     result = subprocess.run(command, stderr=subprocess.PIPE, text=True, errors="replace", check=False)
     log = result.stderr.splitlines()
@@ -76,23 +76,23 @@ def run(file: Path, api: str, models: Path) -> list[str] | None:
         print("".join(f"  {line}\n" for line in log), end="")
     calls = sum("model_registry.status" in span.attributes for span in spans)
     if result.returncode != 0 or calls != CALLS:
-        print(f"the application ended with {result.returncode}; {calls} of its {CALLS} calls arrived", file=sys.stderr)
+        print(f"the application exited with {result.returncode}; {calls} of its {CALLS} calls arrived", file=sys.stderr)
         settings = [name for name in os.environ if name.startswith(("OTEL_", "OPENINFERENCE_"))]
         if settings:
-            print(f"set in the environment: {', '.join(settings)}", file=sys.stderr)
+            print(f"the environment sets {', '.join(settings)}; try without them", file=sys.stderr)
         return None
     return log
 
 
 if __name__ == "__main__":
     if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace", line_buffering=True)  # not every terminal can show every name
+        sys.stdout.reconfigure(errors="replace", line_buffering=True)  # some terminals cannot show all names
     try:
         sys.exit(main(sys.argv[1:]))
     except KeyboardInterrupt:
         sys.exit(130)
-    except BrokenPipeError:  # whoever reads has seen enough
+    except BrokenPipeError:  # the reader of the output has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
-    except OSError as error:  # the file's folder cannot be made, or the file not be written
+    except OSError as error:  # the file or its folder cannot be written
         sys.exit(str(error))

@@ -1,4 +1,4 @@
-"""How the application sets OpenTelemetry up: a file, a backend if the environment names one, and the model registry."""
+"""The application's OpenTelemetry set-up: a file, a backend if the environment names one, and the model registry."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 INSTRUMENTATIONS: dict[str, Callable[[], Any]] = {"opentelemetry": OpenTelemetry, "openinference": OpenInference}
 EXPORTERS: dict[str, Callable[..., SpanExporter]] = {"grpc": OverGrpc, "http/protobuf": OverHttp}
 SECONDS = 3
-"""How long a backend may take to accept an export."""
+"""The seconds in which a backend must accept an export."""
 
 
 class Watched(SpanExporter):
-    """Says in one line what a backend did not take, in place of the exporter's own many."""
+    """Reports the lost spans of a backend in one line, instead of the many lines of the exporter."""
 
     def __init__(self, exporter: SpanExporter, endpoint: str, protocol: str) -> None:
         self.exporter = exporter
@@ -49,17 +49,18 @@ class Watched(SpanExporter):
         """Close the exporter."""
         self.exporter.shutdown()
         if self.lost:
-            print(f"{self.endpoint} did not take {self.lost} spans over {self.protocol}: is it up?", file=sys.stderr)
+            text = f"{self.endpoint} did not take {self.lost} spans over {self.protocol}; check that it is running"
+            print(text, file=sys.stderr)
 
 
 def setting(name: str) -> str | None:
-    """Return the value of one of OpenTelemetry's OTLP settings, the one for traces first."""
+    """Return the value of one of OpenTelemetry's OTLP settings. The setting for traces has priority."""
     return os.environ.get(f"OTEL_EXPORTER_OTLP_TRACES_{name}") or os.environ.get(f"OTEL_EXPORTER_OTLP_{name}") or None
 
 
 @contextmanager
 def traced(file: str) -> Iterator[None]:
-    """Have spans exported to a file, and to the backend that the environment names, if it names one."""
+    """Export spans to a file, and to a backend if the environment names one."""
     resource = Resource.create({SERVICE_NAME: os.environ.get("OTEL_SERVICE_NAME") or "support-agent"})
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     provider.add_span_processor(ModelRegistrySpanProcessor())  # the one line
@@ -68,7 +69,7 @@ def traced(file: str) -> Iterator[None]:
     if endpoint is not None:
         protocol = setting("PROTOCOL") or "grpc"
         if protocol not in EXPORTERS:
-            sys.exit(f"OTEL_EXPORTER_OTLP_PROTOCOL={protocol} is none of {', '.join(EXPORTERS)}")
+            sys.exit(f"OTEL_EXPORTER_OTLP_PROTOCOL must be one of {', '.join(EXPORTERS)}; got {protocol!r}")
         exporter = Watched(EXPORTERS[protocol](timeout=SECONDS), endpoint, protocol)
         provider.add_span_processor(BatchSpanProcessor(exporter))
     trace.set_tracer_provider(provider)

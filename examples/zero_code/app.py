@@ -1,4 +1,4 @@
-"""An application that calls models. It knows nothing of the model registry, nor of OpenTelemetry."""
+"""An application that calls models. Its code uses neither the model registry nor OpenTelemetry."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ QUESTION = "My router blinks red since this morning."
 
 
 def main() -> None:
-    """Ask the same of three models."""
+    """Send the same question to three models."""
     with openai.OpenAI() as client:
         for model in ("gpt-4o", "gpt-3.5-turbo", "gpt-4.1-nano"):
             answer = client.chat.completions.create(model=model, messages=[{"role": "user", "content": QUESTION}])

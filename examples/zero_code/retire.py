@@ -1,4 +1,4 @@
-"""Retires a model, as an administrator or a pipeline would: its event goes where the application's spans go."""
+"""A script that retires a model, as an administrator or a pipeline would. The backend of spans receives the event."""
 
 from spanforge.model_registry import retire_model
 

@@ -1,8 +1,8 @@
-"""An application without a line about models, run by ``opentelemetry-instrument`` with a registry file beside it.
+"""An application without registry code, run by ``opentelemetry-instrument`` with a registry file beside it.
 
-Usage: run.py [--declarative]    settings come from the environment, or from ``otel.yaml``
+Usage: run.py [--declarative]    take the settings from the environment, or from ``otel.yaml``
 
-The model's API is a stand-in on loopback; what is exported goes to standard output, and is shown as a table.
+A local server replaces the model's API. The spans are exported to standard output, and a table shows them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "support_agent"))
 
-from models_api import serving  # noqa: E402 - it is another example's
+from models_api import serving  # noqa: E402 - the module belongs to another example
 from report import parse, render  # noqa: E402
 
 ENVIRONMENT = {
@@ -31,7 +31,7 @@ SHOWN = {"opentelemetry.instrumentation.genai.openai", "spanforge.model_registry
 
 
 def main(arguments: list[str]) -> int:
-    """Run the application, and then the script of somebody who retires a model, under the same settings."""
+    """Run the application, and then the script that retires a model, with the same settings."""
     settings = DECLARATIVE if "--declarative" in arguments else ENVIRONMENT
     print("".join(f"export {name}={value}\n" for name, value in settings.items()))
     with serving() as api:
@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> int:
 
 
 def run(settings: dict[str, str], script: str) -> int:
-    """Run a script under ``opentelemetry-instrument``, and show what it printed and what was exported."""
+    """Run a script under ``opentelemetry-instrument``, and show its output and its exported spans."""
     print(f"$ opentelemetry-instrument python {script}", flush=True)
     clean = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
     done = subprocess.run(
@@ -54,7 +54,7 @@ def run(settings: dict[str, str], script: str) -> int:
     lines = done.stdout.splitlines()
     exported = [line for line in lines if line.startswith('{"resourceSpans"')]
     printed = [line for line in lines if line not in exported]
-    # Several instrumentations of the openai client are installed here, and all go by one name; one is enough to see.
+    # Several instrumentations of the openai client are installed here with the same name. The spans of one are enough.
     spans = [span for span in parse(exported) if span.scope in SHOWN]
     print("\n".join(["", *printed, *([""] if printed else []), *render(spans), ""]), flush=True)
     return done.returncode

@@ -363,7 +363,7 @@ def test_too_many_events(case: Case, otlp: Any, monkeypatch: pytest.MonkeyPatch)
     logs = [log(otlp, "model_registry.retired", otlp.start + number, "x") for number in range(3)]
     case.write(otlp.line(good(otlp)), otlp.logs(*logs))
     found = case.states(entry())
-    assert found.coverage.reasons == ("2 lifecycle events beyond 1 of one input were left out",)
+    assert found.coverage.reasons == ("2 lifecycle events exceeded the limit of 1 per input and were not kept",)
 
 
 def test_the_same_name_at_another_provider(case: Case, otlp: Any) -> None:
@@ -424,7 +424,7 @@ def test_a_gap_makes_it_incomplete(case: Case, otlp: Any) -> None:
     short = case.package(case.engine(entry(), max_gap=timedelta(minutes=59))).attestation.coverage.gaps
     assert (short[0].from_date, short[-1].to_date, len(short)) == (UTC, "2026-01-02T00:00:00.000000Z", 4)
     assert (found.coverage.gap_count, found.coverage.max_gap_seconds) == (2, 6 * 3_600)
-    assert found.coverage.reasons == ("stretches without any span that are longer than allowed: 2",)
+    assert found.coverage.reasons == ("the period has gaps without any span that are longer than allowed: 2",)
     assert {clause.status for clause in found.clauses} | {found.overall_status} == {"incomplete"}
 
 
@@ -455,9 +455,9 @@ def test_limits_are_stated(case: Case, otlp: Any) -> None:
     """Every attestation says that samplers thin what it counts, and what the registry has no history of."""
     case.write(otlp.line(good(otlp)))
     limits = case.states(entry()).limits
-    assert any("a sampler drops" in limit and "all counts are of what was recorded" in limit for limit in limits)
+    assert any("a sampler drops" in limit and "all counts are of recorded spans" in limit for limit in limits)
     assert any("sunset dates are those at generation" in limit for limit in limits)
-    assert sum("does not reach back to the period's start" in limit for limit in limits) == 1
+    assert sum("history begins after the period's start" in limit for limit in limits) == 1
 
 
 @pytest.mark.parametrize(
@@ -691,7 +691,7 @@ def test_a_period_that_is_not_over() -> None:
     stated = engine.generate_evidence_package(
         None, "soc2", "2026-01-01", "2026-02-01", generated_at="2026-01-31T23:59:59Z"
     ).attestation
-    assert "the period was not over when this was made" in stated.coverage.reasons
+    assert "the period had not ended when the evidence was generated" in stated.coverage.reasons
 
 
 @pytest.mark.parametrize(
@@ -758,4 +758,4 @@ def test_lists_that_are_cut_say_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     engine = ComplianceMappingEngine(ModelRegistry(auto_emit=False))
     stated = engine.generate_evidence_package(None, "soc2", "2026-01-01", "2026-02-01", telemetry=file).attestation
     assert len(stated.unregistered_names) == len(stated.model_warnings) == 2
-    assert "Of 3 names that are not registered, 2 are listed." in stated.limits
+    assert "Only 2 of 3 names that are not registered are listed." in stated.limits

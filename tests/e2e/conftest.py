@@ -44,7 +44,7 @@ NOBODY = "127.0.0.1:1"
 PORTS = range(10_000, 30_000)
 """Ports that no system gives to outgoing connections."""
 
-NOT_DELIVERED = re.compile(r"model registry: \d+ events were not delivered: there is no tracer provider\n")
+NOT_DELIVERED = re.compile(r"model registry: \d+ lifecycle events were not delivered: no tracer provider was set\n")
 """What a process says at its end in which models were registered, but no OpenTelemetry SDK was set up."""
 
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))

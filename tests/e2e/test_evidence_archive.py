@@ -155,11 +155,11 @@ class Truth:
         early, retired, past = self.number(EARLY), self.number(RETIRED), self.number(PAST_SUNSET)
         enriched = all_ - self.number(NOT_ENRICHED)
         known = all_ - self.number(UNREGISTERED) - early  # of which a status was in force
-        of_names = f"{len(self.names)} names of models that are not registered"
-        allowed = f"{self.number(DEPRECATED)} calls of models that were deprecated at the time, "
+        of_names = f"{len(self.names)} names of called models are not registered"
+        allowed = f"{self.number(DEPRECATED)} calls were of models deprecated at the time, "
         allowed += "which is allowed until their sunset date"
         models = len(self.called) + len(self.names)
-        before = [of_names, f"{early} calls before the model's deployment date"]
+        before = [of_names, f"{early} calls started before the model's deployment date"]
         sunset = [f"{self.such(PAST_SUNSET)} models were called past their sunset date", allowed]
         missing = sum(change["event"] == "not_recorded" for change in changes)
         return {
@@ -257,7 +257,7 @@ def assert_is_true(evidence: Evidence, given: Archive, framework: str) -> None:
         "gaps": [dict(zip(("from_date", "to_date", "seconds"), gap, strict=True)) for gap in found["gaps"]],
         "gap_count": len(found["gaps"]),
         "reasons": [
-            f"stretches without any span that are longer than allowed: {len(found['gaps'])}",
+            f"the period has gaps without any span that are longer than allowed: {len(found['gaps'])}",
             f"{bad} lines, spans or log records could not be read",
             *limits,
         ],
@@ -311,9 +311,9 @@ def _assert_names(stated: dict[str, Any], truth: Truth) -> None:
     warnings += [f"model '{name}' is not registered" for name in sorted(truth.names)]
     assert stated["model_warnings"] == warnings[:1_000]
     dated = {entry["model_id"] for entry in truth.found["entries"] if "history" not in entry["metadata"]}
-    cut = [limit for limit in stated["limits"] if limit.startswith("Of ")]
+    cut = [limit for limit in stated["limits"] if limit.startswith("Only ")]
     listed = {"not registered": truth.names, "no entry covers": uncovered}
-    assert [limit.split("Of ")[1].split()[0] for limit in cut] == [
+    assert [limit.split(" of ")[1].split()[0] for limit in cut] == [
         str(len(names)) for names in listed.values() if len(names) > 1_000
     ]
     further = [limit for limit in stated["limits"] if any(c.isdigit() for c in limit) and limit not in cut]

@@ -297,7 +297,7 @@ def check_numbers(prometheus: Server, made: dict[str, int]) -> None:
             )
             for each in FORBIDDEN
         ),
-        (("violations", "Models that nobody registered", ""), "gen_ai_request_model", {"gpt-9": 1}),
+        (("violations", "Unregistered models that were called", ""), "gen_ai_request_model", {"gpt-9": 1}),
         (("violations", "Calls of untrusted senders", ""), "gen_ai_request_model", {"gpt-4o": 1}),
         (("violations", "Alerts that fire", "stat"), "", {"": sum(fire.values())}),
         (("violations", "Alerts that fire", "table"), "alertname", fire),
@@ -307,7 +307,7 @@ def check_numbers(prometheus: Server, made: dict[str, int]) -> None:
         (("model", "Lifecycle", ""), "event_name", CHANGES_OF_EXTRA),
         (("model", "Calls", ""), "", {"": made["extra-1"]}),
         (("model", "Failed", ""), "", {"": (made["extra-1"] // 2) / made["extra-1"]}),
-        (("model", "Who calls it", ""), "service_name", {"support": made["extra-1"]}),
+        (("model", "Callers", ""), "service_name", {"support": made["extra-1"]}),
     ):
         assert by(label, shown(prometheus, panel(board, heading, kind), HOUR, model="extra-1")) == expected, heading
     sunset = shown(prometheus, panel("violations", f"Deprecated models that were called, and {UNTIL}"), HOUR)

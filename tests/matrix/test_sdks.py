@@ -51,7 +51,7 @@ KNOWN_WARNING = "ignore:SelectableGroups dict interface is deprecated:Deprecatio
 
 LATE_AFTER = "model named late, processor after the exporter's"
 FORGED_AFTER = "forged `model_registry.*` removed, processor after the exporter's"
-COUNTED = "log records that nobody takes are counted"
+COUNTED = "log records without a processor are counted"
 RENEWED = "`service.instance.id` is renewed after `fork`"
 LACKS = {
     "oldest": {LATE_AFTER, FORGED_AFTER, COUNTED, RENEWED},

@@ -243,7 +243,7 @@ flush_events()
 )
 def test_exit_reports_missing_providers(run_to_exit: Any, setup: str, missing: list[str]) -> None:
     """At exit, a line for each signal reports the events that were not delivered and the missing provider."""
-    text = "model registry: 3 events were not delivered: there is no {} provider"
+    text = "model registry: 3 lifecycle events were not delivered: no {} provider was set"
     assert run_to_exit(f"register(3)\n{setup}\n") == [text.format(name) for name in missing]
 
 
@@ -480,5 +480,5 @@ assert event_counts("log") == event_counts("span") == EventCounts(7, 0, 0, 0), e
 def test_exit_reports_providers_without_a_flush(run_to_exit: Any) -> None:
     """At exit, providers that were set after the last delivery are not reported as missing."""
     lines = run_to_exit("register(3)\nlog_them()\ntrace.set_tracer_provider(TracerProvider(shutdown_on_exit=False))\n")
-    text = "model registry: 3 events were not delivered: flush_events() was not called after the {} provider was set"
+    text = "model registry: 3 lifecycle events were not delivered: call flush_events() after setting the {} provider"
     assert lines == [text.format(name) for name in ("tracer", "logger")]

@@ -321,7 +321,7 @@ def test_unknown_option_is_ignored(plugin: Any, provider: Any, call: Any, lines:
             options = Options(span_atributes="status", span_attributes="owner")
             plugin.instrument(tracer_provider=provider, span_attributes=options.span_attributes)
     assert call() == {"owner": "ml-platform"}
-    assert lines() == [f"model registry: unknown option 'span_atributes'; options are {NAMES}; it is ignored"]
+    assert lines() == [f"model registry: option 'span_atributes' is unknown and ignored; options are {NAMES}"]
 
 
 def test_common_arguments_are_ignored(plugin: Any, provider: Any, call: Any, lines: Any) -> None:

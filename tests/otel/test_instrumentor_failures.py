@@ -117,7 +117,9 @@ def test_registry_that_refuses_the_files(
     for _ in range(2):
         plugin.instrument(tracer_provider=provider, file=str(models))
     assert find_processors(provider)
-    assert lines() == ["model registry: cannot follow the registry files: ZeroDivisionError()"]
+    assert lines() == [
+        "model registry: cannot read the registry files, so the previous entries stay in force: ZeroDivisionError()"
+    ]
 
 
 def test_log_handler_that_raises(plugin: Any, provider: Any, call: Any, log_to: Any, tmp_path: Path) -> None:

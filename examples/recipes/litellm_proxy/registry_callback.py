@@ -1,4 +1,4 @@
-"""litellm's own OpenTelemetry callback, with the processor in the tracer provider that it sets up."""
+"""litellm's own OpenTelemetry callback, with the processor in the tracer provider that it creates."""
 
 from litellm.integrations.opentelemetry import OpenTelemetry
 from opentelemetry import trace

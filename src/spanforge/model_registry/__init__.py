@@ -1,7 +1,7 @@
-"""Which AI models an organisation runs, who owns them, how risky they are, and whether they should still be in use.
+"""A registry of the AI models that an organisation runs: their owners, risk tiers and lifecycle.
 
-Lifecycle operations emit events such as ``model_registry.registered`` as OpenTelemetry span events; the span processor
-in ``spanforge.model_registry.otel`` puts owner, risk tier and status on every span that calls a model.
+Lifecycle operations emit events such as ``model_registry.registered`` as OpenTelemetry span events. The span processor
+in ``spanforge.model_registry.otel`` adds owner, risk tier and status to every span that calls a model.
 """
 
 from __future__ import annotations

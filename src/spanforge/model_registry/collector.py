@@ -1,9 +1,9 @@
 """The span processor's enrichment for the OpenTelemetry Collector: a transform processor generated from a registry.
 
-It is for services that are not written in Python. ``render_transform`` returns a configuration that is complete in
-itself. With ``lookup_file`` it refers to a file instead: ``render_lookup`` returns that file's content, which may be
-replaced while the Collector runs, because the Collector reads it again on SIGHUP. The same entries in the same order
-give the same bytes.
+It is for services that are not written in Python. ``render_transform`` returns a complete configuration. With
+``lookup_file``, the configuration refers to a file, and ``render_lookup`` returns the content of that file. The file
+can be replaced while the Collector runs, because the Collector reads it again on SIGHUP. The same entries in the same
+order result in the same bytes.
 """
 
 from __future__ import annotations
@@ -21,36 +21,39 @@ if TYPE_CHECKING:
     from spanforge.model_registry._core.collector_tables import Tables
     from spanforge.model_registry._core.registry import ModelRegistry
 
-PROCESSOR: Final = "transform/model_registry"
-"""Name of the processor in the Collector's configuration."""
-END: Final = "# end"
-"""The last line of a lookup file. A file that was cut off does not have it, but may be valid YAML all the same."""
+__all__ = ["END", "PROCESSOR", "render_lookup", "render_transform"]
 
-_PATH_RULE: Final = "a path without line breaks, '$', '{' and '}', which mean something to the Collector"
+PROCESSOR: Final = "transform/model_registry"
+"""The name of the processor in the Collector's configuration."""
+END: Final = "# end"
+"""The last line of a lookup file. A file that was cut off does not have this line, but can still be valid YAML."""
+
+_PATH_RULE: Final = "a path without line breaks, '$', '{' and '}', which are special to the Collector"
 _UNSUPPORTED: Final = " Collector cannot express, and does not match: "
 
 
 def render_transform(registry: ModelRegistry, *, lookup_file: str | os.PathLike[str] | None = None) -> str:
-    """Return a transform processor that sets the attributes that the span processor sets, as a YAML mapping.
+    """Return the configuration of a transform processor that sets the span processor's attributes, as a YAML mapping.
 
-    It does not change spans that have a ``model_registry.status``. Give it to the Collector as a further ``--config``.
+    The processor does not change spans that have a ``model_registry.status``. Pass the configuration to the Collector
+    as an additional ``--config``.
 
     Args:
-        registry: Its entries as they are now.
+        registry: The registry, whose current entries are used.
         lookup_file: The file from which the Collector reads the statements, absolute or relative to its working
-            directory; ``None``: the returned text contains them.
+            directory. With ``None`` the returned text contains them.
 
     Raises:
         InvalidValueError: The path cannot be written in the Collector's configuration (also a ``ValueError``).
 
     Warns:
-        UserWarning: There are globs that the Collector cannot express; a comment names them too.
+        UserWarning: The Collector cannot express some globs; a comment names them too.
     """
     tables = build_tables(registry.list_all())
     if lookup_file is None:
         statements = "\n" + "".join(f"      {line}" for line in render_statements(tables).splitlines(keepends=True))
     else:
-        statements = f" '${{file:{_checked_path(lookup_file)}}}'\n"
+        statements = f" '${{file:{_quote_path(lookup_file)}}}'\n"
     _warn_of_unsupported_globs(tables)
     header = _render_header(tables)
     return f"{header}processors:\n  {PROCESSOR}:\n    error_mode: silent\n    trace_statements:{statements}"
@@ -60,18 +63,22 @@ def render_lookup(registry: ModelRegistry) -> str:
     """Return the content of the file that ``render_transform(registry, lookup_file=…)`` refers to, as YAML.
 
     Args:
-        registry: Its entries as they are now.
+        registry: The registry, whose current entries are used.
 
     Warns:
-        UserWarning: There are globs that the Collector cannot express; a comment names them too.
+        UserWarning: The Collector cannot express some globs; a comment names them too.
     """
     tables = build_tables(registry.list_all())
     _warn_of_unsupported_globs(tables)
     return f"{_render_header(tables)}{render_statements(tables)}{END}\n"
 
 
-def _checked_path(lookup_file: str | os.PathLike[str]) -> str:
-    """Return the path as it is written between single quotes in YAML."""
+def _quote_path(lookup_file: str | os.PathLike[str]) -> str:
+    """Return the path in the form that single quotes in YAML need.
+
+    Raises:
+        InvalidValueError: The path has a character that is special to the Collector.
+    """
     path = os.fspath(lookup_file)
     if not path or not path.isprintable() or re.search(r"[${}]", path):
         raise InvalidValueError.must_be("lookup_file", path, _PATH_RULE)

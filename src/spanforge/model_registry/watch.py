@@ -1,4 +1,4 @@
-"""Live updates: a registry follows its files in every process. A thread looks at them again and again."""
+"""Live updates of a registry from its files. In every process, a thread looks at the files at an interval."""
 
 from __future__ import annotations
 
@@ -23,10 +23,12 @@ if TYPE_CHECKING:
     from spanforge.model_registry._core.entry import ModelRegistryEntry
     from spanforge.model_registry._core.registry import ModelRegistry
 
-READ_ATTEMPTS: Final = 3
-"""Times that several files are read in a row, to find one moment at which none of them changes."""
-STOP_TIMEOUT: Final = 1.0
-"""Seconds that ``stop`` waits for a look to end: a network disk may not answer."""
+__all__ = ["FileState", "FileWatcher", "file_states", "follow_settings"]
+
+_READ_ATTEMPTS: Final = 3
+"""The limit of attempts to read several files at a time at which none of them changes."""
+_STOP_TIMEOUT: Final = 1.0
+"""The seconds that ``stop`` waits for the end of a look, because a network disk may not respond."""
 
 _warnings: Final = WarnOnce(100)
 
@@ -35,13 +37,13 @@ class FileState(NamedTuple):
     """The state of a followed file, for metrics and ``status()``.
 
     Attributes:
-        path: Its path.
-        version: The first 12 digits of the SHA-256 of the content when it was last valid; ``None``: it never was.
-        models: The number of models that it held then.
-        age: Seconds since a look found it in force and unchanged; since the start, if it never was in force.
-        failures: How often it became invalid in this process: it could not be read, was not valid, or had a model that
-            another file has too.
-        error: The present error.
+        path: The path of the file.
+        version: The first 12 digits of the SHA-256 of the last valid content; ``None`` if the file never was valid.
+        models: The number of models in the last valid content.
+        age: Seconds since a look found the file in force and unchanged; since the start, if it never was in force.
+        failures: The number of times that the file became invalid in this process. A file is invalid if it cannot be
+            read, its content is not valid, or another file has the same model.
+        error: The current error; ``None`` if there is none.
     """
 
     path: str
@@ -53,17 +55,18 @@ class FileState(NamedTuple):
 
 
 class FileWatcher:
-    """Keeps a registry up to date with its files: reads them at the start, and again when they change.
+    """Keeps a registry up to date with its files. It reads them at the start, and again when they change.
 
-    The process-wide registry takes their entries as its upper layer. Any other registry is replaced by them, as by
-    ``load``. Several files count together, and an id may be in only one of them. An invalid file is logged, once for
-    each error, and its previous entries stay in force; no error is raised for the content of a file. After a fork the
-    child follows the files too.
+    The process-wide registry uses their entries as its upper layer. In any other registry, they replace all entries, as
+    ``load`` does. Several files are combined, and an id may be in only one of them.
+
+    An invalid file is logged, once for each error, and its previous entries stay in force. No error is raised for the
+    content of a file. After a fork, the child follows the files too.
 
     Args:
-        registry: The registry. It has one watcher at a time: the last that was started.
-        files: The paths. Each look opens them again, so symbolic links may change.
-        reload_interval: Milliseconds within which a change is in force; 0: only ``start`` reads the files.
+        registry: The registry. It has only one watcher, the last one that was started.
+        files: The paths of the files. Each look opens them again, so symbolic links may change.
+        reload_interval: Milliseconds within which a change is in force; with 0, only ``start`` reads the files.
     """
 
     def __init__(self, registry: ModelRegistry, files: Iterable[str], *, reload_interval: int = 10_000) -> None:
@@ -114,21 +117,22 @@ class FileWatcher:
             self._start_thread()
 
     def stop(self) -> None:
-        """Stop following the files; their entries stay in force. A look that has begun may end first."""
+        """Stop following the files, after a look that is running. The entries of the files stay in force."""
         self._stopped.set()
-        if self._looking.acquire(timeout=STOP_TIMEOUT):
+        if self._looking.acquire(timeout=_STOP_TIMEOUT):
             self._looking.release()
         registry = self._registry()
         if registry is not None and _watchers.by_registry.get(registry) is self:
             del _watchers.by_registry[registry]
 
     def look(self) -> None:
-        """Look at the files now and take what has changed, unless it may be half of a change. Never raises."""
+        """Look at the files now, and take changed content unless it may be incomplete. No error is raised."""
         with self._looking:
             try:
                 self._look()
             except Exception as error:  # noqa: BLE001 - the application goes on, with the models it has
-                _warnings.warn(type(error), "model registry: cannot follow the registry files: %r", error)
+                text = "model registry: cannot read the registry files, so the previous entries stay in force: %r"
+                _warnings.warn(type(error), text, error)
 
     def _look(self) -> None:
         watched = self._read_together()
@@ -143,11 +147,11 @@ class FileWatcher:
                 self._failures[new.path] += 1
 
     def _read_together(self) -> list[WatchedFile] | None:
-        """Return the state of all files at one moment; ``None`` if they change all the time.
+        """Return the state of all files at one moment; ``None`` if they change during each attempt.
 
-        A deployment may swap several files at once, so none of them may change between the first and the last read.
+        A deployment may replace several files at once, so none of them may change between the first and the last read.
         """
-        for _ in range(READ_ATTEMPTS):
+        for _ in range(_READ_ATTEMPTS):
             watched = [file.look() for file in self._watched]
             if len(watched) == 1 or all(file.is_unchanged() for file in watched):
                 return watched
@@ -161,13 +165,13 @@ class FileWatcher:
                 self._seen_in_force[file.path] = now
 
     def _take(self, entries_by_file: list[Sequence[ModelRegistryEntry] | None]) -> None:
-        """Put the files' entries in force, unless they are already."""
+        """Put the files' entries in force, if they are not in force yet."""
         if any(new is not old for new, old in zip(entries_by_file, self._in_force, strict=True)):
             self._publish(entries_by_file)
             self._in_force = entries_by_file
 
     def _publish(self, entries_by_file: list[Sequence[ModelRegistryEntry] | None]) -> None:
-        """Give the registry the entries of all files, unless two files have the same model."""
+        """Replace the registry's entries of files by those of all files, unless two files have the same model."""
         paths, entries = dict[str, str](), list["ModelRegistryEntry"]()
         for path, own in zip(self.files, entries_by_file, strict=True):
             for entry in own or ():
@@ -180,7 +184,7 @@ class FileWatcher:
         registry = self._registry()
         if registry is not None:
             replace_file_entries(registry, entries)
-            logs.debug("model registry: %d models from %s", len(entries), os.pathsep.join(self.files))
+            logs.debug("model registry: loaded %d models from %s", len(entries), os.pathsep.join(self.files))
 
     def _report_conflict(self, model_id: str, first: str, second: str) -> None:
         text = self._conflict = f"model {quote(model_id)} is in both {first} and {second}"
@@ -192,7 +196,8 @@ class FileWatcher:
         try:
             thread.start()
         except RuntimeError as error:  # there are too many threads, or the interpreter is ending
-            _warnings.warn("thread", "model registry: registry files are not followed: %s", error)
+            text = "model registry: changes of registry files are not loaded, because no thread could be started: %s"
+            _warnings.warn("thread", text, error)
 
     def _run(self, stopped: threading.Event) -> None:
         pause = self.reload_interval / 3_000  # within an interval, one look finds a change and another confirms it
@@ -200,7 +205,7 @@ class FileWatcher:
             self.look()
 
     def _after_fork(self) -> None:
-        """Continue in a child, which has the parent's memory and none of its threads."""
+        """Continue in a child process, which has the parent's memory but none of its threads."""
         self._looking = threading.RLock()
         self._stopped = threading.Event()
         self._failures = dict.fromkeys(self.files, 0)
@@ -221,11 +226,11 @@ def file_states() -> list[FileState]:
 def follow_settings(file: object = None, reload_interval: object = None) -> FileWatcher | None:
     """Let the process-wide registry follow the files of the settings, and return the watcher.
 
-    The first call decides, unless a later one passes a setting. No error is raised.
+    The first call decides, unless a later call passes a setting. No error is raised.
 
     Args:
-        file: The option ``file``; ``None``: the environment decides.
-        reload_interval: The option ``reload_interval``, likewise.
+        file: The option ``file``; with ``None`` the environment decides.
+        reload_interval: The option ``reload_interval``; with ``None`` the environment decides.
 
     Returns:
         The watcher; ``None`` if there are no files.
@@ -245,7 +250,7 @@ def follow_settings(file: object = None, reload_interval: object = None) -> File
 
 
 def _log_change(new: WatchedFile, old: WatchedFile) -> bool:
-    """Log that a file has become invalid, or valid again; return whether it has become invalid."""
+    """Log that a file became invalid, or valid again, and return ``True`` if it became invalid."""
     if new.error is None:
         if old.error is not None:
             logs.info("model registry: registry file %s is valid again", new.path)
@@ -268,7 +273,7 @@ class _Watchers(ProcessState):
         super().__init__()
 
     def after_fork_in_child(self) -> None:
-        """Follow the files in the child too, with new locks: another thread of the parent may have held them."""
+        """Follow the files in the child too, with new locks, because another thread of the parent may hold the old."""
         self.starting = threading.RLock()
         for watcher in list(self.by_registry.values()):
             watcher._after_fork()  # noqa: SLF001 - this module's own class
@@ -284,7 +289,7 @@ _watchers: Final = _Watchers()
 
 def _at_exit() -> None:
     for watcher in list(_watchers.by_registry.values()):
-        watcher._stopped.set()  # noqa: SLF001 - this module's own class; without waiting for a look
+        watcher._stopped.set()  # noqa: SLF001 - this module's own class; ``stop`` would wait for a look
 
 
 atexit.register(_at_exit)

@@ -116,7 +116,10 @@ def test_calls_registered(look: Look, otlp: Any) -> None:
         *[otlp.span("gpt"), strange, early, otlp.span("late", otlp.start + HOUR + 1_000)],
     )["calls_registered"]
     assert said(found) == ("findings", 4, 2, 0.5)
-    assert found.notes == ("1 names of models that are not registered", "1 calls before the model's deployment date")
+    assert found.notes == (
+        "1 names of called models are not registered",
+        "1 calls started before the model's deployment date",
+    )
     assert ids(found) == [strange["spanId"], early["spanId"]]
     assert found.samples[1].trace_id == early["traceId"]
     assert found.samples[1].start == "2026-01-01T01:00:00.000000Z"
@@ -170,7 +173,7 @@ def test_no_calls_past_sunset(look: Look, otlp: Any) -> None:
     assert said(check) == ("findings", 5, 1, 0.8)
     assert check.notes == (
         "1 models were called past their sunset date",
-        "3 calls of models that were deprecated at the time, which is allowed until their sunset date",
+        "3 calls were of models deprecated at the time, which is allowed until their sunset date",
     )
     assert ids(check) == [past["spanId"]]
 

@@ -151,13 +151,13 @@ def test_only_what_is_compared_is_in_memory(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(duplicates, "_COMPARED_RECORDS", 20)
     monkeypatch.setattr(duplicates, "_READ_RECORDS", 7)
     sizes = []
-    repeated = duplicates._repeated_span_ids
+    repeated = duplicates._find_repeated_span_ids
 
     def watched(files: list[tuple[int, str]]) -> set[int]:
         sizes.append(sum(os.path.getsize(file) for _, file in files) // 32)
         return repeated(files)
 
-    monkeypatch.setattr(duplicates, "_repeated_span_ids", watched)
+    monkeypatch.setattr(duplicates, "_find_repeated_span_ids", watched)
     records = [Record(number % 3, "0" * 32, f"{number:016x}", 1) for number in range(1_000)]
     assert spilled(tmp_path, records) == []
     assert sum(sizes) == 1_000

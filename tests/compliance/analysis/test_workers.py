@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 START, END = to_nanos("2026-01-01"), to_nanos("2026-02-01")
 SOURCE = str(Path(workers.__file__).parents[3])
-ENDED = "cannot be read: the process that read it has ended"
+ENDED = "cannot be read: the process that read it ended unexpectedly"
 
 
 def request(start: int = START, end: int = END) -> ScanRequest:

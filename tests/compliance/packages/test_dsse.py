@@ -142,11 +142,11 @@ def test_ecdsa_has_one_form(kind: str, tmp_path: Path) -> None:
         envelope = pair.seal()
         r, s = decode_dss_signature(signature_of(envelope))
         assert s <= order // 2
-        with pytest.raises(VerificationError, match="signature is wrong"):
+        with pytest.raises(VerificationError, match="signature is not valid"):
             pair.unseal(with_signature(envelope, encode_dss_signature(r, order - s)))
     der = signature_of(envelope)
     for other in (der + b"\0", der[:1] + b"\x81" + der[1:], der[:-1], b"", b"\x30\0"):
-        with pytest.raises(VerificationError, match="signature is wrong"):
+        with pytest.raises(VerificationError, match="signature is not valid"):
             pair.unseal(with_signature(envelope, other))
 
 
@@ -157,7 +157,7 @@ def test_ed25519_has_one_form(ed: Pair) -> None:
     s = int.from_bytes(signature[32:], "little")
     for factor in range(1, 16):
         other = signature[:32] + (s + factor * ED25519_ORDER).to_bytes(33, "little")[:32]
-        with pytest.raises(VerificationError, match="signature is wrong"):
+        with pytest.raises(VerificationError, match="signature is not valid"):
             ed.unseal(with_signature(envelope, other))
 
 
@@ -165,7 +165,7 @@ def edits(said: dict[str, Any]) -> dict[str, tuple[Any, str]]:
     """Return what becomes of an envelope, and what is said about it."""
     signature = said["signatures"][0]
     return {
-        "payload": ({**said, "payload": base64.b64encode(b"{}").decode()}, "signature is wrong"),
+        "payload": ({**said, "payload": base64.b64encode(b"{}").decode()}, "signature is not valid"),
         "payload type": ({**said, "payloadType": "text/plain"}, "payloadType is 'text/plain'"),
         "no signature": ({**said, "signatures": []}, "0 signatures"),
         "two signatures": ({**said, "signatures": [signature, signature]}, "2 signatures"),
@@ -275,12 +275,12 @@ def test_a_statement_in_another_form_is_refused(ed: Pair) -> None:
 
 
 def test_the_key_id_does_not_make_a_key(ed: Pair, p256: Pair) -> None:
-    """With the id of another key that is trusted too, the signature is wrong."""
+    """With the id of another key that is trusted too, the signature is not valid."""
     trusted = load_trusted([ed.public, p256.public])
     assert unseal(ed.seal(), trusted, "")[1] == load_signer(ed.private).keyid
     said = json.loads(ed.seal())
     said["signatures"][0]["keyid"] = load_signer(p256.private).keyid
-    with pytest.raises(VerificationError, match=r"signature is wrong: the key .*p256\.pub"):
+    with pytest.raises(VerificationError, match=r"signature is not valid: the key .*p256\.pub"):
         unseal(encode_canonical(said), trusted, "")
 
 
@@ -378,7 +378,7 @@ def test_a_uri_signs_with_its_public_key(ed: Pair, p256: Pair) -> None:
     """A URI goes to securesystemslib's signer, with the public key that it needs and that must be its own."""
     uri = f"file2:{ed.private}"
     ed.unseal(seal(FILES, load_signer(uri, ed.public), {}))
-    with pytest.raises(PackageError, match="needs public_key too"):
+    with pytest.raises(PackageError, match="needs public_key,"):
         load_signer(uri)
     with pytest.raises(PackageError, match="cannot be used"):
         load_signer(uri, p256.public)
@@ -433,7 +433,7 @@ def test_a_signer_may_be_given(pair: Pair) -> None:
 
 def test_signers_that_fail_or_lie(ed: Pair, p256: Pair) -> None:
     """What cannot be verified is never sealed, and what a signer raises becomes an error that names it."""
-    with pytest.raises(PackageError, match=r"^Forging: cannot sign: its signature does not verify"):
+    with pytest.raises(PackageError, match=r"^Forging: cannot sign: its signature is not valid"):
         seal(FILES, load_signer(Forging(KINDS["ed25519"](), ed.key)), {})
     with pytest.raises(PackageError, match=r"^Forging: cannot sign"):
         seal(FILES, load_signer(Forging(ed.key, p256.key)), {})

@@ -143,7 +143,7 @@ def test_someone_must_be_trusted(case: Case) -> None:
 
 def test_what_is_no_package(case: Case) -> None:
     """Nothing, an empty folder, other files, devices and impossible names are no packages."""
-    case.refused(case.place / "missing", "no such file or folder")
+    case.refused(case.place / "missing", "does not exist")
     case.refused(case.zip / "below", "cannot be read: Not a directory")
     empty = case.place / "empty"
     empty.mkdir()
@@ -176,7 +176,10 @@ def test_the_first_thing_that_is_wrong(case: Case, tmp_path: Path) -> None:
         ({**good, "evidence.csv": b"", "manifest.json": b"", "more": b""}, "unexpected file 'more'"),
         ({**good, "evidence.csv": b"", "manifest.json": b""}, r"evidence\.csv is not the file that was signed"),
         ({**good, "manifest.json": b""}, r"manifest\.json is not the file that was signed"),
-        ({**lying, "signature.dsse.json": lying_sealed}, r"manifest\.json does not say that the package is signed"),
+        (
+            {**lying, "signature.dsse.json": lying_sealed},
+            r"manifest\.json does not name the key that signed the package",
+        ),
     ]
     for files, reason in steps:
         for path in case.written(files):
@@ -188,12 +191,15 @@ def test_the_first_thing_that_is_wrong(case: Case, tmp_path: Path) -> None:
 MANIFESTS: dict[str, tuple[Callable[[dict[str, Any], str], Any], str]] = {
     "other version": (lambda said, _: {**said, "format_version": 2}, "format version 2 instead of 1"),
     "no version": (lambda said, _: {**said, "format_version": None}, "format version None"),
-    "other files": (lambda said, _: {**said, "files": {}}, "lists other digests"),
+    "other files": (lambda said, _: {**said, "files": {}}, "lists digests that differ"),
     "other sizes": (
         lambda said, _: {**said, "files": {n: {**f, "size": 0} for n, f in said["files"].items()}},
-        "lists other digests",
+        "lists digests that differ",
     ),
-    "another key": (lambda said, keyid: {**said, "signed_by": keyid[::-1]}, "does not say that the package is signed"),
+    "another key": (
+        lambda said, keyid: {**said, "signed_by": keyid[::-1]},
+        "does not name the key that signed the package",
+    ),
     "no object": (lambda _, __: ["manifest"], r"manifest\.json is not a JSON object"),
 }
 

@@ -339,18 +339,21 @@ BASE64 = answer_of((1, 1)).replace(b"0" * 31 + b"1", b"AAAAAAAAAAAAAAAAAAAAAQ=="
         (always(Reply(b'{"result":[]}')), NOT_OTLP),
         (always(Reply(BASE64)), NOT_OTLP),
         (always(Reply(b'{"error":{"message":"late\\u001b"}}')), r"Jaeger reports 'late\x1b'"),
-        (always(Reply(b'{"error":{"httpCode":400,"message":"bad"}}', 400)), "HTTP 400: 'bad'"),
-        (always(Reply(b'{"error":{"httpCode":500,"message":"' + b"x" * 9_999 + b'"}}', 500)), "HTTP 500: 'xxx"),
-        (instead(Reply(b"<html>secret", 401)), "HTTP 401: Unauthorized"),
-        (instead(Reply(b"", 204)), "HTTP 204: No Content"),
-        (instead(Reply(b"{}", 599)), "HTTP 599: unknown"),
-        (always(Reply(b"", 503)), "HTTP 503: Service Unavailable"),
+        (always(Reply(b'{"error":{"httpCode":400,"message":"bad"}}', 400)), "responded with HTTP 400: 'bad'"),
+        (
+            always(Reply(b'{"error":{"httpCode":500,"message":"' + b"x" * 9_999 + b'"}}', 500)),
+            "responded with HTTP 500: 'xxx",
+        ),
+        (instead(Reply(b"<html>secret", 401)), "responded with HTTP 401: Unauthorized"),
+        (instead(Reply(b"", 204)), "responded with HTTP 204: No Content"),
+        (instead(Reply(b"{}", 599)), "responded with HTTP 599: unknown"),
+        (always(Reply(b"", 503)), "responded with HTTP 503: Service Unavailable"),
         (
             instead(Reply(b"", 302, {"Location": "http://elsewhere.example/login?next=x"})),
             "redirects to another server",
         ),
-        (instead(Reply(b"", 302)), "HTTP 302: invalid redirect"),
-        (instead(Reply(b"", 302, {"Location": "/api/v3/services"})), "HTTP 302: invalid redirect"),
+        (instead(Reply(b"", 302)), "responded with HTTP 302: invalid redirect"),
+        (instead(Reply(b"", 302, {"Location": "/api/v3/services"})), "responded with HTTP 302: invalid redirect"),
         (instead(Reply(b"", 302, {"Location": "http://[x/"})), "cannot be reached: "),
         (always(Reply(NOTHING + b"\n", headers={"Content-Length": "99"})), "cannot be reached: IncompleteRead"),
     ],
@@ -370,7 +373,7 @@ def test_503_is_tried_again() -> None:
     assert spans_in(documents) == {(1, 1)}
     for status, times in ((503, 3), (500, 1), (429, 1)):
         stand_in = StandIn(instead(Reply(b"", status)))
-        assert reason(stand_in).startswith(f"HTTP {status}: ")
+        assert reason(stand_in).startswith(f"responded with HTTP {status}: ")
         assert len(stand_in.asked) == times
 
 
@@ -413,7 +416,7 @@ def test_what_is_no_address(url: str) -> None:
     """What is no address is an error that shows nothing of it: part of it may be secret."""
     with pytest.raises(TelemetryError) as caught:
         JaegerReader(url, START, END)
-    assert str(caught.value) == "Jaeger's address: must be http:// or https://, a host, and an optional path"
+    assert str(caught.value) == "Jaeger's address: must have http:// or https://, a host, and an optional path"
 
 
 @pytest.mark.parametrize("host", ["no-such-host.invalid", f"{'x' * 64}.invalid", "a b"])
@@ -444,4 +447,4 @@ def test_timeouts(monkeypatch: pytest.MonkeyPatch, pause: float, parts: int) -> 
             time.sleep(pause)
         return Reply(b" " * 98 + b"{}", pause=pause, parts=parts)
 
-    assert reason(StandIn(late)) == "no response within 0.1 s"
+    assert reason(StandIn(late)) == "did not respond within 0.1 s"

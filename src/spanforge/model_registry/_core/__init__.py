@@ -1,1 +1,1 @@
-"""The core: entries, names, events, files and settings; nothing here needs the OpenTelemetry SDK."""
+"""The core: entries, names, events, files and settings. It does not need the OpenTelemetry SDK."""

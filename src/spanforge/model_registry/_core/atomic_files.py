@@ -1,4 +1,4 @@
-"""Atomic and durable files: a synced temporary file takes the target's place in one step."""
+"""Atomic and durable files: a synced temporary file replaces the target in one step."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def replace_file(target: str, parts: Iterable[bytes]) -> None:
-    """Write a file in the target's place; the mode of an existing target is kept.
+    """Write a file that replaces the target, and keep the mode of an existing target.
 
     If the process is killed, either the old or the new file remains, perhaps beside a hidden temporary file.
     """
@@ -34,7 +34,7 @@ def replace_file(target: str, parts: Iterable[bytes]) -> None:
 
 
 def temporary_path(target: str) -> str:
-    """Return a new hidden path beside the target, on the same file system, so that it can take the target's place."""
+    """Return a new hidden path beside the target. It is on the same file system, so a rename can replace the target."""
     folder, base = os.path.split(target)
     return os.path.join(folder, f".{base[:50]}.{secrets.token_hex(8)}.tmp")
 
@@ -49,7 +49,7 @@ def write_synced(path: str, content: bytes) -> None:
 
 @contextlib.contextmanager
 def open_folder(folder: str) -> Iterator[int | None]:
-    """Open a folder before the work in it, so that one that cannot be synced later is an error in time.
+    """Open a folder before any work in it, so that a folder that cannot be opened is an early error.
 
     Yields:
         A descriptor for ``sync_folder``; ``None`` on systems that cannot open folders.
@@ -65,7 +65,7 @@ def open_folder(folder: str) -> Iterator[int | None]:
 
 
 def sync_folder(descriptor: int | None) -> OSError | None:
-    """Sync a folder and return the error, if any; a file system that cannot sync folders is no error."""
+    """Sync a folder, and return the error, if any. A file system that cannot sync folders is not an error."""
     try:
         if descriptor is not None:
             os.fsync(descriptor)
@@ -75,10 +75,10 @@ def sync_folder(descriptor: int | None) -> OSError | None:
 
 
 def explain_not_synced(error: OSError) -> str:
-    """Return a sentence's predicate for a file whose folder could not be synced."""
+    """Return the predicate of a sentence about a file whose folder could not be synced."""
     return f"is written, but may not survive a power failure: its folder cannot be synced: {explain_os_error(error)}"
 
 
 def explain_os_error(error: OSError | ValueError) -> str:
-    """Return the system's own words for an error, without the file's name."""
+    """Return the operating system's message for an error, without the name of the file."""
     return getattr(error, "strerror", None) or str(error)

@@ -1,4 +1,4 @@
-"""The semantic conventions ``model_registry.*``: which attributes an entry gives to events and to LLM spans."""
+"""The semantic conventions ``model_registry.*``: the attributes of an entry on events and on LLM spans."""
 
 from __future__ import annotations
 
@@ -17,30 +17,33 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 SCOPE_NAME: Final = "spanforge.model_registry"
-"""Name of the instrumentation scope that the events are made under."""
+"""The name of the instrumentation scope of the events."""
 SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.38.0"
 """The version of OpenTelemetry's conventions whose attribute keys the library reads."""
 PREFIX: Final = "model_registry."
-"""The one namespace of every attribute and event of the library."""
+"""The namespace of all attributes and events of the library."""
 EventSignal = Literal["span", "log"]
 """The signal of a lifecycle event: an event on a span, or a log record with an event name."""
 SIGNALS: Final[tuple[EventSignal, ...]] = get_args(EventSignal)
 
 ValueSource = Literal["field", "property", "metadata key", "all metadata", "fact"]
-"""Where the value of an attribute comes from: the entry's field, property or reserved metadata key of the same name,
-all of the user's metadata, or a fact that the entry does not hold and the caller passes."""
+"""The source of an attribute's value.
+
+``field``, ``property`` and ``metadata key`` are those of the entry with the same name. ``all metadata`` is the user's
+metadata. A ``fact`` is not in the entry; the caller passes it.
+"""
 
 
 class Attribute(NamedTuple):
     """One row of ``ATTRIBUTES``.
 
     Attributes:
-        name: Short name; the key is ``model_registry.<name>``.
+        name: The short name; the key is ``model_registry.<name>``.
         type: OpenTelemetry's type of the value.
-        source: Where the value comes from. A fact that is passed replaces a value of the entry.
-        on_events: Whether lifecycle events have it, if there is a value.
-        on_spans: Whether LLM spans have it, if there is a value: always, only if a setting asks for it, or never.
-        note: Its meaning, for the documentation.
+        source: The source of the value. A fact that is passed replaces a value of the entry.
+        on_events: ``True`` if lifecycle events have the attribute when it has a value.
+        on_spans: ``yes`` if LLM spans have the attribute when it has a value; ``opt-in`` if only a setting adds it.
+        note: The meaning, for the documentation.
     """
 
     name: str
@@ -69,36 +72,36 @@ ATTRIBUTES: Final = (
     Attribute("risk_tier", "string", "field", True, "yes", "`low`, `medium`, `high`, `critical`"),
     Attribute("model_id", "string", "field", True, "yes", "the entry that matched"),
     Attribute("warnings", "string[]", "property", False, "yes", "for example `model 'gpt-3.5-turbo' is deprecated`"),
-    Attribute("name", "string", "field", True, "yes", "the model's name for people"),
+    Attribute("name", "string", "field", True, "yes", "the display name"),
     Attribute("version", "string", "field", True, "yes", "the model's version"),
     Attribute("matched_by", "string", "fact", False, "opt-in", "the attribute key whose value matched"),
-    Attribute("purpose", "string", "field", True, "opt-in", "what the model is meant to be used for"),
-    Attribute("deployment_date", "string", "field", True, "opt-in", "since when it is in use"),
-    Attribute("decommission_date", "string", "field", True, "opt-in", "when it was retired"),
+    Attribute("purpose", "string", "field", True, "opt-in", "the intended use of the model"),
+    Attribute("deployment_date", "string", "field", True, "opt-in", "the date of the first use"),
+    Attribute("decommission_date", "string", "field", True, "opt-in", "the date of the retirement"),
     Attribute(
         "metadata.<key>",
         "any",
         "all metadata",
         True,
         "no",
-        "scalars and lists of one kind as they are, the rest as JSON text",
+        "scalars, and lists of scalars of one type; other values as JSON text",
     ),
     Attribute("previous_status", "string", "fact", True, "no", "the status before the operation"),
-    Attribute("reason", "string", "fact", True, "no", "why"),
-    Attribute("actor", "string", "fact", True, "no", "who"),
+    Attribute("reason", "string", "fact", True, "no", "the reason for the operation"),
+    Attribute("actor", "string", "fact", True, "no", "the person or system that makes the change"),
 )
-"""Every attribute, the most important first: if a span's limit leaves no room, the last ones are dropped.
+"""All attributes, the most important first. If a span reaches its limit of attributes, the last ones are dropped.
 
 A row with the source ``metadata key`` needs a row of ``RESERVED``, which checks the value.
 """
 
 ON_SPANS: Final = tuple(row.name for row in ATTRIBUTES if row.on_spans == "yes")
-"""Short names of the attributes that LLM spans have by default."""
+"""The short names of the attributes that LLM spans have by default."""
 SPAN_ATTRIBUTE_NAMES: Final = tuple(row.name for row in ATTRIBUTES if row.on_spans != "no")
-"""Short names of the attributes that LLM spans can have."""
+"""The short names of the attributes that LLM spans can have."""
 _SPAN_ROWS: Final = tuple((row.name, row.key, row.source) for row in ATTRIBUTES if row.on_spans != "no")
 _FACT_ROWS: Final = tuple(row for row in _SPAN_ROWS if row[2] == "fact" or row[0] in ("status", "warnings"))
-"""The attributes of a span whose model is not registered: there is no entry, so the caller passes all values."""
+"""The attributes of a span whose model is not registered. It has no entry, so the caller passes all values."""
 _EVENT_ROWS: Final = tuple(
     (row.name, row.key, row.source) for row in ATTRIBUTES if row.on_events and row.source != "all metadata"
 )
@@ -111,8 +114,8 @@ def span_attributes(
 
     Args:
         entry: The entry that matched; ``None`` for a model that is not registered.
-        names: Short names, of ``SPAN_ATTRIBUTE_NAMES``.
-        facts: Values that replace those of the entry, or that it does not hold: ``status``, ``matched_by``.
+        names: The short names, each one of ``SPAN_ATTRIBUTE_NAMES``.
+        facts: Values that replace those of the entry, or are not in the entry: ``status``, ``matched_by``.
     """
     rows = _SPAN_ROWS if entry is not None else _FACT_ROWS
     attributes = {}
@@ -127,7 +130,7 @@ def span_attributes(
 def event_attributes(entry: ModelRegistryEntry, **facts: str | None) -> dict[str, Any]:
     """Return the attributes of a lifecycle event: the entry's, and ``previous_status``, ``reason`` and ``actor``.
 
-    The user's metadata comes first, and the most important last: a limit on their number drops the first ones.
+    The user's metadata comes first and the most important attributes last, because a limit drops the first ones.
     """
     metadata = (item for item in entry.metadata.items() if item[0] != "history")
     attributes = {f"{PREFIX}metadata.{key}": attribute_value(value) for key, value in metadata}
@@ -139,14 +142,14 @@ def event_attributes(entry: ModelRegistryEntry, **facts: str | None) -> dict[str
 
 
 def _read(name: str, source: ValueSource, entry: ModelRegistryEntry | None) -> Any:
-    """Return the value of an attribute that is not passed; a row whose source does not exist is an error."""
+    """Return the value that the entry has for an attribute; ``None`` for a fact."""
     if entry is None or source == "fact":
         return None
     return entry.metadata.get(name) if source == "metadata key" else getattr(entry, name)
 
 
 def attribute_value(value: Any) -> Any:
-    """Return a metadata value as an attribute: scalars, and lists of one type of them, as they are, else JSON text."""
+    """Return a metadata value as an attribute: a scalar, a tuple of scalars of one type, or else JSON text."""
     if isinstance(value, list) and len({type(item) for item in value}) <= 1 and all(map(_is_scalar, value)):
         return tuple(value)
     return value if _is_scalar(value) else msgspec.json.encode(value).decode()

@@ -1,8 +1,8 @@
 """The statements of the Collector's transform processor that enrich spans, for the entries of a registry.
 
 They are in OTTL as of Collector 0.158, which has neither loops nor user-defined functions. The first group collects the
-names on a span, by the priority of their conventions, and looks them up. Two further groups, each only for the spans
-that need it, match globs and escape control characters in a warning.
+names on a span, by the priority of their conventions, and looks them up. The second group matches globs, and the third
+escapes control characters in a warning. These two run only for the spans that need them.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ if TYPE_CHECKING:
 CACHE: Final = {
     "names": "map: each name on the span to the rank of its convention",
     "member": "the name inside JSON parameters",
-    "general": "map: the names that stand for an entry whatever the provider",
-    "special": "map: <code>:<name> of the names that stand for another entry with the span's provider",
+    "general": "map: the names that match an entry with any provider",
+    "special": "map: <code>:<name> of the names that match another entry with the span's provider",
     "short": "map: <code>:<name> of the names that a glob matches",
     "long": "map: <code>:<provider>/<name> of the names that a glob matches",
     "key": "the best name found",
     "rank": "the rank of the best name found",
-    "entry": "the number of the entry that the best name stands for",
+    "entry": "the number of the entry that matches the best name",
     "provider": "the span's provider",
     "code": "the code of the span's provider; '?' if no entry is limited to it",
     "shown": "the name that a warning quotes",
 }
-"""The state of the first group in ``span.cache``, by key. The cache is empty again in the next group."""
+"""The state of the first group in ``span.cache``, by key. In the next group, the cache is empty again."""
 STATE: Final = {
     "otelcol.registry_name": "the name that a glob matches",
     "otelcol.registry_code": "the code of the provider with which it matches",
     "otelcol.registry_odd": "the unregistered name that has control characters, while they are escaped",
 }
-"""The state between groups, in span attributes. The last group that needs one removes it."""
+"""The state between groups, in span attributes. The last group that needs an attribute removes it."""
 
 
 def _cached(key: str) -> str:
@@ -75,13 +75,13 @@ _ESCAPES: Final = (
     (r"[\x10-\x1f]", r"\x1${0}"),
     *((rf"[\x0{digit:x}\x1{digit:x}]", f"{digit:x}") for digit in range(16)),
 )
-"""Patterns of control characters and their replacements, which together escape a name as ``values.quote`` does."""
+"""Patterns of control characters with their replacements. Together, they escape a name as ``values.quote`` does."""
 
 
 def render_statements(tables: Tables) -> str:
     """Return the statements as YAML: a list of groups, each with its condition."""
     named = " or ".join(f"{key} != nil" for key in dict.fromkeys(_attribute(row.key) for row in BY_PRIORITY))
-    condition = f"{_STATUS} == nil and ({named})"  # on other spans, the state between groups would be forged
+    condition = f"{_STATUS} == nil and ({named})"  # on other spans, the sender may have set the state between groups
     groups = ottl.group(condition, _enrich_by_name(tables))
     if tables.globs:
         groups += ottl.group(f"{_GLOBBED} != nil and {condition}", _enrich_by_glob(tables))
@@ -115,7 +115,7 @@ def _enrich_by_name(tables: Tables) -> Iterator[str]:
 
 
 def _collect_name(row: Convention, rank: int) -> Iterator[str]:
-    """Yield the statements that add the name of one convention to the names, unless it is there already."""
+    """Yield the statements that add the name of one convention to the names, if it is not one of them."""
     value = _attribute(row.key)
     condition = f"{value} != nil"
     if row.scope is not None:
@@ -140,7 +140,7 @@ def _find_provider(tables: Tables) -> Iterator[str]:
 
 
 def _find_special_name(tables: Tables) -> Iterator[str]:
-    """Yield the statements that prefer a name which stands for another entry with the span's provider."""
+    """Yield the statements that prefer a name if another entry matches it with the span's provider."""
     there = f"{_SPECIAL} != nil"
     best = f"{there} and {_has_any(_SPECIAL)} and ({_RANK} == nil or {_first_rank(_SPECIAL)} <= {_RANK})"
     yield f'set({_SPECIAL}, {_NAMES}) where {_CODE} != "?"'
@@ -152,7 +152,7 @@ def _find_special_name(tables: Tables) -> Iterator[str]:
 
 
 def _find_globbed_name(tables: Tables) -> Iterator[str]:
-    """Yield the statements that hand a name over to the globs, if one of them matches a better name."""
+    """Yield the statements that pass a name to the globs, if a glob matches a better name than the one found."""
     any_glob = ottl.encode(_any_glob(tables.globs))
     yield f"delete_key(span.attributes, {ottl.encode(_GLOBBED_KEY)})"
     better = f"({_RANK} == nil or {_first_rank(_NAMES)} < {_RANK})"
@@ -173,7 +173,7 @@ def _find_globbed_name(tables: Tables) -> Iterator[str]:
 
 
 def _any_glob(globs: list[CollectorGlob]) -> str:
-    """Return a regular expression for the code and name that any glob matches; RE2 tries common prefixes once."""
+    """Return a regular expression for the code and name that any glob matches. RE2 tries common prefixes once."""
     by_code: dict[str | None, list[str]] = {}
     for glob in globs:
         by_code.setdefault(glob.code, []).append(glob.expression)
@@ -182,7 +182,7 @@ def _any_glob(globs: list[CollectorGlob]) -> str:
 
 
 def _mark_unregistered(tables: Tables) -> Iterator[str]:
-    """Yield the statements for names that nothing matches; the last group warns of those with control characters."""
+    """Yield the statements for a span whose names match nothing; the last group handles control characters."""
     nothing = f"{_has_any(_NAMES)} and {_ENTRY} == nil" + (f" and {_GLOBBED} == nil" if tables.globs else "")
     yield f"set({_SHOWN}, Keys({_NAMES})[0]) where {nothing}"
     yield f"replace_pattern({_SHOWN}, {ottl.encode(_BEYOND_MAX_NAME)}, {ottl.encode('${1}…')}) where {_SHOWN} != nil"
@@ -195,7 +195,7 @@ def _mark_unregistered(tables: Tables) -> Iterator[str]:
 
 
 def _enrich_by_glob(tables: Tables) -> Iterator[str]:
-    """Yield a statement for each glob, in the order of registration: the first one that matches counts."""
+    """Yield a statement for each glob, in the order of registration. The first glob that matches sets the status."""
     for glob in tables.globs:
         condition = f"{_STATUS} == nil and {_matches(glob)}"
         yield f'merge_maps(span.attributes, {_enrichment(glob.entry)}, "upsert") where {condition}'
@@ -204,7 +204,7 @@ def _enrich_by_glob(tables: Tables) -> Iterator[str]:
 
 
 def _matches(glob: CollectorGlob) -> str:
-    """Return the condition that a glob matches the name, and its entry the provider."""
+    """Return the condition that a glob matches the name and its entry accepts the provider."""
     condition = f"IsMatch({_GLOBBED}, {ottl.encode(ottl.anchored(glob.expression))})"
     if glob.prefix is not None:
         condition = f"HasPrefix({_GLOBBED}, {ottl.encode(glob.prefix)})"
@@ -236,7 +236,7 @@ def _warn_of_name(name: str, condition: str) -> Iterator[str]:
 
 
 def _enrichment(entry: ModelRegistryEntry) -> str:
-    """Return the attributes that spans get from an entry, as a map."""
+    """Return the attributes that an entry adds to spans, as a map."""
     attributes = span_attributes(entry, status=entry.status, warnings=entry.warnings)
     return ottl.mapping(
         {

@@ -1,4 +1,4 @@
-"""The names, globs and providers of a registry as tables that the Collector's statements look up."""
+"""Lookup tables for the Collector's statements: the names, globs and providers of a registry."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
     from spanforge.model_registry._core.entry import ModelRegistryEntry
 
 NO_PROVIDER: Final = "0"
-"""The code of a span or a glob without a provider."""
+"""The code of a span without a provider."""
 _UNKNOWN_PROVIDER: Final = "\ud800"
-"""A provider that no entry is limited to: entries contain no lone surrogates."""
+"""A provider to which no entry is limited, because entries contain no lone surrogates."""
 
 
 class CollectorGlob(NamedTuple):
-    """A glob as the Collector matches it.
+    """A glob in the form that the Collector matches.
 
     Attributes:
-        code: Code of the provider that its entry is limited to; ``None``: it is not limited.
-        expression: The glob as a regular expression, not anchored.
-        prefix: The text before the star, if the glob is plain text and one star at the end; ``None``: it is not.
-        entry: The entry that it belongs to.
+        code: The code of the provider to which the entry is limited; ``None`` if it is not limited.
+        expression: The glob as a regular expression, without anchors.
+        prefix: The text before the star, if the glob is plain text with one star at the end; otherwise ``None``.
+        entry: The entry of the glob.
     """
 
     code: str | None
@@ -36,14 +36,14 @@ class CollectorGlob(NamedTuple):
 
 
 class Tables(NamedTuple):
-    """What the statements look up. Entries are numbers: their places in the order of registration.
+    """The lookup tables of the statements. An entry is a number: its place in the order of registration.
 
     Attributes:
         entries: The entries, in the order of registration.
-        general: Name to the entry that it stands for, whatever the provider.
-        special: ``<code>:<name>`` to the entry, for names that stand for another entry with this provider.
+        general: The entry that matches a name with any provider, by name.
+        special: The entry that matches a name with one provider and is not the general one, by ``<code>:<name>``.
         globs: The globs, in the order of registration.
-        codes: Provider to its code, a number.
+        codes: The code of a provider, a number as text, by provider.
         unsupported_globs: The globs that the Collector cannot express, each with its entry's id.
     """
 
@@ -56,7 +56,7 @@ class Tables(NamedTuple):
 
 
 def build_tables(entries: Sequence[ModelRegistryEntry]) -> Tables:
-    """Return the tables for these entries, which are in the order of registration."""
+    """Return the tables for entries in the order of registration."""
     tables = Tables(tuple(entries), {}, {}, [], {}, [])
     _add_names(tables)
     for entry in entries:
@@ -66,11 +66,11 @@ def build_tables(entries: Sequence[ModelRegistryEntry]) -> Tables:
 
 
 def _add_names(tables: Tables) -> None:
-    """Add what each exact name stands for, in general and with each provider for which that differs."""
-    index = ModelIndex(tables.entries, globs=False)  # globs are tried when no name is known
+    """Add the entry that matches each exact name, and the other entries that match it with some providers."""
+    index = ModelIndex(tables.entries, globs=False)  # globs are tried only if no exact name matches
     numbers = {entry.model_id: number for number, entry in enumerate(tables.entries)}
     find = functools.partial(_find_number, index, numbers)
-    pairs = dict.fromkeys(pair for entry in tables.entries for pair in _names_with_providers(entry))
+    pairs = dict.fromkeys(pair for entry in tables.entries for pair in _list_names_with_providers(entry))
     for name in dict.fromkeys(name for _, name in pairs):
         number = find(name, _UNKNOWN_PROVIDER)
         if number is not None:
@@ -78,19 +78,19 @@ def _add_names(tables: Tables) -> None:
     for provider, name in pairs:
         number = find(name, provider)
         if number is not None and number != tables.general.get(name):
-            tables.special[f"{_code(tables, provider)}:{name}"] = number
+            tables.special[f"{_get_code(tables, provider)}:{name}"] = number
 
 
 def _find_number(index: ModelIndex, numbers: Mapping[str, int], name: str, provider: str | None) -> int | None:
-    """Return the number of the entry that a name stands for with this provider."""
+    """Return the number of the entry that matches a name with this provider; ``None`` if none does."""
     match = index.find(name, provider)
     return None if match is None else numbers[match[0].model_id]
 
 
-def _names_with_providers(entry: ModelRegistryEntry) -> Iterator[tuple[str | None, str]]:
-    """Yield each exact name of an entry with the providers for which it may stand for another entry.
+def _list_names_with_providers(entry: ModelRegistryEntry) -> Iterator[tuple[str | None, str]]:
+    """Yield each exact name of an entry with the providers for which another entry may match it.
 
-    ``a/b`` may be the name ``b`` of the provider ``a`` as well.
+    ``a/b`` can also be the name ``b`` of the provider ``a``.
     """
     for name in (entry.model_id, *(alias for alias in entry.aliases if not is_glob(alias))):
         yield None, name
@@ -103,13 +103,13 @@ def _add_glob(tables: Tables, entry: ModelRegistryEntry, glob: str) -> None:
     if expression is None:
         tables.unsupported_globs.append(f"{glob!a} of {entry.model_id!a}")
         return
-    code = None if entry.provider is None else _code(tables, entry.provider)
+    code = None if entry.provider is None else _get_code(tables, entry.provider)
     prefix = glob[:-1] if glob[-1] == "*" and not is_glob(glob[:-1]) else None
     tables.globs.append(CollectorGlob(code, expression, prefix, entry))
 
 
-def _code(tables: Tables, provider: str | None) -> str:
-    """Return the code of a provider, a new one if it has none yet."""
+def _get_code(tables: Tables, provider: str | None) -> str:
+    """Return the code of a provider, after creating one if it has none."""
     if provider is None:
         return NO_PROVIDER
     return tables.codes.setdefault(provider, str(len(tables.codes) + 1))

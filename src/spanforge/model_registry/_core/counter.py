@@ -12,10 +12,10 @@ _REPR_START: Final = len("count(")
 
 
 class AtomicCounter:
-    """A count of things: ``next(counter.ticks)`` counts one, in one atomic step of CPython.
+    """A counter. ``next(counter.ticks)`` adds one, in one atomic step of CPython.
 
     Attributes:
-        ticks: The iterator that counts. It stays the same after ``reset``, so it can be kept.
+        ticks: The iterator that counts. ``reset`` does not replace it, so callers can keep a reference to it.
     """
 
     __slots__ = ("_start", "ticks")
@@ -29,9 +29,9 @@ class AtomicCounter:
         return self._total() - self._start
 
     def reset(self) -> None:
-        """Count from zero."""
+        """Start again from zero."""
         self._start = self._total()
 
     def _total(self) -> int:
-        # ``repr`` is ``count(5)``. It is the one way to read the next value that neither takes it nor is deprecated.
+        # ``repr`` is ``count(5)``. Only this way of reading the next value neither consumes it nor is deprecated.
         return int(repr(self.ticks)[_REPR_START:-1])

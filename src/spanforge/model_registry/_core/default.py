@@ -1,4 +1,4 @@
-"""The process-wide registry, and module-level functions for it."""
+"""The process-wide registry, and the module-level functions that use it."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 class LayeredRegistry(ModelRegistry):
     """A registry of two layers: the application's entries, and above them those of the files in the setting ``file``.
 
-    - If a model is in both layers, the file's entry is in force. If the two differ, this is logged once.
+    - If a model is in both layers, the file's entry is in force. If the two differ, a warning is logged once.
     - Registering a model that a file defines returns the file's entry and emits nothing.
-    - Operations that change the status of a file's model hold in this process, until the file has the same status or a
-      later one; see ``Status.rank``.
-    - ``load`` and ``clear`` change the application's layer only. ``save`` writes the entries in force.
+    - An operation that changes the status of a file's model is in force in this process, until the file has the same
+      status or a later one; see ``Status.rank``.
+    - ``load`` and ``clear`` change only the application's layer. ``save`` writes the entries in force.
     """
 
     _INITIAL_LAYERS = TWO_LAYERS
@@ -41,17 +41,17 @@ class _DefaultRegistryReset(ProcessState):
 
 
 _registry = LayeredRegistry()
-_DefaultRegistryReset()  # it registers itself
+_DefaultRegistryReset()  # the constructor registers the object
 
 
 def get_default_registry() -> ModelRegistry:
     """Return the process-wide registry.
 
-    It has two layers, see ``LayeredRegistry``: the application's entries, and those of the files in the setting
-    ``file``.
+    It has two layers: the application's entries, and those of the files in the setting ``file``. See
+    ``LayeredRegistry``.
     """
-    # Looked up per call, so that replacing ``spanforge.model_registry._registry`` takes effect. The package does not
-    # have the attribute yet while it is imported.
+    # Each call looks it up, so that replacing ``spanforge.model_registry._registry`` takes effect. During its import,
+    # the package does not have the attribute yet.
     package = sys.modules["spanforge.model_registry"]
     return cast("ModelRegistry", getattr(package, "_registry", _registry))
 
@@ -112,5 +112,5 @@ def get_model(model_id: str) -> ModelRegistryEntry | None:
 
 
 def list_models() -> list[ModelRegistryEntry]:
-    """Return all entries of the process-wide registry: those of files first, then in the order of registration."""
+    """Return all entries of the process-wide registry: those of files first, then the others as registered."""
     return get_default_registry().list_all()

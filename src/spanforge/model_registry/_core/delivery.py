@@ -3,12 +3,12 @@
 A delivery is claimed for a signal directly before its event is passed to a provider. So no event is emitted twice, in
 any thread and after any interruption. If an exception interrupts the provider, the event counts as failed.
 
-An event is
+The states of an event:
 
-- *unclaimed* for a signal until the signal claims it;
-- *held* for a signal while it is unclaimed and in the signal's queue, because the signal has no provider;
-- *undelivered* while a signal neither claimed nor held it: its operation runs, or an exception interrupted it;
-- *waiting* if it is held, or if it is undelivered and its operation was interrupted.
+- *unclaimed*: The signal has not claimed the event yet.
+- *held*: The event is unclaimed and in the signal's queue, because the signal has no provider.
+- *undelivered*: A signal has neither claimed nor held the event. Its operation is running or was interrupted.
+- *waiting*: The event is held, or it is undelivered and its operation was interrupted by an exception.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ DeliveryOutcome = Literal["emitted", "held", "dropped", "failed", "no provider",
 MAX_HELD: Final = 1_000
 """The limit of events that are held for a signal without a provider. Later events are dropped and counted."""
 MAX_ON_SPAN: Final = 64
-"""The limit of lifecycle events on one span. A span keeps 128 events and drops the oldest, also the application's."""
+"""The limit of lifecycle events on one span. A span keeps 128 events and drops older ones, also the application's."""
 _MAX_SPANS: Final = 1_024
 """The limit of spans whose lifecycle events are counted; the oldest span is forgotten."""
 
@@ -52,10 +52,10 @@ class Delivery:
     Attributes:
         event: The event. It is set before the registry state that contains this delivery is published.
         span: The current span of the operation. If the event is held, only its context is kept.
-        providers: The registry's provider of each signal; ``None``: the global one.
+        providers: The registry's provider of each signal; ``None`` for the global one.
         unclaimed: The signals that have not claimed the event. A dict, because removing a key is atomic.
         held_for: The signals whose queue holds the event until there is a provider.
-        is_open: Whether the operation is running. It then sends the event itself.
+        is_open: ``True`` while the operation is running. The operation then sends the event itself.
     """
 
     __slots__ = ("event", "held_for", "is_open", "providers", "span", "unclaimed")
@@ -75,7 +75,7 @@ class Delivery:
         return self.unclaimed.pop(signal, False)
 
     def close(self) -> None:
-        """End the operation. Any thread may now deliver the event in the signals that have not claimed it."""
+        """End the operation. Any thread may then deliver the event in the signals that have not claimed it."""
         self.is_open = False
         if not self.unclaimed:
             self.span = trace.INVALID_SPAN
@@ -86,7 +86,7 @@ class Delivery:
 
 
 def emit_on_span(delivery: Delivery, event: LifecycleEvent, provider: trace.TracerProvider | None) -> DeliveryOutcome:
-    """Add the event to the operation's span if that is sampled and has room, otherwise to a new root span."""
+    """Add the event to the operation's span if the span is sampled and has room; otherwise use a new root span."""
     if _take_place_on_span(delivery.span):
         return _emit_on_current_span(delivery, event)
     provider = provider or find_tracer_provider()
@@ -105,7 +105,7 @@ def _take_place_on_span(span: trace.Span) -> bool:
 
 def _emit_on_current_span(delivery: Delivery, event: LifecycleEvent) -> DeliveryOutcome:
     """Add the event to the operation's span."""
-    # Computed before the claim: an interruption after it would lose the event.
+    # Computed before the claim, because an interruption after the claim would lose the event.
     event_name, attributes = event.name, event.attributes()
     current_span = delivery.span
     if not delivery.claim("span"):
@@ -160,20 +160,20 @@ def emit_log_record(delivery: Delivery, event: LifecycleEvent, provider: LoggerP
 
 
 def _is_logger_enabled(logger: Any, **parameters: Any) -> bool:
-    """Check whether a logger is enabled. In older SDKs, every logger is."""
+    """Check whether a logger is enabled. In older SDKs, all loggers are."""
     if not hasattr(logger, "enabled"):
         return True
     return bool(logger.enabled(**parameters))
 
 
 def find_tracer_provider() -> trace.TracerProvider | None:
-    """Return the global tracer provider; ``None``: there is none yet."""
+    """Return the global tracer provider; ``None`` if it is not set yet."""
     provider = trace.get_tracer_provider()
     return None if isinstance(provider, trace.ProxyTracerProvider) else provider
 
 
 def find_logger_provider() -> LoggerProvider | None:
-    """Return the global logger provider; ``None``: there is none yet."""
+    """Return the global logger provider; ``None`` if it is not set yet."""
     from opentelemetry._logs import get_logger_provider  # noqa: PLC0415 - log records are optional
     from opentelemetry._logs._internal import ProxyLoggerProvider  # noqa: PLC0415 - it has no public name
 
@@ -186,8 +186,8 @@ class SignalQueue:
 
     Args:
         signal: The signal.
-        emit: Claims a delivery, emits its event through a provider and returns the outcome.
-        find_provider: Returns the global provider; ``None``: there is none yet.
+        emit: The function that claims a delivery, emits its event through a provider and returns the outcome.
+        find_provider: The function that returns the global provider, or ``None`` if it is not set yet.
         retry_seconds: The interval at which span hooks look for a provider.
     """
 
@@ -207,11 +207,11 @@ class SignalQueue:
         self.reset_counts()
 
     def reset_counts(self) -> None:
-        """Count from zero."""
+        """Start the counts again from zero."""
         self._counters = {name: AtomicCounter() for name in ("emitted", "dropped", "failed")}
 
     def send(self, delivery: Delivery, provider: Any = None) -> None:
-        """Emit a delivery's event, or hold it. Never raises an error of a provider."""
+        """Emit a delivery's event, or hold it. An error of a provider is logged and not raised."""
         try:
             outcome = self._emit_or_hold(delivery, provider or delivery.providers.get(self.signal))
         except Exception as error:  # noqa: BLE001 - a provider's error must not fail the operation
@@ -238,7 +238,7 @@ class SignalQueue:
         """Hold a delivery until there is a provider; drop its event if the queue is full."""
         if len(self.held) >= MAX_HELD:
             return "dropped" if delivery.claim(self.signal) else "already claimed"
-        # Only the context is needed for a link or a log record. The span itself may be large.
+        # A link or a log record needs only the context. The span itself may be large.
         delivery.span = trace.NonRecordingSpan(delivery.span.get_span_context())
         self.held.append(delivery)
         delivery.held_for.add(self.signal)
@@ -264,7 +264,7 @@ class SignalQueue:
         return delivered
 
     def check_provider_if_due(self) -> bool:
-        """Check whether there is a provider for held events, at most once per interval; ``False`` until it is due."""
+        """Check whether held events have a provider. Before the next check is due, return ``False``."""
         now = time.monotonic()
         if not self.held or now < self._retry_at:
             return False
@@ -280,7 +280,7 @@ class SignalQueue:
 
     def count_outcomes(self) -> EventCounts:
         """Return the number of events that were emitted, held and lost."""
-        # A set: after an interruption, a delivery may be in the queue twice.
+        # A set, because a delivery may be in the queue twice after an interruption.
         held = {delivery for delivery in tuple(self.held) if self.signal in delivery.unclaimed}
         counts = {name: counter.value() for name, counter in self._counters.items()}
         return EventCounts(held=len(held), **counts)
@@ -291,7 +291,7 @@ class SignalQueue:
 
 
 class _SpanRoom(ProcessState):
-    """Counts the lifecycle events on recent spans, to limit their number. Each step is atomic."""
+    """Counts the lifecycle events on recent spans to limit their number. Each step is atomic."""
 
     def __init__(self) -> None:
         self.reset()

@@ -31,23 +31,23 @@ if TYPE_CHECKING:
 PROVIDER_RETRY_SECONDS: Final = 1.0
 """The interval at which span starts look for a logger provider while log records are held.
 
-Many applications never have one, and each look costs two microseconds.
+Many applications never have one, and each look takes two microseconds.
 """
 _PROVIDER_KINDS: Final[dict[EventSignal, str]] = {"span": "tracer provider", "log": "logger provider"}
 
 
 def emit_events(events: Iterable[LifecycleEvent], providers: Mapping[EventSignal, Any]) -> None:
-    """Emit each event in every signal of the setting ``events``. Never raises an error of a provider.
+    """Emit each event in every signal of the setting ``events``. An error of a provider is logged and not raised.
 
-    ``span`` adds the event to the current span if that is sampled and has room, otherwise to a new root span. ``log``
-    emits a log record.
+    The signal ``span`` adds the event to the current span, if the span is sampled and has room. Otherwise it uses a new
+    root span. The signal ``log`` emits a log record.
 
     If a signal has no provider, the first ``MAX_HELD`` events are held for it. The next operation, ``flush_events`` or
     the span processor delivers them.
 
     Args:
         events: The events, oldest first.
-        providers: The provider of each signal; ``None``: the global one, looked up now.
+        providers: The provider of each signal; ``None`` for the current global one.
     """
     signals = freeze_event_signals()
     flush_events()
@@ -56,9 +56,9 @@ def emit_events(events: Iterable[LifecycleEvent], providers: Mapping[EventSignal
 
 
 def send_delivery(delivery: Delivery) -> None:
-    """Emit a delivery's event in every signal that has not claimed it. Never raises an error of a provider."""
-    # The span comes first, as in ``SIGNALS``: if an event is held for a signal, its delivery keeps the span's context
-    # only, and the event could no longer be added to the span.
+    """Emit a delivery's event in every signal that has not claimed it. An error of a provider is not raised."""
+    # The span comes first, as in ``SIGNALS``. If an event is held for a signal, its delivery keeps only the context of
+    # the span, and the event can no longer be added to the span.
     for signal in list(delivery.unclaimed):
         _state.queues[signal].send(delivery)
 
@@ -67,7 +67,8 @@ def add_registry(get_deliveries: Callable[[], Iterable[Delivery]]) -> None:
     """Add a registry, so that ``flush_events`` delivers the events of its interrupted operations.
 
     Args:
-        get_deliveries: A bound method that returns the deliveries of the registry's state; referred to weakly.
+        get_deliveries: A bound method that returns the deliveries of the registry's state. It is kept as a weak
+            reference.
     """
     _registries.add(weakref.WeakMethod(get_deliveries, _registries.discard))
 
@@ -75,8 +76,8 @@ def add_registry(get_deliveries: Callable[[], Iterable[Delivery]]) -> None:
 def flush_events() -> int:
     """Deliver waiting events, and return their number. An event counts once per signal.
 
-    An event waits if there was no provider for it, or if an exception interrupted its operation. Nothing happens while
-    there is no provider, or while another thread delivers events. Never raises an error of a provider.
+    An event waits if it had no provider, or if an exception interrupted its operation. The call does nothing while
+    there is no provider, or while another thread delivers events. An error of a provider is logged and not raised.
     """
     if not _has_waiting_events():
         return 0
@@ -84,10 +85,10 @@ def flush_events() -> int:
 
 
 def deliver_soon() -> bool:
-    """Deliver waiting events in a new thread. Span hooks call it: they must neither block nor start spans.
+    """Deliver waiting events in a new thread. It is for span hooks, which must neither block nor start spans.
 
     Returns:
-        Whether events were waiting. The thread may have delivered them since.
+        ``True`` if events were waiting. The thread may have delivered them since.
     """
     has_undelivered = bool(_find_undelivered())
     queues = _state.queues.values()
@@ -141,15 +142,15 @@ def set_event_signals(events: object = None) -> tuple[EventSignal, ...]:
     """Set the signals of all later lifecycle events, and return them.
 
     Args:
-        events: The option ``events``; ``None``: the environment decides. A value that is not allowed is logged, and the
-            default is used.
+        events: The option ``events``; with ``None`` the environment decides. A value that is not allowed is logged, and
+            the default is used.
     """
     signals = _state.signals = _read_events_setting(events)
     return signals
 
 
 def freeze_event_signals() -> tuple[EventSignal, ...]:
-    """Return the signals of lifecycle events. Later changes of the environment have no effect."""
+    """Return the signals of lifecycle events. From then on, changes of the environment have no effect."""
     signals = _state.signals
     if signals is None:
         return set_event_signals()
@@ -166,7 +167,7 @@ def event_counts(signal: EventSignal | None = None) -> EventCounts:
     """Return the number of lifecycle events in this process that were emitted, held and lost, in all registries.
 
     Args:
-        signal: ``span`` or ``log``; ``None``: both. An event counts once per signal.
+        signal: ``span`` or ``log``; ``None`` for both. An event counts once per signal.
 
     Raises:
         InvalidValueError: The signal is unknown (also a ``ValueError``).
@@ -199,13 +200,13 @@ class _EmissionState(ProcessState):
         self.delivery_guard = Guard()
 
     def after_fork_in_child(self) -> None:
-        """Count the child's events only. Replace the lock, which another thread of the parent may hold."""
+        """Count only the child's events, and replace the lock, which another thread of the parent may hold."""
         self.delivery_guard = Guard()
         for queue in self.queues.values():
             queue.reset_counts()
 
 
-# Not a ``WeakSet``: it would lose a bound method at once, because Python makes a new one at each access.
+# Not a ``WeakSet``, which would lose a bound method at once, because each access creates a new method object.
 _registries: Final[set[weakref.WeakMethod[Callable[[], Iterable[Delivery]]]]] = set()
 _state: Final = _EmissionState()
 
@@ -216,10 +217,10 @@ def _warn_at_exit() -> None:
         if not held:
             continue
         provider_kind = _PROVIDER_KINDS[signal]
-        reason = f"there is no {provider_kind}"
+        reason = f"no {provider_kind} was set"
         if queue.has_provider():
-            reason = f"flush_events() was not called after the {provider_kind} was set"
-        logs.warn("model registry: %d events were not delivered: %s", held, reason)
+            reason = f"call flush_events() after setting the {provider_kind}"
+        logs.warn("model registry: %d lifecycle events were not delivered: %s", held, reason)
 
 
 atexit.register(_warn_at_exit)

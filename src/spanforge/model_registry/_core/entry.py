@@ -32,10 +32,10 @@ class StateAsOf(NamedTuple):
 
     Attributes:
         status: The status in force.
-        owner: The owner; today's if ``source`` is ``dates``.
-        risk_tier: The risk tier; today's if ``source`` is ``dates``.
-        source: ``history``: a recorded change. ``dates``: the entry's own dates, because the history does not reach
-            back that far.
+        owner: The owner; the current one if ``source`` is ``dates``.
+        risk_tier: The risk tier; the current one if ``source`` is ``dates``.
+        source: ``history`` if the state is from a recorded change; ``dates`` if it is from the entry's dates, because
+            the history begins later.
     """
 
     status: ModelStatus
@@ -45,7 +45,7 @@ class StateAsOf(NamedTuple):
 
 
 class ModelRegistryEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
-    """One model that an organisation runs: valid, and immutable all the way down.
+    """One model that an organisation runs. An entry is valid and deeply immutable.
 
     Attributes:
         model_id: Unique identifier of the model.
@@ -55,10 +55,10 @@ class ModelRegistryEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True
         owner: Team or person responsible.
         purpose: The intended use of the model.
         status: A key of ``LIFECYCLE``, for example ``active``.
-        deployment_date: RFC 3339 date or date-time of the first use; without an offset it is UTC.
-        decommission_date: Date or date-time of the retirement, likewise.
+        deployment_date: RFC 3339 date or date-time of the first use. Without an offset it is UTC.
+        decommission_date: RFC 3339 date or date-time of the retirement. Without an offset it is UTC.
         metadata: String keys and JSON values. The library reads and checks the reserved keys, which the page about
-            registry files lists; the rest is the user's.
+            registry files lists. All other keys are the user's.
 
     Raises:
         InvalidValueError: A value is not allowed; the error names the field and the rule.
@@ -84,7 +84,10 @@ class ModelRegistryEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True
             msgspec.structs.force_setattr(self, "metadata", metadata)
 
     def _has_plain_fields(self) -> bool:
-        """Fast path: accept plain ASCII fields without field-by-field validation; a file may have 100,000 entries."""
+        """Check at once that all fields but the metadata are valid and plain ASCII, which is true for most entries.
+
+        This is the fast path, because a file may have 100,000 entries. If it fails, ``_check_fields`` decides.
+        """
         since, until = self.deployment_date, self.decommission_date
         return (
             is_plain_ascii(
@@ -97,7 +100,7 @@ class ModelRegistryEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True
         )
 
     def _check_fields(self) -> None:
-        """Validate all fields but the metadata one by one, and make them plain values."""
+        """Validate all fields but the metadata one by one, and replace subclasses of ``str`` by plain texts."""
         model_id = self.model_id
         for field in _TEXT_FIELDS:
             self._set(field, check_text(getattr(self, field), field, model_id))
@@ -112,17 +115,17 @@ class ModelRegistryEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True
 
     @property
     def aliases(self) -> tuple[str, ...]:
-        """Further names and globs of this model."""
+        """The aliases of this model: other names and globs."""
         return tuple(self.metadata.get("aliases") or ())
 
     @property
     def provider(self) -> str | None:
-        """The provider that this entry is limited to, if any."""
+        """The provider to which this entry is limited; ``None`` if it is not limited."""
         return cast("str | None", self.metadata.get("provider"))
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Warnings for callers of the model: ``model 'gpt-3.5-turbo' is deprecated``."""
+        """The warnings for callers of the model, such as ``model 'gpt-3.5-turbo' is deprecated``."""
         return warnings_of(self.model_id, self.status)
 
     def to_dict(self) -> dict[str, Any]:
@@ -168,9 +171,9 @@ class ModelRegistryEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True
         if reached:
             last = reached[-1]
             return StateAsOf(last["status"], last["owner"], last["risk_tier"], "history")
-        return StateAsOf(self._status_by_dates(when), self.owner, self.risk_tier, "dates")
+        return StateAsOf(self._find_status_by_dates(when), self.owner, self.risk_tier, "dates")
 
-    def _status_by_dates(self, when: datetime) -> ModelStatus:
+    def _find_status_by_dates(self, when: datetime) -> ModelStatus:
         for status in reversed(STATUSES):
             since = get_status_date(self, status)
             if since is not None and parse_date(since, status) <= when:
@@ -179,7 +182,7 @@ class ModelRegistryEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True
 
 
 def get_status_date(entry: ModelRegistryEntry, status: ModelStatus) -> str | None:
-    """Return the date since when a status is in force, from the field or the metadata; ``None`` if there is none."""
+    """Return the date of a status, from the field or the metadata; ``None`` if the entry has no such date."""
     name = LIFECYCLE[status].date
     if name is None:
         return None

@@ -1,6 +1,6 @@
-"""The error tree: every error that the library raises, each with its facts as attributes.
+"""The error tree: all errors that the library raises, with their facts as attributes.
 
-Each error's ``args`` are its facts, so errors pickle and compare by them. ``str()`` returns the sentence.
+The ``args`` of an error are its facts, so errors can be pickled and compared. ``str()`` returns the sentence.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 MAX_SHOWN: Final = 200
-"""Characters of a value that a message shows."""
+"""The limit of characters of a value that a message shows."""
 _TARGETS: Final[Mapping[str, str]] = {name: kind.target for name, kind in OPERATIONS.items()}
 
 
 class ModelRegistryError(Exception):
-    """Base of every error that this library raises."""
+    """Base of all errors that this library raises."""
 
 
 class InvalidValueError(ModelRegistryError, ValueError):
@@ -32,8 +32,8 @@ class InvalidValueError(ModelRegistryError, ValueError):
     Attributes:
         field: The field, as a path for nested values: ``metadata.tags[2]``.
         value: The value that was given; ``None`` if there is none.
-        problem: What is wrong with it, as the predicate of a sentence: ``is missing``.
-        model_id: The model concerned; ``None`` if it is not known.
+        problem: The predicate of the sentence about the field, such as ``is missing``.
+        model_id: The model; ``None`` if it is not known.
     """
 
     def __init__(self, field: str, value: Any, problem: str, model_id: str | None = None) -> None:
@@ -51,7 +51,7 @@ class InvalidValueError(ModelRegistryError, ValueError):
 
     @classmethod
     def must_be(cls, field: str, value: Any, rule: str, model_id: str | None = None) -> Self:
-        """Return the error for a value that breaks a rule: ``must be one of low, high; got 'severe'``."""
+        """Return the error for a value that breaks a rule, such as ``must be one of low, high; got 'severe'``."""
         return cls(field, value, f"must be {rule}; got {shorten(value)}", model_id)
 
 
@@ -60,11 +60,11 @@ InvalidEntryError = InvalidValueError
 
 
 class ModelAlreadyRegisteredError(ModelRegistryError, ValueError):
-    """The id is taken: ids are never reused, and a registered model changes only by ``replace=True``.
+    """The id is already registered. Ids are never reused, and only ``replace=True`` changes a registered model.
 
     Attributes:
         model_id: The id.
-        status: The status of the entry that holds it.
+        status: The status of the entry with this id.
     """
 
     def __init__(self, model_id: str, status: str) -> None:
@@ -73,16 +73,16 @@ class ModelAlreadyRegisteredError(ModelRegistryError, ValueError):
         self.status = status
 
     def __str__(self) -> str:
-        return f"model {shorten(self.model_id)} already registered (status {self.status})"
+        return f"model {shorten(self.model_id)} is already registered (status {self.status})"
 
 
 class LifecycleError(ModelRegistryError, ValueError):
-    """The lifecycle does not allow this operation for a model of this status: retired is final.
+    """The lifecycle does not allow this operation on a model of this status. The status ``retired`` is final.
 
     Attributes:
         model_id: The model.
-        status: Its status.
-        operation: The operation that was refused: ``register``, ``deprecate``, ``retire``, ….
+        status: The model's status.
+        operation: The operation that was refused, such as ``deprecate``, ``retire`` or ``replace``.
     """
 
     def __init__(self, model_id: str, status: str, operation: str) -> None:
@@ -102,7 +102,7 @@ class ModelNotFoundError(ModelRegistryError, KeyError):
     """No registered model has this id, or none matches this name.
 
     Attributes:
-        model_id: The id or name that was asked for.
+        model_id: The id or name that was looked up.
     """
 
     def __init__(self, model_id: str) -> None:
@@ -110,15 +110,15 @@ class ModelNotFoundError(ModelRegistryError, KeyError):
         self.model_id = model_id
 
     def __str__(self) -> str:
-        return f"model {shorten(self.model_id)} not found in the registry"
+        return f"model {shorten(self.model_id)} is not in the registry"
 
 
 class ModelNotAllowedError(ModelRegistryError, ValueError):
-    """``require`` found the model, but not in a status that the caller allows.
+    """``require`` found the model in a status that the caller does not allow.
 
     Attributes:
         model_id: The id of the entry that matched.
-        status: Its status.
+        status: The model's status.
         allowed: The statuses that the caller allows.
     """
 
@@ -137,13 +137,13 @@ class RegistryFileError(ModelRegistryError, ValueError):
     """A registry file cannot be read or written.
 
     Attributes:
-        path: The file.
-        reason: What is wrong with it, as the predicate of a sentence about the field, the entry or the file.
-        index: Position of the entry concerned, from 0; ``None`` if it is not one entry.
-        model_id: The entry's id, if it has one.
-        field: The entry's field, if it is one.
+        path: The path of the file.
+        reason: The predicate of the sentence about the field, the entry or the file.
+        index: The position of the entry in the file, from 0; ``None`` if the fault is not in an entry.
+        model_id: The entry's id; ``None`` if it is not known.
+        field: The entry's field; ``None`` if the fault is not in a field.
         line: The line of the fault, from 1; ``None`` if it is not known.
-        column: The character in this line, from 1.
+        column: The character of the fault in this line, from 1; ``None`` if it is not known.
     """
 
     def __init__(  # noqa: PLR0913 - each is a fact
@@ -198,7 +198,7 @@ class TelemetryError(ModelRegistryError, ValueError):
 
     Attributes:
         source: The path, glob or address.
-        reason: What is wrong with it.
+        reason: The predicate of the sentence about the source.
     """
 
     def __init__(self, source: str, reason: str) -> None:
@@ -214,8 +214,8 @@ class _PackageProblemError(ModelRegistryError):
     """An evidence package, or a key, has a fault.
 
     Attributes:
-        path: The package or the key.
-        reason: What is wrong with it.
+        path: The path of the package or the key.
+        reason: The predicate of the sentence about it.
     """
 
     def __init__(self, path: str, reason: str) -> None:
@@ -232,9 +232,9 @@ class PackageError(_PackageProblemError, ValueError):
 
 
 class VerificationError(_PackageProblemError):
-    """An evidence package differs from what was signed, or is not signed by a trusted key.
+    """An evidence package differs from the one that was signed, or no trusted key signed it.
 
-    ``path`` is the package, ``reason`` the first fault.
+    ``path`` is the package, and ``reason`` is the first fault.
     """
 
 
@@ -242,8 +242,8 @@ class MissingExtraError(ModelRegistryError, ImportError):
     """A feature needs packages that an extra installs.
 
     Attributes:
-        purpose: The feature, as a plural: ``YAML files``.
-        extra: The extra.
+        purpose: The feature, in the plural: ``YAML files``.
+        extra: The name of the extra.
     """
 
     def __init__(self, purpose: str, extra: str) -> None:

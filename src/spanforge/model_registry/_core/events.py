@@ -1,4 +1,4 @@
-"""Lifecycle events: what an operation did, their names, and how many went out."""
+"""Lifecycle events: their data, their names, and the counts of those that were emitted, held and lost."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ if TYPE_CHECKING:
     from spanforge.model_registry._core.entry import ModelRegistryEntry
 
 OPERATION_SPAN_NAMES: Final = {name: PREFIX + name for name in OPERATIONS}
-"""Operation to the name of its root span."""
+"""The name of the root span, by operation."""
 
 
 class LifecycleEvent(NamedTuple):
-    """What an operation did.
+    """The record of one operation on one model, to emit as a span event or a log record.
 
     Attributes:
         operation: The operation.
         entry: The entry after the operation.
-        at: When, in nanoseconds since the epoch.
-        previous_status: The status before; ``None``: the model was not registered.
-        reason: Why, if the caller said so.
-        actor: Who, if the caller said so.
+        at: The time of the operation, in nanoseconds since the epoch.
+        previous_status: The status before the operation; ``None`` if the model was not registered.
+        reason: The reason, if the caller passed one.
+        actor: The person or system that made the change, if the caller passed one.
     """
 
     operation: OperationName
@@ -35,7 +35,7 @@ class LifecycleEvent(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The event's name, as ``OPERATIONS`` has it: ``model_registry.registered``, for example."""
+        """The event's name in ``OPERATIONS``, such as ``model_registry.registered``."""
         return OPERATIONS[self.operation].event
 
     def attributes(self) -> dict[str, Any]:
@@ -45,13 +45,13 @@ class LifecycleEvent(NamedTuple):
 
 
 class EventCounts(NamedTuple):
-    """The lifecycle events of this process so far, by what became of them; each counts once per signal.
+    """The numbers of lifecycle events in this process by outcome. An event counts once per signal.
 
     Attributes:
-        emitted: Put on a span that is sampled, or taken as a log record by a logger that is enabled.
-        held: Waiting for a provider.
-        dropped: Lost: their own span was not sampled, nobody takes log records, or too many were held.
-        failed: Lost to an error of a provider, or to an exception that interrupted a provider.
+        emitted: Events that were added to a sampled span, or passed to a logger that is enabled.
+        held: Events that wait for a provider.
+        dropped: Lost events, because their root span was not sampled, no logger is enabled, or too many were held.
+        failed: Lost events, because of an error of a provider, or of an exception that interrupted a provider.
     """
 
     emitted: int

@@ -17,7 +17,7 @@ _T = TypeVar("_T")
 class Guard:
     """Runs functions while holding a lock.
 
-    A signal handler's exception can arrive between acquiring the lock and entering ``with``. ``run`` therefore releases
+    A signal handler's exception can occur between acquiring the lock and entering ``with``. Therefore ``run`` releases
     the lock in an outer ``finally``.
 
     A signal handler or a finalizer may run a function in the thread that already holds the lock. That function does not
@@ -39,7 +39,7 @@ class Guard:
                 lock.release()
 
     def run_if_free(self, function: Callable[..., _T], *arguments: Any) -> _T | None:
-        """Run the function as ``run`` does; ``None`` if this or another thread already holds the lock."""
+        """Run the function as ``run`` does, or return ``None`` if this or another thread already holds the lock."""
         lock = self.lock
         if _is_owned(lock):
             return None
@@ -54,7 +54,7 @@ class Guard:
         return self.run_if_free(lambda: True) is True
 
     def replace_lock(self) -> None:
-        """Create a new lock, in a forked child: a thread that exists only in the parent may hold the old one."""
+        """Create a new lock. In a forked child, a thread that exists only in the parent may hold the old one."""
         self.lock = threading.RLock()
 
 
@@ -78,7 +78,7 @@ def _run_if_free(lock: Any, function: Callable[..., Any], arguments: tuple[Any, 
 
 
 class _GuardsAtForks(ProcessState):
-    """Holds the locks of all guards during a fork: a child never inherits a half-done change."""
+    """Holds the locks of all guards during a fork, so that a child never inherits an incomplete change."""
 
     def __init__(self) -> None:
         self._guards: weakref.WeakSet[Guard] = weakref.WeakSet()
@@ -87,12 +87,12 @@ class _GuardsAtForks(ProcessState):
         super().__init__()
 
     def add(self, guard: Guard) -> None:
-        """Hold this guard's lock during forks. Guards are referred to weakly."""
+        """Hold this guard's lock during forks. The guard is kept as a weak reference."""
         with self._lock:
             self._guards.add(guard)
 
     def before_fork(self) -> None:
-        """Hold all locks; this waits until no guard runs a function."""
+        """Acquire all locks, after waiting until no guard runs a function."""
         self._lock.acquire()
         self._held[:] = [guard.lock for guard in self._guards]
         for lock in self._held:
@@ -106,7 +106,7 @@ class _GuardsAtForks(ProcessState):
         self._lock.release()
 
     def after_fork_in_child(self) -> None:
-        """Create new locks: their threads do not exist in the child, and uWSGI may skip ``before_fork``."""
+        """Create new locks. Threads that hold the old ones do not exist here, and uWSGI may skip ``before_fork``."""
         self._lock = threading.RLock()
         self._held.clear()
         for guard in list(self._guards):

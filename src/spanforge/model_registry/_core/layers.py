@@ -35,13 +35,13 @@ _warnings: Final = WarnOnce(100)
 
 
 class Layers(NamedTuple):
-    """The layers from which the entries in force are computed. Immutable. The keys are model ids.
+    """The layers from which the entries in force are computed. They are immutable, and the keys are model ids.
 
     Attributes:
         app: The application's entries, in the order of registration.
-        files: The files' entries, in the order of the files; ``None``: the registry has one layer only.
+        files: The files' entries, in the order of the files; ``None`` if the registry has only one layer.
         operations: The changes of status in this process that the files do not contain yet, oldest first. An empty
-            tuple: the model's operations were removed.
+            tuple means that the model's operations were removed.
     """
 
     app: Entries
@@ -54,9 +54,9 @@ class Layers(NamedTuple):
 
 
 ONE_LAYER: Final = Layers(OverlayMap({}), None, OverlayMap({}))
-"""An empty registry whose only layer is replaced by files."""
+"""An empty registry with one layer, which files replace."""
 TWO_LAYERS: Final = Layers(OverlayMap({}), {}, OverlayMap({}))
-"""An empty registry whose files are a layer above the application's."""
+"""An empty registry with a layer for files above the application's."""
 
 
 def compute_entries(layers: Layers) -> list[ModelRegistryEntry]:
@@ -79,7 +79,7 @@ def change_layers(
 
     Args:
         layers: The layers before the operation.
-        old_entry: The model's entry in force before the operation; ``None``: the model is not registered.
+        old_entry: The model's entry in force before the operation; ``None`` if the model is not registered.
         operation: The operation.
 
     Raises:
@@ -101,7 +101,7 @@ def _change_file_model(
 ) -> tuple[Layers, ModelRegistryEntry]:
     """Return the layers after an operation on a file's model, and the entry that is then in force.
 
-    A registration changes the application's layer only. The entry in force stays the same object.
+    A registration changes only the application's layer. The entry in force remains the same object.
     """
     app = layers.app
     app_entry = _change_app_entry(layers, operation)
@@ -124,14 +124,14 @@ def _change_app_entry(layers: Layers, operation: Operation) -> ModelRegistryEntr
         return None
     if app_entry is not None:
         return new_entry
-    # The first registration by the application: the status that was set on the file's model applies to it too.
+    # At the first registration by the application, the status that was set on the file's model applies to it too.
     return _apply_operations(new_entry, layers.operations.get(operation.model_id, ()))
 
 
 def _add_operation(layers: Layers, operation: Operation) -> Operations:
-    """Return the operations of the layers and this one.
+    """Return the operations of the layers with this one added.
 
-    It is not added if it changes no status, if the registry has one layer, or if the operations before it forbid it.
+    It is not added if it changes no status, if the registry has one layer, or if an earlier operation forbids it.
     """
     if layers.files is None or OPERATIONS[operation.name].registers:
         return layers.operations
@@ -156,7 +156,7 @@ def replace_app_layer(layers: Layers, entries: Iterable[ModelRegistryEntry]) -> 
 
 
 def replace_file_layer(layers: Layers, entries: Iterable[ModelRegistryEntry]) -> Layers:
-    """Return the layers with the files' entries replaced. If there is one layer only, the entries replace that layer.
+    """Return the layers with the files' entries replaced. If there is only one layer, the entries replace that layer.
 
     Operations on a model are removed when its file has their status or a later one; see ``Status.rank``.
     """

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 RiskTier = Literal["low", "medium", "high", "critical"]
-"""The risk of using a model, as rated by its owner."""
+"""The risk of using a model, as its owner rates it."""
 
 ModelStatus = Literal["active", "deprecated", "retired"]
 """The statuses of a model; see ``LIFECYCLE``."""
@@ -22,15 +22,16 @@ class Status(NamedTuple):
 
     Attributes:
         operations: The operations that are allowed on a model of this status.
-        rank: Its place in the lifecycle. A status set in this process on a file's model holds until the file has
-            the same status or one of a higher rank. If an operation leads back from the status, or led back to it (see
-            ``find_ended_statuses``), it holds until the file has the same status or any later change of status.
-        warning: The predicate of the warning on spans that call such a model; ``None``: no warning.
-        date: The field of an entry, or the key of its ``metadata``, that contains the date of the status; ``None``: the
-            date is not recorded. A key is reserved by this row; operations that end the status remove it.
-        flagged: Whether such a model is flagged in every risk tier.
-        finding: The kind of audit finding that evidence reports for a call of such a model; ``None``: no finding.
-        colour: Its colour in dashboards.
+        rank: The place in the lifecycle. A status that an operation set on a file's model is in force until the file
+            has the same status or one of a higher rank. There is one exception: if an operation leads back from the
+            status, or led back to it (see ``find_ended_statuses``). Then the status is in force until the file has the
+            same status, or any later change of status.
+        warning: The predicate of the warning on spans that call such a model; ``None`` for no warning.
+        date: The field of an entry, or the key of its ``metadata``, that contains the date of the status; ``None`` if
+            the date is not recorded. This row reserves the key. Operations that end the status remove it.
+        flagged: ``True`` if such a model is flagged in every risk tier.
+        finding: The kind of audit finding that evidence reports for a call of such a model; ``None`` for no finding.
+        colour: The colour in dashboards.
     """
 
     operations: frozenset[OperationName]
@@ -49,7 +50,7 @@ class OperationKind(NamedTuple):
         target: The status of a model after the operation. A registration that replaces a description does not change
             the status.
         event: The name of the lifecycle event that the operation emits.
-        registers: Whether the operation adds a model or changes its description.
+        registers: ``True`` if the operation adds a model or changes its description.
     """
 
     target: ModelStatus
@@ -86,19 +87,19 @@ LIFECYCLE: Final[Mapping[ModelStatus, Status]] = {
         colour="red",
     ),
 }
-"""Every status, by rank. A retired model allows no operation."""
+"""All statuses, by rank. A retired model allows no operation."""
 
 OPERATIONS: Final[Mapping[OperationName, OperationKind]] = {
     "register": OperationKind("active", "model_registry.registered", registers=True),
     "deprecate": OperationKind("deprecated", "model_registry.deprecated", registers=False),
     "retire": OperationKind("retired", "model_registry.retired", registers=False),
 }
-"""Every operation. The root span of an event is named after the operation."""
+"""All operations. The name of an event's root span contains the name of the operation."""
 
 RISK_TIERS: Final[tuple[RiskTier, ...]] = get_args(RiskTier)
-"""Every risk tier, lowest first."""
+"""All risk tiers, lowest first."""
 STATUSES: Final[tuple[ModelStatus, ...]] = tuple(LIFECYCLE)
-"""Every status, by rank."""
+"""All statuses, by rank."""
 
 FLAGGED_TIERS: Final = frozenset[RiskTier]({"high", "critical"})
 """The risk tiers whose models are flagged in every status."""
@@ -107,9 +108,9 @@ FLAGGED_STATUSES: Final = frozenset(status for status, row in LIFECYCLE.items() 
 
 
 def find_ended_statuses(operation: OperationName) -> tuple[ModelStatus, ...]:
-    """Return the statuses that an operation ends: those that allow it and have a higher rank than its target.
+    """Return the statuses from which an operation leads back: they allow it and have a higher rank than its target.
 
-    Such an operation leads back. A registration changes no status, so it ends none.
+    A registration changes no status, so it ends none.
     """
     kind = OPERATIONS[operation]
     if kind.registers:
@@ -119,5 +120,5 @@ def find_ended_statuses(operation: OperationName) -> tuple[ModelStatus, ...]:
 
 
 def is_temporary(status: ModelStatus) -> bool:
-    """Check whether an operation ends the status."""
+    """Check whether some operation leads back from the status."""
     return any(status in find_ended_statuses(operation) for operation in LIFECYCLE[status].operations)

@@ -1,4 +1,4 @@
-"""The library's logger, which never raises: handlers are the application's, and may."""
+"""The library's logger. It never raises, although the application's log handlers may."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ def warn(message: str, *values: object, error: BaseException | None = None) -> N
 
 
 def info(message: str, *values: object) -> None:
-    """Log what went well and may be worth knowing."""
+    """Log an event that is not a fault."""
     with suppress(Exception):
         _logger.info(message, *values)
 
 
 def debug(message: str, *values: object, error: BaseException | None = None) -> None:
-    """Log a detail, with the traceback of an error that the user has been told of already."""
+    """Log a detail that users do not need, with an error's traceback if there is one."""
     with suppress(Exception):
         _logger.debug(message, *values, exc_info=error)
 

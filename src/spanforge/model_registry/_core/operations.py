@@ -42,7 +42,7 @@ class FileChange(NamedTuple):
 
     Attributes:
         status: The status of the entry.
-        at: When its history last changed the status; ``None``: the history has no change of status.
+        at: The time of the last change of status in its history; ``None`` if the history has no such change.
     """
 
     status: ModelStatus
@@ -53,15 +53,15 @@ class Operation(NamedTuple):
     """One operation on one model.
 
     Attributes:
-        name: Its key in ``OPERATIONS``.
+        name: The key in ``OPERATIONS``.
         model_id: The model.
-        reason: Reason for the operation.
-        actor: Person or system that makes the change.
+        reason: The reason for the operation.
+        actor: The person or system that makes the change.
         draft: The new description of the model; ``None`` if the operation is not a registration.
-        replaces: Whether a registration may replace the description of a registered model.
-        changes: Metadata that a change of status sets.
-        at: Timestamp, in microseconds since the epoch.
-        file_change: The last change of status in the file of the model at that time; ``None``: no file had the model.
+        replaces: ``True`` if a registration may replace the description of a registered model.
+        changes: The metadata that a change of status sets.
+        at: The timestamp, in microseconds since the epoch.
+        file_change: The last change of status in the file of the model at that time; ``None`` if no file had the model.
     """
 
     name: OperationName
@@ -79,7 +79,7 @@ def apply_operation(entry: ModelRegistryEntry | None, operation: Operation) -> M
     """Return the entry after the operation, with a new record at the end of its history.
 
     Args:
-        entry: The entry before the operation; ``None``: the model is not registered.
+        entry: The entry before the operation; ``None`` if the model is not registered.
         operation: The operation.
 
     Raises:
@@ -119,8 +119,8 @@ def _register(
 def _change_status(entry: ModelRegistryEntry | None, operation: Operation, timestamp: str) -> ModelRegistryEntry:
     """Return the entry with the operation's status, the date of the status, and the metadata that the operation sets.
 
-    A date in the metadata is the date of the first such operation. A date in a field is the date of the last one.
-    An operation that ends the entry's status removes the dates of the statuses that it leads back from.
+    A date in the metadata is the date of the first such operation. A date in a field is the date of the last one. An
+    operation that leads back removes the dates of the statuses from which it leads back.
     """
     entry = _check_allowed(operation.model_id, entry, operation.name)
     status = OPERATIONS[operation.name].target
@@ -139,7 +139,7 @@ def _change_status(entry: ModelRegistryEntry | None, operation: Operation, times
 
 
 def _list_dates(above: ModelStatus, up_to: ModelStatus) -> list[str]:
-    """Return the dates of the statuses that have a higher rank than one, and none higher than that of the other."""
+    """Return the date names of the statuses with a higher rank than the first status, up to that of the second one."""
     low, high = LIFECYCLE[above].rank, LIFECYCLE[up_to].rank
     return [row.date for row in LIFECYCLE.values() if row.date is not None and low < row.rank <= high]
 
@@ -177,7 +177,7 @@ def move_past_history(timestamp: int, entry: ModelRegistryEntry | None) -> int:
 
 
 def merge_operations(earlier: Operation, later: Operation) -> Operation:
-    """Return one operation with the metadata of two consecutive changes of status. Its record is the later one's."""
+    """Return one operation for two consecutive changes of status: the later one, with the metadata of both."""
     date_name = LIFECYCLE[OPERATIONS[earlier.name].target].date
     changes = dict(earlier.changes)
     if date_name is not None and date_name not in _FIELDS:
@@ -191,10 +191,11 @@ def merge_operations(earlier: Operation, later: Operation) -> Operation:
 def build_metadata(
     metadata: Mapping[str, Any], aliases: Iterable[str], provider: str | None, model_id: str
 ) -> Metadata:
-    """Return the metadata of a registration: the user's metadata and the arguments that are kept as metadata."""
+    """Return the metadata of a registration: the user's metadata, and the arguments that are stored as metadata."""
     user_metadata = freeze_metadata(metadata, model_id)
     if "history" in user_metadata:
-        raise InvalidValueError.must_be("metadata.history", user_metadata["history"], "left to the registry", model_id)
+        rule = "left out, because the registry writes it"
+        raise InvalidValueError.must_be("metadata.history", user_metadata["history"], rule, model_id)
     checked_aliases = () if aliases == () else check_aliases(aliases, "aliases", model_id)
     values = {"aliases": checked_aliases, "provider": provider}
     arguments = check_reserved({key: value for key, value in values.items() if value}, model_id)
@@ -211,9 +212,9 @@ class Step(NamedTuple):
 
     Attributes:
         operation_name: The name of the operation.
-        before: The entry before the operation; ``None``: the model was not registered.
+        before: The entry before the operation; ``None`` if the model was not registered.
         after: The entry after the operation.
-        reason: Reason for the operation, if the entry contains one.
+        reason: The reason for the operation, if the entry contains one.
     """
 
     operation_name: OperationName
@@ -241,7 +242,7 @@ def find_steps(before: ModelRegistryEntry | None, after: ModelRegistryEntry) -> 
 
 
 def _find_reason(entry: ModelRegistryEntry) -> str | None:
-    """Return the reason in the last record of the history, or else the deprecation reason."""
+    """Return the reason in the last record of the history, or the deprecation reason if the record has none."""
     history = entry.metadata.get("history") or [{}]
     return history[-1].get("reason") or entry.metadata.get("deprecation_reason")
 
@@ -249,8 +250,8 @@ def _find_reason(entry: ModelRegistryEntry) -> str | None:
 def _find_operation_between(before: ModelRegistryEntry | None, after: ModelRegistryEntry) -> OperationName:
     """Return the operation that leads from one entry's status to the other's, or a registration if there is none.
 
-    If the status before allows neither, return one that leads to the new status: it is the one to refuse. A final
-    status allows nothing, so its own operation is also that of a correction.
+    If the status before allows neither, return an operation that leads to the new status. The caller then refuses it. A
+    final status allows nothing, so a correction in this status has the operation that leads to it.
     """
     leading = _list_operations_to(after.status)
     first = leading[0] if leading else "register"

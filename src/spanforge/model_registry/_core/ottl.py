@@ -1,4 +1,4 @@
-"""OTTL, the transform language of the OpenTelemetry Collector: values, lookup tables, groups and patterns as text."""
+"""OTTL, the transform language of the OpenTelemetry Collector: text for values, lookup tables, groups and patterns."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 _KEYS_PER_MAP: Final = 2
-"""Keys in each small map of a lookup table, on average."""
+"""The average number of keys in each small map of a lookup table."""
 
 
 def group(condition: str, statements: Iterable[str]) -> str:
-    """Return a group of statements as YAML: each in a literal block, in which only line breaks have a meaning."""
+    """Return a group of statements as YAML. Each is a literal block, in which only line breaks are special."""
     blocks = "".join(
         f"    - |-\n      {statement}\n" for statement in (s.replace("\n", "\n      ") for s in statements)
     )
@@ -35,17 +35,17 @@ def encode_all(values: Iterable[str]) -> str:
 
 
 def mapping(values: Mapping[str, object]) -> str:
-    """Return a map; its values are OTTL already."""
+    """Return a map whose keys become string literals; the values are OTTL already."""
     return f"{{{', '.join(f'{encode(key)}: {value}' for key, value in values.items())}}}"
 
 
 def lookup(table: Mapping[str, object], key: str) -> str:
-    """Return an expression that looks up a key: in a list of small maps, by the key's hash.
+    """Return an expression that looks up a key in a list of small maps, by the key's hash.
 
-    OTTL searches a map from its beginning but indexes a list at once.
+    A single map would be slow: OTTL searches a map from its beginning, but reads an item of a list directly.
     """
     size = max(1, len(table) // (2 * _KEYS_PER_MAP))
-    parts: list[dict[str, object]] = [{} for _ in range(2 * size - 1)]  # a remainder has the sign of the hash
+    parts: list[dict[str, object]] = [{} for _ in range(2 * size - 1)]  # the remainder can be negative
     for name, value in table.items():
         parts[_remainder(_fnv(name), size) + size - 1][name] = value
     place = f"FNV({key}) - FNV({key}) / {size} * {size} + {size - 1}"
@@ -71,25 +71,25 @@ _WILDCARDS: Final = {"*": ".*", "?": "."}
 
 
 def regex(glob: str) -> str | None:
-    """Return a glob as a regular expression of the Collector, not anchored.
+    """Return a glob as a regular expression of the Collector, without anchors.
 
-    ``None``: the Collector cannot express it, because a set has a hyphen that is not part of a plain range.
+    Return ``None`` if the Collector cannot express the glob, because a set has a hyphen outside a plain range.
     """
     expression, at = "", 0
     while at < len(glob):
         char, at = glob[at], at + 1
         end = glob.find("]", at + 1 + (glob[at : at + 1] == "!")) if char == "[" else -1
         if end < 0:
-            expression += _WILDCARDS.get(char) or _literal(char)
+            expression += _WILDCARDS.get(char) or _escape_literal(char)
             continue
-        character_set = _character_set(glob[at:end])
+        character_set = _convert_set(glob[at:end])
         if character_set is None:
             return None
         expression, at = expression + character_set, end + 1
     return expression
 
 
-def _character_set(content: str) -> str | None:
+def _convert_set(content: str) -> str | None:
     """Return a set of characters as a regular expression; ``None`` if its hyphens are not plain ranges.
 
     Args:
@@ -102,14 +102,14 @@ def _character_set(content: str) -> str | None:
     ranges = _CHARACTER_RANGE.findall(content)
     if any(last and first > last for first, last in ranges):
         return None
-    inside = "".join(_literal(first) + (last and f"-{_literal(last)}") for first, last in ranges)
+    inside = "".join(_escape_literal(first) + (last and f"-{_escape_literal(last)}") for first, last in ranges)
     return f"[{'^' * negated}{inside}]"
 
 
-def _literal(char: str) -> str:
+def _escape_literal(char: str) -> str:
     return char if char.isascii() and char.isalnum() else rf"\x{{{ord(char):x}}}"
 
 
 def anchored(expression: str) -> str:
-    """Return a regular expression that matches a whole text only; its dots match line breaks."""
+    """Return a regular expression that matches only a whole text, and whose dots match line breaks."""
     return rf"^(?s:{expression})\z"

@@ -1,4 +1,4 @@
-"""``OverlayMap``: an immutable mapping whose changed copies are cheap at any size."""
+"""``OverlayMap``: an immutable mapping with cheap changed copies at any size."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ _K = TypeVar("_K")
 _V = TypeVar("_V")
 
 MAX_OVERLAY: Final = 512
-"""The limit of keys in an overlay. A change copies the overlay. It copies the base only at the limit."""
+"""The limit of keys in an overlay. A change copies the overlay, and copies the base only at the limit."""
 
 
 class OverlayMap(Mapping[_K, _V]):
-    """A mapping in the order of insertion: a base dict, and above it an overlay dict of the items changed since.
+    """A mapping in the order of insertion: a base dict, and an overlay dict with the items that changed since.
 
     The two dicts never change, so readers may look into them directly: first ``overlay``, then ``base``.
     """
@@ -49,17 +49,17 @@ class OverlayMap(Mapping[_K, _V]):
         return len(self.base) + self._added
 
     def __iter__(self) -> Iterator[_K]:
-        return iter(self._merged())
+        return iter(self._merge())
 
     def values(self) -> list[_V]:  # type: ignore[override]  # a list equals a view, because the mapping never changes
         """Return the values, as a new list."""
-        return list(self._merged().values())
+        return list(self._merge().values())
 
     def items(self) -> list[tuple[_K, _V]]:  # type: ignore[override]  # as above
         """Return the pairs of key and value, as a new list."""
-        return list(self._merged().items())
+        return list(self._merge().items())
 
-    def _merged(self) -> dict[_K, _V]:
+    def _merge(self) -> dict[_K, _V]:
         if not self.overlay:
             return self.base
         return {**self.base, **self.overlay}

@@ -31,11 +31,11 @@ class ModelRegistry(RegistryCore):
     entries of files first, then the others in the order of registration. ``in`` takes a model id.
 
     Args:
-        auto_emit: Whether operations emit their lifecycle events.
-        tracer_provider: Provider of the span that carries an event when the current span is not sampled; ``None``:
-            OpenTelemetry's global one, looked up per event.
-        logger_provider: Provider of the log record, if the setting ``events`` contains ``log``; ``None``:
-            OpenTelemetry's global one, looked up per event.
+        auto_emit: ``True`` if operations emit their lifecycle events.
+        tracer_provider: The provider of the span for an event, if the current span is not sampled. With ``None``, each
+            event uses OpenTelemetry's global provider at that time.
+        logger_provider: The provider of the log record, if the setting ``events`` contains ``log``. With ``None``, each
+            event uses OpenTelemetry's global provider at that time.
     """
 
     def register(  # noqa: PLR0913 - the payload's fields are the arguments
@@ -63,17 +63,17 @@ class ModelRegistry(RegistryCore):
             risk_tier: ``low``, ``medium``, ``high`` or ``critical``.
             owner: Team or person responsible.
             purpose: Intended use of the model.
-            deployment_date: Date of first use (RFC 3339 date or date-time); default: now.
+            deployment_date: Date of the first use (RFC 3339 date or date-time); the default is now.
             metadata: User metadata: string keys, JSON values.
             aliases: Other names of the model, and globs that match a whole name, such as ``gpt-4o-*``.
-            provider: Match only spans of this provider.
+            provider: The only provider whose spans the entry matches.
             replace: Replace name, version, owner, tier, purpose and metadata if the model is already registered. Its
                 status and dates do not change.
             actor: Person or system that makes the change; for the event and the history.
 
         Raises:
             InvalidValueError: A value is not allowed (also a ``ValueError``).
-            ModelAlreadyRegisteredError: The id is taken (also a ``ValueError``).
+            ModelAlreadyRegisteredError: The id is already registered (also a ``ValueError``).
             LifecycleError: The model to replace is retired (also a ``ValueError``).
         """
         draft = ModelRegistryEntry(
@@ -168,7 +168,7 @@ class ModelRegistry(RegistryCore):
         """
         if not isinstance(name, str):
             raise InvalidValueError.must_be("name", name, "a string")
-        # Exactly a ``str``: a subclass, such as an enumeration, may have its own text and hash.
+        # A plain ``str``, because a subclass, such as an enumeration, may have its own text and hash.
         return self._state.index.resolve((str.__str__(name),), provider)
 
     def check(self, name: str, *, provider: str | None = None) -> tuple[str, ...]:
@@ -178,7 +178,7 @@ class ModelRegistry(RegistryCore):
     def require(
         self, name: str, *, provider: str | None = None, allow: Iterable[str] = ("active", "deprecated")
     ) -> ModelRegistryEntry:
-        """Return the matching entry, or raise if the model may not be called.
+        """Return the matching entry, or raise an error if the model must not be called.
 
         Raises:
             ModelNotFoundError: No entry matches (also a ``KeyError``).
@@ -194,7 +194,7 @@ class ModelRegistry(RegistryCore):
         return entry
 
     def clear(self) -> None:
-        """Remove all entries; emits no event. A registry of two layers keeps the files' entries."""
+        """Remove all entries without emitting events. A registry of two layers keeps the files' entries."""
         self._replace_layer(replace_app_layer, ())
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -207,7 +207,7 @@ class ModelRegistry(RegistryCore):
         storage.write_entries(path, self.list_all())
 
     def load(self, path: str | os.PathLike[str]) -> None:
-        """Replace all entries with those of a JSON file, atomically; emits no event.
+        """Replace all entries with those of a JSON file, atomically and without emitting events.
 
         A registry of two layers keeps the files' entries.
 
@@ -228,7 +228,7 @@ class ModelRegistry(RegistryCore):
     ) -> list[LifecycleEvent]:
         """Emit the lifecycle events of the changes between two sets of entries. The registry does not change.
 
-        For pipelines that change registry files:
+        This method is for pipelines that change registry files:
 
         - A new or changed description emits ``registered``.
         - A new status emits the event of that status. So does a new reason, successor or sunset date of a deprecated

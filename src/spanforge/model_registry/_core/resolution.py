@@ -1,4 +1,4 @@
-"""From a model name to its entry: the index of a registry's ids, aliases and globs."""
+"""Resolution of model names to entries: the index of a registry's ids, aliases and globs."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ UNREGISTERED: Final = "unregistered"
 """The status of a model that no entry matches."""
 
 MAX_GLOBBED: Final = 1_024
-"""Characters of a name that globs are tried on; longer ones match by id or alias only. Bedrock's ARNs have 200."""
+"""The limit of characters of a name that globs match. Longer names match by id or alias. Bedrock's ARNs have 200."""
 MAX_CACHED: Final = 4_096
-"""Names that a table of globs remembers; then it forgets them all."""
+"""The limit of names in the cache of a glob table. At the limit, the cache is cleared."""
 _WILDCARD: Final = re.compile(r"[*?[]")
 
 
 class Resolution(NamedTuple):
-    """The result of looking up a model's name.
+    """The result of a lookup of model names.
 
     Attributes:
         entry: The entry that matched; ``None`` if none did.
-        status: Its status; ``unregistered`` if there is none.
+        status: The status of the entry; ``unregistered`` if none matched.
         warnings: The warnings for a caller of the model; empty for an active model.
-        rule: How the name matched: ``id``, ``alias``, ``glob``; ``None`` if it did not.
-        candidate: The name that matched, else the first that was tried.
+        rule: The rule that matched: ``id``, ``alias`` or ``glob``; ``None`` if none did.
+        candidate: The name that matched, or the first name if none did.
     """
 
     entry: ModelRegistryEntry | None
@@ -45,13 +45,13 @@ class Resolution(NamedTuple):
 
 
 class Glob(NamedTuple):
-    """One glob of an entry, ready to match.
+    """One glob of an entry, compiled.
 
     Attributes:
-        prefix: The text before the first wildcard: it rules out most names.
-        pattern: The whole glob.
+        prefix: The text before the first wildcard, which excludes most names.
+        pattern: The complete glob as a regular expression.
         model_id: The entry's id.
-        provider: The provider that the entry is limited to.
+        provider: The provider to which the entry is limited; ``None`` if it is not limited.
     """
 
     prefix: str
@@ -75,15 +75,15 @@ class Glob(NamedTuple):
 
 
 class GlobTable:
-    """The globs of an index, and bounded memory of what they matched.
+    """The globs of an index, with a bounded cache of their results.
 
-    Globs that were added lately are apart from the others, so that to add one forgets nothing about the others.
+    Globs that were added later are in a second table, so that adding one does not clear the cache of the others.
     """
 
     __slots__ = ("_added", "_cache", "_globs")
 
     def __init__(self, globs: Iterable[Glob] = (), added: GlobTable | None = None) -> None:
-        """Take globs in the order of registration, and a table of those added later."""
+        """Create a table of globs in the order of registration, with a table of those that were added later."""
         self._globs = tuple(globs)
         self._added = added
         self._cache: dict[tuple[str, str | None], str | None] = {}
@@ -125,14 +125,14 @@ class GlobTable:
 
 
 class ModelIndex:
-    """The entries of a registry by id, alias and glob. Immutable: ``put`` returns another index.
+    """The entries of a registry by id, alias and glob. An index is immutable; ``put`` returns a new one.
 
     Attributes:
         entries: The entries by id, in the order of registration.
 
     Args:
         entries: The entries, in the order of registration.
-        globs: Whether names are matched by globs.
+        globs: ``True`` if globs match names too.
     """
 
     __slots__ = ("_aliases", "_aliases_base", "_aliases_overlay", "_base", "_globs", "_overlay", "entries")
@@ -142,7 +142,7 @@ class ModelIndex:
         named = [entry for entry in by_id.values() if entry.aliases]
         aliases: dict[str, tuple[str, ...]] = {}
         for entry in named:
-            for name in _plain_aliases(entry):
+            for name in _list_plain_aliases(entry):
                 aliases[name] = (*aliases.get(name, ()), entry.model_id)
         table = GlobTable(glob for entry in named if globs for glob in Glob.of(entry))
         self._set(OverlayMap(by_id), OverlayMap(aliases), table)
@@ -155,20 +155,20 @@ class ModelIndex:
     ) -> None:
         self.entries = entries
         self._globs = globs
-        # Spans look into the dicts themselves: a call of a method would cost as much as two lookups.
+        # Hot path: ``find`` reads the dicts directly, because one method call takes as long as two lookups.
         self._overlay, self._base = entries.overlay, entries.base
         self._aliases_overlay, self._aliases_base = aliases.overlay, aliases.base
         self._aliases = aliases
 
     def put(self, entry: ModelRegistryEntry) -> ModelIndex:
-        """Return the index with this entry added, or in the place of the one with its id."""
+        """Return the index with this entry added, or in place of the entry with the same id."""
         old = self.entries.get(entry.model_id)
         entries = self.entries.with_items({entry.model_id: entry})
         if old is not None and (old.aliases, old.provider) != (entry.aliases, entry.provider):
             return ModelIndex(entries.values())
         aliases, globs = self._aliases, self._globs
         if old is None and entry.aliases:
-            model_ids = {name: (*aliases.get(name, ()), entry.model_id) for name in _plain_aliases(entry)}
+            model_ids = {name: (*aliases.get(name, ()), entry.model_id) for name in _list_plain_aliases(entry)}
             aliases = aliases.with_items(model_ids) if model_ids else aliases
             added = Glob.of(entry)
             globs = globs.with_globs(added) if added else globs
@@ -179,8 +179,9 @@ class ModelIndex:
     def find(self, name: str, provider: str | None = None) -> tuple[ModelRegistryEntry, MatchRule] | None:
         """Return the entry that matches the name, and the rule.
 
-        In this order: id ``provider/name``, id ``name``, alias, alias, glob, glob. An entry that is limited to a
-        provider does not match another one. If the caller names no provider, it matches. Case-sensitive, verbatim.
+        The order is: id ``provider/name``, id ``name``, alias ``provider/name``, alias ``name``, glob
+        ``provider/name``, glob ``name``. An entry that is limited to a provider does not match another provider. If the
+        caller passes no provider, the entry matches. The comparison is case-sensitive and does not change the name.
         """
         names = (f"{provider}/{name}", name) if provider else (name,)
         for candidate in names:
@@ -209,7 +210,7 @@ class ModelIndex:
         return None
 
     def resolve(self, names: Iterable[str], provider: str | None = None) -> Resolution:
-        """Return the resolution of the first of these names that matches; if none does, that of the first.
+        """Return the resolution of the first of these names that matches, or of the first name if none matches.
 
         Raises:
             ValueError: There is no name.
@@ -242,5 +243,5 @@ def is_glob(name: str) -> bool:
     return _WILDCARD.search(name) is not None
 
 
-def _plain_aliases(entry: ModelRegistryEntry) -> dict[str, None]:
+def _list_plain_aliases(entry: ModelRegistryEntry) -> dict[str, None]:
     return dict.fromkeys(name for name in entry.aliases if not is_glob(name))

@@ -1,7 +1,7 @@
-"""Every setting: its environment variable, its parser, its default, and what it does.
+"""The settings: their environment variables, parsers, defaults and meanings.
 
-An option (a keyword argument, or an option of a declarative configuration file) goes before the environment variable. A
-value that is not allowed is logged, and the default is used: it never stops an application.
+An option has priority over the environment variable. Options are keyword arguments, and options of a declarative
+configuration file. A value that is not allowed never stops an application: it is logged, and the default is used.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 VARIABLES: Final = "OTEL_PYTHON_MODEL_REGISTRY_"
-"""The prefix of every environment variable."""
+"""The prefix of all environment variables."""
 MAX_MODEL_KEYS: Final = 32
-"""The limit of further attribute keys that hold model names."""
+"""The limit of additional attribute keys that contain model names."""
 MAX_KEY_LENGTH: Final = 256
-"""The limit of characters in each of them."""
+"""The limit of characters in each of these keys."""
 MIN_INTERVAL: Final = 100
 MAX_INTERVAL: Final = 86_400_000
 """The limits of an interval, in milliseconds: from short enough for a test to one day."""
 
 Unregistered = Literal["warn", "ignore"]
-"""What happens to spans whose model is not registered."""
+"""The treatment of spans whose model is not registered."""
 
 _T_co = TypeVar("_T_co", covariant=True)
 _warnings: Final = WarnOnce(100)
@@ -41,11 +41,11 @@ class Setting(Generic[_T_co]):
     """One setting.
 
     Attributes:
-        name: Its name as an option. The environment variable is this name in capitals after ``VARIABLES``.
-        default: Its value if it is not set.
-        shown: The default as people write it.
-        parse: Returns the value of a text or an option; takes the name that errors mention.
-        note: Its meaning, for the documentation.
+        name: The name of the option. The environment variable is this name in capitals, after ``VARIABLES``.
+        default: The value if the setting is not set.
+        shown: The default as text for the environment variable.
+        parse: The function that returns the value of a text or an option. Its second argument is the name for errors.
+        note: The meaning, for the documentation.
     """
 
     name: str
@@ -56,13 +56,13 @@ class Setting(Generic[_T_co]):
 
     @property
     def variable(self) -> str:
-        """Its environment variable."""
+        """The name of the environment variable."""
         return VARIABLES + self.name.upper()
 
     def read(self, option: object = None) -> _T_co:
-        """Return its value: the option's if there is one, else the environment's, else the default.
+        """Return the value of the option if there is one, else of the environment variable, else the default.
 
-        It raises nothing: a value that is not allowed is logged once, and the default is used.
+        No error is raised. A value that is not allowed is logged once, and the default is used.
         """
         name, value = self.name, option
         if _is_empty(value):
@@ -77,7 +77,7 @@ class Setting(Generic[_T_co]):
 
 
 def _is_empty(value: object) -> bool:
-    """Check whether a value is missing; an empty list is not."""
+    """Check whether a value is missing: ``None`` or a blank text. An empty list is a value."""
     return value is None or (isinstance(value, str) and not value.strip())
 
 
@@ -95,7 +95,7 @@ def _parse_milliseconds(value: Any, name: str) -> int:
 
 
 def _parse_whole_number(value: Any) -> int | None:
-    """Return the whole number that a value is, or that a short text has in digits; ``None``: it is neither."""
+    """Return a whole number, also from a short text of digits; ``None`` for any other value."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     text = value.strip() if isinstance(value, str) else ""
@@ -104,7 +104,7 @@ def _parse_whole_number(value: Any) -> int | None:
 
 
 def _parse_items(value: Any, name: str, separator: str, rule: str) -> tuple[str, ...]:
-    """Return the distinct items of a list, or of a text with separators; blanks around items are removed."""
+    """Return the distinct items of a list, or of a text with separators, without blanks around them."""
     items = _split_items(value, separator) if isinstance(value, str) else _list_items(value)
     if not all(isinstance(item, str) and item for item in items):
         raise InvalidValueError.must_be(name, value, rule)
@@ -116,7 +116,7 @@ def _split_items(text: str, separator: str) -> list[str]:
 
 
 def _list_items(value: Any) -> list[Any]:
-    """Return the items of a list, or a single value as a list; paths become texts."""
+    """Return the items of a list, or a list with a single value. Paths become texts."""
     is_list = isinstance(value, Iterable) and not isinstance(value, (bytes, Mapping))
     return [os.fspath(item) if isinstance(item, os.PathLike) else item for item in (value if is_list else [value])]
 
@@ -125,8 +125,9 @@ def _parse_paths(value: Any, name: str) -> tuple[str, ...]:
     rule = f"a path, or several separated by {os.pathsep!r}"
     try:
         return tuple(dict.fromkeys(map(os.path.abspath, _parse_items(value, name, os.pathsep, rule))))
-    except OSError:  # a relative path, and the working folder is gone
-        raise InvalidValueError.must_be(name, value, "an absolute path: the working folder is gone") from None
+    except OSError:  # the path is relative, and the working folder was removed
+        rule = "an absolute path, because the working folder does not exist"
+        raise InvalidValueError.must_be(name, value, rule) from None
 
 
 def _parse_span_attributes(value: Any, name: str) -> tuple[str, ...]:
@@ -185,7 +186,7 @@ def _lower(value: Any) -> Any:
 
 
 ENABLED: Final = Setting(
-    "enabled", True, "true", _parse_boolean, "`false` keeps the plugin out of an application that would install it"
+    "enabled", True, "true", _parse_boolean, "`false` disables the plugin in an application that would install it"
 )
 FILE: Final[Setting[tuple[str, ...]]] = Setting(
     "file", (), "", _parse_paths, "the registry file, JSON or YAML; or several, separated as in `PATH`"
@@ -195,14 +196,14 @@ RELOAD_INTERVAL: Final = Setting(
     10_000,
     "10000",
     _parse_milliseconds,
-    "milliseconds within which a changed file is in force; `0`: files are read once",
+    "milliseconds within which a changed file is in force; with `0`, files are read only once",
 )
 SPAN_ATTRIBUTES: Final[Setting[tuple[str, ...]]] = Setting(
     "span_attributes",
     ON_SPANS,
     ",".join(ON_SPANS),
     _parse_span_attributes,
-    "the attributes that LLM spans get: a whole list of short names, or changes to the default such as "
+    "the attributes that LLM spans get: a complete list of short names, or changes to the default such as "
     "`+purpose,-version`",
 )
 MODEL_ATTRIBUTES: Final[Setting[tuple[str, ...]]] = Setting(
@@ -210,7 +211,7 @@ MODEL_ATTRIBUTES: Final[Setting[tuple[str, ...]]] = Setting(
     (),
     "",
     _parse_model_attributes,
-    "further attribute keys that hold a model name, tried after the known ones",
+    "additional attribute keys that contain a model name, tried after the known keys",
 )
 UNREGISTERED_POLICY: Final[Setting[Unregistered]] = Setting(
     "unregistered",
@@ -232,7 +233,7 @@ SAMPLE_FLAGGED: Final = Setting(
     False,
     "false",
     _parse_boolean,
-    "`true`: the sampler `model_registry` keeps calls of flagged models even if their trace is not kept",
+    "with `true`, the sampler `model_registry` keeps calls of flagged models even if their trace is not kept",
 )
 
 SETTINGS: Final[tuple[Setting[Any], ...]] = (
@@ -245,16 +246,16 @@ SETTINGS: Final[tuple[Setting[Any], ...]] = (
     EVENTS,
     SAMPLE_FLAGGED,
 )
-"""Every setting, in the order of the documentation."""
+"""All settings, in the order of the documentation."""
 OPTIONS: Final = tuple(setting for setting in SETTINGS if setting is not SAMPLE_FLAGGED)
-"""The settings that are options of the instrumentor. It is called when the sampler is there already."""
+"""The settings that are options of the instrumentor. It runs after the sampler was created."""
 
 
 def drop_unknown_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options that the instrumentor has; each other one is logged once."""
+    """Return the options that the instrumentor has, and log each other option once."""
     names = [setting.name for setting in OPTIONS]
     for name in options:
         if name not in names:
-            text = f"unknown option {shorten(name)}; options are {', '.join(names)}"
-            _warnings.warn(text, "model registry: %s; it is ignored", text)
+            text = f"option {shorten(name)} is unknown and ignored; options are {', '.join(names)}"
+            _warnings.warn(text, "model registry: %s", text)
     return {name: value for name, value in options.items() if name in names}

@@ -41,8 +41,9 @@ class RegistryState:
     Attributes:
         index: The entries in force, by id, alias and glob.
         layers: The layers from which the entries in force are computed.
-        deliveries: The events of the last operations. An interrupted operation leaves its event here; it is sent later.
-        version: A new object per state. A cache that keeps it, and not the state, keeps no old entries alive.
+        deliveries: The events of the last operations. The event of an interrupted operation stays here and is sent
+            later.
+        version: A new object per state. A cache can keep it instead of the state, so that old entries can be freed.
     """
 
     index: ModelIndex
@@ -52,14 +53,14 @@ class RegistryState:
 
 
 class RegistryCore:
-    """Holds the state of a registry. Readers read ``_state`` once, without a lock. Writers publish a new state.
+    """The core of a registry: its state. Readers read ``_state`` once, without a lock. Writers publish a new state.
 
-    If a signal handler's exception interrupts a writer, the state is the old one or the new one. A new state contains
-    its event. If the event was not sent, the next operation, ``flush_events`` or span hook sends it.
+    If a signal handler's exception interrupts a writer, either the old or the new state is in force. A new state
+    contains its event. If the event was not sent, the next operation, ``flush_events`` or a span hook sends it.
     """
 
     _INITIAL_LAYERS: Layers = ONE_LAYER
-    """Empty layers. A class attribute, to keep it out of the public constructor."""
+    """The empty layers. It is a class attribute so that it is not an argument of the public constructor."""
 
     def __init__(
         self,
@@ -92,7 +93,7 @@ class RegistryCore:
     def _publish_and_send(self, operation: Operation, delivery: Delivery) -> ModelRegistryEntry:
         try:
             entry = self._guard.run(self._publish_operation, operation, delivery)
-            if delivery.unclaimed:  # also without an event of its own, an operation delivers the waiting ones
+            if delivery.unclaimed:  # an operation without an event also delivers waiting events
                 emission.flush_events()
                 emission.send_delivery(delivery)
         finally:
@@ -103,7 +104,7 @@ class RegistryCore:
         """Publish the state after an operation, which contains its event, and return the entry in force."""
 
         def change(state: RegistryState) -> tuple[RegistryState, ModelRegistryEntry]:
-            """Return the new state and the entry. May run twice; each run replaces the delivery's event."""
+            """Return the new state and the entry. It may run twice, and each run replaces the delivery's event."""
             old_entry = state.index.entries.get(operation.model_id)
             timed_operation = operation._replace(at=self._take_timestamp())
             new_layers, entry = change_layers(state.layers, old_entry, timed_operation)
@@ -132,7 +133,7 @@ class RegistryCore:
         return self._guard.run(lambda: self._publish(change))
 
     def _publish(self, change: Callable[[RegistryState], tuple[RegistryState, _T]]) -> _T:
-        """Publish a changed state, in one assignment, and return the result of the change. The guard runs this.
+        """Publish a changed state in one assignment, and return the result of the change. The guard runs this method.
 
         A signal handler or a finalizer in this thread may publish another state at the same time. The change is then
         applied again, to that state.
@@ -140,8 +141,8 @@ class RegistryCore:
         while True:
             state = self._state
             new_state, result = change(state)
-            # CPython runs no signal handler or finalizer between this check and the assignment; the guard excludes
-            # other threads.
+            # Race: CPython runs no signal handler or finalizer between this check and the assignment, and the guard
+            # excludes other threads.
             if self._state is state:
                 self._state = new_state
                 return result
@@ -154,7 +155,7 @@ class RegistryCore:
         return self._state.deliveries
 
     def _take_timestamp(self) -> int:
-        """Return the time in microseconds since the epoch, later than every earlier timestamp. The guard runs this."""
+        """Return the time in microseconds since the epoch, later than all earlier timestamps. The guard runs this."""
         while True:  # a signal handler may take a timestamp at the same time, as in ``_publish``
             last = self._last_timestamp
             timestamp = max(time.time_ns() // 1_000, last + 1)
@@ -164,10 +165,10 @@ class RegistryCore:
 
 
 def replace_file_entries(registry: RegistryCore, entries: Iterable[ModelRegistryEntry]) -> None:
-    """Replace the entries of the files that a registry follows, atomically; emits no event.
+    """Replace the entries of the files that a registry follows, atomically and without emitting events.
 
     The process-wide registry keeps the application's entries. Any other registry then contains only these entries, as
-    after ``load``. A function, to keep it out of the public class.
+    after ``load``. This is a function so that it is not a method of the public class.
     """
     new_layers = registry._replace_layer(replace_file_layer, entries)  # noqa: SLF001 - same module
     warn_about_differences(new_layers, new_layers.app)

@@ -1,4 +1,4 @@
-"""Registry files: a JSON array of entries, written and read as a whole. YAML files are only read."""
+"""Registry files: JSON arrays of entries, written and read completely. YAML files are only read."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ if TYPE_CHECKING:
     from spanforge.model_registry._core.entry import ModelRegistryEntry
 
 MAX_FILE_SIZE: Final = 256 * 1024 * 1024
-"""Bytes that a registry file may have: 100,000 entries with a history take about a fifth of it."""
+"""The limit of a registry file's bytes. The file of 100,000 entries with a history takes about a fifth of it."""
 
 FileMark = tuple[int, ...]
-"""Device, inode, size, and the times of content and inode: one of them changes when a file does."""
+"""Device, inode, size, and the times of content and inode. One of them changes if the file changes."""
 
 
 def write_entries(path: str | os.PathLike[str], entries: Iterable[ModelRegistryEntry]) -> None:
-    """Write entries as a JSON array: UTF-8, indented, the same bytes for the same entries.
+    """Write entries as an indented JSON array in UTF-8, with the same bytes for the same entries.
 
-    The write is atomic and durable: a synced temporary file in the same folder takes the file's place. If the process
-    is killed, either the old or the new file remains, perhaps beside a hidden temporary file. Missing parent folders
-    are made. The mode of an existing file is kept, and a symbolic link still points to the same place.
+    The write is atomic and durable: a synced temporary file in the same folder replaces the file. If the process is
+    killed, either the old or the new file remains, perhaps beside a hidden temporary file. Missing parent folders are
+    created. The mode of an existing file is kept, and a symbolic link still has the same target.
 
     Raises:
-        RegistryFileError: The file cannot be written. An existing file is unchanged, unless the error says that only
-            the folder could not be synced. YAML files are never written: people's comments would be lost.
+        RegistryFileError: The file cannot be written. An existing file is unchanged, unless the error reports that only
+            the folder could not be synced. YAML files are never written, because their comments would be lost.
     """
     name = os.fsdecode(path)
     target = _resolve_target(name)
@@ -67,8 +67,8 @@ def read_entries(path: str | os.PathLike[str]) -> list[ModelRegistryEntry]:
 
     Raises:
         RegistryFileNotFoundError: The file does not exist.
-        RegistryFileError: The file cannot be read, is not a registry file, or is too large. If one entry is wrong,
-            the error names its index, model and field.
+        RegistryFileError: The file cannot be read, is not a registry file, or is too large. If the fault is in an
+            entry, the error names its index, model and field.
     """
     name = os.fsdecode(path)
     _, content = read_registry_file(name)
@@ -78,14 +78,14 @@ def read_entries(path: str | os.PathLike[str]) -> list[ModelRegistryEntry]:
 def read_registry_file(
     path: str, last_mark: FileMark | None = None, *, regular_only: bool = False
 ) -> tuple[FileMark, bytes | None]:
-    """Return a registry file's mark and content; raises as ``read_entries`` does.
+    """Return a registry file's mark and content; raise the errors of ``read_entries``.
 
-    The file is opened even if it has not changed, because only then does a network file system ask its server.
+    The file is opened even if it has not changed, because a network file system asks its server only then.
 
     Args:
-        path: The file.
+        path: The path of the file.
         last_mark: The mark of an earlier call. If the file still has it, the content is ``None``.
-        regular_only: Refuse anything but a regular file, without waiting for a writer as a named pipe would.
+        regular_only: ``True`` to accept only regular files. A named pipe is then refused without waiting for a writer.
     """
     with _translate_os_errors(path), open(path, "rb", opener=_open_regular if regular_only else None) as file:
         status = os.fstat(file.fileno())
@@ -108,7 +108,7 @@ def _open_regular(path: str, flags: int) -> int:
 
 @contextlib.contextmanager
 def _translate_os_errors(name: str) -> Iterator[None]:
-    """Raise an error of the system as one about the registry file."""
+    """Turn errors of the operating system into errors about the registry file."""
     try:
         yield
     except RegistryFileError:
@@ -125,7 +125,7 @@ def _check_size(name: str, size: int) -> None:
 
 
 def parse_entries(name: str, content: bytes) -> list[ModelRegistryEntry]:
-    """Return the entries of a registry file with this name and content; raises as ``read_entries`` does."""
+    """Return the entries of a registry file with this name and content; raise the errors of ``read_entries``."""
     if _is_yaml(name):
         return _check_unique_ids(name, *_parse_with_extra(name, content))
     return _check_unique_ids(name, json_entries.parse_json(name, content))
@@ -136,7 +136,7 @@ def _is_yaml(name: str) -> bool:
 
 
 def preload_parser(name: str) -> None:
-    """Import the parser of a file with this name: a fork while a thread imports it would leave half of it."""
+    """Import the parser of a file with this name. A fork during a later import in a thread would leave half of it."""
     if _is_yaml(name):
         with contextlib.suppress(ImportError):
             importlib.import_module("spanforge.model_registry._core.yaml_entries")
@@ -151,7 +151,11 @@ def _parse_with_extra(name: str, content: bytes) -> tuple[list[ModelRegistryEntr
 
 
 def _resolve_target(name: str) -> str:
-    """Return the path of the file to write, after following links."""
+    """Return the path of the file to write, after following symbolic links.
+
+    Raises:
+        RegistryFileError: The path cannot be resolved, or it is that of a YAML file.
+    """
     try:
         target = os.path.realpath(name)
     except (OSError, ValueError) as error:
@@ -165,7 +169,11 @@ def _resolve_target(name: str) -> str:
 def _check_unique_ids(
     name: str, entries: list[ModelRegistryEntry], places: Sequence[tuple[int, int]] = ()
 ) -> list[ModelRegistryEntry]:
-    """Return the entries, or raise if two have the same id; the error has the line and column of the second one."""
+    """Return the entries if their ids are unique.
+
+    Raises:
+        RegistryFileError: Two entries have the same id. The error names the second one, with its line and column.
+    """
     if len({entry.model_id for entry in entries}) == len(entries):
         return entries
     seen: dict[str, int] = {}

@@ -1,6 +1,6 @@
-"""Times: RFC 3339 text, date-times, and integers since the epoch.
+"""Timestamps: RFC 3339 texts, date-times, and integers since the epoch.
 
-The registry counts microseconds, because its texts have six decimals. Telemetry counts nanoseconds, as OTLP does.
+The registry uses microseconds, because its texts have six decimals. Telemetry uses nanoseconds, as OTLP does.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _CANONICAL: Final = re.compile(
 
 
 def parse_rfc3339(value: str) -> datetime:
-    """Return the moment of an RFC 3339 date or date-time; a date is its first instant, and no offset means UTC.
+    """Return the moment of an RFC 3339 date or date-time. A date means its first instant. Without an offset it is UTC.
 
-    Decimals beyond microseconds are cut off. The grammar is the same on every Python, unlike ``fromisoformat``'s.
+    Decimals beyond microseconds are cut off. Unlike that of ``fromisoformat``, the grammar is the same in every Python.
 
     Raises:
         ValueError: The text is not such a date.
@@ -43,12 +43,12 @@ def parse_rfc3339(value: str) -> datetime:
 
 
 def is_canonical(value: Any) -> bool:
-    """Check for a moment in the form that ``format_micros`` writes. False: it may still be a valid date."""
+    """Check whether a value has the form that ``format_micros`` writes. Any other value may still be a valid date."""
     return type(value) is str and _CANONICAL.fullmatch(value) is not None
 
 
 def in_utc(moment: datetime) -> datetime:
-    """Return the moment with its offset; a moment without one is UTC."""
+    """Return the moment with its offset; without an offset it is UTC."""
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=timezone.utc)
 
 
@@ -69,11 +69,11 @@ def from_nanos(nanos: int) -> datetime:
 
 
 def format_micros(micros: int) -> str:
-    """Return microseconds since the epoch as RFC 3339; a time after the year 9999 becomes its last instant."""
+    """Return microseconds since the epoch as RFC 3339 text. A time after the year 9999 becomes its last instant."""
     moment = EPOCH + timedelta(microseconds=min(micros, _LAST_MICROS))
     return f"{moment.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
 
 def format_nanos(nanos: int) -> str:
-    """Return nanoseconds since the epoch as RFC 3339; decimals beyond microseconds are cut off."""
+    """Return nanoseconds since the epoch as RFC 3339 text; decimals beyond microseconds are cut off."""
     return format_micros(nanos // 1_000)

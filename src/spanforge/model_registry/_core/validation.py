@@ -1,7 +1,7 @@
-"""Validation of metadata: strict checks that name what is wrong, and a fast path for plain ASCII.
+"""Validation of metadata: strict checks that name the fault, and a fast path for plain ASCII.
 
-The fast path makes loading 2.3 times as fast. It accepts a part of what the strict checks accept, with the same
-result, and leaves everything else to them: only they raise.
+With the fast path, loading is 2.3 times as fast. The fast path accepts only some of the valid values, and returns the
+same results as the strict checks. All other values go to the strict checks, and only these raise errors.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ from spanforge.model_registry._core.values import (
 )
 
 MAX_DEPTH: Final = 16
-"""Levels of lists and mappings that a value in ``metadata`` may have."""
+"""The limit of levels of lists and mappings in a value of ``metadata``."""
 MAX_SIZE: Final = 65_536
-"""Characters of keys and strings plus number of values that the user's part of ``metadata`` may have."""
+"""The limit of the user's part of ``metadata``: the characters of keys and strings, plus the number of values."""
 MAX_ALIASES: Final = 1_000
-"""Aliases that one entry may have, each of at most ``MAX_NAME`` characters."""
+"""The limit of aliases of one entry. Each alias has at most ``MAX_NAME`` characters."""
 MAX_STARS: Final = 8
-"""Stars of a glob: they limit the cost of matching."""
+"""The limit of stars in a glob, because each star makes matching slower."""
 MAX_HISTORY: Final = 1_000
-"""Records that ``metadata["history"]`` keeps; the oldest go first."""
+"""The limit of records in ``metadata["history"]``. Operations drop the oldest ones."""
 
 DATE_FIELDS: Final = ("deployment_date", "decommission_date")
-"""The fields of an entry that hold a date."""
+"""The fields of an entry that contain a date."""
 TIERS: Final = frozenset(RISK_TIERS)
 STATUS_NAMES: Final = frozenset(STATUSES)
 
@@ -58,8 +58,8 @@ class ReservedKey(NamedTuple):
 
     Attributes:
         kind: The type of the value: aliases, text or null, a date or null, or the history.
-        set_by_operations: Whether lifecycle operations write it; ``replace=True`` then keeps it.
-        note: Its meaning, for the documentation.
+        set_by_operations: ``True`` if lifecycle operations write the value; ``replace=True`` then keeps it.
+        note: The meaning, for the documentation.
     """
 
     kind: Literal["aliases", "text", "date", "history"]
@@ -68,38 +68,39 @@ class ReservedKey(NamedTuple):
 
 
 _STATUS_DATES: Final = {
-    row.date: ReservedKey("date", True, f"since when the model is {status}")
+    row.date: ReservedKey("date", True, f"the date from which the model is {status}")
     for status, row in LIFECYCLE.items()
     if row.date is not None and row.date not in DATE_FIELDS
 }
 _RECORD_KEYS: Final = ", ".join(f"`{key}`" for key in (*_NEEDED, *_OPTIONAL))
 
 RESERVED: Final[Mapping[str, ReservedKey]] = {
-    "aliases": ReservedKey("aliases", False, "further names and globs of the model"),
+    "aliases": ReservedKey("aliases", False, "other names and globs of the model"),
     "provider": ReservedKey("text", False, "the only provider whose calls the entry matches"),
-    "deprecation_reason": ReservedKey("text", True, "why the model was deprecated"),
+    "deprecation_reason": ReservedKey("text", True, "the reason for the deprecation"),
     **_STATUS_DATES,
     "successor": ReservedKey("text", True, "the model to use instead"),
-    "sunset_date": ReservedKey("date", True, "until when calls of the deprecated model are allowed"),
+    "sunset_date": ReservedKey("date", True, "the date until which calls of the deprecated model are allowed"),
     "history": ReservedKey("history", True, f"the model's changes, each with {_RECORD_KEYS}"),
 }
-"""The keys of ``metadata`` that the library reads; the limit on the user's part does not count their values.
+"""The keys of ``metadata`` that the library reads. The limit on the user's part does not count their values.
 
-The dates of ``LIFECYCLE`` that are no fields of an entry are among them.
+The dates of ``LIFECYCLE`` that are not fields of an entry are reserved keys too.
 
-A new row reserves a key: its value is checked from then on, and files with another kind of value are refused. A row of
-``ATTRIBUTES`` with the source ``metadata key`` shows it on spans and events; a property of the entry gives it to code.
+A new row reserves a key: its value is then checked, and files with another kind of value are refused. A row of
+``ATTRIBUTES`` with the source ``metadata key`` adds the value to spans and events. A property of the entry makes it
+available to code.
 """
 
 LIFECYCLE_KEYS: Final = tuple(key for key, row in RESERVED.items() if row.set_by_operations)
 """The reserved keys that operations write."""
 
 
-# Strict checks: each returns the value in the form that an entry keeps, or raises an error that names the fault.
+# Strict checks. Each returns the value in the form that an entry keeps, or raises an error that names the fault.
 
 
 def freeze_metadata(value: Any, model_id: str | None = None) -> Metadata:
-    """Return immutable metadata, after checking it; what is ``Metadata`` already was checked already."""
+    """Return immutable metadata after checking it. A value of the type ``Metadata`` was checked before."""
     if type(value) is Metadata:
         return value
     plain = _freeze_plain_metadata(value, model_id) if type(value) is dict else None
@@ -123,7 +124,7 @@ def check_reserved(values: Mapping[str, Any], model_id: str | None = None) -> di
 
 
 def check_aliases(value: Any, path: str = "aliases", model_id: str | None = None) -> FrozenList:
-    """Return the aliases of an entry: a list of names and anchored globs."""
+    """Return the aliases of an entry: an immutable list of names, and of globs that match a whole name."""
     if isinstance(value, (str, bytes, Mapping)):
         raise InvalidValueError.must_be(path, value, "a list of names", model_id)
     try:
@@ -173,7 +174,7 @@ def _check_record(value: Any, path: str, model_id: str | None) -> Record:
 
 
 class JsonFreezer:
-    """Checks and freezes the user's part of one entry's metadata, within one budget of size."""
+    """Checks and freezes the user's part of one entry's metadata, with one limit on its total size."""
 
     def __init__(self, metadata: Mapping[Any, Any], model_id: str | None) -> None:
         self._metadata = metadata
@@ -181,7 +182,7 @@ class JsonFreezer:
         self._size_left: int = MAX_SIZE
 
     def freeze(self, value: Any, path: str, levels: int = MAX_DEPTH) -> Any:
-        """Return an immutable equal of a JSON value, which may have so many levels of lists and mappings."""
+        """Return an immutable value that equals a JSON value with at most ``levels`` levels of lists and mappings."""
         self._count(1)
         if value is None or value is True or value is False:
             return value
@@ -226,13 +227,13 @@ class JsonFreezer:
             raise InvalidValueError("metadata", self._metadata, problem, self._model_id)
 
 
-# Fast path: each returns at once what the strict checks would return, or a false value if it does not apply.
+# Fast path. Each function returns the same result as the strict checks, or a false value if it does not apply.
 
 
 def is_plain_ascii(*values: Any) -> bool:
-    """Check for short ASCII texts that ``check_text`` accepts as they are. False: fall back to the strict checks.
+    """Check whether the values are short ASCII texts that ``check_text`` accepts; if not, use the strict checks.
 
-    ASCII that begins with a visible character is neither blank nor a surrogate.
+    ASCII text that begins with a visible character is not blank and has no surrogates.
     """
     for value in values:
         if type(value) is not str or value < "!":
@@ -242,9 +243,9 @@ def is_plain_ascii(*values: Any) -> bool:
 
 
 def _freeze_plain_metadata(value: dict[Any, Any], model_id: str | None) -> Metadata | None:
-    """Return metadata whose user's part is a few ASCII texts. ``None``: fall back to the strict checks.
+    """Return metadata whose user's part is a few ASCII texts; ``None`` if it needs the strict checks.
 
-    An iterator, such as aliases from a generator, is never touched here, because it can be read only once.
+    An iterator, such as aliases from a generator, is not read here, because it can be read only once.
     """
     frozen, size = {}, 0
     for key, item in value.items():
@@ -262,7 +263,7 @@ def _freeze_plain_metadata(value: dict[Any, Any], model_id: str | None) -> Metad
 
 
 def _make_plain_record(value: Any) -> Record | None:
-    """Return a record such as the registry writes it. ``None``: fall back to the strict checks."""
+    """Return a record in the form that the registry writes; ``None`` if it needs the strict checks."""
     if type(value) is not dict:
         return None
     record = Record(value)
@@ -281,7 +282,10 @@ def _make_plain_record(value: Any) -> Record | None:
 
 
 def _in_order(earlier: str, later: str) -> bool:
-    """Compare two moments: as texts if both are as the registry writes them, which is ten times as fast."""
+    """Check whether two moments are in order.
+
+    Moments in the form that the registry writes are compared as texts, which is ten times as fast.
+    """
     if len(earlier) == len(later) and earlier[10:11] == later[10:11] == "T" and earlier[-1] == later[-1] == "Z":
         return earlier <= later
     return parse_date(earlier, "at") <= parse_date(later, "at")

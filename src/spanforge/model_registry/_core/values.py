@@ -1,4 +1,4 @@
-"""Values of an entry: checks of texts and dates, and containers that keep metadata as it was checked."""
+"""Values of an entry: checks of texts and dates, and immutable containers for checked metadata."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 MAX_TEXT: Final = 4_096
-"""Characters of a name, an owner, a reason and every other text that the library itself reads."""
+"""The limit of characters of a name, an owner, a reason, and all other texts that the library itself reads."""
 MAX_NAME: Final = 256
-"""Characters of an alias, and of a name that a message shows."""
+"""The limit of characters of an alias, and of a name that a message shows."""
 INT64: Final = range(-(2**63), 2**63)
-"""Integers that OTLP can carry."""
+"""The integers that OTLP can represent."""
 
 _DATE_RULE: Final = "an RFC 3339 date or date-time such as 2026-05-13 or 2026-05-13T08:00:00Z"
 _TEXT_RULE: Final = f"text that is not blank, of at most {MAX_TEXT:,} characters"
 
 
 class _Frozen:
-    """Base of frozen containers: a copy of one is itself."""
+    """Base of frozen containers. A copy is the same object."""
 
     __slots__ = ()
 
@@ -36,7 +36,7 @@ class _Frozen:
 
 
 class FrozenDict(_Frozen, dict[str, Any]):
-    """A dict that refuses every change: it equals, prints and encodes like the plain dict it was made from."""
+    """A dict that refuses changes. It equals, prints and encodes like a plain dict with the same items."""
 
     __slots__ = ()
 
@@ -48,7 +48,7 @@ class FrozenDict(_Frozen, dict[str, Any]):
 
 
 class FrozenList(_Frozen, list[Any]):
-    """A list that refuses every change: it equals, prints and encodes like the plain list it was made from."""
+    """A list that refuses changes. It equals, prints and encodes like a plain list with the same items."""
 
     __slots__ = ()
 
@@ -60,7 +60,7 @@ class FrozenList(_Frozen, list[Any]):
 
 
 class Metadata(FrozenDict):
-    """The metadata of an entry, checked as a whole."""
+    """The checked metadata of an entry."""
 
     __slots__ = ()
 
@@ -88,7 +88,7 @@ EMPTY: Final = Metadata()
 
 
 def quote(name: str) -> str:
-    """Return a model's name in single quotes, on one line: control characters escaped, at most ``MAX_NAME`` long."""
+    """Return a model's name in single quotes, with control characters escaped, and cut off after ``MAX_NAME``."""
     shown = name if len(name) <= MAX_NAME else f"{name[:MAX_NAME]}…"
     if not shown.isprintable():
         shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in shown)
@@ -96,7 +96,7 @@ def quote(name: str) -> str:
 
 
 def thaw(value: Any) -> Any:
-    """Return a copy of plain dicts and lists, all the way down."""
+    """Return a deep copy of plain dicts and lists."""
     if isinstance(value, dict):
         return {key: thaw(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -105,14 +105,14 @@ def thaw(value: Any) -> Any:
 
 
 def check_text(value: Any, field: str, model_id: str | None = None) -> str:
-    """Return a text as a plain ``str``; it must have content and be encodable."""
+    """Return a text as a plain ``str``, if it is not blank, not too long, and can be encoded."""
     if not isinstance(value, str) or value.isspace() or not 0 < len(value) <= MAX_TEXT:
         raise InvalidValueError.must_be(field, value, _TEXT_RULE, model_id if model_id is not value else None)
     return check_encodable(value, field, model_id)
 
 
 def check_encodable(value: str, field: str, model_id: str | None = None) -> str:
-    """Return a plain ``str`` that can be written as UTF-8: OTLP exporters lose a whole batch to a lone surrogate."""
+    """Return a text as a plain ``str`` that UTF-8 can encode. OTLP exporters lose a whole batch to a lone surrogate."""
     if not value.isascii():
         try:
             value.encode()

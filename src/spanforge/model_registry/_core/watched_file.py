@@ -1,4 +1,4 @@
-"""The state of one watched file: what a look at it finds, and whether its content may be taken."""
+"""The state of one watched file: the result of a look at it, and the rules for taking its content."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ if TYPE_CHECKING:
     from spanforge.model_registry._core.storage import FileMark
 
 MTIME_GRANULARITY: Final = 3.0
-"""Seconds after which every further change moves a file's times: the coarsest clocks of file systems tick in twos."""
+"""The seconds after which any later change alters a file's times. The coarsest file system clock ticks every 2 s."""
 
 _VERSION_DIGITS: Final = 12
-"""Digits of a SHA-256 that tell versions of a file apart."""
+"""The number of digits of a SHA-256 that identify a version of a file."""
 
 
 class Sighting(Enum):
-    """What a look finds, compared with the look before. See ``RULES``."""
+    """The result of a look at a file, compared with the look before. See ``RULES``."""
 
     SAME = "the content, or the error, that was settled last"
     NEW = "the first content or error"
     STEADY = "another content or error, found by two looks in a row"
     REPLACED = "another content or error, in another file of the same name, as after a rename"
-    UNSTABLE = "another content or error, which may be half of a change"
+    UNSTABLE = "another content or error, which may be an incomplete change"
 
 
 class Rule(NamedTuple):
     """One row of ``RULES``.
 
     Attributes:
-        takes_entries: Whether valid content is taken.
-        reports_errors: Whether an error is reported.
+        takes_entries: ``True`` if valid content is taken.
+        reports_errors: ``True`` if an error is reported.
     """
 
     takes_entries: bool
@@ -53,25 +53,27 @@ RULES: Final[Mapping[Sighting, Rule]] = {
     Sighting.REPLACED: Rule(takes_entries=True, reports_errors=False),
     Sighting.UNSTABLE: Rule(takes_entries=False, reports_errors=False),
 }
-"""What follows from what a look finds.
+"""The rule for each result of a look.
 
-A look races with the writer of the file. A writer that truncates the file and writes it in its place is seen halfway.
-The half may be invalid, or valid, such as a YAML list without its end. So nothing ``UNSTABLE`` is taken or reported
-before a second look finds the same. A file that was renamed into place was complete before, so ``REPLACED`` is taken at
-once if it is valid. If it is not, the writer may have removed the file and be writing a new one, as git does, so the
-error waits for a second look.
+A look races with the writer of the file. If a writer truncates the file and writes it again, a look can see an
+incomplete file. Such a file may be invalid, or still valid, such as a YAML list without its end. So an ``UNSTABLE``
+result is neither taken nor reported before a second look finds the same.
+
+A file that was renamed was complete before the rename, so a ``REPLACED`` file is taken at once if it is valid. If it is
+not, the writer may have removed the file and may be writing a new one, as git does. So the error waits for a second
+look.
 """
 
 
 class _Reading(NamedTuple):
-    """What one look read.
+    """The data that one look read.
 
     Attributes:
         moment: The monotonic time, in seconds, before the file was opened.
-        mark: The file's mark; ``None``: it could not be opened.
+        mark: The file's mark; ``None`` if it could not be opened.
         digest: The SHA-256 of the content, or of the error.
         content: The content; empty if there is an error.
-        error: Why the file cannot be read.
+        error: The error, if the file cannot be read.
     """
 
     moment: float
@@ -86,15 +88,15 @@ class WatchedFile:
     """The state of one watched file.
 
     Attributes:
-        path: Its path.
-        mark: Its mark at the last look; ``None``: it could not be opened.
+        path: The path of the file.
+        mark: The mark at the last look; ``None`` if the file could not be opened.
         mark_since: The monotonic time, in seconds, of the first look that found this mark.
-        mark_is_reliable: Whether the last look was so long after that time that any later change changes the mark.
+        mark_is_reliable: ``True`` if the last look was so long after that time that any later change alters the mark.
         digest: The digest of the content, or of the error, at the last look.
-        settled_digest: The digest of what was last taken or reported; ``None``: nothing yet.
-        entries: The entries when it was last valid.
-        error: Its error when it was last settled.
-        version: The first digits of the SHA-256 of the content when it was last valid.
+        settled_digest: The digest of the content last taken, or of the error last reported; ``None`` before the first.
+        entries: The entries of the last valid content.
+        error: The error when the file was last settled.
+        version: The first digits of the SHA-256 of the last valid content.
     """
 
     path: str
@@ -109,11 +111,11 @@ class WatchedFile:
 
     @property
     def is_settled(self) -> bool:
-        """Whether what the last look found is taken or reported."""
+        """``True`` if the content or error of the last look was taken or reported."""
         return self.digest == self.settled_digest
 
     def look(self) -> WatchedFile:
-        """Look at the file and return its state now."""
+        """Look at the file, and return its new state."""
         reading = self._read()
         if reading is None:
             return self
@@ -132,7 +134,7 @@ class WatchedFile:
             return self.mark is None
 
     def _read(self) -> _Reading | None:
-        """Return the reading of the file; ``None`` if its mark shows that it has not changed."""
+        """Read the file, and return the data; ``None`` if its mark shows that it has not changed."""
         moment = time.monotonic()
         last_mark = self.mark if self.mark_is_reliable and self.is_settled else None
         try:
@@ -153,7 +155,7 @@ class WatchedFile:
         return Sighting.UNSTABLE
 
     def _note(self, reading: _Reading) -> WatchedFile:
-        """Return the state after this reading, whose entries or error are not settled yet."""
+        """Return the state with the mark and digest of this reading, but not yet with its entries or error."""
         has_same_mark = reading.mark is not None and reading.mark == self.mark
         since = self.mark_since if has_same_mark else reading.moment
         return replace(
@@ -166,7 +168,7 @@ class WatchedFile:
 
 
 def _settle(seen: WatchedFile, reading: _Reading) -> WatchedFile:
-    """Return the state with the entries that were read, or with the error."""
+    """Return the state with the entries or the error of the reading."""
     error = reading.error
     if error is None:
         try:

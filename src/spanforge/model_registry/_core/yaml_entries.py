@@ -1,4 +1,4 @@
-"""Registry files in YAML, as people write them. Every error has the line and column of its fault."""
+"""Registry files in YAML. All errors have the line and column of the fault."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from spanforge.model_registry._core.yaml_nodes import Node, Place
 
-# The core schema of YAML 1.2: what JSON has, and not the dates, the sexagesimals, yes and no of YAML 1.1.
+# The core schema of YAML 1.2: the types of JSON, without the dates, sexagesimals, yes and no of YAML 1.1.
 _WORDS: Final[dict[str, Any]] = {
     **dict.fromkeys(NULLS),
     **dict.fromkeys(("true", "True", "TRUE"), True),
@@ -36,8 +36,8 @@ def parse_yaml(name: str, content: bytes) -> tuple[list[ModelRegistryEntry], lis
     """Return the entries of a YAML file with this name and content, and the places of their ids.
 
     Raises:
-        RegistryFileError: It is not such a file. The error has line and column, and the entry and field if one is
-            wrong.
+        RegistryFileError: The content is not valid. The error has line and column, and the entry and field of the
+            fault.
     """
     try:
         root = compose(content)
@@ -62,7 +62,7 @@ def _make_yaml_entry(name: str, index: int, item: Node) -> ModelRegistryEntry:
 
 
 def _make_fields(item: Node) -> Any:
-    """Return the fields for ``from_dict``. All values of an entry are texts, but for the user's metadata."""
+    """Return the fields for ``from_dict``. All values of an entry are texts, except the user's metadata."""
     if not isinstance(item.value, dict):
         return _make_value(item, as_text=True)
     return {
@@ -78,7 +78,7 @@ def _make_metadata(node: Node) -> Any:
 
 
 def _make_value(node: Node, *, as_text: bool) -> Any:
-    """Return the JSON value of a node; as text, every scalar but null is taken as it is written."""
+    """Return the JSON value of a node. With ``as_text``, each scalar except null becomes the text in the file."""
     value = node.value
     if isinstance(value, str):
         if not node.is_plain:
@@ -98,13 +98,13 @@ def _parse_plain(text: str) -> Any:
         if pattern.fullmatch(text):
             try:
                 return parse_number(text)
-            except ValueError:  # more digits than Python reads, and than any number has that is allowed
+            except ValueError:  # more digits than Python reads, and more than any number that is allowed
                 return math.inf
     return text
 
 
 def _find_place(item: Node, error: InvalidValueError) -> Place:
-    """Return the place of the value that an error is about, or of the key, if that is wrong."""
+    """Return the place of the value that an error is about, or of its key if the error is about the key."""
     members = item.value if isinstance(item.value, dict) else {}
     if error.field in members and error.field not in ModelRegistryEntry.__struct_fields__:
         return members[error.field].key_place
@@ -115,9 +115,9 @@ def _find_place(item: Node, error: InvalidValueError) -> Place:
 
 
 def _follow(node: Node, path: str) -> tuple[str, Node]:
-    """Follow a field's path as far as it leads; return the rest of the path, and the node.
+    """Follow a field's path as far as possible, and return the rest of the path and the last node.
 
-    Keys may contain dots and brackets, so several members may fit: the one that leads farthest is right.
+    Keys may contain dots and brackets, so several members may match. The correct one leaves the shortest rest.
     """
     best = path, node
     steps: Iterable[tuple[str, Node]] = ()

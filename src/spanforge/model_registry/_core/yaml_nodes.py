@@ -1,7 +1,7 @@
-"""YAML as nodes: a composer with limits, and the line and column of every fault in the structure.
+"""YAML nodes: a composer with limits, and with the line and column of every fault in the structure.
 
-PyYAML's own composers call themselves for each level, libyaml's even in C, so a deeply nested file could end the
-process. And they accept duplicate keys, aliases that stand for billions of values, and tags.
+PyYAML's own composers are recursive, and libyaml's is recursive in C, so a deeply nested file could end the process.
+They also accept duplicate keys, aliases that expand to billions of values, and tags.
 """
 
 from __future__ import annotations
@@ -22,24 +22,25 @@ Place = tuple[int, int]
 """Line and column, from 1."""
 
 MAX_LEVELS: Final = 100
-"""Levels of lists and mappings that are read: more than an entry may have, few enough for Python's own stack."""
+"""The limit of levels of lists and mappings: more than an entry may have, and few enough for Python's stack."""
 
 MAX_ALIASED: Final = 1_000_000
-"""Values that a file's aliases may stand for: ten in each of 100,000 entries. A few lines could stand for billions."""
+"""The limit of values to which a file's aliases expand: ten for each of 100,000 entries. A few lines can expand to
+billions."""
 
-# libyaml reads the same as PyYAML's own parser, twenty times as fast; PyYAML may have been built without it.
+# libyaml gives the same results as PyYAML's own parser and is twenty times as fast. PyYAML may be built without it.
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _TAGS: Final = "tag:yaml.org,2002:"
 _TOO_DEEP: Final = f"is nested more than {MAX_LEVELS} levels deep"
 _BREAK: Final = re.compile("\r\n|[\n\r]")
 _REFUSED: Final = (
-    # Also U+0085, U+2028 and U+2029, which YAML 1.2 has in texts, and PyYAML takes for ends of lines.
+    # Also U+0085, U+2028 and U+2029: YAML 1.2 allows them in texts, but PyYAML reads them as line ends.
     (
         re.compile("[^\t\n\r -~\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"),
         "must be written as an escape, in double quotes",
     ),
-    # libyaml takes a time for these that grows with the square of their number, for tags that are not read.
+    # libyaml's time for these grows with the square of their number, and the tags that they define are not allowed.
     (re.compile("^%TAG", re.MULTILINE), "directives are not supported"),
 )
 
@@ -52,10 +53,10 @@ class Node(msgspec.Struct, gc=False):
 
     Attributes:
         value: The text, the items, or the members by their keys.
-        place: The place of the value; an alias has that of what it stands for.
-        is_plain: Whether it is a text without quotes and tag, whose meaning depends on its place.
-        size: The number of values in it, with those that aliases stand for.
-        height: The levels of lists and mappings in it, likewise.
+        place: The place of the value; for an alias, that of the anchored value.
+        is_plain: ``True`` for a text without quotes and tag, whose meaning depends on its place.
+        size: The number of values in it, after the expansion of aliases.
+        height: The number of levels of lists and mappings in it, after the expansion of aliases.
     """
 
     value: str | list[Node] | dict[str, Member]
@@ -66,7 +67,7 @@ class Node(msgspec.Struct, gc=False):
 
     @property
     def is_null(self) -> bool:
-        """Whether it is a plain null."""
+        """``True`` if the node is a plain null."""
         return self.is_plain and self.value in NULLS
 
 
@@ -82,7 +83,7 @@ class FaultError(Exception):
 
     Attributes:
         place: The place of the fault; ``None`` if it is not known.
-        reason: What is wrong, as the predicate of a sentence.
+        reason: The predicate of the sentence about the fault.
     """
 
     def __init__(self, place: Place | None, reason: str) -> None:
@@ -92,10 +93,10 @@ class FaultError(Exception):
 
 
 def compose(content: bytes) -> Node:
-    """Return the root of a YAML file with this content; ``<<`` is replaced by the members that it adds.
+    """Return the root of a YAML file with this content, with each ``<<`` replaced by the members that it adds.
 
     Raises:
-        FaultError: It is not YAML, has not exactly one document, or exceeds a limit.
+        FaultError: The content is not YAML, does not have exactly one document, or exceeds a limit.
     """
     composer = _Composer(_read_events(_decode_text(content)))
     root = composer.compose_document()
@@ -105,7 +106,7 @@ def compose(content: bytes) -> Node:
 
 
 class _Composer:
-    """Makes nodes of a file's events, and checks keys, tags, anchors and limits."""
+    """Builds nodes from a file's events, and checks keys, tags, anchors and limits."""
 
     def __init__(self, events: Iterator[Any]) -> None:
         self._events = events
@@ -124,7 +125,7 @@ class _Composer:
         return root
 
     def _compose(self, event: Any, level: int) -> Node:
-        """Return the node that starts with an event, inside so many lists and mappings."""
+        """Return the node that starts with an event; ``level`` is the number of lists and mappings around it."""
         if isinstance(event, yaml.AliasEvent):
             return self._resolve_alias(event, level)
         anchor = event.anchor
@@ -135,7 +136,7 @@ class _Composer:
         if event.tag is not None:
             _check_tag(event)
         if isinstance(event, yaml.ScalarEvent):
-            node = Node(event.value, _place(event.start_mark), event.tag is None and event.implicit[0])
+            node = Node(event.value, _get_place(event.start_mark), event.tag is None and event.implicit[0])
         elif level == MAX_LEVELS:
             _fail(event, _TOO_DEEP)
         elif isinstance(event, yaml.SequenceStartEvent):
@@ -170,7 +171,7 @@ class _Composer:
             if is_merge:
                 merged = _collect_merged(value)
             else:
-                members[text] = Member(_place(event.start_mark), value)
+                members[text] = Member(_get_place(event.start_mark), value)
         return _make_node({**merged, **members} if merged else members, start, children)
 
     def _compose_key(self, event: Any, level: int) -> tuple[Node, str]:
@@ -181,7 +182,7 @@ class _Composer:
         return key, key.value
 
     def _resolve_alias(self, event: Any, level: int) -> Node:
-        """Return the node that an alias stands for."""
+        """Return the node to which an alias refers."""
         name = f"*{event.anchor[:MAX_SHOWN]}"
         if event.anchor not in self._anchors:
             _fail(event, f"alias {name} has no anchor before it")
@@ -190,7 +191,7 @@ class _Composer:
             _fail(event, f"alias {name} refers to the node that contains it")
         self._aliased_size += node.size
         if self._aliased_size > MAX_ALIASED:
-            _fail(event, f"aliases stand for more than {MAX_ALIASED:,} values in total")
+            _fail(event, f"aliases expand to more than {MAX_ALIASED:,} values in total")
         if level + node.height > MAX_LEVELS:
             _fail(event, _TOO_DEEP)
         return node
@@ -201,11 +202,11 @@ def _make_node(value: list[Node] | dict[str, Member], start: Any, children: list
     for child in children:
         size += child.size
         height = max(height, child.height)
-    return Node(value, _place(start.start_mark), size=size, height=height + 1)
+    return Node(value, _get_place(start.start_mark), size=size, height=height + 1)
 
 
 def _collect_merged(node: Node) -> dict[str, Member]:
-    """Return the members that ``<<`` adds: of several mappings, the first that has a key wins."""
+    """Return the members that ``<<`` adds. If several mappings have a key, the first one is used."""
     merged: dict[str, Member] = {}
     for source in node.value if isinstance(node.value, list) else [node]:
         if not isinstance(source.value, dict):
@@ -228,12 +229,12 @@ def _read_events(text: str) -> Iterator[Any]:
     try:
         yield from yaml.parse(text, Loader=_LOADER)
     except yaml.MarkedYAMLError as error:
-        line, column = _place(error.problem_mark)
-        start = _place(error.context_mark)[0] if error.context_mark else line
+        line, column = _get_place(error.problem_mark)
+        start = _get_place(error.context_mark)[0] if error.context_mark else line
         since = f"from line {start}" if start != line else None
         reason = " ".join(filter(None, ("is not valid YAML:", error.problem, error.context, since)))
         raise FaultError((line, column), reason) from None
-    except (yaml.YAMLError, ValueError, OverflowError):  # such as for "\\UFFFFFFFF", if libyaml is missing
+    except (yaml.YAMLError, ValueError, OverflowError):  # for example for "\\UFFFFFFFF", without libyaml
         raise FaultError(None, "is not valid YAML: a character or a number in it is out of range") from None
 
 
@@ -245,23 +246,23 @@ def _decode_text(content: bytes) -> str:
         text = content.decode(encoding)
     except UnicodeDecodeError as error:
         before = content[: error.start].decode(encoding, "ignore")
-        raise FaultError(_end(before), f"is not valid YAML: it is not UTF-{bits}: {error.reason}") from None
+        raise FaultError(_find_end(before), f"is not valid YAML: it is not UTF-{bits}: {error.reason}") from None
     for pattern, reason in _REFUSED:
         match = pattern.search(text)
         if match is not None:
-            raise FaultError(_end(text[: match.start()]), f"is not valid YAML: {match.group()!a} {reason}")
+            raise FaultError(_find_end(text[: match.start()]), f"is not valid YAML: {match.group()!a} {reason}")
     return text
 
 
-def _end(text: str) -> Place:
-    """Return the place after a text."""
+def _find_end(text: str) -> Place:
+    """Return the place after a text at the start of the file."""
     lines = _BREAK.split(text)
     return len(lines), len(lines[-1]) + 1
 
 
-def _place(mark: Any) -> Place:
+def _get_place(mark: Any) -> Place:
     return mark.line + 1, mark.column + 1
 
 
 def _fail(event: Any, reason: str) -> NoReturn:
-    raise FaultError(_place(event.start_mark), reason)
+    raise FaultError(_get_place(event.start_mark), reason)

@@ -1,4 +1,4 @@
-"""Evidence for auditors: what a registry and the telemetry of a period prove, in packages that anyone can verify."""
+"""Evidence packages for auditors: attestations from a registry and the telemetry of a period, for anyone to verify."""
 
 from __future__ import annotations
 

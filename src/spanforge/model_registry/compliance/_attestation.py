@@ -35,28 +35,29 @@ class Attestation(AttestationPart, frozen=True, kw_only=True):
     Attributes:
         format: The version of this format.
         generator: The program that made the package.
-        generated_at: When, RFC 3339.
+        generated_at: The time of generation, RFC 3339.
         framework: ``soc2`` or ``nist_ai_rmf``.
         framework_name: The framework's name and version.
-        model_id: The model that the evidence is about; ``None``: the whole inventory.
-        model_owner: Its owner, at the period's end or at generation, whichever is earlier; ``None`` for the whole
-            inventory, for a model that is not registered, and before its deployment date.
-        model_risk_tier: Its risk tier then.
-        model_status: Its status then.
-        model_warnings: The warnings of a call of the model then; for the inventory, of all models that were called.
+        model_id: The model that the evidence is about; ``None`` for the whole inventory.
+        model_owner: The model's owner at the period's end, or at generation if that is earlier. ``None`` for the whole
+            inventory, for a model that is not registered, and before the model's deployment date.
+        model_risk_tier: The model's risk tier at that time.
+        model_status: The model's status at that time.
+        model_warnings: The warnings that a call of the model gets at that time; for the inventory, those of all models
+            that were called.
         period: The period.
         overall_status: The worst status of the clauses.
         clauses: The framework's clauses.
         checks: The results of the checks.
-        changes: The lifecycle changes of the period, the first ones.
-        population: The population.
-        coverage: How much of the period the telemetry covers.
-        unregistered_names: Names of models that were called and have no entry, those with most calls first.
-        uncovered_names: Response models that no entry or alias covers, those with most calls first; if the evidence is
-            about such a name, only that one.
+        changes: The first lifecycle changes of the period.
+        population: The spans and calls that were counted.
+        coverage: The part of the period that the telemetry covers.
+        unregistered_names: Names of called models without an entry, those with most calls first.
+        uncovered_names: Response models that no entry or alias covers, those with most calls first. If the evidence is
+            about such a name, only that name.
         registry: The registry at the time of generation.
         inputs: The inputs that were read.
-        limits: What the evidence cannot show, a sentence each.
+        limits: The limits of the evidence, a sentence each.
     """
 
     format: Literal["spanforge-model-registry/evidence/1"] = FORMAT

@@ -18,7 +18,7 @@ Framework = Literal["soc2", "nist_ai_rmf"]
 EvidenceStatus = Literal["findings", "no_evidence", "incomplete", "supported"]
 """The status of evidence, worst first."""
 CheckStatus = Literal["findings", "no_evidence", "not_applicable", "supported"]
-"""The status of a check. ``not_applicable``: nothing happened in the period that the check is about."""
+"""The status of a check. ``not_applicable`` means that the period had none of the changes that the check examines."""
 
 _Count = Annotated[int, msgspec.Meta(ge=0)]
 _Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
@@ -34,7 +34,7 @@ EVIDENCE_STATUSES: Final[tuple[EvidenceStatus, ...]] = ("findings", "no_evidence
 
 
 def worst_status(statuses: Iterable[EvidenceStatus]) -> EvidenceStatus:
-    """Return the worst of several statuses; ``no_evidence`` for none, because nothing is never a pass."""
+    """Return the worst of several statuses; ``no_evidence`` if there are none, because an empty list must not pass."""
     return min(statuses, key=EVIDENCE_STATUSES.index, default="no_evidence")
 
 
@@ -81,12 +81,12 @@ class RegistryDigest(AttestationPart, frozen=True, kw_only=True):
 
 
 class SampleSpan(AttestationPart, frozen=True, kw_only=True):
-    """A span to look up.
+    """An example of a span that an auditor can look up.
 
     Attributes:
         trace_id: 32 hexadecimal digits.
         span_id: 16 hexadecimal digits.
-        start: When it started, RFC 3339.
+        start: The start of the span, RFC 3339.
     """
 
     trace_id: Annotated[str, msgspec.Meta(pattern="^[0-9A-Fa-f]{32}$")]
@@ -98,15 +98,15 @@ class CheckResult(AttestationPart, frozen=True, kw_only=True):
     """The result of one check.
 
     Attributes:
-        check: Its name.
-        title: The fact that it looks for.
-        status: ``supported`` if there is something to look at and no exception to the fact.
-        unit: What it counts.
-        population: How many of its unit it looked at.
-        exceptions: How many of them are exceptions to the fact.
-        share: The share without exception, cut off after four digits; ``None`` if the population is empty.
-        notes: Further facts, a sentence each.
-        samples: Some exceptions that are spans.
+        check: The name of the check.
+        title: The fact that the check tests.
+        status: The result; ``supported`` if the population is not empty and has no exceptions.
+        unit: The unit of the population.
+        population: The number of units that the check examined.
+        exceptions: The number of those units that are exceptions to the fact.
+        share: The share of units without an exception, truncated to four digits; ``None`` if the population is empty.
+        notes: Additional facts, a sentence each.
+        samples: Some of the exceptions, if they are spans.
     """
 
     check: str
@@ -121,14 +121,14 @@ class CheckResult(AttestationPart, frozen=True, kw_only=True):
 
 
 class Clause(AttestationPart, frozen=True, kw_only=True):
-    """Whether the evidence supports one clause of the framework. It never shows that the clause is satisfied.
+    """The evidence for one clause of the framework. It never shows that the clause is satisfied.
 
     Attributes:
-        clause: Its number in the framework.
-        asks: A short summary of it.
+        clause: The number of the clause in the framework.
+        asks: A short summary of the clause.
         status: The worst status of its checks and of the coverage.
-        checks: Names of the checks that support it.
-        not_shown: What the clause asks for and this evidence does not show.
+        checks: Names of the checks that support the clause.
+        not_shown: The parts of the clause that this evidence does not show.
     """
 
     clause: str
@@ -139,16 +139,17 @@ class Clause(AttestationPart, frozen=True, kw_only=True):
 
 
 class Change(AttestationPart, frozen=True, kw_only=True):
-    """A lifecycle change of the period, as the registry has it.
+    """A lifecycle change of the period, as the registry records it.
 
     Attributes:
         model_id: The model.
-        at: When, RFC 3339, as the registry has it: it may be a date only; without an offset it is UTC.
-        status: The status that the change led to.
-        reason: The reason that was given, if any.
-        actor: The actor that was given, if any.
-        source: ``history``: a record of the change; ``dates``: a date of the entry.
-        event: ``recorded`` if the telemetry has its event, else ``not_recorded``.
+        at: The time of the change, RFC 3339, as the registry stores it. It can be a date only. Without an offset it is
+            UTC.
+        status: The status after the change.
+        reason: The reason, if one was given.
+        actor: The actor, if one was given.
+        source: ``history`` if the entry has a record of the change, ``dates`` if it has only a date.
+        event: ``recorded`` if the telemetry has a matching event, else ``not_recorded``.
     """
 
     model_id: str
@@ -164,18 +165,18 @@ class Input(AttestationPart, frozen=True, kw_only=True):
     """One input that was read.
 
     Attributes:
-        name: The file's name, with as many of its folders as distinguish it from the others; or an address.
+        name: The file's name, with as many of its folders as distinguish it from the other inputs; or an address.
         kind: The telemetry format: a row of ``FORMATS``; ``audit_events`` for events of the caller; or the kind of the
             caller's own reader.
-        size: Bytes.
-        sha256: Their SHA-256, in hexadecimal.
+        size: The number of bytes.
+        sha256: The SHA-256 of the bytes, in hexadecimal.
         lines: Requests that were read.
-        bad_lines: Lines, or parts of them, that could not be read.
+        bad_lines: Lines, or parts of lines, that could not be read.
         spans: Spans that were read, copies included.
-        spans_outside: Those of them that started outside of the period.
-        first: When the first span started, RFC 3339; ``None``: there is none.
-        last: When the last span started.
-        limits: What could not be read, a sentence each.
+        spans_outside: Spans that were read and started outside the period.
+        first: The start of the first span, RFC 3339; ``None`` if there is no span.
+        last: The start of the last span, RFC 3339; ``None`` if there is no span.
+        limits: The parts of the input that could not be read, a sentence each.
     """
 
     name: str
@@ -192,16 +193,16 @@ class Input(AttestationPart, frozen=True, kw_only=True):
 
 
 class Population(AttestationPart, frozen=True, kw_only=True):
-    """The population: the spans of the period, each once.
+    """The population: the spans of the period, each counted once.
 
     Attributes:
         spans: Spans.
-        calls: Calls: those of one model, if the evidence is about one.
+        calls: Calls; if the evidence is about one model, the calls of that model.
         agent_spans: Spans of agents, workflows and tools that name a model without being a call.
         other_spans: All other spans.
-        copies: Spans that were read again, and not counted again.
+        copies: Spans that were read again and not counted again.
         differing_copies: Copies whose content differs; the first one in the order of the inputs counts.
-        models: Entries of the registry: one or none, if the evidence is about one model.
+        models: Entries of the registry; one or none if the evidence is about one model.
         models_called: Models that were called, unregistered ones included.
         lifecycle_events: Events of the period.
     """
@@ -221,9 +222,9 @@ class Gap(AttestationPart, frozen=True, kw_only=True):
     """A stretch of the period without any span.
 
     Attributes:
-        from_date: When the last span before it started, or the period, RFC 3339.
-        to_date: When the next span started, or when the period ended.
-        seconds: Its length, cut off to whole seconds.
+        from_date: The start of the last span before the gap, or of the period, RFC 3339.
+        to_date: The start of the next span, or the end of the period.
+        seconds: The length of the gap, truncated to whole seconds.
     """
 
     from_date: Moment
@@ -232,14 +233,14 @@ class Gap(AttestationPart, frozen=True, kw_only=True):
 
 
 class Coverage(AttestationPart, frozen=True, kw_only=True):
-    """How much of the period the telemetry covers.
+    """The part of the period that the telemetry covers.
 
     Attributes:
-        status: ``complete``, or ``incomplete`` for the reasons.
+        status: ``incomplete`` if there are reasons, else ``complete``.
         max_gap_seconds: The longest stretch without any span that is allowed.
-        gaps: The stretches that are longer, the first ones.
-        gap_count: The number of such stretches.
-        reasons: Why the coverage is incomplete, a sentence each.
+        gaps: The first stretches that are longer than allowed.
+        gap_count: The number of all such stretches.
+        reasons: The reasons for incomplete coverage, a sentence each.
     """
 
     status: Literal["complete", "incomplete"]
@@ -254,7 +255,7 @@ class Name(AttestationPart, frozen=True, kw_only=True):
 
     Attributes:
         name: The name.
-        model_id: The entry of the model; ``None``: there is none.
+        model_id: The id of the model's entry; ``None`` if there is no entry.
         calls: The number of calls.
     """
 

@@ -1,4 +1,4 @@
-"""``ComplianceMappingEngine``: from a registry and the telemetry of a period to an evidence package."""
+"""``ComplianceMappingEngine``: evidence packages from a registry and the telemetry of a period."""
 
 from __future__ import annotations
 
@@ -34,26 +34,26 @@ if TYPE_CHECKING:
     from spanforge.model_registry.compliance._sources.formats import TelemetrySource
 
 MIN_GAP: Final = timedelta(minutes=1)
-"""The shortest ``max_gap``: the stretches of a year still fit into memory."""
+"""The shortest ``max_gap``, with which the stretches of a year still fit into memory."""
 MAX_DURATION: Final = timedelta(days=36_525)
-"""The longest ``max_gap`` and ``delay``, a century: times are nanoseconds of 64 bits."""
+"""The longest ``max_gap`` and ``delay``: a century, because times are nanoseconds of 64 bits."""
 _AUDIT_EVENTS: Final = "audit_events"
 
 
 class ComplianceMappingEngine:
     """Turns a registry and real telemetry into evidence for clauses of compliance frameworks.
 
-    The evidence states what the telemetry shows, with its population and its gaps: that it supports a clause, never
-    that anybody satisfies the clause.
+    The evidence reports the facts in the telemetry, with their population and the gaps. It shows that the facts support
+    a clause, never that an organisation satisfies the clause.
 
     Args:
-        registry: The registry; ``None``: the process-wide one.
+        registry: The registry; ``None`` for the process-wide one.
         max_gap: The longest stretch without any span for which the period still counts as covered; from a minute to a
             century.
-        delay: How long a change of the registry may take to be in force in every process. A span that shows what was
-            in force that long before it ended agrees with the registry. An event that is that much later than its
-            change still matches it.
-        model_attributes: Further attribute keys that hold a model name, one or several, as set for the processor.
+        delay: The longest time until a change of the registry is in force in every process, up to a century. A span
+            agrees with the registry if its attributes were in force at most this long before it ended. An event
+            matches a change that is at most this much earlier or later.
+        model_attributes: Additional attribute keys that contain a model name, one or several, as set for the processor.
 
     Raises:
         InvalidValueError: A duration or a key is not allowed (also a ``ValueError``).
@@ -86,20 +86,20 @@ class ComplianceMappingEngine:
     ) -> EvidencePackage:
         """Return the evidence about a model, or about the whole inventory, from the telemetry of a period.
 
-        Large files are read in processes of their own, one per core. Memory does not grow with them, but the ids of the
-        spans are kept in a temporary folder: 32 bytes for each span of the period.
+        Large files are read in separate processes, one per core. Memory does not grow with the files. The ids of the
+        spans are kept in a temporary folder, with 32 bytes for each span of the period.
 
         Args:
-            model_id: The model: its id, or a name that resolves to it; ``None``: the whole inventory.
+            model_id: The model's id, or a name that resolves to it; ``None`` for the whole inventory.
             framework: ``soc2`` or ``nist_ai_rmf``.
-            from_date: The first instant of the period: RFC 3339, or a date or date-time. A date is its first instant,
-                no offset means UTC.
+            from_date: The first instant of the period: RFC 3339, or a date or date-time. A date means its first
+                instant. A time without an offset is UTC.
             to_date: The first instant after the period.
             telemetry: Paths, globs and addresses of the formats that docs/evidence.md lists, and objects with the
                 protocol ``TelemetryReader``.
-            audit_events: Lifecycle events from elsewhere: mappings with ``event_type``, ``timestamp`` (RFC 3339) and
-                ``payload`` (with ``model_id``). Events of other types are ignored.
-            generated_at: The time of generation; ``None``: now.
+            audit_events: Lifecycle events from other systems: mappings with ``event_type``, ``timestamp`` (RFC 3339)
+                and ``payload`` (with ``model_id``). Events of other types are ignored.
+            generated_at: The time of generation; ``None`` for now.
 
         Raises:
             InvalidValueError: An argument is not allowed (also a ``ValueError``).

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from spanforge.model_registry._core.entry import ModelRegistryEntry, StateAsOf
 
 _FINDINGS: Final = tuple(row.finding for row in LIFECYCLE.values() if row.finding is not None)
-"""Calls of models of some statuses are counted in columns of their own."""
+"""The findings of the statuses whose calls have a separate column."""
 
 COLUMNS: Final = (
     "model_id",
@@ -35,7 +35,7 @@ COLUMNS: Final = (
     "last_call",
 )
 _FORMULA: Final = re.compile(r"(^|;)(\s*)(?=[=+\-@＝＋－＠])")  # noqa: RUF001 - some programs read full-width signs as these
-"""The beginnings of formulas; spreadsheets of some locales split cells at semicolons."""
+"""The beginnings of formulas. A formula can follow a semicolon, where spreadsheets of some locales split cells."""
 _NO_CALLS: Final = ModelTotals()
 
 EntryState = tuple["ModelRegistryEntry", "StateAsOf | None"]
@@ -44,10 +44,10 @@ EntryState = tuple["ModelRegistryEntry", "StateAsOf | None"]
 def render_csv(
     states: Iterable[EntryState], models: Mapping[str, ModelTotals], unregistered: Mapping[str, ModelTotals]
 ) -> bytes:
-    """Return the CSV: UTF-8, a header, lines that end in a line feed.
+    """Return the CSV in UTF-8, with a header and line feeds as line ends.
 
     Args:
-        states: The entries, each with the state that is shown.
+        states: The entries, each with the state that its row shows.
         models: By model id, the calls of registered models.
         unregistered: By name, the calls of models that are not registered.
     """
@@ -71,6 +71,6 @@ def _make_row(fields: Sequence[str], totals: ModelTotals) -> list[str | int]:
 
 
 def escape_cell(text: str) -> str:
-    """Return a text on one line that no spreadsheet reads as a formula: what begins like one gets an apostrophe."""
+    """Return a text on one line that no spreadsheet reads as a formula: an apostrophe precedes such a beginning."""
     shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
     return _FORMULA.sub(r"\1\2'", shown)

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 
 class EvidenceRequest(NamedTuple):
-    """The evidence that was asked for.
+    """The request for an evidence package.
 
     Attributes:
         framework: The framework.
-        entry: The entry of the model that the evidence is about; ``None``: it has none.
-        scan: What was counted, and the name of the model that the evidence is about.
+        entry: The entry of the model that the evidence is about; ``None`` if there is no entry.
+        scan: The request of the scan, with the name of the model that the evidence is about.
         generated_at: The time of generation.
     """
 
@@ -37,7 +37,7 @@ class EvidenceRequest(NamedTuple):
 
     @property
     def model_name(self) -> str | None:
-        """The name of the model that the evidence is about; ``None``: the whole inventory."""
+        """The name of the model that the evidence is about; ``None`` for the whole inventory."""
         return self.scan.model_name
 
     @property
@@ -59,14 +59,14 @@ class EvidenceRequest(NamedTuple):
 
 
 class EvidenceFacts(NamedTuple):
-    """What an attestation is made of.
+    """The facts from which an attestation is built.
 
     Attributes:
-        request: The evidence that was asked for.
-        inputs: What each input holds.
+        request: The request for the evidence package.
+        inputs: The inputs, each with the result of its scan.
         all: The totals of all models.
         about: The totals of the models that the evidence is about.
-        changes: Their changes in the period.
+        changes: The lifecycle changes of these models in the period.
         events: The number of lifecycle events in the period.
     """
 
@@ -92,7 +92,7 @@ def select_totals(request: EvidenceRequest, totals: CallTotals) -> CallTotals:
 
 
 def collect_facts(request: EvidenceRequest, totals: CallTotals, inputs: Sequence[ScannedInput]) -> EvidenceFacts:
-    """Return the facts that the attestation of a period is made of."""
+    """Return the facts from which the attestation of a period is built."""
     events = {event for scanned in inputs for event in scanned.result.events}
     in_period = sum(request.scan.start <= event.at < request.scan.end for event in events)
     changes = _build_changes(request, events)

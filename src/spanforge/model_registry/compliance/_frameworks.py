@@ -1,4 +1,4 @@
-"""The frameworks as data: their clauses, the checks that support each clause, and what remains open.
+"""The frameworks as data: their clauses, the checks that support each clause, and the parts that no check shows.
 
 Sources: AICPA, Trust Services Criteria (2017, points of focus revised in 2022); NIST AI 100-1, Artificial Intelligence
 Risk Management Framework 1.0 (2023). The summaries are this project's own; the frameworks' texts are authoritative.
@@ -21,10 +21,10 @@ class ClauseRow(NamedTuple):
     """One clause.
 
     Attributes:
-        clause: Its number.
-        asks: A short summary of it.
-        checks: Names of the checks that support it.
-        not_shown: What it asks for that these checks do not show.
+        clause: The number of the clause in the framework.
+        asks: A short summary of the clause.
+        checks: Names of the checks that support the clause.
+        not_shown: The parts of the clause that these checks do not show.
     """
 
     clause: str
@@ -41,14 +41,14 @@ class FrameworkRow(NamedTuple):
 
 
 _ALLOWED_UNTIL_SUNSET: Final = "deprecated"
-"""Calls of such models are findings only past their sunset date, which is a check of its own."""
+"""The status whose calls are findings only past the model's sunset date. A separate check looks for those."""
 
 STATUS_CHECKS: Final[Mapping[str, ModelStatus]] = {
     f"no_calls_{row.finding}": status
     for status, row in LIFECYCLE.items()
     if row.finding is not None and status != _ALLOWED_UNTIL_SUNSET
 }
-"""A check for each status in which a model must not be called; every clause about the use of models asks for all."""
+"""The check for each status in which a model must not be called. Every clause about the use of models has them all."""
 
 FRAMEWORKS: Final[Mapping[Framework, FrameworkRow]] = {
     "soc2": FrameworkRow(
@@ -65,18 +65,18 @@ FRAMEWORKS: Final[Mapping[Framework, FrameworkRow]] = {
                     "registry_and_spans_agree",
                 ),
                 (
-                    "who may call a model, with which credentials, and that anybody is kept from it",
+                    "who may call a model, with which credentials, and that others are refused access",
                     "assets other than models",
-                    "the protection of prompts, answers and keys",
+                    "the protection of prompts, responses and keys",
                 ),
             ),
             ClauseRow(
                 "CC8.1",
-                "Changes to systems are authorised, documented, tested, approved and put in force.",
+                "Changes to systems are authorised, documented, tested, approved and implemented.",
                 ("changes_recorded", *STATUS_CHECKS, "no_calls_past_sunset", "registry_and_spans_agree"),
                 (
-                    "who authorised and approved a change: an actor is what the caller said",
-                    "tests of a model before it was put to use",
+                    "who authorised and approved a change, because the actor is a text that the caller passes",
+                    "tests of a model before its first use",
                     "changes to applications and prompts",
                 ),
             ),
@@ -90,7 +90,7 @@ FRAMEWORKS: Final[Mapping[Framework, FrameworkRow]] = {
                 "Purposes, uses, settings and assumptions of AI systems are understood and documented.",
                 ("calls_registered", "accountable", "registry_and_spans_agree"),
                 (
-                    "that a model is used for the purpose that is documented",
+                    "that a model is used for its documented purpose",
                     "the users concerned, laws, norms, and effects on people",
                 ),
             ),
@@ -98,13 +98,13 @@ FRAMEWORKS: Final[Mapping[Framework, FrameworkRow]] = {
                 "GOVERN 1.6",
                 "AI systems are inventoried, with resources according to their risk.",
                 ("calls_registered", "accountable", "spans_enriched", "registry_and_spans_agree"),
-                ("AI systems that send no telemetry", "the resources that go to them"),
+                ("AI systems that send no telemetry", "the resources that AI systems receive"),
             ),
             ClauseRow(
                 "GOVERN 1.7",
                 "AI systems are decommissioned and phased out safely.",
                 ("changes_recorded", *STATUS_CHECKS, "no_calls_past_sunset"),
-                ("what becomes of data, access and whoever depended on a retired model",),
+                ("the handling of data and access, and of users who depended on a retired model",),
             ),
         ),
     ),

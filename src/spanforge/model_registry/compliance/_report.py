@@ -1,4 +1,4 @@
-"""From totals, changes and checks to the attestation."""
+"""The attestation and the CSV of a period, from totals, changes and checks."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ if TYPE_CHECKING:
     from spanforge.model_registry.compliance._frameworks import FrameworkRow
 
 MAX_LISTED: Final = 1_000
-"""Gaps, changes, names and warnings that an attestation lists of each; the counts are complete."""
+"""The limit of each list of gaps, changes, names and warnings in an attestation. The counts are complete."""
 
 LIMITS: Final = (
-    "Spans that a sampler drops in the application never reach the telemetry: all counts are of what was recorded.",
-    "It is about the telemetry that was given: what was not instrumented, not sent or not archived is not in it.",
-    "It does not show that the telemetry is genuine: whoever could write to it could write anything.",
-    "It says nothing about what a provider does behind a model's name.",
-    "Names, aliases, purposes and sunset dates are those at generation: the registry keeps no history of them.",
+    "Spans that a sampler drops in the application never reach the telemetry, so all counts are of recorded spans.",
+    "The evidence covers only the telemetry given; calls that were not instrumented, sent or archived are missing.",
+    "The evidence does not show that the telemetry is genuine; anyone with write access could have written anything.",
+    "The evidence does not show what a provider runs behind a model's name.",
+    "Names, aliases, purposes and sunset dates are those at generation, as the registry keeps no history of them.",
 )
 """The limits that every attestation states."""
 
@@ -105,7 +105,7 @@ def _run_framework_checks(framework: FrameworkRow, facts: EvidenceFacts) -> list
 def _read_model_state(
     request: EvidenceRequest, states: Sequence[EntryState]
 ) -> tuple[str | None, RiskTier | None, ModelStatus | None]:
-    """Return owner, risk tier and status of the one model that the evidence is about; ``None``: there is none."""
+    """Return owner, risk tier and status of the one model that the evidence is about; ``None`` if there is none."""
     state = states[0][1] if request.model_name is not None and states else None
     return (None, None, None) if state is None else (state.owner, state.risk_tier, state.status)
 
@@ -130,24 +130,24 @@ def _build_coverage(facts: EvidenceFacts) -> parts.Coverage:
 
 
 def _list_coverage_reasons(facts: EvidenceFacts) -> Iterator[str]:
-    """Yield why the telemetry does not cover the period."""
+    """Yield the reasons why the telemetry does not cover the period."""
     if not facts.all.spans:
         yield "there is no span in the period" if facts.inputs else "no telemetry was given"
     if to_nanos(facts.request.generated_at) < facts.request.scan.end:
-        yield "the period was not over when this was made"
+        yield "the period had not ended when the evidence was generated"
     if facts.all.gaps:
-        yield f"stretches without any span that are longer than allowed: {len(facts.all.gaps)}"
+        yield f"the period has gaps without any span that are longer than allowed: {len(facts.all.gaps)}"
     yield from _list_reading_limits(facts.inputs)
 
 
 def _list_reading_limits(inputs: Sequence[ScannedInput]) -> Iterator[str]:
-    """Yield what of the inputs could not be read or kept."""
+    """Yield the parts of the inputs that could not be read or kept."""
     bad = sum(scanned.result.bad_lines for scanned in inputs)
     if bad:
         yield f"{bad} lines, spans or log records could not be read"
     lost = sum(scanned.result.lost_events for scanned in inputs)
     if lost:
-        yield f"{lost} lifecycle events beyond {MAX_SEEN_EVENTS} of one input were left out"
+        yield f"{lost} lifecycle events exceeded the limit of {MAX_SEEN_EVENTS} per input and were not kept"
     for scanned in inputs:
         for limit in scanned.limits:
             yield f"{scanned.name}: {limit}"
@@ -169,7 +169,7 @@ def _build_clause(row: ClauseRow, checks: Iterable[parts.CheckResult], coverage:
 
 
 def _list_warnings(request: EvidenceRequest, states: Sequence[EntryState], about: CallTotals) -> tuple[str, ...]:
-    """Return the warnings of a call of the model then, or of all models that were called."""
+    """Return the warnings that a call of the model gets then, or those of all models that were called."""
     if request.model_name is not None and not states:
         return (not_registered(request.model_name),)
     warnings = [
@@ -206,7 +206,7 @@ def _list_unregistered(facts: EvidenceFacts) -> Iterator[tuple[str, str | None, 
 def _list_uncovered(facts: EvidenceFacts) -> Iterator[tuple[str, str | None, int]]:
     """Yield the uncovered response models of the models that the evidence is about, with entry and calls.
 
-    If it is about a name without an entry, yield that name, whatever model it was the response of.
+    If it is about a name without an entry, yield that name with each model that responded under it.
     """
     name_itself = facts.request.model_name if facts.request.entry is None else None
     totals = facts.about if name_itself is None else facts.all
@@ -244,15 +244,16 @@ def _build_input(scanned: ScannedInput) -> parts.Input:
 
 
 def _list_limits(facts: EvidenceFacts) -> Iterator[str]:
-    """Yield what these facts cannot show."""
+    """Yield the limits of these facts, a sentence each."""
     about = facts.about
     yield from _list_cut_lists(facts)
     called = [entry for entry in facts.request.entries if entry.model_id in about.models]
     undated = sum(_begins_by_dates(entry, facts.request.scan) for entry in called)
     if undated:
         yield (
-            f"For {undated} of the models called, the registry's history does not reach back to the period's start, or "
-            "to their deployment in it: before it, status is by their dates, owner and risk tier are the present ones."
+            f"For {undated} of the models called, the registry's history begins after the period's start, or after "
+            "their deployment in the period; before that, their status follows from their dates, and owner and risk "
+            "tier are the current ones."
         )
     if facts.all.differing_copies:
         yield (
@@ -260,13 +261,13 @@ def _list_limits(facts: EvidenceFacts) -> Iterator[str]:
         )
     if _has_merged_groups(about):
         yield (
-            f"There were more than {MAX_CALL_GROUPS} groups of calls in one input: the rest is counted without "
-            f"service, and as {OTHERS_NAME} where the model is not registered."
+            f"One input has more than {MAX_CALL_GROUPS} groups of calls, so the rest are counted without a service, "
+            f"and under the name {OTHERS_NAME} if the model is not registered."
         )
 
 
 def _list_cut_lists(facts: EvidenceFacts) -> Iterator[str]:
-    """Yield which lists of the attestation are cut off."""
+    """Yield a sentence for each list of the attestation that is cut off."""
     counts = {
         "lifecycle changes": len(facts.changes),
         "names that are not registered": len(facts.about.unregistered),
@@ -274,11 +275,11 @@ def _list_cut_lists(facts: EvidenceFacts) -> Iterator[str]:
     }
     for what, count in counts.items():
         if count > MAX_LISTED:
-            yield f"Of {count} {what}, {MAX_LISTED} are listed."
+            yield f"Only {MAX_LISTED} of {count} {what} are listed."
 
 
 def _has_merged_groups(about: CallTotals) -> bool:
-    """Check whether an input had more groups of calls than are counted one by one."""
+    """Check whether an input has more groups of calls than are counted separately."""
     return OTHERS_NAME in about.unregistered or any(OTHERS_NAME in model.services for model in about.all_called)
 
 

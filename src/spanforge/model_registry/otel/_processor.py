@@ -106,7 +106,7 @@ class ModelRegistrySpanProcessor(SpanProcessor):
 
     def _prepare_hooks(self) -> None:
         """Set the state of the hooks."""
-        self._token = object()  # stands for this processor in the marks of spans
+        self._token = object()  # identifies this processor in the marks of spans
         self._no_model_mark: Mark = Mark(seen_by=(self._token,))
         self._known_version: object = None  # the version of the registry's state at the last uncached decision
         self._needs_on_start = True  # lifecycle events may wait for a provider, or spans are enriched at their start

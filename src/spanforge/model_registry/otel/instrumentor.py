@@ -37,7 +37,9 @@ if TYPE_CHECKING:
 
     from spanforge.model_registry._core.registry import ModelRegistry
 
-NAME: Final = "model_registry"
+__all__ = ["ModelRegistryInstrumentor", "Options"]
+
+_NAME: Final = "model_registry"
 """The instrumentor's name in ``OTEL_PYTHON_DISABLED_INSTRUMENTATIONS`` and in declarative configuration."""
 
 _PROCESSOR_SETTINGS: Final = (SPAN_ATTRIBUTES, MODEL_ATTRIBUTES, UNREGISTERED_POLICY)
@@ -215,7 +217,7 @@ def _read_enabled(path: str) -> object:
         instrumentation = load_config_file(path).instrumentation_development
         if not instrumentation or not instrumentation.python:
             return None
-        plugin_options = instrumentation.python.get(NAME) or {}
+        plugin_options = instrumentation.python.get(_NAME) or {}
         if "enabled" not in plugin_options:
             return None
         return plugin_options["enabled"] or False  # an empty value means off, not the default

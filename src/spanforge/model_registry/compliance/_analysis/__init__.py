@@ -1,1 +1,1 @@
-"""From telemetry to calls, totals, changes and checks."""
+"""The analysis of telemetry: calls, totals, changes and checks."""

@@ -1,4 +1,4 @@
-"""From a span's attributes to a call of a model: which model, and what was in force when."""
+"""Calls of models, from the attributes of spans: the model, and its state when the call started."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ _STATUS_KEY, _MODEL_ID_KEY, _OWNER_KEY, _RISK_TIER_KEY, WARNINGS_KEY = (
 _NOT_REGISTERED: Final = re.compile(r"model '(.*)' is not registered", re.DOTALL)
 
 NO_NAME: Final = "(no name)"
-"""Stands for the model of a span that only carries the status ``unregistered``."""
+"""The model name for a span that has only the status ``unregistered``."""
 
 
 class Call(NamedTuple):
-    """What spans have in common that are counted together.
+    """The common properties of spans that are counted together.
 
     Attributes:
         kind: ``call``; ``agent`` for a span that names a model without being a call; ``other`` for all other spans.
-        model_id: The entry of the model; ``None``: it has none.
+        model_id: The id of the model's entry; ``None`` if it has no entry.
         name: The name of a model that is not registered; empty for one that is.
         service: The resource's ``service.name``.
         status: The status in force when the call started; ``None`` before the model's deployment.
-        past_sunset: Whether a deprecated model was called at or after its sunset date.
-        enriched: Whether the span carries the registry's status.
-        agrees: Whether the span carries what was in force; ``False`` if it carries nothing.
+        past_sunset: ``True`` if a deprecated model was called at or after its sunset date.
+        enriched: ``True`` if the span has the registry's status.
+        agrees: ``True`` if the attributes on the span were in force; ``False`` if it has none.
         uncovered: Response models that have no entry.
     """
 
@@ -67,7 +67,7 @@ AGENT: Final = Call("agent")
 
 
 class SpanClaims(NamedTuple):
-    """What a span claims about its model."""
+    """The attributes of a span that describe its model, as the span processor adds them."""
 
     status: str | None
     model_id: str | None
@@ -76,12 +76,12 @@ class SpanClaims(NamedTuple):
 
 
 class CalledModel:
-    """A model that was called, and what was in force when.
+    """A model that was called, with its states over time.
 
     Args:
-        entry: Its entry; ``None``: it is not registered.
+        entry: The entry of the model; ``None`` if it is not registered.
         name: The name of a model that is not registered.
-        times: Nanoseconds since the epoch in which its states matter.
+        times: The range, in nanoseconds since the epoch, in which its states matter.
     """
 
     def __init__(self, entry: ModelRegistryEntry | None, name: str, times: range) -> None:
@@ -96,14 +96,14 @@ class CalledModel:
     def to_call(
         self, service: str, claims: SpanClaims, uncovered: tuple[str, ...], shown: Iterable[int], start: int
     ) -> Call:
-        """Return the call as it is counted: every call with equal fields is counted in one group.
+        """Return the call by which a span is counted: calls with equal fields are counted in one group.
 
         Args:
             service: The service that called.
-            claims: What its span carries.
+            claims: The registry's attributes on the span.
             uncovered: Response models that have no entry.
-            shown: The states that the span may show, by position.
-            start: When it started, in nanoseconds since the epoch.
+            shown: The positions of the states that the span may show.
+            start: The start of the span, in nanoseconds since the epoch.
         """
         enriched = claims.status is not None
         if self.entry is None:
@@ -140,7 +140,7 @@ def _agrees(claims: SpanClaims, entry: ModelRegistryEntry, state: StateAsOf | No
 
 
 def list_status_dates(entry: ModelRegistryEntry) -> Iterator[tuple[ModelStatus, str]]:
-    """Yield the statuses that an entry has a date of, in the order of the lifecycle, with the date."""
+    """Yield the statuses for which an entry has a date, in the order of the lifecycle, with the date."""
     for status in LIFECYCLE:
         date = entry.deployment_date if status == "active" else get_status_date(entry, status)
         if date is not None:
@@ -162,9 +162,9 @@ class ModelSpan(NamedTuple):
 
     Attributes:
         model: The model.
-        claims: What the span claims about it.
+        claims: The registry's attributes on the span.
         uncovered: Response models that have no entry, if the model has one.
-        is_call: Whether the span is a call of the model.
+        is_call: ``True`` if the span is a call of the model.
     """
 
     model: CalledModel
@@ -173,7 +173,7 @@ class ModelSpan(NamedTuple):
     is_call: bool
 
     def to_call(self, service: str, shown: Iterable[int], start: int) -> Call:
-        """Return the span as a call, see ``CalledModel.to_call``."""
+        """Return the span as a call; see ``CalledModel.to_call`` for the arguments."""
         return self.model.to_call(service, self.claims, self.uncovered, shown, start)
 
 
@@ -182,8 +182,8 @@ class Resolver:
 
     Args:
         entries: The registry's entries, in the order of registration.
-        model_attributes: Further attribute keys that hold a model name.
-        times: Nanoseconds since the epoch in which states matter.
+        model_attributes: Additional attribute keys that contain a model name.
+        times: The range, in nanoseconds since the epoch, in which states matter.
     """
 
     def __init__(self, entries: Iterable[ModelRegistryEntry], model_attributes: Sequence[str], times: range) -> None:
@@ -195,15 +195,15 @@ class Resolver:
         names = (*(row.key for row in self._conventions), *PROVIDER_KEYS, *NOT_CALLS)
         claims = (_STATUS_KEY, _MODEL_ID_KEY, _OWNER_KEY, _RISK_TIER_KEY, WARNINGS_KEY)
         self.relevant_keys: frozenset[str] = frozenset((*names, *claims))
-        """The attributes whose values decide about a span."""
+        """The attribute keys whose values decide how a span is counted."""
 
     def find(self, texts: Mapping[str, str], warnings: Sequence[str], scope: str) -> ModelSpan | None:
-        """Return the model that a span names, and what it claims about it; ``None``: it names none.
+        """Return the model that a span names, with the registry's attributes on the span; ``None`` if it names none.
 
         Args:
             texts: The span's text attributes.
-            warnings: The warnings that the span processor put on it.
-            scope: The name of its instrumentation scope.
+            warnings: The warnings that the span processor added to the span.
+            scope: The name of the span's instrumentation scope.
         """
         claims = SpanClaims(*(texts.get(key) for key in (_STATUS_KEY, _MODEL_ID_KEY, _OWNER_KEY, _RISK_TIER_KEY)))
         named = list(candidates(texts, scope, self._conventions))
@@ -223,7 +223,7 @@ class Resolver:
         return tuple(sorted(clean_name(name) for name in response_models if self._index.find(name, provider) is None))
 
     def _get_claimed_model(self, claims: SpanClaims, warnings: Sequence[str]) -> CalledModel:
-        """Return the model of a span that names none, but carries what the span processor put on it."""
+        """Return the model of a span that has no model name, but has attributes of the span processor."""
         if claims.model_id is not None:
             return self._get_model(self._index.entries.get(claims.model_id), claims.model_id)
         matches = [match[1] for warning in warnings if (match := _NOT_REGISTERED.fullmatch(warning))]

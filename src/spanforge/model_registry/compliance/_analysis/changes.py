@@ -1,4 +1,4 @@
-"""The lifecycle changes of a period, as the registry has them, and the events that match them."""
+"""The lifecycle changes of a period, as the registry records them, and the events that match them."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class LifecycleChange(NamedTuple):
     """A change of an entry.
 
     Attributes:
-        at: When, in nanoseconds since the epoch; of a date, its first instant.
+        at: The time of the change, in nanoseconds since the epoch; for a date, its first instant.
         model_id: The model.
-        status: The status that the change led to.
-        date: The same time as ``at``, as text of the entry.
-        source: ``history`` or ``dates``.
+        status: The status after the change.
+        date: The same time as ``at``, as the entry's text.
+        source: ``history`` if the entry has a record of the change, ``dates`` if it has only a date.
         events: The names of the events that such a change emits.
-        reason: The reason that was given, if any.
-        actor: The actor that was given, if any.
+        reason: The reason, if one was given.
+        actor: The actor, if one was given.
     """
 
     at: int
@@ -48,7 +48,10 @@ class LifecycleChange(NamedTuple):
     actor: str | None = None
 
     def matches(self, event: SeenEvent, delay: int) -> bool:
-        """Check whether an event may be of this change: at its time, or on its day if it is only a date."""
+        """Check whether an event may belong to this change.
+
+        The two times must differ by at most ``delay``. If the change has only a date, the event must be on that day.
+        """
         if event.name not in self.events:
             return False
         if "T" not in self.date.upper() and " " not in self.date:
@@ -57,7 +60,7 @@ class LifecycleChange(NamedTuple):
 
 
 def list_changes(entries: Iterable[ModelRegistryEntry], request: ScanRequest) -> list[LifecycleChange]:
-    """Return the changes in the period, oldest first: history records, and dates of statuses without a record."""
+    """Return the changes in the period, oldest first, from history records and from dates of statuses without one."""
     changes = (change for entry in entries for change in _list_entry_changes(entry))
     in_period = (change for change in changes if request.start <= change.at < request.end)
     return sorted(in_period, key=lambda change: (change.at, change.model_id))
@@ -68,47 +71,47 @@ def _list_entry_changes(entry: ModelRegistryEntry) -> Iterator[LifecycleChange]:
     before = None
     for record in history:
         at, status = record["at"], record["status"]
-        events = _events_between(before, status)
+        events = _find_event_names_between(before, status)
         given = record.get("reason"), record.get("actor")
         yield LifecycleChange(to_nanos(at), entry.model_id, status, at, "history", events, *given)
         before = status
     recorded_statuses = {record["status"] for record in history}
     for status, date in list_status_dates(entry):
         if status not in recorded_statuses:
-            first = _leading_to(status) & _REGISTRATIONS or _leading_to(status)
-            yield LifecycleChange(to_nanos(date), entry.model_id, status, date, "dates", _events_of(first))
+            first = _find_operations_to(status) & _REGISTRATIONS or _find_operations_to(status)
+            yield LifecycleChange(to_nanos(date), entry.model_id, status, date, "dates", _get_event_names(first))
 
 
-def _events_between(before: ModelStatus | None, status: ModelStatus) -> frozenset[str]:
+def _find_event_names_between(before: ModelStatus | None, status: ModelStatus) -> frozenset[str]:
     """Return the names of the events of the operations that lead from one status to the other.
 
     Args:
-        before: The status before; ``None``: unknown, because the history begins here.
-        status: The status after; the same one if the description changed.
+        before: The status before; ``None`` if it is unknown, because the history begins here.
+        status: The status after; the same status if only the description changed.
     """
-    leading = _leading_to(status)
+    leading = _find_operations_to(status)
     if before is None:
-        return _events_of(leading | _REGISTRATIONS)
+        return _get_event_names(leading | _REGISTRATIONS)
     allowed = LIFECYCLE[before].operations
     possible = leading & (allowed - _REGISTRATIONS)
     if before == status:
         possible |= _REGISTRATIONS if _REGISTRATIONS & allowed else leading | _REGISTRATIONS
-    return _events_of(possible or leading)
+    return _get_event_names(possible or leading)
 
 
-def _leading_to(status: ModelStatus) -> frozenset[OperationName]:
+def _find_operations_to(status: ModelStatus) -> frozenset[OperationName]:
     return frozenset(name for name, kind in OPERATIONS.items() if kind.target == status)
 
 
-def _events_of(names: Iterable[OperationName]) -> frozenset[str]:
+def _get_event_names(names: Iterable[OperationName]) -> frozenset[str]:
     return frozenset(OPERATIONS[name].event for name in names)
 
 
 def match_events(changes: Iterable[LifecycleChange], events: Iterable[SeenEvent], delay: int) -> list[bool]:
-    """Return, for each change, whether there is an event of it; each event matches one change.
+    """Return a flag for each change, true if an event matches it. Each event matches at most one change.
 
-    An event carries the exact time of its change, so exact matches are taken first. An event that a pipeline emits for
-    a changed file is somewhat later.
+    The library's events have the exact time of their change, so exact matches come first. An event that a pipeline
+    emits for a changed file is somewhat later.
     """
     listed = list(changes)
     unmatched: defaultdict[str, set[SeenEvent]] = defaultdict(set)
@@ -118,23 +121,23 @@ def match_events(changes: Iterable[LifecycleChange], events: Iterable[SeenEvent]
     for tolerance in (0, delay):
         for place, change in enumerate(listed):
             candidates = unmatched[change.model_id]
-            closest = None if is_matched[place] else _closest_event(change, candidates, tolerance)
+            closest = None if is_matched[place] else _find_closest_event(change, candidates, tolerance)
             if closest is not None:
                 is_matched[place] = True
                 candidates.remove(closest)
     return is_matched
 
 
-def _closest_event(change: LifecycleChange, events: Iterable[SeenEvent], tolerance: int) -> SeenEvent | None:
+def _find_closest_event(change: LifecycleChange, events: Iterable[SeenEvent], tolerance: int) -> SeenEvent | None:
     matching = [event for event in events if change.matches(event, tolerance)]
     return min(matching, key=lambda event: (abs(event.at - change.at), event), default=None)
 
 
 def parse_audit_events(events: Iterable[Mapping[str, Any]]) -> list[SeenEvent]:
-    """Return the lifecycle events among the caller's events: mappings with type, time and payload.
+    """Return the lifecycle events among the caller's events, which are mappings with type, time and payload.
 
     Raises:
-        TelemetryError: One is not such a mapping.
+        TelemetryError: An event is not such a mapping.
     """
     parsed = (_parse_audit_event(number, event) for number, event in enumerate(events))
     return [event for event in parsed if event is not None]

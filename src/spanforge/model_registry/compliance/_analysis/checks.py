@@ -1,4 +1,4 @@
-"""The checks: each looks for one fact in all calls or changes, and counts the exceptions to it."""
+"""The checks of the evidence: each tests one fact on all calls or changes, and counts the exceptions."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
     from spanforge.model_registry.compliance._attestation_parts import Change
 
 SAMPLES_PER_CHECK: Final = 10
-"""Spans that a check lists."""
+"""The limit of spans that a check lists."""
 _HEX_IDS: Final = re.compile("[0-9A-Fa-f]{48}")
 
 
 class CheckInput(NamedTuple):
-    """What checks look at.
+    """The input of the checks.
 
     Attributes:
         totals: The calls of the models that the evidence is about.
-        entries: The registry's entries that the evidence is about, as they are at generation. A check that reads a
-            field of them, such as the risk tier, finds today's value, not the one in force when a call started.
-        changes: Their changes in the period.
-        has_telemetry: Whether there is any telemetry in the period.
+        entries: The registry's entries that the evidence is about, at generation. A check that reads one of their
+            fields, such as the risk tier, gets the current value, not the one in force when a call started.
+        changes: The lifecycle changes of these entries in the period.
+        has_telemetry: ``True`` if the period has any span or lifecycle event.
     """
 
     totals: CallTotals
@@ -47,15 +47,15 @@ class CheckInput(NamedTuple):
 
     @property
     def registered_calls(self) -> int:
-        """The number of calls of models that were deployed then: nothing is in force for others."""
+        """The number of calls of registered models on or after their deployment; before it, nothing is in force."""
         return sum(model.calls - model.exceptions["before_deployment"] for model in self.totals.models.values())
 
     def count(self, *kinds: str) -> int:
-        """Return how many calls are of these kinds of ``totals.EXCEPTIONS``."""
+        """Return the number of calls of these kinds of ``totals.EXCEPTIONS``."""
         return sum(model.exceptions[kind] for model in self.totals.all_called for kind in kinds)
 
     def list_samples(self, *kinds: str) -> list[SpanRef]:
-        """Return the known spans of such calls whose ids can be looked up, the earliest first."""
+        """Return the sample spans of such calls, the earliest first, without those whose ids cannot be looked up."""
         spans = {span for model in self.totals.all_called for kind in kinds for span in model.samples[kind]}
         return sorted(span for span in spans if _HEX_IDS.fullmatch(f"{span.trace_id}{span.span_id}"))
 
@@ -64,11 +64,11 @@ class Outcome(NamedTuple):
     """The figures of one check.
 
     Attributes:
-        population: How many of its unit it looked at.
-        exceptions: How many of them are exceptions to the fact.
-        notes: Further facts, a sentence each.
+        population: The number of units that the check examined.
+        exceptions: The number of those units that are exceptions to the fact.
+        notes: Additional facts, a sentence each.
         samples: Exceptions that are spans.
-        may_be_empty: Whether an empty population is normal, as when nothing changed in a period. Then the check is
+        may_be_empty: ``True`` if an empty population is normal, such as a period without changes. The check is then
             ``not_applicable``. Otherwise an empty population is ``no_evidence``, for the clauses of the check too.
     """
 
@@ -83,10 +83,10 @@ class CheckRow(NamedTuple):
     """One check.
 
     Attributes:
-        check: Its name.
-        title: The fact that it looks for.
-        unit: What it counts.
-        look: Counts it.
+        check: The name of the check.
+        title: The fact that the check tests.
+        unit: The unit of its population.
+        look: The function that counts the population and the exceptions.
     """
 
     check: str
@@ -97,8 +97,8 @@ class CheckRow(NamedTuple):
 
 def _check_registered(given: CheckInput) -> Outcome:
     names, early = len(given.totals.unregistered), given.count("before_deployment")
-    notes = [f"{names} names of models that are not registered"] if names else []
-    notes += [f"{early} calls before the model's deployment date"] if early else []
+    notes = [f"{names} names of called models are not registered"] if names else []
+    notes += [f"{early} calls started before the model's deployment date"] if early else []
     exceptions = given.count("unregistered") + early
     return Outcome(given.calls, exceptions, notes, given.list_samples("unregistered", "before_deployment"))
 
@@ -122,7 +122,7 @@ def _make_status_check(check: str, status: ModelStatus) -> CheckRow:
     words = _STATUS_WORDS.get(status, f"while they were {status}")
     kind = LIFECYCLE[status].finding
     assert kind is not None, status  # noqa: S101 - STATUS_CHECKS has no other
-    title = f"No model was called that was {status} at the time."
+    title = f"No model was called while it was {status}."
     return CheckRow(check, title, "calls of registered models", lambda given: _count_calls_of_kind(given, kind, words))
 
 
@@ -132,13 +132,13 @@ _STATUS_WORDS: Final[dict[str, str]] = {"retired": "after their retirement"}
 def _check_sunset(given: CheckInput) -> Outcome:
     outcome = _count_calls_of_kind(given, "past_sunset", "past their sunset date")
     deprecated = given.count(LIFECYCLE["deprecated"].finding or "")
-    note = f"{deprecated} calls of models that were deprecated at the time, which is allowed until their sunset date"
+    note = f"{deprecated} calls were of models deprecated at the time, which is allowed until their sunset date"
     return outcome._replace(notes=[*outcome.notes, note])
 
 
 def _check_changes(given: CheckInput) -> Outcome:
     missing = sum(change.event == "not_recorded" for change in given.changes)
-    # without an entry it is unknown whether there were changes
+    # Without an entry, changes may exist that the registry does not know.
     return Outcome(len(given.changes), missing, may_be_empty=bool(given.entries))
 
 
@@ -166,20 +166,22 @@ EVIDENCE_CHECKS: Final = (
         "calls of registered models",
         _check_sunset,
     ),
-    CheckRow("changes_recorded", "Every lifecycle change has its event in the telemetry.", "changes", _check_changes),
-    CheckRow("spans_enriched", "Every span of a call carries the registry's status.", "calls", _check_enriched),
+    CheckRow(
+        "changes_recorded", "Every lifecycle change has a matching event in the telemetry.", "changes", _check_changes
+    ),
+    CheckRow("spans_enriched", "Every span of a call has the registry's status.", "calls", _check_enriched),
     CheckRow(
         "registry_and_spans_agree",
-        "What spans of calls carry is what the registry had in force then.",
+        "The attributes on spans of calls agree with the registry's state at that time.",
         "enriched calls",
         _check_agreement,
     ),
 )
-"""Every check, in the order of the documentation."""
+"""All checks, in the order of the documentation."""
 
 
 def run_checks(names: Iterable[str], given: CheckInput) -> list[CheckResult]:
-    """Return the results of the checks of these names, in the order of ``EVIDENCE_CHECKS``."""
+    """Return the results of the named checks, in the order of ``EVIDENCE_CHECKS``."""
     chosen = set(names)
     return [_run_check(row, given) for row in EVIDENCE_CHECKS if row.check in chosen]
 

@@ -1,11 +1,12 @@
-"""Copies of spans: ids that more than one record has, found on disk in memory that has a limit.
+"""Copies of spans: span ids that more than one record has, found with files and bounded memory.
 
-A span that a retry wrote twice must count once. The ids of all spans of a period do not fit into memory, so each input
-writes them to files, and the files are compared part by part.
+A span that a retry wrote twice must count once. The ids of all spans of a period do not fit into memory. Each scan of
+an input therefore writes them to files, and the files are compared part by part.
 
-Why not ``sqlite3``: for 2,000,000 spans in five inputs, it takes 6.8 s of processor time to write and find the ids: a
-database per input without journal and syncing, and a sorted ``INSERT OR IGNORE`` into a ``WITHOUT ROWID`` table. These
-files take 2.1 s, and 64 MB of disk instead of 144 MB. All of the evidence about so many spans takes about 15 s.
+Why not ``sqlite3``: for 2,000,000 spans in five inputs, it takes 6.8 s of processor time to write and find the ids.
+That is with a database per input without journal and syncing, and a sorted ``INSERT OR IGNORE`` into a
+``WITHOUT ROWID`` table. These files take 2.1 s, and 64 MB of disk instead of 144 MB. The complete evidence about so
+many spans takes about 15 s.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     InputFile = tuple[int, str]
-    """The number of an input, and a file with records of it."""
+    """The number of an input, and the path of a file with its records."""
 
 _TRACE_ID_BYTES: Final = 16
 _ID_BYTES: Final = 24
@@ -31,19 +32,19 @@ _ID_BYTES: Final = 24
 _MARK_BYTES: Final = 8
 _RECORD_BYTES: Final = _ID_BYTES + _MARK_BYTES
 _RECORD_WORDS: Final = _RECORD_BYTES // 8
-"""64-bit words of a record: two of the trace id, the span id, the mark."""
+"""64-bit words of a record: two for the trace id, one for the span id, one for the mark."""
 _SPAN_WORD: Final = 2
 _HEX_DIGITS: Final = "0123456789abcdef"
 _SPLIT_BYTES: Final = (*range(_TRACE_ID_BYTES, _ID_BYTES), *range(_TRACE_ID_BYTES))
-"""The bytes of a record by which files are split: those of the span id first. Unlike those of some trace ids, they are
-random."""
+"""The bytes of a record by which files are split. Those of the span id come first, because they are random; those of
+some trace ids are not."""
 
 _BUFFERED_RECORDS: Final = 10_000
-"""Records that wait in memory until they are written."""
+"""The number of records in memory at which they are written."""
 _COMPARED_RECORDS: Final = 600_000
-"""Records that are compared at once, which takes about 100 MB."""
+"""The limit of records that are compared at once, which takes about 100 MB."""
 _READ_RECORDS: Final = 20_000
-"""Records that are read at once."""
+"""The number of records that are read at once."""
 
 
 class SpanCopy(NamedTuple):
@@ -51,10 +52,10 @@ class SpanCopy(NamedTuple):
 
     Attributes:
         ids: Its trace id and span id, as ``pack_ids`` returns them.
-        input_number: The input that has the copy.
-        mark: The mark of the call group that counted the copy there.
-        first_input_number: The first input that has the span.
-        first_mark: The mark of the call group that counted it there.
+        input_number: The number of the input that has the copy.
+        mark: The mark of the call group that counted the copy in this input.
+        first_input_number: The number of the first input that has the span.
+        first_mark: The mark of the call group that counted the span in the first input.
     """
 
     ids: bytes
@@ -65,7 +66,7 @@ class SpanCopy(NamedTuple):
 
 
 class SpanIdWriter:
-    """Writes the ids of one input's spans: a file for each hexadecimal digit that a span id can begin with.
+    """Writes the ids of one input's spans, to a file for each hexadecimal digit that a span id can begin with.
 
     Args:
         folder: The folder of the files.
@@ -77,29 +78,29 @@ class SpanIdWriter:
         self._input_number = input_number
         self._waiting = 0
         self.buckets: defaultdict[str, list[str]] = defaultdict(list)
-        """First digit of a span id to records as text: trace id, span id, and the mark of the call group."""
+        """The unwritten records by the first digit of the span id; a record is trace id, span id and mark as text."""
 
     @staticmethod
     def format_mark(number: int) -> str:
-        """Return the mark that stands for the number of a call group."""
+        """Return the mark of a call group: its number as hexadecimal digits."""
         return f"{number:0{2 * _MARK_BYTES}x}"
 
     def note_added(self, count: int) -> None:
-        """Write the waiting records if there are many; raises as ``flush`` does."""
+        """Count new records, and write all of them if there are many; raise the errors of ``flush``."""
         self._waiting += count
         if self._waiting >= _BUFFERED_RECORDS:
             self.flush()
 
     def flush(self) -> None:
-        """Write the waiting records.
+        """Write the records that are in memory.
 
         Raises:
             TelemetryError: The disk is full, or the folder is missing.
         """
         for digit, records in self.buckets.items():
-            # find() returns -1 for anything that is not a digit: the last file
+            # find() returns -1 for a character that is not a digit; its records go to the last file.
             part = _HEX_DIGITS.find(digit.lower()) % len(_HEX_DIGITS)
-            _append_records(_path(self._folder, part, self._input_number), _pack_records(records))
+            _append_records(_make_path(self._folder, part, self._input_number), _pack_records(records))
         self.buckets.clear()
         self._waiting = 0
 
@@ -107,7 +108,7 @@ class SpanIdWriter:
 def pack_ids(trace_id: str, span_id: str) -> bytes:
     """Return a trace id and a span id as bytes, the same for upper and lower case.
 
-    Ids that are not hexadecimal digits, which no exporter writes, become a digest.
+    If the ids are not hexadecimal digits, return a digest of them. No exporter writes such ids.
     """
     text = f"{trace_id}{span_id}".encode("ascii", "replace").lower()
     packed = _from_hex(text.decode())
@@ -115,7 +116,7 @@ def pack_ids(trace_id: str, span_id: str) -> bytes:
 
 
 def _pack_records(records: list[str]) -> bytes:
-    packed = _from_hex("".join(records))  # all at once: this is where the time goes
+    packed = _from_hex("".join(records))  # all at once, because this is a hot spot
     if len(packed) == len(records) * _RECORD_BYTES:
         return packed
     digits = 2 * _ID_BYTES
@@ -123,14 +124,14 @@ def _pack_records(records: list[str]) -> bytes:
 
 
 def _from_hex(text: str) -> bytes:
-    """Return the bytes of hexadecimal digits: too few if the text has white space, none if it has other characters."""
+    """Return the bytes of hexadecimal digits: too few if there is white space, none if there are other characters."""
     try:
         return bytes.fromhex(text)
     except ValueError:
         return b""
 
 
-def _path(folder: str, part: int, input_number: int) -> str:
+def _make_path(folder: str, part: int, input_number: int) -> str:
     return os.path.join(folder, f"{part:x}-{input_number}")
 
 
@@ -143,34 +144,42 @@ def _append_records(path: str, data: bytes | bytearray) -> None:
 
 
 def find_copies(folder: str, input_count: int) -> Iterator[SpanCopy]:
-    """Yield the spans that were read before, and remove the files; the first of equal spans is not a copy.
+    """Yield the copies of spans, and remove the files.
 
-    The first is the one in the first input, in the order of the inputs.
+    The first span with the same ids, in the order of the inputs, is not a copy.
 
     Args:
         folder: The folder of the files.
-        input_count: How many inputs there are.
+        input_count: The number of inputs.
     """
     for part in range(len(_HEX_DIGITS)):
-        paths = [(number, _path(folder, part, number)) for number in range(input_count)]
+        paths = [(number, _make_path(folder, part, number)) for number in range(input_count)]
         yield from _compare([(number, path) for number, path in paths if os.path.exists(path)], _SPLIT_BYTES)
 
 
 def _compare(files: list[InputFile], split_bytes: tuple[int, ...]) -> Iterator[SpanCopy]:
-    """Yield the copies among the records of files, which are removed; ``split_bytes``: where the records may differ."""
+    """Yield the copies among the records of files, and remove the files.
+
+    Files that are too large to compare are split first, by the value of one byte of their records. Equal ids stay
+    together, because they have the same bytes. If the parts are still too large, the next byte splits them again.
+
+    Args:
+        files: The files.
+        split_bytes: The positions of the bytes that have not split the files yet.
+    """
     if sum(os.path.getsize(path) for _, path in files) > _COMPARED_RECORDS * _RECORD_BYTES and split_bytes:
         for part in _split_files(files, split_bytes[0]):
             yield from _compare(part, split_bytes[1:])
         return
-    repeated = _repeated_span_ids(files)
+    repeated = _find_repeated_span_ids(files)
     if repeated:
-        yield from _later_records(files, repeated)
+        yield from _find_later_records(files, repeated)
     for _, path in files:
         os.unlink(path)
 
 
 def _split_files(files: list[InputFile], position: int) -> list[list[InputFile]]:
-    """Spread the records of files, which are removed, over a file for each value of one byte."""
+    """Split files by the value of one byte of their records, remove them, and return the parts with equal values."""
     parts: defaultdict[int, dict[InputFile, None]] = defaultdict(dict)
     for number, path in files:
         for _, data in _read_records([(number, path)]):
@@ -178,7 +187,7 @@ def _split_files(files: list[InputFile], position: int) -> list[list[InputFile]]
             for start in range(0, len(data), _RECORD_BYTES):
                 spread[data[start + position]] += data[start : start + _RECORD_BYTES]
             for value, records in spread.items():
-                target = f"{path}.{value:02x}"  # no other input has such a name
+                target = f"{path}.{value:02x}"  # unique, because the path has the number of the input
                 parts[value][number, target] = None
                 _append_records(target, records)
         os.unlink(path)
@@ -192,20 +201,21 @@ def _read_records(files: list[InputFile]) -> Iterator[tuple[int, bytes]]:
                 yield number, data
 
 
-def _span_ids(data: bytes) -> list[int]:
+def _read_span_ids(data: bytes) -> list[int]:
     """Return the span id of each record, as a number.
 
-    Most copies are found by these alone: a number is compared faster than bytes, and one slice takes them all.
+    Span ids alone exclude most records that are not copies. Numbers compare faster than bytes, and one slice reads
+    them all.
     """
     return array("Q", data)[_SPAN_WORD::_RECORD_WORDS].tolist()
 
 
-def _repeated_span_ids(files: list[InputFile]) -> set[int]:
+def _find_repeated_span_ids(files: list[InputFile]) -> set[int]:
     """Return the span ids that more than one record has."""
     seen: set[int] = set()
     repeated: set[int] = set()
     for _, data in _read_records(files):
-        span_ids = _span_ids(data)
+        span_ids = _read_span_ids(data)
         fresh = set(span_ids)
         repeated |= fresh & seen
         if len(fresh) < len(span_ids):
@@ -214,11 +224,11 @@ def _repeated_span_ids(files: list[InputFile]) -> set[int]:
     return repeated
 
 
-def _later_records(files: list[InputFile], repeated: set[int]) -> Iterator[SpanCopy]:
-    """Yield the records with one of these span ids whose ids an earlier record has."""
+def _find_later_records(files: list[InputFile], repeated: set[int]) -> Iterator[SpanCopy]:
+    """Yield the records with one of these span ids that have the same ids as an earlier record."""
     first: dict[bytes, tuple[int, str]] = {}
     for number, data in _read_records(files):
-        for place in [place for place, span_id in enumerate(_span_ids(data)) if span_id in repeated]:
+        for place in [place for place, span_id in enumerate(_read_span_ids(data)) if span_id in repeated]:
             record = data[place * _RECORD_BYTES : (place + 1) * _RECORD_BYTES]
             ids, mark = record[:_ID_BYTES], record[_ID_BYTES:].hex()
             if ids in first:

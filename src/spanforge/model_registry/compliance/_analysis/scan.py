@@ -1,4 +1,4 @@
-"""One pass over one input: it counts spans and lifecycle events, in memory that does not grow with the input."""
+"""The scan of one input: one pass that counts spans and lifecycle events, with memory independent of its size."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ if TYPE_CHECKING:
     from spanforge.model_registry.compliance._analysis.duplicates import SpanIdWriter
 
 _CACHE_SLOTS: Final = 20_000
-"""Combinations of attributes that are remembered; each ``_BYTES_PER_SLOT`` bytes of long ones take one slot more."""
+"""The limit of remembered attribute combinations. A combination takes one more slot per ``_BYTES_PER_SLOT`` bytes."""
 _BYTES_PER_SLOT: Final = 1_024
 
 LIFECYCLE_EVENT_NAMES: Final = frozenset(kind.event for kind in OPERATIONS.values())
 
 
 class Scan:
-    """Counts what an input holds.
+    """Counts the spans and lifecycle events of one input.
 
     Args:
-        request: What to count.
-        id_writer: Writes the ids of spans, so that copies can be found later.
+        request: The period, the registry's entries and the settings of the scan.
+        id_writer: The writer of span ids, by which copies are found later.
     """
 
     def __init__(self, request: ScanRequest, id_writer: SpanIdWriter) -> None:
@@ -50,7 +50,7 @@ class Scan:
         self._id_writer = id_writer
         start, end, delay = request.start, request.end, request.delay
         self._event_times = range(start - delay, end + max(delay, DAY_NANOS))
-        # a call may end long after the period
+        # A call may end long after the period.
         times = range(start - delay, max(end, otlp.MAX_TIME))
         self._resolver = Resolver(request.entries, request.model_attributes, times)
         self._scopes: dict[tuple[bytes, bytes], ServiceScope] = {}
@@ -58,7 +58,7 @@ class Scan:
         self._groups: dict[Call, CallGroup] = {}
 
     def count_document(self, document: bytes) -> bool:
-        """Count one request; return whether all of it could be read."""
+        """Count one request, and return ``True`` if all of it could be read."""
         self.result.lines += 1
         try:
             request = otlp.decode_request(document)
@@ -107,7 +107,11 @@ class Scan:
                     self._keep_event(record.event_name, at, record.attributes)
 
     def _count_spans(self, spans: list[otlp.Span], scope: ServiceScope) -> None:
-        """Count spans. This is where the time goes: what can be looked up once is looked up once."""
+        """Count spans.
+
+        Most of a scan's time goes here. Consecutive spans mostly have the same keys and values, so each lookup starts
+        with the latest result: the layout by the keys, then the picker by the values, then the group by the time.
+        """
         spans = self._drop_outside(spans)
         buckets = self._id_writer.buckets
         layout = scope.latest
@@ -136,7 +140,7 @@ class Scan:
         self._id_writer.note_added(len(spans))
 
     def _drop_outside(self, spans: list[otlp.Span]) -> list[otlp.Span]:
-        """Note when spans started, and return those that started in the period."""
+        """Return the spans that started in the period, after updating the counts and times of the result."""
         result = self.result
         starts = [span.start_time_unix_nano for span in spans]
         first, last = min(starts), max(starts)
@@ -153,19 +157,19 @@ class Scan:
         return spans
 
     def _select_inside(self, spans: list[otlp.Span]) -> list[otlp.Span]:
-        """Return the spans that started in the period; of the others, keep the events."""
+        """Return the spans that started in the period, and keep the events of the others."""
         start, end = self.request.start, self.request.end
         inside = []
         for span in spans:
             if start <= span.start_time_unix_nano < end:
                 inside.append(span)
             else:
-                self._keep_events(span)  # a span that started before the period may have events of changes in it
+                self._keep_events(span)  # a span that started before the period may have events in the period
         self.result.spans_outside += len(spans) - len(inside)
         return inside
 
     def _note_stretches(self, starts: list[int], first: int, last: int) -> None:
-        """Note which stretches of the period have spans: each is as long as a gap may be, so no gap fits inside."""
+        """Add start times to the stretches of the period. Each is as long as ``max_gap``, so no gap fits into it."""
         origin, width = self.request.start, self.request.max_gap
         if (first - origin) // width != (last - origin) // width:
             for start in starts:

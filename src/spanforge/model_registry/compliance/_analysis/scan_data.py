@@ -1,4 +1,4 @@
-"""The data of a scan: the request, which is the same for every input, and the result for each input."""
+"""The data of a scan: one request for all inputs, and a result for each input."""
 
 from __future__ import annotations
 
@@ -11,27 +11,27 @@ from spanforge.model_registry.compliance._analysis.calls import Call  # noqa: TC
 from spanforge.model_registry.compliance._sources.otlp_json import MAX_TIME
 
 MAX_CALL_GROUPS: Final = 50_000
-"""Groups of calls in one input. Further calls are counted without service and unregistered name."""
+"""The limit of call groups in one input. Calls beyond it are counted without service and unregistered name."""
 MAX_SEEN_EVENTS: Final = 100_000
-"""Lifecycle events of one input that are kept."""
+"""The limit of lifecycle events that are kept for one input."""
 SAMPLES_PER_GROUP: Final = 5
-"""Spans of each group that are kept to look up."""
+"""The limit of sample spans that are kept for each group."""
 OTHERS_NAME: Final = "(others)"
-"""Stands for the services and unregistered names beyond ``MAX_CALL_GROUPS``."""
+"""The name for services and unregistered names beyond ``MAX_CALL_GROUPS``."""
 
 
 class ScanRequest(msgspec.Struct, frozen=True):
-    """What to count, the same for every input; times are nanoseconds since the epoch.
+    """The request of a scan, the same for every input. Times are nanoseconds since the epoch, durations nanoseconds.
 
     Attributes:
         start: The first instant of the period.
-        end: The first instant after it.
-        max_gap: The longest stretch without spans for which the period is covered.
-        delay: How long a change may take to be in force everywhere.
+        end: The first instant after the period.
+        max_gap: The longest stretch without spans for which the period counts as covered.
+        delay: The longest time until a change is in force in every process.
         entries: The registry's entries.
-        model_attributes: Further attribute keys that hold a model name.
-        model_name: The model that the evidence is about, whose name is kept however many others there are; ``None``:
-            the whole inventory.
+        model_attributes: Additional attribute keys that contain a model name.
+        model_name: The model that the evidence is about; ``None`` for the whole inventory. This name is kept beyond
+            ``MAX_CALL_GROUPS`` too.
     """
 
     start: int
@@ -44,7 +44,7 @@ class ScanRequest(msgspec.Struct, frozen=True):
 
 
 class SpanRef(msgspec.Struct, array_like=True, frozen=True, order=True):
-    """A span to look up: its ids, and when it started."""
+    """A reference to a span: its ids and its start, in nanoseconds since the epoch."""
 
     start: int
     trace_id: str
@@ -55,12 +55,12 @@ class CallGroup(msgspec.Struct, array_like=True):
     """Spans that are counted together, copies included.
 
     Attributes:
-        call: What they have in common.
-        mark: The group's number in its input, as the records of its spans hold it.
-        calls: How many spans there are.
-        first: When the first one started, in nanoseconds since the epoch.
-        last: When the last one started.
-        samples: The first ones that were read.
+        call: Their common properties.
+        mark: The number of the group in its input, in the form that the records of its spans have.
+        calls: The number of spans.
+        first: The start of the first span, in nanoseconds since the epoch.
+        last: The start of the last span, in nanoseconds since the epoch.
+        samples: The spans of the group that were read first.
     """
 
     call: Call
@@ -72,7 +72,7 @@ class CallGroup(msgspec.Struct, array_like=True):
 
 
 class SeenEvent(msgspec.Struct, array_like=True, frozen=True, order=True):
-    """A lifecycle event, on a span or as a log record."""
+    """A lifecycle event, read from a span or a log record; its time is in nanoseconds since the epoch."""
 
     at: int
     name: str
@@ -80,19 +80,19 @@ class SeenEvent(msgspec.Struct, array_like=True, frozen=True, order=True):
 
 
 class ScanResult(msgspec.Struct):
-    """What one input holds. Nothing changes it after the scan.
+    """The result of the scan of one input. It does not change after the scan.
 
     Attributes:
-        lines: Requests that were read, the unreadable ones included.
-        bad_lines: Lines, or parts of them, that are not requests, and spans and log records that are not OTLP.
+        lines: Requests that were read, unreadable ones included.
+        bad_lines: Lines, or parts of lines, that are not requests, and spans and log records that are not OTLP.
         spans: Spans that were read, copies included.
-        spans_outside: Those of them that started outside of the period.
-        first: When the first span started, in nanoseconds since the epoch; ``0``: there is none.
-        last: When the last span started.
+        spans_outside: Spans that were read and started outside the period.
+        first: The start of the first span, in nanoseconds since the epoch; ``0`` if there is no span.
+        last: The start of the last span, likewise.
         groups: The spans of the period, in groups.
-        stretches: First and last span of each stretch of the period that has any, by its number.
+        stretches: The start of the first and the last span of each stretch of the period with spans, by its number.
         events: The lifecycle events that may match changes in the period.
-        lost_events: Those beyond ``MAX_SEEN_EVENTS``.
+        lost_events: The number of events beyond ``MAX_SEEN_EVENTS``.
     """
 
     lines: int = 0
@@ -108,15 +108,15 @@ class ScanResult(msgspec.Struct):
 
 
 class ScannedInput(msgspec.Struct, frozen=True):
-    """One input, and what it holds.
+    """One input, with the result of its scan.
 
     Attributes:
-        name: Its name in the evidence.
-        kind: The telemetry format, see ``attestation.Input``.
-        size: Bytes that were read.
-        sha256: Their SHA-256, in hexadecimal.
-        limits: What could not be read, a sentence each.
-        result: What it holds.
+        name: The name of the input in the evidence.
+        kind: The telemetry format; see ``Input`` of the attestation.
+        size: The number of bytes that were read.
+        sha256: The SHA-256 of these bytes, in hexadecimal.
+        limits: The parts of the input that could not be read, a sentence each.
+        result: The result of the scan.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""From a span to its call group, by what was learned from earlier spans with equal attributes.
+"""The lookup of a span's call group, with a cache of earlier spans that have equal attributes.
 
 Most spans of an archive repeat the attributes of others, so names are resolved once for each combination of values.
 """
@@ -23,18 +23,18 @@ _NO_SERVICE: Final = "unknown_service"
 
 
 class GroupPicker:
-    """Picks the call group of spans of one service whose attributes, as far as they matter, are equal.
+    """Picks the call group of spans of one service that have equal values of the relevant attributes.
 
     Args:
         service: The service.
-        model_span: What the attributes say; ``None``: they name no model.
-        delay: How long a change may take to be in force everywhere, in nanoseconds.
-        find_group: Returns the group that counts a call.
+        model_span: The model and the registry's attributes that the spans name; ``None`` if they name no model.
+        delay: The longest time until a change is in force in every process, in nanoseconds.
+        find_group: The function that returns the group that counts a call.
 
     Attributes:
         group: The group of spans that start at ``since`` or later and end before ``until``.
-        since: Nanoseconds since the epoch.
-        until: Nanoseconds since the epoch.
+        since: The earliest start of a span of the group, in nanoseconds since the epoch.
+        until: The time before which a span of the group must end, in nanoseconds since the epoch.
     """
 
     __slots__ = ("_delay", "_find_group", "_groups", "_model_span", "_service", "group", "since", "until")
@@ -56,15 +56,19 @@ class GroupPicker:
             self.at(0, 0)
 
     def at(self, start: int, end: int) -> CallGroup:
-        """Return the group of a span that started and ended then, and remember it for the spans that follow.
+        """Return the group of a span with this start and end, and remember it for the spans that follow.
 
-        Three states of the model matter. ``early`` is the oldest that the span may show: the one in force when a
-        process that is ``delay`` behind ended it. ``late`` is the newest: the one in force when it ended. ``here`` is
-        the one in force when it started, which the call is counted under. If all three are the same state, every span
-        between the state's start plus the delay and its end belongs to the same group, and the scan does not ask again.
+        Three states of the model matter:
+
+        - ``early`` is the oldest state that the span may show: it was in force ``delay`` before the span ended.
+        - ``late`` is the newest state that the span may show: it was in force when the span ended.
+        - ``here`` was in force when the span started. The call is counted under this state.
+
+        If all three are the same state, the group is remembered as ``group``. It then counts all spans from the state's
+        start plus the delay to the state's end, and the scan does not call this method for them.
         """
         if self._model_span is None or not self._model_span.is_call:
-            return self.group  # the group of all times; this span only ends beyond ``until``
+            return self.group  # one group for all times; the span only ends after ``until``
         model = self._model_span.model
         end = max(start, end)
         early, here, late = map(model.position_at, (min(start, end - self._delay), start, end))
@@ -84,7 +88,7 @@ class KeyLayout:
 
     Args:
         keys: The keys.
-        relevant_keys: The keys whose values decide about a span.
+        relevant_keys: The keys whose values decide how a span is counted.
     """
 
     __slots__ = ("keys", "pick", "pickers")
@@ -95,7 +99,7 @@ class KeyLayout:
         self.pickers: dict[bytes, GroupPicker] = {}
 
     def read_texts(self, attributes: Sequence[otlp.KeyValue]) -> tuple[dict[str, str], list[str]]:
-        """Return the texts of the attributes that matter, and the warnings."""
+        """Return the texts of the relevant attributes, and the warnings."""
         picked = self.pick(attributes)
         warnings = [text for item in picked if item.key == WARNINGS_KEY for text in otlp.get_texts(item.value)]
         return otlp.get_text_attributes(picked), warnings
@@ -108,7 +112,7 @@ def _make_getter(places: list[int]) -> Callable[[Any], Sequence[otlp.KeyValue]]:
 
 
 class ServiceScope:
-    """A service and an instrumentation scope, and the key layouts of their spans."""
+    """A service and an instrumentation scope, with the key layouts of their spans."""
 
     def __init__(self, resource: bytes, scope: bytes) -> None:
         named = otlp.get_text_attributes(otlp.get_resource_attributes(msgspec.Raw(resource)))

@@ -1,4 +1,4 @@
-"""The totals of all inputs: calls by model, each span once, and the gaps without spans."""
+"""The totals of all inputs: calls by model, with each span counted once, and the gaps without spans."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ EXCEPTIONS: Final[Mapping[str, Callable[[Call], bool]]] = {
     "not_enriched": lambda call: not call.enriched,
     "disagreeing": lambda call: call.enriched and not call.agrees,
 }
-"""Kinds of calls that checks look for."""
+"""The kinds of calls that checks count, by name."""
 
 
 @dataclass
@@ -48,13 +48,13 @@ class ModelTotals:
     """The calls of one model, or of one name that is not registered.
 
     Attributes:
-        calls: How many calls there are.
-        exceptions: How many calls of each kind of ``EXCEPTIONS`` there are.
+        calls: The number of calls.
+        exceptions: The number of calls of each kind of ``EXCEPTIONS``.
         services: The services that called.
-        uncovered: Response models that have no entry, with how many calls.
-        first: When the first call started, in nanoseconds since the epoch.
-        last: When the last call started.
-        samples: For each kind of ``EXCEPTIONS``, some of the calls' spans.
+        uncovered: Response models that have no entry, with their number of calls.
+        first: The start of the first call, in nanoseconds since the epoch.
+        last: The start of the last call, in nanoseconds since the epoch.
+        samples: Some of the calls' spans, for each kind of ``EXCEPTIONS``.
     """
 
     calls: int = 0
@@ -83,13 +83,14 @@ class CallTotals:
     """The totals of a period.
 
     Attributes:
-        models: By model id, the calls of registered models.
-        unregistered: By name, the calls of models that are not registered.
-        spans: Spans, each once.
-        agent_spans: Those that name a model without being a call.
-        copies: Spans that were read again.
-        differing_copies: Copies whose content differs.
-        gaps: Stretches without any span that are longer than allowed, from and to, in nanoseconds since the epoch.
+        models: The calls of registered models, by model id.
+        unregistered: The calls of models that are not registered, by name.
+        spans: The number of spans, each counted once.
+        agent_spans: The number of spans that name a model without being a call.
+        copies: The number of spans that were read again.
+        differing_copies: The number of copies whose content differs.
+        gaps: The start and end of each stretch without any span that is longer than allowed, in nanoseconds since the
+            epoch.
     """
 
     models: dict[str, ModelTotals]
@@ -102,7 +103,7 @@ class CallTotals:
 
     @property
     def all_called(self) -> list[ModelTotals]:
-        """All models and names that were called."""
+        """The totals of all models and names that were called."""
         return [*self.models.values(), *self.unregistered.values()]
 
 
@@ -111,11 +112,11 @@ _GroupKey = tuple[int, str]
 
 
 class _Corrections(NamedTuple):
-    """What the copies of spans add to the groups, and must not count.
+    """The corrections of the groups, because copies of spans must not count.
 
     Attributes:
-        copies: How many copies each group counted.
-        differing: How many of them differ from the first of their span.
+        copies: The number of copies that each group counted.
+        differing: The number of copies in each group whose first span was counted under another call.
         wrong_samples: The samples of each group that are differing copies.
     """
 
@@ -128,8 +129,8 @@ def total_calls(inputs: Sequence[ScannedInput], request: ScanRequest, folder: st
     """Return the totals of inputs that were read; the inputs do not change.
 
     Args:
-        inputs: What each input holds.
-        request: What was counted.
+        inputs: The inputs, each with the result of its scan.
+        request: The request of the scan.
         folder: The folder with the ids of their spans.
     """
     groups = {(number, group.mark): group for number, one in enumerate(inputs) for group in one.result.groups}
@@ -156,9 +157,9 @@ def total_calls(inputs: Sequence[ScannedInput], request: ScanRequest, folder: st
 
 
 def _find_corrections(groups: Mapping[_GroupKey, CallGroup], copies: Iterable[SpanCopy]) -> _Corrections:
-    """Return how the groups differ from counting each span once.
+    """Return the corrections with which each span counts once.
 
-    First and last call of a group are those of all copies: copies of one span start at one time, unless one is forged.
+    The first and last start of a group need no correction: copies of a span have the same start, unless one is forged.
     """
     corrections = _Corrections(Counter(), Counter(), defaultdict(set))
     for copy in copies:
@@ -176,7 +177,8 @@ def _find_corrections(groups: Mapping[_GroupKey, CallGroup], copies: Iterable[Sp
 def find_gaps(inputs: Iterable[ScannedInput], request: ScanRequest) -> Iterator[tuple[int, int]]:
     """Yield the stretches of the period that have no span and are longer than allowed.
 
-    Each numbered stretch is as long as a gap may be, so gaps are between the spans of two of them, or at an end.
+    Each numbered stretch is as long as the longest gap that is allowed. A longer gap is therefore between the spans of
+    two stretches, or at an end of the period.
     """
     stretches: dict[int, tuple[int, int]] = {}
     for scanned in inputs:

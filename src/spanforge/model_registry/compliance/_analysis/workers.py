@@ -1,4 +1,4 @@
-"""Scans all inputs: files in processes of their own, as many at a time as there are cores."""
+"""Worker processes: files are scanned in separate processes, as many at a time as there are cores."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from spanforge.model_registry.compliance._sources.files import TelemetryReader
 
 PARALLEL_MIN_BYTES: Final = 16 * 1024 * 1024
-"""Bytes of all files from which on processes are started: reading them takes longer than Python does to start."""
+"""The total bytes of files from which processes are started: reading them takes longer than starting Python."""
 _LENGTH: Final = 8
 _CHILD: Final = f"import sys; sys.path[:] = sys.argv[1:]; from {__name__} import run_worker; run_worker()"
 _CUT_OFF: Final = "the last line cannot be read: the file may be cut off"
@@ -34,7 +34,7 @@ _Message = TypeVar("_Message")
 
 class _Task(msgspec.Struct):
     kind: str
-    path: bytes  # one that is not Unicode has no other form
+    path: bytes  # a path that is not Unicode has no text form
     folder: bytes
     input_number: int
 
@@ -60,10 +60,10 @@ _task_decoder: Final = msgspec.json.Decoder(_Task)
 
 
 def scan_input(reader: TelemetryReader, request: ScanRequest, folder: str, input_number: int) -> ScannedInput:
-    """Scan one input; the ids of its spans go to files in a folder.
+    """Scan one input, and write the ids of its spans to files in a folder.
 
     Raises:
-        TelemetryError: It cannot be read.
+        TelemetryError: The input cannot be read.
     """
     id_writer = SpanIdWriter(folder, input_number)
     scan = Scan(request, id_writer)
@@ -79,7 +79,7 @@ def scan_inputs(readers: Sequence[TelemetryReader], request: ScanRequest, folder
     """Scan inputs, and return their results in the same order.
 
     Raises:
-        TelemetryError: One cannot be read.
+        TelemetryError: An input cannot be read.
     """
     tasks = _make_tasks(readers, folder)
     workers = min(len(tasks), _count_cores())
@@ -97,20 +97,20 @@ def scan_inputs(readers: Sequence[TelemetryReader], request: ScanRequest, folder
 
 
 def _can_share(tasks: list[_Task], workers: int) -> bool:
-    """Check whether processes can share these tasks, and save more time than it takes to start them."""
-    is_little = sum(_size_of(task) for task in tasks) < PARALLEL_MIN_BYTES
-    can_start = bool(sys.executable) and not hasattr(sys, "frozen")  # a frozen application would start itself
+    """Check whether processes can share these tasks, and save more time than their start takes."""
+    is_little = sum(_get_size(task) for task in tasks) < PARALLEL_MIN_BYTES
+    can_start = bool(sys.executable) and not hasattr(sys, "frozen")  # a frozen application would start itself again
     return workers >= 2 and can_start and not is_little  # noqa: PLR2004 - two or more share work
 
 
 def _make_tasks(readers: Sequence[TelemetryReader], folder: str) -> list[_Task]:
-    """Return a task for each reader that another process can make again from its kind and path, longest first."""
+    """Return a task for each reader that another process can open by its kind and path, the largest first."""
     tasks = []
     for number, reader in enumerate(readers):
         kind = file_kind(reader)
         if kind is not None:
             tasks.append(_Task(kind, os.fsencode(reader.path), os.fsencode(folder), number))  # type: ignore[attr-defined]
-    return sorted(tasks, key=lambda task: (-_size_of(task), task.input_number))
+    return sorted(tasks, key=lambda task: (-_get_size(task), task.input_number))
 
 
 def _count_cores() -> int:
@@ -119,12 +119,12 @@ def _count_cores() -> int:
     return os.cpu_count() or 1
 
 
-def _size_of(task: _Task) -> int:
+def _get_size(task: _Task) -> int:
     return read_size(task.kind, os.fsdecode(task.path))
 
 
 def _scan_in_processes(tasks: list[_Task], request: ScanRequest, workers: int) -> dict[int, ScannedInput]:
-    """Return the result of each task, by the number of its input; a failure ends all."""
+    """Return the result of each task, by the number of its input. The first failure ends all processes."""
     results: dict[int, ScannedInput] = {}
     if not tasks:
         return results
@@ -133,7 +133,7 @@ def _scan_in_processes(tasks: list[_Task], request: ScanRequest, workers: int) -
     def drive(process: subprocess.Popen[bytes]) -> None:
         assert process.stdin is not None  # noqa: S101 - for the type checker
         assert process.stdout is not None  # noqa: S101 - likewise
-        with contextlib.suppress(BrokenPipeError):  # it has ended: there will be no result, which is noticed below
+        with contextlib.suppress(BrokenPipeError):  # the process has ended; the missing result is an error below
             _send_message(process.stdin, request)
         while True:
             with lock:
@@ -147,9 +147,9 @@ def _scan_in_processes(tasks: list[_Task], request: ScanRequest, workers: int) -
     with _start_processes(workers) as processes, ThreadPoolExecutor(workers) as threads:
         try:
             for driver in as_completed([threads.submit(drive, process) for process in processes]):
-                driver.result()  # the first failure, whichever it is, ends all
+                driver.result()  # raises the first failure
         except BaseException:
-            for process in processes:  # the other threads wait for them
+            for process in processes:  # the other threads wait for their processes
                 process.kill()
             raise
     return results
@@ -162,19 +162,21 @@ def _unwrap(result: _WorkerResult | None, task: _Task) -> ScannedInput:
         raise MissingExtraError(result.purpose, result.extra)
     if isinstance(result, _Failure):
         raise TelemetryError(os.fsdecode(result.source), result.reason)
-    raise TelemetryError(os.fsdecode(task.path), "cannot be read: the process that read it has ended")
+    raise TelemetryError(os.fsdecode(task.path), "cannot be read: the process that read it ended unexpectedly")
 
 
 @contextlib.contextmanager
 def _start_processes(count: int) -> Iterator[list[subprocess.Popen[bytes]]]:
     """Start Python processes, and end them afterwards.
 
-    ``concurrent.futures.ProcessPoolExecutor`` does not serve. With ``spawn`` and ``forkserver`` it imports the
-    application's ``__main__`` again, so a script without a guard around its main part would run twice, and one from
-    standard input or a notebook would fail. With ``fork`` it copies locks that other threads hold, and runs the
-    application's fork handlers. It also leaves its workers in the terminal's process group: Ctrl-C would reach them,
-    and each would print a traceback. These processes import this module only, and have sessions of their own, so
-    Ctrl-C is up to the parent.
+    ``concurrent.futures.ProcessPoolExecutor`` is not suitable:
+
+    - With ``spawn`` and ``forkserver`` it imports the application's ``__main__`` again. A script without a guard around
+      its main part would run twice, and a script from standard input or a notebook would fail.
+    - With ``fork`` it copies locks that other threads hold, and runs the application's fork handlers.
+    - Its workers stay in the terminal's process group. Ctrl-C would reach them, and each would print a traceback.
+
+    These processes import only this module. Each has a separate session, so only the parent receives Ctrl-C.
     """
     command = [sys.executable, "-I", "-c", _CHILD, *(entry for entry in sys.path if isinstance(entry, str))]
     started: list[subprocess.Popen[bytes]] = []
@@ -193,7 +195,7 @@ def _start_processes(count: int) -> Iterator[list[subprocess.Popen[bytes]]]:
 
 
 def run_worker() -> None:
-    """Scan files, one after another, as the parent asks for them on standard input, until that ends."""
+    """Scan files one after another, for the tasks on standard input, until it ends."""
     stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
     request = _receive_message(stdin, _request_decoder)
     while request is not None and (task := _receive_message(stdin, _task_decoder)) is not None:
@@ -217,7 +219,7 @@ def _send_message(stream: IO[bytes], message: object) -> None:
 
 
 def _receive_message(stream: IO[bytes], decoder: msgspec.json.Decoder[_Message]) -> _Message | None:
-    """Return the next message; ``None``: the sender has ended, perhaps in the middle of one."""
+    """Return the next message; ``None`` if the sender has ended, perhaps in the middle of a message."""
     head = stream.read(_LENGTH)
     size = int.from_bytes(head, "big")
     data = stream.read(size) if len(head) == _LENGTH else b""

@@ -12,8 +12,8 @@ class OptionalModule:
     """A module that needs an extra, imported at its first use.
 
     Args:
-        name: The module.
-        purpose: What it is for, as ``MissingExtraError`` names it.
+        name: The name of the module.
+        purpose: The purpose of the module, as ``MissingExtraError`` names it.
         extra: The extra.
     """
 

@@ -1,4 +1,4 @@
-"""Canonical JSON by RFC 8785: one value has one form, so equal values have equal digests and signatures."""
+"""Canonical JSON, RFC 8785: each value has one form, so equal values have equal digests and signatures."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ def encode_canonical(value: Any) -> bytes:
 
     Raises:
         MissingExtraError: The extra ``compliance`` is not installed.
-        ValueError: The value has no canonical form: not JSON, an integer beyond 2**53, not finite, or not Unicode.
-        RecursionError: It is nested too deeply.
+        ValueError: The value has no canonical form, because it is not JSON, not finite, not Unicode, or has an integer
+            beyond 2**53.
+        RecursionError: The value is nested too deeply.
     """
     return rfc8785.dumps(value)

@@ -3,7 +3,8 @@
 DSSE: https://github.com/secure-systems-lab/dsse, protocol and envelope 1.0.
 Statement: https://github.com/in-toto/attestation/blob/main/spec/v1/statement.md
 
-No byte of an envelope can change unnoticed: it equals its own canonical form, and a signature has one form only.
+A change of any byte of an envelope is detected: an envelope must equal its own canonical form, and a signature has only
+one form.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ if TYPE_CHECKING:
 PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"
 STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE: Final = "urn:spanforge:model-registry:evidence-package:v1"
-"""Distinguishes the statement of a package from other statements that are signed with the same key."""
+"""The type that distinguishes a package's statement from other statements that are signed with the same key."""
 
 MAX_ENVELOPE_SIZE: Final = 1024 * 1024
-"""Bytes that an envelope may have, because it is read before its signature is verified; real ones have 1 kB."""
+"""The limit of an envelope's bytes, because it is read before its signature is verified. Real ones have 1 kB."""
 
 
 _Struct = TypeVar("_Struct", bound=msgspec.Struct)
@@ -41,7 +42,7 @@ class Digest(msgspec.Struct, frozen=True):
 
 
 class Subject(msgspec.Struct, frozen=True):
-    """A file that a statement is about, see in-toto."""
+    """A file that a statement is about, as in-toto defines it."""
 
     name: str
     digest: Digest
@@ -73,13 +74,13 @@ def seal(files: Mapping[str, bytes], signer: SigningKey, predicate: Mapping[str,
     Args:
         files: The content of each file, by name.
         signer: The key that signs.
-        predicate: Further data to sign, a small JSON object.
+        predicate: Additional data to sign, a small JSON object.
 
     Raises:
-        PackageError: The key does not sign, or the envelope would be larger than ``MAX_ENVELOPE_SIZE``.
+        PackageError: The key cannot sign, or the envelope would be larger than ``MAX_ENVELOPE_SIZE``.
         ValueError: The predicate is not JSON.
     """
-    sign = keys.sign  # if the extra is missing, that is the error
+    sign = keys.sign  # first, so that a missing extra is reported before other errors
     statement = Statement(STATEMENT_TYPE, list_subjects(files), PREDICATE_TYPE, dict(predicate))
     envelope = encode_canonical(sign(signer, _encode_struct(statement), PAYLOAD_TYPE))
     if len(envelope) > MAX_ENVELOPE_SIZE:
@@ -96,10 +97,10 @@ def unseal(envelope: bytes, trusted: Mapping[str, TrustedKey], path: str) -> tup
         path: The package, for errors.
 
     Raises:
-        VerificationError: The envelope is not in its canonical form, no trusted key signed it, or the signed payload
-            is not the statement of an evidence package.
+        VerificationError: The envelope is not in its canonical form, no trusted key signed it, or its payload is not
+            the statement of an evidence package.
     """
-    verify_signature = keys.verify_signature  # likewise
+    verify_signature = keys.verify_signature  # first, so that a missing extra is reported before other errors
     if len(envelope) > MAX_ENVELOPE_SIZE:
         raise VerificationError(path, f"the envelope is larger than {MAX_ENVELOPE_SIZE} bytes")
     decoded = _decode_struct(envelope, _Envelope, path, "envelope")
@@ -111,8 +112,8 @@ def unseal(envelope: bytes, trusted: Mapping[str, TrustedKey], path: str) -> tup
     if key is None:
         raise VerificationError(path, f"is signed by an untrusted key, {shorten(signature.keyid)}")
     if not verify_signature(key.key, decoded.payload, decoded.payload_type, signature.sig):
-        raise VerificationError(path, f"the signature is wrong: the key {key.path} did not sign this")
-    # Only now: an unsigned payload is not decoded.
+        raise VerificationError(path, f"the signature is not valid: the key {key.path} did not sign this envelope")
+    # The payload is decoded only after its signature is verified.
     statement = _decode_struct(decoded.payload, Statement, path, "statement")
     _expect(path, "_type", statement.statement_type, STATEMENT_TYPE)
     _expect(path, "predicateType", statement.predicate_type, PREDICATE_TYPE)
@@ -129,7 +130,7 @@ def _encode_struct(value: msgspec.Struct) -> bytes:
 
 
 def _decode_struct(content: bytes, kind: type[_Struct], path: str, name: str) -> _Struct:
-    """Return the decoded value, if encoding it again gives the same bytes: no field, key or byte is left over."""
+    """Return the decoded value, if encoding it again returns the same bytes: then nothing in them was ignored."""
     try:
         decoded = msgspec.json.decode(content, type=kind)
         is_same = _encode_struct(decoded) == content
@@ -138,7 +139,7 @@ def _decode_struct(content: bytes, kind: type[_Struct], path: str, name: str) ->
     except (msgspec.DecodeError, ValueError, RecursionError):
         is_same = False
     if not is_same:
-        raise VerificationError(path, f"the {name} is not canonical JSON without further fields")
+        raise VerificationError(path, f"the {name} is not canonical JSON, or has additional fields")
     return decoded
 
 

@@ -18,11 +18,11 @@ StrPath = str | os.PathLike[str]
 
 
 class EvidencePackage(msgspec.Struct, frozen=True):
-    """Evidence for the clauses of a framework: immutable; the same input gives the same bytes.
+    """Evidence for the clauses of a framework. It is immutable, and the same input results in the same bytes.
 
     Attributes:
-        attestation: The statement.
-        evidence_csv: A row for each model, as CSV in UTF-8.
+        attestation: The attestation.
+        evidence_csv: The CSV in UTF-8, with a row for each model.
     """
 
     attestation: Attestation
@@ -37,26 +37,26 @@ class EvidencePackage(msgspec.Struct, frozen=True):
         return self._encode_attestation().decode()
 
     def write(self, folder: StrPath, signing_key: Any = None, *, public_key: StrPath | None = None) -> None:
-        """Write the package as a new folder, or into an empty one: complete, or not at all.
+        """Write the complete package as a new folder, or into an empty one; if that fails, write nothing.
 
         Args:
-            folder: The folder; its parents are made.
+            folder: The folder. Missing parents are created.
             signing_key: The path of an Ed25519 or ECDSA private key in PEM, a URI of one of securesystemslib's signers
-                (``awskms:…``, ``gcpkms:…``, ``hsm:…``), or such a signer. ``None``: the package is unsigned, and its
-                manifest says so.
+                (``awskms:…``, ``gcpkms:…``, ``hsm:…``), or such a signer. With ``None`` the package is unsigned, and
+                its manifest states that.
             public_key: The path of the public key in PEM, for keys that are URIs.
 
         Raises:
             PackageError: The folder cannot be written, or the key cannot be used (also a ``ValueError``).
             MissingExtraError: The extra ``compliance``, or ``sign`` with a key, is not installed.
         """
-        write_folder(folder, self._files(signing_key, public_key))
+        write_folder(folder, self._assemble_files(signing_key, public_key))
 
     def to_zip(self, path: StrPath, signing_key: Any = None, *, public_key: StrPath | None = None) -> None:
-        """Write the package as a zip, in place of an existing file; arguments and errors are those of ``write``."""
-        write_zip(path, self._files(signing_key, public_key))
+        """Write the package as a zip, or replace an existing file; arguments and errors are those of ``write``."""
+        write_zip(path, self._assemble_files(signing_key, public_key))
 
-    def _files(self, signing_key: Any, public_key: StrPath | None) -> dict[str, bytes]:
+    def _assemble_files(self, signing_key: Any, public_key: StrPath | None) -> dict[str, bytes]:
         signer = None if signing_key is None else keys.load_signer(signing_key, public_key)
         attestation = self.attestation
         inputs = [{"name": i.name, "kind": i.kind, "size": i.size, "sha256": i.sha256} for i in attestation.inputs]

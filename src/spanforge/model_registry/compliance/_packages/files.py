@@ -1,7 +1,7 @@
-"""The files of an evidence package, and writing them to a folder or a zip: complete or not at all.
+"""The files of an evidence package, written atomically to a folder or a zip.
 
-``attestation.json`` and ``evidence.csv`` are the evidence, ``manifest.json`` lists its inputs, and
-``signature.dsse.json`` signs these three; an unsigned package does not have it.
+``attestation.json`` and ``evidence.csv`` are the evidence. ``manifest.json`` lists the inputs. ``signature.dsse.json``
+signs these three files; an unsigned package does not have it.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ SIGNED_FILES: Final = (ATTESTATION, EVIDENCE, MANIFEST)
 """The files that a signature covers, sorted."""
 
 PACKAGE_FILES: Final = (*SIGNED_FILES, SIGNATURE)
-"""The files of a signed package, sorted; an unsigned one is without the last."""
+"""The files of a signed package, sorted. An unsigned package does not have the last one."""
 
 MAX_PACKAGE_SIZE: Final = 256 * 1024 * 1024
-"""Bytes that the files of a package may have together: a row for each of 100,000 models takes about a tenth of it."""
+"""The limit of the total bytes of a package's files. The rows of 100,000 models take about a tenth of it."""
 
 FORMAT_VERSION: Final = 1
-"""Version of the manifest's format."""
+"""The version of the manifest's format."""
 
 UNSIGNED: Final = "none: this package is unsigned, so nothing shows who made it or that it is unchanged"
 SIGNED: Final = f"{SIGNATURE}: a DSSE envelope over an in-toto Statement of the files' digests"
@@ -60,7 +60,7 @@ def build_manifest(files: Mapping[str, bytes], inputs: Iterable[Mapping[str, Any
     Args:
         files: The attestation and the evidence, by name.
         inputs: The inputs of the evidence, as JSON objects.
-        signed_by: The id of the key that signs the package; ``None``: the manifest says that it is unsigned.
+        signed_by: The id of the key that signs the package; with ``None`` the manifest states that it is unsigned.
 
     Raises:
         MissingExtraError: The extra ``compliance`` is not installed.
@@ -89,16 +89,16 @@ def assemble(
     signer: SigningKey | None = None,
     predicate: Mapping[str, Any] | None = None,
 ) -> dict[str, bytes]:
-    """Return all files of a package, signed if there is a signer; nothing is written.
+    """Return the contents of all files of a package, signed if there is a signer.
 
     Args:
-        files: ``attestation.json`` and ``evidence.csv``.
+        files: The contents of ``attestation.json`` and ``evidence.csv``, by name.
         inputs: The inputs of the evidence, as JSON objects.
-        signer: The key that signs; ``None``: the package is unsigned.
-        predicate: Further data to sign, a small JSON object.
+        signer: The key that signs; ``None`` for an unsigned package.
+        predicate: Additional data to sign, a small JSON object.
 
     Raises:
-        PackageError: A file is missing or unknown, they are too large, or the key does not sign.
+        PackageError: A file is missing or unknown, the files are too large, or the key cannot sign.
         MissingExtraError: The extra ``compliance`` is not installed, or ``sign`` with a signer.
         ValueError: The inputs or the predicate are not JSON.
     """
@@ -112,12 +112,13 @@ def assemble(
 def write_folder(folder: str | os.PathLike[str], package: Mapping[str, bytes]) -> None:
     """Write a package as a new folder, or into an empty one.
 
-    Atomic and durable: a hidden folder beside it, synced, takes its place. If the process is killed, either the
-    complete package or none remains, perhaps with the hidden folder. Missing parent folders are made.
+    The write is atomic and durable: a hidden folder beside the target is written, synced and renamed. If the process is
+    killed, either the complete package or none remains, perhaps with the hidden folder. Missing parent folders are
+    created.
 
     Raises:
-        PackageError: The folder is not empty, or cannot be written. Nothing is left behind, unless the error says that
-            only the folder's parent could not be synced.
+        PackageError: The folder is not empty, or cannot be written. No file remains, unless the error reports that only
+            the folder's parent could not be synced.
     """
     name = os.fsdecode(folder)
     _check_files(name, package)
@@ -131,11 +132,11 @@ def write_folder(folder: str | os.PathLike[str], package: Mapping[str, bytes]) -
 
 
 def write_zip(path: str | os.PathLike[str], package: Mapping[str, bytes]) -> None:
-    """Write a package as a zip, in place of an existing file; atomic and durable as ``write_folder`` is.
+    """Write a package as a zip, or replace an existing file. The write is atomic and durable, as in ``write_folder``.
 
     Raises:
-        PackageError: It cannot be written. An existing file is unchanged, unless the error says that only its folder
-            could not be synced.
+        PackageError: The zip cannot be written. An existing file is unchanged, unless the error reports that only its
+            folder could not be synced.
     """
     name = os.fsdecode(path)
     _check_files(name, package)
@@ -150,10 +151,10 @@ def write_zip(path: str | os.PathLike[str], package: Mapping[str, bytes]) -> Non
 
 
 def zip_bytes(files: Mapping[str, bytes]) -> bytes:
-    """Return the zip of files: the same bytes on every system, whenever it is made.
+    """Return the zip of files, with the same bytes on every system and at every time.
 
-    Entries are sorted and stored, as compressed bytes differ between builds of zlib; their time is 1980-01-01, their
-    mode 0644.
+    Entries are sorted, their time is 1980-01-01, and their mode is 0644. They are stored without compression, because
+    compressed bytes differ between builds of zlib.
     """
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_STORED) as archive:
@@ -178,7 +179,7 @@ def _check_target(name: str, target: str) -> None:
     if not os.path.isdir(target):
         raise PackageError(name, "exists and is not a folder")
     if os.listdir(target):
-        raise PackageError(name, "exists and is not empty")
+        raise PackageError(name, "exists and is not empty; pass a new or an empty folder")
     if target == os.path.realpath(os.curdir):
         raise PackageError(name, "is the current folder, which would be replaced; pass a folder in it")
 
@@ -190,7 +191,7 @@ def _check_synced(name: str, error: OSError | None) -> None:
 
 @contextlib.contextmanager
 def _translate_errors(name: str) -> Iterator[None]:
-    """Turn errors of the system into those of ``write_folder``."""
+    """Turn errors of the operating system into those of ``write_folder``."""
     try:
         yield
     except PackageError:
@@ -201,7 +202,7 @@ def _translate_errors(name: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _make_parents(folder: str) -> Iterator[int | None]:
-    """Make a folder and its parents, and open it to sync it later; on failure, remove those that were made."""
+    """Create a folder and its parents, and yield the open folder to sync it later; on failure, remove the new ones."""
     missing = []
     above = folder
     while not os.path.lexists(above):
@@ -223,7 +224,7 @@ def _write_new_folder(target: str, package: Mapping[str, bytes]) -> None:
     try:
         _write_files(temporary, package)
         if os.name != "posix" and os.path.isdir(target):
-            os.rmdir(target)  # elsewhere, a folder cannot replace another
+            os.rmdir(target)  # on other systems, a folder cannot replace another one
         os.rename(temporary, target)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -1,7 +1,7 @@
 """Signing keys and trusted keys: Ed25519 and ECDSA, in the types of securesystemslib.
 
-A signature has one form only. Anyone can turn an ECDSA signature ``(r, s)`` into ``(r, n - s)``, which verifies as
-well, so only the lower ``s`` in its shortest encoding counts. Ed25519 has no second form: RFC 8032, section 5.1.7.
+A signature has only one form. Anyone can turn an ECDSA signature ``(r, s)`` into ``(r, n - s)``, which is also valid,
+so only the lower ``s`` in its shortest encoding is accepted. Ed25519 has no second form: RFC 8032, section 5.1.7.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ KeyPath = str | os.PathLike[str]
 KeySource = KeyPath | Signer
 
 MAX_KEY_SIZE: Final = 64 * 1024
-"""Bytes that a key file may have; a PEM of such a key has a few hundred."""
+"""The limit of a key file's bytes. A PEM of such a key has a few hundred."""
 
 _KEY_KINDS: Final = "Ed25519, or ECDSA on P-256, P-384 or P-521"
 _SIGNING_KEY_RULE: Final = (
@@ -48,7 +48,7 @@ _GROUP_ORDERS: Final = {
         "1" + "F" * 65 + "A51868783BF2F966B7FCC0148F709A5D03BB5C9B8899C47AEBB6FB71E91386409", 16
     ),
 }
-"""The order ``n`` of each curve's group, from SEC 2, section 2: signatures are numbers below it."""
+"""The order ``n`` of each curve's group, from SEC 2, section 2. Signatures are numbers below it."""
 
 
 class SigningKey(NamedTuple):
@@ -58,16 +58,16 @@ class SigningKey(NamedTuple):
     """The path, URI or type that was given, for messages."""
     signer: Signer
     key: SSlibKey
-    """Its public key, with the id that is computed from it, whatever id the signer uses."""
+    """The public key. Its id is computed from the key; the signer's own id is not used."""
 
     @property
     def keyid(self) -> str:
-        """The id of the public key: hex digits of SHA-256."""
+        """The id of the public key: the hexadecimal digits of its SHA-256."""
         return self.key.keyid
 
 
 class TrustedKey(NamedTuple):
-    """A public key whose signatures count."""
+    """A public key whose signatures are accepted."""
 
     path: str
     key: SSlibKey
@@ -77,13 +77,13 @@ def load_signer(key: KeySource, public_key: KeyPath | None = None) -> SigningKey
     """Return the key that signs evidence packages.
 
     Args:
-        key: The path of an unencrypted private key in PEM (Ed25519, or ECDSA on P-256, P-384 or P-521); or a URI of
-            one of securesystemslib's signers, such as ``awskms:``; or such a signer, which a key in an HSM needs
+        key: The path of an unencrypted private key in PEM (Ed25519, or ECDSA on P-256, P-384 or P-521), a URI of one of
+            securesystemslib's signers, such as ``awskms:``, or such a signer. A key in an HSM needs the signer itself,
             because it asks for a PIN.
-        public_key: The path of its public key in PEM; a URI needs it.
+        public_key: The path of the public key in PEM; required for a URI.
 
     Raises:
-        PackageError: The key cannot be used; the error lists what is allowed.
+        PackageError: The key cannot be used; the error lists the keys that are allowed.
     """
     if isinstance(key, Signer):
         return _wrap_signer(type(key).__name__, key)
@@ -95,13 +95,13 @@ def load_signer(key: KeySource, public_key: KeyPath | None = None) -> SigningKey
 
 
 def load_trusted(paths: Iterable[KeyPath]) -> dict[str, TrustedKey]:
-    """Return trusted keys by their ids; if a key is given twice, the first path counts.
+    """Return trusted keys by their ids; if a key is given twice, its first path is used.
 
     Args:
         paths: The path of each public key, in PEM.
 
     Raises:
-        PackageError: A key cannot be used; the error lists what is allowed.
+        PackageError: A key cannot be used; the error lists the keys that are allowed.
         VerificationError: No key is given.
     """
     if isinstance(paths, (str, bytes, os.PathLike)):
@@ -111,7 +111,7 @@ def load_trusted(paths: Iterable[KeyPath]) -> dict[str, TrustedKey]:
         key = _load_public_key(path)
         trusted.setdefault(key.keyid, TrustedKey(path, key))
     if not trusted:
-        raise VerificationError("trusted keys", "no trusted key was given")
+        raise VerificationError("trusted keys", "no trusted key was given; pass the path of a public key")
     return trusted
 
 
@@ -119,7 +119,7 @@ def sign(signing_key: SigningKey, payload: bytes, payload_type: str) -> dict[str
     """Return the DSSE envelope of a payload, with one signature.
 
     Raises:
-        PackageError: The key does not sign, or its signature does not verify with its public key.
+        PackageError: The key cannot sign, or its signature is not valid for its public key.
     """
     name, signer, key = signing_key
     envelope = Envelope(payload, payload_type, {})
@@ -128,13 +128,13 @@ def sign(signing_key: SigningKey, payload: bytes, payload_type: str) -> dict[str
     except Exception as error:  # signers do not document their errors: services, devices and drivers fail
         raise PackageError(name, f"cannot sign: {error}") from error
     if not verify_signature(key, payload, payload_type, signature):
-        raise PackageError(name, "cannot sign: its signature does not verify with its public key")
+        raise PackageError(name, "cannot sign: its signature is not valid for its public key")
     envelope.signatures[key.keyid] = Signature(key.keyid, signature.hex())
     return envelope.to_dict()
 
 
 def verify_signature(key: SSlibKey, payload: bytes, payload_type: str, signature: bytes) -> bool:
-    """Check whether this is the key's signature of a payload, in its one form."""
+    """Check whether a signature is the key's signature of a payload, in its only form."""
     pae = Envelope(payload, payload_type, {}).pae()
     try:
         key.verify_signature(Signature(key.keyid, signature.hex()), pae)
@@ -172,7 +172,7 @@ def _load_file(name: str, public: SSlibKey | None) -> SigningKey:
 
 def _load_uri(uri: str, public: SSlibKey | None) -> SigningKey:
     if public is None:
-        raise PackageError(uri, "needs public_key too, the path of its public key in PEM")
+        raise PackageError(uri, "needs public_key, the path of its public key in PEM")
     try:
         return SigningKey(uri, Signer.from_priv_key_uri(uri, public), public)
     except Exception as error:  # signers do not document their errors: services, devices and drivers fail
@@ -204,7 +204,7 @@ def _load_public_key(path: str) -> SSlibKey:
 
 def _check_kind(name: str, public: Any, allowed: str) -> SSlibKey:
     if isinstance(public, EllipticCurvePublicKey):
-        # A file may have the point compressed; with older versions of cryptography, that would change the key's id.
+        # A file may have a compressed point. With older versions of cryptography, that would change the key's id.
         public = public.public_numbers().public_key()
     try:
         key = SSlibKey.from_crypto(public)

@@ -1,4 +1,4 @@
-"""The module ``keys``, imported at its first use: it needs the extra ``sign``."""
+"""The module ``keys``, imported at its first use because it needs the extra ``sign``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Verification: an evidence package is exactly what a trusted key signed. Nothing is ever extracted."""
+"""Verification that an evidence package is exactly the one that a trusted key signed, without extracting any file."""
 
 from __future__ import annotations
 
@@ -32,30 +32,30 @@ if TYPE_CHECKING:
     from spanforge.model_registry.compliance._packages.dsse import Statement
 
 MAX_ZIP_SIZE: Final = MAX_PACKAGE_SIZE + 4096
-"""Bytes that a zip may have: those of the files, and more than enough for its own structure."""
+"""The limit of a zip's bytes: those of the files, and more than enough for the structure of the zip."""
 
 # .ZIP File Format Specification, section 4.3.7: signature, version, flags, method, time, date, CRC-32, both sizes,
 # lengths of name and extra field.
 _HEADER: Final = struct.Struct("<4s5H3I2H")
 _LOCAL: Final = b"PK\x03\x04"
 _UNREADABLE: Final = 0b1001
-"""Flags, section 4.4.4: encrypted, or its size follows it."""
+"""The flags of an entry that is encrypted, or whose size follows its content; see section 4.4.4."""
 _OPEN_FLAGS: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-"""They prevent that a link or a pipe takes a file's place before it is opened."""
+"""The flags that protect against a link or a pipe that replaces a file before it is opened."""
 
 
 class VerificationReport(msgspec.Struct, frozen=True):
-    """A verified package: who signed it, and the main facts of its attestation, ``None`` if they are missing.
+    """A verified package: its signer, and the main facts of its attestation. A missing fact is ``None``.
 
     Attributes:
-        path: The package.
-        keyid: The id of the key that signed it.
+        path: The path of the package.
+        keyid: The id of the key that signed the package.
         key: The path of this key, as it was given.
-        files: The names of its files.
-        generated_at: When the evidence was generated.
+        files: The names of the package's files.
+        generated_at: The time of generation, RFC 3339.
         model_id: The model that the evidence is about; ``None`` also for the whole inventory.
         framework: The framework.
-        period: The first instant of the period, and the first instant after it.
+        period: The first instant of the period, and the first instant after it, RFC 3339.
         overall_status: The overall status.
     """
 
@@ -75,8 +75,8 @@ class _PackageContents(NamedTuple):
 
     Attributes:
         files: The files that a package may have.
-        unexpected: A sentence about something else in it; ``None``: there is nothing.
-        archive: The complete zip; ``None``: it is a folder.
+        unexpected: A sentence about another file in it; ``None`` if there is none.
+        archive: The bytes of the zip; ``None`` for a folder.
     """
 
     files: dict[str, bytes]
@@ -85,15 +85,15 @@ class _PackageContents(NamedTuple):
 
 
 def verify_package(path: str | os.PathLike[str], trusted_keys: Iterable[str | os.PathLike[str]]) -> VerificationReport:
-    """Return a report on a package, if it is exactly what the holder of a trusted key signed.
+    """Return a report on a package, if it is exactly the one that the holder of a trusted key signed.
 
     Args:
-        path: The folder or the zip.
+        path: The path of the folder or the zip.
         trusted_keys: The paths of public keys in PEM; several while keys rotate.
 
     Raises:
-        VerificationError: Anything is missing, changed or added, no trusted key signed it, or no key was given; the
-            error names the first thing that is wrong.
+        VerificationError: Anything is missing, changed or added, no trusted key signed it, or no key was given. The
+            error names the first fault.
         PackageError: A trusted key cannot be used.
         MissingExtraError: The extra ``compliance`` or ``sign`` is not installed.
     """
@@ -123,7 +123,7 @@ def _read_package(name: str) -> _PackageContents:
         if stat.S_ISREG(mode):
             return _read_zip(name)
     except FileNotFoundError:
-        raise VerificationError(name, "no such file or folder") from None
+        raise VerificationError(name, "does not exist") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise VerificationError(name, f"cannot be read: {reason}") from error
@@ -170,10 +170,10 @@ def _read_package_file(name: str, path: str, limit: int, flags: int = 0) -> byte
 
 
 def _list_zip_entries(name: str, archive: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yield name and content of each entry, one after the other, in the layout of ``zip_bytes``.
+    """Yield name and content of each entry, one after another, in the layout of ``zip_bytes``.
 
-    The zip's directory is not read and its sizes are not trusted: the zip is valid if writing its files again gives the
-    same bytes.
+    The zip's directory is not read, and its sizes are not trusted. The zip is valid if writing its files again results
+    in the same bytes.
     """
     end = 0
     while archive.startswith(_LOCAL, end) and len(archive) >= end + _HEADER.size:
@@ -213,9 +213,9 @@ def _check_manifest(name: str, files: dict[str, bytes], keyid: str) -> None:
     if version != FORMAT_VERSION:
         raise VerificationError(name, f"{MANIFEST} has format version {shorten(version)} instead of {FORMAT_VERSION}")
     if manifest.get("files") != file_digests({file: files[file] for file in (ATTESTATION, EVIDENCE)}):
-        raise VerificationError(name, f"{MANIFEST} lists other digests")
+        raise VerificationError(name, f"{MANIFEST} lists digests that differ from those of the files")
     if manifest.get("signed_by") != keyid:
-        raise VerificationError(name, f"{MANIFEST} does not say that the package is signed by {keyid}")
+        raise VerificationError(name, f"{MANIFEST} does not name the key that signed the package, {keyid}")
 
 
 def _parse_object(name: str, file: str, content: bytes) -> dict[str, Any]:

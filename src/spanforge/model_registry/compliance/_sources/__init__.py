@@ -1,1 +1,1 @@
-"""Where telemetry is read from: files and Jaeger."""
+"""Telemetry sources: files and Jaeger."""

@@ -1,4 +1,4 @@
-"""Telemetry sources: files of OTLP JSON, compressed or not, and the protocol of all readers."""
+"""Readers of telemetry: the protocol of all readers, and the reader of OTLP JSON files, plain or compressed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
 MAX_LINE: Final = 16 * 1024 * 1024
-"""Bytes that one request may have. The Collector and the SDK send at most 4 MiB at once."""
+"""The limit of one request's bytes. The Collector and the SDK send at most 4 MiB at once."""
 _CHUNK: Final = 1024 * 1024
 _GZIP: Final = b"\x1f\x8b"
 _ZSTD: Final = b"\x28\xb5\x2f\xfd"
@@ -31,19 +31,19 @@ _NO_FILE: Final = "is not a file; pass files or a glob such as archive/*.jsonl*"
 
 @runtime_checkable
 class TelemetryReader(Protocol):
-    """Reads telemetry for evidence.
+    """The protocol of readers of telemetry for evidence.
 
-    A reader of a file may have an attribute ``path`` too. Of several readers of one type with the same path, one is
-    read; if its name is the path, the evidence shows a shorter one. A reader may also have an attribute ``cut_off``:
-    the limit, a sentence, for an input whose last request cannot be read.
+    A reader can have two more attributes. ``path`` is the path of a file. Of several readers of one type with the same
+    path, only one is read. If its name is the path, the evidence shows a shorter name. ``cut_off`` is a sentence for
+    ``limits``, used if the last request of the input cannot be read.
 
     Attributes:
-        name: Its name in the evidence.
-        kind: Its telemetry format: ``Input.kind`` of the attestation.
-        size: Bytes that were read; valid after the last request.
+        name: The name of the input in the evidence.
+        kind: The telemetry format: ``Input.kind`` of the attestation.
+        size: The number of bytes that were read; valid after the last request.
         sha256: The SHA-256 of these bytes, in hexadecimal; valid after the last request.
-        limits: What could not be read, a sentence each; valid after the last request. Any limit makes the evidence
-            incomplete.
+        limits: The parts that could not be read, a sentence each; valid after the last request. Any limit makes the
+            evidence incomplete.
     """
 
     name: str
@@ -56,18 +56,18 @@ class TelemetryReader(Protocol):
         """Yield the export requests, in OTLP JSON.
 
         Raises:
-            TelemetryError: It cannot be read.
+            TelemetryError: The input cannot be read.
         """
 
 
 class FileReader:
     """Reads a file of OTLP JSON, one request per line, as the Collector and the SDK write it; plain, gzip or zstd.
 
-    If the file grows, the part that was there when reading began is read.
+    If the file grows, only the part that exists at the start is read.
 
     Args:
-        path: The file.
-        name: Its name in the evidence; ``None``: its path.
+        path: The path of the file.
+        name: The name of the input in the evidence; ``None`` for the path.
     """
 
     kind = "otlp_json"
@@ -80,7 +80,7 @@ class FileReader:
         self.limits: list[str] = []
 
     def requests(self) -> Iterator[bytes]:
-        """Yield the lines that are not empty; raises as ``TelemetryReader.requests`` does."""
+        """Yield the lines that are not empty; raise the errors of ``TelemetryReader.requests``."""
         self.limits = []
         if os.path.exists(self.path) and not os.path.isfile(self.path):
             raise TelemetryError(self.path, _NO_FILE)  # reading a pipe would block
@@ -95,7 +95,7 @@ class FileReader:
 
 
 class HashedFile(io.RawIOBase):
-    """A file up to its present end, with the digest of the bytes that were read.
+    """A file up to its current end, with the digest of the bytes that were read.
 
     Args:
         file: The file.
@@ -142,7 +142,7 @@ def _decompress(raw: HashedFile, limits: list[str]) -> Iterator[bytes]:
     if raw.start[_SIZE_PREFIX:] == _ZSTD:
         return _read_frames(io.BufferedReader(raw, _CHUNK), limits)
     if raw.start.startswith(_GZIP):
-        read = gzip.GzipFile(fileobj=io.BufferedReader(raw, _CHUNK)).read1  # unlike read(), it keeps what it has
+        read = gzip.GzipFile(fileobj=io.BufferedReader(raw, _CHUNK)).read1  # unlike read(), it keeps data before damage
         damage = EOFError, gzip.BadGzipFile, zlib.error
     elif raw.start.startswith(_ZSTD):
         zstd = _import_zstd()
@@ -160,7 +160,7 @@ def _import_zstd() -> Any:
 def _read_chunks(
     read: Callable[[int], bytes], damage: tuple[type[Exception], ...], limits: list[str]
 ) -> Iterator[bytes]:
-    """Yield the bytes of a stream, as far as it can be read."""
+    """Yield the bytes of a stream up to the first damage."""
     try:
         while chunk := read(_CHUNK):
             yield chunk
@@ -169,7 +169,7 @@ def _read_chunks(
 
 
 def _split_lines(chunks: Iterable[bytes], limits: list[str]) -> Iterator[bytes]:
-    """Yield the lines that are not empty, without their ends; skip lines that are too long."""
+    """Yield the lines that are not empty, without line ends; skip lines that are too long."""
     begun: list[bytes] = []
     size = 0
     for chunk in chunks:
@@ -190,13 +190,13 @@ def _split_lines(chunks: Iterable[bytes], limits: list[str]) -> Iterator[bytes]:
 
 
 def _add_limit_once(limits: list[str], limit: str) -> None:
-    """Add a limit once: a damaged file may have a million of them."""
+    """Add a limit once, because a damaged file may have the same damage a million times."""
     if limit not in limits:
         limits.append(limit)
 
 
 def _read_frames(stream: IO[bytes], limits: list[str]) -> Iterator[bytes]:
-    """Yield the requests of a file that the Collector compresses: each has its size before it."""
+    """Yield the requests of a file that the Collector compresses: each request follows its size."""
     zstd = _import_zstd()
     while head := stream.read(_SIZE_PREFIX):
         size = int.from_bytes(head, "big")
@@ -213,7 +213,7 @@ def _read_frames(stream: IO[bytes], limits: list[str]) -> Iterator[bytes]:
         if len(request) > MAX_LINE:
             _add_limit_once(limits, f"a request is longer than {MAX_LINE} bytes")
         elif not decompressor.eof or decompressor.unused_data:
-            _add_limit_once(limits, "the compressed data is damaged: a request does not end where its size says")
+            _add_limit_once(limits, "the compressed data is damaged: the size of a request is wrong")
         else:
             yield request
 
@@ -222,7 +222,7 @@ def expand_paths(sources: Iterable[str]) -> list[str]:
     """Return the files of paths and globs, each once, in the order of the sources and sorted within a glob.
 
     Raises:
-        TelemetryError: A file is missing or is not a file, or a glob matches none, or one outside of its folder.
+        TelemetryError: A file is missing, a path is not a file, or a glob matches no file or one outside its folder.
     """
     files: dict[str, str] = {}
     for source in sources:
@@ -236,12 +236,12 @@ def expand_paths(sources: Iterable[str]) -> list[str]:
 
 
 def _expand_glob(pattern: str) -> list[str]:
-    """Return the files that a glob matches; links must not lead out of the folder before the first wildcard."""
+    """Return the files that a glob matches; no link may lead out of the folder before the first wildcard."""
     folder = _find_folder(pattern)
     matches = [match for match in sorted(glob.glob(pattern, recursive=True)) if not os.path.isdir(match)]
     for match in matches:
         if os.path.commonpath([folder, os.path.realpath(match)]) != folder:
-            raise TelemetryError(match, f"is outside of the folder of the glob {pattern}")
+            raise TelemetryError(match, f"is outside the folder of the glob {pattern}")
     if not matches:
         raise TelemetryError(pattern, "matches no file")
     return matches
@@ -258,7 +258,7 @@ def _find_folder(pattern: str) -> str:
 
 
 def shorten_paths(paths: Sequence[str]) -> list[str]:
-    """Return, for each path, as many of its last parts as distinguish it from the others."""
+    """Return a short name for each path: as many of its last parts as distinguish it from the others."""
     parts = [tuple(os.path.abspath(path).split(os.sep)) for path in paths]
     known = Counter(end for path in parts for end in _list_endings(path))
     return [as_unicode("/".join(next((end for end in _list_endings(path) if known[end] == 1), path))) for path in parts]
@@ -269,5 +269,5 @@ def _list_endings(parts: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
 
 
 def as_unicode(path: str) -> str:
-    """Return a path as Unicode text, whatever its bytes are."""
+    """Return a path as Unicode text; bytes that are not UTF-8 become replacement characters."""
     return os.fsencode(path).decode("utf-8", "replace")

@@ -1,7 +1,7 @@
-"""The telemetry formats: which sources evidence is read from, and by which reader.
+"""The telemetry formats: the sources of evidence, and their readers.
 
 A new format is a module with a reader beside this one, and a row of ``FORMATS``. The documentation and the description
-of ``Input.kind`` in the schema are made from its note.
+of ``Input.kind`` in the schema are generated from its note.
 """
 
 from __future__ import annotations
@@ -28,11 +28,12 @@ class Format(NamedTuple):
     """One telemetry format.
 
     Attributes:
-        accepts: Whether a source is of this format.
-        open: Returns the readers of a source; its arguments are the source, and the period in nanoseconds.
+        accepts: The check whether a source is of this format.
+        open: The function that returns the readers of a source. Its arguments are the source, and the start and end of
+            the period in nanoseconds since the epoch.
         note: The sources, for the documentation: ``files of …``.
-        read_file: The class of the reader, if a path is all that it needs: then another process can read the file.
-        size_of: Returns the bytes that a path has to read; required with ``read_file``.
+        read_file: The class of the reader, if it needs only a path. Another process can then read the file.
+        size_of: The function that returns the number of bytes to read at a path; required with ``read_file``.
     """
 
     accepts: Callable[[Any], bool]
@@ -70,7 +71,7 @@ FORMATS: Final[Mapping[str, Format]] = {
         os.path.getsize,
     ),
 }
-"""The formats by their kind; the first that accepts a source opens it."""
+"""The formats by their kind. The first one that accepts a source opens it."""
 
 
 def open_sources(telemetry: Iterable[TelemetrySource] | TelemetrySource, start: int, end: int) -> list[TelemetryReader]:
@@ -79,17 +80,17 @@ def open_sources(telemetry: Iterable[TelemetrySource] | TelemetrySource, start: 
     Args:
         telemetry: One source, or several.
         start: The period's first nanosecond since the epoch.
-        end: The first nanosecond after it.
+        end: The first nanosecond after the period.
 
     Raises:
-        TelemetryError: A source is missing, or is none.
+        TelemetryError: A source does not exist, or is of no format.
     """
     is_one = isinstance(telemetry, (str, os.PathLike, TelemetryReader)) or not isinstance(telemetry, Iterable)
     sources: list[Any] = [telemetry] if is_one else list(cast("Iterable[Any]", telemetry))
     readers: list[TelemetryReader] = []
     for source in sources:
         readers += [source] if isinstance(source, TelemetryReader) else _open_source(source, start, end)
-    return _name_shortly(_drop_repeated(readers))
+    return _shorten_names(_drop_repeated(readers))
 
 
 def _open_source(source: Any, start: int, end: int) -> list[TelemetryReader]:
@@ -99,23 +100,23 @@ def _open_source(source: Any, start: int, end: int) -> list[TelemetryReader]:
     raise TelemetryError("telemetry", f"must be paths, globs, addresses or readers; got {shorten(source)}")
 
 
-def _path_of(reader: TelemetryReader) -> str | None:
+def _get_path(reader: TelemetryReader) -> str | None:
     path = getattr(reader, "path", None)
     return path if isinstance(path, str) else None
 
 
 def _drop_repeated(readers: Iterable[TelemetryReader]) -> list[TelemetryReader]:
-    """Return the readers without those of a file that another reader reads in the same way."""
+    """Return the readers, without those of the same type and file as an earlier one."""
     distinct: dict[object, TelemetryReader] = {}
     for reader in readers:
-        path = _path_of(reader)
+        path = _get_path(reader)
         distinct.setdefault(reader if path is None else (type(reader), os.path.realpath(path)), reader)
     return list(distinct.values())
 
 
-def _name_shortly(readers: list[TelemetryReader]) -> list[TelemetryReader]:
+def _shorten_names(readers: list[TelemetryReader]) -> list[TelemetryReader]:
     """Return the readers; a reader whose name is its path gets the shortest distinct name."""
-    paths = {id(reader): path for reader in readers if (path := _path_of(reader)) is not None}
+    paths = {id(reader): path for reader in readers if (path := _get_path(reader)) is not None}
     short_names = dict(zip(paths, shorten_paths(list(paths.values())), strict=True))
     for reader in readers:
         path = paths.get(id(reader))
@@ -125,9 +126,9 @@ def _name_shortly(readers: list[TelemetryReader]) -> list[TelemetryReader]:
 
 
 def file_kind(reader: TelemetryReader) -> str | None:
-    """Return the kind of a reader that ``open_file`` can make again; ``None``: only the reader itself can read.
+    """Return the kind of a reader that ``open_file`` can open again; ``None`` if only the reader itself can read.
 
-    A subclass may read otherwise, so it is not taken for its base.
+    A subclass may read in another way, so it is not treated as its base class.
     """
     row = FORMATS.get(reader.kind)
     return reader.kind if row is not None and type(reader) is row.read_file else None
@@ -141,7 +142,7 @@ def open_file(kind: str, path: str) -> TelemetryReader:
 
 
 def read_size(kind: str, path: str) -> int:
-    """Return the bytes that the reader of a path has to read; 0 if they cannot be found out."""
+    """Return the number of bytes to read at a path; 0 if it is unknown."""
     size_of = FORMATS[kind].size_of
     assert size_of is not None, kind  # noqa: S101 - every format with read_file has it, which a test checks
     with contextlib.suppress(OSError, TelemetryError):

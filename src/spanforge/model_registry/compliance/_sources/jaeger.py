@@ -1,4 +1,4 @@
-"""Telemetry from a live Jaeger: all traces of a period, read over its HTTP query API v3."""
+"""The reader of a live Jaeger: all traces of a period, read over its HTTP query API v3."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
 MAX_TRACES: Final = 1_000
-"""Traces that one response may hold: no Jaeger refuses so few, and Elasticsearch has at most 10,000."""
+"""The limit of traces in one response. No Jaeger refuses so few, and Elasticsearch returns at most 10,000."""
 MAX_RESPONSE: Final = 64 * 1024 * 1024
-"""Bytes that one response may have: it is in memory twice, as a whole and as its decoded part."""
+"""The limit of one response's bytes. A response is in memory twice, once complete and once decoded."""
 TIMEOUT: Final = 60.0
-"""Seconds until a response must begin, and from then on until it must be complete."""
+"""The seconds in which a response must begin, and again the seconds in which it must then be complete."""
 RETRY_PAUSES: Final = (0.5, 2.0)
-"""Seconds to wait before each retry of a request whose response is 503. No other response is retried."""
+"""The seconds before each retry of a request with the response 503. No other response leads to a retry."""
 
 _READ_BYTES: Final = 1 << 20
 _LAST: Final = 2**63 // 1_000
-"""The last microsecond, in 2262: beyond it Jaeger's own arithmetic overflows."""
+"""The last microsecond since the epoch, in 2262. Beyond it, Jaeger's own arithmetic overflows."""
 _NO_API: Final = (
     "no Jaeger with the HTTP API v3 (1.54 or newer) responds here; "
     "pass the address of its UI, up to and without /search"
@@ -77,22 +77,24 @@ _response_decoder: Final = msgspec.json.Decoder(_JaegerResponse)
 class JaegerReader:
     """Reads the traces of a period from a live Jaeger, over its HTTP query API v3, which returns OTLP JSON.
 
-    Each service that Jaeger lists is queried. Jaeger has no paging, and does not report traces that it leaves out: a
-    response that may be cut off, or is too large, is discarded, and both halves of its interval are queried. A trace is
-    found by any of its spans, even if it began before the period. Traces are complete: they have spans outside of the
-    period too, and may be returned more than once. Proxies are those of the environment.
+    The reader queries each service that Jaeger lists. Jaeger has no paging, and does not report traces that it leaves
+    out. If a response may be cut off or is too large, the reader discards it and queries both halves of its interval.
+
+    Jaeger finds a trace by any of its spans, even if the trace began before the period. Traces are complete, so they
+    also have spans outside the period, and Jaeger may return a trace more than once. The reader uses the proxies of the
+    environment.
 
     Args:
         url: The address of the UI, ``http`` or ``https``; ``user:password@`` in it is sent as Basic authentication.
         start: The period's first nanosecond since the epoch.
-        end: The first nanosecond after it.
+        end: The first nanosecond after the period.
 
     Attributes:
-        name: The address without user and password, query or fragment.
+        name: The address without user, password, query and fragment.
         kind: The telemetry format.
-        size: Bytes received; valid after the last request.
-        sha256: Their digest in hexadecimal, in the order received; valid after the last request.
-        limits: What could not be read completely, a sentence each; valid after the last request.
+        size: The number of bytes received; valid after the last request.
+        sha256: The SHA-256 of these bytes in the order received, in hexadecimal; valid after the last request.
+        limits: The parts that could not be read completely, a sentence each; valid after the last request.
 
     Raises:
         TelemetryError: The address is invalid.
@@ -103,7 +105,7 @@ class JaegerReader:
     def __init__(self, url: str, start: int, end: int) -> None:
         self.name: str
         self.name, self._base, self._headers = parse_address(url)
-        self._low = max(start // 1_000 - 1, 0)  # a microsecond before, because a storage may exclude the ends
+        self._low = max(start // 1_000 - 1, 0)  # a microsecond earlier, because a storage may exclude the ends
         self._high = min(-(-end // 1_000), _LAST)
         self._opener = urllib.request.build_opener(RedirectHandler(self.name), StatusHandler)
         self._digest = hashlib.sha256()
@@ -124,11 +126,11 @@ class JaegerReader:
         self.sha256 = self._digest.hexdigest()
 
     def _list_services(self) -> list[str]:
-        body = self._get("/api/v3/services") or b""  # too large: this is not a Jaeger
+        body = self._get("/api/v3/services") or b""  # a response that is too large is not Jaeger's
         try:
             return sorted(set(msgspec.json.decode(body, type=_JaegerServices).services or ()))
         except msgspec.DecodeError as error:
-            raise self._not_json(body, error) from error
+            raise self._make_not_json_error(body, error) from error
 
     def _read_service(self, service: str) -> Iterator[bytes]:
         unread = yield from self._read_intervals(service)
@@ -140,7 +142,7 @@ class JaegerReader:
             )
 
     def _read_intervals(self, service: str) -> Generator[bytes, None, list[int]]:
-        """Yield a service's documents; return the start of each interval that could not be read completely."""
+        """Yield a service's documents, and return the start of each interval that could not be read completely."""
         unread: list[int] = []
         intervals = [(self._low, self._high)] if self._low < self._high else []
         while intervals:
@@ -159,29 +161,29 @@ class JaegerReader:
         return unread
 
     def _search(self, service: str, low: int, high: int) -> list[tuple[_JaegerTraces, msgspec.Raw]] | None:
-        """Return a service's traces from one microsecond to another; ``None``: the response is too large."""
+        """Return a service's traces between two times in microseconds; ``None`` if the response is too large."""
         body = self._get(
             "/api/v3/traces",
             service_name=service,
             start_time_min=format_micros(low),
             start_time_max=format_micros(high),
             num_traces=str(MAX_TRACES),
-            search_depth=str(MAX_TRACES),  # its newer name
-            raw_traces="true",  # newer versions would correct clocks otherwise
+            search_depth=str(MAX_TRACES),  # the newer name of num_traces
+            raw_traces="true",  # without it, newer versions adjust times for clock skew
         )
         if body is None:
             return None
         try:
             return [self._decode_traces(response) for response in _response_decoder.decode_lines(body)]
         except msgspec.DecodeError as error:
-            raise self._not_json(body, error) from error
+            raise self._make_not_json_error(body, error) from error
 
     def _decode_traces(self, response: _JaegerResponse) -> tuple[_JaegerTraces, msgspec.Raw]:
         if response.error is not None:
             raise TelemetryError(self.name, f"Jaeger reports {shorten(response.error.message)}")
         return _traces_decoder.decode(response.result), response.result
 
-    def _not_json(self, body: bytes | bytearray, error: msgspec.DecodeError) -> TelemetryError:
+    def _make_not_json_error(self, body: bytes | bytearray, error: msgspec.DecodeError) -> TelemetryError:
         if body.lstrip().startswith(b"<"):
             return TelemetryError(self.name, _NO_API)
         return TelemetryError(self.name, f"the response is not OTLP JSON (Jaeger 1.54 or newer is required): {error}")
@@ -196,11 +198,11 @@ class JaegerReader:
             return body
         error = _read_error(body)
         if status == http.client.NOT_FOUND and query and error is not None and error.http_code == status:
-            return b""  # newer versions report "nothing found" like this
+            return b""  # newer versions report an empty result with this status
         if status == http.client.NOT_FOUND:
             raise TelemetryError(self.name, _NO_API)
         reason = http.client.responses.get(status, "unknown") if error is None else shorten(error.message)
-        raise TelemetryError(self.name, f"HTTP {status}: {reason}")
+        raise TelemetryError(self.name, f"responded with HTTP {status}: {reason}")
 
     def _send_until_available(self, request: urllib.request.Request) -> tuple[int, bytearray | None]:
         """Return status and body of a response, after the last retry at the latest."""
@@ -217,13 +219,13 @@ class JaegerReader:
             with self._opener.open(request, timeout=TIMEOUT) as response:
                 return response.status, self._read_body(response)
         except urllib.error.HTTPError as error:  # other statuses are responses, see StatusHandler
-            raise TelemetryError(self.name, f"HTTP {error.code}: invalid redirect") from error
+            raise TelemetryError(self.name, f"responded with HTTP {error.code}: invalid redirect") from error
         except TelemetryError:
             raise
         except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: an impossible host
             reason = error.reason if isinstance(error, urllib.error.URLError) else error
             if isinstance(reason, TimeoutError):
-                raise TelemetryError(self.name, f"no response within {TIMEOUT:g} s") from error
+                raise TelemetryError(self.name, f"did not respond within {TIMEOUT:g} s") from error
             raise TelemetryError(self.name, f"cannot be reached: {reason}") from error
 
     def _read_body(self, response: http.client.HTTPResponse) -> bytearray | None:
@@ -242,7 +244,7 @@ class JaegerReader:
 
 
 def _read_error(body: bytearray | None) -> _JaegerError | None:
-    """Return the error that Jaeger reports; ``None``: the response is not Jaeger's."""
+    """Return the error that Jaeger reports; ``None`` if the response is not Jaeger's."""
     try:
         return _response_decoder.decode(body or b"").error
     except msgspec.DecodeError:

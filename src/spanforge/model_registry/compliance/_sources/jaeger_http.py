@@ -1,4 +1,4 @@
-"""HTTP for a Jaeger: its address, redirects within its server, and error statuses as responses."""
+"""HTTP access to Jaeger: its address, redirects within its server, and error statuses as responses."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class StatusHandler(urllib.request.HTTPErrorProcessor):
 
 
 class RedirectHandler(urllib.request.HTTPRedirectHandler):
-    """Follows redirects within the server, and from http to https: another server would receive the password."""
+    """Follows redirects within the server, and from http to https. Another server would receive the password."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -43,14 +43,18 @@ class RedirectHandler(urllib.request.HTTPRedirectHandler):
 
 
 def parse_address(url: str) -> tuple[str, str, dict[str, str]]:
-    """Return an address without its secrets, the address that paths are appended to, and headers."""
+    """Return the address without its secrets, the address to which paths are appended, and the headers.
+
+    Raises:
+        TelemetryError: The address is not valid.
+    """
     try:
         parts = urllib.parse.urlsplit(url)
         valid = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
     except ValueError:
         valid = False
-    if not valid:  # the address is not shown: any part of it may be secret
-        raise TelemetryError("Jaeger's address", "must be http:// or https://, a host, and an optional path")
+    if not valid:  # the error does not show the address, because any part of it may be secret
+        raise TelemetryError("Jaeger's address", "must have http:// or https://, a host, and an optional path")
     users, _, host = parts.netloc.rpartition("@")
     headers = {"Accept": "application/json"}
     if users:

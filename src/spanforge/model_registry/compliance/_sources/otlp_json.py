@@ -1,6 +1,6 @@
-"""OTLP JSON: export requests, of which only the fields that matter are decoded.
+"""OTLP JSON: export requests, decoded only as far as the evidence needs their fields.
 
-The encoding is OpenTelemetry's: https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding
+OpenTelemetry defines the encoding: https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MAX_TIME: Final = 2**63 - 1
 _Time = Annotated[int, msgspec.Meta(ge=1, le=MAX_TIME)]
 _NULL: Final = msgspec.Raw(b"null")
 _REQUEST_STARTS: Final = (b'{"resourceSpans"', b'{"resourceLogs"', b'{"resourceMetrics"')
-"""The beginnings of requests. Inside a JSON string the quote would follow a backslash."""
+"""The beginnings of requests. They do not occur inside a JSON string, in which the quotes follow backslashes."""
 
 
 class _OtlpPart(msgspec.Struct, rename="camel", gc=False):
@@ -28,7 +28,7 @@ class _OtlpPart(msgspec.Struct, rename="camel", gc=False):
 
 
 class KeyValue(_OtlpPart):
-    """An attribute; its value stays encoded, because most are never used."""
+    """An attribute. Its value stays encoded, because most values are never used."""
 
     key: str = ""
     value: msgspec.Raw = _NULL
@@ -43,7 +43,7 @@ class Event(_OtlpPart):
 
 
 class Span(_OtlpPart):
-    """A span: its ids are hexadecimal digits, and it has a time."""
+    """A span. Its ids are hexadecimal digits, and it has a start time."""
 
     trace_id: Annotated[str, msgspec.Meta(min_length=32, max_length=32)]
     span_id: Annotated[str, msgspec.Meta(min_length=16, max_length=16)]
@@ -63,7 +63,7 @@ class ScopeSpans(_OtlpPart):
 class ResourceSpans(_OtlpPart):
     """Spans of one resource."""
 
-    scope_spans: list[ScopeSpans]  # required: OTLP before 1.0, and that with names of another form, has none
+    scope_spans: list[ScopeSpans]  # required, because OTLP before 1.0 and other forms of names do not have it
     resource: msgspec.Raw = _NULL
 
 
@@ -97,7 +97,7 @@ class ExportRequest(_OtlpPart):
 
     @property
     def is_request(self) -> bool:
-        """Whether it is a request at all, since any JSON object decodes."""
+        """``True`` if it is a request; any JSON object decodes, but most have no field of a request."""
         return self.__class__() != self
 
 
@@ -115,7 +115,7 @@ class _Scope(_OtlpPart):
 
 
 decode_request: Final[Callable[[bytes], ExportRequest]] = msgspec.json.Decoder(ExportRequest, strict=False).decode
-"""Decodes one request. It is not strict, because 64-bit integers are strings in OTLP JSON."""
+"""The decoder of one request. It is not strict, because 64-bit integers are strings in OTLP JSON."""
 _decode_value = msgspec.json.Decoder(_Value).decode
 _decode_resource = msgspec.json.Decoder(_Resource).decode
 _decode_scope = msgspec.json.Decoder(_Scope).decode
@@ -128,7 +128,7 @@ def get_text(value: msgspec.Raw) -> str | None:
 
 
 def get_texts(value: msgspec.Raw) -> list[str]:
-    """Return the texts of an attribute's value that is an array."""
+    """Return the texts of an attribute's value that is an array; empty for any other value."""
     decoded = _decode_or_none(_decode_value, value)
     array = None if decoded is None else decoded.array_value
     items = array.get("values") if isinstance(array, dict) else None
@@ -137,7 +137,7 @@ def get_texts(value: msgspec.Raw) -> list[str]:
 
 
 def get_text_attributes(attributes: Sequence[KeyValue]) -> dict[str, str]:
-    """Return the attributes that are texts."""
+    """Return the attributes whose values are texts."""
     values = ((attribute.key, get_text(attribute.value)) for attribute in attributes)
     return {key: text for key, text in values if text is not None}
 
@@ -164,8 +164,8 @@ def _decode_or_none(decode: Any, value: msgspec.Raw) -> Any:
 def salvage(document: bytes) -> Iterator[ExportRequest | None]:
     """Yield the requests in a document that does not decode, and ``None`` for each part or span that cannot be read.
 
-    If a writer was killed or its disk was full, a line may hold two requests, or half of one before a whole one. A
-    malformed span does not invalidate the others of its request. A byte order mark is skipped.
+    If a writer was killed or its disk was full, a line may contain two requests, or half a request before a complete
+    one. A malformed span does not invalidate the other spans of its request. A byte order mark is skipped.
     """
     document = document.removeprefix(codecs.BOM_UTF8)
     starts = sorted({0, *(place for start in _REQUEST_STARTS for place in _find_all(document, start))})
@@ -192,7 +192,7 @@ def _decode_section(section: bytes) -> Iterator[ExportRequest | None]:
 
 
 def _decode_leaves(section: bytes) -> Iterator[ExportRequest | None]:
-    """Yield a request for each span and log record of a request that is valid by itself."""
+    """Yield a request for each span and log record that is valid by itself, and ``None`` for each other one."""
     try:
         request = json.loads(section.decode("utf-8", "replace"))
     except (ValueError, RecursionError):
@@ -214,7 +214,7 @@ def _wrap_span(resource: dict[str, Any], scope: dict[str, Any], span: Any) -> di
 def _list_leaves(value: Any, key: str, *path: str, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...] | None]:
     """Yield the items at the end of a path of lists, each with the objects above it.
 
-    ``None`` stands for something that is not a list, or a list of another name as in OTLP before 1.0.
+    Yield ``None`` for a value that is not a list, and for a list with another name, as in OTLP before 1.0.
     """
     items = _get_items(value, key, is_request=not above)
     if items is None:
@@ -228,7 +228,10 @@ def _list_leaves(value: Any, key: str, *path: str, above: tuple[Any, ...] = ()) 
 
 
 def _get_items(value: Any, key: str, *, is_request: bool) -> list[Any] | None:
-    """Return the list of this name, empty if it is missing; only a request may have others instead."""
+    """Return the list with this name; empty if it is missing, and ``None`` if the value is malformed.
+
+    A value without this list must not have other lists, unless it is a request.
+    """
     if not isinstance(value, dict):
         return None
     items = value.get(key)
@@ -248,7 +251,7 @@ def _decode_object(request: dict[str, Any]) -> ExportRequest | None:
 
 
 def _drop_nulls(value: Any) -> Any:
-    """Return a JSON value without null members, which mean the same as missing ones, and with Unicode text."""
+    """Return a JSON value with Unicode text and without null members, which are equal to missing ones."""
     if isinstance(value, dict):
         return {_drop_nulls(key): _drop_nulls(item) for key, item in value.items() if item is not None}
     if isinstance(value, list):
