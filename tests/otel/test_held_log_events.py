@@ -145,8 +145,8 @@ assert arrived() == ["m0", "m1"]
 started = watch_threads()
 clock[0] += 100
 span()
-assert started == []
 assert not emission.deliver_soon()
+assert started == []
 """)
 
 
