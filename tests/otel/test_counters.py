@@ -1,61 +1,54 @@
-"""Counts of spans: exact whatever threads do, bounded, and a child's own after a fork."""
+"""Counters of spans: exact with threads, bounded, and separate in a forked child."""
 
 from __future__ import annotations
 
 import gc
 import itertools
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any
+
+from support.threads import in_background, run_in_threads
 
 from spanforge.model_registry import ModelRegistry
 from spanforge.model_registry._core.counter import AtomicCounter
 from spanforge.model_registry.otel._counters import MAX_SERIES, Series, SpanCounters, UnregisteredNames
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from spanforge.model_registry import ModelRegistryEntry
 
 THREADS, SPANS = 8, 20_000
 
 
-def in_threads(work: Any) -> None:
-    threads = [threading.Thread(target=work) for _ in range(THREADS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-
 def entry(fields: dict[str, Any], **changes: Any) -> ModelRegistryEntry:
     return ModelRegistry(auto_emit=False).register(**fields | changes)
 
 
-def test_exact_while_it_is_read() -> None:
-    """Eight threads count while another reads all the time: nothing is lost, and no reading is counted."""
-    counter, stop, read = AtomicCounter(), threading.Event(), list[int]()
+def test_count_is_exact_while_it_is_read() -> None:
+    """Eight threads count while another reads: no span is lost, and reading counts nothing."""
+    counter, read = AtomicCounter(), list[int]()
 
     def count() -> None:
         for _ in range(SPANS):
             next(counter.ticks)
 
-    def watch() -> None:
+    def watch(stop: threading.Event) -> None:
+        read.append(counter.value())
         while not stop.is_set():
             read.append(counter.value())
 
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    in_threads(count)
-    stop.set()
-    watcher.join()
+    with in_background(watch):
+        run_in_threads(*[count] * THREADS)
     assert [counter.value() for _ in range(3)] == [THREADS * SPANS] * 3
     assert read == sorted(read)
     assert read[0] >= 0
     assert read[-1] <= THREADS * SPANS
 
 
-def test_forgotten() -> None:
-    """After ``reset`` a count begins at zero, however often it was read before."""
+def test_reset_counter_starts_at_zero() -> None:
+    """After ``reset``, a counter starts at zero, also if it was read before."""
     counter = AtomicCounter()
     for _ in range(5):
         next(counter.ticks)
@@ -66,8 +59,8 @@ def test_forgotten() -> None:
     assert counter.value() == 1
 
 
-def test_one_count_for_what_spans_have_in_common(fields: dict[str, Any]) -> None:
-    """Spans of one model, status, tier and owner are counted together; calls and others, enriched and others, apart."""
+def test_series_of_a_counter(fields: dict[str, Any]) -> None:
+    """Spans with the same model, status, tier, owner, kind and enrichment share a counter."""
     counters, one = SpanCounters(), entry(fields)
     first = counters.counter_for(one, is_call=True, is_enriched=True)
     assert counters.counter_for(entry(fields, name="another", version="2"), is_call=True, is_enriched=True) is first
@@ -84,27 +77,23 @@ def test_one_count_for_what_spans_have_in_common(fields: dict[str, Any]) -> None
     assert counters.values()[Series("active", "gpt-4o", "high", "ml-platform", is_call=True, is_enriched=True)] == 1
 
 
-def test_made_once(fields: dict[str, Any]) -> None:
-    """Threads that ask for the same new count at once get the same one."""
+def test_counter_is_made_once(fields: dict[str, Any]) -> None:
+    """Threads that ask for the same new counter at once get the same one."""
+    one = entry(fields)
     for _ in range(50):
-        counters, one, found = SpanCounters(), entry(fields), list[AtomicCounter]()
-        barrier = threading.Barrier(THREADS)
-
-        def ask(
-            barrier: Any = barrier,
-            counters: SpanCounters = counters,
-            one: Any = one,
-            found: list[AtomicCounter] = found,
-        ) -> None:
-            barrier.wait()
-            found.append(counters.counter_for(one, is_call=True, is_enriched=True))
-
-        in_threads(ask)
+        ask = partial(SpanCounters().counter_for, one, is_call=True, is_enriched=True)
+        found, barrier = list[AtomicCounter](), threading.Barrier(THREADS)
+        run_in_threads(*[partial(_ask_together, barrier, ask, found)] * THREADS)
         assert len(set(found)) == 1
 
 
-def test_bounded(fields: dict[str, Any]) -> None:
-    """From the 1,001st series on spans are counted together, except those of models that nobody registered."""
+def _ask_together(barrier: threading.Barrier, ask: Callable[[], AtomicCounter], found: list[AtomicCounter]) -> None:
+    barrier.wait()
+    found.append(ask())
+
+
+def test_series_over_the_limit_share_a_counter(fields: dict[str, Any]) -> None:
+    """Over the limit of 1,000 series, spans of registered models share a counter."""
     counters = SpanCounters()
     for number in range(MAX_SERIES + 500):
         next(counters.counter_for(entry(fields, model_id=f"m{number}"), is_call=True, is_enriched=True).ticks)
@@ -117,8 +106,8 @@ def test_bounded(fields: dict[str, Any]) -> None:
     assert counts[Series("active", "m0", "high", "ml-platform", is_call=True, is_enriched=True)] == 2
 
 
-def test_a_child_counts_for_itself(fields: dict[str, Any]) -> None:
-    """After a fork the counts are zero, their holders count on, and the lock is a new one."""
+def test_forked_child_counts_from_zero(fields: dict[str, Any]) -> None:
+    """After a fork the counts are zero, cached ticks still count, and the lock is free."""
     counters = SpanCounters()
     counter = counters.counter_for(entry(fields), is_call=True, is_enriched=True)
     next(counter.ticks)
@@ -143,28 +132,28 @@ def test_a_child_counts_for_itself(fields: dict[str, Any]) -> None:
     assert counters.counter_for(entry(fields), is_call=True, is_enriched=True) is counter
 
 
-def adding_counter(counters: SpanCounters, fields: dict[str, Any]) -> Any:
-    """Return ticks that add a counter whenever they are read: as a span does that garbage collection ends."""
-    numbers = itertools.count()
+class Adding:
+    """Ticks that count a span of another model whenever they are read, as if garbage collection had ended a span."""
 
-    class Adding:
-        def __iter__(self) -> Iterator[int]:
-            return self
+    def __init__(self, counters: SpanCounters, fields: dict[str, Any]) -> None:
+        self.counters, self.fields, self.numbers = counters, fields, itertools.count()
 
-        def __next__(self) -> int:
-            return 0
+    def __iter__(self) -> Iterator[int]:
+        return self
 
-        def __repr__(self) -> str:
-            counters.counter_for(entry(fields, model_id=f"m{next(numbers)}"), is_call=True, is_enriched=True)
-            return "count(0)"
+    def __next__(self) -> int:
+        return 0
 
-    return Adding()
+    def __repr__(self) -> str:
+        other = entry(self.fields, model_id=f"m{next(self.numbers)}")
+        next(self.counters.counter_for(other, is_call=True, is_enriched=True).ticks)
+        return "count(0)"
 
 
-def test_a_span_that_ends_while_a_child_resets(fields: dict[str, Any]) -> None:
-    """A span may end while a forked child resets its counts: the reset goes on."""
+def test_span_ends_while_a_child_resets(fields: dict[str, Any]) -> None:
+    """A span may end while a forked child resets its counts."""
     counters = SpanCounters()
-    counters.counter_for(entry(fields), is_call=True, is_enriched=True).ticks = adding_counter(counters, fields)
+    counters.counter_for(entry(fields), is_call=True, is_enriched=True).ticks = Adding(counters, fields)
     counters.after_fork_in_child()
     assert len(counters.values()) == 2
 
@@ -195,8 +184,8 @@ def test_garbage_collection_while_counts_are_read(fields: dict[str, Any]) -> Non
     assert len(counts) >= len(entries) // 2
 
 
-def test_a_child_has_no_unregistered_names_of_its_parent() -> None:
-    """After a fork, the names that the parent met are gone; the child adds its own."""
+def test_forked_child_has_no_names_of_its_parent() -> None:
+    """After a fork, the parent's unregistered names are gone, and the child adds its own."""
     names = UnregisteredNames()
     names.add("the parent's")
     names.after_fork_in_child()
@@ -205,23 +194,9 @@ def test_a_child_has_no_unregistered_names_of_its_parent() -> None:
     assert names.names() == ("the child's",)
 
 
-def test_a_span_that_ends_while_counts_are_read(fields: dict[str, Any]) -> None:
-    """A span may end at any moment, in the thread that reads, too: where garbage is collected, for example."""
+def test_span_ends_while_counts_are_read(fields: dict[str, Any]) -> None:
+    """A span may end in the thread that reads the counts, for example during garbage collection."""
     counters = SpanCounters()
-
-    class Collecting:
-        """Ends a span of another model while it is read."""
-
-        def __iter__(self) -> Iterator[int]:
-            return self
-
-        def __next__(self) -> int:
-            return 0
-
-        def __repr__(self) -> str:
-            next(counters.counter_for(entry(fields, model_id="other"), is_call=True, is_enriched=True).ticks)
-            return "count(0)"
-
-    counters.counter_for(entry(fields), is_call=True, is_enriched=True).ticks = Collecting()
+    counters.counter_for(entry(fields), is_call=True, is_enriched=True).ticks = Adding(counters, fields)
     assert len(counters.values()) == 1
     assert len(counters.values()) == 2

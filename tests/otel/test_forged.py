@@ -1,23 +1,18 @@
-"""Attributes of the namespace that somebody else put on a span that names a model do not survive."""
+"""Forged ``model_registry.*`` attributes are removed from spans that name a model."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, SpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan, SpanLimits
+from support.spans import REQUEST, needs_ending_hook
 
 from spanforge.model_registry._core.attributes import ATTRIBUTES
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
 
 if TYPE_CHECKING:
     from spanforge.model_registry import ModelRegistry
-
-REQUEST = "gen_ai.request.model"
-
-needs_ending_hook = pytest.mark.skipif(
-    not hasattr(SpanProcessor, "_on_ending"), reason="opentelemetry-sdk before 1.40 cannot remove attributes in time"
-)
 
 FORGED: dict[str, Any] = {
     **{row.key: "forged" for row in ATTRIBUTES},
@@ -44,15 +39,10 @@ def models(registry: ModelRegistry, fields: dict[str, Any]) -> ModelRegistry:
 @pytest.mark.parametrize("forged_at", ["start", "late"])
 @pytest.mark.parametrize("model_at", ["start", "late"])
 @pytest.mark.parametrize("model", ["gpt-4o", "deprecated", "retired", "unheard-of"])
-def test_what_an_application_claims(  # noqa: PLR0913 - a matrix
-    pipeline: Any,
-    models: ModelRegistry,
-    model: str,
-    model_at: str,
-    forged_at: str,
-    first: str,
+def test_forged_attributes_are_replaced(  # noqa: PLR0913 - a matrix
+    pipeline: Any, models: ModelRegistry, model: str, model_at: str, forged_at: str, first: str
 ) -> None:
-    """Whatever an application says of its model, and whenever, the span shows what the registry says and no more."""
+    """A span has exactly the registry's attributes, for any forged attributes and any time of setting them."""
     pipes = pipeline(ModelRegistrySpanProcessor(models), first=first)
     honest = pipes.run(late={REQUEST: model})
     attributes: dict[str, dict[str, Any]] = {"start": {}, "late": {}}
@@ -65,8 +55,8 @@ def test_what_an_application_claims(  # noqa: PLR0913 - a matrix
 
 
 @pytest.mark.parametrize("key", FORGED)
-def test_each_key_alone(pipeline: Any, models: ModelRegistry, key: str) -> None:
-    """One forged key is enough to be looked for, between spans that have none."""
+def test_one_forged_key_is_removed(pipeline: Any, models: ModelRegistry, key: str) -> None:
+    """One forged key is removed, also between spans without forged keys."""
     pipes = pipeline(ModelRegistrySpanProcessor(models))
     honest = pipes.run(late={REQUEST: "unheard-of"})
     for _ in range(2):
@@ -74,8 +64,8 @@ def test_each_key_alone(pipeline: Any, models: ModelRegistry, key: str) -> None:
         assert pipes.run(late={REQUEST: "unheard-of"}).attributes == honest.attributes
 
 
-def test_keys_that_only_look_alike(pipeline: Any) -> None:
-    """Keys outside the namespace are the application's, however much they look like ours."""
+def test_similar_keys_stay(pipeline: Any) -> None:
+    """Keys outside the namespace are the application's."""
     own = {
         "model_registry": "a",
         "model_registryx.status": "b",
@@ -89,7 +79,7 @@ def test_keys_that_only_look_alike(pipeline: Any) -> None:
 
 @needs_ending_hook
 def test_forged_keys_take_no_room(pipeline: Any, models: ModelRegistry) -> None:
-    """On a span with a limit the room that forged keys took is free for what the registry says."""
+    """On a span with a limit, the room of forged keys is free for registry attributes."""
     pipes = pipeline(ModelRegistrySpanProcessor(models), limits=SpanLimits(max_span_attributes=5))
     forged = {f"model_registry.x{number}": number for number in range(3)}
     span = pipes.run({REQUEST: "gpt-4o", "a": 1} | forged)
@@ -98,8 +88,8 @@ def test_forged_keys_take_no_room(pipeline: Any, models: ModelRegistry) -> None:
     assert span.dropped == 3
 
 
-def test_forged_keys_that_ours_replace_count_once(pipeline: Any, models: ModelRegistry) -> None:
-    """A forged key with a name that the registry sets is one attribute, not two."""
+def test_replaced_key_counts_once(pipeline: Any, models: ModelRegistry) -> None:
+    """A forged key that the registry sets is one attribute, not two."""
     pipes = pipeline(ModelRegistrySpanProcessor(models), limits=SpanLimits(max_span_attributes=7))
     span = pipes.run(late={REQUEST: "gpt-4o", "model_registry.status": "retired", "model_registry.owner": "me"})
     assert list(span.ours) == ["status", "owner", "risk_tier", "model_id", "name", "version"]
@@ -107,8 +97,8 @@ def test_forged_keys_that_ours_replace_count_once(pipeline: Any, models: ModelRe
 
 
 @pytest.mark.parametrize("status", ["active", "unregistered"])
-def test_without_the_ending_hook(models: ModelRegistry, status: str) -> None:
-    """Where only ``on_end`` is called forged keys are removed as well."""
+def test_on_end_removes_forged_keys(models: ModelRegistry, status: str) -> None:
+    """``on_end`` alone removes forged keys too."""
     name = "gpt-4o" if status == "active" else "unheard-of"
     span = ReadableSpan("call", attributes=FORGED | {REQUEST: name})
     ModelRegistrySpanProcessor(models).on_end(span)

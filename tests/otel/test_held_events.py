@@ -1,31 +1,27 @@
-"""Lifecycle events from before there was a provider, and processes that fork: each in a process of its own."""
+"""Lifecycle events that are held until there is a tracer provider, and forks. Each test runs in its own process."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from opentelemetry.sdk.trace import SpanProcessor
+from support.scripts import COMMON
+from support.spans import HAS_ENDING_HOOK
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 survives_fork = pytest.mark.skipif(
-    not hasattr(SpanProcessor, "_on_ending"),
-    reason="before opentelemetry-sdk 1.40 a concurrent chain itself does not survive a fork",
+    not HAS_ENDING_HOOK, reason="before opentelemetry-sdk 1.40 a concurrent chain itself does not survive a fork"
 )
 
 PRELUDE = """
-import os, sys, threading
-from opentelemetry import trace
-from opentelemetry.sdk.trace import ConcurrentMultiSpanProcessor, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import ConcurrentMultiSpanProcessor, SpanProcessor
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from spanforge.model_registry import EventCounts, event_counts, register_model, deprecate_model
-from spanforge.model_registry.otel import ModelRegistrySpanProcessor
+from spanforge.model_registry import deprecate_model
 
 exporter = InMemorySpanExporter()
-
-def register(count):
-    for number in range(count):
-        register_model(f"m{number}", "M", "1", "low", "team", "test")
 
 def install(threads=None, first=True, exporting=None):
     active = threads and ConcurrentMultiSpanProcessor(threads)
@@ -36,11 +32,6 @@ def install(threads=None, first=True, exporting=None):
     trace.set_tracer_provider(provider)
     return provider
 
-def settle():
-    for thread in threading.enumerate():
-        if thread.name == "model-registry-events":
-            thread.join()
-
 def arrived():
     events = [event for span in exporter.get_finished_spans() for event in span.events]
     return [event.attributes["model_registry.model_id"] for event in events]
@@ -48,13 +39,17 @@ def arrived():
 """
 
 
+@pytest.fixture
+def run(script: Any) -> Callable[[str], str]:
+    """Give a function that runs a script after the prelude in another process."""
+    return lambda text: script(COMMON + PRELUDE + text, PYTHONWARNINGS="ignore")
+
+
 @pytest.mark.parametrize("first", ["ours", "exporter"])
 @pytest.mark.parametrize("threads", [None, 1, 2])
-def test_delivered_by_the_first_span(script: Any, threads: int | None, first: str) -> None:
-    """The first span's start has held events delivered, on root spans of their own; no chain deadlocks."""
-    script(
-        PRELUDE
-        + f"""
+def test_first_span_delivers_held_events(run: Any, threads: int | None, first: str) -> None:
+    """The start of the first span delivers held events on root spans of their own; no chain of processors deadlocks."""
+    run(f"""
 register(50)
 assert event_counts() == EventCounts(0, 50, 0, 0), event_counts()
 install({threads}, {first == "ours"})
@@ -71,15 +66,12 @@ assert all(span.parent is None for span in spans)
 (call,) = [span for span in spans if span.name == "first"]
 assert call.attributes["model_registry.owner"] == "team" and not call.events
 assert all(not span.attributes for span in spans if span is not call)
-"""
-    )
+""")
 
 
-def test_a_thousand_at_once_by_many_first_spans(script: Any) -> None:
-    """When many threads start the first span at once, each held event is delivered once."""
-    script(
-        PRELUDE
-        + """
+def test_many_first_spans_deliver_each_event_once(run: Any) -> None:
+    """If many threads start the first span at once, each held event is delivered once."""
+    run("""
 register(1000)
 install()
 barrier = threading.Barrier(8)
@@ -87,20 +79,16 @@ def work():
     barrier.wait()
     trace.get_tracer("app").start_span("first").end()
 threads = [threading.Thread(target=work) for _ in range(8)]
-[thread.start() for thread in threads]
-[thread.join() for thread in threads]
+run_all(threads)
 settle()
 assert event_counts() == EventCounts(1000, 0, 0, 0), event_counts()
 assert sorted(arrived()) == sorted(f"m{number}" for number in range(1000))
-"""
-    )
+""")
 
 
-def test_not_one_span_late(script: Any) -> None:
-    """Held events do not keep the application's span from starting: a processor that blocks on them stops only them."""
-    script(
-        PRELUDE
-        + """
+def test_blocked_delivery_delays_no_span(run: Any) -> None:
+    """A processor that blocks on held events does not delay the application's spans."""
+    run("""
 gate = threading.Event()
 class Slow(SpanProcessor):
     def on_start(self, span, parent_context=None):
@@ -113,15 +101,12 @@ assert [span.name for span in exporter.get_finished_spans()] == ["first"]
 gate.set()
 settle()
 assert arrived() == ["m0", "m1", "m2"]
-"""
-    )
+""")
 
 
-def test_a_provider_that_becomes_global_later(script: Any) -> None:
-    """Spans of a provider that is not the global one yet deliver nothing; the next span after that does."""
-    script(
-        PRELUDE
-        + """
+def test_events_wait_for_the_global_provider(run: Any) -> None:
+    """Spans of a provider deliver held events only after it has become the global provider."""
+    run("""
 register(3)
 provider = TracerProvider()
 provider.add_span_processor(ModelRegistrySpanProcessor())
@@ -134,32 +119,14 @@ trace.set_tracer_provider(provider)
 provider.get_tracer("app").start_span("late").end()
 settle()
 assert arrived() == ["m0", "m1", "m2"], arrived()
-"""
-    )
-
-
-def test_nothing_held_starts_no_thread(script: Any) -> None:
-    """Without held events no thread is started."""
-    script(
-        PRELUDE
-        + """
-install()
-started = []
-start = threading.Thread.start
-threading.Thread.start = lambda self: (started.append(self.name), start(self))
-trace.get_tracer("app").start_span("first").end()
-assert started == [], started
-"""
-    )
+""")
 
 
 @pytest.mark.parametrize("threads", [None, *(pytest.param(number, marks=survives_fork) for number in (1, 2))])
 @pytest.mark.parametrize("exporting", ["SimpleSpanProcessor", "BatchSpanProcessor"])
-def test_children_after_a_fork(script: Any, exporting: str, threads: int | None) -> None:
-    """A child enriches spans started before or after the fork, and changes only its own registry."""
-    output = script(
-        PRELUDE
-        + f"""
+def test_forked_child_enriches_spans(run: Any, exporting: str, threads: int | None) -> None:
+    """A child enriches spans that started before or after the fork, and changes only its own registry."""
+    output = run(f"""
 register(2)
 provider = install({threads}, exporting={exporting}(exporter))
 tracer = trace.get_tracer("app")
@@ -180,17 +147,13 @@ os.write(1, f"{{'parent' if child else 'child'}} {{' '.join(shown)}}\\n".encode(
 if not child:
     os._exit(0)
 assert os.waitpid(child, 0)[1] == 0
-""",
-        PYTHONWARNINGS="ignore",
-    )
+""")
     assert sorted(output.splitlines()) == ["child deprecated active", "parent active active"]
 
 
-def test_a_fork_while_spans_end(script: Any) -> None:
-    """A fork at any moment leaves a child that can end spans and change the registry."""
-    script(
-        PRELUDE
-        + """
+def test_fork_while_spans_end(run: Any) -> None:
+    """A child that is forked while spans end can end spans and use the registry."""
+    run("""
 register(5)
 install()
 tracer = trace.get_tracer("app")
@@ -215,6 +178,4 @@ for _ in range(20):
     assert os.waitpid(child, 0)[1] == 0
 stop.set()
 [thread.join() for thread in threads]
-""",
-        PYTHONWARNINGS="ignore",
-    )
+""")

@@ -1,22 +1,21 @@
-"""Log records from before there was a logger provider, and processes that fork: each in a process of its own."""
+"""Log records that are held until there is a logger provider, and forks. Each test runs in its own process."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.scripts import COMMON
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PRELUDE = """
-import os, sys, threading, time
 os.environ["OTEL_PYTHON_MODEL_REGISTRY_EVENTS"] = "span,log"
-from opentelemetry import _logs, trace
+from opentelemetry import _logs
 from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor
-from opentelemetry.sdk.trace import TracerProvider
-from spanforge.model_registry import EventCounts, event_counts, flush_events, register_model
+from spanforge.model_registry import flush_events
 from spanforge.model_registry._core import delivery, emission
-from spanforge.model_registry.otel import ModelRegistrySpanProcessor
 
 class Keeping(LogRecordProcessor):
     def __init__(self):
@@ -30,10 +29,6 @@ class Keeping(LogRecordProcessor):
 
 keeping = Keeping()
 
-def register(count, first=0):
-    for number in range(first, first + count):
-        register_model(f"m{number}", "M", "1", "low", "team", "test")
-
 def trace_them():
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(ModelRegistrySpanProcessor())
@@ -46,13 +41,25 @@ def log_them():
     _logs.set_logger_provider(provider)
     return provider
 
+def hold_lock():
+    locked, done = threading.Event(), threading.Event()
+    def hold():
+        with emission._state.delivery_guard.lock:
+            locked.set()
+            done.wait(20)
+    thread = threading.Thread(target=hold)
+    thread.start()
+    locked.wait(20)
+    return thread, done
+
+def watch_threads():
+    started = []
+    start = threading.Thread.start
+    threading.Thread.start = lambda self: (started.append(self.name), start(self))
+    return started
+
 def span():
     trace.get_tracer("app").start_span("request").end()
-
-def settle():
-    for thread in threading.enumerate():
-        if thread.name == "model-registry-events":
-            thread.join()
 
 def arrived():
     return [record.attributes["model_registry.model_id"] for record in keeping.records]
@@ -60,18 +67,35 @@ def arrived():
 """
 
 
+@pytest.fixture
+def run(script: Any) -> Callable[[str], str]:
+    """Give a function that runs a script after the prelude in another process."""
+    return lambda text: script(COMMON + PRELUDE + text, PYTHONWARNINGS="ignore")
+
+
+@pytest.fixture
+def run_to_exit(run_script: Any) -> Callable[[str], list[str]]:
+    """Give a function that runs a script after the prelude and returns the lines that it logs."""
+
+    def run(text: str) -> list[str]:
+        result = run_script(COMMON + PRELUDE + text)
+        assert result.returncode == 0
+        return [line for line in result.stderr.splitlines() if "does not let a processor" not in line]
+
+    return run
+
+
 @pytest.mark.parametrize("by", ["operation", "flush_events", "span", "instrumentor"])
-def test_delivered(script: Any, by: str) -> None:
+def test_held_records_are_delivered(run: Any, by: str) -> None:
     """Held records are delivered, with time and link, by the next operation, a flush, a span, or the instrumentor."""
-    script(
-        PRELUDE
-        + f"""
+    run(f"""
 parent = trace.NonRecordingSpan(trace.SpanContext(7, 8, is_remote=True, trace_flags=trace.TraceFlags(0)))
 before = time.time_ns()
 with trace.use_span(parent):
     register(3)
 after = time.time_ns()
-time.sleep(0.01)
+while time.time_ns() == after:
+    pass
 assert event_counts("log") == EventCounts(0, 3, 0, 0), event_counts("log")
 log_them()
 by = {by!r}
@@ -95,15 +119,12 @@ for record in keeping.records[:3]:
     assert before <= record.timestamp <= after
     assert (record.trace_id, record.span_id) == (7, 8)
 assert event_counts("log").held == event_counts("span").held == 0
-"""
-    )
+""")
 
 
-def test_spans_look_once_a_second(script: Any) -> None:
-    """Where there was no logger provider, spans look for one once a second, until nothing is held any more."""
-    script(
-        PRELUDE
-        + """
+def test_spans_look_for_a_logger_provider_once_a_second(run: Any) -> None:
+    """Without a logger provider, spans look for one once a second until no event is held."""
+    run("""
 clock = [100.0]
 delivery.time.monotonic = lambda: clock[0]
 register(2)
@@ -121,22 +142,17 @@ clock[0] += emission.PROVIDER_RETRY_SECONDS
 span()
 settle()
 assert arrived() == ["m0", "m1"]
-started = []
-start = threading.Thread.start
-threading.Thread.start = lambda self: (started.append(self.name), start(self))
+started = watch_threads()
 clock[0] += 100
 span()
-assert started == []
 assert not emission.deliver_soon()
-"""
-    )
+assert started == []
+""")
 
 
-def test_no_span_late(script: Any) -> None:
-    """A log processor that blocks on held records stops no span, and meanwhile no other thread is started for them."""
-    script(
-        PRELUDE
-        + """
+def test_blocked_log_processor_delays_no_span(run: Any) -> None:
+    """A log processor that blocks on held records delays no span, and no second thread is started for them."""
+    run("""
 gate, reached = threading.Event(), threading.Event()
 class Slow(Keeping):
     def on_emit(self, log_record):
@@ -149,9 +165,7 @@ delivery.time.monotonic = lambda: clock[0]
 register(3)
 log_them()
 trace_them()
-started = []
-start = threading.Thread.start
-threading.Thread.start = lambda self: (started.append(self.name), start(self))
+started = watch_threads()
 for _ in range(3):
     span()
     clock[0] += 2 * emission.PROVIDER_RETRY_SECONDS
@@ -162,15 +176,12 @@ assert arrived() == []
 gate.set()
 settle()
 assert arrived() == ["m0", "m1", "m2"]
-"""
-    )
+""")
 
 
-def test_no_thread_to_be_had(script: Any) -> None:
-    """Where no thread can be started any more, spans start and events stay held."""
-    script(
-        PRELUDE
-        + """
+def test_events_stay_held_if_no_thread_can_start(run: Any) -> None:
+    """If no thread can be started, spans start and events stay held."""
+    run("""
 def start(thread):
     raise RuntimeError("can't create new thread at interpreter shutdown")
 register(2)
@@ -184,15 +195,12 @@ threading.Thread.start = start
 span()
 settle()
 assert arrived() == ["m0", "m1"]
-"""
-    )
+""")
 
 
-def test_the_span_in_which_they_are_delivered(script: Any) -> None:
-    """A held record of no span has no ids, whatever span it is delivered in; it is held no more when it goes out."""
-    script(
-        PRELUDE
-        + """
+def test_held_record_has_no_ids_of_the_delivering_span(run: Any) -> None:
+    """A held record has no ids of the span in which it is delivered, and is not held while it is delivered."""
+    run("""
 held = []
 class Counting(Keeping):
     def on_emit(self, log_record):
@@ -207,15 +215,12 @@ with provider.get_tracer("app").start_as_current_span("request"):
     flush_events()
 assert [(record.trace_id, record.span_id, record.trace_flags) for record in keeping.records] == [(0, 0, 0)] * 3
 assert held == [2, 1, 0], held
-"""
-    )
+""")
 
 
-def test_too_many(script: Any) -> None:
-    """The first 1,000 are held, later ones dropped and counted, and all that are held are delivered."""
-    script(
-        PRELUDE
-        + """
+def test_a_thousand_events_are_held(run: Any) -> None:
+    """The first 1,000 events are held and delivered; later ones are dropped and counted."""
+    run("""
 register(1_005)
 assert event_counts("log") == event_counts("span") == EventCounts(0, 1_000, 5, 0)
 log_them()
@@ -225,8 +230,7 @@ assert event_counts("log") == EventCounts(1_000, 0, 5, 0)
 assert event_counts("span") == EventCounts(0, 1_000, 5, 0)
 trace_them()
 flush_events()
-"""
-    )
+""")
 
 
 @pytest.mark.parametrize(
@@ -237,21 +241,15 @@ flush_events()
         ("log_them(); flush_events()", ["tracer"]),
     ],
 )
-def test_none_ever_comes(setup: str, missing: list[str]) -> None:
-    """At exit a line for each form says how many events were not delivered, and what was missing."""
-    script = PRELUDE + f"\nregister(3)\n{setup}\n"
-    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=30)
-    assert result.returncode == 0
+def test_exit_reports_missing_providers(run_to_exit: Any, setup: str, missing: list[str]) -> None:
+    """At exit, a line for each signal reports the events that were not delivered and the missing provider."""
     text = "model registry: 3 lifecycle events were not delivered: no {} provider was set"
-    lines = [line for line in result.stderr.splitlines() if "does not let a processor" not in line]
-    assert lines == [text.format(name) for name in missing]
+    assert run_to_exit(f"register(3)\n{setup}\n") == [text.format(name) for name in missing]
 
 
-def test_threads_at_once(script: Any) -> None:
-    """When many threads operate and flush at once, each record is delivered once."""
-    script(
-        PRELUDE
-        + """
+def test_threads_deliver_each_record_once(run: Any) -> None:
+    """If many threads operate and flush at once, each record is delivered once."""
+    run("""
 register(500)
 trace_them()
 log_them()
@@ -262,33 +260,22 @@ def work(number):
     span()
     register(20, 1_000 + 20 * number)
 threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
-[thread.start() for thread in threads]
-[thread.join() for thread in threads]
+run_all(threads)
 settle()
 assert event_counts("log") == event_counts("span") == EventCounts(660, 0, 0, 0), event_counts("log")
 expected = [f"m{number}" for number in (*range(500), *range(1_000, 1_160))]
 assert sorted(arrived()) == sorted(expected)
-"""
-    )
+""")
 
 
-def test_children(script: Any) -> None:
-    """A child counts from zero, also when another thread held the locks, and its events go out."""
-    script(
-        PRELUDE
-        + """
+def test_forked_child_counts_from_zero(run: Any) -> None:
+    """A child counts from zero and emits its events, even if another thread of the parent held the lock."""
+    run("""
 log_them()
 trace_them()
 register(3)
 assert event_counts("log").emitted == 3
-locked, done = threading.Event(), threading.Event()
-def hold():
-    with emission._state.delivery_guard.lock:
-        locked.set()
-        done.wait(20)
-thread = threading.Thread(target=hold)
-thread.start()
-locked.wait(20)
+thread, done = hold_lock()
 child = os.fork()
 if not child:
     assert event_counts() == EventCounts(0, 0, 0, 0)
@@ -300,25 +287,14 @@ done.set()
 thread.join()
 assert os.waitpid(child, 0)[1] == 0
 assert event_counts("log") == EventCounts(3, 0, 0, 0)
-""",
-        PYTHONWARNINGS="ignore",
-    )
+""")
 
 
-def test_children_of_a_parent_with_held_events(script: Any) -> None:
-    """Held events go with a child, which delivers them though another thread was at it in the parent."""
-    script(
-        PRELUDE
-        + """
+def test_forked_child_delivers_held_events(run: Any) -> None:
+    """A child delivers the parent's held events, even if another thread of the parent was delivering them."""
+    run("""
 register(2)
-locked, done = threading.Event(), threading.Event()
-def hold():
-    with emission._state.delivery_guard.lock:
-        locked.set()
-        done.wait(20)
-thread = threading.Thread(target=hold)
-thread.start()
-locked.wait(20)
+thread, done = hold_lock()
 child = os.fork()
 if not child:
     assert event_counts("log") == event_counts("span") == EventCounts(0, 2, 0, 0)
@@ -335,16 +311,12 @@ done.set()
 thread.join()
 assert flush_events() == 4
 assert arrived() == ["m0", "m1"]
-""",
-        PYTHONWARNINGS="ignore",
-    )
+""")
 
 
-def test_a_processor_that_forks(script: Any) -> None:
-    """A child that is forked while a held record goes out delivers the others, and can deliver again."""
-    script(
-        PRELUDE
-        + """
+def test_log_processor_may_fork(run: Any) -> None:
+    """A child that is forked during a delivery delivers the other records, and can deliver again."""
+    run("""
 children = []
 class Forking(Keeping):
     def on_emit(self, log_record):
@@ -361,16 +333,12 @@ assert emission._state.delivery_guard.is_free()
 if not children[0]:
     os._exit(0)
 assert os.waitpid(children[0], 0)[1] == 0
-""",
-        PYTHONWARNINGS="ignore",
-    )
+""")
 
 
-def test_a_handler_at_any_moment(script: Any) -> None:
-    """Wherever a signal handler interrupts, it may register models and ask for the counts, which are right."""
-    script(
-        PRELUDE
-        + """
+def test_signal_handler_may_register_at_any_line(run: Any) -> None:
+    """A signal handler may register models and read the counts at any line, and the counts are exact."""
+    run("""
 interrupted = set()
 def handler(frame, event, _):
     if frame.f_code.co_filename not in (delivery.__file__, emission.__file__):
@@ -397,15 +365,12 @@ assert len(interrupted) > 50
 expected = 3 + len(interrupted)
 assert sorted(arrived()) == sorted(f"m{number}" for number in (0, 1, 2, *interrupted))
 assert event_counts("log") == event_counts("span") == EventCounts(expected, 0, 0, 0), (expected, event_counts())
-"""
-    )
+""")
 
 
-def test_processors_in_threads_of_their_own(script: Any) -> None:
-    """A log processor in a thread of its own registers models while held records, or others, wait for it."""
-    script(
-        PRELUDE
-        + """
+def test_concurrent_log_processor_may_register(run: Any) -> None:
+    """A log processor in another thread may register models while records wait for it."""
+    run("""
 from opentelemetry.sdk._logs._internal import ConcurrentMultiLogRecordProcessor
 class Busy(Keeping):
     def on_emit(self, log_record):
@@ -424,15 +389,12 @@ assert flush_events() == 2
 register(1, 1)
 assert arrived() == ["m0", "m101", "m1", "m103"], arrived()
 assert event_counts("log") == EventCounts(4, 0, 0, 0), event_counts("log")
-"""
-    )
+""")
 
 
-def test_children_with_a_batch(script: Any) -> None:
-    """With the SDK's batches, a child's records are exported by the child, and the parent's by the parent."""
-    output = script(
-        PRELUDE
-        + """
+def test_forked_child_exports_its_own_batch(run: Any) -> None:
+    """With batches, a child exports its own records and the parent exports the parent's."""
+    output = run("""
 from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
 try:
     from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter as InMemory
@@ -454,17 +416,13 @@ os.write(1, f"{'parent' if child else 'child'} {' '.join(names)}\\n".encode())
 if not child:
     os._exit(0)
 assert os.waitpid(child, 0)[1] == 0
-""",
-        PYTHONWARNINGS="ignore",
-    )
+""")
     assert sorted(output.splitlines()) == ["child m20", "parent m10"]
 
 
-def test_a_provider_of_its_own(script: Any) -> None:
-    """Records go to the provider that a registry was given; to the global one go those of other registries only."""
-    script(
-        PRELUDE
-        + """
+def test_records_go_to_the_registrys_own_provider(run: Any) -> None:
+    """Records go to the provider of their registry, or else to the global one."""
+    run("""
 from spanforge.model_registry import ModelRegistry
 log_them()
 own, loggers = Keeping(), LoggerProvider(shutdown_on_exit=False)
@@ -475,15 +433,12 @@ assert arrived() == ["global"], arrived()
 assert [record.attributes["model_registry.model_id"] for record in own.records] == ["own"]
 trace_them()
 flush_events()
-"""
-    )
+""")
 
 
-def test_a_provider_that_cannot_be_loaded(script: Any) -> None:
-    """Where the logger provider that is named cannot be loaded, events stay held and nothing raises."""
-    script(
-        PRELUDE
-        + """
+def test_events_stay_held_if_the_provider_cannot_be_loaded(run: Any) -> None:
+    """If the logger provider cannot be loaded, events stay held and nothing raises."""
+    run("""
 import logging
 logging.getLogger("opentelemetry.util._providers").disabled = True  # it tells of each attempt
 register(2)
@@ -499,15 +454,12 @@ del os.environ["OTEL_PYTHON_LOGGER_PROVIDER"]
 log_them()
 assert flush_events() == 2
 assert arrived() == ["m0", "m1"]
-"""
-    )
+""")
 
 
-def test_a_processor_that_registers_models(script: Any) -> None:
-    """A log processor that registers a model while held records are delivered neither blocks nor delivers twice."""
-    script(
-        PRELUDE
-        + """
+def test_log_processor_may_register(run: Any) -> None:
+    """A log processor that registers models during a delivery neither blocks nor receives a record twice."""
+    run("""
 class Busy(Keeping):
     def on_emit(self, log_record):
         super().on_emit(log_record)
@@ -522,14 +474,11 @@ assert flush_events() == 3
 settle()
 assert sorted(arrived()) == sorted(["m0", "m1", "m2", "m101", "m102", "m103", "m104"]), arrived()
 assert event_counts("log") == event_counts("span") == EventCounts(7, 0, 0, 0), event_counts()
-"""
-    )
+""")
 
 
-def test_a_provider_that_nobody_delivers_to() -> None:
-    """At exit a provider that came too late for anything to deliver is not said to be missing."""
-    script = PRELUDE + "\nregister(3)\nlog_them()\ntrace.set_tracer_provider(TracerProvider(shutdown_on_exit=False))\n"
-    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=30)
-    assert result.returncode == 0
+def test_exit_reports_providers_without_a_flush(run_to_exit: Any) -> None:
+    """At exit, providers that were set after the last delivery are not reported as missing."""
+    lines = run_to_exit("register(3)\nlog_them()\ntrace.set_tracer_provider(TracerProvider(shutdown_on_exit=False))\n")
     text = "model registry: 3 lifecycle events were not delivered: call flush_events() after setting the {} provider"
-    assert result.stderr.splitlines() == [text.format(name) for name in ("tracer", "logger")]
+    assert lines == [text.format(name) for name in ("tracer", "logger")]

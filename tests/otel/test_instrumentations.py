@@ -1,4 +1,4 @@
-"""Real clients under real instrumentations, against a stand-in API: each call's span says whose model it is."""
+"""Real clients and instrumentations with a stand-in API: the span of each call is enriched."""
 
 from __future__ import annotations
 
@@ -69,41 +69,32 @@ class Starts(SpanProcessor):
         self.names_model.append(not MODEL_KEYS.isdisjoint(span.attributes))
 
 
+@pytest.fixture(params=[OTelGenAI, OpenLLMetry, OpenInference], ids=["OTel GenAI", "OpenLLMetry", "OpenInference"])
+def instrumentor(request: pytest.FixtureRequest) -> Any:
+    """Give each instrumentation of the client."""
+    return request.param
+
+
 @pytest.fixture
-def instrument() -> Iterator[Callable[[Any, Any], None]]:
-    """Give a function that instruments the client for a tracer provider, until the test has ended."""
-    used: list[Any] = []
+def instrumented(pipeline: Any, instrumentor: Any) -> Iterator[Callable[..., Any]]:
+    """Give a function that makes a pipeline and instruments the client for it."""
 
-    def begin(instrumentor: Any, provider: Any) -> None:
-        instrumentor.instrument(tracer_provider=provider)
-        used.append(instrumentor)
+    def make(*processors: SpanProcessor, **options: Any) -> Any:
+        pipes = pipeline(*processors, **options)
+        instrumentor().instrument(tracer_provider=pipes.provider)
+        return pipes
 
-    yield begin
-    for instrumentor in used:
-        instrumentor.uninstrument()
-
-
-INSTRUMENTATIONS = pytest.mark.parametrize(
-    "instrumentor", [OTelGenAI, OpenLLMetry, OpenInference], ids=["OTel GenAI", "OpenLLMetry", "OpenInference"]
-)
+    yield make
+    instrumentor().uninstrument()
 
 
 @pytest.mark.parametrize("first", ["ours", "exporter"])
 @pytest.mark.parametrize("call", CALLS)
-@INSTRUMENTATIONS
-def test_a_call(  # noqa: PLR0913 - a matrix
-    pipeline: Any,
-    instrument: Any,
-    client: openai.OpenAI,
-    instrumentor: Any,
-    call: Any,
-    first: str,
-) -> None:
-    """A call of a registered model, answered under a dated name, is exported with its owner, tier and status."""
-    pipes = pipeline(first=first)
+def test_call_is_enriched(instrumented: Any, client: Any, instrumentor: Any, call: Any, first: str) -> None:
+    """The span of a registered model has its owner, tier and status, though the response has a snapshot's name."""
+    pipes = instrumented(first=first)
     starts = Starts()
     pipes.provider.add_span_processor(starts)
-    instrument(instrumentor(), pipes.provider)
     call(client, "gpt-4o")
     span = pipes.exporter.span
     assert span.ours == {
@@ -116,24 +107,15 @@ def test_a_call(  # noqa: PLR0913 - a matrix
     }
     assert "gpt-4o-2024-08-06" in span.others.values(), "the answered name is on the span"
     assert starts.names_model == [instrumentor is OTelGenAI], (
-        "this is what decides whether a processor at the start is enough"
+        "if all name it at the start, a processor at the start is enough"
     )
 
 
 @pytest.mark.parametrize("first", ["ours", "exporter"])
-@INSTRUMENTATIONS
-def test_a_call_that_fails(  # noqa: PLR0913 - a matrix
-    pipeline: Any,
-    registry: ModelRegistry,
-    instrument: Any,
-    client: openai.OpenAI,
-    instrumentor: Any,
-    first: str,
-) -> None:
-    """A call that the API refuses is exported with the status of the model that was asked for."""
+def test_failed_call_is_enriched(registry: Any, instrumented: Any, client: Any, instrumentor: Any, first: str) -> None:
+    """A call that the API refuses has the status of the request model."""
     ours = ModelRegistrySpanProcessor(registry, span_attributes=[*ON_SPANS, "matched_by"])
-    pipes = pipeline(ours, first=first)
-    instrument(instrumentor(), pipes.provider)
+    pipes = instrumented(ours, first=first)
     fail(client, "")
     warned = {"status": "unregistered", "warnings": ("model 'no-such-model' is not registered",)}
     assert pipes.exporter.spans[-1].ours == warned
@@ -147,21 +129,13 @@ def test_a_call_that_fails(  # noqa: PLR0913 - a matrix
 
 
 def names_model(span: Any) -> bool:
-    """Tell whether a span has an attribute that is a model's name, rather than JSON with one in it."""
+    """Check whether a span has a model name outside JSON."""
     return any(key in MODEL_KEYS and not key.endswith("invocation_parameters") for key in span.others)
 
 
-@INSTRUMENTATIONS
-def test_the_status_after_the_answer(
-    pipeline: Any,
-    registry: ModelRegistry,
-    instrument: Any,
-    client: openai.OpenAI,
-    instrumentor: Any,
-) -> None:
-    """A stream shows the model as it is when the stream has been read, not when it was asked for."""
-    pipes = pipeline(first="exporter")
-    instrument(instrumentor(), pipes.provider)
+def test_status_after_a_stream(registry: Any, instrumented: Any, client: Any) -> None:
+    """A stream has the model's status at the end of the stream."""
+    pipes = instrumented(first="exporter")
     chunks = iter(client.chat.completions.create(model="gpt-4o", messages=MESSAGES, stream=True))
     next(chunks)
     registry.deprecate("gpt-4o")
@@ -169,27 +143,19 @@ def test_the_status_after_the_answer(
     assert pipes.exporter.span.ours["status"] == "deprecated"
 
 
-@INSTRUMENTATIONS
-def test_globs_for_answers(
-    pipeline: Any,
-    registry: ModelRegistry,
-    instrument: Any,
-    client: openai.OpenAI,
-    instrumentor: Any,
-) -> None:
-    """An entry whose glob matches the dated name counts before the one that was asked for."""
+def test_glob_of_the_response_model(registry: Any, instrumented: Any, client: Any) -> None:
+    """An entry whose glob matches the response model comes before the request model's entry."""
     registry.register("dated", "GPT-4o", "2024-08-06", "high", "team", "a test", aliases=["gpt-4o-????-??-??"])
-    pipes = pipeline()
-    instrument(instrumentor(), pipes.provider)
+    pipes = instrumented()
     chat(client, "gpt-4o")
     assert pipes.exporter.span.ours["model_id"] == "dated"
 
 
-def test_on_the_wire(registry: ModelRegistry, pipeline: Any, instrument: Any, api: Any, client: openai.OpenAI) -> None:
-    """What an OTLP collector receives, in batches and from an exporter that comes first, has the attributes."""
+@pytest.mark.parametrize("instrumentor", [OpenInference])
+def test_attributes_in_otlp(registry: Any, instrumented: Any, api: Any, client: openai.OpenAI) -> None:
+    """An OTLP receiver gets the attributes from a batch exporter that comes first."""
     exporting = BatchSpanProcessor(OTLPSpanExporter(f"{api.url}/v1/traces"))
-    pipes = pipeline(exporting, ModelRegistrySpanProcessor(registry), exporting=None)
-    instrument(OpenInference(), pipes.provider)
+    pipes = instrumented(exporting, ModelRegistrySpanProcessor(registry), exporting=None)
     for call in [*CALLS, fail]:
         call(client, "gpt-4o")
     pipes.provider.force_flush()
@@ -234,14 +200,9 @@ def under_logfire() -> Iterator[Callable[..., logfire.Logfire]]:
 @pytest.mark.parametrize("call", [*CALLS, fail])
 @pytest.mark.parametrize("exporting", [SimpleSpanProcessor, BatchSpanProcessor])
 def test_logfire(  # noqa: PLR0913 - a matrix
-    registry: ModelRegistry,
-    exporter: Any,
-    under_logfire: Any,
-    client: openai.OpenAI,
-    call: Any,
-    exporting: Any,
+    registry: Any, exporter: Any, under_logfire: Any, client: Any, call: Any, exporting: Any
 ) -> None:
-    """Under logfire, which wraps processors, each span that names a model is enriched for the processors after ours."""
+    """Under logfire, which wraps processors, spans are enriched for later processors."""
     configured = under_logfire(ModelRegistrySpanProcessor(registry), exporting(exporter))
     with configured.instrument_openai(client):
         call(client, "gpt-4o")
@@ -253,8 +214,8 @@ def test_logfire(  # noqa: PLR0913 - a matrix
         assert span.ours.get("owner") == (None if call is fail else "ml-platform")
 
 
-def test_logfire_removes_what_is_forged(registry: ModelRegistry, exporter: Any, under_logfire: Any) -> None:
-    """Under logfire, too, the registry is the authority on a span that names a model, and only there."""
+def test_logfire_and_forged_attributes(registry: ModelRegistry, exporter: Any, under_logfire: Any) -> None:
+    """Under logfire, forged attributes are removed from spans that name a model."""
     configured = under_logfire(ModelRegistrySpanProcessor(registry), SimpleSpanProcessor(exporter))
     forged = {"model_registry.owner": "me", "model_registry.approved": True}
     configured.info("call", **forged | {"gen_ai.request.model": "gpt-4o"})
@@ -264,10 +225,8 @@ def test_logfire_removes_what_is_forged(registry: ModelRegistry, exporter: Any, 
     assert (other.ours["owner"], other.ours["approved"]) == ("me", True)
 
 
-def test_logfire_with_an_exporter_before(
-    registry: ModelRegistry, exporter: Any, under_logfire: Any, client: openai.OpenAI
-) -> None:
-    """Under logfire an exporter that comes before ours is too early: there the order matters, as the docs say."""
+def test_logfire_and_an_earlier_exporter(registry: Any, exporter: Any, under_logfire: Any, client: Any) -> None:
+    """Under logfire, an exporter that comes first gets no registry attributes."""
     configured = under_logfire(SimpleSpanProcessor(exporter), ModelRegistrySpanProcessor(registry))
     with configured.instrument_openai(client):
         chat(client, "gpt-4o")

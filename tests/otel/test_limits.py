@@ -1,4 +1,4 @@
-"""Limits of spans: what does not fit of the library's attributes is left out and counted, never the application's."""
+"""Limits of spans: registry attributes that do not fit are dropped and counted, the application's stay."""
 
 from __future__ import annotations
 
@@ -13,19 +13,14 @@ from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, SpanProcessor
 from support.asked_registry import AskedRegistry
+from support.spans import REQUEST, needs_ending_hook
 
 from spanforge.model_registry import ModelRegistry
 from spanforge.model_registry._core.attributes import ATTRIBUTES, ON_SPANS, SPAN_ATTRIBUTE_NAMES
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
 
-REQUEST = "gen_ai.request.model"
 ORDER = [row.name for row in ATTRIBUTES if row.on_spans != "no"]
-"""What spans can get, the most important first."""
-
-needs_ending_hook = pytest.mark.skipif(
-    not hasattr(SpanProcessor, "_on_ending"),
-    reason="before opentelemetry-sdk 1.40 a model that is known at the start is written at the start",
-)
+"""The attributes that spans can get, the most important first."""
 
 
 @pytest.fixture
@@ -38,8 +33,10 @@ def full(registry: ModelRegistry) -> ModelRegistrySpanProcessor:
 
 @pytest.mark.parametrize("first", ["ours", pytest.param("exporter", marks=needs_ending_hook)])
 @pytest.mark.parametrize("room", range(len(ORDER) + 2))
-def test_the_number_of_attributes(pipeline: Any, full: SpanProcessor, room: int, first: str) -> None:
-    """What a span has room for is kept in the order of the table; the rest is left out and counted."""
+def test_attribute_limit_keeps_the_order_of_the_table(
+    pipeline: Any, full: SpanProcessor, room: int, first: str
+) -> None:
+    """Up to the limit, attributes are kept in the order of the table; the others are counted as dropped."""
     own = {REQUEST: "gpt-4o", "a": 1, "b": 2}
     limits = SpanLimits(max_span_attributes=len(own) + room)
     span = pipeline(full, first=first, limits=limits).run(late=own)
@@ -50,8 +47,8 @@ def test_the_number_of_attributes(pipeline: Any, full: SpanProcessor, room: int,
 
 @needs_ending_hook
 @pytest.mark.parametrize("more", [0, 1, 5])
-def test_a_span_that_is_full(pipeline: Any, full: SpanProcessor, more: int) -> None:
-    """On a span that is full already the application's attributes stay, and both losses are counted."""
+def test_full_span_keeps_its_own_attributes(pipeline: Any, full: SpanProcessor, more: int) -> None:
+    """A full span keeps the application's attributes, and all losses are counted."""
     pipes = pipeline(full, limits=SpanLimits(max_span_attributes=4))
     span = pipes.run({f"{number}": number for number in range(3 + more)}, {REQUEST: "gpt-4o"})
     assert list(span.attributes) == [*(f"{number}" for number in range(more, 3 + more)), REQUEST]
@@ -59,8 +56,8 @@ def test_a_span_that_is_full(pipeline: Any, full: SpanProcessor, more: int) -> N
 
 
 @needs_ending_hook
-def test_known_at_the_start_and_filled_later(pipeline: Any, full: SpanProcessor) -> None:
-    """Attributes that come after the model do not push it out: nothing of ours is on the span before its end."""
+def test_later_attributes_do_not_push_the_model_out(pipeline: Any, full: SpanProcessor) -> None:
+    """Later attributes do not push the model out, because nothing is added before the end."""
     pipes = pipeline(full, limits=SpanLimits(max_span_attributes=6))
     own = {REQUEST: "gpt-4o"} | {f"{number}": number for number in range(4)}
     start = {key: own.pop(key) for key in [REQUEST]}
@@ -70,16 +67,16 @@ def test_known_at_the_start_and_filled_later(pipeline: Any, full: SpanProcessor)
     assert span.dropped == len(ORDER) - 1
 
 
-def test_a_model_that_the_sdk_pushed_out(pipeline: Any, full: SpanProcessor, lines: Any) -> None:
-    """A span that has lost its model's name to its limit names none any more."""
+def test_span_that_lost_its_model(pipeline: Any, full: SpanProcessor, lines: Any) -> None:
+    """A span that lost its model name to the limit names no model."""
     span = pipeline(full, limits=SpanLimits(max_span_attributes=2)).run(late={REQUEST: "gpt-4o", "a": 1, "b": 2})
     assert span.attributes == {"a": 1, "b": 2}
     assert span.dropped == 1
     assert lines() == []
 
 
-def test_no_attributes_at_all(pipeline: Any, full: SpanProcessor, lines: Any) -> None:
-    """Where spans may have no attributes none are added."""
+def test_limit_of_no_attributes(pipeline: Any, full: SpanProcessor, lines: Any) -> None:
+    """If spans may have no attributes, none are added."""
     span = pipeline(full, limits=SpanLimits(max_span_attributes=0)).run({REQUEST: "gpt-4o"}, {"a": 1})
     assert span.attributes == {}
     assert span.dropped == 2
@@ -87,8 +84,8 @@ def test_no_attributes_at_all(pipeline: Any, full: SpanProcessor, lines: Any) ->
 
 
 @needs_ending_hook
-def test_added_twice_counts_once(pipeline: Any, full: SpanProcessor, registry: ModelRegistry) -> None:
-    """Added twice, what is left out is counted once."""
+def test_two_processors_count_dropped_attributes_once(pipeline: Any, full: SpanProcessor, registry: Any) -> None:
+    """With two processors, dropped attributes are counted once."""
     other = ModelRegistrySpanProcessor(registry, span_attributes=SPAN_ATTRIBUTE_NAMES)
     for ours in ([full, full], [full, other]):
         span = pipeline(*ours, limits=SpanLimits(max_span_attributes=3)).run({REQUEST: "gpt-4o"})
@@ -108,8 +105,8 @@ class _Meeting(AskedRegistry):
 
 
 @needs_ending_hook
-def test_added_twice_counts_once_when_both_run_at_once(pipeline: Any, fields: dict[str, Any]) -> None:
-    """Added twice to a chain that runs processors at the same time, what is left out is counted once as well."""
+def test_concurrent_processors_count_dropped_attributes_once(pipeline: Any, fields: dict[str, Any]) -> None:
+    """With two processors that run at once, dropped attributes are counted once."""
     registry = _Meeting(auto_emit=False)
     registry.register(**fields)
     registry.meeting = threading.Barrier(2)
@@ -120,8 +117,8 @@ def test_added_twice_counts_once_when_both_run_at_once(pipeline: Any, fields: di
 
 
 @pytest.mark.parametrize("length", [1, 6, 15, *range(20, 30), 100])
-def test_the_length_of_values(pipeline: Any, full: SpanProcessor, length: int) -> None:
-    """Texts are cut at the limit on the length of values, those in lists as well; that drops nothing."""
+def test_length_limit_of_each_value(pipeline: Any, full: SpanProcessor, length: int) -> None:
+    """Texts are cut at the limit of length, also in lists; nothing is counted as dropped."""
     whole = pipeline(full).run(late={REQUEST: "gpt-4o"})
     span = ReadableSpan("call", attributes=BoundedAttributes(attributes={REQUEST: "gpt-4o"}, max_value_len=length))
     limited = BoundedAttributes(max_value_len=length)
@@ -137,8 +134,8 @@ def test_the_length_of_values(pipeline: Any, full: SpanProcessor, length: int) -
 
 
 @pytest.mark.parametrize("first", ["ours", pytest.param("exporter", marks=needs_ending_hook)])
-def test_the_length_of_values_of_a_provider(pipeline: Any, full: SpanProcessor, first: str) -> None:
-    """A provider's limit on the length of values holds for exported spans."""
+def test_length_limit_of_a_provider(pipeline: Any, full: SpanProcessor, first: str) -> None:
+    """A provider's limit of length holds for exported spans."""
     limits = SpanLimits(max_span_attribute_length=6)
     span = pipeline(full, first=first, limits=limits).run({REQUEST: "gpt-4o"}, {"a": "abcdefgh"})
     assert span.others == {REQUEST: "gpt-4o", "a": "abcdef"}
@@ -150,17 +147,14 @@ def test_the_length_of_values_of_a_provider(pipeline: Any, full: SpanProcessor, 
 
 
 @pytest.mark.parametrize("length", [12, 20, 31, 32, 33])
-def test_the_length_of_warnings(pipeline: Any, length: int) -> None:
-    """A warning that is the only text beyond the limit is cut all the same."""
+def test_length_limit_cuts_a_warning(pipeline: Any, length: int) -> None:
+    """A warning is cut also if it is the only long text."""
     span = pipeline(limits=SpanLimits(max_span_attribute_length=length)).run(late={REQUEST: "claude-9"})
-    assert span.ours == {
-        "status": "unregistered",
-        "warnings": ("model 'claude-9' is not registered"[:length],),
-    }
+    assert span.ours == {"status": "unregistered", "warnings": ("model 'claude-9' is not registered"[:length],)}
 
 
-def test_the_length_limit_of_one_span_is_not_anothers(pipeline: Any, full: SpanProcessor) -> None:
-    """One processor in two providers keeps each one's limits: what was cut for one is whole for the other."""
+def test_providers_with_different_limits(pipeline: Any, full: SpanProcessor) -> None:
+    """A processor in two providers keeps each provider's limits."""
     short = pipeline(full, limits=SpanLimits(max_span_attribute_length=6, max_span_attributes=3))
     long = pipeline(full)
     for _ in range(2):
@@ -168,23 +162,8 @@ def test_the_length_limit_of_one_span_is_not_anothers(pipeline: Any, full: SpanP
         assert long.run({REQUEST: "gpt-4o"}).ours["owner"] == "ml-platform"
 
 
-@needs_ending_hook
-def test_both_limits(pipeline: Any, full: SpanProcessor) -> None:
-    """Both limits hold at once."""
-    limits = SpanLimits(max_span_attributes=6, max_span_attribute_length=6)
-    span = pipeline(full, limits=limits).run({REQUEST: "gpt-4o"})
-    assert span.ours == {
-        "status": "retire",
-        "owner": "ml-pla",
-        "risk_tier": "high",
-        "model_id": "gpt-4o",
-        "warnings": ("model ",),
-    }
-    assert span.dropped == len(ORDER) - 5
-
-
-def test_limits_on_events_and_links_mean_nothing_here(pipeline: Any, full: SpanProcessor) -> None:
-    """Limits of events and links, and of their attributes, do not limit what a span gets."""
+def test_limits_of_events_and_links_do_not_apply(pipeline: Any, full: SpanProcessor) -> None:
+    """Limits of events and links do not limit the attributes of spans."""
     limits = SpanLimits(max_events=0, max_links=0, max_event_attributes=0, max_link_attributes=0)
     span = pipeline(full, limits=limits).run({REQUEST: "gpt-4o"})
     assert list(span.ours) == ORDER
@@ -204,10 +183,8 @@ _forged = st.dictionaries(
 @given(
     start=_own, late=_own, forged=_forged, model=st.sampled_from(["gpt-4o", "o1", "claude-9"]), limit=st.integers(1, 30)
 )
-def test_whatever_an_application_does(
-    start: dict[str, Any], late: dict[str, Any], forged: dict[str, Any], model: str, limit: int
-) -> None:
-    """Of the application's own, a span keeps what it keeps without the processor; ours fill what room is left."""
+def test_own_attributes_are_never_dropped(start: Any, late: Any, forged: Any, model: str, limit: int) -> None:
+    """The application's attributes are the same as without the processor, and registry attributes fill the rest."""
     registry = ModelRegistry(auto_emit=False)
     registry.register("gpt-4o", "GPT-4o", "1", "low", "team", "a test")
     registry.register("o1", "O1", "1", "low", "team", "a test")

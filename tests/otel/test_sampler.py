@@ -1,24 +1,23 @@
-"""``ModelRegistrySampler``: every row of its table, the environment that describes it, and what it never does."""
+"""``ModelRegistrySampler``: each row of its table, its arguments, its environment, and its errors."""
 
 from __future__ import annotations
 
 import copy
 import dataclasses
 import math
-import os
 import pickle
 import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from opentelemetry import trace
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Decision, ParentBased, ParentBasedTraceIdRatio, Sampler
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, TraceFlags
 from opentelemetry.trace.span import TraceState
-from support.asked_registry import AskedRegistry
+from support.asked_registry import FailingRegistry
 from support.lifecycle import CHANGING, bring, way_through
+from support.spans import KIND, OPERATION, PARAMETERS, PROVIDER, REQUEST, RESPONSE
 
 import spanforge_model_registry_otel
 from spanforge.model_registry import ModelRegistry, event_counts, get_default_registry
@@ -31,18 +30,17 @@ from spanforge.model_registry.otel import ModelRegistrySampler, ModelRegistrySpa
 from spanforge.model_registry.otel._sampler import RATIO_VARIABLE, from_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from opentelemetry.context import Context
     from opentelemetry.util.types import AttributeValue
 
     Attributes = Mapping[str, AttributeValue]
 
+pytestmark = pytest.mark.usefixtures("no_settings")
+
 FLAGGED = VARIABLES + "SAMPLE_FLAGGED"
 KEYS = VARIABLES + "MODEL_ATTRIBUTES"
-REQUEST, RESPONSE = "gen_ai.request.model", "gen_ai.response.model"
-PROVIDER, OPERATION, KIND = "gen_ai.provider.name", "gen_ai.operation.name", "openinference.span.kind"
-PARAMETERS = "llm.invocation_parameters"
 STATE = TraceState([("vendor", "value")])
 LOW, HIGH = 1, 2**64 - 1
 """Trace ids that are in every share but 0, and in none but 1."""
@@ -55,18 +53,8 @@ NOT_LOOKED_UP = (
 OPERATION_SPANS = list(OPERATION_SPAN_NAMES.values())
 LISTED = [status for status in STATUSES if status in FLAGGED_STATUSES]
 NO_OPERATIONS: list[Any] = [
-    "call",
-    "",
-    "model_registry",
-    "model_registry.",
-    "model_registry.registered",
-    "Model_Registry.register",
-    "model_registry.register ",
-    None,
-    7,
-    b"model_registry.register",
-    ["model_registry.register"],
-    {},
+    *("call", "", "model_registry", "model_registry.", "model_registry.registered", "Model_Registry.register"),
+    *("model_registry.register ", None, 7, b"model_registry.register", ["model_registry.register"], {}),
 ]
 MODELS = {
     **{tier: (tier, "active") for tier in RISK_TIERS},
@@ -74,61 +62,47 @@ MODELS = {
     **{f"{status}-and-high": ("high", status) for status in LISTED},
 }
 """Model to its tier and its status."""
-FLAGGED_CALLS: dict[str, Attributes] = {
-    **{tier: {REQUEST: tier} for tier in RISK_TIERS if tier in FLAGGED_TIERS},
-    **{status: {REQUEST: status} for status in LISTED},
-    **{f"{status} and high": {REQUEST: f"{status}-and-high"} for status in LISTED},
-    "unregistered": {REQUEST: "nobody's"},
-    "by alias": {REQUEST: "an-alias"},
-    "by glob": {REQUEST: "high-2024-08-06"},
-    "other than text as key of another": {REQUEST: 7, RESPONSE: "high"},
-    "the response's name first": {REQUEST: "low", RESPONSE: "high"},
-    "in JSON": {PARAMETERS: '{"model": "high"}'},
-    "OpenInference": {"llm.model_name": "high"},
-    "a call by name": {REQUEST: "high", OPERATION: "chat"},
-    "a call by kind": {REQUEST: "high", KIND: "LLM"},
-    "of a provider": {REQUEST: "two", PROVIDER: "strict"},
-    "of an older provider's key": {REQUEST: "two", "gen_ai.system": "strict"},
-    "of another provider": {REQUEST: "one", PROVIDER: "nobody"},
-    "among others": {"a": 1, "b": "2", REQUEST: "high", "c": [1, 2]},
-    "of a tool that is not one": {REQUEST: "high", OPERATION: ["execute_tool"]},
-}
+FLAGGED_CALLS: list[Attributes] = [
+    *({REQUEST: tier} for tier in RISK_TIERS if tier in FLAGGED_TIERS),
+    *({REQUEST: status} for status in LISTED),
+    *({REQUEST: f"{status}-and-high"} for status in LISTED),
+    {REQUEST: "nobody's"},
+    {REQUEST: "an-alias"},
+    {REQUEST: "high-2024-08-06"},  # a glob
+    {REQUEST: 7, RESPONSE: "high"},
+    {REQUEST: "low", RESPONSE: "high"},
+    {PARAMETERS: '{"model": "high"}'},
+    {"llm.model_name": "high"},
+    {REQUEST: "high", OPERATION: "chat"},
+    {REQUEST: "high", KIND: "LLM"},
+    {REQUEST: "two", PROVIDER: "strict"},
+    {REQUEST: "two", "gen_ai.system": "strict"},
+    {REQUEST: "one", PROVIDER: "nobody"},
+    {"a": 1, "b": "2", REQUEST: "high", "c": [1, 2]},
+    {REQUEST: "high", OPERATION: ["execute_tool"]},
+]
 """Attributes at the start of calls of flagged models."""
-ORDINARY: dict[str, Attributes | None] = {
-    "nothing": None,
-    "no attributes": {},
-    "no model": {"http.method": "GET"},
-    "low": {REQUEST: "low"},
-    "medium": {REQUEST: "medium"},
-    "an alias": {REQUEST: "low-alias"},
-    "the response's name first": {REQUEST: "high", RESPONSE: "low"},
-    "of a provider": {REQUEST: "two", PROVIDER: "lax"},
-    "of a provider, alone": {REQUEST: "one", PROVIDER: "lax"},
-    "an empty name": {REQUEST: ""},
-    "no text": {REQUEST: 7},
-    "a list": {REQUEST: ["high"]},
-    "none": {REQUEST: None},  # type: ignore[dict-item]
-    "JSON without a model": {PARAMETERS: "{}"},
-    "no JSON": {PARAMETERS: '{"model": "high"'},
-    "an agent": {REQUEST: "high", OPERATION: "invoke_agent"},
-    "a new agent": {REQUEST: "high", OPERATION: "create_agent"},
-    "a workflow": {REQUEST: "high", OPERATION: "invoke_workflow"},
-    "a tool": {REQUEST: "nobody's", OPERATION: "execute_tool"},
-    "an agent's kind": {REQUEST: "high", KIND: "AGENT"},
-    "a chain's kind": {REQUEST: "nobody's", KIND: "CHAIN"},
-    "a tool's kind": {REQUEST: "deprecated", KIND: "TOOL"},
-    "a key of one scope": {"model_name": "high"},
-    "a key of nobody": {"my.model": "high"},
-    "only what the registry said": {"model_registry.risk_tier": "high", "model_registry.status": "retired"},
-}
+ORDINARY: list[Attributes | None] = [
+    None,
+    {},
+    {"http.method": "GET"},
+    *({REQUEST: name} for name in ("low", "medium", "low-alias", "")),
+    {REQUEST: "high", RESPONSE: "low"},
+    {REQUEST: "two", PROVIDER: "lax"},
+    {REQUEST: "one", PROVIDER: "lax"},
+    *({REQUEST: no_name} for no_name in (7, ["high"], None)),  # type: ignore[dict-item]
+    {PARAMETERS: "{}"},
+    {PARAMETERS: '{"model": "high"'},
+    *({REQUEST: "high", OPERATION: name} for name in ("invoke_agent", "create_agent", "invoke_workflow")),
+    {REQUEST: "nobody's", OPERATION: "execute_tool"},
+    {REQUEST: "high", KIND: "AGENT"},
+    {REQUEST: "nobody's", KIND: "CHAIN"},
+    {REQUEST: "deprecated", KIND: "TOOL"},
+    {"model_name": "high"},  # a key of another scope
+    {"my.model": "high"},
+    {"model_registry.risk_tier": "high", "model_registry.status": "retired"},
+]
 """Attributes at the start of spans that are not calls of flagged models."""
-
-
-@pytest.fixture(autouse=True)
-def _no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give each test an environment without settings."""
-    for name in [name for name in os.environ if name.startswith((VARIABLES, "OTEL_TRACES_SAMPLER"))]:
-        monkeypatch.delenv(name)
 
 
 @pytest.fixture
@@ -153,14 +127,8 @@ def parent(kind: str, *, sampled: bool = False, state: TraceState | None = STATE
     return trace.set_span_in_context(NonRecordingSpan(SpanContext(trace_id, 3, remote, flags, state)))
 
 
-def kept(
-    sampler: Sampler,
-    attributes: Attributes | None = None,
-    context: Context | None = None,
-    name: Any = "call",
-    trace_id: int = 7,
-) -> bool:
-    """Tell whether a span is kept; what is kept has the attributes and the rest has none, all have the trace state."""
+def kept(sampler: Sampler, attributes: Any = None, context: Any = None, name: Any = "call", trace_id: int = 7) -> bool:
+    """Check whether a span is kept, with its attributes and its parent's trace state."""
     result = sampler.should_sample(context, trace_id, name, SpanKind.CLIENT, attributes, [])
     assert result.decision in (Decision.RECORD_AND_SAMPLE, Decision.DROP)
     sampled = result.decision is Decision.RECORD_AND_SAMPLE
@@ -174,22 +142,19 @@ every_flag = pytest.mark.parametrize("sampled", [True, False])
 either = pytest.mark.parametrize("flagged", [True, False])
 
 
-# The table
-
-
 @every_parent
 @every_flag
 @either
 @pytest.mark.parametrize("name", OPERATION_SPANS)
-def test_operations(kind: str, sampled: Any, flagged: Any, name: str) -> None:
-    """The span of an operation is kept whatever its parent, its trace id and the share are."""
+def test_lifecycle_operation_is_kept(kind: str, sampled: Any, flagged: Any, name: str) -> None:
+    """The span of a lifecycle operation is kept with any parent, trace id and ratio."""
     sampler = ModelRegistrySampler(0, flagged)
     assert kept(sampler, {"a": 1}, parent(kind, sampled=sampled), name, HIGH)
 
 
 @pytest.mark.parametrize("name", NO_OPERATIONS, ids=repr)
-def test_names_that_are_no_operations(name: Any) -> None:
-    """Spans of other names, and of names that are no text, are like any other."""
+def test_other_span_names_are_not_kept(name: Any) -> None:
+    """Spans with other names, or with names that are no text, are sampled like any other span."""
     assert not kept(ModelRegistrySampler(0), name=name)
     assert not kept(ModelRegistrySampler(0, flagged=True), name=name)
     assert not kept(ModelRegistrySampler(), None, parent("local"), name)
@@ -198,46 +163,48 @@ def test_names_that_are_no_operations(name: Any) -> None:
 
 @every_parent
 @every_flag
-@pytest.mark.parametrize("call", FLAGGED_CALLS)
-def test_flagged_calls(registry: ModelRegistry, kind: str, sampled: Any, call: str) -> None:
-    """The call of a flagged model is kept wherever it is, if that was asked for; else it is like any other."""
+@pytest.mark.parametrize("call", FLAGGED_CALLS, ids=str)
+def test_flagged_call_is_kept(registry: ModelRegistry, kind: str, sampled: Any, call: Attributes) -> None:
+    """The call of a flagged model is kept with ``flagged``, and sampled like any other span without it."""
     context = parent(kind, sampled=sampled)
-    assert kept(ModelRegistrySampler(0, flagged=True, registry=registry), FLAGGED_CALLS[call], context, trace_id=HIGH)
+    assert kept(ModelRegistrySampler(0, flagged=True, registry=registry), call, context, trace_id=HIGH)
     usual = sampled and context is not None
-    assert kept(ModelRegistrySampler(0, registry=registry), FLAGGED_CALLS[call], context, trace_id=HIGH) is usual
+    assert kept(ModelRegistrySampler(0, registry=registry), call, context, trace_id=HIGH) is usual
 
 
-def test_unregistered_models_that_are_ignored(registry: ModelRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where ``unregistered`` is ``ignore``, a model that nobody registered is not flagged; the others are."""
+def test_ignored_models_are_not_flagged(registry: ModelRegistry, monkeypatch: Any) -> None:
+    """If ``unregistered`` is ``ignore``, unregistered models are not flagged; others are."""
     monkeypatch.setenv(VARIABLES + "UNREGISTERED", "ignore")
     sampler = ModelRegistrySampler(0, flagged=True, registry=registry)
-    assert not kept(sampler, FLAGGED_CALLS["unregistered"], trace_id=HIGH)
-    assert all(kept(sampler, FLAGGED_CALLS[call], trace_id=HIGH) for call in ("high", "deprecated", "retired"))
+    assert not kept(sampler, {REQUEST: "nobody's"}, trace_id=HIGH)
+    assert all(kept(sampler, {REQUEST: name}, trace_id=HIGH) for name in ("high", "deprecated", "retired"))
 
 
 @every_parent
 @every_flag
 @either
-@pytest.mark.parametrize("span", ORDINARY)
-def test_any_other_span(registry: ModelRegistry, kind: str, sampled: Any, flagged: Any, span: str) -> None:
-    """Any other span is as its parent is; a root is kept if its trace id is in the share."""
+@pytest.mark.parametrize("span", ORDINARY, ids=str)
+def test_other_span_follows_its_parent(
+    registry: ModelRegistry, kind: str, sampled: Any, flagged: Any, span: Attributes | None
+) -> None:
+    """Any other span is sampled like its parent; a root span is kept if its trace id is in the share."""
     sampler = ModelRegistrySampler(0.5, flagged, registry)
     context = parent(kind, sampled=sampled)
     for trace_id in (LOW, HIGH):
         expected = trace_id == LOW if context is None else sampled
-        assert kept(sampler, ORDINARY[span], context, trace_id=trace_id) is expected
+        assert kept(sampler, span, context, trace_id=trace_id) is expected
 
 
-def test_an_invalid_parent_is_none() -> None:
-    """A span whose parent's ids are no ids is a root."""
+def test_span_with_an_invalid_parent_is_a_root() -> None:
+    """A span whose parent has invalid ids is a root span."""
     context = trace.set_span_in_context(NonRecordingSpan(trace.INVALID_SPAN_CONTEXT))
     for trace_id in (LOW, HIGH):
         result = ModelRegistrySampler(0.5).should_sample(context, trace_id, "call")
         assert result.decision.is_sampled() is (trace_id == LOW)
 
 
-def test_the_current_span_is_the_parent(provider: TracerProvider) -> None:
-    """Without a context given the current span is the parent."""
+def test_current_span_is_the_default_parent(provider: TracerProvider) -> None:
+    """Without a context, the current span is the parent."""
     current = NonRecordingSpan(SpanContext(7, 3, is_remote=False))
     with trace.use_span(current):
         assert not ModelRegistrySampler().should_sample(None, LOW, "call").decision.is_sampled()
@@ -246,8 +213,8 @@ def test_the_current_span_is_the_parent(provider: TracerProvider) -> None:
 
 
 @pytest.mark.parametrize("ratio", [0, 1, 0.1, 0.5, 1e-3, 0.999999])
-def test_the_same_roots_as_opentelemetry(ratio: float) -> None:
-    """Of many roots those are kept that ``parentbased_traceidratio`` keeps, all those at the edge of the share too."""
+def test_same_root_spans_as_opentelemetry(ratio: float) -> None:
+    """The sampler keeps the root spans that ``parentbased_traceidratio`` keeps, also at the edge of the share."""
     chance = random.Random(1)
     edge = round(ratio * 2**64)
     ids = [chance.getrandbits(128) or 1 for _ in range(5_000)]
@@ -258,11 +225,8 @@ def test_the_same_roots_as_opentelemetry(ratio: float) -> None:
     assert len(chosen) / len(ids) == pytest.approx(ratio, abs=0.02)
 
 
-# Which models are flagged
-
-
-def test_further_keys(registry: ModelRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keys that the setting ``model_attributes`` names are looked at as well, and come last."""
+def test_extra_model_keys(registry: ModelRegistry, monkeypatch: Any) -> None:
+    """Keys of the setting ``model_attributes`` are tried after the known keys."""
     monkeypatch.setenv(KEYS, "my.model, llm.my")
     sampler = ModelRegistrySampler(0, flagged=True, registry=registry)
     assert kept(sampler, {"my.model": "high"})
@@ -273,8 +237,8 @@ def test_further_keys(registry: ModelRegistry, monkeypatch: pytest.MonkeyPatch) 
     assert not kept(ModelRegistrySampler(0, registry=registry), {"my.model": "high"})
 
 
-def test_the_registry_of_now(registry: ModelRegistry) -> None:
-    """A model is flagged as the registry is when the span starts."""
+def test_registry_at_the_start_of_the_span(registry: ModelRegistry) -> None:
+    """The registry's state at the start of the span decides."""
     sampler = ModelRegistrySampler(0, flagged=True, registry=registry)
     assert not kept(sampler, {REQUEST: "low"})
     registry.deprecate("low")
@@ -285,8 +249,8 @@ def test_the_registry_of_now(registry: ModelRegistry) -> None:
     assert kept(sampler, {REQUEST: "nobody's"})
 
 
-def test_the_process_wide_registry(registry: ModelRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a registry of its own the sampler asks the one that is process-wide when a span starts."""
+def test_process_wide_registry_is_the_default(registry: ModelRegistry, monkeypatch: Any) -> None:
+    """Without a registry, the one that is process-wide at the start of the span decides."""
     sampler = ModelRegistrySampler(0, flagged=True)
     assert kept(sampler, {REQUEST: "low"})
     replace_file_entries(get_default_registry(), registry.list_all())
@@ -295,8 +259,8 @@ def test_the_process_wide_registry(registry: ModelRegistry, monkeypatch: pytest.
     assert kept(sampler, {REQUEST: "low"})
 
 
-def test_an_empty_registry_of_its_own(registry: ModelRegistry) -> None:
-    """An empty registry that is given counts: it is not taken for none."""
+def test_empty_registry_is_used(registry: ModelRegistry) -> None:
+    """An empty registry that is given is used."""
     replace_file_entries(get_default_registry(), registry.list_all())
     sampler = ModelRegistrySampler(0, flagged=True, registry=ModelRegistry(auto_emit=False))
     assert kept(sampler, {REQUEST: "low"})
@@ -316,10 +280,10 @@ def test_an_empty_registry_of_its_own(registry: ModelRegistry) -> None:
         ("true", None, True),
     ],
 )
-def test_whether_flagged(
-    registry: ModelRegistry, monkeypatch: pytest.MonkeyPatch, given: Any, setting: str | None, expected: Any
+def test_flagged_argument_comes_before_the_setting(
+    registry: ModelRegistry, monkeypatch: Any, given: Any, setting: str | None, expected: Any
 ) -> None:
-    """What is given in code counts before the environment; the default is false."""
+    """The argument ``flagged`` comes before the setting; the default is false."""
     if setting is not None:
         monkeypatch.setenv(FLAGGED, setting)
     sampler = ModelRegistrySampler(0, given, registry)
@@ -327,8 +291,8 @@ def test_whether_flagged(
     assert kept(sampler, {REQUEST: "high"}) is expected
 
 
-def test_a_bad_flagged(monkeypatch: pytest.MonkeyPatch, lines: Callable[[], list[str]]) -> None:
-    """In code a bad value is an error; in the environment it is one line, and the default is used."""
+def test_bad_flagged(monkeypatch: Any, lines: Any) -> None:
+    """A bad argument is an error; a bad setting is logged once, and the default is used."""
     with pytest.raises(InvalidEntryError, match="flagged must be one of true, false; got 'perhaps'"):
         ModelRegistrySampler(flagged="perhaps")  # type: ignore[arg-type]
     monkeypatch.setenv(FLAGGED, "perhaps")
@@ -336,33 +300,25 @@ def test_a_bad_flagged(monkeypatch: pytest.MonkeyPatch, lines: Callable[[], list
     assert lines() == [f"model registry: {FLAGGED} must be one of true, false; got 'perhaps'; using the default, false"]
 
 
-class Broken(AskedRegistry):
-    """A registry that cannot be asked."""
-
-    error: type[Exception] = RuntimeError
-
-    def asked(self) -> None:
-        raise self.error("broken")
-
-
-def test_a_registry_that_raises(lines: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the registry cannot be asked spans are sampled as others are, and each kind of error is logged once."""
-    sampler = ModelRegistrySampler(0.5, flagged=True, registry=Broken(auto_emit=False))
+def test_failing_registry_is_logged_once(lines: Any) -> None:
+    """If the registry fails, spans are sampled like others, and each kind of error is logged once."""
+    registry = FailingRegistry(auto_emit=False)
+    registry.error = RuntimeError("broken")
+    sampler = ModelRegistrySampler(0.5, flagged=True, registry=registry)
     for _ in range(3):
         assert not kept(sampler, {REQUEST: "high"}, trace_id=HIGH)
         assert kept(sampler, {REQUEST: "high"}, trace_id=LOW)
         assert not kept(sampler, {REQUEST: "high"}, parent("remote"), trace_id=LOW)
         assert kept(sampler, name=OPERATION_SPANS[0], trace_id=HIGH)
     assert lines() == [NOT_LOOKED_UP.format("RuntimeError('broken')", "RuntimeError")]
-    monkeypatch.setattr(Broken, "error", KeyError)
+    registry.error = KeyError("broken")
     for _ in range(3):
         assert not kept(sampler, {REQUEST: "high"}, trace_id=HIGH)
-    assert len(lines()) == 2
-    assert "KeyError('broken')" in lines()[1]
+    assert lines()[1:] == [NOT_LOOKED_UP.format("KeyError('broken')", "KeyError")]
 
 
-def test_attributes_that_raise(lines: Callable[[], list[str]]) -> None:
-    """Attributes that cannot be read do not raise here."""
+def test_unreadable_attributes_are_logged(lines: Any) -> None:
+    """Attributes that raise are logged, and the error is not raised."""
 
     class Unreadable(dict[str, Any]):
         def get(self, *_args: object) -> Any:
@@ -374,11 +330,8 @@ def test_attributes_that_raise(lines: Callable[[], list[str]]) -> None:
     assert lines() == [NOT_LOOKED_UP.format("OSError('broken')", "OSError")]
 
 
-# The object
-
-
 def test_defaults() -> None:
-    """By default every root is kept, and nothing but operations beside what parents say."""
+    """By default, every root span is kept, and no model is flagged."""
     sampler = ModelRegistrySampler()
     assert (sampler.ratio, sampler.flagged, sampler.registry) == (1.0, False, None)
     assert isinstance(sampler, Sampler)
@@ -386,8 +339,8 @@ def test_defaults() -> None:
 
 
 @pytest.mark.parametrize("name", ["ratio", "flagged", "registry", "_fallback", "_keys", "another"])
-def test_immutable(name: str) -> None:
-    """Nothing of a sampler can be set or deleted."""
+def test_sampler_is_immutable(name: str) -> None:
+    """No attribute of a sampler can be set or deleted."""
     sampler = ModelRegistrySampler(0.5)
     with pytest.raises(dataclasses.FrozenInstanceError):
         setattr(sampler, name, 1)
@@ -396,8 +349,8 @@ def test_immutable(name: str) -> None:
     assert sampler.ratio == 0.5
 
 
-def test_equal_by_value(registry: ModelRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Samplers that decide alike are equal, and have the same hash; those that may not are not equal."""
+def test_samplers_are_equal_by_value(registry: ModelRegistry, monkeypatch: Any) -> None:
+    """Samplers with the same decisions are equal and have the same hash."""
     one = ModelRegistrySampler(1, flagged=True, registry=registry)
     same = ModelRegistrySampler(1.0, flagged="true", registry=registry)  # type: ignore[arg-type]
     assert one == same
@@ -413,8 +366,8 @@ def test_equal_by_value(registry: ModelRegistry, monkeypatch: pytest.MonkeyPatch
     assert len({one, *others}) == 5
 
 
-def test_described(registry: ModelRegistry) -> None:
-    """Its description has share and option in one line; so has what Python shows, with the registry."""
+def test_description(registry: ModelRegistry) -> None:
+    """The description has the ratio and ``flagged``; ``repr`` has the registry too."""
     sampler = ModelRegistrySampler(0.25, flagged=True, registry=registry)
     assert sampler.get_description() == "ModelRegistrySampler{ratio=0.25,flagged=true}"
     assert ModelRegistrySampler(1).get_description() == "ModelRegistrySampler{ratio=1.0,flagged=false}"
@@ -422,8 +375,8 @@ def test_described(registry: ModelRegistry) -> None:
 
 
 @pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda each: pickle.loads(pickle.dumps(each))])
-def test_copies(copied: Callable[[Sampler], Sampler]) -> None:
-    """A copy is equal, and decides alike; it may go to another process."""
+def test_copies_are_equal(copied: Callable[[Sampler], Sampler]) -> None:
+    """A copied or unpickled sampler is equal and makes the same decisions."""
     sampler = ModelRegistrySampler(0.5, flagged=True)
     other = copied(sampler)
     assert other == sampler
@@ -431,8 +384,8 @@ def test_copies(copied: Callable[[Sampler], Sampler]) -> None:
     assert kept(other, {REQUEST: "nobody's"}, parent("remote"))
 
 
-def test_replaced(registry: ModelRegistry) -> None:
-    """A copy with another share keeps the rest, and decides by its own share."""
+def test_replaced_ratio(registry: ModelRegistry) -> None:
+    """A copy with another ratio keeps the other arguments."""
     sampler = dataclasses.replace(ModelRegistrySampler(1, flagged=True, registry=registry), ratio=0.5)
     assert (sampler.ratio, sampler.flagged, sampler.registry) == (0.5, True, registry)
     assert not kept(sampler, trace_id=HIGH)
@@ -441,16 +394,13 @@ def test_replaced(registry: ModelRegistry) -> None:
 @pytest.mark.parametrize(
     "ratio", [2, -1, math.nan, math.inf, -math.inf, 1.0000001, -5e-324, True, False, "0.5", "", None, [0.5], 1j]
 )
-def test_bad_ratios(ratio: Any) -> None:
-    """In code a share that is no number from 0 to 1 is an error that names what is allowed."""
+def test_bad_ratio_is_an_error(ratio: Any) -> None:
+    """A bad ratio is an error that has the rule."""
     with pytest.raises(InvalidEntryError) as caught:
         ModelRegistrySampler(ratio)
     assert isinstance(caught.value, ValueError)
     assert (caught.value.field, caught.value.value) == ("ratio", ratio)
     assert str(caught.value) == f"ratio must be a number from 0 to 1; got {ratio!r}"
-
-
-# The environment
 
 
 GOOD = {None: 1.0, "": 1.0, "  \t": 1.0, "1": 1.0, "0": 0.0, "0.25": 0.25, " 0.25\n": 0.25, "1e-3": 0.001, "1.0": 1.0}
@@ -460,13 +410,8 @@ made_by = pytest.mark.parametrize("make", [from_environment, spanforge_model_reg
 
 @made_by
 @pytest.mark.parametrize("given", GOOD, ids=repr)
-def test_the_argument(
-    monkeypatch: pytest.MonkeyPatch,
-    lines: Callable[[], list[str]],
-    make: Callable[..., ModelRegistrySampler],
-    given: str | None,
-) -> None:
-    """The share is what the caller gives, else what the variable says, else 1."""
+def test_ratio_of_the_environment(monkeypatch: Any, lines: Any, make: Any, given: str | None) -> None:
+    """The ratio is the argument, or else the variable, or else 1."""
     assert make(given).ratio == GOOD[given]
     if given is not None:
         monkeypatch.setenv(RATIO_VARIABLE, given)
@@ -480,13 +425,8 @@ def test_the_argument(
 
 @made_by
 @pytest.mark.parametrize("given", BAD, ids=lambda given: ascii(given)[:20])
-def test_a_bad_argument(
-    monkeypatch: pytest.MonkeyPatch,
-    lines: Callable[[], list[str]],
-    make: Callable[..., ModelRegistrySampler],
-    given: str,
-) -> None:
-    """A share that is not allowed is one line with variable, rule and default; every root is kept."""
+def test_bad_ratio_is_logged(monkeypatch: Any, lines: Any, make: Any, given: str) -> None:
+    """A bad ratio is one line with the variable, the rule and the default; every root span is kept."""
     for _ in range(3):
         assert make(given).ratio == 1.0
     if "\x00" not in given:
@@ -500,26 +440,24 @@ def test_a_bad_argument(
 
 
 @made_by
-def test_flagged_by_environment(monkeypatch: pytest.MonkeyPatch, make: Callable[..., ModelRegistrySampler]) -> None:
-    """The setting ``sample_flagged`` counts for the sampler that the environment describes."""
+def test_flagged_setting(monkeypatch: Any, make: Any) -> None:
+    """The setting ``sample_flagged`` is in force for the environment's sampler."""
     monkeypatch.setenv(FLAGGED, "true")
     assert make("0") == ModelRegistrySampler(0, flagged=True)
     assert make("0.5").get_description() == "ModelRegistrySampler{ratio=0.5,flagged=true}"
 
 
 @made_by
-def test_nothing_is_flagged_without_the_plugin(
-    monkeypatch: pytest.MonkeyPatch, make: Callable[..., ModelRegistrySampler]
-) -> None:
-    """Where ``enabled`` keeps the plugin out, no model is known, and none flagged."""
+def test_nothing_is_flagged_if_the_plugin_is_off(monkeypatch: Any, make: Any) -> None:
+    """If ``enabled`` is off, no model is flagged."""
     monkeypatch.setenv(FLAGGED, "true")
     monkeypatch.setenv(VARIABLES + "ENABLED", "false")
     assert make("0").flagged is False
     assert not kept(make("0"), {REQUEST: "nobody's"}, trace_id=HIGH)
 
 
-def test_an_argument_of_another_kind(lines: Callable[[], list[str]]) -> None:
-    """The entry point gives OpenTelemetry's default where it cannot make a sampler, and says so in one line."""
+def test_entry_point_falls_back_to_the_default(lines: Any) -> None:
+    """If the sampler cannot be made, the entry point returns OpenTelemetry's default and logs one line."""
     made = spanforge_model_registry_otel.sampler(0.5)  # type: ignore[arg-type]
     assert kept(made, trace_id=HIGH)
     assert not kept(made, None, parent("remote"))
@@ -529,34 +467,16 @@ def test_an_argument_of_another_kind(lines: Callable[[], list[str]]) -> None:
     )
 
 
-# With a provider of the SDK
-
-
-@pytest.fixture
-def sampled(exporter: Any) -> Iterator[Callable[..., TracerProvider]]:
-    """Give a function that makes a provider which has a sampler, and exports what is kept."""
-    made: list[TracerProvider] = []
-
-    def make(sampler: Sampler) -> TracerProvider:
-        made.append(TracerProvider(sampler=sampler, shutdown_on_exit=False))
-        made[-1].add_span_processor(SimpleSpanProcessor(exporter))
-        return made[-1]
-
-    yield make
-    for each in made:
-        each.shutdown()
-
-
-def test_children_of_a_flagged_call(registry: ModelRegistry, sampled: Any, exporter: Any) -> None:
-    """Where a call is kept under a parent that is not, what is below it is kept too, and what is beside it is not."""
-    provider = sampled(ModelRegistrySampler(0, flagged=True, registry=registry))
-    provider.add_span_processor(ModelRegistrySpanProcessor(registry))
-    tracer = provider.get_tracer("app")
+def test_children_of_a_flagged_call_are_kept(registry: ModelRegistry, pipeline: Any, exporter: Any) -> None:
+    """If a call is kept under a parent that is not, its children are kept and its siblings are not."""
+    sampler = ModelRegistrySampler(0, flagged=True, registry=registry)
+    tracer = pipeline(ModelRegistrySpanProcessor(registry), sampler=sampler).tracer
     with tracer.start_as_current_span("root") as root:
         with tracer.start_as_current_span("call", attributes={REQUEST: "high"}):
             tracer.start_span("below").end()
         tracer.start_span("low", attributes={REQUEST: "low"}).end()
-        tracer.start_span("late").end()
+        with tracer.start_as_current_span("late") as late:
+            late.set_attribute(REQUEST, "high")
         tracer.start_span("beside").end()
     assert not root.is_recording()
     assert [span.name for span in exporter.spans] == ["below", "call"]
@@ -564,18 +484,10 @@ def test_children_of_a_flagged_call(registry: ModelRegistry, sampled: Any, expor
     assert exporter.spans[1].ours["risk_tier"] == "high"
 
 
-def test_a_model_that_is_named_late(registry: ModelRegistry, sampled: Any, exporter: Any) -> None:
-    """A call that names its model after its start is like any other span."""
-    provider = sampled(ModelRegistrySampler(0, flagged=True, registry=registry))
-    with provider.get_tracer("app").start_as_current_span("call") as span:
-        span.set_attribute(REQUEST, "high")
-    assert exporter.spans == []
-
-
 @pytest.mark.parametrize("flagged", [True, False])
-def test_lifecycle_events(sampled: Any, exporter: Any, flagged: Any) -> None:
-    """Though no root is kept, the event of each operation arrives, within a span that is not kept as well."""
-    provider = sampled(ModelRegistrySampler(0, flagged))
+def test_lifecycle_events_are_kept(pipeline: Any, exporter: Any, flagged: Any) -> None:
+    """The event of each operation is exported, though no root span is kept."""
+    provider = pipeline(SpanProcessor(), sampler=ModelRegistrySampler(0, flagged)).provider
     silent = ModelRegistry(auto_emit=False)
     for operation in CHANGING:
         silent.register(operation, "M", "1", "low", "team", "test")
@@ -595,9 +507,9 @@ def test_lifecycle_events(sampled: Any, exporter: Any, flagged: Any) -> None:
     assert event_counts("span") == (len(OPERATIONS), 0, 0, 0)
 
 
-def test_more_events_than_a_span_holds(sampled: Any, exporter: Any) -> None:
-    """Of a span's events those that it has no room for arrive on roots of their own, whatever the share is."""
-    provider = sampled(ModelRegistrySampler(0))
+def test_events_over_the_limit_of_a_span(pipeline: Any, exporter: Any) -> None:
+    """Events that do not fit into a span are exported on root spans."""
+    provider = pipeline(SpanProcessor(), sampler=ModelRegistrySampler(0)).provider
     registry = ModelRegistry(tracer_provider=provider)
     context = parent("remote", sampled=True, state=None)
     with provider.get_tracer("app").start_as_current_span("deployment", context):
@@ -608,13 +520,12 @@ def test_more_events_than_a_span_holds(sampled: Any, exporter: Any) -> None:
     assert event_counts("span") == (70, 0, 0, 0)
 
 
-def test_events_held_until_there_is_a_provider(sampled: Any, exporter: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Events of operations from before there was a provider arrive as well."""
-    monkeypatch.setattr(trace, "_TRACER_PROVIDER", None)
+def test_held_events_are_kept(pipeline: Any, exporter: Any, set_global: Any) -> None:
+    """Events that were held until there was a provider are exported."""
     registry = get_default_registry()
     registry.register("early", "M", "1", "low", "team", "test")
     assert event_counts("span").held == 1
-    monkeypatch.setattr(trace, "_TRACER_PROVIDER", sampled(ModelRegistrySampler(0)))
+    set_global(pipeline(SpanProcessor(), sampler=ModelRegistrySampler(0)).provider)
     registry.register("m", "M", "1", "low", "team", "test")
     assert [span.events[0].attributes["model_registry.model_id"] for span in exporter.spans] == ["early", "m"]
     assert event_counts("span") == (2, 0, 0, 0)

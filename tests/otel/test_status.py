@@ -1,4 +1,4 @@
-"""``status``: each of its fields as things stand, its text as a bug report, and the line at level DEBUG."""
+"""``status``: each of its fields, its text for bug reports, and its line at level DEBUG."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ import itertools
 import logging
 import os
 import platform
-import sys
 import threading
 from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 import pytest
 from opentelemetry import metrics, trace
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBasedTraceIdRatio, Sampler
+from support.spans import OPERATION, REQUEST, FullDisk, StartsAndEnds
+from support.threads import in_background, switching_often
 
 import spanforge.model_registry as package
 from spanforge.model_registry import ModelRegistry, __version__, get_default_registry, register_model
@@ -31,12 +31,15 @@ from spanforge.model_registry.otel._span_access import SWAPPABLE_CONTAINER
 from spanforge.model_registry.watch import FileWatcher
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
+
+    MakeProvider = Callable[..., TracerProvider]
+
+pytestmark = pytest.mark.usefixtures("no_settings")
 
 MODULE = import_module("spanforge.model_registry.otel._status")
 """The module: as an attribute of its package, the name is the function's."""
-REQUEST, OPERATION = "gen_ai.request.model", "gen_ai.operation.name"
 FILE = VARIABLES + "FILE"
 HOOK = "_on_ending" if SWAPPABLE_CONTAINER else "on_end"
 NOTHING = """\
@@ -56,23 +59,14 @@ unregistered: none""".replace("NONE", ", ".join(f"{status} 0" for status in STAT
 """The text where nothing is installed, after the versions."""
 
 
-@pytest.fixture(autouse=True)
-def _nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give each test an environment without settings, and no global providers."""
-    for name in [name for name in os.environ if name.startswith((VARIABLES, "OTEL_PYTHON_"))]:
-        monkeypatch.delenv(name)
-    monkeypatch.setattr(trace, "_TRACER_PROVIDER", None)
-    monkeypatch.setattr(metrics._internal, "_METER_PROVIDER", None)
-
-
 @pytest.fixture
-def global_provider(monkeypatch: pytest.MonkeyPatch) -> Callable[..., TracerProvider]:
-    """Give a function that makes OpenTelemetry's global tracer provider, with our processor and what is given."""
+def global_provider(set_global: Any) -> MakeProvider:
+    """Give a function that makes the global tracer provider, with a processor of the plugin."""
 
     def make(processor: SpanProcessor | None = None, **options: Any) -> TracerProvider:
         provider = TracerProvider(shutdown_on_exit=False, **options)
         provider.add_span_processor(processor or ModelRegistrySpanProcessor())
-        monkeypatch.setattr(trace, "_TRACER_PROVIDER", provider)
+        set_global(provider)
         return provider
 
     return make
@@ -88,36 +82,19 @@ def line(name: str, found: PluginStatus | None = None) -> str:
     return text.removeprefix(f"{name}: ")
 
 
-# Each field
-
-
-def test_nothing_installed() -> None:
-    """Where nothing is installed each field says so, and versions are those of the packages."""
+def test_nothing_is_installed() -> None:
+    """If nothing is installed, each field says so, and the versions are those of the packages."""
     found = status()
     assert found[:3] == (__version__, version("opentelemetry-sdk"), platform.python_version())
-    assert found._replace(version="", sdk="", python="") == PluginStatus(
-        version="",
-        sdk="",
-        python="",
-        processors=0,
-        late_writes="none",
-        tracer_provider="opentelemetry.trace.ProxyTracerProvider",
-        sampler="none",
-        meter_provider="opentelemetry.metrics._internal._ProxyMeterProvider",
-        settings={},
-        files=(),
-        models=dict.fromkeys(STATUSES, 0),
-        event_signals=("span",),
-        events={"span": (0, 0, 0, 0), "log": (0, 0, 0, 0)},  # type: ignore[dict-item]
-        calls=0,
-        spans_enriched=0,
-        unregistered=(),
-    )
+    no_events = {"span": (0, 0, 0, 0), "log": (0, 0, 0, 0)}
+    meter_provider = "opentelemetry.metrics._internal._ProxyMeterProvider"
+    assert found[3:8] == (0, "none", "opentelemetry.trace.ProxyTracerProvider", "none", meter_provider)
+    assert found[8:] == ({}, (), dict.fromkeys(STATUSES, 0), ("span",), no_events, 0, 0, ())
     assert str(found) == f"version: {found.version}\nsdk: {found.sdk}\npython: {found.python}\n{NOTHING}"
 
 
-def test_providers(global_provider: Callable[..., TracerProvider], monkeypatch: pytest.MonkeyPatch) -> None:
-    """The global providers are named by their classes, whole: others have classes of the same name."""
+def test_provider_classes(global_provider: MakeProvider, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The global providers are named by their full class names."""
     global_provider()
     monkeypatch.setattr(metrics._internal, "_METER_PROVIDER", MeterProvider(shutdown_on_exit=False))
     found = status()
@@ -126,8 +103,8 @@ def test_providers(global_provider: Callable[..., TracerProvider], monkeypatch: 
     assert found.meter_provider.endswith(".MeterProvider")
 
 
-def test_processors(global_provider: Callable[..., TracerProvider]) -> None:
-    """Processors are counted that are at work: not those that are switched off, and not those that are gone."""
+def test_processors(global_provider: MakeProvider) -> None:
+    """The count has the processors that are on and alive."""
     one, two = ModelRegistrySpanProcessor(), ModelRegistrySpanProcessor()
     global_provider(one)
     assert status().processors == 2
@@ -142,18 +119,13 @@ def test_processors(global_provider: Callable[..., TracerProvider]) -> None:
 
 
 @pytest.mark.skipif(SWAPPABLE_CONTAINER is None, reason="opentelemetry-sdk before 1.40 has no such hook")
-def test_late_writes(global_provider: Callable[..., TracerProvider]) -> None:
-    """It says by which hook the processors reach spans: another where they are wrapped, both where some are."""
-
-    class Wrapper(SpanProcessor):
-        def __init__(self, inner: SpanProcessor) -> None:
-            self.on_start, self.on_end = inner.on_start, inner.on_end  # type: ignore[method-assign]
-
+def test_late_writes(global_provider: MakeProvider) -> None:
+    """The field has the hooks by which the processors enrich spans."""
     plain = ModelRegistrySpanProcessor()
     call(global_provider(plain))
     assert status().late_writes == "_on_ending"
     wrapped = ModelRegistrySpanProcessor()
-    call(global_provider(Wrapper(wrapped)))
+    call(global_provider(StartsAndEnds(wrapped)))
     assert status().late_writes == line("late_writes") == "_on_ending, on_end"
     plain.switch(on=False)
     assert status().late_writes == "on_end"
@@ -162,14 +134,14 @@ def test_late_writes(global_provider: Callable[..., TracerProvider]) -> None:
 @pytest.mark.parametrize(
     "sampler", [ModelRegistrySampler(0.25, flagged=True), ParentBasedTraceIdRatio(0.5), ALWAYS_OFF]
 )
-def test_the_sampler(global_provider: Callable[..., TracerProvider], sampler: Sampler) -> None:
-    """The global provider's sampler is described, whoever made it."""
+def test_sampler_description(global_provider: MakeProvider, sampler: Sampler) -> None:
+    """The global provider's sampler is described."""
     global_provider(sampler=sampler)
     assert status().sampler == line("sampler") == sampler.get_description()
 
 
 def test_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Variables of the plugin are shown that are set, empty ones too; no others, which may hold secrets."""
+    """The plugin's variables that are set are shown, also empty ones; others may hold secrets and are not."""
     given = {setting.variable: f"value of {setting.name}" for setting in SETTINGS}
     others = {f"{VARIABLES}SECRET": "s3cret", "OTEL_EXPORTER_OTLP_HEADERS": "key=s3cret", "OPENAI_API_KEY": "s3cret"}
     for name, text in {**given, **others}.items():
@@ -182,17 +154,8 @@ def test_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     assert line("settings") == f"{VARIABLES}ENABLED 'value of enabled', {FILE} ''"
 
 
-@pytest.fixture
-def models(tmp_path: Path, fields: dict[str, Any]) -> Iterator[Path]:
-    """Give a registry file with one model in it; followers of files stop with the test."""
-    registry = ModelRegistry(auto_emit=False)
-    registry.register(**fields)
-    registry.save(tmp_path / "models.json")
-    return tmp_path / "models.json"
-
-
 def test_files(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of each file that is followed there are path, version, models, age, failures and what is wrong with it."""
+    """Each followed file has its path, version, models, age, failures and error."""
     bad = models.with_name("bad.json")
     bad.write_text("models: []")
     monkeypatch.setenv(FILE, os.pathsep.join(map(str, (models, bad, models.with_name("none.json")))))
@@ -215,8 +178,8 @@ def test_files(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     del processor
 
 
-def test_a_file_that_changes(models: Path, fields: dict[str, Any]) -> None:
-    """The version follows the file while it is good, and stays that of what is in force when it becomes bad."""
+def test_version_of_a_file_that_changes(models: Path, fields: dict[str, Any]) -> None:
+    """The version is that of the content in force, also after the file becomes invalid."""
     registry = ModelRegistry(auto_emit=False)
     watcher = FileWatcher(registry, [str(models)], reload_interval=0)
     watcher.start()
@@ -238,7 +201,7 @@ def test_a_file_that_changes(models: Path, fields: dict[str, Any]) -> None:
     assert status().files == ()
 
 
-def test_models(fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_models_by_status(fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """Models of the process-wide registry are counted by status."""
     registry = get_default_registry()
     for number in range(6):
@@ -254,8 +217,8 @@ def test_models(fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None
     assert sum(status().models.values()) == 0
 
 
-def test_events(global_provider: Callable[..., TracerProvider], fields: dict[str, Any]) -> None:
-    """Events are counted by form: held where there is no provider, emitted, and dropped where none is sampled."""
+def test_events_by_signal(global_provider: MakeProvider, fields: dict[str, Any]) -> None:
+    """Events are counted by signal, as held, emitted or dropped."""
     set_event_signals("span,log")
     register_model(**fields)
     assert status().events == {"span": (0, 1, 0, 0), "log": (0, 1, 0, 0)}
@@ -274,14 +237,14 @@ def test_events(global_provider: Callable[..., TracerProvider], fields: dict[str
     [("log", ("log",), "'log'"), ("log,span", ("span", "log"), "'span', 'log'"), ("none", (), "none")],
 )
 def test_event_signals(chosen: str, forms: tuple[str, ...], shown: str) -> None:
-    """The forms are those that were chosen."""
+    """The signals are those that were chosen."""
     set_event_signals(chosen)
     assert status().event_signals == forms
     assert line("event_signals") == shown
 
 
-def test_calls_and_spans(global_provider: Callable[..., TracerProvider], fields: dict[str, Any]) -> None:
-    """Calls are counted, and spans that got attributes: agents' are none of those, ignored ones none of these."""
+def test_calls_and_enriched_spans(global_provider: MakeProvider, fields: dict[str, Any]) -> None:
+    """Agent spans are no calls, and spans of ignored models are not enriched."""
     replace_file_entries(get_default_registry(), [ModelRegistry(auto_emit=False).register(**fields)])
     provider = global_provider()
     for _ in range(3):
@@ -301,8 +264,8 @@ def test_calls_and_spans(global_provider: Callable[..., TracerProvider], fields:
     assert (line("calls"), line("spans_enriched")) == ("6", "6")
 
 
-def test_unregistered_names(global_provider: Callable[..., TracerProvider], fields: dict[str, Any]) -> None:
-    """Names that nobody registered are there in the order in which they were met, each once."""
+def test_unregistered_names(global_provider: MakeProvider, fields: dict[str, Any]) -> None:
+    """Unregistered names are listed once, in the order in which they were met."""
     replace_file_entries(get_default_registry(), [ModelRegistry(auto_emit=False).register(**fields)])
     provider = global_provider()
     for name in ("claude-9", "gpt-4o", "b", "claude-9", "a, b", "none"):
@@ -313,8 +276,8 @@ def test_unregistered_names(global_provider: Callable[..., TracerProvider], fiel
     assert line("unregistered") == "'claude-9', 'b', 'a, b', 'none', 'ignored'"
 
 
-def test_many_unregistered_names(global_provider: Callable[..., TracerProvider]) -> None:
-    """The first hundred names are kept, and the beginning of each."""
+def test_limit_of_unregistered_names(global_provider: MakeProvider) -> None:
+    """The first 100 names are kept, and the beginning of each."""
     provider = global_provider()
     for number in range(150):
         call(provider, f"{number:03}" + "x" * 1_000)
@@ -323,33 +286,17 @@ def test_many_unregistered_names(global_provider: Callable[..., TracerProvider])
     assert status().calls == 150
 
 
-# The text
-
-
 HOSTILE = [
-    "a\nversion: 9",
-    "\x1b[31mred\x1b[0m",
-    "\x00\r\t\x7f",
-    "right to left \u202e",
-    "line\u2028paragraph\u2029next\x85",
-    "lone \udcff surrogate",
-    "'quoted'",
-    '"doubly"',
-    "\\n",
-    "",
-    "日本語",
+    *("a\nversion: 9", "\x1b[31mred\x1b[0m", "\x00\r\t\x7f", "right to left \u202e", "lone \udcff surrogate"),
+    *("line\u2028paragraph\u2029next\x85", "'quoted'", '"doubly"', "\\n", "", "日本語"),
 ]
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=ascii)
-def test_every_line_is_printable(monkeypatch: pytest.MonkeyPatch, models: Path, text: str) -> None:
-    """There is a line for each field, in their order, whatever names, settings, paths and descriptions hold."""
+def test_every_line_is_printable(models: Path, text: str) -> None:
+    """Each field is one printable line, for any names, settings, paths and descriptions."""
     found = status()._replace(
-        sampler=text,
-        settings={FILE: text},
-        unregistered=(text, text),
-        late_writes=text,
-        tracer_provider=text,
+        sampler=text, settings={FILE: text}, unregistered=(text, text), late_writes=text, tracer_provider=text
     )
     shown = str(found)
     assert [each.partition(": ")[0] for each in shown.splitlines()] == list(PluginStatus._fields)
@@ -361,53 +308,34 @@ def test_every_line_is_printable(monkeypatch: pytest.MonkeyPatch, models: Path, 
         path = str(models.with_name(text.replace("/", "")))
         registry = ModelRegistry(auto_emit=False)
         watcher = FileWatcher(registry, [path], reload_interval=0)
-        monkeypatch.setattr(
-            "spanforge.model_registry.watch._watchers.by_registry", WeakKeyDictionary({registry: watcher})
-        )
-        watcher.look()
-        assert status().files[0].error
+        watcher.start()
+        (file,) = status().files
+        assert file.error
         assert all(each.isprintable() for each in str(status()).split("\n"))
         assert len(str(status()).splitlines()) == len(PluginStatus._fields)
+        watcher.stop()
 
 
-def test_a_hostile_name_on_a_span(global_provider: Callable[..., TracerProvider]) -> None:
-    """A name from the network makes no line of its own."""
-    call(global_provider(), "gpt\nsampler: none\x1b[2J")
-    assert line("unregistered") == r"'gpt\nsampler: none\x1b[2J'"
-
-
-# What never raises
-
-
-def test_a_sampler_that_cannot_be_described(global_provider: Callable[..., TracerProvider]) -> None:
-    """A sampler whose description raises is no reason to say nothing."""
-
-    class Mute(Sampler):
-        should_sample = ALWAYS_OFF.should_sample
-
-        def get_description(self) -> str:
-            raise RuntimeError("no words")
-
-    global_provider(sampler=Mute())
-    assert status().sampler == "cannot be described: RuntimeError('no words')"
-    assert len(str(status()).splitlines()) == len(PluginStatus._fields)
-
-
-def test_a_description_that_is_no_text(global_provider: Callable[..., TracerProvider]) -> None:
-    """A description of another kind is shown as text."""
+@pytest.mark.parametrize(
+    ("answer", "shown"), [(lambda: 7, "7"), ([].pop, "cannot be described: IndexError('pop from empty list')")]
+)
+def test_sampler_with_a_bad_description(global_provider: MakeProvider, answer: Callable[[], Any], shown: str) -> None:
+    """A description that raises, or is no text, is shown as text."""
 
     class Odd(Sampler):
         should_sample = ALWAYS_OFF.should_sample
 
         def get_description(self) -> str:
-            return 7  # type: ignore[return-value]
+            description: str = answer()
+            return description
 
     global_provider(sampler=Odd())
-    assert status().sampler == line("sampler") == "7"
+    assert status().sampler == line("sampler") == shown
+    assert len(str(status()).splitlines()) == len(PluginStatus._fields)
 
 
-def test_a_provider_that_is_not_the_sdks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A provider of another kind is named; what it does not have is none, what it refuses is said."""
+def test_provider_of_another_kind(set_global: Any) -> None:
+    """A provider of another kind is named; a missing sampler is none, and an error is shown."""
 
     class Foreign(trace.NoOpTracerProvider):
         pass
@@ -418,14 +346,14 @@ def test_a_provider_that_is_not_the_sdks(monkeypatch: pytest.MonkeyPatch) -> Non
             raise OSError("gone")
 
     for kind, expected in ((Foreign, "none"), (Refusing, "cannot be described: OSError('gone')")):
-        monkeypatch.setattr(trace, "_TRACER_PROVIDER", kind())
+        set_global(kind())
         found = status()
         assert found.tracer_provider == f"{__name__}.{kind.__qualname__}"
         assert found.sampler == expected
 
 
-def test_providers_that_cannot_be_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the environment names providers that there are not, that is what is said of them."""
+def test_provider_that_cannot_be_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the environment names unknown providers, the error is shown."""
     monkeypatch.setenv("OTEL_PYTHON_TRACER_PROVIDER", "no_such")
     monkeypatch.setenv("OTEL_PYTHON_METER_PROVIDER", "no_such")
     found = status()
@@ -457,46 +385,18 @@ def following_files(stop: threading.Event) -> None:
         watcher.stop()
 
 
-@pytest.fixture
-def _all_changes() -> Iterator[None]:
-    """Have four threads change, in turns that are short, what the status is made from; none of them fails."""
-    stop, failed = threading.Event(), list[BaseException]()
-
-    def work(change: Callable[[threading.Event], None]) -> None:
-        try:
-            change(stop)
-        except BaseException as error:  # noqa: BLE001 - told when they have ended
-            failed.append(error)
-
-    changes = (registering, registering, making_processors, following_files)
-    threads = [threading.Thread(target=work, args=(change,)) for change in changes]
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    for thread in threads:
-        thread.start()
-    yield
-    stop.set()
-    for thread in threads:
-        thread.join()
-    sys.setswitchinterval(interval)
-    assert failed == []
-
-
-@pytest.mark.usefixtures("_all_changes")
-def test_while_all_changes() -> None:
+def test_status_while_all_changes() -> None:
     """Other threads may register models, make processors and follow files meanwhile."""
-    for _ in range(2_000):
-        found = status()
-        assert all(count >= 0 for count in found.models.values())
-        assert len(str(found).splitlines()) == len(PluginStatus._fields)
-
-
-# The line at level DEBUG
+    with switching_often(1e-6), in_background(registering, registering, making_processors, following_files):
+        for _ in range(2_000):
+            found = status()
+            assert all(count >= 0 for count in found.models.values())
+            assert len(str(found).splitlines()) == len(PluginStatus._fields)
 
 
 @pytest.fixture
 def debug_lines(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
-    """Give a function that returns what was logged at level DEBUG of how it stands."""
+    """Give a function that returns the log lines at level DEBUG that have the status."""
     caplog.set_level(logging.DEBUG, "spanforge.model_registry")
     return lambda: [
         record.getMessage()
@@ -505,10 +405,8 @@ def debug_lines(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
     ]
 
 
-def test_one_line_for_each_processor(
-    debug_lines: Callable[[], list[str]], global_provider: Callable[..., TracerProvider]
-) -> None:
-    """When a processor is made it is logged, in one line, how it stands with it; spans log nothing more."""
+def test_debug_line_for_each_processor(debug_lines: Any, global_provider: MakeProvider) -> None:
+    """Each new processor logs the status in one line; spans log nothing more."""
     provider = global_provider()
     facts = NOTHING.replace("processors: 0", "processors: 1").replace("late_writes: none", f"late_writes: {HOOK}")
     assert debug_lines()[0].endswith("; " + "; ".join(facts.splitlines()))
@@ -527,10 +425,8 @@ def test_one_line_for_each_processor(
 
 
 @pytest.mark.parametrize("level", [logging.INFO, logging.WARNING])
-def test_no_line_unless_asked_for(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, level: int
-) -> None:
-    """At any other level nothing is logged, and nothing asked for."""
+def test_no_line_at_other_levels(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, level: int) -> None:
+    """At other levels, nothing is logged and no status is made."""
     asked: list[None] = []
     monkeypatch.setattr(MODULE, "status", lambda: asked.append(None))
     caplog.set_level(level, "spanforge.model_registry")
@@ -542,35 +438,16 @@ def test_no_line_unless_asked_for(
     assert asked == [None]
 
 
-def test_the_line_never_raises(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever stands in the way of the line, or of the log, the processor is made and works."""
+@pytest.mark.parametrize("broken", ["status", "__str__", "the log"])
+def test_debug_line_never_raises(caplog: Any, monkeypatch: Any, log_to: Any, broken: str) -> None:
+    """If the status or the log fails, the processor is made and works."""
     caplog.set_level(logging.DEBUG, "spanforge.model_registry")
 
-    def broken(*_arguments: object) -> Any:
+    def fail(*_arguments: object) -> Any:
         raise RuntimeError("broken")
 
-    with monkeypatch.context() as patched:
-        patched.setattr(MODULE, "status", broken)
-        assert ModelRegistrySpanProcessor().is_on
-    with monkeypatch.context() as patched:
-        patched.setattr(PluginStatus, "__str__", broken)
-        assert ModelRegistrySpanProcessor().is_on
-
-    class Full(logging.Handler):
-        def emit(self, _record: logging.LogRecord) -> None:
-            raise OSError("no space left on device")
-
-    handler = Full()
-    logger = logging.getLogger("spanforge.model_registry")
-    logger.addHandler(handler)
-    try:
-        assert ModelRegistrySpanProcessor().is_on
-    finally:
-        logger.removeHandler(handler)
-
-
-def test_a_tuple_with_names() -> None:
-    """A status can be compared, and taken apart."""
-    found = status()
-    assert found == status()
-    assert tuple(found._asdict().values()) == tuple(found)
+    if broken == "the log":
+        log_to(FullDisk())
+    else:
+        monkeypatch.setattr(MODULE if broken == "status" else PluginStatus, broken, fail)
+    assert ModelRegistrySpanProcessor().is_on

@@ -53,3 +53,22 @@ class _ObservedState:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._state, name)
+
+
+class CountingRegistry(AskedRegistry):
+    """A registry that counts how often its index is read."""
+
+    times = 0
+
+    def asked(self) -> None:
+        self.times += 1
+
+
+class FailingRegistry(AskedRegistry):
+    """A registry that raises ``error`` when its index is read, if there is one."""
+
+    error: Exception | None = None
+
+    def asked(self) -> None:
+        if self.error is not None:
+            raise self.error

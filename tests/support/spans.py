@@ -1,0 +1,100 @@
+"""Attribute keys, markers, span processors and log handlers that tests of spans share."""
+
+from __future__ import annotations
+
+import logging
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from opentelemetry.attributes import BoundedAttributes
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
+from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+REQUEST, RESPONSE = "gen_ai.request.model", "gen_ai.response.model"
+PROVIDER, OPERATION, KIND = "gen_ai.provider.name", "gen_ai.operation.name", "openinference.span.kind"
+PARAMETERS = "llm.invocation_parameters"
+"""A key of JSON that may hold a model name."""
+
+HAS_ENDING_HOOK = hasattr(SpanProcessor, "_on_ending")
+needs_ending_hook = pytest.mark.skipif(
+    not HAS_ENDING_HOOK, reason="opentelemetry-sdk before 1.40 does not call processors for an ending span"
+)
+
+
+class StartsAndEnds(SpanProcessor):
+    """Forwards starts and ends to other processors, but not ``_on_ending``, as vendors' wrappers do."""
+
+    def __init__(self, *wrapped: SpanProcessor) -> None:
+        self.wrapped = wrapped
+
+    def on_start(self, span: Any, parent_context: Any = None) -> None:
+        for each in self.wrapped:
+            each.on_start(span, parent_context)
+
+    def on_end(self, span: ReadableSpan) -> None:
+        for each in self.wrapped:
+            each.on_end(span)
+
+
+class Redacting(SpanProcessor):
+    """Replaces the attributes of ended spans, without secrets and registry attributes, as vendors' processors do."""
+
+    def __init__(self, make: Callable[[dict[str, Any]], Any]) -> None:
+        self.make = make
+
+    def on_end(self, span: ReadableSpan) -> None:
+        kept = {key: value for key, value in (span.attributes or {}).items() if not key.startswith(("secret", "model"))}
+        span._attributes = self.make(kept)
+
+
+every_mapping = pytest.mark.parametrize(
+    "make", [dict, MappingProxyType, lambda kept: BoundedAttributes(attributes=kept)], ids=["dict", "proxy", "SDK"]
+)
+"""Containers of attributes that another processor may put on a span."""
+
+
+class VendorAttributes(BoundedAttributes):
+    """A container of attributes that the library does not know."""
+
+
+class VendorContainer(SpanProcessor):
+    """Gives every span a container that the library does not know."""
+
+    def on_start(self, span: Any, parent_context: Any = None) -> None:  # noqa: ARG002
+        held = span._attributes
+        span._attributes = VendorAttributes(held.maxlen, dict(held), immutable=False, max_value_len=held.max_value_len)
+
+
+class Seen(SpanProcessor):
+    """Keeps ended spans."""
+
+    def __init__(self) -> None:
+        self.spans: list[ReadableSpan] = []
+
+    def on_end(self, span: ReadableSpan) -> None:
+        self.spans.append(span)
+
+
+class RecordOnly(Sampler):
+    """Records every span and samples none."""
+
+    def should_sample(self, *arguments: Any, **_: Any) -> SamplingResult:
+        return SamplingResult(Decision.RECORD_ONLY, arguments[4])
+
+    def get_description(self) -> str:
+        return "record only"
+
+
+class FullDisk(logging.Handler):
+    """A log handler that raises an error for each line, and counts the lines."""
+
+    lines = 0
+
+    def emit(self, record: logging.LogRecord) -> None:  # noqa: ARG002
+        self.lines += 1
+        msg = "no space left on device"
+        raise OSError(msg)
