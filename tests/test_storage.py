@@ -488,13 +488,7 @@ BAD_FILES: dict[str, BadFile] = {
         "b",
         "metadata.history[2].at",
     ),
-    "a key twice": (
-        with_text(b'[{}, {"y": 1, "y": 1}]'),
-        "duplicate key 'y'",
-        1,
-        "b",
-        "metadata.x[1].y",
-    ),
+    "a key twice": (with_text(b'[{}, {"y": 1, "y": 1}]'), "duplicate key 'y'", 1, "b", "metadata.x[1].y"),
     "an id twice": (
         json.dumps([ENTRY, {**ENTRY, "model_id": "b"}, ENTRY]).encode(),
         "must be unique; entry 0 has it too",
