@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 import yaml
-from support.yaml_files import ENTRY, OTHER, load, needs_libyaml, refused
+from support.registry_files import load, refused
+from support.yaml_files import ENTRY, OTHER, needs_libyaml
 
 from spanforge.model_registry._core import yaml_nodes
 from spanforge.model_registry._core.yaml_nodes import MAX_ALIASED, MAX_LEVELS
@@ -365,10 +366,7 @@ SYNTAX = {
         f"2:12: {NO_ESCAPE}",
         f", line 2, column 9, entry 0, model 'gpt-4o', field 'name': {ENCODABLE}; got '\\ud83d'",
     ),
-    "-\n\ta: 1\n": (
-        f"2:1: {NOT_YAML} found character {NO_TOKEN}",
-        f"2:1: {NOT_YAML} found character '\\t' {NO_TOKEN}",
-    ),
+    "-\n\ta: 1\n": (f"2:1: {NOT_YAML} found character {NO_TOKEN}", f"2:1: {NOT_YAML} found character '\\t' {NO_TOKEN}"),
 }
 """What is no YAML, and what libyaml and PyYAML itself say of it."""
 

@@ -7,7 +7,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.yaml_files import ENTRY, PLAIN, load, refused
+from support.registry_files import load, refused
+from support.yaml_files import ENTRY, PLAIN
 
 from spanforge.model_registry import ModelRegistry, ModelRegistryEntry
 from spanforge.model_registry._core import yaml_nodes

@@ -8,7 +8,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.yaml_files import ENTRY, PLAIN, load, refused
+from support.registry_files import load, refused
+from support.yaml_files import ENTRY, PLAIN
 
 import spanforge.model_registry._core
 from spanforge.model_registry import ModelRegistry, RegistryFileError
