@@ -7,6 +7,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.entries import INVALID_ARGUMENTS
 from support.lifecycle import CHANGING, bring
 
 from spanforge.model_registry import (
@@ -219,27 +220,7 @@ def test_replace_refuses_another_deployment_date(registry: ModelRegistry, fields
         registry.register(**fields, deployment_date="2025-01-01", replace=True)
 
 
-BAD_ARGUMENTS = [
-    ({"model_id": ""}, "model_id"),
-    ({"model_id": 5}, "model_id"),
-    ({"name": "  "}, "name"),
-    ({"owner": None}, "owner"),
-    ({"risk_tier": "hgih"}, "risk_tier"),
-    ({"deployment_date": "yesterday"}, "deployment_date"),
-    ({"metadata": {"x": float("nan")}}, "metadata.x"),
-    ({"metadata": {"history": []}}, "metadata.history"),
-    ({"metadata": [1]}, "metadata"),
-    ({"aliases": "gpt-4o"}, "aliases"),
-    ({"aliases": [""]}, "aliases[0]"),
-    ({"aliases": ["a", "*" * 9]}, "aliases[1]"),
-    ({"provider": " "}, "provider"),
-    ({"aliases": ["a"], "metadata": {"aliases": ["b"]}}, "metadata.aliases"),
-    ({"provider": "a", "metadata": {"provider": "b"}}, "metadata.provider"),
-    ({"actor": ""}, "actor"),
-]
-
-
-@pytest.mark.parametrize(("arguments", "field"), BAD_ARGUMENTS)
+@pytest.mark.parametrize(("arguments", "field"), INVALID_ARGUMENTS)
 def test_bad_arguments(
     registry: ModelRegistry,
     fields: dict[str, Any],
