@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from support.entries import FIELDS
 
 from spanforge.model_registry import InvalidEntryError, ModelRegistryEntry
 from spanforge.model_registry._core.errors import shorten
@@ -22,14 +23,6 @@ from spanforge.model_registry._core.lifecycle import RISK_TIERS, STATUSES
 from spanforge.model_registry._core.validation import RESERVED
 
 ENTRIES = st.from_type(ModelRegistryEntry)
-FIELDS = {
-    "model_id": "gpt-4o",
-    "name": "GPT-4o",
-    "version": "2024-05",
-    "risk_tier": "high",
-    "owner": "ml-platform",
-    "purpose": "customer support agent",
-}
 
 
 class Text(str):
@@ -273,7 +266,7 @@ def test_equality_and_hash(entry: ModelRegistryEntry, other: ModelRegistryEntry,
 def test_equal_numbers_hash_alike(number: int) -> None:
     """Numbers that Python takes for equal make entries that are equal, and that hash alike."""
     same = [number, float(number)] + ([bool(number)] if number in (0, 1) else [])
-    entries = [ModelRegistryEntry(**FIELDS, metadata={"x": [value, {"y": value}]}) for value in same]  # type: ignore[arg-type]
+    entries = [ModelRegistryEntry(**FIELDS, metadata={"x": [value, {"y": value}]}) for value in same]
     assert len(set(entries)) == 1
 
 
@@ -317,7 +310,8 @@ def assert_immutable(entry: ModelRegistryEntry) -> None:
 
 
 @given(entry=ENTRIES)
-@example(entry=ModelRegistryEntry(**FIELDS))  # type: ignore[arg-type]
+@example(entry=ModelRegistryEntry(**FIELDS))
+@example(entry=ModelRegistryEntry(**FIELDS, metadata={"a": {"b": [1, {"c": 2}]}}))
 def test_deeply_immutable(entry: ModelRegistryEntry) -> None:
     """Neither a field nor any list or object inside the metadata can be changed, by any of their methods."""
     assert_immutable(entry)
@@ -437,6 +431,15 @@ def microseconds(text: str) -> int:
 @given(text=nearly_dates() | st.text("0123456789-:TtZz+. ", max_size=30))
 @example("2024-02-29T24:00:00Z")
 @example("2024-02-29T23:59:60Z")
+@example("2024")
+@example("2024-05")
+@example("2024-05-13Z")
+@example("2024-05-13\n")
+@example(" 2024-05-13")
+@example("\uff12024-05-13")
+@example("2024-05-13T08")
+@example("2024-05-13T08:00:00+24:00")
+@example("2024-05-13 08:00:00z")
 @example("2024-W09-4")
 @example("20240229")
 @example("2024-060")

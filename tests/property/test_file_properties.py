@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from support.entries import FIELDS
 
 from spanforge.model_registry import InvalidEntryError, ModelRegistry, ModelRegistryEntry, RegistryFileError
 
@@ -16,16 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-FIELDS = ModelRegistryEntry.__struct_fields__
+NAMES = ModelRegistryEntry.__struct_fields__
 ENTRIES = st.lists(st.from_type(ModelRegistryEntry), max_size=3, unique_by=lambda entry: entry.model_id)
-ENTRY = {
-    "model_id": "gpt-4o",
-    "name": "GPT-4o",
-    "version": "2024-05",
-    "risk_tier": "high",
-    "owner": "ml-platform",
-    "purpose": "customer support agent",
-}
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +82,7 @@ def load(path: Path, content: bytes) -> list[ModelRegistryEntry] | None:
     """Load this content: exactly what it holds is there afterwards, or the one error is raised and nothing changed."""
     path.write_bytes(content)
     registry = ModelRegistry(auto_emit=False)
-    before = registry.register(**ENTRY)  # type: ignore[arg-type]
+    before = registry.register(**FIELDS)
     outcome = expected(content)
     error: RegistryFileError | None = None
     try:
@@ -135,7 +128,7 @@ ODD = st.one_of(
 JSON = st.recursive(
     ODD,
     lambda inner: (
-        st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(FIELDS) | st.text(max_size=6), inner, max_size=6)
+        st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(NAMES) | st.text(max_size=6), inner, max_size=6)
     ),
     max_leaves=12,
 )
@@ -153,7 +146,7 @@ def nearly_entries(draw: st.DrawFn) -> list[dict[str, Any]]:
     items = [entry.to_dict() for entry in draw(ENTRIES)]
     for _ in range(draw(st.integers(0, 2)) if items else 0):
         item = draw(st.sampled_from(items))
-        field = draw(st.sampled_from(FIELDS))
+        field = draw(st.sampled_from(NAMES))
         change = draw(st.sampled_from(["value", "metadata", "missing", "unknown", "again"]))
         if change == "missing":
             item.pop(field, None)
@@ -211,7 +204,7 @@ HARD_METADATA = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(HARD.filter(bool), inner, max_size=3),
     max_leaves=6,
 )
-COMPLETE = ModelRegistryEntry(**ENTRY).to_dict()  # type: ignore[arg-type]
+COMPLETE = ModelRegistryEntry(**FIELDS).to_dict()
 HARD_ENTRIES = st.lists(HARD_METADATA, min_size=1, max_size=3).map(
     lambda values: [
         {**COMPLETE, "model_id": str(number), "metadata": {"x": value}} for number, value in enumerate(values)
