@@ -54,10 +54,7 @@ def test_what_an_unregistered_model_has() -> None:
     """A model that is not registered has a status and a warning, and nothing else."""
     assert span_attributes(
         None, SPAN_ATTRIBUTE_NAMES, status="unregistered", warnings=("model 'x' is not registered",)
-    ) == {
-        "model_registry.status": "unregistered",
-        "model_registry.warnings": ("model 'x' is not registered",),
-    }
+    ) == {"model_registry.status": "unregistered", "model_registry.warnings": ("model 'x' is not registered",)}
 
 
 def test_events_carry_the_payload(complete_entry: ModelRegistryEntry) -> None:

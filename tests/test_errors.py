@@ -25,16 +25,8 @@ ERRORS = [
         ValueError,
     ),
     (InvalidValueError("model_id", None, "is missing"), "model_id is missing", ValueError),
-    (
-        ModelAlreadyRegisteredError("gpt-4o", "active"),
-        "model 'gpt-4o' already registered (status active)",
-        ValueError,
-    ),
-    (
-        LifecycleError("m", "retired", "register"),
-        "cannot register model 'm': it is already retired",
-        ValueError,
-    ),
+    (ModelAlreadyRegisteredError("gpt-4o", "active"), "model 'gpt-4o' already registered (status active)", ValueError),
+    (LifecycleError("m", "retired", "register"), "cannot register model 'm': it is already retired", ValueError),
     (ModelNotFoundError("gpt-5"), "model 'gpt-5' not found in the registry", KeyError),
     (
         ModelNotAllowedError("m", "retired", ["active", "deprecated"]),

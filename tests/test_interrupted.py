@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from opentelemetry import trace
-from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from support.telemetry import Keeping, loggers_with
 
 import spanforge.model_registry
 from spanforge.model_registry import ModelRegistry, ModelRegistryEntry, event_counts, flush_events
@@ -32,8 +32,6 @@ from spanforge.model_registry.otel import ModelRegistrySpanProcessor
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import CodeType, FrameType
-
-    from opentelemetry.sdk._logs import ReadWriteLogRecord
 
     Place = tuple[CodeType, int]
 
@@ -54,24 +52,6 @@ NAMES = ("a", "b", "c", "new", "alias", "alias b", "glob-1", "glob-b", "added", 
 
 class Interruption(BaseException):
     """What the signal handler raises."""
-
-
-class Keeping(LogRecordProcessor):
-    """Keeps which events were emitted as log records."""
-
-    def __init__(self) -> None:
-        self.records: list[tuple[str, str]] = []
-
-    def on_emit(self, log_record: ReadWriteLogRecord) -> None:
-        record = log_record.log_record
-        self.records.append((str(record.event_name), str((record.attributes or {})["model_registry.model_id"])))
-
-    def shutdown(self) -> None:
-        """Do nothing."""
-
-    def force_flush(self, timeout_millis: int = 30_000) -> bool:  # noqa: ARG002 - nothing is waiting
-        """Return ``True``."""
-        return True
 
 
 class Interrupter:
@@ -134,10 +114,9 @@ class Stage:
         reset_process()
         set_event_signals("span,log")
         self.exporter, self.keeping = InMemorySpanExporter(), Keeping()
-        spans, loggers = TracerProvider(shutdown_on_exit=False), LoggerProvider(shutdown_on_exit=False)
+        spans = TracerProvider(shutdown_on_exit=False)
         spans.add_span_processor(SimpleSpanProcessor(self.exporter))
-        loggers.add_log_record_processor(self.keeping)
-        self.given = {"tracer_provider": spans, "logger_provider": loggers} | providers
+        self.given = {"tracer_provider": spans, "logger_provider": loggers_with(self.keeping)} | providers
         self.registry = kind(auto_emit=True, **self.given)
         for model_id in "abc":
             self.register(model_id, aliases=["alias", f"alias {model_id}", f"glob-{model_id}", "glob-?"])
@@ -154,7 +133,7 @@ class Stage:
         set_event_signals("span,log")
         self.registry._state, self.registry._last_timestamp = self.start
         self.exporter.clear()
-        self.keeping.records.clear()
+        self.keeping.kept.clear()
 
     def register(self, model_id: str, **more: Any) -> None:
         self.registry.register(model_id, "N", "1", "low", "team", "test", **more)
@@ -175,9 +154,8 @@ class Stage:
     def arrived(self) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
         """Return event and model of each span event, and of each log record."""
         events = [event for span in self.exporter.get_finished_spans() for event in span.events]
-        return [(one.name, str((one.attributes or {})["model_registry.model_id"])) for one in events], [
-            *self.keeping.records
-        ]
+        spans = [(one.name, str((one.attributes or {})["model_registry.model_id"])) for one in events]
+        return spans, [(one.event_name, one.attributes["model_registry.model_id"]) for one in self.keeping.records]
 
 
 def entry(model_id: str, *aliases: str, **more: Any) -> ModelRegistryEntry:

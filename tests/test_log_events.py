@@ -11,10 +11,12 @@ from opentelemetry import trace
 from opentelemetry._logs import NoOpLoggerProvider, SeverityNumber
 from opentelemetry.context import Context
 from opentelemetry.sdk import _logs as sdk_logs
-from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor, _internal
+from opentelemetry.sdk._logs import LoggerProvider, _internal
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Decision, Sampler, SamplingResult, TraceIdRatioBased
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, TraceIdRatioBased
+from support.log_lines import log_handler
+from support.telemetry import Keeping, Raising, RecordOnly, loggers_with
 
 from spanforge.model_registry import EventCounts, InvalidEntryError, ModelRegistry, event_counts, flush_events
 from spanforge.model_registry._core.emission import get_event_signals, set_event_signals
@@ -31,29 +33,6 @@ says_whether_enabled = pytest.mark.skipif(
 )
 
 
-class Keeping(LogRecordProcessor):
-    """Keeps the records that it is given, as they are then."""
-
-    def __init__(self) -> None:
-        self.kept: list[Any] = []
-
-    def on_emit(self, log_record: Any) -> None:
-        self.kept.append(log_record)
-
-    def shutdown(self) -> None:
-        """Do nothing."""
-
-    def force_flush(self, timeout_millis: int = 30_000) -> bool:  # noqa: ARG002 - nothing is waiting
-        return True
-
-    @property
-    def records(self) -> list[Any]:
-        return [data.log_record for data in self.kept]
-
-    def names(self) -> list[str]:
-        return [record.event_name for record in self.records]
-
-
 @pytest.fixture
 def keeping() -> Keeping:
     """Give what keeps the records of ``loggers``."""
@@ -63,8 +42,7 @@ def keeping() -> Keeping:
 @pytest.fixture
 def loggers(keeping: Keeping) -> Iterator[LoggerProvider]:
     """Give a logger provider of the real SDK."""
-    provider = LoggerProvider(shutdown_on_exit=False)
-    provider.add_log_record_processor(keeping)
+    provider = loggers_with(keeping)
     yield provider
     provider.shutdown()
 
@@ -190,7 +168,7 @@ def test_the_trace_context(
     if kind == "sampled":
         current = provider.get_tracer("app").start_span("request")
     elif kind == "recorded only":
-        current = TracerProvider(sampler=_RecordOnly(), shutdown_on_exit=False).get_tracer("app").start_span("hidden")
+        current = TracerProvider(sampler=RecordOnly(), shutdown_on_exit=False).get_tracer("app").start_span("hidden")
         assert current.is_recording()
     elif kind != "none":
         flags = trace.TraceFlags(1 if kind == "remote" else 0)
@@ -201,14 +179,6 @@ def test_the_trace_context(
     context = current.get_span_context()
     assert (record.trace_id, record.span_id) == (context.trace_id, context.span_id)
     assert record.trace_flags == context.trace_flags
-
-
-class _RecordOnly(Sampler):
-    def should_sample(self, *_args: Any, **_kwargs: Any) -> SamplingResult:
-        return SamplingResult(Decision.RECORD_ONLY)
-
-    def get_description(self) -> str:
-        return "record only"
 
 
 def test_many_within_one_span(
@@ -230,9 +200,8 @@ def test_limits_of_attributes(fields: dict[str, Any], monkeypatch: pytest.Monkey
     monkeypatch.setenv("OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT", "6")
     monkeypatch.setenv("OTEL_ATTRIBUTE_COUNT_LIMIT", "6")
     set_event_signals("log")
-    keeping, provider = Keeping(), LoggerProvider(shutdown_on_exit=False)
-    provider.add_log_record_processor(keeping)
-    registry = ModelRegistry(logger_provider=provider)
+    keeping = Keeping()
+    registry = ModelRegistry(logger_provider=loggers_with(keeping))
     with pytest.warns(UserWarning, match="attributes were dropped due to limits"):
         registry.register(**fields, metadata={f"key-{number}": number for number in range(20)})
     (record,) = keeping.records
@@ -301,9 +270,9 @@ def test_nobody_takes_records(fields: dict[str, Any], monkeypatch: pytest.Monkey
         if configurator is None:
             pytest.skip("loggers of this opentelemetry-sdk cannot be disabled")
         provider = LoggerProvider(shutdown_on_exit=False, _logger_configurator=configurator)
-        provider.add_log_record_processor(_Raising())
+        provider.add_log_record_processor(Raising())
     elif kind == "SDK disabled":
-        provider.add_log_record_processor(_Raising())
+        provider.add_log_record_processor(Raising())
     registry = ModelRegistry(logger_provider=provider)
     registry.register(**fields)
     assert event_counts("log") == EventCounts(0, 0, 1, 0)
@@ -322,18 +291,12 @@ def test_a_processor_that_takes_some(provider: TracerProvider, fields: dict[str,
             return bool(event_name == NAMES[2])
 
     asked: list[Any] = []
-    choosy, loggers = Choosy(), LoggerProvider(shutdown_on_exit=False)
-    loggers.add_log_record_processor(choosy)
+    choosy = Choosy()
     with provider.get_tracer("app").start_as_current_span("request") as request:
-        operate(ModelRegistry(logger_provider=loggers), fields)
+        operate(ModelRegistry(logger_provider=loggers_with(choosy)), fields)
     assert asked[:3] == [(request, SeverityNumber.INFO, name) for name in (NAMES[0], NAMES[1], NAMES[2])]
     assert choosy.names() == NAMES[2:]
     assert event_counts("log") == EventCounts(1, 0, 2, 0)
-
-
-class _Raising(Keeping):
-    def on_emit(self, log_record: Any) -> None:  # noqa: ARG002 - the signature
-        raise LookupError("no room")
 
 
 @pytest.mark.parametrize("where", ["provider", "processor"])
@@ -342,8 +305,7 @@ def test_a_provider_that_raises(provider: Any, exporter: Any, fields: dict[str, 
     set_event_signals("span,log")
     loggers: Any = object()
     if where == "processor":
-        loggers = LoggerProvider(shutdown_on_exit=False)
-        loggers.add_log_record_processor(_Raising())
+        loggers = loggers_with(Raising())
     registry = ModelRegistry(tracer_provider=provider, logger_provider=loggers)
     operate(registry, fields)
     assert [event.name for span in exporter.get_finished_spans() for event in span.events] == NAMES
@@ -356,8 +318,7 @@ def test_a_provider_that_raises(provider: Any, exporter: Any, fields: dict[str, 
 def test_the_error_is_told_with_its_traceback(fields: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
     """The line about an error has its traceback."""
     set_event_signals("log")
-    loggers = LoggerProvider(shutdown_on_exit=False)
-    loggers.add_log_record_processor(_Raising())
+    loggers = loggers_with(Raising())
     ModelRegistry(logger_provider=loggers).register(**fields)
     (line,) = [record for record in caplog.records if record.name == "spanforge.model_registry"]
     assert line.levelno == logging.WARNING
@@ -374,8 +335,7 @@ def test_each_kind_of_error_is_told_of(fields: dict[str, Any], lines: Any) -> No
             super().on_emit(log_record)
             raise (LookupError if len(self.kept) % 2 else OSError)("no room")
 
-    loggers = LoggerProvider(shutdown_on_exit=False)
-    loggers.add_log_record_processor(Failing())
+    loggers = loggers_with(Failing())
     registry = ModelRegistry(logger_provider=loggers)
     for number in range(6):
         registry.register(**fields | {"model_id": f"m{number}"})
@@ -453,17 +413,8 @@ def test_a_handler_for_python_logs(loggers: LoggerProvider, fields: dict[str, An
     """An error that is logged while a record is emitted, and that is a record again, ends."""
     set_event_signals("log")
 
-    class Bridge(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            loggers.get_logger(record.name).emit(body=record.getMessage())
-
-    loggers.add_log_record_processor(_Raising())
-    library = logging.getLogger("spanforge.model_registry")
-    bridge = Bridge()
-    library.addHandler(bridge)
-    try:
+    loggers.add_log_record_processor(Raising())
+    with log_handler(lambda record: loggers.get_logger(record.name).emit(body=record.getMessage())):
         ModelRegistry(logger_provider=loggers).register(**fields)
-    finally:
-        library.removeHandler(bridge)
     assert event_counts("log") == EventCounts(0, 0, 0, 1)
     assert len([record for record in caplog.records if record.name == "spanforge.model_registry"]) <= 1
