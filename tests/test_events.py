@@ -1,4 +1,4 @@
-"""Lifecycle events on spans: where they go, what they carry, what is held, dropped and counted."""
+"""Lifecycle events on spans: their spans and attributes, and held, dropped and failed events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lifecycle events as log records: what they carry, where they go, what is dropped and counted, beside span events."""
+"""Lifecycle events as log records, alone and beside span events."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ says_whether_enabled = pytest.mark.skipif(
 
 @pytest.fixture
 def keeping() -> Keeping:
-    """Give what keeps the records of ``loggers``."""
+    """Return the processor of ``loggers``."""
     return Keeping()
 
 
@@ -49,7 +49,7 @@ def loggers(keeping: Keeping) -> Iterator[LoggerProvider]:
 
 @pytest.fixture
 def registry(provider: TracerProvider, loggers: LoggerProvider) -> ModelRegistry:
-    """Give an empty registry whose events go to both providers, in the forms that are chosen."""
+    """Give an empty registry whose events go to both providers, in the signals that are set."""
     return ModelRegistry(tracer_provider=provider, logger_provider=loggers)
 
 
@@ -68,14 +68,14 @@ def operate(registry: ModelRegistry, fields: dict[str, Any]) -> None:
 NAMES = [f"model_registry.{step}" for step in ("registered", "deprecated", "retired")]
 
 
-# Forms
+# Signals
 
 
 @pytest.mark.parametrize(
     ("setting", "spans", "records"),
     [(None, 3, 0), ("", 3, 0), ("span", 3, 0), ("log", 0, 3), ("span,log", 3, 3), ("LOG, span", 3, 3), ("none", 0, 0)],
 )
-def test_forms(  # noqa: PLR0913 - fixtures
+def test_signals_of_the_setting(  # noqa: PLR0913 - fixtures
     registry: ModelRegistry,
     exporter: InMemorySpanExporter,
     keeping: Keeping,
@@ -85,7 +85,7 @@ def test_forms(  # noqa: PLR0913 - fixtures
     spans: int,
     records: int,
 ) -> None:
-    """Events go out in the forms that the environment names, in each once; ``span`` if it says nothing."""
+    """Each event is emitted once in each signal of the environment variable; the default is ``span``."""
     monkeypatch.delenv(EVENTS.variable, raising=False)
     if setting is not None:
         monkeypatch.setenv(EVENTS.variable, setting)
@@ -98,10 +98,10 @@ def test_forms(  # noqa: PLR0913 - fixtures
     assert event_counts() == EventCounts(spans + records, 0, 0, 0)
 
 
-def test_a_bad_setting(
+def test_invalid_setting(
     registry: ModelRegistry, exporter: Any, fields: Any, monkeypatch: pytest.MonkeyPatch, lines: Any
 ) -> None:
-    """A value that is not allowed is told of once, and events are span events."""
+    """An invalid value is logged once, and events are span events."""
     monkeypatch.setenv(EVENTS.variable, "logs")
     operate(registry, fields)
     assert len(exporter.get_finished_spans()) == 3
@@ -110,10 +110,10 @@ def test_a_bad_setting(
     assert lines() == [f"model registry: {rule}; using the default, span"]
 
 
-def test_the_setting_is_read_when_it_is_needed(
+def test_setting_is_read_at_the_first_event(
     registry: ModelRegistry, fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the environment says at the first event counts, whoever asked before; what is chosen counts from then on."""
+    """The variable counts as it is at the first event, and a later choice from then on."""
     monkeypatch.setenv(EVENTS.variable, "span")
     assert get_event_signals() == ("span",)
     monkeypatch.setenv(EVENTS.variable, "log")
@@ -127,7 +127,7 @@ def test_the_setting_is_read_when_it_is_needed(
     assert set_event_signals() == get_event_signals() == ("span", "log")
 
 
-def test_counts_of_an_unknown_signal() -> None:
+def test_unknown_signal() -> None:
     """An unknown signal is an error that names the signals."""
     with pytest.raises(InvalidEntryError, match="signal must be one of span, log; got 'logs'"):
         event_counts("logs")  # type: ignore[arg-type]
@@ -136,8 +136,8 @@ def test_counts_of_an_unknown_signal() -> None:
 # The record
 
 
-def test_the_record(registry: ModelRegistry, exporter: Any, keeping: Keeping, fields: dict[str, Any]) -> None:
-    """A record has the event's name, time and attributes, as the span event does; INFO, and no body."""
+def test_record(registry: ModelRegistry, exporter: Any, keeping: Keeping, fields: dict[str, Any]) -> None:
+    """A record has name, time and attributes of the span event, severity INFO and no body."""
     set_event_signals("span,log")
     before = time.time_ns()
     operate(registry, fields)
@@ -159,10 +159,10 @@ def test_the_record(registry: ModelRegistry, exporter: Any, keeping: Keeping, fi
 
 
 @pytest.mark.parametrize("kind", ["sampled", "recorded only", "not sampled", "remote", "none"])
-def test_the_trace_context(
+def test_trace_context_of_a_record(
     registry: ModelRegistry, provider: TracerProvider, keeping: Keeping, fields: Any, kind: str
 ) -> None:
-    """A record has the ids and flags of the current span, sampled or not; none where there is no span."""
+    """A record has the ids and flags of the current span, sampled or not."""
     set_event_signals("log")
     current: trace.Span = trace.INVALID_SPAN
     if kind == "sampled":
@@ -181,10 +181,10 @@ def test_the_trace_context(
     assert record.trace_flags == context.trace_flags
 
 
-def test_many_within_one_span(
+def test_many_records_within_one_span(
     registry: ModelRegistry, provider: TracerProvider, exporter: Any, keeping: Keeping, fields: dict[str, Any]
 ) -> None:
-    """The limit of events on a span is no limit of records, and all are linked to that span."""
+    """The limit of events on a span does not limit records, and each has the ids of the span."""
     set_event_signals("span,log")
     with provider.get_tracer("app").start_as_current_span("request") as request:
         for number in range(100):
@@ -195,8 +195,8 @@ def test_many_within_one_span(
     assert event_counts("span") == event_counts("log") == EventCounts(100, 0, 0, 0)
 
 
-def test_limits_of_attributes(fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where records may have few attributes only, the user's metadata goes first, and the most important last."""
+def test_limit_on_attributes_drops_the_metadata_first(fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A limit on attributes keeps the most important fields of the entry."""
     monkeypatch.setenv("OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT", "6")
     monkeypatch.setenv("OTEL_ATTRIBUTE_COUNT_LIMIT", "6")
     set_event_signals("log")
@@ -209,8 +209,8 @@ def test_limits_of_attributes(fields: dict[str, Any], monkeypatch: pytest.Monkey
     assert list(record.attributes) == [f"model_registry.{name}" for name in names]
 
 
-def test_emit_changes(registry: ModelRegistry, keeping: Keeping, fields: dict[str, Any]) -> None:
-    """The events of a difference go out as records, too."""
+def test_emit_changes_emits_records(registry: ModelRegistry, keeping: Keeping, fields: dict[str, Any]) -> None:
+    """Events of ``emit_changes`` are emitted as records too."""
     set_event_signals("log")
     other = ModelRegistry(auto_emit=False)
     other.register(**fields)
@@ -221,14 +221,14 @@ def test_emit_changes(registry: ModelRegistry, keeping: Keeping, fields: dict[st
     assert {record.attributes["model_registry.actor"] for record in keeping.records} == {"pipeline"}
 
 
-# What is lost
+# Losses
 
 
 @pytest.mark.parametrize("ratio", [0, 0.01])
 def test_sampling_loses_no_record(
     keeping: Keeping, loggers: LoggerProvider, fields: dict[str, Any], ratio: float
 ) -> None:
-    """Under head sampling all records arrive, and the span events that do not are counted to the unit."""
+    """All records arrive under head sampling, and each span event that does not arrive is counted."""
     set_event_signals("span,log")
     arrived: list[Any] = []
 
@@ -253,8 +253,8 @@ def test_sampling_loses_no_record(
 
 @says_whether_enabled
 @pytest.mark.parametrize("kind", ["no processor", "no-op", "deaf", "disabled", "SDK disabled"])
-def test_nobody_takes_records(fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
-    """A record that nobody takes is counted as dropped."""
+def test_record_without_a_taker_is_dropped(fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """A record that no processor takes counts as dropped."""
     set_event_signals("log")
     monkeypatch.setenv("OTEL_SDK_DISABLED", str(kind == "SDK disabled"))
     provider: Any = NoOpLoggerProvider() if kind == "no-op" else LoggerProvider(shutdown_on_exit=False)
@@ -279,8 +279,8 @@ def test_nobody_takes_records(fields: dict[str, Any], monkeypatch: pytest.Monkey
 
 
 @says_whether_enabled
-def test_a_processor_that_takes_some(provider: TracerProvider, fields: dict[str, Any]) -> None:
-    """A processor is asked with severity, name and the current span whether it takes a record."""
+def test_processor_that_takes_some_records(provider: TracerProvider, fields: dict[str, Any]) -> None:
+    """A processor decides by severity, name and current span whether it takes a record."""
     set_event_signals("log")
 
     class Choosy(Keeping):
@@ -300,8 +300,8 @@ def test_a_processor_that_takes_some(provider: TracerProvider, fields: dict[str,
 
 
 @pytest.mark.parametrize("where", ["provider", "processor"])
-def test_a_provider_that_raises(provider: Any, exporter: Any, fields: dict[str, Any], lines: Any, where: str) -> None:
-    """The operation succeeds and the other form goes out; what failed is counted, and told of once."""
+def test_failing_logger_provider(provider: Any, exporter: Any, fields: dict[str, Any], lines: Any, where: str) -> None:
+    """The operation succeeds, the span event is emitted, and the failure is counted and logged once."""
     set_event_signals("span,log")
     loggers: Any = object()
     if where == "processor":
@@ -315,7 +315,7 @@ def test_a_provider_that_raises(provider: Any, exporter: Any, fields: dict[str, 
     assert lines() == [f"model registry: an event was not emitted; further {kind} errors are not logged"]
 
 
-def test_the_error_is_told_with_its_traceback(fields: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
+def test_line_about_an_error_has_a_traceback(fields: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
     """The line about an error has its traceback."""
     set_event_signals("log")
     loggers = loggers_with(Raising())
@@ -326,8 +326,8 @@ def test_the_error_is_told_with_its_traceback(fields: dict[str, Any], caplog: py
     assert isinstance(line.exc_info[1], LookupError)
 
 
-def test_each_kind_of_error_is_told_of(fields: dict[str, Any], lines: Any) -> None:
-    """An error of another kind is told of as well, once."""
+def test_each_type_of_error_is_logged_once(fields: dict[str, Any], lines: Any) -> None:
+    """Errors of two types are logged once each."""
     set_event_signals("log")
 
     class Failing(Keeping):
@@ -346,16 +346,16 @@ def test_each_kind_of_error_is_told_of(fields: dict[str, Any], lines: Any) -> No
     ]
 
 
-def test_a_tracer_provider_that_raises(keeping: Keeping, loggers: LoggerProvider, fields: dict[str, Any]) -> None:
-    """Where span events fail, records go out."""
+def test_failing_tracer_provider(keeping: Keeping, loggers: LoggerProvider, fields: dict[str, Any]) -> None:
+    """Records are emitted if span events fail."""
     set_event_signals("span,log")
     ModelRegistry(tracer_provider=object(), logger_provider=loggers).register(**fields)  # type: ignore[arg-type]
     assert keeping.names() == NAMES[:1]
     assert event_counts() == EventCounts(1, 0, 0, 1)
 
 
-def test_nothing_is_lost_in_the_other_form(keeping: Keeping, loggers: LoggerProvider, fields: dict[str, Any]) -> None:
-    """An event whose own span is not sampled is dropped as a span event, and there as a record."""
+def test_unsampled_event_is_a_record(keeping: Keeping, loggers: LoggerProvider, fields: dict[str, Any]) -> None:
+    """An event that is dropped as a span event is emitted as a record."""
     set_event_signals("span,log")
     provider = TracerProvider(sampler=ALWAYS_OFF, shutdown_on_exit=False)
     ModelRegistry(tracer_provider=provider, logger_provider=loggers).register(**fields)
@@ -364,11 +364,11 @@ def test_nothing_is_lost_in_the_other_form(keeping: Keeping, loggers: LoggerProv
     assert event_counts() == EventCounts(1, 0, 1, 0)
 
 
-# Held
+# Held events
 
 
-def test_each_form_is_held_by_itself(keeping: Keeping, loggers: LoggerProvider, fields: dict[str, Any]) -> None:
-    """Without a provider for one form its events are held, at most 1,000, while those of the other go out."""
+def test_each_signal_is_held_separately(keeping: Keeping, loggers: LoggerProvider, fields: dict[str, Any]) -> None:
+    """Events of a signal without a provider are held, at most 1,000, while the other signal is emitted."""
     set_event_signals("span,log")
     registry = ModelRegistry(logger_provider=loggers)
     for number in range(1_003):
@@ -380,18 +380,18 @@ def test_each_form_is_held_by_itself(keeping: Keeping, loggers: LoggerProvider, 
     assert len(keeping.records) == 1_003
 
 
-def test_none_holds_nothing(fields: dict[str, Any]) -> None:
-    """Where events go out in no form none is held."""
+def test_no_signal_holds_no_events(fields: dict[str, Any]) -> None:
+    """No event is held if there is no signal."""
     set_event_signals("none")
     ModelRegistry().register(**fields)
     assert event_counts() == NOTHING
 
 
-# Processors that do more
+# Processors that use the registry
 
 
-def test_a_processor_that_registers_models(loggers: LoggerProvider, fields: dict[str, Any]) -> None:
-    """A log processor may use the registry, and start spans: the events of that are records of their own."""
+def test_log_processor_may_register_models(loggers: LoggerProvider, fields: dict[str, Any]) -> None:
+    """A log processor may use the registry and start spans, and their events have records."""
     set_event_signals("span,log")
 
     class Busy(Keeping):
@@ -409,8 +409,8 @@ def test_a_processor_that_registers_models(loggers: LoggerProvider, fields: dict
     assert event_counts() == EventCounts(10, 0, 0, 0)
 
 
-def test_a_handler_for_python_logs(loggers: LoggerProvider, fields: dict[str, Any], caplog: Any) -> None:
-    """An error that is logged while a record is emitted, and that is a record again, ends."""
+def test_error_of_a_handler_for_python_logs(loggers: LoggerProvider, fields: dict[str, Any], caplog: Any) -> None:
+    """An error that a handler turns into a record again ends."""
     set_event_signals("log")
 
     loggers.add_log_record_processor(Raising())
