@@ -209,100 +209,41 @@ ATTRIBUTES_RULE = f"names of {', '.join(SPAN_ATTRIBUTE_NAMES)}, or changes to th
 KEYS_RULE = "at most 32 attribute keys of at most 256 characters, none of them model_registry.*"
 INTERVAL_RULE = "0, or milliseconds from 100 to 86400000"
 PATH_RULE = f"a path, or several separated by {SEP!r}"
-STATUSES = "status,owner,risk_tier,model_id,warnings,name,version"
 FORMS_RULE = "span, log, both with a comma between them, or none"
-INVALID: list[tuple[Setting[Any], Any, str]] = [
-    *(
-        (EVENTS, given, f"{FORMS_RULE}; got {text}; using the default, span")
-        for given, text in [
-            ("logs", "'logs'"),
-            ("span;log", "'span;log'"),
-            ("span,none", "'span,none'"),
-            (",", "','"),
-            ([], "[]"),
-            (["span", 7], "['span', 7]"),
-            (False, "False"),
-        ]
-    ),
-    (SAMPLE_FLAGGED, "yes", "one of true, false; got 'yes'; using the default, false"),
-    *(
-        (ENABLED, given, f"one of true, false; got {text}; using the default, true")
-        for given, text in [("maybe", "'maybe'"), ("1", "'1'"), (" No ", "'no'"), (0, "0"), (1, "1"), ([], "[]")]
-    ),
-    *(
-        (RELOAD_INTERVAL, given, f"{INTERVAL_RULE}; got {given!r}; using the default, 10000")
-        for given in [
-            "10s",
-            "1e3",
-            "-1",
-            "+100",
-            "1_000",
-            "99",
-            "86400001",
-            "100.0",
-            "\u0661\u0660\u0660",
-            "\xb2",
-            "9" * 100,
-        ]
-    ),
-    *(
-        (RELOAD_INTERVAL, given, f"{INTERVAL_RULE}; got {given!r}; using the default, 10000")
-        for given in [True, False, 1000.0, 99, -1, 86_400_001, 10**100, [1000]]
-    ),
-    *(
-        (SPAN_ATTRIBUTES, given, f"{ATTRIBUTES_RULE}; got {text}; using the default, {STATUSES}")
-        for given, text in [
-            ("color", "'color'"),
-            ("owner,color", "'color'"),
-            ("Owner", "'Owner'"),
-            ("model_registry.owner", "'model_registry.owner'"),
-            ("metadata.team", "'metadata.team'"),
-            ("+color", "'+color'"),
-            ("-", "'-'"),
-            ("+", "'+'"),
-            ("++purpose", "'++purpose'"),
-            ("+ purpose", "'+ purpose'"),
-            ("owner,+purpose", "'owner,+purpose'"),
-            (["-version", "owner"], "['-version', 'owner']"),
-            (["owner", " status"], "' status'"),
-            (["owner", ""], "['owner', '']"),
-            (["owner", None], "['owner', None]"),
-            (7, "7"),
-            (True, "True"),
-            (b"owner", "b'owner'"),
-            ({"owner": True}, "{'owner': True}"),
-        ]
-    ),
-    *(
-        (MODEL_ATTRIBUTES, given, f"{KEYS_RULE}; got {text}; using the default, none")
-        for given, text in [
-            ("my.model,model_registry.name", "'my.model,model_registry.name'"),
-            (["model_registry."], "['model_registry.']"),
-            (["k" * 257], f"['{'k' * 198}…"),
-            (list(map(str, range(33))), repr(list(map(str, range(33))))),
-            (["my.model", 7], "['my.model', 7]"),
-            ({"my.model": 1}, "{'my.model': 1}"),
-            (7, "7"),
-        ]
-    ),
-    *(
-        (UNREGISTERED_POLICY, given, f"one of warn, ignore; got {text}; using the default, warn")
-        for given, text in [
-            ("drop", "'drop'"),
-            (False, "False"),
-            (["warn"], "['warn']"),
-            ("warn,ignore", "'warn,ignore'"),
-        ]
-    ),
-    *(
-        (FILE, given, f"{PATH_RULE}; got {text}; using the default, none")
-        for given, text in [
-            (7, "7"),
-            (b"a.json", "b'a.json'"),
-            ([b"a.json"], "[b'a.json']"),
-            (["a.json", ""], "['a.json', '']"),
-        ]
-    ),
+DEFAULTS = {
+    "enabled": "true",
+    "file": "none",
+    "reload_interval": "10000",
+    "model_attributes": "none",
+    "unregistered": "warn",
+    "events": "span",
+    "sample_flagged": "false",
+    "span_attributes": "status,owner,risk_tier,model_id,warnings,name,version",
+}
+
+
+def reject(setting: Setting[Any], rule: str, *values: Any, **shown: Any) -> list[tuple[Setting[Any], Any, str]]:
+    """Return invalid values with the end of their lines; a value in ``shown`` is shown as its key."""
+    texts = [*((given, repr(given)) for given in values), *((given, text) for text, given in shown.items())]
+    default = DEFAULTS[setting.name]
+    return [(setting, given, f"{rule}; got {text}; using the default, {default}") for given, text in texts]
+
+
+INVALID = [
+    *reject(EVENTS, FORMS_RULE, "logs", "span;log", "span,none", ",", [], ["span", 7], False),
+    *reject(SAMPLE_FLAGGED, "one of true, false", "yes"),
+    *reject(ENABLED, "one of true, false", "maybe", "1", 0, 1, [], **{"'no'": " No "}),
+    *reject(RELOAD_INTERVAL, INTERVAL_RULE, "10s", "1e3", "-1", "+100", "1_000", "99", "86400001", "100.0"),
+    *reject(RELOAD_INTERVAL, INTERVAL_RULE, "\u0661\u0660\u0660", "\xb2", "9" * 100, True, False, 1000.0),
+    *reject(RELOAD_INTERVAL, INTERVAL_RULE, 99, -1, 86_400_001, 10**100, [1000]),
+    *reject(SPAN_ATTRIBUTES, ATTRIBUTES_RULE, "color", "Owner", "model_registry.owner", "metadata.team", "+color", "-"),
+    *reject(SPAN_ATTRIBUTES, ATTRIBUTES_RULE, "+", "++purpose", "+ purpose", "owner,+purpose", ["-version", "owner"]),
+    *reject(SPAN_ATTRIBUTES, ATTRIBUTES_RULE, ["owner", ""], ["owner", None], 7, True, b"owner", {"owner": True}),
+    *reject(SPAN_ATTRIBUTES, ATTRIBUTES_RULE, **{"'color'": "owner,color", "' status'": ["owner", " status"]}),
+    *reject(MODEL_ATTRIBUTES, KEYS_RULE, "my.model,model_registry.name", ["model_registry."], ["my.model", 7], 7),
+    *reject(MODEL_ATTRIBUTES, KEYS_RULE, {"my.model": 1}, [*map(str, range(33))], **{f"['{'k' * 198}…": ["k" * 257]}),
+    *reject(UNREGISTERED_POLICY, "one of warn, ignore", "drop", False, ["warn"], "warn,ignore"),
+    *reject(FILE, PATH_RULE, 7, b"a.json", [b"a.json"], ["a.json", ""]),
 ]
 
 
