@@ -13,11 +13,8 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import trace
 from opentelemetry.sdk.trace import SpanLimits, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.sampling import (
-    ALWAYS_OFF,
-    ParentBased,
-    TraceIdRatioBased,
-)
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased, TraceIdRatioBased
+from support.entries import register_many
 from support.telemetry import RecordOnly
 
 from spanforge.model_registry import EventCounts, ModelRegistry, event_counts, flush_events
@@ -115,13 +112,12 @@ def test_event_under_a_span_that_only_records(registry: ModelRegistry, exporter:
 
 
 def test_many_events_on_one_span(
-    registry: ModelRegistry, provider: TracerProvider, exporter: InMemorySpanExporter, fields: dict[str, Any]
+    registry: ModelRegistry, provider: TracerProvider, exporter: InMemorySpanExporter
 ) -> None:
     """A span takes 64 events; each later event has a root span that is linked to it."""
     with provider.get_tracer("app").start_as_current_span("request") as current:
         current.add_event("the application's own")
-        for number in range(1000):
-            registry.register(**fields | {"model_id": f"m{number}"})
+        register_many(registry, 1000)
     *roots, request = exporter.get_finished_spans()
     assert [event.name for event in request.events] == ["the application's own"] + ["model_registry.registered"] * 64
     assert len(roots) == 936
@@ -133,30 +129,33 @@ def test_many_events_on_one_span(
     assert event_counts() == EventCounts(emitted=1000, held=0, dropped=0, failed=0)
 
 
-def test_many_events_under_sampling(exporter: InMemorySpanExporter, fields: dict[str, Any]) -> None:
-    """Each event either arrives and counts as emitted, or counts as dropped."""
+def sampled_provider(exporter: InMemorySpanExporter) -> TracerProvider:
+    """Return a provider that samples five percent of root spans."""
     provider = TracerProvider(sampler=ParentBased(TraceIdRatioBased(0.05)), shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
+    return provider
+
+
+def test_many_events_under_sampling(exporter: InMemorySpanExporter) -> None:
+    """Each event either arrives and counts as emitted, or counts as dropped."""
+    provider = sampled_provider(exporter)
     registry = ModelRegistry(tracer_provider=provider)
-    for number in range(1000):
-        registry.register(**fields | {"model_id": f"m{number}"})
+    register_many(registry, 1000)
     arrived = sum(len(span.events) for span in exporter.get_finished_spans())
     assert event_counts() == EventCounts(emitted=arrived, held=0, dropped=1000 - arrived, failed=0)
     assert 10 < arrived < 120
     assert len(registry) == 1000
 
 
-def test_many_events_on_a_sampled_span_under_sampling(exporter: InMemorySpanExporter, fields: dict[str, Any]) -> None:
+def test_many_events_on_a_sampled_span_under_sampling(exporter: InMemorySpanExporter) -> None:
     """The first 64 events arrive on the sampled span; root spans of the others are sampled as usual."""
-    provider = TracerProvider(sampler=ParentBased(TraceIdRatioBased(0.05)), shutdown_on_exit=False)
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    provider = sampled_provider(exporter)
     registry = ModelRegistry(tracer_provider=provider)
     tracer = provider.get_tracer("app")
     sampled = trace.SpanContext(1, 2, is_remote=True, trace_flags=trace.TraceFlags(1))
     parent = trace.set_span_in_context(trace.NonRecordingSpan(sampled))
     with tracer.start_as_current_span("request", context=parent):
-        for number in range(1000):
-            registry.register(**fields | {"model_id": f"m{number}"})
+        register_many(registry, 1000)
     by_name: dict[str, int] = {}
     for span in exporter.get_finished_spans():
         by_name[span.name] = by_name.get(span.name, 0) + len(span.events)
@@ -180,13 +179,12 @@ class _Broken(SpanProcessor):
         raise OSError(msg)
 
 
-def test_failures_are_logged_once_and_counted(fields: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
+def test_failures_are_logged_once_and_counted(caplog: pytest.LogCaptureFixture) -> None:
     """If emission fails the operation succeeds, and each failure counts, but only the first is logged."""
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(_Broken())
     registry = ModelRegistry(tracer_provider=provider)
-    for number in range(1000):
-        registry.register(**fields | {"model_id": f"m{number}"})
+    register_many(registry, 1000)
     assert len(registry) == 1000
     assert event_counts() == EventCounts(emitted=0, held=0, dropped=0, failed=1000)
     (record,) = [record for record in caplog.records if record.name == "spanforge.model_registry"]

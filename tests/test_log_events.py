@@ -15,6 +15,7 @@ from opentelemetry.sdk._logs import LoggerProvider, _internal
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, TraceIdRatioBased
+from support.entries import register_many
 from support.log_lines import log_handler
 from support.telemetry import Keeping, Raising, RecordOnly, loggers_with
 
@@ -182,13 +183,12 @@ def test_trace_context_of_a_record(
 
 
 def test_many_records_within_one_span(
-    registry: ModelRegistry, provider: TracerProvider, exporter: Any, keeping: Keeping, fields: dict[str, Any]
+    registry: ModelRegistry, provider: TracerProvider, exporter: Any, keeping: Keeping
 ) -> None:
     """The limit of events on a span does not limit records, and each has the ids of the span."""
     set_event_signals("span,log")
     with provider.get_tracer("app").start_as_current_span("request") as request:
-        for number in range(100):
-            registry.register(**fields | {"model_id": f"m{number}"})
+        register_many(registry, 100)
     assert {record.span_id for record in keeping.records} == {request.get_span_context().span_id}
     assert len(keeping.records) == 100
     assert len(exporter.get_finished_spans()) == 37
@@ -225,9 +225,7 @@ def test_emit_changes_emits_records(registry: ModelRegistry, keeping: Keeping, f
 
 
 @pytest.mark.parametrize("ratio", [0, 0.01])
-def test_sampling_loses_no_record(
-    keeping: Keeping, loggers: LoggerProvider, fields: dict[str, Any], ratio: float
-) -> None:
+def test_sampling_loses_no_record(keeping: Keeping, loggers: LoggerProvider, ratio: float) -> None:
     """All records arrive under head sampling, and each span event that does not arrive is counted."""
     set_event_signals("span,log")
     arrived: list[Any] = []
@@ -242,8 +240,7 @@ def test_sampling_loses_no_record(
     provider = TracerProvider(sampler=TraceIdRatioBased(ratio), shutdown_on_exit=False)
     provider.add_span_processor(Counting())
     registry = ModelRegistry(tracer_provider=provider, logger_provider=loggers)
-    for number in range(1_000):
-        registry.register(**fields | {"model_id": f"m{number}"})
+    register_many(registry, 1_000)
     assert [record.attributes["model_registry.model_id"] for record in keeping.records] == [
         f"m{number}" for number in range(1_000)
     ]
@@ -326,7 +323,7 @@ def test_line_about_an_error_has_a_traceback(fields: dict[str, Any], caplog: pyt
     assert isinstance(line.exc_info[1], LookupError)
 
 
-def test_each_type_of_error_is_logged_once(fields: dict[str, Any], lines: Any) -> None:
+def test_each_type_of_error_is_logged_once(lines: Any) -> None:
     """Errors of two types are logged once each."""
     set_event_signals("log")
 
@@ -337,8 +334,7 @@ def test_each_type_of_error_is_logged_once(fields: dict[str, Any], lines: Any) -
 
     loggers = loggers_with(Failing())
     registry = ModelRegistry(logger_provider=loggers)
-    for number in range(6):
-        registry.register(**fields | {"model_id": f"m{number}"})
+    register_many(registry, 6)
     assert event_counts("log") == EventCounts(0, 0, 0, 6)
     assert lines() == [
         f"model registry: an event was not emitted; further {kind} errors are not logged"
@@ -367,12 +363,11 @@ def test_unsampled_event_is_a_record(keeping: Keeping, loggers: LoggerProvider, 
 # Held events
 
 
-def test_each_signal_is_held_separately(keeping: Keeping, loggers: LoggerProvider, fields: dict[str, Any]) -> None:
+def test_each_signal_is_held_separately(keeping: Keeping, loggers: LoggerProvider) -> None:
     """Events of a signal without a provider are held, at most 1,000, while the other signal is emitted."""
     set_event_signals("span,log")
     registry = ModelRegistry(logger_provider=loggers)
-    for number in range(1_003):
-        registry.register(**fields | {"model_id": f"m{number}"})
+    register_many(registry, 1_003)
     assert event_counts("log") == EventCounts(1_003, 0, 0, 0)
     assert event_counts("span") == EventCounts(0, 1_000, 3, 0)
     assert event_counts() == EventCounts(1_003, 1_000, 3, 0)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spanforge.model_registry._core.attributes import ATTRIBUTES
 from spanforge.model_registry._core.validation import RESERVED
+
+if TYPE_CHECKING:
+    from spanforge.model_registry import ModelRegistry
 
 FIELDS = {
     "model_id": "gpt-4o",
@@ -41,3 +44,9 @@ INVALID_ARGUMENTS: list[tuple[dict[str, Any], str]] = [
     ({"actor": ""}, "actor"),
 ]
 """Arguments that ``register`` refuses, and the field that the error names."""
+
+
+def register_many(registry: ModelRegistry, number: int) -> None:
+    """Register the models ``m0``, ``m1`` and so on."""
+    for index in range(number):
+        registry.register(**{**FIELDS, "model_id": f"m{index}"})

@@ -54,13 +54,16 @@ def second(old: str, new: str) -> str:
 
 
 def expand(message: str) -> str:
-    """Return a message in full: ``13:17 owner: …`` is line 13, column 17, field ``owner`` of the second entry."""
-    match = re.match(r"(\d+):(\d+)(?: ([^:]+))?: ", message)
+    """Return a message in full: ``13:17 1/b/owner: …`` has line, column, entry, model, field. ``1/b/`` is optional."""
+    match = re.match(r"(\d+):(\d+)(?: (?:(\d+)/([^/:]*)/)?([^:]*))?: ", message)
     if match is None:
         return message
-    line, column, field = match.groups()
-    entry = "" if field is None else f", entry 1, model 'b', field {field!r}"
-    return f", line {line}, column {column}{entry}: {message[match.end() :]}"
+    line, column, entry, model_id, field = match.groups()
+    if field is not None and entry is None:
+        entry, model_id = "1", "b"
+    names = {"model": model_id and repr(model_id), "field": field and repr(field)}
+    place = {"line": line, "column": column, "entry": entry, **names}
+    return "".join(f", {name} {value}" for name, value in place.items() if value) + f": {message[match.end() :]}"
 
 
 BAD_FILES: dict[str, tuple[str | bytes, str]] = {
@@ -74,19 +77,16 @@ BAD_FILES: dict[str, tuple[str | bytes, str]] = {
     "a mapping": ("# models\nmodels:\n" + ENTRY, f"2:1: {LIST}; got a mapping"),
     "two documents": (ENTRY + "---\n" + OTHER, f"7:1: {ONE}"),
     "an empty document first": ("---\n---\n" + OTHER, f"2:1: {ONE}"),
-    "null as entry": (ENTRY + "-\n", ", line 7, column 2, entry 1: must be a mapping; got null"),
-    "a text as entry": (ENTRY + "- 1.10\n", ", line 7, column 3, entry 1: must be a mapping; got text"),
-    "a list as entry": ("- - a", ", line 1, column 3, entry 0: must be a mapping; got a list"),
+    "null as entry": (ENTRY + "-\n", "7:2 1//: must be a mapping; got null"),
+    "a text as entry": (ENTRY + "- 1.10\n", "7:3 1//: must be a mapping; got text"),
+    "a list as entry": ("- - a", "1:3 0//: must be a mapping; got a list"),
     "tier": (second("high", "hgih"), f"10:14 risk_tier: {TIERS}; got 'hgih'"),
     "tier is a list": (second("high", "[low]"), f"10:14 risk_tier: {TIERS}; got ['low']"),
     "owner is null": (second("ml-platform", "~"), f"11:10 owner: {TEXT}; got None"),
     "owner is empty": (ENTRY + OTHER.replace(" ml-platform", ""), f"11:9 owner: {TEXT}; got None"),
     "owner is blank": (second("ml-platform", "' '"), f"11:10 owner: {TEXT}; got ' '"),
     "owner is missing": (second("owner", "# owner"), "7:3 owner: is missing"),
-    "id is null": (
-        ENTRY + OTHER.replace("b", "~", 1),
-        f", line 7, column 13, entry 1, field 'model_id': {TEXT}; got None",
-    ),
+    "id is null": (ENTRY + OTHER.replace("b", "~", 1), f"7:13 1//model_id: {TEXT}; got None"),
     "unknown field": (second("owner", "ownr"), f"11:3 ownr: {UNKNOWN}"),
     "unknown field entry": (ENTRY + OTHER + "  entry: 1", f"13:3 entry: {UNKNOWN}"),
     "unknown field with dots": (ENTRY + OTHER + "  name.a[0]: 1", f"13:3 name.a[0]: {UNKNOWN}"),
@@ -134,17 +134,14 @@ BAD_FILES: dict[str, tuple[str | bytes, str]] = {
         meta("{x: 1, y: " + "y" * 70_000 + "}"),
         "13:13 metadata: is too large: at most 65,536 characters and values in total",
     ),
-    "an id twice": (
-        ENTRY + OTHER + ENTRY,
-        ", line 13, column 13, entry 2, model 'gpt-4o', field 'model_id': must be unique; entry 0 has it too",
-    ),
+    "an id twice": (ENTRY + OTHER + ENTRY, "13:13 2/gpt-4o/model_id: must be unique; entry 0 has it too"),
     "an entry twice": (
         "- &a {model_id: a, name: A, version: 1, risk_tier: low, owner: a, purpose: p}\n- *a",
-        ", line 1, column 17, entry 1, model 'a', field 'model_id': must be unique; entry 0 has it too",
+        "1:17 1/a/model_id: must be unique; entry 0 has it too",
     ),
     "a merged id": (
         "- &a {model_id: a, name: A, version: 1, risk_tier: low, owner: a, purpose: p}\n- {<<: [{}, *a], owner: b}",
-        ", line 1, column 17, entry 1, model 'a', field 'model_id': must be unique; entry 0 has it too",
+        "1:17 1/a/model_id: must be unique; entry 0 has it too",
     ),
     "a field twice": (ENTRY + OTHER + "  owner: a", "13:3: duplicate key 'owner'"),
     "a field twice in quotes": (ENTRY + '- "a": 1\n  a: 2', "8:3: duplicate key 'a'"),
@@ -157,30 +154,24 @@ BAD_FILES: dict[str, tuple[str | bytes, str]] = {
     "merge of a text": (ENTRY + "- <<: a", "7:7: << must be a mapping or a list of mappings; got text"),
     "merge of null": (ENTRY + "- <<:", "7:6: << must be a mapping or a list of mappings; got null"),
     "merge of texts": (ENTRY + OTHER + "  <<: [{}, a]", "13:12: << must be a mapping or a list of mappings; got text"),
-    "merge that adds what is unknown": (
-        "- &a {<<: {ownr: a}, model_id: a}",
-        f", line 1, column 12, entry 0, model 'a', field 'ownr': {UNKNOWN}",
-    ),
+    "merge that adds what is unknown": ("- &a {<<: {ownr: a}, model_id: a}", f"1:12 0/a/ownr: {UNKNOWN}"),
     "merge from elsewhere that adds what is unknown": (
         meta("{x: &x {ownr: a}}") + "- model_id: c\n  <<: *x\n",
-        f", line 13, column 21, entry 2, model 'c', field 'ownr': {UNKNOWN}",
+        f"13:21 2/c/ownr: {UNKNOWN}",
     ),
     "merge of a list from elsewhere that adds what is unknown": (
         meta("{x: &x [{ownr: a}]}") + "- model_id: c\n  <<: *x\n",
-        f", line 13, column 22, entry 2, model 'c', field 'ownr': {UNKNOWN}",
+        f"13:22 2/c/ownr: {UNKNOWN}",
     ),
     "a value inside one that is merged": (
         meta("{x: &x {metadata: {aliases: ['']}}}") + OTHER.replace("b", "c\n  <<: *x", 1),
-        f", line 13, column 42, entry 2, model 'c', field 'metadata.aliases[0]': {NAMES}; got ''",
+        f"13:42 2/c/metadata.aliases[0]: {NAMES}; got ''",
     ),
     "a value from elsewhere": (
         meta("{x: &x [1]}") + OTHER.replace("b", "c", 1).replace("high", "*x"),
-        f", line 13, column 17, entry 2, model 'c', field 'risk_tier': {TIERS}; got ['1']",
+        f"13:17 2/c/risk_tier: {TIERS}; got ['1']",
     ),
-    "a value in what is elsewhere": (
-        meta("{x: &x {ownr: a}}") + "- *x",
-        f", line 13, column 21, entry 2, field 'ownr': {UNKNOWN}",
-    ),
+    "a value in what is elsewhere": (meta("{x: &x {ownr: a}}") + "- *x", f"13:21 2//ownr: {UNKNOWN}"),
     "alias of nothing": (meta("{x: [1, *y]}"), "13:21: alias *y has no anchor before it"),
     "alias of what comes later": ("- *a\n- &a {}", "1:3: alias *a has no anchor before it"),
     "alias of what it is in": (meta("&m {x: [1, *m]}"), "13:24: alias *m refers to the node that contains it"),
@@ -215,7 +206,7 @@ BAD_FILES: dict[str, tuple[str | bytes, str]] = {
         "\n".join("  " * i + "-" for i in range(101)),
         "101:201: is nested more than 100 levels deep",
     ),
-    "nested as deeply as is read": ("- " * 100 + "a", ", line 1, column 3, entry 0: must be a mapping; got a list"),
+    "nested as deeply as is read": ("- " * 100 + "a", "1:3 0//: must be a mapping; got a list"),
     "nested as deeply as is read by aliases": (
         meta("{a: &a " + "[" * 57 + "]" * 57 + ", b: " + "[" * 40 + "*a" + "]" * 40 + "}"),
         f"13:36 metadata.a{'[0]' * 16}: is nested more than 16 levels deep",
@@ -362,10 +353,7 @@ SYNTAX = {
     ),
     '- "\\UFFFFFFFF"': (f"1:6: {NO_ESCAPE}", f": {NOT_YAML} {NO_RANGE}"),
     '- "\\U00110000"': (f"1:6: {NO_ESCAPE}", f": {NOT_YAML} {NO_RANGE}"),
-    ENTRY.replace("GPT", '"\\ud83d" #'): (
-        f"2:12: {NO_ESCAPE}",
-        f", line 2, column 9, entry 0, model 'gpt-4o', field 'name': {ENCODABLE}; got '\\ud83d'",
-    ),
+    ENTRY.replace("GPT", '"\\ud83d" #'): (f"2:12: {NO_ESCAPE}", f"2:9 0/gpt-4o/name: {ENCODABLE}; got '\\ud83d'"),
     "-\n\ta: 1\n": (f"2:1: {NOT_YAML} found character {NO_TOKEN}", f"2:1: {NOT_YAML} found character '\\t' {NO_TOKEN}"),
 }
 """What is no YAML, and what libyaml and PyYAML itself say of it."""
