@@ -98,12 +98,8 @@ def test_operations_are_allowed_by_the_table(
 
 def test_allowed_transitions() -> None:
     """A model can be deprecated again and again, and retired once."""
-    assert {
-        ("active", "deprecated"),
-        ("active", "retired"),
-        ("deprecated", "deprecated"),
-        ("deprecated", "retired"),
-    } == ALLOWED
+    targets = ("deprecated", "retired")
+    assert {(status, target) for status in ("active", "deprecated") for target in targets} == ALLOWED
 
 
 def test_replace_changes_the_description_only(
@@ -265,7 +261,7 @@ def test_auto_emit_can_be_switched_off(fields: dict[str, Any], provider: Any, ex
 
 
 def test_loading_emits_nothing(registry: ModelRegistry, fields: dict[str, Any], exporter: Any, tmp_path: Any) -> None:
-    """An event belongs to the operation, not to reading its result."""
+    """Loads and ``clear`` emit no events."""
     registry.register(**fields)
     registry.save(tmp_path / "models.json")
     exporter.clear()
@@ -275,12 +271,12 @@ def test_loading_emits_nothing(registry: ModelRegistry, fields: dict[str, Any], 
 
 
 class TestEmitChanges:
-    """The events of a difference between two sets of entries."""
+    """``emit_changes``: the events of the differences between two lists of entries."""
 
     def test_each_kind_of_difference(
         self, registry: ModelRegistry, fields: dict[str, Any], exporter: InMemorySpanExporter
     ) -> None:
-        """New, changed, deprecated, deprecated anew, retired: each has its event; what is gone or the same has none."""
+        """New, changed, deprecated and retired models have events; removed and equal models have none."""
         source = ModelRegistry(auto_emit=False)
         for model_id in ("same", "gone", "changed", "deprecated", "again", "retired"):
             source.register(**fields | {"model_id": model_id})
@@ -309,15 +305,15 @@ class TestEmitChanges:
         assert [event.reason for event in events] == [None, "old", None, "unused", None]
         assert len(registry) == 0
 
-    def test_a_new_model_that_is_deprecated_already(self, registry: ModelRegistry, fields: dict[str, Any]) -> None:
-        """It was registered and it was deprecated: both events go out."""
+    def test_new_model_that_is_deprecated(self, registry: ModelRegistry, fields: dict[str, Any]) -> None:
+        """A new deprecated model has two events, ``registered`` and ``deprecated``."""
         entry = ModelRegistryEntry(**fields, status="deprecated", metadata={"deprecation_reason": "old"})
         events = registry.emit_changes([], [entry])
         assert [event.name.rpartition(".")[2] for event in events] == ["registered", "deprecated"]
         assert events[1].reason == "old"
 
-    def test_a_forbidden_change(self, registry: ModelRegistry, fields: dict[str, Any], exporter: Any) -> None:
-        """A retired model that comes back is an error, and no event of the difference goes out."""
+    def test_refused_change(self, registry: ModelRegistry, fields: dict[str, Any], exporter: Any) -> None:
+        """A retired model that is active again is an error, and no event is emitted."""
         new = ModelRegistryEntry(**fields | {"model_id": "new"})
         with pytest.raises(LifecycleError, match="'gpt-4o': it is already retired"):
             registry.emit_changes([ModelRegistryEntry(**fields, status="retired")], [new, ModelRegistryEntry(**fields)])

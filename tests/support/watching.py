@@ -77,7 +77,7 @@ class Watched:
         self.registry = ModelRegistry(auto_emit=False)
         self.path = path
         self.path.write_bytes(content("a"))
-        self._caplog = caplog
+        self.caplog = caplog
 
     def follow(self, *paths: Path, interval: int = 0, registry: ModelRegistry | None = None) -> FileWatcher:
         """Follow files, by default ``path``. Without an interval only calls of ``look`` read them again."""
@@ -108,8 +108,8 @@ class Watched:
 
     def lines(self) -> list[str]:
         """Return the lines since the last call, without those for debugging."""
-        records = [record for record in self._caplog.records if record.name == "spanforge.model_registry"]
-        self._caplog.clear()
+        records = [record for record in self.caplog.records if record.name == "spanforge.model_registry"]
+        self.caplog.clear()
         return [f"{record.levelname.lower()}: {record.getMessage()}" for record in records]
 
 

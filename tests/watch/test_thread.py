@@ -29,24 +29,24 @@ class Steps(threading.Event):
     def __init__(self) -> None:
         super().__init__()
         self.pauses: list[float | None] = []
-        self._begun, self._ended = threading.Semaphore(0), threading.Semaphore(0)
+        self.begun, self.ended = threading.Semaphore(0), threading.Semaphore(0)
 
     def wait(self, timeout: float | None = None) -> bool:
         self.pauses.append(timeout)
-        self._begun.release()
-        return not self._ended.acquire(timeout=LONG) or self.is_set()
+        self.begun.release()
+        return not self.ended.acquire(timeout=LONG) or self.is_set()
 
     def finish_wait(self) -> None:
         """End a wait when it has begun, and return when the next one has begun."""
-        self._ended.release()
+        self.ended.release()
         self.await_begin()
 
     def await_begin(self) -> None:
-        assert self._begun.acquire(timeout=LONG)
+        assert self.begun.acquire(timeout=LONG)
 
     def set(self) -> None:
         super().set()
-        self._ended.release()
+        self.ended.release()
 
 
 @pytest.mark.parametrize(("change", "looks"), [(put, 1), (lambda path, data: path.write_bytes(data), 2)])
