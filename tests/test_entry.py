@@ -108,7 +108,7 @@ class TestAsOf:
 
     @pytest.fixture
     def entry(self, fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> ModelRegistryEntry:
-        """Give a model in use since May, registered in June, handed over in July, deprecated, then retired."""
+        """Return a model in use since May, registered in June, handed over in July, deprecated, then retired."""
         clock = iter(datetime(2024, month, 1, tzinfo=timezone.utc).timestamp() for month in (6, 7, 8, 9))
         monkeypatch.setattr("time.time_ns", lambda: int(next(clock)) * 1_000_000_000)
         registry = ModelRegistry(auto_emit=False)

@@ -1,4 +1,4 @@
-"""Operations that an exception of a signal handler interrupts: at every opcode of the library's own code."""
+"""Operations that a signal handler interrupts by an exception, at every opcode of the library."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ pytestmark = pytest.mark.skipif(
 
 LIBRARY = str(Path(spanforge.model_registry.__file__).parent)
 PROVIDER_HAS_IT = {"emit_on_span", "_emit_on_current_span", "_emit_on_root_span", "emit_log_record", "claim"}
-"""Functions in which an event is given to a provider: interrupted there, it may count as failed and not go out."""
+"""Functions that pass an event to a provider: an event that is interrupted there may count as failed."""
 CHANGING = {"state.py", "guard.py", "delivery.py", "emission.py", "layers.py", "overlay.py", "resolution.py"}
 """Modules with the steps of a change: each operation is interrupted at each of their opcodes."""
 ASSIGNMENTS = {"self._state = new_state", "self._last_timestamp = timestamp"}
@@ -51,7 +51,7 @@ NAMES = ("a", "b", "c", "new", "alias", "alias b", "glob-1", "glob-b", "added", 
 
 
 class Interruption(BaseException):
-    """What the signal handler raises."""
+    """The exception of the signal handler."""
 
 
 class Interrupter:
@@ -69,7 +69,7 @@ class Interrupter:
         self.place: Place | None = None
 
     def run(self, call: Callable[[], object]) -> bool:
-        """Call, and return whether the call was interrupted. The place is then the one at which it was."""
+        """Call a function, and return whether the call was interrupted; ``place`` is where."""
         self.place = None
         self.calls: Counter[CodeType] = Counter()
         sys.settrace(self._trace_call)
@@ -128,7 +128,7 @@ class Stage:
         self.rewind()
 
     def rewind(self) -> None:
-        """Go back to the start: the state is immutable, so it still is as it was."""
+        """Return to the start, whose state is immutable."""
         reset_process()
         set_event_signals("span,log")
         self.registry._state, self.registry._last_timestamp = self.start
@@ -139,7 +139,7 @@ class Stage:
         self.registry.register(model_id, "N", "1", "low", "team", "test", **more)
 
     def snapshot(self) -> Any:
-        """Return all that the registry holds, in force and beneath, as plain data; the index has to agree with it."""
+        """Return all entries of both layers as plain data, and check the index against them."""
         state = self.registry._state
         entries = self.registry.list_all()
         fresh = ModelIndex(entries)
@@ -193,7 +193,7 @@ def _frozen(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def loaded(tmp_path: Path) -> Path:
-    """Give a file to load."""
+    """Return a file to load."""
     registry = ModelRegistry(auto_emit=False)
     registry.register("added", "N", "1", "low", "team", "test", aliases=["added-*"])
     registry.register("a", "N", "1", "low", "other", "test")
@@ -228,7 +228,7 @@ def check_events(stage: Stage, interrupter: Interrupter, happened: list[tuple[st
 @pytest.mark.parametrize("kind", [ModelRegistry, LayeredRegistry])
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_interrupted_at_every_opcode(name: str, kind: type[ModelRegistry], loaded: Path) -> None:
-    """The old state or the new one remains, as a whole; its event goes out once, or counts as failed."""
+    """Either the old or the new state remains, and its event is emitted once or counts as failed."""
     operate, event = OPERATIONS[name]
     stage = Stage(kind)
     stage.file = loaded
@@ -256,7 +256,7 @@ def test_interrupted_at_every_opcode(name: str, kind: type[ModelRegistry], loade
 
 @pytest.mark.parametrize("name", ["register", "deprecate", "retire"])
 def test_interrupted_while_there_is_no_provider(name: str) -> None:
-    """Each event is held once: neither is one lost, nor is one held that did not happen."""
+    """The event of an operation that happened is held once, and no other event is held."""
     operate, _ = OPERATIONS[name]
     interrupter, stage = Interrupter(), Stage(ModelRegistry, tracer_provider=None, logger_provider=None)
     before = stage.snapshot()
@@ -272,7 +272,7 @@ def test_interrupted_while_there_is_no_provider(name: str) -> None:
 
 
 def test_interrupted_delivery_of_held_events(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wherever a flush is interrupted, the next one delivers what is left, and nothing twice."""
+    """After an interrupted flush the next one delivers the remaining events, and none twice."""
     interrupter, places = Interrupter(), 0
     stage = Stage(ModelRegistry, tracer_provider=None, logger_provider=None)
     provider = TracerProvider(shutdown_on_exit=False)
@@ -301,7 +301,7 @@ def test_interrupted_delivery_of_held_events(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.fixture
 def left_over(registry: ModelRegistry, monkeypatch: pytest.MonkeyPatch) -> ModelRegistry:
-    """Give a registry in which an operation was interrupted after its state was published."""
+    """Return a registry in which an operation was interrupted after its state was published."""
 
     def interrupt(_delivery: object) -> None:
         raise Interruption
@@ -347,7 +347,7 @@ def test_next_span_delivers_what_is_left_over(
 @pytest.mark.parametrize("kind", [ModelRegistry, LayeredRegistry])
 @pytest.mark.parametrize("name", ["register", "replace", "deprecate", "retire"])
 def test_handler_that_operates_in_the_midst(name: str, kind: type[ModelRegistry]) -> None:
-    """At every line, a signal handler may register a model: both operations happen, and each has its event once."""
+    """A signal handler may register a model at every line; both operations happen and emit one event each."""
     operate, event = OPERATIONS[name]
     stage, lines = Stage(kind), set()
     for _ in range(3):

@@ -42,7 +42,7 @@ def keeping() -> Keeping:
 
 @pytest.fixture
 def loggers(keeping: Keeping) -> Iterator[LoggerProvider]:
-    """Give a logger provider of the real SDK."""
+    """Return a logger provider of the real SDK."""
     provider = loggers_with(keeping)
     yield provider
     provider.shutdown()
@@ -50,13 +50,13 @@ def loggers(keeping: Keeping) -> Iterator[LoggerProvider]:
 
 @pytest.fixture
 def registry(provider: TracerProvider, loggers: LoggerProvider) -> ModelRegistry:
-    """Give an empty registry whose events go to both providers, in the signals that are set."""
+    """Return an empty registry whose events go to both providers, in the signals that are set."""
     return ModelRegistry(tracer_provider=provider, logger_provider=loggers)
 
 
 @pytest.fixture
 def lines(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
-    """Give a function that returns what the library has logged so far."""
+    """Return a function that returns the lines that the library has logged."""
     return lambda: [record.getMessage() for record in caplog.records if record.name == "spanforge.model_registry"]
 
 

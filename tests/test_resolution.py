@@ -21,7 +21,7 @@ from spanforge.model_registry._core.resolution import MAX_GLOBBED, ModelIndex
 
 @pytest.fixture
 def registry() -> ModelRegistry:
-    """Give a registry that emits nothing."""
+    """Return a registry that emits nothing."""
     return ModelRegistry(auto_emit=False)
 
 

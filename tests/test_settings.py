@@ -67,7 +67,7 @@ def _empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def lines(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
-    """Give a function that returns what has been logged so far."""
+    """Return a function that returns the lines that have been logged."""
     return lambda: [f"{record.levelname} {record.name} {record.getMessage()}" for record in caplog.records]
 
 

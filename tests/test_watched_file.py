@@ -17,7 +17,7 @@ TAKES, REPORTS = Rule(takes_entries=True, reports_errors=False), Rule(takes_entr
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Give a valid registry file."""
+    """Return a valid registry file."""
     path = tmp_path / "models.json"
     path.write_bytes(content("a"))
     return path

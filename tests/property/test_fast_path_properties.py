@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from support.entries import FIELDS
 
 from spanforge.model_registry import InvalidEntryError, ModelRegistry, ModelRegistryEntry
 from spanforge.model_registry._core import entry, validation
@@ -21,14 +22,6 @@ from spanforge.model_registry._core.values import MAX_TEXT, Metadata, Record, ch
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-FIELDS = {
-    "model_id": "gpt-4o",
-    "name": "GPT-4o",
-    "version": "2024-05",
-    "risk_tier": "high",
-    "owner": "ml-platform",
-    "purpose": "customer support agent",
-}
 MOMENT = "2024-05-13T08:00:00.000000Z"
 RECORD = {"at": MOMENT, "status": "active", "owner": "ml-platform", "risk_tier": "high", "actor": "ci"}
 
@@ -270,8 +263,8 @@ def test_entries_of_the_registry_take_the_fast_path(monkeypatch: pytest.MonkeyPa
     """Entries that operations made take the fast path."""
     monkeypatch.setattr("time.time_ns", lambda: 1_715_587_200_000_000_000)
     registry = ModelRegistry(auto_emit=False)
-    registry.register(**FIELDS, actor="ci", aliases=["a", "b-*"], provider="openai", metadata={"ticket": "GOV-1"})  # type: ignore[arg-type]
-    registry.register(**FIELDS | {"owner": "other"}, replace=True)  # type: ignore[arg-type]
+    registry.register(**FIELDS, actor="ci", aliases=["a", "b-*"], provider="openai", metadata={"ticket": "GOV-1"})
+    registry.register(**FIELDS | {"owner": "other"}, replace=True)
     registry.deprecate("gpt-4o", reason="old", successor="x", sunset_date="2030-01-01", actor="me")
     made = registry.retire("gpt-4o", reason="older")
 
@@ -287,7 +280,7 @@ def test_entries_of_the_registry_take_the_fast_path(monkeypatch: pytest.MonkeyPa
 def test_aliases_from_a_generator() -> None:
     """Aliases from a generator are kept, with any other metadata."""
     for more in ({}, {"count": 1}, {"city": "Zürich"}, {"ticket": "x" * 60_000, "parts": []}):
-        made = ModelRegistryEntry(**FIELDS, metadata={"aliases": (name for name in "ab"), **more})  # type: ignore[arg-type]
+        made = ModelRegistryEntry(**FIELDS, metadata={"aliases": (name for name in "ab"), **more})
         assert made.aliases == ("a", "b")
 
 
@@ -295,7 +288,7 @@ def test_arguments_are_copied() -> None:
     """An entry keeps neither the dict of a record nor that of the metadata."""
     record: dict[str, Any] = dict(RECORD)
     given_metadata: dict[str, Any] = {"ticket": "GOV-1", "history": [record]}
-    made = ModelRegistryEntry(**FIELDS, metadata=given_metadata)  # type: ignore[arg-type]
+    made = ModelRegistryEntry(**FIELDS, metadata=given_metadata)
     record["owner"] = given_metadata["ticket"] = 1
     given_metadata["history"].append(None)
     assert made.metadata == {"ticket": "GOV-1", "history": [RECORD]}

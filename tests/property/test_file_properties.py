@@ -23,7 +23,7 @@ ENTRIES = st.lists(st.from_type(ModelRegistryEntry), max_size=3, unique_by=lambd
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a place for a registry file that all examples of a test share."""
+    """Return the path of a registry file that all examples of a test share."""
     return tmp_path_factory.mktemp("files") / "models.json"
 
 

@@ -67,7 +67,7 @@ NOT_TAKEN = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]|\\\\ud[89ab]")
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a place for a registry file that all examples of a test share."""
+    """Return the path of a registry file that all examples of a test share."""
     return tmp_path_factory.mktemp("files") / "models.yaml"
 
 
