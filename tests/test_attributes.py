@@ -18,8 +18,8 @@ from spanforge.model_registry._core.attributes import (
 from spanforge.model_registry._core.validation import RESERVED
 
 
-def test_what_spans_carry_by_default(complete_entry: ModelRegistryEntry) -> None:
-    """LLM spans carry who owns the model, how risky it is, its status, its warnings, and which entry says so."""
+def test_default_attributes_of_spans(complete_entry: ModelRegistryEntry) -> None:
+    """Spans have owner, risk tier, status, warnings and the name of the entry by default."""
     assert span_attributes(complete_entry, status=complete_entry.status, warnings=complete_entry.warnings) == {
         "model_registry.status": "deprecated",
         "model_registry.owner": "ml-platform",
@@ -31,8 +31,8 @@ def test_what_spans_carry_by_default(complete_entry: ModelRegistryEntry) -> None
     }
 
 
-def test_what_spans_carry_when_asked(complete_entry: ModelRegistryEntry) -> None:
-    """Purpose, dates and the key that matched come only when they are asked for; metadata never does."""
+def test_optional_attributes_of_spans(complete_entry: ModelRegistryEntry) -> None:
+    """Purpose, dates and the matched key are optional; spans never have metadata."""
     assert set(SPAN_ATTRIBUTE_NAMES) - set(ON_SPANS) == {
         "purpose",
         "deployment_date",
@@ -50,18 +50,15 @@ def test_what_spans_carry_when_asked(complete_entry: ModelRegistryEntry) -> None
     assert found["model_registry.matched_by"] == "gen_ai.request.model"
 
 
-def test_what_an_unregistered_model_has() -> None:
-    """A model that is not registered has a status and a warning, and nothing else."""
+def test_attributes_of_an_unregistered_model() -> None:
+    """An unregistered model has a status and a warning only."""
     assert span_attributes(
         None, SPAN_ATTRIBUTE_NAMES, status="unregistered", warnings=("model 'x' is not registered",)
-    ) == {
-        "model_registry.status": "unregistered",
-        "model_registry.warnings": ("model 'x' is not registered",),
-    }
+    ) == {"model_registry.status": "unregistered", "model_registry.warnings": ("model 'x' is not registered",)}
 
 
-def test_events_carry_the_payload(complete_entry: ModelRegistryEntry) -> None:
-    """Events have every payload field and the metadata, but neither the history nor the warnings."""
+def test_attributes_of_events(complete_entry: ModelRegistryEntry) -> None:
+    """Events have every field and the metadata without the history."""
     found = event_attributes(complete_entry, previous_status="active", reason=None, actor="me")
     assert {key.removeprefix("model_registry.") for key in found} == {
         *(name for name in complete_entry.__struct_fields__ if name != "metadata"),
@@ -95,14 +92,14 @@ def test_events_carry_the_payload(complete_entry: ModelRegistryEntry) -> None:
     ],
 )
 def test_metadata_values(value: Any, attribute: Any) -> None:
-    """Scalars and lists of one kind of scalar go as they are, everything else as JSON text."""
+    """Scalars and lists of one scalar type are kept, and other values become JSON text."""
     found = attribute_value(value)
     assert found == attribute
     assert type(found) is type(attribute)
 
 
 def test_every_attribute_has_a_source(complete_entry: ModelRegistryEntry) -> None:
-    """The source of each attribute exists, and gives a value; only facts have none in the entry."""
+    """The source of each attribute exists and has a value; facts have none in the entry."""
     for row in ATTRIBUTES:
         if row.source == "field":
             assert row.name in complete_entry.__struct_fields__
@@ -119,12 +116,12 @@ def test_every_attribute_has_a_source(complete_entry: ModelRegistryEntry) -> Non
 
 
 def test_every_reserved_key_has_a_value_in_the_complete_entry(complete_entry: ModelRegistryEntry) -> None:
-    """The entry that has everything has every field and every reserved key: tests rely on it."""
+    """The complete entry has every field and every reserved key."""
     assert all(getattr(complete_entry, field) for field in complete_entry.__struct_fields__)
     assert set(RESERVED) < set(complete_entry.metadata)
 
 
 def test_one_namespace() -> None:
-    """Every key is in the namespace, and each short name is there once."""
+    """Every key is in the namespace, and short names are unique."""
     assert all(row.key == f"model_registry.{row.name}" for row in ATTRIBUTES)
     assert len({row.name for row in ATTRIBUTES}) == len(ATTRIBUTES)

@@ -1,4 +1,4 @@
-"""The benchmarks run, and their statistics are right. How fast anything is, is not asked here."""
+"""The benchmarks run, and their statistics are right; these tests measure no speed."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def bench(*arguments: str, **environment: str) -> subprocess.CompletedProcess[st
 
 @pytest.mark.slow
 def test_every_benchmark_runs_and_is_documented(tmp_path: Path) -> None:
-    """Each gives a finite ratio inside its interval, for people and for programs, and has its row on the page."""
+    """Each benchmark reports a finite ratio inside its interval, as text and JSON, and has a row on the page."""
     file = tmp_path / "out.json"
     done = bench("--quick", "--rounds", "3", "--json", str(file))
     assert done.returncode == 0, done.stderr
@@ -54,15 +54,15 @@ def test_every_benchmark_runs_and_is_documented(tmp_path: Path) -> None:
         assert f"\n| `{name}` | " in PAGE
 
 
-def test_some_can_be_chosen() -> None:
-    """Names choose what runs."""
+def test_benchmarks_are_chosen_by_name() -> None:
+    """Arguments choose benchmarks by name."""
     done = bench("--quick", "--rounds", "1", "register")
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == 4
 
 
-def test_what_cannot_run_here_is_left_out(tmp_path: Path) -> None:
-    """Without a Collector its rows say so in a line each, and nothing fails."""
+def test_benchmark_without_its_server_is_left_out(tmp_path: Path) -> None:
+    """Without a Collector each of its rows has a line with the reason, and nothing fails."""
     done = bench("--quick", "--rounds", "1", "collector", XDG_CACHE_HOME=str(tmp_path))
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == 3
@@ -81,8 +81,8 @@ def test_what_cannot_run_here_is_left_out(tmp_path: Path) -> None:
         (("--write", "load"), "bench: --write is for all benchmarks at full size: leave out names and --quick\n"),
     ],
 )
-def test_what_makes_no_sense_is_refused(arguments: tuple[str, ...], message: str) -> None:
-    """One line says what is wrong and what is allowed."""
+def test_invalid_arguments_are_refused(arguments: tuple[str, ...], message: str) -> None:
+    """One line has the error and the allowed values."""
     done = bench(*arguments)
     assert done.returncode == 2
     assert done.stderr == message
@@ -91,14 +91,14 @@ def test_what_makes_no_sense_is_refused(arguments: tuple[str, ...], message: str
 
 @pytest.mark.parametrize("rounds", ["0", "-1", "many"])
 def test_rounds_are_a_positive_number(rounds: str) -> None:
-    """There is no measuring without a round."""
+    """A number of rounds below one is refused."""
     done = bench("--rounds", rounds)
     assert done.returncode == 2
     assert "argument --rounds" in done.stderr
 
 
-def test_the_page_tells_nothing_of_a_machine() -> None:
-    """The written results name neither a path nor a date."""
+def test_page_has_no_paths_and_dates() -> None:
+    """The results on the page have neither paths nor dates."""
     table = PAGE.partition("<!-- bench -->\n")[2].partition("<!-- end -->")[0]
     assert not re.search(r"/(home|root|work|tmp|usr|build)/|\b20\d\d-\d\d", table)
 
@@ -107,23 +107,23 @@ def test_the_page_tells_nothing_of_a_machine() -> None:
     ("number", "rank"),
     [(6, 1), (8, 1), (9, 2), (10, 2), (12, 3), (15, 4), (20, 6), (25, 8), (30, 10), (50, 18), (100, 40)],
 )
-def test_median_intervals_are_those_of_the_tables(number: int, rank: int) -> None:
-    """The interval goes from the k-th smallest to the k-th largest value, with k as in published tables of 95 %."""
+def test_median_intervals_equal_published_tables(number: int, rank: int) -> None:
+    """The interval ends at the k-th smallest and k-th largest value, with k of published tables for 95 %."""
     values = [float(value) for value in range(1, number + 1)]
     low, median, high = harness["median_interval"](values[::-1])
     assert (low, median, high) == (rank, (number + 1) / 2, number + 1 - rank)
 
 
 @pytest.mark.parametrize("values", [[3.0], [3.0, 1.0], [2.0, 5.0, 1.0, 4.0, 3.0]])
-def test_a_few_values_lie_between_the_least_and_the_greatest(values: list[float]) -> None:
-    """Of fewer than six values none can be left out."""
+def test_interval_of_few_values(values: list[float]) -> None:
+    """The interval of fewer than six values has all of them."""
     low, median, high = harness["median_interval"](values)
     assert (low, high) == (min(values), max(values))
     assert low <= median <= high
 
 
-def test_intervals_hold_what_they_promise() -> None:
-    """The chance that an interval misses the median is at most 5 %, and would be more with one value less."""
+def test_interval_misses_the_median_rarely() -> None:
+    """An interval misses the median with a probability of at most 5 %; the next smaller one exceeds that."""
     for number in range(6, 200):
         rank = harness["_left_out"](number)
         misses = [2 * sum(math.comb(number, i) for i in range(k)) / 2**number for k in (rank, rank + 1)]
@@ -131,7 +131,7 @@ def test_intervals_hold_what_they_promise() -> None:
 
 
 def test_rounds_are_interleaved() -> None:
-    """Each round runs every candidate once, another one first each time, after one that is not counted."""
+    """Each round runs every candidate once, in another order, after one round that does not count."""
     ran: list[str] = []
 
     def candidate(name: str) -> float:

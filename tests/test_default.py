@@ -12,8 +12,8 @@ from spanforge.model_registry import ModelRegistry
 from spanforge.model_registry._core import default
 
 
-def test_it_is_the_packages_attribute(monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any]) -> None:
-    """The process-wide registry is ``_registry`` of the package: who puts another there, has it used."""
+def test_registry_is_an_attribute_of_the_package(monkeypatch: pytest.MonkeyPatch, fields: dict[str, Any]) -> None:
+    """A registry that is assigned to ``_registry`` of the package is the process-wide registry."""
     assert package.get_default_registry() is package._registry is default._registry
     mine = ModelRegistry(auto_emit=False)
     monkeypatch.setattr(package, "_registry", mine)
@@ -23,16 +23,16 @@ def test_it_is_the_packages_attribute(monkeypatch: pytest.MonkeyPatch, fields: d
 
 
 @pytest.mark.parametrize("name", ["register", "deprecate", "retire"])
-def test_the_functions_take_what_the_methods_take(name: str) -> None:
-    """Each function has the parameters of the method it calls, with the same defaults."""
+def test_functions_have_the_parameters_of_methods(name: str) -> None:
+    """Each function has the parameters of its method, with the same defaults."""
     function = inspect.signature(getattr(package, f"{name}_model")).parameters
     method = dict(inspect.signature(getattr(ModelRegistry, name)).parameters)
     del method["self"]
     assert function == method
 
 
-def test_every_argument_arrives(fields: dict[str, Any]) -> None:
-    """Nothing that the functions take gets lost on the way to the registry."""
+def test_functions_pass_on_every_argument(fields: dict[str, Any]) -> None:
+    """The registry gets every argument of a function."""
     given: dict[str, Any] = {
         "deployment_date": "2024-05-13",
         "metadata": {"a": 1},

@@ -30,11 +30,7 @@ ERRORS = [
         "model 'gpt-4o' is already registered (status active)",
         ValueError,
     ),
-    (
-        LifecycleError("m", "retired", "register"),
-        "cannot register model 'm': it is already retired",
-        ValueError,
-    ),
+    (LifecycleError("m", "retired", "register"), "cannot register model 'm': it is already retired", ValueError),
     (ModelNotFoundError("gpt-5"), "model 'gpt-5' is not in the registry", KeyError),
     (
         ModelNotAllowedError("m", "retired", ["active", "deprecated"]),
@@ -66,29 +62,29 @@ ERRORS = [
 
 
 @pytest.mark.parametrize(("error", "sentence", "builtin"), ERRORS, ids=lambda value: type(value).__name__)
-def test_sentence_and_kind(error: ModelRegistryError, sentence: str, builtin: type[Exception]) -> None:
-    """Every error is a ModelRegistryError and the builtin that callers expect, with a readable sentence."""
+def test_message_and_base_classes(error: ModelRegistryError, sentence: str, builtin: type[Exception]) -> None:
+    """Every error is a ``ModelRegistryError`` and a builtin error, with a readable message."""
     assert str(error) == sentence
     assert isinstance(error, ModelRegistryError)
     assert isinstance(error, builtin)
 
 
 @pytest.mark.parametrize("error", [row[0] for row in ERRORS], ids=lambda error: type(error).__name__)
-def test_facts_survive_pickling(error: ModelRegistryError) -> None:
-    """An error raised in a worker process arrives with its facts as attributes."""
+def test_pickled_error(error: ModelRegistryError) -> None:
+    """A pickled error keeps its attributes."""
     copy = pickle.loads(pickle.dumps(error))
     assert type(copy) is type(error)
     assert (str(copy), vars(copy), copy.args) == (str(error), vars(error), error.args)
 
 
-def test_the_arguments_are_the_facts() -> None:
-    """Errors compare by what they say: all of it is in the arguments, in their order."""
+def test_arguments() -> None:
+    """The arguments of an error have all its values in their order."""
     error = RegistryFileError("models.yaml", "must be x", 2, "gpt-4o", "risk_tier", 14, 15)
     assert error.args == ("models.yaml", "must be x", 2, "gpt-4o", "risk_tier", 14, 15)
     assert (error.line, error.column) == (14, 15)
 
 
-def test_missing_file_has_the_facts_of_the_system() -> None:
+def test_missing_file_has_errno_and_filename() -> None:
     """A missing file's error has errno and filename, as ``open`` would set them."""
     error = RegistryFileNotFoundError("models.json")
     assert (error.errno, error.filename) == (2, "models.json")

@@ -1,4 +1,4 @@
-"""Lifecycle events on spans: where they go, what they carry, what is held, dropped and counted."""
+"""Lifecycle events on spans: their spans and attributes, and held, dropped and failed events."""
 
 from __future__ import annotations
 
@@ -13,14 +13,9 @@ from typing import TYPE_CHECKING, Any
 from opentelemetry import trace
 from opentelemetry.sdk.trace import SpanLimits, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.sampling import (
-    ALWAYS_OFF,
-    Decision,
-    ParentBased,
-    Sampler,
-    SamplingResult,
-    TraceIdRatioBased,
-)
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased, TraceIdRatioBased
+from support.entries import register_many
+from support.telemetry import RecordOnly
 
 from spanforge.model_registry import EventCounts, ModelRegistry, event_counts, flush_events
 
@@ -33,10 +28,10 @@ NO_HOOK = "spans whose model is set after their start may not be enriched"
 """How the line ends that a processor logs under an opentelemetry-sdk before 1.40."""
 
 
-def test_on_the_current_span(
+def test_event_on_the_current_span(
     registry: ModelRegistry, provider: TracerProvider, exporter: InMemorySpanExporter, fields: dict[str, Any]
 ) -> None:
-    """Inside a sampled span an event goes onto that span, with the entry as attributes."""
+    """An event is added to the current sampled span, with the entry as attributes."""
     with provider.get_tracer("app").start_as_current_span("request"):
         registry.register(**fields, metadata={"team": "a", "tags": ["x", "y"], "mixed": [1, "a"], "none": None})
         registry.deprecate("gpt-4o", reason="old", successor="gpt-5", actor="me")
@@ -77,10 +72,8 @@ def test_on_the_current_span(
     }
 
 
-def test_on_a_root_span_of_its_own(
-    registry: ModelRegistry, exporter: InMemorySpanExporter, fields: dict[str, Any]
-) -> None:
-    """Without a current span each event has a short root span, named after the operation, under the own scope."""
+def test_event_on_a_root_span(registry: ModelRegistry, exporter: InMemorySpanExporter, fields: dict[str, Any]) -> None:
+    """Without a current span each event has a root span, named after its operation, in the scope of the library."""
     registry.register(**fields)
     registry.deprecate("gpt-4o")
     entry = registry.retire("gpt-4o")
@@ -98,8 +91,8 @@ def test_on_a_root_span_of_its_own(
         assert record["at"].endswith(f"{event.timestamp // 1000 % 1_000_000:06}Z")
 
 
-def test_under_a_span_that_is_not_sampled(exporter: InMemorySpanExporter, fields: dict[str, Any]) -> None:
-    """Under a span that is not sampled the event has a root span of its own, linked to it."""
+def test_event_under_an_unsampled_span(exporter: InMemorySpanExporter, fields: dict[str, Any]) -> None:
+    """The event has a root span that is linked to the unsampled span."""
     unsampled = trace.NonRecordingSpan(trace.SpanContext(1, 2, is_remote=True, trace_flags=trace.TraceFlags(0)))
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
@@ -110,31 +103,21 @@ def test_under_a_span_that_is_not_sampled(exporter: InMemorySpanExporter, fields
     assert [link.context.span_id for link in span.links] == [2]
 
 
-class _RecordOnly(Sampler):
-    def should_sample(self, *_args: Any, **_kwargs: Any) -> SamplingResult:
-        return SamplingResult(Decision.RECORD_ONLY)
-
-    def get_description(self) -> str:
-        return "record only"
-
-
-def test_a_span_that_records_but_is_not_exported(registry: ModelRegistry, exporter: Any, fields: Any) -> None:
-    """A span that records without being sampled is not good enough: nobody would see the event."""
-    with (
-        TracerProvider(sampler=_RecordOnly(), shutdown_on_exit=False).get_tracer("app").start_as_current_span("hidden")
-    ):
+def test_event_under_a_span_that_only_records(registry: ModelRegistry, exporter: Any, fields: Any) -> None:
+    """The event has a root span, because a span that is not sampled is not exported."""
+    other = TracerProvider(sampler=RecordOnly(), shutdown_on_exit=False)
+    with other.get_tracer("app").start_as_current_span("hidden"):
         registry.register(**fields)
     assert [span.name for span in exporter.get_finished_spans()] == ["model_registry.register"]
 
 
-def test_a_thousand_in_one_span(
-    registry: ModelRegistry, provider: TracerProvider, exporter: InMemorySpanExporter, fields: dict[str, Any]
+def test_many_events_on_one_span(
+    registry: ModelRegistry, provider: TracerProvider, exporter: InMemorySpanExporter
 ) -> None:
-    """A span takes 64 events; every later one has a root span linked to it, and the application's events stay."""
+    """A span takes 64 events; each later event has a root span that is linked to it."""
     with provider.get_tracer("app").start_as_current_span("request") as current:
         current.add_event("the application's own")
-        for number in range(1000):
-            registry.register(**fields | {"model_id": f"m{number}"})
+        register_many(registry, 1000)
     *roots, request = exporter.get_finished_spans()
     assert [event.name for event in request.events] == ["the application's own"] + ["model_registry.registered"] * 64
     assert len(roots) == 936
@@ -146,32 +129,33 @@ def test_a_thousand_in_one_span(
     assert event_counts() == EventCounts(emitted=1000, held=0, dropped=0, failed=0)
 
 
-def test_a_thousand_under_five_percent_sampling(exporter: InMemorySpanExporter, fields: dict[str, Any]) -> None:
-    """Under 5 % sampling what arrives is what was counted as emitted, and all the rest is counted as dropped."""
+def sampled_provider(exporter: InMemorySpanExporter) -> TracerProvider:
+    """Return a provider that samples five percent of root spans."""
     provider = TracerProvider(sampler=ParentBased(TraceIdRatioBased(0.05)), shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
+    return provider
+
+
+def test_many_events_under_sampling(exporter: InMemorySpanExporter) -> None:
+    """Each event either arrives and counts as emitted, or counts as dropped."""
+    provider = sampled_provider(exporter)
     registry = ModelRegistry(tracer_provider=provider)
-    for number in range(1000):
-        registry.register(**fields | {"model_id": f"m{number}"})
+    register_many(registry, 1000)
     arrived = sum(len(span.events) for span in exporter.get_finished_spans())
     assert event_counts() == EventCounts(emitted=arrived, held=0, dropped=1000 - arrived, failed=0)
     assert 10 < arrived < 120
     assert len(registry) == 1000
 
 
-def test_a_thousand_in_a_sampled_span_under_five_percent(
-    exporter: InMemorySpanExporter, fields: dict[str, Any]
-) -> None:
-    """In a sampled span the first 64 arrive for sure; the rest have root spans, which are sampled like any other."""
-    provider = TracerProvider(sampler=ParentBased(TraceIdRatioBased(0.05)), shutdown_on_exit=False)
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
+def test_many_events_on_a_sampled_span_under_sampling(exporter: InMemorySpanExporter) -> None:
+    """The first 64 events arrive on the sampled span; root spans of the others are sampled as usual."""
+    provider = sampled_provider(exporter)
     registry = ModelRegistry(tracer_provider=provider)
     tracer = provider.get_tracer("app")
     sampled = trace.SpanContext(1, 2, is_remote=True, trace_flags=trace.TraceFlags(1))
     parent = trace.set_span_in_context(trace.NonRecordingSpan(sampled))
     with tracer.start_as_current_span("request", context=parent):
-        for number in range(1000):
-            registry.register(**fields | {"model_id": f"m{number}"})
+        register_many(registry, 1000)
     by_name: dict[str, int] = {}
     for span in exporter.get_finished_spans():
         by_name[span.name] = by_name.get(span.name, 0) + len(span.events)
@@ -181,8 +165,8 @@ def test_a_thousand_in_a_sampled_span_under_five_percent(
     assert 10 < arrived - 64 < 120
 
 
-def test_nothing_sampled(fields: dict[str, Any]) -> None:
-    """Where nothing is sampled every event is dropped, and counted."""
+def test_events_that_are_not_sampled_are_dropped(fields: dict[str, Any]) -> None:
+    """Events count as dropped if nothing is sampled."""
     registry = ModelRegistry(tracer_provider=TracerProvider(sampler=ALWAYS_OFF, shutdown_on_exit=False))
     registry.register(**fields)
     registry.retire("gpt-4o")
@@ -195,13 +179,12 @@ class _Broken(SpanProcessor):
         raise OSError(msg)
 
 
-def test_failures_are_logged_once_and_counted(fields: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
-    """When emitting fails, the operation succeeds; the failure is counted each time and logged once."""
+def test_failures_are_logged_once_and_counted(caplog: pytest.LogCaptureFixture) -> None:
+    """If emission fails the operation succeeds, and each failure counts, but only the first is logged."""
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(_Broken())
     registry = ModelRegistry(tracer_provider=provider)
-    for number in range(1000):
-        registry.register(**fields | {"model_id": f"m{number}"})
+    register_many(registry, 1000)
     assert len(registry) == 1000
     assert event_counts() == EventCounts(emitted=0, held=0, dropped=0, failed=1000)
     (record,) = [record for record in caplog.records if record.name == "spanforge.model_registry"]
@@ -222,8 +205,8 @@ class _Registering(SpanProcessor):
             self.registry.register(**self.fields | {"model_id": span.name})
 
 
-def test_a_span_hook_that_registers(provider: TracerProvider, exporter: Any, fields: dict[str, Any]) -> None:
-    """A span processor may register models itself, from any number of threads."""
+def test_span_processor_may_register_models(provider: TracerProvider, exporter: Any, fields: dict[str, Any]) -> None:
+    """A span processor may register models, in any number of threads."""
     registry = ModelRegistry(tracer_provider=provider)
     provider.add_span_processor(_Registering(registry, fields))
     tracer = provider.get_tracer("app")
@@ -242,8 +225,8 @@ def test_a_span_hook_that_registers(provider: TracerProvider, exporter: Any, fie
     assert event_counts().emitted == sum(len(span.events) for span in exporter.get_finished_spans()) == 400
 
 
-def test_a_limit_on_attributes_takes_the_users_metadata_first(exporter: Any, fields: dict[str, Any]) -> None:
-    """Where a limit on attributes bites, the payload's own fields are what stays."""
+def test_limit_on_attributes_drops_the_metadata_first(exporter: Any, fields: dict[str, Any]) -> None:
+    """A limit on attributes keeps the fields of the entry."""
     provider = TracerProvider(span_limits=SpanLimits(max_event_attributes=8), shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     ModelRegistry(tracer_provider=provider).register(**fields, metadata={f"k{n}": n for n in range(200)})
@@ -295,8 +278,8 @@ def run(script: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return result
 
 
-def test_held_until_there_is_a_provider() -> None:
-    """Events from before the SDK are held and delivered by the next operation, with their time, a root span each."""
+def test_events_are_held_until_there_is_a_provider() -> None:
+    """The first operation with a provider delivers held events on root spans with their own times."""
     run("""
         register(1000)
         assert event_counts() == EventCounts(0, 1000, 0, 0), event_counts()
@@ -315,8 +298,8 @@ def test_held_until_there_is_a_provider() -> None:
     """)
 
 
-def test_flush_events_delivers() -> None:
-    """``flush_events`` delivers what is held, once, and says how many; before there is a provider it waits."""
+def test_flush_events() -> None:
+    """``flush_events`` delivers held events once and returns their number."""
     run("""
         register(3)
         assert flush_events() == 0
@@ -327,8 +310,8 @@ def test_flush_events_delivers() -> None:
     """)
 
 
-def test_the_first_span_delivers() -> None:
-    """The processor has held events delivered when the first span starts, and the process waits for that at its end."""
+def test_first_span_delivers_held_events() -> None:
+    """The processor delivers held events at the first span, and the process waits for that at exit."""
     result = run("""
         import atexit
         from spanforge.model_registry.otel import ModelRegistrySpanProcessor
@@ -342,32 +325,32 @@ def test_the_first_span_delivers() -> None:
     assert [line for line in result.stderr.splitlines() if not line.endswith(NO_HOOK)] == []
 
 
-def test_never_delivered_says_so_at_exit() -> None:
-    """If no provider ever comes, one line at exit says how many events were not delivered."""
+def test_undelivered_events_are_logged_at_exit() -> None:
+    """One line at exit has the number of events that were not delivered."""
     result = run("register(7)")
     assert result.stderr.splitlines() == [
         "model registry: 7 lifecycle events were not delivered: no tracer provider was set"
     ]
 
 
-def test_importing_asks_for_no_provider() -> None:
-    """Importing the package does not ask for the tracer provider: asking can install one."""
+def test_import_does_not_ask_for_a_provider() -> None:
+    """Importing the package does not ask for the tracer provider, because that may install one."""
     run(
         "from opentelemetry.trace import _TRACER_PROVIDER; assert _TRACER_PROVIDER is None",
         OTEL_PYTHON_TRACER_PROVIDER="sdk_tracer_provider",
     )
 
 
-def test_a_provider_that_cannot_be_loaded() -> None:
-    """Where OpenTelemetry is told to load a provider that does not exist, operations still succeed."""
+def test_provider_that_cannot_be_loaded() -> None:
+    """Operations succeed if the configured provider does not exist."""
     run(
         "register(2); assert len(list_models()) == 2; assert event_counts().failed == 2, event_counts()",
         OTEL_PYTHON_TRACER_PROVIDER="nonsense",
     )
 
 
-def test_current_span_without_global_provider() -> None:
-    """A current span of a provider that is not the global one is good enough."""
+def test_current_span_of_another_provider() -> None:
+    """An event is added to the current span of a provider that is not the global one."""
     run("""
         provider = TracerProvider()
         provider.add_span_processor(SimpleSpanProcessor(exporter))
@@ -378,6 +361,6 @@ def test_current_span_without_global_provider() -> None:
     """)
 
 
-def test_flush_without_anything_held() -> None:
-    """Flushing nothing is fine."""
+def test_flush_without_held_events() -> None:
+    """A flush without held events delivers none."""
     assert flush_events() == 0

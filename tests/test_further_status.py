@@ -1,4 +1,4 @@
-"""A status that an operation ends, as a row of the tables: what works without further code."""
+"""A further status that an operation ends, as rows of the tables only."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import spanforge.model_registry
 
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a copy of the package whose tables have the status ``suspended``."""
+    """Return a copy of the package whose tables have the status ``suspended``."""
     folder = tmp_path_factory.mktemp("src")
     package = folder / "spanforge" / "model_registry"
     ignored = shutil.ignore_patterns("__pycache__")

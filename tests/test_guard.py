@@ -11,7 +11,7 @@ from spanforge.model_registry._core.guard import Guard
 
 @pytest.fixture
 def held() -> tuple[Guard, threading.Event]:
-    """Give a guard in which another thread is, until the event is set."""
+    """Return a guard with another thread inside, which leaves when the event is set."""
     guard, entered, leave = Guard(), threading.Event(), threading.Event()
     threading.Thread(target=guard.run, args=(lambda: (entered.set(), leave.wait(10)),), daemon=True).start()
     assert entered.wait(10)
@@ -19,14 +19,14 @@ def held() -> tuple[Guard, threading.Event]:
 
 
 def test_another_thread_waits(held: tuple[Guard, threading.Event]) -> None:
-    """What a second thread runs begins after what the first one runs."""
+    """A function of a second thread starts after the function of the first one has ended."""
     guard, leave = held
     threading.Timer(0.05, leave.set).start()
     assert guard.run(leave.is_set)
 
 
 def test_run_if_free_does_not_wait(held: tuple[Guard, threading.Event]) -> None:
-    """While another thread is in, nothing is run; afterwards it is."""
+    """``run_if_free`` runs nothing while another thread is inside."""
     guard, leave = held
     assert guard.run_if_free(int) is None
     assert not guard.is_free()
@@ -35,16 +35,16 @@ def test_run_if_free_does_not_wait(held: tuple[Guard, threading.Event]) -> None:
     assert (guard.run_if_free(int), guard.is_free()) == (0, True)
 
 
-def test_one_thread_may_run_a_function_within_another() -> None:
-    """``run`` runs it at once, ``run_if_free`` does not; in the end the guard is free for others."""
+def test_nested_functions_of_one_thread() -> None:
+    """Inside a function ``run`` runs at once and ``run_if_free`` does not; the guard is free in the end."""
     guard = Guard()
     assert guard.run(lambda: (guard.run(int), guard.run_if_free(int))) == (0, None)
     assert guard.run_if_free(lambda: (guard.run(int), guard.run_if_free(int))) == (0, None)
     assert guard.is_free()
 
 
-def test_an_error_leaves_it_free() -> None:
-    """What a function raises comes out, and the lock is released."""
+def test_error_leaves_the_guard_free() -> None:
+    """An error is raised, and the lock is released."""
     guard = Guard()
     for run in (guard.run, guard.run_if_free):
         with pytest.raises(ZeroDivisionError):

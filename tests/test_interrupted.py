@@ -1,4 +1,4 @@
-"""Operations that an exception of a signal handler interrupts: at every opcode of the library's own code."""
+"""Operations that a signal handler interrupts by an exception, at every opcode of the library."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from opentelemetry import trace
-from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from support.telemetry import Keeping, loggers_with
 
 import spanforge.model_registry
 from spanforge.model_registry import ModelRegistry, ModelRegistryEntry, event_counts, flush_events
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import CodeType, FrameType
 
-    from opentelemetry.sdk._logs import ReadWriteLogRecord
-
     Place = tuple[CodeType, int]
 
 pytestmark = pytest.mark.skipif(
@@ -44,7 +42,7 @@ pytestmark = pytest.mark.skipif(
 
 LIBRARY = str(Path(spanforge.model_registry.__file__).parent)
 PROVIDER_HAS_IT = {"emit_on_span", "_emit_on_current_span", "_emit_on_root_span", "emit_log_record", "claim"}
-"""Functions in which an event is given to a provider: interrupted there, it may count as failed and not go out."""
+"""Functions that pass an event to a provider: an event that is interrupted there may count as failed."""
 CHANGING = {"state.py", "guard.py", "delivery.py", "emission.py", "layers.py", "overlay.py", "resolution.py"}
 """Modules with the steps of a change: each operation is interrupted at each of their opcodes."""
 ASSIGNMENTS = {"self._state = new_state", "self._last_timestamp = timestamp"}
@@ -53,25 +51,7 @@ NAMES = ("a", "b", "c", "new", "alias", "alias b", "glob-1", "glob-b", "added", 
 
 
 class Interruption(BaseException):
-    """What the signal handler raises."""
-
-
-class Keeping(LogRecordProcessor):
-    """Keeps which events were emitted as log records."""
-
-    def __init__(self) -> None:
-        self.records: list[tuple[str, str]] = []
-
-    def on_emit(self, log_record: ReadWriteLogRecord) -> None:
-        record = log_record.log_record
-        self.records.append((str(record.event_name), str((record.attributes or {})["model_registry.model_id"])))
-
-    def shutdown(self) -> None:
-        """Do nothing."""
-
-    def force_flush(self, timeout_millis: int = 30_000) -> bool:  # noqa: ARG002 - nothing is waiting
-        """Return ``True``."""
-        return True
+    """The exception of the signal handler."""
 
 
 class Interrupter:
@@ -89,7 +69,7 @@ class Interrupter:
         self.place: Place | None = None
 
     def run(self, call: Callable[[], object]) -> bool:
-        """Call, and return whether the call was interrupted. The place is then the one at which it was."""
+        """Call a function, and return whether the call was interrupted; ``place`` is where."""
         self.place = None
         self.calls: Counter[CodeType] = Counter()
         sys.settrace(self._trace_call)
@@ -134,10 +114,9 @@ class Stage:
         reset_process()
         set_event_signals("span,log")
         self.exporter, self.keeping = InMemorySpanExporter(), Keeping()
-        spans, loggers = TracerProvider(shutdown_on_exit=False), LoggerProvider(shutdown_on_exit=False)
+        spans = TracerProvider(shutdown_on_exit=False)
         spans.add_span_processor(SimpleSpanProcessor(self.exporter))
-        loggers.add_log_record_processor(self.keeping)
-        self.given = {"tracer_provider": spans, "logger_provider": loggers} | providers
+        self.given = {"tracer_provider": spans, "logger_provider": loggers_with(self.keeping)} | providers
         self.registry = kind(auto_emit=True, **self.given)
         for model_id in "abc":
             self.register(model_id, aliases=["alias", f"alias {model_id}", f"glob-{model_id}", "glob-?"])
@@ -149,18 +128,18 @@ class Stage:
         self.rewind()
 
     def rewind(self) -> None:
-        """Go back to the start: the state is immutable, so it still is as it was."""
+        """Return to the start, whose state is immutable."""
         reset_process()
         set_event_signals("span,log")
         self.registry._state, self.registry._last_timestamp = self.start
         self.exporter.clear()
-        self.keeping.records.clear()
+        self.keeping.kept.clear()
 
     def register(self, model_id: str, **more: Any) -> None:
         self.registry.register(model_id, "N", "1", "low", "team", "test", **more)
 
     def snapshot(self) -> Any:
-        """Return all that the registry holds, in force and beneath, as plain data; the index has to agree with it."""
+        """Return all entries of both layers as plain data, and check the index against them."""
         state = self.registry._state
         entries = self.registry.list_all()
         fresh = ModelIndex(entries)
@@ -175,9 +154,8 @@ class Stage:
     def arrived(self) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
         """Return event and model of each span event, and of each log record."""
         events = [event for span in self.exporter.get_finished_spans() for event in span.events]
-        return [(one.name, str((one.attributes or {})["model_registry.model_id"])) for one in events], [
-            *self.keeping.records
-        ]
+        spans = [(one.name, str((one.attributes or {})["model_registry.model_id"])) for one in events]
+        return spans, [(one.event_name, one.attributes["model_registry.model_id"]) for one in self.keeping.records]
 
 
 def entry(model_id: str, *aliases: str, **more: Any) -> ModelRegistryEntry:
@@ -215,7 +193,7 @@ def _frozen(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def loaded(tmp_path: Path) -> Path:
-    """Give a file to load."""
+    """Return a file to load."""
     registry = ModelRegistry(auto_emit=False)
     registry.register("added", "N", "1", "low", "team", "test", aliases=["added-*"])
     registry.register("a", "N", "1", "low", "other", "test")
@@ -250,7 +228,7 @@ def check_events(stage: Stage, interrupter: Interrupter, happened: list[tuple[st
 @pytest.mark.parametrize("kind", [ModelRegistry, LayeredRegistry])
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_interrupted_at_every_opcode(name: str, kind: type[ModelRegistry], loaded: Path) -> None:
-    """The old state or the new one remains, as a whole; its event goes out once, or counts as failed."""
+    """Either the old or the new state remains, and its event is emitted once or counts as failed."""
     operate, event = OPERATIONS[name]
     stage = Stage(kind)
     stage.file = loaded
@@ -278,7 +256,7 @@ def test_interrupted_at_every_opcode(name: str, kind: type[ModelRegistry], loade
 
 @pytest.mark.parametrize("name", ["register", "deprecate", "retire"])
 def test_interrupted_while_there_is_no_provider(name: str) -> None:
-    """Each event is held once: neither is one lost, nor is one held that did not happen."""
+    """The event of an operation that happened is held once, and no other event is held."""
     operate, _ = OPERATIONS[name]
     interrupter, stage = Interrupter(), Stage(ModelRegistry, tracer_provider=None, logger_provider=None)
     before = stage.snapshot()
@@ -294,7 +272,7 @@ def test_interrupted_while_there_is_no_provider(name: str) -> None:
 
 
 def test_interrupted_delivery_of_held_events(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wherever a flush is interrupted, the next one delivers what is left, and nothing twice."""
+    """After an interrupted flush the next one delivers the remaining events, and none twice."""
     interrupter, places = Interrupter(), 0
     stage = Stage(ModelRegistry, tracer_provider=None, logger_provider=None)
     provider = TracerProvider(shutdown_on_exit=False)
@@ -323,7 +301,7 @@ def test_interrupted_delivery_of_held_events(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.fixture
 def left_over(registry: ModelRegistry, monkeypatch: pytest.MonkeyPatch) -> ModelRegistry:
-    """Give a registry in which an operation was interrupted after its state was published."""
+    """Return a registry in which an operation was interrupted after its state was published."""
 
     def interrupt(_delivery: object) -> None:
         raise Interruption
@@ -369,7 +347,7 @@ def test_next_span_delivers_what_is_left_over(
 @pytest.mark.parametrize("kind", [ModelRegistry, LayeredRegistry])
 @pytest.mark.parametrize("name", ["register", "replace", "deprecate", "retire"])
 def test_handler_that_operates_in_the_midst(name: str, kind: type[ModelRegistry]) -> None:
-    """At every line, a signal handler may register a model: both operations happen, and each has its event once."""
+    """A signal handler may register a model at every line; both operations happen and emit one event each."""
     operate, event = OPERATIONS[name]
     stage, lines = Stage(kind), set()
     for _ in range(3):

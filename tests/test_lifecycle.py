@@ -58,7 +58,7 @@ def test_flagged_tiers_are_the_highest() -> None:
 
 
 @pytest.mark.parametrize("status", STATUSES)
-def test_the_date_of_a_status_is_a_field_or_a_reserved_key(status: ModelStatus) -> None:
+def test_date_of_a_status_is_a_field_or_a_reserved_key(status: ModelStatus) -> None:
     """A date of ``LIFECYCLE`` is checked, and kept if the description is replaced."""
     date = LIFECYCLE[status].date
     if date is None:
@@ -83,7 +83,7 @@ def test_every_status_can_be_reached() -> None:
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_the_statuses_that_an_operation_ends(operation: OperationName) -> None:
+def test_statuses_that_an_operation_ends(operation: OperationName) -> None:
     """An operation ends the statuses that allow it and come later than its target; a registration ends none."""
     later = STATUSES[STATUSES.index(OPERATIONS[operation].target) + 1 :]
     allowing = tuple(status for status in later if operation in LIFECYCLE[status].operations)

@@ -1,4 +1,4 @@
-"""Lifecycle events as log records: what they carry, where they go, what is dropped and counted, beside span events."""
+"""Lifecycle events as log records, alone and beside span events."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from opentelemetry import trace
 from opentelemetry._logs import NoOpLoggerProvider, SeverityNumber
 from opentelemetry.context import Context
 from opentelemetry.sdk import _logs as sdk_logs
-from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor, _internal
+from opentelemetry.sdk._logs import LoggerProvider, _internal
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Decision, Sampler, SamplingResult, TraceIdRatioBased
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, TraceIdRatioBased
+from support.entries import register_many
+from support.log_lines import log_handler
+from support.telemetry import Keeping, Raising, RecordOnly, loggers_with
 
 from spanforge.model_registry import EventCounts, InvalidEntryError, ModelRegistry, event_counts, flush_events
 from spanforge.model_registry._core.emission import get_event_signals, set_event_signals
@@ -31,53 +34,29 @@ says_whether_enabled = pytest.mark.skipif(
 )
 
 
-class Keeping(LogRecordProcessor):
-    """Keeps the records that it is given, as they are then."""
-
-    def __init__(self) -> None:
-        self.kept: list[Any] = []
-
-    def on_emit(self, log_record: Any) -> None:
-        self.kept.append(log_record)
-
-    def shutdown(self) -> None:
-        """Do nothing."""
-
-    def force_flush(self, timeout_millis: int = 30_000) -> bool:  # noqa: ARG002 - nothing is waiting
-        return True
-
-    @property
-    def records(self) -> list[Any]:
-        return [data.log_record for data in self.kept]
-
-    def names(self) -> list[str]:
-        return [record.event_name for record in self.records]
-
-
 @pytest.fixture
 def keeping() -> Keeping:
-    """Give what keeps the records of ``loggers``."""
+    """Return the processor of ``loggers``."""
     return Keeping()
 
 
 @pytest.fixture
 def loggers(keeping: Keeping) -> Iterator[LoggerProvider]:
-    """Give a logger provider of the real SDK."""
-    provider = LoggerProvider(shutdown_on_exit=False)
-    provider.add_log_record_processor(keeping)
+    """Return a logger provider of the real SDK."""
+    provider = loggers_with(keeping)
     yield provider
     provider.shutdown()
 
 
 @pytest.fixture
 def registry(provider: TracerProvider, loggers: LoggerProvider) -> ModelRegistry:
-    """Give an empty registry whose events go to both providers, in the forms that are chosen."""
+    """Return an empty registry whose events go to both providers, in the signals that are set."""
     return ModelRegistry(tracer_provider=provider, logger_provider=loggers)
 
 
 @pytest.fixture
 def lines(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
-    """Give a function that returns what the library has logged so far."""
+    """Return a function that returns the lines that the library has logged."""
     return lambda: [record.getMessage() for record in caplog.records if record.name == "spanforge.model_registry"]
 
 
@@ -90,14 +69,14 @@ def operate(registry: ModelRegistry, fields: dict[str, Any]) -> None:
 NAMES = [f"model_registry.{step}" for step in ("registered", "deprecated", "retired")]
 
 
-# Forms
+# Signals
 
 
 @pytest.mark.parametrize(
     ("setting", "spans", "records"),
     [(None, 3, 0), ("", 3, 0), ("span", 3, 0), ("log", 0, 3), ("span,log", 3, 3), ("LOG, span", 3, 3), ("none", 0, 0)],
 )
-def test_forms(  # noqa: PLR0913 - fixtures
+def test_signals_of_the_setting(  # noqa: PLR0913 - fixtures
     registry: ModelRegistry,
     exporter: InMemorySpanExporter,
     keeping: Keeping,
@@ -107,7 +86,7 @@ def test_forms(  # noqa: PLR0913 - fixtures
     spans: int,
     records: int,
 ) -> None:
-    """Events go out in the forms that the environment names, in each once; ``span`` if it says nothing."""
+    """Each event is emitted once in each signal of the environment variable; the default is ``span``."""
     monkeypatch.delenv(EVENTS.variable, raising=False)
     if setting is not None:
         monkeypatch.setenv(EVENTS.variable, setting)
@@ -120,10 +99,10 @@ def test_forms(  # noqa: PLR0913 - fixtures
     assert event_counts() == EventCounts(spans + records, 0, 0, 0)
 
 
-def test_a_bad_setting(
+def test_invalid_setting(
     registry: ModelRegistry, exporter: Any, fields: Any, monkeypatch: pytest.MonkeyPatch, lines: Any
 ) -> None:
-    """A value that is not allowed is told of once, and events are span events."""
+    """An invalid value is logged once, and events are span events."""
     monkeypatch.setenv(EVENTS.variable, "logs")
     operate(registry, fields)
     assert len(exporter.get_finished_spans()) == 3
@@ -132,10 +111,10 @@ def test_a_bad_setting(
     assert lines() == [f"model registry: {rule}; using the default, span"]
 
 
-def test_the_setting_is_read_when_it_is_needed(
+def test_setting_is_read_at_the_first_event(
     registry: ModelRegistry, fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What the environment says at the first event counts, whoever asked before; what is chosen counts from then on."""
+    """The variable counts as it is at the first event, and a later choice from then on."""
     monkeypatch.setenv(EVENTS.variable, "span")
     assert get_event_signals() == ("span",)
     monkeypatch.setenv(EVENTS.variable, "log")
@@ -149,7 +128,7 @@ def test_the_setting_is_read_when_it_is_needed(
     assert set_event_signals() == get_event_signals() == ("span", "log")
 
 
-def test_counts_of_an_unknown_signal() -> None:
+def test_unknown_signal() -> None:
     """An unknown signal is an error that names the signals."""
     with pytest.raises(InvalidEntryError, match="signal must be one of span, log; got 'logs'"):
         event_counts("logs")  # type: ignore[arg-type]
@@ -158,8 +137,8 @@ def test_counts_of_an_unknown_signal() -> None:
 # The record
 
 
-def test_the_record(registry: ModelRegistry, exporter: Any, keeping: Keeping, fields: dict[str, Any]) -> None:
-    """A record has the event's name, time and attributes, as the span event does; INFO, and no body."""
+def test_record(registry: ModelRegistry, exporter: Any, keeping: Keeping, fields: dict[str, Any]) -> None:
+    """A record has name, time and attributes of the span event, severity INFO and no body."""
     set_event_signals("span,log")
     before = time.time_ns()
     operate(registry, fields)
@@ -181,16 +160,16 @@ def test_the_record(registry: ModelRegistry, exporter: Any, keeping: Keeping, fi
 
 
 @pytest.mark.parametrize("kind", ["sampled", "recorded only", "not sampled", "remote", "none"])
-def test_the_trace_context(
+def test_trace_context_of_a_record(
     registry: ModelRegistry, provider: TracerProvider, keeping: Keeping, fields: Any, kind: str
 ) -> None:
-    """A record has the ids and flags of the current span, sampled or not; none where there is no span."""
+    """A record has the ids and flags of the current span, sampled or not."""
     set_event_signals("log")
     current: trace.Span = trace.INVALID_SPAN
     if kind == "sampled":
         current = provider.get_tracer("app").start_span("request")
     elif kind == "recorded only":
-        current = TracerProvider(sampler=_RecordOnly(), shutdown_on_exit=False).get_tracer("app").start_span("hidden")
+        current = TracerProvider(sampler=RecordOnly(), shutdown_on_exit=False).get_tracer("app").start_span("hidden")
         assert current.is_recording()
     elif kind != "none":
         flags = trace.TraceFlags(1 if kind == "remote" else 0)
@@ -203,36 +182,26 @@ def test_the_trace_context(
     assert record.trace_flags == context.trace_flags
 
 
-class _RecordOnly(Sampler):
-    def should_sample(self, *_args: Any, **_kwargs: Any) -> SamplingResult:
-        return SamplingResult(Decision.RECORD_ONLY)
-
-    def get_description(self) -> str:
-        return "record only"
-
-
-def test_many_within_one_span(
-    registry: ModelRegistry, provider: TracerProvider, exporter: Any, keeping: Keeping, fields: dict[str, Any]
+def test_many_records_within_one_span(
+    registry: ModelRegistry, provider: TracerProvider, exporter: Any, keeping: Keeping
 ) -> None:
-    """The limit of events on a span is no limit of records, and all are linked to that span."""
+    """The limit of events on a span does not limit records, and each has the ids of the span."""
     set_event_signals("span,log")
     with provider.get_tracer("app").start_as_current_span("request") as request:
-        for number in range(100):
-            registry.register(**fields | {"model_id": f"m{number}"})
+        register_many(registry, 100)
     assert {record.span_id for record in keeping.records} == {request.get_span_context().span_id}
     assert len(keeping.records) == 100
     assert len(exporter.get_finished_spans()) == 37
     assert event_counts("span") == event_counts("log") == EventCounts(100, 0, 0, 0)
 
 
-def test_limits_of_attributes(fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where records may have few attributes only, the user's metadata goes first, and the most important last."""
+def test_limit_on_attributes_drops_the_metadata_first(fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A limit on attributes keeps the most important fields of the entry."""
     monkeypatch.setenv("OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT", "6")
     monkeypatch.setenv("OTEL_ATTRIBUTE_COUNT_LIMIT", "6")
     set_event_signals("log")
-    keeping, provider = Keeping(), LoggerProvider(shutdown_on_exit=False)
-    provider.add_log_record_processor(keeping)
-    registry = ModelRegistry(logger_provider=provider)
+    keeping = Keeping()
+    registry = ModelRegistry(logger_provider=loggers_with(keeping))
     with pytest.warns(UserWarning, match="attributes were dropped due to limits"):
         registry.register(**fields, metadata={f"key-{number}": number for number in range(20)})
     (record,) = keeping.records
@@ -240,8 +209,8 @@ def test_limits_of_attributes(fields: dict[str, Any], monkeypatch: pytest.Monkey
     assert list(record.attributes) == [f"model_registry.{name}" for name in names]
 
 
-def test_emit_changes(registry: ModelRegistry, keeping: Keeping, fields: dict[str, Any]) -> None:
-    """The events of a difference go out as records, too."""
+def test_emit_changes_emits_records(registry: ModelRegistry, keeping: Keeping, fields: dict[str, Any]) -> None:
+    """Events of ``emit_changes`` are emitted as records too."""
     set_event_signals("log")
     other = ModelRegistry(auto_emit=False)
     other.register(**fields)
@@ -252,14 +221,12 @@ def test_emit_changes(registry: ModelRegistry, keeping: Keeping, fields: dict[st
     assert {record.attributes["model_registry.actor"] for record in keeping.records} == {"pipeline"}
 
 
-# What is lost
+# Losses
 
 
 @pytest.mark.parametrize("ratio", [0, 0.01])
-def test_sampling_loses_no_record(
-    keeping: Keeping, loggers: LoggerProvider, fields: dict[str, Any], ratio: float
-) -> None:
-    """Under head sampling all records arrive, and the span events that do not are counted to the unit."""
+def test_sampling_loses_no_record(keeping: Keeping, loggers: LoggerProvider, ratio: float) -> None:
+    """All records arrive under head sampling, and each span event that does not arrive is counted."""
     set_event_signals("span,log")
     arrived: list[Any] = []
 
@@ -273,8 +240,7 @@ def test_sampling_loses_no_record(
     provider = TracerProvider(sampler=TraceIdRatioBased(ratio), shutdown_on_exit=False)
     provider.add_span_processor(Counting())
     registry = ModelRegistry(tracer_provider=provider, logger_provider=loggers)
-    for number in range(1_000):
-        registry.register(**fields | {"model_id": f"m{number}"})
+    register_many(registry, 1_000)
     assert [record.attributes["model_registry.model_id"] for record in keeping.records] == [
         f"m{number}" for number in range(1_000)
     ]
@@ -284,8 +250,8 @@ def test_sampling_loses_no_record(
 
 @says_whether_enabled
 @pytest.mark.parametrize("kind", ["no processor", "no-op", "deaf", "disabled", "SDK disabled"])
-def test_nobody_takes_records(fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
-    """A record that nobody takes is counted as dropped."""
+def test_record_without_a_taker_is_dropped(fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """A record that no processor takes counts as dropped."""
     set_event_signals("log")
     monkeypatch.setenv("OTEL_SDK_DISABLED", str(kind == "SDK disabled"))
     provider: Any = NoOpLoggerProvider() if kind == "no-op" else LoggerProvider(shutdown_on_exit=False)
@@ -301,17 +267,17 @@ def test_nobody_takes_records(fields: dict[str, Any], monkeypatch: pytest.Monkey
         if configurator is None:
             pytest.skip("loggers of this opentelemetry-sdk cannot be disabled")
         provider = LoggerProvider(shutdown_on_exit=False, _logger_configurator=configurator)
-        provider.add_log_record_processor(_Raising())
+        provider.add_log_record_processor(Raising())
     elif kind == "SDK disabled":
-        provider.add_log_record_processor(_Raising())
+        provider.add_log_record_processor(Raising())
     registry = ModelRegistry(logger_provider=provider)
     registry.register(**fields)
     assert event_counts("log") == EventCounts(0, 0, 1, 0)
 
 
 @says_whether_enabled
-def test_a_processor_that_takes_some(provider: TracerProvider, fields: dict[str, Any]) -> None:
-    """A processor is asked with severity, name and the current span whether it takes a record."""
+def test_processor_that_takes_some_records(provider: TracerProvider, fields: dict[str, Any]) -> None:
+    """A processor decides by severity, name and current span whether it takes a record."""
     set_event_signals("log")
 
     class Choosy(Keeping):
@@ -322,28 +288,21 @@ def test_a_processor_that_takes_some(provider: TracerProvider, fields: dict[str,
             return bool(event_name == NAMES[2])
 
     asked: list[Any] = []
-    choosy, loggers = Choosy(), LoggerProvider(shutdown_on_exit=False)
-    loggers.add_log_record_processor(choosy)
+    choosy = Choosy()
     with provider.get_tracer("app").start_as_current_span("request") as request:
-        operate(ModelRegistry(logger_provider=loggers), fields)
+        operate(ModelRegistry(logger_provider=loggers_with(choosy)), fields)
     assert asked[:3] == [(request, SeverityNumber.INFO, name) for name in (NAMES[0], NAMES[1], NAMES[2])]
     assert choosy.names() == NAMES[2:]
     assert event_counts("log") == EventCounts(1, 0, 2, 0)
 
 
-class _Raising(Keeping):
-    def on_emit(self, log_record: Any) -> None:  # noqa: ARG002 - the signature
-        raise LookupError("no room")
-
-
 @pytest.mark.parametrize("where", ["provider", "processor"])
-def test_a_provider_that_raises(provider: Any, exporter: Any, fields: dict[str, Any], lines: Any, where: str) -> None:
-    """The operation succeeds and the other form goes out; what failed is counted, and told of once."""
+def test_failing_logger_provider(provider: Any, exporter: Any, fields: dict[str, Any], lines: Any, where: str) -> None:
+    """The operation succeeds, the span event is emitted, and the failure is counted and logged once."""
     set_event_signals("span,log")
     loggers: Any = object()
     if where == "processor":
-        loggers = LoggerProvider(shutdown_on_exit=False)
-        loggers.add_log_record_processor(_Raising())
+        loggers = loggers_with(Raising())
     registry = ModelRegistry(tracer_provider=provider, logger_provider=loggers)
     operate(registry, fields)
     assert [event.name for span in exporter.get_finished_spans() for event in span.events] == NAMES
@@ -353,11 +312,10 @@ def test_a_provider_that_raises(provider: Any, exporter: Any, fields: dict[str, 
     assert lines() == [f"model registry: an event was not emitted; further {kind} errors are not logged"]
 
 
-def test_the_error_is_told_with_its_traceback(fields: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
+def test_line_about_an_error_has_a_traceback(fields: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
     """The line about an error has its traceback."""
     set_event_signals("log")
-    loggers = LoggerProvider(shutdown_on_exit=False)
-    loggers.add_log_record_processor(_Raising())
+    loggers = loggers_with(Raising())
     ModelRegistry(logger_provider=loggers).register(**fields)
     (line,) = [record for record in caplog.records if record.name == "spanforge.model_registry"]
     assert line.levelno == logging.WARNING
@@ -365,8 +323,8 @@ def test_the_error_is_told_with_its_traceback(fields: dict[str, Any], caplog: py
     assert isinstance(line.exc_info[1], LookupError)
 
 
-def test_each_kind_of_error_is_told_of(fields: dict[str, Any], lines: Any) -> None:
-    """An error of another kind is told of as well, once."""
+def test_each_type_of_error_is_logged_once(lines: Any) -> None:
+    """Errors of two types are logged once each."""
     set_event_signals("log")
 
     class Failing(Keeping):
@@ -374,11 +332,9 @@ def test_each_kind_of_error_is_told_of(fields: dict[str, Any], lines: Any) -> No
             super().on_emit(log_record)
             raise (LookupError if len(self.kept) % 2 else OSError)("no room")
 
-    loggers = LoggerProvider(shutdown_on_exit=False)
-    loggers.add_log_record_processor(Failing())
+    loggers = loggers_with(Failing())
     registry = ModelRegistry(logger_provider=loggers)
-    for number in range(6):
-        registry.register(**fields | {"model_id": f"m{number}"})
+    register_many(registry, 6)
     assert event_counts("log") == EventCounts(0, 0, 0, 6)
     assert lines() == [
         f"model registry: an event was not emitted; further {kind} errors are not logged"
@@ -386,16 +342,16 @@ def test_each_kind_of_error_is_told_of(fields: dict[str, Any], lines: Any) -> No
     ]
 
 
-def test_a_tracer_provider_that_raises(keeping: Keeping, loggers: LoggerProvider, fields: dict[str, Any]) -> None:
-    """Where span events fail, records go out."""
+def test_failing_tracer_provider(keeping: Keeping, loggers: LoggerProvider, fields: dict[str, Any]) -> None:
+    """Records are emitted if span events fail."""
     set_event_signals("span,log")
     ModelRegistry(tracer_provider=object(), logger_provider=loggers).register(**fields)  # type: ignore[arg-type]
     assert keeping.names() == NAMES[:1]
     assert event_counts() == EventCounts(1, 0, 0, 1)
 
 
-def test_nothing_is_lost_in_the_other_form(keeping: Keeping, loggers: LoggerProvider, fields: dict[str, Any]) -> None:
-    """An event whose own span is not sampled is dropped as a span event, and there as a record."""
+def test_unsampled_event_is_a_record(keeping: Keeping, loggers: LoggerProvider, fields: dict[str, Any]) -> None:
+    """An event that is dropped as a span event is emitted as a record."""
     set_event_signals("span,log")
     provider = TracerProvider(sampler=ALWAYS_OFF, shutdown_on_exit=False)
     ModelRegistry(tracer_provider=provider, logger_provider=loggers).register(**fields)
@@ -404,15 +360,14 @@ def test_nothing_is_lost_in_the_other_form(keeping: Keeping, loggers: LoggerProv
     assert event_counts() == EventCounts(1, 0, 1, 0)
 
 
-# Held
+# Held events
 
 
-def test_each_form_is_held_by_itself(keeping: Keeping, loggers: LoggerProvider, fields: dict[str, Any]) -> None:
-    """Without a provider for one form its events are held, at most 1,000, while those of the other go out."""
+def test_each_signal_is_held_separately(keeping: Keeping, loggers: LoggerProvider) -> None:
+    """Events of a signal without a provider are held, at most 1,000, while the other signal is emitted."""
     set_event_signals("span,log")
     registry = ModelRegistry(logger_provider=loggers)
-    for number in range(1_003):
-        registry.register(**fields | {"model_id": f"m{number}"})
+    register_many(registry, 1_003)
     assert event_counts("log") == EventCounts(1_003, 0, 0, 0)
     assert event_counts("span") == EventCounts(0, 1_000, 3, 0)
     assert event_counts() == EventCounts(1_003, 1_000, 3, 0)
@@ -420,18 +375,18 @@ def test_each_form_is_held_by_itself(keeping: Keeping, loggers: LoggerProvider, 
     assert len(keeping.records) == 1_003
 
 
-def test_none_holds_nothing(fields: dict[str, Any]) -> None:
-    """Where events go out in no form none is held."""
+def test_no_signal_holds_no_events(fields: dict[str, Any]) -> None:
+    """No event is held if there is no signal."""
     set_event_signals("none")
     ModelRegistry().register(**fields)
     assert event_counts() == NOTHING
 
 
-# Processors that do more
+# Processors that use the registry
 
 
-def test_a_processor_that_registers_models(loggers: LoggerProvider, fields: dict[str, Any]) -> None:
-    """A log processor may use the registry, and start spans: the events of that are records of their own."""
+def test_log_processor_may_register_models(loggers: LoggerProvider, fields: dict[str, Any]) -> None:
+    """A log processor may use the registry and start spans, and their events have records."""
     set_event_signals("span,log")
 
     class Busy(Keeping):
@@ -449,21 +404,12 @@ def test_a_processor_that_registers_models(loggers: LoggerProvider, fields: dict
     assert event_counts() == EventCounts(10, 0, 0, 0)
 
 
-def test_a_handler_for_python_logs(loggers: LoggerProvider, fields: dict[str, Any], caplog: Any) -> None:
-    """An error that is logged while a record is emitted, and that is a record again, ends."""
+def test_error_of_a_handler_for_python_logs(loggers: LoggerProvider, fields: dict[str, Any], caplog: Any) -> None:
+    """An error that a handler turns into a record again ends."""
     set_event_signals("log")
 
-    class Bridge(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            loggers.get_logger(record.name).emit(body=record.getMessage())
-
-    loggers.add_log_record_processor(_Raising())
-    library = logging.getLogger("spanforge.model_registry")
-    bridge = Bridge()
-    library.addHandler(bridge)
-    try:
+    loggers.add_log_record_processor(Raising())
+    with log_handler(lambda record: loggers.get_logger(record.name).emit(body=record.getMessage())):
         ModelRegistry(logger_provider=loggers).register(**fields)
-    finally:
-        library.removeHandler(bridge)
     assert event_counts("log") == EventCounts(0, 0, 0, 1)
     assert len([record for record in caplog.records if record.name == "spanforge.model_registry"]) <= 1

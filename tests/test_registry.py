@@ -7,12 +7,12 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.entries import INVALID_ARGUMENTS
 from support.lifecycle import CHANGING, bring
 
 from spanforge.model_registry import (
     InvalidEntryError,
     LifecycleError,
-    ModelAlreadyRegisteredError,
     ModelNotAllowedError,
     ModelNotFoundError,
     ModelRegistry,
@@ -58,8 +58,8 @@ def test_register_fills_the_deployment_date_and_the_history(registry: ModelRegis
     assert registry.get("gpt-4o") is entry
 
 
-def test_register_keeps_what_it_is_given(registry: ModelRegistry, fields: dict[str, Any]) -> None:
-    """Dates, metadata, aliases and provider are stored as given, and the caller's own objects stay theirs."""
+def test_register_keeps_its_arguments(registry: ModelRegistry, fields: dict[str, Any]) -> None:
+    """Dates, metadata, aliases and provider are stored as given, and later changes of the arguments do not matter."""
     metadata = {"team": {"slack": "#ml"}, "tags": ["a", "b"]}
     entry = registry.register(
         **fields, deployment_date="2024-05-13", metadata=metadata, aliases=["gpt-4o-*", "support"], provider="openai"
@@ -69,19 +69,6 @@ def test_register_keeps_what_it_is_given(registry: ModelRegistry, fields: dict[s
     assert entry.to_dict()["metadata"]["team"] == {"slack": "#ml"}
     assert entry.metadata["tags"] == ["a", "b"]
     assert (entry.aliases, entry.provider) == (("gpt-4o-*", "support"), "openai")
-
-
-def test_an_id_is_never_reused(registry: ModelRegistry, fields: dict[str, Any]) -> None:
-    """Registering an id again is an error, whatever its status, and changes nothing."""
-    registry.register(**fields)
-    with pytest.raises(ModelAlreadyRegisteredError, match="'gpt-4o' is already registered"):
-        registry.register(**fields | {"owner": "someone else"})
-    retired = registry.retire("gpt-4o")
-    with pytest.raises(ModelAlreadyRegisteredError):
-        registry.register(**fields)
-    with pytest.raises(LifecycleError, match="already retired"):
-        registry.register(**fields, replace=True)
-    assert registry.list_all() == [retired]
 
 
 ALLOWED = {
@@ -94,10 +81,10 @@ ALLOWED = {
 
 @pytest.mark.parametrize("operation", CHANGING)
 @pytest.mark.parametrize("status", LIFECYCLE)
-def test_transitions_are_those_of_the_table(
+def test_operations_are_allowed_by_the_table(
     registry: ModelRegistry, fields: dict[str, Any], status: ModelStatus, operation: OperationName
 ) -> None:
-    """Each operation works from the statuses that the table allows, and from no other."""
+    """An operation works from the statuses that the table allows, and from no other."""
     registry.register(**fields)
     bring(registry, "gpt-4o", status)
     before = registry.list_all()
@@ -109,51 +96,10 @@ def test_transitions_are_those_of_the_table(
         assert registry.list_all() == before
 
 
-def test_the_table_is_the_designs() -> None:
-    """Active leads to deprecated and retired, deprecated to both again, retired to nothing."""
-    assert {
-        ("active", "deprecated"),
-        ("active", "retired"),
-        ("deprecated", "deprecated"),
-        ("deprecated", "retired"),
-    } == ALLOWED
-
-
-def test_deprecate_again(registry: ModelRegistry, fields: dict[str, Any]) -> None:
-    """A second deprecation may change reason, successor and sunset date; the date of the first stays."""
-    registry.register(**fields)
-    first = registry.deprecate("gpt-4o", reason="old")
-    again = registry.deprecate("gpt-4o", reason="older", successor="gpt-5", sunset_date="2027-01-01", actor="me")
-    assert again.metadata["deprecation_date"] == first.metadata["deprecation_date"]
-    assert again.metadata["deprecation_reason"] == "older"
-    assert (again.metadata["successor"], again.metadata["sunset_date"]) == ("gpt-5", "2027-01-01")
-    kept = registry.deprecate("gpt-4o")
-    assert kept.metadata["deprecation_reason"] == "older"
-    assert [record.get("reason") for record in kept.metadata["history"]] == [None, "old", "older", None]
-
-
-def test_retire_fills_the_decommission_date(registry: ModelRegistry, fields: dict[str, Any]) -> None:
-    """A retired model says since when, why and by whom."""
-    registry.register(**fields)
-    entry = registry.retire("gpt-4o", reason="unused", actor="me")
-    assert entry.decommission_date == entry.metadata["history"][-1]["at"]
-    assert entry.metadata["history"][-1] | {"at": None} == {
-        "at": None,
-        "status": "retired",
-        "owner": "ml-platform",
-        "risk_tier": "high",
-        "reason": "unused",
-        "actor": "me",
-    }
-
-
-@pytest.mark.parametrize("operation", CHANGING)
-def test_unknown_models(registry: ModelRegistry, operation: str) -> None:
-    """Operations on a model that nobody registered raise a KeyError that reads well."""
-    with pytest.raises(ModelNotFoundError) as caught:
-        getattr(registry, operation)("gpt-5")
-    assert isinstance(caught.value, KeyError)
-    assert str(caught.value) == "model 'gpt-5' is not in the registry"
+def test_allowed_transitions() -> None:
+    """A model can be deprecated again and again, and retired once."""
+    targets = ("deprecated", "retired")
+    assert {(status, target) for status in ("active", "deprecated") for target in targets} == ALLOWED
 
 
 def test_replace_changes_the_description_only(
@@ -176,19 +122,6 @@ def test_replace_changes_the_description_only(
     assert registry.resolve("a").entry is None
 
 
-def test_replace_registers_what_is_not_there(registry: ModelRegistry, fields: dict[str, Any]) -> None:
-    """Replacing a model that nobody registered registers it."""
-    assert registry.register(**fields, replace=True).status == "active"
-
-
-def test_replace_keeps_the_place_in_the_order(registry: ModelRegistry, fields: dict[str, Any]) -> None:
-    """Entries come in the order of their first registration."""
-    for model_id in ("a", "b", "c"):
-        registry.register(**fields | {"model_id": model_id})
-    registry.register(**fields | {"model_id": "a"}, replace=True)
-    assert [entry.model_id for entry in registry] == ["a", "b", "c"]
-
-
 @pytest.mark.parametrize(
     ("operation", "sentence"),
     [
@@ -200,10 +133,10 @@ def test_replace_keeps_the_place_in_the_order(registry: ModelRegistry, fields: d
         ),
     ],
 )
-def test_refusal_names_the_operation(
+def test_lifecycle_error_names_the_operation(
     registry: ModelRegistry, fields: dict[str, Any], operation: Any, sentence: str
 ) -> None:
-    """The error is a sentence about the operation that was refused."""
+    """The error names the refused operation, the model and its status."""
     registry.register(**fields)
     registry.retire("gpt-4o")
     with pytest.raises(LifecycleError) as caught:
@@ -219,35 +152,15 @@ def test_replace_refuses_another_deployment_date(registry: ModelRegistry, fields
         registry.register(**fields, deployment_date="2025-01-01", replace=True)
 
 
-BAD_ARGUMENTS = [
-    ({"model_id": ""}, "model_id"),
-    ({"model_id": 5}, "model_id"),
-    ({"name": "  "}, "name"),
-    ({"owner": None}, "owner"),
-    ({"risk_tier": "hgih"}, "risk_tier"),
-    ({"deployment_date": "yesterday"}, "deployment_date"),
-    ({"metadata": {"x": float("nan")}}, "metadata.x"),
-    ({"metadata": {"history": []}}, "metadata.history"),
-    ({"metadata": [1]}, "metadata"),
-    ({"aliases": "gpt-4o"}, "aliases"),
-    ({"aliases": [""]}, "aliases[0]"),
-    ({"aliases": ["a", "*" * 9]}, "aliases[1]"),
-    ({"provider": " "}, "provider"),
-    ({"aliases": ["a"], "metadata": {"aliases": ["b"]}}, "metadata.aliases"),
-    ({"provider": "a", "metadata": {"provider": "b"}}, "metadata.provider"),
-    ({"actor": ""}, "actor"),
-]
-
-
-@pytest.mark.parametrize(("arguments", "field"), BAD_ARGUMENTS)
-def test_bad_arguments(
+@pytest.mark.parametrize(("arguments", "field"), INVALID_ARGUMENTS)
+def test_invalid_arguments(
     registry: ModelRegistry,
     fields: dict[str, Any],
     exporter: InMemorySpanExporter,
     arguments: dict[str, Any],
     field: str,
 ) -> None:
-    """A bad argument is an error that names the field and the model; nothing changes and no event goes out."""
+    """The error names the field and the model, nothing changes and no event is emitted."""
     with pytest.raises(InvalidEntryError) as caught:
         registry.register(**fields | arguments)
     assert caught.value.field == field
@@ -266,8 +179,8 @@ def test_bad_arguments(
         ({"actor": " "}, "actor"),
     ],
 )
-def test_bad_deprecation(registry: ModelRegistry, fields: dict[str, Any], arguments: Any, field: str) -> None:
-    """A bad argument of ``deprecate`` changes nothing either."""
+def test_invalid_deprecation(registry: ModelRegistry, fields: dict[str, Any], arguments: Any, field: str) -> None:
+    """An invalid argument of ``deprecate`` changes nothing."""
     entry = registry.register(**fields)
     with pytest.raises(InvalidEntryError) as caught:
         registry.deprecate("gpt-4o", **arguments)
@@ -275,8 +188,8 @@ def test_bad_deprecation(registry: ModelRegistry, fields: dict[str, Any], argume
     assert registry.get("gpt-4o") is entry
 
 
-def test_history_keeps_the_newest(registry: ModelRegistry, fields: dict[str, Any]) -> None:
-    """The history is bounded: the oldest records go."""
+def test_history_is_bounded(registry: ModelRegistry, fields: dict[str, Any]) -> None:
+    """The history keeps the newest records."""
     registry.register(**fields)
     for number in range(MAX_HISTORY + 5):
         registry.deprecate("gpt-4o", reason=str(number))
@@ -287,7 +200,7 @@ def test_history_keeps_the_newest(registry: ModelRegistry, fields: dict[str, Any
 
 
 def test_timestamps_increase_strictly(registry: ModelRegistry, fields: dict[str, Any], monkeypatch: Any) -> None:
-    """Operations in one microsecond, or while the clock goes back, still have an order."""
+    """Operations within one microsecond, or while the clock goes back, are in order."""
     clock = iter([5_000_000, 5_000_000, 1_000_000, 9_000_000])
     monkeypatch.setattr("time.time_ns", lambda: next(clock))
     registry = ModelRegistry(auto_emit=False)
@@ -302,7 +215,7 @@ def test_timestamps_increase_strictly(registry: ModelRegistry, fields: dict[str,
     ]
 
 
-def test_reading(registry: ModelRegistry, fields: dict[str, Any]) -> None:
+def test_list_count_and_clear(registry: ModelRegistry, fields: dict[str, Any]) -> None:
     """The registry can be listed, counted, searched and cleared."""
     first = registry.register(**fields)
     second = registry.register(**fields | {"model_id": "b"})
@@ -319,7 +232,7 @@ def test_reading(registry: ModelRegistry, fields: dict[str, Any]) -> None:
 
 
 def test_check_and_require(registry: ModelRegistry, fields: dict[str, Any]) -> None:
-    """``check`` warns and ``require`` raises, in the design's words."""
+    """``check`` returns warnings, and ``require`` raises for models that are not allowed."""
     entry = registry.register(**fields, aliases=["support"])
     assert registry.check("gpt-4o") == ()
     assert registry.require("support") is entry
@@ -340,7 +253,7 @@ def test_check_and_require(registry: ModelRegistry, fields: dict[str, Any]) -> N
 
 
 def test_auto_emit_can_be_switched_off(fields: dict[str, Any], provider: Any, exporter: InMemorySpanExporter) -> None:
-    """A registry without ``auto_emit`` changes in silence."""
+    """A registry without ``auto_emit`` emits no events."""
     registry = ModelRegistry(auto_emit=False, tracer_provider=provider)
     registry.register(**fields)
     registry.retire("gpt-4o")
@@ -348,7 +261,7 @@ def test_auto_emit_can_be_switched_off(fields: dict[str, Any], provider: Any, ex
 
 
 def test_loading_emits_nothing(registry: ModelRegistry, fields: dict[str, Any], exporter: Any, tmp_path: Any) -> None:
-    """An event belongs to the operation, not to reading its result."""
+    """Loads and ``clear`` emit no events."""
     registry.register(**fields)
     registry.save(tmp_path / "models.json")
     exporter.clear()
@@ -358,12 +271,12 @@ def test_loading_emits_nothing(registry: ModelRegistry, fields: dict[str, Any], 
 
 
 class TestEmitChanges:
-    """The events of a difference between two sets of entries."""
+    """``emit_changes``: the events of the differences between two lists of entries."""
 
     def test_each_kind_of_difference(
         self, registry: ModelRegistry, fields: dict[str, Any], exporter: InMemorySpanExporter
     ) -> None:
-        """New, changed, deprecated, deprecated anew, retired: each has its event; what is gone or the same has none."""
+        """New, changed, deprecated and retired models have events; removed and equal models have none."""
         source = ModelRegistry(auto_emit=False)
         for model_id in ("same", "gone", "changed", "deprecated", "again", "retired"):
             source.register(**fields | {"model_id": model_id})
@@ -392,23 +305,23 @@ class TestEmitChanges:
         assert [event.reason for event in events] == [None, "old", None, "unused", None]
         assert len(registry) == 0
 
-    def test_a_new_model_that_is_deprecated_already(self, registry: ModelRegistry, fields: dict[str, Any]) -> None:
-        """It was registered and it was deprecated: both events go out."""
+    def test_new_model_that_is_deprecated(self, registry: ModelRegistry, fields: dict[str, Any]) -> None:
+        """A new deprecated model has two events, ``registered`` and ``deprecated``."""
         entry = ModelRegistryEntry(**fields, status="deprecated", metadata={"deprecation_reason": "old"})
         events = registry.emit_changes([], [entry])
         assert [event.name.rpartition(".")[2] for event in events] == ["registered", "deprecated"]
         assert events[1].reason == "old"
 
-    def test_a_forbidden_change(self, registry: ModelRegistry, fields: dict[str, Any], exporter: Any) -> None:
-        """A retired model that comes back is an error, and no event of the difference goes out."""
+    def test_refused_change(self, registry: ModelRegistry, fields: dict[str, Any], exporter: Any) -> None:
+        """A retired model that is active again is an error, and no event is emitted."""
         new = ModelRegistryEntry(**fields | {"model_id": "new"})
         with pytest.raises(LifecycleError, match="'gpt-4o': it is already retired"):
             registry.emit_changes([ModelRegistryEntry(**fields, status="retired")], [new, ModelRegistryEntry(**fields)])
         assert not spans(exporter)
 
 
-def test_a_fork_that_nobody_was_asked_about(registry: ModelRegistry, fields: dict[str, Any]) -> None:
-    """A child has locks of its own, also where another thread held the parent's, and the hooks before were not run."""
+def test_child_has_its_own_locks(registry: ModelRegistry, fields: dict[str, Any]) -> None:
+    """A forked child does not wait for a lock that another thread of the parent held."""
     taken, over = threading.Event(), threading.Event()
 
     def hold() -> None:

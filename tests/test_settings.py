@@ -1,4 +1,4 @@
-"""Settings: where their values come from, what they may be, and what is said of one that may not be."""
+"""Settings: options, environment variables, defaults, and valid and invalid values."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _empty_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def lines(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
-    """Give a function that returns what has been logged so far."""
+    """Return a function that returns the lines that have been logged."""
     return lambda: [f"{record.levelname} {record.name} {record.getMessage()}" for record in caplog.records]
 
 
@@ -82,25 +82,25 @@ def line(text: str) -> str:
     return f"WARNING spanforge.model_registry model registry: {text}"
 
 
-# Where a value comes from
+# Sources of a value
 
 
-def test_each_setting_is_in_the_table() -> None:
-    """Every setting is tested here for where its value comes from."""
+def test_every_setting_has_a_row() -> None:
+    """The table of these tests has every setting."""
     assert [row.setting for row in ROWS] == list(SETTINGS)
 
 
 @each
-def test_nothing_is_given(row: Row, lines: Any) -> None:
-    """Without an option and a variable the default holds, and nothing is said."""
+def test_default_value(row: Row, lines: Any) -> None:
+    """Without an option and a variable the default counts, and nothing is logged."""
     assert row.setting.read() == row.setting.read(None) == row.setting.default
     assert row.setting.default not in (row.setting.read(row.option), row.value)
     assert lines() == []
 
 
 @each
-def test_the_environment_before_the_default(row: Row, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A variable counts where no option is given, and as it is now, not as it was at import."""
+def test_environment_overrides_the_default(row: Row, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable counts as it is at the time of the call."""
     monkeypatch.setenv(row.setting.variable, row.text)
     assert row.setting.read() == row.value
     monkeypatch.delenv(row.setting.variable)
@@ -108,8 +108,8 @@ def test_the_environment_before_the_default(row: Row, monkeypatch: pytest.Monkey
 
 
 @each
-def test_the_option_before_the_environment(row: Row, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An option counts, whatever the environment says."""
+def test_option_overrides_the_environment(row: Row, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An option counts, whatever the environment has."""
     alone = row.setting.read(row.option)
     monkeypatch.setenv(
         row.setting.variable,
@@ -121,7 +121,7 @@ def test_the_option_before_the_environment(row: Row, monkeypatch: pytest.MonkeyP
 @each
 @pytest.mark.parametrize("empty", ["", " ", "\t\n "])
 def test_empty_is_unset(row: Row, empty: str, monkeypatch: pytest.MonkeyPatch, lines: Any) -> None:
-    """A variable or an option that is empty, or blank, counts as not given, and nothing is said."""
+    """A blank variable or option counts as missing, and nothing is logged."""
     monkeypatch.setenv(row.setting.variable, empty)
     assert row.setting.read() == row.setting.read(empty) == row.setting.default != row.setting.read(row.option)
     monkeypatch.setenv(row.setting.variable, row.text)
@@ -129,8 +129,8 @@ def test_empty_is_unset(row: Row, empty: str, monkeypatch: pytest.MonkeyPatch, l
     assert lines() == []
 
 
-def test_an_empty_list_is_a_value(monkeypatch: pytest.MonkeyPatch, lines: Any) -> None:
-    """A list without items says that there are none, whatever the environment says."""
+def test_empty_list_is_a_value(monkeypatch: pytest.MonkeyPatch, lines: Any) -> None:
+    """An empty list overrides the environment."""
     for setting, text in ((FILE, "/a.json"), (SPAN_ATTRIBUTES, "owner"), (MODEL_ATTRIBUTES, "my.model")):
         monkeypatch.setenv(setting.variable, text)
         assert setting.read([]) == setting.read(()) == ()
@@ -138,14 +138,14 @@ def test_an_empty_list_is_a_value(monkeypatch: pytest.MonkeyPatch, lines: Any) -
 
 
 @each
-def test_the_default_as_it_is_shown(row: Row) -> None:
-    """What is shown as the default gives the default when it is set."""
+def test_shown_default(row: Row) -> None:
+    """The default as the documentation shows it is read as the default."""
     assert row.setting.read(row.setting.shown) == row.setting.default
 
 
-# What may be given
+# Values
 
-GOOD = [
+VALID = [
     (ENABLED, True, True),
     (ENABLED, False, False),
     (ENABLED, "true", True),
@@ -193,9 +193,9 @@ GOOD = [
 ]
 
 
-@pytest.mark.parametrize(("setting", "given", "value"), GOOD, ids=shown)
-def test_good_values(setting: Setting[Any], given: Any, value: Any, monkeypatch: Any, lines: Any) -> None:
-    """A value that is allowed stands for what it says: whatever its case, with blanks around it, as text or list."""
+@pytest.mark.parametrize(("setting", "given", "value"), VALID, ids=shown)
+def test_valid_values(setting: Setting[Any], given: Any, value: Any, monkeypatch: Any, lines: Any) -> None:
+    """A valid value is read in any case, with white space around it, as text or list."""
     found = setting.read(given)
     assert found == value
     assert type(found) is type(value)
@@ -209,105 +209,46 @@ ATTRIBUTES_RULE = f"names of {', '.join(SPAN_ATTRIBUTE_NAMES)}, or changes to th
 KEYS_RULE = "at most 32 attribute keys of at most 256 characters, none of them model_registry.*"
 INTERVAL_RULE = "0, or milliseconds from 100 to 86400000"
 PATH_RULE = f"a path, or several separated by {SEP!r}"
-STATUSES = "status,owner,risk_tier,model_id,warnings,name,version"
 FORMS_RULE = "span, log, both with a comma between them, or none"
-BAD: list[tuple[Setting[Any], Any, str]] = [
-    *(
-        (EVENTS, given, f"{FORMS_RULE}; got {text}; using the default, span")
-        for given, text in [
-            ("logs", "'logs'"),
-            ("span;log", "'span;log'"),
-            ("span,none", "'span,none'"),
-            (",", "','"),
-            ([], "[]"),
-            (["span", 7], "['span', 7]"),
-            (False, "False"),
-        ]
-    ),
-    (SAMPLE_FLAGGED, "yes", "one of true, false; got 'yes'; using the default, false"),
-    *(
-        (ENABLED, given, f"one of true, false; got {text}; using the default, true")
-        for given, text in [("maybe", "'maybe'"), ("1", "'1'"), (" No ", "'no'"), (0, "0"), (1, "1"), ([], "[]")]
-    ),
-    *(
-        (RELOAD_INTERVAL, given, f"{INTERVAL_RULE}; got {given!r}; using the default, 10000")
-        for given in [
-            "10s",
-            "1e3",
-            "-1",
-            "+100",
-            "1_000",
-            "99",
-            "86400001",
-            "100.0",
-            "\u0661\u0660\u0660",
-            "\xb2",
-            "9" * 100,
-        ]
-    ),
-    *(
-        (RELOAD_INTERVAL, given, f"{INTERVAL_RULE}; got {given!r}; using the default, 10000")
-        for given in [True, False, 1000.0, 99, -1, 86_400_001, 10**100, [1000]]
-    ),
-    *(
-        (SPAN_ATTRIBUTES, given, f"{ATTRIBUTES_RULE}; got {text}; using the default, {STATUSES}")
-        for given, text in [
-            ("color", "'color'"),
-            ("owner,color", "'color'"),
-            ("Owner", "'Owner'"),
-            ("model_registry.owner", "'model_registry.owner'"),
-            ("metadata.team", "'metadata.team'"),
-            ("+color", "'+color'"),
-            ("-", "'-'"),
-            ("+", "'+'"),
-            ("++purpose", "'++purpose'"),
-            ("+ purpose", "'+ purpose'"),
-            ("owner,+purpose", "'owner,+purpose'"),
-            (["-version", "owner"], "['-version', 'owner']"),
-            (["owner", " status"], "' status'"),
-            (["owner", ""], "['owner', '']"),
-            (["owner", None], "['owner', None]"),
-            (7, "7"),
-            (True, "True"),
-            (b"owner", "b'owner'"),
-            ({"owner": True}, "{'owner': True}"),
-        ]
-    ),
-    *(
-        (MODEL_ATTRIBUTES, given, f"{KEYS_RULE}; got {text}; using the default, none")
-        for given, text in [
-            ("my.model,model_registry.name", "'my.model,model_registry.name'"),
-            (["model_registry."], "['model_registry.']"),
-            (["k" * 257], f"['{'k' * 198}…"),
-            (list(map(str, range(33))), repr(list(map(str, range(33))))),
-            (["my.model", 7], "['my.model', 7]"),
-            ({"my.model": 1}, "{'my.model': 1}"),
-            (7, "7"),
-        ]
-    ),
-    *(
-        (UNREGISTERED_POLICY, given, f"one of warn, ignore; got {text}; using the default, warn")
-        for given, text in [
-            ("drop", "'drop'"),
-            (False, "False"),
-            (["warn"], "['warn']"),
-            ("warn,ignore", "'warn,ignore'"),
-        ]
-    ),
-    *(
-        (FILE, given, f"{PATH_RULE}; got {text}; using the default, none")
-        for given, text in [
-            (7, "7"),
-            (b"a.json", "b'a.json'"),
-            ([b"a.json"], "[b'a.json']"),
-            (["a.json", ""], "['a.json', '']"),
-        ]
-    ),
+DEFAULTS = {
+    "enabled": "true",
+    "file": "none",
+    "reload_interval": "10000",
+    "model_attributes": "none",
+    "unregistered": "warn",
+    "events": "span",
+    "sample_flagged": "false",
+    "span_attributes": "status,owner,risk_tier,model_id,warnings,name,version",
+}
+
+
+def reject(setting: Setting[Any], rule: str, *values: Any, **shown: Any) -> list[tuple[Setting[Any], Any, str]]:
+    """Return invalid values with the end of their lines; a value in ``shown`` is shown as its key."""
+    texts = [*((given, repr(given)) for given in values), *((given, text) for text, given in shown.items())]
+    default = DEFAULTS[setting.name]
+    return [(setting, given, f"{rule}; got {text}; using the default, {default}") for given, text in texts]
+
+
+INVALID = [
+    *reject(EVENTS, FORMS_RULE, "logs", "span;log", "span,none", ",", [], ["span", 7], False),
+    *reject(SAMPLE_FLAGGED, "one of true, false", "yes"),
+    *reject(ENABLED, "one of true, false", "maybe", "1", 0, 1, [], **{"'no'": " No "}),
+    *reject(RELOAD_INTERVAL, INTERVAL_RULE, "10s", "1e3", "-1", "+100", "1_000", "99", "86400001", "100.0"),
+    *reject(RELOAD_INTERVAL, INTERVAL_RULE, "\u0661\u0660\u0660", "\xb2", "9" * 100, True, False, 1000.0),
+    *reject(RELOAD_INTERVAL, INTERVAL_RULE, 99, -1, 86_400_001, 10**100, [1000]),
+    *reject(SPAN_ATTRIBUTES, ATTRIBUTES_RULE, "color", "Owner", "model_registry.owner", "metadata.team", "+color", "-"),
+    *reject(SPAN_ATTRIBUTES, ATTRIBUTES_RULE, "+", "++purpose", "+ purpose", "owner,+purpose", ["-version", "owner"]),
+    *reject(SPAN_ATTRIBUTES, ATTRIBUTES_RULE, ["owner", ""], ["owner", None], 7, True, b"owner", {"owner": True}),
+    *reject(SPAN_ATTRIBUTES, ATTRIBUTES_RULE, **{"'color'": "owner,color", "' status'": ["owner", " status"]}),
+    *reject(MODEL_ATTRIBUTES, KEYS_RULE, "my.model,model_registry.name", ["model_registry."], ["my.model", 7], 7),
+    *reject(MODEL_ATTRIBUTES, KEYS_RULE, {"my.model": 1}, [*map(str, range(33))], **{f"['{'k' * 198}…": ["k" * 257]}),
+    *reject(UNREGISTERED_POLICY, "one of warn, ignore", "drop", False, ["warn"], "warn,ignore"),
+    *reject(FILE, PATH_RULE, 7, b"a.json", [b"a.json"], ["a.json", ""]),
 ]
 
 
-@pytest.mark.parametrize(("setting", "given", "text"), BAD, ids=shown)
-def test_bad_values(setting: Setting[Any], given: Any, text: str, lines: Any, monkeypatch: Any) -> None:
+@pytest.mark.parametrize(("setting", "given", "text"), INVALID, ids=shown)
+def test_invalid_values(setting: Setting[Any], given: Any, text: str, lines: Any, monkeypatch: Any) -> None:
     """A value that is not allowed gives the default, and one line says which setting, what is allowed, what is used."""
     for _ in range(3):
         assert setting.read(given) == setting.default
@@ -319,21 +260,21 @@ def test_bad_values(setting: Setting[Any], given: Any, text: str, lines: Any, mo
         assert lines()[1:] == [line(f"{setting.variable} must be {text}")]
 
 
-def test_a_number_too_long_to_be_shown(lines: Any) -> None:
-    """A number that Python refuses to print, or to read, is no more than a bad value."""
+def test_very_long_number(lines: Any) -> None:
+    """A number that Python refuses to print or to read is an invalid value."""
     assert RELOAD_INTERVAL.read(10**5_000) == RELOAD_INTERVAL.read("9" * 5_000) == 10_000
     assert len(lines()) == 2
 
 
-def test_a_bad_option_hides_the_environment(monkeypatch: pytest.MonkeyPatch, lines: Any) -> None:
-    """Where an option is bad its default is used, not the environment: nobody asked for that."""
+def test_invalid_option_hides_the_environment(monkeypatch: pytest.MonkeyPatch, lines: Any) -> None:
+    """An invalid option leads to the default, not to the environment."""
     monkeypatch.setenv(RELOAD_INTERVAL.variable, "500")
     assert RELOAD_INTERVAL.read("soon") == 10_000
     assert len(lines()) == 1
 
 
 def test_control_characters_and_long_values(lines: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A bad value is shown on one line, and only its beginning."""
+    """An invalid value is shown shortened on one line."""
     monkeypatch.setenv(UNREGISTERED_POLICY.variable, "a\nb\x1b[31m" + "x" * 10_000)
     assert UNREGISTERED_POLICY.read() == "warn"
     (found,) = lines()
@@ -342,22 +283,22 @@ def test_control_characters_and_long_values(lines: Any, monkeypatch: pytest.Monk
     assert len(found) < 500
 
 
-def test_bytes_that_are_no_text(lines: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A variable whose bytes are no UTF-8 can be logged all the same."""
+def test_bytes_that_are_not_text(lines: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable that is not UTF-8 can be logged."""
     monkeypatch.setenv(UNREGISTERED_POLICY.variable, "\udcff")
     assert UNREGISTERED_POLICY.read() == "warn"
     assert lines()[0].encode()
 
 
-def test_a_bounded_number_of_lines(lines: Any) -> None:
-    """However many different values are bad, a process logs a hundred of them."""
+def test_number_of_lines_is_limited(lines: Any) -> None:
+    """A process logs at most 100 invalid values."""
     for number in range(150):
         UNREGISTERED_POLICY.read(f"bad {number}")
     assert len(lines()) == 100
 
 
-def test_a_bad_value_in_code_is_an_error() -> None:
-    """Who parses a value itself gets the error, with the name that it gave."""
+def test_parse_raises_an_error() -> None:
+    """``parse`` raises an error with the name that it was given."""
     with pytest.raises(InvalidEntryError, match=r"^mine must be one of warn, ignore; got 'drop'$"):
         UNREGISTERED_POLICY.parse("drop", "mine")
 
@@ -409,8 +350,8 @@ def test_the_working_folder_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 # Options
 
 
-def test_options_that_do_not_exist(lines: Any) -> None:
-    """An option that there is not is left out and logged once; the others are kept."""
+def test_unknown_option(lines: Any) -> None:
+    """An unknown option is removed and logged once."""
     for _ in range(2):
         assert settings.drop_unknown_options({"file": "a", "flie": "b", "unregistered": None}) == {
             "file": "a",

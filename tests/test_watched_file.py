@@ -1,33 +1,26 @@
-"""The states of a watched file: what a look finds, and what follows from it."""
+"""The states of a watched file: what a look finds, and what it takes and reports."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import pytest
+from support.watching import content, put
 
 from spanforge.model_registry._core.watched_file import RULES, Rule, Sighting, WatchedFile
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-ENTRY = '[{"model_id": "m", "name": "N", "version": "1", "risk_tier": "low", "owner": "%s", "purpose": "test"}]'
 TAKES, REPORTS = Rule(takes_entries=True, reports_errors=False), Rule(takes_entries=True, reports_errors=True)
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Give a valid registry file."""
+    """Return a valid registry file."""
     path = tmp_path / "models.json"
-    path.write_text(ENTRY % "a")
+    path.write_bytes(content("a"))
     return path
-
-
-def put(path: Path, text: str) -> None:
-    """Put another file in the place of a file."""
-    new = path.with_name("new")
-    new.write_text(text)
-    new.replace(path)
 
 
 def owner_of(file: WatchedFile) -> str | None:
@@ -35,13 +28,13 @@ def owner_of(file: WatchedFile) -> str | None:
 
 
 def test_every_sighting_has_a_rule() -> None:
-    """An error is reported only if entries would be taken, and nothing follows from what is the same or unstable."""
+    """A sighting takes entries and reports errors, takes entries only, or does neither."""
     assert set(RULES) == set(Sighting)
     assert {sighting for sighting, rule in RULES.items() if rule == REPORTS} == {Sighting.NEW, Sighting.STEADY}
     assert {sighting for sighting, rule in RULES.items() if rule == TAKES} == {Sighting.REPLACED}
 
 
-def test_new(path: Path) -> None:
+def test_first_look(path: Path) -> None:
     """The first look takes the entries, or the error."""
     file = WatchedFile(str(path)).look()
     assert (owner_of(file), file.error, file.is_settled) == ("a", None, True)
@@ -50,44 +43,46 @@ def test_new(path: Path) -> None:
     assert (owner_of(file), str(file.error), file.is_settled) == (None, f"{path}: no such file", True)
 
 
-def test_same(path: Path) -> None:
-    """The same content leaves entries and version as they are, whatever its mark."""
+def test_same_content(path: Path) -> None:
+    """The same content in another file keeps entries and version."""
     before = WatchedFile(str(path)).look()
-    put(path, ENTRY % "a")
+    put(path, content("a"))
     after = before.look()
     assert after.mark != before.mark
     assert after.entries is before.entries
     assert (after.version, after.is_settled) == (before.version, True)
 
 
-@pytest.mark.parametrize(("text", "owner", "error"), [(ENTRY % "b", "b", False), ("", "a", True), ("null", "a", True)])
-def test_unstable_then_steady(path: Path, text: str, owner: str, *, error: bool) -> None:
-    """Another content in the same file is neither taken nor reported before a second look finds it."""
+@pytest.mark.parametrize(
+    ("data", "owner", "error"), [(content("b"), "b", False), (b"", "a", True), (b"null", "a", True)]
+)
+def test_changed_content_needs_two_looks(path: Path, data: bytes, owner: str, *, error: bool) -> None:
+    """Other content in the same file is taken or reported when a second look finds it."""
     before = WatchedFile(str(path)).look()
-    path.write_text(text)
+    path.write_bytes(data)
     unstable = before.look()
     assert (unstable.entries, unstable.error, unstable.is_settled) == (before.entries, None, False)
     steady = unstable.look()
     assert (owner_of(steady), steady.error is not None, steady.is_settled) == (owner, error, True)
 
 
-def test_replaced(path: Path) -> None:
+def test_replaced_file(path: Path) -> None:
     """Another file of the same name is taken at once if it is valid; its error waits for a second look."""
     before = WatchedFile(str(path)).look()
-    put(path, ENTRY % "b")
+    put(path, content("b"))
     replaced = before.look()
     assert (owner_of(replaced), replaced.is_settled) == ("b", True)
-    put(path, "null")
+    put(path, b"null")
     bad = replaced.look()
     assert (owner_of(bad), bad.error, bad.is_settled) == ("b", None, False)
     assert bad.look().error is not None
 
 
-def test_is_unchanged(path: Path) -> None:
-    """A file is unchanged as long as it has its mark, or cannot be opened."""
+def test_file_without_a_change(path: Path) -> None:
+    """A file is unchanged if it has the same mark, or still cannot be opened."""
     file = WatchedFile(str(path)).look()
     assert file.is_unchanged()
-    put(path, ENTRY % "a")
+    put(path, content("a"))
     assert not file.is_unchanged()
     path.unlink()
     assert not file.is_unchanged()

@@ -1,4 +1,4 @@
-"""How many examples are tried, and what a valid entry may look like: ``st.from_type(ModelRegistryEntry)``."""
+"""The number of examples, and valid entries: ``st.from_type(ModelRegistryEntry)``."""
 
 from __future__ import annotations
 

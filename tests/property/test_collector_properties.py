@@ -1,4 +1,4 @@
-"""What is rendered for the Collector, for whatever there may be in a registry."""
+"""The registry as configuration of the Collector, for any entries."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def as_python(expression: str) -> re.Pattern[str]:
 @example("a[", ["a["])
 @example("[*-?]", ["+"])
 @example("[a-a]", ["a"])
-def test_globs_match_what_they_match_in_python(glob: str, names: list[str]) -> None:
-    """Expressions match the same names; there is none for sets with a hyphen that makes no plain range, only."""
+def test_expression_matches_like_the_glob(glob: str, names: list[str]) -> None:
+    """The expression of a glob matches the same names as in Python; only sets with an odd hyphen have none."""
     expression = ottl.regex(glob)
     pattern = re.compile(fnmatch.translate(glob))
     if expression is None:
@@ -54,8 +54,8 @@ def test_globs_match_what_they_match_in_python(glob: str, names: list[str]) -> N
 
 
 @given(first=st.characters(codec="utf-8"), last=st.characters(codec="utf-8"), name=st.characters(codec="utf-8"))
-def test_plain_ranges_are_expressed(first: str, last: str, name: str) -> None:
-    """A range from one character to another that is not before it is expressed, and so is one beside another."""
+def test_plain_ranges_have_an_expression(first: str, last: str, name: str) -> None:
+    """A glob with ranges from one character to a later one has an expression."""
     if "-" in (first, last) or first in "!]" or last == "]":
         return
     for glob in (f"[{first}-{last}]", f"[!{first}-{last}]", f"[x{first}-{last}]", f"[{first}-{last}0-9]"):
@@ -83,8 +83,8 @@ def unquoted(text: str) -> str:
 
 
 @given(st.text(st.characters(codec="utf-8")) | st.text('$\\"\n\x00 \u2028\ufeffu0', max_size=8))
-def test_texts_are_read_as_they_were(text: str) -> None:
-    """Go reads every text as it was; what it reads is visible, on one line, and has no dollar."""
+def test_quoted_text_is_read_back(text: str) -> None:
+    """Go reads a quoted text as the same text; the quoted text is printable, on one line and without a dollar."""
     written = ottl.encode(text)
     assert unquoted(written) == text
     assert written.isprintable()
@@ -92,8 +92,8 @@ def test_texts_are_read_as_they_were(text: str) -> None:
 
 
 @given(st.lists(st.from_type(ModelRegistryEntry), max_size=4, unique_by=lambda entry: entry.model_id))
-def test_whatever_is_in_a_registry(entries: list[ModelRegistryEntry]) -> None:
-    """Every registry gives YAML, the same inline and by file, in which no entry's text has a meaning."""
+def test_any_registry_gives_yaml(entries: list[ModelRegistryEntry]) -> None:
+    """Any registry gives valid YAML, inline and by file, in which texts of entries have no meaning."""
     registry = ModelRegistry(auto_emit=False)
     replace_file_entries(registry, entries)
     if any(ottl.regex(alias) is None for entry in entries for alias in entry.aliases):

@@ -1,4 +1,4 @@
-"""Entries: whatever they are made from, they are valid, immutable, and come back as they were."""
+"""Entries from any values: valid, immutable and equal after a conversion."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from support.entries import FIELDS
 
 from spanforge.model_registry import InvalidEntryError, ModelRegistryEntry
 from spanforge.model_registry._core.errors import shorten
@@ -22,14 +23,6 @@ from spanforge.model_registry._core.lifecycle import RISK_TIERS, STATUSES
 from spanforge.model_registry._core.validation import RESERVED
 
 ENTRIES = st.from_type(ModelRegistryEntry)
-FIELDS = {
-    "model_id": "gpt-4o",
-    "name": "GPT-4o",
-    "version": "2024-05",
-    "risk_tier": "high",
-    "owner": "ml-platform",
-    "purpose": "customer support agent",
-}
 
 
 class Text(str):
@@ -160,24 +153,24 @@ def build(field: str, **values: Any) -> ModelRegistryEntry | None:
 @pytest.mark.parametrize("field", ModelRegistryEntry.__struct_fields__)
 @settings(max_examples=60)
 @given(value=ANYTHING)
-def test_any_value_for_any_field(field: str, value: Any) -> None:
-    """Any value for a field either makes a valid entry or raises the one error, which names the field."""
+def test_any_value_of_a_field(field: str, value: Any) -> None:
+    """Any value of a field makes a valid entry, or an ``InvalidEntryError`` that names the field."""
     build(field, **{field: value})
 
 
 @pytest.mark.parametrize("key", RESERVED)
 @settings(max_examples=60)
 @given(data=st.data())
-def test_any_value_for_any_key_that_the_library_reads(key: str, data: st.DataObject) -> None:
-    """The same holds for the keys of the metadata that the library reads."""
+def test_any_value_of_a_reserved_key(key: str, data: st.DataObject) -> None:
+    """Any value of a reserved key makes a valid entry, or an ``InvalidEntryError`` that names the key."""
     value = data.draw(ANYTHING | HISTORIES if key == "history" else ANYTHING)
     build(f"metadata.{key}", metadata={key: value})
 
 
 @pytest.mark.parametrize("field", ModelRegistryEntry.__struct_fields__)
 @pytest.mark.parametrize("value", [10**5000, Unshowable(), endless()], ids=["number", "object", "list"])
-def test_values_that_cannot_be_shown(field: str, value: Any) -> None:
-    """The error about a value that has no text, or an endless one, is still the one error, and has a text."""
+def test_values_without_a_text(field: str, value: Any) -> None:
+    """The error about a value that has no text, or an endless text, has a message."""
     assert build(field, **{field: value}) is None
     assert build("metadata.x", metadata={"x": value}) is None
 
@@ -197,15 +190,15 @@ SOUND = st.recursive(
 
 @given(value=st.dictionaries(KEYS, ANYTHING, max_size=4) | st.dictionaries(st.text("ab", min_size=1), SOUND))
 def test_any_metadata(value: dict[Any, Any]) -> None:
-    """The same holds for any metadata; what was given is what is kept."""
+    """Any metadata makes a valid entry that keeps it, or an ``InvalidEntryError``."""
     entry = build("metadata", metadata=value)
     if entry is not None:
         assert entry.to_dict()["metadata"] == plain(value)
 
 
 @given(value=st.recursive(ODD_SCALARS, containers, max_leaves=8))
-def test_any_object_to_make_an_entry_from(value: Any) -> None:
-    """``from_dict`` takes an object with the fields of an entry; anything else raises the one error."""
+def test_from_dict_with_any_object(value: Any) -> None:
+    """``from_dict`` refuses anything but a mapping with the fields of an entry."""
     made = attempt(lambda: ModelRegistryEntry.from_dict(value))
     assert isinstance(made, InvalidEntryError)
     unknown = {key if isinstance(key, str) else shorten(key) for key in value} if isinstance(value, Mapping) else set()
@@ -213,8 +206,8 @@ def test_any_object_to_make_an_entry_from(value: Any) -> None:
 
 
 @given(entry=ENTRIES, data=st.data())
-def test_metadata_taken_from_another_entry(entry: ModelRegistryEntry, data: st.DataObject) -> None:
-    """An object inside the metadata of one entry is checked like any other when it is given to the next."""
+def test_metadata_of_another_entry(entry: ModelRegistryEntry, data: st.DataObject) -> None:
+    """A mapping from the metadata of another entry is checked like any other."""
     key = data.draw(st.sampled_from([*RESERVED, "other"]))
     inside = data.draw(st.dictionaries(st.sampled_from([*RESERVED, "x"]), st.integers(0, 9) | st.text(), max_size=2))
     source = ModelRegistryEntry(**{**entry.to_dict(), "metadata": {"nested": {key: inside}}})
@@ -223,14 +216,14 @@ def test_metadata_taken_from_another_entry(entry: ModelRegistryEntry, data: st.D
 
 
 @given(entry=ENTRIES)
-def test_valid_entries_are_valid(entry: ModelRegistryEntry) -> None:
-    """Every entry that can be made holds plain JSON values and works with every read."""
+def test_valid_entries(entry: ModelRegistryEntry) -> None:
+    """Every entry has plain JSON values, and every read of it works."""
     assert_valid(entry)
 
 
 @given(entry=ENTRIES)
-def test_to_dict_and_back(entry: ModelRegistryEntry) -> None:
-    """``from_dict`` takes back exactly what ``to_dict`` gives, types included, also through JSON."""
+def test_to_dict_and_from_dict(entry: ModelRegistryEntry) -> None:
+    """``from_dict`` returns an entry that equals the one of ``to_dict``, types included, also through JSON."""
     plain = entry.to_dict()
     for again in (ModelRegistryEntry.from_dict(plain), ModelRegistryEntry.from_dict(json.loads(json.dumps(plain)))):
         assert again == entry
@@ -245,7 +238,7 @@ def test_to_dict_and_back(entry: ModelRegistryEntry) -> None:
 
 @given(entry=ENTRIES, protocol=st.integers(2, pickle.HIGHEST_PROTOCOL))
 def test_copies(entry: ModelRegistryEntry, protocol: int) -> None:
-    """Copies of every kind are equal, hash alike and are as immutable."""
+    """Every kind of copy is equal, has the same hash and is immutable."""
     for again in (copy.copy(entry), copy.deepcopy(entry), pickle.loads(pickle.dumps(entry, protocol))):
         assert again == entry
         assert hash(again) == hash(entry)
@@ -256,7 +249,7 @@ def test_copies(entry: ModelRegistryEntry, protocol: int) -> None:
 @settings(max_examples=60)
 @given(entry=ENTRIES, other=ENTRIES, data=st.data())
 def test_equality_and_hash(entry: ModelRegistryEntry, other: ModelRegistryEntry, data: st.DataObject) -> None:
-    """Entries are equal when all their fields are, whatever the order of the metadata; equal ones hash alike."""
+    """Entries are equal if their fields are equal, in any order of the metadata; equal entries have equal hashes."""
     assert (entry == other) == (entry.to_dict() == other.to_dict())
     assert entry != other or hash(entry) == hash(other)
     items = data.draw(st.permutations(list(entry.metadata.items())))
@@ -270,10 +263,10 @@ def test_equality_and_hash(entry: ModelRegistryEntry, other: ModelRegistryEntry,
 
 
 @given(number=st.integers(-3, 3))
-def test_equal_numbers_hash_alike(number: int) -> None:
-    """Numbers that Python takes for equal make entries that are equal, and that hash alike."""
+def test_equal_numbers_have_equal_hashes(number: int) -> None:
+    """Numbers that are equal in Python make entries that are equal and have equal hashes."""
     same = [number, float(number)] + ([bool(number)] if number in (0, 1) else [])
-    entries = [ModelRegistryEntry(**FIELDS, metadata={"x": [value, {"y": value}]}) for value in same]  # type: ignore[arg-type]
+    entries = [ModelRegistryEntry(**FIELDS, metadata={"x": [value, {"y": value}]}) for value in same]
     assert len(set(entries)) == 1
 
 
@@ -317,15 +310,16 @@ def assert_immutable(entry: ModelRegistryEntry) -> None:
 
 
 @given(entry=ENTRIES)
-@example(entry=ModelRegistryEntry(**FIELDS))  # type: ignore[arg-type]
-def test_deeply_immutable(entry: ModelRegistryEntry) -> None:
-    """Neither a field nor any list or object inside the metadata can be changed, by any of their methods."""
+@example(entry=ModelRegistryEntry(**FIELDS))
+@example(entry=ModelRegistryEntry(**FIELDS, metadata={"a": {"b": [1, {"c": 2}]}}))
+def test_entries_are_immutable(entry: ModelRegistryEntry) -> None:
+    """No method changes a field, or a list or mapping in the metadata."""
     assert_immutable(entry)
 
 
 @given(entry=ENTRIES, moment=st.datetimes(timezones=st.none() | st.just(timezone.utc)))
 def test_as_of_any_moment(entry: ModelRegistryEntry, moment: datetime) -> None:
-    """``as_of`` answers for every moment, the same for a date-time and for its text."""
+    """``as_of`` returns the same state for a date-time and for its text."""
     aware = moment.replace(tzinfo=timezone.utc)
     state = entry.as_of(moment)
     assert state == entry.as_of(aware) == entry.as_of(moment.isoformat()) == entry.as_of(aware.isoformat())
@@ -437,6 +431,15 @@ def microseconds(text: str) -> int:
 @given(text=nearly_dates() | st.text("0123456789-:TtZz+. ", max_size=30))
 @example("2024-02-29T24:00:00Z")
 @example("2024-02-29T23:59:60Z")
+@example("2024")
+@example("2024-05")
+@example("2024-05-13Z")
+@example("2024-05-13\n")
+@example(" 2024-05-13")
+@example("\uff12024-05-13")
+@example("2024-05-13T08")
+@example("2024-05-13T08:00:00+24:00")
+@example("2024-05-13 08:00:00z")
 @example("2024-W09-4")
 @example("20240229")
 @example("2024-060")
@@ -445,8 +448,8 @@ def microseconds(text: str) -> int:
 @example("2024-02-29T08:00:00.123456789+05:30")
 @example("0001-01-01T00:00:00+23:59")
 @example("9999-12-31T23:59:59.999999999-23:59")
-def test_dates_are_those_of_the_grammar(text: str) -> None:
-    """Exactly the texts of the documented grammar are dates, each the moment that arithmetic gives, on any Python."""
+def test_dates_follow_the_grammar(text: str) -> None:
+    """A text is a date if the documented grammar has it, and its moment is that of plain arithmetic."""
     expected: int | None
     try:
         expected = microseconds(text)

@@ -1,4 +1,4 @@
-"""Whatever names, owners and telemetry have in them, evidence stays JSON, CSV, and no formula."""
+"""Evidence for any names, owners and telemetry: valid JSON and CSV without formulas."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def checked_rows(made: bytes) -> list[list[str]]:
 
 @given(BROKEN)
 def test_no_cell_is_a_formula(text: str) -> None:
-    """Whatever a text is, its cell is visible, on one line, and begins no formula, also after a semicolon."""
+    """The cell of any text is printable, on one line, and starts no formula, also after a semicolon."""
     shown = escape_cell(text)
     assert shown.isprintable()
     assert not any(part.lstrip().startswith(FORMULA) for part in shown.split(";"))
@@ -59,8 +59,8 @@ def test_no_cell_is_a_formula(text: str) -> None:
     st.sets(TEXTS, max_size=3),
     st.sets(TEXTS, max_size=3),
 )
-def test_a_row_is_a_row(ids: list[str], fields: list[str], services: set[str], names: set[str]) -> None:
-    """For any names, owners, purposes and services there is a row a model, of as many cells as there are columns."""
+def test_each_model_has_one_row(ids: list[str], fields: list[str], services: set[str], names: set[str]) -> None:
+    """Each model has a row with as many cells as there are columns, for any names and services."""
     facts = ModelTotals(calls=1, services=services, first=0)
     made = render_csv(
         [(entry, None) for entry in entries(ids, fields)], dict.fromkeys(ids, facts), dict.fromkeys(names, facts)
@@ -123,8 +123,8 @@ def test_no_name_breaks_the_evidence(
 
 
 @given(st.lists(st.sampled_from(["a", "b", "x"]), max_size=6), st.randoms(use_true_random=False))
-def test_order_and_copies_change_no_figure(called: list[str], random: Any) -> None:
-    """Lines in another order, and some of them twice, give the same checks, clauses and rows."""
+def test_order_and_duplicates_change_nothing(called: list[str], random: Any) -> None:
+    """Lines in another order and duplicate lines give the same checks, clauses and rows."""
     lines = [line([name], f"s{number % 2}", number + 1) for number, name in enumerate(called)]
     given = entries(["a", "b"], ["n", "1", "o", "p"])
     more = [*lines, *random.sample(lines, len(lines) // 2)]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from support.entries import FIELDS
 
 from spanforge.model_registry import InvalidEntryError, ModelRegistry, ModelRegistryEntry
 from spanforge.model_registry._core import entry, validation
@@ -21,14 +22,6 @@ from spanforge.model_registry._core.values import MAX_TEXT, Metadata, Record, ch
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-FIELDS = {
-    "model_id": "gpt-4o",
-    "name": "GPT-4o",
-    "version": "2024-05",
-    "risk_tier": "high",
-    "owner": "ml-platform",
-    "purpose": "customer support agent",
-}
 MOMENT = "2024-05-13T08:00:00.000000Z"
 RECORD = {"at": MOMENT, "status": "active", "owner": "ml-platform", "risk_tier": "high", "actor": "ci"}
 
@@ -183,14 +176,14 @@ def agree(fields: dict[str, Any]) -> Any:
 @given(arguments())
 @example({**FIELDS, "metadata": {"history": [RECORD, {**RECORD, "at": "2024-05-13T07:59:59.999999Z"}]}})
 @example({**FIELDS, "metadata": {"ticket": 1, "history": [{**RECORD, "actor": ""}]}})
-def test_fast_path_and_strict_checks_agree(fields: dict[str, Any]) -> None:
-    """They accept the same entries and make the same of them, and refuse the others with the same words."""
+def test_fast_path_agrees_with_strict_checks(fields: dict[str, Any]) -> None:
+    """Both accept the same entries with the same values, and refuse others with the same message."""
     agree(fields)
 
 
 @pytest.mark.parametrize("field", ["model_id", "name", "version", "owner", "purpose", "risk_tier", "status"])
-def test_they_agree_on_each_text(field: str) -> None:
-    """Whatever text, or other thing, a field is given."""
+def test_agreement_on_texts(field: str) -> None:
+    """Both agree on any value of a text field."""
     for value in [*TEXTS, *RISK_TIERS, *STATUSES]:
         agree({**FIELDS, field: value})
         agree({**FIELDS, "metadata": {"history": [{**RECORD, field: value}]}})
@@ -198,8 +191,8 @@ def test_they_agree_on_each_text(field: str) -> None:
         agree({**FIELDS, "metadata": {"ticket": value, "successor": value}})
 
 
-def test_they_agree_on_each_date() -> None:
-    """Whatever a date looks like."""
+def test_agreement_on_dates() -> None:
+    """Both agree on any date."""
     for value in DATES:
         agree({**FIELDS, "deployment_date": value})
         agree({**FIELDS, "decommission_date": value, "metadata": {"sunset_date": value}})
@@ -207,22 +200,22 @@ def test_they_agree_on_each_date() -> None:
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_they_agree_on_each_change_of_a_record(change: Callable[[dict[str, Any]], Any]) -> None:
-    """Whatever keys a record has, and in whatever order."""
+def test_agreement_on_records(change: Callable[[dict[str, Any]], Any]) -> None:
+    """Both agree on any keys of a record, in any order."""
     for record in (RECORD, {**RECORD, "reason": "new"}, without("actor")(RECORD)):
         agree({**FIELDS, "metadata": {"history": [RECORD, change(record)]}})
 
 
 @pytest.mark.parametrize("more", [-9, -8, -7, -2, -1, 0, 1])
 @pytest.mark.parametrize("last", [{}, {"history": []}, {"history": "odd"}, {"x": 1}, {"x": ""}, {"é": ""}])
-def test_they_agree_on_how_much_is_too_much(more: int, last: dict[str, Any]) -> None:
-    """And on which error comes first, when what comes last is wrong in another way."""
+def test_agreement_on_the_limit(more: int, last: dict[str, Any]) -> None:
+    """Both agree on the limit of metadata, and on the first of two errors."""
     agree({**FIELDS, "metadata": {"ticket": "x" * (MAX_SIZE - len("ticket") - 1 + more), **last}})
 
 
 @given(st.lists(st.sampled_from(TEXTS) | st.text(max_size=3), max_size=3))
-def test_plain_ascii_is_accepted_by_the_strict_check(values: list[Any]) -> None:
-    """A plain ASCII text is kept as it is by the strict check."""
+def test_plain_ascii_passes_the_strict_check(values: list[Any]) -> None:
+    """The strict check keeps plain ASCII text."""
     if is_plain_ascii(*values):
         assert all(check_text(value, "x") is value for value in values)
 
@@ -231,8 +224,8 @@ YEARS = (1000, 1900, 2000, 2023, 2024, 2999)
 
 
 @pytest.mark.parametrize("year", YEARS)
-def test_timestamps_are_dates(year: int) -> None:
-    """Canonical are the days that a month has in every year, and each clock to its last second."""
+def test_canonical_timestamps(year: int) -> None:
+    """A timestamp is canonical for each day that its month has in every year, and for each second of a day."""
     for month in range(14):
         for day in range(33):
             written = f"{year}-{month:02}-{day:02}T08:00:00.000000Z"
@@ -254,24 +247,24 @@ def is_date(written: str) -> bool:
 
 
 @given(st.from_regex(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{5,7}[Zz]", fullmatch=True))
-def test_what_looks_like_a_timestamp(written: str) -> None:
-    """What is canonical is a date."""
+def test_canonical_texts_are_dates(written: str) -> None:
+    """A text that is canonical is a date."""
     assert is_date(written) or not is_canonical(written)
 
 
 @given(st.datetimes(datetime(1970, 1, 1), datetime(2999, 12, 31)))  # noqa: DTZ001 - UTC, without saying so
-def test_what_the_registry_writes_is_canonical(moment: datetime) -> None:
-    """Each moment is, but for leap days."""
+def test_timestamps_of_the_registry_are_canonical(moment: datetime) -> None:
+    """Each timestamp that the registry writes is canonical, except on leap days."""
     written = format_micros((moment - datetime(1970, 1, 1)) // timedelta(microseconds=1))  # noqa: DTZ001
     assert is_canonical(written) == ((moment.month, moment.day) != (2, 29))
 
 
 def test_entries_of_the_registry_take_the_fast_path(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Entries as operations leave them take the fast path: a file of them loads fast."""
+    """Entries that operations made take the fast path."""
     monkeypatch.setattr("time.time_ns", lambda: 1_715_587_200_000_000_000)
     registry = ModelRegistry(auto_emit=False)
-    registry.register(**FIELDS, actor="ci", aliases=["a", "b-*"], provider="openai", metadata={"ticket": "GOV-1"})  # type: ignore[arg-type]
-    registry.register(**FIELDS | {"owner": "other"}, replace=True)  # type: ignore[arg-type]
+    registry.register(**FIELDS, actor="ci", aliases=["a", "b-*"], provider="openai", metadata={"ticket": "GOV-1"})
+    registry.register(**FIELDS | {"owner": "other"}, replace=True)
     registry.deprecate("gpt-4o", reason="old", successor="x", sunset_date="2030-01-01", actor="me")
     made = registry.retire("gpt-4o", reason="older")
 
@@ -284,18 +277,18 @@ def test_entries_of_the_registry_take_the_fast_path(monkeypatch: pytest.MonkeyPa
     assert outcome(made.to_dict()) == [typed(getattr(made, field)) for field in made.__struct_fields__]
 
 
-def test_what_can_be_looked_at_only_once() -> None:
-    """Aliases from a generator are taken, whatever stands beside them."""
+def test_aliases_from_a_generator() -> None:
+    """Aliases from a generator are kept, with any other metadata."""
     for more in ({}, {"count": 1}, {"city": "Zürich"}, {"ticket": "x" * 60_000, "parts": []}):
-        made = ModelRegistryEntry(**FIELDS, metadata={"aliases": (name for name in "ab"), **more})  # type: ignore[arg-type]
+        made = ModelRegistryEntry(**FIELDS, metadata={"aliases": (name for name in "ab"), **more})
         assert made.aliases == ("a", "b")
 
 
-def test_what_was_given_may_change() -> None:
-    """Neither the dict of a plain record nor that of plain metadata is kept."""
+def test_arguments_are_copied() -> None:
+    """An entry keeps neither the dict of a record nor that of the metadata."""
     record: dict[str, Any] = dict(RECORD)
     given_metadata: dict[str, Any] = {"ticket": "GOV-1", "history": [record]}
-    made = ModelRegistryEntry(**FIELDS, metadata=given_metadata)  # type: ignore[arg-type]
+    made = ModelRegistryEntry(**FIELDS, metadata=given_metadata)
     record["owner"] = given_metadata["ticket"] = 1
     given_metadata["history"].append(None)
     assert made.metadata == {"ticket": "GOV-1", "history": [RECORD]}
@@ -303,7 +296,7 @@ def test_what_was_given_may_change() -> None:
 
 
 def test_keys_of_records_are_plain() -> None:
-    """A record's keys come out as exact ``str``, whatever they came in as."""
+    """Keys of records become exact ``str``."""
     record = {Text(key): value for key, value in RECORD.items()}
     [kept] = ModelRegistryEntry(**FIELDS, metadata={"history": [record]}).metadata["history"]
     assert kept == RECORD
@@ -313,5 +306,5 @@ def test_keys_of_records_are_plain() -> None:
 @pytest.mark.parametrize("key", ["ticket", "x" * 300, "", " ", "é", "\ud800", Text("ticket"), Text(""), 1, None])
 @pytest.mark.parametrize("value", ["GOV-1", "", "é", "\ud800"])
 def test_keys_of_metadata(key: Any, value: str) -> None:
-    """The check of a key does not depend on the rest."""
+    """The check of a key does not depend on other metadata."""
     agree({**FIELDS, "metadata": {key: value}})

@@ -1,4 +1,4 @@
-"""Files: whatever they hold, they load exactly or not at all."""
+"""Registry files with any content: they load exactly or not at all."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from support.entries import FIELDS
 
 from spanforge.model_registry import InvalidEntryError, ModelRegistry, ModelRegistryEntry, RegistryFileError
 
@@ -16,21 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-FIELDS = ModelRegistryEntry.__struct_fields__
+NAMES = ModelRegistryEntry.__struct_fields__
 ENTRIES = st.lists(st.from_type(ModelRegistryEntry), max_size=3, unique_by=lambda entry: entry.model_id)
-ENTRY = {
-    "model_id": "gpt-4o",
-    "name": "GPT-4o",
-    "version": "2024-05",
-    "risk_tier": "high",
-    "owner": "ml-platform",
-    "purpose": "customer support agent",
-}
 
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a place for a registry file that all examples of a test share."""
+    """Return the path of a registry file that all examples of a test share."""
     return tmp_path_factory.mktemp("files") / "models.json"
 
 
@@ -89,7 +82,7 @@ def load(path: Path, content: bytes) -> list[ModelRegistryEntry] | None:
     """Load this content: exactly what it holds is there afterwards, or the one error is raised and nothing changed."""
     path.write_bytes(content)
     registry = ModelRegistry(auto_emit=False)
-    before = registry.register(**ENTRY)  # type: ignore[arg-type]
+    before = registry.register(**FIELDS)
     outcome = expected(content)
     error: RegistryFileError | None = None
     try:
@@ -109,7 +102,7 @@ def load(path: Path, content: bytes) -> list[ModelRegistryEntry] | None:
 @settings(max_examples=60)
 @given(entries=ENTRIES)
 def test_save_and_load(path: Path, entries: list[ModelRegistryEntry]) -> None:
-    """What was saved loads: the same entries in the same order, which save to the same bytes."""
+    """A saved file loads as the same entries in the same order, and these save to the same bytes."""
     assert load(path, json.dumps([entry.to_dict() for entry in entries]).encode()) == entries
     registry = ModelRegistry(auto_emit=False)
     registry.load(path)
@@ -135,7 +128,7 @@ ODD = st.one_of(
 JSON = st.recursive(
     ODD,
     lambda inner: (
-        st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(FIELDS) | st.text(max_size=6), inner, max_size=6)
+        st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(NAMES) | st.text(max_size=6), inner, max_size=6)
     ),
     max_leaves=12,
 )
@@ -143,7 +136,7 @@ JSON = st.recursive(
 
 @given(value=JSON | st.lists(JSON))
 def test_any_json(path: Path, value: Any) -> None:
-    """Any JSON loads or raises the one error."""
+    """Any JSON loads, or is a ``RegistryFileError``."""
     load(path, json.dumps(value).encode())
 
 
@@ -153,7 +146,7 @@ def nearly_entries(draw: st.DrawFn) -> list[dict[str, Any]]:
     items = [entry.to_dict() for entry in draw(ENTRIES)]
     for _ in range(draw(st.integers(0, 2)) if items else 0):
         item = draw(st.sampled_from(items))
-        field = draw(st.sampled_from(FIELDS))
+        field = draw(st.sampled_from(NAMES))
         change = draw(st.sampled_from(["value", "metadata", "missing", "unknown", "again"]))
         if change == "missing":
             item.pop(field, None)
@@ -169,8 +162,8 @@ def nearly_entries(draw: st.DrawFn) -> list[dict[str, Any]]:
 
 @settings(max_examples=70)
 @given(items=nearly_entries(), layout=st.sampled_from([None, 0, 2]), readable=st.booleans())
-def test_nearly_entries(path: Path, items: list[dict[str, Any]], layout: int | None, *, readable: bool) -> None:
-    """The first thing that is wrong is named, by index and field; without any, the entries load exactly."""
+def test_changed_entries(path: Path, items: list[dict[str, Any]], layout: int | None, *, readable: bool) -> None:
+    """The first invalid field is reported with the index of its entry; valid entries load."""
     load(path, json.dumps(items, indent=layout, ensure_ascii=readable).encode(errors="surrogatepass"))
 
 
@@ -182,7 +175,7 @@ def test_nearly_entries(path: Path, items: list[dict[str, Any]], layout: int | N
 @example(b"[]\x00")
 @example(b"\x0c[]")
 def test_any_bytes(path: Path, content: bytes) -> None:
-    """Any bytes load or raise the one error."""
+    """Any bytes load, or are a ``RegistryFileError``."""
     load(path, content)
 
 
@@ -191,8 +184,8 @@ EDITS = [b"", *(bytes([letter]) for letter in b'"\\,:{}[] \n\x00\xff0-'), b"e9",
 
 @settings(max_examples=70)
 @given(entries=ENTRIES.filter(bool), data=st.data())
-def test_damaged_bytes(path: Path, entries: list[ModelRegistryEntry], data: st.DataObject) -> None:
-    """A file in which a few bytes were lost, added or changed loads as it stands now, or raises the one error."""
+def test_damaged_file(path: Path, entries: list[ModelRegistryEntry], data: st.DataObject) -> None:
+    """A file with a few changed bytes loads as it is, or is a ``RegistryFileError``."""
     registry = ModelRegistry(auto_emit=False)
     load(path, json.dumps([entry.to_dict() for entry in entries]).encode())
     registry.load(path)
@@ -211,7 +204,7 @@ HARD_METADATA = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(HARD.filter(bool), inner, max_size=3),
     max_leaves=6,
 )
-COMPLETE = ModelRegistryEntry(**ENTRY).to_dict()  # type: ignore[arg-type]
+COMPLETE = ModelRegistryEntry(**FIELDS).to_dict()
 HARD_ENTRIES = st.lists(HARD_METADATA, min_size=1, max_size=3).map(
     lambda values: [
         {**COMPLETE, "model_id": str(number), "metadata": {"x": value}} for number, value in enumerate(values)
@@ -253,7 +246,7 @@ def spelt(value: Any, random: Random, twice: dict[str, Any] | None = None) -> st
 
 
 @given(items=HARD_ENTRIES, seed=st.integers(0, 2**32))
-def test_any_spelling(path: Path, items: list[dict[str, Any]], seed: int) -> None:
+def test_white_space_and_escapes(path: Path, items: list[dict[str, Any]], seed: int) -> None:
     """White space and escapes do not matter."""
     random = Random(seed)
     loaded = load(path, (random.choice(["", " \n"]) + spelt(items, random) + random.choice(["", "\n "])).encode())
@@ -261,8 +254,8 @@ def test_any_spelling(path: Path, items: list[dict[str, Any]], seed: int) -> Non
 
 
 @given(items=HARD_ENTRIES, seed=st.integers(0, 2**32), layout=st.sampled_from(["spelt", "indented", "compact"]))
-def test_a_key_twice_anywhere(path: Path, items: list[dict[str, Any]], seed: int, layout: str) -> None:
-    """A key that any object of the file has twice is always an error, however both are spelt."""
+def test_duplicate_key(path: Path, items: list[dict[str, Any]], seed: int, layout: str) -> None:
+    """A duplicate key is an error in any object and in any spelling."""
     random = Random(seed)
     twice = random.choice(list(objects(items)))
     key = random.choice(list(twice))

@@ -358,8 +358,8 @@ class Layers(RuleBasedStateMachine):
         assert len(lines) == len(named)
 
 
-def test_the_layers_are_those_of_the_model(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Operations, loads and files in any order: entries, order, names, histories, events and lines as they should."""
+def test_layers_follow_the_model(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Operations, loads and files in any order have the entries, names, histories, events and lines of a model."""
 
     class Here(Layers):
         path = tmp_path / "models.json"

@@ -237,7 +237,7 @@ class Lifecycle(RuleBasedStateMachine):
 
 
 def test_operations_in_any_order(tmp_path: Path) -> None:
-    """Whatever the order, each operation does what the lifecycle says or changes nothing, and the past stays known."""
+    """Each operation has the result of a model or changes nothing, and ``as_of`` returns the past."""
 
     class AtPath(Lifecycle):
         path = tmp_path / "models.json"

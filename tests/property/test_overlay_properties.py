@@ -33,7 +33,7 @@ def _small_overlays(monkeypatch: pytest.MonkeyPatch, request: Any) -> None:
 
 @given(st.lists(st.dictionaries(KEYS, st.integers(), max_size=3), max_size=12))
 def test_mapping(changes: list[dict[str, int]]) -> None:
-    """A mapping is a dict that was updated, in the same order; earlier ones stay as they were."""
+    """A mapping equals a dict with the same updates, and earlier mappings do not change."""
     expected: dict[str, int] = {}
     mapping, earlier = OverlayMap[str, int]({}), []
     for items in changes:
@@ -51,7 +51,7 @@ def test_mapping(changes: list[dict[str, int]]) -> None:
 
 @given(st.lists(ENTRIES, max_size=12))
 def test_index(entries: list[ModelRegistryEntry]) -> None:
-    """An index that entries were put into finds what one made of all of them finds; earlier ones stay as they were."""
+    """An index that was changed step by step equals a new index, and earlier indexes do not change."""
     index, indexes = ModelIndex(), [(ModelIndex(), {})]
     known: dict[str, ModelRegistryEntry] = {}
     for entry in entries:

@@ -1,4 +1,4 @@
-"""Signed packages: whatever becomes of any file or any byte, verifying notices it."""
+"""Signed packages with any change: they are refused."""
 
 from __future__ import annotations
 
@@ -88,15 +88,15 @@ def changed(draw: st.DrawFn, content: bytes) -> bytes:
 
 
 @given(data=st.data())
-def test_any_byte_of_any_file(case: Case, data: st.DataObject) -> None:
-    """A file in which any bytes are changed, added or taken away is noticed."""
+def test_changed_file_is_refused(case: Case, data: st.DataObject) -> None:
+    """A package is refused if any bytes of a file are changed, added or removed."""
     name = data.draw(st.sampled_from(PACKAGE_FILES))
     refused(case, {**case.made, name: data.draw(changed(case.made[name]))})
 
 
 @given(data=st.data())
-def test_any_byte_of_a_zip(case: Case, data: st.DataObject) -> None:
-    """A zip in which any bytes are changed, added or taken away is noticed, between its files too."""
+def test_changed_zip_is_refused(case: Case, data: st.DataObject) -> None:
+    """A zip is refused if any of its bytes are changed, added or removed, also between its files."""
     refused_zip(case, data.draw(changed(zip_bytes(case.made))))
 
 
@@ -107,8 +107,8 @@ CONTENTS = st.binary(max_size=20)
 
 
 @given(data=st.data())
-def test_any_set_of_files(case: Case, data: st.DataObject) -> None:
-    """Files that are dropped, added, renamed, swapped or taken from another signed package are noticed."""
+def test_changed_set_of_files_is_refused(case: Case, data: st.DataObject) -> None:
+    """A package is refused if files are removed, added, renamed, swapped or taken from another package."""
     known = [*case.made.values(), *case.other.values()]
     kept = data.draw(st.sets(st.sampled_from(PACKAGE_FILES)))
     added = data.draw(st.dictionaries(NAMES, st.sampled_from(known) | CONTENTS, max_size=4))
@@ -118,8 +118,8 @@ def test_any_set_of_files(case: Case, data: st.DataObject) -> None:
 
 
 @given(mixed=st.fixed_dictionaries({name: st.booleans() for name in PACKAGE_FILES}))
-def test_two_packages_do_not_mix(case: Case, mixed: dict[str, bool]) -> None:
-    """Files of two packages that the same key signed make no third one."""
+def test_mixed_packages_are_refused(case: Case, mixed: dict[str, bool]) -> None:
+    """A mix of two packages with the same key is refused."""
     files = {name: (case.other if other else case.made)[name] for name, other in mixed.items()}
     assume(files not in (case.made, case.other))
     refused(case, files)
@@ -143,21 +143,21 @@ JSON = st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=4) | st
 
 
 @given(data=st.data())
-def test_any_value_of_the_envelope(case: Case, data: st.DataObject) -> None:
-    """An envelope in which any value is another, in canonical form, is noticed."""
-    said = json.loads(case.made["signature.dsse.json"])
+def test_changed_envelope_is_refused(case: Case, data: st.DataObject) -> None:
+    """A package is refused if any value of its envelope is changed, in canonical form."""
+    envelope = json.loads(case.made["signature.dsse.json"])
     other = json.loads(case.other["signature.dsse.json"])
-    path = data.draw(st.sampled_from(places(said)))
-    values = JSON | st.sampled_from([said, other, *said.values(), *other.values(), other["signatures"][0]])
-    new = data.draw(values | st.dictionaries(st.text(max_size=3), JSON, max_size=2).map(lambda more: said | more))
-    edited = encode_canonical(replaced(said, path, new))
+    path = data.draw(st.sampled_from(places(envelope)))
+    values = JSON | st.sampled_from([envelope, other, *envelope.values(), *other.values(), other["signatures"][0]])
+    new = data.draw(values | st.dictionaries(st.text(max_size=3), JSON, max_size=2).map(lambda more: envelope | more))
+    edited = encode_canonical(replaced(envelope, path, new))
     assume(edited != case.made["signature.dsse.json"])
     refused(case, {**case.made, "signature.dsse.json": edited})
 
 
 @given(attestation=CONTENTS.map(lambda content: encode_canonical({"said": content.hex()})), evidence=CONTENTS)
-def test_what_is_written_is_verified(case: Case, attestation: bytes, evidence: bytes) -> None:
-    """Any evidence, signed and written, is verified, as a folder and as a zip."""
+def test_written_package_is_verified(case: Case, attestation: bytes, evidence: bytes) -> None:
+    """Any signed evidence is verified, as a folder and as a zip."""
     made = assemble({"attestation.json": attestation, "evidence.csv": evidence}, [], case.signer)
     place = case.place / "good"
     write_folder(place / "folder", made)

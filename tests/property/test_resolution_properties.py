@@ -64,10 +64,10 @@ def compare(registry: ModelRegistry, questions: list[tuple[str, str | None]]) ->
 
 @settings(max_examples=200)
 @given(operations=OPERATIONS, questions=QUESTIONS)
-def test_the_order_of_the_rules(
+def test_order_of_the_rules(
     operations: list[tuple[str, list[str], str | None, bool]], questions: list[tuple[str, str | None]]
 ) -> None:
-    """After every operation, every name stands for the entry that the rules give it, also when asked for again."""
+    """After each operation every name resolves as by the plain rules, also the second time."""
     registry = ModelRegistry(auto_emit=False)
     for model_id, aliases, provider, deprecate in operations:
         registry.register(model_id, "N", "1", "low", "t", "p", aliases=aliases, provider=provider, replace=True)
@@ -81,12 +81,12 @@ def test_the_order_of_the_rules(
 
 @settings(max_examples=50)
 @given(operations=OPERATIONS, questions=QUESTIONS)
-def test_a_loaded_registry_resolves_alike(
+def test_loaded_registry_resolves_alike(
     tmp_path_factory: pytest.TempPathFactory,
     operations: list[tuple[str, list[str], str | None, bool]],
     questions: list[tuple[str, str | None]],
 ) -> None:
-    """A name stands for the same entry in a registry that was loaded as in the one that was saved."""
+    """A name resolves to the same entry before a save and after a load."""
     path: Path = tmp_path_factory.getbasetemp() / "resolution.json"
     registry, loaded = ModelRegistry(auto_emit=False), ModelRegistry(auto_emit=False)
     for model_id, aliases, provider, _ in operations:

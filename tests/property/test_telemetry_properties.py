@@ -118,7 +118,7 @@ def is_call(found: dict[str, Any], named: list[str]) -> bool:
 
 @settings(max_examples=300)
 @given(entries=registries(), drawn=st.lists(st.tuples(attributes(), SCOPES), min_size=1, max_size=8))
-def test_the_same_resolution_as_the_processors(
+def test_resolution_of_the_processor_and_of_evidence(
     entries: list[ModelRegistryEntry], drawn: list[tuple[dict[str, Any], str]]
 ) -> None:
     """A call is counted for the entry, or the name, that the span processor would find for its span."""
@@ -220,9 +220,9 @@ class Naive:
         self.kinds[key].update(self._kinds(span, model))
 
     def _kinds(self, span: Span, model: ModelRegistryEntry | None) -> set[str]:
-        said = span.attributes.get("model_registry.status")
-        agreeing = self._agrees(span, model, said)
-        kinds = {"not_enriched"} if said is None else {"disagreeing"} if not agreeing else set()
+        status = span.attributes.get("model_registry.status")
+        agreeing = self._agrees(span, model, status)
+        kinds = {"not_enriched"} if status is None else {"disagreeing"} if not agreeing else set()
         if model is None:
             return kinds | {"unregistered"}
         state = model.as_of(from_nanos(span.start))
@@ -233,18 +233,18 @@ class Naive:
         findings = {status: row.finding for status, row in LIFECYCLE.items() if row.finding is not None}
         return {findings.get(kind, kind) for kind in kinds}
 
-    def _agrees(self, span: Span, model: ModelRegistryEntry | None, said: str | None) -> bool:
+    def _agrees(self, span: Span, model: ModelRegistryEntry | None, status: str | None) -> bool:
         owner = span.attributes.get("model_registry.owner")
         if model is None:
-            return said == UNREGISTERED
+            return status == UNREGISTERED
         end = max(span.start, span.end)
         since = min(span.start, end - self.request.delay)
         times = {since, span.start, end, *(instant for instant in INSTANTS if since < instant <= end)}
         for state in (model.as_of(from_nanos(at)) for at in times):
             if state is None:
-                if said == UNREGISTERED:
+                if status == UNREGISTERED:
                     return True
-            elif said == state.status and owner in (None, state.owner):
+            elif status == state.status and owner in (None, state.owner):
                 return True
         return False
 
@@ -281,8 +281,8 @@ def gather(folder: str, inputs: list[list[Span]], request: ScanRequest, batch: i
     cached=st.sampled_from([0, 3, 20_000]),
     together=st.sampled_from([0, 2, 600_000]),
 )
-def test_against_a_list(inputs: list[list[Span]], batch: int, max_gap: int, cached: int, together: int) -> None:
-    """Counts, kinds, services, first and last calls and gaps are those of a program that has everything in a list."""
+def test_totals_of_a_list(inputs: list[list[Span]], batch: int, max_gap: int, cached: int, together: int) -> None:
+    """Counts, kinds, services, first and last calls and gaps equal those of a program that keeps a list."""
     request = ScanRequest(START, START + 8 * HOUR, max_gap, DELAY, MODELS)
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(scan, "_CACHE_SLOTS", cached)

@@ -1,4 +1,4 @@
-"""Registry files in YAML: whatever they hold, they load exactly or not at all."""
+"""Registry files in YAML with any content: they load exactly or not at all."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ NOT_TAKEN = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]|\\\\ud[89ab]")
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a place for a registry file that all examples of a test share."""
+    """Return the path of a registry file that all examples of a test share."""
     return tmp_path_factory.mktemp("files") / "models.yaml"
 
 
@@ -110,8 +110,8 @@ def texts(value: Any) -> Iterator[str]:
 
 
 @given(entries=ENTRIES, style=STYLES)
-def test_what_pyyaml_writes(path: Path, entries: list[ModelRegistryEntry], style: dict[str, Any]) -> None:
-    """Entries that PyYAML writes load as they were, in any of its styles."""
+def test_files_of_pyyaml(path: Path, entries: list[ModelRegistryEntry], style: dict[str, Any]) -> None:
+    """Entries that PyYAML writes in any style load unchanged."""
     plain = [entry.to_dict() for entry in entries]
     own = [value for item in plain for key, value in item["metadata"].items() if key not in RESERVED]
     assume(not any(NUMBER.fullmatch(text) and yaml.safe_dump(text).startswith(text) for text in texts(own)))
@@ -137,7 +137,7 @@ def as_json(entries: list[ModelRegistryEntry]) -> str:
     layout=st.sampled_from([{}, {"indent": 2}, {"indent": "\t"}, {"separators": (",", ":")}]),
 )
 def test_json_is_yaml(path: Path, entries: list[ModelRegistryEntry], layout: dict[str, Any], *, escaped: bool) -> None:
-    """A JSON file loads under a YAML name as under its own, or not at all if PyYAML does not take its characters."""
+    """A JSON file loads under a YAML name as under its own, unless PyYAML refuses its characters."""
     content = json.dumps([entry.to_dict() for entry in entries], ensure_ascii=escaped, **layout)
     loaded = load(path, content.encode())
     if isinstance(loaded, RegistryFileError):
@@ -167,10 +167,10 @@ WRONG = {
 
 @settings(max_examples=200)
 @given(entries=ENTRIES.filter(bool), style=STYLES, field=st.sampled_from(sorted(WRONG)), which=st.integers(0, 2))
-def test_where_it_is(
+def test_place_of_an_error(
     path: Path, entries: list[ModelRegistryEntry], style: dict[str, Any], field: str, which: int
 ) -> None:
-    """Line and column are those at which the wrong value stands, in any style."""
+    """Line and column are those of the invalid value, in any style."""
     plain = [entry.to_dict() for entry in entries]
     index = which % len(plain)
     WRONG[field](plain[index])
@@ -226,8 +226,8 @@ def damaged(draw: st.DrawFn) -> bytes:
 @example(content=b"%YAML " + b"1" * 5_000 + b".1\n---\n[]")
 @example(content=b"- &a [&b {a: *a, b: *b}]")
 @example(content=b"- {? {} : 1}")
-def test_anything_else(path: Path, content: bytes) -> None:
-    """Whatever is in the file, it loads or the one error is raised; what both parsers read, they read alike."""
+def test_any_bytes(path: Path, content: bytes) -> None:
+    """Any bytes load or are a ``RegistryFileError``, and both parsers load the same."""
     found = []
     for loader in LOADERS:
         with pytest.MonkeyPatch.context() as patch:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from spanforge.model_registry._core.attributes import ATTRIBUTES
 from spanforge.model_registry._core.validation import RESERVED
+
+if TYPE_CHECKING:
+    from spanforge.model_registry import ModelRegistry
 
 FIELDS = {
     "model_id": "gpt-4o",
@@ -22,3 +25,28 @@ METADATA: dict[str, Any] = {key: _BY_KIND.get(row.kind, f"some {key}") for key, 
 """A value for every reserved metadata key."""
 SHOWN_METADATA = {row.name: METADATA[row.name] for row in ATTRIBUTES if row.source == "metadata key"}
 """The reserved metadata that has an attribute of its own."""
+INVALID_ARGUMENTS: list[tuple[dict[str, Any], str]] = [
+    ({"model_id": ""}, "model_id"),
+    ({"model_id": 5}, "model_id"),
+    ({"name": "  "}, "name"),
+    ({"owner": None}, "owner"),
+    ({"risk_tier": "hgih"}, "risk_tier"),
+    ({"deployment_date": "yesterday"}, "deployment_date"),
+    ({"metadata": {"x": float("nan")}}, "metadata.x"),
+    ({"metadata": {"history": []}}, "metadata.history"),
+    ({"metadata": [1]}, "metadata"),
+    ({"aliases": "gpt-4o"}, "aliases"),
+    ({"aliases": [""]}, "aliases[0]"),
+    ({"aliases": ["a", "*" * 9]}, "aliases[1]"),
+    ({"provider": " "}, "provider"),
+    ({"aliases": ["a"], "metadata": {"aliases": ["b"]}}, "metadata.aliases"),
+    ({"provider": "a", "metadata": {"provider": "b"}}, "metadata.provider"),
+    ({"actor": ""}, "actor"),
+]
+"""Arguments that ``register`` refuses, and the field that the error names."""
+
+
+def register_many(registry: ModelRegistry, number: int) -> None:
+    """Register the models ``m0``, ``m1`` and so on."""
+    for index in range(number):
+        registry.register(**{**FIELDS, "model_id": f"m{index}"})

@@ -1,0 +1,144 @@
+"""Valid registry files in JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+from support.json_files import ENTRY, REQUIRED, WRITTEN, changed, record, with_text
+
+from spanforge.model_registry import InvalidEntryError, ModelRegistry, ModelRegistryEntry
+from spanforge.model_registry._core.values import parse_date
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xef\xbb\xbf" + WRITTEN.encode(),
+        WRITTEN.replace("\n", "\r\n").encode(),
+        json.dumps([ENTRY]).encode(),
+        json.dumps([dict(reversed(list(ENTRY.items())))], indent="\t").encode(),
+        WRITTEN.replace('"name"', '"n\\u0061me"').replace("ml-platform", "ml\\u002dplatform").encode(),
+        b" \n\t" + json.dumps([ENTRY], separators=(" , ", " :\r\n")).encode() + b"  ",
+    ],
+    ids=["byte order mark", "CRLF", "ASCII", "other order", "escapes", "white space"],
+)
+def test_layouts_and_encodings(registry: ModelRegistry, path: Path, content: bytes) -> None:
+    """Layout, order of fields, escapes and a byte order mark do not matter."""
+    before = registry.list_all()
+    path.write_bytes(content)
+    registry.load(path)
+    assert registry.list_all() == before
+    registry.save(path)
+    assert path.read_text() == WRITTEN
+
+
+def test_pipe(path: Path) -> None:
+    """A named pipe loads as a file does."""
+    os.mkfifo(path)
+    writer = threading.Thread(target=path.write_text, args=(WRITTEN,))
+    writer.start()
+    registry = ModelRegistry(auto_emit=False)
+    registry.load(path)
+    writer.join()
+    assert len(registry) == 1
+
+
+def test_optional_fields(registry: ModelRegistry, path: Path) -> None:
+    """A file needs the six required fields only."""
+    path.write_text(json.dumps([REQUIRED]))
+    registry.load(path)
+    assert registry.list_all() == [ModelRegistryEntry(**REQUIRED)]
+
+
+def test_load_replaces_everything(registry: ModelRegistry, path: Path) -> None:
+    """A load removes all entries and aliases, and adds those of the file in their order."""
+    old = ModelRegistry(auto_emit=False)
+    old.register("gone", "N", "1", "low", "team", "test", aliases=["alias", "glob-*"])
+    for model_id in ("b", "a"):
+        registry.register(model_id, "N", "1", "low", "team", "test", aliases=[f"{model_id}-*", f"my {model_id}"])
+    registry.save(path)
+    old.load(path)
+    assert [entry.model_id for entry in old] == ["gpt-4o", "b", "a"]
+    assert [old.resolve(name).rule for name in ("gone", "alias", "glob-1")] == [None, None, None]
+    assert [old.resolve(name).rule for name in ("a", "my a", "a-1")] == ["id", "alias", "glob"]
+
+
+def test_numbers_keep_value_and_type(registry: ModelRegistry, path: Path) -> None:
+    """Numbers and booleans keep their value and type, up to the limits of 64 bits."""
+    numbers = [0, 1, -1, 2**63 - 1, -(2**63), 2**53 + 1, 1.0, -0.0, 0.1, 1e300, 5e-324, True, False]
+    registry.register("n", "N", "1", "low", "team", "test", metadata={"x": numbers})
+    registry.save(path)
+    registry.load(path)
+    entry = registry.get("n")
+    assert entry is not None
+    assert [repr(number) for number in entry.metadata["x"]] == [repr(number) for number in numbers]
+
+
+def test_long_float(registry: ModelRegistry, path: Path) -> None:
+    """A float with very many digits is rounded."""
+    path.write_bytes(with_text(b"0." + b"1" * 5_000))
+    registry.load(path)
+    entry = registry.get("b")
+    assert entry is not None
+    assert entry.metadata["x"] == 0.1111111111111111
+
+
+def test_file_of_the_pypi_package(registry: ModelRegistry, path: Path) -> None:
+    """A file as the PyPI package spanforge writes it loads."""
+    written = {
+        **ENTRY,
+        "status": "retired",
+        "deployment_date": "2026-05-13T08:00:00.123456Z",
+        "decommission_date": "2026-06-01T00:00:00.000000Z",
+        "metadata": {"deprecation_reason": "alt, überholt"},
+    }
+    path.write_text(json.dumps([written], indent=2, default=str))
+    registry.load(path)
+    (entry,) = registry
+    assert entry.to_dict() == written
+    assert entry.warnings == ("model 'gpt-4o' is retired",)
+
+
+def test_operations_after_a_load(registry: ModelRegistry, path: Path) -> None:
+    """A loaded entry continues its lifecycle and its history."""
+    registry.register("m", "N", "1", "low", "team", "test")
+    registry.deprecate("m", reason="old", sunset_date="2099-01-01")
+    registry.save(path)
+    later = ModelRegistry(auto_emit=False)
+    later.load(path)
+    entry = later.retire("m")
+    assert [item["status"] for item in entry.metadata["history"]] == ["active", "deprecated", "retired"]
+    assert entry.metadata["sunset_date"] == "2099-01-01"
+
+
+def test_history_ahead_of_the_clock(registry: ModelRegistry, path: Path) -> None:
+    """An operation is later than the records of a file from a clock that is ahead."""
+    ahead = [record(at="2999-01-01T00:00:00Z"), record(at="2999-01-01T00:00:01Z", status="deprecated")]
+    path.write_bytes(changed(status="deprecated", metadata={"history": ahead}))
+    registry.load(path)
+    entry = registry.retire("b")
+    moments = [parse_date(item["at"], "at") for item in entry.metadata["history"]]
+    assert moments == sorted(set(moments))
+    state = entry.as_of("3000-01-01")
+    assert state is not None
+    assert state.status == "retired"
+
+
+def test_loaded_entries_are_immutable(registry: ModelRegistry, path: Path) -> None:
+    """A loaded entry is as immutable as a registered one."""
+    path.write_text(WRITTEN)
+    registry.load(path)
+    (entry,) = registry
+    with pytest.raises(TypeError, match="immutable"):
+        entry.metadata["tags"].append("c")
+    with pytest.raises(AttributeError):
+        entry.owner = "other"  # type: ignore[misc]
+    with pytest.raises(InvalidEntryError):
+        ModelRegistryEntry.from_dict({**entry.to_dict(), "owner": ""})

@@ -1,0 +1,287 @@
+"""Invalid registry files in JSON and their errors. The registry stays as it was."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+from support.json_files import ENTRY, REQUIRED, WRITTEN, changed, record, with_text
+from support.permissions import without_privileges
+from support.registry_files import refused
+
+from spanforge.model_registry import ModelRegistry, RegistryFileError, RegistryFileNotFoundError
+from spanforge.model_registry._core import json_entries
+from spanforge.model_registry._core.lifecycle import STATUSES
+from spanforge.model_registry._core.storage import MAX_FILE_SIZE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+NOT_JSON = "is not valid JSON"
+UNKNOWN = "is an unknown field; an entry has the fields model_id, name, version"
+NOT_JSON_FILES = {
+    "empty": b"",
+    "blank": b" \n",
+    "byte order mark only": b"\xef\xbb\xbf",
+    "two byte order marks": b"\xef\xbb\xbf\xef\xbb\xbf[]",
+    "more than one value": b"[] []",
+    "a comma too many": b"[" + json.dumps(ENTRY).encode() + b",]",
+    "single quotes": b"[{'model_id': 'a'}]",
+    "a comment": b"[] // none",
+    "UTF-16": json.dumps([ENTRY]).encode("utf-16"),
+    "UTF-16 without mark": json.dumps([ENTRY]).encode("utf-16-le"),
+    "Latin-1": changed(owner="Zürich").replace(rb"\u00fc", b"\xfc"),
+    "surrogate bytes": changed(owner="OWNER").replace(b"OWNER", b"\xed\xa0\x80"),
+    "control character": changed(owner="OWNER").replace(b"OWNER", b"a\nb"),
+}
+
+
+class BadFile(NamedTuple):
+    """An invalid file: its content, the reason, and the invalid field with the index and the id of its entry."""
+
+    content: bytes
+    reason: str
+    field: str | None
+    index: int | None = 1
+    model_id: str | None = "b"
+
+
+BAD_FILES: dict[str, tuple[Any, ...]] = {
+    **{name: (content, NOT_JSON, None, None, None) for name, content in NOT_JSON_FILES.items()},
+    "null": (b"null", "must be a JSON array of entries; got null", None, None, None),
+    "object": (json.dumps(ENTRY).encode(), "must be a JSON array of entries; got a mapping", None, None, None),
+    "text": (b'"models"', "must be a JSON array of entries; got text", None, None, None),
+    "entry is null": (b"[null]", "must be a mapping; got null", None, 0, None),
+    "entry is an array": (b"[[]]", "must be a mapping; got a list", None, 0, None),
+    "id is missing": (changed(model_id=...), "is missing", "model_id", 1, None),
+    "owner is missing": (changed(owner=...), "is missing", "owner"),
+    "owner is empty": (changed(owner=""), "must be text that is not blank", "owner"),
+    "owner is null": (changed(owner=None), "must be text that is not blank", "owner"),
+    "id is a number": (changed(model_id=5), "must be text that is not blank", "model_id", 1, None),
+    "unknown field": (changed(ownr="x"), UNKNOWN, "ownr"),
+    "unknown field of one": (b'[{"x": 1}]', UNKNOWN, "x", 0, None),
+    "tier": (changed(risk_tier="extreme"), "must be one of low, medium, high, critical", "risk_tier"),
+    "tier is a list": (changed(risk_tier=["low"]), "must be one of low", "risk_tier"),
+    "status": (changed(status="Active"), f"must be one of {', '.join(STATUSES)}", "status"),
+    "status is null": (changed(status=None), "must be one of active", "status"),
+    "date": (changed(deployment_date="May 2024"), "must be an RFC 3339 date", "deployment_date"),
+    "date is a number": (changed(decommission_date=1715587200), "RFC 3339", "decommission_date"),
+    "metadata is null": (changed(metadata=None), "must be a mapping with string keys", "metadata"),
+    "metadata is a list": (changed(metadata=[]), "must be a mapping with string keys", "metadata"),
+    "empty key": (changed(metadata={"": 1}), "must be a string that is not empty", "metadata key"),
+    "NaN": (changed(metadata={"x": float("nan")}), "NaN is not a JSON number", None, None, None),
+    "Infinity": (changed(metadata={"x": float("inf")}), "Infinity is not a JSON number", None, None, None),
+    "-Infinity": (changed(metadata={"x": -float("inf")}), "-Infinity is not a JSON number", None, None, None),
+    "1e999": (with_text(b"[0, 1e999]"), "a finite number", "metadata.x[1]"),
+    "65 bits": (changed(metadata={"x": 2**63}), "must be an integer of 64 bits", "metadata.x"),
+    "-65 bits": (changed(metadata={"x": -(2**63) - 1}), "must be an integer of 64 bits", "metadata.x"),
+    "many digits": (with_text(b"7" * 4000), "64 bits", "metadata.x"),
+    "surrogate": (changed(owner="\ud800"), "without lone surrogates; got '\\\\ud800'", "owner"),
+    "surrogate in metadata": (changed(metadata={"x": {"y": "\udfff"}}), "surrogates", "metadata.x.y"),
+    "surrogate as key": (changed(metadata={"\ud800": 1}), "surrogates", "metadata key"),
+    "surrogate as field": (changed(**{"\ud800": 1}), UNKNOWN, "\ud800"),
+    "surrogate as id": (changed(model_id="\udc00"), "surrogates", "model_id", 1, "\udc00"),
+    "alias": (changed(metadata={"aliases": ["a", ""]}), "must be a name or glob", "metadata.aliases[1]"),
+    "aliases": (changed(metadata={"aliases": "a"}), "must be a list", "metadata.aliases"),
+    "provider": (changed(metadata={"provider": 1}), "must be text", "metadata.provider"),
+    "sunset": (changed(metadata={"sunset_date": "soon"}), "RFC 3339", "metadata.sunset_date"),
+    "history": (changed(metadata={"history": {}}), "must be a list", "metadata.history"),
+    "record": (changed(metadata={"history": [{}]}), "must be a mapping with at, status", "metadata.history[0]"),
+    "record's date": (changed(metadata={"history": [record(), record(at="")]}), "RFC 3339", "metadata.history[1].at"),
+    "record's tier": (
+        changed(metadata={"history": [record(risk_tier="x")]}),
+        "must be one of low",
+        "metadata.history[0].risk_tier",
+    ),
+    "deep metadata": (
+        with_text(b"[" * 17 + b"]" * 17),
+        "is nested more than 16 levels deep",
+        "metadata.x" + "[0]" * 16,
+    ),
+    "too much": (
+        changed(metadata={"x": "y" * 70_000}),
+        "is too large: at most 65,536 characters and values in total",
+        "metadata",
+    ),
+    "history out of order at once": (
+        changed(metadata={"history": [record(), record(at="2020-01-01")]}),
+        "must be no earlier than that of the record before, ",
+        "metadata.history[1].at",
+    ),
+    "history out of order": (
+        changed(metadata={"history": [record(), record(at="2026-01-01"), record(at="2026-01-01T00:30:00+01:00")]}),
+        "must be no earlier than that of the record before, 2026-01-01",
+        "metadata.history[2].at",
+    ),
+    "a key twice": (with_text(b'[{}, {"y": 1, "y": 1}]'), "duplicate key 'y'", "metadata.x[1].y"),
+    "an id twice": (
+        json.dumps([ENTRY, {**ENTRY, "model_id": "b"}, ENTRY]).encode(),
+        "must be unique; entry 0 has it too",
+        "model_id",
+        2,
+        "gpt-4o",
+    ),
+}
+
+
+@pytest.mark.parametrize("bad", BAD_FILES.values(), ids=BAD_FILES)
+def test_invalid_file(path: Path, bad: tuple[Any, ...]) -> None:
+    """The error has the path, and index, id and field of the invalid entry."""
+    content, reason, field, index, model_id = BadFile(*bad)
+    error = refused(path, content)
+    assert (error.path, error.index, error.model_id, error.field) == (str(path), index, model_id, field)
+    sentence = str(error)
+    assert re.search(reason, sentence)
+    assert sentence.startswith(str(path))
+    assert index is None or f", entry {index}" in sentence
+    assert model_id is None or f", model {model_id!r}" in sentence
+    assert field is None or f", field {field!r}" in sentence
+    assert len(sentence) < len(str(path)) + 600
+    sentence.encode()
+    assert isinstance(error, ValueError)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"", ", line 1, column 1: is not valid JSON: Expecting value"),
+        (b'[\n  {"name": "\xc3\xa9" x}]', ", line 2, column 16: is not valid JSON: Expecting ',' delimiter"),
+        (b"[] []", ", line 1, column 4: is not valid JSON: Extra data"),
+    ],
+)
+def test_line_and_column(path: Path, content: bytes, sentence: str) -> None:
+    """The error about text that is not JSON has line and column."""
+    error = refused(path, content)
+    assert str(error) == f"{path}{sentence}"
+    assert f", line {error.line}, column {error.column}: " in sentence
+
+
+DUPLICATES = (
+    '[{%s, "owner": "a"}]',
+    '[{%s,"owner":"ml-platform"}]',
+    '[{%s, "own\\u0065r": "a"}]',
+    '[{%s , \n "owner" \t : \r "a"}]',
+    '[{"model_id": "x", %s}]',
+    '[{%s, "metadata": {"x": 1, "x": 1}}]',
+    '[{%s, "metadata": {"x": 1, "\\u0078" : 2}}]',
+    '[{%s, "metadata": {"x\\\\": 1, "y": 2, "x\\\\" : 3}}]',
+    '[{%s, "metadata": {"x\\"": ":", "x\\"":":"}}]',
+    '[{%s, "metadata": {"a": ":b", "a":":\\",\\"c\\":"}}]',
+    '[{%s, "metadata": {"a": [{"b": {}}, {"b": {"c": 1, "c": {}}}]}}]',
+    '[{%s, "metadata": {"aliases": ["a"], "aliases": ["a"]}}]',
+    '[{%s, "metadata": {}, "metadata": {}}]',
+    '[{%s, "status": "active", "status": "retired"}]',
+    '[{%s, "unknown": 1, "unknown": 2}]',
+    '[{%s, "metadata": {"history": [{"at": "2024-05-13", "at": "2024-05-13"}]}}]',
+    '[{%s, "metadata": {"\u00e9": 1, "\\u00e9": 2}}]',
+)
+
+
+@pytest.mark.parametrize("layout", [None, 2], ids=["as it is", "indented"])
+@pytest.mark.parametrize("text", DUPLICATES)
+def test_duplicate_key(path: Path, text: str, layout: int | None) -> None:
+    """A duplicate key is an error in any object and in any spelling."""
+    assert "duplicate key" in str(refused(path, text % json.dumps(REQUIRED, indent=layout)[1:-1]))
+
+
+@pytest.mark.parametrize("key", ["model_id", "owner", "status", "metadata", "tags", "nothing"])
+@pytest.mark.parametrize("index", [0, 1, 2, 3, 4])
+def test_duplicate_key_in_a_saved_file(path: Path, monkeypatch: pytest.MonkeyPatch, index: int, key: str) -> None:
+    """A duplicate line is found in any entry of a file that ``save`` wrote."""
+    monkeypatch.setattr(json_entries, "ENCODE_CHUNK", 2)
+    saved = [json.dumps({**ENTRY, "model_id": f"m{i}"}, indent=2, ensure_ascii=False) for i in range(5)]
+    other = "{}" if key in ("metadata", "nothing") else '"x"'
+    saved[index] = re.sub(f'( *"{key}": )', rf"\1{other},\n\1", saved[index])
+    lines = ("[\n" + ",\n".join(saved) + "\n]").split("\n")
+    error = refused(path, "\n".join(f"  {line}" if line not in "[]" else line for line in lines) + "\n")
+    assert "duplicate key" in str(error)
+    assert error.index == index
+
+
+def test_duplicate_key_in_a_file_of_the_saved_length(path: Path) -> None:
+    """A duplicate key is found in a file that is as long as the saved one."""
+    twice = '    "owner": "nobody",\n'
+    content = WRITTEN.replace('    "owner"', twice + '    "owner"').replace("  ", "", len(twice) // 2)
+    content = content.removesuffix("\n" * (len(twice) % 2))
+    assert len(content) == len(WRITTEN)
+    assert "duplicate key" in str(refused(path, content))
+
+
+def test_truncated_file(path: Path) -> None:
+    """A file that ends too early never loads."""
+    content = WRITTEN.encode()
+    for length in range(len(content) - 1):
+        assert NOT_JSON in refused(path, content[:length]).reason
+
+
+@pytest.mark.parametrize("opening", ["[", '{"a":', '[{"a":'])
+@pytest.mark.parametrize("depth", [1_000, 200_000])
+@pytest.mark.parametrize("closed", [True, False], ids=["closed", "open"])
+def test_deep_nesting(path: Path, opening: str, depth: int, *, closed: bool) -> None:
+    """Nesting of any depth is an error of the file."""
+    closing = {"[": "]", "{": "}"}
+    text = opening * depth
+    if closed:
+        text += "1" + "".join(closing[letter] for letter in reversed(opening) if letter in closing) * depth
+    refused(path, text)
+    refused(path, with_text(text.encode()))
+
+
+@pytest.mark.parametrize("digits", [b"7" * 5_000, b"-" + b"7" * 100_000, b"7" * 400 + b".5"], ids=len)
+def test_very_long_numbers(path: Path, digits: bytes) -> None:
+    """A number with very many digits is an error of the file."""
+    refused(path, with_text(digits))
+
+
+def test_too_large_file(registry: ModelRegistry, path: Path) -> None:
+    """A file above the limit is refused before it is parsed."""
+    before = registry.list_all()
+    with path.open("wb") as file:
+        file.truncate(MAX_FILE_SIZE + 1)
+    with pytest.raises(RegistryFileError, match=f"is larger than {MAX_FILE_SIZE:,} bytes"):
+        registry.load(path)
+    assert registry.list_all() == before
+
+
+@pytest.mark.parametrize("name", ["models.json", "no/such/folder.json", "broken"])
+def test_missing_file(registry: ModelRegistry, tmp_path: Path, name: str) -> None:
+    """A missing file is also a ``FileNotFoundError`` with errno and filename."""
+    (tmp_path / "broken").symlink_to("nowhere")
+    before = registry.list_all()
+    with pytest.raises(RegistryFileNotFoundError, match="no such file") as caught:
+        registry.load(tmp_path / name)
+    error = caught.value
+    assert isinstance(error, FileNotFoundError)
+    assert isinstance(error, RegistryFileError)
+    assert (error.path, error.filename, error.errno) == (str(tmp_path / name), str(tmp_path / name), 2)
+    assert registry.list_all() == before
+
+
+@pytest.mark.parametrize("name", ["folder", "file/models.json", "loop", "with\0null", "x" * 300])
+def test_impossible_path(registry: ModelRegistry, tmp_path: Path, name: str) -> None:
+    """A path at which no file can be is an error that is not a ``FileNotFoundError``."""
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_text("[]")
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(RegistryFileError, match="cannot be read") as caught:
+        registry.load(f"{tmp_path}/{name}")
+    assert not isinstance(caught.value, FileNotFoundError)
+    assert caught.value.path == f"{tmp_path}/{name}"
+
+
+@pytest.mark.parametrize("target", ["folder", "folder/models.json"])
+def test_file_without_permission(registry: ModelRegistry, open_folder: Path, target: str) -> None:
+    """A file that may not be read, or whose folder may not be entered, is an error."""
+    path = open_folder / "folder" / "models.json"
+    path.parent.mkdir()
+    path.write_text("[]")
+    (open_folder / target).chmod(0)
+    try:
+        with without_privileges(), pytest.raises(RegistryFileError, match="cannot be read: Permission denied"):
+            registry.load(path)
+    finally:
+        (open_folder / target).chmod(0o755)
+    assert len(registry) == 1
