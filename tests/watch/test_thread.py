@@ -265,7 +265,7 @@ def test_log_handler_may_use_the_watcher(watched: Watched, action: Callable[[Fil
 
 
 def test_stop_does_not_wait_for_a_slow_look(watched: Watched) -> None:
-    """``stop`` waits ``STOP_TIMEOUT`` for a look, and returns although the look has not ended."""
+    """``stop`` waits ``_STOP_TIMEOUT`` for a look, and returns although the look has not ended."""
     watcher = watched.follow()
     begun, done = threading.Event(), threading.Event()
 
@@ -281,7 +281,7 @@ def test_stop_does_not_wait_for_a_slow_look(watched: Watched) -> None:
         assert begun.wait(LONG)
         before = time.monotonic()
         watcher.stop()
-        assert time.monotonic() - before >= watch.STOP_TIMEOUT
+        assert time.monotonic() - before >= watch._STOP_TIMEOUT
         assert thread.is_alive()
         done.set()
         thread.join()
