@@ -5,10 +5,10 @@
 # user, in its working directory, with its environment.
 #
 #   reload.sh NEW TARGET PID COLLECTOR [ARGUMENT...]
-#   reload.sh new.yaml /etc/otelcol/registry.lookup 4711 otelcol-contrib --config=collector.yaml --config=registry.yaml
+#   reload.sh new.yaml /etc/otelcol/lookup.yaml 4711 otelcol-contrib --config=collector.yaml --config=enrichment.yaml
 #
-# NEW: the new file. TARGET: the file that it replaces, the lookup_file of render_transform in registry.yaml; it is kept
-# as TARGET.previous. PID: the Collector, which must have started (SIGHUP ends it before that); "-": the caller sends
+# NEW: the new file. TARGET: the file that it replaces, the lookup_file of render_transform in enrichment.yaml; it is
+# kept as TARGET.previous. PID: the Collector, which must have started (SIGHUP ends it before that); "-": the caller sends
 # SIGHUP. COLLECTOR, ARGUMENT: the command that started it; COLLECTOR is the program itself.
 # Variables: RELOAD_LIMIT, the limit of a trial in seconds (60); RELOAD_WATCH, the seconds for which the Collector is
 # watched after SIGHUP, in addition to the time of the trial (5).
