@@ -193,7 +193,7 @@ if ! same "$copy" "$target"; then
 fi
 if [ "$pid" = - ]; then
     rm -f -- "$target.pending"
-    say "replaced: $target; it is in force once the Collector gets SIGHUP, which whoever runs it has to send"
+    say "replaced: $target; it is in force once you send SIGHUP to the Collector"
     exit 0
 fi
 kill -HUP "$pid" || fail 1 "the Collector, $pid, has ended; $target is the new file, $target.previous the old one"
