@@ -5,10 +5,10 @@
 # user, in its working directory, with its environment.
 #
 #   reload.sh NEW TARGET PID COLLECTOR [ARGUMENT...]
-#   reload.sh new.yaml /etc/otelcol/registry.lookup 4711 otelcol-contrib --config=collector.yaml --config=registry.yaml
+#   reload.sh new.yaml /etc/otelcol/lookup.yaml 4711 otelcol-contrib --config=collector.yaml --config=enrichment.yaml
 #
-# NEW: the new file. TARGET: the file that it replaces, the lookup_file of render_transform in registry.yaml; it is kept
-# as TARGET.previous. PID: the Collector, which must have started (SIGHUP ends it before that); "-": the caller sends
+# NEW: the new file. TARGET: the file that it replaces, the lookup_file of render_transform in enrichment.yaml; it is
+# kept as TARGET.previous. PID: the Collector, which must have started (SIGHUP ends it before that); "-": the caller sends
 # SIGHUP. COLLECTOR, ARGUMENT: the command that started it; COLLECTOR is the program itself.
 # Variables: RELOAD_LIMIT, the limit of a trial in seconds (60); RELOAD_WATCH, the seconds for which the Collector is
 # watched after SIGHUP, in addition to the time of the trial (5).
@@ -193,7 +193,7 @@ if ! same "$copy" "$target"; then
 fi
 if [ "$pid" = - ]; then
     rm -f -- "$target.pending"
-    say "replaced: $target; it is in force once the Collector gets SIGHUP, which whoever runs it has to send"
+    say "replaced: $target; it is in force once you send SIGHUP to the Collector"
     exit 0
 fi
 kill -HUP "$pid" || fail 1 "the Collector, $pid, has ended; $target is the new file, $target.previous the old one"

@@ -150,18 +150,18 @@ def flagged() -> str:
 def file_operations() -> str:
     """Return the sentence about operations on a file's model."""
     names = join_names((name for name, row in OPERATIONS.items() if not row.registers), "and")
-    return f"These operations work on a file's model as on any other: {names}."
+    return f"Code can change the status of a file's model with the operations {names}."
 
 
 def violations() -> str:
     """Return the sentence about the statuses on the dashboard of violations."""
     statuses = [*(status for status in STATUSES if status in FLAGGED_STATUSES), UNREGISTERED]
-    return f"The dashboard of violations shows calls of models that are {join_names(statuses, 'or')}."
+    return f"The violations dashboard shows calls to models that are {join_names(statuses, 'or')}."
 
 
 KINDS: Final[Mapping[str, str]] = {
     "aliases": "list of names",
-    "text": "text",
+    "text": "string",
     "date": "date",
     "history": "list of records",
 }
@@ -174,7 +174,7 @@ def reserved_keys() -> list[list[str]]:
         [f"`{key}`", KINDS[row.kind], row.note, _writer(row), _attributes_of(key, row) or "none"]
         for key, row in RESERVED.items()
     ]
-    return [["key", "type", "holds", "written by", "attribute"], *rows]
+    return [["key", "type", "meaning", "written by", "attribute"], *rows]
 
 
 def _writer(row: ReservedKey) -> str:

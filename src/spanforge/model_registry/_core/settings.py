@@ -186,17 +186,21 @@ def _lower(value: Any) -> Any:
 
 
 ENABLED: Final = Setting(
-    "enabled", True, "true", _parse_boolean, "`false` disables the plugin in an application that would install it"
+    "enabled",
+    True,
+    "true",
+    _parse_boolean,
+    "with `false`, `opentelemetry-instrument` and `instrument()` do not install the plugin",
 )
 FILE: Final[Setting[tuple[str, ...]]] = Setting(
-    "file", (), "", _parse_paths, "the registry file, JSON or YAML; or several, separated as in `PATH`"
+    "file", (), "", _parse_paths, "the registry file, JSON or YAML; several are separated by `:`, on Windows by `;`"
 )
 RELOAD_INTERVAL: Final = Setting(
     "reload_interval",
     10_000,
     "10000",
     _parse_milliseconds,
-    "milliseconds within which a changed file is in force; with `0`, files are read only once",
+    "milliseconds within which a changed file is in force; with `0`, files are read only at the start",
 )
 SPAN_ATTRIBUTES: Final[Setting[tuple[str, ...]]] = Setting(
     "span_attributes",
@@ -233,7 +237,7 @@ SAMPLE_FLAGGED: Final = Setting(
     False,
     "false",
     _parse_boolean,
-    "with `true`, the sampler `model_registry` keeps calls of flagged models even if their trace is not kept",
+    "with `true` and `OTEL_TRACES_SAMPLER=model_registry`, calls to flagged models are kept even if their trace is not",
 )
 
 SETTINGS: Final[tuple[Setting[Any], ...]] = (

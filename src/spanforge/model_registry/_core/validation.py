@@ -76,11 +76,11 @@ _RECORD_KEYS: Final = ", ".join(f"`{key}`" for key in (*_NEEDED, *_OPTIONAL))
 
 RESERVED: Final[Mapping[str, ReservedKey]] = {
     "aliases": ReservedKey("aliases", False, "other names and globs of the model"),
-    "provider": ReservedKey("text", False, "the only provider whose calls the entry matches"),
+    "provider": ReservedKey("text", False, "the only provider whose calls match the entry"),
     "deprecation_reason": ReservedKey("text", True, "the reason for the deprecation"),
     **_STATUS_DATES,
     "successor": ReservedKey("text", True, "the model to use instead"),
-    "sunset_date": ReservedKey("date", True, "the date until which calls of the deprecated model are allowed"),
+    "sunset_date": ReservedKey("date", True, "the date from which calls to the deprecated model are findings"),
     "history": ReservedKey("history", True, f"the model's changes, each with {_RECORD_KEYS}"),
 }
 """The keys of ``metadata`` that the library reads. The limit on the user's part does not count their values.
