@@ -116,7 +116,7 @@ def metrics() -> list[list[str]]:
         ]
         for row in METRICS
     ]
-    return [["metric", "kind", "unit", "attributes", "what"], *rows]
+    return [["metric", "kind", "unit", "attributes", "meaning"], *rows]
 
 
 def not_calls() -> list[list[str]]:

@@ -130,7 +130,7 @@ def main(file: str) -> None:
     kept = [attributes[OWNER] == "forged" or "model_registry.approved" in attributes for attributes in forgeable]
     before, after = "processor before the exporter's", "processor after the exporter's"
     found = {
-        "installed by `opentelemetry-instrument` and settings alone": f'"{OWNER}": "team"' in installed,
+        "[zero-code start](zero-code.md) under `opentelemetry-instrument`": f'"{OWNER}": "team"' in installed,
         "sampler by `OTEL_TRACES_SAMPLER`": '"model_registry.registered"' in sampled,
         f"model set at the start, {before}": OWNER in exported(registry, MODEL, {}),
         f"model set at the start, {after}": OWNER in exported(registry, MODEL, {}, exporter_first=True),

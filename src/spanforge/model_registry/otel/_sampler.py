@@ -54,8 +54,8 @@ class ModelRegistrySampler(Sampler):
     ============================================================ ==================== ========================
     root span of an operation, as ``model_registry.register``    any, or none         kept
     call of a flagged model, if ``flagged`` is true              any, or none         kept
-    any other                                                    none                 kept for the ratio ``ratio``
-                                                                                      of trace ids
+    any other                                                    none                 kept, if the trace id is
+                                                                                      within ``ratio``
     any other                                                    kept                 kept
     any other                                                    not kept             not kept
     ============================================================ ==================== ========================
