@@ -98,7 +98,7 @@ def sampling() -> list[list[str]]:
         ["span", "parent", "decision"],
         [join_names(OPERATION_SPAN_NAMES.values(), "or"), "any, or none", "kept"],
         [f"call of a flagged model, with `{SAMPLE_FLAGGED.variable}=true`", "any, or none", "kept"],
-        ["any other", "none", "kept, if the trace id is in the share"],
+        ["any other", "none", "kept, if the trace id is within the ratio"],
         ["any other", "kept", "kept"],
         ["any other", "not kept", "not kept"],
     ]
@@ -116,7 +116,7 @@ def metrics() -> list[list[str]]:
         ]
         for row in METRICS
     ]
-    return [["metric", "kind", "unit", "attributes", "what"], *rows]
+    return [["metric", "kind", "unit", "attributes", "meaning"], *rows]
 
 
 def not_calls() -> list[list[str]]:
@@ -137,7 +137,7 @@ def limits() -> list[str]:
 
 def providers() -> str:
     """Return the sentence about the attributes that hold a provider."""
-    return f"The provider is the first text among {join_names(PROVIDER_KEYS, 'and')}."
+    return f"The provider is the first non-empty string among {join_names(PROVIDER_KEYS, 'and')}."
 
 
 def flagged() -> str:

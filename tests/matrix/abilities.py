@@ -130,15 +130,15 @@ def main(file: str) -> None:
     kept = [attributes[OWNER] == "forged" or "model_registry.approved" in attributes for attributes in forgeable]
     before, after = "processor before the exporter's", "processor after the exporter's"
     found = {
-        "installed by `opentelemetry-instrument` and settings alone": f'"{OWNER}": "team"' in installed,
+        "[zero-code start](zero-code.md) under `opentelemetry-instrument`": f'"{OWNER}": "team"' in installed,
         "sampler by `OTEL_TRACES_SAMPLER`": '"model_registry.registered"' in sampled,
-        f"model named at the start, {before}": OWNER in exported(registry, MODEL, {}),
-        f"model named at the start, {after}": OWNER in exported(registry, MODEL, {}, exporter_first=True),
-        f"model named late, {before}": OWNER in exported(registry, {}, MODEL),
-        f"model named late, {after}": OWNER in exported(registry, {}, MODEL, exporter_first=True),
-        f"model named late, {before}, wrapped by another": OWNER in exported(registry, {}, MODEL, wrapped=True),
-        f"forged `model_registry.*` removed, {before}": not kept[0],
-        f"forged `model_registry.*` removed, {after}": not kept[1],
+        f"model set at the start, {before}": OWNER in exported(registry, MODEL, {}),
+        f"model set at the start, {after}": OWNER in exported(registry, MODEL, {}, exporter_first=True),
+        f"model set late, {before}": OWNER in exported(registry, {}, MODEL),
+        f"model set late, {after}": OWNER in exported(registry, {}, MODEL, exporter_first=True),
+        f"model set late, {before}, wrapped by another": OWNER in exported(registry, {}, MODEL, wrapped=True),
+        f"foreign `model_registry.*` removed, {before}": not kept[0],
+        f"foreign `model_registry.*` removed, {after}": not kept[1],
         "events as log records": names == ["model_registry.registered"],
         "log records without a processor are counted": log_records(taken=False)[1] == 1,
         "`service.instance.id` is renewed after `fork`": renews_instance_id(),

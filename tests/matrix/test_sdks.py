@@ -49,8 +49,8 @@ TESTS = {
 KNOWN_WARNING = "ignore:SelectableGroups dict interface is deprecated:DeprecationWarning"
 """opentelemetry-api 1.42 has it of Pythons before 3.12, when it is imported."""
 
-LATE_AFTER = "model named late, processor after the exporter's"
-FORGED_AFTER = "forged `model_registry.*` removed, processor after the exporter's"
+LATE_AFTER = "model set late, processor after the exporter's"
+FORGED_AFTER = "foreign `model_registry.*` removed, processor after the exporter's"
 COUNTED = "log records without a processor are counted"
 RENEWED = "`service.instance.id` is renewed after `fork`"
 LACKS = {

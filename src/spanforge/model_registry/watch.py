@@ -117,7 +117,10 @@ class FileWatcher:
             self._start_thread()
 
     def stop(self) -> None:
-        """Stop following the files, after a look that is running. The entries of the files stay in force."""
+        """Stop following the files, and wait up to a second for a check that is running.
+
+        The entries of the files stay in the registry.
+        """
         self._stopped.set()
         if self._looking.acquire(timeout=_STOP_TIMEOUT):
             self._looking.release()
@@ -126,7 +129,7 @@ class FileWatcher:
             del _watchers.by_registry[registry]
 
     def look(self) -> None:
-        """Look at the files now, and take changed content unless it may be incomplete. No error is raised."""
+        """Check the files now, and load changed content unless a file may be half written. No error is raised."""
         with self._looking:
             try:
                 self._look()

@@ -47,8 +47,8 @@ _DefaultRegistryReset()  # the constructor registers the object
 def get_default_registry() -> ModelRegistry:
     """Return the process-wide registry.
 
-    It has two layers: the application's entries, and those of the files in the setting ``file``. See
-    ``LayeredRegistry``.
+    The module-level functions such as ``register_model`` change it, and the span processor uses it by default. It has
+    two layers: the application's entries, and above them those of the files in the setting ``file``.
     """
     # Each call looks it up, so that replacing ``spanforge.model_registry._registry`` takes effect. During its import,
     # the package does not have the attribute yet.

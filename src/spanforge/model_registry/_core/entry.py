@@ -156,7 +156,7 @@ class ModelRegistryEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True
         return cls(**data)
 
     def as_of(self, moment: datetime | str) -> StateAsOf | None:
-        """Return status, owner and risk tier in force at a moment; ``None`` before the model's deployment.
+        """Return the status, owner and risk tier of the model at a moment; ``None`` before its deployment.
 
         Args:
             moment: A date-time, or an RFC 3339 text; without an offset it is UTC.

@@ -114,7 +114,7 @@ class ModelNotFoundError(ModelRegistryError, KeyError):
 
 
 class ModelNotAllowedError(ModelRegistryError, ValueError):
-    """``require`` found the model in a status that the caller does not allow.
+    """``require`` refuses the model, because its status is not among the allowed ones.
 
     Attributes:
         model_id: The id of the entry that matched.

@@ -35,7 +35,7 @@ class LifecycleEvent(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The event's name in ``OPERATIONS``, such as ``model_registry.registered``."""
+        """The name of the event, such as ``model_registry.registered``."""
         return OPERATIONS[self.operation].event
 
     def attributes(self) -> dict[str, Any]:
@@ -45,7 +45,9 @@ class LifecycleEvent(NamedTuple):
 
 
 class EventCounts(NamedTuple):
-    """The numbers of lifecycle events in this process by outcome. An event counts once per signal.
+    """The numbers of lifecycle events in this process: emitted, held, dropped and failed.
+
+    An event counts once per signal.
 
     Attributes:
         emitted: Events that were added to a sampled span, or passed to a logger that is enabled.

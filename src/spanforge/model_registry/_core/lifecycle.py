@@ -11,7 +11,7 @@ RiskTier = Literal["low", "medium", "high", "critical"]
 """The risk of using a model, as its owner rates it."""
 
 ModelStatus = Literal["active", "deprecated", "retired"]
-"""The statuses of a model; see ``LIFECYCLE``."""
+"""The statuses of a model, in the order of the lifecycle."""
 
 OperationName = Literal["register", "deprecate", "retire"]
 """The operations that change a model; see ``OPERATIONS``."""

@@ -65,7 +65,7 @@ class ModelRegistry(RegistryCore):
             purpose: Intended use of the model.
             deployment_date: Date of the first use (RFC 3339 date or date-time); the default is now.
             metadata: User metadata: string keys, JSON values.
-            aliases: Other names of the model, and globs that match a whole name, such as ``gpt-4o-*``.
+            aliases: Other names of the model, and globs that match a whole name, such as ``gpt-4o-20??-??-??``.
             provider: The only provider whose spans the entry matches.
             replace: Replace name, version, owner, tier, purpose and metadata if the model is already registered. Its
                 status and dates do not change.
@@ -194,11 +194,14 @@ class ModelRegistry(RegistryCore):
         return entry
 
     def clear(self) -> None:
-        """Remove all entries without emitting events. A registry of two layers keeps the files' entries."""
+        """Remove all entries, except those of files in the process-wide registry. No event is emitted.
+
+        Another registry loses the entries of a ``FileWatcher`` too, until a file changes.
+        """
         self._replace_layer(replace_app_layer, ())
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write all entries to a JSON file, atomically and durably; see ``storage.write_entries``.
+        """Write all entries to a JSON file, atomically and durably.
 
         Raises:
             RegistryFileError: The file cannot be written, or its name ends in ``.yaml`` or ``.yml``. A YAML file would
@@ -207,9 +210,9 @@ class ModelRegistry(RegistryCore):
         storage.write_entries(path, self.list_all())
 
     def load(self, path: str | os.PathLike[str]) -> None:
-        """Replace all entries with those of a JSON file, atomically and without emitting events.
+        """Replace all entries with those of a JSON or YAML file, atomically. No event is emitted.
 
-        A registry of two layers keeps the files' entries.
+        The process-wide registry keeps the entries of the files in the setting ``file``, which take precedence.
 
         A file whose name ends in ``.yaml`` or ``.yml`` is read as YAML, which needs the extra ``yaml``.
 

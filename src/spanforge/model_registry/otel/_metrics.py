@@ -227,7 +227,7 @@ METRICS: Final = (
         "gauge",
         "s",
         ("file.path",),
-        "Time since the last check that found the registry file unchanged and in force",
+        "Time since the last check that found the registry file unchanged and in use",
         _read_file_ages,
     ),
     Metric(

@@ -58,8 +58,8 @@ class ModelRegistrySpanProcessor(SpanProcessor):
     """Adds ``model_registry.*`` attributes to every recorded span that names a model.
 
     The values are the registry's when the span ends. Spans that name no model are not changed. The processor never
-    raises into the application and never blocks. Add it to a tracer provider, before or after the exporter's processor:
-    ``provider.add_span_processor(...)``.
+    raises into the application. It blocks only if handlers of its log lines block. Add it to a tracer provider, before
+    or after the exporter's processor: ``provider.add_span_processor(...)``.
 
     An argument that is not given comes from the environment. Without ``registry``, the process-wide registry starts to
     follow the files of the setting ``file``.
@@ -118,22 +118,22 @@ class ModelRegistrySpanProcessor(SpanProcessor):
             _warnings.warn("hook", text, _LATE_MODELS_MAY_BE_MISSED)
 
     def switch(self, *, on: bool) -> None:
-        """Switch the processor on or off: a provider offers no way to remove one."""
+        """Switch the processor on or off, because a tracer provider cannot remove a processor."""
         self._active_keys: frozenset[str] = self._model_keys if on else frozenset()
         self._common_key = COMMON_MODEL_KEY if on else None
 
     @property
     def is_on(self) -> bool:
-        """Whether it is switched on."""
+        """Whether the processor is switched on and enriches spans."""
         return bool(self._active_keys)
 
     @property
     def late_writes(self) -> str:
-        """The hook that enriches spans whose model is set after their start: ``_on_ending`` or ``on_end``."""
+        """The method that adds the attributes of models set late: ``_on_ending`` or ``on_end``."""
         return "on_end" if self._enriches_at_start or self._on_end_was_needed else "_on_ending"
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002
-        """Deliver lifecycle events that waited for a provider; enrich a span that cannot be enriched at its end."""
+        """Deliver held lifecycle events. With opentelemetry-sdk 1.38 and 1.39, also enrich the span."""
         if self._needs_on_start:
             try:
                 self._handle_start(span)
@@ -149,7 +149,7 @@ class ModelRegistrySpanProcessor(SpanProcessor):
             self._enrich_recording_span(span)
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:  # noqa: ARG002 - the processor buffers no spans
-        """Return ``True``: all work is done when a span has ended."""
+        """Return ``True``, because the processor keeps no spans."""
         return True
 
     def _handle_span(  # noqa: PLR0913 - positional arguments, because the hot path calls it
@@ -208,7 +208,7 @@ class ModelRegistrySpanProcessor(SpanProcessor):
         def _on_ending(self, span: Span) -> None: ...
 
         def on_end(self, span: ReadableSpan) -> None:
-            """Enrich a span that ``_on_ending`` did not reach."""
+            """Enrich a span if the SDK did not call ``_on_ending`` for it."""
 
     else:
         _on_ending = make_on_ending(_handle_span)

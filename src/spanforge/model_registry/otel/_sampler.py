@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from spanforge.model_registry._core.resolution import Resolution
 
 RATIO_VARIABLE: Final = "OTEL_TRACES_SAMPLER_ARG"
-"""OpenTelemetry's environment variable for the sampler's argument: the share of root spans that are kept."""
+"""OpenTelemetry's environment variable for the sampler's argument: the ratio of root spans that are kept."""
 _KEPT_SPAN_NAMES: Final = frozenset(OPERATION_SPAN_NAMES.values())
 """Names of the root spans of lifecycle operations."""
 _RATIO_RULE: Final = "a number from 0 to 1"
@@ -54,8 +54,8 @@ class ModelRegistrySampler(Sampler):
     ============================================================ ==================== ========================
     root span of an operation, as ``model_registry.register``    any, or none         kept
     call of a flagged model, if ``flagged`` is true              any, or none         kept
-    any other                                                    none                 kept for the share ``ratio``
-                                                                                      of trace ids
+    any other                                                    none                 kept, if the trace id is
+                                                                                      within ``ratio``
     any other                                                    kept                 kept
     any other                                                    not kept             not kept
     ============================================================ ==================== ========================
@@ -70,7 +70,7 @@ class ModelRegistrySampler(Sampler):
     same traces.
 
     Args:
-        ratio: The share of root spans that are kept, from 0 to 1.
+        ratio: The ratio of root spans that are kept, from 0 to 1.
         flagged: Whether all calls of flagged models are kept; ``None``: the setting ``sample_flagged`` decides.
         registry: The registry of the models; ``None``: the process-wide one, looked up per span.
 
@@ -113,7 +113,7 @@ class ModelRegistrySampler(Sampler):
         links: Sequence[Link] | None = None,
         trace_state: TraceState | None = None,
     ) -> SamplingResult:
-        """Return the decision; see the table of the class."""
+        """Return the decision whether the span is kept."""
         sampler = self._fallback
         if _is_lifecycle_operation(name) or (self.flagged and self._calls_flagged_model(attributes)):
             sampler = ALWAYS_ON

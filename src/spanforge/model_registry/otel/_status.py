@@ -34,8 +34,8 @@ class PluginStatus(NamedTuple):
         sdk: Version of opentelemetry-sdk.
         python: Version of Python.
         processors: Number of span processors that are switched on.
-        late_writes: The hooks that enrich spans whose model is set after their start: ``_on_ending``, ``on_end``, or
-            ``none`` if there are no processors.
+        late_writes: The methods that add the attributes of models set late: ``_on_ending``, ``on_end``, or ``none`` if
+            there are no processors.
         tracer_provider: The class of the global tracer provider.
         sampler: The description of its sampler; ``none`` if it has none.
         meter_provider: The class of the global meter provider.
@@ -45,7 +45,7 @@ class PluginStatus(NamedTuple):
         event_signals: Signals of lifecycle events.
         events: Number of lifecycle events that were emitted, held and lost, by signal.
         calls: Number of calls.
-        spans_enriched: Number of spans that were enriched.
+        spans_enriched: Number of spans that got attributes, including those of unregistered models.
         unregistered: The first 100 unregistered model names on spans of this process.
     """
 

@@ -73,7 +73,9 @@ def _find_append_options(add_span_processor: Callable[..., None]) -> dict[str, b
 
 @dataclass(init=False)
 class Options:
-    """The instrumentor's options in declarative configuration; ``settings`` describes them.
+    """The instrumentor's options in declarative configuration: the settings except the sampler's.
+
+    ``enabled`` is not among them, because the package reads it from the file itself.
 
     An unknown option is logged and ignored. OpenTelemetry would ignore all options if this class refused one.
     """
