@@ -117,8 +117,8 @@ def test_calls_registered(look: Look, otlp: Any) -> None:
     )["calls_registered"]
     assert said(found) == ("findings", 4, 2, 0.5)
     assert found.notes == (
-        "1 names of called models are not registered",
-        "1 calls started before the model's deployment date",
+        "unregistered names: 1",
+        "calls before the model's deployment date: 1",
     )
     assert ids(found) == [strange["spanId"], early["spanId"]]
     assert found.samples[1].trace_id == early["traceId"]
@@ -143,7 +143,7 @@ def test_no_calls_after_retirement(look: Look, otlp: Any, history: list[Any]) ->
     spans = [otlp.span("old", otlp.start), otlp.span("old", noon - 1), first, otlp.span("x")]
     found = look([entry("old", metadata={"history": history} if history else {}, **RETIRED)], *spans)
     assert said(found["no_calls_after_retirement"]) == ("findings", 3, 1, 0.6666)
-    assert found["no_calls_after_retirement"].notes == ("1 models were called after their retirement",)
+    assert found["no_calls_after_retirement"].notes == ("models called after their retirement: 1",)
     assert ids(found["no_calls_after_retirement"]) == [first["spanId"]]
 
 
@@ -172,8 +172,8 @@ def test_no_calls_past_sunset(look: Look, otlp: Any) -> None:
     check = found["no_calls_past_sunset"]
     assert said(check) == ("findings", 5, 1, 0.8)
     assert check.notes == (
-        "1 models were called past their sunset date",
-        "3 calls were of models deprecated at the time, which is allowed until their sunset date",
+        "models called on or after their sunset date: 1",
+        "calls of deprecated models, exceptions included: 3",
     )
     assert ids(check) == [past["spanId"]]
 
