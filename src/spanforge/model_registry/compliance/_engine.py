@@ -51,8 +51,8 @@ class ComplianceMappingEngine:
         max_gap: The longest stretch without the start of a span for which the period still counts as covered; from a
             minute to a century.
         delay: The longest time until a change of the registry is in force in every process, up to a century. A span
-            agrees with the registry if its attributes were in force at most this long before it ended. An event
-            matches a change that is at most this much earlier or later.
+            agrees with the registry if its attributes were in force while it ran, or at most this long before its end.
+            An event matches a change that is at most this much earlier or later. Evidence does not record this value.
         model_attributes: Additional attribute keys that contain a model name, one or several, as set for the processor.
 
     Raises:
