@@ -53,7 +53,7 @@ class Attestation(AttestationPart, frozen=True, kw_only=True):
         overall_status: The worst status of the clauses.
         clauses: The framework's clauses.
         checks: The results of the checks.
-        changes: The lifecycle changes of the period in the registry, oldest first.
+        changes: The lifecycle changes in the period of the models that the evidence is about, oldest first.
         population: The spans and calls that were counted.
         coverage: How much of the period the telemetry covers in time.
         unregistered_names: Names of called models without an entry, those with most calls first.
