@@ -310,13 +310,15 @@ def _assert_names(stated: dict[str, Any], truth: Truth) -> None:
     warnings += [f"model '{name}' is not registered" for name in sorted(truth.names)]
     assert stated["model_warnings"] == warnings[:1_000]
     dated = {entry["model_id"] for entry in truth.found["entries"] if "history" not in entry["metadata"]}
-    cut = [limit for limit in stated["limits"] if limit.startswith("Only ")]
-    listed = {"not registered": truth.names, "no entry covers": uncovered}
-    assert [limit.split(" of ")[1].split()[0] for limit in cut] == [
-        str(len(names)) for names in listed.values() if len(names) > 1_000
+    cut = [limit for limit in stated["limits"] if limit.startswith("The list ")]
+    listed = {"unregistered_names": truth.names, "uncovered_names": uncovered}
+    assert cut == [
+        f"The list {field} has the first 1,000 of {len(names):,} items."
+        for field, names in listed.items()
+        if len(names) > 1_000
     ]
     further = [limit for limit in stated["limits"] if any(c.isdigit() for c in limit) and limit not in cut]
-    assert [int(limit.removeprefix("For ").split()[0]) for limit in further] == [
+    assert [int(limit.split(": ")[1].split(".")[0]) for limit in further] == [
         len(dated & truth.called),
         truth.found["differing"],
     ]
