@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.october import write_october
 from support.prometheus import metric_names
 
 from spanforge.model_registry._core.attributes import ATTRIBUTES
@@ -34,6 +35,8 @@ EXAMPLES = [
 @pytest.mark.parametrize(("code", "output"), EXAMPLES)
 def test_examples_print_what_they_say(code: str, output: str, tmp_path: Path) -> None:
     """Each example, run in a process of its own, prints exactly the text that stands under it."""
+    if "october.zip" in code:
+        write_october(tmp_path)
     result = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
         capture_output=True,

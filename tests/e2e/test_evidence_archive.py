@@ -155,12 +155,11 @@ class Truth:
         early, retired, past = self.number(EARLY), self.number(RETIRED), self.number(PAST_SUNSET)
         enriched = all_ - self.number(NOT_ENRICHED)
         known = all_ - self.number(UNREGISTERED) - early  # of which a status was in force
-        of_names = f"{len(self.names)} names of called models are not registered"
-        allowed = f"{self.number(DEPRECATED)} calls were of models deprecated at the time, "
-        allowed += "which is allowed until their sunset date"
+        of_names = f"unregistered names: {len(self.names)}"
+        allowed = f"calls of deprecated models, exceptions included: {self.number(DEPRECATED)}"
         models = len(self.called) + len(self.names)
-        before = [of_names, f"{early} calls started before the model's deployment date"]
-        sunset = [f"{self.such(PAST_SUNSET)} models were called past their sunset date", allowed]
+        before = [of_names, f"calls before the model's deployment date: {early}"]
+        sunset = [f"models called on or after their sunset date: {self.such(PAST_SUNSET)}", allowed]
         missing = sum(change["event"] == "not_recorded" for change in changes)
         return {
             "calls_registered": (all_, self.number(UNREGISTERED) + early, before),
@@ -168,7 +167,7 @@ class Truth:
             "no_calls_after_retirement": (
                 known,
                 retired,
-                [f"{self.such(RETIRED)} models were called after their retirement"],
+                [f"models called after their retirement: {self.such(RETIRED)}"],
             ),
             "no_calls_past_sunset": (known, past, sunset),
             "changes_recorded": (len(changes), missing, []),
@@ -257,8 +256,8 @@ def assert_is_true(evidence: Evidence, given: Archive, framework: str) -> None:
         "gaps": [dict(zip(("from_date", "to_date", "seconds"), gap, strict=True)) for gap in found["gaps"]],
         "gap_count": len(found["gaps"]),
         "reasons": [
-            f"the period has gaps without any span that are longer than allowed: {len(found['gaps'])}",
-            f"{bad} lines, spans or log records could not be read",
+            f"gaps that are longer than max_gap_seconds: {len(found['gaps'])}",
+            f"unreadable lines, spans or log records: {bad}",
             *limits,
         ],
     }
@@ -311,13 +310,15 @@ def _assert_names(stated: dict[str, Any], truth: Truth) -> None:
     warnings += [f"model '{name}' is not registered" for name in sorted(truth.names)]
     assert stated["model_warnings"] == warnings[:1_000]
     dated = {entry["model_id"] for entry in truth.found["entries"] if "history" not in entry["metadata"]}
-    cut = [limit for limit in stated["limits"] if limit.startswith("Only ")]
-    listed = {"not registered": truth.names, "no entry covers": uncovered}
-    assert [limit.split(" of ")[1].split()[0] for limit in cut] == [
-        str(len(names)) for names in listed.values() if len(names) > 1_000
+    cut = [limit for limit in stated["limits"] if limit.startswith("The list ")]
+    listed = {"unregistered_names": truth.names, "uncovered_names": uncovered}
+    assert cut == [
+        f"The list {field} has the first 1,000 of {len(names):,} items."
+        for field, names in listed.items()
+        if len(names) > 1_000
     ]
     further = [limit for limit in stated["limits"] if any(c.isdigit() for c in limit) and limit not in cut]
-    assert [int(limit.removeprefix("For ").split()[0]) for limit in further] == [
+    assert [int(limit.split(": ")[1].split(".")[0]) for limit in further] == [
         len(dated & truth.called),
         truth.found["differing"],
     ]

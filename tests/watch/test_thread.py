@@ -216,9 +216,8 @@ def test_thread_that_cannot_start(watched: Watched, monkeypatch: pytest.MonkeyPa
     watched.follow(interval=100)
     watched.follow(interval=100)
     assert watched.owners == {"m": "a"}
-    assert watched.lines() == [
-        "warning: model registry: changes of registry files are not loaded, because no thread could be started: can't start new thread"
-    ]
+    text = "changes of registry files are not loaded, because no thread could be started: can't start new thread"
+    assert watched.lines() == [f"warning: model registry: {text}"]
 
 
 def test_failing_log_handler_stops_nothing(watched: Watched) -> None:

@@ -109,8 +109,8 @@ def test_calls_registered(look: Look, otlp: Otlp) -> None:
     )["calls_registered"]
     assert summarize(found) == ("findings", 4, 2, 0.5)
     assert found.notes == (
-        "1 names of called models are not registered",
-        "1 calls started before the model's deployment date",
+        "unregistered names: 1",
+        "calls before the model's deployment date: 1",
     )
     assert span_ids(found) == [strange["spanId"], early["spanId"]]
     assert found.samples[1].trace_id == early["traceId"]
@@ -139,7 +139,7 @@ def test_no_calls_after_retirement(look: Look, otlp: Otlp, history: list[Any]) -
     spans = [otlp.span("old", otlp.start), otlp.span("old", noon - 1), first, otlp.span("x")]
     found = look([make_entry("old", metadata={"history": history} if history else {}, **RETIRED)], *spans)
     assert summarize(found["no_calls_after_retirement"]) == ("findings", 3, 1, 0.6666)
-    assert found["no_calls_after_retirement"].notes == ("1 models were called after their retirement",)
+    assert found["no_calls_after_retirement"].notes == ("models called after their retirement: 1",)
     assert span_ids(found["no_calls_after_retirement"]) == [first["spanId"]]
 
 
@@ -164,8 +164,8 @@ def test_no_calls_past_sunset(look: Look, otlp: Otlp) -> None:
     check = found["no_calls_past_sunset"]
     assert summarize(check) == ("findings", 5, 1, 0.8)
     assert check.notes == (
-        "1 models were called past their sunset date",
-        "3 calls were of models deprecated at the time, which is allowed until their sunset date",
+        "models called on or after their sunset date: 1",
+        "calls of deprecated models, exceptions included: 3",
     )
     assert span_ids(check) == [past["spanId"]]
 

@@ -30,12 +30,16 @@ FORMAT: Final = "spanforge-model-registry/evidence/1"
 
 
 class Attestation(AttestationPart, frozen=True, kw_only=True):
-    """The statement of an evidence package.
+    """The content of ``attestation.json``: the results of the checks, what they examined, and the limits.
+
+    The lists ``changes``, ``unregistered_names``, ``uncovered_names`` and ``model_warnings`` have at most 1,000 items.
+    So do ``coverage.gaps`` and ``coverage.reasons``.
 
     Attributes:
         format: The version of this format.
         generator: The program that made the package.
-        generated_at: The time of generation, RFC 3339.
+        generated_at: The time of generation, RFC 3339, as the generator's clock or its caller set it. It is not a
+            trusted timestamp.
         framework: ``soc2`` or ``nist_ai_rmf``.
         framework_name: The framework's name and version.
         model_id: The model that the evidence is about; ``None`` for the whole inventory.
@@ -45,19 +49,19 @@ class Attestation(AttestationPart, frozen=True, kw_only=True):
         model_status: The model's status at that time.
         model_warnings: The warnings that a call of the model gets at that time; for the inventory, those of all models
             that were called.
-        period: The period.
+        period: The period of the evidence.
         overall_status: The worst status of the clauses.
         clauses: The framework's clauses.
         checks: The results of the checks.
-        changes: The first lifecycle changes of the period.
+        changes: The lifecycle changes in the period of the models that the evidence is about, oldest first.
         population: The spans and calls that were counted.
-        coverage: The part of the period that the telemetry covers.
+        coverage: How much of the period the telemetry covers in time.
         unregistered_names: Names of called models without an entry, those with most calls first.
-        uncovered_names: Response models that no entry or alias covers, those with most calls first. If the evidence is
-            about such a name, only that name.
+        uncovered_names: Response models without an entry, of calls that are registered by another name, usually the
+            request model. Those with most calls come first. If the evidence is about such a name, only that name.
         registry: The registry at the time of generation.
-        inputs: The inputs that were read.
-        limits: The limits of the evidence, a sentence each.
+        inputs: The inputs that were read, in the order in which they count.
+        limits: The limits of the evidence, one text each.
     """
 
     format: Literal["spanforge-model-registry/evidence/1"] = FORMAT

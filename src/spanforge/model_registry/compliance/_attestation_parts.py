@@ -43,12 +43,12 @@ class AttestationPart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
 
 class Period(AttestationPart, frozen=True, kw_only=True):
-    """The period: half-open, in UTC.
+    """The period, in UTC. The start is included, the end is not.
 
     Attributes:
         from_date: Its first instant, RFC 3339.
         to_date: The first instant after it.
-        interval: The bounds in words.
+        interval: The rule for the bounds, in words.
     """
 
     from_date: Moment
@@ -73,7 +73,7 @@ class RegistryDigest(AttestationPart, frozen=True, kw_only=True):
 
     Attributes:
         models: The number of entries.
-        sha256: The SHA-256 of the file that ``ModelRegistry.save`` writes, in hexadecimal.
+        sha256: The SHA-256 of the JSON file that ``ModelRegistry.save`` writes for these entries, in hexadecimal.
     """
 
     models: _Count
@@ -100,13 +100,16 @@ class CheckResult(AttestationPart, frozen=True, kw_only=True):
     Attributes:
         check: The name of the check.
         title: The fact that the check tests.
-        status: The result; ``supported`` if the population is not empty and has no exceptions.
+        status: ``no_evidence`` if the period has no span and no lifecycle event. Otherwise ``findings`` if there are
+            exceptions, and ``supported`` if there are units and no exceptions. If there are no units, the status is
+            ``no_evidence``, or for ``changes_recorded`` of registered models ``not_applicable``.
         unit: The unit of the population.
         population: The number of units that the check examined.
-        exceptions: The number of those units that are exceptions to the fact.
-        share: The share of units without an exception, truncated to four digits; ``None`` if the population is empty.
-        notes: Additional facts, a sentence each.
-        samples: Some of the exceptions, if they are spans.
+        exceptions: The number of units for which the title is false.
+        share: The share of units without an exception, truncated to four decimal places; ``None`` if the population is
+            empty.
+        notes: Additional facts, one text each.
+        samples: Some of the exceptions, at most 10, if they are spans.
     """
 
     check: str
@@ -121,12 +124,16 @@ class CheckResult(AttestationPart, frozen=True, kw_only=True):
 
 
 class Clause(AttestationPart, frozen=True, kw_only=True):
-    """The evidence for one clause of the framework. It never shows that the clause is satisfied.
+    """The evidence for one clause: a criterion of SOC 2, or a subcategory of the NIST AI RMF.
+
+    The evidence never shows that an organisation satisfies the clause.
 
     Attributes:
         clause: The number of the clause in the framework.
-        asks: A short summary of the clause.
-        status: The worst status of its checks and of the coverage.
+        asks: This project's summary of the clause. The framework's own text is authoritative.
+        status: The worst status of its checks, in this order: ``findings``, ``no_evidence``, ``incomplete``,
+            ``supported``. It is ``incomplete`` or worse if the coverage is incomplete. Checks that are
+            ``not_applicable`` do not count. If no check counts, the status is ``no_evidence``.
         checks: Names of the checks that support the clause.
         not_shown: The parts of the clause that this evidence does not show.
     """
@@ -149,7 +156,7 @@ class Change(AttestationPart, frozen=True, kw_only=True):
         reason: The reason, if one was given.
         actor: The actor, if one was given.
         source: ``history`` if the entry has a record of the change, ``dates`` if it has only a date.
-        event: ``recorded`` if the telemetry has a matching event, else ``not_recorded``.
+        event: ``recorded`` if the inputs have a matching event, else ``not_recorded``.
     """
 
     model_id: str
@@ -168,15 +175,16 @@ class Input(AttestationPart, frozen=True, kw_only=True):
         name: The file's name, with as many of its folders as distinguish it from the other inputs; or an address.
         kind: The telemetry format: a row of ``FORMATS``; ``audit_events`` for events of the caller; or the kind of the
             caller's own reader.
-        size: The number of bytes.
-        sha256: The SHA-256 of the bytes, in hexadecimal.
-        lines: Requests that were read.
+        size: The number of bytes that were read: of a file, its bytes on disk, compressed or not; of Jaeger, the bytes
+            of its responses; of ``audit_events``, the bytes of their JSON with sorted keys.
+        sha256: The SHA-256 of these bytes, in hexadecimal.
+        lines: Requests that were read, unreadable ones included; for ``audit_events``, the number of events.
         bad_lines: Lines, or parts of lines, that could not be read.
         spans: Spans that were read, copies included.
         spans_outside: Spans that were read and started outside the period.
         first: The start of the first span, RFC 3339; ``None`` if there is no span.
         last: The start of the last span, RFC 3339; ``None`` if there is no span.
-        limits: The parts of the input that could not be read, a sentence each.
+        limits: The parts of the input that could not be read, one text each.
     """
 
     name: str
@@ -195,16 +203,21 @@ class Input(AttestationPart, frozen=True, kw_only=True):
 class Population(AttestationPart, frozen=True, kw_only=True):
     """The population: the spans of the period, each counted once.
 
+    If the evidence is about one model, ``calls``, ``models`` and ``models_called`` are of that model. The other figures
+    are of all telemetry.
+
     Attributes:
-        spans: Spans.
-        calls: Calls; if the evidence is about one model, the calls of that model.
-        agent_spans: Spans of agents, workflows and tools that name a model without being a call.
-        other_spans: All other spans.
+        spans: Spans that started in the period.
+        calls: Calls.
+        agent_spans: Spans of agents, workflows, chains and tools that name a model without being a call.
+        other_spans: Spans that are neither calls nor ``agent_spans``.
         copies: Spans that were read again and not counted again.
-        differing_copies: Copies whose content differs; the first one in the order of the inputs counts.
-        models: Entries of the registry; one or none if the evidence is about one model.
-        models_called: Models that were called, unregistered ones included.
-        lifecycle_events: Events of the period.
+        differing_copies: Copies that differ from the first span with the same ids in a fact that is counted, such as
+            the model. The first span, in the order of the inputs, counts.
+        models: Entries of the registry.
+        models_called: Models that were called; each unregistered name counts as one.
+        lifecycle_events: Lifecycle events whose time is in the period. An event in several signals or inputs counts
+            once.
     """
 
     spans: _Count
@@ -219,7 +232,7 @@ class Population(AttestationPart, frozen=True, kw_only=True):
 
 
 class Gap(AttestationPart, frozen=True, kw_only=True):
-    """A stretch of the period without any span.
+    """A stretch of the period in which no span starts, longer than ``max_gap_seconds``.
 
     Attributes:
         from_date: The start of the last span before the gap, or of the period, RFC 3339.
@@ -233,14 +246,14 @@ class Gap(AttestationPart, frozen=True, kw_only=True):
 
 
 class Coverage(AttestationPart, frozen=True, kw_only=True):
-    """The part of the period that the telemetry covers.
+    """How much of the period the telemetry covers in time. It does not show that each service sent telemetry.
 
     Attributes:
         status: ``incomplete`` if there are reasons, else ``complete``.
-        max_gap_seconds: The longest stretch without any span that is allowed.
-        gaps: The first stretches that are longer than allowed.
+        max_gap_seconds: The longest stretch without the start of a span that is allowed, the engine's ``max_gap``.
+        gaps: The first stretches that are longer, in the order of time.
         gap_count: The number of all such stretches.
-        reasons: The reasons for incomplete coverage, a sentence each.
+        reasons: The reasons for incomplete coverage, one text each.
     """
 
     status: Literal["complete", "incomplete"]
@@ -251,11 +264,12 @@ class Coverage(AttestationPart, frozen=True, kw_only=True):
 
 
 class Name(AttestationPart, frozen=True, kw_only=True):
-    """A name under which models were called.
+    """A name without an entry that calls have.
 
     Attributes:
         name: The name.
-        model_id: The id of the model's entry; ``None`` if there is no entry.
+        model_id: For an uncovered response model, the id of the entry under which the calls are counted. ``None`` for
+            an unregistered name.
         calls: The number of calls.
     """
 

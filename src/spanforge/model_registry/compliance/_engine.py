@@ -48,11 +48,11 @@ class ComplianceMappingEngine:
 
     Args:
         registry: The registry; ``None`` for the process-wide one.
-        max_gap: The longest stretch without any span for which the period still counts as covered; from a minute to a
-            century.
+        max_gap: The longest stretch without the start of a span for which the period still counts as covered; from a
+            minute to a century.
         delay: The longest time until a change of the registry is in force in every process, up to a century. A span
-            agrees with the registry if its attributes were in force at most this long before it ended. An event
-            matches a change that is at most this much earlier or later.
+            agrees with the registry if its attributes were in force while it ran, or at most this long before its end.
+            An event matches a change that is at most this much earlier or later. Evidence does not record this value.
         model_attributes: Additional attribute keys that contain a model name, one or several, as set for the processor.
 
     Raises:
@@ -99,7 +99,7 @@ class ComplianceMappingEngine:
                 protocol ``TelemetryReader``.
             audit_events: Lifecycle events from other systems: mappings with ``event_type``, ``timestamp`` (RFC 3339)
                 and ``payload`` (with ``model_id``). Events of other types are ignored.
-            generated_at: The time of generation; ``None`` for now.
+            generated_at: The time of generation to state; ``None`` for now. It is not a trusted timestamp.
 
         Raises:
             InvalidValueError: An argument is not allowed (also a ``ValueError``).

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 class ClauseRow(NamedTuple):
-    """One clause.
+    """One clause: a criterion of SOC 2, or a subcategory of the NIST AI RMF.
 
     Attributes:
         clause: The number of the clause in the framework.
-        asks: A short summary of the clause.
+        asks: This project's summary of the clause. The framework's own text is authoritative.
         checks: Names of the checks that support the clause.
         not_shown: The parts of the clause that these checks do not show.
     """
@@ -41,7 +41,7 @@ class FrameworkRow(NamedTuple):
 
 
 _ALLOWED_UNTIL_SUNSET: Final = "deprecated"
-"""The status whose calls are findings only past the model's sunset date. A separate check looks for those."""
+"""The status whose calls are findings only on or after the model's sunset date. A separate check looks for those."""
 
 STATUS_CHECKS: Final[Mapping[str, ModelStatus]] = {
     f"no_calls_{row.finding}": status
@@ -50,13 +50,17 @@ STATUS_CHECKS: Final[Mapping[str, ModelStatus]] = {
 }
 """The check for each status in which a model must not be called. Every clause about the use of models has them all."""
 
+_OTHER_SYSTEMS: Final = "AI systems as such: the registry lists models"
+"""A part of every clause of the NIST AI RMF that no check shows."""
+
 FRAMEWORKS: Final[Mapping[Framework, FrameworkRow]] = {
     "soc2": FrameworkRow(
-        "SOC 2, Trust Services Criteria 2017",
+        "SOC 2: AICPA Trust Services Criteria 2017, points of focus revised in 2022",
         (
             ClauseRow(
                 "CC6.1",
-                "Information assets are identified and inventoried, and logical access to them is restricted.",
+                "Logical access to information assets is restricted. Point of focus: the assets are identified and "
+                "inventoried.",
                 (
                     "calls_registered",
                     "accountable",
@@ -75,7 +79,7 @@ FRAMEWORKS: Final[Mapping[Framework, FrameworkRow]] = {
                 "Changes to systems are authorised, documented, tested, approved and implemented.",
                 ("changes_recorded", *STATUS_CHECKS, "no_calls_past_sunset", "registry_and_spans_agree"),
                 (
-                    "who authorised and approved a change, because the actor is a text that the caller passes",
+                    "who authorised and approved a change: the caller chooses the text that is stored as the actor",
                     "tests of a model before its first use",
                     "changes to applications and prompts",
                 ),
@@ -87,24 +91,31 @@ FRAMEWORKS: Final[Mapping[Framework, FrameworkRow]] = {
         (
             ClauseRow(
                 "MAP 1.1",
-                "Purposes, uses, settings and assumptions of AI systems are understood and documented.",
+                "Purposes, uses, laws, settings and assumptions of AI systems are understood and documented.",
                 ("calls_registered", "accountable", "registry_and_spans_agree"),
                 (
+                    _OTHER_SYSTEMS,
                     "that a model is used for its documented purpose",
-                    "the users concerned, laws, norms, and effects on people",
+                    "settings and assumptions",
+                    "the expected users, applicable laws and norms, and effects on people",
                 ),
             ),
             ClauseRow(
                 "GOVERN 1.6",
-                "AI systems are inventoried, with resources according to their risk.",
+                "Mechanisms to inventory AI systems are in place, with resources according to the organisation's risk "
+                "priorities.",
                 ("calls_registered", "accountable", "spans_enriched", "registry_and_spans_agree"),
-                ("AI systems that send no telemetry", "the resources that AI systems receive"),
+                (_OTHER_SYSTEMS, "models that send no telemetry", "the resources of the inventory"),
             ),
             ClauseRow(
                 "GOVERN 1.7",
-                "AI systems are decommissioned and phased out safely.",
+                "Processes and procedures are in place to decommission and phase out AI systems safely.",
                 ("changes_recorded", *STATUS_CHECKS, "no_calls_past_sunset"),
-                ("the handling of data and access, and of users who depended on a retired model",),
+                (
+                    _OTHER_SYSTEMS,
+                    "that processes and procedures exist",
+                    "the handling of data and access, and of users who depended on a retired model",
+                ),
             ),
         ),
     ),

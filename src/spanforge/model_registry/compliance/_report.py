@@ -41,14 +41,20 @@ if TYPE_CHECKING:
     from spanforge.model_registry.compliance._frameworks import FrameworkRow
 
 MAX_LISTED: Final = 1_000
-"""The limit of each list of gaps, changes, names and warnings in an attestation. The counts are complete."""
+"""The limit of each list of changes, gaps, reasons, names and warnings in an attestation. Counts are complete."""
 
 LIMITS: Final = (
     "Spans that a sampler drops in the application never reach the telemetry, so all counts are of recorded spans.",
-    "The evidence covers only the telemetry given; calls that were not instrumented, sent or archived are missing.",
-    "The evidence does not show that the telemetry is genuine; anyone with write access could have written anything.",
+    "The evidence covers only the telemetry given. Calls that were not instrumented, sent or archived are missing.",
+    "Coverage is about time only. It does not show that each service sent telemetry.",
+    "The evidence does not show that the telemetry is genuine. Anyone with write access to it could have changed it.",
+    (
+        "The evidence does not show that the registry is unaltered. Anyone who can write the registry can change an "
+        "entry's status, dates and history."
+    ),
     "The evidence does not show what a provider runs behind a model's name.",
     "Names, aliases, purposes and sunset dates are those at generation, as the registry keeps no history of them.",
+    "The check `accountable` uses owners, risk tiers and purposes at generation.",
 )
 """The limits that every attestation states."""
 
@@ -132,11 +138,11 @@ def _build_coverage(facts: EvidenceFacts) -> parts.Coverage:
 def _list_coverage_reasons(facts: EvidenceFacts) -> Iterator[str]:
     """Yield the reasons why the telemetry does not cover the period."""
     if not facts.all.spans:
-        yield "there is no span in the period" if facts.inputs else "no telemetry was given"
+        yield "no span started in the period" if facts.inputs else "no telemetry was given"
     if to_nanos(facts.request.generated_at) < facts.request.scan.end:
         yield "the period had not ended when the evidence was generated"
     if facts.all.gaps:
-        yield f"the period has gaps without any span that are longer than allowed: {len(facts.all.gaps)}"
+        yield f"gaps that are longer than max_gap_seconds: {len(facts.all.gaps)}"
     yield from _list_reading_limits(facts.inputs)
 
 
@@ -144,10 +150,10 @@ def _list_reading_limits(inputs: Sequence[ScannedInput]) -> Iterator[str]:
     """Yield the parts of the inputs that could not be read or kept."""
     bad = sum(scanned.result.bad_lines for scanned in inputs)
     if bad:
-        yield f"{bad} lines, spans or log records could not be read"
+        yield f"unreadable lines, spans or log records: {bad}"
     lost = sum(scanned.result.lost_events for scanned in inputs)
     if lost:
-        yield f"{lost} lifecycle events exceeded the limit of {MAX_SEEN_EVENTS} per input and were not kept"
+        yield f"ignored lifecycle events, beyond the limit of {MAX_SEEN_EVENTS:,} per input: {lost}"
     for scanned in inputs:
         for limit in scanned.limits:
             yield f"{scanned.name}: {limit}"
@@ -244,38 +250,40 @@ def _build_input(scanned: ScannedInput) -> parts.Input:
 
 
 def _list_limits(facts: EvidenceFacts) -> Iterator[str]:
-    """Yield the limits of these facts, a sentence each."""
+    """Yield the limits of these facts, one text each."""
     about = facts.about
     yield from _list_cut_lists(facts)
     called = [entry for entry in facts.request.entries if entry.model_id in about.models]
     undated = sum(_begins_by_dates(entry, facts.request.scan) for entry in called)
     if undated:
         yield (
-            f"For {undated} of the models called, the registry's history begins after the period's start, or after "
-            "their deployment in the period; before that, their status follows from their dates, and owner and risk "
-            "tier are the current ones."
+            "Called models without a history record at the period's start, or at their deployment in the period: "
+            f"{undated}. Until their first record, the entry's dates decide the status, and owner and risk tier are "
+            "those at generation."
         )
     if facts.all.differing_copies:
         yield (
-            f"{facts.all.differing_copies} spans were read twice with different content; the first copy was counted."
+            "Copies that differ from the first span with the same ids in a fact that is counted: "
+            f"{facts.all.differing_copies}. The first span, in the order of the inputs, counts."
         )
     if _has_merged_groups(about):
         yield (
-            f"One input has more than {MAX_CALL_GROUPS} groups of calls, so the rest are counted without a service, "
-            f"and under the name {OTHERS_NAME} if the model is not registered."
+            f"An input has more than {MAX_CALL_GROUPS:,} groups of calls. A group has the same model, service and "
+            f"results of checks. Further calls are counted under the service {OTHERS_NAME}. Their unregistered names "
+            f"and uncovered response models are counted as {OTHERS_NAME} too."
         )
 
 
 def _list_cut_lists(facts: EvidenceFacts) -> Iterator[str]:
     """Yield a sentence for each list of the attestation that is cut off."""
     counts = {
-        "lifecycle changes": len(facts.changes),
-        "names that are not registered": len(facts.about.unregistered),
-        "names that no entry covers": sum(len(model.uncovered) for model in facts.about.models.values()),
+        "changes": len(facts.changes),
+        "unregistered_names": len(facts.about.unregistered),
+        "uncovered_names": sum(len(model.uncovered) for model in facts.about.models.values()),
     }
-    for what, count in counts.items():
+    for field, count in counts.items():
         if count > MAX_LISTED:
-            yield f"Only {MAX_LISTED} of {count} {what} are listed."
+            yield f"The list {field} has the first {MAX_LISTED:,} of {count:,} items."
 
 
 def _has_merged_groups(about: CallTotals) -> bool:

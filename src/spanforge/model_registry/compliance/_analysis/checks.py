@@ -65,8 +65,8 @@ class Outcome(NamedTuple):
 
     Attributes:
         population: The number of units that the check examined.
-        exceptions: The number of those units that are exceptions to the fact.
-        notes: Additional facts, a sentence each.
+        exceptions: The number of those units for which the title is false.
+        notes: Additional facts, one text each.
         samples: Exceptions that are spans.
         may_be_empty: ``True`` if an empty population is normal, such as a period without changes. The check is then
             ``not_applicable``. Otherwise an empty population is ``no_evidence``, for the clauses of the check too.
@@ -97,8 +97,8 @@ class CheckRow(NamedTuple):
 
 def _check_registered(given: CheckInput) -> Outcome:
     names, early = len(given.totals.unregistered), given.count("before_deployment")
-    notes = [f"{names} names of called models are not registered"] if names else []
-    notes += [f"{early} calls started before the model's deployment date"] if early else []
+    notes = [f"unregistered names: {names}"] if names else []
+    notes += [f"calls before the model's deployment date: {early}"] if early else []
     exceptions = given.count("unregistered") + early
     return Outcome(given.calls, exceptions, notes, given.list_samples("unregistered", "before_deployment"))
 
@@ -113,7 +113,7 @@ def _check_accountable(given: CheckInput) -> Outcome:
 
 def _count_calls_of_kind(given: CheckInput, kind: str, words: str) -> Outcome:
     models = sum(bool(model.exceptions[kind]) for model in given.totals.all_called)
-    notes = [f"{models} models were called {words}"] if models else []
+    notes = [f"models called {words}: {models}"] if models else []
     return Outcome(given.registered_calls, given.count(kind), notes, given.list_samples(kind))
 
 
@@ -130,10 +130,10 @@ _STATUS_WORDS: Final[dict[str, str]] = {"retired": "after their retirement"}
 
 
 def _check_sunset(given: CheckInput) -> Outcome:
-    outcome = _count_calls_of_kind(given, "past_sunset", "past their sunset date")
+    outcome = _count_calls_of_kind(given, "past_sunset", "on or after their sunset date")
     deprecated = given.count(LIFECYCLE["deprecated"].finding or "")
-    note = f"{deprecated} calls were of models deprecated at the time, which is allowed until their sunset date"
-    return outcome._replace(notes=[*outcome.notes, note])
+    notes = [f"calls of deprecated models, exceptions included: {deprecated}"] if deprecated else []
+    return outcome._replace(notes=[*outcome.notes, *notes])
 
 
 def _check_changes(given: CheckInput) -> Outcome:
@@ -162,12 +162,15 @@ EVIDENCE_CHECKS: Final = (
     *(_make_status_check(check, status) for check, status in STATUS_CHECKS.items()),
     CheckRow(
         "no_calls_past_sunset",
-        "No deprecated model was called past its sunset date.",
+        "No deprecated model was called on or after its sunset date.",
         "calls of registered models",
         _check_sunset,
     ),
     CheckRow(
-        "changes_recorded", "Every lifecycle change has a matching event in the telemetry.", "changes", _check_changes
+        "changes_recorded",
+        "Every lifecycle change in the registry has a matching event in the telemetry.",
+        "changes",
+        _check_changes,
     ),
     CheckRow("spans_enriched", "Every span of a call has the registry's status.", "calls", _check_enriched),
     CheckRow(
