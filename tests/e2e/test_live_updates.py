@@ -341,7 +341,7 @@ def fork_while_busy(path: Path) -> dict[str, Any]:
 
 def run(mode: str, path: Path, *before: str) -> dict[str, Any]:
     """Run this file as a program; return its report."""
-    report: dict[str, Any] = json.loads(run_program(__file__, mode, path, before=before, settings=settings(path)))
+    report: dict[str, Any] = json.loads(run_program(__file__, mode, path, before=before, env=settings(path)))
     return report
 
 

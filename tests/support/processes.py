@@ -25,7 +25,7 @@ def environment(**settings: str) -> dict[str, str]:
 
 
 def run_program(
-    file: str, *arguments: object, before: tuple[str, ...] = (), settings: Mapping[str, str] | None = None
+    file: str, *arguments: object, before: tuple[str, ...] = (), env: Mapping[str, str] | None = None
 ) -> str:
     """Run a test file as a program that may import ``support``; return its output. It has to end well and quietly."""
     done = subprocess.run(
@@ -34,7 +34,7 @@ def run_program(
         text=True,
         timeout=2 * SECONDS,
         check=False,
-        env=program_environment(**(settings or {})),
+        env=env or program_environment(),
     )
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
