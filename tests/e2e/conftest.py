@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support import startup
 from support.processes import environment
-from support.servers import archive_settings, program_of, running, starting_servers
+from support.servers import RETRY_SOON, archive_settings, program_of, running, starting_servers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,7 +44,7 @@ def backend() -> Iterator[Backend]:
 @pytest.fixture
 def own_backend() -> Iterator[Backend]:
     """Give a Collector and a Jaeger that a test may stop and start."""
-    with running() as both:
+    with running(*RETRY_SOON) as both:
         yield both
 
 

@@ -248,9 +248,8 @@ def test_nothing_is_read_any_more_at_exit(path: Path) -> None:
     """The thread has ended when the handlers run that the application has registered for its exit."""
     put(path, content("a"))
     script = """
-        import atexit, threading, time
+        import atexit, threading
         def report():
-            time.sleep(0.1)
             print([thread.name for thread in threading.enumerate()])
         atexit.register(report)
         from spanforge.model_registry.watch import follow_settings

@@ -267,11 +267,11 @@ def archive_settings(folder: Path) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def running() -> Iterator[Backend]:
+def running(*configs: str) -> Iterator[Backend]:
     """Run a Jaeger, and a Collector that sends to it."""
     jaeger = started("jaeger")
     try:
-        collector = started("otelcol", JAEGER_OTLP_ENDPOINT=jaeger.at["JAEGER_OTLP_GRPC"], **ALL_AT_ONCE)
+        collector = started("otelcol", *configs, JAEGER_OTLP_ENDPOINT=jaeger.at["JAEGER_OTLP_GRPC"], **ALL_AT_ONCE)
         try:
             yield Backend(collector, jaeger)
         finally:
