@@ -248,8 +248,11 @@ def test_nothing_is_read_any_more_at_exit(path: Path) -> None:
     """The thread has ended when the handlers run that the application has registered for its exit."""
     put(path, content("a"))
     script = """
-        import atexit, threading
+        import atexit, threading, time
         def report():
+            deadline = time.monotonic() + 30
+            while threading.active_count() > 1 and time.monotonic() < deadline:
+                time.sleep(0.01)
             print([thread.name for thread in threading.enumerate()])
         atexit.register(report)
         from spanforge.model_registry.watch import follow_settings
