@@ -14,7 +14,6 @@ import threading
 import time
 from collections import Counter
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 
 from opentelemetry import metrics, trace
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
@@ -25,14 +24,11 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import StatusCode
+from support.lifecycle import CHANGING, way_through
 
 from spanforge.model_registry import ModelRegistry, deprecate_model, get_default_registry, register_model
 from spanforge.model_registry._core.lifecycle import FLAGGED_STATUSES, STATUSES
 from spanforge.model_registry.otel.instrumentor import ModelRegistryInstrumentor
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
-from support.lifecycle import CHANGING, way_through
 
 FORBIDDEN = FLAGGED_STATUSES - {"deprecated"}
 """The statuses in which a model must not be called."""

@@ -9,10 +9,9 @@ import textwrap
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExportResult
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from support.exporters import send
+from support.otlp_json import ours, read_items
+from support.recording import Recorder
 
 from spanforge.model_registry import ModelRegistry
 from spanforge.model_registry._core.conventions import CONVENTIONS, MAX_JSON, PROVIDER_KEYS
@@ -24,7 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
-    from conftest import Server
+    from opentelemetry.sdk.trace import ReadableSpan
+    from support.servers import Server
 
 pytestmark = pytest.mark.e2e
 
@@ -185,25 +185,12 @@ ODD_SPANS: tuple[Attributes, ...] = (
 """Values that are no names, JSON that has none, and what others say of the registry."""
 
 
-def made(processors: Iterable[Any], spans: Sequence[tuple[str, Attributes]]) -> tuple[ReadableSpan, ...]:
+def made(processors: Iterable[Any], spans: Sequence[tuple[str, Attributes]]) -> list[ReadableSpan]:
     """Return spans as the SDK makes them."""
-    kept = InMemorySpanExporter()
-    provider = TracerProvider(shutdown_on_exit=False)
-    for processor in processors:
-        provider.add_span_processor(processor)
-    provider.add_span_processor(SimpleSpanProcessor(kept))
+    recorder = Recorder(processors=processors)
     for number, (scope, attributes) in enumerate(spans):
-        provider.get_tracer(scope).start_span(str(number), attributes=attributes).end()
-    provider.shutdown()
-    return kept.get_finished_spans()
-
-
-def value_of(value: dict[str, Any]) -> Any:
-    """Return a value of OTLP's JSON as the SDK has it."""
-    if "arrayValue" in value:
-        return tuple(map(value_of, value["arrayValue"].get("values", [])))
-    ((kind, plain),) = value.items()
-    return int(plain) if kind == "intValue" else plain
+        recorder.call(str(number), scope, **attributes)
+    return recorder.take()
 
 
 def enriched(
@@ -213,20 +200,11 @@ def enriched(
     file, everything = folder / "everything.jsonl", folder / "everything.yaml"
     everything.write_text(textwrap.dedent(EVERYTHING.format(file=file)))
     collector = run_server("otelcol", config, everything)
-    exporter = OTLPSpanExporter(endpoint=f"http://{collector.at['OTELCOL_OTLP_HTTP']}/v1/traces")
-    for start in range(0, len(spans), 500):
-        assert exporter.export(spans[start : start + 500]) is SpanExportResult.SUCCESS
-    exporter.shutdown()
+    send(collector, spans)
     collector.stop()
-    lines = [json.loads(line) for line in file.read_bytes().splitlines()]
     found = {
-        int(span["name"]): {
-            item["key"]: value_of(item["value"]) for item in span.get("attributes", []) if item["key"] not in MARKS
-        }
-        for line in lines
-        for resource in line["resourceSpans"]
-        for scope in resource["scopeSpans"]
-        for span in scope["spans"]
+        int(span.item["name"]): {key: value for key, value in span.attributes.items() if key not in MARKS}
+        for span in read_items(file)
     }
     return [found[number] for number in range(len(spans))]
 
@@ -253,11 +231,6 @@ def in_python(registry: ModelRegistry, spans: Sequence[tuple[str, Attributes]]) 
     return [dict(span.attributes or {}) for span in made([ModelRegistrySpanProcessor(registry)], spans)]
 
 
-def of_registry(attributes: Attributes) -> Attributes:
-    """Return the attributes that are the registry's."""
-    return {key: value for key, value in attributes.items() if key.startswith("model_registry.")}
-
-
 def different(
     spans: Sequence[tuple[str, Attributes]], found: Sequence[Attributes], expected: Sequence[Attributes]
 ) -> list[tuple[str, Attributes, Attributes, Attributes]]:
@@ -266,12 +239,11 @@ def different(
     return [(scope, attributes, there, here) for (scope, attributes), there, here in pairs if there != here]
 
 
-@pytest.mark.parametrize("where", ["inline", "file"])
-def test_every_span_gets_what_the_processor_sets(run_server: Callable[..., Server], tmp_path: Path, where: str) -> None:
+def test_every_span_gets_what_the_processor_sets(run_server: Callable[..., Server], tmp_path: Path) -> None:
     """Over every convention, provider, alias and glob, the Collector sets what the span processor sets."""
     registry = corpus()
     spans = spans_of(registry)
-    found = in_collector(run_server, tmp_path, registry, spans, where=where)
+    found = in_collector(run_server, tmp_path, registry, spans, where="file")
     assert len(spans) > 5_000
     assert not different(spans, found, in_python(registry, spans))
 
@@ -421,4 +393,4 @@ def test_forged_marks_change_nothing(run_server: Callable[..., Server], tmp_path
     ]
     found = in_collector(run_server, tmp_path, registry, spans)
     expected = in_python(registry, spans)
-    assert not different(spans, [*map(of_registry, found)], [*map(of_registry, expected)])
+    assert not different(spans, [*map(ours, found)], [*map(ours, expected)])

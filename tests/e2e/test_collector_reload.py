@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import re
@@ -12,23 +11,27 @@ import socket
 import subprocess
 import threading
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import pytest
-from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcExporter
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpExporter
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
+from opentelemetry.trace import format_span_id
+from support.exporters import PROTOCOLS, exporter_to
+from support.otlp_json import attributes_of, ours, read_items
+from support.processes import is_running
+from support.recording import Recorder
+from support.servers import ALL_AT_ONCE, CONFIG, archive_settings
+from support.waiting import wait_until
 
 from spanforge.model_registry import ModelRegistry
 from spanforge.model_registry.collector import render_lookup, render_transform
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
-    from conftest import Server
+    from opentelemetry.sdk.trace import ReadableSpan
+    from support.servers import Server
 
     from spanforge.model_registry._core.lifecycle import RiskTier
 
@@ -36,15 +39,13 @@ pytestmark = pytest.mark.e2e
 
 _logger = logging.getLogger(__name__)
 
-CONFIG: Final = Path(__file__).parents[2] / "collector-config"
 SCRIPT = CONFIG / "reload.sh"
 SECONDS: Final = 60
-"""How long something may take that is to happen."""
 WATCH: Final = 1
 """Seconds that the script watches the Collector after SIGHUP."""
 MODELS: Final = ("alpha", "beta", "gamma")
 TIERS: Final[tuple[RiskTier, ...]] = ("low", "medium", "high", "critical")
-VERSIONS: Final = 10
+VERSIONS: Final = 6
 BATCH: Final = 10
 RELOADED: Final = "Config updated, restart service"
 """What a Collector says on SIGHUP."""
@@ -74,35 +75,16 @@ def lookup_of(version: int) -> str:
 
 def calls(number: int) -> list[ReadableSpan]:
     """Return spans of calls of models, made without the plugin."""
-    kept = InMemorySpanExporter()
-    provider = TracerProvider(shutdown_on_exit=False)
-    provider.add_span_processor(SimpleSpanProcessor(kept))
+    recorder = Recorder()
     for one in range(number):
-        provider.get_tracer("app").start_span("chat", attributes={"gen_ai.request.model": MODELS[one % 3]}).end()
-    return list(kept.get_finished_spans())
+        recorder.call(**{"gen_ai.request.model": MODELS[one % 3]})
+    return recorder.take()
 
 
 def id_of(span: ReadableSpan) -> str:
     """Return a span's id as it is written."""
     assert span.context is not None
-    return format(span.context.span_id, "016x")
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for what is to happen."""
-    deadline = time.monotonic() + SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.02)
-
-
-def lives(pid: int) -> bool:
-    """Tell whether a process is there."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+    return format_span_id(span.context.span_id)
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -123,13 +105,7 @@ class Site:
         config.write_text(render_transform(registry_of(1), lookup_file=self.target))
         self.command = [program, f"--config={CONFIG / 'collector.yaml'}", f"--config={config}"]
         self._spans = self.data / "archive" / "spans.jsonl"
-        settings = {
-            "OTELCOL_DECISION_WAIT": "100ms",
-            "OTELCOL_SAMPLING_PERCENTAGE": "100",
-            "OTELCOL_STORAGE": str(self.data / "queue"),
-            "OTELCOL_ARCHIVE_SPANS": str(self._spans),
-            "OTELCOL_ARCHIVE_LOGS": str(self.data / "archive" / "logs.jsonl"),
-        }
+        settings = {**ALL_AT_ONCE, **archive_settings(self._spans.parent), "OTELCOL_STORAGE": str(self.data / "queue")}
         self.collector = run_server("otelcol", config, **settings)
         port = self.collector.at["OTELCOL_TELEMETRY"].rpartition(":")[2]
         self._settings = {**settings, **self.collector.at, "OTELCOL_TELEMETRY_PORT": port}
@@ -160,28 +136,23 @@ class Site:
 
     def archived(self, start: int = 0) -> Iterator[tuple[str, Facts]]:
         """Yield the spans of the archive from a place on, with what they have of the registry."""
-        with self._spans.open("rb") as file:
-            file.seek(start)
-            # The place to begin at may have been in the middle of a line that was just being written.
-            lines = [json.loads(line) for line in file if line.startswith(b'{"resourceSpans"') and line.endswith(b"\n")]
-        for resource in (resource for line in lines for resource in line["resourceSpans"]):
-            for span in (span for scope in resource["scopeSpans"] for span in scope["spans"]):
-                found = {item["key"].partition("model_registry.")[2]: item["value"] for item in span["attributes"]}
-                yield span["spanId"], {key: value["stringValue"] for key, value in found.items() if key}
+        for _, _, span in read_items(self._spans, start=start):
+            facts = ours(attributes_of(span))
+            yield span["spanId"], {key.removeprefix("model_registry."): value for key, value in facts.items()}
 
     def send(self) -> str:
         """Send a span; return its id."""
         spans = calls(1)
-        exporter = HttpExporter(endpoint=f"http://{self.collector.at['OTELCOL_OTLP_HTTP']}/v1/traces")
-        until(lambda: exporter.export(spans) is SpanExportResult.SUCCESS)
-        exporter.shutdown()  # type: ignore[no-untyped-call]
+        exporter = exporter_to(self.collector)
+        wait_until(lambda: exporter.export(spans) is SpanExportResult.SUCCESS)
+        exporter.shutdown()
         return id_of(spans[0])
 
     def version(self) -> str:
         """Return the version that a span gets now."""
         start = self._spans.stat().st_size if self._spans.exists() else 0
         span_id = self.send()
-        until(lambda: span_id in dict(self.archived(start)))
+        wait_until(lambda: span_id in dict(self.archived(start)))
         return dict(self.archived(start))[span_id]["version"]
 
     def block_archive(self) -> None:
@@ -195,12 +166,12 @@ class Site:
         found, span_id = [content(self.data)], bytes.fromhex(self.send())
 
         def is_quiet() -> bool:
-            time.sleep(0.5)
+            time.sleep(0.25)
             found.append(content(self.data))
             queued = any(span_id in kept for name, kept in found[-1].items() if name.startswith("queue"))
             return queued and found[-1] == found[-2]
 
-        until(is_quiet)
+        wait_until(is_quiet)
         return found[-1]
 
     def is_clean(self) -> bool:
@@ -238,24 +209,16 @@ class Sender(threading.Thread):
         self._exporter.shutdown()
 
 
-def senders_to(collector: Server) -> list[Sender]:
-    """Return one that sends over gRPC, and one over HTTP; exporters that leave it to them to try again soon."""
-    soon = tuple((f"grpc.{which}_reconnect_backoff_ms", 50) for which in ("initial", "min", "max"))
-    grpc = GrpcExporter(collector.at["OTELCOL_OTLP_GRPC"], insecure=True, timeout=0.5, channel_options=soon)  # type: ignore[arg-type]
-    http = HttpExporter(f"http://{collector.at['OTELCOL_OTLP_HTTP']}/v1/traces", timeout=0.5)
-    return [Sender(grpc), Sender(http)]
-
-
 def test_reload_under_load(site: Site) -> None:
     """While versions come into force, every span arrives, with one version as a whole, and none goes back."""
-    senders = senders_to(site.collector)
+    senders = [Sender(exporter_to(site.collector, protocol, timeout=0.5)) for protocol in PROTOCOLS]
     for sender in senders:
         sender.start()
     for version in range(2, VERSIONS + 2):
         before = [len(sender.sent) for sender in senders]
         site.put(version)
-        until(lambda version=version: site.version() == f"v{version}")  # type: ignore[misc]
-        until(lambda before=before: all(len(s.sent) > n for s, n in zip(senders, before, strict=True)))  # type: ignore[misc]
+        wait_until(lambda version=version: site.version() == f"v{version}")  # type: ignore[misc]
+        wait_until(lambda before=before: all(len(s.sent) > n for s, n in zip(senders, before, strict=True)))  # type: ignore[misc]
     for sender in senders:
         sender.over.set()
         sender.join(SECONDS)
@@ -330,52 +293,43 @@ def linked(good: list[str], site: Site) -> list[str]:
 
 
 REFUSED: Final = {
-    "not what the Collector takes": {
-        "not YAML": bad("expected: array", text="- a: [\n# end\n"),
-        "no list": bad("expected: array", text="a: b\n# end\n"),
-        "no content": bad("expected: array", text="# end\n"),
-        "an item that is nothing": bad("empty statement list items", text="-\n# end\n"),
-        "not OTTL": bad("invalid syntax", old=SET, new=SET[:-1]),
-        "unknown function": bad("sett", old=SET, new="sett(span.name)"),
-        "bad expression": bad("missing closing", old='"^model_registry', new='"(^model_registry'),
-    },
-    "cut off": {
-        "before the end": cut(lambda good: good.rindex("# end")),
-        "after the end's first letters": cut(lambda good: good.rindex("d\n")),
-        "after the first statement": cut(lambda good: good.index("    - |-", good.index(SET))),
-        "after the last statement but one": cut(lambda good: good.rindex("    - |-")),
-        "after a group": cut(lambda good: good.rindex("- conditions:")),
-        "in the middle": cut(lambda good: len(good) // 2),
-        "empty": cut(lambda _: 0),
-    },
-    "arguments": {
-        "no file": Refused(2, "NEW '.*none': expected a file", arguments=at(0, "{}/none")),
-        "a folder": Refused(2, "NEW '.*': expected a file", arguments=at(0, "{}")),
-        "no target": Refused(2, "TARGET '.*': expected the lookup file", arguments=at(1, "{}/none/lookup.yaml")),
-        "a target with a variable": Refused(2, "TARGET '.*': expected a path without", arguments=at(1, "{}/${{x}}")),
-        "a link": Refused(2, "TARGET '.*': .* no symbolic link", arguments=linked),
-        "no process": Refused(2, "PID '99999999': expected a process", arguments=at(2, "99999999")),
-        "no process id": Refused(2, "PID '-1': expected a process id", arguments=at(2, "-1")),
-        "a group of processes": Refused(2, "PID '0': expected a process id", arguments=at(2, "0")),
-        "a file of nobody": Refused(
-            2, "expected the lookup file as the configuration names it", arguments=at(1, "{}/registry.yaml")
-        ),
-        "no program": Refused(2, "COLLECTOR '.*none': expected a program", arguments=at(3, "{}/none")),
-        "too few arguments": Refused(2, "3 arguments; expected at least 4", arguments=lambda good, _: good[:3]),
-        "no number": Refused(2, "RELOAD_WATCH=soon: expected seconds", settings=[("RELOAD_WATCH", "soon")]),
-    },
-    "a start": {
-        "only a start refuses": Refused(1, "a trial start failed: Error: .*address already in use", arguments=taken),
-        "never ready": Refused(1, "it took more than 1 s", arguments=never_ready, settings=[("RELOAD_LIMIT", "1")]),
-    },
+    "not YAML": bad("expected: array", text="- a: [\n# end\n"),
+    "no list": bad("expected: array", text="a: b\n# end\n"),
+    "no content": bad("expected: array", text="# end\n"),
+    "an item that is nothing": bad("empty statement list items", text="-\n# end\n"),
+    "not OTTL": bad("invalid syntax", old=SET, new=SET[:-1]),
+    "unknown function": bad("sett", old=SET, new="sett(span.name)"),
+    "bad expression": bad("missing closing", old='"^model_registry', new='"(^model_registry'),
+    "before the end": cut(lambda good: good.rindex("# end")),
+    "after the end's first letters": cut(lambda good: good.rindex("d\n")),
+    "after the first statement": cut(lambda good: good.index("    - |-", good.index(SET))),
+    "after the last statement but one": cut(lambda good: good.rindex("    - |-")),
+    "after a group": cut(lambda good: good.rindex("- conditions:")),
+    "in the middle": cut(lambda good: len(good) // 2),
+    "empty": cut(lambda _: 0),
+    "no file": Refused(2, "NEW '.*none': expected a file", arguments=at(0, "{}/none")),
+    "a folder": Refused(2, "NEW '.*': expected a file", arguments=at(0, "{}")),
+    "no target": Refused(2, "TARGET '.*': expected the lookup file", arguments=at(1, "{}/none/lookup.yaml")),
+    "a target with a variable": Refused(2, "TARGET '.*': expected a path without", arguments=at(1, "{}/${{x}}")),
+    "a link": Refused(2, "TARGET '.*': .* no symbolic link", arguments=linked),
+    "no process": Refused(2, "PID '99999999': expected a process", arguments=at(2, "99999999")),
+    "no process id": Refused(2, "PID '-1': expected a process id", arguments=at(2, "-1")),
+    "a group of processes": Refused(2, "PID '0': expected a process id", arguments=at(2, "0")),
+    "a file of nobody": Refused(
+        2, "expected the lookup file as the configuration names it", arguments=at(1, "{}/registry.yaml")
+    ),
+    "no program": Refused(2, "COLLECTOR '.*none': expected a program", arguments=at(3, "{}/none")),
+    "too few arguments": Refused(2, "3 arguments; expected at least 4", arguments=lambda good, _: good[:3]),
+    "no number": Refused(2, "RELOAD_WATCH=soon: expected seconds", settings=[("RELOAD_WATCH", "soon")]),
+    "only a start refuses": Refused(1, "a trial start failed: Error: .*address already in use", arguments=taken),
+    "never ready": Refused(1, "it took more than 1 s", arguments=never_ready, settings=[("RELOAD_LIMIT", "1")]),
 }
 
 
-@pytest.mark.parametrize("cases", REFUSED.values(), ids=REFUSED)
-def test_refused(site: Site, cases: dict[str, Refused]) -> None:
-    """What is not good is refused with one line, and nothing has changed: files, queue, archive, and the Collector."""
+def test_bad_files_and_arguments_are_refused(site: Site) -> None:
+    """Each is refused with one line, and nothing has changed: files, queue, archive, and the Collector."""
     before = site.kept()
-    for name, case in cases.items():
+    for name, case in REFUSED.items():
         site.new.write_text(case.change(lookup_of(2)))
         code, out, err = site.run(*case.arguments(site.arguments(), site), **dict(case.settings))
         assert (code, out, err.count("\n")) == (case.code, "", 1), (name, err)
@@ -399,22 +353,21 @@ def test_what_validate_misses(site: Site) -> None:
         assert (run.returncode, run.stdout + run.stderr) == (0, "")
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("a: b", "failed to get config: .*expected: array"),
-        (lookup_of(2).replace(SET, SET[:-1]), "invalid configuration: .*invalid syntax"),
-    ],
-    ids=["YAML", "OTTL"],
-)
-def test_a_bad_file_ends_a_collector(site: Site, text: str, message: str) -> None:
+def test_a_bad_file_ends_a_collector(site: Site) -> None:
     """Without the script, SIGHUP with a bad file ends the Collector."""
-    site.target.write_text(text)
-    os.kill(site.collector.pid, signal.SIGHUP)
-    until(lambda: not lives(site.collector.pid))
-    said = site.collector.stop()
-    assert RELOADED in said
-    assert re.search(f"failed to setup configuration components: {message}", said, re.DOTALL), said
+    good = site.target.read_text()
+    for text, message in (
+        ("a: b", "failed to get config: .*expected: array"),
+        (good.replace(SET, SET[:-1]), "invalid configuration: .*invalid syntax"),
+    ):
+        site.target.write_text(text)
+        os.kill(site.collector.pid, signal.SIGHUP)
+        wait_until(lambda: not is_running(site.collector.pid))
+        said = site.collector.stop()
+        assert RELOADED in said
+        assert re.search(f"failed to setup configuration components: {message}", said, re.DOTALL), said
+        site.target.write_text(good)
+        site.collector.start()
 
 
 def test_no_signal_without_need(site: Site) -> None:
@@ -422,7 +375,7 @@ def test_no_signal_without_need(site: Site) -> None:
     site.put(2)
     assert site.run() == (0, f"reload.sh: unchanged: {site.target}\n", "")
     assert site.is_clean()
-    until(lambda: site.version() == "v2")
+    wait_until(lambda: site.version() == "v2")
     site.folder.joinpath("lookup.yaml.pending").touch()
     site.put(2)
     assert site.is_clean()
@@ -450,7 +403,7 @@ def test_somebody_else_sends_the_signal(site: Site) -> None:
     assert site.target.read_text() == lookup_of(2)
     assert site.target.stat().st_mode & 0o777 == 0o640
     os.kill(site.collector.pid, signal.SIGHUP)
-    until(lambda: site.version() == "v2")
+    wait_until(lambda: site.version() == "v2")
 
 
 def test_a_collector_that_ends_after_all(site: Site) -> None:
@@ -495,9 +448,9 @@ def test_killed_in_the_middle(site: Site, number: signal.Signals) -> None:
         assert script.returncode in {-number, 128 + number, 0}
         assert site.target.read_text() in {old, new}
         assert number == signal.SIGKILL or site.is_clean()
-    assert lives(site.collector.pid)
+    assert is_running(site.collector.pid)
     site.put(1)
-    until(lambda: site.version() == "v1")
+    wait_until(lambda: site.version() == "v1")
     assert not (site.folder / "lookup.yaml.pending").exists()
 
 
@@ -510,5 +463,5 @@ def test_two_at_once(site: Site) -> None:
     assert [script.communicate(timeout=2 * SECONDS)[1] for script in scripts] == ["", ""]
     assert [script.returncode for script in scripts] == [0, 0]
     (there,) = (f"v{version}" for version in (2, 3) if site.target.read_text() == lookup_of(version))
-    until(lambda: site.version() == there)
+    wait_until(lambda: site.version() == there)
     assert site.is_clean()

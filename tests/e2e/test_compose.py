@@ -8,23 +8,24 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import yaml
+from support.processes import environment
+from support.waiting import PATIENCE, poll
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Server
+    from support.servers import Sample, Server
 
 pytestmark = pytest.mark.e2e
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "collector-config" / "compose.yaml"
-PATIENCE = 60
+CALLS, OWN_CALLS = "traces_span_metrics_calls_total", "model_registry_calls_total"
 
 
 def read(program: Callable[[str], str], file: Path) -> subprocess.CompletedProcess[str]:
@@ -61,34 +62,43 @@ def test_the_demo_sends_a_span_for_each_call(run_server: Callable[..., Server], 
     collector = run_server("otelcol", OTELCOL_METRICS_FLUSH="300ms")
     demo = yaml.safe_load(COMPOSE.read_text("utf-8"))["services"]["demo"]
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
-    environment = {name: str(value) for name, value in demo["environment"].items()}
-    environment["OTEL_EXPORTER_OTLP_ENDPOINT"] = f"http://{collector.at['OTELCOL_OTLP_GRPC']}"
-    environment["OTEL_METRIC_EXPORT_INTERVAL"] = "500"
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
-    bin_folder = Path(sys.executable).parent
+    settings = {name: str(value) for name, value in demo["environment"].items()}
+    settings["OTEL_EXPORTER_OTLP_ENDPOINT"] = f"http://{collector.at['OTELCOL_OTLP_GRPC']}"
+    settings["OTEL_METRIC_EXPORT_INTERVAL"] = "500"
     process = subprocess.Popen(
         demo["command"],
         cwd=tmp_path,
-        env={**clean, **environment, "PATH": f"{bin_folder}:{os.environ['PATH']}", "NO_PROXY": "127.0.0.1"},
+        env=environment(
+            **{**settings, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "NO_PROXY": "127.0.0.1"}
+        ),
         stderr=subprocess.PIPE,
         text=True,
     )
-    deadline = time.monotonic() + PATIENCE
     wanted = {"active", "deprecated", "unregistered"}
-    while time.monotonic() < deadline and process.poll() is None:
-        samples = collector.scrape()
-        calls = [sample for sample in samples if sample.name == "traces_span_metrics_calls_total"]
-        own = {sample.name for sample in samples if sample.name.startswith("model_registry_")}
-        if {sample.labels["model_registry_status"] for sample in calls} == wanted and len(own) >= 4:
-            break
-        time.sleep(0.2)
+
+    def shown(samples: list[Sample]) -> tuple[set[str], set[str]]:
+        """Return the statuses of calls, and the plugin's metrics."""
+        return (
+            {sample.labels["model_registry_status"] for sample in samples if sample.name == CALLS},
+            {sample.name for sample in samples if sample.name.startswith("model_registry_")},
+        )
+
+    def is_complete(samples: list[Sample]) -> bool:
+        statuses, own = shown(samples)
+        return (statuses == wanted and len(own) >= 4) or process.poll() is not None
+
+    statuses, own = shown(poll(collector.scrape, is_complete))
     process.send_signal(signal.SIGTERM)
     said = process.communicate(timeout=PATIENCE)[1]
     assert process.returncode == 0, said
     assert "Traceback" not in said
-    assert {sample.labels["model_registry_status"] for sample in calls} == wanted
+    assert statuses == wanted
     assert own >= {"model_registry_calls_total", "model_registry_models", "model_registry_sunset_seconds"}
-    time.sleep(1)
-    samples = collector.scrape()
-    seen = sum(sample.value for sample in samples if sample.name == "traces_span_metrics_calls_total")
-    assert seen == sum(sample.value for sample in samples if sample.name == "model_registry_calls_total") > 0
+
+    def counts() -> list[float]:
+        """Return the calls that the Collector counts on spans, and those that the plugin counts."""
+        samples = collector.scrape()
+        return [sum(sample.value for sample in samples if sample.name == name) for name in (CALLS, OWN_CALLS)]
+
+    of_spans, of_plugin = poll(counts, lambda pair: pair[0] == pair[1] > 0)
+    assert of_spans == of_plugin > 0

@@ -8,7 +8,6 @@ import logging
 import os
 import re
 import threading
-import time
 import urllib.error
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -18,13 +17,14 @@ import pytest
 from google.rpc.status_pb2 import Status
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
-from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as GrpcExporter
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as HttpExporter
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import TraceServiceStub
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExportResult
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.export import SpanExportResult
+from support.exporters import GRPC, PROTOCOLS, exporter_to
+from support.otlp_json import items_of
+from support.recording import Recorder
+from support.servers import ALL_AT_ONCE, RETRY_SOON, NotStartedError, archive_settings, spans_in
+from support.waiting import wait_until
 
 from spanforge.model_registry import ModelRegistry
 
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from conftest import Server
+    from opentelemetry.sdk.trace import ReadableSpan
+    from support.servers import Server
 
 pytestmark = pytest.mark.e2e
 
@@ -42,30 +43,20 @@ SERVICE: Final = "durable"
 OPERATIONS: Final = 10_000
 IN_ONE_TRACE: Final = 500
 BATCH: Final = 100
-SECONDS: Final = 90
-"""How long something may take that is to happen."""
 ACCEPTED: Final = ("OK", "")
-PROTOCOLS: Final = ("grpc", "http")
-RETRY: Final = {"grpc": "UNAVAILABLE", "http": "503"}
+RETRY: Final = {"GRPC": "UNAVAILABLE", "HTTP": "503"}
 """Protocol to the code that tells a sender to try again."""
 
 
-class Recorder:
+class Application(Recorder):
     """An application with a registry, whose spans stay in memory."""
 
     def __init__(self) -> None:
-        self._spans = InMemorySpanExporter()
-        self._provider = TracerProvider(resource=Resource({"service.name": SERVICE}), shutdown_on_exit=False)
-        self._provider.add_span_processor(SimpleSpanProcessor(self._spans))
-        self._registry = ModelRegistry(tracer_provider=self._provider)
-        self._tracer = self._provider.get_tracer(SERVICE)
+        super().__init__(Resource({"service.name": SERVICE}))
+        self._registry = ModelRegistry(tracer_provider=self.provider)
+        self._tracer = self.provider.get_tracer(SERVICE)
         self._numbers = itertools.count()
         self._model_id = ""
-
-    def _taken(self) -> list[ReadableSpan]:
-        spans = list(self._spans.get_finished_spans())
-        self._spans.clear()
-        return spans
 
     def _operate(self, number: int) -> None:
         if number % 2:
@@ -81,29 +72,29 @@ class Recorder:
             for one in range(number):
                 with self._tracer.start_as_current_span("review a model", attributes=attributes):
                     self._operate(one)
-        return self._taken()
+        return self.take()
 
     def alone(self, number: int) -> list[ReadableSpan]:
         """Return the spans that operations make where there is none: each is a trace."""
         for one in range(number):
             self._operate(one)
-        return self._taken()
+        return self.take()
 
     def plain(self, number: int, **attributes: Any) -> list[ReadableSpan]:
         """Return spans without events: each is a trace."""
         for _ in range(number):
-            self._tracer.start_span("plain", attributes=attributes).end()
-        return self._taken()
+            self.call("plain", **attributes)
+        return self.take()
 
 
-@pytest.fixture(scope="session")
-def recorder() -> Recorder:
+@pytest.fixture(scope="module")
+def recorder() -> Application:
     """Give an application with a registry."""
-    return Recorder()
+    return Application()
 
 
-@pytest.fixture(scope="session")
-def operations(recorder: Recorder) -> list[ReadableSpan]:
+@pytest.fixture(scope="module")
+def operations(recorder: Application) -> list[ReadableSpan]:
     """Give 10,000 spans with a registry event: half of them in large traces, half of them alone."""
     spans = recorder.alone(OPERATIONS // 2)
     while len(spans) < OPERATIONS:
@@ -136,7 +127,7 @@ class Site(NamedTuple):
     def send(self, protocol: str, spans: Sequence[ReadableSpan]) -> tuple[str, str]:
         """Send an export once; return the code and the message of the answer."""
         request = encode_spans(spans)
-        if protocol == "grpc":
+        if protocol == GRPC:
             with grpc.insecure_channel(self.collector.at["OTELCOL_OTLP_GRPC"]) as channel:
                 try:
                     TraceServiceStub(channel).Export(request, timeout=30)
@@ -151,22 +142,15 @@ class Site(NamedTuple):
                 return str(error.code), Status.FromString(error.read()).message
         return ACCEPTED
 
-    def metric(self, name: str, **labels: str) -> float:
-        """Return what the Collector itself counts, the sum of all that have these labels."""
-        samples = self.collector.scrape("OTELCOL_TELEMETRY")
-        return sum(value for which, has, value in samples if which == name and labels.items() <= has.items())
-
     def is_drained(self) -> bool:
         """Tell whether nothing waits for Jaeger any more."""
-        return self.metric("otelcol_exporter_queue_size") == 0
+        return self.collector.metric("otelcol_exporter_queue_size") == 0
 
     def in_jaeger(self, *, name: str = "") -> Counter[str]:
         """Return how often Jaeger has each span, of a name or with a registry event."""
-        answer = self.jaeger.ask("JAEGER_QUERY_HTTP", f"/api/traces?service={SERVICE}&limit=100000")
-        spans = [span for found in json.loads(answer)["data"] for span in found["spans"]]
         return Counter(
             span["spanID"]
-            for span in spans
+            for span in spans_in(self.jaeger, SERVICE)
             if (span["operationName"] == name if name else '"model_registry.' in json.dumps(span["logs"]))
         )
 
@@ -174,8 +158,7 @@ class Site(NamedTuple):
         """Return how often the archive has each span with a registry event, in all its files."""
         files = sorted(self.folder.glob("spans*.jsonl"))
         exports = [export for file in files for export in objects(file.read_text("utf-8", errors="replace"))]
-        scopes = [scope for export in exports for found in export["resourceSpans"] for scope in found["scopeSpans"]]
-        return Counter(span["spanId"] for scope in scopes for span in scope["spans"] if span.get("events"))
+        return Counter(span["spanId"] for _, _, span in items_of(exports) if span.get("events"))
 
 
 START: Final = '{"resourceSpans":'
@@ -210,38 +193,19 @@ def site(run_server: Callable[..., Server], tmp_path: Path) -> Callable[..., Sit
     """Give what starts a Jaeger, and a Collector that keeps what it has in a folder of the test."""
 
     def start(**settings: str) -> Site:
-        jaeger = run_server("jaeger", OTEL_TRACES_SAMPLER="always_off")
-        defaults = {
-            "JAEGER_OTLP_ENDPOINT": jaeger.at["JAEGER_OTLP_GRPC"],
-            "OTELCOL_STORAGE": str(tmp_path / "queue"),
-            "OTELCOL_ARCHIVE_SPANS": str(tmp_path / "spans.jsonl"),
-            "OTELCOL_ARCHIVE_LOGS": str(tmp_path / "logs.jsonl"),
-            "OTELCOL_DECISION_WAIT": "100ms",
-            "OTELCOL_SAMPLING_PERCENTAGE": "100",
-        }
-        return Site(run_server("otelcol", **{**defaults, **settings}), jaeger, tmp_path)
+        jaeger = run_server("jaeger")
+        defaults = {"JAEGER_OTLP_ENDPOINT": jaeger.at["JAEGER_OTLP_GRPC"], **archive_settings(tmp_path), **ALL_AT_ONCE}
+        return Site(run_server("otelcol", *RETRY_SOON, **{**defaults, **settings}), jaeger, tmp_path)
 
     return start
-
-
-def wait_until(holds: Callable[[], bool], interval: float = 0.1) -> None:
-    """Wait until something holds, and fail if it does not."""
-    deadline = time.monotonic() + SECONDS
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(interval)
 
 
 class Sender(threading.Thread):
     """Sends spans by the real exporter, in batches, and each again until the Collector has accepted it."""
 
-    def __init__(self, protocol: str, collector: Server, spans: Sequence[ReadableSpan]) -> None:
+    def __init__(self, protocol: str, collector: Server, spans: Sequence[ReadableSpan], timeout: float) -> None:
         super().__init__(daemon=True)
-        self.exporter: GrpcExporter | HttpExporter
-        if protocol == "grpc":
-            self.exporter = GrpcExporter(collector.at["OTELCOL_OTLP_GRPC"], insecure=True, timeout=5)
-        else:
-            self.exporter = HttpExporter(f"http://{collector.at['OTELCOL_OTLP_HTTP']}/v1/traces", timeout=5)
+        self.exporter = exporter_to(collector, protocol, timeout=timeout)
         self.batches = [spans[start : start + BATCH] for start in range(0, len(spans), BATCH)]
         self.accepted = 0
         self.given_up = threading.Event()
@@ -256,20 +220,16 @@ class Sender(threading.Thread):
 
 
 class Misfortune(NamedTuple):
-    """What happens while spans are sent."""
+    """What happens while spans are sent: whether Jaeger is down, and how the Collector ends before it starts again."""
 
-    backend_is_down: bool = False
-    end: str = ""
-    """How the Collector ends, and is started again."""
-    times: int = 0
+    backend_is_down: bool
+    ends: tuple[str, ...] = ()
 
 
 MISFORTUNES: Final = {
-    "none": Misfortune(),
     "backend down": Misfortune(backend_is_down=True),
-    "Collector killed": Misfortune(end="kill", times=5),
-    "Collector killed, backend down": Misfortune(backend_is_down=True, end="kill", times=5),
-    "Collector stopped, backend down": Misfortune(backend_is_down=True, end="stop", times=3),
+    "Collector killed": Misfortune(backend_is_down=False, ends=("kill",) * 5),
+    "Collector killed and stopped, backend down": Misfortune(backend_is_down=True, ends=("kill", "stop") * 3),
 }
 
 
@@ -282,16 +242,19 @@ def test_no_event_is_lost(
     here = site(OTELCOL_ARCHIVE_MEGABYTES="1")
     if misfortune.backend_is_down:
         here.jaeger.stop()
-    senders = [Sender(protocol, here.collector, operations[start::2]) for start, protocol in enumerate(PROTOCOLS)]
+    timeout = 1 if misfortune.ends else 30
+    senders = [
+        Sender(protocol, here.collector, operations[start::2], timeout) for start, protocol in enumerate(PROTOCOLS)
+    ]
     try:
         for sender in senders:
             sender.start()
-        for number in range(1, misfortune.times + 1):
-            share = number * OPERATIONS // BATCH // (misfortune.times + 1)
-            wait_until(lambda: sum(sender.accepted for sender in senders) >= share, 0.001)  # noqa: B023
+        for number, end in enumerate(misfortune.ends, 1):
+            share = number * OPERATIONS // BATCH // (len(misfortune.ends) + 1)
+            wait_until(lambda: sum(sender.accepted for sender in senders) >= share, interval=0.001)  # noqa: B023
             size = here.size()
-            wait_until(lambda: here.size() != size, 0)  # noqa: B023, in the middle of an export
-            getattr(here.collector, misfortune.end)()
+            wait_until(lambda: here.size() != size, interval=0)  # noqa: B023, in the middle of an export
+            getattr(here.collector, end)()
             assert any(sender.accepted < len(sender.batches) for sender in senders)
             here.collector.start()
         wait_until(lambda: not any(sender.is_alive() for sender in senders))
@@ -300,7 +263,7 @@ def test_no_event_is_lost(
             sender.given_up.set()
     assert sum(sender.accepted for sender in senders) == OPERATIONS // BATCH
     failed = [record for record in caplog.records if record.name.startswith("opentelemetry.exporter.otlp")]
-    assert bool(failed) == bool(misfortune.times)
+    assert bool(failed) == bool(misfortune.ends)
     if misfortune.backend_is_down:
         assert not here.is_drained()
         here.jaeger.start()
@@ -308,15 +271,15 @@ def test_no_event_is_lost(
     expected = ids_of(operations)
     archived = here.archived()
     assert archived.keys() == expected
-    wait_until(lambda: here.in_jaeger().keys() == expected, 1)
+    wait_until(lambda: here.in_jaeger().keys() == expected, interval=0.3)
     repeats = {where: has.total() - OPERATIONS for where, has in (("archive", archived), ("Jaeger", here.in_jaeger()))}
     _logger.info("%s: repeats %s", name, repeats)
-    assert repeats["archive"] <= misfortune.times * len(senders) * BATCH  # what was under way when it ended
-    assert misfortune.times or not any(repeats.values())
+    assert repeats["archive"] <= len(misfortune.ends) * len(senders) * BATCH  # what was under way when it ended
+    assert misfortune.ends or not any(repeats.values())
     assert len(list(here.folder.glob("spans*.jsonl"))) > 5, "the archive was to be rotated, too"
 
 
-def test_large_spans_wait(site: Callable[..., Site], recorder: Recorder) -> None:
+def test_large_spans_wait(site: Callable[..., Site], recorder: Application) -> None:
     """What has waited for Jaeger is sent in messages of a size that it takes, however large the spans are."""
     number = 1_000
     here = site()
@@ -325,17 +288,19 @@ def test_large_spans_wait(site: Callable[..., Site], recorder: Recorder) -> None
     spans = {"": recorder.in_one_trace(number, **prompt), "plain": recorder.plain(number, **prompt)}
     for start in range(0, number, BATCH):
         for kind in spans.values():
-            assert here.send("grpc", kind[start : start + BATCH]) == ACCEPTED
+            assert here.send(GRPC, kind[start : start + BATCH]) == ACCEPTED
     here.jaeger.start()
     names = [f"otelcol_exporter_{what}_spans" for what in ("sent", "send_failed")]
     branches = ("otlp_grpc/flagged", "otlp_grpc/sampled")
-    wait_until(lambda: sum(here.metric(name, exporter=one) for name in names for one in branches) == 2 * number)
-    assert here.metric("otelcol_exporter_send_failed_spans") == 0
+    wait_until(
+        lambda: sum(here.collector.metric(name, exporter=one) for name in names for one in branches) == 2 * number
+    )
+    assert here.collector.metric("otelcol_exporter_send_failed_spans") == 0
     for name, kind in spans.items():
         assert here.in_jaeger(name=name) == Counter(ids_of(kind))
 
 
-def test_short_of_memory(site: Callable[..., Site], recorder: Recorder) -> None:
+def test_short_of_memory(site: Callable[..., Site], recorder: Application) -> None:
     """When memory is short, senders are told to try again, it is logged and counted, and their retries arrive."""
     here = site(
         OTELCOL_MEMORY_MIB="90",
@@ -344,22 +309,24 @@ def test_short_of_memory(site: Callable[..., Site], recorder: Recorder) -> None:
         OTELCOL_SAMPLING_PERCENTAGE="0",
     )
     message = "data refused due to high memory usage"
-    answers = (here.send("grpc", recorder.plain(1, text="x" * 3_000_000)) for _ in range(500))
-    assert next(answer for answer in answers if answer != ACCEPTED) == (RETRY["grpc"], message)
+    answers = (here.send(GRPC, recorder.plain(1, text="x" * 3_000_000)) for _ in range(500))
+    assert next(answer for answer in answers if answer != ACCEPTED) == (RETRY[GRPC], message)
     events = {protocol: recorder.alone(10) for protocol in PROTOCOLS}
     for protocol, spans in events.items():
         assert here.send(protocol, spans) == (RETRY[protocol], message)
-        assert here.metric("otelcol_receiver_refused_spans", receiver="otlp", transport=protocol) >= len(spans)
-    assert here.metric("otelcol_processor_memory_limiter_refused_spans") == 1 + 20
+        assert here.collector.metric(
+            "otelcol_receiver_refused_spans", receiver="otlp", transport=protocol.lower()
+        ) >= len(spans)
+    assert here.collector.metric("otelcol_processor_memory_limiter_refused_spans") == 1 + 20
     for protocol, spans in events.items():
         wait_until(lambda: here.send(protocol, spans) == ACCEPTED)  # noqa: B023
-    expected = Counter(ids_of([*events["grpc"], *events["http"]]))
+    expected = Counter(ids_of([*events["GRPC"], *events["HTTP"]]))
     wait_until(lambda: here.in_jaeger() == expected)
     assert here.archived() == expected
     assert re.search(r"\twarn\t.*\tMemory usage is above soft limit. Refusing data.\t", here.collector.stop())
 
 
-def test_full_queue(site: Callable[..., Site], recorder: Recorder) -> None:
+def test_full_queue(site: Callable[..., Site], recorder: Application) -> None:
     """Senders of events are told that the queue is full, and their retries arrive; the loss of others is counted."""
     size, tries = 5, 3
     message = "sending queue is full"
@@ -369,15 +336,15 @@ def test_full_queue(site: Callable[..., Site], recorder: Recorder) -> None:
     refused = {protocol: recorder.alone(2) for protocol in PROTOCOLS}
     plain = recorder.plain(50)
     for spans in events:
-        assert here.send("grpc", spans) == ACCEPTED
+        assert here.send(GRPC, spans) == ACCEPTED
     for protocol, spans in refused.items():
         for _ in range(tries):
             assert here.send(protocol, spans) == (RETRY[protocol], message)
-        assert here.metric("otelcol_receiver_refused_spans", transport=protocol) == tries * len(spans)
+        assert here.collector.metric("otelcol_receiver_refused_spans", transport=protocol.lower()) == tries * len(spans)
     full = "otelcol_exporter_enqueue_failed_spans"
-    assert here.metric(full, exporter="otlp_grpc/flagged") == 2 * tries * 2
-    assert here.send("grpc", plain) == ACCEPTED
-    wait_until(lambda: here.metric(full, exporter="otlp_grpc/sampled") == len(plain) - size)
+    assert here.collector.metric(full, exporter="otlp_grpc/flagged") == 2 * tries * 2
+    assert here.send(GRPC, plain) == ACCEPTED
+    wait_until(lambda: here.collector.metric(full, exporter="otlp_grpc/sampled") == len(plain) - size)
     here.jaeger.start()
     for protocol, spans in refused.items():
         wait_until(lambda: here.send(protocol, spans) == ACCEPTED)  # noqa: B023
@@ -399,14 +366,14 @@ def test_full_queue(site: Callable[..., Site], recorder: Recorder) -> None:
 def test_archive_that_cannot_be_there(run_server: Callable[..., Server], tmp_path: Path) -> None:
     """An archive whose folder cannot be made is an error at start."""
     tmp_path.joinpath("file").touch()
-    settings = {"OTELCOL_ARCHIVE_SPANS": str(tmp_path / "file" / "spans.jsonl")}
+    settings = {**archive_settings(tmp_path), "OTELCOL_ARCHIVE_SPANS": str(tmp_path / "file" / "spans.jsonl")}
     message = r'failed to start "file/archive_spans" exporter: mkdir \S+/file: not a directory'
-    with pytest.raises(Exception, match=message):
-        run_server("otelcol", OTELCOL_STORAGE=str(tmp_path / "queue"), **settings)
+    with pytest.raises(NotStartedError, match=message):
+        run_server("otelcol", tries=1, **settings)
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
-def test_full_disk(site: Callable[..., Site], recorder: Recorder, tmp_path: Path) -> None:
+def test_full_disk(site: Callable[..., Site], recorder: Application, tmp_path: Path) -> None:
     """When the archive cannot be written, senders are told to try again, it is logged and counted, and retries work."""
     archive = tmp_path / "spans.jsonl"
     archive.symlink_to("/dev/full")
@@ -415,28 +382,28 @@ def test_full_disk(site: Callable[..., Site], recorder: Recorder, tmp_path: Path
     events = {protocol: recorder.alone(2) for protocol in PROTOCOLS}
     for protocol, spans in events.items():
         assert here.send(protocol, spans) == (RETRY[protocol], message)
-        assert here.metric("otelcol_receiver_refused_spans", transport=protocol) == len(spans)
-    assert here.metric("otelcol_exporter_send_failed_spans", exporter="file/archive_spans") == 4
+        assert here.collector.metric("otelcol_receiver_refused_spans", transport=protocol.lower()) == len(spans)
+    assert here.collector.metric("otelcol_exporter_send_failed_spans", exporter="file/archive_spans") == 4
     told = ("\terror\t", "Exporting failed. Rejecting data.", "file/archive_spans", message)
     assert any(all(part in line for part in told) for line in here.collector.stop().splitlines())
     archive.unlink()
     here.collector.start()
     for protocol, spans in events.items():
         assert here.send(protocol, spans) == ACCEPTED
-    expected = ids_of([*events["grpc"], *events["http"]])
+    expected = ids_of([*events["GRPC"], *events["HTTP"]])
     assert here.archived() == Counter(expected)
     wait_until(lambda: here.in_jaeger() == Counter(dict.fromkeys(expected, 2)))  # it had taken what the archive refused
 
 
-def test_too_many_traces_at_once(site: Callable[..., Site], recorder: Recorder) -> None:
+def test_too_many_traces_at_once(site: Callable[..., Site], recorder: Application) -> None:
     """Traces that do not fit into tail sampling are counted, and spans with events arrive all the same."""
     kept, number = 10, 200
     here = site(OTELCOL_TRACES_IN_MEMORY=str(kept), OTELCOL_DECISION_WAIT="2s")
     plain, events = recorder.plain(number), recorder.alone(number)
     for spans in (events, plain):
-        assert here.send("grpc", spans) == ACCEPTED
+        assert here.send(GRPC, spans) == ACCEPTED
     pushed_out = "otelcol_processor_tail_sampling_sampling_trace_dropped_too_early"
-    wait_until(lambda: here.metric(pushed_out) == 2 * number - kept)
+    wait_until(lambda: here.collector.metric(pushed_out) == 2 * number - kept)
     expected = Counter(ids_of(events))
     wait_until(lambda: here.in_jaeger() == expected)
     wait_until(lambda: here.in_jaeger(name="plain").total() == kept)
@@ -445,12 +412,12 @@ def test_too_many_traces_at_once(site: Callable[..., Site], recorder: Recorder) 
 
 
 def test_second_collector_with_the_same_queue(
-    site: Callable[..., Site], run_server: Callable[..., Server], recorder: Recorder, tmp_path: Path
+    site: Callable[..., Site], run_server: Callable[..., Server], recorder: Application, tmp_path: Path
 ) -> None:
     """A second Collector does not start with the folder of another one's queue, and the first one goes on."""
     here = site()
-    with pytest.raises(Exception, match=r'failed to start "otlp_grpc/(flagged|sampled)" exporter: timeout'):
-        run_server("otelcol", OTELCOL_STORAGE=str(tmp_path / "queue"))
+    with pytest.raises(NotStartedError, match=r'failed to start "otlp_grpc/(flagged|sampled)" exporter: timeout'):
+        run_server("otelcol", tries=1, OTELCOL_STORAGE=str(tmp_path / "queue"))
     events = recorder.alone(10)
-    assert here.send("grpc", events) == ACCEPTED
+    assert here.send(GRPC, events) == ACCEPTED
     wait_until(lambda: here.in_jaeger() == Counter(ids_of(events)))

@@ -5,15 +5,16 @@ from __future__ import annotations
 import csv
 import json
 import subprocess
-import time
 import zipfile
 from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from support.servers import archive_settings
+from support.waiting import wait_until
 
 from spanforge.model_registry import ModelRegistry
 from spanforge.model_registry.compliance import ComplianceMappingEngine, VerificationError, verify_package
@@ -21,32 +22,25 @@ from spanforge.model_registry.compliance import ComplianceMappingEngine, Verific
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from support.servers import Server
+
     from spanforge.model_registry.compliance import EvidencePackage
 
 pytestmark = pytest.mark.e2e
 
 Demo = Callable[..., subprocess.CompletedProcess[str]]
-ARRIVES = 30
-"""Seconds that telemetry may take until it is in the archive."""
 
 
-@pytest.fixture
-def archived(demo: Demo, run_server: Callable[..., Any], tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def archived(demo: Demo, run_module_server: Callable[..., Server], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give the folder of a demo that has sent its telemetry to a Collector, whose archive is complete."""
-    server = run_server(
-        "otelcol",
-        OTELCOL_ARCHIVE_SPANS=str(tmp_path / "archive" / "spans.jsonl"),
-        OTELCOL_ARCHIVE_LOGS=str(tmp_path / "archive" / "logs.jsonl"),
-        OTELCOL_STORAGE=str(tmp_path / "queue"),
-    )
-    done = demo(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=f"http://{server.at['OTELCOL_OTLP_GRPC']}")
+    folder = tmp_path_factory.mktemp("archived")
+    server = run_module_server("otelcol", **archive_settings(folder / "archive"))
+    done = demo(folder, OTEL_EXPORTER_OTLP_ENDPOINT=f"http://{server.at['OTELCOL_OTLP_GRPC']}")
     assert done.returncode == 0, done.stderr
-    deadline = time.monotonic() + ARRIVES
-    spans = tmp_path / "archive" / "spans.jsonl"
-    while spans.read_bytes().count(b'"startTimeUnixNano"') < 26:  # 12 calls, 14 operations
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    return tmp_path
+    spans = folder / "archive" / "spans.jsonl"
+    wait_until(lambda: spans.read_bytes().count(b'"startTimeUnixNano"') >= 26)  # 12 calls, 14 operations
+    return folder
 
 
 def generated(folder: Path, telemetry: str, framework: str = "soc2") -> EvidencePackage:

@@ -16,7 +16,7 @@ from spanforge.model_registry.compliance._sources.jaeger import JaegerReader
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Server
+    from support.servers import Server
 
 pytestmark = pytest.mark.e2e
 
@@ -73,8 +73,7 @@ def send(server: Server, spans: list[tuple[str, dict[str, Any]]]) -> None:
 def jaeger_server(run_server: Callable[..., Server], monkeypatch: pytest.MonkeyPatch) -> Server:
     """Give a Jaeger that sends no traces of its own, reached without a proxy."""
     monkeypatch.setenv("no_proxy", "*")
-    server: Server = run_server("jaeger", OTEL_TRACES_SAMPLER="always_off")
-    return server
+    return run_server("jaeger")
 
 
 def reader_of(server: Server, start: int = START, end: int = START + DAY) -> JaegerReader:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -31,11 +30,13 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from render_dashboard import Answer, draw, photograph
 from support.lifecycle import CHANGING, bring, way_through
+from support.processes import program_environment
+from support.waiting import poll
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from conftest import Server
+    from support.servers import Server
 
 pytestmark = pytest.mark.e2e
 
@@ -48,8 +49,6 @@ BOARDS = {
     for file in sorted((ROOT / "collector-config" / "grafana" / "dashboards").glob("*.json"))
 }
 TESTS = ROOT / "tests" / "prometheus" / "rules_test.yml"
-PATIENCE = 60
-"""Seconds that an alert may take."""
 SOON = [(r"for: \d+m", "for: 0s"), (r"> 300\b", "> 2")]
 """How the rules that run for real differ: nobody waits for minutes, and a file is stale after two seconds."""
 
@@ -127,7 +126,6 @@ def prometheus(run_server: Callable[..., Server], collector: Server, tmp_path: P
 def application(collector: Server, tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """Run an application that calls models until it is told to end."""
     models(tmp_path / "models.json")
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
     process = subprocess.Popen(
         [
             sys.executable,
@@ -135,12 +133,11 @@ def application(collector: Server, tmp_path: Path) -> Iterator[subprocess.Popen[
             f"http://{collector.at['OTELCOL_OTLP_HTTP']}",
             f"http://{collector.at['OTELCOL_UNTRUSTED_HTTP']}",
         ],
-        env={
-            **clean,
-            "OTEL_SERVICE_NAME": "support",
-            "OTEL_PYTHON_MODEL_REGISTRY_FILE": "models.json",
-            "OTEL_PYTHON_MODEL_REGISTRY_RELOAD_INTERVAL": "200",
-        },
+        env=program_environment(
+            OTEL_SERVICE_NAME="support",
+            OTEL_PYTHON_MODEL_REGISTRY_FILE="models.json",
+            OTEL_PYTHON_MODEL_REGISTRY_RELOAD_INTERVAL="200",
+        ),
         cwd=tmp_path,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -163,10 +160,7 @@ def firing(prometheus: Server) -> dict[str, set[str | None]]:
 
 def awaited(look: Callable[[], Any], wanted: object) -> Any:
     """Return what is seen, once it is what is wanted, or after a while."""
-    deadline = time.monotonic() + PATIENCE
-    while (found := look()) != wanted and time.monotonic() < deadline:
-        time.sleep(0.2)
-    return found
+    return poll(look, lambda found: found == wanted, interval=0.1)
 
 
 WELL = {

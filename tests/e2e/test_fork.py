@@ -5,23 +5,20 @@ A child that hangs is a failure too: it ends itself, and says where it stands.
 
 from __future__ import annotations
 
-import contextlib
-import faulthandler
 import itertools
 import json
 import logging
-import os
-import subprocess
 import sys
 import threading
-import traceback
 import warnings
-from collections import Counter, deque
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from opentelemetry import trace
-from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import TracerProvider
+from support.processes import end_within, exit_code_of, run_program
+from support.recording import EndedSpans
 
 from spanforge.model_registry import (
     ModelRegistry,
@@ -36,21 +33,10 @@ from spanforge.model_registry import (
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk.trace import ReadableSpan
+    from collections.abc import Callable
 
 FORKS = 50
 THREADS = 4
-SECONDS = 15
-
-
-class Collector(SpanProcessor):
-    """Keeps the last spans that ended, without a lock that a child could inherit."""
-
-    def __init__(self) -> None:
-        self.spans: deque[ReadableSpan] = deque(maxlen=100)
-
-    def on_end(self, span: ReadableSpan) -> None:
-        self.spans.append(span)
 
 
 def put(registry: ModelRegistry, model_id: str, stamp: str, **more: Any) -> None:
@@ -80,7 +66,7 @@ def operate(name: int, done: threading.Event, tracer: trace.Tracer) -> None:
         event_counts()
 
 
-def work_in_the_child(collector: Collector, tracer: trace.Tracer) -> None:
+def work_in_the_child(collector: EndedSpans, tracer: trace.Tracer) -> None:
     before = event_counts()
     collector.spans.clear()
     for name in range(THREADS):
@@ -105,35 +91,25 @@ def work_in_the_child(collector: Collector, tracer: trace.Tracer) -> None:
     assert chat.attributes["model_registry.warnings"] == ("model 'child' is deprecated",)
     fresh = ModelRegistry()
     put(fresh, "fresh", "1")
-    grandchild = os.fork()
-    if grandchild == 0:
+
+    def add() -> bool:
         put(fresh, "grandchild", "1")
-        os._exit(len(fresh))
-    assert os.waitstatus_to_exitcode(os.waitpid(grandchild, 0)[1]) == 2
+        return len(fresh) == 2
+
+    grandchild = exit_code_of(add)
+    assert (grandchild, len(fresh)) == (0, 1)
 
 
-def watch_the_child() -> None:
-    faulthandler.dump_traceback_later(SECONDS, exit=True)
-
-
-def fork_one(collector: Collector, tracer: trace.Tracer) -> int:
-    child = os.fork()
-    if child == 0:
-        code = 1
-        with contextlib.suppress(BaseException):
-            watch_the_child()
-            try:
-                work_in_the_child(collector, tracer)
-                code = 0
-            except BaseException:  # noqa: BLE001 - the parent gets the code, the reader the text
-                traceback.print_exc()
-        sys.stderr.flush()
-        os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+def codes_of(child: Callable[[], object]) -> list[int]:
+    """Fork until a child fails; return the exit codes."""
+    codes: list[int] = []
+    while len(codes) < FORKS and not any(codes):
+        codes.append(exit_code_of(child))
+    return codes
 
 
 def fork_under_operations() -> dict[str, Any]:
-    provider, collector = TracerProvider(shutdown_on_exit=False), Collector()
+    provider, collector = TracerProvider(shutdown_on_exit=False), EndedSpans(limit=100)
     provider.add_span_processor(ModelRegistrySpanProcessor())
     provider.add_span_processor(collector)
     trace.set_tracer_provider(provider)
@@ -147,7 +123,7 @@ def fork_under_operations() -> dict[str, Any]:
     codes: list[int] = []
 
     def fork_some() -> None:
-        codes.extend(fork_one(collector, tracer) for _ in range(FORKS // 2))
+        codes.extend(exit_code_of(lambda: work_in_the_child(collector, tracer)) for _ in range(FORKS // 2))
 
     other = threading.Thread(target=fork_some)
     other.start()
@@ -155,7 +131,7 @@ def fork_under_operations() -> dict[str, Any]:
     other.join()
     done.set()
     for thread in threads:
-        thread.join(SECONDS)
+        thread.join(60)
     entries = [get_model(f"shared-{name}") for name in range(THREADS)]
     return {
         "codes": codes,
@@ -179,26 +155,19 @@ def fork_among_new_registries() -> dict[str, Any]:
     threads = [threading.Thread(target=make, daemon=True) for _ in range(THREADS)]
     for thread in threads:
         thread.start()
-    codes: list[int] = []
-    for _ in range(FORKS):
-        child = os.fork()
-        if child == 0:
-            watch_the_child()
-            put(kept[0], "kept", "child")
-            grandchild = os.fork()
-            if grandchild == 0:
-                os._exit(0)
-            os._exit(os.waitstatus_to_exitcode(os.waitpid(grandchild, 0)[1]))
-        codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-        if codes[-1] != 0:
-            break
+
+    def change_and_fork() -> bool:
+        put(kept[0], "kept", "child")
+        return exit_code_of(lambda: None) == 0
+
+    codes = codes_of(change_and_fork)
     done.set()
     return {"codes": codes}
 
 
 def fork_among_reports() -> dict[str, Any]:
     sys.setswitchinterval(1e-6)
-    provider, collector = TracerProvider(shutdown_on_exit=False), Collector()
+    provider, collector = TracerProvider(shutdown_on_exit=False), EndedSpans(limit=100)
     provider.add_span_processor(collector)
     trace.set_tracer_provider(provider)
     done = threading.Event()
@@ -211,37 +180,20 @@ def fork_among_reports() -> dict[str, Any]:
     threads = [threading.Thread(target=report, daemon=True) for _ in range(THREADS)]
     for thread in threads:
         thread.start()
-    codes: list[int] = []
-    for _ in range(FORKS):
-        child = os.fork()
-        if child == 0:
-            watch_the_child()
-            register_model("child", "N", "1", "high", "child team", "test")
-            os._exit(event_counts().emitted - 1)
-        codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-        if codes[-1] != 0:
-            break
+
+    def register() -> bool:
+        register_model("child", "N", "1", "high", "child team", "test")
+        return event_counts().emitted == 1
+
+    codes = codes_of(register)
     done.set()
     return {"codes": codes}
-
-
-def give_up() -> None:
-    faulthandler.dump_traceback()
-    os._exit(1)
-
-
-def run(mode: str) -> dict[str, Any]:
-    command = [sys.executable, __file__, mode]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=6 * SECONDS, check=False)
-    assert (run.returncode, run.stderr) == (0, "")
-    report: dict[str, Any] = json.loads(run.stdout)
-    return report
 
 
 @pytest.mark.e2e
 def test_children_can_work_at_once() -> None:
     """Each of 50 children, forked from two threads while four others operate, uses registry, events and processor."""
-    report = run("operations")
+    report = json.loads(run_program(__file__, "operations"))
     assert report["codes"] == [0] * FORKS
     assert report["alive"] == []
     assert report["rounds"] >= FORKS
@@ -249,22 +201,15 @@ def test_children_can_work_at_once() -> None:
 
 
 @pytest.mark.e2e
-def test_forking_among_new_registries() -> None:
-    """Registries may come, change and go in other threads at the moment of a fork, and the child may fork again."""
-    assert run("registries")["codes"] == [0] * FORKS
-
-
-@pytest.mark.e2e
-def test_forking_among_reports_on_events() -> None:
-    """Other threads may be asking what became of the events at the moment of a fork."""
-    assert run("reports")["codes"] == [0] * FORKS
+@pytest.mark.parametrize("mode", ["registries", "reports"])
+def test_forking_among_threads(mode: str) -> None:
+    """Other threads may make registries, or count and flush events, at the moment of a fork; children may fork too."""
+    assert json.loads(run_program(__file__, mode)) == {"codes": [0] * FORKS}
 
 
 if __name__ == "__main__":
     logging.disable(logging.WARNING)  # about models that are deprecated
-    watchdog = threading.Timer(5 * SECONDS, give_up)  # faulthandler's own would not survive in the children
-    watchdog.daemon = True
-    watchdog.start()
+    end_within()
     warnings.simplefilter("ignore", DeprecationWarning)  # about threads and fork: that is what is tested
     sys.setswitchinterval(1e-3)
     modes = {

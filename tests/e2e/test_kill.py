@@ -6,13 +6,13 @@ import json
 import os
 import random
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.processes import run_program
 
 from spanforge.model_registry import ModelRegistry
 
@@ -90,11 +90,7 @@ def kill_and_look(path: Path, versions: list[ModelRegistry]) -> dict[str, Any]:
 def test_killed_at_any_instant(tmp_path: Path) -> None:
     """After each of 200 kills the file is one of the two whole versions; many of the kills hit a save half done."""
     path = tmp_path / "models.json"
-    run = subprocess.run(
-        [sys.executable, __file__, str(path)], capture_output=True, text=True, timeout=120, check=False
-    )
-    assert run.returncode == 0, run.stderr
-    report = json.loads(run.stdout)
+    report = json.loads(run_program(__file__, path))
     assert sum(report["found"].values()) == KILLS
     assert set(report["found"]) == {"version 0", "version 1"}
     assert report["inside"] >= KILLS // 8

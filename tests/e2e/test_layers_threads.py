@@ -6,22 +6,20 @@ A deadlock is a failure too: the program ends itself, and says where every threa
 from __future__ import annotations
 
 import contextlib
-import faulthandler
 import itertools
 import logging
-import os
 import random
-import subprocess
 import sys
 import threading
 import time
-import traceback
 import warnings
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import TracerProvider
+from support.processes import end_within, exit_code_of, run_program
+from support.recording import EndedSpans, LoggedLines
 
 from spanforge.model_registry import (
     LifecycleError,
@@ -35,8 +33,6 @@ from spanforge.model_registry._core.state import replace_file_entries
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from opentelemetry.sdk.trace import ReadableSpan
 
 THREADS = 8
 ROUNDS = 10
@@ -75,32 +71,11 @@ def put(registry: LayeredRegistry, model_id: str, stamp: str, **more: Any) -> Mo
     return registry.register(model_id, "N", stamp, "low", f"owner {stamp}", "test", **more)
 
 
-class Collector(SpanProcessor):
-    """Keeps what ended; a list takes no lock."""
-
-    def __init__(self) -> None:
-        self.spans: list[ReadableSpan] = []
-
-    def on_end(self, span: ReadableSpan) -> None:
-        self.spans.append(span)
-
-
-class Lines(logging.Handler):
-    """Keeps what is logged."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.messages: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.messages.append(record.getMessage())
-
-
 class Stage:
     """The registry that the threads work on, and what they did."""
 
     def __init__(self) -> None:
-        self.collector, provider = Collector(), TracerProvider(shutdown_on_exit=False)
+        self.collector, provider = EndedSpans(), TracerProvider(shutdown_on_exit=False)
         provider.add_span_processor(self.collector)
         self.registry = LayeredRegistry(tracer_provider=provider)
         replace_file_entries(self.registry, VERSIONS["even"])
@@ -217,9 +192,7 @@ OPERATIONS: list[Callable[[Stage, str, random.Random], None]] = [
 
 
 def play() -> None:
-    lines = Lines()
-    logging.getLogger("spanforge.model_registry").addHandler(lines)
-    logging.getLogger("spanforge.model_registry").propagate = False
+    lines = LoggedLines(logging.WARNING).lines
     stage = Stage()
     threads = [threading.Thread(target=stage.run, args=(number,)) for number in range(THREADS)]
     for thread in threads:
@@ -253,9 +226,9 @@ def play() -> None:
     deprecations = Counter(model_id for model_id, _ in recorded("deprecated"))
     assert sum(deprecations[model_id] for model_id in BENEATH) == THREADS * ROUNDS
 
-    names = [message.split("'")[1] for message in lines.messages]
-    assert sorted(names) == BENEATH, lines.messages
-    assert all(message.endswith("; the file takes precedence") for message in lines.messages)
+    names = [message.split("'")[1] for message in lines]
+    assert sorted(names) == BENEATH, lines
+    assert all(message.endswith("; the file takes precedence") for message in lines)
 
     replace_file_entries(registry, [])
     left = {entry.model_id: entry for entry in registry}
@@ -293,22 +266,6 @@ def work_in_the_child(registry: LayeredRegistry) -> None:
     assert (left.status, left.version) == ("retired", "child")
 
 
-def fork_one(registry: LayeredRegistry) -> int:
-    child = os.fork()
-    if child == 0:
-        code = 1
-        with contextlib.suppress(BaseException):
-            faulthandler.dump_traceback_later(SECONDS // 4, exit=True)
-            try:
-                work_in_the_child(registry)
-                code = 0
-            except BaseException:  # noqa: BLE001 - the parent gets the code, the reader the text
-                traceback.print_exc()
-        sys.stderr.flush()
-        os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
 def fork() -> None:
     warnings.simplefilter("ignore", DeprecationWarning)  # about threads and fork: that is what is tested
     logging.disable(logging.WARNING)
@@ -332,7 +289,7 @@ def fork() -> None:
     threads = [threading.Thread(target=target, daemon=True) for target in (load, load, operate, operate)]
     for thread in threads:
         thread.start()
-    codes = [fork_one(registry) for _ in range(FORKS)]
+    codes = [exit_code_of(lambda: work_in_the_child(registry)) for _ in range(FORKS)]
     done.set()
     for thread in threads:
         thread.join(SECONDS)
@@ -344,19 +301,10 @@ def fork() -> None:
 @pytest.mark.parametrize("mode", ["play", "fork"])
 def test_loads_among_operations(mode: str) -> None:
     """Readers see one whole version of the files and no status undone; no operation is lost; children can go on."""
-    command = [sys.executable, __file__, mode]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=2 * SECONDS, check=False)
-    assert (run.returncode, run.stderr) == (0, "")
-
-
-def give_up() -> None:
-    faulthandler.dump_traceback()
-    os._exit(1)
+    run_program(__file__, mode)
 
 
 if __name__ == "__main__":
-    watchdog = threading.Timer(SECONDS, give_up)  # faulthandler's own would not survive in the children
-    watchdog.daemon = True
-    watchdog.start()
+    end_within()
     sys.setswitchinterval(1e-4)
     {"play": play, "fork": fork}[sys.argv[1]]()

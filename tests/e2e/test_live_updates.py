@@ -1,38 +1,39 @@
-"""Files that change under load, through mounts, in forked workers, and at exit. Run as a program, this file is these.
+"""Files that change under load, through mounts and in forked processes. Run as a program, this file is these processes.
 
 A process that hangs is a failure too: it ends itself, and says where every thread stands.
 """
 
 from __future__ import annotations
 
-import faulthandler
 import gc
 import itertools
 import json
-import logging
 import multiprocessing
 import os
 import random
-import re
-import signal
 import subprocess
 import sys
-import textwrap
 import threading
 import time
-import traceback
-import urllib.request
 import warnings
 from array import array
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
+from support.live_updates import DEADLINE, WITHIN, Held, content, owner, put, settings
+from support.processes import (
+    SECONDS,
+    end_within,
+    exit_code_of,
+    run_program,
+)
+from support.recording import LoggedLines
+from support.waiting import poll, wait_until
 
-from spanforge.model_registry import ModelRegistry, get_default_registry, get_model
+from spanforge.model_registry import ModelRegistry, get_default_registry
 from spanforge.model_registry._core.values import Metadata
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
 from spanforge.model_registry.watch import FileWatcher, follow_settings
@@ -47,50 +48,9 @@ REPLACEMENTS = 1_000
 MODELS = 50
 INTERVAL = 0.01
 """Seconds within which a change is to be in force while there are 1,000 of them."""
-BUSY = 0.5
-"""Seconds that 8 busy threads may keep another one from its turn: far fewer in general."""
+BUSY = 5
+"""Seconds that 8 busy threads, and other programs, may keep a thread from its turn."""
 FORKS = 50
-WORKERS = 3
-MANY = 50_000
-WITHIN = 0.2
-"""Seconds within which processes are to follow."""
-SLACK = 0.5
-"""Seconds that a busy machine may be late."""
-SECONDS = 60
-
-
-def content(stamp: object, models: int = 1) -> bytes:
-    """Return a file of models that all say the same: which version of it they are of."""
-    before = {"name": "N", "version": f"{stamp}", "risk_tier": "low", "owner": f"owner-{stamp}", "purpose": "test"}
-    after = {"status": "active", "deployment_date": None, "decommission_date": None}
-    return json.dumps(
-        [
-            {"model_id": f"model-{number}", **before, **after, "metadata": {"aliases": [f"alias-{number}"]}}
-            for number in range(models)
-        ]
-    ).encode()
-
-
-def put(path: Path, data: bytes) -> None:
-    """Have a file hold something all at once: by another file that takes its place."""
-    new = path.with_name(f"{path.name}.new")
-    new.write_bytes(data)
-    new.replace(path)
-
-
-def owner() -> str | None:
-    entry = get_model("model-0")
-    return None if entry is None else entry.owner
-
-
-def wait_until(condition: Callable[[], Any], seconds: float = SECONDS / 4) -> bool:
-    """Wait for something to become true; tell whether it has."""
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.002)
-    return True
 
 
 class Exporter(SpanExporter):
@@ -158,7 +118,7 @@ def memory() -> tuple[int, int]:
 
 
 def replace_under_load(path: Path) -> dict[str, Any]:
-    lines = Lines().lines
+    lines = LoggedLines().lines
     put(path, content(0, MODELS))
     watcher = FileWatcher(get_default_registry(), [str(path)], reload_interval=int(INTERVAL * 1_000))
     watcher.start()
@@ -175,8 +135,7 @@ def replace_under_load(path: Path) -> dict[str, Any]:
         replaced.append((before, time.time_ns()))
         if version % 200 == 0:
             memories.append(memory())
-    caught_up = wait_until(lambda: owner() == f"owner-{REPLACEMENTS}")
-    time.sleep(0.05)
+    caught_up = poll(lambda: owner() == f"owner-{REPLACEMENTS}")
     load.done.set()
     for thread in load.threads:
         thread.join()
@@ -231,13 +190,14 @@ def follow_mounts(folder: Path) -> dict[str, Any]:
     def found() -> list[str]:
         return [entry.owner for registry in (one, two) for entry in registry]
 
+    def found_after(expected: list[str]) -> list[str]:
+        return poll(found, lambda owners: owners == expected)
+
     report: dict[str, Any] = {"at first": found()}
     file.write_bytes(content("b"))
-    time.sleep(WITHIN + SLACK)
-    report["written in its place"] = found()
+    report["written in its place"] = found_after(["owner-b", "owner-b"])
     put(file, content("c"))
-    time.sleep(WITHIN + SLACK)
-    report["replaced"] = found()
+    report["replaced"] = found_after(["owner-b", "owner-c"])
     coarse, three = here / "coarse" / "models.json", ModelRegistry(auto_emit=False)
     coarse.write_bytes(content("x"))
     watcher = FileWatcher(three, [str(coarse)], reload_interval=0)
@@ -253,20 +213,14 @@ def follow_mounts(folder: Path) -> dict[str, Any]:
     return {**report, "hidden": hidden, "missed": missed}
 
 
-def end_within(seconds: int) -> None:
-    """Have this process end and say where its threads are, if it has not ended by itself; a child has its own time."""
-    faulthandler.register(signal.SIGALRM, chain=True)
-    signal.alarm(seconds)
-
-
 def sees(expected: str) -> bool:
-    """Tell whether this process follows the file to that owner, within the interval."""
-    return wait_until(lambda: owner() == expected, WITHIN + SLACK)
+    """Return whether this process follows the file to that owner, soon."""
+    return poll(lambda: owner() == expected, seconds=DEADLINE)
 
 
 def child_of_multiprocessing(ready: Any, changed: Any) -> None:
     """Be an application, which sets up the processor; in a forked one that has happened."""
-    end_within(SECONDS // 4)
+    end_within(SECONDS // 2)
     ModelRegistrySpanProcessor()
     was = owner()
     ready.release()
@@ -312,54 +266,6 @@ STEPS = (
 """Functions at whose beginning the thread is held while the process forks; in the last one it is about to wait."""
 
 
-class Held:
-    """Holds the thread that looks where it calls a function, once, until it is let go; set as its profile function."""
-
-    def __init__(self) -> None:
-        self.step = ""
-        self.reached, self.let_go = threading.Event(), threading.Event()
-
-    def __call__(self, frame: Any, event: str, _argument: object) -> None:
-        if event == "call" and frame.f_code.co_name == self.step:
-            self.step = ""
-            self.reached.set()
-            self.let_go.wait(SECONDS / 4)
-
-    def at(self, step: str) -> None:
-        self.reached.clear()
-        self.let_go.clear()
-        self.step = step
-
-
-class Lines(logging.Handler):
-    """Keeps what the library logs."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.lines: list[str] = []
-        logger = logging.getLogger("spanforge.model_registry")
-        logger.addHandler(self)
-        logger.setLevel(logging.INFO)
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(record.getMessage())
-
-
-def code_of(child: Callable[[], bool]) -> int:
-    """Fork, and return the exit code of a child that tells whether all is well."""
-    number = os.fork()
-    if number == 0:
-        code = 1
-        try:
-            end_within(SECONDS // 4)
-            code = 0 if child() else 2
-        except BaseException:  # noqa: BLE001 - the parent gets the code, the reader the text
-            traceback.print_exc()
-        sys.stderr.flush()
-        os._exit(code)
-    return os.waitstatus_to_exitcode(os.waitpid(number, 0)[1])
-
-
 def follows_and_forks(path: Path) -> bool:
     """Do in a child what can be done: look at once, follow, have a child that follows, stop, and start again."""
     watcher = follow_settings()
@@ -372,7 +278,7 @@ def follows_and_forks(path: Path) -> bool:
         return sees(f"owner-{stamp}")
 
     assert follows("child")
-    assert code_of(lambda: follows("grandchild")) == 0
+    assert exit_code_of(lambda: follows("grandchild")) == 0
     assert sees("owner-grandchild")
     watcher.stop()
     put(path, content("nobody"))
@@ -384,24 +290,24 @@ def follows_and_forks(path: Path) -> bool:
 
 def fork_in_a_look(path: Path) -> dict[str, Any]:
     """Fork while the thread is in the middle of a look, wherever that is; a look that makes a bad file good again."""
-    held, lines = Held(), Lines().lines
+    held, lines = Held(), LoggedLines().lines
     threading.setprofile(held)
     put(path, content("good"))
     held.at("_read_together")
     starting = threading.Thread(target=follow_settings)
     starting.start()
-    report: dict[str, Any] = {"start": [held.reached.wait(SECONDS / 4), code_of(lambda: follows_and_forks(path))]}
+    report: dict[str, Any] = {"start": [held.reached.wait(SECONDS / 4), exit_code_of(lambda: follows_and_forks(path))]}
     held.let_go.set()
     starting.join()
     for number, step in enumerate(STEPS):
         put(path, b" " * number)
-        assert wait_until(lambda: "Expecting value" in lines[-1] if lines else False)
+        wait_until(lambda: "Expecting value" in lines[-1] if lines else False)
         held.at(step)
         put(path, content("good"))
         reached = held.reached.wait(SECONDS / 4)
-        report[step] = [reached, code_of(lambda: follows_and_forks(path))]
+        report[step] = [reached, exit_code_of(lambda: follows_and_forks(path))]
         held.let_go.set()
-        assert wait_until(lambda: "is valid again" in lines[-1])
+        wait_until(lambda: "is valid again" in lines[-1])
     return report
 
 
@@ -423,179 +329,20 @@ def fork_while_busy(path: Path) -> dict[str, Any]:
         was = {entry.owner for entry in get_default_registry()}
         assert len(was) == 1
         watcher.look()
-        return wait_until(lambda: {entry.owner for entry in get_default_registry()} != was, SECONDS / 8)
+        return poll(lambda: {entry.owner for entry in get_default_registry()} != was, seconds=SECONDS / 8)
 
     thread = threading.Thread(target=replace)
     thread.start()
-    codes = [code_of(follows) for _ in range(FORKS)]
+    codes = [exit_code_of(follows) for _ in range(FORKS)]
     done.set()
     thread.join()
     return {"codes": codes}
 
 
-def end(path: Path, way: str, big: Path) -> None:
-    """End in some way, while the thread waits for its next look, or is loading a big file."""
-    held, loading = Held(), way.startswith("loading")
-    put(path, content("a"))
-    threading.setprofile(held)
-    follow_settings()
-    threading.setprofile(None)
-    if loading:
-        held.at("parse_entries")
-        put(path, big.read_bytes())
-        assert held.reached.wait(SECONDS / 4)
-        held.let_go.set()
-    else:
-        time.sleep(0.1)
-    sys.stdout.write(f"{time.time()}\n")
-    sys.stdout.flush()
-    ways[way.rsplit(maxsplit=1)[-1]](path)
-
-
-def exit_with_a_code(_path: Path) -> None:
-    sys.exit(3)
-
-
-def fail(_path: Path) -> None:
-    raise ZeroDivisionError
-
-
-def wait_for_a_signal(_path: Path) -> None:
-    time.sleep(SECONDS)
-
-
-def have_a_child_end(_path: Path) -> None:
-    child = os.fork()
-    if child == 0:
-        os._exit(7)
-    sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-
-
-def leave_a_thread(path: Path) -> None:
-    """Leave the process to another thread, for which the file is followed still."""
-
-    def go_on() -> None:
-        threading.main_thread().join()
-        put(path, content("late"))
-        seen = wait_until(lambda: owner() == "owner-late")
-        sys.stdout.write(f"{time.time()}\n{seen}\n")
-
-    threading.Thread(target=go_on).start()
-
-
-ways: dict[str, Callable[[Path], None]] = {
-    "return": lambda _path: None,
-    "exit": exit_with_a_code,
-    "exception": fail,
-    "signal": wait_for_a_signal,
-    "child": have_a_child_end,
-    "thread": leave_a_thread,
-}
-CODES = {"return": 0, "exit": 3, "exception": 1, "signal": -signal.SIGTERM, "child": 7, "thread": 0}
-
-APPLICATION = """
-import json, os, time
-from opentelemetry.sdk.trace import TracerProvider
-from spanforge.model_registry import get_model
-from spanforge.model_registry.otel import ModelRegistrySpanProcessor
-
-provider = TracerProvider()
-provider.add_span_processor(ModelRegistrySpanProcessor())
-
-def answer():
-    time.sleep(0.02)  # for the other workers to have their turn
-    return json.dumps([os.getpid(), get_model("model-0").owner]).encode()
-
-def wsgi(environ, start_response):
-    start_response("200 OK", [("content-type", "application/json")])
-    return [answer()]
-
-async def asgi(scope, receive, send):
-    if scope["type"] == "http":
-        await send({"type": "http.response.start", "status": 200, "headers": []})
-        await send({"type": "http.response.body", "body": answer()})
-"""
-
-
-class Gunicorn:
-    """A gunicorn with several workers on a free port of loopback."""
-
-    def __init__(self, folder: Path, file: Path, *arguments: str) -> None:
-        (folder / "application.py").write_text(APPLICATION)
-        self.log = folder / "log"
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "gunicorn", f"--workers={WORKERS}", "--bind=127.0.0.1:0", *arguments],
-                cwd=folder,
-                env=environment(file),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
-        self.url = self._ready()
-
-    def _ready(self) -> str:
-        pattern = re.compile(r"Listening at: (http://127\.0\.0\.1:\d+)")
-        assert wait_until(lambda: self.log.read_text().count("Booting worker") == WORKERS), self.log.read_text()
-        found = pattern.search(self.log.read_text())
-        assert found
-        return found.group(1)
-
-    def ask(self) -> list[Any]:
-        with _direct.open(self.url, timeout=10) as answer:
-            found: list[Any] = json.loads(answer.read())
-        return found
-
-    def owners(self) -> dict[int, set[str]]:
-        """Return what each worker says whose the model is, once all of them have said something."""
-        found: dict[int, set[str]] = {}
-        end = time.monotonic() + SECONDS / 4
-        with ThreadPoolExecutor(2 * WORKERS) as pool:
-            while len(found) < WORKERS and time.monotonic() < end:
-                for worker, owner_ in pool.map(lambda _: self.ask(), range(4 * WORKERS)):
-                    found.setdefault(worker, set()).add(owner_)
-        return found
-
-    def stop(self) -> None:
-        self.process.terminate()
-        assert self.process.wait(SECONDS / 4) == 0, self.log.read_text()
-
-
-_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-
-
-def environment(file: Path) -> dict[str, str]:
-    """Return what a process has that follows a file by setting, whatever these tests are run with."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
-    return {
-        **clean,
-        "OTEL_PYTHON_MODEL_REGISTRY_FILE": str(file),
-        "OTEL_PYTHON_MODEL_REGISTRY_RELOAD_INTERVAL": str(int(WITHIN * 1_000)),
-    }
-
-
-def command(mode: str, *arguments: object) -> list[str]:
-    return [sys.executable, "-W", "error", __file__, mode, *map(str, arguments)]
-
-
 def run(mode: str, path: Path, *before: str) -> dict[str, Any]:
-    run = subprocess.run(
-        [*before, *command(mode, path)],
-        capture_output=True,
-        text=True,
-        timeout=2 * SECONDS,
-        check=False,
-        env=environment(path),
-    )
-    assert (run.returncode, run.stderr) == (0, "")
-    report: dict[str, Any] = json.loads(run.stdout)
+    """Run this file as a program; return its report."""
+    report: dict[str, Any] = json.loads(run_program(__file__, mode, path, before=before, env=settings(path)))
     return report
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """Give a place for a registry file."""
-    return tmp_path / "models.json"
 
 
 @pytest.mark.e2e
@@ -661,112 +408,14 @@ def test_fifty_forks_while_the_file_changes(path: Path) -> None:
     assert run("busy", path)["codes"] == [0] * FORKS
 
 
-@pytest.mark.e2e
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["application:wsgi"],
-        ["application:wsgi", "--preload"],
-        ["application:asgi", "--worker-class=uvicorn_worker.UvicornWorker"],
-        ["application:asgi", "--worker-class=uvicorn_worker.UvicornWorker", "--preload"],
-    ],
-    ids=["wsgi", "wsgi preloaded", "asgi", "asgi preloaded"],
-)
-def test_every_worker_of_gunicorn(tmp_path: Path, path: Path, arguments: list[str]) -> None:
-    """A change is in force in every worker within the interval; what was last good stays when the file goes bad."""
-    put(path, content("a"))
-    gunicorn = Gunicorn(tmp_path, path, *arguments)
-    try:
-        said = {}
-        for name, data in (("a", None), ("b", content("b")), ("bad", b"null"), ("c", content("c"))):
-            if data is not None:
-                path.write_bytes(data)
-                time.sleep(WITHIN + SLACK)
-            said[name] = gunicorn.owners()
-    finally:
-        gunicorn.stop()
-    assert [len(found) for found in said.values()] == [WORKERS] * 4
-    assert len({worker for found in said.values() for worker in found}) == WORKERS
-    owners = {name: set().union(*found.values()) for name, found in said.items()}
-    assert owners == {"a": {"owner-a"}, "b": {"owner-b"}, "bad": {"owner-b"}, "c": {"owner-c"}}
-    log = gunicorn.log.read_text()
-    assert "Traceback" not in log
-    following = WORKERS + ("--preload" in arguments)
-    assert log.count("must be a JSON array of entries; got null; its previous entries stay in force") == following
-
-
-@pytest.fixture(scope="module")
-def big(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a file of 50,000 models."""
-    path = tmp_path_factory.mktemp("big") / "models.json"
-    path.write_bytes(content("big", MANY))
-    return path
-
-
-@pytest.mark.e2e
-@pytest.mark.parametrize("way", ways)
-@pytest.mark.parametrize("what", ["waiting", "loading"])
-def test_a_process_ends(path: Path, big: Path, what: str, way: str) -> None:
-    """A process ends as if nobody followed a file: at once, with its own code, and nothing to say."""
-    process = subprocess.Popen(
-        command("end", path, f"{what} {way}", big),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=environment(path),
-    )
-    assert process.stdout is not None
-    first = process.stdout.readline()
-    if way == "signal":
-        process.terminate()
-    out, err = process.communicate(timeout=SECONDS)
-    ended = time.time()
-    assert process.returncode == CODES[way], err
-    if way == "exception":
-        assert err.count("Traceback") == 1
-        assert err.endswith("\nZeroDivisionError\n")
-    else:
-        assert err == ""
-    began, *more = (first + out).split()[-2:] if way == "thread" else [first]
-    assert more == (["True"] if way == "thread" else [])
-    assert ended - float(began) < (1 if what == "waiting" else 3)
-
-
-@pytest.mark.e2e
-def test_nothing_is_read_any_more_at_exit(path: Path) -> None:
-    """The thread has ended when the handlers run that the application has registered for its exit."""
-    put(path, content("a"))
-    script = """
-        import atexit, threading, time
-        def report():
-            time.sleep(0.1)
-            print([thread.name for thread in threading.enumerate()])
-        atexit.register(report)
-        from spanforge.model_registry.watch import follow_settings
-        assert follow_settings() and threading.active_count() == 2
-    """
-    found = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script)],
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-        env=environment(path),
-    )
-    assert (found.returncode, found.stdout, found.stderr) == (0, "['MainThread']\n", "")
-
-
 if __name__ == "__main__":
     end_within(SECONDS)
     warnings.filterwarnings("ignore", ".*fork", DeprecationWarning)  # about threads: that is what is tested
-    if sys.argv[1] == "end":
-        end(Path(sys.argv[2]), sys.argv[3], Path(sys.argv[4]))
-    else:
-        modes: dict[str, Callable[[Path], dict[str, Any]]] = {
-            "load": replace_under_load,
-            "mounts": follow_mounts,
-            "children": children_follow,
-            "looks": fork_in_a_look,
-            "busy": fork_while_busy,
-        }
-        json.dump(modes[sys.argv[1]](Path(sys.argv[2])), sys.stdout)
+    modes: dict[str, Callable[[Path], dict[str, Any]]] = {
+        "load": replace_under_load,
+        "mounts": follow_mounts,
+        "children": children_follow,
+        "looks": fork_in_a_look,
+        "busy": fork_while_busy,
+    }
+    json.dump(modes[sys.argv[1]](Path(sys.argv[2])), sys.stdout)

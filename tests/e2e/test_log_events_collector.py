@@ -8,13 +8,19 @@ import signal
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
+from support.otlp_json import read_items
+from support.processes import environment
+from support.servers import archive_settings
+from support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from support.servers import Server
 
 pytestmark = pytest.mark.e2e
 
@@ -23,8 +29,6 @@ QUEUE, BATCH = 2_048, 512
 """The SDK's defaults: records that wait, and records that are sent at once."""
 WINDOW = 20
 """Seconds: the SDK says the same once in each twenty seconds of the clock."""
-ARRIVES = 30
-"""Seconds that records may take until they are in the archive."""
 REGISTERING = f"""
 import json, sys
 from opentelemetry import _logs, trace
@@ -49,38 +53,24 @@ provider.shutdown()
 
 def archived(file: Path) -> list[int]:
     """Return the numbers of the models whose registration the Collector has written down."""
-    lines = file.read_bytes().splitlines(keepends=True) if file.exists() else []
-    records = [
-        record
-        for line in lines
-        if line.endswith(b"\n")
-        for resource in json.loads(line)["resourceLogs"]
-        for scope in resource["scopeLogs"]
-        for record in scope["logRecords"]
-    ]
-    assert {record["eventName"] for record in records} <= {"model_registry.registered"}
-    ids = [item for record in records for item in record["attributes"] if item["key"] == "model_registry.model_id"]
-    return [int(item["value"]["stringValue"][1:]) for item in ids]
+    records = read_items(file)
+    assert {record.item["eventName"] for record in records} <= {"model_registry.registered"}
+    return [int(record.attributes["model_registry.model_id"][1:]) for record in records]
 
 
-@pytest.mark.parametrize("queue", [None, 16_384], ids=["default queue", "larger queue"])
-def test_a_burst_while_the_collector_does_not_answer(
-    run_server: Callable[..., Any], tmp_path: Path, queue: int | None
-) -> None:
-    """The SDK's default queue keeps the newest 2,048 records, and says so now and then; a larger one keeps all."""
+def test_a_burst_while_the_collector_does_not_answer(run_server: Callable[..., Server], tmp_path: Path) -> None:
+    """The SDK's default queue keeps the newest 2,048 records, and says now and then that it is full."""
     file = tmp_path / "logs.jsonl"
-    paths = {"OTELCOL_ARCHIVE_SPANS": str(tmp_path / "spans.jsonl"), "OTELCOL_ARCHIVE_LOGS": str(file)}
-    server = run_server("otelcol", OTELCOL_STORAGE=str(tmp_path / "queue"), **paths)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
-    environment |= {} if queue is None else {"OTEL_BLRP_MAX_QUEUE_SIZE": str(queue)}
-    environment["OTEL_PYTHON_MODEL_REGISTRY_EVENTS"] = "span,log"
-    environment["OTEL_EXPORTER_OTLP_ENDPOINT"] = f"http://{server.at['OTELCOL_OTLP_GRPC']}"
+    server = run_server("otelcol", **archive_settings(tmp_path))
     os.kill(server.pid, signal.SIGSTOP)
     began = time.time()
     try:
         with subprocess.Popen(
             [sys.executable, "-c", REGISTERING],
-            env=environment,
+            env=environment(
+                OTEL_PYTHON_MODEL_REGISTRY_EVENTS="span,log",
+                OTEL_EXPORTER_OTLP_ENDPOINT=f"http://{server.at['OTELCOL_OTLP_GRPC']}",
+            ),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -97,17 +87,13 @@ def test_a_burst_while_the_collector_does_not_answer(
     assert log == [REGISTRATIONS, 0, 0, 0]
     assert span == [span[0], 0, REGISTRATIONS - span[0], 0]
 
-    expected = REGISTRATIONS if queue else QUEUE
-    deadline = time.monotonic() + ARRIVES
-    while len(archived(file)) < expected:
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+    wait_until(lambda: len(archived(file)) >= QUEUE)
     numbers = sorted(archived(file))
     assert len(numbers) == len(set(numbers))
-    assert numbers[-expected:] == list(range(REGISTRATIONS - expected, REGISTRATIONS))
-    sent = numbers[:-expected]  # the batch that was on its way
+    assert numbers[-QUEUE:] == list(range(REGISTRATIONS - QUEUE, REGISTRATIONS))
+    sent = numbers[:-QUEUE]  # the batch that was on its way
     assert sent == list(range(len(sent)))
-    assert len(sent) <= (0 if queue else BATCH)
+    assert len(sent) <= BATCH
     lines = [line for line in errors.splitlines() if "Queue full" in line]
-    assert set(lines) == (set() if queue else {"Queue full, dropping Log."})
+    assert set(lines) == {"Queue full, dropping Log."}
     assert len(lines) <= ended // WINDOW - began // WINDOW + 1

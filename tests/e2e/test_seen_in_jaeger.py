@@ -8,18 +8,20 @@ import re
 import signal
 import subprocess
 import sys
-import time
 import urllib.parse
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
+from support.otlp_json import attributes_of, ours, read_items, tags_of
+from support.processes import is_running, program_environment
+from support.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable
 
-    from conftest import Backend
+    from support.servers import Backend
 
 pytestmark = pytest.mark.e2e
 
@@ -157,41 +159,20 @@ def seen(
     )
     assert done.returncode == 0, done.stderr
     assert "did not take" not in done.stdout
-    return Seen(backend, service, exported_spans(file), backend.spans(service, RUNS * SPANS))
+    return Seen(backend, service, [span for _, _, span in read_items(file)], backend.spans(service, RUNS * SPANS))
 
 
-def exported_spans(file: Path) -> list[dict[str, Any]]:
-    """Return the spans of a file of OTLP JSON."""
-    exports = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
-    resources = [resource for export in exports for resource in export["resourceSpans"]]
-    return [span for resource in resources for scope in resource["scopeSpans"] for span in scope["spans"]]
-
-
-def otlp(attributes: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the attributes of OTLP JSON as Jaeger has them."""
-    return {pair["key"]: _value(pair["value"]) for pair in attributes}
-
-
-def _value(given: dict[str, Any]) -> Any:
-    [(kind, value)] = given.items()
-    if kind == "arrayValue":
-        return json.dumps([_value(item) for item in value["values"]], separators=(",", ":"))
-    return int(value) if kind == "intValue" else value
+def shown_attributes(owner: dict[str, Any]) -> dict[str, Any]:
+    """Return the attributes of a span or an event of OTLP JSON as Jaeger shows them."""
+    return {
+        key: json.dumps(value, separators=(",", ":")) if isinstance(value, tuple) else value
+        for key, value in attributes_of(owner).items()
+    }
 
 
 def fields_of(event: dict[str, Any]) -> dict[str, Any]:
-    """Return the name and the attributes of an event of OTLP JSON as Jaeger has them."""
-    return {"event": event["name"], **otlp(event.get("attributes", []))}
-
-
-def jaeger(fields: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the tags of a span, or the fields of one of its logs."""
-    return {field["key"]: field["value"] for field in fields}
-
-
-def ours(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the attributes of the registry's namespace."""
-    return {key: value for key, value in attributes.items() if key.startswith("model_registry.")}
+    """Return the name and the attributes of an event of OTLP JSON as Jaeger shows them."""
+    return {"event": event["name"], **shown_attributes(event)}
 
 
 def parent(span: dict[str, Any]) -> str | None:
@@ -208,12 +189,12 @@ def check_all_arrived(exported: list[dict[str, Any]], found: list[dict[str, Any]
         twin = twins[span["traceId"], span["spanId"]]
         assert twin["operationName"] == span["name"]
         assert (parent(twin) or "") == span.get("parentSpanId", "")
-        attributes = otlp(span.get("attributes", []))
-        tags = jaeger(twin["tags"])
+        attributes = shown_attributes(span)
+        tags = tags_of(twin["tags"])
         assert {key: tags.get(key) for key in attributes} == attributes
         assert ours(tags) == ours(attributes)
         events = [(int(event["timeUnixNano"]) // 1_000, fields_of(event)) for event in span.get("events", [])]
-        assert [(log["timestamp"], jaeger(log["fields"])) for log in twin["logs"]] == events
+        assert [(log["timestamp"], tags_of(log["fields"])) for log in twin["logs"]] == events
 
 
 def test_everything_exported_arrives(seen: Seen) -> None:
@@ -224,15 +205,15 @@ def test_everything_exported_arrives(seen: Seen) -> None:
 def test_each_call_tells_its_model(seen: Seen) -> None:
     """Below each step of the ticket, the call has what the registry knows of its model, and no other span has it."""
     steps = {span["spanID"]: span["operationName"] for span in seen.found}
-    enriched = [span for span in seen.found if ours(jaeger(span["tags"]))]
-    told = sorted((steps[parent(span) or ""], sorted(ours(jaeger(span["tags"])).items())) for span in enriched)
+    enriched = [span for span in seen.found if ours(tags_of(span["tags"]))]
+    told = sorted((steps[parent(span) or ""], sorted(ours(tags_of(span["tags"])).items())) for span in enriched)
     assert told == sorted((step, sorted(expected.items())) for step, expected in CALLS.items() for _ in range(RUNS))
 
 
 def test_each_operation_tells_its_event(seen: Seen) -> None:
     """Each operation's event has the whole entry as payload, and says what changed, why and who did it."""
     logs = sorted(
-        (log["timestamp"], span["operationName"], jaeger(log["fields"])) for span in seen.found for log in span["logs"]
+        (log["timestamp"], span["operationName"], tags_of(log["fields"])) for span in seen.found for log in span["logs"]
     )
     told = [log for log in logs if log[2]["event"].startswith("model_registry.")]
     assert len(told) == RUNS * len(EVENTS)
@@ -269,7 +250,7 @@ def test_search(seen: Seen, key: str, value: str, names: set[str]) -> None:
     wanted = {
         span["traceId"]
         for span in seen.exported
-        for attributes in (otlp(span.get("attributes", [])), *map(fields_of, span.get("events", [])))
+        for attributes in (shown_attributes(span), *map(fields_of, span.get("events", [])))
         if attributes.get(key) == value
     }
     found = seen.backend.traces(seen.service, **{key: value})
@@ -295,76 +276,45 @@ def test_searches_of_the_readme(seen: Seen) -> None:
         assert seen.backend.traces(seen.service, **search)
 
 
-@pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
 def test_a_backend_that_comes_back(
-    own_backend: Backend, demo: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path, protocol: str
+    own_backend: Backend, demo: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
-    """What the demo sent while Jaeger was down has all arrived, once, when it is up again."""
+    """All that the demo sent while Jaeger was down has arrived, once, when Jaeger is up again."""
     own_backend.jaeger.stop()
-    file = tmp_path / "telemetry.jsonl"
-    done = demo(
-        tmp_path,
-        file.name,
-        OTEL_EXPORTER_OTLP_ENDPOINT=own_backend.endpoint(protocol),
-        OTEL_EXPORTER_OTLP_PROTOCOL=protocol,
-    )
+    done = demo(tmp_path, "telemetry.jsonl", OTEL_EXPORTER_OTLP_ENDPOINT=own_backend.endpoint("grpc"))
     assert done.returncode == 0, done.stderr
     assert "did not take" not in done.stdout
     own_backend.jaeger.start()
-    found = own_backend.spans("support-agent", RUNS * SPANS)
-    check_all_arrived(exported_spans(file), found)
+    exported = [span for _, _, span in read_items(tmp_path / "telemetry.jsonl")]
+    check_all_arrived(exported, own_backend.spans("support-agent", RUNS * SPANS))
 
 
-@pytest.fixture
-def pytest_running(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
-    """Run one of the tests of this file in a process of its own, whose servers have their folders in a known place."""
-    folder = tmp_path / "folders"
-    folder.mkdir()
-    test = f"{__file__}::test_everything_exported_arrives[grpc]"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "pytest", "--quiet", "-p", "no:cacheprovider", test],
-        cwd=ROOT,
-        env={**os.environ, "TMPDIR": str(folder)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    yield process, folder
-    process.kill()
-    process.wait()
+HOLDER = """
+import sys
+from support.servers import running
+with running():
+    sys.stdin.read()
+"""
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, None])
-def test_servers_leave_nothing(
-    backend: Backend, pytest_running: tuple[subprocess.Popen[bytes], Path], number: signal.Signals | None
-) -> None:
-    """Tests that are killed, interrupted or done leave neither a server nor its folder."""
+def test_servers_leave_nothing(backend: Backend, tmp_path: Path, number: signal.Signals | None) -> None:
+    """A process that is killed, interrupted or done leaves neither a server nor its folder."""
     del backend  # where there are no servers, this is skipped
-    process, folder = pytest_running
-    servers = []
-    assert eventually(lambda: len(list(folder.glob("server-*/pid"))) == 2)
-    servers = [int(file.read_text()) for file in folder.glob("server-*/pid")]
-    assert all(map(is_running, servers))
-    if number is not None:
-        os.killpg(process.pid, number)
-    process.wait(120)
-    assert eventually(lambda: not any(map(is_running, servers)) and not list(folder.glob("server-*")))
-
-
-def is_running(pid: int) -> bool:
-    """Tell whether there is a process."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def eventually(holds: Callable[[], bool], seconds: float = 30) -> bool:
-    """Tell whether something holds within a time."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER],
+        env=program_environment(TMPDIR=str(tmp_path)),
+        stdin=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as process:
+        assert process.stdin is not None
+        wait_until(lambda: len(list(tmp_path.glob("server-*/pid"))) == 2)
+        servers = [int(file.read_text()) for file in tmp_path.glob("server-*/pid")]
+        assert all(map(is_running, servers))
+        if number is None:
+            process.stdin.close()
+        else:
+            os.killpg(process.pid, number)
+        process.wait(120)
+        wait_until(lambda: not any(map(is_running, servers)) and not list(tmp_path.glob("server-*")))

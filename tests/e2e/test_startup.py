@@ -5,157 +5,25 @@ Each prints, ends and raises as it does without us; standard error has what we h
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 import json
 import os
-import shutil
-import subprocess
 import sys
-import sysconfig
-import zipfile
 from collections import Counter
-from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
-from opentelemetry.instrumentation import auto_instrumentation
+from support.startup import BEGINS, CAUGHT, ENDS, INSTRUMENT, PRINTED, SRC
 
-import spanforge_model_registry_otel
-from spanforge.model_registry import ModelRegistry
-from spanforge.model_registry._core.attributes import ON_SPANS, SPAN_ATTRIBUTE_NAMES, __version__
-from spanforge.model_registry._core.settings import SETTINGS
+from spanforge.model_registry._core.attributes import ON_SPANS, SPAN_ATTRIBUTE_NAMES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from support.startup import Stage
 
 pytestmark = [pytest.mark.e2e, pytest.mark.skipif(os.name == "nt", reason="the processes are POSIX's")]
-
-SRC = Path(spanforge_model_registry_otel.__file__).parent
-AUTO = Path(auto_instrumentation.__file__).parent
-INSTRUMENT = Path(sys.executable).with_name("opentelemetry-instrument")
-CLEAN = {name: text for name, text in os.environ.items() if not name.startswith(("OTEL_", "PYTHON"))}
-"""The environment, taken once: pytest changes it while applications are started from other threads."""
-
-APPLICATION = """
-import os, sys, threading, time
-from opentelemetry import trace
-
-mode = sys.argv[1:]
-
-class OwnError(Exception):
-    pass
-
-def call(model="gpt-4o", provider=trace):
-    span = provider.get_tracer("app").start_span("call", attributes={"gen_ai.request.model": model})
-    span.end()
-    return span
-
-def work(say=print):
-    call()
-    try:
-        with trace.get_tracer("app").start_as_current_span("failing", attributes={"gen_ai.request.model": "gpt-4o"}):
-            raise OwnError("mine")
-    except OwnError as error:
-        say("caught", error)
-
-def by_hand():
-    from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor
-    from probes import Exporter
-    provider = TracerProvider()
-    provider.add_span_processor(BatchSpanProcessor(Exporter()))
-    trace.set_tracer_provider(provider)
-    return provider
-
-def repair():
-    path, good = os.environ["BROKEN"], os.environ["GOOD"]
-    if os.path.isdir(path) and not os.path.islink(path):
-        os.rmdir(path)
-    os.replace(good, path)
-    for _ in range(300):
-        if call().attributes.get("model_registry.status") == "active":
-            print("registered")
-            return
-        time.sleep(0.05)
-
-print("begins")
-if "processor" in mode:
-    provider = by_hand()
-    from spanforge.model_registry.otel import ModelRegistrySpanProcessor
-    provider.add_span_processor(ModelRegistrySpanProcessor())
-if "instrumentor" in mode:
-    by_hand()
-    from spanforge.model_registry.otel.instrumentor import ModelRegistryInstrumentor
-    ModelRegistryInstrumentor().instrument()
-if "own provider" in mode:
-    call(provider=by_hand())
-work()
-if "instrumentor afterwards" in mode:
-    from spanforge.model_registry.otel.instrumentor import ModelRegistryInstrumentor
-    ModelRegistryInstrumentor().instrument()
-    work()
-if "repair" in mode:
-    repair()
-if "threads" in mode:
-    threads = [threading.Thread(target=work, args=(lambda *_: None,)) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-if "fork" in mode:
-    sys.stdout.flush()
-    child = os.fork()
-    if not child:
-        work()
-        sys.exit(5)
-    print("child", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
-print("ends")
-if "raise" in mode:
-    raise OwnError("not caught")
-sys.exit(7)
-"""
-BEGINS, CAUGHT, ENDS = "begins\n", "caught mine\n", "ends\n"
-PRINTED = BEGINS + CAUGHT + ENDS
-
-PROBES = """
-import logging, os
-from opentelemetry.exporter.otlp.json.file.trace_exporter import FileSpanExporter
-from opentelemetry.sdk.trace.export import SpanExporter
-
-class Exporter(FileSpanExporter):
-    def __init__(self, **_):
-        super().__init__(os.environ["SPANS"])
-
-class Raising(SpanExporter):
-    def export(self, spans):
-        raise ValueError("exporter broken")
-
-class After:
-    def instrument(self, **_):
-        with open(os.environ["NOTES"], "a") as file:
-            file.write("loaded")
-
-class Full(logging.Handler):
-    def emit(self, record):
-        raise OSError("no space left on device")
-
-def before():
-    if "FULL" in os.environ:
-        logging.getLogger().addHandler(Full())
-"""
-PROBE_POINTS = """
-[opentelemetry_traces_exporter]
-probe = probes:Exporter
-raising = probes:Raising
-
-[opentelemetry_instrumentor]
-after = probes:After
-
-[opentelemetry_pre_instrument]
-before = probes:before
-"""
 
 UNKNOWN = "model registry: model 'gpt-4o' is not registered (owner: nobody)"
 NO_SDK = (
@@ -166,277 +34,6 @@ NO_SDK = (
 OURS = "model", "a span was not enriched", "model registry: an event was not emitted"
 """What our lines begin with."""
 NOT_INSTALLED = "model registry: the plugin was not installed, so no span is enriched: "
-NOT_READ = "model registry: cannot read the registry files, so the previous entries stay in force: "
-FOREIGN = {"OTEL_CONFIG_FILE is set; ignoring configurator kwargs: ['auto_instrumentation_version']"}
-"""What OpenTelemetry says whatever we do."""
-
-
-class Done(NamedTuple):
-    """What an application has done.
-
-    Attributes:
-        code: Its exit code.
-        printed: Its standard output.
-        said: The lines of its standard error, but for those that OpenTelemetry always writes.
-        spans: Attributes of the spans that it exported, by short name, and their names.
-        after: Whether the instrumentor that comes after ours was loaded.
-    """
-
-    code: int
-    printed: str
-    said: list[str]
-    spans: list[dict[str, Any]]
-    after: bool
-
-    @property
-    def statuses(self) -> list[str | None]:
-        """What its calls show as the model's status."""
-        return [span.get("model_registry.status") for span in self.spans if span["name"] in ("call", "failing")]
-
-
-class Stage:
-    """A folder in which an application is started.
-
-    Attributes:
-        packages: Where its packages come from: before everything else.
-        command: What runs a script.
-        variables: Its environment, but for the path of packages.
-    """
-
-    def __init__(self, folder: Path, shared: Path) -> None:
-        self.folder = folder
-        self.packages = [shared / "ours", SRC, shared / "probes"]
-        self.command: list[str | Path] = [sys.executable]
-        self.injected = True
-        self.good = shared / "models.json"
-        self.variables = {
-            "OTEL_TRACES_EXPORTER": "probe",
-            "OTEL_METRICS_EXPORTER": "none",
-            "OTEL_LOGS_EXPORTER": "none",
-            "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": "openai",
-            "OTEL_PYTHON_MODEL_REGISTRY_FILE": str(self.good),
-            "SPANS": str(folder / "spans"),
-            "NOTES": str(folder / "notes"),
-        }
-
-    def set(self, **settings: object) -> None:
-        """Set settings of ours in the environment."""
-        self.variables |= {f"OTEL_PYTHON_MODEL_REGISTRY_{name.upper()}": str(text) for name, text in settings.items()}
-
-    def broken_file(self) -> Path:
-        """Return a path for our file, at which the application can put a good one."""
-        path = self.folder / "models.json"
-        good = shutil.copy(self.good, self.folder / "good.json")
-        self.variables |= {"BROKEN": str(path), "GOOD": str(good)}
-        self.set(file=path, reload_interval=100)
-        return path
-
-    def copy(self) -> Path:
-        """Have our package be a copy, which may be changed; return where it is."""
-        folder = self.folder / "copy"
-        shutil.copytree(SRC, folder, ignore=shutil.ignore_patterns("__pycache__"))
-        self.packages[1] = folder
-        return folder / "spanforge" / "model_registry"
-
-    def break_in(self, file: str, function: str) -> None:
-        """Have a function in a copy of our package raise at once."""
-        path = self.copy() / file
-        text = path.read_text()
-        end = text.index(":\n", text.index(function)) + 2
-        indent = " " * (len(function) - len(function.lstrip()) + 4)
-        path.write_text(f"{text[:end]}{indent}raise RuntimeError('broken')\n{text[end:]}")
-
-    def beside(self, name: str, *, first: bool = True) -> Path:
-        """Make a folder of packages that comes before all others, or after them; return it."""
-        folder = self.folder / name
-        folder.mkdir()
-        self.packages.insert(0 if first else len(self.packages), folder)
-        return folder
-
-    def declare(self, model_registry: str, *, exporting: bool = True) -> None:
-        """Have the SDK set up by a declarative configuration file."""
-        path = self.folder / "otel.yaml"
-        lines = [
-            'file_format: "1.0"',
-            "tracer_provider:",
-            "  processors:",
-            f"    - batch: {{exporter: {{otlp_file/development: {{output_stream: 'file://{self.variables['SPANS']}'}}}}}}",
-            "instrumentation/development:",
-            f"  python: {{model_registry: {model_registry}}}",
-        ]
-        path.write_text("\n".join(lines if exporting else lines[:1]))
-        self.variables["OTEL_CONFIG_FILE"] = str(path)
-
-    def run(self, *mode: str, script: str = APPLICATION) -> Done:
-        """Run a script, and return what it has done."""
-        path = self.folder / "app.py"
-        path.write_text(script)
-        packages = [str(each) for each in ([AUTO] if self.injected else []) + self.packages]
-        done = subprocess.run(
-            [*self.command, path, *mode],
-            env={**CLEAN, **self.variables, "PYTHONPATH": os.pathsep.join(packages)},
-            cwd=self.folder,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
-        said = [line for line in done.stderr.splitlines() if line not in FOREIGN]
-        return Done(done.returncode, done.stdout, said, self.spans(), (self.folder / "notes").exists())
-
-    def spans(self) -> list[dict[str, Any]]:
-        """Return name and attributes of the spans that were exported so far, in the order of their ends."""
-        path = Path(self.variables["SPANS"])
-        lines = path.read_text().splitlines() if path.exists() else []
-        spans = [
-            span
-            for line in lines
-            for resource in json.loads(line)["resourceSpans"]
-            for scope in resource["scopeSpans"]
-            for span in scope["spans"]
-        ]
-        return [
-            {
-                **{item["key"]: next(iter(item["value"].values())) for item in span.get("attributes", [])},
-                "name": span["name"],
-                "events": [event["name"] for event in span.get("events", [])],
-            }
-            for span in spans
-        ]
-
-
-@pytest.fixture(scope="session")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a folder with what stages share: our entry points, the probes, and a good registry file."""
-    folder = tmp_path_factory.mktemp("startup")
-    ours = importlib.metadata.distribution("spanforge-model-registry").read_text("entry_points.txt") or ""
-    for place, name, points in (("ours", "spanforge_model_registry", ours), ("probes", "probes", PROBE_POINTS)):
-        info = folder / place / f"{name}-{__version__}.dist-info"
-        info.mkdir(parents=True)
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {__version__}\n")
-        (info / "entry_points.txt").write_text(points)
-    (folder / "probes" / "probes.py").write_text(PROBES)
-    registry = ModelRegistry(auto_emit=False)
-    registry.register("gpt-4o", "GPT-4o", "1", "high", "ml-platform", "support")
-    registry.save(folder / "models.json")
-    return folder
-
-
-@pytest.fixture
-def stage(tmp_path: Path, shared: Path) -> Stage:
-    """Give a folder in which an application is started, and that has nothing broken."""
-    return Stage(tmp_path, shared)
-
-
-# Ways of starting
-
-
-def command(stage: Stage) -> None:
-    stage.command, stage.injected = [INSTRUMENT, sys.executable], False
-
-
-def injected(stage: Stage) -> None:
-    assert stage.injected
-
-
-def declarative(stage: Stage) -> None:
-    command(stage)
-    del stage.variables["OTEL_PYTHON_MODEL_REGISTRY_FILE"]
-    stage.declare(f"{{file: '{stage.good}', span_attributes: +purpose}}")
-
-
-def by_hand(stage: Stage) -> None:
-    stage.injected = False
-
-
-WAYS: dict[str, tuple[Callable[[Stage], None], str]] = {
-    "opentelemetry-instrument": (command, ""),
-    "injected": (injected, ""),
-    "declarative": (declarative, ""),
-    "the instrumentor by hand": (by_hand, "instrumentor"),
-    "the processor by hand": (by_hand, "processor"),
-}
-MODES = {"exit": [], "raise": ["raise"], "threads": ["threads"], "raise with threads": ["threads", "raise"]}
-
-
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("way", WAYS)
-def test_every_way_of_starting(stage: Stage, way: str, mode: str) -> None:
-    """However it is started, the application does as it does alone, and its calls show owner and status."""
-    prepare, word = WAYS[way]
-    prepare(stage)
-    done = stage.run(word, *MODES[mode])
-    assert done.printed == PRINTED
-    if "raise" in mode:
-        assert done.code == 1
-        last = done.said[-1].removeprefix("__main__.")  # as Python 3.10 says it
-        assert [done.said[0], last] == ["Traceback (most recent call last):", "OwnError: not caught"]
-        assert len(done.said) < 6
-    else:
-        assert (done.code, done.said) == (7, [])
-    calls = 10 if "threads" in mode else 2
-    assert done.statuses == ["active"] * calls
-    assert {span["model_registry.owner"] for span in done.spans} == {"ml-platform"}
-    assert ("model_registry.purpose" in done.spans[0]) is (way == "declarative")
-    assert done.after is (word == "")
-
-
-@pytest.fixture(scope="session")
-def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give an interpreter without packages."""
-    folder = tmp_path_factory.mktemp("bare") / "env"
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
-    return folder / ("Scripts" if os.name == "nt" else "bin") / "python"
-
-
-@pytest.mark.parametrize("mode", MODES)
-def test_injected_into_a_bare_interpreter(stage: Stage, bare: Path, ours: Path, mode: str) -> None:
-    """All packages may come by PYTHONPATH, ours unpacked from its wheel, as Kubernetes' operator does it."""
-    with zipfile.ZipFile(ours) as wheel:
-        wheel.extractall(stage.folder / "wheel")
-    stage.command = [bare]
-    libraries = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
-    stage.packages = [stage.folder / "wheel", stage.packages[2], *map(Path, libraries)]
-    done = stage.run(*MODES[mode])
-    assert (done.printed, done.code) == (PRINTED, 1 if "raise" in mode else 7)
-    assert set(done.statuses) == {"active"}
-    assert done.said == [] or done.said[-1].removeprefix("__main__.") == "OwnError: not caught"
-
-
-def test_settings_as_options_of_the_command(stage: Stage) -> None:
-    """Each setting is an option of ``opentelemetry-instrument``, and comes before the environment."""
-    command(stage)
-    stage.set(file="/no/such/file.json")
-    stage.command[1:1] = ["--model_registry_file", stage.good, "--model_registry_span_attributes", "status"]
-    done = stage.run()
-    assert (done.printed, done.code, done.said) == (PRINTED, 7, [])
-    assert [[key for key in span if key.startswith("model_registry.")] for span in done.spans] == [
-        ["model_registry.status"]
-    ] * 2
-    helped = subprocess.run([INSTRUMENT, "--help"], capture_output=True, text=True, check=True).stdout
-    for setting in SETTINGS:
-        assert f"--model_registry_{setting.name} " in helped
-
-
-def test_a_second_process_deprecates_a_model(stage: Stage) -> None:
-    """A script under the same settings that deprecates a model emits its event where the application's spans go."""
-    script = """
-        from spanforge.model_registry import deprecate_model
-        print(deprecate_model("gpt-4o", reason="old").owner)
-    """
-    assert stage.run().statuses == ["active"] * 2
-    done = stage.run(script="import textwrap\nexec(textwrap.dedent('''" + script + "'''))")
-    assert (done.printed, done.code, done.said) == ("ml-platform\n", 0, [])
-    assert done.spans[2]["name"] == "model_registry.deprecate"
-    assert done.spans[2]["events"] == ["model_registry.deprecated"]
-
-
-def test_models_registered_at_import_emit_their_events(stage: Stage) -> None:
-    """The events of models that the application registers itself are exported beside its spans."""
-    script = "from spanforge.model_registry import register_model\nregister_model('o1', 'O1', '1', 'low', 't', 'p')"
-    done = stage.run(script=script)
-    assert (done.code, done.said) == (0, [])
-    assert [span["events"] for span in done.spans] == [["model_registry.registered"]]
 
 
 def test_events_that_nobody_takes(stage: Stage) -> None:
@@ -449,6 +46,14 @@ def test_events_that_nobody_takes(stage: Stage) -> None:
 
 
 # What may be broken
+
+
+def command(stage: Stage) -> None:
+    stage.command, stage.injected = [INSTRUMENT, sys.executable], False
+
+
+def injected(stage: Stage) -> None:
+    assert stage.injected
 
 
 class Case(NamedTuple):
@@ -505,54 +110,76 @@ UNTIL_FIXED = "its models show as unregistered until the file is fixed"
 MISSING = f"{CANNOT_LOAD}/missing.json: no such file; {UNTIL_FIXED}"
 
 
-def bad_file(reason: str, prepare: Callable[[Stage], object]) -> Case:
-    says = f"{CANNOT_LOAD}/models.json{reason}; {UNTIL_FIXED}", UNKNOWN
-    return Case(prepare, says, (*UNREGISTERED, "active"), ("repair",), f"{BEGINS}{CAUGHT}registered\n{ENDS}")
+def an_entry(model_id: str = "gpt-4o", **changes: object) -> str:
+    return json.dumps([{**ENTRY, "model_id": model_id, **changes}])
 
 
-def content(text: str) -> Callable[[Stage], object]:
-    return lambda stage: stage.broken_file().write_text(text)
-
-
-def unreadable(stage: Stage) -> None:
-    path = stage.broken_file()
+def unreadable(path: Path) -> None:
     path.write_text("[]")
     path.chmod(0)
 
 
+def content(text: str) -> Callable[[Path], object]:
+    return lambda path: path.write_text(text)
+
+
+NOT_JSON = ", line 1, column 1: is not valid JSON: Expecting value"
+BAD_FILES: list[tuple[str, Callable[[Path], object]]] = [
+    (": no such file", lambda _: None),
+    (NOT_JSON, content("models: []")),
+    (", line 1, column 23: is not valid JSON: Expecting ',' delimiter", content('[{"model_id": "gpt-4o"')),
+    (NOT_JSON, content("")),
+    (": must be a JSON array of entries; got a mapping", content('{"gpt-4o": {}}')),
+    (": cannot be read: it is not a regular file", lambda path: path.mkdir()),
+    (": cannot be read: it is not a regular file", os.mkfifo),
+    (": cannot be read: Too many levels of symbolic links", lambda path: path.symlink_to(path.name)),
+    *([] if os.geteuid() == 0 else [(": cannot be read: Permission denied", unreadable)]),  # root may read everything
+    (
+        ", entry 1, model 'gpt-4o', field 'model_id': must be unique; entry 0 has it too",
+        content(json.dumps([ENTRY, ENTRY])),
+    ),
+    (
+        ", entry 0, model 'gpt-4o', field 'risk_tier': must be one of low, medium, high, critical; got 'none'",
+        content(an_entry(risk_tier="none")),
+    ),
+]
+"""Why a file cannot be loaded, and what makes it so."""
+TOO_LONG = "x" * 300
+
+
+def bad_files(stage: Stage) -> None:
+    """Name files that cannot be loaded, each for another reason; for each but one the application has a good one."""
+    paths = [stage.folder / f"{number}.json" for number in range(len(BAD_FILES))]
+    good = [stage.folder / f"{number}.good" for number in range(len(BAD_FILES))]
+    for number, (_, make_bad) in enumerate(BAD_FILES):
+        make_bad(paths[number])
+        good[number].write_text(an_entry(f"model-{number}" if number else "gpt-4o"))
+    stage.variables |= {name: os.pathsep.join(map(str, files)) for name, files in (("BROKEN", paths), ("GOOD", good))}
+    stage.set(file=os.pathsep.join([*map(str, paths), TOO_LONG]), reload_interval=100)
+
+
 def two_files(stage: Stage) -> None:
-    (stage.folder / "other.json").write_text(json.dumps([ENTRY]))
+    (stage.folder / "other.json").write_text(an_entry())
     stage.set(file=f"missing.json{os.pathsep}other.json")
 
 
 def same_in_both(stage: Stage) -> None:
     for name in ("a.json", "b.json"):
-        (stage.folder / name).write_text(json.dumps([ENTRY]))
+        (stage.folder / name).write_text(an_entry())
     stage.set(file=f"a.json{os.pathsep}b.json")
 
 
 FILES = {
-    "no file": bad_file(": no such file", lambda stage: stage.broken_file()),
-    "no JSON": bad_file(", line 1, column 1: is not valid JSON: Expecting value", content("models: []")),
-    "half a file": bad_file(
-        ", line 1, column 23: is not valid JSON: Expecting ',' delimiter", content('[{"model_id": "gpt-4o"')
-    ),
-    "an empty file": bad_file(", line 1, column 1: is not valid JSON: Expecting value", content("")),
-    "no list": bad_file(": must be a JSON array of entries; got a mapping", content('{"gpt-4o": {}}')),
-    "a folder": bad_file(": cannot be read: it is not a regular file", lambda stage: stage.broken_file().mkdir()),
-    "a FIFO": bad_file(": cannot be read: it is not a regular file", lambda stage: os.mkfifo(stage.broken_file())),
-    "a loop of links": bad_file(
-        ": cannot be read: Too many levels of symbolic links",
-        lambda stage: stage.broken_file().symlink_to("models.json"),
-    ),
-    "an unreadable file": bad_file(": cannot be read: Permission denied", unreadable),
-    "an id twice": bad_file(
-        ", entry 1, model 'gpt-4o', field 'model_id': must be unique; entry 0 has it too",
-        content(json.dumps([ENTRY, ENTRY])),
-    ),
-    "a bad field": bad_file(
-        ", entry 0, model 'gpt-4o', field 'risk_tier': must be one of low, medium, high, critical; got 'none'",
-        content(json.dumps([{**ENTRY, "risk_tier": "none"}])),
+    "bad files": Case(
+        bad_files,
+        (
+            *(f"{CANNOT_LOAD}/{number}.json{why}; {UNTIL_FIXED}" for number, (why, _) in enumerate(BAD_FILES)),
+            f"{CANNOT_LOAD}/{TOO_LONG}: cannot be read: File name too long; {UNTIL_FIXED}",
+            UNKNOWN,
+        ),
+        (*UNREGISTERED, "active"),
+        ("repair",),
+        f"{BEGINS}{CAUGHT}registered\n{ENDS}",
     ),
     "one of two files": Case(two_files, (MISSING,)),
     "an id in two files": Case(
@@ -562,14 +189,6 @@ FILES = {
                 "model registry: model 'gpt-4o' is in both {folder}/a.json and {folder}/b.json; "
                 "the previous entries of all files stay in force"
             ),
-            UNKNOWN,
-        ),
-        UNREGISTERED,
-    ),
-    "a name too long": Case(
-        settings(file="x" * 300),
-        (
-            f"{CANNOT_LOAD}/{'x' * 300}: cannot be read: File name too long; {UNTIL_FIXED}",
             UNKNOWN,
         ),
         UNREGISTERED,
@@ -590,22 +209,29 @@ def bad_setting(
 NAMES = ", ".join(SPAN_ATTRIBUTE_NAMES)
 INTERVAL = "0, or milliseconds from 100 to 86400000"
 
-VALUES = {
-    "a bad enabled": bad_setting("enabled", "perhaps", "one of true, false", "true"),
-    "a bad reload_interval": bad_setting("reload_interval", "10s", INTERVAL, "10000"),
-    "a bad span_attributes": bad_setting(
+BAD_VALUES = [
+    bad_setting("enabled", "perhaps", "one of true, false", "true"),
+    bad_setting("reload_interval", "10s", INTERVAL, "10000"),
+    bad_setting(
         "span_attributes",
         "color",
         f"names of {NAMES}, or changes to the default such as +purpose and -version",
         ",".join(ON_SPANS),
     ),
-    "a bad model_attributes": bad_setting(
+    bad_setting(
         "model_attributes",
         "model_registry.name",
         "at most 32 attribute keys of at most 256 characters, none of them model_registry.*",
         "none",
     ),
-    "a bad unregistered": bad_setting("unregistered", "drop", "one of warn, ignore", "warn"),
+    bad_setting("unregistered", "drop", "one of warn, ignore", "warn"),
+]
+
+VALUES = {
+    "bad values": Case(
+        lambda stage: [case.prepare(stage) for case in BAD_VALUES],
+        tuple(line for case in BAD_VALUES for line in case.says),
+    ),
     "not enabled": Case(settings(enabled="false", file="/no/such/file.json", unregistered="drop"), (), PLAIN),
     "a disabled instrumentation": Case(
         variables(OTEL_PYTHON_DISABLED_INSTRUMENTATIONS="openai, model_registry"), (), PLAIN
@@ -700,20 +326,10 @@ SDK = {
     "an exporter that raises": Case(
         variables(OTEL_TRACES_EXPORTER="raising"), (), (), others="ValueError: exporter broken"
     ),
-    "no backend, HTTP": Case(
+    "no backend": Case(
         variables(
             **NOBODY_THERE,
             OTEL_EXPORTER_OTLP_PROTOCOL="http/protobuf",
-            OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9",
-        ),
-        (),
-        (),
-        others="",
-    ),
-    "no backend, gRPC": Case(
-        variables(
-            **NOBODY_THERE,
-            OTEL_EXPORTER_OTLP_PROTOCOL="grpc",
             OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9",
         ),
         (),
@@ -769,8 +385,7 @@ def without_msgspec(stage: Stage) -> None:
 
 def elsewhere(name: str, file: str) -> str:
     ours = f"{{src}}/{name.replace('.', '/')}"
-    reason = f"{name} is loaded from {{folder}}/{file}, not from {ours}: install both packages into one folder"
-    return f"{NOT_INSTALLED}{reason}"
+    return f"{NOT_INSTALLED}{name} is loaded from {{folder}}/{file}, not from {ours}: install both packages into one folder"
 
 
 THEIRS = elsewhere("spanforge.model_registry", "theirs/spanforge/model_registry.py")
@@ -815,12 +430,18 @@ PACKAGES = {
     ),
     "files that cannot be looked at": Case(
         broken_in("watch.py", "    def _look("),
-        (f"{NOT_READ}RuntimeError('broken')", UNKNOWN),
+        (
+            "model registry: cannot read the registry files, so the previous entries stay in force: RuntimeError('broken')",
+            UNKNOWN,
+        ),
         UNREGISTERED,
     ),
     "a registry that takes no files": Case(
         broken_in("_core/state.py", "def replace_file_entries("),
-        (f"{NOT_READ}RuntimeError('broken')", UNKNOWN),
+        (
+            "model registry: cannot read the registry files, so the previous entries stay in force: RuntimeError('broken')",
+            UNKNOWN,
+        ),
         UNREGISTERED,
     ),
     "a processor that cannot be made": Case(
@@ -829,7 +450,7 @@ PACKAGES = {
         PLAIN,
     ),
     "a hook that fails at the start": Case(
-        broken_in("otel/_processor.py", "    def _start("), (NOT_ENRICHED,), others="RuntimeError: broken"
+        broken_in("otel/_processor.py", "    def _handle_start("), (NOT_ENRICHED,), others="RuntimeError: broken"
     ),
     "a hook that fails at the end": Case(
         broken_in("otel/_processor.py", "    def _decide("), (NOT_ENRICHED,), PLAIN, others="RuntimeError: broken"
@@ -899,50 +520,33 @@ SURROUNDINGS = {
         (),
         UNREGISTERED,
     ),
-    "warnings that are errors": Case(variables(PYTHONWARNINGS="error")),
-    "no docstrings": Case(lambda stage: stage.command.append("-OO")),
-    "an ASCII terminal": Case(variables(PYTHONIOENCODING="ascii", LC_ALL="C")),
-}
-
-BROKEN = FILES | VALUES | DECLARATIVE | SDK | PACKAGES | SURROUNDINGS
-NEEDS = {
-    "an unreadable file": pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything"),
-    **dict.fromkeys(
-        DECLARATIVE,
-        pytest.mark.skipif(
-            importlib.util.find_spec("opentelemetry.configuration") is None, reason="needs opentelemetry-configuration"
-        ),
+    "warnings that are errors, no docstrings, an ASCII terminal": Case(
+        lambda stage: (
+            stage.variables.update(PYTHONWARNINGS="error", PYTHONIOENCODING="ascii", LC_ALL="C"),
+            stage.command.append("-OO"),
+        )
     ),
 }
 
-
-@pytest.fixture(scope="session")
-def outcomes(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, shared: Path
-) -> Iterator[dict[str, Future[tuple[Path, Done]]]]:
-    """Run the applications of all cases that are to be tested, two at a time; give what they will have done."""
-
-    def run(name: str) -> tuple[Path, Done]:
-        stage = Stage(tmp_path_factory.mktemp("case"), shared)
-        case = BROKEN[name]
-        case.prepare(stage)
-        return stage.folder, stage.run(*case.mode)
-
-    items = [item for item in request.session.items if "outcomes" in getattr(item, "fixturenames", ())]
-    names = [item.callspec.params["broken"] for item in items]  # type: ignore[attr-defined]
-    with ThreadPoolExecutor(2) as pool:
-        yield {name: pool.submit(run, name) for name in names}
+BROKEN = FILES | VALUES | DECLARATIVE | SDK | PACKAGES | SURROUNDINGS
+NEEDS = dict.fromkeys(
+    DECLARATIVE,
+    pytest.mark.skipif(
+        importlib.util.find_spec("opentelemetry.configuration") is None, reason="needs opentelemetry-configuration"
+    ),
+)
 
 
 @pytest.mark.parametrize("broken", [pytest.param(name, marks=NEEDS.get(name, ())) for name in BROKEN])
-def test_whatever_is_broken(outcomes: dict[str, Future[tuple[Path, Done]]], broken: str) -> None:
+def test_whatever_is_broken(stage: Stage, broken: str) -> None:
     """The application prints, catches and ends as it does alone; of us standard error has the expected lines only."""
     case = BROKEN[broken]
-    folder, done = outcomes[broken].result()
+    case.prepare(stage)
+    done = stage.run(*case.mode)
     assert (done.printed, done.code) == (case.printed, 7), done.said
     said = [line for line in done.said if case.others is None or line.startswith(OURS)]
-    copied = folder / "copy"
-    assert said == [line.format(folder=folder, src=copied if copied.exists() else SRC) for line in case.says]
+    copied = stage.folder / "copy"
+    assert said == [line.format(folder=stage.folder, src=copied if copied.exists() else SRC) for line in case.says]
     assert case.others is None or any(line.startswith(case.others) for line in done.said)
     if "repair" in case.mode:
         assert (*done.statuses[:2], done.statuses[-1]) == case.statuses

@@ -11,7 +11,6 @@ import itertools
 import logging
 import random
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -21,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from support.processes import run_program
+from support.recording import EndedSpans
 
 from spanforge.model_registry import (
     LifecycleError,
@@ -36,13 +37,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from opentelemetry.context import Context
-    from opentelemetry.sdk.trace import ReadableSpan, Span
+    from opentelemetry.sdk.trace import Span
 
 THREADS = 8
 ROUNDS = 20
 MODELS = 40
 SHARED = [f"shared-{number}" for number in range(5)]
-SECONDS = 40
+SECONDS = 100
 
 
 def whole(entry: ModelRegistryEntry | None) -> ModelRegistryEntry | None:
@@ -86,22 +87,12 @@ class RegisteringHook(SpanProcessor):
             self.busy.now = False
 
 
-class Collector(SpanProcessor):
-    """Keeps what ended; a list takes no lock."""
-
-    def __init__(self) -> None:
-        self.spans: list[ReadableSpan] = []
-
-    def on_end(self, span: ReadableSpan) -> None:
-        self.spans.append(span)
-
-
 class Stage:
     """The registry that the threads work on, and another one that is loaded over and over."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.hook, self.collector = RegisteringHook(), Collector()
+        self.hook, self.collector = RegisteringHook(), EndedSpans()
         self.provider = TracerProvider(shutdown_on_exit=False)
         self.provider.add_span_processor(self.hook)
         self.registry = self.hook.registry = ModelRegistry(tracer_provider=self.provider)
@@ -274,10 +265,7 @@ def play(folder: Path) -> None:
 @pytest.mark.e2e
 def test_mixed_operations_of_eight_threads(tmp_path: Path) -> None:
     """No lost update, no torn read, no deadlock, timestamps in order, every event told once."""
-    run = subprocess.run(
-        [sys.executable, __file__, str(tmp_path)], capture_output=True, text=True, timeout=2 * SECONDS, check=False
-    )
-    assert (run.returncode, run.stderr) == (0, "")
+    run_program(__file__, tmp_path)
 
 
 def test_a_name_never_leads_to_an_entry_that_does_not_bear_it() -> None:
@@ -348,7 +336,7 @@ def interrupt(seconds: float) -> None:
     signal.setitimer(signal.ITIMER_REAL, 1e-3)
     while time.monotonic() < end:
         put(registry, f"main {next(interrupted)}", "1")
-    time.sleep(0.1)  # for the last one
+    signal.setitimer(signal.ITIMER_REAL, 0)
     assert len(registry) == next(interrupting) + next(interrupted)
     assert next(interrupting) > 100
 
@@ -356,8 +344,7 @@ def interrupt(seconds: float) -> None:
 @pytest.mark.e2e
 def test_a_signal_handler_may_register() -> None:
     """A signal handler that registers a model does not wait for the operation that it interrupts."""
-    run = subprocess.run([sys.executable, __file__], capture_output=True, text=True, timeout=2 * SECONDS, check=False)
-    assert (run.returncode, run.stderr) == (0, "")
+    run_program(__file__)
 
 
 if __name__ == "__main__":

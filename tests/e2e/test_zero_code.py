@@ -6,22 +6,24 @@ import importlib.util
 import os
 import subprocess
 import time
-from collections import Counter
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.otlp_json import ours, tags_of
+from support.waiting import poll
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from conftest import Backend, Environment
+    from conftest import Environment
+    from support.servers import Backend
 
 pytestmark = pytest.mark.e2e
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "zero_code"
-SCOPE = "opentelemetry.instrumentation.genai.openai"
+SCOPE, RETIRE = "opentelemetry.instrumentation.genai.openai", "model_registry.retire"
 
 INSTRUMENT = """\
 #!{python}
@@ -111,60 +113,53 @@ def run(environment: Environment, script: str, **settings: str) -> subprocess.Co
     )
 
 
-def tags(span: dict[str, Any]) -> dict[str, Any]:
-    return {tag["key"]: tag["value"] for tag in span["tags"]}
-
-
 def ours_of(found: dict[str, Any]) -> dict[str, Any]:
-    return {key.removeprefix("model_registry."): found[key] for key in found if key.startswith("model_registry.")}
+    """Return the registry's attributes by their short names."""
+    return {key.removeprefix("model_registry."): value for key, value in ours(found).items()}
 
 
-@pytest.mark.parametrize("protocol", ["grpc", "http/protobuf"])
-def test_in_jaeger(installed: Environment, api: str, backend: Backend, protocol: str) -> None:
-    """Each LLM span of an unaware application carries what the file says; a second process's event is there too."""
-    service = f"zero-code-{protocol.partition('/')[0]}-{time.time_ns()}"
+def test_in_jaeger(installed: Environment, api: str, backend: Backend) -> None:
+    """Each LLM span of an unaware application has what the file says; a second process's event is there too."""
+    service = f"zero-code-{time.time_ns()}"
     settings = {
         "OTEL_SERVICE_NAME": service,
-        "OTEL_EXPORTER_OTLP_ENDPOINT": backend.endpoint(protocol),
-        "OTEL_EXPORTER_OTLP_PROTOCOL": protocol,
         "OTEL_METRICS_EXPORTER": "none",
         "OTEL_LOGS_EXPORTER": "none",
         "OTEL_PYTHON_MODEL_REGISTRY_FILE": "models.yaml",
     }
+    by = {
+        protocol: {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": backend.endpoint(protocol),
+            "OTEL_EXPORTER_OTLP_PROTOCOL": protocol,
+        }
+        for protocol in ("grpc", "http/protobuf")
+    }
     application = {"OPENAI_BASE_URL": api, "OPENAI_API_KEY": "none-needed"}
-    called = run(installed, "app.py", **settings, **application)
+    called = run(installed, "app.py", **settings, **by["grpc"], **application)
     assert called.returncode == 0, called.stderr
     assert called.stdout.count(" says: Please restart the router") == len(CALLS)
     about_registry = [line for line in called.stderr.splitlines() if "registry" in line]
     assert all(line.startswith("model registry: model '") for line in about_registry), called.stderr
 
-    retired = run(installed, "retire.py", **settings)
+    retired = run(installed, "retire.py", **settings, **by["http/protobuf"])
     assert (retired.returncode, retired.stdout, retired.stderr) == (0, "", "")
 
-    spans = all_spans(backend, service)
-    named = [tags(span) for span in spans if "gen_ai.request.model" in tags(span)]
+    def has_arrived(spans: list[dict[str, Any]]) -> bool:
+        return len(spans) > len(CALLS) and RETIRE in {span["operationName"] for span in spans}
+
+    spans = poll(lambda: backend.spans(service, 0), has_arrived)
+    named = [found for found in map(tags_of, (span["tags"] for span in spans)) if "gen_ai.request.model" in found]
     assert {found["gen_ai.request.model"] for found in named} == set(CALLS)
     for found in named:
         assert ours_of(found) == CALLS[found["gen_ai.request.model"]]
     assert sum(found["otel.scope.name"] == SCOPE for found in named) == len(CALLS)
 
-    (operation,) = [span for span in spans if span["operationName"] == "model_registry.retire"]
-    assert tags(operation)["otel.scope.name"] == "spanforge.model_registry"
+    (operation,) = [span for span in spans if span["operationName"] == RETIRE]
+    assert tags_of(operation["tags"])["otel.scope.name"] == "spanforge.model_registry"
     (log,) = operation["logs"]
-    event = {field["key"]: field["value"] for field in log["fields"]}
+    event = tags_of(log["fields"])
     assert event.pop("event") == "model_registry.retired"
     found = ours_of(event)
     at = datetime.fromisoformat(found.pop("decommission_date").replace("Z", "+00:00"))
     assert round(at.timestamp() * 1e6) == log["timestamp"]
     assert found == EVENT
-
-
-def all_spans(backend: Backend, service: str) -> list[dict[str, Any]]:
-    """Return the spans of the calls, and of the operation of the other process, once they are there."""
-    deadline = time.monotonic() + 60
-    while True:
-        spans = backend.spans(service, number=len(CALLS) + 1)
-        names = Counter(span["operationName"] for span in spans)
-        if names["model_registry.retire"] or time.monotonic() > deadline:
-            return spans
-        time.sleep(0.1)

@@ -1,0 +1,131 @@
+"""Ways of starting an application with the plugin, each in a process of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from support.startup import INSTRUMENT, PRINTED
+
+from spanforge.model_registry._core.settings import SETTINGS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from support.startup import Stage
+
+pytestmark = [pytest.mark.e2e, pytest.mark.skipif(os.name == "nt", reason="the processes are POSIX's")]
+
+
+def command(stage: Stage) -> None:
+    stage.command, stage.injected = [INSTRUMENT, sys.executable], False
+
+
+def injected(stage: Stage) -> None:
+    assert stage.injected
+
+
+def declarative(stage: Stage) -> None:
+    command(stage)
+    del stage.variables["OTEL_PYTHON_MODEL_REGISTRY_FILE"]
+    stage.declare(f"{{file: '{stage.good}', span_attributes: +purpose}}")
+
+
+def by_hand(stage: Stage) -> None:
+    stage.injected = False
+
+
+WAYS: dict[str, tuple[Callable[[Stage], None], str]] = {
+    "opentelemetry-instrument": (command, ""),
+    "injected": (injected, ""),
+    "declarative": (declarative, ""),
+    "the instrumentor by hand": (by_hand, "instrumentor"),
+    "the processor by hand": (by_hand, "processor"),
+}
+MODES = {"exit": [], "raise with threads": ["threads", "raise"]}
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("way", WAYS)
+def test_every_way_of_starting(stage: Stage, way: str, mode: str) -> None:
+    """However it is started, the application does as it does alone, and its calls show owner and status."""
+    prepare, word = WAYS[way]
+    prepare(stage)
+    done = stage.run(word, *MODES[mode])
+    assert done.printed == PRINTED
+    if "raise" in mode:
+        assert done.code == 1
+        last = done.said[-1].removeprefix("__main__.")  # as Python 3.10 says it
+        assert [done.said[0], last] == ["Traceback (most recent call last):", "OwnError: not caught"]
+        assert len(done.said) < 6
+    else:
+        assert (done.code, done.said) == (7, [])
+    calls = 10 if "threads" in mode else 2
+    assert done.statuses == ["active"] * calls
+    assert {span["model_registry.owner"] for span in done.spans} == {"ml-platform"}
+    assert ("model_registry.purpose" in done.spans[0]) is (way == "declarative")
+    assert done.after is (word == "")
+
+
+@pytest.fixture(scope="session")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give an interpreter without packages."""
+    folder = tmp_path_factory.mktemp("bare") / "env"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    return folder / ("Scripts" if os.name == "nt" else "bin") / "python"
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_injected_into_a_bare_interpreter(stage: Stage, bare: Path, ours: Path, mode: str) -> None:
+    """All packages may come by PYTHONPATH, ours unpacked from its wheel, as Kubernetes' operator does it."""
+    with zipfile.ZipFile(ours) as wheel:
+        wheel.extractall(stage.folder / "wheel")
+    stage.command = [bare]
+    libraries = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
+    stage.packages = [stage.folder / "wheel", stage.packages[2], *map(Path, libraries)]
+    done = stage.run(*MODES[mode])
+    assert (done.printed, done.code) == (PRINTED, 1 if "raise" in mode else 7)
+    assert set(done.statuses) == {"active"}
+    assert done.said == [] or done.said[-1].removeprefix("__main__.") == "OwnError: not caught"
+
+
+def test_settings_as_options_of_the_command(stage: Stage) -> None:
+    """Each setting is an option of ``opentelemetry-instrument``, and comes before the environment."""
+    command(stage)
+    stage.set(file="/no/such/file.json")
+    stage.command[1:1] = ["--model_registry_file", stage.good, "--model_registry_span_attributes", "status"]
+    done = stage.run()
+    assert (done.printed, done.code, done.said) == (PRINTED, 7, [])
+    assert [[key for key in span if key.startswith("model_registry.")] for span in done.spans] == [
+        ["model_registry.status"]
+    ] * 2
+    helped = subprocess.run([INSTRUMENT, "--help"], capture_output=True, text=True, check=True).stdout
+    for setting in SETTINGS:
+        assert f"--model_registry_{setting.name} " in helped
+
+
+def test_a_second_process_deprecates_a_model(stage: Stage) -> None:
+    """A script under the same settings that deprecates a model emits its event where the application's spans go."""
+    script = """
+        from spanforge.model_registry import deprecate_model
+        print(deprecate_model("gpt-4o", reason="old").owner)
+    """
+    assert stage.run().statuses == ["active"] * 2
+    done = stage.run(script="import textwrap\nexec(textwrap.dedent('''" + script + "'''))")
+    assert (done.printed, done.code, done.said) == ("ml-platform\n", 0, [])
+    assert done.spans[2]["name"] == "model_registry.deprecate"
+    assert done.spans[2]["events"] == ["model_registry.deprecated"]
+
+
+def test_models_registered_at_import_emit_their_events(stage: Stage) -> None:
+    """The events of models that the application registers itself are exported beside its spans."""
+    script = "from spanforge.model_registry import register_model\nregister_model('o1', 'O1', '1', 'low', 't', 'p')"
+    done = stage.run(script=script)
+    assert (done.code, done.said) == (0, [])
+    assert [span["events"] for span in done.spans] == [["model_registry.registered"]]
