@@ -15,7 +15,7 @@ demo: ## run the support agent: registry, events and enriched spans, on loopback
 	@$(BIN)/python examples/support_agent/run.py
 
 test: servers ## run all tests except the matrix; ARGS="tests/test_entry.py -k date" runs some
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
 
 quick: ## run the fast tests without servers, on all cores
 	$(SETUP) test

@@ -40,7 +40,7 @@ SPANS: Final = 1_000
 READY: Final = 60
 """Seconds within which a Collector must listen."""
 _ROOT: Final = Path(__file__).parent.parent
-_SERVER_RUNNER: Final = _ROOT / "tests" / "e2e" / "run_server.py"
+_SERVER_RUNNER: Final = _ROOT / "tests" / "support" / "run_server.py"
 _HEADERS: Final = {"Content-Type": "application/x-protobuf"}
 _CONFIG: Final = """\
 receivers: {{otlp: {{protocols: {{http: {{endpoint: "{address}"}}}}}}}}

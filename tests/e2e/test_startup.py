@@ -33,6 +33,7 @@ NO_SDK = (
 )
 OURS = "model", "a span was not enriched", "model registry: an event was not emitted"
 """What our lines begin with."""
+NOT_READ = "model registry: cannot read the registry files, so the previous entries stay in force: "
 NOT_INSTALLED = "model registry: the plugin was not installed, so no span is enriched: "
 
 
@@ -385,7 +386,8 @@ def without_msgspec(stage: Stage) -> None:
 
 def elsewhere(name: str, file: str) -> str:
     ours = f"{{src}}/{name.replace('.', '/')}"
-    return f"{NOT_INSTALLED}{name} is loaded from {{folder}}/{file}, not from {ours}: install both packages into one folder"
+    reason = f"{name} is loaded from {{folder}}/{file}, not from {ours}: install both packages into one folder"
+    return f"{NOT_INSTALLED}{reason}"
 
 
 THEIRS = elsewhere("spanforge.model_registry", "theirs/spanforge/model_registry.py")
@@ -431,7 +433,7 @@ PACKAGES = {
     "files that cannot be looked at": Case(
         broken_in("watch.py", "    def _look("),
         (
-            "model registry: cannot read the registry files, so the previous entries stay in force: RuntimeError('broken')",
+            f"{NOT_READ}RuntimeError('broken')",
             UNKNOWN,
         ),
         UNREGISTERED,
@@ -439,7 +441,7 @@ PACKAGES = {
     "a registry that takes no files": Case(
         broken_in("_core/state.py", "def replace_file_entries("),
         (
-            "model registry: cannot read the registry files, so the previous entries stay in force: RuntimeError('broken')",
+            f"{NOT_READ}RuntimeError('broken')",
             UNKNOWN,
         ),
         UNREGISTERED,
