@@ -301,7 +301,8 @@ def test_mark_of_a_span(pipeline: Any, registry: ModelRegistry) -> None:
     """The mark has whether a span is enriched and counted, and the processors that have seen it."""
     assert marks(pipeline(), {REQUEST: "gpt-4o"}) is FINAL
     nameless = marks(pipeline(), {"a": 1})
-    assert (nameless.is_final, nameless.is_counted, len(nameless.seen_by)) == (False, False, 1)
+    assert (nameless.is_final, nameless.is_counted) == (False, False)
+    assert (nameless.is_pending, len(nameless.seen_by)) in {(False, 1), (True, 0)}  # frozen; or open, before SDK 1.43
     silent = [ModelRegistrySpanProcessor(registry, span_attributes=()) for _ in range(2)]
     seen = marks(pipeline(*silent), {REQUEST: "gpt-4o"})
     assert (seen.is_final, seen.is_counted, len(seen.seen_by)) == (False, True, 2)
