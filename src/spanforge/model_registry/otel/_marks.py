@@ -16,6 +16,9 @@ from spanforge.model_registry._core.process import ProcessState
 class Mark:
     """The state of a span as this library's processors left it.
 
+    Processors that run one after the other count a span once. Two that run at the same time, as under
+    ``ConcurrentMultiSpanProcessor``, may both count it.
+
     Attributes:
         is_final: The change was written late, so no other processor changes the span.
         is_counted: The span is counted.

@@ -118,7 +118,10 @@ class ModelRegistrySpanProcessor(SpanProcessor):
             _warnings.warn("hook", text, _LATE_MODELS_MAY_BE_MISSED)
 
     def switch(self, *, on: bool) -> None:
-        """Switch the processor on or off, because a tracer provider cannot remove a processor."""
+        """Switch the processor on or off, because a tracer provider cannot remove a processor.
+
+        While it is off, each span costs as much as a span that names no model.
+        """
         self._active_keys: frozenset[str] = self._model_keys if on else frozenset()
         self._common_key = COMMON_MODEL_KEY if on else None
 

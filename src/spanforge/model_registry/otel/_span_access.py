@@ -271,6 +271,7 @@ def _replace_container(  # noqa: PLR0913 - the container's fields
     mark: Mark,
 ) -> None:
     mark_reading.is_required = True
+    # It need not be frozen: the span has ended or is ending, so it refuses ``set_attribute`` anyway.
     container: Any = BoundedAttributes(limit, immutable=False, max_value_len=max_length)
     container._dict, container.dropped = attributes, dropped
     container._model_registry_mark = mark
