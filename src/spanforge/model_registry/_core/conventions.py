@@ -177,11 +177,12 @@ def resolve_keys(
     named = candidates(attributes, scope, keys.conventions)
     if not named:
         return None
-    resolution = index.resolve([name for _, name in named], provider_of(attributes, keys.providers))
+    named_by, names = zip(*named, strict=True)
+    resolution = index.resolve(names, provider_of(attributes, keys.providers))
     matched_by = None
     if resolution.entry is not None:
-        matched_by = next(key for key, name in named if name == resolution.candidate)
-    return ModelMatch(resolution, matched_by, is_call(attributes, [key for key, _ in named], keys.kinds))
+        matched_by = named_by[names.index(resolution.candidate)]
+    return ModelMatch(resolution, matched_by, is_call(attributes, named_by, keys.kinds))
 
 
 def is_call(

@@ -88,6 +88,10 @@ class GlobTable:
         self._added = added
         self._cache: dict[tuple[str, str | None], str | None] = {}
 
+    def __bool__(self) -> bool:
+        """Check whether there are globs."""
+        return bool(self._globs) or self._added is not None
+
     def with_globs(self, globs: Iterable[Glob]) -> GlobTable:
         """Return the table with globs at the end."""
         added = globs if self._added is None else (*self._added._globs, *globs)  # noqa: SLF001 - its own class
@@ -188,7 +192,12 @@ class ModelIndex:
             entry = self._overlay.get(candidate) or self._base.get(candidate)
             if entry is not None and accepts_provider(entry, provider):
                 return entry, "id"
-        return self._find_by_alias(names, provider) or self._find_by_glob(names, provider)
+        match = None
+        if self._aliases_overlay or self._aliases_base:
+            match = self._find_by_alias(names, provider)
+        if match is None and self._globs:
+            match = self._find_by_glob(names, provider)
+        return match
 
     def _find_by_alias(
         self, names: tuple[str, ...], provider: str | None

@@ -147,11 +147,12 @@ class PlanCache:
         if plan.keys_before_json is not None and matched_key not in plan.keys_before_json:
             return
         values = plan.read_values(attributes)
-        if not _values_are_cacheable(values):
+        try:
+            is_cached = values in plan.decisions
+        except TypeError:  # an unhashable value, such as a list
             return
-        if values not in plan.decisions and not self._decision_policy.admit():
-            return
-        plan.decisions[values] = decision
+        if (is_cached or self._decision_policy.admit()) and _values_are_cacheable(values):
+            plan.decisions[values] = decision
 
     def sizes(self) -> tuple[int, int]:
         """Return the numbers of cached plans and of cached decisions."""
