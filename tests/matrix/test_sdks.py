@@ -40,9 +40,11 @@ NOT_OF_THE_SDK = {
     "test_prose.py",
 }
 """Tests that need other packages than the SDK's, or look at files only."""
+FOLDERS = ("contract", "json_files", "layers", "otel", "watch", "yaml_files")
+"""Folders of tests that run with each SDK."""
 TESTS = {
     str(path.relative_to(ROOT / "tests"))
-    for pattern in ("test_*.py", "otel/test_*.py", "contract/test_*.py")
+    for pattern in ("test_*.py", *(f"{folder}/test_*.py" for folder in FOLDERS))
     for path in (ROOT / "tests").glob(pattern)
 } - NOT_OF_THE_SDK
 
