@@ -76,10 +76,8 @@ class SpanCounters(ProcessState):
 
     def values(self) -> Mapping[Series, int]:
         """Return the counts so far."""
-        with self._lock:
-            # A copy: while this thread iterates, garbage collection may end a span that adds a counter.
-            counters = self._counters.copy()
-        return {series: counter.value() for series, counter in counters.items()}
+        # The copy is one atomic step. While this thread iterates, a span that ends may add a counter.
+        return {series: counter.value() for series, counter in self._counters.copy().items()}
 
     def after_fork_in_child(self) -> None:
         """Reset the counters; the parent reports its own counts."""
