@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, TraceIdRatioBased
 from support.entries import register_many
-from support.log_lines import log_handler
+from support.log_lines import library_records, log_handler
 from support.telemetry import Keeping, Raising, RecordOnly, loggers_with
 
 from spanforge.model_registry import EventCounts, InvalidEntryError, ModelRegistry, event_counts, flush_events
@@ -57,7 +57,7 @@ def registry(provider: TracerProvider, loggers: LoggerProvider) -> ModelRegistry
 @pytest.fixture
 def lines(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
     """Return a function that returns the lines that the library has logged."""
-    return lambda: [record.getMessage() for record in caplog.records if record.name == "spanforge.model_registry"]
+    return lambda: [record.getMessage() for record in library_records(caplog)]
 
 
 def operate(registry: ModelRegistry, fields: dict[str, Any]) -> None:

@@ -20,6 +20,7 @@ from opentelemetry.sdk import trace as sdk
 from opentelemetry.sdk.trace import ConcurrentMultiSpanProcessor, SpanLimits, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExporter, SpanExportResult
 from support.entries import SHOWN_METADATA
+from support.log_lines import library_records
 from support.meters import Meters
 from support.spans import HAS_ENDING_HOOK, REQUEST
 
@@ -195,7 +196,7 @@ def lines(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
     """Give a function that returns the library's log lines, except the one about an old SDK."""
 
     def logged() -> list[str]:
-        messages = [record.getMessage() for record in caplog.records if record.name == "spanforge.model_registry"]
+        messages = [record.getMessage() for record in library_records(caplog)]
         return [
             message
             for message in messages

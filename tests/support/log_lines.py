@@ -1,4 +1,4 @@
-"""Handlers of the library's log records."""
+"""The library's log records."""
 
 from __future__ import annotations
 
@@ -9,13 +9,22 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    import pytest
+
+LOGGER = "spanforge.model_registry"
+
+
+def library_records(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    """Return the captured log records of the library."""
+    return [record for record in caplog.records if record.name == LOGGER]
+
 
 @contextlib.contextmanager
 def log_handler(handle: Callable[[logging.LogRecord], object]) -> Iterator[None]:
     """Call a function with every log record of the library."""
     handler = logging.Handler()
     handler.emit = handle  # type: ignore[assignment, method-assign]
-    logger = logging.getLogger("spanforge.model_registry")
+    logger = logging.getLogger(LOGGER)
     logger.addHandler(handler)
     try:
         yield

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 import threading
-import time
 from typing import TYPE_CHECKING, Any
+
+from support import waiting
+from support.log_lines import library_records
 
 from spanforge.model_registry import ModelRegistry
 from spanforge.model_registry.watch import FileWatcher
@@ -43,10 +45,7 @@ def owners(registry: ModelRegistry) -> dict[str, str]:
 
 def wait_until(condition: Callable[[], Any]) -> None:
     """Wait until a condition holds, and fail if it does not."""
-    end = time.monotonic() + LONG
-    while not condition():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.002)
+    waiting.wait_until(condition, seconds=LONG, interval=0.002)
 
 
 def settle(watcher: FileWatcher) -> None:
@@ -108,7 +107,7 @@ class Watched:
 
     def lines(self) -> list[str]:
         """Return the lines since the last call, without those for debugging."""
-        records = [record for record in self.caplog.records if record.name == "spanforge.model_registry"]
+        records = library_records(self.caplog)
         self.caplog.clear()
         return [f"{record.levelname.lower()}: {record.getMessage()}" for record in records]
 

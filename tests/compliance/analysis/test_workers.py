@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.evidence import ListReader, make_entry
 from support.scans import END, START
+from support.waiting import poll
 
 from spanforge.model_registry._core.errors import MissingExtraError, TelemetryError
 from spanforge.model_registry._core.timestamps import to_nanos
@@ -256,9 +256,7 @@ def run_when(action: Callable[[], object], ready: Callable[[], bool]) -> threadi
     """Run an action in another thread when a condition holds."""
 
     def wait() -> None:
-        deadline = time.monotonic() + 30
-        while not ready() and time.monotonic() < deadline:
-            time.sleep(0.01)
+        poll(ready, seconds=30, interval=0.01)
         action()
 
     thread = threading.Thread(target=wait)
