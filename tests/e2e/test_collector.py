@@ -118,7 +118,7 @@ def test_sampling_keeps_every_flagged_span(jaeger: Server, collector: Callable[.
 
 
 def test_a_flagged_span_arrives_after_its_trace_was_dropped(jaeger: Server, collector: Callable[..., Server]) -> None:
-    """A flagged span arrives though its trace was decided against before, by whoever sent a part of it first."""
+    """A flagged span arrives even if its trace was dropped before, after another sender sent its first part."""
     server = collector(jaeger, OTELCOL_SAMPLING_PERCENTAGE="0")
     later: list[ReadableSpan] = []
     for name, kind in FLAGGED.items():

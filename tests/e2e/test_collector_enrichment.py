@@ -196,7 +196,7 @@ def made(processors: Iterable[Any], spans: Sequence[tuple[str, Attributes]]) -> 
 def enriched(
     run_server: Callable[..., Server], folder: Path, config: Path, spans: Sequence[ReadableSpan]
 ) -> list[Attributes]:
-    """Return what a Collector with this further configuration makes of spans, in their order."""
+    """Return the spans after a Collector with this further configuration, in their order."""
     file, everything = folder / "everything.jsonl", folder / "everything.yaml"
     everything.write_text(textwrap.dedent(EVERYTHING.format(file=file)))
     collector = run_server("otelcol", config, everything)
@@ -327,7 +327,7 @@ HOSTILE = (
 
 @pytest.mark.parametrize("where", ["inline", "file"])
 def test_texts_arrive_as_they_were_written(run_server: Callable[..., Server], tmp_path: Path, where: str) -> None:
-    """Whatever stands in an id, an alias, a provider, an owner, a name or a version means nothing but itself."""
+    """Text in an id, an alias, a provider, an owner, a name or a version is never interpreted."""
     registry = ModelRegistry(auto_emit=False)
     names: list[tuple[str, str | None, int]] = []
     for number, text in enumerate(HOSTILE):

@@ -54,7 +54,7 @@ Facts = dict[str, str]
 
 
 def facts_of(model: str, version: int) -> Facts:
-    """Return what spans get of a model in one version of the registry."""
+    """Return the attributes that spans get for a model in one version of the registry."""
     facts = {"owner": f"team-{version}", "name": f"{model} {version}", "version": f"v{version}", "model_id": model}
     return {**facts, "risk_tier": TIERS[version % 4], "status": "active"}
 
@@ -161,7 +161,7 @@ class Site:
         self._spans.parent.touch()
 
     def kept(self) -> dict[str, bytes]:
-        """Return the files of queue and archive, once both have a span of version 1, and nobody writes there."""
+        """Return the files of queue and archive, once both have a span of version 1 and are no longer written."""
         assert self.version() == "v1"
         found, span_id = [content(self.data)], bytes.fromhex(self.send())
 
@@ -175,7 +175,7 @@ class Site:
         return found[-1]
 
     def is_clean(self) -> bool:
-        """Tell whether the script has left nothing but the old file."""
+        """Check whether the script left only the old file."""
         there = {file.name for file in self.folder.iterdir()} - {"lookup.yaml.previous"}
         return there == {"data", "temporary", "lookup.yaml", "registry.yaml"} and not any(self.temporary.iterdir())
 
@@ -267,7 +267,7 @@ def cut(find: Callable[[str], int]) -> Refused:
 
 
 def at(place: int, *new: str) -> Callable[[list[str], Site], list[str]]:
-    """Return what puts something in the place of an argument; ``{}`` is the site's folder."""
+    """Return a function that replaces an argument; ``{}`` is the site's folder."""
     return lambda good, site: [*good[:place], *(s.format(site.folder) for s in new), *good[place + 1 :]]
 
 

@@ -41,7 +41,7 @@ OURS = "model_registry."
 
 
 def forge(door: Door, service: str) -> dict[str, Any]:
-    """Send what says something of the registry wherever that is possible; return what it says."""
+    """Send registry attributes in every place that telemetry has, and return them."""
     claims = {"model_registry.owner": f"said-by-{service}", "model_registry.risk_tier": "low"}
     application = Application(service, plugin=False, **claims, kept="resource")
     tracer = application.provider.get_tracer("app", attributes={**claims, "kept": "scope"})
@@ -66,7 +66,7 @@ def forge(door: Door, service: str) -> dict[str, Any]:
 def test_untrusted_senders_cannot_set_model_registry_attributes(
     jaeger: Server, collector: Callable[..., Server], tmp_path: Path, protocol: str
 ) -> None:
-    """What one sender says of the registry arrives everywhere, what the other says nowhere, and all else from both."""
+    """Registry attributes of the trusted sender arrive, those of the untrusted one do not; all else of both arrives."""
     server = collector(jaeger, OTELCOL_SAMPLING_PERCENTAGE="100")
     claims = forge(Door(server, TRUSTED, protocol), "trusted")
     forge(Door(server, UNTRUSTED, protocol), "untrusted")

@@ -143,7 +143,7 @@ class Site(NamedTuple):
         return ACCEPTED
 
     def is_drained(self) -> bool:
-        """Tell whether nothing waits for Jaeger any more."""
+        """Check whether nothing waits for Jaeger any more."""
         return self.collector.metric("otelcol_exporter_queue_size") == 0
 
     def in_jaeger(self, *, name: str = "") -> Counter[str]:

@@ -95,7 +95,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Archive:
 
 
 def evidence_of(given: Archive, framework: str, temporary: Path, files: list[str] | None = None) -> Evidence:
-    """Return what the engine makes of an archive, in a process of its own; it leaves nothing behind."""
+    """Run the engine on an archive in a new process, and return its result. It leaves no files."""
     temporary.mkdir(exist_ok=True)
     package = given.folder / "evidence.zip"
     period = given.truth["from_date"], given.truth["to_date"]

@@ -54,7 +54,7 @@ SOON = [(r"for: \d+m", "for: 0s"), (r"> 300\b", "> 2")]
 
 
 def promtool(program: Callable[[str], str], *arguments: str) -> str:
-    """Return what promtool says, which has to be good."""
+    """Return the output of promtool, which must succeed."""
     done = subprocess.run([program("promtool"), *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
@@ -159,7 +159,7 @@ def firing(prometheus: Server) -> dict[str, set[str | None]]:
 
 
 def awaited(look: Callable[[], Any], wanted: object) -> Any:
-    """Return what is seen, once it is what is wanted, or after a while."""
+    """Return the expected result, or the last one after a while."""
     return poll(look, lambda found: found == wanted, interval=0.1)
 
 
@@ -180,7 +180,7 @@ OF_THE_DISK = {"ModelRegistryArchiveDiskFull"}
 
 
 def ask(prometheus: Server, path: str, **query: str) -> Any:
-    """Return what Prometheus answers."""
+    """Return the response of Prometheus."""
     return json.loads(prometheus.ask("PROMETHEUS", f"{path}?{urllib.parse.urlencode(query)}"))["data"]
 
 
@@ -192,7 +192,7 @@ STEP = 5
 
 
 def answers(prometheus: Server, target: dict[str, Any], seconds: int, step: int = STEP, **variables: str) -> Answer:
-    """Return what Prometheus answers to a panel's query, as Grafana would ask for the last seconds."""
+    """Return the response of Prometheus to a panel's query about the last seconds, as Grafana sends it."""
     chosen = {"owner": ".*", "tier": ".*", "__range": f"{seconds}s", "__interval": f"{step}s", "__rate_interval": "10s"}
     query = target["expr"]
     for name, value in (chosen | variables).items():

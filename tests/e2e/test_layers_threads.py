@@ -49,7 +49,7 @@ FILED = [*SHARED, *RACES, *BENEATH]
 
 
 def version(stamp: str) -> list[ModelRegistryEntry]:
-    """Return what the files hold at one time; each version has a model that the other one lacks."""
+    """Return the content of the files at one time. Each version has a model that the other one lacks."""
     return [
         ModelRegistryEntry(
             model_id=model_id,

@@ -245,7 +245,7 @@ def test_a_process_ends(path: Path, big: Path, what: str, way: str) -> None:
 
 @pytest.mark.e2e
 def test_nothing_is_read_any_more_at_exit(path: Path) -> None:
-    """The thread has ended when the handlers run that the application has registered for its exit."""
+    """The thread ends while the application's exit handlers run, at the latest."""
     put(path, content("a"))
     script = """
         import atexit, threading, time

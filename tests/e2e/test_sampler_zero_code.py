@@ -105,7 +105,7 @@ class Done(NamedTuple):
     exported_roots: int
 
     def keeps(self, ratio: float) -> bool:
-        """Tell whether the roots that are in a share were kept, and no others, and have arrived."""
+        """Check whether exactly the roots within the ratio were kept and have arrived."""
         kept = [sampled for _, sampled in self.roots]
         return (
             kept == [number < round(ratio * 2**64) for number, _ in self.roots]

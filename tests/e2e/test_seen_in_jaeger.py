@@ -57,7 +57,7 @@ def on_event(model_id: str, status: str, **others: str) -> dict[str, str]:
 
 
 def on_call(model_id: str, status: str, *warnings: str) -> dict[str, str]:
-    """Return what the span of a call is to have of a registered model."""
+    """Return the attributes of a registered model that a call's span must have."""
     event = on_event(model_id, status)
     del event["model_registry.purpose"]
     return event | ({"model_registry.warnings": json.dumps(warnings)} if warnings else {})

@@ -192,7 +192,7 @@ def test_without_go(project: Project, tmp_path: Path) -> None:
 
 @pytest.fixture
 def apt(project: Project) -> Path:
-    """Give what stands in for ``apt-get`` on a PATH without Prometheus, in a project whose other servers are built."""
+    """Give a replacement for ``apt-get`` on a PATH without Prometheus, in a project whose other servers are built."""
     project.run()
     for name in PACKAGED:
         (project.path_of_packaged / name).unlink()

@@ -73,7 +73,7 @@ def exported(
     exporter_first: bool = False,
     wrapped: bool = False,
 ) -> dict[str, Any]:
-    """Return what is exported of a span with these attributes."""
+    """Return the exported attributes of a span with these attributes."""
     copies, provider = Copies(), TracerProvider(shutdown_on_exit=False)
     ours: SpanProcessor = ModelRegistrySpanProcessor(registry)
     order = [Wrapper(ours) if wrapped else ours, SimpleSpanProcessor(copies)]
@@ -98,7 +98,7 @@ def log_records(*, taken: bool) -> tuple[list[str | None], int]:
 
 
 def instrumented(code: str, **settings: str) -> str:
-    """Return what an application exports that is run by ``opentelemetry-instrument`` with these settings."""
+    """Return the telemetry of an application under ``opentelemetry-instrument`` with these settings."""
     settings |= {"OTEL_TRACES_EXPORTER": "console", "OTEL_METRICS_EXPORTER": "none", "OTEL_LOGS_EXPORTER": "none"}
     settings["OTEL_PYTHON_MODEL_REGISTRY_EVENTS"] = "span"
     program = Path(sys.executable).with_name("opentelemetry-instrument")
@@ -107,7 +107,7 @@ def instrumented(code: str, **settings: str) -> str:
 
 
 def renews_instance_id() -> bool:
-    """Tell whether a child after ``fork`` has an identity of its own in its telemetry."""
+    """Check whether a child after ``fork`` has its own identity in its telemetry."""
     provider = TracerProvider(resource=Resource.create(), shutdown_on_exit=False)
     before = provider.resource.attributes.get("service.instance.id")
     child = os.fork()

@@ -60,7 +60,7 @@ class Copies(SimpleSpanProcessor, SpanExporter):
         return SpanExportResult.SUCCESS
 
     def has_some(self) -> bool:
-        """Tell whether there is a span of the call that was made last."""
+        """Check whether there is a span of the last call."""
         return any(span["call"] == self.call for span in self.spans)
 
     def shutdown(self) -> None:

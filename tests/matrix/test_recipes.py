@@ -35,7 +35,7 @@ SECOND = {
 
 
 def files(name: str) -> list[Path]:
-    """Return what a recipe consists of."""
+    """Return the parts of a recipe."""
     if name == PROXY:
         return [RECIPES / PROXY / "config.yaml", RECIPES / PROXY / "registry_callback.py"]
     return [RECIPES / f"with_{name}.py"]

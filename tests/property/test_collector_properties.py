@@ -70,7 +70,7 @@ _GO = re.compile(r"\\u([0-9a-f]{4})|\\U([0-9a-f]{8})|\\([\\\"])|([^\\\"\n])")
 
 
 def unquoted(text: str) -> str:
-    """Return what Go reads between double quotes."""
+    """Return the text that Go reads between double quotes."""
     assert text[0] == text[-1] == '"'
     inner, found, end = text[1:-1], "", 0
     while end < len(inner):

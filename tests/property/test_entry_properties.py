@@ -130,7 +130,7 @@ def assert_valid(entry: ModelRegistryEntry) -> None:
 
 
 def attempt(make: Callable[[], ModelRegistryEntry]) -> ModelRegistryEntry | InvalidEntryError:
-    """Return what is made, or the one error; any other one is not caught."""
+    """Return the result, or the expected error; other errors are not caught."""
     try:
         return make()
     except InvalidEntryError as error:

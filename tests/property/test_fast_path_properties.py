@@ -164,7 +164,7 @@ def outcome(fields: dict[str, Any]) -> Any:
 
 
 def agree(fields: dict[str, Any]) -> Any:
-    """Return what is made of these fields, which is the same by both ways."""
+    """Return the result for these fields, which is the same on both paths."""
     before = copy.deepcopy(fields)
     found = outcome(fields)
     with pytest.MonkeyPatch.context() as monkeypatch:

@@ -53,7 +53,7 @@ def key_twice(value: Any, path: str = "") -> str | None:
 
 
 def expected(content: bytes) -> list[ModelRegistryEntry] | tuple[int | None, str | None]:
-    """Return what a file holds, or index and field of what is wrong first, by the standard library's reader."""
+    """Return the content of a file by the standard library's reader, or index and field of its first fault."""
     try:
         text = content.decode("utf-8-sig")
         found = json.loads(text, parse_constant=no_constant)

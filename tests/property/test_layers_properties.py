@@ -73,7 +73,7 @@ class State(NamedTuple):
     dated: bool = False
 
     def after(self, operation: Operation) -> State:
-        """Return what an operation makes of it: nothing, if its status does not allow it."""
+        """Return the entry after an operation; ``None`` if its status does not allow the operation."""
         if operation.name not in LIFECYCLE[self.status].operations:
             return self
         record = (operation.status, operation.reason, operation.actor)
@@ -123,7 +123,7 @@ FILES = st.lists(st.tuples(IDS, states()), unique_by=lambda pair: pair[0], max_s
 
 
 def state_of(entry: ModelRegistryEntry) -> State:
-    """Return what the registry has, to compare it with what it should have."""
+    """Return the content of the registry, for comparison with the expected content."""
     plain = entry.to_dict()
     metadata = plain.pop("metadata")
     standing = {key: metadata.pop(key) for key in ("deprecation_reason", "successor") if key in metadata}
@@ -315,8 +315,8 @@ class Layers(RuleBasedStateMachine):
             assert self.registry.check(entry.model_id) == entry.warnings
 
     @invariant()
-    def changes_one_by_one_are_what_effective_says(self) -> None:
-        """The index that single operations have changed holds what ``compute_entries`` makes of the layers."""
+    def index_after_single_changes_has_the_computed_entries(self) -> None:
+        """The index after single operations has the entries that ``compute_entries`` returns for the layers."""
         state = self.registry._state
         assert state.index.entries.values() == compute_entries(state.layers)
 

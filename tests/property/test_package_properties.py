@@ -78,7 +78,7 @@ def refused_zip(case: Case, archive: bytes) -> None:
 
 @st.composite
 def changed(draw: st.DrawFn, content: bytes) -> bytes:
-    """Draw what a change to any byte of some content makes of it."""
+    """Draw a copy of some content with a changed byte."""
     start = draw(st.integers(0, len(content)))
     end = draw(st.integers(start, min(len(content), start + 3)) | st.just(len(content)))
     there = st.sampled_from(sorted({content[start : start + 1], content[:4], b" ", b"\n", b"\0"}))

@@ -72,7 +72,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def load(path: Path, content: bytes) -> list[ModelRegistryEntry] | RegistryFileError:
-    """Return what is loaded from this content, or the error; then nothing has changed, and the error is in order."""
+    """Return the entries loaded from this content, or the error. After an error the registry is unchanged."""
     path.write_bytes(content)
     registry = ModelRegistry(auto_emit=False)
     before = registry.register("m", "N", "1", "low", "team", "test")
@@ -93,7 +93,7 @@ def load(path: Path, content: bytes) -> list[ModelRegistryEntry] | RegistryFileE
 
 
 def written(plain: list[dict[str, Any]], style: dict[str, Any]) -> tuple[bytes, str]:
-    """Return what PyYAML writes, and the text that this is."""
+    """Return the document that PyYAML writes, and its text."""
     content: bytes = yaml.safe_dump(plain, **style)
     return content, content.decode("utf-8" if style["encoding"] == "utf-8" else "utf-16")
 

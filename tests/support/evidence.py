@@ -114,7 +114,7 @@ def write_key_pair(folder: Path, key: Any, name: str = "key") -> tuple[Path, Pat
 
 
 def run_code(code: str, *missing: str) -> str:
-    """Return what code prints in a process of its own, in which these modules are missing."""
+    """Run code in a new process without these modules, and return its output."""
     blocked = f"import sys; sys.modules.update(dict.fromkeys({missing!r}))\n"
     return subprocess.run([sys.executable, "-c", blocked + code], capture_output=True, text=True, check=True).stdout
 

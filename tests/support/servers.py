@@ -35,7 +35,7 @@ RETRY_SOON = tuple(
 )
 """Configuration of a Collector that sends soon to a backend that is up again."""
 NOBODY = "127.0.0.1:1"
-"""An address where nobody listens: the backend of a Collector without another one."""
+"""An address without a listener: the backend of a Collector that has no other backend."""
 _WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 PORTS = range(10_000 + _WORKER, 30_000, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
 """Ports that no system gives to outgoing connections. Each process of pytest-xdist has its own."""
@@ -44,7 +44,7 @@ _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def get(request: str | urllib.request.Request, timeout: float = 10) -> bytes:
-    """Return what an HTTP server on loopback answers, whatever proxies the environment names."""
+    """Return the response body of an HTTP server on loopback, without the environment's proxies."""
     with _direct.open(request, timeout=timeout) as answer:
         content: bytes = answer.read()
     return content
@@ -157,7 +157,7 @@ class Server:
         return int(sum(value for which, has, value in samples if which == name and labels.items() <= has.items()))
 
     def ask(self, variable: str, path: str, body: bytes | None = None, **headers: str) -> bytes:
-        """Return what it answers at one of its addresses; a request with a body is posted."""
+        """Return the response body from one of its addresses. A request with a body is a POST."""
         return get(urllib.request.Request(f"http://{self.at[variable]}{path}", body, headers), 60)
 
     def scrape(self, variable: str = "OTELCOL_PROMETHEUS") -> list[Sample]:
@@ -169,12 +169,12 @@ class Server:
         ]
 
     def kill(self) -> str:
-        """Kill it with SIGKILL, and return what it said."""
+        """Kill it with SIGKILL, and return its output."""
         os.kill(self.pid, signal.SIGKILL)
         return self.stop()
 
     def stop(self) -> str:
-        """Stop it with SIGTERM, if it runs, and return what it said."""
+        """Stop it with SIGTERM if it runs, and return its output."""
         keeper, self._keeper = self._keeper, None
         return "" if keeper is None else keeper.communicate()[0]
 
@@ -192,7 +192,7 @@ def started(name: str, *configs: Path | str, tries: int = TRIES, **settings: str
 
 
 class NotStartedError(Exception):
-    """A server that does not start: what it said."""
+    """The output of a server that did not start."""
 
 
 @functools.cache
@@ -206,13 +206,13 @@ def program_of(name: str) -> str:
 
 
 def free_addresses(number: int) -> list[str]:
-    """Return addresses on loopback where nobody listens now."""
+    """Return free addresses on loopback."""
     found = (f"127.0.0.1:{port}" for port in random.sample(PORTS, len(PORTS)) if is_free(port))
     return list(itertools.islice(found, number))
 
 
 def is_free(port: int) -> bool:
-    """Tell whether nobody listens at a port of loopback now."""
+    """Check whether a port on loopback is free now."""
     with socket.socket() as one:
         one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -229,11 +229,11 @@ class Backend(NamedTuple):
     jaeger: Server
 
     def endpoint(self, protocol: str) -> str:
-        """Return what ``OTEL_EXPORTER_OTLP_ENDPOINT`` is to be."""
+        """Return the value for ``OTEL_EXPORTER_OTLP_ENDPOINT``."""
         return f"http://{self.collector.at['OTELCOL_OTLP_GRPC' if protocol == 'grpc' else 'OTELCOL_OTLP_HTTP']}"
 
     def traces(self, service: str, **tags: str) -> list[dict[str, Any]]:
-        """Return the traces of a service that Jaeger finds, as its HTTP API tells them."""
+        """Return the traces of a service that Jaeger finds, in the form of its HTTP API."""
         query = {"service": service, "limit": 1_000, "tags": json.dumps(tags)}
         url = f"http://{self.jaeger.at['JAEGER_QUERY_HTTP']}/api/traces?{urllib.parse.urlencode(query)}"
         found: list[dict[str, Any]] = json.loads(get(url))["data"]

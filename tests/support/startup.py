@@ -242,7 +242,7 @@ class Stage:
         self.variables["OTEL_CONFIG_FILE"] = str(path)
 
     def run(self, *mode: str, script: str = APPLICATION) -> Done:
-        """Run a script, and return what it has done."""
+        """Run a script, and return its result."""
         path = self.folder / "app.py"
         path.write_text(script)
         packages = [str(each) for each in ([AUTO] if self.injected else []) + self.packages]

@@ -23,7 +23,7 @@ def poll(
     seconds: float = PATIENCE,
     interval: float = INTERVAL,
 ) -> T:
-    """Return what ``look`` returns once it is enough, or what it returns at the deadline."""
+    """Return the first result of ``look`` that is enough, or its result at the deadline."""
     deadline = time.monotonic() + seconds
     while not is_enough(value := look()) and time.monotonic() < deadline:
         time.sleep(interval)

@@ -313,7 +313,7 @@ STEPS = {"open", "os.mkdir", "os.rename", "os.rmdir", "os.chmod", "os.remove", "
 
 
 def state(kind: str, target: Path, made: dict[str, bytes]) -> str:
-    """Return what is under the name: the old state, the new one, or neither."""
+    """Return which state is under the name: the old one, the new one, or neither."""
     if kind == "folder":
         if not target.exists():
             return "old"
