@@ -20,7 +20,7 @@ from spanforge.model_registry._core.validation import RESERVED
 
 def test_default_attributes_of_spans(complete_entry: ModelRegistryEntry) -> None:
     """Spans have owner, risk tier, status, warnings and the name of the entry by default."""
-    assert span_attributes(complete_entry, status=complete_entry.status, warnings=complete_entry.warnings) == {
+    assert span_attributes(complete_entry) == {
         "model_registry.status": "deprecated",
         "model_registry.owner": "ml-platform",
         "model_registry.risk_tier": "high",
@@ -42,19 +42,10 @@ def test_optional_attributes_of_spans(complete_entry: ModelRegistryEntry) -> Non
     found = span_attributes(
         complete_entry,
         SPAN_ATTRIBUTE_NAMES,
-        status=complete_entry.status,
-        warnings=(),
         matched_by="gen_ai.request.model",
     )
     assert {key.removeprefix("model_registry.") for key in found} == set(SPAN_ATTRIBUTE_NAMES) - {"warnings"}
     assert found["model_registry.matched_by"] == "gen_ai.request.model"
-
-
-def test_attributes_of_an_unregistered_model() -> None:
-    """An unregistered model has a status and a warning only."""
-    assert span_attributes(
-        None, SPAN_ATTRIBUTE_NAMES, status="unregistered", warnings=("model 'x' is not registered",)
-    ) == {"model_registry.status": "unregistered", "model_registry.warnings": ("model 'x' is not registered",)}
 
 
 def test_attributes_of_events(complete_entry: ModelRegistryEntry) -> None:

@@ -12,11 +12,17 @@ from spanforge.model_registry._core.conventions import (
     CONVENTIONS,
     MAX_JSON,
     PROVIDER_KEYS,
-    candidates,
+    ModelMatch,
+    find_names,
     provider_of,
     resolve_attributes,
 )
 from spanforge.model_registry._core.resolution import MAX_GLOBBED, ModelIndex
+
+
+def list_names(attributes: dict[str, Any], scope: str | None = None) -> list[tuple[str, str]]:
+    """Return attribute key and model name for each name on a span."""
+    return list(zip(*find_names(attributes, scope), strict=True))
 
 
 @pytest.fixture
@@ -110,7 +116,7 @@ def test_cache_of_globs_is_bounded(registry: ModelRegistry) -> None:
 def test_response_keys_come_first() -> None:
     """Response models are tried before request models, in the order of the table."""
     attributes = {row.key: f"value of {row.key}" for row in CONVENTIONS if row.member is None}
-    keys = [key for key, _ in candidates(attributes, "pydantic-ai")]
+    keys, _ = find_names(attributes, "pydantic-ai")
     responses = [row.key for row in CONVENTIONS if row.response and row.member is None]
     assert responses[0] == "gen_ai.response.model"
     assert keys == [*responses, *(row.key for row in CONVENTIONS if not row.response and row.member is None)]
@@ -120,20 +126,20 @@ def test_response_keys_come_first() -> None:
 def test_every_convention(row: Any) -> None:
     """Each row of the table leads to a name."""
     value = "gpt-4o" if row.member is None else '{"temperature": 1, "model": "gpt-4o"}'
-    assert list(candidates({row.key: value, "other": "x"}, row.scope)) == [(row.key, "gpt-4o")]
+    assert list_names({row.key: value, "other": "x"}, row.scope) == [(row.key, "gpt-4o")]
 
 
 def test_a_scoped_key_counts_in_its_scope_only() -> None:
     """The key ``model_name`` names a model only on spans of its instrumentation."""
-    assert not list(candidates({"model_name": "gpt-4o"}, "other"))
-    assert not list(candidates({"model_name": "gpt-4o"}, None))
-    assert list(candidates({"model_name": "gpt-4o"}, "pydantic-ai")) == [("model_name", "gpt-4o")]
+    assert not list_names({"model_name": "gpt-4o"}, "other")
+    assert not list_names({"model_name": "gpt-4o"}, None)
+    assert list_names({"model_name": "gpt-4o"}, "pydantic-ai") == [("model_name", "gpt-4o")]
 
 
 @pytest.mark.parametrize("value", ["", 5, None, True, ("gpt-4o",), {"model": "x"}, b"gpt-4o"])
 def test_values_that_are_not_names(value: Any) -> None:
     """A name is text that is not empty."""
-    assert not list(candidates({"gen_ai.request.model": value}))
+    assert not list_names({"gen_ai.request.model": value})
 
 
 @pytest.mark.parametrize(
@@ -142,13 +148,13 @@ def test_values_that_are_not_names(value: Any) -> None:
 )
 def test_parameters_without_a_name(text: str) -> None:
     """Invalid JSON and JSON without a model have no name."""
-    assert not list(candidates({"llm.invocation_parameters": text}))
+    assert not list_names({"llm.invocation_parameters": text})
 
 
 def test_huge_parameters_are_not_parsed() -> None:
     """JSON parameters above the limit are not parsed."""
     text = '{"model": "gpt-4o", "pad": "' + "x" * MAX_JSON + '"}'
-    assert not list(candidates({"llm.invocation_parameters": text}))
+    assert not list_names({"llm.invocation_parameters": text})
 
 
 def test_provider_of_a_span() -> None:
@@ -166,18 +172,20 @@ def test_request_model_if_the_response_model_is_unregistered(registry: ModelRegi
     attributes = {"gen_ai.request.model": "gpt-4o", "gen_ai.response.model": "gpt-4o-2024-08-06"}
     resolved = resolve_attributes(ModelIndex(registry.list_all()), attributes)
     assert resolved is not None
-    resolution, key, _ = resolved
+    resolution, key = resolved.resolution, resolved.key
     assert (resolution.candidate, resolution.rule, key) == ("gpt-4o", "id", "gen_ai.request.model")
     add(registry, "gpt-4o-2024-08-06")
     resolved = resolve_attributes(ModelIndex(registry.list_all()), attributes)
     assert resolved is not None
-    assert (resolved[0].candidate, resolved[1]) == ("gpt-4o-2024-08-06", "gen_ai.response.model")
+    assert (resolved.resolution.candidate, resolved.key) == ("gpt-4o-2024-08-06", "gen_ai.response.model")
 
 
 def test_unregistered_models(registry: ModelRegistry) -> None:
     """The warning names the first candidate, and no key matched."""
     attributes = {"gen_ai.request.model": "a", "gen_ai.response.model": "b"}
-    assert resolve_attributes(ModelIndex(registry.list_all()), attributes) == (registry.resolve("b"), None, True)
+    assert resolve_attributes(ModelIndex(registry.list_all()), attributes) == ModelMatch(
+        registry.resolve("b"), key=None, is_call=True
+    )
     assert resolve_attributes(ModelIndex(registry.list_all()), {"http.method": "GET"}) is None
 
 

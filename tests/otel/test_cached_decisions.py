@@ -48,7 +48,7 @@ def expected(
     found = resolve_attributes(registry._state.index, attributes, scope)
     if found is None:
         return attributes
-    resolution, key, _ = found
+    resolution, key = found.resolution, found.key
     ours = span_attributes(
         resolution.entry, names, status=resolution.status, warnings=resolution.warnings, matched_by=key
     )

@@ -134,10 +134,10 @@ def test_resolution_of_the_processor_and_of_evidence(
             keys = [key for key in found if key in scan_names(found, scope)]
             if not is_call(found, keys):
                 assert group.call == AGENT
-            elif resolved[0].entry is not None:
-                assert (group.call.model_id, group.call.name) == (resolved[0].entry.model_id, "")
+            elif resolved.resolution.entry is not None:
+                assert (group.call.model_id, group.call.name) == (resolved.resolution.entry.model_id, "")
             else:
-                assert (group.call.model_id, group.call.name) == (None, clean_name(resolved[0].candidate))
+                assert (group.call.model_id, group.call.name) == (None, clean_name(resolved.resolution.candidate))
 
 
 def scan_names(found: dict[str, Any], scope: str) -> set[str]:
@@ -210,9 +210,9 @@ class Naive:
         if "gen_ai.operation.name" in found:
             self.agents += 1
             return
-        model = None if resolved is None else resolved[0].entry
+        model = None if resolved is None else resolved.resolution.entry
         key = (
-            (None, "(no name)" if resolved is None else resolved[0].candidate)
+            (None, "(no name)" if resolved is None else resolved.resolution.candidate)
             if model is None
             else (model.model_id, "")
         )

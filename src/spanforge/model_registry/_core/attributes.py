@@ -99,27 +99,26 @@ ON_SPANS: Final = tuple(row.name for row in ATTRIBUTES if row.on_spans == "yes")
 """The short names of the attributes that LLM spans have by default."""
 SPAN_ATTRIBUTE_NAMES: Final = tuple(row.name for row in ATTRIBUTES if row.on_spans != "no")
 """The short names of the attributes that LLM spans can have."""
+UNREGISTERED_NAMES: Final = ("status", "warnings")
+"""The short names of the attributes of a span whose model is not registered. A ``Resolution`` has their values."""
 _SPAN_ROWS: Final = tuple((row.name, row.key, row.source) for row in ATTRIBUTES if row.on_spans != "no")
-_FACT_ROWS: Final = tuple(row for row in _SPAN_ROWS if row[2] == "fact" or row[0] in ("status", "warnings"))
-"""The attributes of a span whose model is not registered. It has no entry, so the caller passes all values."""
 _EVENT_ROWS: Final = tuple(
     (row.name, row.key, row.source) for row in ATTRIBUTES if row.on_events and row.source != "all metadata"
 )
 
 
 def span_attributes(
-    entry: ModelRegistryEntry | None, names: Collection[str] = ON_SPANS, /, **facts: str | tuple[str, ...] | None
+    entry: ModelRegistryEntry, names: Collection[str] = ON_SPANS, /, **facts: str | None
 ) -> dict[str, Any]:
-    """Return the attributes of an LLM span that have these short names and a value.
+    """Return the attributes of an LLM span of a registered model that have these short names and a value.
 
     Args:
-        entry: The entry that matched; ``None`` for a model that is not registered.
+        entry: The entry that matched.
         names: The short names, each one of ``SPAN_ATTRIBUTE_NAMES``.
-        facts: Values that replace those of the entry, or are not in the entry: ``status``, ``matched_by``.
+        facts: Values that are not in the entry, such as ``matched_by``.
     """
-    rows = _SPAN_ROWS if entry is not None else _FACT_ROWS
     attributes = {}
-    for name, key, source in rows:
+    for name, key, source in _SPAN_ROWS:
         if name in names:
             value = facts[name] if name in facts else _read(name, source, entry)
             if value:

@@ -237,7 +237,7 @@ def _warn_of_name(name: str, condition: str) -> Iterator[str]:
 
 def _enrichment(entry: ModelRegistryEntry) -> str:
     """Return the attributes that an entry adds to spans, as a map."""
-    attributes = span_attributes(entry, status=entry.status, warnings=entry.warnings)
+    attributes = span_attributes(entry)
     return ottl.mapping(
         {
             key: ottl.encode(value) if isinstance(value, str) else ottl.encode_all(value)

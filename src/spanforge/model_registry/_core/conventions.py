@@ -118,28 +118,30 @@ def select_keys(keys: Container[str], conventions: Iterable[Convention] = BY_PRI
     )
 
 
-def candidates(
+def find_names(
     attributes: Mapping[str, Any], scope: str | None = None, conventions: Iterable[Convention] = BY_PRIORITY
-) -> list[tuple[str, str]]:
-    """Return attribute key and model name for each name on a span, in the order in which they are tried.
+) -> tuple[list[str], list[str]]:
+    """Return the attribute keys and the model names of a span, in the order in which they are tried.
 
     Args:
         attributes: The span's attributes. Values that are empty or not text are ignored.
         scope: The name of the span's instrumentation scope.
         conventions: The conventions to try, in that order.
     """
-    named = []
+    named_by: list[str] = []
+    names: list[str] = []
     for key, _, _, limited_to, member, _ in conventions:
         value = attributes.get(key)
         if isinstance(value, str) and value and (limited_to is None or limited_to == scope):
             text = str.__str__(value)
             name = text if member is None else _member(text, member)
             if name:
-                named.append((key, name))
-    return named
+                named_by.append(key)
+                names.append(name)
+    return named_by, names
 
 
-class ModelMatch(NamedTuple):
+class ModelMatch(msgspec.Struct):
     """The model that a span names.
 
     Attributes:
@@ -174,10 +176,9 @@ def resolve_keys(
         scope: The name of the span's instrumentation scope.
         keys: Those of the span's keys that decide.
     """
-    named = candidates(attributes, scope, keys.conventions)
-    if not named:
+    named_by, names = find_names(attributes, scope, keys.conventions)
+    if not names:
         return None
-    named_by, names = zip(*named, strict=True)
     resolution = index.resolve(names, provider_of(attributes, keys.providers))
     matched_by = None
     if resolution.entry is not None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from spanforge.model_registry._core.attributes import span_attributes
+import msgspec
+
+from spanforge.model_registry._core.attributes import PREFIX, UNREGISTERED_NAMES, span_attributes
 from spanforge.model_registry._core.conventions import resolve_keys
 
 if TYPE_CHECKING:
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
     from spanforge.model_registry._core.resolution import ModelIndex
 
 
-@dataclass(slots=True)
-class Enrichment:
+class Enrichment(msgspec.Struct):
     """The enrichment of a span, and the match that it comes from.
 
     Attributes:
@@ -38,7 +38,8 @@ class Enricher:
 
     def __init__(self, attribute_names: Collection[str], *, ignores_unregistered: bool) -> None:
         self._attribute_names = attribute_names
-        self._ignores_unregistered = ignores_unregistered
+        unregistered_names = [] if ignores_unregistered else UNREGISTERED_NAMES
+        self._unregistered_rows = [(PREFIX + name, name) for name in unregistered_names if name in attribute_names]
 
     def enrich(
         self, attributes: Mapping[str, Any], keys: ModelKeys, scope: str | None, index: ModelIndex
@@ -55,13 +56,10 @@ class Enricher:
         if match is None:
             return None
         resolution = match.resolution
-        if resolution.entry is None and self._ignores_unregistered:
-            return Enrichment({}, match)
-        added = span_attributes(
-            resolution.entry,
-            self._attribute_names,
-            status=resolution.status,
-            warnings=resolution.warnings,
-            matched_by=match.key,
-        )
+        if resolution.entry is None:
+            added = {}
+            for key, name in self._unregistered_rows:
+                added[key] = getattr(resolution, name)
+        else:
+            added = span_attributes(resolution.entry, self._attribute_names, matched_by=match.key)
         return Enrichment(added, match)

@@ -8,9 +8,10 @@ it outlives every change of the registry. A *decision* also depends on values, a
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
 
 from spanforge.model_registry._core.conventions import select_keys
 from spanforge.model_registry._core.values import MAX_NAME
@@ -34,8 +35,7 @@ RESET_FACTOR: Final = 5
 """A cache of size N is reset at every 5N-th new key. Names come from the network, so caches are bounded."""
 
 
-@dataclass(slots=True)
-class Decision:
+class Decision(msgspec.Struct, eq=False):
     """The change and the counter for spans with the same values of their deciding keys.
 
     Attributes:
@@ -54,8 +54,7 @@ NO_DECISION: Final = Decision(object(), None, NOT_COUNTED)
 """A decision that belongs to no version of a registry."""
 
 
-@dataclass(slots=True)
-class Plan:
+class Plan(msgspec.Struct, eq=False):
     """How to decide about spans that have certain attribute keys.
 
     Attributes:
@@ -67,6 +66,7 @@ class Plan:
             one of them matched, because JSON is not part of the cache key. ``None`` if no key holds JSON.
         has_registry_keys: Whether the span already has ``model_registry.*`` attributes, from the application or from
             enrichment at the start.
+        is_scoped: Whether the instrumentation scope decides too.
     """
 
     keys: ModelKeys
@@ -74,6 +74,7 @@ class Plan:
     decisions: dict[Any, Decision]
     keys_before_json: frozenset[str] | None
     has_registry_keys: bool
+    is_scoped: bool
 
 
 class AdmissionPolicy:
@@ -85,12 +86,13 @@ class AdmissionPolicy:
 
     def __init__(self, size: int, reset: Callable[[], None]) -> None:
         self._size = size
+        self._cycle = RESET_FACTOR * size
         self._reset = reset
         self._turns = itertools.count()  # thread-safe, without a lock
 
     def admit(self) -> bool:
         """Check whether to cache a new key; this may reset the cache. Each call counts as one new key."""
-        turn = next(self._turns) % (RESET_FACTOR * self._size)
+        turn = next(self._turns) % self._cycle
         if turn == 0:
             self._reset()
         return turn < self._size
@@ -124,7 +126,8 @@ class PlanCache:
         if plain_keys:
             read_values = itemgetter(*plain_keys)
             decisions = self._share_decisions(keys, has_registry_keys)
-        plan = Plan(keys, read_values, decisions, _find_keys_before_json(keys), has_registry_keys)
+        is_scoped = any(row.scope is not None for row in keys.conventions)
+        plan = Plan(keys, read_values, decisions, _find_keys_before_json(keys), has_registry_keys, is_scoped)
         if is_admitted:
             self._plans[attribute_keys] = plan
         return plan
@@ -146,13 +149,14 @@ class PlanCache:
         """
         if plan.keys_before_json is not None and matched_key not in plan.keys_before_json:
             return
-        values = plan.read_values(attributes)
+        read_values, decisions = plan.read_values, plan.decisions
+        values = read_values(attributes)
         try:
-            is_cached = values in plan.decisions
+            is_cached = values in decisions
         except TypeError:  # an unhashable value, such as a list
             return
         if (is_cached or self._decision_policy.admit()) and _values_are_cacheable(values):
-            plan.decisions[values] = decision
+            decisions[values] = decision
 
     def sizes(self) -> tuple[int, int]:
         """Return the numbers of cached plans and of cached decisions."""

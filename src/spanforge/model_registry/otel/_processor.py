@@ -224,7 +224,8 @@ class ModelRegistrySpanProcessor(SpanProcessor):
             self._known_version = state.version
             if deliver_soon():  # an operation that was interrupted may have left an event in the new state
                 self._needs_on_start = True
-        enrichment = self._enricher.enrich(attributes, plan.keys, _read_scope_name(span), state.index)
+        scope = _read_scope_name(span) if plan.is_scoped else None
+        enrichment = self._enricher.enrich(attributes, plan.keys, scope, state.index)
         if enrichment is None:
             decision = Decision(state.version, None, NOT_COUNTED)
             self._plan_cache.remember(plan, attributes, None, decision)

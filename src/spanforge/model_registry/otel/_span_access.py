@@ -16,10 +16,11 @@ A span's mark is a Python attribute of the container: see ``_marks``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+import msgspec
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import SpanProcessor
 
@@ -32,8 +33,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan, Span
 
 
-@dataclass(slots=True)
-class SpanChange:
+class SpanChange(msgspec.Struct, eq=False):
     """A change to a span.
 
     Attributes:

@@ -11,7 +11,7 @@ from spanforge.model_registry._core.attributes import PREFIX
 from spanforge.model_registry._core.conventions import (
     NOT_CALLS,
     PROVIDER_KEYS,
-    candidates,
+    find_names,
     is_call,
     provider_of,
     with_extra_keys,
@@ -206,20 +206,20 @@ class Resolver:
             scope: The name of the span's instrumentation scope.
         """
         claims = SpanClaims(*(texts.get(key) for key in (_STATUS_KEY, _MODEL_ID_KEY, _OWNER_KEY, _RISK_TIER_KEY)))
-        named = list(candidates(texts, scope, self._conventions))
-        if not named and claims.status is None:
+        named_by, names = find_names(texts, scope, self._conventions)
+        if not names and claims.status is None:
             return None
         provider = provider_of(texts)
-        if named:
-            resolution = self._index.resolve([name for _, name in named], provider)
+        if names:
+            resolution = self._index.resolve(names, provider)
             model = self._get_model(resolution.entry, resolution.candidate)
         else:
             model = self._get_claimed_model(claims, warnings)
-        uncovered = self._list_uncovered(named, provider) if model.entry is not None else ()
-        return ModelSpan(model, claims, uncovered, is_call(texts, [key for key, _ in named]))
+        uncovered = self._list_uncovered(named_by, names, provider) if model.entry is not None else ()
+        return ModelSpan(model, claims, uncovered, is_call(texts, named_by))
 
-    def _list_uncovered(self, named: list[tuple[str, str]], provider: str | None) -> tuple[str, ...]:
-        response_models = {name for key, name in named if key in self._response_keys}
+    def _list_uncovered(self, named_by: list[str], names: list[str], provider: str | None) -> tuple[str, ...]:
+        response_models = {name for key, name in zip(named_by, names, strict=True) if key in self._response_keys}
         return tuple(sorted(clean_name(name) for name in response_models if self._index.find(name, provider) is None))
 
     def _get_claimed_model(self, claims: SpanClaims, warnings: Sequence[str]) -> CalledModel:
