@@ -179,32 +179,24 @@ STARTED = ["application", None, "TracerProvider"]
 # opentelemetry-instrument
 
 
-def test_modules_of_variables_are_loaded_without_a_guard(bench: Bench) -> None:
-    """What a module of environment variables raises at import ends everything before the application starts."""
-    bench.offer(environment_variables={"bad": "raising"})
-    (bench.folder / "raising.py").write_text("raise ValueError('broken')")
+VARIABLES = "OTEL_PROBE = 'OTEL_PROBE'"
+
+
+@pytest.mark.parametrize(
+    ("modules", "error"),
+    [
+        (["raise ValueError('broken')"], "ValueError: broken\n"),
+        ([VARIABLES, "from variables0 import *"], "argument --probe: conflicting option string: --probe\n"),
+    ],
+    ids=["an error at import", "a name in two modules"],
+)
+def test_modules_of_variables_are_loaded_without_a_guard(bench: Bench, modules: list[str], error: str) -> None:
+    """An error at import, or a name that another module has too, ends everything before the application starts."""
+    bench.offer(environment_variables={f"probe{number}": f"variables{number}" for number in range(len(modules))})
+    for number, text in enumerate(modules):
+        (bench.folder / f"variables{number}.py").write_text(text)
     assert bench.run(code=1) == ""
-    assert bench.errors.endswith("ValueError: broken\n")
-
-
-def test_variables_are_options_of_the_command(bench: Bench) -> None:
-    """Each name that begins with ``OTEL_`` is an option, without that and ``PYTHON_``; others are not looked at."""
-    bench.offer(environment_variables={"probe": "variables"})
-    (bench.folder / "variables.py").write_text("OTEL_PYTHON_PROBE_NAME = OTHER = OTELX = 7\n")
-    command = sys.executable, "-c", APPLICATION
-    assert bench.run("--probe_name", "given", *command) == "done\n"
-    assert bench.notes == [["application", "given", "TracerProvider"]]
-    bench.run("--other", "given", *command, code=2)
-    assert "OTHER" not in bench.run("--help").upper().partition("--VERSION")[0]
-
-
-def test_a_name_may_be_offered_once(bench: Bench) -> None:
-    """A name that two modules have ends everything before the application starts: one of another's was imported."""
-    bench.offer(environment_variables={"a": "variables", "b": "again"})
-    (bench.folder / "variables.py").write_text("OTEL_PROBE = 'OTEL_PROBE'\n")
-    (bench.folder / "again.py").write_text("from variables import OTEL_PROBE\n")
-    assert bench.run(code=1) == ""
-    assert "argparse.ArgumentError: argument --probe: conflicting option string: --probe" in bench.errors
+    assert bench.errors.endswith(error)
 
 
 def test_entry_points_are_called_then_instrument(bench: Bench) -> None:
@@ -222,46 +214,22 @@ def test_entry_points_are_called_then_instrument(bench: Bench) -> None:
     assert bench.errors == ""
 
 
-def test_without_a_distro_the_provider_is_a_proxy(bench: Bench) -> None:
-    """Where no configurator has set the SDK up, instrumentors find a proxy, and the application as well."""
-    bench.instrumentors("First")
-    bench.run(OTEL_PYTHON_CONFIGURATOR="no_such")
-    assert [note[-1] for note in bench.notes[1:]] == ["ProxyTracerProvider"] * 2
-
-
-@pytest.mark.parametrize("raised", ["ValueError('broken')", "SystemError('broken')", "KeyError()"])
-def test_an_error_ends_the_loading_of_the_rest(bench: Bench, raised: str) -> None:
-    """What an instrumentor raises keeps those after it from being loaded; the application starts."""
+@pytest.mark.parametrize(
+    ("raised", "ends", "lines"),
+    [
+        ("ValueError('broken')", True, ["Instrumenting of raising failed", "Failed to auto initialize OpenTelemetry"]),
+        ("SystemError('broken')", True, ["Instrumenting of raising failed", "Failed to auto initialize OpenTelemetry"]),
+        ("ImportError('no such')", False, ["Importing of raising failed, skipping it"]),
+        ("ModuleNotFoundError('no such')", False, []),
+    ],
+)
+def test_an_error_of_an_instrumentor(bench: Bench, raised: str, ends: Any, lines: list[str]) -> None:
+    """An error keeps later instrumentors from being loaded, except an ImportError; the application starts."""
     bench.instrumentors("First", "Raising", "Last")
     assert bench.run(RAISED=raised) == "done\n"
-    assert [note[0] for note in bench.notes] == ["First", "First", "Raising", "application"]
-    assert "Instrumenting of raising failed" in bench.errors
-    assert "Failed to auto initialize OpenTelemetry" in bench.errors
-
-
-def test_an_error_while_loading_ends_it_as_well(bench: Bench) -> None:
-    """So does what its module raises at import, unless it is an ImportError."""
-    bench.offer(instrumentor={"bad": "raising:Anything", "last": "probes:Last"})
-    (bench.folder / "raising.py").write_text("raise SystemError('broken')")
-    assert bench.run() == "done\n"
-    assert bench.notes == [STARTED]
-
-
-@pytest.mark.parametrize("raised", ["ModuleNotFoundError('no such')", "ImportError('no such')"])
-def test_a_module_that_is_missing_is_skipped(bench: Bench, raised: str) -> None:
-    """An ImportError keeps that instrumentor out only: one line and its traceback, or nothing for a missing module."""
-    bench.instrumentors("Raising", "Last")
-    assert bench.run(RAISED=raised) == "done\n"
-    assert [note[0] for note in bench.notes] == ["Raising", "Last", "Last", "application"]
-    assert ("Importing of raising failed, skipping it" in bench.errors) is raised.startswith("ImportError")
-    assert bool(bench.errors) is raised.startswith("ImportError")
-
-
-def test_instrumentors_are_disabled_by_name(bench: Bench) -> None:
-    """The names in ``OTEL_PYTHON_DISABLED_INSTRUMENTATIONS`` are not even loaded."""
-    bench.instrumentors("First", "Last")
-    bench.run(OTEL_PYTHON_DISABLED_INSTRUMENTATIONS="openai, first ,model_registry")
-    assert [note[0] for note in bench.notes] == ["Last", "Last", "application"]
+    assert [note[0] for note in bench.notes] == ["First", "First", "Raising", *["Last"] * 2 * (not ends), "application"]
+    assert all(line in bench.errors for line in lines)
+    assert bool(bench.errors) is bool(lines)
 
 
 # Declarative configuration
@@ -302,31 +270,6 @@ def test_options_go_through_the_dataclass(bench: Bench, written: str, given: dic
 
 
 @needs_configuration
-def test_an_object_may_stand_for_the_class(bench: Bench) -> None:
-    """What the entry point names need not be a class: its attribute ``configuration`` counts, and it is called."""
-    bench.offer(instrumentor={"any": "probes:anything"})
-    bench.configure("{any: {a: 1, b: null}}")
-    assert [note[:3] for note in bench.notes] == [
-        ["Anything", "called"],
-        ["Last", "called"],
-        ["Last", "instrument", {"a": 1}],
-    ]
-
-
-@needs_configuration
-def test_a_misspelt_option_loses_all_of_them(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
-    """An option that the dataclass does not have is a TypeError: the instrumentor gets nothing, the next is served."""
-    bench.instrumentors("Checked", "First")
-    bench.configure("{checked: {a: 1, c: 2}, first: {}}")
-    assert [note[0] for note in bench.notes] == ["First", "First"]
-    assert [record.getMessage() for record in caplog.records] == [
-        "Failed to instrument 'checked' via declarative config"
-    ]
-    assert caplog.records[0].exc_info
-    assert caplog.records[0].exc_info[0] is TypeError
-
-
-@needs_configuration
 def test_an_active_instrumentor_is_skipped(bench: Bench) -> None:
     """One that is instrumented already is asked for that, and not called."""
     bench.instrumentors("Active")
@@ -341,25 +284,6 @@ def test_what_raises_does_not_keep_the_others_out(bench: Bench, caplog: pytest.L
     bench.configure("{raising: {}, first: {}}", RAISED="ValueError('broken')")
     assert [note[0] for note in bench.notes] == ["Raising", "First", "First"]
     assert len(caplog.records) == 1
-
-
-@needs_configuration
-def test_a_name_without_options_is_an_error(bench: Bench) -> None:
-    """A name with nothing after it fails the schema, and nothing at all is configured; ``{}`` is the way."""
-    bench.instrumentors("First")
-    assert bench.run(OTEL_CONFIG_FILE=bench.declare("{first: null}")) == "done\n"
-    assert "Configuration does not match schema: None is not of type 'object'" in bench.errors
-    assert bench.notes == [["application", None, "ProxyTracerProvider"]]
-
-
-@needs_configuration
-def test_the_file_can_be_read_again(bench: Bench) -> None:
-    """Who reads the file gets the options by instrumentor's name, as they were written, with ``enabled``."""
-    from opentelemetry.configuration import load_config_file  # noqa: PLC0415 - not everywhere
-
-    found = load_config_file(bench.declare("{any: {enabled: false, b: '${NO_SUCH_VARIABLE:-x}'}}"))
-    assert found.instrumentation_development is not None
-    assert found.instrumentation_development.python == {"any": {"enabled": False, "b": "x"}}
 
 
 # The base class

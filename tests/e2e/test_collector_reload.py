@@ -342,17 +342,6 @@ def test_bad_files_and_arguments_are_refused(site: Site) -> None:
     assert RELOADED not in site.collector.stop()
 
 
-def test_what_validate_misses(site: Site) -> None:
-    """The Collector's own ``validate`` takes what only a start refuses, and files that were cut off."""
-    site.new.write_text(cut_off := lookup_of(2)[: lookup_of(2).rindex("    - |-")])
-    assert not cut_off.endswith("# end\n")
-    override = f"--config=yaml:processors::transform/model_registry::trace_statements: ${{file:{site.new}}}"
-    for arguments in (taken(site.command, site), [*site.command, override]):
-        command = [arguments[0], "validate", *arguments[1:]]
-        run = subprocess.run(command, cwd=site.temporary, capture_output=True, text=True, check=False)
-        assert (run.returncode, run.stdout + run.stderr) == (0, "")
-
-
 def test_a_bad_file_ends_a_collector(site: Site) -> None:
     """Without the script, SIGHUP with a bad file ends the Collector."""
     good = site.target.read_text()

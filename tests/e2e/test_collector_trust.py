@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
     from support.servers import Server
 
-    RunServer = Callable[..., Server]
-
 pytestmark = pytest.mark.e2e
 
 OURS = "model_registry."

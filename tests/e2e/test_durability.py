@@ -142,6 +142,22 @@ class Site(NamedTuple):
                 return str(error.code), Status.FromString(error.read()).message
         return ACCEPTED
 
+    def refuses(self, spans_by_protocol: dict[str, list[ReadableSpan]], message: str, tries: int = 1) -> None:
+        """Check that senders are told to try again, as often as they try, and that the refused spans are counted."""
+        for protocol, spans in spans_by_protocol.items():
+            assert [self.send(protocol, spans) for _ in range(tries)] == [(RETRY[protocol], message)] * tries
+            refused = self.collector.metric("otelcol_receiver_refused_spans", transport=protocol.lower())
+            assert refused >= tries * len(spans)
+
+    def takes(self, spans_by_protocol: dict[str, list[ReadableSpan]]) -> None:
+        """Wait until retries are accepted."""
+        for protocol, spans in spans_by_protocol.items():
+            wait_until(lambda: self.send(protocol, spans) == ACCEPTED)  # noqa: B023
+
+    def stops_and_said(self, *parts: str) -> bool:
+        """Stop the Collector, and check that a line of its log has these parts."""
+        return any(all(part in line for part in parts) for line in self.collector.stop().splitlines())
+
     def is_drained(self) -> bool:
         """Check whether nothing waits for Jaeger any more."""
         return self.collector.metric("otelcol_exporter_queue_size") == 0
@@ -312,18 +328,13 @@ def test_short_of_memory(site: Callable[..., Site], recorder: Application) -> No
     answers = (here.send(GRPC, recorder.plain(1, text="x" * 3_000_000)) for _ in range(500))
     assert next(answer for answer in answers if answer != ACCEPTED) == (RETRY[GRPC], message)
     events = {protocol: recorder.alone(10) for protocol in PROTOCOLS}
-    for protocol, spans in events.items():
-        assert here.send(protocol, spans) == (RETRY[protocol], message)
-        assert here.collector.metric(
-            "otelcol_receiver_refused_spans", receiver="otlp", transport=protocol.lower()
-        ) >= len(spans)
+    here.refuses(events, message)
     assert here.collector.metric("otelcol_processor_memory_limiter_refused_spans") == 1 + 20
-    for protocol, spans in events.items():
-        wait_until(lambda: here.send(protocol, spans) == ACCEPTED)  # noqa: B023
+    here.takes(events)
     expected = Counter(ids_of([*events["GRPC"], *events["HTTP"]]))
     wait_until(lambda: here.in_jaeger() == expected)
     assert here.archived() == expected
-    assert re.search(r"\twarn\t.*\tMemory usage is above soft limit. Refusing data.\t", here.collector.stop())
+    assert here.stops_and_said("\twarn\t", "\tMemory usage is above soft limit. Refusing data.\t")
 
 
 def test_full_queue(site: Callable[..., Site], recorder: Application) -> None:
@@ -337,17 +348,13 @@ def test_full_queue(site: Callable[..., Site], recorder: Application) -> None:
     plain = recorder.plain(50)
     for spans in events:
         assert here.send(GRPC, spans) == ACCEPTED
-    for protocol, spans in refused.items():
-        for _ in range(tries):
-            assert here.send(protocol, spans) == (RETRY[protocol], message)
-        assert here.collector.metric("otelcol_receiver_refused_spans", transport=protocol.lower()) == tries * len(spans)
+    here.refuses(refused, message, tries)
     full = "otelcol_exporter_enqueue_failed_spans"
     assert here.collector.metric(full, exporter="otlp_grpc/flagged") == 2 * tries * 2
     assert here.send(GRPC, plain) == ACCEPTED
     wait_until(lambda: here.collector.metric(full, exporter="otlp_grpc/sampled") == len(plain) - size)
     here.jaeger.start()
-    for protocol, spans in refused.items():
-        wait_until(lambda: here.send(protocol, spans) == ACCEPTED)  # noqa: B023
+    here.takes(refused)
     wait_until(here.is_drained)
     expected = ids_of([span for spans in [*events, *refused.values()] for span in spans])
     wait_until(lambda: here.in_jaeger() == Counter(expected))
@@ -380,16 +387,12 @@ def test_full_disk(site: Callable[..., Site], recorder: Application, tmp_path: P
     here = site()
     message = f"write {archive}: no space left on device"
     events = {protocol: recorder.alone(2) for protocol in PROTOCOLS}
-    for protocol, spans in events.items():
-        assert here.send(protocol, spans) == (RETRY[protocol], message)
-        assert here.collector.metric("otelcol_receiver_refused_spans", transport=protocol.lower()) == len(spans)
+    here.refuses(events, message)
     assert here.collector.metric("otelcol_exporter_send_failed_spans", exporter="file/archive_spans") == 4
-    told = ("\terror\t", "Exporting failed. Rejecting data.", "file/archive_spans", message)
-    assert any(all(part in line for part in told) for line in here.collector.stop().splitlines())
+    assert here.stops_and_said("\terror\t", "Exporting failed. Rejecting data.", "file/archive_spans", message)
     archive.unlink()
     here.collector.start()
-    for protocol, spans in events.items():
-        assert here.send(protocol, spans) == ACCEPTED
+    here.takes(events)
     expected = ids_of([*events["GRPC"], *events["HTTP"]])
     assert here.archived() == Counter(expected)
     wait_until(lambda: here.in_jaeger() == Counter(dict.fromkeys(expected, 2)))  # it had taken what the archive refused

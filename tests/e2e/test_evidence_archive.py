@@ -18,7 +18,6 @@ import pytest
 
 from spanforge.model_registry import ModelRegistry, ModelRegistryEntry
 from spanforge.model_registry.compliance import ComplianceMappingEngine
-from spanforge.model_registry.compliance._analysis import duplicates
 from spanforge.model_registry.compliance._analysis.checks import EVIDENCE_CHECKS
 
 if TYPE_CHECKING:
@@ -345,17 +344,6 @@ def test_the_same_input_gives_the_same_bytes(small: Archive, tmp_path: Path) -> 
     assert_is_true(one, small, "nist_ai_rmf")
 
 
-@pytest.mark.slow
-def test_the_order_of_files_matters_to_no_figure(small: Archive, tmp_path: Path) -> None:
-    """Which copy of a span comes first is another matter, and here so for as many one way as the other."""
-    files = small.files
-    for order in ([4, 3, 2, 1, 0], [2, 4, 0, 3, 1]):
-        truth = {**small.truth, "inputs": [small.truth["inputs"][number] for number in order]}
-        chosen = [files[number] for number in order]
-        evidence = evidence_of(small, "soc2", tmp_path / "temporary", chosen)
-        assert_is_true(evidence, small._replace(truth=truth), "soc2")
-
-
 def test_one_model_of_the_archive(small: Archive) -> None:
     """About one model, by one of its other names, the figures are that model's."""
     engine = ComplianceMappingEngine(small.registry)
@@ -369,51 +357,3 @@ def test_one_model_of_the_archive(small: Archive) -> None:
     assert [change.model_id for change in stated.changes] == [model_id]
     (row,) = csv.DictReader(io.StringIO(evidence.evidence_csv.decode()))
     assert row == next(row for row in truth.rows() if row["model_id"] == model_id)
-
-
-def line_of(ids: Iterable[tuple[str, str]]) -> str:
-    """Return a request with calls of one model."""
-    spans = ",".join(
-        f'{{"traceId":"{trace}","spanId":"{span}","startTimeUnixNano":"1772323200000000000","endTimeUnixNano":"1",'
-        '"attributes":[{"key":"gen_ai.request.model","value":{"stringValue":"gpt-4o"}}]}'
-        for trace, span in ids
-    )
-    return f'{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{spans}]}}]}}]}}\n'
-
-
-ONE = "ab" * 16
-KINDS_OF_IDS: dict[str, list[list[tuple[str, str]]]] = {
-    "copies of one span": [[(ONE, "cd" * 8)] * 5_000] * 2,
-    "span ids that begin alike": [[(ONE, f"{i:016x}") for i in range(start, start + 5_000)] for start in (0, 4_000)],
-    "span ids that end alike": [
-        [(ONE, f"{i:08x}{0:08x}") for i in range(start, start + 5_000)] for start in (0, 4_000)
-    ],
-    "trace ids that differ at the end": [
-        [(f"{i:032x}", "cd" * 8) for i in range(start, 6_000)] for start in (0, 1_000)
-    ],
-    "one span among many copies": [[(ONE, "cd" * 8)] * 5_000 + [(ONE, "ce" * 8)], [(ONE.upper(), "CD" * 8)] * 100],
-}
-
-
-@pytest.mark.e2e
-@pytest.mark.parametrize("ids", KINDS_OF_IDS.values(), ids=KINDS_OF_IDS.keys())
-@pytest.mark.parametrize("together", [100, 600_000])
-def test_copies_are_found_however_ids_look(
-    ids: list[list[tuple[str, str]]], together: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Spans count once each, also where there are so many that they are compared in parts."""
-    monkeypatch.setattr(duplicates, "_COMPARED_RECORDS", together)
-    for number, found in enumerate(ids):
-        lines = [line_of(found[i : i + 100]) for i in range(0, len(found), 100)]
-        (tmp_path / f"{number}.jsonl").write_text("".join(lines))
-    registry = ModelRegistry(auto_emit=False)
-    registry.register("gpt-4o", "GPT-4o", "1", "high", "ml-platform", "answers customers")
-    engine = ComplianceMappingEngine(registry)
-    evidence = engine.generate_evidence_package(
-        "gpt-4o", "soc2", "2026-03-01", "2026-03-02", telemetry=str(tmp_path / "*.jsonl")
-    )
-    population = evidence.attestation.population
-    different = {(trace.lower(), span.lower()) for found in ids for trace, span in found}
-    assert population.spans == population.calls == len(different)
-    assert population.copies == sum(map(len, ids)) - len(different)
-    assert population.differing_copies == 0

@@ -100,12 +100,21 @@ def work_in_the_child(collector: EndedSpans, tracer: trace.Tracer) -> None:
     assert (grandchild, len(fresh)) == (0, 1)
 
 
-def codes_of(child: Callable[[], object]) -> list[int]:
-    """Fork until a child fails; return the exit codes."""
+def fork_beside(work: Callable[[], object], child: Callable[[], object]) -> dict[str, Any]:
+    """Fork until a child fails, while threads do some work again and again; return the exit codes."""
+    done = threading.Event()
+
+    def repeat() -> None:
+        while not done.is_set():
+            work()
+
+    for _ in range(THREADS):
+        threading.Thread(target=repeat, daemon=True).start()
     codes: list[int] = []
     while len(codes) < FORKS and not any(codes):
         codes.append(exit_code_of(child))
-    return codes
+    done.set()
+    return {"codes": codes}
 
 
 def fork_under_operations() -> dict[str, Any]:
@@ -144,50 +153,30 @@ def fork_under_operations() -> dict[str, Any]:
 def fork_among_new_registries() -> dict[str, Any]:
     sys.setswitchinterval(1e-5)
     kept = [ModelRegistry(auto_emit=False) for _ in range(1_000)]
-    done = threading.Event()
 
     def make() -> None:
-        while not done.is_set():
-            registry = ModelRegistry(auto_emit=False)
-            for number in range(5):
-                put(registry, f"brief {number}", "0")
-
-    threads = [threading.Thread(target=make, daemon=True) for _ in range(THREADS)]
-    for thread in threads:
-        thread.start()
+        registry = ModelRegistry(auto_emit=False)
+        for number in range(5):
+            put(registry, f"brief {number}", "0")
 
     def change_and_fork() -> bool:
         put(kept[0], "kept", "child")
         return exit_code_of(lambda: None) == 0
 
-    codes = codes_of(change_and_fork)
-    done.set()
-    return {"codes": codes}
+    return fork_beside(make, change_and_fork)
 
 
 def fork_among_reports() -> dict[str, Any]:
     sys.setswitchinterval(1e-6)
-    provider, collector = TracerProvider(shutdown_on_exit=False), EndedSpans(limit=100)
-    provider.add_span_processor(collector)
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(EndedSpans(limit=100))
     trace.set_tracer_provider(provider)
-    done = threading.Event()
-
-    def report() -> None:
-        while not done.is_set():
-            event_counts()
-            flush_events()
-
-    threads = [threading.Thread(target=report, daemon=True) for _ in range(THREADS)]
-    for thread in threads:
-        thread.start()
 
     def register() -> bool:
         register_model("child", "N", "1", "high", "child team", "test")
         return event_counts().emitted == 1
 
-    codes = codes_of(register)
-    done.set()
-    return {"codes": codes}
+    return fork_beside(lambda: (event_counts(), flush_events()), register)
 
 
 @pytest.mark.e2e

@@ -12,14 +12,15 @@ import random
 import sys
 import threading
 import time
-import warnings
 from collections import Counter
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
-from support.processes import end_within, exit_code_of, run_program
+from support.processes import end_within, run_program
 from support.recording import EndedSpans, LoggedLines
+from support.threads import run_in_threads
 
 from spanforge.model_registry import (
     LifecycleError,
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
 THREADS = 8
 ROUNDS = 10
 LOADS = 1_000
-FORKS = 40
-SECONDS = 60
 SHARED = [f"shared {number}" for number in range(5)]
 """Models that are in the files, and that all threads deprecate."""
 RACES = [f"race {number}" for number in range(ROUNDS)]
@@ -82,7 +81,6 @@ class Stage:
         self.loads = 0
         self.written: list[tuple[str, str]] = []
         self.readings = itertools.count()
-        self.errors: list[BaseException] = []
         self.start = threading.Barrier(THREADS + 1)
 
     def note(self, entry: ModelRegistryEntry) -> None:
@@ -91,24 +89,21 @@ class Stage:
 
     def load(self) -> None:
         self.start.wait()
-        while self.loads < LOADS and not self.errors:
+        while self.loads < LOADS:
             self.loads += 1
             replace_file_entries(self.registry, VERSIONS["odd" if self.loads % 2 else "even"])
 
     def run(self, name: int) -> None:
-        try:
-            choice, reader, rounds = random.Random(name), Reader(self), 0
-            self.start.wait()
-            while rounds < ROUNDS or self.loads < LOADS:
-                reader.read(choice)
-                if rounds < ROUNDS and self.loads > rounds * LOADS // ROUNDS:
-                    for operation in choice.sample(OPERATIONS, len(OPERATIONS)):
-                        operation(self, f"{name}-{rounds}", choice)
-                        reader.read(choice)
-                    rounds += 1
-                time.sleep(1e-3)  # or there were nothing but readings
-        except BaseException as error:  # noqa: BLE001 - told by the main thread
-            self.errors.append(error)
+        choice, reader, rounds = random.Random(name), Reader(self), 0
+        self.start.wait()
+        while rounds < ROUNDS or self.loads < LOADS:
+            reader.read(choice)
+            if rounds < ROUNDS and self.loads > rounds * LOADS // ROUNDS:
+                for operation in choice.sample(OPERATIONS, len(OPERATIONS)):
+                    operation(self, f"{name}-{rounds}", choice)
+                    reader.read(choice)
+                rounds += 1
+            time.sleep(1e-3)  # or there were nothing but readings
 
 
 class Reader:
@@ -194,14 +189,7 @@ OPERATIONS: list[Callable[[Stage, str, random.Random], None]] = [
 def play() -> None:
     lines = LoggedLines(logging.WARNING).lines
     stage = Stage()
-    threads = [threading.Thread(target=stage.run, args=(number,)) for number in range(THREADS)]
-    for thread in threads:
-        thread.start()
-    stage.load()
-    for thread in threads:
-        thread.join()
-    if stage.errors:
-        raise stage.errors[0]
+    run_in_threads(stage.load, *(partial(stage.run, number) for number in range(THREADS)))
     registry = stage.registry
     told = [event for span in stage.collector.spans for event in span.events]
     assert event_counts() == (len(stage.written), 0, 0, 0), event_counts()
@@ -248,63 +236,13 @@ def play() -> None:
         assert len(reasons) == len(set(reasons)) == deprecations[model_id], "the application's entry missed one"
 
 
-def work_in_the_child(registry: LayeredRegistry) -> None:
-    entries = [entry for entry in registry if "file" in entry.metadata]
-    assert len(entries) == len(FILED) + 1
-    assert len({entry.owner for entry in entries}) == 1
-    model_id = RACES[0]
-    before = put(registry, model_id, "child")
-    assert before.metadata["file"] in VERSIONS
-    registry.retire(model_id)
-    replace_file_entries(registry, VERSIONS["odd"])
-    after = registry.get(model_id)
-    assert after is not None
-    assert (after.status, after.version) == ("retired", "odd")
-    replace_file_entries(registry, [])
-    left = registry.get(model_id)
-    assert left is not None
-    assert (left.status, left.version) == ("retired", "child")
-
-
-def fork() -> None:
-    warnings.simplefilter("ignore", DeprecationWarning)  # about threads and fork: that is what is tested
-    logging.disable(logging.WARNING)
-    registry = LayeredRegistry(auto_emit=False)
-    replace_file_entries(registry, VERSIONS["even"])
-    done = threading.Event()
-
-    def load() -> None:
-        for stamp in itertools.cycle(VERSIONS):
-            replace_file_entries(registry, VERSIONS[stamp])
-            if done.is_set():
-                return
-
-    def operate() -> None:
-        for number in itertools.count():
-            put(registry, SHARED[number % 5], f"{number}", replace=True)
-            put(registry, f"own {number % 5}", f"{number}", replace=True)
-            if done.is_set():
-                return
-
-    threads = [threading.Thread(target=target, daemon=True) for target in (load, load, operate, operate)]
-    for thread in threads:
-        thread.start()
-    codes = [exit_code_of(lambda: work_in_the_child(registry)) for _ in range(FORKS)]
-    done.set()
-    for thread in threads:
-        thread.join(SECONDS)
-    assert codes == [0] * FORKS
-    assert not any(thread.is_alive() for thread in threads)
-
-
 @pytest.mark.e2e
-@pytest.mark.parametrize("mode", ["play", "fork"])
-def test_loads_among_operations(mode: str) -> None:
-    """Readers see one whole version of the files and no status undone; no operation is lost; children can go on."""
-    run_program(__file__, mode)
+def test_loads_among_operations() -> None:
+    """Readers see one whole version of the files and no status undone; no operation is lost."""
+    run_program(__file__)
 
 
 if __name__ == "__main__":
     end_within()
     sys.setswitchinterval(1e-4)
-    {"play": play, "fork": fork}[sys.argv[1]]()
+    play()

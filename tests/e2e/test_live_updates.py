@@ -6,9 +6,7 @@ A process that hangs is a failure too: it ends itself, and says where every thre
 from __future__ import annotations
 
 import gc
-import itertools
 import json
-import multiprocessing
 import os
 import random
 import subprocess
@@ -23,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
-from support.live_updates import DEADLINE, WITHIN, Held, content, owner, put, settings
+from support.live_updates import DEADLINE, WITHIN, Held, content, owner, settings
 from support.processes import (
     SECONDS,
     end_within,
@@ -32,6 +30,7 @@ from support.processes import (
 )
 from support.recording import LoggedLines
 from support.waiting import poll, wait_until
+from support.watching import put
 
 from spanforge.model_registry import ModelRegistry, get_default_registry
 from spanforge.model_registry._core.values import Metadata
@@ -50,7 +49,6 @@ INTERVAL = 0.01
 """Seconds within which a change is to be in force while there are 1,000 of them."""
 BUSY = 5
 """Seconds that 8 busy threads, and other programs, may keep a thread from its turn."""
-FORKS = 50
 
 
 class Exporter(SpanExporter):
@@ -218,40 +216,6 @@ def sees(expected: str) -> bool:
     return poll(lambda: owner() == expected, seconds=DEADLINE)
 
 
-def child_of_multiprocessing(ready: Any, changed: Any) -> None:
-    """Be an application, which sets up the processor; in a forked one that has happened."""
-    end_within(SECONDS // 2)
-    ModelRegistrySpanProcessor()
-    was = owner()
-    ready.release()
-    changed.wait()
-    sys.exit(0 if (was, sees("owner-b")) == ("owner-a", True) else 1)
-
-
-def children_follow(path: Path) -> dict[str, Any]:
-    put(path, content("a"))
-    ModelRegistrySpanProcessor()
-    report: dict[str, Any] = {}
-    for method in ("fork", "spawn", "forkserver"):
-        if method not in multiprocessing.get_all_start_methods():
-            continue
-        put(path, content("a"))
-        wait_until(lambda: owner() == "owner-a")
-        context: Any = multiprocessing.get_context(method)
-        ready, changed = context.Semaphore(0), context.Event()
-        children = [context.Process(target=child_of_multiprocessing, args=(ready, changed)) for _ in range(2)]
-        for child in children:
-            child.start()
-        for _ in children:
-            ready.acquire(timeout=SECONDS / 4)
-        put(path, content("b"))
-        changed.set()
-        for child in children:
-            child.join()
-        report[method] = [child.exitcode for child in children]
-    return report
-
-
 STEPS = (
     "_read_together",
     "_read",
@@ -311,34 +275,6 @@ def fork_in_a_look(path: Path) -> dict[str, Any]:
     return report
 
 
-def fork_while_busy(path: Path) -> dict[str, Any]:
-    """Fork again and again while the thread does nothing but look, at a file that changes all the time."""
-    put(path, content("first", MODELS))
-    watcher = FileWatcher(get_default_registry(), [str(path)], reload_interval=1)
-    watcher.start()
-    done = threading.Event()
-
-    def replace() -> None:
-        for number in itertools.count():
-            if done.is_set():
-                return
-            put(path, content(number, MODELS))
-            time.sleep(0.003)
-
-    def follows() -> bool:
-        was = {entry.owner for entry in get_default_registry()}
-        assert len(was) == 1
-        watcher.look()
-        return poll(lambda: {entry.owner for entry in get_default_registry()} != was, seconds=SECONDS / 8)
-
-    thread = threading.Thread(target=replace)
-    thread.start()
-    codes = [exit_code_of(follows) for _ in range(FORKS)]
-    done.set()
-    thread.join()
-    return {"codes": codes}
-
-
 def run(mode: str, path: Path, *before: str) -> dict[str, Any]:
     """Run this file as a program; return its report."""
     report: dict[str, Any] = json.loads(run_program(__file__, mode, path, before=before, env=settings(path)))
@@ -387,25 +323,10 @@ def test_mounts(tmp_path: Path) -> None:
 
 
 @pytest.mark.e2e
-def test_children_of_multiprocessing(path: Path) -> None:
-    """Children follow the file, however they are started."""
-    report = run("children", path)
-    assert report.keys() >= {"spawn"}
-    assert all(codes == [0, 0] for codes in report.values()), report
-
-
-@pytest.mark.e2e
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 def test_forking_in_the_middle_of_a_look(path: Path) -> None:
     """Wherever the thread is when the process forks, the child can do everything at once, and follows."""
     assert run("looks", path) == {step: [True, 0] for step in ("start", *STEPS)}
-
-
-@pytest.mark.e2e
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
-def test_fifty_forks_while_the_file_changes(path: Path) -> None:
-    """Each of 50 children has one whole version at once, and follows; none hangs."""
-    assert run("busy", path)["codes"] == [0] * FORKS
 
 
 if __name__ == "__main__":
@@ -414,8 +335,6 @@ if __name__ == "__main__":
     modes: dict[str, Callable[[Path], dict[str, Any]]] = {
         "load": replace_under_load,
         "mounts": follow_mounts,
-        "children": children_follow,
         "looks": fork_in_a_look,
-        "busy": fork_while_busy,
     }
     json.dump(modes[sys.argv[1]](Path(sys.argv[2])), sys.stdout)

@@ -11,7 +11,6 @@ import re
 import signal
 import subprocess
 import sys
-import textwrap
 import threading
 import time
 import warnings
@@ -20,10 +19,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.live_updates import DEADLINE, WITHIN, Held, content, owner, put, settings
+from support.live_updates import DEADLINE, WITHIN, Held, content, owner, settings
 from support.processes import SECONDS, end_within, program_command
 from support.servers import get
 from support.waiting import poll, wait_until
+from support.watching import put
 
 from spanforge.model_registry.watch import follow_settings
 
@@ -241,32 +241,6 @@ def test_a_process_ends(path: Path, big: Path, what: str, way: str) -> None:
     began, *more = (first + out).split()[-2:] if way == "thread" else [first]
     assert more == (["True"] if way == "thread" else [])
     assert ended - float(began) < SECONDS / 4
-
-
-@pytest.mark.e2e
-def test_nothing_is_read_any_more_at_exit(path: Path) -> None:
-    """The thread ends while the application's exit handlers run, at the latest."""
-    put(path, content("a"))
-    script = """
-        import atexit, threading, time
-        def report():
-            deadline = time.monotonic() + 30
-            while threading.active_count() > 1 and time.monotonic() < deadline:
-                time.sleep(0.01)
-            print([thread.name for thread in threading.enumerate()])
-        atexit.register(report)
-        from spanforge.model_registry.watch import follow_settings
-        assert follow_settings() and threading.active_count() == 2
-    """
-    found = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script)],
-        capture_output=True,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-        env=settings(path),
-    )
-    assert (found.returncode, found.stdout, found.stderr) == (0, "['MainThread']\n", "")
 
 
 if __name__ == "__main__":

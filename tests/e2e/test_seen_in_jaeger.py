@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import urllib.parse
-from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -32,35 +31,27 @@ SPANS = 20
 """Spans of each run."""
 
 MODELS = {
-    "gpt-4o": ("GPT-4o", "2024-08-06", "high", "ml-platform", "answers customers"),
-    "gpt-4o-mini": ("GPT-4o mini", "2024-07-18", "medium", "ml-platform", "drafts replies"),
-    "text-embedding-3-small": ("Embedding 3", "small", "low", "search-team", "searches the manual"),
-    "gpt-3.5-turbo": ("GPT-3.5 Turbo", "0125", "medium", "support-team", "sums tickets up"),
-    "text-davinci-003": ("Davinci", "003", "critical", "support-team", "first prototype"),
+    "gpt-4o": ("GPT-4o", "2024-08-06", "high", "ml-platform"),
+    "gpt-4o-mini": ("GPT-4o mini", "2024-07-18", "medium", "ml-platform"),
+    "text-embedding-3-small": ("Embedding 3", "small", "low", "search-team"),
+    "gpt-3.5-turbo": ("GPT-3.5 Turbo", "0125", "medium", "support-team"),
+    "text-davinci-003": ("Davinci", "003", "critical", "support-team"),
 }
-"""What the application registers: id to name, version, risk tier, owner and purpose."""
+"""What the application registers: id to name, version, risk tier and owner."""
 
 
-def on_event(model_id: str, status: str, **others: str) -> dict[str, str]:
-    """Return the attributes that an event about a model is to have in Jaeger, where lists are JSON texts."""
-    name, version, tier, owner, purpose = MODELS[model_id]
+def on_call(model_id: str, status: str, *warnings: str) -> dict[str, str]:
+    """Return the attributes of a registered model that a call's span must have; lists are JSON texts in Jaeger."""
+    name, version, tier, owner = MODELS[model_id]
     return {
         "model_registry.model_id": model_id,
         "model_registry.name": name,
         "model_registry.version": version,
         "model_registry.risk_tier": tier,
         "model_registry.owner": owner,
-        "model_registry.purpose": purpose,
         "model_registry.status": status,
-        **{f"model_registry.{key.replace('metadata_', 'metadata.')}": value for key, value in others.items()},
+        **({"model_registry.warnings": json.dumps(warnings)} if warnings else {}),
     }
-
-
-def on_call(model_id: str, status: str, *warnings: str) -> dict[str, str]:
-    """Return the attributes of a registered model that a call's span must have."""
-    event = on_event(model_id, status)
-    del event["model_registry.purpose"]
-    return event | ({"model_registry.warnings": json.dumps(warnings)} if warnings else {})
 
 
 CALLS = {
@@ -75,60 +66,6 @@ CALLS = {
     },
 }
 """Step of the application's ticket to the attributes that the call below it is to have of ours."""
-
-NOW, THEN = "when it happened", "when the model was registered"
-EVENTS = [
-    (
-        "model_registry.register",
-        "model_registry.registered",
-        on_event("gpt-4o", "active", deployment_date=NOW, actor="ci", metadata_aliases='["gpt-4o-20??-??-??"]'),
-    ),
-    (
-        "model_registry.register",
-        "model_registry.registered",
-        on_event("gpt-4o-mini", "active", deployment_date=NOW, metadata_aliases='["support-chat"]'),
-    ),
-    (
-        "model_registry.register",
-        "model_registry.registered",
-        on_event("text-embedding-3-small", "active", deployment_date=NOW),
-    ),
-    ("model_registry.register", "model_registry.registered", on_event("gpt-3.5-turbo", "active", deployment_date=NOW)),
-    (
-        "model_registry.register",
-        "model_registry.registered",
-        on_event("text-davinci-003", "active", deployment_date=NOW),
-    ),
-    (
-        "model_registry.retire",
-        "model_registry.retired",
-        on_event(
-            "text-davinci-003",
-            "retired",
-            previous_status="active",
-            deployment_date=THEN,
-            decommission_date=NOW,
-            reason="prototype has ended",
-        ),
-    ),
-    (
-        "review models",
-        "model_registry.deprecated",
-        on_event(
-            "gpt-3.5-turbo",
-            "deprecated",
-            previous_status="active",
-            deployment_date=THEN,
-            actor="kim",
-            reason="no longer improved",
-            metadata_deprecation_reason="no longer improved",
-            metadata_deprecation_date=NOW,
-            metadata_successor="gpt-4o-mini",
-            metadata_sunset_date="2027-03-31",
-        ),
-    ),
-]
-"""Span, event on it and the event's attributes, in the order in which the application does it."""
 
 
 class Seen(NamedTuple):
@@ -210,27 +147,6 @@ def test_each_call_tells_its_model(seen: Seen) -> None:
     assert told == sorted((step, sorted(expected.items())) for step, expected in CALLS.items() for _ in range(RUNS))
 
 
-def test_each_operation_tells_its_event(seen: Seen) -> None:
-    """Each operation's event has the whole entry as payload, and says what changed, why and who did it."""
-    logs = sorted(
-        (log["timestamp"], span["operationName"], tags_of(log["fields"])) for span in seen.found for log in span["logs"]
-    )
-    told = [log for log in logs if log[2]["event"].startswith("model_registry.")]
-    assert len(told) == RUNS * len(EVENTS)
-    for run in (told[: len(EVENTS)], told[len(EVENTS) :]):
-        registered = {fields["model_registry.model_id"]: at for at, _, fields in run[:5]}
-        for (at, span, fields), (its_span, event, expected) in zip(run, EVENTS, strict=True):
-            dates = {NOW: date(at), THEN: date(registered[expected["model_registry.model_id"]])}
-            assert span == its_span
-            assert fields == {"event": event, **{key: dates.get(value, value) for key, value in expected.items()}}
-
-
-def date(microseconds: int) -> str:
-    """Return a moment as the registry writes it."""
-    moment = datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(microseconds=microseconds)
-    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
 @pytest.mark.parametrize(
     ("key", "value", "names"),
     [
@@ -274,19 +190,6 @@ def test_searches_of_the_readme(seen: Seen) -> None:
     assert len(SEARCHES) == 4
     for search in (tags, *({key: value} for key, value in SEARCHES)):
         assert seen.backend.traces(seen.service, **search)
-
-
-def test_a_backend_that_comes_back(
-    own_backend: Backend, demo: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
-) -> None:
-    """All that the demo sent while Jaeger was down has arrived, once, when Jaeger is up again."""
-    own_backend.jaeger.stop()
-    done = demo(tmp_path, "telemetry.jsonl", OTEL_EXPORTER_OTLP_ENDPOINT=own_backend.endpoint("grpc"))
-    assert done.returncode == 0, done.stderr
-    assert "did not take" not in done.stdout
-    own_backend.jaeger.start()
-    exported = [span for _, _, span in read_items(tmp_path / "telemetry.jsonl")]
-    check_all_arrived(exported, own_backend.spans("support-agent", RUNS * SPANS))
 
 
 HOLDER = """

@@ -83,6 +83,10 @@ class Project:
         assert (code, errors) == (0, "")
         return Path(output.strip())
 
+    def says_its_name(self, name: str) -> bool:
+        said = subprocess.run([self.path(name)], capture_output=True, text=True, check=True).stdout
+        return said == f"this is {name}\n"
+
 
 @pytest.fixture
 def project(tmp_path: Path, program: Callable[[str], str]) -> Project:
@@ -103,9 +107,7 @@ def test_it_builds_once_and_is_quiet_then(project: Project) -> None:
     )
     assert lines[1].startswith("servers: the OpenTelemetry Collector 0.158.0 is built, ")
     assert "Jaeger 1.62.0" in lines[2]
-    for name in (*PACKAGES, *PACKAGED):
-        said = subprocess.run([project.path(name)], capture_output=True, text=True, check=True).stdout
-        assert said == f"this is {name}\n"
+    assert all(map(project.says_its_name, (*PACKAGES, *PACKAGED)))
     assert project.run() == (0, "", "")
     assert not list(project.kept.glob("*.new"))
 
@@ -226,9 +228,7 @@ def test_a_package_is_unpacked(project: Project, apt: Path, tmp_path: Path) -> N
     )
     assert project.run() == (0, "servers: Prometheus is unpacked\n", "")
     assert project.run() == (0, "", "")
-    for name in PACKAGED:
-        said = subprocess.run([project.path(name)], capture_output=True, text=True, check=True).stdout
-        assert said == f"this is {name}\n"
+    assert all(map(project.says_its_name, PACKAGED))
     assert len([path for path in project.kept.iterdir() if path.name.startswith("prometheus-")]) == 1
 
 

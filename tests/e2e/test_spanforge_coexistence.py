@@ -127,33 +127,6 @@ def test_every_call_of_theirs_is_one_of_ours(theirs_first: Environment) -> None:
     assert int(output) >= 15
 
 
-def test_the_examples_of_their_documentation(theirs_first: Environment) -> None:
-    """Register, deprecate and retire by the functions, as their documentation shows, and errors of the same kind."""
-    output = theirs_first.run(
-        """
-        from spanforge.model_registry import deprecate_model, get_model, list_models, register_model, retire_model
-        from spanforge.model_registry import ModelRegistry
-        register_model("gpt-4o", "GPT-4o", "2024-05", "high", "ml-platform", "chat agent", metadata={"a": 1})
-        deprecate_model("gpt-4o", reason="Successor available")
-        print(get_model("gpt-4o").status, get_model("gpt-4o").metadata["deprecation_reason"])
-        print(retire_model("gpt-4o").status, len(list_models()), get_model("gpt-5"))
-        registry = ModelRegistry(auto_emit=False)
-        for operation, error in (
-            (lambda: register_model("gpt-4o", "N", "1", "low", "o", "p"), ValueError),
-            (lambda: deprecate_model("gpt-4o"), ValueError),
-            (lambda: deprecate_model("gpt-5"), KeyError),
-            (lambda: registry.register("m", "N", "1", "extreme", "o", "p"), ValueError),
-        ):
-            try:
-                operation()
-            except error:
-                continue
-            raise AssertionError(error)
-        """
-    )
-    assert output == "deprecated Successor available\nretired 1 None\n"
-
-
 ATTEST = """
     import json
     from spanforge.core.compliance_mapping import ComplianceMappingEngine
@@ -238,30 +211,6 @@ def test_their_command_line_works_on_our_registry(theirs_first: Environment) -> 
     assert "already retired" in output
     assert "[!] model 'b' is not in the registry" in lines
     assert lines[-1] == "retired old"
-
-
-def test_a_span_is_enriched_there(theirs_first: Environment) -> None:
-    """The span processor reads what the functions of ``spanforge`` registered."""
-    output = theirs_first.run(
-        """
-        import spanforge
-        from opentelemetry import trace
-        from opentelemetry.sdk.trace import TracerProvider
-        from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-        from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-        from spanforge.model_registry.otel import ModelRegistrySpanProcessor
-        exporter, provider = InMemorySpanExporter(), TracerProvider()
-        provider.add_span_processor(SimpleSpanProcessor(exporter))
-        provider.add_span_processor(ModelRegistrySpanProcessor())
-        trace.set_tracer_provider(provider)
-        spanforge.register_model("gpt-4o", "GPT-4o", "2024-05", "high", "ml-platform", "chat agent")
-        with provider.get_tracer("app").start_as_current_span("chat") as span:
-            span.set_attribute("gen_ai.request.model", "gpt-4o")
-        registered, chat = exporter.get_finished_spans()
-        print(registered.events[0].name, chat.attributes["model_registry.owner"])
-        """
-    )
-    assert output == "model_registry.registered ml-platform\n"
 
 
 def test_files_in_both_directions(theirs_first: Environment, tmp_path: Path) -> None:

@@ -11,20 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from support.startup import INSTRUMENT, PRINTED
+from support.startup import INSTRUMENT, PRINTED, Stage
 
 from spanforge.model_registry._core.settings import SETTINGS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from support.startup import Stage
-
 pytestmark = [pytest.mark.e2e, pytest.mark.skipif(os.name == "nt", reason="the processes are POSIX's")]
-
-
-def command(stage: Stage) -> None:
-    stage.command, stage.injected = [INSTRUMENT, sys.executable], False
 
 
 def injected(stage: Stage) -> None:
@@ -32,7 +26,7 @@ def injected(stage: Stage) -> None:
 
 
 def declarative(stage: Stage) -> None:
-    command(stage)
+    stage.use_command()
     del stage.variables["OTEL_PYTHON_MODEL_REGISTRY_FILE"]
     stage.declare(f"{{file: '{stage.good}', span_attributes: +purpose}}")
 
@@ -42,7 +36,7 @@ def by_hand(stage: Stage) -> None:
 
 
 WAYS: dict[str, tuple[Callable[[Stage], None], str]] = {
-    "opentelemetry-instrument": (command, ""),
+    "opentelemetry-instrument": (Stage.use_command, ""),
     "injected": (injected, ""),
     "declarative": (declarative, ""),
     "the instrumentor by hand": (by_hand, "instrumentor"),
@@ -97,7 +91,7 @@ def test_injected_into_a_bare_interpreter(stage: Stage, bare: Path, ours: Path, 
 
 def test_settings_as_options_of_the_command(stage: Stage) -> None:
     """Each setting is an option of ``opentelemetry-instrument``, and comes before the environment."""
-    command(stage)
+    stage.use_command()
     stage.set(file="/no/such/file.json")
     stage.command[1:1] = ["--model_registry_file", stage.good, "--model_registry_span_attributes", "status"]
     done = stage.run()
@@ -108,19 +102,6 @@ def test_settings_as_options_of_the_command(stage: Stage) -> None:
     helped = subprocess.run([INSTRUMENT, "--help"], capture_output=True, text=True, check=True).stdout
     for setting in SETTINGS:
         assert f"--model_registry_{setting.name} " in helped
-
-
-def test_a_second_process_deprecates_a_model(stage: Stage) -> None:
-    """A script under the same settings that deprecates a model emits its event where the application's spans go."""
-    script = """
-        from spanforge.model_registry import deprecate_model
-        print(deprecate_model("gpt-4o", reason="old").owner)
-    """
-    assert stage.run().statuses == ["active"] * 2
-    done = stage.run(script="import textwrap\nexec(textwrap.dedent('''" + script + "'''))")
-    assert (done.printed, done.code, done.said) == ("ml-platform\n", 0, [])
-    assert done.spans[2]["name"] == "model_registry.deprecate"
-    assert done.spans[2]["events"] == ["model_registry.deprecated"]
 
 
 def test_models_registered_at_import_emit_their_events(stage: Stage) -> None:

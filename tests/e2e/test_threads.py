@@ -10,11 +10,10 @@ import faulthandler
 import itertools
 import logging
 import random
-import signal
 import sys
 import threading
-import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ import pytest
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from support.processes import run_program
 from support.recording import EndedSpans
+from support.threads import in_background, run_in_threads
 
 from spanforge.model_registry import (
     LifecycleError,
@@ -101,7 +101,6 @@ class Stage:
         self.tracer = self.provider.get_tracer("app")
         self.loaded = ModelRegistry(auto_emit=False)
         self.written: list[str] = []
-        self.errors: list[BaseException] = []
         self.start = threading.Barrier(THREADS)
         for generation in "ab":
             source = ModelRegistry(auto_emit=False)
@@ -115,14 +114,11 @@ class Stage:
         self.written.append(entry.metadata["history"][-1]["at"])
 
     def run(self, name: int) -> None:
-        try:
-            self.start.wait()
-            choice = random.Random(name)
-            for number in range(ROUNDS):
-                for action in choice.sample(ACTIONS, len(ACTIONS)):
-                    action(self, f"{name}-{number}", choice)
-        except BaseException as error:  # noqa: BLE001 - told by the main thread
-            self.errors.append(error)
+        self.start.wait()
+        choice = random.Random(name)
+        for number in range(ROUNDS):
+            for action in choice.sample(ACTIONS, len(ACTIONS)):
+                action(self, f"{name}-{number}", choice)
 
 
 def register(stage: Stage, stamp: str, choice: random.Random) -> None:
@@ -232,13 +228,7 @@ def play(folder: Path) -> None:
     stage = Stage(folder)
     for model_id in SHARED:
         stage.note(put(stage.registry, model_id, "first"))
-    threads = [threading.Thread(target=stage.run, args=(number,)) for number in range(THREADS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if stage.errors:
-        raise stage.errors[0]
+    run_in_threads(*(partial(stage.run, number) for number in range(THREADS)))
     entries = stage.registry.list_all()
     histories = [[record["at"] for record in entry.metadata["history"]] for entry in entries]
     moments = [moment for history in histories for moment in history]
@@ -276,82 +266,22 @@ def test_a_name_never_leads_to_an_entry_that_does_not_bear_it() -> None:
     names = ["even", "even-*"], ["odd", "odd-*"]
     put(registry, "moving", "0", aliases=names[0])
     wrong: list[tuple[str, tuple[str, ...]]] = []
-    done = threading.Event()
 
-    def look() -> None:
-        while not done.is_set():
+    def look(stop: threading.Event) -> None:
+        while not stop.is_set():
             for name in ("even", "odd", "even-1", "odd-1"):
                 entry = registry.resolve(name).entry
                 if entry is not None and not any(alias.startswith(name.partition("-")[0]) for alias in entry.aliases):
                     wrong.append((name, entry.aliases))
 
-    reader = threading.Thread(target=look, daemon=True)
-    reader.start()
-    for number in range(100):
-        put(registry, "moving", f"{number}", aliases=names[number % 2], replace=True)
-    done.set()
-    reader.join(SECONDS)
-    assert not reader.is_alive()
+    with in_background(look):
+        for number in range(100):
+            put(registry, "moving", f"{number}", aliases=names[number % 2], replace=True)
     assert not wrong, f"{len(wrong)} times, first {wrong[0]}"
-
-
-class WaitingHook(SpanProcessor):
-    """Has another thread register a model whenever a span starts, and waits for it."""
-
-    def __init__(self) -> None:
-        self.registry: ModelRegistry | None = None
-        self.finished: list[bool] = []
-
-    def on_start(self, span: Span, parent_context: Context | None = None) -> None:  # noqa: ARG002 - the SDK's names
-        registry, self.registry = self.registry, None
-        if registry is not None:
-            thread = threading.Thread(target=put, args=(registry, "by the hook", "1"), daemon=True)
-            thread.start()
-            thread.join(10)
-            self.finished.append(not thread.is_alive())
-
-
-def test_a_hook_may_wait_for_another_thread() -> None:
-    """Events go out after the registry's lock is released: a span hook may wait for someone who registers."""
-    hook, provider = WaitingHook(), TracerProvider(shutdown_on_exit=False)
-    provider.add_span_processor(hook)
-    registry = hook.registry = ModelRegistry(tracer_provider=provider)
-    put(registry, "first", "1")
-    assert hook.finished == [True]
-    assert [entry.model_id for entry in registry] == ["first", "by the hook"]
-
-
-def interrupt(seconds: float) -> None:
-    """Register models in the main thread and in a handler that interrupts it, at any instant."""
-    registry = ModelRegistry(auto_emit=False)
-    interrupting, interrupted = itertools.count(), itertools.count()
-    end = time.monotonic() + seconds
-
-    def handle(_number: int, _frame: object) -> None:
-        put(registry, f"handler {next(interrupting)}", "1")
-        if time.monotonic() < end:
-            signal.setitimer(signal.ITIMER_REAL, random.uniform(1e-4, 1e-3))
-
-    signal.signal(signal.SIGALRM, handle)
-    signal.setitimer(signal.ITIMER_REAL, 1e-3)
-    while time.monotonic() < end:
-        put(registry, f"main {next(interrupted)}", "1")
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    assert len(registry) == next(interrupting) + next(interrupted)
-    assert next(interrupting) > 100
-
-
-@pytest.mark.e2e
-def test_a_signal_handler_may_register() -> None:
-    """A signal handler that registers a model does not wait for the operation that it interrupts."""
-    run_program(__file__)
 
 
 if __name__ == "__main__":
     logging.disable(logging.WARNING)  # about models that are deprecated
     faulthandler.dump_traceback_later(SECONDS, exit=True)
-    if len(sys.argv) > 1:
-        sys.setswitchinterval(1e-4)
-        play(Path(sys.argv[1]))
-    else:
-        interrupt(1)
+    sys.setswitchinterval(1e-4)
+    play(Path(sys.argv[1]))

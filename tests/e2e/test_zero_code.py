@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import subprocess
 import time
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.models_api import serving_models
 from support.otlp_json import ours, tags_of
 from support.waiting import poll
 
@@ -90,12 +90,7 @@ def installed(new_environment: Callable[[str], Environment], ours: Path) -> Envi
 @pytest.fixture(scope="module")
 def api() -> Iterator[str]:
     """Run the stand-in for the model's API that the examples use."""
-    spec = importlib.util.spec_from_file_location("models_api", EXAMPLE.parent / "support_agent" / "models_api.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    with module.serving() as url:
+    with serving_models() as url:
         yield url
 
 

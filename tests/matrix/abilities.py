@@ -19,6 +19,10 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
 
+sys.path.append(str(Path(__file__).parents[1]))
+
+from support.spans import StartsAndEnds
+
 from spanforge.model_registry import ModelRegistry, event_counts
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
 
@@ -52,19 +56,6 @@ class Copies(SpanExporter):
         return SpanExportResult.SUCCESS
 
 
-class Wrapper(SpanProcessor):
-    """Passes starts and ends on, and nothing else, as vendors' wrappers do."""
-
-    def __init__(self, inner: SpanProcessor) -> None:
-        self.inner = inner
-
-    def on_start(self, span: Any, parent_context: Any = None) -> None:
-        self.inner.on_start(span, parent_context)
-
-    def on_end(self, span: Any) -> None:
-        self.inner.on_end(span)
-
-
 def exported(
     registry: ModelRegistry,
     start: dict[str, str],
@@ -76,7 +67,7 @@ def exported(
     """Return the exported attributes of a span with these attributes."""
     copies, provider = Copies(), TracerProvider(shutdown_on_exit=False)
     ours: SpanProcessor = ModelRegistrySpanProcessor(registry)
-    order = [Wrapper(ours) if wrapped else ours, SimpleSpanProcessor(copies)]
+    order = [StartsAndEnds(ours) if wrapped else ours, SimpleSpanProcessor(copies)]
     for processor in reversed(order) if exporter_first else order:
         provider.add_span_processor(processor)
     span = provider.get_tracer("app").start_span("chat", attributes=start)

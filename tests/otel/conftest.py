@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import subprocess
 import sys
 import textwrap
-import threading
 import time
 import weakref
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
@@ -230,82 +227,6 @@ def script(run_script: Any) -> Callable[..., str]:
         return output
 
     return run
-
-
-class _Api(BaseHTTPRequestHandler):
-    """Responds like OpenAI's API, with the snapshot's name; accepts and keeps OTLP requests too."""
-
-    protocol_version = "HTTP/1.1"
-    received: tuple[bytes, ...] = ()
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["content-length"]))
-        if self.path == "/v1/traces":
-            type(self).received += (body,)
-            self.answer(b"", "application/x-protobuf")
-            return
-        request = json.loads(body)
-        if request["model"] == "no-such-model":
-            self.answer(
-                json.dumps({"error": {"message": "no such model", "code": "model_not_found"}}).encode(), code=404
-            )
-        elif self.path == "/v1/embeddings":
-            self.answer_json(request, "list", data=[{"object": "embedding", "index": 0, "embedding": [0.0, 1.0]}])
-        elif request.get("stream"):
-            chunks = [self.make_chunk(request, text) for text in ("hel", "lo", None)]
-            self.answer("".join(f"data: {chunk}\n\n" for chunk in [*chunks, "[DONE]"]).encode(), "text/event-stream")
-        else:
-            message = {"role": "assistant", "content": "hello"}
-            self.answer_json(
-                request, "chat.completion", choices=[{"index": 0, "message": message, "finish_reason": "stop"}]
-            )
-
-    def make_chunk(self, request: dict[str, Any], text: str | None) -> str:
-        delta = {} if text is None else {"role": "assistant", "content": text}
-        choice = {"index": 0, "delta": delta, "finish_reason": "stop" if text is None else None}
-        return json.dumps(self.make_body(request, "chat.completion.chunk", choices=[choice]))
-
-    def answer_json(self, request: dict[str, Any], kind: str, **members: Any) -> None:
-        usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
-        self.answer(json.dumps(self.make_body(request, kind, usage=usage, **members)).encode())
-
-    def make_body(self, request: dict[str, Any], kind: str, **members: Any) -> dict[str, Any]:
-        return {"id": "1", "object": kind, "created": 1, "model": f"{request['model']}-2024-08-06", **members}
-
-    def answer(self, body: bytes, content_type: str = "application/json", code: int = 200) -> None:
-        self.send_response(code)
-        self.send_header("content-type", content_type)
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_args: Any) -> None:
-        """Stay silent."""
-
-
-class Api(NamedTuple):
-    """The stand-in API: where it is, and the OTLP requests it got."""
-
-    url: str
-    handler: type[_Api]
-
-    @property
-    def received(self) -> tuple[bytes, ...]:
-        return self.handler.received
-
-
-@pytest.fixture
-def api(monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
-    """Run the stand-in API on a free port of the loopback interface."""
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    handler = type("Handler", (_Api,), {})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    yield Api(f"http://127.0.0.1:{server.server_port}", handler)
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from opentelemetry.sdk.trace import ReadableSpan, SpanLimits
+from opentelemetry.sdk.trace import ReadableSpan
 from support.spans import REQUEST, needs_ending_hook
 
 from spanforge.model_registry._core.attributes import ATTRIBUTES
@@ -75,25 +75,6 @@ def test_similar_keys_stay(pipeline: Any) -> None:
         "model.registry.status": "f",
     }
     assert pipeline().run({REQUEST: "gpt-4o"} | own).others == {REQUEST: "gpt-4o"} | own
-
-
-@needs_ending_hook
-def test_forged_keys_take_no_room(pipeline: Any, models: ModelRegistry) -> None:
-    """On a span with a limit, the room of forged keys is free for registry attributes."""
-    pipes = pipeline(ModelRegistrySpanProcessor(models), limits=SpanLimits(max_span_attributes=5))
-    forged = {f"model_registry.x{number}": number for number in range(3)}
-    span = pipes.run({REQUEST: "gpt-4o", "a": 1} | forged)
-    assert span.others == {REQUEST: "gpt-4o", "a": 1}
-    assert list(span.ours) == ["status", "owner", "risk_tier"]
-    assert span.dropped == 3
-
-
-def test_replaced_key_counts_once(pipeline: Any, models: ModelRegistry) -> None:
-    """A forged key that the registry sets is one attribute, not two."""
-    pipes = pipeline(ModelRegistrySpanProcessor(models), limits=SpanLimits(max_span_attributes=7))
-    span = pipes.run(late={REQUEST: "gpt-4o", "model_registry.status": "retired", "model_registry.owner": "me"})
-    assert list(span.ours) == ["status", "owner", "risk_tier", "model_id", "name", "version"]
-    assert span.dropped == 0
 
 
 @pytest.mark.parametrize("status", ["active", "unregistered"])

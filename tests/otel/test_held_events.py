@@ -69,41 +69,6 @@ assert all(not span.attributes for span in spans if span is not call)
 """)
 
 
-def test_many_first_spans_deliver_each_event_once(run: Any) -> None:
-    """If many threads start the first span at once, each held event is delivered once."""
-    run("""
-register(1000)
-install()
-barrier = threading.Barrier(8)
-def work():
-    barrier.wait()
-    trace.get_tracer("app").start_span("first").end()
-threads = [threading.Thread(target=work) for _ in range(8)]
-run_all(threads)
-settle()
-assert event_counts() == EventCounts(1000, 0, 0, 0), event_counts()
-assert sorted(arrived()) == sorted(f"m{number}" for number in range(1000))
-""")
-
-
-def test_blocked_delivery_delays_no_span(run: Any) -> None:
-    """A processor that blocks on held events does not delay the application's spans."""
-    run("""
-gate = threading.Event()
-class Slow(SpanProcessor):
-    def on_start(self, span, parent_context=None):
-        if span.name.startswith("model_registry."):
-            gate.wait(20)
-register(3)
-install().add_span_processor(Slow())
-trace.get_tracer("app").start_span("first").end()
-assert [span.name for span in exporter.get_finished_spans()] == ["first"]
-gate.set()
-settle()
-assert arrived() == ["m0", "m1", "m2"]
-""")
-
-
 def test_events_wait_for_the_global_provider(run: Any) -> None:
     """Spans of a provider deliver held events only after it has become the global provider."""
     run("""
@@ -149,33 +114,3 @@ if not child:
 assert os.waitpid(child, 0)[1] == 0
 """)
     assert sorted(output.splitlines()) == ["child deprecated active", "parent active active"]
-
-
-def test_fork_while_spans_end(run: Any) -> None:
-    """A child that is forked while spans end can end spans and use the registry."""
-    run("""
-register(5)
-install()
-tracer = trace.get_tracer("app")
-stop = threading.Event()
-def work():
-    number = 0
-    while not stop.is_set():
-        number += 1
-        tracer.start_span("call", attributes={"gen_ai.request.model": f"m{number % 10}"}).end()
-threads = [threading.Thread(target=work, daemon=True) for _ in range(3)]
-[thread.start() for thread in threads]
-for _ in range(20):
-    child = os.fork()
-    if not child:
-        from spanforge.model_registry import ModelRegistry
-        mine = InMemorySpanExporter()
-        provider = TracerProvider(shutdown_on_exit=False)
-        provider.add_span_processor(ModelRegistrySpanProcessor())
-        provider.add_span_processor(SimpleSpanProcessor(mine))
-        provider.get_tracer("app").start_span("call", attributes={"gen_ai.request.model": "m1"}).end()
-        os._exit(0 if mine.get_finished_spans()[0].attributes["model_registry.status"] == "active" else 1)
-    assert os.waitpid(child, 0)[1] == 0
-stop.set()
-[thread.join() for thread in threads]
-""")

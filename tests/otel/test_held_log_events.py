@@ -41,16 +41,22 @@ def log_them():
     _logs.set_logger_provider(provider)
     return provider
 
-def hold_lock():
-    locked, done = threading.Event(), threading.Event()
-    def hold():
-        with emission._state.delivery_guard.lock:
-            locked.set()
-            done.wait(20)
-    thread = threading.Thread(target=hold)
-    thread.start()
-    locked.wait(20)
-    return thread, done
+class Delivering:  # a thread that is in the middle of a delivery until its end, and delivers nothing
+    def __init__(self):
+        self.locked, self.done = threading.Event(), threading.Event()
+        emission.add_registry(self.find_deliveries)
+        self.thread = threading.Thread(target=flush_events)
+        self.thread.start()
+        assert self.locked.wait(20)
+    def find_deliveries(self):
+        if threading.current_thread() is self.thread:
+            self.locked.set()
+            self.done.wait(20)
+            sys.exit()
+        return ()
+    def end(self):
+        self.done.set()
+        self.thread.join()
 
 def watch_threads():
     started = []
@@ -93,31 +99,32 @@ parent = trace.NonRecordingSpan(trace.SpanContext(7, 8, is_remote=True, trace_fl
 before = time.time_ns()
 with trace.use_span(parent):
     register(3)
+register(1, 3)
 after = time.time_ns()
 while time.time_ns() == after:
     pass
-assert event_counts("log") == EventCounts(0, 3, 0, 0), event_counts("log")
+assert event_counts("log") == EventCounts(0, 4, 0, 0), event_counts("log")
 log_them()
 by = {by!r}
-if by == "operation":  # without the processor, which would see the operation's span
-    trace.set_tracer_provider(TracerProvider(shutdown_on_exit=False))
-else:
+if by in ("span", "instrumentor"):
     trace_them()
+else:  # without the processor, which would see the operation's span
+    trace.set_tracer_provider(TracerProvider(shutdown_on_exit=False))
 if by == "operation":
-    register(1, 3)
-    assert arrived() == ["m0", "m1", "m2", "m3"], arrived()
+    register(1, 4)
+    assert arrived() == ["m0", "m1", "m2", "m3", "m4"], arrived()
 elif by == "flush_events":
-    assert flush_events() == 6
+    with trace.get_tracer("app").start_as_current_span("request"):
+        assert flush_events() == 8
 elif by == "span":
     span()
     settle()
 else:
     from spanforge.model_registry.otel.instrumentor import ModelRegistryInstrumentor
     ModelRegistryInstrumentor().instrument()
-assert arrived()[:3] == ["m0", "m1", "m2"], arrived()
-for record in keeping.records[:3]:
-    assert before <= record.timestamp <= after
-    assert (record.trace_id, record.span_id) == (7, 8)
+assert arrived()[:4] == ["m0", "m1", "m2", "m3"], arrived()
+assert all(before <= record.timestamp <= after for record in keeping.records[:4])
+assert [(record.trace_id, record.span_id) for record in keeping.records[:4]] == [(7, 8)] * 3 + [(0, 0)]
 assert event_counts("log").held == event_counts("span").held == 0
 """)
 
@@ -198,41 +205,6 @@ assert arrived() == ["m0", "m1"]
 """)
 
 
-def test_held_record_has_no_ids_of_the_delivering_span(run: Any) -> None:
-    """A held record has no ids of the span in which it is delivered, and is not held while it is delivered."""
-    run("""
-held = []
-class Counting(Keeping):
-    def on_emit(self, log_record):
-        held.append(event_counts("log").held)
-        super().on_emit(log_record)
-keeping = Counting()
-register(3)
-log_them()
-provider = TracerProvider(shutdown_on_exit=False)
-trace.set_tracer_provider(provider)
-with provider.get_tracer("app").start_as_current_span("request"):
-    flush_events()
-assert [(record.trace_id, record.span_id, record.trace_flags) for record in keeping.records] == [(0, 0, 0)] * 3
-assert held == [2, 1, 0], held
-""")
-
-
-def test_a_thousand_events_are_held(run: Any) -> None:
-    """The first 1,000 events are held and delivered; later ones are dropped and counted."""
-    run("""
-register(1_005)
-assert event_counts("log") == event_counts("span") == EventCounts(0, 1_000, 5, 0)
-log_them()
-assert flush_events() == 1_000
-assert arrived() == [f"m{number}" for number in range(1_000)]
-assert event_counts("log") == EventCounts(1_000, 0, 5, 0)
-assert event_counts("span") == EventCounts(0, 1_000, 5, 0)
-trace_them()
-flush_events()
-""")
-
-
 @pytest.mark.parametrize(
     ("setup", "missing"),
     [
@@ -245,6 +217,13 @@ def test_exit_reports_missing_providers(run_to_exit: Any, setup: str, missing: l
     """At exit, a line for each signal reports the events that were not delivered and the missing provider."""
     text = "model registry: 3 lifecycle events were not delivered: no {} provider was set"
     assert run_to_exit(f"register(3)\n{setup}\n") == [text.format(name) for name in missing]
+
+
+def test_exit_reports_providers_without_a_flush(run_to_exit: Any) -> None:
+    """At exit, providers that were set after the last delivery are not reported as missing."""
+    lines = run_to_exit("register(3)\nlog_them()\ntrace.set_tracer_provider(TracerProvider(shutdown_on_exit=False))\n")
+    text = "model registry: 3 lifecycle events were not delivered: call flush_events() after setting the {} provider"
+    assert lines == [text.format(name) for name in ("tracer", "logger")]
 
 
 def test_threads_deliver_each_record_once(run: Any) -> None:
@@ -268,33 +247,11 @@ assert sorted(arrived()) == sorted(expected)
 """)
 
 
-def test_forked_child_counts_from_zero(run: Any) -> None:
-    """A child counts from zero and emits its events, even if another thread of the parent held the lock."""
-    run("""
-log_them()
-trace_them()
-register(3)
-assert event_counts("log").emitted == 3
-thread, done = hold_lock()
-child = os.fork()
-if not child:
-    assert event_counts() == EventCounts(0, 0, 0, 0)
-    register(2, 10)
-    assert event_counts("log") == event_counts("span") == EventCounts(2, 0, 0, 0)
-    assert arrived()[3:] == ["m10", "m11"]
-    os._exit(0)
-done.set()
-thread.join()
-assert os.waitpid(child, 0)[1] == 0
-assert event_counts("log") == EventCounts(3, 0, 0, 0)
-""")
-
-
 def test_forked_child_delivers_held_events(run: Any) -> None:
     """A child delivers the parent's held events, even if another thread of the parent was delivering them."""
     run("""
 register(2)
-thread, done = hold_lock()
+delivering = Delivering()
 child = os.fork()
 if not child:
     assert event_counts("log") == event_counts("span") == EventCounts(0, 2, 0, 0)
@@ -307,8 +264,7 @@ if not child:
     os._exit(0)
 assert os.waitpid(child, 0)[1] == 0
 assert flush_events() == 0
-done.set()
-thread.join()
+delivering.end()
 assert flush_events() == 4
 assert arrived() == ["m0", "m1"]
 """)
@@ -392,50 +348,6 @@ assert event_counts("log") == EventCounts(4, 0, 0, 0), event_counts("log")
 """)
 
 
-def test_forked_child_exports_its_own_batch(run: Any) -> None:
-    """With batches, a child exports its own records and the parent exports the parent's."""
-    output = run("""
-from opentelemetry.sdk._logs.export import BatchLogRecordProcessor
-try:
-    from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter as InMemory
-except ImportError:  # before 1.39
-    from opentelemetry.sdk._logs.export import InMemoryLogExporter as InMemory
-exporter = InMemory()
-provider = LoggerProvider(shutdown_on_exit=False)
-provider.add_log_record_processor(BatchLogRecordProcessor(exporter))
-_logs.set_logger_provider(provider)
-trace_them()
-register(2)
-provider.force_flush()
-exporter.clear()
-child = os.fork()
-register(1, 10 if child else 20)
-provider.force_flush()
-names = [data.log_record.attributes["model_registry.model_id"] for data in exporter.get_finished_logs()]
-os.write(1, f"{'parent' if child else 'child'} {' '.join(names)}\\n".encode())
-if not child:
-    os._exit(0)
-assert os.waitpid(child, 0)[1] == 0
-""")
-    assert sorted(output.splitlines()) == ["child m20", "parent m10"]
-
-
-def test_records_go_to_the_registrys_own_provider(run: Any) -> None:
-    """Records go to the provider of their registry, or else to the global one."""
-    run("""
-from spanforge.model_registry import ModelRegistry
-log_them()
-own, loggers = Keeping(), LoggerProvider(shutdown_on_exit=False)
-loggers.add_log_record_processor(own)
-ModelRegistry(logger_provider=loggers).register("own", "M", "1", "low", "team", "test")
-ModelRegistry().register("global", "M", "1", "low", "team", "test")
-assert arrived() == ["global"], arrived()
-assert [record.attributes["model_registry.model_id"] for record in own.records] == ["own"]
-trace_them()
-flush_events()
-""")
-
-
 def test_events_stay_held_if_the_provider_cannot_be_loaded(run: Any) -> None:
     """If the logger provider cannot be loaded, events stay held and nothing raises."""
     run("""
@@ -475,10 +387,3 @@ settle()
 assert sorted(arrived()) == sorted(["m0", "m1", "m2", "m101", "m102", "m103", "m104"]), arrived()
 assert event_counts("log") == event_counts("span") == EventCounts(7, 0, 0, 0), event_counts()
 """)
-
-
-def test_exit_reports_providers_without_a_flush(run_to_exit: Any) -> None:
-    """At exit, providers that were set after the last delivery are not reported as missing."""
-    lines = run_to_exit("register(3)\nlog_them()\ntrace.set_tracer_provider(TracerProvider(shutdown_on_exit=False))\n")
-    text = "model registry: 3 lifecycle events were not delivered: call flush_events() after setting the {} provider"
-    assert lines == [text.format(name) for name in ("tracer", "logger")]

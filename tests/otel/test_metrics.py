@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +13,11 @@ from opentelemetry.sdk.metrics.export import Sum
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
 from opentelemetry.util._once import Once
+from support.asked_registry import AskedRegistry, FailingRegistry
 from support.meters import GPT, Meters
 from support.spans import REQUEST
 
-from spanforge.model_registry import ModelRegistry, ModelRegistryEntry, get_default_registry, register_model
+from spanforge.model_registry import ModelRegistry, register_model
 from spanforge.model_registry._core.emission import set_event_signals
 from spanforge.model_registry._core.lifecycle import RISK_TIERS, STATUSES
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
@@ -272,15 +272,24 @@ def test_global_meter_provider(pipeline: Any, registry: ModelRegistry, when: str
     meters.provider.shutdown()
 
 
-@pytest.mark.usefixtures("no_meters")
-def test_spans_are_enriched_without_meters(pipeline: Any, registry: ModelRegistry, lines: Any) -> None:
-    """Without a meter provider, spans are enriched and nothing is logged."""
+class _Noting(otel.NoOpMeterProvider):
+    """A meter provider that notes the names of its meters."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def get_meter(self, name: str, *arguments: Any, **options: Any) -> otel.Meter:
+        self.names.append(name)
+        return super().get_meter(name, *arguments, **options)
+
+
+def test_meter_provider_makes_one_meter(pipeline: Any, registry: ModelRegistry, lines: Any) -> None:
+    """A meter provider of two processors makes one meter, spans are enriched, and nothing is logged."""
+    noting = _Noting()
     for _ in range(2):
-        pipes = pipeline(ModelRegistrySpanProcessor(registry))
+        pipes = pipeline(ModelRegistrySpanProcessor(registry, meter_provider=noting))
         assert pipes.run({REQUEST: "gpt-4o"}).ours["owner"] == "ml-platform"
-    proxy: Any = otel.get_meter_provider()
-    # one meter of the plugin; SDK 1.40 makes more for its own processors and providers
-    assert len([meter for meter in proxy._meters if meter._name != "opentelemetry-sdk"]) == 1
+    assert noting.names == ["spanforge.model_registry"]
     assert lines() == []
 
 
@@ -303,11 +312,11 @@ def test_bad_meter_provider_is_logged_once(pipeline: Any, registry: ModelRegistr
     assert line.startswith("model registry: metrics are not available: ")
 
 
-def test_failing_metric_is_logged_once(counting: Any, meters: Any, lines: Any, monkeypatch: Any) -> None:
+def test_failing_metric_is_logged_once(counting: Any, meters: Any, lines: Any) -> None:
     """A metric that fails is logged once, and the others are reported."""
-    broken = replace(get_default_registry()._state, index=None, version=object())  # type: ignore[arg-type]
-    monkeypatch.setattr(get_default_registry(), "_state", broken)
-    metrics.install_metrics(get_default_registry())
+    broken = FailingRegistry(auto_emit=False)
+    broken.error = RuntimeError("broken")
+    metrics.install_metrics(broken)
     for number in range(1, 4):
         counting.run({REQUEST: "gpt-4o"})
         found = meters.read()
@@ -318,19 +327,19 @@ def test_failing_metric_is_logged_once(counting: Any, meters: Any, lines: Any, m
     assert sunset.startswith("model registry: metric model_registry.sunset is not available: ")
 
 
+class _Changing(AskedRegistry):
+    """A registry that changes before its state is read for the second time."""
+
+    reads = 0
+
+    def read(self) -> None:
+        self.reads += 1
+        if self.reads == 2:
+            self.register("m", "M", "1", "low", "team", "test")
+
+
 def test_inventory_is_of_one_state(meters: Meters) -> None:
-    """An inventory has the models of the state whose version it has, also if the registry changes meanwhile."""
-
-    class Changing(ModelRegistry):
-        """A registry that changes when its entries are listed, as another thread may change it."""
-
-        def list_all(self) -> list[ModelRegistryEntry]:
-            self.register(f"m{len(self)}", "M", "1", "low", "team", "test")
-            return super().list_all()
-
-    registry = Changing(auto_emit=False)
+    """The count of models is of one state of the registry; a change during the count is in the next one."""
+    registry = _Changing(auto_emit=False)
     metrics.install_metrics(registry, meters.provider)
-    state = registry._state
-    inventory = metrics._take_inventory(registry)
-    assert inventory.version is state.version
-    assert inventory.models.total() == len(state.index.entries)
+    assert [sum(point.value for point in meters.points("models")) for _ in range(2)] == [0, 1]

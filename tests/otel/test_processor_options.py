@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.spans import HAS_ENDING_HOOK, PARAMETERS, REQUEST, RESPONSE, needs_ending_hook
+from support.spans import HAS_ENDING_HOOK, PARAMETERS, REQUEST, RESPONSE
 
 from spanforge.model_registry import ModelRegistry
 from spanforge.model_registry._core import conventions
 from spanforge.model_registry._core.attributes import ON_SPANS, SPAN_ATTRIBUTE_NAMES
-from spanforge.model_registry._core.conventions import PROVIDER_KEYS
 from spanforge.model_registry._core.errors import InvalidEntryError
 from spanforge.model_registry._core.settings import VARIABLES
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
@@ -70,16 +68,6 @@ def test_order_of_extra_keys(with_extra_keys: Any, lines: Any) -> None:
     assert lines() == ["model registry: model 'second' is not registered (owner: nobody)"]
 
 
-def test_provider_limits_extra_keys_too(with_extra_keys: Any) -> None:
-    """An entry with a provider matches extra keys only on spans of that provider."""
-    pipes = with_extra_keys(MINE)
-    for _ in range(2):
-        for key in PROVIDER_KEYS:
-            assert matched(pipes, {MINE: "o1", key: "azure"}) == ("azure team", MINE)
-            assert matched(pipes, {MINE: "o1", key: "openai"}) == (None, None)
-        assert matched(pipes, {MINE: "o1"}) == ("azure team", MINE)
-
-
 def test_scoped_key_that_a_setting_names(with_extra_keys: Any) -> None:
     """If a setting names ``model_name``, the key counts in every instrumentation scope."""
     pipes = with_extra_keys("model_name")
@@ -104,25 +92,6 @@ def test_known_key_keeps_its_place(with_extra_keys: Any) -> None:
     assert len(conventions.with_extra_keys([MINE, REQUEST, RESPONSE])) == len(conventions.CONVENTIONS) + 1
 
 
-@pytest.mark.parametrize("unregistered", ["warn", "ignore"])
-def test_cached_decisions_with_extra_keys(with_extra_keys: Any, registry: ModelRegistry, unregistered: str) -> None:
-    """Spans like earlier ones get the same attributes as in a new processor, also after changes of the registry."""
-    keys = (MINE, REQUEST, "model_name", "gen_ai.system", "model_registry.owner")
-    pipes = with_extra_keys(MINE, "model_name", unregistered=unregistered)
-    values = (None, "gpt-4o"), (None, "o1", "claude-9")
-    spans = [
-        dict(zip(keys, found, strict=True))
-        for found in itertools.product(*values, (None, "o1-mini"), (None, "openai"), (None, "me"))
-    ]
-    spans = [{key: value for key, value in span.items() if value is not None} for span in spans]
-    for change in (None, lambda: registry.deprecate("gpt-4o"), registry.clear):
-        if change:
-            change()
-        slow = [with_extra_keys(MINE, "model_name", unregistered=unregistered).run(span).attributes for span in spans]
-        for _ in range(3):
-            assert [pipes.run(span).attributes for span in spans] == slow
-
-
 @pytest.mark.parametrize("when", ["start", "late"])
 def test_unregistered_models_may_be_ignored(pipeline: Any, registry: ModelRegistry, lines: Any, when: str) -> None:
     """If unregistered models are ignored, their spans are not changed and no line is logged."""
@@ -142,19 +111,6 @@ def test_unregistered_models_may_be_ignored(pipeline: Any, registry: ModelRegist
     assert run("claude-9").ours["owner"] == "team"
     registry.clear()
     assert run("claude-9").attributes == {REQUEST: "claude-9"}
-
-
-@needs_ending_hook
-@pytest.mark.parametrize("when", ["start", "late"])
-def test_forged_attributes_of_ignored_models_are_removed(pipeline: Any, registry: Any, lines: Any, when: str) -> None:
-    """Forged attributes are removed from spans of ignored models too."""
-    pipes = pipeline(ModelRegistrySpanProcessor(registry, unregistered="ignore"))
-    forged = {"model_registry.owner": "me", "model_registry.approved": True}
-    for _ in range(2):
-        given = {REQUEST: "claude-9", "a": 1}
-        span = pipes.run(given | forged) if when == "start" else pipes.run(forged, given)
-        assert span.attributes == given
-    assert lines() == []
 
 
 @pytest.mark.parametrize(

@@ -31,13 +31,6 @@ def content(stamp: object, models: int = 1) -> bytes:
     ).encode()
 
 
-def put(path: Path, data: bytes) -> None:
-    """Have a file hold something all at once: by another file that takes its place."""
-    new = path.with_name(f"{path.name}.new")
-    new.write_bytes(data)
-    new.replace(path)
-
-
 def owner() -> str | None:
     entry = get_model("model-0")
     return None if entry is None else entry.owner

@@ -8,6 +8,14 @@ from support.spans import HAS_ENDING_HOOK
 
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
 
+NO_SDK = (
+    "model registry: no spans are enriched yet: the tracer provider is a ProxyTracerProvider, "
+    "not one of opentelemetry-sdk. "
+    "Install opentelemetry-distro, or add ModelRegistrySpanProcessor() to your own tracer provider."
+)
+"""The line about a process without a provider of the SDK."""
+NOT_INSTALLED = "model registry: the plugin was not installed, so no span is enriched: "
+"""The start of the line about a plugin that was not installed; a reason follows."""
 _NO_HOOK = (
     "model registry: this opentelemetry-sdk does not let a processor change an ending span: "
     "spans whose model is set after their start may not be enriched"

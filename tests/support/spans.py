@@ -1,4 +1,4 @@
-"""Attribute keys, markers, span processors and log handlers that tests of spans share."""
+"""Attribute keys, markers, containers, span processors and log handlers that tests of spans share."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
-from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 REQUEST, RESPONSE = "gen_ai.request.model", "gen_ai.response.model"
 PROVIDER, OPERATION, KIND = "gen_ai.provider.name", "gen_ai.operation.name", "openinference.span.kind"
@@ -23,6 +22,19 @@ HAS_ENDING_HOOK = hasattr(SpanProcessor, "_on_ending")
 needs_ending_hook = pytest.mark.skipif(
     not HAS_ENDING_HOOK, reason="opentelemetry-sdk before 1.40 does not call processors for an ending span"
 )
+
+
+def get_container(span: Any) -> Any:
+    """Return the SDK's private container of a span's attributes."""
+    return span._attributes
+
+
+def put_attributes(
+    span: Any, attributes: Mapping[str, Any], limit: int | None = None, max_length: int | None = None
+) -> None:
+    """Give a span a container with limits, and attributes that the SDK would cut or refuse."""
+    span._attributes = BoundedAttributes(limit, None, immutable=False, max_value_len=max_length)
+    span._attributes._dict = dict(attributes)
 
 
 class StartsAndEnds(SpanProcessor):
@@ -65,28 +77,8 @@ class VendorContainer(SpanProcessor):
     """Gives every span a container that the library does not know."""
 
     def on_start(self, span: Any, parent_context: Any = None) -> None:  # noqa: ARG002
-        held = span._attributes
+        held = get_container(span)
         span._attributes = VendorAttributes(held.maxlen, dict(held), immutable=False, max_value_len=held.max_value_len)
-
-
-class Seen(SpanProcessor):
-    """Keeps ended spans."""
-
-    def __init__(self) -> None:
-        self.spans: list[ReadableSpan] = []
-
-    def on_end(self, span: ReadableSpan) -> None:
-        self.spans.append(span)
-
-
-class RecordOnly(Sampler):
-    """Records every span and samples none."""
-
-    def should_sample(self, *arguments: Any, **_: Any) -> SamplingResult:
-        return SamplingResult(Decision.RECORD_ONLY, arguments[4])
-
-    def get_description(self) -> str:
-        return "record only"
 
 
 class FullDisk(logging.Handler):

@@ -203,6 +203,10 @@ class Stage:
         """Set settings of ours in the environment."""
         self.variables |= {f"OTEL_PYTHON_MODEL_REGISTRY_{name.upper()}": str(text) for name, text in settings.items()}
 
+    def use_command(self) -> None:
+        """Start scripts by ``opentelemetry-instrument``."""
+        self.command, self.injected = [INSTRUMENT, sys.executable], False
+
     def copy(self) -> Path:
         """Have our package be a copy, which may be changed; return where it is."""
         folder = self.folder / "copy"
@@ -224,6 +228,14 @@ class Stage:
         folder.mkdir()
         self.packages.insert(0 if first else len(self.packages), folder)
         return folder
+
+    def add_their_package(self, place: str = "theirs", *, first: bool = True, module: str = "") -> Path:
+        """Put a regular package ``spanforge``, as PyPI's is, elsewhere than ours; return it."""
+        package = self.beside(place, first=first) / "spanforge"
+        package.mkdir()
+        (package / "__init__.py").write_text("")
+        (package / "model_registry.py").write_text(module)
+        return package
 
     def declare(self, model_registry: str = "{}", *, exporting: bool = True, sampler: str = "{always_on: {}}") -> None:
         """Have the SDK set up by a declarative configuration file."""

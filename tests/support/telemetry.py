@@ -11,8 +11,8 @@ from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 class RecordOnly(Sampler):
     """Records each span and samples none."""
 
-    def should_sample(self, *_args: Any, **_kwargs: Any) -> SamplingResult:
-        return SamplingResult(Decision.RECORD_ONLY)
+    def should_sample(self, *arguments: Any, **_: Any) -> SamplingResult:
+        return SamplingResult(Decision.RECORD_ONLY, arguments[4])
 
     def get_description(self) -> str:
         return "record only"
