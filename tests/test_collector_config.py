@@ -7,12 +7,12 @@ import re
 import runpy
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from support.archived import CONTENT_KEYS, FACTS
+from support.collector_files import COLLECTOR, FOLDER, JAEGER, ROOT, VARIABLES
 
 from spanforge.model_registry._core.attributes import ATTRIBUTES, ON_SPANS, PREFIX
 from spanforge.model_registry._core.collector_statements import STATE
@@ -20,25 +20,11 @@ from spanforge.model_registry._core.conventions import CONVENTIONS, NOT_CALLS, P
 from spanforge.model_registry._core.lifecycle import FLAGGED_STATUSES, FLAGGED_TIERS, RISK_TIERS
 from spanforge.model_registry._core.resolution import UNREGISTERED
 
-ROOT = Path(__file__).parent.parent
-FOLDER = ROOT / "collector-config"
 FILES = ("agent.yaml", "collector.yaml", "jaeger.yaml")
-VARIABLES = re.compile(r"\$\{env:(\w+):-([^}]+)\}")
 CONFIG: dict[str, Any] = yaml.safe_load((FOLDER / "collector.yaml").read_text("utf-8"))
 PROCESSORS: dict[str, Any] = CONFIG["processors"]
 FLAGGED_ON_SPANS = FLAGGED_STATUSES | {UNREGISTERED}
 MARK = re.compile(r'set\(span\.attributes\["(otelcol\.\w+)"\]')
-
-
-def pinned(file: str, version: str) -> str:
-    """Return the version that a file of the servers' modules names."""
-    match = re.search(version, (ROOT / "tests" / "servers" / file).read_text("utf-8"))
-    assert match is not None
-    return match[1]
-
-
-COLLECTOR = pinned("otelcol/builder.yaml", r"version: ([\d.]+)\}")
-JAEGER = pinned("jaeger/go.mod", r"jaegertracing/jaeger v([\d.]+)")
 
 
 def statements(processor: str) -> list[str]:

@@ -4,26 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 
 import yaml
+from support.collector_files import COLLECTOR, FOLDER, VARIABLES
 
-ROOT = Path(__file__).parent.parent
-CONFIG = ROOT / "collector-config"
-COMPOSE = (CONFIG / "compose.yaml").read_text("utf-8")
+COMPOSE = (FOLDER / "compose.yaml").read_text("utf-8")
 PARSED = yaml.safe_load(COMPOSE)
 SERVICES = PARSED["services"]
-
-
-def pinned(file: str, version: str) -> str:
-    """Return the version that a file of the servers' modules names."""
-    found = re.search(version, (ROOT / "tests" / "servers" / file).read_text("utf-8"))
-    assert found is not None
-    return found[1]
-
-
-COLLECTOR = pinned("otelcol/builder.yaml", r"version: ([\d.]+)\}")
-VARIABLES = re.compile(r"\$\{env:(\w+):-([^}]+)\}")
 
 
 def test_containers_run_the_collector_that_is_tested() -> None:
@@ -37,16 +24,16 @@ def test_containers_get_files_and_variables_that_there_are() -> None:
         service = SERVICES[name]
         assert f"./{file}:/etc/{file}:ro" in service["volumes"]
         assert service["command"] == [f"--config=/etc/{file}"]
-        known = {variable for variable, _ in VARIABLES.findall((CONFIG / file).read_text("utf-8"))}
+        known = {variable for variable, _ in VARIABLES.findall((FOLDER / file).read_text("utf-8"))}
         assert {each for each in service["environment"] if each.startswith(("OTELCOL_", "JAEGER_"))} <= known
     for service in SERVICES.values():
         for volume in service.get("volumes", []):
             outside, _, inside = volume.removesuffix(":ro").partition(":")
-            assert (CONFIG / outside).exists() if outside.startswith(".") else outside in PARSED["volumes"], volume
+            assert (FOLDER / outside).exists() if outside.startswith(".") else outside in PARSED["volumes"], volume
             assert inside.startswith("/")
     build = SERVICES["demo"]["build"]
     for source in re.findall(r"^COPY (.+) \S+$", build["dockerfile_inline"], re.MULTILINE):
-        assert all((CONFIG / build["context"] / each).exists() for each in source.split()), source
+        assert all((FOLDER / build["context"] / each).exists() for each in source.split()), source
 
 
 def test_containers_keep_what_is_to_be_kept() -> None:
@@ -99,12 +86,12 @@ def test_nobody_has_a_password() -> None:
 
 def test_grafana_finds_sources_and_dashboards() -> None:
     """Data sources are services of the file, with the kinds that the dashboards choose from; dashboards are mounted."""
-    sources = yaml.safe_load((CONFIG / "grafana" / "datasources.yaml").read_text("utf-8"))["datasources"]
+    sources = yaml.safe_load((FOLDER / "grafana" / "datasources.yaml").read_text("utf-8"))["datasources"]
     at = {source["type"]: source["url"] for source in sources}
     assert at == {"prometheus": "http://collector:9090", "jaeger": "http://jaeger:16686"}
     assert SERVICES["prometheus"]["network_mode"] == "service:collector"
-    (provider,) = yaml.safe_load((CONFIG / "grafana" / "dashboards.yaml").read_text("utf-8"))["providers"]
+    (provider,) = yaml.safe_load((FOLDER / "grafana" / "dashboards.yaml").read_text("utf-8"))["providers"]
     assert f"./grafana/dashboards:{provider['options']['path']}:ro" in SERVICES["grafana"]["volumes"]
-    for file in (CONFIG / "grafana" / "dashboards").glob("*.json"):
+    for file in (FOLDER / "grafana" / "dashboards").glob("*.json"):
         variables = json.loads(file.read_text("utf-8"))["templating"]["list"]
         assert {each["query"] for each in variables if each["type"] == "datasource"} == {*at, "tempo"}

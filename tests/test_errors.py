@@ -77,19 +77,6 @@ def test_pickled_error(error: ModelRegistryError) -> None:
     assert (str(copy), vars(copy), copy.args) == (str(error), vars(error), error.args)
 
 
-def test_arguments() -> None:
-    """The arguments of an error have all its values in their order."""
-    error = RegistryFileError("models.yaml", "must be x", 2, "gpt-4o", "risk_tier", 14, 15)
-    assert error.args == ("models.yaml", "must be x", 2, "gpt-4o", "risk_tier", 14, 15)
-    assert (error.line, error.column) == (14, 15)
-
-
-def test_missing_file_has_errno_and_filename() -> None:
-    """A missing file's error has errno and filename, as ``open`` would set them."""
-    error = RegistryFileNotFoundError("models.json")
-    assert (error.errno, error.filename) == (2, "models.json")
-
-
 def test_long_and_odd_values_stay_on_one_short_line() -> None:
     """A value of a megabyte, or with line breaks in it, does not flood a log."""
     for value in ("x" * 1_000_000, "line\nbreak\x1b[0m", ["y"] * 1_000_000, "\ud800"):

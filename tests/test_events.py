@@ -7,17 +7,18 @@ import os
 import subprocess
 import sys
 import textwrap
-import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
 from opentelemetry.sdk.trace import SpanLimits, SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBased, TraceIdRatioBased
+from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 from support.entries import register_many
-from support.telemetry import RecordOnly
+from support.log_lines import library_records
+from support.telemetry import RecordOnly, exported_events, models_of, tracers_with
+from support.threads import run_in_threads
 
-from spanforge.model_registry import EventCounts, ModelRegistry, event_counts, flush_events
+from spanforge.model_registry import EventCounts, ModelRegistry, event_counts
 
 if TYPE_CHECKING:
     import pytest
@@ -94,10 +95,8 @@ def test_event_on_a_root_span(registry: ModelRegistry, exporter: InMemorySpanExp
 def test_event_under_an_unsampled_span(exporter: InMemorySpanExporter, fields: dict[str, Any]) -> None:
     """The event has a root span that is linked to the unsampled span."""
     unsampled = trace.NonRecordingSpan(trace.SpanContext(1, 2, is_remote=True, trace_flags=trace.TraceFlags(0)))
-    provider = TracerProvider(shutdown_on_exit=False)
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
     with trace.use_span(unsampled):
-        ModelRegistry(tracer_provider=provider).register(**fields)
+        ModelRegistry(tracer_provider=tracers_with(exporter)).register(**fields)
     (span,) = exporter.get_finished_spans()
     assert span.parent is None
     assert [link.context.span_id for link in span.links] == [2]
@@ -123,33 +122,13 @@ def test_many_events_on_one_span(
     assert len(roots) == 936
     assert all(root.links[0].context == request.get_span_context() for root in roots)
     found = [*request.events[1:], *(event for root in roots for event in root.events)]
-    assert [event.attributes["model_registry.model_id"] for event in found if event.attributes] == [
-        f"m{number}" for number in range(1000)
-    ]
+    assert models_of(found) == [f"m{number}" for number in range(1000)]
     assert event_counts() == EventCounts(emitted=1000, held=0, dropped=0, failed=0)
-
-
-def sampled_provider(exporter: InMemorySpanExporter) -> TracerProvider:
-    """Return a provider that samples five percent of root spans."""
-    provider = TracerProvider(sampler=ParentBased(TraceIdRatioBased(0.05)), shutdown_on_exit=False)
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    return provider
-
-
-def test_many_events_under_sampling(exporter: InMemorySpanExporter) -> None:
-    """Each event either arrives and counts as emitted, or counts as dropped."""
-    provider = sampled_provider(exporter)
-    registry = ModelRegistry(tracer_provider=provider)
-    register_many(registry, 1000)
-    arrived = sum(len(span.events) for span in exporter.get_finished_spans())
-    assert event_counts() == EventCounts(emitted=arrived, held=0, dropped=1000 - arrived, failed=0)
-    assert 10 < arrived < 120
-    assert len(registry) == 1000
 
 
 def test_many_events_on_a_sampled_span_under_sampling(exporter: InMemorySpanExporter) -> None:
     """The first 64 events arrive on the sampled span; root spans of the others are sampled as usual."""
-    provider = sampled_provider(exporter)
+    provider = tracers_with(exporter, sampler=ParentBased(TraceIdRatioBased(0.05)))
     registry = ModelRegistry(tracer_provider=provider)
     tracer = provider.get_tracer("app")
     sampled = trace.SpanContext(1, 2, is_remote=True, trace_flags=trace.TraceFlags(1))
@@ -163,14 +142,6 @@ def test_many_events_on_a_sampled_span_under_sampling(exporter: InMemorySpanExpo
     arrived = sum(by_name.values())
     assert event_counts() == EventCounts(emitted=arrived, held=0, dropped=1000 - arrived, failed=0)
     assert 10 < arrived - 64 < 120
-
-
-def test_events_that_are_not_sampled_are_dropped(fields: dict[str, Any]) -> None:
-    """Events count as dropped if nothing is sampled."""
-    registry = ModelRegistry(tracer_provider=TracerProvider(sampler=ALWAYS_OFF, shutdown_on_exit=False))
-    registry.register(**fields)
-    registry.retire("gpt-4o")
-    assert event_counts() == EventCounts(emitted=0, held=0, dropped=2, failed=0)
 
 
 class _Broken(SpanProcessor):
@@ -187,7 +158,7 @@ def test_failures_are_logged_once_and_counted(caplog: pytest.LogCaptureFixture) 
     register_many(registry, 1000)
     assert len(registry) == 1000
     assert event_counts() == EventCounts(emitted=0, held=0, dropped=0, failed=1000)
-    (record,) = [record for record in caplog.records if record.name == "spanforge.model_registry"]
+    (record,) = library_records(caplog)
     assert record.levelno == logging.WARNING
     assert record.exc_info is not None
     assert "OSError" in record.getMessage()
@@ -215,23 +186,18 @@ def test_span_processor_may_register_models(provider: TracerProvider, exporter: 
         for number in range(50):
             tracer.start_span(f"{thread}-{number}").end()
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=30)
-        assert not thread.is_alive()
+    run_in_threads(*(partial(work, number) for number in range(8)))
     assert len(registry) == 400
-    assert event_counts().emitted == sum(len(span.events) for span in exporter.get_finished_spans()) == 400
+    assert event_counts().emitted == len(exported_events(exporter)) == 400
 
 
 def test_limit_on_attributes_drops_the_metadata_first(exporter: Any, fields: dict[str, Any]) -> None:
     """A limit on attributes keeps the fields of the entry."""
-    provider = TracerProvider(span_limits=SpanLimits(max_event_attributes=8), shutdown_on_exit=False)
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    provider = tracers_with(exporter, span_limits=SpanLimits(max_event_attributes=8))
     ModelRegistry(tracer_provider=provider).register(**fields, metadata={f"k{n}": n for n in range(200)})
-    (event,) = exporter.get_finished_spans()[0].events
-    assert {key.removeprefix("model_registry.") for key in event.attributes} == {*fields, "status", "deployment_date"}
+    (event,) = exported_events(exporter)
+    keys = {key.removeprefix("model_registry.") for key in event.attributes or {}}
+    assert keys == {*fields, "status", "deployment_date"}
 
 
 PRELUDE = """
@@ -359,8 +325,3 @@ def test_current_span_of_another_provider() -> None:
         assert arrived() == ["m0"]
         assert event_counts() == EventCounts(1, 0, 0, 0)
     """)
-
-
-def test_flush_without_held_events() -> None:
-    """A flush without held events delivers none."""
-    assert flush_events() == 0

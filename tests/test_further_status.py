@@ -31,6 +31,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_status_that_ends(sources: Path, story: str) -> None:
     """Dates, layers, ``emit_changes`` and evidence follow the rows of ``LIFECYCLE`` and ``OPERATIONS``."""
     command = [sys.executable, further_status.__file__, story]
-    environment = {**os.environ, "PYTHONPATH": str(sources)}
+    tests = Path(further_status.__file__).parents[1]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(sources), str(tests)])}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

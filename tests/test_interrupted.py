@@ -12,10 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from opentelemetry import trace
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from support.telemetry import Keeping, loggers_with
+from support.telemetry import Keeping, exported_events, loggers_with, models_of, tracers_with
 
 import spanforge.model_registry
 from spanforge.model_registry import ModelRegistry, ModelRegistryEntry, event_counts, flush_events
@@ -30,8 +28,10 @@ from spanforge.model_registry._core.state import replace_file_entries
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import CodeType, FrameType
+
+    from opentelemetry.sdk.trace import TracerProvider
 
     Place = tuple[CodeType, int]
 
@@ -114,26 +114,31 @@ class Stage:
         reset_process()
         set_event_signals("span,log")
         self.exporter, self.keeping = InMemorySpanExporter(), Keeping()
-        spans = TracerProvider(shutdown_on_exit=False)
-        spans.add_span_processor(SimpleSpanProcessor(self.exporter))
-        self.given = {"tracer_provider": spans, "logger_provider": loggers_with(self.keeping)} | providers
-        self.registry = kind(auto_emit=True, **self.given)
+        given = {"tracer_provider": tracers_with(self.exporter), "logger_provider": loggers_with(self.keeping)}
+        self.registry = kind(auto_emit=True, **given | providers)
         for model_id in "abc":
             self.register(model_id, aliases=["alias", f"alias {model_id}", f"glob-{model_id}", "glob-?"])
         if kind is LayeredRegistry:
             replace_file_entries(self.registry, [entry("b"), entry("file", "file-*")])
             self.registry.deprecate("b", reason="old")
         self.registry.deprecate("c")
-        self.start = self.registry._state, self.registry._last_timestamp
+        self.start = dict(vars(self.registry))
         self.rewind()
 
     def rewind(self) -> None:
         """Return to the start, whose state is immutable."""
         reset_process()
         set_event_signals("span,log")
-        self.registry._state, self.registry._last_timestamp = self.start
+        vars(self.registry).update(self.start)
         self.exporter.clear()
         self.keeping.kept.clear()
+
+    def interruptions(self, interrupter: Interrupter, call: Callable[[], object]) -> Iterator[None]:
+        """Yield after each interruption of a call that begins at the start, until it is interrupted no more."""
+        self.rewind()
+        while interrupter.run(call):
+            yield
+            self.rewind()
 
     def register(self, model_id: str, **more: Any) -> None:
         self.registry.register(model_id, "N", "1", "low", "team", "test", **more)
@@ -153,9 +158,9 @@ class Stage:
 
     def arrived(self) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
         """Return event and model of each span event, and of each log record."""
-        events = [event for span in self.exporter.get_finished_spans() for event in span.events]
-        spans = [(one.name, str((one.attributes or {})["model_registry.model_id"])) for one in events]
-        return spans, [(one.event_name, one.attributes["model_registry.model_id"]) for one in self.keeping.records]
+        events, records = exported_events(self.exporter), self.keeping.records
+        spans = zip((one.name for one in events), models_of(events), strict=True)
+        return list(spans), list(zip(self.keeping.names(), models_of(records), strict=True))
 
 
 def entry(model_id: str, *aliases: str, **more: Any) -> ModelRegistryEntry:
@@ -236,21 +241,17 @@ def test_interrupted_at_every_opcode(name: str, kind: type[ModelRegistry], loade
     operate(stage)
     new = stage.snapshot()
     assert old != new
-    interrupter, places, outcomes = Interrupter(), 0, set()
-    while True:
-        stage.rewind()
-        if not interrupter.run(lambda: operate(stage)):
-            break
-        places += 1
+    interrupter, outcomes = Interrupter(), []
+    for _ in stage.interruptions(interrupter, lambda: operate(stage)):
         left = stage.snapshot()
         assert left in (old, new), interrupter.place
-        outcomes.add(left == new)
+        outcomes.append(left == new)
         check_next_operation(stage)
         flush_events()
         check_events(stage, interrupter, [event] if event is not None and left == new else [])
         assert flush_events() == 0
-    assert outcomes == {True, False}
-    assert places > 50
+    assert set(outcomes) == {True, False}
+    assert len(outcomes) > 50
     assert stage.snapshot() == new
 
 
@@ -260,10 +261,7 @@ def test_interrupted_while_there_is_no_provider(name: str) -> None:
     operate, _ = OPERATIONS[name]
     interrupter, stage = Interrupter(), Stage(ModelRegistry, tracer_provider=None, logger_provider=None)
     before = stage.snapshot()
-    while True:
-        stage.rewind()
-        if not interrupter.run(lambda: operate(stage)):
-            break
+    for _ in stage.interruptions(interrupter, lambda: operate(stage)):
         happened = stage.snapshot() != before
         check_next_operation(stage)
         for signal in SIGNALS:
@@ -275,8 +273,7 @@ def test_interrupted_delivery_of_held_events(monkeypatch: pytest.MonkeyPatch) ->
     """After an interrupted flush the next one delivers the remaining events, and none twice."""
     interrupter, places = Interrupter(), 0
     stage = Stage(ModelRegistry, tracer_provider=None, logger_provider=None)
-    provider = TracerProvider(shutdown_on_exit=False)
-    provider.add_span_processor(SimpleSpanProcessor(stage.exporter))
+    provider = tracers_with(stage.exporter)
     while True:
         stage.rewind()
         for model_id in "xyz":
@@ -316,12 +313,7 @@ def left_over(registry: ModelRegistry, monkeypatch: pytest.MonkeyPatch) -> Model
 def test_next_operation_delivers_what_is_left_over(left_over: ModelRegistry, exporter: InMemorySpanExporter) -> None:
     """The events go out in the order of the operations."""
     left_over.register("n", "N", "1", "low", "team", "test")
-    ids = [
-        (event.attributes or {})["model_registry.model_id"]
-        for span in exporter.get_finished_spans()
-        for event in span.events
-    ]
-    assert ids == ["m", "n"]
+    assert models_of(exported_events(exporter)) == ["m", "n"]
 
 
 def test_flush_delivers_what_is_left_over(left_over: ModelRegistry, exporter: InMemorySpanExporter) -> None:

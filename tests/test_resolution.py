@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from support.evidence import limit_peak_memory
 
 from spanforge.model_registry import InvalidEntryError, ModelRegistry, Resolution
 from spanforge.model_registry._core.conventions import (
@@ -40,15 +41,6 @@ def found(registry: ModelRegistry, name: str, provider: str | None = None) -> tu
     return None if entry is None or rule is None else (entry.model_id, rule)
 
 
-def test_names_match_exactly(registry: ModelRegistry) -> None:
-    """Case, white space and prefixes count."""
-    add(registry, "gpt-4o", "support")
-    for name in ("GPT-4o", " gpt-4o", "gpt-4o-2024-08-06", "gpt", "openai/gpt-4o", "Support", ""):
-        assert found(registry, name) is None
-    assert found(registry, "gpt-4o") == ("gpt-4o", "id")
-    assert found(registry, "support", "anything") == ("gpt-4o", "alias")
-
-
 def test_globs_match_whole_names(registry: ModelRegistry) -> None:
     """A glob matches whole names, and its wildcards are ``*``, ``?`` and ``[…]``."""
     add(registry, "a", "gpt-4o-[0-9]*")
@@ -61,17 +53,6 @@ def test_globs_match_whole_names(registry: ModelRegistry) -> None:
     assert found(registry, "v1.(x|y)+") == ("c", "glob")
     assert found(registry, "v1.x") is None
     assert found(registry, "gpt-4o-1\nx") == ("a", "glob")
-
-
-def test_first_registered_glob_wins(registry: ModelRegistry) -> None:
-    """Among globs that match, the one registered first decides; a replaced entry keeps its place."""
-    add(registry, "first", "gpt-*")
-    add(registry, "second", "gpt-4*")
-    assert found(registry, "gpt-4o") == ("first", "glob")
-    registry.register("first", "N", "1", "low", "team", "test", aliases=["nothing-*"], replace=True)
-    assert found(registry, "gpt-4o") == ("second", "glob")
-    registry.register("first", "N", "1", "low", "team", "test", aliases=["gpt-*"], replace=True)
-    assert found(registry, "gpt-4o") == ("first", "glob")
 
 
 def test_resolution(registry: ModelRegistry) -> None:
@@ -107,10 +88,10 @@ def test_hostile_names(registry: ModelRegistry) -> None:
 def test_cache_of_globs_is_bounded(registry: ModelRegistry) -> None:
     """The cache of the globs is bounded, and right while it overflows."""
     add(registry, "m", "gpt-*")
-    for number in range(10_000):
-        assert found(registry, f"gpt-{number}") == ("m", "glob")
-        assert found(registry, f"other-{number}") is None
-    assert len(registry._state.index._globs._cache) <= 4_096
+    with limit_peak_memory(8_000_000):
+        for number in range(10_000):
+            assert found(registry, f"gpt-{number}-{'x' * 1_000}") == ("m", "glob")
+            assert found(registry, f"other-{number}-{'x' * 1_000}") is None
 
 
 def test_response_keys_come_first() -> None:

@@ -5,13 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
-
 import spanforge.model_registry
 from spanforge.model_registry import ModelRegistryEntry
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+    import pytest
 
 LIFECYCLE = """
 from spanforge.model_registry import ModelRegistry
@@ -95,28 +93,3 @@ def test_payload_fields() -> None:
         "metadata": {},
     }
     assert list(entry.to_dict().items()) == list(payload.items())
-
-
-def test_events(registry: spanforge.model_registry.ModelRegistry, exporter: InMemorySpanExporter) -> None:
-    """The three operations emit the three canonical events with the entry as payload."""
-    registry.register("m", "M", "1", "low", "team", "test")
-    registry.deprecate("m", reason="old")
-    registry.retire("m")
-    found = [event for span in exporter.get_finished_spans() for event in span.events]
-    assert [event.name for event in found] == [
-        "model_registry.registered",
-        "model_registry.deprecated",
-        "model_registry.retired",
-    ]
-    assert [event.attributes["model_registry.status"] for event in found if event.attributes] == [
-        "active",
-        "deprecated",
-        "retired",
-    ]
-
-
-@pytest.mark.parametrize(("status", "words"), [("deprecated", "is deprecated"), ("retired", "is retired")])
-def test_warnings(status: str, words: str, fields: dict[str, str]) -> None:
-    """A deprecated or retired model has the warning of the page."""
-    fields |= {"model_id": "gpt-3.5-turbo", "status": status}
-    assert ModelRegistryEntry(**fields).warnings == (f"model 'gpt-3.5-turbo' {words}",)

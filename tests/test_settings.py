@@ -91,31 +91,19 @@ def test_every_setting_has_a_row() -> None:
 
 
 @each
-def test_default_value(row: Row, lines: Any) -> None:
-    """Without an option and a variable the default counts, and nothing is logged."""
-    assert row.setting.read() == row.setting.read(None) == row.setting.default
-    assert row.setting.default not in (row.setting.read(row.option), row.value)
+def test_sources_of_a_value(row: Row, monkeypatch: pytest.MonkeyPatch, lines: Any) -> None:
+    """An option counts before the environment, the environment as it is at the call, and the default in the end."""
+    setting, alone = row.setting, row.setting.read(row.option)
+    assert setting.read() == setting.read(None) == setting.default
+    assert setting.default not in (alone, row.value)
+    monkeypatch.setenv(setting.variable, row.text)
+    assert setting.read() == row.value
+    other = {ENABLED: "true", UNREGISTERED_POLICY: "warn", SAMPLE_FLAGGED: "false"}.get(setting, row.text)
+    monkeypatch.setenv(setting.variable, other)
+    assert setting.read(row.option) == alone != setting.read()
+    monkeypatch.delenv(setting.variable)
+    assert setting.read() == setting.default
     assert lines() == []
-
-
-@each
-def test_environment_overrides_the_default(row: Row, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A variable counts as it is at the time of the call."""
-    monkeypatch.setenv(row.setting.variable, row.text)
-    assert row.setting.read() == row.value
-    monkeypatch.delenv(row.setting.variable)
-    assert row.setting.read() == row.setting.default
-
-
-@each
-def test_option_overrides_the_environment(row: Row, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An option counts, whatever the environment has."""
-    alone = row.setting.read(row.option)
-    monkeypatch.setenv(
-        row.setting.variable,
-        {ENABLED: "true", UNREGISTERED_POLICY: "warn", SAMPLE_FLAGGED: "false"}.get(row.setting, row.text),
-    )
-    assert row.setting.read(row.option) == alone != row.setting.read()
 
 
 @each

@@ -39,19 +39,30 @@ LAYERS = [
     {"collector", "otel", "compliance"},
 ]
 """The modules of ``_core`` and the public ones, from left to right: a module imports from layers to its left only."""
-OTEL_LAYERS = [
-    {"_marks", "_counters"},
-    {"_span_access"},
-    {"_enricher", "_plan_cache"},
-    {"_metrics"},
-    {"_status"},
-    {"_processor"},
-    {"instrumentor", "_sampler"},
-    {"__init__"},
-]
-"""The modules of ``otel``, likewise."""
-OTEL_EXCEPTIONS: set[tuple[str, str]] = set()
-"""Imports within ``otel`` that are allowed although they do not point left: importer and imported."""
+INNER_LAYERS = {
+    "otel": [
+        {"_marks", "_counters"},
+        {"_span_access"},
+        {"_enricher", "_plan_cache"},
+        {"_metrics"},
+        {"_status"},
+        {"_processor"},
+        {"instrumentor", "_sampler"},
+        {"__init__"},
+    ],
+    "compliance": [
+        {"_sources", "_attestation_parts"},
+        {"_attestation"},
+        {"_frameworks"},
+        {"_analysis", "_packages"},
+        {"_evidence_csv"},
+        {"_evidence_request"},
+        {"_report"},
+        {"_engine"},
+        {"__init__"},
+    ],
+}
+"""The modules and folders of two packages, likewise: sources know nothing of the analysis."""
 
 
 def levels(layers: list[set[str]]) -> dict[str, int]:
@@ -60,7 +71,7 @@ def levels(layers: list[set[str]]) -> dict[str, int]:
 
 
 LEVEL = levels(LAYERS)
-OTEL_LEVEL = levels(OTEL_LAYERS)
+INNER_MODULES = [(package, path) for package in INNER_LAYERS for path in sorted((PACKAGE / package).rglob("*.py"))]
 
 
 def modules() -> list[Path]:
@@ -68,7 +79,7 @@ def modules() -> list[Path]:
     return sorted(
         path
         for path in PACKAGE.rglob("*.py")
-        if path.name != "__init__.py" or path.parent.name in {"otel", "compliance"}
+        if path.name != "__init__.py" or path.parent.name in {"otel", "compliance", "_packages"}
     )
 
 
@@ -107,11 +118,9 @@ def imported(path: Path) -> set[str]:
     return {each[each[0] == "_core"] for each in parts if each != ["_core"]}
 
 
-def imported_within_otel(path: Path) -> set[str]:
-    """Return the names in ``OTEL_LAYERS`` of the modules of ``otel`` that a module imports."""
-    prefix = f"{NAME}.otel"
-    names = [name for name in imports(ast.parse(path.read_text())) if name.startswith(prefix)]
-    return {name.removeprefix(prefix).removeprefix(".") or "__init__" for name in names}
+def inner_name(package: str, name: str) -> str:
+    """Return the name that a module, given by its dotted name, has in the layers of a package."""
+    return name.removeprefix(f"{NAME}.{package}").removeprefix(".").partition(".")[0] or "__init__"
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -123,20 +132,20 @@ def test_imports_point_left(path: Path) -> None:
         assert LEVEL[other] < LEVEL[here], f"{here} imports {other}"
 
 
-@pytest.mark.parametrize("path", sorted((PACKAGE / "otel").glob("*.py")), ids=lambda path: path.stem)
-def test_imports_within_otel_point_left(path: Path) -> None:
-    """So do the imports within ``otel``."""
-    assert path.stem in OTEL_LEVEL, f"{path.stem} has no place in OTEL_LAYERS"
-    allowed = {other for importer, other in OTEL_EXCEPTIONS if importer == path.stem}
-    for other in imported_within_otel(path) - allowed:
-        assert OTEL_LEVEL[other] < OTEL_LEVEL[path.stem], f"{path.stem} imports {other}"
+@pytest.mark.parametrize(("package", "path"), INNER_MODULES, ids=lambda value: getattr(value, "stem", value))
+def test_imports_within_a_package_point_left(package: str, path: Path) -> None:
+    """Within ``otel`` and ``compliance`` a module imports from its own folder, or from layers to its left."""
+    level, here = levels(INNER_LAYERS[package]), inner_name(package, dotted_name(path))
+    for name in imports(ast.parse(path.read_text())):
+        if f"{name}.".startswith(f"{NAME}.{package}."):
+            there = inner_name(package, name)
+            is_own_folder = there == here and path.parent.name == here
+            assert is_own_folder or level[there] < level[here], f"{here} imports {there}"
 
 
 def test_there_are_no_import_cycles() -> None:
     """No module imports itself at run time by way of others, not even inside a function."""
     graph = {dotted_name(path): set(imports(ast.parse(path.read_text()), run_time=True)) for path in modules()}
-    for importer, other in OTEL_EXCEPTIONS:
-        graph[f"{NAME}.otel.{importer}"].discard(f"{NAME}.otel.{other}")
     graphlib.TopologicalSorter(graph).prepare()
 
 
@@ -182,57 +191,3 @@ def test_the_namespace_belongs_to_nobody() -> None:
     """``spanforge`` is a namespace package: there is no file that would keep others out of it."""
     assert not (PACKAGE.parent / "__init__.py").exists()
     assert (PACKAGE / "py.typed").exists()
-
-
-COMPLIANCE_LAYERS = [
-    {"_sources", "_attestation_parts"},
-    {"_attestation"},
-    {"_frameworks"},
-    {"_analysis", "_packages"},
-    {"_evidence_csv"},
-    {"_evidence_request"},
-    {"_report"},
-    {"_engine"},
-    {"__init__"},
-]
-"""The inner order of ``compliance``: a module imports from its own folder, or from layers to its left."""
-
-
-def compliance_imports(path: Path, *, at_run_time: bool) -> set[str]:
-    """Return the modules of ``compliance`` that one of them imports, as paths below it with dots."""
-    tree = ast.parse(path.read_text())
-    if at_run_time:
-        tree.body = [node for node in tree.body if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node))]
-    prefix = f"{NAME}.compliance"
-    modules: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module is not None and f"{node.module}.".startswith(f"{prefix}."):
-            base = node.module.removeprefix(prefix).removeprefix(".")
-            folder = (PACKAGE / "compliance" / base.replace(".", "/")).is_dir()
-            modules |= {f"{base}.{alias.name}".strip(".") for alias in node.names} if folder else {base}
-    return modules
-
-
-COMPLIANCE_MODULES = {
-    ".".join(path.relative_to(PACKAGE / "compliance").with_suffix("").parts): path
-    for path in sorted((PACKAGE / "compliance").rglob("*.py"))
-}
-
-
-@pytest.mark.parametrize("name", COMPLIANCE_MODULES)
-def test_inside_compliance_imports_point_left(name: str) -> None:
-    """Sources know nothing of the analysis, the analysis nothing of the report, and packages nothing of both."""
-    level = {room: number for number, rooms in enumerate(COMPLIANCE_LAYERS) for room in rooms}
-    here = name.split(".", maxsplit=1)[0]
-    for other in compliance_imports(COMPLIANCE_MODULES[name], at_run_time=False):
-        there = other.split(".")[0]
-        assert there == here or level[there] < level[here], f"{name} imports {other}"
-
-
-def test_inside_compliance_no_imports_go_round() -> None:
-    """At run time, no module of ``compliance`` imports itself by way of others."""
-    arrows = {name: compliance_imports(path, at_run_time=True) for name, path in COMPLIANCE_MODULES.items()}
-    while leaves := [name for name, others in arrows.items() if not others & arrows.keys()]:
-        for name in leaves:
-            del arrows[name]
-    assert arrows == {}

@@ -53,6 +53,12 @@ COMPLIANCE = {
     "VerificationReport",
     "verify_package",
 }
+OTEL = {"ModelRegistrySampler", "ModelRegistrySpanProcessor", "PluginStatus", "status"}
+EXPORTED = [
+    (spanforge.model_registry, PUBLIC),
+    (spanforge.model_registry.compliance, COMPLIANCE),
+    (spanforge.model_registry.otel, OTEL),
+]
 REGISTRY = {
     "check",
     "clear",
@@ -71,26 +77,12 @@ REGISTRY = {
 ENTRY = {"aliases", "as_of", "from_dict", "provider", "to_dict", "warnings"}
 
 
-def test_evidence() -> None:
-    """The compliance package exports these names and no others, each documented."""
-    assert set(spanforge.model_registry.compliance.__all__) == COMPLIANCE
-    for name in COMPLIANCE:
-        assert inspect.getdoc(getattr(spanforge.model_registry.compliance, name)), name
-
-
-def test_the_package() -> None:
-    """The package exports these names and no others, each documented."""
-    assert set(spanforge.model_registry.__all__) == PUBLIC
-    for name in PUBLIC - {"__version__", "ModelStatus", "RiskTier"}:
-        assert inspect.getdoc(getattr(spanforge.model_registry, name)), name
-
-
-def test_otel() -> None:
-    """``otel`` exports the processor, the sampler and the status, each documented."""
-    names = ["ModelRegistrySampler", "ModelRegistrySpanProcessor", "PluginStatus", "status"]
-    assert spanforge.model_registry.otel.__all__ == names
-    for name in names:
-        assert inspect.getdoc(getattr(spanforge.model_registry.otel, name)), name
+@pytest.mark.parametrize(("module", "names"), EXPORTED, ids=lambda value: getattr(value, "__name__", ""))
+def test_a_package_exports_documented_names(module: ModuleType, names: set[str]) -> None:
+    """A package exports these names and no others, each documented."""
+    assert sorted(module.__all__) == sorted(names)
+    for name in names - {"__version__", "ModelStatus", "RiskTier"}:
+        assert inspect.getdoc(getattr(module, name)), name
 
 
 def members(kind: type) -> set[str]:

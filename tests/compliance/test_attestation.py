@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import copy
-import functools
 import itertools
 import json
-import operator
 import subprocess
 import sys
 from importlib.resources import files
@@ -16,6 +14,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import jsonschema
 import pytest
 from support.evidence import FIELDS, make_entry, run_code
+from support.json_values import item_at, paths, replaced
 
 from spanforge.model_registry import ModelRegistry
 from spanforge.model_registry._core.errors import InvalidEntryError
@@ -26,8 +25,6 @@ from spanforge.model_registry.compliance._attestation_parts import EVIDENCE_STAT
 from spanforge.model_registry.compliance._frameworks import FRAMEWORKS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from support.evidence import EvidenceCase
     from support.otlp import Otlp
 
@@ -108,33 +105,6 @@ def test_empty_attestations_validate(case: EvidenceCase, model_id: str | None, f
     engine = case.engine(make_entry(deployment_date="2026-01-01 00:00:00+01:00"))
     package = case.package(engine, model_id, framework, ("2025-01-01", "2027-01-01"))
     VALIDATOR.validate(json.loads(package.to_json()))
-
-
-def test_samples_have_valid_ids(stated: dict[str, Any]) -> None:
-    """A span whose id is not hexadecimal is not a sample, so the schema can restrict ids."""
-    samples = [sample["span_id"] for check in stated["checks"] for sample in check["samples"]]
-    assert samples
-    assert not any(" " in sample for sample in samples)
-
-
-def paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Yield the paths of a value and of all items in it."""
-    yield path
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, item in items:
-        yield from paths(item, (*path, key))
-
-
-def item_at(value: Any, path: tuple[Any, ...]) -> Any:
-    """Return the item at a path."""
-    return functools.reduce(operator.getitem, path, value)
-
-
-def replaced(value: Any, path: tuple[Any, ...], item: Any) -> Any:
-    """Return a copy with another item at a path."""
-    changed = copy.deepcopy(value)
-    item_at(changed, path[:-1])[path[-1]] = item
-    return changed
 
 
 def test_every_object_has_exactly_its_fields(stated: dict[str, Any]) -> None:

@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from support.evidence import EvidenceCase
     from support.otlp import Otlp
 
-HOUR = 3_600 * 10**9
-
 
 UTC = "2026-01-01T00:00:00.000000Z"
 EASTERN = timezone(timedelta(hours=-5))

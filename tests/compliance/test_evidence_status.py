@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.evidence import DAY, make_entry, make_record
+from support.scans import HOUR
 
 from spanforge.model_registry.compliance import _report as report
 from spanforge.model_registry.compliance._analysis import scan
@@ -16,8 +17,6 @@ from spanforge.model_registry.compliance._frameworks import FRAMEWORKS, ClauseRo
 if TYPE_CHECKING:
     from support.evidence import EvidenceCase
     from support.otlp import Otlp
-
-HOUR = 3_600 * 10**9
 
 
 @pytest.mark.parametrize("framework", ["soc2", "nist_ai_rmf"])

@@ -8,10 +8,9 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
-from support.json_files import ENTRY, REQUIRED, WRITTEN, changed, record, with_text
+from support.json_files import ENTRY, WRITTEN, with_text
 
 from spanforge.model_registry import InvalidEntryError, ModelRegistry, ModelRegistryEntry
-from spanforge.model_registry._core.values import parse_date
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,13 +49,6 @@ def test_pipe(path: Path) -> None:
     assert len(registry) == 1
 
 
-def test_optional_fields(registry: ModelRegistry, path: Path) -> None:
-    """A file needs the six required fields only."""
-    path.write_text(json.dumps([REQUIRED]))
-    registry.load(path)
-    assert registry.list_all() == [ModelRegistryEntry(**REQUIRED)]
-
-
 def test_load_replaces_everything(registry: ModelRegistry, path: Path) -> None:
     """A load removes all entries and aliases, and adds those of the file in their order."""
     old = ModelRegistry(auto_emit=False)
@@ -68,17 +60,6 @@ def test_load_replaces_everything(registry: ModelRegistry, path: Path) -> None:
     assert [entry.model_id for entry in old] == ["gpt-4o", "b", "a"]
     assert [old.resolve(name).rule for name in ("gone", "alias", "glob-1")] == [None, None, None]
     assert [old.resolve(name).rule for name in ("a", "my a", "a-1")] == ["id", "alias", "glob"]
-
-
-def test_numbers_keep_value_and_type(registry: ModelRegistry, path: Path) -> None:
-    """Numbers and booleans keep their value and type, up to the limits of 64 bits."""
-    numbers = [0, 1, -1, 2**63 - 1, -(2**63), 2**53 + 1, 1.0, -0.0, 0.1, 1e300, 5e-324, True, False]
-    registry.register("n", "N", "1", "low", "team", "test", metadata={"x": numbers})
-    registry.save(path)
-    registry.load(path)
-    entry = registry.get("n")
-    assert entry is not None
-    assert [repr(number) for number in entry.metadata["x"]] == [repr(number) for number in numbers]
 
 
 def test_long_float(registry: ModelRegistry, path: Path) -> None:
@@ -104,31 +85,6 @@ def test_file_of_the_pypi_package(registry: ModelRegistry, path: Path) -> None:
     (entry,) = registry
     assert entry.to_dict() == written
     assert entry.warnings == ("model 'gpt-4o' is retired",)
-
-
-def test_operations_after_a_load(registry: ModelRegistry, path: Path) -> None:
-    """A loaded entry continues its lifecycle and its history."""
-    registry.register("m", "N", "1", "low", "team", "test")
-    registry.deprecate("m", reason="old", sunset_date="2099-01-01")
-    registry.save(path)
-    later = ModelRegistry(auto_emit=False)
-    later.load(path)
-    entry = later.retire("m")
-    assert [item["status"] for item in entry.metadata["history"]] == ["active", "deprecated", "retired"]
-    assert entry.metadata["sunset_date"] == "2099-01-01"
-
-
-def test_history_ahead_of_the_clock(registry: ModelRegistry, path: Path) -> None:
-    """An operation is later than the records of a file from a clock that is ahead."""
-    ahead = [record(at="2999-01-01T00:00:00Z"), record(at="2999-01-01T00:00:01Z", status="deprecated")]
-    path.write_bytes(changed(status="deprecated", metadata={"history": ahead}))
-    registry.load(path)
-    entry = registry.retire("b")
-    moments = [parse_date(item["at"], "at") for item in entry.metadata["history"]]
-    assert moments == sorted(set(moments))
-    state = entry.as_of("3000-01-01")
-    assert state is not None
-    assert state.status == "retired"
 
 
 def test_loaded_entries_are_immutable(registry: ModelRegistry, path: Path) -> None:

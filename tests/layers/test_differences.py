@@ -10,12 +10,11 @@ import pytest
 from support.layers import CODE, filed, register, shown
 from support.log_lines import log_handler
 
-from spanforge.model_registry import ModelRegistry, ModelRegistryEntry
+from spanforge.model_registry import ModelRegistry
 from spanforge.model_registry._core.default import LayeredRegistry
 from spanforge.model_registry._core.state import replace_file_entries
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -51,17 +50,6 @@ DIFFERENCES: list[tuple[dict[str, Any], dict[str, Any], str | None]] = [
 ]
 
 
-def files_first(registry: LayeredRegistry, code: dict[str, Any], file: ModelRegistryEntry, _folder: Path) -> None:
-    replace_file_entries(registry, [filed("c"), file])
-    register(registry, **code)
-
-
-def code_first(registry: LayeredRegistry, code: dict[str, Any], file: ModelRegistryEntry, _folder: Path) -> None:
-    register(registry, **code)
-    register(registry, "b", owner="nobody else's")
-    replace_file_entries(registry, [file])
-
-
 def loaded(code: dict[str, Any], folder: Path) -> Path:
     registry = ModelRegistry(auto_emit=False)
     register(registry, **code)
@@ -70,33 +58,20 @@ def loaded(code: dict[str, Any], folder: Path) -> Path:
     return folder / "models.json"
 
 
-def files_before_load(registry: LayeredRegistry, code: dict[str, Any], file: ModelRegistryEntry, folder: Path) -> None:
-    replace_file_entries(registry, [file])
-    registry.load(loaded(code, folder))
-
-
-def load_before_files(registry: LayeredRegistry, code: dict[str, Any], file: ModelRegistryEntry, folder: Path) -> None:
-    registry.load(loaded(code, folder))
-    replace_file_entries(registry, [file])
-
-
-ORDERS = [files_first, code_first, files_before_load, load_before_files]
-
-
-@pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize(("code", "file", "fields"), DIFFERENCES)
 def test_line_names_the_fields_that_differ(  # noqa: PLR0913 - a table and its fixtures
     layers: LayeredRegistry,
     caplog: pytest.LogCaptureFixture,
     tmp_path: Path,
-    order: Callable[[LayeredRegistry, dict[str, Any], ModelRegistryEntry, Path], None],
     code: dict[str, Any],
     file: dict[str, Any],
     fields: str | None,
 ) -> None:
-    """A model that differs has one line and a model that agrees has none, in any order of the two."""
+    """A model that differs has one line and a model that agrees has none."""
     entry = filed(**{**CODE, **file})
-    order(layers, code, entry, tmp_path)
+    register(layers, **code)
+    register(layers, "b", owner="nobody else's")
+    replace_file_entries(layers, [entry])
     expected = [] if fields is None else [TEXT % fields]
     assert caplog.messages == expected
     assert [one.levelno for one in caplog.records] == [logging.WARNING] * len(expected)

@@ -1,19 +1,15 @@
-"""``deprecate`` and ``retire`` on models that a file has."""
+"""``register``, ``deprecate`` and ``retire`` on models that a file has."""
 
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import pytest
-from support.layers import FILE, START, Clock, at, emitted, filed, found, record, register, shown
+from support.layers import CODE, FILE, START, Clock, at, emitted, filed, found, record, register
 
 from spanforge.model_registry import LifecycleError, ModelRegistry, StateAsOf
 from spanforge.model_registry._core.default import LayeredRegistry
-from spanforge.model_registry._core.events import OPERATION_SPAN_NAMES
-from spanforge.model_registry._core.layers import compute_entries
-from spanforge.model_registry._core.lifecycle import LIFECYCLE, OPERATIONS, OperationKind
-from spanforge.model_registry._core.operations import Operation
 from spanforge.model_registry._core.state import replace_file_entries
 from spanforge.model_registry._core.validation import MAX_HISTORY
 
@@ -126,24 +122,6 @@ def test_first_date_of_deprecation_stays(layers: LayeredRegistry, clock: Clock) 
     assert found(layers).metadata["deprecation_date"] == "2025-01-01"
 
 
-def test_file_with_the_status_replaces_the_operation(layers: LayeredRegistry) -> None:
-    """Nothing of an operation remains when the file has its status or a later one."""
-    replace_file_entries(layers, [filed()])
-    layers.deprecate("a", reason="old", successor="b")
-    entry = filed(status="deprecated", metadata={"deprecation_reason": "the file's"})
-    replace_file_entries(layers, [entry])
-    assert found(layers) is entry
-
-
-def test_second_deprecation_lasts_until_the_next_load(layers: LayeredRegistry) -> None:
-    """A second deprecation is in force until the next load of a file with that status."""
-    entry = filed(status="deprecated", metadata={"deprecation_reason": "the file's"})
-    replace_file_entries(layers, [entry])
-    assert layers.deprecate("a", reason="new").metadata["deprecation_reason"] == "new"
-    replace_file_entries(layers, [entry])
-    assert found(layers) is entry
-
-
 def test_as_of(layers: LayeredRegistry, clock: Clock) -> None:
     """``as_of`` returns the status in force at each moment, before and after loads."""
     history = [record(0, "active", "first")]
@@ -233,55 +211,47 @@ def test_history_is_bounded() -> None:
     assert (metadata["deprecation_reason"], metadata["successor"]) == ("first", str(MAX_HISTORY - 1))
 
 
-def test_records_of_a_model_that_returns(layers: LayeredRegistry, clock: Clock) -> None:
-    """A model that returns has its records again, unless code registered it meanwhile."""
-    replace_file_entries(layers, [filed(), filed("b")])
-    clock.second = 1
-    layers.deprecate("a")
-    layers.deprecate("b")
-    replace_file_entries(layers, [])
-    clock.second = 2
-    register(layers, "b")
-    replace_file_entries(layers, [filed(), filed("b")])
-    assert shown(layers) == [("a", "file", "deprecated"), ("b", "file", "active")]
-    assert found(layers).metadata["history"] == [record(1, "deprecated", "file")]
-    assert found(layers, "b").metadata == {}
-
-
-@pytest.fixture
-def _resume(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Add an operation that makes a deprecated model active again."""
-    deprecated = LIFECYCLE["deprecated"]
-    row = deprecated._replace(operations=deprecated.operations | {"resume"})  # type: ignore[arg-type]
-    monkeypatch.setitem(cast("Any", LIFECYCLE), "deprecated", row)
-    kind = OperationKind("active", "model_registry.resumed", registers=False)
-    monkeypatch.setitem(cast("Any", OPERATIONS), "resume", kind)
-    monkeypatch.setitem(OPERATION_SPAN_NAMES, "resume", "model_registry.resume")  # type: ignore[misc]
-
-
-@pytest.mark.usefixtures("_resume")
-@pytest.mark.parametrize("in_file", [True, False])
-def test_further_operation_changes_the_status(
-    layers: LayeredRegistry, exporter: InMemorySpanExporter, *, in_file: bool
+def test_file_read_during_a_registration(
+    layers: LayeredRegistry, exporter: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It changes the status of a file's model and of any other, and has its own event."""
-    if in_file:
-        replace_file_entries(layers, [filed()])
-    else:
-        register(layers)
-    layers.deprecate("a")
-    exporter.clear()
-    resumed = layers._run_operation(Operation("resume", "a", "fixed"))  # type: ignore[arg-type]
-    assert (resumed.status, resumed.metadata["history"][-1]["reason"]) == ("active", "fixed")
-    assert resumed is found(layers)
-    assert compute_entries(layers._state.layers) == layers.list_all()
-    assert emitted(exporter) == [("model_registry.resumed", "a", "active", "deprecated")]
+    """If a signal handler reads a file meanwhile, the file's entry is in force and no event is emitted."""
+    handlers = iter([lambda: replace_file_entries(layers, [filed()])])
+
+    def time_ns() -> int:
+        next(handlers, lambda: None)()
+        return int(START.timestamp()) * 1_000_000_000
+
+    monkeypatch.setattr("time.time_ns", time_ns)
+    assert register(layers).owner == "file"
+    assert emitted(exporter) == []
 
 
-@pytest.mark.usefixtures("_resume")
-def test_emit_changes_with_a_further_operation() -> None:
-    """``emit_changes`` sees a registration in a new active model, and a resumption in one that was deprecated."""
-    registry, entry = ModelRegistry(auto_emit=False), filed()
-    deprecated = filed(status="deprecated")
-    names = [[one.name for one in registry.emit_changes(before, [entry])] for before in ([], [entry], [deprecated])]
-    assert names == [["model_registry.registered"], [], ["model_registry.resumed"]]
+def test_registration_is_kept_beneath_the_file(layers: LayeredRegistry, clock: Clock) -> None:
+    """When the file drops the model, the application's own entry is in force with all its changes."""
+    replace_file_entries(layers, [filed(deployment_date="2020-01-01", metadata={"sunset_date": "2027-01-01", "x": 1})])
+    clock.second = 1
+    register(layers, metadata={"y": 2}, aliases=["b", "c-*"], provider="openai", actor="me")
+    clock.second = 2
+    layers.deprecate("a", reason="old", successor="d", actor="you")
+    clock.second = 3
+    register(layers, version="2", replace=True, deployment_date=at(1), metadata={"y": 3})
+    replace_file_entries(layers, [])
+    assert found(layers).to_dict() == {
+        "model_id": "a",
+        **CODE,
+        "version": "2",
+        "status": "deprecated",
+        "deployment_date": at(1),
+        "decommission_date": None,
+        "metadata": {
+            "y": 3,
+            "deprecation_date": at(2),
+            "deprecation_reason": "old",
+            "successor": "d",
+            "history": [
+                record(1, "active", "code", actor="me"),
+                record(2, "deprecated", "code", reason="old", actor="you"),
+                record(3, "deprecated", "code"),
+            ],
+        },
+    }

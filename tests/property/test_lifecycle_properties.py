@@ -37,6 +37,18 @@ WORDS = st.sampled_from(["x", "y", "z"])
 TIERS = st.sampled_from(["low", "high"])
 MAYBE = st.none() | WORDS
 DATES = st.sampled_from([None, None, "2020-01-01", "2999-01-01T00:00:00Z"])
+REGISTRATIONS = st.fixed_dictionaries(
+    {
+        "owner": WORDS,
+        "risk_tier": TIERS,
+        "extra": MAYBE,
+        "alias": MAYBE,
+        "provider": MAYBE,
+        "deployment_date": DATES,
+        "actor": MAYBE,
+        "replace": st.booleans(),
+    }
+)
 MICROSECOND = timedelta(microseconds=1)
 
 
@@ -81,71 +93,38 @@ class Lifecycle(RuleBasedStateMachine):
             operation()
         assert all(entry is old for entry, old in zip(self.registry, before, strict=True))
 
-    @rule(
-        model_id=IDS,
-        owner=WORDS,
-        tier=TIERS,
-        extra=MAYBE,
-        alias=MAYBE,
-        provider=MAYBE,
-        deployed=DATES,
-        actor=MAYBE,
-        replace=st.booleans(),
-    )
-    def register(  # noqa: PLR0913 - the arguments of the operation
-        self,
-        model_id: str,
-        owner: str,
-        tier: Any,
-        extra: str | None,
-        alias: str | None,
-        provider: str | None,
-        deployed: str | None,
-        actor: str | None,
-        *,
-        replace: bool,
-    ) -> None:
-        own: dict[str, Any] = {"extra": extra} if extra else {}
+    @rule(model_id=IDS, given=REGISTRATIONS)
+    def register(self, model_id: str, given: dict[str, Any]) -> None:
+        owner, deployed = given["owner"], given["deployment_date"]
+        described: dict[str, Any] = {key: f"{key} {owner}" for key in ("name", "version", "purpose")}
+        described |= {"owner": owner, "risk_tier": given["risk_tier"]}
+        own = {"extra": given["extra"]} if given["extra"] else {}
+        aliases = [given["alias"]] if given["alias"] else []
+        more = {key: given[key] for key in ("deployment_date", "provider", "replace", "actor")}
 
         def operation() -> ModelRegistryEntry:
-            return self.registry.register(
-                model_id,
-                f"name {owner}",
-                f"version {owner}",
-                tier,
-                owner,
-                f"purpose {owner}",
-                deployment_date=deployed,
-                metadata=own,
-                aliases=[alias] if alias else (),
-                provider=provider,
-                replace=replace,
-                actor=actor,
-            )
+            return self.registry.register(model_id, **described, metadata=own, aliases=aliases, **more)
 
         old = self.known.get(model_id)
-        if old is not None and (not replace or old["status"] == "retired"):
-            self.refused(LifecycleError if replace else ModelAlreadyRegisteredError, operation)
+        if old is not None and (not given["replace"] or old["status"] == "retired"):
+            self.refused(LifecycleError if given["replace"] else ModelAlreadyRegisteredError, operation)
             return
         if old is not None and deployed not in (None, old["deployment_date"]):
             self.refused(ValueError, operation)
             return
-        given: dict[str, Any] = {"aliases": [alias] if alias else None, "provider": provider, **own}
         kept = ("deprecation_reason", "deprecation_date", "successor", "sunset_date", "history")
+        read = {"aliases": aliases, "provider": given["provider"], **own}
+        metadata = {key: value for key, value in read.items() if value}
+        metadata |= {key: value for key, value in (old["metadata"] if old else {}).items() if key in kept}
         expected = {
             "model_id": model_id,
-            "name": f"name {owner}",
-            "version": f"version {owner}",
-            "risk_tier": tier,
-            "owner": owner,
-            "purpose": f"purpose {owner}",
+            **described,
             "status": old["status"] if old else "active",
             "deployment_date": old["deployment_date"] if old else deployed or ...,
             "decommission_date": None,
-            "metadata": {key: value for key, value in given.items() if value}
-            | {key: value for key, value in (old["metadata"] if old else {}).items() if key in kept},
+            "metadata": metadata,
         }
-        self.done(operation(), expected, actor=actor)
+        self.done(operation(), expected, actor=given["actor"])
 
     @rule(model_id=IDS, reason=MAYBE, successor=MAYBE, sunset=DATES, actor=MAYBE)
     def deprecate(

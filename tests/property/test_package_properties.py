@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,17 +10,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from support.evidence import write_key_pair
+from support.json_values import paths, replaced
 
 from spanforge.model_registry._core.errors import VerificationError
 from spanforge.model_registry.compliance._packages.canonical import encode_canonical
 from spanforge.model_registry.compliance._packages.files import (
     PACKAGE_FILES,
     assemble,
-    write_folder,
-    write_zip,
     zip_bytes,
 )
 from spanforge.model_registry.compliance._packages.keys import load_signer
@@ -49,9 +47,7 @@ def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     curve = curves.get(request.param)
     key = Ed25519PrivateKey.generate() if curve is None else ec.generate_private_key(curve)
     place = tmp_path_factory.mktemp(request.param)
-    private, public = place / "key.pem", place / "key.pub"
-    private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    public.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    private, public = write_key_pair(place, key)
     signer = load_signer(private)
     return Case(place, public, signer, assemble(EVIDENCE, [], signer), assemble(OTHER, [], signer))
 
@@ -125,20 +121,6 @@ def test_mixed_packages_are_refused(case: Case, mixed: dict[str, bool]) -> None:
     refused(case, files)
 
 
-def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Return the paths of all values in a JSON value."""
-    inside: Any = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    return [path, *(found for key, each in inside for found in places(each, (*path, key)))]
-
-
-def replaced(value: Any, path: tuple[Any, ...], new: Any) -> Any:
-    if not path:
-        return new
-    copy = value.copy()
-    copy[path[0]] = replaced(copy[path[0]], path[1:], new)
-    return copy
-
-
 JSON = st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=4) | st.just([]) | st.just({})
 
 
@@ -147,21 +129,9 @@ def test_changed_envelope_is_refused(case: Case, data: st.DataObject) -> None:
     """A package is refused if any value of its envelope is changed, in canonical form."""
     envelope = json.loads(case.made["signature.dsse.json"])
     other = json.loads(case.other["signature.dsse.json"])
-    path = data.draw(st.sampled_from(places(envelope)))
+    path = data.draw(st.sampled_from(list(paths(envelope))))
     values = JSON | st.sampled_from([envelope, other, *envelope.values(), *other.values(), other["signatures"][0]])
     new = data.draw(values | st.dictionaries(st.text(max_size=3), JSON, max_size=2).map(lambda more: envelope | more))
     edited = encode_canonical(replaced(envelope, path, new))
     assume(edited != case.made["signature.dsse.json"])
     refused(case, {**case.made, "signature.dsse.json": edited})
-
-
-@given(attestation=CONTENTS.map(lambda content: encode_canonical({"said": content.hex()})), evidence=CONTENTS)
-def test_written_package_is_verified(case: Case, attestation: bytes, evidence: bytes) -> None:
-    """Any signed evidence is verified, as a folder and as a zip."""
-    made = assemble({"attestation.json": attestation, "evidence.csv": evidence}, [], case.signer)
-    place = case.place / "good"
-    write_folder(place / "folder", made)
-    write_zip(place / "package.zip", made)
-    for path in place.iterdir():
-        assert verify_package(path, [case.public]).keyid == case.signer.keyid
-    shutil.rmtree(place)

@@ -4,17 +4,11 @@ from __future__ import annotations
 
 import fnmatch
 import itertools
-from typing import TYPE_CHECKING
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spanforge.model_registry import ModelRegistry, ModelRegistryEntry, Resolution
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    import pytest
 
 IDS = ("a", "a/a", "x", "y", "z")
 NAMES = ("a", "b", "a/a", "a/b", "b/a")
@@ -77,22 +71,3 @@ def test_order_of_the_rules(
             compare(registry, questions)
     registry.clear()
     compare(registry, questions)
-
-
-@settings(max_examples=50)
-@given(operations=OPERATIONS, questions=QUESTIONS)
-def test_loaded_registry_resolves_alike(
-    tmp_path_factory: pytest.TempPathFactory,
-    operations: list[tuple[str, list[str], str | None, bool]],
-    questions: list[tuple[str, str | None]],
-) -> None:
-    """A name resolves to the same entry before a save and after a load."""
-    path: Path = tmp_path_factory.getbasetemp() / "resolution.json"
-    registry, loaded = ModelRegistry(auto_emit=False), ModelRegistry(auto_emit=False)
-    for model_id, aliases, provider, _ in operations:
-        registry.register(model_id, "N", "1", "low", "t", "p", aliases=aliases, provider=provider, replace=True)
-    registry.save(path)
-    loaded.load(path)
-    compare(loaded, questions)
-    for name, provider in questions:
-        assert loaded.resolve(name, provider=provider) == registry.resolve(name, provider=provider)

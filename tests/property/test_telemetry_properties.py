@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.otlp import Otlp
 
 from spanforge.model_registry import ModelRegistryEntry
 from spanforge.model_registry._core.conventions import (
@@ -34,6 +35,7 @@ from spanforge.model_registry.compliance._analysis.totals import EXCEPTIONS, Cal
 from spanforge.model_registry.compliance._analysis.workers import scan_input
 from spanforge.model_registry.compliance._sources.files import FileReader
 
+OTLP = Otlp()
 START = to_nanos("2026-01-01")
 HOUR = 3_600 * 10**9
 DELAY = HOUR // 2
@@ -77,14 +79,6 @@ def attributes(draw: st.DrawFn) -> dict[str, Any]:
     return found
 
 
-def value_of(value: Any) -> dict[str, Any]:
-    if isinstance(value, str):
-        return {"stringValue": value}
-    if isinstance(value, list):
-        return {"arrayValue": {"values": [value_of(item) for item in value]}}
-    return {"boolValue": True} if value is True else {} if value is None else {"doubleValue": value}
-
-
 class Span(NamedTuple):
     """A span, as a test draws it."""
 
@@ -102,13 +96,11 @@ class Span(NamedTuple):
             "spanId": ids[1],
             "startTimeUnixNano": str(self.start),
             "endTimeUnixNano": self.end,
-            "attributes": [{"key": key, "value": value_of(value)} for key, value in self.attributes.items()],
+            "attributes": OTLP.attributes(self.attributes),
         }
 
     def line(self) -> bytes:
-        resource = {"attributes": [{"key": "service.name", "value": value_of(self.service)}]}
-        scopes = [{"scope": {"name": self.scope}, "spans": [self.written()]}]
-        return json.dumps({"resourceSpans": [{"resource": resource, "scopeSpans": scopes}]}).encode()
+        return OTLP.line(self.written(), service=self.service, scope=self.scope)
 
 
 def is_call(found: dict[str, Any], named: list[str]) -> bool:

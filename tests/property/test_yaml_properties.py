@@ -188,19 +188,8 @@ def test_place_of_an_error(
 MARKS = """- ? : , { } [ ] ' " | > ~ ! ! % @ # \\ \\ud83d \\UFFFFFFFF \\x41 é 🚆 &a &b *a *b <<: !!str !a 1e999 .inf
 model_id: name: metadata: aliases: history: a: b a"""
 ENDS = [
-    "\n",
-    "\n  ",
-    "\n    ",
-    "\r",
-    "\t",
-    "\n- ",
-    "---\n",
-    "\n...\n",
-    "%YAML 1.2\n",
-    "%TAG ! a\n",
-    "\x00",
-    "\x85",
-    "\ufeff",
+    *("\n", "\n  ", "\n    ", "\r", "\t", "\n- ", "---\n", "\n...\n"),
+    *("%YAML 1.2\n", "%TAG ! a\n", "\x00", "\x85", "\ufeff"),
 ]
 USUAL = "{model_id: a, name: a, version: 1, risk_tier: low, owner: a, purpose: a"
 MARKED = [mark + after for mark in MARKS.split() for after in ("", " ")]

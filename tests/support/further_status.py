@@ -6,7 +6,12 @@
 from __future__ import annotations
 
 import sys
+import tempfile
+from pathlib import Path
 from typing import Any
+
+from support.evidence import EvidenceCase, csv_rows, make_entry, make_record
+from support.otlp import Otlp
 
 from spanforge.model_registry import LifecycleError, ModelRegistry, ModelRegistryEntry
 from spanforge.model_registry._core.default import LayeredRegistry
@@ -16,6 +21,7 @@ from spanforge.model_registry._core.state import replace_file_entries
 from spanforge.model_registry._core.timestamps import to_nanos
 from spanforge.model_registry.compliance._analysis.changes import list_changes
 from spanforge.model_registry.compliance._analysis.scan_data import ScanRequest
+from spanforge.model_registry.compliance._frameworks import FRAMEWORKS
 
 TABLES = """
 _SUSPENDED = LIFECYCLE["deprecated"]._replace(
@@ -199,6 +205,33 @@ def replayed_history() -> None:
     assert found == [("active", {"model_registry.registered"}), ("suspended", {"model_registry.suspended"})]
 
 
+def evidence() -> None:
+    """Calls of suspended models, by history or by date, are counted, shown and never supported."""
+    otlp, noon = Otlp(), Otlp.start + 12 * 3_600 * 10**9
+    since = "2026-01-01T06:00:00Z"
+    history = [make_record("2025-01-01", "active"), make_record(since, "suspended")]
+    entries = (
+        make_entry("a", status="suspended", metadata={"history": history}),
+        make_entry("b", metadata={"suspension_date": since}),
+        make_entry("c", metadata={"history": history[:1], "suspension_date": since}),
+    )
+    calls = [otlp.enriched(name, noon, model_registry__status="suspended") for name in "ab"]
+    for framework in FRAMEWORKS:
+        with tempfile.TemporaryDirectory() as folder:
+            case = EvidenceCase(Path(folder))
+            case.write(otlp.line(*calls, otlp.enriched("b"), otlp.enriched("c")))
+            package = case.package(case.engine(*entries), framework=framework)
+        exceptions = {check.check: check.exceptions for check in package.attestation.checks if check.exceptions}
+        assert exceptions.pop("no_calls_while_suspended") == 2
+        assert set(exceptions) <= {"changes_recorded"}
+        clauses = {clause.clause: clause.status for clause in package.attestation.clauses}
+        assert {clauses[clause] for clause in clauses.keys() - {"MAP 1.1", "GOVERN 1.6"}} == {"findings"}
+        changes = sorted((change.status, change.source) for change in package.attestation.changes)
+        assert changes == [("suspended", "dates"), ("suspended", "dates"), ("suspended", "history")]
+        rows = [(row["status"], row["calls"], row["calls_while_suspended"]) for row in csv_rows(package)]
+        assert rows == [("suspended", "1", "1"), ("suspended", "2", "1"), ("active", "1", "0")]
+
+
 STORIES = {
     story.__name__: story
     for story in (
@@ -209,6 +242,7 @@ STORIES = {
         bounded_operations,
         changes_of_files,
         replayed_history,
+        evidence,
     )
 }
 

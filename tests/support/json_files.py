@@ -18,34 +18,7 @@ ENTRY: dict[str, Any] = {
     "metadata": {"tags": ["a", {"b": None}], "share": 0.5, "count": -3, "on": True, "none": [], "nothing": {}},
 }
 REQUIRED = {key: ENTRY[key] for key in ("model_id", "name", "version", "risk_tier", "owner", "purpose")}
-WRITTEN = """\
-[
-  {
-    "model_id": "gpt-4o",
-    "name": "GPT-4o",
-    "version": "2024-05",
-    "risk_tier": "high",
-    "owner": "ml-platform",
-    "purpose": "Kundendienst für Zürich 東京 🚆",
-    "status": "active",
-    "deployment_date": "2024-05-13",
-    "decommission_date": null,
-    "metadata": {
-      "tags": [
-        "a",
-        {
-          "b": null
-        }
-      ],
-      "share": 0.5,
-      "count": -3,
-      "on": true,
-      "none": [],
-      "nothing": {}
-    }
-  }
-]
-"""
+WRITTEN = json.dumps([ENTRY], indent=2, ensure_ascii=False) + "\n"
 """The file that ``save`` writes of this entry."""
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
+from support.telemetry import exported_events
+
 from spanforge.model_registry import ModelRegistry, ModelRegistryEntry
 
 if TYPE_CHECKING:
@@ -47,8 +49,7 @@ def emitted(exporter: InMemorySpanExporter) -> list[tuple[str, str, str, str | N
     keys = ("model_id", "status", "previous_status")
     return [
         (event.name, *((event.attributes or {}).get(f"model_registry.{key}") for key in keys))  # type: ignore[misc]
-        for span in exporter.get_finished_spans()
-        for event in span.events
+        for event in exported_events(exporter)
     ]
 
 

@@ -1,11 +1,36 @@
-"""Parts of OpenTelemetry's SDK for tests: a sampler, a log processor and its provider."""
+"""Parts of OpenTelemetry's SDK for tests: exported events, providers, a sampler and a log processor."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from opentelemetry.sdk.trace import Event
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+
+def exported_events(exporter: InMemorySpanExporter) -> list[Event]:
+    """Return the events of all spans that were exported, in their order."""
+    return [event for span in exporter.get_finished_spans() for event in span.events]
+
+
+def models_of(events: Iterable[Any]) -> list[Any]:
+    """Return the model id of each event, or of each log record."""
+    return [event.attributes["model_registry.model_id"] for event in events]
+
+
+def tracers_with(exporter: InMemorySpanExporter, **options: Any) -> TracerProvider:
+    """Return a tracer provider of the real SDK that exports each span at once."""
+    provider = TracerProvider(shutdown_on_exit=False, **options)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    return provider
 
 
 class RecordOnly(Sampler):

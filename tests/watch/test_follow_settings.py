@@ -7,6 +7,7 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
+from support.threads import run_in_threads
 from support.watching import Watched, content, owners, put, threads, wait_until
 
 from spanforge.model_registry import get_default_registry
@@ -68,12 +69,6 @@ def test_environment(path: Path, other: Path, monkeypatch: pytest.MonkeyPatch) -
     wait_until(lambda: default_owners()["n"] == "b")
 
 
-def test_default_interval(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A change is in force within ten seconds by default."""
-    monkeypatch.setenv(FILE.variable, str(path))
-    assert follow().reload_interval == 10_000
-
-
 def test_first_call_decides(path: Path, other: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A later call without a setting returns the first watcher, whatever the environment says by then."""
     watcher = follow(str(path), 0)
@@ -108,12 +103,6 @@ def test_after_a_stop(path: Path) -> None:
     assert default_owners() == {"m": "b"}
 
 
-def test_invalid_interval(path: Path, watched: Watched) -> None:
-    """An invalid interval is logged, and the default is used."""
-    assert follow(str(path), "soon").reload_interval == 10_000
-    assert len(watched.lines()) == 1
-
-
 def test_calls_of_several_threads(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Calls in several threads return one watcher, which has already read the files."""
     monkeypatch.setenv(FILE.variable, str(path))
@@ -123,11 +112,7 @@ def test_calls_of_several_threads(path: Path, monkeypatch: pytest.MonkeyPatch) -
         start.wait()
         found.append((follow(), default_owners()["m"]))
 
-    callers = [threading.Thread(target=call) for _ in range(8)]
-    for caller in callers:
-        caller.start()
-    for caller in callers:
-        caller.join()
+    run_in_threads(*[call] * 8)
     assert len(set(found)) == 1
     assert found[0][1] == "a"
     assert len(threads()) == 1

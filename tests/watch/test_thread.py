@@ -158,37 +158,6 @@ def test_several_registries(watched: Watched) -> None:
     assert all_owners() == ({"m": "b"}, {"m": "c"}, {"m": "y"})
 
 
-def test_files_replace_the_models_of_a_registry(watched: Watched) -> None:
-    """Files replace all models of a registry, as ``load`` does; an invalid file replaces nothing."""
-    registry = watched.registry
-    registry.register("own", "N", "1", "low", "team", "test")
-    watched.path.write_bytes(b"null")
-    watcher = watched.follow()
-    assert watched.owners == {"own": "team"}
-    put(watched.path, content("b"))
-    watcher.look()
-    assert watched.owners == {"m": "b"}
-    with pytest.raises(ValueError, match="already registered"):
-        registry.register("m", "N", "1", "low", "team", "test")
-    registry.register("own", "N", "1", "low", "team", "test")
-    watcher.look()
-    assert watched.owners == {"m": "b", "own": "team"}
-    put(watched.path, content("c"))
-    watcher.look()
-    assert watched.owners == {"m": "c"}
-
-
-def test_process_wide_registry_keeps_its_own_models(watched: Watched) -> None:
-    """The application's models stay in the process-wide registry beneath those of the files."""
-    registry = get_default_registry()
-    registry.register("own", "N", "1", "low", "team", "test")
-    watcher = watched.follow(registry=registry)
-    assert owners(registry) == {"m": "a", "own": "team"}
-    put(watched.path, content("b", "n"))
-    watcher.look()
-    assert owners(registry) == {"n": "b", "own": "team"}
-
-
 def test_dropped_registry_is_freed(watched: Watched) -> None:
     """A registry that nobody uses any more is freed although it follows files, and its thread ends."""
     registry = ModelRegistry(auto_emit=False)

@@ -10,7 +10,7 @@ import pytest
 from support.registry_files import load, refused
 from support.yaml_files import ENTRY, PLAIN
 
-from spanforge.model_registry import ModelRegistry, ModelRegistryEntry
+from spanforge.model_registry import ModelRegistryEntry
 from spanforge.model_registry._core import yaml_nodes
 from spanforge.model_registry._core.validation import RESERVED
 
@@ -198,16 +198,6 @@ def test_encodings_line_ends_and_layouts(path: Path, content: bytes) -> None:
 def test_empty_list(path: Path, content: str) -> None:
     """A list with nothing in it is an empty registry."""
     assert load(path, content) == []
-
-
-def test_saved_file_is_yaml(path: Path) -> None:
-    """A saved file loads under a YAML name as the same entries in the same order."""
-    registry = ModelRegistry(auto_emit=False)
-    for model_id in ("z", "a"):
-        registry.register(model_id, "N", "1", "low", "Zürich 東京 🚆", "test", aliases=["x-*"], metadata={"z": 1e99})
-    registry.deprecate("a", reason='a\tb "c" \\ \n d: #')
-    registry.save(path.with_name("models.json"))
-    assert load(path, path.with_name("models.json").read_bytes()) == [entry.to_dict() for entry in registry]
 
 
 def test_anchors_and_aliases(path: Path) -> None:

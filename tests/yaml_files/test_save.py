@@ -11,8 +11,7 @@ import pytest
 from support.registry_files import load, refused
 from support.yaml_files import ENTRY, PLAIN
 
-import spanforge.model_registry._core
-from spanforge.model_registry import ModelRegistry, RegistryFileError
+from spanforge.model_registry import ModelRegistry, RegistryFileError, _core
 from spanforge.model_registry._core import storage, yaml_entries, yaml_nodes
 
 if TYPE_CHECKING:
@@ -75,7 +74,7 @@ def test_name_with_yaml_inside(tmp_path: Path) -> None:
 def _without_pyyaml(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (yaml_entries, yaml_nodes):
         monkeypatch.delitem(sys.modules, module.__name__)
-        monkeypatch.delattr(spanforge.model_registry._core, module.__name__.rpartition(".")[2])
+        monkeypatch.delattr(_core, module.__name__.rpartition(".")[2])
     for name in [name for name in sys.modules if name.partition(".")[0] == "yaml"]:
         monkeypatch.setitem(sys.modules, name, None)
 

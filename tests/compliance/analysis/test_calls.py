@@ -11,7 +11,6 @@ from support.scans import END, START
 
 from spanforge.model_registry import ModelRegistry, ModelRegistryEntry
 from spanforge.model_registry._core.attributes import span_attributes
-from spanforge.model_registry._core.conventions import CONVENTIONS
 from spanforge.model_registry._core.resolution import MAX_GLOBBED, UNREGISTERED
 from spanforge.model_registry._core.timestamps import from_nanos, to_nanos
 from spanforge.model_registry.compliance._analysis.calls import (
@@ -56,23 +55,6 @@ def test_dates_become_nanoseconds_and_back() -> None:
     assert to_nanos("9999-12-31") == 253_402_214_400 * 10**9
 
 
-@pytest.mark.parametrize("row", CONVENTIONS, ids=lambda row: row.key)
-def test_conventions_lead_to_the_entry(row: Any) -> None:
-    """An alias in any attribute of the conventions leads to the entry."""
-    value = "support" if row.member is None else f'{{"{row.member}":"support"}}'
-    assert identify({row.key: value}, scope=row.scope or "test") == ("gpt", "")
-    assert find_model({row.key: value}, scope="pydantic-ai") is not None
-    if row.scope is not None:
-        assert find_model({row.key: value}) is None
-
-
-def test_further_attributes_hold_model_names() -> None:
-    """A further attribute holds a model name, and known attributes come before it."""
-    assert identify({"my.model": "support"}) == ("gpt", "")
-    assert identify({"my.model": "mine", "gen_ai.request.model": "theirs"}) == (None, "theirs")
-    assert find_model({"your.model": "support"}) is None
-
-
 def test_entry_of_one_provider() -> None:
     """An entry with a provider matches calls at that provider only."""
     assert identify({"gen_ai.request.model": "chat", "gen_ai.system": "azure"}) == ("azure-chat", "")
@@ -102,14 +84,6 @@ OTHER_KINDS = [
 def test_kinds_of_spans_that_are_not_calls(texts: dict[str, str], model: dict[str, str], is_call: bool) -> None:  # noqa: FBT001
     """Spans of agents, workflows and tools name a model and are not calls."""
     found = find_model(texts | model)
-    assert found is not None
-    assert found.is_call is is_call
-
-
-@pytest.mark.parametrize(("further", "is_call"), [({}, False), ({"gen_ai.request.model": "support"}, True)])
-def test_agents_of_pydantic_ai_are_not_calls(further: dict[str, str], is_call: bool) -> None:  # noqa: FBT001
-    """A span that has only ``model_name`` is an agent span; with another model name it is a call."""
-    found = find_model({"model_name": "support"} | further, scope="pydantic-ai")
     assert found is not None
     assert found.is_call is is_call
 

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import json
-import os
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.evidence import make_entry, make_record
+from support.scans import HOUR
 
 from spanforge.model_registry._core.lifecycle import LIFECYCLE
 from spanforge.model_registry.compliance._analysis import checks
@@ -35,7 +29,6 @@ if TYPE_CHECKING:
 
     from spanforge.model_registry import ModelRegistryEntry
 
-HOUR = 3_600 * 10**9
 NAMES = [row.check for row in EVIDENCE_CHECKS]
 CALL_CHECKS = [row.check for row in EVIDENCE_CHECKS if "calls" in row.unit]
 
@@ -170,13 +163,6 @@ def test_no_calls_past_sunset(look: Look, otlp: Otlp) -> None:
     assert span_ids(check) == [past["spanId"]]
 
 
-def test_sunset_needs_date_and_deprecation(look: Look, otlp: Otlp) -> None:
-    """A sunset date without deprecation, and a deprecation without sunset date, are no exceptions."""
-    open_end = make_entry("old", status="deprecated", metadata={"deprecation_date": "2025-06-01"})
-    found = look([make_entry(metadata={"sunset_date": "2025-06-01"}), open_end], otlp.span("gpt"), otlp.span("old"))
-    assert summarize(found["no_calls_past_sunset"]) == ("supported", 2, 0, 1.0)
-
-
 def test_spans_enriched(look: Look, otlp: Otlp) -> None:
     """The span of a call without the registry's status is an exception."""
     plain = otlp.span("gpt")
@@ -195,13 +181,6 @@ def test_registry_and_spans_agree(look: Look, otlp: Otlp, key: str, value: str) 
     assert summarize(found) == ("findings", 2, 1, 0.5)
     assert span_ids(found) == [odd["spanId"]]
     assert found.unit == "enriched calls"
-
-
-def test_spans_of_unregistered_models_agree(look: Look, otlp: Otlp) -> None:
-    """A span with the status unregistered agrees if the registry does not know its model."""
-    honest = otlp.span("x", model_registry__status="unregistered")
-    found = look([make_entry()], honest, otlp.enriched("y"))["registry_and_spans_agree"]
-    assert summarize(found) == ("findings", 2, 1, 0.5)
 
 
 @pytest.mark.parametrize(
@@ -286,61 +265,3 @@ def test_every_finding_changes_a_check(finding: str) -> None:
     assert before != after
     asked = {name for framework in FRAMEWORKS.values() for clause in framework.clauses for name in clause.checks}
     assert asked == set(NAMES)
-
-
-NEW_STATUS = """
-ModelStatus = Literal["active", "deprecated", "retired", "suspended"]
-_SUSPENDED = LIFECYCLE["deprecated"]._replace(
-    warning="is suspended", date="suspension_date", finding="while_suspended"
-)
-LIFECYCLE = {**LIFECYCLE, "suspended": _SUSPENDED}
-STATUSES = tuple(LIFECYCLE)
-"""
-CALL_OF_SUSPENDED = """
-import json, sys
-from spanforge.model_registry import ModelRegistry
-from spanforge.model_registry.compliance import ComplianceMappingEngine
-registry = ModelRegistry(auto_emit=False)
-registry.load(sys.argv[1])
-engine = ComplianceMappingEngine(registry)
-made = engine.generate_evidence_package(None, sys.argv[3], "2026-01-01", "2026-01-02", telemetry=sys.argv[2])
-clauses = {clause.clause: clause.status for clause in made.attestation.clauses}
-checks = {check.check: check.exceptions for check in made.attestation.checks if check.exceptions}
-changes = [(change.status, change.source) for change in made.attestation.changes]
-print(json.dumps([clauses, checks, changes, made.evidence_csv.decode()]))
-"""
-
-
-@pytest.mark.parametrize("framework", ["soc2", "nist_ai_rmf"])
-def test_new_status_needs_only_its_row(tmp_path: Path, otlp: Otlp, framework: str) -> None:
-    """With a row of ``LIFECYCLE``, calls of models with that status are counted, shown and never supported."""
-    package = tmp_path / "src" / "spanforge" / "model_registry"
-    shutil.copytree(Path(checks.__file__).parents[2], package, ignore=shutil.ignore_patterns("__pycache__"))
-    with (package / "_core" / "lifecycle.py").open("a", encoding="utf-8") as file:
-        file.write(NEW_STATUS)
-    models, spans = tmp_path / "models.json", tmp_path / "spans.jsonl"
-    history = [make_record("2025-01-01", "active"), make_record("2026-01-01T06:00:00Z", "suspended")]
-    dated = {"suspension_date": "2026-01-01T06:00:00Z"}
-    of_dates = {"b": dated, "c": {"history": history[:1], **dated}}
-    described = [json.loads(json.dumps(make_entry(name, metadata=of_dates.get(name, {})).to_dict())) for name in "abc"]
-    described[0] |= {"status": "suspended", "metadata": {"history": history}}
-    models.write_text(json.dumps(described))
-    noon = otlp.start + 12 * HOUR
-    calls = [otlp.enriched(name, noon, model_registry__status="suspended") for name in "ab"]
-    spans.write_bytes(otlp.line(*calls, otlp.enriched("b"), otlp.enriched("c")))
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "src")}
-    command = [sys.executable, "-c", CALL_OF_SUSPENDED, str(models), str(spans), framework]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    clauses, exceptions, changes, table = json.loads(done.stdout)
-    assert exceptions.pop("no_calls_while_suspended") == 2
-    assert set(exceptions) <= {"changes_recorded"}
-    about_calls = {clause for clause in clauses if clause not in {"MAP 1.1", "GOVERN 1.6"}}
-    assert {clauses[clause] for clause in about_calls} == {"findings"}
-    assert sorted(changes) == [["suspended", "dates"], ["suspended", "dates"], ["suspended", "history"]]
-    rows = csv.DictReader(table.splitlines())
-    assert [(row["status"], row["calls"], row["calls_while_suspended"]) for row in rows] == [
-        ("suspended", "1", "1"),
-        ("suspended", "2", "1"),
-        ("active", "1", "0"),
-    ]

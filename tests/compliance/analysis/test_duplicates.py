@@ -111,16 +111,6 @@ def test_copies_are_those_of_a_list(  # noqa: PLR0913 - the limits are arguments
     assert summarize(write_and_find(tmp_path, records)) == summarize(find_copies_in_a_list(records))
 
 
-def test_first_copy_counts(tmp_path: Path) -> None:
-    """The first span in the order of inputs counts, and each later one is a copy, with both marks."""
-    trace, span = "ab" * 16, "cd" * 8
-    records = [Record(2, trace, span, 7), Record(0, trace, span, 5), Record(0, trace, span.upper(), 6)]
-    assert write_and_find(tmp_path, [*records, Record(1, trace, "cd" * 7 + "ce", 8)]) == [
-        SpanCopy(bytes.fromhex(trace + span), 0, f"{6:016x}", 0, f"{5:016x}"),
-        SpanCopy(bytes.fromhex(trace + span), 2, f"{7:016x}", 0, f"{5:016x}"),
-    ]
-
-
 def test_records_are_written_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond a limit, records are written to a file for each first digit of span ids."""
     monkeypatch.setattr(duplicates, "_BUFFERED_RECORDS", 3)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -164,31 +163,12 @@ def test_bare_model_name_counts_in_one_scope(count: Count, otlp: Otlp) -> None:
     assert count(*lines) == {AGENT: 2, OTHER: 1}
 
 
-def test_order_of_attributes_does_not_matter(count: Count, otlp: Otlp) -> None:
-    """Attributes mean the same in any order."""
-    values = {"gen_ai.request.model": "chat", "gen_ai.system": "azure", "n": 5, "gen_ai.response.model": "answer"}
-    model = make_entry(metadata={"aliases": ["chat"], "provider": "azure"})
-    spans = [
-        otlp.span() | {"attributes": otlp.attributes(dict(order))} for order in itertools.permutations(values.items())
-    ]
-    lines = [otlp.line(*spans), *map(otlp.line, spans)]
-    assert count(*lines, request=make_request(model)) == {call(uncovered=("answer",)): 48}
-
-
 def test_last_text_of_repeated_attributes_counts(count: Count, otlp: Otlp) -> None:
     """If a key is repeated, its last text counts, and other values do not hide it."""
     key = "gen_ai.request.model"
     twice = [[{key: "x"}, {key: "y"}], [{key: "y"}, {key: 5}], [{key: 5}, {key: "y"}]]
     spans = [otlp.span() | {"attributes": [*itertools.chain(*map(otlp.attributes, values))]} for values in twice]
     assert count(otlp.line(*spans)) == {call("y"): 3}
-
-
-@pytest.mark.parametrize("value", [5, 1.5, True, ["x"], {"bytesValue": "eA=="}, {"kvlistValue": {}}, {}, None, ""])
-def test_other_values_are_no_model_names(count: Count, otlp: Otlp, value: Any) -> None:
-    """A model name is a text that is not empty."""
-    spans = [otlp.span(value), otlp.span(value, gen_ai__response__model="x")]
-    spans[0]["attributes"] = otlp.attributes({"gen_ai.request.model": value})
-    assert count(otlp.line(*spans)) == {OTHER: 1, call("x"): 1}
 
 
 def test_attributes_without_values_are_skipped(count: Count, otlp: Otlp) -> None:
@@ -309,18 +289,6 @@ def test_span_may_show_status_before_the_period(count: Count, otlp: Otlp) -> Non
     }
 
 
-def test_calls_before_deployment_have_no_status(count: Count, otlp: Otlp) -> None:
-    """Calls before the deployment date have no status."""
-    model = make_entry(deployment_date="2026-01-10", metadata={"deprecation_date": "2026-01-20"})
-    tenth, twentieth = to_nanos("2026-01-10"), to_nanos("2026-01-20")
-    spans = [otlp.span("gpt", start) for start in (START, tenth - 1, tenth, twentieth - 1, twentieth, END - 1)]
-    assert count(otlp.line(*spans), request=make_request(model)) == {
-        call(status=None): 2,
-        call(): 2,
-        call(status="deprecated"): 2,
-    }
-
-
 def test_lifecycle_events_are_kept_once(tmp_path: Path, otlp: Otlp) -> None:
     """Lifecycle events of spans and log records are kept once; other events are not kept."""
     at = START + DAY
@@ -379,22 +347,6 @@ def test_uncovered_names_beyond_the_limit_are_merged(count: Count, otlp: Otlp, m
         call(uncovered=("x1",)): 1,
         call(service=OTHERS_NAME, uncovered=(OTHERS_NAME,)): 3,
     }
-
-
-@pytest.mark.parametrize("limit", [0, 1, 2, 7])
-def test_counts_do_not_depend_on_the_cache(
-    count: Count, otlp: Otlp, monkeypatch: pytest.MonkeyPatch, limit: int
-) -> None:
-    """Counts are exact for any size of the cache of attributes."""
-    monkeypatch.setattr(module, "_CACHE_SLOTS", limit)
-    expected: Counter[Call] = Counter()
-    lines = []
-    for number in range(60):
-        name, service, keys = f"x{number % 5}", f"s{number % 3}", {f"k{number % 4}": 1}
-        expected[call(name, service)] += 2
-        lines.append(otlp.line(otlp.span(name, **keys), otlp.span(**keys), otlp.span(name), service=service))
-        expected[OTHER] += 1
-    assert count(*lines) == expected
 
 
 @pytest.mark.parametrize("what", ["name", "service", "scope", "key"])

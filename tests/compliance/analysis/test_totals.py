@@ -7,39 +7,12 @@ from typing import TYPE_CHECKING
 import msgspec
 from support.scans import CHANGING, DEPRECATED, RETIRED, START, make_request, scan_lines
 
-from spanforge.model_registry.compliance._analysis.scan_data import ScanRequest
-from spanforge.model_registry.compliance._analysis.totals import CallTotals, total_calls
+from spanforge.model_registry.compliance._analysis.totals import total_calls
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
 
     from support.otlp import Otlp
-
-
-def totals_of(folder: Path, lines: Iterable[bytes], wanted: ScanRequest | None = None) -> CallTotals:
-    wanted = wanted or make_request()
-    return total_calls([scan_lines(folder, lines, wanted)], wanted, str(folder))
-
-
-def gaps(folder: Path, otlp: Otlp, *batches: list[int], max_gap: int = 10) -> list[tuple[int, int]]:
-    """Return the gaps of a period of a hundred nanoseconds, relative to its start."""
-    wanted = ScanRequest(START, START + 100, max_gap, 0, [])
-    lines = [otlp.line(*(otlp.span(start=START + start) for start in starts)) for starts in batches]
-    return [(since - START, until - START) for since, until in totals_of(folder, lines, wanted).gaps]
-
-
-def test_gaps_are_long_stretches_without_spans(tmp_path: Path, otlp: Otlp) -> None:
-    """A gap is a stretch longer than allowed without any span, also at the ends of the period."""
-    assert gaps(tmp_path, otlp) == [(0, 100)]
-    assert gaps(tmp_path, otlp, [-5, 200]) == [(0, 100)]
-    assert gaps(tmp_path, otlp, [50]) == [(0, 50), (50, 100)]
-    assert gaps(tmp_path, otlp, [0], [99]) == [(0, 99)]
-    assert gaps(tmp_path, otlp, list(range(10, 100, 10))) == []
-    assert gaps(tmp_path, otlp, [10, 20, 31, 40, 50, 60, 70, 80, 90]) == [(20, 31)]
-    assert gaps(tmp_path, otlp, [89, 79, 69, 59], [49, 39, 29, 19, 9]) == [(89, 100)]
-    assert gaps(tmp_path, otlp, [9, 10, 11, 21]) == [(21, 100)]
-    assert gaps(tmp_path, otlp, [5], max_gap=1_000) == []
 
 
 def test_totals_of_several_inputs(tmp_path: Path, otlp: Otlp) -> None:
@@ -72,7 +45,7 @@ def test_differing_copies_are_no_samples(tmp_path: Path, otlp: Otlp) -> None:
     span, other = otlp.span("gpt", START), otlp.span("gpt", START + 1)
     span["traceId"] = "ab" * 16
     lines = [otlp.line(span), otlp.line(span | {"traceId": "AB" * 16}, other, service="web")]
-    found = totals_of(tmp_path, lines)
+    found = total_calls([scan_lines(tmp_path, lines)], make_request(), str(tmp_path))
     assert found.differing_copies == 1
     ids = {(sample.trace_id, sample.span_id) for sample in found.models["gpt"].samples["not_enriched"]}
     assert ids == {(given["traceId"], given["spanId"]) for given in (span, other)}

@@ -122,7 +122,7 @@ def test_report_of_an_incomplete_attestation(case: Case) -> None:
 
 
 def test_several_keys_are_trusted(case: Case, tmp_path: Path) -> None:
-    """A package of any trusted key is verified, and a package of a removed key is refuse."""
+    """A package of any trusted key is verified, and a package of a removed key is refused."""
     newer = Case(tmp_path / "newer", ec.generate_private_key(ec.SECP256R1()))
     both = [case.public, newer.public]
     assert verify_package(case.zip, both).key == str(case.public)
@@ -205,7 +205,7 @@ def test_wrong_manifest_is_refused(kind: str, case: Case) -> None:
 
 
 def test_signature_must_cover_all_files(case: Case) -> None:
-    """A signature over fewer files, or more, is refuse."""
+    """A signature over fewer files, or more, is refused."""
     signed = {name: case.made[name] for name in FILES[:3]}
     for subject in ({**signed, "more": b""}, {"evidence.csv": b""}, {}):
         for path in case.write({**signed, "signature.dsse.json": seal(subject, case.signer, {})}):
@@ -214,7 +214,7 @@ def test_signature_must_cover_all_files(case: Case) -> None:
 
 @pytest.mark.parametrize("name", FILES)
 def test_missing_files_are_refused(name: str, case: Case) -> None:
-    """A package without one of its files, or with a link, a folder or a pipe in its place, is refuse."""
+    """A package without one of its files, or with a link, a folder or a pipe in its place, is refused."""
     reason = "is unsigned" if name == FILES[3] else f"{name} is missing"
     for path in case.write({other: content for other, content in case.made.items() if other != name}):
         case.refuse(path, reason)
@@ -227,7 +227,7 @@ def test_missing_files_are_refused(name: str, case: Case) -> None:
 
 
 def test_unexpected_files_are_refused(case: Case) -> None:
-    """A folder with any further file is refuse, and the error names that file."""
+    """A folder with any further file is refused, and the error names that file."""
     extras: dict[str, Callable[[Path], Any]] = {
         ".DS_Store": Path.touch,
         "folder": Path.mkdir,
@@ -274,7 +274,7 @@ CHANGES: dict[str, tuple[Callable[[zipfile.ZipInfo], Any], str]] = {
 
 @pytest.mark.parametrize("kind", CHANGES)
 def test_zip_with_other_headers_is_refused(kind: str, case: Case) -> None:
-    """A zip of the same files with other headers is refuse."""
+    """A zip of the same files with other headers is refused."""
     files = sorted(case.made.items())
     assert make_zip(files, lambda _: None) == case.zip.read_bytes()
     change, reason = CHANGES[kind]
@@ -283,7 +283,7 @@ def test_zip_with_other_headers_is_refused(kind: str, case: Case) -> None:
 
 
 def test_zip_in_another_form_is_refused(case: Case) -> None:
-    """A zip in another order, with a comment, with other names or with a name twice is refuse."""
+    """A zip in another order, with a comment, with other names or with a name twice is refused."""
     files = sorted(case.made.items())
     for archive, reason in (
         (make_zip(files[::-1], lambda _: None), "the zip container was"),
@@ -308,7 +308,7 @@ def test_zip_in_another_form_is_refused(case: Case) -> None:
 
 
 def test_zip_with_a_forged_directory_is_refused(case: Case) -> None:
-    """A zip whose directory points to an entry elsewhere in the zip is refuse."""
+    """A zip whose directory points to an entry elsewhere in the zip is refused."""
     archive = zip_bytes(case.made)
     forged = b"PK\3\4" + archive[4:]
     end = archive.rindex(b"PK\5\6")
@@ -322,7 +322,7 @@ def test_zip_with_a_forged_directory_is_refused(case: Case) -> None:
 
 
 def test_every_byte_of_a_zip_counts(case: Case) -> None:
-    """A zip with any byte changed or removed is refuse."""
+    """A zip with any byte changed or removed is refused."""
     archive = zip_bytes(case.made)
     for position, byte in enumerate(archive):
         bit = 1 << position % 8
@@ -335,7 +335,7 @@ def test_every_byte_of_a_zip_counts(case: Case) -> None:
 
 
 def test_every_bit_of_an_ecdsa_envelope_counts(tmp_path: Path) -> None:
-    """An envelope with an ECDSA signature and any bit changed is refuse."""
+    """An envelope with an ECDSA signature and any bit changed is refused."""
     case = Case(tmp_path / "case", ec.generate_private_key(ec.SECP256R1()))
     path = case.folder / "signature.dsse.json"
     envelope = path.read_bytes()
@@ -347,7 +347,7 @@ def test_every_bit_of_an_ecdsa_envelope_counts(tmp_path: Path) -> None:
 
 
 def test_large_files_are_not_read(case: Case) -> None:
-    """Files beyond the limit, together or alone, are refuse without being read."""
+    """Files beyond the limit, together or alone, are refused without being read."""
     os.truncate(case.folder / "evidence.csv", 2**40)
     case.refuse(case.folder, "is larger than 268435456 bytes")
     os.truncate(case.folder / "evidence.csv", 200 * 2**20)
@@ -358,7 +358,7 @@ def test_large_files_are_not_read(case: Case) -> None:
 
 
 def test_limit_of_size_is_exact(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A package of exactly the largest size is verified, and a larger one is refuse."""
+    """A package of exactly the largest size is verified, and a larger one is refused."""
     size = sum(map(len, case.made.values()))
     monkeypatch.setattr(verification, "MAX_PACKAGE_SIZE", size)
     verify_package(case.folder, [case.public])
@@ -372,7 +372,7 @@ def test_limit_of_size_is_exact(case: Case, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_entry_beyond_the_end_of_a_zip_is_refused(case: Case) -> None:
-    """Sizes in the headers of a zip that lead beyond its end take no memory, and are refuse."""
+    """Sizes in the headers of a zip that lead beyond its end take no memory, and are refused."""
     archive = bytearray(zip_bytes(case.made))
     for at in (18, 22, 26, 28):
         changed = bytearray(archive)
@@ -383,7 +383,7 @@ def test_entry_beyond_the_end_of_a_zip_is_refused(case: Case) -> None:
 
 
 def test_hostile_zip_takes_bounded_memory(case: Case) -> None:
-    """A zip with a million entries is refuse in bounded memory."""
+    """A zip with a million entries is refused in bounded memory."""
     entry = struct.pack("<4s5H3I2H", b"PK\3\4", 20, 0, 0, 0, 33, 0, 0, 0, 1, 0) + b"x"
     case.zip.write_bytes(entry * 1_000_000 + zip_bytes(case.made))
     script = f"""

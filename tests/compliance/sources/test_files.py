@@ -58,12 +58,6 @@ def read(path: Path, content: bytes) -> tuple[list[bytes], list[str]]:
     return lines, reader.limits
 
 
-@pytest.mark.parametrize("form", COMPRESS)
-def test_files_are_read(path: Path, form: str) -> None:
-    """All lines of a file are read, with its size and digest, in any compression."""
-    assert read(path, COMPRESS[form](PLAIN)) == (LINES, [])
-
-
 def sums(parts: Iterable[bytes]) -> set[int]:
     return set(itertools.accumulate(map(len, parts), initial=0))
 
@@ -145,15 +139,32 @@ def test_data_after_damage_is_hashed(path: Path, monkeypatch: pytest.MonkeyPatch
     assert limits
 
 
-def test_damaged_request_of_the_collector(path: Path) -> None:
-    """The requests after a damaged one are read."""
-    parts = [framed(line) for line in LINES[:3]]
-    damaged = bytearray(parts[1])
-    damaged[8] ^= 0xFF
-    lines, limits = read(path, parts[0] + bytes(damaged) + parts[2] + bytes(damaged))
-    assert lines == [LINES[0], LINES[2]]
+FLIPPED = bytearray(framed(LINES[1]))
+FLIPPED[8] ^= 0xFF
+TWICE = zstd.compress(LINES[1]) * 2
+ENDS_EARLY = "the file ends in the middle of a request, or is damaged"
+DAMAGED: list[tuple[bytes, list[int], str]] = [
+    (framed(LINES[0]) + FLIPPED + framed(LINES[2]) + FLIPPED, [0, 2], "the compressed data is damaged: "),
+    (
+        framed(LINES[0]) + len(TWICE).to_bytes(4, "big") + TWICE + framed(LINES[2]),
+        [0, 2],
+        "the compressed data is damaged: the size of a request is wrong",
+    ),
+    (framed(LINES[0]) + bytes(4), [0], "the compressed data is damaged: "),
+    *(
+        (framed(LINES[0]) + tail, [0], ENDS_EARLY)
+        for tail in (b"\0", b"\0\0\0", b"\0\0\0\5abc", b"\xff\xff\xff\xffabc")
+    ),
+]
+
+
+@pytest.mark.parametrize(("content", "whole", "limit"), DAMAGED)
+def test_damaged_requests_of_the_collector(path: Path, content: bytes, whole: list[int], limit: str) -> None:
+    """The requests around a damaged one, one of two after one size, or one without its end are read, with one limit."""
+    lines, limits = read(path, content)
+    assert lines == [LINES[number] for number in whole]
     assert len(limits) == 1
-    assert limits[0].startswith("the compressed data is damaged: ")
+    assert limits[0].startswith(limit)
 
 
 @pytest.mark.parametrize("change", [-1, 1, -5, 100])
@@ -167,24 +178,6 @@ def test_wrong_size_of_a_request(path: Path, change: int) -> None:
     lines, limits = read(path, framed(LINES[1]) + wrong + framed(LINES[2]))
     assert LINES[1] in lines
     assert limits
-
-
-@pytest.mark.parametrize("tail", [b"\0", b"\0\0\0", b"\0\0\0\0", b"\0\0\0\5abc", b"\xff\xff\xff\xffabc"])
-def test_partial_request_at_the_end(path: Path, tail: bytes) -> None:
-    """A size without a request, and a request without its end, are limits."""
-    lines, limits = read(path, framed(LINES[0]) + tail)
-    assert lines == LINES[:1]
-    if tail != bytes(4):
-        assert limits == ["the file ends in the middle of a request, or is damaged"]
-    assert len(limits) == 1
-
-
-def test_two_requests_with_one_size(path: Path) -> None:
-    """More than one request after one size is damage."""
-    data = zstd.compress(LINES[1]) * 2
-    lines, limits = read(path, framed(LINES[0]) + len(data).to_bytes(4, "big") + data + framed(LINES[2]))
-    assert lines == [LINES[0], LINES[2]]
-    assert limits == ["the compressed data is damaged: the size of a request is wrong"]
 
 
 @pytest.mark.parametrize(
@@ -406,7 +399,7 @@ def test_absolute_globs(tree: Path) -> None:
 
 
 def refuse(source: str) -> tuple[str, str]:
-    """Return the source that is refuse, and the reason."""
+    """Return the source that is refused, and the reason."""
     with pytest.raises(TelemetryError) as caught:
         expand_paths(["a.jsonl", source])
     return caught.value.source, caught.value.reason

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from spanforge.model_registry._core.errors import TelemetryError
-from spanforge.model_registry.compliance import ComplianceMappingEngine, TelemetryReader
+from spanforge.model_registry.compliance import ComplianceMappingEngine
 from spanforge.model_registry.compliance import _attestation as attestation
 from spanforge.model_registry.compliance._sources import formats
 from spanforge.model_registry.compliance._sources.files import FileReader
@@ -122,20 +122,6 @@ def test_formats_of_paths_have_a_size(tmp_path: Path) -> None:
                 assert read_size(kind, str(tmp_path / "missing")) == 0
                 asked.add(kind)
     assert asked == {kind for kind, row in FORMATS.items() if row.read_file is not None}
-
-
-def test_only_exact_readers_have_a_file_kind() -> None:
-    """A subclass, a reader without a path alone and a reader with the kind of another have no file kind."""
-
-    class Subclass(FileReader):
-        pass
-
-    disguised = FolderReader("x")
-    disguised.kind = FileReader.kind
-    readers: list[TelemetryReader] = [Subclass("x"), JaegerReader("http://x", 1, 2), disguised, FolderReader("x")]
-    assert [file_kind(reader) for reader in readers] == [None] * 4
-    assert file_kind(FileReader("x")) == FileReader.kind
-    assert isinstance(open_file(FileReader.kind, "x"), FileReader)
 
 
 @pytest.mark.parametrize("kind", [*FORMATS, "audit_events"])

@@ -91,23 +91,13 @@ def test_other_lines_are_one_unreadable_part(document: bytes) -> None:
     assert salvage_ids(document) == [None]
 
 
-def test_blank_lines_have_no_parts() -> None:
-    """White space and a byte order mark are ignored."""
-    assert salvage_ids(b"") == salvage_ids(b" \r\t ") == salvage_ids(codecs.BOM_UTF8) == []
-
-
-def test_byte_order_mark(otlp: Otlp) -> None:
-    """A request after a byte order mark is read, without an unreadable part."""
-    span = otlp.span()
-    assert salvage_ids(codecs.BOM_UTF8 + otlp.line(span)) == [[span["spanId"]]]
-
-
-def test_several_requests_on_a_line(otlp: Otlp) -> None:
-    """All requests on a line are read, also of several signals."""
+def test_requests_of_a_line(otlp: Otlp) -> None:
+    """All requests on a line are read, of any signal; white space and a byte order mark before them are ignored."""
     one, two = otlp.span(), otlp.span()
-    metrics = b'{"resourceMetrics":[]}'
-    document = b" ".join([otlp.line(one), metrics, otlp.logs(), otlp.line(two)])
-    assert salvage_ids(document) == [[one["spanId"]], [], [], [two["spanId"]]]
+    document = b" ".join([otlp.line(one), b'{"resourceMetrics":[]}', otlp.logs(), otlp.line(two)])
+    for before in (b"", b" \r\t ", codecs.BOM_UTF8):
+        assert salvage_ids(before) == []
+        assert salvage_ids(before + document) == [[one["spanId"]], [], [], [two["spanId"]]]
 
 
 def test_partial_request_next_to_a_whole_one(otlp: Otlp) -> None:
@@ -283,22 +273,19 @@ def test_other_values_are_no_texts(value: bytes) -> None:
     assert get_text(msgspec.Raw(value)) is None
 
 
-def test_text_arrays(otlp: Otlp) -> None:
-    """The texts of an array are its items with ``stringValue``."""
-    values = [{"stringValue": "a"}, {"intValue": "5"}, 5, None, {"stringValue": "b"}]
-    assert get_texts(msgspec.Raw(otlp.json({"arrayValue": {"values": values}}))) == ["a", "b"]
-
-
-@pytest.mark.parametrize("array", [{"values": [{"stringValue": 5}]}, {"values": None}, {}, [], [5], "a"], ids=str)
-def test_arrays_without_texts(otlp: Otlp, array: Any) -> None:
-    """An array without texts, or with other values, has no texts."""
-    assert get_texts(msgspec.Raw(otlp.json({"arrayValue": array}))) == []
-
-
-@pytest.mark.parametrize("value", [b'{"stringValue":"a"}', b"null"])
-def test_other_values_are_no_arrays(value: bytes) -> None:
-    """A value that is not an array has no texts."""
-    assert get_texts(msgspec.Raw(value)) == []
+@pytest.mark.parametrize(
+    ("value", "texts"),
+    [
+        ({"values": [{"stringValue": "a"}, {"intValue": "5"}, 5, None, {"stringValue": "b"}]}, ["a", "b"]),
+        *((array, []) for array in ({"values": [{"stringValue": 5}]}, {"values": None}, {}, [], [5], "a")),
+    ],
+    ids=str,
+)
+def test_text_arrays(otlp: Otlp, value: Any, texts: list[str]) -> None:
+    """The texts of an array are its items with ``stringValue``; other values have none."""
+    assert get_texts(msgspec.Raw(otlp.json({"arrayValue": value}))) == texts
+    for other in (b'{"stringValue":"a"}', b"null"):
+        assert get_texts(msgspec.Raw(other)) == []
 
 
 def test_odd_resources_and_scopes() -> None:
