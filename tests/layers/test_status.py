@@ -70,6 +70,10 @@ STORIES = {
         "files active new: new deprecated, files none: none, files deprecated: file deprecated, "
         "files active: file active"
     ),
+    "model leaves the file and is registered": (
+        "files active: file active, retire: file retired, files none: none, register: code active, "
+        "files active: file active"
+    ),
     "application's model is retired with the file's": (
         "register: code active, files active: file active, retire: file retired, files none: code retired, "
         "files active: file retired, files retired: file retired, files active: file active, files none: code retired"
