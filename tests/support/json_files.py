@@ -17,7 +17,6 @@ ENTRY: dict[str, Any] = {
     "decommission_date": None,
     "metadata": {"tags": ["a", {"b": None}], "share": 0.5, "count": -3, "on": True, "none": [], "nothing": {}},
 }
-REQUIRED = {key: ENTRY[key] for key in ("model_id", "name", "version", "risk_tier", "owner", "purpose")}
 WRITTEN = json.dumps([ENTRY], indent=2, ensure_ascii=False) + "\n"
 """The file that ``save`` writes of this entry."""
 

@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 
 EVIDENCE = {"attestation.json": b'{"overall_status":"supported"}', "evidence.csv": b"model_id\r\n"}
 INPUTS = [{"name": "spans.jsonl", "sha256": "00", "size": 3}]
-NAMES = {"attestation.json", "evidence.csv", "manifest.json"}
 
 
 @pytest.fixture
