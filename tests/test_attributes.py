@@ -42,6 +42,7 @@ def test_optional_attributes_of_spans(complete_entry: ModelRegistryEntry) -> Non
     found = span_attributes(
         complete_entry,
         SPAN_ATTRIBUTE_NAMES,
+        warnings=(),
         matched_by="gen_ai.request.model",
     )
     assert {key.removeprefix("model_registry.") for key in found} == set(SPAN_ATTRIBUTE_NAMES) - {"warnings"}

@@ -108,14 +108,14 @@ _EVENT_ROWS: Final = tuple(
 
 
 def span_attributes(
-    entry: ModelRegistryEntry, names: Collection[str] = ON_SPANS, /, **facts: str | None
+    entry: ModelRegistryEntry, names: Collection[str] = ON_SPANS, /, **facts: str | tuple[str, ...] | None
 ) -> dict[str, Any]:
     """Return the attributes of an LLM span of a registered model that have these short names and a value.
 
     Args:
         entry: The entry that matched.
         names: The short names, each one of ``SPAN_ATTRIBUTE_NAMES``.
-        facts: Values that are not in the entry, such as ``matched_by``.
+        facts: Values that are not in the entry, such as ``matched_by``, or that replace those of the entry.
     """
     attributes = {}
     for name, key, source in _SPAN_ROWS:
