@@ -35,7 +35,7 @@ END: Final = START + 31 * DAY
 DELAY: Final = 5 * MINUTE
 FOREVER: Final = 2**63
 
-UNREGISTERED, EARLY, DEPRECATED, PAST_SUNSET, RETIRED, NOT_ENRICHED, DISAGREES = (1 << bit for bit in range(7))
+UNREGISTERED, EARLY, DEPRECATED, PAST_SUNSET, RETIRED, NOT_ENRICHED, DISAGREES, STRANGE = (1 << bit for bit in range(8))
 """Faults of a call, as bits. The last two hexadecimal digits of its trace id contain them."""
 
 FILES: Final = ("spans-0.jsonl", "spans-1.jsonl.gz", "spans-2.jsonl", "spans-3.jsonl.gz", "spans-4.jsonl.zst")
@@ -203,14 +203,22 @@ NOTHING: Final = Said()
 
 
 class Outcome(NamedTuple):
-    """How a span counts: its kind (``call``, ``agent`` or ``other``), its model or name, and its faults."""
+    """How a span counts: its kind (``call``, ``agent`` or ``other``), its model or name, its faults, and its names.
+
+    ``matched`` is a name that matched by form or by glob. ``served`` is another model that answered, and ``requested``
+    the id of the request model if that other model is registered. ``compared`` calls have both models.
+    """
 
     kind: str
     model_id: str | None = None
     name: str = ""
     service: str = ""
     wrong: int = 0
-    uncovered: str = ""
+    matched: str = ""
+    rule: str = ""
+    served: str = ""
+    requested: str | None = None
+    compared: bool = False
 
 
 def judged(model_id: str, start: int, end: int, said: Said) -> int:
@@ -261,6 +269,10 @@ def _attributes(texts: dict[str, str], said: Said, name: str) -> str:
     return ",".join(found)
 
 
+_REQUEST: Final = "gen_ai.request.model"
+_RESPONSE: Final = "gen_ai.response.model"
+
+
 class Kind(NamedTuple):
     """A group of similar spans: their weight, their attributes and their outcome.
 
@@ -272,7 +284,9 @@ class Kind(NamedTuple):
     model_id: str | None = None
     said: Said | None = None
     name: str = ""
-    uncovered: str = ""
+    rule: str = ""
+    served: str = ""
+    requested: str | None = None
     agent: bool = False
 
     def at(self, when: int, service: str) -> tuple[str, Outcome]:
@@ -282,19 +296,24 @@ class Kind(NamedTuple):
             said = NOTHING if self.model_id is None else right(self.model_id, when)
         attributes = _attributes(self.texts, said, self.model_id or self.name)
         if self.agent:
-            return attributes, Outcome("agent")
+            return attributes, Outcome("agent", self.model_id, self.name, service)
         if self.name:
             wrong = UNREGISTERED | (NOT_ENRICHED if said.status is None else 0)
             return attributes, Outcome("call", None, self.name, service, wrong)
         if self.model_id is None:
             return attributes, Outcome("other")
         wrong = judged(self.model_id, when, when, said)
-        return attributes, Outcome("call", self.model_id, "", service, wrong, self.uncovered)
+        if self.served and self.requested is None:
+            wrong |= STRANGE
+        response = self.texts.get(_RESPONSE, "")
+        matched = response or self.texts[_REQUEST] if self.rule else ""
+        names = matched, self.rule, self.served, self.requested, bool(response)
+        return attributes, Outcome("call", self.model_id, "", service, wrong, *names)
 
 
 def _chat(request: str, response: str = "", provider: str = "openai", operation: str = "chat") -> dict[str, str]:
-    found = {"gen_ai.operation.name": operation, "gen_ai.provider.name": provider, "gen_ai.request.model": request}
-    return {**found, **({"gen_ai.response.model": response, "gen_ai.response.id": "chatcmpl-1"} if response else {})}
+    found = {"gen_ai.operation.name": operation, "gen_ai.provider.name": provider, _REQUEST: request}
+    return {**found, **({_RESPONSE: response, "gen_ai.response.id": "chatcmpl-1"} if response else {})}
 
 
 def _llm(kind: str = "LLM", **texts: str) -> dict[str, str]:
@@ -324,15 +343,17 @@ SUPPORT: Final = Group(
     "opentelemetry.instrumentation.openai_v2",
     90,
     (
-        Kind(30, _chat("gpt-4o", "gpt-4o-2024-08-06"), "gpt-4o"),
+        Kind(30, _chat("gpt-4o", "gpt-4o-2024-08-06"), "gpt-4o", rule="glob"),
         Kind(10, _chat("support-chat"), "gpt-4o"),
         Kind(10, _chat("gpt-3.5-turbo", "gpt-3.5-turbo"), "gpt-3.5-turbo"),
         Kind(3, _chat("gpt-3.5-turbo"), "gpt-3.5-turbo", NOTHING),
         Kind(2, _chat("gpt-4o"), "gpt-4o", Said("active", "somebody", "high", "gpt-4o")),
-        Kind(6, _chat("gpt-4o-mini", "gpt-4o-mini-2024-07-18"), "gpt-4o-mini", uncovered="gpt-4o-mini-2024-07-18"),
+        Kind(6, _chat("gpt-4o-mini", "gpt-4o-mini-2024-07-18"), "gpt-4o-mini", rule="form"),
         Kind(4, _chat("gpt-4.1"), "openai/gpt-4.1"),
         Kind(1, _chat("claude-latest"), None, NOTHING, name="claude-latest"),  # an alias of another provider's model
-        Kind(1, _chat("gpt-4o", "o9"), "gpt-4o", NOTHING, uncovered="o9"),
+        Kind(1, _chat("gpt-4o", "o9"), "gpt-4o", NOTHING, served="o9"),
+        Kind(1, _chat("GPT-3.5-Turbo-0125"), "gpt-3.5-turbo", NOTHING, rule="form"),
+        Kind(1, _chat("gpt-4o", "gpt-4o-mini"), "gpt-4o-mini", served="gpt-4o-mini", requested="gpt-4o"),
     ),
 )
 SEARCH: Final = Group(
@@ -347,7 +368,7 @@ SEARCH: Final = Group(
         Kind(8, _llm(), "text-davinci-003", Said("active", "support", "critical", "text-davinci-003")),
         Kind(8, _llm(llm__model_name="mistral-large"), "mistral-large"),
         Kind(4, _llm("AGENT", llm__model_name="gpt-4o"), "gpt-4o", agent=True),
-        Kind(4, _llm("CHAIN", llm__model_name="nobody-knows"), agent=True),
+        Kind(4, _llm("CHAIN", llm__model_name="nobody-knows"), name="nobody-knows", agent=True),
         Kind(1, _llm(), None, Said("unregistered"), name="only-said"),
     ),
 )
@@ -356,10 +377,10 @@ JOBS: Final = Group(
     "pydantic-ai",
     45,
     (
-        Kind(4, {"model_name": "gpt-4o", "gen_ai.agent.name": "agent"}, agent=True),
+        Kind(4, {"model_name": "gpt-4o", "gen_ai.agent.name": "agent"}, "gpt-4o", NOTHING, agent=True),
         Kind(4, _chat("gpt-4o", operation="invoke_agent"), "gpt-4o", agent=True),
         Kind(4, _chat("gpt-4o", operation="invoke_workflow"), "gpt-4o", NOTHING, agent=True),
-        Kind(4, _chat("nobody-knows", operation="execute_tool"), agent=True),
+        Kind(4, _chat("nobody-knows", operation="execute_tool")),
         Kind(9, {"http.request.method": "POST", "server.address": "api.example.com"}),
         Kind(2, _chat("")),
         Kind(6, _chat("ada"), "ada"),
@@ -775,7 +796,11 @@ def write(folder: str, spans: int, *, seed: int = 7, plain: bool = False) -> dic
             for outcome, (number, first, last) in total.truth.items()
             if outcome.kind == "call"
         ],
-        "agents": numbers["agent"],
+        "agents": [
+            {"model_id": outcome.model_id, "name": outcome.name, "service": outcome.service, "spans": number}
+            for outcome, (number, _, _) in total.truth.items()
+            if outcome.kind == "agent"
+        ],
         "others": numbers["other"],
         "copies": total.copies,
         "differing": total.differing,

@@ -36,6 +36,11 @@ def entries(number: int) -> Iterator[ModelRegistryEntry]:
     return (entry(MODEL if i == number // 2 else f"model-{i}") for i in range(number))
 
 
+def with_globs(number: int) -> Iterator[ModelRegistryEntry]:
+    """Yield the given number of entries that each have a glob."""
+    return (entry(f"acme-{i}", metadata={"aliases": [f"acme-{i}-*"]}) for i in range(number))
+
+
 def as_registered(number: int) -> Iterator[ModelRegistryEntry]:
     """Yield the given number of entries as ``register`` leaves them, with a history record and user metadata."""
     for i in range(number):

@@ -50,6 +50,13 @@ BENCHMARKS: Final = (
         spans.whole("new"),
     ),
     Benchmark(
+        "names",
+        "LLM spans with names never seen before, 2,000 globs in the registry / none",
+        "<= 3",
+        "µs per span",
+        spans.many_globs,
+    ),
+    Benchmark(
         "deprecated",
         "LLM span of a deprecated model, all default attributes / with an empty processor",
         "<= 1.12",

@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace.sampling import DEFAULT_ON, ParentBasedTraceIdRatio
 
 from benchmarks.comparison import Comparison
 from benchmarks.harness import seconds
-from benchmarks.models import MODEL, deprecated_of, entries, registry_of
+from benchmarks.models import MODEL, deprecated_of, entries, registry_of, with_globs
 from spanforge.model_registry.otel import ModelRegistrySampler, ModelRegistrySpanProcessor
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ BAGGAGE_KEYS: Final = 8
 IN_TURN: Final = 5_000
 """Model names in rotation: more than the processor caches."""
 RANDOM_NAMES: Final = 100_000
+GLOBS: Final = 2_000
 FEW: Final = 10
 """Models of a small registry."""
 
@@ -135,6 +136,7 @@ KINDS: Final = {
 PROCESSORS: Final[Mapping[str, Callable[[int], SpanProcessor]]] = {
     "empty": lambda _models: Empty(),
     "ours": lambda models: ModelRegistrySpanProcessor(registry_of(entries(models)), meter_provider=meters()),
+    "globs": lambda models: ModelRegistrySpanProcessor(registry_of(with_globs(models)), meter_provider=meters()),
     "deprecated": lambda models: ModelRegistrySpanProcessor(deprecated_of(models), meter_provider=meters()),
     "baggage": lambda _models: BaggageSpanProcessor(ALLOW_ALL_BAGGAGE_KEYS),
 }
@@ -210,6 +212,12 @@ def deprecated(sizes: Sizes) -> Comparison:
     """Compare spans of a deprecated model, which also get a warning, with spans with an empty processor."""
     spans = {"ours": Spans("deprecated", "start"), "empty": Spans("empty", "start")}
     return _compare(sizes, spans, lambda cost: cost["ours"] / cost["empty"])
+
+
+def many_globs(sizes: Sizes) -> Comparison:
+    """Compare spans of unknown models with 2,000 globs in the registry and with none."""
+    spans = {"globs": Spans("globs", "new", models=GLOBS), "none": Spans("ours", "new")}
+    return _compare(sizes, spans, lambda cost: cost["globs"] / cost["none"])
 
 
 def sampled(sizes: Sizes) -> Comparison:

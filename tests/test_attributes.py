@@ -38,13 +38,18 @@ def test_optional_attributes_of_spans(complete_entry: ModelRegistryEntry) -> Non
         "deployment_date",
         "decommission_date",
         "matched_by",
+        "match_rule",
     }
     found = span_attributes(
         complete_entry,
         SPAN_ATTRIBUTE_NAMES,
         warnings=(),
         matched_by="gen_ai.request.model",
+        match_rule="form",
+        requested_model_id="gpt-4",
+        response_registered=False,
     )
+    assert found["model_registry.response_registered"] is False
     assert {key.removeprefix("model_registry.") for key in found} == set(SPAN_ATTRIBUTE_NAMES) - {"warnings"}
     assert found["model_registry.matched_by"] == "gen_ai.request.model"
 

@@ -10,7 +10,6 @@ import sys
 import threading
 import unicodedata
 import warnings
-from collections import Counter
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +25,9 @@ if TYPE_CHECKING:
 
 LEFT_OUT = ("[a-]", "[z-a]", "[--0]", "[a-c-e]", "[-a]", "x[!-]")
 RULE = "a path without line breaks, '$', '{' and '}', which are special to the Collector"
+GLOBBED, LIMITED = 'span.cache["globbed"]', 'span.cache["limited00"]'
+GLOB = re.compile(r'replace_all_patterns\(span\.cache\["globbed"\], "value", (".*?(?<!\\)"), "#')
+"""A statement that tries a glob."""
 HOSTILE = (
     "${env:HOME}",
     "$",
@@ -86,7 +88,7 @@ def test_it_is_one_processor(registry: ModelRegistry) -> None:
     """The text is YAML with one transform processor, whose groups have conditions and statements of one line each."""
     groups = parsed(render_transform(some(registry)))
     assert all(list(group) == ["conditions", "statements"] for group in groups)
-    assert [len(group["conditions"]) for group in groups] == [1, 1, 1]
+    assert [len(group["conditions"]) for group in groups] == [1, 1, 1, 1]
     lines = [statement for group in groups for statement in group["statements"]]
     assert all(isinstance(line, str) and line.strip() == line for line in lines)
 
@@ -113,26 +115,44 @@ def test_the_first_line_tells_what_it_is(registry: ModelRegistry) -> None:
         assert text.count("#", 0, 1) == 1
 
 
+def test_an_empty_registry(registry: ModelRegistry) -> None:
+    """Without a model every name is unregistered: the tables are empty, and no glob is tried."""
+    groups = parsed(render_transform(registry))
+    assert len(groups) == 4
+    assert 'keep_keys(span.cache["hits"], [])' in groups[1]["statements"]
+    assert "unregistered" in str(groups[3])
+    assert GLOBBED not in str(groups)
+
+
 def test_what_is_not_needed_is_left_out(registry: ModelRegistry) -> None:
-    """Names are looked up if there is a model, providers told if an entry asks for them, globs tried if there are."""
-
-    def rendered(groups: int) -> str:
-        found = parsed(render_transform(registry))
-        assert len(found) == groups
-        return "\n".join(statement for group in found for statement in group["statements"])
-
-    assert 'keep_keys(span.cache["general"], [])' in rendered(2)
-    assert "unregistered" in rendered(2)
-    assert not re.search("gen_ai.system|registry_name", rendered(2))
+    """The provider of an exact name, codes of providers and globs are only looked up if an entry needs them."""
     add(registry, "a", "b")
-    assert "gen_ai.system" not in rendered(2)
+    groups = parsed(render_transform(registry))
+    assert "gen_ai.system" not in str(groups[0])
+    assert LIMITED not in str(groups)
     add(registry, "c", provider="p")
-    assert "gen_ai.system" in rendered(2)
-    assert "registry_name" not in rendered(2)
+    groups = parsed(render_transform(registry))
+    assert "gen_ai.system" in str(groups[0])
+    assert LIMITED in str(groups)
+    assert GLOBBED not in str(groups)
     registry.clear()
     add(registry, "a", "b*")
-    assert "registry_name" in rendered(3)
-    assert 'span.cache["special"]' not in rendered(3)
+    groups = parsed(render_transform(registry))
+    assert GLOBBED in str(groups)
+    assert LIMITED not in str(groups)
+
+
+def test_the_setting_decides_how_names_match(registry: ModelRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without ``match``, the setting of the process applies; other values are refused."""
+    some(registry)
+    forms, exact = (render_lookup(registry, match=match) for match in ("forms", "exact"))
+    assert forms != exact
+    assert render_lookup(registry) == forms
+    monkeypatch.setenv("OTEL_PYTHON_MODEL_REGISTRY_MATCH", "exact")
+    assert render_lookup(registry) == exact
+    assert parsed(render_transform(registry)) == yaml.safe_load(exact)
+    with pytest.raises(InvalidEntryError, match="match"):
+        render_transform(registry, match="fuzzy")  # type: ignore[arg-type]
 
 
 def test_the_same_entries_give_the_same_bytes(registry: ModelRegistry, tmp_path: Path) -> None:
@@ -240,7 +260,7 @@ def test_globs_that_the_collector_cannot_express(
     assert caught[0].filename == __file__
     comments = [line for line in text.splitlines() if line.startswith("# ") and line != END]
     assert comments[1:] == [f"# The Collector cannot express, and does not match: {name}" for name in named]
-    assert text.count("merge_maps(span.attributes, {") == len(LEFT_OUT)
+    assert len(GLOB.findall(text)) == len(LEFT_OUT)
     assert "alias 0" in text
 
 
@@ -262,21 +282,32 @@ def test_globs_that_it_can_express_are_not_warned_of(registry: ModelRegistry) ->
         warnings.simplefilter("error")
         text = render_transform(registry)
     assert text.count("\n# ") == 0
-    assert text.count("merge_maps(span.attributes, {") == len(globs)
+    assert len(GLOB.findall(text)) == 13
 
 
-def test_a_glob_that_is_a_prefix_is_looked_for_as_one(registry: ModelRegistry) -> None:
-    """A star at the end of plain text needs no regular expression; any other wildcard does."""
-    add(registry, "a", "gpt-$*", "x*y*", "[a", "b?", provider="p")
-    (statements,) = [group["statements"] for group in parsed(render_transform(registry))[1:2]]
-    name = 'span.attributes["otelcol.registry_name"]'
-    found = [re.search(r"HasPrefix\(.*|IsMatch\(.*", statement) for statement in statements]
-    assert [match[0] for match in found if match] == [
-        f'HasPrefix({name}, "gpt-\\u0024")',
-        f'IsMatch({name}, "^(?s:x.*y.*)\\\\z")',
-        f'IsMatch({name}, "^(?s:\\\\x{{5b}}a)\\\\z")',
-        f'IsMatch({name}, "^(?s:b.)\\\\z")',
+def test_the_most_specific_glob_is_tried_first(registry: ModelRegistry) -> None:
+    """The order of registration does not decide. Globs of an entry for one provider go first, if it is the span's."""
+    add(registry, "a", "b?", "x*y*", "gpt-4*", "*")
+    add(registry, "b", "gpt-$*", provider="p")
+    names = [json.loads(pattern) for pattern in GLOB.findall(render_transform(registry))]
+    every, one, none = r"^=(?:[^:]*):(?s:", r"^=(?:1):(?s:", r"^=(?:0):(?s:"
+    assert names == [
+        rf"{one}gpt\x{{2d}}\x{{24}}.*)\z",
+        rf"{every}gpt\x{{2d}}4.*)\z",
+        rf"{none}gpt\x{{2d}}\x{{24}}.*)\z",
+        rf"{every}x.*y.*)\z",
+        rf"{every}b.)\z",
+        rf"{every}.*)\z",
     ]
+
+
+def test_more_globs_that_match_equally_well_than_the_limit(registry: ModelRegistry) -> None:
+    """A comment and a warning tell that the Collector does not notice all of them."""
+    for number in range(13):
+        add(registry, f"m{number}", f"*{chr(97 + number)}*")
+    with pytest.warns(UserWarning, match="the Collector notices only 64 pairs of globs"):
+        text = render_transform(registry)
+    assert text.splitlines()[1].startswith("# The Collector notices only 64 pairs of globs")
 
 
 FNV_1A = {
@@ -338,9 +369,12 @@ def test_many_models(registry: ModelRegistry) -> None:
     for number in range(2_000):
         add(registry, f"vendor-model-{number}", f"alias-{number}", f"vendor-model-{number}-*")
     text = render_transform(registry)
-    assert Counter(re.findall(r'HasPrefix\(span\.attributes\["otelcol\.registry_name"\], "(.*?)"\)', text)) == {
-        f"vendor-model-{number}-": 1 for number in range(2_000)
-    }
+    assert len(set(GLOB.findall(text))) == len(GLOB.findall(text)) == 2_000
+    registry.clear()
+    for number in range(5_000):
+        add(registry, f"vendor-model-{number}")
+    statements = next(line for line in render_lookup(registry).splitlines() if "keep_keys" in line)
+    assert all(f'"Evendor-model-{number}"' in statements for number in range(5_000))
 
 
 def test_the_registry_of_the_process() -> None:

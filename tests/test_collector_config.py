@@ -16,9 +16,10 @@ from support.collector_files import COLLECTOR, FOLDER, JAEGER, ROOT, VARIABLES
 
 from spanforge.model_registry._core.attributes import ATTRIBUTES, ON_SPANS, PREFIX
 from spanforge.model_registry._core.collector_statements import STATE
-from spanforge.model_registry._core.conventions import CONVENTIONS, NOT_CALLS, PROVIDER_KEYS
+from spanforge.model_registry._core.conventions import CONVENTIONS, DECIDING_KEYS, PROVIDER_KEYS
 from spanforge.model_registry._core.lifecycle import FLAGGED_STATUSES, FLAGGED_TIERS, RISK_TIERS
 from spanforge.model_registry._core.resolution import UNREGISTERED
+from spanforge.model_registry._core.span_kinds import CALL_EVIDENCE, INFRASTRUCTURE, NOT_CALLS
 
 FILES = ("agent.yaml", "collector.yaml", "jaeger.yaml")
 CONFIG: dict[str, Any] = yaml.safe_load((FOLDER / "collector.yaml").read_text("utf-8"))
@@ -45,8 +46,9 @@ def conditions_of_mark(mark: str) -> list[str]:
 
 def alternatives(condition: str, key: str) -> set[str]:
     """Return the values of an attribute that a condition matches."""
-    match = re.fullmatch(rf'IsMatch\(span\.attributes\["{re.escape(key)}"\], "\^\(([\w|]+)\)\$"\)', condition)
-    return set() if match is None else set(match[1].split("|"))
+    expression = rf'IsMatch\(span\.attributes\["{re.escape(key)}"\], "\^(?:\\"\?)?\((.+)\)(?:\\"\?)?\$"\)'
+    match = re.fullmatch(expression, condition)
+    return set() if match is None else set(match[1].replace(r"\\.", ".").split("|"))
 
 
 def matched_values(conditions: list[str], key: str) -> set[str]:
@@ -81,11 +83,15 @@ def test_generated_blocks_keep_their_indentation() -> None:
 
 def test_every_convention_marks_a_span() -> None:
     """``transform/mark`` knows every convention, and spans that have a status already."""
-    condition = re.compile(r'span\.attributes\["([^"]+)"\] != nil(?: and scope\.name == "([^"]+)")?')
+    condition = re.compile(
+        r'span\.attributes\["([^"]+)"\] != nil(?: and scope\.name == "([^"]+)")?'
+        r'(?: and (?:IsMatch\()?span\.attributes\["([^"]+)"\](?:, ".+"\)| != nil))?'
+    )
     conditions = conditions_of_mark("names_model")
     matches = [match.groups() for match in map(condition.fullmatch, conditions) if match is not None]
     assert len(matches) == len(conditions) == len(set(matches))
-    assert set(matches) == {(f"{PREFIX}status", None), *((row.key, row.scope) for row in CONVENTIONS)}
+    rows = {(row.key, row.scope, row.when and row.when.key) for row in CONVENTIONS}
+    assert set(matches) == {(f"{PREFIX}status", None, None), *rows}
 
 
 def test_every_flagged_status_and_tier_marks_a_span() -> None:
@@ -93,6 +99,15 @@ def test_every_flagged_status_and_tier_marks_a_span() -> None:
     conditions = conditions_of_mark("flagged")
     assert matched_values(conditions, f"{PREFIX}status") == policy("status") == FLAGGED_ON_SPANS
     assert matched_values(conditions, f"{PREFIX}risk_tier") == policy("risk-tier") == FLAGGED_TIERS
+
+
+def test_a_response_model_that_is_not_registered_flags_a_span() -> None:
+    """``transform/mark`` and tail sampling know the attribute, even if the request model is not flagged."""
+    key = f"{PREFIX}response_registered"
+    assert f'span.attributes["{key}"] == false' in conditions_of_mark("flagged")
+    policies = PROCESSORS["tail_sampling"]["policies"]
+    (found,) = (each["boolean_attribute"] for each in policies if each["name"] == "response-registered")
+    assert found == {"key": key, "value": False}
 
 
 def test_the_archive_keeps_every_fact() -> None:
@@ -105,8 +120,8 @@ def test_the_archive_keeps_every_fact() -> None:
     kept = re.compile(json.loads(pattern))
     ours = [row.key.replace("<key>", "anything") for row in ATTRIBUTES]
     names = [row.key for row in CONVENTIONS]
-    parameters = [row.key for row in CONVENTIONS if row.member is not None]
-    assert [key for key in (*FACTS, *ours, *names, *PROVIDER_KEYS, *NOT_CALLS) if not kept.search(key)] == []
+    parameters = [key for key in CONTENT_KEYS if any(row.key == key and row.member is not None for row in CONVENTIONS)]
+    assert [key for key in (*FACTS, *ours, *names, *PROVIDER_KEYS, *DECIDING_KEYS) if not kept.search(key)] == []
     assert [key for key in CONTENT_KEYS if kept.search(key)] == parameters
 
 
@@ -118,16 +133,21 @@ def test_the_archive_keeps_only_the_model_of_parameters() -> None:
             assert f'delete_key(span.attributes, "{row.key}")' in archive
             assert any(f'set(span.attributes["{row.key}"], String(span.cache' in each for each in archive), row.key
         if row.scope is not None:
-            assert f'delete_key(span.attributes, "{row.key}") where scope.name != "{row.scope}"' in archive
+            deletion = f'delete_key(span.attributes, "{row.key}") where '
+            assert any(each.startswith(deletion) and f'scope.name != "{row.scope}"' in each for each in archive)
 
 
 def test_agents_are_no_calls() -> None:
     """``filter/calls`` knows every attribute and scope by which a span that names a model is not a call."""
     conditions = PROCESSORS["filter/calls"]["trace_conditions"]
     for key, values in NOT_CALLS.items():
-        assert matched_values(conditions, key) == values, key
+        assert matched_values(conditions, key) == set(values), key
+    (infrastructure,) = (each for each in conditions if each.startswith("("))
+    keys = re.findall(r'span\.attributes\["([^"]+)"\] != nil', infrastructure)
+    assert set(keys) == {key for row in INFRASTRUCTURE for key in row}
+    assert re.findall(r'span\.attributes\["([^"]+)"\] == nil', infrastructure) == [*CALL_EVIDENCE]
     for row in CONVENTIONS:
-        if row.scope is not None:
+        if row.calls_have is not None:
             assert any(f'["{row.key}"] != nil' in each and f'"{row.scope}"' in each for each in conditions), row.key
 
 
@@ -135,7 +155,7 @@ def test_the_label_names_the_model_of_the_request() -> None:
     """``transform/calls`` takes the first name of the requests, then of the responses, then the registry's."""
     (statement,) = (each for each in statements("transform/calls") if "Coalesce" in each)
     keys = re.findall(r'span\.attributes\["([^"]+)"\]', statement.partition("Coalesce")[2])
-    rows = [row for row in CONVENTIONS if row.scope is row.member is None]
+    rows = [row for row in CONVENTIONS if row.scope is row.member is None and row.when is None]
     requests = {row.key for row in rows if not row.response}
     assert keys[0] == "gen_ai.request.model"
     assert set(keys[: len(requests)]) == requests

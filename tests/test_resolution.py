@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from support.conventions import name_model
 from support.evidence import limit_peak_memory
 
 from spanforge.model_registry import InvalidEntryError, ModelRegistry, Resolution
@@ -13,17 +14,18 @@ from spanforge.model_registry._core.conventions import (
     CONVENTIONS,
     MAX_JSON,
     PROVIDER_KEYS,
-    ModelMatch,
     find_names,
     provider_of,
-    resolve_attributes,
 )
-from spanforge.model_registry._core.resolution import MAX_GLOBBED, ModelIndex
+from spanforge.model_registry._core.globs import MAX_GLOBBED
+from spanforge.model_registry._core.resolution import ModelIndex
+from spanforge.model_registry._core.span_models import ModelMatch, resolve_attributes
 
 
 def list_names(attributes: dict[str, Any], scope: str | None = None) -> list[tuple[str, str]]:
     """Return attribute key and model name for each name on a span."""
-    return list(zip(*find_names(attributes, scope), strict=True))
+    rows, names = find_names(attributes, scope)
+    return [(row.key, name) for row, name in zip(rows, names, strict=True)]
 
 
 @pytest.fixture
@@ -96,18 +98,17 @@ def test_cache_of_globs_is_bounded(registry: ModelRegistry) -> None:
 
 def test_response_keys_come_first() -> None:
     """Response models are tried before request models, in the order of the table."""
-    attributes = {row.key: f"value of {row.key}" for row in CONVENTIONS if row.member is None}
-    keys, _ = find_names(attributes, "pydantic-ai")
-    responses = [row.key for row in CONVENTIONS if row.response and row.member is None]
+    plain = [row for row in CONVENTIONS if row.member is None and row.when is None and row.scope is None]
+    keys = [key for key, _ in list_names({row.key: f"value of {row.key}" for row in plain})]
+    responses = [row.key for row in plain if row.response]
     assert responses[0] == "gen_ai.response.model"
-    assert keys == [*responses, *(row.key for row in CONVENTIONS if not row.response and row.member is None)]
+    assert keys == [*responses, *(row.key for row in plain if not row.response)]
 
 
 @pytest.mark.parametrize("row", CONVENTIONS, ids=lambda row: row.key)
 def test_every_convention(row: Any) -> None:
     """Each row of the table leads to a name."""
-    value = "gpt-4o" if row.member is None else '{"temperature": 1, "model": "gpt-4o"}'
-    assert list_names({row.key: value, "other": "x"}, row.scope) == [(row.key, "gpt-4o")]
+    assert list_names(name_model(row, "gpt-4o") | {"other": "x"}, row.scope) == [(row.key, "gpt-4o")]
 
 
 def test_a_scoped_key_counts_in_its_scope_only() -> None:
@@ -147,25 +148,11 @@ def test_provider_of_a_span() -> None:
     assert provider_of(attributes) is None
 
 
-def test_request_model_if_the_response_model_is_unregistered(registry: ModelRegistry) -> None:
-    """The request model counts if the response model is not registered."""
-    add(registry, "gpt-4o")
-    attributes = {"gen_ai.request.model": "gpt-4o", "gen_ai.response.model": "gpt-4o-2024-08-06"}
-    resolved = resolve_attributes(ModelIndex(registry.list_all()), attributes)
-    assert resolved is not None
-    resolution, key = resolved.resolution, resolved.key
-    assert (resolution.candidate, resolution.rule, key) == ("gpt-4o", "id", "gen_ai.request.model")
-    add(registry, "gpt-4o-2024-08-06")
-    resolved = resolve_attributes(ModelIndex(registry.list_all()), attributes)
-    assert resolved is not None
-    assert (resolved.resolution.candidate, resolved.key) == ("gpt-4o-2024-08-06", "gen_ai.response.model")
-
-
 def test_unregistered_models(registry: ModelRegistry) -> None:
     """The warning names the first candidate, and no key matched."""
     attributes = {"gen_ai.request.model": "a", "gen_ai.response.model": "b"}
     assert resolve_attributes(ModelIndex(registry.list_all()), attributes) == ModelMatch(
-        registry.resolve("b"), key=None, is_call=True
+        registry.resolve("b"), key=None, kind="call"
     )
     assert resolve_attributes(ModelIndex(registry.list_all()), {"http.method": "GET"}) is None
 

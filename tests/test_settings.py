@@ -19,6 +19,7 @@ from spanforge.model_registry._core.settings import (
     ENABLED,
     EVENTS,
     FILE,
+    MATCH,
     MODEL_ATTRIBUTES,
     RELOAD_INTERVAL,
     SAMPLE_FLAGGED,
@@ -52,6 +53,7 @@ ROWS = [
     Row(SPAN_ATTRIBUTES, ["status"], "owner", ("owner",)),
     Row(MODEL_ATTRIBUTES, ["my.model"], "other.model", ("other.model",)),
     Row(UNREGISTERED_POLICY, "ignore", "IGNORE", "ignore"),
+    Row(MATCH, "exact", "EXACT", "exact"),
     Row(EVENTS, "log", "LOG,span", ("span", "log")),
     Row(SAMPLE_FLAGGED, True, "True", True),
 ]
@@ -98,7 +100,9 @@ def test_sources_of_a_value(row: Row, monkeypatch: pytest.MonkeyPatch, lines: An
     assert setting.default not in (alone, row.value)
     monkeypatch.setenv(setting.variable, row.text)
     assert setting.read() == row.value
-    other = {ENABLED: "true", UNREGISTERED_POLICY: "warn", SAMPLE_FLAGGED: "false"}.get(setting, row.text)
+    other = {ENABLED: "true", UNREGISTERED_POLICY: "warn", MATCH: "forms", SAMPLE_FLAGGED: "false"}.get(
+        setting, row.text
+    )
     monkeypatch.setenv(setting.variable, other)
     assert setting.read(row.option) == alone != setting.read()
     monkeypatch.delenv(setting.variable)
@@ -204,9 +208,10 @@ DEFAULTS = {
     "reload_interval": "10000",
     "model_attributes": "none",
     "unregistered": "warn",
+    "match": "forms",
     "events": "span",
     "sample_flagged": "false",
-    "span_attributes": "status,owner,risk_tier,model_id,warnings,name,version",
+    "span_attributes": "status,owner,risk_tier,model_id,warnings,name,version,requested_model_id,response_registered",
 }
 
 
@@ -345,7 +350,7 @@ def test_unknown_option(lines: Any) -> None:
             "file": "a",
             "unregistered": None,
         }
-    names = "enabled, file, reload_interval, span_attributes, model_attributes, unregistered, events"
+    names = "enabled, file, reload_interval, span_attributes, model_attributes, unregistered, match, events"
     assert lines() == [line(f"option 'flie' is unknown and ignored; options are {names}")]
 
 

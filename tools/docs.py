@@ -15,12 +15,16 @@ from typing import TYPE_CHECKING, Final
 from api import render_module
 
 from spanforge.model_registry._core.attributes import ATTRIBUTES, PREFIX
-from spanforge.model_registry._core.conventions import CONVENTIONS, NOT_CALLS, PROVIDER_KEYS, Convention
+from spanforge.model_registry._core.conventions import CONVENTIONS, PROVIDER_KEYS, Convention
 from spanforge.model_registry._core.events import OPERATION_SPAN_NAMES
 from spanforge.model_registry._core.lifecycle import FLAGGED_STATUSES, FLAGGED_TIERS, OPERATIONS, RISK_TIERS, STATUSES
+from spanforge.model_registry._core.name_tables import PATHS, PROVIDER_WORDS, SEGMENTS
+from spanforge.model_registry._core.provider_tables import NOT_PROVIDERS, PROVIDERS, VENDORS
 from spanforge.model_registry._core.resolution import UNREGISTERED
 from spanforge.model_registry._core.settings import SAMPLE_FLAGGED, SETTINGS
+from spanforge.model_registry._core.span_kinds import CALL_EVIDENCE, INFRASTRUCTURE, NOT_CALLS
 from spanforge.model_registry._core.validation import RESERVED, ReservedKey
+from spanforge.model_registry._core.version_tables import NAME_TAGS, REVISIONS, SNAPSHOTS
 from spanforge.model_registry.compliance._analysis.checks import EVIDENCE_CHECKS
 from spanforge.model_registry.compliance._frameworks import FRAMEWORKS
 from spanforge.model_registry.compliance._report import LIMITS
@@ -54,15 +58,25 @@ def attributes() -> list[list[str]]:
 def conventions() -> list[list[str]]:
     """Return the table of attributes that hold model names."""
     head = ["attribute", "holds", "written by"]
-    return [head, *([f"`{row.key}`", _holds(row), row.used_by] for row in CONVENTIONS)]
+    rows = dict.fromkeys((row.key, row.used_by) for row in CONVENTIONS)
+    groups = [[row for row in CONVENTIONS if (row.key, row.used_by) == group] for group in rows]
+    return [head, *([f"`{group[0].key}`", _holds(group), group[0].used_by] for group in groups)]
 
 
-def _holds(row: Convention) -> str:
+def _holds(group: list[Convention]) -> str:
+    """Return the content of one attribute of one instrumentation, from its rows."""
+    row = group[0]
+    text = "response model" if row.response else "request model"
     if row.member is not None:
-        return f"JSON with the request model as `{row.member}`"
-    if row.by_gateway:
-        return "model that the gateway chose"
-    return "response model" if row.response else "request model"
+        text = f"JSON with the request model as {join_names([row.member or '' for row in group], 'or')}"
+    elif row.by_gateway:
+        text = "model that the gateway chose"
+    if row.scope is not None:
+        text += f", in the scope {join_names([row.scope or '' for row in group], 'or')}"
+    if row.when is not None:
+        values = f" is {join_names(row.when.values, 'or')}" if row.when.values else " is set"
+        text += f", if `{row.when.key}`{values}"
+    return text
 
 
 def settings() -> list[list[str]]:
@@ -121,8 +135,25 @@ def metrics() -> list[list[str]]:
 
 def not_calls() -> list[list[str]]:
     """Return the table of the spans that name a model without being a call."""
-    rows = [[f"`{key}`", join_names(sorted(values), "or")] for key, values in NOT_CALLS.items()]
-    return [["attribute", "values"], *rows]
+    rows = [
+        [f"`{key}`", *(_join_kinds(values, kind) for kind in ("agent", "other"))] for key, values in NOT_CALLS.items()
+    ]
+    return [["attribute", "agents and workflows", "other spans"], *rows]
+
+
+def _join_kinds(values: Mapping[str, str], kind: str) -> str:
+    return join_names(sorted(value for value in values if values[value] == kind), "or")
+
+
+def infrastructure() -> list[list[str]]:
+    """Return the table of the attributes that mark spans whose model name was copied."""
+    rows = [[" and ".join(f"`{key}`" for key in dict.fromkeys(row))] for row in INFRASTRUCTURE]
+    return [["attribute"], *rows]
+
+
+def call_evidence() -> str:
+    """Return the sentence about attributes that only LLM instrumentations write."""
+    return f"These attributes show it: {join_names(CALL_EVIDENCE, 'and')}."
 
 
 def formats() -> list[str]:
@@ -137,7 +168,8 @@ def limits() -> list[str]:
 
 def providers() -> str:
     """Return the sentence about the attributes that hold a provider."""
-    return f"The provider is the first non-empty string among {join_names(PROVIDER_KEYS, 'and')}."
+    keys = join_names(PROVIDER_KEYS, "and")
+    return f"The provider is the first non-empty string among {keys}. A framework counts only if there is no other."
 
 
 def flagged() -> str:
@@ -162,6 +194,7 @@ def violations() -> str:
 KINDS: Final[Mapping[str, str]] = {
     "aliases": "list of names",
     "text": "string",
+    "names": "string, or list of strings",
     "date": "date",
     "history": "list of records",
 }
@@ -189,6 +222,57 @@ def _attributes_of(key: str, reserved: ReservedKey) -> str:
     return ", ".join(shown)
 
 
+def name_routes() -> list[list[str]]:
+    """Return the table of the paths and parts before a model."""
+    paths = [[f"`{row.template}/`", row.provider or "any", f"`{row.example}`", row.source] for row in PATHS]
+    parts = [[_code(row.pattern), row.provider, f"`{row.example}`", row.source] for row in SEGMENTS]
+    return [["path or part", "provider", "example", "source"], *paths, *parts]
+
+
+def name_words() -> list[list[str]]:
+    """Return the table of the words that providers add."""
+    rows = [[f"`{row.text}`", row.provider or "any", f"`{row.example}`", row.source] for row in PROVIDER_WORDS]
+    return [["word", "provider", "example", "source"], *rows]
+
+
+def name_versions() -> list[list[str]]:
+    """Return the table of snapshots, revisions and tags."""
+    rows = [["snapshot", row.form, row.example, row.source] for row in SNAPSHOTS]
+    rows += [["revision", row.form, row.example, row.source] for row in REVISIONS]
+    rows += [["moving" if row.moving else "tag", row.text, row.example, row.source] for row in NAME_TAGS]
+    shown = [[kind, _code(form), f"`{example}`", source] for kind, form, example, source in rows]
+    return [["kind", "text", "example", "source"], *shown]
+
+
+def name_vendors() -> list[list[str]]:
+    """Return the table of the vendors."""
+    rows = [
+        [
+            row.name,
+            ", ".join(f"`{text}/`" for text in row.organisations),
+            ", ".join(f"`{text}.`" for text in row.dotted),
+        ]
+        for row in VENDORS
+    ]
+    return [["vendor", "organisations", "before a dot"], *rows]
+
+
+def name_providers() -> list[list[str]]:
+    """Return the table of the providers that have several spellings."""
+    rows = [[f"`{row.name}`", ", ".join(f"`{text}`" for text in row.spellings)] for row in PROVIDERS if row.spellings]
+    return [["provider", "further spellings"], *rows]
+
+
+def not_providers() -> str:
+    """Return the sentence about values that are no providers."""
+    return f"These values are no providers: {join_names(NOT_PROVIDERS, 'and')}."
+
+
+def _code(text: str) -> str:
+    """Return text in backticks, for a cell of a table."""
+    return f"`{text}`".replace("|", "\\|")
+
+
 def join_names(names: Iterable[str], conjunction: str) -> str:
     """Return names as a list within a sentence."""
     *first, last = (f"`{name}`" for name in names)
@@ -200,7 +284,13 @@ TABLES = {
     "checks": checks,
     "clauses": clauses,
     "conventions": conventions,
+    "infrastructure": infrastructure,
     "metrics": metrics,
+    "name_providers": name_providers,
+    "name_routes": name_routes,
+    "name_vendors": name_vendors,
+    "name_versions": name_versions,
+    "name_words": name_words,
     "not_calls": not_calls,
     "operations": operations,
     "reserved_keys": reserved_keys,
@@ -209,8 +299,10 @@ TABLES = {
 }
 LISTS = {"formats": formats, "limits": limits}
 SENTENCES = {
+    "call_evidence": call_evidence,
     "file_operations": file_operations,
     "flagged": flagged,
+    "not_providers": not_providers,
     "providers": providers,
     "violations": violations,
 }

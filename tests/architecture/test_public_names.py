@@ -45,12 +45,14 @@ COMPLIANCE = {
     "Attestation",
     "ComplianceMappingEngine",
     "EvidencePackage",
+    "MatchingDifference",
     "MissingExtraError",
     "PackageError",
     "TelemetryError",
     "TelemetryReader",
     "VerificationError",
     "VerificationReport",
+    "compare_matching",
     "verify_package",
 }
 OTEL = {"ModelRegistrySampler", "ModelRegistrySpanProcessor", "PluginStatus", "status"}
@@ -74,7 +76,7 @@ REGISTRY = {
     "retire",
     "save",
 }
-ENTRY = {"aliases", "as_of", "from_dict", "provider", "to_dict", "warnings"}
+ENTRY = {"aliases", "as_of", "from_dict", "provider", "providers", "base_models", "to_dict", "warnings"}
 
 
 @pytest.mark.parametrize(("module", "names"), EXPORTED, ids=lambda value: getattr(value, "__name__", ""))

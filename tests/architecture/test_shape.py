@@ -23,6 +23,17 @@ COMPLEX: dict[str, str] = {
     "_core/validation.py:_freeze_plain_metadata": "runs for each of a file's entries, and a call per key would slow it",
     "otel/_span_access.py:on_ending": "runs for each span, and a further call would slow it",
     "otel/_processor.py:_handle_span": "runs for each span that names a model, and a further call would slow it",
+    **dict.fromkeys(
+        (
+            "_core/collector_choice.py:_find_base_models",
+            "_core/collector_forms.py:_match_form",
+            "_core/collector_forms.py:match_exactly",
+            "_core/collector_names.py:_list_part_rules",
+            "_core/collector_statements.py:_warn_of_near_matches",
+            "_core/collector_tables.py:add_forms",
+        ),
+        "it lists the Collector's statements in the order in which they run",
+    ),
 }
 """Functions that may be more complex, each with its reason."""
 SHARED_NAMES: dict[str, str] = {

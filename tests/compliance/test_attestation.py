@@ -82,6 +82,7 @@ def stated(case: EvidenceCase, otlp: Otlp) -> dict[str, Any]:
     """Return an attestation whose lists all have items."""
     spans = [otlp.span("x"), otlp.span("y", gen_ai__response__model="served")]
     spans += [otlp.span("gpt", gen_ai__response__model="served"), otlp.span("z") | {"spanId": "no digits at all"}]
+    spans += [otlp.span("GPT"), otlp.span("agent", gen_ai__operation__name="invoke_agent")]
     case.write(otlp.line(*spans), b"{oops", b"{")
     registry = ModelRegistry(auto_emit=False)
     registry.register("gpt", **FIELDS, actor="me")

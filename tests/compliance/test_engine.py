@@ -23,7 +23,7 @@ from support.evidence import DAY, GENERATED, csv_rows, make_entry, make_record, 
 
 from spanforge.model_registry import InvalidEntryError, ModelRegistry, get_default_registry
 from spanforge.model_registry.compliance import ComplianceMappingEngine, EvidencePackage, TelemetryError, verify_package
-from spanforge.model_registry.compliance._attestation_parts import Name
+from spanforge.model_registry.compliance._attestation_names import Name
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def test_evidence_about_all_models(case: EvidenceCase, otlp: Otlp) -> None:
     unknown = "model 'mine' is not registered", "model 'nobody's' is not registered"
     assert found.model_warnings == ("model 'called' is deprecated", *unknown)
     assert (found.population.models, found.population.models_called) == (3, 4)
-    assert found.unregistered_names == tuple(Name(name=name, model_id=None, calls=1) for name in ("mine", "nobody's"))
+    assert found.unregistered_names == tuple(Name(name=name, calls=1) for name in ("mine", "nobody's"))
 
 
 def test_default_registry_is_read_at_generation(case: EvidenceCase, otlp: Otlp) -> None:

@@ -11,12 +11,17 @@ from support.otlp import START
 
 from spanforge.model_registry._core.entry import StateAsOf
 from spanforge.model_registry._core.lifecycle import LIFECYCLE
+from spanforge.model_registry.compliance._analysis.calls import LISTED_RULES
 from spanforge.model_registry.compliance._analysis.totals import ModelTotals
 from spanforge.model_registry.compliance._evidence_csv import COLUMNS, escape_cell, render_csv
 
 FINDINGS = [f"calls_{row.finding}" for row in LIFECYCLE.values() if row.finding is not None]
 HEADER = ",".join(
-    ["model_id,name,version,owner,risk_tier,status,purpose,calls", *FINDINGS, "services,first_call,last_call"]
+    [
+        "model_id,name,version,owner,risk_tier,status,purpose,calls",
+        *FINDINGS,
+        "calls_by_form,calls_by_glob,services,first_call,last_call",
+    ]
 )
 STATE = StateAsOf("deprecated", "then", "low", "history")
 
@@ -59,6 +64,14 @@ def test_row_of_a_called_model() -> None:
     assert filled_cells(table) == [{"model_id": "gpt", **DESCRIBED, **THEN, **counted, **CALLED}]
 
 
+def test_calls_by_form_and_glob() -> None:
+    """The row of a model has the number of calls whose name matched by form, and by glob."""
+    totals = make_totals("api")
+    totals.matched.update({("GPT", "form"): 2, ("gpt@20260101", "form"): 1, ("gpt-x", "glob"): 1})
+    (row,) = filled_cells(render_csv([(make_entry(), STATE)], {"gpt": totals}, {}))
+    assert (row["calls"], row["calls_by_form"], row["calls_by_glob"]) == ("5", "3", "1")
+
+
 def test_rows_of_models_without_calls() -> None:
     """A model without calls has a row, and one that is not deployed yet has no status."""
     table = render_csv([(make_entry("a"), STATE), (make_entry("b"), None)], {}, {})
@@ -66,7 +79,9 @@ def test_rows_of_models_without_calls() -> None:
         {"model_id": "a", **DESCRIBED, **THEN},
         {"model_id": "b", **DESCRIBED, "owner": "ml", "risk_tier": "high"},
     ]
-    assert [cell for row in read_rows(table)[1:] for cell in row].count("0") == 2 * (1 + len(FINDINGS))
+    assert [cell for row in read_rows(table)[1:] for cell in row].count("0") == 2 * (
+        1 + len(FINDINGS) + len(LISTED_RULES)
+    )
 
 
 def test_rows_of_unregistered_models() -> None:

@@ -7,12 +7,13 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.evidence import ListReader, make_entry
+from support.evidence import ListReader, csv_rows, make_entry
 from support.scans import HOUR
 
 from spanforge.model_registry.compliance import TelemetryReader
-from spanforge.model_registry.compliance import _report as report
-from spanforge.model_registry.compliance._attestation_parts import Name
+from spanforge.model_registry.compliance import _name_lists as name_lists
+from spanforge.model_registry.compliance._analysis import scan
+from spanforge.model_registry.compliance._attestation_names import Name
 
 if TYPE_CHECKING:
     from support.evidence import EvidenceCase
@@ -46,17 +47,81 @@ def test_copies_count_once_in_any_order(case: EvidenceCase, otlp: Otlp) -> None:
     assert both.population.calls == alone.population.calls == 3
 
 
-def test_uncovered_response_models_are_listed(case: EvidenceCase, otlp: Otlp) -> None:
-    """A response model that no entry covers is listed for each model that was called, with the number of its calls."""
-    spans = [otlp.span(model, gen_ai__response__model="served") for model in ("a", "b", "b")]
-    case.write(otlp.line(*spans, otlp.span("a", gen_ai__response__model="known")))
-    case.file.write_bytes(case.file.read_bytes() + otlp.line(otlp.span("b", gen_ai__response__model="z")))
-    models = make_entry("a"), make_entry("b", metadata={"aliases": ["known"]})
-    expected = (Name(name="served", model_id="b", calls=2), Name(name="served", model_id="a", calls=1))
-    assert case.attest(*models).uncovered_names == (*expected, Name(name="z", model_id="b", calls=1))
-    assert case.attest(*models, model_id="a").uncovered_names == expected[1:]
+def test_names_that_match_by_form_or_glob_are_listed(case: EvidenceCase, otlp: Otlp) -> None:
+    """Each name that an entry does not contain is listed with entry, rule and calls; ids and aliases are not."""
+    names = ["other-latest", "gpt", "alias", "openai/gpt-2026-01-31", "GPT", "gpt-x", "gpt-x", "nobody's"]
+    case.write(otlp.line(*map(otlp.span, names)))
+    entries = make_entry(metadata={"aliases": ["alias", "gpt-x*"]}), make_entry("other")
+    found = case.attest(*entries)
+    listed = [(name.name, name.model_id, name.rule, name.calls) for name in found.matched_names]
+    assert listed == [
+        ("gpt-x", "gpt", "glob", 2),
+        ("GPT", "gpt", "form", 1),
+        ("openai/gpt-2026-01-31", "gpt", "form", 1),
+        ("other-latest", "other", "form", 1),
+    ]
+    assert case.attest(*entries, model_id="OTHER").matched_names == found.matched_names[-1:]
+    (first, second, _) = csv_rows(case.package(case.engine(*entries)))
+    assert (first["calls_by_form"], first["calls_by_glob"], second["calls_by_form"]) == ("2", "2", "1")
+
+
+def test_substitutions_are_listed(case: EvidenceCase, otlp: Otlp) -> None:
+    """A model that answered calls of another one is listed, registered or not, with calls and samples."""
+    calls = [("a", "served"), ("b", "served"), ("b", "served"), ("a", "b"), ("b", "a"), ("a", "a"), ("c", "d")]
+    spans = [otlp.span(request, gen_ai__response__model=response) for request, response in calls]
+    case.write(otlp.line(*spans))
+    models = make_entry("a"), make_entry("b", metadata={"base_model": "a"})
+    found = case.attest(*models).substitutions
+    assert [(each.requested_model_id, each.served_name, each.served_model_id, each.calls) for each in found] == [
+        ("b", "served", None, 2),
+        ("a", "b", "b", 1),
+        ("a", "served", None, 1),
+    ]
+    assert [sample.span_id for sample in found[0].samples] == [span["spanId"] for span in spans[1:3]]
+    assert [sample.span_id for sample in found[1].samples] == [spans[3]["spanId"]]
+    assert case.attest(*models, model_id="a").substitutions == found[1:]
+    assert case.attest(*models, model_id="b").substitutions == found[:2]
     asked = case.attest(*models, model_id="served")
-    assert (asked.uncovered_names, asked.population.calls, asked.overall_status) == (expected, 0, "no_evidence")
+    assert asked.substitutions == (found[0], found[2])
+    assert (asked.population.calls, asked.overall_status) == (0, "findings")
+
+
+def test_models_that_only_agents_name_are_listed(case: EvidenceCase, otlp: Otlp) -> None:
+    """A model that an agent names is listed with the service, unless that service calls it under any name."""
+
+    def agent(name: str) -> Any:
+        return otlp.span(name, gen_ai__operation__name="invoke_agent")
+
+    case.write(
+        otlp.line(agent("gpt"), agent("GPT-2026-01-31"), agent("zeta"), agent("zeta"), otlp.span("openai/gpt")),
+        otlp.line(agent("gpt"), agent("zeta"), otlp.span("zeta"), service="web"),
+        otlp.line(agent("a"), otlp.span("a", gen_ai__response__model="gpt")),
+        otlp.line(otlp.span("idle", gen_ai__operation__name="execute_tool")),
+    )
+    entries = make_entry(), make_entry("a"), make_entry("idle")
+    found = case.attest(*entries)
+    listed = [(each.name, each.model_id, each.service, each.spans) for each in found.agent_only_models]
+    assert listed == [("zeta", None, "api", 2), ("gpt", "gpt", "web", 1)]
+    assert any(limit.startswith("Models that only spans of agents name in a service: 2.") for limit in found.limits)
+    assert found.population.agent_spans == 7
+    assert found.unregistered_names == (Name(name="zeta", calls=1),)
+    assert case.attest(*entries, model_id="gpt").agent_only_models == found.agent_only_models[1:]
+    assert case.attest(*entries, model_id="zeta").agent_only_models == found.agent_only_models[:1]
+    without = case.attest(*entries, model_id="a")
+    assert without.agent_only_models == ()
+    assert not any("spans of agents" in limit for limit in without.limits)
+
+
+def test_calls_of_unknown_services_are_calls_of_any_service(
+    case: EvidenceCase, otlp: Otlp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If an input has too many groups, calls without a known service count as calls of every service."""
+    monkeypatch.setattr(scan, "MAX_CALL_GROUPS", 1)
+    agent = otlp.span("gpt", gen_ai__operation__name="invoke_agent")
+    case.write(otlp.line(agent, otlp.span("gpt")))
+    assert case.attest(make_entry()).agent_only_models == ()
+    case.write(otlp.line(agent, otlp.span("x")))
+    assert [each.name for each in case.attest(make_entry()).agent_only_models] == ["gpt"]
 
 
 @pytest.mark.parametrize("keys", ["my.model", ["my.model"], ("other", "my.model")])
@@ -79,13 +144,13 @@ def test_observed_time_replaces_missing_time(case: EvidenceCase, otlp: Otlp) -> 
 
 def test_lists_of_names_have_a_limit(case: EvidenceCase, otlp: Otlp, monkeypatch: pytest.MonkeyPatch) -> None:
     """The attestation lists the most frequent names, counts all of them, and has a limit that states both numbers."""
-    monkeypatch.setattr(report, "MAX_LISTED", 2)
+    monkeypatch.setattr(name_lists, "MAX_ITEMS", 2)
     case.write(otlp.line(*[otlp.span(f"m{number}") for number in range(9)], otlp.span("m7")))
     found = case.attest()
     assert [name.name for name in found.unregistered_names] == ["m7", "m0"]
     assert len(found.model_warnings) == 2
     assert found.population.models_called == 9
-    assert "The list unregistered_names has the first 2 of 9 items." in found.limits
+    assert "The list unregistered_names has the first 2 of 9 items. The others have 7 calls." in found.limits
 
 
 def test_inputs_are_described(case: EvidenceCase, otlp: Otlp) -> None:

@@ -24,6 +24,7 @@ from opentelemetry.trace import (
 )
 from support.archived import CONTENT_KEYS, FACTS
 from support.collectors import Application, Door, ids, wait_until_decided
+from support.conventions import name_model
 from support.exporters import GRPC, HTTP, TRUSTED, UNTRUSTED
 from support.otlp_json import attributes_of, read_items
 from support.servers import spans_in
@@ -60,6 +61,7 @@ class Kind(NamedTuple):
     status: str = "active"
     error: bool = False
     event: bool = False
+    response: str | None = None
 
 
 FLAGGED = {
@@ -68,6 +70,7 @@ FLAGGED = {
     "tier critical": Kind("m-critical", "critical"),
     **{status: Kind(f"m-{status}", status=status) for status in STATUSES if status in FLAGGED_STATUSES},
     "unregistered": Kind("m-unknown"),
+    "response not registered": Kind("m-asked", response="m-unknown"),
     "registry event": Kind(event=True),
 }
 REST = {"no model": Kind(), "tier low": Kind("m-low"), "tier medium": Kind("m-medium", "medium")}
@@ -87,6 +90,8 @@ def make_traces(application: Application, kind: Kind, number: int) -> None:
                     span.set_status(StatusCode.ERROR)
                 if kind.model:
                     span.set_attribute("gen_ai.request.model", kind.model)
+                if kind.response:
+                    span.set_attribute("gen_ai.response.model", kind.response)
                 application.call("log")
 
 
@@ -150,8 +155,8 @@ def test_archive_has_every_call_and_every_event(
     for key in PROVIDER_KEYS:
         calls[key] = {key: "openai", "gen_ai.request.model": "m-active"}
     for row in CONVENTIONS:
-        value = json.dumps({"stop": ["x"], row.member: "m-active", "n": 1}) if row.member else "m-active"
-        unaided.call(row.key, row.scope or "app", **{row.key: value})
+        evidence = {} if row.calls_have is None else {row.calls_have: "x"}
+        unaided.call(row.key, row.scope or "app", **name_model(row, "m-active"), **evidence)
     for name, attributes in calls.items():
         application.call(name, **attributes)
     with application.tracer.start_as_current_span("reviewed") as span:

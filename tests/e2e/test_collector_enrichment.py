@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import random
+import re
 import textwrap
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,21 @@ from support.otlp_json import ours, read_items
 from support.recording import Recorder
 
 from spanforge.model_registry import ModelRegistry
-from spanforge.model_registry._core.conventions import CONVENTIONS, MAX_JSON, PROVIDER_KEYS
-from spanforge.model_registry._core.resolution import MAX_GLOBBED
+from spanforge.model_registry._core.conventions import BY_PRIORITY, CONVENTIONS, MAX_JSON, PROVIDER_KEYS
+from spanforge.model_registry._core.globs import MAX_GLOBBED
+from spanforge.model_registry._core.name_tables import (
+    DOCUMENTED_NAMES,
+    GEOGRAPHIES,
+    OPAQUE,
+    PATHS,
+    PROVIDER_WORDS,
+    PROVIDERS_BEFORE_COLON,
+    SEGMENTS,
+)
+from spanforge.model_registry._core.names import parse
+from spanforge.model_registry._core.provider_tables import PROVIDERS as KNOWN_PROVIDERS
+from spanforge.model_registry._core.provider_tables import VENDORS
+from spanforge.model_registry._core.version_tables import NAME_TAGS, REVISIONS, SNAPSHOTS
 from spanforge.model_registry.collector import render_lookup, render_transform
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
 
@@ -25,6 +39,8 @@ if TYPE_CHECKING:
 
     from opentelemetry.sdk.trace import ReadableSpan
     from support.servers import Server
+
+    from spanforge.model_registry._core.names import MatchMode
 
 pytestmark = pytest.mark.e2e
 
@@ -44,6 +60,9 @@ EVERYTHING = """
           exporters: [file/everything, forward/archive, forward/flagged, forward/sampled, forward/metrics]
 """
 """The users' configuration with a file that keeps every span as the enrichment leaves it, forged notes or not."""
+WARNINGS = "model_registry.warnings"
+NEARLY = re.compile(r".*(?=(?:would match, but not with the provider|match equally well))", re.DOTALL)
+"""The entries in a warning about those that nearly match."""
 MARKS = {"otelcol.names_model", "otelcol.flagged"}
 """What the users' configuration puts on spans after the enrichment."""
 
@@ -132,7 +151,7 @@ def spans_of(registry: ModelRegistry) -> list[tuple[str, Attributes]]:
     keys = [row.key for row in CONVENTIONS]
     for _ in range(4_000):
         attributes: Attributes = {}
-        for key in dice.sample(keys, dice.randint(1, 6)):
+        for key in dice.sample(keys, dice.randint(1, 4)):
             name = dice.choice(names)
             attributes[key] = json.dumps({"model": name}) if key.endswith("parameters") else name
         for key in dice.sample(PROVIDER_KEYS, dice.randint(0, 2)):
@@ -204,32 +223,49 @@ def enriched(
     return [found[number] for number in range(len(spans))]
 
 
-def in_collector(
+def in_collector(  # noqa: PLR0913 - two are options of the rendered text
     run_server: Callable[..., Server],
     folder: Path,
     registry: ModelRegistry,
     spans: Sequence[tuple[str, Attributes]],
     *,
     where: str = "inline",
+    match: MatchMode = "forms",
 ) -> list[Attributes]:
     """Return the attributes that a Collector gives to spans; its statements stand ``inline`` or in a ``file``."""
     folder.mkdir(exist_ok=True)
     lookup, config = folder / "lookup.yaml", folder / "registry.yaml"
-    config.write_text(render_transform(registry, lookup_file=None if where == "inline" else lookup), "utf-8")
+    transform = render_transform(registry, lookup_file=None if where == "inline" else lookup, match=match)
+    config.write_text(transform, "utf-8")
     if where == "file":
-        lookup.write_text(render_lookup(registry), "utf-8")
+        lookup.write_text(render_lookup(registry, match=match), "utf-8")
     return enriched(run_server, folder, config, made([], spans))
 
 
-def in_python(registry: ModelRegistry, spans: Sequence[tuple[str, Attributes]]) -> list[Attributes]:
+def in_python(
+    registry: ModelRegistry, spans: Sequence[tuple[str, Attributes]], match: MatchMode = "forms"
+) -> list[Attributes]:
     """Return the attributes that the span processor gives to spans."""
-    return [dict(span.attributes or {}) for span in made([ModelRegistrySpanProcessor(registry)], spans)]
+    processor = ModelRegistrySpanProcessor(registry, match=match)
+    return [dict(span.attributes or {}) for span in made([processor], spans)]
+
+
+def comparable(attributes: Attributes) -> Attributes:
+    """Return attributes without the documented differences of warnings.
+
+    The Collector does not escape invisible characters beyond ASCII, and may list other entries that nearly match.
+    """
+    if WARNINGS not in attributes:
+        return attributes
+    shown = ["".join(c if c.isprintable() else ascii(c)[1:-1] for c in text) for text in attributes[WARNINGS]]
+    return attributes | {WARNINGS: [NEARLY.sub("", text) for text in shown]}
 
 
 def different(
     spans: Sequence[tuple[str, Attributes]], found: Sequence[Attributes], expected: Sequence[Attributes]
 ) -> list[tuple[str, Attributes, Attributes, Attributes]]:
     """Return the spans that differ: scope, attributes, what was found and what was expected."""
+    found, expected = [*map(comparable, found)], [*map(comparable, expected)]
     pairs = zip(spans, found, expected, strict=True)
     return [(scope, attributes, there, here) for (scope, attributes), there, here in pairs if there != here]
 
@@ -291,9 +327,8 @@ def test_invisible_characters_beyond_ascii(run_server: Callable[..., Server], tm
     spans = [("app", {"gen_ai.request.model": name}) for name in names]
     found = in_collector(run_server, tmp_path, registry, spans)
     for name, there, here in zip(names, found, in_python(registry, spans), strict=True):
-        warnings = "model_registry.warnings"
-        assert there.pop(warnings) == (f"model '{name}' is not registered",)
-        assert here.pop(warnings) == (f"model '{ascii(name)[1:-1]}' is not registered",)
+        assert there.pop(WARNINGS) == (f"model '{name}' is not registered",)
+        assert here.pop(WARNINGS) == (f"model '{ascii(name)[1:-1]}' is not registered",)
         assert there == here == {"gen_ai.request.model": name, "model_registry.status": "unregistered"}
 
 
@@ -307,7 +342,7 @@ def test_spans_with_a_status_are_left_alone(run_server: Callable[..., Server], t
         ("app", {"gen_ai.request.model": name, "model_registry.status": status} | more)
         for name in ("gpt-4o", "gpt-4o-1", "support", "unknown", "")
         for status in ("active", "unregistered", "whatever", "", 7)
-        for more in ({}, {"model_registry.owner": "mine", "model_registry.x": 1}, {"otelcol.registry_name": "gpt-4o-1"})
+        for more in ({}, {"model_registry.owner": "mine", "model_registry.x": 1}, {"otelcol.registry_more": "x"})
     ]
     found = in_collector(run_server, tmp_path, registry, spans)
     assert not different(spans, found, [attributes for _, attributes in spans])
@@ -315,23 +350,171 @@ def test_spans_with_a_status_are_left_alone(run_server: Callable[..., Server], t
 
 @pytest.mark.parametrize("globs", [["gpt-*", "*"], ["gpt-*"], []])
 def test_forged_marks_change_nothing(run_server: Callable[..., Server], tmp_path: Path, globs: list[str]) -> None:
-    """Attributes that the statements leave each other notes in mean nothing when they come with the span."""
+    """Attributes in which the statements keep their state mean nothing if they come with the span."""
     registry = ModelRegistry(auto_emit=False)
     registry.register("gpt-4o", "N", "1", "low", "ml", "x", aliases=["chat"])
     registry.register("o1", "N", "1", "high", "ml", "x", aliases=globs, provider="openai" if len(globs) == 1 else None)
-    marks = (None, "gpt-4o", "gpt-4", "unknown", "", 7, ["gpt-4"])
+    keys = ("llm.model_name", "llm.system", "otelcol.registry_entry", "otelcol.registry_more")
+    names = ("gpt-4o", "chat", "gpt-3", "GPT-4o", "unknown", "\x1b", "", None)
+    more = (None, "gpt-4o", {"0": "forged", "odd": True, "model_registry.owner": "mallory"}, ["0"])
     spans: list[tuple[str, Attributes]] = [
         ("app", {key: value for key, value in zip(keys, values, strict=True) if value is not None})
-        for keys in [("llm.model_name", "llm.system", "otelcol.registry_name", "otelcol.registry_code")]
-        for values in itertools.product(
-            ("gpt-4o", "chat", "gpt-3", "unknown", "", None), (None, "openai", "acme"), marks, (None, "0", "1", "?", 1)
-        )
-    ]
-    spans += [
-        ("app", {"otelcol.registry_odd": mark} | ({} if name is None else {"llm.model_name": name}))
-        for name in ("gpt-4o", "chat", "gpt-3", "unknown", "\x1b", "", None)
-        for mark in ("gpt-4o", "unknown", "\x00", "", 7)
+        for values in itertools.product(names, (None, "openai", "acme"), (None, 0, 1, 7, "0", "x"), more)
     ]
     found = in_collector(run_server, tmp_path, registry, spans)
     expected = in_python(registry, spans)
     assert not different(spans, [*map(ours, found)], [*map(ours, expected)])
+
+
+# Forms, and the models of request and response.
+
+FURTHER_NAMES = """
+gpt-4o GPT-4o gpt-4o-2024-05 gpt-4o-2024-05-13 gpt-4o-2024-05-20 gpt-4o-2023-02-30 gpt-4o-2024-02-29 gpt-4o-2023-02-29
+gpt-4o-20230229 gpt-4o-20240229 gpt-4-0613 gpt-4-0431 gpt-4-1106-preview model-1024 model-0512 model-1216 model-2411
+model-2413 openrouter/anthropic/claude-3.5-sonnet:beta litellm_proxy/azure/eu/gpt-4o anthropic--claude-4-sonnet
+bedrock/converse/us.anthropic.claude-3-5-sonnet-20241022-v2:0 anthropic.claude-3-5-sonnet-20241022-v2:0
+claude-3-5-sonnet-20241022 claude-3-5-sonnet-latest claude-3.5-sonnet@20241022 claude-3-haiku@default
+arn:aws:bedrock:us-east-1::foundation-model/anthropic.claude-3-5-sonnet-20241022-v2:0
+arn:aws:bedrock:us-east-1:123:inference-profile/us.anthropic.claude-3-5-sonnet-20241022-v2:0
+arn:aws:bedrock:us-east-1:123:application-inference-profile/abc arn:aws:bedrock:us-east-1:123:foundation-model/us.x
+ft:gpt-4o-mini-2024-07-18:acme::abc openai/ft:gpt-4o-mini-2024-07-18:acme::abc projects/p/locations/l/endpoints/123
+azure/deployments/my-model-2 my-deployment-2 text-embedding-004 text-embedding-005 gemini-1.5-pro-001
+gemini-1.5-pro-002 gemini-1.5-pro gemini-1.5-pro@002 gemini-1.5-pro-latest gemini-2.5-flash-preview-09-2025
+llama-3.3-70b-instruct llama-v3p3-70b-instruct meta-llama/Llama-3.3-70B-Instruct:free unsloth/Llama-3.3-70B-Instruct
+qwen2.5-72b qwen-2.5-72b Qwen/Qwen2.5-72B:groq Qwen/Qwen2.5-72B:nobody claude-sonnet-4-5 claude-4.5-sonnet
+claude-sonnet-4-5@20250929 claude-opus-4-6-v1 gpt-35-turbo gpt-3.5-turbo amazon.titan-text-express-v1
+amazon.titan-text-express-v1:0:8k deepseek.deepseek-x deepseek-r1 databricks-meta-llama-3-3-70b-instruct x-v-3 a3p-5
+gpt-oss-20b@latest groq/llama-3.3-70b-instruct o1 o1-mini o1-2024-12-17 o1-preview-2024-09-12 3.1.2.3-x x-1-2-3 a--b
+gpt-4o-v2 gpt-4o-v3 tunedModels/my-2 foo:bar/baz foo/openai/gpt-4o llama3.3:70b mistral:7b hf.co/unsloth/gemma
+snowflake/openai-gpt-4.1 openai-gpt-4.1 cohere-rerank-v4.0-pro fw-gpt-oss-120b openrouter/auto gpt-4o:nitro
+"""
+FORM_PROVIDERS = (
+    *(
+        None,
+        "openai",
+        "Azure",
+        "aws.bedrock",
+        "vertex_ai",
+        "gradient_ai",
+        "snowflake",
+        "openrouter",
+        "databricks",
+        "oci",
+    ),
+    *("langchain", "openai.chat", "vertex_ai-anthropic_models", "acme", "openinfer", "x.y$1"),
+)
+
+
+def names_of_forms() -> list[str]:
+    """Return names with every row of the tables of names."""
+    rows = (*PATHS, *SEGMENTS, *PROVIDER_WORDS, *NAME_TAGS, *SNAPSHOTS, *REVISIONS)
+    names = [row.example for row in rows]
+    names += [f"{text}/some-model-1.5" for row in VENDORS for text in row.organisations]
+    names += [f"{text}.some-model-v1:0" for row in VENDORS for text in row.dotted]
+    names += [f"{geography}.anthropic.some-model-v1:0" for geography in GEOGRAPHIES]
+    names += [f"{text}/some-model-1.5" for row in KNOWN_PROVIDERS for text in (row.name, *row.spellings)]
+    names += [f"{text}:gpt-4o" for text in PROVIDERS_BEFORE_COLON]
+    names += [f"{text}/x" for text in OPAQUE]
+    return list(
+        dict.fromkeys((*names, *DOCUMENTED_NAMES, *FURTHER_NAMES.split(), "the model 2", " gpt-4o ", '"gpt-4o"'))
+    )
+
+
+def registry_of_forms(names: Sequence[str], dice: random.Random | None) -> ModelRegistry:
+    """Return a registry of the base names, or of some names that get in each other's way."""
+    registry = ModelRegistry(auto_emit=False)
+    bases = [parsed.base for parsed in map(parse, names) if not parsed.opaque]
+    plain = [name for name in names if name.strip() == name]
+    chosen = dice.sample(plain, 120) if dice else [*dict.fromkeys(bases), "gpt-4o-2024-05", "gemini-1.5-pro-001"]
+    for model_id in chosen:
+        limits = (None, None, None, "azure", "bedrock", ["google", "openai"], "acme")
+        provider = dice.choice(limits) if dice else None
+        aliases = dice.sample(plain, 1) if dice and dice.random() < 0.2 else []
+        more = {"base_model": dice.sample(plain, 2)} if dice and dice.random() < 0.3 else {}
+        registry.register(
+            model_id, "N", "1", "low", f"owner of {model_id}", "x", aliases=aliases, provider=provider, metadata=more
+        )
+    if dice:
+        for number, glob in enumerate(
+            ("gpt-4o-*", "*claude-3-5-sonnet-2024*", "*/llama-*", "*.titan-*", "gemini-1.5-*")
+        ):
+            provider = (None, "azure", "google")[number % 3]
+            registry.register(f"glob {number}", "N", "1", "low", "ml", "x", aliases=[glob], provider=provider)
+    return registry
+
+
+def spans_of_forms(names: Sequence[str], dice: random.Random) -> list[tuple[str, Attributes]]:
+    """Return spans that name each name, with several providers, and spans with a request and a response."""
+    spans: list[tuple[str, Attributes]] = []
+    for name in names:
+        for provider in dice.sample(FORM_PROVIDERS, 4):
+            attributes = {"gen_ai.request.model": name} | ({} if provider is None else {"gen_ai.system": provider})
+            spans.append(("app", attributes))
+    for _ in range(2_000):
+        attributes = {"gen_ai.response.model": dice.choice(names), "gen_ai.request.model": dice.choice(names)}
+        if dice.random() < 0.2:
+            base = dice.choice(("gpt-4o", "o1", "claude-sonnet-4-5", "qwen2.5-72b", "gemini-1.5-pro"))
+            attributes = {"gen_ai.response.model": f"{base}-2024-08-06", "gen_ai.request.model": base}
+        for key in ("llm.model_name", "litellm.provider.model"):
+            if dice.random() < 0.2:
+                attributes[key] = dice.choice(names)
+        if dice.random() < 0.2:
+            attributes[dice.choice(list(attributes))] = dice.choice(("unknown", "Chat", "None", " - ", "N/A"))
+        if dice.random() < 0.5:
+            attributes["gen_ai.operation.name"] = dice.choice(("chat", "gpt-4o", "x.y(1)"))
+        if dice.random() < 0.5:
+            attributes["gen_ai.system"] = dice.choice(FORM_PROVIDERS[1:])
+        spans.append(("app", attributes))
+    return spans
+
+
+@pytest.mark.parametrize("seed", [None, 1, 2])
+def test_forms(run_server: Callable[..., Server], tmp_path: Path, seed: int | None) -> None:
+    """Every row of the tables of names means the same to both, and so do the models of request and response."""
+    names, dice = names_of_forms(), random.Random(seed or 0)
+    registry = registry_of_forms(names, dice if seed else None)
+    spans = spans_of_forms(names, dice)
+    expected = in_python(registry, spans)
+    assert not different(spans, in_collector(run_server, tmp_path, registry, spans), expected)
+    keys = {key for attributes in expected for key in attributes}
+    assert keys >= {"model_registry.requested_model_id", "model_registry.response_registered"}
+
+
+def test_exact_matching(run_server: Callable[..., Server], tmp_path: Path) -> None:
+    """With ``match="exact"``, the Collector does what the span processor does with that setting."""
+    names, dice = names_of_forms(), random.Random(3)
+    registry, spans = registry_of_forms(names, dice), spans_of_forms(names, dice)
+    found = in_collector(run_server, tmp_path, registry, spans, match="exact")
+    assert not different(spans, found, in_python(registry, spans, match="exact"))
+
+
+DIFFERENT_NAMES = {
+    "gpt-4o-2024-05-13-2024-08-06": "two snapshots",
+    "gpt-4o-v1:0-v2:0": "two revisions",
+    "\u0130x": "lower case beyond ASCII",
+    '"\\u0067pt-4o"': "escapes in a JSON string",
+}
+
+
+def test_names_that_differ(run_server: Callable[..., Server], tmp_path: Path) -> None:
+    """The page about the Collector lists the names that only the span processor resolves."""
+    registry = ModelRegistry(auto_emit=False)
+    for model_id in ("gpt-4o", "\u0130X".lower()):
+        registry.register(model_id, "N", "1", "low", "ml", "x")
+    spans: list[tuple[str, Attributes]] = [("app", {"gen_ai.request.model": name}) for name in DIFFERENT_NAMES]
+    found = in_collector(run_server, tmp_path, registry, spans)
+    assert [attributes["model_registry.status"] for attributes in found] == ["unregistered"] * len(spans)
+    expected = in_python(registry, spans)
+    assert [attributes["model_registry.status"] for attributes in expected] == ["active"] * len(spans)
+
+
+def test_the_fifth_name_of_a_span_is_not_looked_up(run_server: Callable[..., Server], tmp_path: Path) -> None:
+    """The Collector looks up the first four different names of a span."""
+    registry = ModelRegistry(auto_emit=False)
+    registry.register("gpt-4o", "N", "1", "low", "ml", "x")
+    keys = [row.key for row in BY_PRIORITY if row.member is row.scope is None]
+    for count, status in ((4, "active"), (5, "unregistered")):
+        names = [*(f"unknown-{number}" for number in range(count - 1)), "gpt-4o"]
+        spans: list[tuple[str, Attributes]] = [("app", dict(zip(keys, names, strict=False)))]
+        (found,) = in_collector(run_server, tmp_path / str(count), registry, spans)
+        assert found["model_registry.status"] == status

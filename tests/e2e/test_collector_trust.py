@@ -151,9 +151,8 @@ MARKS = (
     "otelcol.names_model",
     "otelcol.flagged",
     "otelcol.untrusted",
-    "otelcol.registry_name",
-    "otelcol.registry_code",
-    "otelcol.registry_odd",
+    "otelcol.registry_entry",
+    "otelcol.registry_more",
 )
 
 
@@ -261,7 +260,7 @@ def test_metrics_of_calls(collector: Callable[..., Server]) -> None:
 def test_metrics_name_the_model(collector: Callable[..., Server]) -> None:
     """Whatever an instrumentation calls a model's name, it is in one label."""
     server = collector()
-    expected = {(row.key, f"m {row.key}"): 1 for row in CONVENTIONS if row.scope is row.member is None}
+    expected = {(row.key, f"m {row.key}"): 1 for row in CONVENTIONS if row.scope is row.member is row.when is None}
     for service, model in expected:
         application = Application(service)
         application.call("call", **{service: model})

@@ -29,7 +29,7 @@ FEWER = 100_000
 MEMORY = 300_000
 """KiB that a process may take at most."""
 GENERATED = "2026-05-01T00:00:00Z"
-UNREGISTERED, EARLY, DEPRECATED, PAST_SUNSET, RETIRED, NOT_ENRICHED, DISAGREES = (1 << bit for bit in range(7))
+UNREGISTERED, EARLY, DEPRECATED, PAST_SUNSET, RETIRED, NOT_ENRICHED, DISAGREES, STRANGE = (1 << bit for bit in range(8))
 ENGINE = """
 import json, resource, sys
 from pathlib import Path
@@ -157,11 +157,22 @@ class Truth:
         of_names = f"unregistered names: {len(self.names)}"
         allowed = f"calls of deprecated models, exceptions included: {self.number(DEPRECATED)}"
         models = len(self.called) + len(self.names)
+        registered = [row for row in self.calls if row["model_id"] is not None]
+        compared = sum(row["calls"] for row in registered if row["compared"])
+        answered = sum(row["calls"] for row in registered if row["requested"])
+        missing_models = sum(row["calls"] for row in registered) - compared
+        strange = {row["served"] for row in registered if row["wrong"] & STRANGE}
+        served = [
+            f"models that answered and are not registered: {len(strange)}",
+            f"calls that another registered model answered: {answered}",
+            f"registered calls whose request model or response model is missing: {missing_models}",
+        ]
         before = [of_names, f"calls before the model's deployment date: {early}"]
         sunset = [f"models called on or after their sunset date: {self.such(PAST_SUNSET)}", allowed]
         missing = sum(change["event"] == "not_recorded" for change in changes)
         return {
             "calls_registered": (all_, self.number(UNREGISTERED) + early, before),
+            "served_as_requested": (compared, self.number(STRANGE), served),
             "accountable": (models, len(self.names), []),
             "no_calls_after_retirement": (
                 known,
@@ -174,10 +185,36 @@ class Truth:
             "registry_and_spans_agree": (enriched, self.number(DISAGREES), []),
         }
 
-    def listed(self, names: Counter[str], model_of: dict[str, str] | None = None) -> list[dict[str, Any]]:
-        """Return names with their calls as they are listed."""
-        first = sorted(names.items(), key=lambda item: (-item[1], item[0]))[:1_000]
-        return [{"name": name, "model_id": (model_of or {}).get(name), "calls": calls} for name, calls in first]
+    @property
+    def agents(self) -> int:
+        """The number of agent spans."""
+        return sum(row["spans"] for row in self.found["agents"])
+
+    def lists(self) -> dict[str, list[dict[str, Any]]]:
+        """Return the complete lists of names, without samples."""
+        matched, served = Counter[tuple[str, str, str]](), Counter[tuple[str, str, str | None]]()
+        for row in self.calls:
+            if row["rule"]:
+                matched[row["matched"], row["model_id"], row["rule"]] += row["calls"]
+            if row["served"]:
+                ids = (row["model_id"], None) if row["requested"] is None else (row["requested"], row["model_id"])
+                served[ids[0], row["served"], ids[1]] += row["calls"]
+        places = {(row["model_id"], row["name"], row["service"]) for row in self.calls}
+        places |= {(row["requested"], "", row["service"]) for row in self.calls if row["requested"]}
+        agents = [
+            {"name": row["model_id"] or row["name"], **{key: row[key] for key in ("model_id", "service", "spans")}}
+            for row in self.found["agents"]
+            if (row["model_id"], row["name"], row["service"]) not in places
+        ]
+        named = [{"name": name, "calls": calls} for name, calls in self.names.items()]
+        keys = ("name", "model_id", "rule"), ("requested_model_id", "served_name", "served_model_id")
+        listed = {
+            "unregistered_names": named,
+            "matched_names": [{**dict(zip(keys[0], key, strict=True)), "calls": n} for key, n in matched.items()],
+            "substitutions": [{**dict(zip(keys[1], key, strict=True)), "calls": n} for key, n in served.items()],
+            "agent_only_models": agents,
+        }
+        return {field: sorted(rows, key=_order) for field, rows in listed.items()}
 
     def rows(self) -> list[dict[str, Any]]:
         """Return the rows of the table."""
@@ -202,15 +239,27 @@ class Truth:
         columns = ["model_id", "name", "version", "owner", "risk_tier", "status", "purpose"]
         cells = [f"'{cell}" if cell[:1] in ("=", "+", "@") else cell for cell in said]
         services = {row["service"].replace(";", ",") for row in calls}
+        by_rule = {rule: sum(row["calls"] for row in calls if row["rule"] == rule) for rule in ("form", "glob")}
         return {
             **dict(zip(columns, cells, strict=True)),
             "calls": str(sum(row["calls"] for row in calls)),
             "calls_while_deprecated": str(sum(row["calls"] for row in calls if row["wrong"] & DEPRECATED)),
             "calls_after_retirement": str(sum(row["calls"] for row in calls if row["wrong"] & RETIRED)),
+            "calls_by_form": str(by_rule["form"]),
+            "calls_by_glob": str(by_rule["glob"]),
             "services": ";".join(sorted(services)),
             "first_call": min((row["first"] for row in calls), default=""),
             "last_call": max((row["last"] for row in calls), default=""),
         }
+
+
+def _order(row: dict[str, Any]) -> Any:
+    """Return the key by which a list is sorted: most calls or spans first, then by name."""
+    number = -row.get("calls", row.get("spans", 0))
+    names = [
+        str(row[key]) for key in ("requested_model_id", "name", "served_name", "service", "model_id") if key in row
+    ]
+    return number, names
 
 
 BITS = {
@@ -219,6 +268,7 @@ BITS = {
     "no_calls_past_sunset": PAST_SUNSET,
     "spans_enriched": NOT_ENRICHED,
     "registry_and_spans_agree": DISAGREES,
+    "served_as_requested": STRANGE,
 }
 """Of which calls a check names some: their trace ids end with what is wrong with them."""
 CLAUSES = {
@@ -233,9 +283,9 @@ def assert_is_true(evidence: Evidence, given: Archive, framework: str) -> None:
     found = given.truth
     assert stated["inputs"] == [{**known, "kind": "otlp_json"} for known in found["inputs"]]
     assert stated["population"] == {
-        "spans": truth.number() + found["agents"] + found["others"],
+        "spans": truth.number() + truth.agents + found["others"],
         "calls": truth.number(),
-        "agent_spans": found["agents"],
+        "agent_spans": truth.agents,
         "other_spans": found["others"],
         "copies": found["copies"],
         "differing_copies": found["differing"],
@@ -296,13 +346,11 @@ def _assert_checks(stated: dict[str, Any], truth: Truth) -> None:
 
 
 def _assert_names(stated: dict[str, Any], truth: Truth) -> None:
-    assert stated["unregistered_names"] == truth.listed(truth.names)
-    uncovered, model_of = Counter[str](), {}
-    for row in truth.calls:
-        if row["uncovered"]:
-            uncovered[row["uncovered"]] += row["calls"]
-            model_of[row["uncovered"]] = row["model_id"]
-    assert stated["uncovered_names"] == truth.listed(uncovered, model_of)
+    lists = truth.lists()
+    assert all(lists.values())
+    for field, rows in lists.items():
+        shown = [{key: value for key, value in row.items() if key != "samples"} for row in stated[field]]
+        assert shown == rows[:1_000], field
     late = {"deprecated": "is deprecated", "retired": "is retired"}
     states = [(model_id, truth.found["states"][model_id][0]) for model_id in truth.models if model_id in truth.called]
     warnings = [f"model '{model_id}' {late[status]}" for model_id, status in states if status in late]
@@ -310,16 +358,17 @@ def _assert_names(stated: dict[str, Any], truth: Truth) -> None:
     assert stated["model_warnings"] == warnings[:1_000]
     dated = {entry["model_id"] for entry in truth.found["entries"] if "history" not in entry["metadata"]}
     cut = [limit for limit in stated["limits"] if limit.startswith("The list ")]
-    listed = {"unregistered_names": truth.names, "uncovered_names": uncovered}
     assert cut == [
-        f"The list {field} has the first 1,000 of {len(names):,} items."
-        for field, names in listed.items()
-        if len(names) > 1_000
+        f"The list {field} has the first 1,000 of {len(rows):,} items. "
+        f"The others have {sum(row['calls'] for row in rows[1_000:]):,} calls."
+        for field, rows in lists.items()
+        if len(rows) > 1_000
     ]
     further = [limit for limit in stated["limits"] if any(c.isdigit() for c in limit) and limit not in cut]
     assert [int(limit.split(": ")[1].split(".")[0]) for limit in further] == [
         len(dated & truth.called),
         truth.found["differing"],
+        len(lists["agent_only_models"]),
     ]
 
 

@@ -74,6 +74,7 @@ def test_from_the_archive_to_a_verified_package(archived: Path) -> None:
     }
     assert {check.check: (check.population, check.exceptions) for check in stated.checks} == {
         "calls_registered": (6, 1),
+        "served_as_requested": (0, 0),
         "accountable": (6, 1),
         "no_calls_after_retirement": (5, 1),
         "no_calls_past_sunset": (5, 0),
@@ -102,5 +103,13 @@ def test_archive_and_export_prove_the_same(archived: Path) -> None:
     """The archive, which holds no content, gives the same findings and table as what the application exported."""
     archive, export = (generated(archived, name) for name in ("archive/spans.jsonl", "build/demo-telemetry.jsonl"))
     assert archive.evidence_csv == export.evidence_csv
-    for field in ("checks", "clauses", "changes", "unregistered_names", "uncovered_names", "model_warnings"):
+    for field in (
+        "checks",
+        "clauses",
+        "changes",
+        "unregistered_names",
+        "matched_names",
+        "substitutions",
+        "model_warnings",
+    ):
         assert getattr(archive.attestation, field) == getattr(export.attestation, field), field

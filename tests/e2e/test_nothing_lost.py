@@ -174,6 +174,7 @@ def test_metrics_are_the_calls_made(run_server: Callable[..., Server], tmp_path:
     names = {one.name for one in mine if one.name.startswith("model_registry_")}
     assert names == {
         "model_registry_calls_total",
+        "model_registry_agent_spans_total",
         "model_registry_models",
         "model_registry_sunset_seconds",
         "model_registry_events_dropped_total",

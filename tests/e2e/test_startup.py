@@ -160,7 +160,7 @@ DECLARATIVE = {
         (
             (
                 "model registry: option 'unregistred' is unknown and ignored; options are enabled, file, "
-                "reload_interval, span_attributes, model_attributes, unregistered, events"
+                "reload_interval, span_attributes, model_attributes, unregistered, match, events"
             ),
         ),
     ),
@@ -279,7 +279,10 @@ PACKAGES = {
         UNREGISTERED,
     ),
     "a processor that cannot be made": Case(
-        broken_in("otel/_processor.py", "    def __init__(\n        self,\n        registry"),
+        broken_in(
+            "otel/_processor.py",
+            "    def __init__(  # noqa: PLR0913 - keyword arguments, one per setting\n        self,\n        registry",
+        ),
         (f"{NOT_INSTALLED}RuntimeError('broken')",),
         PLAIN,
     ),

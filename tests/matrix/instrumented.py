@@ -5,7 +5,9 @@ Usage: instrumented.py ROW first|last|absent FILE    where our processor stands 
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import sys
 import time
 from contextlib import nullcontext, suppress
@@ -97,8 +99,82 @@ def bedrock_calls(url: str) -> Iterator[Call]:
     keys = {"aws_access_key_id": "none", "aws_secret_access_key": "none", "region_name": "us-east-1"}
     client = boto3.client("bedrock-runtime", endpoint_url=url, **keys)
     content = [{"role": "user", "content": [{"text": "hello"}]}]
+    profile = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
+    arn = f"arn:aws:bedrock:us-east-1:123456789012:inference-profile/{profile}"
+    body = json.dumps({"anthropic_version": "bedrock-2023-05-31", "max_tokens": 9, "messages": MESSAGES})
+
     yield "chat", lambda: client.converse(modelId="amazon.nova-lite-v1:0", messages=content)
+    yield "profile", lambda: client.converse(modelId=profile, messages=content)
+    yield "ARN", lambda: client.converse(modelId=arn, messages=content)
+    yield "invoke", lambda: client.invoke_model(modelId=profile, body=body)["body"].read()  # noqa: PLW0108 - it calls
     yield "failure", lambda: client.converse(modelId="no-such-model", messages=content)
+
+
+def google_calls(url: str) -> Iterator[Call]:
+    """Yield what is to be called with Google's client."""
+    from google import genai  # noqa: PLC0415 - when it is instrumented
+
+    client = genai.Client(api_key="none", http_options={"base_url": url})  # it closes when nothing refers to it
+    yield "chat", lambda: client.models.generate_content(model="gemini-2.5-flash", contents="hello")
+    yield "path", lambda: client.models.generate_content(model="models/gemini-2.5-flash", contents="hello")
+    yield "stream", lambda: list(client.models.generate_content_stream(model="gemini-2.5-flash", contents="hello"))
+    yield "failure", lambda: client.models.generate_content(model="no-such-model", contents="hello")
+
+
+def adk_calls(url: str) -> Iterator[Call]:
+    """Yield what is to be called with an agent of Google's ADK, which makes spans itself."""
+    from google.adk.agents import LlmAgent  # noqa: PLC0415 - others have no need of it
+    from google.adk.runners import InMemoryRunner  # noqa: PLC0415
+    from google.genai import types  # noqa: PLC0415
+
+    os.environ.update(GOOGLE_API_KEY="none", GOOGLE_GEMINI_BASE_URL=url, GOOGLE_GENAI_USE_VERTEXAI="false")
+
+    async def run(name: str) -> None:
+        runner = InMemoryRunner(LlmAgent(name="helper", model=name), app_name="matrix")
+        session = await runner.session_service.create_session(app_name="matrix", user_id="someone")
+        text = types.Content(role="user", parts=[types.Part(text="hello")])
+        async for _ in runner.run_async(user_id="someone", session_id=session.id, new_message=text):
+            pass
+
+    yield "agent", lambda: asyncio.run(run("gemini-2.5-flash"))
+    yield "failure", lambda: asyncio.run(run("gemini-no-such"))
+
+
+def azure_calls(url: str) -> Iterator[Call]:
+    """Yield what is to be called with OpenAI's client for Azure; a deployment may have any name."""
+    import openai  # noqa: PLC0415 - when it is instrumented
+
+    client = openai.AzureOpenAI(api_key="none", azure_endpoint=url, api_version="2024-10-21", max_retries=0)
+    chat = client.chat.completions.create
+    yield "chat", lambda: chat(model="gpt-4o", messages=MESSAGES)
+    yield "deployment", lambda: chat(model="team-chat", messages=MESSAGES)
+    yield "failure", lambda: chat(model="no-such-model", messages=MESSAGES)
+
+
+def crewai_calls(url: str) -> Iterator[Call]:
+    """Yield what is to be called with an agent of CrewAI."""
+    os.environ.update(CREWAI_DISABLE_TELEMETRY="true", CREWAI_DISABLE_TRACKING="true")
+    from crewai import LLM, Agent, Crew, Task  # noqa: PLC0415 - when it is instrumented
+
+    def run(name: str) -> object:
+        model = LLM(model=f"openai/{name}", base_url=f"{url}/v1", api_key="none")
+        agent = Agent(role="helper", goal="help", backstory="helpful", llm=model)
+        task = Task(description="Say hello.", expected_output="hello", agent=agent)
+        return Crew(agents=[agent], tasks=[task]).kickoff()
+
+    yield "agent", lambda: run("gpt-4o")
+
+
+def mlflow_calls(url: str) -> Iterator[Call]:
+    """Yield what is to be called with OpenAI's client under MLflow, which uses the global provider if it is told to."""
+    os.environ.update(MLFLOW_USE_DEFAULT_TRACER_PROVIDER="false")
+    os.environ.update(MLFLOW_TRACKING_URI=url, MLFLOW_HTTP_REQUEST_MAX_RETRIES="0")
+    import mlflow  # noqa: PLC0415 - others have no need of it
+    from mlflow.entities.trace_location import MlflowExperimentLocation  # noqa: PLC0415
+
+    mlflow.tracing.set_destination(MlflowExperimentLocation(experiment_id="0"))
+    mlflow.openai.autolog()
+    yield from openai_calls(url)
 
 
 def pydantic_ai_calls(url: str) -> Iterator[Call]:
@@ -169,6 +245,36 @@ def litellm_calls(url: str) -> Iterator[Call]:
     yield "failure", lambda: litellm.completion("openai/no-such-model", MESSAGES, **options)
 
 
+def litellm_v2_calls(url: str) -> Iterator[Call]:
+    """Yield a request of litellm's proxy: its OpenTelemetry v2 copies the model's name to all spans of a request."""
+    os.environ["LITELLM_OTEL_V2"] = "true"
+    import litellm  # noqa: PLC0415 - others have no need of it
+    from litellm.integrations.otel import OpenTelemetryV2Config  # noqa: PLC0415
+    from litellm.integrations.otel.logger import OpenTelemetryV2  # noqa: PLC0415
+    from litellm.integrations.otel.plumbing.providers import LiteLLMBaggageSpanProcessor  # noqa: PLC0415
+    from litellm.proxy._types import UserAPIKeyAuth  # noqa: PLC0415
+    from litellm.types.services import ServiceLoggerPayload, ServiceTypes  # noqa: PLC0415
+
+    config = OpenTelemetryV2Config(exporter="console")
+    PROVIDER.add_span_processor(LiteLLMBaggageSpanProcessor(config.baggage_promoted_keys))
+    logger = OpenTelemetryV2(config, tracer_provider=PROVIDER)
+    litellm.callbacks = [logger]
+    database = ServiceLoggerPayload(
+        is_error=False, error=None, service=ServiceTypes.DB, duration=0.1, call_type="read", event_metadata=None
+    )
+
+    async def request(name: str) -> None:
+        logger.seed_request_identity(UserAPIKeyAuth(api_key="none", team_id="team"), model=name)
+        now = time.time()
+        with logger.start_phase_span("auth /chat/completions"):
+            await logger.async_service_success_hook(database, start_time=now - 0.1, end_time=now)
+        await litellm.acompletion(f"openai/{name}", MESSAGES, api_base=f"{url}/v1", api_key="none", num_retries=0)
+        await asyncio.sleep(1)  # a task of litellm ends the span
+
+    yield "chat", lambda: asyncio.run(request("gpt-4o"))
+    yield "failure", lambda: asyncio.run(request("no-such-model"))
+
+
 def logfire_calls(url: str) -> Iterator[Call]:
     """Yield what is to be called with OpenAI's client under logfire, which has a provider of its own."""
     import logfire  # noqa: PLC0415 - others have no need of it
@@ -198,12 +304,18 @@ def instrument(path: str) -> None:
 
 
 CALLS: dict[str, Callable[[str], Iterator[Call]]] = {
+    "adk": adk_calls,
     "anthropic": anthropic_calls,
+    "azure": azure_calls,
     "bedrock": bedrock_calls,
+    "crewai": crewai_calls,
+    "google": google_calls,
     "langchain": langchain_calls,
     "langfuse": langfuse_calls,
     "litellm": litellm_calls,
+    "litellm_v2": litellm_v2_calls,
     "logfire": logfire_calls,
+    "mlflow": mlflow_calls,
     "openai": openai_calls,
     "openai_agents": openai_agents_calls,
     "pydantic_ai": pydantic_ai_calls,
@@ -219,7 +331,8 @@ def registered() -> ModelRegistry:
         "text-embedding-3-small": [],
         "claude-sonnet-4-5": [],  # what the answer is called, nobody has registered
         "claude-3-haiku": [],
-        "nova": ["amazon.nova-*"],
+        "nova": ["amazon.nova-*", "nova-lite-*"],
+        "gemini-2.5-flash": [],
     }.items():
         registry.register(name, name, "1", "high", "ml-platform", "the matrix", aliases=aliases)
     registry.deprecate("gpt-3.5-turbo")

@@ -1,4 +1,4 @@
-"""Stands in for the paid APIs of OpenAI, Anthropic and Amazon Bedrock on loopback; the clients that call it are real.
+"""Stands in for the paid APIs of OpenAI, Anthropic, Google and Amazon Bedrock on loopback; its clients are real.
 
 It answers with other names than it was asked for, as the real ones do, and refuses a model that it does not know.
 """
@@ -26,6 +26,12 @@ ANSWERED_BY = {
     "claude-sonnet-4-5": "claude-sonnet-4-5-20250929",
     "claude-3-haiku": "claude-3-haiku-20240307",
     "amazon.nova-lite-v1:0": "amazon.nova-lite-v1:0",
+    "us.anthropic.claude-sonnet-4-5-20250929-v1:0": "claude-sonnet-4-5-20250929",
+    "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.anthropic.claude-sonnet-4-5-20250929-v1:0": (
+        "claude-sonnet-4-5-20250929"
+    ),
+    "gemini-2.5-flash": "gemini-2.5-flash",
+    "team-chat": "gpt-4o-2024-08-06",
 }
 """The models that are served, and the names under which they answer."""
 
@@ -42,13 +48,21 @@ class Handler(BaseHTTPRequestHandler):
             self.send("", kind="application/x-protobuf")
             return
         request = json.loads(body)
-        bedrock = self.path.endswith("/converse")
-        asked = unquote(self.path.split("/")[-2]) if bedrock else request["model"]
+        path, _, operation = self.path.partition("?")[0].rpartition("/")
+        name, _, method = operation.partition(":")  # as Google writes it
+        in_path = unquote(path.rpartition("/")[2] if operation in {"converse", "invoke"} else name)
+        asked = in_path if "/model" in path else request["model"]
         model = ANSWERED_BY.get(asked)
         if model is None:
             self.refuse(asked)
-        elif bedrock:
+        elif operation == "converse":
             self.send(json.dumps(converse()))
+        elif operation == "invoke":
+            self.send(json.dumps(message(model)))
+        elif method == "streamGenerateContent":
+            self.send(f"data: {json.dumps(content(model))}\n\n", kind="text/event-stream")
+        elif method:
+            self.send(json.dumps(content(model)))
         elif self.path.endswith("/embeddings"):
             self.send(json.dumps(embedding(model)))
         elif self.path.endswith("/messages"):
@@ -65,7 +79,14 @@ class Handler(BaseHTTPRequestHandler):
 
     def refuse(self, asked: str) -> None:
         """Say that there is no such model, in a form that all the clients read."""
-        error = {"message": f"no model {asked}", "type": "not_found_error", "param": None, "code": "model_not_found"}
+        error: dict[str, Any] = {
+            "message": f"no model {asked}",
+            "type": "not_found_error",
+            "param": None,
+            "code": "model_not_found",
+        }
+        if ":" in self.path.rpartition("/")[2]:  # Google's codes are numbers
+            error = {"message": f"no model {asked}", "status": "NOT_FOUND", "code": 404}
         self.send(json.dumps({"type": "error", "error": error, "message": error["message"]}), status=404)
 
     def send(self, text: str, status: int = 200, kind: str = "application/json") -> None:
@@ -133,6 +154,13 @@ def converse() -> dict[str, Any]:
         "usage": {"inputTokens": 3, "outputTokens": 1, "totalTokens": 4},
         "metrics": {"latencyMs": 1},
     }
+
+
+def content(model: str) -> dict[str, Any]:
+    """Return Google's answer of ``generateContent``."""
+    candidate = {"content": {"role": "model", "parts": [{"text": "hello"}]}, "finishReason": "STOP", "index": 0}
+    usage = {"promptTokenCount": 3, "candidatesTokenCount": 1, "totalTokenCount": 4}
+    return {"candidates": [candidate], "usageMetadata": usage, "modelVersion": model, "responseId": "1"}
 
 
 def serving() -> AbstractContextManager[str]:

@@ -26,12 +26,18 @@ PAGE = Path(__file__).parents[2] / "docs" / "instrumentations.md"
 ROWS = [row["row"] for row in json.loads(Path(__file__).with_name("rows.json").read_text("utf-8"))]
 OPENAI = ("chat", "stream", "embeddings", "failure")
 CALLS = {
+    "adk": ("agent", "failure"),
     "anthropic": ("chat", "stream", "failure"),
-    "bedrock": ("chat", "failure"),
+    "azure": ("chat", "deployment", "failure"),
+    "bedrock": ("chat", "profile", "ARN", "invoke", "failure"),
+    "crewai": ("agent",),
+    "google": ("chat", "path", "stream", "failure"),
     "langchain": ("chat", "stream", "agent", "failure"),
     "langfuse": OPENAI,
     "litellm": OPENAI,
+    "litellm_v2": ("chat", "failure"),
     "logfire": OPENAI,
+    "mlflow": OPENAI,
     "openai": OPENAI,
     "openai_agents": ("agent", "failure"),
     "pydantic_ai": ("agent", "failure"),
@@ -44,6 +50,9 @@ TOO_LATE = {("logfire", "last")}
 RAW = "raw_gen_ai_request"
 """litellm's copy of the answer, below the call's own span: ``llm.<provider>.model`` names the model again."""
 
+ARN = "arn:aws:bedrock:us-east-1:123456789012:inference-profile/"
+SHORTENED = ("nova-lite-v1:0", "claude-sonnet-4-5-20250929-v1:0", "claude-sonnet-4-5-20250929-v1")
+"""OpenLLMetry's names of Bedrock's models: without the vendor, and for an ARN without the last number."""
 MODELS = {
     "gpt-4o": ("active", "gpt-4o-2024-08-06"),
     "gpt-3.5-turbo": ("deprecated", "gpt-3.5-turbo-0125"),
@@ -51,11 +60,19 @@ MODELS = {
     "claude-sonnet-4-5": ("active", "claude-sonnet-4-5-20250929"),
     "claude-3-haiku": ("retired", "claude-3-haiku-20240307"),
     "amazon.nova-lite-v1:0": ("active", "amazon.nova-lite-v1:0"),
+    "us.anthropic.claude-sonnet-4-5-20250929-v1:0": ("active", "claude-sonnet-4-5-20250929"),
+    f"{ARN}us.anthropic.claude-sonnet-4-5-20250929-v1:0": ("active", "claude-sonnet-4-5-20250929"),
+    "gemini-2.5-flash": ("active", "gemini-2.5-flash"),
+    "models/gemini-2.5-flash": ("active", "gemini-2.5-flash"),
+    "team-chat": ("active", "gpt-4o-2024-08-06"),
     "no-such-model": ("unregistered", "no-such-model"),
+    "gemini-no-such": ("unregistered", "gemini-no-such"),
 }
 """Name that is asked for to the status and the name in the answer: the truth, apart from the code that is tested."""
 
-STATUS = {name: status for asked, (status, answered) in MODELS.items() for name in (asked, answered)}
+STATUS = dict.fromkeys(SHORTENED, "active") | {
+    name: status for asked, (status, answered) in MODELS.items() for name in (asked, answered)
+}
 VARIABLE = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]*\d[0-9a-f]*")
 """What each run has another of: UUIDs, ports, times, addresses of objects."""
 ANTHROPICS_OWN = "com.anthropic.sdk.python"
@@ -67,8 +84,8 @@ def names(attributes: dict[str, Any]) -> set[str]:
     for key, value in attributes.items():
         if key.startswith(PREFIX) or not isinstance(value, str):
             continue
-        found.add(value)
-        if key.endswith("invocation_parameters"):
+        found.add(value.strip('"'))  # MLflow writes JSON
+        if key.endswith(("invocation_parameters", "spanInputs")):
             found.add(json.loads(value).get("model"))
     return found & STATUS.keys()
 
@@ -86,7 +103,13 @@ def others(span: dict[str, Any]) -> str:
 
 def named(found: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the spans that name a model."""
-    return [span for span in found["spans"] if names(span["attributes"]) and span["name"] != RAW]
+    return [span for span in found["spans"] if names(span["attributes"]) and not is_copy(span)]
+
+
+def is_copy(span: dict[str, Any]) -> bool:
+    """Check whether litellm copied the model's name to a span that is no call of it."""
+    is_marked = "litellm.team.id" in span["attributes"] and "gen_ai.operation.name" not in span["attributes"]
+    return span["name"] == RAW or is_marked
 
 
 ORDERS = [

@@ -13,14 +13,28 @@ from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from support.spans import REQUEST, RESPONSE, StartsAndEnds, get_container, needs_ending_hook, put_attributes
 
 from spanforge.model_registry import ModelRegistry
-from spanforge.model_registry._core.attributes import SPAN_ATTRIBUTE_NAMES, span_attributes
-from spanforge.model_registry._core.conventions import CONVENTIONS, PROVIDER_KEYS, resolve_attributes
+from spanforge.model_registry._core.attributes import SPAN_ATTRIBUTE_NAMES
+from spanforge.model_registry._core.conventions import CONVENTIONS, PROVIDER_KEYS, select_keys
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
+from spanforge.model_registry.otel._enricher import Enricher
 
 OURS = "model_registry.status"
 
 KEYS = st.sampled_from([row.key for row in CONVENTIONS] + list(PROVIDER_KEYS))
-NAMES = st.sampled_from(["gpt-4o", "o1", "o1-mini", "claude-9", "openai", "", '{"model": "o1"}', "x" * 300])
+NAMES = st.sampled_from(
+    [
+        "gpt-4o",
+        "o1",
+        "openai/gpt-4o-2024-08-06",
+        "unknown",
+        "o1-mini",
+        "claude-9",
+        "openai",
+        "",
+        '{"model": "o1"}',
+        "x" * 300,
+    ]
+)
 ODD = st.sampled_from([7, True, ("gpt-4o",), ("gpt-4o", "o1"), {"model": "o1"}, ({"a": 1},)])
 OTHERS = st.sampled_from(["a", "b", "model_registry", "model_registry.status", "model_registry.x"])
 ATTRIBUTES = st.dictionaries(KEYS | OTHERS, NAMES | ODD, max_size=6)
@@ -39,18 +53,22 @@ def expected(
     registry: ModelRegistry, attributes: dict[str, Any], scope: str, limits: Any, names: Any = SPAN_ATTRIBUTE_NAMES
 ) -> dict[str, Any]:
     """Return the attributes that the registry gives to a span with these attributes."""
-    found = resolve_attributes(registry._state.index, attributes, scope)
-    if found is None:
+    enricher = Enricher(names, ignores_unregistered=False)
+    enrichment = enricher.enrich(attributes, select_keys(attributes), scope, registry._state.index)
+    if enrichment is None:
         return attributes
-    resolution, key = found.resolution, found.key
-    ours = span_attributes(
-        resolution.entry, names, status=resolution.status, warnings=resolution.warnings, matched_by=key
-    )
+    ours = enrichment.attributes
     own = {key: value for key, value in attributes.items() if not key.startswith("model_registry.")}
     most, longest = limits
     room = None if most is None else max(0, most - len(own))
-    cut = lambda value: tuple(t[:longest] for t in value) if isinstance(value, tuple) else value[:longest]  # noqa: E731
-    return own | {key: cut(value) for key, value in list(ours.items())[:room]}
+    return own | {key: cut(value, longest) for key, value in list(ours.items())[:room]}
+
+
+def cut(value: Any, length: int | None) -> Any:
+    """Return the value of an attribute within a provider's limit of length."""
+    if isinstance(value, tuple):
+        return tuple(text[:length] for text in value)
+    return value if isinstance(value, bool) else value[:length]
 
 
 def end(provider: TracerProvider, attributes: dict[str, Any], scope: str, limits: Any) -> Any:

@@ -25,7 +25,14 @@ from support.telemetry import RecordOnly
 from support.threads import in_background, run_in_threads
 
 from spanforge.model_registry import ModelRegistry
-from spanforge.model_registry._core.conventions import CONVENTIONS, NOT_CALLS, PROVIDER_KEYS, is_call
+from spanforge.model_registry._core.conventions import (
+    CONVENTIONS,
+    NOT_CALLS,
+    PROVIDER_KEYS,
+    classify_span,
+    find_names,
+    select_keys,
+)
 from spanforge.model_registry._core.process import reset_process
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor, status
 from spanforge.model_registry.otel._counters import MAX_SERIES
@@ -280,16 +287,11 @@ def expected_series(registry: ModelRegistry, attributes: dict[str, Any], scope: 
     """Return the series of a span, by resolving each of its names; ``None`` if it is no call."""
     providers = [attributes.get(key) for key in PROVIDER_KEYS]
     provider = next((value for value in providers if isinstance(value, str) and value), None)
-    names: dict[str, str] = {}
-    for row in sorted(CONVENTIONS, key=lambda row: not row.response):
-        value = attributes.get(row.key)
-        if isinstance(value, str) and row.scope in (None, scope):
-            name = value if row.member is None else ("o1" if value == '{"model": "o1"}' else "")
-            if name:
-                names[row.key] = name
-    if not names or not is_call(attributes, list(names)):
+    keys = select_keys(attributes)
+    rows, names = find_names(attributes, scope, keys.conventions)
+    if not names or classify_span(attributes, rows) != "call":
         return None
-    for name in names.values():
+    for name in names:
         found = registry.resolve(name, provider=provider).entry
         if found is not None:
             return found.model_id, found.status, found.risk_tier, found.owner

@@ -44,26 +44,26 @@ def test_reset_counter_starts_at_zero() -> None:
 def test_series_of_a_counter(fields: dict[str, Any]) -> None:
     """Spans with the same model, status, tier, owner, kind and enrichment share a counter."""
     counters, one = SpanCounters(), entry(fields)
-    first = counters.counter_for(one, is_call=True, is_enriched=True)
-    assert counters.counter_for(entry(fields, name="another", version="2"), is_call=True, is_enriched=True) is first
+    first = counters.counter_for(one, kind="call", is_enriched=True)
+    assert counters.counter_for(entry(fields, name="another", version="2"), kind="call", is_enriched=True) is first
     others = [
-        counters.counter_for(one, is_call=False, is_enriched=True),
-        counters.counter_for(one, is_call=True, is_enriched=False),
-        counters.counter_for(entry(fields, owner="others"), is_call=True, is_enriched=True),
-        counters.counter_for(entry(fields, risk_tier="low"), is_call=True, is_enriched=True),
-        counters.counter_for(entry(fields, model_id="gpt-5"), is_call=True, is_enriched=True),
-        counters.counter_for(None, is_call=True, is_enriched=True),
+        counters.counter_for(one, kind="agent", is_enriched=True),
+        counters.counter_for(one, kind="call", is_enriched=False),
+        counters.counter_for(entry(fields, owner="others"), kind="call", is_enriched=True),
+        counters.counter_for(entry(fields, risk_tier="low"), kind="call", is_enriched=True),
+        counters.counter_for(entry(fields, model_id="gpt-5"), kind="call", is_enriched=True),
+        counters.counter_for(None, kind="call", is_enriched=True),
     ]
     assert len({id(each) for each in (first, *others)}) == 7
     next(first.ticks)
-    assert counters.values()[Series("active", "gpt-4o", "high", "ml-platform", is_call=True, is_enriched=True)] == 1
+    assert counters.values()[Series("active", "gpt-4o", "high", "ml-platform", kind="call", is_enriched=True)] == 1
 
 
 def test_counter_is_made_once(fields: dict[str, Any]) -> None:
     """Threads that ask for the same new counter at once get the same one."""
     one = entry(fields)
     for _ in range(50):
-        ask = partial(SpanCounters().counter_for, one, is_call=True, is_enriched=True)
+        ask = partial(SpanCounters().counter_for, one, kind="call", is_enriched=True)
         found, barrier = list[AtomicCounter](), threading.Barrier(THREADS)
         run_in_threads(*[partial(_ask_together, barrier, ask, found)] * THREADS)
         assert len(set(found)) == 1
@@ -77,7 +77,7 @@ def _ask_together(barrier: threading.Barrier, ask: Callable[[], AtomicCounter], 
 def test_forked_child_counts_from_zero(fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """After a fork the counts are zero, cached ticks still count, and the lock is free."""
     counters = SpanCounters()
-    counter = counters.counter_for(entry(fields), is_call=True, is_enriched=True)
+    counter = counters.counter_for(entry(fields), kind="call", is_enriched=True)
     next(counter.ticks)
     held, over = threading.Event(), threading.Event()
 
@@ -87,7 +87,7 @@ def test_forked_child_counts_from_zero(fields: dict[str, Any], monkeypatch: pyte
         return AtomicCounter()
 
     def add(model_id: str) -> AtomicCounter:
-        return counters.counter_for(entry(fields, model_id=model_id), is_call=True, is_enriched=True)
+        return counters.counter_for(entry(fields, model_id=model_id), kind="call", is_enriched=True)
 
     with monkeypatch.context() as patch:
         patch.setattr(_counters, "AtomicCounter", make_slowly)
@@ -101,7 +101,7 @@ def test_forked_child_counts_from_zero(fields: dict[str, Any], monkeypatch: pyte
     assert set(counters.values().values()) == {0}
     next(counter.ticks)
     assert sum(counters.values().values()) == 1
-    assert counters.counter_for(entry(fields), is_call=True, is_enriched=True) is counter
+    assert counters.counter_for(entry(fields), kind="call", is_enriched=True) is counter
 
 
 class Adding:
@@ -118,14 +118,14 @@ class Adding:
 
     def __repr__(self) -> str:
         other = entry(self.fields, model_id=f"m{next(self.numbers)}")
-        next(self.counters.counter_for(other, is_call=True, is_enriched=True).ticks)
+        next(self.counters.counter_for(other, kind="call", is_enriched=True).ticks)
         return "count(0)"
 
 
 def test_span_ends_while_a_child_resets(fields: dict[str, Any]) -> None:
     """A span may end while a forked child resets its counts."""
     counters = SpanCounters()
-    counters.counter_for(entry(fields), is_call=True, is_enriched=True).ticks = Adding(counters, fields)
+    counters.counter_for(entry(fields), kind="call", is_enriched=True).ticks = Adding(counters, fields)
     counters.after_fork_in_child()
     assert len(counters.values()) == 2
 
@@ -135,13 +135,13 @@ def test_garbage_collection_while_counts_are_read(fields: dict[str, Any]) -> Non
     counters = SpanCounters()
     entries = [entry(fields, model_id=f"m{number}") for number in range(MAX_SERIES - 1)]
     for one in entries[::2]:
-        counters.counter_for(one, is_call=True, is_enriched=True)
+        counters.counter_for(one, kind="call", is_enriched=True)
     remaining = iter(entries[1::2])
 
     def end_span(phase: str, _info: dict[str, int]) -> None:
         one = next(remaining, None)
         if phase == "start" and one is not None:
-            counters.counter_for(one, is_call=True, is_enriched=True)
+            counters.counter_for(one, kind="call", is_enriched=True)
 
     threshold = gc.get_threshold()
     free_list = [(number, None) for number in range(5_000)]  # takes the tuples that need no allocation
@@ -169,6 +169,6 @@ def test_forked_child_has_no_names_of_its_parent() -> None:
 def test_span_ends_while_counts_are_read(fields: dict[str, Any]) -> None:
     """A span may end in the thread that reads the counts, for example during garbage collection."""
     counters = SpanCounters()
-    counters.counter_for(entry(fields), is_call=True, is_enriched=True).ticks = Adding(counters, fields)
+    counters.counter_for(entry(fields), kind="call", is_enriched=True).ticks = Adding(counters, fields)
     assert len(counters.values()) == 1
     assert len(counters.values()) == 2

@@ -34,7 +34,7 @@ HOSTILE_NAMES = {
     "control characters": ("gpt\n4o\x00\x1b[31m\u202e", r"gpt\n4o\x00\x1b[31m\u202e"),
     "1 MB": ("a" * 2**20, "a" * 256 + "…"),
     "lone surrogate": ("\ud800", r"\ud800"),
-    **{name: (name, name) for name in (" ", "gpt-4O", "gpt-4o ", "../../etc/passwd", "%s {0} {name}", "模型")},
+    **{name: (name, name) for name in (" ", "GPT-5", "gpt-5 ", "../../etc/passwd", "%s {0} {name}", "模型")},
 }
 """Names, and how a log line shows each."""
 NO_MODEL_PARAMETERS = [

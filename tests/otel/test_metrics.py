@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
 from opentelemetry.util._once import Once
 from support.asked_registry import AskedRegistry, FailingRegistry
 from support.meters import GPT, Meters
-from support.spans import REQUEST
+from support.spans import OPERATION, REQUEST, RESPONSE
 
 from spanforge.model_registry import ModelRegistry, register_model
 from spanforge.model_registry._core.emission import set_event_signals
@@ -34,6 +34,8 @@ def test_table_of_metrics() -> None:
     assert {metric.name: (metric.kind, metric.unit) for metric in metrics.METRICS} == {
         "calls": ("counter", "{call}"),
         "models": ("gauge", "{model}"),
+        "agent_spans": ("counter", "{span}"),
+        "substitutions": ("counter", "{call}"),
         "sunset": ("gauge", "s"),
         "file.age": ("gauge", "s"),
         "file.failures": ("counter", "{failure}"),
@@ -46,7 +48,11 @@ def test_reader_gets_every_metric(meters: Any, registry: Any, follow: Any, tmp_p
     """Every metric has its kind, unit, description and attributes; counters are monotonic."""
     registry.deprecate("gpt-4o", sunset_date="2030-01-01")
     follow(tmp_path / "missing.json")
-    pipeline().run({REQUEST: "gpt-4o"})
+    pipes = pipeline()
+    pipes.run({REQUEST: "gpt-4o"})
+    pipes.run({REQUEST: "gpt-4o", OPERATION: "invoke_agent"})
+    registry.register("o1", "O1", "1", "low", "team", "a test")
+    pipes.run({REQUEST: "o1", RESPONSE: "gpt-4o"})
     found = meters.read()
     assert set(found) == {metric.name for metric in metrics.METRICS}
     for row in metrics.METRICS:

@@ -78,11 +78,28 @@ def test_decision_beside_json(cache: PlanCache, matched_key: str | None, is_cach
     assert bool(plan.decisions) is is_cached
 
 
-def test_scoped_keys_are_not_cached(cache: PlanCache) -> None:
-    """Spans with a scoped key have no cached decision."""
+def test_scoped_keys_have_their_own_plans(cache: PlanCache) -> None:
+    """Decisions of a scope's own keys are cached for that scope; all other scopes share theirs."""
     plan = cache.add(("model", "scoped"))
-    cache.remember(plan, {"model": "x", "scoped": "y"}, "model", DECISION)
-    assert not plan.decisions
+    inside, outside = plan.for_scope("app"), plan.for_scope("other")
+    assert plan.for_scope(None) is outside is not inside
+    cache.remember(inside, {"model": "x", "scoped": "y"}, "scoped", DECISION)
+    assert inside.decisions == {("x", "y"): DECISION}
+    assert not outside.decisions
+    cache.remember(outside, {"model": "x", "scoped": "y"}, "model", DECISION)
+    assert outside.decisions == {"x": DECISION}
+
+
+def test_decision_without_names_is_cached_once(cache: PlanCache) -> None:
+    """Spans whose model name was copied share one decision, and do not use up the cache."""
+    plan = cache.add(("model", "db.system"))
+    assert not plan.keys.conventions
+    for _ in range(100):
+        cache.remember(plan, {"model": "x", "db.system": "redis"}, None, DECISION)
+    assert plan.decisions == {None: DECISION}
+    one = cache.add(("model",))
+    cache.remember(one, {"model": "x"}, "model", DECISION)
+    assert one.decisions == {"x": DECISION}
 
 
 @pytest.mark.parametrize("value", ["x" * 100_000, 7, ("x", 7)])

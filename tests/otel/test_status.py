@@ -58,8 +58,11 @@ models: NONE
 event_signals: 'span'
 events: span (emitted 0, held 0, dropped 0, failed 0), log (emitted 0, held 0, dropped 0, failed 0)
 calls: 0
+agent_spans: 0
+substitutions: 0
 spans_enriched: 0
-unregistered: none""".replace("NONE", ", ".join(f"{status} 0" for status in STATUSES)).replace("PROXY", PROXY)
+unregistered: none
+nearest: none""".replace("NONE", ", ".join(f"{status} 0" for status in STATUSES)).replace("PROXY", PROXY)
 """The text where nothing is installed, after the versions."""
 
 
@@ -92,7 +95,7 @@ def test_nothing_is_installed() -> None:
     assert found[:3] == (__version__, version("opentelemetry-sdk"), platform.python_version())
     no_events = {"span": (0, 0, 0, 0), "log": (0, 0, 0, 0)}
     assert found[3:8] == (0, "none", "opentelemetry.trace.ProxyTracerProvider", "none", PROXY)
-    assert found[8:] == ({}, (), dict.fromkeys(STATUSES, 0), ("span",), no_events, 0, 0, ())
+    assert found[8:] == ({}, (), dict.fromkeys(STATUSES, 0), ("span",), no_events, 0, 0, 0, 0, (), {})
     assert str(found) == f"version: {found.version}\nsdk: {found.sdk}\npython: {found.python}\n{NOTHING}"
 
 

@@ -55,6 +55,7 @@ def _moment(record: dict[str, Any]) -> datetime:
 VALUES_BY_KIND: dict[str, st.SearchStrategy[Any]] = {
     "aliases": st.lists(NAMES, max_size=2),
     "text": st.none() | TEXTS,
+    "names": st.none() | TEXTS | st.lists(TEXTS, min_size=1, max_size=2),
     "date": st.none() | dates(),
     "history": st.lists(RECORDS, max_size=3).map(lambda records: sorted(records, key=_moment)),
 }

@@ -115,6 +115,7 @@ VALUES = mostly(
 VALUES_BY_KIND: dict[str, st.SearchStrategy[Any]] = {
     "aliases": mostly([["a", "b-*"], []], [*TEXTS, ["*" * 9], [1], ("a",), [Text("a")]]),
     "text": SOME_TEXT,
+    "names": mostly(["a", ["a", "b"], None], [*TEXTS, [], [1], ("a",), ["\ud800"]]),
     "date": SOME_DATE,
     "history": st.lists(records(), max_size=3),
 }

@@ -37,6 +37,8 @@ RANKS = {status: row.rank for status, row in LIFECYCLE.items()}
 NAMES = ("a", "b", "x", "y", "x1", "yz", "p/a", "p/x", "p/x1", "none")
 PROVIDERS = (None, "p", "q")
 DATE = "2020-01-01"
+OF_NAMES = "cannot be told apart by name"
+"""Lines about names have tests of their own."""
 LINE = re.compile("model registry: model '(.*)': code and registry file differ in (.*); the file takes precedence")
 
 IDS = st.sampled_from("ab")
@@ -332,7 +334,8 @@ class Layers(RuleBasedStateMachine):
 
     @invariant()
     def names_each_difference_once(self) -> None:
-        lines = [LINE.fullmatch(message) for message in self.caplog.messages]
+        messages = [message for message in self.caplog.messages if OF_NAMES not in message]
+        lines = [LINE.fullmatch(message) for message in messages]
         named = {line[1]: set(line[2].split(", ")) for line in lines if line is not None}
         assert named == self.lines
         assert len(lines) == len(named)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spanforge.model_registry import ModelRegistryEntry
-from spanforge.model_registry._core import overlay, resolution
+from spanforge.model_registry._core import globs, overlay
 from spanforge.model_registry._core.overlay import OverlayMap
 from spanforge.model_registry._core.resolution import ModelIndex
 
@@ -28,7 +28,7 @@ ENTRIES = st.builds(
 def _small_overlays(monkeypatch: pytest.MonkeyPatch, request: Any) -> None:
     """Have overlays merged often."""
     monkeypatch.setattr(overlay, "MAX_OVERLAY", request.param)
-    monkeypatch.setattr(resolution, "MAX_OVERLAY", request.param)
+    monkeypatch.setattr(globs, "MAX_OVERLAY", request.param)
 
 
 @given(st.lists(st.dictionaries(KEYS, st.integers(), max_size=3), max_size=12))

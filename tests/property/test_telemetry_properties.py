@@ -8,39 +8,46 @@ import json
 import tempfile
 from collections import Counter, defaultdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.evidence import ListReader
 from support.otlp import Otlp
 
 from spanforge.model_registry import ModelRegistryEntry
-from spanforge.model_registry._core.conventions import (
-    CONVENTIONS,
-    NOT_CALLS,
-    PROVIDER_KEYS,
-    resolve_attributes,
-    with_extra_keys,
-)
+from spanforge.model_registry._core.conventions import CONVENTIONS, NOT_CALLS, PROVIDER_KEYS, with_extra_keys
 from spanforge.model_registry._core.lifecycle import LIFECYCLE
 from spanforge.model_registry._core.resolution import UNREGISTERED, ModelIndex
+from spanforge.model_registry._core.span_models import ModelMatch, resolve_attributes
 from spanforge.model_registry._core.timestamps import from_nanos, to_nanos
 from spanforge.model_registry.compliance._analysis import duplicates, scan
-from spanforge.model_registry.compliance._analysis.calls import AGENT, OTHER, clean_name
+from spanforge.model_registry.compliance._analysis.calls import OTHER, clean_name
 from spanforge.model_registry.compliance._analysis.duplicates import SpanIdWriter
 from spanforge.model_registry.compliance._analysis.scan import Scan
 from spanforge.model_registry.compliance._analysis.scan_data import ScanRequest
 from spanforge.model_registry.compliance._analysis.totals import EXCEPTIONS, CallTotals, total_calls
 from spanforge.model_registry.compliance._analysis.workers import scan_input
+from spanforge.model_registry.compliance._evidence_request import EvidenceRequest
+from spanforge.model_registry.compliance._report import build_attestation, build_csv
 from spanforge.model_registry.compliance._sources.files import FileReader
+
+if TYPE_CHECKING:
+    from spanforge.model_registry._core.names import MatchMode
+    from spanforge.model_registry.compliance._attestation import Attestation
 
 OTLP = Otlp()
 START = to_nanos("2026-01-01")
 HOUR = 3_600 * 10**9
 DELAY = HOUR // 2
 
-NAMES = st.sampled_from(["a", "b", "a/a", "a/b", "c", "it's", "\u2028", "n" * 2_000, ""]) | st.text("ab/*?", max_size=4)
+FORMS = ["A", "a-2024-05-13", "a-latest", "openai/a", "B@20240513", "a-v1:0", "a-001", "unknown"]
+NAMES = st.sampled_from(["a", "b", "a/a", "a/b", "c", "it's", "\u2028", "n" * 2_000, "", *FORMS]) | st.text(
+    "ab/*?", max_size=4
+)
+MODES: st.SearchStrategy[MatchMode] = st.sampled_from(["forms", "exact"])
 ALIASES = st.lists(st.sampled_from(["a", "b", "a/b", "a*", "*b", "?", "a/*", "[ab]*", "n*"]), max_size=3)
 SCOPES = st.sampled_from(["pydantic-ai", "test", ""])
 OTHER_KINDS = st.sampled_from([5, 1.5, True, ["a"], None])
@@ -55,7 +62,8 @@ def entry(model_id: str, **fields: Any) -> ModelRegistryEntry:
 @st.composite
 def registries(draw: st.DrawFn) -> list[ModelRegistryEntry]:
     """Draw entries with aliases, globs and providers."""
-    ids = draw(st.lists(st.sampled_from(["a", "b", "a/a", "x", "c"]), max_size=4, unique=True))
+    known = ["a", "b", "a/a", "x", "c", "A", "openai/a", "a-2024-05-13", "a-v2:0"]
+    ids = draw(st.lists(st.sampled_from(known), max_size=4, unique=True))
     providers = st.sampled_from([None, None, "a", "b"])
     return [entry(name, metadata={"aliases": draw(ALIASES), "provider": draw(providers)}) for name in ids]
 
@@ -103,33 +111,42 @@ class Span(NamedTuple):
         return OTLP.line(self.written(), service=self.service, scope=self.scope)
 
 
-def is_call(found: dict[str, Any], named: list[str]) -> bool:
-    agent = set(named) == {"model_name"}
-    return not agent and not any(isinstance(found.get(key), str) and found[key] in NOT_CALLS[key] for key in NOT_CALLS)
+def kind_of(found: dict[str, Any], named: list[str]) -> str:
+    kinds = {NOT_CALLS[key].get(found[key]) for key in NOT_CALLS if isinstance(found.get(key), str)} - {None}
+    if "agent" in kinds or set(named) == {"model_name"}:
+        return "agent"
+    return "other" if kinds else "call"
 
 
 @settings(max_examples=300)
-@given(entries=registries(), drawn=st.lists(st.tuples(attributes(), SCOPES), min_size=1, max_size=8))
+@given(entries=registries(), drawn=st.lists(st.tuples(attributes(), SCOPES), min_size=1, max_size=8), mode=MODES)
 def test_resolution_of_the_processor_and_of_evidence(
-    entries: list[ModelRegistryEntry], drawn: list[tuple[dict[str, Any], str]]
+    entries: list[ModelRegistryEntry], drawn: list[tuple[dict[str, Any], str]], mode: MatchMode
 ) -> None:
     """A call is counted for the entry, or the name, that the span processor would find for its span."""
     with tempfile.TemporaryDirectory() as folder:
         for found, scope in drawn:
-            resolved = resolve_attributes(ModelIndex(entries), found, scope, with_extra_keys(FURTHER))
-            one = Scan(ScanRequest(START, START + HOUR, HOUR, 0, entries, FURTHER), SpanIdWriter(folder, 0))
+            resolved = resolve_attributes(ModelIndex(entries), found, scope, with_extra_keys(FURTHER), mode)
+            wanted = ScanRequest(START, START + HOUR, HOUR, 0, entries, FURTHER, match=mode)
+            one = Scan(wanted, SpanIdWriter(folder, 0))
             assert one.count_document(Span(1, START, START, found, scope=scope).line())
             (group,) = (group for group in one.result.groups if group.calls)
             if resolved is None:
                 assert group.call == OTHER
                 continue
             keys = [key for key in found if key in scan_names(found, scope)]
-            if not is_call(found, keys):
-                assert group.call == AGENT
-            elif resolved.resolution.entry is not None:
-                assert (group.call.model_id, group.call.name) == (resolved.resolution.entry.model_id, "")
-            else:
-                assert (group.call.model_id, group.call.name) == (None, clean_name(resolved.resolution.candidate))
+            kind = kind_of(found, keys)
+            if kind == "other":
+                assert group.call == OTHER
+                continue
+            entry, candidate = resolved.resolution.entry, clean_name(resolved.resolution.candidate)
+            model = (kind, None, candidate) if entry is None else (kind, entry.model_id, "")
+            assert (group.call.kind, group.call.model_id, group.call.name) == model
+            if kind == "call" and entry is not None:
+                by_form_or_glob = resolved.resolution.rule in {"form", "glob"}
+                assert group.call.names.matched == (candidate if by_form_or_glob else "")
+                assert group.call.names.served == ("" if resolved.served is None else clean_name(resolved.served))
+                assert not group.call.names.served or group.call.names.has_response
 
 
 def scan_names(found: dict[str, Any], scope: str) -> set[str]:
@@ -165,7 +182,9 @@ def spans(draw: st.DrawFn, number: int) -> Span:
     start = draw(STARTS)
     found: dict[str, Any] = {}
     if draw(st.booleans()):
-        found["gen_ai.request.model"] = draw(st.sampled_from(["a", "a-1", "b", "c", "x", "y"]))
+        found["gen_ai.request.model"] = draw(st.sampled_from(["a", "a-1", "b", "B", "c", "c-2026-01-01", "x", "y"]))
+        response = draw(st.sampled_from([None, None, "a", "b", "c-latest", "x"]))
+        found |= {} if response is None else {"gen_ai.response.model": response}
     if draw(st.booleans()):
         found["model_registry.status"] = draw(st.sampled_from([*LIFECYCLE, UNREGISTERED]))
         owner = draw(st.sampled_from([None, "team", "new"]))
@@ -189,6 +208,10 @@ class Naive:
         self.agents = 0
         self.calls: defaultdict[tuple[str | None, str], list[Span]] = defaultdict(list)
         self.kinds: defaultdict[tuple[str | None, str], Counter[str]] = defaultdict(Counter)
+        self.matched: defaultdict[tuple[str | None, str], Counter[tuple[str, str]]] = defaultdict(Counter)
+        self.substitutions = Counter[tuple[str, str, str | None]]()
+        self.named = Counter[tuple[str | None, str, str]]()
+        self.called: set[tuple[str | None, str, str]] = set()
         for span in known.values():
             self._count(span)
         times = [request.start, *sorted(span.start for span in inside), request.end]
@@ -199,17 +222,36 @@ class Naive:
         resolved = resolve_attributes(ModelIndex(self.request.entries), found, span.scope)
         if resolved is None and "model_registry.status" not in found:
             return
-        if "gen_ai.operation.name" in found:
-            self.agents += 1
-            return
         model = None if resolved is None else resolved.resolution.entry
         key = (
             (None, "(no name)" if resolved is None else resolved.resolution.candidate)
             if model is None
             else (model.model_id, "")
         )
+        if "gen_ai.operation.name" in found:
+            self.agents += 1
+            self.named[(*key, span.service)] += 1
+            return
         self.calls[key].append(span)
+        self.called.add((*key, span.service))
         self.kinds[key].update(self._kinds(span, model))
+        if resolved is not None and model is not None:
+            self._count_names(resolved, model.model_id, span.service)
+
+    def _count_names(self, resolved: ModelMatch, model_id: str, service: str) -> None:
+        if resolved.resolution.rule in {"form", "glob"}:
+            self.matched[model_id, ""][resolved.resolution.candidate, resolved.resolution.rule] += 1
+        if resolved.served is None:
+            return
+        if resolved.requested is None:
+            self.substitutions[model_id, resolved.served, None] += 1
+        else:
+            self.substitutions[resolved.requested.model_id, resolved.served, model_id] += 1
+            self.called.add((resolved.requested.model_id, "", service))
+
+    @property
+    def agent_only(self) -> dict[tuple[str | None, str, str], int]:
+        return {model: number for model, number in self.named.items() if model not in self.called}
 
     def _kinds(self, span: Span, model: ModelRegistryEntry | None) -> set[str]:
         status = span.attributes.get("model_registry.status")
@@ -274,7 +316,7 @@ def gather(folder: str, inputs: list[list[Span]], request: ScanRequest, batch: i
     together=st.sampled_from([0, 2, 600_000]),
 )
 def test_totals_of_a_list(inputs: list[list[Span]], batch: int, max_gap: int, cached: int, together: int) -> None:
-    """Counts, kinds, services, first and last calls and gaps equal those of a program that keeps a list."""
+    """Counts, kinds, services, names, first and last calls and gaps equal those of a program that keeps a list."""
     request = ScanRequest(START, START + 8 * HOUR, max_gap, DELAY, MODELS)
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(scan, "_CACHE_SLOTS", cached)
@@ -284,6 +326,8 @@ def test_totals_of_a_list(inputs: list[list[Span]], batch: int, max_gap: int, ca
     expected = Naive(request, inputs)
     assert (found.spans, found.copies, found.agent_spans) == (expected.spans, expected.copies, expected.agents)
     assert found.gaps == expected.gaps
+    assert {key: calls.calls for key, calls in found.substitutions.items()} == expected.substitutions
+    assert found.agent_only == expected.agent_only
     models = {(model_id, ""): facts for model_id, facts in found.models.items()}
     models |= {(None, name): facts for name, facts in found.unregistered.items()}  # type: ignore[misc]
     assert set(models) == set(expected.calls)
@@ -295,3 +339,35 @@ def test_totals_of_a_list(inputs: list[list[Span]], batch: int, max_gap: int, ca
             kind: number for kind, number in expected.kinds[key].items() if kind in EXCEPTIONS
         }
         assert {span.service for span in calls} == facts.services
+        assert facts.matched == expected.matched[key]
+        assert facts.with_response == sum(key[0] is not None and RESPONSE in span.attributes for span in calls)
+
+
+RESPONSE = "gen_ai.response.model"
+
+
+def attest(entries: list[ModelRegistryEntry], lines: list[bytes], mode: MatchMode) -> tuple[Attestation, bytes]:
+    """Return the attestation and the CSV of the whole inventory."""
+    wanted = ScanRequest(START, START + HOUR, HOUR, 0, entries, FURTHER, match=mode)
+    request = EvidenceRequest("soc2", None, wanted, from_nanos(START + HOUR))
+    with tempfile.TemporaryDirectory() as folder:
+        inputs = [scan_input(ListReader(lines), wanted, folder, 0)]
+        totals = total_calls(inputs, wanted, folder)
+    return build_attestation(request, totals, inputs), build_csv(request, totals)
+
+
+@given(
+    entries=registries().flatmap(lambda entries: st.tuples(st.just(entries), st.permutations(entries))),
+    drawn=st.lists(st.tuples(attributes(), SCOPES), min_size=1, max_size=8),
+    mode=MODES,
+)
+def test_order_of_registration_never_changes_evidence(
+    entries: tuple[list[ModelRegistryEntry], list[ModelRegistryEntry]],
+    drawn: list[tuple[dict[str, Any], str]],
+    mode: MatchMode,
+) -> None:
+    """Entries in another order give the same figures and names; only the digest of the registry differs."""
+    lines = [Span(number, START, START, found, scope=scope).line() for number, (found, scope) in enumerate(drawn)]
+    (one, one_csv), (other, other_csv) = (attest(each, lines, mode) for each in entries)
+    assert msgspec.structs.replace(other, registry=one.registry) == one
+    assert sorted(other_csv.splitlines()) == sorted(one_csv.splitlines())

@@ -116,7 +116,10 @@ BAD_FILES: dict[str, tuple[str | bytes, str]] = {
     ),
     "aliases": (meta("{aliases: gpt}"), "13:23 metadata.aliases: must be a list of names; got 'gpt'"),
     "alias": (meta("\n    aliases:\n    - a\n    - ''"), f"16:7 metadata.aliases[1]: {NAMES}; got ''"),
-    "provider": (meta("{provider: [a]}"), f"13:24 metadata.provider: {TEXT}; got ['a']"),
+    "provider": (
+        meta("{provider: []}"),
+        "13:24 metadata.provider: must be text, or a list of 1 to 1,000 texts; got []",
+    ),
     "history out of order": (
         ENTRY + OTHER + HISTORY,
         f"17:11 metadata.history[1].at: {ORDER}, 2026-01-01; got '2025-01-01'",

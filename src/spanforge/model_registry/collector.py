@@ -14,11 +14,13 @@ import warnings
 from typing import TYPE_CHECKING, Final
 
 from spanforge.model_registry._core.collector_statements import render_statements
-from spanforge.model_registry._core.collector_tables import build_tables
+from spanforge.model_registry._core.collector_tables import MAX_TIES, build_tables
 from spanforge.model_registry._core.errors import InvalidValueError
+from spanforge.model_registry._core.settings import MATCH
 
 if TYPE_CHECKING:
     from spanforge.model_registry._core.collector_tables import Tables
+    from spanforge.model_registry._core.names import MatchMode
     from spanforge.model_registry._core.registry import ModelRegistry
 
 __all__ = ["END", "PROCESSOR", "render_lookup", "render_transform"]
@@ -29,10 +31,16 @@ END: Final = "# end"
 """The last line of a lookup file. A file that was cut off does not have this line, but can still be valid YAML."""
 
 _PATH_RULE: Final = "a path without line breaks, '$', '{' and '}', which are special to the Collector"
+_MORE_TIES: Final = f" Collector notices only {MAX_TIES} pairs of globs that match a name equally well; there are more"
 _UNSUPPORTED: Final = " Collector cannot express, and does not match: "
 
 
-def render_transform(registry: ModelRegistry, *, lookup_file: str | os.PathLike[str] | None = None) -> str:
+def render_transform(
+    registry: ModelRegistry,
+    *,
+    lookup_file: str | os.PathLike[str] | None = None,
+    match: MatchMode | None = None,
+) -> str:
     """Return the configuration of a transform processor that sets the span processor's attributes, as a YAML mapping.
 
     The processor does not change spans that have a ``model_registry.status``. Pass the configuration to the Collector
@@ -42,35 +50,49 @@ def render_transform(registry: ModelRegistry, *, lookup_file: str | os.PathLike[
         registry: The registry, whose current entries are used.
         lookup_file: The file from which the Collector reads the statements, absolute or relative to its working
             directory. With ``None`` the returned text contains them.
+        match: ``forms``, or ``exact`` for ids, aliases and globs only; ``None``: the setting ``match``. The lookup file
+            needs the same value.
 
     Raises:
-        InvalidValueError: The path cannot be written in the Collector's configuration (also a ``ValueError``).
+        InvalidValueError: The path cannot be written in the Collector's configuration, or ``match`` has another value
+            (also a ``ValueError``).
 
     Warns:
-        UserWarning: The Collector cannot express some globs; a comment names them too.
+        UserWarning: The Collector cannot express some globs, or does not notice that some match equally well. A comment
+            says so too.
     """
-    tables = build_tables(registry.list_all())
+    tables = _make_tables(registry, match)
     if lookup_file is None:
         statements = "\n" + "".join(f"      {line}" for line in render_statements(tables).splitlines(keepends=True))
     else:
         statements = f" '${{file:{_quote_path(lookup_file)}}}'\n"
-    _warn_of_unsupported_globs(tables)
+    _warn_of_limits(tables)
     header = _render_header(tables)
     return f"{header}processors:\n  {PROCESSOR}:\n    error_mode: silent\n    trace_statements:{statements}"
 
 
-def render_lookup(registry: ModelRegistry) -> str:
+def render_lookup(registry: ModelRegistry, *, match: MatchMode | None = None) -> str:
     """Return the content of the file that ``render_transform(registry, lookup_file=…)`` refers to, as YAML.
 
     Args:
         registry: The registry, whose current entries are used.
+        match: ``forms``, or ``exact`` for ids, aliases and globs only; ``None``: the setting ``match``.
+
+    Raises:
+        InvalidValueError: ``match`` has another value (also a ``ValueError``).
 
     Warns:
-        UserWarning: The Collector cannot express some globs; a comment names them too.
+        UserWarning: The Collector cannot express some globs, or does not notice that some match equally well. A comment
+            says so too.
     """
-    tables = build_tables(registry.list_all())
-    _warn_of_unsupported_globs(tables)
+    tables = _make_tables(registry, match)
+    _warn_of_limits(tables)
     return f"{_render_header(tables)}{render_statements(tables)}{END}\n"
+
+
+def _make_tables(registry: ModelRegistry, match: MatchMode | None) -> Tables:
+    mode = MATCH.read() if match is None else MATCH.parse(match, MATCH.name)
+    return build_tables(registry.list_all(), mode)
 
 
 def _quote_path(lookup_file: str | os.PathLike[str]) -> str:
@@ -90,9 +112,12 @@ def _render_header(tables: Tables) -> str:
     models = "1 model" if number == 1 else f"{number} models"
     lines = [f"Generated from a model registry ({models}). Do not edit; regenerate."]
     lines += [f"The{_UNSUPPORTED}{glob}" for glob in tables.unsupported_globs]
+    lines += [f"The{_MORE_TIES}"] if tables.has_more_ties else []
     return "".join(f"# {line}\n" for line in lines)
 
 
-def _warn_of_unsupported_globs(tables: Tables) -> None:
+def _warn_of_limits(tables: Tables) -> None:
     if tables.unsupported_globs:
         warnings.warn(f"the{_UNSUPPORTED}{', '.join(tables.unsupported_globs)}", stacklevel=3)
+    if tables.has_more_ties:
+        warnings.warn(f"the{_MORE_TIES}", stacklevel=3)

@@ -11,15 +11,18 @@ from support.scans import END, START
 
 from spanforge.model_registry import ModelRegistry, ModelRegistryEntry
 from spanforge.model_registry._core.attributes import span_attributes
-from spanforge.model_registry._core.resolution import MAX_GLOBBED, UNREGISTERED
+from spanforge.model_registry._core.globs import MAX_GLOBBED
+from spanforge.model_registry._core.resolution import UNREGISTERED
 from spanforge.model_registry._core.timestamps import from_nanos, to_nanos
 from spanforge.model_registry.compliance._analysis.calls import (
     NO_NAME,
+    NO_NAMES,
     Call,
     CalledModel,
     ModelSpan,
     Resolver,
     SpanClaims,
+    SpanNames,
     clean_name,
 )
 
@@ -63,29 +66,30 @@ def test_entry_of_one_provider() -> None:
 
 OPERATION, KIND = "gen_ai.operation.name", "openinference.span.kind"
 CALL_KINDS = [*((OPERATION, name) for name in ("chat", "embeddings")), (KIND, "LLM"), (KIND, "EMBEDDING")]
-OTHER_KINDS = [
-    *((OPERATION, name) for name in ("invoke_agent", "create_agent", "invoke_workflow", "execute_tool")),
-    *((KIND, name) for name in ("AGENT", "CHAIN", "TOOL")),
+AGENT_KINDS = [
+    *((OPERATION, name) for name in ("invoke_agent", "create_agent", "invoke_workflow")),
+    *((KIND, name) for name in ("AGENT", "CHAIN")),
 ]
 
 
 @pytest.mark.parametrize(
-    ("texts", "is_call"),
+    ("texts", "kind"),
     [
-        *(({key: value}, True) for key, value in CALL_KINDS),
-        *(({key: value}, False) for key, value in OTHER_KINDS),
-        ({KIND: "LLM", OPERATION: "invoke_agent"}, False),
-        ({KIND: "invoke_agent", OPERATION: "AGENT"}, True),
+        *(({key: value}, "call") for key, value in CALL_KINDS),
+        *(({key: value}, "agent") for key, value in AGENT_KINDS),
+        *(({key: value}, "other") for key, value in ((OPERATION, "execute_tool"), (KIND, "TOOL"))),
+        ({KIND: "LLM", OPERATION: "invoke_agent"}, "agent"),
+        ({KIND: "invoke_agent", OPERATION: "AGENT"}, "call"),
     ],
 )
 @pytest.mark.parametrize(
     "model", [{"gen_ai.request.model": "support"}, {"model_registry.status": "active", "model_registry.model_id": "x"}]
 )
-def test_kinds_of_spans_that_are_not_calls(texts: dict[str, str], model: dict[str, str], is_call: bool) -> None:  # noqa: FBT001
+def test_kinds_of_spans(texts: dict[str, str], model: dict[str, str], kind: str) -> None:
     """Spans of agents, workflows and tools name a model and are not calls."""
     found = find_model(texts | model)
     assert found is not None
-    assert found.is_call is is_call
+    assert found.kind == kind
 
 
 def test_spans_without_model() -> None:
@@ -137,24 +141,39 @@ REQUEST, RESPONSE = "gen_ai.request.model", "gen_ai.response.model"
 
 
 @pytest.mark.parametrize(
-    ("texts", "uncovered"),
+    ("texts", "names"),
     [
-        ({REQUEST: "support", RESPONSE: "gpt-2025"}, ("gpt-2025",)),
-        ({REQUEST: "support", RESPONSE: "gpt-2024-08-06"}, ()),
-        ({REQUEST: "gpt-2025", RESPONSE: "support"}, ()),
-        ({REQUEST: "x", RESPONSE: "y"}, ()),
+        ({REQUEST: "support"}, NO_NAMES),
+        ({REQUEST: "support", RESPONSE: "support"}, SpanNames(has_response=True)),
+        ({REQUEST: "support", RESPONSE: "unknown"}, NO_NAMES),
+        ({RESPONSE: "GPT-2026-01-31"}, SpanNames("GPT-2026-01-31", "form")),
+        ({REQUEST: "support", RESPONSE: "gpt-2024-x"}, SpanNames("gpt-2024-x", "glob", has_response=True)),
+        ({REQUEST: "support", RESPONSE: "rival"}, SpanNames(has_response=True, served="rival")),
+        ({REQUEST: "GPT", RESPONSE: "rival"}, SpanNames("GPT", "form", has_response=True, served="rival")),
         (
-            {REQUEST: "support", RESPONSE: "b", "llm.response.model_name": "b", "decision.response.model_name": "a"},
-            ("a", "b"),
+            {REQUEST: "support", RESPONSE: "chat", "gen_ai.system": "azure"},
+            SpanNames(has_response=True, served="chat", requested_id="gpt"),
         ),
-        ({REQUEST: "support", RESPONSE: "n" * 9_999}, ("n" * MAX_GLOBBED + "…",)),
+        ({REQUEST: "rival", RESPONSE: "support"}, SpanNames(has_response=True)),
+        ({REQUEST: "x", RESPONSE: "y"}, NO_NAMES),
+        (
+            {REQUEST: "support", RESPONSE: "n" * 9_999},
+            SpanNames(has_response=True, served="n" * MAX_GLOBBED + "…"),
+        ),
     ],
 )
-def test_uncovered_response_models(texts: dict[str, str], uncovered: tuple[str, ...]) -> None:
-    """Response models without an entry are uncovered, if the model of the call is registered."""
+def test_listed_names(texts: dict[str, str], names: SpanNames) -> None:
+    """A call of a registered model has the name that a form or a glob matched, and the other model that answered."""
     found = find_model(texts)
     assert found is not None
-    assert found.uncovered == uncovered
+    assert found.names == names
+
+
+def test_forms_match_only_in_their_mode() -> None:
+    """With the mode ``exact``, a form of an id is the name of an unregistered model."""
+    found = Resolver(ENTRIES, (), PERIOD, "exact").find({REQUEST: "GPT"}, (), "test")
+    assert found is not None
+    assert (found.model.entry, found.model.name) == (None, "GPT")
 
 
 def test_names_are_cleaned() -> None:
@@ -169,7 +188,7 @@ def test_names_are_cleaned() -> None:
 def call_at(model: CalledModel, start: int) -> Call:
     """Return a call of the model that starts at this time."""
     position = model.position_at(start)
-    return model.to_call("api", NONE, (), range(position, position + 1), start)
+    return model.to_call("api", NONE, NO_NAMES, range(position, position + 1), start)
 
 
 CHANGED = make_entry(
@@ -251,7 +270,7 @@ def agrees(claims: SpanClaims, *dates: str, model: ModelRegistryEntry | None = C
     called = CalledModel(model, "" if model else "x", PERIOD)
     positions = [called.position_at(to_nanos(date)) for date in dates]
     states = range(positions[0], positions[-1] + 1)
-    return called.to_call("api", claims, (), states, to_nanos(dates[0])).agrees
+    return called.to_call("api", claims, NO_NAMES, states, to_nanos(dates[0])).agrees
 
 
 ACTIVE = SpanClaims("active", "gpt", "ml", "high")
@@ -298,13 +317,13 @@ def test_attributes_of_the_processor_agree() -> None:
     )
     found = find_model({"gen_ai.request.model": "support"} | {key: value for key, value in put.items() if value})  # type: ignore[misc]
     assert found is not None
-    call = found.model.to_call("api", found.claims, found.uncovered, range(1), START)
+    call = found.model.to_call("api", found.claims, found.names, range(1), START)
     assert call == Call("call", "gpt", "", "api", "active", past_sunset=False, enriched=True, agrees=True)
 
 
 def test_call_of_unregistered_model() -> None:
     """A call of an unregistered model has its name, its service and the status unregistered."""
-    call = CalledModel(None, "x", PERIOD).to_call("api", NONE, (), range(1), START)
+    call = CalledModel(None, "x", PERIOD).to_call("api", NONE, NO_NAMES, range(1), START)
     assert call == Call("call", None, "x", "api", UNREGISTERED)
 
 

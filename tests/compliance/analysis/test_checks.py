@@ -68,7 +68,8 @@ def make_input(calls: int, exceptions: int, kind: str = "not_enriched", samples:
 
 def test_good_calls_support_every_check(look: Look, otlp: Otlp) -> None:
     """The frameworks use every check, and each one of calls is supported if every call is good."""
-    found = look([make_entry()], otlp.enriched(), otlp.enriched())
+    good = [otlp.enriched(gen_ai__response__model="gpt") for _ in range(2)]
+    found = look([make_entry()], *good)
     assert list(dict.fromkeys(NAMES)) == NAMES == sorted(found, key=NAMES.index)
     for row in EVIDENCE_CHECKS:
         check = found[row.check]
@@ -108,6 +109,43 @@ def test_calls_registered(look: Look, otlp: Otlp) -> None:
     assert span_ids(found) == [strange["spanId"], early["spanId"]]
     assert found.samples[1].trace_id == early["traceId"]
     assert found.samples[1].start == "2026-01-01T01:00:00.000000Z"
+
+
+def test_served_as_requested(look: Look, otlp: Otlp) -> None:
+    """A call that an unregistered model answered is an exception; a registered model that answered is only noted."""
+    strange = [otlp.span("gpt", gen_ai__response__model=name) for name in ("x", "y", "y")]
+    spans = [otlp.span("gpt", gen_ai__response__model=name) for name in ("gpt", "GPT-2026-01-31", "rival")]
+    spans += [otlp.span("gpt"), otlp.span("z", gen_ai__response__model="zz")]
+    found = look([make_entry(), make_entry("rival")], *strange, *spans)["served_as_requested"]
+    assert summarize(found) == ("findings", 6, 3, 0.5)
+    assert found.notes == (
+        "models that answered and are not registered: 2",
+        "calls that another registered model answered: 1",
+        "registered calls whose request model or response model is missing: 1",
+    )
+    assert sorted(span_ids(found)) == sorted(span["spanId"] for span in strange)
+
+
+@pytest.mark.parametrize(
+    ("model_id", "expected"),
+    [
+        ("gpt", ("findings", 3, 1, 0.6666)),
+        ("rival", ("supported", 2, 0, 1.0)),
+        ("x", ("findings", 1, 1, 0.0)),
+        ("idle", ("no_evidence", 0, 0, None)),
+    ],
+)
+def test_served_as_requested_of_one_model(look: Look, otlp: Otlp, model_id: str, expected: Any) -> None:
+    """Evidence about a model examines the calls that requested it and the calls that it answered."""
+    spans = [otlp.span("gpt", gen_ai__response__model=name) for name in ("gpt", "rival", "x")]
+    spans.append(otlp.span("rival", gen_ai__response__model="rival"))
+    entries = [make_entry(name) for name in ("gpt", "rival", "idle")]
+    assert summarize(look(entries, *spans, model_id=model_id)["served_as_requested"]) == expected
+
+
+def test_calls_without_response_model_are_not_examined(look: Look, otlp: Otlp) -> None:
+    """Calls without a response model neither support nor fail the check."""
+    assert summarize(look([make_entry()], otlp.span("gpt"))["served_as_requested"]) == ("not_applicable", 0, 0, None)
 
 
 def test_accountable_counts_models(look: Look, otlp: Otlp) -> None:

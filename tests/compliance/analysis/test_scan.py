@@ -27,7 +27,7 @@ from spanforge.model_registry._core.resolution import UNREGISTERED
 from spanforge.model_registry._core.timestamps import to_nanos
 from spanforge.model_registry.compliance._analysis import duplicates
 from spanforge.model_registry.compliance._analysis import scan as module
-from spanforge.model_registry.compliance._analysis.calls import AGENT, NO_NAME, OTHER, Call
+from spanforge.model_registry.compliance._analysis.calls import NO_NAME, OTHER, Call, SpanNames
 from spanforge.model_registry.compliance._analysis.duplicates import SpanIdWriter
 from spanforge.model_registry.compliance._analysis.scan import Scan
 from spanforge.model_registry.compliance._analysis.scan_data import (
@@ -66,8 +66,13 @@ def call(name: str = "gpt", service: str = "api", **fields: Any) -> Call:
     return Call("call", service=service, **{**known, **fields})
 
 
+def agent(name: str = "gpt", service: str = "api") -> Call:
+    """Return the group of agent spans that name the registered model, or another name."""
+    return Call("agent", name, "", service) if name == "gpt" else Call("agent", None, name, service)
+
+
 def test_spans_are_counted_in_groups(tmp_path: Path, otlp: Otlp) -> None:
-    """Calls are counted by model, service and attributes; agent spans and other spans are one group each."""
+    """Calls are counted by model, service and attributes, agent spans by model and service; others are one group."""
     lines = [
         otlp.line(otlp.span("gpt"), otlp.span("gpt", START + 5, n=3), otlp.span("x"), otlp.span()),
         otlp.line(otlp.span("gpt"), service="web"),
@@ -75,7 +80,7 @@ def test_spans_are_counted_in_groups(tmp_path: Path, otlp: Otlp) -> None:
         b'{"resourceMetrics":[]}',
     ]
     found = scan_lines(tmp_path, lines)
-    assert count_calls(found.result) == {call(): 2, call("x"): 1, OTHER: 2, call(service="web"): 1, AGENT: 1}
+    assert count_calls(found.result) == {call(): 2, call("x"): 1, OTHER: 2, call(service="web"): 1, agent(): 1}
     assert (found.result.lines, found.result.bad_lines, found.result.spans, found.result.spans_outside) == (4, 0, 7, 0)
     assert (found.result.first, found.result.last) == (START, START + 5)
     assert found.limits == []
@@ -160,7 +165,7 @@ def test_service_names(count: Count, otlp: Otlp, service: Any, shown: str) -> No
 def test_bare_model_name_counts_in_one_scope(count: Count, otlp: Otlp) -> None:
     """The attribute ``model_name`` names the model of an agent in one scope, and nothing in others."""
     lines = [otlp.line(otlp.span(model_name="x"), scope=scope) for scope in ("pydantic-ai", "other", "pydantic-ai")]
-    assert count(*lines) == {AGENT: 2, OTHER: 1}
+    assert count(*lines) == {agent("x"): 2, OTHER: 1}
 
 
 def test_last_text_of_repeated_attributes_counts(count: Count, otlp: Otlp) -> None:
@@ -266,7 +271,7 @@ def test_odd_ends_do_not_change_counts(count: Count, otlp: Otlp, end: int) -> No
     """A span that ends before it starts, or after all times, is counted as others are."""
     kinds = [otlp.span("gpt", START, end), otlp.span(None, START, end)]
     kinds.append(otlp.span("gpt", START, end, openinference__span__kind="AGENT"))
-    assert count(otlp.line(*kinds, *kinds)) == {call(): 2, OTHER: 2, AGENT: 2}
+    assert count(otlp.line(*kinds, *kinds)) == {call(): 2, OTHER: 2, agent(): 2}
 
 
 def test_span_may_show_status_after_the_period(count: Count, otlp: Otlp) -> None:
@@ -338,14 +343,18 @@ def test_groups_beyond_the_limit_are_merged(count: Count, otlp: Otlp, monkeypatc
     }
 
 
-def test_uncovered_names_beyond_the_limit_are_merged(count: Count, otlp: Otlp, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beyond the limit, uncovered response models are merged."""
+def test_listed_names_beyond_the_limit_are_merged(count: Count, otlp: Otlp, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the limit, response models and names that match by form or glob are merged, each with its rule."""
     monkeypatch.setattr(module, "MAX_CALL_GROUPS", 2)
     spans = [otlp.span("gpt", gen_ai__response__model=f"x{number}") for number in range(5)]
-    assert count(otlp.line(*spans)) == {
-        call(uncovered=("x0",)): 1,
-        call(uncovered=("x1",)): 1,
-        call(service=OTHERS_NAME, uncovered=(OTHERS_NAME,)): 3,
+    spans += [otlp.span(f"gpt@202401{number}") for number in range(11, 15)]
+    spans.append(otlp.span("gpt", gen_ai__response__model="asked"))
+    assert count(otlp.line(*spans), request=make_request(model_name="asked")) == {
+        call(names=SpanNames(has_response=True, served="x0")): 1,
+        call(names=SpanNames(has_response=True, served="x1")): 1,
+        call(service=OTHERS_NAME, names=SpanNames(has_response=True, served=OTHERS_NAME)): 3,
+        call(service=OTHERS_NAME, names=SpanNames(OTHERS_NAME, "form")): 4,
+        call(service=OTHERS_NAME, names=SpanNames(has_response=True, served="asked")): 1,
     }
 
 

@@ -24,7 +24,7 @@ def test_totals_of_several_inputs(tmp_path: Path, otlp: Otlp) -> None:
     inputs = [
         [otlp.line(shared, otlp.span("x", START), otlp.span())],
         [otlp.line(enriched, shared, service="web"), otlp.line(otlp.span("gpt", RETIRED, RETIRED), service="web")],
-        [otlp.line(otlp.span("x", START + 7, gen_ai__operation__name="execute_tool"), shared)],
+        [otlp.line(otlp.span("x", START + 7, gen_ai__operation__name="invoke_agent"), shared)],
     ]
     reads = [scan_lines(tmp_path, lines, wanted, source) for source, lines in enumerate(inputs)]
     found = total_calls(reads, wanted, str(tmp_path))

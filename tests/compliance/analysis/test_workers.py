@@ -357,12 +357,13 @@ def test_interrupt_at_the_terminal(endless: list[FileReader], folder: str) -> No
 
 SHORT = st.text(max_size=3)
 TIMES = st.integers(0, 10**30)
+NAMES = st.builds(calls.SpanNames, SHORT, st.sampled_from(["", "form"]), st.booleans(), SHORT, st.none() | SHORT)
 CALLS = st.builds(
     calls.Call,
     st.sampled_from(["call", "agent", "other"]),
     st.none() | SHORT,
     *(SHORT, SHORT, st.none() | st.just("active"), st.booleans(), st.booleans(), st.booleans()),
-    st.lists(SHORT, max_size=2).map(tuple),
+    NAMES,
 )
 SAMPLES = st.lists(st.builds(scan_data.SpanRef, st.integers(1), SHORT, SHORT), max_size=2)
 MARKS = st.text("0123456789abcdef", min_size=6, max_size=6)

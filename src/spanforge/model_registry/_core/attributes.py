@@ -74,7 +74,19 @@ ATTRIBUTES: Final = (
     Attribute("warnings", "string[]", "property", False, "yes", "for example `model 'gpt-3.5-turbo' is deprecated`"),
     Attribute("name", "string", "field", True, "yes", "the display name"),
     Attribute("version", "string", "field", True, "yes", "the model's version"),
+    Attribute(
+        "requested_model_id", "string", "fact", False, "yes", "the entry of the request model, if another one is shown"
+    ),
+    Attribute(
+        "response_registered",
+        "boolean",
+        "fact",
+        False,
+        "yes",
+        "`false` if the response model is neither registered nor a form of the request model",
+    ),
     Attribute("matched_by", "string", "fact", False, "opt-in", "the attribute key whose value matched"),
+    Attribute("match_rule", "string", "fact", False, "opt-in", "the rule: `id`, `alias`, `form` or `glob`"),
     Attribute("purpose", "string", "field", True, "opt-in", "the intended use of the model"),
     Attribute("deployment_date", "string", "field", True, "opt-in", "the date of the first use"),
     Attribute("decommission_date", "string", "field", True, "opt-in", "the date of the retirement"),
@@ -108,20 +120,20 @@ _EVENT_ROWS: Final = tuple(
 
 
 def span_attributes(
-    entry: ModelRegistryEntry, names: Collection[str] = ON_SPANS, /, **facts: str | tuple[str, ...] | None
+    entry: ModelRegistryEntry, names: Collection[str] = ON_SPANS, /, **facts: str | bool | tuple[str, ...] | None
 ) -> dict[str, Any]:
     """Return the attributes of an LLM span of a registered model that have these short names and a value.
 
     Args:
         entry: The entry that matched.
         names: The short names, each one of ``SPAN_ATTRIBUTE_NAMES``.
-        facts: Values that are not in the entry, such as ``matched_by``, or that replace those of the entry.
+        facts: Values that are not in the entry, such as ``matched_by``, or that replace the entry's.
     """
     attributes = {}
     for name, key, source in _SPAN_ROWS:
         if name in names:
             value = facts[name] if name in facts else _read(name, source, entry)
-            if value:
+            if value or value is False:
                 attributes[key] = value
     return attributes
 

@@ -1,4 +1,4 @@
-"""Conventions: the attributes in which instrumentations write model names and providers, and what they resolve to."""
+"""Conventions: the attributes in which instrumentations write model names, providers and kinds of spans."""
 
 from __future__ import annotations
 
@@ -6,13 +6,34 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
-if TYPE_CHECKING:
-    from collections.abc import Collection, Container, Iterable, Mapping
+from spanforge.model_registry._core.names import canonical_provider, clean
+from spanforge.model_registry._core.span_kinds import (
+    CALL_EVIDENCE,
+    INFRASTRUCTURE,
+    NOT_CALLS,
+    OPERATION_KEY,
+    SpanKind,
+    is_infrastructure,
+    read_kind,
+)
 
-    from spanforge.model_registry._core.resolution import ModelIndex, Resolution
+if TYPE_CHECKING:
+    from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 
 MAX_JSON: Final = 262_144
 """Characters of JSON parameters that are searched for a model."""
+
+
+class Condition(NamedTuple):
+    """A condition of a row of ``CONVENTIONS``.
+
+    Attributes:
+        key: The attribute that must be present, and be text. It is a key of ``NOT_CALLS``.
+        values: Its values; empty: any value.
+    """
+
+    key: str
+    values: tuple[str, ...] = ()
 
 
 class Convention(NamedTuple):
@@ -26,6 +47,8 @@ class Convention(NamedTuple):
         member: The member that is the name, if the value is a JSON object.
         by_gateway: Whether a gateway chose the name: it is neither the name that the application asked for, nor the
             name of the model that responded.
+        when: The condition on which the key means this; ``None``: always.
+        calls_have: The attribute of calls, if other spans have the key too. Spans without it are agent spans.
     """
 
     key: str
@@ -34,13 +57,37 @@ class Convention(NamedTuple):
     scope: str | None = None
     member: str | None = None
     by_gateway: bool = False
+    when: Condition | None = None
+    calls_have: str | None = None
+
+
+COMMON_MODEL_KEY: Final = "gen_ai.request.model"
+"""The key that most LLM spans have: OpenTelemetry's convention for the request model."""
+
+_CODEX_SCOPES = ("codex_cli_rs", "codex_exec", "codex-tui", "codex_vscode", "codex-app-server", "Codex Desktop")
+"""The scope is the name of the program; see codex-rs/otel/src/provider.rs."""
+_CLAUDE_CODE_SCOPES = ("com.anthropic.claude_code.tracing", "com.anthropic.claude_code.traces")
+_MEMBERS = (
+    "model",
+    "model_name",  # LangChain, LlamaIndex
+    "model_id",  # smolagents, watsonx
+    "modelId",  # Bedrock
+    "deployment_name",  # LangChain with Azure
+    "azure_deployment",
+    "deployment",
+)
+
+
+def _parameters(key: str, used_by: str, when: Condition | None = None) -> tuple[Convention, ...]:
+    """Return the rows of JSON parameters: one for each name of the member."""
+    return tuple(Convention(key, used_by, member=member, when=when) for member in _MEMBERS)
 
 
 CONVENTIONS: Final = (
     Convention(
         "gen_ai.response.model", "OTel GenAI, OpenLLMetry, pydantic-ai, logfire, litellm, Anthropic SDK", response=True
     ),
-    Convention("gen_ai.request.model", "OTel GenAI, OpenLLMetry, pydantic-ai, logfire, litellm, Anthropic SDK"),
+    Convention(COMMON_MODEL_KEY, "OTel GenAI, OpenLLMetry, pydantic-ai, logfire, litellm, Anthropic SDK"),
     Convention("llm.response.model_name", "OpenInference", response=True),
     Convention("llm.model_name", "OpenInference"),
     Convention("llm.request.model_name", "OpenInference"),
@@ -52,40 +99,70 @@ CONVENTIONS: Final = (
     Convention("langfuse.observation.model.name", "langfuse"),
     Convention("litellm.provider.model", "litellm", by_gateway=True),
     Convention("litellm.model_group", "litellm"),
-    Convention("model_name", "pydantic-ai (agent spans)", scope="pydantic-ai"),
-    Convention("llm.invocation_parameters", "OpenInference (failed calls)", member="model"),
-    Convention("embedding.invocation_parameters", "OpenInference (failed calls)", member="model"),
+    Convention("llm.response.model", "OpenLLMetry before gen_ai keys, Prompt flow", response=True),
+    Convention("llm.request.model", "OpenLLMetry before gen_ai keys"),
+    Convention("ai.response.model", "Vercel AI SDK", response=True),
+    Convention("ai.model.id", "Vercel AI SDK"),
+    Convention("mlflow.llm.model", "MLflow"),
+    Convention("gen_ai.model_name", "Alibaba Cloud ARMS, Higress"),
+    Convention("llm.model", "traceAI, Langtrace"),
+    Convention(
+        "genkit:name", "Genkit", when=Condition("genkit:metadata:subtype", ("model", "background-model", "embedder"))
+    ),
+    Convention("settings.model", "pipecat", when=Condition(OPERATION_KEY)),
+    Convention("traceloop.association.properties.ls_model_name", "OpenLLMetry, langchain"),
+    Convention("langsmith.metadata.ls_model_name", "LangSmith"),
+    Convention("langfuse.observation.metadata.ls_model_name", "langfuse, langchain"),
+    Convention("model_name", "pydantic-ai (agent spans)", scope="pydantic-ai", calls_have=COMMON_MODEL_KEY),
+    *(Convention("model", "Codex", scope=scope, calls_have="wire_api") for scope in _CODEX_SCOPES),
+    *(Convention("model", "Claude Code", scope=scope) for scope in _CLAUDE_CODE_SCOPES),
+    *_parameters("llm.invocation_parameters", "OpenInference (failed calls)"),
+    *_parameters("embedding.invocation_parameters", "OpenInference (failed calls)"),
+    *_parameters(
+        "mlflow.spanInputs", "MLflow", Condition("mlflow.spanType", ("CHAT_MODEL", "LLM", "EMBEDDING", "RERANKER"))
+    ),
 )
-"""The attributes that hold a model name, as observed in real instrumentations."""
+"""The attributes that hold a model name, as observed in real instrumentations or documented by them."""
 
-PROVIDER_KEYS: Final = ("gen_ai.provider.name", "gen_ai.system", "llm.provider", "llm.system")
-"""The attributes that hold the provider's name; the first that has one counts."""
-
-NOT_CALLS: Final[Mapping[str, frozenset[str]]] = {
-    "gen_ai.operation.name": frozenset({"invoke_agent", "create_agent", "invoke_workflow", "execute_tool"}),
-    "openinference.span.kind": frozenset({"AGENT", "CHAIN", "TOOL"}),
-}
-"""The values of attributes that mark agent, workflow and tool spans, which are no calls even if they name a model."""
+PROVIDER_KEYS: Final = (
+    "gen_ai.provider.name",
+    "gen_ai.system",
+    "llm.provider",
+    "llm.system",
+    "ai.model.provider",
+    "mlflow.llm.provider",
+    "traceloop.association.properties.ls_provider",
+    "langsmith.metadata.ls_provider",
+    "langfuse.observation.metadata.ls_provider",
+)
+"""The attributes that hold the provider's name. The first that is no framework counts."""
 
 BY_PRIORITY: Final = tuple(sorted(CONVENTIONS, key=lambda row: not row.response))
 """The conventions in the order in which they are tried: response models first."""
-COMMON_MODEL_KEY: Final = "gen_ai.request.model"
-"""The key that most LLM spans have: OpenTelemetry's convention for the request model."""
 MODEL_KEYS: Final = frozenset(row.key for row in CONVENTIONS)
-_BY_SCOPE: Final = frozenset(row.key for row in CONVENTIONS if row.scope is not None)
 
+DECIDING_KEYS: Final = frozenset(
+    {
+        *MODEL_KEYS,
+        *PROVIDER_KEYS,
+        *NOT_CALLS,
+        *CALL_EVIDENCE,
+        *(key for row in INFRASTRUCTURE for key in row),
+        *(row.calls_have for row in CONVENTIONS if row.calls_have is not None),
+    }
+)
+"""The attributes that decide which model a span names, and whether it is a call of it."""
 
-class _Parameters(msgspec.Struct):
-    model: Any = None
-
-
-_decode_parameters = msgspec.json.Decoder(_Parameters).decode
+_SETTING: Final = "a setting"
+_decode_parameters: Final = msgspec.json.Decoder(
+    msgspec.defstruct("Parameters", [(member, Any, None) for member in _MEMBERS])
+).decode
 
 
 def with_extra_keys(keys: Iterable[str]) -> tuple[Convention, ...]:
     """Return the conventions in the order in which they are tried, followed by extra keys that hold names."""
-    common = {row.key for row in CONVENTIONS if row.scope is row.member is None}
-    return (*BY_PRIORITY, *(Convention(key, "a setting") for key in keys if key not in common))
+    common = {row.key for row in CONVENTIONS if row.scope is row.member is None and row.when is None}
+    return (*BY_PRIORITY, *(Convention(key, _SETTING) for key in keys if key not in common))
 
 
 class ModelKeys(NamedTuple):
@@ -94,14 +171,20 @@ class ModelKeys(NamedTuple):
     They depend on the keys alone, so spans with the same keys share them.
 
     Attributes:
-        conventions: The conventions whose key is present, in the order in which they are tried.
+        conventions: The conventions that may name the model, in the order in which they are tried. A row has
+            ``calls_have`` only if the span does not have that attribute.
         providers: The keys of ``PROVIDER_KEYS`` that are present.
-        kinds: The rows of ``NOT_CALLS`` whose key is present.
+        kinds: The keys of ``NOT_CALLS`` that are present.
     """
 
     conventions: tuple[Convention, ...]
     providers: tuple[str, ...]
-    kinds: tuple[tuple[str, frozenset[str]], ...]
+    kinds: tuple[str, ...]
+
+    def for_scope(self, scope: str | None) -> ModelKeys:
+        """Return the keys without the conventions of other instrumentation scopes."""
+        rows = tuple(row for row in self.conventions if row.scope is None or row.scope == scope)
+        return self._replace(conventions=rows)
 
 
 def select_keys(keys: Container[str], conventions: Iterable[Convention] = BY_PRIORITY) -> ModelKeys:
@@ -111,121 +194,116 @@ def select_keys(keys: Container[str], conventions: Iterable[Convention] = BY_PRI
         keys: The span's attribute keys.
         conventions: The conventions to try, in that order.
     """
+    rows = [row for row in conventions if row.key in keys]
     return ModelKeys(
-        tuple(row for row in conventions if row.key in keys),
+        tuple(_refine(rows, keys)) if rows else (),
         tuple(key for key in PROVIDER_KEYS if key in keys),
-        tuple(kind for kind in NOT_CALLS.items() if kind[0] in keys),
+        tuple(key for key in NOT_CALLS if key in keys),
     )
+
+
+def _refine(rows: list[Convention], keys: Container[str]) -> Iterator[Convention]:
+    """Yield the rows that may name a model on a span with these other keys."""
+    is_copied = is_infrastructure(keys)
+    for row in rows:
+        if row.when is not None and row.when.key not in keys:
+            continue
+        if is_copied and row.scope is None and row.used_by != _SETTING:
+            continue  # only keys of a scope or of a setting are never copied from elsewhere
+        yield row._replace(calls_have=None) if row.calls_have in keys else row
 
 
 def find_names(
     attributes: Mapping[str, Any], scope: str | None = None, conventions: Iterable[Convention] = BY_PRIORITY
-) -> tuple[list[str], list[str]]:
-    """Return the attribute keys and the model names of a span, in the order in which they are tried.
+) -> tuple[list[Convention], list[str]]:
+    """Return the model names of a span with their conventions, in the order in which they are tried.
 
     Args:
         attributes: The span's attributes. Values that are empty or not text are ignored.
         scope: The name of the span's instrumentation scope.
         conventions: The conventions to try, in that order.
     """
-    named_by: list[str] = []
+    rows: list[Convention] = []
     names: list[str] = []
-    for key, _, _, limited_to, member, _ in conventions:
-        value = attributes.get(key)
-        if isinstance(value, str) and value and (limited_to is None or limited_to == scope):
-            text = str.__str__(value)
-            name = text if member is None else _member(text, member)
-            if name:
-                named_by.append(key)
-                names.append(name)
-    return named_by, names
+    parsed: dict[str, Any] = {}
+    for row in conventions:
+        value = attributes.get(row.key)
+        if isinstance(value, str) and value:
+            text: str | None = str.__str__(value)
+            if row.scope is not None or row.when is not None or row.member is not None:
+                text = _read_special(row, value, attributes, scope, parsed)
+            if text and text[0] == '"':
+                text = clean(text)
+            if text:
+                rows.append(row)
+                names.append(text)
+    return rows, names
 
 
-class ModelMatch(msgspec.Struct):
-    """The model that a span names.
-
-    Attributes:
-        resolution: The resolution of its names.
-        key: The attribute key whose value matched; ``None`` if none did.
-        is_call: Whether the span is a call of the model.
-    """
-
-    resolution: Resolution
-    key: str | None
-    is_call: bool
-
-
-def resolve_attributes(
-    index: ModelIndex,
-    attributes: Mapping[str, Any],
-    scope: str | None = None,
-    conventions: Iterable[Convention] = BY_PRIORITY,
-) -> ModelMatch | None:
-    """Return the model that a span names; ``None`` for a span that names none."""
-    return resolve_keys(index, attributes, scope, select_keys(attributes, conventions))
-
-
-def resolve_keys(
-    index: ModelIndex, attributes: Mapping[str, Any], scope: str | None, keys: ModelKeys
-) -> ModelMatch | None:
-    """Return the model that a span names; ``None`` for a span that names none.
-
-    Args:
-        index: The registry's entries.
-        attributes: The span's attributes.
-        scope: The name of the span's instrumentation scope.
-        keys: Those of the span's keys that decide.
-    """
-    named_by, names = find_names(attributes, scope, keys.conventions)
-    if not names:
+def _read_special(
+    row: Convention, value: str, attributes: Mapping[str, Any], scope: str | None, parsed: dict[str, Any]
+) -> str | None:
+    """Return the name by a row with a scope, a condition or a member; ``parsed`` keeps parsed JSON by its key."""
+    if row.scope is not None and row.scope != scope:
         return None
-    resolution = index.resolve(names, provider_of(attributes, keys.providers))
-    matched_by = None
-    if resolution.entry is not None:
-        matched_by = named_by[names.index(resolution.candidate)]
-    return ModelMatch(resolution, matched_by, is_call(attributes, named_by, keys.kinds))
+    if row.when is not None and not _is_fulfilled(row.when, attributes):
+        return None
+    if row.member is None:
+        return str.__str__(value)
+    if row.key not in parsed:
+        parsed[row.key] = _parse_parameters(value)
+    name = getattr(parsed[row.key], row.member, None)
+    return name if isinstance(name, str) else None
 
 
-def is_call(
+def _is_fulfilled(condition: Condition, attributes: Mapping[str, Any]) -> bool:
+    text = _read_text(attributes.get(condition.key))
+    return text is not None and (not condition.values or text in condition.values)
+
+
+def _read_text(value: object) -> str | None:
+    """Return a value that is text, without the quotes of JSON; ``None`` for other values."""
+    if not isinstance(value, str):
+        return None
+    return clean(value) if value[:1] == '"' else str.__str__(value)
+
+
+def classify_span(
     attributes: Mapping[str, Any],
-    named_by: Collection[str],
-    kinds: Iterable[tuple[str, frozenset[str]]] = tuple(NOT_CALLS.items()),
-) -> bool:
-    """Check that a span calls the model that it names, and is not an agent's, a workflow's or a tool's.
+    rows: Collection[Convention],
+    kinds: Iterable[str] = NOT_CALLS,
+) -> SpanKind:
+    """Return the kind of a span that names a model.
 
     Args:
         attributes: The span's attributes.
-        named_by: The keys that name the model; empty for a span that has only attributes of the registry.
-        kinds: The rows of ``NOT_CALLS`` to try.
+        rows: The conventions that name the model, as ``select_keys`` returns them; empty for a span that has only
+            attributes of the registry.
+        kinds: The keys of ``NOT_CALLS`` to try.
     """
-    if named_by and _BY_SCOPE.issuperset(named_by):
-        return False
-    for key, values in kinds:
-        value = attributes.get(key)
-        if isinstance(value, str) and value in values:
-            return False
-    return True
+    if rows and all(row.calls_have is not None for row in rows):
+        return "agent"
+    return read_kind(attributes, kinds)
 
 
 def provider_of(attributes: Mapping[str, Any], keys: Iterable[str] = PROVIDER_KEYS) -> str | None:
-    """Return the provider that a span names, if it names one.
+    """Return the provider that a span names, if it names one. A framework counts only if there is no other.
 
     Args:
         attributes: The span's attributes.
         keys: The keys to try, in that order.
     """
-    for key in keys:
-        value = attributes.get(key)
-        if isinstance(value, str) and value:
-            return str.__str__(value)
-    return None
+    texts = [text for text in map(_read_text, map(attributes.get, keys)) if text]
+    if len(texts) > 1:
+        texts = [text for text in texts if canonical_provider(text) is not None] or texts
+    return texts[0] if texts else None
 
 
-def _member(value: str, member: str) -> str | None:
+def _parse_parameters(value: str) -> Any:
+    """Return JSON parameters; ``None`` if they are no JSON object, or too long."""
     if len(value) > MAX_JSON:
         return None
     try:
-        name = getattr(_decode_parameters(value), member)
+        return _decode_parameters(value)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
         return None
-    return name if isinstance(name, str) else None

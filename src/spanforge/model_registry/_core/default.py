@@ -67,7 +67,7 @@ def register_model(  # noqa: PLR0913 - the payload's fields are the arguments
     deployment_date: str | None = None,
     metadata: Mapping[str, Any] | None = None,
     aliases: Iterable[str] = (),
-    provider: str | None = None,
+    provider: str | Iterable[str] | None = None,
     replace: bool = False,
     actor: str | None = None,
 ) -> ModelRegistryEntry:

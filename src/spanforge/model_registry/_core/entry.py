@@ -120,8 +120,25 @@ class ModelRegistryEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True
 
     @property
     def provider(self) -> str | None:
-        """The provider to which this entry is limited; ``None`` if it is not limited."""
-        return cast("str | None", self.metadata.get("provider"))
+        """The provider to which this entry is limited, the first one of several; ``None`` if it is not limited."""
+        return next(iter(self.providers), None)
+
+    @property
+    def providers(self) -> tuple[str, ...]:
+        """The providers to which this entry is limited; empty if it is not limited."""
+        return self._read_names("provider")
+
+    @property
+    def base_models(self) -> tuple[str, ...]:
+        """The models that answer calls of this deployment or adapter; empty if none is listed."""
+        return self._read_names("base_model")
+
+    def _read_names(self, key: str) -> tuple[str, ...]:
+        """Return the names in a key of the metadata that holds one or several."""
+        value = self.metadata.get(key)
+        if value is None:
+            return ()
+        return (value,) if isinstance(value, str) else tuple(value)
 
     @property
     def warnings(self) -> tuple[str, ...]:

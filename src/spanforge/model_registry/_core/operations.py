@@ -189,7 +189,7 @@ def merge_operations(earlier: Operation, later: Operation) -> Operation:
 
 
 def build_metadata(
-    metadata: Mapping[str, Any], aliases: Iterable[str], provider: str | None, model_id: str
+    metadata: Mapping[str, Any], aliases: Iterable[str], provider: str | Iterable[str] | None, model_id: str
 ) -> Metadata:
     """Return the metadata of a registration: the user's metadata, and the arguments that are stored as metadata."""
     user_metadata = freeze_metadata(metadata, model_id)
@@ -197,7 +197,10 @@ def build_metadata(
         rule = "left out, because the registry writes it"
         raise InvalidValueError.must_be("metadata.history", user_metadata["history"], rule, model_id)
     checked_aliases = () if aliases == () else check_aliases(aliases, "aliases", model_id)
-    values = {"aliases": checked_aliases, "provider": provider}
+    values = {
+        "aliases": checked_aliases,
+        "provider": provider if provider is None or isinstance(provider, str) else list(provider),
+    }
     arguments = check_reserved({key: value for key, value in values.items() if value}, model_id)
     for key, value in arguments.items():
         if user_metadata.get(key) not in (None, value):

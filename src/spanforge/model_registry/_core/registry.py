@@ -11,6 +11,7 @@ from spanforge.model_registry._core.events import LifecycleEvent
 from spanforge.model_registry._core.layers import replace_app_layer, warn_about_differences
 from spanforge.model_registry._core.lifecycle import STATUSES, RiskTier
 from spanforge.model_registry._core.operations import Operation, build_metadata, find_steps
+from spanforge.model_registry._core.settings import MATCH
 from spanforge.model_registry._core.state import RegistryCore
 from spanforge.model_registry._core.validation import check_reserved
 from spanforge.model_registry._core.values import check_one_of, check_text
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Iterator, Mapping
 
+    from spanforge.model_registry._core.names import MatchMode
     from spanforge.model_registry._core.operations import Step
     from spanforge.model_registry._core.resolution import Resolution
 
@@ -50,7 +52,7 @@ class ModelRegistry(RegistryCore):
         deployment_date: str | None = None,
         metadata: Mapping[str, Any] | None = None,
         aliases: Iterable[str] = (),
-        provider: str | None = None,
+        provider: str | Iterable[str] | None = None,
         replace: bool = False,
         actor: str | None = None,
     ) -> ModelRegistryEntry:
@@ -66,7 +68,7 @@ class ModelRegistry(RegistryCore):
             deployment_date: Date of the first use (RFC 3339 date or date-time); the default is now.
             metadata: User metadata: string keys, JSON values.
             aliases: Other names of the model, and globs that match a whole name, such as ``gpt-4o-20??-??-??``.
-            provider: The only provider whose spans the entry matches.
+            provider: The only provider whose spans the entry matches, or several.
             replace: Replace name, version, owner, tier, purpose and metadata if the model is already registered. Its
                 status and dates do not change.
             actor: Person or system that makes the change; for the event and the history.
@@ -157,26 +159,36 @@ class ModelRegistry(RegistryCore):
         """Return the entries that are neither deprecated nor retired."""
         return [entry for entry in self.list_all() if entry.status == "active"]
 
-    def resolve(self, name: str, *, provider: str | None = None) -> Resolution:
+    def resolve(self, name: str, *, provider: str | None = None, match: MatchMode | None = None) -> Resolution:
         """Return the resolution of a model name from a request or a span.
 
-        The order is: id ``provider/name``, id ``name``, alias ``provider/name``, alias ``name``, glob
-        ``provider/name``, glob ``name``. The comparison is case-sensitive.
+        The rules are tried in this order: id, alias, form, glob. The page about model names explains them.
+
+        Args:
+            name: The name.
+            provider: The provider that serves the model, as a span or a client names it.
+            match: ``forms``, or ``exact`` for ids, aliases and globs only; ``None``: the setting ``match``.
 
         Raises:
-            InvalidValueError: The name is not a string.
+            InvalidValueError: The name is not a string, or ``match`` has another value (also a ``ValueError``).
         """
         if not isinstance(name, str):
             raise InvalidValueError.must_be("name", name, "a string")
         # A plain ``str``, because a subclass, such as an enumeration, may have its own text and hash.
-        return self._state.index.resolve((str.__str__(name),), provider)
+        mode = MATCH.read() if match is None else MATCH.parse(match, MATCH.name)
+        return self._state.index.resolve((str.__str__(name),), provider, mode)
 
-    def check(self, name: str, *, provider: str | None = None) -> tuple[str, ...]:
+    def check(self, name: str, *, provider: str | None = None, match: MatchMode | None = None) -> tuple[str, ...]:
         """Return the warnings for a caller of this model; empty if the model is active."""
-        return self.resolve(name, provider=provider).warnings
+        return self.resolve(name, provider=provider, match=match).warnings
 
     def require(
-        self, name: str, *, provider: str | None = None, allow: Iterable[str] = ("active", "deprecated")
+        self,
+        name: str,
+        *,
+        provider: str | None = None,
+        allow: Iterable[str] = ("active", "deprecated"),
+        match: MatchMode | None = None,
     ) -> ModelRegistryEntry:
         """Return the matching entry, or raise an error if the model must not be called.
 
@@ -186,7 +198,7 @@ class ModelRegistry(RegistryCore):
             InvalidValueError: ``allow`` contains an unknown status (also a ``ValueError``).
         """
         allowed = tuple(check_one_of(status, STATUSES, "allow") for status in allow)
-        entry = self.resolve(name, provider=provider).entry
+        entry = self.resolve(name, provider=provider, match=match).entry
         if entry is None:
             raise ModelNotFoundError(name)
         if entry.status not in allowed:

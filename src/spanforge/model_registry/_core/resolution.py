@@ -1,30 +1,33 @@
-"""Resolution of model names to entries: the index of a registry's ids, aliases and globs."""
+"""Resolution of model names to entries: the index of a registry's ids, aliases, forms and globs."""
 
 from __future__ import annotations
 
-import fnmatch
 import functools
-import re
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from spanforge.model_registry._core.overlay import MAX_OVERLAY, OverlayMap
+from spanforge.model_registry._core.globs import Glob, GlobTable, is_glob
+from spanforge.model_registry._core.matching import (
+    NO_MATCH,
+    Claim,
+    Match,
+    MatchRule,
+    ReadLimits,
+    choose_entry,
+    explain,
+    read_canonical_providers,
+    read_providers,
+)
+from spanforge.model_registry._core.names import MatchMode, NameForms, entry_key, read_forms
+from spanforge.model_registry._core.overlay import OverlayMap
 from spanforge.model_registry._core.values import quote
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from spanforge.model_registry._core.entry import ModelRegistryEntry
 
-MatchRule = Literal["id", "alias", "glob"]
-
 UNREGISTERED: Final = "unregistered"
 """The status of a model that no entry matches."""
-
-MAX_GLOBBED: Final = 1_024
-"""The limit of characters of a name that globs match. Longer names match by id or alias. Bedrock's ARNs have 200."""
-MAX_CACHED: Final = 4_096
-"""The limit of names in the cache of a glob table. At the limit, the cache is cleared."""
-_WILDCARD: Final = re.compile(r"[*?[]")
 
 
 class Resolution(NamedTuple):
@@ -34,7 +37,7 @@ class Resolution(NamedTuple):
         entry: The entry that matched; ``None`` if none did.
         status: The status of the entry; ``unregistered`` if none matched.
         warnings: The warnings for a caller of the model; empty for an active model.
-        rule: The rule that matched: ``id``, ``alias`` or ``glob``; ``None`` if none did.
+        rule: The rule that matched: ``id``, ``alias``, ``form`` or ``glob``; ``None`` if none did.
         candidate: The name that matched, or the first name if none did.
     """
 
@@ -49,212 +52,231 @@ _new_resolution: Final = functools.partial(tuple.__new__, Resolution)
 """Hot path: the constructor without its Python function, which takes as long as two lookups."""
 
 
-class Glob(NamedTuple):
-    """One glob of an entry, compiled.
-
-    Attributes:
-        prefix: The text before the first wildcard, which excludes most names.
-        pattern: The complete glob as a regular expression.
-        model_id: The entry's id.
-        provider: The provider to which the entry is limited; ``None`` if it is not limited.
-    """
-
-    prefix: str
-    pattern: re.Pattern[str]
-    model_id: str
-    provider: str | None
-
-    @classmethod
-    def of(cls, entry: ModelRegistryEntry) -> list[Glob]:
-        """Return the globs among an entry's aliases."""
-        globs = (name for name in entry.aliases if is_glob(name))
-        return [
-            cls(
-                _WILDCARD.split(glob, maxsplit=1)[0],
-                re.compile(fnmatch.translate(glob)),
-                entry.model_id,
-                entry.provider,
-            )
-            for glob in globs
-        ]
-
-
-class GlobTable:
-    """The globs of an index, with a bounded cache of their results.
-
-    Globs that were added later are in a second table, so that adding one does not clear the cache of the others.
-    """
-
-    __slots__ = ("_added", "_cache", "_globs")
-
-    def __init__(self, globs: Iterable[Glob] = (), added: GlobTable | None = None) -> None:
-        """Create a table of globs in the order of registration, with a table of those that were added later."""
-        self._globs = tuple(globs)
-        self._added = added
-        self._cache: dict[tuple[str, str | None], str | None] = {}
-
-    def __bool__(self) -> bool:
-        """Check whether there are globs."""
-        return bool(self._globs) or self._added is not None
-
-    def with_globs(self, globs: Iterable[Glob]) -> GlobTable:
-        """Return the table with globs at the end."""
-        added = globs if self._added is None else (*self._added._globs, *globs)  # noqa: SLF001 - its own class
-        added = tuple(added)
-        if len(self._globs) <= MAX_OVERLAY or len(added) > MAX_OVERLAY:
-            return GlobTable((*self._globs, *added))
-        table = GlobTable(self._globs, GlobTable(added))
-        table._cache = self._cache
-        return table
-
-    def match(self, name: str, provider: str | None) -> str | None:
-        """Return the id of the first registered glob that matches the whole name and accepts the provider."""
-        model_id = None
-        if self._globs and len(name) <= MAX_GLOBBED:
-            try:
-                model_id = self._cache[name, provider]
-            except KeyError:
-                model_id = self._match_and_remember(name, provider)
-        if model_id is None and self._added is not None:
-            return self._added.match(name, provider)
-        return model_id
-
-    def _match_and_remember(self, name: str, provider: str | None) -> str | None:
-        model_id = self._match(name, provider)
-        if len(self._cache) >= MAX_CACHED:
-            self._cache.clear()
-        self._cache[name, provider] = model_id
-        return model_id
-
-    def _match(self, name: str, provider: str | None) -> str | None:
-        for prefix, pattern, model_id, limited_to in self._globs:
-            if name.startswith(prefix) and limited_to in (None, provider or limited_to) and pattern.match(name):
-                return model_id
-        return None
-
-
 class ModelIndex:
-    """The entries of a registry by id, alias and glob. An index is immutable; ``put`` returns a new one.
+    """The entries of a registry by id, alias, form and glob. An index is immutable; ``put`` returns a new one.
+
+    The order of the entries never decides which of them matches a name.
 
     Attributes:
         entries: The entries by id, in the order of registration.
 
     Args:
         entries: The entries, in the order of registration.
-        globs: ``True`` if globs match names too.
     """
 
-    __slots__ = ("_aliases", "_aliases_base", "_aliases_overlay", "_base", "_globs", "_overlay", "entries")
+    __slots__ = (
+        "_aliases",
+        "_base",
+        "_forms",
+        "_globs",
+        "_has_more_names",
+        "_numbered",
+        "_overlay",
+        "entries",
+    )
 
-    def __init__(self, entries: Iterable[ModelRegistryEntry] = (), *, globs: bool = True) -> None:
+    def __init__(self, entries: Iterable[ModelRegistryEntry] = ()) -> None:
         by_id = {entry.model_id: entry for entry in entries}
         named = [entry for entry in by_id.values() if entry.aliases]
         aliases: dict[str, tuple[str, ...]] = {}
         for entry in named:
             for name in _list_plain_aliases(entry):
                 aliases[name] = (*aliases.get(name, ()), entry.model_id)
-        table = GlobTable(glob for entry in named if globs for glob in Glob.of(entry))
-        self._set(OverlayMap(by_id), OverlayMap(aliases), table)
+        forms: OverlayMap[str, tuple[str, ...]] = OverlayMap({})
+        numbered: OverlayMap[str, bool] = OverlayMap({})
+        _add_forms(dict.fromkeys((*by_id, *aliases)), forms.base, numbered.base)
+        table = GlobTable(glob for entry in named for glob in Glob.of(entry))
+        self._set(OverlayMap(by_id), OverlayMap(aliases), forms, numbered, table)
 
     def _set(
         self,
         entries: OverlayMap[str, ModelRegistryEntry],
         aliases: OverlayMap[str, tuple[str, ...]],
+        forms: OverlayMap[str, tuple[str, ...]],
+        numbered: OverlayMap[str, bool],
         globs: GlobTable,
     ) -> None:
         self.entries = entries
-        self._globs = globs
-        # Hot path: ``find`` reads the dicts directly, because one method call takes as long as two lookups.
+        self._aliases, self._forms, self._numbered, self._globs = aliases, forms, numbered, globs
+        # Hot path: ``search`` reads the dicts directly, because one method call takes as long as two lookups.
         self._overlay, self._base = entries.overlay, entries.base
-        self._aliases_overlay, self._aliases_base = aliases.overlay, aliases.base
-        self._aliases = aliases
+        self._has_more_names = bool(aliases) or bool(globs)
 
     def put(self, entry: ModelRegistryEntry) -> ModelIndex:
         """Return the index with this entry added, or in place of the entry with the same id."""
         old = self.entries.get(entry.model_id)
         entries = self.entries.with_items({entry.model_id: entry})
-        if old is not None and (old.aliases, old.provider) != (entry.aliases, entry.provider):
+        if old is not None and old.aliases != entry.aliases:
             return ModelIndex(entries.values())
-        aliases, globs = self._aliases, self._globs
-        if old is None and entry.aliases:
-            model_ids = {name: (*aliases.get(name, ()), entry.model_id) for name in _list_plain_aliases(entry)}
-            aliases = aliases.with_items(model_ids) if model_ids else aliases
-            added = Glob.of(entry)
+        aliases, forms, numbered, globs = self._aliases, self._forms, self._numbered, self._globs
+        if old is None:
+            names = _list_plain_aliases(entry)
+            if names:
+                aliases = aliases.with_items({name: (*aliases.get(name, ()), entry.model_id) for name in names})
+            forms, numbered = self._with_forms((entry.model_id, *names))
+            added = Glob.of(entry) if entry.aliases else []
             globs = globs.with_globs(added) if added else globs
         index = ModelIndex.__new__(ModelIndex)
-        index._set(entries, aliases, globs)  # noqa: SLF001 - its own class
+        index._set(entries, aliases, forms, numbered, globs)  # noqa: SLF001 - its own class
         return index
 
-    def find(self, name: str, provider: str | None = None) -> tuple[ModelRegistryEntry, MatchRule] | None:
-        """Return the entry that matches the name, and the rule.
+    def _with_forms(self, texts: Iterable[str]) -> tuple[OverlayMap[str, tuple[str, ...]], OverlayMap[str, bool]]:
+        forms: dict[str, tuple[str, ...]] = {}
+        numbered: dict[str, bool] = {}
+        _add_forms(texts, forms, numbered)
+        merged = {key: tuple(dict.fromkeys((*self._forms.get(key, ()), *texts))) for key, texts in forms.items()}
+        return self._forms.with_items(merged), self._numbered.with_items(numbered) if numbered else self._numbered
 
-        The order is: id ``provider/name``, id ``name``, alias ``provider/name``, alias ``name``, glob
-        ``provider/name``, glob ``name``. An entry that is limited to a provider does not match another provider. If the
-        caller passes no provider, the entry matches. The comparison is case-sensitive and does not change the name.
-        """
-        names = (f"{provider}/{name}", name) if provider else (name,)
-        for candidate in names:
-            entry = self._overlay.get(candidate) or self._base.get(candidate)
-            if entry is not None and accepts_provider(entry, provider):
-                return entry, "id"
-        match = None
-        if self._aliases_overlay or self._aliases_base:
-            match = self._find_by_alias(names, provider)
-        if match is None and self._globs:
-            match = self._find_by_glob(names, provider)
-        return match
+    @property
+    def has_globs(self) -> bool:
+        """Whether entries have globs."""
+        return bool(self._globs)
 
-    def _find_by_alias(
-        self, names: tuple[str, ...], provider: str | None
-    ) -> tuple[ModelRegistryEntry, MatchRule] | None:
-        for candidate in names:
-            for model_id in self._aliases_overlay.get(candidate) or self._aliases_base.get(candidate, ()):
-                entry = self._overlay.get(model_id) or self._base[model_id]
-                if accepts_provider(entry, provider):
-                    return entry, "alias"
-        return None
+    def match_globs(self, name: str) -> list[Glob]:
+        """Return the globs that match a name."""
+        return self._globs.match(name)
 
-    def _find_by_glob(
-        self, names: tuple[str, ...], provider: str | None
-    ) -> tuple[ModelRegistryEntry, MatchRule] | None:
-        for candidate in names:
-            matched = self._globs.match(candidate, provider or None)
-            if matched is not None:
-                return self.entries[matched], "glob"
-        return None
+    def list_shared_forms(self) -> Iterator[tuple[str, ...]]:
+        """Yield the ids and aliases that have the same form, or that several entries have."""
+        for texts in self._forms.values():
+            if len(texts) > 1 or texts[0] in self._aliases:
+                yield texts
 
-    def resolve(self, names: Iterable[str], provider: str | None = None) -> Resolution:
+    def list_texts_like(self, text: str) -> tuple[str, ...]:
+        """Return the ids and aliases that have the same form as a text."""
+        return self._forms.get(entry_key(text).text, ())
+
+    def list_owners(self, texts: Iterable[str]) -> list[ModelRegistryEntry]:
+        """Return the entries that have one of these ids and aliases."""
+        model_ids = dict.fromkeys(each for text in texts for each in (text, *self._aliases.get(text, ())))
+        return [self.entries[model_id] for model_id in model_ids if model_id in self.entries]
+
+    def resolve(self, names: Iterable[str], provider: str | None = None, mode: MatchMode = "forms") -> Resolution:
         """Return the resolution of the first of these names that matches, or of the first name if none matches.
+
+        Args:
+            names: The names, in the order in which they are tried.
+            provider: The provider that serves the model, as a span names it; ``None`` if it is not known.
+            mode: Whether forms match.
 
         Raises:
             ValueError: There is no name.
         """
         first: str | None = None
+        nearly = NO_MATCH
         for name in names:
-            match = self.find(name, provider)
-            if match is not None:
-                entry, rule = match
-                return Resolution(entry, entry.status, entry.warnings, rule, name)
-            first = name if first is None else first
+            match = self.search(name, provider, mode)
+            entry = match.entry
+            if entry is not None:
+                return Resolution(entry, entry.status, entry.warnings, match.rule, name)
+            if first is None:
+                first, nearly = name, match
         if first is None:
             msg = "no name to resolve"
             raise ValueError(msg)
-        return _new_resolution((None, UNREGISTERED, (not_registered(first),), None, first))
+        warnings: tuple[str, ...] = (not_registered(first),)
+        if nearly is not NO_MATCH:
+            warnings += explain(nearly, provider)
+        return _new_resolution((None, UNREGISTERED, warnings, None, first))
+
+    def find(
+        self, name: str, provider: str | None = None, mode: MatchMode = "forms"
+    ) -> tuple[ModelRegistryEntry, MatchRule] | None:
+        """Return the entry that matches the name, and the rule; ``None`` if no entry matches, or if several do."""
+        match = self.search(name, provider, mode)
+        return None if match.entry is None or match.rule is None else (match.entry, match.rule)
+
+    def search(self, name: str, provider: str | None = None, mode: MatchMode = "forms") -> Match:
+        """Return the entry that matches the name; if none does, the entries that nearly do.
+
+        The rules are tried in this order: id, alias, form, glob. Ids and aliases match the name as it is, with and
+        without the provider before it. A glob goes before a form if its fixed text contains the base name and more.
+        """
+        names = (f"{provider}/{name}", name) if provider else (name,)
+        entry = None
+        for candidate in names:
+            entry = self._overlay.get(candidate) or self._base.get(candidate)
+            if entry is not None:
+                break
+        if entry is not None and "provider" not in entry.metadata:
+            return Match(entry, "id")  # most names are the id of such an entry
+        forms = _make_forms(name, provider, mode)
+        if entry is None and not self._has_more_names and not self._has_form(forms):
+            return NO_MATCH
+        return choose_entry(self._list_claims(names, forms), forms.provider)
+
+    def _has_form(self, forms: NameForms) -> bool:
+        """Check whether an entry may have one of the forms of a name."""
+        overlay, base = self._forms.overlay, self._forms.base
+        for key in forms.keys:  # noqa: SIM110 - ``any`` takes twice the time
+            if key.text in overlay or key.text in base:
+                return True
+        return False
+
+    def _list_claims(self, names: tuple[str, ...], forms: NameForms) -> Iterator[tuple[MatchRule, list[Claim]]]:
+        """Yield the rules in the order of precedence, with the entries that they match.
+
+        Args:
+            names: The name, after the name with the provider before it.
+            forms: The forms of the name; without keys if forms do not match.
+        """
+        read_limits = read_canonical_providers if forms.keys else read_providers
+        for name in names:
+            yield "id", self._list_claims_by_id([name], read_limits)
+        for name in names:
+            yield "alias", self._list_claims_by_id(self._aliases.get(name, ()), read_limits)
+        globs = [glob for name in names for glob in self._globs.match(name)] if self._globs else []
+        by_form = self._list_claims_by_form(forms)
+        if by_form:
+            longer = [glob for glob in globs if glob.contains_more_than(forms.base)]
+            yield "glob", self._list_claims_by_glob(longer, read_limits)
+            yield "form", by_form
+        yield "glob", self._list_claims_by_glob(globs, read_limits)
+
+    def _list_claims_by_id(self, model_ids: Iterable[str], read_limits: ReadLimits) -> list[Claim]:
+        entries = [self.entries[model_id] for model_id in model_ids if model_id in self.entries]
+        return [Claim(entry, read_limits(entry)) for entry in entries]
+
+    def _list_claims_by_glob(self, globs: Iterable[Glob], read_limits: ReadLimits) -> list[Claim]:
+        entries = [(self.entries[glob.model_id], glob.rank) for glob in globs]
+        return [Claim(entry, read_limits(entry), rank) for entry, rank in entries]
+
+    def _list_claims_by_form(self, forms: NameForms) -> list[Claim]:
+        """Return the entries with one of the keys of a name."""
+        claims: list[Claim] = []
+        for rank, key in enumerate(forms.keys):
+            if key.unless_numbered is None or key.unless_numbered not in self._numbered:
+                for text in self._forms.get(key.text, ()):
+                    claims += self._list_claims_by_text(text, -rank)
+        return claims
+
+    def _list_claims_by_text(self, text: str, rank: int) -> Iterator[Claim]:
+        """Yield the entries that have a text as id or alias. Its route may limit them to a provider."""
+        routed_to = entry_key(text).provider
+        for model_id in (text, *self._aliases.get(text, ())):
+            entry = self.entries.get(model_id)
+            if entry is not None:
+                limits = read_canonical_providers(entry) or ([] if routed_to is None else [routed_to])
+                yield Claim(entry, limits, (rank,))
+
+
+def _add_forms(texts: Iterable[str], forms: dict[str, tuple[str, ...]], numbered: dict[str, bool]) -> None:
+    """Add the ids and aliases of entries to the tables of an index."""
+    for text in texts:
+        key, _, number = entry_key(text)
+        forms[key] = (*forms.get(key, ()), text)
+        if number is not None:
+            numbered[number] = True
+
+
+def _make_forms(name: str, provider: str | None, mode: MatchMode) -> NameForms:
+    """Return the forms of a name on a span with this provider; no forms if the match is exact."""
+    return NameForms([], provider or None) if mode == "exact" else read_forms(name, provider)
 
 
 def not_registered(name: str) -> str:
     """Return the warning about a model that no entry matches."""
     return f"model {quote(name)} is not registered"
-
-
-def accepts_provider(entry: ModelRegistryEntry, provider: str | None) -> bool:
-    """Check whether an entry may match a model of this provider."""
-    return not provider or entry.provider in (None, provider)
-
-
-def is_glob(name: str) -> bool:
-    """Check whether an alias is a glob, with ``*``, ``?`` or ``[…]``."""
-    return _WILDCARD.search(name) is not None
 
 
 def _list_plain_aliases(entry: ModelRegistryEntry) -> dict[str, None]:

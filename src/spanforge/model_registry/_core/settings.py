@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar, get_arg
 
 from spanforge.model_registry._core.attributes import ON_SPANS, PREFIX, SIGNALS, SPAN_ATTRIBUTE_NAMES, EventSignal
 from spanforge.model_registry._core.errors import InvalidValueError, shorten
+from spanforge.model_registry._core.names import MatchMode
 from spanforge.model_registry._core.process import WarnOnce
 from spanforge.model_registry._core.values import check_one_of
 
@@ -172,6 +173,12 @@ def _parse_unregistered(value: Any, name: str) -> Unregistered:
     return policy
 
 
+def _parse_match(value: Any, name: str) -> MatchMode:
+    allowed: tuple[MatchMode, ...] = get_args(MatchMode)
+    mode: MatchMode = check_one_of(_lower(value), allowed, name)
+    return mode
+
+
 def _parse_event_signals(value: Any, name: str) -> tuple[EventSignal, ...]:
     rule = "span, log, both with a comma between them, or none"
     signals = set(map(_lower, _parse_items(value, name, ",", rule)))
@@ -225,6 +232,13 @@ UNREGISTERED_POLICY: Final[Setting[Unregistered]] = Setting(
     "spans whose model is not registered: `warn` marks the span as unregistered and logs a warning; `ignore` does not "
     "change them",
 )
+MATCH: Final[Setting[MatchMode]] = Setting(
+    "match",
+    "forms",
+    "forms",
+    _parse_match,
+    "how model names match: `forms` also finds other ways to write a name; `exact` tries only ids, aliases and globs",
+)
 EVENTS: Final[Setting[tuple[EventSignal, ...]]] = Setting(
     "events",
     ("span",),
@@ -247,6 +261,7 @@ SETTINGS: Final[tuple[Setting[Any], ...]] = (
     SPAN_ATTRIBUTES,
     MODEL_ATTRIBUTES,
     UNREGISTERED_POLICY,
+    MATCH,
     EVENTS,
     SAMPLE_FLAGGED,
 )

@@ -17,6 +17,7 @@ from spanforge.model_registry._core.layers import (
     replace_file_layer,
     warn_about_differences,
 )
+from spanforge.model_registry._core.name_conflicts import warn_about_entry, warn_about_index
 from spanforge.model_registry._core.operations import move_past_history
 from spanforge.model_registry._core.resolution import ModelIndex
 
@@ -88,6 +89,7 @@ class RegistryCore:
             raise
         if operation.draft is not None:
             warn_about_differences(self._state.layers, [entry.model_id])
+            warn_about_entry(self._state.index, entry)
         return entry
 
     def _publish_and_send(self, operation: Operation, delivery: Delivery) -> ModelRegistryEntry:
@@ -130,7 +132,9 @@ class RegistryCore:
             index = ModelIndex(compute_entries(new_layers))
             return RegistryState(index, new_layers, state.deliveries), new_layers
 
-        return self._guard.run(lambda: self._publish(change))
+        new_layers = self._guard.run(lambda: self._publish(change))
+        warn_about_index(self._state.index)
+        return new_layers
 
     def _publish(self, change: Callable[[RegistryState], tuple[RegistryState, _T]]) -> _T:
         """Publish a changed state in one assignment, and return the result of the change. The guard runs this method.

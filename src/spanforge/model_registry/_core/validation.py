@@ -57,12 +57,12 @@ class ReservedKey(NamedTuple):
     """One row of ``RESERVED``.
 
     Attributes:
-        kind: The type of the value: aliases, text or null, a date or null, or the history.
+        kind: The type of the value: aliases, text or null, a name or several or null, a date or null, or the history.
         set_by_operations: ``True`` if lifecycle operations write the value; ``replace=True`` then keeps it.
         note: The meaning, for the documentation.
     """
 
-    kind: Literal["aliases", "text", "date", "history"]
+    kind: Literal["aliases", "text", "names", "date", "history"]
     set_by_operations: bool
     note: str
 
@@ -76,7 +76,8 @@ _RECORD_KEYS: Final = ", ".join(f"`{key}`" for key in (*_NEEDED, *_OPTIONAL))
 
 RESERVED: Final[Mapping[str, ReservedKey]] = {
     "aliases": ReservedKey("aliases", False, "other names and globs of the model"),
-    "provider": ReservedKey("text", False, "the only provider whose calls match the entry"),
+    "provider": ReservedKey("names", False, "the only provider whose calls match the entry, or a list of providers"),
+    "base_model": ReservedKey("names", False, "the model that answers calls of this deployment or adapter, or a list"),
     "deprecation_reason": ReservedKey("text", True, "the reason for the deprecation"),
     **_STATUS_DATES,
     "successor": ReservedKey("text", True, "the model to use instead"),
@@ -144,6 +145,15 @@ def _check_name(value: Any, path: str, model_id: str | None) -> str:
 
 def _check_optional_text(value: Any, path: str, model_id: str | None) -> str | None:
     return None if value is None else check_text(value, path, model_id)
+
+
+def check_names(value: Any, path: str, model_id: str | None = None) -> str | FrozenList | None:
+    """Return one text, or an immutable list of texts."""
+    if value is None or isinstance(value, str):
+        return _check_optional_text(value, path, model_id)
+    if not isinstance(value, (list, tuple)) or not 0 < len(value) <= MAX_ALIASES:
+        raise InvalidValueError.must_be(path, value, f"text, or a list of 1 to {MAX_ALIASES:,} texts", model_id)
+    return FrozenList([check_text(item, f"{path}[{i}]", model_id) for i, item in enumerate(value)])
 
 
 def _check_history(value: Any, path: str, model_id: str | None) -> FrozenList:
@@ -294,6 +304,7 @@ def _in_order(earlier: str, later: str) -> bool:
 _CHECKS_BY_KIND: Final[Mapping[str, _CheckValue]] = {
     "aliases": check_aliases,
     "text": _check_optional_text,
+    "names": check_names,
     "date": check_date,
     "history": _check_history,
 }

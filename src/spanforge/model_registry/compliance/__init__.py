@@ -5,6 +5,7 @@ from __future__ import annotations
 from spanforge.model_registry._core.errors import MissingExtraError, PackageError, TelemetryError, VerificationError
 from spanforge.model_registry.compliance._attestation import Attestation
 from spanforge.model_registry.compliance._engine import ComplianceMappingEngine
+from spanforge.model_registry.compliance._matching import MatchingDifference, compare_matching
 from spanforge.model_registry.compliance._packages.evidence_package import EvidencePackage
 from spanforge.model_registry.compliance._packages.verify import VerificationReport, verify_package
 from spanforge.model_registry.compliance._sources.files import TelemetryReader
@@ -13,11 +14,13 @@ __all__ = [
     "Attestation",
     "ComplianceMappingEngine",
     "EvidencePackage",
+    "MatchingDifference",
     "MissingExtraError",
     "PackageError",
     "TelemetryError",
     "TelemetryReader",
     "VerificationError",
     "VerificationReport",
+    "compare_matching",
     "verify_package",
 ]

@@ -8,6 +8,13 @@ from spanforge.model_registry._core.lifecycle import (  # noqa: TC001 - the JSON
     ModelStatus,
     RiskTier,
 )
+from spanforge.model_registry._core.names import MatchMode  # noqa: TC001 - likewise
+from spanforge.model_registry.compliance._attestation_names import (  # noqa: TC001 - likewise
+    AgentModel,
+    MatchedName,
+    Name,
+    Substitution,
+)
 from spanforge.model_registry.compliance._attestation_parts import (
     AttestationPart,
     Change,
@@ -19,7 +26,6 @@ from spanforge.model_registry.compliance._attestation_parts import (
     Generator,
     Input,
     Moment,
-    Name,
     Period,
     Population,
     RegistryDigest,
@@ -32,8 +38,7 @@ FORMAT: Final = "spanforge-model-registry/evidence/1"
 class Attestation(AttestationPart, frozen=True, kw_only=True):
     """The content of ``attestation.json``: the results of the checks, what they examined, and the limits.
 
-    The lists ``changes``, ``unregistered_names``, ``uncovered_names`` and ``model_warnings`` have at most 1,000 items.
-    So do ``coverage.gaps`` and ``coverage.reasons``.
+    Each list of changes, names, models, warnings, gaps and reasons has at most 1,000 items.
 
     Attributes:
         format: The version of this format.
@@ -57,8 +62,13 @@ class Attestation(AttestationPart, frozen=True, kw_only=True):
         population: The spans and calls that were counted.
         coverage: How much of the period the telemetry covers in time.
         unregistered_names: Names of called models without an entry, those with most calls first.
-        uncovered_names: Response models without an entry, of calls that are registered by another name, usually the
-            request model. Those with most calls come first. If the evidence is about such a name, only that name.
+        matched_names: Names that an entry does not contain and that matched it by form or by glob, those with most
+            calls first. An auditor can object to each.
+        substitutions: Models that answered calls of another model, those with most calls first. If the evidence is
+            about one model, those that it answered and those that others answered for it.
+        agent_only_models: Models that spans of agents name and no call of the same service has, those with most spans
+            first. Calls of these models may be missing in the telemetry.
+        match: How names were matched: ``forms``, or ``exact`` for ids, aliases and globs only.
         registry: The registry at the time of generation.
         inputs: The inputs that were read, in the order in which they count.
         limits: The limits of the evidence, one text each.
@@ -82,7 +92,10 @@ class Attestation(AttestationPart, frozen=True, kw_only=True):
     population: Population
     coverage: Coverage
     unregistered_names: tuple[Name, ...]
-    uncovered_names: tuple[Name, ...]
+    matched_names: tuple[MatchedName, ...]
+    substitutions: tuple[Substitution, ...]
+    agent_only_models: tuple[AgentModel, ...]
+    match: MatchMode
     registry: RegistryDigest
     inputs: tuple[Input, ...]
     limits: tuple[str, ...]

@@ -18,9 +18,9 @@ Framework = Literal["soc2", "nist_ai_rmf"]
 EvidenceStatus = Literal["findings", "no_evidence", "incomplete", "supported"]
 """The status of evidence, worst first."""
 CheckStatus = Literal["findings", "no_evidence", "not_applicable", "supported"]
-"""The status of a check. ``not_applicable`` means that the period had none of the changes that the check examines."""
+"""The status of a check. ``not_applicable`` means that there was nothing to examine, and that this is normal."""
 
-_Count = Annotated[int, msgspec.Meta(ge=0)]
+Count = Annotated[int, msgspec.Meta(ge=0)]
 _Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 _Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 _DAY, _CLOCK = "[0-9]{4}-[0-9]{2}-[0-9]{2}", "[0-9]{2}:[0-9]{2}:[0-9]{2}"
@@ -76,7 +76,7 @@ class RegistryDigest(AttestationPart, frozen=True, kw_only=True):
         sha256: The SHA-256 of the JSON file that ``ModelRegistry.save`` writes for these entries, in hexadecimal.
     """
 
-    models: _Count
+    models: Count
     sha256: _Sha256
 
 
@@ -102,7 +102,8 @@ class CheckResult(AttestationPart, frozen=True, kw_only=True):
         title: The fact that the check tests.
         status: ``no_evidence`` if the period has no span and no lifecycle event. Otherwise ``findings`` if there are
             exceptions, and ``supported`` if there are units and no exceptions. If there are no units, the status is
-            ``no_evidence``, or for ``changes_recorded`` of registered models ``not_applicable``.
+            ``no_evidence``. It is ``not_applicable`` for ``changes_recorded`` of registered models, and for
+            ``served_as_requested`` if calls of registered models have no response model.
         unit: The unit of the population.
         population: The number of units that the check examined.
         exceptions: The number of units for which the title is false.
@@ -116,8 +117,8 @@ class CheckResult(AttestationPart, frozen=True, kw_only=True):
     title: str
     status: CheckStatus
     unit: str
-    population: _Count
-    exceptions: _Count
+    population: Count
+    exceptions: Count
     share: _Share | None
     notes: tuple[str, ...]
     samples: tuple[SampleSpan, ...]
@@ -189,12 +190,12 @@ class Input(AttestationPart, frozen=True, kw_only=True):
 
     name: str
     kind: str
-    size: _Count
+    size: Count
     sha256: _Sha256
-    lines: _Count
-    bad_lines: _Count
-    spans: _Count
-    spans_outside: _Count
+    lines: Count
+    bad_lines: Count
+    spans: Count
+    spans_outside: Count
     first: Moment | None
     last: Moment | None
     limits: tuple[str, ...]
@@ -209,7 +210,7 @@ class Population(AttestationPart, frozen=True, kw_only=True):
     Attributes:
         spans: Spans that started in the period.
         calls: Calls.
-        agent_spans: Spans of agents, workflows, chains and tools that name a model without being a call.
+        agent_spans: Spans of agents, workflows and chains that name a model without being a call.
         other_spans: Spans that are neither calls nor ``agent_spans``.
         copies: Spans that were read again and not counted again.
         differing_copies: Copies that differ from the first span with the same ids in a fact that is counted, such as
@@ -220,15 +221,15 @@ class Population(AttestationPart, frozen=True, kw_only=True):
             once.
     """
 
-    spans: _Count
-    calls: _Count
-    agent_spans: _Count
-    other_spans: _Count
-    copies: _Count
-    differing_copies: _Count
-    models: _Count
-    models_called: _Count
-    lifecycle_events: _Count
+    spans: Count
+    calls: Count
+    agent_spans: Count
+    other_spans: Count
+    copies: Count
+    differing_copies: Count
+    models: Count
+    models_called: Count
+    lifecycle_events: Count
 
 
 class Gap(AttestationPart, frozen=True, kw_only=True):
@@ -242,7 +243,7 @@ class Gap(AttestationPart, frozen=True, kw_only=True):
 
     from_date: Moment
     to_date: Moment
-    seconds: _Count
+    seconds: Count
 
 
 class Coverage(AttestationPart, frozen=True, kw_only=True):
@@ -257,22 +258,7 @@ class Coverage(AttestationPart, frozen=True, kw_only=True):
     """
 
     status: Literal["complete", "incomplete"]
-    max_gap_seconds: _Count
+    max_gap_seconds: Count
     gaps: tuple[Gap, ...]
-    gap_count: _Count
+    gap_count: Count
     reasons: tuple[str, ...]
-
-
-class Name(AttestationPart, frozen=True, kw_only=True):
-    """A name without an entry that calls have.
-
-    Attributes:
-        name: The name.
-        model_id: For an uncovered response model, the id of the entry under which the calls are counted. ``None`` for
-            an unregistered name.
-        calls: The number of calls.
-    """
-
-    name: str
-    model_id: str | None
-    calls: _Count

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from datetime import date, datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
@@ -12,23 +12,26 @@ import msgspec
 from spanforge.model_registry._core.default import get_default_registry
 from spanforge.model_registry._core.errors import InvalidValueError, TelemetryError
 from spanforge.model_registry._core.resolution import ModelIndex
-from spanforge.model_registry._core.timestamps import in_utc, to_nanos
-from spanforge.model_registry._core.values import check_one_of, check_text, parse_date
+from spanforge.model_registry._core.settings import MATCH
+from spanforge.model_registry._core.values import check_one_of, check_text
 from spanforge.model_registry.compliance._analysis.calls import clean_name
 from spanforge.model_registry.compliance._analysis.changes import parse_audit_events
 from spanforge.model_registry.compliance._analysis.scan_data import ScannedInput, ScanRequest, ScanResult
 from spanforge.model_registry.compliance._analysis.totals import total_calls
 from spanforge.model_registry.compliance._analysis.workers import scan_inputs
+from spanforge.model_registry.compliance._arguments import check_keys, parse_moment, parse_period
 from spanforge.model_registry.compliance._evidence_request import EvidenceRequest
 from spanforge.model_registry.compliance._frameworks import FRAMEWORKS
 from spanforge.model_registry.compliance._packages.evidence_package import EvidencePackage
 from spanforge.model_registry.compliance._report import build_attestation, build_csv
 from spanforge.model_registry.compliance._sources.formats import open_sources
-from spanforge.model_registry.compliance._sources.otlp_json import MAX_TIME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from datetime import date
 
+    from spanforge.model_registry._core.entry import ModelRegistryEntry
+    from spanforge.model_registry._core.names import MatchMode
     from spanforge.model_registry._core.registry import ModelRegistry
     from spanforge.model_registry.compliance._attestation_parts import Framework
     from spanforge.model_registry.compliance._sources.formats import TelemetrySource
@@ -54,9 +57,11 @@ class ComplianceMappingEngine:
             agrees with the registry if its attributes were in force while it ran, or at most this long before its end.
             An event matches a change that is at most this much earlier or later. Evidence does not record this value.
         model_attributes: Additional attribute keys that contain a model name, one or several, as set for the processor.
+        match: How model names match: ``forms``, or ``exact`` for ids, aliases and globs only; ``None``: the setting
+            ``match``.
 
     Raises:
-        InvalidValueError: A duration or a key is not allowed (also a ``ValueError``).
+        InvalidValueError: A duration, a key or ``match`` is not allowed (also a ``ValueError``).
     """
 
     def __init__(
@@ -66,12 +71,13 @@ class ComplianceMappingEngine:
         max_gap: timedelta = timedelta(hours=24),
         delay: timedelta = timedelta(minutes=5),
         model_attributes: str | Iterable[str] = (),
+        match: MatchMode | None = None,
     ) -> None:
         self._registry = registry
         self._max_gap = _to_nanoseconds(max_gap, MIN_GAP, "max_gap")
         self._delay = _to_nanoseconds(delay, timedelta(), "delay")
-        keys = [model_attributes] if isinstance(model_attributes, str) else model_attributes
-        self._model_attributes = tuple(check_text(key, "model_attributes") for key in keys)
+        self._model_attributes = check_keys(model_attributes)
+        self._match: MatchMode = MATCH.read() if match is None else MATCH.parse(match, MATCH.name)
 
     def generate_evidence_package(  # noqa: PLR0913 - the question, and the telemetry
         self,
@@ -107,15 +113,13 @@ class ComplianceMappingEngine:
             MissingExtraError: The extra ``compliance`` is required and not installed (also an ``ImportError``).
         """
         chosen = cast("Framework", check_one_of(framework, tuple(FRAMEWORKS), "framework"))
-        start, end = _parse_bound(from_date, "from_date"), _parse_bound(to_date, "to_date")
-        if start >= end:
-            raise InvalidValueError.must_be("to_date", to_date, f"later than from_date, {from_date}")
-        now = datetime.now(timezone.utc) if generated_at is None else _parse_moment(generated_at, "generated_at")
+        start, end = parse_period(from_date, to_date)
+        now = datetime.now(timezone.utc) if generated_at is None else parse_moment(generated_at, "generated_at")
         registry = get_default_registry() if self._registry is None else self._registry
         entries = registry.list_all()
-        entry = None if model_id is None else ModelIndex(entries).resolve([check_text(model_id, "model_id")]).entry
+        entry = self._find_entry(entries, model_id)
         name = None if model_id is None else clean_name(model_id)
-        scan = ScanRequest(start, end, self._max_gap, self._delay, entries, self._model_attributes, name)
+        scan = ScanRequest(start, end, self._max_gap, self._delay, entries, self._model_attributes, name, self._match)
         readers = open_sources(telemetry, start, end)
         with tempfile.TemporaryDirectory(prefix="spanforge-evidence-") as folder:
             inputs = scan_inputs(readers, scan, folder)
@@ -125,25 +129,17 @@ class ComplianceMappingEngine:
         request = EvidenceRequest(chosen, entry, scan, now)
         return EvidencePackage(build_attestation(request, totals, inputs), build_csv(request, totals))
 
+    def _find_entry(self, entries: Iterable[ModelRegistryEntry], model_id: str | None) -> ModelRegistryEntry | None:
+        """Return the entry that the evidence is about; ``None`` for the whole inventory, or if none matches."""
+        if model_id is None:
+            return None
+        return ModelIndex(entries).resolve([check_text(model_id, "model_id")], mode=self._match).entry
+
 
 def _to_nanoseconds(given: timedelta, least: timedelta, field: str) -> int:
     if not isinstance(given, timedelta) or not least <= given <= MAX_DURATION:
         raise InvalidValueError.must_be(field, given, f"a timedelta from {least} to {MAX_DURATION}")
     return given // timedelta(microseconds=1) * 1_000
-
-
-def _parse_moment(given: str | date, field: str) -> datetime:
-    if isinstance(given, datetime):
-        return in_utc(given)
-    return parse_date(given.isoformat() if isinstance(given, date) else given, field)
-
-
-def _parse_bound(given: str | date, field: str) -> int:
-    """Return the start or the end of the period, in nanoseconds since the epoch."""
-    bound = to_nanos(_parse_moment(given, field))
-    if not 0 <= bound <= MAX_TIME:
-        raise InvalidValueError.must_be(field, given, "in the years 1970 to 2261")
-    return bound
 
 
 def _read_audit_events(events: list[Mapping[str, Any]]) -> ScannedInput:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from spanforge.model_registry._core.lifecycle import LIFECYCLE
 from spanforge.model_registry._core.resolution import UNREGISTERED
 from spanforge.model_registry._core.timestamps import format_nanos
+from spanforge.model_registry.compliance._analysis.calls import LISTED_RULES
 from spanforge.model_registry.compliance._analysis.totals import ModelTotals
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ COLUMNS: Final = (
     "purpose",
     "calls",
     *(f"calls_{finding}" for finding in _FINDINGS),
+    *(f"calls_by_{rule}" for rule in LISTED_RULES),
     "services",
     "first_call",
     "last_call",
@@ -64,7 +67,11 @@ def render_csv(
 
 
 def _make_row(fields: Sequence[str], totals: ModelTotals) -> list[str | int]:
+    by_rule = Counter[str]()
+    for (_, rule), calls in totals.matched.items():
+        by_rule[rule] += calls
     counts = [totals.calls, *(totals.exceptions[finding] for finding in _FINDINGS)]
+    counts += [by_rule[rule] for rule in LISTED_RULES]
     services = ";".join(escape_cell(service.replace(";", ",")) for service in sorted(totals.services))
     times = (format_nanos(totals.first), format_nanos(totals.last)) if totals.calls else ("", "")
     return [*map(escape_cell, fields), *counts, services, *times]

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from spanforge.model_registry._core.timestamps import from_nanos
 from spanforge.model_registry.compliance._analysis.changes import list_changes, match_events
 from spanforge.model_registry.compliance._attestation_parts import Change
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from spanforge.model_registry._core.entry import ModelRegistryEntry
     from spanforge.model_registry.compliance._analysis.scan_data import ScannedInput, ScanRequest, SeenEvent
     from spanforge.model_registry.compliance._analysis.totals import CallTotals
     from spanforge.model_registry.compliance._attestation_parts import Framework
     from spanforge.model_registry.compliance._evidence_csv import EntryState
+
+_TotalsKey = TypeVar("_TotalsKey")
+_Totals = TypeVar("_Totals")
 
 
 class EvidenceRequest(NamedTuple):
@@ -84,11 +87,25 @@ def select_totals(request: EvidenceRequest, totals: CallTotals) -> CallTotals:
         return totals
     if request.entry is None:
         name = request.model_name
-        unregistered = {name: totals.unregistered[name]} if name in totals.unregistered else {}
-        return replace(totals, models={}, unregistered=unregistered)
+        return replace(
+            totals,
+            models={},
+            unregistered=_select(totals.unregistered, lambda key: key == name),
+            substitutions=_select(totals.substitutions, lambda key: key.served == name and key.served_id is None),
+            agent_only=_select(totals.agent_only, lambda key: key.model_id is None and key.name == name),
+        )
     model_id = request.entry.model_id
-    models = {model_id: totals.models[model_id]} if model_id in totals.models else {}
-    return replace(totals, models=models, unregistered={})
+    return replace(
+        totals,
+        models=_select(totals.models, lambda key: key == model_id),
+        unregistered={},
+        substitutions=_select(totals.substitutions, lambda key: model_id in (key.requested_id, key.served_id)),
+        agent_only=_select(totals.agent_only, lambda key: key.model_id == model_id),
+    )
+
+
+def _select(items: Mapping[_TotalsKey, _Totals], applies: Callable[[_TotalsKey], bool]) -> dict[_TotalsKey, _Totals]:
+    return {key: value for key, value in items.items() if applies(key)}
 
 
 def collect_facts(request: EvidenceRequest, totals: CallTotals, inputs: Sequence[ScannedInput]) -> EvidenceFacts:

@@ -63,6 +63,7 @@ FRAMEWORKS: Final[Mapping[Framework, FrameworkRow]] = {
                 "inventoried.",
                 (
                     "calls_registered",
+                    "served_as_requested",
                     "accountable",
                     *STATUS_CHECKS,
                     "spans_enriched",
@@ -92,7 +93,7 @@ FRAMEWORKS: Final[Mapping[Framework, FrameworkRow]] = {
             ClauseRow(
                 "MAP 1.1",
                 "Purposes, uses, laws, settings and assumptions of AI systems are understood and documented.",
-                ("calls_registered", "accountable", "registry_and_spans_agree"),
+                ("calls_registered", "served_as_requested", "accountable", "registry_and_spans_agree"),
                 (
                     _OTHER_SYSTEMS,
                     "that a model is used for its documented purpose",
@@ -104,7 +105,13 @@ FRAMEWORKS: Final[Mapping[Framework, FrameworkRow]] = {
                 "GOVERN 1.6",
                 "Mechanisms to inventory AI systems are in place, with resources according to the organisation's risk "
                 "priorities.",
-                ("calls_registered", "accountable", "spans_enriched", "registry_and_spans_agree"),
+                (
+                    "calls_registered",
+                    "served_as_requested",
+                    "accountable",
+                    "spans_enriched",
+                    "registry_and_spans_agree",
+                ),
                 (_OTHER_SYSTEMS, "models that send no telemetry", "the resources of the inventory"),
             ),
             ClauseRow(

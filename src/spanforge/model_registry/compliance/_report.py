@@ -11,6 +11,7 @@ from spanforge.model_registry._core.resolution import not_registered
 from spanforge.model_registry._core.storage import encode_entries
 from spanforge.model_registry._core.timestamps import format_nanos, from_nanos, to_nanos
 from spanforge.model_registry.compliance import _attestation_parts as parts
+from spanforge.model_registry.compliance import _name_lists as name_lists
 from spanforge.model_registry.compliance._analysis.checks import CheckInput, run_checks
 from spanforge.model_registry.compliance._analysis.scan_data import (
     MAX_CALL_GROUPS,
@@ -30,6 +31,7 @@ from spanforge.model_registry.compliance._evidence_request import (
     select_totals,
 )
 from spanforge.model_registry.compliance._frameworks import FRAMEWORKS, ClauseRow
+from spanforge.model_registry.compliance._name_lists import list_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -39,9 +41,7 @@ if TYPE_CHECKING:
     from spanforge.model_registry.compliance._attestation_parts import EvidenceStatus
     from spanforge.model_registry.compliance._evidence_csv import EntryState
     from spanforge.model_registry.compliance._frameworks import FrameworkRow
-
-MAX_LISTED: Final = 1_000
-"""The limit of each list of changes, gaps, reasons, names and warnings in an attestation. Counts are complete."""
+    from spanforge.model_registry.compliance._name_lists import NameLists
 
 LIMITS: Final = (
     "Spans that a sampler drops in the application never reach the telemetry, so all counts are of recorded spans.",
@@ -68,6 +68,7 @@ def build_attestation(request: EvidenceRequest, totals: CallTotals, inputs: Sequ
     clauses = tuple(_build_clause(row, checks, coverage) for row in framework.clauses)
     states = request.list_states()
     owner, risk_tier, status = _read_model_state(request, states)
+    names = list_names(facts.about)
     return Attestation(
         generator=parts.Generator(name="spanforge-model-registry", version=__version__),
         generated_at=format_nanos(to_nanos(request.generated_at)),
@@ -82,14 +83,17 @@ def build_attestation(request: EvidenceRequest, totals: CallTotals, inputs: Sequ
         overall_status=worst_status([clause.status for clause in clauses]),
         clauses=clauses,
         checks=tuple(checks),
-        changes=tuple(facts.changes[:MAX_LISTED]),
+        changes=tuple(facts.changes[: name_lists.MAX_ITEMS]),
         population=_build_population(facts),
         coverage=coverage,
-        unregistered_names=_sort_names(_list_unregistered(facts)),
-        uncovered_names=_sort_names(_list_uncovered(facts)),
+        unregistered_names=tuple(names.unregistered_names[: name_lists.MAX_ITEMS]),
+        matched_names=tuple(names.matched_names[: name_lists.MAX_ITEMS]),
+        substitutions=tuple(names.substitutions[: name_lists.MAX_ITEMS]),
+        agent_only_models=tuple(names.agent_only_models[: name_lists.MAX_ITEMS]),
+        match=request.scan.match,
         registry=_digest_registry(request.scan.entries),
         inputs=tuple(map(_build_input, inputs)),
-        limits=(*LIMITS, *_list_limits(facts)),
+        limits=(*LIMITS, *_list_limits(facts, names)),
     )
 
 
@@ -128,10 +132,10 @@ def _build_coverage(facts: EvidenceFacts) -> parts.Coverage:
         max_gap_seconds=facts.request.scan.max_gap // 10**9,
         gaps=tuple(
             parts.Gap(from_date=format_nanos(start), to_date=format_nanos(end), seconds=(end - start) // 10**9)
-            for start, end in gaps[:MAX_LISTED]
+            for start, end in gaps[: name_lists.MAX_ITEMS]
         ),
         gap_count=len(gaps),
-        reasons=reasons[:MAX_LISTED],
+        reasons=reasons[: name_lists.MAX_ITEMS],
     )
 
 
@@ -184,7 +188,7 @@ def _list_warnings(request: EvidenceRequest, states: Sequence[EntryState], about
         if state is not None and (request.model_name is not None or entry.model_id in about.models)
         for warning in warnings_of(entry.model_id, state.status)
     ]
-    return tuple([*warnings, *map(not_registered, sorted(about.unregistered))][:MAX_LISTED])
+    return tuple([*warnings, *map(not_registered, sorted(about.unregistered))][: name_lists.MAX_ITEMS])
 
 
 def _build_population(facts: EvidenceFacts) -> parts.Population:
@@ -201,31 +205,6 @@ def _build_population(facts: EvidenceFacts) -> parts.Population:
         models_called=len(about.models) + len(about.unregistered),
         lifecycle_events=facts.events,
     )
-
-
-def _list_unregistered(facts: EvidenceFacts) -> Iterator[tuple[str, str | None, int]]:
-    """Yield the names of models that were called and have no entry, with their calls."""
-    for name, model in facts.about.unregistered.items():
-        yield name, None, model.calls
-
-
-def _list_uncovered(facts: EvidenceFacts) -> Iterator[tuple[str, str | None, int]]:
-    """Yield the uncovered response models of the models that the evidence is about, with entry and calls.
-
-    If it is about a name without an entry, yield that name with each model that responded under it.
-    """
-    name_itself = facts.request.model_name if facts.request.entry is None else None
-    totals = facts.about if name_itself is None else facts.all
-    for model_id, model in totals.models.items():
-        for name, calls in model.uncovered.items():
-            if name_itself in (None, name):
-                yield name, model_id, calls
-
-
-def _sort_names(names: Iterable[tuple[str, str | None, int]]) -> tuple[parts.Name, ...]:
-    """Return names with entry and calls, those with most calls first."""
-    listed = sorted(names, key=lambda item: (-item[2], item[0], item[1] or ""))[:MAX_LISTED]
-    return tuple(parts.Name(name=name, model_id=model_id, calls=calls) for name, model_id, calls in listed)
 
 
 def _digest_registry(entries: Sequence[ModelRegistryEntry]) -> parts.RegistryDigest:
@@ -249,10 +228,10 @@ def _build_input(scanned: ScannedInput) -> parts.Input:
     )
 
 
-def _list_limits(facts: EvidenceFacts) -> Iterator[str]:
+def _list_limits(facts: EvidenceFacts, names: NameLists) -> Iterator[str]:
     """Yield the limits of these facts, one text each."""
     about = facts.about
-    yield from _list_cut_lists(facts)
+    yield from _list_cuts(facts, names)
     called = [entry for entry in facts.request.entries if entry.model_id in about.models]
     undated = sum(_begins_by_dates(entry, facts.request.scan) for entry in called)
     if undated:
@@ -266,24 +245,24 @@ def _list_limits(facts: EvidenceFacts) -> Iterator[str]:
             "Copies that differ from the first span with the same ids in a fact that is counted: "
             f"{facts.all.differing_copies}. The first span, in the order of the inputs, counts."
         )
+    if names.agent_only_models:
+        yield (
+            f"Models that only spans of agents name in a service: {len(names.agent_only_models)}. The list "
+            "agent_only_models has them. Their calls may be missing in the telemetry, or have another model."
+        )
     if _has_merged_groups(about):
         yield (
             f"An input has more than {MAX_CALL_GROUPS:,} groups of calls. A group has the same model, service and "
-            f"results of checks. Further calls are counted under the service {OTHERS_NAME}. Their unregistered names "
-            f"and uncovered response models are counted as {OTHERS_NAME} too."
+            f"results of checks. Further calls are counted under the service {OTHERS_NAME}. The names that "
+            f"the attestation lists are counted as {OTHERS_NAME} too."
         )
 
 
-def _list_cut_lists(facts: EvidenceFacts) -> Iterator[str]:
+def _list_cuts(facts: EvidenceFacts, names: NameLists) -> Iterator[str]:
     """Yield a sentence for each list of the attestation that is cut off."""
-    counts = {
-        "changes": len(facts.changes),
-        "unregistered_names": len(facts.about.unregistered),
-        "uncovered_names": sum(len(model.uncovered) for model in facts.about.models.values()),
-    }
-    for field, count in counts.items():
-        if count > MAX_LISTED:
-            yield f"The list {field} has the first {MAX_LISTED:,} of {count:,} items."
+    if len(facts.changes) > name_lists.MAX_ITEMS:
+        yield f"The list changes has the first {name_lists.MAX_ITEMS:,} of {len(facts.changes):,} items."
+    yield from names.list_cuts()
 
 
 def _has_merged_groups(about: CallTotals) -> bool:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from spanforge.model_registry._core.entry import ModelRegistryEntry
+    from spanforge.model_registry._core.span_kinds import SpanKind
+    from spanforge.model_registry._core.span_models import ModelMatch
 
 MAX_SERIES: Final = 1_000
 """The limit of counters. Above it, registered models are counted together, without their attributes."""
@@ -33,19 +35,23 @@ class Series(NamedTuple):
         model_id: The model; ``None`` if it is unregistered or over the limit.
         risk_tier: Its risk tier.
         owner: Its owner.
-        is_call: Whether the spans are calls of the model.
+        kind: Whether the spans are calls of the model.
         is_enriched: Whether the spans got attributes.
+        is_substitution: Whether another model answered than the one that was requested.
+        requested_model_id: The request model, if another registered model answered.
     """
 
     status: str
     model_id: str | None
     risk_tier: str | None
     owner: str | None
-    is_call: bool
+    kind: SpanKind
     is_enriched: bool
+    is_substitution: bool = False
+    requested_model_id: str | None = None
 
 
-_Key = tuple[str, "str | None", "str | None", "str | None", bool, bool]
+_Key = tuple[str, "str | None", "str | None", "str | None", "SpanKind", bool, bool, "str | None"]
 """The fields of a ``Series``."""
 
 
@@ -64,19 +70,50 @@ class SpanCounters(ProcessState):
         self._counters: dict[_Key, AtomicCounter] = {}
         self._lock = threading.RLock()  # re-entrant: in the thread that holds it, garbage collection may end a span
 
-    def counter_for(self, entry: ModelRegistryEntry | None, *, is_call: bool, is_enriched: bool) -> AtomicCounter:
-        """Return the counter of spans that name a model; ``entry`` is ``None`` if it is unregistered."""
+    def counter_for(
+        self,
+        entry: ModelRegistryEntry | None,
+        *,
+        kind: SpanKind,
+        is_enriched: bool,
+        is_substitution: bool = False,
+        requested: ModelRegistryEntry | None = None,
+    ) -> AtomicCounter:
+        """Return the counter of spans that name a model.
+
+        Args:
+            entry: The entry that the spans show; ``None`` if the model is unregistered.
+            kind: Whether the spans are calls of the model.
+            is_enriched: Whether the spans got attributes.
+            is_substitution: Whether another model answered than the one that was requested.
+            requested: The entry of the request model, if the spans show another one.
+        """
         # A plain tuple equals a ``Series`` with the same fields, and takes less time to make.
         if entry is None:
-            key: _Key = (UNREGISTERED, None, None, None, is_call, is_enriched)
+            key: _Key = (UNREGISTERED, None, None, None, kind, is_enriched, False, None)
         else:
-            key = (entry.status, entry.model_id, entry.risk_tier, entry.owner, is_call, is_enriched)
+            requested_id = requested.model_id if is_substitution and requested is not None else None
+            known = (entry.status, entry.model_id, entry.risk_tier, entry.owner)
+            key = (*known, kind, is_enriched, is_substitution, requested_id)
         return self._counters.get(key) or self._add(Series(*key))
+
+    def counter_for_match(self, match: ModelMatch, *, is_enriched: bool) -> AtomicCounter:
+        """Return the counter of the spans with this match."""
+        entry = match.resolution.entry
+        if entry is None:
+            return self.counter_for(None, kind=match.kind, is_enriched=is_enriched)
+        return self.counter_for(
+            entry,
+            kind=match.kind,
+            is_enriched=is_enriched,
+            is_substitution=match.served is not None,
+            requested=match.requested,
+        )
 
     def _add(self, series: Series) -> AtomicCounter:
         with self._lock:
             if series.model_id is not None and len(self._counters) >= MAX_SERIES:
-                series = series._replace(status="", model_id=None, risk_tier=None, owner=None)
+                series = Series("", None, None, None, series.kind, series.is_enriched)
             return self._counters.setdefault(series, AtomicCounter())
 
     def values(self) -> Mapping[Series, int]:

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from spanforge.model_registry._core.attributes import PREFIX, UNREGISTERED_NAMES, span_attributes
-from spanforge.model_registry._core.conventions import resolve_keys
+from spanforge.model_registry._core.span_models import resolve_keys
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from spanforge.model_registry._core.conventions import ModelKeys, ModelMatch
+    from spanforge.model_registry._core.conventions import ModelKeys
+    from spanforge.model_registry._core.names import MatchMode
     from spanforge.model_registry._core.resolution import ModelIndex
+    from spanforge.model_registry._core.span_models import ModelMatch
 
 
 class Enrichment(msgspec.Struct):
@@ -34,10 +36,14 @@ class Enricher:
     Args:
         attribute_names: Short names of the attributes to add; a subset of ``SPAN_ATTRIBUTE_NAMES``.
         ignores_unregistered: Whether spans of unregistered models get no attributes.
+        mode: Whether forms match.
     """
 
-    def __init__(self, attribute_names: Collection[str], *, ignores_unregistered: bool) -> None:
+    def __init__(
+        self, attribute_names: Collection[str], *, ignores_unregistered: bool, mode: MatchMode = "forms"
+    ) -> None:
         self._attribute_names = attribute_names
+        self._mode = mode
         unregistered_names = [] if ignores_unregistered else UNREGISTERED_NAMES
         self._unregistered_rows = [(PREFIX + name, name) for name in unregistered_names if name in attribute_names]
 
@@ -52,7 +58,7 @@ class Enricher:
             scope: The name of the span's instrumentation scope.
             index: The registry's entries.
         """
-        match = resolve_keys(index, attributes, scope, keys)
+        match = resolve_keys(index, attributes, scope, keys, self._mode)
         if match is None:
             return None
         resolution = match.resolution
@@ -61,5 +67,13 @@ class Enricher:
             for key, name in self._unregistered_rows:
                 added[key] = getattr(resolution, name)
         else:
-            added = span_attributes(resolution.entry, self._attribute_names, matched_by=match.key)
+            added = span_attributes(
+                resolution.entry,
+                self._attribute_names,
+                warnings=resolution.warnings,
+                requested_model_id=None if match.requested is None else match.requested.model_id,
+                response_registered=None if match.response_registered else False,
+                matched_by=match.key,
+                match_rule=resolution.rule,
+            )
         return Enrichment(added, match)

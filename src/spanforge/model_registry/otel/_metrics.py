@@ -14,6 +14,7 @@ from spanforge.model_registry._core.attributes import PREFIX, SCHEMA_URL, SCOPE_
 from spanforge.model_registry._core.emission import event_counts
 from spanforge.model_registry._core.lifecycle import RISK_TIERS, STATUSES
 from spanforge.model_registry._core.process import ProcessState, WarnOnce, live_keys
+from spanforge.model_registry._core.resolution import UNREGISTERED
 from spanforge.model_registry._core.timestamps import to_micros
 from spanforge.model_registry.otel._counters import span_counters
 from spanforge.model_registry.watch import file_states
@@ -165,13 +166,35 @@ def _read_models() -> Iterable[Observation]:
 def _read_calls() -> Iterable[Observation]:
     calls: Counter[tuple[str | None, ...]] = Counter()
     for series, count in span_counters.values().items():
-        if series.is_call:
+        if series.kind == "call":
             calls[series.status, series.model_id, series.risk_tier, series.owner] += count
     for (status, model_id, risk_tier, owner), count in calls.items():
         values = {"model_id": model_id, "status": status, "risk_tier": risk_tier, "owner": owner}
         attributes = {PREFIX + name: value for name, value in values.items() if value}
         # A series over the limit has no values.
         yield Observation(count, attributes or _OVERFLOW)
+
+
+def _read_agent_spans() -> Iterable[Observation]:
+    spans: Counter[str | None] = Counter()
+    for series, count in span_counters.values().items():
+        if series.kind == "agent":
+            spans[series.model_id or series.status] += count
+    for name, count in spans.items():
+        yield Observation(count, {PREFIX + "model_id": name} if name else _OVERFLOW)
+
+
+def _read_substitutions() -> Iterable[Observation]:
+    calls: Counter[tuple[str | None, str | None, str]] = Counter()
+    for series, count in span_counters.values().items():
+        if series.is_substitution and series.kind == "call":
+            if series.requested_model_id is None:  # the span shows the request model
+                calls[series.model_id, None, UNREGISTERED] += count
+            else:
+                calls[series.requested_model_id, series.model_id, series.status] += count
+    for (requested, model_id, status), count in calls.items():
+        values = {"requested_model_id": requested, "model_id": model_id, "status": status}
+        yield Observation(count, {PREFIX + name: value for name, value in values.items() if value})
 
 
 def _read_file_ages() -> Iterable[Observation]:
@@ -212,6 +235,22 @@ METRICS: Final = (
         _prefix_keys("model_id", "status", "risk_tier", "owner"),
         "Spans that call a model and ended in this process",
         _read_calls,
+    ),
+    Metric(
+        "agent_spans",
+        "counter",
+        "{span}",
+        _prefix_keys("model_id"),
+        "Spans of agents and workflows that name a model; they are not calls",
+        _read_agent_spans,
+    ),
+    Metric(
+        "substitutions",
+        "counter",
+        "{call}",
+        _prefix_keys("requested_model_id", "model_id", "status"),
+        "Calls that another model answered than the one that was requested",
+        _read_substitutions,
     ),
     Metric("models", "gauge", "{model}", _prefix_keys("status", "risk_tier"), "Models in the registry", _read_models),
     Metric(

@@ -60,13 +60,13 @@ class Plan(msgspec.Struct, eq=False):
     Attributes:
         keys: The deciding keys.
         read_values: Returns the key of a cached decision: the values of the deciding keys, without those that hold
-            JSON; ``None``: decisions cannot be cached.
+            JSON. If it always returns ``None``, decisions are cached only if no key may name a model.
         decisions: The cached decisions; plans with the same deciding keys share them.
         keys_before_json: The model keys that come before the first one that holds JSON. A decision is cached only if
             one of them matched, because JSON is not part of the cache key. ``None`` if no key holds JSON.
         has_registry_keys: Whether the span already has ``model_registry.*`` attributes, from the application or from
             enrichment at the start.
-        is_scoped: Whether the instrumentation scope decides too.
+        by_scope: The plans of the instrumentation scopes that decide too; ``None``: the scope does not matter.
     """
 
     keys: ModelKeys
@@ -74,7 +74,12 @@ class Plan(msgspec.Struct, eq=False):
     decisions: dict[Any, Decision]
     keys_before_json: frozenset[str] | None
     has_registry_keys: bool
-    is_scoped: bool
+    by_scope: dict[str | None, Plan] | None = None
+
+    def for_scope(self, scope: str | None) -> Plan:
+        """Return the plan of an instrumentation scope, if the scope decides too."""
+        by_scope = self.by_scope
+        return self if by_scope is None else by_scope.get(scope) or by_scope[None]
 
 
 class AdmissionPolicy:
@@ -120,17 +125,24 @@ class PlanCache:
         is_admitted = _keys_are_cacheable(attribute_keys) and self._plan_policy.admit()
         keys = select_keys(frozenset(attribute_keys), self._conventions)
         has_registry_keys = any(map(is_in_namespace, attribute_keys))
+        plan = self._make_plan(keys.for_scope(None), has_registry_keys)
+        scopes = {row.scope for row in keys.conventions if row.scope is not None}
+        if scopes:
+            plans = {scope: self._make_plan(keys.for_scope(scope), has_registry_keys) for scope in scopes}
+            plan = msgspec.structs.replace(plan, by_scope={None: plan, **plans})
+        if is_admitted:
+            self._plans[attribute_keys] = plan
+        return plan
+
+    def _make_plan(self, keys: ModelKeys, has_registry_keys: bool) -> Plan:  # noqa: FBT001
+        """Return a plan for keys in one instrumentation scope."""
         plain_keys = _list_plain_keys(keys)
         read_values: Callable[[Mapping[str, Any]], Any] = _read_nothing
         decisions: dict[Any, Decision] = {}
         if plain_keys:
             read_values = itemgetter(*plain_keys)
             decisions = self._share_decisions(keys, has_registry_keys)
-        is_scoped = any(row.scope is not None for row in keys.conventions)
-        plan = Plan(keys, read_values, decisions, _find_keys_before_json(keys), has_registry_keys, is_scoped)
-        if is_admitted:
-            self._plans[attribute_keys] = plan
-        return plan
+        return Plan(keys, read_values, decisions, _find_keys_before_json(keys), has_registry_keys)
 
     def _share_decisions(self, keys: ModelKeys, has_registry_keys: bool) -> dict[Any, Decision]:  # noqa: FBT001
         """Return the decisions of all plans with these keys; a new, unshared dict if the limit is reached."""
@@ -150,6 +162,10 @@ class PlanCache:
         if plan.keys_before_json is not None and matched_key not in plan.keys_before_json:
             return
         read_values, decisions = plan.read_values, plan.decisions
+        if read_values is _read_nothing:
+            if not plan.keys.conventions:  # no value can name a model
+                decisions[None] = decision
+            return
         values = read_values(attributes)
         try:
             is_cached = values in decisions
@@ -168,7 +184,8 @@ class PlanCache:
 
     def _forget_decisions(self) -> None:
         for plan in list(self._plans.values()):  # a plan added during ``_forget_plans`` has an unshared dict
-            plan.decisions.clear()
+            for each in (plan, *(plan.by_scope or {}).values()):
+                each.decisions.clear()
         for decisions in list(self._decisions.values()):
             decisions.clear()
 
@@ -184,13 +201,11 @@ def _find_keys_before_json(keys: ModelKeys) -> frozenset[str] | None:
 
 
 def _list_plain_keys(keys: ModelKeys) -> list[str]:
-    """Return the deciding keys that hold plain values; none if an instrumentation scope decides too."""
-    scoped_keys = [row.key for row in keys.conventions if row.scope is not None]
+    """Return the deciding keys that hold plain values; none if all names are in JSON."""
     model_keys = [row.key for row in keys.conventions if row.member is None]
-    if scoped_keys or not model_keys:
+    if not model_keys:
         return []
-    kind_keys = [key for key, _ in keys.kinds]
-    return [*model_keys, *keys.providers, *kind_keys]
+    return [*model_keys, *keys.providers, *keys.kinds]
 
 
 def _read_nothing(_attributes: Mapping[str, Any]) -> None:

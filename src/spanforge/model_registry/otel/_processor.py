@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from opentelemetry.sdk.trace import SpanProcessor
 
-from spanforge.model_registry._core import logs
+from spanforge.model_registry._core import logs, settings
 from spanforge.model_registry._core.conventions import COMMON_MODEL_KEY, with_extra_keys
 from spanforge.model_registry._core.default import get_default_registry
 from spanforge.model_registry._core.emission import deliver_soon
 from spanforge.model_registry._core.process import WarnOnce
-from spanforge.model_registry._core.settings import MODEL_ATTRIBUTES, SPAN_ATTRIBUTES, UNREGISTERED_POLICY, Setting
 from spanforge.model_registry.otel import _status
 from spanforge.model_registry.otel._counters import processors, span_counters, unregistered_names
 from spanforge.model_registry.otel._enricher import Enricher
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
     from opentelemetry.metrics import MeterProvider
     from opentelemetry.sdk.trace import ReadableSpan, Span
 
+    from spanforge.model_registry._core.names import MatchMode
     from spanforge.model_registry._core.registry import ModelRegistry
     from spanforge.model_registry._core.resolution import Resolution
     from spanforge.model_registry._core.settings import Unregistered
@@ -71,25 +71,29 @@ class ModelRegistrySpanProcessor(SpanProcessor):
         model_attributes: Additional attribute keys that hold model names. They are tried after the known keys.
         unregistered: ``warn``: mark spans of models that are not registered, and log a warning. ``ignore``: add nothing
             to them; only remove ``model_registry.*`` attributes that they already have.
+        match: ``forms``: names also match by their forms. ``exact``: by ids, aliases and globs only.
         meter_provider: The provider of the metrics; ``None``: OpenTelemetry's global one.
 
     Raises:
         InvalidValueError: An argument has a value that is not allowed (also a ``ValueError``).
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - keyword arguments, one per setting
         self,
         registry: ModelRegistry | None = None,
         *,
         span_attributes: Iterable[str] | None = None,
         model_attributes: Iterable[str] | None = None,
         unregistered: Unregistered | None = None,
+        match: MatchMode | None = None,
         meter_provider: MeterProvider | None = None,
     ) -> None:
-        attribute_names = frozenset(_choose(SPAN_ATTRIBUTES, span_attributes))
-        conventions = with_extra_keys(_choose(MODEL_ATTRIBUTES, model_attributes))
-        self._ignores_unregistered = _choose(UNREGISTERED_POLICY, unregistered) == "ignore"
-        self._enricher = Enricher(attribute_names, ignores_unregistered=self._ignores_unregistered)
+        attribute_names = frozenset(_choose(settings.SPAN_ATTRIBUTES, span_attributes))
+        conventions = with_extra_keys(_choose(settings.MODEL_ATTRIBUTES, model_attributes))
+        self._ignores_unregistered = _choose(settings.UNREGISTERED_POLICY, unregistered) == "ignore"
+        self._enricher = Enricher(
+            attribute_names, ignores_unregistered=self._ignores_unregistered, mode=_choose(settings.MATCH, match)
+        )
         self._plan_cache = PlanCache(conventions)
         self._find_plan = self._plan_cache.find
         self._model_keys = frozenset(row.key for row in conventions)
@@ -181,6 +185,8 @@ class ModelRegistrySpanProcessor(SpanProcessor):
         find_plan = self._find_plan
         keys = tuple(attributes)
         plan = find_plan(keys) or self._plan_cache.add(keys)
+        if plan.by_scope is not None:
+            plan = plan.for_scope(_read_scope_name(span))
         if plan.has_registry_keys:
             mark = read_mark(container)
         if mark is not UNMARKED and (mark.is_final or self._token in mark.seen_by):
@@ -224,15 +230,14 @@ class ModelRegistrySpanProcessor(SpanProcessor):
             self._known_version = state.version
             if deliver_soon():  # an operation that was interrupted may have left an event in the new state
                 self._needs_on_start = True
-        scope = _read_scope_name(span) if plan.is_scoped else None
-        enrichment = self._enricher.enrich(attributes, plan.keys, scope, state.index)
+        enrichment = self._enricher.enrich(attributes, plan.keys, _read_scope_name(span), state.index)
         if enrichment is None:
             decision = Decision(state.version, None, NOT_COUNTED)
             self._plan_cache.remember(plan, attributes, None, decision)
             return decision
         match, added = enrichment.match, enrichment.attributes
         self._log_warnings(match.resolution)
-        counter = span_counters.counter_for(match.resolution.entry, is_call=match.is_call, is_enriched=bool(added))
+        counter = span_counters.counter_for_match(match, is_enriched=bool(added))
         needs_change = bool(added) or plan.has_registry_keys
         change = SpanChange(added, plan.has_registry_keys) if needs_change else None
         decision = Decision(state.version, change, counter.ticks)
@@ -286,7 +291,8 @@ class ModelRegistrySpanProcessor(SpanProcessor):
         if self._active_keys.isdisjoint(attributes):
             return
         keys = tuple(attributes)
-        change = self._decide(self._find_plan(keys) or self._plan_cache.add(keys), attributes, span).change
+        plan = self._find_plan(keys) or self._plan_cache.add(keys)
+        change = self._decide(plan.for_scope(_read_scope_name(span)), attributes, span).change
         if change is not None:
             write_while_recording(span, change)
 
@@ -302,7 +308,7 @@ def _read_scope_name(span: ReadableSpan) -> str | None:
     return None if scope is None else scope.name
 
 
-def _choose(setting: Setting[_T], argument: object) -> _T:
+def _choose(setting: settings.Setting[_T], argument: object) -> _T:
     """Return the argument, parsed strictly, or else the setting."""
     return setting.read() if argument is None else setting.parse(argument, setting.name)
 

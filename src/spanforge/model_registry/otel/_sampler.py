@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased, Sampler, TraceIdRatioBased
 
-from spanforge.model_registry._core.conventions import resolve_attributes, with_extra_keys
+from spanforge.model_registry._core.conventions import with_extra_keys
 from spanforge.model_registry._core.default import get_default_registry
 from spanforge.model_registry._core.errors import InvalidValueError
 from spanforge.model_registry._core.events import OPERATION_SPAN_NAMES
@@ -17,10 +17,12 @@ from spanforge.model_registry._core.process import WarnOnce
 from spanforge.model_registry._core.resolution import UNREGISTERED
 from spanforge.model_registry._core.settings import (
     ENABLED,
+    MATCH,
     MODEL_ATTRIBUTES,
     SAMPLE_FLAGGED,
     UNREGISTERED_POLICY,
 )
+from spanforge.model_registry._core.span_models import resolve_attributes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,8 +33,9 @@ if TYPE_CHECKING:
     from opentelemetry.util.types import Attributes
 
     from spanforge.model_registry._core.conventions import Convention
+    from spanforge.model_registry._core.names import MatchMode
     from spanforge.model_registry._core.registry import ModelRegistry
-    from spanforge.model_registry._core.resolution import Resolution
+    from spanforge.model_registry._core.span_models import ModelMatch
 
 RATIO_VARIABLE: Final = "OTEL_TRACES_SAMPLER_ARG"
 """OpenTelemetry's environment variable for the sampler's argument: the ratio of root spans that are kept."""
@@ -61,7 +64,8 @@ class ModelRegistrySampler(Sampler):
     ============================================================ ==================== ========================
 
     A model is flagged if its risk tier is in ``FLAGGED_TIERS`` or its status in ``FLAGGED_STATUSES``. An unregistered
-    model is flagged too, unless the setting ``unregistered`` is ``ignore``.
+    model is flagged too, unless the setting ``unregistered`` is ``ignore``. So is a call that an unregistered model
+    answered.
 
     A sampler sees only the attributes that a span has at its start. If an instrumentation sets the model later, its
     calls are sampled like any other span. A kept span whose parent is not kept has no parent in the backend.
@@ -84,6 +88,7 @@ class ModelRegistrySampler(Sampler):
     _fallback: Sampler = field(init=False, repr=False, compare=False)
     _conventions: tuple[Convention, ...] = field(init=False, repr=False)
     _flagged_statuses: frozenset[str] = field(init=False, repr=False)
+    _mode: MatchMode = field(init=False, repr=False)
     _keys: frozenset[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -98,6 +103,7 @@ class ModelRegistrySampler(Sampler):
             "_fallback": ParentBased(TraceIdRatioBased(ratio)),
             "_conventions": conventions,
             "_flagged_statuses": _read_flagged_statuses(),
+            "_mode": MATCH.read(),
             "_keys": frozenset(convention.key for convention in conventions),
         }
         for name, value in values.items():
@@ -128,8 +134,9 @@ class ModelRegistrySampler(Sampler):
             if not attributes or self._keys.isdisjoint(attributes):
                 return False
             registry = get_default_registry() if self.registry is None else self.registry
-            match = resolve_attributes(registry._state.index, attributes, None, self._conventions)  # noqa: SLF001
-            return match is not None and match.is_call and self._is_flagged(match.resolution)
+            index = registry._state.index  # noqa: SLF001 - same package
+            match = resolve_attributes(index, attributes, None, self._conventions, self._mode)
+            return match is not None and match.kind == "call" and self._is_flagged(match)
         except Exception as error:  # noqa: BLE001 - the span is sampled like any other
             text = (
                 "model registry: a model could not be looked up, so its span was sampled like any other: %r; "
@@ -138,8 +145,9 @@ class ModelRegistrySampler(Sampler):
             _warnings.warn(type(error), text, error, type(error).__name__)
             return False
 
-    def _is_flagged(self, resolution: Resolution) -> bool:
-        if resolution.status in self._flagged_statuses:
+    def _is_flagged(self, match: ModelMatch) -> bool:
+        resolution = match.resolution
+        if resolution.status in self._flagged_statuses or not match.response_registered:
             return True
         return resolution.entry is not None and resolution.entry.risk_tier in FLAGGED_TIERS
 

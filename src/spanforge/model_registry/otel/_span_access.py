@@ -292,9 +292,13 @@ def _merge(
     return merged, max(0, len(added) - room)
 
 
-def _measure_length(value: str | tuple[str, ...]) -> int:
+def _measure_length(value: str | tuple[str, ...] | bool) -> int:  # noqa: FBT001 - a value of an attribute
+    if isinstance(value, bool):
+        return 0
     return len(value) if isinstance(value, str) else max(map(len, value))
 
 
 def _truncate(value: Any, max_length: int | None) -> Any:
+    if isinstance(value, bool):
+        return value
     return tuple(item[:max_length] for item in value) if isinstance(value, tuple) else value[:max_length]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import platform
 from collections import Counter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from opentelemetry import metrics, trace
 from opentelemetry.sdk.version import __version__ as sdk_version
@@ -14,6 +15,7 @@ from spanforge.model_registry._core.attributes import SIGNALS, __version__
 from spanforge.model_registry._core.default import get_default_registry
 from spanforge.model_registry._core.emission import event_counts, get_event_signals
 from spanforge.model_registry._core.lifecycle import STATUSES
+from spanforge.model_registry._core.name_conflicts import list_nearest
 from spanforge.model_registry._core.process import live_keys
 from spanforge.model_registry._core.settings import SETTINGS
 from spanforge.model_registry.otel._counters import processors, span_counters, unregistered_names
@@ -23,7 +25,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from spanforge.model_registry._core.events import EventCounts
-    from spanforge.model_registry.otel._counters import EnrichingProcessor
+    from spanforge.model_registry.otel._counters import EnrichingProcessor, Series
+
+
+MAX_NEAREST_NAMES: Final = 20
+"""The limit of unregistered names for which the nearest ids are shown."""
 
 
 class PluginStatus(NamedTuple):
@@ -45,8 +51,11 @@ class PluginStatus(NamedTuple):
         event_signals: Signals of lifecycle events.
         events: Number of lifecycle events that were emitted, held and lost, by signal.
         calls: Number of calls.
+        agent_spans: Number of spans of agents and workflows that name a model; they are not calls.
+        substitutions: Number of calls that another model answered than the one that was requested.
         spans_enriched: Number of spans that got attributes, including those of unregistered models.
         unregistered: The first 100 unregistered model names on spans of this process.
+        nearest: The ids in the process-wide registry that are most like the first 20 of these names.
     """
 
     version: str
@@ -63,8 +72,11 @@ class PluginStatus(NamedTuple):
     event_signals: tuple[str, ...]
     events: Mapping[str, EventCounts]
     calls: int
+    agent_spans: int
+    substitutions: int
     spans_enriched: int
     unregistered: tuple[str, ...]
+    nearest: Mapping[str, tuple[str, ...]]
 
     def __str__(self) -> str:
         return "\n".join(f"{name}: {_format_field(value)}" for name, value in self._asdict().items())
@@ -89,10 +101,18 @@ def status() -> PluginStatus:
         models=_count_models(),
         event_signals=get_event_signals(),
         events={signal: event_counts(signal) for signal in SIGNALS},
-        calls=sum(count for series, count in counts.items() if series.is_call),
-        spans_enriched=sum(count for series, count in counts.items() if series.is_enriched),
+        calls=_count(counts, lambda series: series.kind == "call"),
+        agent_spans=_count(counts, lambda series: series.kind == "agent"),
+        substitutions=_count(counts, lambda series: series.is_substitution and series.kind == "call"),
+        spans_enriched=_count(counts, lambda series: series.is_enriched),
         unregistered=unregistered_names.names(),
+        nearest=_find_nearest(unregistered_names.names()),
     )
+
+
+def _count(counts: Mapping[Series, int], belongs: Callable[[Series], bool]) -> int:
+    """Return the number of spans whose series belongs to a group."""
+    return sum(count for series, count in counts.items() if belongs(series))
 
 
 def _join_late_writes(active_processors: Iterable[EnrichingProcessor]) -> str:
@@ -114,6 +134,13 @@ def _count_models() -> dict[str, int]:
     """Return the number of models in the process-wide registry, by status."""
     counts = Counter(entry.status for entry in get_default_registry())
     return {status: counts[status] for status in STATUSES}
+
+
+def _find_nearest(names: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Return the ids that are most like the first names; names without such ids are left out."""
+    index = get_default_registry()._state.index  # noqa: SLF001 - same package
+    nearest = {name: list_nearest(index, name) for name in islice(names, MAX_NEAREST_NAMES)}
+    return {name: model_ids for name, model_ids in nearest.items() if model_ids}
 
 
 def _describe_provider(get_provider: Callable[[], Any]) -> tuple[Any, str]:

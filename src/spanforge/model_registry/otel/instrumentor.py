@@ -85,6 +85,7 @@ class Options:
     span_attributes: str | list[str] | None = None
     model_attributes: str | list[str] | None = None
     unregistered: str | None = None
+    match: str | None = None
     events: str | list[str] | None = None
 
     def __init__(self, **options: Any) -> None:

@@ -5,42 +5,69 @@ from __future__ import annotations
 import re
 import sys
 from bisect import bisect_right
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from spanforge.model_registry._core.attributes import PREFIX
-from spanforge.model_registry._core.conventions import (
-    NOT_CALLS,
-    PROVIDER_KEYS,
-    find_names,
-    is_call,
-    provider_of,
-    with_extra_keys,
-)
+from spanforge.model_registry._core.conventions import DECIDING_KEYS, find_names, select_keys, with_extra_keys
 from spanforge.model_registry._core.entry import get_status_date
+from spanforge.model_registry._core.globs import MAX_GLOBBED
 from spanforge.model_registry._core.lifecycle import LIFECYCLE
-from spanforge.model_registry._core.resolution import MAX_GLOBBED, UNREGISTERED, ModelIndex
+from spanforge.model_registry._core.names import is_placeholder
+from spanforge.model_registry._core.resolution import UNREGISTERED, ModelIndex
+from spanforge.model_registry._core.span_kinds import (  # msgspec reads the types of ``Call``
+    OPERATION_KEY,
+    SpanKind,
+    read_kind,
+)
+from spanforge.model_registry._core.span_models import resolve_keys
 from spanforge.model_registry._core.timestamps import from_nanos, to_nanos
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from spanforge.model_registry._core.conventions import ModelKeys
     from spanforge.model_registry._core.entry import ModelRegistryEntry, StateAsOf
     from spanforge.model_registry._core.lifecycle import ModelStatus
+    from spanforge.model_registry._core.names import MatchMode
+    from spanforge.model_registry._core.span_models import ModelMatch
 
 _STATUS_KEY, _MODEL_ID_KEY, _OWNER_KEY, _RISK_TIER_KEY, WARNINGS_KEY = (
     PREFIX + name for name in ("status", "model_id", "owner", "risk_tier", "warnings")
 )
 _NOT_REGISTERED: Final = re.compile(r"model '(.*)' is not registered", re.DOTALL)
 
+LISTED_RULES: Final = ("form", "glob")
+"""The rules by which an entry matches names that it does not contain. Evidence lists these names."""
 NO_NAME: Final = "(no name)"
 """The model name for a span that has only the status ``unregistered``."""
+
+
+class SpanNames(NamedTuple):
+    """The names on a span that evidence lists besides the model's entry.
+
+    Attributes:
+        matched: The name that matched the entry by form or by glob; empty if it is an id or an alias.
+        rule: The rule of ``matched``: ``form`` or ``glob``; empty if there is none.
+        has_response: ``True`` if the span has a request model and a response model.
+        served: The response model, if another model answered than the one requested; else empty.
+        requested_id: The id of the request model's entry, if another registered model answered.
+    """
+
+    matched: str = ""
+    rule: str = ""
+    has_response: bool = False
+    served: str = ""
+    requested_id: str | None = None
+
+
+NO_NAMES: Final = SpanNames()
 
 
 class Call(NamedTuple):
     """The common properties of spans that are counted together.
 
     Attributes:
-        kind: ``call``; ``agent`` for a span that names a model without being a call; ``other`` for all other spans.
+        kind: ``call``; ``agent`` for a span of an agent that names a model; ``other`` for all other spans.
         model_id: The id of the model's entry; ``None`` if it has no entry.
         name: The name of a model that is not registered; empty for one that is.
         service: The resource's ``service.name``.
@@ -48,10 +75,10 @@ class Call(NamedTuple):
         past_sunset: ``True`` if a deprecated model was called at or after its sunset date.
         enriched: ``True`` if the span has the registry's status.
         agrees: ``True`` if the attributes on the span were in force; ``False`` if it has none.
-        uncovered: Response models that have no entry.
+        names: Further names on the span.
     """
 
-    kind: Literal["call", "agent", "other"]
+    kind: SpanKind
     model_id: str | None = None
     name: str = ""
     service: str = ""
@@ -59,11 +86,10 @@ class Call(NamedTuple):
     past_sunset: bool = False
     enriched: bool = False
     agrees: bool = False
-    uncovered: tuple[str, ...] = ()
+    names: SpanNames = NO_NAMES
 
 
 OTHER: Final = Call("other")
-AGENT: Final = Call("agent")
 
 
 class SpanClaims(NamedTuple):
@@ -93,15 +119,13 @@ class CalledModel:
         sunset = None if entry is None else entry.metadata.get("sunset_date")
         self.sunset: int | None = None if sunset is None else to_nanos(sunset)
 
-    def to_call(
-        self, service: str, claims: SpanClaims, uncovered: tuple[str, ...], shown: Iterable[int], start: int
-    ) -> Call:
+    def to_call(self, service: str, claims: SpanClaims, names: SpanNames, shown: Iterable[int], start: int) -> Call:
         """Return the call by which a span is counted: calls with equal fields are counted in one group.
 
         Args:
             service: The service that called.
             claims: The registry's attributes on the span.
-            uncovered: Response models that have no entry.
+            names: Further names on the span.
             shown: The positions of the states that the span may show.
             start: The start of the span, in nanoseconds since the epoch.
         """
@@ -119,8 +143,12 @@ class CalledModel:
             past_sunset=status == "deprecated" and self.sunset is not None and start >= self.sunset,
             enriched=enriched,
             agrees=enriched and any(_agrees(claims, self.entry, self._states[position]) for position in shown),
-            uncovered=uncovered,
+            names=names,
         )
+
+    def to_agent(self, service: str) -> Call:
+        """Return the group by which spans of agents are counted that name this model."""
+        return Call("agent", None if self.entry is None else self.entry.model_id, self.name, service)
 
     def position_at(self, nanos: int) -> int:
         """Return the position of the state in force at a moment."""
@@ -163,18 +191,18 @@ class ModelSpan(NamedTuple):
     Attributes:
         model: The model.
         claims: The registry's attributes on the span.
-        uncovered: Response models that have no entry, if the model has one.
-        is_call: ``True`` if the span is a call of the model.
+        names: Further names on the span.
+        kind: ``call`` if the span is a call of the model.
     """
 
     model: CalledModel
     claims: SpanClaims
-    uncovered: tuple[str, ...]
-    is_call: bool
+    names: SpanNames
+    kind: SpanKind
 
     def to_call(self, service: str, shown: Iterable[int], start: int) -> Call:
         """Return the span as a call; see ``CalledModel.to_call`` for the arguments."""
-        return self.model.to_call(service, self.claims, self.uncovered, shown, start)
+        return self.model.to_call(service, self.claims, self.names, shown, start)
 
 
 class Resolver:
@@ -184,43 +212,50 @@ class Resolver:
         entries: The registry's entries, in the order of registration.
         model_attributes: Additional attribute keys that contain a model name.
         times: The range, in nanoseconds since the epoch, in which states matter.
+        mode: Whether forms match.
     """
 
-    def __init__(self, entries: Iterable[ModelRegistryEntry], model_attributes: Sequence[str], times: range) -> None:
+    def __init__(
+        self,
+        entries: Iterable[ModelRegistryEntry],
+        model_attributes: Sequence[str],
+        times: range,
+        mode: MatchMode = "forms",
+    ) -> None:
         self._index = ModelIndex(entries)
+        self._mode = mode
         self._conventions = with_extra_keys(model_attributes)
-        self._response_keys = frozenset(row.key for row in self._conventions if row.response)
         self._times = times
         self._models: dict[str, CalledModel] = {}
-        names = (*(row.key for row in self._conventions), *PROVIDER_KEYS, *NOT_CALLS)
         claims = (_STATUS_KEY, _MODEL_ID_KEY, _OWNER_KEY, _RISK_TIER_KEY, WARNINGS_KEY)
-        self.relevant_keys: frozenset[str] = frozenset((*names, *claims))
+        self.relevant_keys: frozenset[str] = DECIDING_KEYS | {*claims, *model_attributes}
         """The attribute keys whose values decide how a span is counted."""
 
-    def find(self, texts: Mapping[str, str], warnings: Sequence[str], scope: str) -> ModelSpan | None:
+    def find(
+        self, texts: Mapping[str, str], warnings: Sequence[str], scope: str, keys: Iterable[str] | None = None
+    ) -> ModelSpan | None:
         """Return the model that a span names, with the registry's attributes on the span; ``None`` if it names none.
 
         Args:
             texts: The span's text attributes.
             warnings: The warnings that the span processor added to the span.
             scope: The name of the span's instrumentation scope.
+            keys: The keys of all attributes of the span; ``None``: those of ``texts``.
         """
         claims = SpanClaims(*(texts.get(key) for key in (_STATUS_KEY, _MODEL_ID_KEY, _OWNER_KEY, _RISK_TIER_KEY)))
-        named_by, names = find_names(texts, scope, self._conventions)
-        if not names and claims.status is None:
-            return None
-        provider = provider_of(texts)
-        if names:
-            resolution = self._index.resolve(names, provider)
-            model = self._get_model(resolution.entry, resolution.candidate)
-        else:
-            model = self._get_claimed_model(claims, warnings)
-        uncovered = self._list_uncovered(named_by, names, provider) if model.entry is not None else ()
-        return ModelSpan(model, claims, uncovered, is_call(texts, named_by))
-
-    def _list_uncovered(self, named_by: list[str], names: list[str], provider: str | None) -> tuple[str, ...]:
-        response_models = {name for key, name in zip(named_by, names, strict=True) if key in self._response_keys}
-        return tuple(sorted(clean_name(name) for name in response_models if self._index.find(name, provider) is None))
+        model_keys = select_keys(frozenset(texts if keys is None else keys), self._conventions)
+        match = resolve_keys(self._index, texts, scope, model_keys, self._mode)
+        if match is None:
+            if claims.status is None:
+                return None
+            return ModelSpan(self._get_claimed_model(claims, warnings), claims, NO_NAMES, read_kind(texts))
+        model = self._get_model(match.resolution.entry, match.resolution.candidate)
+        names = (
+            NO_NAMES
+            if model.entry is None
+            else _describe_names(match, has_response=_has_response(texts, scope, model_keys))
+        )
+        return ModelSpan(model, claims, names, match.kind)
 
     def _get_claimed_model(self, claims: SpanClaims, warnings: Sequence[str]) -> CalledModel:
         """Return the model of a span that has no model name, but has attributes of the span processor."""
@@ -238,7 +273,29 @@ class Resolver:
         return model
 
 
+def _describe_names(match: ModelMatch, *, has_response: bool) -> SpanNames:
+    """Return the names that evidence lists for a span whose model is registered."""
+    rule = match.resolution.rule if match.resolution.rule in LISTED_RULES else None
+    served = "" if match.served is None else clean_name(match.served)
+    return SpanNames(
+        matched="" if rule is None else clean_name(match.resolution.candidate),
+        rule=rule or "",
+        has_response=has_response,
+        served=served,
+        requested_id=match.requested.model_id if served and match.requested is not None else None,
+    )
+
+
 def clean_name(name: str) -> str:
     """Return a name from the network as Unicode text of limited length."""
     short = name if len(name) <= MAX_GLOBBED else f"{name[:MAX_GLOBBED]}…"
     return short.encode("utf-8", "replace").decode()
+
+
+def _has_response(texts: Mapping[str, str], scope: str, keys: ModelKeys) -> bool:
+    """Check whether a span has a request model and a response model."""
+    rows, names = find_names(texts, scope, keys.conventions)
+    operation = texts.get(OPERATION_KEY)
+    named = [row for row, name in zip(rows, names, strict=True) if not is_placeholder(name, operation)]
+    has_request = any(not row.response and not row.by_gateway for row in named)
+    return has_request and any(row.response for row in named)

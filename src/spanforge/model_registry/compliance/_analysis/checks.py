@@ -55,9 +55,23 @@ class CheckInput(NamedTuple):
         return sum(model.exceptions[kind] for model in self.totals.all_called for kind in kinds)
 
     def list_samples(self, *kinds: str) -> list[SpanRef]:
-        """Return the sample spans of such calls, the earliest first, without those whose ids cannot be looked up."""
-        spans = {span for model in self.totals.all_called for kind in kinds for span in model.samples[kind]}
-        return sorted(span for span in spans if _HEX_IDS.fullmatch(f"{span.trace_id}{span.span_id}"))
+        """Return the sample spans of such calls; see ``select_samples``."""
+        return select_samples(
+            span for model in self.totals.all_called for kind in kinds for span in model.samples[kind]
+        )
+
+
+def select_samples(spans: Iterable[SpanRef]) -> list[SpanRef]:
+    """Return different spans, the earliest first, without those whose ids cannot be looked up."""
+    return sorted(span for span in set(spans) if _HEX_IDS.fullmatch(f"{span.trace_id}{span.span_id}"))
+
+
+def build_samples(spans: Sequence[SpanRef], limit: int) -> tuple[SampleSpan, ...]:
+    """Return the first of these spans as they are in an attestation."""
+    return tuple(
+        SampleSpan(trace_id=span.trace_id, span_id=span.span_id, start=format_nanos(span.start))
+        for span in spans[:limit]
+    )
 
 
 class Outcome(NamedTuple):
@@ -101,6 +115,22 @@ def _check_registered(given: CheckInput) -> Outcome:
     notes += [f"calls before the model's deployment date: {early}"] if early else []
     exceptions = given.count("unregistered") + early
     return Outcome(given.calls, exceptions, notes, given.list_samples("unregistered", "before_deployment"))
+
+
+def _check_served(given: CheckInput) -> Outcome:
+    substitutions = given.totals.substitutions
+    unregistered = [calls for key, calls in substitutions.items() if key.served_id is None]
+    exceptions = sum(calls.calls for calls in unregistered)
+    counts = {
+        "models that answered and are not registered": len({key.served for key in substitutions if not key.served_id}),
+        "calls that another registered model answered": given.totals.substituted_calls - exceptions,
+        "registered calls whose request model or response model is missing": given.totals.incomparable_calls,
+    }
+    notes = [f"{words}: {count}" for words, count in counts.items() if count]
+    samples = select_samples(span for calls in unregistered for span in calls.samples)
+    # Calls without a response model are normal: some instrumentations write none.
+    is_normal = bool(given.totals.models)
+    return Outcome(given.totals.comparable_calls, exceptions, notes, samples, may_be_empty=is_normal)
 
 
 def _check_accountable(given: CheckInput) -> Outcome:
@@ -154,6 +184,12 @@ def _check_agreement(given: CheckInput) -> Outcome:
 EVIDENCE_CHECKS: Final = (
     CheckRow("calls_registered", "Every model that was called is registered.", "calls", _check_registered),
     CheckRow(
+        "served_as_requested",
+        "If another model answered a call than the one requested, it is registered.",
+        "calls with a response model",
+        _check_served,
+    ),
+    CheckRow(
         "accountable",
         "Every model that was called has an owner, a risk tier and a purpose.",
         "models",
@@ -202,10 +238,7 @@ def _run_check(row: CheckRow, given: CheckInput) -> CheckResult:
         exceptions=exceptions,
         share=good * 10_000 // population / 10_000 if population else None,
         notes=tuple(outcome.notes),
-        samples=tuple(
-            SampleSpan(trace_id=span.trace_id, span_id=span.span_id, start=format_nanos(span.start))
-            for span in outcome.samples[:SAMPLES_PER_CHECK]
-        ),
+        samples=build_samples(outcome.samples, SAMPLES_PER_CHECK),
     )
 
 

@@ -52,7 +52,7 @@ class Scan:
         self._event_times = range(start - delay, end + max(delay, DAY_NANOS))
         # A call may end long after the period.
         times = range(start - delay, max(end, otlp.MAX_TIME))
-        self._resolver = Resolver(request.entries, request.model_attributes, times)
+        self._resolver = Resolver(request.entries, request.model_attributes, times, request.match)
         self._scopes: dict[tuple[bytes, bytes], ServiceScope] = {}
         self._used_slots = 0
         self._groups: dict[Call, CallGroup] = {}
@@ -74,15 +74,22 @@ class Scan:
         """Return the group that counts such calls."""
         group = self._groups.get(call)
         if group is None and len(self._groups) >= MAX_CALL_GROUPS:
-            name = OTHERS_NAME if call.name and call.name != self.request.model_name else call.name
-            uncovered = (OTHERS_NAME,) if call.uncovered else ()
-            call = call._replace(name=name, service=OTHERS_NAME, uncovered=uncovered)
+            call = self._merge(call)
             group = self._groups.get(call)
         if group is None:
             group = CallGroup(call, self._id_writer.format_mark(len(self._groups)), samples=[])
             self._groups[call] = group
             self.result.groups.append(group)
         return group
+
+    def _merge(self, call: Call) -> Call:
+        """Return the call without its service, and without names but the one that the evidence is about."""
+        kept = ("", self.request.model_name)
+        name, matched, served = (
+            each if each in kept else OTHERS_NAME for each in (call.name, call.names.matched, call.names.served)
+        )
+        names = call.names._replace(matched=matched, served=served)
+        return call._replace(name=name, service=OTHERS_NAME, names=names)
 
     def _count_salvaged(self, document: bytes) -> bool:
         bad = 0
@@ -207,7 +214,7 @@ class Scan:
             scope.layouts.clear()
             layout.pickers.clear()
             self._used_slots = 0
-        model_span = self._resolver.find(*layout.read_texts(attributes), scope.scope)
+        model_span = self._resolver.find(*layout.read_texts(attributes), scope.scope, layout.keys)
         picker = GroupPicker(scope.service, model_span, self.request.delay, self.find_group)
         layout.pickers[values] = picker
         return picker

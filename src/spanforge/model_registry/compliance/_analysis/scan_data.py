@@ -7,17 +7,18 @@ from typing import Final
 import msgspec
 
 from spanforge.model_registry._core.entry import ModelRegistryEntry  # noqa: TC001 - msgspec decodes it
+from spanforge.model_registry._core.names import MatchMode  # noqa: TC001 - likewise
 from spanforge.model_registry.compliance._analysis.calls import Call  # noqa: TC001 - likewise
 from spanforge.model_registry.compliance._sources.otlp_json import MAX_TIME
 
 MAX_CALL_GROUPS: Final = 50_000
-"""The limit of call groups in one input. Calls beyond it are counted without service and unregistered name."""
+"""The limit of call groups in one input. Spans beyond it are counted without service and listed names."""
 MAX_SEEN_EVENTS: Final = 100_000
 """The limit of lifecycle events that are kept for one input."""
 SAMPLES_PER_GROUP: Final = 5
 """The limit of sample spans that are kept for each group."""
 OTHERS_NAME: Final = "(others)"
-"""The name for services and unregistered names beyond ``MAX_CALL_GROUPS``."""
+"""The name for services and listed names beyond ``MAX_CALL_GROUPS``."""
 
 
 class ScanRequest(msgspec.Struct, frozen=True):
@@ -32,6 +33,7 @@ class ScanRequest(msgspec.Struct, frozen=True):
         model_attributes: Additional attribute keys that contain a model name.
         model_name: The model that the evidence is about; ``None`` for the whole inventory. This name is kept beyond
             ``MAX_CALL_GROUPS`` too.
+        match: Whether forms match.
     """
 
     start: int
@@ -41,6 +43,7 @@ class ScanRequest(msgspec.Struct, frozen=True):
     entries: list[ModelRegistryEntry]
     model_attributes: tuple[str, ...] = ()
     model_name: str | None = None
+    match: MatchMode = "forms"
 
 
 class SpanRef(msgspec.Struct, array_like=True, frozen=True, order=True):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from spanforge.model_registry.compliance._analysis.calls import AGENT, OTHER, WARNINGS_KEY, Call, ModelSpan, clean_name
+from spanforge.model_registry.compliance._analysis.calls import OTHER, WARNINGS_KEY, Call, ModelSpan, clean_name
 from spanforge.model_registry.compliance._sources import otlp_json as otlp
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class GroupPicker:
         until: The time before which a span of the group must end, in nanoseconds since the epoch.
     """
 
-    __slots__ = ("_delay", "_find_group", "_groups", "_model_span", "_service", "group", "since", "until")
+    __slots__ = ("_delay", "_find_group", "_groups", "_is_call", "_model_span", "_service", "group", "since", "until")
 
     def __init__(
         self, service: str, model_span: ModelSpan | None, delay: int, find_group: Callable[[Call], CallGroup]
@@ -48,10 +48,11 @@ class GroupPicker:
         self._find_group = find_group
         self._groups: dict[tuple[int, int, int], CallGroup] = {}
         self.since, self.until = 0, sys.maxsize
-        if model_span is None:
+        self._is_call = model_span is not None and model_span.kind == "call"
+        if model_span is None or model_span.kind == "other":
             self.group = find_group(OTHER)
-        elif not model_span.is_call:
-            self.group = find_group(AGENT)
+        elif model_span.kind == "agent":
+            self.group = find_group(model_span.model.to_agent(service))
         else:
             self.at(0, 0)
 
@@ -67,7 +68,7 @@ class GroupPicker:
         If all three are the same state, the group is remembered as ``group``. It then counts all spans from the state's
         start plus the delay to the state's end, and the scan does not call this method for them.
         """
-        if self._model_span is None or not self._model_span.is_call:
+        if self._model_span is None or not self._is_call:
             return self.group  # one group for all times; the span only ends after ``until``
         model = self._model_span.model
         end = max(start, end)

@@ -7,13 +7,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from spanforge.model_registry._core.lifecycle import LIFECYCLE
-from spanforge.model_registry.compliance._analysis.calls import AGENT, Call
 from spanforge.model_registry.compliance._analysis.duplicates import find_copies, pack_ids
+from spanforge.model_registry.compliance._analysis.gaps import find_gaps
+from spanforge.model_registry.compliance._analysis.scan_data import OTHERS_NAME
 from spanforge.model_registry.compliance._sources.otlp_json import MAX_TIME
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from spanforge.model_registry.compliance._analysis.calls import Call
     from spanforge.model_registry.compliance._analysis.duplicates import SpanCopy
     from spanforge.model_registry.compliance._analysis.scan_data import (
         CallGroup,
@@ -51,7 +53,8 @@ class ModelTotals:
         calls: The number of calls.
         exceptions: The number of calls of each kind of ``EXCEPTIONS``.
         services: The services that called.
-        uncovered: Response models that have no entry, with their number of calls.
+        matched: The names that matched by form or by glob, each with its rule and its number of calls.
+        with_response: The number of calls with a request model and a response model.
         first: The start of the first call, in nanoseconds since the epoch.
         last: The start of the last call, in nanoseconds since the epoch.
         samples: Some of the calls' spans, for each kind of ``EXCEPTIONS``.
@@ -60,7 +63,8 @@ class ModelTotals:
     calls: int = 0
     exceptions: Counter[str] = field(default_factory=Counter)
     services: set[str] = field(default_factory=set)
-    uncovered: Counter[str] = field(default_factory=Counter)
+    matched: Counter[tuple[str, str]] = field(default_factory=Counter)
+    with_response: int = 0
     first: int = MAX_TIME
     last: int = 0
     samples: defaultdict[str, set[SpanRef]] = field(default_factory=lambda: defaultdict(set))
@@ -69,13 +73,51 @@ class ModelTotals:
         """Add calls of a group, and some of their spans."""
         self.calls += calls
         self.services.add(group.call.service)
-        self.uncovered.update(dict.fromkeys(group.call.uncovered, calls))
+        names = group.call.names
+        if names.rule:
+            self.matched[names.matched, names.rule] += calls
+        self.with_response += calls if names.has_response else 0
         self.first = min(self.first, group.first)
         self.last = max(self.last, group.last)
         for kind, applies in EXCEPTIONS.items():
             if applies(group.call):
                 self.exceptions[kind] += calls
                 self.samples[kind].update(samples)
+
+
+class SubstitutionKey(NamedTuple):
+    """A model that answered calls of another model.
+
+    Attributes:
+        requested_id: The id of the request model's entry.
+        served: The response model.
+        served_id: The id of the response model's entry; ``None`` if it has none.
+    """
+
+    requested_id: str
+    served: str
+    served_id: str | None
+
+    @property
+    def counted_under(self) -> str:
+        """The id of the entry under which the calls are counted."""
+        return self.requested_id if self.served_id is None else self.served_id
+
+
+@dataclass
+class SubstitutedCalls:
+    """The calls of one substitution: their number, and some of their spans."""
+
+    calls: int = 0
+    samples: set[SpanRef] = field(default_factory=set)
+
+
+class ServiceModel(NamedTuple):
+    """A model in one service: the id of its entry, or ``None`` and its name."""
+
+    model_id: str | None
+    name: str
+    service: str
 
 
 @dataclass
@@ -86,11 +128,13 @@ class CallTotals:
         models: The calls of registered models, by model id.
         unregistered: The calls of models that are not registered, by name.
         spans: The number of spans, each counted once.
-        agent_spans: The number of spans that name a model without being a call.
+        agent_spans: The number of spans of agents that name a model.
         copies: The number of spans that were read again.
         differing_copies: The number of copies whose content differs.
         gaps: The start and end of each stretch without any span that is longer than allowed, in nanoseconds since the
             epoch.
+        substitutions: The calls that another model answered than the one requested.
+        agent_only: The models that spans of agents name and no call of the same service has, with the number of spans.
     """
 
     models: dict[str, ModelTotals]
@@ -100,11 +144,34 @@ class CallTotals:
     copies: int
     differing_copies: int
     gaps: list[tuple[int, int]]
+    substitutions: dict[SubstitutionKey, SubstitutedCalls] = field(default_factory=dict)
+    agent_only: dict[ServiceModel, int] = field(default_factory=dict)
 
     @property
     def all_called(self) -> list[ModelTotals]:
         """The totals of all models and names that were called."""
         return [*self.models.values(), *self.unregistered.values()]
+
+    @property
+    def substituted_calls(self) -> int:
+        """The number of calls that another model answered than the one requested."""
+        return sum(calls.calls for calls in self.substitutions.values())
+
+    @property
+    def comparable_calls(self) -> int:
+        """The number of registered calls with a request model and a response model.
+
+        Totals of one model include its calls that count under the model that answered.
+        """
+        elsewhere = sum(
+            calls.calls for key, calls in self.substitutions.items() if key.counted_under not in self.models
+        )
+        return elsewhere + sum(model.with_response for model in self.models.values())
+
+    @property
+    def incomparable_calls(self) -> int:
+        """The number of registered calls whose request model or response model is missing."""
+        return sum(model.calls - model.with_response for model in self.models.values())
 
 
 _GroupKey = tuple[int, str]
@@ -135,25 +202,77 @@ def total_calls(inputs: Sequence[ScannedInput], request: ScanRequest, folder: st
     """
     groups = {(number, group.mark): group for number, one in enumerate(inputs) for group in one.result.groups}
     corrections = _find_corrections(groups, find_copies(folder, len(inputs)))
-    spans = Counter[str]()
-    models: defaultdict[str, ModelTotals] = defaultdict(ModelTotals)
-    unregistered: defaultdict[str, ModelTotals] = defaultdict(ModelTotals)
+    tally = _Tally()
     for key, group in groups.items():
         calls = group.calls - corrections.copies[key]
-        spans[group.call.kind] += calls
-        if calls and group.call.kind == "call":
-            model_id = group.call.model_id
-            model = unregistered[group.call.name] if model_id is None else models[model_id]
-            model.add(group, calls, [s for s in group.samples if s not in corrections.wrong_samples[key]])
+        if calls:
+            tally.add(group, calls, [s for s in group.samples if s not in corrections.wrong_samples[key]])
     return CallTotals(
-        models=dict(models),
-        unregistered=dict(unregistered),
-        spans=spans.total(),
-        agent_spans=spans[AGENT.kind],
+        models=dict(tally.models),
+        unregistered=dict(tally.unregistered),
+        spans=tally.spans.total(),
+        agent_spans=tally.spans["agent"],
         copies=corrections.copies.total(),
         differing_copies=corrections.differing.total(),
         gaps=list(find_gaps(inputs, request)),
+        substitutions=dict(tally.substitutions),
+        agent_only=tally.select_agent_only(),
     )
+
+
+class _Tally:
+    """The sums over groups.
+
+    Attributes:
+        spans: The number of spans of each kind.
+        models: The calls of registered models, by model id.
+        unregistered: The calls of models that are not registered, by name.
+        substitutions: The calls that another model answered than the one requested.
+    """
+
+    def __init__(self) -> None:
+        self.spans = Counter[str]()
+        self.models: defaultdict[str, ModelTotals] = defaultdict(ModelTotals)
+        self.unregistered: defaultdict[str, ModelTotals] = defaultdict(ModelTotals)
+        self.substitutions: defaultdict[SubstitutionKey, SubstitutedCalls] = defaultdict(SubstitutedCalls)
+        self._named_by_agents = Counter[ServiceModel]()
+        self._called: set[ServiceModel] = set()
+
+    def add(self, group: CallGroup, spans: int, samples: list[SpanRef]) -> None:
+        """Add spans of a group, and samples of them."""
+        call = group.call
+        self.spans[call.kind] += spans
+        if call.kind == "agent":
+            self._named_by_agents[ServiceModel(call.model_id, call.name, call.service)] += spans
+        elif call.kind == "call":
+            model = self.unregistered[call.name] if call.model_id is None else self.models[call.model_id]
+            model.add(group, spans, samples)
+            self._called.add(ServiceModel(call.model_id, call.name, call.service))
+            self._add_substitution(call, spans, samples)
+
+    def _add_substitution(self, call: Call, calls: int, samples: list[SpanRef]) -> None:
+        names = call.names
+        if not names.served or call.model_id is None:
+            return
+        if names.requested_id is None:
+            substitution = SubstitutionKey(call.model_id, names.served, None)
+        else:
+            substitution = SubstitutionKey(names.requested_id, names.served, call.model_id)
+            self._called.add(ServiceModel(names.requested_id, "", call.service))
+        self.substitutions[substitution].calls += calls
+        self.substitutions[substitution].samples.update(samples)
+
+    def select_agent_only(self) -> dict[ServiceModel, int]:
+        """Return the models that agents name and no call of the same service has.
+
+        A model with calls whose service is not known is not among them.
+        """
+        called = self._called
+        return {
+            model: spans
+            for model, spans in self._named_by_agents.items()
+            if model not in called and model._replace(service=OTHERS_NAME) not in called
+        }
 
 
 def _find_corrections(groups: Mapping[_GroupKey, CallGroup], copies: Iterable[SpanCopy]) -> _Corrections:
@@ -172,24 +291,3 @@ def _find_corrections(groups: Mapping[_GroupKey, CallGroup], copies: Iterable[Sp
                 sample for sample in group.samples if pack_ids(sample.trace_id, sample.span_id) == copy.ids
             )
     return corrections
-
-
-def find_gaps(inputs: Iterable[ScannedInput], request: ScanRequest) -> Iterator[tuple[int, int]]:
-    """Yield the stretches of the period that have no span and are longer than allowed.
-
-    Each numbered stretch is as long as the longest gap that is allowed. A longer gap is therefore between the spans of
-    two stretches, or at an end of the period.
-    """
-    stretches: dict[int, tuple[int, int]] = {}
-    for scanned in inputs:
-        for number, (first, last) in scanned.result.stretches.items():
-            earliest, latest = stretches.get(number, (first, last))
-            stretches[number] = min(earliest, first), max(latest, last)
-    last_seen = request.start
-    for number in sorted(stretches):
-        first, last = stretches[number]
-        if first - last_seen > request.max_gap:
-            yield last_seen, first
-        last_seen = last
-    if request.end - last_seen > request.max_gap:
-        yield last_seen, request.end

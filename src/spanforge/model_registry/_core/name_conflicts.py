@@ -1,0 +1,84 @@
+"""Conflicts of names: globs that also match another model, entries with the same names, and nearly equal names."""
+
+from __future__ import annotations
+
+import difflib
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+from spanforge.model_registry._core.globs import Glob
+from spanforge.model_registry._core.process import WarnOnce
+from spanforge.model_registry._core.values import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from spanforge.model_registry._core.entry import ModelRegistryEntry
+    from spanforge.model_registry._core.resolution import ModelIndex
+
+MAX_COMPARED: Final = 1_000
+"""The limit of ids with which the globs of a new entry are compared."""
+
+MAX_NEAREST: Final = 200
+"""The limit of ids with which an unregistered name is compared."""
+COMMON_LENGTH: Final = 3
+"""The number of characters that an id and a name have in common at their start to be compared."""
+NEAREST: Final = 3
+"""The number of ids that are shown as nearest."""
+
+_warnings: Final = WarnOnce(100)
+
+
+def warn_about_index(index: ModelIndex) -> None:
+    """Warn once about each conflict of names in an index that was loaded."""
+    for texts in index.list_shared_forms():
+        _warn_about_twins(index.list_owners(texts))
+    if index.has_globs:
+        for entry in index.entries.values():
+            _warn_about_taken_names(index, entry)
+
+
+def warn_about_entry(index: ModelIndex, entry: ModelRegistryEntry) -> None:
+    """Warn once about each conflict of names between a new entry and the others in the index."""
+    texts = index.list_texts_like(entry.model_id)
+    if len(texts) > 1 or entry.aliases:
+        _warn_about_twins(index.list_owners(texts))
+    if not index.has_globs:
+        return
+    _warn_about_taken_names(index, entry)
+    for glob in Glob.of(entry):
+        prefix = glob.prefix
+        similar_ids = (model_id for model_id in index.entries if model_id.startswith(prefix))
+        for model_id in islice(similar_ids, MAX_COMPARED):
+            if model_id != entry.model_id and glob.pattern.match(model_id):
+                _warn_about_glob(glob, model_id)
+
+
+def _warn_about_taken_names(index: ModelIndex, entry: ModelRegistryEntry) -> None:
+    for glob in index.match_globs(entry.model_id):
+        if glob.model_id != entry.model_id:
+            _warn_about_glob(glob, entry.model_id)
+
+
+def _warn_about_glob(glob: Glob, model_id: str) -> None:
+    text = "model registry: glob %s of %s also matches the model %s; a narrower glob, such as -20??-??-??, does not"
+    _warnings.warn(("glob", glob.text), text, quote(glob.text), quote(glob.model_id), quote(model_id))
+
+
+def _warn_about_twins(entries: Sequence[ModelRegistryEntry]) -> None:
+    """Warn if two of the entries match the same names for the same providers."""
+    for number, entry in enumerate(entries):
+        for other in entries[number + 1 :]:
+            if set(entry.providers) & set(other.providers) or not (entry.providers or other.providers):
+                pair = sorted((entry.model_id, other.model_id))
+                text = "model registry: %s and %s cannot be told apart by name; set provider, or remove one"
+                _warnings.warn(("twins", *pair), text, *map(quote, pair))
+                return
+
+
+def list_nearest(index: ModelIndex, name: str) -> tuple[str, ...]:
+    """Return the ids that are most like a name that no entry matches, the nearest first."""
+    text = name.lower()
+    start = text[:COMMON_LENGTH]
+    similar_ids = (model_id for model_id in index.entries if model_id.lower().startswith(start))
+    return tuple(difflib.get_close_matches(text, islice(similar_ids, MAX_NEAREST), NEAREST))

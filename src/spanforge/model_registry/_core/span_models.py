@@ -1,0 +1,149 @@
+"""The model of a span: the entry of its request model and of its response model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from spanforge.model_registry._core.conventions import (
+    BY_PRIORITY,
+    classify_span,
+    find_names,
+    provider_of,
+    select_keys,
+)
+from spanforge.model_registry._core.names import is_form_of, is_placeholder
+from spanforge.model_registry._core.span_kinds import OPERATION_KEY
+from spanforge.model_registry._core.values import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from spanforge.model_registry._core.conventions import Convention, ModelKeys
+    from spanforge.model_registry._core.entry import ModelRegistryEntry
+    from spanforge.model_registry._core.names import MatchMode
+    from spanforge.model_registry._core.resolution import ModelIndex, Resolution
+    from spanforge.model_registry._core.span_kinds import SpanKind
+
+
+class ModelMatch(msgspec.Struct):
+    """The model that a span names.
+
+    Attributes:
+        resolution: The resolution of the model that the span shows.
+        key: The attribute key whose value matched; ``None`` if none did.
+        kind: Whether the span is a call of the model.
+        requested: The entry of the request model, if the span shows another one.
+        served: The name of the response model, if another model answered than the one that was requested.
+        response_registered: Whether the response model, if there is one, is registered or a form of the request model.
+    """
+
+    resolution: Resolution
+    key: str | None
+    kind: SpanKind
+    requested: ModelRegistryEntry | None = None
+    served: str | None = None
+    response_registered: bool = True
+
+
+def resolve_attributes(
+    index: ModelIndex,
+    attributes: Mapping[str, Any],
+    scope: str | None = None,
+    conventions: Iterable[Convention] = BY_PRIORITY,
+    mode: MatchMode = "forms",
+) -> ModelMatch | None:
+    """Return the model that a span names; ``None`` for a span that names none."""
+    return resolve_keys(index, attributes, scope, select_keys(attributes, conventions), mode)
+
+
+def resolve_keys(
+    index: ModelIndex, attributes: Mapping[str, Any], scope: str | None, keys: ModelKeys, mode: MatchMode = "forms"
+) -> ModelMatch | None:
+    """Return the model that a span names; ``None`` for a span that names none.
+
+    Args:
+        index: The registry's entries.
+        attributes: The span's attributes.
+        scope: The name of the span's instrumentation scope.
+        keys: Those of the span's keys that decide.
+        mode: Whether forms match.
+    """
+    rows, names = find_names(attributes, scope, keys.conventions)
+    if not names:
+        return None
+    kind = classify_span(attributes, rows, keys.kinds)
+    provider = provider_of(attributes, keys.providers)
+    if len(names) > 1:
+        rows, names = _remove_placeholders(rows, names, attributes.get(OPERATION_KEY))
+    if len(names) == 1 or len(set(names)) == 1:
+        resolution = index.resolve(names, provider, mode)
+        return ModelMatch(resolution, None if resolution.entry is None else rows[0].key, kind)
+    match = _compare_models(index, rows, names, provider, mode)
+    match.kind = kind
+    return match
+
+
+def _remove_placeholders(
+    rows: list[Convention], names: list[str], operation: object
+) -> tuple[list[Convention], list[str]]:
+    """Return the names that are no placeholders, with their conventions; all names if all are placeholders."""
+    text = operation if isinstance(operation, str) else None
+    kept = [(row, name) for row, name in zip(rows, names, strict=True) if not is_placeholder(name, text)]
+    if len(kept) in (0, len(names)):
+        return rows, names
+    return [row for row, _ in kept], [name for _, name in kept]
+
+
+def _compare_models(
+    index: ModelIndex, rows: Sequence[Convention], names: Sequence[str], provider: str | None, mode: MatchMode
+) -> ModelMatch:
+    """Return the match of a span with several names, after a comparison of its request and response models."""
+    responses = [name for row, name in zip(rows, names, strict=True) if row.response]
+    requests = [name for row, name in zip(rows, names, strict=True) if not row.response and not row.by_gateway]
+    if responses and requests:
+        response = index.resolve(responses, provider, mode)
+        request = index.resolve(requests, provider, mode)
+        if request.entry is not None and response.entry is not request.entry:
+            return _match_other_model(request.entry, request, response, rows, names)
+    resolution = index.resolve(names, provider, mode)
+    return ModelMatch(resolution, _find_key(resolution, rows, names), "call")
+
+
+def _match_other_model(
+    requested: ModelRegistryEntry,
+    request: Resolution,
+    response: Resolution,
+    rows: Sequence[Convention],
+    names: Sequence[str],
+) -> ModelMatch:
+    """Return the match of a span whose request model is registered and whose response model has not the same entry."""
+    served = response.candidate
+    is_expected = any(
+        served == base or is_form_of(served, base) or (response.entry is not None and response.entry.model_id == base)
+        for base in requested.base_models
+    )
+    is_form = is_form_of(served, request.candidate)
+    if is_expected or (response.entry is None and is_form):
+        return ModelMatch(request, _find_key(request, rows, names), "call")
+    if response.entry is None:
+        shown = request._replace(warnings=(*request.warnings, _warn_unregistered(served)))
+        return ModelMatch(shown, _find_key(request, rows, names), "call", None, served, False)
+    key = _find_key(response, rows, names)
+    if is_form:
+        return ModelMatch(response, key, "call", requested)
+    warning = (
+        f"model {quote(served)} answered a call of {quote(request.candidate)}; "
+        f"if it should, list it in base_model of {quote(requested.model_id)}"
+    )
+    return ModelMatch(response._replace(warnings=(*response.warnings, warning)), key, "call", requested, served)
+
+
+def _warn_unregistered(served: str) -> str:
+    return f"model {quote(served)}, which answered, is not registered"
+
+
+def _find_key(resolution: Resolution, rows: Sequence[Convention], names: Sequence[str]) -> str | None:
+    """Return the attribute key whose value matched; ``None`` if none did."""
+    return None if resolution.entry is None else rows[names.index(resolution.candidate)].key

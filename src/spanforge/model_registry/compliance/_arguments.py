@@ -1,0 +1,42 @@
+"""Arguments that several functions take: moments, periods, and attribute keys."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import TYPE_CHECKING
+
+from spanforge.model_registry._core.errors import InvalidValueError
+from spanforge.model_registry._core.timestamps import in_utc, to_nanos
+from spanforge.model_registry._core.values import check_text, parse_date
+from spanforge.model_registry.compliance._sources.otlp_json import MAX_TIME
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def parse_moment(given: str | date, field: str) -> datetime:
+    """Return a moment in UTC; a date means its first instant."""
+    if isinstance(given, datetime):
+        return in_utc(given)
+    return parse_date(given.isoformat() if isinstance(given, date) else given, field)
+
+
+def parse_period(from_date: str | date, to_date: str | date) -> tuple[int, int]:
+    """Return the start and the end of a period, in nanoseconds since the epoch."""
+    start, end = _parse_bound(from_date, "from_date"), _parse_bound(to_date, "to_date")
+    if start >= end:
+        raise InvalidValueError.must_be("to_date", to_date, f"later than from_date, {from_date}")
+    return start, end
+
+
+def _parse_bound(given: str | date, field: str) -> int:
+    bound = to_nanos(parse_moment(given, field))
+    if not 0 <= bound <= MAX_TIME:
+        raise InvalidValueError.must_be(field, given, "in the years 1970 to 2261")
+    return bound
+
+
+def check_keys(model_attributes: str | Iterable[str]) -> tuple[str, ...]:
+    """Return additional attribute keys that contain a model name, after a check of each."""
+    keys = [model_attributes] if isinstance(model_attributes, str) else model_attributes
+    return tuple(check_text(key, "model_attributes") for key in keys)

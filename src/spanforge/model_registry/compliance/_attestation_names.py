@@ -1,0 +1,70 @@
+"""The parts of an attestation that list model names, field by field."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from spanforge.model_registry.compliance._attestation_parts import AttestationPart, Count, SampleSpan
+
+
+class Name(AttestationPart, frozen=True, kw_only=True):
+    """The name of a called model that has no entry.
+
+    Attributes:
+        name: The name.
+        calls: The number of calls.
+    """
+
+    name: str
+    calls: Count
+
+
+class MatchedName(AttestationPart, frozen=True, kw_only=True):
+    """A name that an entry does not contain, and under which its model was called.
+
+    Attributes:
+        name: The name, as it is on the spans.
+        model_id: The id of the entry under which the calls are counted.
+        rule: ``form`` if the name is another form of the entry's id or of an alias; ``glob`` if a glob matched.
+        calls: The number of calls.
+    """
+
+    name: str
+    model_id: str
+    rule: Literal["form", "glob"]
+    calls: Count
+
+
+class Substitution(AttestationPart, frozen=True, kw_only=True):
+    """A model that answered calls of another model.
+
+    Attributes:
+        requested_model_id: The id of the request model's entry.
+        served_name: The response model, as it is on the spans.
+        served_model_id: The id of the response model's entry, under which the calls are counted. ``None`` if it is not
+            registered. The calls are then counted under the request model and are findings.
+        calls: The number of calls.
+        samples: Some of the calls, at most 3.
+    """
+
+    requested_model_id: str
+    served_name: str
+    served_model_id: str | None
+    calls: Count
+    samples: tuple[SampleSpan, ...]
+
+
+class AgentModel(AttestationPart, frozen=True, kw_only=True):
+    """A model that spans of agents name and no call of the same service has.
+
+    Attributes:
+        name: The id of the model's entry, or the name of a model that is not registered.
+        model_id: The id of the model's entry; ``None`` if it is not registered.
+        service: The service.
+        spans: The number of these spans.
+    """
+
+    name: str
+    model_id: str | None
+    service: str
+    spans: Count
