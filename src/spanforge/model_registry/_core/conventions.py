@@ -18,7 +18,7 @@ from spanforge.model_registry._core.span_kinds import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Container, Iterable, Iterator, Mapping
+    from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 
 MAX_JSON: Final = 262_144
 """Characters of JSON parameters that are searched for a model."""
@@ -281,18 +281,21 @@ def classify_span(
             attributes of the registry.
         kinds: The keys of ``NOT_CALLS`` to try.
     """
-    if rows and all(row.calls_have is not None for row in rows):
-        return "agent"
-    return read_kind(attributes, kinds)
+    for row in rows:
+        if row.calls_have is None:
+            return read_kind(attributes, kinds)
+    return "agent" if rows else read_kind(attributes, kinds)
 
 
-def provider_of(attributes: Mapping[str, Any], keys: Iterable[str] = PROVIDER_KEYS) -> str | None:
+def provider_of(attributes: Mapping[str, Any], keys: Sequence[str] = PROVIDER_KEYS) -> str | None:
     """Return the provider that a span names, if it names one. A framework counts only if there is no other.
 
     Args:
         attributes: The span's attributes.
         keys: The keys to try, in that order.
     """
+    if len(keys) == 1:  # most spans
+        return _read_text(attributes.get(keys[0])) or None
     texts = [text for text in map(_read_text, map(attributes.get, keys)) if text]
     if len(texts) > 1:
         texts = [text for text in texts if canonical_provider(text) is not None] or texts

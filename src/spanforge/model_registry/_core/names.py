@@ -151,6 +151,8 @@ def _join_revision(base: str, revision: str) -> str:
 
 def _order_version(base: str) -> str:
     """Return a base name with the version before the second word: claude-sonnet-4 is claude-4-sonnet at gateways."""
+    if not base[-1:].isdigit():
+        return base
     match = _VERSION_LAST.match(base)
     return base if match is None else f"{match[1]}{match[3]}-{match[2]}"
 

@@ -115,8 +115,11 @@ def read_kind(attributes: Mapping[str, Any], keys: Iterable[str] = NOT_CALLS) ->
     for key in keys:
         value = attributes.get(key)
         if isinstance(value, str):
-            text = clean(value) if value[:1] == '"' else value  # MLflow writes JSON
-            kind = NOT_CALLS[key].get(text, kind)
+            kinds = NOT_CALLS[key]
+            if value in kinds:
+                kind = kinds[value]
+            elif '"' in value:  # MLflow writes JSON
+                kind = kinds.get(clean(value), kind)
             if kind == "agent":
                 return kind
     return kind

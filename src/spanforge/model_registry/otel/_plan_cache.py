@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 MAX_PLANS: Final = 1_024
 """The limit of cached plans."""
-MAX_DECISIONS: Final = 1_024
-"""The limit of cached decisions."""
+MAX_DECISIONS: Final = 8_192
+"""The limit of cached decisions. A new decision takes ten times as long, because it parses the forms of a name."""
 MAX_TUPLE_ITEMS: Final = 128
 """The limit of keys in a cached key tuple: the SDK's own default limit on a span's attributes."""
 MAX_KEY_CHARACTERS: Final = 8_192
