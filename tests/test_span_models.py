@@ -81,6 +81,13 @@ def test_request_model_shown_for_a_form_of_it() -> None:
     assert (shown(match), match.key, match.served, match.response_registered) == ("gpt-4o", REQUEST, None, True)
 
 
+def test_response_model_that_is_a_copy_of_a_requested_name() -> None:
+    """A gateway's route that it also writes as the response model is no other model."""
+    attributes = {"litellm.model_group": "support-chat", REQUEST: "gpt-4o", RESPONSE: "support-chat"}
+    match = resolve(attributes, "gpt-4o")
+    assert (shown(match), match.served, match.resolution.warnings) == ("gpt-4o", None, ())
+
+
 @pytest.mark.parametrize("placeholder", ["unknown", "None", " n/a ", "chat", '"unknown"'])
 def test_placeholders_are_ignored(placeholder: str) -> None:
     """A placeholder, or the operation's own name, does not hide another name on the span."""

@@ -8,6 +8,7 @@ from spanforge.model_registry._core import ottl
 from spanforge.model_registry._core.collector_globs import list_glob_steps, list_tie_keys
 from spanforge.model_registry._core.collector_paths import (
     ANSWER,
+    ANSWERED,
     ANY,
     ASKED,
     BASES,
@@ -22,6 +23,7 @@ from spanforge.model_registry._core.collector_paths import (
     NAMES,
     NUMBER,
     OTHER,
+    REPLIED,
     REQUEST,
     REQUESTED,
     REQUESTS,
@@ -55,7 +57,15 @@ def choose_matches(tables: Tables) -> Iterator[str]:
         yield f"set({MATCHES}[{slot.name}], {slot.key}) where {matched}"
     yield f"set({SERVED}, Keys({MATCHES})[0]) where Len({MATCHES}) > 0"
     yield f"set({ANY}, {MATCHES}[{SERVED}]) where {SERVED} != nil"
-    yield f"set({ANSWER}, {ANY}) where {SERVED} != nil and {RESPONSES}[{SERVED}] != nil"
+    for place in reversed(range(MAX_NAMES)):
+        name = f"Keys({RESPONSES})[{place}]"
+        # Some gateways copy a requested name into the key of the response model.
+        there = f"where Len({NAMES}) > 1 and Len({RESPONSES}) > {place} and {REQUESTS}[{name}] == nil"
+        yield f"set({REPLIED}, {name}) {there}"
+        yield f"set({ANSWERED}, {name}) {there} and {MATCHES}[{name}] != nil"
+    yield f"set({ANSWER}, {MATCHES}[{ANSWERED}]) where {ANSWERED} != nil"
+    yield f"set({SERVED}, {ANSWERED}) where {ANSWERED} != nil"
+    yield f"set({ANY}, {ANSWER}) where {ANSWER} != nil"
     for place in range(MAX_NAMES):
         name = f"Keys({REQUESTS})[{place}]"
         first = f"where {ASKED} == nil and Len({NAMES}) > 1 and Len({REQUESTS}) > {place}"
@@ -82,12 +92,12 @@ def _table(tables: Tables) -> dict[str, object]:
 def compare_responses(tables: Tables) -> Iterator[str]:
     """Yield the statements that compare the entries of the request model and of the response model."""
     table = _table(tables)
-    both = f"Len({NAMES}) > 1 and {REQUEST} != nil and Len({RESPONSES}) > 0"
+    both = f"{REQUEST} != nil and {REPLIED} != nil"
     yield f"set({NUMBER}, {ottl.lookup(table, ANY)}) where {ANY} != nil"
     yield f"set({REQUESTED}, {ottl.lookup(table, REQUEST)}) where {both}"
     yield f"set({OTHER}, true) where {REQUESTED} != nil and ({ANSWER} == nil or {NUMBER} != {REQUESTED})"
     other = f"where {OTHER} != nil"
-    yield f"set({SERVED}, Keys({RESPONSES})[0]) {other} and {ANSWER} == nil"
+    yield f"set({SERVED}, {REPLIED}) {other} and {ANSWER} == nil"
     form = join_texts(ottl.encode("\n"), f"{FORMS}[{ASKED}]", ottl.encode("\n"))
     yield f"set({FORM}, true) {other} and Index({KEYS}[{SERVED}], {form}) >= 0"
     yield from _find_base_models(tables)

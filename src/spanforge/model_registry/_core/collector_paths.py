@@ -62,6 +62,8 @@ MATCHES: Final = cached("matches")
 """Map: each name that matches to its key."""
 ANY, ANSWER, REQUEST = map(cached, ("any", "answer", "request"))
 """The keys with which the span, its response model and its request model match."""
+REPLIED, ANSWERED = map(cached, ("replied", "answered"))
+"""The first response model that is no copy of a requested name, and the first such one that matches."""
 NUMBER, REQUESTED = cached("number"), cached("requested")
 """The places of the entries of the first match and of the request model."""
 ASKED, SERVED, OTHER, EXPECTED, FORM, ID, BASES = map(

@@ -100,8 +100,9 @@ def _compare_models(
     index: ModelIndex, rows: Sequence[Convention], names: Sequence[str], provider: str | None, mode: MatchMode
 ) -> ModelMatch:
     """Return the match of a span with several names, after a comparison of its request and response models."""
-    responses = [name for row, name in zip(rows, names, strict=True) if row.response]
     requests = [name for row, name in zip(rows, names, strict=True) if not row.response and not row.by_gateway]
+    # Some gateways copy a requested name into the key of the response model.
+    responses = [name for row, name in zip(rows, names, strict=True) if row.response and name not in requests]
     if responses and requests:
         response = index.resolve(responses, provider, mode)
         request = index.resolve(requests, provider, mode)
