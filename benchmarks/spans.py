@@ -48,7 +48,7 @@ OTHER: Final[dict[str, AttributeValue]] = {
 }
 BAGGAGE_KEYS: Final = 8
 IN_TURN: Final = 5_000
-"""Model names in rotation: more than the processor caches."""
+"""Model names in rotation: fewer than the processor caches."""
 RANDOM_NAMES: Final = 100_000
 GLOBS: Final = 2_000
 FEW: Final = 10
