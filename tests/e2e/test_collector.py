@@ -141,6 +141,15 @@ def test_a_flagged_span_arrives_after_its_trace_was_dropped(jaeger: Server, coll
 # -- the archive -----------------------------------------------------------------------------------------------------
 
 
+def keep_model(value: Any) -> Any:
+    """Return JSON parameters with nothing but the member that names the model; other values stay as they are."""
+    if not isinstance(value, str) or not value.startswith("{"):
+        return value
+    return json.dumps(
+        {key: item for key, item in json.loads(value).items() if item == "m-active"}, separators=(",", ":")
+    )
+
+
 def test_archive_has_every_call_and_every_event(
     jaeger: Server, collector: Callable[..., Server], tmp_path: Path
 ) -> None:
@@ -184,8 +193,7 @@ def test_archive_has_every_call_and_every_event(
     for resource, scope, item in found:
         span = expected[item["spanId"]]
         told = attributes_of(item)
-        only_model = '{"model":"m-active"}'
-        assert told == {key: only_model if "parameters" in key else value for key, value in span.attributes.items()}
+        assert told == {key: keep_model(value) for key, value in span.attributes.items()}
         assert (item["name"], item["traceId"]) == (span.name, format_trace_id(span.context.trace_id))
         assert (int(item["startTimeUnixNano"]), int(item["endTimeUnixNano"])) == (span.start_time, span.end_time)
         assert (attributes_of(resource), scope["name"]) == (

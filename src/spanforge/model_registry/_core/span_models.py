@@ -100,9 +100,7 @@ def _compare_models(
     index: ModelIndex, rows: Sequence[Convention], names: Sequence[str], provider: str | None, mode: MatchMode
 ) -> ModelMatch:
     """Return the match of a span with several names, after a comparison of its request and response models."""
-    requests = [name for row, name in zip(rows, names, strict=True) if not row.response and not row.by_gateway]
-    # Some gateways copy a requested name into the key of the response model.
-    responses = [name for row, name in zip(rows, names, strict=True) if row.response and name not in requests]
+    requests, responses = _group_names(rows, names)
     if responses and requests:
         response = index.resolve(responses, provider, mode)
         request = index.resolve(requests, provider, mode)
@@ -110,6 +108,16 @@ def _compare_models(
             return _match_other_model(request.entry, request, response, rows, names)
     resolution = index.resolve(names, provider, mode)
     return ModelMatch(resolution, _find_key(resolution, rows, names), "call")
+
+
+def _group_names(rows: Sequence[Convention], names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the names of the request model, and those of the response model that are no copies of them.
+
+    Some gateways copy a requested name into the key of the response model.
+    """
+    requests = [name for row, name in zip(rows, names, strict=True) if not row.response and not row.by_gateway]
+    responses = [name for row, name in zip(rows, names, strict=True) if row.response and name not in requests]
+    return requests, responses
 
 
 def _match_other_model(
