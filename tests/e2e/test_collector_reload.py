@@ -400,7 +400,7 @@ def test_a_collector_that_ends_after_all(site: Site) -> None:
     site.send()
     site.block_archive()
     site.new.write_text(lookup_of(2))
-    code, out, err = site.run()
+    code, out, err = site.run(RELOAD_WATCH="30")  # it returns when the Collector ends
     assert (code, out) == (1, "")
     assert "ended after SIGHUP" in err
     assert f"{site.target}.previous the old one" in err
