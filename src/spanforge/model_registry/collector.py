@@ -91,8 +91,7 @@ def render_lookup(registry: ModelRegistry, *, match: MatchMode | None = None) ->
 
 
 def _make_tables(registry: ModelRegistry, match: MatchMode | None) -> Tables:
-    mode = MATCH.read() if match is None else MATCH.parse(match, MATCH.name)
-    return build_tables(registry.list_all(), mode)
+    return build_tables(registry.list_all(), MATCH.choose(match))
 
 
 def _quote_path(lookup_file: str | os.PathLike[str]) -> str:

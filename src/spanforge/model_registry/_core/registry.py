@@ -175,8 +175,7 @@ class ModelRegistry(RegistryCore):
         if not isinstance(name, str):
             raise InvalidValueError.must_be("name", name, "a string")
         # A plain ``str``, because a subclass, such as an enumeration, may have its own text and hash.
-        mode = MATCH.read() if match is None else MATCH.parse(match, MATCH.name)
-        return self._state.index.resolve((str.__str__(name),), provider, mode)
+        return self._state.index.resolve((str.__str__(name),), provider, MATCH.choose(match))
 
     def check(self, name: str, *, provider: str | None = None, match: MatchMode | None = None) -> tuple[str, ...]:
         """Return the warnings for a caller of this model; empty if the model is active."""

@@ -76,6 +76,14 @@ class Setting(Generic[_T_co]):
             _warnings.warn(str(error), "model registry: %s; using the default, %s", error, self.shown or "none")
             return self.default
 
+    def choose(self, argument: object) -> _T_co:
+        """Return the argument, parsed strictly, or the value of ``read`` if the argument is ``None``.
+
+        Raises:
+            InvalidValueError: The argument is not allowed.
+        """
+        return self.read() if argument is None else self.parse(argument, self.name)
+
 
 def _is_empty(value: object) -> bool:
     """Check whether a value is missing: ``None`` or a blank text. An empty list is a value."""

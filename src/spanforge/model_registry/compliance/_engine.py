@@ -77,7 +77,7 @@ class ComplianceMappingEngine:
         self._max_gap = _to_nanoseconds(max_gap, MIN_GAP, "max_gap")
         self._delay = _to_nanoseconds(delay, timedelta(), "delay")
         self._model_attributes = check_keys(model_attributes)
-        self._match: MatchMode = MATCH.read() if match is None else MATCH.parse(match, MATCH.name)
+        self._match: MatchMode = MATCH.choose(match)
 
     def generate_evidence_package(  # noqa: PLR0913 - the question, and the telemetry
         self,

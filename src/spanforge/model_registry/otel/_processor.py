@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.sdk.trace import SpanProcessor
 
@@ -42,8 +42,6 @@ if TYPE_CHECKING:
     from spanforge.model_registry._core.resolution import Resolution
     from spanforge.model_registry._core.settings import Unregistered
     from spanforge.model_registry.otel._plan_cache import Plan
-
-_T = TypeVar("_T")
 
 MAX_LOGGED: Final = 100
 """Log lines of this process about models that are retired, deprecated or not registered."""
@@ -88,11 +86,11 @@ class ModelRegistrySpanProcessor(SpanProcessor):
         match: MatchMode | None = None,
         meter_provider: MeterProvider | None = None,
     ) -> None:
-        attribute_names = frozenset(_choose(settings.SPAN_ATTRIBUTES, span_attributes))
-        conventions = with_extra_keys(_choose(settings.MODEL_ATTRIBUTES, model_attributes))
-        self._ignores_unregistered = _choose(settings.UNREGISTERED_POLICY, unregistered) == "ignore"
+        attribute_names = frozenset(settings.SPAN_ATTRIBUTES.choose(span_attributes))
+        conventions = with_extra_keys(settings.MODEL_ATTRIBUTES.choose(model_attributes))
+        self._ignores_unregistered = settings.UNREGISTERED_POLICY.choose(unregistered) == "ignore"
         self._enricher = Enricher(
-            attribute_names, ignores_unregistered=self._ignores_unregistered, mode=_choose(settings.MATCH, match)
+            attribute_names, ignores_unregistered=self._ignores_unregistered, mode=settings.MATCH.choose(match)
         )
         self._plan_cache = PlanCache(conventions)
         self._find_plan = self._plan_cache.find
@@ -306,11 +304,6 @@ class ModelRegistrySpanProcessor(SpanProcessor):
 def _read_scope_name(span: ReadableSpan) -> str | None:
     scope = span.instrumentation_scope
     return None if scope is None else scope.name
-
-
-def _choose(setting: settings.Setting[_T], argument: object) -> _T:
-    """Return the argument, parsed strictly, or else the setting."""
-    return setting.read() if argument is None else setting.parse(argument, setting.name)
 
 
 def _log_status() -> None:
