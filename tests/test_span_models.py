@@ -143,7 +143,7 @@ def test_a_glob_that_takes_another_model_is_logged_once(caplog: pytest.LogCaptur
 
 
 def test_entries_that_no_name_tells_apart_are_logged_once(caplog: pytest.LogCaptureFixture, tmp_path: Any) -> None:
-    """Two entries that stand for the same names are logged once, unless their providers tell them apart."""
+    """Two entries that match the same names are logged once, unless they have different providers."""
     registry = ModelRegistry(auto_emit=False)
     given = {"name": "N", "version": "1", "risk_tier": "low", "owner": "t", "purpose": "p"}
     for model_id, provider in (("gpt-4o", None), ("GPT-4o", "azure"), ("openai/gpt-4o", None)):

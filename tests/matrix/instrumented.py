@@ -70,7 +70,7 @@ class Copies(SimpleSpanProcessor, SpanExporter):
 
 
 def openai_calls(url: str) -> Iterator[Call]:
-    """Yield what is to be called with OpenAI's client."""
+    """Yield the calls with OpenAI's client."""
     import openai  # noqa: PLC0415 - when it is instrumented
 
     client = openai.OpenAI(api_key="none", base_url=f"{url}/v1", max_retries=0)
@@ -82,7 +82,7 @@ def openai_calls(url: str) -> Iterator[Call]:
 
 
 def anthropic_calls(url: str) -> Iterator[Call]:
-    """Yield what is to be called with Anthropic's client."""
+    """Yield the calls with Anthropic's client."""
     import anthropic  # noqa: PLC0415 - when it is instrumented
 
     client = anthropic.Anthropic(api_key="none", base_url=url, max_retries=0)
@@ -93,7 +93,7 @@ def anthropic_calls(url: str) -> Iterator[Call]:
 
 
 def bedrock_calls(url: str) -> Iterator[Call]:
-    """Yield what is to be called with Amazon's client."""
+    """Yield the calls with Amazon's client."""
     import boto3  # noqa: PLC0415 - when it is instrumented
 
     keys = {"aws_access_key_id": "none", "aws_secret_access_key": "none", "region_name": "us-east-1"}
@@ -111,7 +111,7 @@ def bedrock_calls(url: str) -> Iterator[Call]:
 
 
 def google_calls(url: str) -> Iterator[Call]:
-    """Yield what is to be called with Google's client."""
+    """Yield the calls with Google's client."""
     from google import genai  # noqa: PLC0415 - when it is instrumented
 
     client = genai.Client(api_key="none", http_options={"base_url": url})  # it closes when nothing refers to it
@@ -122,7 +122,7 @@ def google_calls(url: str) -> Iterator[Call]:
 
 
 def adk_calls(url: str) -> Iterator[Call]:
-    """Yield what is to be called with an agent of Google's ADK, which makes spans itself."""
+    """Yield the calls with an agent of Google's ADK. ADK makes spans itself."""
     from google.adk.agents import LlmAgent  # noqa: PLC0415 - others have no need of it
     from google.adk.runners import InMemoryRunner  # noqa: PLC0415
     from google.genai import types  # noqa: PLC0415
@@ -141,7 +141,7 @@ def adk_calls(url: str) -> Iterator[Call]:
 
 
 def azure_calls(url: str) -> Iterator[Call]:
-    """Yield what is to be called with OpenAI's client for Azure; a deployment may have any name."""
+    """Yield the calls with OpenAI's client for Azure. A deployment may have any name."""
     import openai  # noqa: PLC0415 - when it is instrumented
 
     client = openai.AzureOpenAI(api_key="none", azure_endpoint=url, api_version="2024-10-21", max_retries=0)
@@ -152,7 +152,7 @@ def azure_calls(url: str) -> Iterator[Call]:
 
 
 def crewai_calls(url: str) -> Iterator[Call]:
-    """Yield what is to be called with an agent of CrewAI."""
+    """Yield the calls with an agent of CrewAI."""
     os.environ.update(CREWAI_DISABLE_TELEMETRY="true", CREWAI_DISABLE_TRACKING="true")
     from crewai import LLM, Agent, Crew, Task  # noqa: PLC0415 - when it is instrumented
 
@@ -166,7 +166,7 @@ def crewai_calls(url: str) -> Iterator[Call]:
 
 
 def mlflow_calls(url: str) -> Iterator[Call]:
-    """Yield what is to be called with OpenAI's client under MLflow, which uses the global provider if it is told to."""
+    """Yield the calls with OpenAI's client under MLflow, which a setting makes use the global provider."""
     os.environ.update(MLFLOW_USE_DEFAULT_TRACER_PROVIDER="false")
     os.environ.update(MLFLOW_TRACKING_URI=url, MLFLOW_HTTP_REQUEST_MAX_RETRIES="0")
     import mlflow  # noqa: PLC0415 - others have no need of it
@@ -178,7 +178,7 @@ def mlflow_calls(url: str) -> Iterator[Call]:
 
 
 def pydantic_ai_calls(url: str) -> Iterator[Call]:
-    """Yield what is to be called with a pydantic-ai agent."""
+    """Yield the calls with a pydantic-ai agent."""
     from pydantic_ai import Agent, InstrumentationSettings  # noqa: PLC0415 - others have no need of it
     from pydantic_ai.models.openai import OpenAIChatModel  # noqa: PLC0415
     from pydantic_ai.providers.openai import OpenAIProvider  # noqa: PLC0415
@@ -194,7 +194,7 @@ def pydantic_ai_calls(url: str) -> Iterator[Call]:
 
 
 def langchain_calls(url: str) -> Iterator[Call]:
-    """Yield what is to be called with LangChain."""
+    """Yield the calls with LangChain."""
     from langchain.agents import create_agent  # noqa: PLC0415 - when it is instrumented
     from langchain_openai import ChatOpenAI  # noqa: PLC0415
 
@@ -208,7 +208,7 @@ def langchain_calls(url: str) -> Iterator[Call]:
 
 
 def openai_agents_calls(url: str) -> Iterator[Call]:
-    """Yield what is to be called with OpenAI's agents."""
+    """Yield the calls with OpenAI's agents."""
     from agents import Agent, OpenAIChatCompletionsModel, Runner  # noqa: PLC0415 - others have no need of it
     from openai import AsyncOpenAI  # noqa: PLC0415
 
@@ -222,7 +222,7 @@ def openai_agents_calls(url: str) -> Iterator[Call]:
 
 
 def langfuse_calls(url: str) -> Iterator[Call]:
-    """Yield what is to be called with the client of OpenAI that langfuse wraps."""
+    """Yield the calls with the client of OpenAI that langfuse wraps."""
     from langfuse import Langfuse  # noqa: PLC0415 - others have no need of it
 
     Langfuse(public_key="none", secret_key="none", base_url=url, tracer_provider=PROVIDER)
@@ -233,7 +233,7 @@ def langfuse_calls(url: str) -> Iterator[Call]:
 
 
 def litellm_calls(url: str) -> Iterator[Call]:
-    """Yield what is to be called with litellm."""
+    """Yield the calls with litellm."""
     import litellm  # noqa: PLC0415 - others have no need of it
     from litellm.integrations.opentelemetry import OpenTelemetry, OpenTelemetryConfig  # noqa: PLC0415
 
@@ -276,7 +276,7 @@ def litellm_v2_calls(url: str) -> Iterator[Call]:
 
 
 def logfire_calls(url: str) -> Iterator[Call]:
-    """Yield what is to be called with OpenAI's client under logfire, which has a provider of its own."""
+    """Yield the calls with OpenAI's client under logfire, which has a provider of its own."""
     import logfire  # noqa: PLC0415 - others have no need of it
 
     own = logfire.configure(

@@ -1,6 +1,6 @@
-"""Stands in for the paid APIs of OpenAI, Anthropic, Google and Amazon Bedrock on loopback; its clients are real.
+"""A loopback server that replaces the paid APIs of OpenAI, Anthropic, Google and Amazon Bedrock. Its clients are real.
 
-It answers with other names than it was asked for, as the real ones do, and refuses a model that it does not know.
+Like the real APIs, it answers with another model name than the requested one, and refuses an unknown model.
 """
 
 from __future__ import annotations

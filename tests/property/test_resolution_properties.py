@@ -65,7 +65,7 @@ def is_glob(alias: str) -> bool:
 
 
 def naive(entries: list[ModelRegistryEntry], name: str, provider: str | None) -> tuple[str, str] | None:
-    """Return id and rule of the entry that a name exactly stands for: rule by rule, name by name, entry by entry."""
+    """Return id and rule of the entry that matches a name exactly. Try each rule, each name and each entry in turn."""
     names = [f"{provider}/{name}", name] if provider else [name]
     for candidate in names:
         match = choose([(entry, ()) for entry in entries if entry.model_id == candidate], provider)

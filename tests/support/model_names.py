@@ -18,7 +18,7 @@ class Family(NamedTuple):
 
     Attributes:
         words: A regular expression that finds the family's names, and those of its siblings, among all names.
-        right: The names that stand for the family's model, with litellm's provider.
+        right: The names of the family's model, each with litellm's provider.
         siblings: The names that contain the family's words but are other models.
     """
 
@@ -42,7 +42,7 @@ class Inventory:
             self.registry.register(model_id, "N", "1", "low", "team", "a test")
 
     def find(self, name: str, provider: str | None = None) -> str | None:
-        """Return the id of the entry for which a name stands."""
+        """Return the id of the entry that matches a name."""
         entry = self.registry.resolve(name, provider=provider).entry
         return None if entry is None else entry.model_id
 
