@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from spanforge.model_registry._core.attributes import PREFIX
+from spanforge.model_registry._core.collector_paths import attribute
 from spanforge.model_registry._core.conventions import CONVENTIONS, DECIDING_KEYS, PROVIDER_KEYS
 from spanforge.model_registry._core.lifecycle import FLAGGED_STATUSES, FLAGGED_TIERS, RISK_TIERS, STATUSES
 from spanforge.model_registry._core.resolution import UNREGISTERED
@@ -33,11 +34,6 @@ DOT: Final = r"\\."
 """A dot in a regular expression, in a string of OTTL."""
 JSON_QUOTE: Final = r"\"?"
 """What may be around a value in a regular expression, in a string of OTTL: MLflow writes values as JSON."""
-
-
-def attribute(key: str) -> str:
-    """Return the path of a span's attribute."""
-    return f'span.attributes["{key}"]'
 
 
 def one_of(values: Iterable[str], quote: str = "") -> str:

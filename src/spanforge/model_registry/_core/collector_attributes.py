@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from spanforge.model_registry._core import ottl
 from spanforge.model_registry._core.collector_names import NO_PARTS
@@ -44,6 +43,9 @@ if TYPE_CHECKING:
     from spanforge.model_registry._core.collector_tables import Tables
     from spanforge.model_registry._core.conventions import Convention
 
+_QUOTED: Final = rf'^"{BLANK}([^"\\]*?){BLANK}"{BLANK}$'
+"""A text that is a JSON string without escapes."""
+
 # Names.
 
 
@@ -59,9 +61,8 @@ def collect_names(*, with_roles: bool = True) -> Iterator[str]:
             parsed_key = row.key
             yield from _parse_members(row)
         yield from _collect_name(row, with_roles=with_roles)
-    quoted = rf'^"{BLANK}([^"\\]*?){BLANK}"{BLANK}$'
     for path in paths:
-        yield f'replace_all_patterns({path}, "key", {ottl.encode(quoted)}, {ottl.encode("${1}")})'
+        yield f'replace_all_patterns({path}, "key", {ottl.encode(_QUOTED)}, {ottl.encode("${1}")})'
         yield f'delete_matching_keys({path}, "^$")'.replace("$", "\\u0024")  # ``delete_key`` changes the order
 
 
@@ -90,7 +91,7 @@ def _list_conditions(row: Convention) -> Iterator[str]:
         other = attribute(row.when.key)
         yield f"{other} != nil and IsString({other})"
         if row.when.values:
-            texts = "|".join(re.escape(text).replace("\\-", "-") for text in row.when.values)
+            texts = ottl.any_of(row.when.values)
             yield matches(other, rf'^(?:{texts})$|^"{BLANK}(?:{texts}){BLANK}"$')
 
 
@@ -110,7 +111,7 @@ def _collect_name(row: Convention, *, with_roles: bool) -> Iterator[str]:
 
 def drop_placeholders() -> Iterator[str]:
     """Yield the statements that remove placeholders if there are other names."""
-    texts = "|".join(re.escape(text).replace("\\-", "-") for text in sorted(PLACEHOLDERS))
+    texts = ottl.any_of(sorted(PLACEHOLDERS))
     pattern = ottl.encode(rf'(?i)^{BLANK}"?{BLANK}(?:{texts}){BLANK}"?{BLANK}$')
     several = f"where Len({NAMES}) > 1"
     yield from _find_operation(several)
@@ -146,8 +147,7 @@ def find_provider(tables: Tables) -> Iterator[str]:
         is_text = f'{value} != nil and IsString({value}) and {value} != ""'
         counts = f"({PROVIDER} == nil or {matches(PROVIDER, frameworks)} or not {matches(value, frameworks)})"
         yield f"set({PROVIDER}, {value}) where {is_text} and {counts}"
-    quoted = rf'^"{BLANK}([^"\\]*?){BLANK}"{BLANK}$'
-    yield f"{replace(PROVIDER, quoted, '${1}')} where {PROVIDER} != nil"
+    yield f"{replace(PROVIDER, _QUOTED, '${1}')} where {PROVIDER} != nil"
     there = f"where {PROVIDER} != nil"
     if tables.written:
         written = {provider: ottl.encode(code) for provider, code in tables.written.items()}
@@ -163,7 +163,7 @@ def find_provider(tables: Tables) -> Iterator[str]:
 
 def _match_frameworks() -> str:
     """Return a regular expression of the values that are no providers."""
-    texts = "|".join(re.escape(text).replace("\\-", "-") for text in sorted({*NOT_PROVIDERS, *PLACEHOLDERS}))
+    texts = ottl.any_of(sorted({*NOT_PROVIDERS, *PLACEHOLDERS}))
     return rf'(?i)^"?{BLANK}(?:{texts}){BLANK}"?$'
 
 
@@ -173,7 +173,7 @@ def _find_spelling(tables: Tables) -> Iterator[str]:
     open_ = f"{there} and {cached('known')} == nil"
     known = {text: ottl.encode(tables.codes.get(name, OTHER_PROVIDER)) for text, name in PROVIDER_SPELLINGS.items()}
     others = {text: ottl.encode(code) for text, code in tables.codes.items() if text not in PROVIDER_SPELLINGS}
-    frameworks = "|".join(re.escape(text).replace("\\-", "-") for text in sorted({*NOT_PROVIDERS, *PLACEHOLDERS}))
+    frameworks = ottl.any_of(sorted({*NOT_PROVIDERS, *PLACEHOLDERS}))
     find = f"set({cached('known')}, {ottl.lookup(known, SPELLING)})"
     yield f"set({SPELLING}, ToLowerCase({PROVIDER})) {there}"
     around, quoted = f"^{BLANK}|{BLANK}$", rf'^"{BLANK}([^"\\]*?){BLANK}"$'

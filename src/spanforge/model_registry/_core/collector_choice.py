@@ -77,8 +77,7 @@ def list_failures(tables: Tables) -> dict[str, str]:
     """Return the warnings about keys that match no entry, by key."""
     failures = dict(tables.failures)
     for key, pair in list_tie_keys(tables).items():
-        entries = {tables.entries[glob.number].model_id: tables.entries[glob.number] for glob in pair}
-        failures[key] = describe_ambiguous([entries[each] for each in sorted(entries)])
+        failures[key] = describe_ambiguous(tables.entries[glob.number] for glob in pair)
     return failures
 
 

@@ -35,7 +35,7 @@ from spanforge.model_registry._core.provider_tables import BEDROCK, VENDORS
 from spanforge.model_registry._core.version_tables import NAME_TAGS, REVISIONS, SNAPSHOTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from spanforge.model_registry._core.name_tables import Word
 
@@ -93,7 +93,7 @@ def _list_steps() -> Iterator[tuple[str, list[tuple[str, str]]]]:
     yield "[:@]|-v", list(_list_tag_rules())
     yield "", list(_list_spelling_rules())
     yield (
-        f"L(?:{_any_of(word.text for word in PROVIDER_WORDS if word.text.endswith('-'))})",
+        f"L(?:{ottl.any_of(word.text for word in PROVIDER_WORDS if word.text.endswith('-'))})",
         [rule for word in PROVIDER_WORDS if word.text.endswith("-") for rule in _list_word_rules(word)],
     )
     for _ in range(2):
@@ -134,7 +134,7 @@ def _rule(  # noqa: PLR0913 - one keyword for each part of a name
         moving: Whether the name means the newest snapshot.
         is_unknown: Whether the rule is only for names that do not show a provider yet.
     """
-    who = "[^Q]*" if at is None else rf"\??(?:{_any_of(_spellings_of(at))})"
+    who = "[^Q]*" if at is None else rf"\??(?:{ottl.any_of(_spellings_of(at))})"
     if is_unknown:
         who = r"\?[^Q]*"
     flags = f"[^FOW{unless}]*{needs}[^FOW{unless}]*" if needs else f"[^FOW{unless}]*"
@@ -155,10 +155,6 @@ def _rules_of_owner(text: str, new: str, provider: str | None) -> Iterator[tuple
     yield _rule(text, new)
 
 
-def _any_of(texts: Iterable[str]) -> str:
-    return "|".join(map(re.escape, texts)).replace("\\-", "-")
-
-
 def _spellings_of(provider: str) -> list[str]:
     return [text for text, name in PROVIDER_SPELLINGS.items() if name == provider]
 
@@ -175,7 +171,7 @@ def _list_route_rules() -> Iterator[tuple[str, str]]:
     """Yield the rules that follow the removal of a route."""
     yield _rule("(.+)", "${6}", at=TAGGING_GATEWAY, flag="T", unless="T")
     yield from _list_arn_rules()
-    yield _rule(f"((?:{_any_of(sorted(OPAQUE))})/.+)", "${6}", flag="W")
+    yield _rule(f"((?:{ottl.any_of(sorted(OPAQUE))})/.+)", "${6}", flag="W")
     yield _rule("((?:ft|arn):.*)", "${6}", flag="O")
     for word in PROVIDER_WORDS:
         if word.text.endswith("."):
@@ -189,18 +185,18 @@ def _list_part_rules() -> Iterator[tuple[str, str]]:
         parts = ["[^/]+" if part == "*" else re.escape(part) for part in path.template.split("/")]
         yield from _rules_of_owner(f"{'/'.join(parts)}/(.+)", "${6}", path.provider)
     with_colon = [text for text in _SPELLINGS if text in PROVIDERS_BEFORE_COLON]
-    head = f"({_any_of(_SPELLINGS)})/(.+)|({_any_of(with_colon)}):(.+)"
+    head = f"({ottl.any_of(_SPELLINGS)})/(.+)|({ottl.any_of(with_colon)}):(.+)"
     yield _rule(head, "${7}${9}", provider="${6}${8}", is_unknown=True)
     yield _rule(head, "${7}${9}")
     for provider in dict.fromkeys(row.provider for row in SEGMENTS):
         patterns = "|".join(row.pattern for row in SEGMENTS if row.provider == provider)
         yield _rule(f"(?:(?:{patterns})/)+(.+)", "${6}", at=provider)
     with_colon = [text for text in _ORGANISATION_TEXTS if text in PROVIDERS_BEFORE_COLON]
-    yield _rule(f"(?:(?:{_any_of(_ORGANISATION_TEXTS)})/|(?:{_any_of(with_colon)}):)+(.+)", "${6}", flag="T")
+    yield _rule(f"(?:(?:{ottl.any_of(_ORGANISATION_TEXTS)})/|(?:{ottl.any_of(with_colon)}):)+(.+)", "${6}", flag="T")
 
 
 def _list_arn_rules() -> Iterator[tuple[str, str]]:
-    vendor, geography = f"(?:{_any_of(_DOTTED)})", f"(?:{_any_of(sorted(GEOGRAPHIES))})"
+    vendor, geography = f"(?:{ottl.any_of(_DOTTED)})", f"(?:{ottl.any_of(sorted(GEOGRAPHIES))})"
     resource = "arn:aws[a-z-]*:bedrock:[a-z0-9-]*:[0-9]*"
     model = f"foundation-model/({vendor}[.].+)|{resource}:inference-profile/{geography}[.]({vendor}[.].+)"
     yield from _rules_of_owner(f"{resource}:{model}", "${6}${7}", BEDROCK)
@@ -210,9 +206,9 @@ def _list_arn_rules() -> Iterator[tuple[str, str]]:
 def _list_vendor_rules() -> Iterator[tuple[str, str]]:
     for text, documented in DOCUMENTED_NAMES.items():
         yield _rule(re.escape(text), documented.means)
-    yield _rule(f"(?:{_any_of(_ORGANISATION_TEXTS)})--(.+)", "${6}")
+    yield _rule(f"(?:{ottl.any_of(_ORGANISATION_TEXTS)})--(.+)", "${6}")
     own = "|".join(map(re.escape, OWN_WORD))
-    others = _any_of(vendor for vendor in _DOTTED if vendor not in OWN_WORD)
+    others = ottl.any_of(vendor for vendor in _DOTTED if vendor not in OWN_WORD)
     twice = "|".join(f"{word}[.]({word}.+)" for word in map(re.escape, OWN_WORD))
     groups = "".join(f"${{{6 + number}}}" for number in range(len(OWN_WORD)))
     for provider in sorted(NOT_BEDROCK):
@@ -230,14 +226,14 @@ def _list_vendor_rules() -> Iterator[tuple[str, str]]:
 def _list_tag_rules() -> Iterator[tuple[str, str]]:
     yield _rule("(.+)", "${6}", at=BEDROCK, flag="B", unless="B")
     yield _rule("(.*)@([0-9].*)", "${6}-${7}")
-    moving = _any_of(row.text for row in NAME_TAGS if row.moving)
-    tags = _any_of(row.text for row in NAME_TAGS if not row.moving)
+    moving = ottl.any_of(row.text for row in NAME_TAGS if row.moving)
+    tags = ottl.any_of(row.text for row in NAME_TAGS if not row.moving)
     for _ in range(2):
         yield from _list_revision_rules()
         yield _rule(f"(.+)[:@](?:{moving})", "${6}", moving=True)
         yield _rule(f"(.+)[:@](?:{tags})", "${6}", needs="T")
-        yield _rule(f"(.+)[:@]({_any_of(PROVIDER_SPELLINGS)})", "${6}", provider="${7}", is_unknown=True, needs="T")
-        yield _rule(f"(.+)[:@](?:{_any_of(PROVIDER_SPELLINGS)})", "${6}", needs="T")
+        yield _rule(f"(.+)[:@]({ottl.any_of(PROVIDER_SPELLINGS)})", "${6}", provider="${7}", is_unknown=True, needs="T")
+        yield _rule(f"(.+)[:@](?:{ottl.any_of(PROVIDER_SPELLINGS)})", "${6}", needs="T")
 
 
 def _list_revision_rules() -> Iterator[tuple[str, str]]:

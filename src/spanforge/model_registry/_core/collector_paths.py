@@ -22,6 +22,7 @@ def cached(key: str) -> str:
 
 
 def attribute(key: str) -> str:
+    """Return the path of a span's attribute."""
     return f"span.attributes[{ottl.encode(key)}]"
 
 

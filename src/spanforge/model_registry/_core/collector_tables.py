@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 
 from spanforge.model_registry._core import ottl
-from spanforge.model_registry._core.globs import Glob, find_ends, is_glob
+from spanforge.model_registry._core.globs import Glob, find_ends, list_plain_names
 from spanforge.model_registry._core.matching import describe_ambiguous, describe_refused
 from spanforge.model_registry._core.name_routes import PROVIDER_SPELLINGS
 from spanforge.model_registry._core.name_versions import spell
@@ -148,8 +148,7 @@ class _Builder:
 
     def _list_names(self) -> Iterator[str]:
         for entry in self._tables.entries:
-            yield entry.model_id
-            yield from (alias for alias in entry.aliases if not is_glob(alias))
+            yield from list_plain_names(entry)
 
     # Forms.
 
@@ -169,7 +168,7 @@ class _Builder:
 
     def _collect_claims(self) -> None:
         for entry in self._tables.entries:
-            for text in dict.fromkeys((entry.model_id, *(alias for alias in entry.aliases if not is_glob(alias)))):
+            for text in list_plain_names(entry):
                 key, provider, numbered = entry_key(text)
                 codes = self._codes_of.get(entry.model_id) or (() if provider is None else (self._code(provider),))
                 self._claims.setdefault(key, []).append((entry, codes))
@@ -180,7 +179,7 @@ class _Builder:
         if len(entries) == 1:
             table[key] = self._numbers[next(iter(entries))]
         elif entries:
-            self._tables.failures[key] = describe_ambiguous(entries[each] for each in sorted(entries))
+            self._tables.failures[key] = describe_ambiguous(entries.values())
 
     # Exact names.
 
@@ -228,13 +227,12 @@ class _Builder:
     def add_globs(self) -> None:
         """Add the globs that the Collector can express."""
         for number, entry in enumerate(self._tables.entries):
-            globs = [alias for alias in entry.aliases if is_glob(alias)]
-            for text, glob in zip(globs, Glob.of(entry), strict=True):
-                expression = ottl.regex(text)
+            for glob in Glob.of(entry):
+                expression = ottl.regex(glob.text)
                 if expression is None:
-                    self._tables.unsupported_globs.append(f"{text!a} of {entry.model_id!a}")
+                    self._tables.unsupported_globs.append(f"{glob.text!a} of {entry.model_id!a}")
                     continue
-                start, end = find_ends(text)
+                start, end = find_ends(glob.text)
                 codes = self._codes_of.get(entry.model_id, ())
                 fixed = tuple(map(spell, glob.fixed))
                 self._tables.globs.append(CollectorGlob(number, codes, expression, start, end, fixed, glob.rank))

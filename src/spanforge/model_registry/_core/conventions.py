@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
-from spanforge.model_registry._core.names import canonical_provider, clean
+from spanforge.model_registry._core.names import canonical_provider, unquote
 from spanforge.model_registry._core.span_kinds import (
     CALL_EVIDENCE,
     INFRASTRUCTURE,
@@ -232,11 +232,10 @@ def find_names(
             text: str | None = str.__str__(value)
             if row.scope is not None or row.when is not None or row.member is not None:
                 text = _read_special(row, value, attributes, scope, parsed)
-            if text and text[0] == '"':
-                text = clean(text)
-            if text:
+            name = unquote(text) if text else None
+            if name:
                 rows.append(row)
-                names.append(text)
+                names.append(name)
     return rows, names
 
 
@@ -265,7 +264,7 @@ def _read_text(value: object) -> str | None:
     """Return a value that is text, without the quotes of JSON; ``None`` for other values."""
     if not isinstance(value, str):
         return None
-    return clean(value) if value[:1] == '"' else str.__str__(value)
+    return unquote(str.__str__(value))
 
 
 def classify_span(

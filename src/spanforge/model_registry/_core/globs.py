@@ -44,11 +44,6 @@ class Glob(NamedTuple):
     fixed: tuple[str, ...]
     text: str
 
-    @property
-    def prefix(self) -> str:
-        """The fixed text before the first wildcard."""
-        return self.fixed[0] if self.fixed and self.text.startswith(self.fixed[0]) else ""
-
     @classmethod
     def of(cls, entry: ModelRegistryEntry) -> list[Glob]:
         """Return the globs among an entry's aliases."""
@@ -58,7 +53,7 @@ class Glob(NamedTuple):
     def _compile(cls, glob: str, model_id: str) -> Glob:
         route = _ROUTE.match(glob)
         in_route = 0 if route is None else sum(map(len, split_glob(route[0])))
-        fixed = split_glob(glob)
+        fixed = tuple(filter(None, split_glob(glob)))
         rank = (sum(map(len, fixed)) - in_route, in_route, -glob.count("*"))
         return cls(rank, re.compile(fnmatch.translate(glob)), model_id, fixed, glob)
 
@@ -77,10 +72,10 @@ class GlobTable:
 
     __slots__ = ("_added", "_by_gram", "_globs", "_short")
 
-    def __init__(self, globs: Iterable[Glob] = (), added: GlobTable | None = None) -> None:
-        """Create a table of globs, with a table of those that were added later."""
+    def __init__(self, globs: Iterable[Glob] = ()) -> None:
+        """Create a table of globs."""
         self._globs = tuple(globs)
-        self._added = added
+        self._added: GlobTable | None = None
         self._by_gram: dict[str, tuple[Glob, ...]] = {}
         self._short: tuple[Glob, ...] = ()
         self._list_by_gram()
@@ -128,14 +123,24 @@ def is_glob(name: str) -> bool:
     return "*" in name or "?" in name or "[" in name
 
 
-def split_glob(glob: str) -> tuple[str, ...]:
-    """Return the fixed text of a glob: the parts between its wildcards."""
-    return tuple(filter(None, _WILDCARD.sub("*", glob).split("*")))
+def list_plain_aliases(entry: ModelRegistryEntry) -> dict[str, None]:
+    """Return the aliases of an entry that are no globs, each once."""
+    return dict.fromkeys(alias for alias in entry.aliases if not is_glob(alias))
+
+
+def list_plain_names(entry: ModelRegistryEntry) -> dict[str, None]:
+    """Return the id of an entry and its aliases that are no globs, each once."""
+    return {entry.model_id: None, **list_plain_aliases(entry)}
+
+
+def split_glob(glob: str) -> list[str]:
+    """Return the fixed text of a glob: the parts before, between and after its wildcards, some of which are empty."""
+    return _WILDCARD.sub("*", glob).split("*")
 
 
 def find_ends(glob: str) -> tuple[str, str]:
     """Return the fixed text before the first wildcard of a glob, and after the last one."""
-    fixed = _WILDCARD.sub("*", glob).split("*")
+    fixed = split_glob(glob)
     return fixed[0], fixed[-1]
 
 

@@ -114,7 +114,7 @@ def describe_refused(entries: Iterable[ModelRegistryEntry]) -> str:
 
 
 def _join_ids(entries: Iterable[ModelRegistryEntry]) -> str:
-    model_ids = [entry.model_id for entry in entries]
+    model_ids = sorted(entry.model_id for entry in entries)
     shown = [quote(model_id) for model_id in model_ids[:MAX_IDS]]
     if len(model_ids) > MAX_IDS:
         shown.append(f"{len(model_ids) - MAX_IDS} more")

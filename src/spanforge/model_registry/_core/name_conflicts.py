@@ -6,7 +6,7 @@ import difflib
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from spanforge.model_registry._core.globs import Glob
+from spanforge.model_registry._core.globs import Glob, find_ends
 from spanforge.model_registry._core.process import WarnOnce
 from spanforge.model_registry._core.values import quote
 
@@ -47,7 +47,7 @@ def warn_about_entry(index: ModelIndex, entry: ModelRegistryEntry) -> None:
         return
     _warn_about_taken_names(index, entry)
     for glob in Glob.of(entry):
-        prefix = glob.prefix
+        prefix, _ = find_ends(glob.text)
         similar_ids = (model_id for model_id in index.entries if model_id.startswith(prefix))
         for model_id in islice(similar_ids, MAX_COMPARED):
             if model_id != entry.model_id and glob.pattern.match(model_id):

@@ -50,12 +50,10 @@ class NameKey(msgspec.Struct, frozen=True, gc=False):
         text: The key.
         unless_numbered: If the name's revision is removed, the ``numbered`` that forbids it: the key does not count if
             the index has an ``EntryKey`` with this ``numbered``.
-        without_snapshot: Whether the name's snapshot, or the day of it, is removed.
     """
 
     text: str
     unless_numbered: str | None = None
-    without_snapshot: bool = False
 
 
 class EntryKey(NamedTuple):
@@ -131,8 +129,8 @@ class ParsedName(msgspec.Struct, frozen=True, gc=False):
         if self.snapshot is not None:
             keys += self._list_dated_keys(bare, guard)
         if self.revision is not None and is_dated:
-            keys.append(NameKey(_join_revision(self.base, self.revision), without_snapshot=True))
-        keys.append(NameKey(bare, guard, without_snapshot=is_dated))
+            keys.append(NameKey(_join_revision(self.base, self.revision)))
+        keys.append(NameKey(bare, guard))
         return keys
 
     def _list_dated_keys(self, bare: str, guard: str | None) -> list[NameKey]:
@@ -140,7 +138,7 @@ class ParsedName(msgspec.Struct, frozen=True, gc=False):
         if guard is not None or self.moving:
             keys.append(NameKey(f"{bare} S{snapshot}", guard))
         if len(snapshot) == FULL_DATE:
-            keys.append(NameKey(f"{bare} S{snapshot[:MONTH]}", guard, without_snapshot=True))
+            keys.append(NameKey(f"{bare} S{snapshot[:MONTH]}", guard))
         return keys
 
 
@@ -164,12 +162,25 @@ def parse(name: str, provider: str | None = None) -> ParsedName:
         name: The name, as it is on a span or in an entry.
         provider: The canonical provider that the span names. Some words are only removed if it is known.
     """
+    base = _read_plain_base(name, provider)
+    return _parse_parts(name, provider) if base is None else ParsedName(base)
+
+
+def _read_plain_base(name: str, provider: str | None = None) -> str | None:
+    """Return the base of a name that has no other part, as most names; ``None`` if the name may have other parts.
+
+    Hot path: spans with new names come here, and all entries of a file.
+    """
+    if len(name) > MAX_PARSED or provider == BEDROCK:
+        return None
+    text = name.lower()
+    return join_digits(text) if _is_plain(text) else None
+
+
+def _parse_parts(name: str, provider: str | None) -> ParsedName:
     if len(name) > MAX_PARSED:
         return ParsedName(name, opaque=True)
-    text = name.lower()
-    if provider != BEDROCK and _is_plain(text):
-        return ParsedName(join_digits(text))
-    draft = NameDraft(text, provider)
+    draft = NameDraft(name.lower(), provider)
     if _MARK.search(draft.text) is None:
         draft.is_bedrock = provider == BEDROCK
         _strip_forms(draft)
@@ -218,21 +229,20 @@ def _strip_forms(draft: NameDraft) -> None:
 def read_forms(name: str, provider: str | None) -> NameForms:
     """Return the forms of a name on a span that names this provider, in any spelling."""
     canonical = canonical_provider(provider) if provider else None
-    text = name.lower()
-    if canonical != BEDROCK and len(name) <= MAX_PARSED and _is_plain(text):  # hot path: most names
-        base = join_digits(text)
+    base = _read_plain_base(name, canonical)
+    if base is not None:
         return NameForms([NameKey(_order_version(base))], canonical, base)
-    parsed = parse(name, canonical)
+    parsed = _parse_parts(name, canonical)
     return NameForms(parsed.list_keys(), parsed.provider or canonical, parsed.base)
 
 
 def entry_key(text: str) -> EntryKey:
     """Return the key of an entry's id or alias. Its snapshot and revision are part of the key."""
-    lower = text.lower()
-    if len(text) <= MAX_PARSED and _is_plain(lower):  # a file may have 100,000 entries
-        return EntryKey(_order_version(join_digits(lower)), None, None)
-    parsed = parse(text)
-    number = None if parsed.opaque else _NUMBER_AT_END.search(lower)
+    base = _read_plain_base(text)
+    if base is not None:
+        return EntryKey(_order_version(base), None, None)
+    parsed = _parse_parts(text, None)
+    number = None if parsed.opaque else _NUMBER_AT_END.search(text.lower())
     numbered = None if number is None else _order_version(parse(text[: number.start()]).base)
     return EntryKey(parsed.key(), parsed.provider, numbered)
 
@@ -243,20 +253,25 @@ def is_form_of(name: str, model: str) -> bool:
     return name == model or any(key == each.text for each in parse(name).list_keys())
 
 
+def unquote(text: str) -> str:
+    """Return a text as it is, or the cleaned text if it begins with the quote of a JSON string."""
+    return clean(text) if text[:1] == '"' else text
+
+
 def clean(name: str) -> str:
     """Return a name without white space around it, and without the quotes of a JSON string."""
     if len(name) > MAX_PARSED:
         return name
     text = name.strip()
     while len(text) > 1 and text[0] == text[-1] == '"':
-        decoded = _unquote(text)
+        decoded = _decode_string(text)
         if decoded is None:
             return text
         text = decoded.strip()
     return text
 
 
-def _unquote(text: str) -> str | None:
+def _decode_string(text: str) -> str | None:
     try:
         return msgspec.json.decode(text.encode(), type=str)
     except (msgspec.MsgspecError, UnicodeError):

@@ -113,3 +113,8 @@ def _escape_literal(char: str) -> str:
 def anchored(expression: str) -> str:
     """Return a regular expression that matches only a whole text, and whose dots match line breaks."""
     return rf"^(?s:{expression})\z"
+
+
+def any_of(texts: Iterable[str]) -> str:
+    """Return a regular expression, without anchors, that matches each of these texts."""
+    return "|".join(map(re.escape, texts)).replace("\\-", "-")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from spanforge.model_registry._core.globs import Glob, GlobTable, is_glob
+from spanforge.model_registry._core.globs import Glob, GlobTable, list_plain_aliases
 from spanforge.model_registry._core.matching import (
     NO_MATCH,
     Claim,
@@ -80,7 +80,7 @@ class ModelIndex:
         named = [entry for entry in by_id.values() if entry.aliases]
         aliases: dict[str, tuple[str, ...]] = {}
         for entry in named:
-            for name in _list_plain_aliases(entry):
+            for name in list_plain_aliases(entry):
                 aliases[name] = (*aliases.get(name, ()), entry.model_id)
         forms: OverlayMap[str, tuple[str, ...]] = OverlayMap({})
         numbered: OverlayMap[str, bool] = OverlayMap({})
@@ -110,7 +110,7 @@ class ModelIndex:
             return ModelIndex(entries.values())
         aliases, forms, numbered, globs = self._aliases, self._forms, self._numbered, self._globs
         if old is None:
-            names = _list_plain_aliases(entry)
+            names = list_plain_aliases(entry)
             if names:
                 aliases = aliases.with_items({name: (*aliases.get(name, ()), entry.model_id) for name in names})
             forms, numbered = self._with_forms((entry.model_id, *names))
@@ -253,11 +253,9 @@ class ModelIndex:
     def _list_claims_by_text(self, text: str, rank: int) -> Iterator[Claim]:
         """Yield the entries that have a text as id or alias. Its route may limit them to a provider."""
         routed_to = entry_key(text).provider
-        for model_id in (text, *self._aliases.get(text, ())):
-            entry = self.entries.get(model_id)
-            if entry is not None:
-                limits = read_canonical_providers(entry) or ([] if routed_to is None else [routed_to])
-                yield Claim(entry, limits, (rank,))
+        for entry in self.list_owners([text]):
+            limits = read_canonical_providers(entry) or ([] if routed_to is None else [routed_to])
+            yield Claim(entry, limits, (rank,))
 
 
 def _add_forms(texts: Iterable[str], forms: dict[str, tuple[str, ...]], numbered: dict[str, bool]) -> None:
@@ -277,7 +275,3 @@ def _make_forms(name: str, provider: str | None, mode: MatchMode) -> NameForms:
 def not_registered(name: str) -> str:
     """Return the warning about a model that no entry matches."""
     return f"model {quote(name)} is not registered"
-
-
-def _list_plain_aliases(entry: ModelRegistryEntry) -> dict[str, None]:
-    return dict.fromkeys(name for name in entry.aliases if not is_glob(name))

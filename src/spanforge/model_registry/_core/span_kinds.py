@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from spanforge.model_registry._core.names import clean
+from spanforge.model_registry._core.names import unquote
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping
@@ -115,11 +115,7 @@ def read_kind(attributes: Mapping[str, Any], keys: Iterable[str] = NOT_CALLS) ->
     for key in keys:
         value = attributes.get(key)
         if isinstance(value, str):
-            kinds = NOT_CALLS[key]
-            if value in kinds:
-                kind = kinds[value]
-            elif '"' in value:  # MLflow writes JSON
-                kind = kinds.get(clean(value), kind)
+            kind = NOT_CALLS[key].get(unquote(value), kind)  # MLflow writes JSON
             if kind == "agent":
                 return kind
     return kind

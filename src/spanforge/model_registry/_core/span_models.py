@@ -33,18 +33,18 @@ class ModelMatch(msgspec.Struct):
     Attributes:
         resolution: The resolution of the model that the span shows.
         key: The attribute key whose value matched; ``None`` if none did.
-        kind: Whether the span is a call of the model.
         requested: The entry of the request model, if the span shows another one.
         served: The name of the response model, if another model answered than the one that was requested.
         response_registered: Whether the response model, if there is one, is registered or a form of the request model.
+        kind: Whether the span is a call of the model.
     """
 
     resolution: Resolution
     key: str | None
-    kind: SpanKind
     requested: ModelRegistryEntry | None = None
     served: str | None = None
     response_registered: bool = True
+    kind: SpanKind = "call"
 
 
 def resolve_attributes(
@@ -79,8 +79,9 @@ def resolve_keys(
         rows, names = _remove_placeholders(rows, names, attributes.get(OPERATION_KEY))
     if len(names) == 1 or len(set(names)) == 1:
         resolution = index.resolve(names, provider, mode)
-        return ModelMatch(resolution, None if resolution.entry is None else rows[0].key, kind)
-    match = _compare_models(index, rows, names, provider, mode)
+        match = ModelMatch(resolution, None if resolution.entry is None else rows[0].key)
+    else:
+        match = _compare_models(index, rows, names, provider, mode)
     match.kind = kind
     return match
 
@@ -106,8 +107,10 @@ def _compare_models(
         request = index.resolve(requests, provider, mode)
         if request.entry is not None and response.entry is not request.entry:
             return _match_other_model(request.entry, request, response, rows, names)
+        if response.entry is not None and names[: len(responses)] == responses:  # no other name comes first
+            return ModelMatch(response, _find_key(response, rows, names))
     resolution = index.resolve(names, provider, mode)
-    return ModelMatch(resolution, _find_key(resolution, rows, names), "call")
+    return ModelMatch(resolution, _find_key(resolution, rows, names))
 
 
 def _group_names(rows: Sequence[Convention], names: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -135,18 +138,18 @@ def _match_other_model(
     )
     is_form = is_form_of(served, request.candidate)
     if is_expected or (response.entry is None and is_form):
-        return ModelMatch(request, _find_key(request, rows, names), "call")
+        return ModelMatch(request, _find_key(request, rows, names))
     if response.entry is None:
         shown = request._replace(warnings=(*request.warnings, _warn_unregistered(served)))
-        return ModelMatch(shown, _find_key(request, rows, names), "call", None, served, False)
+        return ModelMatch(shown, _find_key(request, rows, names), served=served, response_registered=False)
     key = _find_key(response, rows, names)
     if is_form:
-        return ModelMatch(response, key, "call", requested)
+        return ModelMatch(response, key, requested)
     warning = (
         f"model {quote(served)} answered a call of {quote(request.candidate)}; "
         f"if it should, list it in base_model of {quote(requested.model_id)}"
     )
-    return ModelMatch(response._replace(warnings=(*response.warnings, warning)), key, "call", requested, served)
+    return ModelMatch(response._replace(warnings=(*response.warnings, warning)), key, requested, served)
 
 
 def _warn_unregistered(served: str) -> str:

@@ -99,11 +99,8 @@ class SpanCounters(ProcessState):
 
     def counter_for_match(self, match: ModelMatch, *, is_enriched: bool) -> AtomicCounter:
         """Return the counter of the spans with this match."""
-        entry = match.resolution.entry
-        if entry is None:
-            return self.counter_for(None, kind=match.kind, is_enriched=is_enriched)
         return self.counter_for(
-            entry,
+            match.resolution.entry,
             kind=match.kind,
             is_enriched=is_enriched,
             is_substitution=match.served is not None,
