@@ -44,7 +44,7 @@ def log_them():
 class Delivering:  # a thread that is in the middle of a delivery until its end, and delivers nothing
     def __init__(self):
         self.locked, self.done = threading.Event(), threading.Event()
-        emission.add_registry(self.find_deliveries)
+        emission.add_registry(self, Delivering.find_deliveries)
         self.thread = threading.Thread(target=flush_events)
         self.thread.start()
         assert self.locked.wait(20)

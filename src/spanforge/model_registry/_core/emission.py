@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import atexit
 import threading
-import weakref
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+from weakref import WeakKeyDictionary
 
 from spanforge.model_registry._core import logs
 from spanforge.model_registry._core.attributes import SIGNALS
@@ -19,7 +19,7 @@ from spanforge.model_registry._core.delivery import (
 )
 from spanforge.model_registry._core.events import EventCounts
 from spanforge.model_registry._core.guard import Guard
-from spanforge.model_registry._core.process import ProcessState
+from spanforge.model_registry._core.process import ProcessState, live_keys
 from spanforge.model_registry._core.values import check_one_of
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from spanforge.model_registry._core.attributes import EventSignal
     from spanforge.model_registry._core.events import LifecycleEvent
+
+_T = TypeVar("_T")
 
 PROVIDER_RETRY_SECONDS: Final = 1.0
 """The interval at which span starts look for a logger provider while log records are held.
@@ -63,14 +65,14 @@ def send_delivery(delivery: Delivery) -> None:
         _state.queues[signal].send(delivery)
 
 
-def add_registry(get_deliveries: Callable[[], Iterable[Delivery]]) -> None:
+def add_registry(registry: _T, get_deliveries: Callable[[_T], Iterable[Delivery]]) -> None:
     """Add a registry, so that ``flush_events`` delivers the events of its interrupted operations.
 
     Args:
-        get_deliveries: A bound method that returns the deliveries of the registry's state. It is kept as a weak
-            reference.
+        registry: It is kept as a weak reference.
+        get_deliveries: Returns the deliveries of the registry's state.
     """
-    _registries.add(weakref.WeakMethod(get_deliveries, _registries.discard))
+    _registries[registry] = get_deliveries
 
 
 def flush_events() -> int:
@@ -120,10 +122,9 @@ def _deliver_all() -> int:
 def _find_undelivered() -> list[Delivery]:
     """Return the deliveries of undelivered events whose operation an exception interrupted."""
     undelivered: list[Delivery] = []
-    for reference in list(_registries):
-        get_deliveries = reference()
-        if get_deliveries is not None:
-            undelivered.extend(item for item in get_deliveries() if not item.is_open and item.is_undelivered())
+    for registry in live_keys(_registries):
+        deliveries = _registries[registry](registry)
+        undelivered.extend(item for item in deliveries if not item.is_open and item.is_undelivered())
     return undelivered
 
 
@@ -206,8 +207,8 @@ class _EmissionState(ProcessState):
             queue.reset_counts()
 
 
-# Not a ``WeakSet``, which would lose a bound method at once, because each access creates a new method object.
-_registries: Final[set[weakref.WeakMethod[Callable[[], Iterable[Delivery]]]]] = set()
+# Not a ``WeakMethod``: Python 3.10 prints an error if one of these outlives its method at exit.
+_registries: Final[WeakKeyDictionary[Any, Callable[[Any], Iterable[Delivery]]]] = WeakKeyDictionary()
 _state: Final = _EmissionState()
 
 

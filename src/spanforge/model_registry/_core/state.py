@@ -76,7 +76,7 @@ class RegistryCore:
         self._state = RegistryState(ModelIndex(), self._INITIAL_LAYERS)
         self._guard = Guard()
         guards_at_forks.add(self._guard)
-        emission.add_registry(self._get_deliveries)
+        emission.add_registry(self, RegistryCore._get_deliveries)
 
     def _run_operation(self, operation: Operation) -> ModelRegistryEntry:
         """Run an operation, emit its event, and return the entry in force."""
