@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
 
 from spanforge.model_registry import ModelRegistry
 from spanforge.model_registry._core.name_conflicts import list_nearest
+from spanforge.model_registry._core.process import reset_process
 from spanforge.model_registry._core.resolution import ModelIndex
 from spanforge.model_registry._core.span_models import ModelMatch, resolve_attributes
 
@@ -140,6 +142,32 @@ def test_a_glob_that_takes_another_model_is_logged_once(caplog: pytest.LogCaptur
         registry.register(model_id, "N", "1", "low", "t", "p", aliases=aliases)
     (record,) = caplog.records
     assert "glob 'gpt-4o-*' of 'gpt-4o' also matches the model 'gpt-4o-mini'" in record.message
+
+
+@pytest.mark.parametrize(
+    ("taken", "glob", "written"),
+    [
+        ({"model_id": "small", "aliases": ["acme-chat-1-mini"]}, "acme-chat-1-*", "acme-chat-1-mini"),
+        ({"model_id": "acme-chat-1.5-mini"}, "acme-chat1-5-m*", "acme-chat1-5-mini"),
+        ({"model_id": "mini", "provider": "acme"}, "acme/*", "acme/mini"),
+    ],
+)
+def test_a_glob_that_takes_another_name_of_a_model_is_logged(
+    caplog: pytest.LogCaptureFixture, taken: dict[str, Any], glob: str, written: str, tmp_path: Any
+) -> None:
+    """A load compares a glob with the aliases and forms of other entries too, in any order of the entries."""
+    given = {"name": "N", "version": "1", "risk_tier": "low", "owner": "t", "purpose": "p"}
+    for number, entries in enumerate(itertools.permutations([{"model_id": "large", "aliases": [glob]}, taken])):
+        registry = ModelRegistry(auto_emit=False)
+        for entry in entries:
+            registry.register(**given | entry)
+        registry.save(tmp_path / "models.json")
+        registry.load(tmp_path / "models.json")
+        (record,) = caplog.records
+        assert f"of 'large' also matches the model '{taken['model_id']}', written '{written}'" in record.message
+        if number == 0:
+            caplog.clear()
+            reset_process()
 
 
 def test_entries_that_no_name_tells_apart_are_logged_once(caplog: pytest.LogCaptureFixture, tmp_path: Any) -> None:

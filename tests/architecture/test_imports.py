@@ -37,7 +37,7 @@ LAYERS = [
     {"name_routes", "values", "process", "yaml_nodes"},
     {"name_versions", "validation", "guard"},
     {"names", "entry"},
-    {"operations", "attributes", "json_entries", "yaml_entries", "globs", "span_kinds", "matching"},
+    {"operations", "attributes", "json_entries", "yaml_entries", "globs", "span_kinds", "matching", "form_table"},
     {"settings", "layers", "conventions"},
     {"events", "resolution", "storage"},
     {"delivery", "span_models", "collector_tables", "name_conflicts", "collector_paths", "collector_names"},

@@ -12,6 +12,8 @@ from support.threads import run_in_threads
 
 from spanforge.model_registry import ModelRegistry
 from spanforge.model_registry._core.counter import AtomicCounter
+from spanforge.model_registry._core.resolution import Resolution
+from spanforge.model_registry._core.span_models import ModelMatch
 from spanforge.model_registry.otel import _counters
 from spanforge.model_registry.otel._counters import MAX_SERIES, Series, SpanCounters, UnregisteredNames
 
@@ -21,12 +23,21 @@ if TYPE_CHECKING:
     import pytest
 
     from spanforge.model_registry import ModelRegistryEntry
+    from spanforge.model_registry._core.span_kinds import SpanKind
 
 THREADS = 8
 
 
 def entry(fields: dict[str, Any], **changes: Any) -> ModelRegistryEntry:
     return ModelRegistry(auto_emit=False).register(**fields | changes)
+
+
+def counter_of(
+    counters: SpanCounters, one: ModelRegistryEntry | None, *, kind: SpanKind = "call", is_enriched: bool = True
+) -> AtomicCounter:
+    """Return the counter of spans that name this model, or an unregistered one."""
+    match = ModelMatch(Resolution(one, "unregistered" if one is None else one.status, (), None, ""), None, kind=kind)
+    return counters.counter_for(match, is_enriched=is_enriched)
 
 
 def test_reset_counter_starts_at_zero() -> None:
@@ -44,15 +55,15 @@ def test_reset_counter_starts_at_zero() -> None:
 def test_series_of_a_counter(fields: dict[str, Any]) -> None:
     """Spans with the same model, status, tier, owner, kind and enrichment share a counter."""
     counters, one = SpanCounters(), entry(fields)
-    first = counters.counter_for(one, kind="call", is_enriched=True)
-    assert counters.counter_for(entry(fields, name="another", version="2"), kind="call", is_enriched=True) is first
+    first = counter_of(counters, one)
+    assert counter_of(counters, entry(fields, name="another", version="2")) is first
     others = [
-        counters.counter_for(one, kind="agent", is_enriched=True),
-        counters.counter_for(one, kind="call", is_enriched=False),
-        counters.counter_for(entry(fields, owner="others"), kind="call", is_enriched=True),
-        counters.counter_for(entry(fields, risk_tier="low"), kind="call", is_enriched=True),
-        counters.counter_for(entry(fields, model_id="gpt-5"), kind="call", is_enriched=True),
-        counters.counter_for(None, kind="call", is_enriched=True),
+        counter_of(counters, one, kind="agent"),
+        counter_of(counters, one, is_enriched=False),
+        counter_of(counters, entry(fields, owner="others")),
+        counter_of(counters, entry(fields, risk_tier="low")),
+        counter_of(counters, entry(fields, model_id="gpt-5")),
+        counter_of(counters, None),
     ]
     assert len({id(each) for each in (first, *others)}) == 7
     next(first.ticks)
@@ -63,7 +74,7 @@ def test_counter_is_made_once(fields: dict[str, Any]) -> None:
     """Threads that ask for the same new counter at once get the same one."""
     one = entry(fields)
     for _ in range(50):
-        ask = partial(SpanCounters().counter_for, one, kind="call", is_enriched=True)
+        ask = partial(counter_of, SpanCounters(), one)
         found, barrier = list[AtomicCounter](), threading.Barrier(THREADS)
         run_in_threads(*[partial(_ask_together, barrier, ask, found)] * THREADS)
         assert len(set(found)) == 1
@@ -77,7 +88,7 @@ def _ask_together(barrier: threading.Barrier, ask: Callable[[], AtomicCounter], 
 def test_forked_child_counts_from_zero(fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     """After a fork the counts are zero, cached ticks still count, and the lock is free."""
     counters = SpanCounters()
-    counter = counters.counter_for(entry(fields), kind="call", is_enriched=True)
+    counter = counter_of(counters, entry(fields))
     next(counter.ticks)
     held, over = threading.Event(), threading.Event()
 
@@ -87,7 +98,7 @@ def test_forked_child_counts_from_zero(fields: dict[str, Any], monkeypatch: pyte
         return AtomicCounter()
 
     def add(model_id: str) -> AtomicCounter:
-        return counters.counter_for(entry(fields, model_id=model_id), kind="call", is_enriched=True)
+        return counter_of(counters, entry(fields, model_id=model_id))
 
     with monkeypatch.context() as patch:
         patch.setattr(_counters, "AtomicCounter", make_slowly)
@@ -101,7 +112,7 @@ def test_forked_child_counts_from_zero(fields: dict[str, Any], monkeypatch: pyte
     assert set(counters.values().values()) == {0}
     next(counter.ticks)
     assert sum(counters.values().values()) == 1
-    assert counters.counter_for(entry(fields), kind="call", is_enriched=True) is counter
+    assert counter_of(counters, entry(fields)) is counter
 
 
 class Adding:
@@ -118,14 +129,14 @@ class Adding:
 
     def __repr__(self) -> str:
         other = entry(self.fields, model_id=f"m{next(self.numbers)}")
-        next(self.counters.counter_for(other, kind="call", is_enriched=True).ticks)
+        next(counter_of(self.counters, other).ticks)
         return "count(0)"
 
 
 def test_span_ends_while_a_child_resets(fields: dict[str, Any]) -> None:
     """A span may end while a forked child resets its counts."""
     counters = SpanCounters()
-    counters.counter_for(entry(fields), kind="call", is_enriched=True).ticks = Adding(counters, fields)
+    counter_of(counters, entry(fields)).ticks = Adding(counters, fields)
     counters.after_fork_in_child()
     assert len(counters.values()) == 2
 
@@ -135,13 +146,13 @@ def test_garbage_collection_while_counts_are_read(fields: dict[str, Any]) -> Non
     counters = SpanCounters()
     entries = [entry(fields, model_id=f"m{number}") for number in range(MAX_SERIES - 1)]
     for one in entries[::2]:
-        counters.counter_for(one, kind="call", is_enriched=True)
+        counter_of(counters, one)
     remaining = iter(entries[1::2])
 
     def end_span(phase: str, _info: dict[str, int]) -> None:
         one = next(remaining, None)
         if phase == "start" and one is not None:
-            counters.counter_for(one, kind="call", is_enriched=True)
+            counter_of(counters, one)
 
     threshold = gc.get_threshold()
     free_list = [(number, None) for number in range(5_000)]  # takes the tuples that need no allocation
@@ -169,6 +180,6 @@ def test_forked_child_has_no_names_of_its_parent() -> None:
 def test_span_ends_while_counts_are_read(fields: dict[str, Any]) -> None:
     """A span may end in the thread that reads the counts, for example during garbage collection."""
     counters = SpanCounters()
-    counters.counter_for(entry(fields), kind="call", is_enriched=True).ticks = Adding(counters, fields)
+    counter_of(counters, entry(fields)).ticks = Adding(counters, fields)
     assert len(counters.values()) == 1
     assert len(counters.values()) == 2

@@ -7,6 +7,7 @@ from datetime import date
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spanforge.model_registry._core.form_table import FormTable
 from spanforge.model_registry._core.names import canonical_provider, clean, entry_key, is_placeholder, parse
 from spanforge.model_registry._core.provider_tables import PROVIDERS
 
@@ -60,3 +61,24 @@ def test_spellings_are_one(base: str, separator: str) -> None:
     """The separator between digits, and the hyphen before them, do not matter."""
     word, _, rest = base.partition("-")
     assert parse(base).base == parse(f"{word}{rest.replace('.', separator)}").base
+
+
+@given(NAMES, SPAN_PROVIDERS)
+def test_the_quick_way_to_parse_gives_the_same_parts(name: str, provider: str | None) -> None:
+    """White space around a name is removed, but such a name takes the slow way."""
+    assert parse(name, provider) == parse(f" {name}\n", provider)
+
+
+@given(st.lists(NAMES | BASES, max_size=8, unique=True), NAMES, SPAN_PROVIDERS)
+def test_a_table_knows_quickly_which_names_it_may_have(texts: list[str], name: str, provider: str | None) -> None:
+    """No name that an id matches by its form is left out, also if the ids were added one after another."""
+    together, one_by_one = FormTable(texts), FormTable()
+    for text in texts:
+        one_by_one = one_by_one.with_texts([text])
+    for each in (name, *texts, *(f"openai/{text}-2024-05-13" for text in texts)):
+        keys = parse(each, provider).list_keys()
+        found = [together.list_texts(key) for key in keys]
+        assert found == [one_by_one.list_texts(key) for key in keys]
+        if any(found):
+            assert together.has_form_of(each, provider)
+            assert one_by_one.has_form_of(each, provider)

@@ -228,14 +228,15 @@ def find_names(
     parsed: dict[str, Any] = {}
     for row in conventions:
         value = attributes.get(row.key)
-        if isinstance(value, str) and value:
-            text: str | None = str.__str__(value)
-            if row.scope is not None or row.when is not None or row.member is not None:
-                text = _read_special(row, value, attributes, scope, parsed)
-            name = unquote(text) if text else None
-            if name:
-                rows.append(row)
-                names.append(name)
+        if not isinstance(value, str):
+            continue
+        if row.scope is None and row.when is None and row.member is None:  # most rows
+            name = _read_text(value)
+        else:
+            name = _read_text(_read_special(row, value, attributes, scope, parsed))
+        if name:
+            rows.append(row)
+            names.append(name)
     return rows, names
 
 
@@ -248,7 +249,7 @@ def _read_special(
     if row.when is not None and not _is_fulfilled(row.when, attributes):
         return None
     if row.member is None:
-        return str.__str__(value)
+        return value
     if row.key not in parsed:
         parsed[row.key] = _parse_parameters(value)
     name = getattr(parsed[row.key], row.member, None)
@@ -262,9 +263,9 @@ def _is_fulfilled(condition: Condition, attributes: Mapping[str, Any]) -> bool:
 
 def _read_text(value: object) -> str | None:
     """Return a value that is text, without the quotes of JSON; ``None`` for other values."""
-    if not isinstance(value, str):
-        return None
-    return unquote(str.__str__(value))
+    if type(value) is str and value[:1] != '"':  # most values
+        return value
+    return unquote(str.__str__(value)) if isinstance(value, str) else None
 
 
 def classify_span(

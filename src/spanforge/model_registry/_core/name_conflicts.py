@@ -6,7 +6,8 @@ import difflib
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from spanforge.model_registry._core.globs import Glob, find_ends
+from spanforge.model_registry._core.globs import Glob, find_ends, list_plain_names
+from spanforge.model_registry._core.names import parse
 from spanforge.model_registry._core.process import WarnOnce
 from spanforge.model_registry._core.values import quote
 
@@ -51,18 +52,28 @@ def warn_about_entry(index: ModelIndex, entry: ModelRegistryEntry) -> None:
         similar_ids = (model_id for model_id in index.entries if model_id.startswith(prefix))
         for model_id in islice(similar_ids, MAX_COMPARED):
             if model_id != entry.model_id and glob.pattern.match(model_id):
-                _warn_about_glob(glob, model_id)
+                _warn_about_glob(glob, model_id, model_id)
 
 
 def _warn_about_taken_names(index: ModelIndex, entry: ModelRegistryEntry) -> None:
-    for glob in index.match_globs(entry.model_id):
-        if glob.model_id != entry.model_id:
-            _warn_about_glob(glob, entry.model_id)
+    for name in _list_written_names(entry):
+        for glob in index.match_globs(name):
+            if glob.model_id != entry.model_id:
+                _warn_about_glob(glob, entry.model_id, name)
 
 
-def _warn_about_glob(glob: Glob, model_id: str) -> None:
-    text = "model registry: glob %s of %s also matches the model %s; a narrower glob, such as -20??-??-??, does not"
-    _warnings.warn(("glob", glob.text), text, quote(glob.text), quote(glob.model_id), quote(model_id))
+def _list_written_names(entry: ModelRegistryEntry) -> dict[str, None]:
+    """Return an entry's names, and their forms: in one spelling, and with a provider before them."""
+    names = list_plain_names(entry)
+    spelled = [parse(name).base for name in names]
+    routed = [f"{provider}/{name}" for provider in entry.providers for name in names]
+    return dict.fromkeys((*names, *spelled, *routed))
+
+
+def _warn_about_glob(glob: Glob, model_id: str, name: str) -> None:
+    text = "model registry: glob %s of %s also matches the model %s%s; a narrower glob, such as -20??-??-??, does not"
+    written = "" if name == model_id else f", written {quote(name)}"
+    _warnings.warn(("glob", glob.text), text, quote(glob.text), quote(glob.model_id), quote(model_id), written)
 
 
 def _warn_about_twins(entries: Sequence[ModelRegistryEntry]) -> None:

@@ -54,6 +54,11 @@ def _compile_snapshots() -> tuple[re.Pattern[str], dict[int, tuple[str, tuple[in
     return re.compile(rf"-(?:{'|'.join(patterns)})\Z"), layouts
 
 
+VERSION_PATTERNS: Final = (
+    *(re.sub(r"\{[YyMD]\}", lambda match: DATE_PARTS[match[0]], row.pattern) for row in SNAPSHOTS),
+    *(row.pattern[1:] for row in REVISIONS if ":" not in row.pattern and "v" not in row.pattern),
+)
+"""The regular expressions of what follows the last hyphens of a name and is removed, unless it has a ``v``."""
 _REVISION: Final = _compile_revisions(at_bedrock=False)
 _BEDROCK_REVISION: Final = _compile_revisions(at_bedrock=True)
 _SNAPSHOT, _LAYOUTS = _compile_snapshots()

@@ -18,6 +18,7 @@ from spanforge.model_registry._core.name_routes import (
 from spanforge.model_registry._core.name_versions import (
     FULL_DATE,
     MONTH,
+    VERSION_PATTERNS,
     join_digits,
     spell,
     spell_digits,
@@ -35,12 +36,18 @@ MAX_PARSED: Final = 1_024
 
 _MARK: Final = re.compile(r"[/:@\s\"]|--|[a-z]\.|\.[a-z]")
 """What only a name with a route, a tag or white space has. Most names have none of it."""
+_PLAIN_TEXT: Final = "(?!{first})[a-z0-9]+(?:-[a-z0-9]+)*{words}(?:(?<![0-9]{{2}})|{versions})\\Z".format(
+    first="|".join(re.escape(row.text) for words in FIRST_WORDS.values() for row in words),
+    words="".join(f"(?<!-{word})" for word in (*LAST_WORDS, "latest")),
+    versions="".join(f"(?<!-{pattern})" for pattern in VERSION_PATTERNS),
+)
+"""A name that has no part to remove, unless it has the ``v`` or the ``p`` of a version."""
+_PLAIN: Final = re.compile(_PLAIN_TEXT)
 _DIGIT_P: Final = re.compile("[0-9]p[0-9]")
-_VERSION_LENGTHS: Final = frozenset({2, 3, 4, 6, 8})
-"""The numbers of digits at the end of a name that has a snapshot or a revision."""
-_REMOVED_WORDS: Final = frozenset({*LAST_WORDS, "latest"})
 _NUMBER_AT_END: Final = re.compile(r"(?:-v[0-9]{1,3}(?::0)?|[-@]0[0-9]{2})\Z")
 _VERSION_LAST: Final = re.compile(r"([a-z]+)-([a-z]{2,})([0-9]+(?:-[0-9]+)?)\Z")
+_PLAIN_IN_ORDER: Final = re.compile(rf"(?![a-z]+-[a-z]{{2,}}-?[0-9]+(?:-[0-9]+)?\Z){_PLAIN_TEXT}")
+"""A plain name that ``_VERSION_LAST`` does not match after its hyphens between letters and digits are gone."""
 
 
 class NameKey(msgspec.Struct, frozen=True, gc=False):
@@ -162,19 +169,31 @@ def parse(name: str, provider: str | None = None) -> ParsedName:
         name: The name, as it is on a span or in an entry.
         provider: The canonical provider that the span names. Some words are only removed if it is known.
     """
-    base = _read_plain_base(name, provider)
+    base = _read_plain_base(name)
     return _parse_parts(name, provider) if base is None else ParsedName(base)
 
 
-def _read_plain_base(name: str, provider: str | None = None) -> str | None:
+def _read_plain_base(name: str) -> str | None:
     """Return the base of a name that has no other part, as most names; ``None`` if the name may have other parts.
 
     Hot path: spans with new names come here, and all entries of a file.
     """
-    if len(name) > MAX_PARSED or provider == BEDROCK:
-        return None
     text = name.lower()
-    return join_digits(text) if _is_plain(text) else None
+    return join_digits(text) if _is_plain(text, _PLAIN) else None
+
+
+def read_plain_letters(name: str) -> str | None:
+    """Return the letters and digits of a name's key, if the name has no other part; ``None`` if it may have some.
+
+    Hot path: it takes a third of the time of ``read_forms``.
+    """
+    text = name.lower()
+    return text.replace("-", "") if _is_plain(text, _PLAIN_IN_ORDER) else None
+
+
+def squeeze(key: str) -> str:
+    """Return a key without its hyphens."""
+    return key.replace("-", "")
 
 
 def _parse_parts(name: str, provider: str | None) -> ParsedName:
@@ -189,15 +208,11 @@ def _parse_parts(name: str, provider: str | None) -> ParsedName:
     return ParsedName(draft.text, draft.provider, draft.snapshot, draft.revision, draft.moving, draft.opaque)
 
 
-def _is_plain(text: str) -> bool:
+def _is_plain(text: str, pattern: re.Pattern[str]) -> bool:
     """Check whether a name has no part to remove, as most names. If in doubt, return ``False``."""
-    if not text.replace("-", "").isalnum() or "--" in text or "-v" in text or _DIGIT_P.search(text) is not None:
+    if "-v" in text or len(text) > MAX_PARSED or pattern.match(text) is None:
         return False
-    digits = len(text) - len(text.rstrip("0123456789"))
-    if digits in _VERSION_LENGTHS or text.rpartition("-")[2] in _REMOVED_WORDS:
-        return False
-    words = FIRST_WORDS.get(text.partition("-")[0])
-    return words is None or not any(text.startswith(word.text) for word in words)
+    return "p" not in text or _DIGIT_P.search(text) is None
 
 
 def _parse_marked(draft: NameDraft) -> None:
@@ -229,7 +244,7 @@ def _strip_forms(draft: NameDraft) -> None:
 def read_forms(name: str, provider: str | None) -> NameForms:
     """Return the forms of a name on a span that names this provider, in any spelling."""
     canonical = canonical_provider(provider) if provider else None
-    base = _read_plain_base(name, canonical)
+    base = _read_plain_base(name)
     if base is not None:
         return NameForms([NameKey(_order_version(base))], canonical, base)
     parsed = _parse_parts(name, canonical)

@@ -77,10 +77,15 @@ class WarnOnce(ProcessState):
 
     def warn(self, subject: object, message: str, *values: object, error: BaseException | None = None) -> None:
         """Log a warning, unless this subject has had one, or the limit is reached."""
+        if self.is_exhausted():
+            return
         mark = object()
-        is_new = len(self._marks) < self._limit and self._marks.setdefault(subject, mark) is mark
-        if is_new and next(self._turns) < self._limit:
+        if self._marks.setdefault(subject, mark) is mark and next(self._turns) < self._limit:
             logs.warn(message, *values, error=error)
+
+    def is_exhausted(self) -> bool:
+        """Check whether all lines are logged."""
+        return len(self._marks) >= self._limit
 
     def reset(self) -> None:
         """Forget which subjects have had their line."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from spanforge.model_registry._core.form_table import FormTable
 from spanforge.model_registry._core.globs import Glob, GlobTable, list_plain_aliases
 from spanforge.model_registry._core.matching import (
     NO_MATCH,
@@ -70,7 +71,6 @@ class ModelIndex:
         "_forms",
         "_globs",
         "_has_more_names",
-        "_numbered",
         "_overlay",
         "entries",
     )
@@ -82,22 +82,19 @@ class ModelIndex:
         for entry in named:
             for name in list_plain_aliases(entry):
                 aliases[name] = (*aliases.get(name, ()), entry.model_id)
-        forms: OverlayMap[str, tuple[str, ...]] = OverlayMap({})
-        numbered: OverlayMap[str, bool] = OverlayMap({})
-        _add_forms(dict.fromkeys((*by_id, *aliases)), forms.base, numbered.base)
-        table = GlobTable(glob for entry in named for glob in Glob.of(entry))
-        self._set(OverlayMap(by_id), OverlayMap(aliases), forms, numbered, table)
+        forms = FormTable(dict.fromkeys((*by_id, *aliases)))
+        globs = GlobTable(glob for entry in named for glob in Glob.of(entry))
+        self._set(OverlayMap(by_id), OverlayMap(aliases), forms, globs)
 
     def _set(
         self,
         entries: OverlayMap[str, ModelRegistryEntry],
         aliases: OverlayMap[str, tuple[str, ...]],
-        forms: OverlayMap[str, tuple[str, ...]],
-        numbered: OverlayMap[str, bool],
+        forms: FormTable,
         globs: GlobTable,
     ) -> None:
         self.entries = entries
-        self._aliases, self._forms, self._numbered, self._globs = aliases, forms, numbered, globs
+        self._aliases, self._forms, self._globs = aliases, forms, globs
         # Hot path: ``search`` reads the dicts directly, because one method call takes as long as two lookups.
         self._overlay, self._base = entries.overlay, entries.base
         self._has_more_names = bool(aliases) or bool(globs)
@@ -108,24 +105,17 @@ class ModelIndex:
         entries = self.entries.with_items({entry.model_id: entry})
         if old is not None and old.aliases != entry.aliases:
             return ModelIndex(entries.values())
-        aliases, forms, numbered, globs = self._aliases, self._forms, self._numbered, self._globs
+        aliases, forms, globs = self._aliases, self._forms, self._globs
         if old is None:
             names = list_plain_aliases(entry)
             if names:
                 aliases = aliases.with_items({name: (*aliases.get(name, ()), entry.model_id) for name in names})
-            forms, numbered = self._with_forms((entry.model_id, *names))
+            forms = forms.with_texts((entry.model_id, *names))
             added = Glob.of(entry) if entry.aliases else []
             globs = globs.with_globs(added) if added else globs
         index = ModelIndex.__new__(ModelIndex)
-        index._set(entries, aliases, forms, numbered, globs)  # noqa: SLF001 - its own class
+        index._set(entries, aliases, forms, globs)  # noqa: SLF001 - its own class
         return index
-
-    def _with_forms(self, texts: Iterable[str]) -> tuple[OverlayMap[str, tuple[str, ...]], OverlayMap[str, bool]]:
-        forms: dict[str, tuple[str, ...]] = {}
-        numbered: dict[str, bool] = {}
-        _add_forms(texts, forms, numbered)
-        merged = {key: tuple(dict.fromkeys((*self._forms.get(key, ()), *texts))) for key, texts in forms.items()}
-        return self._forms.with_items(merged), self._numbered.with_items(numbered) if numbered else self._numbered
 
     @property
     def has_globs(self) -> bool:
@@ -136,15 +126,15 @@ class ModelIndex:
         """Return the globs that match a name."""
         return self._globs.match(name)
 
-    def list_shared_forms(self) -> Iterator[tuple[str, ...]]:
+    def list_shared_forms(self) -> Iterator[list[str]]:
         """Yield the ids and aliases that have the same form, or that several entries have."""
-        for texts in self._forms.values():
+        for texts in self._forms.list_groups():
             if len(texts) > 1 or texts[0] in self._aliases:
                 yield texts
 
-    def list_texts_like(self, text: str) -> tuple[str, ...]:
+    def list_texts_like(self, text: str) -> list[str]:
         """Return the ids and aliases that have the same form as a text."""
-        return self._forms.get(entry_key(text).text, ())
+        return self._forms.list_texts_like(text)
 
     def list_owners(self, texts: Iterable[str]) -> list[ModelRegistryEntry]:
         """Return the entries that have one of these ids and aliases."""
@@ -198,20 +188,19 @@ class ModelIndex:
             entry = self._overlay.get(candidate) or self._base.get(candidate)
             if entry is not None:
                 break
-        if entry is not None and "provider" not in entry.metadata:
+        if entry is None:
+            if self._is_unlike_all(name, names, provider, mode):
+                return NO_MATCH
+        elif "provider" not in entry.metadata:
             return Match(entry, "id")  # most names are the id of such an entry
         forms = _make_forms(name, provider, mode)
-        if entry is None and not self._has_more_names and not self._has_form(forms):
-            return NO_MATCH
         return choose_entry(self._list_claims(names, forms), forms.provider)
 
-    def _has_form(self, forms: NameForms) -> bool:
-        """Check whether an entry may have one of the forms of a name."""
-        overlay, base = self._forms.overlay, self._forms.base
-        for key in forms.keys:  # noqa: SIM110 - ``any`` takes twice the time
-            if key.text in overlay or key.text in base:
-                return True
-        return False
+    def _is_unlike_all(self, name: str, names: tuple[str, ...], provider: str | None, mode: MatchMode) -> bool:
+        """Check whether a name that is no id has no entry either by alias, form or glob."""
+        if self._has_more_names and any(each in self._aliases or self._globs.match(each) for each in names):
+            return False
+        return mode == "exact" or not self._forms.has_form_of(name, provider)
 
     def _list_claims(self, names: tuple[str, ...], forms: NameForms) -> Iterator[tuple[MatchRule, list[Claim]]]:
         """Yield the rules in the order of precedence, with the entries that they match.
@@ -245,9 +234,8 @@ class ModelIndex:
         """Return the entries with one of the keys of a name."""
         claims: list[Claim] = []
         for rank, key in enumerate(forms.keys):
-            if key.unless_numbered is None or key.unless_numbered not in self._numbered:
-                for text in self._forms.get(key.text, ()):
-                    claims += self._list_claims_by_text(text, -rank)
+            for text in self._forms.list_texts(key):
+                claims += self._list_claims_by_text(text, -rank)
         return claims
 
     def _list_claims_by_text(self, text: str, rank: int) -> Iterator[Claim]:
@@ -256,15 +244,6 @@ class ModelIndex:
         for entry in self.list_owners([text]):
             limits = read_canonical_providers(entry) or ([] if routed_to is None else [routed_to])
             yield Claim(entry, limits, (rank,))
-
-
-def _add_forms(texts: Iterable[str], forms: dict[str, tuple[str, ...]], numbered: dict[str, bool]) -> None:
-    """Add the ids and aliases of entries to the tables of an index."""
-    for text in texts:
-        key, _, number = entry_key(text)
-        forms[key] = (*forms.get(key, ()), text)
-        if number is not None:
-            numbered[number] = True
 
 
 def _make_forms(name: str, provider: str | None, mode: MatchMode) -> NameForms:

@@ -115,7 +115,8 @@ def read_kind(attributes: Mapping[str, Any], keys: Iterable[str] = NOT_CALLS) ->
     for key in keys:
         value = attributes.get(key)
         if isinstance(value, str):
-            kind = NOT_CALLS[key].get(unquote(value), kind)  # MLflow writes JSON
+            text = unquote(value) if value[:1] == '"' else value  # MLflow writes JSON
+            kind = NOT_CALLS[key].get(text, kind)
             if kind == "agent":
                 return kind
     return kind

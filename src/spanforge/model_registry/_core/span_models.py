@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from spanforge.model_registry._core.span_kinds import SpanKind
 
 
-class ModelMatch(msgspec.Struct):
+class ModelMatch(msgspec.Struct, gc=False):
     """The model that a span names.
 
     Attributes:
@@ -79,9 +79,8 @@ def resolve_keys(
         rows, names = _remove_placeholders(rows, names, attributes.get(OPERATION_KEY))
     if len(names) == 1 or len(set(names)) == 1:
         resolution = index.resolve(names, provider, mode)
-        match = ModelMatch(resolution, None if resolution.entry is None else rows[0].key)
-    else:
-        match = _compare_models(index, rows, names, provider, mode)
+        return ModelMatch(resolution, None if resolution.entry is None else rows[0].key, kind=kind)
+    match = _compare_models(index, rows, names, provider, mode)
     match.kind = kind
     return match
 

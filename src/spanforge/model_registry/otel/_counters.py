@@ -17,7 +17,6 @@ from spanforge.model_registry._core.values import MAX_NAME
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from spanforge.model_registry._core.entry import ModelRegistryEntry
     from spanforge.model_registry._core.span_kinds import SpanKind
     from spanforge.model_registry._core.span_models import ModelMatch
 
@@ -70,42 +69,23 @@ class SpanCounters(ProcessState):
         self._counters: dict[_Key, AtomicCounter] = {}
         self._lock = threading.RLock()  # re-entrant: in the thread that holds it, garbage collection may end a span
 
-    def counter_for(
-        self,
-        entry: ModelRegistryEntry | None,
-        *,
-        kind: SpanKind,
-        is_enriched: bool,
-        is_substitution: bool = False,
-        requested: ModelRegistryEntry | None = None,
-    ) -> AtomicCounter:
-        """Return the counter of spans that name a model.
+    def counter_for(self, match: ModelMatch, *, is_enriched: bool) -> AtomicCounter:
+        """Return the counter of the spans with this match.
 
         Args:
-            entry: The entry that the spans show; ``None`` if the model is unregistered.
-            kind: Whether the spans are calls of the model.
+            match: The model that the spans name.
             is_enriched: Whether the spans got attributes.
-            is_substitution: Whether another model answered than the one that was requested.
-            requested: The entry of the request model, if the spans show another one.
         """
+        entry = match.resolution.entry
         # A plain tuple equals a ``Series`` with the same fields, and takes less time to make.
         if entry is None:
-            key: _Key = (UNREGISTERED, None, None, None, kind, is_enriched, False, None)
+            key: _Key = (UNREGISTERED, None, None, None, match.kind, is_enriched, False, None)
         else:
-            requested_id = requested.model_id if is_substitution and requested is not None else None
+            is_substitution = match.served is not None
+            requested_id = match.requested.model_id if is_substitution and match.requested is not None else None
             known = (entry.status, entry.model_id, entry.risk_tier, entry.owner)
-            key = (*known, kind, is_enriched, is_substitution, requested_id)
+            key = (*known, match.kind, is_enriched, is_substitution, requested_id)
         return self._counters.get(key) or self._add(Series(*key))
-
-    def counter_for_match(self, match: ModelMatch, *, is_enriched: bool) -> AtomicCounter:
-        """Return the counter of the spans with this match."""
-        return self.counter_for(
-            match.resolution.entry,
-            kind=match.kind,
-            is_enriched=is_enriched,
-            is_substitution=match.served is not None,
-            requested=match.requested,
-        )
 
     def _add(self, series: Series) -> AtomicCounter:
         with self._lock:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from spanforge.model_registry._core.span_models import ModelMatch
 
 
-class Enrichment(msgspec.Struct):
+class Enrichment(msgspec.Struct, gc=False):
     """The enrichment of a span, and the match that it comes from.
 
     Attributes:

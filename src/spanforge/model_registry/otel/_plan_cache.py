@@ -35,7 +35,7 @@ RESET_FACTOR: Final = 5
 """A cache of size N is reset at every 5N-th new key. Names come from the network, so caches are bounded."""
 
 
-class Decision(msgspec.Struct, eq=False):
+class Decision(msgspec.Struct, eq=False, gc=False):
     """The change and the counter for spans with the same values of their deciding keys.
 
     Attributes:
@@ -218,8 +218,9 @@ def _values_are_cacheable(values: Any, depth: int = 2) -> bool:
         return len(values) <= MAX_NAME
     if not isinstance(values, tuple) or depth == 0 or len(values) > MAX_TUPLE_ITEMS:
         return False
-    for value in values:  # noqa: SIM110 - ``all`` takes twice the time, and each new name comes here
-        if not _values_are_cacheable(value, depth - 1):
+    for value in values:
+        is_short = len(value) <= MAX_NAME if type(value) is str else _values_are_cacheable(value, depth - 1)
+        if not is_short:
             return False
     return True
 

@@ -235,7 +235,7 @@ class ModelRegistrySpanProcessor(SpanProcessor):
             return decision
         match, added = enrichment.match, enrichment.attributes
         self._log_warnings(match.resolution)
-        counter = span_counters.counter_for_match(match, is_enriched=bool(added))
+        counter = span_counters.counter_for(match, is_enriched=bool(added))
         needs_change = bool(added) or plan.has_registry_keys
         change = SpanChange(added, plan.has_registry_keys) if needs_change else None
         decision = Decision(state.version, change, counter.ticks)
@@ -257,6 +257,8 @@ class ModelRegistrySpanProcessor(SpanProcessor):
             unregistered_names.add(resolution.candidate)
             if self._ignores_unregistered:
                 return
+        if _model_warnings.is_exhausted():
+            return
         for warning in resolution.warnings:
             owner = "nobody" if entry is None else entry.owner
             _model_warnings.warn(warning, "model registry: %s (owner: %s)", warning, owner)
