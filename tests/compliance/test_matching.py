@@ -123,6 +123,13 @@ def test_differences_are_those_of_evidence(case: EvidenceCase, otlp: Otlp) -> No
     assert exact - forms >= {"GPT", "openai/gpt"}
 
 
+def test_names_that_the_processor_ignores_are_not_compared(case: EvidenceCase, otlp: Otlp) -> None:
+    """A model's name that a gateway copied to a span of its database is in no difference."""
+    case.write(otlp.line(otlp.span("GPT", db__system="redis"), otlp.span("GPT", db__system=5), otlp.span("GPT")))
+    assert compare(case) == [MatchingDifference("GPT", None, None, "gpt", "form", 1)]
+    assert case.attest(*ENTRIES).population.calls == 1
+
+
 def test_other_arguments_of_the_comparison(case: EvidenceCase, otlp: Otlp) -> None:
     """The process-wide registry is the default, further keys hold names, and a source can be a reader."""
     reader = ListReader([otlp.line(otlp.span(my__model="GPT"))])
