@@ -224,9 +224,7 @@ class Naive:
             return
         model = None if resolved is None else resolved.resolution.entry
         key = (
-            (None, "(no name)" if resolved is None else resolved.resolution.candidate)
-            if model is None
-            else (model.model_id, "")
+            (None, "" if resolved is None else resolved.resolution.candidate) if model is None else (model.model_id, "")
         )
         if "gen_ai.operation.name" in found:
             self.agents += 1

@@ -12,11 +12,11 @@ from spanforge.model_registry._core.storage import encode_entries
 from spanforge.model_registry._core.timestamps import format_nanos, from_nanos, to_nanos
 from spanforge.model_registry.compliance import _attestation_parts as parts
 from spanforge.model_registry.compliance import _name_lists as name_lists
+from spanforge.model_registry.compliance._analysis.calls import NO_NAME, OTHERS_NAME
 from spanforge.model_registry.compliance._analysis.checks import CheckInput, run_checks
 from spanforge.model_registry.compliance._analysis.scan_data import (
     MAX_CALL_GROUPS,
     MAX_SEEN_EVENTS,
-    OTHERS_NAME,
     ScannedInput,
     ScanRequest,
 )
@@ -188,7 +188,8 @@ def _list_warnings(request: EvidenceRequest, states: Sequence[EntryState], about
         if state is not None and (request.model_name is not None or entry.model_id in about.models)
         for warning in warnings_of(entry.model_id, state.status)
     ]
-    return tuple([*warnings, *map(not_registered, sorted(about.unregistered))][: name_lists.MAX_ITEMS])
+    names = sorted(about.unregistered.keys() - {NO_NAME, OTHERS_NAME})
+    return tuple([*warnings, *map(not_registered, names)][: name_lists.MAX_ITEMS])
 
 
 def _build_population(facts: EvidenceFacts) -> parts.Population:
@@ -253,8 +254,8 @@ def _list_limits(facts: EvidenceFacts, names: NameLists) -> Iterator[str]:
     if _has_merged_groups(about):
         yield (
             f"An input has more than {MAX_CALL_GROUPS:,} groups of calls. A group has the same model, service and "
-            f"results of checks. Further calls are counted under the service {OTHERS_NAME}. The names that "
-            f"the attestation lists are counted as {OTHERS_NAME} too."
+            "results of checks. Further calls are counted without their service and without the names that the "
+            "attestation lists. Their item in a list has the name null."
         )
 
 

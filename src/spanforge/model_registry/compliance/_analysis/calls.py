@@ -32,8 +32,11 @@ _NOT_REGISTERED: Final = re.compile(r"model '(.*)' is not registered", re.DOTALL
 
 LISTED_RULES: Final = ("form", "glob")
 """The rules by which an entry matches names that it does not contain. Evidence lists these names."""
-NO_NAME: Final = "(no name)"
-"""The model name for a span that has only the status ``unregistered``."""
+NO_NAME: Final = ""
+"""The model name for a span that has only the status ``unregistered``. No other name is empty."""
+OTHERS_NAME: Final = "\uffff"
+"""The name for services and listed names beyond ``MAX_CALL_GROUPS``. Unicode reserves this character for internal use,
+and ``clean_name`` removes it, so no service and no model has this name."""
 
 
 class SpanNames(NamedTuple):
@@ -277,6 +280,6 @@ def _describe_names(match: ModelMatch) -> SpanNames:
 
 
 def clean_name(name: str) -> str:
-    """Return a name from the network as Unicode text of limited length."""
+    """Return a name from the network as Unicode text of limited length that is never ``OTHERS_NAME``."""
     short = name if len(name) <= MAX_GLOBBED else f"{name[:MAX_GLOBBED]}…"
-    return short.encode("utf-8", "replace").decode()
+    return short.encode("utf-8", "replace").decode().replace(OTHERS_NAME, "\ufffd")
