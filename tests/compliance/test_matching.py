@@ -42,10 +42,10 @@ def test_match_is_an_argument_or_a_setting(
     variable, argument = given
     if variable is not None:
         monkeypatch.setenv(VARIABLE, variable)
-    case.write(otlp.line(otlp.span("GPT-2026-01-31")))
+    case.write(otlp.line(otlp.span("GPT-2026-01-31"), otlp.span("GPT")))
     found = case.package(case.engine(make_entry(), match=argument), "GPT").attestation
-    assert (found.match, found.model_id, found.population.calls) == (
-        ("forms", "gpt", 1) if mode == "forms" else ("exact", "GPT", 0)
+    assert (found.arguments.match, found.model_id, found.population.calls) == (
+        ("forms", "gpt", 2) if mode == "forms" else ("exact", "GPT", 1)
     )
 
 
