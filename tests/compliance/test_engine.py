@@ -132,16 +132,16 @@ def test_evidence_about_unregistered_model(case: EvidenceCase, otlp: Otlp) -> No
 def test_model_that_nobody_registered_and_called_is_an_error(
     case: EvidenceCase, otlp: Otlp, telemetry: list[str] | None
 ) -> None:
-    """A name without an entry and without a span in the period is an error that lists similar names."""
+    """A name without an entry and without a call in the period is an error that lists similar names."""
     case.write(otlp.line(otlp.span("acme-chat-9"), otlp.span("acme-chat-2", otlp.start - 1)))
     options = {} if telemetry is None else {"telemetry": telemetry}
     engine = case.engine(make_entry("acme-chat-1"), make_entry("other"), match="exact")
     with pytest.raises(InvalidEntryError) as caught:
         case.package(engine, "ACME-chat-2", **options)
     nearest = "'acme-chat-1'" if telemetry == [] else "'acme-chat-9', 'acme-chat-1'"
-    reason = "model_id 'ACME-chat-2' is not registered, and no span of the period names it"
+    reason = "model_id 'ACME-chat-2' is not registered, and no call of the period counts under it"
     assert str(caught.value) == f"{reason}; the nearest names are {nearest}"
-    with pytest.raises(InvalidEntryError, match=r"no span of the period names it$"):
+    with pytest.raises(InvalidEntryError, match=r"no call of the period counts under it$"):
         case.package(engine, "x", **options)
 
 

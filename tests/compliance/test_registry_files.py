@@ -113,6 +113,8 @@ def test_files_of_the_default_registry_are_in_the_package(case: EvidenceCase) ->
     assert copies(made) == [*files, ("app.yaml", YAML)]
     names = ["registry-1-models.json", "registry-2-models.json", "registry-3-app.yaml"]
     assert [file.file for file in made.attestation.registry.files] == names
+    get_default_registry().load(paths[1])
+    assert copies(generate(case, None)) == files
     get_default_registry().deprecate("a")
     assert copies(generate(case, None)) == []
 

@@ -68,6 +68,7 @@ WAYS: dict[str, Callable[[Files], bytes]] = {
     "an entry for the folder": lambda files: make_zip(
         [("ö 1/", b""), *((f"ö 1/{name}", data) for name, data in files)], deflate
     ),
+    "backslashes": lambda files: make_zip([(f"october\\{name}", data) for name, data in files], deflate),
     "sizes after entries": stream_zip,
     "files of macOS": lambda files: make_zip(
         [*files, (".DS_Store", b"x"), ("__MACOSX/._evidence.csv", b"y"), ("__MACOSX/", b"")], deflate

@@ -236,7 +236,7 @@ def test_zip_with_other_headers_is_refused(kind: str, case: SignedCase) -> None:
     files = sorted(case.made.items())
     assert make_zip(files, lambda _: None) == case.zip.read_bytes()
     case.zip.write_bytes(make_zip(files, CHANGES[kind]))
-    case.refuse(case.zip, "modified; if you zipped the files again, unpack them and verify the folder")
+    case.refuse(case.zip, "the one that was written; if you zipped the files again, unpack them and verify the folder")
 
 
 def test_zip_in_another_form_is_refused(case: SignedCase) -> None:
@@ -274,7 +274,7 @@ def test_zip_with_a_forged_directory_is_refused(case: SignedCase) -> None:
     for hidden in (evil[: evil.index(b"PK\1\2")], b""):
         forged = archive[:offset] + hidden + evil_directory + archive[end:]
         case.zip.write_bytes(forged)
-        case.refuse(case.zip, "the zip container was modified: its (entries and its directory differ|directory is not)")
+        case.refuse(case.zip, "the zip container was modified: its (entries and|directory is not)")
 
 
 def test_every_byte_of_a_zip_counts(case: SignedCase) -> None:

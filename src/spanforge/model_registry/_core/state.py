@@ -191,12 +191,12 @@ class RegistryCore:
 
 
 def list_sources(registry: RegistryCore) -> list[SourceFile]:
-    """List the files from which a registry was read, those of the upper layer first.
+    """List the files from which a registry was read, each once, those of the upper layer first.
 
     This is a function so that it is not a method of the public class.
     """
     sources = registry._state.sources  # noqa: SLF001 - same module
-    return [*sources.files, *sources.app]
+    return list(dict.fromkeys((*sources.files, *sources.app)))
 
 
 def replace_file_entries(

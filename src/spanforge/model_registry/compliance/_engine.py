@@ -115,8 +115,8 @@ class ComplianceMappingEngine:
             source_revision: The revision of the registry's source to state, such as a commit. It is not verified.
 
         Raises:
-            InvalidValueError: An argument is not allowed, or the model is not registered and no span of the period
-                names it (also a ``ValueError``).
+            InvalidValueError: An argument is not allowed, or the model is not registered and no call of the period
+                counts under it (also a ``ValueError``).
             TelemetryError: Telemetry is missing or cannot be read (also a ``ValueError``).
             MissingExtraError: The extra ``compliance`` is required and not installed (also an ``ImportError``).
         """
@@ -126,10 +126,11 @@ class ComplianceMappingEngine:
         registry = get_default_registry() if self._registry is None else self._registry
         entries = registry.list_all()
         copied = copy_registry(registry, entries, check_revision(source_revision))
-        entry = self._find_entry(entries, model_id)
-        name = None if model_id is None else clean_name(model_id)
+        asked = None if model_id is None else check_text(model_id, "model_id")
+        entry = self._find_entry(entries, asked)
+        name = None if asked is None else clean_name(asked)
         scan = ScanRequest(start, end, self._max_gap, self._delay, entries, self._model_attributes, name, self._match)
-        arguments = self._state_arguments(model_id, is_given=generated_at is not None)
+        arguments = self._state_arguments(asked, is_given=generated_at is not None)
         request = EvidenceRequest(chosen, entry, scan, now, arguments, copied.attested)
         readers = open_sources(telemetry, start, end)
         with tempfile.TemporaryDirectory(prefix="spanforge-evidence-") as folder:
@@ -141,15 +142,13 @@ class ComplianceMappingEngine:
         attestation = build_attestation(request, totals, inputs)
         return EvidencePackage(attestation, build_csv(request, totals), copied.entries, copied.files)
 
-    def _find_entry(self, entries: Iterable[ModelRegistryEntry], model_id: str | None) -> ModelRegistryEntry | None:
+    def _find_entry(self, entries: Iterable[ModelRegistryEntry], asked: str | None) -> ModelRegistryEntry | None:
         """Return the entry that the evidence is about; ``None`` for the whole inventory, or if none matches."""
-        if model_id is None:
-            return None
-        return ModelIndex(entries).resolve([check_text(model_id, "model_id")], mode=self._match).entry
+        return None if asked is None else ModelIndex(entries).resolve([asked], mode=self._match).entry
 
-    def _state_arguments(self, model_id: str | None, *, is_given: bool) -> Arguments:
+    def _state_arguments(self, asked: str | None, *, is_given: bool) -> Arguments:
         return Arguments(
-            model_id=model_id,
+            model_id=asked,
             max_gap_seconds=self._max_gap / 10**9,
             delay_seconds=self._delay / 10**9,
             model_attributes=self._model_attributes,
@@ -159,16 +158,15 @@ class ComplianceMappingEngine:
 
 
 def _check_known(request: EvidenceRequest, totals: CallTotals) -> None:
-    """Refuse a model that no entry matches and that no span of the period names."""
-    about = select_totals(request, totals)
-    if request.entry is not None or about.unregistered or about.substitutions or about.agent_only:
-        return
+    """Refuse a model that no entry matches and under which no call and no agent of the period counts."""
     name = request.model_name
-    if name is None:
+    about = select_totals(request, totals)
+    is_known = request.entry or about.unregistered or about.substitutions or about.agent_only
+    if name is None or is_known:
         return
     nearest = list_nearest([*(entry.model_id for entry in request.scan.entries), *totals.unregistered], name)
     hint = f"; the nearest names are {', '.join(map(quote, nearest))}" if nearest else ""
-    problem = f"{quote(name)} is not registered, and no span of the period names it{hint}"
+    problem = f"{quote(name)} is not registered, and no call of the period counts under it{hint}"
     raise InvalidValueError("model_id", name, problem)
 
 

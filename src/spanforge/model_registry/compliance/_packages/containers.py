@@ -137,7 +137,7 @@ def _is_ignored(path: str) -> bool:
 def _find_top_folder(entries: Sequence[ZipEntry]) -> str:
     """Return the folder in which all entries are, with a slash; empty if there is none."""
     top = entries[0].path.partition("/")[0] if entries else ""
-    is_plain = top not in ("", ".", "..") and "\\" not in top and ":" not in top
+    is_plain = top not in ("", ".", "..") and ":" not in top
     return f"{top}/" if is_plain and all(entry.path.startswith(f"{top}/") for entry in entries) else ""
 
 

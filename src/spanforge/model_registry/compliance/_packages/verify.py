@@ -26,7 +26,7 @@ from spanforge.model_registry.compliance._packages.verification_report import (
     build_report,
     parse_object,
 )
-from spanforge.model_registry.compliance._packages.zip_entries import MODIFIED
+from spanforge.model_registry.compliance._packages.zip_entries import describe_modified
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -114,7 +114,7 @@ def _check_container(name: str, contents: PackageContents) -> None:
     """Check that a zip is the one that was written, or that another program made it of the files."""
     if contents.archive is None or contents.is_repacked or contents.archive == zip_bytes(contents.files):
         return
-    raise VerificationError(name, f"{MODIFIED}; if you zipped the files again, unpack them and verify the folder")
+    raise describe_modified(name, "it differs from the one that was written")
 
 
 def _without(files: Mapping[str, bytes], *names: str) -> dict[str, bytes]:

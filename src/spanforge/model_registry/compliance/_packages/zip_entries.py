@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 LOCAL: Final = b"PK\x03\x04"
 """The first bytes of a zip with entries."""
-MODIFIED: Final = "the zip container was modified"
 MAX_DIRECTORY_SIZE: Final = 4 * 1024 * 1024
 """The limit of the bytes of a zip's directory, because it is read before the signature is verified."""
 
@@ -40,7 +39,7 @@ class ZipEntry(NamedTuple):
     """An entry of a zip.
 
     Attributes:
-        path: Its path. It ends in a slash if it is a folder.
+        path: Its path, with slashes between its parts. It ends in a slash if it is a folder.
         info: Its headers.
         read: The function that returns its content.
     """
@@ -48,6 +47,12 @@ class ZipEntry(NamedTuple):
     path: str
     info: zipfile.ZipInfo
     read: Callable[[], bytes]
+
+
+def describe_modified(name: str, detail: object) -> VerificationError:
+    """Return the error for a zip that is neither the one that was written nor one that can be verified as a folder."""
+    hint = "if you zipped the files again, unpack them and verify the folder"
+    return VerificationError(name, f"the zip container was modified: {detail}; {hint}")
 
 
 def list_zip_entries(name: str, archive: bytes) -> list[ZipEntry]:
@@ -68,22 +73,26 @@ def list_zip_entries(name: str, archive: bytes) -> list[ZipEntry]:
         opened = zipfile.ZipFile(io.BytesIO(archive))
         is_whole = _measure_entries(archive, opened.infolist()) == start
     except _FAULTS as error:
-        raise VerificationError(name, f"{MODIFIED}: {error}") from None
+        raise describe_modified(name, error) from None
     if not is_whole:
-        raise VerificationError(name, f"{MODIFIED}: its entries and its directory differ")
+        raise describe_modified(name, "its entries and its directory differ")
     if sum(info.file_size for info in opened.infolist()) > MAX_PACKAGE_SIZE:
         raise VerificationError(name, f"is larger than {MAX_PACKAGE_SIZE} bytes")
-    return [ZipEntry(info.orig_filename, info, _make_reader(name, opened, info)) for info in opened.infolist()]
+    return [
+        # Some programs of Windows write backslashes.
+        ZipEntry(info.orig_filename.replace("\\", "/"), info, _make_reader(name, opened, info))
+        for info in opened.infolist()
+    ]
 
 
 def _find_directory(name: str, archive: bytes) -> int:
     """Return the start of the directory, if it ends the archive and is not too large."""
     end = len(archive) - _DIRECTORY_END.size
     if end < 0:
-        raise VerificationError(name, f"{MODIFIED}: it has no directory")
+        raise describe_modified(name, "it has no directory")
     signature, *disks, here, number, size, start, comment = _DIRECTORY_END.unpack_from(archive, end)
     if (signature, *disks, here, comment) != (b"PK\x05\x06", 0, 0, number, 0) or start + size != end:
-        raise VerificationError(name, f"{MODIFIED}: its directory is not at its end")
+        raise describe_modified(name, "its directory is not at its end")
     if number > MAX_FILES or size > MAX_DIRECTORY_SIZE:
         raise VerificationError(name, f"has more than {MAX_FILES:,} entries")
     return int(start)
@@ -124,6 +133,6 @@ def _make_reader(name: str, opened: zipfile.ZipFile, info: zipfile.ZipInfo) -> C
         try:
             return opened.read(info)
         except _FAULTS as error:
-            raise VerificationError(name, f"{MODIFIED}: {entry} cannot be read: {error}") from None
+            raise describe_modified(name, f"{entry} cannot be read: {error}") from None
 
     return read
