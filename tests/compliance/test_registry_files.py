@@ -81,12 +81,13 @@ def test_changed_registry_is_in_the_package_without_its_file(change: str, case: 
 
 
 def test_operations_that_change_nothing_keep_the_file(case: EvidenceCase) -> None:
-    """An operation that leaves the entries as they are in the file keeps the file in the package."""
-    registry = load(case.folder / "models.yaml")
-    registry.load(case.folder / "models.yaml")
-    before = registry.list_all()
-    registry.register("gpt", **FIELDS, replace=True)
-    assert copies(generate(case, registry)) == ([("models.yaml", YAML)] if registry.list_all() == before else [])
+    """If code registers a model that a followed file defines, the file's entry stays in force and its file is kept."""
+    (case.folder / "models.yaml").write_bytes(YAML)
+    follow_settings(str(case.folder / "models.yaml"), 0)
+    get_default_registry().register("gpt", **FIELDS | {"owner": "code"})
+    assert copies(generate(case, None)) == [("models.yaml", YAML)]
+    get_default_registry().register("new", **FIELDS)
+    assert copies(generate(case, None)) == []
 
 
 def test_registry_in_memory_has_no_file(case: EvidenceCase) -> None:
