@@ -187,6 +187,6 @@ def test_nearest_ids() -> None:
     registry = ModelRegistry(auto_emit=False)
     for model_id in ("acme-chat-1", "acme-chat-2", "other"):
         registry.register(model_id, "N", "1", "low", "t", "p")
-    index = registry._state.index
-    assert list_nearest(index, "Acme-chat-10")[0] == "acme-chat-1"
-    assert list_nearest(index, "zzz") == ()
+    model_ids = registry._state.index.entries
+    assert list_nearest(model_ids, "Acme-chat-10")[0] == "acme-chat-1"
+    assert list_nearest(model_ids, "zzz") == ()

@@ -19,7 +19,7 @@ from spanforge.model_registry.compliance._sources.formats import FORMATS
 FILE = Path(attestation.__file__).with_name("attestation.schema.json")
 HEAD = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
-    "$id": "urn:spanforge:model-registry:evidence:1",
+    "$id": "urn:spanforge:model-registry:evidence:2",
     "title": "Attestation of an evidence package",
 }
 KINDS = "; ".join(f"{kind} for {row.note}" for kind, row in FORMATS.items())

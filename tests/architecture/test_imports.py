@@ -63,10 +63,10 @@ INNER_LAYERS = {
     ],
     "compliance": [
         {"_sources", "_attestation_parts"},
-        {"_attestation_names", "_arguments"},
+        {"_attestation_names", "_attestation_request", "_arguments"},
         {"_attestation"},
         {"_frameworks"},
-        {"_analysis", "_packages"},
+        {"_analysis", "_packages", "_registry_files"},
         {"_evidence_csv"},
         {"_evidence_request"},
         {"_name_lists"},

@@ -45,6 +45,7 @@ COMPLIANCE = {
     "Attestation",
     "ComplianceMappingEngine",
     "EvidencePackage",
+    "Expected",
     "MatchingDifference",
     "MissingExtraError",
     "PackageError",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from datetime import date, datetime, timedelta, timezone
+from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,9 +23,10 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from support.evidence import DAY, GENERATED, csv_rows, make_entry, make_record, write_key_pair
 
-from spanforge.model_registry import InvalidEntryError, ModelRegistry, get_default_registry
+from spanforge.model_registry import InvalidEntryError, ModelRegistry, __version__, get_default_registry
 from spanforge.model_registry.compliance import ComplianceMappingEngine, EvidencePackage, TelemetryError, verify_package
 from spanforge.model_registry.compliance._attestation_names import Name
+from spanforge.model_registry.compliance._attestation_request import Arguments
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
 
 if TYPE_CHECKING:
@@ -111,19 +114,99 @@ def test_model_is_found_by_any_of_its_names(case: EvidenceCase, otlp: Otlp, aske
     assert (found.population.models, found.population.models_called) == (1, 1)
 
 
-@pytest.mark.parametrize("calls", [0, 2])
-def test_evidence_about_unregistered_model(case: EvidenceCase, otlp: Otlp, calls: int) -> None:
+def test_evidence_about_unregistered_model(case: EvidenceCase, otlp: Otlp) -> None:
     """Owner, tier and status are null, a warning names the model, and its row has the status unregistered."""
-    case.write(otlp.line(otlp.span("gpt"), *[otlp.span("mystery") for _ in range(calls)]))
+    case.write(otlp.line(otlp.span("gpt"), otlp.span("mystery"), otlp.span("mystery")))
     made = case.package(case.engine(make_entry()), "mystery")
     found = made.attestation
     assert (found.model_id, found.model_owner, found.model_risk_tier, found.model_status) == ("mystery", *[None] * 3)
     assert found.model_warnings == ("model 'mystery' is not registered",)
-    assert found.population.calls == calls
-    assert found.overall_status == ("findings" if calls else "no_evidence")
+    assert found.population.calls == 2
+    assert found.overall_status == "findings"
     (row,) = csv_rows(made)
-    assert (row["model_id"], row["status"], row["calls"]) == ("mystery", "unregistered", str(calls))
+    assert (row["model_id"], row["status"], row["calls"]) == ("mystery", "unregistered", "2")
     assert {row[column] for column in ("name", "version", "owner", "risk_tier", "purpose")} == {""}
+
+
+@pytest.mark.parametrize("telemetry", [[], None])
+def test_model_that_nobody_registered_and_called_is_an_error(
+    case: EvidenceCase, otlp: Otlp, telemetry: list[str] | None
+) -> None:
+    """A name without an entry and without a call in the period is an error that lists similar names."""
+    case.write(otlp.line(otlp.span("acme-chat-9"), otlp.span("acme-chat-2", otlp.start - 1)))
+    options = {} if telemetry is None else {"telemetry": telemetry}
+    engine = case.engine(make_entry("acme-chat-1"), make_entry("other"), match="exact")
+    with pytest.raises(InvalidEntryError) as caught:
+        case.package(engine, "ACME-chat-2", **options)
+    nearest = "'acme-chat-1'" if telemetry == [] else "'acme-chat-9', 'acme-chat-1'"
+    reason = "model_id 'ACME-chat-2' is not registered, and no call of the period counts under it"
+    assert str(caught.value) == f"{reason}; the nearest names are {nearest}"
+    with pytest.raises(InvalidEntryError, match=r"no call of the period counts under it$"):
+        case.package(engine, "x", **options)
+
+
+def test_models_that_only_agents_or_answers_name_are_no_error(case: EvidenceCase, otlp: Otlp) -> None:
+    """A name that only a span of an agent has, or only a response, is a name of the period."""
+    agent = otlp.span("helper", gen_ai__operation__name="invoke_agent")
+    case.write(otlp.line(agent, otlp.span("gpt", gen_ai__response__model="served")))
+    for name in ("helper", "served"):
+        assert case.attest(make_entry(), model_id=name).model_id == name
+
+
+ARGUMENTS: list[tuple[dict[str, Any], dict[str, Any], str, Any]] = [
+    ({"max_gap": timedelta(seconds=60.5)}, {}, "max_gap_seconds", 60.5),
+    ({"delay": timedelta(days=36_000, microseconds=1)}, {}, "delay_seconds", 3_110_400_000.000001),
+    ({"model_attributes": "my.model"}, {}, "model_attributes", ["my.model"]),
+    ({"model_attributes": ["b", "a"]}, {}, "model_attributes", ["b", "a"]),
+    ({"match": "exact"}, {}, "match", "exact"),
+    ({}, {"model_id": "an-alias"}, "model_id", "an-alias"),
+    ({}, {"generated_at": None}, "generated_at", "clock"),
+]
+
+
+@pytest.mark.parametrize(("options", "given", "field", "stated"), ARGUMENTS)
+def test_arguments_that_change_a_result_are_stated(
+    case: EvidenceCase, options: dict[str, Any], given: dict[str, Any], field: str, stated: Any
+) -> None:
+    """The attestation has each argument exactly, and those that were not given with their defaults."""
+    entry = make_entry(metadata={"aliases": ["an-alias"]})
+    arguments = json.loads(case.package(case.engine(entry, **options), **given).to_json())["arguments"]
+    assert arguments == {
+        "model_id": None,
+        "max_gap_seconds": 86_400,
+        "delay_seconds": 300,
+        "model_attributes": [],
+        "match": "forms",
+        "generated_at": "given",
+        field: stated,
+    }
+
+
+def test_every_argument_is_known_to_the_test_of_arguments() -> None:
+    """Each argument is one that the attestation states in its arguments, or in a field of its own."""
+    own = {"registry", "framework", "from_date", "to_date", "telemetry", "audit_events", "source_revision"}
+    taken = {
+        *inspect.signature(ComplianceMappingEngine).parameters,
+        *inspect.signature(ComplianceMappingEngine.generate_evidence_package).parameters,
+    }
+    stated = {field.removesuffix("_seconds") for field in Arguments.__struct_fields__}
+    assert taken - {"self"} == own | stated
+
+
+def test_given_time_of_generation_is_a_limit(case: EvidenceCase) -> None:
+    """If the caller set the time of generation, a limit says that no clock confirms it."""
+    limit = "The caller set the time of generation. No clock confirms it."
+    assert limit in case.attest().limits
+    assert limit not in case.attest(generated_at=None).limits
+
+
+def test_versions_of_code_and_schema_are_stated(case: EvidenceCase) -> None:
+    """The attestation has the version of the package, of its format, and the digest of its schema."""
+    found = case.attest()
+    schema = (files("spanforge.model_registry.compliance") / "attestation.schema.json").read_bytes()
+    assert found.generator.version == __version__
+    assert found.format == "spanforge-model-registry/evidence/2"
+    assert found.generator.schema_sha256 == hashlib.sha256(schema).hexdigest()
 
 
 def test_evidence_about_model_with_long_name(case: EvidenceCase, otlp: Otlp) -> None:

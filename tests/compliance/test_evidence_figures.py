@@ -124,6 +124,30 @@ def test_calls_of_unknown_services_are_calls_of_any_service(
     assert [each.name for each in case.attest(make_entry()).agent_only_models] == ["gpt"]
 
 
+@pytest.mark.parametrize("name", ["(others)", "(no name)", "\uffff"])
+def test_names_of_summed_calls_are_no_real_names(
+    case: EvidenceCase, otlp: Otlp, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """A real model and service with such a name differ from calls without a name or counted together."""
+    shown = name.replace("\uffff", "\ufffd")
+    unnamed = otlp.span(model_registry__status="unregistered")
+    case.write(otlp.line(otlp.span(name), otlp.span(name), service=name), otlp.line(unnamed, service="web"))
+    made = case.package(case.engine())
+    assert made.attestation.unregistered_names == (Name(name=shown, calls=2), Name(name="", calls=1))
+    assert made.attestation.model_warnings == (f"model '{shown}' is not registered",)
+    assert not any("groups of calls" in limit for limit in made.attestation.limits)
+    services = {"(others)": "'(others)", "(no name)": "(no name)", "\uffff": "\ufffd"}
+    rows = [(row["model_id"], row["name"], row["services"]) for row in csv_rows(made)]
+    assert rows == [("", "(no name)", "web"), (shown, "", services[name])]
+    monkeypatch.setattr(scan, "MAX_CALL_GROUPS", 1)
+    case.write(otlp.line(otlp.span(name), service=name), otlp.line(otlp.span("x"), otlp.span("y"), service="web"))
+    made = case.package(case.engine())
+    assert made.attestation.unregistered_names == (Name(name=None, calls=2), Name(name=shown, calls=1))
+    assert any("more than 50,000 groups of calls" in limit for limit in made.attestation.limits)
+    rows = [(row["model_id"], row["name"], row["services"]) for row in csv_rows(made)]
+    assert rows == [(shown, "", services[name]), ("", "(others)", "(others)")]
+
+
 @pytest.mark.parametrize("keys", ["my.model", ["my.model"], ("other", "my.model")])
 def test_model_attributes_hold_model_names(case: EvidenceCase, otlp: Otlp, keys: Any) -> None:
     """The engine takes one further attribute or several, and reads model names from them."""

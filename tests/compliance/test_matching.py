@@ -42,10 +42,10 @@ def test_match_is_an_argument_or_a_setting(
     variable, argument = given
     if variable is not None:
         monkeypatch.setenv(VARIABLE, variable)
-    case.write(otlp.line(otlp.span("GPT-2026-01-31")))
+    case.write(otlp.line(otlp.span("GPT-2026-01-31"), otlp.span("GPT")))
     found = case.package(case.engine(make_entry(), match=argument), "GPT").attestation
-    assert (found.match, found.model_id, found.population.calls) == (
-        ("forms", "gpt", 1) if mode == "forms" else ("exact", "GPT", 0)
+    assert (found.arguments.match, found.model_id, found.population.calls) == (
+        ("forms", "gpt", 2) if mode == "forms" else ("exact", "GPT", 1)
     )
 
 
@@ -121,6 +121,13 @@ def test_differences_are_those_of_evidence(case: EvidenceCase, otlp: Otlp) -> No
     )
     assert {each.name for each in differences if each.forms is not None and each.exact is None} == exact - forms
     assert exact - forms >= {"GPT", "openai/gpt"}
+
+
+def test_names_that_the_processor_ignores_are_not_compared(case: EvidenceCase, otlp: Otlp) -> None:
+    """A model's name that a gateway copied to a span of its database is in no difference."""
+    case.write(otlp.line(otlp.span("GPT", db__system="redis"), otlp.span("GPT", db__system=5), otlp.span("GPT")))
+    assert compare(case) == [MatchingDifference("GPT", None, None, "gpt", "form", 1)]
+    assert case.attest(*ENTRIES).population.calls == 1
 
 
 def test_other_arguments_of_the_comparison(case: EvidenceCase, otlp: Otlp) -> None:

@@ -251,15 +251,18 @@ def test_one_line_per_flagged_model(pipeline: Any, registry: ModelRegistry, line
     assert {record.levelno for record in caplog.records} == {logging.WARNING}
 
 
-def test_limit_of_log_lines(pipeline: Any, lines: Any) -> None:
-    """A process logs at most 100 lines about models."""
+def test_limit_of_log_lines(pipeline: Any, lines: Any, registry: ModelRegistry) -> None:
+    """A process logs at most 100 lines about names that are not registered, and then still those of retired models."""
+    registry.retire("gpt-4o")
     pipes = pipeline(exporting=None)
     for number in range(250):
         pipes.tracer.start_span("call", attributes={REQUEST: f"m{number}"}).end()
     other = pipeline(exporting=None)
     for number in range(250, 300):
         other.tracer.start_span("call", attributes={REQUEST: f"m{number}"}).end()
-    assert lines() == [f"model registry: model 'm{number}' is not registered (owner: nobody)" for number in range(100)]
+    other.tracer.start_span("call", attributes={REQUEST: "gpt-4o"}).end()
+    junk = [f"model registry: model 'm{number}' is not registered (owner: nobody)" for number in range(100)]
+    assert lines() == [*junk, "model registry: model 'gpt-4o' is retired (owner: ml-platform)"]
 
 
 def test_threads_share_the_limit_of_lines(pipeline: Any, lines: Any) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import tempfile
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,6 +17,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from support.evidence import write_key_pair
 from support.json_values import paths, replaced
+from support.packages import make_zip
 
 from spanforge.model_registry._core.errors import VerificationError
 from spanforge.model_registry.compliance._packages.canonical import encode_canonical
@@ -28,8 +32,20 @@ from spanforge.model_registry.compliance._packages.verify import verify_package
 if TYPE_CHECKING:
     from spanforge.model_registry.compliance._packages.keys import SigningKey
 
-EVIDENCE = {"attestation.json": b'{"overall_status":"findings"}', "evidence.csv": b"model_id,name\r\na,A\r\n"}
-OTHER = {"attestation.json": b'{"overall_status":"supported"}', "evidence.csv": b"model_id,name\r\nb,B\r\n"}
+COPY = "registry-1-models.yaml"
+EVIDENCE = {
+    "attestation.json": b'{"overall_status":"findings"}',
+    "evidence.csv": b"model_id,name\r\na,A\r\n",
+    "registry.json": b"[]\n",
+    COPY: b"[]  # a\n",
+}
+OTHER = {
+    "attestation.json": b'{"overall_status":"supported"}',
+    "evidence.csv": b"model_id,name\r\nb,B\r\n",
+    "registry.json": b"[ ]\n",
+    COPY: b"[]  # b\n",
+}
+FILES = (*PACKAGE_FILES, COPY)
 
 
 class Case(NamedTuple):
@@ -86,7 +102,7 @@ def changed(draw: st.DrawFn, content: bytes) -> bytes:
 @given(data=st.data())
 def test_changed_file_is_refused(case: Case, data: st.DataObject) -> None:
     """A package is refused if any bytes of a file are changed, added or removed."""
-    name = data.draw(st.sampled_from(PACKAGE_FILES))
+    name = data.draw(st.sampled_from(FILES))
     refused(case, {**case.made, name: data.draw(changed(case.made[name]))})
 
 
@@ -96,7 +112,20 @@ def test_changed_zip_is_refused(case: Case, data: st.DataObject) -> None:
     refused_zip(case, data.draw(changed(zip_bytes(case.made))))
 
 
-NAMES = st.sampled_from([*PACKAGE_FILES, "Manifest.json", ".hidden", "a", "manifest.json.bak"]) | st.text(
+@given(data=st.data())
+def test_changed_zip_of_another_program_has_the_same_files(case: Case, data: st.DataObject) -> None:
+    """A compressed zip of which any bytes are changed is refused, or has exactly the files that were signed."""
+    path = case.place / "changed.zip"
+    archive = make_zip(sorted(case.made.items()), lambda entry: setattr(entry, "compress_type", zipfile.ZIP_DEFLATED))
+    path.write_bytes(data.draw(changed(archive)))
+    with contextlib.suppress(VerificationError):
+        report = verify_package(path, [case.public])
+        assert report.digests == {name: hashlib.sha256(content).hexdigest() for name, content in case.made.items()}
+        with zipfile.ZipFile(path) as opened:
+            assert {name: opened.read(name) for name in opened.namelist()} == case.made
+
+
+NAMES = st.sampled_from([*FILES, "registry-2-b.yaml", "Manifest.json", ".hidden", "a", "manifest.json.bak"]) | st.text(
     "abcdef.-_ é", min_size=1, max_size=12
 ).filter(lambda name: name.strip("."))
 CONTENTS = st.binary(max_size=20)
@@ -106,14 +135,14 @@ CONTENTS = st.binary(max_size=20)
 def test_changed_set_of_files_is_refused(case: Case, data: st.DataObject) -> None:
     """A package is refused if files are removed, added, renamed, swapped or taken from another package."""
     known = [*case.made.values(), *case.other.values()]
-    kept = data.draw(st.sets(st.sampled_from(PACKAGE_FILES)))
+    kept = data.draw(st.sets(st.sampled_from(FILES)))
     added = data.draw(st.dictionaries(NAMES, st.sampled_from(known) | CONTENTS, max_size=4))
     files = {name: case.made[name] for name in sorted(kept)} | added
     assume(files != case.made)
     refused(case, files)
 
 
-@given(mixed=st.fixed_dictionaries({name: st.booleans() for name in PACKAGE_FILES}))
+@given(mixed=st.fixed_dictionaries({name: st.booleans() for name in FILES}))
 def test_mixed_packages_are_refused(case: Case, mixed: dict[str, bool]) -> None:
     """A mix of two packages with the same key is refused."""
     files = {name: (case.other if other else case.made)[name] for name, other in mixed.items()}

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from support.evidence import ListReader
 from support.otlp import Otlp
 
-from spanforge.model_registry import ModelRegistryEntry
+from spanforge.model_registry import ModelRegistry, ModelRegistryEntry
 from spanforge.model_registry._core.conventions import CONVENTIONS, NOT_CALLS, PROVIDER_KEYS, with_extra_keys
 from spanforge.model_registry._core.lifecycle import LIFECYCLE
 from spanforge.model_registry._core.resolution import UNREGISTERED, ModelIndex
@@ -30,7 +30,9 @@ from spanforge.model_registry.compliance._analysis.scan import Scan
 from spanforge.model_registry.compliance._analysis.scan_data import ScanRequest
 from spanforge.model_registry.compliance._analysis.totals import EXCEPTIONS, CallTotals, total_calls
 from spanforge.model_registry.compliance._analysis.workers import scan_input
+from spanforge.model_registry.compliance._attestation_request import Arguments
 from spanforge.model_registry.compliance._evidence_request import EvidenceRequest
+from spanforge.model_registry.compliance._registry_files import copy_registry
 from spanforge.model_registry.compliance._report import build_attestation, build_csv
 from spanforge.model_registry.compliance._sources.files import FileReader
 
@@ -224,9 +226,7 @@ class Naive:
             return
         model = None if resolved is None else resolved.resolution.entry
         key = (
-            (None, "(no name)" if resolved is None else resolved.resolution.candidate)
-            if model is None
-            else (model.model_id, "")
+            (None, "" if resolved is None else resolved.resolution.candidate) if model is None else (model.model_id, "")
         )
         if "gen_ai.operation.name" in found:
             self.agents += 1
@@ -349,7 +349,10 @@ RESPONSE = "gen_ai.response.model"
 def attest(entries: list[ModelRegistryEntry], lines: list[bytes], mode: MatchMode) -> tuple[Attestation, bytes]:
     """Return the attestation and the CSV of the whole inventory."""
     wanted = ScanRequest(START, START + HOUR, HOUR, 0, entries, FURTHER, match=mode)
-    request = EvidenceRequest("soc2", None, wanted, from_nanos(START + HOUR))
+    durations = {"max_gap_seconds": 3_600.0, "delay_seconds": 0.0}
+    arguments = Arguments(model_id=None, model_attributes=tuple(FURTHER), match=mode, generated_at="given", **durations)
+    registry = copy_registry(ModelRegistry(auto_emit=False), entries, None).attested
+    request = EvidenceRequest("soc2", None, wanted, from_nanos(START + HOUR), arguments, registry)
     with tempfile.TemporaryDirectory() as folder:
         inputs = [scan_input(ListReader(lines), wanted, folder, 0)]
         totals = total_calls(inputs, wanted, folder)

@@ -215,10 +215,10 @@ def test_registry_that_fails(watched: Watched, monkeypatch: pytest.MonkeyPatch) 
     """If the registry itself fails, one line says so, and each further look tries again."""
     fails = [True]
 
-    def replace_or_fail(registry: Any, entries: Any) -> None:
+    def replace_or_fail(registry: Any, entries: Any, sources: Any) -> None:
         if fails:
             raise MemoryError
-        replace_file_entries(registry, entries)
+        replace_file_entries(registry, entries, sources)
 
     monkeypatch.setattr(watch, "replace_file_entries", replace_or_fail)
     watcher = watched.follow()

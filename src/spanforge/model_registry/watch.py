@@ -142,7 +142,7 @@ class FileWatcher:
         if watched is None:
             return
         if all(file.is_settled for file in watched) and not self._stopped.is_set():
-            self._take([file.entries for file in watched])
+            self._take(watched)
         before, self._watched = self._watched, watched
         self._note_files_in_force()
         for new, old in zip(watched, before, strict=True):
@@ -167,26 +167,27 @@ class FileWatcher:
             if is_in_force and self._conflict is None:
                 self._seen_in_force[file.path] = now
 
-    def _take(self, entries_by_file: list[Sequence[ModelRegistryEntry] | None]) -> None:
+    def _take(self, watched: Sequence[WatchedFile]) -> None:
         """Put the files' entries in force, if they are not in force yet."""
-        if any(new is not old for new, old in zip(entries_by_file, self._in_force, strict=True)):
-            self._publish(entries_by_file)
-            self._in_force = entries_by_file
+        if any(file.entries is not entries for file, entries in zip(watched, self._in_force, strict=True)):
+            self._publish(watched)
+            self._in_force = [file.entries for file in watched]
 
-    def _publish(self, entries_by_file: list[Sequence[ModelRegistryEntry] | None]) -> None:
+    def _publish(self, watched: Sequence[WatchedFile]) -> None:
         """Replace the registry's entries of files by those of all files, unless two files have the same model."""
         paths, entries = dict[str, str](), list["ModelRegistryEntry"]()
-        for path, own in zip(self.files, entries_by_file, strict=True):
-            for entry in own or ():
-                other = paths.setdefault(entry.model_id, path)
-                if other != path:
-                    self._report_conflict(entry.model_id, other, path)
+        for file in watched:
+            for entry in file.entries or ():
+                other = paths.setdefault(entry.model_id, file.path)
+                if other != file.path:
+                    self._report_conflict(entry.model_id, other, file.path)
                     return
                 entries.append(entry)
         self._conflict = None
         registry = self._registry()
         if registry is not None:
-            replace_file_entries(registry, entries)
+            sources = [file.source for file in watched if file.sha256 is not None]
+            replace_file_entries(registry, entries, sources)
             logs.debug("model registry: loaded %d models from %s", len(entries), os.pathsep.join(self.files))
 
     def _report_conflict(self, model_id: str, first: str, second: str) -> None:

@@ -27,11 +27,10 @@ from spanforge.model_registry._core.resolution import UNREGISTERED
 from spanforge.model_registry._core.timestamps import to_nanos
 from spanforge.model_registry.compliance._analysis import duplicates
 from spanforge.model_registry.compliance._analysis import scan as module
-from spanforge.model_registry.compliance._analysis.calls import NO_NAME, OTHER, Call, SpanNames
+from spanforge.model_registry.compliance._analysis.calls import NO_NAME, OTHER, OTHERS_NAME, Call, SpanNames
 from spanforge.model_registry.compliance._analysis.duplicates import SpanIdWriter
 from spanforge.model_registry.compliance._analysis.scan import Scan
 from spanforge.model_registry.compliance._analysis.scan_data import (
-    OTHERS_NAME,
     SAMPLES_PER_GROUP,
     ScanResult,
     SeenEvent,

@@ -238,6 +238,10 @@ def test_large_envelope_is_neither_read_nor_made(ed: Pair) -> None:
 STATEMENTS: dict[str, tuple[dict[str, Any], str]] = {
     "type": ({"_type": "https://in-toto.io/Statement/v0.1"}, "_type is"),
     "predicate type": ({"predicateType": "https://slsa.dev/provenance/v1"}, "predicateType is"),
+    "version 1": (
+        {"predicateType": "urn:spanforge:model-registry:evidence-package:v1"},
+        "is a package of version 1, which does not state every argument that changes a result; generate it again$",
+    ),
     "subject": ({"subject": "a.json"}, "statement is malformed"),
     "digest": ({"subject": [{"name": "a", "digest": {"sha1": ""}}]}, "statement is malformed"),
     "field": ({"more": 1}, "statement is not canonical"),

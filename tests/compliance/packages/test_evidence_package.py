@@ -76,10 +76,14 @@ def test_copies_are_equal(made: EvidencePackage) -> None:
 
 
 def test_files_of_an_unsigned_package(made: EvidencePackage, tmp_path: Path) -> None:
-    """The files are the canonical JSON, the table, and a manifest that names each input and no key."""
+    """The files are the canonical JSON, the table, the registry, and a manifest that names each input and no key."""
     made.write(tmp_path / "package")
     files = {path.name: path.read_bytes() for path in (tmp_path / "package").iterdir()}
-    assert set(files) == {"attestation.json", "evidence.csv", "manifest.json"}
+    assert set(files) == {
+        *("SHA256SUMS", "attestation.json", "evidence.csv", "manifest.json"),
+        *("registry.json", "registry-1-models.json"),
+    }
+    assert files["registry.json"] == files["registry-1-models.json"] == made.registry_json
     assert files["attestation.json"] == made.to_json().encode()
     assert files["evidence.csv"] == made.evidence_csv
     manifest = json.loads(files["manifest.json"])

@@ -39,7 +39,12 @@ if TYPE_CHECKING:
 
     from spanforge.model_registry.compliance._packages.keys import SigningKey
 
-EVIDENCE = {"attestation.json": b'{"overall_status":"supported"}', "evidence.csv": b"model_id\r\n"}
+EVIDENCE = {
+    "attestation.json": b'{"overall_status":"supported"}',
+    "evidence.csv": b"model_id\r\n",
+    "registry.json": b"[]\n",
+    "registry-1-models.yaml": b"[]  # none\n",
+}
 INPUTS = [{"name": "spans.jsonl", "sha256": "00", "size": 3}]
 
 
@@ -55,7 +60,7 @@ def content(folder: Path) -> dict[str, bytes]:
 def test_manifest_of_signed_package(signer: SigningKey) -> None:
     """With a key the manifest has its id, and the signature covers the manifest."""
     made = assemble(EVIDENCE, INPUTS, signer, {"said": 1})
-    assert tuple(sorted(made)) == PACKAGE_FILES
+    assert set(made) == {*PACKAGE_FILES, "registry-1-models.yaml"}
     manifest = json.loads(made[MANIFEST])
     assert manifest["signed_by"] == signer.keyid
     assert manifest["signature"].startswith("signature.dsse.json: a DSSE envelope")
@@ -67,7 +72,7 @@ def test_manifest_has_digests_and_inputs() -> None:
     made = build_manifest(EVIDENCE, INPUTS, None)
     manifest = json.loads(made)
     assert made == encode_canonical(manifest)
-    assert manifest["format_version"] == 1
+    assert manifest["format_version"] == 2
     assert manifest["inputs"] == INPUTS
     assert manifest["files"] == {
         name: {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content)}
@@ -101,14 +106,35 @@ def test_bytes_of_a_zip_are_fixed() -> None:
 def test_other_files_are_refused(tmp_path: Path) -> None:
     """A package has its own files only, so no file can be outside of its folder."""
     made = assemble(EVIDENCE, INPUTS)
-    for files in ({**made, "../x": b""}, {"attestation.json": b""}, EVIDENCE, {}):
+    names = ("../x", "registry-0-x", "registry-1-", "registry-1-a b", f"registry-1-{'x' * 101}", "registry-1-x/y")
+    for files in (*({**made, name: b""} for name in names), {"attestation.json": b""}, EVIDENCE, {}):
         with pytest.raises(PackageError, match="a package has the files"):
             write_folder(tmp_path / "new", files)
         with pytest.raises(PackageError, match="a package has the files"):
             write_zip(tmp_path / "new.zip", files)
-    with pytest.raises(PackageError, match=r"a package has the files.*got attestation\.json, manifest\.json"):
+    with pytest.raises(
+        PackageError, match=r"a package has the files.*got SHA256SUMS, attestation\.json, manifest\.json"
+    ):
         assemble({"attestation.json": b""}, INPUTS)
     assert not os.listdir(tmp_path)
+
+
+def test_sums_are_those_of_sha256sum(signer: SigningKey, tmp_path: Path) -> None:
+    """The digests in ``SHA256SUMS`` are what ``sha256sum`` prints, and ``sha256sum --check`` confirms them."""
+    made = assemble(EVIDENCE, INPUTS, signer)
+    write_folder(tmp_path / "made", made)
+    names = sorted(set(made) - {"SHA256SUMS", "signature.dsse.json"})
+    command = ["sha256sum", "--", *names]
+    assert subprocess.run(command, cwd=tmp_path / "made", check=True, stdout=-1).stdout == made["SHA256SUMS"]
+    subprocess.run(["sha256sum", "--check", "--strict", "SHA256SUMS"], cwd=tmp_path / "made", check=True, stdout=-1)
+
+
+def test_number_of_files_has_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A package with more files than verification reads is not made."""
+    monkeypatch.setattr(package, "MAX_FILES", 6)
+    assemble(EVIDENCE, INPUTS)
+    with pytest.raises(PackageError, match="it would have more than 6 files"):
+        assemble(EVIDENCE | {"registry-2-b.yaml": b""}, INPUTS)
 
 
 def test_large_package_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -207,7 +233,7 @@ def failing_once(original: Callable[..., Any], raised: BaseException, number: in
     ("write", "name", "calls"),
     [
         (write_folder, "mkdir", 3),
-        (write_folder, "fsync", 5),
+        (write_folder, "fsync", 8),
         (write_folder, "rename", 1),
         (write_zip, "mkdir", 2),
         (write_zip, "fsync", 2),
@@ -254,7 +280,7 @@ def test_unsigned_packages_need_no_extra_for_signatures() -> None:
     """An unsigned package can be made without the extra for signatures."""
     code = "from spanforge.model_registry.compliance._packages.files import assemble\n"
     code += f"print(len(assemble({EVIDENCE!r}, [])))"
-    assert run_code(code, "securesystemslib", "cryptography") == "3\n"
+    assert run_code(code, "securesystemslib", "cryptography") == "6\n"
 
 
 @pytest.mark.e2e

@@ -12,7 +12,7 @@ from spanforge.model_registry._core.process import WarnOnce
 from spanforge.model_registry._core.values import quote
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from spanforge.model_registry._core.entry import ModelRegistryEntry
     from spanforge.model_registry._core.resolution import ModelIndex
@@ -87,9 +87,9 @@ def _warn_about_twins(entries: Sequence[ModelRegistryEntry]) -> None:
                 return
 
 
-def list_nearest(index: ModelIndex, name: str) -> tuple[str, ...]:
+def list_nearest(model_ids: Iterable[str], name: str) -> tuple[str, ...]:
     """Return the ids that are most like a name that no entry matches, the nearest first."""
     text = name.lower()
     start = text[:COMMON_LENGTH]
-    similar_ids = (model_id for model_id in index.entries if model_id.lower().startswith(start))
+    similar_ids = (model_id for model_id in model_ids if model_id.lower().startswith(start))
     return tuple(difflib.get_close_matches(text, islice(similar_ids, MAX_NEAREST), NEAREST))

@@ -230,7 +230,8 @@ class ModelRegistry(RegistryCore):
         Raises:
             RegistryFileError: The file cannot be read or is not valid; the registry is unchanged.
         """
-        new_layers = self._replace_layer(replace_app_layer, storage.read_entries(path))
+        entries, source = storage.read_source(path)
+        new_layers = self._replace_layer(replace_app_layer, entries, [source])
         warn_about_differences(new_layers, new_layers.app)
 
     def emit_changes(

@@ -37,6 +37,7 @@ class ModelMatch(msgspec.Struct, gc=False):
         served: The name of the response model, if another model answered than the one that was requested.
         response_registered: Whether the response model, if there is one, is registered or a form of the request model.
         kind: Whether the span is a call of the model.
+        has_response: Whether the span has a request model and a response model.
     """
 
     resolution: Resolution
@@ -45,6 +46,7 @@ class ModelMatch(msgspec.Struct, gc=False):
     served: str | None = None
     response_registered: bool = True
     kind: SpanKind = "call"
+    has_response: bool = False
 
 
 def resolve_attributes(
@@ -82,7 +84,13 @@ def resolve_keys(
         return ModelMatch(resolution, None if resolution.entry is None else rows[0].key, kind=kind)
     match = _compare_models(index, rows, names, provider, mode)
     match.kind = kind
+    match.has_response = len(names) > 1 and _has_both_models(rows)
     return match
+
+
+def _has_both_models(rows: Sequence[Convention]) -> bool:
+    """Check whether one of the conventions is of a request model, and one of a response model."""
+    return any(row.response for row in rows) and any(not row.response and not row.by_gateway for row in rows)
 
 
 def _remove_placeholders(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from spanforge.model_registry._core import emission
 from spanforge.model_registry._core.delivery import Delivery
@@ -31,8 +31,24 @@ if TYPE_CHECKING:
     from spanforge.model_registry._core.entry import ModelRegistryEntry
     from spanforge.model_registry._core.layers import Layers
     from spanforge.model_registry._core.operations import Operation
+    from spanforge.model_registry._core.storage import SourceFile
 
 _T = TypeVar("_T")
+
+
+class Sources(NamedTuple):
+    """The files from which the layers of a registry were read. Later operations may have changed the entries.
+
+    Attributes:
+        app: The file from which the application's entries were loaded, if any.
+        files: The files that the registry follows in the layer above.
+    """
+
+    app: tuple[SourceFile, ...] = ()
+    files: tuple[SourceFile, ...] = ()
+
+
+NO_SOURCES: Final = Sources()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,6 +58,7 @@ class RegistryState:
     Attributes:
         index: The entries in force, by id, alias and glob.
         layers: The layers from which the entries in force are computed.
+        sources: The files from which the layers were read.
         deliveries: The events of the last operations. The event of an interrupted operation stays here and is sent
             later.
         version: A new object per state. A cache can keep it instead of the state, so that old entries can be freed.
@@ -49,6 +66,7 @@ class RegistryState:
 
     index: ModelIndex
     layers: Layers
+    sources: Sources = NO_SOURCES
     deliveries: tuple[Delivery, ...] = ()
     version: object = field(default_factory=object)
 
@@ -112,10 +130,10 @@ class RegistryCore:
             new_layers, entry = change_layers(state.layers, old_entry, timed_operation)
             if entry is old_entry:
                 delivery.event = None
-                return RegistryState(state.index, new_layers, state.deliveries), entry
+                return RegistryState(state.index, new_layers, state.sources, state.deliveries), entry
             delivery.event = _create_event(timed_operation, old_entry, entry)
             undelivered = tuple(item for item in (*state.deliveries, delivery) if item.is_undelivered())
-            return RegistryState(state.index.put(entry), new_layers, undelivered), entry
+            return RegistryState(state.index.put(entry), new_layers, state.sources, undelivered), entry
 
         return self._publish(change)
 
@@ -123,14 +141,18 @@ class RegistryCore:
         self,
         replace_layer: Callable[[Layers, Iterable[ModelRegistryEntry]], Layers],
         entries: Iterable[ModelRegistryEntry],
+        sources: Iterable[SourceFile] = (),
     ) -> Layers:
-        """Publish the state with other entries in one layer, and return its layers."""
+        """Publish the state with other entries in one layer, which were read from these files; return its layers."""
         new_entries = list(entries)
+        read_from = tuple(sources)
 
         def change(state: RegistryState) -> tuple[RegistryState, Layers]:
             new_layers = replace_layer(state.layers, new_entries)
             index = ModelIndex(compute_entries(new_layers))
-            return RegistryState(index, new_layers, state.deliveries), new_layers
+            is_upper = replace_layer is replace_file_layer and state.layers.files is not None
+            new_sources = state.sources._replace(**{"files" if is_upper else "app": read_from})
+            return RegistryState(index, new_layers, new_sources, state.deliveries), new_layers
 
         new_layers = self._guard.run(lambda: self._publish(change))
         warn_about_index(self._state.index)
@@ -168,13 +190,24 @@ class RegistryCore:
                 return timestamp
 
 
-def replace_file_entries(registry: RegistryCore, entries: Iterable[ModelRegistryEntry]) -> None:
+def list_sources(registry: RegistryCore) -> list[SourceFile]:
+    """List the files from which a registry was read, each once, those of the upper layer first.
+
+    This is a function so that it is not a method of the public class.
+    """
+    sources = registry._state.sources  # noqa: SLF001 - same module
+    return list(dict.fromkeys((*sources.files, *sources.app)))
+
+
+def replace_file_entries(
+    registry: RegistryCore, entries: Iterable[ModelRegistryEntry], sources: Iterable[SourceFile] = ()
+) -> None:
     """Replace the entries of the files that a registry follows, atomically and without emitting events.
 
     The process-wide registry keeps the application's entries. Any other registry then contains only these entries, as
     after ``load``. This is a function so that it is not a method of the public class.
     """
-    new_layers = registry._replace_layer(replace_file_layer, entries)  # noqa: SLF001 - same module
+    new_layers = registry._replace_layer(replace_file_layer, entries, sources)  # noqa: SLF001 - same module
     warn_about_differences(new_layers, new_layers.app)
 
 

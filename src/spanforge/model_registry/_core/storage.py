@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import importlib
 import os
 import stat
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from spanforge.model_registry._core import json_entries
 from spanforge.model_registry._core.atomic_files import (
@@ -30,6 +31,18 @@ MAX_FILE_SIZE: Final = 256 * 1024 * 1024
 
 FileMark = tuple[int, ...]
 """Device, inode, size, and the times of content and inode. One of them changes if the file changes."""
+
+
+class SourceFile(NamedTuple):
+    """A registry file, as it was when its entries were read.
+
+    Attributes:
+        path: Its path.
+        sha256: The SHA-256 of its bytes, in hexadecimal.
+    """
+
+    path: str
+    sha256: str
 
 
 def write_entries(path: str | os.PathLike[str], entries: Iterable[ModelRegistryEntry]) -> None:
@@ -70,9 +83,16 @@ def read_entries(path: str | os.PathLike[str]) -> list[ModelRegistryEntry]:
         RegistryFileError: The file cannot be read, is not a registry file, or is too large. If the fault is in an
             entry, the error names its index, model and field.
     """
+    return read_source(path)[0]
+
+
+def read_source(path: str | os.PathLike[str]) -> tuple[list[ModelRegistryEntry], SourceFile]:
+    """Return the entries of a registry file, and its path and digest; raise the errors of ``read_entries``."""
     name = os.fsdecode(path)
-    _, content = read_registry_file(name)
-    return parse_entries(name, content or b"")
+    _, read = read_registry_file(name)
+    content = read or b""
+    entries = parse_entries(name, content)
+    return entries, SourceFile(os.path.abspath(name), hashlib.sha256(content).hexdigest())
 
 
 def read_registry_file(

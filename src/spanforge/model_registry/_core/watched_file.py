@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from spanforge.model_registry._core import storage
 from spanforge.model_registry._core.errors import RegistryFileError
+from spanforge.model_registry._core.storage import SourceFile
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -96,7 +97,7 @@ class WatchedFile:
         settled_digest: The digest of the content last taken, or of the error last reported; ``None`` before the first.
         entries: The entries of the last valid content.
         error: The error when the file was last settled.
-        version: The first digits of the SHA-256 of the last valid content.
+        sha256: The SHA-256 of the last valid content, in hexadecimal; ``None`` if the file never was valid.
     """
 
     path: str
@@ -107,7 +108,17 @@ class WatchedFile:
     settled_digest: bytes | None = None
     entries: Sequence[ModelRegistryEntry] | None = None
     error: RegistryFileError | None = None
-    version: str | None = None
+    sha256: str | None = None
+
+    @property
+    def version(self) -> str | None:
+        """The first digits of ``sha256``."""
+        return None if self.sha256 is None else self.sha256[:_VERSION_DIGITS]
+
+    @property
+    def source(self) -> SourceFile:
+        """The file as it was when its entries were read."""
+        return SourceFile(self.path, self.sha256 or "")
 
     @property
     def is_settled(self) -> bool:
@@ -176,8 +187,8 @@ def _settle(seen: WatchedFile, reading: _Reading) -> WatchedFile:
         except RegistryFileError as caught:
             error = caught
         else:
-            version = reading.digest.hex()[:_VERSION_DIGITS]
-            return replace(seen, settled_digest=reading.digest, entries=entries, error=None, version=version)
+            digest = reading.digest
+            return replace(seen, settled_digest=digest, entries=entries, error=None, sha256=digest.hex())
     return replace(seen, settled_digest=reading.digest, error=error)
 
 

@@ -7,13 +7,16 @@ from spanforge.model_registry.compliance._attestation import Attestation
 from spanforge.model_registry.compliance._engine import ComplianceMappingEngine
 from spanforge.model_registry.compliance._matching import MatchingDifference, compare_matching
 from spanforge.model_registry.compliance._packages.evidence_package import EvidencePackage
-from spanforge.model_registry.compliance._packages.verify import VerificationReport, verify_package
+from spanforge.model_registry.compliance._packages.expectations import Expected
+from spanforge.model_registry.compliance._packages.verification_report import VerificationReport
+from spanforge.model_registry.compliance._packages.verify import verify_package
 from spanforge.model_registry.compliance._sources.files import TelemetryReader
 
 __all__ = [
     "Attestation",
     "ComplianceMappingEngine",
     "EvidencePackage",
+    "Expected",
     "MatchingDifference",
     "MissingExtraError",
     "PackageError",

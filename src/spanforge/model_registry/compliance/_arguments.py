@@ -40,3 +40,8 @@ def check_keys(model_attributes: str | Iterable[str]) -> tuple[str, ...]:
     """Return additional attribute keys that contain a model name, after a check of each."""
     keys = [model_attributes] if isinstance(model_attributes, str) else model_attributes
     return tuple(check_text(key, "model_attributes") for key in keys)
+
+
+def check_revision(source_revision: str | None) -> str | None:
+    """Return the revision of the registry's source after a check; ``None`` stays ``None``."""
+    return None if source_revision is None else check_text(source_revision, "source_revision")

@@ -8,7 +8,6 @@ from spanforge.model_registry._core.lifecycle import (  # noqa: TC001 - the JSON
     ModelStatus,
     RiskTier,
 )
-from spanforge.model_registry._core.names import MatchMode  # noqa: TC001 - likewise
 from spanforge.model_registry.compliance._attestation_names import (  # noqa: TC001 - likewise
     AgentModel,
     MatchedName,
@@ -28,10 +27,13 @@ from spanforge.model_registry.compliance._attestation_parts import (
     Moment,
     Period,
     Population,
-    RegistryDigest,
+)
+from spanforge.model_registry.compliance._attestation_request import (  # noqa: TC001 - likewise
+    Arguments,
+    AttestedRegistry,
 )
 
-FORMAT: Final = "spanforge-model-registry/evidence/1"
+FORMAT: Final = "spanforge-model-registry/evidence/2"
 """The version of the attestation's format; its JSON Schema is ``attestation.schema.json`` beside this module."""
 
 
@@ -55,6 +57,7 @@ class Attestation(AttestationPart, frozen=True, kw_only=True):
         model_warnings: The warnings that a call of the model gets at that time; for the inventory, those of all models
             that were called.
         period: The period of the evidence.
+        arguments: The other arguments that change a result.
         overall_status: The worst status of the clauses.
         clauses: The framework's clauses.
         checks: The results of the checks.
@@ -68,13 +71,12 @@ class Attestation(AttestationPart, frozen=True, kw_only=True):
             about one model, those that it answered and those that others answered for it.
         agent_only_models: Models that spans of agents name and no call of the same service has, those with most spans
             first. Calls of these models may be missing in the telemetry.
-        match: How names were matched: ``forms``, or ``exact`` for ids, aliases and globs only.
         registry: The registry at the time of generation.
         inputs: The inputs that were read, in the order in which they count.
         limits: The limits of the evidence, one text each.
     """
 
-    format: Literal["spanforge-model-registry/evidence/1"] = FORMAT
+    format: Literal["spanforge-model-registry/evidence/2"] = FORMAT
     generator: Generator
     generated_at: Moment
     framework: Framework
@@ -85,6 +87,7 @@ class Attestation(AttestationPart, frozen=True, kw_only=True):
     model_status: ModelStatus | None
     model_warnings: tuple[str, ...]
     period: Period
+    arguments: Arguments
     overall_status: EvidenceStatus
     clauses: tuple[Clause, ...]
     checks: tuple[CheckResult, ...]
@@ -95,7 +98,6 @@ class Attestation(AttestationPart, frozen=True, kw_only=True):
     matched_names: tuple[MatchedName, ...]
     substitutions: tuple[Substitution, ...]
     agent_only_models: tuple[AgentModel, ...]
-    match: MatchMode
-    registry: RegistryDigest
+    registry: AttestedRegistry
     inputs: tuple[Input, ...]
     limits: tuple[str, ...]

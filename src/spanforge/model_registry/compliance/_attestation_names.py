@@ -11,11 +11,11 @@ class Name(AttestationPart, frozen=True, kw_only=True):
     """The name of a called model that has no entry.
 
     Attributes:
-        name: The name.
+        name: The name; empty if the spans have none. ``None`` for names that are counted together, as a limit states.
         calls: The number of calls.
     """
 
-    name: str
+    name: str | None
     calls: Count
 
 
@@ -23,13 +23,13 @@ class MatchedName(AttestationPart, frozen=True, kw_only=True):
     """A name that an entry does not contain, and under which its model was called.
 
     Attributes:
-        name: The name, as it is on the spans.
+        name: The name, as it is on the spans; ``None`` for names that are counted together, as a limit states.
         model_id: The id of the entry under which the calls are counted.
         rule: ``form`` if the name is another form of the entry's id or of an alias; ``glob`` if a glob matched.
         calls: The number of calls.
     """
 
-    name: str
+    name: str | None
     model_id: str
     rule: Literal["form", "glob"]
     calls: Count
@@ -40,7 +40,8 @@ class Substitution(AttestationPart, frozen=True, kw_only=True):
 
     Attributes:
         requested_model_id: The id of the request model's entry.
-        served_name: The response model, as it is on the spans.
+        served_name: The response model, as it is on the spans; ``None`` for names that are counted together, as a limit
+            states.
         served_model_id: The id of the response model's entry, under which the calls are counted. ``None`` if it is not
             registered. The calls are then counted under the request model and are findings.
         calls: The number of calls.
@@ -48,7 +49,7 @@ class Substitution(AttestationPart, frozen=True, kw_only=True):
     """
 
     requested_model_id: str
-    served_name: str
+    served_name: str | None
     served_model_id: str | None
     calls: Count
     samples: tuple[SampleSpan, ...]
@@ -58,13 +59,14 @@ class AgentModel(AttestationPart, frozen=True, kw_only=True):
     """A model that spans of agents name and no call of the same service has.
 
     Attributes:
-        name: The id of the model's entry, or the name of a model that is not registered.
+        name: The id of the model's entry, or the name of a model that is not registered. It is empty if the spans have
+            none, and ``None`` for names that are counted together, as a limit states.
         model_id: The id of the model's entry; ``None`` if it is not registered.
-        service: The service.
+        service: The service; ``None`` for services that are counted together, as a limit states.
         spans: The number of these spans.
     """
 
-    name: str
+    name: str | None
     model_id: str | None
-    service: str
+    service: str | None
     spans: Count

@@ -21,7 +21,7 @@ CheckStatus = Literal["findings", "no_evidence", "not_applicable", "supported"]
 """The status of a check. ``not_applicable`` means that there was nothing to examine, and that this is normal."""
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
-_Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 _Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 _DAY, _CLOCK = "[0-9]{4}-[0-9]{2}-[0-9]{2}", "[0-9]{2}:[0-9]{2}:[0-9]{2}"
 _OFFSET = "([Zz]|[+-][0-9]{2}:[0-9]{2})"
@@ -62,22 +62,13 @@ class Generator(AttestationPart, frozen=True, kw_only=True):
     Attributes:
         name: Its name.
         version: Its version.
+        schema_sha256: The SHA-256 of the JSON Schema that the program contains for this format, in hexadecimal. It is
+            the file ``attestation.schema.json``.
     """
 
     name: str
     version: str
-
-
-class RegistryDigest(AttestationPart, frozen=True, kw_only=True):
-    """The registry at the time of generation.
-
-    Attributes:
-        models: The number of entries.
-        sha256: The SHA-256 of the JSON file that ``ModelRegistry.save`` writes for these entries, in hexadecimal.
-    """
-
-    models: Count
-    sha256: _Sha256
+    schema_sha256: Sha256
 
 
 class SampleSpan(AttestationPart, frozen=True, kw_only=True):
@@ -191,7 +182,7 @@ class Input(AttestationPart, frozen=True, kw_only=True):
     name: str
     kind: str
     size: Count
-    sha256: _Sha256
+    sha256: Sha256
     lines: Count
     bad_lines: Count
     spans: Count
@@ -233,7 +224,7 @@ class Population(AttestationPart, frozen=True, kw_only=True):
 
 
 class Gap(AttestationPart, frozen=True, kw_only=True):
-    """A stretch of the period in which no span starts, longer than ``max_gap_seconds``.
+    """A stretch of the period in which no span starts, longer than ``max_gap_seconds`` of the arguments.
 
     Attributes:
         from_date: The start of the last span before the gap, or of the period, RFC 3339.
@@ -251,14 +242,12 @@ class Coverage(AttestationPart, frozen=True, kw_only=True):
 
     Attributes:
         status: ``incomplete`` if there are reasons, else ``complete``.
-        max_gap_seconds: The longest stretch without the start of a span that is allowed, the engine's ``max_gap``.
         gaps: The first stretches that are longer, in the order of time.
         gap_count: The number of all such stretches.
         reasons: The reasons for incomplete coverage, one text each.
     """
 
     status: Literal["complete", "incomplete"]
-    max_gap_seconds: Count
     gaps: tuple[Gap, ...]
     gap_count: Count
     reasons: tuple[str, ...]

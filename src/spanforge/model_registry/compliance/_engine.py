@@ -11,18 +11,21 @@ import msgspec
 
 from spanforge.model_registry._core.default import get_default_registry
 from spanforge.model_registry._core.errors import InvalidValueError, TelemetryError
+from spanforge.model_registry._core.name_conflicts import list_nearest
 from spanforge.model_registry._core.resolution import ModelIndex
 from spanforge.model_registry._core.settings import MATCH
-from spanforge.model_registry._core.values import check_one_of, check_text
+from spanforge.model_registry._core.values import check_one_of, check_text, quote
 from spanforge.model_registry.compliance._analysis.calls import clean_name
 from spanforge.model_registry.compliance._analysis.changes import parse_audit_events
 from spanforge.model_registry.compliance._analysis.scan_data import ScannedInput, ScanRequest, ScanResult
 from spanforge.model_registry.compliance._analysis.totals import total_calls
 from spanforge.model_registry.compliance._analysis.workers import scan_inputs
-from spanforge.model_registry.compliance._arguments import check_keys, parse_moment, parse_period
-from spanforge.model_registry.compliance._evidence_request import EvidenceRequest
+from spanforge.model_registry.compliance._arguments import check_keys, check_revision, parse_moment, parse_period
+from spanforge.model_registry.compliance._attestation_request import Arguments
+from spanforge.model_registry.compliance._evidence_request import EvidenceRequest, select_totals
 from spanforge.model_registry.compliance._frameworks import FRAMEWORKS
 from spanforge.model_registry.compliance._packages.evidence_package import EvidencePackage
+from spanforge.model_registry.compliance._registry_files import copy_registry
 from spanforge.model_registry.compliance._report import build_attestation, build_csv
 from spanforge.model_registry.compliance._sources.formats import open_sources
 
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from spanforge.model_registry._core.entry import ModelRegistryEntry
     from spanforge.model_registry._core.names import MatchMode
     from spanforge.model_registry._core.registry import ModelRegistry
+    from spanforge.model_registry.compliance._analysis.totals import CallTotals
     from spanforge.model_registry.compliance._attestation_parts import Framework
     from spanforge.model_registry.compliance._sources.formats import TelemetrySource
 
@@ -55,7 +59,7 @@ class ComplianceMappingEngine:
             minute to a century.
         delay: The longest time until a change of the registry is in force in every process, up to a century. A span
             agrees with the registry if its attributes were in force while it ran, or at most this long before its end.
-            An event matches a change that is at most this much earlier or later. Evidence does not record this value.
+            An event matches a change that is at most this much earlier or later.
         model_attributes: Additional attribute keys that contain a model name, one or several, as set for the processor.
         match: How model names match: ``forms``, or ``exact`` for ids, aliases and globs only; ``None``: the setting
             ``match``.
@@ -89,6 +93,7 @@ class ComplianceMappingEngine:
         telemetry: Iterable[TelemetrySource] | TelemetrySource = (),
         audit_events: Iterable[Mapping[str, Any]] | None = None,
         generated_at: str | date | None = None,
+        source_revision: str | None = None,
     ) -> EvidencePackage:
         """Return the evidence about a model, or about the whole inventory, from the telemetry of a period.
 
@@ -105,10 +110,13 @@ class ComplianceMappingEngine:
                 protocol ``TelemetryReader``.
             audit_events: Lifecycle events from other systems: mappings with ``event_type``, ``timestamp`` (RFC 3339)
                 and ``payload`` (with ``model_id``). Events of other types are ignored.
-            generated_at: The time of generation to state; ``None`` for now. It is not a trusted timestamp.
+            generated_at: The time of generation to state; ``None`` for now. It is not a trusted timestamp. The
+                attestation states that it was given.
+            source_revision: The revision of the registry's source to state, such as a commit. It is not verified.
 
         Raises:
-            InvalidValueError: An argument is not allowed (also a ``ValueError``).
+            InvalidValueError: An argument is not allowed, or the model is not registered and no call of the period
+                counts under it (also a ``ValueError``).
             TelemetryError: Telemetry is missing or cannot be read (also a ``ValueError``).
             MissingExtraError: The extra ``compliance`` is required and not installed (also an ``ImportError``).
         """
@@ -117,23 +125,49 @@ class ComplianceMappingEngine:
         now = datetime.now(timezone.utc) if generated_at is None else parse_moment(generated_at, "generated_at")
         registry = get_default_registry() if self._registry is None else self._registry
         entries = registry.list_all()
-        entry = self._find_entry(entries, model_id)
-        name = None if model_id is None else clean_name(model_id)
+        copied = copy_registry(registry, entries, check_revision(source_revision))
+        asked = None if model_id is None else check_text(model_id, "model_id")
+        entry = self._find_entry(entries, asked)
+        name = None if asked is None else clean_name(asked)
         scan = ScanRequest(start, end, self._max_gap, self._delay, entries, self._model_attributes, name, self._match)
+        arguments = self._state_arguments(asked, is_given=generated_at is not None)
+        request = EvidenceRequest(chosen, entry, scan, now, arguments, copied.attested)
         readers = open_sources(telemetry, start, end)
         with tempfile.TemporaryDirectory(prefix="spanforge-evidence-") as folder:
             inputs = scan_inputs(readers, scan, folder)
             totals = total_calls(inputs, scan, folder)
+        _check_known(request, totals)
         if audit_events is not None:
             inputs.append(_read_audit_events(list(audit_events)))
-        request = EvidenceRequest(chosen, entry, scan, now)
-        return EvidencePackage(build_attestation(request, totals, inputs), build_csv(request, totals))
+        attestation = build_attestation(request, totals, inputs)
+        return EvidencePackage(attestation, build_csv(request, totals), copied.entries, copied.files)
 
-    def _find_entry(self, entries: Iterable[ModelRegistryEntry], model_id: str | None) -> ModelRegistryEntry | None:
+    def _find_entry(self, entries: Iterable[ModelRegistryEntry], asked: str | None) -> ModelRegistryEntry | None:
         """Return the entry that the evidence is about; ``None`` for the whole inventory, or if none matches."""
-        if model_id is None:
-            return None
-        return ModelIndex(entries).resolve([check_text(model_id, "model_id")], mode=self._match).entry
+        return None if asked is None else ModelIndex(entries).resolve([asked], mode=self._match).entry
+
+    def _state_arguments(self, asked: str | None, *, is_given: bool) -> Arguments:
+        return Arguments(
+            model_id=asked,
+            max_gap_seconds=self._max_gap / 10**9,
+            delay_seconds=self._delay / 10**9,
+            model_attributes=self._model_attributes,
+            match=self._match,
+            generated_at="given" if is_given else "clock",
+        )
+
+
+def _check_known(request: EvidenceRequest, totals: CallTotals) -> None:
+    """Refuse a model that no entry matches and under which no call and no agent of the period counts."""
+    name = request.model_name
+    about = select_totals(request, totals)
+    is_known = request.entry or about.unregistered or about.substitutions or about.agent_only
+    if name is None or is_known:
+        return
+    nearest = list_nearest([*(entry.model_id for entry in request.scan.entries), *totals.unregistered], name)
+    hint = f"; the nearest names are {', '.join(map(quote, nearest))}" if nearest else ""
+    problem = f"{quote(name)} is not registered, and no call of the period counts under it{hint}"
+    raise InvalidValueError("model_id", name, problem)
 
 
 def _to_nanoseconds(given: timedelta, least: timedelta, field: str) -> int:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from spanforge.model_registry._core.lifecycle import LIFECYCLE
 from spanforge.model_registry._core.resolution import UNREGISTERED
 from spanforge.model_registry._core.timestamps import format_nanos
-from spanforge.model_registry.compliance._analysis.calls import LISTED_RULES
+from spanforge.model_registry.compliance._analysis.calls import LISTED_RULES, NO_NAME, OTHERS_NAME
 from spanforge.model_registry.compliance._analysis.totals import ModelTotals
 
 if TYPE_CHECKING:
@@ -40,6 +40,9 @@ COLUMNS: Final = (
 _FORMULA: Final = re.compile(r"(^|;)(\s*)(?=[=+\-@＝＋－＠])")  # noqa: RUF001 - some programs read full-width signs as these
 """The beginnings of formulas. A formula can follow a semicolon, where spreadsheets of some locales split cells."""
 _NO_CALLS: Final = ModelTotals()
+_OTHERS_TEXT: Final = "(others)"
+_PLACEHOLDER_TEXTS: Final = {NO_NAME: "(no name)", OTHERS_NAME: _OTHERS_TEXT}
+"""The texts for calls without a name, and for names that are counted together. Rows of real names have a model id."""
 
 EntryState = tuple["ModelRegistryEntry", "StateAsOf | None"]
 
@@ -62,7 +65,8 @@ def render_csv(
         fields = [entry.model_id, entry.name, entry.version, *shown, entry.purpose]
         writer.writerow(_make_row(fields, models.get(entry.model_id, _NO_CALLS)))
     for name in sorted(unregistered):
-        writer.writerow(_make_row([name, "", "", "", "", UNREGISTERED, ""], unregistered[name]))
+        ids = ("", _PLACEHOLDER_TEXTS[name]) if name in _PLACEHOLDER_TEXTS else (name, "")
+        writer.writerow(_make_row([*ids, "", "", "", UNREGISTERED, ""], unregistered[name]))
     return buffer.getvalue().encode()
 
 
@@ -72,9 +76,17 @@ def _make_row(fields: Sequence[str], totals: ModelTotals) -> list[str | int]:
         by_rule[rule] += calls
     counts = [totals.calls, *(totals.exceptions[finding] for finding in _FINDINGS)]
     counts += [by_rule[rule] for rule in LISTED_RULES]
-    services = ";".join(escape_cell(service.replace(";", ",")) for service in sorted(totals.services))
+    services = ";".join(map(_show_service, sorted(totals.services)))
     times = (format_nanos(totals.first), format_nanos(totals.last)) if totals.calls else ("", "")
     return [*map(escape_cell, fields), *counts, services, *times]
+
+
+def _show_service(service: str) -> str:
+    """Return a service for a cell with several. An apostrophe precedes the name of a real service ``(others)``."""
+    if service == OTHERS_NAME:
+        return _OTHERS_TEXT
+    shown = escape_cell(service.replace(";", ","))
+    return f"'{shown}" if shown == _OTHERS_TEXT else shown
 
 
 def escape_cell(text: str) -> str:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from spanforge.model_registry.compliance._analysis.scan_data import ScannedInput, ScanRequest, SeenEvent
     from spanforge.model_registry.compliance._analysis.totals import CallTotals
     from spanforge.model_registry.compliance._attestation_parts import Framework
+    from spanforge.model_registry.compliance._attestation_request import Arguments, AttestedRegistry
     from spanforge.model_registry.compliance._evidence_csv import EntryState
 
 _TotalsKey = TypeVar("_TotalsKey")
@@ -31,12 +32,16 @@ class EvidenceRequest(NamedTuple):
         entry: The entry of the model that the evidence is about; ``None`` if there is no entry.
         scan: The request of the scan, with the name of the model that the evidence is about.
         generated_at: The time of generation.
+        arguments: The arguments, as the attestation states them.
+        registry: The registry, as the attestation states it.
     """
 
     framework: Framework
     entry: ModelRegistryEntry | None
     scan: ScanRequest
     generated_at: datetime
+    arguments: Arguments
+    registry: AttestedRegistry
 
     @property
     def model_name(self) -> str | None:

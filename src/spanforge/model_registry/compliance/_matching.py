@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
-from spanforge.model_registry._core.conventions import find_names, provider_of, with_extra_keys
+from spanforge.model_registry._core.conventions import find_names, provider_of, select_keys, with_extra_keys
 from spanforge.model_registry._core.default import get_default_registry
 from spanforge.model_registry._core.resolution import ModelIndex
 from spanforge.model_registry.compliance._analysis.calls import clean_name
@@ -16,7 +16,7 @@ from spanforge.model_registry.compliance._sources import otlp_json as otlp
 from spanforge.model_registry.compliance._sources.formats import open_sources
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import date
 
     from spanforge.model_registry._core.conventions import Convention
@@ -82,27 +82,30 @@ def compare_matching(
     start, end = parse_period(from_date, to_date)
     conventions = with_extra_keys(check_keys(model_attributes))
     entries = (get_default_registry() if registry is None else registry).list_all()
-    comparison = _Comparison(ModelIndex(entries))
+    comparison = _Comparison(ModelIndex(entries), conventions)
     for reader in open_sources(telemetry, start, end):
         for span, scope in _read_spans(reader):
             if start <= span.start_time_unix_nano < end:
-                comparison.add(otlp.get_text_attributes(span.attributes), scope, conventions)
+                comparison.add(span.attributes, scope)
     return comparison.list_differences()
 
 
 class _Comparison:
     """Compares the entry of each name with and without forms, and counts the spans of those that differ."""
 
-    def __init__(self, index: ModelIndex) -> None:
+    def __init__(self, index: ModelIndex, conventions: Sequence[Convention]) -> None:
         self._index = index
+        self._conventions = conventions
         self._equal: set[tuple[str, str | None]] = set()
         self._differences: dict[tuple[str, str | None], MatchingDifference] = {}
         self._spans = Counter[tuple[str, str | None]]()
 
-    def add(self, texts: dict[str, str], scope: str, conventions: Iterable[Convention]) -> None:
-        """Count the names of a span."""
-        _, names = find_names(texts, scope, conventions)
-        provider = provider_of(texts)
+    def add(self, attributes: Sequence[otlp.KeyValue], scope: str) -> None:
+        """Count the names of a span, unless the span processor leaves it alone."""
+        texts = otlp.get_text_attributes(attributes)
+        keys = select_keys({attribute.key for attribute in attributes}, self._conventions)
+        _, names = find_names(texts, scope, keys.conventions)
+        provider = provider_of(texts, keys.providers)
         for name in dict.fromkeys(names):
             key = name, provider
             if key not in self._equal and (key in self._differences or self._differs(name, provider)):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
+from spanforge.model_registry.compliance._analysis.calls import OTHERS_NAME
 from spanforge.model_registry.compliance._analysis.checks import build_samples, select_samples
 from spanforge.model_registry.compliance._attestation_names import AgentModel, MatchedName, Name, Substitution
 
@@ -55,17 +56,31 @@ def list_names(about: CallTotals) -> NameLists:
 
 
 def _list_unregistered(about: CallTotals) -> list[Name]:
-    names = [Name(name=name, calls=model.calls) for name, model in about.unregistered.items()]
-    return sorted(names, key=lambda item: (-item.calls, item.name))
+    ordered = sorted(about.unregistered.items(), key=lambda item: (-item[1].calls, item[0]))
+    return [Name(name=_drop_others(name), calls=model.calls) for name, model in ordered]
+
+
+def _most_first(item: Sequence[Any]) -> tuple[Any, ...]:
+    """Return the key that sorts items by their number, the largest first, and then by the rest."""
+    number, *rest = item
+    return -number, *rest
+
+
+def _drop_others(name: str) -> str | None:
+    """Return a name, or ``None`` for the names that are counted together."""
+    return None if name == OTHERS_NAME else name
 
 
 def _list_matched(about: CallTotals) -> list[MatchedName]:
     names = [
-        MatchedName(name=name, model_id=model_id, rule=cast("Literal['form', 'glob']", rule), calls=calls)
+        (calls, name, model_id, rule)
         for model_id, model in about.models.items()
         for (name, rule), calls in model.matched.items()
     ]
-    return sorted(names, key=lambda item: (-item.calls, item.name, item.model_id, item.rule))
+    return [
+        MatchedName(name=_drop_others(name), model_id=model_id, rule=cast("Literal['form', 'glob']", rule), calls=calls)
+        for calls, name, model_id, rule in sorted(names, key=_most_first)
+    ]
 
 
 def _list_substitutions(about: CallTotals) -> list[Substitution]:
@@ -73,7 +88,7 @@ def _list_substitutions(about: CallTotals) -> list[Substitution]:
     return [
         Substitution(
             requested_model_id=each.requested_id,
-            served_name=each.served,
+            served_name=_drop_others(each.served),
             served_model_id=each.served_id,
             calls=calls.calls,
             samples=build_samples(select_samples(calls.samples), SAMPLES_PER_SUBSTITUTION),
@@ -84,7 +99,15 @@ def _list_substitutions(about: CallTotals) -> list[Substitution]:
 
 def _list_agent_only(about: CallTotals) -> list[AgentModel]:
     models = [
-        AgentModel(name=model_id or name, model_id=model_id, service=service, spans=spans)
+        (spans, model_id or name, service, model_id is None)
         for (model_id, name, service), spans in about.agent_only.items()
     ]
-    return sorted(models, key=lambda item: (-item.spans, item.name, item.service, item.model_id is None))
+    return [
+        AgentModel(
+            name=_drop_others(name) if is_unregistered else name,
+            model_id=None if is_unregistered else name,
+            service=_drop_others(service),
+            spans=spans,
+        )
+        for spans, name, service, is_unregistered in sorted(models, key=_most_first)
+    ]

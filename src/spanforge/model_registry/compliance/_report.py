@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
+from importlib import resources
 from typing import TYPE_CHECKING, Final
 
 from spanforge.model_registry._core.attributes import __version__
 from spanforge.model_registry._core.entry import warnings_of
 from spanforge.model_registry._core.resolution import not_registered
-from spanforge.model_registry._core.storage import encode_entries
 from spanforge.model_registry._core.timestamps import format_nanos, from_nanos, to_nanos
 from spanforge.model_registry.compliance import _attestation_parts as parts
 from spanforge.model_registry.compliance import _name_lists as name_lists
+from spanforge.model_registry.compliance._analysis.calls import NO_NAME, OTHERS_NAME
 from spanforge.model_registry.compliance._analysis.checks import CheckInput, run_checks
 from spanforge.model_registry.compliance._analysis.scan_data import (
     MAX_CALL_GROUPS,
     MAX_SEEN_EVENTS,
-    OTHERS_NAME,
     ScannedInput,
     ScanRequest,
 )
@@ -70,7 +71,7 @@ def build_attestation(request: EvidenceRequest, totals: CallTotals, inputs: Sequ
     owner, risk_tier, status = _read_model_state(request, states)
     names = list_names(facts.about)
     return Attestation(
-        generator=parts.Generator(name="spanforge-model-registry", version=__version__),
+        generator=parts.Generator(name="spanforge-model-registry", version=__version__, schema_sha256=_digest_schema()),
         generated_at=format_nanos(to_nanos(request.generated_at)),
         framework=request.framework,
         framework_name=framework.name,
@@ -80,6 +81,7 @@ def build_attestation(request: EvidenceRequest, totals: CallTotals, inputs: Sequ
         model_status=status,
         model_warnings=_list_warnings(request, states, facts.about),
         period=_build_period(request.scan),
+        arguments=request.arguments,
         overall_status=worst_status([clause.status for clause in clauses]),
         clauses=clauses,
         checks=tuple(checks),
@@ -90,11 +92,16 @@ def build_attestation(request: EvidenceRequest, totals: CallTotals, inputs: Sequ
         matched_names=tuple(names.matched_names[: name_lists.MAX_ITEMS]),
         substitutions=tuple(names.substitutions[: name_lists.MAX_ITEMS]),
         agent_only_models=tuple(names.agent_only_models[: name_lists.MAX_ITEMS]),
-        match=request.scan.match,
-        registry=_digest_registry(request.scan.entries),
+        registry=request.registry,
         inputs=tuple(map(_build_input, inputs)),
         limits=(*LIMITS, *_list_limits(facts, names)),
     )
+
+
+@functools.cache
+def _digest_schema() -> str:
+    schema = resources.files("spanforge.model_registry.compliance") / "attestation.schema.json"
+    return hashlib.sha256(schema.read_bytes()).hexdigest()
 
 
 def build_csv(request: EvidenceRequest, totals: CallTotals) -> bytes:
@@ -129,7 +136,6 @@ def _build_coverage(facts: EvidenceFacts) -> parts.Coverage:
     gaps = facts.all.gaps
     return parts.Coverage(
         status="incomplete" if reasons else "complete",
-        max_gap_seconds=facts.request.scan.max_gap // 10**9,
         gaps=tuple(
             parts.Gap(from_date=format_nanos(start), to_date=format_nanos(end), seconds=(end - start) // 10**9)
             for start, end in gaps[: name_lists.MAX_ITEMS]
@@ -188,7 +194,8 @@ def _list_warnings(request: EvidenceRequest, states: Sequence[EntryState], about
         if state is not None and (request.model_name is not None or entry.model_id in about.models)
         for warning in warnings_of(entry.model_id, state.status)
     ]
-    return tuple([*warnings, *map(not_registered, sorted(about.unregistered))][: name_lists.MAX_ITEMS])
+    names = sorted(about.unregistered.keys() - {NO_NAME, OTHERS_NAME})
+    return tuple([*warnings, *map(not_registered, names)][: name_lists.MAX_ITEMS])
 
 
 def _build_population(facts: EvidenceFacts) -> parts.Population:
@@ -205,10 +212,6 @@ def _build_population(facts: EvidenceFacts) -> parts.Population:
         models_called=len(about.models) + len(about.unregistered),
         lifecycle_events=facts.events,
     )
-
-
-def _digest_registry(entries: Sequence[ModelRegistryEntry]) -> parts.RegistryDigest:
-    return parts.RegistryDigest(models=len(entries), sha256=hashlib.sha256(encode_entries(entries)).hexdigest())
 
 
 def _build_input(scanned: ScannedInput) -> parts.Input:
@@ -232,6 +235,7 @@ def _list_limits(facts: EvidenceFacts, names: NameLists) -> Iterator[str]:
     """Yield the limits of these facts, one text each."""
     about = facts.about
     yield from _list_cuts(facts, names)
+    yield from _list_argument_limits(facts.request)
     called = [entry for entry in facts.request.entries if entry.model_id in about.models]
     undated = sum(_begins_by_dates(entry, facts.request.scan) for entry in called)
     if undated:
@@ -253,8 +257,19 @@ def _list_limits(facts: EvidenceFacts, names: NameLists) -> Iterator[str]:
     if _has_merged_groups(about):
         yield (
             f"An input has more than {MAX_CALL_GROUPS:,} groups of calls. A group has the same model, service and "
-            f"results of checks. Further calls are counted under the service {OTHERS_NAME}. The names that "
-            f"the attestation lists are counted as {OTHERS_NAME} too."
+            "results of checks. Further calls are counted without their service and without the names that the "
+            "attestation lists. Their item in a list has the name null."
+        )
+
+
+def _list_argument_limits(request: EvidenceRequest) -> Iterator[str]:
+    """Yield the limits that follow from the arguments and the registry."""
+    if request.arguments.generated_at == "given":
+        yield "The caller set the time of generation. No clock confirms it."
+    if not request.registry.files:
+        yield (
+            "The package has the registry's entries at generation, but no registry file. The entries did not come from "
+            "files, or the files or entries have changed since."
         )
 
 

@@ -44,11 +44,12 @@ if TYPE_CHECKING:
     from spanforge.model_registry.otel._plan_cache import Plan
 
 MAX_LOGGED: Final = 100
-"""Log lines of this process about models that are retired, deprecated or not registered."""
+"""The limit of log lines of this process about registered models, and of those about other names."""
 _LATE_MODELS_MAY_BE_MISSED: Final = "spans whose model is set after their start may not be enriched"
 
-# Each has its own limit: names from the network must not use up the lines about the plugin's own problems.
-_model_warnings: Final = WarnOnce(MAX_LOGGED)
+# Each has its own limit: names from the network must not use up the lines about registered models and own problems.
+_entry_warnings: Final = WarnOnce(MAX_LOGGED)
+_name_warnings: Final = WarnOnce(MAX_LOGGED)
 _warnings: Final = WarnOnce(100)
 
 
@@ -255,13 +256,12 @@ class ModelRegistrySpanProcessor(SpanProcessor):
         entry = resolution.entry
         if entry is None:
             unregistered_names.add(resolution.candidate)
-            if self._ignores_unregistered:
+            if self._ignores_unregistered or _name_warnings.is_exhausted():
                 return
-        if _model_warnings.is_exhausted():
-            return
+        owner, own_warnings = ("nobody", ()) if entry is None else (entry.owner, entry.warnings)
         for warning in resolution.warnings:
-            owner = "nobody" if entry is None else entry.owner
-            _model_warnings.warn(warning, "model registry: %s (owner: %s)", warning, owner)
+            once = _entry_warnings if warning in own_warnings else _name_warnings
+            once.warn(warning, "model registry: %s (owner: %s)", warning, owner)
 
     def _write_and_mark(self, span: Any, container: Any, mark: Mark, decision: Decision, *, has_ended: bool) -> None:
         """Write the change while the span records, then mark the span as seen, and as counted if it names a model."""

@@ -138,8 +138,8 @@ def _count_models() -> dict[str, int]:
 
 def _find_nearest(names: Iterable[str]) -> dict[str, tuple[str, ...]]:
     """Return the ids that are most like the first names; names without such ids are left out."""
-    index = get_default_registry()._state.index  # noqa: SLF001 - same package
-    nearest = {name: list_nearest(index, name) for name in islice(names, MAX_NEAREST_NAMES)}
+    model_ids = get_default_registry()._state.index.entries  # noqa: SLF001 - same package
+    nearest = {name: list_nearest(model_ids, name) for name in islice(names, MAX_NEAREST_NAMES)}
     return {name: model_ids for name, model_ids in nearest.items() if model_ids}
 
 

@@ -8,24 +8,18 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from spanforge.model_registry._core.attributes import PREFIX
-from spanforge.model_registry._core.conventions import DECIDING_KEYS, find_names, select_keys, with_extra_keys
+from spanforge.model_registry._core.conventions import DECIDING_KEYS, select_keys, with_extra_keys
 from spanforge.model_registry._core.entry import get_status_date
 from spanforge.model_registry._core.globs import MAX_GLOBBED
 from spanforge.model_registry._core.lifecycle import LIFECYCLE
-from spanforge.model_registry._core.names import is_placeholder
 from spanforge.model_registry._core.resolution import UNREGISTERED, ModelIndex
-from spanforge.model_registry._core.span_kinds import (  # msgspec reads the types of ``Call``
-    OPERATION_KEY,
-    SpanKind,
-    read_kind,
-)
+from spanforge.model_registry._core.span_kinds import SpanKind, read_kind  # msgspec reads the types of ``Call``
 from spanforge.model_registry._core.span_models import resolve_keys
 from spanforge.model_registry._core.timestamps import from_nanos, to_nanos
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from spanforge.model_registry._core.conventions import ModelKeys
     from spanforge.model_registry._core.entry import ModelRegistryEntry, StateAsOf
     from spanforge.model_registry._core.lifecycle import ModelStatus
     from spanforge.model_registry._core.names import MatchMode
@@ -38,8 +32,11 @@ _NOT_REGISTERED: Final = re.compile(r"model '(.*)' is not registered", re.DOTALL
 
 LISTED_RULES: Final = ("form", "glob")
 """The rules by which an entry matches names that it does not contain. Evidence lists these names."""
-NO_NAME: Final = "(no name)"
-"""The model name for a span that has only the status ``unregistered``."""
+NO_NAME: Final = ""
+"""The model name for a span that has only the status ``unregistered``. No other name is empty."""
+OTHERS_NAME: Final = "\uffff"
+"""The name for services and listed names beyond ``MAX_CALL_GROUPS``. Unicode reserves this character for internal use,
+and ``clean_name`` removes it, so no service and no model has this name."""
 
 
 class SpanNames(NamedTuple):
@@ -250,11 +247,7 @@ class Resolver:
                 return None
             return ModelSpan(self._get_claimed_model(claims, warnings), claims, NO_NAMES, read_kind(texts))
         model = self._get_model(match.resolution.entry, match.resolution.candidate)
-        names = (
-            NO_NAMES
-            if model.entry is None
-            else _describe_names(match, has_response=_has_response(texts, scope, model_keys))
-        )
+        names = NO_NAMES if model.entry is None else _describe_names(match)
         return ModelSpan(model, claims, names, match.kind)
 
     def _get_claimed_model(self, claims: SpanClaims, warnings: Sequence[str]) -> CalledModel:
@@ -273,29 +266,20 @@ class Resolver:
         return model
 
 
-def _describe_names(match: ModelMatch, *, has_response: bool) -> SpanNames:
+def _describe_names(match: ModelMatch) -> SpanNames:
     """Return the names that evidence lists for a span whose model is registered."""
     rule = match.resolution.rule if match.resolution.rule in LISTED_RULES else None
     served = "" if match.served is None else clean_name(match.served)
     return SpanNames(
         matched="" if rule is None else clean_name(match.resolution.candidate),
         rule=rule or "",
-        has_response=has_response,
+        has_response=match.has_response,
         served=served,
         requested_id=match.requested.model_id if served and match.requested is not None else None,
     )
 
 
 def clean_name(name: str) -> str:
-    """Return a name from the network as Unicode text of limited length."""
+    """Return a name from the network as Unicode text of limited length that is never ``OTHERS_NAME``."""
     short = name if len(name) <= MAX_GLOBBED else f"{name[:MAX_GLOBBED]}…"
-    return short.encode("utf-8", "replace").decode()
-
-
-def _has_response(texts: Mapping[str, str], scope: str, keys: ModelKeys) -> bool:
-    """Check whether a span has a request model and a response model."""
-    rows, names = find_names(texts, scope, keys.conventions)
-    operation = texts.get(OPERATION_KEY)
-    named = [row for row, name in zip(rows, names, strict=True) if not is_placeholder(name, operation)]
-    has_request = any(not row.response and not row.by_gateway for row in named)
-    return has_request and any(row.response for row in named)
+    return short.encode("utf-8", "replace").decode().replace(OTHERS_NAME, "\ufffd")

@@ -9,11 +9,10 @@ import msgspec
 from spanforge.model_registry._core.attributes import PREFIX
 from spanforge.model_registry._core.lifecycle import OPERATIONS
 from spanforge.model_registry._core.timestamps import DAY_NANOS
-from spanforge.model_registry.compliance._analysis.calls import Call, Resolver
+from spanforge.model_registry.compliance._analysis.calls import OTHERS_NAME, Call, Resolver
 from spanforge.model_registry.compliance._analysis.scan_data import (
     MAX_CALL_GROUPS,
     MAX_SEEN_EVENTS,
-    OTHERS_NAME,
     SAMPLES_PER_GROUP,
     CallGroup,
     ScanRequest,

@@ -17,8 +17,6 @@ MAX_SEEN_EVENTS: Final = 100_000
 """The limit of lifecycle events that are kept for one input."""
 SAMPLES_PER_GROUP: Final = 5
 """The limit of sample spans that are kept for each group."""
-OTHERS_NAME: Final = "(others)"
-"""The name for services and listed names beyond ``MAX_CALL_GROUPS``."""
 
 
 class ScanRequest(msgspec.Struct, frozen=True):

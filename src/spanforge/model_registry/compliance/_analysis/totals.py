@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from spanforge.model_registry._core.lifecycle import LIFECYCLE
+from spanforge.model_registry.compliance._analysis.calls import OTHERS_NAME
 from spanforge.model_registry.compliance._analysis.duplicates import find_copies, pack_ids
 from spanforge.model_registry.compliance._analysis.gaps import find_gaps
-from spanforge.model_registry.compliance._analysis.scan_data import OTHERS_NAME
 from spanforge.model_registry.compliance._sources.otlp_json import MAX_TIME
 
 if TYPE_CHECKING:

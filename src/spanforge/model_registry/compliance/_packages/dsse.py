@@ -25,8 +25,14 @@ if TYPE_CHECKING:
 
 PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"
 STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
-PREDICATE_TYPE: Final = "urn:spanforge:model-registry:evidence-package:v1"
+PREDICATE_TYPE: Final = "urn:spanforge:model-registry:evidence-package:v2"
 """The type that distinguishes a package's statement from other statements that are signed with the same key."""
+FORMER_TYPES: Final[Mapping[str, str]] = {
+    "urn:spanforge:model-registry:evidence-package:v1": (
+        "is a package of version 1, which does not state every argument that changes a result; generate it again"
+    ),
+}
+"""The types of former versions of packages, each with the reason why such packages are refused."""
 
 MAX_ENVELOPE_SIZE: Final = 1024 * 1024
 """The limit of an envelope's bytes, because it is read before its signature is verified. Real ones have 1 kB."""
@@ -116,6 +122,8 @@ def unseal(envelope: bytes, trusted: Mapping[str, TrustedKey], path: str) -> tup
     # The payload is decoded only after its signature is verified.
     statement = _decode_struct(decoded.payload, Statement, path, "statement")
     _expect(path, "_type", statement.statement_type, STATEMENT_TYPE)
+    if statement.predicate_type in FORMER_TYPES:
+        raise VerificationError(path, FORMER_TYPES[statement.predicate_type])
     _expect(path, "predicateType", statement.predicate_type, PREDICATE_TYPE)
     return statement, signature.keyid
 

@@ -1,4 +1,4 @@
-"""``EvidencePackage``: an attestation and its CSV, as JSON, as a folder and as a zip."""
+"""``EvidencePackage``: an attestation, its CSV and the registry, as JSON, as a folder and as a zip."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from spanforge.model_registry.compliance._packages.canonical import encode_canonical
-from spanforge.model_registry.compliance._packages.files import ATTESTATION, EVIDENCE, assemble, write_folder, write_zip
+from spanforge.model_registry.compliance._packages.files import (
+    ATTESTATION,
+    EVIDENCE,
+    REGISTRY,
+    assemble,
+    write_folder,
+    write_zip,
+)
 from spanforge.model_registry.compliance._packages.optional_keys import keys
 
 if TYPE_CHECKING:
@@ -23,10 +30,14 @@ class EvidencePackage(msgspec.Struct, frozen=True):
     Attributes:
         attestation: The attestation.
         evidence_csv: The CSV in UTF-8, with a row for each model.
+        registry_json: The registry's entries at generation, as the JSON file that ``ModelRegistry.save`` writes.
+        registry_files: The bytes of each registry file that the attestation lists.
     """
 
     attestation: Attestation
     evidence_csv: bytes
+    registry_json: bytes
+    registry_files: tuple[bytes, ...] = ()
 
     def to_json(self) -> str:
         """Return the attestation as canonical JSON (RFC 8785).
@@ -60,7 +71,11 @@ class EvidencePackage(msgspec.Struct, frozen=True):
         signer = None if signing_key is None else keys.load_signer(signing_key, public_key)
         attestation = self.attestation
         inputs = [{"name": i.name, "kind": i.kind, "size": i.size, "sha256": i.sha256} for i in attestation.inputs]
+        copies = {
+            file.file: content for file, content in zip(attestation.registry.files, self.registry_files, strict=True)
+        }
         predicate = {
+            "format": attestation.format,
             "framework": attestation.framework,
             "model_id": attestation.model_id,
             "from_date": attestation.period.from_date,
@@ -68,9 +83,12 @@ class EvidencePackage(msgspec.Struct, frozen=True):
             "overall_status": attestation.overall_status,
             "generated_at": attestation.generated_at,
         }
-        return assemble(
-            {ATTESTATION: self._encode_attestation(), EVIDENCE: self.evidence_csv}, inputs, signer, predicate
-        )
+        evidence = {
+            ATTESTATION: self._encode_attestation(),
+            EVIDENCE: self.evidence_csv,
+            REGISTRY: self.registry_json,
+        }
+        return assemble(evidence | copies, inputs, signer, predicate)
 
     def _encode_attestation(self) -> bytes:
         return encode_canonical(msgspec.to_builtins(self.attestation))

@@ -1,7 +1,9 @@
 """The files of an evidence package, written atomically to a folder or a zip.
 
-``attestation.json`` and ``evidence.csv`` are the evidence. ``manifest.json`` lists the inputs. ``signature.dsse.json``
-signs these three files; an unsigned package does not have it.
+``attestation.json`` and ``evidence.csv`` are the evidence. ``registry.json`` has the registry's entries, and each file
+``registry-<number>-<name>`` has the bytes of a registry file. ``manifest.json`` lists the inputs. ``SHA256SUMS`` has
+the digests of these files, for ``sha256sum -c``. ``signature.dsse.json`` signs them; an unsigned package does not have
+it.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import contextlib
 import hashlib
 import io
 import os
+import re
 import shutil
 import stat
 import zipfile
@@ -35,30 +38,54 @@ if TYPE_CHECKING:
 
 ATTESTATION: Final = "attestation.json"
 EVIDENCE: Final = "evidence.csv"
+REGISTRY: Final = "registry.json"
 MANIFEST: Final = "manifest.json"
+SUMS: Final = "SHA256SUMS"
 SIGNATURE: Final = "signature.dsse.json"
 
-SIGNED_FILES: Final = (ATTESTATION, EVIDENCE, MANIFEST)
-"""The files that a signature covers, sorted."""
+SIGNED_FILES: Final = (SUMS, ATTESTATION, EVIDENCE, MANIFEST, REGISTRY)
+"""The files that each package has and that a signature covers, sorted. It also covers copies of registry files."""
 
 PACKAGE_FILES: Final = (*SIGNED_FILES, SIGNATURE)
-"""The files of a signed package, sorted. An unsigned package does not have the last one."""
+"""The files that each signed package has, sorted. An unsigned package does not have the last one."""
+
+_REGISTRY_COPY: Final = re.compile(r"registry-[1-9][0-9]{0,8}-[A-Za-z0-9._-]{1,100}")
 
 MAX_PACKAGE_SIZE: Final = 256 * 1024 * 1024
-"""The limit of the total bytes of a package's files. The rows of 100,000 models take about a tenth of it."""
+"""The limit of the total bytes of a package's files. Rows and entries of 100,000 models take about a quarter of it."""
 
-FORMAT_VERSION: Final = 1
+MAX_FILES: Final = 10_000
+"""The limit of the number of a package's files."""
+ZIP_TIME: Final = (1980, 1, 1, 0, 0, 0)
+"""The time of all entries of a package's zip: the first that a zip can have."""
+
+FORMAT_VERSION: Final = 2
 """The version of the manifest's format."""
 
 UNSIGNED: Final = "none: this package is unsigned, so nothing shows who made it or that it is unchanged"
 SIGNED: Final = f"{SIGNATURE}: a DSSE envelope over an in-toto Statement of the files' digests"
 
 
+def is_registry_copy(name: str) -> bool:
+    """Check whether a name is that of a copy of a registry file."""
+    return _REGISTRY_COPY.fullmatch(name) is not None
+
+
+def is_package_file(name: str) -> bool:
+    """Check whether a package may have a file with this name."""
+    return name in PACKAGE_FILES or is_registry_copy(name)
+
+
+def build_sums(files: Mapping[str, bytes]) -> bytes:
+    """Return the digests of files, as ``sha256sum`` prints them."""
+    return "".join(f"{hashlib.sha256(files[name]).hexdigest()}  {name}\n" for name in sorted(files)).encode()
+
+
 def build_manifest(files: Mapping[str, bytes], inputs: Iterable[Mapping[str, Any]], signed_by: str | None) -> bytes:
     """Return the manifest, in canonical JSON.
 
     Args:
-        files: The attestation and the evidence, by name.
+        files: The evidence and the registry, by name.
         inputs: The inputs of the evidence, as JSON objects.
         signed_by: The id of the key that signs the package; with ``None`` the manifest states that it is unsigned.
 
@@ -92,7 +119,8 @@ def assemble(
     """Return the contents of all files of a package, signed if there is a signer.
 
     Args:
-        files: The contents of ``attestation.json`` and ``evidence.csv``, by name.
+        files: The contents of ``attestation.json``, ``evidence.csv``, ``registry.json`` and the copies of registry
+            files, by name.
         inputs: The inputs of the evidence, as JSON objects.
         signer: The key that signs; ``None`` for an unsigned package.
         predicate: Additional data to sign, a small JSON object.
@@ -103,6 +131,7 @@ def assemble(
         ValueError: The inputs or the predicate are not JSON.
     """
     package = {**files, MANIFEST: build_manifest(files, inputs, None if signer is None else signer.keyid)}
+    package[SUMS] = build_sums(package)
     if signer is not None:
         package[SIGNATURE] = seal(package, signer, predicate or {})
     _check_files("evidence package", package)
@@ -159,7 +188,7 @@ def zip_bytes(files: Mapping[str, bytes]) -> bytes:
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_STORED) as archive:
         for name in sorted(files):
-            entry = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+            entry = zipfile.ZipInfo(name, ZIP_TIME)
             entry.create_system = 3  # Unix, on every system
             entry.external_attr = (stat.S_IFREG | 0o644) << 16
             archive.writestr(entry, files[name])
@@ -167,8 +196,10 @@ def zip_bytes(files: Mapping[str, bytes]) -> bytes:
 
 
 def _check_files(name: str, package: Mapping[str, bytes]) -> None:
-    if set(package) not in (set(SIGNED_FILES), set(PACKAGE_FILES)):
+    if not set(SIGNED_FILES) <= set(package) or not all(map(is_package_file, package)):
         raise PackageError(name, f"a package has the files {', '.join(SIGNED_FILES)}; got {', '.join(sorted(package))}")
+    if len(package) > MAX_FILES:
+        raise PackageError(name, f"it would have more than {MAX_FILES:,} files")
     if sum(map(len, package.values())) > MAX_PACKAGE_SIZE:
         raise PackageError(name, f"its files would be larger than {MAX_PACKAGE_SIZE} bytes")
 

@@ -1,0 +1,69 @@
+"""The parts of an attestation that state its arguments and the registry."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from spanforge.model_registry._core.names import MatchMode  # noqa: TC001 - the JSON Schema is made from it
+from spanforge.model_registry.compliance._attestation_parts import AttestationPart, Count, Sha256
+
+_Seconds = Annotated[float, msgspec.Meta(ge=0)]
+
+
+class Arguments(AttestationPart, frozen=True, kw_only=True):
+    """The arguments that change a result and that no other field states, as they were given or by default.
+
+    Attributes:
+        model_id: The model, as the caller named it; ``None`` for the whole inventory.
+        max_gap_seconds: The longest stretch of the period without the start of a span that counts as covered.
+        delay_seconds: The longest time until a change of the registry is in force in every process. The checks
+            ``registry_and_spans_agree`` and ``changes_recorded`` allow it.
+        model_attributes: Additional attribute keys that contain a model name, in the order in which they are tried.
+        match: How names were matched: ``forms``, or ``exact`` for ids, aliases and globs only.
+        generated_at: ``clock`` if ``generated_at`` of the attestation was read from the generator's clock, ``given`` if
+            the caller set it.
+    """
+
+    model_id: str | None
+    max_gap_seconds: _Seconds
+    delay_seconds: _Seconds
+    model_attributes: tuple[str, ...]
+    match: MatchMode
+    generated_at: Literal["clock", "given"]
+
+
+class RegistryFile(AttestationPart, frozen=True, kw_only=True):
+    """A registry file. The package contains its bytes.
+
+    Attributes:
+        name: The file's name, with as many of its folders as distinguish it from the other registry files.
+        file: The name of its copy in the package.
+        size: The number of its bytes.
+        sha256: The SHA-256 of its bytes, in hexadecimal, as ``sha256sum`` prints it.
+    """
+
+    name: str
+    file: Annotated[str, msgspec.Meta(pattern="^registry-[1-9][0-9]*-[A-Za-z0-9._-]+$")]
+    size: Count
+    sha256: Sha256
+
+
+class AttestedRegistry(AttestationPart, frozen=True, kw_only=True):
+    """The registry at the time of generation. The package contains its entries as ``registry.json``.
+
+    Attributes:
+        models: The number of entries.
+        sha256: The SHA-256 of ``registry.json``, in hexadecimal: the JSON file that ``ModelRegistry.save`` writes for
+            these entries.
+        files: The files from which all of these entries were read. It is empty if a file or an entry has changed since,
+            or if the entries did not come from files.
+        source_revision: The revision of the registry's source, such as a commit, as the caller named it. It is not
+            verified.
+    """
+
+    models: Count
+    sha256: Sha256
+    files: tuple[RegistryFile, ...]
+    source_revision: str | None
