@@ -79,12 +79,12 @@ def resolve_keys(
     provider = provider_of(attributes, keys.providers)
     if len(names) > 1:
         rows, names = _remove_placeholders(rows, names, attributes.get(OPERATION_KEY))
-    if len(names) == 1 or len(set(names)) == 1:
+    if len(names) == 1:  # most spans
         resolution = index.resolve(names, provider, mode)
         return ModelMatch(resolution, None if resolution.entry is None else rows[0].key, kind=kind)
     match = _compare_models(index, rows, names, provider, mode)
     match.kind = kind
-    match.has_response = len(names) > 1 and _has_both_models(rows)
+    match.has_response = _has_both_models(rows)
     return match
 
 
@@ -116,7 +116,7 @@ def _compare_models(
             return _match_other_model(request.entry, request, response, rows, names)
         if response.entry is not None and names[: len(responses)] == responses:  # no other name comes first
             return ModelMatch(response, _find_key(response, rows, names))
-    resolution = index.resolve(names, provider, mode)
+    resolution = index.resolve(dict.fromkeys(names), provider, mode)
     return ModelMatch(resolution, _find_key(resolution, rows, names))
 
 
