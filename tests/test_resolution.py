@@ -152,7 +152,7 @@ def test_unregistered_models(registry: ModelRegistry) -> None:
     """The warning names the first candidate, and no key matched."""
     attributes = {"gen_ai.request.model": "a", "gen_ai.response.model": "b"}
     assert resolve_attributes(ModelIndex(registry.list_all()), attributes) == ModelMatch(
-        registry.resolve("b"), key=None, kind="call"
+        registry.resolve("b"), key=None, kind="call", has_response=True
     )
     assert resolve_attributes(ModelIndex(registry.list_all()), {"http.method": "GET"}) is None
 
