@@ -305,27 +305,34 @@ def test_lifecycle_events_are_kept_once(tmp_path: Path, otlp: Otlp) -> None:
     logs = [*(otlp.lifecycle_record(at, name) for name in names), otlp.lifecycle_record(at, model_id=5)]
     logs += [otlp.lifecycle_record(at, ""), {"body": {"stringValue": "text"}}]
     result = scan_lines(tmp_path, [otlp.line(*spans), otlp.logs(*logs)]).result
-    assert result.events == {SeenEvent(at, name, "gpt") for name in names}
+    statuses = ("active", "deprecated", "retired")
+    assert result.events == {SeenEvent(at, name, "gpt", status) for name, status in zip(names, statuses, strict=True)}
     assert result.lost_events == 0
 
 
 def test_events_near_the_period_are_kept(tmp_path: Path, otlp: Otlp) -> None:
     """Events that can match a change in the period are kept, whenever their span started."""
     times = [START - DELAY - 1, START - DELAY, START, END - 1, END + DAY - 1, END + DAY]
-    kept = {SeenEvent(at, "model_registry.retired", "gpt") for at in times[1:-1]}
+    kept = {SeenEvent(at, "model_registry.retired", "gpt", "retired") for at in times[1:-1]}
     events = [otlp.lifecycle_event(at) for at in times]
     lines = [otlp.line(otlp.span(start=start) | {"events": events}) for start in (START - DAY, END)]
     for line in (*lines, otlp.logs(*map(otlp.lifecycle_record, times))):
         assert scan_lines(tmp_path, [line]).result.events == kept
     late = otlp.logs(otlp.lifecycle_record(END + 2 * DAY))
     assert scan_lines(tmp_path, [late], make_request(delay=3 * DAY)).result.events
+    for date, is_kept in (("2025-12-31", False), ("2026-01-01", True), ("2026-01-31", True), ("2026-02-01", False)):
+        event = otlp.lifecycle_record(END + 9 * DAY)
+        event["attributes"] += otlp.attributes({"model_registry.decommission_date": date})
+        assert bool(scan_lines(tmp_path, [otlp.logs(event)]).result.events) == is_kept
 
 
 def test_events_beyond_the_limit_are_lost(tmp_path: Path, otlp: Otlp, monkeypatch: pytest.MonkeyPatch) -> None:
     """Events beyond the limit are counted as lost."""
     monkeypatch.setattr(module, "MAX_SEEN_EVENTS", 3)
     result = scan_lines(tmp_path, [otlp.logs(*(otlp.lifecycle_record(START + number) for number in range(5)))]).result
-    assert result.events == {SeenEvent(START + number, "model_registry.retired", "gpt") for number in range(3)}
+    assert result.events == {
+        SeenEvent(START + number, "model_registry.retired", "gpt", "retired") for number in range(3)
+    }
     assert result.lost_events == 2
 
 

@@ -19,6 +19,8 @@ EvidenceStatus = Literal["findings", "no_evidence", "incomplete", "supported"]
 """The status of evidence, worst first."""
 CheckStatus = Literal["findings", "no_evidence", "not_applicable", "supported"]
 """The status of a check. ``not_applicable`` means that there was nothing to examine, and that this is normal."""
+Emission = Literal["in_time", "early", "late"]
+"""The time of an event, compared with its change."""
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
 _Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
@@ -157,7 +159,11 @@ class Change(AttestationPart, frozen=True, kw_only=True):
         reason: The reason, if one was given.
         actor: The actor, if one was given.
         source: ``history`` if the entry has a record of the change, ``dates`` if it has only a date.
-        event: ``recorded`` if the inputs have a matching event, else ``not_recorded``.
+        event: ``recorded`` if the inputs have an event that confirms the change, else ``not_recorded``.
+        event_at: The time of this event, RFC 3339; ``None`` if there is none.
+        emitted: ``in_time`` if this event was emitted within the engine's ``delay``, or on the day of a change that has
+            only a date. ``early`` or ``late`` if it was emitted at another time and carries the change's date. ``None``
+            if there is no event.
     """
 
     model_id: str
@@ -167,6 +173,8 @@ class Change(AttestationPart, frozen=True, kw_only=True):
     actor: str | None
     source: Literal["history", "dates"]
     event: Literal["recorded", "not_recorded"]
+    event_at: Moment | None
+    emitted: Emission | None
 
 
 class Input(AttestationPart, frozen=True, kw_only=True):

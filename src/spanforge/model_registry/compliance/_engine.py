@@ -15,8 +15,8 @@ from spanforge.model_registry._core.resolution import ModelIndex
 from spanforge.model_registry._core.settings import MATCH
 from spanforge.model_registry._core.values import check_one_of, check_text
 from spanforge.model_registry.compliance._analysis.calls import clean_name
-from spanforge.model_registry.compliance._analysis.changes import parse_audit_events
 from spanforge.model_registry.compliance._analysis.scan_data import ScannedInput, ScanRequest, ScanResult
+from spanforge.model_registry.compliance._analysis.seen_events import parse_audit_events
 from spanforge.model_registry.compliance._analysis.totals import total_calls
 from spanforge.model_registry.compliance._analysis.workers import scan_inputs
 from spanforge.model_registry.compliance._arguments import check_keys, parse_moment, parse_period
@@ -55,7 +55,7 @@ class ComplianceMappingEngine:
             minute to a century.
         delay: The longest time until a change of the registry is in force in every process, up to a century. A span
             agrees with the registry if its attributes were in force while it ran, or at most this long before its end.
-            An event matches a change that is at most this much earlier or later. Evidence does not record this value.
+            An event confirms a change that is at most this much earlier or later. Evidence does not record this value.
         model_attributes: Additional attribute keys that contain a model name, one or several, as set for the processor.
         match: How model names match: ``forms``, or ``exact`` for ids, aliases and globs only; ``None``: the setting
             ``match``.

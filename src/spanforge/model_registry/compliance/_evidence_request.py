@@ -7,16 +7,15 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from spanforge.model_registry._core.timestamps import from_nanos
-from spanforge.model_registry.compliance._analysis.changes import list_changes, match_events
-from spanforge.model_registry.compliance._attestation_parts import Change
+from spanforge.model_registry.compliance._analysis.changes import describe_changes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from spanforge.model_registry._core.entry import ModelRegistryEntry
-    from spanforge.model_registry.compliance._analysis.scan_data import ScannedInput, ScanRequest, SeenEvent
+    from spanforge.model_registry.compliance._analysis.scan_data import ScannedInput, ScanRequest
     from spanforge.model_registry.compliance._analysis.totals import CallTotals
-    from spanforge.model_registry.compliance._attestation_parts import Framework
+    from spanforge.model_registry.compliance._attestation_parts import Change, Framework
     from spanforge.model_registry.compliance._evidence_csv import EntryState
 
 _TotalsKey = TypeVar("_TotalsKey")
@@ -111,23 +110,6 @@ def _select(items: Mapping[_TotalsKey, _Totals], applies: Callable[[_TotalsKey],
 def collect_facts(request: EvidenceRequest, totals: CallTotals, inputs: Sequence[ScannedInput]) -> EvidenceFacts:
     """Return the facts from which the attestation of a period is built."""
     events = {event for scanned in inputs for event in scanned.result.events}
-    in_period = sum(request.scan.start <= event.at < request.scan.end for event in events)
-    changes = _build_changes(request, events)
-    return EvidenceFacts(request, inputs, totals, select_totals(request, totals), changes, in_period)
-
-
-def _build_changes(request: EvidenceRequest, events: Iterable[SeenEvent]) -> list[Change]:
-    changes = list_changes(request.entries, request.scan)
-    is_matched = match_events(changes, events, request.scan.delay)
-    return [
-        Change(
-            model_id=change.model_id,
-            at=change.date,
-            status=change.status,
-            reason=change.reason,
-            actor=change.actor,
-            source=change.source,
-            event="recorded" if has_event else "not_recorded",
-        )
-        for change, has_event in zip(changes, is_matched, strict=True)
-    ]
+    in_period = {event.identity for event in events if request.scan.start <= event.at < request.scan.end}
+    changes = describe_changes(request.entries, request.scan, events)
+    return EvidenceFacts(request, inputs, totals, select_totals(request, totals), changes, len(in_period))

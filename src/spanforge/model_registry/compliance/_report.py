@@ -6,10 +6,11 @@ import hashlib
 from typing import TYPE_CHECKING, Final
 
 from spanforge.model_registry._core.attributes import __version__
-from spanforge.model_registry._core.entry import warnings_of
+from spanforge.model_registry._core.entry import has_undated_status, warnings_of
 from spanforge.model_registry._core.resolution import not_registered
 from spanforge.model_registry._core.storage import encode_entries
 from spanforge.model_registry._core.timestamps import format_nanos, from_nanos, to_nanos
+from spanforge.model_registry._core.values import quote
 from spanforge.model_registry.compliance import _attestation_parts as parts
 from spanforge.model_registry.compliance import _name_lists as name_lists
 from spanforge.model_registry.compliance._analysis.checks import CheckInput, run_checks
@@ -57,6 +58,8 @@ LIMITS: Final = (
     "The check `accountable` uses owners, risk tiers and purposes at generation.",
 )
 """The limits that every attestation states."""
+MAX_LISTED: Final = 10
+"""The number of models that a limit names."""
 
 
 def build_attestation(request: EvidenceRequest, totals: CallTotals, inputs: Sequence[ScannedInput]) -> Attestation:
@@ -240,6 +243,7 @@ def _list_limits(facts: EvidenceFacts, names: NameLists) -> Iterator[str]:
             f"{undated}. Until their first record, the entry's dates decide the status, and owner and risk tier are "
             "those at generation."
         )
+    yield from _list_status_limits(facts.request)
     if facts.all.differing_copies:
         yield (
             "Copies that differ from the first span with the same ids in a fact that is counted: "
@@ -256,6 +260,29 @@ def _list_limits(facts: EvidenceFacts, names: NameLists) -> Iterator[str]:
             f"results of checks. Further calls are counted under the service {OTHERS_NAME}. The names that "
             f"the attestation lists are counted as {OTHERS_NAME} too."
         )
+
+
+def _list_status_limits(request: EvidenceRequest) -> Iterator[str]:
+    """Yield a sentence about models without a date of their status, and one about contradictory entries."""
+    undated = [entry.model_id for entry in request.entries if has_undated_status(entry)]
+    if undated:
+        yield (
+            f"Models whose status has no date: {_count_and_name(undated)}. The status counts as in force since the "
+            "last record of the history. Without a history, it counts since the deployment date, or always."
+        )
+    states = [(entry, entry.as_of(request.generated_at)) for entry in request.entries]
+    other = [entry.model_id for entry, state in states if state is not None and state.status != entry.status]
+    if other:
+        yield (
+            "Models whose status differs from the one that dates and history show at generation: "
+            f"{_count_and_name(other)}. The dates and the history count."
+        )
+
+
+def _count_and_name(names: Sequence[str]) -> str:
+    """Return the number of names, and the first ones."""
+    shown = ", ".join(map(quote, names[:MAX_LISTED]))
+    return f"{len(names):,} ({shown}{', …' if len(names) > MAX_LISTED else ''})"
 
 
 def _list_cuts(facts: EvidenceFacts, names: NameLists) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 from bisect import bisect_right
@@ -9,9 +10,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from spanforge.model_registry._core.attributes import PREFIX
 from spanforge.model_registry._core.conventions import DECIDING_KEYS, find_names, select_keys, with_extra_keys
-from spanforge.model_registry._core.entry import get_status_date
+from spanforge.model_registry._core.entry import list_status_dates
 from spanforge.model_registry._core.globs import MAX_GLOBBED
-from spanforge.model_registry._core.lifecycle import LIFECYCLE
 from spanforge.model_registry._core.names import is_placeholder
 from spanforge.model_registry._core.resolution import UNREGISTERED, ModelIndex
 from spanforge.model_registry._core.span_kinds import (  # msgspec reads the types of ``Call``
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from spanforge.model_registry._core.conventions import ModelKeys
     from spanforge.model_registry._core.entry import ModelRegistryEntry, StateAsOf
-    from spanforge.model_registry._core.lifecycle import ModelStatus
     from spanforge.model_registry._core.names import MatchMode
     from spanforge.model_registry._core.span_models import ModelMatch
 
@@ -117,9 +116,9 @@ class CalledModel:
         self._moments = (times[0], *changes)
         self._states = () if entry is None else tuple(entry.as_of(from_nanos(nanos)) for nanos in self._moments)
         sunset = None if entry is None else entry.metadata.get("sunset_date")
-        self.sunset: int | None = None if sunset is None else to_nanos(sunset)
+        self._sunset = math.inf if sunset is None else to_nanos(sunset)
 
-    def to_call(self, service: str, claims: SpanClaims, names: SpanNames, shown: Iterable[int], start: int) -> Call:
+    def to_call(self, service: str, claims: SpanClaims, names: SpanNames, shown: Iterable[int], position: int) -> Call:
         """Return the call by which a span is counted: calls with equal fields are counted in one group.
 
         Args:
@@ -127,22 +126,22 @@ class CalledModel:
             claims: The registry's attributes on the span.
             names: Further names on the span.
             shown: The positions of the states that the span may show.
-            start: The start of the span, in nanoseconds since the epoch.
+            position: The position of the state in force when the span started.
         """
         enriched = claims.status is not None
         if self.entry is None:
             agrees = claims.status == UNREGISTERED and claims.model_id is None
             return Call("call", name=self.name, service=service, enriched=enriched, agrees=agrees)
-        state = self._states[self.position_at(start)]
+        state = self._states[position]
         status = None if state is None else state.status
         return Call(
             "call",
             model_id=self.entry.model_id,
             service=service,
             status=status,
-            past_sunset=status == "deprecated" and self.sunset is not None and start >= self.sunset,
+            past_sunset=status == "deprecated" and self._moments[position] >= self._sunset,
             enriched=enriched,
-            agrees=enriched and any(_agrees(claims, self.entry, self._states[position]) for position in shown),
+            agrees=enriched and any(_agrees(claims, self.entry, self._states[each]) for each in shown),
             names=names,
         )
 
@@ -165,14 +164,6 @@ def _agrees(claims: SpanClaims, entry: ModelRegistryEntry, state: StateAsOf | No
         return claims.status == UNREGISTERED or claims.model_id == entry.model_id
     in_force = SpanClaims(state.status, entry.model_id, state.owner, state.risk_tier)
     return all(claim in (None, fact) for claim, fact in zip(claims, in_force, strict=True))
-
-
-def list_status_dates(entry: ModelRegistryEntry) -> Iterator[tuple[ModelStatus, str]]:
-    """Yield the statuses for which an entry has a date, in the order of the lifecycle, with the date."""
-    for status in LIFECYCLE:
-        date = entry.deployment_date if status == "active" else get_status_date(entry, status)
-        if date is not None:
-            yield status, date
 
 
 def _list_moments(entry: ModelRegistryEntry) -> Iterator[int]:
@@ -200,9 +191,9 @@ class ModelSpan(NamedTuple):
     names: SpanNames
     kind: SpanKind
 
-    def to_call(self, service: str, shown: Iterable[int], start: int) -> Call:
+    def to_call(self, service: str, shown: Iterable[int], position: int) -> Call:
         """Return the span as a call; see ``CalledModel.to_call`` for the arguments."""
-        return self.model.to_call(service, self.claims, self.names, shown, start)
+        return self.model.to_call(service, self.claims, self.names, shown, position)
 
 
 class Resolver:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from spanforge.model_registry._core.lifecycle import LIFECYCLE
@@ -168,8 +169,11 @@ def _check_sunset(given: CheckInput) -> Outcome:
 
 def _check_changes(given: CheckInput) -> Outcome:
     missing = sum(change.event == "not_recorded" for change in given.changes)
+    timings = Counter(change.emitted for change in given.changes)
+    counts = {"before the change": timings["early"], "after the change": timings["late"]}
+    notes = [f"events that were emitted {words}: {count}" for words, count in counts.items() if count]
     # Without an entry, changes may exist that the registry does not know.
-    return Outcome(len(given.changes), missing, may_be_empty=bool(given.entries))
+    return Outcome(len(given.changes), missing, notes, may_be_empty=bool(given.entries))
 
 
 def _check_enriched(given: CheckInput) -> Outcome:

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from spanforge.model_registry._core.attributes import PREFIX
-from spanforge.model_registry._core.lifecycle import OPERATIONS
 from spanforge.model_registry._core.timestamps import DAY_NANOS
 from spanforge.model_registry.compliance._analysis.calls import Call, Resolver
 from spanforge.model_registry.compliance._analysis.scan_data import (
@@ -21,6 +19,7 @@ from spanforge.model_registry.compliance._analysis.scan_data import (
     SeenEvent,
     SpanRef,
 )
+from spanforge.model_registry.compliance._analysis.seen_events import is_lifecycle_event, read_event
 from spanforge.model_registry.compliance._analysis.span_groups import GroupPicker, KeyLayout, ServiceScope
 from spanforge.model_registry.compliance._sources import otlp_json as otlp
 
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
 _CACHE_SLOTS: Final = 20_000
 """The limit of remembered attribute combinations. A combination takes one more slot per ``_BYTES_PER_SLOT`` bytes."""
 _BYTES_PER_SLOT: Final = 1_024
-
-LIFECYCLE_EVENT_NAMES: Final = frozenset(kind.event for kind in OPERATIONS.values())
 
 
 class Scan:
@@ -225,12 +222,17 @@ class Scan:
 
     def _keep_event(self, name: str, at: int, attributes: Sequence[otlp.KeyValue]) -> None:
         """Keep a lifecycle event, if it may match a change in the period."""
-        if name not in LIFECYCLE_EVENT_NAMES or at not in self._event_times:
+        if not is_lifecycle_event(name):
             return
-        model_id = otlp.get_text_attributes(attributes).get(f"{PREFIX}model_id")
-        if model_id is None:
+        event = read_event(name, at, otlp.get_text_attributes(attributes))
+        if event is None or not self._may_confirm(event):
             return
         if len(self.result.events) >= MAX_SEEN_EVENTS:
             self.result.lost_events += 1
         else:
-            self.result.events.add(SeenEvent(at, name, model_id))
+            self.result.events.add(event)
+
+    def _may_confirm(self, event: SeenEvent) -> bool:
+        """Check whether an event may confirm a change in the period, or is in the period itself."""
+        start, end = self.request.start, self.request.end
+        return event.at in self._event_times or any(start <= date < end for _, date in event.dates)

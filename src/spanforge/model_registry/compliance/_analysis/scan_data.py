@@ -75,11 +75,27 @@ class CallGroup(msgspec.Struct, array_like=True):
 
 
 class SeenEvent(msgspec.Struct, array_like=True, frozen=True, order=True):
-    """A lifecycle event, read from a span or a log record; its time is in nanoseconds since the epoch."""
+    """A lifecycle event, read from a span or a log record.
+
+    Attributes:
+        at: The time of its emission, in nanoseconds since the epoch.
+        name: The name of the event.
+        model_id: The model.
+        status: The status after the operation.
+        dates: The dates that the event carries, in nanoseconds since the epoch: that of its status, after that of the
+            deployment if the event is a registration.
+    """
 
     at: int
     name: str
     model_id: str
+    status: str
+    dates: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def identity(self) -> tuple[int, str, str]:
+        """The facts that are equal in each signal of one event."""
+        return self.at, self.name, self.model_id
 
 
 class ScanResult(msgspec.Struct):

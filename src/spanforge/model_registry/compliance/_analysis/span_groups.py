@@ -75,7 +75,7 @@ class GroupPicker:
         early, here, late = map(model.position_at, (min(start, end - self._delay), start, end))
         group = self._groups.get((early, here, late))
         if group is None:
-            call = self._model_span.to_call(self._service, range(early, late + 1), start)
+            call = self._model_span.to_call(self._service, range(early, late + 1), here)
             group = self._groups[early, here, late] = self._find_group(call)
         if early == here == late:
             since, self.until = model.period_of(here)
