@@ -246,6 +246,7 @@ def expect(world: World) -> Expected:
         "changes_recorded": rate(len(list_changes(world)), missing, may_be_empty=bool(world.entries)),
         "spans_enriched": rate(len(spans), number["not_enriched"]),
         "registry_and_spans_agree": rate(len(spans) - number["not_enriched"], number["disagreeing"]),
+        "spans_unambiguous": rate(len(spans), 0),
     }
     if not spans and not in_period:
         checks = {name: ("no_evidence", *figures[1:]) for name, figures in checks.items()}

@@ -18,8 +18,9 @@ from spanforge.model_registry.compliance._analysis.checks import (
     Outcome,
     run_checks,
 )
+from spanforge.model_registry.compliance._analysis.copies import EXCEPTIONS
 from spanforge.model_registry.compliance._analysis.scan_data import SpanRef
-from spanforge.model_registry.compliance._analysis.totals import EXCEPTIONS, CallTotals, ModelTotals
+from spanforge.model_registry.compliance._analysis.totals import CallTotals, ModelTotals
 from spanforge.model_registry.compliance._attestation_parts import Change, CheckResult
 from spanforge.model_registry.compliance._frameworks import FRAMEWORKS
 

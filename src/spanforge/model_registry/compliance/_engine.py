@@ -17,6 +17,7 @@ from spanforge.model_registry._core.values import check_one_of, check_text
 from spanforge.model_registry.compliance._analysis.calls import clean_name
 from spanforge.model_registry.compliance._analysis.scan_data import ScannedInput, ScanRequest, ScanResult
 from spanforge.model_registry.compliance._analysis.seen_events import parse_audit_events
+from spanforge.model_registry.compliance._analysis.senders import UNKNOWN
 from spanforge.model_registry.compliance._analysis.totals import total_calls
 from spanforge.model_registry.compliance._analysis.workers import scan_inputs
 from spanforge.model_registry.compliance._arguments import check_keys, parse_moment, parse_period
@@ -144,7 +145,7 @@ def _to_nanoseconds(given: timedelta, least: timedelta, field: str) -> int:
 
 def _read_audit_events(events: list[Mapping[str, Any]]) -> ScannedInput:
     """Return the caller's events as an input."""
-    result = ScanResult(lines=len(events), events=set(parse_audit_events(events)))
+    result = ScanResult(lines=len(events), events={UNKNOWN: set(parse_audit_events(events))})
     try:
         content = msgspec.json.encode(events, enc_hook=dict, order="sorted")  # mappings that are not dicts
     except (TypeError, ValueError) as error:

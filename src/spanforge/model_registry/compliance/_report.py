@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from spanforge.model_registry._core.attributes import __version__
@@ -21,6 +22,7 @@ from spanforge.model_registry.compliance._analysis.scan_data import (
     ScannedInput,
     ScanRequest,
 )
+from spanforge.model_registry.compliance._analysis.senders import COUNTED, UNKNOWN
 from spanforge.model_registry.compliance._analysis.totals import CallTotals, ModelTotals
 from spanforge.model_registry.compliance._attestation import Attestation
 from spanforge.model_registry.compliance._attestation_parts import worst_status
@@ -33,6 +35,11 @@ from spanforge.model_registry.compliance._evidence_request import (
 )
 from spanforge.model_registry.compliance._frameworks import FRAMEWORKS, ClauseRow
 from spanforge.model_registry.compliance._name_lists import list_names
+from spanforge.model_registry.compliance._sender_figures import (
+    build_sender_figures,
+    build_untrusted_copies,
+    list_sender_limits,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -49,6 +56,10 @@ LIMITS: Final = (
     "The evidence covers only the telemetry given. Calls that were not instrumented, sent or archived are missing.",
     "Coverage is about time only. It does not show that each service sent telemetry.",
     "The evidence does not show that the telemetry is genuine. Anyone with write access to it could have changed it.",
+    (
+        "Anyone with write access to the telemetry can set the attribute `model_registry.sender`, which separates "
+        "trusted senders from untrusted ones."
+    ),
     (
         "The evidence does not show that the registry is unaltered. Anyone who can write the registry can change an "
         "entry's status, dates and history."
@@ -90,6 +101,8 @@ def build_attestation(request: EvidenceRequest, totals: CallTotals, inputs: Sequ
         population=_build_population(facts),
         coverage=coverage,
         unregistered_names=tuple(names.unregistered_names[: name_lists.MAX_ITEMS]),
+        senders=build_sender_figures(facts, [check.check for check in checks]),
+        untrusted_copies=build_untrusted_copies(facts),
         matched_names=tuple(names.matched_names[: name_lists.MAX_ITEMS]),
         substitutions=tuple(names.substitutions[: name_lists.MAX_ITEMS]),
         agent_only_models=tuple(names.agent_only_models[: name_lists.MAX_ITEMS]),
@@ -103,10 +116,10 @@ def build_attestation(request: EvidenceRequest, totals: CallTotals, inputs: Sequ
 def build_csv(request: EvidenceRequest, totals: CallTotals) -> bytes:
     """Return ``evidence.csv`` of a period."""
     about = select_totals(request, totals)
-    unregistered = about.unregistered
-    if request.model_name is not None and not request.entries:
-        unregistered = unregistered or {request.model_name: ModelTotals()}
-    return render_csv(request.list_states(), about.models, unregistered)
+    by_sender = dict(about.by_sender)
+    if request.model_name is not None and not request.entries and not about.unregistered:
+        by_sender[UNKNOWN] = replace(by_sender[UNKNOWN], unregistered={request.model_name: ModelTotals()})
+    return render_csv(request.list_states(), by_sender)
 
 
 def _run_framework_checks(framework: FrameworkRow, facts: EvidenceFacts) -> list[parts.CheckResult]:
@@ -158,7 +171,7 @@ def _list_reading_limits(inputs: Sequence[ScannedInput]) -> Iterator[str]:
     bad = sum(scanned.result.bad_lines for scanned in inputs)
     if bad:
         yield f"unreadable lines, spans or log records: {bad}"
-    lost = sum(scanned.result.lost_events for scanned in inputs)
+    lost = sum(scanned.result.lost_events.get(sender, 0) for scanned in inputs for sender in COUNTED)
     if lost:
         yield f"ignored lifecycle events, beyond the limit of {MAX_SEEN_EVENTS:,} per input: {lost}"
     for scanned in inputs:
@@ -246,9 +259,10 @@ def _list_limits(facts: EvidenceFacts, names: NameLists) -> Iterator[str]:
     yield from _list_status_limits(facts.request)
     if facts.all.differing_copies:
         yield (
-            "Copies that differ from the first span with the same ids in a fact that is counted: "
-            f"{facts.all.differing_copies}. The first span, in the order of the inputs, counts."
+            "Copies that differ from the span that counts in a fact that is counted: "
+            f"{facts.all.differing_copies}. The worst copy counts."
         )
+    yield from list_sender_limits(facts)
     if names.agent_only_models:
         yield (
             f"Models that only spans of agents name in a service: {len(names.agent_only_models)}. The list "

@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 _STATUS_KEY, _MODEL_ID_KEY, _OWNER_KEY, _RISK_TIER_KEY, WARNINGS_KEY = (
     PREFIX + name for name in ("status", "model_id", "owner", "risk_tier", "warnings")
 )
+SENDER_KEY: Final = f"{PREFIX}sender"
+"""The attribute with which the Collector marks spans and log records: ``trusted`` or ``untrusted``."""
+NO_MARK: Final = ""
+"""The sender of a span or a log record without a mark, until all of its input was read."""
 _NOT_REGISTERED: Final = re.compile(r"model '(.*)' is not registered", re.DOTALL)
 
 LISTED_RULES: Final = ("form", "glob")
@@ -75,6 +79,8 @@ class Call(NamedTuple):
         enriched: ``True`` if the span has the registry's status.
         agrees: ``True`` if the attributes on the span were in force; ``False`` if it has none.
         names: Further names on the span.
+        sender: ``trusted``, ``untrusted`` or ``unknown``; ``NO_MARK`` until all of the input was read.
+        is_ambiguous: ``True`` if the span has an attribute twice, and its later value changes another field.
     """
 
     kind: SpanKind
@@ -86,6 +92,8 @@ class Call(NamedTuple):
     enriched: bool = False
     agrees: bool = False
     names: SpanNames = NO_NAMES
+    sender: str = NO_MARK
+    is_ambiguous: bool = False
 
 
 OTHER: Final = Call("other")
@@ -191,6 +199,12 @@ class ModelSpan(NamedTuple):
     names: SpanNames
     kind: SpanKind
 
+    @property
+    def facts(self) -> tuple[object, ...]:
+        """The facts by which the span is counted."""
+        entry = self.model.entry
+        return (None if entry is None else entry.model_id), self.model.name, self.claims, self.names, self.kind
+
     def to_call(self, service: str, shown: Iterable[int], position: int) -> Call:
         """Return the span as a call; see ``CalledModel.to_call`` for the arguments."""
         return self.model.to_call(service, self.claims, self.names, shown, position)
@@ -219,7 +233,7 @@ class Resolver:
         self._times = times
         self._models: dict[str, CalledModel] = {}
         claims = (_STATUS_KEY, _MODEL_ID_KEY, _OWNER_KEY, _RISK_TIER_KEY, WARNINGS_KEY)
-        self.relevant_keys: frozenset[str] = DECIDING_KEYS | {*claims, *model_attributes}
+        self.relevant_keys: frozenset[str] = DECIDING_KEYS | {*claims, SENDER_KEY, *model_attributes}
         """The attribute keys whose values decide how a span is counted."""
 
     def find(
