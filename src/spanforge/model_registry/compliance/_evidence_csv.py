@@ -61,7 +61,7 @@ def render_csv(states: Sequence[EntryState], by_sender: Mapping[str, CallTotals]
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(COLUMNS)
     for senders in (COUNTED, (UNTRUSTED,)):
-        chosen = {sender: by_sender[sender] for sender in senders}
+        chosen: dict[str, CallTotals] = {sender: by_sender[sender] for sender in senders}
         writer.writerows(_list_model_rows(states, chosen, has_all=UNTRUSTED not in senders))
         writer.writerows(_list_name_rows(chosen))
     return buffer.getvalue().encode()
