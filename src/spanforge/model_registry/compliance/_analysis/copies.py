@@ -88,6 +88,12 @@ def find_corrections(groups: Mapping[GroupKey, CallGroup], repeated: Iterable[Re
     """
     corrections = Corrections()
     for span in repeated:
+        first, *later = span.groups
+        call = groups[first].call
+        if all(groups[key].call == call for key in later):  # most copies; the other steps take much longer
+            for key in later:
+                corrections.copies[key] += 1
+            continue
         untrusted = Counter(key for key in span.groups if groups[key].call.sender == UNTRUSTED)
         others = Counter(span.groups) - untrusted
         for keys in filter(None, (untrusted, others)):
