@@ -82,6 +82,35 @@ def test_as_of_without_history(fields: dict[str, Any]) -> None:
     assert {state.source for state in found if state} == {"dates"}
 
 
+DAY_3, ACTIVE = "2024-08-03", ["active", "active"]
+
+
+@pytest.mark.parametrize(
+    ("given", "statuses"),
+    [
+        ({"status": "retired"}, ["retired"] * 4),
+        ({"status": "retired", "deployment_date": "2024-08-02"}, [None, *["retired"] * 3]),
+        ({"status": "retired", "metadata": {"deprecation_date": "2024-08-02"}}, ["retired"] * 4),
+        ({"status": "deprecated", "decommission_date": DAY_3}, ["deprecated", "deprecated", "retired", "retired"]),
+        ({"status": "retired", "history": "active"}, ["active", "retired", "retired", "retired"]),
+        ({"status": "retired", "decommission_date": DAY_3, "history": "active"}, [*ACTIVE, "retired", "retired"]),
+        ({"status": "retired", "history": "retired"}, ["active", "retired", "retired", "retired"]),
+        ({"status": "active", "history": "retired"}, ["active", "retired", "retired", "retired"]),
+    ],
+)
+def test_as_of_without_a_date(fields: dict[str, Any], given: dict[str, Any], statuses: list[str | None]) -> None:
+    """A status without a date is in force since the last record, since the deployment, or always; a date counts."""
+    metadata = dict(given.pop("metadata", {}))
+    if "history" in given:
+        record = {"at": "2024-08-02", "status": given.pop("history"), "owner": "then", "risk_tier": "low"}
+        metadata["history"] = [record]
+    entry = ModelRegistryEntry(**fields | given, metadata=metadata)
+    found = [entry.as_of(f"2024-08-{day:02}") for day in range(1, 5)]
+    assert [state and state.status for state in found] == statuses
+    assert found[-1] is not None
+    assert found[-1].owner == entry.owner
+
+
 def test_as_of_an_invalid_text(complete_entry: ModelRegistryEntry) -> None:
     """A text that is not a date is an error."""
     with pytest.raises(InvalidEntryError, match="moment must be an RFC 3339 date"):

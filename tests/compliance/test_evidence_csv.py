@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from typing import TYPE_CHECKING
 
 import pytest
 from support.evidence import make_entry
@@ -12,15 +13,19 @@ from support.otlp import START
 from spanforge.model_registry._core.entry import StateAsOf
 from spanforge.model_registry._core.lifecycle import LIFECYCLE
 from spanforge.model_registry.compliance._analysis.calls import LISTED_RULES
-from spanforge.model_registry.compliance._analysis.totals import ModelTotals
-from spanforge.model_registry.compliance._evidence_csv import COLUMNS, escape_cell, render_csv
+from spanforge.model_registry.compliance._analysis.totals import CallTotals, ModelTotals
+from spanforge.model_registry.compliance._attestation_parts import SENDERS
+from spanforge.model_registry.compliance._evidence_csv import COLUMNS, EntryState, escape_cell, render_csv
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 FINDINGS = [f"calls_{row.finding}" for row in LIFECYCLE.values() if row.finding is not None]
 HEADER = ",".join(
     [
         "model_id,name,version,owner,risk_tier,status,purpose,calls",
         *FINDINGS,
-        "calls_by_form,calls_by_glob,services,first_call,last_call",
+        "calls_by_form,calls_by_glob,services,first_call,last_call,sender",
     ]
 )
 STATE = StateAsOf("deprecated", "then", "low", "history")
@@ -31,6 +36,12 @@ def make_totals(*services: str, **exceptions: int) -> ModelTotals:
     totals = ModelTotals(calls=5, services=set(services), first=START + 999, last=START + 10**9)
     totals.exceptions.update(exceptions)
     return totals
+
+
+def render(states: Sequence[EntryState], models: Mapping[str, ModelTotals], names: Mapping[str, ModelTotals]) -> bytes:
+    """Return the CSV of calls of trusted senders."""
+    totals = {sender: CallTotals({}, {}, 0, 0, 0, 0, []) for sender in SENDERS}
+    return render_csv(states, totals | {"trusted": CallTotals(dict(models), dict(names), 0, 0, 0, 0, [])})
 
 
 def read_rows(table: bytes) -> list[list[str]]:
@@ -44,20 +55,20 @@ def filled_cells(table: bytes) -> list[dict[str, str]]:
     return [{column: cell for column, cell in row.items() if cell not in {"", "0"}} for row in read]
 
 
-CALLED = {"first_call": "2026-01-01T00:00:00.000000Z", "last_call": "2026-01-01T00:00:01.000000Z"}
+CALLED = {"first_call": "2026-01-01T00:00:00.000000Z", "last_call": "2026-01-01T00:00:01.000000Z", "sender": "trusted"}
 DESCRIBED = {"name": "GPT", "version": "1", "purpose": "chat"}
 THEN = {"owner": "then", "risk_tier": "low", "status": "deprecated"}
 
 
 def test_header() -> None:
     """The table has these columns in this order, even without rows."""
-    assert render_csv([], {}, {}).decode() == f"{HEADER}\n"
+    assert render([], {}, {}).decode() == f"{HEADER}\n"
     assert ",".join(COLUMNS) == HEADER
 
 
 def test_row_of_a_called_model() -> None:
     """The row of a model has its state, its calls, its services, and its first and last call."""
-    table = render_csv(
+    table = render(
         [(make_entry(), STATE)], {"gpt": make_totals("web", "api", while_deprecated=3, after_retirement=1)}, {}
     )
     counted = {"calls": "5", "calls_while_deprecated": "3", "calls_after_retirement": "1", "services": "api;web"}
@@ -68,13 +79,13 @@ def test_calls_by_form_and_glob() -> None:
     """The row of a model has the number of calls whose name matched by form, and by glob."""
     totals = make_totals("api")
     totals.matched.update({("GPT", "form"): 2, ("gpt@20260101", "form"): 1, ("gpt-x", "glob"): 1})
-    (row,) = filled_cells(render_csv([(make_entry(), STATE)], {"gpt": totals}, {}))
+    (row,) = filled_cells(render([(make_entry(), STATE)], {"gpt": totals}, {}))
     assert (row["calls"], row["calls_by_form"], row["calls_by_glob"]) == ("5", "3", "1")
 
 
 def test_rows_of_models_without_calls() -> None:
     """A model without calls has a row, and one that is not deployed yet has no status."""
-    table = render_csv([(make_entry("a"), STATE), (make_entry("b"), None)], {}, {})
+    table = render([(make_entry("a"), STATE), (make_entry("b"), None)], {}, {})
     assert filled_cells(table) == [
         {"model_id": "a", **DESCRIBED, **THEN},
         {"model_id": "b", **DESCRIBED, "owner": "ml", "risk_tier": "high"},
@@ -86,7 +97,7 @@ def test_rows_of_models_without_calls() -> None:
 
 def test_rows_of_unregistered_models() -> None:
     """Unregistered models come last, sorted; their name is the id, and unknown cells are empty."""
-    table = render_csv([(make_entry("z"), STATE)], {}, {"b": make_totals("api"), "a": ModelTotals()})
+    table = render([(make_entry("z"), STATE)], {}, {"b": make_totals("api"), "a": ModelTotals()})
     assert filled_cells(table)[1:] == [
         {"model_id": "a", "status": "unregistered"},
         {"model_id": "b", "status": "unregistered", "calls": "5", "services": "api", **CALLED},
@@ -122,5 +133,17 @@ def test_no_cell_is_a_formula(given: str, shown: str) -> None:
 
 def test_semicolons_in_service_names() -> None:
     """A semicolon in the name of a service becomes a comma, because semicolons separate services."""
-    table = render_csv([(make_entry(), STATE)], {"gpt": make_totals("b;=1", "-a", 'q"')}, {})
+    table = render([(make_entry(), STATE)], {"gpt": make_totals("b;=1", "-a", 'q"')}, {})
     assert filled_cells(table)[0]["services"] == "'-a;b,=1;q\""
+
+
+def test_rows_of_each_sender() -> None:
+    """Each model has a row for each sender of its calls, and the rows of untrusted senders come last."""
+    called = {sender: make_totals(sender) for sender in SENDERS}
+    totals = {sender: CallTotals({"gpt": each}, {"x": each}, 0, 0, 0, 0, []) for sender, each in called.items()}
+    rows = filled_cells(render_csv([(make_entry(), STATE), (make_entry("idle"), STATE)], totals))
+    listed = [(row["model_id"], row.get("sender"), row.get("services")) for row in rows]
+    counted = [(model, sender, sender) for model in ("gpt", "x") for sender in ("trusted", "unknown")]
+    untrusted = [(model, "untrusted", "untrusted") for model in ("gpt", "x")]
+    assert listed == [*counted[:2], ("idle", None, None), *counted[2:], *untrusted]
+    assert {row["status"] for row in rows} == {"deprecated", "unregistered"}

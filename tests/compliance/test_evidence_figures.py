@@ -22,15 +22,21 @@ if TYPE_CHECKING:
 UTC = "2026-01-01T00:00:00.000000Z"
 
 
-def test_first_of_differing_copies_counts(case: EvidenceCase, otlp: Otlp) -> None:
-    """Of the copies of a span with different contents the first one counts, and a limit states how many there are."""
+def test_worst_of_differing_copies_counts(case: EvidenceCase, otlp: Otlp) -> None:
+    """Of the copies of a span with different contents the worst one counts, in any order, and is a finding."""
     first = otlp.enriched()
     other = first | {"attributes": otlp.span("nobody's")["attributes"]}
-    case.write(otlp.line(first), otlp.line(other))
-    found = case.attest(make_entry())
-    assert (found.population.calls, found.population.copies, found.population.differing_copies) == (1, 1, 1)
-    assert found.unregistered_names == ()
-    assert any("in a fact that is counted: 1." in limit for limit in found.limits)
+    for copies in ([first, other], [other, first], [other, first, first]):
+        case.write(otlp.line(*copies))
+        found = case.attest(make_entry())
+        assert (found.population.calls, found.population.copies) == (1, len(copies) - 1)
+        assert found.population.differing_copies == len(copies) - 1
+        assert found.unregistered_names == (Name(name="nobody's", calls=1),)
+        (check,) = (check for check in found.checks if check.check == "spans_unambiguous")
+        assert (check.status, check.population, check.exceptions) == ("findings", 1, 1)
+        assert check.notes == ("spans with copies that differ: 1",)
+        assert [sample.span_id for sample in check.samples] == [first["spanId"]]
+        assert any("in a fact that is counted: " in limit for limit in found.limits)
 
 
 def test_copies_count_once_in_any_order(case: EvidenceCase, otlp: Otlp) -> None:

@@ -7,9 +7,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.evidence import DAY, make_entry, make_record
+from support.evidence import DAY, csv_rows, make_entry, make_record
 from support.scans import HOUR
 
+from spanforge.model_registry._core.timestamps import to_nanos
 from spanforge.model_registry.compliance import _report as report
 from spanforge.model_registry.compliance._analysis import scan
 from spanforge.model_registry.compliance._frameworks import FRAMEWORKS, ClauseRow, FrameworkRow
@@ -182,3 +183,49 @@ def test_missing_history_is_a_limit(
     history = {"history": [make_record(first_record, "active")]}
     limits = case.attest(make_entry(deployment_date=deployed, metadata=history)).limits
     assert any("deployment in the period: 1." in limit for limit in limits) == stated
+
+
+@pytest.mark.parametrize("since", ["2026-10-01", "2026-12-01", "2027-01-01"])
+def test_calls_past_a_sunset_before_the_period_are_findings(case: EvidenceCase, otlp: Otlp, since: str) -> None:
+    """A call after the sunset date is a finding in every period that contains it."""
+    metadata = {"deprecation_date": "2026-10-05", "sunset_date": "2026-11-01"}
+    case.write(otlp.line(otlp.span("gpt", to_nanos("2027-01-15"))))
+    found = case.attest(make_entry(status="deprecated", metadata=metadata), period=(since, "2027-02-01"))
+    (check,) = (check for check in found.checks if check.check == "no_calls_past_sunset")
+    assert (check.status, check.exceptions) == ("findings", 1)
+
+
+@pytest.mark.parametrize(
+    ("status", "column", "check", "exceptions"),
+    [
+        ("retired", "calls_after_retirement", "no_calls_after_retirement", 1),
+        ("deprecated", "calls_while_deprecated", "no_calls_past_sunset", 1),
+    ],
+)
+def test_status_without_a_date_is_in_force(  # noqa: PLR0913 - the case and its surroundings
+    case: EvidenceCase, otlp: Otlp, status: Any, column: str, check: str, exceptions: int
+) -> None:
+    """A status without its date counts for every call; a limit lists the model, and no output contradicts it."""
+    entry = make_entry(status=status, metadata={"sunset_date": "2025-12-01"})
+    case.write(otlp.line(otlp.enriched(model_registry__status=status)))
+    package = case.package(case.engine(entry), framework="nist_ai_rmf")
+    found, (row,) = package.attestation, csv_rows(package)
+    assert (row["status"], row[column]) == (status, "1")
+    assert found.model_warnings == (f"model 'gpt' is {status}",)
+    results = {each.check: (each.status, each.exceptions) for each in found.checks}
+    assert results[check] == ("findings", exceptions)
+    assert results["registry_and_spans_agree"] == ("supported", 0)
+    assert results["changes_recorded"] == ("not_applicable", 0)
+    assert any(limit.startswith("Models whose status has no date: 1 ('gpt').") for limit in found.limits)
+
+
+def test_contradictory_entries_are_a_limit(case: EvidenceCase, otlp: Otlp) -> None:
+    """If dates or the history of an entry contradict its status, they count, and a limit lists the model."""
+    planned = make_entry("planned", status="retired", decommission_date="2030-01-01")
+    names = [f"m{number:02}" for number in range(12)]
+    case.write(otlp.line(*map(otlp.span, ["planned", *names])))
+    past = [make_entry(name, decommission_date="2025-06-01") for name in names]
+    package = case.package(case.engine(planned, *past))
+    assert [row["status"] for row in csv_rows(package)] == ["active", *["retired"] * 12]
+    shown = ", ".join(f"'{name}'" for name in ["planned", *names[:9]])
+    assert any(f"show at generation: 13 ({shown}, …)." in limit for limit in package.attestation.limits)

@@ -16,7 +16,8 @@ from spanforge.model_registry import ModelRegistry, ModelRegistryEntry
 from spanforge.model_registry._core.storage import encode_entries
 from spanforge.model_registry.compliance import ComplianceMappingEngine, EvidencePackage
 from spanforge.model_registry.compliance._analysis.calls import OTHERS_NAME, clean_name
-from spanforge.model_registry.compliance._analysis.totals import ModelTotals
+from spanforge.model_registry.compliance._analysis.totals import CallTotals, ModelTotals
+from spanforge.model_registry.compliance._attestation_parts import SENDERS
 from spanforge.model_registry.compliance._evidence_csv import COLUMNS, escape_cell, render_csv
 
 ODD = st.sampled_from([*"=+-@\t\r\n;,'\"\\ |%\x00\x1b", "\u202e", "\u200b", "\ufeff", "\u2028", "＝", "\U0001f600"])  # noqa: RUF001
@@ -62,9 +63,9 @@ def test_no_cell_is_a_formula(text: str) -> None:
 def test_each_model_has_one_row(ids: list[str], fields: list[str], services: set[str], names: set[str]) -> None:
     """Each model has a row with as many cells as there are columns, for any names and services."""
     facts = ModelTotals(calls=1, services=services, first=0)
-    made = render_csv(
-        [(entry, None) for entry in entries(ids, fields)], dict.fromkeys(ids, facts), dict.fromkeys(names, facts)
-    )
+    totals = {sender: CallTotals({}, {}, 0, 0, 0, 0, []) for sender in SENDERS}
+    totals["unknown"] = CallTotals(dict.fromkeys(ids, facts), dict.fromkeys(names, facts), 0, 0, 0, 0, [])
+    made = render_csv([(entry, None) for entry in entries(ids, fields)], totals)
     rows = checked_rows(made)
     assert rows[0] == list(COLUMNS)
     assert [row[0] for row in rows[1:]] == [escape_cell(name) for name in [*ids, *sorted(names)]]

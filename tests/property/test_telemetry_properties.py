@@ -24,11 +24,14 @@ from spanforge.model_registry._core.resolution import UNREGISTERED, ModelIndex
 from spanforge.model_registry._core.span_models import ModelMatch, resolve_attributes
 from spanforge.model_registry._core.timestamps import from_nanos, to_nanos
 from spanforge.model_registry.compliance._analysis import duplicates, scan
-from spanforge.model_registry.compliance._analysis.calls import OTHER, clean_name
+from spanforge.model_registry.compliance._analysis.calls import OTHER as UNMARKED_OTHER
+from spanforge.model_registry.compliance._analysis.calls import clean_name
+from spanforge.model_registry.compliance._analysis.copies import EXCEPTIONS
 from spanforge.model_registry.compliance._analysis.duplicates import SpanIdWriter
 from spanforge.model_registry.compliance._analysis.scan import Scan
 from spanforge.model_registry.compliance._analysis.scan_data import ScanRequest
-from spanforge.model_registry.compliance._analysis.totals import EXCEPTIONS, CallTotals, total_calls
+from spanforge.model_registry.compliance._analysis.senders import settle_senders
+from spanforge.model_registry.compliance._analysis.totals import CallTotals, total_calls
 from spanforge.model_registry.compliance._analysis.workers import scan_input
 from spanforge.model_registry.compliance._attestation_request import Arguments
 from spanforge.model_registry.compliance._evidence_request import EvidenceRequest
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
     from spanforge.model_registry._core.names import MatchMode
     from spanforge.model_registry.compliance._attestation import Attestation
 
+OTHER = UNMARKED_OTHER._replace(sender="unknown")
 OTLP = Otlp()
 START = to_nanos("2026-01-01")
 HOUR = 3_600 * 10**9
@@ -132,6 +136,7 @@ def test_resolution_of_the_processor_and_of_evidence(
             wanted = ScanRequest(START, START + HOUR, HOUR, 0, entries, FURTHER, match=mode)
             one = Scan(wanted, SpanIdWriter(folder, 0))
             assert one.count_document(Span(1, START, START, found, scope=scope).line())
+            settle_senders(one.result)
             (group,) = (group for group in one.result.groups if group.calls)
             if resolved is None:
                 assert group.call == OTHER
@@ -214,6 +219,9 @@ class Naive:
         self.substitutions = Counter[tuple[str, str, str | None]]()
         self.named = Counter[tuple[str | None, str, str]]()
         self.called: set[tuple[str | None, str, str]] = set()
+        self.services = defaultdict[int, set[str]](set)
+        for span in inside:
+            self.services[span.number].add(span.service)
         for span in known.values():
             self._count(span)
         times = [request.start, *sorted(span.start for span in inside), request.end]
@@ -233,8 +241,12 @@ class Naive:
             self.named[(*key, span.service)] += 1
             return
         self.calls[key].append(span)
+        if len(self.services[span.number]) > 1:
+            self.kinds[key]["differing_copies"] += 1
         self.called.add((*key, span.service))
         self.kinds[key].update(self._kinds(span, model))
+        if resolved is not None and model is not None and resolved.served is not None and resolved.requested is None:
+            self.kinds[key]["answered_by_unregistered"] += 1
         if resolved is not None and model is not None:
             self._count_names(resolved, model.model_id, span.service)
 
@@ -336,7 +348,9 @@ def test_totals_of_a_list(inputs: list[list[Span]], batch: int, max_gap: int, ca
         starts = [span.start for span in calls]
         assert (facts.calls, facts.first, facts.last) == (len(calls), min(starts), max(starts))
         assert {kind: number for kind, number in facts.exceptions.items() if number} == {
-            kind: number for kind, number in expected.kinds[key].items() if kind in EXCEPTIONS
+            kind: number
+            for kind, number in expected.kinds[key].items()
+            if kind in EXCEPTIONS or kind == "differing_copies"
         }
         assert {span.service for span in calls} == facts.services
         assert facts.matched == expected.matched[key]

@@ -19,8 +19,9 @@ from spanforge.model_registry._core.lifecycle import LIFECYCLE, OPERATIONS
 from spanforge.model_registry._core.operations import Operation
 from spanforge.model_registry._core.state import replace_file_entries
 from spanforge.model_registry._core.timestamps import to_nanos
-from spanforge.model_registry.compliance._analysis.changes import list_changes
+from spanforge.model_registry.compliance._analysis.changes import list_changes, match_events
 from spanforge.model_registry.compliance._analysis.scan_data import ScanRequest
+from spanforge.model_registry.compliance._analysis.seen_events import read_event
 from spanforge.model_registry.compliance._frameworks import FRAMEWORKS
 
 TABLES = """
@@ -183,26 +184,28 @@ def changes_of_files() -> None:
 
 
 def replayed_history() -> None:
-    """The past is known from the history, and each change is confirmed by its own events only."""
+    """The past is known from the history, and each change is confirmed by events of its status only."""
     entry = at("active", "suspended", "active", "active", "suspended", "deprecated")
     days = range(1, 7)
     states = [entry.as_of(f"2026-01-{day:02}") for day in days]
     assert [state.status for state in states if state] == [record["status"] for record in entry.metadata["history"]]
     request = ScanRequest(to_nanos(EARLIER), to_nanos("2026-02-01"), 0, 0, [])
-    events = [{name.rpartition(".")[2] for name in change.events} for change in list_changes([entry], request)]
-    assert events == [
-        {"registered", "resumed"},
-        {"suspended"},
-        {"resumed"},
-        {"registered"},
-        {"suspended"},
-        {"deprecated"},
-    ]
+    changes = list_changes([entry], request)
+    assert [change.status for change in changes] == [record["status"] for record in entry.metadata["history"]]
+    names = ("suspended", "resumed", "registered", "deprecated", "retired")
+    events = {
+        name: read_event(f"model_registry.{name}", changes[1].at, {"model_registry.model_id": "a"}) for name in names
+    }
+    confirmed = {name: match_events(changes, [event], 0) for name, event in events.items() if event is not None}
+    assert {name for name, found in confirmed.items() if found[1] is not None} == {"suspended"}
     dated = ModelRegistryEntry(
         "a", **FIELDS, status="suspended", deployment_date=EARLIER, metadata={"suspension_date": SINCE}
     )
-    found = [(change.status, set(change.events)) for change in list_changes([dated], request)]
-    assert found == [("active", {"model_registry.registered"}), ("suspended", {"model_registry.suspended"})]
+    assert [change.status for change in list_changes([dated], request)] == ["active", "suspended"]
+    carried = {"model_registry.model_id": "a", "model_registry.metadata.suspension_date": SINCE}
+    event = read_event("model_registry.suspended", changes[0].at, carried)
+    assert event is not None
+    assert match_events(list_changes([dated], request), [event], 0) == [None, event]
 
 
 def evidence() -> None:
@@ -229,7 +232,7 @@ def evidence() -> None:
         changes = sorted((change.status, change.source) for change in package.attestation.changes)
         assert changes == [("suspended", "dates"), ("suspended", "dates"), ("suspended", "history")]
         rows = [(row["status"], row["calls"], row["calls_while_suspended"]) for row in csv_rows(package)]
-        assert rows == [("suspended", "1", "1"), ("suspended", "2", "1"), ("active", "1", "0")]
+        assert rows == [("suspended", "1", "1"), ("suspended", "2", "1"), ("suspended", "1", "0")]
 
 
 STORIES = {

@@ -56,6 +56,11 @@ class Otlp:
         event = self.lifecycle_event(at, name, model_id)
         return {"eventName": event.pop("name"), **event}
 
+    def marked(self, sender: str, *items: Any) -> list[Any]:
+        """Return spans, events or log records with the Collector's mark of their sender."""
+        mark = self.attributes({"model_registry.sender": sender})
+        return [item | {"attributes": [*item.get("attributes", ()), *mark]} for item in items]
+
     def line(self, *spans: Any, service: str | None = "api", scope: str = "test") -> bytes:
         """Return a line, without its end, with spans of one service and one instrumentation scope."""
         resource = {"attributes": self.attributes({} if service is None else {"service.name": service})}

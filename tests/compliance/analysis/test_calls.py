@@ -188,7 +188,7 @@ def test_names_are_cleaned() -> None:
 def call_at(model: CalledModel, start: int) -> Call:
     """Return a call of the model that starts at this time."""
     position = model.position_at(start)
-    return model.to_call("api", NONE, NO_NAMES, range(position, position + 1), start)
+    return model.to_call("api", NONE, NO_NAMES, range(position, position + 1), position)
 
 
 CHANGED = make_entry(
@@ -227,13 +227,19 @@ def test_calls_of_deprecated_model_from_its_sunset_on() -> None:
     assert not call_at(model, to_nanos("2026-01-26")).past_sunset
     active = CalledModel(make_entry(metadata={"sunset_date": "2026-01-02"}), "", PERIOD)
     assert not call_at(active, sunset).past_sunset
+    for date, is_past in (("2025-12-01", True), ("2026-01-01", True), ("2027-01-01", False)):
+        metadata = {"deprecation_date": "2025-11-01", "sunset_date": date}
+        assert call_at(CalledModel(make_entry(metadata=metadata), "", PERIOD), START).past_sunset == is_past
 
 
 @pytest.mark.parametrize(
     ("fields", "statuses"),
     [
         ({}, ["active"] * 4),
-        ({"status": "retired"}, ["active"] * 4),
+        ({"status": "retired"}, ["retired"] * 4),
+        ({"status": "deprecated", "decommission_date": "2026-01-20"}, ["deprecated"] * 3 + ["retired"]),
+        ({"status": "retired", "deployment_date": "2026-01-10"}, [None, *["retired"] * 3]),
+        ({"status": "retired", "decommission_date": "2026-01-20"}, ["active"] * 3 + ["retired"]),
         ({"deployment_date": "2026-01-10"}, [None, "active", "active", "active"]),
         ({"metadata": {"deprecation_date": "2026-01-10"}}, ["active", "deprecated", "deprecated", "deprecated"]),
         (
@@ -270,7 +276,7 @@ def agrees(claims: SpanClaims, *dates: str, model: ModelRegistryEntry | None = C
     called = CalledModel(model, "" if model else "x", PERIOD)
     positions = [called.position_at(to_nanos(date)) for date in dates]
     states = range(positions[0], positions[-1] + 1)
-    return called.to_call("api", claims, NO_NAMES, states, to_nanos(dates[0])).agrees
+    return called.to_call("api", claims, NO_NAMES, states, positions[0]).agrees
 
 
 ACTIVE = SpanClaims("active", "gpt", "ml", "high")
@@ -317,13 +323,13 @@ def test_attributes_of_the_processor_agree() -> None:
     )
     found = find_model({"gen_ai.request.model": "support"} | {key: value for key, value in put.items() if value})  # type: ignore[misc]
     assert found is not None
-    call = found.model.to_call("api", found.claims, found.names, range(1), START)
+    call = found.model.to_call("api", found.claims, found.names, range(1), 0)
     assert call == Call("call", "gpt", "", "api", "active", past_sunset=False, enriched=True, agrees=True)
 
 
 def test_call_of_unregistered_model() -> None:
     """A call of an unregistered model has its name, its service and the status unregistered."""
-    call = CalledModel(None, "x", PERIOD).to_call("api", NONE, NO_NAMES, range(1), START)
+    call = CalledModel(None, "x", PERIOD).to_call("api", NONE, NO_NAMES, range(1), 0)
     assert call == Call("call", None, "x", "api", UNREGISTERED)
 
 

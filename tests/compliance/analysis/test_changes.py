@@ -8,24 +8,29 @@ import pytest
 from support.evidence import make_entry, make_record
 from support.scans import DAY, DELAY, SECOND, make_request
 
-from spanforge.model_registry._core.timestamps import to_nanos
+from spanforge.model_registry._core.timestamps import format_nanos, to_nanos
 from spanforge.model_registry.compliance import TelemetryError
-from spanforge.model_registry.compliance._analysis.changes import list_changes, match_events, parse_audit_events
-from spanforge.model_registry.compliance._analysis.scan_data import SeenEvent
+from spanforge.model_registry.compliance._analysis.changes import list_changes, match_events
+from spanforge.model_registry.compliance._analysis.seen_events import parse_audit_events, read_event
 
 if TYPE_CHECKING:
     from support.evidence import EvidenceCase
+    from support.otlp import Otlp
 
     from spanforge.model_registry import ModelRegistryEntry
+    from spanforge.model_registry.compliance._analysis.scan_data import SeenEvent
 
 REQUEST = make_request()
 NOON = "2026-01-10T12:00:00Z"
 AT = to_nanos(NOON)
 
 
-def make_event(name: str, at: int = AT, model_id: str = "gpt") -> SeenEvent:
-    """Return a lifecycle event."""
-    return SeenEvent(at, f"model_registry.{name}", model_id)
+def make_event(name: str, at: int = AT, model_id: str = "gpt", **facts: str) -> SeenEvent:
+    """Return a lifecycle event that carries these facts; in their names, ``__`` is a dot."""
+    texts = {f"model_registry.{key.replace('__', '.')}": text for key, text in {"model_id": model_id, **facts}.items()}
+    event = read_event(f"model_registry.{name}", at, texts)
+    assert event is not None
+    return event
 
 
 def list_dates(*entries: ModelRegistryEntry) -> list[tuple[str, str, str]]:
@@ -35,7 +40,8 @@ def list_dates(*entries: ModelRegistryEntry) -> list[tuple[str, str, str]]:
 
 def match(model: ModelRegistryEntry, *events: SeenEvent) -> list[bool]:
     """Return for each change of the model whether it has an event."""
-    return match_events(list_changes([model], REQUEST), set(events), DELAY)
+    found = match_events(list_changes([model], REQUEST), set(events), DELAY)
+    return [event is not None for event in found]
 
 
 def with_history(*records: tuple[str, str], **fields: Any) -> ModelRegistryEntry:
@@ -120,9 +126,11 @@ def test_event_within_delay_matches(away: int, fits: bool) -> None:  # noqa: FBT
     assert match(CHANGES["retired"], make_event("retired", AT + away)) == [fits]
 
 
-@pytest.mark.parametrize(("at", "fits"), [(0, True), (DAY - 1, True), (DAY, False), (-1, False)])
+@pytest.mark.parametrize(
+    ("at", "fits"), [(0, True), (DAY - 1, True), (DAY, False), (-DELAY, True), (-DELAY - 1, False)]
+)
 def test_change_with_only_a_date_matches_all_day(at: int, fits: bool) -> None:  # noqa: FBT001 - expected
-    """If only the day of a change is known, an event of that day in UTC matches."""
+    """If only the day of a change is known, an event of that day in UTC matches, and one shortly before."""
     model = make_entry(deployment_date="2026-01-10")
     assert match(model, make_event("registered", to_nanos("2026-01-10") + at)) == [fits]
     assert match(make_entry(deployment_date="2026-01-10 00:00:00"), make_event("registered", AT)) == [False]
@@ -130,12 +138,48 @@ def test_change_with_only_a_date_matches_all_day(at: int, fits: bool) -> None:  
 
 
 def test_repeated_status_matches_registration_too() -> None:
-    """A second record of a status matches a registration or another deprecation."""
+    """A second record of a status matches a registration with this status, or another deprecation."""
     model = with_history(("2025-01-01", "deprecated"), (NOON, "deprecated"))
-    assert match(model, make_event("registered")) == [True]
+    assert match(model, make_event("registered", status="deprecated")) == [True]
     assert match(model, make_event("deprecated")) == [True]
-    first = with_history(("2025-01-01", "active"), (NOON, "deprecated"))
-    assert match(first, make_event("registered")) == [False]
+    assert match(model, make_event("registered", status="active")) == [False]
+
+
+DATED = {
+    "registered": ("active", {"deployment_date": "2026-01-10"}),
+    "deprecated": ("deprecated", {"metadata__deprecation_date": "2026-01-10"}),
+    "retired": ("retired", {"decommission_date": "2026-01-10"}),
+}
+
+
+@pytest.mark.parametrize("name", DATED)
+@pytest.mark.parametrize("at", ["2025-06-01", "2026-01-10", "2027-06-01"])
+def test_event_with_the_date_of_a_change_matches(name: str, at: str) -> None:
+    """An event that carries the date of a change confirms it, whenever it was emitted."""
+    status, facts = DATED[name]
+    fields: Any = {key: text for key, text in facts.items() if "__" not in key}
+    fields["metadata"] = {key[10:]: text for key, text in facts.items() if "__" in key}
+    model = make_entry(status=status, **{"deployment_date": None} | fields)
+    carried = dict.fromkeys(facts, "2026-01-10T01:00:00+01:00")
+    emitted = to_nanos(at)
+    assert match(model, make_event(name, emitted, status=status, **carried)) == [True]
+    other = dict.fromkeys(facts, "2026-01-11")
+    for wrong in (other, dict.fromkeys(facts, "soon"), {}):
+        assert match(model, make_event(name, emitted, status=status, **wrong)) == [at == "2026-01-10"]
+    assert match(model, make_event(name, emitted, model_id="x", status=status, **carried)) == [False]
+    assert match(model, make_event(name, emitted, status="unknown", **carried)) == [True]  # the event's own status
+
+
+def test_registration_of_a_deprecated_model_confirms_its_deployment() -> None:
+    """The registration of a model that is deprecated from the start confirms the change of its deployment date."""
+    model = make_entry(deployment_date="2026-01-10", status="deprecated", metadata={"deprecation_date": "2026-01-12"})
+    facts = {"status": "deprecated", "deployment_date": "2026-01-10", "metadata__deprecation_date": "2026-01-12"}
+    late = AT + 9 * DAY
+    assert match(model, make_event("registered", late, **facts), make_event("deprecated", late, **facts)) == [
+        True,
+        True,
+    ]
+    assert match(model, make_event("deprecated", late, **facts)) == [False, True]
 
 
 def test_event_matches_one_change() -> None:
@@ -148,6 +192,22 @@ def test_event_matches_one_change() -> None:
     assert match(model, first, second) == match(model, second, late) == [True, True]
 
 
+def test_as_many_changes_as_possible_match() -> None:
+    """Events are matched with changes so that no other choice confirms more changes."""
+    model = with_history(*[(at, "deprecated") for at in (NOON, "2026-01-10T12:04:00Z")])
+    early, between = make_event("deprecated", AT - 240 * SECOND), make_event("deprecated", AT + 180 * SECOND)
+    assert match(model, early, between) == match(model, between, early) == [True, True]
+
+
+def test_both_signals_of_an_event_match_once() -> None:
+    """An event whose signals carry different attributes confirms one change."""
+    model = with_history(*[(at, "deprecated") for at in (NOON, "2026-01-10T12:01:00Z")])
+    assert match(model, make_event("deprecated"), make_event("deprecated", reason="x", status="deprecated")) == [
+        True,
+        False,
+    ]
+
+
 def audit_event(**changes: Any) -> dict[str, Any]:
     """Return an event in the shape of ``audit_events``."""
     payload = {"model_id": "gpt", "name": "GPT"}
@@ -158,6 +218,14 @@ def test_audit_events_are_parsed() -> None:
     """Audit events of the PyPI package, and payloads with the registry's keys, are lifecycle events."""
     events = [audit_event(event_type="llm.trace"), audit_event(), audit_event(payload={"model_registry.model_id": "b"})]
     assert parse_audit_events(events) == [make_event("retired"), make_event("retired", model_id="b")]
+    facts = {"status": "retired", "decommission_date": "2026-01-10", "metadata": {"deprecation_date": "2026-01-09"}}
+    for payload in (facts, {f"model_registry.{key}": value for key, value in facts.items()}):
+        (event,) = parse_audit_events([audit_event(payload={"model_id": "gpt", **payload})])
+        assert event.dates == (("retired", to_nanos("2026-01-10")),)
+    deprecated = audit_event(
+        event_type="model_registry.deprecated", payload={"model_id": "gpt", "metadata": facts["metadata"]}
+    )
+    assert parse_audit_events([deprecated])[0].dates == (("deprecated", to_nanos("2026-01-09")),)
 
 
 PAYLOADS = [None, "gpt", {}, {"model_id": ["gpt"]}, {"model_id": 5}, {"model_id": "\ud800"}]
@@ -186,3 +254,27 @@ def test_audit_events_confirm_changes(case: EvidenceCase) -> None:
         events = iter([audit_event(event_type=name)])
         found = case.attest(model, period=period, telemetry=(), audit_events=events)
         assert [(change.status, change.event) for change in found.changes] == [("active", expected)]
+
+
+@pytest.mark.parametrize(
+    ("at", "emitted", "notes"),
+    [
+        ("2025-12-01", "early", ("events that were emitted before the change: 1",)),
+        ("2026-01-10T23:00:00Z", "in_time", ()),
+        ("2026-03-01", "late", ("events that were emitted after the change: 1",)),
+    ],
+)
+def test_early_and_late_events_are_stated(
+    case: EvidenceCase, otlp: Otlp, at: str, emitted: str, notes: tuple[str, ...]
+) -> None:
+    """An event that announced a change, or that came late, confirms it; its time is stated and is no finding."""
+    facts = {"model_id": "gpt", "status": "retired", "decommission_date": "2026-01-10"}
+    event = otlp.event("model_registry.retired", to_nanos(at), **{f"model_registry.{k}": v for k, v in facts.items()})
+    case.write(otlp.line(otlp.enriched() | {"events": [event]}))
+    found = case.attest(
+        make_entry(status="retired", decommission_date="2026-01-10"), period=("2026-01-01", "2026-02-01")
+    )
+    (change,) = found.changes
+    assert (change.event, change.emitted, change.event_at) == ("recorded", emitted, format_nanos(to_nanos(at)))
+    (check,) = (check for check in found.checks if check.check == "changes_recorded")
+    assert (check.status, check.notes) == ("supported", notes)

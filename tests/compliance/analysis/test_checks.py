@@ -18,8 +18,9 @@ from spanforge.model_registry.compliance._analysis.checks import (
     Outcome,
     run_checks,
 )
+from spanforge.model_registry.compliance._analysis.copies import EXCEPTIONS
 from spanforge.model_registry.compliance._analysis.scan_data import SpanRef
-from spanforge.model_registry.compliance._analysis.totals import EXCEPTIONS, CallTotals, ModelTotals
+from spanforge.model_registry.compliance._analysis.totals import CallTotals, ModelTotals
 from spanforge.model_registry.compliance._attestation_parts import Change, CheckResult
 from spanforge.model_registry.compliance._frameworks import FRAMEWORKS
 
@@ -264,6 +265,7 @@ def test_checks_have_one_order() -> None:
 def test_changes_recorded(events: list[Any], expected: Any) -> None:
     """A change without its event is an exception."""
     change = {"model_id": "gpt", "at": "2026-01-01", "status": "active", "reason": None, "actor": None}
+    change |= {"event_at": None, "emitted": None}
     changes = [Change(**change, source="dates", event=event) for event in events]  # type: ignore[arg-type]
     (found,) = run_checks(["changes_recorded"], make_input(1, 0)._replace(changes=changes))
     assert summarize(found) == expected

@@ -11,7 +11,12 @@ from hypothesis import strategies as st
 
 from spanforge.model_registry._core.errors import TelemetryError
 from spanforge.model_registry.compliance._analysis import duplicates
-from spanforge.model_registry.compliance._analysis.duplicates import SpanCopy, SpanIdWriter, find_copies, pack_ids
+from spanforge.model_registry.compliance._analysis.duplicates import (
+    RepeatedSpan,
+    SpanIdWriter,
+    find_repeated_spans,
+    pack_ids,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,8 +33,8 @@ class Record(NamedTuple):
     mark: int
 
 
-def write_and_find(folder: Path, records: Iterable[Record], at_once: int = 3) -> list[SpanCopy]:
-    """Return the copies among records that inputs write, a few at once; no file may remain."""
+def write_and_find(folder: Path, records: Iterable[Record], at_once: int = 3) -> list[RepeatedSpan]:
+    """Return the repeated spans among records that inputs write, a few at once; no file may remain."""
     spills = [SpanIdWriter(str(folder), source) for source in range(SOURCES)]
     for record in records:
         spill = spills[record.source]
@@ -41,7 +46,7 @@ def write_and_find(folder: Path, records: Iterable[Record], at_once: int = 3) ->
         spill.flush()
         spill.flush()
         assert not spill.buckets
-    found = list(find_copies(str(folder), SOURCES))
+    found = list(find_repeated_spans(str(folder), SOURCES))
     assert os.listdir(folder) == []
     return found
 
@@ -50,25 +55,17 @@ def plain(text: str) -> str:
     return "".join(letter.lower() if letter.isascii() else "?" for letter in text)
 
 
-def find_copies_in_a_list(records: Iterable[Record]) -> list[SpanCopy]:
-    first: dict[tuple[str, str], Record] = {}
-    found = []
+def find_in_a_list(records: Iterable[Record]) -> list[RepeatedSpan]:
+    groups: dict[bytes, list[tuple[int, str]]] = {}
     for record in sorted(records, key=lambda record: record.source):
-        known = plain(record.trace_id), plain(record.span_id)
-        if known in first:
-            before = first[known]
-            marks = SpanIdWriter.format_mark(record.mark), SpanIdWriter.format_mark(before.mark)
-            found.append(SpanCopy(pack_ids(*known), record.source, marks[0], before.source, marks[1]))
-        else:
-            first[known] = record
-    return found
+        known = pack_ids(plain(record.trace_id), plain(record.span_id))
+        groups.setdefault(known, []).append((record.source, SpanIdWriter.format_mark(record.mark)))
+    return [RepeatedSpan(ids, found) for ids, found in groups.items() if len(found) > 1]
 
 
-def summarize(found: list[SpanCopy]) -> tuple[list[tuple[object, ...]], list[tuple[bytes, str]]]:
+def summarize(found: list[RepeatedSpan]) -> list[tuple[bytes, list[int], list[tuple[int, str]]]]:
     """Return the facts about copies that do not depend on the order of writing within an input."""
-    inputs = [(copy.ids, copy.input_number, copy.first_input_number) for copy in found]
-    marks = {(copy.ids, copy.first_mark) for copy in found}
-    return sorted(inputs), sorted([*marks, *((copy.ids, copy.mark) for copy in found)])
+    return sorted((span.ids, [number for number, _ in span.groups], sorted(span.groups)) for span in found)
 
 
 def ids(length: int) -> st.SearchStrategy[str]:
@@ -108,7 +105,7 @@ def test_copies_are_those_of_a_list(  # noqa: PLR0913 - the limits are arguments
     monkeypatch.setattr(duplicates, "_BUFFERED_RECORDS", buffered)
     monkeypatch.setattr(duplicates, "_COMPARED_RECORDS", together)
     monkeypatch.setattr(duplicates, "_READ_RECORDS", read)
-    assert summarize(write_and_find(tmp_path, records)) == summarize(find_copies_in_a_list(records))
+    assert summarize(write_and_find(tmp_path, records)) == summarize(find_in_a_list(records))
 
 
 def test_records_are_written_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,7 +27,8 @@ from spanforge.model_registry._core.resolution import UNREGISTERED
 from spanforge.model_registry._core.timestamps import to_nanos
 from spanforge.model_registry.compliance._analysis import duplicates
 from spanforge.model_registry.compliance._analysis import scan as module
-from spanforge.model_registry.compliance._analysis.calls import NO_NAME, OTHER, OTHERS_NAME, Call, SpanNames
+from spanforge.model_registry.compliance._analysis.calls import NO_NAME, OTHERS_NAME, Call, SpanNames
+from spanforge.model_registry.compliance._analysis.calls import OTHER as UNMARKED_OTHER
 from spanforge.model_registry.compliance._analysis.duplicates import SpanIdWriter
 from spanforge.model_registry.compliance._analysis.scan import Scan
 from spanforge.model_registry.compliance._analysis.scan_data import (
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from support.otlp import Otlp
 
 
+OTHER = UNMARKED_OTHER._replace(sender="unknown")
 Count = Callable[..., dict[Call, int]]
 
 
@@ -62,12 +64,13 @@ def count(tmp_path: Path) -> Count:
 def call(name: str = "gpt", service: str = "api", **fields: Any) -> Call:
     """Return a call of the registered model, or of another name."""
     known = {"model_id": name, "status": "active"} if name == "gpt" else {"name": name}
-    return Call("call", service=service, **{**known, **fields})
+    return Call("call", service=service, **{"sender": "unknown", **known, **fields})
 
 
 def agent(name: str = "gpt", service: str = "api") -> Call:
     """Return the group of agent spans that name the registered model, or another name."""
-    return Call("agent", name, "", service) if name == "gpt" else Call("agent", None, name, service)
+    known = {"model_id": name} if name == "gpt" else {"name": name}
+    return Call("agent", service=service, sender="unknown", **known)
 
 
 def test_spans_are_counted_in_groups(tmp_path: Path, otlp: Otlp) -> None:
@@ -167,12 +170,34 @@ def test_bare_model_name_counts_in_one_scope(count: Count, otlp: Otlp) -> None:
     assert count(*lines) == {agent("x"): 2, OTHER: 1}
 
 
-def test_last_text_of_repeated_attributes_counts(count: Count, otlp: Otlp) -> None:
-    """If a key is repeated, its last text counts, and other values do not hide it."""
+def test_first_value_of_repeated_attributes_counts(count: Count, otlp: Otlp) -> None:
+    """If a key is repeated, its first value counts; the call is ambiguous if a later one resolves otherwise."""
     key = "gen_ai.request.model"
-    twice = [[{key: "x"}, {key: "y"}], [{key: "y"}, {key: 5}], [{key: 5}, {key: "y"}]]
+    twice = [[{key: "x"}, {key: "y"}], [{key: "y"}, {key: 5}], [{key: 5}, {key: "y"}], [{key: "x"}, {key: "x"}]]
+    twice += [[{key: "gpt"}, {key: "GPT"}], [{"n": "x"}, {"n": "y"}, {key: "x"}], [{key: "z"}] * 3]
     spans = [otlp.span() | {"attributes": [*itertools.chain(*map(otlp.attributes, values))]} for values in twice]
-    assert count(otlp.line(*spans)) == {call("y"): 3}
+    assert count(otlp.line(*spans)) == {
+        call("x", is_ambiguous=True): 1,
+        call("y", is_ambiguous=True): 1,
+        OTHER._replace(is_ambiguous=True): 1,
+        call("x"): 2,
+        call(is_ambiguous=True): 1,
+        call("z"): 1,
+    }
+
+
+@pytest.mark.parametrize("key", ["gen_ai.operation.name", "gen_ai.provider.name", "model_registry.status"])
+def test_any_repeated_attribute_may_be_ambiguous(count: Count, otlp: Otlp, key: str) -> None:
+    """A later kind, provider or claim makes a call ambiguous too, if it changes a fact; many later values do."""
+    model = make_entry("own", metadata={"provider": "azure"})
+    values = {"gen_ai.operation.name": "chat", "gen_ai.provider.name": "azure", "model_registry.status": "active"}
+    later = {"gen_ai.operation.name": "invoke_agent", "gen_ai.provider.name": "x", "model_registry.status": "retired"}
+    first = otlp.span("own", **{name.replace(".", "__"): value for name, value in values.items()})
+    many = [{key: f"{values[key]}{number}"} for number in range(9)]
+    for added, is_ambiguous in (([later], True), ([values], False), (many, True)):
+        attributes = [*first["attributes"], *itertools.chain(*(otlp.attributes({key: each[key]}) for each in added))]
+        (found,) = count(otlp.line(first | {"attributes": attributes}), request=make_request(model))
+        assert found.is_ambiguous == is_ambiguous
 
 
 def test_attributes_without_values_are_skipped(count: Count, otlp: Otlp) -> None:
@@ -304,28 +329,37 @@ def test_lifecycle_events_are_kept_once(tmp_path: Path, otlp: Otlp) -> None:
     logs = [*(otlp.lifecycle_record(at, name) for name in names), otlp.lifecycle_record(at, model_id=5)]
     logs += [otlp.lifecycle_record(at, ""), {"body": {"stringValue": "text"}}]
     result = scan_lines(tmp_path, [otlp.line(*spans), otlp.logs(*logs)]).result
-    assert result.events == {SeenEvent(at, name, "gpt") for name in names}
-    assert result.lost_events == 0
+    statuses = ("active", "deprecated", "retired")
+    assert result.events["unknown"] == {
+        SeenEvent(at, name, "gpt", status) for name, status in zip(names, statuses, strict=True)
+    }
+    assert result.lost_events == {"unknown": 0}
 
 
 def test_events_near_the_period_are_kept(tmp_path: Path, otlp: Otlp) -> None:
     """Events that can match a change in the period are kept, whenever their span started."""
     times = [START - DELAY - 1, START - DELAY, START, END - 1, END + DAY - 1, END + DAY]
-    kept = {SeenEvent(at, "model_registry.retired", "gpt") for at in times[1:-1]}
+    kept = {SeenEvent(at, "model_registry.retired", "gpt", "retired") for at in times[1:-1]}
     events = [otlp.lifecycle_event(at) for at in times]
     lines = [otlp.line(otlp.span(start=start) | {"events": events}) for start in (START - DAY, END)]
     for line in (*lines, otlp.logs(*map(otlp.lifecycle_record, times))):
-        assert scan_lines(tmp_path, [line]).result.events == kept
+        assert scan_lines(tmp_path, [line]).result.events["unknown"] == kept
     late = otlp.logs(otlp.lifecycle_record(END + 2 * DAY))
-    assert scan_lines(tmp_path, [late], make_request(delay=3 * DAY)).result.events
+    assert scan_lines(tmp_path, [late], make_request(delay=3 * DAY)).result.events["unknown"]
+    for date, is_kept in (("2025-12-31", False), ("2026-01-01", True), ("2026-01-31", True), ("2026-02-01", False)):
+        event = otlp.lifecycle_record(END + 9 * DAY)
+        event["attributes"] += otlp.attributes({"model_registry.decommission_date": date})
+        assert bool(scan_lines(tmp_path, [otlp.logs(event)]).result.events["unknown"]) == is_kept
 
 
 def test_events_beyond_the_limit_are_lost(tmp_path: Path, otlp: Otlp, monkeypatch: pytest.MonkeyPatch) -> None:
     """Events beyond the limit are counted as lost."""
     monkeypatch.setattr(module, "MAX_SEEN_EVENTS", 3)
     result = scan_lines(tmp_path, [otlp.logs(*(otlp.lifecycle_record(START + number) for number in range(5)))]).result
-    assert result.events == {SeenEvent(START + number, "model_registry.retired", "gpt") for number in range(3)}
-    assert result.lost_events == 2
+    assert result.events["unknown"] == {
+        SeenEvent(START + number, "model_registry.retired", "gpt", "retired") for number in range(3)
+    }
+    assert result.lost_events == {"unknown": 2}
 
 
 def test_groups_beyond_the_limit_are_merged(count: Count, otlp: Otlp, monkeypatch: pytest.MonkeyPatch) -> None:

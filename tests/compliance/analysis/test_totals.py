@@ -32,7 +32,12 @@ def test_totals_of_several_inputs(tmp_path: Path, otlp: Otlp) -> None:
     model = found.models["gpt"]
     assert (model.calls, model.first, model.last) == (2, DEPRECATED, RETIRED)
     assert model.services == {"api", "web"}
-    assert dict(model.exceptions) == {"while_deprecated": 1, "after_retirement": 1, "not_enriched": 2}
+    assert dict(model.exceptions) == {
+        "while_deprecated": 1,
+        "after_retirement": 1,
+        "not_enriched": 2,
+        "differing_copies": 1,
+    }
     assert {sample.start for sample in model.samples["not_enriched"]} == {DEPRECATED, RETIRED}
     assert found.unregistered["x"].calls == 1
     assert dict(found.unregistered["x"].exceptions) == {"unregistered": 1, "not_enriched": 1}

@@ -25,6 +25,7 @@ from spanforge.model_registry._core.timestamps import to_nanos
 from spanforge.model_registry.compliance._analysis import calls, scan_data, workers
 from spanforge.model_registry.compliance._analysis.scan_data import ScanRequest
 from spanforge.model_registry.compliance._analysis.workers import ScannedInput, scan_inputs
+from spanforge.model_registry.compliance._attestation_parts import SENDERS
 from spanforge.model_registry.compliance._sources.files import FileReader
 
 if TYPE_CHECKING:
@@ -358,20 +359,29 @@ def test_interrupt_at_the_terminal(endless: list[FileReader], folder: str) -> No
 SHORT = st.text(max_size=3)
 TIMES = st.integers(0, 10**30)
 NAMES = st.builds(calls.SpanNames, SHORT, st.sampled_from(["", "form"]), st.booleans(), SHORT, st.none() | SHORT)
+SENDER_NAMES = st.sampled_from(["", *SENDERS])
 CALLS = st.builds(
     calls.Call,
     st.sampled_from(["call", "agent", "other"]),
     st.none() | SHORT,
     *(SHORT, SHORT, st.none() | st.just("active"), st.booleans(), st.booleans(), st.booleans()),
-    NAMES,
+    *(NAMES, SENDER_NAMES, st.booleans()),
 )
 SAMPLES = st.lists(st.builds(scan_data.SpanRef, st.integers(1), SHORT, SHORT), max_size=2)
+PAIRS = st.tuples(st.integers(0), st.integers(0))
+STRETCHES = st.dictionaries(st.integers(-(10**20), 10**20), PAIRS, max_size=3)
+DATES = st.lists(st.tuples(SHORT, TIMES), max_size=2).map(tuple)
+EVENTS = st.sets(st.builds(scan_data.SeenEvent, TIMES, SHORT, SHORT, SHORT, DATES), max_size=3)
 MARKS = st.text("0123456789abcdef", min_size=6, max_size=6)
 RESULTS = st.builds(
     scan_data.ScanResult,
     lines=TIMES,
-    stretches=st.dictionaries(st.integers(-(10**20), 10**20), st.tuples(st.integers(0), st.integers(0)), max_size=3),
-    events=st.sets(st.builds(scan_data.SeenEvent, TIMES, SHORT, SHORT), max_size=3),
+    has_marks=st.booleans(),
+    stretches=st.dictionaries(
+        SENDER_NAMES, st.dictionaries(st.integers(-(10**20), 10**20), PAIRS, max_size=3), max_size=3
+    ),
+    events=st.dictionaries(SENDER_NAMES, EVENTS, max_size=3),
+    lost_events=st.dictionaries(SENDER_NAMES, TIMES, max_size=3),
     groups=st.lists(st.builds(scan_data.CallGroup, CALLS, MARKS, samples=SAMPLES), max_size=3),
 )
 

@@ -22,6 +22,7 @@ from spanforge.model_registry._core.values import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
     from datetime import datetime
 
 _TEXT_FIELDS: Final = ("model_id", "name", "version", "owner", "purpose")
@@ -32,10 +33,10 @@ class StateAsOf(NamedTuple):
 
     Attributes:
         status: The status in force.
-        owner: The owner; the current one if ``source`` is ``dates``.
-        risk_tier: The risk tier; the current one if ``source`` is ``dates``.
-        source: ``history`` if the state is from a recorded change; ``dates`` if it is from the entry's dates, because
-            the history begins later.
+        owner: The owner; the current one before the first record of the history, and from the last one on.
+        risk_tier: The risk tier; likewise.
+        source: ``history`` if the status is from a recorded change. ``dates`` if it is from the entry's dates, or is
+            the current status and has no date.
     """
 
     status: ModelStatus
@@ -175,6 +176,11 @@ class ModelRegistryEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     def as_of(self, moment: datetime | str) -> StateAsOf | None:
         """Return the status, owner and risk tier of the model at a moment; ``None`` before its deployment.
 
+        - The status is that of the last history record. Before the first record, the entry's dates decide.
+        - A status with a date and without a record is in force from that date on, unless a higher one is in force.
+        - A status with neither is in force since the last record. Without a history, it is in force since the
+          deployment date, or always.
+
         Args:
             moment: A date-time, or an RFC 3339 text; without an offset it is UTC.
 
@@ -184,18 +190,43 @@ class ModelRegistryEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True
         when = parse_date(moment, "moment") if isinstance(moment, str) else in_utc(moment)
         if self.deployment_date is not None and when < parse_date(self.deployment_date, "deployment_date"):
             return None
-        reached = [record for record in self.metadata.get("history", ()) if parse_date(record["at"], "at") <= when]
-        if reached:
-            last = reached[-1]
-            return StateAsOf(last["status"], last["owner"], last["risk_tier"], "history")
-        return StateAsOf(self._find_status_by_dates(when), self.owner, self.risk_tier, "dates")
+        history = self.metadata.get("history", ())
+        reached = [record for record in history if parse_date(record["at"], "at") <= when]
+        is_latest = len(reached) == len(history)
+        if not reached:
+            status = self._find_status_by_dates(when, include_undated=is_latest)
+            return StateAsOf(status, self.owner, self.risk_tier, "dates")
+        last = reached[-1]
+        recorded = {record["status"] for record in history}
+        by_dates = self._find_status_by_dates(when, recorded, include_undated=is_latest)
+        status = max(last["status"], by_dates, key=STATUSES.index)
+        owner, risk_tier = (self.owner, self.risk_tier) if is_latest else (last["owner"], last["risk_tier"])
+        return StateAsOf(status, owner, risk_tier, "history" if status == last["status"] else "dates")
 
-    def _find_status_by_dates(self, when: datetime) -> ModelStatus:
+    def _find_status_by_dates(
+        self, when: datetime, recorded: Collection[ModelStatus] = (), *, include_undated: bool
+    ) -> ModelStatus:
+        """Return the status of the highest rank whose date has passed; the first status if there is none.
+
+        Args:
+            when: The moment.
+            recorded: The statuses whose dates do not count, because the history has records of them.
+            include_undated: ``True`` if the current status counts too if it has no date.
+        """
         for status in reversed(STATUSES):
-            since = get_status_date(self, status)
+            since = None if status in recorded else get_status_date(self, status)
             if since is not None and parse_date(since, status) <= when:
                 return status
+            if include_undated and status == self.status and has_undated_status(self):
+                return status
         return STATUSES[0]
+
+
+def has_undated_status(entry: ModelRegistryEntry) -> bool:
+    """Check whether an entry has neither a date nor a history record of its status. The first status needs none."""
+    if entry.status == STATUSES[0] or get_status_date(entry, entry.status) is not None:
+        return False
+    return all(record["status"] != entry.status for record in entry.metadata.get("history", ()))
 
 
 def get_status_date(entry: ModelRegistryEntry, status: ModelStatus) -> str | None:
@@ -204,6 +235,14 @@ def get_status_date(entry: ModelRegistryEntry, status: ModelStatus) -> str | Non
     if name is None:
         return None
     return cast("str | None", getattr(entry, name, None) or entry.metadata.get(name))
+
+
+def list_status_dates(entry: ModelRegistryEntry) -> Iterator[tuple[ModelStatus, str]]:
+    """Yield the statuses for which an entry has a date, in the order of the lifecycle, with the date."""
+    for status in LIFECYCLE:
+        date = entry.deployment_date if status == "active" else get_status_date(entry, status)
+        if date is not None:
+            yield status, date
 
 
 def warnings_of(model_id: str, status: ModelStatus) -> tuple[str, ...]:

@@ -32,6 +32,10 @@ from spanforge.model_registry.compliance._attestation_request import (  # noqa: 
     Arguments,
     AttestedRegistry,
 )
+from spanforge.model_registry.compliance._attestation_senders import (  # noqa: TC001 - likewise
+    SenderFigures,
+    UntrustedCopies,
+)
 
 FORMAT: Final = "spanforge-model-registry/evidence/2"
 """The version of the attestation's format; its JSON Schema is ``attestation.schema.json`` beside this module."""
@@ -62,7 +66,9 @@ class Attestation(AttestationPart, frozen=True, kw_only=True):
         clauses: The framework's clauses.
         checks: The results of the checks.
         changes: The lifecycle changes in the period of the models that the evidence is about, oldest first.
-        population: The spans and calls that were counted.
+        population: The spans and calls that were counted, of trusted and unknown senders.
+        senders: The figures split by sender, untrusted ones included.
+        untrusted_copies: Copies of counted spans that untrusted senders sent. They change no figure.
         coverage: How much of the period the telemetry covers in time.
         unregistered_names: Names of called models without an entry, those with most calls first.
         matched_names: Names that an entry does not contain and that matched it by form or by glob, those with most
@@ -93,6 +99,8 @@ class Attestation(AttestationPart, frozen=True, kw_only=True):
     checks: tuple[CheckResult, ...]
     changes: tuple[Change, ...]
     population: Population
+    senders: tuple[SenderFigures, ...]
+    untrusted_copies: UntrustedCopies
     coverage: Coverage
     unregistered_names: tuple[Name, ...]
     matched_names: tuple[MatchedName, ...]

@@ -19,6 +19,10 @@ EvidenceStatus = Literal["findings", "no_evidence", "incomplete", "supported"]
 """The status of evidence, worst first."""
 CheckStatus = Literal["findings", "no_evidence", "not_applicable", "supported"]
 """The status of a check. ``not_applicable`` means that there was nothing to examine, and that this is normal."""
+Sender = Literal["trusted", "unknown", "untrusted"]
+"""The sender of a record: as the Collector marks it, or ``unknown`` if the input has no marks."""
+Emission = Literal["in_time", "early", "late"]
+"""The time of an event, compared with its change."""
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
@@ -30,6 +34,7 @@ Moment = Annotated[
 ]
 _Date = Annotated[str, msgspec.Meta(pattern=rf"^{_DAY}([Tt ]{_CLOCK}(\.[0-9]{{1,9}})?{_OFFSET}?)?$")]
 
+SENDERS: Final[tuple[Sender, Sender, Sender]] = ("trusted", "unknown", "untrusted")
 EVIDENCE_STATUSES: Final[tuple[EvidenceStatus, ...]] = ("findings", "no_evidence", "incomplete", "supported")
 
 
@@ -77,12 +82,12 @@ class SampleSpan(AttestationPart, frozen=True, kw_only=True):
     Attributes:
         trace_id: 32 hexadecimal digits.
         span_id: 16 hexadecimal digits.
-        start: The start of the span, RFC 3339.
+        start: The start of the span, RFC 3339; ``None`` if it is not known.
     """
 
     trace_id: Annotated[str, msgspec.Meta(pattern="^[0-9A-Fa-f]{32}$")]
     span_id: Annotated[str, msgspec.Meta(pattern="^[0-9A-Fa-f]{16}$")]
-    start: Moment
+    start: Moment | None
 
 
 class CheckResult(AttestationPart, frozen=True, kw_only=True):
@@ -148,7 +153,11 @@ class Change(AttestationPart, frozen=True, kw_only=True):
         reason: The reason, if one was given.
         actor: The actor, if one was given.
         source: ``history`` if the entry has a record of the change, ``dates`` if it has only a date.
-        event: ``recorded`` if the inputs have a matching event, else ``not_recorded``.
+        event: ``recorded`` if the inputs have an event that confirms the change, else ``not_recorded``.
+        event_at: The time of this event, RFC 3339; ``None`` if there is none.
+        emitted: ``in_time`` if this event was emitted within the engine's ``delay``, or on the day of a change that has
+            only a date. ``early`` or ``late`` if it was emitted at another time and carries the change's date. ``None``
+            if there is no event.
     """
 
     model_id: str
@@ -158,6 +167,8 @@ class Change(AttestationPart, frozen=True, kw_only=True):
     actor: str | None
     source: Literal["history", "dates"]
     event: Literal["recorded", "not_recorded"]
+    event_at: Moment | None
+    emitted: Emission | None
 
 
 class Input(AttestationPart, frozen=True, kw_only=True):
@@ -193,7 +204,7 @@ class Input(AttestationPart, frozen=True, kw_only=True):
 
 
 class Population(AttestationPart, frozen=True, kw_only=True):
-    """The population: the spans of the period, each counted once.
+    """The population: the spans of the period of trusted and unknown senders, each counted once.
 
     If the evidence is about one model, ``calls``, ``models`` and ``models_called`` are of that model. The other figures
     are of all telemetry.
@@ -204,8 +215,8 @@ class Population(AttestationPart, frozen=True, kw_only=True):
         agent_spans: Spans of agents, workflows and chains that name a model without being a call.
         other_spans: Spans that are neither calls nor ``agent_spans``.
         copies: Spans that were read again and not counted again.
-        differing_copies: Copies that differ from the first span with the same ids in a fact that is counted, such as
-            the model. The first span, in the order of the inputs, counts.
+        differing_copies: Copies that differ from the span that counts in a fact that is counted, such as the model. Of
+            copies that differ, the worst one counts.
         models: Entries of the registry.
         models_called: Models that were called; each unregistered name counts as one.
         lifecycle_events: Lifecycle events whose time is in the period. An event in several signals or inputs counts
@@ -224,7 +235,7 @@ class Population(AttestationPart, frozen=True, kw_only=True):
 
 
 class Gap(AttestationPart, frozen=True, kw_only=True):
-    """A stretch of the period in which no span starts, longer than ``max_gap_seconds`` of the arguments.
+    """A stretch of the period in which no span of a trusted or unknown sender starts, longer than ``max_gap_seconds``.
 
     Attributes:
         from_date: The start of the last span before the gap, or of the period, RFC 3339.

@@ -16,8 +16,9 @@ from spanforge.model_registry._core.resolution import ModelIndex
 from spanforge.model_registry._core.settings import MATCH
 from spanforge.model_registry._core.values import check_one_of, check_text, quote
 from spanforge.model_registry.compliance._analysis.calls import clean_name
-from spanforge.model_registry.compliance._analysis.changes import parse_audit_events
 from spanforge.model_registry.compliance._analysis.scan_data import ScannedInput, ScanRequest, ScanResult
+from spanforge.model_registry.compliance._analysis.seen_events import parse_audit_events
+from spanforge.model_registry.compliance._analysis.senders import UNKNOWN
 from spanforge.model_registry.compliance._analysis.totals import total_calls
 from spanforge.model_registry.compliance._analysis.workers import scan_inputs
 from spanforge.model_registry.compliance._arguments import check_keys, check_revision, parse_moment, parse_period
@@ -59,7 +60,7 @@ class ComplianceMappingEngine:
             minute to a century.
         delay: The longest time until a change of the registry is in force in every process, up to a century. A span
             agrees with the registry if its attributes were in force while it ran, or at most this long before its end.
-            An event matches a change that is at most this much earlier or later.
+            An event confirms a change that is at most this much earlier or later.
         model_attributes: Additional attribute keys that contain a model name, one or several, as set for the processor.
         match: How model names match: ``forms``, or ``exact`` for ids, aliases and globs only; ``None``: the setting
             ``match``.
@@ -178,7 +179,7 @@ def _to_nanoseconds(given: timedelta, least: timedelta, field: str) -> int:
 
 def _read_audit_events(events: list[Mapping[str, Any]]) -> ScannedInput:
     """Return the caller's events as an input."""
-    result = ScanResult(lines=len(events), events=set(parse_audit_events(events)))
+    result = ScanResult(lines=len(events), events={UNKNOWN: set(parse_audit_events(events))})
     try:
         content = msgspec.json.encode(events, enc_hook=dict, order="sorted")  # mappings that are not dicts
     except (TypeError, ValueError) as error:

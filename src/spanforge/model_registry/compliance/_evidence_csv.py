@@ -12,12 +12,14 @@ from spanforge.model_registry._core.lifecycle import LIFECYCLE
 from spanforge.model_registry._core.resolution import UNREGISTERED
 from spanforge.model_registry._core.timestamps import format_nanos
 from spanforge.model_registry.compliance._analysis.calls import LISTED_RULES, NO_NAME, OTHERS_NAME
+from spanforge.model_registry.compliance._analysis.senders import COUNTED, UNTRUSTED
 from spanforge.model_registry.compliance._analysis.totals import ModelTotals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from spanforge.model_registry._core.entry import ModelRegistryEntry, StateAsOf
+    from spanforge.model_registry.compliance._analysis.totals import CallTotals
 
 _FINDINGS: Final = tuple(row.finding for row in LIFECYCLE.values() if row.finding is not None)
 """The findings of the statuses whose calls have a separate column."""
@@ -36,6 +38,7 @@ COLUMNS: Final = (
     "services",
     "first_call",
     "last_call",
+    "sender",
 )
 _FORMULA: Final = re.compile(r"(^|;)(\s*)(?=[=+\-@＝＋－＠])")  # noqa: RUF001 - some programs read full-width signs as these
 """The beginnings of formulas. A formula can follow a semicolon, where spreadsheets of some locales split cells."""
@@ -47,30 +50,56 @@ _PLACEHOLDER_TEXTS: Final = {NO_NAME: "(no name)", OTHERS_NAME: _OTHERS_TEXT}
 EntryState = tuple["ModelRegistryEntry", "StateAsOf | None"]
 
 
-def render_csv(
-    states: Iterable[EntryState], models: Mapping[str, ModelTotals], unregistered: Mapping[str, ModelTotals]
-) -> bytes:
+def render_csv(states: Sequence[EntryState], by_sender: Mapping[str, CallTotals]) -> bytes:
     """Return the CSV in UTF-8, with a header and line feeds as line ends.
 
+    Each model and each name has a row for each sender of its calls. The rows of untrusted senders come last, so that
+    the rows before them are the same without these senders.
+
     Args:
-        states: The entries, each with the state that its row shows.
-        models: By model id, the calls of registered models.
-        unregistered: By name, the calls of models that are not registered.
+        states: The entries, each with the state that its rows show.
+        by_sender: The totals of each sender.
     """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for entry, state in states:
-        shown = (entry.owner, entry.risk_tier, "") if state is None else (state.owner, state.risk_tier, state.status)
-        fields = [entry.model_id, entry.name, entry.version, *shown, entry.purpose]
-        writer.writerow(_make_row(fields, models.get(entry.model_id, _NO_CALLS)))
-    for name in sorted(unregistered):
-        ids = ("", _PLACEHOLDER_TEXTS[name]) if name in _PLACEHOLDER_TEXTS else (name, "")
-        writer.writerow(_make_row([*ids, "", "", "", UNREGISTERED, ""], unregistered[name]))
+    for senders in (COUNTED, (UNTRUSTED,)):
+        chosen: dict[str, CallTotals] = {sender: by_sender[sender] for sender in senders}
+        writer.writerows(_list_model_rows(states, chosen, has_all=UNTRUSTED not in senders))
+        writer.writerows(_list_name_rows(chosen))
     return buffer.getvalue().encode()
 
 
-def _make_row(fields: Sequence[str], totals: ModelTotals) -> list[str | int]:
+def _list_model_rows(
+    states: Iterable[EntryState], by_sender: Mapping[str, CallTotals], *, has_all: bool
+) -> Iterator[list[str | int]]:
+    """Yield the rows of models; with ``has_all`` also those of models without calls."""
+    called = {sender: totals.models for sender, totals in by_sender.items()}
+    for entry, state in states:
+        shown = (entry.owner, entry.risk_tier, "") if state is None else (state.owner, state.risk_tier, state.status)
+        fields = [entry.model_id, entry.name, entry.version, *shown, entry.purpose]
+        rows = _select_called(called, entry.model_id)
+        if has_all and not rows:
+            rows = {"": _NO_CALLS}
+        for sender, totals in rows.items():
+            yield _make_row(fields, sender, totals)
+
+
+def _list_name_rows(by_sender: Mapping[str, CallTotals]) -> Iterator[list[str | int]]:
+    """Yield the rows of names that are not registered."""
+    called = {sender: totals.unregistered for sender, totals in by_sender.items()}
+    for name in sorted({name for names in called.values() for name in names}):
+        ids = ("", _PLACEHOLDER_TEXTS[name]) if name in _PLACEHOLDER_TEXTS else (name, "")
+        for sender, totals in _select_called(called, name).items():
+            yield _make_row([*ids, "", "", "", UNREGISTERED, ""], sender, totals)
+
+
+def _select_called(by_sender: Mapping[str, Mapping[str, ModelTotals]], key: str) -> dict[str, ModelTotals]:
+    """Return the totals of a model, or of a name, by sender."""
+    return {sender: totals[key] for sender, totals in by_sender.items() if key in totals}
+
+
+def _make_row(fields: Sequence[str], sender: str, totals: ModelTotals) -> list[str | int]:
     by_rule = Counter[str]()
     for (_, rule), calls in totals.matched.items():
         by_rule[rule] += calls
@@ -78,7 +107,7 @@ def _make_row(fields: Sequence[str], totals: ModelTotals) -> list[str | int]:
     counts += [by_rule[rule] for rule in LISTED_RULES]
     services = ";".join(map(_show_service, sorted(totals.services)))
     times = (format_nanos(totals.first), format_nanos(totals.last)) if totals.calls else ("", "")
-    return [*map(escape_cell, fields), *counts, services, *times]
+    return [*map(escape_cell, fields), *counts, services, *times, sender if totals.calls else ""]
 
 
 def _show_service(service: str) -> str:

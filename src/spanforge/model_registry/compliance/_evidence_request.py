@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from spanforge.model_registry._core.timestamps import from_nanos
-from spanforge.model_registry.compliance._analysis.changes import list_changes, match_events
-from spanforge.model_registry.compliance._attestation_parts import Change
+from spanforge.model_registry.compliance._analysis.changes import describe_changes
+from spanforge.model_registry.compliance._analysis.senders import COUNTED
+from spanforge.model_registry.compliance._attestation_parts import SENDERS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from spanforge.model_registry._core.entry import ModelRegistryEntry
     from spanforge.model_registry.compliance._analysis.scan_data import ScannedInput, ScanRequest, SeenEvent
     from spanforge.model_registry.compliance._analysis.totals import CallTotals
-    from spanforge.model_registry.compliance._attestation_parts import Framework
+    from spanforge.model_registry.compliance._attestation_parts import Change, Framework
     from spanforge.model_registry.compliance._attestation_request import Arguments, AttestedRegistry
     from spanforge.model_registry.compliance._evidence_csv import EntryState
 
@@ -75,7 +76,8 @@ class EvidenceFacts(NamedTuple):
         all: The totals of all models.
         about: The totals of the models that the evidence is about.
         changes: The lifecycle changes of these models in the period.
-        events: The number of lifecycle events in the period.
+        events: The number of lifecycle events in the period, of trusted and unknown senders.
+        events_by_sender: The number of lifecycle events in the period of each sender.
     """
 
     request: EvidenceRequest
@@ -84,12 +86,15 @@ class EvidenceFacts(NamedTuple):
     about: CallTotals
     changes: Sequence[Change]
     events: int
+    events_by_sender: Mapping[str, int]
 
 
 def select_totals(request: EvidenceRequest, totals: CallTotals) -> CallTotals:
     """Return the totals of the models that the evidence is about."""
     if request.model_name is None:
         return totals
+    by_sender = {sender: select_totals(request, each) for sender, each in totals.by_sender.items()}
+    totals = replace(totals, by_sender=by_sender)
     if request.entry is None:
         name = request.model_name
         return replace(
@@ -115,24 +120,16 @@ def _select(items: Mapping[_TotalsKey, _Totals], applies: Callable[[_TotalsKey],
 
 def collect_facts(request: EvidenceRequest, totals: CallTotals, inputs: Sequence[ScannedInput]) -> EvidenceFacts:
     """Return the facts from which the attestation of a period is built."""
-    events = {event for scanned in inputs for event in scanned.result.events}
-    in_period = sum(request.scan.start <= event.at < request.scan.end for event in events)
-    changes = _build_changes(request, events)
-    return EvidenceFacts(request, inputs, totals, select_totals(request, totals), changes, in_period)
+    events: dict[str, set[SeenEvent]] = {
+        sender: {event for scanned in inputs for event in scanned.result.events.get(sender, ())} for sender in SENDERS
+    }
+    counted = {event for sender in COUNTED for event in events[sender]}
+    changes = describe_changes(request.entries, request.scan, counted)
+    by_sender = {sender: _count_in_period(request.scan, found) for sender, found in events.items()}
+    about = select_totals(request, totals)
+    return EvidenceFacts(request, inputs, totals, about, changes, _count_in_period(request.scan, counted), by_sender)
 
 
-def _build_changes(request: EvidenceRequest, events: Iterable[SeenEvent]) -> list[Change]:
-    changes = list_changes(request.entries, request.scan)
-    is_matched = match_events(changes, events, request.scan.delay)
-    return [
-        Change(
-            model_id=change.model_id,
-            at=change.date,
-            status=change.status,
-            reason=change.reason,
-            actor=change.actor,
-            source=change.source,
-            event="recorded" if has_event else "not_recorded",
-        )
-        for change, has_event in zip(changes, is_matched, strict=True)
-    ]
+def _count_in_period(scan: ScanRequest, events: Iterable[SeenEvent]) -> int:
+    """Return the number of events in the period; an event in several signals or inputs counts once."""
+    return len({event.identity for event in events if scan.start <= event.at < scan.end})

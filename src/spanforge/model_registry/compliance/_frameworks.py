@@ -68,6 +68,7 @@ FRAMEWORKS: Final[Mapping[Framework, FrameworkRow]] = {
                     *STATUS_CHECKS,
                     "spans_enriched",
                     "registry_and_spans_agree",
+                    "spans_unambiguous",
                 ),
                 (
                     "who may call a model, with which credentials, and that others are refused access",
@@ -78,7 +79,13 @@ FRAMEWORKS: Final[Mapping[Framework, FrameworkRow]] = {
             ClauseRow(
                 "CC8.1",
                 "Changes to systems are authorised, documented, tested, approved and implemented.",
-                ("changes_recorded", *STATUS_CHECKS, "no_calls_past_sunset", "registry_and_spans_agree"),
+                (
+                    "changes_recorded",
+                    *STATUS_CHECKS,
+                    "no_calls_past_sunset",
+                    "registry_and_spans_agree",
+                    "spans_unambiguous",
+                ),
                 (
                     "who authorised and approved a change: the caller chooses the text that is stored as the actor",
                     "tests of a model before its first use",
@@ -93,7 +100,13 @@ FRAMEWORKS: Final[Mapping[Framework, FrameworkRow]] = {
             ClauseRow(
                 "MAP 1.1",
                 "Purposes, uses, laws, settings and assumptions of AI systems are understood and documented.",
-                ("calls_registered", "served_as_requested", "accountable", "registry_and_spans_agree"),
+                (
+                    "calls_registered",
+                    "served_as_requested",
+                    "accountable",
+                    "registry_and_spans_agree",
+                    "spans_unambiguous",
+                ),
                 (
                     _OTHER_SYSTEMS,
                     "that a model is used for its documented purpose",
@@ -111,13 +124,14 @@ FRAMEWORKS: Final[Mapping[Framework, FrameworkRow]] = {
                     "accountable",
                     "spans_enriched",
                     "registry_and_spans_agree",
+                    "spans_unambiguous",
                 ),
                 (_OTHER_SYSTEMS, "models that send no telemetry", "the resources of the inventory"),
             ),
             ClauseRow(
                 "GOVERN 1.7",
                 "Processes and procedures are in place to decommission and phase out AI systems safely.",
-                ("changes_recorded", *STATUS_CHECKS, "no_calls_past_sunset"),
+                ("changes_recorded", *STATUS_CHECKS, "no_calls_past_sunset", "spans_unambiguous"),
                 (
                     _OTHER_SYSTEMS,
                     "that processes and procedures exist",

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import functools
 import hashlib
+from dataclasses import replace
 from importlib import resources
 from typing import TYPE_CHECKING, Final
 
 from spanforge.model_registry._core.attributes import __version__
-from spanforge.model_registry._core.entry import warnings_of
+from spanforge.model_registry._core.entry import has_undated_status, warnings_of
 from spanforge.model_registry._core.resolution import not_registered
 from spanforge.model_registry._core.timestamps import format_nanos, from_nanos, to_nanos
+from spanforge.model_registry._core.values import quote
 from spanforge.model_registry.compliance import _attestation_parts as parts
 from spanforge.model_registry.compliance import _name_lists as name_lists
 from spanforge.model_registry.compliance._analysis.calls import NO_NAME, OTHERS_NAME
@@ -21,6 +23,7 @@ from spanforge.model_registry.compliance._analysis.scan_data import (
     ScannedInput,
     ScanRequest,
 )
+from spanforge.model_registry.compliance._analysis.senders import COUNTED, UNKNOWN
 from spanforge.model_registry.compliance._analysis.totals import CallTotals, ModelTotals
 from spanforge.model_registry.compliance._attestation import Attestation
 from spanforge.model_registry.compliance._attestation_parts import worst_status
@@ -33,6 +36,11 @@ from spanforge.model_registry.compliance._evidence_request import (
 )
 from spanforge.model_registry.compliance._frameworks import FRAMEWORKS, ClauseRow
 from spanforge.model_registry.compliance._name_lists import list_names
+from spanforge.model_registry.compliance._sender_figures import (
+    build_sender_figures,
+    build_untrusted_copies,
+    list_sender_limits,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -50,6 +58,10 @@ LIMITS: Final = (
     "Coverage is about time only. It does not show that each service sent telemetry.",
     "The evidence does not show that the telemetry is genuine. Anyone with write access to it could have changed it.",
     (
+        "Anyone with write access to the telemetry can set the attribute `model_registry.sender`, which separates "
+        "trusted senders from untrusted ones."
+    ),
+    (
         "The evidence does not show that the registry is unaltered. Anyone who can write the registry can change an "
         "entry's status, dates and history."
     ),
@@ -58,6 +70,8 @@ LIMITS: Final = (
     "The check `accountable` uses owners, risk tiers and purposes at generation.",
 )
 """The limits that every attestation states."""
+MAX_LISTED: Final = 10
+"""The number of models that a limit names."""
 
 
 def build_attestation(request: EvidenceRequest, totals: CallTotals, inputs: Sequence[ScannedInput]) -> Attestation:
@@ -89,6 +103,8 @@ def build_attestation(request: EvidenceRequest, totals: CallTotals, inputs: Sequ
         population=_build_population(facts),
         coverage=coverage,
         unregistered_names=tuple(names.unregistered_names[: name_lists.MAX_ITEMS]),
+        senders=build_sender_figures(facts, [check.check for check in checks]),
+        untrusted_copies=build_untrusted_copies(facts),
         matched_names=tuple(names.matched_names[: name_lists.MAX_ITEMS]),
         substitutions=tuple(names.substitutions[: name_lists.MAX_ITEMS]),
         agent_only_models=tuple(names.agent_only_models[: name_lists.MAX_ITEMS]),
@@ -107,10 +123,10 @@ def _digest_schema() -> str:
 def build_csv(request: EvidenceRequest, totals: CallTotals) -> bytes:
     """Return ``evidence.csv`` of a period."""
     about = select_totals(request, totals)
-    unregistered = about.unregistered
-    if request.model_name is not None and not request.entries:
-        unregistered = unregistered or {request.model_name: ModelTotals()}
-    return render_csv(request.list_states(), about.models, unregistered)
+    by_sender = dict(about.by_sender)
+    if request.model_name is not None and not request.entries and not about.unregistered:
+        by_sender[UNKNOWN] = replace(by_sender[UNKNOWN], unregistered={request.model_name: ModelTotals()})
+    return render_csv(request.list_states(), by_sender)
 
 
 def _run_framework_checks(framework: FrameworkRow, facts: EvidenceFacts) -> list[parts.CheckResult]:
@@ -161,7 +177,7 @@ def _list_reading_limits(inputs: Sequence[ScannedInput]) -> Iterator[str]:
     bad = sum(scanned.result.bad_lines for scanned in inputs)
     if bad:
         yield f"unreadable lines, spans or log records: {bad}"
-    lost = sum(scanned.result.lost_events for scanned in inputs)
+    lost = sum(scanned.result.lost_events.get(sender, 0) for scanned in inputs for sender in COUNTED)
     if lost:
         yield f"ignored lifecycle events, beyond the limit of {MAX_SEEN_EVENTS:,} per input: {lost}"
     for scanned in inputs:
@@ -244,11 +260,13 @@ def _list_limits(facts: EvidenceFacts, names: NameLists) -> Iterator[str]:
             f"{undated}. Until their first record, the entry's dates decide the status, and owner and risk tier are "
             "those at generation."
         )
+    yield from _list_status_limits(facts.request)
     if facts.all.differing_copies:
         yield (
-            "Copies that differ from the first span with the same ids in a fact that is counted: "
-            f"{facts.all.differing_copies}. The first span, in the order of the inputs, counts."
+            "Copies that differ from the span that counts in a fact that is counted: "
+            f"{facts.all.differing_copies}. The worst copy counts."
         )
+    yield from list_sender_limits(facts)
     if names.agent_only_models:
         yield (
             f"Models that only spans of agents name in a service: {len(names.agent_only_models)}. The list "
@@ -271,6 +289,29 @@ def _list_argument_limits(request: EvidenceRequest) -> Iterator[str]:
             "The package has the registry's entries at generation, but no registry file. The entries did not come from "
             "files, or the files or entries have changed since."
         )
+
+
+def _list_status_limits(request: EvidenceRequest) -> Iterator[str]:
+    """Yield a sentence about models without a date of their status, and one about contradictory entries."""
+    undated = [entry.model_id for entry in request.entries if has_undated_status(entry)]
+    if undated:
+        yield (
+            f"Models whose status has no date: {_count_and_name(undated)}. The status counts as in force since the "
+            "last record of the history. Without a history, it counts since the deployment date, or always."
+        )
+    states = [(entry, entry.as_of(request.generated_at)) for entry in request.entries]
+    other = [entry.model_id for entry, state in states if state is not None and state.status != entry.status]
+    if other:
+        yield (
+            "Models whose status differs from the one that dates and history show at generation: "
+            f"{_count_and_name(other)}. The dates and the history count."
+        )
+
+
+def _count_and_name(names: Sequence[str]) -> str:
+    """Return the number of names, and the first ones."""
+    shown = ", ".join(map(quote, names[:MAX_LISTED]))
+    return f"{len(names):,} ({shown}{', …' if len(names) > MAX_LISTED else ''})"
 
 
 def _list_cuts(facts: EvidenceFacts, names: NameLists) -> Iterator[str]:

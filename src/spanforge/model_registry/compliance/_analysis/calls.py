@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 from bisect import bisect_right
@@ -9,9 +10,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from spanforge.model_registry._core.attributes import PREFIX
 from spanforge.model_registry._core.conventions import DECIDING_KEYS, select_keys, with_extra_keys
-from spanforge.model_registry._core.entry import get_status_date
+from spanforge.model_registry._core.entry import list_status_dates
 from spanforge.model_registry._core.globs import MAX_GLOBBED
-from spanforge.model_registry._core.lifecycle import LIFECYCLE
 from spanforge.model_registry._core.resolution import UNREGISTERED, ModelIndex
 from spanforge.model_registry._core.span_kinds import SpanKind, read_kind  # msgspec reads the types of ``Call``
 from spanforge.model_registry._core.span_models import resolve_keys
@@ -21,13 +21,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from spanforge.model_registry._core.entry import ModelRegistryEntry, StateAsOf
-    from spanforge.model_registry._core.lifecycle import ModelStatus
     from spanforge.model_registry._core.names import MatchMode
     from spanforge.model_registry._core.span_models import ModelMatch
 
 _STATUS_KEY, _MODEL_ID_KEY, _OWNER_KEY, _RISK_TIER_KEY, WARNINGS_KEY = (
     PREFIX + name for name in ("status", "model_id", "owner", "risk_tier", "warnings")
 )
+SENDER_KEY: Final = f"{PREFIX}sender"
+"""The attribute with which the Collector marks spans and log records: ``trusted`` or ``untrusted``."""
+NO_MARK: Final = ""
+"""The sender of a span or a log record without a mark, until all of its input was read."""
 _NOT_REGISTERED: Final = re.compile(r"model '(.*)' is not registered", re.DOTALL)
 
 LISTED_RULES: Final = ("form", "glob")
@@ -73,6 +76,8 @@ class Call(NamedTuple):
         enriched: ``True`` if the span has the registry's status.
         agrees: ``True`` if the attributes on the span were in force; ``False`` if it has none.
         names: Further names on the span.
+        sender: ``trusted``, ``untrusted`` or ``unknown``; ``NO_MARK`` until all of the input was read.
+        is_ambiguous: ``True`` if the span has an attribute twice, and its later value changes another field.
     """
 
     kind: SpanKind
@@ -84,6 +89,8 @@ class Call(NamedTuple):
     enriched: bool = False
     agrees: bool = False
     names: SpanNames = NO_NAMES
+    sender: str = NO_MARK
+    is_ambiguous: bool = False
 
 
 OTHER: Final = Call("other")
@@ -114,9 +121,9 @@ class CalledModel:
         self._moments = (times[0], *changes)
         self._states = () if entry is None else tuple(entry.as_of(from_nanos(nanos)) for nanos in self._moments)
         sunset = None if entry is None else entry.metadata.get("sunset_date")
-        self.sunset: int | None = None if sunset is None else to_nanos(sunset)
+        self._sunset = math.inf if sunset is None else to_nanos(sunset)
 
-    def to_call(self, service: str, claims: SpanClaims, names: SpanNames, shown: Iterable[int], start: int) -> Call:
+    def to_call(self, service: str, claims: SpanClaims, names: SpanNames, shown: Iterable[int], position: int) -> Call:
         """Return the call by which a span is counted: calls with equal fields are counted in one group.
 
         Args:
@@ -124,22 +131,22 @@ class CalledModel:
             claims: The registry's attributes on the span.
             names: Further names on the span.
             shown: The positions of the states that the span may show.
-            start: The start of the span, in nanoseconds since the epoch.
+            position: The position of the state in force when the span started.
         """
         enriched = claims.status is not None
         if self.entry is None:
             agrees = claims.status == UNREGISTERED and claims.model_id is None
             return Call("call", name=self.name, service=service, enriched=enriched, agrees=agrees)
-        state = self._states[self.position_at(start)]
+        state = self._states[position]
         status = None if state is None else state.status
         return Call(
             "call",
             model_id=self.entry.model_id,
             service=service,
             status=status,
-            past_sunset=status == "deprecated" and self.sunset is not None and start >= self.sunset,
+            past_sunset=status == "deprecated" and self._moments[position] >= self._sunset,
             enriched=enriched,
-            agrees=enriched and any(_agrees(claims, self.entry, self._states[position]) for position in shown),
+            agrees=enriched and any(_agrees(claims, self.entry, self._states[each]) for each in shown),
             names=names,
         )
 
@@ -162,14 +169,6 @@ def _agrees(claims: SpanClaims, entry: ModelRegistryEntry, state: StateAsOf | No
         return claims.status == UNREGISTERED or claims.model_id == entry.model_id
     in_force = SpanClaims(state.status, entry.model_id, state.owner, state.risk_tier)
     return all(claim in (None, fact) for claim, fact in zip(claims, in_force, strict=True))
-
-
-def list_status_dates(entry: ModelRegistryEntry) -> Iterator[tuple[ModelStatus, str]]:
-    """Yield the statuses for which an entry has a date, in the order of the lifecycle, with the date."""
-    for status in LIFECYCLE:
-        date = entry.deployment_date if status == "active" else get_status_date(entry, status)
-        if date is not None:
-            yield status, date
 
 
 def _list_moments(entry: ModelRegistryEntry) -> Iterator[int]:
@@ -197,9 +196,15 @@ class ModelSpan(NamedTuple):
     names: SpanNames
     kind: SpanKind
 
-    def to_call(self, service: str, shown: Iterable[int], start: int) -> Call:
+    @property
+    def facts(self) -> tuple[object, ...]:
+        """The facts by which the span is counted."""
+        entry = self.model.entry
+        return (None if entry is None else entry.model_id), self.model.name, self.claims, self.names, self.kind
+
+    def to_call(self, service: str, shown: Iterable[int], position: int) -> Call:
         """Return the span as a call; see ``CalledModel.to_call`` for the arguments."""
-        return self.model.to_call(service, self.claims, self.names, shown, start)
+        return self.model.to_call(service, self.claims, self.names, shown, position)
 
 
 class Resolver:
@@ -225,7 +230,7 @@ class Resolver:
         self._times = times
         self._models: dict[str, CalledModel] = {}
         claims = (_STATUS_KEY, _MODEL_ID_KEY, _OWNER_KEY, _RISK_TIER_KEY, WARNINGS_KEY)
-        self.relevant_keys: frozenset[str] = DECIDING_KEYS | {*claims, *model_attributes}
+        self.relevant_keys: frozenset[str] = DECIDING_KEYS | {*claims, SENDER_KEY, *model_attributes}
         """The attribute keys whose values decide how a span is counted."""
 
     def find(

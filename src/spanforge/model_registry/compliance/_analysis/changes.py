@@ -1,27 +1,22 @@
-"""The lifecycle changes of a period, as the registry records them, and the events that match them."""
+"""The lifecycle changes of a period, as the registry records them, and the events that confirm them."""
 
 from __future__ import annotations
 
+import heapq
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from spanforge.model_registry._core.attributes import PREFIX
-from spanforge.model_registry._core.errors import InvalidValueError, TelemetryError, shorten
-from spanforge.model_registry._core.lifecycle import LIFECYCLE, OPERATIONS
-from spanforge.model_registry._core.timestamps import DAY_NANOS, to_nanos
-from spanforge.model_registry._core.values import check_text, parse_date
-from spanforge.model_registry.compliance._analysis.calls import list_status_dates
-from spanforge.model_registry.compliance._analysis.scan import LIFECYCLE_EVENT_NAMES
-from spanforge.model_registry.compliance._analysis.scan_data import SeenEvent
+from spanforge.model_registry._core.entry import list_status_dates
+from spanforge.model_registry._core.timestamps import DAY_NANOS, format_nanos, to_nanos
+from spanforge.model_registry.compliance._attestation_parts import Change
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from spanforge.model_registry._core.entry import ModelRegistryEntry
-    from spanforge.model_registry._core.lifecycle import ModelStatus, OperationName
-    from spanforge.model_registry.compliance._analysis.scan_data import ScanRequest
-
-_REGISTRATIONS = frozenset(name for name, kind in OPERATIONS.items() if kind.registers)
+    from spanforge.model_registry._core.lifecycle import ModelStatus
+    from spanforge.model_registry.compliance._analysis.scan_data import ScanRequest, SeenEvent
+    from spanforge.model_registry.compliance._attestation_parts import Emission
 
 
 class LifecycleChange(NamedTuple):
@@ -33,7 +28,6 @@ class LifecycleChange(NamedTuple):
         status: The status after the change.
         date: The same time as ``at``, as the entry's text.
         source: ``history`` if the entry has a record of the change, ``dates`` if it has only a date.
-        events: The names of the events that such a change emits.
         reason: The reason, if one was given.
         actor: The actor, if one was given.
     """
@@ -43,20 +37,13 @@ class LifecycleChange(NamedTuple):
     status: ModelStatus
     date: str
     source: Literal["history", "dates"]
-    events: frozenset[str]
     reason: str | None = None
     actor: str | None = None
 
-    def matches(self, event: SeenEvent, delay: int) -> bool:
-        """Check whether an event may belong to this change.
-
-        The two times must differ by at most ``delay``. If the change has only a date, the event must be on that day.
-        """
-        if event.name not in self.events:
-            return False
-        if "T" not in self.date.upper() and " " not in self.date:
-            return self.at <= event.at < self.at + DAY_NANOS
-        return abs(event.at - self.at) <= delay
+    def find_emission_times(self, delay: int) -> range:
+        """Return the times at which the change's own event is expected: within ``delay``, or on the day of a date."""
+        is_day = "T" not in self.date.upper() and " " not in self.date
+        return range(self.at - delay, self.at + max(delay + 1, DAY_NANOS if is_day else 0))
 
 
 def list_changes(entries: Iterable[ModelRegistryEntry], request: ScanRequest) -> list[LifecycleChange]:
@@ -68,90 +55,114 @@ def list_changes(entries: Iterable[ModelRegistryEntry], request: ScanRequest) ->
 
 def _list_entry_changes(entry: ModelRegistryEntry) -> Iterator[LifecycleChange]:
     history = entry.metadata.get("history", ())
-    before = None
     for record in history:
-        at, status = record["at"], record["status"]
-        events = _find_event_names_between(before, status)
-        given = record.get("reason"), record.get("actor")
-        yield LifecycleChange(to_nanos(at), entry.model_id, status, at, "history", events, *given)
-        before = status
+        at, given = record["at"], (record.get("reason"), record.get("actor"))
+        yield LifecycleChange(to_nanos(at), entry.model_id, record["status"], at, "history", *given)
     recorded_statuses = {record["status"] for record in history}
     for status, date in list_status_dates(entry):
         if status not in recorded_statuses:
-            first = _find_operations_to(status) & _REGISTRATIONS or _find_operations_to(status)
-            yield LifecycleChange(to_nanos(date), entry.model_id, status, date, "dates", _get_event_names(first))
+            yield LifecycleChange(to_nanos(date), entry.model_id, status, date, "dates")
 
 
-def _find_event_names_between(before: ModelStatus | None, status: ModelStatus) -> frozenset[str]:
-    """Return the names of the events of the operations that lead from one status to the other.
+def match_events(changes: Sequence[LifecycleChange], events: Iterable[SeenEvent], delay: int) -> list[SeenEvent | None]:
+    """Return the event that confirms each change; ``None`` if there is none. An event confirms at most one change.
 
-    Args:
-        before: The status before; ``None`` if it is unknown, because the history begins here.
-        status: The status after; the same status if only the description changed.
+    An event confirms a change if model and status are equal, and one of these holds. They apply in this order:
+
+    1. It has the exact time of the change, as the library's own events have.
+    2. It carries the date of the change. It may have announced the change, or be late.
+    3. It was emitted within ``delay`` of the change, or on that day.
     """
-    leading = _find_operations_to(status)
-    if before is None:
-        return _get_event_names(leading | _REGISTRATIONS)
-    allowed = LIFECYCLE[before].operations
-    possible = leading & (allowed - _REGISTRATIONS)
-    if before == status:
-        possible |= _REGISTRATIONS if _REGISTRATIONS & allowed else leading | _REGISTRATIONS
-    return _get_event_names(possible or leading)
+    matching = _Matching(changes, sorted(events))
+    matching.match_keys(lambda event: [(event.model_id, event.status, event.at)])
+    matching.match_keys(lambda event: [(event.model_id, status, date) for status, date in event.dates])
+    matching.match_times(delay)
+    return matching.found
 
 
-def _find_operations_to(status: ModelStatus) -> frozenset[OperationName]:
-    return frozenset(name for name, kind in OPERATIONS.items() if kind.target == status)
+class _Matching:
+    """The events that were matched with changes so far. An event in several signals counts as one.
 
-
-def _get_event_names(names: Iterable[OperationName]) -> frozenset[str]:
-    return frozenset(OPERATIONS[name].event for name in names)
-
-
-def match_events(changes: Iterable[LifecycleChange], events: Iterable[SeenEvent], delay: int) -> list[bool]:
-    """Return a flag for each change, true if an event matches it. Each event matches at most one change.
-
-    The library's events have the exact time of their change, so exact matches come first. An event that a pipeline
-    emits for a changed file is somewhat later.
+    Attributes:
+        found: The event of each change.
     """
-    listed = list(changes)
-    unmatched: defaultdict[str, set[SeenEvent]] = defaultdict(set)
-    for event in events:
-        unmatched[event.model_id].add(event)
-    is_matched = [False] * len(listed)
-    for tolerance in (0, delay):
-        for place, change in enumerate(listed):
-            candidates = unmatched[change.model_id]
-            closest = None if is_matched[place] else _find_closest_event(change, candidates, tolerance)
-            if closest is not None:
-                is_matched[place] = True
-                candidates.remove(closest)
-    return is_matched
+
+    def __init__(self, changes: Sequence[LifecycleChange], events: Sequence[SeenEvent]) -> None:
+        self.found: list[SeenEvent | None] = [None] * len(changes)
+        self._changes = changes
+        self._events = events
+        self._used: set[tuple[int, str, str]] = set()
+
+    def match_keys(self, list_keys: Callable[[SeenEvent], list[tuple[str, str, int]]]) -> None:
+        """Match each event with a change that has one of its keys: a model, a status and a time."""
+        places: defaultdict[tuple[str, str, int], list[int]] = defaultdict(list)
+        for place in self._list_open():
+            change = self._changes[place]
+            places[change.model_id, change.status, change.at].append(place)
+        for event in self._events:
+            for key in list_keys(event):
+                if places.get(key) and self._use(places[key][0], event):
+                    places[key].pop(0)
+
+    def match_times(self, delay: int) -> None:
+        """Match each event, oldest first, with the change whose time for an event ends first.
+
+        No other order matches more changes.
+        """
+        waiting: defaultdict[tuple[str, str], list[tuple[int, int, int]]] = defaultdict(list)
+        for place in self._list_open():
+            change = self._changes[place]
+            times = change.find_emission_times(delay)
+            waiting[change.model_id, change.status].append((times.start, times.stop, place))
+        for changes in waiting.values():
+            changes.sort(reverse=True)
+        begun: defaultdict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
+        for event in self._events:
+            key = event.model_id, event.status
+            not_begun, open_ = waiting.get(key, []), begun[key]
+            while not_begun and not_begun[-1][0] <= event.at:
+                heapq.heappush(open_, not_begun.pop()[1:])
+            while open_ and open_[0][0] <= event.at:
+                heapq.heappop(open_)
+            if open_ and self._use(open_[0][1], event):
+                heapq.heappop(open_)
+
+    def _list_open(self) -> list[int]:
+        return [place for place, event in enumerate(self.found) if event is None]
+
+    def _use(self, place: int, event: SeenEvent) -> bool:
+        """Match a change with an event, unless the event is used; return ``True`` if it was not."""
+        if event.identity in self._used:
+            return False
+        self._used.add(event.identity)
+        self.found[place] = event
+        return True
 
 
-def _find_closest_event(change: LifecycleChange, events: Iterable[SeenEvent], tolerance: int) -> SeenEvent | None:
-    matching = [event for event in events if change.matches(event, tolerance)]
-    return min(matching, key=lambda event: (abs(event.at - change.at), event), default=None)
+def describe_changes(
+    entries: Iterable[ModelRegistryEntry], request: ScanRequest, events: Iterable[SeenEvent]
+) -> list[Change]:
+    """Return the changes in the period as they are in an attestation, with the events that confirm them."""
+    changes = list_changes(entries, request)
+    matched = match_events(changes, events, request.delay)
+    return [_describe_change(change, event, request.delay) for change, event in zip(changes, matched, strict=True)]
 
 
-def parse_audit_events(events: Iterable[Mapping[str, Any]]) -> list[SeenEvent]:
-    """Return the lifecycle events among the caller's events, which are mappings with type, time and payload.
+def _describe_change(change: LifecycleChange, event: SeenEvent | None, delay: int) -> Change:
+    return Change(
+        model_id=change.model_id,
+        at=change.date,
+        status=change.status,
+        reason=change.reason,
+        actor=change.actor,
+        source=change.source,
+        event="not_recorded" if event is None else "recorded",
+        event_at=None if event is None else format_nanos(event.at),
+        emitted=None if event is None else _time_event(event.at, change.find_emission_times(delay)),
+    )
 
-    Raises:
-        TelemetryError: An event is not such a mapping.
-    """
-    parsed = (_parse_audit_event(number, event) for number, event in enumerate(events))
-    return [event for event in parsed if event is not None]
 
-
-def _parse_audit_event(number: int, given: Mapping[str, Any]) -> SeenEvent | None:
-    rule = "must have event_type, timestamp (RFC 3339) and payload (with model_id)"
-    try:
-        name = given["event_type"]
-        if name not in LIFECYCLE_EVENT_NAMES:
-            return None
-        payload = given["payload"]
-        model_id = check_text(payload.get("model_id") or payload[f"{PREFIX}model_id"], "model_id")
-        at = to_nanos(parse_date(given["timestamp"], "timestamp"))
-    except (KeyError, TypeError, AttributeError, InvalidValueError) as error:
-        raise TelemetryError(f"audit_events[{number}]", f"{rule}; got {shorten(given)}") from error
-    return SeenEvent(at, name, model_id)
+def _time_event(at: int, expected: range) -> Emission:
+    if at < expected.start:
+        return "early"
+    return "in_time" if at < expected.stop else "late"

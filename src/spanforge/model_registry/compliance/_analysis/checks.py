@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from spanforge.model_registry._core.lifecycle import LIFECYCLE
 from spanforge.model_registry._core.timestamps import format_nanos
+from spanforge.model_registry.compliance._analysis.copies import DIFFERING_COPIES
 from spanforge.model_registry.compliance._attestation_parts import CheckResult, CheckStatus, SampleSpan
 from spanforge.model_registry.compliance._frameworks import STATUS_CHECKS
 
@@ -69,7 +71,7 @@ def select_samples(spans: Iterable[SpanRef]) -> list[SpanRef]:
 def build_samples(spans: Sequence[SpanRef], limit: int) -> tuple[SampleSpan, ...]:
     """Return the first of these spans as they are in an attestation."""
     return tuple(
-        SampleSpan(trace_id=span.trace_id, span_id=span.span_id, start=format_nanos(span.start))
+        SampleSpan(trace_id=span.trace_id, span_id=span.span_id, start=format_nanos(span.start) if span.start else None)
         for span in spans[:limit]
     )
 
@@ -168,8 +170,11 @@ def _check_sunset(given: CheckInput) -> Outcome:
 
 def _check_changes(given: CheckInput) -> Outcome:
     missing = sum(change.event == "not_recorded" for change in given.changes)
+    timings = Counter(change.emitted for change in given.changes)
+    counts = {"before the change": timings["early"], "after the change": timings["late"]}
+    notes = [f"events that were emitted {words}: {count}" for words, count in counts.items() if count]
     # Without an entry, changes may exist that the registry does not know.
-    return Outcome(len(given.changes), missing, may_be_empty=bool(given.entries))
+    return Outcome(len(given.changes), missing, notes, may_be_empty=bool(given.entries))
 
 
 def _check_enriched(given: CheckInput) -> Outcome:
@@ -180,6 +185,20 @@ def _check_agreement(given: CheckInput) -> Outcome:
     enriched = given.calls - given.count("not_enriched")
     return Outcome(enriched, given.count("disagreeing"), (), given.list_samples("disagreeing"))
 
+
+def _check_unambiguous(given: CheckInput) -> Outcome:
+    others = given.totals.other_findings.exceptions
+    counts = {kind: given.count(kind) + others[kind] for kind in _AMBIGUITIES}
+    notes = [f"{_AMBIGUITIES[kind]}: {count}" for kind, count in counts.items() if count]
+    found = [*given.totals.all_called, given.totals.other_findings]
+    samples = select_samples(span for model in found for kind in _AMBIGUITIES for span in model.samples[kind])
+    return Outcome(given.calls + others.total(), sum(counts.values()), notes, samples)
+
+
+_AMBIGUITIES: Final = {
+    DIFFERING_COPIES: "spans with copies that differ",
+    "repeated_attributes": "spans with repeated attributes that differ",
+}
 
 EVIDENCE_CHECKS: Final = (
     CheckRow("calls_registered", "Every model that was called is registered.", "calls", _check_registered),
@@ -214,6 +233,12 @@ EVIDENCE_CHECKS: Final = (
         "The attributes on spans of calls agree with the registry's state at that time.",
         "enriched calls",
         _check_agreement,
+    ),
+    CheckRow(
+        "spans_unambiguous",
+        "The copies of a span, and the values of a repeated attribute, agree in every fact that is counted.",
+        "calls",
+        _check_unambiguous,
     ),
 )
 """All checks, in the order of the documentation."""

@@ -47,22 +47,17 @@ _READ_RECORDS: Final = 20_000
 """The number of records that are read at once."""
 
 
-class SpanCopy(NamedTuple):
-    """A span that was read before.
+class RepeatedSpan(NamedTuple):
+    """A span that was read more than once.
 
     Attributes:
         ids: Its trace id and span id, as ``pack_ids`` returns them.
-        input_number: The number of the input that has the copy.
-        mark: The mark of the call group that counted the copy in this input.
-        first_input_number: The number of the first input that has the span.
-        first_mark: The mark of the call group that counted the span in the first input.
+        groups: For each time that it was read, in the order of the inputs, the number of the input and the mark of the
+            call group that counted it there.
     """
 
     ids: bytes
-    input_number: int
-    mark: str
-    first_input_number: int
-    first_mark: str
+    groups: list[tuple[int, str]]
 
 
 class SpanIdWriter:
@@ -143,10 +138,8 @@ def _append_records(path: str, data: bytes | bytearray) -> None:
         raise TelemetryError(path, f"the ids of spans cannot be written: {explain_os_error(error)}") from error
 
 
-def find_copies(folder: str, input_count: int) -> Iterator[SpanCopy]:
-    """Yield the copies of spans, and remove the files.
-
-    The first span with the same ids, in the order of the inputs, is not a copy.
+def find_repeated_spans(folder: str, input_count: int) -> Iterator[RepeatedSpan]:
+    """Yield the spans that were read more than once, and remove the files.
 
     Args:
         folder: The folder of the files.
@@ -157,8 +150,8 @@ def find_copies(folder: str, input_count: int) -> Iterator[SpanCopy]:
         yield from _compare([(number, path) for number, path in paths if os.path.exists(path)], _SPLIT_BYTES)
 
 
-def _compare(files: list[InputFile], split_bytes: tuple[int, ...]) -> Iterator[SpanCopy]:
-    """Yield the copies among the records of files, and remove the files.
+def _compare(files: list[InputFile], split_bytes: tuple[int, ...]) -> Iterator[RepeatedSpan]:
+    """Yield the spans that more than one record of the files has, and remove the files.
 
     Files that are too large to compare are split first, by the value of one byte of their records. Equal ids stay
     together, because they have the same bytes. If the parts are still too large, the next byte splits them again.
@@ -173,7 +166,7 @@ def _compare(files: list[InputFile], split_bytes: tuple[int, ...]) -> Iterator[S
         return
     repeated = _find_repeated_span_ids(files)
     if repeated:
-        yield from _find_later_records(files, repeated)
+        yield from _group_records(files, repeated)
     for _, path in files:
         os.unlink(path)
 
@@ -224,14 +217,18 @@ def _find_repeated_span_ids(files: list[InputFile]) -> set[int]:
     return repeated
 
 
-def _find_later_records(files: list[InputFile], repeated: set[int]) -> Iterator[SpanCopy]:
-    """Yield the records with one of these span ids that have the same ids as an earlier record."""
-    first: dict[bytes, tuple[int, str]] = {}
+def _group_records(files: list[InputFile], repeated: set[int]) -> Iterator[RepeatedSpan]:
+    """Yield the spans with one of these span ids that more than one record has."""
+    spans: defaultdict[bytes, list[tuple[int, str]]] = defaultdict(list)
+    groups: dict[tuple[int, bytes], tuple[int, str]] = {}
     for number, data in _read_records(files):
         for place in [place for place, span_id in enumerate(_read_span_ids(data)) if span_id in repeated]:
             record = data[place * _RECORD_BYTES : (place + 1) * _RECORD_BYTES]
-            ids, mark = record[:_ID_BYTES], record[_ID_BYTES:].hex()
-            if ids in first:
-                yield SpanCopy(ids, number, mark, *first[ids])
-            else:
-                first[ids] = number, mark
+            key = number, record[_ID_BYTES:]
+            group = groups.get(key)
+            if group is None:
+                group = groups[key] = number, key[1].hex()
+            spans[record[:_ID_BYTES]].append(group)
+    for ids, found in spans.items():
+        if len(found) > 1:
+            yield RepeatedSpan(ids, found)

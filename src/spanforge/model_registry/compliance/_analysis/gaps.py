@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from spanforge.model_registry.compliance._analysis.senders import COUNTED, add_stretch
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -11,16 +13,16 @@ if TYPE_CHECKING:
 
 
 def find_gaps(inputs: Iterable[ScannedInput], request: ScanRequest) -> Iterator[tuple[int, int]]:
-    """Yield the stretches of the period that have no span and are longer than allowed.
+    """Yield the stretches of the period that have no span of a sender that counts, and are longer than allowed.
 
     Each numbered stretch is as long as the longest gap that is allowed. A longer gap is therefore between the spans of
     two stretches, or at an end of the period.
     """
     stretches: dict[int, tuple[int, int]] = {}
     for scanned in inputs:
-        for number, (first, last) in scanned.result.stretches.items():
-            earliest, latest = stretches.get(number, (first, last))
-            stretches[number] = min(earliest, first), max(latest, last)
+        for sender in COUNTED:
+            for number, stretch in scanned.result.stretches.get(sender, {}).items():
+                add_stretch(stretches, number, *stretch)
     last_seen = request.start
     for number in sorted(stretches):
         first, last = stretches[number]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from spanforge.model_registry._core.attributes import PREFIX
-from spanforge.model_registry._core.lifecycle import OPERATIONS
 from spanforge.model_registry._core.timestamps import DAY_NANOS
-from spanforge.model_registry.compliance._analysis.calls import OTHERS_NAME, Call, Resolver
+from spanforge.model_registry.compliance._analysis.calls import NO_MARK, OTHERS_NAME, SENDER_KEY, Call, Resolver
 from spanforge.model_registry.compliance._analysis.scan_data import (
     MAX_CALL_GROUPS,
     MAX_SEEN_EVENTS,
@@ -20,19 +19,23 @@ from spanforge.model_registry.compliance._analysis.scan_data import (
     SeenEvent,
     SpanRef,
 )
+from spanforge.model_registry.compliance._analysis.seen_events import is_lifecycle_event, read_event
+from spanforge.model_registry.compliance._analysis.senders import add_stretch, read_sender_mark
 from spanforge.model_registry.compliance._analysis.span_groups import GroupPicker, KeyLayout, ServiceScope
 from spanforge.model_registry.compliance._sources import otlp_json as otlp
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
+    from spanforge.model_registry.compliance._analysis.calls import ModelSpan
     from spanforge.model_registry.compliance._analysis.duplicates import SpanIdWriter
 
 _CACHE_SLOTS: Final = 20_000
 """The limit of remembered attribute combinations. A combination takes one more slot per ``_BYTES_PER_SLOT`` bytes."""
 _BYTES_PER_SLOT: Final = 1_024
-
-LIFECYCLE_EVENT_NAMES: Final = frozenset(kind.event for kind in OPERATIONS.values())
+_SENDER_BYTES: Final = SENDER_KEY.encode()
+_MAX_LATER_VALUES: Final = 4
+"""The limit of values of repeated attributes that are resolved for a span. A span with more is ambiguous."""
 
 
 class Scan:
@@ -45,7 +48,7 @@ class Scan:
 
     def __init__(self, request: ScanRequest, id_writer: SpanIdWriter) -> None:
         self.request = request
-        self.result: ScanResult = ScanResult(groups=[], stretches={}, events=set())
+        self.result: ScanResult = ScanResult(groups=[], stretches={}, events={}, lost_events={})
         self._id_writer = id_writer
         start, end, delay = request.start, request.end, request.delay
         self._event_times = range(start - delay, end + max(delay, DAY_NANOS))
@@ -54,11 +57,13 @@ class Scan:
         self._resolver = Resolver(request.entries, request.model_attributes, times, request.match)
         self._scopes: dict[tuple[bytes, bytes], ServiceScope] = {}
         self._used_slots = 0
-        self._groups: dict[Call, CallGroup] = {}
+        self._document = b""
+        self._groups: defaultdict[str, dict[Call, CallGroup]] = defaultdict(dict)
 
     def count_document(self, document: bytes) -> bool:
         """Count one request, and return ``True`` if all of it could be read."""
         self.result.lines += 1
+        self._document = document
         try:
             request = otlp.decode_request(document)
         except (msgspec.MsgspecError, UnicodeError, RecursionError):
@@ -70,14 +75,15 @@ class Scan:
         return True
 
     def find_group(self, call: Call) -> CallGroup:
-        """Return the group that counts such calls."""
-        group = self._groups.get(call)
-        if group is None and len(self._groups) >= MAX_CALL_GROUPS:
+        """Return the group that counts such calls. Each sender has its own limit of groups."""
+        groups = self._groups[call.sender]
+        group = groups.get(call)
+        if group is None and len(groups) >= MAX_CALL_GROUPS:
             call = self._merge(call)
-            group = self._groups.get(call)
+            group = groups.get(call)
         if group is None:
-            group = CallGroup(call, self._id_writer.format_mark(len(self._groups)), samples=[])
-            self._groups[call] = group
+            group = CallGroup(call, self._id_writer.format_mark(len(self.result.groups)), samples=[])
+            groups[call] = group
             self.result.groups.append(group)
         return group
 
@@ -110,7 +116,8 @@ class Scan:
             for scope_logs in resource_logs.scope_logs:
                 for record in scope_logs.log_records:
                     at = record.time_unix_nano or record.observed_time_unix_nano
-                    self._keep_event(record.event_name, at, record.attributes)
+                    sender = self._read_sender(record.attributes)
+                    self._keep_event(record.event_name, at, record.attributes, sender)
 
     def _count_spans(self, spans: list[otlp.Span], scope: ServiceScope) -> None:
         """Count spans.
@@ -118,9 +125,11 @@ class Scan:
         Most of a scan's time goes here. Consecutive spans mostly have the same keys and values, so each lookup starts
         with the latest result: the layout by the keys, then the picker by the values, then the group by the time.
         """
-        spans = self._drop_outside(spans)
+        spans, starts = self._drop_outside(spans)
         buckets = self._id_writer.buckets
         layout = scope.latest
+        sender: str | None = None
+        switches: list[tuple[otlp.Span, str]] = []
         for span in spans:
             attributes = span.attributes
             keys = [attribute.key for attribute in attributes]
@@ -130,6 +139,9 @@ class Scan:
             picker = layout.pickers.get(values)
             if picker is None:
                 picker = self._add_picker(scope, layout, attributes, values)
+            if picker.sender is not sender:
+                sender = picker.sender
+                switches.append((span, sender))
             start, end = span.start_time_unix_nano, span.end_time_unix_nano
             group = picker.group if picker.since <= start < picker.until > end else picker.at(start, end)
             group.calls += 1
@@ -141,12 +153,14 @@ class Scan:
                 group.samples.append(SpanRef(start, span.trace_id, span.span_id))
             buckets[span.span_id[0]].append(f"{span.trace_id}{span.span_id}{group.mark}")
             if span.events:
-                self._keep_events(span)
+                self._keep_events(span, picker.sender)
         scope.latest = layout
         self._id_writer.note_added(len(spans))
+        for sender, part in _split_by_sender(spans, starts, switches):
+            self._note_stretches(part, sender)
 
-    def _drop_outside(self, spans: list[otlp.Span]) -> list[otlp.Span]:
-        """Return the spans that started in the period, after updating the counts and times of the result."""
+    def _drop_outside(self, spans: list[otlp.Span]) -> tuple[list[otlp.Span], list[int]]:
+        """Return the spans that started in the period, and their starts; update the counts and times of the result."""
         result = self.result
         starts = [span.start_time_unix_nano for span in spans]
         first, last = min(starts), max(starts)
@@ -155,37 +169,42 @@ class Scan:
         result.last = max(last, result.last)
         if first < self.request.start or last >= self.request.end:
             spans = self._select_inside(spans)
-            if not spans:
-                return spans
             starts = [span.start_time_unix_nano for span in spans]
-            first, last = min(starts), max(starts)
-        self._note_stretches(starts, first, last)
-        return spans
+        return spans, starts
 
     def _select_inside(self, spans: list[otlp.Span]) -> list[otlp.Span]:
         """Return the spans that started in the period, and keep the events of the others."""
         start, end = self.request.start, self.request.end
         inside = []
+        may_find_marks = not self.result.has_marks and _SENDER_BYTES in self._document
         for span in spans:
             if start <= span.start_time_unix_nano < end:
                 inside.append(span)
-            else:
-                self._keep_events(span)  # a span that started before the period may have events in the period
+            elif span.events or may_find_marks:
+                # A span that started before the period may have events in the period.
+                self._keep_events(span, self._read_sender(span.attributes))
         self.result.spans_outside += len(spans) - len(inside)
         return inside
 
-    def _note_stretches(self, starts: list[int], first: int, last: int) -> None:
+    def _read_sender(self, attributes: Sequence[otlp.KeyValue]) -> str:
+        """Return the mark of the sender of a span or a log record."""
+        for attribute in attributes:
+            if attribute.key == SENDER_KEY:
+                self.result.has_marks = True
+                return read_sender_mark(otlp.get_text(attribute.value))
+        return NO_MARK
+
+    def _note_stretches(self, starts: list[int], sender: str) -> None:
         """Add start times to the stretches of the period. Each is as long as ``max_gap``, so no gap fits into it."""
         origin, width = self.request.start, self.request.max_gap
-        if (first - origin) // width != (last - origin) // width:
-            for start in starts:
-                self._note_stretch((start - origin) // width, start, start)
+        stretches = self.result.stretches.setdefault(sender, {})
+        first, last = min(starts), max(starts)
+        number = (first - origin) // width
+        if number == (last - origin) // width:
+            add_stretch(stretches, number, first, last)
             return
-        self._note_stretch((first - origin) // width, first, last)
-
-    def _note_stretch(self, number: int, first: int, last: int) -> None:
-        earliest, latest = self.result.stretches.get(number, (first, last))
-        self.result.stretches[number] = min(earliest, first), max(latest, last)
+        for start in starts:
+            add_stretch(stretches, (start - origin) // width, start, start)
 
     def _find_scope(self, resource: bytes, scope: bytes) -> ServiceScope:
         known = self._scopes.get((resource, scope))
@@ -213,23 +232,70 @@ class Scan:
             scope.layouts.clear()
             layout.pickers.clear()
             self._used_slots = 0
-        model_span = self._resolver.find(*layout.read_texts(attributes), scope.scope, layout.keys)
-        picker = GroupPicker(scope.service, model_span, self.request.delay, self.find_group)
+        texts, warnings = layout.read_texts(attributes)
+        model_span = self._resolver.find(texts, warnings, scope.scope, layout.keys)
+        self.result.has_marks |= layout.is_marked
+        picker = GroupPicker(
+            scope.service,
+            model_span,
+            self.request.delay,
+            self.find_group,
+            sender=layout.read_sender(texts),
+            is_ambiguous=self._is_ambiguous(layout, attributes, model_span, scope.scope),
+        )
         layout.pickers[values] = picker
         return picker
 
-    def _keep_events(self, span: otlp.Span) -> None:
-        for event in span.events:
-            self._keep_event(event.name, event.time_unix_nano, event.attributes)
+    def _is_ambiguous(
+        self, layout: KeyLayout, attributes: Sequence[otlp.KeyValue], model_span: ModelSpan | None, scope: str
+    ) -> bool:
+        """Check whether a later value of a repeated attribute resolves otherwise; many different values do."""
+        facts = None if model_span is None else model_span.facts
+        for number, later in enumerate(layout.list_later_texts(attributes), 1):
+            other = self._resolver.find(*later, scope, layout.keys)
+            if number > _MAX_LATER_VALUES or (None if other is None else other.facts) != facts:
+                return True
+        return False
 
-    def _keep_event(self, name: str, at: int, attributes: Sequence[otlp.KeyValue]) -> None:
+    def _keep_events(self, span: otlp.Span, sender: str) -> None:
+        for event in span.events:
+            self._keep_event(event.name, event.time_unix_nano, event.attributes, sender)
+
+    def _keep_event(self, name: str, at: int, attributes: Sequence[otlp.KeyValue], sender: str) -> None:
         """Keep a lifecycle event, if it may match a change in the period."""
-        if name not in LIFECYCLE_EVENT_NAMES or at not in self._event_times:
+        if not is_lifecycle_event(name):
             return
-        model_id = otlp.get_text_attributes(attributes).get(f"{PREFIX}model_id")
-        if model_id is None:
+        event = read_event(name, at, otlp.get_text_attributes(attributes))
+        if event is None or not self._may_confirm(event):
             return
-        if len(self.result.events) >= MAX_SEEN_EVENTS:
-            self.result.lost_events += 1
+        events = self.result.events.setdefault(sender, set())
+        if len(events) >= MAX_SEEN_EVENTS:
+            self.result.lost_events[sender] = self.result.lost_events.get(sender, 0) + 1
         else:
-            self.result.events.add(SeenEvent(at, name, model_id))
+            events.add(event)
+
+    def _may_confirm(self, event: SeenEvent) -> bool:
+        """Check whether an event may confirm a change in the period, or is in the period itself."""
+        start, end = self.request.start, self.request.end
+        return event.at in self._event_times or any(start <= date < end for _, date in event.dates)
+
+
+def _split_by_sender(
+    spans: list[otlp.Span], starts: list[int], switches: list[tuple[otlp.Span, str]]
+) -> Iterable[tuple[str, list[int]]]:
+    """Return the starts of the spans of each sender.
+
+    Args:
+        spans: The spans.
+        starts: Their starts.
+        switches: The first span, and each span whose sender differs from that of the span before; with the senders.
+    """
+    if len(switches) <= 1:
+        return [(sender, starts) for _, sender in switches]
+    sender_at = {id(span): sender for span, sender in switches}
+    by_sender: defaultdict[str, list[int]] = defaultdict(list)
+    sender = NO_MARK
+    for span, start in zip(spans, starts, strict=True):
+        sender = sender_at.get(id(span), sender)
+        by_sender[sender].append(start)
+    return by_sender.items()

@@ -12,9 +12,9 @@ from spanforge.model_registry.compliance._analysis.calls import Call  # noqa: TC
 from spanforge.model_registry.compliance._sources.otlp_json import MAX_TIME
 
 MAX_CALL_GROUPS: Final = 50_000
-"""The limit of call groups in one input. Spans beyond it are counted without service and listed names."""
+"""The limit of call groups of each sender in one input. Spans beyond it are counted without service and names."""
 MAX_SEEN_EVENTS: Final = 100_000
-"""The limit of lifecycle events that are kept for one input."""
+"""The limit of lifecycle events of each sender that are kept for one input."""
 SAMPLES_PER_GROUP: Final = 5
 """The limit of sample spans that are kept for each group."""
 
@@ -73,11 +73,27 @@ class CallGroup(msgspec.Struct, array_like=True):
 
 
 class SeenEvent(msgspec.Struct, array_like=True, frozen=True, order=True):
-    """A lifecycle event, read from a span or a log record; its time is in nanoseconds since the epoch."""
+    """A lifecycle event, read from a span or a log record.
+
+    Attributes:
+        at: The time of its emission, in nanoseconds since the epoch.
+        name: The name of the event.
+        model_id: The model.
+        status: The status after the operation.
+        dates: The dates that the event carries, in nanoseconds since the epoch: that of its status, after that of the
+            deployment if the event is a registration.
+    """
 
     at: int
     name: str
     model_id: str
+    status: str
+    dates: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def identity(self) -> tuple[int, str, str]:
+        """The facts that are equal in each signal of one event."""
+        return self.at, self.name, self.model_id
 
 
 class ScanResult(msgspec.Struct):
@@ -90,10 +106,12 @@ class ScanResult(msgspec.Struct):
         spans_outside: Spans that were read and started outside the period.
         first: The start of the first span, in nanoseconds since the epoch; ``0`` if there is no span.
         last: The start of the last span, likewise.
+        has_marks: ``True`` if a span or a log record has a mark of its sender.
         groups: The spans of the period, in groups.
-        stretches: The start of the first and the last span of each stretch of the period with spans, by its number.
-        events: The lifecycle events that may match changes in the period.
-        lost_events: The number of events beyond ``MAX_SEEN_EVENTS``.
+        stretches: By sender, the start of the first and the last span of each stretch of the period with spans, by its
+            number.
+        events: By sender, the lifecycle events that may match changes in the period.
+        lost_events: By sender, the number of events beyond ``MAX_SEEN_EVENTS``.
     """
 
     lines: int = 0
@@ -102,10 +120,11 @@ class ScanResult(msgspec.Struct):
     spans_outside: int = 0
     first: int = 0
     last: int = 0
+    has_marks: bool = False
     groups: list[CallGroup] = []
-    stretches: dict[int, tuple[int, int]] = {}
-    events: set[SeenEvent] = set()
-    lost_events: int = 0
+    stretches: dict[str, dict[int, tuple[int, int]]] = {}
+    events: dict[str, set[SeenEvent]] = {}
+    lost_events: dict[str, int] = {}
 
 
 class ScannedInput(msgspec.Struct, frozen=True):

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, NamedTuple
 
-from spanforge.model_registry._core.lifecycle import LIFECYCLE
 from spanforge.model_registry.compliance._analysis.calls import OTHERS_NAME
-from spanforge.model_registry.compliance._analysis.duplicates import find_copies, pack_ids
+from spanforge.model_registry.compliance._analysis.copies import DIFFERING_COPIES, EXCEPTIONS, find_corrections
+from spanforge.model_registry.compliance._analysis.duplicates import find_repeated_spans
 from spanforge.model_registry.compliance._analysis.gaps import find_gaps
+from spanforge.model_registry.compliance._analysis.senders import UNTRUSTED
+from spanforge.model_registry.compliance._attestation_parts import SENDERS
 from spanforge.model_registry.compliance._sources.otlp_json import MAX_TIME
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from spanforge.model_registry.compliance._analysis.calls import Call
-    from spanforge.model_registry.compliance._analysis.duplicates import SpanCopy
+    from spanforge.model_registry.compliance._analysis.copies import Corrections, GroupKey
     from spanforge.model_registry.compliance._analysis.scan_data import (
         CallGroup,
         ScannedInput,
@@ -25,24 +27,20 @@ if TYPE_CHECKING:
     )
 
 
-def _make_status_exceptions() -> dict[str, Callable[[Call], bool]]:
-    """Return an exception for each status of ``LIFECYCLE`` that has a finding."""
+class GroupSpans(NamedTuple):
+    """The spans of a group that count.
 
-    def has_status(status: str) -> Callable[[Call], bool]:
-        return lambda call: call.status == status
+    Attributes:
+        number: Their number.
+        samples: Some of them.
+        with_differences: The number of those whose copies differ; ``0`` if they are findings by repeated attributes.
+        difference_samples: Some of those.
+    """
 
-    return {row.finding: has_status(status) for status, row in LIFECYCLE.items() if row.finding is not None}
-
-
-EXCEPTIONS: Final[Mapping[str, Callable[[Call], bool]]] = {
-    "unregistered": lambda call: call.model_id is None,
-    "before_deployment": lambda call: call.status is None,
-    **_make_status_exceptions(),
-    "past_sunset": lambda call: call.past_sunset,
-    "not_enriched": lambda call: not call.enriched,
-    "disagreeing": lambda call: call.enriched and not call.agrees,
-}
-"""The kinds of calls that checks count, by name."""
+    number: int
+    samples: Sequence[SpanRef]
+    with_differences: int = 0
+    difference_samples: Sequence[SpanRef] = ()
 
 
 @dataclass
@@ -69,8 +67,9 @@ class ModelTotals:
     last: int = 0
     samples: defaultdict[str, set[SpanRef]] = field(default_factory=lambda: defaultdict(set))
 
-    def add(self, group: CallGroup, calls: int, samples: Iterable[SpanRef]) -> None:
-        """Add calls of a group, and some of their spans."""
+    def add(self, group: CallGroup, spans: GroupSpans) -> None:
+        """Add calls of a group."""
+        calls = spans.number
         self.calls += calls
         self.services.add(group.call.service)
         names = group.call.names
@@ -82,7 +81,14 @@ class ModelTotals:
         for kind, applies in EXCEPTIONS.items():
             if applies(group.call):
                 self.exceptions[kind] += calls
-                self.samples[kind].update(samples)
+                self.samples[kind].update(spans.samples)
+        self.add_differing_copies(spans)
+
+    def add_differing_copies(self, spans: GroupSpans) -> None:
+        """Add the spans whose copies differ."""
+        if spans.with_differences:
+            self.exceptions[DIFFERING_COPIES] += spans.with_differences
+            self.samples[DIFFERING_COPIES].update(spans.difference_samples)
 
 
 class SubstitutionKey(NamedTuple):
@@ -120,9 +126,16 @@ class ServiceModel(NamedTuple):
     service: str
 
 
+class BesideTrusted(NamedTuple):
+    """Spans of untrusted senders that a trusted or unknown sender sent too: their number, and some of them."""
+
+    number: int
+    samples: Sequence[SpanRef]
+
+
 @dataclass
 class CallTotals:
-    """The totals of a period.
+    """The totals of a period, of trusted and unknown senders.
 
     Attributes:
         models: The calls of registered models, by model id.
@@ -135,6 +148,9 @@ class CallTotals:
             epoch.
         substitutions: The calls that another model answered than the one requested.
         agent_only: The models that spans of agents name and no call of the same service has, with the number of spans.
+        other_findings: The spans that are no calls and whose copies or repeated attributes differ.
+        by_sender: The totals of each sender. Those of untrusted senders count nowhere else.
+        beside_trusted: The spans of untrusted senders that a trusted or unknown sender sent too.
     """
 
     models: dict[str, ModelTotals]
@@ -146,6 +162,9 @@ class CallTotals:
     gaps: list[tuple[int, int]]
     substitutions: dict[SubstitutionKey, SubstitutedCalls] = field(default_factory=dict)
     agent_only: dict[ServiceModel, int] = field(default_factory=dict)
+    other_findings: ModelTotals = field(default_factory=ModelTotals)
+    by_sender: Mapping[str, CallTotals] = field(default_factory=dict)
+    beside_trusted: BesideTrusted = field(default_factory=lambda: BesideTrusted(0, ()))
 
     @property
     def all_called(self) -> list[ModelTotals]:
@@ -174,24 +193,6 @@ class CallTotals:
         return sum(model.calls - model.with_response for model in self.models.values())
 
 
-_GroupKey = tuple[int, str]
-"""The number of an input, and the mark of a group in it."""
-
-
-class _Corrections(NamedTuple):
-    """The corrections of the groups, because copies of spans must not count.
-
-    Attributes:
-        copies: The number of copies that each group counted.
-        differing: The number of copies in each group whose first span was counted under another call.
-        wrong_samples: The samples of each group that are differing copies.
-    """
-
-    copies: Counter[_GroupKey]
-    differing: Counter[_GroupKey]
-    wrong_samples: defaultdict[_GroupKey, set[SpanRef]]
-
-
 def total_calls(inputs: Sequence[ScannedInput], request: ScanRequest, folder: str) -> CallTotals:
     """Return the totals of inputs that were read; the inputs do not change.
 
@@ -201,23 +202,17 @@ def total_calls(inputs: Sequence[ScannedInput], request: ScanRequest, folder: st
         folder: The folder with the ids of their spans.
     """
     groups = {(number, group.mark): group for number, one in enumerate(inputs) for group in one.result.groups}
-    corrections = _find_corrections(groups, find_copies(folder, len(inputs)))
-    tally = _Tally()
+    corrections = find_corrections(groups, find_repeated_spans(folder, len(inputs)))
+    tallies: dict[str, _Tally] = {sender: _Tally() for sender in SENDERS}
+    counted = _Tally()
     for key, group in groups.items():
-        calls = group.calls - corrections.copies[key]
-        if calls:
-            tally.add(group, calls, [s for s in group.samples if s not in corrections.wrong_samples[key]])
-    return CallTotals(
-        models=dict(tally.models),
-        unregistered=dict(tally.unregistered),
-        spans=tally.spans.total(),
-        agent_spans=tally.spans["agent"],
-        copies=corrections.copies.total(),
-        differing_copies=corrections.differing.total(),
-        gaps=list(find_gaps(inputs, request)),
-        substitutions=dict(tally.substitutions),
-        agent_only=tally.select_agent_only(),
-    )
+        sender = group.call.sender
+        for tally in (tallies[sender], *([] if sender == UNTRUSTED else [counted])):
+            tally.add(group, key, corrections)
+    gaps = list(find_gaps(inputs, request))
+    by_sender = {sender: tally.to_totals([]) for sender, tally in tallies.items()}
+    beside = BesideTrusted(corrections.beside_trusted, corrections.beside_samples)
+    return replace(counted.to_totals(gaps), by_sender=by_sender, beside_trusted=beside)
 
 
 class _Tally:
@@ -237,20 +232,40 @@ class _Tally:
         self.substitutions: defaultdict[SubstitutionKey, SubstitutedCalls] = defaultdict(SubstitutedCalls)
         self._named_by_agents = Counter[ServiceModel]()
         self._called: set[ServiceModel] = set()
+        self._other_findings = ModelTotals()
+        self._copies = self._differing_copies = 0
 
-    def add(self, group: CallGroup, spans: int, samples: list[SpanRef]) -> None:
-        """Add spans of a group, and samples of them."""
+    def add(self, group: CallGroup, key: GroupKey, corrections: Corrections) -> None:
+        """Add the spans of a group, without copies."""
+        self._copies += corrections.copies[key]
+        self._differing_copies += corrections.differing[key]
+        wrong = corrections.wrong_samples.get(key, ())
+        spans = GroupSpans(
+            group.calls - corrections.copies[key],
+            [sample for sample in group.samples if sample not in wrong],
+            0 if group.call.is_ambiguous else corrections.spans_with_differences[key],
+            corrections.difference_samples.get(key, ()),
+        )
+        if spans.number:
+            self._add_spans(group, spans)
+
+    def _add_spans(self, group: CallGroup, spans: GroupSpans) -> None:
         call = group.call
-        self.spans[call.kind] += spans
-        if call.kind == "agent":
-            self._named_by_agents[ServiceModel(call.model_id, call.name, call.service)] += spans
-        elif call.kind == "call":
+        self.spans[call.kind] += spans.number
+        if call.kind == "call":
             model = self.unregistered[call.name] if call.model_id is None else self.models[call.model_id]
-            model.add(group, spans, samples)
+            model.add(group, spans)
             self._called.add(ServiceModel(call.model_id, call.name, call.service))
-            self._add_substitution(call, spans, samples)
+            self._add_substitution(call, spans.number, spans.samples)
+            return
+        if call.kind == "agent":
+            self._named_by_agents[ServiceModel(call.model_id, call.name, call.service)] += spans.number
+        self._other_findings.add_differing_copies(spans)
+        if call.is_ambiguous:
+            self._other_findings.exceptions["repeated_attributes"] += spans.number
+            self._other_findings.samples["repeated_attributes"].update(spans.samples)
 
-    def _add_substitution(self, call: Call, calls: int, samples: list[SpanRef]) -> None:
+    def _add_substitution(self, call: Call, calls: int, samples: Iterable[SpanRef]) -> None:
         names = call.names
         if not names.served or call.model_id is None:
             return
@@ -262,7 +277,22 @@ class _Tally:
         self.substitutions[substitution].calls += calls
         self.substitutions[substitution].samples.update(samples)
 
-    def select_agent_only(self) -> dict[ServiceModel, int]:
+    def to_totals(self, gaps: list[tuple[int, int]]) -> CallTotals:
+        """Return the sums."""
+        return CallTotals(
+            models=dict(self.models),
+            unregistered=dict(self.unregistered),
+            spans=self.spans.total(),
+            agent_spans=self.spans["agent"],
+            copies=self._copies,
+            differing_copies=self._differing_copies,
+            gaps=gaps,
+            substitutions=dict(self.substitutions),
+            agent_only=self._select_agent_only(),
+            other_findings=self._other_findings,
+        )
+
+    def _select_agent_only(self) -> dict[ServiceModel, int]:
         """Return the models that agents name and no call of the same service has.
 
         A model with calls whose service is not known is not among them.
@@ -273,21 +303,3 @@ class _Tally:
             for model, spans in self._named_by_agents.items()
             if model not in called and model._replace(service=OTHERS_NAME) not in called
         }
-
-
-def _find_corrections(groups: Mapping[_GroupKey, CallGroup], copies: Iterable[SpanCopy]) -> _Corrections:
-    """Return the corrections with which each span counts once.
-
-    The first and last start of a group need no correction: copies of a span have the same start, unless one is forged.
-    """
-    corrections = _Corrections(Counter(), Counter(), defaultdict(set))
-    for copy in copies:
-        key = copy.input_number, copy.mark
-        group = groups[key]
-        corrections.copies[key] += 1
-        if group.call != groups[copy.first_input_number, copy.first_mark].call:
-            corrections.differing[key] += 1
-            corrections.wrong_samples[key].update(
-                sample for sample in group.samples if pack_ids(sample.trace_id, sample.span_id) == copy.ids
-            )
-    return corrections

@@ -16,6 +16,7 @@ from spanforge.model_registry._core.errors import MissingExtraError, TelemetryEr
 from spanforge.model_registry.compliance._analysis.duplicates import SpanIdWriter
 from spanforge.model_registry.compliance._analysis.scan import Scan
 from spanforge.model_registry.compliance._analysis.scan_data import ScannedInput, ScanRequest
+from spanforge.model_registry.compliance._analysis.senders import settle_senders
 from spanforge.model_registry.compliance._sources.formats import file_kind, open_file, read_size
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ def scan_input(reader: TelemetryReader, request: ScanRequest, folder: str, input
     for document in reader.requests():
         is_whole = scan.count_document(document)
     id_writer.flush()
+    settle_senders(scan.result)
     limits = [*reader.limits] if is_whole else [*reader.limits, getattr(reader, "cut_off", _CUT_OFF)]
     return ScannedInput(reader.name, reader.kind, reader.size, reader.sha256, limits, scan.result)
 

@@ -137,8 +137,9 @@ def get_texts(value: msgspec.Raw) -> list[str]:
 
 
 def get_text_attributes(attributes: Sequence[KeyValue]) -> dict[str, str]:
-    """Return the attributes whose values are texts."""
-    values = ((attribute.key, get_text(attribute.value)) for attribute in attributes)
+    """Return the attributes whose values are texts. If a key is repeated, its first value counts."""
+    first = {attribute.key: attribute.value for attribute in reversed(attributes)}
+    values = ((key, get_text(value)) for key, value in first.items())
     return {key: text for key, text in values if text is not None}
 
 

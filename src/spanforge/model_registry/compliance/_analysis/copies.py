@@ -1,0 +1,149 @@
+"""Copies of spans: of those that differ, the worst counts, and those of untrusted senders change nothing."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from spanforge.model_registry._core.lifecycle import LIFECYCLE
+from spanforge.model_registry.compliance._analysis.duplicates import pack_ids
+from spanforge.model_registry.compliance._analysis.scan_data import SpanRef
+from spanforge.model_registry.compliance._analysis.senders import TRUSTED, UNTRUSTED
+from spanforge.model_registry.compliance._frameworks import STATUS_CHECKS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from spanforge.model_registry.compliance._analysis.calls import Call
+    from spanforge.model_registry.compliance._analysis.duplicates import RepeatedSpan
+    from spanforge.model_registry.compliance._analysis.scan_data import CallGroup
+
+    GroupKey = tuple[int, str]
+    """The number of an input, and the mark of a group in it."""
+
+
+def _make_status_exceptions() -> dict[str, Callable[[Call], bool]]:
+    """Return an exception for each status of ``LIFECYCLE`` that has a finding, the last status first."""
+
+    def has_status(status: str) -> Callable[[Call], bool]:
+        return lambda call: call.status == status
+
+    rows = [*LIFECYCLE.items()][::-1]
+    return {row.finding: has_status(status) for status, row in rows if row.finding is not None}
+
+
+_STATUS_EXCEPTIONS: Final = _make_status_exceptions()
+_FORBIDDEN: Final = [LIFECYCLE[status].finding for status in STATUS_CHECKS.values()]
+
+EXCEPTIONS: Final[Mapping[str, Callable[[Call], bool]]] = {
+    **{kind: applies for kind, applies in _STATUS_EXCEPTIONS.items() if kind in _FORBIDDEN},
+    "past_sunset": lambda call: call.past_sunset,
+    "unregistered": lambda call: call.model_id is None,
+    "before_deployment": lambda call: call.status is None,
+    "answered_by_unregistered": lambda call: bool(call.names.served) and call.names.requested_id is None,
+    "repeated_attributes": lambda call: call.is_ambiguous,
+    **{kind: applies for kind, applies in _STATUS_EXCEPTIONS.items() if kind not in _FORBIDDEN},
+    "disagreeing": lambda call: call.enriched and not call.agrees,
+    "not_enriched": lambda call: not call.enriched,
+}
+"""The kinds of calls that checks count, by name, the worst first."""
+DIFFERING_COPIES: Final = "differing_copies"
+"""The kind of spans whose copies differ, beside those of ``EXCEPTIONS``."""
+
+_KINDS: Final = ("other", "agent", "call")
+
+
+@dataclass
+class Corrections:
+    """The corrections of the groups, because copies of spans must not count.
+
+    Attributes:
+        copies: The number of copies that each group counted.
+        differing: The number of these copies that differ from the span that counts.
+        spans_with_differences: The number of spans in each group that count and whose copies differ.
+        difference_samples: Some of these spans.
+        wrong_samples: The samples of each group that are copies of a span that counts in another group.
+        beside_trusted: The number of spans of untrusted senders that a trusted or unknown sender sent too.
+        beside_samples: Some of these spans.
+    """
+
+    copies: Counter[GroupKey] = field(default_factory=Counter)
+    differing: Counter[GroupKey] = field(default_factory=Counter)
+    spans_with_differences: Counter[GroupKey] = field(default_factory=Counter)
+    difference_samples: defaultdict[GroupKey, list[SpanRef]] = field(default_factory=lambda: defaultdict(list))
+    wrong_samples: defaultdict[GroupKey, set[SpanRef]] = field(default_factory=lambda: defaultdict(set))
+    beside_trusted: int = 0
+    beside_samples: list[SpanRef] = field(default_factory=list)
+
+
+MAX_SAMPLES: Final = 10
+"""The limit of samples for each group, and of spans beside trusted ones."""
+
+
+def find_corrections(groups: Mapping[GroupKey, CallGroup], repeated: Iterable[RepeatedSpan]) -> Corrections:
+    """Return the corrections with which each span counts once among untrusted senders, and once among the others.
+
+    The first and last start of a group need no correction: copies of a span have the same start, unless one is forged.
+    """
+    corrections = Corrections()
+    for span in repeated:
+        first, *later = span.groups
+        call = groups[first].call
+        if all(groups[key].call == call for key in later):  # most copies; the other steps take much longer
+            for key in later:
+                corrections.copies[key] += 1
+            continue
+        untrusted = Counter(key for key in span.groups if groups[key].call.sender == UNTRUSTED)
+        others = Counter(span.groups) - untrusted
+        for keys in filter(None, (untrusted, others)):
+            _correct(corrections, groups, span.ids, keys)
+        if untrusted and others:
+            corrections.beside_trusted += 1
+            if len(corrections.beside_samples) < MAX_SAMPLES:
+                corrections.beside_samples.append(_find_sample(groups, untrusted, span.ids))
+    return corrections
+
+
+def _correct(
+    corrections: Corrections, groups: Mapping[GroupKey, CallGroup], ids: bytes, keys: Counter[GroupKey]
+) -> None:
+    """Add the corrections for a span: the worst of its copies counts."""
+    worst = max(keys, key=lambda key: _rank_call(groups[key].call))  # the first one of several
+    facts = _drop_sender(groups[worst].call)
+    differs = False
+    for key, number in keys.items():
+        corrections.copies[key] += number - (key == worst)
+        if key == worst:
+            continue
+        wrong = {sample for sample in groups[key].samples if _pack_sample(sample) == ids}
+        corrections.wrong_samples[key].update(wrong)
+        if _drop_sender(groups[key].call) != facts:
+            corrections.differing[key] += number
+            differs = True
+    if differs:
+        corrections.spans_with_differences[worst] += 1
+        samples = corrections.difference_samples[worst]
+        if len(samples) < MAX_SAMPLES:
+            samples.append(_find_sample(groups, keys, ids))
+
+
+def _drop_sender(call: Call) -> Call:
+    return call._replace(sender="")
+
+
+def _rank_call(call: Call) -> tuple[int | bool, ...]:
+    """Return the key by which calls are compared; the worst has the highest."""
+    exceptions = [call.kind == "call" and applies(call) for applies in EXCEPTIONS.values()]
+    return _KINDS.index(call.kind), *exceptions, call.sender == TRUSTED
+
+
+def _pack_sample(sample: SpanRef) -> bytes:
+    return pack_ids(sample.trace_id, sample.span_id)
+
+
+def _find_sample(groups: Mapping[GroupKey, CallGroup], keys: Iterable[GroupKey], ids: bytes) -> SpanRef:
+    """Return a span as a sample, without its start if no group has it as a sample."""
+    known = (sample for key in keys for sample in groups[key].samples if _pack_sample(sample) == ids)
+    text = ids.hex()
+    return next(known, SpanRef(0, text[:32], text[32:]))

@@ -1,0 +1,100 @@
+"""Lifecycle events, as telemetry and the caller's audit events have them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from spanforge.model_registry._core.attributes import PREFIX
+from spanforge.model_registry._core.entry import ModelRegistryEntry
+from spanforge.model_registry._core.errors import InvalidValueError, TelemetryError, shorten
+from spanforge.model_registry._core.lifecycle import LIFECYCLE, OPERATIONS, STATUSES
+from spanforge.model_registry._core.timestamps import to_nanos
+from spanforge.model_registry._core.values import MAX_TEXT, check_text, parse_date
+from spanforge.model_registry.compliance._analysis.scan_data import SeenEvent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+_OPERATIONS_BY_EVENT: Final = {kind.event: kind for kind in OPERATIONS.values()}
+"""The operations, by the name of their event."""
+_FIRST_STATUS: Final = STATUSES[0]
+
+
+def _name_date(status: str, date: str | None) -> str:
+    """Return the attribute, without prefix, with the date of a status."""
+    if date is None:
+        return "deployment_date" if status == _FIRST_STATUS else ""
+    return date if date in ModelRegistryEntry.__struct_fields__ else f"metadata.{date}"
+
+
+_DATE_NAMES: Final[Mapping[str, str]] = {status: _name_date(status, row.date) for status, row in LIFECYCLE.items()}
+
+
+def is_lifecycle_event(name: object) -> bool:
+    """Check whether an event of this name is a lifecycle event."""
+    return isinstance(name, str) and name in _OPERATIONS_BY_EVENT
+
+
+def read_event(name: str, at: int, texts: Mapping[str, str]) -> SeenEvent | None:
+    """Return a lifecycle event; ``None`` if it has no model.
+
+    Args:
+        name: The name of the event.
+        at: The time of its emission, in nanoseconds since the epoch.
+        texts: Its text attributes.
+    """
+    return _read_facts(name, at, {key.removeprefix(PREFIX): text for key, text in texts.items()})
+
+
+def _read_facts(name: str, at: int, facts: Mapping[str, Any]) -> SeenEvent | None:
+    """Return a lifecycle event; ``facts`` are its attributes without prefix."""
+    model_id = facts.get("model_id")
+    if model_id is None:
+        return None
+    operation = _OPERATIONS_BY_EVENT[name]
+    status: str = facts["status"] if facts.get("status") in LIFECYCLE else operation.target
+    dated: dict[str, None] = dict.fromkeys([operation.target, status] if operation.registers else [status])
+    dates = [(each, _read_date(facts.get(_DATE_NAMES.get(each, "")))) for each in dated]
+    carried = tuple((each, date) for each, date in dates if date is not None)
+    return SeenEvent(at, name, model_id[:MAX_TEXT], status, carried)
+
+
+def _read_date(text: object) -> int | None:
+    try:
+        return to_nanos(parse_date(text, "date"))
+    except InvalidValueError:
+        return None
+
+
+def parse_audit_events(events: Iterable[Mapping[str, Any]]) -> list[SeenEvent]:
+    """Return the lifecycle events among the caller's events, which are mappings with type, time and payload.
+
+    Raises:
+        TelemetryError: An event is not such a mapping.
+    """
+    parsed = (_parse_audit_event(number, event) for number, event in enumerate(events))
+    return [event for event in parsed if event is not None]
+
+
+def _parse_audit_event(number: int, given: Mapping[str, Any]) -> SeenEvent | None:
+    rule = "must have event_type, timestamp (RFC 3339) and payload (with model_id)"
+    try:
+        name = given["event_type"]
+        if name not in _OPERATIONS_BY_EVENT:
+            return None
+        payload = given["payload"]
+        model_id = check_text(payload.get("model_id") or payload[f"{PREFIX}model_id"], "model_id")
+        at = to_nanos(parse_date(given["timestamp"], "timestamp"))
+        return _read_facts(name, at, {**dict(_flatten(payload)), "model_id": model_id})
+    except (KeyError, TypeError, AttributeError, InvalidValueError) as error:
+        raise TelemetryError(f"audit_events[{number}]", f"{rule}; got {shorten(given)}") from error
+
+
+def _flatten(payload: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the texts of a payload by their names as attributes without prefix."""
+    metadata = payload.get("metadata")
+    nested = {f"metadata.{key}": value for key, value in metadata.items()} if isinstance(metadata, Mapping) else {}
+    for key, value in {**payload, **nested}.items():
+        if isinstance(value, str):
+            yield str(key).removeprefix(PREFIX), value
