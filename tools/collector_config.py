@@ -10,12 +10,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from spanforge.model_registry._core.attributes import PREFIX
+from spanforge.model_registry._core.attributes import ATTRIBUTES, PREFIX
 from spanforge.model_registry._core.collector_paths import attribute
 from spanforge.model_registry._core.conventions import CONVENTIONS, DECIDING_KEYS, PROVIDER_KEYS
-from spanforge.model_registry._core.lifecycle import FLAGGED_STATUSES, FLAGGED_TIERS, RISK_TIERS, STATUSES
+from spanforge.model_registry._core.lifecycle import FLAGGED_STATUSES, FLAGGED_TIERS, OPERATIONS, RISK_TIERS, STATUSES
 from spanforge.model_registry._core.resolution import UNREGISTERED
-from spanforge.model_registry._core.span_kinds import CALL_EVIDENCE, INFRASTRUCTURE, NOT_CALLS
+from spanforge.model_registry._core.span_kinds import CALL_EVIDENCE, INFRASTRUCTURE, NOT_CALLS, OPERATION_KEY
+from spanforge.model_registry._core.validation import RESERVED
+from spanforge.model_registry._core.values import MAX_NAME, MAX_TEXT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -27,13 +29,55 @@ BLOCK: Final = re.compile(r"^( *)# generated: (\w+)\n.*?^\1# end\n", re.DOTALL |
 
 TIERS: Final = [tier for tier in RISK_TIERS if tier in FLAGGED_TIERS]
 STATUSES_ON_SPANS: Final = [*(status for status in STATUSES if status in FLAGGED_STATUSES), UNREGISTERED]
-FURTHER_FACTS: Final = ("gen_ai.response.id", "gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens", "error.type")
-"""The attributes of the archive that are not the registry's and do not name a model, a provider or a kind of span."""
 REQUEST_MODEL: Final = "gen_ai.request.model"
 DOT: Final = r"\\."
 """A dot in a regular expression, in a string of OTTL."""
 JSON_QUOTE: Final = r"\"?"
 """What may be around a value in a regular expression, in a string of OTTL: MLflow writes values as JSON."""
+
+# Untrusted senders. Prometheus also reads names that were joined or shortened: of name and unit, it keeps the words.
+_NO_WORD: Final = "[^a-z0-9]*"
+_NO_NAME: Final = "([^a-z0-9]|total|ratio)*"
+FORGED_KEY: Final = f"(?i)^{_NO_WORD}model{_NO_WORD}registry([^a-z0-9]|$)"
+"""The attribute keys and names that only trusted senders may use."""
+FORGED_SENDER: Final = f"(?i)^{_NO_WORD}model{_NO_WORD}registry{_NO_WORD}sender{_NO_WORD}$"
+"""The attribute keys that no sender may use."""
+FORGED_LABEL: Final = f"(?i)^{_NO_WORD}(senders|alertname|alertstate){_NO_WORD}$"
+"""The labels of metrics that only Prometheus may set."""
+FORGED_METRICS: Final = (
+    f"(?i)^{_NO_NAME}(model{_NO_NAME}registry|traces{_NO_NAME}span{_NO_NAME}metrics|node{_NO_NAME}filesystem)([^a-z0-9]|$)",
+    f"^{_NO_WORD.replace('a-z', 'a-zA-Z')}(up|ALERTS|ALERTS_FOR_STATE){_NO_WORD.replace('a-z', 'a-zA-Z')}$",
+    ":",  # recording rules
+)
+"""The names of metrics that rules, alerts or dashboards read."""
+
+# The archive. Lengths are in bytes.
+TOO_LONG: Final = "(too long)"
+"""What the archive has in place of a model's name that is longer than ``MAX_NAME``: such a name is not registered."""
+NO_BLANK: Final = "^[!-~]*$"
+IDENTIFIERS: Final = ("error.type", "gen_ai.response.id")
+NUMBERS: Final = ("gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens")
+MAX_WARNINGS: Final = 8
+"""The limit of texts in a list that the archive keeps."""
+CALL_NAMES: Final = ("gen_ai.request.model", "gen_ai.response.model", "model", "gen_ai.provider.name", "gen_ai.system")
+"""The attributes of log records that name the model or the provider of a call."""
+CALL_IDS: Final = ("gen_ai.conversation.id", "conversation.id", "session.id", "prompt.id", "prompt_id", "request_id")
+"""The attributes of log records that say to which session or request a call belongs."""
+LIFECYCLE_EVENTS: Final = f"^({'|'.join(row.event.replace('.', DOT) for row in OPERATIONS.values())})$"
+CALL_EVENTS: Final = rf"^(gen_ai{DOT}client{DOT}inference{DOT}operation{DOT}details|([a-z0-9_-]+{DOT})?api_request)$"
+"""The names of log records that report a call: OpenTelemetry's, and those of coding agents."""
+RESOURCE: Final = (
+    *(f"service.{name}" for name in ("name", "namespace", "version", "instance.id")),
+    *("deployment.environment.name", "deployment.environment"),
+    *(f"telemetry.{name}" for name in ("sdk.name", "sdk.language", "sdk.version", "distro.name", "distro.version")),
+    *(f"cloud.{name}" for name in ("provider", "platform", "region", "availability_zone", "account.id", "resource_id")),
+    *(f"faas.{name}" for name in ("name", "version", "instance")),
+    *("host.id", "host.name", "container.id", "container.name"),
+    *(f"k8s.{kind}.name" for kind in ("cluster", "namespace", "node", "pod", "container")),
+    *(f"k8s.{kind}.name" for kind in ("deployment", "statefulset", "daemonset", "job", "cronjob")),
+    *("k8s.cluster.uid", "k8s.pod.uid"),
+)
+"""The attributes of resources that the archive keeps."""
 
 
 def one_of(values: Iterable[str], quote: str = "") -> str:
@@ -97,19 +141,186 @@ def parameters() -> Iterator[str]:
         for member in members:
             found = f'{cached}["{member}"]'
             yield f'    - delete_key({cached}, "{member}") where IsMap({cached}) and not IsString({found})'
+            yield f'    - set({found}, "{TOO_LONG}") where IsMap({cached}) and {is_longer(found)}'
         yield f"    - set({value}, String({cached})) where IsMap({cached}) and Len({cached}) > 0"
 
 
-def archived_attributes() -> Iterator[str]:
-    """Yield the statements that remove all attributes of spans except those of the archive."""
-    facts = dict.fromkeys((*(row.key for row in CONVENTIONS), *PROVIDER_KEYS, *NOT_CALLS, *sorted(DECIDING_KEYS)))
-    keys = dict.fromkeys((*facts, *FURTHER_FACTS))
-    expression = "|".join((f"{PREFIX}*".replace(".", DOT).replace("*", ".*"), *(key.replace(".", DOT) for key in keys)))
-    yield "- >-"
-    yield f'  keep_matching_keys(span.attributes, "^({expression})$")'
+def delete_keys(pattern: str, *holders: str) -> Iterator[str]:
+    """Yield groups that remove matching attributes, one for each holder of attributes."""
+    for holder in holders:
+        yield f"""- statements: ['delete_matching_keys({holder}.attributes, "{pattern}")']"""
+
+
+def untrusted_names() -> Iterator[str]:
+    """Yield the conditions on which names of untrusted senders are forged."""
+    yield "trace_conditions:"
+    yield f'  - IsMatch(spanevent.name, "{FORGED_KEY}")'
+    yield "log_conditions:"
+    for name in ("log.event_name", 'log.attributes["event.name"]'):
+        yield f'  - IsMatch({name}, "{FORGED_KEY}")'
+    yield "metric_conditions:"
+    for pattern in FORGED_METRICS:
+        for name in ("metric.name", 'Concat([metric.name, metric.unit], "_")'):
+            yield f"""  - 'IsMatch({name}, "{pattern}")'"""
+
+
+# The archive
+
+
+def is_longer(path: str, limit: int = MAX_NAME) -> str:
+    """Return the condition that there is a text, and it is too long."""
+    return f"IsString({path}) and Len({path}) > {limit}"
+
+
+def is_text(path: str, limit: int = MAX_NAME) -> str:
+    """Return the condition that a value is a text that is not too long."""
+    return f"IsString({path}) and Len({path}) <= {limit}"
+
+
+def is_identifier(path: str) -> str:
+    """Return the condition that a value is a text without white space."""
+    return f'{is_text(path, MAX_TEXT)} and IsMatch({path}, "{NO_BLANK}")'
+
+
+def keep_valid(holder: str, keys: Iterable[str], is_valid: Callable[[str], str]) -> Iterator[str]:
+    """Yield the statements that remove attributes without a valid value."""
+    for key in keys:
+        path = attribute(key, holder)
+        yield f'- delete_key({holder}.attributes, "{key}") where {path} != nil and not ({is_valid(path)})'
+
+
+def blank_invalid(holder: str, keys: Iterable[str], is_valid: Callable[[str], str]) -> Iterator[str]:
+    """Yield the statements that empty attributes without a valid value. That they are there decides what a span is."""
+    for key in keys:
+        path = attribute(key, holder)
+        yield f'- set({path}, "") where {path} != nil and not ({is_valid(path)})'
+
+
+def shorten_names(holder: str, keys: Iterable[str]) -> Iterator[str]:
+    """Yield the statements that replace names that are too long, and empty those that are no text."""
+    for key in keys:
+        path = attribute(key, holder)
+        yield f'- set({path}, "{TOO_LONG}") where {is_longer(path)}'
+        yield f'- set({path}, "") where {path} != nil and not IsString({path})'
+
+
+def model_keys() -> list[str]:
+    """Return the attributes that hold a model's name as it is."""
+    return list(dict.fromkeys(row.key for row in CONVENTIONS if row.member is None))
+
+
+def registry_keys(kind: str, *, on_events: bool) -> list[str]:
+    """Return the registry's attributes with this type of value, on lifecycle events or on spans and log records."""
+    rows = [row for row in ATTRIBUTES if row.type == kind]
+    if not on_events:
+        return [row.key for row in rows if row.on_spans != "no" or not row.on_events]
+    kinds = ("text", "date", "names") if kind == "string" else ()
+    metadata = [f"{PREFIX}metadata.{key}" for key, row in RESERVED.items() if row.kind in kinds]
+    return [*(row.key for row in rows if row.on_events), *metadata]
+
+
+def keep_only(holder: str, *keys: str) -> str:
+    """Return the statement that removes all other attributes."""
+    listed = ", ".join(f'"{key}"' for key in dict.fromkeys(keys))
+    return f"- keep_keys({holder}.attributes, [{listed}])"
+
+
+def is_registry_text(path: str) -> str:
+    """Return the condition that a value can be the registry's."""
+    return is_text(path, MAX_TEXT)
+
+
+def archived_records() -> Iterator[str]:
+    """Yield the conditions on which spans, events and log records are not archived."""
+    by_attribute = attribute("event.name", "log")
+    unmarked = " and ".join(f"{attribute(f'otelcol.{mark}')} == nil" for mark in ("registry_event", "names_model"))
+    yield "trace_conditions:"
+    yield f"  - conditions: ['{unmarked}']"
+    yield f"""  - conditions: ['not IsMatch(spanevent.name, "{LIFECYCLE_EVENTS}")']"""
+    yield "log_conditions:"
+    yield f'  - not IsMatch(log.event_name, "{LIFECYCLE_EVENTS}") and not IsMatch(log.event_name, "{CALL_EVENTS}")'
+    yield f'    and not (IsString({by_attribute}) and IsMatch({by_attribute}, "{CALL_EVENTS}"))'
+
+
+def archived_resource() -> Iterator[str]:
+    """Yield the statements that reduce a resource."""
+    yield "statements:"
+    for line in (keep_only("resource", *RESOURCE), *keep_valid("resource", RESOURCE, is_text)):
+        yield f"  {line}"
+    yield '  - set(resource.schema_url, "")'
+
+
+def archived_scope() -> Iterator[str]:
+    """Yield the statements that reduce an instrumentation scope to its name and version."""
+    names = [row.scope for row in CONVENTIONS if row.scope is not None and " " in row.scope]
+    yield "statements:"
+    yield "  - keep_keys(scope.attributes, [])"
+    allowed = "|".join((f"[!-~]{{0,{MAX_NAME}}}", *dict.fromkeys(names)))
+    yield f'  - set(scope.name, "") where not IsMatch(scope.name, "^({allowed})$")'
+    yield f'  - set(scope.version, "") where not IsMatch(scope.version, "^[!-~]{{0,{MAX_NAME}}}$")'
+    yield '  - set(scope.schema_url, "")'
+
+
+def archived_span() -> Iterator[str]:
+    """Yield the statements that reduce a span."""
+    names, members = model_keys(), [row.key for row in CONVENTIONS if row.member is not None]
+    others = sorted({*DECIDING_KEYS, *IDENTIFIERS} - {*names, *members, *PROVIDER_KEYS})
+    texts, flags, lists = (registry_keys(kind, on_events=False) for kind in ("string", "boolean", "string[]"))
+    yield "- statements:"
+    kept = (*texts, *flags, *lists, *names, *members, *PROVIDER_KEYS, *others, *NUMBERS)
+    statements = [keep_only("span", *kept)]
     for key in dict.fromkeys(row.key for row in CONVENTIONS if row.scope is not None):
         scopes = " and ".join(f'scope.name != "{row.scope}"' for row in CONVENTIONS if row.key == key)
-        yield f'- delete_key(span.attributes, "{key}") where {scopes}'
+        statements.append(f'- delete_key(span.attributes, "{key}") where {scopes}')
+    statements += shorten_names("span", [*names, *PROVIDER_KEYS])
+    statements += blank_invalid("span", others, is_identifier)
+    statements += keep_valid("span", NUMBERS, lambda path: f"IsInt({path})")
+    statements += keep_valid("span", texts, is_registry_text)
+    statements += keep_valid("span", flags, lambda path: f"IsBool({path})")
+    for statement in statements:
+        yield f"    {statement}"
+    yield f'    - set(span.name, "{TOO_LONG}") where Len(span.name) > {MAX_NAME}'
+    yield '    - set(span.status.message, "")'
+    yield '    - set(span.trace_state, "")'
+    for key in lists:
+        yield from keep_texts(attribute(key))
+
+
+def keep_texts(path: str) -> Iterator[str]:
+    """Yield the groups that reduce a list to its first texts."""
+    yield f"- conditions: ['{path} != nil']"
+    yield "  statements:"
+    yield '    - set(span.cache["texts"], [])'
+    for place in range(MAX_WARNINGS):
+        item = f"{path}[{place}]"
+        is_there = f"IsList({path}) and Len({path}) > {place} and {is_registry_text(item)}"
+        yield f'    - append(span.cache["texts"], {item}) where {is_there}'
+    yield f'    - set({path}, span.cache["texts"])'
+
+
+def archived_span_event() -> Iterator[str]:
+    """Yield the statements that reduce a lifecycle event of a span."""
+    texts = registry_keys("string", on_events=True)
+    yield "- statements:"
+    for statement in (keep_only("spanevent", *texts), *keep_valid("spanevent", texts, is_registry_text)):
+        yield f"    {statement}"
+
+
+def archived_log() -> Iterator[str]:
+    """Yield the statements that reduce a log record: a lifecycle event, or one that reports a call."""
+    texts = dict.fromkeys(key for on_events in (True, False) for key in registry_keys("string", on_events=on_events))
+    identifiers = ("event.name", OPERATION_KEY, *IDENTIFIERS, *CALL_IDS)
+    statements = [keep_only("log", *texts, *CALL_NAMES, *identifiers)]
+    statements += shorten_names("log", CALL_NAMES)
+    statements += keep_valid("log", identifiers, is_identifier)
+    statements += keep_valid("log", texts, is_registry_text)
+    by_attribute = attribute("event.name", "log")
+    yield "- statements:"
+    for statement in statements:
+        yield f"    {statement}"
+    yield f'    - set(log.event_name, {by_attribute}) where log.event_name == "" and {by_attribute} != nil'
+    yield '    - set(log.body, "") where log.body != nil'
+    yield '    - set(log.severity_text, "")'
 
 
 def not_calls() -> Iterator[str]:
@@ -137,7 +348,12 @@ def model_label() -> Iterator[str]:
 
 
 BLOCKS: Final[dict[str, Callable[[], Iterator[str]]]] = {
-    "archived_attributes": archived_attributes,
+    "archived_log": archived_log,
+    "archived_records": archived_records,
+    "archived_resource": archived_resource,
+    "archived_scope": archived_scope,
+    "archived_span": archived_span,
+    "archived_span_event": archived_span_event,
     "flagged": flagged,
     "flagged_statuses": flagged_statuses,
     "flagged_tiers": flagged_tiers,
@@ -145,6 +361,12 @@ BLOCKS: Final[dict[str, Callable[[], Iterator[str]]]] = {
     "model_names": model_names,
     "not_calls": not_calls,
     "parameters": parameters,
+    "trusted_logs": lambda: delete_keys(FORGED_SENDER, "resource", "scope", "log"),
+    "trusted_traces": lambda: delete_keys(FORGED_SENDER, "resource", "scope", "span", "spanevent"),
+    "untrusted_logs": lambda: delete_keys(FORGED_KEY, "resource", "scope", "log"),
+    "untrusted_metrics": lambda: delete_keys(f"{FORGED_KEY}|{FORGED_LABEL}", "resource", "scope", "datapoint"),
+    "untrusted_names": untrusted_names,
+    "untrusted_traces": lambda: delete_keys(FORGED_KEY, "resource", "scope", "span", "spanevent"),
 }
 
 
