@@ -42,8 +42,10 @@ FORGED_KEY: Final = f"(?i)^{_NO_WORD}model{_NO_WORD}registry([^a-z0-9]|$)"
 """The attribute keys and names that only trusted senders may use."""
 FORGED_SENDER: Final = f"(?i)^{_NO_WORD}model{_NO_WORD}registry{_NO_WORD}sender{_NO_WORD}$"
 """The attribute keys that no sender may use."""
-FORGED_LABEL: Final = f"(?i)^{_NO_WORD}(senders|alertname|alertstate){_NO_WORD}$"
-"""The labels of metrics that only Prometheus may set."""
+FORGED_LABEL: Final = (
+    f"(?i)^{_NO_WORD}(model{_NO_WORD}registry([^a-z0-9].*)?|(senders|alertname|alertstate){_NO_WORD})$"
+)
+"""The same for labels of metrics, with those that only Prometheus may set."""
 FORGED_METRICS: Final = (
     f"(?i)^{_NO_NAME}(model{_NO_NAME}registry|traces{_NO_NAME}span{_NO_NAME}metrics|node{_NO_NAME}filesystem)([^a-z0-9]|$)",
     f"^{_NO_WORD.replace('a-z', 'a-zA-Z')}(up|ALERTS|ALERTS_FOR_STATE){_NO_WORD.replace('a-z', 'a-zA-Z')}$",
@@ -364,7 +366,7 @@ BLOCKS: Final[dict[str, Callable[[], Iterator[str]]]] = {
     "trusted_logs": lambda: delete_keys(FORGED_SENDER, "resource", "scope", "log"),
     "trusted_traces": lambda: delete_keys(FORGED_SENDER, "resource", "scope", "span", "spanevent"),
     "untrusted_logs": lambda: delete_keys(FORGED_KEY, "resource", "scope", "log"),
-    "untrusted_metrics": lambda: delete_keys(f"{FORGED_KEY}|{FORGED_LABEL}", "resource", "scope", "datapoint"),
+    "untrusted_metrics": lambda: delete_keys(FORGED_LABEL, "resource", "scope", "datapoint"),
     "untrusted_names": untrusted_names,
     "untrusted_traces": lambda: delete_keys(FORGED_KEY, "resource", "scope", "span", "spanevent"),
 }

@@ -1,4 +1,4 @@
-"""The archive of the Collector's configuration: no content, and calls that are log records, through a real Collector."""
+"""The archive of the Collector's configuration: no content, and calls that are log records."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ OTHER_RECORDS = {
 
 
 def test_archive_has_calls_that_are_log_records(collector: Callable[..., Server], tmp_path: Path) -> None:
-    """Of such a log record, the archive has time, ids, sender, model, provider and operation, and no other attribute."""
+    """Of such a log record, the archive has time, ids, sender, model, provider and operation, and nothing else."""
     server = collector()
     content = {"prompt": SECRET, "gen_ai.input.messages": SECRET, "user.email": "a@example.com", "cost_usd": 1.5}
     content |= {"MODEL-REGISTRY.sender": "trusted", "model_registry.sender": "trusted"}
