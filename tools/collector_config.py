@@ -53,10 +53,11 @@ FORGED_METRICS: Final = (
 )
 """The names of metrics that rules, alerts or dashboards read."""
 
-# The archive. Lengths are in bytes.
+# The archive
 TOO_LONG: Final = "(too long)"
-"""What the archive has in place of a model's name that is longer than ``MAX_NAME``: such a name is not registered."""
-NO_BLANK: Final = "^[!-~]*$"
+"""What the archive has in place of a text that is too long. As a model's name, it is not registered."""
+MAX_ON_EVENTS: Final = 1_000
+"""The limit of characters of a text on events and log records, such as a reason: the highest that OTTL can check."""
 IDENTIFIERS: Final = ("error.type", "gen_ai.response.id")
 NUMBERS: Final = ("gen_ai.usage.input_tokens", "gen_ai.usage.output_tokens")
 MAX_WARNINGS: Final = 8
@@ -128,6 +129,11 @@ def flagged_statuses() -> Iterator[str]:
     yield f"values: [{', '.join(STATUSES_ON_SPANS)}]"
 
 
+def delete_all(holder: str, key: str) -> str:
+    """Return the statement that removes an attribute, also if it is there twice, which ``delete_key`` does not."""
+    return f'delete_matching_keys({holder}.attributes, "^{key.replace(".", DOT)}$")'
+
+
 def parameters() -> Iterator[str]:
     """Yield the statements that reduce JSON parameters to the model's names."""
     cached = 'span.cache["parameters"]'
@@ -138,12 +144,12 @@ def parameters() -> Iterator[str]:
         yield f"    - {is_set(key)}"
         yield "  statements:"
         yield f"    - set({cached}, ParseJSON({value})) where IsString({value})"
-        yield f'    - delete_key(span.attributes, "{key}")'
+        yield f"    - {delete_all('span', key)}"
         yield f"    - keep_keys({cached}, [{names}]) where IsMap({cached})"
         for member in members:
             found = f'{cached}["{member}"]'
             yield f'    - delete_key({cached}, "{member}") where IsMap({cached}) and not IsString({found})'
-            yield f'    - set({found}, "{TOO_LONG}") where IsMap({cached}) and {is_longer(found)}'
+        yield f"    {cut_texts(cached, MAX_NAME)} where IsMap({cached})"
         yield f"    - set({value}, String({cached})) where IsMap({cached}) and Len({cached}) > 0"
 
 
@@ -169,46 +175,27 @@ def untrusted_names() -> Iterator[str]:
 # The archive
 
 
-def is_longer(path: str, limit: int = MAX_NAME) -> str:
-    """Return the condition that there is a text, and it is too long."""
-    return f"IsString({path}) and Len({path}) > {limit}"
+def cut_texts(holder: str, limit: int, before: str = "") -> str:
+    """Return the statement that replaces texts that are too long, with what is before them."""
+    return f'- replace_all_patterns({holder}, "value", "(?s)^{before}.{{{limit}}}.+$", "{TOO_LONG}")'
 
 
-def is_text(path: str, limit: int = MAX_NAME) -> str:
-    """Return the condition that a value is a text that is not too long."""
-    return f"IsString({path}) and Len({path}) <= {limit}"
+def keep_texts(holder: str, limit: int) -> Iterator[str]:
+    """Yield the statements that empty attributes that are no text, and cut texts that are too long.
+
+    OTTL cannot loop over attributes, but two of its functions do. The first one marks all texts. The second one turns
+    all other values into texts, which have no mark: bytes become base64, lists and maps become JSON.
+    """
+    yield f'- replace_all_patterns({holder}, "value", "^", "s:")'
+    yield f"- stringify_all({holder})"
+    yield f'- replace_all_patterns({holder}, "value", "(?s)^([^s].*|s[^:].*|s?)$", "")'
+    yield cut_texts(holder, limit, "s:")
+    yield f'- replace_all_patterns({holder}, "value", "^s:", "")'
 
 
 def is_identifier(path: str) -> str:
     """Return the condition that a value is a text without white space."""
-    return f'{is_text(path, MAX_TEXT)} and IsMatch({path}, "{NO_BLANK}")'
-
-
-def keep_valid(holder: str, keys: Iterable[str], is_valid: Callable[[str], str]) -> Iterator[str]:
-    """Yield the statements that remove attributes without a valid value."""
-    for key in keys:
-        path = attribute(key, holder)
-        yield f'- delete_key({holder}.attributes, "{key}") where {path} != nil and not ({is_valid(path)})'
-
-
-def blank_invalid(holder: str, keys: Iterable[str], is_valid: Callable[[str], str]) -> Iterator[str]:
-    """Yield the statements that empty attributes without a valid value. That they are there decides what a span is."""
-    for key in keys:
-        path = attribute(key, holder)
-        yield f'- set({path}, "") where {path} != nil and not ({is_valid(path)})'
-
-
-def shorten_names(holder: str, keys: Iterable[str]) -> Iterator[str]:
-    """Yield the statements that replace names that are too long, and empty those that are no text."""
-    for key in keys:
-        path = attribute(key, holder)
-        yield f'- set({path}, "{TOO_LONG}") where {is_longer(path)}'
-        yield f'- set({path}, "") where {path} != nil and not IsString({path})'
-
-
-def model_keys() -> list[str]:
-    """Return the attributes that hold a model's name as it is."""
-    return list(dict.fromkeys(row.key for row in CONVENTIONS if row.member is None))
+    return f'IsString({path}) and Len({path}) <= {MAX_TEXT} and IsMatch({path}, "^[!-~]*$")'
 
 
 def registry_keys(kind: str, *, on_events: bool) -> list[str]:
@@ -227,11 +214,6 @@ def keep_only(holder: str, *keys: str) -> str:
     return f"- keep_keys({holder}.attributes, [{listed}])"
 
 
-def is_registry_text(path: str) -> str:
-    """Return the condition that a value can be the registry's."""
-    return is_text(path, MAX_TEXT)
-
-
 def archived_records() -> Iterator[str]:
     """Yield the conditions on which spans, events and log records are not archived."""
     by_attribute = attribute("event.name", "log")
@@ -247,7 +229,7 @@ def archived_records() -> Iterator[str]:
 def archived_resource() -> Iterator[str]:
     """Yield the statements that reduce a resource."""
     yield "statements:"
-    for line in (keep_only("resource", *RESOURCE), *keep_valid("resource", RESOURCE, is_text)):
+    for line in (keep_only("resource", *RESOURCE), *keep_texts("resource.attributes", MAX_NAME)):
         yield f"  {line}"
     yield '  - set(resource.schema_url, "")'
 
@@ -265,46 +247,51 @@ def archived_scope() -> Iterator[str]:
 
 def archived_span() -> Iterator[str]:
     """Yield the statements that reduce a span."""
-    names, members = model_keys(), [row.key for row in CONVENTIONS if row.member is not None]
-    others = sorted({*DECIDING_KEYS, *IDENTIFIERS} - {*names, *members, *PROVIDER_KEYS})
+    members = [row.key for row in CONVENTIONS if row.member is not None]
     texts, flags, lists = (registry_keys(kind, on_events=False) for kind in ("string", "boolean", "string[]"))
+    checks = {
+        **dict.fromkeys(NUMBERS, "IsInt({})".format),
+        **dict.fromkeys(flags, "IsBool({})".format),
+        **dict.fromkeys(lists, "IsList({})".format),
+        **dict.fromkeys(members, "IsString({})".format),
+        **dict.fromkeys(IDENTIFIERS, is_identifier),
+    }
+    names = sorted({*DECIDING_KEYS, *PROVIDER_KEYS} - checks.keys())
     yield "- statements:"
-    kept = (*texts, *flags, *lists, *names, *members, *PROVIDER_KEYS, *others, *NUMBERS)
-    statements = [keep_only("span", *kept)]
+    yield '    - set(span.cache["kept"], {})'
+    for key, check in checks.items():
+        yield f'    - set(span.cache["kept"]["{key}"], {attribute(key)}) where {check(attribute(key))}'
+    yield f"    {keep_only('span', *texts, *names)}"
     for key in dict.fromkeys(row.key for row in CONVENTIONS if row.scope is not None):
         scopes = " and ".join(f'scope.name != "{row.scope}"' for row in CONVENTIONS if row.key == key)
-        statements.append(f'- delete_key(span.attributes, "{key}") where {scopes}')
-    statements += shorten_names("span", [*names, *PROVIDER_KEYS])
-    statements += blank_invalid("span", others, is_identifier)
-    statements += keep_valid("span", NUMBERS, lambda path: f"IsInt({path})")
-    statements += keep_valid("span", texts, is_registry_text)
-    statements += keep_valid("span", flags, lambda path: f"IsBool({path})")
-    for statement in statements:
+        yield f"    - {delete_all('span', key)} where {scopes}"
+    for statement in keep_texts("span.attributes", MAX_NAME):
         yield f"    {statement}"
+    yield '    - merge_maps(span.attributes, span.cache["kept"], "insert")'
     yield f'    - set(span.name, "{TOO_LONG}") where Len(span.name) > {MAX_NAME}'
     yield '    - set(span.status.message, "")'
     yield '    - set(span.trace_state, "")'
     for key in lists:
-        yield from keep_texts(attribute(key))
+        yield from keep_list(attribute(key))
 
 
-def keep_texts(path: str) -> Iterator[str]:
-    """Yield the groups that reduce a list to its first texts."""
+def keep_list(path: str) -> Iterator[str]:
+    """Yield the group that reduces a list to its first texts."""
     yield f"- conditions: ['{path} != nil']"
     yield "  statements:"
     yield '    - set(span.cache["texts"], [])'
     for place in range(MAX_WARNINGS):
         item = f"{path}[{place}]"
-        is_there = f"IsList({path}) and Len({path}) > {place} and {is_registry_text(item)}"
+        is_there = f"Len({path}) > {place} and IsString({item}) and Len({item}) <= {MAX_TEXT}"
         yield f'    - append(span.cache["texts"], {item}) where {is_there}'
     yield f'    - set({path}, span.cache["texts"])'
 
 
 def archived_span_event() -> Iterator[str]:
     """Yield the statements that reduce a lifecycle event of a span."""
-    texts = registry_keys("string", on_events=True)
     yield "- statements:"
-    for statement in (keep_only("spanevent", *texts), *keep_valid("spanevent", texts, is_registry_text)):
+    yield f"    {keep_only('spanevent', *registry_keys('string', on_events=True))}"
+    for statement in keep_texts("spanevent.attributes", MAX_ON_EVENTS):
         yield f"    {statement}"
 
 
@@ -312,13 +299,13 @@ def archived_log() -> Iterator[str]:
     """Yield the statements that reduce a log record: a lifecycle event, or one that reports a call."""
     texts = dict.fromkeys(key for on_events in (True, False) for key in registry_keys("string", on_events=on_events))
     identifiers = ("event.name", OPERATION_KEY, *IDENTIFIERS, *CALL_IDS)
-    statements = [keep_only("log", *texts, *CALL_NAMES, *identifiers)]
-    statements += shorten_names("log", CALL_NAMES)
-    statements += keep_valid("log", identifiers, is_identifier)
-    statements += keep_valid("log", texts, is_registry_text)
     by_attribute = attribute("event.name", "log")
     yield "- statements:"
-    for statement in statements:
+    yield f"    {keep_only('log', *texts, *CALL_NAMES, *identifiers)}"
+    for key in identifiers:
+        path = attribute(key, "log")
+        yield f"    - {delete_all('log', key)} where {path} != nil and not ({is_identifier(path)})"
+    for statement in keep_texts("log.attributes", MAX_ON_EVENTS):
         yield f"    {statement}"
     yield f'    - set(log.event_name, {by_attribute}) where log.event_name == "" and {by_attribute} != nil'
     yield '    - set(log.body, "") where log.body != nil'
