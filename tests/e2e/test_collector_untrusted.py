@@ -20,6 +20,9 @@ from support.prometheus import ask, write_configuration
 from support.servers import archive_settings
 from support.waiting import poll, wait_until
 
+from spanforge.model_registry import ModelRegistry
+from spanforge.model_registry.collector import render_transform
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -339,3 +342,17 @@ def test_series_of_untrusted_senders_have_one_limit(collector: Callable[..., Ser
     assert poll(lambda: series("OTELCOL_PROMETHEUS"), lambda found: found == trusted) == trusted
     untrusted = poll(lambda: series("OTELCOL_UNTRUSTED_PROMETHEUS"), lambda found: found[None, "true"] == 1)
     assert untrusted == {("service-0", None): 15, ("service-1", None): 15, (None, "true"): 1}
+
+
+def test_a_full_queue_of_untrusted_senders(run_server: Callable[..., Server], tmp_path: Path) -> None:
+    """While the backend is down, untrusted senders fill only their own queue of flagged spans."""
+    enrichment = tmp_path / "enrichment.yaml"
+    enrichment.write_text(render_transform(ModelRegistry(auto_emit=False)), "utf-8")
+    server = run_server("otelcol", enrichment, **archive_settings(tmp_path), OTELCOL_QUEUE_SIZE="5")
+    site = Site(server, server, tmp_path / "spans.jsonl")
+    statuses = [
+        [site.post(whose, "traces", json.loads(otlp.line(otlp.span("unknown")))) for _ in range(number)]
+        for whose, number in ((UNTRUSTED, 20), (TRUSTED, 5))
+    ]
+    assert set(statuses[0]) == {200, 503}
+    assert set(statuses[1]) == {200}
