@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -62,6 +63,22 @@ def test_rules_use_metrics_and_labels_that_there_are() -> None:
     for rule in RULES:
         assert unknown_names(rule["expr"]) == set(), rule.get("alert", rule.get("record"))
         assert unknown_names(str(rule.get("annotations"))) == set(), rule.get("alert")
+
+
+def test_rules_read_trusted_senders_only() -> None:
+    """Each selector of the rules, and each of the dashboards but one table, reads series of trusted senders."""
+    selectors = re.compile(r"(?<![\w{}$])([A-Za-z_][\w:]*)\{([^{}]*)\}")
+    for rule in RULES:
+        found = selectors.findall(rule["expr"])
+        assert found, rule
+        assert all('senders=""' in matchers for _, matchers in found), rule
+        bare = selectors.sub("", rule["expr"])
+        assert not re.search(r"(?<!\w)(model_registry:|traces_|node_|up\b)", bare), rule
+    boards = "".join(file.read_text("utf-8") for file in (ROOT / "collector-config" / "grafana").rglob("*.json"))
+    matchers = [
+        json.loads(f'"{text}"') for text in re.findall(r"(?:total|seconds|bucket|models|ALERTS)\{([^{}]*)\}", boards)
+    ]
+    assert {re.findall(r'senders="(\w*)"', text)[0] for text in matchers} == {"", "untrusted"}
 
 
 def test_scraped_as_often_as_flushed() -> None:

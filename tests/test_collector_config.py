@@ -110,19 +110,63 @@ def test_a_response_model_that_is_not_registered_flags_a_span() -> None:
     assert found == {"key": key, "value": False}
 
 
+def as_pattern(key: str) -> str:
+    """Return a key as a regular expression, in a string of OTTL."""
+    return key.replace(".", r"\\.")
+
+
+def kept_keys(holder: str) -> set[str]:
+    """Return the attributes that ``transform/archive`` keeps of a span, a span event or a log record."""
+    groups = [group for kind in ("trace", "log") for group in PROCESSORS["transform/archive"][f"{kind}_statements"]]
+    texts = [text for group in groups for text in group["statements"]]
+    (keys,) = {text for text in texts if text.startswith(f"keep_keys({holder}.attributes, ")}
+    checked = re.findall(rf'set\({holder}\.cache\["kept"\]\["([^"]+)"\], .+\) where Is', "\n".join(texts))
+    return {*json.loads(keys[keys.index("[") : -1]), *checked}
+
+
 def test_the_archive_keeps_every_fact() -> None:
     """``transform/archive`` keeps each key of a model's or provider's name and of the registry, and no content."""
-    ((pattern,),) = (
-        re.findall(r'^keep_matching_keys\(span\.attributes, (".*")\)$', statement)
-        for statement in statements("transform/archive")
-        if statement.startswith("keep_matching_keys(span.attributes")
+    spans, events, logs = map(kept_keys, ("span", "spanevent", "log"))
+    on_spans = {row.key for row in ATTRIBUTES if row.on_spans != "no"} | {f"{PREFIX}sender"}
+    on_events = {row.key for row in ATTRIBUTES if row.on_events and row.source != "all metadata"}
+    parameters = {row.key for row in CONVENTIONS if row.member is not None}
+    assert {*FACTS, *on_spans, *PROVIDER_KEYS, *DECIDING_KEYS} <= spans
+    assert on_events | {f"{PREFIX}metadata.sunset_date", f"{PREFIX}metadata.deprecation_date"} <= events <= logs
+    assert spans & set(CONTENT_KEYS) == parameters & set(CONTENT_KEYS)
+    assert not (events | logs) & set(CONTENT_KEYS)
+
+
+SPELLINGS = ("model_registry.owner", "model.registry", "MODEL-REGISTRY/owner", "_model__registry:x", " model registry ")
+
+
+def test_untrusted_senders_cannot_spell_the_registry() -> None:
+    """``transform/untrusted`` removes each spelling from every holder of attributes, and keeps similar names."""
+    for kind, holders in (
+        ("trace", ("resource", "scope", "span", "spanevent")),
+        ("log", ("resource", "scope", "log")),
+        ("metric", ("resource", "scope", "datapoint")),
+    ):
+        groups = PROCESSORS["transform/untrusted"][f"{kind}_statements"]
+        texts = [text for group in groups for text in group["statements"] if text.startswith("delete")]
+        for text, holder in zip(texts, holders, strict=True):
+            assert text.startswith(f"delete_matching_keys({holder}.attributes, ")
+            pattern = re.compile(json.loads(text[text.index('"') : -1]))
+            assert all(map(pattern.search, SPELLINGS))
+            assert not any(map(pattern.search, ("model", "my.model.registry", "model.registrydata")))
+
+
+def test_untrusted_metrics_have_no_name_that_prometheus_reads() -> None:
+    """``filter/untrusted`` removes the name of each metric in rules and dashboards, also with dots."""
+    conditions = PROCESSORS["filter/untrusted"]["metric_conditions"]
+    patterns = [re.compile(json.loads(text[text.index('"', text.index(', "') + 1) : -1])) for text in conditions[::2]]
+    files = [FOLDER / "prometheus" / "rules.yml", *(FOLDER / "grafana" / "dashboards").glob("*.json")]
+    names = {name for file in files for name in re.findall(r"[A-Za-z_][\w:]*(?=\{[^{])", file.read_text("utf-8"))}
+    assert len(names) > 12
+    for name in (*names, *(name.replace("_", ".") for name in names if name.islower())):
+        assert any(pattern.search(name) for pattern in patterns), name
+    assert not any(
+        pattern.search(name) for pattern in patterns for name in ("http.server.duration", "uptime", "models")
     )
-    kept = re.compile(json.loads(pattern))
-    ours = [row.key.replace("<key>", "anything") for row in ATTRIBUTES]
-    names = [row.key for row in CONVENTIONS]
-    parameters = [key for key in CONTENT_KEYS if any(row.key == key and row.member is not None for row in CONVENTIONS)]
-    assert [key for key in (*FACTS, *ours, *names, *PROVIDER_KEYS, *DECIDING_KEYS) if not kept.search(key)] == []
-    assert [key for key in CONTENT_KEYS if kept.search(key)] == parameters
 
 
 def test_the_archive_keeps_only_the_model_of_parameters() -> None:
@@ -130,10 +174,10 @@ def test_the_archive_keeps_only_the_model_of_parameters() -> None:
     archive = statements("transform/archive")
     for row in CONVENTIONS:
         if row.member is not None:
-            assert f'delete_key(span.attributes, "{row.key}")' in archive
+            assert f'delete_matching_keys(span.attributes, "^{as_pattern(row.key)}$")' in archive
             assert any(f'set(span.attributes["{row.key}"], String(span.cache' in each for each in archive), row.key
         if row.scope is not None:
-            deletion = f'delete_key(span.attributes, "{row.key}") where '
+            deletion = f'delete_matching_keys(span.attributes, "^{as_pattern(row.key)}$") where '
             assert any(each.startswith(deletion) and f'scope.name != "{row.scope}"' in each for each in archive)
 
 

@@ -155,7 +155,7 @@ FLAGGED: Final = "|".join([*(status for status in STATUSES if status in FLAGGED_
 OF_MODEL: Final = calls(matcher(MODEL, "$model"))
 FAILED: Final = calls(matcher(MODEL, "$model"), matcher("status_code", "STATUS_CODE_ERROR"))
 SUNSET: Final = f'min by ({MODEL}) (model_registry_sunset_seconds{{senders=""}})'
-FIRING: Final = 'ALERTS{alertname=~"ModelRegistry.*", alertstate="firing"}'
+FIRING: Final = 'ALERTS{senders="", alertname=~"ModelRegistry.*", alertstate="firing"}'
 NUMBERS: Final = {status: number for number, status in enumerate(STATUSES, 1)}
 """The number of a status in the timeline, by status."""
 IN_FORCE: Final = " or ".join(

@@ -26,7 +26,7 @@ from support.archived import CONTENT_KEYS, FACTS
 from support.collectors import Application, Door, ids, wait_until_decided
 from support.conventions import name_model
 from support.exporters import GRPC, HTTP, TRUSTED, UNTRUSTED
-from support.otlp_json import attributes_of, read_items
+from support.otlp_json import SENDER, attributes_of, read_items
 from support.servers import spans_in
 from support.waiting import poll
 
@@ -34,7 +34,7 @@ from spanforge.model_registry._core.conventions import CONVENTIONS, PROVIDER_KEY
 from spanforge.model_registry._core.lifecycle import FLAGGED_STATUSES, STATUSES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from opentelemetry.sdk.trace import ReadableSpan
@@ -150,6 +150,11 @@ def keep_model(value: Any) -> Any:
     )
 
 
+def keep_facts(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the attributes of a lifecycle event without lists and without the user's own metadata."""
+    return {key: value for key, value in attributes.items() if ".metadata." not in key}
+
+
 def test_archive_has_every_call_and_every_event(
     jaeger: Server, collector: Callable[..., Server], tmp_path: Path
 ) -> None:
@@ -193,6 +198,7 @@ def test_archive_has_every_call_and_every_event(
     for resource, scope, item in found:
         span = expected[item["spanId"]]
         told = attributes_of(item)
+        assert told.pop(SENDER) == "trusted"
         assert told == {key: keep_model(value) for key, value in span.attributes.items()}
         assert (item["name"], item["traceId"]) == (span.name, format_trace_id(span.context.trace_id))
         assert (int(item["startTimeUnixNano"]), int(item["endTimeUnixNano"])) == (span.start_time, span.end_time)
@@ -201,7 +207,7 @@ def test_archive_has_every_call_and_every_event(
             span.instrumentation_scope.name,
         )
         statuses.add(told.get("model_registry.status"))
-        ours = [(event.name, event.attributes, event.timestamp) for event in span.events if event.name != "before"]
+        ours = [(event.name, keep_facts(event.attributes), event.timestamp) for event in span.events[1:]]
         events += ours
         archive = item.get("events", [])
         assert [(event["name"], attributes_of(event), int(event["timeUnixNano"])) for event in archive] == ours
@@ -280,7 +286,7 @@ def test_archive_has_only_the_model_of_parameters(collector: Callable[..., Serve
     for span in sent:
         assert span.context is not None
         found = told[format_span_id(span.context.span_id)]
-        assert found.pop("gen_ai.request.model") == "named"
+        assert (found.pop("gen_ai.request.model"), found.pop(SENDER)) == ("named", "trusted")
         [(key, given)] = [item for item in (span.attributes or {}).items() if "parameters" in item[0]]
         expected = PARAMETERS.get(given) if isinstance(given, str) else None
         assert {name: json.loads(text) for name, text in found.items()} == (
@@ -307,10 +313,10 @@ def test_archive_rotates(collector: Callable[..., Server], tmp_path: Path) -> No
 
 
 def test_archive_of_logs(collector: Callable[..., Server], tmp_path: Path) -> None:
-    """Registry events that are log records are archived with all they hold, whatever the protocol, and no other is."""
+    """Lifecycle events that are log records are archived, whatever the protocol, and no other log record is."""
     server = collector()
     application = Application("logger", **{"process.command_args": "--prompt=hello"})
-    attributes = {"model_registry.model_id": "m", "model_registry.metadata.aliases": ["m-*", "n"], "seats": 3}
+    attributes = {"model_registry.model_id": "m", "model_registry.metadata.sunset_date": "2030-01-01"}
     names = ["model_registry.registered", "model_registry.deprecated", "model_registry.retired"]
     expected = []
     for protocol in (GRPC, HTTP):
@@ -318,7 +324,7 @@ def test_archive_of_logs(collector: Callable[..., Server], tmp_path: Path) -> No
         with Door(server, TRUSTED, protocol).logs(application.resource) as provider, use_span(span, end_on_exit=True):
             logger = provider.get_logger("spanforge.model_registry")
             for name in names:
-                logger.emit(timestamp=1, event_name=name, attributes=attributes)
+                logger.emit(timestamp=1, event_name=name, attributes={**attributes, "seats": 3})
             logger.emit(timestamp=1, event_name="gen_ai.user.message", body="hello", attributes=attributes)
             logger.emit(timestamp=1, body="model_registry.registered", attributes=attributes)
         context = span.get_span_context()
@@ -326,7 +332,7 @@ def test_archive_of_logs(collector: Callable[..., Server], tmp_path: Path) -> No
     found = read_items(tmp_path / "logs.jsonl")
     assert [(item["eventName"], item["traceId"], item["spanId"]) for _, _, item in found] == expected
     for resource, scope, item in found:
-        assert attributes_of(item) == {**attributes, "model_registry.metadata.aliases": ("m-*", "n")}
+        assert attributes_of(item) == {**attributes, SENDER: "trusted"}
         assert (item["timeUnixNano"], scope["name"]) == ("1", "spanforge.model_registry")
         kept = {key: value for key, value in application.resource.attributes.items() if "args" not in key}
         assert attributes_of(resource) == kept

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.exporters import send
-from support.otlp_json import ours, read_items
+from support.otlp_json import SENDER, ours, read_items
 from support.recording import Recorder
 
 from spanforge.model_registry import ModelRegistry
@@ -63,7 +63,7 @@ EVERYTHING = """
 WARNINGS = "model_registry.warnings"
 NEARLY = re.compile(r".*(?=(?:would match, but not with the provider|match equally well))", re.DOTALL)
 """The entries in a warning about those that nearly match."""
-MARKS = {"otelcol.names_model", "otelcol.flagged"}
+MARKS = {"otelcol.names_model", "otelcol.flagged", SENDER}
 """What the users' configuration puts on spans after the enrichment."""
 
 PROVIDERS = ("openai", "azure", "acme/eu", "$1 ${env:HOME}", "0", "?", "nobody", "")

@@ -17,7 +17,7 @@ from opentelemetry.trace import (
 )
 from support.collectors import Application, Door, wait_until_decided
 from support.exporters import GRPC, HTTP, TRUSTED, UNTRUSTED
-from support.otlp_json import attributes_of, read_items, tags_of
+from support.otlp_json import SENDER, attributes_of, read_items, tags_of
 from support.servers import spans_in
 from support.waiting import poll
 
@@ -69,6 +69,7 @@ def test_untrusted_senders_cannot_set_model_registry_attributes(
     claims = forge(Door(server, TRUSTED, protocol), "trusted")
     forge(Door(server, UNTRUSTED, protocol), "untrusted")
     for service, said in (("trusted", claims), ("untrusted", {})):
+        marked = {**said, SENDER: service}
         spans = {span["operationName"]: span for span in spans_in(jaeger, service, 2)}
         retired = [("model_registry.retired", {**said, "kept": "event"})] if said else []
         events = [("first", {**said, "kept": "event"}), *retired, ("last", {**said, "kept": "event"})]
@@ -76,14 +77,14 @@ def test_untrusted_senders_cannot_set_model_registry_attributes(
         assert [(log.pop("event"), log) for log in logs] == events
         assert not spans["without events"]["logs"]
         for span in spans.values():
-            for fields, kept in ((span["tags"], "span"), (span["process"]["tags"], "resource")):
+            for fields, kept, has in ((span["tags"], "span", marked), (span["process"]["tags"], "resource", said)):
                 told = {key: value for key, value in tags_of(fields).items() if key == "kept" or key.startswith(OURS)}
-                assert told == {**said, "kept": kept}
+                assert told == {**has, "kept": kept}
         everything = read_items(tmp_path / "spans.jsonl")
         items = [item for resource, _, item in everything if service in attributes_of(resource).values()]
-        assert [attributes_of(item) for item in items] == [{**said, "gen_ai.request.model": "m"}] * 2
+        assert [attributes_of(item) for item in items] == [{**marked, "gen_ai.request.model": "m"}] * 2
         archive = [event for item in items for event in item.get("events", [])]
-        assert [(event["name"], attributes_of(event)) for event in archive] == retired
+        assert [(event["name"], attributes_of(event)) for event in archive] == [(name, said) for name, _ in retired]
         labels = {key.replace(".", "_"): value for key, value in said.items()}
         scoped = {f"otel_scope_{key}": value for key, value in {**labels, "kept": "scope"}.items()}
         where = "OTELCOL_PROMETHEUS" if said else "OTELCOL_UNTRUSTED_PROMETHEUS"
@@ -93,7 +94,7 @@ def test_untrusted_senders_cannot_set_model_registry_attributes(
         assert ("model_registry_calls_total" in samples) is bool(said)
         assert samples["target_info"].labels.items() >= {**labels, "kept": "resource"}.items()
     logs = [(item["eventName"], attributes_of(item)) for _, _, item in read_items(tmp_path / "logs.jsonl")]
-    assert logs == [("model_registry.retired", claims)]
+    assert logs == [("model_registry.retired", {**claims, SENDER: "trusted"})]
     everywhere = [path.read_text("utf-8") for path in tmp_path.glob("*.jsonl")]
     everywhere += [server.ask(where, "/metrics").decode() for where in SCRAPED]
     everywhere += [json.dumps(spans_in(jaeger, "untrusted"))]

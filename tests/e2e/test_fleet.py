@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import time
-import urllib.parse
 from collections import Counter
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -31,6 +30,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from render_dashboard import Answer, draw, photograph
 from support.lifecycle import CHANGING, bring, way_through
 from support.processes import program_environment
+from support.prometheus import ask, write_configuration
 from support.waiting import poll
 
 if TYPE_CHECKING:
@@ -49,8 +49,6 @@ BOARDS = {
     for file in sorted((ROOT / "collector-config" / "grafana" / "dashboards").glob("*.json"))
 }
 TESTS = ROOT / "tests" / "prometheus" / "rules_test.yml"
-SOON = [(r"for: \d+m", "for: 0s"), (r"> 300\b", "> 2")]
-"""How the rules that run for real differ: nobody waits for minutes, and a file is stale after two seconds."""
 
 
 def promtool(program: Callable[[str], str], *arguments: str) -> str:
@@ -106,20 +104,7 @@ def collector(run_server: Callable[..., Server]) -> Server:
 @pytest.fixture
 def prometheus(run_server: Callable[..., Server], collector: Server, tmp_path: Path) -> Server:
     """Give a Prometheus with what users get, but for addresses and waiting."""
-    rules = (CONFIG / "rules.yml").read_text("utf-8")
-    for pattern, replacement in SOON:
-        assert re.search(pattern, rules)
-        rules = re.sub(pattern, replacement, rules)
-    (tmp_path / "rules.yml").write_text(rules)
-    config = (CONFIG / "prometheus.yml").read_text("utf-8").replace("_interval: 15s", "_interval: 1s")
-    for port, variable in (
-        ("8889", "OTELCOL_PROMETHEUS"),
-        ("8890", "OTELCOL_UNTRUSTED_PROMETHEUS"),
-        ("8888", "OTELCOL_TELEMETRY"),
-    ):
-        config = config.replace(f"127.0.0.1:{port}", collector.at[variable])
-    (tmp_path / "prometheus.yml").write_text(config)
-    return run_server("prometheus", tmp_path / "prometheus.yml")
+    return run_server("prometheus", write_configuration(tmp_path, collector))
 
 
 @pytest.fixture
@@ -177,11 +162,6 @@ BAD = WELL | {"ModelRegistryFileFailing": {"support"}, "ModelRegistryFileStale":
 """What fires when it is not."""
 OF_THE_DISK = {"ModelRegistryArchiveDiskFull"}
 """What needs a node exporter and a full disk: promtool only."""
-
-
-def ask(prometheus: Server, path: str, **query: str) -> Any:
-    """Return the response of Prometheus."""
-    return json.loads(prometheus.ask("PROMETHEUS", f"{path}?{urllib.parse.urlencode(query)}"))["data"]
 
 
 Lines = list[tuple[dict[str, str], float]]

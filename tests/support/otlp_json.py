@@ -63,6 +63,10 @@ def tags_of(fields: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     return {field["key"]: field["value"] for field in fields}
 
 
+SENDER = "model_registry.sender"
+"""The attribute that a Collector sets on every span and log record."""
+
+
 def ours(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the attributes of the registry's namespace."""
-    return {key: value for key, value in attributes.items() if key.startswith("model_registry.")}
+    """Return the attributes of the registry's namespace, except the one that a Collector sets."""
+    return {key: value for key, value in attributes.items() if key.startswith("model_registry.") and key != SENDER}

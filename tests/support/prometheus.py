@@ -1,11 +1,21 @@
-"""The plugin's metrics, and the attributes of the registry, as Prometheus names them."""
+"""Prometheus with the users' configuration, and the plugin's metrics and attributes as Prometheus names them."""
 
 from __future__ import annotations
 
+import json
 import re
+import urllib.parse
+from typing import TYPE_CHECKING, Any
+
+from support.collector_files import FOLDER
 
 from spanforge.model_registry._core.attributes import ATTRIBUTES, PREFIX
 from spanforge.model_registry.otel._metrics import METRICS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from support.servers import Server
 
 _UNITS = {"s": "_seconds"}
 _KINDS = {"counter": "_total"}
@@ -30,3 +40,33 @@ def label_names() -> set[str]:
 def unknown_names(expression: str) -> set[str]:
     """Return the names ``model_registry_*`` in a PromQL expression that are neither a metric nor a label."""
     return set(re.findall(r"(?<![\w:])model_registry_\w+", expression)) - metric_names() - label_names() - JOBS
+
+
+SOON = [(r"for: \d+m", "for: 0s"), (r"> 300\b", "> 2")]
+"""How the rules that run for real differ: nobody waits for minutes, and a file is stale after two seconds."""
+ADDRESSES = {
+    "8889": "OTELCOL_PROMETHEUS",
+    "8890": "OTELCOL_UNTRUSTED_PROMETHEUS",
+    "8888": "OTELCOL_TELEMETRY",
+}
+"""The Collector's ports that Prometheus reads, each with the variable of its address."""
+
+
+def write_configuration(folder: Path, collector: Server) -> Path:
+    """Write the configuration that users get, except for addresses and waiting times, and return its file."""
+    rules = (FOLDER / "prometheus" / "rules.yml").read_text("utf-8")
+    for pattern, replacement in SOON:
+        assert re.search(pattern, rules)
+        rules = re.sub(pattern, replacement, rules)
+    (folder / "rules.yml").write_text(rules)
+    config = (FOLDER / "prometheus" / "prometheus.yml").read_text("utf-8").replace("_interval: 15s", "_interval: 1s")
+    for port, variable in ADDRESSES.items():
+        config = config.replace(f"127.0.0.1:{port}", collector.at[variable])
+    file = folder / "prometheus.yml"
+    file.write_text(config)
+    return file
+
+
+def ask(prometheus: Server, path: str, **query: str) -> Any:
+    """Return the response of Prometheus."""
+    return json.loads(prometheus.ask("PROMETHEUS", f"{path}?{urllib.parse.urlencode(query)}"))["data"]

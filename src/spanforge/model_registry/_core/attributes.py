@@ -101,6 +101,14 @@ ATTRIBUTES: Final = (
     Attribute("previous_status", "string", "fact", True, "no", "the status before the operation"),
     Attribute("reason", "string", "fact", True, "no", "the reason for the operation"),
     Attribute("actor", "string", "fact", True, "no", "the person or system that makes the change"),
+    Attribute(
+        "sender",
+        "string",
+        "fact",
+        False,
+        "no",
+        "`trusted` or `untrusted`, on spans and log records; only the [Collector](collector-config/README.md) sets it",
+    ),
 )
 """All attributes, the most important first. If a span reaches its limit of attributes, the last ones are dropped.
 

@@ -21,9 +21,9 @@ def cached(key: str) -> str:
     return f'span.cache["{key}"]'
 
 
-def attribute(key: str) -> str:
-    """Return the path of a span's attribute."""
-    return f"span.attributes[{ottl.encode(key)}]"
+def attribute(key: str, holder: str = "span") -> str:
+    """Return the path of an attribute of a span, or of another holder of attributes."""
+    return f"{holder}.attributes[{ottl.encode(key)}]"
 
 
 def join_texts(*parts: str) -> str:
