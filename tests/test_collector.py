@@ -365,16 +365,16 @@ def test_a_table_of_texts_and_strange_keys() -> None:
 
 
 def test_many_models(registry: ModelRegistry) -> None:
-    """Thousands of models, each with a glob, are rendered, and each once."""
-    for number in range(2_000):
+    """A thousand models, each with a glob, are rendered, and each once; two thousand without globs as well."""
+    for number in range(1_000):
         add(registry, f"vendor-model-{number}", f"alias-{number}", f"vendor-model-{number}-*")
     text = render_transform(registry)
-    assert len(set(GLOB.findall(text))) == len(GLOB.findall(text)) == 2_000
+    assert len(set(GLOB.findall(text))) == len(GLOB.findall(text)) == 1_000
     registry.clear()
-    for number in range(5_000):
+    for number in range(2_000):
         add(registry, f"vendor-model-{number}")
     statements = next(line for line in render_lookup(registry).splitlines() if "keep_keys" in line)
-    assert all(f'"Evendor-model-{number}"' in statements for number in range(5_000))
+    assert all(f'"Evendor-model-{number}"' in statements for number in range(2_000))
 
 
 def test_the_registry_of_the_process() -> None:
@@ -402,9 +402,10 @@ def test_a_registry_that_changes_meanwhile(registry: ModelRegistry) -> None:
         rendered.append(render_transform(registry))
     thread.join()
     rendered.append(render_transform(registry))
-    states = {header(0): render_transform(fresh := ModelRegistry(auto_emit=False))}
-    for i in range(number):
+    headers = {text.partition("\n")[0] + "\n" for text in rendered}
+    fresh, states = ModelRegistry(auto_emit=False), set()
+    for i in range(number + 1):
+        if header(i) in headers:
+            states.add(render_transform(fresh))
         add(fresh, f"m{i}", f"g{i}-*", "shared", provider=f"p{i % 3}")
-        states[header(i + 1)] = render_transform(fresh)
-    for text in rendered:
-        assert text == states[text.partition("\n")[0] + "\n"]
+    assert set(rendered) == states
