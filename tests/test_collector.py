@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import yaml
+from support.yaml_files import read_yaml
 
 from spanforge.model_registry import InvalidEntryError, ModelRegistry, get_default_registry
 from spanforge.model_registry._core import ottl
@@ -75,7 +75,7 @@ def some(registry: ModelRegistry) -> ModelRegistry:
 
 def parsed(text: str) -> Any:
     """Return the statements of a transform processor, which is all that there is."""
-    config = yaml.safe_load(text)
+    config = read_yaml(text)
     assert list(config) == ["processors"]
     assert list(config["processors"]) == [PROCESSOR] == ["transform/model_registry"]
     processor = config["processors"][PROCESSOR]
@@ -100,7 +100,7 @@ def test_the_lookup_has_the_same_groups(
     """What stands in the processor, or in its file, is the same; the file has an end that shows that it is whole."""
     fill(registry)
     lookup = render_lookup(registry)
-    assert parsed(render_transform(registry)) == yaml.safe_load(lookup)
+    assert parsed(render_transform(registry)) == read_yaml(lookup)
     assert lookup.splitlines()[-1] == END == "# end"
     assert lookup.count(END) == 1
     assert lookup.endswith("\n")
@@ -150,7 +150,7 @@ def test_the_setting_decides_how_names_match(registry: ModelRegistry, monkeypatc
     assert render_lookup(registry) == forms
     monkeypatch.setenv("OTEL_PYTHON_MODEL_REGISTRY_MATCH", "exact")
     assert render_lookup(registry) == exact
-    assert parsed(render_transform(registry)) == yaml.safe_load(exact)
+    assert parsed(render_transform(registry)) == read_yaml(exact)
     with pytest.raises(InvalidEntryError, match="match"):
         render_transform(registry, match="fuzzy")  # type: ignore[arg-type]
 
@@ -241,7 +241,7 @@ def test_nothing_in_it_means_anything_to_others(registry: ModelRegistry) -> None
         assert lines[: 1 + len(HOSTILE)] == comments[: 1 + len(HOSTILE)]
         read = [line for line in lines if not line.startswith("#")]  # comments are gone before anybody looks for $
         assert "$" not in "\n".join(read).replace("'${file:lookup.yaml}'", "")
-    assert parsed(inline) == yaml.safe_load(lookup)
+    assert parsed(inline) == read_yaml(lookup)
 
 
 @pytest.mark.parametrize("render", [render_transform, render_lookup])
