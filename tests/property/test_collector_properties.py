@@ -28,7 +28,7 @@ def as_python(expression: str) -> re.Pattern[str]:
     return re.compile(_HEX.sub(lambda match: re.escape(chr(int(match[1], 16))), expression).replace(r"\z", r"\Z"))
 
 
-@settings(max_examples=500)
+@settings(max_examples=5 * settings.default.max_examples)
 @given(glob=GLOBS, names=NAMES)
 @example("[a-]", ["a"])
 @example("[!a-c]", ["b", "d"])

@@ -348,4 +348,4 @@ def test_layers_follow_the_model(tmp_path: Path, caplog: pytest.LogCaptureFixtur
         path = tmp_path / "models.json"
 
     Here.caplog = caplog
-    run_state_machine_as_test(Here, settings=settings(max_examples=120, stateful_step_count=30))
+    run_state_machine_as_test(Here, settings=settings(stateful_step_count=30))

@@ -221,4 +221,4 @@ def test_operations_in_any_order(tmp_path: Path) -> None:
     class AtPath(Lifecycle):
         path = tmp_path / "models.json"
 
-    run_state_machine_as_test(AtPath, settings=settings(max_examples=70, stateful_step_count=25))
+    run_state_machine_as_test(AtPath, settings=settings(stateful_step_count=25))
