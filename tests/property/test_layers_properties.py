@@ -341,6 +341,7 @@ class Layers(RuleBasedStateMachine):
         assert len(lines) == len(named)
 
 
+@pytest.mark.hypothesis
 def test_layers_follow_the_model(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Operations, loads and files in any order have the entries, names, histories, events and lines of a model."""
 

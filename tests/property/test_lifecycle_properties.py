@@ -215,6 +215,7 @@ class Lifecycle(RuleBasedStateMachine):
         return StateAsOf(records[-1]["status"], records[-1]["owner"], records[-1]["risk_tier"], "history")
 
 
+@pytest.mark.hypothesis
 def test_operations_in_any_order(tmp_path: Path) -> None:
     """Each operation has the result of a model or changes nothing, and ``as_of`` returns the past."""
 
