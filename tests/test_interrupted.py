@@ -15,6 +15,7 @@ import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from support.telemetry import Keeping, exported_events, loggers_with, models_of, tracers_with
+from support.waiting import PATIENCE
 
 import spanforge.model_registry
 from spanforge.model_registry import ModelRegistry, ModelRegistryEntry, Resolution, event_counts, flush_events
@@ -219,7 +220,7 @@ def loaded(tmp_path: Path) -> Path:
 def check_next_operation(stage: Stage) -> None:
     """Another thread can operate, and its time is later than any before."""
     times = [record["at"] for one in stage.registry for record in one.metadata.get("history", ())]
-    stage.other_thread.submit(stage.register, "next").result(10)  # a lock that is not free ends in a TimeoutError
+    stage.other_thread.submit(stage.register, "next").result(PATIENCE)  # TimeoutError: the lock is not free
     latest = stage.registry.require("next").metadata["history"][-1]["at"]
     assert latest > max(times, default="")
 
