@@ -4,6 +4,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 SETUP := @PYTHON='$(PYTHON)' tools/setup.sh
 
+unexport PYTHONDONTWRITEBYTECODE # the tests start hundreds of processes, which would compile the package each time
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test quick matrix servers lint types docs pictures bench check lock build clean
 

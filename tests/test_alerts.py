@@ -6,8 +6,8 @@ import json
 import re
 from pathlib import Path
 
-import yaml
 from support.prometheus import unknown_names
+from support.yaml_files import read_yaml
 
 from spanforge.model_registry._core.lifecycle import FLAGGED_STATUSES, FLAGGED_TIERS
 from spanforge.model_registry._core.resolution import UNREGISTERED
@@ -16,11 +16,11 @@ ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "collector-config" / "prometheus"
 FILE = FOLDER / "rules.yml"
 TESTS = ROOT / "tests" / "prometheus" / "rules_test.yml"
-RULES = [rule for group in yaml.safe_load(FILE.read_text("utf-8"))["groups"] for rule in group["rules"]]
+RULES = [rule for group in read_yaml(FILE.read_text("utf-8"))["groups"] for rule in group["rules"]]
 ALERTS = {rule["alert"]: rule for rule in RULES if "alert" in rule}
 CASES = [
     (case["alertname"], case["exp_alerts"])
-    for test in yaml.safe_load(TESTS.read_text("utf-8"))["tests"]
+    for test in read_yaml(TESTS.read_text("utf-8"))["tests"]
     for case in test["alert_rule_test"]
 ]
 
@@ -85,7 +85,7 @@ def test_scraped_as_often_as_flushed() -> None:
     """The scrape interval is no longer than the Collector's flush interval, or single calls would be missed."""
     collector = (ROOT / "collector-config" / "collector.yaml").read_text("utf-8")
     (flushed,) = re.findall(r"OTELCOL_METRICS_FLUSH:-(\d+)s", collector)
-    prometheus = yaml.safe_load((FOLDER / "prometheus.yml").read_text("utf-8"))
+    prometheus = read_yaml((FOLDER / "prometheus.yml").read_text("utf-8"))
     assert int(prometheus["global"]["scrape_interval"].removesuffix("s")) <= int(flushed)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import yaml
+from support.yaml_files import read_yaml
 
 from spanforge.model_registry import InvalidEntryError, ModelRegistry, get_default_registry
 from spanforge.model_registry._core import ottl
@@ -75,7 +75,7 @@ def some(registry: ModelRegistry) -> ModelRegistry:
 
 def parsed(text: str) -> Any:
     """Return the statements of a transform processor, which is all that there is."""
-    config = yaml.safe_load(text)
+    config = read_yaml(text)
     assert list(config) == ["processors"]
     assert list(config["processors"]) == [PROCESSOR] == ["transform/model_registry"]
     processor = config["processors"][PROCESSOR]
@@ -100,7 +100,7 @@ def test_the_lookup_has_the_same_groups(
     """What stands in the processor, or in its file, is the same; the file has an end that shows that it is whole."""
     fill(registry)
     lookup = render_lookup(registry)
-    assert parsed(render_transform(registry)) == yaml.safe_load(lookup)
+    assert parsed(render_transform(registry)) == read_yaml(lookup)
     assert lookup.splitlines()[-1] == END == "# end"
     assert lookup.count(END) == 1
     assert lookup.endswith("\n")
@@ -150,7 +150,7 @@ def test_the_setting_decides_how_names_match(registry: ModelRegistry, monkeypatc
     assert render_lookup(registry) == forms
     monkeypatch.setenv("OTEL_PYTHON_MODEL_REGISTRY_MATCH", "exact")
     assert render_lookup(registry) == exact
-    assert parsed(render_transform(registry)) == yaml.safe_load(exact)
+    assert parsed(render_transform(registry)) == read_yaml(exact)
     with pytest.raises(InvalidEntryError, match="match"):
         render_transform(registry, match="fuzzy")  # type: ignore[arg-type]
 
@@ -241,7 +241,7 @@ def test_nothing_in_it_means_anything_to_others(registry: ModelRegistry) -> None
         assert lines[: 1 + len(HOSTILE)] == comments[: 1 + len(HOSTILE)]
         read = [line for line in lines if not line.startswith("#")]  # comments are gone before anybody looks for $
         assert "$" not in "\n".join(read).replace("'${file:lookup.yaml}'", "")
-    assert parsed(inline) == yaml.safe_load(lookup)
+    assert parsed(inline) == read_yaml(lookup)
 
 
 @pytest.mark.parametrize("render", [render_transform, render_lookup])
@@ -365,16 +365,16 @@ def test_a_table_of_texts_and_strange_keys() -> None:
 
 
 def test_many_models(registry: ModelRegistry) -> None:
-    """Thousands of models, each with a glob, are rendered, and each once."""
-    for number in range(2_000):
+    """A thousand models, each with a glob, are rendered, and each once; two thousand without globs as well."""
+    for number in range(1_000):
         add(registry, f"vendor-model-{number}", f"alias-{number}", f"vendor-model-{number}-*")
     text = render_transform(registry)
-    assert len(set(GLOB.findall(text))) == len(GLOB.findall(text)) == 2_000
+    assert len(set(GLOB.findall(text))) == len(GLOB.findall(text)) == 1_000
     registry.clear()
-    for number in range(5_000):
+    for number in range(2_000):
         add(registry, f"vendor-model-{number}")
     statements = next(line for line in render_lookup(registry).splitlines() if "keep_keys" in line)
-    assert all(f'"Evendor-model-{number}"' in statements for number in range(5_000))
+    assert all(f'"Evendor-model-{number}"' in statements for number in range(2_000))
 
 
 def test_the_registry_of_the_process() -> None:
@@ -402,9 +402,10 @@ def test_a_registry_that_changes_meanwhile(registry: ModelRegistry) -> None:
         rendered.append(render_transform(registry))
     thread.join()
     rendered.append(render_transform(registry))
-    states = {header(0): render_transform(fresh := ModelRegistry(auto_emit=False))}
-    for i in range(number):
+    headers = {text.partition("\n")[0] + "\n" for text in rendered}
+    fresh, states = ModelRegistry(auto_emit=False), set()
+    for i in range(number + 1):
+        if header(i) in headers:
+            states.add(render_transform(fresh))
         add(fresh, f"m{i}", f"g{i}-*", "shared", provider=f"p{i % 3}")
-        states[header(i + 1)] = render_transform(fresh)
-    for text in rendered:
-        assert text == states[text.partition("\n")[0] + "\n"]
+    assert set(rendered) == states

@@ -10,9 +10,9 @@ import sys
 from typing import Any
 
 import pytest
-import yaml
 from support.archived import CONTENT_KEYS, FACTS
 from support.collector_files import COLLECTOR, FOLDER, JAEGER, ROOT, VARIABLES
+from support.yaml_files import read_yaml
 
 from spanforge.model_registry._core.attributes import ATTRIBUTES, ON_SPANS, PREFIX
 from spanforge.model_registry._core.collector_statements import STATE
@@ -22,7 +22,7 @@ from spanforge.model_registry._core.resolution import UNREGISTERED
 from spanforge.model_registry._core.span_kinds import CALL_EVIDENCE, INFRASTRUCTURE, NOT_CALLS
 
 FILES = ("agent.yaml", "collector.yaml", "jaeger.yaml")
-CONFIG: dict[str, Any] = yaml.safe_load((FOLDER / "collector.yaml").read_text("utf-8"))
+CONFIG: dict[str, Any] = read_yaml((FOLDER / "collector.yaml").read_text("utf-8"))
 PROCESSORS: dict[str, Any] = CONFIG["processors"]
 FLAGGED_ON_SPANS = FLAGGED_STATUSES | {UNREGISTERED}
 MARK = re.compile(r'set\(span\.attributes\["(otelcol\.\w+)"\]')

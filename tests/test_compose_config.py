@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import re
 
-import yaml
 from support.collector_files import COLLECTOR, FOLDER, VARIABLES
+from support.yaml_files import read_yaml
 
 COMPOSE = (FOLDER / "compose.yaml").read_text("utf-8")
-PARSED = yaml.safe_load(COMPOSE)
+PARSED = read_yaml(COMPOSE)
 SERVICES = PARSED["services"]
 
 
@@ -86,11 +86,11 @@ def test_nobody_has_a_password() -> None:
 
 def test_grafana_finds_sources_and_dashboards() -> None:
     """Data sources are services of the file, with the kinds that the dashboards choose from; dashboards are mounted."""
-    sources = yaml.safe_load((FOLDER / "grafana" / "datasources.yaml").read_text("utf-8"))["datasources"]
+    sources = read_yaml((FOLDER / "grafana" / "datasources.yaml").read_text("utf-8"))["datasources"]
     at = {source["type"]: source["url"] for source in sources}
     assert at == {"prometheus": "http://collector:9090", "jaeger": "http://jaeger:16686"}
     assert SERVICES["prometheus"]["network_mode"] == "service:collector"
-    (provider,) = yaml.safe_load((FOLDER / "grafana" / "dashboards.yaml").read_text("utf-8"))["providers"]
+    (provider,) = read_yaml((FOLDER / "grafana" / "dashboards.yaml").read_text("utf-8"))["providers"]
     assert f"./grafana/dashboards:{provider['options']['path']}:ro" in SERVICES["grafana"]["volumes"]
     for file in (FOLDER / "grafana" / "dashboards").glob("*.json"):
         variables = json.loads(file.read_text("utf-8"))["templating"]["list"]

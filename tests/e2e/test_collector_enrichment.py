@@ -265,17 +265,18 @@ def different(
     spans: Sequence[tuple[str, Attributes]], found: Sequence[Attributes], expected: Sequence[Attributes]
 ) -> list[tuple[str, Attributes, Attributes, Attributes]]:
     """Return the spans that differ: scope, attributes, what was found and what was expected."""
-    found, expected = [*map(comparable, found)], [*map(comparable, expected)]
-    pairs = zip(spans, found, expected, strict=True)
-    return [(scope, attributes, there, here) for (scope, attributes), there, here in pairs if there != here]
+    unequal = [(*span, there, here) for span, there, here in zip(spans, found, expected, strict=True) if there != here]
+    return [one for one in unequal if comparable(one[2]) != comparable(one[3])]
 
 
-@pytest.mark.parametrize("where", ["inline", "file"])
-def test_every_span_gets_what_the_processor_sets(run_server: Callable[..., Server], tmp_path: Path, where: str) -> None:
-    """Over every convention, provider, alias, glob and text, the Collector sets what the span processor sets."""
+def test_every_span_gets_what_the_processor_sets(run_server: Callable[..., Server], tmp_path: Path) -> None:
+    """Over every convention, provider, alias, glob and text, the Collector sets what the span processor sets.
+
+    Its statements are in a file here, and in the configuration elsewhere; tests/test_collector.py shows they are equal.
+    """
     registry = corpus()
     spans = spans_of(registry)
-    found = in_collector(run_server, tmp_path, registry, spans, where=where)
+    found = in_collector(run_server, tmp_path, registry, spans, where="file")
     assert len(spans) > 5_000
     assert not different(spans, found, in_python(registry, spans))
 
@@ -314,7 +315,7 @@ def small_spans(dice: random.Random) -> list[tuple[str, Attributes]]:
 def test_random_registries_of_few_names(run_server: Callable[..., Server], tmp_path: Path) -> None:
     """Where ids, aliases, globs and providers are made of the same few letters, the two agree all the same."""
     dice = random.Random(7)
-    for number in range(8):
+    for number in range(5):
         registry, spans = small_registry(dice), small_spans(dice)
         found = in_collector(run_server, tmp_path / str(number), registry, spans)
         assert not different(spans, found, in_python(registry, spans)), registry.list_all()
@@ -450,7 +451,7 @@ def spans_of_forms(names: Sequence[str], dice: random.Random) -> list[tuple[str,
         for provider in dice.sample(FORM_PROVIDERS, 4):
             attributes = {"gen_ai.request.model": name} | ({} if provider is None else {"gen_ai.system": provider})
             spans.append(("app", attributes))
-    for _ in range(2_000):
+    for _ in range(1_000):
         attributes = {"gen_ai.response.model": dice.choice(names), "gen_ai.request.model": dice.choice(names)}
         if dice.random() < 0.2:
             base = dice.choice(("gpt-4o", "o1", "claude-sonnet-4-5", "qwen2.5-72b", "gemini-1.5-pro"))

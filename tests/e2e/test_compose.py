@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-import yaml
 from support.processes import environment
 from support.waiting import PATIENCE, poll
+from support.yaml_files import read_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,13 +38,13 @@ def test_compose_accepts_the_file(program: Callable[[str], str]) -> None:
     """The file fits the schema, with the services that are in it."""
     done = read(program, COMPOSE)
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["services"].keys() == yaml.safe_load(COMPOSE.read_text("utf-8"))["services"].keys()
+    assert json.loads(done.stdout)["services"].keys() == read_yaml(COMPOSE.read_text("utf-8"))["services"].keys()
 
 
 def test_the_demo_sends_a_span_for_each_call(run_server: Callable[..., Server], tmp_path: Path) -> None:
     """The demo's command, with its settings, sends a span a call and the plugin's metrics, and ends when told to."""
     collector = run_server("otelcol", OTELCOL_METRICS_FLUSH="300ms")
-    demo = yaml.safe_load(COMPOSE.read_text("utf-8"))["services"]["demo"]
+    demo = read_yaml(COMPOSE.read_text("utf-8"))["services"]["demo"]
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     settings = {name: str(value) for name, value in demo["environment"].items()}
     settings["OTEL_EXPORTER_OTLP_ENDPOINT"] = f"http://{collector.at['OTELCOL_OTLP_GRPC']}"

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import yaml
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from support.yaml_files import read_yaml
 
 from spanforge.model_registry import ModelRegistry
 from spanforge.model_registry._core.lifecycle import FLAGGED_STATUSES, OPERATIONS, STATUSES
@@ -42,7 +42,7 @@ pytestmark = pytest.mark.e2e
 
 ROOT = Path(__file__).parents[2]
 CONFIG = ROOT / "collector-config" / "prometheus"
-RULES = yaml.safe_load((CONFIG / "rules.yml").read_text("utf-8"))
+RULES = read_yaml((CONFIG / "rules.yml").read_text("utf-8"))
 ALERTS = {rule["alert"]: rule for group in RULES["groups"] for rule in group["rules"] if "alert" in rule}
 BOARDS = {
     file.stem: json.loads(file.read_text("utf-8"))

@@ -1,7 +1,11 @@
-"""The number of examples, and valid entries: ``st.from_type(ModelRegistryEntry)``."""
+"""The number of examples, and valid entries: ``st.from_type(ModelRegistryEntry)``.
+
+``HYPOTHESIS_PROFILE=thorough`` tries many more examples.
+"""
 
 from __future__ import annotations
 
+import os
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -13,10 +17,15 @@ from spanforge.model_registry._core.lifecycle import RISK_TIERS, STATUSES
 from spanforge.model_registry._core.validation import RESERVED
 from spanforge.model_registry._core.values import parse_date
 
-settings.register_profile(
-    "ci", max_examples=100, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
-)
-settings.load_profile("ci")
+for profile, max_examples in {"usual": 60, "thorough": 2_000}.items():
+    settings.register_profile(
+        profile,
+        max_examples=max_examples,
+        deadline=None,
+        print_blob=True,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "usual"))
 
 TEXTS = st.text(min_size=1, max_size=12).filter(lambda text: not text.isspace())
 NAMES = st.text(min_size=1, max_size=12).filter(lambda text: text.count("*") <= 8)

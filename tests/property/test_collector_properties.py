@@ -5,9 +5,9 @@ from __future__ import annotations
 import fnmatch
 import re
 
-import yaml
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from support.yaml_files import read_yaml
 
 from spanforge.model_registry import ModelRegistry, ModelRegistryEntry
 from spanforge.model_registry._core import ottl
@@ -28,7 +28,7 @@ def as_python(expression: str) -> re.Pattern[str]:
     return re.compile(_HEX.sub(lambda match: re.escape(chr(int(match[1], 16))), expression).replace(r"\z", r"\Z"))
 
 
-@settings(max_examples=500)
+@settings(max_examples=5 * settings.default.max_examples)
 @given(glob=GLOBS, names=NAMES)
 @example("[a-]", ["a"])
 @example("[!a-c]", ["b", "d"])
@@ -99,9 +99,7 @@ def test_any_registry_gives_yaml(entries: list[ModelRegistryEntry]) -> None:
     if any(ottl.regex(alias) is None for entry in entries for alias in entry.aliases):
         return
     inline, lookup = render_transform(registry), render_lookup(registry)
-    assert yaml.safe_load(inline)["processors"]["transform/model_registry"]["trace_statements"] == yaml.safe_load(
-        lookup
-    )
+    assert read_yaml(inline)["processors"]["transform/model_registry"]["trace_statements"] == read_yaml(lookup)
     assert "$" not in inline
     assert inline.replace("\n", "").isprintable()
-    assert yaml.safe_load(render_transform(registry, lookup_file="x"))["processors"]
+    assert read_yaml(render_transform(registry, lookup_file="x"))["processors"]

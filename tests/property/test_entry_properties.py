@@ -157,7 +157,6 @@ def build(field: str, **values: Any) -> ModelRegistryEntry | None:
 
 
 @pytest.mark.parametrize("field", ModelRegistryEntry.__struct_fields__)
-@settings(max_examples=60)
 @given(value=ANYTHING)
 def test_any_value_of_a_field(field: str, value: Any) -> None:
     """Any value of a field makes a valid entry, or an ``InvalidEntryError`` that names the field."""
@@ -165,7 +164,6 @@ def test_any_value_of_a_field(field: str, value: Any) -> None:
 
 
 @pytest.mark.parametrize("key", RESERVED)
-@settings(max_examples=60)
 @given(data=st.data())
 def test_any_value_of_a_reserved_key(key: str, data: st.DataObject) -> None:
     """Any value of a reserved key makes a valid entry, or an ``InvalidEntryError`` that names the key."""
@@ -252,7 +250,6 @@ def test_copies(entry: ModelRegistryEntry, protocol: int) -> None:
         assert_immutable(again)
 
 
-@settings(max_examples=60)
 @given(entry=ENTRIES, other=ENTRIES, data=st.data())
 def test_equality_and_hash(entry: ModelRegistryEntry, other: ModelRegistryEntry, data: st.DataObject) -> None:
     """Entries are equal if their fields are equal, in any order of the metadata; equal entries have equal hashes."""
@@ -426,7 +423,7 @@ def test_odd_dates_follow_the_grammar(text: str) -> None:
     check_date(text)
 
 
-@settings(max_examples=300)
+@settings(max_examples=5 * settings.default.max_examples)
 @given(text=nearly_dates() | st.text("0123456789-:TtZz+. ", max_size=30))
 def test_dates_follow_the_grammar(text: str) -> None:
     """A text is a date if the documented grammar has it, and its moment is that of the standard library."""

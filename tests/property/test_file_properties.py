@@ -7,7 +7,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from support.entries import FIELDS
 
@@ -99,7 +99,6 @@ def load(path: Path, content: bytes) -> list[ModelRegistryEntry] | None:
     return None
 
 
-@settings(max_examples=60)
 @given(entries=ENTRIES)
 def test_save_and_load(path: Path, entries: list[ModelRegistryEntry]) -> None:
     """A saved file loads as the same entries in the same order, and these save to the same bytes."""
@@ -160,7 +159,6 @@ def nearly_entries(draw: st.DrawFn) -> list[dict[str, Any]]:
     return items
 
 
-@settings(max_examples=70)
 @given(items=nearly_entries(), layout=st.sampled_from([None, 0, 2]), readable=st.booleans())
 def test_changed_entries(path: Path, items: list[dict[str, Any]], layout: int | None, *, readable: bool) -> None:
     """The first invalid field is reported with the index of its entry; valid entries load."""
@@ -182,7 +180,6 @@ def test_any_bytes(path: Path, content: bytes) -> None:
 EDITS = [b"", *(bytes([letter]) for letter in b'"\\,:{}[] \n\x00\xff0-'), b"e9", b"null", rb"\u0041", rb"\ud800"]
 
 
-@settings(max_examples=70)
 @given(entries=ENTRIES.filter(bool), data=st.data())
 def test_damaged_file(path: Path, entries: list[ModelRegistryEntry], data: st.DataObject) -> None:
     """A file with a few changed bytes loads as it is, or is a ``RegistryFileError``."""

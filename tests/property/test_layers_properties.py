@@ -341,6 +341,7 @@ class Layers(RuleBasedStateMachine):
         assert len(lines) == len(named)
 
 
+@pytest.mark.hypothesis
 def test_layers_follow_the_model(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Operations, loads and files in any order have the entries, names, histories, events and lines of a model."""
 
@@ -348,4 +349,4 @@ def test_layers_follow_the_model(tmp_path: Path, caplog: pytest.LogCaptureFixtur
         path = tmp_path / "models.json"
 
     Here.caplog = caplog
-    run_state_machine_as_test(Here, settings=settings(max_examples=120, stateful_step_count=30))
+    run_state_machine_as_test(Here, settings=settings(stateful_step_count=30))

@@ -215,10 +215,11 @@ class Lifecycle(RuleBasedStateMachine):
         return StateAsOf(records[-1]["status"], records[-1]["owner"], records[-1]["risk_tier"], "history")
 
 
+@pytest.mark.hypothesis
 def test_operations_in_any_order(tmp_path: Path) -> None:
     """Each operation has the result of a model or changes nothing, and ``as_of`` returns the past."""
 
     class AtPath(Lifecycle):
         path = tmp_path / "models.json"
 
-    run_state_machine_as_test(AtPath, settings=settings(max_examples=70, stateful_step_count=25))
+    run_state_machine_as_test(AtPath, settings=settings(stateful_step_count=25))

@@ -117,7 +117,7 @@ def compare(registry: ModelRegistry, questions: list[tuple[str, str | None]]) ->
         assert registry.check(name, provider=provider, match="exact") == resolution.warnings
 
 
-@settings(max_examples=200)
+@settings(max_examples=2 * settings.default.max_examples)
 @given(operations=OPERATIONS, questions=QUESTIONS)
 def test_order_of_the_rules(
     operations: list[tuple[str, list[str], str | None, bool]], questions: list[tuple[str, str | None]]
@@ -134,7 +134,7 @@ def test_order_of_the_rules(
     compare(registry, questions)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=2 * settings.default.max_examples, deadline=None)
 @given(entries=ENTRIES, order=st.randoms(use_true_random=False), mode=st.sampled_from(["forms", "exact"]))
 def test_the_order_of_entries_never_decides(entries: list[ModelRegistryEntry], order: object, mode: MatchMode) -> None:
     """In any order, loaded at once or registered one by one, every name has the same resolution."""

@@ -124,7 +124,7 @@ def kind_of(found: dict[str, Any], named: list[str]) -> str:
     return "other" if kinds else "call"
 
 
-@settings(max_examples=300)
+@settings(max_examples=2 * settings.default.max_examples)
 @given(entries=registries(), drawn=st.lists(st.tuples(attributes(), SCOPES), min_size=1, max_size=8), mode=MODES)
 def test_resolution_of_the_processor_and_of_evidence(
     entries: list[ModelRegistryEntry], drawn: list[tuple[dict[str, Any], str]], mode: MatchMode
@@ -319,7 +319,7 @@ def gather(folder: str, inputs: list[list[Span]], request: ScanRequest, batch: i
     return total_calls(reads, request, folder)
 
 
-@settings(max_examples=300)
+@settings(max_examples=2 * settings.default.max_examples)
 @given(
     inputs=archives(),
     batch=st.integers(1, 4),

@@ -165,7 +165,7 @@ WRONG = {
 }
 
 
-@settings(max_examples=200)
+@settings(max_examples=2 * settings.default.max_examples)
 @given(entries=ENTRIES.filter(bool), style=STYLES, field=st.sampled_from(sorted(WRONG)), which=st.integers(0, 2))
 def test_place_of_an_error(
     path: Path, entries: list[ModelRegistryEntry], style: dict[str, Any], field: str, which: int
@@ -209,7 +209,7 @@ def damaged(draw: st.DrawFn) -> bytes:
     return text.encode()
 
 
-@settings(max_examples=1_000, deadline=timedelta(seconds=20))
+@settings(max_examples=5 * settings.default.max_examples, deadline=timedelta(seconds=20))
 @given(content=FILES | damaged())
 @example(content=b'- "\\UFFFFFFFF"')
 @example(content=b"%YAML " + b"1" * 5_000 + b".1\n---\n[]")

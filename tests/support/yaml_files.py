@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import yaml
 
@@ -29,3 +31,9 @@ PLAIN = {
 }
 needs_libyaml = pytest.mark.skipif(not yaml.__with_libyaml__, reason="PyYAML is built without libyaml")
 LOADERS = [pytest.param("CSafeLoader", marks=needs_libyaml), "SafeLoader"]
+_FASTEST = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def read_yaml(text: str) -> Any:
+    """Return the value of a YAML text, from libyaml if PyYAML has it: it takes a tenth of the time."""
+    return yaml.load(text, _FASTEST)
