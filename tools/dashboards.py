@@ -164,6 +164,11 @@ IN_FORCE: Final = " or ".join(
     for status, number in NUMBERS.items()
 )
 
+NAMED_BY_AGENTS: Final = in_range(
+    f'model_registry_agent_spans_total{{senders="", {MODEL}!~"|{UNREGISTERED}"}}', "job", MODEL
+)
+CALLED: Final = in_range('model_registry_calls_total{senders=""}', "job", MODEL)
+
 INVENTORY: Final = [
     Panel("stat", "Calls", (6, 4), {"calls": in_range(CHOSEN)}),
     Panel("stat", "Models called", (6, 4), {"models": f"count({in_range(REGISTERED, MODEL)} > 0)"}),
@@ -186,6 +191,15 @@ INVENTORY: Final = [
         (24, 10),
         {"calls": in_range(CHOSEN, MODEL, OWNER, TIER, STATUS)},
         tags=f"model_registry.model_id=${{__data.fields.{MODEL}}}",
+    ),
+    Panel(
+        "table",
+        "Models that only agents name",
+        (24, 8),
+        {"spans of agents": f"{NAMED_BY_AGENTS} > 0 unless on (job, {MODEL}) {CALLED} > 0"},
+        tags=f"model_registry.model_id=${{__data.fields.{MODEL}}}",
+        about="Services whose agents name a model that the same service does not call. Perhaps the calls of the model "
+        "are not instrumented. From the plugin's own metrics.",
     ),
 ]
 

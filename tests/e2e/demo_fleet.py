@@ -62,6 +62,12 @@ def call(model: str, *, seconds: int = 0, fails: bool = False) -> None:
     span.end()
 
 
+def name_in_agent(model: str) -> None:
+    """Leave the span of an agent that names a model."""
+    attributes = {"gen_ai.operation.name": "invoke_agent", "gen_ai.request.model": model}
+    trace.get_tracer("app").start_span("invoke_agent", attributes=attributes).end()
+
+
 def change() -> None:
     """Make each operation on a model of its own; lose the event of a further one."""
     sunset = datetime.now(timezone.utc) + timedelta(days=30)
@@ -88,6 +94,8 @@ def main(endpoint: str, untrusted: str) -> None:
     outside.shutdown()
     for model in ONCE:
         call(model)
+    for model in ("gpt-4o", "retire-1", "gpt-9"):
+        name_in_agent(model)
     over = threading.Event()
     threading.Thread(target=lambda: (sys.stdin.read(), over.set())).start()
     while not over.wait(0.2):

@@ -260,6 +260,7 @@ def check_numbers(prometheus: Server, made: dict[str, int]) -> None:
         (("inventory", "Calls by risk tier", "bar"), "model_registry_risk_tier", tiers),
         (("inventory", "Calls by status", "bar"), "model_registry_status", {each: of(made, each) for each in SHOWN}),
         (("inventory", "Models", ""), "model_registry_model_id", {**registered, "": made["gpt-9"]}),
+        (("inventory", "Models that only agents name", ""), "model_registry_model_id", {"retire-1": 1}),
         *((("violations", f"Calls of {each} models", ""), "", {"": of(made, each)}) for each in FORBIDDEN),
         (("violations", "Calls of unregistered models", ""), "", {"": of(made, "unregistered")}),
         (("violations", "Calls of deprecated models", ""), "", {"": of(made, "deprecated")}),
