@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import fnmatch
 import re
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.yaml_files import read_yaml
@@ -13,6 +16,9 @@ from spanforge.model_registry import ModelRegistry, ModelRegistryEntry
 from spanforge.model_registry._core import ottl
 from spanforge.model_registry._core.state import replace_file_entries
 from spanforge.model_registry.collector import render_lookup, render_transform
+
+if TYPE_CHECKING:
+    import random
 
 LETTERS = st.sampled_from(["a", "b", "c", "*", "?", "[", "]", "!", "-", "^", "\\", ".", "$", "\n", "é"])
 GLOBS = st.lists(LETTERS, min_size=1, max_size=9).map("".join) | st.lists(
@@ -51,6 +57,42 @@ def test_expression_matches_like_the_glob(glob: str, names: list[str]) -> None:
     found = as_python(ottl.anchored(expression))
     for name in (*ALL, *names, glob):
         assert bool(found.match(name)) == bool(pattern.match(name)), (name, expression)
+
+
+IDS = (
+    "gpt-4o",
+    "GPT-4o",
+    "openai/gpt-4o",
+    "gpt-4o-mini",
+    "gpt-4o-2024-05-13",
+    "claude-sonnet-4-5",
+    "claude-4-5-sonnet",
+)
+ALIASES = ("gpt-4o-*", "gpt-*", "*-mini", "openai/*", "chat", "*", "gpt-4o-2024-*")
+ENTRIES = st.lists(
+    st.builds(
+        partial(dict, name="N", version="1", risk_tier="low", owner="o", purpose="p"),
+        model_id=st.sampled_from(IDS),
+        aliases=st.lists(st.sampled_from(ALIASES), max_size=3, unique=True),
+        provider=st.sampled_from([None, "openai", "azure", ["azure", "openai"]]),
+    ),
+    unique_by=lambda entry: entry["model_id"],
+)
+
+
+@pytest.mark.filterwarnings("ignore:the Collector:UserWarning")
+@settings(max_examples=settings.default.max_examples // 2)
+@given(entries=ENTRIES, dice=st.randoms(use_true_random=False))
+def test_order_of_registration_does_not_matter(entries: list[dict[str, Any]], dice: random.Random) -> None:
+    """The order of registration changes neither the statements nor the lookup file."""
+    texts = []
+    for _ in range(2):
+        registry = ModelRegistry(auto_emit=False)
+        for entry in entries:
+            registry.register(**entry, deployment_date="2026-01-01")
+        texts.append((render_transform(registry), render_lookup(registry)))
+        dice.shuffle(entries)
+    assert texts[0] == texts[1]
 
 
 @given(first=st.characters(codec="utf-8"), last=st.characters(codec="utf-8"), name=st.characters(codec="utf-8"))

@@ -91,7 +91,9 @@ def render_lookup(registry: ModelRegistry, *, match: MatchMode | None = None) ->
 
 
 def _make_tables(registry: ModelRegistry, match: MatchMode | None) -> Tables:
-    return build_tables(registry.list_all(), MATCH.choose(match))
+    # In one order, so that the order of registration changes neither the text nor what the Collector does.
+    entries = sorted(registry.list_all(), key=lambda entry: entry.model_id)
+    return build_tables(entries, MATCH.choose(match))
 
 
 def _quote_path(lookup_file: str | os.PathLike[str]) -> str:

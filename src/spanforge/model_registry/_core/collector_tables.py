@@ -70,7 +70,7 @@ class Tables(msgspec.Struct):
     """The lookup tables of the statements. An entry is a number: its place in the order of registration.
 
     Attributes:
-        entries: The entries, in the order of registration.
+        entries: The entries.
         mode: Whether forms match.
         exact: The entry that matches a name: by name, by code and name if the provider decides, and by code and name if
             an id or alias begins with the provider.
@@ -112,7 +112,7 @@ class Tables(msgspec.Struct):
 
 
 def build_tables(entries: Sequence[ModelRegistryEntry], mode: MatchMode = "forms") -> Tables:
-    """Return the tables for entries in the order of registration."""
+    """Return the tables for entries."""
     tables = Tables(tuple(entries), mode)
     builder = _Builder(tables)
     builder.add_codes()
