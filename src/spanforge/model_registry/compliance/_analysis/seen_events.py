@@ -28,7 +28,7 @@ def _name_date(status: str, date: str | None) -> str:
     return date if date in ModelRegistryEntry.__struct_fields__ else f"metadata.{date}"
 
 
-_DATE_NAMES: Final = {status: _name_date(status, row.date) for status, row in LIFECYCLE.items()}
+_DATE_NAMES: Final[Mapping[str, str]] = {status: _name_date(status, row.date) for status, row in LIFECYCLE.items()}
 
 
 def is_lifecycle_event(name: object) -> bool:
@@ -53,11 +53,11 @@ def _read_facts(name: str, at: int, facts: Mapping[str, Any]) -> SeenEvent | Non
     if model_id is None:
         return None
     operation = _OPERATIONS_BY_EVENT[name]
-    status = facts.get("status") or operation.target
-    dated = dict.fromkeys([operation.target, status] if operation.registers else [status])
+    status: str = facts["status"] if facts.get("status") in LIFECYCLE else operation.target
+    dated: dict[str, None] = dict.fromkeys([operation.target, status] if operation.registers else [status])
     dates = [(each, _read_date(facts.get(_DATE_NAMES.get(each, "")))) for each in dated]
     carried = tuple((each, date) for each, date in dates if date is not None)
-    return SeenEvent(at, name, model_id[:MAX_TEXT], status if status in LIFECYCLE else "", carried)
+    return SeenEvent(at, name, model_id[:MAX_TEXT], status, carried)
 
 
 def _read_date(text: object) -> int | None:
