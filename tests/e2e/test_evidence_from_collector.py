@@ -81,6 +81,7 @@ def test_from_the_archive_to_a_verified_package(archived: Path) -> None:
         "changes_recorded": (7, 0),
         "spans_enriched": (6, 0),
         "registry_and_spans_agree": (6, 0),
+        "spans_unambiguous": (6, 0),
     }
     assert stated.coverage.status == "complete"
     rows = list(csv.DictReader((archived / "package" / "evidence.csv").read_text("utf-8").splitlines()))

@@ -90,19 +90,24 @@ def find_corrections(groups: Mapping[GroupKey, CallGroup], repeated: Iterable[Re
     for span in repeated:
         first, *later = span.groups
         call = groups[first].call
-        if all(groups[key].call == call for key in later):  # most copies; the other steps take much longer
+        if all(groups[key].call == call for key in later):  # most copies; comparing them takes much longer
             for key in later:
                 corrections.copies[key] += 1
-            continue
-        untrusted = Counter(key for key in span.groups if groups[key].call.sender == UNTRUSTED)
-        others = Counter(span.groups) - untrusted
-        for keys in filter(None, (untrusted, others)):
-            _correct(corrections, groups, span.ids, keys)
-        if untrusted and others:
-            corrections.beside_trusted += 1
-            if len(corrections.beside_samples) < MAX_SAMPLES:
-                corrections.beside_samples.append(_find_sample(groups, untrusted, span.ids))
+        else:
+            _correct_senders(corrections, groups, span)
     return corrections
+
+
+def _correct_senders(corrections: Corrections, groups: Mapping[GroupKey, CallGroup], span: RepeatedSpan) -> None:
+    """Add the corrections for a span whose copies differ: those of untrusted senders apart from the others."""
+    untrusted = Counter(key for key in span.groups if groups[key].call.sender == UNTRUSTED)
+    others = Counter(span.groups) - untrusted
+    for keys in filter(None, (untrusted, others)):
+        _correct(corrections, groups, span.ids, keys)
+    if untrusted and others:
+        corrections.beside_trusted += 1
+        if len(corrections.beside_samples) < MAX_SAMPLES:
+            corrections.beside_samples.append(_find_sample(groups, untrusted, span.ids))
 
 
 def _correct(

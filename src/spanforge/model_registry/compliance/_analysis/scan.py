@@ -57,7 +57,7 @@ class Scan:
         self._resolver = Resolver(request.entries, request.model_attributes, times, request.match)
         self._scopes: dict[tuple[bytes, bytes], ServiceScope] = {}
         self._used_slots = 0
-        self._document = b""
+        self._document, self._has_mark_text = b"", False
         self._groups: defaultdict[str, dict[Call, CallGroup]] = defaultdict(dict)
 
     def count_document(self, document: bytes) -> bool:
@@ -176,7 +176,7 @@ class Scan:
         """Return the spans that started in the period, and keep the events of the others."""
         start, end = self.request.start, self.request.end
         inside = []
-        may_find_marks = not self.result.has_marks and _SENDER_BYTES in self._document
+        may_find_marks = not self.result.has_marks and self._may_have_marks()
         for span in spans:
             if start <= span.start_time_unix_nano < end:
                 inside.append(span)
@@ -185,6 +185,12 @@ class Scan:
                 self._keep_events(span, self._read_sender(span.attributes))
         self.result.spans_outside += len(spans) - len(inside)
         return inside
+
+    def _may_have_marks(self) -> bool:
+        """Check whether the document may have a mark of a sender. It may be large, and is searched once."""
+        if self._document:
+            self._has_mark_text, self._document = _SENDER_BYTES in self._document, b""
+        return self._has_mark_text
 
     def _read_sender(self, attributes: Sequence[otlp.KeyValue]) -> str:
         """Return the mark of the sender of a span or a log record."""
