@@ -419,7 +419,9 @@ def test_second_collector_with_the_same_queue(
 ) -> None:
     """A second Collector does not start with the folder of another one's queue, and the first one goes on."""
     here = site()
-    with pytest.raises(NotStartedError, match=r'failed to start "otlp_grpc/(flagged|sampled|untrusted)" exporter: timeout'):
+    with pytest.raises(
+        NotStartedError, match=r'failed to start "otlp_grpc/(flagged|sampled|untrusted)" exporter: timeout'
+    ):
         run_server("otelcol", tries=1, OTELCOL_STORAGE=str(tmp_path / "queue"))
     events = recorder.alone(10)
     assert here.send(GRPC, events) == ACCEPTED

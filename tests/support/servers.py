@@ -31,7 +31,8 @@ TRIES = 3
 ALL_AT_ONCE = {"OTELCOL_DECISION_WAIT": "100ms", "OTELCOL_SAMPLING_PERCENTAGE": "100"}
 """Settings of a Collector that sends all traces, and soon."""
 RETRY_SOON = tuple(
-    f"yaml:exporters::otlp_grpc/{name}::retry_on_failure::max_interval: 500ms" for name in ("sampled", "flagged", "untrusted")
+    f"yaml:exporters::otlp_grpc/{name}::retry_on_failure::max_interval: 500ms"
+    for name in ("sampled", "flagged", "untrusted")
 )
 """Configuration of a Collector that sends soon to a backend that is up again."""
 NOBODY = "127.0.0.1:1"
