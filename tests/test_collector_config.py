@@ -213,6 +213,8 @@ def test_metrics_have_attributes_of_the_registry() -> None:
         keys = [row["name"] for row in CONFIG["connectors"][name]["dimensions"]]
         ours = [key.removeprefix(PREFIX) for key in keys if key.startswith(PREFIX)]
         assert ours == ["model_id", "owner", "risk_tier", "status"]
+        (kept,) = (text for text in statements("transform/calls") if text.startswith("keep_keys"))
+        assert name == "span_metrics/events" or sorted(json.loads(kept[kept.index("[") : -1])) == sorted(keys)
         assert set(ours) <= set(ON_SPANS)
 
 

@@ -351,6 +351,7 @@ BLOCKS: Final[dict[str, Callable[[], Iterator[str]]]] = {
     "not_calls": not_calls,
     "parameters": parameters,
     "trusted_logs": lambda: delete_keys(FORGED_SENDER, "resource", "scope", "log"),
+    "trusted_metrics": lambda: delete_keys(FORGED_SENDER, "resource", "scope", "datapoint"),
     "trusted_traces": lambda: delete_keys(FORGED_SENDER, "resource", "scope", "span", "spanevent"),
     "untrusted_logs": lambda: delete_keys(FORGED_KEY, "resource", "scope", "log"),
     "untrusted_metrics": lambda: delete_keys(FORGED_LABEL, "resource", "scope", "datapoint"),

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.e2e
 
 OURS = "model_registry."
+SENDERS = dict.fromkeys((SENDER, "model.registry/sender", "MODEL-REGISTRY_Sender"), "said-by-a-sender")
+"""Forged senders, by their spelling."""
 
 
 # -- trust -----------------------------------------------------------------------------------------------------------
@@ -41,22 +43,23 @@ OURS = "model_registry."
 def forge(door: Door, service: str) -> dict[str, Any]:
     """Send registry attributes in every place that telemetry has, and return them."""
     claims = {"model_registry.owner": f"said-by-{service}", "model_registry.risk_tier": "low"}
-    application = Application(service, plugin=False, **claims, kept="resource")
-    tracer = application.provider.get_tracer("app", attributes={**claims, "kept": "scope"})
+    sent = {**claims, **SENDERS}
+    application = Application(service, plugin=False, **sent, kept="resource")
+    tracer = application.provider.get_tracer("app", attributes={**sent, "kept": "scope"})
     for name, events in {"with events": ("first", "model_registry.retired", "last"), "without events": ()}.items():
-        span = tracer.start_span(name, attributes={**claims, "gen_ai.request.model": "m", "kept": "span"})
+        span = tracer.start_span(name, attributes={**sent, "gen_ai.request.model": "m", "kept": "span"})
         for event in events:
-            span.add_event(event, {**claims, "kept": "event"})
+            span.add_event(event, {**sent, "kept": "event"})
         span.end()
     door.send(*application.take())
     with door.logs(application.resource) as loggers:
-        logger = loggers.get_logger("app", attributes=claims)
+        logger = loggers.get_logger("app", attributes=sent)
         for name in ("model_registry.retired", "app.event"):
-            logger.emit(event_name=name, attributes=claims)
+            logger.emit(event_name=name, attributes=sent)
     with door.metrics(application.resource) as meters:
-        meter = meters.get_meter("app", attributes={**claims, "kept": "scope"})
+        meter = meters.get_meter("app", attributes={**sent, "kept": "scope"})
         for name in ("model_registry.calls", "app.calls"):
-            meter.create_counter(name).add(7, {**claims, "kept": "point"})
+            meter.create_counter(name).add(7, {**sent, "kept": "point"})
     return claims
 
 
@@ -99,6 +102,8 @@ def test_untrusted_senders_cannot_set_model_registry_attributes(
     everywhere += [server.ask(where, "/metrics").decode() for where in SCRAPED]
     everywhere += [json.dumps(spans_in(jaeger, "untrusted"))]
     assert not any("said-by-untrusted" in text for text in everywhere)
+    everywhere += [json.dumps(spans_in(jaeger, "trusted"))]
+    assert not any("said-by-a-sender" in text for text in everywhere)
 
 
 SCRAPED = ("OTELCOL_PROMETHEUS", "OTELCOL_UNTRUSTED_PROMETHEUS")

@@ -323,6 +323,20 @@ def test_trusted_senders_are_served_during_a_flood(collector: Callable[..., Serv
     assert len(archived) == turns
 
 
+def test_labels_have_a_limit(collector: Callable[..., Server], tmp_path: Path) -> None:
+    """A value of any type that is too long for a label is cut, so that series take little memory."""
+    server = collector()
+    long: Any = {"arrayValue": {"values": [otlp.value("x" * 100_000)]}}
+    site = Site(server, server, tmp_path / "spans.jsonl")
+    for model in (long, "y" * 100_000):
+        assert site.post(UNTRUSTED, "traces", json.loads(otlp.line(otlp.span(model), service="z" * 1_000))) == 200
+    page = poll(
+        lambda: server.ask("OTELCOL_UNTRUSTED_PROMETHEUS", "/metrics").decode(),
+        lambda text: 'gen_ai_request_model="y' in text and 'gen_ai_request_model="[' in text,
+    )
+    assert max(map(len, re.findall(r'="([^"]*)', page))) <= 256
+
+
 def test_series_of_untrusted_senders_have_one_limit(collector: Callable[..., Server]) -> None:
     """All untrusted services together have as many series of calls as a setting says; trusted ones have their own."""
     server = collector(OTELCOL_SERIES="20", OTELCOL_UNTRUSTED_SERIES="30")
