@@ -130,7 +130,9 @@ def test_bad_lines_make_coverage_incomplete(case: EvidenceCase, otlp: Otlp) -> N
     case.write(b"{oops", otlp.line(otlp.enriched()))
     found = case.attest(make_entry())
     assert (found.inputs[0].lines, found.inputs[0].bad_lines, found.population.calls) == (2, 1, 1)
-    assert found.coverage.reasons == ("unreadable lines, spans or log records: 1",)
+    fault = "line 1: is not JSON: object keys must be strings (byte 1)"
+    assert found.inputs[0].faults == (fault,)
+    assert found.coverage.reasons == (f"spans.jsonl: unreadable lines, spans or log records: 1, the first: {fault}",)
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,13 @@ class Otlp:
         event = self.lifecycle_event(at, name, model_id)
         return {"eventName": event.pop("name"), **event}
 
+    def call_record(self, model: str, at: int = START, span: Any = None, **attributes: Any) -> Any:
+        """Return a log record that reports a call in the form of the semantic conventions, perhaps in a span."""
+        ids = {} if span is None else {key: span[key] for key in ("traceId", "spanId")}
+        named = {"gen_ai.request.model": model, **attributes}
+        name = "gen_ai.client.inference.operation.details"
+        return {"eventName": name, "timeUnixNano": str(at), "attributes": self.attributes(named), **ids}
+
     def line(self, *spans: Any, service: str | None = "api", scope: str = "test") -> bytes:
         """Return a line, without its end, with spans of one service and one instrumentation scope."""
         resource = {"attributes": self.attributes({} if service is None else {"service.name": service})}

@@ -108,7 +108,7 @@ def build_csv(request: EvidenceRequest, totals: CallTotals) -> bytes:
 
 def _run_framework_checks(framework: FrameworkRow, facts: EvidenceFacts) -> list[parts.CheckResult]:
     names = {name for clause in framework.clauses for name in clause.checks}
-    has_telemetry = facts.all.spans > 0 or facts.events > 0
+    has_telemetry = facts.all.spans + facts.all.log_calls + facts.events > 0
     return run_checks(names, CheckInput(facts.about, facts.request.entries, facts.changes, has_telemetry))
 
 
@@ -141,7 +141,7 @@ def _build_coverage(facts: EvidenceFacts) -> parts.Coverage:
 
 def _list_coverage_reasons(facts: EvidenceFacts) -> Iterator[str]:
     """Yield the reasons why the telemetry does not cover the period."""
-    if not facts.all.spans:
+    if not facts.all.spans + facts.all.log_calls:
         yield "no span started in the period" if facts.inputs else "no telemetry was given"
     if to_nanos(facts.request.generated_at) < facts.request.scan.end:
         yield "the period had not ended when the evidence was generated"
@@ -152,9 +152,11 @@ def _list_coverage_reasons(facts: EvidenceFacts) -> Iterator[str]:
 
 def _list_reading_limits(inputs: Sequence[ScannedInput]) -> Iterator[str]:
     """Yield the parts of the inputs that could not be read or kept."""
-    bad = sum(scanned.result.bad_lines for scanned in inputs)
-    if bad:
-        yield f"unreadable lines, spans or log records: {bad}"
+    for scanned in inputs:
+        result = scanned.result
+        bad = result.bad_lines - result.harmless_faults
+        if bad:
+            yield f"{scanned.name}: unreadable lines, spans or log records: {bad}, the first: {result.faults[0]}"
     lost = sum(scanned.result.lost_events for scanned in inputs)
     if lost:
         yield f"ignored lifecycle events, beyond the limit of {MAX_SEEN_EVENTS:,} per input: {lost}"
@@ -197,8 +199,9 @@ def _build_population(facts: EvidenceFacts) -> parts.Population:
     return parts.Population(
         spans=totals.spans,
         calls=sum(model.calls for model in about.all_called),
+        log_calls=sum(model.from_logs for model in about.all_called),
         agent_spans=totals.agent_spans,
-        other_spans=totals.spans - calls - totals.agent_spans,
+        other_spans=totals.spans + totals.log_calls - calls - totals.agent_spans,
         copies=totals.copies,
         differing_copies=totals.differing_copies,
         models=len(facts.request.entries),
@@ -220,6 +223,7 @@ def _build_input(scanned: ScannedInput) -> parts.Input:
         sha256=scanned.sha256,
         lines=result.lines,
         bad_lines=result.bad_lines,
+        faults=tuple(result.faults),
         spans=result.spans,
         spans_outside=result.spans_outside,
         first=format_nanos(result.first) if result.spans else None,
@@ -232,6 +236,7 @@ def _list_limits(facts: EvidenceFacts, names: NameLists) -> Iterator[str]:
     """Yield the limits of these facts, one text each."""
     about = facts.about
     yield from _list_cuts(facts, names)
+    yield from _list_harmless_faults(facts.inputs)
     called = [entry for entry in facts.request.entries if entry.model_id in about.models]
     undated = sum(_begins_by_dates(entry, facts.request.scan) for entry in called)
     if undated:
@@ -256,6 +261,17 @@ def _list_limits(facts: EvidenceFacts, names: NameLists) -> Iterator[str]:
             f"results of checks. Further calls are counted under the service {OTHERS_NAME}. The names that "
             f"the attestation lists are counted as {OTHERS_NAME} too."
         )
+
+
+def _list_harmless_faults(inputs: Sequence[ScannedInput]) -> Iterator[str]:
+    """Yield a sentence for each input with malformed spans that do not make the coverage incomplete."""
+    for scanned in inputs:
+        harmless = scanned.result.harmless_faults
+        if harmless:
+            yield (
+                f"{scanned.name}: malformed spans and log records without a time in the period, or of untrusted "
+                f"senders: {harmless}. They count nowhere and do not make the coverage incomplete."
+            )
 
 
 def _list_cuts(facts: EvidenceFacts, names: NameLists) -> Iterator[str]:

@@ -76,6 +76,7 @@ class Call(NamedTuple):
         enriched: ``True`` if the span has the registry's status.
         agrees: ``True`` if the attributes on the span were in force; ``False`` if it has none.
         names: Further names on the span.
+        from_log: ``True`` if a log record reports the call.
     """
 
     kind: SpanKind
@@ -87,6 +88,7 @@ class Call(NamedTuple):
     enriched: bool = False
     agrees: bool = False
     names: SpanNames = NO_NAMES
+    from_log: bool = False
 
 
 OTHER: Final = Call("other")

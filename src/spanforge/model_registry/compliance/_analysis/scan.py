@@ -10,6 +10,7 @@ from spanforge.model_registry._core.attributes import PREFIX
 from spanforge.model_registry._core.lifecycle import OPERATIONS
 from spanforge.model_registry._core.timestamps import DAY_NANOS
 from spanforge.model_registry.compliance._analysis.calls import Call, Resolver
+from spanforge.model_registry.compliance._analysis.log_calls import LogCallWriter, make_ids
 from spanforge.model_registry.compliance._analysis.scan_data import (
     MAX_CALL_GROUPS,
     MAX_SEEN_EVENTS,
@@ -21,8 +22,16 @@ from spanforge.model_registry.compliance._analysis.scan_data import (
     SeenEvent,
     SpanRef,
 )
-from spanforge.model_registry.compliance._analysis.span_groups import GroupPicker, KeyLayout, ServiceScope
+from spanforge.model_registry.compliance._analysis.span_groups import (
+    GroupPicker,
+    KeyLayout,
+    ResourceScopes,
+    ServiceScope,
+)
 from spanforge.model_registry.compliance._sources import otlp_json as otlp
+from spanforge.model_registry.compliance._sources.faults import FaultLog
+from spanforge.model_registry.compliance._sources.log_calls import find_call_event, get_call_attributes
+from spanforge.model_registry.compliance._sources.salvage import SalvageContext, salvage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,10 +51,18 @@ class Scan:
     Args:
         request: The period, the registry's entries and the settings of the scan.
         id_writer: The writer of span ids, by which copies are found later.
+        faults: The log of the parts that cannot be read; ``None`` for a new one.
+
+    Attributes:
+        has_request: ``True`` if the input has a request of any signal.
     """
 
-    def __init__(self, request: ScanRequest, id_writer: SpanIdWriter) -> None:
+    def __init__(self, request: ScanRequest, id_writer: SpanIdWriter, faults: FaultLog | None = None) -> None:
         self.request = request
+        self.has_request = False
+        self._faults = FaultLog() if faults is None else faults
+        self._salvage = SalvageContext(self._faults, range(request.start, request.end))
+        self._log_writer = LogCallWriter(id_writer.folder, id_writer.input_number)
         self.result: ScanResult = ScanResult(groups=[], stretches={}, events=set())
         self._id_writer = id_writer
         start, end, delay = request.start, request.end, request.delay
@@ -53,7 +70,7 @@ class Scan:
         # A call may end long after the period.
         times = range(start - delay, max(end, otlp.MAX_TIME))
         self._resolver = Resolver(request.entries, request.model_attributes, times, request.match)
-        self._scopes: dict[tuple[bytes, bytes], ServiceScope] = {}
+        self._scopes: dict[bytes, ResourceScopes] = {}
         self._used_slots = 0
         self._groups: dict[Call, CallGroup] = {}
 
@@ -65,10 +82,14 @@ class Scan:
         except (msgspec.MsgspecError, UnicodeError, RecursionError):
             return self._count_salvaged(document)
         if not (request.resource_spans or request.resource_logs or request.is_request):
-            self.result.bad_lines += 1
-            return False
+            return self._count_salvaged(document)
         self._count_request(request)
         return True
+
+    def flush(self) -> None:
+        """Write the ids that are in memory; raise the errors of ``SpanIdWriter.flush``."""
+        self._id_writer.flush()
+        self._log_writer.flush()
 
     def find_group(self, call: Call) -> CallGroup:
         """Return the group that counts such calls."""
@@ -92,26 +113,51 @@ class Scan:
         return call._replace(name=name, service=OTHERS_NAME, names=names)
 
     def _count_salvaged(self, document: bytes) -> bool:
-        bad = 0
-        for request in otlp.salvage(document):
-            if request is None:
-                bad += 1
-            else:
-                self._count_request(request)
-        self.result.bad_lines += bad
-        return not bad
+        faults, before = self._faults, self._faults.count
+        faults.ends_early = False
+        for request in salvage(document, self._salvage):
+            self._count_request(request)
+        self.result.bad_lines, self.result.harmless_faults = faults.count, faults.harmless
+        self.result.faults = faults.texts
+        return faults.count == before
 
     def _count_request(self, request: otlp.ExportRequest) -> None:
+        self.has_request = True
         for resource_spans in request.resource_spans or ():
+            scopes = self._find_scopes(resource_spans.resource)
             for scope_spans in resource_spans.scope_spans:
                 if scope_spans.spans:
-                    scope = self._find_scope(bytes(resource_spans.resource), bytes(scope_spans.scope))
-                    self._count_spans(scope_spans.spans, scope)
+                    self._count_spans(scope_spans.spans, self._find_scope(scopes, scope_spans.scope))
         for resource_logs in request.resource_logs or ():
             for scope_logs in resource_logs.scope_logs:
                 for record in scope_logs.log_records:
                     at = record.time_unix_nano or record.observed_time_unix_nano
                     self._keep_event(record.event_name, at, record.attributes)
+                    event = find_call_event(record)
+                    if event is not None:
+                        scopes = self._find_scopes(resource_logs.resource)
+                        self._count_log_call(record, event, at, self._find_scope(scopes, scope_logs.scope))
+
+    def _count_log_call(self, record: otlp.LogRecord, event: str, at: int, scope: ServiceScope) -> None:
+        """Count a call that a log record reports, if it is in the period."""
+        if not self.request.start <= at < self.request.end:
+            return
+        attributes = get_call_attributes(record, event)
+        layout = KeyLayout([each.key for each in attributes], self._resolver.relevant_keys)
+        model_span = self._resolver.find(*layout.read_texts(attributes), scope.scope, layout.keys)
+        if model_span is None or model_span.kind != "call":
+            return
+        find_group = self._find_log_group
+        group = GroupPicker(scope.service, model_span, self.request.delay, find_group).at(at, at)
+        ids = make_ids(record)
+        group.add(at, SpanRef(at, ids.trace_id, ids.span_id) if ids.has_span else None)
+        self._id_writer.add(ids.trace_id, ids.own_id, group.mark)
+        if ids.has_span:
+            self._log_writer.add(ids, group.mark)
+        self._note_stretches([at], at, at)
+
+    def _find_log_group(self, call: Call) -> CallGroup:
+        return self.find_group(call._replace(from_log=True))
 
     def _count_spans(self, spans: list[otlp.Span], scope: ServiceScope) -> None:
         """Count spans.
@@ -188,15 +234,29 @@ class Scan:
         earliest, latest = self.result.stretches.get(number, (first, last))
         self.result.stretches[number] = min(earliest, first), max(latest, last)
 
-    def _find_scope(self, resource: bytes, scope: bytes) -> ServiceScope:
-        known = self._scopes.get((resource, scope))
+    def _find_scopes(self, encoded: msgspec.Raw) -> ResourceScopes:
+        """Return the known scopes of a resource. It may be large, and is compared once for all of its scopes."""
+        resource = bytes(encoded)
+        known = self._scopes.get(resource)
         if known is None:
-            self._used_slots += 1 + (len(resource) + len(scope)) // _BYTES_PER_SLOT
-            if self._used_slots > _CACHE_SLOTS:
-                self._scopes.clear()
-                self._used_slots = 0
-            known = self._scopes[resource, scope] = ServiceScope(resource, scope)
+            self._use_slots(len(resource))
+            known = self._scopes[resource] = ResourceScopes(encoded)
         return known
+
+    def _find_scope(self, resource: ResourceScopes, encoded: msgspec.Raw) -> ServiceScope:
+        scope = bytes(encoded)
+        known = resource.scopes.get(scope)
+        if known is None:
+            self._use_slots(len(scope))
+            known = resource.scopes[scope] = ServiceScope(resource.service, scope)
+        return known
+
+    def _use_slots(self, size: int) -> None:
+        """Count a remembered combination of this many bytes, and forget all of them if there are too many."""
+        self._used_slots += 1 + size // _BYTES_PER_SLOT
+        if self._used_slots > _CACHE_SLOTS:
+            self._scopes.clear()
+            self._used_slots = 0
 
     def _find_layout(self, scope: ServiceScope, keys: list[str]) -> KeyLayout:
         layout = scope.layouts.get(tuple(keys))

@@ -73,6 +73,14 @@ class CallGroup(msgspec.Struct, array_like=True):
     last: int = 0
     samples: list[SpanRef] = []
 
+    def add(self, start: int, sample: SpanRef | None) -> None:
+        """Count a call, and keep its span as a sample if there is one."""
+        self.calls += 1
+        self.first = min(self.first, start)
+        self.last = max(self.last, start)
+        if sample is not None and len(self.samples) < SAMPLES_PER_GROUP:
+            self.samples.append(sample)
+
 
 class SeenEvent(msgspec.Struct, array_like=True, frozen=True, order=True):
     """A lifecycle event, read from a span or a log record; its time is in nanoseconds since the epoch."""
@@ -96,6 +104,9 @@ class ScanResult(msgspec.Struct):
         stretches: The start of the first and the last span of each stretch of the period with spans, by its number.
         events: The lifecycle events that may match changes in the period.
         lost_events: The number of events beyond ``MAX_SEEN_EVENTS``.
+        faults: The first of ``bad_lines``, a text each with its place and the reason.
+        harmless_faults: The number of ``bad_lines`` that are spans and log records without a time in the period, or of
+            untrusted senders.
     """
 
     lines: int = 0
@@ -108,6 +119,8 @@ class ScanResult(msgspec.Struct):
     stretches: dict[int, tuple[int, int]] = {}
     events: set[SeenEvent] = set()
     lost_events: int = 0
+    faults: list[str] = []
+    harmless_faults: int = 0
 
 
 class ScannedInput(msgspec.Struct, frozen=True):

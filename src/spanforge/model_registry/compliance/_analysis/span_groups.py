@@ -112,12 +112,20 @@ def _make_getter(places: list[int]) -> Callable[[Any], Sequence[otlp.KeyValue]]:
     return lambda attributes: [attributes[place] for place in places]
 
 
+class ResourceScopes:
+    """A resource, with its instrumentation scopes."""
+
+    def __init__(self, resource: msgspec.Raw) -> None:
+        named = otlp.get_text_attributes(otlp.get_resource_attributes(resource))
+        self.service = clean_name(named.get("service.name") or _NO_SERVICE)
+        self.scopes: dict[bytes, ServiceScope] = {}
+
+
 class ServiceScope:
     """A service and an instrumentation scope, with the key layouts of their spans."""
 
-    def __init__(self, resource: bytes, scope: bytes) -> None:
-        named = otlp.get_text_attributes(otlp.get_resource_attributes(msgspec.Raw(resource)))
-        self.service = clean_name(named.get("service.name") or _NO_SERVICE)
+    def __init__(self, service: str, scope: bytes) -> None:
+        self.service = service
         self.scope = otlp.get_scope_name(msgspec.Raw(scope))
         self.layouts: dict[tuple[str, ...], KeyLayout] = {}
         self.latest = KeyLayout([], frozenset())

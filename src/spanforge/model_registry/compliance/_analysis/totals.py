@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from spanforge.model_registry._core.lifecycle import LIFECYCLE
 from spanforge.model_registry.compliance._analysis.duplicates import find_copies, pack_ids
 from spanforge.model_registry.compliance._analysis.gaps import find_gaps
+from spanforge.model_registry.compliance._analysis.log_calls import find_joined_calls
 from spanforge.model_registry.compliance._analysis.scan_data import OTHERS_NAME
 from spanforge.model_registry.compliance._sources.otlp_json import MAX_TIME
 
@@ -39,7 +40,7 @@ EXCEPTIONS: Final[Mapping[str, Callable[[Call], bool]]] = {
     "before_deployment": lambda call: call.status is None,
     **_make_status_exceptions(),
     "past_sunset": lambda call: call.past_sunset,
-    "not_enriched": lambda call: not call.enriched,
+    "not_enriched": lambda call: not call.enriched and not call.from_log,
     "disagreeing": lambda call: call.enriched and not call.agrees,
 }
 """The kinds of calls that checks count, by name."""
@@ -55,6 +56,7 @@ class ModelTotals:
         services: The services that called.
         matched: The names that matched by form or by glob, each with its rule and its number of calls.
         with_response: The number of calls with a request model and a response model.
+        from_logs: The number of calls that log records alone report.
         first: The start of the first call, in nanoseconds since the epoch.
         last: The start of the last call, in nanoseconds since the epoch.
         samples: Some of the calls' spans, for each kind of ``EXCEPTIONS``.
@@ -65,6 +67,7 @@ class ModelTotals:
     services: set[str] = field(default_factory=set)
     matched: Counter[tuple[str, str]] = field(default_factory=Counter)
     with_response: int = 0
+    from_logs: int = 0
     first: int = MAX_TIME
     last: int = 0
     samples: defaultdict[str, set[SpanRef]] = field(default_factory=lambda: defaultdict(set))
@@ -77,6 +80,7 @@ class ModelTotals:
         if names.rule:
             self.matched[names.matched, names.rule] += calls
         self.with_response += calls if names.has_response else 0
+        self.from_logs += calls if group.call.from_log else 0
         self.first = min(self.first, group.first)
         self.last = max(self.last, group.last)
         for kind, applies in EXCEPTIONS.items():
@@ -135,6 +139,7 @@ class CallTotals:
             epoch.
         substitutions: The calls that another model answered than the one requested.
         agent_only: The models that spans of agents name and no call of the same service has, with the number of spans.
+        log_calls: The number of calls that log records alone report.
     """
 
     models: dict[str, ModelTotals]
@@ -146,6 +151,7 @@ class CallTotals:
     gaps: list[tuple[int, int]]
     substitutions: dict[SubstitutionKey, SubstitutedCalls] = field(default_factory=dict)
     agent_only: dict[ServiceModel, int] = field(default_factory=dict)
+    log_calls: int = 0
 
     @property
     def all_called(self) -> list[ModelTotals]:
@@ -174,6 +180,7 @@ class CallTotals:
         return sum(model.calls - model.with_response for model in self.models.values())
 
 
+_FROM_LOG: Final = "log"
 _GroupKey = tuple[int, str]
 """The number of an input, and the mark of a group in it."""
 
@@ -184,12 +191,14 @@ class _Corrections(NamedTuple):
     Attributes:
         copies: The number of copies that each group counted.
         differing: The number of copies in each group whose first span was counted under another call.
-        wrong_samples: The samples of each group that are differing copies.
+        wrong_samples: The samples of each group that are differing copies, or calls that a span reports.
+        joined: The number of calls in log records of each group that a span reports too.
     """
 
     copies: Counter[_GroupKey]
     differing: Counter[_GroupKey]
     wrong_samples: defaultdict[_GroupKey, set[SpanRef]]
+    joined: Counter[_GroupKey]
 
 
 def total_calls(inputs: Sequence[ScannedInput], request: ScanRequest, folder: str) -> CallTotals:
@@ -201,22 +210,24 @@ def total_calls(inputs: Sequence[ScannedInput], request: ScanRequest, folder: st
         folder: The folder with the ids of their spans.
     """
     groups = {(number, group.mark): group for number, one in enumerate(inputs) for group in one.result.groups}
-    corrections = _find_corrections(groups, find_copies(folder, len(inputs)))
+    joined = list(find_joined_calls(folder, len(inputs), {key: group.call for key, group in groups.items()}))
+    corrections = _find_corrections(groups, find_copies(folder, len(inputs)), joined)
     tally = _Tally()
     for key, group in groups.items():
-        calls = group.calls - corrections.copies[key]
+        calls = group.calls - corrections.copies[key] - corrections.joined[key]
         if calls:
             tally.add(group, calls, [s for s in group.samples if s not in corrections.wrong_samples[key]])
     return CallTotals(
         models=dict(tally.models),
         unregistered=dict(tally.unregistered),
-        spans=tally.spans.total(),
+        spans=tally.spans.total() - tally.spans[_FROM_LOG],
         agent_spans=tally.spans["agent"],
         copies=corrections.copies.total(),
         differing_copies=corrections.differing.total(),
         gaps=list(find_gaps(inputs, request)),
         substitutions=dict(tally.substitutions),
         agent_only=tally.select_agent_only(),
+        log_calls=tally.spans[_FROM_LOG],
     )
 
 
@@ -241,7 +252,7 @@ class _Tally:
     def add(self, group: CallGroup, spans: int, samples: list[SpanRef]) -> None:
         """Add spans of a group, and samples of them."""
         call = group.call
-        self.spans[call.kind] += spans
+        self.spans[_FROM_LOG if call.from_log else call.kind] += spans
         if call.kind == "agent":
             self._named_by_agents[ServiceModel(call.model_id, call.name, call.service)] += spans
         elif call.kind == "call":
@@ -275,19 +286,27 @@ class _Tally:
         }
 
 
-def _find_corrections(groups: Mapping[_GroupKey, CallGroup], copies: Iterable[SpanCopy]) -> _Corrections:
+def _find_corrections(
+    groups: Mapping[_GroupKey, CallGroup], copies: Iterable[SpanCopy], joined: Iterable[tuple[_GroupKey, bytes]]
+) -> _Corrections:
     """Return the corrections with which each span counts once.
 
     The first and last start of a group need no correction: copies of a span have the same start, unless one is forged.
     """
-    corrections = _Corrections(Counter(), Counter(), defaultdict(set))
+    corrections = _Corrections(Counter(), Counter(), defaultdict(set), Counter())
+    for key, ids in joined:
+        corrections.joined[key] += 1
+        corrections.wrong_samples[key].update(_select_samples(groups[key], ids))
     for copy in copies:
         key = copy.input_number, copy.mark
         group = groups[key]
         corrections.copies[key] += 1
         if group.call != groups[copy.first_input_number, copy.first_mark].call:
             corrections.differing[key] += 1
-            corrections.wrong_samples[key].update(
-                sample for sample in group.samples if pack_ids(sample.trace_id, sample.span_id) == copy.ids
-            )
+            corrections.wrong_samples[key].update(_select_samples(group, copy.ids))
     return corrections
+
+
+def _select_samples(group: CallGroup, ids: bytes) -> set[SpanRef]:
+    """Return the samples of a group that have these ids."""
+    return {sample for sample in group.samples if pack_ids(sample.trace_id, sample.span_id) == ids}
