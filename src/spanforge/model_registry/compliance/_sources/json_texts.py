@@ -74,10 +74,16 @@ def _measure(data: memoryview) -> _Extent:
         match = _PLACE.search(str(error))
         if match is None:
             return _Extent(len(data), ends_early=True)
-        return _Extent(int(match[2]) - 1, is_whole=match[1] is not None)
+        end = int(match[2]) - 1
+        return _Extent(_count_without_end(data[:end]), is_whole=True) if match[1] else _Extent(end)
     except RecursionError:
         return _Extent(len(data))
-    return _Extent(len(data), is_whole=True)
+    return _Extent(_count_without_end(data), is_whole=True)
+
+
+def _count_without_end(document: memoryview) -> int:
+    """Return the number of bytes of a document without the white space after it."""
+    return len(bytes(document).rstrip())
 
 
 def to_utf8(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -141,7 +147,7 @@ class JsonSplitter:
             if missing <= 0:
                 yield from self._split_more(b"".join(waiting))
                 waiting = []
-                missing = len(self._data) - self._at  # the buffer doubles, so that bytes are read again few times
+                missing = min(len(self._data) - self._at, MAX_DOCUMENT // 4)  # so that bytes are read again few times
         self._is_last = True
         yield from self._split_more(b"".join(waiting))
 
@@ -193,11 +199,13 @@ class JsonSplitter:
         """Return the next JSON document, whole or damaged."""
         with memoryview(self._data) as view:
             extent = _measure(view[self._at :])
+        if extent.end > MAX_DOCUMENT:
+            return self._leave_out(extent)
         if extent.is_whole:
             self._odd += extent.end < _SHORT
             return self._pass(extent.end)
         if extent.ends_early and not self._is_last:
-            return self._wait()
+            return None
         return self._take_damaged(extent.end)
 
     def _pass(self, size: int) -> bytes:
@@ -208,18 +216,16 @@ class JsonSplitter:
         self._at += size
         return document
 
-    def _wait(self) -> bytes | None:
-        """Wait for the end of a document; if it is too long, go on with its parts, or behind it."""
-        if len(self._data) - self._at <= MAX_DOCUMENT:
-            return None
+    def _leave_out(self, extent: _Extent) -> bytes:
+        """Go on with the parts of a document that is too long; if it has none, go on behind it."""
         start = _LIST_START.match(self._data, self._at)
         if start is not None:
             self._between = _BETWEEN_PARTS
             self._pass(len(start.group()))
-            return b""
-        add_limit_once(self._limits, f"a request is longer than {MAX_DOCUMENT:,} bytes")
-        self._skips = True
-        self._pass(1)
+        else:
+            add_limit_once(self._limits, f"a request is longer than {MAX_DOCUMENT:,} bytes")
+            self._skips = not extent.is_whole
+            self._pass(extent.end if extent.is_whole else 1)
         return b""
 
     def _take_text(self, after: re.Pattern[bytes]) -> bytes | None:
