@@ -162,10 +162,22 @@ HOSTILE = {
 """Inputs that could take much more time than their size."""
 
 
-def _measure(content: bytes) -> float:
-    """Return the seconds of processor time that a byte of an input takes."""
-    with tempfile.TemporaryDirectory() as folder:
-        begin = time.process_time()
-        with contextlib.suppress(TelemetryError):
-            scan_bytes(folder, content)
-        return (time.process_time() - begin) / len(content)
+def measure(content: bytes) -> float:
+    """Return the seconds of processor time that a byte of an input takes; the least of three."""
+    times = []
+    for _ in range(3):
+        with tempfile.TemporaryDirectory() as folder:
+            begin = time.process_time()
+            with contextlib.suppress(TelemetryError):
+                scan_bytes(folder, content)
+            times.append(time.process_time() - begin)
+    return min(times) / len(content)
+
+
+@pytest.mark.slow
+def test_hostile_bytes_cost_little_more_than_ordinary_ones() -> None:
+    """No input takes much more time for its bytes than one of many small spans. Quadratic time took 380 times as much."""
+    fields = "traceId", "spanId", "startTimeUnixNano"
+    ordinary = measure(OTLP.line(*[{key: OTLP.span()[key] for key in fields} for _ in range(10_000)]))
+    costs = {name: measure(content) / ordinary for name, content in HOSTILE.items()}
+    assert {name: cost for name, cost in costs.items() if cost > 6} == {}

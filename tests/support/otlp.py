@@ -70,9 +70,12 @@ class Otlp:
             {"resourceSpans": [{"resource": resource, "scopeSpans": [{"scope": {"name": scope}, "spans": spans}]}]}
         )
 
-    def logs(self, *records: Any) -> bytes:
-        """Return a line, without its end, with log records."""
-        return self.json({"resourceLogs": [{"resource": {}, "scopeLogs": [{"scope": {}, "logRecords": records}]}]})
+    def logs(self, *records: Any, resource: dict[str, Any] | None = None) -> bytes:
+        """Return a line, without its end, with log records of a resource with these attributes."""
+        described = {} if resource is None else {"attributes": self.attributes(resource)}
+        return self.json(
+            {"resourceLogs": [{"resource": described, "scopeLogs": [{"scope": {}, "logRecords": records}]}]}
+        )
 
     def attributes(self, values: dict[str, Any]) -> list[Any]:
         """Return attributes; a value that is an object already stays as it is."""

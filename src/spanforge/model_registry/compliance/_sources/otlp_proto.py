@@ -59,7 +59,7 @@ _CACHED_BYTES: Final = 1_024
 
 
 @functools.cache
-def _load_classes() -> Mapping[str, Any]:
+def load_classes() -> Mapping[str, Any]:
     """Return the class of each message.
 
     Raises:
@@ -113,7 +113,7 @@ def to_json(message: bytes) -> bytes | None:
 
 def _parse(name: str, data: bytes) -> Any:
     """Return a message; ``None`` if the bytes are not one."""
-    message = _load_classes()[name]()
+    message = load_classes()[name]()
     try:
         message.ParseFromString(data)
     except Exception:  # noqa: BLE001 - protobuf's own error; its class is not known without the package
@@ -167,7 +167,7 @@ def _encode_resource(resource: Any) -> msgspec.Raw:
 
 def _build_span(item: bytes) -> otlp.Span:
     """Return a span; without ids if the item is malformed, so that it is reported."""
-    span = _parse("Span", item) or _load_classes()["Span"]()
+    span = _parse("Span", item) or load_classes()["Span"]()
     events = [
         otlp.Event(_to_text(event.name), event.time, _build_attributes(event.attributes)) for event in span.events
     ]
@@ -176,7 +176,7 @@ def _build_span(item: bytes) -> otlp.Span:
 
 
 def _build_record(item: bytes) -> otlp.LogRecord:
-    record = _parse("LogRecord", item) or _load_classes()["LogRecord"]()
+    record = _parse("LogRecord", item) or load_classes()["LogRecord"]()
     return otlp.LogRecord(
         event_name=_to_text(record.event_name),
         time_unix_nano=record.time,
