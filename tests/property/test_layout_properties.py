@@ -132,7 +132,7 @@ def _repeat(part: bytes) -> bytes:
     return part * (SIZE // len(part))
 
 
-SIZE = 2_000_000
+SIZE = 1_000_000
 BAD_SPAN = OTLP.span("gpt") | {"startTimeUnixNano": "0"}
 HOSTILE = {
     "line ends": _repeat(b"\n"),
@@ -163,9 +163,9 @@ HOSTILE = {
 
 
 def measure(content: bytes) -> float:
-    """Return the seconds of processor time that a byte of an input takes; the least of three."""
+    """Return the seconds of processor time that a byte of an input takes; the least of two."""
     times = []
-    for _ in range(3):
+    for _ in range(2):
         with tempfile.TemporaryDirectory() as folder:
             begin = time.process_time()
             with contextlib.suppress(TelemetryError):
@@ -176,8 +176,8 @@ def measure(content: bytes) -> float:
 
 @pytest.mark.slow
 def test_hostile_bytes_cost_little_more_than_ordinary_ones() -> None:
-    """No input takes much more time for its bytes than one of many small spans. Quadratic time took 380 times as much."""
+    """No input takes much more time for its bytes than one of many small spans does."""
     fields = "traceId", "spanId", "startTimeUnixNano"
     ordinary = measure(OTLP.line(*[{key: OTLP.span()[key] for key in fields} for _ in range(10_000)]))
     costs = {name: measure(content) / ordinary for name, content in HOSTILE.items()}
-    assert {name: cost for name, cost in costs.items() if cost > 6} == {}
+    assert {name: cost for name, cost in costs.items() if cost > 5} == {}

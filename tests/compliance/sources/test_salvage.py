@@ -18,7 +18,8 @@ from spanforge.model_registry.compliance._sources.otlp_json import (
     get_scope_name,
     get_text_attributes,
 )
-from spanforge.model_registry.compliance._sources.salvage import SalvageContext, read_id, salvage
+from spanforge.model_registry.compliance._sources.salvage import SalvageContext, salvage
+from spanforge.model_registry.compliance._sources.spellings import read_id
 
 if TYPE_CHECKING:
     from support.otlp import Otlp

@@ -35,7 +35,7 @@ _RECORD_WORDS: Final = _RECORD_BYTES // 8
 """64-bit words of a record: two for the trace id, one for the span id, one for the mark."""
 _SPAN_WORD: Final = 2
 _HEX_DIGITS: Final = "0123456789abcdef"
-PARTS: Final = len(_HEX_DIGITS)
+ID_FILES: Final = len(_HEX_DIGITS)
 """The number of files with the ids of one input."""
 _SPLIT_BYTES: Final = (*range(_TRACE_ID_BYTES, _ID_BYTES), *range(_TRACE_ID_BYTES))
 """The bytes of a record by which files are split. Those of the span id come first, because they are random; those of
@@ -182,7 +182,7 @@ def find_copies(folder: str, input_count: int) -> Iterator[SpanCopy]:
         folder: The folder of the files.
         input_count: The number of inputs.
     """
-    for part in range(PARTS):
+    for part in range(ID_FILES):
         paths = [(number, _make_path(folder, part, number)) for number in range(input_count)]
         yield from _compare([(number, path) for number, path in paths if os.path.exists(path)], _SPLIT_BYTES)
 

@@ -12,14 +12,14 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from spanforge.model_registry.compliance._analysis.duplicates import (
-    PARTS,
+    ID_FILES,
     append_records,
     find_part,
     find_records,
     pack_ids,
 )
 from spanforge.model_registry.compliance._sources import otlp_json as otlp
-from spanforge.model_registry.compliance._sources.salvage import read_id
+from spanforge.model_registry.compliance._sources.spellings import read_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     GroupKey = tuple[int, str]
     """The number of an input, and the mark of a group in it."""
 
-_ID_BYTES: Final = 24
+_SPAN_IDS_BYTES: Final = 24
 _OWN_ID_BYTES: Final = 8
-_RECORD_BYTES: Final = _ID_BYTES + 2 * _OWN_ID_BYTES
+_LOG_RECORD_BYTES: Final = _SPAN_IDS_BYTES + 2 * _OWN_ID_BYTES
 _BUFFERED_BYTES: Final = 100_000
 _NO_TRACE: Final = "0" * 32
 _NO_SPAN: Final = "0" * 16
@@ -89,11 +89,11 @@ class LogCallWriter:
     def flush(self) -> None:
         """Write the records that are in memory; raise the errors of ``append_records``."""
         for part, records in self._parts.items():
-            append_records(_make_path(self._folder, part, self._input_number), records)
+            append_records(_make_log_path(self._folder, part, self._input_number), records)
         self._parts.clear()
 
 
-def _make_path(folder: str, part: int, input_number: int) -> str:
+def _make_log_path(folder: str, part: int, input_number: int) -> str:
     return os.path.join(folder, f"logs-{part:x}-{input_number}")
 
 
@@ -107,7 +107,7 @@ def find_joined_calls(
         input_count: The number of inputs.
         calls: The call of each group.
     """
-    for part in range(PARTS):
+    for part in range(ID_FILES):
         waiting = _read_log_calls(folder, part, input_count)
         for ids, span_key in find_records(folder, part, input_count, waiting) if waiting else ():
             for own_id, key in list(waiting[ids].items()):
@@ -120,12 +120,12 @@ def _read_log_calls(folder: str, part: int, input_count: int) -> dict[bytes, dic
     """Return the groups of calls in log records, by the ids of their span and their own; the first of copies."""
     found: dict[bytes, dict[bytes, GroupKey]] = {}
     for number in range(input_count):
-        path = _make_path(folder, part, number)
+        path = _make_log_path(folder, part, number)
         if os.path.exists(path):
             with open(path, "rb") as file:
-                while record := file.read(_RECORD_BYTES):
-                    ids, own_id = record[:_ID_BYTES], record[_ID_BYTES : _ID_BYTES + _OWN_ID_BYTES]
-                    mark = record[_ID_BYTES + _OWN_ID_BYTES :].hex()
+                while record := file.read(_LOG_RECORD_BYTES):
+                    ids, own_id = record[:_SPAN_IDS_BYTES], record[_SPAN_IDS_BYTES : _SPAN_IDS_BYTES + _OWN_ID_BYTES]
+                    mark = record[_SPAN_IDS_BYTES + _OWN_ID_BYTES :].hex()
                     found.setdefault(ids, {}).setdefault(own_id, (number, mark))
             os.unlink(path)
     return found

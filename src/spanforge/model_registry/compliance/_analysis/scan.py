@@ -129,14 +129,18 @@ class Scan:
                 if scope_spans.spans:
                     self._count_spans(scope_spans.spans, self._find_scope(scopes, scope_spans.scope))
         for resource_logs in request.resource_logs or ():
-            for scope_logs in resource_logs.scope_logs:
-                for record in scope_logs.log_records:
-                    at = record.time_unix_nano or record.observed_time_unix_nano
-                    self._keep_event(record.event_name, at, record.attributes)
-                    event = find_call_event(record)
-                    if event is not None:
-                        scopes = self._find_scopes(resource_logs.resource)
-                        self._count_log_call(record, event, at, self._find_scope(scopes, scope_logs.scope))
+            self._count_logs(resource_logs)
+
+    def _count_logs(self, resource_logs: otlp.ResourceLogs) -> None:
+        """Keep the lifecycle events among log records, and count the calls."""
+        for scope_logs in resource_logs.scope_logs:
+            for record in scope_logs.log_records:
+                at = record.time_unix_nano or record.observed_time_unix_nano
+                self._keep_event(record.event_name, at, record.attributes)
+                event = find_call_event(record)
+                if event is not None:
+                    scopes = self._find_scopes(resource_logs.resource)
+                    self._count_log_call(record, event, at, self._find_scope(scopes, scope_logs.scope))
 
     def _count_log_call(self, record: otlp.LogRecord, event: str, at: int, scope: ServiceScope) -> None:
         """Count a call that a log record reports, if it is in the period."""

@@ -296,17 +296,17 @@ def _find_corrections(
     corrections = _Corrections(Counter(), Counter(), defaultdict(set), Counter())
     for key, ids in joined:
         corrections.joined[key] += 1
-        corrections.wrong_samples[key].update(_select_samples(groups[key], ids))
+        corrections.wrong_samples[key].update(_pick_samples(groups[key], ids))
     for copy in copies:
         key = copy.input_number, copy.mark
         group = groups[key]
         corrections.copies[key] += 1
         if group.call != groups[copy.first_input_number, copy.first_mark].call:
             corrections.differing[key] += 1
-            corrections.wrong_samples[key].update(_select_samples(group, copy.ids))
+            corrections.wrong_samples[key].update(_pick_samples(group, copy.ids))
     return corrections
 
 
-def _select_samples(group: CallGroup, ids: bytes) -> set[SpanRef]:
+def _pick_samples(group: CallGroup, ids: bytes) -> set[SpanRef]:
     """Return the samples of a group that have these ids."""
     return {sample for sample in group.samples if pack_ids(sample.trace_id, sample.span_id) == ids}

@@ -114,11 +114,11 @@ class ByteStream:
             return self._read(_CHUNK)
         except self._damage as error:
             self._limits.append(f"the compressed data ends early or is damaged: {error}")
-            self._read = _read_nothing
+            self._read = _read_no_more
             return b""
 
 
-def _read_nothing(_size: int) -> bytes:
+def _read_no_more(_size: int) -> bytes:
     return b""
 
 

@@ -173,19 +173,21 @@ class JaegerReader:
         while intervals and self._may_go_on():
             low, high = intervals.pop()
             documents = self._search(service, low, high)
-            is_complete = documents is not None and _is_complete(documents, low, high)
+            is_complete = _is_complete(documents, low, high)
             if not is_complete and high - low > 1:
                 middle = (low + high) // 2
                 intervals += [(middle, high), (low, middle)]
                 continue
             if not is_complete:
                 unread.append(low)
-            for traces, document in documents or ():
-                if traces.resource_spans:
-                    yield bytes(document)
+            yield from (bytes(document) for traces, document in documents or () if traces.resource_spans)
+        self._note_stop(service, intervals)
+        return unread
+
+    def _note_stop(self, service: str, intervals: list[tuple[int, int]]) -> None:
+        """Note the first service of which not all intervals were read."""
         if intervals and self._stopped_at is None:
             self._stopped_at = service
-        return unread
 
     def _search(self, service: str, low: int, high: int) -> list[tuple[_JaegerTraces, msgspec.Raw]] | None:
         """Return a service's traces between two times in microseconds; ``None`` if the response is too large."""
@@ -277,11 +279,13 @@ def _read_error(body: bytearray | None) -> _JaegerError | None:
         return None
 
 
-def _is_complete(documents: list[tuple[_JaegerTraces, msgspec.Raw]], low: int, high: int) -> bool:
+def _is_complete(documents: list[tuple[_JaegerTraces, msgspec.Raw]] | None, low: int, high: int) -> bool:
     """Check that a response certainly has all traces.
 
     Fewer traces than the limit are not enough: Cassandra's limit is one of spans that begin in the interval.
     """
+    if documents is None:
+        return False
     traces, begun = set(), 0
     for decoded, _ in documents:
         resources = decoded.resource_spans

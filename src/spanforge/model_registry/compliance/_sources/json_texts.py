@@ -27,7 +27,7 @@ _LONG: Final = 64 * 1024
 """The number of bytes from which a damaged document, or a line that is not JSON, is long."""
 _SHORT: Final = 64
 """The number of bytes that every document with a span or a log record has."""
-_MARK: Final = 64
+_KEPT_BYTES: Final = 64
 """The number of bytes that are kept to find the beginning of a request; it can be longer only by white space."""
 
 _LINE_STARTS: Final = (b'{"resourceSpans":', b'{"resourceLogs":', b'{"resourceMetrics":')
@@ -38,7 +38,7 @@ _BETWEEN: Final = re.compile(rb"[\s,\[\]\x1e\xef\xbb\xbf]*")
 _BETWEEN_PARTS: Final = re.compile(rb"[\s,\[\]}]*")
 """Bytes between the parts of a document that is too long to be read at once."""
 _LINE_OPEN: Final = b"\n{"
-_NAME_START: Final = b'"resource'
+_START_MARK: Final = re.compile(rb'\n\{|"resource')
 _REQUEST: Final = re.compile(rb'\{\s*"resource(?:Spans|Logs|Metrics)"')
 """The beginning of a request. It does not occur inside a JSON string, in which the quotes follow backslashes."""
 _AFTER_MANY: Final = re.compile(rb'\n(?=\{"resource(?:Spans|Logs|Metrics)":)')
@@ -257,23 +257,19 @@ class JsonSplitter:
         end = _find_start(self._data, self._at)
         rest = len(self._data) - self._at
         self._skips = end < 0
-        self._pass(end - self._at if end >= 0 else max(rest - _MARK, 0))
+        self._pass(end - self._at if end >= 0 else max(rest - _KEPT_BYTES, 0))
         return end >= 0
 
 
 def _find_start(data: bytes, at: int) -> int:
     """Return the next place where a request begins, or a line that begins as an object; -1 if there is none."""
-    line = data.find(_LINE_OPEN, at)
-    end = len(data) if line < 0 else line
-    for _ in range(_MAX_ODD):
-        name = data.find(_NAME_START, at, end)
-        if name < 0:
-            break
-        brace = data.rfind(_OPEN, max(at, name - _MARK), name)
+    for mark in itertools.islice(_START_MARK.finditer(data, at), _MAX_ODD):
+        if data.startswith(_LINE_OPEN, mark.start()):
+            return mark.start()
+        brace = data.rfind(_OPEN, max(at, mark.start() - _KEPT_BYTES), mark.start())
         if brace >= 0 and _REQUEST.match(data, brace):
             return brace
-        at = name + 1
-    return line
+    return -1
 
 
 def add_limit_once(limits: list[str], limit: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from spanforge.model_registry.compliance._sources import otlp_json as otlp
 
@@ -11,17 +11,34 @@ if TYPE_CHECKING:
 
 _MODEL: Final = {"model": "gen_ai.request.model"}
 
-CALL_EVENTS: Final[Mapping[str, Mapping[str, str]]] = {
-    # https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-events/
-    "gen_ai.client.inference.operation.details": {},
-    # https://code.claude.com/docs/en/monitoring-usage: the name is the body; event.name lacks the prefix
-    "claude_code.api_request": _MODEL,
-    # https://developers.openai.com/codex/config-advanced
-    "codex.api_request": _MODEL,
-    # https://github.com/google-gemini/gemini-cli/blob/main/docs/cli/telemetry.md
-    "gemini_cli.api_request": _MODEL,
+
+class CallEvent(NamedTuple):
+    """An event by which a log record reports a call.
+
+    Attributes:
+        sender: The application or convention that has it.
+        source: The page that describes it.
+        keys: The attribute keys that have another name on spans.
+    """
+
+    sender: str
+    source: str
+    keys: Mapping[str, str]
+
+
+CALL_EVENTS: Final[Mapping[str, CallEvent]] = {
+    "gen_ai.client.inference.operation.details": CallEvent(
+        "OpenTelemetry's semantic conventions",
+        "https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-events/",
+        {},
+    ),
+    "claude_code.api_request": CallEvent("Claude Code", "https://code.claude.com/docs/en/monitoring-usage", _MODEL),
+    "codex.api_request": CallEvent("Codex", "https://developers.openai.com/codex/config-advanced", _MODEL),
+    "gemini_cli.api_request": CallEvent(
+        "Gemini CLI", "https://github.com/google-gemini/gemini-cli/blob/main/docs/cli/telemetry.md", _MODEL
+    ),
 }
-"""The events that report a call, with the attribute keys that have another name on spans."""
+"""The events that report a call, by name."""
 _NAME_KEY: Final = "event.name"
 _NAME_ENDS: Final = tuple(name.rpartition(".")[2] for name in CALL_EVENTS)
 
@@ -45,5 +62,5 @@ def find_call_event(record: otlp.LogRecord) -> str | None:
 
 def get_call_attributes(record: otlp.LogRecord, event: str) -> list[otlp.KeyValue]:
     """Return the attributes of a call in a log record, with the keys that spans have."""
-    keys = CALL_EVENTS[event]
+    keys = CALL_EVENTS[event].keys
     return [otlp.KeyValue(keys.get(each.key, each.key), each.value) for each in record.attributes]

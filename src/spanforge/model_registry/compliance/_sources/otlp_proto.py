@@ -98,7 +98,7 @@ def to_json(message: bytes) -> bytes | None:
     Raises:
         MissingExtraError: The package ``protobuf`` is not installed.
     """
-    request = _parse("Request", message)
+    request = _parse_message("Request", message)
     if request is None:
         return None
     items = [item for resource in request.resources for scope in resource.scopes for item in scope.items]
@@ -111,7 +111,7 @@ def to_json(message: bytes) -> bytes | None:
     return msgspec.json.encode(build(request))
 
 
-def _parse(name: str, data: bytes) -> Any:
+def _parse_message(name: str, data: bytes) -> Any:
     """Return a message; ``None`` if the bytes are not one."""
     message = load_classes()[name]()
     try:
@@ -123,13 +123,13 @@ def _parse(name: str, data: bytes) -> Any:
 
 def _is_span(item: bytes) -> bool:
     """Check whether an item is a span: metrics and log records have other types at the numbers of its times."""
-    span = _parse("Span", item)
+    span = _parse_message("Span", item)
     return span is not None and (span.HasField("start") or span.HasField("end"))
 
 
 def _is_log_record(item: bytes) -> bool:
     """Check whether an item is a log record, likewise."""
-    record = _parse("LogRecord", item)
+    record = _parse_message("LogRecord", item)
     return record is not None and (record.HasField("time") or record.HasField("observed"))
 
 
@@ -167,7 +167,7 @@ def _encode_resource(resource: Any) -> msgspec.Raw:
 
 def _build_span(item: bytes) -> otlp.Span:
     """Return a span; without ids if the item is malformed, so that it is reported."""
-    span = _parse("Span", item) or load_classes()["Span"]()
+    span = _parse_message("Span", item) or load_classes()["Span"]()
     events = [
         otlp.Event(_to_text(event.name), event.time, _build_attributes(event.attributes)) for event in span.events
     ]
@@ -176,7 +176,7 @@ def _build_span(item: bytes) -> otlp.Span:
 
 
 def _build_record(item: bytes) -> otlp.LogRecord:
-    record = _parse("LogRecord", item) or load_classes()["LogRecord"]()
+    record = _parse_message("LogRecord", item) or load_classes()["LogRecord"]()
     return otlp.LogRecord(
         event_name=_to_text(record.event_name),
         time_unix_nano=record.time,
@@ -202,7 +202,7 @@ def _build_attribute(key: bytes, value: bytes) -> otlp.KeyValue:
 
 def _encode_value(value: bytes) -> msgspec.Raw:
     """Return an attribute's value in JSON: a text or a list of texts; an empty object for any other value."""
-    return msgspec.Raw(msgspec.json.encode(_to_value(_parse("Value", value))))
+    return msgspec.Raw(msgspec.json.encode(_to_value(_parse_message("Value", value))))
 
 
 def _to_value(value: Any) -> dict[str, Any]:

@@ -7,10 +7,6 @@
 
 from __future__ import annotations
 
-import base64
-import contextlib
-import json
-import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
@@ -19,6 +15,13 @@ from spanforge.model_registry._core.errors import shorten
 from spanforge.model_registry.compliance._sources import otlp_json as otlp
 from spanforge.model_registry.compliance._sources.faults import explain_decode_error
 from spanforge.model_registry.compliance._sources.json_texts import split_documents
+from spanforge.model_registry.compliance._sources.spellings import (
+    DECODE_ERRORS,
+    clean_document,
+    clean_json,
+    decode_cleaned,
+    read_id,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -27,12 +30,11 @@ if TYPE_CHECKING:
 
 SENDER_KEY: Final = "model_registry.sender"
 """The attribute by which the Collector marks the sender of a span or a log record."""
-_ERRORS: Final = (msgspec.MsgspecError, UnicodeError, RecursionError, OverflowError)
-_TRACE_ID_BYTES: Final = 16
-_SPAN_ID_BYTES: Final = 8
+_TRACE_BYTES: Final = 16
+_SPAN_BYTES: Final = 8
 _MAX_ENVELOPES: Final = 3
 _NULL_BYTES: Final = b"null"
-_NULL: Final = msgspec.Raw(_NULL_BYTES)
+_NO_VALUE: Final = msgspec.Raw(_NULL_BYTES)
 
 _ENVELOPES: Final[Mapping[str, bytes]] = {
     "result": b"%b",  # Jaeger's API v3
@@ -45,10 +47,6 @@ _BARE: Final[Mapping[str, bytes]] = {
     "scopeLogs": b'{"resourceLogs":[%b]}',
 }
 """The members of a resource without a request around it, with the form of the request."""
-_OTHER_JSON: Final = re.compile(rb"NaN|Infinity|\\u[dD]")
-"""Values that Python's JSON has and JSON does not: numbers that are not finite, and lone surrogates."""
-_OTHER_SPELLING: Final = re.compile(rb"null|\\u[dD]|[\x80-\xff]|_")
-"""Spellings that ``_clean_json`` replaces."""
 _MAX_SALVAGED: Final = 1_000
 """The limit of documents without a request of which the parts are examined."""
 _NO_REQUEST: Final = "has no OTLP request"
@@ -129,23 +127,35 @@ def salvage(document: bytes, context: SalvageContext) -> Iterator[otlp.ExportReq
 def _salvage_part(document: bytes, context: SalvageContext) -> otlp.ExportRequest | None:
     """Return the readable parts of one JSON document; ``None`` if it is not a request."""
     try:
-        members = _read_members(document)
-    except _ERRORS as error:
+        members = _find_request(document)
+    except DECODE_ERRORS as error:
         is_object = document.lstrip().startswith(b"{")
         context.log.ends_early = ends_early = is_object and "truncated" in str(error)
         reason = f"is not JSON: {explain_decode_error(error)}" if is_object else "is not JSON"
         context.add(lambda: "the JSON ends early" if ends_early else reason)
         return None
+    if not members:
+        context.add(lambda: _NO_REQUEST)
+        return None
+    return _read_request(members, context)
+
+
+def _find_request(document: bytes) -> dict[str, msgspec.Raw]:
+    """Return the members of the request in a document, perhaps in envelopes; empty if there is none.
+
+    Raises:
+        msgspec.DecodeError: The document is not JSON.
+        RecursionError: It is nested too deeply.
+    """
     for _ in range(_MAX_ENVELOPES):
+        members = _read_members(document)
         if members.keys() & _REQUEST_MEMBERS:
-            return _read_request(members, context)
-        inner = _unwrap(members, document)
+            return members
+        inner = _open_envelope(members, document)
         if inner is None:
             break
         document = inner
-        members = _read_members(document)
-    context.add(lambda: _NO_REQUEST)
-    return None
+    return {}
 
 
 def _read_members(document: bytes) -> dict[str, msgspec.Raw]:
@@ -159,16 +169,17 @@ def _read_members(document: bytes) -> dict[str, msgspec.Raw]:
         members = _decode_members(document)
     except msgspec.ValidationError:
         return {}
-    except _ERRORS:
-        if not _OTHER_JSON.search(document):
+    except DECODE_ERRORS:
+        cleaned = clean_document(document)
+        if cleaned is None:
             raise
-        members = _decode_members(_clean_json(document))
+        members = _decode_members(cleaned)
     if any(name.startswith(("resource_", "scope_")) for name in members):
-        members = _decode_members(_clean_json(document))
+        members = _decode_members(clean_json(document))
     return members
 
 
-def _unwrap(members: Mapping[str, msgspec.Raw], document: bytes) -> bytes | None:
+def _open_envelope(members: Mapping[str, msgspec.Raw], document: bytes) -> bytes | None:
     """Return the document in an envelope, or the request around a resource; ``None`` if there is neither."""
     for name, form in _ENVELOPES.items():
         if name in members:
@@ -179,37 +190,9 @@ def _unwrap(members: Mapping[str, msgspec.Raw], document: bytes) -> bytes | None
     return None
 
 
-def _clean_json(document: bytes | msgspec.Raw) -> bytes:
-    """Return the JSON value with which bytes begin, in the spelling that OTLP has.
-
-    Raises:
-        msgspec.DecodeError: The bytes are not JSON.
-    """
-    text = bytes(document).decode("utf-8", "replace").lstrip()
-    try:
-        value, _ = json.JSONDecoder(parse_constant=str).raw_decode(text)
-    except ValueError as error:
-        raise msgspec.DecodeError(f"JSON is malformed: {error}") from error
-    return msgspec.json.encode(_clean_value(value))
-
-
-def _clean_value(value: Any) -> Any:
-    """Return a JSON value with Unicode text, with names without underscores, and without null members."""
-    if isinstance(value, dict):
-        return {_to_camel(key): _clean_value(item) for key, item in value.items() if item is not None}
-    if isinstance(value, list):
-        return [_clean_value(item) for item in value]
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
-
-
-def _to_camel(name: str) -> str:
-    first, *others = name.encode("utf-8", "replace").decode().split("_")
-    return first + "".join(map(str.capitalize, others))
-
-
 def _read_request(members: Mapping[str, msgspec.Raw], context: SalvageContext) -> otlp.ExportRequest:
     request = otlp.ExportRequest(resource_spans=[], resource_logs=[])
-    for signal, parts in zip(_SIGNALS, (request.resource_spans, request.resource_logs), strict=True):
+    for signal, parts in zip(_SIGNAL_ROWS, (request.resource_spans, request.resource_logs), strict=True):
         for name, raw in _list_parts(members, signal.outer, context):
             resource = _read_resource(raw, signal, context.enter(*name))
             if resource is not None:
@@ -232,20 +215,20 @@ def _read_resource(raw: msgspec.Raw, signal: _Signal, context: SalvageContext) -
                 for place, raw_item in _list_parts(scope, signal.items, inner)
                 if (item := signal.read_item(raw_item, inner, place)) is not None
             ]
-            scopes.append(signal.build_scope(items, scope.get("scope", _NULL)))
-    return signal.build_resource(scopes, members.get("resource", _NULL))
+            scopes.append(signal.build_scope(items, scope.get("scope", _NO_VALUE)))
+    return signal.build_resource(scopes, members.get("resource", _NO_VALUE))
 
 
 def _list_parts(
     members: Mapping[str, msgspec.Raw], name: str, context: SalvageContext
 ) -> Iterator[tuple[tuple[str, int], msgspec.Raw]]:
     """Yield the items of a list, each with its name and number; none if the list is missing or null."""
-    raw = members.get(name, _NULL)
+    raw = members.get(name, _NO_VALUE)
     if _starts_with(raw, _NULL_BYTES):
         return
     try:
         parts = _decode_list(raw)
-    except _ERRORS as error:
+    except DECODE_ERRORS as error:
         reason = explain_decode_error(error)
         context.enter(name).add(lambda: reason)
         return
@@ -257,7 +240,7 @@ def _read_object(raw: msgspec.Raw, required: str, context: SalvageContext) -> di
     """Return the members of an object; ``None`` if it has other lists than the required one, as in OTLP before 1.0."""
     try:
         members = _decode_members(raw)
-    except _ERRORS as error:
+    except DECODE_ERRORS as error:
         reason = explain_decode_error(error)
         context.add(lambda: reason)
         return None
@@ -276,13 +259,13 @@ def _starts_with(raw: msgspec.Raw, start: bytes) -> bool:
 def _read_span(raw: msgspec.Raw, context: SalvageContext, place: tuple[str, int]) -> otlp.Span | None:
     try:
         return otlp.decode_span(raw)
-    except _ERRORS as error:
+    except DECODE_ERRORS as error:
         fault = error
-    span = _decode_cleaned(_decode_loose, raw)
+    span = decode_cleaned(_decode_loose, raw)
     if span is None:
         context.add_item(place, lambda: explain_decode_error(fault))
         return None
-    trace_id, span_id = read_id(span.trace_id, _TRACE_ID_BYTES), read_id(span.span_id, _SPAN_ID_BYTES)
+    trace_id, span_id = read_id(span.trace_id, _TRACE_BYTES), read_id(span.span_id, _SPAN_BYTES)
     at = span.start_time_unix_nano
     if trace_id is None or span_id is None or not 1 <= at <= otlp.MAX_TIME:
         senders = [otlp.get_text(each.value) for each in span.attributes if each.key == SENDER_KEY]
@@ -293,7 +276,7 @@ def _read_span(raw: msgspec.Raw, context: SalvageContext, place: tuple[str, int]
 
 def _explain_span(span: _LooseSpan) -> str:
     """Return the first fault of a span's ids and start."""
-    for name, text, size in (("traceId", span.trace_id, _TRACE_ID_BYTES), ("spanId", span.span_id, _SPAN_ID_BYTES)):
+    for name, text, size in (("traceId", span.trace_id, _TRACE_BYTES), ("spanId", span.span_id, _SPAN_BYTES)):
         if not text:
             return f"{name} is missing"
         if read_id(text, size) is None:
@@ -306,39 +289,15 @@ def _explain_span(span: _LooseSpan) -> str:
 def _read_log_record(raw: msgspec.Raw, context: SalvageContext, place: tuple[str, int]) -> otlp.LogRecord | None:
     try:
         return otlp.decode_log_record(raw)
-    except _ERRORS as error:
+    except DECODE_ERRORS as error:
         fault = error
-    record: otlp.LogRecord | None = _decode_cleaned(otlp.decode_log_record, raw)
+    record: otlp.LogRecord | None = decode_cleaned(otlp.decode_log_record, raw)
     if record is None:
         context.add_item(place, lambda: explain_decode_error(fault))
     return record
 
 
-def _decode_cleaned(decode: Callable[[Any], Any], raw: msgspec.Raw) -> Any:
-    """Return a part as it is or, if it cannot be decoded, in the spelling that OTLP has; ``None`` if that fails too."""
-    try:
-        return decode(raw)
-    except _ERRORS:
-        if not _OTHER_SPELLING.search(raw):
-            return None
-    with contextlib.suppress(*_ERRORS):
-        return decode(_clean_json(raw))
-    return None
-
-
-def read_id(text: str, size: int) -> str | None:
-    """Return an id of this many bytes as hexadecimal digits; ``None`` if it is neither these nor base64."""
-    if len(text) == 2 * size:
-        return text
-    try:
-        data = base64.b64decode(text.translate(_URL_SAFE) + "=" * (-len(text) % 4), validate=True)
-    except ValueError:
-        return None
-    return data.hex() if len(data) == size else None
-
-
-_URL_SAFE: Final = str.maketrans("-_", "+/")
-_SIGNALS: Final = (
+_SIGNAL_ROWS: Final = (
     _Signal("resourceSpans", "scopeSpans", "spans", _read_span, otlp.ScopeSpans, otlp.ResourceSpans),
     _Signal("resourceLogs", "scopeLogs", "logRecords", _read_log_record, otlp.ScopeLogs, otlp.ResourceLogs),
 )

@@ -23,7 +23,7 @@ class _FileKind(NamedTuple):
     Attributes:
         pattern: The pattern that its beginning matches.
         seems: The kind, after "it seems to be".
-        remedy: The sentence that says what to do.
+        remedy: The advice what to pass instead.
     """
 
     pattern: re.Pattern[bytes]
@@ -80,7 +80,7 @@ _TEXT_KINDS: Final = (
     _row(r"(---\s|[\w\"-]+:\s)", "YAML"),
 )
 """The kinds that a text shows; the first one that matches counts."""
-_CONTROL: Final = re.compile(rb"[\x00-\x08\x0e-\x1a]")
+_CONTROL_BYTES: Final = re.compile(rb"[\x00-\x08\x0e-\x1a]")
 
 
 def is_binary_kind(start: bytes) -> bool:
@@ -89,13 +89,13 @@ def is_binary_kind(start: bytes) -> bool:
 
 
 def describe_content(start: bytes) -> str:
-    """Return what an input without a request seems to be, and what to pass instead.
+    """Return the reason why an input has no request: the kind that it seems to be, and the remedy.
 
     Args:
         start: The beginning of the input.
     """
     start = start[:SHOWN_BYTES]
-    is_text = not _CONTROL.search(start[:1024])
+    is_text = not _CONTROL_BYTES.search(start[:1024])
     other = _row("", "text" if is_text else "binary data")
     kinds = (*_BINARY_KINDS, *(_TEXT_KINDS if is_text else ()))
     kind = next((kind for kind in kinds if kind.pattern.match(start)), other)
