@@ -171,6 +171,7 @@ def test_period_is_half_open(tmp_path: Path, otlp: Otlp) -> None:
         ("api", "api"),
         (None, "unknown_service"),
         ("", "unknown_service"),
+        ("empty-service-name", "unknown_service"),
         (5, "unknown_service"),
         ("é\u2028", "é\u2028"),
         ("s" * 99_999, "s" * 1_024 + "…"),

@@ -33,8 +33,10 @@ _KEPT_BYTES: Final = 64
 _LINE_STARTS: Final = (b'{"resourceSpans":', b'{"resourceLogs":', b'{"resourceMetrics":')
 _LINE_ENDS: Final = (b"]}", b"]}\r")
 _OPEN: Final = b"{"
-_BETWEEN: Final = re.compile(rb"[\s,\[\]\x1e\xef\xbb\xbf]*")
-"""Bytes between documents: white space, the signs of an array, and the marks of JSON sequences and of UTF-8."""
+_BETWEEN: Final = re.compile(rb"[\s\x1e\xef\xbb\xbf]*(?:\[[\s\[]*)?")
+"""Bytes between documents: white space, the marks of JSON sequences and of UTF-8, and the beginning of an array."""
+_BETWEEN_ITEMS: Final = re.compile(rb"[\s,\[\]]*")
+"""Bytes between documents in an array."""
 _BETWEEN_PARTS: Final = re.compile(rb"[\s,\[\]}]*")
 """Bytes between the parts of a document that is too long to be read at once."""
 _LINE_OPEN: Final = b"\n{"
@@ -42,7 +44,9 @@ _START_MARK: Final = re.compile(rb'\n\{|"resource')
 _REQUEST: Final = re.compile(rb'\{\s*"resource(?:Spans|Logs|Metrics)"')
 """The beginning of a request. It does not occur inside a JSON string, in which the quotes follow backslashes."""
 _AFTER_MANY: Final = re.compile(rb'\n(?=\{"resource(?:Spans|Logs|Metrics)":)')
-_AFTER_LINE: Final = re.compile(rb'\n|\{\s*"(?:resource|scope)(?:Spans|Logs|Metrics)?"')
+_AFTER_LINE: Final = re.compile(rb'\n|\{\s*"resource(?:Spans|Logs|Metrics)"')
+_LOG_PREFIX: Final = re.compile(rb'[^\n"{}]+(?=\{\s*"(?:resource|scopeSpans|scopeLogs)")')
+"""The text of a logger before a resource, as the Java agent writes it."""
 _LIST_START: Final = re.compile(
     rb'\{\s*(?:"(?:result|trace)"\s*:\s*\{\s*)?"(?:resourceSpans|resourceLogs|batches)"\s*:\s*(?=\[)'
 )
@@ -187,6 +191,8 @@ class JsonSplitter:
         assert between is not None  # noqa: S101 - it matches nothing too
         self.is_blank = self.is_blank and not between.group().strip(b"\xef\xbb\xbf \t\r\n\v\f")
         self._pass(len(between.group()))
+        if self._between is _BETWEEN and b"[" in between.group():
+            self._between = _BETWEEN_ITEMS
         if self._at >= len(self._data):
             return None
         if self._odd > _MAX_ODD:
@@ -231,6 +237,9 @@ class JsonSplitter:
     def _take_text(self, after: re.Pattern[bytes]) -> bytes | None:
         """Return text that is not JSON, up to the pattern."""
         self._odd += 1
+        prefix = _LOG_PREFIX.match(self._data, self._at)
+        if prefix is not None:
+            return self._pass(len(prefix.group()))
         end = after.search(self._data, self._at + 1)
         if end is not None:
             return self._pass(end.start() - self._at)
