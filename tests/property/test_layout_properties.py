@@ -180,4 +180,4 @@ def test_hostile_bytes_cost_little_more_than_ordinary_ones() -> None:
     fields = "traceId", "spanId", "startTimeUnixNano"
     ordinary = measure(OTLP.line(*[{key: OTLP.span()[key] for key in fields} for _ in range(10_000)]))
     costs = {name: measure(content) / ordinary for name, content in HOSTILE.items()}
-    assert {name: cost for name, cost in costs.items() if cost > 5} == {}
+    assert {name: cost for name, cost in costs.items() if cost > 8} == {}

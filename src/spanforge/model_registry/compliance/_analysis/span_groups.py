@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from spanforge.model_registry.compliance._analysis.scan_data import CallGroup
 
 _NO_SERVICE: Final = "unknown_service"
-_NO_NAMES: Final = frozenset({"", "empty-service-name"})
+_NO_SERVICES: Final = frozenset({"", "empty-service-name"})
 """The names of services without a name. Newer versions of Jaeger return the second one."""
 
 
@@ -120,7 +120,7 @@ class ResourceScopes:
     def __init__(self, resource: msgspec.Raw) -> None:
         named = otlp.get_text_attributes(otlp.get_resource_attributes(resource))
         name = named.get("service.name", "")
-        self.service = _NO_SERVICE if name in _NO_NAMES else clean_name(name)
+        self.service = _NO_SERVICE if name in _NO_SERVICES else clean_name(name)
         self.scopes: dict[bytes, ServiceScope] = {}
 
 

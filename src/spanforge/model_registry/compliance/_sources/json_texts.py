@@ -184,22 +184,33 @@ class JsonSplitter:
             yield line
 
     def _take_other(self) -> bytes | None:
-        """Return the next document of any layout; empty if it is too long, and ``None`` if more data is required."""
+        """Return the next document of any layout; ``None`` if more data is required.
+
+        It is empty if it is too long, or if it may be a line of its own.
+        """
         if self._skips and not self._skip_damage():
             return None
-        between = self._between.match(self._data, self._at)
-        assert between is not None  # noqa: S101 - it matches nothing too
-        self.is_blank = self.is_blank and not between.group().strip(b"\xef\xbb\xbf \t\r\n\v\f")
-        self._pass(len(between.group()))
-        if self._between is _BETWEEN and b"[" in between.group():
-            self._between = _BETWEEN_ITEMS
+        has_passed = self._pass_between()
         if self._at >= len(self._data):
             return None
+        if has_passed and self._has_lines and self._data.startswith(_LINE_STARTS, self._at):
+            return b""
         if self._odd > _MAX_ODD:
             return self._take_text(_AFTER_MANY)
         if not self._data.startswith(_OPEN, self._at):
             return self._take_text(_AFTER_LINE)
         return self._take_document()
+
+    def _pass_between(self) -> bool:
+        """Go on behind the bytes between documents, and return ``True`` if there are any."""
+        between = self._between.match(self._data, self._at)
+        assert between is not None  # noqa: S101 - it matches nothing too
+        signs = between.group()
+        self.is_blank = self.is_blank and not signs.strip(b"\xef\xbb\xbf \t\r\n\v\f")
+        if self._between is _BETWEEN and b"[" in signs:
+            self._between = _BETWEEN_ITEMS
+        self._pass(len(signs))
+        return bool(signs)
 
     def _take_document(self) -> bytes | None:
         """Return the next JSON document, whole or damaged."""
