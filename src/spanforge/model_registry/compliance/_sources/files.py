@@ -103,15 +103,14 @@ class FileReader:
         layout = self._layout = open_layout(stream, self.limits)
         if is_binary_kind(layout.start):
             raise TelemetryError(self.path, describe_content(layout.start))
-        has_documents = False
-        for document in layout.documents():
-            has_documents = True
-            yield document
-        if has_documents:
-            return
-        if self.limits:
+        documents = layout.documents()
+        first = next(documents, None)
+        if first is not None:
+            yield first
+            yield from documents
+        elif self.limits:
             raise TelemetryError(self.path, f"has no readable request: {self.limits[0]}")
-        if not layout.is_blank:
+        elif not layout.is_blank:
             raise TelemetryError(self.path, describe_content(layout.start))
 
 

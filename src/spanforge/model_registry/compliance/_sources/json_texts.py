@@ -123,23 +123,27 @@ class JsonSplitter:
         has_lines: ``True`` if a line that begins and ends as a request may be taken for one, which is fast.
 
     Attributes:
-        line: The number of the line at which the latest document begins.
-        is_blank: ``True`` if the text has only white space.
+        is_blank: ``True`` if there is only white space between the documents.
     """
 
     def __init__(self, limits: list[str], *, has_lines: bool = True) -> None:
-        self.line = 1
         self.is_blank = True
         self._limits = limits
         self._has_lines = has_lines
         self._data = b""
         self._at = 0
-        self._next_line = 1
+        self._begin = 0
+        self._lines = 1
         self._is_last = False
         self._skips = False
         self._between = _BETWEEN
         self._odd = 0
         self._restarts = 0
+
+    @property
+    def line(self) -> int:
+        """The number of the line at which the latest document begins."""
+        return self._lines + self._data.count(b"\n", 0, self._begin)
 
     def split(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
         """Yield the documents."""
@@ -157,8 +161,9 @@ class JsonSplitter:
 
     def _split_more(self, more: bytes) -> Iterator[bytes]:
         """Yield the documents that more data completes."""
+        self._lines += self._data.count(b"\n", 0, self._at)
         self._data = self._data[self._at :] + more
-        self._at = 0
+        self._at = self._begin = 0
         while True:
             if self._has_lines:
                 yield from self._take_lines()
@@ -166,21 +171,18 @@ class JsonSplitter:
             if document is None:
                 return
             if document:
-                self.is_blank = False
                 yield document
 
     def _take_lines(self) -> Iterator[bytes]:
         """Yield the lines that are a request each, up to the first other text. Most of an archive goes this way."""
-        data = self._data
-        while not self._skips and data.startswith(_LINE_STARTS, self._at):
-            end = data.find(b"\n", self._at)
-            line = data[self._at : end] if end >= 0 else data[self._at :] if self._is_last else b""
+        data, at = self._data, self._at
+        while not self._skips and data.startswith(_LINE_STARTS, at):
+            end = data.find(b"\n", at)
+            line = data[at:end] if end >= 0 else data[at:] if self._is_last else b""
             if not line.endswith(_LINE_ENDS) or len(line) > MAX_DOCUMENT:
                 return
-            self.is_blank = False
-            self.line = self._next_line
-            self._next_line += 1
-            self._at += len(line) + 1
+            self._begin = at
+            self._at = at = at + len(line) + 1
             yield line
 
     def _take_other(self) -> bytes | None:
@@ -227,11 +229,9 @@ class JsonSplitter:
 
     def _pass(self, size: int) -> bytes:
         """Return the next bytes, and go on behind them."""
-        document = self._data[self._at : self._at + size]
-        self.line = self._next_line
-        self._next_line += document.count(b"\n")
+        self._begin = self._at
         self._at += size
-        return document
+        return self._data[self._begin : self._at]
 
     def _leave_out(self, extent: _Extent) -> bytes:
         """Go on with the parts of a document that is too long; if it has none, go on behind it."""
