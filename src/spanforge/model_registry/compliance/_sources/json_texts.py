@@ -133,6 +133,7 @@ class JsonSplitter:
         self._data = b""
         self._at = 0
         self._begin = 0
+        self._counted = 0
         self._lines = 1
         self._is_last = False
         self._skips = False
@@ -143,7 +144,7 @@ class JsonSplitter:
     @property
     def line(self) -> int:
         """The number of the line at which the latest document begins."""
-        return self._lines + self._data.count(b"\n", 0, self._begin)
+        return self._lines + self._data.count(b"\n", self._counted, self._begin)
 
     def split(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
         """Yield the documents."""
@@ -161,9 +162,9 @@ class JsonSplitter:
 
     def _split_more(self, more: bytes) -> Iterator[bytes]:
         """Yield the documents that more data completes."""
-        self._lines += self._data.count(b"\n", 0, self._at)
+        self._count_lines()
         self._data = self._data[self._at :] + more
-        self._at = self._begin = 0
+        self._at = self._begin = self._counted = 0
         while True:
             if self._has_lines:
                 yield from self._take_lines()
@@ -175,15 +176,24 @@ class JsonSplitter:
 
     def _take_lines(self) -> Iterator[bytes]:
         """Yield the lines that are a request each, up to the first other text. Most of an archive goes this way."""
-        data, at = self._data, self._at
+        self._count_lines()
+        data, at, taken = self._data, self._at, 0
         while not self._skips and data.startswith(_LINE_STARTS, at):
             end = data.find(b"\n", at)
             line = data[at:end] if end >= 0 else data[at:] if self._is_last else b""
             if not line.endswith(_LINE_ENDS) or len(line) > MAX_DOCUMENT:
-                return
+                break
             self._begin = at
-            self._at = at = at + len(line) + 1
+            at += len(line) + 1
+            taken += 1
             yield line
+        self._at = self._counted = at
+        self._lines += taken
+
+    def _count_lines(self) -> None:
+        """Count the lines up to the place that was reached."""
+        self._lines += self._data.count(b"\n", self._counted, self._at)
+        self._counted = self._at
 
     def _take_other(self) -> bytes | None:
         """Return the next document of any layout; ``None`` if more data is required.
