@@ -161,6 +161,7 @@ WRONG: dict[str, tuple[bytes, str]] = {
     "phoenix": (dump([{"name": "a", "span_kind": "LLM", "context": {"trace_id": "x"}}]), "Phoenix"),
     "stdouttrace": (dump({"Name": "a", "SpanContext": {"TraceID": "5"}}, indent="\t") * 3, "stdouttrace"),
     "console exporter": (dump({"name": "a", "context": {"trace_id": "0x5", "span_id": "0x6"}}, indent=4), "Python"),
+    "gemini cli": (dump({"hrTime": [1, 2], "attributes": {"event.name": "a"}}, indent=2) * 2, "JavaScript"),
     "langsmith": (dump({"run_type": "llm", "dotted_order": "x"}), "LangSmith"),
     "csv": (b"trace_id,span_id,name\n5,6,chat\n", "CSV"),
     "csv in utf-16": ("trace_id;span_id;name\n5;6;chat\n".encode("utf-16"), "CSV"),

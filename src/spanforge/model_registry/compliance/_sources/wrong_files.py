@@ -67,6 +67,7 @@ _TEXT_KINDS: Final = (
     _row(r'.*"(localEndpoint|remoteEndpoint|binaryAnnotations)"', "spans of Zipkin", _SEND),
     _row(r'.*"SpanContext"\s*:\s*\{\s*"TraceID"', "the output of Go's stdouttrace exporter", _SEND),
     _row(r'.*"trace_id"\s*:\s*"0x', "the output of Python's console exporter", _SEND),
+    _row(r'.*"(hrTime|instrumentationScope)"', "the output of JavaScript's console exporter", _SEND),
     _row(r'.*"(rootServiceName|rootTraceName)"', "a search result of Tempo", "pass the traces that it lists"),
     _row(r'.*"(projectId|htmlPath|usageDetails|promptName|parentObservationId)"', "an export of Langfuse", _SEND),
     _row(r'.*"?context[.]span_id"?|.*"span_kind"|.*"context"\s*:\s*\{\s*"trace_id"', "an export of Phoenix", _SEND),
