@@ -625,7 +625,7 @@ class File:
             whole[: len(whole) // 2],  # torn
             '{"hello":"world"}',
             "no JSON \\x00 at all",
-            "[]",
+            "5]",
             "{}",
             whole[: len(whole) // 3] + _request([]),  # half of a line before a whole one
             whole[len(whole) // 3 :],  # the end of a line

@@ -409,3 +409,13 @@ def test_a_registry_that_changes_meanwhile(registry: ModelRegistry) -> None:
             states.add(render_transform(fresh))
         add(fresh, f"m{i}", f"g{i}-*", "shared", provider=f"p{i % 3}")
     assert set(rendered) == states
+
+
+def test_ids_without_a_form() -> None:
+    """Ids of which nothing is left without white space and quotes are matched as they are."""
+    registry = ModelRegistry(auto_emit=False)
+    ids = ['""', '"""']
+    for model_id in ids:
+        registry.register(model_id, "N", "1", "low", "t", "p", provider="acme")
+    statements = str(read_yaml(render_lookup(registry)))
+    assert all(json.dumps(model_id) in statements for model_id in ids)

@@ -29,6 +29,7 @@ from spanforge.model_registry.compliance._analysis.checks import EVIDENCE_CHECKS
 from spanforge.model_registry.compliance._frameworks import FRAMEWORKS
 from spanforge.model_registry.compliance._report import LIMITS
 from spanforge.model_registry.compliance._sources.formats import FORMATS
+from spanforge.model_registry.compliance._sources.log_calls import CALL_EVENTS
 from spanforge.model_registry.otel._metrics import METRICS
 
 if TYPE_CHECKING:
@@ -156,6 +157,12 @@ def call_evidence() -> str:
     return f"These attributes show it: {join_names(CALL_EVIDENCE, 'and')}."
 
 
+def call_events() -> list[list[str]]:
+    """Return the table of the events by which log records report calls."""
+    rows = [[f"`{name}`", f"[{event.sender}]({event.source})"] for name, event in CALL_EVENTS.items()]
+    return [["event", "sent by"], *rows]
+
+
 def formats() -> list[str]:
     """Return the list of the telemetry formats."""
     return [f"`{kind}`: {row.note}" for kind, row in FORMATS.items()]
@@ -281,6 +288,7 @@ def join_names(names: Iterable[str], conjunction: str) -> str:
 
 TABLES = {
     "attributes": attributes,
+    "call_events": call_events,
     "checks": checks,
     "clauses": clauses,
     "conventions": conventions,

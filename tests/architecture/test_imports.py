@@ -70,6 +70,7 @@ INNER_LAYERS = {
         {"_evidence_csv"},
         {"_evidence_request"},
         {"_name_lists", "_sender_figures"},
+        {"_limits"},
         {"_report"},
         {"_engine", "_matching"},
         {"__init__"},

@@ -131,7 +131,27 @@ def test_bad_lines_make_coverage_incomplete(case: EvidenceCase, otlp: Otlp) -> N
     case.write(b"{oops", otlp.line(otlp.enriched()))
     found = case.attest(make_entry())
     assert (found.inputs[0].lines, found.inputs[0].bad_lines, found.population.calls) == (2, 1, 1)
-    assert found.coverage.reasons == ("unreadable lines, spans or log records: 1",)
+    fault = "line 1: is not JSON: object keys must be strings (byte 1)"
+    assert found.inputs[0].faults == (fault,)
+    assert found.coverage.reasons == (f"spans.jsonl: unreadable lines, spans or log records: 1, the first: {fault}",)
+
+
+def test_malformed_span_spoils_no_other_period(case: EvidenceCase, otlp: Otlp) -> None:
+    """A malformed span makes the coverage of its own period incomplete, unless it has no time or is untrusted."""
+    good = otlp.line(otlp.enriched())
+    untrusted = {"model_registry__sender": "untrusted"}
+    for bad, is_incomplete in (
+        (otlp.span("gpt") | {"traceId": ""}, True),
+        (otlp.span("gpt", otlp.start - 1) | {"traceId": ""}, False),
+        (otlp.span("gpt") | {"startTimeUnixNano": "0"}, False),
+        (otlp.span("gpt", **untrusted) | {"traceId": ""}, False),
+    ):
+        case.write(good, otlp.line(bad))
+        found = case.attest(make_entry())
+        assert (found.coverage.status == "incomplete") is is_incomplete
+        assert (found.inputs[0].bad_lines, len(found.inputs[0].faults)) == (1, 1)
+        stated = [limit for limit in found.limits if limit.startswith("spans.jsonl: malformed spans and log records")]
+        assert len(stated) == (not is_incomplete)
 
 
 @pytest.mark.parametrize(

@@ -287,10 +287,13 @@ def assert_is_true(evidence: Evidence, given: Archive, framework: str) -> None:
     """Assert that evidence says what is true of an archive."""
     stated, truth = evidence.stated, Truth(given.truth)
     found = given.truth
+    faults = [read.pop("faults") for read in stated["inputs"]]
     assert stated["inputs"] == [{**known, "kind": "otlp_json"} for known in found["inputs"]]
+    assert [len(described) for described in faults] == [min(known["bad_lines"], 10) for known in found["inputs"]]
     assert stated["population"] == {
         "spans": truth.number() + truth.agents + found["others"],
         "calls": truth.number(),
+        "log_calls": 0,
         "agent_spans": truth.agents,
         "other_spans": found["others"],
         "copies": found["copies"],
@@ -304,7 +307,11 @@ def assert_is_true(evidence: Evidence, given: Archive, framework: str) -> None:
     _assert_checks(stated, truth)
     changes = [{key: value for key, value in change.items() if key != "event_at"} for change in stated["changes"]]
     assert changes == truth.changes()
-    bad = sum(known["bad_lines"] for known in found["inputs"])
+    unreadable = [
+        f"{known['name']}: unreadable lines, spans or log records: {known['bad_lines']}, the first: {described[0]}"
+        for known, described in zip(found["inputs"], faults, strict=True)
+        if described
+    ]
     limits = [f"{known['name']}: {limit}" for known in found["inputs"] for limit in known["limits"]]
     assert stated["coverage"] == {
         "status": "incomplete",
@@ -312,7 +319,7 @@ def assert_is_true(evidence: Evidence, given: Archive, framework: str) -> None:
         "gap_count": len(found["gaps"]),
         "reasons": [
             f"gaps that are longer than max_gap_seconds: {len(found['gaps'])}",
-            f"unreadable lines, spans or log records: {bad}",
+            *unreadable,
             *limits,
         ],
     }

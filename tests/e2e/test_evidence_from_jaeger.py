@@ -93,7 +93,8 @@ def read(reader: JaegerReader) -> dict[tuple[str, str], tuple[str, dict[str, Any
                     for event in span["events"]:
                         event["attributes"].sort(key=itemgetter("key"))  # Jaeger changes their order
                     if START <= int(span["startTimeUnixNano"]) < START + DAY:
-                        found[span["traceId"], span["spanId"]] = "".join(names), span
+                        service = "".join(names).replace("empty-service-name", "")  # newer versions return it
+                        found[span["traceId"], span["spanId"]] = service, span
     return found
 
 
@@ -137,15 +138,15 @@ def test_a_trace_that_began_long_before(jaeger_server: Server) -> None:
 
 
 def test_what_jaeger_changes(jaeger_server: Server) -> None:
-    """Arrays come back as JSON text, and links lose their attributes: that is Jaeger's doing, and documented."""
+    """Older versions return arrays as JSON text, and newer ones return arrays."""
     _, span = sent_spans()[0]
     span["startTimeUnixNano"] = str(START)
     text = {"arrayValue": {"values": [{"stringValue": "a"}, {"stringValue": "b"}]}}
     span["attributes"] = span["events"][0]["attributes"] = [{"key": "array", "value": text}]
     send(jaeger_server, [("shop", span)])
     ((_, found),) = read(reader_of(jaeger_server)).values()
-    expected = [{"key": "array", "value": {"stringValue": '["a","b"]'}}]
-    assert (found["attributes"], found["events"][0]["attributes"]) == (expected, expected)
+    values = [given[0]["value"] for given in (found["attributes"], found["events"][0]["attributes"])]
+    assert values in ([text, text], [{"stringValue": '["a","b"]'}] * 2)
 
 
 def test_an_empty_period(jaeger_server: Server) -> None:

@@ -61,6 +61,13 @@ class Otlp:
         mark = self.attributes({"model_registry.sender": sender})
         return [item | {"attributes": [*item.get("attributes", ()), *mark]} for item in items]
 
+    def call_record(self, model: str, at: int = START, span: Any = None, **attributes: Any) -> Any:
+        """Return a log record that reports a call in the form of the semantic conventions, perhaps in a span."""
+        ids = {} if span is None else {key: span[key] for key in ("traceId", "spanId")}
+        named = {"gen_ai.request.model": model, **attributes}
+        name = "gen_ai.client.inference.operation.details"
+        return {"eventName": name, "timeUnixNano": str(at), "attributes": self.attributes(named), **ids}
+
     def line(self, *spans: Any, service: str | None = "api", scope: str = "test") -> bytes:
         """Return a line, without its end, with spans of one service and one instrumentation scope."""
         resource = {"attributes": self.attributes({} if service is None else {"service.name": service})}
@@ -68,9 +75,12 @@ class Otlp:
             {"resourceSpans": [{"resource": resource, "scopeSpans": [{"scope": {"name": scope}, "spans": spans}]}]}
         )
 
-    def logs(self, *records: Any) -> bytes:
-        """Return a line, without its end, with log records."""
-        return self.json({"resourceLogs": [{"resource": {}, "scopeLogs": [{"scope": {}, "logRecords": records}]}]})
+    def logs(self, *records: Any, resource: dict[str, Any] | None = None) -> bytes:
+        """Return a line, without its end, with log records of a resource with these attributes."""
+        described = {} if resource is None else {"attributes": self.attributes(resource)}
+        return self.json(
+            {"resourceLogs": [{"resource": described, "scopeLogs": [{"scope": {}, "logRecords": records}]}]}
+        )
 
     def attributes(self, values: dict[str, Any]) -> list[Any]:
         """Return attributes; a value that is an object already stays as it is."""

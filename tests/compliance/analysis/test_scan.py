@@ -23,6 +23,7 @@ from support.scans import (
     scan_lines,
 )
 
+from spanforge.model_registry._core.errors import TelemetryError
 from spanforge.model_registry._core.resolution import UNREGISTERED
 from spanforge.model_registry._core.timestamps import to_nanos
 from spanforge.model_registry.compliance._analysis import duplicates
@@ -105,14 +106,32 @@ def test_first_spans_of_a_group_are_samples(tmp_path: Path, otlp: Otlp) -> None:
     "line", [b"{}", b"[]", b"null", b"text", b'{"spans":[]}', b"\xff", b'{"resourceSpans":5}', b"{" * 100_000]
 )
 def test_unreadable_lines_are_counted(tmp_path: Path, otlp: Otlp, line: bytes) -> None:
-    """A line that is not a request is counted as bad; if it is the last one of an input, it is a limit too."""
+    """A line that is not a request is counted as bad; if it is the last one and ends early, it is a limit too."""
     good = otlp.line(otlp.span("gpt"))
     found = scan_lines(tmp_path, [good, line, good])
     assert (found.result.lines, found.result.bad_lines, found.limits) == (3, 1, [])
     assert count_calls(found.result) == {call(): 2}
     found = scan_lines(tmp_path, [good, line])
-    assert found.limits == ["the last line cannot be read: the file may be cut off"]
     assert found.result.bad_lines == 1
+    assert found.limits == []
+
+
+def test_only_json_that_ends_early_is_cut_off(tmp_path: Path, otlp: Otlp) -> None:
+    """The last line is called cut off if it begins as a request and ends early, and for no other fault."""
+    good, odd = otlp.line(otlp.span("gpt")), otlp.line(otlp.span("gpt") | {"traceId": "x"}, otlp.span("gpt"))
+    cut_off = ["the last line cannot be read: the file may be cut off"]
+    for length in range(1, len(good)):
+        assert scan_lines(tmp_path, [good, good[:length]]).limits == cut_off
+    for last in (odd, b"text", good + b"}", good[:50] + b"!" + good[50:]):
+        assert scan_lines(tmp_path, [good, last]).limits == []
+
+
+@pytest.mark.parametrize("documents", [[b"{}"], [b"text"], [b"[]", b"{"], [b'{"data":[]}'] * 20])
+def test_input_without_a_request_is_an_error(tmp_path: Path, documents: list[bytes]) -> None:
+    """An input that has documents and no request is an error, unlike an empty input."""
+    with pytest.raises(TelemetryError, match="has no OTLP request"):
+        scan_lines(tmp_path, documents)
+    assert scan_lines(tmp_path, []).result == ScanResult()
 
 
 def test_reader_words_the_limit_of_cut_off_input(tmp_path: Path, otlp: Otlp) -> None:
@@ -154,6 +173,7 @@ def test_period_is_half_open(tmp_path: Path, otlp: Otlp) -> None:
         ("api", "api"),
         (None, "unknown_service"),
         ("", "unknown_service"),
+        ("empty-service-name", "unknown_service"),
         (5, "unknown_service"),
         ("é\u2028", "é\u2028"),
         ("s" * 99_999, "s" * 1_024 + "…"),

@@ -49,7 +49,7 @@ def readers(tmp_path: Path, otlp: Otlp) -> list[FileReader]:
     for number, name in enumerate([b"a.jsonl", b"b.jsonl.gz", b"c\xff.jsonl", b"d.jsonl.gz"]):
         event = otlp.lifecycle_event(START + 5)
         spans = [otlp.span(model, START + number) for model in ("gpt-1", "x", None) for _ in range(number + 1)]
-        content = otlp.line(*spans, otlp.span() | {"events": [event]}) + b"\n[]\n"
+        content = otlp.line(*spans, otlp.span() | {"events": [event]}) + b'\n{"resourceSpans":\n'
         path = os.path.join(os.fsencode(tmp_path), name)
         with open(path, "wb") as file:
             file.write(gzip.compress(content)[:-4] if name.endswith(b".gz") else content)

@@ -14,7 +14,7 @@ import pytest
 from support.evidence import limit_peak_memory
 
 from spanforge.model_registry._core.errors import MissingExtraError, TelemetryError
-from spanforge.model_registry.compliance._sources import files as telemetry
+from spanforge.model_registry.compliance._sources import compressed, json_texts, layouts
 from spanforge.model_registry.compliance._sources.files import FileReader, TelemetryReader, expand_paths, shorten_paths
 
 if sys.version_info >= (3, 14):
@@ -53,7 +53,10 @@ def read(path: Path, content: bytes) -> tuple[list[bytes], list[str]]:
     """Return the lines and the limits of a file with such content; size and digest must be its own."""
     path.write_bytes(content)
     reader = FileReader(str(path))
-    lines = list(reader.requests())
+    try:
+        lines = list(reader.requests())
+    except TelemetryError as error:
+        return [], [error.reason.removeprefix("has no readable request: ")]
     assert (reader.size, reader.sha256) == (len(content), hashlib.sha256(content).hexdigest())
     return lines, reader.limits
 
@@ -84,7 +87,9 @@ def test_cut_off_files(path: Path, form: str) -> None:
 
 def test_lines_before_a_cut_are_read(path: Path) -> None:
     """All data before a cut is decompressed."""
-    lines = [hashlib.sha256(b"%d" % number).hexdigest().encode() for number in range(2_000)]
+    lines = [
+        b'{"resourceSpans":["%b"]}' % hashlib.sha256(b"%d" % number).hexdigest().encode() for number in range(2_000)
+    ]
     content = gzip.compress(b"\n".join(lines))
     found, limits = read(path, content[: len(content) // 2])
     assert len(lines) * 0.45 < len(found) < len(lines) * 0.55
@@ -116,7 +121,7 @@ def test_garbage_after_compressed_data_is_a_limit(path: Path, form: str, garbage
 @pytest.mark.parametrize("form", ["gz", "zst", "frames"])
 def test_damaged_bytes_are_noticed(path: Path, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
     """A changed byte is a limit or changes lines; size and digest are those of the file."""
-    monkeypatch.setattr(telemetry, "_CHUNK", 16)
+    monkeypatch.setattr(compressed, "_CHUNK", 16)
     content = COMPRESS[form](PLAIN)
     noticed = 0
     for place in range(10, len(content), 7):
@@ -131,7 +136,7 @@ def test_damaged_bytes_are_noticed(path: Path, monkeypatch: pytest.MonkeyPatch, 
 @pytest.mark.parametrize("form", ["gz", "zst", "frames"])
 def test_data_after_damage_is_hashed(path: Path, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
     """Data that cannot be decompressed counts for the size and the digest."""
-    monkeypatch.setattr(telemetry, "_CHUNK", 1_000)
+    monkeypatch.setattr(compressed, "_CHUNK", 1_000)
     content = COMPRESS[form](random.Random(0).randbytes(2_000_000).hex().encode())
     begin = {"gz": content[:8], "zst": content[:8], "frames": framed(b"a") + b"\xff" * 4}[form]
     lines, limits = read(path, begin + b"\xff" * 100 + content)
@@ -183,68 +188,94 @@ def test_wrong_size_of_a_request(path: Path, change: int) -> None:
 @pytest.mark.parametrize(
     ("content", "lines"),
     [
-        (b"", []),
-        (b"\n", []),
-        (b"\n\r\n \t\n\n", []),
+        *((blank, []) for blank in (b"", b"\n", b"\n\r\n \t\n\n", b"\xef\xbb\xbf")),
         (b"a\n\nb\n", [b"a", b"b"]),
-        (b"a\r\nb\r\n", [b"a\r", b"b\r"]),
         (b"a\nb", [b"a", b"b"]),
-        (b"a\n ", [b"a"]),
-        (b"\xef\xbb\xbfa\n", [b"\xef\xbb\xbfa"]),
+        (b"\xef\xbb\xbfa\n", [b"a"]),
+        (b"a" + LINES[0] + b"\nb", [b"a", LINES[0], b"b"]),
         ('"\u2028\x85\x0b"\n'.encode(), ['"\u2028\x85\x0b"'.encode()]),
         (b"\x1f", [b"\x1f"]),
     ],
 )
-def test_lines_end_at_line_feeds(path: Path, content: bytes, lines: list[bytes]) -> None:
-    """Only a line feed ends a line, and blank lines are left out."""
+def test_other_lines_are_documents(path: Path, content: bytes, lines: list[bytes]) -> None:
+    """A line that is not JSON is a document, and a blank file has none."""
     assert read(path, content) == (lines, [])
 
 
 def test_lines_across_chunks(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The size of chunks does not change the lines."""
     for chunk in (1, 2, 3, 7, 64):
-        monkeypatch.setattr(telemetry, "_CHUNK", chunk)
+        monkeypatch.setattr(compressed, "_CHUNK", chunk)
         for form in COMPRESS.values():
             assert read(path, form(PLAIN)) == (LINES, [])
 
 
+LONG = "a request is longer than 100 bytes"
+
+
+def limit_documents(monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
+    """Limit the bytes of a document."""
+    for module in (json_texts, layouts):
+        monkeypatch.setattr(module, "MAX_DOCUMENT", limit)
+
+
+def make_line(size: int, start: bytes = b'{"resourceMetrics":[') -> bytes:
+    """Return a line of this many bytes."""
+    return start + b"1" * (size - len(start) - 2) + b"]}"
+
+
 @pytest.mark.parametrize("form", ["plain", "gz", "zst"])
-def test_long_lines_are_left_out(path: Path, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
-    """Lines beyond the limit are one limit of the file, other lines are read, and so is a line of exactly the limit."""
-    monkeypatch.setattr(telemetry, "MAX_LINE", 100)
-    monkeypatch.setattr(telemetry, "_CHUNK", 30)
-    compress, fits, long = COMPRESS[form], b"f" * 100, b"l" * 131
-    lines, limits = read(path, compress(b"\n".join([b"a", fits, long, b"b", long * 9, fits])))
-    assert (lines, limits) == ([b"a", fits, b"b", fits], ["a line is longer than 100 bytes"])
-    assert read(path, compress(b"a\n" + long)) == ([b"a"], limits)
-    assert read(path, compress(long + b"\nb")) == ([b"b"], limits)
+@pytest.mark.parametrize("start", [b'{"resourceMetrics":[', b'{"x":[', b'{\n"resourceMetrics":['])
+def test_long_documents_are_left_out(path: Path, monkeypatch: pytest.MonkeyPatch, form: str, start: bytes) -> None:
+    """Documents beyond the limit are one limit of the file, and other documents are read."""
+    limit_documents(monkeypatch, 100)
+    monkeypatch.setattr(compressed, "_CHUNK", 30)
+    compress, fits = COMPRESS[form], make_line(100)
+    for size in (161, 1_000):
+        long = make_line(size, start)
+        content = b"\n".join([LINES[0], fits, long, LINES[1], long, fits])
+        assert read(path, compress(content)) == ([LINES[0], fits, LINES[1], fits], [LONG])
+        assert read(path, compress(LINES[0] + b"\n" + long)) == ([LINES[0]], [LONG])
     for before in range(31):  # the line may cross the end of a chunk
-        assert read(path, compress(b" " * before + b"\n" + fits + b"\nb")) == ([fits, b"b"], [])
+        content = b" " * before + b"\n" + fits + b"\n" + LINES[0]
+        assert read(path, compress(content)) == ([fits, LINES[0]], [])
+
+
+def test_long_document_is_read_in_parts(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The resources of a document beyond the limit are documents, so that it may have any size."""
+    limit_documents(monkeypatch, 100)
+    monkeypatch.setattr(compressed, "_CHUNK", 30)
+    resources = [b'{"scopeSpans":[%d]}' % number for number in range(50)]
+    for start, end in ((b'{"resourceSpans":[', b"]}"), (b'{"result": {\n "resourceSpans" : [', b"]}}\n")):
+        content = start + b",\n ".join(resources) + end
+        lines, limits = read(path, content + content)
+        assert ([line.strip() for line in lines], limits) == (resources * 2, [])
 
 
 def test_long_requests_are_left_out(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Requests beyond the limit are a limit, and other requests are read."""
-    monkeypatch.setattr(telemetry, "MAX_LINE", 100)
+    limit_documents(monkeypatch, 100)
     content = framed(b"a", b"l" * 101, b"f" * 100, b"l" * 10_000)
-    assert read(path, content) == ([b"a", b"f" * 100], ["a request is longer than 100 bytes"])
+    assert read(path, content) == ([b"a", b"f" * 100], [LONG])
 
 
 @pytest.mark.parametrize("form", ["plain", "gz", "zst"])
-def test_long_line_takes_little_memory(path: Path, form: str) -> None:
+@pytest.mark.parametrize("start", [b"x", b'{"resourceSpans":"'])
+def test_long_line_takes_little_memory(path: Path, form: str, start: bytes) -> None:
     """A line beyond the limit is not kept in memory."""
     mib = 1024 * 1024
     with path.open("wb") as raw:
         file: Any = raw
         if form != "plain":
             file = gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=1) if form == "gz" else zstd.ZstdFile(raw, "wb")
+        file.write(start)
         for _ in range(100):
             file.write(b"x" * mib)
-        file.write(b"\nb\n")
+        file.write(b"\n" + LINES[0] + b"\n")
         file.close()
     reader = FileReader(str(path))
-    with limit_peak_memory(40 * mib):
-        assert list(reader.requests()) == [b"b"]
-    assert len(reader.limits) == 1
+    with limit_peak_memory(90 * mib):
+        assert list(reader.requests())[-1] == LINES[0]
 
 
 @pytest.mark.parametrize("lie", [b"\xff" * 4 + b"abc", framed(bytes(100 * 1024 * 1024))])
@@ -260,7 +291,7 @@ def test_false_sizes_take_little_memory(path: Path, lie: bytes) -> None:
 @pytest.mark.parametrize("form", COMPRESS)
 def test_growing_file(path: Path, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
     """A file is read up to its size at the start, and the digest is that of these bytes."""
-    monkeypatch.setattr(telemetry, "_CHUNK", 16)
+    monkeypatch.setattr(compressed, "_CHUNK", 16)
     content = COMPRESS[form](PLAIN)
     path.write_bytes(content)
     reader = FileReader(str(path))
@@ -276,14 +307,15 @@ def test_growing_file(path: Path, monkeypatch: pytest.MonkeyPatch, form: str) ->
 
 def test_shrinking_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Reading stops at the new end, and the digest is that of the bytes that were read."""
-    monkeypatch.setattr(telemetry, "_CHUNK", 16)
-    path.write_bytes(PLAIN)
+    monkeypatch.setattr(compressed, "_CHUNK", 16)
+    content = PLAIN * 100
+    path.write_bytes(content)
     reader = FileReader(str(path))
     requests = reader.requests()
     assert next(requests) == LINES[0]
     os.truncate(path, 8)
-    assert list(requests) in ([], [LINES[1][: reader.size - len(LINES[0]) - 1]])
-    assert reader.sha256 == hashlib.sha256(PLAIN[: reader.size]).hexdigest()
+    assert len(list(requests)) < 99 * len(LINES)
+    assert reader.sha256 == hashlib.sha256(content[: reader.size]).hexdigest()
 
 
 def test_reader_reads_again(path: Path) -> None:
@@ -342,7 +374,7 @@ def test_read_error_in_the_middle(path: Path, monkeypatch: pytest.MonkeyPatch) -
     def fail(*_: object) -> bytes:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(telemetry.HashedFile, "readinto", fail)
+    monkeypatch.setattr(compressed.HashedFile, "readinto", fail)
     assert read_error(path) == "cannot be read: Input/output error"
 
 

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import socket
+import threading
 import time
 import urllib.parse
 from concurrent.futures import ThreadPoolExecutor
@@ -437,3 +438,65 @@ def test_slow_responses_time_out(monkeypatch: pytest.MonkeyPatch, pause: float, 
         return Reply(b" " * 98 + b"{}", pause=pause, parts=parts)
 
     assert reason(JaegerServer(late)) == "did not respond within 0.1 s"
+
+
+@contextmanager
+def endless_server(first: bytes, again: bytes) -> Iterator[str]:
+    """Run a server that sends bytes again and again, and return its address."""
+
+    def send(connection: socket.socket) -> None:
+        with connection, suppress(OSError):
+            connection.recv(10_000)
+            connection.sendall(first)
+            while True:
+                connection.sendall(again)
+                time.sleep(0.01)
+
+    def accept() -> None:
+        with suppress(OSError):
+            while True:
+                threading.Thread(target=send, args=(listener.accept()[0],), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as threads:
+        threads.submit(accept)
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.parametrize(
+    ("first", "again"),
+    [
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        (b"HTTP/1.1 ", b"2"),
+        (b"HTTP/1.1 200 OK\r\nX: ", b"x"),
+        (b"HTTP/1.1 200 OK\r\n\r\n", b" "),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n"),
+        (b"HTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 99999\r\n\r\n", b"x"),
+    ],
+)
+def test_endless_responses_time_out(monkeypatch: pytest.MonkeyPatch, first: bytes, again: bytes) -> None:
+    """A response whose status, header or body never ends is an error after the timeout."""
+    monkeypatch.setattr(jaeger, "TIMEOUT", 0.2)
+    with endless_server(first, again) as url:
+        begin = time.monotonic()
+        with pytest.raises(TelemetryError, match=r"did not respond within 0\.2 s"):
+            list(JaegerReader(url, START, END).requests())
+        assert time.monotonic() - begin < 5
+
+
+@pytest.mark.parametrize(("requests", "seconds"), [(30, 1_000.0), (10**6, 0.2)])
+def test_reading_is_bounded(monkeypatch: pytest.MonkeyPatch, requests: int, seconds: float) -> None:
+    """Any number of full responses ends after a number of requests or a time, with one limit that says so."""
+    monkeypatch.setattr(jaeger, "MAX_TRACES", 1)
+    monkeypatch.setattr(jaeger, "MAX_REQUESTS", requests)
+    monkeypatch.setattr(jaeger, "MAX_SECONDS", seconds)
+    full = Reply(answer_of((1, START // 1_000)))
+    server = JaegerServer(always(full, *map(str, range(100))))
+    begin = time.monotonic()
+    reader, _ = read(server, START, START + 86_400 * 10**9)
+    assert time.monotonic() - begin < 10
+    assert len(server.asked) <= requests
+    stopped = f"reading stopped after {requests:,} requests or {seconds:g} s, at service '0'; choose a shorter period, "
+    assert reader.limits[-1] == stopped + "or read the Collector's archive"

@@ -22,6 +22,8 @@ SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.38.0"
 """The version of OpenTelemetry's conventions whose attribute keys the library reads."""
 PREFIX: Final = "model_registry."
 """The namespace of all attributes and events of the library."""
+SENDER_KEY: Final = f"{PREFIX}sender"
+"""The attribute by which the Collector marks the sender of a span or a log record."""
 EventSignal = Literal["span", "log"]
 """The signal of a lifecycle event: an event on a span, or a log record with an event name."""
 SIGNALS: Final[tuple[EventSignal, ...]] = get_args(EventSignal)

@@ -29,13 +29,13 @@ from spanforge.model_registry._core.collector_paths import (
 )
 from spanforge.model_registry._core.collector_tables import (
     EXACT,
-    EXACT_KINDS,
     FORM_WITH_CODE,
     NO_PROVIDER,
     NUMBERED,
     OTHER_PROVIDER,
     WITH_CODE,
     WRITTEN_BEFORE,
+    is_exact,
     list_spellings,
 )
 from spanforge.model_registry._core.names import MAX_PARSED
@@ -65,7 +65,7 @@ def match_exactly(tables: Tables, slots: Iterable[Slot]) -> Iterator[str]:
         for key in (*slot.exact[: len(kinds)], slot.exact[2]):
             yield f"set({HITS}[{key}], 1) where {key} != nil"
     yield f"keep_keys({HITS}, {ottl.encode_all(tables.list_exact_keys())})"
-    refused = [key for key in tables.refused if key[0] in EXACT_KINDS]
+    refused = [key for key in tables.refused if is_exact(key)]
     if refused:
         yield f"set({REFUSED}, {HITS})"
         yield f"keep_keys({REFUSED}, {ottl.encode_all(refused)})"
@@ -168,7 +168,7 @@ def match_forms(tables: Tables) -> Iterator[str]:
         yield f"set({HITS}[{slot.numbered}], 1) where {open_} and {slot.numbered} != nil"
     yield f"keep_keys({HITS}, {ottl.encode_all(tables.list_form_keys())}) where {PARSED} != nil"
     if tables.refused:
-        refused = ottl.encode_all(key for key in tables.refused if key[0] not in EXACT_KINDS)
+        refused = ottl.encode_all(key for key in tables.refused if not is_exact(key))
         yield f"set({REFUSED}, {HITS}) where {PARSED} != nil"
         yield f"keep_keys({REFUSED}, {refused}) where {PARSED} != nil"
     for slot in SLOTS:

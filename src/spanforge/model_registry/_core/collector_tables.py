@@ -34,7 +34,7 @@ WITH_CODE: Final = "X"
 """The first character of the key of an exact name with the code of a provider."""
 WRITTEN_BEFORE: Final = "W"
 """The first character of the key of an exact name with the code of the provider that is written before it."""
-EXACT_KINDS: Final = EXACT + WITH_CODE + WRITTEN_BEFORE
+EXACT_KINDS: Final = (EXACT, WITH_CODE, WRITTEN_BEFORE)
 """The first characters of all keys of exact names."""
 FORM_WITH_CODE: Final = "C"
 """The first character of the key of a form with the code of a provider."""
@@ -102,13 +102,18 @@ class Tables(msgspec.Struct):
 
     def list_exact_keys(self) -> list[str]:
         """Return the keys of exact names, with those that match no entry."""
-        return [*self.exact, *(key for key in (*self.failures, *self.refused) if key[0] in EXACT_KINDS)]
+        return [*self.exact, *(key for key in (*self.failures, *self.refused) if is_exact(key))]
 
     def list_form_keys(self) -> list[str]:
         """Return the keys of forms, with those that match no entry."""
         numbered = [NUMBERED + base for base in self.numbered]
-        others = (key for key in (*self.failures, *self.refused) if key[0] not in EXACT_KINDS)
+        others = (key for key in (*self.failures, *self.refused) if not is_exact(key))
         return list(dict.fromkeys([*self.forms, *others, *numbered]))
+
+
+def is_exact(key: str) -> bool:
+    """Check whether a key is of an exact name. The key of a form may be empty."""
+    return key.startswith(EXACT_KINDS)
 
 
 def build_tables(entries: Sequence[ModelRegistryEntry], mode: MatchMode = "forms") -> Tables:

@@ -182,7 +182,9 @@ class Input(AttestationPart, frozen=True, kw_only=True):
             of its responses; of ``audit_events``, the bytes of their JSON with sorted keys.
         sha256: The SHA-256 of these bytes, in hexadecimal.
         lines: Requests that were read, unreadable ones included; for ``audit_events``, the number of events.
-        bad_lines: Lines, or parts of lines, that could not be read.
+        bad_lines: Documents, spans and log records that could not be read. They make the coverage incomplete, except
+            for spans and log records without a time in the period and those of untrusted senders.
+        faults: The first of them, at most 10: a text each with the place and the reason.
         spans: Spans that were read, copies included.
         spans_outside: Spans that were read and started outside the period.
         first: The start of the first span, RFC 3339; ``None`` if there is no span.
@@ -196,6 +198,7 @@ class Input(AttestationPart, frozen=True, kw_only=True):
     sha256: Sha256
     lines: Count
     bad_lines: Count
+    faults: tuple[str, ...]
     spans: Count
     spans_outside: Count
     first: Moment | None
@@ -206,12 +209,13 @@ class Input(AttestationPart, frozen=True, kw_only=True):
 class Population(AttestationPart, frozen=True, kw_only=True):
     """The population: the spans of the period of trusted and unknown senders, each counted once.
 
-    If the evidence is about one model, ``calls``, ``models`` and ``models_called`` are of that model. The other figures
-    are of all telemetry.
+    If the evidence is about one model, ``calls``, ``log_calls``, ``models`` and ``models_called`` are of that model.
+    The other figures are of all telemetry.
 
     Attributes:
         spans: Spans that started in the period.
-        calls: Calls.
+        calls: Calls, those of ``log_calls`` included.
+        log_calls: Calls that only log records report.
         agent_spans: Spans of agents, workflows and chains that name a model without being a call.
         other_spans: Spans that are neither calls nor ``agent_spans``.
         copies: Spans that were read again and not counted again.
@@ -225,6 +229,7 @@ class Population(AttestationPart, frozen=True, kw_only=True):
 
     spans: Count
     calls: Count
+    log_calls: Count
     agent_spans: Count
     other_spans: Count
     copies: Count

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -13,7 +14,9 @@ from spanforge.model_registry._core.resolution import ModelIndex
 from spanforge.model_registry.compliance._analysis.calls import clean_name
 from spanforge.model_registry.compliance._arguments import check_keys, parse_period
 from spanforge.model_registry.compliance._sources import otlp_json as otlp
+from spanforge.model_registry.compliance._sources.faults import FaultLog
 from spanforge.model_registry.compliance._sources.formats import open_sources
+from spanforge.model_registry.compliance._sources.salvage import SalvageContext, salvage
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -146,7 +149,8 @@ def _read_spans(reader: TelemetryReader) -> Iterator[tuple[otlp.Span, str]]:
 
 def _decode(document: bytes) -> list[otlp.ExportRequest]:
     """Return a request, or those of its parts that can be read."""
-    try:
-        return [otlp.decode_request(document)]
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
-        return [request for request in otlp.salvage(document) if request is not None]
+    with contextlib.suppress(msgspec.MsgspecError, UnicodeError, RecursionError):
+        request = otlp.decode_request(document)
+        if request.is_request:
+            return [request]
+    return list(salvage(document, SalvageContext(FaultLog(), range(0))))

@@ -6,19 +6,17 @@ import functools
 import hashlib
 from dataclasses import replace
 from importlib import resources
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from spanforge.model_registry._core.attributes import __version__
-from spanforge.model_registry._core.entry import has_undated_status, warnings_of
+from spanforge.model_registry._core.entry import warnings_of
 from spanforge.model_registry._core.resolution import not_registered
-from spanforge.model_registry._core.timestamps import format_nanos, from_nanos, to_nanos
-from spanforge.model_registry._core.values import quote
+from spanforge.model_registry._core.timestamps import format_nanos, to_nanos
 from spanforge.model_registry.compliance import _attestation_parts as parts
 from spanforge.model_registry.compliance import _name_lists as name_lists
 from spanforge.model_registry.compliance._analysis.calls import NO_NAME, OTHERS_NAME
 from spanforge.model_registry.compliance._analysis.checks import CheckInput, run_checks
 from spanforge.model_registry.compliance._analysis.scan_data import (
-    MAX_CALL_GROUPS,
     MAX_SEEN_EVENTS,
     ScannedInput,
     ScanRequest,
@@ -35,43 +33,20 @@ from spanforge.model_registry.compliance._evidence_request import (
     select_totals,
 )
 from spanforge.model_registry.compliance._frameworks import FRAMEWORKS, ClauseRow
+from spanforge.model_registry.compliance._limits import LIMITS, list_limits
 from spanforge.model_registry.compliance._name_lists import list_names
 from spanforge.model_registry.compliance._sender_figures import (
     build_sender_figures,
     build_untrusted_copies,
-    list_sender_limits,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from spanforge.model_registry._core.entry import ModelRegistryEntry
     from spanforge.model_registry._core.lifecycle import ModelStatus, RiskTier
     from spanforge.model_registry.compliance._attestation_parts import EvidenceStatus
     from spanforge.model_registry.compliance._evidence_csv import EntryState
     from spanforge.model_registry.compliance._frameworks import FrameworkRow
-    from spanforge.model_registry.compliance._name_lists import NameLists
-
-LIMITS: Final = (
-    "Spans that a sampler drops in the application never reach the telemetry, so all counts are of recorded spans.",
-    "The evidence covers only the telemetry given. Calls that were not instrumented, sent or archived are missing.",
-    "Coverage is about time only. It does not show that each service sent telemetry.",
-    "The evidence does not show that the telemetry is genuine. Anyone with write access to it could have changed it.",
-    (
-        "Anyone with write access to the telemetry can set the attribute `model_registry.sender`, which separates "
-        "trusted senders from untrusted ones."
-    ),
-    (
-        "The evidence does not show that the registry is unaltered. Anyone who can write the registry can change an "
-        "entry's status, dates and history."
-    ),
-    "The evidence does not show what a provider runs behind a model's name.",
-    "Names, aliases, purposes and sunset dates are those at generation, as the registry keeps no history of them.",
-    "The check `accountable` uses owners, risk tiers and purposes at generation.",
-)
-"""The limits that every attestation states."""
-MAX_LISTED: Final = 10
-"""The number of models that a limit names."""
 
 
 def build_attestation(request: EvidenceRequest, totals: CallTotals, inputs: Sequence[ScannedInput]) -> Attestation:
@@ -110,7 +85,7 @@ def build_attestation(request: EvidenceRequest, totals: CallTotals, inputs: Sequ
         agent_only_models=tuple(names.agent_only_models[: name_lists.MAX_ITEMS]),
         registry=request.registry,
         inputs=tuple(map(_build_input, inputs)),
-        limits=(*LIMITS, *_list_limits(facts, names)),
+        limits=(*LIMITS, *list_limits(facts, names)),
     )
 
 
@@ -131,7 +106,7 @@ def build_csv(request: EvidenceRequest, totals: CallTotals) -> bytes:
 
 def _run_framework_checks(framework: FrameworkRow, facts: EvidenceFacts) -> list[parts.CheckResult]:
     names = {name for clause in framework.clauses for name in clause.checks}
-    has_telemetry = facts.all.spans > 0 or facts.events > 0
+    has_telemetry = facts.all.spans + facts.all.log_calls + facts.events > 0
     return run_checks(names, CheckInput(facts.about, facts.request.entries, facts.changes, has_telemetry))
 
 
@@ -163,7 +138,7 @@ def _build_coverage(facts: EvidenceFacts) -> parts.Coverage:
 
 def _list_coverage_reasons(facts: EvidenceFacts) -> Iterator[str]:
     """Yield the reasons why the telemetry does not cover the period."""
-    if not facts.all.spans:
+    if not facts.all.spans + facts.all.log_calls:
         yield "no span started in the period" if facts.inputs else "no telemetry was given"
     if to_nanos(facts.request.generated_at) < facts.request.scan.end:
         yield "the period had not ended when the evidence was generated"
@@ -174,9 +149,11 @@ def _list_coverage_reasons(facts: EvidenceFacts) -> Iterator[str]:
 
 def _list_reading_limits(inputs: Sequence[ScannedInput]) -> Iterator[str]:
     """Yield the parts of the inputs that could not be read or kept."""
-    bad = sum(scanned.result.bad_lines for scanned in inputs)
-    if bad:
-        yield f"unreadable lines, spans or log records: {bad}"
+    for scanned in inputs:
+        result = scanned.result
+        bad = result.bad_lines - result.harmless_faults
+        if bad:
+            yield f"{scanned.name}: unreadable lines, spans or log records: {bad}, the first: {result.faults[0]}"
     lost = sum(scanned.result.lost_events.get(sender, 0) for scanned in inputs for sender in COUNTED)
     if lost:
         yield f"ignored lifecycle events, beyond the limit of {MAX_SEEN_EVENTS:,} per input: {lost}"
@@ -220,8 +197,9 @@ def _build_population(facts: EvidenceFacts) -> parts.Population:
     return parts.Population(
         spans=totals.spans,
         calls=sum(model.calls for model in about.all_called),
+        log_calls=sum(model.from_logs for model in about.all_called),
         agent_spans=totals.agent_spans,
-        other_spans=totals.spans - calls - totals.agent_spans,
+        other_spans=totals.spans + totals.log_calls - calls - totals.agent_spans,
         copies=totals.copies,
         differing_copies=totals.differing_copies,
         models=len(facts.request.entries),
@@ -239,95 +217,10 @@ def _build_input(scanned: ScannedInput) -> parts.Input:
         sha256=scanned.sha256,
         lines=result.lines,
         bad_lines=result.bad_lines,
+        faults=tuple(result.faults),
         spans=result.spans,
         spans_outside=result.spans_outside,
         first=format_nanos(result.first) if result.spans else None,
         last=format_nanos(result.last) if result.spans else None,
         limits=tuple(scanned.limits),
     )
-
-
-def _list_limits(facts: EvidenceFacts, names: NameLists) -> Iterator[str]:
-    """Yield the limits of these facts, one text each."""
-    about = facts.about
-    yield from _list_cuts(facts, names)
-    yield from _list_argument_limits(facts.request)
-    called = [entry for entry in facts.request.entries if entry.model_id in about.models]
-    undated = sum(_begins_by_dates(entry, facts.request.scan) for entry in called)
-    if undated:
-        yield (
-            "Called models without a history record at the period's start, or at their deployment in the period: "
-            f"{undated}. Until their first record, the entry's dates decide the status, and owner and risk tier are "
-            "those at generation."
-        )
-    yield from _list_status_limits(facts.request)
-    if facts.all.differing_copies:
-        yield (
-            "Copies that differ from the span that counts in a fact that is counted: "
-            f"{facts.all.differing_copies}. The worst copy counts."
-        )
-    yield from list_sender_limits(facts)
-    if names.agent_only_models:
-        yield (
-            f"Models that only spans of agents name in a service: {len(names.agent_only_models)}. The list "
-            "agent_only_models has them. Their calls may be missing in the telemetry, or have another model."
-        )
-    if _has_merged_groups(about):
-        yield (
-            f"An input has more than {MAX_CALL_GROUPS:,} groups of calls. A group has the same model, service and "
-            "results of checks. Further calls are counted without their service and without the names that the "
-            "attestation lists. Their item in a list has the name null."
-        )
-
-
-def _list_argument_limits(request: EvidenceRequest) -> Iterator[str]:
-    """Yield the limits that follow from the arguments and the registry."""
-    if request.arguments.generated_at == "given":
-        yield "The caller set the time of generation. No clock confirms it."
-    if not request.registry.files:
-        yield (
-            "The package has the registry's entries at generation, but no registry file. The entries did not come from "
-            "files, or the files or entries have changed since."
-        )
-
-
-def _list_status_limits(request: EvidenceRequest) -> Iterator[str]:
-    """Yield a sentence about models without a date of their status, and one about contradictory entries."""
-    undated = [entry.model_id for entry in request.entries if has_undated_status(entry)]
-    if undated:
-        yield (
-            f"Models whose status has no date: {_count_and_name(undated)}. The status counts as in force since the "
-            "last record of the history. Without a history, it counts since the deployment date, or always."
-        )
-    states = [(entry, entry.as_of(request.generated_at)) for entry in request.entries]
-    other = [entry.model_id for entry, state in states if state is not None and state.status != entry.status]
-    if other:
-        yield (
-            "Models whose status differs from the one that dates and history show at generation: "
-            f"{_count_and_name(other)}. The dates and the history count."
-        )
-
-
-def _count_and_name(names: Sequence[str]) -> str:
-    """Return the number of names, and the first ones."""
-    shown = ", ".join(map(quote, names[:MAX_LISTED]))
-    return f"{len(names):,} ({shown}{', …' if len(names) > MAX_LISTED else ''})"
-
-
-def _list_cuts(facts: EvidenceFacts, names: NameLists) -> Iterator[str]:
-    """Yield a sentence for each list of the attestation that is cut off."""
-    if len(facts.changes) > name_lists.MAX_ITEMS:
-        yield f"The list changes has the first {name_lists.MAX_ITEMS:,} of {len(facts.changes):,} items."
-    yield from names.list_cuts()
-
-
-def _has_merged_groups(about: CallTotals) -> bool:
-    """Check whether an input has more groups of calls than are counted separately."""
-    return OTHERS_NAME in about.unregistered or any(OTHERS_NAME in model.services for model in about.all_called)
-
-
-def _begins_by_dates(entry: ModelRegistryEntry, scan: ScanRequest) -> bool:
-    """Check whether an entry's first state in the period is known from its dates only."""
-    since = scan.start if entry.deployment_date is None else max(scan.start, to_nanos(entry.deployment_date))
-    state = entry.as_of(from_nanos(since))
-    return since < scan.end and state is not None and state.source == "dates"

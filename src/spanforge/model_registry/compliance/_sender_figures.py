@@ -48,7 +48,7 @@ def _build_figures(facts: EvidenceFacts, sender: Sender, checks: set[str]) -> Se
         spans=totals.spans,
         calls=sum(model.calls for model in about.all_called),
         agent_spans=totals.agent_spans,
-        other_spans=totals.spans - all_calls - totals.agent_spans,
+        other_spans=totals.spans + totals.log_calls - all_calls - totals.agent_spans,
         copies=totals.copies,
         differing_copies=totals.differing_copies,
         models_called=len(about.models) + len(about.unregistered),

@@ -8,7 +8,7 @@ import sys
 from bisect import bisect_right
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from spanforge.model_registry._core.attributes import PREFIX
+from spanforge.model_registry._core.attributes import PREFIX, SENDER_KEY
 from spanforge.model_registry._core.conventions import DECIDING_KEYS, select_keys, with_extra_keys
 from spanforge.model_registry._core.entry import list_status_dates
 from spanforge.model_registry._core.globs import MAX_GLOBBED
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 _STATUS_KEY, _MODEL_ID_KEY, _OWNER_KEY, _RISK_TIER_KEY, WARNINGS_KEY = (
     PREFIX + name for name in ("status", "model_id", "owner", "risk_tier", "warnings")
 )
-SENDER_KEY: Final = f"{PREFIX}sender"
-"""The attribute with which the Collector marks spans and log records: ``trusted`` or ``untrusted``."""
 NO_MARK: Final = ""
 """The sender of a span or a log record without a mark, until all of its input was read."""
 _NOT_REGISTERED: Final = re.compile(r"model '(.*)' is not registered", re.DOTALL)
@@ -78,6 +76,7 @@ class Call(NamedTuple):
         names: Further names on the span.
         sender: ``trusted``, ``untrusted`` or ``unknown``; ``NO_MARK`` until all of the input was read.
         is_ambiguous: ``True`` if the span has an attribute twice, and its later value changes another field.
+        from_log: ``True`` if a log record reports the call.
     """
 
     kind: SpanKind
@@ -91,6 +90,7 @@ class Call(NamedTuple):
     names: SpanNames = NO_NAMES
     sender: str = NO_MARK
     is_ambiguous: bool = False
+    from_log: bool = False
 
 
 OTHER: Final = Call("other")

@@ -48,6 +48,11 @@ class CheckInput(NamedTuple):
         return sum(model.calls for model in self.totals.all_called)
 
     @property
+    def span_calls(self) -> int:
+        """The number of calls that spans report. Nothing enriches log records."""
+        return sum(model.calls - model.from_logs for model in self.totals.all_called)
+
+    @property
     def registered_calls(self) -> int:
         """The number of calls of registered models on or after their deployment; before it, nothing is in force."""
         return sum(model.calls - model.exceptions["before_deployment"] for model in self.totals.models.values())
@@ -178,11 +183,11 @@ def _check_changes(given: CheckInput) -> Outcome:
 
 
 def _check_enriched(given: CheckInput) -> Outcome:
-    return Outcome(given.calls, given.count("not_enriched"), (), given.list_samples("not_enriched"))
+    return Outcome(given.span_calls, given.count("not_enriched"), (), given.list_samples("not_enriched"))
 
 
 def _check_agreement(given: CheckInput) -> Outcome:
-    enriched = given.calls - given.count("not_enriched")
+    enriched = given.span_calls - given.count("not_enriched")
     return Outcome(enriched, given.count("disagreeing"), (), given.list_samples("disagreeing"))
 
 

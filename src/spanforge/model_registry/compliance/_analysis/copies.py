@@ -45,7 +45,7 @@ EXCEPTIONS: Final[Mapping[str, Callable[[Call], bool]]] = {
     "repeated_attributes": lambda call: call.is_ambiguous,
     **{kind: applies for kind, applies in _STATUS_EXCEPTIONS.items() if kind not in _FORBIDDEN},
     "disagreeing": lambda call: call.enriched and not call.agrees,
-    "not_enriched": lambda call: not call.enriched,
+    "not_enriched": lambda call: not call.enriched and not call.from_log,
 }
 """The kinds of calls that checks count, by name, the worst first."""
 DIFFERING_COPIES: Final = "differing_copies"
@@ -66,6 +66,7 @@ class Corrections:
         wrong_samples: The samples of each group that are copies of a span that counts in another group.
         beside_trusted: The number of spans of untrusted senders that a trusted or unknown sender sent too.
         beside_samples: Some of these spans.
+        joined: The number of calls in log records of each group that a span reports too.
     """
 
     copies: Counter[GroupKey] = field(default_factory=Counter)
@@ -75,6 +76,12 @@ class Corrections:
     wrong_samples: defaultdict[GroupKey, set[SpanRef]] = field(default_factory=lambda: defaultdict(set))
     beside_trusted: int = 0
     beside_samples: list[SpanRef] = field(default_factory=list)
+    joined: Counter[GroupKey] = field(default_factory=Counter)
+
+    def join(self, groups: Mapping[GroupKey, CallGroup], key: GroupKey, ids: bytes) -> None:
+        """Leave out a call in a log record that a span reports too."""
+        self.joined[key] += 1
+        self.wrong_samples[key].update(sample for sample in groups[key].samples if _pack_sample(sample) == ids)
 
 
 MAX_SAMPLES: Final = 10

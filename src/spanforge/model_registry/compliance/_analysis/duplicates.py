@@ -21,7 +21,7 @@ from spanforge.model_registry._core.atomic_files import explain_os_error
 from spanforge.model_registry._core.errors import TelemetryError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     InputFile = tuple[int, str]
     """The number of an input, and the path of a file with its records."""
@@ -35,6 +35,8 @@ _RECORD_WORDS: Final = _RECORD_BYTES // 8
 """64-bit words of a record: two for the trace id, one for the span id, one for the mark."""
 _SPAN_WORD: Final = 2
 _HEX_DIGITS: Final = "0123456789abcdef"
+ID_FILES: Final = len(_HEX_DIGITS)
+"""The number of files with the ids of one input."""
 _SPLIT_BYTES: Final = (*range(_TRACE_ID_BYTES, _ID_BYTES), *range(_TRACE_ID_BYTES))
 """The bytes of a record by which files are split. Those of the span id come first, because they are random; those of
 some trace ids are not."""
@@ -69,11 +71,16 @@ class SpanIdWriter:
     """
 
     def __init__(self, folder: str, input_number: int) -> None:
-        self._folder = folder
-        self._input_number = input_number
+        self.folder = folder
+        self.input_number = input_number
         self._waiting = 0
         self.buckets: defaultdict[str, list[str]] = defaultdict(list)
         """The unwritten records by the first digit of the span id; a record is trace id, span id and mark as text."""
+
+    def add(self, trace_id: str, span_id: str, mark: str) -> None:
+        """Add one record."""
+        self.buckets[span_id[0]].append(f"{trace_id}{span_id}{mark}")
+        self.note_added(1)
 
     @staticmethod
     def format_mark(number: int) -> str:
@@ -95,7 +102,7 @@ class SpanIdWriter:
         for digit, records in self.buckets.items():
             # find() returns -1 for a character that is not a digit; its records go to the last file.
             part = _HEX_DIGITS.find(digit.lower()) % len(_HEX_DIGITS)
-            _append_records(_make_path(self._folder, part, self._input_number), _pack_records(records))
+            append_records(_make_path(self.folder, part, self.input_number), _pack_records(records))
         self.buckets.clear()
         self._waiting = 0
 
@@ -130,7 +137,30 @@ def _make_path(folder: str, part: int, input_number: int) -> str:
     return os.path.join(folder, f"{part:x}-{input_number}")
 
 
-def _append_records(path: str, data: bytes | bytearray) -> None:
+def find_part(ids: bytes) -> int:
+    """Return the number of the file that has the records with these ids: the first digit of the span id."""
+    return ids[_TRACE_ID_BYTES] >> 4
+
+
+def find_records(
+    folder: str, part: int, input_count: int, wanted: Collection[bytes]
+) -> Iterator[tuple[bytes, tuple[int, str]]]:
+    """Yield the records of one part that have one of these ids, each with its ids, input and mark; keep the files."""
+    span_ids = set(array("Q", b"".join(ids[_TRACE_ID_BYTES:] for ids in wanted)))
+    paths = [(number, _make_path(folder, part, number)) for number in range(input_count)]
+    for number, data in _read_records([(number, path) for number, path in paths if os.path.exists(path)]):
+        for place in [place for place, span_id in enumerate(_read_span_ids(data)) if span_id in span_ids]:
+            record = data[place * _RECORD_BYTES : (place + 1) * _RECORD_BYTES]
+            if record[:_ID_BYTES] in wanted:
+                yield record[:_ID_BYTES], (number, record[_ID_BYTES:].hex())
+
+
+def append_records(path: str, data: bytes | bytearray) -> None:
+    """Append records to a file.
+
+    Raises:
+        TelemetryError: The disk is full, or the folder is missing.
+    """
     try:
         with open(path, "ab") as file:
             file.write(data)
@@ -145,7 +175,7 @@ def find_repeated_spans(folder: str, input_count: int) -> Iterator[RepeatedSpan]
         folder: The folder of the files.
         input_count: The number of inputs.
     """
-    for part in range(len(_HEX_DIGITS)):
+    for part in range(ID_FILES):
         paths = [(number, _make_path(folder, part, number)) for number in range(input_count)]
         yield from _compare([(number, path) for number, path in paths if os.path.exists(path)], _SPLIT_BYTES)
 
@@ -182,7 +212,7 @@ def _split_files(files: list[InputFile], position: int) -> list[list[InputFile]]
             for value, records in spread.items():
                 target = f"{path}.{value:02x}"  # unique, because the path has the number of the input
                 parts[value][number, target] = None
-                _append_records(target, records)
+                append_records(target, records)
         os.unlink(path)
     return [list(part) for part in parts.values()]
 

@@ -7,25 +7,32 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from spanforge.model_registry._core.timestamps import DAY_NANOS
-from spanforge.model_registry.compliance._analysis.calls import NO_MARK, OTHERS_NAME, SENDER_KEY, Call, Resolver
+from spanforge.model_registry._core.attributes import SENDER_KEY
+from spanforge.model_registry.compliance._analysis.calls import NO_MARK, OTHERS_NAME, Call, Resolver
+from spanforge.model_registry.compliance._analysis.log_calls import LogCallWriter, make_ids
 from spanforge.model_registry.compliance._analysis.scan_data import (
     MAX_CALL_GROUPS,
-    MAX_SEEN_EVENTS,
     SAMPLES_PER_GROUP,
     CallGroup,
     ScanRequest,
     ScanResult,
-    SeenEvent,
     SpanRef,
 )
-from spanforge.model_registry.compliance._analysis.seen_events import is_lifecycle_event, read_event
-from spanforge.model_registry.compliance._analysis.senders import add_stretch, read_sender_mark
-from spanforge.model_registry.compliance._analysis.span_groups import GroupPicker, KeyLayout, ServiceScope
+from spanforge.model_registry.compliance._analysis.seen_events import EventKeeper
+from spanforge.model_registry.compliance._analysis.senders import add_stretch, read_sender_mark, split_by_sender
+from spanforge.model_registry.compliance._analysis.span_groups import (
+    GroupPicker,
+    KeyLayout,
+    ResourceScopes,
+    ServiceScope,
+)
 from spanforge.model_registry.compliance._sources import otlp_json as otlp
+from spanforge.model_registry.compliance._sources.faults import FaultLog
+from spanforge.model_registry.compliance._sources.log_calls import find_call_event, get_call_attributes
+from spanforge.model_registry.compliance._sources.salvage import SalvageContext, salvage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from spanforge.model_registry.compliance._analysis.calls import ModelSpan
     from spanforge.model_registry.compliance._analysis.duplicates import SpanIdWriter
@@ -44,18 +51,26 @@ class Scan:
     Args:
         request: The period, the registry's entries and the settings of the scan.
         id_writer: The writer of span ids, by which copies are found later.
+        faults: The log of the parts that cannot be read; ``None`` for a new one.
+
+    Attributes:
+        has_request: ``True`` if the input has a request of any signal.
     """
 
-    def __init__(self, request: ScanRequest, id_writer: SpanIdWriter) -> None:
+    def __init__(self, request: ScanRequest, id_writer: SpanIdWriter, faults: FaultLog | None = None) -> None:
         self.request = request
+        self.has_request = False
+        self._faults = FaultLog() if faults is None else faults
+        self._salvage = SalvageContext(self._faults, range(request.start, request.end))
+        self._log_writer = LogCallWriter(id_writer.folder, id_writer.input_number)
         self.result: ScanResult = ScanResult(groups=[], stretches={}, events={}, lost_events={})
         self._id_writer = id_writer
         start, end, delay = request.start, request.end, request.delay
-        self._event_times = range(start - delay, end + max(delay, DAY_NANOS))
+        self._events = EventKeeper(request, self.result)
         # A call may end long after the period.
         times = range(start - delay, max(end, otlp.MAX_TIME))
         self._resolver = Resolver(request.entries, request.model_attributes, times, request.match)
-        self._scopes: dict[tuple[bytes, bytes], ServiceScope] = {}
+        self._scopes: dict[bytes, ResourceScopes] = {}
         self._used_slots = 0
         self._document, self._has_mark_text = b"", False
         self._groups: defaultdict[str, dict[Call, CallGroup]] = defaultdict(dict)
@@ -69,10 +84,14 @@ class Scan:
         except (msgspec.MsgspecError, UnicodeError, RecursionError):
             return self._count_salvaged(document)
         if not (request.resource_spans or request.resource_logs or request.is_request):
-            self.result.bad_lines += 1
-            return False
+            return self._count_salvaged(document)
         self._count_request(request)
         return True
+
+    def flush(self) -> None:
+        """Write the ids that are in memory; raise the errors of ``SpanIdWriter.flush``."""
+        self._id_writer.flush()
+        self._log_writer.flush()
 
     def find_group(self, call: Call) -> CallGroup:
         """Return the group that counts such calls. Each sender has its own limit of groups."""
@@ -97,27 +116,55 @@ class Scan:
         return call._replace(name=name, service=OTHERS_NAME, names=names)
 
     def _count_salvaged(self, document: bytes) -> bool:
-        bad = 0
-        for request in otlp.salvage(document):
-            if request is None:
-                bad += 1
-            else:
-                self._count_request(request)
-        self.result.bad_lines += bad
-        return not bad
+        faults, before = self._faults, self._faults.count
+        faults.ends_early = False
+        for request in salvage(document, self._salvage):
+            self._count_request(request)
+        self.result.bad_lines, self.result.harmless_faults = faults.count, faults.harmless
+        self.result.faults = faults.texts
+        return faults.count == before
 
     def _count_request(self, request: otlp.ExportRequest) -> None:
+        self.has_request = True
         for resource_spans in request.resource_spans or ():
+            scopes = self._find_scopes(resource_spans.resource)
             for scope_spans in resource_spans.scope_spans:
                 if scope_spans.spans:
-                    scope = self._find_scope(bytes(resource_spans.resource), bytes(scope_spans.scope))
-                    self._count_spans(scope_spans.spans, scope)
+                    self._count_spans(scope_spans.spans, self._find_scope(scopes, scope_spans.scope))
         for resource_logs in request.resource_logs or ():
-            for scope_logs in resource_logs.scope_logs:
-                for record in scope_logs.log_records:
-                    at = record.time_unix_nano or record.observed_time_unix_nano
-                    sender = self._read_sender(record.attributes)
-                    self._keep_event(record.event_name, at, record.attributes, sender)
+            self._count_logs(resource_logs)
+
+    def _count_logs(self, resource_logs: otlp.ResourceLogs) -> None:
+        """Keep the lifecycle events among log records, and count the calls."""
+        for scope_logs in resource_logs.scope_logs:
+            for record in scope_logs.log_records:
+                at = record.time_unix_nano or record.observed_time_unix_nano
+                sender = self._read_sender(record.attributes)
+                self._events.keep(record.event_name, at, record.attributes, sender)
+                event = find_call_event(record)
+                if event is not None and self.request.start <= at < self.request.end:
+                    scopes = self._find_scopes(resource_logs.resource)
+                    self._count_log_call(record, event, sender, self._find_scope(scopes, scope_logs.scope))
+
+    def _count_log_call(self, record: otlp.LogRecord, event: str, sender: str, scope: ServiceScope) -> None:
+        """Count a call that a log record reports."""
+        attributes = get_call_attributes(record, event)
+        layout = KeyLayout([each.key for each in attributes], self._resolver.relevant_keys)
+        model_span = self._resolver.find(*layout.read_texts(attributes), scope.scope, layout.keys)
+        if model_span is None or model_span.kind != "call":
+            return
+        at = record.time_unix_nano or record.observed_time_unix_nano
+        picker = GroupPicker(scope.service, model_span, self.request.delay, self._find_log_group, sender=sender)
+        group = picker.at(at, at)
+        ids = make_ids(record)
+        group.add(at, SpanRef(at, ids.trace_id, ids.span_id) if ids.has_span else None)
+        self._id_writer.add(ids.trace_id, ids.own_id, group.mark)
+        if ids.has_span:
+            self._log_writer.add(ids, group.mark)
+        self._note_stretches([at], sender)
+
+    def _find_log_group(self, call: Call) -> CallGroup:
+        return self.find_group(call._replace(from_log=True))
 
     def _count_spans(self, spans: list[otlp.Span], scope: ServiceScope) -> None:
         """Count spans.
@@ -153,10 +200,10 @@ class Scan:
                 group.samples.append(SpanRef(start, span.trace_id, span.span_id))
             buckets[span.span_id[0]].append(f"{span.trace_id}{span.span_id}{group.mark}")
             if span.events:
-                self._keep_events(span, picker.sender)
+                self._events.keep_all(span, picker.sender)
         scope.latest = layout
         self._id_writer.note_added(len(spans))
-        for sender, part in _split_by_sender(spans, starts, switches):
+        for sender, part in split_by_sender(spans, starts, switches):
             self._note_stretches(part, sender)
 
     def _drop_outside(self, spans: list[otlp.Span]) -> tuple[list[otlp.Span], list[int]]:
@@ -182,7 +229,7 @@ class Scan:
                 inside.append(span)
             elif span.events or may_find_marks:
                 # A span that started before the period may have events in the period.
-                self._keep_events(span, self._read_sender(span.attributes))
+                self._events.keep_all(span, self._read_sender(span.attributes))
         self.result.spans_outside += len(spans) - len(inside)
         return inside
 
@@ -212,15 +259,29 @@ class Scan:
         for start in starts:
             add_stretch(stretches, (start - origin) // width, start, start)
 
-    def _find_scope(self, resource: bytes, scope: bytes) -> ServiceScope:
-        known = self._scopes.get((resource, scope))
+    def _find_scopes(self, encoded: msgspec.Raw) -> ResourceScopes:
+        """Return the known scopes of a resource. It may be large, and is compared once for all of its scopes."""
+        resource = bytes(encoded)
+        known = self._scopes.get(resource)
         if known is None:
-            self._used_slots += 1 + (len(resource) + len(scope)) // _BYTES_PER_SLOT
-            if self._used_slots > _CACHE_SLOTS:
-                self._scopes.clear()
-                self._used_slots = 0
-            known = self._scopes[resource, scope] = ServiceScope(resource, scope)
+            self._use_slots(len(resource))
+            known = self._scopes[resource] = ResourceScopes(encoded)
         return known
+
+    def _find_scope(self, resource: ResourceScopes, encoded: msgspec.Raw) -> ServiceScope:
+        scope = bytes(encoded)
+        known = resource.scopes.get(scope)
+        if known is None:
+            self._use_slots(len(scope))
+            known = resource.scopes[scope] = ServiceScope(resource.service, scope)
+        return known
+
+    def _use_slots(self, size: int) -> None:
+        """Count a remembered combination of this many bytes, and forget all of them if there are too many."""
+        self._used_slots += 1 + size // _BYTES_PER_SLOT
+        if self._used_slots > _CACHE_SLOTS:
+            self._scopes.clear()
+            self._used_slots = 0
 
     def _find_layout(self, scope: ServiceScope, keys: list[str]) -> KeyLayout:
         layout = scope.layouts.get(tuple(keys))
@@ -262,46 +323,3 @@ class Scan:
             if number > _MAX_LATER_VALUES or (None if other is None else other.facts) != facts:
                 return True
         return False
-
-    def _keep_events(self, span: otlp.Span, sender: str) -> None:
-        for event in span.events:
-            self._keep_event(event.name, event.time_unix_nano, event.attributes, sender)
-
-    def _keep_event(self, name: str, at: int, attributes: Sequence[otlp.KeyValue], sender: str) -> None:
-        """Keep a lifecycle event, if it may match a change in the period."""
-        if not is_lifecycle_event(name):
-            return
-        event = read_event(name, at, otlp.get_text_attributes(attributes))
-        if event is None or not self._may_confirm(event):
-            return
-        events = self.result.events.setdefault(sender, set())
-        if len(events) >= MAX_SEEN_EVENTS:
-            self.result.lost_events[sender] = self.result.lost_events.get(sender, 0) + 1
-        else:
-            events.add(event)
-
-    def _may_confirm(self, event: SeenEvent) -> bool:
-        """Check whether an event may confirm a change in the period, or is in the period itself."""
-        start, end = self.request.start, self.request.end
-        return event.at in self._event_times or any(start <= date < end for _, date in event.dates)
-
-
-def _split_by_sender(
-    spans: list[otlp.Span], starts: list[int], switches: list[tuple[otlp.Span, str]]
-) -> Iterable[tuple[str, list[int]]]:
-    """Return the starts of the spans of each sender.
-
-    Args:
-        spans: The spans.
-        starts: Their starts.
-        switches: The first span, and each span whose sender differs from that of the span before; with the senders.
-    """
-    if len(switches) <= 1:
-        return [(sender, starts) for _, sender in switches]
-    sender_at = {id(span): sender for span, sender in switches}
-    by_sender: defaultdict[str, list[int]] = defaultdict(list)
-    sender = NO_MARK
-    for span, start in zip(spans, starts, strict=True):
-        sender = sender_at.get(id(span), sender)
-        by_sender[sender].append(start)
-    return by_sender.items()

@@ -71,6 +71,14 @@ class CallGroup(msgspec.Struct, array_like=True):
     last: int = 0
     samples: list[SpanRef] = []
 
+    def add(self, start: int, sample: SpanRef | None) -> None:
+        """Count a call, and keep its span as a sample if there is one."""
+        self.calls += 1
+        self.first = min(self.first, start)
+        self.last = max(self.last, start)
+        if sample is not None and len(self.samples) < SAMPLES_PER_GROUP:
+            self.samples.append(sample)
+
 
 class SeenEvent(msgspec.Struct, array_like=True, frozen=True, order=True):
     """A lifecycle event, read from a span or a log record.
@@ -112,6 +120,9 @@ class ScanResult(msgspec.Struct):
             number.
         events: By sender, the lifecycle events that may match changes in the period.
         lost_events: By sender, the number of events beyond ``MAX_SEEN_EVENTS``.
+        faults: The first of ``bad_lines``, a text each with its place and the reason.
+        harmless_faults: The number of ``bad_lines`` that are spans and log records without a time in the period, or of
+            untrusted senders.
     """
 
     lines: int = 0
@@ -125,6 +136,8 @@ class ScanResult(msgspec.Struct):
     stretches: dict[str, dict[int, tuple[int, int]]] = {}
     events: dict[str, set[SeenEvent]] = {}
     lost_events: dict[str, int] = {}
+    faults: list[str] = []
+    harmless_faults: int = 0
 
 
 class ScannedInput(msgspec.Struct, frozen=True):

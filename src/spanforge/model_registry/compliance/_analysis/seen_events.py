@@ -9,12 +9,13 @@ from spanforge.model_registry._core.attributes import PREFIX
 from spanforge.model_registry._core.entry import ModelRegistryEntry
 from spanforge.model_registry._core.errors import InvalidValueError, TelemetryError, shorten
 from spanforge.model_registry._core.lifecycle import LIFECYCLE, OPERATIONS, STATUSES
-from spanforge.model_registry._core.timestamps import to_nanos
+from spanforge.model_registry._core.timestamps import DAY_NANOS, to_nanos
 from spanforge.model_registry._core.values import MAX_TEXT, check_text, parse_date
-from spanforge.model_registry.compliance._analysis.scan_data import SeenEvent
+from spanforge.model_registry.compliance._analysis.scan_data import MAX_SEEN_EVENTS, ScanRequest, ScanResult, SeenEvent
+from spanforge.model_registry.compliance._sources import otlp_json as otlp
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 _OPERATIONS_BY_EVENT: Final = {kind.event: kind for kind in OPERATIONS.values()}
 """The operations, by the name of their event."""
@@ -31,11 +32,6 @@ def _name_date(status: str, date: str | None) -> str:
 _DATE_NAMES: Final[Mapping[str, str]] = {status: _name_date(status, row.date) for status, row in LIFECYCLE.items()}
 
 
-def is_lifecycle_event(name: object) -> bool:
-    """Check whether an event of this name is a lifecycle event."""
-    return isinstance(name, str) and name in _OPERATIONS_BY_EVENT
-
-
 def read_event(name: str, at: int, texts: Mapping[str, str]) -> SeenEvent | None:
     """Return a lifecycle event; ``None`` if it has no model.
 
@@ -45,6 +41,43 @@ def read_event(name: str, at: int, texts: Mapping[str, str]) -> SeenEvent | None
         texts: Its text attributes.
     """
     return _read_facts(name, at, {key.removeprefix(PREFIX): text for key, text in texts.items()})
+
+
+class EventKeeper:
+    """Keeps the lifecycle events of an input that may match changes in the period.
+
+    Args:
+        request: The period and the settings of the scan.
+        result: The result of the scan, which gets the events.
+    """
+
+    def __init__(self, request: ScanRequest, result: ScanResult) -> None:
+        self._period = request.start, request.end
+        self._times = range(request.start - request.delay, request.end + max(request.delay, DAY_NANOS))
+        self._result = result
+
+    def keep_all(self, span: otlp.Span, sender: str) -> None:
+        """Keep the lifecycle events of a span."""
+        for event in span.events:
+            self.keep(event.name, event.time_unix_nano, event.attributes, sender)
+
+    def keep(self, name: str, at: int, attributes: Sequence[otlp.KeyValue], sender: str) -> None:
+        """Keep an event, if it is a lifecycle event that may match a change in the period."""
+        if not isinstance(name, str) or name not in _OPERATIONS_BY_EVENT:
+            return
+        event = read_event(name, at, otlp.get_text_attributes(attributes))
+        if event is None or not self._may_confirm(event):
+            return
+        events = self._result.events.setdefault(sender, set())
+        if len(events) >= MAX_SEEN_EVENTS:
+            self._result.lost_events[sender] = self._result.lost_events.get(sender, 0) + 1
+        else:
+            events.add(event)
+
+    def _may_confirm(self, event: SeenEvent) -> bool:
+        """Check whether an event may confirm a change in the period, or is in the period itself."""
+        start, end = self._period
+        return event.at in self._times or any(start <= date < end for _, date in event.dates)
 
 
 def _read_facts(name: str, at: int, facts: Mapping[str, Any]) -> SeenEvent | None:

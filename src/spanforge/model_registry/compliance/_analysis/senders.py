@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
 from spanforge.model_registry.compliance._analysis.calls import NO_MARK
 from spanforge.model_registry.compliance._attestation_parts import SENDERS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from spanforge.model_registry.compliance._analysis.calls import Call
     from spanforge.model_registry.compliance._analysis.scan_data import ScanResult
     from spanforge.model_registry.compliance._attestation_parts import Sender
+    from spanforge.model_registry.compliance._sources import otlp_json as otlp
 
 TRUSTED, UNKNOWN, UNTRUSTED = SENDERS
 COUNTED: Final = (TRUSTED, UNKNOWN)
@@ -36,8 +40,9 @@ def settle_senders(result: ScanResult) -> None:
     unmarked_stretches = result.stretches.pop(NO_MARK, {})
     for number, stretch in unmarked_stretches.items():
         add_stretch(result.stretches.setdefault(sender, {}), number, *stretch)
-    result.events.setdefault(sender, set()).update(result.events.pop(NO_MARK, ()))
-    result.lost_events[sender] = result.lost_events.get(sender, 0) + result.lost_events.pop(NO_MARK, 0)
+    if NO_MARK in result.events:
+        result.events.setdefault(sender, set()).update(result.events.pop(NO_MARK))
+        result.lost_events[sender] = result.lost_events.get(sender, 0) + result.lost_events.pop(NO_MARK, 0)
 
 
 def _drop_claims(call: Call) -> Call:
@@ -48,3 +53,24 @@ def add_stretch(stretches: dict[int, tuple[int, int]], number: int, first: int, 
     """Add the start of the first and of the last span of a stretch."""
     earliest, latest = stretches.get(number, (first, last))
     stretches[number] = min(earliest, first), max(latest, last)
+
+
+def split_by_sender(
+    spans: list[otlp.Span], starts: list[int], switches: list[tuple[otlp.Span, str]]
+) -> Iterable[tuple[str, list[int]]]:
+    """Return the starts of the spans of each sender.
+
+    Args:
+        spans: The spans.
+        starts: Their starts.
+        switches: The first span, and each span whose sender differs from that of the span before; with the senders.
+    """
+    if len(switches) <= 1:
+        return [(sender, starts) for _, sender in switches]
+    sender_at = {id(span): sender for span, sender in switches}
+    by_sender: defaultdict[str, list[int]] = defaultdict(list)
+    sender = NO_MARK
+    for span, start in zip(spans, starts, strict=True):
+        sender = sender_at.get(id(span), sender)
+        by_sender[sender].append(start)
+    return by_sender.items()

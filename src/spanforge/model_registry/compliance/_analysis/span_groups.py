@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from spanforge.model_registry._core.attributes import SENDER_KEY
 from spanforge.model_registry.compliance._analysis.calls import (
     NO_MARK,
     OTHER,
-    SENDER_KEY,
     WARNINGS_KEY,
     Call,
     ModelSpan,
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from spanforge.model_registry.compliance._analysis.scan_data import CallGroup
 
 _NO_SERVICE: Final = "unknown_service"
+_NO_SERVICES: Final = frozenset({"", "empty-service-name"})
+"""The names of services without a name. Newer versions of Jaeger return the second one."""
 
 
 class GroupPicker:
@@ -170,12 +172,21 @@ def _make_getter(places: list[int]) -> Callable[[Any], Sequence[otlp.KeyValue]]:
     return lambda attributes: [attributes[place] for place in places]
 
 
+class ResourceScopes:
+    """A resource, with its instrumentation scopes."""
+
+    def __init__(self, resource: msgspec.Raw) -> None:
+        named = otlp.get_text_attributes(otlp.get_resource_attributes(resource))
+        name = named.get("service.name", "")
+        self.service = _NO_SERVICE if name in _NO_SERVICES else clean_name(name)
+        self.scopes: dict[bytes, ServiceScope] = {}
+
+
 class ServiceScope:
     """A service and an instrumentation scope, with the key layouts of their spans."""
 
-    def __init__(self, resource: bytes, scope: bytes) -> None:
-        named = otlp.get_text_attributes(otlp.get_resource_attributes(msgspec.Raw(resource)))
-        self.service = clean_name(named.get("service.name") or _NO_SERVICE)
+    def __init__(self, service: str, scope: bytes) -> None:
+        self.service = service
         self.scope = otlp.get_scope_name(msgspec.Raw(scope))
         self.layouts: dict[tuple[str, ...], KeyLayout] = {}
         self.latest = KeyLayout([], frozenset())

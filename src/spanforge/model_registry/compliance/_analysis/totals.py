@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from spanforge.model_registry.compliance._analysis.calls import OTHERS_NAME
 from spanforge.model_registry.compliance._analysis.copies import DIFFERING_COPIES, EXCEPTIONS, find_corrections
 from spanforge.model_registry.compliance._analysis.duplicates import find_repeated_spans
 from spanforge.model_registry.compliance._analysis.gaps import find_gaps
+from spanforge.model_registry.compliance._analysis.log_calls import find_joined_calls
 from spanforge.model_registry.compliance._analysis.senders import UNTRUSTED
 from spanforge.model_registry.compliance._attestation_parts import SENDERS
 from spanforge.model_registry.compliance._sources.otlp_json import MAX_TIME
@@ -53,6 +54,7 @@ class ModelTotals:
         services: The services that called.
         matched: The names that matched by form or by glob, each with its rule and its number of calls.
         with_response: The number of calls with a request model and a response model.
+        from_logs: The number of calls that log records alone report.
         first: The start of the first call, in nanoseconds since the epoch.
         last: The start of the last call, in nanoseconds since the epoch.
         samples: Some of the calls' spans, for each kind of ``EXCEPTIONS``.
@@ -63,6 +65,7 @@ class ModelTotals:
     services: set[str] = field(default_factory=set)
     matched: Counter[tuple[str, str]] = field(default_factory=Counter)
     with_response: int = 0
+    from_logs: int = 0
     first: int = MAX_TIME
     last: int = 0
     samples: defaultdict[str, set[SpanRef]] = field(default_factory=lambda: defaultdict(set))
@@ -76,6 +79,7 @@ class ModelTotals:
         if names.rule:
             self.matched[names.matched, names.rule] += calls
         self.with_response += calls if names.has_response else 0
+        self.from_logs += calls if group.call.from_log else 0
         self.first = min(self.first, group.first)
         self.last = max(self.last, group.last)
         for kind, applies in EXCEPTIONS.items():
@@ -151,6 +155,7 @@ class CallTotals:
         other_findings: The spans that are no calls and whose copies or repeated attributes differ.
         by_sender: The totals of each sender. Those of untrusted senders count nowhere else.
         beside_trusted: The spans of untrusted senders that a trusted or unknown sender sent too.
+        log_calls: The number of calls that log records alone report.
     """
 
     models: dict[str, ModelTotals]
@@ -165,6 +170,7 @@ class CallTotals:
     other_findings: ModelTotals = field(default_factory=ModelTotals)
     by_sender: Mapping[str, CallTotals] = field(default_factory=dict)
     beside_trusted: BesideTrusted = field(default_factory=lambda: BesideTrusted(0, ()))
+    log_calls: int = 0
 
     @property
     def all_called(self) -> list[ModelTotals]:
@@ -193,6 +199,9 @@ class CallTotals:
         return sum(model.calls - model.with_response for model in self.models.values())
 
 
+_FROM_LOG: Final = "log"
+
+
 def total_calls(inputs: Sequence[ScannedInput], request: ScanRequest, folder: str) -> CallTotals:
     """Return the totals of inputs that were read; the inputs do not change.
 
@@ -202,7 +211,10 @@ def total_calls(inputs: Sequence[ScannedInput], request: ScanRequest, folder: st
         folder: The folder with the ids of their spans.
     """
     groups = {(number, group.mark): group for number, one in enumerate(inputs) for group in one.result.groups}
+    joined = list(find_joined_calls(folder, len(inputs), {key: group.call for key, group in groups.items()}))
     corrections = find_corrections(groups, find_repeated_spans(folder, len(inputs)))
+    for key, ids in joined:
+        corrections.join(groups, key, ids)
     tallies: dict[str, _Tally] = {sender: _Tally() for sender in SENDERS}
     counted = _Tally()
     for key, group in groups.items():
@@ -241,7 +253,7 @@ class _Tally:
         self._differing_copies += corrections.differing[key]
         wrong = corrections.wrong_samples.get(key, ())
         spans = GroupSpans(
-            group.calls - corrections.copies[key],
+            group.calls - corrections.copies[key] - corrections.joined[key],
             [sample for sample in group.samples if sample not in wrong],
             0 if group.call.is_ambiguous else corrections.spans_with_differences[key],
             corrections.difference_samples.get(key, ()),
@@ -251,7 +263,7 @@ class _Tally:
 
     def _add_spans(self, group: CallGroup, spans: GroupSpans) -> None:
         call = group.call
-        self.spans[call.kind] += spans.number
+        self.spans[_FROM_LOG if call.from_log else call.kind] += spans.number
         if call.kind == "call":
             model = self.unregistered[call.name] if call.model_id is None else self.models[call.model_id]
             model.add(group, spans)
@@ -282,7 +294,7 @@ class _Tally:
         return CallTotals(
             models=dict(self.models),
             unregistered=dict(self.unregistered),
-            spans=self.spans.total(),
+            spans=self.spans.total() - self.spans[_FROM_LOG],
             agent_spans=self.spans["agent"],
             copies=self._copies,
             differing_copies=self._differing_copies,
@@ -290,6 +302,7 @@ class _Tally:
             substitutions=dict(self.substitutions),
             agent_only=self._select_agent_only(),
             other_findings=self._other_findings,
+            log_calls=self.spans[_FROM_LOG],
         )
 
     def _select_agent_only(self) -> dict[ServiceModel, int]:

@@ -17,7 +17,9 @@ from spanforge.model_registry.compliance._analysis.duplicates import SpanIdWrite
 from spanforge.model_registry.compliance._analysis.scan import Scan
 from spanforge.model_registry.compliance._analysis.scan_data import ScannedInput, ScanRequest
 from spanforge.model_registry.compliance._analysis.senders import settle_senders
+from spanforge.model_registry.compliance._sources.faults import FaultLog
 from spanforge.model_registry.compliance._sources.formats import file_kind, open_file, read_size
+from spanforge.model_registry.compliance._sources.wrong_files import SHOWN_BYTES, describe_content
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -64,16 +66,21 @@ def scan_input(reader: TelemetryReader, request: ScanRequest, folder: str, input
     """Scan one input, and write the ids of its spans to files in a folder.
 
     Raises:
-        TelemetryError: The input cannot be read.
+        TelemetryError: The input cannot be read, or has no request.
     """
-    id_writer = SpanIdWriter(folder, input_number)
-    scan = Scan(request, id_writer)
-    is_whole = True
+    faults = FaultLog(lambda: getattr(reader, "place", ""))
+    scan = Scan(request, SpanIdWriter(folder, input_number), faults)
+    is_whole, start = True, b""
     for document in reader.requests():
+        start = start or document[:SHOWN_BYTES]
         is_whole = scan.count_document(document)
-    id_writer.flush()
+    if scan.result.lines and not scan.has_request:
+        content = getattr(reader, "start", b"") or start
+        raise TelemetryError(getattr(reader, "path", reader.name), describe_content(content))
+    scan.flush()
     settle_senders(scan.result)
-    limits = [*reader.limits] if is_whole else [*reader.limits, getattr(reader, "cut_off", _CUT_OFF)]
+    is_cut_off = faults.ends_early and not is_whole
+    limits = [*reader.limits, getattr(reader, "cut_off", _CUT_OFF)] if is_cut_off else [*reader.limits]
     return ScannedInput(reader.name, reader.kind, reader.size, reader.sha256, limits, scan.result)
 
 

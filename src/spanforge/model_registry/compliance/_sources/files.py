@@ -1,31 +1,24 @@
-"""Readers of telemetry: the protocol of all readers, and the reader of OTLP JSON files, plain or compressed."""
+"""Readers of telemetry: the protocol of all readers, and the reader of files in OTLP JSON or protobuf."""
 
 from __future__ import annotations
 
 import glob
-import gzip
 import hashlib
-import importlib
-import io
 import os
-import sys
-import zlib
 from collections import Counter
-from typing import IO, TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 from spanforge.model_registry._core.atomic_files import explain_os_error
-from spanforge.model_registry._core.errors import MissingExtraError, TelemetryError
+from spanforge.model_registry._core.errors import TelemetryError
+from spanforge.model_registry.compliance._sources.compressed import ByteStream, HashedFile
+from spanforge.model_registry.compliance._sources.layouts import open_layout
+from spanforge.model_registry.compliance._sources.wrong_files import describe_content, is_binary_kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-MAX_LINE: Final = 16 * 1024 * 1024
-"""The limit of one request's bytes. The Collector and the SDK send at most 4 MiB at once."""
-_CHUNK: Final = 1024 * 1024
-_GZIP: Final = b"\x1f\x8b"
-_ZSTD: Final = b"\x28\xb5\x2f\xfd"
-_SIZE_PREFIX: Final = 4
-"""Bytes of the size before each compressed request in a file that the Collector compresses."""
+    from spanforge.model_registry.compliance._sources.layouts import Layout
+
 _NO_FILE: Final = "is not a file; pass files or a glob such as archive/*.jsonl*"
 
 
@@ -33,9 +26,10 @@ _NO_FILE: Final = "is not a file; pass files or a glob such as archive/*.jsonl*"
 class TelemetryReader(Protocol):
     """The protocol of readers of telemetry for evidence.
 
-    A reader can have two more attributes. ``path`` is the path of a file. Of several readers of one type with the same
-    path, only one is read. If its name is the path, the evidence shows a shorter name. ``cut_off`` is a sentence for
-    ``limits``, used if the last request of the input cannot be read.
+    A reader can have three more attributes. ``path`` is the path of a file. Of several readers of one type with the
+    same path, only one is read. If its name is the path, the evidence shows a shorter name. ``cut_off`` is a sentence
+    for ``limits``, used if the last request of the input ends early. ``place`` is the place of the latest request, such
+    as ``line 3``, which the evidence shows if the request cannot be read.
 
     Attributes:
         name: The name of the input in the evidence.
@@ -61,9 +55,10 @@ class TelemetryReader(Protocol):
 
 
 class FileReader:
-    """Reads a file of OTLP JSON, one request per line, as the Collector and the SDK write it; plain, gzip or zstd.
+    """Reads a file of OTLP, in JSON of any layout or in protobuf; plain, or compressed with gzip or zstd.
 
-    If the file grows, only the part that exists at the start is read.
+    If the file grows, only the part that exists at the start is read. An empty file is no error, because a rotation
+    may leave one.
 
     Args:
         path: The path of the file.
@@ -78,144 +73,45 @@ class FileReader:
         self.size: int = 0
         self.sha256: str = hashlib.sha256().hexdigest()
         self.limits: list[str] = []
+        self._layout: Layout | None = None
+
+    @property
+    def place(self) -> str:
+        """The place of the latest request, such as ``line 3``."""
+        return "" if self._layout is None else self._layout.place
+
+    @property
+    def start(self) -> bytes:
+        """The beginning of the content, by which a wrong file is recognised."""
+        return b"" if self._layout is None else self._layout.start
 
     def requests(self) -> Iterator[bytes]:
-        """Yield the lines that are not empty; raise the errors of ``TelemetryReader.requests``."""
+        """Yield the requests, and other documents; raise the errors of ``TelemetryReader.requests``."""
         self.limits = []
         if os.path.exists(self.path) and not os.path.isfile(self.path):
             raise TelemetryError(self.path, _NO_FILE)  # reading a pipe would block
         try:
             with open(self.path, "rb", buffering=0) as file:
                 raw = HashedFile(file, hashlib.sha256())
-                yield from _decompress(raw, self.limits)
+                yield from self._read_documents(ByteStream(raw, self.limits))
                 raw.drain()
         except OSError as error:
             raise TelemetryError(self.path, f"cannot be read: {explain_os_error(error)}") from error
         self.size, self.sha256 = raw.size, raw.hash.hexdigest()
 
-
-class HashedFile(io.RawIOBase):
-    """A file up to its current end, with the digest of the bytes that were read.
-
-    Args:
-        file: The file.
-        digest: The hash object to update; several files may share one.
-    """
-
-    def __init__(self, file: IO[bytes], digest: hashlib._Hash) -> None:
-        self._file = file
-        self._left = os.fstat(file.fileno()).st_size
-        self.size = 0
-        self.hash = digest
-        self.start = self.read(_SIZE_PREFIX + len(_ZSTD)) or b""
-        self._again = self.start
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        """Return the next bytes, at most ``size``."""
-        if getattr(self, "_again", b""):
-            data, self._again = self._again[:size], self._again[size:]
-            return data
-        wanted = min(size if size >= 0 else _CHUNK, self._left)
-        data = self._file.read(wanted) if wanted > 0 else b""
-        self._left = self._left - len(data) if data else 0
-        self.size += len(data)
-        self.hash.update(data)
-        return data
-
-    def readinto(self, buffer: Any) -> int:
-        data = self.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
-
-    def drain(self) -> None:
-        """Read the rest, for the digest."""
-        while self.read(_CHUNK):
-            pass
-
-
-def _decompress(raw: HashedFile, limits: list[str]) -> Iterator[bytes]:
-    read: Callable[[int], bytes] = raw.read
-    damage: tuple[type[Exception], ...] = ()
-    if raw.start[_SIZE_PREFIX:] == _ZSTD:
-        return _read_frames(io.BufferedReader(raw, _CHUNK), limits)
-    if raw.start.startswith(_GZIP):
-        read = gzip.GzipFile(fileobj=io.BufferedReader(raw, _CHUNK)).read1  # unlike read(), it keeps data before damage
-        damage = EOFError, gzip.BadGzipFile, zlib.error
-    elif raw.start.startswith(_ZSTD):
-        zstd = _import_zstd()
-        read, damage = zstd.ZstdFile(io.BufferedReader(raw, _CHUNK)).read1, (EOFError, zstd.ZstdError)
-    return _split_lines(_read_chunks(read, damage, limits), limits)
-
-
-def _import_zstd() -> Any:
-    try:
-        return importlib.import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
-    except ImportError:
-        raise MissingExtraError("archives compressed with zstd", "compliance") from None
-
-
-def _read_chunks(
-    read: Callable[[int], bytes], damage: tuple[type[Exception], ...], limits: list[str]
-) -> Iterator[bytes]:
-    """Yield the bytes of a stream up to the first damage."""
-    try:
-        while chunk := read(_CHUNK):
-            yield chunk
-    except damage as error:
-        limits.append(f"the compressed data ends early or is damaged: {error}")
-
-
-def _split_lines(chunks: Iterable[bytes], limits: list[str]) -> Iterator[bytes]:
-    """Yield the lines that are not empty, without line ends; skip lines that are too long."""
-    begun: list[bytes] = []
-    size = 0
-    for chunk in chunks:
-        *lines, last = chunk.split(b"\n")
-        if lines:
-            lines[0] = b"" if size > MAX_LINE else b"".join([*begun, lines[0]])
-            begun, size = [], 0
-            yield from [line for line in lines if line.strip()]
-        size += len(last)
-        if size <= MAX_LINE:
-            begun.append(last)
-        elif begun:
-            _add_limit_once(limits, f"a line is longer than {MAX_LINE} bytes")
-            begun = []
-    rest = b"".join(begun)
-    if rest.strip():
-        yield rest
-
-
-def _add_limit_once(limits: list[str], limit: str) -> None:
-    """Add a limit once, because a damaged file may have the same damage a million times."""
-    if limit not in limits:
-        limits.append(limit)
-
-
-def _read_frames(stream: IO[bytes], limits: list[str]) -> Iterator[bytes]:
-    """Yield the requests of a file that the Collector compresses: each request follows its size."""
-    zstd = _import_zstd()
-    while head := stream.read(_SIZE_PREFIX):
-        size = int.from_bytes(head, "big")
-        data = stream.read(min(size, MAX_LINE))
-        if len(head) < _SIZE_PREFIX or len(data) < size:
-            _add_limit_once(limits, "the file ends in the middle of a request, or is damaged")
-            return
-        decompressor = zstd.ZstdDecompressor()
-        try:
-            request = decompressor.decompress(data, MAX_LINE + 1)
-        except zstd.ZstdError as error:
-            _add_limit_once(limits, f"the compressed data is damaged: {error}")
-            continue
-        if len(request) > MAX_LINE:
-            _add_limit_once(limits, f"a request is longer than {MAX_LINE} bytes")
-        elif not decompressor.eof or decompressor.unused_data:
-            _add_limit_once(limits, "the compressed data is damaged: the size of a request is wrong")
-        else:
-            yield request
+    def _read_documents(self, stream: ByteStream) -> Iterator[bytes]:
+        layout = self._layout = open_layout(stream, self.limits)
+        if is_binary_kind(layout.start):
+            raise TelemetryError(self.path, describe_content(layout.start))
+        documents = layout.documents()
+        first = next(documents, None)
+        if first is not None:
+            yield first
+            yield from documents
+        elif self.limits:
+            raise TelemetryError(self.path, f"has no readable request: {self.limits[0]}")
+        elif not layout.is_blank:
+            raise TelemetryError(self.path, describe_content(layout.start))
 
 
 def expand_paths(sources: Iterable[str]) -> list[str]:

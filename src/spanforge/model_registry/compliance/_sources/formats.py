@@ -66,7 +66,8 @@ FORMATS: Final[Mapping[str, Format]] = {
     FileReader.kind: Format(
         _is_path,
         _open_files,
-        "files and globs of OTLP JSON, one request per line, plain or compressed with gzip, zstd or by the Collector",
+        "files and globs of OTLP: JSON in any layout, or protobuf as the Collector's file exporter writes it; plain or "
+        "compressed with gzip or zstd",
         FileReader,
         os.path.getsize,
     ),

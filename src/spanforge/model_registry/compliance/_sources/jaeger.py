@@ -14,7 +14,13 @@ import msgspec
 
 from spanforge.model_registry._core.errors import TelemetryError, shorten
 from spanforge.model_registry._core.timestamps import format_micros
-from spanforge.model_registry.compliance._sources.jaeger_http import RedirectHandler, StatusHandler, parse_address
+from spanforge.model_registry.compliance._sources.jaeger_http import (
+    DeadlineHandler,
+    RedirectHandler,
+    SecureDeadlineHandler,
+    StatusHandler,
+    parse_address,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -25,6 +31,10 @@ MAX_RESPONSE: Final = 64 * 1024 * 1024
 """The limit of one response's bytes. A response is in memory twice, once complete and once decoded."""
 TIMEOUT: Final = 60.0
 """The seconds in which a response must begin, and again the seconds in which it must then be complete."""
+MAX_REQUESTS: Final = 20_000
+"""The limit of requests. A server that always returns as many traces as it may would receive any number of them."""
+MAX_SECONDS: Final = 7_200.0
+"""The limit of the time in which Jaeger is read. The request that is running then may take its own time more."""
 RETRY_PAUSES: Final = (0.5, 2.0)
 """The seconds before each retry of a request with the response 503. No other response leads to a retry."""
 
@@ -107,7 +117,11 @@ class JaegerReader:
         self.name, self._base, self._headers = parse_address(url)
         self._low = max(start // 1_000 - 1, 0)  # a microsecond earlier, because a storage may exclude the ends
         self._high = min(-(-end // 1_000), _LAST)
-        self._opener = urllib.request.build_opener(RedirectHandler(self.name), StatusHandler)
+        self._opener = urllib.request.build_opener(
+            RedirectHandler(self.name), StatusHandler, DeadlineHandler, SecureDeadlineHandler
+        )
+        self._requests = 0
+        self._end_time = 0.0
         self._digest = hashlib.sha256()
         self.size: int = 0
         self.sha256: str = ""
@@ -121,8 +135,15 @@ class JaegerReader:
         """
         self._digest = hashlib.sha256()
         self.size, self.sha256, self.limits = 0, "", []
+        self._requests, self._end_time = 0, time.monotonic() + MAX_SECONDS
+        self._stopped_at: str | None = None
         for service in self._list_services():
             yield from self._read_service(service)
+        if self._stopped_at is not None:
+            self.limits.append(
+                f"reading stopped after {MAX_REQUESTS:,} requests or {MAX_SECONDS:g} s, at service "
+                f"{shorten(self._stopped_at)}; choose a shorter period, or read the Collector's archive"
+            )
         self.sha256 = self._digest.hexdigest()
 
     def _list_services(self) -> list[str]:
@@ -131,6 +152,10 @@ class JaegerReader:
             return sorted(set(msgspec.json.decode(body, type=_JaegerServices).services or ()))
         except msgspec.DecodeError as error:
             raise self._make_not_json_error(body, error) from error
+
+    def _may_go_on(self) -> bool:
+        """Check that neither the limit of requests nor that of time is reached."""
+        return self._requests < MAX_REQUESTS and time.monotonic() < self._end_time
 
     def _read_service(self, service: str) -> Iterator[bytes]:
         unread = yield from self._read_intervals(service)
@@ -145,20 +170,24 @@ class JaegerReader:
         """Yield a service's documents, and return the start of each interval that could not be read completely."""
         unread: list[int] = []
         intervals = [(self._low, self._high)] if self._low < self._high else []
-        while intervals:
+        while intervals and self._may_go_on():
             low, high = intervals.pop()
             documents = self._search(service, low, high)
-            is_complete = documents is not None and _is_complete(documents, low, high)
+            is_complete = _is_complete(documents, low, high)
             if not is_complete and high - low > 1:
                 middle = (low + high) // 2
                 intervals += [(middle, high), (low, middle)]
                 continue
             if not is_complete:
                 unread.append(low)
-            for traces, document in documents or ():
-                if traces.resource_spans:
-                    yield bytes(document)
+            yield from (bytes(document) for traces, document in documents or () if traces.resource_spans)
+        self._note_stop(service, intervals)
         return unread
+
+    def _note_stop(self, service: str, intervals: list[tuple[int, int]]) -> None:
+        """Note the first service of which not all intervals were read."""
+        if intervals and self._stopped_at is None:
+            self._stopped_at = service
 
     def _search(self, service: str, low: int, high: int) -> list[tuple[_JaegerTraces, msgspec.Raw]] | None:
         """Return a service's traces between two times in microseconds; ``None`` if the response is too large."""
@@ -216,6 +245,7 @@ class JaegerReader:
 
     def _send(self, request: urllib.request.Request) -> tuple[int, bytearray | None]:
         try:
+            self._requests += 1
             with self._opener.open(request, timeout=TIMEOUT) as response:
                 return response.status, self._read_body(response)
         except urllib.error.HTTPError as error:  # other statuses are responses, see StatusHandler
@@ -229,15 +259,13 @@ class JaegerReader:
             raise TelemetryError(self.name, f"cannot be reached: {reason}") from error
 
     def _read_body(self, response: http.client.HTTPResponse) -> bytearray | None:
-        body, deadline = bytearray(), time.monotonic() + TIMEOUT
+        body = bytearray()
         while chunk := response.read1(_READ_BYTES):
             body += chunk
             self.size += len(chunk)
             self._digest.update(chunk)
             if len(body) > MAX_RESPONSE:
                 return None
-            if time.monotonic() > deadline:
-                raise TimeoutError
         if response.length:  # read1 does not check it
             raise http.client.IncompleteRead(b"", response.length)
         return body
@@ -251,11 +279,13 @@ def _read_error(body: bytearray | None) -> _JaegerError | None:
         return None
 
 
-def _is_complete(documents: list[tuple[_JaegerTraces, msgspec.Raw]], low: int, high: int) -> bool:
+def _is_complete(documents: list[tuple[_JaegerTraces, msgspec.Raw]] | None, low: int, high: int) -> bool:
     """Check that a response certainly has all traces.
 
     Fewer traces than the limit are not enough: Cassandra's limit is one of spans that begin in the interval.
     """
+    if documents is None:
+        return False
     traces, begun = set(), 0
     for decoded, _ in documents:
         resources = decoded.resource_spans

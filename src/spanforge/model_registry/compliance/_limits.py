@@ -1,0 +1,141 @@
+"""The limits that an attestation states: what the evidence does not show, and what was cut off."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from spanforge.model_registry._core.entry import has_undated_status
+from spanforge.model_registry._core.timestamps import from_nanos, to_nanos
+from spanforge.model_registry._core.values import quote
+from spanforge.model_registry.compliance import _name_lists as name_lists
+from spanforge.model_registry.compliance._analysis.calls import OTHERS_NAME
+from spanforge.model_registry.compliance._analysis.scan_data import MAX_CALL_GROUPS
+from spanforge.model_registry.compliance._sender_figures import list_sender_limits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from spanforge.model_registry._core.entry import ModelRegistryEntry
+    from spanforge.model_registry.compliance._analysis.scan_data import ScannedInput, ScanRequest
+    from spanforge.model_registry.compliance._analysis.totals import CallTotals
+    from spanforge.model_registry.compliance._evidence_request import EvidenceFacts, EvidenceRequest
+    from spanforge.model_registry.compliance._name_lists import NameLists
+
+LIMITS: Final = (
+    "Spans that a sampler drops in the application never reach the telemetry, so all counts are of recorded spans.",
+    "The evidence covers only the telemetry given. Calls that were not instrumented, sent or archived are missing.",
+    "Coverage is about time only. It does not show that each service sent telemetry.",
+    "The evidence does not show that the telemetry is genuine. Anyone with write access to it could have changed it.",
+    (
+        "Anyone with write access to the telemetry can set the attribute `model_registry.sender`, which separates "
+        "trusted senders from untrusted ones."
+    ),
+    (
+        "The evidence does not show that the registry is unaltered. Anyone who can write the registry can change an "
+        "entry's status, dates and history."
+    ),
+    "The evidence does not show what a provider runs behind a model's name.",
+    "Names, aliases, purposes and sunset dates are those at generation, as the registry keeps no history of them.",
+    "The check `accountable` uses owners, risk tiers and purposes at generation.",
+)
+"""The limits that every attestation states."""
+MAX_LISTED: Final = 10
+"""The number of models that a limit names."""
+
+
+def list_limits(facts: EvidenceFacts, names: NameLists) -> Iterator[str]:
+    """Yield the limits of these facts, one text each."""
+    about = facts.about
+    yield from _list_cuts(facts, names)
+    yield from _list_argument_limits(facts.request)
+    yield from _list_harmless_faults(facts.inputs)
+    called = [entry for entry in facts.request.entries if entry.model_id in about.models]
+    undated = sum(_begins_by_dates(entry, facts.request.scan) for entry in called)
+    if undated:
+        yield (
+            "Called models without a history record at the period's start, or at their deployment in the period: "
+            f"{undated}. Until their first record, the entry's dates decide the status, and owner and risk tier are "
+            "those at generation."
+        )
+    yield from _list_status_limits(facts.request)
+    if facts.all.differing_copies:
+        yield (
+            "Copies that differ from the span that counts in a fact that is counted: "
+            f"{facts.all.differing_copies}. The worst copy counts."
+        )
+    yield from list_sender_limits(facts)
+    if names.agent_only_models:
+        yield (
+            f"Models that only spans of agents name in a service: {len(names.agent_only_models)}. The list "
+            "agent_only_models has them. Their calls may be missing in the telemetry, or have another model."
+        )
+    if _has_merged_groups(about):
+        yield (
+            f"An input has more than {MAX_CALL_GROUPS:,} groups of calls. A group has the same model, service and "
+            "results of checks. Further calls are counted without their service and without the names that the "
+            "attestation lists. Their item in a list has the name null."
+        )
+
+
+def _list_argument_limits(request: EvidenceRequest) -> Iterator[str]:
+    """Yield the limits that follow from the arguments and the registry."""
+    if request.arguments.generated_at == "given":
+        yield "The caller set the time of generation. No clock confirms it."
+    if not request.registry.files:
+        yield (
+            "The package has the registry's entries at generation, but no registry file. The entries did not come from "
+            "files, or the files or entries have changed since."
+        )
+
+
+def _list_status_limits(request: EvidenceRequest) -> Iterator[str]:
+    """Yield a sentence about models without a date of their status, and one about contradictory entries."""
+    undated = [entry.model_id for entry in request.entries if has_undated_status(entry)]
+    if undated:
+        yield (
+            f"Models whose status has no date: {_count_and_name(undated)}. The status counts as in force since the "
+            "last record of the history. Without a history, it counts since the deployment date, or always."
+        )
+    states = [(entry, entry.as_of(request.generated_at)) for entry in request.entries]
+    other = [entry.model_id for entry, state in states if state is not None and state.status != entry.status]
+    if other:
+        yield (
+            "Models whose status differs from the one that dates and history show at generation: "
+            f"{_count_and_name(other)}. The dates and the history count."
+        )
+
+
+def _count_and_name(names: Sequence[str]) -> str:
+    """Return the number of names, and the first ones."""
+    shown = ", ".join(map(quote, names[:MAX_LISTED]))
+    return f"{len(names):,} ({shown}{', …' if len(names) > MAX_LISTED else ''})"
+
+
+def _list_harmless_faults(inputs: Sequence[ScannedInput]) -> Iterator[str]:
+    """Yield a sentence for each input with malformed spans that do not make the coverage incomplete."""
+    for scanned in inputs:
+        harmless = scanned.result.harmless_faults
+        if harmless:
+            yield (
+                f"{scanned.name}: malformed spans and log records without a time in the period, or of untrusted "
+                f"senders: {harmless}. They count nowhere and do not make the coverage incomplete."
+            )
+
+
+def _list_cuts(facts: EvidenceFacts, names: NameLists) -> Iterator[str]:
+    """Yield a sentence for each list of the attestation that is cut off."""
+    if len(facts.changes) > name_lists.MAX_ITEMS:
+        yield f"The list changes has the first {name_lists.MAX_ITEMS:,} of {len(facts.changes):,} items."
+    yield from names.list_cuts()
+
+
+def _has_merged_groups(about: CallTotals) -> bool:
+    """Check whether an input has more groups of calls than are counted separately."""
+    return OTHERS_NAME in about.unregistered or any(OTHERS_NAME in model.services for model in about.all_called)
+
+
+def _begins_by_dates(entry: ModelRegistryEntry, scan: ScanRequest) -> bool:
+    """Check whether an entry's first state in the period is known from its dates only."""
+    since = scan.start if entry.deployment_date is None else max(scan.start, to_nanos(entry.deployment_date))
+    state = entry.as_of(from_nanos(since))
+    return since < scan.end and state is not None and state.source == "dates"

@@ -1,0 +1,66 @@
+"""Calls that applications report as log records: the events, and their form as spans."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from spanforge.model_registry.compliance._sources import otlp_json as otlp
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_MODEL: Final = {"model": "gen_ai.request.model"}
+
+
+class CallEvent(NamedTuple):
+    """An event by which a log record reports a call.
+
+    Attributes:
+        sender: The application or convention that has it.
+        source: The page that describes it.
+        keys: The attribute keys that have another name on spans.
+    """
+
+    sender: str
+    source: str
+    keys: Mapping[str, str]
+
+
+CALL_EVENTS: Final[Mapping[str, CallEvent]] = {
+    "gen_ai.client.inference.operation.details": CallEvent(
+        "OpenTelemetry's semantic conventions",
+        "https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-events/",
+        {},
+    ),
+    "claude_code.api_request": CallEvent("Claude Code", "https://code.claude.com/docs/en/monitoring-usage", _MODEL),
+    "codex.api_request": CallEvent("Codex", "https://developers.openai.com/codex/config-advanced", _MODEL),
+    "gemini_cli.api_request": CallEvent(
+        "Gemini CLI", "https://github.com/google-gemini/gemini-cli/blob/main/docs/cli/telemetry.md", _MODEL
+    ),
+}
+"""The events that report a call, by name."""
+_NAME_KEY: Final = "event.name"
+_NAME_ENDS: Final = tuple(name.rpartition(".")[2] for name in CALL_EVENTS)
+
+
+def find_call_event(record: otlp.LogRecord) -> str | None:
+    """Return the name of the event by which a log record reports a call; ``None`` if it does not.
+
+    The name is in the record's own field, in the attribute ``event.name`` of older SDKs, or in the body.
+    """
+    if record.event_name:
+        return record.event_name if record.event_name in CALL_EVENTS else None
+    for attribute in record.attributes:
+        if attribute.key == _NAME_KEY:
+            name = otlp.get_text(attribute.value) or ""
+            if name in CALL_EVENTS:
+                return name
+            body = otlp.get_text(record.body) if name.endswith(_NAME_ENDS) else None
+            return body if body in CALL_EVENTS else None
+    return None
+
+
+def get_call_attributes(record: otlp.LogRecord, event: str) -> list[otlp.KeyValue]:
+    """Return the attributes of a call in a log record, with the keys that spans have."""
+    keys = CALL_EVENTS[event].keys
+    return [otlp.KeyValue(keys.get(each.key, each.key), each.value) for each in record.attributes]
