@@ -95,7 +95,7 @@ def make_packages(inputs: list[list[bytes]]) -> list[EvidencePackage]:
             engine.generate_evidence_package(
                 model, framework, "2026-01-01", "2026-01-02", telemetry=files, generated_at="2026-06-01"
             )
-            for model, framework in ((None, "soc2"), (None, "nist_ai_rmf"), ("old", "soc2"), ("unknown", "nist_ai_rmf"))
+            for model, framework in ((None, "soc2"), (None, "nist_ai_rmf"), ("old", "soc2"), ("gpt", "nist_ai_rmf"))
         ]
 
 

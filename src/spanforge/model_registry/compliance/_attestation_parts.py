@@ -96,10 +96,10 @@ class CheckResult(AttestationPart, frozen=True, kw_only=True):
     Attributes:
         check: The name of the check.
         title: The fact that the check tests.
-        status: ``no_evidence`` if the period has no span and no lifecycle event. Otherwise ``findings`` if there are
-            exceptions, and ``supported`` if there are units and no exceptions. If there are no units, the status is
-            ``no_evidence``. It is ``not_applicable`` for ``changes_recorded`` of registered models, and for
-            ``served_as_requested`` if calls of registered models have no response model.
+        status: ``no_evidence`` if the period has no span and no lifecycle event of a trusted or unknown sender. If not,
+            ``findings`` if there are exceptions, and ``supported`` if there are units and no exceptions. If there are
+            no units, the status is ``no_evidence``. It is ``not_applicable`` for ``changes_recorded`` of registered
+            models, and for ``served_as_requested`` if calls of registered models have no response model.
         unit: The unit of the population.
         population: The number of units that the check examined.
         exceptions: The number of units for which the title is false.
