@@ -145,6 +145,9 @@ HOSTILE = {
     "starts in long texts": _repeat(b'{"resourceSpans":[' + b'"' + b"x" * 10_000 + b'",'),
     "requests without colon": _repeat(b'{"resourceSpans"'),
     "text": _repeat(b"a"),
+    "table without line ends": _repeat(b"a,"),
+    "indented text": b"a" + _repeat(b"\n "),
+    "names of Jaeger": _repeat(b'"traceID":'),
     "large resource": OTLP.line(*([OTLP.span("gpt") for _ in range(1_500)] + [BAD_SPAN]), service="x" * 500_000),
     "many scopes of a large resource": OTLP.json(
         {

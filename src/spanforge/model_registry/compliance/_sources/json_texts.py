@@ -45,7 +45,7 @@ _REQUEST: Final = re.compile(rb'\{\s*"resource(?:Spans|Logs|Metrics)"')
 """The beginning of a request. It does not occur inside a JSON string, in which the quotes follow backslashes."""
 _AFTER_MANY: Final = re.compile(rb'\n(?=\{"resource(?:Spans|Logs|Metrics)":)')
 _AFTER_LINE: Final = re.compile(rb'\n|\{\s*"resource(?:Spans|Logs|Metrics)"')
-_LOG_PREFIX: Final = re.compile(rb'[^\n"{}]+(?=\{\s*"(?:resource|scopeSpans|scopeLogs)")')
+_LOG_PREFIX: Final = re.compile(rb'[^\n"{}]{1,1000}(?=\{\s*"(?:resource|scopeSpans|scopeLogs)")')
 """The text of a logger before a resource, as the Java agent writes it."""
 _LIST_START: Final = re.compile(
     rb'\{\s*(?:"(?:result|trace)"\s*:\s*\{\s*)?"(?:resourceSpans|resourceLogs|batches)"\s*:\s*(?=\[)'
