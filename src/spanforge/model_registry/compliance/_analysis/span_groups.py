@@ -161,9 +161,8 @@ class KeyLayout:
 
 def read_texts(attributes: Sequence[otlp.KeyValue]) -> tuple[dict[str, str], list[str]]:
     """Return the texts of attributes, and the warnings. If a key is repeated, its first value counts."""
-    first = {item.key: item for item in reversed(attributes)}
-    warnings = otlp.get_texts(first[WARNINGS_KEY].value) if WARNINGS_KEY in first else []
-    return otlp.get_text_attributes([*first.values()]), warnings
+    warnings = next((item.value for item in attributes if item.key == WARNINGS_KEY), None)
+    return otlp.get_text_attributes(attributes), [] if warnings is None else otlp.get_texts(warnings)
 
 
 def _make_getter(places: list[int]) -> Callable[[Any], Sequence[otlp.KeyValue]]:
