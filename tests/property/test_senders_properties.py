@@ -16,7 +16,7 @@ from support.otlp import START, Otlp
 from spanforge.model_registry import ModelRegistry
 from spanforge.model_registry._core.storage import encode_entries
 from spanforge.model_registry.compliance import ComplianceMappingEngine, EvidencePackage
-from spanforge.model_registry.compliance._analysis import scan
+from spanforge.model_registry.compliance._analysis import scan, seen_events
 from spanforge.model_registry.compliance._attestation_senders import UntrustedCopies
 
 HOUR = 3_600 * 10**9
@@ -126,6 +126,40 @@ def test_untrusted_senders_change_nothing_about_others(
     inputs = {"one file": [mixed], "first": [untrusted, trusted], "last": [trusted, untrusted]}[together]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scan, "MAX_CALL_GROUPS", limit)
-        patch.setattr(scan, "MAX_SEEN_EVENTS", limit)
+        patch.setattr(seen_events, "MAX_SEEN_EVENTS", limit)
         alone, attacked = make_packages([trusted]), make_packages(inputs)
     assert list(map(drop_untrusted, attacked)) == list(map(drop_untrusted, alone))
+
+
+MALFORMED = st.sampled_from(
+    [
+        {"startTimeUnixNano": None},
+        {"startTimeUnixNano": -5},
+        {"startTimeUnixNano": str(10**30)},
+        {"endTimeUnixNano": "soon"},
+        {"traceId": "zz"},
+        {"attributes": [5]},
+        {"events": 5},
+        {"name": {"a": 1}},
+    ]
+)
+"""Members that make a span malformed."""
+
+
+@given(trusted=lines("trusted"), changes=st.lists(MALFORMED, min_size=1, max_size=3), is_first=st.booleans())
+def test_malformed_spans_of_untrusted_senders_change_only_limits(
+    trusted: list[bytes],
+    changes: list[dict[str, Any]],
+    is_first: bool,  # noqa: FBT001
+) -> None:
+    """Spans that cannot be read and are marked as untrusted change no check, count, coverage or row."""
+    spans = [OTLP.marked("untrusted", OTLP.span("old"))[0] | change for change in changes]
+    for span in spans:
+        if span.get("attributes") == [5]:
+            span["attributes"] = [*OTLP.marked("untrusted", OTLP.span("old"))[0]["attributes"], 5]
+    line = OTLP.line(*spans)
+    mixed = [line, *trusted] if is_first else [*trusted, line]
+    for attacked, alone in zip(make_packages([mixed]), make_packages([trusted]), strict=True):
+        (found, rows), (expected, expected_rows) = drop_untrusted(attacked), drop_untrusted(alone)
+        assert msgspec.structs.replace(found, limits=()) == msgspec.structs.replace(expected, limits=())
+        assert rows == expected_rows

@@ -26,7 +26,7 @@ from support.scans import (
 from spanforge.model_registry._core.errors import TelemetryError
 from spanforge.model_registry._core.resolution import UNREGISTERED
 from spanforge.model_registry._core.timestamps import to_nanos
-from spanforge.model_registry.compliance._analysis import duplicates
+from spanforge.model_registry.compliance._analysis import duplicates, seen_events
 from spanforge.model_registry.compliance._analysis import scan as module
 from spanforge.model_registry.compliance._analysis.calls import NO_NAME, OTHERS_NAME, Call, SpanNames
 from spanforge.model_registry.compliance._analysis.calls import OTHER as UNMARKED_OTHER
@@ -131,7 +131,7 @@ def test_input_without_a_request_is_an_error(tmp_path: Path, documents: list[byt
     """An input that has documents and no request is an error, unlike an empty input."""
     with pytest.raises(TelemetryError, match="has no OTLP request"):
         scan_lines(tmp_path, documents)
-    assert scan_lines(tmp_path, []).result == ScanResult()
+    assert scan_lines(tmp_path, []).result == ScanResult(events={"unknown": set()}, lost_events={"unknown": 0})
 
 
 def test_reader_words_the_limit_of_cut_off_input(tmp_path: Path, otlp: Otlp) -> None:
@@ -374,7 +374,7 @@ def test_events_near_the_period_are_kept(tmp_path: Path, otlp: Otlp) -> None:
 
 def test_events_beyond_the_limit_are_lost(tmp_path: Path, otlp: Otlp, monkeypatch: pytest.MonkeyPatch) -> None:
     """Events beyond the limit are counted as lost."""
-    monkeypatch.setattr(module, "MAX_SEEN_EVENTS", 3)
+    monkeypatch.setattr(seen_events, "MAX_SEEN_EVENTS", 3)
     result = scan_lines(tmp_path, [otlp.logs(*(otlp.lifecycle_record(START + number) for number in range(5)))]).result
     assert result.events["unknown"] == {
         SeenEvent(START + number, "model_registry.retired", "gpt", "retired") for number in range(3)

@@ -40,9 +40,8 @@ def settle_senders(result: ScanResult) -> None:
     unmarked_stretches = result.stretches.pop(NO_MARK, {})
     for number, stretch in unmarked_stretches.items():
         add_stretch(result.stretches.setdefault(sender, {}), number, *stretch)
-    if NO_MARK in result.events:
-        result.events.setdefault(sender, set()).update(result.events.pop(NO_MARK))
-        result.lost_events[sender] = result.lost_events.get(sender, 0) + result.lost_events.pop(NO_MARK, 0)
+    result.events.setdefault(sender, set()).update(result.events.pop(NO_MARK, ()))
+    result.lost_events[sender] = result.lost_events.get(sender, 0) + result.lost_events.pop(NO_MARK, 0)
 
 
 def _drop_claims(call: Call) -> Call:
