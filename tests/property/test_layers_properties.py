@@ -37,7 +37,7 @@ RANKS = {status: row.rank for status, row in LIFECYCLE.items()}
 NAMES = ("a", "b", "x", "y", "x1", "yz", "p/a", "p/x", "p/x1", "none")
 PROVIDERS = (None, "p", "q")
 DATE = "2020-01-01"
-OF_NAMES = "cannot be told apart by name"
+OF_NAMES = "also matches the model"
 """Lines about names have tests of their own."""
 LINE = re.compile("model registry: model '(.*)': code and registry file differ in (.*); the file takes precedence")
 

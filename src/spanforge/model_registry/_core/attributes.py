@@ -72,12 +72,17 @@ ATTRIBUTES: Final = (
     ),
     Attribute("owner", "string", "field", True, "yes", "team or person responsible"),
     Attribute("risk_tier", "string", "field", True, "yes", "`low`, `medium`, `high`, `critical`"),
-    Attribute("model_id", "string", "field", True, "yes", "the entry that matched"),
+    Attribute("model_id", "string", "field", True, "yes", "the id of the entry that matched"),
     Attribute("warnings", "string[]", "property", False, "yes", "for example `model 'gpt-3.5-turbo' is deprecated`"),
     Attribute("name", "string", "field", True, "yes", "the display name"),
     Attribute("version", "string", "field", True, "yes", "the model's version"),
     Attribute(
-        "requested_model_id", "string", "fact", False, "yes", "the entry of the request model, if another one is shown"
+        "requested_model_id",
+        "string",
+        "fact",
+        False,
+        "yes",
+        "the id of the request model's entry, if the span shows another entry",
     ),
     Attribute(
         "response_registered",
@@ -85,7 +90,7 @@ ATTRIBUTES: Final = (
         "fact",
         False,
         "yes",
-        "`false` if the response model is neither registered nor a form of the request model",
+        "`false` if the response model is not registered, and its name is no form of the request model's name",
     ),
     Attribute("matched_by", "string", "fact", False, "opt-in", "the attribute key whose value matched"),
     Attribute("match_rule", "string", "fact", False, "opt-in", "the rule: `id`, `alias`, `form` or `glob`"),
@@ -109,7 +114,8 @@ ATTRIBUTES: Final = (
         "fact",
         False,
         "no",
-        "`trusted` or `untrusted`, on spans and log records; only the [Collector](collector-config/README.md) sets it",
+        "`trusted` or `untrusted`; the library does not set it, but the [Collector](collector-config/README.md) does, "
+        "on spans and log records",
     ),
 )
 """All attributes, the most important first. If a span reaches its limit of attributes, the last ones are dropped.

@@ -99,8 +99,8 @@ CONVENTIONS: Final = (
     Convention("langfuse.observation.model.name", "langfuse"),
     Convention("litellm.provider.model", "litellm", by_gateway=True),
     Convention("litellm.model_group", "litellm"),
-    Convention("llm.response.model", "OpenLLMetry before gen_ai keys, Prompt flow", response=True),
-    Convention("llm.request.model", "OpenLLMetry before gen_ai keys"),
+    Convention("llm.response.model", "older OpenLLMetry without `gen_ai` keys, Prompt flow", response=True),
+    Convention("llm.request.model", "older OpenLLMetry without `gen_ai` keys"),
     Convention("ai.response.model", "Vercel AI SDK", response=True),
     Convention("ai.model.id", "Vercel AI SDK"),
     Convention("mlflow.llm.model", "MLflow"),
@@ -288,7 +288,9 @@ def classify_span(
 
 
 def provider_of(attributes: Mapping[str, Any], keys: Sequence[str] = PROVIDER_KEYS) -> str | None:
-    """Return the provider that a span names, if it names one. A framework counts only if there is no other.
+    """Return the provider that a span names; ``None`` if it names none.
+
+    The name of a framework is skipped if another attribute has a provider.
 
     Args:
         attributes: The span's attributes.

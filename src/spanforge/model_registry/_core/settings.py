@@ -205,7 +205,7 @@ ENABLED: Final = Setting(
     True,
     "true",
     _parse_boolean,
-    "with `false`, `opentelemetry-instrument` and `instrument()` do not install the plugin",
+    "with `false`, `opentelemetry-instrument` and `instrument()` do not activate the plugin",
 )
 FILE: Final[Setting[tuple[str, ...]]] = Setting(
     "file", (), "", _parse_paths, "the registry file, JSON or YAML; several are separated by `:`, on Windows by `;`"
@@ -215,7 +215,7 @@ RELOAD_INTERVAL: Final = Setting(
     10_000,
     "10000",
     _parse_milliseconds,
-    "milliseconds within which a changed file is in force; with `0`, files are read only at the start",
+    "a changed file takes effect within this number of milliseconds; with `0`, files are read only at the start",
 )
 SPAN_ATTRIBUTES: Final[Setting[tuple[str, ...]]] = Setting(
     "span_attributes",

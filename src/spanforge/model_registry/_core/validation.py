@@ -77,7 +77,9 @@ _RECORD_KEYS: Final = ", ".join(f"`{key}`" for key in (*_NEEDED, *_OPTIONAL))
 RESERVED: Final[Mapping[str, ReservedKey]] = {
     "aliases": ReservedKey("aliases", False, "other names and globs of the model"),
     "provider": ReservedKey("names", False, "the only provider whose calls match the entry, or a list of providers"),
-    "base_model": ReservedKey("names", False, "the model that answers calls of this deployment or adapter, or a list"),
+    "base_model": ReservedKey(
+        "names", False, "the model that answers calls of this deployment or adapter, or a list of such models"
+    ),
     "deprecation_reason": ReservedKey("text", True, "the reason for the deprecation"),
     **_STATUS_DATES,
     "successor": ReservedKey("text", True, "the model to use instead"),

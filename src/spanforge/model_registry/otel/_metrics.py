@@ -249,7 +249,7 @@ METRICS: Final = (
         "counter",
         "{call}",
         _prefix_keys("requested_model_id", "model_id", "status"),
-        "Calls that another model answered than the one that was requested",
+        "Calls that were answered by a model other than the requested one",
         _read_substitutions,
     ),
     Metric("models", "gauge", "{model}", _prefix_keys("status", "risk_tier"), "Models in the registry", _read_models),
