@@ -44,7 +44,7 @@ def read_facts(path: Path, folder: Path) -> tuple[Any, ...]:
     scanned = scan_input(FileReader(str(path)), make_request(), str(folder), 0)
     result = scanned.result
     groups = {group.call: (group.calls, group.first, group.last) for group in result.groups if group.calls}
-    return groups, result.spans, result.events, result.bad_lines, scanned.limits
+    return groups, result.spans, result.events["unknown"], result.bad_lines, scanned.limits
 
 
 def test_each_format_of_the_file_exporter(run_server: Callable[..., Server], tmp_path: Path) -> None:

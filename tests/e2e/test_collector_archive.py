@@ -17,6 +17,9 @@ from support.otlp import Otlp
 from support.otlp_json import SENDER, attributes_of, read_items
 from support.servers import archive_settings
 
+from spanforge.model_registry import ModelRegistry
+from spanforge.model_registry.compliance import ComplianceMappingEngine
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -165,6 +168,12 @@ def test_archive_has_calls_that_are_log_records(collector: Callable[..., Server]
     assert [item.attributes for item in found] == expected
     assert all(ids.items() <= item.items() for _, _, item in found)
     assert SECRET not in (tmp_path / "logs.jsonl").read_text("utf-8")
+    engine = ComplianceMappingEngine(ModelRegistry(auto_emit=False))
+    period = ("1970-01-01", "1970-01-02")
+    evidence = engine.generate_evidence_package(None, "soc2", *period, telemetry=[tmp_path / "logs.jsonl"])
+    stated = evidence.attestation
+    assert stated.population.log_calls == len(CALLS)
+    assert [name.name for name in stated.unregistered_names] == ["m-1", "m-2", "m-3", "m-4"]
 
 
 def test_only_owner_and_group_can_open_the_archive(collector: Callable[..., Server], tmp_path: Path) -> None:

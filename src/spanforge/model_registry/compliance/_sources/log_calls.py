@@ -37,27 +37,28 @@ CALL_EVENTS: Final[Mapping[str, CallEvent]] = {
     "gemini_cli.api_request": CallEvent(
         "Gemini CLI", "https://github.com/google-gemini/gemini-cli/blob/main/docs/cli/telemetry.md", _MODEL
     ),
+    "api_request": CallEvent(
+        "Claude Code, which writes the whole name into the body; other coding agents",
+        "https://code.claude.com/docs/en/monitoring-usage",
+        _MODEL,
+    ),
 }
-"""The events that report a call, by name."""
+"""The events that report a call, by name. Any other name that ends with ``.api_request`` means ``api_request``."""
 _NAME_KEY: Final = "event.name"
-_NAME_ENDS: Final = tuple(name.rpartition(".")[2] for name in CALL_EVENTS)
+_AGENT_EVENT: Final = "api_request"
 
 
 def find_call_event(record: otlp.LogRecord) -> str | None:
-    """Return the name of the event by which a log record reports a call; ``None`` if it does not.
+    """Return the row of ``CALL_EVENTS`` for the call that a log record reports; ``None`` if it reports none.
 
-    The name is in the record's own field, in the attribute ``event.name`` of older SDKs, or in the body.
+    The name is in the record's own field, or in the attribute ``event.name`` of older SDKs.
     """
-    if record.event_name:
-        return record.event_name if record.event_name in CALL_EVENTS else None
-    for attribute in record.attributes:
-        if attribute.key == _NAME_KEY:
-            name = otlp.get_text(attribute.value) or ""
-            if name in CALL_EVENTS:
-                return name
-            body = otlp.get_text(record.body) if name.endswith(_NAME_ENDS) else None
-            return body if body in CALL_EVENTS else None
-    return None
+    name = record.event_name
+    if not name:
+        name = next((otlp.get_text(each.value) for each in record.attributes if each.key == _NAME_KEY), None) or ""
+    if name in CALL_EVENTS:
+        return name
+    return _AGENT_EVENT if name.endswith("." + _AGENT_EVENT) else None
 
 
 def get_call_attributes(record: otlp.LogRecord, event: str) -> list[otlp.KeyValue]:
