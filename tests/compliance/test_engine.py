@@ -195,7 +195,7 @@ def test_every_argument_is_known_to_the_test_of_arguments() -> None:
 
 def test_given_time_of_generation_is_a_limit(case: EvidenceCase) -> None:
     """If the caller set the time of generation, a limit says that no clock confirms it."""
-    limit = "The caller set the time of generation. No clock confirms it."
+    limit = "The person or program that generated the package set the time of generation. No clock confirms it."
     assert limit in case.attest().limits
     assert limit not in case.attest(generated_at=None).limits
 

@@ -108,7 +108,10 @@ def test_models_that_only_agents_name_are_listed(case: EvidenceCase, otlp: Otlp)
     found = case.attest(*entries)
     listed = [(each.name, each.model_id, each.service, each.spans) for each in found.agent_only_models]
     assert listed == [("zeta", None, "api", 2), ("gpt", "gpt", "web", 1)]
-    assert any(limit.startswith("Models that only spans of agents name in a service: 2.") for limit in found.limits)
+    assert any(
+        limit.startswith("Models that spans of agents name, in services without a call of them: 2.")
+        for limit in found.limits
+    )
     assert found.population.agent_spans == 7
     assert found.unregistered_names == (Name(name="zeta", calls=1),)
     assert case.attest(*entries, model_id="gpt").agent_only_models == found.agent_only_models[1:]

@@ -30,7 +30,11 @@ def test_missing_telemetry_is_no_evidence(case: EvidenceCase, framework: str, mo
     assert {check.status for check in found.checks} == {"no_evidence"}
     assert {clause.status for clause in found.clauses} | {found.overall_status} == {"no_evidence"}
     assert {check.share for check in found.checks} == {None}
-    reason = "no telemetry was given" if given == {"telemetry": ()} else "no span started in the period"
+    reason = (
+        "no telemetry was given"
+        if given == {"telemetry": ()}
+        else "no span and no call in a log record started in the period"
+    )
     assert (found.coverage.status, found.coverage.reasons) == ("incomplete", (reason,))
 
 
@@ -123,7 +127,7 @@ def test_lost_events_make_coverage_incomplete(case: EvidenceCase, otlp: Otlp, mo
     logs = [otlp.lifecycle_record(otlp.start + number) for number in range(3)]
     case.write(otlp.line(otlp.enriched()), otlp.logs(*logs))
     found = case.attest(make_entry())
-    assert found.coverage.reasons == ("ignored lifecycle events, beyond the limit of 1 per input: 2",)
+    assert found.coverage.reasons == ("ignored lifecycle events, beyond the limit of 1 per input and sender: 2",)
 
 
 def test_bad_lines_make_coverage_incomplete(case: EvidenceCase, otlp: Otlp) -> None:
@@ -133,7 +137,9 @@ def test_bad_lines_make_coverage_incomplete(case: EvidenceCase, otlp: Otlp) -> N
     assert (found.inputs[0].lines, found.inputs[0].bad_lines, found.population.calls) == (2, 1, 1)
     fault = "line 1: is not JSON: object keys must be strings (byte 1)"
     assert found.inputs[0].faults == (fault,)
-    assert found.coverage.reasons == (f"spans.jsonl: unreadable lines, spans or log records: 1, the first: {fault}",)
+    assert found.coverage.reasons == (
+        f"spans.jsonl: unreadable documents, spans or log records: 1; the input's first fault: {fault}",
+    )
 
 
 def test_malformed_span_spoils_no_other_period(case: EvidenceCase, otlp: Otlp) -> None:
@@ -176,7 +182,7 @@ def test_limits_are_stated(case: EvidenceCase, otlp: Otlp) -> None:
     limits = case.attest(make_entry()).limits
     assert any("a sampler drops" in limit and "all counts are of recorded spans" in limit for limit in limits)
     assert any("sunset dates are those at generation" in limit for limit in limits)
-    assert sum("without a history record at the period's start" in limit for limit in limits) == 1
+    assert sum("whose first history record is later than the period's start" in limit for limit in limits) == 1
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def test_input_without_marks_has_unknown_senders(case: EvidenceCase, otlp: Otlp)
     assert found.overall_status == "supported"
     assert [(each.sender, each.calls) for each in found.senders] == [("trusted", 0), ("unknown", 1), ("untrusted", 0)]
     assert [row["sender"] for row in csv_rows(package)] == ["unknown"]
-    assert any(limit.startswith("Inputs without marks of senders: 1.") for limit in found.limits)
+    assert any(limit.startswith("Inputs without the attribute model_registry.sender: 1.") for limit in found.limits)
     assert any("set the attribute `model_registry.sender`" in limit for limit in found.limits)
 
 
@@ -172,7 +172,7 @@ def test_repeated_attribute_that_resolves_otherwise_is_a_finding(case: EvidenceC
         assert results(found)["spans_unambiguous"] == ("findings", 1, 1)
         assert results(found)["no_calls_after_retirement"][2] == calls
         (check,) = (check for check in found.checks if check.check == "spans_unambiguous")
-        assert check.notes == ("spans with repeated attributes that differ: 1",)
+        assert check.notes == ("spans in which an attribute occurs twice with different values: 1",)
 
 
 def test_senders_share_no_limit(case: EvidenceCase, otlp: Otlp, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -166,7 +166,7 @@ class Truth:
         strange = {row["served"] for row in registered if row["wrong"] & STRANGE}
         served = [
             f"models that answered and are not registered: {len(strange)}",
-            f"calls that another registered model answered: {answered}",
+            f"calls that a registered model other than the requested one answered: {answered}",
             f"registered calls whose request model or response model is missing: {missing_models}",
         ]
         before = [of_names, f"calls before the model's deployment date: {early}"]
@@ -308,7 +308,8 @@ def assert_is_true(evidence: Evidence, given: Archive, framework: str) -> None:
     changes = [{key: value for key, value in change.items() if key != "event_at"} for change in stated["changes"]]
     assert changes == truth.changes()
     unreadable = [
-        f"{known['name']}: unreadable lines, spans or log records: {known['bad_lines']}, the first: {described[0]}"
+        f"{known['name']}: unreadable documents, spans or log records: {known['bad_lines']}; "
+        f"the input's first fault: {described[0]}"
         for known, described in zip(found["inputs"], faults, strict=True)
         if described
     ]

@@ -259,9 +259,9 @@ def test_audit_events_confirm_changes(case: EvidenceCase) -> None:
 @pytest.mark.parametrize(
     ("at", "emitted", "notes"),
     [
-        ("2025-12-01", "early", ("events that were emitted before the change: 1",)),
+        ("2025-12-01", "early", ("events that were emitted early, before the change: 1",)),
         ("2026-01-10T23:00:00Z", "in_time", ()),
-        ("2026-03-01", "late", ("events that were emitted after the change: 1",)),
+        ("2026-03-01", "late", ("events that were emitted late, after the change: 1",)),
     ],
 )
 def test_early_and_late_events_are_stated(

@@ -121,7 +121,7 @@ def test_served_as_requested(look: Look, otlp: Otlp) -> None:
     assert summarize(found) == ("findings", 6, 3, 0.5)
     assert found.notes == (
         "models that answered and are not registered: 2",
-        "calls that another registered model answered: 1",
+        "calls that a registered model other than the requested one answered: 1",
         "registered calls whose request model or response model is missing: 1",
     )
     assert sorted(span_ids(found)) == sorted(span["spanId"] for span in strange)

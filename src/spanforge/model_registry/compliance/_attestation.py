@@ -58,10 +58,10 @@ class Attestation(AttestationPart, frozen=True, kw_only=True):
             inventory, for a model that is not registered, and before the model's deployment date.
         model_risk_tier: The model's risk tier at that time.
         model_status: The model's status at that time.
-        model_warnings: The warnings that a call of the model gets at that time; for the inventory, those of all models
-            that were called.
+        model_warnings: The warnings that a call of the model would get at the time of ``model_owner``. For the whole
+            inventory, those of all models that were called.
         period: The period of the evidence.
-        arguments: The other arguments that change a result.
+        arguments: The settings and arguments that change a result, besides framework, period, telemetry and registry.
         overall_status: The worst status of the clauses.
         clauses: The framework's clauses.
         checks: The results of the checks.
@@ -71,14 +71,14 @@ class Attestation(AttestationPart, frozen=True, kw_only=True):
         untrusted_copies: Copies of counted spans that untrusted senders sent. They change no figure.
         coverage: How much of the period the telemetry covers in time.
         unregistered_names: Names of called models without an entry, those with most calls first.
-        matched_names: Names that an entry does not contain and that matched it by form or by glob, those with most
-            calls first. An auditor can object to each.
+        matched_names: Names that matched an entry by form or by glob, although the entry does not contain them. Those
+            with most calls come first. An auditor can object to each.
         substitutions: Models that answered calls of another model, those with most calls first. If the evidence is
-            about one model, those that it answered and those that others answered for it.
-        agent_only_models: Models that spans of agents name and no call of the same service has, those with most spans
-            first. Calls of these models may be missing in the telemetry.
+            about one model, the list has the substitutions in which this model was requested or answered.
+        agent_only_models: Models without a call in a service in which spans of agents name them. Those with most spans
+            come first. Calls of these models may be missing in the telemetry.
         registry: The registry at the time of generation.
-        inputs: The inputs that were read, in the order in which they count.
+        inputs: The inputs that were read, in the order in which the engine processed them.
         limits: The limits of the evidence, one text each.
     """
 

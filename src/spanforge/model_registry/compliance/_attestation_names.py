@@ -20,7 +20,7 @@ class Name(AttestationPart, frozen=True, kw_only=True):
 
 
 class MatchedName(AttestationPart, frozen=True, kw_only=True):
-    """A name that an entry does not contain, and under which its model was called.
+    """A name under which a registered model was called, although the model's entry does not contain the name.
 
     Attributes:
         name: The name, as it is on the spans; ``None`` for names that are counted together, as a limit states.
@@ -56,14 +56,14 @@ class Substitution(AttestationPart, frozen=True, kw_only=True):
 
 
 class AgentModel(AttestationPart, frozen=True, kw_only=True):
-    """A model that spans of agents name and no call of the same service has.
+    """A model without a call in a service in which spans of agents name it.
 
     Attributes:
         name: The id of the model's entry, or the name of a model that is not registered. It is empty if the spans have
             none, and ``None`` for names that are counted together, as a limit states.
         model_id: The id of the model's entry; ``None`` if it is not registered.
         service: The service; ``None`` for services that are counted together, as a limit states.
-        spans: The number of these spans.
+        spans: The number of spans of agents that name the model in this service.
     """
 
     name: str | None

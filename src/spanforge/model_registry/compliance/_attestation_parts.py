@@ -96,10 +96,11 @@ class CheckResult(AttestationPart, frozen=True, kw_only=True):
     Attributes:
         check: The name of the check.
         title: The fact that the check tests.
-        status: ``no_evidence`` if the period has no span and no lifecycle event of a trusted or unknown sender. If not,
-            ``findings`` if there are exceptions, and ``supported`` if there are units and no exceptions. If there are
-            no units, the status is ``no_evidence``. It is ``not_applicable`` for ``changes_recorded`` of registered
-            models, and for ``served_as_requested`` if calls of registered models have no response model.
+        status: ``no_evidence`` if the period has no span, no call in a log record and no lifecycle event of a trusted
+            or unknown sender. Otherwise it is ``findings`` if there are exceptions, and ``supported`` if there are
+            units and no exceptions. If there are no units, the status is ``no_evidence``. Two checks without units are
+            ``not_applicable`` instead. These are ``changes_recorded`` for registered models, and
+            ``served_as_requested`` if there are calls of registered models, but none has a response model.
         unit: The unit of the population.
         population: The number of units that the check examined.
         exceptions: The number of units for which the title is false.
@@ -155,9 +156,9 @@ class Change(AttestationPart, frozen=True, kw_only=True):
         source: ``history`` if the entry has a record of the change, ``dates`` if it has only a date.
         event: ``recorded`` if the inputs have an event that confirms the change, else ``not_recorded``.
         event_at: The time of this event, RFC 3339; ``None`` if there is none.
-        emitted: ``in_time`` if this event was emitted within the engine's ``delay``, or on the day of a change that has
-            only a date. ``early`` or ``late`` if it was emitted at another time and carries the change's date. ``None``
-            if there is no event.
+        emitted: ``in_time`` if this event was emitted at most ``delay_seconds`` before or after the change, or on the
+            day of a change that has only a date. ``early`` or ``late`` if it was emitted at another time and carries
+            the change's date. ``None`` if there is no event.
     """
 
     model_id: str
@@ -175,19 +176,21 @@ class Input(AttestationPart, frozen=True, kw_only=True):
     """One input that was read.
 
     Attributes:
-        name: The file's name, with as many of its folders as distinguish it from the other inputs; or an address.
+        name: The file's name, with the folders that are needed to distinguish it from other inputs; or an address.
         kind: The telemetry format: a row of ``FORMATS``; ``audit_events`` for events of the caller; or the kind of the
             caller's own reader.
         size: The number of bytes that were read: of a file, its bytes on disk, compressed or not; of Jaeger, the bytes
             of its responses; of ``audit_events``, the bytes of their JSON with sorted keys.
         sha256: The SHA-256 of these bytes, in hexadecimal.
-        lines: Requests that were read, unreadable ones included; for ``audit_events``, the number of events.
+        lines: The number of OTLP requests in the input, with those that could not be decoded; for ``audit_events``, the
+            number of events.
         bad_lines: Documents, spans and log records that could not be read. They make the coverage incomplete, except
             for spans and log records without a time in the period and those of untrusted senders.
-        faults: The first of them, at most 10: a text each with the place and the reason.
+        faults: One text for each of the first 10 items of ``bad_lines``, with the place and the reason.
         spans: Spans that were read, copies included.
         spans_outside: Spans that were read and started outside the period.
-        first: The start of the first span, RFC 3339; ``None`` if there is no span.
+        first: The start of the first span that was read, in the period or outside it, RFC 3339; ``None`` if there is no
+            span.
         last: The start of the last span, RFC 3339; ``None`` if there is no span.
         limits: The parts of the input that could not be read, one text each.
     """
@@ -207,7 +210,7 @@ class Input(AttestationPart, frozen=True, kw_only=True):
 
 
 class Population(AttestationPart, frozen=True, kw_only=True):
-    """The population: the spans of the period of trusted and unknown senders, each counted once.
+    """The population: the spans and calls in the period that trusted and unknown senders sent, each counted once.
 
     If the evidence is about one model, ``calls``, ``log_calls``, ``models`` and ``models_called`` are of that model.
     The other figures are of all telemetry.
@@ -219,8 +222,8 @@ class Population(AttestationPart, frozen=True, kw_only=True):
         agent_spans: Spans of agents, workflows and chains that name a model without being a call.
         other_spans: Spans that are neither calls nor ``agent_spans``.
         copies: Spans that were read again and not counted again.
-        differing_copies: Copies that differ from the span that counts in a fact that is counted, such as the model. Of
-            copies that differ, the worst one counts.
+        differing_copies: Copies that differ from the counted copy in a fact that the evidence uses, such as the model.
+            If copies differ, the one with the most serious finding counts.
         models: Entries of the registry.
         models_called: Models that were called; each unregistered name counts as one.
         lifecycle_events: Lifecycle events whose time is in the period. An event in several signals or inputs counts
@@ -240,10 +243,10 @@ class Population(AttestationPart, frozen=True, kw_only=True):
 
 
 class Gap(AttestationPart, frozen=True, kw_only=True):
-    """A stretch of the period in which no span of a trusted or unknown sender starts, longer than ``max_gap_seconds``.
+    """A stretch longer than ``max_gap_seconds`` without the start of a span or log call of a trusted or unknown sender.
 
     Attributes:
-        from_date: The start of the last span before the gap, or of the period, RFC 3339.
+        from_date: The start of the last span before the gap, or the start of the period, RFC 3339.
         to_date: The start of the next span, or the end of the period.
         seconds: The length of the gap, truncated to whole seconds.
     """
@@ -258,8 +261,8 @@ class Coverage(AttestationPart, frozen=True, kw_only=True):
 
     Attributes:
         status: ``incomplete`` if there are reasons, else ``complete``.
-        gaps: The first stretches that are longer, in the order of time.
-        gap_count: The number of all such stretches.
+        gaps: The gaps longer than ``max_gap_seconds``, oldest first, at most 1,000.
+        gap_count: The number of all gaps that are longer than ``max_gap_seconds``.
         reasons: The reasons for incomplete coverage, one text each.
     """
 

@@ -13,13 +13,13 @@ _Seconds = Annotated[float, msgspec.Meta(ge=0)]
 
 
 class Arguments(AttestationPart, frozen=True, kw_only=True):
-    """The arguments that change a result and that no other field states, as they were given or by default.
+    """The arguments that change a result, with the values that were given or the defaults.
 
     Attributes:
         model_id: The model, as the caller named it; ``None`` for the whole inventory.
-        max_gap_seconds: The longest stretch of the period without the start of a span that counts as covered.
-        delay_seconds: The longest time until a change of the registry is in force in every process. The checks
-            ``registry_and_spans_agree`` and ``changes_recorded`` allow it.
+        max_gap_seconds: The longest time without the start of a span for which the period still counts as covered.
+        delay_seconds: The longest time until every process uses a change of the registry. The checks
+            ``registry_and_spans_agree`` and ``changes_recorded`` accept a difference of up to this time.
         model_attributes: Additional attribute keys that contain a model name, in the order in which they are tried.
         match: How names were matched: ``forms``, or ``exact`` for ids, aliases and globs only.
         generated_at: ``clock`` if ``generated_at`` of the attestation was read from the generator's clock, ``given`` if

@@ -25,7 +25,7 @@ class SenderCheck(AttestationPart, frozen=True, kw_only=True):
 
 
 class SenderFigures(AttestationPart, frozen=True, kw_only=True):
-    """The figures of one sender. Those of untrusted senders are in no other part of the attestation.
+    """The figures of one kind of sender. Figures of untrusted senders are also in ``untrusted_copies`` and ``inputs``.
 
     Attributes:
         sender: ``trusted`` or ``untrusted``, as the Collector marked the records. ``unknown`` for all records of inputs
@@ -38,8 +38,8 @@ class SenderFigures(AttestationPart, frozen=True, kw_only=True):
         differing_copies: Copies that differ from the span that counts.
         models_called: Models that were called; each unregistered name counts as one.
         lifecycle_events: Lifecycle events whose time is in the period.
-        checks: The figures of the checks of calls. Those of the registry's attributes on spans are missing for
-            untrusted senders, whose attributes do not count.
+        checks: The figures of the checks of calls. Untrusted senders have no figures for ``spans_enriched`` and
+            ``registry_and_spans_agree``, because the registry's attributes on their spans do not count.
     """
 
     sender: Sender
@@ -55,7 +55,9 @@ class SenderFigures(AttestationPart, frozen=True, kw_only=True):
 
 
 class UntrustedCopies(AttestationPart, frozen=True, kw_only=True):
-    """Spans of untrusted senders with the ids of a span that a trusted or unknown sender sent. They change no figure.
+    """Spans of untrusted senders with the ids of a span that a trusted or unknown sender sent.
+
+    They change no figure of trusted and unknown senders.
 
     Attributes:
         spans: The number of these spans.

@@ -1,4 +1,4 @@
-"""``evidence.csv``: a row for each model, unregistered models included."""
+"""``evidence.csv``: a row for each sender of each model and name, and for each model without calls."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ STATUS_CHECKS: Final[Mapping[str, ModelStatus]] = {
 }
 """The check for each status in which a model must not be called. Every clause about the use of models has them all."""
 
-_OTHER_SYSTEMS: Final = "AI systems as such: the registry lists models"
+_OTHER_SYSTEMS: Final = "AI systems as a whole, because the registry lists models only"
 """A part of every clause of the NIST AI RMF that no check shows."""
 
 FRAMEWORKS: Final[Mapping[Framework, FrameworkRow]] = {
@@ -87,7 +87,7 @@ FRAMEWORKS: Final[Mapping[Framework, FrameworkRow]] = {
                     "spans_unambiguous",
                 ),
                 (
-                    "who authorised and approved a change: the caller chooses the text that is stored as the actor",
+                    "who authorised and approved a change, because the program that makes it chooses the actor's name",
                     "tests of a model before its first use",
                     "changes to applications and prompts",
                 ),
@@ -126,7 +126,11 @@ FRAMEWORKS: Final[Mapping[Framework, FrameworkRow]] = {
                     "registry_and_spans_agree",
                     "spans_unambiguous",
                 ),
-                (_OTHER_SYSTEMS, "models that send no telemetry", "the resources of the inventory"),
+                (
+                    _OTHER_SYSTEMS,
+                    "models whose calls are not in the telemetry",
+                    "the people and money for the inventory",
+                ),
             ),
             ClauseRow(
                 "GOVERN 1.7",

@@ -53,38 +53,40 @@ def list_limits(facts: EvidenceFacts, names: NameLists) -> Iterator[str]:
     undated = sum(_begins_by_dates(entry, facts.request.scan) for entry in called)
     if undated:
         yield (
-            "Called models without a history record at the period's start, or at their deployment in the period: "
+            "Called models whose first history record is later than the period's start, or than their deployment in "
+            "the period: "
             f"{undated}. Until their first record, the entry's dates decide the status, and owner and risk tier are "
             "those at generation."
         )
     yield from _list_status_limits(facts.request)
     if facts.all.differing_copies:
         yield (
-            "Copies that differ from the span that counts in a fact that is counted: "
-            f"{facts.all.differing_copies}. The worst copy counts."
+            "Copies of spans that differ from the counted copy in a fact that the evidence uses: "
+            f"{facts.all.differing_copies}. Of these, the copy with the most serious finding counts."
         )
     yield from list_sender_limits(facts)
     if names.agent_only_models:
         yield (
-            f"Models that only spans of agents name in a service: {len(names.agent_only_models)}. The list "
-            "agent_only_models has them. Their calls may be missing in the telemetry, or have another model."
+            f"Models that spans of agents name, in services without a call of them: {len(names.agent_only_models)}. "
+            "The list agent_only_models has them. The telemetry may lack their calls, or their calls may name another "
+            "model."
         )
     if _has_merged_groups(about):
         yield (
-            f"An input has more than {MAX_CALL_GROUPS:,} groups of calls. A group has the same model, service and "
-            "results of checks. Further calls are counted without their service and without the names that the "
-            "attestation lists. Their item in a list has the name null."
+            f"An input has more than {MAX_CALL_GROUPS:,} groups of calls of one sender. The calls of a group have "
+            "the same model, service and results of checks. Further calls are counted without their service and "
+            "without the names that the attestation lists. One item of the list has all of them, with the name null."
         )
 
 
 def _list_argument_limits(request: EvidenceRequest) -> Iterator[str]:
     """Yield the limits that follow from the arguments and the registry."""
     if request.arguments.generated_at == "given":
-        yield "The caller set the time of generation. No clock confirms it."
+        yield "The person or program that generated the package set the time of generation. No clock confirms it."
     if not request.registry.files:
         yield (
             "The package has the registry's entries at generation, but no registry file. The entries did not come from "
-            "files, or the files or entries have changed since."
+            "files, or the files or entries have changed since they were read."
         )
 
 
@@ -93,8 +95,8 @@ def _list_status_limits(request: EvidenceRequest) -> Iterator[str]:
     undated = [entry.model_id for entry in request.entries if has_undated_status(entry)]
     if undated:
         yield (
-            f"Models whose status has no date: {_count_and_name(undated)}. The status counts as in force since the "
-            "last record of the history. Without a history, it counts since the deployment date, or always."
+            f"Models whose status has no date: {_count_and_name(undated)}. The status counts since the last record of "
+            "the history. Without a history, it counts since the deployment date. Without that date, it always counts."
         )
     states = [(entry, entry.as_of(request.generated_at)) for entry in request.entries]
     other = [entry.model_id for entry, state in states if state is not None and state.status != entry.status]
@@ -117,8 +119,9 @@ def _list_harmless_faults(inputs: Sequence[ScannedInput]) -> Iterator[str]:
         harmless = scanned.result.harmless_faults
         if harmless:
             yield (
-                f"{scanned.name}: malformed spans and log records without a time in the period, or of untrusted "
-                f"senders: {harmless}. They count nowhere and do not make the coverage incomplete."
+                f"{scanned.name}: malformed spans and log records that have no time in the period, or are of untrusted "
+                f"senders: {harmless}. No check uses them, and they do not make the coverage incomplete. bad_lines "
+                "includes them."
             )
 
 

@@ -139,7 +139,7 @@ def _build_coverage(facts: EvidenceFacts) -> parts.Coverage:
 def _list_coverage_reasons(facts: EvidenceFacts) -> Iterator[str]:
     """Yield the reasons why the telemetry does not cover the period."""
     if not facts.all.spans + facts.all.log_calls:
-        yield "no span started in the period" if facts.inputs else "no telemetry was given"
+        yield "no span and no call in a log record started in the period" if facts.inputs else "no telemetry was given"
     if to_nanos(facts.request.generated_at) < facts.request.scan.end:
         yield "the period had not ended when the evidence was generated"
     if facts.all.gaps:
@@ -153,10 +153,11 @@ def _list_reading_limits(inputs: Sequence[ScannedInput]) -> Iterator[str]:
         result = scanned.result
         bad = result.bad_lines - result.harmless_faults
         if bad:
-            yield f"{scanned.name}: unreadable lines, spans or log records: {bad}, the first: {result.faults[0]}"
+            first = result.faults[0]
+            yield f"{scanned.name}: unreadable documents, spans or log records: {bad}; the input's first fault: {first}"
     lost = sum(scanned.result.lost_events.get(sender, 0) for scanned in inputs for sender in COUNTED)
     if lost:
-        yield f"ignored lifecycle events, beyond the limit of {MAX_SEEN_EVENTS:,} per input: {lost}"
+        yield f"ignored lifecycle events, beyond the limit of {MAX_SEEN_EVENTS:,} per input and sender: {lost}"
     for scanned in inputs:
         for limit in scanned.limits:
             yield f"{scanned.name}: {limit}"

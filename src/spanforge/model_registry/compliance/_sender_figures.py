@@ -72,6 +72,6 @@ def list_sender_limits(facts: EvidenceFacts) -> Iterator[str]:
     unmarked = [each for each in results if not each.has_marks and (each.spans or any(each.events.values()))]
     if unmarked:
         yield (
-            f"Inputs without marks of senders: {len(unmarked):,}. Their senders are unknown, and their records count "
-            "like those of trusted senders."
+            f"Inputs without the attribute model_registry.sender: {len(unmarked):,}. Their senders are unknown, and "
+            "their records count like those of trusted senders."
         )

@@ -130,7 +130,8 @@ def _check_served(given: CheckInput) -> Outcome:
     exceptions = sum(calls.calls for calls in unregistered)
     counts = {
         "models that answered and are not registered": len({key.served for key in substitutions if not key.served_id}),
-        "calls that another registered model answered": given.totals.substituted_calls - exceptions,
+        "calls that a registered model other than the requested one answered": given.totals.substituted_calls
+        - exceptions,
         "registered calls whose request model or response model is missing": given.totals.incomparable_calls,
     }
     notes = [f"{words}: {count}" for words, count in counts.items() if count]
@@ -176,7 +177,7 @@ def _check_sunset(given: CheckInput) -> Outcome:
 def _check_changes(given: CheckInput) -> Outcome:
     missing = sum(change.event == "not_recorded" for change in given.changes)
     timings = Counter(change.emitted for change in given.changes)
-    counts = {"before the change": timings["early"], "after the change": timings["late"]}
+    counts = {"early, before the change": timings["early"], "late, after the change": timings["late"]}
     notes = [f"events that were emitted {words}: {count}" for words, count in counts.items() if count]
     # Without an entry, changes may exist that the registry does not know.
     return Outcome(len(given.changes), missing, notes, may_be_empty=bool(given.entries))
@@ -202,15 +203,15 @@ def _check_unambiguous(given: CheckInput) -> Outcome:
 
 _AMBIGUITIES: Final = {
     DIFFERING_COPIES: "spans with copies that differ",
-    "repeated_attributes": "spans with repeated attributes that differ",
+    "repeated_attributes": "spans in which an attribute occurs twice with different values",
 }
 
 EVIDENCE_CHECKS: Final = (
     CheckRow("calls_registered", "Every model that was called is registered.", "calls", _check_registered),
     CheckRow(
         "served_as_requested",
-        "If another model answered a call than the one requested, it is registered.",
-        "calls with a response model",
+        "If a model other than the requested one answered a call, the answering model is registered.",
+        "calls with both models",
         _check_served,
     ),
     CheckRow(
@@ -232,16 +233,21 @@ EVIDENCE_CHECKS: Final = (
         "changes",
         _check_changes,
     ),
-    CheckRow("spans_enriched", "Every span of a call has the registry's status.", "calls", _check_enriched),
+    CheckRow(
+        "spans_enriched",
+        "Every span of a call has the model's status from the registry.",
+        "calls that spans report",
+        _check_enriched,
+    ),
     CheckRow(
         "registry_and_spans_agree",
-        "The attributes on spans of calls agree with the registry's state at that time.",
+        "The registry's attributes on the span of each call agree with the registry's state at the time of the call.",
         "enriched calls",
         _check_agreement,
     ),
     CheckRow(
         "spans_unambiguous",
-        "The copies of a span, and the values of a repeated attribute, agree in every fact that is counted.",
+        "Copies of the same span agree in every fact that the evidence uses. So do repeated values of an attribute.",
         "calls",
         _check_unambiguous,
     ),
