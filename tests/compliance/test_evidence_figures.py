@@ -36,7 +36,7 @@ def test_worst_of_differing_copies_counts(case: EvidenceCase, otlp: Otlp) -> Non
         assert (check.status, check.population, check.exceptions) == ("findings", 1, 1)
         assert check.notes == ("spans with copies that differ: 1",)
         assert [sample.span_id for sample in check.samples] == [first["spanId"]]
-        assert any("in a fact that is counted: " in limit for limit in found.limits)
+        assert any("in a fact that the evidence uses: " in limit for limit in found.limits)
 
 
 def test_copies_count_once_in_any_order(case: EvidenceCase, otlp: Otlp) -> None:
