@@ -101,6 +101,7 @@ def site(run_module_server: Callable[..., Server], tmp_path_factory: pytest.Temp
         gauge = meters.get_meter("app").create_gauge("model_registry.sunset", "s")
         gauge.set(3 * DAY, {"model_registry.model_id": "old"})
     wait_until(lambda: len(site.alerts()) == 3)
+    wait_until(lambda: len(site.query('up{senders=""}')) == 3)
     assert {dict(labels)["alertname"] for labels in site.alerts()} == {
         "ModelRegistryRetiredModelCalled",
         "ModelRegistryUnregisteredModelCalled",
