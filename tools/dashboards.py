@@ -52,6 +52,8 @@ PROMETHEUS: Final = DataSourceRef(type_val="prometheus", uid="${datasource}")
 MODEL, OWNER = "model_registry_model_id", "model_registry_owner"
 TIER, STATUS = "model_registry_risk_tier", "model_registry_status"
 ASKED, SERVICE, EVENT = "gen_ai_request_model", "service_name", "event_name"
+JOB = "job"
+"""The label with the service in the plugin's own metrics."""
 
 TITLES: Final = {
     MODEL: "model",
@@ -60,6 +62,7 @@ TITLES: Final = {
     STATUS: "status",
     ASKED: "called as",
     SERVICE: "service",
+    JOB: "service",
     EVENT: "event",
 }
 """The heading of a label's column, by label."""
@@ -165,9 +168,9 @@ IN_FORCE: Final = " or ".join(
 )
 
 NAMED_BY_AGENTS: Final = in_range(
-    f'model_registry_agent_spans_total{{senders="", {MODEL}!~"|{UNREGISTERED}"}}', "job", MODEL
+    f'model_registry_agent_spans_total{{senders="", {MODEL}!~"|{UNREGISTERED}"}}', JOB, MODEL
 )
-CALLED: Final = in_range('model_registry_calls_total{senders=""}', "job", MODEL)
+CALLED: Final = in_range('model_registry_calls_total{senders=""}', JOB, MODEL)
 
 INVENTORY: Final = [
     Panel("stat", "Calls", (6, 4), {"calls": in_range(CHOSEN)}),
@@ -196,7 +199,7 @@ INVENTORY: Final = [
         "table",
         "Models that only agents name",
         (24, 8),
-        {"spans of agents": f"{NAMED_BY_AGENTS} > 0 unless on (job, {MODEL}) {CALLED} > 0"},
+        {"spans of agents": f"{NAMED_BY_AGENTS} > 0 unless on ({JOB}, {MODEL}) {CALLED} > 0"},
         tags=f"model_registry.model_id=${{__data.fields.{MODEL}}}",
         about="Services whose agents name a model that the same service does not call. Perhaps the calls of the model "
         "are not instrumented. From the plugin's own metrics.",
