@@ -203,8 +203,11 @@ class Scan:
                 self._events.keep_all(span, picker.sender)
         scope.latest = layout
         self._id_writer.note_added(len(spans))
-        for sender, part in split_by_sender(spans, starts, switches):
-            self._note_stretches(part, sender)
+        if len(switches) == 1:  # most documents are of one sender
+            self._note_stretches(starts, switches[0][1])
+        else:
+            for each, part in split_by_sender(spans, starts, switches):
+                self._note_stretches(part, each)
 
     def _drop_outside(self, spans: list[otlp.Span]) -> tuple[list[otlp.Span], list[int]]:
         """Return the spans that started in the period, and their starts; update the counts and times of the result."""
@@ -250,8 +253,10 @@ class Scan:
     def _note_stretches(self, starts: list[int], sender: str) -> None:
         """Add start times to the stretches of the period. Each is as long as ``max_gap``, so no gap fits into it."""
         origin, width = self.request.start, self.request.max_gap
-        stretches = self.result.stretches.setdefault(sender, {})
-        first, last = min(starts), max(starts)
+        stretches = self.result.stretches.get(sender)
+        if stretches is None:
+            stretches = self.result.stretches.setdefault(sender, {})
+        first, last = (min(starts), max(starts)) if len(starts) > 1 else (starts[0], starts[0])
         number = (first - origin) // width
         if number == (last - origin) // width:
             add_stretch(stretches, number, first, last)
