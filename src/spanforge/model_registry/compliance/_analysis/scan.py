@@ -203,11 +203,8 @@ class Scan:
                 self._events.keep_all(span, picker.sender)
         scope.latest = layout
         self._id_writer.note_added(len(spans))
-        if len(switches) == 1:  # most documents are of one sender
-            self._note_stretches(starts, switches[0][1])
-        else:
-            for each, part in split_by_sender(spans, starts, switches):
-                self._note_stretches(part, each)
+        for sender, part in split_by_sender(spans, starts, switches):
+            self._note_stretches(part, sender)
 
     def _drop_outside(self, spans: list[otlp.Span]) -> tuple[list[otlp.Span], list[int]]:
         """Return the spans that started in the period, and their starts; update the counts and times of the result."""

@@ -64,6 +64,8 @@ def split_by_sender(
         starts: Their starts.
         switches: The first span, and each span whose sender differs from that of the span before; with the senders.
     """
+    if len(switches) == 1:  # most documents are of one sender
+        return ((switches[0][1], starts),)
     sender_at = {id(span): sender for span, sender in switches}
     by_sender: defaultdict[str, list[int]] = defaultdict(list)
     sender = NO_MARK
