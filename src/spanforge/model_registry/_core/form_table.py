@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from spanforge.model_registry._core.names import entry_key, read_forms, read_plain_letters, squeeze
+from spanforge.model_registry._core.names import EntryKey, entry_key, read_forms, read_plain_letters, squeeze
 from spanforge.model_registry._core.overlay import OverlayMap
 
 if TYPE_CHECKING:
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
     from spanforge.model_registry._core.names import NameKey
 
-_Keyed = tuple[tuple[str, str], ...]
-"""Pairs of an ``EntryKey.text`` and the id or alias that has it."""
+_Keyed = tuple[tuple[EntryKey, str], ...]
+"""Pairs of the key of an id or alias, and the id or alias itself."""
 
 
 class FormTable:
@@ -54,18 +54,18 @@ class FormTable:
             return letters in self._keyed.overlay or letters in self._keyed.base
         return any(squeeze(key.text) in self._keyed for key in read_forms(name, provider).keys)
 
-    def list_texts(self, key: NameKey) -> list[str]:
-        """Return the ids and aliases that a key of a name finds."""
+    def list_texts(self, key: NameKey) -> list[tuple[str, str | None]]:
+        """Return the ids and aliases that a key of a name finds, each with the provider of its route."""
         if key.unless_numbered is not None and key.unless_numbered in self._numbered:
             return []
         return self._list_equal(key.text)
 
     def list_texts_like(self, text: str) -> list[str]:
         """Return the ids and aliases that have the same key as another id or alias."""
-        return self._list_equal(entry_key(text).text)
+        return [each for each, _ in self._list_equal(entry_key(text).text)]
 
-    def _list_equal(self, key: str) -> list[str]:
-        return [text for each, text in self._keyed.get(squeeze(key), ()) if each == key]
+    def _list_equal(self, key: str) -> list[tuple[str, str | None]]:
+        return [(text, each.provider) for each, text in self._keyed.get(squeeze(key), ()) if each.text == key]
 
     def list_groups(self) -> Iterator[list[str]]:
         """Yield the ids and aliases of each key."""
@@ -73,16 +73,16 @@ class FormTable:
             if len(keyed) == 1:
                 yield [keyed[0][1]]
             else:
-                for key in dict.fromkeys(each for each, _ in keyed):
-                    yield [text for each, text in keyed if each == key]
+                for key in dict.fromkeys(each.text for each, _ in keyed):
+                    yield [text for each, text in keyed if each.text == key]
 
 
 def _add_texts(texts: Iterable[str], keyed: dict[str, _Keyed], numbered: dict[str, bool]) -> None:
     """Add ids and aliases to the two dicts of a table."""
     for text in texts:
-        key, _, number = entry_key(text)
-        letters = squeeze(key)
+        key = entry_key(text)
+        letters = squeeze(key.text)
         listed = keyed.get(letters)
         keyed[letters] = ((key, text),) if listed is None else (*listed, (key, text))
-        if number is not None:
-            numbered[number] = True
+        if key.numbered is not None:
+            numbered[key.numbered] = True

@@ -18,7 +18,7 @@ from spanforge.model_registry._core.matching import (
     read_canonical_providers,
     read_providers,
 )
-from spanforge.model_registry._core.names import MatchMode, NameForms, entry_key, read_forms
+from spanforge.model_registry._core.names import MatchMode, NameForms, read_forms
 from spanforge.model_registry._core.overlay import OverlayMap
 from spanforge.model_registry._core.values import quote
 
@@ -234,13 +234,12 @@ class ModelIndex:
         """Return the entries with one of the keys of a name."""
         claims: list[Claim] = []
         for rank, key in enumerate(forms.keys):
-            for text in self._forms.list_texts(key):
-                claims += self._list_claims_by_text(text, -rank)
+            for text, routed_to in self._forms.list_texts(key):
+                claims += self._list_claims_by_text(text, routed_to, -rank)
         return claims
 
-    def _list_claims_by_text(self, text: str, rank: int) -> Iterator[Claim]:
-        """Yield the entries that have a text as id or alias. Its route may limit them to a provider."""
-        routed_to = entry_key(text).provider
+    def _list_claims_by_text(self, text: str, routed_to: str | None, rank: int) -> Iterator[Claim]:
+        """Yield the entries that have a text as id or alias. The provider of its route limits them, if it has one."""
         for entry in self.list_owners([text]):
             limits = read_canonical_providers(entry) or ([] if routed_to is None else [routed_to])
             yield Claim(entry, limits, (rank,))
