@@ -17,10 +17,7 @@ if TYPE_CHECKING:
 
     from spanforge.model_registry.compliance._analysis.calls import Call
     from spanforge.model_registry.compliance._analysis.duplicates import RepeatedSpan
-    from spanforge.model_registry.compliance._analysis.scan_data import CallGroup
-
-    GroupKey = tuple[int, str]
-    """The number of an input, and the mark of a group in it."""
+    from spanforge.model_registry.compliance._analysis.scan_data import CallGroup, GroupKey
 
 
 def _make_status_exceptions() -> dict[str, Callable[[Call], bool]]:
@@ -81,6 +78,10 @@ class Corrections:
     def join(self, groups: Mapping[GroupKey, CallGroup], key: GroupKey, ids: bytes) -> None:
         """Leave out a call in a log record that a span reports too."""
         self.joined[key] += 1
+        self.drop_samples(groups, key, ids)
+
+    def drop_samples(self, groups: Mapping[GroupKey, CallGroup], key: GroupKey, ids: bytes) -> None:
+        """Leave out the samples of a group that have these ids."""
         self.wrong_samples[key].update(sample for sample in groups[key].samples if _pack_sample(sample) == ids)
 
 
@@ -128,8 +129,7 @@ def _correct(
         corrections.copies[key] += number - (key == worst)
         if key == worst:
             continue
-        wrong = {sample for sample in groups[key].samples if _pack_sample(sample) == ids}
-        corrections.wrong_samples[key].update(wrong)
+        corrections.drop_samples(groups, key, ids)
         if _drop_sender(groups[key].call) != facts:
             corrections.differing[key] += number
             differs = True

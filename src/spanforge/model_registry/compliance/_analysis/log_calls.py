@@ -26,9 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from spanforge.model_registry.compliance._analysis.calls import Call
-
-    GroupKey = tuple[int, str]
-    """The number of an input, and the mark of a group in it."""
+    from spanforge.model_registry.compliance._analysis.scan_data import GroupKey
 
 _SPAN_IDS_BYTES: Final = 24
 _OWN_ID_BYTES: Final = 8

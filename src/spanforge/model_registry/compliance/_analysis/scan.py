@@ -138,11 +138,10 @@ class Scan:
         """Keep the lifecycle events among log records, and count the calls."""
         for scope_logs in resource_logs.scope_logs:
             for record in scope_logs.log_records:
-                at = record.time_unix_nano or record.observed_time_unix_nano
                 sender = self._read_sender(record.attributes)
-                self._events.keep(record.event_name, at, record.attributes, sender)
+                self._events.keep(record.event_name, record.at, record.attributes, sender)
                 event = find_call_event(record)
-                if event is not None and self.request.start <= at < self.request.end:
+                if event is not None and self.request.start <= record.at < self.request.end:
                     scopes = self._find_scopes(resource_logs.resource)
                     self._count_log_call(record, event, sender, self._find_scope(scopes, scope_logs.scope))
 
@@ -153,7 +152,7 @@ class Scan:
         model_span = self._resolver.find(*layout.read_texts(attributes), scope.scope, layout.keys)
         if model_span is None or model_span.kind != "call":
             return
-        at = record.time_unix_nano or record.observed_time_unix_nano
+        at = record.at
         picker = GroupPicker(scope.service, model_span, self.request.delay, self._find_log_group, sender=sender)
         group = picker.at(at, at)
         ids = make_ids(record)

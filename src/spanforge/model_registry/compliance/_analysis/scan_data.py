@@ -52,6 +52,10 @@ class SpanRef(msgspec.Struct, array_like=True, frozen=True, order=True):
     span_id: str
 
 
+GroupKey = tuple[int, str]
+"""The number of an input, and the mark of a group in it."""
+
+
 class CallGroup(msgspec.Struct, array_like=True):
     """Spans that are counted together, copies included.
 

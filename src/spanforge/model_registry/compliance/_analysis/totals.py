@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from spanforge.model_registry.compliance._analysis.calls import Call
-    from spanforge.model_registry.compliance._analysis.copies import Corrections, GroupKey
+    from spanforge.model_registry.compliance._analysis.copies import Corrections
     from spanforge.model_registry.compliance._analysis.scan_data import (
         CallGroup,
+        GroupKey,
         ScannedInput,
         ScanRequest,
         SpanRef,

@@ -72,7 +72,11 @@ class LogRecord(_OtlpPart):
     trace_id: str = ""
     span_id: str = ""
     attributes: list[KeyValue] = []
-    body: msgspec.Raw = _NULL
+
+    @property
+    def at(self) -> int:
+        """The time of the event; the time at which it was observed if there is none."""
+        return self.time_unix_nano or self.observed_time_unix_nano
 
 
 class ScopeLogs(_OtlpPart):

@@ -17,7 +17,7 @@ from spanforge.model_registry._core.errors import MissingExtraError
 from spanforge.model_registry.compliance._sources import otlp_json as otlp
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 _PACKAGE: Final = "spanforge_otlp"
 _BYTES, _FIXED64 = "TYPE_BYTES", "TYPE_FIXED64"
@@ -38,7 +38,6 @@ _MESSAGES: Final[Mapping[str, Mapping[str, tuple[int, str]]]] = {
     "Event": {"time": (1, _FIXED64), "name": (2, _BYTES), "attributes": (3, "*KeyValue")},
     "LogRecord": {
         "time": (1, _FIXED64),
-        "body": (5, _BYTES),
         "attributes": (6, "*KeyValue"),
         "trace_id": (9, _BYTES),
         "span_id": (10, _BYTES),
@@ -135,26 +134,28 @@ def _is_log_record(item: bytes) -> bool:
 
 def _build_spans(request: Any) -> otlp.ExportRequest:
     return otlp.ExportRequest(
-        resource_spans=[
-            otlp.ResourceSpans(
-                [otlp.ScopeSpans(list(map(_build_span, scope.items)), _encode_scope(scope)) for scope in each.scopes],
-                _encode_resource(each),
-            )
-            for each in request.resources
-        ]
+        resource_spans=_build_resources(request, otlp.ResourceSpans, otlp.ScopeSpans, _build_span)
     )
 
 
 def _build_logs(request: Any) -> otlp.ExportRequest:
-    return otlp.ExportRequest(
-        resource_logs=[
-            otlp.ResourceLogs(
-                [otlp.ScopeLogs(list(map(_build_record, scope.items)), _encode_scope(scope)) for scope in each.scopes],
-                _encode_resource(each),
-            )
-            for each in request.resources
-        ]
-    )
+    return otlp.ExportRequest(resource_logs=_build_resources(request, otlp.ResourceLogs, otlp.ScopeLogs, _build_record))
+
+
+def _build_resources(
+    request: Any,
+    build_resource: Callable[[list[Any], msgspec.Raw], Any],
+    build_scope: Callable[[list[Any], msgspec.Raw], Any],
+    build_item: Callable[[Any], Any],
+) -> list[Any]:
+    """Return the resources of a request, with their scopes and items."""
+    return [
+        build_resource(
+            [build_scope(list(map(build_item, scope.items)), _encode_scope(scope)) for scope in each.scopes],
+            _encode_resource(each),
+        )
+        for each in request.resources
+    ]
 
 
 def _encode_scope(scope: Any) -> msgspec.Raw:
@@ -184,7 +185,6 @@ def _build_record(item: bytes) -> otlp.LogRecord:
         trace_id=record.trace_id.hex(),
         span_id=record.span_id.hex(),
         attributes=_build_attributes(record.attributes),
-        body=_encode_value(record.body),
     )
 
 
