@@ -159,7 +159,7 @@ class Stage:
         return [one.to_dict() for one in entries], layers
 
     def fresh(self, entries: list[ModelRegistryEntry]) -> list[Resolution]:
-        """Return what a new index of these entries resolves; it is made once for equal entries."""
+        """Return what a new index of these entries resolves. Equal entries share the result."""
         for known, resolutions in self.known:
             if known == entries:
                 return resolutions
