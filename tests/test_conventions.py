@@ -221,11 +221,11 @@ def test_selected_keys_of_a_scope() -> None:
     """The keys for a scope have its rows and the rows of all scopes, and decide as the scope's name does."""
     attributes = {"model": "gpt-5-codex", LS_NAME: "house-7b"}
     keys = select_keys(attributes)
-    assert [row.scope for row in keys.for_scope(CODEX).conventions] == [None, CODEX]
-    assert [row.scope for row in keys.for_scope(None).conventions] == [None]
+    assert [row.key for row in keys.for_scope(CODEX).conventions] == [LS_NAME, "model"]
+    assert [row.key for row in keys.for_scope(None).conventions] == [LS_NAME]
     models = index()
     for scope in (CODEX, "other", None):
-        found = resolve_keys(models, attributes, scope, keys.for_scope(scope))
+        found = resolve_keys(models, attributes, keys.for_scope(scope))
         assert found == resolve_attributes(models, attributes, scope)
 
 

@@ -16,6 +16,7 @@ from spanforge.model_registry._core.conventions import (
     PROVIDER_KEYS,
     find_names,
     provider_of,
+    select_keys,
 )
 from spanforge.model_registry._core.globs import MAX_GLOBBED
 from spanforge.model_registry._core.resolution import ModelIndex
@@ -24,7 +25,7 @@ from spanforge.model_registry._core.span_models import ModelMatch, resolve_attri
 
 def list_names(attributes: dict[str, Any], scope: str | None = None) -> list[tuple[str, str]]:
     """Return attribute key and model name for each name on a span."""
-    rows, names = find_names(attributes, scope)
+    rows, names = find_names(attributes, select_keys(attributes).for_scope(scope).conventions)
     return [(row.key, name) for row, name in zip(rows, names, strict=True)]
 
 

@@ -54,7 +54,7 @@ def expected(
 ) -> dict[str, Any]:
     """Return the attributes that the registry gives to a span with these attributes."""
     enricher = Enricher(names, ignores_unregistered=False)
-    enrichment = enricher.enrich(attributes, select_keys(attributes), scope, registry._state.index)
+    enrichment = enricher.enrich(attributes, select_keys(attributes).for_scope(scope), registry._state.index)
     if enrichment is None:
         return attributes
     ours = enrichment.attributes

@@ -287,8 +287,8 @@ def expected_series(registry: ModelRegistry, attributes: dict[str, Any], scope: 
     """Return the series of a span, by resolving each of its names; ``None`` if it is no call."""
     providers = [attributes.get(key) for key in PROVIDER_KEYS]
     provider = next((value for value in providers if isinstance(value, str) and value), None)
-    keys = select_keys(attributes)
-    rows, names = find_names(attributes, scope, keys.conventions)
+    keys = select_keys(attributes).for_scope(scope)
+    rows, names = find_names(attributes, keys.conventions)
     if not names or classify_span(attributes, rows) != "call":
         return None
     for name in names:

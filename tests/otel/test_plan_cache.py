@@ -50,7 +50,7 @@ def test_plans_share_decisions(cache: PlanCache) -> None:
     one, other = cache.add(("a", "model", PROVIDER)), cache.add((PROVIDER, "b", "model"))
     attributes = {"a": 1, "model": "x", PROVIDER: "y"}
     assert one.read_values(attributes) == other.read_values({PROVIDER: "y", "b": 2, "model": "x"}) == ("x", "y")
-    cache.remember(one, attributes, "model", DECISION)
+    cache.remember(one, one.read_values(attributes), "model", DECISION)
     assert other.decisions["x", "y"] is DECISION
 
 
@@ -74,7 +74,7 @@ def test_json_is_not_part_of_the_cache_key(cache: PlanCache) -> None:
 def test_decision_beside_json(cache: PlanCache, matched_key: str | None, is_cached: Any) -> None:
     """Beside JSON, a decision is cached only if a key before the JSON matched."""
     plan = cache.add(("model", "json", "late"))
-    cache.remember(plan, {"model": "x", "json": "{}", "late": "y"}, matched_key, DECISION)
+    cache.remember(plan, plan.read_values({"model": "x", "json": "{}", "late": "y"}), matched_key, DECISION)
     assert bool(plan.decisions) is is_cached
 
 
@@ -83,10 +83,10 @@ def test_scoped_keys_have_their_own_plans(cache: PlanCache) -> None:
     plan = cache.add(("model", "scoped"))
     inside, outside = plan.for_scope("app"), plan.for_scope("other")
     assert plan.for_scope(None) is outside is not inside
-    cache.remember(inside, {"model": "x", "scoped": "y"}, "scoped", DECISION)
+    cache.remember(inside, inside.read_values({"model": "x", "scoped": "y"}), "scoped", DECISION)
     assert inside.decisions == {("x", "y"): DECISION}
     assert not outside.decisions
-    cache.remember(outside, {"model": "x", "scoped": "y"}, "model", DECISION)
+    cache.remember(outside, outside.read_values({"model": "x", "scoped": "y"}), "model", DECISION)
     assert outside.decisions == {"x": DECISION}
 
 
@@ -95,10 +95,10 @@ def test_decision_without_names_is_cached_once(cache: PlanCache) -> None:
     plan = cache.add(("model", "db.system"))
     assert not plan.keys.conventions
     for _ in range(100):
-        cache.remember(plan, {"model": "x", "db.system": "redis"}, None, DECISION)
+        cache.remember(plan, plan.read_values({"model": "x", "db.system": "redis"}), None, DECISION)
     assert plan.decisions == {None: DECISION}
     one = cache.add(("model",))
-    cache.remember(one, {"model": "x"}, "model", DECISION)
+    cache.remember(one, one.read_values({"model": "x"}), "model", DECISION)
     assert one.decisions == {"x": DECISION}
 
 
@@ -106,8 +106,8 @@ def test_decision_without_names_is_cached_once(cache: PlanCache) -> None:
 def test_values_that_are_no_names_are_not_cached(cache: PlanCache, value: Any) -> None:
     """Values that are long or no text are not cached."""
     plan, other = cache.add(("model",)), cache.add(("model", PROVIDER))
-    cache.remember(plan, {"model": value}, "model", DECISION)
-    cache.remember(other, {"model": "x", PROVIDER: value}, "model", DECISION)
+    cache.remember(plan, plan.read_values({"model": value}), "model", DECISION)
+    cache.remember(other, other.read_values({"model": "x", PROVIDER: value}), "model", DECISION)
     assert not plan.decisions
     assert not other.decisions
 
@@ -116,11 +116,11 @@ def test_decisions_are_bounded(cache: PlanCache) -> None:
     """The number of decisions is bounded; a newer decision replaces an older one at once."""
     plan = cache.add(("model",))
     for number in range(1_020):  # the policy refuses the next new key
-        cache.remember(plan, {"model": f"m{number}"}, "model", DECISION)
+        cache.remember(plan, plan.read_values({"model": f"m{number}"}), "model", DECISION)
         assert cache.sizes()[1] <= 10
     name = next(iter(plan.decisions))
     newer = Decision(object(), None, NOT_COUNTED)
-    cache.remember(plan, {"model": name}, "model", newer)
+    cache.remember(plan, plan.read_values({"model": name}), "model", newer)
     assert plan.decisions[name] is newer
 
 
@@ -138,7 +138,7 @@ def test_threads(cache: PlanCache) -> None:
         for turn in range(2_000):
             keys = "model", f"k{(turn * number) % 37}"
             plan = cache.find(keys) or cache.add(keys)
-            cache.remember(plan, {"model": f"m{turn % 41}"}, "model", DECISION)
+            cache.remember(plan, plan.read_values({"model": f"m{turn % 41}"}), "model", DECISION)
 
     run_in_threads(*(partial(work, number) for number in range(1, 9)))
     assert max(cache.sizes()) <= 10 + 8

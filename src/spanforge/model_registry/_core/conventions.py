@@ -172,7 +172,7 @@ class ModelKeys(NamedTuple):
 
     Attributes:
         conventions: The conventions that may name the model, in the order in which they are tried. A row has
-            ``calls_have`` only if the span does not have that attribute.
+            ``calls_have`` only if the span does not have that attribute, and ``scope`` until ``for_scope`` chooses.
         providers: The keys of ``PROVIDER_KEYS`` that are present.
         kinds: The keys of ``NOT_CALLS`` that are present.
     """
@@ -182,8 +182,8 @@ class ModelKeys(NamedTuple):
     kinds: tuple[str, ...]
 
     def for_scope(self, scope: str | None) -> ModelKeys:
-        """Return the keys without the conventions of other instrumentation scopes."""
-        rows = tuple(row for row in self.conventions if row.scope is None or row.scope == scope)
+        """Return the keys for one instrumentation scope, which has chosen among the conventions with a scope."""
+        rows = tuple(row._replace(scope=None) for row in self.conventions if row.scope in {None, scope})
         return self._replace(conventions=rows)
 
 
@@ -214,15 +214,25 @@ def _refine(rows: list[Convention], keys: Container[str]) -> Iterator[Convention
 
 
 def find_names(
-    attributes: Mapping[str, Any], scope: str | None = None, conventions: Iterable[Convention] = BY_PRIORITY
+    attributes: Mapping[str, Any], conventions: Sequence[Convention] = BY_PRIORITY
 ) -> tuple[list[Convention], list[str]]:
     """Return the model names of a span with their conventions, in the order in which they are tried.
 
     Args:
         attributes: The span's attributes. Values that are empty or not text are ignored.
-        scope: The name of the span's instrumentation scope.
-        conventions: The conventions to try, in that order.
+        conventions: The conventions to try, in that order. Those with a scope are skipped; see ``for_scope``.
     """
+    if len(conventions) == 1:  # most spans: one row that is plain text needs no loop
+        row = conventions[0]
+        value = attributes.get(row.key)
+        if value and type(value) is str and value[:1] != '"' and row.scope is None and row.when is row.member is None:
+            return [row], [value]
+    return _find_names_in_turn(attributes, conventions)
+
+
+def _find_names_in_turn(
+    attributes: Mapping[str, Any], conventions: Iterable[Convention]
+) -> tuple[list[Convention], list[str]]:
     rows: list[Convention] = []
     names: list[str] = []
     parsed: dict[str, Any] = {}
@@ -233,18 +243,16 @@ def find_names(
         if row.scope is None and row.when is None and row.member is None:  # most rows
             name = _read_text(value)
         else:
-            name = _read_text(_read_special(row, value, attributes, scope, parsed))
+            name = _read_text(_read_special(row, value, attributes, parsed))
         if name:
             rows.append(row)
             names.append(name)
     return rows, names
 
 
-def _read_special(
-    row: Convention, value: str, attributes: Mapping[str, Any], scope: str | None, parsed: dict[str, Any]
-) -> str | None:
-    """Return the name by a row with a scope, a condition or a member; ``parsed`` keeps parsed JSON by its key."""
-    if row.scope is not None and row.scope != scope:
+def _read_special(row: Convention, value: str, attributes: Mapping[str, Any], parsed: dict[str, Any]) -> str | None:
+    """Return the name by a row with a condition or a member; ``parsed`` keeps parsed JSON by its key."""
+    if row.scope is not None:
         return None
     if row.when is not None and not _is_fulfilled(row.when, attributes):
         return None

@@ -182,12 +182,10 @@ class ModelIndex:
         The rules are tried in this order: id, alias, form, glob. Ids and aliases match the name as it is, with and
         without the provider before it. A glob goes before a form if its fixed text contains the base name and more.
         """
-        names = (f"{provider}/{name}", name) if provider else (name,)
-        entry = None
-        for candidate in names:
-            entry = self._overlay.get(candidate) or self._base.get(candidate)
-            if entry is not None:
-                break
+        overlay, base = self._overlay, self._base
+        full_name = f"{provider}/{name}" if provider else name
+        names = (full_name, name) if provider else (name,)
+        entry = overlay.get(full_name) or base.get(full_name) or overlay.get(name) or base.get(name)
         if entry is None:
             if self._is_unlike_all(name, names, provider, mode):
                 return NO_MATCH

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -18,13 +18,25 @@ from spanforge.model_registry._core.span_kinds import OPERATION_KEY
 from spanforge.model_registry._core.values import quote
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from spanforge.model_registry._core.conventions import Convention, ModelKeys
     from spanforge.model_registry._core.entry import ModelRegistryEntry
     from spanforge.model_registry._core.names import MatchMode
     from spanforge.model_registry._core.resolution import ModelIndex, Resolution
     from spanforge.model_registry._core.span_kinds import SpanKind
+
+
+class SpanFacts(NamedTuple):
+    """What the attributes of a span say about a call, beside the model.
+
+    Attributes:
+        kind: Whether the span is a call of the model.
+        provider: The provider that the span names; ``None`` if it names none.
+    """
+
+    kind: SpanKind
+    provider: str | None
 
 
 class ModelMatch(msgspec.Struct, gc=False):
@@ -57,26 +69,40 @@ def resolve_attributes(
     mode: MatchMode = "forms",
 ) -> ModelMatch | None:
     """Return the model that a span names; ``None`` for a span that names none."""
-    return resolve_keys(index, attributes, scope, select_keys(attributes, conventions), mode)
+    return resolve_keys(index, attributes, select_keys(attributes, conventions).for_scope(scope), mode)
+
+
+def read_span_facts(attributes: Mapping[str, Any], rows: Collection[Convention], keys: ModelKeys) -> SpanFacts:
+    """Return what a span says beside its model.
+
+    Args:
+        attributes: The span's attributes.
+        rows: The conventions that name the model.
+        keys: Those of the span's keys that decide.
+    """
+    return SpanFacts(classify_span(attributes, rows, keys.kinds), provider_of(attributes, keys.providers))
 
 
 def resolve_keys(
-    index: ModelIndex, attributes: Mapping[str, Any], scope: str | None, keys: ModelKeys, mode: MatchMode = "forms"
+    index: ModelIndex,
+    attributes: Mapping[str, Any],
+    keys: ModelKeys,
+    mode: MatchMode = "forms",
+    facts: SpanFacts | None = None,
 ) -> ModelMatch | None:
     """Return the model that a span names; ``None`` for a span that names none.
 
     Args:
         index: The registry's entries.
         attributes: The span's attributes.
-        scope: The name of the span's instrumentation scope.
-        keys: Those of the span's keys that decide.
+        keys: Those of the span's keys that decide in its instrumentation scope.
         mode: Whether forms match.
+        facts: What the span says beside its model; ``None``: read it from the attributes.
     """
-    rows, names = find_names(attributes, scope, keys.conventions)
+    rows, names = find_names(attributes, keys.conventions)
     if not names:
         return None
-    kind = classify_span(attributes, rows, keys.kinds)
-    provider = provider_of(attributes, keys.providers)
+    kind, provider = facts or read_span_facts(attributes, rows, keys)
     if len(names) > 1:
         rows, names = _remove_placeholders(rows, names, attributes.get(OPERATION_KEY))
     if len(names) == 1:  # most spans

@@ -106,8 +106,8 @@ class _Comparison:
     def add(self, attributes: Sequence[otlp.KeyValue], scope: str) -> None:
         """Count the names of a span, unless the span processor leaves it alone."""
         texts = otlp.get_text_attributes(attributes)
-        keys = select_keys({attribute.key for attribute in attributes}, self._conventions)
-        _, names = find_names(texts, scope, keys.conventions)
+        keys = select_keys({attribute.key for attribute in attributes}, self._conventions).for_scope(scope)
+        _, names = find_names(texts, keys.conventions)
         provider = provider_of(texts, keys.providers)
         for name in dict.fromkeys(names):
             key = name, provider

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from spanforge.model_registry._core.conventions import ModelKeys
     from spanforge.model_registry._core.names import MatchMode
     from spanforge.model_registry._core.resolution import ModelIndex
-    from spanforge.model_registry._core.span_models import ModelMatch
+    from spanforge.model_registry._core.span_models import ModelMatch, SpanFacts
 
 
 class Enrichment(msgspec.Struct, gc=False):
@@ -48,17 +48,21 @@ class Enricher:
         self._unregistered_rows = [(PREFIX + name, name) for name in unregistered_names if name in attribute_names]
 
     def enrich(
-        self, attributes: Mapping[str, Any], keys: ModelKeys, scope: str | None, index: ModelIndex
+        self,
+        attributes: Mapping[str, Any],
+        keys: ModelKeys,
+        index: ModelIndex,
+        facts: SpanFacts | None = None,
     ) -> Enrichment | None:
         """Return the enrichment of a span; ``None`` if the span names no model.
 
         Args:
             attributes: The span's attributes.
-            keys: The deciding keys among them.
-            scope: The name of the span's instrumentation scope.
+            keys: The deciding keys among them, in the span's instrumentation scope.
             index: The registry's entries.
+            facts: What the span says beside its model; ``None``: read it from the attributes.
         """
-        match = resolve_keys(index, attributes, scope, keys, self._mode)
+        match = resolve_keys(index, attributes, keys, self._mode, facts)
         if match is None:
             return None
         resolution = match.resolution

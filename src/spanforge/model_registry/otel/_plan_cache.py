@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from spanforge.model_registry._core.conventions import select_keys
+from spanforge.model_registry._core.span_models import read_span_facts
 from spanforge.model_registry._core.values import MAX_NAME
 from spanforge.model_registry.otel._span_access import is_in_namespace
 
@@ -21,12 +22,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from spanforge.model_registry._core.conventions import Convention, ModelKeys
+    from spanforge.model_registry._core.span_models import SpanFacts
     from spanforge.model_registry.otel._span_access import SpanChange
 
 MAX_PLANS: Final = 1_024
 """The limit of cached plans."""
 MAX_DECISIONS: Final = 8_192
 """The limit of cached decisions. A new decision takes ten times as long, because it parses the forms of a name."""
+MAX_FACTS: Final = 64
+"""The limit of cached facts of a plan: providers times kinds of spans."""
 MAX_TUPLE_ITEMS: Final = 128
 """The limit of keys in a cached key tuple: the SDK's own default limit on a span's attributes."""
 MAX_KEY_CHARACTERS: Final = 8_192
@@ -66,6 +70,8 @@ class Plan(msgspec.Struct, eq=False):
             one of them matched, because JSON is not part of the cache key. ``None`` if no key holds JSON.
         has_registry_keys: Whether the span already has ``model_registry.*`` attributes, from the application or from
             enrichment at the start.
+        name_count: The number of values of model keys. The values that follow them are few, and so are their facts.
+        facts: The cached facts by these other values; ``None`` if they are read anew, because names decide too.
         by_scope: The plans of the instrumentation scopes that decide too; ``None``: the scope does not matter.
     """
 
@@ -74,12 +80,34 @@ class Plan(msgspec.Struct, eq=False):
     decisions: dict[Any, Decision]
     keys_before_json: frozenset[str] | None
     has_registry_keys: bool
+    name_count: int = 0
+    facts: dict[Any, SpanFacts] | None = None
     by_scope: dict[str | None, Plan] | None = None
 
     def for_scope(self, scope: str | None) -> Plan:
         """Return the plan of an instrumentation scope, if the scope decides too."""
         by_scope = self.by_scope
         return self if by_scope is None else by_scope.get(scope) or by_scope[None]
+
+    def find_facts(self, attributes: Mapping[str, Any], values: Any) -> SpanFacts | None:
+        """Return what a span says beside its model; ``None`` if its names decide too.
+
+        Args:
+            attributes: The span's attributes.
+            values: The values of the deciding keys, as ``read_values`` returns them.
+        """
+        if self.facts is None:
+            return None
+        other_values = values[self.name_count :]
+        try:
+            facts = self.facts.get(other_values)
+        except TypeError:  # an unhashable value, such as a list
+            return None
+        if facts is None:
+            facts = read_span_facts(attributes, self.keys.conventions, self.keys)
+            if len(self.facts) < MAX_FACTS and _values_are_cacheable(other_values):
+                self.facts[other_values] = facts
+        return facts
 
 
 class AdmissionPolicy:
@@ -136,13 +164,21 @@ class PlanCache:
 
     def _make_plan(self, keys: ModelKeys, has_registry_keys: bool) -> Plan:  # noqa: FBT001
         """Return a plan for keys in one instrumentation scope."""
-        plain_keys = _list_plain_keys(keys)
-        read_values: Callable[[Mapping[str, Any]], Any] = _read_nothing
-        decisions: dict[Any, Decision] = {}
-        if plain_keys:
-            read_values = itemgetter(*plain_keys)
-            decisions = self._share_decisions(keys, has_registry_keys)
-        return Plan(keys, read_values, decisions, _find_keys_before_json(keys), has_registry_keys)
+        model_keys = [row.key for row in keys.conventions if row.member is None]
+        keys_before_json = _find_keys_before_json(keys)
+        if not model_keys:  # all names are in JSON
+            return Plan(keys, _read_nothing, {}, keys_before_json, has_registry_keys)
+        plain_keys = [*model_keys, *keys.providers, *keys.kinds]
+        plan = Plan(
+            keys,
+            itemgetter(*plain_keys),
+            self._share_decisions(keys, has_registry_keys),
+            keys_before_json,
+            has_registry_keys,
+        )
+        if len(plain_keys) > 1 and all(row.calls_have is None for row in keys.conventions):
+            plan.name_count, plan.facts = len(model_keys), {}
+        return plan
 
     def _share_decisions(self, keys: ModelKeys, has_registry_keys: bool) -> dict[Any, Decision]:  # noqa: FBT001
         """Return the decisions of all plans with these keys; a new, unshared dict if the limit is reached."""
@@ -150,28 +186,27 @@ class PlanCache:
             return self._decisions.get((keys, has_registry_keys), {})
         return self._decisions.setdefault((keys, has_registry_keys), {})
 
-    def remember(self, plan: Plan, attributes: Mapping[str, Any], matched_key: str | None, decision: Decision) -> None:
+    def remember(self, plan: Plan, values: Any, matched_key: str | None, decision: Decision) -> None:
         """Cache a decision, if it replaces an outdated one or if the policy admits it.
 
         Args:
             plan: The span's plan.
-            attributes: The span's attributes.
+            values: The values of the deciding keys, as the plan's ``read_values`` returns them.
             matched_key: The key whose value matched; ``None`` if none did.
             decision: The decision.
         """
         if plan.keys_before_json is not None and matched_key not in plan.keys_before_json:
             return
-        read_values, decisions = plan.read_values, plan.decisions
-        if read_values is _read_nothing:
+        decisions = plan.decisions
+        if plan.read_values is _read_nothing:
             if not plan.keys.conventions:  # no value can name a model
                 decisions[None] = decision
             return
-        values = read_values(attributes)
         try:
             is_cached = values in decisions
         except TypeError:  # an unhashable value, such as a list
             return
-        if (is_cached or self._decision_policy.admit()) and _values_are_cacheable(values):
+        if is_cached or (self._decision_policy.admit() and _values_are_cacheable(values)):
             decisions[values] = decision
 
     def sizes(self) -> tuple[int, int]:
@@ -198,14 +233,6 @@ def _find_keys_before_json(keys: ModelKeys) -> frozenset[str] | None:
             return frozenset(keys_before)
         keys_before.append(row.key)
     return None
-
-
-def _list_plain_keys(keys: ModelKeys) -> list[str]:
-    """Return the deciding keys that hold plain values; none if all names are in JSON."""
-    model_keys = [row.key for row in keys.conventions if row.member is None]
-    if not model_keys:
-        return []
-    return [*model_keys, *keys.providers, *keys.kinds]
 
 
 def _read_nothing(_attributes: Mapping[str, Any]) -> None:

@@ -191,12 +191,13 @@ class ModelRegistrySpanProcessor(SpanProcessor):
         if mark is not UNMARKED and (mark.is_final or self._token in mark.seen_by):
             return None
         read_values = plan.read_values
+        values = read_values(attributes)
         try:
-            decision = plan.decisions.get(read_values(attributes), NO_DECISION)
+            decision = plan.decisions.get(values, NO_DECISION)
         except TypeError:  # an unhashable value, such as a list
             decision = NO_DECISION
         if decision.version is not self._registry._state.version:  # noqa: SLF001 - same package
-            decision = self._decide(plan, attributes, span)
+            decision = self._decide(plan, attributes, values)
         if has_ended:
             is_counted = mark.is_counted or self._was_counted_on_ending(mark)
             self._on_end_was_needed = self._on_end_was_needed or not is_counted
@@ -222,17 +223,24 @@ class ModelRegistrySpanProcessor(SpanProcessor):
         _on_ending = make_on_ending(_handle_span)
         on_end = make_on_end(_handle_span)
 
-    def _decide(self, plan: Plan, attributes: Mapping[str, Any], span: ReadableSpan) -> Decision:
-        """Return the decision for a span from the registry, and cache it; log the model's warnings."""
+    def _decide(self, plan: Plan, attributes: Mapping[str, Any], values: Any) -> Decision:
+        """Return the decision for a span from the registry, and cache it; log the model's warnings.
+
+        Args:
+            plan: The span's plan.
+            attributes: The span's attributes.
+            values: The values of its deciding keys.
+        """
         state = self._registry._state  # noqa: SLF001 - same package
         if state.version is not self._known_version:
             self._known_version = state.version
             if deliver_soon():  # an operation that was interrupted may have left an event in the new state
                 self._needs_on_start = True
-        enrichment = self._enricher.enrich(attributes, plan.keys, _read_scope_name(span), state.index)
+        facts = plan.find_facts(attributes, values)
+        enrichment = self._enricher.enrich(attributes, plan.keys, state.index, facts)
         if enrichment is None:
             decision = Decision(state.version, None, NOT_COUNTED)
-            self._plan_cache.remember(plan, attributes, None, decision)
+            self._plan_cache.remember(plan, values, None, decision)
             return decision
         match, added = enrichment.match, enrichment.attributes
         self._log_warnings(match.resolution)
@@ -240,7 +248,7 @@ class ModelRegistrySpanProcessor(SpanProcessor):
         needs_change = bool(added) or plan.has_registry_keys
         change = SpanChange(added, plan.has_registry_keys) if needs_change else None
         decision = Decision(state.version, change, counter.ticks)
-        self._plan_cache.remember(plan, attributes, match.key, decision)
+        self._plan_cache.remember(plan, values, match.key, decision)
         return decision
 
     def _was_counted_on_ending(self, mark: Mark) -> bool:
@@ -291,8 +299,8 @@ class ModelRegistrySpanProcessor(SpanProcessor):
         if self._active_keys.isdisjoint(attributes):
             return
         keys = tuple(attributes)
-        plan = self._find_plan(keys) or self._plan_cache.add(keys)
-        change = self._decide(plan.for_scope(_read_scope_name(span)), attributes, span).change
+        plan = (self._find_plan(keys) or self._plan_cache.add(keys)).for_scope(_read_scope_name(span))
+        change = self._decide(plan, attributes, plan.read_values(attributes)).change
         if change is not None:
             write_while_recording(span, change)
 

@@ -245,8 +245,8 @@ class Resolver:
             keys: The keys of all attributes of the span; ``None``: those of ``texts``.
         """
         claims = SpanClaims(*(texts.get(key) for key in (_STATUS_KEY, _MODEL_ID_KEY, _OWNER_KEY, _RISK_TIER_KEY)))
-        model_keys = select_keys(frozenset(texts if keys is None else keys), self._conventions)
-        match = resolve_keys(self._index, texts, scope, model_keys, self._mode)
+        model_keys = select_keys(frozenset(texts if keys is None else keys), self._conventions).for_scope(scope)
+        match = resolve_keys(self._index, texts, model_keys, self._mode)
         if match is None:
             if claims.status is None:
                 return None
