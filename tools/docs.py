@@ -88,7 +88,7 @@ def settings() -> list[list[str]]:
 
 def checks() -> list[list[str]]:
     """Return the table of the checks of evidence."""
-    return [["check", "looks for", "counts"], *([f"`{row.check}`", row.title, row.unit] for row in EVIDENCE_CHECKS)]
+    return [["check", "tests that", "counts"], *([f"`{row.check}`", row.title, row.unit] for row in EVIDENCE_CHECKS)]
 
 
 def clauses() -> list[list[str]]:

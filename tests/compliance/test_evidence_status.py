@@ -33,7 +33,7 @@ def test_missing_telemetry_is_no_evidence(case: EvidenceCase, framework: str, mo
     reason = (
         "no telemetry was given"
         if given == {"telemetry": ()}
-        else "no span and no call in a log record started in the period"
+        else "no span and no call in a log record of a trusted or unknown sender started in the period"
     )
     assert (found.coverage.status, found.coverage.reasons) == ("incomplete", (reason,))
 
@@ -127,7 +127,7 @@ def test_lost_events_make_coverage_incomplete(case: EvidenceCase, otlp: Otlp, mo
     logs = [otlp.lifecycle_record(otlp.start + number) for number in range(3)]
     case.write(otlp.line(otlp.enriched()), otlp.logs(*logs))
     found = case.attest(make_entry())
-    assert found.coverage.reasons == ("ignored lifecycle events, beyond the limit of 1 per input and sender: 2",)
+    assert found.coverage.reasons == ("lifecycle events ignored because an input has over 1 of one kind of sender: 2",)
 
 
 def test_bad_lines_make_coverage_incomplete(case: EvidenceCase, otlp: Otlp) -> None:
@@ -182,7 +182,7 @@ def test_limits_are_stated(case: EvidenceCase, otlp: Otlp) -> None:
     limits = case.attest(make_entry()).limits
     assert any("a sampler drops" in limit and "all counts are of recorded spans" in limit for limit in limits)
     assert any("sunset dates are those at generation" in limit for limit in limits)
-    assert sum("whose first history record is later than the period's start" in limit for limit in limits) == 1
+    assert sum("whose status at the period's start" in limit for limit in limits) == 1
 
 
 @pytest.mark.parametrize(
@@ -208,7 +208,7 @@ def test_missing_history_is_a_limit(
     case.write(otlp.line(otlp.enriched(start=otlp.start + 8 * HOUR)))
     history = {"history": [make_record(first_record, "active")]}
     limits = case.attest(make_entry(deployment_date=deployed, metadata=history)).limits
-    assert any("deployment in the period: 1." in limit for limit in limits) == stated
+    assert any("comes from the entry's dates: 1." in limit for limit in limits) == stated
 
 
 @pytest.mark.parametrize("since", ["2026-10-01", "2026-12-01", "2027-01-01"])

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["END", "PROCESSOR", "render_lookup", "render_transform"]
 
 PROCESSOR: Final = "transform/model_registry"
-"""The name of the processor in the Collector's configuration."""
+"""The name of the generated transform processor, for the Collector's pipelines."""
 END: Final = "# end"
 """The last line of a lookup file. A file that was cut off does not have this line, but can still be valid YAML."""
 
@@ -41,7 +41,7 @@ def render_transform(
     lookup_file: str | os.PathLike[str] | None = None,
     match: MatchMode | None = None,
 ) -> str:
-    """Return the configuration of a transform processor that sets the span processor's attributes, as a YAML mapping.
+    """Return the configuration of a transform processor that sets the same attributes as the span processor, as YAML.
 
     The processor does not change spans that have a ``model_registry.status``. Pass the configuration to the Collector
     as an additional ``--config``.

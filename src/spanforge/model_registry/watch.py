@@ -228,7 +228,7 @@ def file_states() -> list[FileState]:
 
 
 def follow_settings(file: object = None, reload_interval: object = None) -> FileWatcher | None:
-    """Let the process-wide registry follow the files of the settings, and return the watcher.
+    """Let the process-wide registry follow the files that the settings name, and return the watcher.
 
     The first call decides, unless a later call passes a setting. No error is raised.
 

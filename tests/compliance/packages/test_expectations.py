@@ -51,7 +51,7 @@ def test_expected_package_is_accepted(case: SignedCase, expect: Any) -> None:
 )
 def test_other_package_is_refused(case: SignedCase, expect: Any, reason: str) -> None:
     """A package of another model, framework or period, or an older one, is refused, and the error names the fact."""
-    with pytest.raises(VerificationError, match=f"is another package than the expected one: {reason}"):
+    with pytest.raises(VerificationError, match=f"is not the expected package: {reason}"):
         verify_package(case.zip, [case.public], expect=expect)
 
 
@@ -60,7 +60,7 @@ def test_missing_facts_are_not_the_expected_ones(case: SignedCase, stated: str) 
     """A signed attestation without a fact is not the expected one."""
     folder, _ = case.write(case.sign({"attestation.json": stated.encode()}))
     for expect in ({"framework": "soc2"}, {"period": ("2026-01-01", "2026-02-01")}, {"generated_after": "2026-01-01"}):
-        with pytest.raises(VerificationError, match="is another package"):
+        with pytest.raises(VerificationError, match="is not the expected package"):
             verify_package(folder, [case.public], expect=expect)  # type: ignore[arg-type]
 
 

@@ -82,7 +82,7 @@ ATTRIBUTES: Final = (
         "fact",
         False,
         "yes",
-        "the id of the request model's entry, if the span shows another entry",
+        "the id of the request model's entry, if the span shows the response model's entry instead",
     ),
     Attribute(
         "response_registered",
@@ -90,7 +90,8 @@ ATTRIBUTES: Final = (
         "fact",
         False,
         "yes",
-        "`false` if the response model is not registered, and its name is no form of the request model's name",
+        "`false` if the response model is not registered, not in `base_model`, and not a [form](docs/model-names.md) "
+        "of the request model; otherwise absent",
     ),
     Attribute("matched_by", "string", "fact", False, "opt-in", "the attribute key whose value matched"),
     Attribute("match_rule", "string", "fact", False, "opt-in", "the rule: `id`, `alias`, `form` or `glob`"),

@@ -225,7 +225,8 @@ def find_names(
     if len(conventions) == 1:  # most spans: one row that is plain text needs no loop
         row = conventions[0]
         value = attributes.get(row.key)
-        if value and type(value) is str and value[:1] != '"' and row.scope is None and row.when is row.member is None:
+        is_plain = row.scope is None and row.when is None and row.member is None
+        if is_plain and type(value) is str and value[:1] not in {"", '"'}:
             return [row], [value]
     return _find_names_in_turn(attributes, conventions)
 

@@ -165,7 +165,7 @@ def _read_events_setting(events: object = None) -> tuple[EventSignal, ...]:
 
 
 def event_counts(signal: EventSignal | None = None) -> EventCounts:
-    """Return the number of lifecycle events in this process that were emitted, held and lost, in all registries.
+    """Return the numbers of emitted, held and lost lifecycle events of all registries in this process.
 
     Args:
         signal: ``span`` or ``log``; ``None`` for both. An event counts once per signal.

@@ -121,7 +121,7 @@ class ModelRegistryEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True
 
     @property
     def provider(self) -> str | None:
-        """The provider to which this entry is limited, the first one of several; ``None`` if it is not limited."""
+        """The provider to which this entry is limited, or the first of several; ``None`` if it is not limited."""
         return next(iter(self.providers), None)
 
     @property
@@ -131,7 +131,7 @@ class ModelRegistryEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True
 
     @property
     def base_models(self) -> tuple[str, ...]:
-        """The models that answer calls of this deployment or adapter; empty if none is listed."""
+        """The models that answer calls to this deployment or adapter; empty if none is listed."""
         return self._read_names("base_model")
 
     def _read_names(self, key: str) -> tuple[str, ...]:

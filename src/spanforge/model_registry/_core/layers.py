@@ -60,10 +60,7 @@ TWO_LAYERS: Final = Layers(OverlayMap({}), {}, OverlayMap({}))
 
 
 def compute_entries(layers: Layers) -> list[ModelRegistryEntry]:
-    """Return the entries in force: the files' entries after the operations, then the application's other entries.
-
-    The order decides which entry matches if the globs of two entries match a name.
-    """
+    """Return the entries in force: the files' entries after the operations, then the application's other entries."""
     files = layers.files
     if not files:
         return layers.app.values()

@@ -237,8 +237,8 @@ UNREGISTERED_POLICY: Final[Setting[Unregistered]] = Setting(
     "warn",
     "warn",
     _parse_unregistered,
-    "spans whose model is not registered: `warn` marks the span as unregistered and logs a warning; `ignore` does not "
-    "change them",
+    "spans whose model is not registered: `warn` marks the span as unregistered and logs a warning; `ignore` adds "
+    "nothing to the span",
 )
 MATCH: Final[Setting[MatchMode]] = Setting(
     "match",

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class SpanFacts(NamedTuple):
-    """What the attributes of a span say about a call, beside the model.
+    """The facts that a span states beside its model.
 
     Attributes:
         kind: Whether the span is a call of the model.
@@ -73,7 +73,7 @@ def resolve_attributes(
 
 
 def read_span_facts(attributes: Mapping[str, Any], rows: Collection[Convention], keys: ModelKeys) -> SpanFacts:
-    """Return what a span says beside its model.
+    """Return the facts that a span states beside its model.
 
     Args:
         attributes: The span's attributes.
@@ -97,7 +97,7 @@ def resolve_keys(
         attributes: The span's attributes.
         keys: Those of the span's keys that decide in its instrumentation scope.
         mode: Whether forms match.
-        facts: What the span says beside its model; ``None``: read it from the attributes.
+        facts: The span's facts, if they are known; ``None``: read them from the attributes.
     """
     rows, names = find_names(attributes, keys.conventions)
     if not names:

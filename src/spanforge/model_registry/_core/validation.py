@@ -78,13 +78,15 @@ RESERVED: Final[Mapping[str, ReservedKey]] = {
     "aliases": ReservedKey("aliases", False, "other names and globs of the model"),
     "provider": ReservedKey("names", False, "the only provider whose calls match the entry, or a list of providers"),
     "base_model": ReservedKey(
-        "names", False, "the model that answers calls of this deployment or adapter, or a list of such models"
+        "names", False, "the model that answers calls to this deployment or adapter, or a list of such models"
     ),
     "deprecation_reason": ReservedKey("text", True, "the reason for the deprecation"),
     **_STATUS_DATES,
     "successor": ReservedKey("text", True, "the model to use instead"),
     "sunset_date": ReservedKey("date", True, "the date from which calls to the deprecated model are findings"),
-    "history": ReservedKey("history", True, f"the model's changes, each with {_RECORD_KEYS}"),
+    "history": ReservedKey(
+        "history", True, f"the model's changes, each with {_RECORD_KEYS}; the last two are optional"
+    ),
 }
 """The keys of ``metadata`` that the library reads. The limit on the user's part does not count their values.
 

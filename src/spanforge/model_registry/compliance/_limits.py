@@ -53,29 +53,27 @@ def list_limits(facts: EvidenceFacts, names: NameLists) -> Iterator[str]:
     undated = sum(_begins_by_dates(entry, facts.request.scan) for entry in called)
     if undated:
         yield (
-            "Called models whose first history record is later than the period's start, or than their deployment in "
-            "the period: "
-            f"{undated}. Until their first record, the entry's dates decide the status, and owner and risk tier are "
-            "those at generation."
+            "Called models whose status at the period's start, or at a later deployment date, comes from the entry's "
+            f"dates: {undated}. Until a model's first history record, its owner and risk tier are those at generation."
         )
     yield from _list_status_limits(facts.request)
     if facts.all.differing_copies:
         yield (
             "Copies of spans that differ from the counted copy in a fact that the evidence uses: "
-            f"{facts.all.differing_copies}. Of these, the copy with the most serious finding counts."
+            f"{facts.all.differing_copies}. Of all copies of a span, the one with the most serious finding counts."
         )
     yield from list_sender_limits(facts)
     if names.agent_only_models:
         yield (
-            f"Models that spans of agents name, in services without a call of them: {len(names.agent_only_models)}. "
-            "The list agent_only_models has them. The telemetry may lack their calls, or their calls may name another "
-            "model."
+            "Models that spans of agents in a service name, although the service has no call of the model: "
+            f"{len(names.agent_only_models)}. The list `agent_only_models` names them. Their calls may be missing from "
+            "the telemetry, or may name another model."
         )
     if _has_merged_groups(about):
         yield (
             f"An input has more than {MAX_CALL_GROUPS:,} groups of calls of one sender. The calls of a group have "
             "the same model, service and results of checks. Further calls are counted without their service and "
-            "without the names that the attestation lists. One item of the list has all of them, with the name null."
+            "without the names that the attestation lists. In each list, they are in items with the name null."
         )
 
 
@@ -95,15 +93,16 @@ def _list_status_limits(request: EvidenceRequest) -> Iterator[str]:
     undated = [entry.model_id for entry in request.entries if has_undated_status(entry)]
     if undated:
         yield (
-            f"Models whose status has no date: {_count_and_name(undated)}. The status counts since the last record of "
-            "the history. Without a history, it counts since the deployment date. Without that date, it always counts."
+            f"Models whose status has no date: {_count_and_name(undated)}. The status applies from the last record of "
+            "the history on. Without a history, it applies from the deployment date on. Without that date, it always "
+            "applies."
         )
     states = [(entry, entry.as_of(request.generated_at)) for entry in request.entries]
     other = [entry.model_id for entry, state in states if state is not None and state.status != entry.status]
     if other:
         yield (
             "Models whose status differs from the one that dates and history show at generation: "
-            f"{_count_and_name(other)}. The dates and the history count."
+            f"{_count_and_name(other)}. The evidence uses the dates and the history."
         )
 
 
@@ -119,16 +118,16 @@ def _list_harmless_faults(inputs: Sequence[ScannedInput]) -> Iterator[str]:
         harmless = scanned.result.harmless_faults
         if harmless:
             yield (
-                f"{scanned.name}: malformed spans and log records that have no time in the period, or are of untrusted "
-                f"senders: {harmless}. No check uses them, and they do not make the coverage incomplete. bad_lines "
-                "includes them."
+                f"{scanned.name}: malformed spans and log records whose time is missing or outside the period, or "
+                f"whose sender is untrusted: {harmless}. No check uses them, and they do not make the coverage "
+                "incomplete. `bad_lines` includes them."
             )
 
 
 def _list_cuts(facts: EvidenceFacts, names: NameLists) -> Iterator[str]:
     """Yield a sentence for each list of the attestation that is cut off."""
     if len(facts.changes) > name_lists.MAX_ITEMS:
-        yield f"The list changes has the first {name_lists.MAX_ITEMS:,} of {len(facts.changes):,} items."
+        yield f"The list `changes` has the first {name_lists.MAX_ITEMS:,} of {len(facts.changes):,} items."
     yield from names.list_cuts()
 
 

@@ -62,7 +62,7 @@ def compare_matching(
     registry: ModelRegistry | None = None,
     model_attributes: str | Iterable[str] = (),
 ) -> list[MatchingDifference]:
-    """List the model names in the telemetry of a period whose entry differs between ``exact`` and ``forms``.
+    """List the model names in a period's telemetry whose entries differ between ``exact`` and ``forms``.
 
     Use it before an upgrade, or before a change of the setting ``match``. Request and response models are compared
     separately. Copies of spans count again. Parts of the telemetry that cannot be read are ignored.

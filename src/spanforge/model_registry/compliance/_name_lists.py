@@ -43,7 +43,7 @@ class NameLists(NamedTuple):
                 unit = "spans" if isinstance(rest[0], AgentModel) else "calls"
                 number = sum(getattr(item, unit) for item in rest)
                 yield (
-                    f"The list {field} has the first {MAX_ITEMS:,} of {len(items):,} items. "
+                    f"The list `{field}` has the first {MAX_ITEMS:,} of {len(items):,} items. "
                     f"The others have {number:,} {unit}."
                 )
 

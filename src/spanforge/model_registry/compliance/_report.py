@@ -139,7 +139,8 @@ def _build_coverage(facts: EvidenceFacts) -> parts.Coverage:
 def _list_coverage_reasons(facts: EvidenceFacts) -> Iterator[str]:
     """Yield the reasons why the telemetry does not cover the period."""
     if not facts.all.spans + facts.all.log_calls:
-        yield "no span and no call in a log record started in the period" if facts.inputs else "no telemetry was given"
+        nothing = "no span and no call in a log record of a trusted or unknown sender started in the period"
+        yield nothing if facts.inputs else "no telemetry was given"
     if to_nanos(facts.request.generated_at) < facts.request.scan.end:
         yield "the period had not ended when the evidence was generated"
     if facts.all.gaps:
@@ -157,7 +158,7 @@ def _list_reading_limits(inputs: Sequence[ScannedInput]) -> Iterator[str]:
             yield f"{scanned.name}: unreadable documents, spans or log records: {bad}; the input's first fault: {first}"
     lost = sum(scanned.result.lost_events.get(sender, 0) for scanned in inputs for sender in COUNTED)
     if lost:
-        yield f"ignored lifecycle events, beyond the limit of {MAX_SEEN_EVENTS:,} per input and sender: {lost}"
+        yield f"lifecycle events ignored because an input has over {MAX_SEEN_EVENTS:,} of one kind of sender: {lost}"
     for scanned in inputs:
         for limit in scanned.limits:
             yield f"{scanned.name}: {limit}"

@@ -60,7 +60,7 @@ class Enricher:
             attributes: The span's attributes.
             keys: The deciding keys among them, in the span's instrumentation scope.
             index: The registry's entries.
-            facts: What the span says beside its model; ``None``: read it from the attributes.
+            facts: The span's facts, if they are known; ``None``: read them from the attributes.
         """
         match = resolve_keys(index, attributes, keys, self._mode, facts)
         if match is None:

@@ -90,7 +90,7 @@ class Plan(msgspec.Struct, eq=False):
         return self if by_scope is None else by_scope.get(scope) or by_scope[None]
 
     def find_facts(self, attributes: Mapping[str, Any], values: Any) -> SpanFacts | None:
-        """Return what a span says beside its model; ``None`` if its names decide too.
+        """Return the facts that a span states beside its model; ``None`` if its names decide too.
 
         Args:
             attributes: The span's attributes.

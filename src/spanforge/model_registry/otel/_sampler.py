@@ -126,7 +126,7 @@ class ModelRegistrySampler(Sampler):
         return sampler.should_sample(parent_context, trace_id, name, kind, attributes, links, trace_state)
 
     def get_description(self) -> str:
-        """Return the sampler and its arguments, on one line."""
+        """Return a description of the sampler and its arguments, on one line."""
         return f"ModelRegistrySampler{{ratio={self.ratio},flagged={str(self.flagged).lower()}}}"
 
     def _calls_flagged_model(self, attributes: Attributes) -> bool:

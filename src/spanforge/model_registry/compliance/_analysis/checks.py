@@ -130,7 +130,7 @@ def _check_served(given: CheckInput) -> Outcome:
     exceptions = sum(calls.calls for calls in unregistered)
     counts = {
         "models that answered and are not registered": len({key.served for key in substitutions if not key.served_id}),
-        "calls that a registered model other than the requested one answered": given.totals.substituted_calls
+        "calls answered by a registered model other than the requested one": given.totals.substituted_calls
         - exceptions,
         "registered calls whose request model or response model is missing": given.totals.incomparable_calls,
     }
@@ -211,7 +211,7 @@ EVIDENCE_CHECKS: Final = (
     CheckRow(
         "served_as_requested",
         "If a model other than the requested one answered a call, the answering model is registered.",
-        "calls with both models",
+        "registered calls with a request model and a response model",
         _check_served,
     ),
     CheckRow(
@@ -247,7 +247,7 @@ EVIDENCE_CHECKS: Final = (
     ),
     CheckRow(
         "spans_unambiguous",
-        "Copies of the same span agree in every fact that the evidence uses. So do repeated values of an attribute.",
+        "Copies of a span, and repeated attributes of a span, agree in every fact that the evidence uses.",
         "calls",
         _check_unambiguous,
     ),

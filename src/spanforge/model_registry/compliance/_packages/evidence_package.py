@@ -64,7 +64,7 @@ class EvidencePackage(msgspec.Struct, frozen=True):
         write_folder(folder, self._assemble_files(signing_key, public_key))
 
     def to_zip(self, path: StrPath, signing_key: Any = None, *, public_key: StrPath | None = None) -> None:
-        """Write the package as a zip, or replace an existing file; arguments and errors are those of ``write``."""
+        """Write the package as a zip file that replaces an existing one; arguments and errors are as for ``write``."""
         write_zip(path, self._assemble_files(signing_key, public_key))
 
     def _assemble_files(self, signing_key: Any, public_key: StrPath | None) -> dict[str, bytes]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Expected(TypedDict, total=False):
-    """The facts that ``verify_package`` demands of a package. Facts that are left out are not compared.
+    """The facts that ``verify_package`` requires of a package. Facts that are left out are not compared.
 
     Attributes:
         model_id: The id of the model; ``None`` for the whole inventory.
@@ -45,7 +45,7 @@ def check_expected(report: VerificationReport, expected: Mapping[str, Any]) -> N
     for key, value in expected.items():
         fault = _EXPECTATIONS[key](report, value)
         if fault is not None:
-            raise VerificationError(report.path, f"is another package than the expected one: {fault}")
+            raise VerificationError(report.path, f"is not the expected package: {fault}")
 
 
 def _compare_model(report: VerificationReport, expected: Any) -> str | None:

@@ -77,7 +77,9 @@ def build_report(name: str, contents: PackageContents, keyid: str, key: str) -> 
     if contents.is_repacked:
         notes.append("another program made this zip; the files in it are those that were signed")
     if _read_string(arguments, "generated_at") == "given":
-        notes.append("the caller of the generator set the time of generation, and no clock confirms it")
+        notes.append(
+            "the person or program that generated the package set the time of generation; no clock confirms it"
+        )
     archive = contents.archive
     digests = {file: hashlib.sha256(contents.files[file]).hexdigest() for file in sorted(contents.files)}
     return VerificationReport(

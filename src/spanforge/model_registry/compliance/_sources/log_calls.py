@@ -38,7 +38,7 @@ CALL_EVENTS: Final[Mapping[str, CallEvent]] = {
         "Gemini CLI", "https://github.com/google-gemini/gemini-cli/blob/main/docs/cli/telemetry.md", _MODEL
     ),
     "api_request": CallEvent(
-        "Claude Code, which writes the whole name into the body; other coding agents",
+        "Claude Code and other coding agents",
         "https://code.claude.com/docs/en/monitoring-usage",
         _MODEL,
     ),
