@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gc
 import importlib.util
+import inspect
 import logging
 import weakref
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,6 +25,7 @@ from spanforge.model_registry._core.attributes import ON_SPANS
 from spanforge.model_registry._core.emission import get_event_signals
 from spanforge.model_registry._core.process import reset_process
 from spanforge.model_registry._core.settings import VARIABLES
+from spanforge.model_registry.otel import ModelRegistrySpanProcessor
 from spanforge.model_registry.otel.instrumentor import ModelRegistryInstrumentor, Options
 
 if TYPE_CHECKING:
@@ -277,6 +280,18 @@ def test_options_class_has_the_options_of_instrument(plugin: Any, provider: Any,
     span = provider.get_tracer("app").start_span("call", attributes={MINE: "gpt-4o"})
     span.end()
     assert exporter.spans[-1].ours == {"owner": "ml-platform"}
+
+
+def test_every_argument_of_the_processor_is_an_option(plugin: Any, provider: Any, call: Any, lines: Any) -> None:
+    """Each argument of the span processor is an option too, and reaches the processor."""
+    arguments = set(inspect.signature(ModelRegistrySpanProcessor).parameters) & {row.name for row in fields(Options)}
+    assert arguments >= {"span_attributes", "model_attributes", "unregistered", "match"}
+    plugin.instrument(tracer_provider=provider, **dict.fromkeys(arguments, 7))
+    assert {line.split()[2] for line in lines()} == arguments
+    plugin.instrument(tracer_provider=provider, match="exact")
+    assert call("GPT-4o")["status"] == "unregistered"
+    plugin.instrument(tracer_provider=provider, match="forms")
+    assert call("GPT-4o")["status"] == "active"
 
 
 def test_common_arguments_are_ignored(plugin: Any, provider: Any, call: Any, lines: Any) -> None:

@@ -23,6 +23,7 @@ from spanforge.model_registry._core.emission import flush_events, set_event_sign
 from spanforge.model_registry._core.process import ProcessState, WarnOnce
 from spanforge.model_registry._core.settings import (
     ENABLED,
+    MATCH,
     MODEL_ATTRIBUTES,
     SPAN_ATTRIBUTES,
     UNREGISTERED_POLICY,
@@ -42,7 +43,7 @@ __all__ = ["ModelRegistryInstrumentor", "Options"]
 _NAME: Final = "model_registry"
 """The instrumentor's name in ``OTEL_PYTHON_DISABLED_INSTRUMENTATIONS`` and in declarative configuration."""
 
-_PROCESSOR_SETTINGS: Final = (SPAN_ATTRIBUTES, MODEL_ATTRIBUTES, UNREGISTERED_POLICY)
+_PROCESSOR_SETTINGS: Final = (SPAN_ATTRIBUTES, MODEL_ATTRIBUTES, UNREGISTERED_POLICY, MATCH)
 """The settings that are arguments of the span processor."""
 _COMMON_ARGUMENTS: Final = frozenset(
     {"skip_dep_check", "raise_exception_on_conflict", "logger_provider", "event_logger_provider"}
@@ -128,7 +129,7 @@ class ModelRegistryInstrumentor(BaseInstrumentor):  # type: ignore[no-any-unimpo
     _watcher: FileWatcher | None = None
 
     def instrumentation_dependencies(self) -> Collection[str]:
-        """Return nothing: spans of any library are enriched."""
+        """Return an empty collection, because spans of any library are enriched."""
         return ()
 
     def instrument(self, **options: Any) -> None:
