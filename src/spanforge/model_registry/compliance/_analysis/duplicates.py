@@ -62,6 +62,31 @@ class RepeatedSpan(NamedTuple):
     groups: list[tuple[int, str]]
 
 
+class _Buckets(dict[str, list[str]]):
+    """The unwritten records by the first character of the span id; a record is trace id, span id and mark as text.
+
+    Characters of the same file share a list. The records of a span therefore keep their order, although some have
+    its id in upper case.
+
+    Attributes:
+        files: The lists by the number of their file.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.files: defaultdict[int, list[str]] = defaultdict(list)
+
+    def __missing__(self, character: str) -> list[str]:
+        # find() returns -1 for a character that is not a digit; its records go to the last file.
+        part = _HEX_DIGITS.find(character.lower()) % len(_HEX_DIGITS)
+        records = self[character] = self.files[part]
+        return records
+
+    def clear(self) -> None:
+        super().clear()
+        self.files.clear()
+
+
 class SpanIdWriter:
     """Writes the ids of one input's spans, to a file for each hexadecimal digit that a span id can begin with.
 
@@ -74,8 +99,7 @@ class SpanIdWriter:
         self.folder = folder
         self.input_number = input_number
         self._waiting = 0
-        self.buckets: defaultdict[str, list[str]] = defaultdict(list)
-        """The unwritten records by the first digit of the span id; a record is trace id, span id and mark as text."""
+        self.buckets = _Buckets()
 
     def add(self, trace_id: str, span_id: str, mark: str) -> None:
         """Add one record."""
@@ -99,9 +123,7 @@ class SpanIdWriter:
         Raises:
             TelemetryError: The disk is full, or the folder is missing.
         """
-        for digit, records in self.buckets.items():
-            # find() returns -1 for a character that is not a digit; its records go to the last file.
-            part = _HEX_DIGITS.find(digit.lower()) % len(_HEX_DIGITS)
+        for part, records in self.buckets.files.items():
             append_records(_make_path(self.folder, part, self.input_number), _pack_records(records))
         self.buckets.clear()
         self._waiting = 0
