@@ -237,6 +237,7 @@ def check_events(stage: Stage, interrupter: Interrupter, happened: list[tuple[st
             assert interrupter.place[0].co_name in PROVIDER_HAS_IT, interrupter.place
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # a file that was just opened
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_interrupted_at_every_opcode(name: str, loaded: Path) -> None:

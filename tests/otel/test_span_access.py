@@ -290,7 +290,7 @@ def test_readers_while_spans_end(pipeline: Any, fields: Any, named: Any, forged:
             seen[len(shown)] += 1
 
     with switching_often(1e-5), in_background(read, read):
-        for _ in range(400):
+        for _ in range(150):
             current[0] = tracer.start_span("call", attributes=own | forged)
             time.sleep(0)
             current[0].end()

@@ -128,4 +128,4 @@ def limit_peak_memory(limit: int) -> Iterator[None]:
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert peak < limit
+    assert peak < limit, peak

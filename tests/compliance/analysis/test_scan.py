@@ -416,16 +416,16 @@ def test_long_texts_take_bounded_memory(tmp_path: Path, otlp: Otlp, what: str) -
     """Long names, services, scopes and keys are not kept in full."""
 
     def lines() -> Iterator[bytes]:
-        for number in range(400):
+        for number in range(220):
             long = dict.fromkeys(("name", "service", "scope", "key"), "x") | {what: f"{number}" + "x" * 300_000}
             span = otlp.span(long["name"], **{long["key"]: 1})
             yield otlp.line(span, service=long["service"], scope=long["scope"])
 
     scan = Scan(make_request(), SpanIdWriter(str(tmp_path), 0))
-    with limit_peak_memory(60 * 1024 * 1024):
+    with limit_peak_memory(50 * 1024 * 1024):
         for line in lines():
             scan.count_document(line)
-    assert sum(group.calls for group in scan.result.groups) == 400
+    assert sum(group.calls for group in scan.result.groups) == 220
 
 
 def test_ids_of_spans_are_written_early(tmp_path: Path, otlp: Otlp, monkeypatch: pytest.MonkeyPatch) -> None:
