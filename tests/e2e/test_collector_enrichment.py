@@ -7,7 +7,7 @@ import json
 import random
 import re
 import textwrap
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from support.exporters import send
@@ -269,16 +269,45 @@ def different(
     return [one for one in unequal if comparable(one[2]) != comparable(one[3])]
 
 
-def test_every_span_gets_what_the_processor_sets(run_server: Callable[..., Server], tmp_path: Path) -> None:
-    """Over every convention, provider, alias, glob and text, the Collector sets what the span processor sets.
+class Answers(NamedTuple):
+    """Spans, and the attributes that a Collector gave to them with the registry of ``corpus``."""
+
+    spans: list[tuple[str, Attributes]]
+    found: list[Attributes]
+
+
+INVISIBLE = ("un\u200bknown", "un\u0085known", "\u2028unknown", "unknown\ufeff", "un\U000e0001known", "\xa0unknown")
+"""Names with invisible characters beyond ASCII."""
+
+
+@pytest.fixture(scope="module")
+def answers(run_module_server: Callable[..., Server], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Answers]:
+    """Give what one Collector answers to the spans of three tests.
 
     Its statements are in a file here, and in the configuration elsewhere; tests/test_collector.py shows they are equal.
     """
     registry = corpus()
-    spans = spans_of(registry)
-    found = in_collector(run_server, tmp_path, registry, spans, where="file")
+    with_status: list[tuple[str, Attributes]] = [
+        ("app", {"gen_ai.request.model": name, "model_registry.status": status} | more)
+        for name in ("gpt-4o", "gpt-4o-1", "support", "unknown", "")
+        for status in ("active", "unregistered", "whatever", "", 7)
+        for more in ({}, {"model_registry.owner": "mine", "model_registry.x": 1}, {"otelcol.registry_more": "x"})
+    ]
+    parts: dict[str, list[tuple[str, Attributes]]] = {
+        "of all kinds": spans_of(registry),
+        "invisible": [("app", {"gen_ai.request.model": name}) for name in INVISIBLE],
+        "with a status": with_status,
+    }
+    spans = [span for part in parts.values() for span in part]
+    found = iter(in_collector(run_module_server, tmp_path_factory.mktemp("corpus"), registry, spans, where="file"))
+    return {name: Answers(part, list(itertools.islice(found, len(part)))) for name, part in parts.items()}
+
+
+def test_every_span_gets_what_the_processor_sets(answers: dict[str, Answers]) -> None:
+    """Over every convention, provider, alias, glob and text, the Collector sets what the span processor sets."""
+    spans, found = answers["of all kinds"]
     assert len(spans) > 5_000
-    assert not different(spans, found, in_python(registry, spans))
+    assert not different(spans, found, in_python(corpus(), spans))
 
 
 SMALL = ("a", "b", "a/b", "b/a", "a/b/a", "a/a", "b/b", "c")
@@ -321,31 +350,18 @@ def test_random_registries_of_few_names(run_server: Callable[..., Server], tmp_p
         assert not different(spans, found, in_python(registry, spans)), registry.list_all()
 
 
-def test_invisible_characters_beyond_ascii(run_server: Callable[..., Server], tmp_path: Path) -> None:
+def test_invisible_characters_beyond_ascii(answers: dict[str, Answers]) -> None:
     """The one difference: in the warning of a model that is not registered they stand as they are, not escaped."""
-    registry = corpus()
-    names = ("un\u200bknown", "un\u0085known", "\u2028unknown", "unknown\ufeff", "un\U000e0001known", "\xa0unknown")
-    spans = [("app", {"gen_ai.request.model": name}) for name in names]
-    found = in_collector(run_server, tmp_path, registry, spans)
-    for name, there, here in zip(names, found, in_python(registry, spans), strict=True):
+    spans, found = answers["invisible"]
+    for name, there, here in zip(INVISIBLE, found, in_python(corpus(), spans), strict=True):
         assert there.pop(WARNINGS) == (f"model '{name}' is not registered",)
         assert here.pop(WARNINGS) == (f"model '{ascii(name)[1:-1]}' is not registered",)
         assert there == here == {"gen_ai.request.model": name, "model_registry.status": "unregistered"}
 
 
-"""Texts that mean something to YAML, to the Collector's configuration or to OTTL."""
-
-
-def test_spans_with_a_status_are_left_alone(run_server: Callable[..., Server], tmp_path: Path) -> None:
+def test_spans_with_a_status_are_left_alone(answers: dict[str, Answers]) -> None:
     """What an application with the span processor has enriched, rightly or not, is as it was."""
-    registry = corpus()
-    spans: list[tuple[str, Attributes]] = [
-        ("app", {"gen_ai.request.model": name, "model_registry.status": status} | more)
-        for name in ("gpt-4o", "gpt-4o-1", "support", "unknown", "")
-        for status in ("active", "unregistered", "whatever", "", 7)
-        for more in ({}, {"model_registry.owner": "mine", "model_registry.x": 1}, {"otelcol.registry_more": "x"})
-    ]
-    found = in_collector(run_server, tmp_path, registry, spans)
+    spans, found = answers["with a status"]
     assert not different(spans, found, [attributes for _, attributes in spans])
 
 
@@ -514,8 +530,9 @@ def test_the_fifth_name_of_a_span_is_not_looked_up(run_server: Callable[..., Ser
     registry = ModelRegistry(auto_emit=False)
     registry.register("gpt-4o", "N", "1", "low", "ml", "x")
     keys = [row.key for row in BY_PRIORITY if row.member is row.scope is None]
-    for count, status in ((4, "active"), (5, "unregistered")):
-        names = [*(f"unknown-{number}" for number in range(count - 1)), "gpt-4o"]
-        spans: list[tuple[str, Attributes]] = [("app", dict(zip(keys, names, strict=False)))]
-        (found,) = in_collector(run_server, tmp_path / str(count), registry, spans)
-        assert found["model_registry.status"] == status
+    spans: list[tuple[str, Attributes]] = [
+        ("app", dict(zip(keys, [*(f"unknown-{number}" for number in range(before)), "gpt-4o"], strict=False)))
+        for before in (3, 4)
+    ]
+    found = in_collector(run_server, tmp_path, registry, spans)
+    assert [attributes["model_registry.status"] for attributes in found] == ["active", "unregistered"]
