@@ -364,6 +364,7 @@ def test_a_table_of_texts_and_strange_keys() -> None:
     )
 
 
+@pytest.mark.slow
 def test_many_models(registry: ModelRegistry) -> None:
     """A thousand models, each with a glob, are rendered, and each once; two thousand without globs as well."""
     for number in range(1_000):

@@ -32,6 +32,7 @@ EXAMPLES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("code", "output"), EXAMPLES)
 def test_examples_print_what_they_say(code: str, output: str, tmp_path: Path) -> None:
     """Each example, run in a process of its own, prints exactly the text that stands under it."""

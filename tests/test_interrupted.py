@@ -269,6 +269,7 @@ def test_interrupted_at_every_opcode(name: str, loaded: Path) -> None:
     assert len(outcomes) > 50
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["register", "deprecate", "retire"])
 def test_interrupted_while_there_is_no_provider(name: str) -> None:
     """The event of an operation that happened is held once, and no other event is held."""

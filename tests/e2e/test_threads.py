@@ -258,6 +258,7 @@ def test_mixed_operations_of_eight_threads(tmp_path: Path) -> None:
     run_program(__file__, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_name_never_leads_to_an_entry_that_does_not_bear_it() -> None:
     """A reader sees a replaced model with its old names or its new ones, never the new model by an old name."""
     registry = ModelRegistry(auto_emit=False)

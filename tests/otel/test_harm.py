@@ -222,6 +222,7 @@ MANY_SPANS: dict[str, tuple[Callable[[int], dict[str, Any]], int, int]] = {
 """Attributes of the span of each number, how many spans, and the limit of bytes that they may leave in memory."""
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("quiet_sdk")
 @pytest.mark.parametrize("case", MANY_SPANS)
 def test_memory_is_bounded(pipeline: Any, growth: Any, monkeypatch: pytest.MonkeyPatch, case: str) -> None:

@@ -350,6 +350,7 @@ def following_files(stop: threading.Event) -> None:
         watcher.stop()
 
 
+@pytest.mark.slow
 def test_status_while_all_changes() -> None:
     """Other threads may register models, make processors and follow files meanwhile."""
     with switching_often(1e-6), in_background(registering, registering, making_processors, following_files):

@@ -327,6 +327,7 @@ def write_script(readers: list[FileReader], folder: str, before: str = "") -> st
     return str(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("before", "options"),
     [

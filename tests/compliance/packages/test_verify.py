@@ -277,6 +277,7 @@ def test_zip_with_a_forged_directory_is_refused(case: SignedCase) -> None:
         case.refuse(case.zip, "the zip container was modified: its (entries and|directory is not)")
 
 
+@pytest.mark.slow
 def test_every_byte_of_a_zip_counts(case: SignedCase) -> None:
     """A zip with any byte changed or removed is refused."""
     archive = zip_bytes(case.made)
