@@ -16,8 +16,9 @@ demo: ## run the support agent: registry, events and enriched spans, on loopback
 	$(SETUP) demo
 	@$(BIN)/python examples/support_agent/run.py
 
+# Without reordering, files run in the order of the folders. Otherwise the files with few tests run last, and these take longest.
 test: servers ## run all tests except those of make matrix; ARGS="tests/test_entry.py -k date" runs some
-	@$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 quick: ## run the fast tests without servers, on all cores
 	$(SETUP) test
