@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
-from support.waiting import poll
+from support.waiting import PATIENCE, poll
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,7 +44,7 @@ PORTS = range(10_000 + _WORKER, 30_000, int(os.environ.get("PYTEST_XDIST_WORKER_
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-def get(request: str | urllib.request.Request, timeout: float = 10) -> bytes:
+def get(request: str | urllib.request.Request, timeout: float = PATIENCE) -> bytes:
     """Return the response body of an HTTP server on loopback, without the environment's proxies."""
     with _direct.open(request, timeout=timeout) as answer:
         content: bytes = answer.read()
@@ -147,7 +147,7 @@ class Server:
 
     def _is_ready(self) -> bool:
         try:
-            get(self.kind.ready.format_map(self.at))
+            get(self.kind.ready.format_map(self.at), 10)
         except (OSError, http.client.HTTPException):
             return False
         return True
@@ -159,7 +159,7 @@ class Server:
 
     def ask(self, variable: str, path: str, body: bytes | None = None, **headers: str) -> bytes:
         """Return the response body from one of its addresses. A request with a body is a POST."""
-        return get(urllib.request.Request(f"http://{self.at[variable]}{path}", body, headers), 60)
+        return get(urllib.request.Request(f"http://{self.at[variable]}{path}", body, headers))
 
     def scrape(self, variable: str = "OTELCOL_PROMETHEUS") -> list[Sample]:
         """Return the metrics that it offers to Prometheus at one of its addresses."""
