@@ -88,7 +88,7 @@ def test_event_on_a_root_span(registry: ModelRegistry, exporter: InMemorySpanExp
         assert span.instrumentation_scope.version == "0.1.0"
         assert span.instrumentation_scope.schema_url
         (event,) = span.events
-        assert span.start_time == event.timestamp == span.end_time
+        assert (span.start_time, span.end_time) == (event.timestamp, event.timestamp + 1)
         assert record["at"].endswith(f"{event.timestamp // 1000 % 1_000_000:06}Z")
 
 
