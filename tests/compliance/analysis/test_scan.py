@@ -167,13 +167,17 @@ def test_period_is_half_open(tmp_path: Path, otlp: Otlp) -> None:
     assert (result.groups[0].first, result.groups[0].last) == (START, END - 1)
 
 
+NAMES_BY_JAEGER = ("empty-service-name", "missing-service-name", "service-name-wrong-type")
+"""The names that Jaeger 1.76 writes if the name of a service is empty, missing or no string."""
+
+
 @pytest.mark.parametrize(
     ("service", "shown"),
     [
         ("api", "api"),
         (None, "unknown_service"),
         ("", "unknown_service"),
-        ("empty-service-name", "unknown_service"),
+        *((name, "unknown_service") for name in NAMES_BY_JAEGER),
         (5, "unknown_service"),
         ("é\u2028", "é\u2028"),
         ("s" * 99_999, "s" * 1_024 + "…"),

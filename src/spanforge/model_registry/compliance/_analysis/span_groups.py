@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from spanforge.model_registry.compliance._analysis.scan_data import CallGroup
 
 _NO_SERVICE: Final = "unknown_service"
-_NO_SERVICES: Final = frozenset({"", "empty-service-name"})
-"""The names of services without a name. Newer versions of Jaeger return the second one."""
+_NO_SERVICES: Final = frozenset({"", "empty-service-name", "missing-service-name", "service-name-wrong-type"})
+"""The names of services without a name. Newer versions of Jaeger replace a name that is empty, missing or no string."""
 
 
 class GroupPicker:
