@@ -51,8 +51,9 @@ docs: ## rewrite what is generated from the code: documentation tables, collecto
 	@$(BIN)/python tools/schema.py
 	@$(BIN)/python tools/dashboards.py
 
-pictures: servers ## redraw the pictures of dashboards and alerts; needs Chromium and Debian's prometheus package
+pictures: servers ## redraw the pictures of dashboards and alerts; needs Chromium and Debian's prometheus package; UI=FOLDER, a build of Jaeger's page: also those of Jaeger
 	@$(BIN)/python -m pytest -q tests/e2e/test_fleet.py -k panels --pictures docs/images
+	$(if $(UI),@$(BIN)/python -m pytest -q tests/e2e/test_jaeger_page.py -k file --pictures docs/images --jaeger-page $(UI))
 
 bench: ## measure what the library costs; ARGS="span-llm import" runs some benchmarks
 	$(SETUP) test

@@ -261,15 +261,25 @@ def test_a_trial_run_has_its_own_addresses_and_paths() -> None:
 def test_every_variable_is_documented() -> None:
     """The page of settings lists each variable of the files with its default, and no other."""
     page = (ROOT / "docs" / "collector-operations.md").read_text("utf-8")
-    listed = re.findall(r"^\| `(\w+)` \| `([^`]+)` \|", page, re.MULTILINE)
+    listed = re.findall(r"^\| `(\w+)` \| (?:`([^`]+)`|none) \|", page, re.MULTILINE)
     texts = [(FOLDER / name).read_text("utf-8") for name in FILES]
     assert sorted(listed) == sorted({variable for text in texts for variable in VARIABLES.findall(text)})
 
 
-def test_the_pages_name_the_versions() -> None:
-    """The script that builds the servers, and the pages about them, name the versions of the pinned modules."""
+def test_the_versions_are_named_side_by_side() -> None:
+    """One table has the versions that the tests build and those of the containers; the builder's titles agree."""
     tool = (ROOT / "tools" / "servers.py").read_text("utf-8")
-    page = (FOLDER / "README.md").read_text("utf-8")
     assert f'"the OpenTelemetry Collector {COLLECTOR}"' in tool
     assert f'"Jaeger {JAEGER}"' in tool
-    assert f"Collector {COLLECTOR} and Jaeger {JAEGER}," in " ".join(page.split())
+    images = re.findall(r"image: \S+/([\w-]+):v?([\d.]+)\n", (FOLDER / "compose.yaml").read_text("utf-8"))
+    in_compose = dict(images)
+    _, minor, patch = JAEGER.split(".")
+    tested = f"{JAEGER}, the same release as 2.{int(minor) - 63}.{patch}"  # Jaeger 1.63 and 2.0 were the first pair
+    page = (FOLDER / "README.md").read_text("utf-8")
+    table = page.partition("| program | in the tests |")[2].partition("\n\n")[0]
+    assert dict(re.findall(r"^\| (\w[\w ]*) \| (.+ \| .+) \|$", table, re.MULTILINE)) == {
+        "OpenTelemetry Collector": f"{COLLECTOR} | {in_compose['opentelemetry-collector-contrib']}",
+        "Jaeger": f"{tested} | {in_compose['jaeger']}",
+        "Prometheus": f"2.42 or newer, not pinned | {in_compose['prometheus']}",
+        "Grafana": f"none | {in_compose['grafana']}",
+    }

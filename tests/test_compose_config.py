@@ -31,6 +31,8 @@ def test_containers_get_files_and_variables_that_there_are() -> None:
             outside, _, inside = volume.removesuffix(":ro").partition(":")
             assert (FOLDER / outside).exists() if outside.startswith(".") else outside in PARSED["volumes"], volume
             assert inside.startswith("/")
+    page = SERVICES["jaeger"]["environment"]["JAEGER_UI_CONFIG"]
+    assert f"./jaeger-ui.json:{page}:ro" in SERVICES["jaeger"]["volumes"]
     build = SERVICES["demo"]["build"]
     for source in re.findall(r"^COPY (.+) \S+$", build["dockerfile_inline"], re.MULTILINE):
         assert all((FOLDER / build["context"] / each).exists() for each in source.split()), source

@@ -54,7 +54,7 @@ class Server(NamedTuple):
 
 SERVERS: Final = {
     "otelcol": Server("the OpenTelemetry Collector 0.158.0", ".", "--version"),
-    "jaeger": Server("Jaeger 1.62.0", "github.com/jaegertracing/jaeger/cmd/jaeger", "version"),
+    "jaeger": Server("Jaeger 1.76.0", "github.com/jaegertracing/jaeger/cmd/jaeger", "version"),
     "compose": Server("compose-go 2.10.2", "github.com/compose-spec/compose-go/v2/cmd", "-h"),
     "prometheus": Server("Prometheus", "prometheus", "--version", "usr/bin/prometheus"),
     "promtool": Server("promtool", "prometheus", "--version", "usr/bin/promtool"),

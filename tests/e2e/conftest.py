@@ -30,8 +30,9 @@ NOT_DELIVERED = re.compile(r"model registry: \d+ lifecycle events were not deliv
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option that renews the documentation's pictures."""
+    """Add the options that renew the documentation's pictures."""
     parser.addoption("--pictures", metavar="FOLDER", help="draw the dashboards into this folder")
+    parser.addoption("--jaeger-page", metavar="FOLDER", help="the build of Jaeger's web page to draw too")
 
 
 @pytest.fixture(scope="session")

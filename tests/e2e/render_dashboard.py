@@ -182,8 +182,13 @@ def name(legend_format: str, labels: dict[str, str]) -> str:
     return legend_format
 
 
-def photograph(browser: str, address: str, file: Path, height: int) -> None:
+def photograph(browser: str, address: str, file: Path, height: int, width: int = 1280) -> None:
     """Have a browser draw a page."""
-    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
-    command += [f"--window-size=1280,{height}", "--virtual-time-budget=5000", f"--screenshot={file}", address]
-    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    browse(browser, address, height, width, f"--screenshot={file}")
+
+
+def browse(browser: str, address: str, height: int, width: int, *options: str) -> str:
+    """Have a browser load a page, and return its output."""
+    command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-proxy-server"]
+    command += [f"--window-size={width},{height}", "--virtual-time-budget=5000", *options, address]
+    return subprocess.run(command, check=True, capture_output=True, timeout=120, text=True).stdout

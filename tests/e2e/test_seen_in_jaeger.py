@@ -129,7 +129,7 @@ def parent(span: dict[str, Any]) -> str | None:
 
 
 def check_all_arrived(exported: list[dict[str, Any]], found: list[dict[str, Any]]) -> None:
-    """Check that Jaeger has each span of a file once, with every attribute and every event that was exported."""
+    """Check that Jaeger has each span of a file once, with every attribute and event, and finds no fault in it."""
     assert len(exported) == len(found) == RUNS * SPANS
     twins = {(span["traceID"], span["spanID"]): span for span in found}
     assert len(twins) == RUNS * SPANS
@@ -143,6 +143,8 @@ def check_all_arrived(exported: list[dict[str, Any]], found: list[dict[str, Any]
         assert ours(tags) == ours(attributes)
         events = [(int(event["timeUnixNano"]) // 1_000, fields_of(event)) for event in span.get("events", [])]
         assert [(log["timestamp"], tags_of(log["fields"])) for log in twin["logs"]] == events
+        assert all(len({field["key"] for field in log["fields"]}) == len(log["fields"]) for log in twin["logs"])
+        assert not twin["warnings"], twin["warnings"]
 
 
 def test_everything_exported_arrives(seen: Seen) -> None:
@@ -169,6 +171,7 @@ def test_each_call_tells_its_model(seen: Seen) -> None:
         ("event", "model_registry.registered", {"model_registry.register"}),
         ("event", "model_registry.deprecated", {"review models"}),
         ("event", "model_registry.retired", {"model_registry.retire"}),
+        ("model_registry.previous_status", "active", {"review models", "model_registry.retire"}),
         ("model_registry.owner", "nobody", set()),
     ],
 )
@@ -186,21 +189,46 @@ def test_search(seen: Seen, key: str, value: str, names: set[str]) -> None:
     assert roots == names
 
 
-README = (ROOT / "README.md").read_text("utf-8")
-SEARCHES = re.findall(r"^\| `([\w.]+)=([\w.-]+)` \| ", README, re.MULTILINE)
+README, JAEGER = ((ROOT / page).read_text("utf-8") for page in ("README.md", "docs/jaeger.md"))
+SEARCHES = re.findall(r"^\| `([\w.]+)=([\w.-]+)` \| ", README + JAEGER, re.MULTILINE)
+BOARDS = sorted((ROOT / "collector-config" / "grafana" / "dashboards").glob("*.json"))
+FIELDS = {
+    "event_name": "model_registry.deprecated",
+    "model_registry_model_id": "gpt-3.5-turbo",
+    "model": "gpt-3.5-turbo",
+}
+"""The values of a dashboard that its links need, as the demo makes them."""
 
 
-def test_searches_of_the_readme(seen: Seen) -> None:
-    """What the README says to search for finds something, and its link is such a search."""
-    link = re.search(r"\(http://localhost:16686/search\?(\S+)\)", README)
-    assert link is not None
-    query = dict(urllib.parse.parse_qsl(link[1]))
-    assert query.pop("service") == "support-agent"
-    tags = json.loads(query.pop("tags"))
-    assert not query
-    assert len(SEARCHES) == 4
-    for search in (tags, *({key: value} for key, value in SEARCHES)):
-        assert seen.backend.traces(seen.service, **search)
+def searches_of_dashboards() -> set[str]:
+    """Return the tags of the searches to which dashboards link, with values of the demo."""
+    links = [
+        link["url"]
+        for board in BOARDS
+        for panel in json.loads(board.read_text("utf-8"))["panels"]
+        for link in panel["fieldConfig"]["defaults"].get("links", [])
+        if link["title"] == "Traces in Jaeger"
+    ]
+    panes = [json.loads(urllib.parse.unquote(link.partition("panes=")[2])) for link in links]
+    tags = [query["tags"] for pane in panes for query in pane["traces"]["queries"]]
+    return {re.sub(r"\$\{(?:__data\.fields\.)?(\w+)\}", lambda field: FIELDS[field[1]], each) for each in tags}
+
+
+def test_searches_of_pages_and_dashboards(seen: Seen) -> None:
+    """Each search that the pages and dashboards name finds something, and the links of the pages are such searches."""
+    links = re.findall(r"http://localhost:16686/search\?([^\s)]+)", README + JAEGER)
+    assert len(links) == 2
+    searches = [{key: value} for key, value in SEARCHES]
+    for link in links:
+        query = dict(urllib.parse.parse_qsl(link))
+        assert (query.pop("service"), query.pop("lookback")) == ("support-agent", "1h")
+        searches.append(json.loads(query.pop("tags")))
+        assert not query
+    assert len(SEARCHES) == 9
+    of_dashboards = [dict(tag.split("=") for tag in tags.split()) for tags in searches_of_dashboards()]
+    assert {key for search in of_dashboards for key in search} >= {"event", "model_registry.status"}
+    for search in searches + of_dashboards:
+        assert seen.backend.traces(seen.service, **search), search
 
 
 HOLDER = """

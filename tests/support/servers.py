@@ -245,9 +245,9 @@ class Backend(NamedTuple):
         return spans_in(self.jaeger, service, number)
 
 
-def spans_in(jaeger: Server, service: str, number: int = 0) -> list[dict[str, Any]]:
-    """Return the spans of a service in Jaeger with their processes, once so many have arrived."""
-    query = urllib.parse.urlencode({"service": service, "limit": 100_000})
+def spans_in(jaeger: Server, service: str, number: int = 0, **tags: str) -> list[dict[str, Any]]:
+    """Return the spans of a service in Jaeger with their processes, once so many have arrived in traces with tags."""
+    query = urllib.parse.urlencode({"service": service, "limit": 100_000, "tags": json.dumps(tags)})
 
     def spans() -> list[dict[str, Any]]:
         traces = json.loads(jaeger.ask("JAEGER_QUERY_HTTP", f"/api/traces?{query}"))["data"]
