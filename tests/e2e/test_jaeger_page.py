@@ -15,7 +15,7 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from support.collectors import Application, Door
 from support.exporters import TRUSTED, UNTRUSTED
 from support.otlp_json import tags_of
-from support.servers import CONFIG, spans_in
+from support.servers import CONFIG, NotStartedError, spans_in, started
 
 from spanforge.model_registry import ModelRegistry
 
@@ -81,10 +81,11 @@ setInterval(() => {
   const end = tags && tags.getBoundingClientRect().right;
   const items = tags ? [...tags.querySelectorAll("li")] : [];
   const seen = items.filter((item) => item.getBoundingClientRect().right <= end);
-  document.body.dataset.tags = JSON.stringify(seen.map((item) => item.textContent));
+  const link = document.querySelector("a[title='Highlight calls with registry warnings']");
+  document.body.dataset.noted = JSON.stringify([link && link.href, ...seen.map((item) => item.textContent)]);
 }, 100);
 """
-"""A click on the only call of a trace that failed, and a note of the tags for which there is room then."""
+"""A click on the only call of a trace that failed. It notes the trace's link, and the tags for which there is room."""
 TAGS = [
     "model_registry.status=retired",
     "model_registry.risk_tier=critical",
@@ -97,16 +98,18 @@ SIZE = (860, 1_760)
 
 
 def take_pictures(jaeger: Server, folder: Path) -> None:
-    """Have a browser click on the failing calls of the demo, check which tags that shows, and draw it."""
+    """Have a browser click on the failing calls of the demo, check what that shows, and draw it."""
     browser = shutil.which("chromium") or shutil.which("google-chrome")
     assert browser, "pictures need Chromium on the PATH"
     failing = [span for span in spans_in(jaeger, "support-agent", 40) if tags_of(span["tags"]).get("error")]
     assert sorted(span["operationName"] for span in failing) == ["ChatCompletion", "chat text-davinci-003"]
     for span in failing:
         address = f"http://{jaeger.at['JAEGER_QUERY_HTTP']}/trace/{span['traceID']}"
-        noted = re.search(r' data-tags="([^"]*)"', browse(browser, address, *SIZE, "--dump-dom"))
+        noted = re.search(r' data-noted="([^"]*)"', browse(browser, address, *SIZE, "--dump-dom"))
         assert noted is not None
-        assert json.loads(html.unescape(noted[1]))[: len(TAGS)] == TAGS
+        link, *tags = json.loads(html.unescape(noted[1]))
+        assert link == f"{address}?uiFind=model_registry.warnings"
+        assert tags[: len(TAGS)] == TAGS
         kind = "openinference" if span["operationName"] == "ChatCompletion" else "opentelemetry"
         photograph(browser, address, folder.resolve() / f"jaeger-{kind}.png", *SIZE)
 
@@ -117,7 +120,7 @@ def test_the_page_gets_the_file(
     pytestconfig: pytest.Config,
     tmp_path: Path,
 ) -> None:
-    """Jaeger inserts the file into its page. With a page that was built before, one click shows the registry's tags."""
+    """Jaeger inserts the file, which must exist. With a page built before, one click shows the registry's tags."""
     page, folder = (pytestconfig.getoption(f"--{name}", default=None) for name in ("jaeger-page", "pictures"))
     file = PAGE if page is None else tmp_path / PAGE.name
     config = json.loads(PAGE.read_text("utf-8"))
@@ -129,6 +132,8 @@ def test_the_page_gets_the_file(
     inserted = re.search(r"JAEGER_CONFIG = (\{.*\});", jaeger.ask("JAEGER_QUERY_HTTP", "/search").decode())
     assert inserted is not None
     assert json.loads(inserted[1]) == config
+    with pytest.raises(NotStartedError, match="cannot read UI config file"):
+        started("jaeger", tries=1, JAEGER_UI_CONFIG=str(tmp_path / "missing.json"))
     if page is not None and folder is not None:
         demo(tmp_path, "demo.jsonl", OTEL_EXPORTER_OTLP_ENDPOINT=f"http://{jaeger.at['JAEGER_OTLP_GRPC']}")
         take_pictures(jaeger, Path(folder))
