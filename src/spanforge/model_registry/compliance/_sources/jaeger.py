@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 MAX_TRACES: Final = 1_000
 """The limit of traces in one response. Elasticsearch returns at most 10,000.
 
-Only a Jaeger 2.13 or newer refuses so few, if its storage in memory holds fewer.
+Only a Jaeger 2.8 or newer refuses so few, if its storage in memory holds fewer.
 """
 MAX_RESPONSE: Final = 64 * 1024 * 1024
 """The limit of one response's bytes. A response is in memory twice, once complete and once decoded."""
