@@ -18,8 +18,6 @@ __version__ = "0.1.0"
 
 SCOPE_NAME: Final = "spanforge.model_registry"
 """The name of the instrumentation scope of the events."""
-SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.38.0"
-"""The version of OpenTelemetry's conventions whose attribute keys the library reads."""
 PREFIX: Final = "model_registry."
 """The namespace of all attributes and events of the library."""
 SENDER_KEY: Final = f"{PREFIX}sender"

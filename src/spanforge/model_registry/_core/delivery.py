@@ -22,7 +22,7 @@ from opentelemetry import trace
 from opentelemetry.context import Context
 
 from spanforge.model_registry._core import logs
-from spanforge.model_registry._core.attributes import SCHEMA_URL, SCOPE_NAME, __version__
+from spanforge.model_registry._core.attributes import SCOPE_NAME, __version__
 from spanforge.model_registry._core.counter import AtomicCounter
 from spanforge.model_registry._core.events import OPERATION_SPAN_NAMES, EventCounts, LifecycleEvent
 from spanforge.model_registry._core.process import ProcessState, WarnOnce
@@ -119,7 +119,7 @@ def _emit_on_root_span(delivery: Delivery, event: LifecycleEvent, provider: trac
     event_name, attributes = event.name, event.attributes()
     context = delivery.span.get_span_context()
     links = [trace.Link(context)] if context.is_valid else None
-    tracer = provider.get_tracer(SCOPE_NAME, __version__, schema_url=SCHEMA_URL)
+    tracer = provider.get_tracer(SCOPE_NAME, __version__)
     span_name = OPERATION_SPAN_NAMES[event.operation]
     if not delivery.claim("span"):
         return "already claimed"
@@ -139,7 +139,7 @@ def emit_log_record(delivery: Delivery, event: LifecycleEvent, provider: LoggerP
     provider = provider or find_logger_provider()
     if provider is None:
         return "no provider"
-    logger = provider.get_logger(SCOPE_NAME, __version__, SCHEMA_URL)
+    logger = provider.get_logger(SCOPE_NAME, __version__)
     context = trace.set_span_in_context(delivery.span, Context())
     event_name, attributes = event.name, event.attributes()
     severity = SeverityNumber.INFO

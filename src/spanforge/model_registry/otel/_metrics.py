@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary, WeakSet
 from opentelemetry import metrics
 from opentelemetry.metrics import Observation
 
-from spanforge.model_registry._core.attributes import PREFIX, SCHEMA_URL, SCOPE_NAME, SIGNALS, __version__
+from spanforge.model_registry._core.attributes import PREFIX, SCOPE_NAME, SIGNALS, __version__
 from spanforge.model_registry._core.emission import event_counts
 from spanforge.model_registry._core.lifecycle import RISK_TIERS, STATUSES
 from spanforge.model_registry._core.process import ProcessState, WarnOnce, live_keys
@@ -106,7 +106,7 @@ def install_metrics(registry: ModelRegistry, meter_provider: MeterProvider | Non
         if provider in _meter_providers:
             return
         _meter_providers.add(provider)
-        meter = provider.get_meter(SCOPE_NAME, __version__, SCHEMA_URL)
+        meter = provider.get_meter(SCOPE_NAME, __version__)
         create_by_kind = {"counter": meter.create_observable_counter, "gauge": meter.create_observable_gauge}
         for metric in METRICS:
             create_instrument = create_by_kind[metric.kind]
