@@ -52,7 +52,7 @@ LAYERS = [
 """The modules of ``_core`` and the public ones, from left to right: a module imports from layers to its left only."""
 INNER_LAYERS = {
     "otel": [
-        {"_marks", "_counters"},
+        {"_marks", "_counters", "_info"},
         {"_span_access"},
         {"_enricher", "_plan_cache"},
         {"_metrics"},

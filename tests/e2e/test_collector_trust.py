@@ -60,6 +60,8 @@ def forge(door: Door, service: str) -> dict[str, Any]:
         meter = meters.get_meter("app", attributes={**sent, "kept": "scope"})
         for name in ("model_registry.calls", "app.calls"):
             meter.create_counter(name).add(7, {**sent, "kept": "point"})
+        for name, unit in INFO.items():
+            meter.create_gauge(name, unit).set(1, sent)
     return claims
 
 
@@ -94,7 +96,8 @@ def test_untrusted_senders_cannot_set_model_registry_attributes(
         samples = {sample.name: sample for sample in server.scrape(where) if sample.labels["job"] == service}
         assert samples["app_calls_total"].value == 7
         assert samples["app_calls_total"].labels.items() >= {**labels, **scoped, "kept": "point"}.items()
-        assert ("model_registry_calls_total" in samples) is bool(said)
+        for name in ("model_registry_calls_total", *(name.replace(".", "_") for name in INFO)):
+            assert (name in samples) is bool(said)
         assert samples["target_info"].labels.items() >= {**labels, "kept": "resource"}.items()
     logs = [(item["eventName"], attributes_of(item)) for _, _, item in read_items(tmp_path / "logs.jsonl")]
     assert logs == [("model_registry.retired", {**claims, SENDER: "trusted"})]
@@ -106,12 +109,16 @@ def test_untrusted_senders_cannot_set_model_registry_attributes(
     assert not any("said-by-a-sender" in text for text in everywhere)
 
 
+INFO = {"model_registry.info": "{model}", "model_registry.file.info": "{file}"}
+"""Metrics of the plugin that alerts join to others, and their units."""
 SCRAPED = ("OTELCOL_PROMETHEUS", "OTELCOL_UNTRUSTED_PROMETHEUS")
 FORGED_NAMES = {
     ("model_registry_calls", ""): "kept",
     ("model-registry/calls", ""): "model_registry_owner",
     ("model.total.registry.x", ""): "model-registry.owner",
     ("model", "registry_events"): "model..registry.owner",
+    ("Model.Registry.info", ""): "model_registry.successor",
+    ("model_registry_file", "info"): "model-registry_file/digest",
     ("traces.span.metrics.calls", ""): "kept",
     ("traces.span", "metrics_calls"): "kept",
 }

@@ -177,5 +177,6 @@ def test_metrics_are_the_calls_made(run_server: Callable[..., Server], tmp_path:
         "model_registry_agent_spans_total",
         "model_registry_models",
         "model_registry_sunset_seconds",
+        "model_registry_info",
         "model_registry_events_dropped_total",
     }

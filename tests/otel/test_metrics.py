@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
 from opentelemetry.util._once import Once
 from support.asked_registry import AskedRegistry, FailingRegistry
+from support.entries import FIELDS
 from support.meters import GPT, Meters
 from support.spans import OPERATION, REQUEST, RESPONSE
 
@@ -22,6 +24,7 @@ from spanforge.model_registry._core.emission import set_event_signals
 from spanforge.model_registry._core.lifecycle import RISK_TIERS, STATUSES
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
 from spanforge.model_registry.otel import _metrics as metrics
+from spanforge.model_registry.otel._info import MAX_INFO
 from spanforge.model_registry.watch import FileWatcher
 
 if TYPE_CHECKING:
@@ -37,6 +40,8 @@ def test_table_of_metrics() -> None:
         "agent_spans": ("counter", "{span}"),
         "substitutions": ("counter", "{call}"),
         "sunset": ("gauge", "s"),
+        "info": ("gauge", "{model}"),
+        "file.info": ("gauge", "{file}"),
         "file.age": ("gauge", "s"),
         "file.failures": ("counter", "{failure}"),
         "events.dropped": ("counter", "{event}"),
@@ -46,8 +51,10 @@ def test_table_of_metrics() -> None:
 @pytest.mark.usefixtures("counting")
 def test_reader_gets_every_metric(meters: Any, registry: Any, follow: Any, tmp_path: Path, pipeline: Any) -> None:
     """Every metric has its kind, unit, description and attributes; counters are monotonic."""
-    registry.deprecate("gpt-4o", sunset_date="2030-01-01")
-    follow(tmp_path / "missing.json")
+    registry.register(**FIELDS, metadata={"contact": "#ml"}, replace=True)
+    registry.deprecate("gpt-4o", sunset_date="2030-01-01", successor="gpt-5")
+    write_file(tmp_path / "models.json", "a")
+    follow(tmp_path / "models.json")
     pipes = pipeline()
     pipes.run({REQUEST: "gpt-4o"})
     pipes.run({REQUEST: "gpt-4o", OPERATION: "invoke_agent"})
@@ -140,6 +147,56 @@ def test_earliest_thousand_sunsets_are_kept(meters: Meters, registry: ModelRegis
     assert len(points) == len(found) == metrics.MAX_SUNSETS
     shown = sorted(2000 + (int(model[1:]) * 7) % 1_010 for model in found)
     assert shown == years[: metrics.MAX_SUNSETS]
+
+
+@pytest.mark.usefixtures("counting")
+def test_info_of_models(meters: Meters, registry: ModelRegistry, fields: dict[str, Any]) -> None:
+    """Each model has a series with the value 1, and the owner, contact and successor that the registry has now."""
+    registry.register(**fields, metadata={"contact": "#ml-help"}, replace=True)
+    registry.register(**fields | {"model_id": "old", "owner": "search-team"})
+    current = {"model_id": "gpt-4o", "owner": "ml-platform", "contact": "#ml-help"}
+    for successor in ("gpt-4o", "gpt-5"):
+        registry.deprecate("old", successor=successor)
+        points = meters.points("info")
+        assert {point.value for point in points} == {1}
+        old = {"model_id": "old", "owner": "search-team", "successor": successor}
+        assert {point.attributes["model_id"]: point.attributes for point in points} == {"gpt-4o": current, "old": old}
+        assert len(points) == 2
+
+
+@pytest.mark.usefixtures("counting")
+def test_info_of_a_thousand_models(meters: Meters, registry: ModelRegistry, fields: dict[str, Any]) -> None:
+    """Over the limit of info series, deprecated and retired models are kept; a second registry adds no series."""
+    for number in range(MAX_INFO + 10):
+        registry.register(**fields | {"model_id": f"m{number}"})
+    for number, operation in ((MAX_INFO + 5, registry.deprecate), (MAX_INFO + 9, registry.retire)):
+        operation(f"m{number}")
+    second = ModelRegistry(auto_emit=False)
+    second.register(**fields | {"model_id": "second"})
+    metrics.install_metrics(second, meters.provider)
+    found = {point.attributes["model_id"] for point in meters.points("info")}
+    assert found == {"gpt-4o", *(f"m{number}" for number in (*range(MAX_INFO - 3), MAX_INFO + 5, MAX_INFO + 9))}
+
+
+def test_info_of_files(meters: Meters, follow: Any, tmp_path: Path) -> None:
+    """A file has the first digits of the SHA-256 of its last valid content; a file that never was valid has none."""
+    path = tmp_path / "models.json"
+    write_file(path, "a")
+    watcher = follow(path, tmp_path / "missing.json")
+
+    def digests() -> dict[str, str]:
+        return {point.attributes["file.path"]: point.attributes["file.digest"] for point in meters.points("file.info")}
+
+    first = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+    assert digests() == {str(path): first}
+    path.write_text("[")
+    watcher.look()
+    watcher.look()
+    assert digests() == {str(path): first}
+    write_file(path, "b")
+    watcher.look()
+    watcher.look()
+    assert digests() == {str(path): hashlib.sha256(path.read_bytes()).hexdigest()[:12]} != {str(path): first}
 
 
 @pytest.fixture
@@ -328,9 +385,8 @@ def test_failing_metric_is_logged_once(counting: Any, meters: Any, lines: Any) -
         found = meters.read()
         assert "models" not in found
         assert [point.value for point in found["calls"].data.data_points] == [number]
-    (models, sunset) = lines()
-    assert models.startswith("model registry: metric model_registry.models is not available: ")
-    assert sunset.startswith("model registry: metric model_registry.sunset is not available: ")
+    for line, name in zip(lines(), ("models", "sunset", "info"), strict=True):
+        assert line.startswith(f"model registry: metric model_registry.{name} is not available: ")
 
 
 class _Changing(AskedRegistry):

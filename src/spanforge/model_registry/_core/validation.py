@@ -84,6 +84,7 @@ RESERVED: Final[Mapping[str, ReservedKey]] = {
     **_STATUS_DATES,
     "successor": ReservedKey("text", True, "the model to use instead"),
     "sunset_date": ReservedKey("date", True, "the date from which calls to the deprecated model are findings"),
+    "contact": ReservedKey("text", False, "how to reach the owner: a URL, an address or a channel"),
     "history": ReservedKey(
         "history", True, f"the model's changes, each with {_RECORD_KEYS}; the last two are optional"
     ),

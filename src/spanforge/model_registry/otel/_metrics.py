@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -17,13 +18,13 @@ from spanforge.model_registry._core.process import ProcessState, WarnOnce, live_
 from spanforge.model_registry._core.resolution import UNREGISTERED
 from spanforge.model_registry._core.timestamps import to_micros
 from spanforge.model_registry.otel._counters import span_counters
+from spanforge.model_registry.otel._info import MAX_INFO, Labels, describe_file, describe_models
 from spanforge.model_registry.watch import file_states
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from opentelemetry.metrics import CallbackOptions, MeterProvider
-    from opentelemetry.util.types import AttributeValue
 
     from spanforge.model_registry._core.entry import ModelRegistryEntry
     from spanforge.model_registry._core.registry import ModelRegistry
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 MAX_SUNSETS: Final = 1_000
 """The limit of sunset series; the earliest dates are kept."""
-_OVERFLOW: Final[dict[str, AttributeValue]] = {"otel.metric.overflow": True}
+_OVERFLOW: Final[Labels] = {"otel.metric.overflow": True}
 """The specification's overflow attribute: it marks the series of all measurements beyond a cardinality limit."""
 
 _warnings: Final = WarnOnce(100)
@@ -65,11 +66,13 @@ class _Inventory(NamedTuple):
         version: The version of the registry state.
         models: Number of models, by status and risk tier.
         sunsets: Sunset dates and entries of deprecated models, earliest first.
+        info: The attributes of ``model_registry.info``.
     """
 
     version: object
     models: Counter[tuple[str, str]]
     sunsets: Sequence[_Sunset]
+    info: Sequence[Labels]
 
 
 _inventories: Final[WeakKeyDictionary[ModelRegistry, _Inventory]] = WeakKeyDictionary()
@@ -134,7 +137,8 @@ def _take_inventory(registry: ModelRegistry) -> _Inventory:
     if inventory is None or inventory.version is not state.version:
         entries = state.index.entries.values()
         models: Counter[tuple[str, str]] = Counter((entry.status, entry.risk_tier) for entry in entries)
-        inventory = _Inventory(state.version, models, _select_sunsets(_find_sunsets(entries)))
+        sunsets = _select_sunsets(_find_sunsets(entries))
+        inventory = _Inventory(state.version, models, sunsets, describe_models(entries))
         _inventories[registry] = inventory
     return inventory
 
@@ -217,6 +221,15 @@ def _read_sunsets() -> Iterable[Observation]:
         yield Observation((date - now) / 1e6, attributes)
 
 
+def _read_info() -> Iterable[Observation]:
+    models = (model for registry in live_keys(_reported_registries) for model in _take_inventory(registry).info)
+    return (Observation(1, attributes) for attributes in islice(models, MAX_INFO))
+
+
+def _read_file_info() -> Iterable[Observation]:
+    return (Observation(1, describe_file(file)) for file in file_states() if file.version)
+
+
 def _read_dropped_events() -> Iterable[Observation]:
     for signal in SIGNALS:
         counts = event_counts(signal)
@@ -260,6 +273,22 @@ METRICS: Final = (
         _prefix_keys("model_id", "risk_tier", "owner"),
         "Time until the sunset date of a deprecated model; negative after it",
         _read_sunsets,
+    ),
+    Metric(
+        "info",
+        "gauge",
+        "{model}",
+        _prefix_keys("model_id", "owner", "contact", "successor"),
+        "Always 1, for each model in the registry; joins owner, contact and successor to other metrics",
+        _read_info,
+    ),
+    Metric(
+        "file.info",
+        "gauge",
+        "{file}",
+        ("file.path", *_prefix_keys("file.digest")),
+        "Always 1, for each registry file that was valid; the digest of its last valid content",
+        _read_file_info,
     ),
     Metric(
         "file.age",

@@ -1,0 +1,42 @@
+"""Attributes of the metrics ``model_registry.info`` and ``model_registry.file.info``, whose value is always 1."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from opentelemetry.util.types import AttributeValue
+
+from spanforge.model_registry._core.attributes import PREFIX
+from spanforge.model_registry._core.lifecycle import FLAGGED_STATUSES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from spanforge.model_registry._core.entry import ModelRegistryEntry
+    from spanforge.model_registry.watch import FileState
+
+Labels = dict[str, AttributeValue]
+"""The attributes of one series."""
+MAX_INFO: Final = 1_000
+"""The limit of series of ``model_registry.info``; deprecated and retired models come first."""
+
+
+def describe_models(entries: Iterable[ModelRegistryEntry]) -> list[Labels]:
+    """Return model id, owner, contact and successor of each entry, up to the limit."""
+    by_urgency = sorted(entries, key=lambda entry: entry.status not in FLAGGED_STATUSES)
+    return [_describe_model(entry) for entry in by_urgency[:MAX_INFO]]
+
+
+def _describe_model(entry: ModelRegistryEntry) -> Labels:
+    values = {
+        "model_id": entry.model_id,
+        "owner": entry.owner,
+        "contact": entry.metadata.get("contact"),
+        "successor": entry.metadata.get("successor"),
+    }
+    return {PREFIX + name: value for name, value in values.items() if value}
+
+
+def describe_file(file: FileState) -> Labels:
+    """Return the path of a registry file and the digest of its last valid content."""
+    return {"file.path": file.path, f"{PREFIX}file.digest": file.version or ""}
