@@ -32,9 +32,12 @@ def selected(label: str, operator: str = "=") -> set[str]:
 
 
 def fired(label: str) -> set[str]:
-    """Return the values of a label with which an alert fires in the tests of the rules."""
+    """Return the values of a label with which an alert that selects them fires in the tests of the rules."""
     return {
-        str(alert["exp_labels"].get(label, "")) for _, expected in CASES for alert in expected if "exp_labels" in alert
+        str(alert["exp_labels"].get(label, ""))
+        for name, expected in CASES
+        for alert in expected
+        if re.search(rf"\b{label}=", ALERTS[name]["expr"])
     } - {""}
 
 
@@ -58,6 +61,21 @@ def test_every_alert_fires_and_does_not_fire_in_the_tests() -> None:
     }
 
 
+def test_each_alert_says_what_to_do() -> None:
+    """An alert says that no call is blocked and whom to ask, and has its runbook; alerts on calls have their traces."""
+    for name, rule in ALERTS.items():
+        notes = rule["annotations"]
+        for text in ("alls are not blocked", "Ask "):
+            assert text in notes["description"], name
+        assert (
+            notes["runbook_url"]
+            == f"{{{{ with $externalLabels.runbook_base }}}}{{{{ . }}}}#{name.lower()}{{{{ end }}}}"
+        )
+        about_calls = re.search(":calls|:errors|duration|substitutions|last_call", rule["expr"])
+        assert ("/search?" in notes.get("traces_url", "")) is bool(about_calls), name
+        assert "lookback=" in notes.get("traces_url", "lookback="), name
+
+
 def test_rules_use_metrics_and_labels_that_there_are() -> None:
     """The plugin's metrics and labels in rules.yml are rows of ``METRICS`` and ``ATTRIBUTES``."""
     for rule in RULES:
@@ -72,6 +90,8 @@ def test_rules_read_trusted_senders_only() -> None:
         found = selectors.findall(rule["expr"])
         assert found, rule
         assert all('senders=""' in matchers for _, matchers in found), rule
+        texts = str({**rule.get("labels", {}), **rule.get("annotations", {})})
+        assert all('senders=""' in matchers for _, matchers in selectors.findall(texts)), rule
         bare = selectors.sub("", rule["expr"])
         assert not re.search(r"(?<!\w)(model_registry:|traces_|node_|up\b)", bare), rule
     boards = "".join(file.read_text("utf-8") for file in (ROOT / "collector-config" / "grafana").rglob("*.json"))
@@ -103,4 +123,4 @@ def test_the_page_describes_every_alert() -> None:
     sections = re.findall(r"^## (Model\w+)\n\n((?:.+\n)+)", page, re.MULTILINE)
     assert [name for name, _ in sections] == list(ALERTS)
     for name, text in sections:
-        assert re.findall(r"^- \*\*(\w+):\*\*", text, re.MULTILINE) == ["Means", "Look", "Do"], name
+        assert re.findall(r"^- \*\*(\w+):\*\*", text, re.MULTILINE) == ["Means", "Look", "Do", "Ask"], name

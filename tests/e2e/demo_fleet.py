@@ -62,6 +62,14 @@ def call(model: str, *, seconds: int = 0, fails: bool = False) -> None:
     span.end()
 
 
+def ask_another(requested: str, model: str) -> None:
+    """Leave the span of a call that another model answers."""
+    made[model] += 1
+    start = time.time_ns() - SLOW * 10**9
+    attributes = {"gen_ai.request.model": requested, "gen_ai.response.model": model}
+    trace.get_tracer("app").start_span("chat", start_time=start, attributes=attributes).end()
+
+
 def name_in_agent(model: str) -> None:
     """Leave the span of an agent that names a model."""
     attributes = {"gen_ai.operation.name": "invoke_agent", "gen_ai.request.model": model}
@@ -94,6 +102,7 @@ def main(endpoint: str, untrusted: str) -> None:
     outside.shutdown()
     for model in ONCE:
         call(model)
+    ask_another("gpt-4o", "slow-1")
     for model in ("gpt-4o", "retire-1", "gpt-9"):
         name_in_agent(model)
     over = threading.Event()

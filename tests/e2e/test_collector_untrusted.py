@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 import urllib.error
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.e2e
 
 otlp = Otlp()
-DAY = 86_400
+DAY, QUARTER = 86_400, 900
 
 
 class Site(NamedTuple):
@@ -57,6 +58,10 @@ class Site(NamedTuple):
         """Return the labels of the alerts that fire."""
         return {frozenset(each["labels"].items()) for each in ask(self.prometheus, "/api/v1/alerts")["alerts"]}
 
+    def descriptions(self) -> set[str]:
+        """Return what the alerts that fire say."""
+        return {each["annotations"]["description"] for each in ask(self.prometheus, "/api/v1/alerts")["alerts"]}
+
     def query(self, expression: str) -> dict[frozenset[tuple[str, str]], str]:
         """Return the current values of an expression by labels."""
         answer = ask(self.prometheus, "/api/v1/query", query=expression)
@@ -67,7 +72,10 @@ class Site(NamedTuple):
         rules = [rule for group in ask(self.prometheus, "/api/v1/rules")["groups"] for rule in group["rules"]]
         return {
             "alerts": self.alerts(),
-            "recorded": self.query('{__name__=~"model_registry:(calls:new5m|sunset_seconds:min)", senders=""}'),
+            "descriptions": self.descriptions(),
+            "recorded": self.query(
+                '{__name__=~"model_registry:(calls:new5m|sunset_timestamp_seconds:min)", senders=""}'
+            ),
             "up": self.query('up{senders=""}'),
             "health": {(rule["name"], rule["health"], rule.get("lastError")) for rule in rules},
             "metrics": Counter((name, frozenset(has.items()), value) for name, has, value in self.collector.scrape()),
@@ -99,7 +107,10 @@ def site(run_module_server: Callable[..., Server], tmp_path_factory: pytest.Temp
     Door(collector).send(*application.take())
     with Door(collector).metrics(application.resource) as meters:
         gauge = meters.get_meter("app").create_gauge("model_registry.sunset", "s")
-        gauge.set(3 * DAY, {"model_registry.model_id": "old"})
+        left = 3 * DAY + QUARTER - time.time() % QUARTER  # the rules round dates: theirs stays the same for minutes
+        gauge.set(left, {"model_registry.model_id": "old"})
+        info = meters.get_meter("app").create_gauge("model_registry.info", "{model}")
+        info.set(1, {"model_registry.model_id": "old", "model_registry.successor": "good"})
     wait_until(lambda: len(site.alerts()) == 3)
     wait_until(lambda: len(site.query('up{senders=""}')) == 3)
     assert {dict(labels)["alertname"] for labels in site.alerts()} == {
@@ -107,6 +118,7 @@ def site(run_module_server: Callable[..., Server], tmp_path_factory: pytest.Temp
         "ModelRegistryUnregisteredModelCalled",
         "ModelRegistrySunsetNear",
     }
+    assert sum("Use good instead." in text for text in site.descriptions()) == 1
     return site
 
 

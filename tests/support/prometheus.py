@@ -8,6 +8,7 @@ import urllib.parse
 from typing import TYPE_CHECKING, Any
 
 from support.collector_files import FOLDER
+from support.servers import NOBODY
 
 from spanforge.model_registry._core.attributes import ATTRIBUTES, PREFIX
 from spanforge.model_registry.otel._metrics import METRICS
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
 
 _UNITS = {"s": "_seconds"}
 _KINDS = {"counter": "_total"}
-JOBS = {"model_registry_untrusted"}
-"""Jobs of Prometheus whose names look like those of metrics."""
+OTHER_NAMES = {"model_registry_untrusted", "model_registry_provider_sunset_seconds"}
+"""Names in the rules that are neither in ``METRICS`` nor in ``ATTRIBUTES``: a job, and the provider's date."""
 
 
 def metric_names() -> set[str]:
@@ -39,10 +40,10 @@ def label_names() -> set[str]:
 
 def unknown_names(expression: str) -> set[str]:
     """Return the names ``model_registry_*`` in a PromQL expression that are neither a metric nor a label."""
-    return set(re.findall(r"(?<![\w:])model_registry_\w+", expression)) - metric_names() - label_names() - JOBS
+    return set(re.findall(r"(?<![\w:])model_registry_\w+", expression)) - metric_names() - label_names() - OTHER_NAMES
 
 
-SOON = [(r"for: \d+m", "for: 0s"), (r"> 300\b", "> 2")]
+SOON = [(r" for: \d+m", " for: 0s"), (r"interval: 1m", "interval: 1s"), (r"> 300\b", "> 2")]
 """How the rules that run for real differ: nobody waits for minutes, and a file is stale after two seconds."""
 ADDRESSES = {
     "8889": "OTELCOL_PROMETHEUS",
@@ -52,7 +53,7 @@ ADDRESSES = {
 """The Collector's ports that Prometheus reads, each with the variable of its address."""
 
 
-def write_configuration(folder: Path, collector: Server) -> Path:
+def write_configuration(folder: Path, collector: Server, alertmanager: str = NOBODY) -> Path:
     """Write the configuration that users get, except for addresses and waiting times, and return its file."""
     rules = (FOLDER / "prometheus" / "rules.yml").read_text("utf-8")
     for pattern, replacement in SOON:
@@ -62,6 +63,7 @@ def write_configuration(folder: Path, collector: Server) -> Path:
     config = (FOLDER / "prometheus" / "prometheus.yml").read_text("utf-8").replace("_interval: 15s", "_interval: 1s")
     for port, variable in ADDRESSES.items():
         config = config.replace(f"127.0.0.1:{port}", collector.at[variable])
+    config = config.replace("127.0.0.1:9093", alertmanager)
     file = folder / "prometheus.yml"
     file.write_text(config)
     return file
