@@ -54,6 +54,8 @@ TIER, STATUS = "model_registry_risk_tier", "model_registry_status"
 ASKED, SERVICE, EVENT = "gen_ai_request_model", "service_name", "event_name"
 JOB = "job"
 """The label with the service in the plugin's own metrics."""
+REQUESTED, CONTACT, SUCCESSOR = (f"model_registry_{name}" for name in ("requested_model_id", "contact", "successor"))
+FILE, DIGEST = "file_path", "model_registry_file_digest"
 
 TITLES: Final = {
     MODEL: "model",
@@ -64,6 +66,11 @@ TITLES: Final = {
     SERVICE: "service",
     JOB: "service",
     EVENT: "event",
+    REQUESTED: "asked for",
+    CONTACT: "contact",
+    SUCCESSOR: "successor",
+    FILE: "file",
+    DIGEST: "digest",
 }
 """The heading of a label's column, by label."""
 
@@ -170,6 +177,8 @@ IN_FORCE: Final = " or ".join(
 NAMED_BY_AGENTS: Final = in_range(
     f'model_registry_agent_spans_total{{senders="", {MODEL}!~"|{UNREGISTERED}"}}', JOB, MODEL
 )
+INFO: Final = f'model_registry_info{{senders="", {MODEL}="$model"}}'
+SUBSTITUTIONS: Final = 'model_registry_substitutions_total{senders=""}'
 CALLED: Final = in_range('model_registry_calls_total{senders=""}', JOB, MODEL)
 
 INVENTORY: Final = [
@@ -219,6 +228,13 @@ ONE_MODEL: Final = [
         {"sunset": f'min(model_registry_sunset_seconds{{senders="", {MODEL}="$model"}})'},
         "s",
         about="For a deprecated model that has a sunset date, from the plugin's own metrics.",
+    ),
+    Panel(
+        "table",
+        "Owner, contact and successor",
+        (24, 4),
+        {"processes": f"sum by ({OWNER}, {CONTACT}, {SUCCESSOR}) ({INFO})"},
+        about="The number of processes whose registry says so. From the plugin's own metrics.",
     ),
     Panel("graph", "Calls by service", (12, 8), {column(SERVICE): rate(OF_MODEL, SERVICE)}, "reqps"),
     Panel("graph", "Failed calls by service", (12, 8), {column(SERVICE): rate(FAILED, SERVICE)}, "reqps"),
@@ -288,6 +304,13 @@ VIOLATIONS: Final = [
         "s",
         "model_registry.status=deprecated",
     ),
+    Panel(
+        "table",
+        "Calls that another model answered",
+        (12, 8),
+        {"calls": f"{in_range(SUBSTITUTIONS, JOB, REQUESTED, MODEL, STATUS)} > 0"},
+        about="The model that answered is empty if it is not registered. From the plugin's own metrics.",
+    ),
     Panel("table", "Alerts that fire", (12, 8), {"firing": f"sum by (alertname, severity, owner) ({FIRING})"}),
     Panel(
         "graph",
@@ -302,6 +325,13 @@ VIOLATIONS: Final = [
         (12, 8),
         {"age": 'max by (job, file_path) (model_registry_file_age_seconds{senders=""})'},
         "s",
+    ),
+    Panel(
+        "table",
+        "Versions of registry files",
+        (12, 8),
+        {"processes": f'sum by ({JOB}, {FILE}, {DIGEST}) (model_registry_file_info{{senders=""}})'},
+        about="The number of processes that use a version. The digest is the beginning of its SHA-256.",
     ),
     Panel(
         "table",

@@ -302,6 +302,8 @@ def check_numbers(prometheus: Server, made: dict[str, int]) -> None:
         ),
         (("violations", "Unregistered models that were called", ""), "gen_ai_request_model", {"gpt-9": 1}),
         (("violations", "Calls of untrusted senders", ""), "gen_ai_request_model", {"gpt-4o": 1}),
+        (("violations", "Calls that another model answered", ""), "model_registry_requested_model_id", {"gpt-4o": 1}),
+        (("violations", "Versions of registry files", ""), "job", {"support": 1}),
         (("violations", "Alerts that fire", "stat"), "", {"": sum(fire.values())}),
         (("violations", "Alerts that fire", "table"), "alertname", fire),
         *((("lifecycle", title(event), ""), "", {"": number}) for event, number in CHANGES.items()),
@@ -310,6 +312,7 @@ def check_numbers(prometheus: Server, made: dict[str, int]) -> None:
         (("model", "Lifecycle", ""), "event_name", CHANGES_OF_EXTRA),
         (("model", "Calls", ""), "", {"": made["extra-1"]}),
         (("model", "Failed", ""), "", {"": (made["extra-1"] // 2) / made["extra-1"]}),
+        (("model", "Owner, contact and successor", ""), "model_registry_owner", {"search-team": 1}),
         (("model", "Callers", ""), "service_name", {"support": made["extra-1"]}),
     ):
         assert by(label, shown(prometheus, panel(board, heading, kind), HOUR, model="extra-1")) == expected, heading
