@@ -14,6 +14,7 @@ import threading
 import time
 from collections import Counter
 from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING
 
 from opentelemetry import metrics, trace
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
@@ -29,6 +30,9 @@ from support.lifecycle import CHANGING, way_through
 from spanforge.model_registry import ModelRegistry, deprecate_model, get_default_registry, register_model
 from spanforge.model_registry._core.lifecycle import FLAGGED_STATUSES, STATUSES
 from spanforge.model_registry.otel.instrumentor import ModelRegistryInstrumentor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 FORBIDDEN = FLAGGED_STATUSES - {"deprecated"}
 """The statuses in which a model must not be called."""
@@ -90,12 +94,23 @@ def change() -> None:
     unheard.register("lost", "Lost", "1", "low", "ml-platform", "an event that nobody gets")
 
 
+def announce() -> None:
+    """Report that the provider of a model stops serving it in five days, and that of another one did so yesterday."""
+
+    def days_left(_options: object) -> Iterator[metrics.Observation]:
+        for model, days in (("gpt-4o", 5), ("failing-1", -1)):
+            yield metrics.Observation(days * 86_400, {"model_registry.model_id": model})
+
+    metrics.get_meter("calendar").create_observable_gauge("model_registry.provider_sunset", [days_left], "s")
+
+
 def main(endpoint: str, untrusted: str) -> None:
     """Make the calls."""
     trace.set_tracer_provider(sending(endpoint))
     reader = PeriodicExportingMetricReader(OTLPMetricExporter(f"{endpoint}/v1/metrics"), PERIOD)
     metrics.set_meter_provider(MeterProvider([reader]))
     ModelRegistryInstrumentor().instrument()
+    announce()
     change()
     outside = sending(untrusted)
     outside.get_tracer("app").start_span("chat", attributes={"gen_ai.request.model": "gpt-4o"}).end()
