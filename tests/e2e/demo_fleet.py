@@ -99,7 +99,8 @@ def announce() -> None:
 
     def days_left(_options: object) -> Iterator[metrics.Observation]:
         for model, days in (("gpt-4o", 5), ("failing-1", -1)):
-            yield metrics.Observation(days * 86_400, {"model_registry.model_id": model})
+            attributes = {"model_registry.model_id": model, "gen_ai.provider.name": "openai"}
+            yield metrics.Observation(days * 86_400, attributes)
 
     metrics.get_meter("calendar").create_observable_gauge("model_registry.provider_sunset", [days_left], "s")
 
