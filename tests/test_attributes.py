@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from spanforge.model_registry import ModelRegistryEntry
@@ -15,25 +16,36 @@ from spanforge.model_registry._core.attributes import (
     event_attributes,
     span_attributes,
 )
+from spanforge.model_registry._core.lifecycle import STATUSES
 from spanforge.model_registry._core.validation import RESERVED
+
+if TYPE_CHECKING:
+    from spanforge.model_registry._core.lifecycle import ModelStatus
 
 
 def test_default_attributes_of_spans(complete_entry: ModelRegistryEntry) -> None:
-    """Spans have owner, risk tier, status, warnings and the name of the entry by default."""
+    """Spans have owner, risk tier, status, warnings, what to use instead, and the name of the entry by default."""
     assert span_attributes(complete_entry) == {
         "model_registry.status": "deprecated",
         "model_registry.owner": "ml-platform",
         "model_registry.risk_tier": "high",
         "model_registry.model_id": "gpt-4o",
-        "model_registry.warnings": ("model 'gpt-4o' is deprecated",),
+        "model_registry.warnings": (
+            "model 'gpt-4o' is deprecated",
+            "use 'some successor' instead",
+            "its sunset date is 2025-01-01",
+        ),
+        "model_registry.successor": "some successor",
+        "model_registry.sunset_date": "2025-01-01",
         "model_registry.name": "GPT-4o",
         "model_registry.version": "2024-05",
     }
 
 
 def test_optional_attributes_of_spans(complete_entry: ModelRegistryEntry) -> None:
-    """Purpose, dates and the matched key are optional; spans never have metadata."""
+    """Contact, purpose, dates and the matched key are optional; spans never have metadata."""
     assert set(SPAN_ATTRIBUTE_NAMES) - set(ON_SPANS) == {
+        "contact",
         "purpose",
         "deployment_date",
         "decommission_date",
@@ -54,16 +66,25 @@ def test_optional_attributes_of_spans(complete_entry: ModelRegistryEntry) -> Non
     assert found["model_registry.matched_by"] == "gen_ai.request.model"
 
 
-def test_attributes_of_events(complete_entry: ModelRegistryEntry) -> None:
-    """Events have every field and the metadata without the history."""
-    found = event_attributes(complete_entry, previous_status="active", reason=None, actor="me")
+@pytest.mark.parametrize("status", STATUSES)
+def test_attributes_of_events(complete_entry: ModelRegistryEntry, status: ModelStatus) -> None:
+    """Events have every field, the metadata without the history, and what to do, whatever the status."""
+    entry = msgspec.structs.replace(complete_entry, status=status)
+    found = event_attributes(entry, previous_status="active", reason=None, actor="me", source_revision="1a2b")
     assert {key.removeprefix("model_registry.") for key in found} == {
         *(name for name in complete_entry.__struct_fields__ if name != "metadata"),
         "metadata.team",
         *(f"metadata.{key}" for key in RESERVED if key != "history"),
-        "previous_status",
-        "actor",
+        *("successor", "sunset_date", "contact"),
+        *("previous_status", "actor", "source_revision"),
     }
+
+
+def test_active_models_need_no_successor(complete_entry: ModelRegistryEntry) -> None:
+    """Spans of an active model have neither warnings nor what to use instead."""
+    active = msgspec.structs.replace(complete_entry, status="active")
+    names = {key.removeprefix("model_registry.") for key in span_attributes(active)}
+    assert names == {"status", "owner", "risk_tier", "model_id", "name", "version"}
 
 
 @pytest.mark.parametrize(

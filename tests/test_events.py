@@ -70,6 +70,7 @@ def test_event_on_the_current_span(
         "model_registry.metadata.deprecation_reason": "old",
         "model_registry.metadata.deprecation_date": entry.metadata["deprecation_date"],
         "model_registry.metadata.successor": "gpt-5",
+        "model_registry.successor": "gpt-5",
     }
 
 

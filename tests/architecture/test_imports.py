@@ -35,7 +35,7 @@ LAYERS = [
     },
     {"errors", "name_tables"},
     {"name_routes", "values", "process", "yaml_nodes"},
-    {"name_versions", "validation", "guard"},
+    {"name_versions", "validation", "guard", "warning_texts"},
     {"names", "entry"},
     {"operations", "attributes", "json_entries", "yaml_entries", "globs", "span_kinds", "matching", "form_table"},
     {"settings", "layers", "conventions"},
@@ -54,7 +54,7 @@ INNER_LAYERS = {
     "otel": [
         {"_marks", "_counters", "_info"},
         {"_span_access"},
-        {"_enricher", "_plan_cache"},
+        {"_enricher", "_plan_cache", "_log_lines"},
         {"_metrics"},
         {"_status"},
         {"_processor"},

@@ -114,8 +114,10 @@ def corpus() -> ModelRegistry:
         if number % 3 == 0:
             register(f"limited {number}", text, provider=text)
     registry.deprecate("o1")
+    registry.deprecate("azure/gpt-4o", successor="gpt-5", sunset_date="2026-12-31")
     registry.retire("azure/gpt-4o")
-    registry.deprecate("${env:HOME}")
+    for text in ODD:
+        registry.deprecate(text, successor=text, sunset_date="2026-12-31T08:00:00Z")
     return registry
 
 
@@ -312,6 +314,7 @@ def test_every_span_gets_what_the_processor_sets(answers: dict[str, Answers]) ->
 
 SMALL = ("a", "b", "a/b", "b/a", "a/b/a", "a/a", "b/b", "c")
 LIMITS = ("a", "b", "a/b")
+WHAT_TO_DO = {"successor": "d\n", "sunset_date": "2026-12-31"}
 GLOBS = ("*", "a*", "?", "[ab]", "a/*", "*/b", "[!a]*", "?/?", "b?*")
 
 
@@ -324,7 +327,10 @@ def small_registry(dice: random.Random) -> ModelRegistry:
         provider = dice.choice((None, *LIMITS))
         registry.register(model_id, "N", "1", "low", f"owner {model_id}", "x", aliases=aliases, provider=provider)
         if dice.random() < 0.3:
-            dice.choice((registry.deprecate, registry.retire))(model_id)
+            is_retired = dice.choice((False, True))
+            registry.deprecate(model_id, **(WHAT_TO_DO if len(model_id) > 1 else {}))
+            if is_retired:
+                registry.retire(model_id)
     return registry
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from support.log_lines import not_registered
 
 if TYPE_CHECKING:
     import subprocess
@@ -55,8 +56,8 @@ def test_nothing_lost(example: Callable[..., subprocess.CompletedProcess[str]], 
     assert (done.returncode, done.stderr.splitlines()) == (
         0,
         [
-            "model registry: model 'gpt-3.5-turbo' is deprecated (owner: ml-platform)",
-            "model registry: model 'gpt-9' is not registered (owner: nobody)",
+            "model registry: model 'gpt-3.5-turbo' is deprecated (owner: ml-platform); use 'gpt-4o' instead",
+            not_registered("gpt-9"),
         ],
     )
     lines = done.stdout.splitlines()
@@ -102,13 +103,16 @@ CALLS = """\
   chat             gpt-3.5-turbo           support-team  medium   deprecated
                    answered by gpt-3.5-turbo-0125
                    ! model 'gpt-3.5-turbo' is deprecated
+                   ! use 'gpt-4o' instead
+                   ! its sunset date is 2027-03-31
   chat             gpt-4.1-nano            -             -        unregistered
                    answered by gpt-4.1-nano-2025-04-14
                    ! model 'gpt-4.1-nano-2025-04-14' is not registered
 """
-LOGGED = """\
-model registry: model 'gpt-3.5-turbo' is deprecated (owner: support-team)
-model registry: model 'gpt-4.1-nano-2025-04-14' is not registered (owner: nobody)
+LOGGED = f"""\
+model registry: model 'gpt-3.5-turbo' is deprecated (owner: support-team); use 'gpt-4o' instead; its sunset date is \
+2027-03-31
+{not_registered("gpt-4.1-nano-2025-04-14")}
 """
 FROM_A_FILE = "OTEL_CONFIG_FILE is set; ignoring configurator kwargs: ['auto_instrumentation_version']\n"
 """What OpenTelemetry itself says, each time, of a declarative configuration file."""

@@ -8,6 +8,7 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
+from support.log_lines import not_registered
 from support.plugin import NOT_INSTALLED
 from support.startup import SRC
 
@@ -63,7 +64,7 @@ NONE = {"plain": False, "low": False, "high": False, "unknown": False}
 ALL = dict.fromkeys(NONE, True)
 FLAGGED = {"plain": False, "low": False, "high": True, "unknown": True}
 """Which spans below a remote parent are kept: none, all, or the calls of flagged models."""
-UNKNOWN = "model registry: model 'unknown' is not registered (owner: nobody)"
+UNKNOWN = not_registered("unknown")
 """What is said of every application that has the plugin."""
 BAD = "model registry: OTEL_TRACES_SAMPLER_ARG must be a number from 0 to 1; got {!r}; using the default, 1"
 ARGUMENTS: dict[str | None, tuple[float, list[str]]] = {

@@ -51,7 +51,7 @@ def on_call(model_id: str, status: str, *warnings: str) -> dict[str, str]:
         "model_registry.risk_tier": tier,
         "model_registry.owner": owner,
         "model_registry.status": status,
-        **({"model_registry.warnings": json.dumps(warnings)} if warnings else {}),
+        **({"model_registry.warnings": json.dumps(warnings, separators=(",", ":"))} if warnings else {}),
     }
 
 
@@ -59,7 +59,17 @@ CALLS = {
     "search manual": on_call("text-embedding-3-small", "active"),
     "answer": on_call("gpt-4o", "active"),
     "draft, streamed": on_call("gpt-4o-mini", "active"),
-    "sum up": on_call("gpt-3.5-turbo", "deprecated", "model 'gpt-3.5-turbo' is deprecated"),
+    "sum up": {
+        **on_call(
+            "gpt-3.5-turbo",
+            "deprecated",
+            "model 'gpt-3.5-turbo' is deprecated",
+            "use 'gpt-4o-mini' instead",
+            "its sunset date is 2027-03-31",
+        ),
+        "model_registry.successor": "gpt-4o-mini",
+        "model_registry.sunset_date": "2027-03-31",
+    },
     "old prompt": on_call("text-davinci-003", "retired", "model 'text-davinci-003' is retired"),
     "translate": {
         "model_registry.status": "unregistered",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import time
@@ -48,7 +49,12 @@ CALLS = {
         "model_id": "gpt-3.5-turbo",
         "name": "GPT-3.5 Turbo",
         "version": "0125",
-        "warnings": """["model 'gpt-3.5-turbo' is deprecated"]""",
+        "warnings": json.dumps(
+            ["model 'gpt-3.5-turbo' is deprecated", "use 'gpt-4o' instead", "its sunset date is 2027-03-31"],
+            separators=(",", ":"),
+        ),
+        "successor": "gpt-4o",
+        "sunset_date": "2027-03-31",
     },
     "gpt-4.1-nano": {
         "status": "unregistered",
@@ -69,6 +75,8 @@ EVENT = {
     "previous_status": "deprecated",
     "reason": "contract has ended",
     "actor": "kim",
+    "successor": "gpt-4o",
+    "sunset_date": "2027-03-31",
     "metadata.deprecation_reason": "no longer improved",
     "metadata.successor": "gpt-4o",
     "metadata.sunset_date": "2027-03-31",

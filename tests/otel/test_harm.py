@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from support.asked_registry import AskedRegistry, FailingRegistry
+from support.log_lines import not_registered
 from support.spans import PARAMETERS, REQUEST, FullDisk
 from support.threads import run_in_threads
 
-from spanforge.model_registry import ModelRegistry
+from spanforge.model_registry import ModelRegistry, get_default_registry
 from spanforge.model_registry._core.conventions import CONVENTIONS
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor, _plan_cache
 
@@ -84,7 +85,7 @@ def test_hostile_name_is_unregistered(pipeline: Any, lines: Any, case: str) -> N
         span = pipes.run({REQUEST: name})
         assert span.others == {REQUEST: name}
         assert span.ours == {"status": "unregistered", "warnings": (f"model '{shown}' is not registered",)}
-    assert lines() == [f"model registry: model '{shown}' is not registered (owner: nobody)"]
+    assert lines() == [not_registered(shown)]
 
 
 @pytest.mark.parametrize("text", NO_MODEL_PARAMETERS, ids=lambda text: ascii(text)[:24])
@@ -246,25 +247,71 @@ def test_one_line_per_flagged_model(pipeline: Any, registry: ModelRegistry, line
             pipes.run({REQUEST: name})
             pipes.run(late={REQUEST: name, "more": 1})
     assert lines() == [
-        "model registry: model 'gpt-4o' is retired (owner: ml-platform)",
+        "model registry: model 'gpt-4o' is retired (owner: ml-platform, contact: some contact)",
         "model registry: model 'o1' is deprecated (owner: team)",
-        "model registry: model 'claude-9' is not registered (owner: nobody)",
+        not_registered("claude-9"),
     ]
     assert {record.levelno for record in caplog.records} == {logging.WARNING}
 
 
 def test_limit_of_log_lines(pipeline: Any, lines: Any, registry: ModelRegistry) -> None:
-    """A process logs at most 100 lines about names that are not registered, and then still those of retired models."""
-    registry.retire("gpt-4o")
-    pipes = pipeline(exporting=None)
+    """A process logs at most 100 lines about names without an entry, and after them still one per retired model."""
+    retired = [f"old{number}" for number in range(150)]
+    for model_id in retired:
+        registry.register(model_id, "Old", "1", "low", "team", "a test")
+        registry.retire(model_id)
+    first, other = pipeline(exporting=None), pipeline(exporting=None)
     for number in range(250):
-        pipes.tracer.start_span("call", attributes={REQUEST: f"m{number}"}).end()
-    other = pipeline(exporting=None)
-    for number in range(250, 300):
-        other.tracer.start_span("call", attributes={REQUEST: f"m{number}"}).end()
-    other.tracer.start_span("call", attributes={REQUEST: "gpt-4o"}).end()
-    junk = [f"model registry: model 'm{number}' is not registered (owner: nobody)" for number in range(100)]
-    assert lines() == [*junk, "model registry: model 'gpt-4o' is retired (owner: ml-platform)"]
+        first.tracer.start_span("call", attributes={REQUEST: f"m{number}"}).end()
+    for name in (*(f"m{number}" for number in range(250, 300)), *retired, *retired):
+        other.tracer.start_span("call", attributes={REQUEST: name}).end()
+    about_retired = [f"model registry: model '{model_id}' is retired (owner: team)" for model_id in retired]
+    assert lines() == [*(not_registered(f"m{number}") for number in range(100)), *about_retired]
+
+
+@pytest.mark.parametrize("status", ["deprecated", "retired"])
+def test_texts_of_an_entry_are_escaped_and_cut_off(
+    pipeline: Any, lines: Any, registry: ModelRegistry, status: str
+) -> None:
+    """Owner, contact, successor and id have no line breaks or control characters in warnings and log lines."""
+    start = "a\nmodel registry: \x1b[31m\u202eb\x00"
+    hostile = start + "x" * 4_000
+    shown = r"a\nmodel registry: \x1b[31m\u202eb\x00" + "x" * (256 - len(start)) + "…"
+    registry.register(hostile, "Old", "1", "low", hostile, "a test", metadata={"contact": hostile})
+    registry.deprecate(hostile, reason=hostile, successor=hostile)
+    if status == "retired":
+        registry.retire(hostile, reason=hostile)
+    span = pipeline().run({REQUEST: hostile})
+    assert span.ours["warnings"] == (f"model '{shown}' is {status}", f"use '{shown}' instead")
+    assert span.ours["successor"] == hostile
+    whom = f"owner: {shown}, contact: {shown}"
+    assert lines() == [f"model registry: model '{shown}' is {status} ({whom}); use '{shown}' instead"]
+
+
+@pytest.mark.parametrize(
+    ("is_default", "advice"),
+    [
+        (True, "set OTEL_PYTHON_MODEL_REGISTRY_FILE, or call register_model"),
+        (False, "register or load models in the registry of the span processor"),
+    ],
+)
+def test_one_line_about_an_empty_registry(
+    pipeline: Any,
+    lines: Any,
+    is_default: bool,  # noqa: FBT001 - a parameter of the test
+    advice: str,
+) -> None:
+    """If no models are registered, one line says so and what to do, instead of one line per name."""
+    registry = get_default_registry() if is_default else ModelRegistry(auto_emit=False)
+    pipes = pipeline(ModelRegistrySpanProcessor(registry))
+    for name in ("gpt-4o", "claude-9", "gpt-4o"):
+        span = pipes.run({REQUEST: name})
+        assert span.ours == {"status": "unregistered", "warnings": (f"model '{name}' is not registered",)}
+    text = f"model registry: no models are registered, so every model shows as unregistered; {advice}"
+    assert lines() == [text]
+    registry.register("other", "O", "1", "low", "team", "a test")
+    pipes.run({REQUEST: "claude-9"})
+    assert lines() == [text, not_registered("claude-9")]
 
 
 def test_threads_share_the_limit_of_lines(pipeline: Any, lines: Any) -> None:

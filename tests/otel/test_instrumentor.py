@@ -15,6 +15,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from support.log_lines import not_registered
 from support.plugin import NO_HOOK_LINES, NO_SDK, find_processors
 from support.telemetry import Keeping, loggers_with
 from support.watching import LONG, content, put, threads, wait_until
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk._logs import LoggerProvider
 
 MINE = "my.model"
-CLAUDE_LINE = "model registry: model 'claude-9' is not registered (owner: nobody)"
+CLAUDE_LINE = not_registered("claude-9")
 
 pytestmark = pytest.mark.usefixtures("no_settings")
 needs_configuration = pytest.mark.skipif(

@@ -41,6 +41,8 @@ VALUES = {"status": "active", **FIELDS, **SHOWN_METADATA}
 ACTIVE = {name: VALUES[name] for name in ON_SPANS if name in VALUES}
 """The default attributes of a span that calls the registered model."""
 
+WHAT_TO_DO = {"successor": "gpt-5", "sunset_date": "2026-12-31"}
+"""Arguments of ``deprecate``: what to use instead, and by when."""
 WHEN: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "at the start": ({REQUEST: "gpt-4o"}, {}),
     "late": ({}, {REQUEST: "gpt-4o"}),
@@ -135,7 +137,7 @@ def test_status_at_the_end_of_the_span(pipeline: Any, registry: ModelRegistry, w
 
 def test_default_attributes(pipeline: Any, registry: ModelRegistry) -> None:
     """By default, a span gets the attributes of ``ON_SPANS`` that have a value, in that order, after its own."""
-    registry.deprecate("gpt-4o")
+    registry.deprecate("gpt-4o", **WHAT_TO_DO)
     expected = [name for name in ON_SPANS if name not in COMPARED]
     span = pipeline().run({"a": 1, REQUEST: "gpt-4o"}, {"b": 2})
     assert list(span.attributes) == ["a", REQUEST, "b", *(f"model_registry.{name}" for name in expected)]
@@ -146,6 +148,7 @@ def test_default_attributes(pipeline: Any, registry: ModelRegistry) -> None:
 
 def test_all_attributes(pipeline: Any, registry: ModelRegistry) -> None:
     """With all names, a span gets the entry's values in the order of the table."""
+    registry.deprecate("gpt-4o", **WHAT_TO_DO)
     entry = registry.retire("gpt-4o", reason="old")
     span = pipeline(ModelRegistrySpanProcessor(registry, span_attributes=SPAN_ATTRIBUTE_NAMES)).run({REQUEST: "gpt-4o"})
     asked_for = [row for row in ATTRIBUTES if row.on_spans != "no" and row.name not in COMPARED]
@@ -155,6 +158,28 @@ def test_all_attributes(pipeline: Any, registry: ModelRegistry) -> None:
     }
     assert span.ours == expected | {"matched_by": REQUEST, "match_rule": "id"}
     assert list(span.ours) == [row.name for row in asked_for]
+
+
+def test_what_to_use_instead_and_by_when(pipeline: Any, registry: ModelRegistry, lines: Any) -> None:
+    """Spans of deprecated and retired models have successor and sunset date; their warnings say so after the status."""
+    registry.register("o1", "O1", "1", "low", "team", "a test", metadata=WHAT_TO_DO)
+    pipes = pipeline(ModelRegistrySpanProcessor(registry, span_attributes="+contact"))
+    assert not pipes.run({REQUEST: "o1"}).ours.keys() & {*WHAT_TO_DO, "warnings", "contact"}
+    registry.deprecate("gpt-4o", **WHAT_TO_DO)
+    advice = ("use 'gpt-5' instead", "its sunset date is 2026-12-31")
+    told = WHAT_TO_DO | {"contact": "some contact"}
+    for status in ("deprecated", "retired"):
+        shown = told | {"status": status, "warnings": (f"model 'gpt-4o' is {status}", *advice)}
+        span = pipes.run({REQUEST: "gpt-4o"})
+        assert span.ours == ACTIVE | shown
+        assert registry.check("gpt-4o") == shown["warnings"]
+        if status == "deprecated":
+            registry.retire("gpt-4o")
+    whom = "(owner: ml-platform, contact: some contact)"
+    assert lines() == [
+        f"model registry: model 'gpt-4o' is {status} {whom}; {'; '.join(advice)}"
+        for status in ("deprecated", "retired")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -315,7 +340,7 @@ def test_two_processors_enrich_once(pipeline: Any, registry: Any, lines: Any, se
         span = pipes.run({REQUEST: "gpt-4o"})
         assert span.ours == ACTIVE | {"status": "deprecated", "warnings": ("model 'gpt-4o' is deprecated",)}
         assert span.dropped == 0
-    assert lines() == ["model registry: model 'gpt-4o' is deprecated (owner: ml-platform)"]
+    assert lines() == ["model registry: model 'gpt-4o' is deprecated (owner: ml-platform, contact: some contact)"]
 
 
 def test_empty_registry_is_used(pipeline: Any, fields: dict[str, Any]) -> None:

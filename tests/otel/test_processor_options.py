@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.log_lines import not_registered
 from support.spans import COMPARED, HAS_ENDING_HOOK, PARAMETERS, REQUEST, RESPONSE
 
 from spanforge.model_registry import ModelRegistry
@@ -65,7 +66,7 @@ def test_order_of_extra_keys(with_extra_keys: Any, lines: Any) -> None:
         assert matched(pipes, {"a": "gpt-4o", "b": "claude-9"}) == ("ml-platform", "a")
     assert lines() == []
     assert pipes.run({"a": "first", "b": "second"}).ours == {"status": "unregistered"}
-    assert lines() == ["model registry: model 'second' is not registered (owner: nobody)"]
+    assert lines() == [not_registered("second")]
 
 
 def test_scoped_key_that_a_setting_names(with_extra_keys: Any) -> None:
@@ -127,7 +128,7 @@ def test_unregistered_models_may_be_ignored(pipeline: Any, registry: ModelRegist
 )
 def test_span_attributes(pipeline: Any, registry: ModelRegistry, given: Any, names: set[str]) -> None:
     """``span_attributes`` may be a text or a list, all names or changes to the default."""
-    registry.deprecate("gpt-4o")
+    registry.deprecate("gpt-4o", successor="gpt-5", sunset_date="2026-12-31")
     pipes = pipeline(ModelRegistrySpanProcessor(registry, span_attributes=given))
     span = pipes.run({REQUEST: "gpt-4o"})
     assert set(span.ours) == names - {"decommission_date", *COMPARED}

@@ -23,8 +23,10 @@ _RECORD = {"at": "2024-05-13T08:00:00.000000Z", "status": "active", "owner": "ml
 _BY_KIND = {"aliases": ["gpt-4o-*"], "date": "2025-01-01", "history": [_RECORD]}
 METADATA: dict[str, Any] = {key: _BY_KIND.get(row.kind, f"some {key}") for key, row in RESERVED.items()}
 """A value for every reserved metadata key."""
-SHOWN_METADATA = {row.name: METADATA[row.name] for row in ATTRIBUTES if row.source == "metadata key"}
-"""The reserved metadata that has an attribute of its own."""
+SHOWN_METADATA = {
+    row.name: METADATA[row.name] for row in ATTRIBUTES if row.source == "metadata key" and not row.needs_warning
+}
+"""The reserved metadata that spans of every model can show."""
 INVALID_ARGUMENTS: list[tuple[dict[str, Any], str]] = [
     ({"model_id": 5}, "model_id"),
     ({"owner": None}, "owner"),

@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 LOGGER = "spanforge.model_registry"
 
 
+def not_registered(name: str) -> str:
+    """Return the log line about a name that no entry matches."""
+    line = f"model '{name}' is not registered (owner: nobody); register it, or list the name in aliases of its entry"
+    return f"model registry: {line}"
+
+
 def library_records(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
     """Return the captured log records of the library."""
     return [record for record in caplog.records if record.name == LOGGER]

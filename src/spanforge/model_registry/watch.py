@@ -99,6 +99,11 @@ class FileWatcher:
             for file in self._watched
         ]
 
+    @property
+    def lacks_files(self) -> bool:
+        """``True`` if a file never was in force, because it is missing or invalid. A log line has the reason."""
+        return None in self._in_force
+
     def start(self) -> None:
         """Read the files, and follow them until ``stop``."""
         registry = self._registry()
@@ -225,6 +230,11 @@ def file_states() -> list[FileState]:
         if (watcher := _watchers.by_registry.get(registry))
         for state in watcher.states()
     ]
+
+
+def find_watcher(registry: ModelRegistry) -> FileWatcher | None:
+    """Return the watcher of a registry; ``None`` if the registry follows no files."""
+    return _watchers.by_registry.get(registry)
 
 
 def follow_settings(file: object = None, reload_interval: object = None) -> FileWatcher | None:

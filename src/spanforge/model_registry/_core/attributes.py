@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, get_args
 
 import msgspec
 
-from spanforge.model_registry._core.lifecycle import STATUSES
+from spanforge.model_registry._core.lifecycle import LIFECYCLE, STATUSES
 from spanforge.model_registry._core.values import INT64
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from spanforge.model_registry._core.entry import ModelRegistryEntry
+    from spanforge.model_registry._core.lifecycle import ModelStatus
 
 __version__ = "0.1.0"
 
@@ -44,6 +46,7 @@ class Attribute(NamedTuple):
         on_events: ``True`` if lifecycle events have the attribute when it has a value.
         on_spans: ``yes`` if LLM spans have the attribute when it has a value; ``opt-in`` if only a setting adds it.
         note: The meaning, for the documentation.
+        needs_warning: ``True`` if only spans whose model's status has a warning have the attribute.
     """
 
     name: str
@@ -52,6 +55,7 @@ class Attribute(NamedTuple):
     on_events: bool
     on_spans: Literal["yes", "opt-in", "no"]
     note: str
+    needs_warning: bool = False
 
     @property
     def key(self) -> str:
@@ -72,6 +76,24 @@ ATTRIBUTES: Final = (
     Attribute("risk_tier", "string", "field", True, "yes", "`low`, `medium`, `high`, `critical`"),
     Attribute("model_id", "string", "field", True, "yes", "the id of the entry that matched"),
     Attribute("warnings", "string[]", "property", False, "yes", "for example `model 'gpt-3.5-turbo' is deprecated`"),
+    Attribute(
+        "successor",
+        "string",
+        "metadata key",
+        True,
+        "yes",
+        "the model to use instead; on spans of deprecated and retired models only",
+        needs_warning=True,
+    ),
+    Attribute(
+        "sunset_date",
+        "string",
+        "metadata key",
+        True,
+        "yes",
+        "the date until which the model may be called; on spans of deprecated and retired models only",
+        needs_warning=True,
+    ),
     Attribute("name", "string", "field", True, "yes", "the display name"),
     Attribute("version", "string", "field", True, "yes", "the model's version"),
     Attribute(
@@ -91,6 +113,7 @@ ATTRIBUTES: Final = (
         "`false` if the response model is not registered, not in `base_model`, and not a [form](docs/model-names.md) "
         "of the request model; otherwise absent",
     ),
+    Attribute("contact", "string", "metadata key", True, "opt-in", "how to reach the owner: a URL, address or channel"),
     Attribute("matched_by", "string", "fact", False, "opt-in", "the attribute key whose value matched"),
     Attribute("match_rule", "string", "fact", False, "opt-in", "the rule: `id`, `alias`, `form` or `glob`"),
     Attribute("purpose", "string", "field", True, "opt-in", "the intended use of the model"),
@@ -107,6 +130,7 @@ ATTRIBUTES: Final = (
     Attribute("previous_status", "string", "fact", True, "no", "the status before the operation"),
     Attribute("reason", "string", "fact", True, "no", "the reason for the operation"),
     Attribute("actor", "string", "fact", True, "no", "the person or system that makes the change"),
+    Attribute("source_revision", "string", "fact", True, "no", "the revision that has the change, such as a commit"),
     Attribute(
         "sender",
         "string",
@@ -128,10 +152,20 @@ SPAN_ATTRIBUTE_NAMES: Final = tuple(row.name for row in ATTRIBUTES if row.on_spa
 """The short names of the attributes that LLM spans can have."""
 UNREGISTERED_NAMES: Final = ("status", "warnings")
 """The short names of the attributes of a span whose model is not registered. A ``Resolution`` has their values."""
-_SPAN_ROWS: Final = tuple((row.name, row.key, row.source) for row in ATTRIBUTES if row.on_spans != "no")
 _EVENT_ROWS: Final = tuple(
     (row.name, row.key, row.source) for row in ATTRIBUTES if row.on_events and row.source != "all metadata"
 )
+
+
+@functools.lru_cache(maxsize=1_024)
+def _select_rows(names: frozenset[str], status: ModelStatus) -> tuple[tuple[str, str, ValueSource], ...]:
+    """Return name, key and source of the attributes with these short names, for spans of models of a status.
+
+    Hot path: they are selected once, because a new decision of the span processor needs them.
+    """
+    has_warning = LIFECYCLE[status].warning is not None
+    rows = (row for row in ATTRIBUTES if row.on_spans != "no" and (has_warning or not row.needs_warning))
+    return tuple((row.name, row.key, row.source) for row in rows if row.name in names)
 
 
 def span_attributes(
@@ -145,16 +179,15 @@ def span_attributes(
         facts: Values that are not in the entry, such as ``matched_by``, or that replace the entry's.
     """
     attributes = {}
-    for name, key, source in _SPAN_ROWS:
-        if name in names:
-            value = facts[name] if name in facts else _read(name, source, entry)
-            if value or value is False:
-                attributes[key] = value
+    for name, key, source in _select_rows(frozenset(names), entry.status):
+        value = facts[name] if name in facts else _read(name, source, entry)
+        if value or value is False:
+            attributes[key] = value
     return attributes
 
 
 def event_attributes(entry: ModelRegistryEntry, **facts: str | None) -> dict[str, Any]:
-    """Return the attributes of a lifecycle event: the entry's, and ``previous_status``, ``reason`` and ``actor``.
+    """Return the attributes of a lifecycle event: the entry's, and facts of the operation such as ``actor``.
 
     The user's metadata comes first and the most important attributes last, because a limit drops the first ones.
     """

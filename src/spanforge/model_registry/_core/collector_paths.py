@@ -31,6 +31,15 @@ def join_texts(*parts: str) -> str:
     return f'Concat([{", ".join(parts)}], "")'
 
 
+def fill(sentence: str, *texts: str) -> str:
+    """Return an expression for a sentence of ``warning_texts`` in which each ``%s`` is a text in single quotes."""
+    first, *others = sentence.split("%s")
+    parts = [ottl.encode(f"{first}'")]
+    for number, (text, words) in enumerate(zip(texts, others, strict=True), 1):
+        parts += [text, ottl.encode(f"'{words}" + ("'" if number < len(texts) else ""))]
+    return join_texts(*parts)
+
+
 def matches(text: str, pattern: str) -> str:
     return f"IsMatch({text}, {ottl.encode(pattern)})"
 

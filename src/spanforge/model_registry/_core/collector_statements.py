@@ -50,6 +50,7 @@ from spanforge.model_registry._core.collector_paths import (
     WARNINGS,
     attribute,
     cached,
+    fill,
     join_texts,
     matches,
     replace,
@@ -57,6 +58,12 @@ from spanforge.model_registry._core.collector_paths import (
 from spanforge.model_registry._core.conventions import BY_PRIORITY
 from spanforge.model_registry._core.matching import describe_refused
 from spanforge.model_registry._core.resolution import UNREGISTERED
+from spanforge.model_registry._core.warning_texts import (
+    ANSWER_NOT_REGISTERED,
+    NOT_REGISTERED,
+    OTHER_ANSWERED,
+    OTHER_PROVIDERS,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -135,20 +142,17 @@ def _warn_of_answer(unexpected: str) -> Iterator[str]:
     """Yield the statements that warn of another model than the one that was requested."""
     for name in (SERVED, ASKED, ID):
         yield from _cut_shown(name, unexpected)
-    text, end, start = f'{WARNED}["0"]', ottl.encode("'"), ottl.encode("model '")
-    sentence = join_texts(start, SERVED, ottl.encode("', which answered, is not registered"))
-    yield f"set({text}, {sentence}) where {unexpected} and {ANSWER} == nil"
-    called, remedy = ottl.encode("' answered a call of '"), ottl.encode("'; if it should, list it in base_model of '")
-    sentence = join_texts(start, SERVED, called, ASKED, remedy, ID, end)
-    yield f"set({text}, {sentence}) where {unexpected} and {ANSWER} != nil and {FORM} == nil"
+    text = f'{WARNED}["0"]'
+    yield f"set({text}, {fill(ANSWER_NOT_REGISTERED, SERVED)}) where {unexpected} and {ANSWER} == nil"
+    is_other = f"{unexpected} and {ANSWER} != nil and {FORM} == nil"
+    yield f"set({text}, {fill(OTHER_ANSWERED, SERVED, ASKED, ID)}) where {is_other}"
 
 
 def _warn_of_name(tables: Tables, nothing: str) -> Iterator[str]:
     """Yield the statements that warn of a name that is not registered."""
     yield f"set({SERVED}, {SLOTS[0].name}) where {nothing}"
     yield from _cut_shown(SERVED, nothing)
-    sentence = join_texts(ottl.encode("model '"), SERVED, ottl.encode("' is not registered"))
-    yield f'set({WARNED}["0"], {sentence}) where {nothing}'
+    yield f'set({WARNED}["0"], {fill(NOT_REGISTERED, SERVED)}) where {nothing}'
     yield from _warn_of_near_matches(tables, nothing)
 
 
@@ -181,7 +185,7 @@ def _warn_of_near_matches(tables: Tables, nothing: str) -> Iterator[str]:
             is_refused = f"{path} != nil and {matches(path, '^~')}"
             yield f"set({warning}, {ottl.lookup(texts, path)}) where {open_} and {is_refused}"
     with_provider = join_texts(warning, ottl.encode(" '"), shown, ottl.encode("'"))
-    is_open = f'{warning} != nil and HasSuffix({warning}, "with the provider")'
+    is_open = f"{warning} != nil and HasSuffix({warning}, {ottl.encode(OTHER_PROVIDERS.removeprefix('%s'))})"
     yield f"set({warning}, {with_provider}) where {nothing} and {is_open}"
 
 

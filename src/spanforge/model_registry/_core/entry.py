@@ -17,9 +17,9 @@ from spanforge.model_registry._core.values import (
     check_one_of,
     check_text,
     parse_date,
-    quote,
     thaw,
 )
+from spanforge.model_registry._core.warning_texts import warn_of_model
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -144,7 +144,7 @@ class ModelRegistryEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     @property
     def warnings(self) -> tuple[str, ...]:
         """The warnings for callers of the model, such as ``model 'gpt-3.5-turbo' is deprecated``."""
-        return warnings_of(self.model_id, self.status)
+        return warn_of_model(self.model_id, self.status, self.metadata)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields, in their order, as a new plain dict."""
@@ -243,9 +243,3 @@ def list_status_dates(entry: ModelRegistryEntry) -> Iterator[tuple[ModelStatus, 
         date = entry.deployment_date if status == "active" else get_status_date(entry, status)
         if date is not None:
             yield status, date
-
-
-def warnings_of(model_id: str, status: ModelStatus) -> tuple[str, ...]:
-    """Return the warnings for callers of a model with this status."""
-    words = LIFECYCLE[status].warning
-    return () if words is None else (f"model {quote(model_id)} {words}",)

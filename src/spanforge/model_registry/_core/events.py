@@ -24,6 +24,7 @@ class LifecycleEvent(NamedTuple):
         previous_status: The status before the operation; ``None`` if the model was not registered.
         reason: The reason, if the caller passed one.
         actor: The person or system that made the change, if the caller passed one.
+        source_revision: The revision that has the change, such as a commit, if the caller passed one.
     """
 
     operation: OperationName
@@ -32,6 +33,7 @@ class LifecycleEvent(NamedTuple):
     previous_status: str | None = None
     reason: str | None = None
     actor: str | None = None
+    source_revision: str | None = None
 
     @property
     def name(self) -> str:
@@ -40,8 +42,13 @@ class LifecycleEvent(NamedTuple):
 
     def attributes(self) -> dict[str, Any]:
         """Return the attributes of the span event, or of the log record."""
-        facts = {"previous_status": self.previous_status, "reason": self.reason, "actor": self.actor}
-        return event_attributes(self.entry, **facts)
+        return event_attributes(
+            self.entry,
+            previous_status=self.previous_status,
+            reason=self.reason,
+            actor=self.actor,
+            source_revision=self.source_revision,
+        )
 
 
 class EventCounts(NamedTuple):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from spanforge.model_registry._core.names import canonical_provider
 from spanforge.model_registry._core.values import quote
+from spanforge.model_registry._core.warning_texts import EQUAL_MATCHES, OTHER_PROVIDERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -105,12 +106,12 @@ def explain(match: Match, provider: str | None) -> tuple[str, ...]:
 
 def describe_ambiguous(entries: Iterable[ModelRegistryEntry]) -> str:
     """Return the sentence about entries that match a name equally well."""
-    return f"{_join_ids(entries)} match equally well"
+    return EQUAL_MATCHES % _join_ids(entries)
 
 
 def describe_refused(entries: Iterable[ModelRegistryEntry]) -> str:
     """Return the sentence about entries that are limited to other providers, without the provider at its end."""
-    return f"{_join_ids(entries)} would match, but not with the provider"
+    return OTHER_PROVIDERS % _join_ids(entries)
 
 
 def _join_ids(entries: Iterable[ModelRegistryEntry]) -> str:

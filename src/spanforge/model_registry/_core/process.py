@@ -77,11 +77,15 @@ class WarnOnce(ProcessState):
 
     def warn(self, subject: object, message: str, *values: object, error: BaseException | None = None) -> None:
         """Log a warning, unless this subject has had one, or the limit is reached."""
-        if self.is_exhausted():
-            return
-        mark = object()
-        if self._marks.setdefault(subject, mark) is mark and next(self._turns) < self._limit:
+        if self.admit(subject):
             logs.warn(message, *values, error=error)
+
+    def admit(self, subject: object) -> bool:
+        """Mark a subject, and check whether the caller must log its line."""
+        if self.is_exhausted():
+            return False
+        mark = object()
+        return self._marks.setdefault(subject, mark) is mark and next(self._turns) < self._limit
 
     def is_exhausted(self) -> bool:
         """Check whether all lines are logged."""

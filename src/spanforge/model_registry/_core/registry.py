@@ -240,6 +240,7 @@ class ModelRegistry(RegistryCore):
         after: Iterable[ModelRegistryEntry],
         *,
         actor: str | None = None,
+        source_revision: str | None = None,
     ) -> list[LifecycleEvent]:
         """Emit the lifecycle events of the changes between two sets of entries. The registry does not change.
 
@@ -254,6 +255,7 @@ class ModelRegistry(RegistryCore):
             before: The entries before the changes, such as a registry.
             after: The entries after the changes.
             actor: Person or system that made the changes. Unlike in the other methods, the value is not checked.
+            source_revision: Revision that has the changes, such as a commit. It is not checked either.
 
         Returns:
             The events, in the order of emission.
@@ -264,7 +266,10 @@ class ModelRegistry(RegistryCore):
         before_by_id = {entry.model_id: entry for entry in before}
         steps = [step for entry in after for step in find_steps(before_by_id.get(entry.model_id), entry)]
         timestamps = self._take_timestamps(len(steps))
-        events = [_create_step_event(step, timestamp, actor) for step, timestamp in zip(steps, timestamps, strict=True)]
+        events = [
+            _create_step_event(step, timestamp, actor, source_revision)
+            for step, timestamp in zip(steps, timestamps, strict=True)
+        ]
         emission.emit_events(events, self._providers)
         return events
 
@@ -281,7 +286,7 @@ class ModelRegistry(RegistryCore):
         return f"<{type(self).__name__} of {len(self)} models>"
 
 
-def _create_step_event(step: Step, timestamp: int, actor: str | None) -> LifecycleEvent:
+def _create_step_event(step: Step, timestamp: int, actor: str | None, source_revision: str | None) -> LifecycleEvent:
     return LifecycleEvent(
         operation=step.operation_name,
         entry=step.after,
@@ -289,6 +294,7 @@ def _create_step_event(step: Step, timestamp: int, actor: str | None) -> Lifecyc
         previous_status=None if step.before is None else step.before.status,
         reason=step.reason,
         actor=actor,
+        source_revision=source_revision,
     )
 
 

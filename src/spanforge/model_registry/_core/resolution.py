@@ -21,6 +21,7 @@ from spanforge.model_registry._core.matching import (
 from spanforge.model_registry._core.names import MatchMode, NameForms, read_forms
 from spanforge.model_registry._core.overlay import OverlayMap
 from spanforge.model_registry._core.values import quote
+from spanforge.model_registry._core.warning_texts import NOT_REGISTERED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -164,7 +165,7 @@ class ModelIndex:
         if first is None:
             msg = "no name to resolve"
             raise ValueError(msg)
-        warnings: tuple[str, ...] = (not_registered(first),)
+        warnings: tuple[str, ...] = (NOT_REGISTERED % quote(first),)
         if nearly is not NO_MATCH:
             warnings += explain(nearly, provider)
         return _new_resolution((None, UNREGISTERED, warnings, None, first))
@@ -246,8 +247,3 @@ class ModelIndex:
 def _make_forms(name: str, provider: str | None, mode: MatchMode) -> NameForms:
     """Return the forms of a name on a span with this provider; no forms if the match is exact."""
     return NameForms([], provider or None) if mode == "exact" else read_forms(name, provider)
-
-
-def not_registered(name: str) -> str:
-    """Return the warning about a model that no entry matches."""
-    return f"model {quote(name)} is not registered"

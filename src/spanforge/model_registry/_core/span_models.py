@@ -16,6 +16,7 @@ from spanforge.model_registry._core.conventions import (
 from spanforge.model_registry._core.names import is_form_of, is_placeholder
 from spanforge.model_registry._core.span_kinds import OPERATION_KEY
 from spanforge.model_registry._core.values import quote
+from spanforge.model_registry._core.warning_texts import ANSWER_NOT_REGISTERED, OTHER_ANSWERED
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -173,20 +174,13 @@ def _match_other_model(
     if is_expected or (response.entry is None and is_form):
         return ModelMatch(request, _find_key(request, rows, names))
     if response.entry is None:
-        shown = request._replace(warnings=(*request.warnings, _warn_unregistered(served)))
+        shown = request._replace(warnings=(*request.warnings, ANSWER_NOT_REGISTERED % quote(served)))
         return ModelMatch(shown, _find_key(request, rows, names), served=served, response_registered=False)
     key = _find_key(response, rows, names)
     if is_form:
         return ModelMatch(response, key, requested)
-    warning = (
-        f"model {quote(served)} answered a call of {quote(request.candidate)}; "
-        f"if it should, list it in base_model of {quote(requested.model_id)}"
-    )
+    warning = OTHER_ANSWERED % (quote(served), quote(request.candidate), quote(requested.model_id))
     return ModelMatch(response._replace(warnings=(*response.warnings, warning)), key, requested, served)
-
-
-def _warn_unregistered(served: str) -> str:
-    return f"model {quote(served)}, which answered, is not registered"
 
 
 def _find_key(resolution: Resolution, rows: Sequence[Convention], names: Sequence[str]) -> str | None:

@@ -9,9 +9,9 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 from spanforge.model_registry._core.attributes import __version__
-from spanforge.model_registry._core.entry import warnings_of
-from spanforge.model_registry._core.resolution import not_registered
 from spanforge.model_registry._core.timestamps import format_nanos, to_nanos
+from spanforge.model_registry._core.values import quote
+from spanforge.model_registry._core.warning_texts import NOT_REGISTERED, warn_of_model
 from spanforge.model_registry.compliance import _attestation_parts as parts
 from spanforge.model_registry.compliance import _name_lists as name_lists
 from spanforge.model_registry.compliance._analysis.calls import NO_NAME, OTHERS_NAME
@@ -182,15 +182,16 @@ def _build_clause(row: ClauseRow, checks: Iterable[parts.CheckResult], coverage:
 def _list_warnings(request: EvidenceRequest, states: Sequence[EntryState], about: CallTotals) -> tuple[str, ...]:
     """Return the warnings that a call of the model gets then, or those of all models that were called."""
     if request.model_name is not None and not states:
-        return (not_registered(request.model_name),)
+        return (NOT_REGISTERED % quote(request.model_name),)
     warnings = [
         warning
         for entry, state in states
         if state is not None and (request.model_name is not None or entry.model_id in about.models)
-        for warning in warnings_of(entry.model_id, state.status)
+        for warning in warn_of_model(entry.model_id, state.status)
     ]
     names = sorted(about.unregistered.keys() - {NO_NAME, OTHERS_NAME})
-    return tuple([*warnings, *map(not_registered, names)][: name_lists.MAX_ITEMS])
+    unregistered = [NOT_REGISTERED % quote(name) for name in names]
+    return tuple([*warnings, *unregistered][: name_lists.MAX_ITEMS])
 
 
 def _build_population(facts: EvidenceFacts) -> parts.Population:

@@ -14,8 +14,9 @@ from spanforge.model_registry._core.default import get_default_registry
 from spanforge.model_registry._core.emission import deliver_soon
 from spanforge.model_registry._core.process import WarnOnce
 from spanforge.model_registry.otel import _status
-from spanforge.model_registry.otel._counters import processors, span_counters, unregistered_names
+from spanforge.model_registry.otel._counters import processors, span_counters
 from spanforge.model_registry.otel._enricher import Enricher
+from spanforge.model_registry.otel._log_lines import log_warnings
 from spanforge.model_registry.otel._marks import UNMARKED, Mark, mark_reading, read_mark
 from spanforge.model_registry.otel._metrics import install_metrics
 from spanforge.model_registry.otel._plan_cache import NO_DECISION, NOT_COUNTED, Decision, PlanCache
@@ -39,17 +40,11 @@ if TYPE_CHECKING:
 
     from spanforge.model_registry._core.names import MatchMode
     from spanforge.model_registry._core.registry import ModelRegistry
-    from spanforge.model_registry._core.resolution import Resolution
     from spanforge.model_registry._core.settings import Unregistered
     from spanforge.model_registry.otel._plan_cache import Plan
 
-MAX_LOGGED: Final = 100
-"""The limit of log lines of this process about registered models, and of those about other names."""
 _LATE_MODELS_MAY_BE_MISSED: Final = "spans whose model is set after their start may not be enriched"
 
-# Each has its own limit: names from the network must not use up the lines about registered models and own problems.
-_entry_warnings: Final = WarnOnce(MAX_LOGGED)
-_name_warnings: Final = WarnOnce(MAX_LOGGED)
 _warnings: Final = WarnOnce(100)
 
 
@@ -236,14 +231,16 @@ class ModelRegistrySpanProcessor(SpanProcessor):
             self._known_version = state.version
             if deliver_soon():  # an operation that was interrupted may have left an event in the new state
                 self._needs_on_start = True
+        index = state.index
         facts = plan.find_facts(attributes, values)
-        enrichment = self._enricher.enrich(attributes, plan.keys, state.index, facts)
+        enrichment = self._enricher.enrich(attributes, plan.keys, index, facts)
         if enrichment is None:
             decision = Decision(state.version, None, NOT_COUNTED)
             self._plan_cache.remember(plan, values, None, decision)
             return decision
         match, added = enrichment.match, enrichment.attributes
-        self._log_warnings(match.resolution)
+        if match.resolution.warnings:
+            log_warnings(match.resolution, self._registry, index, ignores_unregistered=self._ignores_unregistered)
         counter = span_counters.counter_for(match, is_enriched=bool(added))
         needs_change = bool(added) or plan.has_registry_keys
         change = SpanChange(added, plan.has_registry_keys) if needs_change else None
@@ -258,18 +255,6 @@ class ModelRegistrySpanProcessor(SpanProcessor):
         If the processor is in two providers and one of them makes no such call, the spans of that one are not counted.
         """
         return self._saw_on_ending and not self._enriches_at_start and not mark.is_pending
-
-    def _log_warnings(self, resolution: Resolution) -> None:
-        """Log each warning once per process; keep an unregistered name for ``status``."""
-        entry = resolution.entry
-        if entry is None:
-            unregistered_names.add(resolution.candidate)
-            if self._ignores_unregistered or _name_warnings.is_exhausted():
-                return
-        owner, own_warnings = ("nobody", ()) if entry is None else (entry.owner, entry.warnings)
-        for warning in resolution.warnings:
-            once = _entry_warnings if warning in own_warnings else _name_warnings
-            once.warn(warning, "model registry: %s (owner: %s)", warning, owner)
 
     def _write_and_mark(self, span: Any, container: Any, mark: Mark, decision: Decision, *, has_ended: bool) -> None:
         """Write the change while the span records, then mark the span as seen, and as counted if it names a model."""

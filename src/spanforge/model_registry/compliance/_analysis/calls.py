@@ -16,6 +16,7 @@ from spanforge.model_registry._core.resolution import UNREGISTERED, ModelIndex
 from spanforge.model_registry._core.span_kinds import SpanKind, read_kind  # msgspec reads the types of ``Call``
 from spanforge.model_registry._core.span_models import resolve_keys
 from spanforge.model_registry._core.timestamps import from_nanos, to_nanos
+from spanforge.model_registry._core.warning_texts import NOT_REGISTERED
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -29,7 +30,7 @@ _STATUS_KEY, _MODEL_ID_KEY, _OWNER_KEY, _RISK_TIER_KEY, WARNINGS_KEY = (
 )
 NO_MARK: Final = ""
 """The sender of a span or a log record without a mark, until all of its input was read."""
-_NOT_REGISTERED: Final = re.compile(r"model '(.*)' is not registered", re.DOTALL)
+_UNREGISTERED_WARNING: Final = re.compile(NOT_REGISTERED % "'(.*)'", re.DOTALL)
 
 LISTED_RULES: Final = ("form", "glob")
 """The rules by which an entry matches names that it does not contain. Evidence lists these names."""
@@ -259,7 +260,7 @@ class Resolver:
         """Return the model of a span that has no model name, but has attributes of the span processor."""
         if claims.model_id is not None:
             return self._get_model(self._index.entries.get(claims.model_id), claims.model_id)
-        matches = [match[1] for warning in warnings if (match := _NOT_REGISTERED.fullmatch(warning))]
+        matches = [match[1] for warning in warnings if (match := _UNREGISTERED_WARNING.fullmatch(warning))]
         return self._get_model(None, matches[0] if matches else NO_NAME)
 
     def _get_model(self, entry: ModelRegistryEntry | None, name: str) -> CalledModel:

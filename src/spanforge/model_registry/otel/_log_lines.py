@@ -1,0 +1,77 @@
+"""Log lines about the models of spans. Each is logged once per process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from spanforge.model_registry._core import logs
+from spanforge.model_registry._core.default import get_default_registry
+from spanforge.model_registry._core.process import WarnOnce
+from spanforge.model_registry._core.settings import FILE
+from spanforge.model_registry._core.warning_texts import format_entry_line, format_name_line
+from spanforge.model_registry.otel._counters import unregistered_names
+from spanforge.model_registry.watch import find_watcher
+
+if TYPE_CHECKING:
+    from spanforge.model_registry._core.entry import ModelRegistryEntry
+    from spanforge.model_registry._core.registry import ModelRegistry
+    from spanforge.model_registry._core.resolution import ModelIndex, Resolution
+
+MAX_ENTRY_LINES: Final = 10_000
+"""The limit of lines about deprecated and retired entries, which bounds memory."""
+MAX_NAME_LINES: Final = 100
+"""The limit of lines about names that are not registered, and of those about other answers."""
+
+# Each has its own limit: names from the network must not use up the lines about registered models.
+_entry_lines: Final = WarnOnce(MAX_ENTRY_LINES)
+_name_lines: Final = WarnOnce(MAX_NAME_LINES)
+_empty_registry_line: Final = WarnOnce(1)
+
+
+def log_warnings(
+    resolution: Resolution, registry: ModelRegistry, index: ModelIndex, *, ignores_unregistered: bool
+) -> None:
+    """Log the warnings about a span's model: one line about its entry, or about its name.
+
+    Args:
+        resolution: The resolution of the model.
+        registry: The registry in which it was looked up.
+        index: The registry's entries at that time.
+        ignores_unregistered: Whether nothing is logged about models that are not registered.
+    """
+    if resolution.entry is not None:
+        _log_entry(resolution.entry, resolution.warnings)
+        return
+    unregistered_names.add(resolution.candidate)
+    if not ignores_unregistered and not _name_lines.is_exhausted():
+        _log_unregistered(resolution.warnings, registry, index)
+
+
+def _log_entry(entry: ModelRegistryEntry, warnings: tuple[str, ...]) -> None:
+    own_warnings = entry.warnings
+    if own_warnings and _entry_lines.admit((entry.model_id, entry.status)):
+        line = format_entry_line(own_warnings, entry.owner, entry.metadata.get("contact"))
+        logs.warn("model registry: %s", line)
+    for warning in warnings[len(own_warnings) :]:
+        _name_lines.warn(warning, "model registry: %s", format_entry_line([warning], entry.owner))
+
+
+def _log_unregistered(warnings: tuple[str, ...], registry: ModelRegistry, index: ModelIndex) -> None:
+    """Log a line about the name, or one line about all names if the registry has no models."""
+    watcher = find_watcher(registry)
+    if watcher is not None and watcher.lacks_files:
+        return  # the line about the file says that its models show as unregistered
+    if index.entries:
+        _name_lines.warn(warnings, "model registry: %s", format_name_line(warnings))
+        return
+    text = "model registry: no models are registered, so every model shows as unregistered; %s"
+    _empty_registry_line.warn("", text, _advise(registry, () if watcher is None else watcher.files))
+
+
+def _advise(registry: ModelRegistry, files: tuple[str, ...]) -> str:
+    """Return the advice about a registry without models."""
+    if files:
+        return f"add models to {', '.join(files)}"
+    if registry is get_default_registry():
+        return f"set {FILE.variable}, or call register_model"
+    return "register or load models in the registry of the span processor"
