@@ -65,7 +65,7 @@ def warn_of_model(model_id: str, status: ModelStatus, metadata: Mapping[str, Any
     words = LIFECYCLE[status].warning
     if words is None:
         return ()
-    advice = [row.sentence % row.show(value) for row in ADVICE if (value := metadata.get(row.key))]
+    advice = [sentence % show(value) for key, sentence, show in ADVICE if (value := metadata.get(key))]
     return (f"model {quote(model_id)} {words}", *advice)
 
 

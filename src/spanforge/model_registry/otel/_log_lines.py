@@ -13,9 +13,12 @@ from spanforge.model_registry.otel._counters import unregistered_names
 from spanforge.model_registry.watch import find_watcher
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from spanforge.model_registry._core.entry import ModelRegistryEntry
     from spanforge.model_registry._core.registry import ModelRegistry
-    from spanforge.model_registry._core.resolution import ModelIndex, Resolution
+    from spanforge.model_registry._core.resolution import ModelIndex
+    from spanforge.model_registry._core.span_models import ModelMatch
 
 MAX_ENTRY_LINES: Final = 10_000
 """The limit of lines about deprecated and retired entries, which bounds memory."""
@@ -28,32 +31,32 @@ _name_lines: Final = WarnOnce(MAX_NAME_LINES)
 _empty_registry_line: Final = WarnOnce(1)
 
 
-def log_warnings(
-    resolution: Resolution, registry: ModelRegistry, index: ModelIndex, *, ignores_unregistered: bool
-) -> None:
+def log_warnings(match: ModelMatch, registry: ModelRegistry, index: ModelIndex, *, ignores_unregistered: bool) -> None:
     """Log the warnings about a span's model: one line about its entry, or about its name.
 
     Args:
-        resolution: The resolution of the model.
+        match: The model that the span names.
         registry: The registry in which it was looked up.
         index: The registry's entries at that time.
         ignores_unregistered: Whether nothing is logged about models that are not registered.
     """
+    resolution = match.resolution
     if resolution.entry is not None:
-        _log_entry(resolution.entry, resolution.warnings)
+        _log_entry(resolution.entry, resolution.warnings, has_other_answer=match.served is not None)
         return
     unregistered_names.add(resolution.candidate)
     if not ignores_unregistered and not _name_lines.is_exhausted():
         _log_unregistered(resolution.warnings, registry, index)
 
 
-def _log_entry(entry: ModelRegistryEntry, warnings: tuple[str, ...]) -> None:
-    own_warnings = entry.warnings
-    if own_warnings and _entry_lines.admit((entry.model_id, entry.status)):
-        line = format_entry_line(own_warnings, entry.owner, entry.metadata.get("contact"))
+def _log_entry(entry: ModelRegistryEntry, warnings: Sequence[str], *, has_other_answer: bool) -> None:
+    """Log a line about the entry, and one about another answer, which the last warning is about."""
+    if has_other_answer:
+        *warnings, answer = warnings
+        _name_lines.warn(answer, "model registry: %s", format_entry_line([answer], entry.owner))
+    if warnings and _entry_lines.admit((entry.model_id, entry.status)):
+        line = format_entry_line(warnings, entry.owner, entry.metadata.get("contact"))
         logs.warn("model registry: %s", line)
-    for warning in warnings[len(own_warnings) :]:
-        _name_lines.warn(warning, "model registry: %s", format_entry_line([warning], entry.owner))
 
 
 def _log_unregistered(warnings: tuple[str, ...], registry: ModelRegistry, index: ModelIndex) -> None:

@@ -240,7 +240,7 @@ class ModelRegistrySpanProcessor(SpanProcessor):
             return decision
         match, added = enrichment.match, enrichment.attributes
         if match.resolution.warnings:
-            log_warnings(match.resolution, self._registry, index, ignores_unregistered=self._ignores_unregistered)
+            log_warnings(match, self._registry, index, ignores_unregistered=self._ignores_unregistered)
         counter = span_counters.counter_for(match, is_enriched=bool(added))
         needs_change = bool(added) or plan.has_registry_keys
         change = SpanChange(added, plan.has_registry_keys) if needs_change else None
