@@ -155,6 +155,21 @@ def test_the_setting_decides_how_names_match(registry: ModelRegistry, monkeypatc
         render_transform(registry, match="fuzzy")  # type: ignore[arg-type]
 
 
+def test_the_choice_of_attributes(registry: ModelRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The argument, or else the setting, chooses the attributes; one warning names those that cannot be set."""
+    with pytest.warns(UserWarning, match="the Collector cannot set matched_by and match_rule") as caught:
+        text = render_lookup(registry, span_attributes="+contact,+matched_by,+match_rule")
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+    assert "# The Collector cannot set matched_by and match_rule\n" in text
+    chosen = render_lookup(registry, span_attributes=["owner"])
+    assert "model_registry.name" not in chosen
+    monkeypatch.setenv("OTEL_PYTHON_MODEL_REGISTRY_SPAN_ATTRIBUTES", "owner")
+    assert render_lookup(registry) == chosen
+    with pytest.raises(InvalidEntryError, match="span_attributes must be names of "):
+        render_transform(registry, span_attributes="no_such")
+
+
 def test_the_same_entries_give_the_same_bytes(registry: ModelRegistry, tmp_path: Path) -> None:
     """It depends neither on the run, nor on the hash seed, nor on whether the registry was loaded."""
     path = tmp_path / "registry.json"

@@ -225,7 +225,7 @@ def enriched(
     return [found[number] for number in range(len(spans))]
 
 
-def in_collector(  # noqa: PLR0913 - two are options of the rendered text
+def in_collector(  # noqa: PLR0913 - three are options of the rendered text
     run_server: Callable[..., Server],
     folder: Path,
     registry: ModelRegistry,
@@ -233,11 +233,13 @@ def in_collector(  # noqa: PLR0913 - two are options of the rendered text
     *,
     where: str = "inline",
     match: MatchMode = "forms",
+    names: str | None = None,
 ) -> list[Attributes]:
     """Return the attributes that a Collector gives to spans; its statements stand ``inline`` or in a ``file``."""
     folder.mkdir(exist_ok=True)
     lookup, config = folder / "lookup.yaml", folder / "registry.yaml"
-    transform = render_transform(registry, lookup_file=None if where == "inline" else lookup, match=match)
+    lookup_file = None if where == "inline" else lookup
+    transform = render_transform(registry, lookup_file=lookup_file, match=match, span_attributes=names)
     config.write_text(transform, "utf-8")
     if where == "file":
         lookup.write_text(render_lookup(registry, match=match), "utf-8")
@@ -245,10 +247,13 @@ def in_collector(  # noqa: PLR0913 - two are options of the rendered text
 
 
 def in_python(
-    registry: ModelRegistry, spans: Sequence[tuple[str, Attributes]], match: MatchMode = "forms"
+    registry: ModelRegistry,
+    spans: Sequence[tuple[str, Attributes]],
+    match: MatchMode = "forms",
+    names: str | None = None,
 ) -> list[Attributes]:
     """Return the attributes that the span processor gives to spans."""
-    processor = ModelRegistrySpanProcessor(registry, match=match)
+    processor = ModelRegistrySpanProcessor(registry, match=match, span_attributes=names)
     return [dict(span.attributes or {}) for span in made([processor], spans)]
 
 
@@ -314,6 +319,14 @@ def test_every_span_gets_what_the_processor_sets(answers: dict[str, Answers]) ->
 
 SMALL = ("a", "b", "a/b", "b/a", "a/b/a", "a/a", "b/b", "c")
 LIMITS = ("a", "b", "a/b")
+CHOICES = (
+    None,
+    "+contact,+purpose,+decommission_date",
+    "-status,-warnings,-requested_model_id",
+    "owner,successor",
+    "+contact,-successor,-response_registered",
+)
+"""Choices of the attributes that spans get."""
 WHAT_TO_DO = {"successor": "d\n", "sunset_date": "2026-12-31"}
 GLOBS = ("*", "a*", "?", "[ab]", "a/*", "*/b", "[!a]*", "?/?", "b?*")
 
@@ -325,7 +338,8 @@ def small_registry(dice: random.Random) -> ModelRegistry:
         aliases = dice.sample(SMALL, dice.randint(0, 3)) + dice.sample(GLOBS, dice.choice((0, 0, 1, 2)))
         dice.shuffle(aliases)
         provider = dice.choice((None, *LIMITS))
-        registry.register(model_id, "N", "1", "low", f"owner {model_id}", "x", aliases=aliases, provider=provider)
+        owner, metadata = f"owner {model_id}", {"contact": f"#{model_id}"} if len(model_id) > 1 else {}
+        registry.register(model_id, "N", "1", "low", owner, "x", aliases=aliases, provider=provider, metadata=metadata)
         if dice.random() < 0.3:
             is_retired = dice.choice((False, True))
             registry.deprecate(model_id, **(WHAT_TO_DO if len(model_id) > 1 else {}))
@@ -348,12 +362,12 @@ def small_spans(dice: random.Random) -> list[tuple[str, Attributes]]:
 
 
 def test_random_registries_of_few_names(run_server: Callable[..., Server], tmp_path: Path) -> None:
-    """Where ids, aliases, globs and providers are made of the same few letters, the two agree all the same."""
+    """With ids, aliases, globs and providers of the same few letters, the two agree for each choice of attributes."""
     dice = random.Random(7)
-    for number in range(5):
+    for number, names in enumerate(CHOICES):
         registry, spans = small_registry(dice), small_spans(dice)
-        found = in_collector(run_server, tmp_path / str(number), registry, spans)
-        assert not different(spans, found, in_python(registry, spans)), registry.list_all()
+        found = in_collector(run_server, tmp_path / str(number), registry, spans, names=names)
+        assert not different(spans, found, in_python(registry, spans, names=names)), registry.list_all()
 
 
 def test_invisible_characters_beyond_ascii(answers: dict[str, Answers]) -> None:

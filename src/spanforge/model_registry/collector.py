@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Final
 from spanforge.model_registry._core.collector_statements import render_statements
 from spanforge.model_registry._core.collector_tables import MAX_TIES, build_tables
 from spanforge.model_registry._core.errors import InvalidValueError
-from spanforge.model_registry._core.settings import MATCH
+from spanforge.model_registry._core.settings import MATCH, SPAN_ATTRIBUTES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from spanforge.model_registry._core.collector_tables import Tables
     from spanforge.model_registry._core.names import MatchMode
     from spanforge.model_registry._core.registry import ModelRegistry
@@ -33,6 +35,8 @@ END: Final = "# end"
 _PATH_RULE: Final = "a path without line breaks, '$', '{' and '}', which are special to the Collector"
 _MORE_TIES: Final = f" Collector notices only {MAX_TIES} pairs of globs that match a name equally well; there are more"
 _UNSUPPORTED: Final = " Collector cannot express, and does not match: "
+_UNKNOWN_KEYS: Final = ("matched_by", "match_rule")
+"""The attributes whose values the Collector does not know."""
 
 
 def render_transform(
@@ -40,6 +44,7 @@ def render_transform(
     *,
     lookup_file: str | os.PathLike[str] | None = None,
     match: MatchMode | None = None,
+    span_attributes: Iterable[str] | None = None,
 ) -> str:
     """Return the configuration of a transform processor that sets the same attributes as the span processor, as YAML.
 
@@ -52,16 +57,18 @@ def render_transform(
             directory. With ``None`` the returned text contains them.
         match: ``forms``, or ``exact`` for ids, aliases and globs only; ``None``: the setting ``match``. The lookup file
             needs the same value.
+        span_attributes: Short names of the attributes that spans get, or changes to the default, such as
+            ``"+contact"``; ``None``: the setting ``span_attributes``. The lookup file needs the same value.
 
     Raises:
-        InvalidValueError: The path cannot be written in the Collector's configuration, or ``match`` has another value
-            (also a ``ValueError``).
+        InvalidValueError: The path cannot be written in the Collector's configuration, or ``match`` or
+            ``span_attributes`` has a value that is not allowed (also a ``ValueError``).
 
     Warns:
-        UserWarning: The Collector cannot express some globs, or does not notice that some match equally well. A comment
-            says so too.
+        UserWarning: The Collector cannot express some globs, does not notice that some match equally well, or cannot
+            set some of the attributes. A comment says so too.
     """
-    tables = _make_tables(registry, match)
+    tables = _make_tables(registry, match, span_attributes)
     if lookup_file is None:
         statements = "\n" + "".join(f"      {line}" for line in render_statements(tables).splitlines(keepends=True))
     else:
@@ -71,29 +78,33 @@ def render_transform(
     return f"{header}processors:\n  {PROCESSOR}:\n    error_mode: silent\n    trace_statements:{statements}"
 
 
-def render_lookup(registry: ModelRegistry, *, match: MatchMode | None = None) -> str:
+def render_lookup(
+    registry: ModelRegistry, *, match: MatchMode | None = None, span_attributes: Iterable[str] | None = None
+) -> str:
     """Return the content of the file that ``render_transform(registry, lookup_file=…)`` refers to, as YAML.
 
     Args:
         registry: The registry, whose current entries are used.
         match: ``forms``, or ``exact`` for ids, aliases and globs only; ``None``: the setting ``match``.
+        span_attributes: Short names of the attributes that spans get, or changes to the default; ``None``: the setting
+            ``span_attributes``.
 
     Raises:
-        InvalidValueError: ``match`` has another value (also a ``ValueError``).
+        InvalidValueError: ``match`` or ``span_attributes`` has a value that is not allowed (also a ``ValueError``).
 
     Warns:
-        UserWarning: The Collector cannot express some globs, or does not notice that some match equally well. A comment
-            says so too.
+        UserWarning: The Collector cannot express some globs, does not notice that some match equally well, or cannot
+            set some of the attributes. A comment says so too.
     """
-    tables = _make_tables(registry, match)
+    tables = _make_tables(registry, match, span_attributes)
     _warn_of_limits(tables)
     return f"{_render_header(tables)}{render_statements(tables)}{END}\n"
 
 
-def _make_tables(registry: ModelRegistry, match: MatchMode | None) -> Tables:
+def _make_tables(registry: ModelRegistry, match: MatchMode | None, span_attributes: Iterable[str] | None) -> Tables:
     # In one order, so that the order of registration changes neither the text nor what the Collector does.
     entries = sorted(registry.list_all(), key=lambda entry: entry.model_id)
-    return build_tables(entries, MATCH.choose(match))
+    return build_tables(entries, MATCH.choose(match), SPAN_ATTRIBUTES.choose(span_attributes))
 
 
 def _quote_path(lookup_file: str | os.PathLike[str]) -> str:
@@ -113,12 +124,19 @@ def _render_header(tables: Tables) -> str:
     models = "1 model" if number == 1 else f"{number} models"
     lines = [f"Generated from a model registry ({models}). Do not edit; regenerate."]
     lines += [f"The{_UNSUPPORTED}{glob}" for glob in tables.unsupported_globs]
-    lines += [f"The{_MORE_TIES}"] if tables.has_more_ties else []
+    lines += [f"The{limit}" for limit in _describe_limits(tables)]
     return "".join(f"# {line}\n" for line in lines)
 
 
 def _warn_of_limits(tables: Tables) -> None:
     if tables.unsupported_globs:
         warnings.warn(f"the{_UNSUPPORTED}{', '.join(tables.unsupported_globs)}", stacklevel=3)
-    if tables.has_more_ties:
-        warnings.warn(f"the{_MORE_TIES}", stacklevel=3)
+    for limit in _describe_limits(tables):
+        warnings.warn(f"the{limit}", stacklevel=3)
+
+
+def _describe_limits(tables: Tables) -> list[str]:
+    """Return the predicates of the sentences about further limits of the Collector."""
+    limits = [_MORE_TIES] if tables.has_more_ties else []
+    unset = [name for name in _UNKNOWN_KEYS if name in tables.attribute_names]
+    return limits + ([f" Collector cannot set {' and '.join(unset)}"] if unset else [])

@@ -127,9 +127,10 @@ def _describe(tables: Tables) -> Iterator[str]:
     yield f"set({ENTRY}, {NUMBER}) where {NUMBER} != nil"
     unexpected, nothing = f"{other} and {EXPECTED} == nil", f"Len({NAMES}) > 0 and {NUMBER} == nil"
     yield f"set({WARNED}, {{}}) where {nothing} or ({unexpected})"
-    added = {name: f"{WARNED}[{ottl.encode(PREFIX + name)}]" for name in ("response_registered", "requested_model_id")}
-    yield f"set({added['response_registered']}, false) where {unexpected} and {ANSWER} == nil"
-    yield f"set({added['requested_model_id']}, {ID}) where {unexpected} and {ANSWER} != nil"
+    added = {"response_registered": ("false", "=="), "requested_model_id": (ID, "!=")}
+    for name, (value, answered) in added.items():
+        if name in tables.attribute_names:
+            yield f"set({WARNED}[{ottl.encode(PREFIX + name)}], {value}) where {unexpected} and {ANSWER} {answered} nil"
     yield from _warn_of_answer(unexpected)
     yield from _warn_of_name(tables, nothing)
     warnings = [f'{WARNED}["{place}"]' for place in "01"]
@@ -207,21 +208,23 @@ def _escape_warnings() -> Iterator[str]:
 def _enrich(tables: Tables) -> Iterator[str]:
     """Yield the statements that set the attributes of the entry, or of a model that is not registered."""
     yield f"delete_matching_keys(span.attributes, {ottl.encode('^' + re.escape(PREFIX))})"
-    enrichments = ",\n".join(map(_enrichment, tables.entries))
+    enrichments = ",\n".join(_enrichment(entry, tables.attribute_names) for entry in tables.entries)
     yield f'merge_maps(span.attributes, Coalesce([[\n{enrichments}\n]])[{ENTRY}], "upsert") where {ENTRY} != nil'
-    yield f"set({STATUS}, {ottl.encode(UNREGISTERED)}) where {ENTRY} == nil"
+    if "status" in tables.attribute_names:
+        yield f"set({STATUS}, {ottl.encode(UNREGISTERED)}) where {ENTRY} == nil"
     for place in "01":
         warning = f'{MORE}["{place}"]'
-        yield f"append({WARNINGS}, {warning}) where {MORE} != nil and {warning} != nil"
+        if "warnings" in tables.attribute_names:
+            yield f"append({WARNINGS}, {warning}) where {MORE} != nil and {warning} != nil"
         yield f'delete_key({MORE}, "{place}") where {MORE} != nil'
     yield f'merge_maps(span.attributes, {MORE}, "upsert") where {MORE} != nil'
     for key in STATE:
         yield f"delete_key(span.attributes, {ottl.encode(key)})"
 
 
-def _enrichment(entry: ModelRegistryEntry) -> str:
-    """Return the attributes that an entry adds to spans, as a map."""
-    attributes = span_attributes(entry)
+def _enrichment(entry: ModelRegistryEntry, names: frozenset[str]) -> str:
+    """Return the attributes with these short names that an entry adds to spans, as a map."""
+    attributes = span_attributes(entry, names)
     return ottl.mapping(
         {
             key: ottl.encode(value) if isinstance(value, str) else ottl.encode_all(value)

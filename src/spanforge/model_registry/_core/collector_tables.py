@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 
 from spanforge.model_registry._core import ottl
+from spanforge.model_registry._core.attributes import ON_SPANS
 from spanforge.model_registry._core.globs import Glob, find_ends, list_plain_names
 from spanforge.model_registry._core.matching import describe_ambiguous, describe_refused
 from spanforge.model_registry._core.name_routes import PROVIDER_SPELLINGS
@@ -72,6 +73,7 @@ class Tables(msgspec.Struct):
     Attributes:
         entries: The entries.
         mode: Whether forms match.
+        attribute_names: The short names of the attributes that spans get.
         exact: The entry that matches a name: by name, by code and name if the provider decides, and by code and name if
             an id or alias begins with the provider.
         forms: The entry that matches the key of a form: by key, and by code and key.
@@ -88,6 +90,7 @@ class Tables(msgspec.Struct):
 
     entries: tuple[ModelRegistryEntry, ...]
     mode: MatchMode
+    attribute_names: frozenset[str]
     exact: dict[str, int] = {}
     forms: dict[str, int] = {}
     failures: dict[str, str] = {}
@@ -116,9 +119,11 @@ def is_exact(key: str) -> bool:
     return key.startswith(EXACT_KINDS)
 
 
-def build_tables(entries: Sequence[ModelRegistryEntry], mode: MatchMode = "forms") -> Tables:
+def build_tables(
+    entries: Sequence[ModelRegistryEntry], mode: MatchMode = "forms", attribute_names: Iterable[str] = ON_SPANS
+) -> Tables:
     """Return the tables for entries."""
-    tables = Tables(tuple(entries), mode)
+    tables = Tables(tuple(entries), mode, frozenset(attribute_names))
     builder = _Builder(tables)
     builder.add_codes()
     if mode == "forms":
