@@ -10,11 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
+from opentelemetry.instrumentation import environment_variables as instrumentation_variables
+from opentelemetry.sdk import environment_variables
+from support.log_lines import LOGGER
 
 import spanforge_model_registry_otel
 from spanforge.model_registry._core import settings
 from spanforge.model_registry._core.attributes import ON_SPANS, SPAN_ATTRIBUTE_NAMES
 from spanforge.model_registry._core.errors import InvalidEntryError
+from spanforge.model_registry._core.setting_names import warn_about_unknown_variables
 from spanforge.model_registry._core.settings import (
     ENABLED,
     EVENTS,
@@ -26,6 +30,7 @@ from spanforge.model_registry._core.settings import (
     SETTINGS,
     SPAN_ATTRIBUTES,
     UNREGISTERED_POLICY,
+    VARIABLES,
     Setting,
 )
 from spanforge.model_registry.otel.instrumentor import Options
@@ -34,6 +39,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SEP = os.pathsep
+OTEL_VARIABLES = [
+    name
+    for module in (environment_variables, instrumentation_variables)
+    for name in vars(module)
+    if name.startswith("OTEL_")
+]
+"""Variables of OpenTelemetry."""
 
 
 class Row(NamedTuple):
@@ -211,7 +223,7 @@ DEFAULTS = {
     "match": "forms",
     "events": "span",
     "sample_flagged": "false",
-    "span_attributes": "status,owner,risk_tier,model_id,warnings,name,version,requested_model_id,response_registered",
+    "span_attributes": ",".join(ON_SPANS),
 }
 
 
@@ -379,3 +391,45 @@ def test_declarative_configuration_has_each_option() -> None:
     names = [field.name for field in dataclasses.fields(Options)]
     assert ["enabled", *names, "sample_flagged"] == [setting.name for setting in SETTINGS]
     assert all(getattr(Options(), name) is None for name in names)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    {
+        "FILES": "FILE",
+        "PATH": "FILE",
+        "file": "FILE",
+        "FILE_": "FILE",
+        "RELOAD_INTERVALL": "RELOAD_INTERVAL",
+        "INTERVAL": "RELOAD_INTERVAL",
+        "SPAN_ATTRIBUTE": "SPAN_ATTRIBUTES",
+        "EVENT": "EVENTS",
+        "ENABLE": "ENABLED",
+        "OTEL_MODEL_REGISTRY_FILE": "FILE",
+        "OTEL_PYTHON_MODELREGISTRY_EVENTS": "EVENTS",
+        "OTEL_PYTHON_MODEL_REGISTERY_FILE": "FILE",
+        "OTEL_PYTHON_MODEL_REGSTRY_MATCH": "MATCH",
+        "OTEL_PYTHON_MODEL_REGISTRY": "FILE",
+        "ATTRIBUTES": "SPAN_ATTRIBUTES",
+        "COLOUR": None,
+        "X": None,
+    }.items(),
+)
+def test_unknown_variables(name: str, meant: str | None, lines: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable that is nearly a setting gets one line: with the setting that is meant, or with all of them."""
+    variable = name if name.startswith("OTEL") else VARIABLES + name
+    monkeypatch.setenv(variable, "models.json")
+    for _ in range(2):
+        warn_about_unknown_variables()
+    endings = ", ".join(setting.variable.removeprefix(VARIABLES) for setting in SETTINGS)
+    remedy = f"did you mean {VARIABLES}{meant}?" if meant else f"the names are {VARIABLES} and one of {endings}"
+    assert lines() == [f"WARNING {LOGGER} model registry: {variable} is unknown and ignored; {remedy}"]
+
+
+def test_known_variables(lines: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings, and variables of OpenTelemetry and of others, get no line."""
+    others = [*OTEL_VARIABLES, "MODEL_REGISTRY_FILE", "MLFLOW_MODEL_REGISTRY_URI", "OTEL", "OTEL_PYTHON_MODEL"]
+    for name in (*(setting.variable for setting in SETTINGS), *others):
+        monkeypatch.setenv(name, "")
+    warn_about_unknown_variables()
+    assert lines() == []

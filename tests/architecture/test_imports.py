@@ -39,7 +39,7 @@ LAYERS = [
     {"names", "entry"},
     {"operations", "attributes", "json_entries", "yaml_entries", "globs", "span_kinds", "matching", "form_table"},
     {"settings", "layers", "conventions"},
-    {"events", "resolution", "storage"},
+    {"events", "resolution", "storage", "setting_names"},
     {"delivery", "span_models", "collector_tables", "name_conflicts", "collector_paths", "collector_names"},
     {"emission", "collector_attributes", "collector_forms"},
     {"state", "collector_globs"},
@@ -52,9 +52,9 @@ LAYERS = [
 """The modules of ``_core`` and the public ones, from left to right: a module imports from layers to its left only."""
 INNER_LAYERS = {
     "otel": [
-        {"_marks", "_counters", "_info"},
+        {"_marks", "_counters", "_info", "_llm_instrumentations"},
         {"_span_access"},
-        {"_enricher", "_plan_cache", "_log_lines"},
+        {"_enricher", "_plan_cache", "_log_lines", "_startup"},
         {"_metrics"},
         {"_status"},
         {"_processor"},

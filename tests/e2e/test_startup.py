@@ -16,6 +16,8 @@ from support.plugin import NO_SDK, NOT_INSTALLED
 from support.startup import BEGINS, CAUGHT, ENDS, PRINTED, SRC
 from support.watching import content
 
+from spanforge.model_registry._core.settings import SETTINGS, VARIABLES
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -26,6 +28,13 @@ pytestmark = [pytest.mark.e2e, pytest.mark.skipif(os.name == "nt", reason="the p
 
 OURS = "model", "a span was not enriched", "model registry: an event was not emitted"
 """What our lines begin with."""
+SILENT = "model registry: no span named a model until exit; likely cause: "
+LLM_INSTRUMENTATIONS = (
+    "opentelemetry-instrumentation-openai",
+    "opentelemetry-instrumentation-genai-openai",
+    "openinference-instrumentation-openai",
+)
+"""Those that are installed where tests run."""
 NOT_READ = "model registry: cannot read the registry files, so the previous entries stay in force: "
 
 
@@ -36,6 +45,20 @@ def test_events_that_nobody_takes(stage: Stage) -> None:
     done = stage.run(script=script)
     assert (done.code, done.printed, done.spans) == (0, "", [])
     assert done.said == [NO_SDK, "model registry: 1 lifecycle events were not delivered: no tracer provider was set"]
+
+
+def test_silence(stage: Stage) -> None:
+    """If no span names a model until exit, one line names the likely cause, and the process ends at once."""
+    script = "from opentelemetry import trace\ntrace.get_tracer('app').start_span('no model').end()\nprint('ends')"
+    disabled = stage.run(script=script)
+    assert (disabled.code, disabled.printed) == (0, "ends\n")
+    (line,) = disabled.said
+    assert line.startswith(f"{SILENT}OTEL_PYTHON_DISABLED_INSTRUMENTATIONS disables openai (open")
+    assert "opentelemetry-instrumentation-genai-openai" in line
+    for name in LLM_INSTRUMENTATIONS:
+        hide(stage, name)
+    (line,) = stage.run(script=script).said
+    assert line.startswith(f"{SILENT}no LLM instrumentation is installed; install the one for your client, such as ")
 
 
 # What may be broken
@@ -128,12 +151,22 @@ FILES = {
 
 BAD_SETTING = "model registry: OTEL_PYTHON_MODEL_REGISTRY_{} must be {}; got '{}'; using the default, {}"
 
+UNKNOWN_NAME = "model registry: OTEL_PYTHON_MODEL_REGISTRY_{} is unknown and ignored; "
+ENDINGS = ", ".join(setting.variable.removeprefix(VARIABLES) for setting in SETTINGS)
 VALUES = {
     "bad values": Case(
         settings(reload_interval="10s", unregistered="drop"),
         (
             BAD_SETTING.format("RELOAD_INTERVAL", "0, or milliseconds from 100 to 86400000", "10s", "10000"),
             BAD_SETTING.format("UNREGISTERED", "one of warn, ignore", "drop", "warn"),
+        ),
+    ),
+    "misspelt names": Case(
+        settings(files="models.json", colour="red", events="logs"),
+        (
+            f"{UNKNOWN_NAME.format('FILES')}did you mean OTEL_PYTHON_MODEL_REGISTRY_FILE?",
+            f"{UNKNOWN_NAME.format('COLOUR')}the names are OTEL_PYTHON_MODEL_REGISTRY_ and one of {ENDINGS}",
+            BAD_SETTING.format("EVENTS", "span, log, both with a comma between them, or none", "logs", "span"),
         ),
     ),
     "not enabled": Case(settings(enabled="false", file="/no/such/file.json", unregistered="drop"), (), PLAIN),
@@ -172,11 +205,15 @@ DECLARATIVE = {
 # … the SDK
 
 
-def without_distro(stage: Stage) -> None:
-    """Hide the distro: of two packages of one name the first one counts, and this one has no entry points."""
-    info = stage.beside("nothing") / "opentelemetry_distro-99.dist-info"
+def hide(stage: Stage, name: str) -> None:
+    """Hide a package: of two packages of one name the first one counts, and this one has no entry points."""
+    info = stage.beside(f"no {name}") / f"{name.replace('-', '_')}-99.dist-info"
     info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: opentelemetry-distro\nVersion: 99\n")
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 99\n")
+
+
+def without_distro(stage: Stage) -> None:
+    hide(stage, "opentelemetry-distro")
 
 
 SDK = {

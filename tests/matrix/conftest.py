@@ -94,6 +94,15 @@ def environment() -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build a wheel of the package, as users install it."""
+    folder = tmp_path_factory.mktemp("wheel")
+    subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder], cwd=ROOT, check=True)
+    (path,) = folder.glob("*.whl")
+    return path
+
+
+@pytest.fixture(scope="session")
 def environ() -> dict[str, str]:
     """Give the environment variables that what is run here has: the matrix's settings, and nobody's others."""
     return {name: value for name, value in os.environ.items() if not name.startswith(KEYS)} | SETTINGS

@@ -87,13 +87,6 @@ def interpreter(version: str) -> str | None:
     return None
 
 
-def build(folder: Path) -> Path:
-    """Return a wheel of the package, as users install it."""
-    subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder], cwd=ROOT, check=True)
-    (wheel,) = folder.glob("*.whl")
-    return wheel
-
-
 def see(python: Path, environ: dict[str, str], wheel: Path, folder: Path) -> Seen:
     """Install the package beside an SDK, run the tests with it, and try what it can do."""
     pip = [python, "-m", "pip", "--disable-pip-version-check", "--quiet"]
@@ -125,10 +118,9 @@ def see(python: Path, environ: dict[str, str], wheel: Path, folder: Path) -> See
 
 @pytest.fixture(scope="module")
 def seen(
-    environment: Callable[..., Path], environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+    environment: Callable[..., Path], environ: dict[str, str], wheel: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[tuple[str, str], Future[Seen] | None]]:
     """Give what was seen with each SDK and Python; two at once, for most of the tests wait."""
-    wheel = build(tmp_path_factory.mktemp("wheel"))
 
     def run(sdk: str, base: str, folder: Path) -> Seen:
         return see(environment(f"sdk-{sdk}", base), environ, wheel, folder)

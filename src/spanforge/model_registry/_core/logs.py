@@ -26,6 +26,11 @@ def debug(message: str, *values: object, error: BaseException | None = None) -> 
         _logger.debug(message, *values, exc_info=error)
 
 
+def is_informing() -> bool:
+    """Check whether messages that are no fault are logged."""
+    return _logger.isEnabledFor(logging.INFO)
+
+
 def is_debugging() -> bool:
     """Check whether debug messages are logged."""
     return _logger.isEnabledFor(logging.DEBUG)

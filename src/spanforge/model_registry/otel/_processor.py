@@ -11,8 +11,9 @@ from opentelemetry.sdk.trace import SpanProcessor
 from spanforge.model_registry._core import logs, settings
 from spanforge.model_registry._core.conventions import COMMON_MODEL_KEY, with_extra_keys
 from spanforge.model_registry._core.default import get_default_registry
-from spanforge.model_registry._core.emission import deliver_soon
+from spanforge.model_registry._core.emission import deliver_soon, get_event_signals
 from spanforge.model_registry._core.process import WarnOnce
+from spanforge.model_registry._core.setting_names import warn_about_unknown_variables
 from spanforge.model_registry.otel import _status
 from spanforge.model_registry.otel._counters import processors, span_counters
 from spanforge.model_registry.otel._enricher import Enricher
@@ -29,6 +30,7 @@ from spanforge.model_registry.otel._span_access import (
     supports_on_ending,
     write_while_recording,
 )
+from spanforge.model_registry.otel._startup import start_report
 from spanforge.model_registry.watch import follow_settings
 
 if TYPE_CHECKING:
@@ -92,6 +94,8 @@ class ModelRegistrySpanProcessor(SpanProcessor):
         self._find_plan = self._plan_cache.find
         self._model_keys = frozenset(row.key for row in conventions)
         self.switch(on=True)
+        warn_about_unknown_variables()
+        get_event_signals()  # logs a line if the setting is wrong; otherwise, the first event would
         if registry is None:
             follow_settings()
         self._registry = get_default_registry() if registry is None else registry
@@ -144,6 +148,8 @@ class ModelRegistrySpanProcessor(SpanProcessor):
     def _handle_start(self, span: Span) -> None:
         self._needs_on_start = deliver_soon()
         if self._enriches_at_start:  # read after the line above: another thread may just have set both
+            self._needs_on_start = True
+        if not start_report.note_span(span):
             self._needs_on_start = True
         # Containers can differ per span: one that is swappable is still enriched in ``_on_ending``.
         if self._enriches_at_start and not is_swappable(span):
@@ -290,7 +296,8 @@ class ModelRegistrySpanProcessor(SpanProcessor):
             write_while_recording(span, change)
 
     def _log_failure(self, error: Exception) -> None:
-        """Log an error of a hook, one line per kind of error."""
+        """Log an error of a hook, one line per kind of error. It explains why spans name no model."""
+        start_report.end()
         kind = type(error)
         text = "model registry: a span was not enriched; further %s errors are not logged"
         _warnings.warn(kind, text, kind.__name__, error=error)

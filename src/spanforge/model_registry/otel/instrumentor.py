@@ -21,6 +21,7 @@ from spanforge.model_registry._core import logs
 from spanforge.model_registry._core.default import get_default_registry
 from spanforge.model_registry._core.emission import flush_events, set_event_signals
 from spanforge.model_registry._core.process import ProcessState, WarnOnce
+from spanforge.model_registry._core.setting_names import warn_about_unknown_variables
 from spanforge.model_registry._core.settings import (
     ENABLED,
     MATCH,
@@ -31,6 +32,7 @@ from spanforge.model_registry._core.settings import (
 )
 from spanforge.model_registry.otel._metrics import install_metrics
 from spanforge.model_registry.otel._processor import ModelRegistrySpanProcessor
+from spanforge.model_registry.otel._startup import start_report
 from spanforge.model_registry.watch import FileWatcher, follow_settings
 
 if TYPE_CHECKING:
@@ -136,6 +138,7 @@ class ModelRegistryInstrumentor(BaseInstrumentor):  # type: ignore[no-any-unimpo
         """Install the plugin, unless the setting ``enabled`` is off."""
         options = {name: value for name, value in options.items() if name not in _COMMON_ARGUMENTS}
         try:
+            warn_about_unknown_variables()
             if not _is_plugin_enabled(options.pop(ENABLED.name, None)):
                 return
             if self.is_instrumented_by_opentelemetry:
@@ -157,6 +160,7 @@ class ModelRegistryInstrumentor(BaseInstrumentor):  # type: ignore[no-any-unimpo
             self._watcher = follow_settings(plugin_options.get("file"), plugin_options.get("reload_interval"))
         if hasattr(provider, "add_span_processor"):
             self._install(provider, meter_provider, plugin_options)
+            start_report.begin()
         else:
             _warnings.warn(
                 type(provider),
@@ -196,6 +200,7 @@ class ModelRegistryInstrumentor(BaseInstrumentor):  # type: ignore[no-any-unimpo
     def _uninstrument(self, **_options: Any) -> None:
         for installation in list(self._installations.values()):
             installation.processor.switch(on=False)
+        start_report.end()
         if self._watcher is not None:
             self._watcher.stop()
 

@@ -1,0 +1,126 @@
+"""LLM instrumentations in this process, and the likely cause if no span named a model."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+
+from spanforge.model_registry._core.settings import MODEL_ATTRIBUTES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+GROUP: Final = "opentelemetry_instrumentor"
+"""The entry points of instrumentations that ``opentelemetry-instrument`` activates."""
+DISABLED_VARIABLE: Final = "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"
+"""OpenTelemetry's variable with the names of instrumentations that are not activated, or ``*``."""
+SAMPLER_VARIABLE: Final = "OTEL_TRACES_SAMPLER"
+"""OpenTelemetry's variable with the name of the sampler."""
+EXAMPLE: Final = "opentelemetry-instrumentation-genai-openai"
+"""An LLM instrumentation that the tests run."""
+LLM_WORDS: Final = (
+    *("agno", "alephalpha", "anthropic", "autogen", "bedrock", "botocore", "cohere", "crewai", "dspy", "genai"),
+    *("generativeai", "google_adk", "groq", "haystack", "langchain", "litellm", "llama", "mistral", "ollama"),
+    *("openai", "openinference", "portkey", "pydantic_ai", "qwen", "replicate", "sagemaker", "smolagents"),
+    *("strands", "together", "transformers", "vertexai", "watsonx", "writer"),
+)
+"""The words in the entry points of LLM instrumentations of OpenTelemetry, OpenLLMetry and OpenInference."""
+
+MAX_SHOWN_NAMES: Final = 5
+"""The limit of instrumentations that a line names."""
+
+_State = Literal["disabled", "inactive", "active"]
+
+
+class LLMInstrumentation(NamedTuple):
+    """An LLM instrumentation that is installed.
+
+    Attributes:
+        name: Its name for ``DISABLED_VARIABLE``.
+        package: Its distribution.
+        state: Whether it is active in this process, or disabled by ``DISABLED_VARIABLE``.
+    """
+
+    name: str
+    package: str
+    state: _State
+
+
+class Cause(NamedTuple):
+    """The likely cause why no span named a model.
+
+    Attributes:
+        text: The cause, and what to do.
+        is_fault: Whether the setup is probably wrong. If not, the application may just not have called a model.
+    """
+
+    text: str
+    is_fault: bool
+
+
+def find_cause(*, has_spans: bool) -> Cause:
+    """Return the likely cause why no span named a model.
+
+    Args:
+        has_spans: Whether the application started spans.
+    """
+    sampler = os.environ.get(SAMPLER_VARIABLE, "")
+    if not has_spans and sampler.endswith("always_off"):
+        return Cause(f"{SAMPLER_VARIABLE}={sampler} records no spans", False)
+    fault = _find_fault(list_llm_instrumentations())
+    if fault is None and has_spans:
+        fault = f"no known attribute of the spans names a model; if another one does, set {MODEL_ATTRIBUTES.variable}"
+    return Cause("no span was started", False) if fault is None else Cause(fault, True)
+
+
+def _find_fault(installed: Sequence[LLMInstrumentation]) -> str | None:
+    """Return the reason why no LLM instrumentation is active; ``None`` if one is."""
+    disabled = [each for each in installed if each.state == "disabled"]
+    inactive = [each for each in installed if each.state == "inactive"]
+    if not installed:
+        return f"no LLM instrumentation is installed; install the one for your client, such as {EXAMPLE}"
+    if len(disabled) == len(installed):
+        return f"{DISABLED_VARIABLE} disables {_join_packages(disabled)}"
+    if len(disabled) + len(inactive) == len(installed):
+        remedy = "install the client in a version that it supports"
+        return f"{_join_packages(inactive)} is installed but not active; {remedy}"
+    return None
+
+
+def list_llm_instrumentations() -> list[LLMInstrumentation]:
+    """Return the LLM instrumentations that are installed, each once."""
+    from importlib.metadata import entry_points  # noqa: PLC0415 - only needed if no span names a model
+
+    disabled = [name.strip() for name in os.environ.get(DISABLED_VARIABLE, "").split(",")]
+    found = {
+        entry_point.value: LLMInstrumentation(
+            entry_point.name, _find_package(entry_point), _read_state(entry_point, disabled)
+        )
+        for entry_point in entry_points(group=GROUP)
+        if any(word in entry_point.value.lower() for word in LLM_WORDS)
+    }
+    return list(found.values())
+
+
+def _find_package(entry_point: Any) -> str:
+    distribution = getattr(entry_point, "dist", None)
+    return entry_point.value if distribution is None else str(distribution.name)
+
+
+def _read_state(entry_point: Any, disabled: Sequence[str]) -> _State:
+    """Return the state of an instrumentation. It is only asked if its module is loaded."""
+    if entry_point.name in disabled or "*" in disabled:
+        return "disabled"
+    with suppress(Exception):  # third-party code
+        instrumentor = getattr(sys.modules[entry_point.module], entry_point.attr)
+        if instrumentor().is_instrumented_by_opentelemetry:
+            return "active"
+    return "inactive"
+
+
+def _join_packages(instrumentations: Iterable[LLMInstrumentation]) -> str:
+    names = sorted({f"{each.name} ({each.package})" for each in instrumentations})
+    more = [f"{len(names) - MAX_SHOWN_NAMES} more"] if len(names) > MAX_SHOWN_NAMES else []
+    return ", ".join([*names[:MAX_SHOWN_NAMES], *more])

@@ -1,0 +1,167 @@
+"""The report of a start of the plugin: one line about it, and one if no span names a model."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
+from support.log_lines import LOGGER, library_records
+from support.processes import exit_code_of
+from support.watching import content, wait_until
+
+from spanforge.model_registry._core.attributes import __version__
+from spanforge.model_registry._core.process import reset_process
+from spanforge.model_registry.otel import _startup
+from spanforge.model_registry.otel._llm_instrumentations import DISABLED_VARIABLE, find_cause
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+pytestmark = pytest.mark.usefixtures("no_settings")
+
+SILENT = "model registry: no span named a model within a minute; likely cause: "
+
+
+class _OpenAIInstrumentor(BaseInstrumentor):  # type: ignore[no-any-unimported, misc, unused-ignore]
+    """An instrumentation that does nothing."""
+
+    def instrumentation_dependencies(self) -> tuple[str, ...]:
+        return ()
+
+    def _instrument(self, **_options: Any) -> None: ...
+
+    def _uninstrument(self, **_options: Any) -> None: ...
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Give a function that makes the given instrumentations the only ones that are installed."""
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    importlib.invalidate_caches()
+
+    def install(**modules: str) -> None:
+        for name, module in modules.items():
+            info = tmp_path / f"opentelemetry_instrumentation_{name}-1.dist-info"
+            info.mkdir()
+            text = f"Metadata-Version: 2.1\nName: opentelemetry-instrumentation-{name}\nVersion: 1\n"
+            (info / "METADATA").write_text(text)
+            (info / "entry_points.txt").write_text(f"[opentelemetry_instrumentor]\n{name} = {module}\n")
+
+    return install
+
+
+OURS = f"{__name__}:_OpenAIInstrumentor"
+"""An entry point of a module that is loaded, with one of the words of LLM instrumentations."""
+
+
+def test_likely_causes(install: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cause depends on the LLM instrumentations: none, disabled, not active, or active without a model's name."""
+    monkeypatch.setenv("OTEL_TRACES_SAMPLER", "parentbased_always_off")
+    assert find_cause(has_spans=False) == ("OTEL_TRACES_SAMPLER=parentbased_always_off records no spans", False)
+    monkeypatch.delenv("OTEL_TRACES_SAMPLER")
+    install(requests="opentelemetry.instrumentation.requests:RequestsInstrumentor")
+    for has_spans in (True, False):
+        assert find_cause(has_spans=has_spans).text == (
+            "no LLM instrumentation is installed; install the one for your client, "
+            "such as opentelemetry-instrumentation-genai-openai"
+        )
+    install(openai_v2="opentelemetry.instrumentation.openai_v2:OpenAIInstrumentor", mine=OURS)
+    both = "mine (opentelemetry-instrumentation-mine), openai_v2 (opentelemetry-instrumentation-openai_v2)"
+    for disabled in ("openai_v2, mine", "*"):
+        monkeypatch.setenv(DISABLED_VARIABLE, disabled)
+        assert find_cause(has_spans=True) == (f"{DISABLED_VARIABLE} disables {both}", True)
+    monkeypatch.setenv(DISABLED_VARIABLE, "requests")
+    cause = find_cause(has_spans=False)
+    assert cause == (
+        f"{both} is installed but not active; install the client in a version that it supports",
+        True,
+    )
+    _OpenAIInstrumentor().instrument()
+    try:
+        cause = find_cause(has_spans=True)
+        assert cause.text.startswith("no known attribute of the spans names a model; if another one does, set OTEL_")
+        assert cause.is_fault
+        assert not find_cause(has_spans=False).is_fault
+    finally:
+        _OpenAIInstrumentor().uninstrument()
+
+
+def start_lines(caplog: Any) -> list[str]:
+    """Return the lines about the start."""
+    return [text for record in library_records(caplog) if (text := record.getMessage()).startswith("model registry: v")]
+
+
+def test_one_line_about_the_start(plugin: Any, provider: Any, call: Any, caplog: Any, tmp_path: Path) -> None:
+    """The start logs one line at INFO: version, models and files; if INFO is not logged yet, at the first span."""
+    path = tmp_path / "models.json"
+    path.write_bytes(content("team", "o1", "o3"))
+    caplog.set_level(logging.WARNING, LOGGER)
+    plugin.instrument(tracer_provider=provider, file=str(path), reload_interval=0)
+    assert start_lines(caplog) == []
+    caplog.set_level(logging.INFO, LOGGER)
+    for _ in range(2):
+        call()
+        plugin.instrument(tracer_provider=provider, span_attributes="+purpose")
+    assert start_lines(caplog) == [
+        f"model registry: version {__version__} is active; models: 2; registry files: {path}"
+    ]
+
+
+def test_line_about_silence(
+    plugin: Any, provider: Any, install: Any, caplog: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If no span names a model within a minute, one line names the likely cause; the waiting thread is a daemon."""
+    install()
+    monkeypatch.setattr(_startup, "SILENCE_SECONDS", 0.05)
+    plugin.instrument(tracer_provider=provider)
+    waiting = [thread for thread in threading.enumerate() if thread.name == "model-registry-start"]
+    assert all(thread.daemon for thread in waiting)
+    provider.get_tracer("app").start_span("no model").end()
+    wait_until(lambda: any(SILENT in record.getMessage() for record in library_records(caplog)))
+    _startup.start_report.report_at_exit()
+    (record,) = [each for each in library_records(caplog) if "no span named a model" in each.getMessage()]
+    assert record.levelno == logging.WARNING
+    assert record.getMessage().startswith(f"{SILENT}no LLM instrumentation is installed")
+
+
+@pytest.mark.parametrize("end", ["a span names a model", "uninstrumented", "SDK disabled", "reset"])
+def test_no_line_about_silence(  # noqa: PLR0913 - fixtures
+    plugin: Any, provider: Any, call: Any, install: Any, caplog: Any, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    """If a span named a model, or the plugin is switched off, there is no line about silence and no thread."""
+    if end == "SDK disabled":
+        monkeypatch.setenv("OTEL_SDK_DISABLED", "True")
+    plugin.instrument(tracer_provider=provider)
+    install()
+    if end == "a span names a model":
+        call()
+    elif end == "uninstrumented":
+        plugin.uninstrument()
+    elif end == "reset":
+        reset_process()
+    _startup.start_report.report_at_exit()
+    wait_until(lambda: all(thread.name != "model-registry-start" for thread in threading.enumerate()))
+    assert not [record for record in library_records(caplog) if "no span named a model" in record.getMessage()]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_children_report_after_a_fork(plugin: Any, provider: Any, install: Any, caplog: Any) -> None:
+    """A process that forks leaves the report to its children, each of which waits for its own spans."""
+    plugin.instrument(tracer_provider=provider)
+    install()
+
+    def is_reported() -> tuple[bool, bool]:
+        is_waiting = any(thread.name == "model-registry-start" for thread in threading.enumerate())
+        _startup.start_report.report_at_exit()
+        return is_waiting, "no span named a model until exit" in caplog.text
+
+    assert exit_code_of(lambda: is_reported() == (True, True)) == 0
+    wait_until(lambda: is_reported() == (False, False))
