@@ -44,11 +44,12 @@ types: ## check types (mypy strict), and that all public types are complete (pyr
 	@$(BIN)/mypy
 	@$(BIN)/python tools/verifytypes.py
 
-docs: ## rewrite what is generated from the code: documentation tables, collector.yaml, evidence schema, dashboards
+docs: ## rewrite what is generated from the code: documentation tables, collector.yaml, schemas, dashboards
 	$(SETUP) test
 	@$(BIN)/python tools/docs.py
 	@$(BIN)/python tools/collector_config.py
 	@$(BIN)/python tools/schema.py
+	@$(BIN)/python tools/calendar_schema.py
 	@$(BIN)/python tools/dashboards.py
 
 pictures: servers ## redraw the pictures of dashboards and alerts; needs Chromium and Debian's prometheus package; UI=FOLDER, a build of Jaeger's page: also those of Jaeger

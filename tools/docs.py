@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from api import render_module
 
+from spanforge.model_registry._core.announcements import CALENDAR_FIELDS
 from spanforge.model_registry._core.attributes import ATTRIBUTES, PREFIX
 from spanforge.model_registry._core.conventions import CONVENTIONS, PROVIDER_KEYS, Convention
 from spanforge.model_registry._core.events import OPERATION_SPAN_NAMES
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 ROOT = Path(__file__).parent.parent
+CALENDAR_KINDS: Final = {"name": "name or glob", "text": "string", "day": "day", "names": "list of names"}
+"""The words for the kinds of values in a calendar file."""
 WIDTH = 118
 """The limit of characters in a line of prose."""
 BLOCK = re.compile(r"(<!-- (table|list|sentence|api): ([\w.]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -155,6 +158,15 @@ def infrastructure() -> list[list[str]]:
 def call_evidence() -> str:
     """Return the sentence about attributes that only LLM instrumentations write."""
     return f"These attributes show it: {join_names(CALL_EVIDENCE, 'and')}."
+
+
+def calendar_fields() -> list[list[str]]:
+    """Return the table of the fields of an announcement in a calendar file."""
+    rows = [
+        [f"`{name}`", "yes" if row.required else "no", CALENDAR_KINDS[row.kind], row.note]
+        for name, row in CALENDAR_FIELDS.items()
+    ]
+    return [["field", "required", "value", "meaning"], *rows]
 
 
 def call_events() -> list[list[str]]:
@@ -295,6 +307,7 @@ def join_names(names: Iterable[str], conjunction: str) -> str:
 
 TABLES = {
     "attributes": attributes,
+    "calendar_fields": calendar_fields,
     "call_events": call_events,
     "checks": checks,
     "clauses": clauses,

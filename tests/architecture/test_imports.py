@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 
 PACKAGE = Path(spanforge.model_registry.__file__).parent
 NAME = "spanforge.model_registry"
-PUBLIC = {NAME, *(f"{NAME}.{name}" for name in ("collector", "compliance", "otel", "otel.instrumentor", "watch"))}
+PUBLIC_NAMES = ("calendar", "collector", "compliance", "otel", "otel.instrumentor", "watch")
+PUBLIC = {NAME, *(f"{NAME}.{name}" for name in PUBLIC_NAMES)}
 """The modules that are API. The path of any other module has a part that starts with an underscore."""
 
 LAYERS = [
     {
         "counter",
+        "json_places",
         "lifecycle",
         "logs",
         "ottl",
@@ -36,17 +38,35 @@ LAYERS = [
     {"errors", "name_tables"},
     {"name_routes", "values", "process", "yaml_nodes"},
     {"name_versions", "validation", "guard", "warning_texts"},
-    {"names", "entry"},
-    {"operations", "attributes", "json_entries", "yaml_entries", "globs", "span_kinds", "matching", "form_table"},
+    {"names", "entry", "announcements"},
+    {
+        "operations",
+        "attributes",
+        "json_entries",
+        "yaml_entries",
+        "globs",
+        "span_kinds",
+        "matching",
+        "form_table",
+        "shutdowns",
+    },
     {"settings", "layers", "conventions"},
     {"events", "resolution", "storage", "setting_names"},
-    {"delivery", "span_models", "collector_tables", "name_conflicts", "collector_paths", "collector_names"},
-    {"emission", "collector_attributes", "collector_forms"},
+    {
+        "delivery",
+        "span_models",
+        "collector_tables",
+        "name_conflicts",
+        "collector_paths",
+        "collector_names",
+        "calendar_files",
+    },
+    {"emission", "collector_attributes", "collector_forms", "provider_calendar"},
     {"state", "collector_globs"},
     {"registry", "collector_choice"},
     {"collector_statements"},
     {"default", "watched_file"},
-    {"watch"},
+    {"watch", "calendar"},
     {"collector", "otel", "compliance"},
 ]
 """The modules of ``_core`` and the public ones, from left to right: a module imports from layers to its left only."""

@@ -134,7 +134,7 @@ class ModelNotAllowedError(ModelRegistryError, ValueError):
 
 
 class RegistryFileError(ModelRegistryError, ValueError):
-    """A registry file cannot be read or written.
+    """A registry file or a calendar file cannot be read or written.
 
     Attributes:
         path: The path of the file.

@@ -58,7 +58,16 @@ def write_entries(path: str | os.PathLike[str], entries: Iterable[ModelRegistryE
     """
     name = os.fsdecode(path)
     target = _resolve_target(name)
-    parts = encode_parts(list(entries))
+    _replace(name, target, encode_parts(list(entries)))
+
+
+def write_parts(path: str | os.PathLike[str], parts: Iterable[bytes]) -> None:
+    """Write the parts of a JSON file, as ``write_entries`` does, and raise its errors."""
+    name = os.fsdecode(path)
+    _replace(name, _resolve_target(name), parts)
+
+
+def _replace(name: str, target: str, parts: Iterable[bytes]) -> None:
     try:
         os.makedirs(os.path.dirname(target), exist_ok=True)
         with open_folder(os.path.dirname(target)) as folder:
@@ -146,18 +155,19 @@ def _check_size(name: str, size: int) -> None:
 
 def parse_entries(name: str, content: bytes) -> list[ModelRegistryEntry]:
     """Return the entries of a registry file with this name and content; raise the errors of ``read_entries``."""
-    if _is_yaml(name):
+    if is_yaml(name):
         return _check_unique_ids(name, *_parse_with_extra(name, content))
     return _check_unique_ids(name, json_entries.parse_json(name, content))
 
 
-def _is_yaml(name: str) -> bool:
+def is_yaml(name: str) -> bool:
+    """Check whether a file with this name is read as YAML."""
     return name.lower().endswith((".yaml", ".yml"))
 
 
 def preload_parser(name: str) -> None:
     """Import the parser of a file with this name. A fork during a later import in a thread would leave half of it."""
-    if _is_yaml(name):
+    if is_yaml(name):
         with contextlib.suppress(ImportError):
             importlib.import_module("spanforge.model_registry._core.yaml_entries")
 
@@ -180,7 +190,7 @@ def _resolve_target(name: str) -> str:
         target = os.path.realpath(name)
     except (OSError, ValueError) as error:
         raise RegistryFileError(name, f"cannot be written: {explain_os_error(error)}") from error
-    if _is_yaml(name) or _is_yaml(target):
+    if is_yaml(name) or is_yaml(target):
         reason = "cannot be written: YAML files are read-only, and save writes JSON; use a name that ends in .json"
         raise RegistryFileError(name, reason)
     return target

@@ -64,20 +64,20 @@ def _make_yaml_entry(name: str, index: int, item: Node) -> ModelRegistryEntry:
 def _make_fields(item: Node) -> Any:
     """Return the fields for ``from_dict``. All values of an entry are texts, except the user's metadata."""
     if not isinstance(item.value, dict):
-        return _make_value(item, as_text=True)
+        return make_plain(item, as_text=True)
     return {
-        field: _make_metadata(member.node) if field == "metadata" else _make_value(member.node, as_text=True)
+        field: _make_metadata(member.node) if field == "metadata" else make_plain(member.node, as_text=True)
         for field, member in item.value.items()
     }
 
 
 def _make_metadata(node: Node) -> Any:
     if not isinstance(node.value, dict):
-        return _make_value(node, as_text=False)
-    return {key: _make_value(member.node, as_text=key in RESERVED) for key, member in node.value.items()}
+        return make_plain(node, as_text=False)
+    return {key: make_plain(member.node, as_text=key in RESERVED) for key, member in node.value.items()}
 
 
-def _make_value(node: Node, *, as_text: bool) -> Any:
+def make_plain(node: Node, *, as_text: bool) -> Any:
     """Return the JSON value of a node. With ``as_text``, each scalar except null becomes the text in the file."""
     value = node.value
     if isinstance(value, str):
@@ -87,8 +87,8 @@ def _make_value(node: Node, *, as_text: bool) -> Any:
             return None if value in NULLS else value
         return _parse_plain(value)
     if isinstance(value, list):
-        return [_make_value(item, as_text=as_text) for item in value]
-    return {key: _make_value(member.node, as_text=as_text) for key, member in value.items()}
+        return [make_plain(item, as_text=as_text) for item in value]
+    return {key: make_plain(member.node, as_text=as_text) for key, member in value.items()}
 
 
 def _parse_plain(text: str) -> Any:

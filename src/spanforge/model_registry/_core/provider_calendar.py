@@ -1,0 +1,157 @@
+"""``Calendar``: the days on which providers stop serving models. Names and providers match as in a registry."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Final
+
+from spanforge.model_registry._core.announcements import Announcement
+from spanforge.model_registry._core.calendar_files import (
+    MAX_ANNOUNCEMENTS,
+    parse_announcements,
+    read_calendar,
+    write_calendar,
+)
+from spanforge.model_registry._core.entry import ModelRegistryEntry
+from spanforge.model_registry._core.errors import InvalidValueError, RegistryFileError
+from spanforge.model_registry._core.names import canonical_provider, entry_key
+from spanforge.model_registry._core.resolution import ModelIndex
+from spanforge.model_registry._core.shutdowns import ProviderShutdown, choose_earliest, conclude
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from spanforge.model_registry._core.names import MatchMode
+
+_ID_PREFIX: Final = "\0"
+"""The first character of the ids of groups, so that no model has such a name."""
+
+_Group = tuple[Announcement, ...]
+
+
+class Calendar:
+    """What providers announced about the end of their models. A calendar is immutable.
+
+    Names and providers match as in a registry: by all forms of a name, and with all spellings of a provider. Days
+    differ by provider. If the provider of a call is not known, the earliest day of all providers counts.
+
+    Several announcements may be about one model at one provider. Of each source, the newest announcement counts. If
+    sources state different days, the earliest one counts, and ``ProviderShutdown.disagreement`` lists them.
+
+    Args:
+        announcements: The announcements, in any order. Equal ones count once.
+
+    Attributes:
+        announcements: The announcements, ordered by provider, model and day.
+
+    Raises:
+        InvalidValueError: There are too many announcements, or too many spellings of one model.
+    """
+
+    def __init__(self, announcements: Iterable[Announcement] = ()) -> None:
+        self.announcements: tuple[Announcement, ...] = tuple(sorted(set(announcements), key=_order))
+        if len(self.announcements) > MAX_ANNOUNCEMENTS:
+            problem = f"has {len(self.announcements):,} announcements; the limit is {MAX_ANNOUNCEMENTS:,}"
+            raise InvalidValueError("calendar", None, problem)
+        groups: dict[tuple[str, str], list[Announcement]] = {}
+        for each in self.announcements:
+            provider = canonical_provider(each.provider) or each.provider
+            groups.setdefault((provider, entry_key(each.model).text), []).append(each)
+        self._groups: dict[str, tuple[str, _Group]] = {
+            f"{_ID_PREFIX}{number}": (provider, tuple(rows))
+            for number, ((provider, _), rows) in enumerate(groups.items())
+        }
+        self._index = ModelIndex(_make_entry(*item) for item in self._groups.items())
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Calendar:
+        """Return the calendar in a JSON or YAML file. YAML needs the extra ``yaml``.
+
+        Raises:
+            RegistryFileError: The file cannot be read or is not valid. The error names line, column, entry and field.
+        """
+        return make_calendar(os.fsdecode(path), read_calendar(path))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the calendar to a JSON file, atomically; equal calendars give equal bytes.
+
+        Raises:
+            RegistryFileError: The file cannot be written, or its name ends in ``.yaml`` or ``.yml``.
+        """
+        write_calendar(path, self.announcements)
+
+    def find(self, model: str, *, provider: str | None = None, known_on: str | None = None) -> ProviderShutdown | None:
+        """Return the end of a model at its provider; ``None`` if the calendar does not have the model.
+
+        Args:
+            model: The model's name, in any form.
+            provider: The provider that serves it, in any spelling; ``None`` if it is not known.
+            known_on: The day in UTC whose knowledge counts, such as ``2027-01-14``; ``None`` for all announcements.
+        """
+        return conclude_earliest(self.match((model,), provider), known_on)
+
+    def merge(self, *others: Calendar) -> Calendar:
+        """Return the calendar with the announcements of all these calendars."""
+        return Calendar(each for calendar in (self, *others) for each in calendar.announcements)
+
+    def list_shutdowns(self, *, known_on: str | None = None) -> list[ProviderShutdown]:
+        """Return the end of each model, the earliest day first."""
+        found = (conclude(provider, rows, known_on) for provider, rows in self._groups.values())
+        return sorted(filter(None, found), key=lambda each: (each.shutdown_on or each.not_before or "", each[:2]))
+
+    def match(
+        self, names: Iterable[str], provider: str | None = None, mode: MatchMode = "forms"
+    ) -> list[tuple[str, _Group]]:
+        """Return the announcements of the first name that matches, each group with its canonical provider."""
+        for name in names:
+            match = self._index.search(name, provider, mode)
+            entries = match.ambiguous if match.entry is None else (match.entry,)
+            if entries:
+                return [self._groups[entry.model_id] for entry in entries]
+        return []
+
+    def __len__(self) -> int:
+        return len(self.announcements)
+
+    def __iter__(self) -> Iterator[Announcement]:
+        return iter(self.announcements)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Calendar) and self.announcements == other.announcements
+
+    def __hash__(self) -> int:
+        return hash(self.announcements)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {len(self)} announcements>"
+
+
+def parse_calendar(name: str, content: bytes) -> Calendar:
+    """Return the calendar in a file with this name and content; raise the errors of ``Calendar.load``."""
+    return make_calendar(name, parse_announcements(name, content))
+
+
+def make_calendar(name: str, announcements: Iterable[Announcement]) -> Calendar:
+    """Return the calendar with the announcements of a file with this name; raise the errors of ``Calendar.load``."""
+    try:
+        return Calendar(announcements)
+    except InvalidValueError as error:  # for example, there are too many spellings of one model
+        raise RegistryFileError(name, f"{error.field} {error.problem}", model_id=error.model_id) from None
+
+
+def conclude_earliest(groups: Iterable[tuple[str, _Group]], known_on: str | None = None) -> ProviderShutdown | None:
+    """Return the end of a model from groups of announcements: the group with the earliest day."""
+    return choose_earliest(filter(None, (conclude(provider, rows, known_on) for provider, rows in groups)))
+
+
+def _order(each: Announcement) -> tuple[str, ...]:
+    days = (each.shutdown_on or "", each.not_before or "", each.announced_on or "")
+    return each.provider, each.model, each.source, each.checked_on, *days, *each.replacements
+
+
+def _make_entry(group_id: str, group: tuple[str, _Group]) -> ModelRegistryEntry:
+    """Return an entry for the index of a calendar: its aliases are the names of the model."""
+    provider, rows = group
+    spellings = list(dict.fromkeys((provider, *(each.provider for each in rows))))
+    metadata = {"aliases": list(dict.fromkeys(each.model for each in rows)), "provider": spellings}
+    return ModelRegistryEntry(group_id, "calendar", "1", "low", provider, "calendar", metadata=metadata)
