@@ -16,6 +16,7 @@ from api import render_module
 
 from spanforge.model_registry._core.announcements import CALENDAR_FIELDS
 from spanforge.model_registry._core.attributes import ATTRIBUTES, PREFIX
+from spanforge.model_registry._core.calendar_feeds import FEEDS
 from spanforge.model_registry._core.conventions import CONVENTIONS, PROVIDER_KEYS, Convention
 from spanforge.model_registry._core.events import OPERATION_SPAN_NAMES
 from spanforge.model_registry._core.lifecycle import FLAGGED_STATUSES, FLAGGED_TIERS, OPERATIONS, RISK_TIERS, STATUSES
@@ -169,6 +170,11 @@ def calendar_fields() -> list[list[str]]:
     return [["field", "required", "value", "meaning"], *rows]
 
 
+def calendar_feeds() -> list[list[str]]:
+    """Return the table of the public formats that a calendar can be made from."""
+    return [["format", "source"], *([f"`{name}`", row.note] for name, row in FEEDS.items())]
+
+
 def call_events() -> list[list[str]]:
     """Return the table of the events by which log records report calls."""
     rows = [[f"`{name}`", f"[{event.sender}]({event.source})"] for name, event in CALL_EVENTS.items()]
@@ -307,6 +313,7 @@ def join_names(names: Iterable[str], conjunction: str) -> str:
 
 TABLES = {
     "attributes": attributes,
+    "calendar_feeds": calendar_feeds,
     "calendar_fields": calendar_fields,
     "call_events": call_events,
     "checks": checks,

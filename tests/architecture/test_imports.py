@@ -62,7 +62,7 @@ LAYERS = [
         "calendar_files",
     },
     {"emission", "collector_attributes", "collector_forms", "provider_calendar"},
-    {"state", "collector_globs"},
+    {"state", "collector_globs", "calendar_feeds"},
     {"registry", "collector_choice"},
     {"collector_statements"},
     {"default", "watched_file"},

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
+import msgspec
+
 from spanforge.model_registry._core.announcements import Announcement
 from spanforge.model_registry._core.calendar_files import (
     MAX_ANNOUNCEMENTS,
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
     from spanforge.model_registry._core.names import MatchMode
 
+_ANY_DAY: Final = "9999-12-31"
+"""The day in place of ``checked_on`` when announcements are compared without it."""
 _ID_PREFIX: Final = "\0"
 """The first character of the ids of groups, so that no model has such a name."""
 
@@ -91,8 +95,19 @@ class Calendar:
         return conclude_earliest(self.match((model,), provider), known_on)
 
     def merge(self, *others: Calendar) -> Calendar:
-        """Return the calendar with the announcements of all these calendars."""
-        return Calendar(each for calendar in (self, *others) for each in calendar.announcements)
+        """Return the calendar with the announcements of all these calendars.
+
+        If several announcements differ only in ``checked_on``, the first and the last check are kept. So the calendar
+        shows since when a day was known, and does not grow with each check.
+        """
+        checks: dict[Announcement, list[str]] = {}
+        for each in (row for calendar in (self, *others) for row in calendar.announcements):
+            checks.setdefault(msgspec.structs.replace(each, checked_on=_ANY_DAY), []).append(each.checked_on)
+        return Calendar(
+            msgspec.structs.replace(each, checked_on=day)
+            for each, days in checks.items()
+            for day in (min(days), max(days))
+        )
 
     def list_shutdowns(self, *, known_on: str | None = None) -> list[ProviderShutdown]:
         """Return the end of each model, the earliest day first."""

@@ -58,16 +58,16 @@ def write_entries(path: str | os.PathLike[str], entries: Iterable[ModelRegistryE
     """
     name = os.fsdecode(path)
     target = _resolve_target(name)
-    _replace(name, target, encode_parts(list(entries)))
+    _write_target(name, target, encode_parts(list(entries)))
 
 
 def write_parts(path: str | os.PathLike[str], parts: Iterable[bytes]) -> None:
     """Write the parts of a JSON file, as ``write_entries`` does, and raise its errors."""
     name = os.fsdecode(path)
-    _replace(name, _resolve_target(name), parts)
+    _write_target(name, _resolve_target(name), parts)
 
 
-def _replace(name: str, target: str, parts: Iterable[bytes]) -> None:
+def _write_target(name: str, target: str, parts: Iterable[bytes]) -> None:
     try:
         os.makedirs(os.path.dirname(target), exist_ok=True)
         with open_folder(os.path.dirname(target)) as folder:
