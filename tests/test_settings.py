@@ -20,6 +20,7 @@ from spanforge.model_registry._core.attributes import ON_SPANS, SPAN_ATTRIBUTE_N
 from spanforge.model_registry._core.errors import InvalidEntryError
 from spanforge.model_registry._core.setting_names import warn_about_unknown_variables
 from spanforge.model_registry._core.settings import (
+    CALENDAR,
     ENABLED,
     EVENTS,
     FILE,
@@ -62,6 +63,7 @@ ROWS = [
     Row(ENABLED, False, "false", False),
     Row(FILE, ["/a.json"], "/b.json", (os.path.abspath("/b.json"),)),
     Row(RELOAD_INTERVAL, 200, "300", 300),
+    Row(CALENDAR, "/a.json", "/b.yaml", os.path.abspath("/b.yaml")),
     Row(SPAN_ATTRIBUTES, ["status"], "owner", ("owner",)),
     Row(MODEL_ATTRIBUTES, ["my.model"], "other.model", ("other.model",)),
     Row(UNREGISTERED_POLICY, "ignore", "IGNORE", "ignore"),
@@ -362,7 +364,7 @@ def test_unknown_option(lines: Any) -> None:
             "file": "a",
             "unregistered": None,
         }
-    names = "enabled, file, reload_interval, span_attributes, model_attributes, unregistered, match, events"
+    names = "enabled, file, reload_interval, calendar, span_attributes, model_attributes, unregistered, match, events"
     assert lines() == [line(f"option 'flie' is unknown and ignored; options are {names}")]
 
 

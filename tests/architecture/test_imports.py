@@ -62,10 +62,11 @@ LAYERS = [
         "calendar_files",
     },
     {"emission", "collector_attributes", "collector_forms", "provider_calendar"},
-    {"state", "collector_globs", "calendar_feeds"},
+    {"state", "collector_globs", "calendar_feeds", "calendar_guard"},
     {"registry", "collector_choice"},
     {"collector_statements"},
     {"default", "watched_file"},
+    {"calendar_watch"},
     {"watch", "calendar"},
     {"collector", "otel", "compliance"},
 ]

@@ -26,6 +26,7 @@ PUBLIC = {
     "ModelRegistryEntry",
     "ModelRegistryError",
     "ModelStatus",
+    "ProviderShutdownError",
     "RegistryFileError",
     "RegistryFileNotFoundError",
     "Resolution",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import importlib.util
 import inspect
@@ -15,6 +16,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from support.calendars import announce
 from support.log_lines import not_registered
 from support.plugin import NO_HOOK_LINES, NO_SDK, find_processors
 from support.telemetry import Keeping, loggers_with
@@ -26,6 +28,7 @@ from spanforge.model_registry._core.attributes import ON_SPANS
 from spanforge.model_registry._core.emission import get_event_signals
 from spanforge.model_registry._core.process import reset_process
 from spanforge.model_registry._core.settings import VARIABLES
+from spanforge.model_registry.calendar import Calendar, get_calendar
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
 from spanforge.model_registry.otel.instrumentor import ModelRegistryInstrumentor, Options
 
@@ -191,6 +194,20 @@ def test_files_are_followed_until_uninstrument(plugin: Any, provider: Any, call:
     plugin.instrument(tracer_provider=provider, file=str(models))
     assert [file.path for file in watch.file_states()] == [str(models)]
     assert lines() == []
+
+
+def test_the_calendar_is_followed_until_uninstrument(plugin: Any, provider: Any, tmp_path: Path) -> None:
+    """The option ``calendar``, also of declarative configuration, puts the file in force until ``uninstrument``."""
+    path = tmp_path / "calendar.json"
+    Calendar([announce()]).save(path)
+    options = plugin.configuration(calendar=str(path), reload_interval=100)
+    plugin.instrument(tracer_provider=provider, **dataclasses.asdict(options))
+    assert get_calendar() == Calendar([announce()])
+    Calendar([announce("gpt-5")]).save(path)
+    wait_until(lambda: get_calendar() == Calendar([announce("gpt-5")]))
+    assert [file.path for file in watch.file_states()] == [str(path)]
+    plugin.uninstrument()
+    assert not watch.file_states()
 
 
 @pytest.mark.parametrize(

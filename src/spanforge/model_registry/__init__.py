@@ -28,6 +28,7 @@ from spanforge.model_registry._core.errors import (
     ModelNotAllowedError,
     ModelNotFoundError,
     ModelRegistryError,
+    ProviderShutdownError,
     RegistryFileError,
     RegistryFileNotFoundError,
 )
@@ -49,6 +50,7 @@ __all__ = [
     "ModelRegistryEntry",
     "ModelRegistryError",
     "ModelStatus",
+    "ProviderShutdownError",
     "RegistryFileError",
     "RegistryFileNotFoundError",
     "Resolution",

@@ -10,6 +10,7 @@ import weakref
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from spanforge.model_registry._core import logs, storage
+from spanforge.model_registry._core.calendar_watch import follow_calendar_setting, list_calendar_states
 from spanforge.model_registry._core.default import get_default_registry
 from spanforge.model_registry._core.process import ProcessState, WarnOnce, live_keys
 from spanforge.model_registry._core.settings import FILE, RELOAD_INTERVAL
@@ -39,7 +40,7 @@ class FileState(NamedTuple):
     Attributes:
         path: The path of the file.
         version: The first 12 digits of the SHA-256 of the last valid content; ``None`` if the file never was valid.
-        models: The number of models in the last valid content.
+        models: The number of models in the last valid content, or of announcements in a calendar file.
         age: Seconds since a look found the file in force and unchanged; since the start, if it never was in force.
         failures: The number of times that the file became invalid in this process. A file is invalid if it cannot be
             read, its content is not valid, or another file has the same model.
@@ -223,13 +224,14 @@ class FileWatcher:
 
 
 def file_states() -> list[FileState]:
-    """Return the state of each file that is followed in this process."""
-    return [
+    """Return the state of each file that is followed in this process: registry files, and calendar files."""
+    registry_files = [
         state
         for registry in live_keys(_watchers.by_registry)
         if (watcher := _watchers.by_registry.get(registry))
         for state in watcher.states()
     ]
+    return [*registry_files, *(FileState(*state) for state in list_calendar_states())]
 
 
 def find_watcher(registry: ModelRegistry) -> FileWatcher | None:
@@ -237,19 +239,21 @@ def find_watcher(registry: ModelRegistry) -> FileWatcher | None:
     return _watchers.by_registry.get(registry)
 
 
-def follow_settings(file: object = None, reload_interval: object = None) -> FileWatcher | None:
-    """Let the process-wide registry follow the files that the settings name, and return the watcher.
+def follow_settings(file: object = None, reload_interval: object = None, calendar: object = None) -> FileWatcher | None:
+    """Let the process-wide registry follow the files of the settings, and return the watcher of the registry files.
 
     The first call decides, unless a later call passes a setting. No error is raised.
 
     Args:
         file: The option ``file``; with ``None`` the environment decides.
         reload_interval: The option ``reload_interval``; with ``None`` the environment decides.
+        calendar: The option ``calendar``; with ``None`` the environment decides.
 
     Returns:
         The watcher; ``None`` if there are no files.
     """
     registry = get_default_registry()
+    follow_calendar_setting(registry, calendar, reload_interval)
     with _watchers.starting:
         current = _watchers.by_registry.get(registry)
         if current is not None and file is None and reload_interval is None:

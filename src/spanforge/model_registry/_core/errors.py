@@ -133,6 +133,28 @@ class ModelNotAllowedError(ModelRegistryError, ValueError):
         return f"model {shorten(self.model_id)} is {self.status} (allowed here: {allowed})"
 
 
+class ProviderShutdownError(ModelRegistryError, ValueError):
+    """``require`` refuses the model, because its provider stops serving it too soon.
+
+    Attributes:
+        model_id: The name that was looked up.
+        provider: The provider's canonical name.
+        shutdown_on: The day on which the provider stops serving the model, in UTC.
+        days_left: The days until then; 0 on that day, and negative after it.
+    """
+
+    def __init__(self, model_id: str, provider: str, shutdown_on: str, days_left: int) -> None:
+        super().__init__(model_id, provider, shutdown_on, days_left)
+        self.model_id = model_id
+        self.provider = provider
+        self.shutdown_on = shutdown_on
+        self.days_left = days_left
+
+    def __str__(self) -> str:
+        verb = "stopped" if self.days_left <= 0 else "stops"
+        return f"provider {shorten(self.provider)} {verb} serving model {shorten(self.model_id)} on {self.shutdown_on}"
+
+
 class RegistryFileError(ModelRegistryError, ValueError):
     """A registry file or a calendar file cannot be read or written.
 

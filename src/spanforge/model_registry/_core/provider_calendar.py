@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
@@ -16,6 +16,7 @@ from spanforge.model_registry._core.calendar_files import (
 )
 from spanforge.model_registry._core.entry import ModelRegistryEntry
 from spanforge.model_registry._core.errors import InvalidValueError, RegistryFileError
+from spanforge.model_registry._core.globs import list_plain_aliases
 from spanforge.model_registry._core.names import canonical_provider, entry_key
 from spanforge.model_registry._core.resolution import ModelIndex
 from spanforge.model_registry._core.shutdowns import ProviderShutdown, choose_earliest, conclude
@@ -24,9 +25,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from spanforge.model_registry._core.names import MatchMode
+    from spanforge.model_registry._core.resolution import Resolution
+    from spanforge.model_registry._core.storage import SourceFile
 
 _ANY_DAY: Final = "9999-12-31"
 """The day in place of ``checked_on`` when announcements are compared without it."""
+_EXPLICIT_RULES: Final = ("id", "alias")
+"""The rules by which an entry matches names that it contains. A glob may match names of other models."""
 _ID_PREFIX: Final = "\0"
 """The first character of the ids of groups, so that no model has such a name."""
 
@@ -139,6 +144,49 @@ class Calendar:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {len(self)} announcements>"
+
+
+class CalendarDay(NamedTuple):
+    """A calendar on a day. All that depends on the day is derived from it, so a day begins everywhere at once.
+
+    Attributes:
+        calendar: The calendar.
+        day: The current day in UTC.
+        source: The file from which the calendar was read; ``None`` if it did not come from a file.
+    """
+
+    calendar: Calendar
+    day: str
+    source: SourceFile | None = None
+
+    def find(self, resolution: Resolution, provider: str | None, mode: MatchMode = "forms") -> ProviderShutdown | None:
+        """Return the end of a model that was called; ``None`` if the calendar does not have it.
+
+        The called name decides. If it is the name of a deployment, which the calendar cannot have, the id and the base
+        models of its entry do.
+
+        Args:
+            resolution: The resolution of the called name.
+            provider: The provider, as the call names it; ``None``: the only provider of the entry, if it has one.
+            mode: Whether forms match.
+        """
+        entry, names = resolution.entry, [resolution.candidate]
+        if entry is not None:
+            if resolution.rule in _EXPLICIT_RULES:
+                names += [entry.model_id, *entry.base_models]
+            if not provider and len(entry.providers) == 1:
+                provider = entry.providers[0]
+        return conclude_earliest(self.calendar.match(names, provider, mode))
+
+    def list_entry_shutdowns(self, entry: ModelRegistryEntry) -> list[ProviderShutdown]:
+        """Return the end of a registered model at each of its providers, or at each provider that announced one."""
+        names = [entry.model_id, *entry.base_models, *list_plain_aliases(entry)]
+        by_provider: dict[str, list[tuple[str, _Group]]] = {}
+        for provider in entry.providers or (None,):
+            for group in self.calendar.match(names, provider):
+                by_provider.setdefault(group[0], []).append(group)
+        found = map(conclude_earliest, by_provider.values())
+        return [each for each in found if each is not None and each.shutdown_on is not None]
 
 
 def parse_calendar(name: str, content: bytes) -> Calendar:

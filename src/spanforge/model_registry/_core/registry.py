@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from spanforge.model_registry._core import emission, storage
+from spanforge.model_registry._core.calendar_guard import list_call_warnings, require_days_left
 from spanforge.model_registry._core.entry import ModelRegistryEntry
 from spanforge.model_registry._core.errors import InvalidValueError, ModelNotAllowedError, ModelNotFoundError
 from spanforge.model_registry._core.events import LifecycleEvent
@@ -178,8 +179,12 @@ class ModelRegistry(RegistryCore):
         return self._state.index.resolve((str.__str__(name),), provider, MATCH.choose(match))
 
     def check(self, name: str, *, provider: str | None = None, match: MatchMode | None = None) -> tuple[str, ...]:
-        """Return the warnings for a caller of this model; empty if the model is active."""
-        return self.resolve(name, provider=provider, match=match).warnings
+        """Return the warnings for a caller of this model: about its status, and about its provider's shutdown.
+
+        It is empty for an active model whose provider announced no shutdown within 90 days in the calendar in force.
+        """
+        resolution = self.resolve(name, provider=provider, match=match)
+        return list_call_warnings(self._state.calendar, resolution, provider, match)
 
     def require(
         self,
@@ -188,20 +193,34 @@ class ModelRegistry(RegistryCore):
         provider: str | None = None,
         allow: Iterable[str] = ("active", "deprecated"),
         match: MatchMode | None = None,
+        min_days_left: int | None = None,
     ) -> ModelRegistryEntry:
         """Return the matching entry, or raise an error if the model must not be called.
+
+        Args:
+            name: The name.
+            provider: The provider, as for ``resolve``.
+            allow: The statuses that are allowed.
+            match: As for ``resolve``.
+            min_days_left: The least number of days until the provider stops serving the model, by the calendar in
+                force; ``1`` refuses a model whose shutdown day has come. ``None``: the calendar is not asked.
 
         Raises:
             ModelNotFoundError: No entry matches (also a ``KeyError``).
             ModelNotAllowedError: The model's status is not in ``allow`` (also a ``ValueError``).
-            InvalidValueError: ``allow`` contains an unknown status (also a ``ValueError``).
+            ProviderShutdownError: Fewer than ``min_days_left`` days are left (also a ``ValueError``).
+            InvalidValueError: ``allow`` contains an unknown status, ``min_days_left`` is not a whole number, or no
+                calendar is in force for it (also a ``ValueError``).
         """
         allowed = tuple(check_one_of(status, STATUSES, "allow") for status in allow)
-        entry = self.resolve(name, provider=provider, match=match).entry
+        resolution = self.resolve(name, provider=provider, match=match)
+        entry = resolution.entry
         if entry is None:
             raise ModelNotFoundError(name)
         if entry.status not in allowed:
             raise ModelNotAllowedError(entry.model_id, entry.status, allowed)
+        if min_days_left is not None:
+            require_days_left(self._state.calendar, resolution, provider, match, min_days_left)
         return entry
 
     def clear(self) -> None:

@@ -139,6 +139,13 @@ def _parse_paths(value: Any, name: str) -> tuple[str, ...]:
         raise InvalidValueError.must_be(name, value, rule) from None
 
 
+def _parse_path(value: Any, name: str) -> str:
+    paths = _parse_paths(value, name)
+    if len(paths) != 1:
+        raise InvalidValueError.must_be(name, value, "one path")
+    return paths[0]
+
+
 def _parse_span_attributes(value: Any, name: str) -> tuple[str, ...]:
     rule = f"names of {', '.join(SPAN_ATTRIBUTE_NAMES)}, or changes to the default such as +purpose and -version"
     items = _parse_items(value, name, ",", rule)
@@ -217,6 +224,14 @@ RELOAD_INTERVAL: Final = Setting(
     _parse_milliseconds,
     "a changed file takes effect within this number of milliseconds; with `0`, files are read only at the start",
 )
+CALENDAR: Final[Setting[str | None]] = Setting(
+    "calendar",
+    None,
+    "",
+    _parse_path,
+    "the [calendar](calendar.md) of the days on which providers stop serving models, JSON or YAML; it is followed like "
+    "the registry file",
+)
 SPAN_ATTRIBUTES: Final[Setting[tuple[str, ...]]] = Setting(
     "span_attributes",
     ON_SPANS,
@@ -266,6 +281,7 @@ SETTINGS: Final[tuple[Setting[Any], ...]] = (
     ENABLED,
     FILE,
     RELOAD_INTERVAL,
+    CALENDAR,
     SPAN_ATTRIBUTES,
     MODEL_ATTRIBUTES,
     UNREGISTERED_POLICY,

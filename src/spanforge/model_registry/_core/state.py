@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from spanforge.model_registry._core.entry import ModelRegistryEntry
     from spanforge.model_registry._core.layers import Layers
     from spanforge.model_registry._core.operations import Operation
+    from spanforge.model_registry._core.provider_calendar import CalendarDay
     from spanforge.model_registry._core.storage import SourceFile
 
 _T = TypeVar("_T")
@@ -61,6 +62,7 @@ class RegistryState:
         sources: The files from which the layers were read.
         deliveries: The events of the last operations. The event of an interrupted operation stays here and is sent
             later.
+        calendar: The provider calendar in force, and the current day.
         version: A new object per state. A cache can keep it instead of the state, so that old entries can be freed.
     """
 
@@ -68,6 +70,7 @@ class RegistryState:
     layers: Layers
     sources: Sources = NO_SOURCES
     deliveries: tuple[Delivery, ...] = ()
+    calendar: CalendarDay | None = None
     version: object = field(default_factory=object)
 
 
@@ -130,10 +133,11 @@ class RegistryCore:
             new_layers, entry = change_layers(state.layers, old_entry, timed_operation)
             if entry is old_entry:
                 delivery.event = None
-                return RegistryState(state.index, new_layers, state.sources, state.deliveries), entry
+                return RegistryState(state.index, new_layers, state.sources, state.deliveries, state.calendar), entry
             delivery.event = _create_event(timed_operation, old_entry, entry)
             undelivered = tuple(item for item in (*state.deliveries, delivery) if item.is_undelivered())
-            return RegistryState(state.index.put(entry), new_layers, state.sources, undelivered), entry
+            index = state.index.put(entry)
+            return RegistryState(index, new_layers, state.sources, undelivered, state.calendar), entry
 
         return self._publish(change)
 
@@ -152,7 +156,7 @@ class RegistryCore:
             index = ModelIndex(compute_entries(new_layers))
             is_upper = replace_layer is replace_file_layer and state.layers.files is not None
             new_sources = state.sources._replace(**{"files" if is_upper else "app": read_from})
-            return RegistryState(index, new_layers, new_sources, state.deliveries), new_layers
+            return RegistryState(index, new_layers, new_sources, state.deliveries, state.calendar), new_layers
 
         new_layers = self._guard.run(lambda: self._publish(change))
         warn_about_index(self._state.index)
@@ -188,6 +192,18 @@ class RegistryCore:
             if self._last_timestamp == last:  # nothing runs between this check and the assignment, as in ``_publish``
                 self._last_timestamp = timestamp
                 return timestamp
+
+
+def put_calendar(registry: RegistryCore, calendar: CalendarDay | None) -> None:
+    """Put a provider calendar in force, or another day. Everything that was derived from the state is then outdated.
+
+    This is a function so that it is not a method of the public class.
+    """
+
+    def change(state: RegistryState) -> tuple[RegistryState, None]:
+        return RegistryState(state.index, state.layers, state.sources, state.deliveries, calendar), None
+
+    registry._guard.run(lambda: registry._publish(change))  # noqa: SLF001 - same module
 
 
 def list_sources(registry: RegistryCore) -> list[SourceFile]:

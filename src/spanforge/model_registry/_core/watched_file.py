@@ -6,16 +6,15 @@ import hashlib
 import time
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from spanforge.model_registry._core import storage
 from spanforge.model_registry._core.errors import RegistryFileError
 from spanforge.model_registry._core.storage import SourceFile
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
-    from spanforge.model_registry._core.entry import ModelRegistryEntry
     from spanforge.model_registry._core.storage import FileMark
 
 MTIME_GRANULARITY: Final = 3.0
@@ -95,9 +94,10 @@ class WatchedFile:
         mark_is_reliable: ``True`` if the last look was so long after that time that any later change alters the mark.
         digest: The digest of the content, or of the error, at the last look.
         settled_digest: The digest of the content last taken, or of the error last reported; ``None`` before the first.
-        entries: The entries of the last valid content.
+        entries: The last valid content, parsed: a sequence of entries, or a calendar.
         error: The error when the file was last settled.
         sha256: The SHA-256 of the last valid content, in hexadecimal; ``None`` if the file never was valid.
+        parse: The function that parses content; ``None`` for that of registry files.
     """
 
     path: str
@@ -106,9 +106,10 @@ class WatchedFile:
     mark_is_reliable: bool = False
     digest: bytes | None = None
     settled_digest: bytes | None = None
-    entries: Sequence[ModelRegistryEntry] | None = None
+    entries: Any = None
     error: RegistryFileError | None = None
     sha256: str | None = None
+    parse: Callable[[str, bytes], Any] | None = None
 
     @property
     def version(self) -> str | None:
@@ -183,7 +184,7 @@ def _settle(seen: WatchedFile, reading: _Reading) -> WatchedFile:
     error = reading.error
     if error is None:
         try:
-            entries = storage.parse_entries(seen.path, reading.content)
+            entries = (seen.parse or storage.parse_entries)(seen.path, reading.content)
         except RegistryFileError as caught:
             error = caught
         else:

@@ -18,6 +18,7 @@ from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-de
 )
 
 from spanforge.model_registry._core import logs
+from spanforge.model_registry._core.calendar_watch import stop_calendar
 from spanforge.model_registry._core.default import get_default_registry
 from spanforge.model_registry._core.emission import flush_events, set_event_signals
 from spanforge.model_registry._core.process import ProcessState, WarnOnce
@@ -85,6 +86,7 @@ class Options:
 
     file: str | list[str] | None = None
     reload_interval: int | None = None
+    calendar: str | None = None
     span_attributes: str | list[str] | None = None
     model_attributes: str | list[str] | None = None
     unregistered: str | None = None
@@ -157,7 +159,7 @@ class ModelRegistryInstrumentor(BaseInstrumentor):  # type: ignore[no-any-unimpo
             set_event_signals(plugin_options.pop("events"))
         is_first_call = not self.is_instrumented_by_opentelemetry
         if is_first_call or plugin_options:
-            self._watcher = follow_settings(plugin_options.get("file"), plugin_options.get("reload_interval"))
+            self._watcher = follow_settings(*map(plugin_options.get, ("file", "reload_interval", "calendar")))
         if hasattr(provider, "add_span_processor"):
             self._install(provider, meter_provider, plugin_options)
             start_report.begin()
@@ -203,6 +205,7 @@ class ModelRegistryInstrumentor(BaseInstrumentor):  # type: ignore[no-any-unimpo
         start_report.end()
         if self._watcher is not None:
             self._watcher.stop()
+        stop_calendar(get_default_registry())
 
 
 def _is_plugin_enabled(option: object) -> bool:

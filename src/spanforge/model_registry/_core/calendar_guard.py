@@ -1,0 +1,35 @@
+"""The part of ``check`` and ``require`` that asks the provider calendar. It does not import the calendar."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from spanforge.model_registry._core.errors import InvalidValueError, ProviderShutdownError
+from spanforge.model_registry._core.settings import CALENDAR, MATCH
+
+if TYPE_CHECKING:
+    from spanforge.model_registry._core.provider_calendar import CalendarDay
+    from spanforge.model_registry._core.resolution import Resolution
+
+_RULE: Final = f"a whole number of days, with a provider calendar in force; the setting {CALENDAR.variable} names one"
+
+
+def list_call_warnings(
+    calendar: CalendarDay | None, resolution: Resolution, provider: str | None, match: object
+) -> tuple[str, ...]:
+    """Return the warnings of a resolution, and the one about the provider's shutdown if it is near."""
+    found = None if calendar is None else calendar.find(resolution, provider, MATCH.choose(match))
+    warning = None if calendar is None or found is None else found.explain(calendar.day)
+    return resolution.warnings if warning is None else (*resolution.warnings, warning)
+
+
+def require_days_left(
+    calendar: CalendarDay | None, resolution: Resolution, provider: str | None, match: object, days: Any
+) -> None:
+    """Raise ``ProviderShutdownError`` if the provider stops serving the model in fewer than ``days`` days."""
+    if calendar is None or type(days) is not int:
+        raise InvalidValueError.must_be("min_days_left", days, _RULE)
+    found = calendar.find(resolution, provider, MATCH.choose(match))
+    days_left = None if found is None else found.count_days_left(calendar.day)
+    if found is not None and days_left is not None and days_left < days:
+        raise ProviderShutdownError(resolution.candidate, found.provider, str(found.shutdown_on), days_left)
