@@ -59,6 +59,7 @@ def test_optional_attributes_of_spans(complete_entry: ModelRegistryEntry) -> Non
         matched_by="gen_ai.request.model",
         match_rule="form",
         requested_model_id="gpt-4",
+        provider_sunset_date="2027-01-14",
         response_registered=False,
     )
     assert found["model_registry.response_registered"] is False

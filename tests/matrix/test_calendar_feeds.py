@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from support.year import check_year, choose_families, simulate_year
 
 from spanforge.model_registry.calendar import Calendar, read_feed
 
@@ -43,3 +44,13 @@ def test_every_name_of_the_map_is_found(price_map: Path) -> None:
         found = calendar.find(row.model, provider=row.provider)
         assert found, row
         assert (found.shutdown_on or "") <= (row.shutdown_on or ""), row
+
+
+def test_a_year_with_real_dates(
+    price_map: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With the map's dates and 50 models of it, each model warns once at each step of a year, and nothing flaps."""
+    calendar = read_feed(price_map, "litellm", checked_on="2026-11-29")
+    families = choose_families(calendar, 50)
+    counts = check_year(simulate_year(calendar, families, monkeypatch, caplog), families)
+    assert all(counts.values())

@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
 from opentelemetry.util._once import Once
 from support.asked_registry import AskedRegistry, FailingRegistry
+from support.calendars import announce
 from support.entries import FIELDS
 from support.meters import GPT, Meters
 from support.spans import OPERATION, REQUEST, RESPONSE
@@ -22,9 +23,11 @@ from support.spans import OPERATION, REQUEST, RESPONSE
 from spanforge.model_registry import ModelRegistry, register_model
 from spanforge.model_registry._core.emission import set_event_signals
 from spanforge.model_registry._core.lifecycle import RISK_TIERS, STATUSES
+from spanforge.model_registry.calendar import Calendar, use_calendar
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
 from spanforge.model_registry.otel import _metrics as metrics
 from spanforge.model_registry.otel._info import MAX_INFO
+from spanforge.model_registry.otel._sunsets import MAX_SUNSETS
 from spanforge.model_registry.watch import FileWatcher
 
 if TYPE_CHECKING:
@@ -40,6 +43,7 @@ def test_table_of_metrics() -> None:
         "agent_spans": ("counter", "{span}"),
         "substitutions": ("counter", "{call}"),
         "sunset": ("gauge", "s"),
+        "provider_sunset": ("gauge", "s"),
         "info": ("gauge", "{model}"),
         "file.info": ("gauge", "{file}"),
         "file.age": ("gauge", "s"),
@@ -53,6 +57,7 @@ def test_reader_gets_every_metric(meters: Any, registry: Any, follow: Any, tmp_p
     """Every metric has its kind, unit, description and attributes; counters are monotonic."""
     registry.register(**FIELDS, metadata={"contact": "#ml"}, replace=True)
     registry.deprecate("gpt-4o", sunset_date="2030-01-01", successor="gpt-5")
+    use_calendar(Calendar([announce()]), registry)
     write_file(tmp_path / "models.json", "a")
     follow(tmp_path / "models.json")
     pipes = pipeline()
@@ -138,15 +143,15 @@ def test_sunset_in_seconds(meters: Meters, registry: ModelRegistry, fields: dict
 @pytest.mark.usefixtures("counting")
 def test_earliest_thousand_sunsets_are_kept(meters: Meters, registry: ModelRegistry, fields: dict[str, Any]) -> None:
     """Over the limit of sunset series, the earliest dates are kept."""
-    for number in range(metrics.MAX_SUNSETS + 10):
+    for number in range(MAX_SUNSETS + 10):
         registry.register(**fields | {"model_id": f"m{number}"})
         registry.deprecate(f"m{number}", sunset_date=f"{2000 + (number * 7) % 1_010}-01-01")
     points = meters.points("sunset")
-    years = sorted(2000 + (number * 7) % 1_010 for number in range(metrics.MAX_SUNSETS + 10))
+    years = sorted(2000 + (number * 7) % 1_010 for number in range(MAX_SUNSETS + 10))
     found = {point.attributes["model_id"] for point in points}
-    assert len(points) == len(found) == metrics.MAX_SUNSETS
+    assert len(points) == len(found) == MAX_SUNSETS
     shown = sorted(2000 + (int(model[1:]) * 7) % 1_010 for model in found)
-    assert shown == years[: metrics.MAX_SUNSETS]
+    assert shown == years[:MAX_SUNSETS]
 
 
 @pytest.mark.usefixtures("counting")
@@ -385,7 +390,7 @@ def test_failing_metric_is_logged_once(counting: Any, meters: Any, lines: Any) -
         found = meters.read()
         assert "models" not in found
         assert [point.value for point in found["calls"].data.data_points] == [number]
-    for line, name in zip(lines(), ("models", "sunset", "info"), strict=True):
+    for line, name in zip(lines(), ("models", "sunset", "provider_sunset", "info"), strict=True):
         assert line.startswith(f"model registry: metric model_registry.{name} is not available: ")
 
 

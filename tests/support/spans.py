@@ -13,8 +13,8 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-COMPARED = ("requested_model_id", "response_registered")
-"""The registry's attributes of spans whose request and response models differ."""
+COMPARED = ("provider_sunset_date", "requested_model_id", "response_registered")
+"""The registry's attributes of spans whose models differ, or whose model's provider stops serving it soon."""
 REQUEST, RESPONSE = "gen_ai.request.model", "gen_ai.response.model"
 PROVIDER, OPERATION, KIND = "gen_ai.provider.name", "gen_ai.operation.name", "openinference.span.kind"
 PARAMETERS = "llm.invocation_parameters"

@@ -97,6 +97,15 @@ ATTRIBUTES: Final = (
     Attribute("name", "string", "field", True, "yes", "the display name"),
     Attribute("version", "string", "field", True, "yes", "the model's version"),
     Attribute(
+        "provider_sunset_date",
+        "string",
+        "fact",
+        False,
+        "yes",
+        "the day on which the provider stops serving the model, from 90 days before it; from the "
+        "[calendar](docs/calendar.md)",
+    ),
+    Attribute(
         "requested_model_id",
         "string",
         "fact",

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from spanforge.model_registry._core.attributes import PREFIX, UNREGISTERED_NAMES, span_attributes
 from spanforge.model_registry._core.span_models import resolve_keys
+from spanforge.model_registry.otel._shutdowns import find_near_shutdown
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from spanforge.model_registry._core.conventions import ModelKeys
     from spanforge.model_registry._core.names import MatchMode
-    from spanforge.model_registry._core.resolution import ModelIndex
+    from spanforge.model_registry._core.provider_calendar import CalendarDay
+    from spanforge.model_registry._core.resolution import ModelIndex, Resolution
     from spanforge.model_registry._core.span_models import ModelMatch, SpanFacts
+    from spanforge.model_registry.otel._shutdowns import NearShutdown
+
+_SHUTDOWN_NAME: Final = "provider_sunset_date"
 
 
 class Enrichment(msgspec.Struct, gc=False):
@@ -24,10 +29,12 @@ class Enrichment(msgspec.Struct, gc=False):
     Attributes:
         attributes: The attributes to add, the most important first; may be empty.
         match: The model that the span names.
+        shutdown: The shutdown of the model at its provider, if it is near or past.
     """
 
     attributes: dict[str, Any]
     match: ModelMatch
+    shutdown: NearShutdown | None = None
 
 
 class Enricher:
@@ -53,6 +60,7 @@ class Enricher:
         keys: ModelKeys,
         index: ModelIndex,
         facts: SpanFacts | None = None,
+        calendar: CalendarDay | None = None,
     ) -> Enrichment | None:
         """Return the enrichment of a span; ``None`` if the span names no model.
 
@@ -61,23 +69,33 @@ class Enricher:
             keys: The deciding keys among them, in the span's instrumentation scope.
             index: The registry's entries.
             facts: The span's facts, if they are known; ``None``: read them from the attributes.
+            calendar: The provider calendar in force; ``None`` if there is none.
         """
         match = resolve_keys(index, attributes, keys, self._mode, facts)
         if match is None:
             return None
         resolution = match.resolution
+        shutdown = find_near_shutdown(calendar, match, attributes, keys, self._mode)
+        if shutdown is not None:
+            resolution = resolution._replace(warnings=(*resolution.warnings, shutdown.warning))
         if resolution.entry is None:
-            added = {}
-            for key, name in self._unregistered_rows:
-                added[key] = getattr(resolution, name)
+            added = self._describe_unregistered(resolution, shutdown)
         else:
             added = span_attributes(
                 resolution.entry,
                 self._attribute_names,
                 warnings=resolution.warnings,
+                provider_sunset_date=None if shutdown is None else shutdown.date,
                 requested_model_id=None if match.requested is None else match.requested.model_id,
                 response_registered=None if match.response_registered else False,
                 matched_by=match.key,
                 match_rule=resolution.rule,
             )
-        return Enrichment(added, match)
+        return Enrichment(added, match, shutdown)
+
+    def _describe_unregistered(self, resolution: Resolution, shutdown: NearShutdown | None) -> dict[str, Any]:
+        """Return the attributes of a span whose model is not registered."""
+        added = {key: getattr(resolution, name) for key, name in self._unregistered_rows}
+        if added and shutdown is not None and _SHUTDOWN_NAME in self._attribute_names:
+            added[PREFIX + _SHUTDOWN_NAME] = shutdown.date
+        return added

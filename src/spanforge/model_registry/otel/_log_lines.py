@@ -8,6 +8,7 @@ from spanforge.model_registry._core import logs
 from spanforge.model_registry._core.default import get_default_registry
 from spanforge.model_registry._core.process import WarnOnce
 from spanforge.model_registry._core.settings import FILE
+from spanforge.model_registry._core.shutdowns import WARNING_STEPS
 from spanforge.model_registry._core.warning_texts import format_entry_line, format_name_line
 from spanforge.model_registry.otel._counters import unregistered_names
 from spanforge.model_registry.watch import find_watcher
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from spanforge.model_registry._core.registry import ModelRegistry
     from spanforge.model_registry._core.resolution import ModelIndex
     from spanforge.model_registry._core.span_models import ModelMatch
+    from spanforge.model_registry.otel._shutdowns import NearShutdown
 
 MAX_ENTRY_LINES: Final = 10_000
 """The limit of lines about deprecated and retired entries, which bounds memory."""
@@ -28,6 +30,7 @@ MAX_NAME_LINES: Final = 100
 # Each has its own limit: names from the network must not use up the lines about registered models.
 _entry_lines: Final = WarnOnce(MAX_ENTRY_LINES)
 _name_lines: Final = WarnOnce(MAX_NAME_LINES)
+_shutdown_lines: Final = WarnOnce(MAX_NAME_LINES * len(WARNING_STEPS))
 _empty_registry_line: Final = WarnOnce(1)
 
 
@@ -47,6 +50,22 @@ def log_warnings(match: ModelMatch, registry: ModelRegistry, index: ModelIndex, 
     unregistered_names.add(resolution.candidate)
     if not ignores_unregistered and not _name_lines.is_exhausted():
         _log_unregistered(resolution.warnings, registry, index)
+
+
+def log_shutdown(entry: ModelRegistryEntry | None, shutdown: NearShutdown, *, ignores_unregistered: bool) -> None:
+    """Log the warning about a provider's shutdown, once at each step.
+
+    Args:
+        entry: The entry of the model; ``None`` if it is not registered.
+        shutdown: The shutdown of the model.
+        ignores_unregistered: Whether nothing is logged about models that are not registered.
+    """
+    subject = shutdown.warning, shutdown.step
+    if entry is not None:
+        line = format_entry_line([shutdown.warning], entry.owner, entry.metadata.get("contact"))
+        _shutdown_lines.warn(subject, "model registry: %s", line)
+    elif not ignores_unregistered:
+        _shutdown_lines.warn(subject, "model registry: %s", format_name_line([shutdown.warning]))
 
 
 def _log_entry(entry: ModelRegistryEntry, warnings: Sequence[str], *, has_other_answer: bool) -> None:

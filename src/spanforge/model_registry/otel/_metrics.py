@@ -16,9 +16,9 @@ from spanforge.model_registry._core.emission import event_counts
 from spanforge.model_registry._core.lifecycle import RISK_TIERS, STATUSES
 from spanforge.model_registry._core.process import ProcessState, WarnOnce, live_keys
 from spanforge.model_registry._core.resolution import UNREGISTERED
-from spanforge.model_registry._core.timestamps import to_micros
 from spanforge.model_registry.otel._counters import span_counters
 from spanforge.model_registry.otel._info import MAX_INFO, Labels, describe_file, describe_models
+from spanforge.model_registry.otel._sunsets import find_shutdowns, find_sunsets, select_earliest
 from spanforge.model_registry.watch import file_states
 
 if TYPE_CHECKING:
@@ -26,13 +26,11 @@ if TYPE_CHECKING:
 
     from opentelemetry.metrics import CallbackOptions, MeterProvider
 
-    from spanforge.model_registry._core.entry import ModelRegistryEntry
     from spanforge.model_registry._core.registry import ModelRegistry
+    from spanforge.model_registry.otel._sunsets import Shutdown, Sunset
 
-    _Sunset = tuple[int, ModelRegistryEntry]  # date in microseconds since the epoch
-
-MAX_SUNSETS: Final = 1_000
-"""The limit of sunset series; the earliest dates are kept."""
+_PROVIDER_KEY: Final = "gen_ai.provider.name"
+"""OpenTelemetry's attribute of the provider."""
 _OVERFLOW: Final[Labels] = {"otel.metric.overflow": True}
 """The specification's overflow attribute: it marks the series of all measurements beyond a cardinality limit."""
 
@@ -66,12 +64,14 @@ class _Inventory(NamedTuple):
         version: The version of the registry state.
         models: Number of models, by status and risk tier.
         sunsets: Sunset dates and entries of deprecated models, earliest first.
+        shutdowns: Providers' shutdown dates, entries and providers of models that are not retired, earliest first.
         info: The attributes of ``model_registry.info``.
     """
 
     version: object
     models: Counter[tuple[str, str]]
-    sunsets: Sequence[_Sunset]
+    sunsets: Sequence[Sunset]
+    shutdowns: Sequence[Shutdown]
     info: Sequence[Labels]
 
 
@@ -137,23 +137,11 @@ def _take_inventory(registry: ModelRegistry) -> _Inventory:
     if inventory is None or inventory.version is not state.version:
         entries = state.index.entries.values()
         models: Counter[tuple[str, str]] = Counter((entry.status, entry.risk_tier) for entry in entries)
-        sunsets = _select_sunsets(_find_sunsets(entries))
-        inventory = _Inventory(state.version, models, sunsets, describe_models(entries))
+        shutdowns = [] if state.calendar is None else find_shutdowns(entries, state.calendar)
+        dates = select_earliest(find_sunsets(entries)), select_earliest(shutdowns)
+        inventory = _Inventory(state.version, models, *dates, describe_models(entries))
         _inventories[registry] = inventory
     return inventory
-
-
-def _find_sunsets(entries: Iterable[ModelRegistryEntry]) -> Iterable[_Sunset]:
-    """Yield the sunset dates of deprecated models."""
-    for entry in entries:
-        date = entry.metadata.get("sunset_date")
-        if entry.status == "deprecated" and date is not None:
-            yield to_micros(date), entry
-
-
-def _select_sunsets(sunsets: Iterable[_Sunset]) -> list[_Sunset]:
-    """Return the earliest sunset dates, in order, up to the limit."""
-    return sorted(sunsets, key=lambda sunset: sunset[0])[:MAX_SUNSETS]
 
 
 def _read_models() -> Iterable[Observation]:
@@ -212,11 +200,24 @@ def _read_file_failures() -> Iterable[Observation]:
 def _read_sunsets() -> Iterable[Observation]:
     now = time.time_ns() // 1_000
     sunsets = (sunset for registry in live_keys(_reported_registries) for sunset in _take_inventory(registry).sunsets)
-    for date, entry in _select_sunsets(sunsets):
+    for date, entry in select_earliest(sunsets):
         attributes = {
             f"{PREFIX}model_id": entry.model_id,
             f"{PREFIX}risk_tier": entry.risk_tier,
             f"{PREFIX}owner": entry.owner,
+        }
+        yield Observation((date - now) / 1e6, attributes)
+
+
+def _read_provider_sunsets() -> Iterable[Observation]:
+    now = time.time_ns() // 1_000
+    rows = (row for registry in live_keys(_reported_registries) for row in _take_inventory(registry).shutdowns)
+    for date, entry, provider in select_earliest(rows):
+        attributes = {
+            f"{PREFIX}model_id": entry.model_id,
+            f"{PREFIX}risk_tier": entry.risk_tier,
+            f"{PREFIX}owner": entry.owner,
+            _PROVIDER_KEY: provider,
         }
         yield Observation((date - now) / 1e6, attributes)
 
@@ -273,6 +274,14 @@ METRICS: Final = (
         _prefix_keys("model_id", "risk_tier", "owner"),
         "Time until the sunset date of a deprecated model; negative after it",
         _read_sunsets,
+    ),
+    Metric(
+        "provider_sunset",
+        "gauge",
+        "s",
+        (*_prefix_keys("model_id", "risk_tier", "owner"), _PROVIDER_KEY),
+        "Time until the provider stops serving a model that is not retired; negative after it",
+        _read_provider_sunsets,
     ),
     Metric(
         "info",

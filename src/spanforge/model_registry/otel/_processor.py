@@ -17,7 +17,7 @@ from spanforge.model_registry._core.setting_names import warn_about_unknown_vari
 from spanforge.model_registry.otel import _status
 from spanforge.model_registry.otel._counters import processors, span_counters
 from spanforge.model_registry.otel._enricher import Enricher
-from spanforge.model_registry.otel._log_lines import log_warnings
+from spanforge.model_registry.otel._log_lines import log_shutdown, log_warnings
 from spanforge.model_registry.otel._marks import UNMARKED, Mark, mark_reading, read_mark
 from spanforge.model_registry.otel._metrics import install_metrics
 from spanforge.model_registry.otel._plan_cache import NO_DECISION, NOT_COUNTED, Decision, PlanCache
@@ -239,14 +239,17 @@ class ModelRegistrySpanProcessor(SpanProcessor):
                 self._needs_on_start = True
         index = state.index
         facts = plan.find_facts(attributes, values)
-        enrichment = self._enricher.enrich(attributes, plan.keys, index, facts)
+        enrichment = self._enricher.enrich(attributes, plan.keys, index, facts, state.calendar)
         if enrichment is None:
             decision = Decision(state.version, None, NOT_COUNTED)
             self._plan_cache.remember(plan, values, None, decision)
             return decision
         match, added = enrichment.match, enrichment.attributes
+        ignores_unregistered = self._ignores_unregistered
         if match.resolution.warnings:
-            log_warnings(match, self._registry, index, ignores_unregistered=self._ignores_unregistered)
+            log_warnings(match, self._registry, index, ignores_unregistered=ignores_unregistered)
+        if enrichment.shutdown is not None:
+            log_shutdown(match.resolution.entry, enrichment.shutdown, ignores_unregistered=ignores_unregistered)
         counter = span_counters.counter_for(match, is_enriched=bool(added))
         needs_change = bool(added) or plan.has_registry_keys
         change = SpanChange(added, plan.has_registry_keys) if needs_change else None
