@@ -88,7 +88,7 @@ INNER_LAYERS = {
         {"_attestation"},
         {"_frameworks"},
         {"_analysis", "_packages", "_registry_files"},
-        {"_evidence_csv"},
+        {"_evidence_csv", "_calendar_file"},
         {"_evidence_request"},
         {"_name_lists", "_sender_figures"},
         {"_limits"},

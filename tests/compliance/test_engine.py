@@ -177,6 +177,7 @@ def test_arguments_that_change_a_result_are_stated(
         "delay_seconds": 300,
         "model_attributes": [],
         "match": "forms",
+        "calendar": None,
         "generated_at": "given",
         field: stated,
     }

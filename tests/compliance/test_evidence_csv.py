@@ -25,7 +25,7 @@ HEADER = ",".join(
     [
         "model_id,name,version,owner,risk_tier,status,purpose,calls",
         *FINDINGS,
-        "calls_by_form,calls_by_glob,services,first_call,last_call,sender",
+        "calls_by_form,calls_by_glob,provider_sunset_date,services,first_call,last_call,sender",
     ]
 )
 STATE = StateAsOf("deprecated", "then", "low", "history")

@@ -56,6 +56,7 @@ def test_log_records_alone_are_no_evidence_of_calls(case: EvidenceCase, otlp: Ot
     found = case.attest(make_entry(deployment_date="2026-01-01"))
     statuses = {check.check: check.status for check in found.checks}
     assert statuses.pop("changes_recorded") == "supported"
+    assert statuses.pop("no_calls_past_provider_shutdown") == "not_applicable"
     assert set(statuses.values()) == {found.overall_status} == {"no_evidence"}
     assert found.population.lifecycle_events == 1
 

@@ -182,6 +182,7 @@ class Truth:
                 [f"models called after their retirement: {self.such(RETIRED)}"],
             ),
             "no_calls_past_sunset": (known, past, sunset),
+            "no_calls_past_provider_shutdown": (0, 0, ["no provider calendar was given"]),
             "changes_recorded": (len(changes), missing, []),
             "spans_enriched": (all_, self.number(NOT_ENRICHED), []),
             "registry_and_spans_agree": (enriched, self.number(DISAGREES), []),

@@ -78,6 +78,7 @@ def test_from_the_archive_to_a_verified_package(archived: Path) -> None:
         "accountable": (6, 1),
         "no_calls_after_retirement": (5, 1),
         "no_calls_past_sunset": (5, 0),
+        "no_calls_past_provider_shutdown": (0, 0),
         "changes_recorded": (7, 0),
         "spans_enriched": (6, 0),
         "registry_and_spans_agree": (6, 0),

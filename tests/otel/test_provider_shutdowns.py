@@ -99,7 +99,9 @@ def test_one_line_at_each_step(pipeline: Any, put_day: Any, lines: Any) -> None:
         put_day(day)
         for name in ("gpt-4o", "openai/gpt-4o", "gpt-4o"):
             pipes.run({REQUEST: name})
-    assert lines() == [f"model registry: {text} (owner: ml-platform)" for text in (STOPS, STOPS, STOPS, STOPPED)]
+    assert lines() == [
+        f"model registry: {text} (owner: ml-platform, contact: some contact)" for text in (STOPS, STOPS, STOPS, STOPPED)
+    ]
 
 
 @pytest.mark.usefixtures("no_settings", "gpt")

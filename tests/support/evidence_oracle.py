@@ -243,6 +243,7 @@ def expect(world: World) -> Expected:
         "accountable": rate(len(called), len(called - set(by_id))),
         "no_calls_after_retirement": rate(in_force, number["retired"]),
         "no_calls_past_sunset": rate(in_force, number["past_sunset"]),
+        "no_calls_past_provider_shutdown": rate(0, 0, may_be_empty=True),
         "changes_recorded": rate(len(list_changes(world)), missing, may_be_empty=bool(world.entries)),
         "spans_enriched": rate(len(spans), number["not_enriched"]),
         "registry_and_spans_agree": rate(len(spans) - number["not_enriched"], number["disagreeing"]),

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from spanforge.model_registry import ModelRegistryEntry
 
 NAMES = [row.check for row in EVIDENCE_CHECKS]
-CALL_CHECKS = [row.check for row in EVIDENCE_CHECKS if "calls" in row.unit]
+OF_CALENDAR = "no_calls_past_provider_shutdown"
+CALL_CHECKS = [row.check for row in EVIDENCE_CHECKS if "calls" in row.unit and row.check != OF_CALENDAR]
 
 Look = Callable[..., dict[str, CheckResult]]
 

@@ -35,7 +35,8 @@ _EXPLICIT_RULES: Final = ("id", "alias")
 _ID_PREFIX: Final = "\0"
 """The first character of the ids of groups, so that no model has such a name."""
 
-_Group = tuple[Announcement, ...]
+Group = tuple[str, tuple[Announcement, ...]]
+"""The announcements about one model of one provider, with the provider's canonical name."""
 
 
 class Calendar:
@@ -66,7 +67,7 @@ class Calendar:
         for each in self.announcements:
             provider = canonical_provider(each.provider) or each.provider
             groups.setdefault((provider, entry_key(each.model).text), []).append(each)
-        self._groups: dict[str, tuple[str, _Group]] = {
+        self._groups: dict[str, Group] = {
             f"{_ID_PREFIX}{number}": (provider, tuple(rows))
             for number, ((provider, _), rows) in enumerate(groups.items())
         }
@@ -97,7 +98,7 @@ class Calendar:
             provider: The provider that serves it, in any spelling; ``None`` if it is not known.
             known_on: The day in UTC whose knowledge counts, such as ``2027-01-14``; ``None`` for all announcements.
         """
-        return conclude_earliest(self.match((model,), provider), known_on)
+        return conclude_earliest(match_names(self, (model,), provider), known_on)
 
     def merge(self, *others: Calendar) -> Calendar:
         """Return the calendar with the announcements of all these calendars.
@@ -118,17 +119,6 @@ class Calendar:
         """Return the end of each model, the earliest day first."""
         found = (conclude(provider, rows, known_on) for provider, rows in self._groups.values())
         return sorted(filter(None, found), key=lambda each: (each.shutdown_on or each.not_before or "", each[:2]))
-
-    def match(
-        self, names: Iterable[str], provider: str | None = None, mode: MatchMode = "forms"
-    ) -> list[tuple[str, _Group]]:
-        """Return the announcements of the first name that matches, each group with its canonical provider."""
-        for name in names:
-            match = self._index.search(name, provider, mode)
-            entries = match.ambiguous if match.entry is None else (match.entry,)
-            if entries:
-                return [self._groups[entry.model_id] for entry in entries]
-        return []
 
     def __len__(self) -> int:
         return len(self.announcements)
@@ -160,33 +150,54 @@ class CalendarDay(NamedTuple):
     source: SourceFile | None = None
 
     def find(self, resolution: Resolution, provider: str | None, mode: MatchMode = "forms") -> ProviderShutdown | None:
-        """Return the end of a model that was called; ``None`` if the calendar does not have it.
+        """Return the end of a model that was called, with the arguments of ``match_call``; ``None`` if it has none."""
+        return conclude_earliest(match_call(self.calendar, resolution, provider, mode))
 
-        The called name decides. If it is the name of a deployment, which the calendar cannot have, the id and the base
-        models of its entry do.
 
-        Args:
-            resolution: The resolution of the called name.
-            provider: The provider, as the call names it; ``None``: the only provider of the entry, if it has one.
-            mode: Whether forms match.
-        """
-        entry, names = resolution.entry, [resolution.candidate]
-        if entry is not None:
-            if resolution.rule in _EXPLICIT_RULES:
-                names += [entry.model_id, *entry.base_models]
-            if not provider and len(entry.providers) == 1:
-                provider = entry.providers[0]
-        return conclude_earliest(self.calendar.match(names, provider, mode))
+def match_names(
+    calendar: Calendar, names: Iterable[str], provider: str | None = None, mode: MatchMode = "forms"
+) -> tuple[Group, ...]:
+    """Return the announcements about the first name that matches: a group for each provider, or for each of a tie."""
+    for name in names:
+        match = calendar._index.search(name, provider, mode)  # noqa: SLF001 - same module
+        entries = match.ambiguous if match.entry is None else (match.entry,)
+        if entries:
+            return tuple(calendar._groups[entry.model_id] for entry in entries)  # noqa: SLF001 - same module
+    return ()
 
-    def list_entry_shutdowns(self, entry: ModelRegistryEntry) -> list[ProviderShutdown]:
-        """Return the end of a registered model at each of its providers, or at each provider that announced one."""
-        names = [entry.model_id, *entry.base_models, *list_plain_aliases(entry)]
-        by_provider: dict[str, list[tuple[str, _Group]]] = {}
-        for provider in entry.providers or (None,):
-            for group in self.calendar.match(names, provider):
-                by_provider.setdefault(group[0], []).append(group)
-        found = map(conclude_earliest, by_provider.values())
-        return [each for each in found if each is not None and each.shutdown_on is not None]
+
+def match_call(
+    calendar: Calendar, resolution: Resolution, provider: str | None, mode: MatchMode = "forms"
+) -> tuple[Group, ...]:
+    """Return the announcements about a model that was called.
+
+    The called name decides. If it is the name of a deployment, which the calendar cannot have, the id and the base
+    models of its entry do.
+
+    Args:
+        calendar: The calendar.
+        resolution: The resolution of the called name.
+        provider: The provider, as the call names it; ``None``: the only provider of the entry, if it has one.
+        mode: Whether forms match.
+    """
+    entry, names = resolution.entry, [resolution.candidate]
+    if entry is not None:
+        if resolution.rule in _EXPLICIT_RULES:
+            names += [entry.model_id, *entry.base_models]
+        if not provider and len(entry.providers) == 1:
+            provider = entry.providers[0]
+    return match_names(calendar, names, provider, mode)
+
+
+def list_entry_shutdowns(calendar: Calendar, entry: ModelRegistryEntry) -> list[ProviderShutdown]:
+    """Return the end of a registered model at each of its providers, or at each provider that announced one."""
+    names = [entry.model_id, *entry.base_models, *list_plain_aliases(entry)]
+    by_provider: dict[str, list[Group]] = {}
+    for provider in entry.providers or (None,):
+        for group in match_names(calendar, names, provider):
+            by_provider.setdefault(group[0], []).append(group)
+    found = map(conclude_earliest, by_provider.values())
+    return [each for each in found if each is not None and each.shutdown_on is not None]
 
 
 def parse_calendar(name: str, content: bytes) -> Calendar:
@@ -202,7 +213,7 @@ def make_calendar(name: str, announcements: Iterable[Announcement]) -> Calendar:
         raise RegistryFileError(name, f"{error.field} {error.problem}", model_id=error.model_id) from None
 
 
-def conclude_earliest(groups: Iterable[tuple[str, _Group]], known_on: str | None = None) -> ProviderShutdown | None:
+def conclude_earliest(groups: Iterable[Group], known_on: str | None = None) -> ProviderShutdown | None:
     """Return the end of a model from groups of announcements: the group with the earliest day."""
     return choose_earliest(filter(None, (conclude(provider, rows, known_on) for provider, rows in groups)))
 
@@ -212,7 +223,7 @@ def _order(each: Announcement) -> tuple[str, ...]:
     return each.provider, each.model, each.source, each.checked_on, *days, *each.replacements
 
 
-def _make_entry(group_id: str, group: tuple[str, _Group]) -> ModelRegistryEntry:
+def _make_entry(group_id: str, group: Group) -> ModelRegistryEntry:
     """Return an entry for the index of a calendar: its aliases are the names of the model."""
     provider, rows = group
     spellings = list(dict.fromkeys((provider, *(each.provider for each in rows))))

@@ -12,6 +12,24 @@ from spanforge.model_registry.compliance._attestation_parts import AttestationPa
 _Seconds = Annotated[float, msgspec.Meta(ge=0)]
 
 
+class CalendarFile(AttestationPart, frozen=True, kw_only=True):
+    """A file of a provider calendar. The package contains its bytes.
+
+    Attributes:
+        name: The file's name.
+        file: The name of its copy in the package.
+        size: The number of its bytes.
+        sha256: The SHA-256 of its bytes, in hexadecimal, as ``sha256sum`` prints it.
+        announcements: The number of announcements in it.
+    """
+
+    name: str
+    file: Annotated[str, msgspec.Meta(pattern="^calendar-[A-Za-z0-9._-]+$")]
+    size: Count
+    sha256: Sha256
+    announcements: Count
+
+
 class Arguments(AttestationPart, frozen=True, kw_only=True):
     """The arguments that change a result, with the values that were given or the defaults.
 
@@ -22,6 +40,8 @@ class Arguments(AttestationPart, frozen=True, kw_only=True):
             ``registry_and_spans_agree`` and ``changes_recorded`` accept a difference of up to this time.
         model_attributes: Additional attribute keys that contain a model name, in the order in which they are tried.
         match: How names were matched: ``forms``, or ``exact`` for ids, aliases and globs only.
+        calendar: The provider calendar, by which the check ``no_calls_past_provider_shutdown`` is made; ``None`` if
+            there is none.
         generated_at: ``clock`` if ``generated_at`` of the attestation was read from the generator's clock, ``given`` if
             the caller set it.
     """
@@ -31,6 +51,7 @@ class Arguments(AttestationPart, frozen=True, kw_only=True):
     delay_seconds: _Seconds
     model_attributes: tuple[str, ...]
     match: MatchMode
+    calendar: CalendarFile | None
     generated_at: Literal["clock", "given"]
 
 

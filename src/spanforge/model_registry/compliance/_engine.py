@@ -13,7 +13,7 @@ from spanforge.model_registry._core.default import get_default_registry
 from spanforge.model_registry._core.errors import InvalidValueError, TelemetryError
 from spanforge.model_registry._core.name_conflicts import list_nearest
 from spanforge.model_registry._core.resolution import ModelIndex
-from spanforge.model_registry._core.settings import MATCH
+from spanforge.model_registry._core.settings import CALENDAR, MATCH
 from spanforge.model_registry._core.values import check_one_of, check_text, quote
 from spanforge.model_registry.compliance._analysis.calls import clean_name
 from spanforge.model_registry.compliance._analysis.scan_data import ScannedInput, ScanRequest, ScanResult
@@ -23,6 +23,7 @@ from spanforge.model_registry.compliance._analysis.totals import total_calls
 from spanforge.model_registry.compliance._analysis.workers import scan_inputs
 from spanforge.model_registry.compliance._arguments import check_keys, check_revision, parse_moment, parse_period
 from spanforge.model_registry.compliance._attestation_request import Arguments
+from spanforge.model_registry.compliance._calendar_file import copy_calendar
 from spanforge.model_registry.compliance._evidence_request import EvidenceRequest, select_totals
 from spanforge.model_registry.compliance._frameworks import FRAMEWORKS
 from spanforge.model_registry.compliance._packages.evidence_package import EvidencePackage
@@ -31,14 +32,17 @@ from spanforge.model_registry.compliance._report import build_attestation, build
 from spanforge.model_registry.compliance._sources.formats import open_sources
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterable, Mapping
     from datetime import date
 
     from spanforge.model_registry._core.entry import ModelRegistryEntry
     from spanforge.model_registry._core.names import MatchMode
+    from spanforge.model_registry._core.provider_calendar import Calendar
     from spanforge.model_registry._core.registry import ModelRegistry
     from spanforge.model_registry.compliance._analysis.totals import CallTotals
     from spanforge.model_registry.compliance._attestation_parts import Framework
+    from spanforge.model_registry.compliance._attestation_request import CalendarFile
     from spanforge.model_registry.compliance._sources.formats import TelemetrySource
 
 MIN_GAP: Final = timedelta(minutes=1)
@@ -64,12 +68,13 @@ class ComplianceMappingEngine:
         model_attributes: Additional attribute keys that contain a model name, one or several, as set for the processor.
         match: How model names match: ``forms``, or ``exact`` for ids, aliases and globs only; ``None``: the setting
             ``match``.
+        calendar: The path of the provider calendar; ``None``: the setting ``calendar``, which may name none.
 
     Raises:
-        InvalidValueError: A duration, a key or ``match`` is not allowed (also a ``ValueError``).
+        InvalidValueError: A duration, a key, a path or ``match`` is not allowed (also a ``ValueError``).
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - keyword arguments, one per option
         self,
         registry: ModelRegistry | None = None,
         *,
@@ -77,12 +82,14 @@ class ComplianceMappingEngine:
         delay: timedelta = timedelta(minutes=5),
         model_attributes: str | Iterable[str] = (),
         match: MatchMode | None = None,
+        calendar: str | os.PathLike[str] | None = None,
     ) -> None:
         self._registry = registry
         self._max_gap = _to_nanoseconds(max_gap, MIN_GAP, "max_gap")
         self._delay = _to_nanoseconds(delay, timedelta(), "delay")
         self._model_attributes = check_keys(model_attributes)
         self._match: MatchMode = MATCH.choose(match)
+        self._calendar = CALENDAR.choose(calendar)
 
     def generate_evidence_package(  # noqa: PLR0913 - the question, and the telemetry
         self,
@@ -119,6 +126,7 @@ class ComplianceMappingEngine:
             InvalidValueError: An argument is not allowed, or the model is not registered and no call of the period
                 counts under it (also a ``ValueError``).
             TelemetryError: Telemetry is missing or cannot be read (also a ``ValueError``).
+            RegistryFileError: The calendar cannot be read or is not valid (also a ``ValueError``).
             MissingExtraError: The extra ``compliance`` is required and not installed (also an ``ImportError``).
         """
         chosen = cast("Framework", check_one_of(framework, tuple(FRAMEWORKS), "framework"))
@@ -127,12 +135,13 @@ class ComplianceMappingEngine:
         registry = get_default_registry() if self._registry is None else self._registry
         entries = registry.list_all()
         copied = copy_registry(registry, entries, check_revision(source_revision))
+        known = copy_calendar(self._calendar)
         asked = None if model_id is None else check_text(model_id, "model_id")
         entry = self._find_entry(entries, asked)
         name = None if asked is None else clean_name(asked)
-        scan = ScanRequest(start, end, self._max_gap, self._delay, entries, self._model_attributes, name, self._match)
-        arguments = self._state_arguments(asked, is_given=generated_at is not None)
-        request = EvidenceRequest(chosen, entry, scan, now, arguments, copied.attested)
+        scan = self._make_scan(start, end, entries, name, known.calendar)
+        arguments = self._state_arguments(asked, known.attested, is_given=generated_at is not None)
+        request = EvidenceRequest(chosen, entry, scan, now, arguments, copied.attested, known.calendar)
         readers = open_sources(telemetry, start, end)
         with tempfile.TemporaryDirectory(prefix="spanforge-evidence-") as folder:
             inputs = scan_inputs(readers, scan, folder)
@@ -141,19 +150,35 @@ class ComplianceMappingEngine:
         if audit_events is not None:
             inputs.append(_read_audit_events(list(audit_events)))
         attestation = build_attestation(request, totals, inputs)
-        return EvidencePackage(attestation, build_csv(request, totals), copied.entries, copied.files)
+        return EvidencePackage(attestation, build_csv(request, totals), copied.entries, copied.files, known.content)
+
+    def _make_scan(
+        self, start: int, end: int, entries: list[ModelRegistryEntry], name: str | None, calendar: Calendar | None
+    ) -> ScanRequest:
+        return ScanRequest(
+            start,
+            end,
+            self._max_gap,
+            self._delay,
+            entries,
+            self._model_attributes,
+            name,
+            self._match,
+            () if calendar is None else calendar.announcements,
+        )
 
     def _find_entry(self, entries: Iterable[ModelRegistryEntry], asked: str | None) -> ModelRegistryEntry | None:
         """Return the entry that the evidence is about; ``None`` for the whole inventory, or if none matches."""
         return None if asked is None else ModelIndex(entries).resolve([asked], mode=self._match).entry
 
-    def _state_arguments(self, asked: str | None, *, is_given: bool) -> Arguments:
+    def _state_arguments(self, asked: str | None, calendar: CalendarFile | None, *, is_given: bool) -> Arguments:
         return Arguments(
             model_id=asked,
             max_gap_seconds=self._max_gap / 10**9,
             delay_seconds=self._delay / 10**9,
             model_attributes=self._model_attributes,
             match=self._match,
+            calendar=calendar,
             generated_at="given" if is_given else "clock",
         )
 

@@ -6,6 +6,7 @@ import csv
 import io
 import re
 from collections import Counter
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from spanforge.model_registry._core.lifecycle import LIFECYCLE
@@ -16,7 +17,7 @@ from spanforge.model_registry.compliance._analysis.senders import COUNTED, UNTRU
 from spanforge.model_registry.compliance._analysis.totals import ModelTotals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from spanforge.model_registry._core.entry import ModelRegistryEntry, StateAsOf
     from spanforge.model_registry.compliance._analysis.totals import CallTotals
@@ -35,6 +36,7 @@ COLUMNS: Final = (
     "calls",
     *(f"calls_{finding}" for finding in _FINDINGS),
     *(f"calls_by_{rule}" for rule in LISTED_RULES),
+    "provider_sunset_date",
     "services",
     "first_call",
     "last_call",
@@ -42,7 +44,6 @@ COLUMNS: Final = (
 )
 _FORMULA: Final = re.compile(r"(^|;)(\s*)(?=[=+\-@＝＋－＠])")  # noqa: RUF001 - some programs read full-width signs as these
 """The beginnings of formulas. A formula can follow a semicolon, where spreadsheets of some locales split cells."""
-_NO_CALLS: Final = ModelTotals()
 _OTHERS_TEXT: Final = "(others)"
 _PLACEHOLDER_TEXTS: Final = {NO_NAME: "(no name)", OTHERS_NAME: _OTHERS_TEXT}
 """The texts for calls without a name, and for names that are counted together. Rows of real names have a model id."""
@@ -50,7 +51,11 @@ _PLACEHOLDER_TEXTS: Final = {NO_NAME: "(no name)", OTHERS_NAME: _OTHERS_TEXT}
 EntryState = tuple["ModelRegistryEntry", "StateAsOf | None"]
 
 
-def render_csv(states: Sequence[EntryState], by_sender: Mapping[str, CallTotals]) -> bytes:
+def render_csv(
+    states: Sequence[EntryState],
+    by_sender: Mapping[str, CallTotals],
+    shutdown_days: Mapping[str, Collection[str]] = MappingProxyType({}),
+) -> bytes:
     """Return the CSV in UTF-8, with a header and line feeds as line ends.
 
     Each model and each name has a row for each sender of its calls. The rows of untrusted senders come last, so that
@@ -59,28 +64,31 @@ def render_csv(states: Sequence[EntryState], by_sender: Mapping[str, CallTotals]
     Args:
         states: The entries, each with the state that its rows show.
         by_sender: The totals of each sender.
+        shutdown_days: The days on which providers stop serving the models, by model id, for models without calls.
     """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(COLUMNS)
     for senders in (COUNTED, (UNTRUSTED,)):
         chosen: dict[str, CallTotals] = {sender: by_sender[sender] for sender in senders}
-        writer.writerows(_list_model_rows(states, chosen, has_all=UNTRUSTED not in senders))
+        writer.writerows(_list_model_rows(states, chosen, None if UNTRUSTED in senders else shutdown_days))
         writer.writerows(_list_name_rows(chosen))
     return buffer.getvalue().encode()
 
 
 def _list_model_rows(
-    states: Iterable[EntryState], by_sender: Mapping[str, CallTotals], *, has_all: bool
+    states: Iterable[EntryState],
+    by_sender: Mapping[str, CallTotals],
+    shutdown_days: Mapping[str, Collection[str]] | None,
 ) -> Iterator[list[str | int]]:
-    """Yield the rows of models; with ``has_all`` also those of models without calls."""
+    """Yield the rows of models; with ``shutdown_days`` also those of models without calls."""
     called = {sender: totals.models for sender, totals in by_sender.items()}
     for entry, state in states:
         shown = (entry.owner, entry.risk_tier, "") if state is None else (state.owner, state.risk_tier, state.status)
         fields = [entry.model_id, entry.name, entry.version, *shown, entry.purpose]
         rows = _select_called(called, entry.model_id)
-        if has_all and not rows:
-            rows = {"": _NO_CALLS}
+        if shutdown_days is not None and not rows:
+            rows = {"": ModelTotals(sunsets=set(shutdown_days.get(entry.model_id, ())))}
         for sender, totals in rows.items():
             yield _make_row(fields, sender, totals)
 
@@ -107,7 +115,8 @@ def _make_row(fields: Sequence[str], sender: str, totals: ModelTotals) -> list[s
     counts += [by_rule[rule] for rule in LISTED_RULES]
     services = ";".join(map(_show_service, sorted(totals.services)))
     times = (format_nanos(totals.first), format_nanos(totals.last)) if totals.calls else ("", "")
-    return [*map(escape_cell, fields), *counts, services, *times, sender if totals.calls else ""]
+    sunsets = ";".join(sorted(totals.sunsets))
+    return [*map(escape_cell, fields), *counts, sunsets, services, *times, sender if totals.calls else ""]
 
 
 def _show_service(service: str) -> str:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from spanforge.model_registry._core.provider_calendar import list_entry_shutdowns
 from spanforge.model_registry._core.timestamps import from_nanos
 from spanforge.model_registry.compliance._analysis.changes import describe_changes
 from spanforge.model_registry.compliance._analysis.senders import COUNTED
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from spanforge.model_registry._core.entry import ModelRegistryEntry
+    from spanforge.model_registry._core.provider_calendar import Calendar
     from spanforge.model_registry.compliance._analysis.scan_data import ScannedInput, ScanRequest, SeenEvent
     from spanforge.model_registry.compliance._analysis.totals import CallTotals
     from spanforge.model_registry.compliance._attestation_parts import Change, Framework
@@ -35,6 +37,7 @@ class EvidenceRequest(NamedTuple):
         generated_at: The time of generation.
         arguments: The arguments, as the attestation states them.
         registry: The registry, as the attestation states it.
+        calendar: The provider calendar; ``None`` if there is none.
     """
 
     framework: Framework
@@ -43,6 +46,7 @@ class EvidenceRequest(NamedTuple):
     generated_at: datetime
     arguments: Arguments
     registry: AttestedRegistry
+    calendar: Calendar | None = None
 
     @property
     def model_name(self) -> str | None:
@@ -65,6 +69,14 @@ class EvidenceRequest(NamedTuple):
         """Return these entries with their state at the period's last moment, or at generation if that is earlier."""
         at = min(self.generated_at, from_nanos(self.scan.end) - timedelta(microseconds=1))
         return [(entry, entry.as_of(at)) for entry in self.entries]
+
+    def list_shutdown_days(self) -> dict[str, list[str]]:
+        """Return the days on which providers stop serving these entries, by model id."""
+        calendar = self.calendar
+        if calendar is None:
+            return {}
+        found = {entry.model_id: list_entry_shutdowns(calendar, entry) for entry in self.entries}
+        return {model_id: [str(each.shutdown_on) for each in shutdowns] for model_id, shutdowns in found.items()}
 
 
 class EvidenceFacts(NamedTuple):

@@ -83,6 +83,7 @@ FRAMEWORKS: Final[Mapping[Framework, FrameworkRow]] = {
                     "changes_recorded",
                     *STATUS_CHECKS,
                     "no_calls_past_sunset",
+                    "no_calls_past_provider_shutdown",
                     "registry_and_spans_agree",
                     "spans_unambiguous",
                 ),
@@ -135,7 +136,13 @@ FRAMEWORKS: Final[Mapping[Framework, FrameworkRow]] = {
             ClauseRow(
                 "GOVERN 1.7",
                 "Processes and procedures are in place to decommission and phase out AI systems safely.",
-                ("changes_recorded", *STATUS_CHECKS, "no_calls_past_sunset", "spans_unambiguous"),
+                (
+                    "changes_recorded",
+                    *STATUS_CHECKS,
+                    "no_calls_past_sunset",
+                    "no_calls_past_provider_shutdown",
+                    "spans_unambiguous",
+                ),
                 (
                     _OTHER_SYSTEMS,
                     "that processes and procedures exist",

@@ -86,5 +86,9 @@ def _combine(sources: Sequence[SourceFile], contents: Sequence[bytes]) -> list[M
 
 
 def _name_copy(number: int, path: str) -> str:
-    base = _OTHER_CHARACTERS.sub("_", as_unicode(os.path.basename(path)))
-    return f"registry-{number}-{base[-MAX_COPY_NAME:]}"
+    return f"registry-{number}-{clean_copy_name(os.path.basename(path))}"
+
+
+def clean_copy_name(name: str) -> str:
+    """Return a file's name for the name of its copy, without characters that a package does not allow."""
+    return _OTHER_CHARACTERS.sub("_", as_unicode(name))[-MAX_COPY_NAME:]

@@ -101,13 +101,14 @@ def build_csv(request: EvidenceRequest, totals: CallTotals) -> bytes:
     by_sender = dict(about.by_sender)
     if request.model_name is not None and not request.entries and not about.unregistered:
         by_sender[UNKNOWN] = replace(by_sender[UNKNOWN], unregistered={request.model_name: ModelTotals()})
-    return render_csv(request.list_states(), by_sender)
+    return render_csv(request.list_states(), by_sender, request.list_shutdown_days())
 
 
 def _run_framework_checks(framework: FrameworkRow, facts: EvidenceFacts) -> list[parts.CheckResult]:
     names = {name for clause in framework.clauses for name in clause.checks}
     has_telemetry = facts.all.spans + facts.all.log_calls + facts.events > 0
-    return run_checks(names, CheckInput(facts.about, facts.request.entries, facts.changes, has_telemetry))
+    has_calendar = facts.request.calendar is not None
+    return run_checks(names, CheckInput(facts.about, facts.request.entries, facts.changes, has_telemetry, has_calendar))
 
 
 def _read_model_state(

@@ -42,7 +42,8 @@ def _build_figures(facts: EvidenceFacts, sender: Sender, checks: set[str]) -> Se
     totals, about = facts.all.by_sender[sender], facts.about.by_sender[sender]
     all_calls = sum(model.calls for model in totals.all_called)
     chosen = checks - set(_CHECKS_OF_CLAIMS) if sender == UNTRUSTED else checks
-    results = run_checks(chosen, CheckInput(about, facts.request.entries, (), has_telemetry=True))
+    has_calendar = facts.request.calendar is not None
+    results = run_checks(chosen, CheckInput(about, facts.request.entries, (), True, has_calendar))
     return SenderFigures(
         sender=sender,
         spans=totals.spans,

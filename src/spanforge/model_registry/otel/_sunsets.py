@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from spanforge.model_registry._core.entry import ModelRegistryEntry
+from spanforge.model_registry._core.provider_calendar import list_entry_shutdowns
 from spanforge.model_registry._core.timestamps import to_micros
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def find_shutdowns(entries: Iterable[ModelRegistryEntry], calendar: CalendarDay)
     """Yield the days on which providers stop serving models that are not retired."""
     for entry in entries:
         if entry.status != "retired":
-            for found in calendar.list_entry_shutdowns(entry):
+            for found in list_entry_shutdowns(calendar.calendar, entry):
                 yield to_micros(str(found.shutdown_on)), entry, found.provider
 
 

@@ -9,20 +9,29 @@ from bisect import bisect_right
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from spanforge.model_registry._core.attributes import PREFIX, SENDER_KEY
-from spanforge.model_registry._core.conventions import DECIDING_KEYS, select_keys, with_extra_keys
+from spanforge.model_registry._core.conventions import DECIDING_KEYS, provider_of, select_keys, with_extra_keys
 from spanforge.model_registry._core.entry import list_status_dates
 from spanforge.model_registry._core.globs import MAX_GLOBBED
+from spanforge.model_registry._core.provider_calendar import Calendar, match_call
 from spanforge.model_registry._core.resolution import UNREGISTERED, ModelIndex
 from spanforge.model_registry._core.span_kinds import SpanKind, read_kind  # msgspec reads the types of ``Call``
 from spanforge.model_registry._core.span_models import resolve_keys
 from spanforge.model_registry._core.timestamps import from_nanos, to_nanos
 from spanforge.model_registry._core.warning_texts import NOT_REGISTERED
+from spanforge.model_registry.compliance._analysis.call_shutdowns import (
+    NO_SHUTDOWNS,
+    NOT_LISTED,
+    CallShutdown,  # msgspec reads it
+    ShutdownTimes,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from spanforge.model_registry._core.announcements import Announcement
     from spanforge.model_registry._core.entry import ModelRegistryEntry, StateAsOf
     from spanforge.model_registry._core.names import MatchMode
+    from spanforge.model_registry._core.provider_calendar import Group
     from spanforge.model_registry._core.span_models import ModelMatch
 
 _STATUS_KEY, _MODEL_ID_KEY, _OWNER_KEY, _RISK_TIER_KEY, WARNINGS_KEY = (
@@ -78,6 +87,7 @@ class Call(NamedTuple):
         sender: ``trusted``, ``untrusted`` or ``unknown``; ``NO_MARK`` until all of the input was read.
         is_ambiguous: ``True`` if the span has an attribute twice, and its later value changes another field.
         from_log: ``True`` if a log record reports the call.
+        shutdown: The shutdown of the model by its provider.
     """
 
     kind: SpanKind
@@ -92,6 +102,7 @@ class Call(NamedTuple):
     sender: str = NO_MARK
     is_ambiguous: bool = False
     from_log: bool = False
+    shutdown: CallShutdown = NOT_LISTED
 
 
 OTHER: Final = Call("other")
@@ -113,13 +124,19 @@ class CalledModel:
         entry: The entry of the model; ``None`` if it is not registered.
         name: The name of a model that is not registered.
         times: The range, in nanoseconds since the epoch, in which its states matter.
+        shutdowns: The announcements of its provider.
     """
 
-    def __init__(self, entry: ModelRegistryEntry | None, name: str, times: range) -> None:
+    def __init__(
+        self, entry: ModelRegistryEntry | None, name: str, times: range, shutdowns: ShutdownTimes = NO_SHUTDOWNS
+    ) -> None:
         self.entry = entry
         self.name = name
-        changes = () if entry is None else sorted({change for change in _list_moments(entry) if change in times})
-        self._moments = (times[0], *changes)
+        self.shutdowns = shutdowns
+        own_changes = () if entry is None else _list_moments(entry)
+        changes = {change for change in (*own_changes, *shutdowns.list_moments()) if change in times}
+        self._moments = (times[0], *sorted(changes))
+        self._shutdowns = tuple(map(shutdowns.at, self._moments))
         self._states = () if entry is None else tuple(entry.as_of(from_nanos(nanos)) for nanos in self._moments)
         sunset = None if entry is None else entry.metadata.get("sunset_date")
         self._sunset = math.inf if sunset is None else to_nanos(sunset)
@@ -137,7 +154,8 @@ class CalledModel:
         enriched = claims.status is not None
         if self.entry is None:
             agrees = claims.status == UNREGISTERED and claims.model_id is None
-            return Call("call", name=self.name, service=service, enriched=enriched, agrees=agrees)
+            shutdown = self._shutdowns[position]
+            return Call("call", name=self.name, service=service, enriched=enriched, agrees=agrees, shutdown=shutdown)
         state = self._states[position]
         status = None if state is None else state.status
         return Call(
@@ -149,6 +167,7 @@ class CalledModel:
             enriched=enriched,
             agrees=enriched and any(_agrees(claims, self.entry, self._states[each]) for each in shown),
             names=names,
+            shutdown=self._shutdowns[position],
         )
 
     def to_agent(self, service: str) -> Call:
@@ -201,7 +220,8 @@ class ModelSpan(NamedTuple):
     def facts(self) -> tuple[object, ...]:
         """The facts by which the span is counted."""
         entry = self.model.entry
-        return (None if entry is None else entry.model_id), self.model.name, self.claims, self.names, self.kind
+        model_id = None if entry is None else entry.model_id
+        return model_id, self.model.name, self.claims, self.names, self.kind, self.model.shutdowns.groups
 
     def to_call(self, service: str, shown: Iterable[int], position: int) -> Call:
         """Return the span as a call; see ``CalledModel.to_call`` for the arguments."""
@@ -216,6 +236,7 @@ class Resolver:
         model_attributes: Additional attribute keys that contain a model name.
         times: The range, in nanoseconds since the epoch, in which states matter.
         mode: Whether forms match.
+        announcements: The announcements of the provider calendar.
     """
 
     def __init__(
@@ -224,12 +245,14 @@ class Resolver:
         model_attributes: Sequence[str],
         times: range,
         mode: MatchMode = "forms",
+        announcements: Iterable[Announcement] = (),
     ) -> None:
+        self._calendar = Calendar(announcements)
         self._index = ModelIndex(entries)
         self._mode = mode
         self._conventions = with_extra_keys(model_attributes)
         self._times = times
-        self._models: dict[str, CalledModel] = {}
+        self._models: dict[tuple[str, tuple[Group, ...]], CalledModel] = {}
         claims = (_STATUS_KEY, _MODEL_ID_KEY, _OWNER_KEY, _RISK_TIER_KEY, WARNINGS_KEY)
         self.relevant_keys: frozenset[str] = DECIDING_KEYS | {*claims, SENDER_KEY, *model_attributes}
         """The attribute keys whose values decide how a span is counted."""
@@ -252,7 +275,8 @@ class Resolver:
             if claims.status is None:
                 return None
             return ModelSpan(self._get_claimed_model(claims, warnings), claims, NO_NAMES, read_kind(texts))
-        model = self._get_model(match.resolution.entry, match.resolution.candidate)
+        groups = match_call(self._calendar, match.resolution, provider_of(texts, model_keys.providers), self._mode)
+        model = self._get_model(match.resolution.entry, match.resolution.candidate, groups)
         names = NO_NAMES if model.entry is None else _describe_names(match)
         return ModelSpan(model, claims, names, match.kind)
 
@@ -263,12 +287,13 @@ class Resolver:
         matches = [match[1] for warning in warnings if (match := _UNREGISTERED_WARNING.fullmatch(warning))]
         return self._get_model(None, matches[0] if matches else NO_NAME)
 
-    def _get_model(self, entry: ModelRegistryEntry | None, name: str) -> CalledModel:
+    def _get_model(self, entry: ModelRegistryEntry | None, name: str, groups: tuple[Group, ...] = ()) -> CalledModel:
+        shutdowns = ShutdownTimes(groups) if groups else NO_SHUTDOWNS
         if entry is None:
-            return CalledModel(None, clean_name(name), self._times)
-        model = self._models.get(entry.model_id)
+            return CalledModel(None, clean_name(name), self._times, shutdowns)
+        model = self._models.get((entry.model_id, groups))
         if model is None:
-            model = self._models[entry.model_id] = CalledModel(entry, "", self._times)
+            model = self._models[entry.model_id, groups] = CalledModel(entry, "", self._times, shutdowns)
         return model
 
 

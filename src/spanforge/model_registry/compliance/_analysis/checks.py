@@ -35,12 +35,14 @@ class CheckInput(NamedTuple):
             fields, such as the risk tier, gets the current value, not the one in force when a call started.
         changes: The lifecycle changes of these entries in the period.
         has_telemetry: ``True`` if the period has any span or lifecycle event.
+        has_calendar: ``True`` if there is a provider calendar.
     """
 
     totals: CallTotals
     entries: Sequence[ModelRegistryEntry]
     changes: Sequence[Change]
     has_telemetry: bool
+    has_calendar: bool = False
 
     @property
     def calls(self) -> int:
@@ -174,6 +176,22 @@ def _check_sunset(given: CheckInput) -> Outcome:
     return outcome._replace(notes=[*outcome.notes, *notes])
 
 
+def _check_provider_shutdown(given: CheckInput) -> Outcome:
+    """Examine the calls of models with a shutdown day in the calendar, on the day of the call as it was known then."""
+    if not given.has_calendar:
+        return Outcome(0, 0, ["no provider calendar was given"], may_be_empty=True)
+    listed, kind = given.count("in_calendar"), "past_provider_shutdown"
+    counts = {
+        "models called on or after the day on which their provider stopped serving them": sum(
+            bool(model.exceptions[kind]) for model in given.totals.all_called
+        ),
+        "calls on or after a day that was not known yet when they started": given.count("past_unknown_shutdown"),
+        "calls of models without a shutdown day in the calendar": given.calls - listed,
+    }
+    notes = [f"{words}: {count}" for words, count in counts.items() if count]
+    return Outcome(listed, given.count(kind), notes, given.list_samples(kind), may_be_empty=True)
+
+
 def _check_changes(given: CheckInput) -> Outcome:
     missing = sum(change.event == "not_recorded" for change in given.changes)
     timings = Counter(change.emitted for change in given.changes)
@@ -226,6 +244,12 @@ EVIDENCE_CHECKS: Final = (
         "No deprecated model was called on or after its sunset date.",
         "calls of registered models",
         _check_sunset,
+    ),
+    CheckRow(
+        "no_calls_past_provider_shutdown",
+        "No model was called on or after its provider's shutdown day, as the calendar knew it on the day of the call.",
+        "calls of models with a shutdown day",
+        _check_provider_shutdown,
     ),
     CheckRow(
         "changes_recorded",

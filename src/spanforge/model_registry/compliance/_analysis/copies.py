@@ -36,6 +36,7 @@ _FORBIDDEN: Final = [LIFECYCLE[status].finding for status in STATUS_CHECKS.value
 EXCEPTIONS: Final[Mapping[str, Callable[[Call], bool]]] = {
     **{kind: applies for kind, applies in _STATUS_EXCEPTIONS.items() if kind in _FORBIDDEN},
     "past_sunset": lambda call: call.past_sunset,
+    "past_provider_shutdown": lambda call: call.shutdown.state == "past",
     "unregistered": lambda call: call.model_id is None,
     "before_deployment": lambda call: call.status is None,
     "answered_by_unregistered": lambda call: bool(call.names.served) and call.names.requested_id is None,
@@ -43,6 +44,8 @@ EXCEPTIONS: Final[Mapping[str, Callable[[Call], bool]]] = {
     **{kind: applies for kind, applies in _STATUS_EXCEPTIONS.items() if kind not in _FORBIDDEN},
     "disagreeing": lambda call: call.enriched and not call.agrees,
     "not_enriched": lambda call: not call.enriched and not call.from_log,
+    "past_unknown_shutdown": lambda call: call.shutdown.state == "past, not known",
+    "in_calendar": lambda call: call.shutdown.state != "not listed",
 }
 """The kinds of calls that checks count, by name, the worst first."""
 DIFFERING_COPIES: Final = "differing_copies"

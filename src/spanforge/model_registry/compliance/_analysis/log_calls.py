@@ -141,6 +141,7 @@ def _is_same_call(span_call: Call, log_call: Call) -> bool:
         from_log=log_call.from_log,
         status=log_call.status,
         past_sunset=log_call.past_sunset,
+        shutdown=log_call.shutdown,
         enriched=log_call.enriched,
         agrees=log_call.agrees,
         names=log_call.names,

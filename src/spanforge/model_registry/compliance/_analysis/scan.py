@@ -69,7 +69,9 @@ class Scan:
         self._events = EventKeeper(request, self.result)
         # A call may end long after the period.
         times = range(start - delay, max(end, otlp.MAX_TIME))
-        self._resolver = Resolver(request.entries, request.model_attributes, times, request.match)
+        self._resolver = Resolver(
+            request.entries, request.model_attributes, times, request.match, request.announcements
+        )
         self._scopes: dict[bytes, ResourceScopes] = {}
         self._used_slots = 0
         self._document, self._has_mark_text = b"", False

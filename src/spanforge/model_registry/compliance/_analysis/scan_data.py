@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from spanforge.model_registry._core.announcements import Announcement  # noqa: TC001 - msgspec decodes it
 from spanforge.model_registry._core.entry import ModelRegistryEntry  # noqa: TC001 - msgspec decodes it
 from spanforge.model_registry._core.names import MatchMode  # noqa: TC001 - likewise
 from spanforge.model_registry.compliance._analysis.calls import Call  # noqa: TC001 - likewise
@@ -32,6 +33,7 @@ class ScanRequest(msgspec.Struct, frozen=True):
         model_name: The model that the evidence is about; ``None`` for the whole inventory. This name is kept beyond
             ``MAX_CALL_GROUPS`` too.
         match: Whether forms match.
+        announcements: The announcements of the provider calendar.
     """
 
     start: int
@@ -42,6 +44,7 @@ class ScanRequest(msgspec.Struct, frozen=True):
     model_attributes: tuple[str, ...] = ()
     model_name: str | None = None
     match: MatchMode = "forms"
+    announcements: tuple[Announcement, ...] = ()
 
 
 class SpanRef(msgspec.Struct, array_like=True, frozen=True, order=True):

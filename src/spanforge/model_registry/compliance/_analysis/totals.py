@@ -53,6 +53,7 @@ class ModelTotals:
         calls: The number of calls.
         exceptions: The number of calls of each kind of ``EXCEPTIONS``.
         services: The services that called.
+        sunsets: The days on which the providers stop serving the model, by the provider calendar.
         matched: The names that matched by form or by glob, each with its rule and its number of calls.
         with_response: The number of calls with a request model and a response model.
         from_logs: The number of calls that log records alone report.
@@ -64,6 +65,7 @@ class ModelTotals:
     calls: int = 0
     exceptions: Counter[str] = field(default_factory=Counter)
     services: set[str] = field(default_factory=set)
+    sunsets: set[str] = field(default_factory=set)
     matched: Counter[tuple[str, str]] = field(default_factory=Counter)
     with_response: int = 0
     from_logs: int = 0
@@ -76,6 +78,8 @@ class ModelTotals:
         calls = spans.number
         self.calls += calls
         self.services.add(group.call.service)
+        if group.call.shutdown.sunset:
+            self.sunsets.add(group.call.shutdown.sunset)
         names = group.call.names
         if names.rule:
             self.matched[names.matched, names.rule] += calls

@@ -32,12 +32,14 @@ class EvidencePackage(msgspec.Struct, frozen=True):
         evidence_csv: The CSV in UTF-8, with a row for each model.
         registry_json: The registry's entries at generation, as the JSON file that ``ModelRegistry.save`` writes.
         registry_files: The bytes of each registry file that the attestation lists.
+        calendar_file: The bytes of the calendar file that the attestation names; ``None`` if it names none.
     """
 
     attestation: Attestation
     evidence_csv: bytes
     registry_json: bytes
     registry_files: tuple[bytes, ...] = ()
+    calendar_file: bytes | None = None
 
     def to_json(self) -> str:
         """Return the attestation as canonical JSON (RFC 8785).
@@ -74,6 +76,9 @@ class EvidencePackage(msgspec.Struct, frozen=True):
         copies = {
             file.file: content for file, content in zip(attestation.registry.files, self.registry_files, strict=True)
         }
+        calendar = attestation.arguments.calendar
+        if calendar is not None and self.calendar_file is not None:
+            copies[calendar.file] = self.calendar_file
         predicate = {
             "format": attestation.format,
             "framework": attestation.framework,
