@@ -96,6 +96,7 @@ def main(given: list[str]) -> int:
             rendered=40,
             requests=2,
             archived=20_000,
+            hostile=50_000,
         )
         results = _run(arguments, tiny if arguments.quick else Sizes(folder), counted=not uncounted)
     known = report.environment(arguments.rounds, uncounted)

@@ -29,6 +29,7 @@ class Sizes(NamedTuple):
         rendered: Entries of a large registry that is rendered for the Collector.
         requests: Requests sent per round to each Collector.
         archived: Spans in the archive for evidence.
+        hostile: Bytes of each kind of hostile input.
     """
 
     folder: str
@@ -42,6 +43,7 @@ class Sizes(NamedTuple):
     rendered: int = 5_000
     requests: int = 60
     archived: int = 2_000_000
+    hostile: int = 4_000_000
 
 
 class Comparison(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from benchmarks import collector, evidence, imports, registry, spans, threads
+from benchmarks import collector, evidence, hostile, imports, registry, spans, threads
 from benchmarks.comparison import Benchmark
 
 BENCHMARKS: Final = (
@@ -130,6 +130,13 @@ BENCHMARKS: Final = (
         "s",
         evidence.against("untyped"),
         evidence.unavailable,
+    ),
+    Benchmark(
+        "hostile",
+        "evidence from the most expensive kind of hostile input / from ordinary input",
+        "<= 2",
+        "ns per byte",
+        hostile.compare,
     ),
 )
 NAMES: Final = tuple(dict.fromkeys(row.name for row in BENCHMARKS))

@@ -194,6 +194,19 @@ def test_every_argument_is_known_to_the_test_of_arguments() -> None:
     assert taken - {"self"} == own | stated
 
 
+@pytest.mark.parametrize(
+    ("argument", "shown"), [("delay", "301 seconds instead of 300"), ("max_gap", "86,401 seconds")]
+)
+def test_longer_durations_than_usual_are_limits(case: EvidenceCase, argument: str, shown: str) -> None:
+    """A delay or gap that is longer than its default is a limit; a shorter one and the default are none."""
+    default = inspect.signature(ComplianceMappingEngine).parameters[argument].default
+    for change, is_stated in ((-1, False), (0, False), (1, True)):
+        engine = case.engine(**{argument: default + timedelta(seconds=change)})
+        limits = case.package(engine).attestation.limits
+        assert any(f"The argument {argument} is {shown}" in limit for limit in limits) == is_stated
+        assert any(f"The argument {argument} is" in limit for limit in limits) == is_stated
+
+
 def test_given_time_of_generation_is_a_limit(case: EvidenceCase) -> None:
     """If the caller set the time of generation, a limit says that no clock confirms it."""
     limit = "The person or program that generated the package set the time of generation. No clock confirms it."

@@ -13,7 +13,8 @@ from support.otlp import START
 from spanforge.model_registry._core.entry import StateAsOf
 from spanforge.model_registry._core.lifecycle import LIFECYCLE
 from spanforge.model_registry.compliance._analysis.calls import LISTED_RULES
-from spanforge.model_registry.compliance._analysis.totals import CallTotals, ModelTotals
+from spanforge.model_registry.compliance._analysis.model_totals import ModelTotals
+from spanforge.model_registry.compliance._analysis.totals import CallTotals
 from spanforge.model_registry.compliance._attestation_parts import SENDERS
 from spanforge.model_registry.compliance._evidence_csv import COLUMNS, EntryState, escape_cell, render_csv
 

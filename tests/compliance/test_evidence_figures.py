@@ -109,7 +109,9 @@ def test_models_that_only_agents_name_are_listed(case: EvidenceCase, otlp: Otlp)
     listed = [(each.name, each.model_id, each.service, each.spans) for each in found.agent_only_models]
     assert listed == [("zeta", None, "api", 2), ("gpt", "gpt", "web", 1)]
     assert any(
-        limit.startswith("Models that spans of agents name, in services without a call of them: 2.")
+        limit.startswith(
+            "Models that spans of agents in a service name, although the service has no call of the model: 2."
+        )
         for limit in found.limits
     )
     assert found.population.agent_spans == 7
@@ -152,7 +154,7 @@ def test_names_of_summed_calls_are_no_real_names(
     case.write(otlp.line(otlp.span(name), service=name), otlp.line(otlp.span("x"), otlp.span("y"), service="web"))
     made = case.package(case.engine())
     assert made.attestation.unregistered_names == (Name(name=None, calls=2), Name(name=shown, calls=1))
-    assert any("more than 50,000 groups of calls" in limit for limit in made.attestation.limits)
+    assert any("more than 20,000 groups of calls" in limit for limit in made.attestation.limits)
     rows = [(row["model_id"], row["name"], row["services"]) for row in csv_rows(made)]
     assert rows == [(shown, "", services[name]), ("", "(others)", "(others)")]
 
@@ -183,7 +185,7 @@ def test_lists_of_names_have_a_limit(case: EvidenceCase, otlp: Otlp, monkeypatch
     assert [name.name for name in found.unregistered_names] == ["m7", "m0"]
     assert len(found.model_warnings) == 2
     assert found.population.models_called == 9
-    assert "The list unregistered_names has the first 2 of 9 items. The others have 7 calls." in found.limits
+    assert "The list `unregistered_names` has the first 2 of 9 items. The others have 7 calls." in found.limits
 
 
 def test_inputs_are_described(case: EvidenceCase, otlp: Otlp) -> None:

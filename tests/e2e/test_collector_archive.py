@@ -177,10 +177,16 @@ def test_archive_has_calls_that_are_log_records(collector: Callable[..., Server]
 
 
 def test_only_owner_and_group_can_open_the_archive(collector: Callable[..., Server], tmp_path: Path) -> None:
-    """New folders of archive and queue have the mode 0750; the exporter gives files 0644, whatever the umask."""
+    """New folders have the mode 0750. The exporter gives each new file 0644, whatever the umask and the file before."""
     folder = tmp_path / "new"
-    server = collector(**{**archive_settings(folder / "archive"), "OTELCOL_STORAGE": str(folder / "queue")})
+    settings = {"OTELCOL_STORAGE": str(folder / "queue"), "OTELCOL_ARCHIVE_MEGABYTES": "1"}
+    server = collector(**{**archive_settings(folder / "archive"), **settings})
     send(server, TRUSTED, "traces", json.loads(otlp.line(otlp.span("m"))))
     assert attributes_of(read_items(folder / "archive" / "spans.jsonl")[0].item)[SENDER] == "trusted"
     assert [stat.S_IMODE(os.stat(folder / name).st_mode) for name in ("archive", "queue")] == [0o750, 0o750]
-    assert stat.S_IMODE(os.stat(folder / "archive" / "spans.jsonl").st_mode) == 0o644
+    latest = folder / "archive" / "spans.jsonl"
+    assert stat.S_IMODE(latest.stat().st_mode) == 0o644
+    latest.chmod(0o640)
+    while not (renamed := list(latest.parent.glob("spans-*"))):
+        send(server, TRUSTED, "traces", json.loads(otlp.line(*[otlp.span("m") for _ in range(1_000)])))
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (*renamed, latest)] == [0o640, 0o644]

@@ -166,7 +166,7 @@ class Truth:
         strange = {row["served"] for row in registered if row["wrong"] & STRANGE}
         served = [
             f"models that answered and are not registered: {len(strange)}",
-            f"calls that a registered model other than the requested one answered: {answered}",
+            f"calls answered by a registered model other than the requested one: {answered}",
             f"registered calls whose request model or response model is missing: {missing_models}",
         ]
         before = [of_names, f"calls before the model's deployment date: {early}"]

@@ -16,7 +16,8 @@ from spanforge.model_registry import ModelRegistry, ModelRegistryEntry
 from spanforge.model_registry._core.storage import encode_entries
 from spanforge.model_registry.compliance import ComplianceMappingEngine, EvidencePackage
 from spanforge.model_registry.compliance._analysis.calls import OTHERS_NAME, clean_name
-from spanforge.model_registry.compliance._analysis.totals import CallTotals, ModelTotals
+from spanforge.model_registry.compliance._analysis.model_totals import ModelTotals
+from spanforge.model_registry.compliance._analysis.totals import CallTotals
 from spanforge.model_registry.compliance._attestation_parts import SENDERS
 from spanforge.model_registry.compliance._evidence_csv import COLUMNS, escape_cell, render_csv
 

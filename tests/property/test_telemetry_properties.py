@@ -23,7 +23,7 @@ from spanforge.model_registry._core.lifecycle import LIFECYCLE
 from spanforge.model_registry._core.resolution import UNREGISTERED, ModelIndex
 from spanforge.model_registry._core.span_models import ModelMatch, resolve_attributes
 from spanforge.model_registry._core.timestamps import from_nanos, to_nanos
-from spanforge.model_registry.compliance._analysis import duplicates, scan
+from spanforge.model_registry.compliance._analysis import duplicates, scan_cache
 from spanforge.model_registry.compliance._analysis.calls import OTHER as UNMARKED_OTHER
 from spanforge.model_registry.compliance._analysis.calls import clean_name
 from spanforge.model_registry.compliance._analysis.copies import EXCEPTIONS
@@ -331,7 +331,7 @@ def test_totals_of_a_list(inputs: list[list[Span]], batch: int, max_gap: int, ca
     """Counts, kinds, services, names, first and last calls and gaps equal those of a program that keeps a list."""
     request = ScanRequest(START, START + 8 * HOUR, max_gap, DELAY, MODELS)
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scan, "_CACHE_SLOTS", cached)
+        patch.setattr(scan_cache, "_CACHE_SLOTS", cached)
         patch.setattr(duplicates, "_COMPARED_RECORDS", together)
         found = gather(folder, inputs, request, batch)
         assert list(Path(folder).iterdir()) == []

@@ -20,11 +20,12 @@ from spanforge.model_registry.compliance._analysis.calls import (
     Call,
     CalledModel,
     ModelSpan,
-    Resolver,
+    Origin,
     SpanClaims,
     SpanNames,
     clean_name,
 )
+from spanforge.model_registry.compliance._analysis.resolver import Resolver
 
 PERIOD = range(START, END)
 NONE = SpanClaims(None, None, None, None)
@@ -188,7 +189,7 @@ def test_names_are_cleaned() -> None:
 def call_at(model: CalledModel, start: int) -> Call:
     """Return a call of the model that starts at this time."""
     position = model.position_at(start)
-    return model.to_call("api", NONE, NO_NAMES, range(position, position + 1), position)
+    return model.to_call(Origin("api"), NONE, NO_NAMES, range(position, position + 1), position)
 
 
 CHANGED = make_entry(
@@ -276,7 +277,7 @@ def agrees(claims: SpanClaims, *dates: str, model: ModelRegistryEntry | None = C
     called = CalledModel(model, "" if model else "x", PERIOD)
     positions = [called.position_at(to_nanos(date)) for date in dates]
     states = range(positions[0], positions[-1] + 1)
-    return called.to_call("api", claims, NO_NAMES, states, positions[0]).agrees
+    return called.to_call(Origin("api"), claims, NO_NAMES, states, positions[0]).agrees
 
 
 ACTIVE = SpanClaims("active", "gpt", "ml", "high")
@@ -323,13 +324,13 @@ def test_attributes_of_the_processor_agree() -> None:
     )
     found = find_model({"gen_ai.request.model": "support"} | {key: value for key, value in put.items() if value})  # type: ignore[misc]
     assert found is not None
-    call = found.model.to_call("api", found.claims, found.names, range(1), 0)
+    call = found.model.to_call(Origin("api"), found.claims, found.names, range(1), 0)
     assert call == Call("call", "gpt", "", "api", "active", past_sunset=False, enriched=True, agrees=True)
 
 
 def test_call_of_unregistered_model() -> None:
     """A call of an unregistered model has its name, its service and the status unregistered."""
-    call = CalledModel(None, "x", PERIOD).to_call("api", NONE, NO_NAMES, range(1), 0)
+    call = CalledModel(None, "x", PERIOD).to_call(Origin("api"), NONE, NO_NAMES, range(1), 0)
     assert call == Call("call", None, "x", "api", UNREGISTERED)
 
 

@@ -19,8 +19,9 @@ from spanforge.model_registry.compliance._analysis.checks import (
     run_checks,
 )
 from spanforge.model_registry.compliance._analysis.copies import EXCEPTIONS
+from spanforge.model_registry.compliance._analysis.model_totals import ModelTotals
 from spanforge.model_registry.compliance._analysis.scan_data import SpanRef
-from spanforge.model_registry.compliance._analysis.totals import CallTotals, ModelTotals
+from spanforge.model_registry.compliance._analysis.totals import CallTotals
 from spanforge.model_registry.compliance._attestation_parts import Change, CheckResult
 from spanforge.model_registry.compliance._frameworks import FRAMEWORKS
 
@@ -122,7 +123,7 @@ def test_served_as_requested(look: Look, otlp: Otlp) -> None:
     assert summarize(found) == ("findings", 6, 3, 0.5)
     assert found.notes == (
         "models that answered and are not registered: 2",
-        "calls that a registered model other than the requested one answered: 1",
+        "calls answered by a registered model other than the requested one: 1",
         "registered calls whose request model or response model is missing: 1",
     )
     assert sorted(span_ids(found)) == sorted(span["spanId"] for span in strange)

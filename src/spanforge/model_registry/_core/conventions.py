@@ -141,17 +141,16 @@ BY_PRIORITY: Final = tuple(sorted(CONVENTIONS, key=lambda row: not row.response)
 """The conventions in the order in which they are tried: response models first."""
 MODEL_KEYS: Final = frozenset(row.key for row in CONVENTIONS)
 
-DECIDING_KEYS: Final = frozenset(
+VALUE_KEYS: Final = MODEL_KEYS.union(PROVIDER_KEYS, NOT_CALLS)
+"""The attributes whose values decide which model a span names, and whether it is a call of it."""
+DECIDING_KEYS: Final = VALUE_KEYS.union(
     {
-        *MODEL_KEYS,
-        *PROVIDER_KEYS,
-        *NOT_CALLS,
         *CALL_EVIDENCE,
         *(key for row in INFRASTRUCTURE for key in row),
         *(row.calls_have for row in CONVENTIONS if row.calls_have is not None),
     }
 )
-"""The attributes that decide which model a span names, and whether it is a call of it."""
+"""The attributes of ``VALUE_KEYS``, and those whose presence decides. Their values differ from span to span."""
 
 _SETTING: Final = "a setting"
 _decode_parameters: Final = msgspec.json.Decoder(

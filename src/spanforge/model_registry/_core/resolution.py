@@ -197,8 +197,10 @@ class ModelIndex:
 
     def _is_unlike_all(self, name: str, names: tuple[str, ...], provider: str | None, mode: MatchMode) -> bool:
         """Check whether a name that is no id has no entry either by alias, form or glob."""
-        if self._has_more_names and any(each in self._aliases or self._globs.match(each) for each in names):
-            return False
+        if self._has_more_names:
+            for each in names:
+                if each in self._aliases.overlay or each in self._aliases.base or self._globs.match(each):
+                    return False
         return mode == "exact" or not self._forms.has_form_of(name, provider)
 
     def _list_claims(self, names: tuple[str, ...], forms: NameForms) -> Iterator[tuple[MatchRule, list[Claim]]]:

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, Final
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
+_EPOCH_WITHOUT_ZONE: Final = EPOCH.replace(tzinfo=None)
 DAY_NANOS: Final = 86_400 * 10**9
 
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -70,8 +71,8 @@ def from_nanos(nanos: int) -> datetime:
 
 def format_micros(micros: int) -> str:
     """Return microseconds since the epoch as RFC 3339 text. A time after the year 9999 becomes its last instant."""
-    moment = EPOCH + timedelta(microseconds=min(micros, _LAST_MICROS))
-    return f"{moment.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
+    moment = _EPOCH_WITHOUT_ZONE + timedelta(microseconds=min(micros, _LAST_MICROS))
+    return f"{moment.isoformat(timespec='microseconds')}Z"
 
 
 def format_nanos(nanos: int) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections import Counter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
@@ -13,8 +12,8 @@ from spanforge.model_registry._core.lifecycle import LIFECYCLE
 from spanforge.model_registry._core.resolution import UNREGISTERED
 from spanforge.model_registry._core.timestamps import format_nanos
 from spanforge.model_registry.compliance._analysis.calls import LISTED_RULES, NO_NAME, OTHERS_NAME
+from spanforge.model_registry.compliance._analysis.model_totals import Counts, ModelTotals
 from spanforge.model_registry.compliance._analysis.senders import COUNTED, UNTRUSTED
-from spanforge.model_registry.compliance._analysis.totals import ModelTotals
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -85,7 +84,8 @@ def _list_model_rows(
     called = {sender: totals.models for sender, totals in by_sender.items()}
     for entry, state in states:
         shown = (entry.owner, entry.risk_tier, "") if state is None else (state.owner, state.risk_tier, state.status)
-        fields = [entry.model_id, entry.name, entry.version, *shown, entry.purpose]
+        texts = (entry.model_id, entry.name, entry.version, *shown, entry.purpose)
+        fields = [*map(escape_cell, texts)]
         rows = _select_called(called, entry.model_id)
         if shutdown_days is not None and not rows:
             rows = {"": ModelTotals(sunsets=set(shutdown_days.get(entry.model_id, ())))}
@@ -97,7 +97,7 @@ def _list_name_rows(by_sender: Mapping[str, CallTotals]) -> Iterator[list[str | 
     """Yield the rows of names that are not registered."""
     called = {sender: totals.unregistered for sender, totals in by_sender.items()}
     for name in sorted({name for names in called.values() for name in names}):
-        ids = ("", _PLACEHOLDER_TEXTS[name]) if name in _PLACEHOLDER_TEXTS else (name, "")
+        ids = ("", _PLACEHOLDER_TEXTS[name]) if name in _PLACEHOLDER_TEXTS else (escape_cell(name), "")
         for sender, totals in _select_called(called, name).items():
             yield _make_row([*ids, "", "", "", UNREGISTERED, ""], sender, totals)
 
@@ -108,7 +108,8 @@ def _select_called(by_sender: Mapping[str, Mapping[str, ModelTotals]], key: str)
 
 
 def _make_row(fields: Sequence[str], sender: str, totals: ModelTotals) -> list[str | int]:
-    by_rule = Counter[str]()
+    """Return a row; ``fields`` are its first cells, escaped."""
+    by_rule = Counts[str]()
     for (_, rule), calls in totals.matched.items():
         by_rule[rule] += calls
     counts = [totals.calls, *(totals.exceptions[finding] for finding in _FINDINGS)]
@@ -116,7 +117,7 @@ def _make_row(fields: Sequence[str], sender: str, totals: ModelTotals) -> list[s
     services = ";".join(map(_show_service, sorted(totals.services)))
     times = (format_nanos(totals.first), format_nanos(totals.last)) if totals.calls else ("", "")
     sunsets = ";".join(sorted(totals.sunsets))
-    return [*map(escape_cell, fields), *counts, sunsets, services, *times, sender if totals.calls else ""]
+    return [*fields, *counts, sunsets, services, *times, sender if totals.calls else ""]
 
 
 def _show_service(service: str) -> str:
@@ -129,5 +130,5 @@ def _show_service(service: str) -> str:
 
 def escape_cell(text: str) -> str:
     """Return a text on one line that no spreadsheet reads as a formula: an apostrophe precedes such a beginning."""
-    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    shown = text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
     return _FORMULA.sub(r"\1\2'", shown)

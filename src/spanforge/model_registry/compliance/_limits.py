@@ -39,6 +39,11 @@ LIMITS: Final = (
     "The check `accountable` uses owners, risk tiers and purposes at generation.",
 )
 """The limits that every attestation states."""
+_USUAL_SECONDS: Final = {
+    "delay": (300, "Spans and events that differ from the registry for that long are no findings."),
+    "max_gap": (86_400, "Stretches of that length without spans do not make coverage incomplete."),
+}
+"""The defaults of arguments that hide findings if they are longer, in seconds, with the effect."""
 MAX_LISTED: Final = 10
 """The number of models that a limit names."""
 
@@ -81,6 +86,11 @@ def _list_argument_limits(request: EvidenceRequest) -> Iterator[str]:
     """Yield the limits that follow from the arguments and the registry."""
     if request.arguments.generated_at == "given":
         yield "The person or program that generated the package set the time of generation. No clock confirms it."
+    for name, (default, effect) in _USUAL_SECONDS.items():
+        seconds: float = getattr(request.arguments, f"{name}_seconds")
+        if seconds > default:
+            shown = f"{seconds:,}".removesuffix(".0")
+            yield f"The argument {name} is {shown} seconds instead of {default:,}. {effect}"
     if not request.registry.files:
         yield (
             "The package has the registry's entries at generation, but no registry file. The entries did not come from "

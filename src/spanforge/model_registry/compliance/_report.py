@@ -16,13 +16,13 @@ from spanforge.model_registry.compliance import _attestation_parts as parts
 from spanforge.model_registry.compliance import _name_lists as name_lists
 from spanforge.model_registry.compliance._analysis.calls import NO_NAME, OTHERS_NAME
 from spanforge.model_registry.compliance._analysis.checks import CheckInput, run_checks
+from spanforge.model_registry.compliance._analysis.model_totals import ModelTotals
 from spanforge.model_registry.compliance._analysis.scan_data import (
     MAX_SEEN_EVENTS,
     ScannedInput,
     ScanRequest,
 )
 from spanforge.model_registry.compliance._analysis.senders import COUNTED, UNKNOWN
-from spanforge.model_registry.compliance._analysis.totals import CallTotals, ModelTotals
 from spanforge.model_registry.compliance._attestation import Attestation
 from spanforge.model_registry.compliance._attestation_parts import worst_status
 from spanforge.model_registry.compliance._evidence_csv import render_csv
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from spanforge.model_registry._core.lifecycle import ModelStatus, RiskTier
+    from spanforge.model_registry.compliance._analysis.totals import CallTotals
     from spanforge.model_registry.compliance._attestation_parts import EvidenceStatus
     from spanforge.model_registry.compliance._evidence_csv import EntryState
     from spanforge.model_registry.compliance._frameworks import FrameworkRow
@@ -191,19 +192,19 @@ def _list_warnings(request: EvidenceRequest, states: Sequence[EntryState], about
         for warning in warn_of_model(entry.model_id, state.status)
     ]
     names = sorted(about.unregistered.keys() - {NO_NAME, OTHERS_NAME})
-    unregistered = [NOT_REGISTERED % quote(name) for name in names]
-    return tuple([*warnings, *unregistered][: name_lists.MAX_ITEMS])
+    limit = name_lists.MAX_ITEMS
+    unregistered = [NOT_REGISTERED % quote(name) for name in names[:limit]]
+    return tuple([*warnings, *unregistered][:limit])
 
 
 def _build_population(facts: EvidenceFacts) -> parts.Population:
     totals, about = facts.all, facts.about
-    calls = sum(model.calls for model in totals.all_called)
     return parts.Population(
         spans=totals.spans,
-        calls=sum(model.calls for model in about.all_called),
+        calls=about.calls,
         log_calls=sum(model.from_logs for model in about.all_called),
         agent_spans=totals.agent_spans,
-        other_spans=totals.spans + totals.log_calls - calls - totals.agent_spans,
+        other_spans=totals.spans + totals.log_calls - totals.calls - totals.agent_spans,
         copies=totals.copies,
         differing_copies=totals.differing_copies,
         models=len(facts.request.entries),

@@ -40,16 +40,15 @@ def build_sender_figures(facts: EvidenceFacts, checks: Iterable[str]) -> tuple[S
 
 def _build_figures(facts: EvidenceFacts, sender: Sender, checks: set[str]) -> SenderFigures:
     totals, about = facts.all.by_sender[sender], facts.about.by_sender[sender]
-    all_calls = sum(model.calls for model in totals.all_called)
     chosen = checks - set(_CHECKS_OF_CLAIMS) if sender == UNTRUSTED else checks
     has_calendar = facts.request.calendar is not None
     results = run_checks(chosen, CheckInput(about, facts.request.entries, (), True, has_calendar))
     return SenderFigures(
         sender=sender,
         spans=totals.spans,
-        calls=sum(model.calls for model in about.all_called),
+        calls=about.calls,
         agent_spans=totals.agent_spans,
-        other_spans=totals.spans + totals.log_calls - all_calls - totals.agent_spans,
+        other_spans=totals.spans + totals.log_calls - totals.calls - totals.agent_spans,
         copies=totals.copies,
         differing_copies=totals.differing_copies,
         models_called=len(about.models) + len(about.unregistered),

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import math
-import re
 import sys
 from bisect import bisect_right
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from spanforge.model_registry._core.attributes import PREFIX, SENDER_KEY
-from spanforge.model_registry._core.conventions import DECIDING_KEYS, provider_of, select_keys, with_extra_keys
 from spanforge.model_registry._core.entry import list_status_dates
 from spanforge.model_registry._core.globs import MAX_GLOBBED
-from spanforge.model_registry._core.provider_calendar import Calendar, match_call
-from spanforge.model_registry._core.resolution import UNREGISTERED, ModelIndex
-from spanforge.model_registry._core.span_kinds import SpanKind, read_kind  # msgspec reads the types of ``Call``
-from spanforge.model_registry._core.span_models import resolve_keys
+from spanforge.model_registry._core.resolution import UNREGISTERED
+from spanforge.model_registry._core.span_kinds import SpanKind  # noqa: TC001 - msgspec reads the types of ``Call``
 from spanforge.model_registry._core.timestamps import from_nanos, to_nanos
-from spanforge.model_registry._core.warning_texts import NOT_REGISTERED
 from spanforge.model_registry.compliance._analysis.call_shutdowns import (
     NO_SHUTDOWNS,
     NOT_LISTED,
@@ -26,21 +20,12 @@ from spanforge.model_registry.compliance._analysis.call_shutdowns import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator
 
-    from spanforge.model_registry._core.announcements import Announcement
     from spanforge.model_registry._core.entry import ModelRegistryEntry, StateAsOf
-    from spanforge.model_registry._core.names import MatchMode
-    from spanforge.model_registry._core.provider_calendar import Group
-    from spanforge.model_registry._core.span_models import ModelMatch
 
-_STATUS_KEY, _MODEL_ID_KEY, _OWNER_KEY, _RISK_TIER_KEY, WARNINGS_KEY = (
-    PREFIX + name for name in ("status", "model_id", "owner", "risk_tier", "warnings")
-)
 NO_MARK: Final = ""
 """The sender of a span or a log record without a mark, until all of its input was read."""
-_UNREGISTERED_WARNING: Final = re.compile(NOT_REGISTERED % "'(.*)'", re.DOTALL)
-
 LISTED_RULES: Final = ("form", "glob")
 """The rules by which an entry matches names that it does not contain. Evidence lists these names."""
 NO_NAME: Final = ""
@@ -106,6 +91,21 @@ class Call(NamedTuple):
 
 
 OTHER: Final = Call("other")
+_NEVER_LISTED: Final = (NOT_LISTED,)
+"""The shutdowns of a model over time, if no provider calendar has it."""
+
+
+class Origin(NamedTuple):
+    """The facts by which spans are counted besides the model; see ``Call`` for its fields of these names."""
+
+    service: str
+    sender: str = NO_MARK
+    is_ambiguous: bool = False
+    from_log: bool = False
+
+    def to_other(self) -> Call:
+        """Return the group of spans that name no model. The services of these are not listed."""
+        return OTHER._replace(sender=self.sender, is_ambiguous=self.is_ambiguous, from_log=self.from_log)
 
 
 class SpanClaims(NamedTuple):
@@ -127,52 +127,63 @@ class CalledModel:
         shutdowns: The announcements of its provider.
     """
 
+    __slots__ = ("_moments", "_shutdowns", "_states", "_sunset", "entry", "name", "shutdowns")
+
     def __init__(
         self, entry: ModelRegistryEntry | None, name: str, times: range, shutdowns: ShutdownTimes = NO_SHUTDOWNS
     ) -> None:
         self.entry = entry
         self.name = name
         self.shutdowns = shutdowns
+        self._moments: tuple[int, ...] = (times[0],)
+        self._shutdowns: tuple[CallShutdown, ...] = _NEVER_LISTED
+        if entry is None and shutdowns is NO_SHUTDOWNS:  # hot path for names that nobody registered
+            return
         own_changes = () if entry is None else _list_moments(entry)
-        changes = {change for change in (*own_changes, *shutdowns.list_moments()) if change in times}
-        self._moments = (times[0], *sorted(changes))
+        self._moments += tuple(sorted({each for each in (*own_changes, *shutdowns.list_moments()) if each in times}))
         self._shutdowns = tuple(map(shutdowns.at, self._moments))
-        self._states = () if entry is None else tuple(entry.as_of(from_nanos(nanos)) for nanos in self._moments)
-        sunset = None if entry is None else entry.metadata.get("sunset_date")
+        if entry is None:
+            return
+        self._states = tuple(entry.as_of(from_nanos(nanos)) for nanos in self._moments)
+        sunset = entry.metadata.get("sunset_date")
         self._sunset = math.inf if sunset is None else to_nanos(sunset)
 
-    def to_call(self, service: str, claims: SpanClaims, names: SpanNames, shown: Iterable[int], position: int) -> Call:
+    def to_call(
+        self, origin: Origin, claims: SpanClaims, names: SpanNames, shown: Iterable[int], position: int
+    ) -> Call:
         """Return the call by which a span is counted: calls with equal fields are counted in one group.
 
         Args:
-            service: The service that called.
+            origin: The service that called, and how the call was reported.
             claims: The registry's attributes on the span.
             names: Further names on the span.
             shown: The positions of the states that the span may show.
             position: The position of the state in force when the span started.
         """
+        service, report = origin.service, origin[1:]
         enriched = claims.status is not None
+        shutdown = self._shutdowns[position]
         if self.entry is None:
             agrees = claims.status == UNREGISTERED and claims.model_id is None
-            shutdown = self._shutdowns[position]
-            return Call("call", name=self.name, service=service, enriched=enriched, agrees=agrees, shutdown=shutdown)
+            facts = UNREGISTERED, False, enriched, agrees, NO_NAMES
+            return Call("call", None, self.name, service, *facts, *report, shutdown)
         state = self._states[position]
         status = None if state is None else state.status
-        return Call(
-            "call",
-            model_id=self.entry.model_id,
-            service=service,
-            status=status,
-            past_sunset=status == "deprecated" and self._moments[position] >= self._sunset,
-            enriched=enriched,
-            agrees=enriched and any(_agrees(claims, self.entry, self._states[each]) for each in shown),
-            names=names,
-            shutdown=self._shutdowns[position],
-        )
+        past_sunset = status == "deprecated" and self._moments[position] >= self._sunset
+        agrees = enriched and any(_agrees(claims, self.entry, self._states[each]) for each in shown)
+        known = status, past_sunset, enriched, agrees, names
+        return Call("call", self.entry.model_id, "", service, *known, *report, shutdown)
 
-    def to_agent(self, service: str) -> Call:
+    def to_agent(self, origin: Origin) -> Call:
         """Return the group by which spans of agents are counted that name this model."""
-        return Call("agent", None if self.entry is None else self.entry.model_id, self.name, service)
+        model_id = None if self.entry is None else self.entry.model_id
+        call = Call("agent", model_id, self.name, origin.service, sender=origin.sender, from_log=origin.from_log)
+        return call._replace(is_ambiguous=True) if origin.is_ambiguous else call
+
+    @property
+    def is_constant(self) -> bool:
+        """``True`` if the model has one state at all times."""
+        return len(self._moments) == 1
 
     def position_at(self, nanos: int) -> int:
         """Return the position of the state in force at a moment."""
@@ -223,94 +234,14 @@ class ModelSpan(NamedTuple):
         model_id = None if entry is None else entry.model_id
         return model_id, self.model.name, self.claims, self.names, self.kind, self.model.shutdowns.groups
 
-    def to_call(self, service: str, shown: Iterable[int], position: int) -> Call:
+    def to_call(self, origin: Origin, shown: Iterable[int], position: int) -> Call:
         """Return the span as a call; see ``CalledModel.to_call`` for the arguments."""
-        return self.model.to_call(service, self.claims, self.names, shown, position)
-
-
-class Resolver:
-    """Resolves the names on spans as the span processor does.
-
-    Args:
-        entries: The registry's entries, in the order of registration.
-        model_attributes: Additional attribute keys that contain a model name.
-        times: The range, in nanoseconds since the epoch, in which states matter.
-        mode: Whether forms match.
-        announcements: The announcements of the provider calendar.
-    """
-
-    def __init__(
-        self,
-        entries: Iterable[ModelRegistryEntry],
-        model_attributes: Sequence[str],
-        times: range,
-        mode: MatchMode = "forms",
-        announcements: Iterable[Announcement] = (),
-    ) -> None:
-        self._calendar = Calendar(announcements)
-        self._index = ModelIndex(entries)
-        self._mode = mode
-        self._conventions = with_extra_keys(model_attributes)
-        self._times = times
-        self._models: dict[tuple[str, tuple[Group, ...]], CalledModel] = {}
-        claims = (_STATUS_KEY, _MODEL_ID_KEY, _OWNER_KEY, _RISK_TIER_KEY, WARNINGS_KEY)
-        self.relevant_keys: frozenset[str] = DECIDING_KEYS | {*claims, SENDER_KEY, *model_attributes}
-        """The attribute keys whose values decide how a span is counted."""
-
-    def find(
-        self, texts: Mapping[str, str], warnings: Sequence[str], scope: str, keys: Iterable[str] | None = None
-    ) -> ModelSpan | None:
-        """Return the model that a span names, with the registry's attributes on the span; ``None`` if it names none.
-
-        Args:
-            texts: The span's text attributes.
-            warnings: The warnings that the span processor added to the span.
-            scope: The name of the span's instrumentation scope.
-            keys: The keys of all attributes of the span; ``None``: those of ``texts``.
-        """
-        claims = SpanClaims(*(texts.get(key) for key in (_STATUS_KEY, _MODEL_ID_KEY, _OWNER_KEY, _RISK_TIER_KEY)))
-        model_keys = select_keys(frozenset(texts if keys is None else keys), self._conventions).for_scope(scope)
-        match = resolve_keys(self._index, texts, model_keys, self._mode)
-        if match is None:
-            if claims.status is None:
-                return None
-            return ModelSpan(self._get_claimed_model(claims, warnings), claims, NO_NAMES, read_kind(texts))
-        groups = match_call(self._calendar, match.resolution, provider_of(texts, model_keys.providers), self._mode)
-        model = self._get_model(match.resolution.entry, match.resolution.candidate, groups)
-        names = NO_NAMES if model.entry is None else _describe_names(match)
-        return ModelSpan(model, claims, names, match.kind)
-
-    def _get_claimed_model(self, claims: SpanClaims, warnings: Sequence[str]) -> CalledModel:
-        """Return the model of a span that has no model name, but has attributes of the span processor."""
-        if claims.model_id is not None:
-            return self._get_model(self._index.entries.get(claims.model_id), claims.model_id)
-        matches = [match[1] for warning in warnings if (match := _UNREGISTERED_WARNING.fullmatch(warning))]
-        return self._get_model(None, matches[0] if matches else NO_NAME)
-
-    def _get_model(self, entry: ModelRegistryEntry | None, name: str, groups: tuple[Group, ...] = ()) -> CalledModel:
-        shutdowns = ShutdownTimes(groups) if groups else NO_SHUTDOWNS
-        if entry is None:
-            return CalledModel(None, clean_name(name), self._times, shutdowns)
-        model = self._models.get((entry.model_id, groups))
-        if model is None:
-            model = self._models[entry.model_id, groups] = CalledModel(entry, "", self._times, shutdowns)
-        return model
-
-
-def _describe_names(match: ModelMatch) -> SpanNames:
-    """Return the names that evidence lists for a span whose model is registered."""
-    rule = match.resolution.rule if match.resolution.rule in LISTED_RULES else None
-    served = "" if match.served is None else clean_name(match.served)
-    return SpanNames(
-        matched="" if rule is None else clean_name(match.resolution.candidate),
-        rule=rule or "",
-        has_response=match.has_response,
-        served=served,
-        requested_id=match.requested.model_id if served and match.requested is not None else None,
-    )
+        return self.model.to_call(origin, self.claims, self.names, shown, position)
 
 
 def clean_name(name: str) -> str:
     """Return a name from the network as Unicode text of limited length that is never ``OTHERS_NAME``."""
+    if name.isascii() and len(name) <= MAX_GLOBBED:  # most names
+        return name
     short = name if len(name) <= MAX_GLOBBED else f"{name[:MAX_GLOBBED]}…"
     return short.encode("utf-8", "replace").decode().replace(OTHERS_NAME, "\ufffd")

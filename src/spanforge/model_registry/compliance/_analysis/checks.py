@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from heapq import nsmallest
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from spanforge.model_registry._core.lifecycle import LIFECYCLE
@@ -47,12 +48,12 @@ class CheckInput(NamedTuple):
     @property
     def calls(self) -> int:
         """The number of calls."""
-        return sum(model.calls for model in self.totals.all_called)
+        return self.totals.calls
 
     @property
     def span_calls(self) -> int:
         """The number of calls that spans report. Nothing enriches log records."""
-        return sum(model.calls - model.from_logs for model in self.totals.all_called)
+        return self.totals.calls - sum(model.from_logs for model in self.totals.all_called)
 
     @property
     def registered_calls(self) -> int:
@@ -61,18 +62,26 @@ class CheckInput(NamedTuple):
 
     def count(self, *kinds: str) -> int:
         """Return the number of calls of these kinds of ``totals.EXCEPTIONS``."""
-        return sum(model.exceptions[kind] for model in self.totals.all_called for kind in kinds)
+        return sum(self.totals.exceptions[kind] for kind in kinds)
 
     def list_samples(self, *kinds: str) -> list[SpanRef]:
         """Return the sample spans of such calls; see ``select_samples``."""
+        if not self.count(*kinds):
+            return []
         return select_samples(
-            span for model in self.totals.all_called for kind in kinds for span in model.samples[kind]
+            span for model in self.totals.all_called for kind in kinds for span in model.samples.get(kind, ())
         )
 
 
 def select_samples(spans: Iterable[SpanRef]) -> list[SpanRef]:
-    """Return different spans, the earliest first, without those whose ids cannot be looked up."""
-    return sorted(span for span in set(spans) if _HEX_IDS.fullmatch(f"{span.trace_id}{span.span_id}"))
+    """Return the first spans that a check lists, the earliest first, without those whose ids cannot be looked up."""
+    found = set(spans)
+    first = nsmallest(SAMPLES_PER_CHECK, found)
+    return first if all(map(_can_look_up, first)) else nsmallest(SAMPLES_PER_CHECK, filter(_can_look_up, found))
+
+
+def _can_look_up(span: SpanRef) -> bool:
+    return _HEX_IDS.fullmatch(f"{span.trace_id}{span.span_id}") is not None
 
 
 def build_samples(spans: Sequence[SpanRef], limit: int) -> tuple[SampleSpan, ...]:
@@ -215,8 +224,10 @@ def _check_unambiguous(given: CheckInput) -> Outcome:
     counts = {kind: given.count(kind) + others[kind] for kind in _AMBIGUITIES}
     notes = [f"{_AMBIGUITIES[kind]}: {count}" for kind, count in counts.items() if count]
     found = [*given.totals.all_called, given.totals.other_findings]
-    samples = select_samples(span for model in found for kind in _AMBIGUITIES for span in model.samples[kind])
-    return Outcome(given.calls + others.total(), sum(counts.values()), notes, samples)
+    samples = select_samples(
+        span for model in found for kind in _AMBIGUITIES for span in model.samples.get(kind, ()) if notes
+    )
+    return Outcome(given.calls + sum(others.values()), sum(counts.values()), notes, samples)
 
 
 _AMBIGUITIES: Final = {

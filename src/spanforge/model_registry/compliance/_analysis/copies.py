@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from spanforge.model_registry._core.lifecycle import LIFECYCLE
+from spanforge.model_registry.compliance._analysis.call_shutdowns import NOT_LISTED, CallShutdown
+from spanforge.model_registry.compliance._analysis.calls import NO_NAMES, Call, SpanNames
 from spanforge.model_registry.compliance._analysis.duplicates import pack_ids
 from spanforge.model_registry.compliance._analysis.scan_data import SpanRef
 from spanforge.model_registry.compliance._analysis.senders import TRUSTED, UNTRUSTED
@@ -15,7 +18,6 @@ from spanforge.model_registry.compliance._frameworks import STATUS_CHECKS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from spanforge.model_registry.compliance._analysis.calls import Call
     from spanforge.model_registry.compliance._analysis.duplicates import RepeatedSpan
     from spanforge.model_registry.compliance._analysis.scan_data import CallGroup, GroupKey
 
@@ -48,10 +50,33 @@ EXCEPTIONS: Final[Mapping[str, Callable[[Call], bool]]] = {
     "in_calendar": lambda call: call.shutdown.state != "not listed",
 }
 """The kinds of calls that checks count, by name, the worst first."""
+
+
+def list_exceptions(call: Call) -> tuple[str, ...]:
+    """Return the kinds of ``EXCEPTIONS`` that a call has, the worst first."""
+    return _list_exceptions(_drop_names(call))
+
+
+def _drop_names(call: Call) -> Call:
+    """Return a call with the facts that ``EXCEPTIONS`` read. There are only a few of these calls."""
+    names = call.names
+    kept = NO_NAMES if not names.served else _UNREGISTERED_SERVED if names.requested_id is None else _OTHER_SERVED
+    facts = Call(call.kind, call.model_id and "", "", "", *call[4:8], kept, "", *call[10:])
+    return facts if facts.shutdown is NOT_LISTED else facts._replace(shutdown=CallShutdown(facts.shutdown.state))
+
+
+@functools.cache
+def _list_exceptions(call: Call) -> tuple[str, ...]:
+    return tuple(kind for kind, applies in EXCEPTIONS.items() if applies(call))
+
+
+_UNREGISTERED_SERVED: Final = SpanNames(served="x")
+_OTHER_SERVED: Final = SpanNames(served="x", requested_id="x")
 DIFFERING_COPIES: Final = "differing_copies"
 """The kind of spans whose copies differ, beside those of ``EXCEPTIONS``."""
 
 _KINDS: Final = ("other", "agent", "call")
+_SENDER: Final = Call._fields.index("sender")
 
 
 @dataclass
@@ -77,6 +102,11 @@ class Corrections:
     beside_trusted: int = 0
     beside_samples: list[SpanRef] = field(default_factory=list)
     joined: Counter[GroupKey] = field(default_factory=Counter)
+
+    @functools.cached_property
+    def groups(self) -> set[GroupKey]:
+        """The groups that have corrections, after all of them were added."""
+        return {*self.copies, *self.spans_with_differences, *self.joined}
 
     def join(self, groups: Mapping[GroupKey, CallGroup], key: GroupKey, ids: bytes) -> None:
         """Leave out a call in a log record that a span reports too."""
@@ -143,14 +173,14 @@ def _correct(
             samples.append(_find_sample(groups, keys, ids))
 
 
-def _drop_sender(call: Call) -> Call:
-    return call._replace(sender="")
+def _drop_sender(call: Call) -> tuple[object, ...]:
+    return (*call[:_SENDER], *call[_SENDER + 1 :])
 
 
 def _rank_call(call: Call) -> tuple[int | bool, ...]:
     """Return the key by which calls are compared; the worst has the highest."""
-    exceptions = [call.kind == "call" and applies(call) for applies in EXCEPTIONS.values()]
-    return _KINDS.index(call.kind), *exceptions, call.sender == TRUSTED
+    found = list_exceptions(call) if call.kind == "call" else ()
+    return _KINDS.index(call.kind), *(kind in found for kind in EXCEPTIONS), call.sender == TRUSTED
 
 
 def _pack_sample(sample: SpanRef) -> bytes:

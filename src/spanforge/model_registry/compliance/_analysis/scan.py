@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from spanforge.model_registry._core.attributes import SENDER_KEY
-from spanforge.model_registry.compliance._analysis.calls import NO_MARK, OTHERS_NAME, Call, Resolver
+from spanforge.model_registry.compliance._analysis.calls import NO_MARK, NO_NAMES, OTHERS_NAME, Call, Origin
 from spanforge.model_registry.compliance._analysis.log_calls import LogCallWriter, make_ids
+from spanforge.model_registry.compliance._analysis.resolver import Resolver
+from spanforge.model_registry.compliance._analysis.scan_cache import ScanCache
 from spanforge.model_registry.compliance._analysis.scan_data import (
     MAX_CALL_GROUPS,
     SAMPLES_PER_GROUP,
@@ -20,12 +22,7 @@ from spanforge.model_registry.compliance._analysis.scan_data import (
 )
 from spanforge.model_registry.compliance._analysis.seen_events import EventKeeper
 from spanforge.model_registry.compliance._analysis.senders import add_stretch, read_sender_mark, split_by_sender
-from spanforge.model_registry.compliance._analysis.span_groups import (
-    GroupPicker,
-    KeyLayout,
-    ResourceScopes,
-    ServiceScope,
-)
+from spanforge.model_registry.compliance._analysis.span_groups import GroupPicker
 from spanforge.model_registry.compliance._sources import otlp_json as otlp
 from spanforge.model_registry.compliance._sources.faults import FaultLog
 from spanforge.model_registry.compliance._sources.log_calls import find_call_event, get_call_attributes
@@ -36,10 +33,8 @@ if TYPE_CHECKING:
 
     from spanforge.model_registry.compliance._analysis.calls import ModelSpan
     from spanforge.model_registry.compliance._analysis.duplicates import SpanIdWriter
+    from spanforge.model_registry.compliance._analysis.span_groups import KeyLayout, LayoutPickers, ServiceScope
 
-_CACHE_SLOTS: Final = 20_000
-"""The limit of remembered attribute combinations. A combination takes one more slot per ``_BYTES_PER_SLOT`` bytes."""
-_BYTES_PER_SLOT: Final = 1_024
 _SENDER_BYTES: Final = SENDER_KEY.encode()
 _MAX_LATER_VALUES: Final = 4
 """The limit of values of repeated attributes that are resolved for a span. A span with more is ambiguous."""
@@ -72,8 +67,7 @@ class Scan:
         self._resolver = Resolver(
             request.entries, request.model_attributes, times, request.match, request.announcements
         )
-        self._scopes: dict[bytes, ResourceScopes] = {}
-        self._used_slots = 0
+        self._cache = ScanCache(self._resolver)
         self._document, self._has_mark_text = b"", False
         self._groups: defaultdict[str, dict[Call, CallGroup]] = defaultdict(dict)
 
@@ -111,11 +105,12 @@ class Scan:
     def _merge(self, call: Call) -> Call:
         """Return the call without its service, and without names but the one that the evidence is about."""
         kept = ("", self.request.model_name)
-        name, matched, served = (
-            each if each in kept else OTHERS_NAME for each in (call.name, call.names.matched, call.names.served)
-        )
-        names = call.names._replace(matched=matched, served=served)
-        return call._replace(name=name, service=OTHERS_NAME, names=names)
+        names = call.names
+        if names is not NO_NAMES:
+            matched, served = (each if each in kept else OTHERS_NAME for each in (names.matched, names.served))
+            names = names._replace(matched=matched, served=served)
+        name = call.name if call.name in kept else OTHERS_NAME
+        return Call(call.kind, call.model_id, name, OTHERS_NAME, *call[4:8], names, *call[9:])
 
     def _count_salvaged(self, document: bytes) -> bool:
         faults, before = self._faults, self._faults.count
@@ -129,10 +124,10 @@ class Scan:
     def _count_request(self, request: otlp.ExportRequest) -> None:
         self.has_request = True
         for resource_spans in request.resource_spans or ():
-            scopes = self._find_scopes(resource_spans.resource)
+            scopes = self._cache.find_resource(resource_spans.resource)
             for scope_spans in resource_spans.scope_spans:
                 if scope_spans.spans:
-                    self._count_spans(scope_spans.spans, self._find_scope(scopes, scope_spans.scope))
+                    self._count_spans(scope_spans.spans, self._cache.find_scope(scopes, scope_spans.scope))
         for resource_logs in request.resource_logs or ():
             self._count_logs(resource_logs)
 
@@ -144,18 +139,18 @@ class Scan:
                 self._events.keep(record.event_name, record.at, record.attributes, sender)
                 event = find_call_event(record)
                 if event is not None and self.request.start <= record.at < self.request.end:
-                    scopes = self._find_scopes(resource_logs.resource)
-                    self._count_log_call(record, event, sender, self._find_scope(scopes, scope_logs.scope))
+                    scopes = self._cache.find_resource(resource_logs.resource)
+                    self._count_log_call(record, event, sender, self._cache.find_scope(scopes, scope_logs.scope))
 
     def _count_log_call(self, record: otlp.LogRecord, event: str, sender: str, scope: ServiceScope) -> None:
         """Count a call that a log record reports."""
         attributes = get_call_attributes(record, event)
-        layout = KeyLayout([each.key for each in attributes], self._resolver.relevant_keys)
-        model_span = self._resolver.find(*layout.read_texts(attributes), scope.scope, layout.keys)
-        if model_span is None or model_span.kind != "call":
+        known = self._cache.find_layout(scope.logs, [each.key for each in attributes])
+        values = b"".join([picked.value for picked in known.layout.pick(attributes)])
+        picker = known.pickers.get(values) or self._add_log_picker(scope, known, attributes, values, sender)
+        if picker is None:
             return
         at = record.at
-        picker = GroupPicker(scope.service, model_span, self.request.delay, self._find_log_group, sender=sender)
         group = picker.at(at, at)
         ids = make_ids(record)
         group.add(at, SpanRef(at, ids.trace_id, ids.span_id) if ids.has_span else None)
@@ -164,8 +159,23 @@ class Scan:
             self._log_writer.add(ids, group.mark)
         self._note_stretches([at], sender)
 
-    def _find_log_group(self, call: Call) -> CallGroup:
-        return self.find_group(call._replace(from_log=True))
+    def _add_log_picker(
+        self,
+        scope: ServiceScope,
+        known: LayoutPickers,
+        attributes: Sequence[otlp.KeyValue],
+        values: bytes,
+        sender: str,
+    ) -> GroupPicker | None:
+        """Return the picker of log records that report calls; ``None`` if they report none."""
+        layout = known.layout
+        model_span = self._resolver.find(*layout.read_texts(attributes), scope.scope, layout.model_keys)
+        if model_span is None or model_span.kind != "call":
+            return None
+        origin = Origin(scope.service, sender, from_log=True)
+        picker = GroupPicker(origin, model_span, self.request.delay, self.find_group)
+        self._cache.add(scope, known, values, picker)
+        return picker
 
     def _count_spans(self, spans: list[otlp.Span], scope: ServiceScope) -> None:
         """Count spans.
@@ -175,18 +185,18 @@ class Scan:
         """
         spans, starts = self._drop_outside(spans)
         buckets = self._id_writer.buckets
-        layout = scope.latest
+        layout, pickers = latest = scope.latest
         sender: str | None = None
         switches: list[tuple[otlp.Span, str]] = []
         for span in spans:
             attributes = span.attributes
             keys = [attribute.key for attribute in attributes]
             if keys != layout.keys:
-                layout = self._find_layout(scope, keys)
+                layout, pickers = latest = self._cache.find_layout(scope.spans, keys)
             values = b"".join([picked.value for picked in layout.pick(attributes)])
-            picker = layout.pickers.get(values)
+            picker = pickers.get(values)
             if picker is None:
-                picker = self._add_picker(scope, layout, attributes, values)
+                picker = self._add_picker(scope, latest, attributes, values)
             if picker.sender is not sender:
                 sender = picker.sender
                 switches.append((span, sender))
@@ -202,7 +212,7 @@ class Scan:
             buckets[span.span_id[0]].append(f"{span.trace_id}{span.span_id}{group.mark}")
             if span.events:
                 self._events.keep_all(span, picker.sender)
-        scope.latest = layout
+        scope.latest = latest
         self._id_writer.note_added(len(spans))
         for sender, part in split_by_sender(spans, starts, switches):
             self._note_stretches(part, sender)
@@ -211,8 +221,8 @@ class Scan:
         """Return the spans that started in the period, and their starts; update the counts and times of the result."""
         result = self.result
         starts = [span.start_time_unix_nano for span in spans]
-        first, last = min(starts), max(starts)
-        result.spans += len(spans)
+        first, last = (min(starts), max(starts)) if len(starts) > 1 else (starts[0], starts[0])
+        result.spans += len(starts)
         result.first = min(first, result.first or first)
         result.last = max(last, result.last)
         if first < self.request.start or last >= self.request.end:
@@ -256,64 +266,26 @@ class Scan:
             stretches = self.result.stretches.setdefault(sender, {})
         first, last = (min(starts), max(starts)) if len(starts) > 1 else (starts[0], starts[0])
         number = (first - origin) // width
+        known = stretches.get(number)
+        if known is not None and known[0] <= first and last <= known[1]:
+            return
         if number == (last - origin) // width:
             add_stretch(stretches, number, first, last)
             return
         for start in starts:
             add_stretch(stretches, (start - origin) // width, start, start)
 
-    def _find_scopes(self, encoded: msgspec.Raw) -> ResourceScopes:
-        """Return the known scopes of a resource. It may be large, and is compared once for all of its scopes."""
-        resource = bytes(encoded)
-        known = self._scopes.get(resource)
-        if known is None:
-            self._use_slots(len(resource))
-            known = self._scopes[resource] = ResourceScopes(encoded)
-        return known
-
-    def _find_scope(self, resource: ResourceScopes, encoded: msgspec.Raw) -> ServiceScope:
-        scope = bytes(encoded)
-        known = resource.scopes.get(scope)
-        if known is None:
-            self._use_slots(len(scope))
-            known = resource.scopes[scope] = ServiceScope(resource.service, scope)
-        return known
-
-    def _use_slots(self, size: int) -> None:
-        """Count a remembered combination of this many bytes, and forget all of them if there are too many."""
-        self._used_slots += 1 + size // _BYTES_PER_SLOT
-        if self._used_slots > _CACHE_SLOTS:
-            self._scopes.clear()
-            self._used_slots = 0
-
-    def _find_layout(self, scope: ServiceScope, keys: list[str]) -> KeyLayout:
-        layout = scope.layouts.get(tuple(keys))
-        if layout is None:
-            self._used_slots += 1 + sum(map(len, keys)) // _BYTES_PER_SLOT
-            layout = scope.layouts[tuple(keys)] = KeyLayout(keys, self._resolver.relevant_keys)
-        return layout
-
     def _add_picker(
-        self, scope: ServiceScope, layout: KeyLayout, attributes: Sequence[otlp.KeyValue], values: bytes
+        self, scope: ServiceScope, known: LayoutPickers, attributes: Sequence[otlp.KeyValue], values: bytes
     ) -> GroupPicker:
-        self._used_slots += 1 + len(values) // _BYTES_PER_SLOT
-        if self._used_slots > _CACHE_SLOTS:
-            self._scopes.clear()
-            scope.layouts.clear()
-            layout.pickers.clear()
-            self._used_slots = 0
+        layout = known.layout
         texts, warnings = layout.read_texts(attributes)
-        model_span = self._resolver.find(texts, warnings, scope.scope, layout.keys)
+        model_span = self._resolver.find(texts, warnings, scope.scope, layout.model_keys)
         self.result.has_marks |= layout.is_marked
-        picker = GroupPicker(
-            scope.service,
-            model_span,
-            self.request.delay,
-            self.find_group,
-            sender=layout.read_sender(texts),
-            is_ambiguous=self._is_ambiguous(layout, attributes, model_span, scope.scope),
-        )
-        layout.pickers[values] = picker
+        is_ambiguous = layout.has_repetitions and self._is_ambiguous(layout, attributes, model_span, scope.scope)
+        origin = Origin(scope.service, layout.read_sender(texts), is_ambiguous)
+        picker = GroupPicker(origin, model_span, self.request.delay, self.find_group)
+        self._cache.add(scope, known, values, picker)
         return picker
 
     def _is_ambiguous(
@@ -322,7 +294,7 @@ class Scan:
         """Check whether a later value of a repeated attribute resolves otherwise; many different values do."""
         facts = None if model_span is None else model_span.facts
         for number, later in enumerate(layout.list_later_texts(attributes), 1):
-            other = self._resolver.find(*later, scope, layout.keys)
+            other = self._resolver.find(*later, scope, layout.model_keys)
             if number > _MAX_LATER_VALUES or (None if other is None else other.facts) != facts:
                 return True
         return False

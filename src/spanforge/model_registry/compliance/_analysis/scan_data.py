@@ -12,7 +12,7 @@ from spanforge.model_registry._core.names import MatchMode  # noqa: TC001 - like
 from spanforge.model_registry.compliance._analysis.calls import Call  # noqa: TC001 - likewise
 from spanforge.model_registry.compliance._sources.otlp_json import MAX_TIME
 
-MAX_CALL_GROUPS: Final = 50_000
+MAX_CALL_GROUPS: Final = 20_000
 """The limit of call groups of each sender in one input. Spans beyond it are counted without service and names."""
 MAX_SEEN_EVENTS: Final = 100_000
 """The limit of lifecycle events of each sender that are kept for one input."""
@@ -47,7 +47,7 @@ class ScanRequest(msgspec.Struct, frozen=True):
     announcements: tuple[Announcement, ...] = ()
 
 
-class SpanRef(msgspec.Struct, array_like=True, frozen=True, order=True):
+class SpanRef(msgspec.Struct, array_like=True, frozen=True, order=True, gc=False):
     """A reference to a span: its ids and its start, in nanoseconds since the epoch."""
 
     start: int
@@ -59,7 +59,7 @@ GroupKey = tuple[int, str]
 """The number of an input, and the mark of a group in it."""
 
 
-class CallGroup(msgspec.Struct, array_like=True):
+class CallGroup(msgspec.Struct, array_like=True, gc=False):
     """Spans that are counted together, copies included.
 
     Attributes:

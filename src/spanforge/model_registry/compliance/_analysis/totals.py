@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from spanforge.model_registry.compliance._analysis.calls import OTHERS_NAME
-from spanforge.model_registry.compliance._analysis.copies import DIFFERING_COPIES, EXCEPTIONS, find_corrections
+from spanforge.model_registry.compliance._analysis.copies import find_corrections
 from spanforge.model_registry.compliance._analysis.duplicates import find_repeated_spans
 from spanforge.model_registry.compliance._analysis.gaps import find_gaps
 from spanforge.model_registry.compliance._analysis.log_calls import find_joined_calls
-from spanforge.model_registry.compliance._analysis.senders import UNTRUSTED
+from spanforge.model_registry.compliance._analysis.model_totals import Counts, GroupSpans, ModelTotals
+from spanforge.model_registry.compliance._analysis.senders import COUNTED
 from spanforge.model_registry.compliance._attestation_parts import SENDERS
-from spanforge.model_registry.compliance._sources.otlp_json import MAX_TIME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -27,77 +28,6 @@ if TYPE_CHECKING:
         ScanRequest,
         SpanRef,
     )
-
-
-class GroupSpans(NamedTuple):
-    """The spans of a group that count.
-
-    Attributes:
-        number: Their number.
-        samples: Some of them.
-        with_differences: The number of those whose copies differ; ``0`` if they are findings by repeated attributes.
-        difference_samples: Some of those.
-    """
-
-    number: int
-    samples: Sequence[SpanRef]
-    with_differences: int = 0
-    difference_samples: Sequence[SpanRef] = ()
-
-
-@dataclass
-class ModelTotals:
-    """The calls of one model, or of one name that is not registered.
-
-    Attributes:
-        calls: The number of calls.
-        exceptions: The number of calls of each kind of ``EXCEPTIONS``.
-        services: The services that called.
-        sunsets: The days on which the providers stop serving the model, by the provider calendar.
-        matched: The names that matched by form or by glob, each with its rule and its number of calls.
-        with_response: The number of calls with a request model and a response model.
-        from_logs: The number of calls that log records alone report.
-        first: The start of the first call, in nanoseconds since the epoch.
-        last: The start of the last call, in nanoseconds since the epoch.
-        samples: Some of the calls' spans, for each kind of ``EXCEPTIONS``.
-    """
-
-    calls: int = 0
-    exceptions: Counter[str] = field(default_factory=Counter)
-    services: set[str] = field(default_factory=set)
-    sunsets: set[str] = field(default_factory=set)
-    matched: Counter[tuple[str, str]] = field(default_factory=Counter)
-    with_response: int = 0
-    from_logs: int = 0
-    first: int = MAX_TIME
-    last: int = 0
-    samples: defaultdict[str, set[SpanRef]] = field(default_factory=lambda: defaultdict(set))
-
-    def add(self, group: CallGroup, spans: GroupSpans) -> None:
-        """Add calls of a group."""
-        calls = spans.number
-        self.calls += calls
-        self.services.add(group.call.service)
-        if group.call.shutdown.sunset:
-            self.sunsets.add(group.call.shutdown.sunset)
-        names = group.call.names
-        if names.rule:
-            self.matched[names.matched, names.rule] += calls
-        self.with_response += calls if names.has_response else 0
-        self.from_logs += calls if group.call.from_log else 0
-        self.first = min(self.first, group.first)
-        self.last = max(self.last, group.last)
-        for kind, applies in EXCEPTIONS.items():
-            if applies(group.call):
-                self.exceptions[kind] += calls
-                self.samples[kind].update(spans.samples)
-        self.add_differing_copies(spans)
-
-    def add_differing_copies(self, spans: GroupSpans) -> None:
-        """Add the spans whose copies differ."""
-        if spans.with_differences:
-            self.exceptions[DIFFERING_COPIES] += spans.with_differences
-            self.samples[DIFFERING_COPIES].update(spans.difference_samples)
 
 
 class SubstitutionKey(NamedTuple):
@@ -182,6 +112,20 @@ class CallTotals:
         """The totals of all models and names that were called."""
         return [*self.models.values(), *self.unregistered.values()]
 
+    @cached_property
+    def calls(self) -> int:
+        """The number of calls of all models and names."""
+        return sum(model.calls for model in self.all_called)
+
+    @cached_property
+    def exceptions(self) -> Counts[str]:
+        """The number of calls of each kind of ``copies.EXCEPTIONS``."""
+        numbers = Counts[str]()
+        for model in self.all_called:
+            for kind, calls in model.exceptions.items():
+                numbers[kind] += calls
+        return numbers
+
     @property
     def substituted_calls(self) -> int:
         """The number of calls that another model answered than the one requested."""
@@ -221,15 +165,27 @@ def total_calls(inputs: Sequence[ScannedInput], request: ScanRequest, folder: st
     for key, ids in joined:
         corrections.join(groups, key, ids)
     tallies: dict[str, _Tally] = {sender: _Tally() for sender in SENDERS}
-    counted = _Tally()
     for key, group in groups.items():
-        sender = group.call.sender
-        for tally in (tallies[sender], *([] if sender == UNTRUSTED else [counted])):
-            tally.add(group, key, corrections)
+        tallies[group.call.sender].add(group, key, corrections)
     gaps = list(find_gaps(inputs, request))
     by_sender = {sender: tally.to_totals([]) for sender, tally in tallies.items()}
+    counted = _total_counted(groups, tallies, corrections).to_totals(gaps)
     beside = BesideTrusted(corrections.beside_trusted, corrections.beside_samples)
-    return replace(counted.to_totals(gaps), by_sender=by_sender, beside_trusted=beside)
+    return replace(counted, by_sender=by_sender, beside_trusted=beside)
+
+
+def _total_counted(
+    groups: Mapping[GroupKey, CallGroup], tallies: Mapping[str, _Tally], corrections: Corrections
+) -> _Tally:
+    """Return the sums of all senders that count. Mostly there is only one."""
+    senders = {group.call.sender for group in groups.values()}.intersection(COUNTED)
+    if len(senders) == 1:
+        return tallies[senders.pop()]
+    counted = _Tally()
+    for key, group in groups.items():
+        if group.call.sender in senders:
+            counted.add(group, key, corrections)
+    return counted
 
 
 class _Tally:
@@ -254,6 +210,10 @@ class _Tally:
 
     def add(self, group: CallGroup, key: GroupKey, corrections: Corrections) -> None:
         """Add the spans of a group, without copies."""
+        if key not in corrections.groups:  # most groups
+            if group.calls:
+                self._add_spans(group, GroupSpans(group.calls, group.samples))
+            return
         self._copies += corrections.copies[key]
         self._differing_copies += corrections.differing[key]
         wrong = corrections.wrong_samples.get(key, ())

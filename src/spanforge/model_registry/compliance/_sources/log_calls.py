@@ -64,4 +64,6 @@ def find_call_event(record: otlp.LogRecord) -> str | None:
 def get_call_attributes(record: otlp.LogRecord, event: str) -> list[otlp.KeyValue]:
     """Return the attributes of a call in a log record, with the keys that spans have."""
     keys = CALL_EVENTS[event].keys
+    if not keys:
+        return record.attributes
     return [otlp.KeyValue(keys.get(each.key, each.key), each.value) for each in record.attributes]

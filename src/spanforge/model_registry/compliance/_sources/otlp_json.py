@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 MAX_TIME: Final = 2**63 - 1
 """The latest start of a span, in nanoseconds since the epoch: the year 2262."""
 
+_VALUE_ERRORS: Final = (msgspec.MsgspecError, UnicodeError, RecursionError)
+"""The errors of a value that has another form than required."""
 _Time = Annotated[int, msgspec.Meta(ge=1, le=MAX_TIME)]
 _NULL: Final = msgspec.Raw(b"null")
 
@@ -134,8 +136,11 @@ _decode_scope = msgspec.json.Decoder(_Scope).decode
 
 def get_text(value: msgspec.Raw) -> str | None:
     """Return the text of an attribute's value; ``None`` if it is not text."""
-    decoded = _decode_or_none(_decode_value, value)
-    return None if decoded is None else decoded.string_value
+    try:
+        return _decode_value(value).string_value
+    except _VALUE_ERRORS:  # a name from the network may not be Unicode
+        decoded = _decode_or_none(_decode_value, value)
+        return None if decoded is None else decoded.string_value
 
 
 def get_texts(value: msgspec.Raw) -> list[str]:
@@ -150,8 +155,7 @@ def get_texts(value: msgspec.Raw) -> list[str]:
 def get_text_attributes(attributes: Sequence[KeyValue]) -> dict[str, str]:
     """Return the attributes whose values are texts. If a key is repeated, its first value counts."""
     first = {attribute.key: attribute.value for attribute in reversed(attributes)}
-    values = ((key, get_text(value)) for key, value in first.items())
-    return {key: text for key, text in values if text is not None}
+    return {key: text for key, value in first.items() if (text := get_text(value)) is not None}
 
 
 def get_resource_attributes(resource: msgspec.Raw) -> list[KeyValue]:
@@ -168,6 +172,6 @@ def get_scope_name(scope: msgspec.Raw) -> str:
 
 def _decode_or_none(decode: Any, value: msgspec.Raw) -> Any:
     try:
-        return decode(bytes(value).decode("utf-8", "replace"))  # a name from the network may not be Unicode
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return decode(bytes(value).decode("utf-8", "replace"))
+    except _VALUE_ERRORS:
         return None
