@@ -251,6 +251,7 @@ class Truth:
             "calls_after_retirement": str(sum(row["calls"] for row in calls if row["wrong"] & RETIRED)),
             "calls_by_form": str(by_rule["form"]),
             "calls_by_glob": str(by_rule["glob"]),
+            "provider_sunset_date": "",
             "services": ";".join(sorted(services)),
             "first_call": min((row["first"] for row in calls), default=""),
             "last_call": max((row["last"] for row in calls), default=""),

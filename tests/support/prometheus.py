@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 _UNITS = {"s": "_seconds"}
 _KINDS = {"counter": "_total"}
-OTHER_NAMES = {"model_registry_untrusted", "model_registry_provider_sunset_seconds"}
-"""Names in the rules that are neither in ``METRICS`` nor in ``ATTRIBUTES``: a job, and the provider's date."""
+OTHER_NAMES = {"model_registry_untrusted"}
+"""Names in the rules that are neither in ``METRICS`` nor in ``ATTRIBUTES``: a job."""
 
 
 def metric_names() -> set[str]:
