@@ -29,6 +29,7 @@ DIFFERENCES: list[tuple[dict[str, Any], dict[str, Any], str | None]] = [
     ({"metadata": {"x": 1}}, {"metadata": {"x": 1}}, None),
     ({"metadata": {"x": 1}}, {"metadata": {"x": 2}}, "metadata.x"),
     ({"metadata": {"x": 0}}, {}, "metadata.x"),
+    ({"metadata": {"x\nmodel registry: y": 0}}, {}, r"metadata.x\nmodel registry: y"),
     ({}, {"metadata": {"x": {"y": [1]}}}, "metadata.x"),
     ({"metadata": {"x": None}}, {}, None),
     ({"metadata": {"aliases": ["d"], "provider": "p"}}, {"metadata": {"provider": "p", "aliases": ["d"]}}, None),

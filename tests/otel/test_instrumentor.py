@@ -178,6 +178,22 @@ def test_files_are_loaded_without_a_provider(plugin: Any, models: Path) -> None:
     assert [entry.owner for entry in get_default_registry()] == ["filed"]
 
 
+@pytest.mark.parametrize("text", [None, "[]"], ids=["missing", "empty"])
+def test_one_line_about_a_file_without_models(  # noqa: PLR0913 - fixtures
+    plugin: Any, provider: Any, call: Any, lines: Any, tmp_path: Path, text: str | None
+) -> None:
+    """If a file is missing or has no models, one line says so, and there is no line about each name."""
+    path = tmp_path / "models.json"
+    if text is not None:
+        path.write_text(text)
+    plugin.instrument(tracer_provider=provider, file=str(path), reload_interval=0)
+    for name in ("claude-9", "o9", "claude-9"):
+        assert call(name)["status"] == "unregistered"
+    missing = f"cannot load registry file {path}: no such file; its models show as unregistered until the file is fixed"
+    empty = f"no models are registered, so every model shows as unregistered; add models to {path}"
+    assert lines() == [f"model registry: {missing if text is None else empty}"]
+
+
 def test_files_are_followed_until_uninstrument(plugin: Any, provider: Any, call: Any, models: Path, lines: Any) -> None:
     """The file is in force when ``instrument`` returns, and is followed until ``uninstrument``."""
     plugin.instrument(tracer_provider=provider, file=str(models), reload_interval=100)

@@ -21,7 +21,7 @@ from spanforge.model_registry._core.operations import (
 from spanforge.model_registry._core.overlay import OverlayMap
 from spanforge.model_registry._core.process import WarnOnce
 from spanforge.model_registry._core.validation import MAX_HISTORY
-from spanforge.model_registry._core.values import quote
+from spanforge.model_registry._core.values import escape, quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -179,7 +179,7 @@ def warn_about_differences(layers: Layers, model_ids: Iterable[str]) -> None:
         fields = find_differing_fields(app_entry, file_entry)
         if fields:
             text = "model registry: model %s: code and registry file differ in %s; the file takes precedence"
-            _warnings.warn(model_id, text, quote(model_id), ", ".join(fields))
+            _warnings.warn(model_id, text, quote(model_id), ", ".join(map(escape, fields)))
 
 
 def _apply_operations(entry: ModelRegistryEntry, operations: Iterable[Operation]) -> ModelRegistryEntry:

@@ -95,6 +95,11 @@ def quote(name: str) -> str:
     return f"'{shown}'"
 
 
+def escape(text: str) -> str:
+    """Return a text without quotes, with control characters escaped, and cut off after ``MAX_NAME``."""
+    return quote(text)[1:-1]
+
+
 def thaw(value: Any) -> Any:
     """Return a deep copy of plain dicts and lists."""
     if isinstance(value, dict):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from spanforge.model_registry._core.lifecycle import LIFECYCLE
-from spanforge.model_registry._core.values import EMPTY, quote
+from spanforge.model_registry._core.values import EMPTY, escape, quote
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -71,7 +71,7 @@ def warn_of_model(model_id: str, status: ModelStatus, metadata: Mapping[str, Any
 
 def format_entry_line(warnings: Sequence[str], owner: str, contact: str | None = None) -> str:
     """Return the log line about a model: its warnings, and whom to ask."""
-    whom = f"owner: {_escape(owner)}" + (f", contact: {_escape(contact)}" if contact else "")
+    whom = f"owner: {escape(owner)}" + (f", contact: {escape(contact)}" if contact else "")
     return _join(f"{warnings[0]} ({whom})", warnings[1:])
 
 
@@ -82,8 +82,3 @@ def format_name_line(warnings: Sequence[str]) -> str:
 
 def _join(first: str, further: Iterable[str]) -> str:
     return "; ".join((first, *further))
-
-
-def _escape(text: str) -> str:
-    """Return a text without quotes, escaped and cut off as ``quote`` does."""
-    return quote(text)[1:-1]
