@@ -13,6 +13,7 @@ import tempfile
 from datetime import datetime, timezone
 from io import TextIOWrapper
 from pathlib import Path
+from textwrap import fill
 
 from evidence import attest
 from models_api import serving
@@ -73,7 +74,8 @@ def run(file: Path, api: str, models: Path) -> list[str] | None:
         print(line)
     if log:
         print("\n  The application's log:")
-        print("".join(f"  {line}\n" for line in log), end="")
+        for line in log:
+            print(fill(line, 88, initial_indent="  ", subsequent_indent="    ", break_long_words=False))
     calls = sum("model_registry.status" in span.attributes for span in spans)
     if result.returncode != 0 or calls != CALLS:
         print(f"the application exited with {result.returncode}; {calls} of its {CALLS} calls arrived", file=sys.stderr)
