@@ -218,10 +218,11 @@ def test_emit_changes_emits_records(registry: ModelRegistry, keeping: Keeping, f
     other = ModelRegistry(auto_emit=False)
     other.register(**fields)
     other.deprecate("gpt-4o", reason="old")
-    told = registry.emit_changes((), other, actor="pipeline")
+    told = registry.emit_changes((), other, actor="pipeline", source_revision="1a2b3c4")
     assert keeping.names() == [event.name for event in told] == NAMES[:2]
     assert [record.timestamp for record in keeping.records] == [event.at for event in told]
-    assert {record.attributes["model_registry.actor"] for record in keeping.records} == {"pipeline"}
+    for name, value in {"actor": "pipeline", "source_revision": "1a2b3c4"}.items():
+        assert {record.attributes[f"model_registry.{name}"] for record in keeping.records} == {value}
 
 
 # Losses
