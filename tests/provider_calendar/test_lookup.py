@@ -40,7 +40,7 @@ CALENDAR = Calendar(
         ("claude-3-7-sonnet-20250219", "anthropic", None),
         ("llama-3.3-70b-instruct", "together_ai", "2026-12-01"),
         ("grok-2-vision-1212", "xai", "2026-05-15"),
-        ("\0000", "openai", None),
+        ("\0000", None, None),
     ],
 )
 def test_names_and_providers_match_as_in_the_registry(name: str, provider: str | None, day: str | None) -> None:

@@ -159,6 +159,8 @@ def match_names(
 ) -> tuple[Group, ...]:
     """Return the announcements about the first name that matches: a group for each provider, or for each of a tie."""
     for name in names:
+        if name.startswith(_ID_PREFIX):  # a name from the network, but not the id of a group
+            continue
         match = calendar._index.search(name, provider, mode)  # noqa: SLF001 - same module
         entries = match.ambiguous if match.entry is None else (match.entry,)
         if entries:

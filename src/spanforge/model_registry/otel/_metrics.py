@@ -304,7 +304,7 @@ METRICS: Final = (
         "gauge",
         "s",
         ("file.path",),
-        "Time since the last check that found the registry file unchanged and in use",
+        "Time since the last check that found the registry file, or the calendar file, unchanged and in use",
         _read_file_ages,
     ),
     Metric(
@@ -312,7 +312,7 @@ METRICS: Final = (
         "counter",
         "{failure}",
         ("file.path",),
-        "Times that a registry file became invalid",
+        "Times that a registry file or a calendar file became invalid",
         _read_file_failures,
     ),
     Metric(
