@@ -364,7 +364,8 @@ def attest(entries: list[ModelRegistryEntry], lines: list[bytes], mode: MatchMod
     """Return the attestation and the CSV of the whole inventory."""
     wanted = ScanRequest(START, START + HOUR, HOUR, 0, entries, FURTHER, match=mode)
     durations = {"max_gap_seconds": 3_600.0, "delay_seconds": 0.0}
-    arguments = Arguments(model_id=None, model_attributes=tuple(FURTHER), match=mode, generated_at="given", **durations)
+    options = {"match": mode, "calendar": None, "generated_at": "given", **durations}
+    arguments = Arguments(model_id=None, model_attributes=tuple(FURTHER), **options)
     registry = copy_registry(ModelRegistry(auto_emit=False), entries, None).attested
     request = EvidenceRequest("soc2", None, wanted, from_nanos(START + HOUR), arguments, registry)
     with tempfile.TemporaryDirectory() as folder:
