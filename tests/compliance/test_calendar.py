@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from spanforge.model_registry.compliance._attestation_parts import CheckResult
 
 CHECK = "no_calls_past_provider_shutdown"
+LIMIT = "The evidence does not show that the provider calendar is complete and correct."
 JANUARY = ("2026-01-01", "2026-02-01")
 PROVIDER = "gen_ai__provider__name"
 
@@ -72,6 +73,7 @@ def test_calls_on_and_after_the_shutdown_day(case: EvidenceCase, otlp: Otlp) -> 
     )
     assert [sample.span_id for sample in check.samples] == [late["spanId"], strange["spanId"]]
     assert made.attestation.overall_status == "findings"
+    assert any(limit.startswith(LIMIT) for limit in made.attestation.limits)
     days = {row["model_id"]: row["provider_sunset_date"] for row in csv_rows(made)}
     assert days == {"gpt": "2026-01-10", "other": "", "strange": "2026-01-20"}
 
@@ -131,6 +133,7 @@ def test_without_a_calendar(case: EvidenceCase, otlp: Otlp) -> None:
     assert find_check(made).notes == ("no provider calendar was given",)
     assert made.attestation.arguments.calendar is None
     assert made.calendar_file is None
+    assert not any(limit.startswith(LIMIT) for limit in made.attestation.limits)
 
 
 def test_the_file_is_in_the_package(case: EvidenceCase, otlp: Otlp, tmp_path: Path) -> None:

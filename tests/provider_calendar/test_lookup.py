@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.calendars import announce
 
+from spanforge.model_registry import InvalidValueError
 from spanforge.model_registry.calendar import WARNING_STEPS, Announcement, Calendar, ProviderShutdown
 
 OPENAI, AZURE = "2027-01-14", "2027-04-14"
@@ -92,6 +93,8 @@ def test_what_was_known_on_a_day() -> None:
     assert list(days.values()) == ["2026-12-31"] * 3 + [OPENAI]
     assert Calendar([announce()]).find("gpt-4o", known_on="2026-10-31") is None
     assert Calendar([announce()]).list_shutdowns(known_on="2026-10-31") == []
+    with pytest.raises(InvalidValueError, match="known_on must be a day such as 2027-01-14; got 'now'"):
+        calendar.find("gpt-4o", known_on="now")
 
 
 def test_warnings_begin_ninety_days_before() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
-from spanforge.model_registry._core.announcements import Announcement
+from spanforge.model_registry._core.announcements import Announcement, check_day
 from spanforge.model_registry._core.calendar_files import (
     MAX_ANNOUNCEMENTS,
     parse_announcements,
@@ -97,7 +97,11 @@ class Calendar:
             model: The model's name, in any form.
             provider: The provider that serves it, in any spelling; ``None`` if it is not known.
             known_on: The day in UTC whose knowledge counts, such as ``2027-01-14``; ``None`` for all announcements.
+
+        Raises:
+            InvalidValueError: ``known_on`` is not a day.
         """
+        _check_known_on(known_on)
         return conclude_earliest(match_names(self, (model,), provider), known_on)
 
     def merge(self, *others: Calendar) -> Calendar:
@@ -116,7 +120,8 @@ class Calendar:
         )
 
     def list_shutdowns(self, *, known_on: str | None = None) -> list[ProviderShutdown]:
-        """Return the end of each model, the earliest day first."""
+        """Return the end of each model, the earliest day first; ``known_on`` as for ``find``."""
+        _check_known_on(known_on)
         found = (conclude(provider, rows, known_on) for provider, rows in self._groups.values())
         return sorted(filter(None, found), key=lambda each: (each.shutdown_on or each.not_before or "", each[:2]))
 
@@ -218,6 +223,11 @@ def make_calendar(name: str, announcements: Iterable[Announcement]) -> Calendar:
 def conclude_earliest(groups: Iterable[Group], known_on: str | None = None) -> ProviderShutdown | None:
     """Return the end of a model from groups of announcements: the group with the earliest day."""
     return choose_earliest(filter(None, (conclude(provider, rows, known_on) for provider, rows in groups)))
+
+
+def _check_known_on(day: str | None) -> None:
+    if day is not None:
+        check_day(day, "known_on")
 
 
 def _order(each: Announcement) -> tuple[str, ...]:

@@ -96,6 +96,11 @@ def _list_argument_limits(request: EvidenceRequest) -> Iterator[str]:
             "The package has the registry's entries at generation, but no registry file. The entries did not come from "
             "files, or the files or entries have changed since they were read."
         )
+    if request.calendar is not None:
+        yield (
+            "The evidence does not show that the provider calendar is complete and correct. Anyone who can write it "
+            "can change its days. The package has its file."
+        )
 
 
 def _list_status_limits(request: EvidenceRequest) -> Iterator[str]:

@@ -296,7 +296,7 @@ METRICS: Final = (
         "gauge",
         "{file}",
         ("file.path", *_prefix_keys("file.digest")),
-        "Always 1, for each registry file that was valid; the digest of its last valid content",
+        "Always 1, for each registry file or calendar file that was valid; the digest of its last valid content",
         _read_file_info,
     ),
     Metric(
