@@ -197,13 +197,13 @@ def test_the_same_entries_give_the_same_bytes(registry: ModelRegistry, tmp_path:
 
 
 @pytest.mark.parametrize(
-    "path",
+    ("path", "kind"),
     [
-        *("lookup.yaml", "/etc/otel/lookup.yaml", "a b/ c.yaml", "it's 'here'"),
-        *('"x"', "C:\\a\\b", "é: #x", "%x&y", "~/x", "-"),
+        *(("lookup.yaml", str), ("/etc/otel/lookup.yaml", Path), ("a b/ c.yaml", PurePosixPath), ("it's 'here'", str)),
+        *(('"x"', Path), ("C:\\a\\b", PurePosixPath), ("é: #x", str), ("%x&y", Path), ("~/x", PurePosixPath)),
+        *(("-", str), ("-", Path)),
     ],
 )
-@pytest.mark.parametrize("kind", [str, Path, PurePosixPath])
 def test_a_lookup_file_is_referred_to(registry: ModelRegistry, path: str, kind: type) -> None:
     """The statements are the file's, wherever it is, and the rest is as without one."""
     some(registry)

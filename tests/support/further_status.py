@@ -1,11 +1,10 @@
 """Stories about a status that there is not: ``suspended``. ``suspend`` leads to it, and ``resume`` leads back from it.
 
-``tests/test_further_status.py`` runs each in a process of its own, on a copy of the package whose tables have them.
+``tests/test_further_status.py`` runs them in a process of their own, on a copy of the package whose tables have them.
 """
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -235,20 +234,18 @@ def evidence() -> None:
         assert rows == [("suspended", "1", "1"), ("suspended", "2", "1"), ("suspended", "1", "0")]
 
 
-STORIES = {
-    story.__name__: story
-    for story in (
-        dates,
-        planned_dates,
-        reloads_after_resume,
-        reloads_after_suspend,
-        bounded_operations,
-        changes_of_files,
-        replayed_history,
-        evidence,
-    )
-}
+STORIES = (
+    dates,
+    planned_dates,
+    reloads_after_resume,
+    reloads_after_suspend,
+    bounded_operations,
+    changes_of_files,
+    replayed_history,
+    evidence,
+)
 
 if __name__ == "__main__":
     assert "resume" in OPERATIONS
-    STORIES[sys.argv[1]]()
+    for story in STORIES:
+        story()
