@@ -13,38 +13,53 @@ from spanforge.model_registry._core.values import MAX_TEXT
 
 
 @pytest.mark.parametrize(
-    ("value", "allowed"),
+    ("value", "place", "allowed"),
     [
-        ({"risk_tier": "extreme"}, "one of low, medium, high, critical"),
-        ({"status": "unregistered"}, f"one of {', '.join(STATUSES)}"),
-        ({"owner": ""}, "text that is not blank"),
-        ({"purpose": "x" * (MAX_TEXT + 1)}, f"at most {MAX_TEXT:,} characters"),
-        ({"name": "\ud800"}, "without lone surrogates"),
-        ({"decommission_date": "2024-02-30"}, "an RFC 3339 date"),
-        ({"deployment_date": 20240513}, "an RFC 3339 date"),
-        ({"metadata": {"": 1}}, "a string that is not empty"),
-        ({"metadata": {"x": {"y": [1, float("inf")]}}}, "a finite number"),
-        ({"metadata": {"x": 2**63}}, "an integer of 64 bits"),
-        ({"metadata": {"x": object()}}, "a JSON value"),
-        ({"metadata": {"x": b"bytes"}}, "a JSON value"),
-        ({"metadata": {"x": "y" * MAX_SIZE}}, f"too large: at most {MAX_SIZE:,} characters and values in total"),
-        ({"metadata": {"x": [0] * MAX_SIZE}}, f"too large: at most {MAX_SIZE:,} characters and values in total"),
-        ({"metadata": {"history": "long"}}, "a list of records"),
-        ({"metadata": {"history": [None] * 1_001}}, "has 1,001 records; the limit is 1,000"),
-        ({"metadata": {"aliases": "gpt"}}, "a list of names; got 'gpt'"),
-        ({"metadata": {"aliases": ["a"] * 1_001}}, "has 1,001 names; the limit is 1,000"),
-        ({"metadata": {"history": [{"at": "2024-01-01"}]}}, "a mapping with at, status, owner, risk_tier"),
-        ({"metadata": {"sunset_date": "soon"}}, "an RFC 3339 date"),
+        ({"risk_tier": "extreme"}, "risk_tier", "one of low, medium, high, critical"),
+        ({"status": "unregistered"}, "status", f"one of {', '.join(STATUSES)}"),
+        ({"owner": ""}, "owner", "text that is not blank"),
+        ({"purpose": "x" * (MAX_TEXT + 1)}, "purpose", f"at most {MAX_TEXT:,} characters"),
+        ({"name": "\ud800"}, "name", "without lone surrogates"),
+        ({"decommission_date": "2024-02-30"}, "decommission_date", "an RFC 3339 date"),
+        ({"deployment_date": 20240513}, "deployment_date", "an RFC 3339 date"),
+        ({"metadata": ["x"]}, "metadata", "a mapping with string keys and JSON values"),
+        ({"metadata": {"": 1}}, "metadata key", "a string that is not empty"),
+        ({"metadata": {"x": {"y": [1, float("inf")]}}}, "metadata.x.y[1]", "a finite number"),
+        ({"metadata": {"x": 2**63}}, "metadata.x", "an integer of 64 bits"),
+        ({"metadata": {"x": object()}}, "metadata.x", "a JSON value"),
+        ({"metadata": {"x": b"bytes"}}, "metadata.x", "a JSON value"),
+        ({"metadata": {"x": "y" * MAX_SIZE}}, "metadata", f"too large: at most {MAX_SIZE:,} characters and values"),
+        ({"metadata": {"x": [0] * MAX_SIZE}}, "metadata", f"too large: at most {MAX_SIZE:,} characters and values"),
+        ({"metadata": {"history": "long"}}, "metadata.history", "a list of records"),
+        ({"metadata": {"history": [None] * 1_001}}, "metadata.history", "has 1,001 records; the limit is 1,000"),
+        ({"metadata": {"aliases": "gpt"}}, "metadata.aliases", "a list of names; got 'gpt'"),
+        ({"metadata": {"aliases": ["a"] * 1_001}}, "metadata.aliases", "has 1,001 names; the limit is 1,000"),
+        (
+            {"metadata": {"history": [{"at": "2024-01-01"}]}},
+            "metadata.history[0]",
+            "a mapping with at, status, owner, risk_tier",
+        ),
+        ({"metadata": {"sunset_date": "soon"}}, "metadata.sunset_date", "an RFC 3339 date"),
     ],
 )
-def test_invalid_values(fields: dict[str, Any], value: dict[str, Any], allowed: str) -> None:
+def test_invalid_values(fields: dict[str, Any], value: dict[str, Any], place: str, allowed: str) -> None:
     """The error has the field, the model and the rule."""
-    (field,) = value
     with pytest.raises(InvalidEntryError) as caught:
         ModelRegistryEntry(**fields | value)
-    assert caught.value.field.startswith(field)
+    assert caught.value.field == place
     assert allowed in caught.value.problem
     assert str(caught.value).startswith("model 'gpt-4o': ")
+
+
+@pytest.mark.parametrize(
+    ("value", "providers"),
+    [(None, ()), ("azure", ("azure",)), (["azure", "openai"], ("azure", "openai"))],
+)
+def test_provider_is_the_first_of_the_providers(fields: dict[str, Any], value: Any, providers: tuple[str, ...]) -> None:
+    """An entry may be limited to no provider, to one or to several."""
+    entry = ModelRegistryEntry(**fields, metadata={"provider": value})
+    assert entry.providers == providers
+    assert entry.provider == next(iter(providers), None)
 
 
 def test_depth_of_metadata_is_limited(fields: dict[str, Any]) -> None:
