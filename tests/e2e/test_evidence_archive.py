@@ -410,6 +410,7 @@ def test_the_same_input_gives_the_same_bytes(small: Archive, tmp_path: Path) -> 
     assert_is_true(one, small, "nist_ai_rmf")
 
 
+@pytest.mark.slow
 def test_one_model_of_the_archive(small: Archive) -> None:
     """About one model, by one of its other names, the figures are that model's."""
     engine = ComplianceMappingEngine(small.registry)

@@ -415,6 +415,7 @@ def test_listed_names_beyond_the_limit_are_merged(count: Count, otlp: Otlp, monk
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", ["name", "service", "scope", "key"])
 def test_long_texts_take_bounded_memory(tmp_path: Path, otlp: Otlp, what: str) -> None:
     """Long names, services, scopes and keys are not kept in full."""
