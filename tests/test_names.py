@@ -283,6 +283,20 @@ def test_routes_limit_an_entry_to_a_provider() -> None:
         assert entry_key(model_id) == entry_key("llama-3.3-70b-instruct")
 
 
+@pytest.mark.parametrize(
+    "name", ["openai/", "models/", "azure/", "openai:", "anthropic.", "us.anthropic.", "bedrock/anthropic."]
+)
+def test_route_without_a_model_is_a_name(name: str) -> None:
+    """No part of a route is removed if nothing would remain."""
+    assert parse(name).base == name.removeprefix("bedrock/")
+
+
+def test_revisions_after_a_vendors_word() -> None:
+    """After a vendor's word and a dot, a revision of Bedrock is no part of the name; spans of Oracle have none."""
+    assert parse("anthropic.some-model-v1").base == "some-model"
+    assert parse("anthropic.some-model-v1", "oci").base == "some-model-v1"
+
+
 def test_providers_that_tags_show() -> None:
     """A tag of Hugging Face's router shows the provider, and a tag that nobody documents stays."""
     assert parse("Qwen/Qwen3-32B:together").provider == "together_ai"

@@ -90,6 +90,14 @@ def test_response_model_that_is_a_copy_of_a_requested_name() -> None:
     assert (shown(match), match.served, match.resolution.warnings) == ("gpt-4o", None, ())
 
 
+@pytest.mark.parametrize("name", ["openai/o1", "openai/o3"])
+def test_choice_of_a_gateway_is_no_response_model(name: str) -> None:
+    """The model to which a gateway routes a call, registered or not, does not count as another model that answered."""
+    attributes = {"gen_ai.operation.name": "chat", REQUEST: "gpt-4o", "litellm.provider.model": name}
+    match = resolve(attributes, "gpt-4o", "o1")
+    assert (shown(match), match.key, match.served, match.requested) == ("gpt-4o", REQUEST, None, None)
+
+
 @pytest.mark.parametrize("placeholder", ["unknown", "None", " n/a ", "chat", '"unknown"'])
 def test_placeholders_are_ignored(placeholder: str) -> None:
     """A placeholder, or the operation's own name, does not hide another name on the span."""
