@@ -8,7 +8,7 @@ import msgspec
 
 from spanforge.model_registry._core.attributes import PREFIX, UNREGISTERED_NAMES, span_attributes
 from spanforge.model_registry._core.span_models import resolve_keys
-from spanforge.model_registry.otel._shutdowns import find_near_shutdown
+from spanforge.model_registry.otel._shutdowns import find_near_shutdown, warn_of_shutdown
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from spanforge.model_registry._core.conventions import ModelKeys
     from spanforge.model_registry._core.names import MatchMode
     from spanforge.model_registry._core.provider_calendar import CalendarDay
-    from spanforge.model_registry._core.resolution import ModelIndex, Resolution
+    from spanforge.model_registry._core.resolution import ModelIndex
     from spanforge.model_registry._core.span_models import ModelMatch, SpanFacts
     from spanforge.model_registry.otel._shutdowns import NearShutdown
 
@@ -75,11 +75,16 @@ class Enricher:
         if match is None:
             return None
         resolution = match.resolution
-        shutdown = find_near_shutdown(calendar, match, attributes, keys, self._mode)
-        if shutdown is not None:
-            resolution = resolution._replace(warnings=(*resolution.warnings, shutdown.warning))
+        shutdown = None
+        if calendar is not None:
+            shutdown = find_near_shutdown(calendar, match, attributes, keys, self._mode)
+            resolution = warn_of_shutdown(resolution, shutdown)
         if resolution.entry is None:
-            added = self._describe_unregistered(resolution, shutdown)
+            added = {}
+            for key, name in self._unregistered_rows:
+                added[key] = getattr(resolution, name)
+            if added and shutdown is not None:
+                added.update(self._describe_shutdown(shutdown))
         else:
             added = span_attributes(
                 resolution.entry,
@@ -93,9 +98,6 @@ class Enricher:
             )
         return Enrichment(added, match, shutdown)
 
-    def _describe_unregistered(self, resolution: Resolution, shutdown: NearShutdown | None) -> dict[str, Any]:
-        """Return the attributes of a span whose model is not registered."""
-        added = {key: getattr(resolution, name) for key, name in self._unregistered_rows}
-        if added and shutdown is not None and _SHUTDOWN_NAME in self._attribute_names:
-            added[PREFIX + _SHUTDOWN_NAME] = shutdown.date
-        return added
+    def _describe_shutdown(self, shutdown: NearShutdown) -> dict[str, Any]:
+        is_chosen = _SHUTDOWN_NAME in self._attribute_names
+        return {PREFIX + _SHUTDOWN_NAME: shutdown.date} if is_chosen else {}

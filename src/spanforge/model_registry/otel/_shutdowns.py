@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from spanforge.model_registry._core.conventions import ModelKeys
     from spanforge.model_registry._core.names import MatchMode
     from spanforge.model_registry._core.provider_calendar import CalendarDay
+    from spanforge.model_registry._core.resolution import Resolution
     from spanforge.model_registry._core.span_models import ModelMatch
 
 
@@ -30,24 +31,29 @@ class NearShutdown(NamedTuple):
 
 
 def find_near_shutdown(
-    calendar: CalendarDay | None, match: ModelMatch, attributes: Mapping[str, Any], keys: ModelKeys, mode: MatchMode
+    calendar: CalendarDay, match: ModelMatch, attributes: Mapping[str, Any], keys: ModelKeys, mode: MatchMode
 ) -> NearShutdown | None:
-    """Return the shutdown of the model that a span shows; ``None`` if the calendar has none, or none that is near.
+    """Return the shutdown of the model that a span shows; ``None`` if the calendar has none that is near.
 
     It also finds models that are not registered.
 
     Args:
-        calendar: The calendar in force; ``None`` if there is none.
+        calendar: The calendar in force.
         match: The model of the span.
         attributes: The span's attributes.
         keys: The deciding keys among them.
         mode: Whether forms match.
     """
-    if calendar is None:
-        return None
     found = calendar.find(match.resolution, provider_of(attributes, keys.providers), mode)
     warning = None if found is None else found.warn(calendar.day)
     step = None if found is None else found.find_step(calendar.day)
     if found is None or warning is None or step is None:
         return None
     return NearShutdown(str(found.shutdown_on), warning, step)
+
+
+def warn_of_shutdown(resolution: Resolution, shutdown: NearShutdown | None) -> Resolution:
+    """Return a resolution with the warning about a shutdown after its other warnings."""
+    if shutdown is None:
+        return resolution
+    return resolution._replace(warnings=(*resolution.warnings, shutdown.warning))
