@@ -158,6 +158,10 @@ def test_wrong_and_huge_files(write: Callable[..., Path], tmp_path: Path) -> Non
         Calendar.load(tmp_path / "missing.json")
     with pytest.raises(InvalidValueError, match=r"calendar has 10,001 announcements; the limit is 10,000"):
         Calendar(announce(f"m-{number}") for number in range(MAX_ANNOUNCEMENTS + 1))
+    large = Calendar(announce(f"m-{number}", source="s" * 500) for number in range(MAX_ANNOUNCEMENTS))
+    with pytest.raises(RegistryFileError, match=r"is larger than 4,194,304 bytes, the limit of a calendar"):
+        large.save(tmp_path / "large.json")
+    assert not (tmp_path / "large.json").exists()
     spellings = [announce("a" + "-" * number + "b", source=str(number)).to_dict() for number in range(1, 3)]
     assert len(Calendar.load(write(json.dumps(spellings)))) == len(spellings)
 

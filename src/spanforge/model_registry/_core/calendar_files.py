@@ -40,9 +40,14 @@ def read_calendar(path: str | os.PathLike[str]) -> list[Announcement]:
 
 
 def write_calendar(path: str | os.PathLike[str], announcements: Iterable[Announcement]) -> None:
-    """Write announcements as an indented JSON array, atomically; raise the errors of ``storage.write_parts``."""
-    content = msgspec.json.format(msgspec.json.encode(list(announcements)), indent=2)
-    storage.write_parts(path, [content, b"\n"])
+    """Write announcements as an indented JSON array, atomically.
+
+    Raises:
+        RegistryFileError: The file cannot be written, or would be too large to be read again.
+    """
+    content = msgspec.json.format(msgspec.json.encode(list(announcements)), indent=2) + b"\n"
+    _check_calendar_size(os.fsdecode(path), content)
+    storage.write_parts(path, [content])
 
 
 def parse_announcements(name: str, content: bytes) -> list[Announcement]:
@@ -52,10 +57,14 @@ def parse_announcements(name: str, content: bytes) -> list[Announcement]:
         RegistryFileError: The content is not valid, or too large. The error names line and column, and the entry and
             field of the fault.
     """
-    if len(content) > MAX_CALENDAR_SIZE:
-        raise RegistryFileError(name, f"is larger than {MAX_CALENDAR_SIZE:,} bytes, the limit of a calendar")
+    _check_calendar_size(name, content)
     parse = _parse_yaml_calendar if storage.is_yaml(name) else _parse_json_calendar
     return parse(name, content)
+
+
+def _check_calendar_size(name: str, content: bytes) -> None:
+    if len(content) > MAX_CALENDAR_SIZE:
+        raise RegistryFileError(name, f"is larger than {MAX_CALENDAR_SIZE:,} bytes, the limit of a calendar")
 
 
 def _parse_json_calendar(name: str, content: bytes) -> list[Announcement]:
