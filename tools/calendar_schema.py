@@ -10,10 +10,17 @@ from typing import Any, Final
 from spanforge.model_registry import calendar
 from spanforge.model_registry._core.announcements import CALENDAR_FIELDS, DAY_PATTERN, MAX_REPLACEMENTS
 from spanforge.model_registry._core.calendar_files import MAX_ANNOUNCEMENTS
+from spanforge.model_registry._core.validation import MAX_STARS
 from spanforge.model_registry._core.values import MAX_NAME, MAX_TEXT
 
 FILE = Path(calendar.__file__).with_name("calendar.schema.json")
-_NAME: Final = {"type": "string", "minLength": 1, "maxLength": MAX_NAME, "pattern": r"^\S(?:[\s\S]*\S)?$"}
+_FEW_STARS: Final = rf"(?!(?:[^*]*[*]){{{MAX_STARS + 1}}})"
+_NAME: Final = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": MAX_NAME,
+    "pattern": rf"^{_FEW_STARS}\S(?:[\s\S]*\S)?(?![\s\S])",
+}
 KINDS: Final[dict[str, dict[str, Any]]] = {
     "name": _NAME,
     "text": {"type": "string", "minLength": 1, "maxLength": MAX_TEXT, "pattern": r"\S"},
