@@ -14,7 +14,6 @@ import threading
 import time
 from collections import Counter
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING
 
 from opentelemetry import metrics, trace
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
@@ -29,10 +28,8 @@ from support.lifecycle import CHANGING, way_through
 
 from spanforge.model_registry import ModelRegistry, deprecate_model, get_default_registry, register_model
 from spanforge.model_registry._core.lifecycle import FLAGGED_STATUSES, STATUSES
+from spanforge.model_registry.calendar import Announcement, Calendar, use_calendar
 from spanforge.model_registry.otel.instrumentor import ModelRegistryInstrumentor
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 FORBIDDEN = FLAGGED_STATUSES - {"deprecated"}
 """The statuses in which a model must not be called."""
@@ -95,14 +92,19 @@ def change() -> None:
 
 
 def announce() -> None:
-    """Report that the provider of a model stops serving it in five days, and that of another one did so yesterday."""
-
-    def days_left(_options: object) -> Iterator[metrics.Observation]:
-        for model, days in (("gpt-4o", 5), ("failing-1", -1)):
-            attributes = {"model_registry.model_id": model, "gen_ai.provider.name": "openai"}
-            yield metrics.Observation(days * 86_400, attributes)
-
-    metrics.get_meter("calendar").create_observable_gauge("model_registry.provider_sunset", [days_left], "s")
+    """Announce that the provider of a model stops serving it in five days, and that of another one did so yesterday."""
+    today = datetime.now(timezone.utc).date()
+    announcements = [
+        Announcement(
+            provider="openai",
+            model=model,
+            shutdown_on=str(today + timedelta(days)),
+            source="page",
+            checked_on=str(today),
+        )
+        for model, days in (("gpt-4o", 5), ("failing-1", -1))
+    ]
+    use_calendar(Calendar(announcements))
 
 
 def main(endpoint: str, untrusted: str) -> None:
