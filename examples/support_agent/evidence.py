@@ -30,8 +30,7 @@ def attest(telemetry: Path, models: Path, start: datetime, end: datetime, packag
     yield f"SOC 2: {package}, signed with a key made for this run, and verified"
     width = max(len(check.check) for check in evidence.attestation.checks)
     for check in evidence.attestation.checks:
-        exceptions = f"{check.exceptions} of {check.population} {check.unit}"
-        yield f"  {check.status:14} {check.check:{width}} exceptions: {exceptions}"
+        yield f"  {check.status:14} {check.check:{width}} exceptions: {check.exceptions} of {check.population}"
 
 
 def make_keys(folder: Path) -> tuple[Path, Path]:

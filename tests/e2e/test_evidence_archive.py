@@ -375,7 +375,7 @@ def _assert_names(stated: dict[str, Any], truth: Truth) -> None:
     dated = {entry["model_id"] for entry in truth.found["entries"] if "history" not in entry["metadata"]}
     cut = [limit for limit in stated["limits"] if limit.startswith("The list ")]
     assert cut == [
-        f"The list {field} has the first 1,000 of {len(rows):,} items. "
+        f"The list `{field}` has the first 1,000 of {len(rows):,} items. "
         f"The others have {sum(row['calls'] for row in rows[1_000:]):,} calls."
         for field, rows in lists.items()
         if len(rows) > 1_000

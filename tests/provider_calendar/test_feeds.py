@@ -349,7 +349,7 @@ def test_a_malformed_feed_does_no_harm(data: st.DataObject, feed: Callable[..., 
         calendar = read_feed(feed(document), form, checked_on=TODAY)
     except ModelRegistryError:
         return
-    assert len(calendar) <= len(EXPECTED[form][1])
+    assert len(calendar) <= len(EXPECTED[form][1]) + 1  # the value may be the date of a row that had none
 
 
 def list_containers(value: Any) -> list[Any]:
