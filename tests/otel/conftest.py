@@ -8,7 +8,6 @@ import subprocess
 import sys
 import textwrap
 import time
-import weakref
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
@@ -22,6 +21,7 @@ from support.meters import Meters
 from support.spans import HAS_ENDING_HOOK, REQUEST
 
 from spanforge.model_registry import ModelRegistry, get_default_registry
+from spanforge.model_registry._core.process import ByIdentity
 from spanforge.model_registry._core.state import replace_file_entries
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor, _span_access
 from spanforge.model_registry.otel.instrumentor import ModelRegistryInstrumentor
@@ -266,7 +266,7 @@ def plugin(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) ->
     """Give the instrumentor as in a new process; there is one per process."""
     caplog.set_level(logging.INFO, "spanforge.model_registry")
     monkeypatch.setattr(ModelRegistryInstrumentor, "_instance", None)
-    monkeypatch.setattr(ModelRegistryInstrumentor, "_installations", weakref.WeakKeyDictionary())
+    monkeypatch.setattr(ModelRegistryInstrumentor, "_installations", ByIdentity())
     plugin = ModelRegistryInstrumentor()
     yield plugin
     if plugin.is_instrumented_by_opentelemetry:

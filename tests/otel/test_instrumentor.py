@@ -146,6 +146,36 @@ def test_second_provider(  # noqa: PLR0913 - fixtures
     other.shutdown()
 
 
+class _Unhashable(TracerProvider):
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    __hash__ = None  # type: ignore[assignment] # like the proxy providers of logfire
+
+
+class _UnhashableMeters(MeterProvider):
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def test_providers_without_a_hash(plugin: Any, exporter: Any, call: Any, lines: Any) -> None:
+    """Providers that cannot be hashed are enriched and get the metrics, each once, even if all of them are equal."""
+    providers = [_Unhashable(shutdown_on_exit=False) for _ in range(2)]
+    for number, provider in enumerate(providers):
+        reader = InMemoryMetricReader()
+        meters = _UnhashableMeters([reader])
+        provider.add_span_processor(SimpleSpanProcessor(exporter))
+        for _ in range(2):
+            plugin.instrument(tracer_provider=provider, meter_provider=meters)
+        assert len(find_processors(provider)) == 1
+        assert call(via=provider)["owner"] == "ml-platform"
+        found = [metric for each in reader.get_metrics_data().resource_metrics for metric in each.scope_metrics]
+        assert {scope.scope.name for scope in found} == {"spanforge.model_registry"}
+        assert lines() == ["model registry: spans of another tracer provider are enriched too"][:number]
+
+
 def test_providers_are_not_kept(plugin: Any) -> None:
     """The instrumentor does not keep a provider alive."""
     provider = TracerProvider(shutdown_on_exit=False)

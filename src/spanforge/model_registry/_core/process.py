@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import itertools
 import os
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+import weakref
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from spanforge.model_registry._core import logs
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from weakref import WeakKeyDictionary
 
 _T = TypeVar("_T")
+_Kept = TypeVar("_Kept")
 
 
 class ProcessState:
@@ -100,3 +103,34 @@ class WarnOnce(ProcessState):
 def live_keys(mapping: WeakKeyDictionary[_T, Any]) -> list[_T]:
     """Return the keys that are still alive, in one step; iterating would fail if another thread adds one."""
     return [key for ref in mapping.keyrefs() if (key := ref()) is not None]
+
+
+class ByIdentity(Generic[_Kept]):
+    """Values by object. An object is found by its identity, and its value ends with it.
+
+    Tracer and meter providers are the application's, and those of some libraries have no hash.
+    """
+
+    def __init__(self) -> None:
+        self._items: dict[int, tuple[Callable[[], object], _Kept]] = {}
+
+    def get(self, key: object) -> _Kept | None:
+        """Return the value of an object; ``None`` if it has none."""
+        item = self._items.get(id(key))
+        return item[1] if item is not None and item[0]() is key else None
+
+    def put(self, key: object, value: _Kept) -> None:
+        """Keep a value as long as its object lives; for ever if the object allows no weak references."""
+        key_id = id(key)
+        try:
+            self._items[key_id] = (weakref.ref(key, lambda _ref: self._items.pop(key_id, None)), value)
+        except TypeError:
+            self._items[key_id] = (lambda: key, value)
+
+    def values(self) -> list[_Kept]:
+        """Return the values."""
+        return [value for _, value in list(self._items.values())]
+
+    def clear(self) -> None:
+        """Forget all values."""
+        self._items.clear()

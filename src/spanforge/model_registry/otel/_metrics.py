@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections import Counter
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
-from weakref import WeakKeyDictionary, WeakSet
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from weakref import WeakKeyDictionary
 
 from opentelemetry import metrics
 from opentelemetry.metrics import Observation
@@ -14,7 +14,7 @@ from opentelemetry.metrics import Observation
 from spanforge.model_registry._core.attributes import PREFIX, SCOPE_NAME, SIGNALS, __version__
 from spanforge.model_registry._core.emission import event_counts
 from spanforge.model_registry._core.lifecycle import RISK_TIERS, STATUSES
-from spanforge.model_registry._core.process import ProcessState, WarnOnce, live_keys
+from spanforge.model_registry._core.process import ByIdentity, ProcessState, WarnOnce, live_keys
 from spanforge.model_registry._core.resolution import UNREGISTERED
 from spanforge.model_registry.otel._counters import span_counters
 from spanforge.model_registry.otel._info import MAX_INFO, Labels, describe_file, describe_models
@@ -78,7 +78,7 @@ class _Inventory(NamedTuple):
 _inventories: Final[WeakKeyDictionary[ModelRegistry, _Inventory]] = WeakKeyDictionary()
 # Not a ``WeakSet``: only ``live_keys`` iterates safely while another thread adds a registry.
 _reported_registries: Final[WeakKeyDictionary[ModelRegistry, None]] = WeakKeyDictionary()
-_meter_providers: Final[WeakSet[Any]] = WeakSet()
+_meter_providers: Final[ByIdentity[bool]] = ByIdentity()
 
 
 class _MetricsReset(ProcessState):
@@ -106,9 +106,9 @@ def install_metrics(registry: ModelRegistry, meter_provider: MeterProvider | Non
     try:
         provider = metrics.get_meter_provider() if meter_provider is None else meter_provider
         # Two threads may both get past this check: the SDK then still reports each value once.
-        if provider in _meter_providers:
+        if _meter_providers.get(provider):
             return
-        _meter_providers.add(provider)
+        _meter_providers.put(provider, True)
         meter = provider.get_meter(SCOPE_NAME, __version__)
         create_by_kind = {"counter": meter.create_observable_counter, "gauge": meter.create_observable_gauge}
         for metric in METRICS:

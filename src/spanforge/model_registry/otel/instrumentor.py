@@ -10,7 +10,6 @@ import inspect
 import os
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
-from weakref import WeakKeyDictionary
 
 from opentelemetry import trace
 from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-defined, unused-ignore] # it has no types
@@ -21,7 +20,7 @@ from spanforge.model_registry._core import logs
 from spanforge.model_registry._core.calendar_watch import stop_calendar
 from spanforge.model_registry._core.default import get_default_registry
 from spanforge.model_registry._core.emission import flush_events, set_event_signals
-from spanforge.model_registry._core.process import ProcessState, WarnOnce
+from spanforge.model_registry._core.process import ByIdentity, ProcessState, WarnOnce
 from spanforge.model_registry._core.setting_names import warn_about_unknown_variables
 from spanforge.model_registry._core.settings import (
     ENABLED,
@@ -128,7 +127,7 @@ class ModelRegistryInstrumentor(BaseInstrumentor):  # type: ignore[no-any-unimpo
 
     configuration: type[Options] = Options
 
-    _installations: Final[WeakKeyDictionary[Any, _Installation]] = WeakKeyDictionary()
+    _installations: Final[ByIdentity[_Installation]] = ByIdentity()
     """By tracer provider."""
     _watcher: FileWatcher | None = None
 
@@ -195,12 +194,12 @@ class ModelRegistryInstrumentor(BaseInstrumentor):  # type: ignore[no-any-unimpo
         provider.add_span_processor(new.processor, **_find_append_options(provider.add_span_processor))
         if old is not None:
             old.processor.switch(on=False)
-        elif self._installations:
+        elif self._installations.values():
             logs.info("model registry: spans of another tracer provider are enriched too")
-        self._installations[provider] = new
+        self._installations.put(provider, new)
 
     def _uninstrument(self, **_options: Any) -> None:
-        for installation in list(self._installations.values()):
+        for installation in self._installations.values():
             installation.processor.switch(on=False)
         start_report.end()
         if self._watcher is not None:
