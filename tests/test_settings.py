@@ -24,6 +24,7 @@ from spanforge.model_registry._core.settings import (
     ENABLED,
     EVENTS,
     FILE,
+    HAS_METRICS,
     MATCH,
     MODEL_ATTRIBUTES,
     RELOAD_INTERVAL,
@@ -69,6 +70,7 @@ ROWS = [
     Row(UNREGISTERED_POLICY, "ignore", "IGNORE", "ignore"),
     Row(MATCH, "exact", "EXACT", "exact"),
     Row(EVENTS, "log", "LOG,span", ("span", "log")),
+    Row(HAS_METRICS, False, "False", False),
     Row(SAMPLE_FLAGGED, True, "True", True),
 ]
 each = pytest.mark.parametrize("row", ROWS, ids=[row.setting.name for row in ROWS])
@@ -114,9 +116,13 @@ def test_sources_of_a_value(row: Row, monkeypatch: pytest.MonkeyPatch, lines: An
     assert setting.default not in (alone, row.value)
     monkeypatch.setenv(setting.variable, row.text)
     assert setting.read() == row.value
-    other = {ENABLED: "true", UNREGISTERED_POLICY: "warn", MATCH: "forms", SAMPLE_FLAGGED: "false"}.get(
-        setting, row.text
-    )
+    other = {
+        ENABLED: "true",
+        UNREGISTERED_POLICY: "warn",
+        MATCH: "forms",
+        HAS_METRICS: "true",
+        SAMPLE_FLAGGED: "false",
+    }.get(setting, row.text)
     monkeypatch.setenv(setting.variable, other)
     assert setting.read(row.option) == alone != setting.read()
     monkeypatch.delenv(setting.variable)
@@ -224,6 +230,7 @@ DEFAULTS = {
     "unregistered": "warn",
     "match": "forms",
     "events": "span",
+    "metrics": "true",
     "sample_flagged": "false",
     "span_attributes": ",".join(ON_SPANS),
 }
@@ -239,6 +246,7 @@ def reject(setting: Setting[Any], rule: str, *values: Any, **shown: Any) -> list
 INVALID = [
     *reject(EVENTS, FORMS_RULE, "logs", "span;log", "span,none", ",", [], ["span", 7], False),
     *reject(SAMPLE_FLAGGED, "one of true, false", "yes"),
+    *reject(HAS_METRICS, "one of true, false", "none"),
     *reject(ENABLED, "one of true, false", "maybe", "1", 0, 1, [], **{"'no'": " No "}),
     *reject(RELOAD_INTERVAL, INTERVAL_RULE, "10s", "1e3", "-1", "+100", "1_000", "99", "86400001", "100.0"),
     *reject(RELOAD_INTERVAL, INTERVAL_RULE, "\u0661\u0660\u0660", "\xb2", "9" * 100, True, False, 1000.0),
@@ -364,7 +372,7 @@ def test_unknown_option(lines: Any) -> None:
             "file": "a",
             "unregistered": None,
         }
-    names = "enabled, file, reload_interval, calendar, span_attributes, model_attributes, unregistered, match, events"
+    names = ", ".join(("enabled", *(field.name for field in dataclasses.fields(Options))))
     assert lines() == [line(f"option 'flie' is unknown and ignored; options are {names}")]
 
 

@@ -189,7 +189,7 @@ DECLARATIVE = {
         (
             (
                 "model registry: option 'unregistred' is unknown and ignored; options are enabled, file, "
-                "reload_interval, calendar, span_attributes, model_attributes, unregistered, match, events"
+                "reload_interval, calendar, span_attributes, model_attributes, unregistered, match, events, metrics"
             ),
         ),
     ),

@@ -48,10 +48,12 @@ HOOK = "_on_ending" if SWAPPABLE_CONTAINER else "on_end"
 PROXY = f"{ProxyMeterProvider.__module__}.{ProxyMeterProvider.__qualname__}"
 NOTHING = """\
 processors: 0
+enrichment: off: no span processor was made
 late_writes: none
 tracer_provider: opentelemetry.trace.ProxyTracerProvider
 sampler: none
 meter_provider: PROXY
+metrics: off: no span processor was made
 settings: none
 files: none
 models: NONE
@@ -94,8 +96,9 @@ def test_nothing_is_installed() -> None:
     found = status()
     assert found[:3] == (__version__, version("opentelemetry-sdk"), platform.python_version())
     no_events = {"span": (0, 0, 0, 0), "log": (0, 0, 0, 0)}
-    assert found[3:8] == (0, "none", "opentelemetry.trace.ProxyTracerProvider", "none", PROXY)
-    assert found[8:] == ({}, (), dict.fromkeys(STATUSES, 0), ("span",), no_events, 0, 0, 0, 0, (), {})
+    off = "off: no span processor was made"
+    assert found[3:10] == (0, off, "none", "opentelemetry.trace.ProxyTracerProvider", "none", PROXY, off)
+    assert found[10:] == ({}, (), dict.fromkeys(STATUSES, 0), ("span",), no_events, 0, 0, 0, 0, (), {})
     assert str(found) == f"version: {found.version}\nsdk: {found.sdk}\npython: {found.python}\n{NOTHING}"
 
 
@@ -135,6 +138,19 @@ def test_late_writes(global_provider: MakeProvider) -> None:
     assert status().late_writes == line("late_writes") == "_on_ending, on_end"
     plain.switch(on=False)
     assert status().late_writes == "on_end"
+
+
+def test_reasons_are_shown(plugin: Any, provider: Any, monkeypatch: Any) -> None:
+    """If spans are not enriched, or if there are no metrics, the reason is shown."""
+    monkeypatch.setenv(f"{VARIABLES}METRICS", "false")
+    plugin.instrument(enabled=False)
+    assert status().enrichment == line("enrichment") == "off: the setting enabled is false"
+    plugin.instrument()
+    assert status().enrichment == "off: the tracer provider is a ProxyTracerProvider"
+    plugin.instrument(tracer_provider=provider)
+    assert (status().enrichment, status().metrics) == ("on", "off: the setting metrics is false")
+    plugin.uninstrument()
+    assert status().enrichment == "off: uninstrument() was called"
 
 
 @pytest.mark.parametrize(
@@ -375,6 +391,7 @@ def test_debug_line_for_each_processor(debug_lines: Any, global_provider: MakePr
     """Each new processor logs the status in one line; spans log nothing more."""
     provider = global_provider()
     facts = NOTHING.replace("processors: 0", "processors: 1").replace("late_writes: none", f"late_writes: {HOOK}")
+    facts = facts.replace("off: no span processor was made", "on")
     assert debug_lines()[0].endswith("; " + "; ".join(facts.splitlines()))
     assert len(debug_lines()) == 1
     call(provider, "a\nb")

@@ -269,6 +269,13 @@ EVENTS: Final[Setting[tuple[EventSignal, ...]]] = Setting(
     _parse_event_signals,
     "the signals of lifecycle events: `span` events, `log` records, `span,log` for both, or `none`",
 )
+HAS_METRICS: Final = Setting(
+    "metrics",
+    True,
+    "true",
+    _parse_boolean,
+    "with `false`, the plugin has no [metrics](metrics.md), so a pipeline without other metrics exports nothing",
+)
 SAMPLE_FLAGGED: Final = Setting(
     "sample_flagged",
     False,
@@ -287,6 +294,7 @@ SETTINGS: Final[tuple[Setting[Any], ...]] = (
     UNREGISTERED_POLICY,
     MATCH,
     EVENTS,
+    HAS_METRICS,
     SAMPLE_FLAGGED,
 )
 """All settings, in the order of the documentation."""

@@ -156,6 +156,24 @@ class Processors(ProcessState):
         self.live.clear()
 
 
+class Reasons(ProcessState):
+    """Why no span is enriched and why there are no metrics, as far as it is known, for ``status``.
+
+    Attributes:
+        no_enrichment: The reason why spans are not enriched.
+        no_metrics: The reason why there are no metrics; empty if there are some.
+    """
+
+    def __init__(self) -> None:
+        self.reset()
+        super().__init__()
+
+    def reset(self) -> None:
+        """Start again as before the first span processor."""
+        self.no_enrichment = self.no_metrics = "no span processor was made"
+
+
 span_counters: Final = SpanCounters()
 unregistered_names: Final = UnregisteredNames()
 processors: Final = Processors()
+reasons: Final = Reasons()

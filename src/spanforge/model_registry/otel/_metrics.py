@@ -16,7 +16,7 @@ from spanforge.model_registry._core.emission import event_counts
 from spanforge.model_registry._core.lifecycle import RISK_TIERS, STATUSES
 from spanforge.model_registry._core.process import ByIdentity, ProcessState, WarnOnce, live_keys
 from spanforge.model_registry._core.resolution import UNREGISTERED
-from spanforge.model_registry.otel._counters import span_counters
+from spanforge.model_registry.otel._counters import reasons, span_counters
 from spanforge.model_registry.otel._info import MAX_INFO, Labels, describe_file, describe_models
 from spanforge.model_registry.otel._sunsets import find_shutdowns, find_sunsets, select_earliest
 from spanforge.model_registry.watch import file_states
@@ -107,6 +107,7 @@ def install_metrics(registry: ModelRegistry, meter_provider: MeterProvider | Non
         provider = metrics.get_meter_provider() if meter_provider is None else meter_provider
         # Two threads may both get past this check: the SDK then still reports each value once.
         if _meter_providers.get(provider):
+            reasons.no_metrics = ""
             return
         _meter_providers.put(provider, True)
         meter = provider.get_meter(SCOPE_NAME, __version__)
@@ -114,7 +115,9 @@ def install_metrics(registry: ModelRegistry, meter_provider: MeterProvider | Non
         for metric in METRICS:
             create_instrument = create_by_kind[metric.kind]
             create_instrument(PREFIX + metric.name, [_make_callback(metric)], metric.unit, metric.description)
+        reasons.no_metrics = ""
     except Exception as error:  # noqa: BLE001 - spans are enriched without metrics too
+        reasons.no_metrics = repr(error)
         _warnings.warn(type(error), "model registry: metrics are not available: %r", error)
 
 

@@ -15,7 +15,7 @@ from spanforge.model_registry._core.emission import deliver_soon, get_event_sign
 from spanforge.model_registry._core.process import WarnOnce
 from spanforge.model_registry._core.setting_names import warn_about_unknown_variables
 from spanforge.model_registry.otel import _status
-from spanforge.model_registry.otel._counters import processors, span_counters
+from spanforge.model_registry.otel._counters import processors, reasons, span_counters
 from spanforge.model_registry.otel._enricher import Enricher
 from spanforge.model_registry.otel._log_lines import log_shutdown, log_warnings
 from spanforge.model_registry.otel._marks import UNMARKED, Mark, mark_reading, read_mark
@@ -68,6 +68,7 @@ class ModelRegistrySpanProcessor(SpanProcessor):
         unregistered: ``warn``: mark spans of models that are not registered, and log a warning. ``ignore``: add nothing
             to them; only remove ``model_registry.*`` attributes that they already have.
         match: ``forms``: names also match by their forms. ``exact``: by ids, aliases and globs only.
+        metrics: Whether to create the plugin's metrics.
         meter_provider: The provider of the metrics; ``None``: OpenTelemetry's global one.
 
     Raises:
@@ -82,6 +83,7 @@ class ModelRegistrySpanProcessor(SpanProcessor):
         model_attributes: Iterable[str] | None = None,
         unregistered: Unregistered | None = None,
         match: MatchMode | None = None,
+        metrics: bool | None = None,
         meter_provider: MeterProvider | None = None,
     ) -> None:
         attribute_names = frozenset(settings.SPAN_ATTRIBUTES.choose(span_attributes))
@@ -100,7 +102,10 @@ class ModelRegistrySpanProcessor(SpanProcessor):
             follow_settings()
         self._registry = get_default_registry() if registry is None else registry
         self._prepare_hooks()
-        install_metrics(self._registry, meter_provider)
+        if settings.HAS_METRICS.choose(metrics):
+            install_metrics(self._registry, meter_provider)
+        elif reasons.no_metrics:
+            reasons.no_metrics = "the setting metrics is false"
         processors.live[self] = None
         if len(processors.live) > 1:
             mark_reading.is_required = True

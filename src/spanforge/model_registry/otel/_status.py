@@ -18,7 +18,7 @@ from spanforge.model_registry._core.lifecycle import STATUSES
 from spanforge.model_registry._core.name_conflicts import list_nearest
 from spanforge.model_registry._core.process import live_keys
 from spanforge.model_registry._core.settings import SETTINGS
-from spanforge.model_registry.otel._counters import processors, span_counters, unregistered_names
+from spanforge.model_registry.otel._counters import processors, reasons, span_counters, unregistered_names
 from spanforge.model_registry.watch import FileState, file_states
 
 if TYPE_CHECKING:
@@ -40,11 +40,13 @@ class PluginStatus(NamedTuple):
         sdk: Version of opentelemetry-sdk.
         python: Version of Python.
         processors: Number of span processors that are switched on.
+        enrichment: ``on``, or ``off`` and the reason.
         late_writes: The methods that add the attributes of models set late: ``_on_ending``, ``on_end``, or ``none`` if
             there are no processors.
         tracer_provider: The class of the global tracer provider.
         sampler: The description of its sampler; ``none`` if it has none.
         meter_provider: The class of the global meter provider.
+        metrics: ``on``, or ``off`` and the reason.
         settings: Environment variables of the plugin that are set.
         files: State of the registry files that are followed.
         models: Number of models in the process-wide registry, by status.
@@ -62,10 +64,12 @@ class PluginStatus(NamedTuple):
     sdk: str
     python: str
     processors: int
+    enrichment: str
     late_writes: str
     tracer_provider: str
     sampler: str
     meter_provider: str
+    metrics: str
     settings: Mapping[str, str]
     files: tuple[FileState, ...]
     models: Mapping[str, int]
@@ -92,10 +96,12 @@ def status() -> PluginStatus:
         sdk=sdk_version,
         python=platform.python_version(),
         processors=len(active_processors),
+        enrichment="on" if active_processors else f"off: {reasons.no_enrichment}",
         late_writes=_join_late_writes(active_processors),
         tracer_provider=tracer_provider_class,
         sampler=_describe_sampler(tracer_provider),
         meter_provider=_describe_provider(metrics.get_meter_provider)[1],
+        metrics=f"off: {reasons.no_metrics}" if reasons.no_metrics else "on",
         settings=_read_variables(),
         files=tuple(file_states()),
         models=_count_models(),

@@ -24,12 +24,14 @@ from spanforge.model_registry._core.process import ByIdentity, ProcessState, War
 from spanforge.model_registry._core.setting_names import warn_about_unknown_variables
 from spanforge.model_registry._core.settings import (
     ENABLED,
+    HAS_METRICS,
     MATCH,
     MODEL_ATTRIBUTES,
     SPAN_ATTRIBUTES,
     UNREGISTERED_POLICY,
     drop_unknown_options,
 )
+from spanforge.model_registry.otel._counters import reasons
 from spanforge.model_registry.otel._metrics import install_metrics
 from spanforge.model_registry.otel._processor import ModelRegistrySpanProcessor
 from spanforge.model_registry.otel._startup import start_report
@@ -45,7 +47,7 @@ __all__ = ["ModelRegistryInstrumentor", "Options"]
 _NAME: Final = "model_registry"
 """The instrumentor's name in ``OTEL_PYTHON_DISABLED_INSTRUMENTATIONS`` and in declarative configuration."""
 
-_PROCESSOR_SETTINGS: Final = (SPAN_ATTRIBUTES, MODEL_ATTRIBUTES, UNREGISTERED_POLICY, MATCH)
+_PROCESSOR_SETTINGS: Final = (SPAN_ATTRIBUTES, MODEL_ATTRIBUTES, UNREGISTERED_POLICY, MATCH, HAS_METRICS)
 """The settings that are arguments of the span processor."""
 _COMMON_ARGUMENTS: Final = frozenset(
     {"skip_dep_check", "raise_exception_on_conflict", "logger_provider", "event_logger_provider"}
@@ -91,6 +93,7 @@ class Options:
     unregistered: str | None = None
     match: str | None = None
     events: str | list[str] | None = None
+    metrics: bool | None = None
 
     def __init__(self, **options: Any) -> None:
         known_options = drop_unknown_options(options)
@@ -141,6 +144,7 @@ class ModelRegistryInstrumentor(BaseInstrumentor):  # type: ignore[no-any-unimpo
         try:
             warn_about_unknown_variables()
             if not _is_plugin_enabled(options.pop(ENABLED.name, None)):
+                reasons.no_enrichment = "the setting enabled is false"
                 return
             if self.is_instrumented_by_opentelemetry:
                 # The base class would ignore a second call, which may have other options or another provider.
@@ -148,6 +152,7 @@ class ModelRegistryInstrumentor(BaseInstrumentor):  # type: ignore[no-any-unimpo
             else:
                 super().instrument(**options)
         except Exception as error:  # noqa: BLE001 - the application starts without the plugin
+            reasons.no_enrichment = repr(error)
             logs.warn("model registry: the plugin was not installed, so no span is enriched: %r", error)
 
     def _instrument(self, **options: Any) -> None:
@@ -163,6 +168,7 @@ class ModelRegistryInstrumentor(BaseInstrumentor):  # type: ignore[no-any-unimpo
             self._install(provider, meter_provider, plugin_options)
             start_report.begin()
         else:
+            reasons.no_enrichment = f"the tracer provider is a {type(provider).__name__}"
             _warnings.warn(
                 type(provider),
                 "model registry: no spans are enriched yet: the tracer provider is a %s, not one of opentelemetry-sdk. "
@@ -174,15 +180,20 @@ class ModelRegistryInstrumentor(BaseInstrumentor):  # type: ignore[no-any-unimpo
     def _install(self, provider: Any, meter_provider: Any, plugin_options: dict[str, Any]) -> None:
         """Keep, switch on or replace the processor of a provider; add one if the provider has none."""
         registry = get_default_registry()
-        # A new processor installs the metrics too. A processor that is kept does not, and the registry or the meter
-        # provider may be another one.
-        install_metrics(registry, meter_provider)
         current = self._installations.get(provider)
-        if current is not None and self.is_instrumented_by_opentelemetry and not plugin_options:
-            return  # opentelemetry-instrument calls again after declarative configuration, without its options
-        settings: dict[str, Any] = {
-            setting.name: setting.read(plugin_options.get(setting.name)) for setting in _PROCESSOR_SETTINGS
-        }
+        # opentelemetry-instrument calls again after declarative configuration, without its options.
+        keeps = current is not None and self.is_instrumented_by_opentelemetry and not plugin_options
+        settings: dict[str, Any] = (
+            current.settings
+            if current is not None and keeps
+            else {setting.name: setting.read(plugin_options.get(setting.name)) for setting in _PROCESSOR_SETTINGS}
+        )
+        if settings[HAS_METRICS.name]:
+            # A new processor installs the metrics too. A processor that is kept does not, and the registry or the meter
+            # provider may be another one.
+            install_metrics(registry, meter_provider)
+        if keeps:
+            return
         if current is not None and (current.registry, current.settings) == (registry, settings):
             current.processor.switch(on=True)
         else:
@@ -201,6 +212,7 @@ class ModelRegistryInstrumentor(BaseInstrumentor):  # type: ignore[no-any-unimpo
     def _uninstrument(self, **_options: Any) -> None:
         for installation in self._installations.values():
             installation.processor.switch(on=False)
+        reasons.no_enrichment = "uninstrument() was called"
         start_report.end()
         if self._watcher is not None:
             self._watcher.stop()
