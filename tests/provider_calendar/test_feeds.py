@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
@@ -18,7 +20,6 @@ from spanforge.model_registry.calendar import Announcement, Calendar, FeedFormat
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 LITELLM = {
     "sample_spec": {"deprecation_date": "date when the model becomes deprecated", "litellm_provider": "one of …"},
@@ -232,6 +233,45 @@ def test_standard_input(form: FeedFormat, monkeypatch: pytest.MonkeyPatch) -> No
     assert set(read_feed("-", form)) == set(announcements)
 
 
+@each
+def test_date_times_count_as_their_day_in_utc(form: FeedFormat, feed: Callable[..., Path]) -> None:
+    """A feed whose days are date-times gives the same calendar."""
+    data, announcements = EXPECTED[form]
+    moments = re.sub(r'"(\d{4}-\d{2}-\d{2})"', r'"\1T23:30:00.5Z"', json.dumps(data))
+    assert set(read_feed(feed(moments), form, checked_on=TODAY)) == set(announcements)
+
+
+DAY_KEYS: dict[FeedFormat, str] = {
+    "litellm": "deprecation_date",
+    "modeldeprecations": "shutdown_on",
+    "deprecations.info": "shutdown_date",
+    "bedrock": "endOfLifeTime",
+}
+
+
+@each
+@pytest.mark.parametrize("value", ['""', "null", None])
+def test_models_without_a_day_are_left_out(form: FeedFormat, value: str | None, feed: Callable[..., Path]) -> None:
+    """An empty day, ``null`` and no day are the same: the model is left out, and the others are read."""
+    data, announcements = EXPECTED[form]
+    last = max(row.shutdown_on or "" for row in announcements)
+    day = "2026-10-13T23:30:00-08:00" if form == "bedrock" else last
+    text = json.dumps(data)
+    member = f'"{DAY_KEYS[form]}": "{day}"'
+    assert text.count(member) == 1
+    odd = text.replace(member, '"x": 1' if value is None else f'"{DAY_KEYS[form]}": {value}')
+    expected = {row for row in announcements if row.shutdown_on != last}
+    assert set(read_feed(feed(odd), form, checked_on=TODAY)) == expected
+
+
+def test_a_firm_day_goes_before_the_earliest_possible_one(feed: Callable[..., Path]) -> None:
+    """If a model of modeldeprecations.dev has both days, the firm one counts."""
+    (_, active, deprecated) = MODELDEPRECATIONS_JSON["models"]
+    both = {**active, **deprecated}
+    (found,) = read_feed(feed([both]), "modeldeprecations")
+    assert (found.shutdown_on, found.not_before) == ("2026-12-01", None)
+
+
 def test_yaml_of_modeldeprecations(feed: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
     """A YAML file, and a folder of them, give an announcement for the model and one for each alias."""
     facts = {
@@ -258,6 +298,8 @@ def read_error(path: Path, form: FeedFormat) -> str:
 
 
 LIST = "must be a list of deprecations"
+DAY_RULE = "must be a day such as 2027-01-14"
+NAME_RULE = "must be text of 1 to 256 characters that is not blank, without white space around it"
 WRONG: list[tuple[FeedFormat, Any, str]] = [
     ("litellm", DEPRECATIONS_INFO, ": must be LiteLLM's model map: a mapping of models, each with litellm_provider"),
     ("litellm", {"a": {"x": 1}}, ": must be LiteLLM's model map: a mapping of models, each with litellm_provider"),
@@ -302,6 +344,16 @@ WRONG: list[tuple[FeedFormat, Any, str]] = [
         {"modelSummaries": [{"modelId": "m", "modelLifecycle": {"endOfLifeTime": 1791936000}}]},
         ", entry 0, model 'm', field 'endOfLifeTime': must be a day such as 2027-01-14; got 1791936000",
     ),
+    (
+        "bedrock",
+        {"modelSummaries": [{"modelId": "x", "modelLifecycle": {"endOfLifeTime": "0001-01-01T00:00:00+10:00"}}]},
+        f", entry 0, model 'x', field 'endOfLifeTime': {DAY_RULE}; got '0001-01-01T00:00:00+10:00'",
+    ),
+    (
+        "modeldeprecations",
+        [{**MODELDEPRECATIONS_JSON["models"][2], "replacements": [{"provider": "openai", "model": None}]}],
+        f", entry 0, model 'grok-9', field 'replacements[0]': {NAME_RULE}; got None",
+    ),
 ]
 
 
@@ -318,6 +370,8 @@ def test_huge_and_missing_feeds(feed: Callable[..., Path], monkeypatch: pytest.M
     assert read_error(feed(rows), "deprecations.info") == many
     assert "cannot be read" in read_error(tmp_path, "litellm")
     assert read_error(tmp_path, "modeldeprecations") == ": must be a folder with YAML files; it has none"
+    monkeypatch.setattr("sys.stdin", None)
+    assert read_error(Path("-"), "litellm").startswith("<stdin>: cannot be read: standard input is closed")
     monkeypatch.setattr(calendar_feeds, "MAX_FEED_SIZE", 100)
     assert read_error(feed(LITELLM), "litellm") == ": is larger than 100 bytes, the limit of a feed"
     with pytest.raises(InvalidValueError, match="form must be one of litellm, modeldeprecations"):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from datetime import timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, NoReturn
 
 from spanforge.model_registry._core import storage
-from spanforge.model_registry._core.announcements import Announcement, check_day
+from spanforge.model_registry._core.announcements import CALENDAR_FIELDS, Announcement, check_day
+from spanforge.model_registry._core.atomic_files import explain_os_error
 from spanforge.model_registry._core.calendar_files import decode_json, decode_utf8, read_yaml
 from spanforge.model_registry._core.errors import InvalidValueError, RegistryFileError, describe_type
 from spanforge.model_registry._core.provider_calendar import Calendar, make_calendar
@@ -26,6 +28,9 @@ STANDARD_INPUT: Final = "-"
 FeedFormat = Literal["litellm", "modeldeprecations", "deprecations.info", "bedrock"]
 """The public formats that ``read_feed`` reads."""
 
+_EMPTY_VALUES: Final[tuple[Any, ...]] = (None, "", [])
+"""The values that count as missing."""
+_DAY_FIELDS: Final = frozenset(field for field, row in CALENDAR_FIELDS.items() if row.kind == "day")
 _NO_MODEL: Final = "sample_spec"
 """The key in LiteLLM's model map whose value explains the fields; it is no model."""
 _OTHER_SPELLINGS: Final = {"AWS Bedrock": "aws.bedrock", "Google Vertex": "gcp.vertex_ai"}
@@ -60,15 +65,21 @@ class Feed(NamedTuple):
                 self.fail(f"must be a mapping; got {describe_type(item)}", index)
         return items
 
+    def check_format(self, items: list[dict[str, Any]], kind: str, *keys: str) -> None:
+        """Check that one of the items has the keys by which the format is known."""
+        if items and not any(all(key in item for key in keys) for item in items):
+            self.fail(f"must be {kind}, with {' and '.join(keys)}", 0)
+
     def announce(self, keys: Mapping[str, str], index: int | None = None, **fields: Any) -> Announcement:
         """Return an announcement. Its errors name the fields as the feed does.
 
         Args:
             keys: The names of the feed's fields, by field of an announcement.
             index: The position in the feed, from 0; ``None`` if the feed is no list.
-            fields: The fields of the announcement; empty ones are left out.
+            fields: The fields of the announcement; empty ones are left out. Days may be date-times.
         """
-        given = {field: value for field, value in fields.items() if value not in (None, "", [])}
+        given = {field: value for field, value in fields.items() if value not in _EMPTY_VALUES}
+        given.update((field, _to_utc_day(given[field])) for field in _DAY_FIELDS & given.keys())
         announced, checked = given.get("announced_on"), given.get("checked_on")
         if isinstance(announced, str) and isinstance(checked, str) and announced > checked:
             del given["announced_on"]  # the day of a later step, and not that of the announcement
@@ -81,6 +92,8 @@ class Feed(NamedTuple):
 
 def read_feed(source: str | os.PathLike[str], form: FeedFormat, *, checked_on: str | None = None) -> Calendar:
     """Return the calendar in a public format. Models without a shutdown day are left out.
+
+    A date-time counts as its day in UTC.
 
     Args:
         source: The path of a file; ``-`` for standard input. For ``modeldeprecations``, it may be a folder of files.
@@ -101,7 +114,13 @@ def read_feed(source: str | os.PathLike[str], form: FeedFormat, *, checked_on: s
 
 
 def _read_standard_input() -> tuple[str, bytes]:
-    return _check_feed_size("<stdin>", sys.stdin.buffer.read(MAX_FEED_SIZE + 1))
+    name, stream = "<stdin>", getattr(sys.stdin, "buffer", None)
+    if stream is None:
+        raise RegistryFileError(name, "cannot be read: standard input is closed, or it is no binary stream")
+    try:
+        return _check_feed_size(name, stream.read(MAX_FEED_SIZE + 1))
+    except (OSError, ValueError) as error:
+        raise RegistryFileError(name, f"cannot be read: {explain_os_error(error)}") from error
 
 
 def _read_files(name: str, form: FeedFormat) -> list[tuple[str, bytes]]:
@@ -155,7 +174,7 @@ def _list_litellm_models(feed: Feed) -> Iterator[tuple[str, dict[str, Any]]]:
     for model, facts in models.items():
         if not isinstance(facts, dict):
             feed.fail(f"must be a mapping; got {describe_type(facts)}", model=model)
-        if model != _NO_MODEL and facts.get("deprecation_date") is not None:
+        if model != _NO_MODEL and facts.get("deprecation_date") not in _EMPTY_VALUES:
             yield model, facts
 
 
@@ -164,9 +183,9 @@ def _read_modeldeprecations(feed: Feed) -> Iterator[Announcement]:
     data = feed.data
     items = [data] if isinstance(data, dict) and "models" not in data else data
     items = items["models"] if isinstance(items, dict) else items
-    for index, item in enumerate(feed.list_items(items, "a model, or a mapping with the list models")):
-        if "status" not in item or "last_verified" not in item:
-            feed.fail("must be a model of modeldeprecations.dev, with status and last_verified", index)
+    items = feed.list_items(items, "a model, or a mapping with the list models")
+    feed.check_format(items, "a model of modeldeprecations.dev", "status", "last_verified")
+    for index, item in enumerate(items):
         if not (item.get("shutdown_on") or item.get("earliest_shutdown_on")):
             continue
         for model in (item.get("model"), *_get_list(feed, item, "aliases", index)):
@@ -177,10 +196,10 @@ def _read_modeldeprecations(feed: Feed) -> Iterator[Announcement]:
                 model=model,
                 announced_on=item.get("deprecated_on"),
                 shutdown_on=item.get("shutdown_on"),
-                not_before=item.get("earliest_shutdown_on"),
+                not_before=None if item.get("shutdown_on") else item.get("earliest_shutdown_on"),
                 replacements=_list_replacements(feed, item, index),
                 source=_find_address(feed, item, index),
-                checked_on=item["last_verified"],
+                checked_on=item.get("last_verified"),
             )
 
 
@@ -188,11 +207,15 @@ def _list_replacements(feed: Feed, item: Mapping[str, Any], index: int) -> list[
     """Return the replacements, the recommended one first, with the provider before the name if it is another one."""
     given = feed.list_items(_get_list(feed, item, "replacements", index), "a list")
     ranked = sorted(given, key=lambda each: str(each.get("recommended")).lower() != "true")
-    is_same = [each.get("provider") in (None, item.get("provider")) for each in ranked]
-    return [
-        each.get("model") if same else f"{each.get('provider')}/{each.get('model')}"
-        for each, same in zip(ranked, is_same, strict=True)
-    ]
+    return [_name_replacement(each, item.get("provider")) for each in ranked]
+
+
+def _name_replacement(replacement: Mapping[str, Any], own_provider: Any) -> Any:
+    """Return the name of a replacement; a value that is no text as it is, for the error about it."""
+    provider, model = replacement.get("provider"), replacement.get("model")
+    if provider == own_provider or not (isinstance(provider, str) and isinstance(model, str)):
+        return model
+    return f"{provider}/{model}"
 
 
 def _find_address(feed: Feed, item: Mapping[str, Any], index: int) -> Any:
@@ -210,17 +233,17 @@ def _get_list(feed: Feed, item: Mapping[str, Any], key: str, index: int) -> list
 def _read_deprecations_info(feed: Feed) -> Iterator[Announcement]:
     keys = {"model": "model_id", "announced_on": "announcement_date", "shutdown_on": "shutdown_date"}
     keys |= {"replacements": "replacement_models", "source": "url", "checked_on": "last_observed"}
-    for index, item in enumerate(feed.list_items(feed.data, "a list of deprecations")):
-        if "model_id" not in item or "shutdown_date" not in item:
-            feed.fail("must be a deprecation of deprecations.info, with model_id and shutdown_date", index)
-        if not item["shutdown_date"]:
+    items = feed.list_items(feed.data, "a list of deprecations")
+    feed.check_format(items, "a deprecation of deprecations.info", "model_id", "shutdown_date")
+    for index, item in enumerate(items):
+        if not item.get("shutdown_date"):
             continue
         provider = item.get("provider")
         yield feed.announce(
             keys,
             index,
             provider=_OTHER_SPELLINGS.get(provider, provider) if isinstance(provider, str) else provider,
-            model=item["model_id"],
+            model=item.get("model_id"),
             announced_on=_find_announcement_day(item),
             shutdown_on=item["shutdown_date"],
             replacements=_get_list(feed, item, "replacement_models", index),
@@ -235,8 +258,9 @@ def _find_announcement_day(item: Mapping[str, Any]) -> Any:
     ``announcement_date`` is the day on which deprecations.info saw it first. ``deprecation_date`` is the provider's
     day, but for some providers it repeats the shutdown day.
     """
-    seen, stated = item.get("announcement_date"), item.get("deprecation_date")
-    if isinstance(seen, str) and isinstance(stated, str) and stated and stated != item["shutdown_date"]:
+    seen, stated = _to_utc_day(item.get("announcement_date")), _to_utc_day(item.get("deprecation_date"))
+    is_repeated = stated == _to_utc_day(item["shutdown_date"])
+    if isinstance(seen, str) and isinstance(stated, str) and stated and not is_repeated:
         return min(seen, stated)
     return seen
 
@@ -249,15 +273,15 @@ def _read_bedrock(feed: Feed) -> Iterator[Announcement]:
         lifecycle = item.get("modelLifecycle") or {}
         if "modelId" not in item or not isinstance(lifecycle, dict):
             feed.fail("must be a model of Amazon Bedrock, with modelId and modelLifecycle", index)
-        if lifecycle.get("endOfLifeTime") is None:
+        if lifecycle.get("endOfLifeTime") in _EMPTY_VALUES:
             continue
         yield feed.announce(
             keys,
             index,
             provider="aws.bedrock",
             model=item["modelId"],
-            announced_on=_to_utc_day(lifecycle.get("legacyTime")),
-            shutdown_on=_to_utc_day(lifecycle["endOfLifeTime"]),
+            announced_on=lifecycle.get("legacyTime"),
+            shutdown_on=lifecycle["endOfLifeTime"],
             source="aws bedrock list-foundation-models",
             checked_on=feed.checked_on,
         )
@@ -266,10 +290,9 @@ def _read_bedrock(feed: Feed) -> Iterator[Announcement]:
 def _to_utc_day(moment: Any) -> Any:
     """Return the day in UTC of an RFC 3339 text; any other value as it is, for the error about it."""
     try:
-        when = parse_rfc3339(moment)
-    except (TypeError, ValueError):
+        return parse_rfc3339(moment).astimezone(timezone.utc).date().isoformat()
+    except (TypeError, ValueError, OverflowError):
         return moment
-    return (when - (when.utcoffset() or when.resolution * 0)).date().isoformat()
 
 
 class FeedRow(NamedTuple):

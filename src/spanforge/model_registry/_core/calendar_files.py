@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import msgspec
@@ -132,8 +133,8 @@ def decode_json(name: str, text: str) -> Any:
 def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) < len(pairs):
-        keys = [key for key, _ in pairs]
-        msg = f"duplicate key {shorten(next(key for key in keys if keys.count(key) > 1))}"
+        counts = Counter(key for key, _ in pairs)
+        msg = f"duplicate key {shorten(next(key for key, count in counts.items() if count > 1))}"
         raise ValueError(msg)
     return members
 
