@@ -12,8 +12,9 @@ from support.watching import wait_until
 from support.year import FIRST_DAY, check_year, choose_families, simulate_year
 
 from spanforge.model_registry import ModelRegistry, get_default_registry
-from spanforge.model_registry.calendar import Announcement, Calendar, use_calendar
+from spanforge.model_registry.calendar import WARNING_STEPS, Announcement, Calendar, use_calendar
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
+from spanforge.model_registry.otel._log_lines import MAX_NAME_LINES
 from spanforge.model_registry.watch import follow_settings
 
 FAMILIES = 8
@@ -102,6 +103,25 @@ def test_one_line_at_each_step(pipeline: Any, put_day: Any, lines: Any) -> None:
     assert lines() == [
         f"model registry: {text} (owner: ml-platform, contact: some contact)" for text in (STOPS, STOPS, STOPS, STOPPED)
     ]
+
+
+def test_each_entry_has_its_line_after_a_flood(
+    pipeline: Any, put_day: Any, registry: ModelRegistry, fields: dict[str, Any], lines: Any
+) -> None:
+    """Models without an entry do not use up the lines; each owner of a deployment of the model has a line."""
+    flood = [f"flood-{number}" for number in range(MAX_NAME_LINES * len(WARNING_STEPS) + 1)]
+    put_day("2026-12-15", Calendar([announce(), *map(announce, flood)]))
+    pipes = pipeline()
+    for name in flood:
+        pipes.run({REQUEST: name})
+    before = len(lines())
+    for owner in ("first", "second"):
+        registry.register(
+            **fields | {"model_id": f"deployment-{owner}", "owner": owner}, metadata={"base_model": "gpt-4o"}
+        )
+        pipes.run({REQUEST: f"deployment-{owner}"})
+    plain = STOPS.partition(";")[0]
+    assert lines()[before:] == [f"model registry: {plain} (owner: {owner})" for owner in ("first", "second")]
 
 
 @pytest.mark.usefixtures("no_settings", "gpt")

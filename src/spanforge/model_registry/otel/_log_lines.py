@@ -30,7 +30,8 @@ MAX_NAME_LINES: Final = 100
 # Each has its own limit: names from the network must not use up the lines about registered models.
 _entry_lines: Final = WarnOnce(MAX_ENTRY_LINES)
 _name_lines: Final = WarnOnce(MAX_NAME_LINES)
-_shutdown_lines: Final = WarnOnce(MAX_NAME_LINES * len(WARNING_STEPS))
+_entry_shutdown_lines: Final = WarnOnce(MAX_ENTRY_LINES * len(WARNING_STEPS))
+_name_shutdown_lines: Final = WarnOnce(MAX_NAME_LINES * len(WARNING_STEPS))
 _empty_registry_line: Final = WarnOnce(1)
 
 
@@ -53,19 +54,20 @@ def log_warnings(match: ModelMatch, registry: ModelRegistry, index: ModelIndex, 
 
 
 def log_shutdown(entry: ModelRegistryEntry | None, shutdown: NearShutdown, *, ignores_unregistered: bool) -> None:
-    """Log the warning about a provider's shutdown, once at each step.
+    """Log the warning about a provider's shutdown, once at each step for each entry, or for models without an entry.
 
     Args:
         entry: The entry of the model; ``None`` if it is not registered.
         shutdown: The shutdown of the model.
         ignores_unregistered: Whether nothing is logged about models that are not registered.
     """
-    subject = shutdown.warning, shutdown.step
     if entry is not None:
+        subject = entry.model_id, shutdown.warning, shutdown.step
         line = format_entry_line([shutdown.warning], entry.owner, entry.metadata.get("contact"))
-        _shutdown_lines.warn(subject, "model registry: %s", line)
+        _entry_shutdown_lines.warn(subject, "model registry: %s", line)
     elif not ignores_unregistered:
-        _shutdown_lines.warn(subject, "model registry: %s", format_name_line([shutdown.warning]))
+        line = format_name_line([shutdown.warning])
+        _name_shutdown_lines.warn((shutdown.warning, shutdown.step), "model registry: %s", line)
 
 
 def _log_entry(entry: ModelRegistryEntry, warnings: Sequence[str], *, has_other_answer: bool) -> None:
