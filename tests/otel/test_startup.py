@@ -114,6 +114,19 @@ def test_one_line_about_the_start(plugin: Any, provider: Any, call: Any, caplog:
     ]
 
 
+def test_the_line_about_the_start_is_logged_without_spans(
+    plugin: Any, provider: Any, install: Any, caplog: Any
+) -> None:
+    """An application that sets up its logging after the start, and starts no span, gets the line at exit."""
+    caplog.set_level(logging.WARNING, LOGGER)
+    plugin.instrument(tracer_provider=provider)
+    install()
+    caplog.set_level(logging.INFO, LOGGER)
+    for _ in range(2):
+        _startup.start_report.report_at_exit()
+    assert len(start_lines(caplog)) == 1
+
+
 def test_line_about_silence(
     plugin: Any, provider: Any, install: Any, caplog: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -65,7 +65,7 @@ class StartReport(ProcessState):
         return True
 
     def _announce(self) -> None:
-        """Log the line about the start, as soon as the application's logging shows it."""
+        """Log the line about the start, if the application's logging shows it and it was not logged yet."""
         if self._is_announced or not logs.is_informing():
             return
         self._is_announced = True
@@ -88,6 +88,7 @@ class StartReport(ProcessState):
             self._timer = None
 
     def _report_silence(self, when: str) -> None:
+        self._announce()
         if not self._is_waiting or _has_named_model():
             return
         self._is_waiting = False
