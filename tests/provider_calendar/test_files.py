@@ -164,6 +164,9 @@ def test_wrong_and_huge_files(write: Callable[..., Path], tmp_path: Path) -> Non
     with pytest.raises(RegistryFileError, match=r"is larger than 4,194,304 bytes, the limit of a calendar"):
         large.save(tmp_path / "large.json")
     assert not (tmp_path / "large.json").exists()
+    for wrong in ("calendar.json", [FULL.to_dict()]):
+        with pytest.raises(InvalidValueError, match="announcements must be a list of Announcement; got"):
+            Calendar(wrong)  # type: ignore[arg-type]
     spellings = [announce("a" + "-" * number + "b", source=str(number)).to_dict() for number in range(1, 3)]
     assert len(Calendar.load(write(json.dumps(spellings)))) == len(spellings)
 

@@ -13,7 +13,7 @@ from support.calendars import announce
 from support.log_lines import library_records
 from support.watching import put, wait_until
 
-from spanforge.model_registry import ModelRegistry, get_default_registry
+from spanforge.model_registry import InvalidValueError, ModelRegistry, get_default_registry
 from spanforge.model_registry.calendar import Announcement, Calendar, get_calendar, use_calendar
 from spanforge.model_registry.watch import file_states, follow_settings
 
@@ -102,6 +102,10 @@ def test_the_first_call_decides(tmp_path: Path) -> None:
     assert models() == ["gpt-4o"]
     assert file_states() == []
     use_calendar(None)
+    follow_settings()
+    assert models() is None
+    with pytest.raises(InvalidValueError, match=r"calendar must be a Calendar, as Calendar.load\(path\) returns it"):
+        use_calendar(str(other))  # type: ignore[arg-type]
     assert models() is None
 
 
@@ -138,4 +142,4 @@ def test_no_calendar(value: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, "")
     follow_settings(calendar=value)
     assert models() is None
-    assert calendar_threads() == []
+    wait_until(lambda: calendar_threads() == [])  # that of the test before may still end

@@ -71,6 +71,10 @@ def test_sources_that_disagree() -> None:
         "use 'gpt-5' instead"
     )
     assert not shutdown(Calendar([early, promise])).disagreement
+    many = Calendar(announce(source=str(month), shutdown_on=f"2026-{month:02}-01") for month in range(1, 13))
+    assert "(sources disagree: 2026-01-01, 2026-02-01, 2026-03-01, 2026-04-01, 2026-05-01, 7 more)" in str(
+        shutdown(many).warn("2027-01-14")
+    )
 
 
 @pytest.mark.parametrize("day", ["2026-12-01", "2027-06-01"])

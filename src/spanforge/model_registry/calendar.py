@@ -8,6 +8,7 @@ from spanforge.model_registry._core import calendar_watch
 from spanforge.model_registry._core.announcements import Announcement
 from spanforge.model_registry._core.calendar_feeds import FeedFormat, read_feed
 from spanforge.model_registry._core.default import get_default_registry
+from spanforge.model_registry._core.errors import InvalidValueError
 from spanforge.model_registry._core.provider_calendar import Calendar
 from spanforge.model_registry._core.shutdowns import WARNING_STEPS, ProviderShutdown
 
@@ -32,7 +33,12 @@ def use_calendar(calendar: Calendar | None, registry: ModelRegistry | None = Non
     Args:
         calendar: The calendar; ``None`` for none.
         registry: The registry whose models it is for; ``None`` for the process-wide registry.
+
+    Raises:
+        InvalidValueError: The calendar is something else, such as the path of a file (also a ``ValueError``).
     """
+    if calendar is not None and not isinstance(calendar, Calendar):
+        raise InvalidValueError.must_be("calendar", calendar, "a Calendar, as Calendar.load(path) returns it, or None")
     calendar_watch.put_in_force(calendar, get_default_registry() if registry is None else registry)
 
 

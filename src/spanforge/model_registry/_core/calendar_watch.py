@@ -137,9 +137,10 @@ class CalendarWatcher:
 
 
 def put_in_force(calendar: Calendar | None, registry: RegistryCore) -> None:
-    """Put a calendar in force in a registry, or none; it replaces one that was followed."""
+    """Put a calendar in force in a registry, or none; it replaces one that was followed, or would be."""
     if calendar is None:
         stop_calendar(registry)
+        _calendars.by_registry[registry] = None
         put_calendar(registry, None)
     else:
         CalendarWatcher(registry, None, calendar, 0).start()
@@ -149,7 +150,7 @@ def follow_calendar_setting(registry: RegistryCore, calendar: object = None, rel
     """Let a registry follow the file of the setting ``calendar``. The first call decides, unless an option is given."""
     with _calendars.starting:
         current = _calendars.by_registry.get(registry)
-        if current is not None and calendar is None and reload_interval is None:
+        if registry in _calendars.by_registry and calendar is None and reload_interval is None:
             return
         path = CALENDAR.read(calendar)
         if path is None:
@@ -173,17 +174,17 @@ def list_calendar_states() -> list[tuple[Any, ...]]:
 
 
 class _Calendars(ProcessState):
-    """The calendars that this process keeps up to date, one per registry."""
+    """The calendars that this process keeps up to date, one per registry; ``None`` if code chose to have none."""
 
     def __init__(self) -> None:
-        self.by_registry: weakref.WeakKeyDictionary[RegistryCore, CalendarWatcher] = weakref.WeakKeyDictionary()
+        self.by_registry: weakref.WeakKeyDictionary[RegistryCore, CalendarWatcher | None] = weakref.WeakKeyDictionary()
         self.starting = threading.RLock()
         super().__init__()
 
     def after_fork_in_child(self) -> None:
         """Follow the calendars in the child too, with new locks."""
         self.starting = threading.RLock()
-        for watcher in list(self.by_registry.values()):
+        for watcher in filter(None, list(self.by_registry.values())):
             watcher.after_fork()
 
     def reset(self) -> None:
@@ -197,7 +198,7 @@ _calendars: Final = _Calendars()
 
 
 def _stop_all() -> None:
-    for watcher in list(_calendars.by_registry.values()):
+    for watcher in filter(None, list(_calendars.by_registry.values())):
         watcher.stop()
 
 

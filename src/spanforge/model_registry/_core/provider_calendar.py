@@ -55,11 +55,12 @@ class Calendar:
         announcements: The announcements, ordered by provider, model and day.
 
     Raises:
-        InvalidValueError: There are too many announcements, or too many spellings of one model.
+        InvalidValueError: There are too many announcements, or too many spellings of one model, or something that is
+            no announcement.
     """
 
     def __init__(self, announcements: Iterable[Announcement] = ()) -> None:
-        self.announcements: tuple[Announcement, ...] = tuple(sorted(set(announcements), key=_order))
+        self.announcements: tuple[Announcement, ...] = tuple(sorted(set(map(_check, announcements)), key=_order))
         if len(self.announcements) > MAX_ANNOUNCEMENTS:
             problem = f"has {len(self.announcements):,} announcements; the limit is {MAX_ANNOUNCEMENTS:,}"
             raise InvalidValueError("calendar", None, problem)
@@ -228,6 +229,12 @@ def conclude_earliest(groups: Iterable[Group], known_on: str | None = None) -> P
 def _check_known_on(day: str | None) -> None:
     if day is not None:
         check_day(day, "known_on")
+
+
+def _check(each: Announcement) -> Announcement:
+    if not isinstance(each, Announcement):
+        raise InvalidValueError.must_be("announcements", each, "a list of Announcement")
+    return each
 
 
 def _order(each: Announcement) -> tuple[str, ...]:

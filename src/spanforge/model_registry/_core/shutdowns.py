@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 WARNING_STEPS: Final = (90, 30, 7, 0)
 """The days before a shutdown at which warnings and alerts begin or become more urgent."""
+MAX_SHOWN_DAYS: Final = 5
+"""The limit of days of disagreeing sources that a warning shows."""
 _LAST_DAY: Final = "9999-12-31"
 _ONE_DAY: Final = timedelta(days=1)
 
@@ -86,10 +88,15 @@ class ProviderShutdown(NamedTuple):
     def _describe_day(self) -> str:
         text = str(self.shutdown_on)
         if self.disagreement:
-            text = f"{text} (sources disagree: {', '.join(self.disagreement)})"
+            text = f"{text} (sources disagree: {_list_days(self.disagreement)})"
         if self.replacements:
             text = f"{text}; use {' or '.join(map(quote, self.replacements[:3]))} instead"
         return text
+
+
+def _list_days(days: Sequence[str]) -> str:
+    more = [f"{len(days) - MAX_SHOWN_DAYS:,} more"] if len(days) > MAX_SHOWN_DAYS else []
+    return ", ".join([*days[:MAX_SHOWN_DAYS], *more])
 
 
 def conclude(
