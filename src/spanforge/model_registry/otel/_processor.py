@@ -12,7 +12,7 @@ from spanforge.model_registry._core import logs, settings
 from spanforge.model_registry._core.conventions import COMMON_MODEL_KEY, with_extra_keys
 from spanforge.model_registry._core.default import get_default_registry
 from spanforge.model_registry._core.emission import deliver_soon, get_event_signals
-from spanforge.model_registry._core.process import WarnOnce
+from spanforge.model_registry._core.process import ProcessState, WarnOnce, live_keys
 from spanforge.model_registry._core.setting_names import warn_about_unknown_variables
 from spanforge.model_registry.otel import _status
 from spanforge.model_registry.otel._counters import processors, reasons, span_counters
@@ -152,9 +152,8 @@ class ModelRegistrySpanProcessor(SpanProcessor):
 
     def _handle_start(self, span: Span) -> None:
         self._needs_on_start = deliver_soon()
-        if self._enriches_at_start:  # read after the line above: another thread may just have set both
-            self._needs_on_start = True
-        if not start_report.note_span(span):
+        is_noted = start_report.note_span(span)
+        if self._enriches_at_start or not is_noted:  # read after the lines above: another thread may just have set both
             self._needs_on_start = True
         # Containers can differ per span: one that is swappable is still enriched in ``_on_ending``.
         if self._enriches_at_start and not is_swappable(span):
@@ -309,6 +308,19 @@ class ModelRegistrySpanProcessor(SpanProcessor):
         kind = type(error)
         text = "model registry: a span was not enriched; further %s errors are not logged"
         _warnings.warn(kind, text, kind.__name__, error=error)
+
+
+class _Children(ProcessState):
+    """The span processors that forked children inherit."""
+
+    def after_fork_in_child(self) -> None:
+        """Note the first span of the child too."""
+        for processor in live_keys(processors.live):
+            if isinstance(processor, ModelRegistrySpanProcessor):
+                processor._needs_on_start = True  # noqa: SLF001 - same module
+
+
+_Children()  # it registers itself
 
 
 def _read_scope_name(span: ReadableSpan) -> str | None:

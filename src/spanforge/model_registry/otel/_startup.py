@@ -42,6 +42,7 @@ class StartReport(ProcessState):
         self._is_announced = True  # there is nothing to announce
         self._is_waiting = False  # for a span that names a model
         self._has_spans = False
+        self._has_forked = False  # its children report
 
     def begin(self) -> None:
         """Report a start of the plugin, once per process."""
@@ -66,7 +67,7 @@ class StartReport(ProcessState):
 
     def _announce(self) -> None:
         """Log the line about the start, if the application's logging shows it and it was not logged yet."""
-        if self._is_announced or not logs.is_informing():
+        if self._is_announced or self._has_forked or not logs.is_informing():
             return
         self._is_announced = True
         registry = get_default_registry()
@@ -89,7 +90,7 @@ class StartReport(ProcessState):
 
     def _report_silence(self, when: str) -> None:
         self._announce()
-        if not self._is_waiting or _has_named_model():
+        if not self._is_waiting or self._has_forked or _has_named_model():
             return
         self._is_waiting = False
         with suppress(Exception):  # metadata of other packages may be broken
@@ -108,13 +109,14 @@ class StartReport(ProcessState):
             self._is_waiting = False
 
     def after_fork_in_parent(self) -> None:
-        """Leave the report to the child."""
-        self.end()
+        """Leave the report to the child. Later children report too, so they inherit what is left to report."""
+        self._cancel()
+        self._has_forked = True
 
     def after_fork_in_child(self) -> None:
         """Wait again, for the child's own spans."""
         self._timer = None
-        self._has_spans = False
+        self._has_spans = self._has_forked = False
         if self._is_waiting:
             self._wait()
 
