@@ -41,13 +41,13 @@ def read_calendar(path: str | os.PathLike[str]) -> list[Announcement]:
 
 
 def write_calendar(path: str | os.PathLike[str], announcements: Iterable[Announcement]) -> None:
-    """Write announcements as an indented JSON array, atomically.
+    """Write announcements as an indented JSON array, atomically, unless the file would be too large to be read.
 
     Raises:
-        RegistryFileError: The file cannot be written, or would be too large to be read again.
+        RegistryFileError: The file would be too large, or an error of ``storage.write_parts``.
     """
     content = msgspec.json.format(msgspec.json.encode(list(announcements)), indent=2) + b"\n"
-    _check_calendar_size(os.fsdecode(path), content)
+    _check_calendar_size(os.fsdecode(path), content, "cannot be written: it would be")
     storage.write_parts(path, [content])
 
 
@@ -58,14 +58,14 @@ def parse_announcements(name: str, content: bytes) -> list[Announcement]:
         RegistryFileError: The content is not valid, or too large. The error names line and column, and the entry and
             field of the fault.
     """
-    _check_calendar_size(name, content)
+    _check_calendar_size(name, content, "is")
     parse = _parse_yaml_calendar if storage.is_yaml(name) else _parse_json_calendar
     return parse(name, content)
 
 
-def _check_calendar_size(name: str, content: bytes) -> None:
+def _check_calendar_size(name: str, content: bytes, verb: str) -> None:
     if len(content) > MAX_CALENDAR_SIZE:
-        raise RegistryFileError(name, f"is larger than {MAX_CALENDAR_SIZE:,} bytes, the limit of a calendar")
+        raise RegistryFileError(name, f"{verb} larger than {MAX_CALENDAR_SIZE:,} bytes, the limit of a calendar")
 
 
 def _parse_json_calendar(name: str, content: bytes) -> list[Announcement]:

@@ -87,7 +87,8 @@ class Calendar:
         """Write the calendar to a JSON file, atomically; equal calendars give equal bytes.
 
         Raises:
-            RegistryFileError: The file cannot be written, or its name ends in ``.yaml`` or ``.yml``.
+            RegistryFileError: The file cannot be written, or would be too large to be read, or its name ends in
+                ``.yaml`` or ``.yml``.
         """
         write_calendar(path, self.announcements)
 
