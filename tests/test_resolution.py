@@ -72,9 +72,11 @@ def test_resolution(registry: ModelRegistry) -> None:
 
 
 def test_name_must_be_a_string(registry: ModelRegistry) -> None:
-    """A name that is not a string is an error."""
+    """A name or provider that is not a string is an error."""
     with pytest.raises(InvalidEntryError, match="name must be a string; got 5"):
         registry.resolve(5)  # type: ignore[arg-type]
+    with pytest.raises(InvalidEntryError, match="provider must be a string; got 5"):
+        registry.resolve("m", provider=5)  # type: ignore[arg-type]
 
 
 def test_hostile_names(registry: ModelRegistry) -> None:

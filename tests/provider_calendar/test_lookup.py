@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from enum import Enum
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.calendars import announce
 
-from spanforge.model_registry import InvalidValueError
-from spanforge.model_registry.calendar import WARNING_STEPS, Announcement, Calendar, ProviderShutdown
+from spanforge.model_registry import InvalidValueError, ModelRegistry
+from spanforge.model_registry.calendar import WARNING_STEPS, Announcement, Calendar, ProviderShutdown, use_calendar
 
 OPENAI, AZURE = "2027-01-14", "2027-04-14"
 CALENDAR = Calendar(
@@ -124,6 +126,26 @@ def test_not_before_is_no_shutdown() -> None:
     assert found.explain("2026-09-02") == (
         "provider 'openai' may stop serving model 'gpt-4o', but not before 2026-12-01"
     )
+
+
+class Names(str, Enum):
+    """Strings with a text and a hash of their own."""
+
+    MODEL = "openai/gpt-4o"
+    PROVIDER = "openai"
+
+
+def test_names_and_providers_are_strings() -> None:
+    """An enumeration of strings counts as its values; anything else is an error."""
+    calendar = Calendar([announce()])
+    registry = ModelRegistry(auto_emit=False)
+    use_calendar(calendar, registry)
+    assert calendar.find(Names.MODEL, provider=Names.PROVIDER) == calendar.find("gpt-4o", provider="openai")
+    assert registry.check(Names.MODEL, provider=Names.PROVIDER) == registry.check("openai/gpt-4o", provider="openai")
+    with pytest.raises(InvalidValueError, match="model must be a string; got 5"):
+        calendar.find(5)  # type: ignore[arg-type]
+    with pytest.raises(InvalidValueError, match="provider must be a string; got 5"):
+        calendar.find("gpt-4o", provider=5)  # type: ignore[arg-type]
 
 
 def test_lists_and_escapes() -> None:

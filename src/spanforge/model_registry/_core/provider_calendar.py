@@ -20,6 +20,7 @@ from spanforge.model_registry._core.globs import list_plain_aliases
 from spanforge.model_registry._core.names import canonical_provider, entry_key
 from spanforge.model_registry._core.resolution import ModelIndex
 from spanforge.model_registry._core.shutdowns import ProviderShutdown, choose_earliest, conclude
+from spanforge.model_registry._core.values import check_optional_string, check_string
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -101,10 +102,11 @@ class Calendar:
             known_on: The day in UTC whose knowledge counts, such as ``2027-01-14``; ``None`` for all announcements.
 
         Raises:
-            InvalidValueError: ``known_on`` is not a day.
+            InvalidValueError: Model or provider is not a string, or ``known_on`` is not a day.
         """
         _check_known_on(known_on)
-        return conclude_earliest(match_names(self, (model,), provider), known_on)
+        names = (check_string(model, "model"),)
+        return conclude_earliest(match_names(self, names, check_optional_string(provider, "provider")), known_on)
 
     def merge(self, *others: Calendar) -> Calendar:
         """Return the calendar with the announcements of all these calendars.

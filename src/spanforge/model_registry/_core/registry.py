@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from spanforge.model_registry._core import emission, storage
 from spanforge.model_registry._core.calendar_guard import list_call_warnings, require_days_left
 from spanforge.model_registry._core.entry import ModelRegistryEntry
-from spanforge.model_registry._core.errors import InvalidValueError, ModelNotAllowedError, ModelNotFoundError
+from spanforge.model_registry._core.errors import ModelNotAllowedError, ModelNotFoundError
 from spanforge.model_registry._core.events import LifecycleEvent
 from spanforge.model_registry._core.layers import replace_app_layer, warn_about_differences
 from spanforge.model_registry._core.lifecycle import STATUSES, RiskTier
@@ -15,7 +15,7 @@ from spanforge.model_registry._core.operations import Operation, build_metadata,
 from spanforge.model_registry._core.settings import MATCH
 from spanforge.model_registry._core.state import RegistryCore
 from spanforge.model_registry._core.validation import check_reserved
-from spanforge.model_registry._core.values import check_one_of, check_text
+from spanforge.model_registry._core.values import check_one_of, check_optional_string, check_string, check_text
 
 if TYPE_CHECKING:
     import os
@@ -171,12 +171,10 @@ class ModelRegistry(RegistryCore):
             match: ``forms``, or ``exact`` for ids, aliases and globs only; ``None``: the setting ``match``.
 
         Raises:
-            InvalidValueError: The name is not a string, or ``match`` has another value (also a ``ValueError``).
+            InvalidValueError: Name or provider is not a string, or ``match`` has another value (also a ``ValueError``).
         """
-        if not isinstance(name, str):
-            raise InvalidValueError.must_be("name", name, "a string")
-        # A plain ``str``, because a subclass, such as an enumeration, may have its own text and hash.
-        return self._state.index.resolve((str.__str__(name),), provider, MATCH.choose(match))
+        names = (check_string(name, "name"),)
+        return self._state.index.resolve(names, check_optional_string(provider, "provider"), MATCH.choose(match))
 
     def check(self, name: str, *, provider: str | None = None, match: MatchMode | None = None) -> tuple[str, ...]:
         """Return the warnings for a caller of this model: about its status, and about its provider's shutdown.

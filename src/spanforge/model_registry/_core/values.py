@@ -116,6 +116,18 @@ def check_text(value: Any, field: str, model_id: str | None = None) -> str:
     return check_encodable(value, field, model_id)
 
 
+def check_string(value: Any, field: str) -> str:
+    """Return a string as a plain ``str``. A subclass, such as an enumeration, may have its own text and hash."""
+    if not isinstance(value, str):
+        raise InvalidValueError.must_be(field, value, "a string")
+    return str.__str__(value)
+
+
+def check_optional_string(value: Any, field: str) -> str | None:
+    """Return a string as a plain ``str``, or ``None``."""
+    return None if value is None else check_string(value, field)
+
+
 def check_encodable(value: str, field: str, model_id: str | None = None) -> str:
     """Return a text as a plain ``str`` that UTF-8 can encode. OTLP exporters lose a whole batch to a lone surrogate."""
     if not value.isascii():
