@@ -75,6 +75,18 @@ def test_the_provider_of_the_call_decides(pipeline: Any, put_day: Any) -> None:
     assert shown(pipes.run({REQUEST: "gpt-4o", RESPONSE: "gpt-4o-2024-08-06"})) == (OPENAI, (STOPS,))
 
 
+def test_the_base_model_that_answered_decides(
+    pipeline: Any, put_day: Any, registry: ModelRegistry, fields: dict[str, Any]
+) -> None:
+    """If several base models may answer, the day of the one that did counts, or else the earliest one."""
+    registry.register(**fields | {"model_id": "deployment"}, metadata={"base_model": ["gpt-4.1", "gpt-4o"]})
+    put_day("2026-12-15", Calendar([announce(), announce("gpt-4.1", shutdown_on=AZURE)]))
+    pipes = pipeline()
+    assert shown(pipes.run({REQUEST: "deployment"}))[0] == OPENAI
+    assert shown(pipes.run({REQUEST: "deployment", RESPONSE: "gpt-4o-2024-08-06"}))[0] == OPENAI
+    assert shown(pipes.run({REQUEST: "deployment", RESPONSE: "gpt-4.1-2025-04-14"}))[0] == AZURE
+
+
 def test_unregistered_models(pipeline: Any, put_day: Any, registry: ModelRegistry, lines: Any) -> None:
     """A model that is not registered gets them too, unless the setting ignores such models."""
     put_day("2026-12-15", Calendar([announce("gpt-3.5-turbo")]))

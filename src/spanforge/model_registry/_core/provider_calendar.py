@@ -158,9 +158,11 @@ class CalendarDay(NamedTuple):
     day: str
     source: SourceFile | None = None
 
-    def find(self, resolution: Resolution, provider: str | None, mode: MatchMode = "forms") -> ProviderShutdown | None:
+    def find(
+        self, resolution: Resolution, provider: str | None, mode: MatchMode = "forms", base_model: str | None = None
+    ) -> ProviderShutdown | None:
         """Return the end of a model that was called, with the arguments of ``match_call``; ``None`` if it has none."""
-        return conclude_earliest(match_call(self.calendar, resolution, provider, mode))
+        return conclude_earliest(match_call(self.calendar, resolution, provider, mode, base_model))
 
 
 def match_names(
@@ -178,34 +180,52 @@ def match_names(
 
 
 def match_call(
-    calendar: Calendar, resolution: Resolution, provider: str | None, mode: MatchMode = "forms"
+    calendar: Calendar,
+    resolution: Resolution,
+    provider: str | None,
+    mode: MatchMode = "forms",
+    base_model: str | None = None,
 ) -> tuple[Group, ...]:
     """Return the announcements about a model that was called.
 
-    The called name decides. If it is the name of a deployment, which the calendar cannot have, the id and the base
-    models of its entry do.
+    The called name decides. If it is the name of a deployment, which the calendar cannot have, the id of its entry
+    does, or else the base model that answered. If it is not known, all base models do, because each may answer.
 
     Args:
         calendar: The calendar.
         resolution: The resolution of the called name.
         provider: The provider, as the call names it; ``None``: the only provider of the entry, if it has one.
         mode: Whether forms match.
+        base_model: The name of the base model that answered; ``None`` if it is not known.
     """
     entry, names = resolution.entry, [resolution.candidate]
+    base_models: Iterable[str] = ()
     if entry is not None:
         if resolution.rule in _EXPLICIT_RULES:
-            names += [entry.model_id, *entry.base_models]
+            names.append(entry.model_id)
+            base_models = entry.base_models if base_model is None else (base_model,)
         if not provider and len(entry.providers) == 1:
             provider = entry.providers[0]
-    return match_names(calendar, names, provider, mode)
+    return match_names(calendar, names, provider, mode) or _match_all(calendar, base_models, provider, mode)
+
+
+def _match_all(
+    calendar: Calendar, names: Iterable[str], provider: str | None, mode: MatchMode = "forms"
+) -> tuple[Group, ...]:
+    """Return the announcements about each of several names."""
+    return tuple(group for name in names for group in match_names(calendar, (name,), provider, mode))
 
 
 def list_entry_shutdowns(calendar: Calendar, entry: ModelRegistryEntry) -> list[ProviderShutdown]:
     """Return the end of a registered model at each of its providers, or at each provider that announced one."""
-    names = [entry.model_id, *entry.base_models, *list_plain_aliases(entry)]
     by_provider: dict[str, list[Group]] = {}
     for provider in entry.providers or (None,):
-        for group in match_names(calendar, names, provider):
+        groups = (
+            match_names(calendar, [entry.model_id], provider)
+            or _match_all(calendar, entry.base_models, provider)
+            or match_names(calendar, list_plain_aliases(entry), provider)
+        )
+        for group in groups:
             by_provider.setdefault(group[0], []).append(group)
     found = map(conclude_earliest, by_provider.values())
     return [each for each in found if each is not None and each.shutdown_on is not None]

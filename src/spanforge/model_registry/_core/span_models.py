@@ -48,6 +48,7 @@ class ModelMatch(msgspec.Struct, gc=False):
         key: The attribute key whose value matched; ``None`` if none did.
         requested: The entry of the request model, if the span shows another one.
         served: The name of the response model, if another model answered than the one that was requested.
+        base_model: The name of the response model, if it is a base model of the request model's entry.
         response_registered: Whether the response model, if there is one, is registered or a form of the request model.
         kind: Whether the span is a call of the model.
         has_response: Whether the span has a request model and a response model.
@@ -57,6 +58,7 @@ class ModelMatch(msgspec.Struct, gc=False):
     key: str | None
     requested: ModelRegistryEntry | None = None
     served: str | None = None
+    base_model: str | None = None
     response_registered: bool = True
     kind: SpanKind = "call"
     has_response: bool = False
@@ -166,12 +168,10 @@ def _match_other_model(
 ) -> ModelMatch:
     """Return the match of a span whose request model is registered and whose response model has not the same entry."""
     served = response.candidate
-    is_expected = any(
-        served == base or is_form_of(served, base) or (response.entry is not None and response.entry.model_id == base)
-        for base in requested.base_models
-    )
+    if _is_base_model(requested, response):
+        return ModelMatch(request, _find_key(request, rows, names), base_model=served)
     is_form = is_form_of(served, request.candidate)
-    if is_expected or (response.entry is None and is_form):
+    if response.entry is None and is_form:
         return ModelMatch(request, _find_key(request, rows, names))
     if response.entry is None:
         shown = request._replace(warnings=(*request.warnings, ANSWER_NOT_REGISTERED % quote(served)))
@@ -181,6 +181,15 @@ def _match_other_model(
         return ModelMatch(response, key, requested)
     warning = OTHER_ANSWERED % (quote(served), quote(request.candidate), quote(requested.model_id))
     return ModelMatch(response._replace(warnings=(*response.warnings, warning)), key, requested, served)
+
+
+def _is_base_model(requested: ModelRegistryEntry, response: Resolution) -> bool:
+    """Check whether the response model is a base model of the request model's entry."""
+    served = response.candidate
+    return any(
+        served == base or is_form_of(served, base) or (response.entry is not None and response.entry.model_id == base)
+        for base in requested.base_models
+    )
 
 
 def _find_key(resolution: Resolution, rows: Sequence[Convention], names: Sequence[str]) -> str | None:

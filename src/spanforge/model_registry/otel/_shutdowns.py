@@ -44,7 +44,7 @@ def find_near_shutdown(
         keys: The deciding keys among them.
         mode: Whether forms match.
     """
-    found = calendar.find(match.resolution, provider_of(attributes, keys.providers), mode)
+    found = calendar.find(match.resolution, provider_of(attributes, keys.providers), mode, match.base_model)
     warning = None if found is None else found.warn(calendar.day)
     step = None if found is None else found.find_step(calendar.day)
     if found is None or warning is None or step is None:

@@ -112,7 +112,7 @@ class Resolver:
         groups: tuple[Group, ...] = ()
         if self._calendar:
             provider = provider_of(texts, model_keys.providers)
-            groups = match_call(self._calendar, match.resolution, provider, self._mode)
+            groups = match_call(self._calendar, match.resolution, provider, self._mode, match.base_model)
         model = self._get_model(match.resolution.entry, match.resolution.candidate, groups)
         names = NO_NAMES if model.entry is None else _describe_names(match)
         return ModelSpan(model, claims, names, match.kind)
