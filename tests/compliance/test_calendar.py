@@ -30,6 +30,7 @@ CHECK = "no_calls_past_provider_shutdown"
 LIMIT = "The evidence does not show that the provider calendar is complete and correct."
 JANUARY = ("2026-01-01", "2026-02-01")
 PROVIDER = "gen_ai__provider__name"
+RESPONSE = "gen_ai__response__model"
 
 
 def tell(day: str, **fields: Any) -> Announcement:
@@ -112,6 +113,16 @@ def test_the_provider_of_the_call_decides(case: EvidenceCase, otlp: Otlp) -> Non
     made = generate(case, *(tell(day, provider=provider) for provider, day in days.items()))
     assert figures(made) == ("findings", 3, 1)
     assert csv_rows(made)[0]["provider_sunset_date"] == "2026-01-10;2026-01-20"
+
+
+def test_the_base_model_that_answered_decides(case: EvidenceCase, otlp: Otlp) -> None:
+    """A call of a deployment is judged by the day of the base model that answered, or else by the earliest day."""
+    path = case.folder / "calendar.json"
+    Calendar([tell("2026-01-10", model="first"), tell("2026-02-10", model="second")]).save(path)
+    answers: list[dict[str, str]] = [{}, {RESPONSE: "first-2025-01-01"}, {RESPONSE: "second-2025-01-01"}]
+    case.write(otlp.line(*(call_on(otlp, "2026-01-15", **answer) for answer in answers)))
+    engine = case.engine(make_entry(metadata={"base_model": ["second", "first"]}), calendar=path)
+    assert figures(case.package(engine, period=JANUARY)) == ("findings", 3, 2)
 
 
 def test_models_without_calls_have_their_day(case: EvidenceCase, otlp: Otlp) -> None:
