@@ -99,10 +99,11 @@ def test_the_first_call_decides(tmp_path: Path) -> None:
     assert models() == ["b"]
     assert get_calendar(ModelRegistry(auto_emit=False)) is None
     use_calendar(Calendar([FIRST]))
+    follow_settings(reload_interval=200)
     assert models() == ["gpt-4o"]
     assert file_states() == []
     use_calendar(None)
-    follow_settings()
+    follow_settings(reload_interval=300)
     assert models() is None
     with pytest.raises(InvalidValueError, match=r"calendar must be a Calendar, as Calendar.load\(path\) returns it"):
         use_calendar(str(other))  # type: ignore[arg-type]

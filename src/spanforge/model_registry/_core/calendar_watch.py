@@ -147,10 +147,15 @@ def put_in_force(calendar: Calendar | None, registry: RegistryCore) -> None:
 
 
 def follow_calendar_setting(registry: RegistryCore, calendar: object = None, reload_interval: object = None) -> None:
-    """Let a registry follow the file of the setting ``calendar``. The first call decides, unless an option is given."""
+    """Let a registry follow the file of the setting ``calendar``.
+
+    The first call decides, unless an option is given. A calendar that code put in force is only replaced by another
+    file, and not by another interval.
+    """
     with _calendars.starting:
         current = _calendars.by_registry.get(registry)
-        if registry in _calendars.by_registry and calendar is None and reload_interval is None:
+        is_chosen_in_code = registry in _calendars.by_registry and (current is None or current.settings[0] is None)
+        if calendar is None and (is_chosen_in_code or (current is not None and reload_interval is None)):
             return
         path = CALENDAR.read(calendar)
         if path is None:
