@@ -51,6 +51,18 @@ def test_alertmanager_accepts_the_example(program: Callable[[str], str]) -> None
     assert "5 receivers" in done.stdout
 
 
+def test_alertmanager_routes_owners_with_any_character(program: Callable[[str], str], tmp_path: Path) -> None:
+    """An owner in double quotes gets the alerts of this owner only, whatever characters the name has."""
+    quoted = json.dumps('the "A" team, {x} = é\\', ensure_ascii=False)
+    example = (CONFIG / "alertmanager.yml").read_text("utf-8")
+    file = tmp_path / "alertmanager.yml"
+    file.write_text(example.replace('"support-team"', quoted), "utf-8")
+    command = [program("amtool"), "config", "routes", "test", "--config.file", file, "severity=warning"]
+    for owner, receiver in ((quoted, "support-team"), (quoted.replace("A", "B"), "platform")):
+        done = subprocess.run([*command, f"owner={owner}"], capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == receiver
+
+
 class Model(NamedTuple):
     """A model in the simulated year; times are evaluations since its start.
 
