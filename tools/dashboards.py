@@ -156,6 +156,12 @@ def quantile(share: float, series: str, window: str = "$__rate_interval") -> str
     return f"histogram_quantile({share}, sum by (le) (rate({buckets}[{window}])))"
 
 
+def changing(metric: str, *matchers: str) -> str:
+    """Return a gauge without processes that ended, whose last values the Collector repeats for an hour."""
+    series = f"{metric}{{{', '.join((matcher('senders', ''), *matchers))}}}"
+    return f"{series} unless {series} == {series} offset 5m"
+
+
 CHOSEN: Final = calls(matcher(OWNER, "$owner", "=~"), matcher(TIER, "$tier", "=~"))
 REGISTERED: Final = calls(matcher(MODEL, "", "!="))
 CALLS_OF: Final = {status: calls(matcher(STATUS, status)) for status in (*STATUSES, UNREGISTERED)}
@@ -164,7 +170,7 @@ FLAGGED: Final = "|".join([*(status for status in STATUSES if status in FLAGGED_
 """A regular expression for the statuses whose calls are flagged."""
 OF_MODEL: Final = calls(matcher(MODEL, "$model"))
 FAILED: Final = calls(matcher(MODEL, "$model"), matcher("status_code", "STATUS_CODE_ERROR"))
-SUNSET: Final = f'min by ({MODEL}) (model_registry_sunset_seconds{{senders=""}})'
+SUNSET: Final = f"min by ({MODEL}) ({changing('model_registry_sunset_seconds')})"
 FIRING: Final = 'ALERTS{senders="", alertname=~"ModelRegistry.*", alertstate="firing"}'
 NUMBERS: Final = {status: number for number, status in enumerate(STATUSES, 1)}
 """The number of a status in the timeline, by status."""
@@ -225,7 +231,7 @@ ONE_MODEL: Final = [
         "stat",
         "Time until its sunset",
         (6, 4),
-        {"sunset": f'min(model_registry_sunset_seconds{{senders="", {MODEL}="$model"}})'},
+        {"sunset": f"min({changing('model_registry_sunset_seconds', matcher(MODEL, '$model'))})"},
         "s",
         about="For a deprecated model that has a sunset date, from the plugin's own metrics.",
     ),
@@ -323,7 +329,7 @@ VIOLATIONS: Final = [
         "table",
         "Registry files, and the time since each was seen in force",
         (12, 8),
-        {"age": 'max by (job, file_path) (model_registry_file_age_seconds{senders=""})'},
+        {"age": f"max by (job, file_path) ({changing('model_registry_file_age_seconds')})"},
         "s",
     ),
     Panel(
