@@ -271,13 +271,17 @@ def test_metrics_of_calls(collector: Callable[..., Server]) -> None:
 
 
 def test_metrics_name_the_model(collector: Callable[..., Server]) -> None:
-    """Whatever an instrumentation calls a model's name, it is in one label."""
+    """Whatever an instrumentation calls a model's name, it is in one label, which has no line breaks."""
     server = collector()
     expected = {(row.key, f"m {row.key}"): 1 for row in CONVENTIONS if row.scope is row.member is row.when is None}
     for service, model in expected:
         application = Application(service)
         application.call("call", **{service: model})
         Door(server).send(*application.take())
+    application = Application("breaks")
+    application.call("call", **{"llm.model_name": "é\r\n\x1b[31m m"})
+    Door(server).send(*application.take())
+    expected["breaks", "é [31m m"] = 1
     assert counts(server, "calls_total", "service_name", "gen_ai_request_model", number=len(expected)) == expected
 
 
