@@ -40,7 +40,7 @@ class CalendarField(NamedTuple):
 
 CALENDAR_FIELDS: Final[Mapping[str, CalendarField]] = {
     "provider": CalendarField("text", True, "who serves the model, in any spelling that spans have, such as `azure`"),
-    "model": CalendarField("name", True, "the model's name, in any form that spans have; a glob matches several models"),
+    "model": CalendarField("name", True, "the model's name, in any form that spans have; a glob matches several"),
     "announced_on": CalendarField("day", False, "the day of the announcement; without it, `checked_on` counts"),
     "shutdown_on": CalendarField("day", False, "the day on which the provider stops serving the model"),
     "not_before": CalendarField(
