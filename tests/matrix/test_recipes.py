@@ -62,7 +62,11 @@ def test_a_recipe(name: str, printed: Printed) -> None:
     registered, other = set(), set()
     for span in re.split(r"^(?=\S)", printed(name), flags=re.MULTILINE)[1:]:
         ours = dict(re.findall(r"^  model_registry\.(\w+) = (.*)$", span, re.MULTILINE))
-        kind = registered if re.search(r" = (openai/)?gpt-4o(-2024-08-06)?$", span, re.MULTILINE) else other
+        kind = (
+            registered
+            if re.search(r"^  (?!model_registry).* = (openai/)?gpt-4o(-2024-08-06)?$", span, re.MULTILINE)
+            else other
+        )
         kind.add((ours["status"], ours.get("owner"), ours.get("risk_tier"), "warnings" in ours))
     assert registered == {("active", "ml-platform", "high", False)}
     deprecated = ("deprecated", "support-team", "medium", True)

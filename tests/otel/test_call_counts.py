@@ -33,6 +33,7 @@ from spanforge.model_registry._core.conventions import (
     find_names,
     select_keys,
 )
+from spanforge.model_registry._core.names import is_placeholder
 from spanforge.model_registry._core.process import reset_process
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor, status
 from spanforge.model_registry.otel._counters import MAX_SERIES
@@ -291,7 +292,9 @@ def expected_series(registry: ModelRegistry, attributes: dict[str, Any], scope: 
     rows, names = find_names(attributes, keys.conventions)
     if not names or classify_span(attributes, rows) != "call":
         return None
-    for name in names:
+    operation = attributes.get(OPERATION)
+    text = operation if isinstance(operation, str) else None
+    for name in [name for name in names if not is_placeholder(name, text)] or names:
         found = registry.resolve(name, provider=provider).entry
         if found is not None:
             return found.model_id, found.status, found.risk_tier, found.owner

@@ -290,7 +290,9 @@ def test_readers_while_spans_end(pipeline: Any, fields: Any, named: Any, forged:
             seen[len(shown)] += 1
 
     with switching_often(1e-5), in_background(read, read):
-        for _ in range(150):
+        for turn in range(5_000):
+            if turn >= 150 and all(seen.values()):  # on a loaded machine, readers can miss all running spans
+                break
             current[0] = tracer.start_span("call", attributes=own | forged)
             time.sleep(0)
             current[0].end()
