@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.sdk.trace import SpanProcessor
 
-from spanforge.model_registry._core import logs, settings
+from spanforge.model_registry._core import settings
 from spanforge.model_registry._core.conventions import COMMON_MODEL_KEY, with_extra_keys
 from spanforge.model_registry._core.default import get_default_registry
 from spanforge.model_registry._core.emission import deliver_soon, get_event_signals
@@ -109,7 +108,7 @@ class ModelRegistrySpanProcessor(SpanProcessor):
         processors.live[self] = None
         if len(processors.live) > 1:
             mark_reading.is_required = True
-        _log_status()
+        _status.log_status()
 
     def _prepare_hooks(self) -> None:
         """Set the state of the hooks."""
@@ -326,10 +325,3 @@ _Children()  # it registers itself
 def _read_scope_name(span: ReadableSpan) -> str | None:
     scope = span.instrumentation_scope
     return None if scope is None else scope.name
-
-
-def _log_status() -> None:
-    """Log the plugin's state, at level DEBUG: once for each processor, when it is made."""
-    if logs.is_debugging():
-        with suppress(Exception):  # a failed status must not stop the application
-            logs.debug("model registry: %s", "; ".join(str(_status.status()).splitlines()))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import platform
 from collections import Counter
+from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from opentelemetry import metrics, trace
 from opentelemetry.sdk.version import __version__ as sdk_version
 
+from spanforge.model_registry._core import logs
 from spanforge.model_registry._core.attributes import SIGNALS, __version__
 from spanforge.model_registry._core.default import get_default_registry
 from spanforge.model_registry._core.emission import event_counts, get_event_signals
@@ -114,6 +116,13 @@ def status() -> PluginStatus:
         unregistered=unregistered_names.names(),
         nearest=_find_nearest(unregistered_names.names()),
     )
+
+
+def log_status() -> None:
+    """Log the plugin's state, at level DEBUG: once for each processor, when it is made."""
+    if logs.is_debugging():
+        with suppress(Exception):  # a failed status must not stop the application
+            logs.debug("model registry: %s", "; ".join(str(status()).splitlines()))
 
 
 def _count(counts: Mapping[Series, int], belongs: Callable[[Series], bool]) -> int:
