@@ -222,11 +222,11 @@ SDK = {
         variables(OTEL_PYTHON_CONFIGURATOR="no_such"), (NO_SDK,), (), others="Configuration of configurator not loaded"
     ),
     "no such distro": Case(variables(OTEL_PYTHON_DISTRO="no_such")),
-    "a provider of the application's own": Case(without_distro, (NO_SDK,), (*PLAIN, None), ("own provider",)),
+    "a provider of the application's own": Case(without_distro, (NO_SDK,), ("active",) * 3, ("own provider",)),
     "the instrumentor called afterwards": Case(
         without_distro,
         (NO_SDK,),
-        (*PLAIN, None, "active", "active"),
+        ("active",) * 5,
         ("own provider", "instrumentor afterwards"),
         BEGINS + 2 * CAUGHT + ENDS,
     ),

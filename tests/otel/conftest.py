@@ -15,6 +15,7 @@ from opentelemetry import metrics, trace
 from opentelemetry.sdk import trace as sdk
 from opentelemetry.sdk.trace import ConcurrentMultiSpanProcessor, SpanLimits, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.util._once import Once
 from support.entries import SHOWN_METADATA
 from support.log_lines import library_records
 from support.meters import Meters
@@ -242,8 +243,14 @@ def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def set_global(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
-    """Give a function that sets the global tracer provider."""
-    return lambda provider: monkeypatch.setattr(trace, "_TRACER_PROVIDER", provider)
+    """Give a function that sets the global tracer provider as applications do, also a second time."""
+
+    def set_provider(provider: Any) -> None:
+        monkeypatch.setattr(trace, "_TRACER_PROVIDER", None)
+        monkeypatch.setattr(trace, "_TRACER_PROVIDER_SET_ONCE", Once())
+        trace.set_tracer_provider(provider)
+
+    return set_provider
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.trace import NoOpTracerProvider
 from support.calendars import announce
 from support.log_lines import not_registered
 from support.plugin import NO_HOOK_LINES, NO_SDK, find_processors
@@ -190,16 +191,34 @@ def test_providers_are_not_kept(plugin: Any) -> None:
 def test_provider_that_is_set_later(  # noqa: PLR0913 - a matrix
     plugin: Any, provider: Any, call: Any, lines: Any, caplog: Any, set_global: Any
 ) -> None:
-    """Without a provider of the SDK, one line has the remedy; a provider that is set later is enriched."""
+    """Without a provider of the SDK, one line has the remedy; spans of a provider that is set later are enriched."""
     for _ in range(3):
-        plugin.instrument()
+        plugin.instrument(span_attributes="owner,purpose")
     assert lines() == [NO_SDK]
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     set_global(provider)
-    assert call() == {}
+    assert call().keys() == {"owner", "purpose"}
     plugin.instrument()
     assert call()["owner"] == "ml-platform"
     assert lines() == [NO_SDK]
+
+
+def test_plugin_that_is_off_when_a_provider_is_set(plugin: Any, provider: Any, call: Any, set_global: Any) -> None:
+    """If the plugin is uninstalled before there is a provider, a provider that is set later is left alone."""
+    plugin.instrument()
+    plugin.uninstrument()
+    set_global(provider)
+    assert call() == {}
+    assert find_processors(provider) == []
+
+
+def test_provider_without_processors_is_set(plugin: Any, provider: Any, call: Any, set_global: Any) -> None:
+    """A provider that is not the SDK's changes nothing, and the next one that is the SDK's is used."""
+    plugin.instrument()
+    set_global(NoOpTracerProvider())
+    set_global(provider)
+    assert call()["owner"] == "ml-platform"
+    assert len(find_processors(provider)) == 1
 
 
 def test_files_are_loaded_without_a_provider(plugin: Any, models: Path) -> None:

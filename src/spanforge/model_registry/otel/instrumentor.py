@@ -32,6 +32,7 @@ from spanforge.model_registry._core.settings import (
     drop_unknown_options,
 )
 from spanforge.model_registry.otel._counters import reasons
+from spanforge.model_registry.otel._late_provider import late_provider
 from spanforge.model_registry.otel._metrics import install_metrics
 from spanforge.model_registry.otel._processor import ModelRegistrySpanProcessor
 from spanforge.model_registry.otel._startup import start_report
@@ -167,6 +168,7 @@ class ModelRegistryInstrumentor(BaseInstrumentor):  # type: ignore[no-any-unimpo
         if hasattr(provider, "add_span_processor"):
             self._install(provider, meter_provider, plugin_options)
             start_report.begin()
+            late_provider.reset()
         else:
             reasons.no_enrichment = f"the tracer provider is a {type(provider).__name__}"
             _warnings.warn(
@@ -175,7 +177,19 @@ class ModelRegistryInstrumentor(BaseInstrumentor):  # type: ignore[no-any-unimpo
                 "Install opentelemetry-distro, or add ModelRegistrySpanProcessor() to your own tracer provider.",
                 type(provider).__name__,
             )
+            if provider is trace.get_tracer_provider():
+                late_provider.wait(functools.partial(self._install_late, meter_provider, plugin_options))
         flush_events()
+
+    def _install_late(self, meter_provider: Any, plugin_options: dict[str, Any], provider: Any) -> None:
+        """Add the span processor to a global provider that was set after ``instrument`` was called."""
+        try:
+            self._install(provider, meter_provider, plugin_options)
+            start_report.begin()
+            flush_events()
+        except Exception as error:  # noqa: BLE001 - the application goes on without the plugin
+            reasons.no_enrichment = repr(error)
+            logs.warn("model registry: the plugin was not installed, so no span is enriched: %r", error)
 
     def _install(self, provider: Any, meter_provider: Any, plugin_options: dict[str, Any]) -> None:
         """Keep, switch on or replace the processor of a provider; add one if the provider has none."""
@@ -213,6 +227,7 @@ class ModelRegistryInstrumentor(BaseInstrumentor):  # type: ignore[no-any-unimpo
         for installation in self._installations.values():
             installation.processor.switch(on=False)
         reasons.no_enrichment = "uninstrument() was called"
+        late_provider.reset()
         start_report.end()
         if self._watcher is not None:
             self._watcher.stop()
