@@ -5,7 +5,8 @@ Usage: upstream.py [PACKAGE ...]
 The tests come from the packages' source distributions on PyPI, so this needs the network. A package whose distribution
 has no tests is named, and left out. Each test runs three times: without the span processor, and with it before or after
 the other processors of each tracer provider. Tests do not see the attributes ``model_registry.*``. ``build/upstream``
-keeps distributions, environments and output; remove it to test newer releases.
+keeps distributions, environments and output; remove it to test newer releases. If outcomes differ, the tests run once
+more: a test that differs only once is unsteady.
 
 The module is also the plugin of pytest that adds the processor and records the outcomes.
 """
@@ -40,7 +41,7 @@ HOOKS: Final = {"first": "__init__", "last": "get_tracer"}
 """The places of the span processor, and the method of a tracer provider after which it is added."""
 SECONDS: Final = 1800
 """The time limit of one run of tests."""
-COLUMNS: Final = ("package", "place", "tests", "passed", "same", "different", "spans enriched", "")
+COLUMNS: Final = ("package", "place", "tests", "passed", "same", "different", "unsteady", "spans enriched", "")
 OPTIONS: Final = ("-q", "--continue-on-collection-errors", "-p", "no:cacheprovider", "-p", "upstream")
 RANKS: Final = ("passed", "skipped", "failed")
 """Outcomes of the phases of a test. The last one counts."""
@@ -206,17 +207,19 @@ def run_suite(suite: Suite) -> tuple[list[tuple[object, ...]], list[str]]:
     """Return the rows of a suite in the table, and lines about tests that differ or did not run."""
     source = download_tests(suite.package)
     if source is None:
-        return [(suite.package, *[""] * 6, "its source distribution has no tests")], []
+        return [(suite.package, *[""] * 7, "its source distribution has no tests")], []
     python = make_environment(suite, source)
     rows: list[tuple[object, ...]] = []
     lines = []
     without = run_tests(python, source, None)[0]
     for place in HOOKS:
         outcomes, enriched = run_tests(python, source, place)
-        different = compare(without, outcomes)
-        tests = len(without.keys() | outcomes)
-        passed = list(outcomes.values()).count("passed")
-        rows.append((source.name, place, tests, passed, tests - len(different), len(different), enriched, ""))
+        once = compare(without, outcomes)
+        twice = compare(without, run_tests(python, source, place)[0]) if once else {}
+        different = {test: pair for test, pair in once.items() if test in twice}
+        counts = len(different), len(once) - len(different)
+        tests, passed = len(without.keys() | outcomes), list(outcomes.values()).count("passed")
+        rows.append((source.name, place, tests, passed, tests - len(once), *counts, enriched, ""))
         named = f"{suite.package}, {place}"
         if not passed:
             lines.append(f"{named}: no test passed; see {source.parent}/output-{place}.txt")
