@@ -121,8 +121,8 @@ class ModelRegistryInstrumentor(BaseInstrumentor):  # type: ignore[no-any-unimpo
 
     ``opentelemetry-instrument`` and declarative configuration call ``instrument``. In code, its options are all
     settings except ``sample_flagged``, and ``tracer_provider`` and ``meter_provider``; the default is OpenTelemetry's
-    global provider. ``instrument`` may be called again with other options or for another provider. Errors are logged
-    and not raised.
+    global provider, also if it is set later. ``instrument`` may be called again with other options or for another
+    provider. Errors are logged and not raised.
 
     ``logger_provider`` is accepted and ignored. A registry emits lifecycle events through its own providers,
     ``ModelRegistry(logger_provider=...)``, or else through the global ones. The process-wide registry exists before
