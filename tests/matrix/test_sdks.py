@@ -91,7 +91,7 @@ def interpreter(version: str) -> str | None:
     return None
 
 
-def tests_of(sdk: str, version: str) -> list[str]:
+def list_tests(sdk: str, version: str) -> list[str]:
     """Return the tests to run: with the ends of the range of SDKs on each Python all, with the others the SDK's."""
     chosen = TESTS if (sdk, version) in OF_PYTHONS else {name for name in TESTS if name.startswith(USERS_OF_THE_SDK)}
     return [f"tests/{name}" for name in sorted(chosen)]
@@ -133,7 +133,7 @@ def seen(
     """Give what was seen with each SDK and Python; two at once, for most of the tests wait."""
 
     def run(sdk: str, version: str, base: str, folder: Path) -> Seen:
-        return see(environment(f"sdk-{sdk}", base), environ, wheel, folder, tests_of(sdk, version))
+        return see(environment(f"sdk-{sdk}", base), environ, wheel, folder, list_tests(sdk, version))
 
     with ThreadPoolExecutor(2) as threads:
         yield {
