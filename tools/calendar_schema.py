@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Any, Final
+
+from json_schema import update
 
 from spanforge.model_registry import calendar
 from spanforge.model_registry._core.announcements import CALENDAR_FIELDS, DAY_PATTERN, MAX_REPLACEMENTS
@@ -61,17 +62,5 @@ def _require(name: str, other: str) -> dict[str, Any]:
     return {"required": [name], "properties": {name: {"type": "string"}, other: {"type": "null"}}}
 
 
-def main(arguments: list[str]) -> int:
-    """Update the schema, or with ``--check`` report that it is out of date."""
-    text = json.dumps(schema(), indent=2) + "\n"
-    if FILE.exists() and FILE.read_text("utf-8") == text:
-        return 0
-    if "--check" in arguments:
-        print(f"{FILE.name} is out of date: run tools/calendar_schema.py", file=sys.stderr)
-        return 1
-    FILE.write_text(text, "utf-8")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(update(FILE, schema(), "calendar_schema.py", sys.argv[1:]))

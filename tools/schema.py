@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import inspect
-import json
 import re
 import sys
 from pathlib import Path
 from typing import Any
 
 import msgspec
+from json_schema import update
 
 from spanforge.model_registry.compliance import _attestation as attestation
 from spanforge.model_registry.compliance._attestation import Attestation
@@ -60,17 +60,5 @@ def _line(text: str) -> str:
     return words.replace("a row of ``FORMATS``", KINDS).replace("`", "")
 
 
-def main(arguments: list[str]) -> int:
-    """Update the schema, or with ``--check`` report that it is out of date."""
-    text = json.dumps(schema(), indent=2) + "\n"
-    if FILE.exists() and FILE.read_text("utf-8") == text:
-        return 0
-    if "--check" in arguments:
-        print(f"{FILE.name} is out of date: run tools/schema.py", file=sys.stderr)
-        return 1
-    FILE.write_text(text, "utf-8")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(update(FILE, schema(), "schema.py", sys.argv[1:]))
