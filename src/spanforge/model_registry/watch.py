@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from spanforge.model_registry._core import logs, storage
 from spanforge.model_registry._core.calendar_watch import follow_calendar_setting, list_calendar_states
 from spanforge.model_registry._core.default import get_default_registry
-from spanforge.model_registry._core.process import ProcessState, WarnOnce, live_keys
+from spanforge.model_registry._core.process import ProcessState, WarnOnce, live_keys, start_daemon
 from spanforge.model_registry._core.settings import FILE, RELOAD_INTERVAL
 from spanforge.model_registry._core.state import replace_file_entries
 from spanforge.model_registry._core.values import quote
@@ -202,10 +202,8 @@ class FileWatcher:
         _warnings.warn(text, "model registry: %s; the previous entries of all files stay in force", text)
 
     def _start_thread(self) -> None:
-        thread = threading.Thread(target=self._run, args=(self._stopped,), name="model-registry-files", daemon=True)
-        try:
-            thread.start()
-        except RuntimeError as error:  # there are too many threads, or the interpreter is ending
+        error = start_daemon(self._run, self._stopped, "model-registry-files")
+        if error is not None:
             text = "model registry: changes of registry files are not loaded, because no thread could be started: %s"
             _warnings.warn("thread", text, error)
 

@@ -18,6 +18,7 @@ from spanforge.model_registry._core.errors import (
     describe_type,
     shorten,
 )
+from spanforge.model_registry._core.json_entries import json_faults_of
 from spanforge.model_registry._core.json_places import find_json_place
 
 if TYPE_CHECKING:
@@ -119,15 +120,8 @@ def decode_json(name: str, text: str) -> Any:
     Raises:
         RegistryFileError: The text is not valid JSON, or an object has a key twice.
     """
-    try:
+    with json_faults_of(name):
         return json.loads(text, object_pairs_hook=_refuse_duplicates, parse_constant=_refuse_number)
-    except json.JSONDecodeError as error:
-        reason = f"is not valid JSON: {error.msg}"
-        raise RegistryFileError(name, reason, line=error.lineno, column=error.colno) from None
-    except RecursionError:
-        raise RegistryFileError(name, "is not valid JSON: it is nested too deeply") from None
-    except ValueError as error:
-        raise RegistryFileError(name, f"is not valid JSON: {error}") from None
 
 
 def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, Final
 
 from spanforge.model_registry._core import logs, storage
-from spanforge.model_registry._core.process import ProcessState, WarnOnce, live_keys
+from spanforge.model_registry._core.process import ProcessState, WarnOnce, live_keys, start_daemon
 from spanforge.model_registry._core.provider_calendar import Calendar, CalendarDay, parse_calendar
 from spanforge.model_registry._core.settings import CALENDAR, RELOAD_INTERVAL
 from spanforge.model_registry._core.shutdowns import read_today
@@ -114,11 +114,8 @@ class CalendarWatcher:
             self._in_force = new
 
     def _start_thread(self) -> None:
-        name = "model-registry-calendar"
-        thread = threading.Thread(target=self._run, args=(self._stopped,), name=name, daemon=True)
-        try:
-            thread.start()
-        except RuntimeError as error:  # there are too many threads, or the interpreter is ending
+        error = start_daemon(self._run, self._stopped, "model-registry-calendar")
+        if error is not None:
             text = "model registry: changes of the calendar and new days are missed, as no thread could be started: %s"
             _warnings.warn("thread", text, error)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import msgspec
@@ -72,10 +73,11 @@ def _is_as_written(content: bytes, entries: list[ModelRegistryEntry]) -> bool:
     return position == len(content)
 
 
-def _decode_strictly(name: str, content: bytes) -> list[ModelRegistryEntry]:
-    """Return the entries of any JSON file. This is slow, and its errors locate the fault."""
+@contextmanager
+def json_faults_of(name: str) -> Iterator[None]:
+    """Turn a fault that ``json.loads`` finds into a ``RegistryFileError`` of a file, with its place if it has one."""
     try:
-        items = json.loads(content.decode(), object_pairs_hook=_make_object, parse_constant=_refuse_constant)
+        yield
     except json.JSONDecodeError as error:
         reason = f"is not valid JSON: {error.msg}"
         raise RegistryFileError(name, reason, line=error.lineno, column=error.colno) from None
@@ -83,6 +85,12 @@ def _decode_strictly(name: str, content: bytes) -> list[ModelRegistryEntry]:
         raise RegistryFileError(name, "is not valid JSON: it is nested too deeply") from None
     except ValueError as error:
         raise RegistryFileError(name, f"is not valid JSON: {error}") from None
+
+
+def _decode_strictly(name: str, content: bytes) -> list[ModelRegistryEntry]:
+    """Return the entries of any JSON file. This is slow, and its errors locate the fault."""
+    with json_faults_of(name):
+        items = json.loads(content.decode(), object_pairs_hook=_make_object, parse_constant=_refuse_constant)
     if not isinstance(items, list):
         raise RegistryFileError(name, f"must be a JSON array of entries; got {describe_type(items)}")
     return [_make_json_entry(name, index, item) for index, item in enumerate(items)]

@@ -1,9 +1,10 @@
-"""State of one process: what a fork does to it, warnings that are logged once, and weak collections."""
+"""State of one process: what a fork does to it, warnings that are logged once, threads, and weak collections."""
 
 from __future__ import annotations
 
 import itertools
 import os
+import threading
 import weakref
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
@@ -103,6 +104,18 @@ class WarnOnce(ProcessState):
 def live_keys(mapping: WeakKeyDictionary[_T, Any]) -> list[_T]:
     """Return the keys that are still alive, in one step; iterating would fail if another thread adds one."""
     return [key for ref in mapping.keyrefs() if (key := ref()) is not None]
+
+
+def start_daemon(run: Callable[[threading.Event], None], stopped: threading.Event, name: str) -> RuntimeError | None:
+    """Start a daemon thread that runs until an event is set, and return the error if it cannot be started.
+
+    It cannot if there are too many threads, or if the interpreter is ending.
+    """
+    try:
+        threading.Thread(target=run, args=(stopped,), name=name, daemon=True).start()
+    except RuntimeError as error:
+        return error
+    return None
 
 
 class ByIdentity(Generic[_Kept]):
