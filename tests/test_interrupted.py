@@ -159,7 +159,7 @@ class Stage:
         return [one.to_dict() for one in entries], layers
 
     def fresh(self, entries: list[ModelRegistryEntry]) -> list[Resolution]:
-        """Return what a new index of these entries resolves. Equal entries share the result."""
+        """Return the lookups of a new index of these entries. Equal entries share the result."""
         for known, resolutions in self.known:
             if known == entries:
                 return resolutions

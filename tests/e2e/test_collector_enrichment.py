@@ -289,7 +289,7 @@ INVISIBLE = ("un\u200bknown", "un\u0085known", "\u2028unknown", "unknown\ufeff",
 
 @pytest.fixture(scope="module")
 def answers(run_module_server: Callable[..., Server], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Answers]:
-    """Give what one Collector answers to the spans of three tests.
+    """Give the answers of one Collector to the spans of three tests.
 
     Its statements are in a file here, and in the configuration elsewhere; tests/test_collector.py shows they are equal.
     """

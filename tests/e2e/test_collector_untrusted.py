@@ -59,7 +59,7 @@ class Site(NamedTuple):
         return {frozenset(each["labels"].items()) for each in ask(self.prometheus, "/api/v1/alerts")["alerts"]}
 
     def descriptions(self) -> set[str]:
-        """Return what the alerts that fire say."""
+        """Return the descriptions of the alerts that fire."""
         return {each["annotations"]["description"] for each in ask(self.prometheus, "/api/v1/alerts")["alerts"]}
 
     def query(self, expression: str) -> dict[frozenset[tuple[str, str]], str]:

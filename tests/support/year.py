@@ -56,7 +56,7 @@ def simulate_year(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> dict[str, list[Seen]]:
-    """Return what was seen of each model on each day: one call a day, and one collection of metrics at noon."""
+    """Return the observations of each model on each day, from one call a day and one collection of metrics at noon."""
     registry, meters, exporter = ModelRegistry(auto_emit=False), Meters(), InMemorySpanExporter()
     for family in families:
         registry.register(family.model, "N", "1", "high", "team", "a test", provider=family.provider)
