@@ -62,5 +62,10 @@ def _require(name: str, other: str) -> dict[str, Any]:
     return {"required": [name], "properties": {name: {"type": "string"}, other: {"type": "null"}}}
 
 
+def main(arguments: list[str]) -> int:
+    """Update the schema, or with ``--check`` report that it is out of date."""
+    return update(FILE, schema(), "calendar_schema.py", arguments)
+
+
 if __name__ == "__main__":
-    sys.exit(update(FILE, schema(), "calendar_schema.py", sys.argv[1:]))
+    sys.exit(main(sys.argv[1:]))

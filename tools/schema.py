@@ -60,5 +60,10 @@ def _line(text: str) -> str:
     return words.replace("a row of ``FORMATS``", KINDS).replace("`", "")
 
 
+def main(arguments: list[str]) -> int:
+    """Update the schema, or with ``--check`` report that it is out of date."""
+    return update(FILE, schema(), "schema.py", arguments)
+
+
 if __name__ == "__main__":
-    sys.exit(update(FILE, schema(), "schema.py", sys.argv[1:]))
+    sys.exit(main(sys.argv[1:]))
