@@ -46,7 +46,7 @@ _PLAIN: Final = re.compile(_PLAIN_TEXT)
 _DIGIT_P: Final = re.compile("[0-9]p[0-9]")
 _NUMBER_AT_END: Final = re.compile(r"(?:-v[0-9]{1,3}(?::0)?|[-@]0[0-9]{2})\Z")
 _VERSION_LAST: Final = re.compile(r"([a-z]+)-([a-z]{2,})([0-9]+(?:-[0-9]+)?)\Z")
-_matches_plain_in_order: Final = re.compile(rf"(?![a-z]+-[a-z]{{2,}}-?[0-9]+(?:-[0-9]+)?\Z){_PLAIN_TEXT}").match
+_PLAIN_IN_ORDER: Final = re.compile(rf"(?![a-z]+-[a-z]{{2,}}-?[0-9]+(?:-[0-9]+)?\Z){_PLAIN_TEXT}")
 """A plain name that ``_VERSION_LAST`` does not match after its hyphens between letters and digits are gone."""
 
 
@@ -179,9 +179,7 @@ def _read_plain_base(name: str) -> str | None:
     Hot path: spans with new names come here, and all entries of a file.
     """
     text = name.lower()
-    if "-v" in text or len(text) > MAX_PARSED or _PLAIN.match(text) is None:
-        return None
-    return None if "p" in text and _DIGIT_P.search(text) is not None else join_digits(text)
+    return join_digits(text) if _is_plain(text, _PLAIN) else None
 
 
 def read_plain_letters(name: str) -> str | None:
@@ -190,9 +188,7 @@ def read_plain_letters(name: str) -> str | None:
     Hot path: it takes a third of the time of ``read_forms``.
     """
     text = name.lower()
-    if "-v" in text or len(text) > MAX_PARSED or _matches_plain_in_order(text) is None:
-        return None
-    return None if "p" in text and _DIGIT_P.search(text) is not None else text.replace("-", "")
+    return text.replace("-", "") if _is_plain(text, _PLAIN_IN_ORDER) else None
 
 
 def squeeze(key: str) -> str:
@@ -210,6 +206,13 @@ def _parse_parts(name: str, provider: str | None) -> ParsedName:
     else:
         _parse_marked(draft)
     return ParsedName(draft.text, draft.provider, draft.snapshot, draft.revision, draft.moving, draft.opaque)
+
+
+def _is_plain(text: str, pattern: re.Pattern[str]) -> bool:
+    """Check whether a name has no part to remove, as most names. If in doubt, return ``False``."""
+    if "-v" in text or len(text) > MAX_PARSED or pattern.match(text) is None:
+        return False
+    return "p" not in text or _DIGIT_P.search(text) is None
 
 
 def _parse_marked(draft: NameDraft) -> None:
