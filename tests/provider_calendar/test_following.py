@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,6 +15,7 @@ from support.log_lines import library_records
 from support.watching import put, wait_until
 
 from spanforge.model_registry import InvalidValueError, ModelRegistry, get_default_registry
+from spanforge.model_registry._core import calendar_watch
 from spanforge.model_registry.calendar import Announcement, Calendar, get_calendar, use_calendar
 from spanforge.model_registry.watch import file_states, follow_settings
 
@@ -144,3 +146,22 @@ def test_no_calendar(value: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     follow_settings(calendar=value)
     assert models() is None
     wait_until(lambda: calendar_threads() == [])  # that of the test before may still end
+
+
+def test_no_calendar_stays_the_choice_while_another_thread_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A check that is still running in another thread does not put its calendar in force after ``use_calendar``."""
+    registry, begun, put_at_once = ModelRegistry(auto_emit=False), threading.Event(), calendar_watch.put_calendar
+
+    def put_slowly(*arguments: Any) -> None:
+        if arguments[1] is not None:
+            begun.set()
+            time.sleep(0.1)
+        put_at_once(*arguments)
+
+    monkeypatch.setattr(calendar_watch, "put_calendar", put_slowly)
+    thread = threading.Thread(target=use_calendar, args=(Calendar([announce()]), registry))
+    thread.start()
+    assert begun.wait(10)
+    use_calendar(None, registry)
+    thread.join(10)
+    assert get_calendar(registry) is None

@@ -17,6 +17,7 @@ from support.log_lines import log_handler
 from support.watching import LONG, Watched, content, owners, put, threads, wait_until
 
 from spanforge.model_registry import ModelRegistry, get_default_registry, watch
+from spanforge.model_registry._core.process import STOP_TIMEOUT
 from spanforge.model_registry.watch import FileWatcher
 
 if TYPE_CHECKING:
@@ -233,7 +234,7 @@ def test_log_handler_may_use_the_watcher(watched: Watched, action: Callable[[Fil
 
 
 def test_stop_does_not_wait_for_a_slow_look(watched: Watched) -> None:
-    """``stop`` waits ``_STOP_TIMEOUT`` for a look, and returns although the look has not ended."""
+    """``stop`` waits ``STOP_TIMEOUT`` for a look, and returns although the look has not ended."""
     watcher = watched.follow()
     begun, done = threading.Event(), threading.Event()
 
@@ -249,7 +250,7 @@ def test_stop_does_not_wait_for_a_slow_look(watched: Watched) -> None:
         assert begun.wait(LONG)
         before = time.monotonic()
         watcher.stop()
-        assert time.monotonic() - before >= watch._STOP_TIMEOUT
+        assert time.monotonic() - before >= STOP_TIMEOUT
         assert thread.is_alive()
         done.set()
         thread.join()

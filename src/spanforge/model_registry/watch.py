@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from spanforge.model_registry._core import logs, storage
 from spanforge.model_registry._core.calendar_watch import follow_calendar_setting, list_calendar_states
 from spanforge.model_registry._core.default import get_default_registry
-from spanforge.model_registry._core.process import ProcessState, WarnOnce, live_keys, start_daemon
+from spanforge.model_registry._core.process import ProcessState, WarnOnce, live_keys, start_daemon, wait_for_look
 from spanforge.model_registry._core.settings import FILE, RELOAD_INTERVAL
 from spanforge.model_registry._core.state import replace_file_entries
 from spanforge.model_registry._core.values import quote
@@ -28,8 +28,6 @@ __all__ = ["FileState", "FileWatcher", "file_states", "follow_settings"]
 
 _READ_ATTEMPTS: Final = 3
 """The limit of attempts to read several files at a time at which none of them changes."""
-_STOP_TIMEOUT: Final = 1.0
-"""The seconds that ``stop`` waits for the end of a look, because a network disk may not respond."""
 
 _warnings: Final = WarnOnce(100)
 
@@ -128,8 +126,7 @@ class FileWatcher:
         The entries of the files stay in the registry.
         """
         self._stopped.set()
-        if self._looking.acquire(timeout=_STOP_TIMEOUT):
-            self._looking.release()
+        wait_for_look(self._looking)
         registry = self._registry()
         if registry is not None and _watchers.by_registry.get(registry) is self:
             del _watchers.by_registry[registry]

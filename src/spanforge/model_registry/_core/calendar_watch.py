@@ -9,7 +9,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, Final
 
 from spanforge.model_registry._core import logs, storage
-from spanforge.model_registry._core.process import ProcessState, WarnOnce, live_keys, start_daemon
+from spanforge.model_registry._core.process import ProcessState, WarnOnce, live_keys, start_daemon, wait_for_look
 from spanforge.model_registry._core.provider_calendar import Calendar, CalendarDay, parse_calendar
 from spanforge.model_registry._core.settings import CALENDAR, RELOAD_INTERVAL
 from spanforge.model_registry._core.shutdowns import read_today
@@ -65,8 +65,12 @@ class CalendarWatcher:
         self._start_thread()
 
     def stop(self) -> None:
-        """Stop following the file and the day. The calendar stays in force."""
+        """Stop following the file and the day, and wait up to a second for a check that is running.
+
+        The calendar stays in force. A check that ended later would replace what the caller puts in force next.
+        """
         self._stopped.set()
+        wait_for_look(self._looking)
 
     def look(self, *, reads_file: bool) -> None:
         """Check the file, unless it is only read at the start, and put changes and a new day in force."""

@@ -18,6 +18,10 @@ _T = TypeVar("_T")
 _Kept = TypeVar("_Kept")
 
 
+STOP_TIMEOUT: Final = 1.0
+"""The seconds that ``stop`` waits for the end of a look, because a network disk may not respond."""
+
+
 class ProcessState:
     """State that belongs to one process. Each method does nothing unless a subclass needs it.
 
@@ -116,6 +120,12 @@ def start_daemon(run: Callable[[threading.Event], None], stopped: threading.Even
     except RuntimeError as error:
         return error
     return None
+
+
+def wait_for_look(looking: threading.RLock) -> None:
+    """Wait up to ``STOP_TIMEOUT`` until no other thread holds the lock of a watcher's look."""
+    if looking.acquire(timeout=STOP_TIMEOUT):
+        looking.release()
 
 
 class ByIdentity(Generic[_Kept]):
