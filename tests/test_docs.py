@@ -82,8 +82,9 @@ def test_the_page_of_metrics_names_them_as_prometheus_does() -> None:
 
 
 def test_every_example_has_a_test() -> None:
-    """The examples are those that ``tests/e2e`` and ``tests/matrix`` run: a new one needs a test, and a name here."""
+    """The examples are those that ``tests/cli``, ``tests/e2e`` and ``tests/matrix`` run; add new ones here."""
     assert {path.name for path in (ROOT / "examples").iterdir()} - {"__pycache__", "README.md"} == {
+        "command_line",
         "fastapi_gunicorn",
         "fleet.py",
         "lifecycle.py",

@@ -1,7 +1,7 @@
 """A generator of the parts of the documentation that repeat tables of the code.
 
-A part is between the comments ``<!-- table: name -->`` (or ``list``, ``sentence``, ``api``) and ``<!-- end -->``. With
-``--check``, the program only compares.
+A part is between the comments ``<!-- table: name -->`` (or ``list``, ``sentence``, ``api``, ``commands``) and
+``<!-- end -->``. With ``--check``, the program only compares.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from api import render_module
+from command_help import render_commands
 
 from spanforge.model_registry._core.announcements import CALENDAR_FIELDS
 from spanforge.model_registry._core.attributes import ATTRIBUTES, PREFIX
@@ -42,7 +43,7 @@ CALENDAR_KINDS: Final = {"name": "name or glob", "text": "string", "day": "day",
 """The words for the kinds of values in a calendar file."""
 WIDTH = 118
 """The limit of characters in a line of prose."""
-BLOCK = re.compile(r"(<!-- (table|list|sentence|api): ([\w.]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+BLOCK = re.compile(r"(<!-- (table|list|sentence|api|commands): ([\w.]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def attributes() -> list[list[str]]:
@@ -366,6 +367,8 @@ def update(text: str) -> str:
             content = render_list(LISTS[name]())
         elif kind == "api":
             content = f"\n{render_module(name)}\n"
+        elif kind == "commands":
+            content = f"\n{render_commands()}\n"
         else:
             content = f"{textwrap.fill(SENTENCES[name](), WIDTH)}\n"
         return f"{begin}{content}{end}"

@@ -1,0 +1,1 @@
+"""The command line, which needs the extra ``cli``. Nothing outside this folder imports it, except ``__main__``."""

@@ -1,0 +1,95 @@
+"""The program: finds and runs a command, and turns each failure into one line and an exit code."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from typing import Annotated, Any, Final, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+from spanforge.model_registry import ModelRegistryError, __version__
+from spanforge.model_registry._cli.commands import PROGRAM, build_command, list_command_names, list_sections
+from spanforge.model_registry._core.atomic_files import explain_os_error
+
+BAD_INPUT: Final = 2
+"""The exit code for wrong usage and for input that cannot be used."""
+_INTERRUPTED: Final = 130
+"""The exit code after Ctrl-C, as shells have it."""
+
+
+class _Program(TyperGroup):
+    """The top level. It imports a command when the command is needed."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the signature of the base class
+        """Return the names of the commands, for the help and for completion."""
+        return list_command_names()
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any | None:  # noqa: ARG002 - likewise
+        """Return the command with this name; ``None`` if there is none."""
+        return build_command(cmd_name)
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002 - likewise
+        """Write the list of commands without importing them."""
+        for section, rows in list_sections().items():
+            with formatter.section(section):
+                formatter.write_dl(rows)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command. A failure becomes one line on standard error, never a traceback."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except ModelRegistryError as error:
+            _end_with(str(error))
+        except KeyboardInterrupt:
+            _end_with("interrupted", _INTERRUPTED)
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                _close_broken_pipe()
+                raise typer.Exit(1) from None
+            _end_with(f"{error.filename}: {explain_os_error(error)}" if error.filename else explain_os_error(error))
+        return result
+
+
+def _end_with(text: str, code: int = BAD_INPUT) -> NoReturn:
+    print(f"{PROGRAM}: {text}", file=sys.stderr)  # noqa: T201 - the program's own output
+    raise typer.Exit(code)
+
+
+def _close_broken_pipe() -> None:
+    """Let Python's last flush write to nowhere: the reader, such as ``head``, has gone."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _show_version(*, wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+app: Final = typer.Typer(cls=_Program, rich_markup_mode=None, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+@app.callback()
+def _describe_program(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", callback=lambda value: _show_version(wanted=value), is_eager=True)
+    ] = False,
+) -> None:
+    """Work with a registry of AI models: check its files, change them, explain names, and make evidence.
+
+    Exit codes: 0 done, 1 findings, 2 wrong usage or bad input.
+    """
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run a command and return its exit code; by default, that of ``sys.argv``."""
+    try:
+        typer.main.get_command(app).main(arguments, prog_name=PROGRAM)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0
+    return 0

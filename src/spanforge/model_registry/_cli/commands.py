@@ -1,0 +1,96 @@
+"""The table of commands. Each command's module is imported when the command runs, so that ``--help`` stays fast."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+
+import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+PROGRAM: Final = "spanforge-models"
+_FOLDER: Final = __name__.rpartition(".")[0]
+_Function = TypeVar("_Function", bound="Callable[..., None]")
+
+
+class CommandRow(NamedTuple):
+    """A command.
+
+    Attributes:
+        name: What the user types; two words for a command in a group.
+        summary: What it does, in one sentence: the first line of its help.
+        section: The heading of the list of commands under which it stands.
+        place: The module in this folder and the function: ``listing:list_entries``.
+    """
+
+    name: str
+    summary: str
+    section: str
+    place: str
+
+
+_READ: Final = "Check and explain"
+
+COMMANDS: Final[tuple[CommandRow, ...]] = (
+    CommandRow("list", "List the models of a registry.", _READ, "listing:list_entries"),
+)
+"""All commands, in the order of the help."""
+
+GROUPS: Final[dict[str, str]] = {}
+"""The groups of commands, with what their commands do."""
+
+
+def examples(*lines: str) -> Callable[[_Function], _Function]:
+    """Give a command examples for its help: command lines without the program's name. The tests run each of them."""
+
+    def add_examples(function: _Function) -> _Function:
+        function.examples = lines  # type: ignore[attr-defined]
+        return function
+
+    return add_examples
+
+
+def list_command_names() -> list[str]:
+    """Return the names of the commands and groups of the top level, in the order of the help."""
+    return list(dict.fromkeys(row.name.partition(" ")[0] for row in COMMANDS))
+
+
+def list_sections() -> dict[str, list[tuple[str, str]]]:
+    """Return the names and summaries of the top level, by section."""
+    sections: dict[str, dict[str, str]] = {}
+    for row in COMMANDS:
+        group = row.name.partition(" ")[0]
+        sections.setdefault(row.section, {})[group] = GROUPS.get(group, row.summary)
+    return {section: list(names.items()) for section, names in sections.items()}
+
+
+def build_command(name: str) -> Any | None:
+    """Return the command or the group with this name, for typer; ``None`` if there is none."""
+    rows = [row for row in COMMANDS if row.name == name or row.name.startswith(f"{name} ")]
+    if not rows:
+        return None
+    app = typer.Typer(rich_markup_mode=None, add_completion=False, no_args_is_help=name in GROUPS)
+    for row in rows:
+        function = load_function(row)
+        app.command(row.name.rpartition(" ")[2], epilog=_format_examples(function.examples))(function)  # type: ignore[attr-defined]
+    if name in GROUPS:
+        app.callback(help=GROUPS[name])(_do_nothing)
+    return typer.main.get_command(app)
+
+
+def load_function(row: CommandRow) -> Callable[..., None]:
+    """Import the function of a command."""
+    module, _, function = row.place.partition(":")
+    loaded: Callable[..., None] = getattr(importlib.import_module(f"{_FOLDER}.{module}"), function)
+    return loaded
+
+
+def _format_examples(lines: Iterable[str]) -> str:
+    r"""Return the end of a command's help. ``\b`` keeps typer from joining the lines."""
+    return "\n".join(("\b", "Examples:", *(f"  {PROGRAM} {line}" for line in lines)))
+
+
+def _do_nothing() -> None:
+    """Take no options: a group has only commands."""

@@ -1,0 +1,53 @@
+"""The registry that a command reads: from ``--file``, or else from the files of the setting."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from spanforge.model_registry import ModelRegistry, ModelRegistryError
+from spanforge.model_registry._core.settings import FILE
+from spanforge.model_registry._core.state import replace_file_entries
+from spanforge.model_registry._core.storage import read_source
+
+FilesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--file",
+        "-f",
+        metavar="FILE",
+        help=f"Registry file in JSON or YAML; repeat it for several. Default: the setting {FILE.variable}.",
+    ),
+]
+"""The option of each command that reads a registry."""
+
+
+class UsageError(ModelRegistryError):
+    """A command cannot do what its options say. ``str()`` is one sentence with the remedy."""
+
+
+def find_registry_files(files: list[str] | None) -> list[str]:
+    """Return the files of ``--file``, or else of the setting.
+
+    Raises:
+        UsageError: There are none.
+    """
+    chosen = list(files or FILE.read())
+    if not chosen:
+        msg = f"no registry file: pass --file FILE, or set {FILE.variable}"
+        raise UsageError(msg)
+    return chosen
+
+
+def load_registry(files: list[str] | None) -> ModelRegistry:
+    """Return a registry that emits no events, with the entries of these files, or else of the setting's.
+
+    Raises:
+        RegistryFileError: A file cannot be read or is not valid.
+        UsageError: There are no files.
+    """
+    registry = ModelRegistry(auto_emit=False)
+    read = [read_source(path) for path in find_registry_files(files)]
+    replace_file_entries(registry, [entry for entries, _ in read for entry in entries], [source for _, source in read])
+    return registry

@@ -1,0 +1,114 @@
+"""The command line as a whole: its help, its examples, its exit codes and its start."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from support.commands import command_environment, command_line, copy_examples, fits_terminal, run_here, run_process
+
+from spanforge.model_registry import __version__
+from spanforge.model_registry._cli.commands import COMMANDS, GROUPS, PROGRAM, CommandRow, load_function
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SECTIONS = list(dict.fromkeys(row.section for row in COMMANDS))
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("section", SECTIONS)
+def test_the_examples_of_a_section(section: str, tmp_path: Path) -> None:
+    """Each example runs, in the order of the help; one that reports findings says that it ends with 1."""
+    folder = copy_examples(tmp_path)
+    for row in COMMANDS:
+        lines = load_function(row).examples if row.section == section else ()  # type: ignore[attr-defined]
+        for line in lines:
+            command, _, comment = line.partition("  # ")
+            printed = run_process(*shlex.split(command), folder=folder)
+            code = 1 if comment.startswith("ends with 1") else 0
+            assert printed.code == code, (line, printed)
+            assert fits_terminal(printed.out), (line, printed.out)
+            assert "Traceback" not in printed.err
+
+
+@pytest.mark.parametrize("row", COMMANDS, ids=lambda row: row.name)
+def test_the_help_of_a_command(row: CommandRow, capsys: pytest.CaptureFixture[str]) -> None:
+    """The help fits a terminal, begins with the summary in the list of commands, and has an example."""
+    printed = run_here(capsys, *row.name.split(), "--help")
+    assert printed.code == 0
+    assert fits_terminal(printed.out)
+    assert (load_function(row).__doc__ or "").partition("\n")[0] == row.summary
+    assert f"  {PROGRAM} {row.name}" in printed.out
+
+
+def test_the_list_of_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    """The program's help lists each command and group, without importing one."""
+    printed = run_here(capsys, "--help")
+    assert fits_terminal(printed.out)
+    for name in {row.name.partition(" ")[0] for row in COMMANDS}:
+        assert f"\n  {name} " in printed.out
+    assert {row.name.partition(" ")[0] for row in COMMANDS if " " in row.name} == set(GROUPS)
+    script = "import sys; from spanforge.model_registry._cli.app import run; run(['--help']); print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    names = [name for name in loaded.split() if name.startswith("spanforge.model_registry._cli.")]
+    assert names == ["spanforge.model_registry._cli.commands", "spanforge.model_registry._cli.app"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["nope"], "Error: No such command 'nope'."),
+        (["list", "--bogus"], "Error: No such option: --bogus"),
+        (["list", "--file", "nope.json"], "spanforge-models: nope.json: no such file"),
+        (["list"], "spanforge-models: no registry file: pass --file FILE, or set OTEL_PYTHON_MODEL_REGISTRY_FILE"),
+    ],
+)
+def test_wrong_usage_and_bad_input(arguments: list[str], line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The last line on standard error says what is wrong; the exit code is 2."""
+    printed = run_here(capsys, *arguments)
+    assert (printed.code, printed.out) == (2, "")
+    assert printed.err.splitlines()[-1] == line
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    """``--version`` prints the version of the package."""
+    assert run_here(capsys, "--version") == (0, f"{__version__}\n", "")
+
+
+def test_without_the_extra(tmp_path: Path) -> None:
+    """Without typer, one line says what to install."""
+    (tmp_path / "typer.py").write_text("raise ModuleNotFoundError('no typer', name='typer')\n")
+    printed = run_process(
+        "list", folder=tmp_path, PYTHONPATH=f"{tmp_path}:{command_environment().get('PYTHONPATH', '')}"
+    )
+    line = "spanforge-models: commands need the extra: pip install 'spanforge-model-registry[cli]'\n"
+    assert printed == (2, "", line)
+
+
+@pytest.mark.e2e
+def test_a_reader_that_goes_away(tmp_path: Path) -> None:
+    """If the reader of a pipe has ended, the command ends with 1 and without a word."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = command_line("list", "--file", copy_examples(tmp_path) / "models.yaml")
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, check=False, env=command_environment())
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("typed", ["", "li"])
+def test_completion(typed: str, tmp_path: Path) -> None:
+    """The shell completes names of commands."""
+    printed = run_process(
+        folder=tmp_path,
+        _SPANFORGE_MODELS_COMPLETE="complete_bash",
+        COMP_WORDS=f"{PROGRAM} {typed}",
+        COMP_CWORD="1",
+    )
+    assert "list" in printed.out.split()
