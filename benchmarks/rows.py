@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from benchmarks import collector, evidence, hostile, imports, registry, spans, threads
+from benchmarks import collector, command_line, evidence, hostile, imports, registry, spans, threads
 from benchmarks.comparison import Benchmark
 
 BENCHMARKS: Final = (
@@ -98,6 +98,13 @@ BENCHMARKS: Final = (
         "<= 0.9",
         "ms",
         imports.comparison,
+    ),
+    Benchmark(
+        "help",
+        "`spanforge-models --help` / the help of an empty typer program",
+        "<= 2",
+        "ms",
+        command_line.comparison,
     ),
     Benchmark(
         "collector",
