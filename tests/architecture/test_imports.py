@@ -25,9 +25,9 @@ PUBLIC = {NAME, *(f"{NAME}.{name}" for name in PUBLIC_NAMES)}
 LAYERS = [
     {
         "counter",
+        "interruptions",
         "json_places",
         "lifecycle",
-        "logs",
         "ottl",
         "timestamps",
         "atomic_files",
@@ -35,7 +35,7 @@ LAYERS = [
         "provider_tables",
         "version_tables",
     },
-    {"errors", "name_tables"},
+    {"errors", "logs", "name_tables"},
     {"name_routes", "values", "process", "yaml_nodes"},
     {"name_versions", "validation", "guard", "warning_texts"},
     {"names", "entry", "announcements"},

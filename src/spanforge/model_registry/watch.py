@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from spanforge.model_registry._core import logs, storage
 from spanforge.model_registry._core.calendar_watch import follow_calendar_setting, list_calendar_states
 from spanforge.model_registry._core.default import get_default_registry
+from spanforge.model_registry._core.interruptions import pass_interruption
 from spanforge.model_registry._core.process import ProcessState, WarnOnce, live_keys, start_daemon, wait_for_look
 from spanforge.model_registry._core.settings import FILE, RELOAD_INTERVAL
 from spanforge.model_registry._core.state import replace_file_entries
@@ -137,6 +138,7 @@ class FileWatcher:
             try:
                 self._look()
             except Exception as error:  # noqa: BLE001 - the application goes on, with the models it has
+                pass_interruption(error)
                 text = "model registry: cannot read the registry files, so the previous entries stay in force: %r"
                 _warnings.warn(type(error), text, error)
 

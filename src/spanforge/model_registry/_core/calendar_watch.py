@@ -9,6 +9,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, Final
 
 from spanforge.model_registry._core import logs, storage
+from spanforge.model_registry._core.interruptions import pass_interruption
 from spanforge.model_registry._core.process import ProcessState, WarnOnce, live_keys, start_daemon, wait_for_look
 from spanforge.model_registry._core.provider_calendar import Calendar, CalendarDay, parse_calendar
 from spanforge.model_registry._core.settings import CALENDAR, RELOAD_INTERVAL
@@ -80,6 +81,7 @@ class CalendarWatcher:
                     self._file = self._look_at_file(self._file)
                 self._publish()
             except Exception as error:  # noqa: BLE001 - the application goes on, with the previous calendar
+                pass_interruption(error)
                 text = "model registry: cannot update the calendar, so the previous one stays in force: %r"
                 _warnings.warn(type(error), text, error)
 

@@ -25,6 +25,7 @@ from spanforge.model_registry._core import logs
 from spanforge.model_registry._core.attributes import SCOPE_NAME, __version__
 from spanforge.model_registry._core.counter import AtomicCounter
 from spanforge.model_registry._core.events import OPERATION_SPAN_NAMES, EventCounts, LifecycleEvent
+from spanforge.model_registry._core.interruptions import is_interruption, pass_interruption
 from spanforge.model_registry._core.process import ProcessState, WarnOnce
 
 if TYPE_CHECKING:
@@ -214,15 +215,15 @@ class SignalQueue:
         """Emit a delivery's event, or hold it. An error of a provider is logged and not raised."""
         try:
             outcome = self._emit_or_hold(delivery, provider or delivery.providers.get(self.signal))
-        except Exception as error:  # noqa: BLE001 - a provider's error must not fail the operation
+        except BaseException as error:
+            if not isinstance(error, Exception) or is_interruption(error):
+                if self.signal not in delivery.unclaimed:  # after the claim: the provider may not have emitted it
+                    self._count("failed")
+                raise
             delivery.claim(self.signal)
             self._count("failed")
             text = "model registry: an event was not emitted; further %s errors are not logged"
             _warnings.warn(type(error), text, type(error).__name__, error=error)
-        except BaseException:  # interrupted after the claim: the provider may not have emitted the event
-            if self.signal not in delivery.unclaimed:
-                self._count("failed")
-            raise
         else:
             self._count(outcome)
 
@@ -260,6 +261,7 @@ class SignalQueue:
                 if self.held and self.held[0] is delivery:
                     self.held.popleft()
         except Exception as error:  # noqa: BLE001 - the provider cannot be loaded
+            pass_interruption(error)
             logs.debug("model registry: events stay held", error=error)
         return delivered
 
@@ -275,7 +277,8 @@ class SignalQueue:
         """Check whether there is a global provider."""
         try:
             return self._find_provider() is not None
-        except Exception:  # noqa: BLE001 - the provider cannot be loaded
+        except Exception as error:  # noqa: BLE001 - the provider cannot be loaded
+            pass_interruption(error)
             return False
 
     def count_outcomes(self) -> EventCounts:

@@ -1,28 +1,29 @@
-"""The library's logger. It never raises, although the application's log handlers may."""
+"""The library's logger. Errors of the application's log handlers do not pass through it, but interruptions do."""
 
 from __future__ import annotations
 
 import logging
-from contextlib import suppress
+
+from spanforge.model_registry._core.interruptions import SuppressFailures
 
 _logger = logging.getLogger("spanforge.model_registry")
 
 
 def warn(message: str, *values: object, error: BaseException | None = None) -> None:
     """Log a warning, with an error's traceback if there is one."""
-    with suppress(Exception):
+    with SuppressFailures():
         _logger.warning(message, *values, exc_info=error)
 
 
 def info(message: str, *values: object) -> None:
     """Log an event that is not a fault."""
-    with suppress(Exception):
+    with SuppressFailures():
         _logger.info(message, *values)
 
 
 def debug(message: str, *values: object, error: BaseException | None = None) -> None:
     """Log a detail that users do not need, with an error's traceback if there is one."""
-    with suppress(Exception):
+    with SuppressFailures():
         _logger.debug(message, *values, exc_info=error)
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
+from spanforge.model_registry._core.interruptions import SuppressFailures
 from spanforge.model_registry._core.settings import MODEL_ATTRIBUTES
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def _read_state(entry_point: Any, disabled: Sequence[str]) -> _State:
     """Return the state of an instrumentation. It is only asked if its module is loaded."""
     if entry_point.name in disabled or "*" in disabled:
         return "disabled"
-    with suppress(Exception):  # third-party code
+    with SuppressFailures():  # third-party code
         instrumentor = getattr(sys.modules[entry_point.module], entry_point.attr)
         if instrumentor().is_instrumented_by_opentelemetry:
             return "active"

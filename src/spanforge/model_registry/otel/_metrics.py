@@ -13,6 +13,7 @@ from opentelemetry.metrics import Observation
 
 from spanforge.model_registry._core.attributes import PREFIX, SCOPE_NAME, SIGNALS, __version__
 from spanforge.model_registry._core.emission import event_counts
+from spanforge.model_registry._core.interruptions import pass_interruption
 from spanforge.model_registry._core.lifecycle import RISK_TIERS, STATUSES
 from spanforge.model_registry._core.process import ByIdentity, ProcessState, WarnOnce, live_keys
 from spanforge.model_registry._core.resolution import UNREGISTERED
@@ -29,8 +30,7 @@ if TYPE_CHECKING:
     from spanforge.model_registry._core.registry import ModelRegistry
     from spanforge.model_registry.otel._sunsets import Shutdown, Sunset
 
-_PROVIDER_KEY: Final = "gen_ai.provider.name"
-"""OpenTelemetry's attribute of the provider."""
+_PROVIDER_KEY: Final = "gen_ai.provider.name"  # OpenTelemetry's
 _OVERFLOW: Final[Labels] = {"otel.metric.overflow": True}
 """The specification's overflow attribute: it marks the series of all measurements beyond a cardinality limit."""
 
@@ -113,10 +113,10 @@ def install_metrics(registry: ModelRegistry, meter_provider: MeterProvider | Non
         meter = provider.get_meter(SCOPE_NAME, __version__)
         create_by_kind = {"counter": meter.create_observable_counter, "gauge": meter.create_observable_gauge}
         for metric in METRICS:
-            create_instrument = create_by_kind[metric.kind]
-            create_instrument(PREFIX + metric.name, [_make_callback(metric)], metric.unit, metric.description)
+            create_by_kind[metric.kind](PREFIX + metric.name, [_make_callback(metric)], metric.unit, metric.description)
         reasons.no_metrics = ""
     except Exception as error:  # noqa: BLE001 - spans are enriched without metrics too
+        pass_interruption(error)
         reasons.no_metrics = repr(error)
         _warnings.warn(type(error), "model registry: metrics are not available: %r", error)
 
@@ -126,8 +126,8 @@ def _make_callback(metric: Metric) -> Callable[[CallbackOptions], Iterable[Obser
         try:
             return list(metric.read())
         except Exception as error:  # noqa: BLE001 - OpenTelemetry would log it at each collection
-            text = "model registry: metric %s%s is not available: %r"
-            _warnings.warn((metric.name, type(error)), text, PREFIX, metric.name, error)
+            text, name = "model registry: metric %s is not available: %r", PREFIX + metric.name
+            _warnings.warn((name, type(error)), text, name, error)
             return ()
 
     return callback

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from spanforge.model_registry._core.conventions import select_keys
+from spanforge.model_registry._core.interruptions import pass_interruption
 from spanforge.model_registry._core.span_models import read_span_facts
 from spanforge.model_registry._core.values import MAX_NAME
 from spanforge.model_registry.otel._span_access import is_in_namespace
@@ -101,7 +102,8 @@ class Plan(msgspec.Struct, eq=False):
         other_values = values[self.name_count :]
         try:
             facts = self.facts.get(other_values)
-        except TypeError:  # an unhashable value, such as a list
+        except Exception as error:  # noqa: BLE001 - an unhashable value, such as a list, or a broken one
+            pass_interruption(error)
             return None
         if facts is None:
             facts = read_span_facts(attributes, self.keys.conventions, self.keys)
@@ -204,7 +206,8 @@ class PlanCache:
             return
         try:
             is_cached = values in decisions
-        except TypeError:  # an unhashable value, such as a list
+        except Exception as error:  # noqa: BLE001 - an unhashable value, such as a list, or a broken one
+            pass_interruption(error)
             return
         if is_cached or (self._decision_policy.admit() and _values_are_cacheable(values)):
             decisions[values] = decision
@@ -240,9 +243,12 @@ def _read_nothing(_attributes: Mapping[str, Any]) -> None:
 
 
 def _values_are_cacheable(values: Any, depth: int = 2) -> bool:
-    """Check whether values are a short string, or a short tuple of them, nested at most ``depth`` levels."""
+    """Check whether values are a short string, or a short tuple of them, nested at most ``depth`` levels.
+
+    A string of a class with its own comparison could equal another model's name.
+    """
     if isinstance(values, str):
-        return len(values) <= MAX_NAME
+        return type(values).__eq__ is str.__eq__ and str.__len__(values) <= MAX_NAME
     if not isinstance(values, tuple) or depth == 0 or len(values) > MAX_TUPLE_ITEMS:
         return False
     for value in values:
@@ -256,5 +262,5 @@ def _keys_are_cacheable(keys: tuple[str, ...]) -> bool:
     """Check whether attribute keys are text, few enough, and together short enough."""
     if len(keys) > MAX_TUPLE_ITEMS:
         return False
-    are_text = all(isinstance(key, str) for key in keys)
-    return are_text and sum(map(len, keys)) <= MAX_KEY_CHARACTERS
+    are_text = all(isinstance(key, str) and type(key).__eq__ is str.__eq__ for key in keys)
+    return are_text and sum(map(str.__len__, keys)) <= MAX_KEY_CHARACTERS

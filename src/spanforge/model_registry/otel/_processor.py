@@ -11,6 +11,7 @@ from spanforge.model_registry._core import settings
 from spanforge.model_registry._core.conventions import COMMON_MODEL_KEY, with_extra_keys
 from spanforge.model_registry._core.default import get_default_registry
 from spanforge.model_registry._core.emission import deliver_soon, get_event_signals
+from spanforge.model_registry._core.interruptions import pass_interruption
 from spanforge.model_registry._core.process import ProcessState, WarnOnce, live_keys
 from spanforge.model_registry._core.setting_names import warn_about_unknown_variables
 from spanforge.model_registry.otel import _status
@@ -26,6 +27,7 @@ from spanforge.model_registry.otel._span_access import (
     make_on_end,
     make_on_ending,
     put_mark,
+    read_scope_name,
     supports_on_ending,
     write_while_recording,
 )
@@ -53,8 +55,9 @@ class ModelRegistrySpanProcessor(SpanProcessor):
     """Adds ``model_registry.*`` attributes to every recorded span that names a model.
 
     The values are the registry's when the span ends. Spans that name no model are not changed. The processor never
-    raises into the application. It blocks only if handlers of its log lines block. Add it to a tracer provider, before
-    or after the exporter's processor: ``provider.add_span_processor(...)``.
+    raises into the application, and an exception of the application's signal handler passes through it. It blocks only
+    if handlers of its log lines block. Add it to a tracer provider, before or after the exporter's processor:
+    ``provider.add_span_processor(...)``.
 
     An argument that is not given comes from the environment. Without ``registry``, the process-wide registry starts to
     follow the files of the setting ``file``.
@@ -147,7 +150,10 @@ class ModelRegistrySpanProcessor(SpanProcessor):
             try:
                 self._handle_start(span)
             except Exception as error:  # noqa: BLE001 - enrichment must not break the application
-                self._log_failure(error)
+                try:  # noqa: SIM105 - see ``make_on_ending``
+                    self._log_failure(error)
+                except RecursionError:
+                    pass
 
     def _handle_start(self, span: Span) -> None:
         self._needs_on_start = deliver_soon()
@@ -189,7 +195,7 @@ class ModelRegistrySpanProcessor(SpanProcessor):
         keys = tuple(attributes)
         plan = find_plan(keys) or self._plan_cache.add(keys)
         if plan.by_scope is not None:
-            plan = plan.for_scope(_read_scope_name(span))
+            plan = plan.for_scope(read_scope_name(span))
         if plan.has_registry_keys:
             mark = read_mark(container)
         if mark is not UNMARKED and (mark.is_final or self._token in mark.seen_by):
@@ -198,7 +204,8 @@ class ModelRegistrySpanProcessor(SpanProcessor):
         values = read_values(attributes)
         try:
             decision = plan.decisions.get(values, NO_DECISION)
-        except TypeError:  # an unhashable value, such as a list
+        except Exception as error:  # noqa: BLE001 - an unhashable value, such as a list, or a broken one
+            pass_interruption(error)
             decision = NO_DECISION
         if decision.version is not self._registry._state.version:  # noqa: SLF001 - same package
             decision = self._decide(plan, attributes, values)
@@ -296,13 +303,14 @@ class ModelRegistrySpanProcessor(SpanProcessor):
         if self._active_keys.isdisjoint(attributes):
             return
         keys = tuple(attributes)
-        plan = (self._find_plan(keys) or self._plan_cache.add(keys)).for_scope(_read_scope_name(span))
+        plan = (self._find_plan(keys) or self._plan_cache.add(keys)).for_scope(read_scope_name(span))
         change = self._decide(plan, attributes, plan.read_values(attributes)).change
         if change is not None:
             write_while_recording(span, change)
 
     def _log_failure(self, error: Exception) -> None:
-        """Log an error of a hook, one line per kind of error. It explains why spans name no model."""
+        """Log an error of a hook, one line per kind; raise an error of the application's signal handler again."""
+        pass_interruption(error)
         start_report.end()
         kind = type(error)
         text = "model registry: a span was not enriched; further %s errors are not logged"
@@ -320,8 +328,3 @@ class _Children(ProcessState):
 
 
 _Children()  # it registers itself
-
-
-def _read_scope_name(span: ReadableSpan) -> str | None:
-    scope = span.instrumentation_scope
-    return None if scope is None else scope.name

@@ -12,6 +12,7 @@ from spanforge.model_registry._core.conventions import with_extra_keys
 from spanforge.model_registry._core.default import get_default_registry
 from spanforge.model_registry._core.errors import InvalidValueError
 from spanforge.model_registry._core.events import OPERATION_SPAN_NAMES
+from spanforge.model_registry._core.interruptions import pass_interruption
 from spanforge.model_registry._core.lifecycle import FLAGGED_STATUSES, FLAGGED_TIERS
 from spanforge.model_registry._core.process import WarnOnce
 from spanforge.model_registry._core.resolution import UNREGISTERED
@@ -138,6 +139,7 @@ class ModelRegistrySampler(Sampler):
             match = resolve_attributes(index, attributes, None, self._conventions, self._mode)
             return match is not None and match.kind == "call" and self._is_flagged(match)
         except Exception as error:  # noqa: BLE001 - the span is sampled like any other
+            pass_interruption(error)
             text = (
                 "model registry: a model could not be looked up, so its span was sampled like any other: %r; "
                 "further %s errors are not logged"
@@ -173,8 +175,8 @@ def _read_flagged_statuses() -> frozenset[str]:
 
 
 def _is_lifecycle_operation(span_name: object) -> bool:
-    # Instrumentations may pass a name of any type, and some types cannot be looked up in a set.
-    return isinstance(span_name, str) and span_name in _KEPT_SPAN_NAMES
+    # Instrumentations may pass a name of any type, and subclasses of ``str`` may compare in their own way.
+    return isinstance(span_name, str) and str.__str__(span_name) in _KEPT_SPAN_NAMES
 
 
 def from_environment(argument: str | None = None) -> ModelRegistrySampler:

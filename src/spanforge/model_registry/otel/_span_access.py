@@ -70,7 +70,7 @@ class HookedProcessor(Protocol):
         """Switch to enrichment at the start, because the span's container is unknown."""
 
     def _log_failure(self, error: Exception) -> None:
-        """Log an error of a hook; hooks never raise."""
+        """Log an error of a hook, or raise it again if a signal handler of the application raised it."""
 
 
 class HandleSpan(Protocol):
@@ -149,7 +149,10 @@ def make_on_ending(handle_span: HandleSpan) -> Callable[[Any, Any], None]:
             container._model_registry_mark = FINAL
             container._dict = merged
         except Exception as error:  # noqa: BLE001 - enrichment must not break the application
-            processor._log_failure(error)
+            try:  # noqa: SIM105 - ``suppress`` needs a frame of the full stack
+                processor._log_failure(error)
+            except RecursionError:  # an empty processor would not have noticed
+                pass
 
     return on_ending
 
@@ -174,7 +177,10 @@ def make_on_end(handle_span: HandleSpan) -> Callable[[Any, Any], None]:
             if change is not None:
                 write_late(span, container, attributes, change)
         except Exception as error:  # noqa: BLE001 - enrichment must not break the application
-            processor._log_failure(error)
+            try:  # noqa: SIM105 - ``suppress`` needs a frame of the full stack
+                processor._log_failure(error)
+            except RecursionError:  # an empty processor would not have noticed
+                pass
 
     return on_end
 
@@ -197,6 +203,12 @@ def supports_on_ending() -> bool:
 def is_swappable(span: Any) -> bool:
     """Check whether the dict in a span's container can be replaced."""
     return SWAPPABLE_CONTAINER is not None and type(getattr(span, "_attributes", None)) is SWAPPABLE_CONTAINER
+
+
+def read_scope_name(span: ReadableSpan) -> str | None:
+    """Return the name of a span's instrumentation scope; ``None`` if it has none."""
+    scope = span.instrumentation_scope
+    return None if scope is None else scope.name
 
 
 def get_contents(container: Any) -> Mapping[str, Any]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from spanforge.model_registry._core import logs
 from spanforge.model_registry._core.attributes import SCOPE_NAME, __version__
 from spanforge.model_registry._core.default import get_default_registry
+from spanforge.model_registry._core.interruptions import SuppressFailures
 from spanforge.model_registry._core.process import ProcessState
 from spanforge.model_registry.otel._counters import span_counters
 from spanforge.model_registry.otel._llm_instrumentations import find_cause
@@ -93,7 +94,7 @@ class StartReport(ProcessState):
         if not self._is_waiting or self._has_forked or _has_named_model():
             return
         self._is_waiting = False
-        with suppress(Exception):  # metadata of other packages may be broken
+        with SuppressFailures():  # metadata of other packages may be broken
             cause = find_cause(has_spans=self._has_spans)
             log = logs.warn if cause.is_fault else logs.info
             log("model registry: no span named a model %s; likely cause: %s", when, cause.text)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 from collections import Counter
-from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -16,6 +15,7 @@ from spanforge.model_registry._core import logs
 from spanforge.model_registry._core.attributes import SIGNALS, __version__
 from spanforge.model_registry._core.default import get_default_registry
 from spanforge.model_registry._core.emission import event_counts, get_event_signals
+from spanforge.model_registry._core.interruptions import SuppressFailures, pass_interruption
 from spanforge.model_registry._core.lifecycle import STATUSES
 from spanforge.model_registry._core.name_conflicts import list_nearest
 from spanforge.model_registry._core.process import live_keys
@@ -121,7 +121,7 @@ def status() -> PluginStatus:
 def log_status() -> None:
     """Log the plugin's state, at level DEBUG: once for each processor, when it is made."""
     if logs.is_debugging():
-        with suppress(Exception):  # a failed status must not stop the application
+        with SuppressFailures():  # a failed status must not stop the application
             logs.debug("model registry: %s", "; ".join(str(status()).splitlines()))
 
 
@@ -163,6 +163,7 @@ def _describe_provider(get_provider: Callable[[], Any]) -> tuple[Any, str]:
     try:
         provider = get_provider()
     except Exception as error:  # noqa: BLE001 - the configured provider may fail to load
+        pass_interruption(error)
         return None, f"cannot be loaded: {error!r}"
     return provider, f"{type(provider).__module__}.{type(provider).__qualname__}"
 
@@ -175,6 +176,7 @@ def _describe_sampler(tracer_provider: Any) -> str:
             return "none"
         return str(sampler.get_description())
     except Exception as error:  # noqa: BLE001 - third-party code
+        pass_interruption(error)
         return f"cannot be described: {error!r}"
 
 

@@ -20,6 +20,7 @@ from spanforge.model_registry._core import logs
 from spanforge.model_registry._core.calendar_watch import stop_calendar
 from spanforge.model_registry._core.default import get_default_registry
 from spanforge.model_registry._core.emission import flush_events, set_event_signals
+from spanforge.model_registry._core.interruptions import pass_interruption
 from spanforge.model_registry._core.process import ByIdentity, ProcessState, WarnOnce
 from spanforge.model_registry._core.setting_names import warn_about_unknown_variables
 from spanforge.model_registry._core.settings import (
@@ -153,6 +154,7 @@ class ModelRegistryInstrumentor(BaseInstrumentor):  # type: ignore[no-any-unimpo
             else:
                 super().instrument(**options)
         except Exception as error:  # noqa: BLE001 - the application starts without the plugin
+            pass_interruption(error)
             reasons.no_enrichment = repr(error)
             logs.warn("model registry: the plugin was not installed, so no span is enriched: %r", error)
 
@@ -188,6 +190,7 @@ class ModelRegistryInstrumentor(BaseInstrumentor):  # type: ignore[no-any-unimpo
             start_report.begin()
             flush_events()
         except Exception as error:  # noqa: BLE001 - the application goes on without the plugin
+            pass_interruption(error)
             reasons.no_enrichment = repr(error)
             logs.warn("model registry: the plugin was not installed, so no span is enriched: %r", error)
 
@@ -259,7 +262,8 @@ def _read_enabled(path: str) -> object:
         if "enabled" not in plugin_options:
             return None
         return plugin_options["enabled"] or False  # an empty value means off, not the default
-    except Exception:  # noqa: BLE001 - OpenTelemetry has logged what is wrong with the file
+    except Exception as error:  # noqa: BLE001 - OpenTelemetry has logged what is wrong with the file
+        pass_interruption(error)
         return None
 
 

@@ -1,0 +1,262 @@
+"""Exceptions and values of the application that meet the hooks: timeouts, odd strings, and a full stack."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import random
+import signal
+import sys
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+from support.asked_registry import AskedRegistry, CountingRegistry
+from support.spans import PARAMETERS, REQUEST
+
+from spanforge.model_registry._core import logs
+from spanforge.model_registry.otel import ModelRegistrySampler, ModelRegistrySpanProcessor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import FrameType
+
+    from spanforge.model_registry import ModelRegistry
+
+    Handler = Callable[..., None]
+
+ATTEMPTS = 400
+"""Timeouts that hit a loop of spans at random."""
+
+
+class JobTimeout(Exception):  # noqa: N818 - what a job runner calls it
+    """The exception of the application's signal handler."""
+
+
+def handle(_number: int, _frame: FrameType | None) -> None:
+    raise JobTimeout
+
+
+def handle_any(*_: object) -> None:
+    raise JobTimeout
+
+
+def handle_with(_text: str, _number: int, _frame: FrameType | None) -> None:
+    raise JobTimeout
+
+
+class Limit:
+    """An object whose methods are handlers."""
+
+    def handle(self, number: int, frame: FrameType | None) -> None:
+        del number
+        self.raise_later(frame)
+
+    def raise_later(self, _frame: FrameType | None) -> None:
+        raise JobTimeout
+
+    __call__ = handle
+
+
+HANDLERS = {
+    "function": handle,
+    "any arguments": handle_any,
+    "partial": functools.partial(handle_with, "a job"),
+    "method": Limit().handle,
+    "object": Limit(),
+}
+
+
+@pytest.fixture
+def on_alarm() -> Iterator[Callable[[Handler], None]]:
+    """Give what sets the handler of SIGALRM for a test."""
+    before = signal.getsignal(signal.SIGALRM)
+    yield lambda handler: signal.signal(signal.SIGALRM, handler)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, before)
+
+
+class Interrupted(AskedRegistry):
+    """A registry whose readers get a signal, once it is armed."""
+
+    is_armed = False
+
+    def asked(self) -> None:
+        if self.is_armed:
+            signal.raise_signal(signal.SIGALRM)
+
+
+@pytest.fixture
+def interrupted() -> Interrupted:
+    """Give a registry of one retired model that is interrupted when it is read."""
+    registry = Interrupted(auto_emit=False)
+    registry.register("gpt-4o", "GPT-4o", "1", "low", "team", "a test")
+    registry.retire("gpt-4o")
+    return registry
+
+
+@pytest.mark.parametrize("kind", HANDLERS)
+def test_timeout_passes_through_the_hooks(
+    pipeline: Any, interrupted: Interrupted, on_alarm: Any, lines: Any, kind: str
+) -> None:
+    """A span hook and the sampler pass an exception of a signal handler, and log nothing."""
+    on_alarm(HANDLERS[kind])
+    pipes = pipeline(ModelRegistrySpanProcessor(interrupted))
+    interrupted.is_armed = True
+    with pytest.raises(JobTimeout):
+        pipes.run({REQUEST: "gpt-4o"})
+    sampler = ModelRegistrySampler(0, flagged=True, registry=interrupted)
+    with pytest.raises(JobTimeout):
+        sampler.should_sample(None, 1, "chat", attributes={REQUEST: "gpt-4o"})
+    assert lines() == []
+
+
+def test_timeout_in_a_log_call(on_alarm: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library's logger passes it too, unless a handler of log lines keeps it, as those of ``logging`` do."""
+    on_alarm(handle)
+    monkeypatch.setattr("logging.Logger.isEnabledFor", lambda *_: signal.raise_signal(signal.SIGALRM))
+    with pytest.raises(JobTimeout):
+        logs.warn("a line")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("names", ["one", "new", "in JSON"])
+def test_no_timeout_is_swallowed(on_alarm: Any, registry: ModelRegistry, names: str) -> None:
+    """Timeouts that hit a loop of spans at random all end it, wherever they hit."""
+    raised = 0
+
+    def count(_number: int, _frame: FrameType | None) -> None:
+        nonlocal raised
+        raised += 1
+        raise JobTimeout
+
+    on_alarm(count)
+    provider = TracerProvider()
+    provider.add_span_processor(ModelRegistrySpanProcessor(registry, unregistered="ignore"))
+    tracer, chosen, caught = provider.get_tracer("test"), random.Random(1), 0
+    for number in range(ATTEMPTS):
+        turn = 0
+        try:
+            signal.setitimer(signal.ITIMER_REAL, chosen.uniform(20e-6, 2e-3))
+            while raised == number:
+                turn += 1
+                name = {"one": "gpt-4o", "new": f"model-{number}-{turn}"}.get(names)
+                attributes = {PARAMETERS: f'{{"model": "gpt-4o", "n": {turn}}}'} if name is None else {REQUEST: name}
+                tracer.start_span("chat", attributes=attributes).end()
+        except JobTimeout:
+            caught += 1
+    assert caught == raised == ATTEMPTS
+
+
+class Odd(str):
+    """A string whose comparisons and hash are not those of a string."""
+
+    __slots__ = ()
+
+    def __hash__(self) -> int:
+        return hash("gpt-4o")
+
+
+class Raising(Odd):
+    """A string that cannot be compared."""
+
+    __slots__ = ()
+    __hash__ = Odd.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        raise ZeroDivisionError
+
+
+class EqualToAll(Odd):
+    """A string that equals everything."""
+
+    __slots__ = ()
+    __hash__ = Odd.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+
+class Unhashable(Odd):
+    """A string without a hash."""
+
+    __slots__ = ()
+
+    def __hash__(self) -> int:
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("odd", [Odd, Raising, EqualToAll, Unhashable])
+@pytest.mark.parametrize("extra", [{}, {"gen_ai.provider.name": "openai"}], ids=["name", "name and provider"])
+def test_odd_strings_poison_no_cache(pipeline: Any, registry: ModelRegistry, odd: type[str], extra: Any) -> None:
+    """A name with comparisons of its own changes no other span, as a value, or as the name of a span."""
+    registry.register("other", "Other", "1", "low", "team", "a test")
+    pipes = pipeline(ModelRegistrySpanProcessor(registry))
+    for _ in range(2):
+        for value in ("other", "gpt-4o"):
+            pipes.run({REQUEST: odd(value), **extra})
+            pipes.run({REQUEST: "gpt-4o", "gen_ai.provider.name": odd("openai")})
+            for name in ("gpt-4o", "other"):
+                assert pipes.run({REQUEST: name, **extra}).ours["model_id"] == name
+    sampler = ModelRegistrySampler(1, registry=registry)
+    assert sampler.should_sample(None, 1, odd("chat"), attributes={REQUEST: odd("gpt-4o")}).decision.is_sampled()
+
+
+@pytest.mark.parametrize("odd", [Odd, EqualToAll])
+def test_odd_keys_poison_no_cache(pipeline: Any, registry: ModelRegistry, odd: type[str]) -> None:
+    """An attribute key with comparisons of its own changes no other span."""
+    pipes = pipeline(ModelRegistrySpanProcessor(registry))
+    for _ in range(2):
+        pipes.run({odd("a"): "b"})
+        pipes.run({odd(REQUEST): "gpt-4o"})
+        assert pipes.run({REQUEST: "gpt-4o"}).ours["model_id"] == "gpt-4o"
+        assert pipes.run({"a": "gpt-4o"}).ours == {}
+
+
+def test_members_of_enumerations_are_cached(pipeline: Any) -> None:
+    """A name that is a member of a ``str`` enumeration compares like a string, so its decision is cached."""
+
+    class Model(str, Enum):
+        """Models of an application."""
+
+        CHAT = "gpt-4o"
+
+    registry = CountingRegistry(auto_emit=False)
+    registry.register("gpt-4o", "GPT-4o", "1", "low", "team", "a test")
+    pipes = pipeline(ModelRegistrySpanProcessor(registry))
+    before = registry.times
+    for _ in range(5):
+        assert pipes.run({REQUEST: Model.CHAT}).ours["owner"] == "team"
+    assert registry.times == before + 1
+
+
+class Empty(SpanProcessor):
+    """A processor that does nothing."""
+
+
+def count_needed_frames(processor: SpanProcessor, attributes: dict[str, Any]) -> int:
+    """Return the least number of free frames of the stack with which a span can end."""
+    provider = TracerProvider()
+    provider.add_span_processor(processor)
+    tracer = provider.get_tracer("test")
+    before, depth = sys.getrecursionlimit(), len(inspect.stack(0))
+    for free in range(1, 100):
+        span = tracer.start_span("chat", attributes=attributes)
+        try:
+            sys.setrecursionlimit(depth + free)
+            span.end()
+        except RecursionError:
+            continue
+        finally:
+            sys.setrecursionlimit(before)
+        return free
+    return 0
+
+
+@pytest.mark.parametrize("name", ["gpt-4o", "unknown-model"])
+def test_a_full_stack(registry: ModelRegistry, name: str) -> None:
+    """A span ends with as few free frames as with an empty processor."""
+    attributes = {REQUEST: name}
+    needed = count_needed_frames(Empty(), attributes)
+    assert count_needed_frames(ModelRegistrySpanProcessor(registry), attributes) == needed > 0
