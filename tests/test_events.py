@@ -10,6 +10,7 @@ import textwrap
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import SpanLimits, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
@@ -21,7 +22,6 @@ from support.threads import run_in_threads
 from spanforge.model_registry import EventCounts, ModelRegistry, event_counts
 
 if TYPE_CHECKING:
-    import pytest
     from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 
@@ -125,6 +125,22 @@ def test_many_events_on_one_span(
     found = [*request.events[1:], *(event for root in roots for event in root.events)]
     assert models_of(found) == [f"m{number}" for number in range(1000)]
     assert event_counts() == EventCounts(emitted=1000, held=0, dropped=0, failed=0)
+
+
+@pytest.mark.parametrize(("limit", "on_the_span"), [(0, 0), (1, 0), (10, 9), (1_000, 64)])
+def test_limit_on_the_events_of_a_span(exporter: InMemorySpanExporter, limit: int, on_the_span: int) -> None:
+    """No event pushes another one out of a span; what arrives is counted as emitted, and nothing else."""
+    provider = tracers_with(exporter, span_limits=SpanLimits(max_events=limit))
+    registry = ModelRegistry(tracer_provider=provider)
+    with provider.get_tracer("app").start_as_current_span("request") as current:
+        current.add_event("the application's own")
+        register_many(registry, 100)
+    *roots, request = exporter.get_finished_spans()
+    assert [event.name for event in request.events][:1] == ["the application's own"][:limit]
+    assert [span.name for span in request.events[1:]] == ["model_registry.registered"] * on_the_span
+    arrived = on_the_span + sum(len(root.events) for root in roots)
+    assert arrived == (100 if limit else 0)
+    assert event_counts() == EventCounts(emitted=arrived, held=0, dropped=100 - arrived, failed=0)
 
 
 def test_many_events_on_a_sampled_span_under_sampling(exporter: InMemorySpanExporter) -> None:

@@ -40,7 +40,8 @@ DeliveryOutcome = Literal["emitted", "held", "dropped", "failed", "no provider",
 MAX_HELD: Final = 1_000
 """The limit of events that are held for a signal without a provider. Later events are dropped and counted."""
 MAX_ON_SPAN: Final = 64
-"""The limit of lifecycle events on one span. A span keeps 128 events and drops older ones, also the application's."""
+"""The limit of lifecycle events on one span. By default a span keeps 128 events and drops older ones, also the
+application's."""
 _MAX_SPANS: Final = 1_024
 """The limit of spans whose lifecycle events are counted; the oldest span is forgotten."""
 
@@ -101,7 +102,13 @@ def _take_place_on_span(span: trace.Span) -> bool:
     context = span.get_span_context()
     if not span.is_recording() or not context.trace_flags.sampled:
         return False
-    return _span_room.take_place(context)
+    return _has_room(span) and _span_room.take_place(context)
+
+
+def _has_room(span: Any) -> bool:
+    """Check whether a span can take an event without dropping another one. The API has no method for this."""
+    limit = getattr(getattr(span, "_limits", None), "max_events", None)
+    return limit is None or len(getattr(span, "events", ())) < limit
 
 
 def _emit_on_current_span(delivery: Delivery, event: LifecycleEvent) -> DeliveryOutcome:
@@ -128,7 +135,8 @@ def _emit_on_root_span(delivery: Delivery, event: LifecycleEvent, provider: trac
     try:
         span.add_event(event_name, attributes, timestamp=event.at)
         is_sampled = span.is_recording() and span.get_span_context().trace_flags.sampled
-        return "emitted" if is_sampled else "dropped"
+        is_kept = bool(getattr(span, "events", True))  # an SDK's span; its limit may be 0
+        return "emitted" if is_sampled and is_kept else "dropped"
     finally:
         span.end(event.at + 1)  # Jaeger reports an end that is not after the start as a fault of the span
 
