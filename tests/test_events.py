@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import subprocess
 import sys
 import textwrap
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -298,14 +300,33 @@ def test_first_span_delivers_held_events() -> None:
     result = run("""
         import atexit
         from spanforge.model_registry.otel import ModelRegistrySpanProcessor
+        atexit.register(lambda: print(len(arrived()), event_counts().held))
         register(500)
         provider = install()
         provider.add_span_processor(ModelRegistrySpanProcessor())
         trace.get_tracer("app").start_span("first").end()
-        atexit.register(lambda: print(len(arrived()), event_counts().held))
     """)
     assert result.stdout.split() == ["500", "0"]
     assert [line for line in result.stderr.splitlines() if not line.endswith(NO_HOOK)] == []
+
+
+def test_slow_exporter_does_not_keep_the_process_from_ending() -> None:
+    """At exit, the process waits a second for held events; one line has the number of those that are left."""
+    start = time.monotonic()
+    result = run("""
+        import time
+        from spanforge.model_registry.otel import ModelRegistrySpanProcessor
+        register(100)
+        provider = install()
+        exporter.export = lambda spans: time.sleep(0.3)
+        provider.add_span_processor(ModelRegistrySpanProcessor())
+        trace.get_tracer("app").start_span("first").end()
+    """)
+    assert time.monotonic() - start < 20  # all 100 take 30 seconds
+    line = result.stderr.splitlines()[-1]
+    found = re.fullmatch(r"model registry: (\d+) lifecycle events were not delivered: the tracer provider .*", line)
+    assert found is not None, result.stderr
+    assert 80 < int(found[1]) < 100
 
 
 def test_undelivered_events_are_logged_at_exit() -> None:

@@ -35,6 +35,8 @@ PROVIDER_RETRY_SECONDS: Final = 1.0
 
 Many applications never have one, and each look takes two microseconds.
 """
+EXIT_SECONDS: Final = 1.0
+"""The time that the end of the process waits for a delivery in another thread. An exporter may be slow or hang."""
 _PROVIDER_KINDS: Final[dict[EventSignal, str]] = {"span": "tracer provider", "log": "logger provider"}
 
 
@@ -96,11 +98,26 @@ def deliver_soon() -> bool:
     queues = _state.queues.values()
     can_deliver = has_undelivered or any(queue.check_provider_if_due() for queue in queues)
     if can_deliver and _state.delivery_guard.is_free():
-        try:
-            threading.Thread(target=flush_events, name="model-registry-events").start()
-        except RuntimeError as error:  # the interpreter is shutting down
-            logs.debug("model registry: waiting events are not delivered", error=error)
+        _start_delivery()
     return has_undelivered or any(queue.held for queue in queues)
+
+
+def _start_delivery() -> None:
+    thread = threading.Thread(target=flush_events, name="model-registry-events", daemon=True)
+    try:
+        thread.start()
+    except RuntimeError as error:  # there are too many threads, or the interpreter is ending
+        logs.debug("model registry: waiting events are not delivered", error=error)
+        return
+    _state.delivering = thread
+    # Functions at exit run in reverse order: wait before the provider, which is older than this thread, shuts down.
+    atexit.unregister(_wait_for_delivery)
+    atexit.register(_wait_for_delivery)
+
+
+def _wait_for_delivery() -> None:
+    if _state.delivering is not None:
+        _state.delivering.join(EXIT_SECONDS)
 
 
 def _has_waiting_events() -> bool:
@@ -199,10 +216,12 @@ class _EmissionState(ProcessState):
             "log": SignalQueue("log", emit_log_record, find_logger_provider, retry_seconds=PROVIDER_RETRY_SECONDS),
         }
         self.delivery_guard = Guard()
+        self.delivering: threading.Thread | None = None  # the last thread of ``deliver_soon``
 
     def after_fork_in_child(self) -> None:
         """Count only the child's events, and replace the lock, which another thread of the parent may hold."""
         self.delivery_guard = Guard()
+        self.delivering = None
         for queue in self.queues.values():
             queue.reset_counts()
 
@@ -219,7 +238,9 @@ def _warn_at_exit() -> None:
             continue
         provider_kind = _PROVIDER_KINDS[signal]
         reason = f"no {provider_kind} was set"
-        if queue.has_provider():
+        if _state.delivering is not None and _state.delivering.is_alive():
+            reason = f"the {provider_kind} did not take them within {EXIT_SECONDS:.0f} s of the end of the process"
+        elif queue.has_provider():
             reason = f"call flush_events() after setting the {provider_kind}"
         logs.warn("model registry: %d lifecycle events were not delivered: %s", held, reason)
 
