@@ -17,7 +17,7 @@ from support.log_lines import LOGGER
 import spanforge_model_registry_otel
 from spanforge.model_registry._core import settings
 from spanforge.model_registry._core.attributes import ON_SPANS, SPAN_ATTRIBUTE_NAMES
-from spanforge.model_registry._core.errors import InvalidEntryError
+from spanforge.model_registry._core.errors import InvalidEntryError, shorten
 from spanforge.model_registry._core.setting_names import warn_about_unknown_variables
 from spanforge.model_registry._core.settings import (
     CALENDAR,
@@ -238,7 +238,7 @@ DEFAULTS = {
 
 def reject(setting: Setting[Any], rule: str, *values: Any, **shown: Any) -> list[tuple[Setting[Any], Any, str]]:
     """Return invalid values with the end of their lines; a value in ``shown`` is shown as its key."""
-    texts = [*((given, repr(given)) for given in values), *((given, text) for text, given in shown.items())]
+    texts = [*((given, shorten(given)) for given in values), *((given, text) for text, given in shown.items())]
     default = DEFAULTS[setting.name]
     return [(setting, given, f"{rule}; got {text}; using the default, {default}") for given, text in texts]
 

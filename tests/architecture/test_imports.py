@@ -26,6 +26,8 @@ LAYERS = [
     {
         "counter",
         "interruptions",
+        "file_hints",
+        "file_texts",
         "json_places",
         "lifecycle",
         "ottl",
@@ -38,6 +40,7 @@ LAYERS = [
     {"errors", "logs", "name_tables"},
     {"name_routes", "values", "process", "yaml_nodes"},
     {"name_versions", "validation", "guard", "warning_texts"},
+    {"entry_fields"},
     {"names", "entry", "announcements"},
     {
         "operations",

@@ -110,10 +110,14 @@ def write(text: str) -> Callable[[Path], object]:
     return lambda path: path.write_text(text)
 
 
+OTHER_FORMAT = "YAML is read only from files whose names end in .yaml or .yml, and all other files must be JSON"
 BAD_FILES: list[tuple[str, Callable[[Path], object]]] = [
     (": no such file", lambda _: None),
-    (", line 1, column 1: is not valid JSON: Expecting value", write("models: []")),
-    (": must be a JSON array of entries; got a mapping", write('{"gpt-4o": {}}')),
+    (f", line 1, column 1: is not valid JSON: Expecting value; {OTHER_FORMAT}", write("models: []")),
+    (
+        ": must be a JSON array of entries; got a mapping; each entry has its id in the field model_id",
+        write('{"gpt-4o": {}}'),
+    ),
     (": cannot be read: it is not a regular file", os.mkfifo),
 ]
 """Why a file cannot be loaded, and what makes it so."""

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+ONE_LIST = "several entries must be in one list, with commas between them"
 NOT_JSON = "is not valid JSON"
-UNKNOWN = "is an unknown field; an entry has the fields model_id, name, version"
+UNKNOWN = "is an unknown field; keys of your own belong in metadata; the fields are model_id, name, version"
 NOT_JSON_FILES = {
     "empty": b"",
     "blank": b" \n",
@@ -30,7 +31,7 @@ NOT_JSON_FILES = {
     "a comma too many": b"[" + json.dumps(ENTRY).encode() + b",]",
     "single quotes": b"[{'model_id': 'a'}]",
     "a comment": b"[] // none",
-    "UTF-16": json.dumps([ENTRY]).encode("utf-16"),
+    "UTF-16 cut off": json.dumps([ENTRY]).encode("utf-16")[:-1],
     "UTF-16 without mark": json.dumps([ENTRY]).encode("utf-16-le"),
     "Latin-1": changed(owner="Zürich").replace(rb"\u00fc", b"\xfc"),
     "surrogate bytes": changed(owner="OWNER").replace(b"OWNER", b"\xed\xa0\x80"),
@@ -58,7 +59,7 @@ BAD_FILES: dict[str, tuple[Any, ...]] = {
     "id is missing": (changed(model_id=...), "is missing", "model_id", 1, None),
     "owner is missing": (changed(owner=...), "is missing", "owner"),
     "id is a number": (changed(model_id=5), "must be text that is not blank", "model_id", 1, None),
-    "unknown field": (changed(ownr="x"), UNKNOWN, "ownr"),
+    "unknown field": (changed(ownr="x"), r"is an unknown field; did you mean owner\?", "ownr"),
     "unknown field of one": (b'[{"x": 1}]', UNKNOWN, "x", 0, None),
     "NaN": (changed(metadata={"x": float("nan")}), "NaN is not a JSON number", None, None, None),
     "Infinity": (changed(metadata={"x": float("inf")}), "Infinity is not a JSON number", None, None, None),
@@ -102,9 +103,12 @@ def test_invalid_file(path: Path, bad: tuple[Any, ...]) -> None:
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
-        (b"", ", line 1, column 1: is not valid JSON: Expecting value"),
+        (b"", ", line 1, column 1: is not valid JSON: Expecting value; the file is empty"),
         (b'[\n  {"name": "\xc3\xa9" x}]', ", line 2, column 16: is not valid JSON: Expecting ',' delimiter"),
-        (b"[] []", ", line 1, column 4: is not valid JSON: Extra data"),
+        (
+            b"[] []",
+            f", line 1, column 4: is not valid JSON: Extra data; {ONE_LIST}",
+        ),
     ],
 )
 def test_line_and_column(path: Path, content: bytes, sentence: str) -> None:

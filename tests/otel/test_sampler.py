@@ -21,7 +21,7 @@ from support.spans import KIND, OPERATION, PARAMETERS, PROVIDER, REQUEST, RESPON
 import spanforge.model_registry as package
 import spanforge_model_registry_otel
 from spanforge.model_registry import ModelRegistry, get_default_registry
-from spanforge.model_registry._core.errors import InvalidEntryError
+from spanforge.model_registry._core.errors import InvalidEntryError, shorten
 from spanforge.model_registry._core.events import OPERATION_SPAN_NAMES
 from spanforge.model_registry._core.lifecycle import FLAGGED_STATUSES, FLAGGED_TIERS, RISK_TIERS, STATUSES
 from spanforge.model_registry._core.settings import VARIABLES
@@ -365,7 +365,7 @@ def test_bad_ratio_is_an_error(ratio: Any) -> None:
         ModelRegistrySampler(ratio)
     assert isinstance(caught.value, ValueError)
     assert (caught.value.field, caught.value.value) == ("ratio", ratio)
-    assert str(caught.value) == f"ratio must be a number from 0 to 1; got {ratio!r}"
+    assert str(caught.value) == f"ratio must be a number from 0 to 1; got {shorten(ratio)}"
 
 
 GOOD = {None: 1.0, "": 1.0, "  \t": 1.0, "1": 1.0, "0": 0.0, "0.25": 0.25, " 0.25\n": 0.25, "1e-3": 0.001, "1.0": 1.0}

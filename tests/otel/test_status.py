@@ -43,6 +43,7 @@ pytestmark = pytest.mark.usefixtures("no_settings")
 
 MODULE = import_module("spanforge.model_registry.otel._status")
 """The module: as an attribute of its package, the name is the function's."""
+OTHER_FORMAT = "YAML is read only from files whose names end in .yaml or .yml, and all other files must be JSON"
 FILE = VARIABLES + "FILE"
 HOOK = "_on_ending" if SWAPPABLE_CONTAINER else "on_end"
 PROXY = f"{ProxyMeterProvider.__module__}.{ProxyMeterProvider.__qualname__}"
@@ -187,7 +188,7 @@ def test_files(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     digest = hashlib.sha256(models.read_bytes()).hexdigest()[:12]
     assert good._replace(age=0.0) == (str(models), digest, 1, 0.0, 0, None)
     assert broken[:3] == (str(bad), None, 0)
-    assert broken[4:] == (1, f"{bad}, line 1, column 1: is not valid JSON: Expecting value")
+    assert broken[4:] == (1, f"{bad}, line 1, column 1: is not valid JSON: Expecting value; {OTHER_FORMAT}")
     assert missing[4:] == (1, f"{models.with_name('none.json')}: no such file")
     assert all(file.age >= 0 for file in status().files)
     assert status().models["active"] == 1
@@ -195,7 +196,7 @@ def test_files(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert text == (
         f"(path {str(models)!r}, version {digest!r}, models 1, age 12.3 s, failures 0, error none), "
         f"(path {str(bad)!r}, version none, models 0, age 0.0 s, failures 1, "
-        f"error '{bad}, line 1, column 1: is not valid JSON: Expecting value')"
+        f"error '{bad}, line 1, column 1: is not valid JSON: Expecting value; {OTHER_FORMAT}')"
     )
     del processor
 

@@ -299,6 +299,7 @@ def read_error(path: Path, form: FeedFormat) -> str:
 
 LIST = "must be a list of deprecations"
 DAY_RULE = "must be a day such as 2027-01-14"
+OTHER_FORMAT = "YAML is read only from files whose names end in .yaml or .yml, and all other files must be JSON"
 NAME_RULE = "must be text of 1 to 256 characters that is not blank, without white space around it"
 WRONG: list[tuple[FeedFormat, Any, str]] = [
     ("litellm", DEPRECATIONS_INFO, ": must be LiteLLM's model map: a mapping of models, each with litellm_provider"),
@@ -316,7 +317,7 @@ WRONG: list[tuple[FeedFormat, Any, str]] = [
         ", entry 0: must be a deprecation of deprecations.info, with model_id and shutdown_date",
     ),
     ("bedrock", LITELLM, f": must be the output of {BEDROCK_SOURCE}, with the list modelSummaries; got null"),
-    ("deprecations.info", "<html>", ", line 1, column 1: is not valid JSON: Expecting value"),
+    ("deprecations.info", "<html>", f", line 1, column 1: is not valid JSON: Expecting value; {OTHER_FORMAT}"),
     ("litellm", '{"a": 1, "a": 1}', ": is not valid JSON: duplicate key 'a'"),
     (
         "litellm",
@@ -352,7 +353,7 @@ WRONG: list[tuple[FeedFormat, Any, str]] = [
     (
         "modeldeprecations",
         [{**MODELDEPRECATIONS_JSON["models"][2], "replacements": [{"provider": "openai", "model": None}]}],
-        f", entry 0, model 'grok-9', field 'replacements[0]': {NAME_RULE}; got None",
+        f", entry 0, model 'grok-9', field 'replacements[0]': {NAME_RULE}; got null",
     ),
 ]
 

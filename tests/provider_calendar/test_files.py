@@ -147,7 +147,9 @@ def test_wrong_and_huge_files(write: Callable[..., Path], tmp_path: Path) -> Non
     fields = ", ".join(CALENDAR_FIELDS)
     assert load_error(write("{}")).startswith(f": must be a list of announcements, each with {fields}; got a mapping")
     assert load_error(write("[" * 100_000)) == ": is not valid JSON: it is nested too deeply"
-    assert load_error(write(b"[\n\xff]")) == ", line 2: is not valid JSON: it is not UTF-8: invalid start byte"
+    assert (
+        load_error(write(b"[\n\xff]")) == ", line 2, column 1: is not valid JSON: it is not UTF-8: invalid start byte"
+    )
     assert load_error(write("[NaN]")) == ": is not valid JSON: NaN is not a JSON number"
     keys = ", ".join(f'"{number}": 1' for number in range(100_000))  # comparing each key with each takes minutes
     assert load_error(write(f'[{{{keys}, "99999": 2}}]')) == ": is not valid JSON: duplicate key '99999'"

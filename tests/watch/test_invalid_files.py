@@ -156,10 +156,10 @@ def test_each_error_is_logged_once(watched: Watched) -> None:
         path.write_bytes(text)
         settle(watcher)
     assert watched.lines() == [
-        cannot_load(path, ", line 1, column 1: is not valid JSON: Expecting value"),
+        cannot_load(path, ", line 1, column 1: is not valid JSON: Expecting value; the file is empty"),
         cannot_load(path, ": must be a JSON array of entries; got null"),
         cannot_load(path, ": must be a JSON array of entries; got a number"),
-        cannot_load(path, ", line 1, column 2: is not valid JSON: Expecting value"),
+        cannot_load(path, ", line 1, column 2: is not valid JSON: Expecting value; the file is empty"),
     ]
 
 

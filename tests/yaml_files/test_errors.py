@@ -30,14 +30,19 @@ HISTORY = """\
 STAT = "{'at': '2026-01-01', 'stat': 'active', 'owner': 'a', 'risk_tier': 'low'}"
 TIERS = "must be one of low, medium, high, critical"
 FIELDS = "model_id, name, version, risk_tier, owner, purpose, status, deployment_date, decommission_date, metadata"
-UNKNOWN = f"is an unknown field; an entry has the fields {FIELDS}"
+ARGUMENTS = (
+    "aliases, provider, base_model, reason, deprecation_reason, deprecation_date, successor, sunset_date, contact"
+)
+UNKNOWN = f"is an unknown field; keys of your own belong in metadata; the fields are {FIELDS}, {ARGUMENTS}"
+OWNER_MEANT = "is an unknown field; did you mean owner?"
+QUOTES = "text that begins with one of * & ! % @ ` ? | > [ { must be in quotes"
 TEXT = "must be text that is not blank, of at most 4,096 characters"
 DATE = "must be an RFC 3339 date or date-time such as 2026-05-13 or 2026-05-13T08:00:00Z"
 NOT_YAML = "is not valid YAML:"
 ESCAPE = "must be written as an escape, in double quotes"
 LIST = "must be a YAML list of entries"
 ONE = "must be one YAML document; another one starts here"
-NAMES = "must be a name or glob of 1 to 256 characters with at most 8 stars"
+NAMES = "must be a name or glob of 1 to 256 characters with at most 8 stars, without white space around it"
 ORDER = "must be no earlier than that of the record before"
 RECORD = "must be a mapping with at, status, owner, risk_tier, and optionally reason and actor"
 ENCODABLE = "must be Unicode text without lone surrogates"
@@ -74,7 +79,10 @@ BAD_FILES: dict[str, tuple[str | bytes, str]] = {
     "null": ("null\n", f": {LIST}; the file is empty"),
     "a text": ("\n models\n", f"2:2: {LIST}; got text"),
     "an empty text": ("''", f"1:1: {LIST}; got text"),
-    "a mapping": ("# models\nmodels:\n" + ENTRY, f"2:1: {LIST}; got a mapping"),
+    "a mapping": (
+        "# models\nmodels:\n" + ENTRY,
+        f"2:1: {LIST}; got a mapping; the list under 'models' is probably meant; write it without that key",
+    ),
     "two documents": (ENTRY + "---\n" + OTHER, f"7:1: {ONE}"),
     "an empty document first": ("---\n---\n" + OTHER, f"2:1: {ONE}"),
     "null as entry": (ENTRY + "-\n", "7:2 1//: must be a mapping; got null"),
@@ -82,16 +90,16 @@ BAD_FILES: dict[str, tuple[str | bytes, str]] = {
     "a list as entry": ("- - a", "1:3 0//: must be a mapping; got a list"),
     "tier": (second("high", "hgih"), f"10:14 risk_tier: {TIERS}; got 'hgih'"),
     "tier is a list": (second("high", "[low]"), f"10:14 risk_tier: {TIERS}; got ['low']"),
-    "owner is null": (second("ml-platform", "~"), f"11:10 owner: {TEXT}; got None"),
-    "owner is empty": (ENTRY + OTHER.replace(" ml-platform", ""), f"11:9 owner: {TEXT}; got None"),
+    "owner is null": (second("ml-platform", "~"), f"11:10 owner: {TEXT}; got null"),
+    "owner is empty": (ENTRY + OTHER.replace(" ml-platform", ""), f"11:9 owner: {TEXT}; got null"),
     "owner is blank": (second("ml-platform", "' '"), f"11:10 owner: {TEXT}; got ' '"),
     "owner is missing": (second("owner", "# owner"), "7:3 owner: is missing"),
-    "id is null": (ENTRY + OTHER.replace("b", "~", 1), f"7:13 1//model_id: {TEXT}; got None"),
-    "unknown field": (second("owner", "ownr"), f"11:3 ownr: {UNKNOWN}"),
+    "id is null": (ENTRY + OTHER.replace("b", "~", 1), f"7:13 1//model_id: {TEXT}; got null"),
+    "unknown field": (second("owner", "ownr"), f"11:3 ownr: {OWNER_MEANT}"),
     "unknown field entry": (ENTRY + OTHER + "  entry: 1", f"13:3 entry: {UNKNOWN}"),
     "unknown field with dots": (ENTRY + OTHER + "  name.a[0]: 1", f"13:3 name.a[0]: {UNKNOWN}"),
     "date": (ENTRY + OTHER + "  deployment_date: May 2024", f"13:20 deployment_date: {DATE}; got 'May 2024'"),
-    "metadata is null": (meta(""), "13:12 metadata: must be a mapping with string keys and JSON values; got None"),
+    "metadata is null": (meta(""), "13:12 metadata: must be a mapping with string keys and JSON values; got null"),
     "infinite": (meta("{x: [0, .inf]}"), "13:21 metadata.x[1]: must be a finite number; got inf"),
     "minus infinite": (meta("{x: -.INF}"), "13:17 metadata.x: must be a finite number; got -inf"),
     "no number": (meta("{x: .NaN}"), "13:17 metadata.x: must be a finite number; got nan"),
@@ -152,19 +160,22 @@ BAD_FILES: dict[str, tuple[str | bytes, str]] = {
     "a key twice in a file that is no list": ("a: 1\na: 2", "2:1: duplicate key 'a'"),
     "two merges": (ENTRY + "- <<: {}\n  <<: {}", "8:3: duplicate key '<<'"),
     "a list as key": (meta("{[a]: 1}"), "13:14: keys must be text; got a list"),
-    "a mapping as key": ("- ? {a: 1}\n  : 2", "1:5: keys must be text; got a mapping"),
+    "a mapping as key": (
+        "- ? {a: 1}\n  : 2",
+        "1:5: keys must be text; got a mapping; a template such as {{ owner }} must be rendered first",
+    ),
     "an alias of a list as key": (meta("{x: &x [], *x : 1}"), "13:24: keys must be text; got a list"),
     "merge of a text": (ENTRY + "- <<: a", "7:7: << must be a mapping or a list of mappings; got text"),
     "merge of null": (ENTRY + "- <<:", "7:6: << must be a mapping or a list of mappings; got null"),
     "merge of texts": (ENTRY + OTHER + "  <<: [{}, a]", "13:12: << must be a mapping or a list of mappings; got text"),
-    "merge that adds what is unknown": ("- &a {<<: {ownr: a}, model_id: a}", f"1:12 0/a/ownr: {UNKNOWN}"),
+    "merge that adds what is unknown": ("- &a {<<: {ownr: a}, model_id: a}", f"1:12 0/a/ownr: {OWNER_MEANT}"),
     "merge from elsewhere that adds what is unknown": (
         meta("{x: &x {ownr: a}}") + "- model_id: c\n  <<: *x\n",
-        f"13:21 2/c/ownr: {UNKNOWN}",
+        f"13:21 2/c/ownr: {OWNER_MEANT}",
     ),
     "merge of a list from elsewhere that adds what is unknown": (
         meta("{x: &x [{ownr: a}]}") + "- model_id: c\n  <<: *x\n",
-        f"13:22 2/c/ownr: {UNKNOWN}",
+        f"13:22 2/c/ownr: {OWNER_MEANT}",
     ),
     "a value inside one that is merged": (
         meta("{x: &x {metadata: {aliases: ['']}}}") + OTHER.replace("b", "c\n  <<: *x", 1),
@@ -174,9 +185,9 @@ BAD_FILES: dict[str, tuple[str | bytes, str]] = {
         meta("{x: &x [1]}") + OTHER.replace("b", "c", 1).replace("high", "*x"),
         f"13:17 2/c/risk_tier: {TIERS}; got ['1']",
     ),
-    "a value in what is elsewhere": (meta("{x: &x {ownr: a}}") + "- *x", f"13:21 2//ownr: {UNKNOWN}"),
-    "alias of nothing": (meta("{x: [1, *y]}"), "13:21: alias *y has no anchor before it"),
-    "alias of what comes later": ("- *a\n- &a {}", "1:3: alias *a has no anchor before it"),
+    "a value in what is elsewhere": (meta("{x: &x {ownr: a}}") + "- *x", f"13:21 2//ownr: {OWNER_MEANT}"),
+    "alias of nothing": (meta("{x: [1, *y]}"), "13:21: alias *y has no anchor before it; " + QUOTES),
+    "alias of what comes later": ("- *a\n- &a {}", "1:3: alias *a has no anchor before it; " + QUOTES),
     "alias of what it is in": (meta("&m {x: [1, *m]}"), "13:24: alias *m refers to the node that contains it"),
     "merge of what it is in": ("- &a\n  <<: *a", "2:7: alias *a refers to the node that contains it"),
     "an anchor twice": (meta("{x: &x 1, y: &x 2}"), "13:26: duplicate anchor 'x'"),
@@ -186,11 +197,14 @@ BAD_FILES: dict[str, tuple[str | bytes, str]] = {
     ),
     "binary": (meta("{x: !!binary aGk=}"), "13:17: unsupported tag '!!binary'; only !!str is allowed"),
     "number": (meta("{x: !!int 5}"), "13:17: unsupported tag '!!int'; only !!str is allowed"),
-    "custom tag": (ENTRY + OTHER.replace("ml-", "!c "), "11:10: unsupported tag '!c'; only !!str is allowed"),
-    "mark of a tag": (meta("{x: ! 5}"), "13:17: unsupported tag '!'; only !!str is allowed"),
+    "custom tag": (
+        ENTRY + OTHER.replace("ml-", "!c "),
+        "11:10: unsupported tag '!c'; only !!str is allowed; " + QUOTES,
+    ),
+    "mark of a tag": (meta("{x: ! 5}"), "13:17: unsupported tag '!'; only !!str is allowed; " + QUOTES),
     "tag of a mapping": ("- !!map {}", "1:3: unsupported tag '!!map'; only text may have a tag"),
     "tag of a list": ("!!str []", "1:1: unsupported tag '!!str'; only text may have a tag"),
-    "tag of a key": (meta("{!k x: 1}"), "13:14: unsupported tag '!k'; only !!str is allowed"),
+    "tag of a key": (meta("{!k x: 1}"), "13:14: unsupported tag '!k'; only !!str is allowed; " + QUOTES),
     "tag directive": ("# a\n%TAG !e! tag:e,2026:\n---\n[]", f"2:1: {NOT_YAML} '%TAG' directives are not supported"),
     "NUL": (b"- a\n- \x00", f"2:3: {NOT_YAML} '\\x00' {ESCAPE}"),
     "control character": (b"- a\r- 'b\x1b[0m'", f"2:5: {NOT_YAML} '\\x1b' {ESCAPE}"),
@@ -362,13 +376,19 @@ SYNTAX = {
     "-\n\ta: 1\n": (f"2:1: {NOT_YAML} found character {NO_TOKEN}", f"2:1: {NOT_YAML} found character '\\t' {NO_TOKEN}"),
 }
 """What is no YAML, and what libyaml and PyYAML itself say of it."""
+HINTS = {
+    "- a: b: c\n": "; text that contains a colon and a space must be in quotes",
+    "-\n  owner: @a\n": f"; {QUOTES}",
+    "- a: !e!f x": f"; {QUOTES}",
+    "-\n\ta: 1\n": "; indent with spaces, not with tabs",
+}
 
 
 @pytest.mark.parametrize("content", SYNTAX)
 def test_syntax_error(path: Path, loader: str, content: str) -> None:
-    """The error has the parser's message, line and column."""
+    """The error has the parser's message, line and column, and a hint."""
     message = SYNTAX[content][loader == "SafeLoader"]
-    assert str(refused(path, content)) == f"{path}{expand(message)}"
+    assert str(refused(path, content)) == f"{path}{expand(message)}{HINTS.get(content, '')}"
 
 
 @needs_libyaml

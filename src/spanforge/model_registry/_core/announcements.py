@@ -10,7 +10,7 @@ import msgspec
 
 from spanforge.model_registry._core.errors import InvalidValueError, describe_type, shorten
 from spanforge.model_registry._core.validation import MAX_STARS
-from spanforge.model_registry._core.values import MAX_NAME, check_encodable, check_text
+from spanforge.model_registry._core.values import MAX_NAME, NO_SPACE_RULE, check_encodable, check_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -148,7 +148,7 @@ def check_day(value: Any, field: str, model: str | None = None) -> str:
 
 def _check_model(value: Any, field: str, model: str | None = None) -> str:
     if not isinstance(value, str) or not 0 < len(value) <= MAX_NAME or value != value.strip():
-        raise InvalidValueError.must_be(field, value, f"{_MODEL_RULE}, without white space around it", model)
+        raise InvalidValueError.must_be(field, value, f"{_MODEL_RULE}, {NO_SPACE_RULE}", model)
     if value.count("*") > MAX_STARS:
         raise InvalidValueError(field, value, f"has more than {MAX_STARS} stars", model)
     return check_encodable(value, field, model)

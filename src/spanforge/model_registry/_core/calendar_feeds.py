@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, NoReturn
 from spanforge.model_registry._core import storage
 from spanforge.model_registry._core.announcements import CALENDAR_FIELDS, Announcement, check_day
 from spanforge.model_registry._core.atomic_files import explain_os_error
-from spanforge.model_registry._core.calendar_files import decode_json, decode_utf8, read_yaml
+from spanforge.model_registry._core.calendar_files import decode_json, read_yaml
 from spanforge.model_registry._core.errors import InvalidValueError, RegistryFileError, describe_type
+from spanforge.model_registry._core.json_entries import decode_json_text
 from spanforge.model_registry._core.provider_calendar import Calendar, make_calendar
 from spanforge.model_registry._core.shutdowns import read_today
 from spanforge.model_registry._core.timestamps import parse_rfc3339
@@ -147,7 +148,7 @@ def _decode_feed(name: str, content: bytes, form: FeedFormat) -> Any:
     is_json = content.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"["))
     if form == "modeldeprecations" and (storage.is_yaml(name) or not is_json):
         return read_yaml(name, content)[1]
-    return decode_json(name, decode_utf8(name, content))
+    return decode_json(name, decode_json_text(name, content))
 
 
 def _read_litellm(feed: Feed) -> Iterator[Announcement]:

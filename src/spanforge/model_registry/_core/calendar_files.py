@@ -18,7 +18,8 @@ from spanforge.model_registry._core.errors import (
     describe_type,
     shorten,
 )
-from spanforge.model_registry._core.json_entries import json_faults_of
+from spanforge.model_registry._core.file_texts import FaultError
+from spanforge.model_registry._core.json_entries import decode_json_text, json_faults_of
 from spanforge.model_registry._core.json_places import find_json_place
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ MAX_CALENDAR_SIZE: Final = 4 * 1024 * 1024
 """The limit of a calendar file's bytes. Every process reads the file, and must not stop other threads meanwhile."""
 MAX_ANNOUNCEMENTS: Final = 10_000
 """The limit of a calendar's announcements. The largest public catalogue had 924 dates in November 2026."""
-_UTF8_MARK: Final = b"\xef\xbb\xbf"
 _HINT: Final = "see docs/calendar.md"
 
 _FilePlace = tuple[int, int]
@@ -70,7 +70,7 @@ def _check_calendar_size(name: str, content: bytes, verb: str) -> None:
 
 
 def _parse_json_calendar(name: str, content: bytes) -> list[Announcement]:
-    text = decode_utf8(name, content)
+    text = decode_json_text(name, content)
     items = decode_json(name, text)
 
     def find_place(index: int, field: str | None) -> _FilePlace:
@@ -99,19 +99,10 @@ def read_yaml(name: str, content: bytes) -> tuple[Any, Any]:
         raise RegistryFileError(name, str(MissingExtraError("YAML files", "yaml"))) from None
     try:
         root = yaml_nodes.compose(content)
-    except yaml_nodes.FaultError as fault:
+    except FaultError as fault:
         line, column = fault.place or (None, None)
         raise RegistryFileError(name, fault.reason, line=line, column=column) from None
     return root, yaml_entries.make_plain(root, as_text=True)
-
-
-def decode_utf8(name: str, content: bytes) -> str:
-    """Return the text of a JSON file."""
-    try:
-        return content.removeprefix(_UTF8_MARK).decode()
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise RegistryFileError(name, f"is not valid JSON: it is not UTF-8: {error.reason}", line=line) from None
 
 
 def decode_json(name: str, text: str) -> Any:
@@ -120,7 +111,7 @@ def decode_json(name: str, text: str) -> Any:
     Raises:
         RegistryFileError: The text is not valid JSON, or an object has a key twice.
     """
-    with json_faults_of(name):
+    with json_faults_of(name, text):
         return json.loads(text, object_pairs_hook=_refuse_duplicates, parse_constant=_refuse_number)
 
 

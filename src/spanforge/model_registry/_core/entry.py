@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, cast
 
 import msgspec
 
-from spanforge.model_registry._core.errors import InvalidValueError, describe_type, shorten
+from spanforge.model_registry._core.entry_fields import gather_fields
+from spanforge.model_registry._core.errors import InvalidValueError, describe_type
 from spanforge.model_registry._core.lifecycle import LIFECYCLE, RISK_TIERS, STATUSES, ModelStatus, RiskTier
 from spanforge.model_registry._core.timestamps import in_utc, is_canonical
 from spanforge.model_registry._core.validation import DATE_FIELDS, STATUS_NAMES, TIERS, freeze_metadata, is_plain_ascii
 from spanforge.model_registry._core.values import (
     EMPTY,
     check_date,
+    check_id,
     check_one_of,
     check_text,
     parse_date,
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
     from datetime import datetime
 
-_TEXT_FIELDS: Final = ("model_id", "name", "version", "owner", "purpose")
+_TEXT_FIELDS: Final = ("name", "version", "owner", "purpose")
 
 
 class StateAsOf(NamedTuple):
@@ -94,6 +96,7 @@ class ModelRegistryEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True
             is_plain_ascii(
                 self.model_id, self.name, self.version, self.owner, self.purpose, self.risk_tier, self.status
             )
+            and self.model_id[-1] > " "
             and self.risk_tier in TIERS
             and self.status in STATUS_NAMES
             and (since is None or is_canonical(since))
@@ -103,6 +106,7 @@ class ModelRegistryEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     def _check_fields(self) -> None:
         """Validate all fields but the metadata one by one, and replace subclasses of ``str`` by plain texts."""
         model_id = self.model_id
+        self._set("model_id", check_id(model_id, "model_id", model_id))
         for field in _TEXT_FIELDS:
             self._set(field, check_text(getattr(self, field), field, model_id))
         self._set("risk_tier", check_one_of(self.risk_tier, RISK_TIERS, "risk_tier", model_id))
@@ -154,24 +158,17 @@ class ModelRegistryEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> ModelRegistryEntry:
-        """Return the entry with these fields, as ``to_dict`` returns them.
+        """Return the entry with these fields, as ``to_dict`` returns them or as a registry file has them.
+
+        As in files, the keyword arguments of ``register`` and ``deprecate``, such as ``aliases`` and ``sunset_date``,
+        may be beside the fields. The entry has them in its metadata.
 
         Raises:
             InvalidValueError: A field is unknown, missing or has a value that is not allowed.
         """
         if not isinstance(data, Mapping):
             raise InvalidValueError("entry", data, f"must be a mapping; got {describe_type(data)}")
-        model_id = data.get("model_id")
-        model_id = model_id if isinstance(model_id, str) else None
-        for field in data:
-            if field not in cls.__struct_fields__:
-                problem = f"is an unknown field; an entry has the fields {', '.join(cls.__struct_fields__)}"
-                name = field if isinstance(field, str) else shorten(field)
-                raise InvalidValueError(name, data[field], problem, model_id)
-        for field in cls.__struct_fields__[: -len(cls.__struct_defaults__)]:
-            if field not in data:
-                raise InvalidValueError(field, None, "is missing", model_id)
-        return cls(**data)
+        return cls(**gather_fields(data))
 
     def as_of(self, moment: datetime | str) -> StateAsOf | None:
         """Return the status, owner and risk tier of the model at a moment; ``None`` before its deployment.

@@ -6,6 +6,7 @@ The ``args`` of an error are its facts, so errors can be pickled and compared. `
 from __future__ import annotations
 
 import errno
+import itertools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 MAX_SHOWN: Final = 200
 """The limit of characters of a value that a message shows."""
+MAX_LEVELS_SHOWN: Final = 20
+"""The limit of levels of lists and mappings that a message shows with JSON's words: more than an entry may have."""
 _TARGETS: Final[Mapping[str, str]] = {name: kind.target for name, kind in OPERATIONS.items()}
 
 
@@ -45,9 +48,7 @@ class InvalidValueError(ModelRegistryError, ValueError):
 
     def __str__(self) -> str:
         where = f"model {shorten(self.model_id)}: " if self.model_id is not None else ""
-        plain = 0 < len(self.field) <= MAX_SHOWN and self.field.isprintable()
-        field = self.field if plain else shorten(self.field)
-        return f"{where}{field} {self.problem}"
+        return f"{where}{_show_name(self.field)} {self.problem}"
 
     @classmethod
     def must_be(cls, field: str, value: Any, rule: str, model_id: str | None = None) -> Self:
@@ -65,15 +66,21 @@ class ModelAlreadyRegisteredError(ModelRegistryError, ValueError):
     Attributes:
         model_id: The id.
         status: The status of the entry with this id.
+        fields: The fields and metadata keys in which the registration differs from the entry; empty if the id can
+            never be registered again, because the model is retired.
     """
 
-    def __init__(self, model_id: str, status: str) -> None:
-        super().__init__(model_id, status)
+    def __init__(self, model_id: str, status: str, fields: Iterable[str] = ()) -> None:
+        self.fields: tuple[str, ...] = tuple(fields)
+        super().__init__(model_id, status, self.fields)
         self.model_id = model_id
         self.status = status
 
     def __str__(self) -> str:
-        return f"model {shorten(self.model_id)} is already registered (status {self.status})"
+        text = f"model {shorten(self.model_id)} is already registered (status {self.status})"
+        if not self.fields:
+            return text
+        return f"{text} and differs in {_show_name(', '.join(self.fields))}; to change it, pass replace=True"
 
 
 class LifecycleError(ModelRegistryError, ValueError):
@@ -277,6 +284,11 @@ class MissingExtraError(ModelRegistryError, ImportError):
         return f"{self.purpose} need the extra: pip install 'spanforge-model-registry[{self.extra}]'"
 
 
+def _show_name(name: str) -> str:
+    """Return a field's name without quotes if it is short and printable."""
+    return name if 0 < len(name) <= MAX_SHOWN and name.isprintable() else shorten(name)
+
+
 def describe_type(value: Any) -> str:
     """Return a noun for the JSON type of a value: ``a list``."""
     if value is None:
@@ -293,11 +305,25 @@ def describe_type(value: Any) -> str:
 
 
 def shorten(value: Any, limit: int = MAX_SHOWN) -> str:
-    """Return the ``repr`` of a value for a message: one line, control characters escaped, at most ``limit`` long."""
-    if isinstance(value, str):
-        value = value[: limit + 1]
+    """Return a value as a message shows it: one line, control characters escaped, at most ``limit`` characters.
+
+    Null and booleans are written as in JSON and YAML, and all other values as in Python.
+    """
     try:
-        text = repr(value)
+        text = _render(value, limit)
     except Exception:  # noqa: BLE001 - a value that cannot be shown must not hide the error about it
         text = object.__repr__(value)
     return text if len(text) <= limit else f"{text[:limit]}…"
+
+
+def _render(value: Any, limit: int, levels: int = MAX_LEVELS_SHOWN) -> str:
+    if value is None or value is True or value is False:
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, str):
+        return repr(value[: limit + 1])
+    if not isinstance(value, (dict, list)) or not levels:
+        return repr(value)
+    first = itertools.islice(value, limit)
+    if isinstance(value, list):
+        return f"[{', '.join(_render(item, limit, levels - 1) for item in first)}]"
+    return f"{{{', '.join(f'{_render(key, limit)}: {_render(value[key], limit, levels - 1)}' for key in first)}}}"

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _SPACE: Final = re.compile(r"[ \t\r\n]*")
 _raw_decode = json.JSONDecoder().raw_decode
@@ -18,11 +21,63 @@ def find_json_place(text: str, index: int, member: str | None = None) -> tuple[i
         index: The number of the item, from 0.
         member: The key of a member of the item. If the item has it, the place is that of the last such key.
     """
+    position = _find_item(text, index)
+    return _find_place_of(text, position if member is None else _find_member(text, position, member))
+
+
+def find_json_value(text: str, index: int, path: str | None) -> tuple[int, int]:
+    """Return the line and column, from 1, of a value in an item of the array that a valid JSON text is.
+
+    Args:
+        text: The text.
+        index: The number of the item, from 0.
+        path: The path of the value in the item, such as ``metadata.aliases[0]``. It is followed as far as possible;
+            ``None`` for the item itself.
+    """
+    position = _find_item(text, index)
+    return _find_place_of(text, position if path is None else _follow_path(text, position, f".{path}")[1])
+
+
+def _find_item(text: str, index: int) -> int:
     position = _skip(text, 0, "[")
     for _ in range(index):
         position = _skip(text, _decode_at(text, position)[1], ",")
-    found = position if member is None else _find_member(text, position, member)
-    return text.count("\n", 0, found) + 1, found - text.rfind("\n", 0, found)
+    return position
+
+
+def _find_place_of(text: str, position: int) -> tuple[int, int]:
+    return text.count("\n", 0, position) + 1, position - text.rfind("\n", 0, position)
+
+
+def _follow_path(text: str, position: int, path: str) -> tuple[str, int]:
+    """Follow a path as far as possible, and return the rest of the path and the position of the last value.
+
+    Keys may contain dots and brackets, so several members may match. The correct one leaves the shortest rest. Of two
+    members with the same key, the last one counts.
+    """
+    best = path, position
+    for step, child in _list_children(text, position) if path else ():
+        if path.startswith(step):
+            end = _follow_path(text, child, path[len(step) :])
+            best = min(end, best, key=lambda pair: len(pair[0]))
+    return best
+
+
+def _list_children(text: str, position: int) -> Iterator[tuple[str, int]]:
+    """Yield the steps from a list or mapping to its values, such as ``[0]`` or ``.aliases``, and their positions."""
+    opening = text[position]
+    if opening not in "[{":
+        return
+    position = _skip(text, position, opening)
+    number = 0
+    while text[position] not in "]}":
+        step = f"[{number}]"
+        if opening == "{":
+            key, end = _decode_at(text, position)
+            step, position = f".{key}", _skip(text, end, ":")
+        yield step, position
+        position = _skip(text, _decode_at(text, position)[1], ",")
+        number += 1
 
 
 def _find_member(text: str, position: int, member: str) -> int:

@@ -22,7 +22,7 @@ from spanforge.model_registry._core.errors import MissingExtraError, RegistryFil
 from spanforge.model_registry._core.json_entries import encode_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
     from spanforge.model_registry._core.entry import ModelRegistryEntry
 
@@ -156,8 +156,10 @@ def _check_size(name: str, size: int) -> None:
 def parse_entries(name: str, content: bytes) -> list[ModelRegistryEntry]:
     """Return the entries of a registry file with this name and content; raise the errors of ``read_entries``."""
     if is_yaml(name):
-        return _check_unique_ids(name, *_parse_with_extra(name, content))
-    return _check_unique_ids(name, json_entries.parse_json(name, content))
+        entries, places = _parse_with_extra(name, content)
+        return _check_unique_ids(name, entries, places.__getitem__)
+    entries = json_entries.parse_json(name, content)
+    return _check_unique_ids(name, entries, lambda index: json_entries.find_id_in_json(content, index))
 
 
 def is_yaml(name: str) -> bool:
@@ -197,7 +199,7 @@ def _resolve_target(name: str) -> str:
 
 
 def _check_unique_ids(
-    name: str, entries: list[ModelRegistryEntry], places: Sequence[tuple[int, int]] = ()
+    name: str, entries: list[ModelRegistryEntry], find_place: Callable[[int], tuple[int, int]]
 ) -> list[ModelRegistryEntry]:
     """Return the entries if their ids are unique.
 
@@ -210,7 +212,6 @@ def _check_unique_ids(
     for index, entry in enumerate(entries):
         first = seen.setdefault(entry.model_id, index)
         if first != index:
-            place = places[index] if places else (None, None)
             reason = f"must be unique; entry {first} has it too"
-            raise RegistryFileError(name, reason, index, entry.model_id, "model_id", *place)
+            raise RegistryFileError(name, reason, index, entry.model_id, "model_id", *find_place(index))
     return entries

@@ -18,6 +18,7 @@ from spanforge.model_registry._core.values import (
     INT64,
     MAX_NAME,
     MAX_TEXT,
+    NO_SPACE_RULE,
     FrozenDict,
     FrozenList,
     Metadata,
@@ -48,7 +49,7 @@ STATUS_NAMES: Final = frozenset(STATUSES)
 _NEEDED: Final = ("at", "status", "owner", "risk_tier")
 _OPTIONAL: Final = ("reason", "actor")
 _RECORD_RULE: Final = f"a mapping with {', '.join(_NEEDED)}, and optionally {' and '.join(_OPTIONAL)}"
-_NAME_RULE: Final = f"a name or glob of 1 to {MAX_NAME} characters with at most {MAX_STARS} stars"
+_NAME_RULE: Final = f"a name or glob of 1 to {MAX_NAME} characters with at most {MAX_STARS} stars, {NO_SPACE_RULE}"
 
 _CheckValue = Callable[[Any, str, "str | None"], Any]
 
@@ -59,12 +60,14 @@ class ReservedKey(NamedTuple):
     Attributes:
         kind: The type of the value: aliases, text or null, a name or several or null, a date or null, or the history.
         set_by_operations: ``True`` if lifecycle operations write the value; ``replace=True`` then keeps it.
-        note: The meaning, for the documentation.
+        note: The meaning, for the documentation and the JSON Schema.
+        argument: The keyword argument of the operation, if its name differs from the key.
     """
 
     kind: Literal["aliases", "text", "names", "date", "history"]
     set_by_operations: bool
     note: str
+    argument: str | None = None
 
 
 _STATUS_DATES: Final = {
@@ -80,7 +83,7 @@ RESERVED: Final[Mapping[str, ReservedKey]] = {
     "base_model": ReservedKey(
         "names", False, "the model that answers calls to this deployment or adapter, or a list of such models"
     ),
-    "deprecation_reason": ReservedKey("text", True, "the reason for the deprecation"),
+    "deprecation_reason": ReservedKey("text", True, "the reason for the deprecation", argument="reason"),
     **_STATUS_DATES,
     "successor": ReservedKey("text", True, "the model to use instead"),
     "sunset_date": ReservedKey("date", True, "the date from which calls to the deprecated model are findings"),
@@ -129,6 +132,11 @@ def check_reserved(values: Mapping[str, Any], model_id: str | None = None) -> di
     return {key: _CHECKS_BY_KEY[key](value, key, model_id) for key, value in values.items()}
 
 
+def check_argument(key: str, value: Any, argument: str, model_id: str | None = None) -> Any:
+    """Return the value of a reserved key, checked and frozen; errors name the argument that it was given as."""
+    return _CHECKS_BY_KEY[key](value, argument, model_id)
+
+
 def check_aliases(value: Any, path: str = "aliases", model_id: str | None = None) -> FrozenList:
     """Return the aliases of an entry: an immutable list of names, and of globs that match a whole name."""
     if isinstance(value, (str, bytes, Mapping)):
@@ -143,7 +151,8 @@ def check_aliases(value: Any, path: str = "aliases", model_id: str | None = None
 
 
 def _check_name(value: Any, path: str, model_id: str | None) -> str:
-    if not isinstance(value, str) or not 0 < len(value) <= MAX_NAME or value.count("*") > MAX_STARS:
+    is_name = isinstance(value, str) and 0 < len(value) <= MAX_NAME and value.count("*") <= MAX_STARS
+    if not is_name or value != value.strip():
         raise InvalidValueError.must_be(path, value, _NAME_RULE, model_id)
     return check_encodable(value, path, model_id)
 

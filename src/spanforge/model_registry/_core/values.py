@@ -19,6 +19,8 @@ MAX_NAME: Final = 256
 INT64: Final = range(-(2**63), 2**63)
 """The integers that OTLP can represent."""
 
+NO_SPACE_RULE: Final = "without white space around it"
+"""The end of a rule for ids and other names. Such white space would never match, and nobody would see it."""
 _DATE_RULE: Final = "an RFC 3339 date or date-time such as 2026-05-13 or 2026-05-13T08:00:00Z"
 _TEXT_RULE: Final = f"text that is not blank, of at most {MAX_TEXT:,} characters"
 
@@ -114,6 +116,14 @@ def check_text(value: Any, field: str, model_id: str | None = None) -> str:
     if not isinstance(value, str) or value.isspace() or not 0 < len(value) <= MAX_TEXT:
         raise InvalidValueError.must_be(field, value, _TEXT_RULE, model_id if model_id is not value else None)
     return check_encodable(value, field, model_id)
+
+
+def check_id(value: Any, field: str, model_id: str | None = None) -> str:
+    """Return the id of a model: a text without white space around it."""
+    text = check_text(value, field, model_id)
+    if text != text.strip():
+        raise InvalidValueError.must_be(field, text, f"{_TEXT_RULE}, {NO_SPACE_RULE}")
+    return text
 
 
 def check_string(value: Any, field: str) -> str:

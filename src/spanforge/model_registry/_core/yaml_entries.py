@@ -7,14 +7,18 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from spanforge.model_registry._core.entry import ModelRegistryEntry
+from spanforge.model_registry._core.entry_fields import ARGUMENTS, ENTRY_FIELDS
 from spanforge.model_registry._core.errors import InvalidValueError, RegistryFileError, describe_type
+from spanforge.model_registry._core.file_hints import add_hint, explain_root, explain_yaml_value
+from spanforge.model_registry._core.file_texts import FaultError, decode_text, split_lines
 from spanforge.model_registry._core.validation import RESERVED
-from spanforge.model_registry._core.yaml_nodes import NULLS, FaultError, compose
+from spanforge.model_registry._core.yaml_nodes import NULLS, compose
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from spanforge.model_registry._core.yaml_nodes import Node, Place
+    from spanforge.model_registry._core.file_texts import Place
+    from spanforge.model_registry._core.yaml_nodes import Node
 
 # The core schema of YAML 1.2: the types of JSON, without the dates, sexagesimals, yes and no of YAML 1.1.
 _WORDS: Final[dict[str, Any]] = {
@@ -47,18 +51,27 @@ def parse_yaml(name: str, content: bytes) -> tuple[list[ModelRegistryEntry], lis
     if not isinstance(root.value, list):
         line, column = root.place
         reason = f"must be a YAML list of entries; got {describe_type(root.value)}"
-        raise RegistryFileError(name, reason, line=line, column=column)
-    entries = [_make_yaml_entry(name, index, item) for index, item in enumerate(root.value)]
+        members = root.value if isinstance(root.value, dict) else {}
+        hint = explain_root(members, [key for key, member in members.items() if isinstance(member.node.value, list)])
+        raise RegistryFileError(name, add_hint(reason, hint), line=line, column=column)
+    entries = [_make_yaml_entry(name, content, index, item) for index, item in enumerate(root.value)]
     return entries, [_follow(item, ".model_id")[1].place for item in root.value]
 
 
-def _make_yaml_entry(name: str, index: int, item: Node) -> ModelRegistryEntry:
+def _make_yaml_entry(name: str, content: bytes, index: int, item: Node) -> ModelRegistryEntry:
     try:
         return ModelRegistryEntry.from_dict(_make_fields(item))
     except InvalidValueError as error:
-        field = error.field if isinstance(item.value, dict) else None
-        place = _find_place(item, error)
-        raise RegistryFileError(name, error.problem, index, error.model_id, field, *place) from None
+        raise _locate(name, content, index, item, error) from None
+
+
+def _locate(name: str, content: bytes, index: int, item: Node, error: InvalidValueError) -> RegistryFileError:
+    """Return the error about an entry of a file, with the place of the fault."""
+    field = error.field if isinstance(item.value, dict) else None
+    line, column = _find_place(item, error)
+    written = split_lines(decode_text(content, "YAML"))[line - 1][column - 1 :]
+    reason = add_hint(error.problem, explain_yaml_value(written))
+    return RegistryFileError(name, reason, index, error.model_id, field, line, column)
 
 
 def _make_fields(item: Node) -> Any:
@@ -106,7 +119,7 @@ def _parse_plain(text: str) -> Any:
 def _find_place(item: Node, error: InvalidValueError) -> Place:
     """Return the place of the value that an error is about, or of its key if the error is about the key."""
     members = item.value if isinstance(item.value, dict) else {}
-    if error.field in members and error.field not in ModelRegistryEntry.__struct_fields__:
+    if error.field in members and error.field not in ENTRY_FIELDS and error.field not in ARGUMENTS:
         return members[error.field].key_place
     rest, node = _follow(item, f".{error.field}")
     if rest == " key" and isinstance(node.value, dict) and error.value in node.value:

@@ -6,7 +6,6 @@ They also accept duplicate keys, aliases that expand to billions of values, and 
 
 from __future__ import annotations
 
-import codecs
 import re
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
@@ -14,12 +13,13 @@ import msgspec
 import yaml
 
 from spanforge.model_registry._core.errors import MAX_SHOWN, describe_type, shorten
+from spanforge.model_registry._core.file_hints import QUOTES_HINT, TEMPLATE_HINT, add_hint, explain_yaml_fault
+from spanforge.model_registry._core.file_texts import FaultError, decode_text, find_end, split_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-Place = tuple[int, int]
-"""Line and column, from 1."""
+    from spanforge.model_registry._core.file_texts import Place
 
 MAX_LEVELS: Final = 100
 """The limit of levels of lists and mappings: more than an entry may have, and few enough for Python's stack."""
@@ -33,7 +33,6 @@ _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _TAGS: Final = "tag:yaml.org,2002:"
 _TOO_DEEP: Final = f"is nested more than {MAX_LEVELS} levels deep"
-_BREAK: Final = re.compile("\r\n|[\n\r]")
 _REFUSED: Final = (
     # Also U+0085, U+2028 and U+2029: YAML 1.2 allows them in texts, but PyYAML reads them as line ends.
     (
@@ -78,27 +77,15 @@ class Member(msgspec.Struct, gc=False):
     node: Node
 
 
-class FaultError(Exception):
-    """The structure of a file has a fault.
-
-    Attributes:
-        place: The place of the fault; ``None`` if it is not known.
-        reason: The predicate of the sentence about the fault.
-    """
-
-    def __init__(self, place: Place | None, reason: str) -> None:
-        super().__init__(place, reason)
-        self.place = place
-        self.reason = reason
-
-
 def compose(content: bytes) -> Node:
     """Return the root of a YAML file with this content, with each ``<<`` replaced by the members that it adds.
 
     Raises:
         FaultError: The content is not YAML, does not have exactly one document, or exceeds a limit.
     """
-    composer = _Composer(_read_events(_decode_text(content)))
+    text = decode_text(content, "YAML")
+    _check_characters(text)
+    composer = _Composer(_read_events(text))
     root = composer.compose_document()
     if root is None or root.is_null:
         raise FaultError(None, "must be a YAML list of entries; the file is empty")
@@ -178,14 +165,15 @@ class _Composer:
         """Return the node of a mapping's key, and its text."""
         key = self._compose(event, level)
         if not isinstance(key.value, str):
-            _fail(event, f"keys must be text; got {describe_type(key.value)}")
+            hint = TEMPLATE_HINT if isinstance(key.value, dict) else None
+            _fail(event, add_hint(f"keys must be text; got {describe_type(key.value)}", hint))
         return key, key.value
 
     def _resolve_alias(self, event: Any, level: int) -> Node:
         """Return the node to which an alias refers."""
         name = f"*{event.anchor[:MAX_SHOWN]}"
         if event.anchor not in self._anchors:
-            _fail(event, f"alias {name} has no anchor before it")
+            _fail(event, add_hint(f"alias {name} has no anchor before it", QUOTES_HINT))
         node = self._anchors[event.anchor]
         if node is None:
             _fail(event, f"alias {name} refers to the node that contains it")
@@ -221,7 +209,9 @@ def _check_tag(event: Any) -> None:
     is_text = isinstance(event, yaml.ScalarEvent)
     if not is_text or event.tag != f"{_TAGS}str":
         tag = shorten(event.tag.replace(_TAGS, "!!"))
-        _fail(event, f"unsupported tag {tag}; {'only !!str is allowed' if is_text else 'only text may have a tag'}")
+        hint = QUOTES_HINT if event.tag.startswith("!") else None
+        rule = "only !!str is allowed" if is_text else "only text may have a tag"
+        _fail(event, add_hint(f"unsupported tag {tag}; {rule}", hint))
 
 
 def _read_events(text: str) -> Iterator[Any]:
@@ -233,31 +223,18 @@ def _read_events(text: str) -> Iterator[Any]:
         start = _get_place(error.context_mark)[0] if error.context_mark else line
         since = f"from line {start}" if start != line else None
         reason = " ".join(filter(None, ("is not valid YAML:", error.problem, error.context, since)))
-        raise FaultError((line, column), reason) from None
+        lines = [*split_lines(text), ""]
+        hint = explain_yaml_fault(*dict.fromkeys((lines[line - 1], lines[start - 1])))
+        raise FaultError((line, column), add_hint(reason, hint)) from None
     except (yaml.YAMLError, ValueError, OverflowError):  # for example for "\\UFFFFFFFF", without libyaml
         raise FaultError(None, "is not valid YAML: a character or a number in it is out of range") from None
 
 
-def _decode_text(content: bytes) -> str:
-    """Return the file's text: UTF-8, or UTF-16 with a byte order mark."""
-    bits = 16 if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else 8
-    encoding = "utf-16" if bits == 16 else "utf-8-sig"  # noqa: PLR2004 - its name
-    try:
-        text = content.decode(encoding)
-    except UnicodeDecodeError as error:
-        before = content[: error.start].decode(encoding, "ignore")
-        raise FaultError(_find_end(before), f"is not valid YAML: it is not UTF-{bits}: {error.reason}") from None
+def _check_characters(text: str) -> None:
     for pattern, reason in _REFUSED:
         match = pattern.search(text)
         if match is not None:
-            raise FaultError(_find_end(text[: match.start()]), f"is not valid YAML: {match.group()!a} {reason}")
-    return text
-
-
-def _find_end(text: str) -> Place:
-    """Return the place after a text at the start of the file."""
-    lines = _BREAK.split(text)
-    return len(lines), len(lines[-1]) + 1
+            raise FaultError(find_end(text[: match.start()]), f"is not valid YAML: {match.group()!a} {reason}")
 
 
 def _get_place(mark: Any) -> Place:
