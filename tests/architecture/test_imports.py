@@ -88,9 +88,12 @@ INNER_LAYERS = {
         {"__init__"},
     ],
     "_cli": [
-        {"commands", "terminal"},
-        {"registries"},
+        {"commands", "terminal", "name_reading", "calendar_option"},
+        {"registries", "explanation", "field_lists"},
+        {"remedies", "entry_fields"},
+        {"explanation_texts"},
         {"listing"},
+        {"resolving"},
         {"app"},
     ],
     "compliance": [

@@ -6,18 +6,11 @@ from datetime import date
 
 from hypothesis import given
 from hypothesis import strategies as st
+from support.name_strategies import NAMES, SPAN_PROVIDERS
 
 from spanforge.model_registry._core.form_table import FormTable
 from spanforge.model_registry._core.names import canonical_provider, clean, entry_key, is_placeholder, parse
-from spanforge.model_registry._core.provider_tables import PROVIDERS
 
-WORDS = """
-a x v p 0 1 4 9 0613 2024 20240513 -05 -13 001 -v1 :0 - -- _ . : @ / " \\ latest default -maas databricks- free
-openai/ openai: us. anthropic. deepseek. azure/ eu/ models/ projects/ arn: ft: gpt-35- meta-llama- system.ai. :together
-"""
-PIECES = st.sampled_from([*WORDS.split(), " ", "\n", "\x00", "\ud800", "İ", "Σ", "é", "٣"])
-NAMES = st.text(max_size=40) | st.lists(PIECES, max_size=12).map("".join)
-SPAN_PROVIDERS = st.none() | st.sampled_from([row.name for row in PROVIDERS])
 BASES = st.from_regex(r"[a-z]{2,6}-[1-9]\.[1-9]-(pro|mini|flash|instruct)", fullmatch=True)
 ROUTES = st.sampled_from(
     ["", "openai/", "openrouter/meta-llama/", "azure/eu/", "bedrock/us.meta.", "models/", "publishers/google/models/"]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.name_strategies import ENTRIES, REAL_NAMES
 
 from spanforge.model_registry import ModelRegistry, ModelRegistryEntry
 from spanforge.model_registry._core.globs import Glob
@@ -27,37 +28,6 @@ QUESTIONS = st.lists(ODD, max_size=4).map(
     lambda odd: list(itertools.product(dict.fromkeys((*IDS, *NAMES, *odd)), (None, "", "a", "b")))
 )
 """Names and providers to ask for: all those above, and some odd ones."""
-
-REAL_IDS = (
-    "gpt-4o",
-    "azure/gpt-4o",
-    "gpt-4o-2024-05-13",
-    "GPT-4o",
-    "claude-sonnet-4-5",
-    "claude-4.5-sonnet",
-    "nova-v1",
-)
-REAL_NAMES = (
-    *REAL_IDS,
-    "azure/gpt-4o-2024-05-13",
-    "openai/gpt-4o-2024-08-06",
-    "us.anthropic.claude-sonnet-4-5-20250929-v1:0",
-    "gpt-4o-mini",
-    "nova-v2:0",
-)
-REAL_ALIASES = st.sampled_from([*REAL_NAMES, "gpt-4o*", "gpt-*", "*-2024-05-*", "*sonnet*", "azure/*", "*"])
-ENTRIES = st.lists(
-    st.builds(
-        lambda model_id, aliases, provider: ModelRegistryEntry(
-            model_id, "N", "1", "low", "t", "p", metadata={"aliases": aliases, "provider": provider}
-        ),
-        st.sampled_from(REAL_IDS),
-        st.lists(REAL_ALIASES, max_size=2),
-        st.sampled_from([None, "azure", "azure.ai.openai", "openai", ["aws.bedrock", "openai"]]),
-    ),
-    unique_by=lambda entry: entry.model_id,
-    max_size=5,
-)
 
 
 def is_glob(alias: str) -> bool:

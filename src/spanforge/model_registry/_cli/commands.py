@@ -34,6 +34,7 @@ class CommandRow(NamedTuple):
 _READ: Final = "Check and explain"
 
 COMMANDS: Final[tuple[CommandRow, ...]] = (
+    CommandRow("resolve", "Explain which entry a model name matches, step by step.", _READ, "resolving:resolve_names"),
     CommandRow("list", "List the models of a registry.", _READ, "listing:list_entries"),
 )
 """All commands, in the order of the help."""

@@ -65,7 +65,7 @@ def choose_entry(rules: Iterable[tuple[MatchRule, Sequence[Claim]]], provider: s
     """
     refused: dict[str, ModelRegistryEntry] = {}
     for rule, claims in rules:
-        best = _choose_best(claims, provider)
+        best = choose_best(claims, provider)
         if len(best) == 1:
             return Match(best[0], rule)
         if best:
@@ -74,7 +74,7 @@ def choose_entry(rules: Iterable[tuple[MatchRule, Sequence[Claim]]], provider: s
     return Match(refused=tuple(refused[model_id] for model_id in sorted(refused))) if refused else NO_MATCH
 
 
-def _choose_best(claims: Iterable[Claim], provider: str | None) -> list[ModelRegistryEntry]:
+def choose_best(claims: Iterable[Claim], provider: str | None) -> list[ModelRegistryEntry]:
     """Return the entries that match equally well, ordered by id; none if all are limited to other providers.
 
     An entry that is limited to the provider goes before one that is not limited. If the provider is not known, the more

@@ -18,7 +18,7 @@ from spanforge.model_registry._core.matching import (
     read_canonical_providers,
     read_providers,
 )
-from spanforge.model_registry._core.names import MatchMode, NameForms, read_forms
+from spanforge.model_registry._core.names import MatchMode, NameForms, NameKey, read_forms
 from spanforge.model_registry._core.overlay import OverlayMap
 from spanforge.model_registry._core.values import quote
 from spanforge.model_registry._core.warning_texts import NOT_REGISTERED
@@ -194,6 +194,22 @@ class ModelIndex:
             return Match(entry, "id")  # most names are the id of such an entry
         forms = _make_forms(name, provider, mode)
         return choose_entry(self._list_claims(names, forms), forms.provider)
+
+    def list_claims(
+        self, name: str, provider: str | None = None, mode: MatchMode = "forms"
+    ) -> tuple[NameForms, list[tuple[MatchRule, list[Claim]]]]:
+        """Return the forms of a name, and the rules with the entries that they match, among which ``search`` chooses.
+
+        The rules are in the order of precedence. Id and alias come once for each name that is tried: first for the name
+        with the provider before it. If a glob goes before a form, the rule glob comes twice.
+        """
+        names = (f"{provider}/{name}", name) if provider else (name,)
+        forms = _make_forms(name, provider, mode)
+        return forms, list(self._list_claims(names, forms))
+
+    def list_form_texts(self, key: NameKey) -> list[str]:
+        """Return the ids and aliases that a key of a name finds."""
+        return [text for text, _ in self._forms.list_texts(key)]
 
     def _is_unlike_all(self, name: str, names: tuple[str, ...], provider: str | None, mode: MatchMode) -> bool:
         """Check whether a name that is no id has no entry either by alias, form or glob."""

@@ -206,6 +206,14 @@ def put_calendar(registry: RegistryCore, calendar: CalendarDay | None) -> None:
     registry._guard.run(lambda: registry._publish(change))  # noqa: SLF001 - same module
 
 
+def get_index(registry: RegistryCore) -> ModelIndex:
+    """Return the entries in force by id, alias, form and glob. A later change of the registry does not change it.
+
+    This is a function so that it is not a method of the public class.
+    """
+    return registry._state.index  # noqa: SLF001 - same module
+
+
 def list_sources(registry: RegistryCore) -> list[SourceFile]:
     """List the files from which a registry was read, each once, those of the upper layer first.
 
