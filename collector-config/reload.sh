@@ -1,5 +1,5 @@
 #!/bin/sh
-# Puts a new lookup file, the output of render_lookup(registry), in force in a running Collector. On SIGHUP a Collector
+# Puts a new lookup file, written by `spanforge-models collector lookup`, in force in a running Collector. On SIGHUP it
 # stops, reads its configuration again, and ENDS if it is bad. So this script first tries the file in a second
 # Collector, which has its own ports, queue and archive by the variables of collector.yaml. Run it as the Collector's
 # user, in its working directory, with its environment.

@@ -90,10 +90,11 @@ INNER_LAYERS = {
     "_cli": [
         {"commands", "terminal", "name_reading", "calendar_option"},
         {"registries", "explanation", "field_lists"},
-        {"remedies", "entry_fields"},
+        {"remedies", "entry_fields", "output_files"},
         {"explanation_texts"},
         {"listing"},
         {"resolving"},
+        {"collector_export"},
         {"app"},
     ],
     "compliance": [

@@ -13,7 +13,7 @@ from support.name_strategies import ENTRIES, NAMES, REAL_NAMES, SPAN_PROVIDERS
 from spanforge.model_registry._cli.explanation import explain_resolution
 from spanforge.model_registry._cli.field_lists import Field, print_fields, print_heading
 from spanforge.model_registry._cli.name_reading import read_name
-from spanforge.model_registry._cli.remedies import list_near_entries, list_suggestions
+from spanforge.model_registry._cli.remedies import list_near_entries, list_remedies
 from spanforge.model_registry._core.names import MatchMode, clean, parse
 from spanforge.model_registry._core.resolution import ModelIndex
 
@@ -59,7 +59,7 @@ def test_a_name_without_an_entry_has_suggestions(
         if explanation.resolution.entry is not None:
             continue
         near = list_near_entries(index, explanation)
-        suggestions = list_suggestions(index, explanation, near)
+        suggestions = list_remedies(index, explanation, near)
         assert all(each.model_id in index.entries for each in near)
         assert all((each.model_id in index.entries) != (each.action == "register") for each in suggestions)
         assert sum(each.action == "register" for each in suggestions) <= 1

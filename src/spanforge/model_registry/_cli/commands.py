@@ -32,14 +32,29 @@ class CommandRow(NamedTuple):
 
 
 _READ: Final = "Check and explain"
+_COLLECTOR: Final = "Collector"
 
 COMMANDS: Final[tuple[CommandRow, ...]] = (
     CommandRow("resolve", "Explain which entry a model name matches, step by step.", _READ, "resolving:resolve_names"),
     CommandRow("list", "List the models of a registry.", _READ, "listing:list_entries"),
+    CommandRow(
+        "collector transform",
+        "Write the Collector's transform processor that enriches spans.",
+        _COLLECTOR,
+        "collector_export:write_transform",
+    ),
+    CommandRow(
+        "collector lookup",
+        "Write the lookup file to which the transform processor refers.",
+        _COLLECTOR,
+        "collector_export:write_lookup",
+    ),
 )
 """All commands, in the order of the help."""
 
-GROUPS: Final[dict[str, str]] = {}
+GROUPS: Final[dict[str, str]] = {
+    "collector": "Write configuration for the OpenTelemetry Collector, which then enriches spans.",
+}
 """The groups of commands, with what their commands do."""
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from spanforge.model_registry._cli.explanation import Explanation, FoundEntry, RuleStep
     from spanforge.model_registry._cli.name_reading import NameReading
-    from spanforge.model_registry._cli.remedies import NearEntry, Suggestion
+    from spanforge.model_registry._cli.remedies import NearEntry, Remedy
     from spanforge.model_registry._core.provider_calendar import CalendarDay
     from spanforge.model_registry._core.shutdowns import ProviderShutdown
 
@@ -43,7 +43,7 @@ class Answer(NamedTuple):
     warnings: tuple[str, ...]
     shutdown: ProviderShutdown | None
     near: Sequence[NearEntry] = ()
-    suggestions: Sequence[Suggestion] = ()
+    suggestions: Sequence[Remedy] = ()
 
 
 def list_reading(explanation: Explanation) -> Iterator[Field]:
@@ -143,7 +143,7 @@ def list_near(answer: Answer) -> Iterator[Field]:
         yield Field(each.model_id, f"{text}{each.reason}")
 
 
-def list_remedies(answer: Answer) -> Iterator[Field]:
+def list_remedy_fields(answer: Answer) -> Iterator[Field]:
     """Yield the changes that would make an entry match."""
     for each in answer.suggestions:
         yield Field("-", each.text)

@@ -1,6 +1,6 @@
 """The entries that are nearest to a name that no entry matches, and the changes that would make it match.
 
-Each suggestion was tried: the name was resolved again with the change.
+Each remedy was tried: the name was resolved again with the change.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class NearEntry(NamedTuple):
     is_glob_id: bool = False
 
 
-class Suggestion(NamedTuple):
+class Remedy(NamedTuple):
     """A change after which a name matches an entry.
 
     Attributes:
@@ -92,13 +92,13 @@ def list_near_entries(index: ModelIndex, explanation: Explanation) -> list[NearE
     return list(near.values())[:MAX_NEAR]
 
 
-def list_suggestions(index: ModelIndex, explanation: Explanation, near: Iterable[NearEntry]) -> list[Suggestion]:
+def list_remedies(index: ModelIndex, explanation: Explanation, near: Iterable[NearEntry]) -> list[Remedy]:
     """Return the changes that make a name match one of the entries near it, or an entry of its own."""
     attempts = [attempt for each in near for attempt in _list_attempts(index, each, explanation)]
     attempts += _list_general_attempts(index, explanation)
-    suggestions = [suggestion for attempt in attempts if (suggestion := _try(index, explanation, attempt))]
-    new_entries = [each for each in suggestions if each.action == _REGISTER]
-    return [each for each in suggestions if each not in new_entries[1:]]
+    remedies = [remedy for attempt in attempts if (remedy := _try(index, explanation, attempt))]
+    new_entries = [each for each in remedies if each.action == _REGISTER]
+    return [each for each in remedies if each not in new_entries[1:]]
 
 
 def _list_found(explanation: Explanation) -> Iterator[NearEntry]:
@@ -217,8 +217,8 @@ def _list_tied_aliases(index: ModelIndex, explanation: Explanation) -> Iterator[
         yield _Attempt("remove alias", kept, alias, f"remove the alias {quote(alias)} from {quote(other)}", data)
 
 
-def _try(index: ModelIndex, explanation: Explanation, attempt: _Attempt) -> Suggestion | None:
-    """Return an attempt as a suggestion, if the name then matches the entry that it is about."""
+def _try(index: ModelIndex, explanation: Explanation, attempt: _Attempt) -> Remedy | None:
+    """Return an attempt as a remedy, if the name then matches the entry that it is about."""
     try:
         changed = index if attempt.entry is None else index.put(ModelRegistryEntry.from_dict(attempt.entry))
     except InvalidValueError:  # such as an alias that is too long
@@ -227,4 +227,4 @@ def _try(index: ModelIndex, explanation: Explanation, attempt: _Attempt) -> Sugg
     match = changed.find(name, provider, attempt.mode or explanation.mode)
     if match is None or match[0].model_id != attempt.model_id:
         return None
-    return Suggestion(attempt.action, attempt.model_id, attempt.value, attempt.text, match[1])
+    return Remedy(attempt.action, attempt.model_id, attempt.value, attempt.text, match[1])

@@ -15,14 +15,14 @@ from spanforge.model_registry._cli.explanation_texts import (
     describe_answer,
     list_near,
     list_reading,
-    list_remedies,
+    list_remedy_fields,
     list_result,
     list_rule_fields,
 )
 from spanforge.model_registry._cli.field_lists import print_fields, print_heading
 from spanforge.model_registry._cli.listing import FormatOption
 from spanforge.model_registry._cli.registries import FilesOption, UsageError, load_registry
-from spanforge.model_registry._cli.remedies import list_near_entries, list_suggestions
+from spanforge.model_registry._cli.remedies import list_near_entries, list_remedies
 from spanforge.model_registry._cli.terminal import print_json, print_line
 from spanforge.model_registry._core.names import MatchMode
 from spanforge.model_registry._core.settings import MATCH
@@ -91,7 +91,7 @@ def answer_name(index: ModelIndex, name: str, provider: str | None, mode: MatchM
     if resolution.entry is not None:
         return Answer(explanation, warnings, shutdown)
     near = list_near_entries(index, explanation)
-    return Answer(explanation, warnings, shutdown, near, list_suggestions(index, explanation, near))
+    return Answer(explanation, warnings, shutdown, near, list_remedies(index, explanation, near))
 
 
 def _print_answer(answer: Answer, day: CalendarDay | None, *, is_empty: bool) -> None:
@@ -104,6 +104,6 @@ def _print_answer(answer: Answer, day: CalendarDay | None, *, is_empty: bool) ->
     title = "No entry matches" if entry is None else f"The entry {entry.model_id}, by the rule {resolution.rule}"
     print_fields(title, list_result(answer, day))
     print_fields("Nearest entries", list_near(answer))
-    print_fields("What would make an entry match", list_remedies(answer))
+    print_fields("What would make an entry match", list_remedy_fields(answer))
     if is_empty:
         print_line("  The registry has no entries.", "warning")

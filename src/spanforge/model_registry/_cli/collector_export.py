@@ -1,0 +1,82 @@
+"""``collector transform`` and ``collector lookup``: the enrichment for the OpenTelemetry Collector."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from spanforge.model_registry._cli.commands import examples
+from spanforge.model_registry._cli.output_files import ReplacedFileOption, replace_output
+from spanforge.model_registry._cli.registries import FilesOption, load_registry
+from spanforge.model_registry._cli.resolving import NameMatchOption
+from spanforge.model_registry._cli.terminal import print_line
+from spanforge.model_registry._core.settings import SPAN_ATTRIBUTES
+from spanforge.model_registry.collector import render_lookup, render_transform
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LookupOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="PATH",
+        help="Read the models from the file at this path, which the command lookup writes.",
+    ),
+]
+SpanAttributesOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAMES", help=f"Attributes that spans get, such as +contact. Default: {SPAN_ATTRIBUTES.variable}."
+    ),
+]
+
+
+@examples(
+    "collector transform -f models.yaml --lookup-file new.yaml",
+    "collector transform -f models.yaml -o enrichment.yaml",
+)
+def write_transform(
+    files: FilesOption = None,
+    lookup_file: LookupOption = None,
+    match: NameMatchOption = None,
+    span_attributes: SpanAttributesOption = None,
+    output: ReplacedFileOption = None,
+) -> None:
+    """Write the Collector's transform processor that enriches spans.
+
+    Pass the result to the Collector as a further --config. With --lookup-file it contains no models: write these with
+    the command lookup, and replace that file when the registry changes.
+    """
+    render = partial(render_transform, lookup_file=lookup_file, match=match, span_attributes=span_attributes)
+    _write_rendered(files, render, output)
+
+
+@examples("collector lookup -f models.yaml -o lookup.yaml")
+def write_lookup(
+    files: FilesOption = None,
+    match: NameMatchOption = None,
+    span_attributes: SpanAttributesOption = None,
+    output: ReplacedFileOption = None,
+) -> None:
+    """Write the lookup file to which the transform processor refers.
+
+    Pass the same --match and --span-attributes as to the command transform.
+    """
+    _write_rendered(files, partial(render_lookup, match=match, span_attributes=span_attributes), output)
+
+
+def _write_rendered(files: list[str] | None, render: Callable[..., str], output: str | None) -> None:
+    registry = load_registry(files)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        content = render(registry).encode()
+    for warning in caught:
+        print_line(f"warning: {warning.message}", "warning", stderr=True)
+    if output is None:
+        sys.stdout.buffer.write(content)
+    else:
+        replace_output(output, content)
