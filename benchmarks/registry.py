@@ -48,10 +48,10 @@ def save(sizes: Sizes) -> Comparison:
     """Compare saving a large registry with ``json.dumps`` of plain dicts and ``fsync``."""
     registry = registry_of(as_registered(sizes.models))
     plain = [entry.to_dict() for entry in registry]
-    path = os.path.join(sizes.folder, "saved.json")
+    path, dumped = (os.path.join(sizes.folder, name) for name in ("saved.json", "dumped.json"))
 
     def dump() -> None:
-        with open(path, "w", encoding="utf-8") as file:
+        with open(dumped, "w", encoding="utf-8") as file:
             file.write(json.dumps(plain))
             file.flush()
             os.fsync(file.fileno())

@@ -41,6 +41,7 @@ LAYERS = [
     {"name_routes", "values", "process", "yaml_nodes"},
     {"name_versions", "validation", "guard", "warning_texts"},
     {"entry_fields"},
+    {"name_versions", "validation", "guard", "warning_texts", "file_lock"},
     {"names", "entry", "announcements"},
     {
         "operations",
@@ -56,6 +57,7 @@ LAYERS = [
     {"settings", "layers", "conventions"},
     {"events", "resolution", "storage", "setting_names"},
     {
+        "saving",
         "delivery",
         "span_models",
         "collector_tables",

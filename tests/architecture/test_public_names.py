@@ -27,6 +27,7 @@ PUBLIC = {
     "ModelRegistryError",
     "ModelStatus",
     "ProviderShutdownError",
+    "RegistryFileChangedError",
     "RegistryFileError",
     "RegistryFileNotFoundError",
     "Resolution",

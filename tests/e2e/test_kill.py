@@ -34,7 +34,7 @@ def save_for_ever(path: Path, versions: list[ModelRegistry], started: int) -> No
     os.write(started, b".")
     while True:
         for registry in versions:
-            registry.save(path)
+            registry.save(path, overwrite=True)
 
 
 def wait_for_a_second_file(folder: Path, seconds: float) -> None:
@@ -49,7 +49,7 @@ def kill_and_look(path: Path, versions: list[ModelRegistry]) -> dict[str, Any]:
     durations = []
     for number, registry in [*enumerate(versions)] * 3:
         before = time.monotonic()
-        registry.save(path)
+        registry.save(path, overwrite=True)
         durations.append(time.monotonic() - before)
         whole[path.read_bytes()] = f"version {number}"
     one_save = min(durations)

@@ -27,9 +27,10 @@ def path(tmp_path: Path) -> Path:
 def registry(path: Path) -> ModelRegistry:
     """Return a registry that holds ``ENTRY`` and emits nothing; there is no file at ``path``."""
     registry = ModelRegistry(auto_emit=False)
-    path.write_text(json.dumps([ENTRY]))
-    registry.load(path)
-    path.unlink()
+    loaded = path.with_name("loaded.json")
+    loaded.write_text(json.dumps([ENTRY]))
+    registry.load(loaded)
+    loaded.unlink()
     return registry
 
 

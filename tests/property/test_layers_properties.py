@@ -25,7 +25,7 @@ from spanforge.model_registry._core.lifecycle import LIFECYCLE
 from spanforge.model_registry._core.process import reset_process
 from spanforge.model_registry._core.resolution import ModelIndex
 from spanforge.model_registry._core.state import replace_file_entries
-from spanforge.model_registry._core.storage import read_entries, write_entries
+from spanforge.model_registry._core.storage import encode_entries, read_entries
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -275,7 +275,7 @@ class Layers(RuleBasedStateMachine):
     def load(self, own: dict[str, State]) -> None:
         self.own = own
         self.held = {model_id: self.held[model_id] for model_id in self.held if model_id in self.files}
-        write_entries(self.path, [state.entry(model_id) for model_id, state in own.items()])
+        self.path.write_bytes(encode_entries(state.entry(model_id) for model_id, state in own.items()))
         self.registry.load(self.path)
         self.compare()
 
@@ -287,7 +287,7 @@ class Layers(RuleBasedStateMachine):
 
     @rule()
     def save(self) -> None:
-        self.registry.save(self.path)
+        self.registry.save(self.path, overwrite=True)
         assert read_entries(self.path) == self.registry.list_all()
         strict = ModelRegistry(auto_emit=False)
         strict.load(self.path)

@@ -170,7 +170,7 @@ class Lifecycle(RuleBasedStateMachine):
 
     @rule(fresh=st.booleans())
     def save_and_load(self, *, fresh: bool) -> None:
-        self.registry.save(self.path)
+        self.registry.save(self.path, overwrite=True)
         assert json.loads(self.path.read_text()) == list(self.known.values())
         if fresh:
             self.registry = ModelRegistry(auto_emit=False)

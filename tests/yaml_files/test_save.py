@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from support.registry_files import load, refused
 from support.yaml_files import ENTRY, PLAIN
 
 from spanforge.model_registry import ModelRegistry, RegistryFileError, _core
-from spanforge.model_registry._core import storage, yaml_entries, yaml_nodes
+from spanforge.model_registry._core import yaml_entries, yaml_nodes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,17 +36,6 @@ def test_yaml_files_are_read_only(tmp_path: Path, name: str, *, there: bool) -> 
     assert str(caught.value) == f"{path}: {REASON}"
     assert sorted(os.walk(tmp_path)) == before
     assert not there or path.read_text() == ENTRY
-
-
-def test_refusal_comes_before_the_entries(tmp_path: Path) -> None:
-    """A YAML name is refused before any entry is read."""
-
-    def entries() -> Any:
-        pytest.fail("asked for")
-        yield
-
-    with pytest.raises(RegistryFileError, match="YAML files are read-only"):
-        storage.write_entries(tmp_path / "models.yaml", entries())
 
 
 @pytest.mark.parametrize(("link", "target"), [("models.json", "models.yaml"), ("models.yaml", "models.json")])

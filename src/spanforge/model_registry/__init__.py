@@ -29,6 +29,7 @@ from spanforge.model_registry._core.errors import (
     ModelNotFoundError,
     ModelRegistryError,
     ProviderShutdownError,
+    RegistryFileChangedError,
     RegistryFileError,
     RegistryFileNotFoundError,
 )
@@ -51,6 +52,7 @@ __all__ = [
     "ModelRegistryError",
     "ModelStatus",
     "ProviderShutdownError",
+    "RegistryFileChangedError",
     "RegistryFileError",
     "RegistryFileNotFoundError",
     "Resolution",

@@ -7,16 +7,20 @@ import errno
 import os
 import secrets
 import stat
+import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 
-def replace_file(target: str, parts: Iterable[bytes]) -> None:
-    """Write a file that replaces the target, and keep the mode of an existing target.
+def replace_file(target: str, parts: Iterable[bytes]) -> os.stat_result:
+    """Write a file that replaces the target, keep the mode of an existing target, and return the status of the new one.
 
     If the process is killed, either the old or the new file remains, perhaps beside a hidden temporary file.
+
+    The time of the new file is exact. The clock of file systems ticks every few milliseconds, so a later change could
+    otherwise have the same time.
     """
     temporary = temporary_path(target)
     try:
@@ -26,11 +30,15 @@ def replace_file(target: str, parts: Iterable[bytes]) -> None:
             file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
+        now = time.time_ns()
+        os.utime(temporary, ns=(now, now))
+        status = os.stat(temporary)
         os.replace(temporary, target)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
+    return status
 
 
 def temporary_path(target: str) -> str:

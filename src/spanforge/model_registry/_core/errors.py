@@ -222,6 +222,10 @@ class RegistryFileNotFoundError(RegistryFileError, FileNotFoundError):
         return type(self), (self.path, self.reason)
 
 
+class RegistryFileChangedError(RegistryFileError):
+    """``save`` would overwrite models or changes that the registry has not loaded; the file is unchanged."""
+
+
 class TelemetryError(ModelRegistryError, ValueError):
     """Telemetry cannot be read, or does not exist.
 

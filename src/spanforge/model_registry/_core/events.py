@@ -9,6 +9,7 @@ from spanforge.model_registry._core.lifecycle import OPERATIONS, OperationName
 
 if TYPE_CHECKING:
     from spanforge.model_registry._core.entry import ModelRegistryEntry
+    from spanforge.model_registry._core.operations import Step
 
 OPERATION_SPAN_NAMES: Final = {name: PREFIX + name for name in OPERATIONS}
 """The name of the root span, by operation."""
@@ -67,3 +68,16 @@ class EventCounts(NamedTuple):
     held: int
     dropped: int
     failed: int
+
+
+def create_step_event(step: Step, timestamp: int, actor: str | None, source_revision: str | None) -> LifecycleEvent:
+    """Return the event of an operation between two entries. The timestamp is in microseconds since the epoch."""
+    return LifecycleEvent(
+        operation=step.operation_name,
+        entry=step.after,
+        at=timestamp * 1_000,
+        previous_status=None if step.before is None else step.before.status,
+        reason=step.reason,
+        actor=actor,
+        source_revision=source_revision,
+    )

@@ -83,7 +83,7 @@ def _decode_canonical_entries(content: bytes) -> list[ModelRegistryEntry] | None
 
 
 def _is_as_written(content: bytes, entries: list[ModelRegistryEntry]) -> bool:
-    """Check whether the content is exactly the one that ``write_entries`` would write."""
+    """Check whether the content is exactly the one that ``save`` would write."""
     position = 0
     for part in encode_parts(entries):
         if not content.startswith(part, position):

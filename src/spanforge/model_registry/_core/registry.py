@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from spanforge.model_registry._core import emission, storage
+from spanforge.model_registry._core import emission, saving, storage
 from spanforge.model_registry._core.calendar_guard import list_call_warnings, require_days_left
 from spanforge.model_registry._core.entry import ModelRegistryEntry
 from spanforge.model_registry._core.errors import ModelNotAllowedError, ModelNotFoundError
-from spanforge.model_registry._core.events import LifecycleEvent
+from spanforge.model_registry._core.events import create_step_event
 from spanforge.model_registry._core.layers import replace_app_layer, warn_about_differences
 from spanforge.model_registry._core.lifecycle import STATUSES, RiskTier
 from spanforge.model_registry._core.operations import Operation, build_metadata, find_steps
 from spanforge.model_registry._core.settings import MATCH
-from spanforge.model_registry._core.state import RegistryCore
+from spanforge.model_registry._core.state import RegistryCore, list_sources
 from spanforge.model_registry._core.validation import check_reserved
 from spanforge.model_registry._core.values import check_one_of, check_optional_string, check_string, check_text
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Iterator, Mapping
 
+    from spanforge.model_registry._core.events import LifecycleEvent
     from spanforge.model_registry._core.names import MatchMode
-    from spanforge.model_registry._core.operations import Step
     from spanforge.model_registry._core.resolution import Resolution
 
 
@@ -228,14 +228,23 @@ class ModelRegistry(RegistryCore):
         """
         self._replace_layer(replace_app_layer, ())
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Write all entries to a JSON file, atomically and durably.
 
+        Changes that others made to the file are not lost. While another process changes a file in the same folder,
+        ``save`` waits for at most three seconds.
+
+        Args:
+            path: The path of the file. Missing folders are created.
+            overwrite: ``True`` to replace the file even if changes by others are lost.
+
         Raises:
+            RegistryFileChangedError: The file changed since this registry loaded or saved it. Or the registry did
+                neither, and the file has models or retirements that the registry does not have.
             RegistryFileError: The file cannot be written, or its name ends in ``.yaml`` or ``.yml``. A YAML file would
                 lose its comments.
         """
-        storage.write_entries(path, self.list_all())
+        saving.save_entries(path, self.list_all, lambda: list_sources(self), self._saved_files, overwrite=overwrite)
 
     def load(self, path: str | os.PathLike[str]) -> None:
         """Replace all entries with those of a JSON or YAML file, atomically. No event is emitted.
@@ -284,7 +293,7 @@ class ModelRegistry(RegistryCore):
         steps = [step for entry in after for step in find_steps(before_by_id.get(entry.model_id), entry)]
         timestamps = self._take_timestamps(len(steps))
         events = [
-            _create_step_event(step, timestamp, actor, source_revision)
+            create_step_event(step, timestamp, actor, source_revision)
             for step, timestamp in zip(steps, timestamps, strict=True)
         ]
         emission.emit_events(events, self._providers)
@@ -301,18 +310,6 @@ class ModelRegistry(RegistryCore):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {len(self)} models>"
-
-
-def _create_step_event(step: Step, timestamp: int, actor: str | None, source_revision: str | None) -> LifecycleEvent:
-    return LifecycleEvent(
-        operation=step.operation_name,
-        entry=step.after,
-        at=timestamp * 1_000,
-        previous_status=None if step.before is None else step.before.status,
-        reason=step.reason,
-        actor=actor,
-        source_revision=source_revision,
-    )
 
 
 def _check_reason(reason: str, model_id: str) -> str | None:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from spanforge.model_registry._core.layers import Layers
     from spanforge.model_registry._core.operations import Operation
     from spanforge.model_registry._core.provider_calendar import CalendarDay
+    from spanforge.model_registry._core.saving import SavedFiles
     from spanforge.model_registry._core.storage import SourceFile
 
 _T = TypeVar("_T")
@@ -95,6 +96,7 @@ class RegistryCore:
         self._providers: dict[EventSignal, Any] = {"span": tracer_provider, "log": logger_provider}
         self._last_timestamp = 0
         self._state = RegistryState(ModelIndex(), self._INITIAL_LAYERS)
+        self._saved_files: SavedFiles = {}
         self._guard = Guard()
         guards_at_forks.add(self._guard)
         emission.add_registry(self, RegistryCore._get_deliveries)

@@ -45,42 +45,49 @@ class SourceFile(NamedTuple):
     sha256: str
 
 
-def write_entries(path: str | os.PathLike[str], entries: Iterable[ModelRegistryEntry]) -> None:
-    """Write entries as an indented JSON array in UTF-8, with the same bytes for the same entries.
-
-    The write is atomic and durable: a synced temporary file in the same folder replaces the file. If the process is
-    killed, either the old or the new file remains, perhaps beside a hidden temporary file. Missing parent folders are
-    created. The mode of an existing file is kept, and a symbolic link still has the same target.
+def write_parts(path: str | os.PathLike[str], parts: Iterable[bytes]) -> None:
+    """Write the parts of a JSON file atomically and durably. Missing parent folders are created.
 
     Raises:
-        RegistryFileError: The file cannot be written. An existing file is unchanged, unless the error reports that only
-            the folder could not be synced. YAML files are never written, because their comments would be lost.
+        RegistryFileError: The file cannot be written, or is a YAML file. An existing file is unchanged, unless the
+            error reports that only the folder could not be synced.
     """
     name = os.fsdecode(path)
-    target = _resolve_target(name)
-    _write_target(name, target, encode_parts(list(entries)))
-
-
-def write_parts(path: str | os.PathLike[str], parts: Iterable[bytes]) -> None:
-    """Write the parts of a JSON file, as ``write_entries`` does, and raise its errors."""
-    name = os.fsdecode(path)
-    _write_target(name, _resolve_target(name), parts)
-
-
-def _write_target(name: str, target: str, parts: Iterable[bytes]) -> None:
-    try:
+    target = resolve_json_target(name)
+    with translate_write_errors(name):
         os.makedirs(os.path.dirname(target), exist_ok=True)
-        with open_folder(os.path.dirname(target)) as folder:
-            replace_file(target, parts)
-            not_synced = sync_folder(folder)
-    except (OSError, ValueError) as error:
-        raise RegistryFileError(name, f"cannot be written: {explain_os_error(error)}") from error
+    write_target(name, target, parts)
+
+
+def write_target(name: str, target: str, parts: Iterable[bytes]) -> os.stat_result:
+    """Write the parts of a file of any kind, and return the status of the new file; raise as ``write_parts`` does.
+
+    Args:
+        name: The path for messages.
+        target: The path of the file, without symbolic links.
+        parts: The content.
+    """
+    with translate_write_errors(name), open_folder(os.path.dirname(target)) as folder:
+        status = replace_file(target, parts)
+        not_synced = sync_folder(folder)
     if not_synced is not None:
         raise RegistryFileError(name, explain_not_synced(not_synced)) from not_synced
+    return status
+
+
+@contextlib.contextmanager
+def translate_write_errors(name: str) -> Iterator[None]:
+    """Turn errors of the operating system into errors about a file that cannot be written."""
+    try:
+        yield
+    except RegistryFileError:
+        raise
+    except (OSError, ValueError) as error:
+        raise RegistryFileError(name, f"cannot be written: {explain_os_error(error)}") from error
 
 
 def encode_entries(entries: Iterable[ModelRegistryEntry]) -> bytes:
-    """Return the content of the file that ``write_entries`` would write."""
+    """Return the content of the file that ``save`` would write."""
     return b"".join(encode_parts(list(entries)))
 
 
@@ -182,16 +189,23 @@ def _parse_with_extra(name: str, content: bytes) -> tuple[list[ModelRegistryEntr
     return yaml_entries.parse_yaml(name, content)
 
 
-def _resolve_target(name: str) -> str:
+def resolve_target(name: str) -> str:
     """Return the path of the file to write, after following symbolic links.
 
     Raises:
-        RegistryFileError: The path cannot be resolved, or it is that of a YAML file.
+        RegistryFileError: The path cannot be resolved.
     """
-    try:
-        target = os.path.realpath(name)
-    except (OSError, ValueError) as error:
-        raise RegistryFileError(name, f"cannot be written: {explain_os_error(error)}") from error
+    with translate_write_errors(name):
+        return os.path.realpath(name)
+
+
+def resolve_json_target(name: str) -> str:
+    """Return the path of the JSON file to write, after following symbolic links.
+
+    Raises:
+        RegistryFileError: The path cannot be resolved, or it is that of a YAML file, which would lose its comments.
+    """
+    target = resolve_target(name)
     if is_yaml(name) or is_yaml(target):
         reason = "cannot be written: YAML files are read-only, and save writes JSON; use a name that ends in .json"
         raise RegistryFileError(name, reason)

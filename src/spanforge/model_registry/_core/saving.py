@@ -1,0 +1,151 @@
+"""``save_entries``: writes a registry's entries to a file, unless changes by others would be lost."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from spanforge.model_registry._core.errors import RegistryFileChangedError, RegistryFileError, shorten
+from spanforge.model_registry._core.file_lock import lock_folder
+from spanforge.model_registry._core.json_entries import encode_parts
+from spanforge.model_registry._core.lifecycle import LIFECYCLE
+from spanforge.model_registry._core.storage import (
+    parse_entries,
+    read_registry_file,
+    resolve_json_target,
+    translate_write_errors,
+    write_target,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from spanforge.model_registry._core.entry import ModelRegistryEntry
+    from spanforge.model_registry._core.storage import SourceFile
+
+SAVE_WAIT: Final = 3.0
+"""The seconds that ``save`` waits while another process changes a file in the folder. A change takes milliseconds."""
+MAX_SAVED: Final = 100
+"""The limit of files whose last version a registry remembers."""
+_MAX_NAMED: Final = 3
+_REMEDY: Final = "load it and repeat your changes, or pass overwrite=True"
+
+SavedFiles = dict[str, "FileVersion"]
+"""The versions of files that a registry has saved, by their paths."""
+
+
+class FileVersion(NamedTuple):
+    """A version of a file that this process wrote. Each later write changes the inode or the time.
+
+    Attributes:
+        device: The device of the file system.
+        inode: The number of the file.
+        size: The number of bytes.
+        mtime: The time of the content, in nanoseconds since the epoch.
+    """
+
+    device: int
+    inode: int
+    size: int
+    mtime: int
+
+
+def save_entries(
+    path: str | os.PathLike[str],
+    list_entries: Callable[[], list[ModelRegistryEntry]],
+    list_sources: Callable[[], Iterable[SourceFile]],
+    saved_files: SavedFiles,
+    *,
+    overwrite: bool,
+) -> None:
+    """Write entries as an indented JSON array in UTF-8, with the same bytes for the same entries.
+
+    The write is atomic and durable: a synced temporary file in the same folder replaces the file. If the process is
+    killed, either the old or the new file remains, perhaps beside a hidden temporary file. Missing parent folders are
+    created. The mode of an existing file is kept, and a symbolic link still has the same target.
+
+    Args:
+        path: The path of the file.
+        list_entries: The function that returns the entries. It is called when no other process can change the file.
+        list_sources: The function that returns the files from which the entries were read.
+        saved_files: The versions that the registry saved. The new version is added.
+        overwrite: ``True`` to write even if changes by others are lost.
+
+    Raises:
+        RegistryFileChangedError: The file has models or changes that the entries do not have.
+        RegistryFileError: The file cannot be written. An existing file is unchanged, unless the error reports that only
+            the folder could not be synced. YAML files are never written, because their comments would be lost.
+    """
+    name = os.fsdecode(path)
+    target = resolve_json_target(name)
+    folder = os.path.dirname(target)
+    with translate_write_errors(name):
+        os.makedirs(folder, exist_ok=True)
+        with lock_folder(folder, SAVE_WAIT):
+            entries = list_entries()
+            version = _find_version(target)
+            if version is not None and version != saved_files.get(target) and not overwrite:
+                _check_unchanged(name, target, entries, list_sources(), was_saved=target in saved_files)
+            status = write_target(name, target, encode_parts(entries))
+            _remember(saved_files, target, status)
+
+
+def _find_version(target: str) -> FileVersion | None:
+    """Return the version of the file that a save would replace; ``None`` if there is no file."""
+    try:
+        status = os.stat(target)
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError("it is not a regular file")
+    return _make_version(status)
+
+
+def _make_version(status: os.stat_result) -> FileVersion:
+    return FileVersion(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+def _remember(saved_files: SavedFiles, target: str, status: os.stat_result) -> None:
+    """Remember the version of a file, and forget the oldest version of too many."""
+    saved_files.pop(target, None)
+    saved_files[target] = _make_version(status)
+    while len(saved_files) > MAX_SAVED:
+        saved_files.pop(next(iter(saved_files)))
+
+
+def _check_unchanged(
+    name: str, target: str, entries: list[ModelRegistryEntry], sources: Iterable[SourceFile], *, was_saved: bool
+) -> None:
+    """Raise an error if the file has changes that are not in the entries.
+
+    A file that the registry neither loaded nor saved may be replaced if no model and no retirement is lost.
+    """
+    content = read_registry_file(target, regular_only=True)[1] or b""
+    digests = {source.sha256 for source in sources if os.path.realpath(source.path) == target}
+    if hashlib.sha256(content).hexdigest() in digests:
+        return
+    try:
+        lost = _describe_losses(parse_entries(target, content), entries)
+    except RegistryFileError:
+        reason = "is not a valid registry file, so it is not replaced; remove it, or pass overwrite=True"
+        raise RegistryFileChangedError(name, reason) from None
+    if was_saved or digests:
+        raise RegistryFileChangedError(name, f"has changed since this registry loaded or saved it{lost}; {_REMEDY}")
+    if lost:
+        raise RegistryFileChangedError(name, f"was never loaded by this registry{lost}; {_REMEDY}")
+
+
+def _describe_losses(old: list[ModelRegistryEntry], new: list[ModelRegistryEntry]) -> str:
+    """Describe the models and retirements that only the old entries have; the text is empty if there are none."""
+    statuses = {entry.model_id: entry.status for entry in new}
+    missing = [entry.model_id for entry in old if entry.model_id not in statuses]
+    final = [
+        f"{entry.status} {shorten(entry.model_id)}"
+        for entry in old
+        if not LIFECYCLE[entry.status].operations and statuses.get(entry.model_id, entry.status) != entry.status
+    ]
+    lost = [*map(shorten, missing), *final]
+    more = f" and {len(lost) - _MAX_NAMED:,} more" if len(lost) > _MAX_NAMED else ""
+    return f"; only the file has {', '.join(lost[:_MAX_NAMED])}{more}" if lost else ""
