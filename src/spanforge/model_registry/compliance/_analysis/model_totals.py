@@ -25,12 +25,16 @@ class GroupSpans(NamedTuple):
         samples: Some of them.
         with_differences: The number of those whose copies differ; ``0`` if they are findings by repeated attributes.
         difference_samples: Some of those.
+        copies: The number of copies that do not count.
+        differing_copies: The number of these copies that differ from the span that counts.
     """
 
     number: int
     samples: Sequence[SpanRef]
     with_differences: int = 0
     difference_samples: Sequence[SpanRef] = ()
+    copies: int = 0
+    differing_copies: int = 0
 
 
 class Counts(dict[_CountKey, int]):

@@ -8,10 +8,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from spanforge.model_registry.compliance._analysis.calls import OTHERS_NAME
-from spanforge.model_registry.compliance._analysis.copies import find_corrections
-from spanforge.model_registry.compliance._analysis.duplicates import find_repeated_spans
+from spanforge.model_registry.compliance._analysis.counted_groups import BesideTrusted, CountedGroups, count_once
 from spanforge.model_registry.compliance._analysis.gaps import find_gaps
-from spanforge.model_registry.compliance._analysis.log_calls import find_joined_calls
 from spanforge.model_registry.compliance._analysis.model_totals import Counts, GroupSpans, ModelTotals
 from spanforge.model_registry.compliance._analysis.senders import COUNTED
 from spanforge.model_registry.compliance._attestation_parts import SENDERS
@@ -20,10 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from spanforge.model_registry.compliance._analysis.calls import Call
-    from spanforge.model_registry.compliance._analysis.copies import Corrections
     from spanforge.model_registry.compliance._analysis.scan_data import (
         CallGroup,
-        GroupKey,
         ScannedInput,
         ScanRequest,
         SpanRef,
@@ -63,13 +59,6 @@ class ServiceModel(NamedTuple):
     model_id: str | None
     name: str
     service: str
-
-
-class BesideTrusted(NamedTuple):
-    """Spans of untrusted senders that a trusted or unknown sender sent too: their number, and some of them."""
-
-    number: int
-    samples: Sequence[SpanRef]
 
 
 @dataclass
@@ -159,33 +148,34 @@ def total_calls(inputs: Sequence[ScannedInput], request: ScanRequest, folder: st
         request: The request of the scan.
         folder: The folder with the ids of their spans.
     """
-    groups = {(number, group.mark): group for number, one in enumerate(inputs) for group in one.result.groups}
-    joined = list(find_joined_calls(folder, len(inputs), {key: group.call for key, group in groups.items()}))
-    corrections = find_corrections(groups, find_repeated_spans(folder, len(inputs)))
-    for key, ids in joined:
-        corrections.join(groups, key, ids)
+    return total_groups(count_once(inputs, folder), list(find_gaps(inputs, request)))
+
+
+def total_groups(counted: CountedGroups, gaps: list[tuple[int, int]]) -> CallTotals:
+    """Return the totals of groups in which each span counts once.
+
+    Args:
+        counted: The groups.
+        gaps: The stretches of the period without any span.
+    """
     tallies: dict[str, _Tally] = {sender: _Tally() for sender in SENDERS}
-    for key, group in groups.items():
-        tallies[group.call.sender].add(group, key, corrections)
-    gaps = list(find_gaps(inputs, request))
+    for group, spans in counted.groups:
+        tallies[group.call.sender].add(group, spans)
     by_sender = {sender: tally.to_totals([]) for sender, tally in tallies.items()}
-    counted = _total_counted(groups, tallies, corrections).to_totals(gaps)
-    beside = BesideTrusted(corrections.beside_trusted, corrections.beside_samples)
-    return replace(counted, by_sender=by_sender, beside_trusted=beside)
+    totals = _total_counted(counted, tallies).to_totals(gaps)
+    return replace(totals, by_sender=by_sender, beside_trusted=counted.beside_trusted)
 
 
-def _total_counted(
-    groups: Mapping[GroupKey, CallGroup], tallies: Mapping[str, _Tally], corrections: Corrections
-) -> _Tally:
+def _total_counted(counted: CountedGroups, tallies: Mapping[str, _Tally]) -> _Tally:
     """Return the sums of all senders that count. Mostly there is only one."""
-    senders = {group.call.sender for group in groups.values()}.intersection(COUNTED)
+    senders = {group.call.sender for group, _ in counted.groups}.intersection(COUNTED)
     if len(senders) == 1:
         return tallies[senders.pop()]
-    counted = _Tally()
-    for key, group in groups.items():
+    tally = _Tally()
+    for group, spans in counted.groups:
         if group.call.sender in senders:
-            counted.add(group, key, corrections)
-    return counted
+            tally.add(group, spans)
+    return tally
 
 
 class _Tally:
@@ -208,21 +198,10 @@ class _Tally:
         self._other_findings = ModelTotals()
         self._copies = self._differing_copies = 0
 
-    def add(self, group: CallGroup, key: GroupKey, corrections: Corrections) -> None:
-        """Add the spans of a group, without copies."""
-        if key not in corrections.groups:  # most groups
-            if group.calls:
-                self._add_spans(group, GroupSpans(group.calls, group.samples))
-            return
-        self._copies += corrections.copies[key]
-        self._differing_copies += corrections.differing[key]
-        wrong = corrections.wrong_samples.get(key, ())
-        spans = GroupSpans(
-            group.calls - corrections.copies[key] - corrections.joined[key],
-            [sample for sample in group.samples if sample not in wrong],
-            0 if group.call.is_ambiguous else corrections.spans_with_differences[key],
-            corrections.difference_samples.get(key, ()),
-        )
+    def add(self, group: CallGroup, spans: GroupSpans) -> None:
+        """Add the spans of a group that count, and the number of their copies."""
+        self._copies += spans.copies
+        self._differing_copies += spans.differing_copies
         if spans.number:
             self._add_spans(group, spans)
 
