@@ -122,6 +122,25 @@ def test_processes_give_equal_results(readers: list[FileReader], folder: str, mo
     assert started.gone()
 
 
+@pytest.mark.parametrize("least", [0, 10**9], ids=["processes", "this process"])
+def test_reports_of_progress(
+    tmp_path: Path, folder: str, otlp: Otlp, monkeypatch: pytest.MonkeyPatch, least: int
+) -> None:
+    """The bytes read so far are reported for each input, at most about once per MiB."""
+    line = otlp.line(otlp.span("gpt", padding="x" * 100_000)) + b"\n"
+    for name in ("a", "b"):
+        (tmp_path / name).write_bytes(line * 35)
+    monkeypatch.setattr(workers, "_count_cores", lambda: 2)
+    monkeypatch.setattr(workers, "PARALLEL_MIN_BYTES", least)
+    reported: dict[int, list[int]] = {0: [], 1: []}
+    readers = [FileReader(str(tmp_path / name)) for name in ("a", "b")]
+    scan_inputs(readers, request(), folder, lambda number, size: reported[number].append(size))
+    for sizes in reported.values():
+        assert 2 <= len(sizes) <= 4
+        assert sizes == sorted(sizes)
+        assert 2**20 <= sizes[-1] <= 35 * len(line)
+
+
 @pytest.mark.usefixtures("started")
 @pytest.mark.parametrize(("start", "end"), [("0001-01-01", "2026-02-01"), ("2026-01-01", "9999-12-31")])
 def test_long_periods(readers: list[FileReader], folder: str, start: str, end: str) -> None:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from functools import partial
 from threading import Lock
 from typing import IO, TYPE_CHECKING, Final, TypeVar
 
@@ -22,7 +23,7 @@ from spanforge.model_registry.compliance._sources.formats import file_kind, open
 from spanforge.model_registry.compliance._sources.wrong_files import SHOWN_BYTES, describe_content
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from spanforge.model_registry.compliance._sources.files import TelemetryReader
 
@@ -30,6 +31,8 @@ PARALLEL_MIN_BYTES: Final = 16 * 1024 * 1024
 """The total bytes of files from which processes are started: reading them takes longer than starting Python."""
 _LENGTH: Final = 8
 _CHILD: Final = f"import sys; sys.path[:] = sys.argv[1:]; from {__name__} import run_worker; run_worker()"
+_PROGRESS_BYTES: Final = 1024 * 1024
+"""The bytes of an input after which its progress is reported again."""
 _CUT_OFF: Final = "the last line cannot be read: the file may be cut off"
 
 _Message = TypeVar("_Message")
@@ -56,24 +59,46 @@ class _Done(msgspec.Struct, tag=True):
     scanned: ScannedInput
 
 
+class _Progress(msgspec.Struct, tag=True):
+    size: int
+
+
 _WorkerResult = _Failure | _MissingExtra | _Done
-_result_decoder: Final = msgspec.json.Decoder(_WorkerResult)  # JSON: MessagePack's integers end in the year 2554
+_message_decoder: Final = msgspec.json.Decoder(
+    _WorkerResult | _Progress
+)  # JSON: MessagePack's integers end in the year 2554
 _request_decoder: Final = msgspec.json.Decoder(ScanRequest)
 _task_decoder: Final = msgspec.json.Decoder(_Task)
 
 
-def scan_input(reader: TelemetryReader, request: ScanRequest, folder: str, input_number: int) -> ScannedInput:
+def scan_input(
+    reader: TelemetryReader,
+    request: ScanRequest,
+    folder: str,
+    input_number: int,
+    report: Callable[[int], None] | None = None,
+) -> ScannedInput:
     """Scan one input, and write the ids of its spans to files in a folder.
+
+    Args:
+        reader: The reader of the input.
+        request: The request of the scan.
+        folder: The folder.
+        input_number: The number of the input.
+        report: A function that gets the number of bytes read so far, from time to time.
 
     Raises:
         TelemetryError: The input cannot be read, or has no request.
     """
     faults = FaultLog(lambda: getattr(reader, "place", ""))
     scan = Scan(request, SpanIdWriter(folder, input_number), faults)
-    is_whole, start = True, b""
+    is_whole, start, reported = True, b"", 0
     for document in reader.requests():
         start = start or document[:SHOWN_BYTES]
         is_whole = scan.count_document(document)
+        if report is not None and (position := getattr(reader, "position", reader.size)) >= reported + _PROGRESS_BYTES:
+            reported = position
+            report(position)
     if scan.result.lines and not scan.has_request:
         content = getattr(reader, "start", b"") or start
         raise TelemetryError(getattr(reader, "path", reader.name), describe_content(content))
@@ -84,8 +109,20 @@ def scan_input(reader: TelemetryReader, request: ScanRequest, folder: str, input
     return ScannedInput(reader.name, reader.kind, reader.size, reader.sha256, limits, scan.result)
 
 
-def scan_inputs(readers: Sequence[TelemetryReader], request: ScanRequest, folder: str) -> list[ScannedInput]:
+def scan_inputs(
+    readers: Sequence[TelemetryReader],
+    request: ScanRequest,
+    folder: str,
+    report: Callable[[int, int], None] = lambda number, size: None,  # noqa: ARG005 - reports nothing
+) -> list[ScannedInput]:
     """Scan inputs, and return their results in the same order.
+
+    Args:
+        readers: The readers of the inputs.
+        request: The request of the scan.
+        folder: The folder for the ids of spans.
+        report: A function that gets the number of an input and the number of its bytes read so far, from time to time.
+            Several threads call it.
 
     Raises:
         TelemetryError: An input cannot be read.
@@ -96,11 +133,11 @@ def scan_inputs(readers: Sequence[TelemetryReader], request: ScanRequest, folder
         tasks = []
     elsewhere = {task.input_number for task in tasks}
     scanned = {
-        number: scan_input(reader, request, folder, number)
+        number: scan_input(reader, request, folder, number, partial(report, number))
         for number, reader in enumerate(readers)
         if number not in elsewhere
     }
-    for number, result in _scan_in_processes(tasks, request, workers).items():
+    for number, result in _scan_in_processes(tasks, request, workers, report).items():
         scanned[number] = msgspec.structs.replace(result, name=readers[number].name)
     return [scanned[number] for number in range(len(readers))]
 
@@ -132,7 +169,9 @@ def _get_size(task: _Task) -> int:
     return read_size(task.kind, os.fsdecode(task.path))
 
 
-def _scan_in_processes(tasks: list[_Task], request: ScanRequest, workers: int) -> dict[int, ScannedInput]:
+def _scan_in_processes(
+    tasks: list[_Task], request: ScanRequest, workers: int, report: Callable[[int, int], None]
+) -> dict[int, ScannedInput]:
     """Return the result of each task, by the number of its input. The first failure ends all processes."""
     results: dict[int, ScannedInput] = {}
     if not tasks:
@@ -151,7 +190,8 @@ def _scan_in_processes(tasks: list[_Task], request: ScanRequest, workers: int) -
                 return
             with contextlib.suppress(BrokenPipeError):
                 _send_message(process.stdin, task)
-            results[task.input_number] = _unwrap(_receive_message(process.stdout, _result_decoder), task)
+            number = task.input_number
+            results[number] = _unwrap(_receive_result(process.stdout, partial(report, number)), task)
 
     with _start_processes(workers) as processes, ThreadPoolExecutor(workers) as threads:
         try:
@@ -208,13 +248,13 @@ def run_worker() -> None:
     stdin, stdout = sys.stdin.buffer, sys.stdout.buffer
     request = _receive_message(stdin, _request_decoder)
     while request is not None and (task := _receive_message(stdin, _task_decoder)) is not None:
-        _send_message(stdout, _run_task(task, request))
+        _send_message(stdout, _run_task(task, request, lambda size: _send_message(stdout, _Progress(size))))
 
 
-def _run_task(task: _Task, request: ScanRequest) -> _WorkerResult:
+def _run_task(task: _Task, request: ScanRequest, report: Callable[[int], None]) -> _WorkerResult:
     try:
         reader = open_file(task.kind, os.fsdecode(task.path))
-        return _Done(scan_input(reader, request, os.fsdecode(task.folder), task.input_number))
+        return _Done(scan_input(reader, request, os.fsdecode(task.folder), task.input_number, report))
     except TelemetryError as error:
         return _Failure(os.fsencode(error.source), error.reason)
     except MissingExtraError as error:
@@ -225,6 +265,13 @@ def _send_message(stream: IO[bytes], message: object) -> None:
     data = msgspec.json.encode(message)
     stream.write(len(data).to_bytes(_LENGTH, "big") + data)
     stream.flush()
+
+
+def _receive_result(stream: IO[bytes], report: Callable[[int], None]) -> _WorkerResult | None:
+    """Return the next result, after the reports of progress before it."""
+    while isinstance(message := _receive_message(stream, _message_decoder), _Progress):
+        report(message.size)
+    return message
 
 
 def _receive_message(stream: IO[bytes], decoder: msgspec.json.Decoder[_Message]) -> _Message | None:

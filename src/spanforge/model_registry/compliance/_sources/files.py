@@ -26,10 +26,11 @@ _NO_FILE: Final = "is not a file; pass files or a glob such as archive/*.jsonl*"
 class TelemetryReader(Protocol):
     """The protocol of readers of telemetry for evidence.
 
-    A reader can have three more attributes. ``path`` is the path of a file. Of several readers of one type with the
+    A reader can have four more attributes. ``path`` is the path of a file. Of several readers of one type with the
     same path, only one is read. If its name is the path, the evidence shows a shorter name. ``cut_off`` is a sentence
     for ``limits``, used if the last request of the input ends early. ``place`` is the place of the latest request, such
-    as ``line 3``, which the evidence shows if the request cannot be read.
+    as ``line 3``, which the evidence shows if the request cannot be read. ``position`` is the number of bytes read so
+    far, for reports of progress.
 
     Attributes:
         name: The name of the input in the evidence.
@@ -74,6 +75,12 @@ class FileReader:
         self.sha256: str = hashlib.sha256().hexdigest()
         self.limits: list[str] = []
         self._layout: Layout | None = None
+        self._raw: HashedFile | None = None
+
+    @property
+    def position(self) -> int:
+        """The number of bytes that were read so far."""
+        return 0 if self._raw is None else self._raw.size
 
     @property
     def place(self) -> str:
@@ -92,7 +99,7 @@ class FileReader:
             raise TelemetryError(self.path, _NO_FILE)  # reading a pipe would block
         try:
             with open(self.path, "rb", buffering=0) as file:
-                raw = HashedFile(file, hashlib.sha256())
+                raw = self._raw = HashedFile(file, hashlib.sha256())
                 yield from self._read_documents(ByteStream(raw, self.limits))
                 raw.drain()
         except OSError as error:
