@@ -21,11 +21,13 @@ def parse_moment(given: str | date, field: str) -> datetime:
     return parse_date(given.isoformat() if isinstance(given, date) else given, field)
 
 
-def parse_period(from_date: str | date, to_date: str | date) -> tuple[int, int]:
-    """Return the start and the end of a period, in nanoseconds since the epoch."""
-    start, end = _parse_bound(from_date, "from_date"), _parse_bound(to_date, "to_date")
+def parse_period(
+    from_date: str | date, to_date: str | date, fields: tuple[str, str] = ("from_date", "to_date")
+) -> tuple[int, int]:
+    """Return the start and the end of a period, in nanoseconds since the epoch; errors name these fields."""
+    start, end = _parse_bound(from_date, fields[0]), _parse_bound(to_date, fields[1])
     if start >= end:
-        raise InvalidValueError.must_be("to_date", to_date, f"later than from_date, {from_date}")
+        raise InvalidValueError.must_be(fields[1], to_date, f"later than {fields[0]}, {from_date}")
     return start, end
 
 

@@ -9,7 +9,8 @@ from spanforge.model_registry._core.timestamps import from_nanos, to_nanos
 from spanforge.model_registry._core.values import quote
 from spanforge.model_registry.compliance import _name_lists as name_lists
 from spanforge.model_registry.compliance._analysis.calls import OTHERS_NAME
-from spanforge.model_registry.compliance._analysis.scan_data import MAX_CALL_GROUPS
+from spanforge.model_registry.compliance._analysis.scan_data import MAX_CALL_GROUPS, MAX_SEEN_EVENTS
+from spanforge.model_registry.compliance._analysis.senders import COUNTED
 from spanforge.model_registry.compliance._sender_figures import list_sender_limits
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def list_limits(facts: EvidenceFacts, names: NameLists) -> Iterator[str]:
     about = facts.about
     yield from _list_cuts(facts, names)
     yield from _list_argument_limits(facts.request)
-    yield from _list_harmless_faults(facts.inputs)
+    yield from list_harmless_faults(facts.inputs)
     called = [entry for entry in facts.request.entries if entry.model_id in about.models]
     undated = sum(_begins_by_dates(entry, facts.request.scan) for entry in called)
     if undated:
@@ -74,7 +75,7 @@ def list_limits(facts: EvidenceFacts, names: NameLists) -> Iterator[str]:
             f"{len(names.agent_only_models)}. The list `agent_only_models` names them. Their calls may be missing from "
             "the telemetry, or may name another model."
         )
-    if _has_merged_groups(about):
+    if has_merged_groups(about):
         yield (
             f"An input has more than {MAX_CALL_GROUPS:,} groups of calls of one sender. The calls of a group have "
             "the same model, service and results of checks. Further calls are counted without their service and "
@@ -127,7 +128,23 @@ def _count_and_name(names: Sequence[str]) -> str:
     return f"{len(names):,} ({shown}{', …' if len(names) > MAX_LISTED else ''})"
 
 
-def _list_harmless_faults(inputs: Sequence[ScannedInput]) -> Iterator[str]:
+def list_reading_limits(inputs: Sequence[ScannedInput]) -> Iterator[str]:
+    """Yield the parts of the inputs that could not be read or kept."""
+    for scanned in inputs:
+        result = scanned.result
+        bad = result.bad_lines - result.harmless_faults
+        if bad:
+            first = result.faults[0]
+            yield f"{scanned.name}: unreadable documents, spans or log records: {bad}; the input's first fault: {first}"
+    lost = sum(scanned.result.lost_events.get(sender, 0) for scanned in inputs for sender in COUNTED)
+    if lost:
+        yield f"lifecycle events ignored because an input has over {MAX_SEEN_EVENTS:,} of one kind of sender: {lost}"
+    for scanned in inputs:
+        for limit in scanned.limits:
+            yield f"{scanned.name}: {limit}"
+
+
+def list_harmless_faults(inputs: Sequence[ScannedInput]) -> Iterator[str]:
     """Yield a sentence for each input with malformed spans that do not make the coverage incomplete."""
     for scanned in inputs:
         harmless = scanned.result.harmless_faults
@@ -146,7 +163,7 @@ def _list_cuts(facts: EvidenceFacts, names: NameLists) -> Iterator[str]:
     yield from names.list_cuts()
 
 
-def _has_merged_groups(about: CallTotals) -> bool:
+def has_merged_groups(about: CallTotals) -> bool:
     """Check whether an input has more groups of calls than are counted separately."""
     return OTHERS_NAME in about.unregistered or any(OTHERS_NAME in model.services for model in about.all_called)
 

@@ -17,12 +17,7 @@ from spanforge.model_registry.compliance import _name_lists as name_lists
 from spanforge.model_registry.compliance._analysis.calls import NO_NAME, OTHERS_NAME
 from spanforge.model_registry.compliance._analysis.checks import CheckInput, run_checks
 from spanforge.model_registry.compliance._analysis.model_totals import ModelTotals
-from spanforge.model_registry.compliance._analysis.scan_data import (
-    MAX_SEEN_EVENTS,
-    ScannedInput,
-    ScanRequest,
-)
-from spanforge.model_registry.compliance._analysis.senders import COUNTED, UNKNOWN
+from spanforge.model_registry.compliance._analysis.senders import UNKNOWN
 from spanforge.model_registry.compliance._attestation import Attestation
 from spanforge.model_registry.compliance._attestation_parts import worst_status
 from spanforge.model_registry.compliance._evidence_csv import render_csv
@@ -33,7 +28,7 @@ from spanforge.model_registry.compliance._evidence_request import (
     select_totals,
 )
 from spanforge.model_registry.compliance._frameworks import FRAMEWORKS, ClauseRow
-from spanforge.model_registry.compliance._limits import LIMITS, list_limits
+from spanforge.model_registry.compliance._limits import LIMITS, list_limits, list_reading_limits
 from spanforge.model_registry.compliance._name_lists import list_names
 from spanforge.model_registry.compliance._sender_figures import (
     build_sender_figures,
@@ -44,6 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from spanforge.model_registry._core.lifecycle import ModelStatus, RiskTier
+    from spanforge.model_registry.compliance._analysis.scan_data import ScannedInput, ScanRequest
     from spanforge.model_registry.compliance._analysis.totals import CallTotals
     from spanforge.model_registry.compliance._attestation_parts import EvidenceStatus
     from spanforge.model_registry.compliance._evidence_csv import EntryState
@@ -147,23 +143,7 @@ def _list_coverage_reasons(facts: EvidenceFacts) -> Iterator[str]:
         yield "the period had not ended when the evidence was generated"
     if facts.all.gaps:
         yield f"gaps that are longer than max_gap_seconds: {len(facts.all.gaps)}"
-    yield from _list_reading_limits(facts.inputs)
-
-
-def _list_reading_limits(inputs: Sequence[ScannedInput]) -> Iterator[str]:
-    """Yield the parts of the inputs that could not be read or kept."""
-    for scanned in inputs:
-        result = scanned.result
-        bad = result.bad_lines - result.harmless_faults
-        if bad:
-            first = result.faults[0]
-            yield f"{scanned.name}: unreadable documents, spans or log records: {bad}; the input's first fault: {first}"
-    lost = sum(scanned.result.lost_events.get(sender, 0) for scanned in inputs for sender in COUNTED)
-    if lost:
-        yield f"lifecycle events ignored because an input has over {MAX_SEEN_EVENTS:,} of one kind of sender: {lost}"
-    for scanned in inputs:
-        for limit in scanned.limits:
-            yield f"{scanned.name}: {limit}"
+    yield from list_reading_limits(facts.inputs)
 
 
 def _build_clause(row: ClauseRow, checks: Iterable[parts.CheckResult], coverage: parts.Coverage) -> parts.Clause:
