@@ -28,7 +28,7 @@ from spanforge.model_registry.compliance._packages.dsse import (
     seal,
     unseal,
 )
-from spanforge.model_registry.compliance._packages.keys import load_signer, load_trusted
+from spanforge.model_registry.compliance._packages.keys import load_signer, load_trusted, make_key_pair
 
 KINDS: dict[str, Any] = {
     "ed25519": ed25519.Ed25519PrivateKey.generate,
@@ -304,6 +304,19 @@ def test_unusable_signing_keys_are_refused(ed: Pair, tmp_path: Path) -> None:
         load_signer(os.fsencode(tmp_path))
     with pytest.raises(PackageError, match="cannot be read"):
         load_signer("\0")
+
+
+def test_an_encrypted_key_signs_with_its_passphrase(tmp_path: Path) -> None:
+    """A new key pair belongs together. With a passphrase, only a caller who knows the passphrase can sign."""
+    for passphrase in (None, b"open sesame"):
+        private, public, keyid = make_key_pair(passphrase)
+        (tmp_path / "key.pem").write_bytes(private)
+        (tmp_path / "key.pub.pem").write_bytes(public)
+        signer = load_signer(tmp_path / "key.pem", tmp_path / "key.pub.pem", lambda _: b"open sesame")
+        assert signer.keyid == keyid
+        assert [*load_trusted([tmp_path / "key.pub.pem"])] == [keyid]
+    with pytest.raises(PackageError, match="cannot be decrypted: the passphrase is wrong, or the file is damaged"):
+        load_signer(tmp_path / "key.pem", None, lambda _: b"wrong")
 
 
 def test_unusable_trusted_keys_are_refused(ed: Pair, tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ from spanforge.model_registry.compliance._sources.formats import open_sources
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from datetime import date
 
     from spanforge.model_registry._core.entry import ModelRegistryEntry
@@ -102,6 +102,7 @@ class ComplianceMappingEngine:
         audit_events: Iterable[Mapping[str, Any]] | None = None,
         generated_at: str | date | None = None,
         source_revision: str | None = None,
+        progress: Callable[[int, int], None] | None = None,
     ) -> EvidencePackage:
         """Return the evidence about a model, or about the whole inventory, from the telemetry of a period.
 
@@ -121,6 +122,8 @@ class ComplianceMappingEngine:
             generated_at: The time of generation to state; ``None`` for now. It is not a trusted timestamp. The
                 attestation states that it was given.
             source_revision: The revision of the registry's source to state, such as a commit. It is not verified.
+            progress: The function to call from time to time with the number of an input, from 0, and the number of its
+                bytes that were read. Several threads call it.
 
         Raises:
             InvalidValueError: An argument is not allowed, or the model is not registered and no call of the period
@@ -144,7 +147,7 @@ class ComplianceMappingEngine:
         request = EvidenceRequest(chosen, entry, scan, now, arguments, copied.attested, known.calendar)
         readers = open_sources(telemetry, start, end)
         with tempfile.TemporaryDirectory(prefix="spanforge-evidence-") as folder:
-            inputs = scan_inputs(readers, scan, folder)
+            inputs = scan_inputs(readers, scan, folder, progress)
             totals = total_calls(inputs, scan, folder)
         _check_known(request, totals)
         if audit_events is not None:

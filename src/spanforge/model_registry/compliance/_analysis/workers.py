@@ -64,9 +64,8 @@ class _Progress(msgspec.Struct, tag=True):
 
 
 _WorkerResult = _Failure | _MissingExtra | _Done
-_message_decoder: Final = msgspec.json.Decoder(
-    _WorkerResult | _Progress
-)  # JSON: MessagePack's integers end in the year 2554
+# JSON: MessagePack's integers end in the year 2554.
+_message_decoder: Final = msgspec.json.Decoder(_WorkerResult | _Progress)
 _request_decoder: Final = msgspec.json.Decoder(ScanRequest)
 _task_decoder: Final = msgspec.json.Decoder(_Task)
 
@@ -113,7 +112,7 @@ def scan_inputs(
     readers: Sequence[TelemetryReader],
     request: ScanRequest,
     folder: str,
-    report: Callable[[int, int], None] = lambda number, size: None,  # noqa: ARG005 - reports nothing
+    progress: Callable[[int, int], None] | None = None,
 ) -> list[ScannedInput]:
     """Scan inputs, and return their results in the same order.
 
@@ -121,12 +120,13 @@ def scan_inputs(
         readers: The readers of the inputs.
         request: The request of the scan.
         folder: The folder for the ids of spans.
-        report: A function that gets the number of an input and the number of its bytes read so far, from time to time.
-            Several threads call it.
+        progress: A function that gets the number of an input and the number of its bytes read so far, from time to
+            time. Several threads call it.
 
     Raises:
         TelemetryError: An input cannot be read.
     """
+    report = progress or (lambda _number, _size: None)
     tasks = _make_tasks(readers, folder)
     workers = min(len(tasks), _count_cores())
     if not _can_share(tasks, workers):

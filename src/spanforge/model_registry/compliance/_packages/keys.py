@@ -11,9 +11,17 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
-from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+    load_pem_public_key,
+)
 from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import UnverifiedSignatureError
 from securesystemslib.signer import (  # type: ignore[attr-defined] # its __init__.py exports by importing
@@ -27,7 +35,7 @@ from securesystemslib.signer import (  # type: ignore[attr-defined] # its __init
 from spanforge.model_registry._core.errors import PackageError, VerificationError, shorten
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 KeyPath = str | os.PathLike[str]
 KeySource = KeyPath | Signer
@@ -73,14 +81,41 @@ class TrustedKey(NamedTuple):
     key: SSlibKey
 
 
-def load_signer(key: KeySource, public_key: KeyPath | None = None) -> SigningKey:
+class KeyPair(NamedTuple):
+    """A new Ed25519 key pair, each half in PEM, and the id of the public key."""
+
+    private: bytes
+    public: bytes
+    keyid: str
+
+
+def make_key_pair(passphrase: bytes | None = None) -> KeyPair:
+    """Return a new Ed25519 key pair, as ``openssl genpkey -algorithm ed25519`` makes one.
+
+    Args:
+        passphrase: The passphrase that encrypts the private key; ``None`` for an unencrypted one.
+    """
+    key = Ed25519PrivateKey.generate()
+    encryption = NoEncryption() if passphrase is None else BestAvailableEncryption(passphrase)
+    return KeyPair(
+        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption),
+        key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo),
+        SSlibKey.from_crypto(key.public_key()).keyid,
+    )
+
+
+def load_signer(
+    key: KeySource, public_key: KeyPath | None = None, get_passphrase: Callable[[str], bytes] | None = None
+) -> SigningKey:
     """Return the key that signs evidence packages.
 
     Args:
-        key: The path of an unencrypted private key in PEM (Ed25519, or ECDSA on P-256, P-384 or P-521), a URI of one of
+        key: The path of a private key in PEM (Ed25519, or ECDSA on P-256, P-384 or P-521), a URI of one of
             securesystemslib's signers, such as ``awskms:``, or such a signer. A key in an HSM needs the signer itself,
             because it asks for a PIN.
         public_key: The path of the public key in PEM; required for a URI.
+        get_passphrase: The function that returns the passphrase of an encrypted private key; its argument is the path.
+            With ``None``, an encrypted key is an error.
 
     Raises:
         PackageError: The key cannot be used; the error lists the keys that are allowed.
@@ -91,7 +126,7 @@ def load_signer(key: KeySource, public_key: KeyPath | None = None) -> SigningKey
     public = None if public_key is None else _load_public_key(os.fsdecode(public_key))
     if name.partition(":")[0] in SIGNER_FOR_URI_SCHEME and ":" in name and not os.path.exists(name):
         return _load_uri(name, public)
-    return _load_file(name, public)
+    return _load_file(name, public, get_passphrase)
 
 
 def load_trusted(paths: Iterable[KeyPath]) -> dict[str, TrustedKey]:
@@ -151,16 +186,8 @@ def _normalize(key: SSlibKey, signature: bytes) -> bytes:
     return encode_dss_signature(r, min(s, order - s))
 
 
-def _load_file(name: str, public: SSlibKey | None) -> SigningKey:
-    pem = _read_key(name, _SIGNING_KEY_RULE)
-    if b"-----BEGIN PUBLIC KEY-----" in pem:
-        raise PackageError(name, f"is a public key and cannot sign; {_SIGNING_KEY_RULE}")
-    try:
-        private = load_pem_private_key(pem, None)
-    except TypeError:
-        raise PackageError(name, f"is encrypted; {_SIGNING_KEY_RULE}") from None
-    except (ValueError, UnsupportedAlgorithm):
-        raise PackageError(name, f"is not a private key; {_SIGNING_KEY_RULE}") from None
+def _load_file(name: str, public: SSlibKey | None, get_passphrase: Callable[[str], bytes] | None) -> SigningKey:
+    private = _read_private_key(name, get_passphrase)
     key = _check_kind(name, private.public_key(), _SIGNING_KEY_RULE)
     if public not in (None, key):
         raise PackageError(name, "does not belong to the public key that was given")
@@ -168,6 +195,23 @@ def _load_file(name: str, public: SSlibKey | None) -> SigningKey:
         return SigningKey(name, CryptoSigner(private, key), key)
     except ValueError as error:  # securesystemslib before 1.5 signs with one of the curves only
         raise PackageError(name, f"cannot be used with this version of securesystemslib: {error}") from error
+
+
+def _read_private_key(name: str, get_passphrase: Callable[[str], bytes] | None) -> Any:
+    pem = _read_key(name, _SIGNING_KEY_RULE)
+    if b"-----BEGIN PUBLIC KEY-----" in pem:
+        raise PackageError(name, f"is a public key and cannot sign; {_SIGNING_KEY_RULE}")
+    try:
+        return load_pem_private_key(pem, None)
+    except TypeError:  # the key is encrypted
+        if get_passphrase is None:
+            raise PackageError(name, f"is encrypted; {_SIGNING_KEY_RULE}") from None
+    except (ValueError, UnsupportedAlgorithm):
+        raise PackageError(name, f"is not a private key; {_SIGNING_KEY_RULE}") from None
+    try:
+        return load_pem_private_key(pem, get_passphrase(name))
+    except (TypeError, ValueError, UnsupportedAlgorithm):
+        raise PackageError(name, "cannot be decrypted: the passphrase is wrong, or the file is damaged") from None
 
 
 def _load_uri(uri: str, public: SSlibKey | None) -> SigningKey:

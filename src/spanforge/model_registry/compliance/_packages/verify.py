@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from spanforge.model_registry._core.errors import VerificationError, shorten
 from spanforge.model_registry.compliance._packages.containers import PackageContents, read_package
@@ -34,6 +34,13 @@ if TYPE_CHECKING:
     from spanforge.model_registry.compliance._packages.dsse import Statement
 
 
+class VerifiedPackage(NamedTuple):
+    """The report on a verified package, and the bytes of its files as they were verified."""
+
+    report: VerificationReport
+    files: Mapping[str, bytes]
+
+
 def verify_package(
     path: str | os.PathLike[str],
     trusted_keys: Iterable[str | os.PathLike[str]],
@@ -57,6 +64,19 @@ def verify_package(
         PackageError: A trusted key cannot be used.
         MissingExtraError: The extra ``compliance`` or ``sign`` is not installed.
     """
+    return verify_contents(path, trusted_keys, expect=expect).report
+
+
+def verify_contents(
+    path: str | os.PathLike[str],
+    trusted_keys: Iterable[str | os.PathLike[str]],
+    *,
+    expect: Expected | None = None,
+) -> VerifiedPackage:
+    """Return the report on a package with the verified bytes of its files; arguments and errors as there.
+
+    A reader of the package must use these bytes, because files can change after the verification.
+    """
     name = os.fsdecode(path)
     trusted = keys.load_trusted(trusted_keys)
     contents = read_package(name)
@@ -72,7 +92,7 @@ def verify_package(
     report = build_report(name, contents, keyid, trusted[keyid].path)
     if expect is not None:
         check_expected(report, expect)
-    return report
+    return VerifiedPackage(report, contents.files)
 
 
 def _check_file_names(name: str, contents: PackageContents, statement: Statement) -> None:
