@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 import typer
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 PROGRAM: Final = "spanforge-models"
+_EXAMPLE_WIDTH: Final = 76
+"""The columns of an example. The help adds two blanks to each line, and two characters to one that continues."""
 _FOLDER: Final = __name__.rpartition(".")[0]
 _Function = TypeVar("_Function", bound="Callable[..., None]")
 
@@ -105,7 +108,17 @@ def load_function(row: CommandRow) -> Callable[..., None]:
 
 def _format_examples(lines: Iterable[str]) -> str:
     r"""Return the end of a command's help. ``\b`` keeps typer from joining the lines."""
-    return "\n".join(("\b", "Examples:", *(f"  {PROGRAM} {line}" for line in lines)))
+    return "\n".join(("\b", "Examples:", *map(_wrap_example, lines)))
+
+
+def _wrap_example(line: str) -> str:
+    """Return a command line for a shell, continued on further lines before options that do not fit."""
+    wrapped = [f"  {PROGRAM}"]
+    for part in re.split(r" (?=--)", line):
+        if len(f"{wrapped[-1]} {part}") > _EXAMPLE_WIDTH:
+            wrapped.append("     ")
+        wrapped[-1] += f" {part}"
+    return " \\\n".join(wrapped)
 
 
 def _do_nothing() -> None:
