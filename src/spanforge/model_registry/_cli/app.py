@@ -55,7 +55,8 @@ class _Program(TyperGroup):
 
 
 def _end_with(text: str, code: int = BAD_INPUT) -> NoReturn:
-    print(f"{PROGRAM}: {text}", file=sys.stderr)  # noqa: T201 - the program's own output
+    shown = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+    print(f"{PROGRAM}: {shown}", file=sys.stderr)  # noqa: T201 - the program's own output
     raise typer.Exit(code)
 
 
