@@ -94,6 +94,8 @@ INNER_LAYERS = {
         {"registries", "explanation", "field_lists"},
         {"remedies", "entry_fields", "output_files"},
         {"explanation_texts"},
+        {"commands", "terminal"},
+        {"registries", "unfinished_entries"},
         {"listing"},
         {"resolving"},
         {"collector_export"},

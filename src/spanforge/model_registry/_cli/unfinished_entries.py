@@ -1,0 +1,180 @@
+"""Unfinished entries: what is known of models, as YAML with an empty field for each fact that a person must add.
+
+An empty required field keeps the file from loading, so nobody deploys an owner or a tier that no one has decided.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
+
+from spanforge.model_registry._cli.terminal import escape_controls
+from spanforge.model_registry._core.atomic_files import explain_os_error
+from spanforge.model_registry._core.entry import ModelRegistryEntry
+from spanforge.model_registry._core.errors import RegistryFileError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+FILL_IN: Final = "# fill in: "
+"""The mark after an empty field, before its meaning."""
+FIELD_HINTS: Final[Mapping[str, str]] = {
+    "model_id": "the name by which calls name the model",
+    "name": "the name for display",
+    "version": "the version of the model",
+    "risk_tier": "low, medium, high or critical",
+    "owner": "the team or person responsible",
+    "purpose": "the intended use",
+}
+"""The fields that every entry has, with what to write there."""
+MAX_COMMENT: Final = 300
+"""The limit of characters of a comment."""
+MAX_LINE: Final = 100
+"""The characters of a list in one line. A longer list has a line for each item."""
+
+_ENTRY_FIELDS: Final = ModelRegistryEntry.__struct_fields__
+_STAND_INS: Final = {field: "low" if field == "risk_tier" else "unknown" for field in FIELD_HINTS}
+"""Allowed values in place of missing ones, for the check of the others. They are never written."""
+_UNQUOTED: Final = re.compile(r"[A-Za-z](?:[\w./@+-]|:(?=\w|/))*(?: [A-Za-z](?:[\w./@+-]|:(?=\w|/))*)*", re.ASCII)
+_PLAIN_DAY: Final = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
+_TYPED_WORDS: Final = frozenset(("true", "false", "null", "yes", "no", "on", "off", "y", "n"))
+"""Texts that some version of YAML reads as another type."""
+_YAML_ESCAPES: Final = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t"}
+
+
+class UnfinishedEntry(NamedTuple):
+    """What is known of a model.
+
+    Attributes:
+        fields: The values of the fields that are known; ``metadata`` is a mapping of JSON values.
+        notes: Comments above the entry, one a line.
+        sources: Comments behind fields, such as where a value was read; keys of the metadata as ``metadata.<key>``.
+    """
+
+    fields: Mapping[str, Any]
+    notes: Sequence[str] = ()
+    sources: Mapping[str, str] = MappingProxyType({})
+
+    def list_missing(self) -> list[str]:
+        """Return the required fields that have no value."""
+        return [field for field in FIELD_HINTS if self.fields.get(field) is None]
+
+    def check(self) -> ModelRegistryEntry:
+        """Return a registry entry with the known values, and with others in place of the missing ones.
+
+        Raises:
+            InvalidValueError: A known value is not allowed.
+        """
+        known = {field: value for field, value in self.fields.items() if value is not None}
+        return ModelRegistryEntry.from_dict({**_STAND_INS, **known})
+
+
+def format_unfinished(entries: Iterable[UnfinishedEntry], heading: Sequence[str] = ()) -> str:
+    """Return a registry file in YAML. Until a person has filled in each empty field, it does not load.
+
+    Args:
+        entries: The entries, in the file's order, after ``check``.
+        heading: Comments at the top, one a line.
+    """
+    parts = ["".join(_format_comments(heading))]
+    parts += ["".join(_format_entry(entry)) for entry in entries]
+    text = "\n".join(filter(None, parts))
+    return text if len(parts) > 1 else f"{text}[]\n"
+
+
+def _format_entry(entry: UnfinishedEntry) -> Iterator[str]:
+    yield from _format_comments(entry.notes)
+    known = [field for field in _ENTRY_FIELDS if field in FIELD_HINTS or entry.fields.get(field) not in (None, {})]
+    for number, field in enumerate(known):
+        yield "  " if number else "- "
+        value, comment = entry.fields.get(field), _format_source(entry.sources, field)
+        if value is None:
+            yield f"{field}:  {FILL_IN}{FIELD_HINTS[field]}{comment.replace('  #', ';', 1)}\n"
+        elif field == "metadata":
+            yield f"metadata:{comment}\n"
+            for key, item in value.items():
+                yield from _format_member(key, item, _format_source(entry.sources, f"metadata.{key}"))
+        else:
+            yield f"{field}: {_format_value(value)}{comment}\n"
+
+
+def _format_member(key: str, value: Any, comment: str) -> Iterator[str]:
+    """Yield the lines of a member of the metadata. A list that is too long for one line has a line for each item."""
+    name, line = format_scalar(key), _format_value(value)
+    if not isinstance(value, list) or len(name) + len(line) <= MAX_LINE:
+        yield f"    {name}: {line}{comment}\n"
+        return
+    yield f"    {name}:{comment}\n"
+    yield from (f"      - {_format_value(item)}\n" for item in value)
+
+
+def _format_comments(lines: Iterable[str]) -> Iterator[str]:
+    yield from (f"# {_shorten_comment(line)}\n" for line in lines)
+
+
+def _format_source(sources: Mapping[str, str], field: str) -> str:
+    return f"  # {_shorten_comment(sources[field])}" if field in sources else ""
+
+
+def _shorten_comment(text: str) -> str:
+    line = escape_controls(text)
+    return line if len(line) <= MAX_COMMENT else f"{line[:MAX_COMMENT]}…"
+
+
+def _format_value(value: Any) -> str:
+    """Return a JSON value in one line of YAML."""
+    if isinstance(value, str):
+        return format_scalar(value)
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_format_value, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{_quote_text(key)}: {_format_value(item)}' for key, item in value.items())}}}"
+    return json.dumps(value)
+
+
+def format_scalar(text: str) -> str:
+    """Return a text as a YAML scalar: without quotes if every version of YAML reads it as the same text, or a day."""
+    is_plain = _UNQUOTED.fullmatch(text) and text.lower() not in _TYPED_WORDS
+    return text if is_plain or _PLAIN_DAY.fullmatch(text) else _quote_text(text)
+
+
+def _quote_text(text: str) -> str:
+    """Return a text in double quotes, in which each character that is not printable is an escape."""
+    return f'"{"".join(map(_escape_character, text))}"'
+
+
+def _escape_character(character: str) -> str:
+    if character in _YAML_ESCAPES:
+        return _YAML_ESCAPES[character]
+    return character if character.isprintable() else f"\\U{ord(character):08x}"
+
+
+def write_new_file(path: str, text: str) -> None:
+    """Write a text to a new file. An existing file is never changed.
+
+    Raises:
+        RegistryFileError: The file exists, or cannot be written.
+    """
+    try:
+        with open(path, "xb") as file:
+            _write_or_remove(file, text.encode())
+    except FileExistsError:
+        raise RegistryFileError(path, "exists already; choose another name, or remove the file") from None
+    except (OSError, ValueError) as error:
+        raise RegistryFileError(path, f"cannot be written: {explain_os_error(error)}") from error
+
+
+def _write_or_remove(file: BinaryIO, content: bytes) -> None:
+    """Write a new file and sync it to disk. If that fails, remove it, because a part of it looks like the whole."""
+    try:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(file.name)
+        raise
