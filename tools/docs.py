@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from api import render_module
 from command_help import render_commands
 
+from spanforge.model_registry._cli.importing import IMPORT_FORMATS
 from spanforge.model_registry._core.announcements import CALENDAR_FIELDS
 from spanforge.model_registry._core.attributes import ATTRIBUTES, PREFIX
 from spanforge.model_registry._core.calendar_feeds import FEEDS
@@ -176,6 +177,11 @@ def calendar_feeds() -> list[list[str]]:
     return [["format", "source"], *([f"`{name}`", row.note] for name, row in FEEDS.items())]
 
 
+def import_formats() -> list[list[str]]:
+    """Return the table of the formats that the command import reads."""
+    return [["format", "source"], *([f"`{name}`", row.note] for name, row in IMPORT_FORMATS.items())]
+
+
 def call_events() -> list[list[str]]:
     """Return the table of the events by which log records report calls."""
     rows = [[f"`{name}`", f"[{event.sender}]({event.source})"] for name, event in CALL_EVENTS.items()]
@@ -315,6 +321,7 @@ def join_names(names: Iterable[str], conjunction: str) -> str:
 TABLES = {
     "attributes": attributes,
     "calendar_feeds": calendar_feeds,
+    "import_formats": import_formats,
     "calendar_fields": calendar_fields,
     "call_events": call_events,
     "checks": checks,

@@ -99,6 +99,9 @@ INNER_LAYERS = {
         {"listing"},
         {"resolving"},
         {"collector_export"},
+        {"listing", "import_rows"},
+        {"import_plan", "import_litellm", "import_catalogs", "import_csv"},
+        {"importing"},
         {"app"},
     ],
     "compliance": [

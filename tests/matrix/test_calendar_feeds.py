@@ -1,4 +1,4 @@
-"""The real model map in the litellm package, read as a provider calendar."""
+"""The real model map in the litellm package, read as a provider calendar and as a source of entries."""
 
 from __future__ import annotations
 
@@ -10,6 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 from support.year import check_year, choose_families, simulate_year
 
+from spanforge.model_registry._cli.import_litellm import join_families, read_litellm_map
+from spanforge.model_registry._cli.import_plan import plan_import
+from spanforge.model_registry._cli.import_rows import read_import_source
+from spanforge.model_registry._core.resolution import ModelIndex
 from spanforge.model_registry.calendar import Calendar, read_feed
 
 if TYPE_CHECKING:
@@ -44,6 +48,16 @@ def test_every_name_of_the_map_is_found(price_map: Path) -> None:
         found = calendar.find(row.model, provider=row.provider)
         assert found, row
         assert (found.shutdown_on or "") <= (row.shutdown_on or ""), row
+
+
+def test_every_name_of_the_map_is_imported(price_map: Path) -> None:
+    """The map's names become far fewer entries, and each name resolves to one of them with its own provider."""
+    rows = list(read_litellm_map(read_import_source(str(price_map))))
+    plan = plan_import(join_families(rows))
+    assert not [row for row in plan.skipped if row.is_fault]
+    assert len(plan.entries) < len(rows) / 2
+    index = ModelIndex(entry.check() for entry in plan.entries)
+    assert all(index.search(str(row.model_id), next(iter(row.providers), None)).entry for row in rows)
 
 
 def test_a_year_with_real_dates(

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.unfinished import fill_in
 
 from spanforge.model_registry import ModelRegistryEntry, RegistryFileError
 from spanforge.model_registry._cli.unfinished_entries import (
     FIELD_HINTS,
-    FILL_IN,
     UnfinishedEntry,
     format_unfinished,
     write_new_file,
@@ -37,15 +36,6 @@ def unfinished(draw: st.DrawFn) -> UnfinishedEntry:
     places = st.sampled_from([*fields, *(f"metadata.{key}" for key in fields["metadata"])])
     sources = draw(st.dictionaries(places, st.text(max_size=12), max_size=3))
     return UnfinishedEntry({field: fields[field] for field in fields if field not in missing}, draw(COMMENTS), sources)
-
-
-def fill_in(text: str) -> str:
-    """Write the values that ``UnfinishedEntry.check`` assumes into each empty field."""
-
-    def write_value(match: re.Match[str]) -> str:
-        return f"{match[1]}{match[2]}: {'low' if match[2] == 'risk_tier' else 'unknown'}"
-
-    return re.sub(rf"^(  |- )(\w+):  {FILL_IN}.*$", write_value, text, flags=re.MULTILINE)
 
 
 def check_unique(entries: Iterable[UnfinishedEntry]) -> list[UnfinishedEntry]:

@@ -36,6 +36,7 @@ class CommandRow(NamedTuple):
 
 _READ: Final = "Check and explain"
 _COLLECTOR: Final = "Collector"
+_CHANGE: Final = "Change"
 
 COMMANDS: Final[tuple[CommandRow, ...]] = (
     CommandRow("resolve", "Explain which entry a model name matches, step by step.", _READ, "resolving:resolve_names"),
@@ -52,6 +53,7 @@ COMMANDS: Final[tuple[CommandRow, ...]] = (
         _COLLECTOR,
         "collector_export:write_lookup",
     ),
+    CommandRow("import", "Write registry entries from a file of another tool.", _CHANGE, "importing:import_entries"),
 )
 """All commands, in the order of the help."""
 

@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import re
+import textwrap
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
 
@@ -33,13 +34,13 @@ FIELD_HINTS: Final[Mapping[str, str]] = {
 """The fields that every entry has, with what to write there."""
 MAX_COMMENT: Final = 300
 """The limit of characters of a comment."""
-MAX_LINE: Final = 100
-"""The characters of a list in one line. A longer list has a line for each item."""
+MAX_LINE: Final = 80
+"""The characters of a line, if lists and comments can be broken."""
 
 _ENTRY_FIELDS: Final = ModelRegistryEntry.__struct_fields__
 _STAND_INS: Final = {field: "low" if field == "risk_tier" else "unknown" for field in FIELD_HINTS}
 """Allowed values in place of missing ones, for the check of the others. They are never written."""
-_UNQUOTED: Final = re.compile(r"[A-Za-z](?:[\w./@+-]|:(?=\w|/))*(?: [A-Za-z](?:[\w./@+-]|:(?=\w|/))*)*", re.ASCII)
+_UNQUOTED: Final = re.compile(r"[A-Za-z](?:[\w./@+-]|:(?=\w|/))*(?: (?:[\w./@+-]|:(?=\w|/))+)*", re.ASCII)
 _PLAIN_DAY: Final = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
 _TYPED_WORDS: Final = frozenset(("true", "false", "null", "yes", "no", "on", "off", "y", "n"))
 """Texts that some version of YAML reads as another type."""
@@ -90,34 +91,44 @@ def _format_entry(entry: UnfinishedEntry) -> Iterator[str]:
     yield from _format_comments(entry.notes)
     known = [field for field in _ENTRY_FIELDS if field in FIELD_HINTS or entry.fields.get(field) not in (None, {})]
     for number, field in enumerate(known):
-        yield "  " if number else "- "
-        value, comment = entry.fields.get(field), _format_source(entry.sources, field)
+        value, source = entry.fields.get(field), entry.sources.get(field)
+        indent = "  " if number else "- "
         if value is None:
-            yield f"{field}:  {FILL_IN}{FIELD_HINTS[field]}{comment.replace('  #', ';', 1)}\n"
+            hint = f"{FIELD_HINTS[field]}; {source}" if source else FIELD_HINTS[field]
+            yield f"{indent}{field}:  {FILL_IN}{_shorten_comment(hint)}\n"
         elif field == "metadata":
-            yield f"metadata:{comment}\n"
+            yield from _format_line(f"{indent}metadata:", source)
             for key, item in value.items():
-                yield from _format_member(key, item, _format_source(entry.sources, f"metadata.{key}"))
+                yield from _format_member(key, item, entry.sources.get(f"metadata.{key}"))
         else:
-            yield f"{field}: {_format_value(value)}{comment}\n"
+            yield from _format_line(f"{indent}{field}: {_format_value(value)}", source)
 
 
-def _format_member(key: str, value: Any, comment: str) -> Iterator[str]:
+def _format_member(key: str, value: Any, source: str | None) -> Iterator[str]:
     """Yield the lines of a member of the metadata. A list that is too long for one line has a line for each item."""
-    name, line = format_scalar(key), _format_value(value)
-    if not isinstance(value, list) or len(name) + len(line) <= MAX_LINE:
-        yield f"    {name}: {line}{comment}\n"
+    line = f"    {format_scalar(key)}: {_format_value(value)}"
+    if not isinstance(value, list) or not value or len(line) <= MAX_LINE:
+        yield from _format_line(line, source)
         return
-    yield f"    {name}:{comment}\n"
+    yield from _format_line(f"    {format_scalar(key)}:", source)
     yield from (f"      - {_format_value(item)}\n" for item in value)
 
 
-def _format_comments(lines: Iterable[str]) -> Iterator[str]:
-    yield from (f"# {_shorten_comment(line)}\n" for line in lines)
+def _format_line(line: str, comment: str | None) -> Iterator[str]:
+    """Yield a line with its comment: behind it, or above it if both are too long for one line."""
+    behind = "" if comment is None else f"  # {_shorten_comment(comment)}"
+    if comment is not None and len(line) + len(behind) > MAX_LINE and not line.startswith("-"):
+        yield from _format_comments([comment], line[: len(line) - len(line.lstrip())])
+        behind = ""
+    yield f"{line}{behind}\n"
 
 
-def _format_source(sources: Mapping[str, str], field: str) -> str:
-    return f"  # {_shorten_comment(sources[field])}" if field in sources else ""
+def _format_comments(comments: Iterable[str], indent: str = "") -> Iterator[str]:
+    """Yield comments in lines of their own; a long one continues with more blanks in the next line."""
+    for comment in comments:
+        text = _shorten_comment(comment)
+        lines = textwrap.wrap(text, MAX_LINE - len(indent) - 4, break_long_words=False, break_on_hyphens=False)
+        yield f"{indent}# " + f"\n{indent}#   ".join(lines) + "\n"
 
 
 def _shorten_comment(text: str) -> str:

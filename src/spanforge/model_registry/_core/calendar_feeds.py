@@ -109,9 +109,20 @@ def read_feed(source: str | os.PathLike[str], form: FeedFormat, *, checked_on: s
     read = FEEDS[check_one_of(form, tuple(FEEDS), "form")].read
     day = read_today() if checked_on is None else check_day(checked_on, "checked_on")
     name = os.fsdecode(source)
-    contents = [_read_standard_input()] if name == STANDARD_INPUT else _read_files(name, form)
+    contents = _read_files(name, form)
     feeds = [Feed(each, _decode_feed(each, content, form), day) for each, content in contents]
     return make_calendar(name, [announcement for feed in feeds for announcement in read(feed)])
+
+
+def read_input(path: str) -> tuple[str, bytes]:
+    """Return the name and the content of a file with facts from elsewhere, or of standard input for ``-``.
+
+    Raises:
+        RegistryFileError: It cannot be read, or is larger than ``MAX_FEED_SIZE``.
+    """
+    if path == STANDARD_INPUT:
+        return _read_standard_input()
+    return _check_feed_size(path, storage.read_registry_file(path)[1] or b"")
 
 
 def _read_standard_input() -> tuple[str, bytes]:
@@ -126,15 +137,11 @@ def _read_standard_input() -> tuple[str, bytes]:
 
 def _read_files(name: str, form: FeedFormat) -> list[tuple[str, bytes]]:
     if not (os.path.isdir(name) and form == "modeldeprecations"):
-        return [_read_feed_file(name)]
+        return [read_input(name)]
     paths = sorted(str(path) for path in Path(name).rglob("*") if storage.is_yaml(path.name))
     if not paths:
         raise RegistryFileError(name, "must be a folder with YAML files; it has none")
-    return [_read_feed_file(path) for path in paths]
-
-
-def _read_feed_file(path: str) -> tuple[str, bytes]:
-    return _check_feed_size(path, storage.read_registry_file(path)[1] or b"")
+    return [read_input(path) for path in paths]
 
 
 def _check_feed_size(name: str, content: bytes) -> tuple[str, bytes]:

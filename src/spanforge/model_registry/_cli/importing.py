@@ -1,0 +1,170 @@
+"""``import``: registry entries from files of other tools."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Final, Literal, NamedTuple
+
+import typer
+
+from spanforge.model_registry._cli.commands import examples
+from spanforge.model_registry._cli.import_catalogs import read_backstage, read_bedrock_models, read_mlflow
+from spanforge.model_registry._cli.import_csv import read_csv
+from spanforge.model_registry._cli.import_litellm import join_families, read_litellm_config, read_litellm_map
+from spanforge.model_registry._cli.import_plan import ImportPlan, Selection, plan_import, take_owners
+from spanforge.model_registry._cli.import_rows import ImportRow, ImportSource, read_import_source
+from spanforge.model_registry._cli.listing import FormatOption
+from spanforge.model_registry._cli.registries import FilesOption, UsageError, load_registry
+from spanforge.model_registry._cli.terminal import print_json, print_line
+from spanforge.model_registry._cli.unfinished_entries import format_unfinished, write_new_file
+from spanforge.model_registry._core.settings import FILE
+from spanforge.model_registry._core.storage import is_yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from spanforge.model_registry import ModelRegistry
+
+ImportFormat = Literal["litellm-config", "litellm-map", "mlflow", "bedrock", "backstage", "csv"]
+MAX_SHOWN_ROWS: Final = 20
+"""The limit of skipped rows that the report lists as text."""
+
+
+class ImportReader(NamedTuple):
+    """One format.
+
+    Attributes:
+        read: The function that yields the rows of a source.
+        note: What the source is, for the documentation.
+        join: The function that joins rows about one model, after the selection.
+        must_select: ``True`` if the source is a catalogue of all models, from which the user selects some.
+    """
+
+    read: Callable[[ImportSource], Iterable[ImportRow]]
+    note: str
+    join: Callable[[Iterable[ImportRow]], Iterable[ImportRow]] = iter
+    must_select: bool = False
+
+
+IMPORT_FORMATS: Final[Mapping[ImportFormat, ImportReader]] = {
+    "litellm-config": ImportReader(read_litellm_config, "the `config.yaml` of a LiteLLM proxy"),
+    "litellm-map": ImportReader(
+        read_litellm_map,
+        "LiteLLM's price map, `model_prices_and_context_window.json`",
+        join_families,
+        must_select=True,
+    ),
+    "mlflow": ImportReader(
+        read_mlflow, "`registered_models` of MLflow's REST API (`registered-models/search`), or an `MLmodel` file"
+    ),
+    "bedrock": ImportReader(
+        read_bedrock_models,
+        "the output of `aws bedrock list-foundation-models`, `get-foundation-model` or `list-inference-profiles`",
+    ),
+    "backstage": ImportReader(read_backstage, "a Backstage `catalog-info.yaml`"),
+    "csv": ImportReader(read_csv, "a table whose first line has names of fields"),
+}
+"""The formats that can be imported."""
+
+FromOption = Annotated[ImportFormat, typer.Option("--from", help="The format of the source.")]
+SourceArgument = Annotated[str, typer.Argument(metavar="SOURCE", help="The file to import; - for standard input.")]
+OutputOption = Annotated[
+    str | None, typer.Option("--output", "-o", metavar="FILE", help="The new YAML file. Default: standard output.")
+]
+MatchOption = Annotated[
+    list[str] | None,
+    typer.Option("--match", metavar="GLOB", help="Only models with such names; repeat it for several."),
+]
+ProviderOption = Annotated[
+    list[str] | None,
+    typer.Option("--provider", metavar="NAME", help="Only models of this provider; repeat it for several."),
+]
+OwnerOption = Annotated[
+    str | None,
+    typer.Option(
+        "--owner-from",
+        metavar="KEY",
+        help="What states the owner in the source: a tag, label, annotation, column, or key of model_info.",
+    ),
+]
+
+
+@examples(
+    "import --from litellm-config litellm.yaml",
+    "import --from litellm-map prices.json --provider azure",
+    "import --from mlflow mlflow.json --owner-from team",
+    "import --from bedrock bedrock.json --match '*claude*'",
+    "import --from backstage catalog-info.yaml -o imported.yaml",
+    "import --from csv models.csv --file models.yaml",
+)
+def import_entries(  # noqa: PLR0913 - each is an option
+    source: SourceArgument,
+    form: FromOption,
+    output: OutputOption = None,
+    files: FilesOption = None,
+    match: MatchOption = None,
+    provider: ProviderOption = None,
+    owner_from: OwnerOption = None,
+    print_as: FormatOption = "text",
+) -> None:
+    """Write registry entries from a file of another tool.
+
+    A field that the source does not state stays empty, with a comment. The file does not load before a person has
+    filled in each empty field: an owner or a risk tier is never guessed.
+
+    Models that the registry has already are left out. The exit code is 1 if a row of the source cannot be used.
+    """
+    reader = IMPORT_FORMATS[form]
+    _check_options(reader, form, output, match, provider)
+    registry = _load_known(files)
+    selection = Selection(match or (), provider or ())
+    rows = reader.join(selection.choose(reader.read(read_import_source(source))))
+    plan = plan_import(take_owners(rows, owner_from) if owner_from else rows, registry)
+    plan = plan._replace(not_selected=selection.not_selected)
+    text = format_unfinished(plan.entries, [f"Imported from {source} ({form}). Fill in each empty field."])
+    if output is not None:
+        write_new_file(output, text)
+    if print_as == "json":
+        print_json(plan.to_dict())
+    elif output is None:
+        sys.stdout.write(text)
+    report_import(plan)
+    raise typer.Exit(any(row.is_fault for row in plan.skipped))
+
+
+def _load_known(files: list[str] | None) -> ModelRegistry | None:
+    """Return the registry whose models are not imported again; ``None`` if there is none."""
+    return load_registry(files) if files or FILE.read() else None
+
+
+def _check_options(
+    reader: ImportReader, form: str, output: str | None, match: list[str] | None, provider: list[str] | None
+) -> None:
+    if reader.must_select and not match and not provider:
+        msg = f"{form} has thousands of models: select some with --provider or --match, or all with --match '*'"
+        raise UsageError(msg)
+    if output is not None and not is_yaml(output):
+        msg = "--output: the file is YAML, so its name must end in .yaml or .yml"
+        raise UsageError(msg)
+
+
+def report_import(plan: ImportPlan) -> None:
+    """Print what an import did to standard error."""
+    counts = [
+        count_things(len(plan.entries), "entry", "entries"),
+        f"{count_things(plan.count_empty_fields(), 'field', 'fields')} to fill in",
+        f"{count_things(len(plan.skipped), 'row', 'rows')} skipped",
+    ]
+    if plan.not_selected:
+        counts.append(f"{plan.not_selected:,} not selected")
+    print_line(", ".join(counts), stderr=True)
+    for row in plan.skipped[:MAX_SHOWN_ROWS]:
+        print_line(f"  {row.describe()}", "warning" if row.is_fault else "weak", stderr=True)
+    if len(plan.skipped) > MAX_SHOWN_ROWS:
+        more = len(plan.skipped) - MAX_SHOWN_ROWS
+        print_line(f"  and {more:,} more; --format json lists all", "weak", stderr=True)
+
+
+def count_things(number: int, singular: str, plural: str) -> str:
+    """Return a number with its noun."""
+    return f"{number:,} {singular if number == 1 else plural}"
