@@ -49,7 +49,8 @@ def test_the_help_of_a_command(row: CommandRow, capsys: pytest.CaptureFixture[st
 def test_a_long_example(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """The help breaks a long example before options, so that it fits a terminal and runs in a shell."""
     line = f"list {' '.join(f'--file team-{number}/models.yaml' for number in range(9))}"
-    monkeypatch.setattr(load_function(COMMANDS[0]), "examples", (line,))
+    row = next(row for row in COMMANDS if row.name == "list")
+    monkeypatch.setattr(load_function(row), "examples", (line,))
     printed = run_here(capsys, "list", "--help")
     assert fits_terminal(printed.out)
     example = printed.out.partition("Examples:")[2].replace("\\\n", "")

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 
 from spanforge.model_registry._cli.unfinished_entries import UnfinishedEntry
 from spanforge.model_registry._core.calendar_feeds import read_input
-from spanforge.model_registry._core.calendar_files import decode_json, decode_utf8, read_yaml
+from spanforge.model_registry._core.calendar_files import decode_json, read_yaml
 from spanforge.model_registry._core.errors import RegistryFileError, describe_type
+from spanforge.model_registry._core.json_entries import decode_json_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -66,7 +67,7 @@ class ImportSource(NamedTuple):
 
     def decode_json(self) -> Any:
         """Return the value of a JSON file."""
-        return decode_json(self.name, decode_utf8(self.name, self.content))
+        return decode_json(self.name, decode_json_text(self.name, self.content))
 
     def decode_yaml(self) -> Any:
         """Return the value of a YAML file, which may be JSON, with all scalars as texts."""

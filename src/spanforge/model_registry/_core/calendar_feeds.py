@@ -115,11 +115,7 @@ def read_feed(source: str | os.PathLike[str], form: FeedFormat, *, checked_on: s
 
 
 def read_input(path: str) -> tuple[str, bytes]:
-    """Return the name and the content of a file with facts from elsewhere, or of standard input for ``-``.
-
-    Raises:
-        RegistryFileError: It cannot be read, or is larger than ``MAX_FEED_SIZE``.
-    """
+    """Return the name and the content of a feed's file, or of standard input for ``-``; it may be too large to read."""
     if path == STANDARD_INPUT:
         return _read_standard_input()
     return _check_feed_size(path, storage.read_registry_file(path)[1] or b"")

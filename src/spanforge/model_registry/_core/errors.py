@@ -6,11 +6,11 @@ The ``args`` of an error are its facts, so errors can be pickled and compared. `
 from __future__ import annotations
 
 import errno
-import itertools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from spanforge.model_registry._core.lifecycle import OPERATIONS
+from spanforge.model_registry._core.shown_values import render_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 MAX_SHOWN: Final = 200
 """The limit of characters of a value that a message shows."""
-MAX_LEVELS_SHOWN: Final = 20
-"""The limit of levels of lists and mappings that a message shows with JSON's words: more than an entry may have."""
 _TARGETS: Final[Mapping[str, str]] = {name: kind.target for name, kind in OPERATIONS.items()}
 
 
@@ -314,20 +312,7 @@ def shorten(value: Any, limit: int = MAX_SHOWN) -> str:
     Null and booleans are written as in JSON and YAML, and all other values as in Python.
     """
     try:
-        text = _render(value, limit)
+        text = render_value(value, limit)
     except Exception:  # noqa: BLE001 - a value that cannot be shown must not hide the error about it
         text = object.__repr__(value)
     return text if len(text) <= limit else f"{text[:limit]}…"
-
-
-def _render(value: Any, limit: int, levels: int = MAX_LEVELS_SHOWN) -> str:
-    if value is None or value is True or value is False:
-        return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, str):
-        return repr(value[: limit + 1])
-    if not isinstance(value, (dict, list)) or not levels:
-        return repr(value)
-    first = itertools.islice(value, limit)
-    if isinstance(value, list):
-        return f"[{', '.join(_render(item, limit, levels - 1) for item in first)}]"
-    return f"{{{', '.join(f'{_render(key, limit)}: {_render(value[key], limit, levels - 1)}' for key in first)}}}"
