@@ -18,6 +18,7 @@ from spanforge.model_registry import (
 )
 from spanforge.model_registry._core.errors import MissingExtraError, PackageError, TelemetryError, VerificationError
 
+DIFFERS = "differs in owner, metadata.x"
 ERRORS = [
     (
         InvalidValueError.must_be("risk_tier", "hgih", "one of low, high", "gpt-4o"),
@@ -26,8 +27,13 @@ ERRORS = [
     ),
     (InvalidValueError("model_id", None, "is missing"), "model_id is missing", ValueError),
     (
-        ModelAlreadyRegisteredError("gpt-4o", "active"),
-        "model 'gpt-4o' is already registered (status active)",
+        ModelAlreadyRegisteredError("gpt-4o", "active", ["owner", "metadata.x"]),
+        f"model 'gpt-4o' is already registered (status active) and {DIFFERS}; to change it, pass replace=True",
+        ValueError,
+    ),
+    (
+        ModelAlreadyRegisteredError("gpt-4o", "retired"),
+        "model 'gpt-4o' is already registered (status retired)",
         ValueError,
     ),
     (LifecycleError("m", "retired", "register"), "cannot register model 'm': it is already retired", ValueError),

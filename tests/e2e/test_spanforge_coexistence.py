@@ -189,7 +189,7 @@ def test_their_command_line_works_on_our_registry(theirs_first: Environment) -> 
         for arguments in (
             ["list"],
             ["register", *new],
-            ["register", *new],
+            ["register", *new[:-1], "other"],
             ["deprecate", "--model-id", "a", "--reason", "old"],
             ["list"],
             ["retire", "--model-id", "a"],

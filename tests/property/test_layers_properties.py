@@ -102,6 +102,15 @@ class State(NamedTuple):
         )
 
 
+def find_error(old: State, *, dated: bool, replace: bool) -> type[Exception] | None:
+    """Return the error of a registration that describes a registered model differently, or replaces it."""
+    if not replace:
+        return ModelAlreadyRegisteredError
+    if "register" not in LIFECYCLE[old.status].operations:
+        return LifecycleError
+    return ValueError if dated and not old.dated else None
+
+
 class Operation(NamedTuple):
     name: OperationName
     status: ModelStatus
@@ -200,12 +209,12 @@ class Layers(RuleBasedStateMachine):
                 self.held.pop(model_id, None)
         else:
             new = old._replace(described=described, records=(*old.records, (old.status, None, actor)))
-            if not replace:
-                error = ModelAlreadyRegisteredError
-            elif "register" not in LIFECYCLE[old.status].operations:
-                error = LifecycleError
-            elif dated and not old.dated:
-                error = ValueError
+            is_same = old.described == described and (old.dated or not dated)
+            if not replace and is_same and "register" in LIFECYCLE[old.status].operations:
+                assert operation() is self.registry.get(model_id)
+                self.compare()
+                return
+            error = find_error(old, dated=dated, replace=replace)
         if error is not None and not filed:
             self.refused(error, operation)
             return

@@ -106,15 +106,21 @@ class Lifecycle(RuleBasedStateMachine):
             return self.registry.register(model_id, **described, metadata=own, aliases=aliases, **more)
 
         old = self.known.get(model_id)
+        kept = ("deprecation_reason", "deprecation_date", "successor", "sunset_date", "history")
+        read = {"aliases": aliases, "provider": given["provider"], **own}
+        metadata = {key: value for key, value in read.items() if value}
+        if old is not None and not given["replace"] and old["status"] != "retired":
+            old_metadata = {key: value for key, value in old["metadata"].items() if key not in kept}
+            is_same = all(old[key] == value for key, value in described.items()) and metadata == old_metadata
+            if is_same and deployed in (None, old["deployment_date"]):
+                assert operation() is self.registry.get(model_id)
+                return
         if old is not None and (not given["replace"] or old["status"] == "retired"):
             self.refused(LifecycleError if given["replace"] else ModelAlreadyRegisteredError, operation)
             return
         if old is not None and deployed not in (None, old["deployment_date"]):
             self.refused(ValueError, operation)
             return
-        kept = ("deprecation_reason", "deprecation_date", "successor", "sunset_date", "history")
-        read = {"aliases": aliases, "provider": given["provider"], **own}
-        metadata = {key: value for key, value in read.items() if value}
         metadata |= {key: value for key, value in (old["metadata"] if old else {}).items() if key in kept}
         expected = {
             "model_id": model_id,

@@ -59,13 +59,14 @@ InvalidEntryError = InvalidValueError
 
 
 class ModelAlreadyRegisteredError(ModelRegistryError, ValueError):
-    """The id is already registered. Ids are never reused, and only ``replace=True`` changes a registered model.
+    """The id is already registered with another description, or its model is retired.
+
+    Ids are never reused, and only ``replace=True`` changes a registered model.
 
     Attributes:
         model_id: The id.
         status: The status of the entry with this id.
-        fields: The fields and metadata keys in which the registration differs from the entry; empty if the id can
-            never be registered again, because the model is retired.
+        fields: The fields and metadata keys in which the registration differs; empty if the model is retired.
     """
 
     def __init__(self, model_id: str, status: str, fields: Iterable[str] = ()) -> None:

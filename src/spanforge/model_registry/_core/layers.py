@@ -86,6 +86,8 @@ def change_layers(
     if old_entry is not None and layers.has_file_entry(model_id):
         return _change_file_model(layers, old_entry, operation)
     entry = apply_operation(old_entry, operation)
+    if entry is old_entry:
+        return layers, entry
     operations = _add_operation(layers, operation)
     if old_entry is None and model_id in operations:
         # A file contained the model before. Its operations must not change the new registration.

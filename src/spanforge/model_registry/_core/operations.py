@@ -78,6 +78,8 @@ class Operation(NamedTuple):
 def apply_operation(entry: ModelRegistryEntry | None, operation: Operation) -> ModelRegistryEntry:
     """Return the entry after the operation, with a new record at the end of its history.
 
+    If the operation registers the same description again, the entry is returned unchanged: it is the same object.
+
     Args:
         entry: The entry before the operation; ``None`` if the model is not registered.
         operation: The operation.
@@ -86,21 +88,40 @@ def apply_operation(entry: ModelRegistryEntry | None, operation: Operation) -> M
         ModelRegistryError: The entry does not allow the operation.
     """
     timestamp = format_micros(move_past_history(operation.at, entry))
+    if operation.draft is not None and entry is not None and not operation.replaces:
+        _check_same_registration(entry, operation.draft)
+        return entry
     if operation.draft is not None:
-        changed = _register(entry, operation.draft, timestamp, replaces=operation.replaces)
+        changed = _register(entry, operation.draft, timestamp)
     else:
         changed = _change_status(entry, operation, timestamp)
     return _append_record(changed, timestamp, operation.reason, operation.actor)
 
 
-def _register(
-    entry: ModelRegistryEntry | None, draft: ModelRegistryEntry, timestamp: str, *, replaces: bool
-) -> ModelRegistryEntry:
+def _check_same_registration(entry: ModelRegistryEntry, draft: ModelRegistryEntry) -> None:
+    """Check that a registration describes a registered model as its entry does.
+
+    The status, and dates and lifecycle metadata that the registration does not set, do not count.
+
+    Raises:
+        ModelAlreadyRegisteredError: It does not, or the model can never be registered again. The error names the fields
+            that differ.
+    """
+    if "register" not in LIFECYCLE[entry.status].operations:
+        raise ModelAlreadyRegisteredError(entry.model_id, entry.status)
+    fields = find_differing_fields(entry, draft)
+    if draft.deployment_date not in (None, entry.deployment_date):
+        fields.append("deployment_date")
+    given = (key for key in LIFECYCLE_KEYS if draft.metadata.get(key) is not None)
+    fields += [f"metadata.{key}" for key in given if draft.metadata[key] != entry.metadata.get(key)]
+    if fields:
+        raise ModelAlreadyRegisteredError(entry.model_id, entry.status, fields)
+
+
+def _register(entry: ModelRegistryEntry | None, draft: ModelRegistryEntry, timestamp: str) -> ModelRegistryEntry:
     """Return the draft, with the status, the dates and the lifecycle metadata of the entry that it replaces."""
     if entry is None:
         return draft if draft.deployment_date else structs.replace(draft, deployment_date=timestamp)
-    if not replaces:
-        raise ModelAlreadyRegisteredError(entry.model_id, entry.status)
     if "register" not in LIFECYCLE[entry.status].operations:
         raise LifecycleError(entry.model_id, entry.status, "replace")
     if draft.deployment_date not in (None, entry.deployment_date):

@@ -59,6 +59,8 @@ class ModelRegistry(RegistryCore):
     ) -> ModelRegistryEntry:
         """Register a model and emit ``model_registry.registered``.
 
+        The same description again changes nothing and emits no event. Dates that are not passed do not count.
+
         Args:
             model_id: Unique identifier; never reused.
             name: Display name.
@@ -76,7 +78,7 @@ class ModelRegistry(RegistryCore):
 
         Raises:
             InvalidValueError: A value is not allowed (also a ``ValueError``).
-            ModelAlreadyRegisteredError: The id is already registered (also a ``ValueError``).
+            ModelAlreadyRegisteredError: The id has another description, or is retired (also a ``ValueError``).
             LifecycleError: The model to replace is retired (also a ``ValueError``).
         """
         draft = ModelRegistryEntry(

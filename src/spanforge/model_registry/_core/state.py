@@ -135,6 +135,8 @@ class RegistryCore:
             new_layers, entry = change_layers(state.layers, old_entry, timed_operation)
             if entry is old_entry:
                 delivery.event = None
+                if new_layers is state.layers:
+                    return state, entry
                 return RegistryState(state.index, new_layers, state.sources, state.deliveries, state.calendar), entry
             delivery.event = _create_event(timed_operation, old_entry, entry)
             undelivered = tuple(item for item in (*state.deliveries, delivery) if item.is_undelivered())
