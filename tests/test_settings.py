@@ -220,7 +220,7 @@ def test_valid_values(setting: Setting[Any], given: Any, value: Any, monkeypatch
 ATTRIBUTES_RULE = f"names of {', '.join(SPAN_ATTRIBUTE_NAMES)}, or changes to the default such as +purpose and -version"
 KEYS_RULE = "at most 32 attribute keys of at most 256 characters, none of them model_registry.*"
 INTERVAL_RULE = "0, or milliseconds from 100 to 86400000"
-PATH_RULE = f"a path, or several separated by {SEP!r}"
+SOURCES_RULE = f"a file, folder or glob, or several separated by {SEP!r}"
 FORMS_RULE = "span, log, both with a comma between them, or none"
 DEFAULTS = {
     "enabled": "true",
@@ -258,7 +258,8 @@ INVALID = [
     *reject(MODEL_ATTRIBUTES, KEYS_RULE, "my.model,model_registry.name", ["model_registry."], ["my.model", 7], 7),
     *reject(MODEL_ATTRIBUTES, KEYS_RULE, {"my.model": 1}, [*map(str, range(33))], **{f"['{'k' * 198}…": ["k" * 257]}),
     *reject(UNREGISTERED_POLICY, "one of warn, ignore", "drop", False, ["warn"], "warn,ignore"),
-    *reject(FILE, PATH_RULE, 7, b"a.json", [b"a.json"], ["a.json", ""]),
+    *reject(FILE, SOURCES_RULE, "https://example.com/models.json", ":"),
+    *reject(FILE, SOURCES_RULE, 7, b"a.json", [b"a.json"], ["a.json", ""]),
 ]
 
 

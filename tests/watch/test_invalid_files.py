@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 PIPE = "cannot be read: it is not a regular file"
+EMPTY_FOLDER = "no file in this folder has a name that ends in .json, .yaml or .yml"
 CHANGES: dict[str, tuple[Callable[[Path], object], str | None]] = {
     "missing": (lambda _: None, "no such file"),
-    "folder": (Path.mkdir, PIPE),
+    "folder": (Path.mkdir, EMPTY_FOLDER),
     "pipe": (os.mkfifo, PIPE),
     "device": (lambda path: path.symlink_to("/dev/null"), PIPE),
     "link to itself": (lambda path: path.symlink_to(path.name), "cannot be read: Too many levels of symbolic links"),

@@ -7,6 +7,7 @@ import os
 import threading
 import time
 import weakref
+from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from spanforge.model_registry._core import logs, storage
@@ -14,16 +15,20 @@ from spanforge.model_registry._core.calendar_watch import follow_calendar_settin
 from spanforge.model_registry._core.default import get_default_registry
 from spanforge.model_registry._core.interruptions import pass_interruption
 from spanforge.model_registry._core.process import ProcessState, WarnOnce, live_keys, start_daemon, wait_for_look
+from spanforge.model_registry._core.registry_sources import list_files, split_sources
 from spanforge.model_registry._core.settings import FILE, RELOAD_INTERVAL
+from spanforge.model_registry._core.source_log_lines import log_source_changes
 from spanforge.model_registry._core.state import replace_file_entries
 from spanforge.model_registry._core.values import quote
-from spanforge.model_registry._core.watched_file import WatchedFile
+from spanforge.model_registry._core.watched_sources import WatchedSource, list_watched_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from spanforge.model_registry._core.entry import ModelRegistryEntry
+    from spanforge.model_registry._core.errors import RegistryFileError
     from spanforge.model_registry._core.registry import ModelRegistry
+    from spanforge.model_registry._core.watched_file import WatchedFile
 
 __all__ = ["FileState", "FileWatcher", "file_states", "follow_settings"]
 
@@ -65,44 +70,51 @@ class FileWatcher:
 
     Args:
         registry: The registry. It has only one watcher, the last one that was started.
-        files: The paths of the files. Each look opens them again, so symbolic links may change.
+        files: The paths of files, and folders and globs of them. A folder's registry files are those whose names end
+            in ``.json``, ``.yaml`` or ``.yml``, except hidden ones. Each look lists the folders and opens the files
+            again, so files may come and go, and symbolic links may change. A text is read as the setting is.
         reload_interval: Milliseconds within which a change is in force; with 0, only ``start`` reads the files.
     """
 
     def __init__(self, registry: ModelRegistry, files: Iterable[str], *, reload_interval: int = 10_000) -> None:
         self._registry = weakref.ref(registry)
-        self.files: tuple[str, ...] = tuple(files)
+        self.files: tuple[str, ...] = split_sources(files) if isinstance(files, str) else tuple(files)
         self.reload_interval = reload_interval
         self._reset()
         self._looking = threading.RLock()
         self._stopped = threading.Event()
 
     def _reset(self) -> None:
-        self._watched = [WatchedFile(path) for path in self.files]
-        self._in_force: list[Sequence[ModelRegistryEntry] | None] = [None] * len(self.files)
+        self._sources = [WatchedSource(source) for source in self.files]
+        self._in_force: dict[str, Sequence[ModelRegistryEntry]] = {}
         self._conflict: str | None = None
-        self._seen_in_force = dict.fromkeys(self.files, time.monotonic())
-        self._failures = dict.fromkeys(self.files, 0)
+        self._seen_in_force: dict[str, float] = {}
+        self._started = time.monotonic()
+        self._failures: Counter[str] = Counter()
 
     def states(self) -> list[FileState]:
-        """Return the state of each file."""
-        now = time.monotonic()
-        return [
-            FileState(
-                path=file.path,
-                version=file.version,
-                models=len(file.entries or ()),
-                age=now - self._seen_in_force[file.path],
-                failures=self._failures[file.path],
-                error=self._conflict if file.error is None else str(file.error),
-            )
-            for file in self._watched
+        """Return the state of each file, and of each folder or glob that has none."""
+        sources = self._sources
+        states = [
+            self._describe(file.path, file.error, file.version, len(file.entries or ()))
+            for file in list_watched_files(sources)
         ]
+        return states + [self._describe(each.source, each.error) for each in sources if each.error is not None]
+
+    def _describe(
+        self, path: str, error: RegistryFileError | None, version: str | None = None, models: int = 0
+    ) -> FileState:
+        age = time.monotonic() - self._seen_in_force.get(path, self._started)
+        return FileState(
+            path, version, models, age, self._failures[path], self._conflict if error is None else str(error)
+        )
 
     @property
     def lacks_files(self) -> bool:
         """``True`` if a file never was in force, because it is missing or invalid. A log line has the reason."""
-        return None in self._in_force
+        if not all(source.files for source in self._sources):
+            return True
+        return any(file.path not in self._in_force for file in list_watched_files(self._sources))
 
     def start(self) -> None:
         """Read the files, and follow them until ``stop``."""
@@ -115,8 +127,9 @@ class FileWatcher:
         _watchers.by_registry[registry] = self
         self._stopped = threading.Event()
         self._reset()
-        for path in self.files:
-            storage.preload_parser(path)
+        for source in self.files:
+            is_file = list_files(source).files == (source,)
+            storage.preload_parser(source if is_file else ".yaml")  # a folder may get a YAML file later
         self.look()
         if self.reload_interval:
             self._start_thread()
@@ -143,40 +156,41 @@ class FileWatcher:
                 _warnings.warn(type(error), text, error)
 
     def _look(self) -> None:
-        watched = self._read_together()
-        if watched is None:
+        sources = self._read_together()
+        if sources is None:
             return
-        if all(file.is_settled for file in watched) and not self._stopped.is_set():
-            self._take(watched)
-        before, self._watched = self._watched, watched
-        self._note_files_in_force()
-        for new, old in zip(watched, before, strict=True):
-            if _log_change(new, old):
-                self._failures[new.path] += 1
+        if all(source.is_settled for source in sources) and not self._stopped.is_set():
+            self._take(list_watched_files(sources))
+        before, self._sources = self._sources, sources
+        self._note_files_in_force(list_watched_files(sources))
+        self._failures.update(log_source_changes(sources, before))
 
-    def _read_together(self) -> list[WatchedFile] | None:
+    def _read_together(self) -> list[WatchedSource] | None:
         """Return the state of all files at one moment; ``None`` if they change during each attempt.
 
         A deployment may replace several files at once, so none of them may change between the first and the last read.
         """
         for _ in range(_READ_ATTEMPTS):
-            watched = [file.look() for file in self._watched]
-            if len(watched) == 1 or all(file.is_unchanged() for file in watched):
-                return watched
+            sources = [source.look() for source in self._sources]
+            is_single = sum(len(source.files) for source in sources) <= 1
+            if is_single or all(source.is_unchanged() for source in sources):
+                return sources
         return None
 
-    def _note_files_in_force(self) -> None:
+    def _note_files_in_force(self, files: Sequence[WatchedFile]) -> None:
         now = time.monotonic()
-        for file, entries in zip(self._watched, self._in_force, strict=True):
-            is_in_force = file.error is None and file.is_settled and file.entries is entries
+        for file in files:
+            is_in_force = file.error is None and file.is_settled and file.entries is self._in_force.get(file.path)
             if is_in_force and self._conflict is None:
                 self._seen_in_force[file.path] = now
 
-    def _take(self, watched: Sequence[WatchedFile]) -> None:
+    def _take(self, files: Sequence[WatchedFile]) -> None:
         """Put the files' entries in force, if they are not in force yet."""
-        if any(file.entries is not entries for file, entries in zip(watched, self._in_force, strict=True)):
-            self._publish(watched)
-            self._in_force = [file.entries for file in watched]
+        entries = {file.path: file.entries for file in files if file.entries is not None}
+        is_same = entries.keys() == self._in_force.keys()
+        if not is_same or any(self._in_force[path] is not each for path, each in entries.items()):
+            self._publish(files)
+            self._in_force = entries
 
     def _publish(self, watched: Sequence[WatchedFile]) -> None:
         """Replace the registry's entries of files by those of all files, unless two files have the same model."""
@@ -215,7 +229,7 @@ class FileWatcher:
         """Continue in a child process, which has the parent's memory but none of its threads."""
         self._looking = threading.RLock()
         self._stopped = threading.Event()
-        self._failures = dict.fromkeys(self.files, 0)
+        self._failures = Counter()
         if self.reload_interval:
             self._start_thread()
 
@@ -262,21 +276,6 @@ def follow_settings(file: object = None, reload_interval: object = None, calenda
             current = FileWatcher(registry, files, reload_interval=interval)
             current.start()
         return current
-
-
-def _log_change(new: WatchedFile, old: WatchedFile) -> bool:
-    """Log that a file became invalid, or valid again, and return ``True`` if it became invalid."""
-    if new.error is None:
-        if old.error is not None:
-            logs.info("model registry: registry file %s is valid again", new.path)
-        return False
-    if new.error is old.error:
-        return False
-    effect = "its previous entries stay in force"
-    if new.entries is None:
-        effect = "its models show as unregistered until the file is fixed"
-    _warnings.warn(str(new.error), "model registry: cannot load registry file %s; %s", new.error, effect)
-    return True
 
 
 class _Watchers(ProcessState):

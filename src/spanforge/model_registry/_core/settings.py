@@ -15,6 +15,7 @@ from spanforge.model_registry._core.attributes import ON_SPANS, PREFIX, SIGNALS,
 from spanforge.model_registry._core.errors import InvalidValueError, shorten
 from spanforge.model_registry._core.names import MatchMode
 from spanforge.model_registry._core.process import WarnOnce
+from spanforge.model_registry._core.registry_sources import split_sources
 from spanforge.model_registry._core.values import check_one_of
 
 if TYPE_CHECKING:
@@ -130,17 +131,25 @@ def _list_items(value: Any) -> list[Any]:
     return [os.fspath(item) if isinstance(item, os.PathLike) else item for item in (value if is_list else [value])]
 
 
-def _parse_paths(value: Any, name: str) -> tuple[str, ...]:
-    rule = f"a path, or several separated by {os.pathsep!r}"
+def _parse_sources(value: Any, name: str) -> tuple[str, ...]:
+    rule = f"a file, folder or glob, or several separated by {os.pathsep!r}"
+    sources = split_sources(value) if isinstance(value, str) else _parse_items(value, name, os.pathsep, rule)
+    if isinstance(value, str) and (not sources or "://" in value):
+        raise InvalidValueError.must_be(name, value, rule)
+    return _make_absolute(sources, value, name)
+
+
+def _make_absolute(paths: Iterable[str], value: Any, name: str) -> tuple[str, ...]:
     try:
-        return tuple(dict.fromkeys(map(os.path.abspath, _parse_items(value, name, os.pathsep, rule))))
+        return tuple(dict.fromkeys(map(os.path.abspath, paths)))
     except OSError:  # the path is relative, and the working folder was removed
         rule = "an absolute path, because the working folder does not exist"
         raise InvalidValueError.must_be(name, value, rule) from None
 
 
 def _parse_path(value: Any, name: str) -> str:
-    paths = _parse_paths(value, name)
+    rule = f"a path, or several separated by {os.pathsep!r}"
+    paths = _make_absolute(_parse_items(value, name, os.pathsep, rule), value, name)
     if len(paths) != 1:
         raise InvalidValueError.must_be(name, value, "one path")
     return paths[0]
@@ -215,7 +224,11 @@ ENABLED: Final = Setting(
     "with `false`, `opentelemetry-instrument` and `instrument()` do not activate the plugin",
 )
 FILE: Final[Setting[tuple[str, ...]]] = Setting(
-    "file", (), "", _parse_paths, "the registry file, JSON or YAML; several are separated by `:`, on Windows by `;`"
+    "file",
+    (),
+    "",
+    _parse_sources,
+    "the registry file, JSON or YAML, or a folder or glob of them; several are separated by `:`, on Windows by `;`",
 )
 RELOAD_INTERVAL: Final = Setting(
     "reload_interval",

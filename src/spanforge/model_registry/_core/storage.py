@@ -20,6 +20,7 @@ from spanforge.model_registry._core.atomic_files import (
 )
 from spanforge.model_registry._core.errors import MissingExtraError, RegistryFileError, RegistryFileNotFoundError
 from spanforge.model_registry._core.json_entries import encode_parts
+from spanforge.model_registry._core.registry_sources import explain_missing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -150,7 +151,7 @@ def _translate_os_errors(name: str) -> Iterator[None]:
     except RegistryFileError:
         raise
     except FileNotFoundError:
-        raise RegistryFileNotFoundError(name) from None
+        raise RegistryFileNotFoundError(name, explain_missing(name)) from None
     except (OSError, ValueError) as error:
         raise RegistryFileError(name, f"cannot be read: {explain_os_error(error)}") from error
 

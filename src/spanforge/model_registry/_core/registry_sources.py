@@ -1,0 +1,97 @@
+"""Sources of registry files: files, folders and globs, and the files that they contain."""
+
+from __future__ import annotations
+
+import glob
+import itertools
+import os
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from spanforge.model_registry._core.atomic_files import explain_os_error
+from spanforge.model_registry._core.errors import RegistryFileError, RegistryFileNotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+ENDINGS: Final = (".json", ".yaml", ".yml")
+"""The endings of registry files in folders, in any case."""
+MAX_SOURCE_FILES: Final = 1_000
+"""The limit of files in one folder or glob."""
+
+_ENDS: Final = f"{', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}"
+_COMMA: Final = re.compile(
+    rf"(?<=[/\\]),|(?:{'|'.join(f'(?<={re.escape(ending)}),' for ending in ENDINGS)})", re.IGNORECASE
+)
+"""A comma between two sources. After another text, a comma is a part of a name."""
+
+
+class Listing(NamedTuple):
+    """The files of a source at one moment.
+
+    Attributes:
+        files: Their paths, sorted. A path that is neither a folder nor a glob is a file, also if it does not exist.
+        error: The reason why there are none.
+    """
+
+    files: tuple[str, ...]
+    error: RegistryFileError | None = None
+
+
+def split_sources(text: str) -> tuple[str, ...]:
+    """Return the sources in a text, each once: they are separated as in ``PATH``, or by commas.
+
+    A comma separates two sources if a file's ending or a slash is before it. Any other comma is a part of a name.
+    """
+    items = (item.strip() for part in text.split(os.pathsep) for item in _COMMA.split(part))
+    return tuple(dict.fromkeys(item for item in items if item))
+
+
+def find_files(sources: Iterable[str]) -> tuple[str, ...]:
+    """Return the files of sources, each once, in the order of the sources and sorted within a folder or glob.
+
+    Raises:
+        RegistryFileNotFoundError: A source does not exist.
+        RegistryFileError: A folder or glob has no registry file, too many, or cannot be read.
+    """
+    files: dict[str, str] = {}
+    for source in sources:
+        listing = list_files(source)
+        if listing.error is not None:
+            raise listing.error
+        for path in listing.files:
+            if not os.path.lexists(path):
+                raise RegistryFileNotFoundError(path, explain_missing(path))
+            files.setdefault(os.path.realpath(path), path)
+    return tuple(files.values())
+
+
+def list_files(source: str) -> Listing:
+    """Return the files of one source. A folder's are those with one of ``ENDINGS``, except hidden ones."""
+    try:
+        if os.path.isdir(source):
+            with os.scandir(source) as entries:
+                paths = [entry.path for entry in entries if not entry.name.startswith(".") and not entry.is_dir()]
+            return _make_listing(source, paths, f"no file in this folder has a name that ends in {_ENDS}")
+        if glob.has_magic(source) and not os.path.lexists(source):
+            matches = itertools.islice(glob.iglob(source, recursive=True), 2 * MAX_SOURCE_FILES)
+            paths = [path for path in matches if not os.path.isdir(path)]
+            return _make_listing(source, paths, f"matches no file whose name ends in {_ENDS}")
+    except (OSError, ValueError) as error:
+        return Listing((), RegistryFileError(source, f"cannot be read: {explain_os_error(error)}"))
+    return Listing((source,))
+
+
+def _make_listing(source: str, paths: Iterable[str], if_empty: str) -> Listing:
+    files = sorted(path for path in paths if path.lower().endswith(ENDINGS))
+    if not files:
+        return Listing((), RegistryFileError(source, if_empty))
+    if len(files) > MAX_SOURCE_FILES:
+        return Listing((), RegistryFileError(source, f"has more than {MAX_SOURCE_FILES:,} registry files"))
+    return Listing(tuple(files))
+
+
+def explain_missing(path: str) -> str:
+    """Return the predicate of the sentence about a path at which there is nothing."""
+    reason = "no such file" if path.lower().endswith(ENDINGS) else "no such file or folder"
+    return f"{reason}; several are separated by {os.pathsep!r}" if "," in path else reason

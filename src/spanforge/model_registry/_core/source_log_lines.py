@@ -1,0 +1,52 @@
+"""Log lines about changes of followed registry files, and of the folders and globs that contain them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from spanforge.model_registry._core import logs
+from spanforge.model_registry._core.process import WarnOnce
+from spanforge.model_registry._core.watched_sources import list_watched_files
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from spanforge.model_registry._core.errors import RegistryFileError
+    from spanforge.model_registry._core.watched_sources import WatchedSource
+
+_warnings: Final = WarnOnce(100)
+
+
+def log_source_changes(new: Sequence[WatchedSource], old: Sequence[WatchedSource]) -> list[str]:
+    """Log each change between two looks at the same sources, and return the paths that became invalid."""
+    invalid = [
+        after.source
+        for after, before in zip(new, old, strict=True)
+        if _log_change(after.source, after.error, before.error, is_in_force=bool(after.files))
+    ]
+    old_files = {file.path: file for file in list_watched_files(old)}
+    for file in list_watched_files(new):
+        before_file = old_files.pop(file.path, None)
+        old_error = None if before_file is None else before_file.error
+        if _log_change(file.path, file.error, old_error, is_in_force=file.entries is not None):
+            invalid += [file.path]
+    for path in old_files:
+        logs.warn("model registry: registry file %s was removed, and its models with it", path)
+    return invalid
+
+
+def _log_change(
+    path: str, error: RegistryFileError | None, old_error: RegistryFileError | None, *, is_in_force: bool
+) -> bool:
+    """Log that a file, folder or glob became invalid, or valid again, and return ``True`` if it became invalid."""
+    if error is None:
+        if old_error is not None:
+            logs.info("model registry: registry file %s is valid again", path)
+        return False
+    if error is old_error or (old_error is not None and error.args == old_error.args):
+        return False
+    effect = "its models show as unregistered until the file is fixed"
+    if is_in_force:
+        effect = "its previous entries stay in force"
+    _warnings.warn(str(error), "model registry: cannot load registry file %s; %s", error, effect)
+    return True
