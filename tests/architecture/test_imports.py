@@ -48,6 +48,7 @@ LAYERS = [
     {"names", "entry", "announcements"},
     {
         "operations",
+        "near_misses",
         "attributes",
         "json_entries",
         "yaml_entries",

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from spanforge.model_registry._core import logs
+from spanforge.model_registry._core.near_misses import list_near_misses
 from spanforge.model_registry._core.process import WarnOnce
+from spanforge.model_registry._core.watched_file import WatchedFile
 from spanforge.model_registry._core.watched_sources import list_watched_files
 
 if TYPE_CHECKING:
@@ -26,13 +28,28 @@ def log_source_changes(new: Sequence[WatchedSource], old: Sequence[WatchedSource
     ]
     old_files = {file.path: file for file in list_watched_files(old)}
     for file in list_watched_files(new):
-        before_file = old_files.pop(file.path, None)
-        old_error = None if before_file is None else before_file.error
-        if _log_change(file.path, file.error, old_error, is_in_force=file.entries is not None):
+        if _log_file_change(file, old_files.pop(file.path, WatchedFile(file.path))):
             invalid += [file.path]
     for path in old_files:
         logs.warn("model registry: registry file %s was removed, and its models with it", path)
     return invalid
+
+
+def _log_file_change(new: WatchedFile, old: WatchedFile) -> bool:
+    """Log the change of a file, and return ``True`` if it became invalid."""
+    if new.entries and new.entries is not old.entries:
+        _log_near_misses(new)
+    return _log_change(new.path, new.error, old.error, is_in_force=new.entries is not None)
+
+
+def _log_near_misses(file: WatchedFile) -> None:
+    """Log one line about the values of a file that probably do not mean what its author meant."""
+    near_misses = [near_miss for entry in file.entries for near_miss in list_near_misses(entry)]
+    if not near_misses:
+        return
+    more = f" (and {len(near_misses) - 1:,} more)" if near_misses[1:] else ""
+    text = f"{file.path}: {near_misses[0]}{more}"
+    _warnings.warn(text, "model registry: check registry file %s", text)
 
 
 def _log_change(
