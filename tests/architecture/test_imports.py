@@ -101,6 +101,12 @@ INNER_LAYERS = {
         {"explanation_texts", "import_catalogs", "import_csv", "import_litellm", "import_plan"},
         {"importing", "resolving"},
         {"collector_export"},
+        {"commands", "terminal"},
+        {"registries", "finding_kinds", "name_groups"},
+        {"listing", "usage", "scanning"},
+        {"findings"},
+        {"suggestions", "reconcile_output"},
+        {"reconcile"},
         {"app"},
     ],
     "compliance": [

@@ -37,6 +37,7 @@ class CommandRow(NamedTuple):
 _READ: Final = "Check and explain"
 _COLLECTOR: Final = "Collector"
 _CHANGE: Final = "Change"
+_OBSERVE: Final = "Observe"
 
 COMMANDS: Final[tuple[CommandRow, ...]] = (
     CommandRow("resolve", "Explain which entry a model name matches, step by step.", _READ, "resolving:resolve_names"),
@@ -54,6 +55,8 @@ COMMANDS: Final[tuple[CommandRow, ...]] = (
         "collector_export:write_lookup",
     ),
     CommandRow("import", "Write registry entries from a file of another tool.", _CHANGE, "importing:import_entries"),
+        "reconcile", "Compare telemetry with the registry and the calendar.", _OBSERVE, "reconcile:reconcile_telemetry"
+    ),
 )
 """All commands, in the order of the help."""
 

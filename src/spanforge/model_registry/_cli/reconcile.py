@@ -1,0 +1,166 @@
+"""``reconcile``: telemetry compared with the registry and the provider calendar."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+from spanforge.model_registry._cli.commands import examples
+from spanforge.model_registry._cli.finding_kinds import FAIL_ON, FINDING_KINDS
+from spanforge.model_registry._cli.findings import find_all
+from spanforge.model_registry._cli.reconcile_output import MAX_ROWS, make_document, print_findings, render_findings_csv
+from spanforge.model_registry._cli.registries import FilesOption, UsageError, load_registry
+from spanforge.model_registry._cli.scanning import (
+    choose_period,
+    find_size,
+    make_scan_request,
+    open_telemetry,
+    scan_telemetry,
+)
+from spanforge.model_registry._cli.suggestions import (
+    check_new_file,
+    render_suggestions,
+    suggest_entries,
+    write_new_file,
+)
+from spanforge.model_registry._cli.terminal import open_console, print_json, print_line
+from spanforge.model_registry._core.settings import CALENDAR
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from spanforge.model_registry._cli.findings import Findings
+    from spanforge.model_registry._cli.scanning import Observed
+    from spanforge.model_registry.compliance._sources.files import TelemetryReader
+
+_STANDARD_OUTPUT = "-"
+_NO_KIND = "none"
+
+
+@examples(
+    "reconcile -t telemetry.jsonl -f models.yaml  # ends with 1",
+    "reconcile -t telemetry.jsonl -f models.yaml --fail-on none",
+)
+def reconcile_telemetry(  # noqa: PLR0913 - options
+    *,
+    telemetry: Annotated[
+        list[str],
+        typer.Option(
+            "--telemetry",
+            "-t",
+            metavar="SOURCE",
+            help="File, folder or glob of OTLP, or a Jaeger's address; repeatable.",
+        ),
+    ],
+    files: FilesOption = None,
+    calendar: Annotated[
+        str | None, typer.Option(metavar="FILE", help=f"Provider calendar. Default: the setting {CALENDAR.variable}.")
+    ] = None,
+    from_date: Annotated[
+        str | None, typer.Option("--from", metavar="DATE", help="First moment of the period. Default: all telemetry.")
+    ] = None,
+    to_date: Annotated[str | None, typer.Option("--to", metavar="DATE", help="First moment after the period.")] = None,
+    output: Annotated[
+        Literal["text", "json", "csv"], typer.Option("--format", help="How to print the result.")
+    ] = "text",
+    show_all: Annotated[bool, typer.Option("--all", help=f"Show all rows of each table, not only {MAX_ROWS}.")] = False,
+    suggest: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", help="Write entries to fill in for models that are not registered; - prints only these."
+        ),
+    ] = None,
+    fail_on: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KINDS", help=f"Findings that lead to exit code 1: {', '.join(FINDING_KINDS)} or {_NO_KIND}."
+        ),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
+) -> None:
+    """Compare telemetry with the registry and the calendar.
+
+    It reports which models were called although they are not registered, retired or past a date, by which services,
+    and which models nobody called. Calls are counted as in evidence: each span once, with the status at its time.
+    """
+    failing = parse_kinds(fail_on)
+    if suggest is not None and suggest != _STANDARD_OUTPUT:
+        check_new_file(suggest)
+    period = choose_period(telemetry, from_date, to_date)
+    request = make_scan_request(period, load_registry(files).list_all(), calendar)
+    readers = open_telemetry(telemetry, request)
+    with _show_progress(readers, is_shown=not quiet) as report:
+        observed = scan_telemetry(readers, request, report)
+    findings = find_all(observed, time.time_ns())
+    if suggest != _STANDARD_OUTPUT:
+        _print_result(observed, findings, output, None if show_all else MAX_ROWS)
+    if suggest is not None:
+        _write_suggestions(observed, findings, suggest)
+    if failing & findings.count_kinds().keys():
+        raise typer.Exit(1)
+
+
+def parse_kinds(given: list[str] | None) -> set[str]:
+    """Return the kinds of findings that lead to exit code 1.
+
+    Raises:
+        UsageError: There is no such kind.
+    """
+    kinds = {kind.strip() for text in given or FAIL_ON for kind in text.split(",")}
+    unknown = sorted(kinds - FINDING_KINDS.keys() - {_NO_KIND})
+    if unknown:
+        msg = f"--fail-on {unknown[0]}: unknown kind; kinds are {', '.join(FINDING_KINDS)} and {_NO_KIND}"
+        raise UsageError(msg)
+    return kinds - {_NO_KIND}
+
+
+def _print_result(observed: Observed, findings: Findings, output: str, limit: int | None) -> None:
+    if output == "json":
+        print_json(make_document(observed, findings))
+    elif output == "csv":
+        sys.stdout.write(render_findings_csv(findings))
+    else:
+        print_findings(observed, findings, limit)
+
+
+def _write_suggestions(observed: Observed, findings: Findings, path: str) -> None:
+    request = observed.request
+    suggestions, refused = suggest_entries(findings.rows, request.entries, request.match)
+    content = render_suggestions(suggestions, refused)
+    if path == _STANDARD_OUTPUT:
+        sys.stdout.write(content)
+        return
+    if not suggestions:
+        print_line("no entry to suggest, so no file is written", "weak", stderr=True)
+        return
+    write_new_file(path, content)
+    print_line(f"{path}: entries to fill in: {len(suggestions):,}", "good", stderr=True)
+
+
+@contextlib.contextmanager
+def _show_progress(readers: list[TelemetryReader], *, is_shown: bool) -> Iterator[Callable[[int, int], None]]:
+    """Show the bytes read on a terminal, and yield the function that gets them for each reader."""
+    console = open_console(stderr=True)
+    bar = Progress(
+        TextColumn("reading telemetry"),
+        BarColumn(),
+        DownloadColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not (is_shown and console.is_terminal),
+    )
+    sizes = dict.fromkeys(range(len(readers)), 0)
+    task = bar.add_task("", total=find_size(readers))
+
+    def report(number: int, size: int) -> None:
+        sizes[number] = size
+        bar.update(task, completed=sum(sizes.values()))
+
+    with bar:
+        yield report
