@@ -17,11 +17,13 @@ from support.commands import Printed, command_environment, command_line, copy_ex
 from support.evidence import make_entry
 from support.otlp import START, Otlp
 from support.processes import SECONDS
+from support.unfinished import fill_in
 from support.waiting import poll
 
 from spanforge.model_registry._cli.finding_kinds import FAIL_ON, FINDING_KINDS
 from spanforge.model_registry._cli.registries import load_registry
-from spanforge.model_registry._core.storage import encode_entries
+from spanforge.model_registry._cli.unfinished_entries import FIELD_HINTS
+from spanforge.model_registry._core.storage import encode_entries, parse_entries
 
 if TYPE_CHECKING:
     from spanforge.model_registry import ModelRegistryEntry
@@ -79,7 +81,7 @@ def test_text_of_the_example(capsys: pytest.CaptureFixture[str]) -> None:
     """The text begins with a summary, and then has a table for each kind, the most harmful kind first."""
     printed = run_here(capsys, *EXAMPLE)
     lines = printed.out.splitlines()
-    assert lines[0] == "108 calls of 5 registered models by 6 services, 2026-10-01 to 2026-11-30"
+    assert lines[0] == "108 calls of 6 models by 6 services, 2026-10-01 to 2026-11-30"
     assert (printed.code, printed.err) == (1, "")
     assert fits_terminal(printed.out)
     titles = [line.partition(":")[0] for line in lines if ": " in line and not line.startswith(" ")]
@@ -334,45 +336,36 @@ def test_suggested_entries(examples: Path, capsys: pytest.CaptureFixture[str]) -
     path = examples / "missing.yaml"
     suggested = path.read_text("utf-8")
     assert suggested.count("- model_id:") == 1
-    assert "# 8 calls from 2026-10-13 to 2026-11-28 by research, newsletter" in suggested
+    assert "# 8 calls by research, newsletter, 2026-10-13 to 2026-11-28\n" in suggested
     refused = run_here(capsys, "list", "--file", path)
     assert refused.code == 2
     assert "field 'name'" in refused.err
     again = run_here(capsys, *options)
     assert (again.code, again.out) == (2, "")
-    assert again.err.endswith("the file exists, and is not overwritten; remove it, or choose another name\n")
+    assert again.err.endswith("exists already; choose another name, or remove the file\n")
     assert path.read_text("utf-8") == suggested
     assert sorted(each.name for each in examples.glob("*.tmp")) == []
 
-    fill_in(path)
+    complete(path)
     filled = run_here(capsys, *EXAMPLE, "--file", "missing.yaml", "--format", "json")
     assert "unregistered" not in json.loads(filled.out)["summary"]["findings"]
     resolution = load_registry([str(path)]).resolve("openai/acme-draft-3")
     assert (resolution.status, resolution.rule) == ("active", "form")
 
 
-FILLED = {"name": "N", "version": "1", "risk_tier": "low", "owner": "team", "purpose": "test"}
-
-
-def fill_in(path: Path) -> None:
+def complete(path: Path) -> None:
     """Fill in the fields of suggested entries."""
-    text = path.read_text("utf-8")
-    for field, value in FILLED.items():
-        text = "".join(
-            f"  {field}: {value} {line[line.index('#') :]}" if line.startswith(f"  {field}:") else line
-            for line in text.splitlines(keepends=True)
-        )
-    path.write_text(text, "utf-8")
+    path.write_text(fill_in(path.read_text("utf-8")), "utf-8")
 
 
-@pytest.mark.parametrize("field", FILLED)
+@pytest.mark.parametrize("field", [field for field in FIELD_HINTS if field != "model_id"])
 def test_a_field_that_is_not_filled_in(case: Case, field: str) -> None:
     """A file in which one required field is still empty does not load."""
     case.write(case.otlp.line(case.otlp.span("a")))
     path = case.folder / "new.yaml"
     assert case.run("--suggest", path).code == 1
     suggested = path.read_text("utf-8")
-    fill_in(path)
+    complete(path)
     load_registry([str(path)])
     (empty,) = (line for line in suggested.splitlines() if line.startswith(f"  {field}:"))
     lines = [empty if line.startswith(f"  {field}:") else line for line in path.read_text("utf-8").splitlines()]
@@ -397,13 +390,13 @@ def test_suggestions_group_spellings(case: Case) -> None:
     )
     printed = case.run("--suggest", "-", "--fail-on", "none")
     assert (printed.code, printed.err) == (0, "")
-    ids = [line.partition(": ")[2] for line in printed.out.splitlines() if line.startswith("- model_id: ")]
-    assert sorted(json.loads(each) for each in ids) == sorted(
+    entries = parse_entries("new.yaml", fill_in(printed.out).encode())
+    assert sorted(entry.model_id for entry in entries) == sorted(
         ["gpt-4o", "gpt-3.5-turbo", "claude-sonnet-4", "prod-chat", "my team's model", names[-1]]
     )
-    assert printed.out.count("# If this is the name of a deployment") == 3
+    assert printed.out.count("# if this is the name of a deployment") == 3
     assert "# Left out: one: 'one' matches the name, but not for the provider of the calls" in printed.out
-    assert "xxx…: the name is too long, or not allowed as an id\n" in printed.out
+    assert "# Left out:\n#   xxx" in printed.out
     assert "# Left out: (no name)\n" in printed.out
 
 
@@ -414,7 +407,7 @@ def test_suggestions_without_forms(case: Case, monkeypatch: pytest.MonkeyPatch) 
     case.write(case.otlp.line(*map(case.otlp.span, names)), entries=(make_entry("o"),))
     path = case.folder / "new.yaml"
     case.run("--suggest", path)
-    fill_in(path)
+    complete(path)
     document = case.read("--file", path)
     (left,) = (row["names"] for row in document["findings"] if row["kind"] == "unregistered" and row["near"])
     assert left == {"O": 1}

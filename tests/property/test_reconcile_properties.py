@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from support.evidence import make_entry, make_record
 from support.otlp import START, Otlp
+from support.unfinished import fill_in
 
 from spanforge.model_registry import ModelRegistry
 from spanforge.model_registry._cli.findings import Findings, find_all
 from spanforge.model_registry._cli.reconcile_output import make_document, print_findings, render_findings_csv
 from spanforge.model_registry._cli.scanning import Observed, make_scan_request, open_telemetry, scan_telemetry
-from spanforge.model_registry._cli.suggestions import render_suggestions, suggest_entries
+from spanforge.model_registry._cli.suggestions import suggest_entries
 from spanforge.model_registry._core.state import replace_file_entries
 from spanforge.model_registry._core.storage import parse_entries
 from spanforge.model_registry._core.timestamps import to_nanos
@@ -180,32 +181,20 @@ def test_suggestions_for_any_names(names: list[str], service: str) -> None:
     lines = [otlp.line(*map(otlp.span, names), service=service)]
     with tempfile.TemporaryDirectory() as folder:
         result = compare(folder, lines, [])
-        suggestions, left_out = suggest_entries(result.findings.rows, [], "forms")
-        content = render_suggestions(suggestions, left_out)
+        suggestions = suggest_entries(result.findings.rows, [], "forms")
+        content = suggestions.format()
         assert all(line.isprintable() for line in content.split("\n"))
-        assert content.count("\n# Left out: ") == len(left_out)
-        filled = parse_entries("new.yaml", fill_in_all(content).encode()) if suggestions else []
+        filled = parse_entries("new.yaml", fill_in(content).encode())
         after = compare(folder, lines, filled)
-    assert [entry.model_id for entry in filled] == [each.model_id for each in suggestions]
-    assert all(entry.owner == "team" and not entry.metadata.keys() - {"aliases"} for entry in filled)
-    assert list_unregistered(after) == {
-        *(name for row in left_out for name in row.names),
-        *(name for each in suggestions for name in each.lost),
-    }
+    assert [entry.model_id for entry in filled] == [each.fields["model_id"] for each in suggestions.entries]
+    assert all(entry.owner == "unknown" and not entry.metadata.keys() - {"aliases"} for entry in filled)
+    left_out = {name for row in suggestions.left_out for name in row.names}
+    assert list_unregistered(after) == left_out | suggestions.lost
 
 
 def list_unregistered(result: Result) -> set[str]:
     """Return the names that are not registered."""
     return {name for row in result.findings.rows if row.kind == "unregistered" for name in row.names}
-
-
-def fill_in_all(text: str) -> str:
-    """Return suggested entries with values in all fields."""
-    values = {"name": "N", "version": "1", "risk_tier": "low", "owner": "team", "purpose": "test"}
-    lines = text.splitlines(keepends=True)
-    for field, value in values.items():
-        lines = [f"  {field}: {value}\n" if line.startswith(f"  {field}:") else line for line in lines]
-    return "".join(lines)
 
 
 @given(names=st.lists(NAMES, min_size=1, max_size=4), owner=TEXTS.filter(lambda text: not text.isspace()), more=NAMES)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+from spanforge.model_registry._cli.calendar_option import CalendarOption
 from spanforge.model_registry._cli.commands import examples
 from spanforge.model_registry._cli.finding_kinds import FAIL_ON, FINDING_KINDS
 from spanforge.model_registry._cli.findings import find_all
@@ -22,14 +23,9 @@ from spanforge.model_registry._cli.scanning import (
     open_telemetry,
     scan_telemetry,
 )
-from spanforge.model_registry._cli.suggestions import (
-    check_new_file,
-    render_suggestions,
-    suggest_entries,
-    write_new_file,
-)
+from spanforge.model_registry._cli.suggestions import check_suggestion_path, suggest_entries
 from spanforge.model_registry._cli.terminal import open_console, print_json, print_line
-from spanforge.model_registry._core.settings import CALENDAR
+from spanforge.model_registry._cli.unfinished_entries import write_new_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -43,8 +39,9 @@ _NO_KIND = "none"
 
 
 @examples(
-    "reconcile -t telemetry.jsonl -f models.yaml  # ends with 1",
-    "reconcile -t telemetry.jsonl -f models.yaml --fail-on none",
+    "reconcile --telemetry telemetry.jsonl --file models.yaml --file media.yaml  # ends with 1: there are findings",
+    "reconcile --telemetry telemetry.jsonl --file models.yaml --fail-on retired --suggest missing.yaml",
+    "reconcile --telemetry telemetry.jsonl --file models.yaml --from 2026-11-01 --fail-on none",
 )
 def reconcile_telemetry(  # noqa: PLR0913 - options
     *,
@@ -58,9 +55,7 @@ def reconcile_telemetry(  # noqa: PLR0913 - options
         ),
     ],
     files: FilesOption = None,
-    calendar: Annotated[
-        str | None, typer.Option(metavar="FILE", help=f"Provider calendar. Default: the setting {CALENDAR.variable}.")
-    ] = None,
+    calendar: CalendarOption = None,
     from_date: Annotated[
         str | None, typer.Option("--from", metavar="DATE", help="First moment of the period. Default: all telemetry.")
     ] = None,
@@ -90,7 +85,7 @@ def reconcile_telemetry(  # noqa: PLR0913 - options
     """
     failing = parse_kinds(fail_on)
     if suggest is not None and suggest != _STANDARD_OUTPUT:
-        check_new_file(suggest)
+        check_suggestion_path(suggest)
     period = choose_period(telemetry, from_date, to_date)
     request = make_scan_request(period, load_registry(files).list_all(), calendar)
     readers = open_telemetry(telemetry, request)
@@ -130,16 +125,14 @@ def _print_result(observed: Observed, findings: Findings, output: str, limit: in
 
 def _write_suggestions(observed: Observed, findings: Findings, path: str) -> None:
     request = observed.request
-    suggestions, refused = suggest_entries(findings.rows, request.entries, request.match)
-    content = render_suggestions(suggestions, refused)
+    suggestions = suggest_entries(findings.rows, request.entries, request.match)
     if path == _STANDARD_OUTPUT:
-        sys.stdout.write(content)
-        return
-    if not suggestions:
+        sys.stdout.write(suggestions.format())
+    elif not suggestions.entries:
         print_line("no entry to suggest, so no file is written", "weak", stderr=True)
-        return
-    write_new_file(path, content)
-    print_line(f"{path}: entries to fill in: {len(suggestions):,}", "good", stderr=True)
+    else:
+        write_new_file(path, suggestions.format())
+        print_line(f"{path}: entries to fill in: {len(suggestions.entries):,}", "good", stderr=True)
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.cells import cell_len, chop_cells, set_cell_size
 from rich.text import Text
 
-from spanforge.model_registry._cli.finding_kinds import AGENT_ONLY, FINDING_KINDS, NEVER_CALLED
+from spanforge.model_registry._cli.finding_kinds import AGENT_ONLY, FINDING_KINDS, NEVER_CALLED, UNREGISTERED_KIND
 from spanforge.model_registry._cli.terminal import escape_controls, open_console
 from spanforge.model_registry._core.timestamps import format_nanos
 from spanforge.model_registry.compliance._analysis.calls import OTHERS_NAME
@@ -34,6 +34,8 @@ MAX_ROWS: Final = 10
 _MAX_CELL_ITEMS: Final = 3
 """The limit of services and names that a cell lists."""
 _MAX_WIDTH: Final = 120
+_MAX_SHOWN_NAME: Final = 120
+"""The limit of characters of a name. An ARN has about 100. JSON and CSV have the whole name."""
 _CALLS_WIDTH: Final = 9
 _DAY_WIDTH: Final = len("2026-01-01")
 _CSV_COLUMNS: Final = (
@@ -152,7 +154,7 @@ def _list_lines(observed: Observed, findings: Findings, limit: int | None, width
 def _list_summary_lines(summary: Mapping[str, Any]) -> Iterator[Text]:
     if summary["calls"]:
         calls, services = _format_count(summary["calls"], "call"), _format_count(summary["services"], "service")
-        models = _format_count(summary["models_called"], "registered model")
+        models = _format_count(summary["models_called"] + summary["findings"].get(UNREGISTERED_KIND, 0), "model")
         days = f"{summary['first'][:_DAY_WIDTH]} to {summary['last'][:_DAY_WIDTH]}"
         yield Text(f"{calls} of {models} by {services}, {days}", "name")
     else:
@@ -219,7 +221,7 @@ def _list_mixed_services(observed: Observed, findings: Findings, limit: int | No
 
 
 def _list_first(items: Mapping[str, int]) -> str:
-    shown = ", ".join(map(escape_controls, islice(items, _MAX_CELL_ITEMS)))
+    shown = ", ".join(map(_shorten_name, islice(items, _MAX_CELL_ITEMS)))
     rest = len(items) - _MAX_CELL_ITEMS
     return shown if rest <= 0 else f"{shown} and {rest:,} more"
 
@@ -232,6 +234,10 @@ def _list_rest(shown: Sequence[Finding], rows: Sequence[Finding]) -> Iterator[Te
         yield Text(f"and {rest:,} more{counted}; --all shows them", "weak")
 
 
+def _shorten_name(name: str) -> str:
+    return escape_controls(name if len(name) <= _MAX_SHOWN_NAME else f"{name[:_MAX_SHOWN_NAME]}…")
+
+
 def join_cells(cells: Sequence[str], widths: Sequence[int], style: str = "") -> Text:
     """Return a row of a table, of one or more lines. Building a table of rich takes ten times as long.
 
@@ -240,7 +246,7 @@ def join_cells(cells: Sequence[str], widths: Sequence[int], style: str = "") -> 
         widths: The columns that each text has; longer texts continue on the next line.
         style: The style; by default, the first cell is a name.
     """
-    folded = [_fold(escape_controls(cell), width) for cell, width in zip(cells, widths, strict=True)]
+    folded = [_fold(_shorten_name(cell), width) for cell, width in zip(cells, widths, strict=True)]
     row = Text(style=style)
     for number in range(max(map(len, folded))):
         parts = [lines[number] if number < len(lines) else "" for lines in folded]
