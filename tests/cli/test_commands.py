@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.commands import command_environment, command_line, copy_examples, fits_terminal, run_here, run_process
+from support.evidence import make_entry
 
 from spanforge.model_registry import __version__
 from spanforge.model_registry._cli.commands import COMMANDS, GROUPS, PROGRAM, CommandRow, load_function
+from spanforge.model_registry._core.storage import encode_entries
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -100,6 +102,15 @@ def test_without_the_extra(tmp_path: Path) -> None:
     )
     line = "spanforge-models: commands need the extra: pip install 'spanforge-model-registry[cli]'\n"
     assert printed == (2, "", line)
+
+
+def test_characters_that_the_output_does_not_have(tmp_path: Path) -> None:
+    """If the encoding of the output does not have a character, an escape is printed instead."""
+    entry = make_entry("modèle-模型")
+    (tmp_path / "models.json").write_bytes(encode_entries([entry]))
+    printed = run_process("list", "--file", "models.json", folder=tmp_path, PYTHONIOENCODING="ascii")
+    assert (printed.code, printed.err) == (0, "")
+    assert "mod\\xe8le-\\u6a21\\u578b" in printed.out
 
 
 @pytest.mark.e2e

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 from typing import Annotated, Any, Final, NoReturn
@@ -89,6 +90,9 @@ def _describe_program(
 
 def run(arguments: list[str] | None = None) -> int:
     """Run a command and return its exit code; by default, that of ``sys.argv``."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # the terminal may not have all characters of a name
     try:
         typer.main.get_command(app).main(arguments, prog_name=PROGRAM)
     except SystemExit as end:
