@@ -8,12 +8,14 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.commands import run_here
 
 from spanforge.model_registry.compliance._sources import jaeger
 from spanforge.model_registry.compliance._sources.jaeger import JaegerReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from support.servers import Server
 
@@ -115,6 +117,18 @@ def test_every_span_of_the_period(jaeger_server: Server, monkeypatch: pytest.Mon
         assert reader.limits == []
         sizes.append(reader.size)
     assert sizes[0] > sizes[1] > 500 * len(wanted)
+
+
+def test_reconciliation(jaeger_server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The command line compares the traces of a Jaeger with a registry."""
+    spans = [{**span, "startTimeUnixNano": str(START + number)} for number, (_, span) in enumerate(sent_spans()[:90])]
+    send(jaeger_server, [("shop", span) for span in spans])
+    (tmp_path / "models.json").write_text("[]")
+    paths = ("--telemetry", f"http://{jaeger_server.at['JAEGER_QUERY_HTTP']}", "--file", tmp_path / "models.json")
+    printed = run_here(capsys, "reconcile", *paths, "--from", "2026-01-01", "--format", "json")
+    found = {row["name"]: (row["calls"], row["services"]) for row in json.loads(printed.out)["findings"]}
+    assert found == {f"m{number}": (10, {"shop": 10}) for number in range(9)}
+    assert (printed.code, printed.err) == (1, "")
 
 
 def test_a_moment_that_is_full(jaeger_server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
