@@ -107,6 +107,11 @@ INNER_LAYERS = {
         {"findings"},
         {"suggestions", "reconcile_output"},
         {"reconcile"},
+        {"registries", "blocks"},
+        {"listing"},
+        {"key_files", "package_reading", "periods", "revisions", "evidence_report"},
+        {"evidence_keys", "evidence_make", "evidence_verify"},
+        {"evidence_show"},
         {"app"},
     ],
     "compliance": [

@@ -38,6 +38,7 @@ _READ: Final = "Check and explain"
 _COLLECTOR: Final = "Collector"
 _CHANGE: Final = "Change"
 _OBSERVE: Final = "Observe"
+_EVIDENCE_COMMANDS: Final = "Evidence"
 
 COMMANDS: Final[tuple[CommandRow, ...]] = (
     CommandRow("resolve", "Explain which entry a model name matches, step by step.", _READ, "resolving:resolve_names"),
@@ -56,12 +57,38 @@ COMMANDS: Final[tuple[CommandRow, ...]] = (
     ),
     CommandRow("import", "Write registry entries from a file of another tool.", _CHANGE, "importing:import_entries"),
         "reconcile", "Compare telemetry with the registry and the calendar.", _OBSERVE, "reconcile:reconcile_telemetry"
+        "evidence keygen",
+        "Create a key pair that signs and verifies evidence packages.",
+        _EVIDENCE_COMMANDS,
+        "evidence_keys:generate_keys",
+    ),
+    CommandRow(
+        "evidence make",
+        "Make a signed evidence package from a registry and telemetry.",
+        _EVIDENCE_COMMANDS,
+        "evidence_make:make_package",
+    ),
+    CommandRow(
+        "evidence verify",
+        "Check that evidence packages are what a trusted key signed, and show their results.",
+        _EVIDENCE_COMMANDS,
+        "evidence_verify:verify_packages",
+    ),
+    CommandRow(
+        "evidence show", "Show the contents of an evidence package.", _EVIDENCE_COMMANDS, "evidence_show:show_package"
+    ),
+    CommandRow(
+        "evidence frameworks",
+        "List the frameworks and clauses that evidence can support.",
+        _EVIDENCE_COMMANDS,
+        "evidence_show:list_frameworks",
     ),
 )
 """All commands, in the order of the help."""
 
 GROUPS: Final[dict[str, str]] = {
     "collector": "Write configuration for the OpenTelemetry Collector, which then enriches spans.",
+    "evidence": "Make, verify and read evidence packages for auditors.",
 }
 """The groups of commands, with what their commands do."""
 

@@ -44,9 +44,7 @@ MAX_KEY_SIZE: Final = 64 * 1024
 """The limit of a key file's bytes. A PEM of such a key has a few hundred."""
 
 _KEY_KINDS: Final = "Ed25519, or ECDSA on P-256, P-384 or P-521"
-_SIGNING_KEY_RULE: Final = (
-    f"a signing key is the path of an unencrypted private key in PEM ({_KEY_KINDS}), or a URI of a signer"
-)
+_SIGNING_KEY_RULE: Final = f"a signing key is the path of a private key in PEM ({_KEY_KINDS}), or a URI of a signer"
 _TRUSTED_KEY_RULE: Final = f"a trusted key is the path of one public key in PEM ({_KEY_KINDS})"
 
 _GROUP_ORDERS: Final = {
@@ -205,7 +203,7 @@ def _read_private_key(name: str, get_passphrase: Callable[[str], bytes] | None) 
         return load_pem_private_key(pem, None)
     except TypeError:  # the key is encrypted
         if get_passphrase is None:
-            raise PackageError(name, f"is encrypted; {_SIGNING_KEY_RULE}") from None
+            raise PackageError(name, "is encrypted; decrypt it, or pass a signer of securesystemslib") from None
     except (ValueError, UnsupportedAlgorithm):
         raise PackageError(name, f"is not a private key; {_SIGNING_KEY_RULE}") from None
     try:

@@ -1,0 +1,254 @@
+"""The report on an evidence package for people: its facts, clauses, checks, findings, changes, names and limits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from spanforge.model_registry._cli.blocks import CellTable, FactList, Heading, ItemList, Paragraph, Styled
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from spanforge.model_registry._cli.blocks import Block, Cell
+    from spanforge.model_registry.compliance import Attestation
+    from spanforge.model_registry.compliance._attestation_parts import Change, CheckResult, SampleSpan
+    from spanforge.model_registry.compliance._attestation_request import CalendarFile, RegistryFile
+
+_STATUS_STYLES: Final = {
+    "findings": "error",
+    "no_evidence": "warning",
+    "incomplete": "warning",
+    "supported": "good",
+    "not_applicable": "weak",
+}
+NOT_PROVED: Final = (
+    "that the telemetry and the registry are genuine and complete: the limits list what the evidence does not show",
+    "that there are no findings: read the result",
+    "that the time of generation is right: the signer states it",
+    "that this is the signer's latest package: pass the facts that you expect with --expect",
+    "who holds the key: get the public key from the organisation by a separate channel, and compare the key id",
+)
+"""The facts that a successful verification does not prove."""
+
+
+def style_status(status: str) -> Styled:
+    """Return a status in its colour."""
+    return Styled(status, _STATUS_STYLES.get(status, ""))
+
+
+def show_facts(attestation: Attestation) -> list[tuple[str, Cell]]:
+    """Return the facts that identify the evidence, with its result."""
+    return [
+        ("result", style_status(attestation.overall_status)),
+        ("framework", attestation.framework_name),
+        ("about", _describe_subject(attestation)),
+        ("period", f"from {_show_time(attestation.period.from_date)} until {_show_time(attestation.period.to_date)}"),
+        ("made", describe_making(attestation)),
+        ("telemetry", _describe_telemetry(attestation)),
+        ("coverage", _describe_coverage(attestation)),
+        ("commit", attestation.registry.source_revision or "not stated"),
+    ]
+
+
+def describe_making(attestation: Attestation) -> str:
+    """Return the time of generation, and who states it."""
+    is_given = attestation.arguments.generated_at == "given"
+    claim = "as the maker set it" if is_given else "by the clock of the maker's machine"
+    return f"{_show_time(attestation.generated_at)}, {claim}; nobody else confirms this time"
+
+
+def show_clauses(attestation: Attestation) -> Iterator[Block]:
+    """Yield the results of the clauses."""
+    yield Heading("Clauses")
+    yield CellTable(
+        ("clause", "result", "asks"),
+        [(clause.clause, style_status(clause.status), clause.asks) for clause in attestation.clauses],
+    )
+
+
+def show_findings(attestation: Attestation) -> Iterator[Block]:
+    """Yield a sentence for each check with exceptions, and the reasons for incomplete coverage."""
+    found = [check for check in attestation.checks if check.exceptions or check.status == "findings"]
+    yield Heading("Findings")
+    yield ItemList([f"{check.check}: {_count_exceptions(check)} break the rule: {check.title}" for check in found])
+    if not found:
+        is_empty = attestation.overall_status == "no_evidence"
+        yield Paragraph("  none, but no evidence is not a pass" if is_empty else "  none")
+    if attestation.coverage.reasons:
+        yield Heading("Coverage is incomplete")
+        yield ItemList(attestation.coverage.reasons)
+
+
+def show_limits(attestation: Attestation) -> Iterator[Block]:
+    """Yield the limits of the evidence."""
+    yield Heading("Limits")
+    yield ItemList(attestation.limits)
+
+
+def show_checks(attestation: Attestation) -> Iterator[Block]:
+    """Yield the results of the checks."""
+    yield Heading("Checks")
+    rows = [(check.check, style_status(check.status), _count_exceptions(check)) for check in attestation.checks]
+    yield CellTable(("check", "result", "exceptions"), rows)
+
+
+def show_check(check: CheckResult) -> Iterator[Block]:
+    """Yield the details of a check: its rule, its figures, its notes and its examples of exceptions."""
+    yield Heading(check.check)
+    yield FactList(
+        [
+            ("result", style_status(check.status)),
+            ("rule", check.title),
+            ("exceptions", _count_exceptions(check)),
+            *(("note", note) for note in check.notes),
+        ]
+    )
+    if check.samples:
+        yield Paragraph(f"  Examples, {len(check.samples):,} of {check.exceptions:,}:")
+        yield _tabulate_samples(check.samples)
+
+
+def show_details(attestation: Attestation, inventory: Sequence[Mapping[str, str]]) -> Iterator[Block]:
+    """Yield all that a package contains after its facts, the longest lists last."""
+    yield from show_clauses(attestation)
+    yield from show_findings(attestation)
+    yield from show_checks(attestation)
+    for check in attestation.checks:
+        if check.exceptions:
+            yield from show_check(check)
+    yield Heading("Not shown by this evidence")
+    yield ItemList([f"{clause.clause}: {part}" for clause in attestation.clauses for part in clause.not_shown])
+    yield from show_limits(attestation)
+    yield from _show_files(attestation)
+    yield from _show_optional_tables(attestation)
+    yield Heading("Models")
+    columns = ("model", "status", "tier", "owner", "calls", "sender")
+    fields = ("model_id", "status", "risk_tier", "owner", "calls", "sender")
+    yield CellTable(columns, [[row[field] for field in fields] for row in inventory])
+
+
+def _show_files(attestation: Attestation) -> Iterator[Block]:
+    """Yield the digests of the files that were read, as ``sha256sum`` prints them."""
+    calendar = attestation.arguments.calendar
+    files: list[RegistryFile | CalendarFile] = [*attestation.registry.files]
+    files += [] if calendar is None else [calendar]
+    yield Heading("Registry files, as sha256sum prints them")
+    yield from (Paragraph(f"  {file.sha256}  {file.name}") for file in files)
+    if not attestation.registry.files:
+        yield Paragraph(f"  {attestation.registry.sha256}  registry.json")
+    yield Heading("Telemetry, as sha256sum prints it")
+    for each in attestation.inputs:
+        yield Paragraph(f"  {each.sha256}  {each.name}")
+        notes = [*each.faults, *each.limits]
+        if notes:
+            yield ItemList(notes)
+
+
+def _show_optional_tables(attestation: Attestation) -> Iterator[Block]:
+    """Yield the tables that have rows."""
+    for title, columns, rows in (
+        ("Changes", ("at", "model", "status", "event", "reason", "actor"), _tabulate_changes(attestation)),
+        ("Gaps", ("from", "until", "hours"), _tabulate_gaps(attestation)),
+        ("Names that are not registered", ("name", "calls"), _tabulate_unregistered(attestation)),
+        ("Names that matched by form or glob", ("name", "model", "rule", "calls"), _tabulate_matched(attestation)),
+        ("Models that answered for another", ("requested", "answered", "calls"), _tabulate_substitutions(attestation)),
+        ("Models that only agents name", ("model", "service", "spans"), _tabulate_agent_only(attestation)),
+        ("Senders", ("sender", "spans", "calls", "models called"), _tabulate_senders(attestation)),
+    ):
+        if rows:
+            yield Heading(title)
+            yield CellTable(columns, rows)
+    if attestation.untrusted_copies.spans:
+        yield Heading(f"Copies by untrusted senders: {attestation.untrusted_copies.spans:,}")
+        yield _tabulate_samples(attestation.untrusted_copies.samples)
+
+
+def _tabulate_changes(attestation: Attestation) -> list[Sequence[Cell]]:
+    return [
+        (each.at, each.model_id, each.status, _describe_event(each), each.reason or "", each.actor or "")
+        for each in attestation.changes
+    ]
+
+
+def _describe_event(change: Change) -> Cell:
+    if change.event != "recorded":
+        return Styled("no event", "error")
+    return (change.emitted or change.event).replace("_", " ")
+
+
+def _tabulate_gaps(attestation: Attestation) -> list[Sequence[Cell]]:
+    gaps = attestation.coverage.gaps
+    return [(_show_time(gap.from_date), _show_time(gap.to_date), f"{gap.seconds / 3600:,.1f}") for gap in gaps]
+
+
+def _tabulate_unregistered(attestation: Attestation) -> list[Sequence[Cell]]:
+    return [(_show_name(each.name), f"{each.calls:,}") for each in attestation.unregistered_names]
+
+
+def _tabulate_matched(attestation: Attestation) -> list[Sequence[Cell]]:
+    names = attestation.matched_names
+    return [(_show_name(each.name), each.model_id, each.rule, f"{each.calls:,}") for each in names]
+
+
+def _tabulate_substitutions(attestation: Attestation) -> list[Sequence[Cell]]:
+    return [
+        (each.requested_model_id, each.served_model_id or _show_unregistered(each.served_name), f"{each.calls:,}")
+        for each in attestation.substitutions
+    ]
+
+
+def _tabulate_agent_only(attestation: Attestation) -> list[Sequence[Cell]]:
+    return [
+        (each.model_id or _show_unregistered(each.name), _show_name(each.service), f"{each.spans:,}")
+        for each in attestation.agent_only_models
+    ]
+
+
+def _tabulate_senders(attestation: Attestation) -> list[Sequence[Cell]]:
+    used = [each for each in attestation.senders if each.spans or each.calls]
+    return [(each.sender, f"{each.spans:,}", f"{each.calls:,}", f"{each.models_called:,}") for each in used]
+
+
+def _tabulate_samples(samples: Iterable[SampleSpan]) -> CellTable:
+    rows = [(_show_time(each.start) if each.start else "", each.trace_id, each.span_id) for each in samples]
+    return CellTable(("start", "trace id", "span id"), rows)
+
+
+def _show_name(name: str | None) -> Cell:
+    if name is None:
+        return Styled("(others)", "weak")
+    return name or Styled("(no name)", "weak")
+
+
+def _show_unregistered(name: str | None) -> str:
+    shown = _show_name(name)
+    return f"{shown.text if isinstance(shown, Styled) else shown} (not registered)"
+
+
+def _count_exceptions(check: CheckResult) -> str:
+    return f"{check.exceptions:,} of {check.population:,} {check.unit}"
+
+
+def _describe_subject(attestation: Attestation) -> str:
+    if attestation.model_id is None:
+        return f"all models of the registry: {attestation.population.models:,}"
+    state = ", ".join(filter(None, (attestation.model_status, attestation.model_risk_tier, attestation.model_owner)))
+    return f"model {attestation.model_id} ({state or 'not registered'})"
+
+
+def _describe_telemetry(attestation: Attestation) -> str:
+    population = attestation.population
+    return (
+        f"calls: {population.calls:,}, models called: {population.models_called:,}, spans: {population.spans:,}, "
+        f"inputs: {len(attestation.inputs):,}"
+    )
+
+
+def _describe_coverage(attestation: Attestation) -> Cell:
+    coverage = attestation.coverage
+    return "complete" if coverage.status == "complete" else Styled("incomplete", "warning")
+
+
+def _show_time(moment: str) -> str:
+    """Return a moment of an attestation, in UTC, without fractions of seconds."""
+    return f"{moment[:10]} {moment[11:19]} UTC"

@@ -1,0 +1,96 @@
+"""Files of signing keys: new key pairs, keys with a passphrase, and keys that others can read."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import os
+import sys
+from typing import TYPE_CHECKING, Final
+
+from spanforge.model_registry._cli.registries import UsageError
+from spanforge.model_registry._cli.terminal import print_line
+from spanforge.model_registry._core.atomic_files import explain_os_error
+from spanforge.model_registry.compliance._packages.optional_keys import keys
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from spanforge.model_registry.compliance._packages.keys import SigningKey
+
+MAX_PASSPHRASE: Final = 1_024
+"""The limit of a passphrase's bytes, which is that of OpenSSL."""
+_OTHERS_MODE: Final = 0o077
+
+
+def load_signing_key(key: str, public_key: str | None, passphrase_file: str | None) -> SigningKey:
+    """Return the key that signs; the passphrase of an encrypted one comes from a file, or from the terminal.
+
+    Raises:
+        PackageError: The key cannot be used.
+        UsageError: The passphrase is required and cannot be read.
+    """
+    signer: SigningKey = keys.load_signer(key, public_key, _choose_passphrase(passphrase_file))
+    if os.name == "posix" and os.path.isfile(key) and os.stat(key).st_mode & _OTHERS_MODE:
+        print_line(f"warning: other users can read the private key {key}: run chmod 600", "warning", stderr=True)
+    return signer
+
+
+def read_passphrase(path: str) -> bytes:
+    """Return the first line of a file.
+
+    Raises:
+        UsageError: The file cannot be read, or has no passphrase.
+    """
+    try:
+        with open(path, "rb") as file:
+            passphrase = file.readline(MAX_PASSPHRASE + 2).rstrip(b"\r\n")
+    except (OSError, ValueError) as error:
+        msg = f"{path}: cannot be read: {explain_os_error(error)}"
+        raise UsageError(msg) from None
+    if not 0 < len(passphrase) <= MAX_PASSPHRASE:
+        msg = f"{path}: the first line must have the passphrase, of at most {MAX_PASSPHRASE:,} bytes"
+        raise UsageError(msg)
+    return passphrase
+
+
+def write_key_pair(private_path: str, private: bytes, public_path: str, public: bytes) -> None:
+    """Write both files of a key pair, or none. Only the owner can read the private key. Nothing is overwritten.
+
+    Raises:
+        UsageError: A file exists, or cannot be written.
+    """
+    made = list[str]()
+    try:
+        for path, content, mode in ((private_path, private, 0o600), (public_path, public, 0o644)):
+            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode)
+            made.append(path)
+            with open(descriptor, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(descriptor)
+    except BaseException as error:
+        for path in made:
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+        if isinstance(error, FileExistsError):
+            msg = f"{error.filename}: exists already, and keys are never overwritten; choose another --output"
+            raise UsageError(msg) from None
+        if isinstance(error, (OSError, ValueError)):
+            msg = f"{getattr(error, 'filename', None) or private_path}: cannot be written: {explain_os_error(error)}"
+            raise UsageError(msg) from None
+        raise
+
+
+def _choose_passphrase(passphrase_file: str | None) -> Callable[[str], bytes]:
+    """Return the function that returns the passphrase of a key at a path."""
+    if passphrase_file is None:
+        return _ask_passphrase
+    return lambda _: read_passphrase(passphrase_file)
+
+
+def _ask_passphrase(path: str) -> bytes:
+    if not sys.stdin.isatty():
+        msg = f"{path}: is encrypted; pass --passphrase-file FILE"
+        raise UsageError(msg)
+    return getpass.getpass(f"Passphrase of {path}: ").encode()
