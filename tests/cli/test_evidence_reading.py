@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from support.commands import copy_examples, fits_terminal, run_here
 from support.packages import SignedCase
 
+from spanforge.model_registry._cli import package_reading
 from spanforge.model_registry._cli.app import run
 from spanforge.model_registry._cli.evidence_verify import find_hint
 from spanforge.model_registry.compliance import verify_package
@@ -203,19 +204,20 @@ def test_what_show_prints(folder: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert (printed.code, printed.err) == (0, "")
     assert fits_terminal(printed.out)
     assert printed.out.startswith("NOT VERIFIED: october.zip is shown as it is; pass --key to verify it.\n")
+    shown = " ".join(printed.out.split())
     for text in (
-        "commit     4f2a9c1",
-        "no_calls_past_provider_shutdown   not_applicable",
-        "  2026-10-22 14:00:00 UTC   99c3d606141ff83531fa51b346b596e0   7d8c7c4ad44b4bda",
+        "commit 4f2a9c1",
+        "no_calls_past_provider_shutdown not_applicable",
+        "2026-10-22 14:00:00 UTC 99c3d606141ff83531fa51b346b596e0 7d8c7c4ad44b4bda",
         "CC6.1: who may call a model, with which credentials",
-        f"  {hashlib.sha256((folder / 'models.yaml').read_bytes()).hexdigest()}  models.yaml",
-        "2026-10-20   acme-image-1   retired   in time",
-        "openai/acme-draft-3   1",
-        "acme-chat-1-2025-05-01   acme-chat-1   glob   3",
-        "acme-plan-1 (not registered)   support-bot   1",
-        "acme-image-2          active         medium   media-team    0",
+        f"{hashlib.sha256((folder / 'models.yaml').read_bytes()).hexdigest()} models.yaml",
+        "2026-10-20 acme-image-1 retired in time",
+        "openai/acme-draft-3 1",
+        "acme-chat-1-2025-05-01 acme-chat-1 glob 3",
+        "acme-plan-1 (not registered) support-bot 1",
+        "acme-image-2 active medium media-team 0",
     ):
-        assert text in printed.out
+        assert text in shown
 
 
 @pytest.mark.usefixtures("folder")
@@ -268,6 +270,23 @@ def test_a_file_that_is_no_package(folder: Path, capsys: pytest.CaptureFixture[s
         ("none", "no such file or folder"),
     ):
         assert run_here(capsys, "evidence", "show", path) == (2, "", f"spanforge-models: {path}: {problem}\n")
+
+
+def test_large_packages(folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A table shows its first rows, called models before others. An attestation beyond the limit is refused."""
+    monkeypatch.setattr(package_reading, "MAX_INVENTORY", 2_000)
+    header, *_ = (folder / "october" / "evidence.csv").read_text().splitlines()
+    rows = [f"model-{number},,,,,,,{number // 2_998}" for number in range(3_000)]
+    (folder / "october" / "evidence.csv").write_text("\n".join([header, "last,,,,,,,7", *rows]))
+    printed = run_here(capsys, "evidence", "show", "october").out.splitlines()
+    assert printed[-501].split() == ["last", "7"]
+    assert printed[-1] == "  and 1,500 more, which --format json lists"
+    assert (
+        len(json.loads(run_here(capsys, "evidence", "show", "october", "--format", "json").out)["inventory"]) == 2_000
+    )
+    monkeypatch.setattr(package_reading, "MAX_ATTESTATION", 100)
+    line = "spanforge-models: october: attestation.json is larger than 100 bytes\n"
+    assert run_here(capsys, "evidence", "show", "october") == (2, "", line)
 
 
 def test_frameworks(capsys: pytest.CaptureFixture[str]) -> None:

@@ -131,8 +131,15 @@ def _render_table(columns: Iterable[str], rows: Iterable[Sequence[Cell]]) -> Tab
     table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
     cells = [list(map(_style, row)) for row in rows]
     for number, column in enumerate(columns):
-        longest = max((row[number].cell_len for row in cells), default=0)
-        table.add_column(shorten_cell(column), overflow="fold", no_wrap=number == 0 and longest <= MAX_UNBROKEN)
+        texts = [row[number] for row in cells]
+        longest = max((text.cell_len for text in texts), default=0)
+        are_numbers = all(text.plain.replace(",", "").isdigit() for text in texts)
+        table.add_column(
+            shorten_cell(column),
+            overflow="fold",
+            no_wrap=number == 0 and longest <= MAX_UNBROKEN,
+            justify="right" if are_numbers else "left",
+        )
     for row in cells:
         table.add_row(*row)
     return table

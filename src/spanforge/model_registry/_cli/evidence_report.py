@@ -21,6 +21,8 @@ _STATUS_STYLES: Final = {
     "supported": "good",
     "not_applicable": "weak",
 }
+MAX_ROWS: Final = 500
+"""The limit of rows of a table. A terminal takes seconds for more, and nobody reads them."""
 NOT_PROVED: Final = (
     "that the telemetry and the registry are genuine and complete: the limits list what the evidence does not show",
     "that there are no findings: read the result",
@@ -110,8 +112,8 @@ def show_check(check: CheckResult) -> Iterator[Block]:
 
 def show_details(attestation: Attestation, inventory: Sequence[Mapping[str, str]]) -> Iterator[Block]:
     """Yield all that a package contains after its facts, the longest lists last."""
-    yield from show_clauses(attestation)
     yield from show_findings(attestation)
+    yield from show_clauses(attestation)
     yield from show_checks(attestation)
     for check in attestation.checks:
         if check.exceptions:
@@ -121,10 +123,18 @@ def show_details(attestation: Attestation, inventory: Sequence[Mapping[str, str]
     yield from show_limits(attestation)
     yield from _show_files(attestation)
     yield from _show_optional_tables(attestation)
-    yield Heading("Models")
     columns = ("model", "status", "tier", "owner", "calls", "sender")
     fields = ("model_id", "status", "risk_tier", "owner", "calls", "sender")
-    yield CellTable(columns, [[row[field] for field in fields] for row in inventory])
+    called_first = sorted(inventory, key=lambda row: row["calls"] in ("", "0"))
+    yield from _show_table("Models", columns, [[row[field] for field in fields] for row in called_first])
+
+
+def _show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Iterator[Block]:
+    """Yield a table with a heading. A long one is cut off, and a sentence states the number of the other rows."""
+    yield Heading(title)
+    yield CellTable(columns, rows[:MAX_ROWS])
+    if len(rows) > MAX_ROWS:
+        yield Paragraph(f"  and {len(rows) - MAX_ROWS:,} more, which --format json lists")
 
 
 def _show_files(attestation: Attestation) -> Iterator[Block]:
@@ -156,8 +166,7 @@ def _show_optional_tables(attestation: Attestation) -> Iterator[Block]:
         ("Senders", ("sender", "spans", "calls", "models called"), _tabulate_senders(attestation)),
     ):
         if rows:
-            yield Heading(title)
-            yield CellTable(columns, rows)
+            yield from _show_table(title, columns, rows)
     if attestation.untrusted_copies.spans:
         yield Heading(f"Copies by untrusted senders: {attestation.untrusted_copies.spans:,}")
         yield _tabulate_samples(attestation.untrusted_copies.samples)

@@ -76,8 +76,8 @@ def verify_packages(
     if output == "json":
         print_json([_encode_result(result) for result in results])
     else:
-        for result in results:
-            print_blocks(_describe_result(result))
+        for number, result in enumerate(results):
+            print_blocks([*([Paragraph("")] if number else []), *_describe_result(result)])
     if not all(_passes(result, require_supported=require_supported) for result in results):
         raise typer.Exit(1)
 

@@ -7,6 +7,7 @@ import hashlib
 import io
 import os
 from collections.abc import Iterable
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 
     from spanforge.model_registry.compliance import Expected
 
+MAX_ATTESTATION: Final = 64 * 1024 * 1024
+"""The limit of the bytes of an attestation that is read. Its lists have at most 1,000 items."""
+MAX_INVENTORY: Final = 200_000
+"""The limit of the rows of ``evidence.csv`` that are read. An unsigned package can have rows without any content."""
 _MAX_INTEGER: Final = 2**53
 """The largest integer of canonical JSON. An unsigned package can have larger ones, with any number of digits."""
 _attestation_decoder: Final = msgspec.json.Decoder(Attestation)
@@ -51,11 +56,11 @@ class OpenedPackage(NamedTuple):
         return {name: hashlib.sha256(self.files[name]).hexdigest() for name in sorted(self.files)}
 
     def list_inventory(self) -> list[dict[str, str]]:
-        """Return the rows of ``evidence.csv``: a dictionary for each, by column. Unreadable rows are left out."""
+        """Return the first rows of ``evidence.csv``, until an unreadable one: a dictionary for each, by column."""
         text = self.files.get(EVIDENCE, b"").decode("utf-8", "replace")
         rows = list[dict[str, str]]()
         try:
-            for row in csv.DictReader(io.StringIO(text)):
+            for row in islice(csv.DictReader(io.StringIO(text)), MAX_INVENTORY):
                 rows.append({column: row.get(column) or "" for column in COLUMNS})
         except csv.Error:
             return rows
@@ -119,6 +124,8 @@ def _decode_package(path: str, files: Mapping[str, bytes], report: VerificationR
     content = files.get(ATTESTATION)
     if content is None:
         return OpenedPackage(path, files, report, None, f"is not an evidence package: it has no {ATTESTATION}")
+    if len(content) > MAX_ATTESTATION:
+        return OpenedPackage(path, files, report, None, f"{ATTESTATION} is larger than {MAX_ATTESTATION:,} bytes")
     try:
         attestation = _attestation_decoder.decode(content)
         _check_integers(msgspec.to_builtins(attestation))
