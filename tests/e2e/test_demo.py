@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 from support.otlp_json import attributes_of, read_items
 
+from spanforge.model_registry.compliance import verify_package
+
 pytestmark = pytest.mark.e2e
 
 ROOT = Path(__file__).parents[2]
@@ -70,13 +72,14 @@ def test_it_leaves_the_telemetry_as_a_file(demo: Run, tmp_path: Path) -> None:
     assert sum("model_registry.status" in item.attributes for item in items) == 12
     assert all(len(span["traceId"]) == 32 for span in spans)
     left = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert left == ["telemetry-evidence.zip", "telemetry-models.json", "telemetry.jsonl"]
+    assert left == ["telemetry-evidence.pub.pem", "telemetry-evidence.zip", "telemetry-models.json", "telemetry.jsonl"]
 
 
 def test_it_leaves_evidence(ran: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
     """The evidence of the second instrumentation is shown check by check, and is the one in the package."""
     folder, result = ran
     lines = result.stdout.splitlines()
+    verify_package(folder / "build" / "demo-evidence.zip", [folder / "build" / "demo-evidence.pub.pem"])
     with zipfile.ZipFile(folder / "build" / "demo-evidence.zip") as package:
         stated = json.loads(package.read("attestation.json"))
     shown = [line.split()[:2] for line in lines if "exceptions:" in line]

@@ -53,7 +53,7 @@ def make_package(  # noqa: PLR0913 - a parameter for each option
     framework: Annotated[Framework, typer.Option(help="The framework.")],
     telemetry: Annotated[
         list[str],
-        typer.Option(metavar="SOURCE", help="File, glob or address of Jaeger; repeat it for several."),
+        typer.Option(metavar="SOURCE", help="File, glob in quotes, or address of Jaeger; repeat it for several."),
     ],
     path: Annotated[str, typer.Option("--output", "-o", metavar="PATH", help="The new .zip, or else the new folder.")],
     month: Annotated[str | None, typer.Option(metavar="YYYY-MM", help="The period: a month in UTC.")] = None,
