@@ -112,6 +112,13 @@ INNER_LAYERS = {
         {"key_files", "package_reading", "periods", "revisions", "evidence_report"},
         {"evidence_keys", "evidence_make", "evidence_verify"},
         {"evidence_show"},
+        {"commands", "terminal", "name_reading", "calendar_option", "csv_output"},
+        {"registries", "explanation", "field_lists"},
+        {"remedies", "entry_fields", "output_files", "entry_columns", "row_tables"},
+        {"explanation_texts", "entry_facts"},
+        {"listing"},
+        {"resolving"},
+        {"collector_export", "showing"},
         {"app"},
     ],
     "compliance": [

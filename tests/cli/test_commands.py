@@ -76,7 +76,7 @@ def test_the_list_of_commands(capsys: pytest.CaptureFixture[str]) -> None:
     ("arguments", "line"),
     [
         (["nope"], "Error: No such command 'nope'."),
-        (["list", "--bogus"], "Error: No such option: --bogus"),
+        (["list", "--zzz"], "Error: No such option: --zzz"),
         (["list", "--file", "nope.json"], "spanforge-models: nope.json: no such file"),
         (["list", "--file", "\x1b[31m\n.json"], r"spanforge-models: \x1b[31m\n.json: no such file"),
         (["list"], "spanforge-models: no registry file: pass --file FILE, or set OTEL_PYTHON_MODEL_REGISTRY_FILE"),

@@ -43,6 +43,7 @@ _EVIDENCE_COMMANDS: Final = "Evidence"
 COMMANDS: Final[tuple[CommandRow, ...]] = (
     CommandRow("resolve", "Explain which entry a model name matches, step by step.", _READ, "resolving:resolve_names"),
     CommandRow("list", "List the models of a registry.", _READ, "listing:list_entries"),
+    CommandRow("show", "Show all that a registry knows about a model.", _READ, "showing:show_entry"),
     CommandRow(
         "collector transform",
         "Write the Collector's transform processor that enriches spans.",

@@ -1,0 +1,106 @@
+"""Tables of many rows: they print fast, fit the terminal, and break long names where they can be read."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from rich.cells import cell_len, chop_cells
+from rich.text import Text
+
+from spanforge.model_registry._cli.registries import UsageError
+from spanforge.model_registry._cli.terminal import escape_controls, open_console
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+_COLUMN_GAP: Final = "  "
+_MIN_COLUMN: Final = 6
+"""The columns of the terminal that a column of a table has at least."""
+_BREAK_AFTER: Final = re.compile(r"(?<=[/:.\-_ ])")
+
+
+class StyledCell(NamedTuple):
+    """A cell.
+
+    Attributes:
+        text: The text.
+        style: Its style.
+    """
+
+    text: str
+    style: str = ""
+
+
+def print_rows(columns: Sequence[str], rows: Iterable[Sequence[StyledCell]]) -> None:
+    """Print a table. A cell that is too wide for its column continues on the next lines.
+
+    Args:
+        columns: The headings.
+        rows: The cells of each row.
+
+    Raises:
+        UsageError: There are more columns than fit.
+    """
+    console = open_console()
+    limit = (console.width + len(_COLUMN_GAP)) // (_MIN_COLUMN + len(_COLUMN_GAP))
+    if len(columns) > limit:
+        msg = f"{len(columns)} columns do not fit in a line; choose at most {limit}, or another format"
+        raise UsageError(msg)
+    lines = [[cell._replace(text=_escape_cell_text(cell.text)) for cell in row] for row in rows]
+    widths = _fit_widths([max(map(cell_len, texts)) for texts in _transpose(columns, lines)], console.width)
+    heading = [StyledCell(column, "name") for column in columns]
+    rule = [StyledCell("─" * width, "weak") for width in widths]
+    table = Text()
+    for row in (heading, rule, *lines):
+        _append_row(table, row, widths)
+    table.right_crop()  # the last line feed, which the console adds
+    console.print(table, soft_wrap=True)
+
+
+def _escape_cell_text(text: str) -> str:
+    return text if text.isprintable() else escape_controls(text)
+
+
+def _transpose(columns: Sequence[str], rows: Iterable[Sequence[StyledCell]]) -> Iterator[list[str]]:
+    """Return the texts of each column, beginning with its heading."""
+    texts = [[cell.text for cell in row] for row in rows]
+    return (list(column) for column in zip(columns, *texts, strict=True))
+
+
+def _fit_widths(widths: list[int], available: int) -> list[int]:
+    """Return the widths of columns that fit the terminal: the widest column is made narrower first."""
+    excess = sum(widths) + len(_COLUMN_GAP) * (len(widths) - 1) - available
+    while excess > 0 and max(widths) > _MIN_COLUMN:
+        widest = widths.index(max(widths))
+        others = [width for width in widths if width < widths[widest]]
+        step = max(1, min(excess, widths[widest] - max(others, default=_MIN_COLUMN)))
+        widths[widest] = max(_MIN_COLUMN, widths[widest] - step)
+        excess = sum(widths) + len(_COLUMN_GAP) * (len(widths) - 1) - available
+    return widths
+
+
+def _append_row(table: Text, row: Sequence[StyledCell], widths: Sequence[int]) -> None:
+    parts = [_break_text(cell.text, width) for cell, width in zip(row, widths, strict=True)]
+    for number in range(max(map(len, parts))):
+        padding = ""
+        for cell, width, lines in zip(row, widths, parts, strict=True):
+            text = lines[number] if number < len(lines) else ""
+            if text:
+                table.append(padding).append(text, cell.style)
+                padding = ""
+            padding += " " * (width - cell_len(text)) + _COLUMN_GAP
+        table.append("\n")
+
+
+def _break_text(text: str, width: int) -> list[str]:
+    """Return the lines of a text in a column, broken behind a separator if there is one."""
+    if cell_len(text) <= width:
+        return [text]
+    lines = [""]
+    for part in _BREAK_AFTER.split(text):
+        if cell_len(lines[-1]) + cell_len(part) <= width:
+            lines[-1] += part
+        else:
+            lines += chop_cells(part, width)
+    return [line for line in lines if line]
