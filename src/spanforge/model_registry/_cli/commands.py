@@ -45,6 +45,9 @@ COMMANDS: Final[tuple[CommandRow, ...]] = (
     CommandRow("list", "List the models of a registry.", _READ, "listing:list_entries"),
     CommandRow("show", "Show all that a registry knows about a model.", _READ, "showing:show_entry"),
     CommandRow(
+        "status", "Show what a process with this environment would have.", _READ, "environment_status:show_status"
+    ),
+    CommandRow(
         "collector transform",
         "Write the Collector's transform processor that enriches spans.",
         _COLLECTOR,

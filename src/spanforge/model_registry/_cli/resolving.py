@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spanforge.model_registry._cli.calendar_option import CalendarOption, load_calendar_day
+from spanforge.model_registry._cli.calendar_option import CalendarDayOption, load_calendar_day
 from spanforge.model_registry._cli.commands import examples
 from spanforge.model_registry._cli.entry_fields import style_model_status
 from spanforge.model_registry._cli.explanation import explain_resolution
@@ -50,7 +50,7 @@ def resolve_names(  # noqa: PLR0913 - each is an option
     provider: NameProviderOption = None,
     match: NameMatchOption = None,
     files: FilesOption = None,
-    calendar: CalendarOption = None,
+    calendar: CalendarDayOption = None,
     output: FormatOption = "text",
 ) -> None:
     """Explain which entry a model name matches, step by step.

@@ -25,9 +25,13 @@ _lines: Final = WarnOnce(100)
 
 def warn_about_unknown_variables() -> None:
     """Log a line about each environment variable that is meant to be a setting but is none."""
-    for name in list(os.environ):
-        if name not in _KNOWN and _is_like_ours(name):
-            _lines.warn(name, "model registry: %s is unknown and ignored; %s", _show(name), _suggest(name))
+    for name, advice in list_unknown_variables():
+        _lines.warn(name, "model registry: %s is unknown and ignored; %s", _show(name), advice)
+
+
+def list_unknown_variables() -> list[tuple[str, str]]:
+    """Return the environment variables that are meant to be settings but are none, each with what to write instead."""
+    return [(name, _suggest(name)) for name in list(os.environ) if name not in _KNOWN and _is_like_ours(name)]
 
 
 def _is_like_ours(name: str) -> bool:

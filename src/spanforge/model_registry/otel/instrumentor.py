@@ -145,7 +145,7 @@ class ModelRegistryInstrumentor(BaseInstrumentor):  # type: ignore[no-any-unimpo
         options = {name: value for name, value in options.items() if name not in _COMMON_ARGUMENTS}
         try:
             warn_about_unknown_variables()
-            if not _is_plugin_enabled(options.pop(ENABLED.name, None)):
+            if not is_plugin_enabled(options.pop(ENABLED.name, None)):
                 reasons.no_enrichment = "the setting enabled is false"
                 return
             if self.is_instrumented_by_opentelemetry:
@@ -237,7 +237,7 @@ class ModelRegistryInstrumentor(BaseInstrumentor):  # type: ignore[no-any-unimpo
         stop_calendar(get_default_registry())
 
 
-def _is_plugin_enabled(option: object) -> bool:
+def is_plugin_enabled(option: object) -> bool:
     """Check whether the plugin is on: by the option, or else the configuration file, or else the environment."""
     path = os.environ.get("OTEL_CONFIG_FILE")
     if path and option is None:

@@ -1,0 +1,85 @@
+"""``status``: what a new process with this environment would have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import typer
+
+from spanforge.model_registry._cli.commands import examples
+from spanforge.model_registry._cli.environment_facts import EnvironmentFacts, gather_environment, has_registry_file
+from spanforge.model_registry._cli.field_lists import Field, print_fields, print_heading
+from spanforge.model_registry._cli.listing import FormatOption
+from spanforge.model_registry._cli.terminal import print_json
+from spanforge.model_registry._core.settings import FILE, VARIABLES
+
+
+@examples("status", "status --format json")
+def show_status(output: FormatOption = "text") -> None:
+    """Show what a process with this environment would have.
+
+    It reads the settings and the registry files as a new process does, and ends with 1 if one of them is bad. It does
+    not see the state of a process that is running: call spanforge.model_registry.otel.status() there.
+    """
+    facts = gather_environment()
+    if output == "json":
+        print_json(_dump_facts(facts))
+    else:
+        _print_status(facts)
+    if facts.problems:
+        raise typer.Exit(1)
+
+
+def _print_status(facts: EnvironmentFacts) -> None:
+    note, style = ("problems", "error") if facts.problems else ("no problems", "good")
+    print_heading(f"spanforge-model-registry {facts.status.version}", note, style)
+    print_fields("Process", _list_process(facts))
+    print_fields(f"Settings, each in the variable {VARIABLES}<NAME>", _list_settings(facts))
+    print_fields("Files", _list_files(facts))
+    print_fields("Problems", (Field("-", problem, "error") for problem in facts.problems))
+
+
+def _list_process(facts: EnvironmentFacts) -> Iterator[Field]:
+    yield Field("opentelemetry-sdk", facts.status.sdk)
+    yield Field("Python", facts.status.python)
+    reasons = facts.switched_off
+    yield Field("plugin", f"off: {'; '.join(reasons)}" if reasons else "on", "warning" if reasons else "good")
+    for number, (group, purpose) in enumerate(facts.missing):
+        yield Field("" if number else "not installed", f"{group}: {purpose}", "warning")
+
+
+def _list_settings(facts: EnvironmentFacts) -> Iterator[Field]:
+    for each in facts.settings:
+        is_default = each.source == "default"
+        yield Field(each.name, f"{each.text or 'none'}{', by default' if is_default else ''}", "weak" * is_default)
+
+
+def _list_files(facts: EnvironmentFacts) -> Iterator[Field]:
+    for file in facts.status.files:
+        version = "never valid" if file.version is None else f"{file.models:,} entries, version {file.version}"
+        yield Field("file", file.path)
+        yield Field("", version, "" if file.error is None else "error")
+    models = ", ".join(f"{number:,} {status}" for status, number in facts.status.models.items())
+    yield Field("models", models)
+    if not has_registry_file():
+        yield Field("", f"no registry file: set {FILE.variable}", "warning")
+
+
+def _dump_facts(facts: EnvironmentFacts) -> dict[str, Any]:
+    """Return the facts as plain data for JSON."""
+    state = facts.status
+    return {
+        "version": state.version,
+        "sdk": state.sdk,
+        "python": state.python,
+        "plugin": {"on": not facts.switched_off, "reasons": facts.switched_off},
+        "missing_entry_points": [group for group, _ in facts.missing],
+        "settings": [{key: value for key, value in each._asdict().items() if key != "text"} for each in facts.settings],
+        "unknown_variables": dict(facts.unknown),
+        "files": [
+            {name: getattr(file, name) for name in ("path", "version", "models", "error")} for file in state.files
+        ],
+        "models": dict(state.models),
+        "problems": facts.problems,
+    }
