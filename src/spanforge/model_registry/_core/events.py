@@ -8,6 +8,8 @@ from spanforge.model_registry._core.attributes import PREFIX, event_attributes
 from spanforge.model_registry._core.lifecycle import OPERATIONS, OperationName
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from spanforge.model_registry._core.entry import ModelRegistryEntry
     from spanforge.model_registry._core.operations import Step
 
@@ -52,6 +54,31 @@ class LifecycleEvent(NamedTuple):
         )
 
 
+def create_step_events(
+    steps: Iterable[Step], timestamps: Iterable[int], actor: str | None, source_revision: str | None
+) -> list[LifecycleEvent]:
+    """Return the events of operations between two sets of entries.
+
+    Args:
+        steps: The operations.
+        timestamps: The time of each operation, in microseconds since the epoch.
+        actor: The person or system that made the changes.
+        source_revision: The revision that has the changes.
+    """
+    return [
+        LifecycleEvent(
+            operation=step.operation_name,
+            entry=step.after,
+            at=timestamp * 1_000,
+            previous_status=None if step.before is None else step.before.status,
+            reason=step.reason,
+            actor=actor,
+            source_revision=source_revision,
+        )
+        for step, timestamp in zip(steps, timestamps, strict=True)
+    ]
+
+
 class EventCounts(NamedTuple):
     """The numbers of lifecycle events in this process: emitted, held, dropped and failed.
 
@@ -68,16 +95,3 @@ class EventCounts(NamedTuple):
     held: int
     dropped: int
     failed: int
-
-
-def create_step_event(step: Step, timestamp: int, actor: str | None, source_revision: str | None) -> LifecycleEvent:
-    """Return the event of an operation between two entries. The timestamp is in microseconds since the epoch."""
-    return LifecycleEvent(
-        operation=step.operation_name,
-        entry=step.after,
-        at=timestamp * 1_000,
-        previous_status=None if step.before is None else step.before.status,
-        reason=step.reason,
-        actor=actor,
-        source_revision=source_revision,
-    )

@@ -247,6 +247,16 @@ class Step(NamedTuple):
     reason: str | None = None
 
 
+def list_all_steps(before: Iterable[ModelRegistryEntry], after: Iterable[ModelRegistryEntry]) -> list[Step]:
+    """Return the operations that lead from one set of entries to another. A removed entry has none.
+
+    Raises:
+        LifecycleError: The lifecycle does not allow a change.
+    """
+    before_by_id = {entry.model_id: entry for entry in before}
+    return [step for entry in after for step in find_steps(before_by_id.get(entry.model_id), entry)]
+
+
 def find_steps(before: ModelRegistryEntry | None, after: ModelRegistryEntry) -> Iterator[Step]:
     """Yield the operations that lead from one entry to another.
 

@@ -8,10 +8,10 @@ from spanforge.model_registry._core import emission, saving, storage
 from spanforge.model_registry._core.calendar_guard import list_call_warnings, require_days_left
 from spanforge.model_registry._core.entry import ModelRegistryEntry
 from spanforge.model_registry._core.errors import ModelNotAllowedError, ModelNotFoundError
-from spanforge.model_registry._core.events import create_step_event
+from spanforge.model_registry._core.events import create_step_events
 from spanforge.model_registry._core.layers import replace_app_layer, warn_about_differences
 from spanforge.model_registry._core.lifecycle import STATUSES, RiskTier
-from spanforge.model_registry._core.operations import Operation, build_metadata, find_steps
+from spanforge.model_registry._core.operations import Operation, build_metadata, list_all_steps
 from spanforge.model_registry._core.settings import MATCH
 from spanforge.model_registry._core.state import RegistryCore, list_sources
 from spanforge.model_registry._core.validation import check_reserved
@@ -291,13 +291,8 @@ class ModelRegistry(RegistryCore):
         Raises:
             LifecycleError: The lifecycle does not allow a change; no event is emitted.
         """
-        before_by_id = {entry.model_id: entry for entry in before}
-        steps = [step for entry in after for step in find_steps(before_by_id.get(entry.model_id), entry)]
-        timestamps = self._take_timestamps(len(steps))
-        events = [
-            create_step_event(step, timestamp, actor, source_revision)
-            for step, timestamp in zip(steps, timestamps, strict=True)
-        ]
+        steps = list_all_steps(before, after)
+        events = create_step_events(steps, self._take_timestamps(len(steps)), actor, source_revision)
         emission.emit_events(events, self._providers)
         return events
 
