@@ -96,3 +96,23 @@ def test_changes_without_events_are_not_recorded(tmp_path: Path) -> None:
     for found in (archive.evidence(archive.spans), archive.evidence()):
         assert [event for _, event, _, _ in list_changes(found)] == ["not_recorded"] * len(CHANGES)
         assert found.population.lifecycle_events == 0
+
+
+def test_a_repeated_job_counts_once(tmp_path: Path) -> None:
+    """If a job emits the events of a commit twice, the evidence counts them once, and names the commit."""
+    archive = Archive(tmp_path, "span,log", sampled=True)
+    before = ModelRegistry(auto_emit=False)
+    before.register("gpt", **FIELDS)
+    archive.registry = ModelRegistry(tracer_provider=archive.tracers, logger_provider=archive.loggers, auto_emit=False)
+    archive.registry.register("gpt", **FIELDS)
+    archive.registry.deprecate("gpt", reason="old")
+    for _ in range(2):
+        archive.registry.emit_changes(before, archive.registry, source_revision="4f2a9c1")
+    archive.tracers.shutdown()
+    archive.loggers.shutdown()
+    found = archive.evidence(archive.spans, archive.logs)
+    assert found.population.lifecycle_events == 1
+    assert [(change.event, change.source_revision) for change in found.changes] == [
+        ("not_recorded", None),
+        ("recorded", "4f2a9c1"),
+    ]

@@ -278,3 +278,17 @@ def test_early_and_late_events_are_stated(
     assert (change.event, change.emitted, change.event_at) == ("recorded", emitted, format_nanos(to_nanos(at)))
     (check,) = (check for check in found.checks if check.check == "changes_recorded")
     assert (check.status, check.notes) == ("supported", notes)
+
+
+@pytest.mark.parametrize(
+    ("revisions", "found"), [(("a", "a"), [True, False]), (("a", "b"), [True, True]), (("", ""), [True, True])]
+)
+def test_an_event_that_a_job_repeated(revisions: tuple[str, str], found: list[bool]) -> None:
+    """Events of one revision are one event, whenever they were emitted, so a repeat confirms no second change."""
+    model = with_history(("2026-01-10T12:00:00Z", "deprecated"), ("2026-01-10T12:00:10Z", "deprecated"))
+    times = AT + SECOND, AT + 11 * SECOND
+    events = [
+        make_event("deprecated", at, **({"source_revision": revision} if revision else {}))
+        for at, revision in zip(times, revisions, strict=True)
+    ]
+    assert match(model, *events) == found

@@ -267,7 +267,7 @@ def test_checks_have_one_order() -> None:
 def test_changes_recorded(events: list[Any], expected: Any) -> None:
     """A change without its event is an exception."""
     change = {"model_id": "gpt", "at": "2026-01-01", "status": "active", "reason": None, "actor": None}
-    change |= {"event_at": None, "emitted": None}
+    change |= {"event_at": None, "emitted": None, "source_revision": None}
     changes = [Change(**change, source="dates", event=event) for event in events]  # type: ignore[arg-type]
     (found,) = run_checks(["changes_recorded"], make_input(1, 0)._replace(changes=changes))
     assert summarize(found) == expected

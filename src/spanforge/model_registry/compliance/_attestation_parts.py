@@ -159,6 +159,7 @@ class Change(AttestationPart, frozen=True, kw_only=True):
         emitted: ``in_time`` if this event was emitted at most ``delay_seconds`` before or after the change, or on the
             day of a change that has only a date. ``early`` or ``late`` if it was emitted at another time and carries
             the change's date. ``None`` if there is no event.
+        source_revision: The revision that has the change, such as a commit, as this event names it.
     """
 
     model_id: str
@@ -170,6 +171,7 @@ class Change(AttestationPart, frozen=True, kw_only=True):
     event: Literal["recorded", "not_recorded"]
     event_at: Moment | None
     emitted: Emission | None
+    source_revision: str | None
 
 
 class Input(AttestationPart, frozen=True, kw_only=True):

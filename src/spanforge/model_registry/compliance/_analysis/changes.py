@@ -81,7 +81,7 @@ def match_events(changes: Sequence[LifecycleChange], events: Iterable[SeenEvent]
 
 
 class _Matching:
-    """The events that were matched with changes so far. An event in several signals counts as one.
+    """The events that were matched with changes so far. An event counts once: see ``SeenEvent.identity``.
 
     Attributes:
         found: The event of each change.
@@ -91,7 +91,7 @@ class _Matching:
         self.found: list[SeenEvent | None] = [None] * len(changes)
         self._changes = changes
         self._events = events
-        self._used: set[tuple[int, str, str]] = set()
+        self._used: set[tuple[int | str, str, str]] = set()
 
     def match_keys(self, list_keys: Callable[[SeenEvent], list[tuple[str, str, int]]]) -> None:
         """Match each event with a change that has one of its keys: a model, a status and a time."""
@@ -159,6 +159,7 @@ def _describe_change(change: LifecycleChange, event: SeenEvent | None, delay: in
         event="not_recorded" if event is None else "recorded",
         event_at=None if event is None else format_nanos(event.at),
         emitted=None if event is None else _time_event(event.at, change.find_emission_times(delay)),
+        source_revision=event.source_revision or None if event is not None else None,
     )
 
 

@@ -97,6 +97,7 @@ class SeenEvent(msgspec.Struct, array_like=True, frozen=True, order=True):
         status: The status after the operation.
         dates: The dates that the event carries, in nanoseconds since the epoch: that of its status, after that of the
             deployment if the event is a registration.
+        source_revision: The revision that has the change; empty if the event names none.
     """
 
     at: int
@@ -104,11 +105,15 @@ class SeenEvent(msgspec.Struct, array_like=True, frozen=True, order=True):
     model_id: str
     status: str
     dates: tuple[tuple[str, int], ...] = ()
+    source_revision: str = ""
 
     @property
-    def identity(self) -> tuple[int, str, str]:
-        """The facts that are equal in each signal of one event."""
-        return self.at, self.name, self.model_id
+    def identity(self) -> tuple[int | str, str, str]:
+        """The facts that are equal in each signal of one event, and in events of the same change that a job repeated.
+
+        A revision changes a model at most once in the same way, so the time of an event with a revision does not count.
+        """
+        return self.source_revision or self.at, self.name, self.model_id
 
 
 class ScanResult(msgspec.Struct):

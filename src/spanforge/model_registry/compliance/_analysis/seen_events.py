@@ -90,7 +90,8 @@ def _read_facts(name: str, at: int, facts: Mapping[str, Any]) -> SeenEvent | Non
     dated: dict[str, None] = dict.fromkeys([operation.target, status] if operation.registers else [status])
     dates = [(each, _read_date(facts.get(_DATE_NAMES.get(each, "")))) for each in dated]
     carried = tuple((each, date) for each, date in dates if date is not None)
-    return SeenEvent(at, name, model_id[:MAX_TEXT], status, carried)
+    revision = facts.get("source_revision")
+    return SeenEvent(at, name, model_id[:MAX_TEXT], status, carried, str(revision or "")[:MAX_TEXT])
 
 
 def _read_date(text: object) -> int | None:
