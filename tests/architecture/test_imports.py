@@ -120,6 +120,11 @@ INNER_LAYERS = {
         {"listing"},
         {"resolving"},
         {"collector_export", "showing", "environment_status"},
+        {"registries"},
+        {"git_revisions", "differences", "exporters"},
+        {"listing", "versions", "difference_texts", "sending", "schemas"},
+        {"comparing"},
+        {"emitting"},
         {"app"},
     ],
     "compliance": [

@@ -39,6 +39,7 @@ _COLLECTOR: Final = "Collector"
 _CHANGE: Final = "Change"
 _OBSERVE: Final = "Observe"
 _EVIDENCE_COMMANDS: Final = "Evidence"
+_CHANGE: Final = "Change"
 
 COMMANDS: Final[tuple[CommandRow, ...]] = (
     CommandRow("resolve", "Explain which entry a model name matches, step by step.", _READ, "resolving:resolve_names"),
@@ -87,6 +88,9 @@ COMMANDS: Final[tuple[CommandRow, ...]] = (
         _EVIDENCE_COMMANDS,
         "evidence_show:list_frameworks",
     ),
+    CommandRow("diff", "Explain what changed between two registries.", _READ, "comparing:diff_registries"),
+    CommandRow("schema", "Print the JSON Schema of a kind of file.", _READ, "schemas:print_schema"),
+    CommandRow("emit", "Send the lifecycle events of a change, once.", _CHANGE, "emitting:emit_differences"),
 )
 """All commands, in the order of the help."""
 

@@ -1,0 +1,89 @@
+"""``diff``: the differences between two versions of a registry, for people who review a change and for gates."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+import typer
+from rich.text import Text
+
+from spanforge.model_registry._cli.commands import examples
+from spanforge.model_registry._cli.difference_texts import (
+    describe_differences,
+    explain_difference,
+    write_markdown,
+    write_text,
+)
+from spanforge.model_registry._cli.differences import DIFFERENCE_KINDS, compare_registries
+from spanforge.model_registry._cli.registries import UsageError
+from spanforge.model_registry._cli.terminal import open_console, print_json, print_line
+from spanforge.model_registry._cli.versions import NewArgument, OldArgument, RegistryVersion, load_versions
+
+DifferenceFormat = Annotated[
+    Literal["text", "json", "markdown"],
+    typer.Option("--format", help="How to print the result; markdown is for a comment on a pull request."),
+]
+FailOnOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--fail-on",
+        metavar="KINDS",
+        help=f"Kinds of difference that end with exit code 1, with commas: {', '.join(DIFFERENCE_KINDS)}.",
+    ),
+]
+ExitCodeOption = Annotated[bool, typer.Option("--exit-code", help="End with exit code 1 if anything differs.")]
+_WRITERS: Final = {"text": write_text, "markdown": write_markdown}
+
+
+@examples(
+    "diff old.yaml models.yaml",
+    "diff old.yaml models.yaml --fail-on owner  # ends with 1",
+    "diff old.yaml models.yaml --format markdown",
+)
+def diff_registries(
+    old: OldArgument,
+    new: NewArgument,
+    output: DifferenceFormat = "text",
+    fail_on: FailOnOption = None,
+    *,
+    exit_code: ExitCodeOption = False,
+) -> None:
+    """Explain what changed between two registries.
+
+    OLD and NEW are files, folders, or files in a revision of git, such as git:HEAD~1:models.yaml. A status that the
+    lifecycle does not allow, such as active after retired, always ends with exit code 1.
+    """
+    kinds = _read_kinds(fail_on or [])
+    versions = load_versions(old, new)
+    report_missing(versions)
+    difference = compare_registries(versions[0].entries, versions[1].entries)
+    findings = difference.list_findings(kinds)
+    if output == "json":
+        print_json(describe_differences(difference, old, new, findings))
+    else:
+        console = open_console()
+        for line in explain_difference(difference, old, new, findings):
+            written = _WRITERS[output](line)
+            if output == "text":
+                console.print(Text(written, line.style), soft_wrap=False)
+            else:
+                typer.echo(written)
+    if findings or (exit_code and difference.models):
+        raise typer.Exit(1)
+
+
+def _read_kinds(values: list[str]) -> list[str]:
+    """Return the kinds of ``--fail-on``, which may be repeated and have commas."""
+    kinds = [kind.strip() for value in values for kind in value.split(",") if kind.strip()]
+    for kind in kinds:
+        if kind not in DIFFERENCE_KINDS:
+            msg = f"--fail-on has the kinds {', '.join(DIFFERENCE_KINDS)}; got {kind!r}"
+            raise UsageError(msg)
+    return kinds
+
+
+def report_missing(versions: tuple[RegistryVersion, ...]) -> None:
+    """Print which registry counts as empty because its revision does not have the path."""
+    for version in versions:
+        if version.is_missing:
+            print_line(f"{version.name}: no such file in this revision, so it counts as empty", stderr=True)
