@@ -16,6 +16,7 @@ from api import render_module
 from command_help import render_commands
 
 from spanforge.model_registry._cli.importing import IMPORT_FORMATS
+from spanforge.model_registry._cli.differences import DIFFERENCE_KINDS
 from spanforge.model_registry._core.announcements import CALENDAR_FIELDS
 from spanforge.model_registry._core.attributes import ATTRIBUTES, PREFIX
 from spanforge.model_registry._core.calendar_feeds import FEEDS
@@ -111,6 +112,11 @@ def operations() -> list[list[str]]:
     """Return the table of the operations and their events."""
     rows = [[f"`{name}`", f"`{row.event}`", f"`{OPERATION_SPAN_NAMES[name]}`"] for name, row in OPERATIONS.items()]
     return [["operation", "event", "the event's own root span, if no sampled span can hold the event"], *rows]
+
+
+def difference_kinds() -> list[list[str]]:
+    """Return the table of the kinds of difference between two registries."""
+    return [["kind", "meaning"], *([f"`{name}`", row.meaning] for name, row in DIFFERENCE_KINDS.items())]
 
 
 def sampling() -> list[list[str]]:
@@ -327,6 +333,7 @@ TABLES = {
     "checks": checks,
     "clauses": clauses,
     "conventions": conventions,
+    "difference_kinds": difference_kinds,
     "infrastructure": infrastructure,
     "metrics": metrics,
     "name_providers": name_providers,

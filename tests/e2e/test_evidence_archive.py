@@ -147,7 +147,7 @@ class Truth:
             event = "recorded" if told else "not_recorded"
             emitted = "in_time" if told else None
             row = {"model_id": model_id, "at": date, "status": status, "source": source, "event": event}
-            rows.append({**row, "emitted": emitted})
+            rows.append({**row, "emitted": emitted, "source_revision": None})
         return [{**row, "reason": None, "actor": None} for row in rows]
 
     def checks(self) -> dict[str, tuple[int, int, list[str]]]:

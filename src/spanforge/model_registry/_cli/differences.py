@@ -145,6 +145,11 @@ def _changes(fields: tuple[str, ...]) -> Callable[[ModelDifference], bool]:
     return lambda model: any(change.field in fields for change in _list_changed(model))
 
 
+def _join_fields(fields: tuple[str, ...]) -> str:
+    *first, last = (f"`{field.removeprefix('metadata.')}`" for field in fields)
+    return f"{', '.join(first)} or {last}" if first else last
+
+
 def _changes_other_metadata(model: ModelDifference) -> bool:
     return any(change.field not in _OTHER_FIELDS for change in _list_changed(model))
 
@@ -172,10 +177,10 @@ DIFFERENCE_KINDS: Final[Mapping[str, DifferenceKind]] = {
     "tier-raised": DifferenceKind("the risk tier is higher", lambda model: _compare_tiers(model) > 0),
     "sunset-later": DifferenceKind("the sunset date is later, or is gone", _moves_sunset),
     **{
-        kind: DifferenceKind(f"{' or '.join(f'`{field}`' for field in fields)} changed", _changes(fields))
+        kind: DifferenceKind(f"a change of {_join_fields(fields)}", _changes(fields))
         for kind, fields in _FIELD_KINDS.items()
     },
-    "metadata": DifferenceKind("a metadata key of your own changed", _changes_other_metadata),
+    "metadata": DifferenceKind("a change of a metadata key of your own", _changes_other_metadata),
     NAMES_KIND: DifferenceKind("a name finds another entry than before, or none", lambda _: False),
 }
 """The kinds of difference, by the names that ``--fail-on`` takes. Only names, not models, are of the last kind."""

@@ -1,0 +1,234 @@
+"""The page "Registry in git": its files, its commands and its pipelines, in real repositories."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+import yaml
+from support.commands import command_environment
+from support.receivers import Receiver, receiving_http
+from support.repositories import Repository
+
+from spanforge.model_registry import ModelRegistry
+from spanforge.model_registry._cli.commands import PROGRAM, list_command_names
+from spanforge.model_registry.compliance import ComplianceMappingEngine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+pytestmark = pytest.mark.e2e
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "registry-in-git.md").read_text("utf-8")
+BLOCK = re.compile(r"```(\w+)\n(.*?)```\n(?:\n```text\n(.*?)```)?", re.DOTALL)
+OUTSIDE = ("pip ", "kubectl ")
+"""The starts of commands that need the network or a cluster."""
+SEARCH_TEAM = """\
+- {model_id: acme-embed-1, name: Acme Embed 1, version: "1", risk_tier: low, owner: search-team, purpose: search}
+"""
+
+
+class Block(NamedTuple):
+    """A block of code of the page, with the output below it, if there is one."""
+
+    language: str
+    code: str
+    output: str
+
+
+def blocks(heading: str, language: str) -> list[Block]:
+    """Return the blocks of a section of the page."""
+    section = PAGE.partition(f"\n{heading}\n")[2]
+    level = heading.partition(" ")[0]
+    section = re.split(rf"\n#{{1,{len(level)}}} ", section, maxsplit=1)[0]
+    return [block for block in map(Block._make, BLOCK.findall(section)) if block.language == language]
+
+
+GITHUB, GITLAB = (yaml.safe_load(blocks(f"### {name}", "yaml")[0].code) for name in ("GitHub Actions", "GitLab"))
+
+
+class Story:
+    """The repository of the page on a server, the clone of an author, and a shell in which commands run."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.origin = Repository(folder / "origin")
+        programs = folder / "bin"
+        programs.mkdir()
+        program = programs / PROGRAM
+        program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m spanforge.model_registry "$@"\n')
+        program.chmod(0o755)
+        self.path = f"{programs}{os.pathsep}{os.environ['PATH']}"
+
+    def clone(self, name: str, *options: str) -> Path:
+        """Clone the server's repository."""
+        self.origin.git("clone", "--quiet", *options, f"file://{self.origin.folder}", self.folder / name)
+        return self.folder / name
+
+    def run(self, code: str, folder: Path, **settings: str) -> subprocess.CompletedProcess[str]:
+        """Run the lines of a script in a shell, without those that need other machines."""
+        environment = command_environment(PATH=self.path, **settings)
+        lines = [line for line in code.splitlines() if not line.startswith(OUTSIDE) and is_built(line)]
+        command = ["bash", "-e", "-o", "pipefail", "-c", "\n".join(lines)]
+        return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def is_built(line: str) -> bool:
+    """Check whether a line is not a command of the program that there is not yet."""
+    words = line.split()
+    return words[:1] != [PROGRAM] or words[1] in list_command_names()
+
+
+def steps(job: Mapping[str, Any], **values: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield the commands of a job of GitHub, each with its environment; ``values`` are its expressions."""
+    for step in job["steps"]:
+        if "run" in step:
+            environment = {
+                name: re.sub(r"\$\{\{ (\S+) \}\}", lambda found: values[found[1].replace(".", "_")], value)
+                for name, value in step.get("env", {}).items()
+            }
+            yield step["run"], environment
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
+    """Give the story after the merge of the page's change: the main branch has its merge commit."""
+    story = Story(tmp_path_factory.mktemp("story"))
+    before, after = (block.code for block in blocks("## Entry", "yaml")[:2])
+    story.origin.commit({"models/chat-team.yaml": before, "models/search-team.yaml": SEARCH_TEAM, "README.md": "x"})
+    author = Repository(story.clone("author"))
+    author.git("switch", "--quiet", "--create", "deprecate")
+    (author.folder / "models" / "chat-team.yaml").write_text(after)
+    for block in blocks("## Review", "console"):
+        done = story.run(block.code, author.folder)
+        assert (done.returncode, done.stdout, done.stderr) == (0, block.output, "")
+    author.commit({"README.md": "y"}, "Deprecate acme-chat-1")
+    author.git("push", "--quiet", "origin", "deprecate")
+    moment = {"GIT_COMMITTER_DATE": "2026-11-02T09:00:00Z"}
+    story.origin.git("merge", "--quiet", "--no-ff", "-m", "Merge a request", "deprecate", **moment)
+    return story
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """Give a receiver of events."""
+    with receiving_http() as running:
+        yield running
+
+
+def list_sent(receiver: Receiver) -> list[tuple[str | None, ...]]:
+    """Return name, model, status, actor and revision of the events that a receiver got."""
+    keys = ("model_id", "status", "actor", "source_revision")
+    return [(name, *(event.get(f"model_registry.{key}") for key in keys)) for name, event in receiver.list_events()]
+
+
+def test_the_pipelines(story: Story, receiver: Receiver) -> None:
+    """Both pipelines explain and allow the change, and send its events; a repeat sends the same spans."""
+    commit, before = story.origin.git("rev-parse", "HEAD", "HEAD^1").split()
+    summary = story.folder / "summary.md"
+    merge = story.clone("github", f"--depth={GITHUB['jobs']['review']['steps'][0]['with']['fetch-depth']}")
+    for code, settings in steps(GITHUB["jobs"]["review"]):
+        done = story.run(code, merge, GITHUB_STEP_SUMMARY=str(summary), **settings)
+        assert (done.returncode, done.stderr) == (0, ""), (code, done)
+    assert "- `acme-chat-1` is now deprecated; it was active\n" in summary.read_text("utf-8")
+
+    values = {"github_event_before": before, "vars_OTLP_ENDPOINT": receiver.settings["OTEL_EXPORTER_OTLP_ENDPOINT"]}
+    clone = story.clone("emit")
+    sent = []
+    for _ in range(2):
+        for code, settings in steps(GITHUB["jobs"]["emit"], **values):
+            done = story.run(code, clone, GITHUB_SHA=commit, GITHUB_ACTOR="ana", **settings)
+            assert done.returncode == 0, (code, done)
+        assert list_sent(receiver) == [
+            ("model_registry.registered", "acme-chat-2", "active", "ana", commit),
+            ("model_registry.registered", "acme-chat-1", "deprecated", "ana", commit),
+            ("model_registry.deprecated", "acme-chat-1", "deprecated", "ana", commit),
+        ]
+        sent.append([(span.trace_id, span.span_id, span.start_time_unix_nano) for span in receiver.spans])
+        receiver.spans.clear()
+
+    predefined = {
+        "CI_MERGE_REQUEST_DIFF_BASE_SHA": before,
+        "CI_COMMIT_BEFORE_SHA": before,
+        "CI_COMMIT_SHA": commit,
+        "GITLAB_USER_LOGIN": "ana",
+        **GITLAB["variables"],
+        **receiver.settings,
+    }
+    for job in ("review", "emit"):
+        done = story.run("\n".join(GITLAB[job]["script"]), clone, **predefined)
+        assert done.returncode == 0, (job, done)
+    sent.append([(span.trace_id, span.span_id, span.start_time_unix_nano) for span in receiver.spans])
+    assert sent[0] == sent[1] == sent[2]
+
+
+def test_the_gates_of_the_pipelines(story: Story, receiver: Receiver) -> None:
+    """A change that removes models ends the job of each merge request; the first push of a branch sends all models."""
+    folder = story.clone("remove")
+    author = Repository(folder)
+    author.commit({"models/chat-team.yaml": "[]\n"}, "Remove two models")
+    *_, (gate, _) = steps(GITHUB["jobs"]["review"])
+    done = story.run(gate, folder)
+    assert done.returncode == 1
+    assert done.stdout.endswith("Findings:\n  removed: acme-chat-2\n  removed: acme-chat-1\n")
+    done = story.run("\n".join(GITLAB["review"]["script"]), folder, CI_MERGE_REQUEST_DIFF_BASE_SHA="HEAD^1")
+    assert done.returncode == 1
+    new_branch = {"CI_COMMIT_BEFORE_SHA": "0" * 40, "CI_COMMIT_SHA": author.git("rev-parse", "HEAD")}
+    done = story.run("\n".join(GITLAB["emit"]["script"]), folder, **new_branch, **receiver.settings)
+    assert done.returncode == 0, done.stderr
+    assert [event[1] for event in list_sent(receiver)] == ["acme-embed-1"]
+
+
+def test_roll_out_and_evidence(story: Story) -> None:
+    """The services' setting has all teams' files; commit and digests of evidence are those that git prints."""
+    clone = story.clone("evidence")
+    for block in blocks("## Roll-out", "console"):
+        done = story.run(block.code, clone)
+        assert (done.returncode, done.stderr) == (0, "")
+    log, show = (story.run(block.code, clone).stdout for block in blocks("## Evidence", "console"))
+    assert log.strip() == story.origin.git("rev-parse", "HEAD")
+    registry = ModelRegistry(auto_emit=False)
+    registry.load(clone / "models" / "chat-team.yaml")
+    engine = ComplianceMappingEngine(registry)
+    package = engine.generate_evidence_package(
+        None, "soc2", "2026-01-01", "2027-01-01", telemetry=[], source_revision=log.strip()
+    )
+    stated = package.attestation.registry
+    assert [file.sha256 for file in stated.files] == [show.split()[0]]
+    assert stated.source_revision == log.strip()
+
+
+def test_extras_of_the_pipelines() -> None:
+    """The packages that the page installs have these extras."""
+    project = (ROOT / "pyproject.toml").read_text("utf-8")
+    extras = {
+        extra for names in re.findall(r"spanforge-model-registry\[([\w,]+)\]", PAGE) for extra in names.split(",")
+    }
+    assert {extra for extra in extras if f"\n{extra} = [" not in project} == set()
+
+
+def test_the_hook(story: Story) -> None:
+    """The page's hook exists. On the staged files that its pattern selects, its command accepts and refuses."""
+    [hook] = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text("utf-8"))
+    [use] = yaml.safe_load(blocks("### Before each commit", "yaml")[0].code)["repos"]
+    assert [each["id"] for each in use["hooks"]] == [hook["id"]]
+    assert hook["additional_dependencies"] == [".[cli]"]
+    repository = Repository(story.clone("hook"))
+    (repository.folder / "models" / "search-team.yaml").write_text("- model_id: 7\n")
+    (repository.folder / "models" / "notes.md").write_text("x")
+    repository.git("add", "--all")
+    staged = repository.git("diff", "--cached", "--name-only").splitlines()
+    chosen = [name for name in staged if re.search(use["hooks"][0]["files"], name)]
+    assert chosen == ["models/search-team.yaml"]
+    if not is_built(hook["entry"]):
+        pytest.skip("the command of the hook is not built yet")
+    for names, accepted in ((chosen, False), (["models/chat-team.yaml"], True)):
+        done = story.run(shlex.join([*hook["entry"].split(), *names]), repository.folder)
+        assert (done.returncode == 0) == accepted, done
