@@ -55,7 +55,7 @@ old.json -> new.json: 2 changed, 1 now retired, 2 added, 2 now active, 1 removed
     name: Acme
     version: 1
     purpose: chat
-    aliases: ["helper"]
+    aliases: helper
 ! final is now active; it was retired
     decommission_date: 2026-11-01 -> none
 ! back is now active; it was deprecated

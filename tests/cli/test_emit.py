@@ -140,9 +140,10 @@ def test_a_repeat_has_the_same_identity(
                 "time: 2026-11-02T08:00:00.000000Z (CI_COMMIT_TIMESTAMP)",
             ),
         ),
+        ({"CI_COMMIT_SHA": "main"}, ("actor: none", "<id> (CI_COMMIT_SHA)", "(the time of the commit)")),
         ({"GITHUB_ACTOR": "", "GITHUB_SHA": "<id>"}, ("actor: none", "<id> (GITHUB_SHA)", "(the time of the commit)")),
     ],
-    ids=["nothing", "gitlab", "github"],
+    ids=["nothing", "gitlab", "a-branch", "github"],
 )
 def test_the_facts_that_ci_knows(emit: Emit, tmp_path: Path, settings: dict[str, str], lines: tuple[str, ...]) -> None:
     """Files outside of git have the revision, its time and the actor of the CI job, and the command says so."""
@@ -263,6 +264,10 @@ def test_a_receiver_that_is_down(protocol: str, emit: Emit) -> None:
 
 RECEIVER = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"}
 WRONG: list[tuple[dict[str, str], str]] = [
+    (
+        {**RECEIVER, "OTEL_EXPORTER_OTLP_TIMEOUT": "soon"},
+        "the exporter otlp_proto_grpc cannot be set up: ValueError: could not convert string to float: 'soon'",
+    ),
     ({}, "there is no receiver of spans: set OTEL_EXPORTER_OTLP_ENDPOINT, or pass --console to print the events"),
     (
         {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:1", "OTEL_PYTHON_MODEL_REGISTRY_EVENTS": "log"},

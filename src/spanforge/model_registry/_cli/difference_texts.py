@@ -127,6 +127,8 @@ def _explain_list(before: list[Any], after: list[Any]) -> list[str]:
 def _show_value(value: Any) -> str:
     if value is None:
         return "none"
+    if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
+        value = ", ".join(value)
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return FileText(text if len(text) <= _MAX_VALUE else f"{text[:_MAX_VALUE]}…")
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple
 
 import typer
 
 from spanforge.model_registry import LifecycleEvent
 from spanforge.model_registry._cli.commands import examples
 from spanforge.model_registry._cli.comparing import report_missing
-from spanforge.model_registry._cli.git_revisions import find_commit_time
+from spanforge.model_registry._cli.git_revisions import GitPlace, find_known_place
 from spanforge.model_registry._cli.listing import FormatOption
 from spanforge.model_registry._cli.registries import UsageError
 from spanforge.model_registry._cli.terminal import print_json, print_line, print_table
@@ -23,8 +23,8 @@ from spanforge.model_registry._core.settings import EVENTS
 from spanforge.model_registry._core.timestamps import format_micros, to_micros
 from spanforge.model_registry._core.values import check_text, parse_date
 
-_ACTOR_VARIABLES = "GITHUB_ACTOR", "GITLAB_USER_LOGIN"
-_REVISION_VARIABLES = "GITHUB_SHA", "CI_COMMIT_SHA"
+_ACTORS: Final = "GITHUB_ACTOR", "GITLAB_USER_LOGIN"
+_REVISIONS: Final = "GITHUB_SHA", "CI_COMMIT_SHA"
 
 
 class _Fact(NamedTuple):
@@ -43,13 +43,13 @@ def emit_differences(  # noqa: PLR0913 - the options of the command
     new: NewArgument,
     actor: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help=f"Who made the change. Default: {' or '.join(_ACTOR_VARIABLES)}."),
+        typer.Option(metavar="NAME", help=f"Who made the change. Default: {' or '.join(_ACTORS)}."),
     ] = None,
     source_revision: Annotated[
         str | None,
         typer.Option(
             metavar="REV",
-            help=f"Revision that has the change. Default: the commit of NEW, or {' or '.join(_REVISION_VARIABLES)}.",
+            help=f"Revision that has the change. Default: the commit of NEW, or {' or '.join(_REVISIONS)}.",
         ),
     ] = None,
     at: Annotated[
@@ -76,7 +76,7 @@ def emit_differences(  # noqa: PLR0913 - the options of the command
     if events and not signals:
         msg = f"{EVENTS.variable} is none, so there are no events to send"
         raise UsageError(msg)
-    _report_facts(facts, stderr=True)
+    _report_facts(facts)
     if output == "text" and not console:
         _print_events(events)
     if events and not dry_run:
@@ -89,15 +89,17 @@ def emit_differences(  # noqa: PLR0913 - the options of the command
 def _find_facts(
     new: RegistryVersion, actor: str | None, source_revision: str | None, at: str | None
 ) -> dict[str, _Fact]:
-    """Return actor, revision and time of the change."""
-    commit = None if new.place is None else new.place.commit
-    revision = _choose(
-        ("--source-revision", source_revision), ("the commit of NEW", commit), *_read_given(_REVISION_VARIABLES)
-    )
+    """Return actor, revision and time of the change. The revision is the id of the commit, if git knows it."""
+    place = new.place
+    commit = None if place is None else place.commit
+    revision = _choose(("--source-revision", source_revision), ("the commit of NEW", commit), *_read_given(_REVISIONS))
+    if revision.value is not None and revision.value != commit:
+        place = find_known_place(revision.value)
+        revision = _Fact(place.commit, revision.source) if place is not None and place.commit else revision
     return {
-        "actor": _choose(("--actor", actor), *_read_given(_ACTOR_VARIABLES)),
+        "actor": _choose(("--actor", actor), *_read_given(_ACTORS)),
         "source_revision": revision,
-        "time": _find_time(new, revision.value, at),
+        "time": _find_time(place, revision, at),
     }
 
 
@@ -113,17 +115,14 @@ def _choose(*candidates: tuple[str, str | None]) -> _Fact:
     return _Fact(None, "unknown")
 
 
-def _find_time(new: RegistryVersion, revision: str | None, at: str | None) -> _Fact:
+def _find_time(place: GitPlace | None, revision: _Fact, at: str | None) -> _Fact:
     """Return the time of the change: that of its commit is the same each time that the command runs."""
     if at is not None:
         return _Fact(format_micros(to_micros(parse_date(at, "--at"))), "--at")
-    commit_time = new.place.committed_at if new.place is not None else 0
-    if not commit_time and revision is not None:
-        commit_time = find_commit_time(revision) or 0
-    if commit_time:
-        return _Fact(format_micros(commit_time * 1_000_000), "the time of the commit")
+    if place is not None and place.commit:
+        return _Fact(format_micros(place.committed_at * 1_000_000), "the time of the commit")
     given = os.environ.get("CI_COMMIT_TIMESTAMP")
-    if given and revision == os.environ.get("CI_COMMIT_SHA"):
+    if given and revision.source == "CI_COMMIT_SHA":
         return _Fact(format_micros(to_micros(parse_date(given, "CI_COMMIT_TIMESTAMP"))), "CI_COMMIT_TIMESTAMP")
     return _Fact(format_micros(time.time_ns() // 1_000), "now")
 
@@ -135,10 +134,10 @@ def _create_events(versions: tuple[RegistryVersion, RegistryVersion], facts: dic
     return create_step_events(steps, timestamps, facts["actor"].value, facts["source_revision"].value)
 
 
-def _report_facts(facts: dict[str, _Fact], *, stderr: bool) -> None:
+def _report_facts(facts: dict[str, _Fact]) -> None:
     for name, fact in facts.items():
         value = "none" if fact.value is None else f"{fact.value} ({fact.source})"
-        print_line(f"{name.replace('_', ' ')}: {value}", "weak", stderr=stderr)
+        print_line(f"{name.replace('_', ' ')}: {value}", "weak", stderr=True)
 
 
 def _print_events(events: list[LifecycleEvent]) -> None:

@@ -115,10 +115,10 @@ def find_path_in_repository(path: str) -> str:
     return posixpath.normpath(os.path.relpath(os.path.realpath(path), root).replace(os.sep, "/"))
 
 
-def find_commit_time(revision: str) -> int | None:
-    """Return the time of a commit, in seconds since the epoch; ``None`` if the working folder has no such commit."""
+def find_known_place(revision: str) -> GitPlace | None:
+    """Return the root of the repository in a revision; ``None`` if the working folder has no such revision."""
     try:
-        return find_git_place(f"{GIT_PREFIX}{revision}:.").committed_at or None
+        return find_git_place(f"{GIT_PREFIX}{revision}:.")
     except UsageError:
         return None
 

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from opentelemetry.sdk._logs import LoggerProvider
-from opentelemetry.sdk._logs.export import BatchLogRecordProcessor, ConsoleLogRecordExporter
+from opentelemetry.sdk._logs import export as log_export
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter
@@ -75,8 +75,9 @@ def send_events(events: Sequence[LifecycleEvent], signals: Sequence[EventSignal]
 def _open(signal: EventSignal, messages: list[str], *, console: bool) -> list[WatchedExporter]:
     if not console:
         return open_exporters(signal, messages)
-    exporter = (ConsoleSpanExporter if signal == "span" else ConsoleLogRecordExporter)(out=sys.stdout)
-    return [WatchedExporter("console", exporter, messages)]
+    name = "ConsoleLogRecordExporter" if hasattr(log_export, "ConsoleLogRecordExporter") else "ConsoleLogExporter"
+    exporter_class = ConsoleSpanExporter if signal == "span" else getattr(log_export, name)  # SDK 1.38 has the latter
+    return [WatchedExporter("console", exporter_class(out=sys.stdout), messages)]
 
 
 def _has_service_name() -> bool:
@@ -125,7 +126,7 @@ def _make_logger_provider(
     provider = LoggerProvider(resource, shutdown_on_exit=False)
     for exporter in exporters:
         provider.add_log_record_processor(
-            BatchLogRecordProcessor(
+            log_export.BatchLogRecordProcessor(
                 exporter,  # type: ignore[arg-type] # it has the methods of an exporter
                 max_queue_size=len(events) + _BATCH,
                 max_export_batch_size=_BATCH,
