@@ -125,6 +125,10 @@ INNER_LAYERS = {
         {"listing", "versions", "difference_texts", "sending", "schemas"},
         {"comparing"},
         {"emitting"},
+        {"registries", "unfinished_entries", "icalendar"},
+        {"listing", "import_rows", "calendars", "calendar_edits"},
+        {"import_plan", "import_litellm", "import_catalogs", "import_csv", "calendar_changes"},
+        {"importing", "calendar_sync", "model_ends"},
         {"app"},
     ],
     "compliance": [

@@ -40,6 +40,7 @@ _CHANGE: Final = "Change"
 _OBSERVE: Final = "Observe"
 _EVIDENCE_COMMANDS: Final = "Evidence"
 _CHANGE: Final = "Change"
+_ENDS: Final = "Calendar"
 
 COMMANDS: Final[tuple[CommandRow, ...]] = (
     CommandRow("resolve", "Explain which entry a model name matches, step by step.", _READ, "resolving:resolve_names"),
@@ -91,12 +92,29 @@ COMMANDS: Final[tuple[CommandRow, ...]] = (
     CommandRow("diff", "Explain what changed between two registries.", _READ, "comparing:diff_registries"),
     CommandRow("schema", "Print the JSON Schema of a kind of file.", _READ, "schemas:print_schema"),
     CommandRow("emit", "Send the lifecycle events of a change, once.", _CHANGE, "emitting:emit_differences"),
+    CommandRow("calendar list", "List the days on which providers stop serving models.", _ENDS, "model_ends:list_ends"),
+    CommandRow(
+        "calendar sync",
+        "Add the shutdown days of public sources to a calendar file.",
+        _ENDS,
+        "calendar_sync:sync_calendar",
+    ),
+    CommandRow(
+        "calendar diff",
+        "Show what changed between two calendars, and whom it affects.",
+        _ENDS,
+        "calendar_sync:diff_calendars",
+    ),
+    CommandRow(
+        "calendar ics", "Write the ends of registered models for calendar programs.", _ENDS, "model_ends:write_ics"
+    ),
 )
 """All commands, in the order of the help."""
 
 GROUPS: Final[dict[str, str]] = {
     "collector": "Write configuration for the OpenTelemetry Collector, which then enriches spans.",
     "evidence": "Make, verify and read evidence packages for auditors.",
+    "calendar": "Work with the days on which providers stop serving models.",
 }
 """The groups of commands, with what their commands do."""
 

@@ -14,16 +14,13 @@ from spanforge.model_registry._cli.import_litellm import join_families, read_lit
 from spanforge.model_registry._cli.import_plan import ImportPlan, Selection, plan_import, take_owners
 from spanforge.model_registry._cli.import_rows import ImportRow, ImportSource, read_import_source
 from spanforge.model_registry._cli.listing import FormatOption
-from spanforge.model_registry._cli.registries import FilesOption, UsageError, load_registry
-from spanforge.model_registry._cli.terminal import print_json, print_line
+from spanforge.model_registry._cli.registries import FilesOption, UsageError, load_registry_if_any
+from spanforge.model_registry._cli.terminal import count_things, print_json, print_line
 from spanforge.model_registry._cli.unfinished_entries import format_unfinished, write_new_file
-from spanforge.model_registry._core.settings import FILE
 from spanforge.model_registry._core.storage import is_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-
-    from spanforge.model_registry import ModelRegistry
 
 ImportFormat = Literal["litellm-config", "litellm-map", "mlflow", "bedrock", "backstage", "csv"]
 MAX_SHOWN_ROWS: Final = 20
@@ -116,7 +113,7 @@ def import_entries(  # noqa: PLR0913 - each is an option
     """
     reader = IMPORT_FORMATS[form]
     _check_options(reader, form, output, match, provider)
-    registry = _load_known(files)
+    registry = load_registry_if_any(files)
     selection = Selection(match or (), provider or ())
     rows = reader.join(selection.choose(reader.read(read_import_source(source))))
     plan = plan_import(take_owners(rows, owner_from) if owner_from else rows, registry)
@@ -129,12 +126,7 @@ def import_entries(  # noqa: PLR0913 - each is an option
     elif output is None:
         sys.stdout.write(text)
     report_import(plan)
-    raise typer.Exit(any(row.is_fault for row in plan.skipped))
-
-
-def _load_known(files: list[str] | None) -> ModelRegistry | None:
-    """Return the registry whose models are not imported again; ``None`` if there is none."""
-    return load_registry(files) if files or FILE.read() else None
+    raise typer.Exit(int(any(row.is_fault for row in plan.skipped)))
 
 
 def _check_options(
@@ -163,8 +155,3 @@ def report_import(plan: ImportPlan) -> None:
     if len(plan.skipped) > MAX_SHOWN_ROWS:
         more = len(plan.skipped) - MAX_SHOWN_ROWS
         print_line(f"  and {more:,} more; --format json lists all", "weak", stderr=True)
-
-
-def count_things(number: int, singular: str, plural: str) -> str:
-    """Return a number with its noun."""
-    return f"{number:,} {singular if number == 1 else plural}"

@@ -51,3 +51,8 @@ def load_registry(files: list[str] | None) -> ModelRegistry:
     read = [read_source(path) for path in find_registry_files(files)]
     replace_file_entries(registry, [entry for entries, _ in read for entry in entries], [source for _, source in read])
     return registry
+
+
+def load_registry_if_any(files: list[str] | None) -> ModelRegistry | None:
+    """Return the registry as ``load_registry`` does; ``None`` if neither ``--file`` nor the setting names files."""
+    return load_registry(files) if files or FILE.read() else None

@@ -68,3 +68,8 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], styles
 def print_json(value: Any) -> None:
     """Print a value as indented JSON in ASCII, for other programs."""
     sys.stdout.write(json.dumps(value, indent=2) + "\n")
+
+
+def count_things(number: int, singular: str, plural: str) -> str:
+    """Return a number with its noun."""
+    return f"{number:,} {singular if number == 1 else plural}"

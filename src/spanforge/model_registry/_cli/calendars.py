@@ -1,0 +1,85 @@
+"""What the commands of the group ``calendar`` share: the calendar's file, and the entries that a shutdown affects."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from spanforge.model_registry._cli.registries import UsageError
+from spanforge.model_registry._core.names import entry_key
+from spanforge.model_registry._core.provider_calendar import Calendar, list_entry_shutdowns
+from spanforge.model_registry._core.settings import CALENDAR
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from spanforge.model_registry import ModelRegistry, ModelRegistryEntry
+    from spanforge.model_registry.calendar import Announcement, ProviderShutdown
+
+CalendarOption = Annotated[
+    str | None,
+    typer.Option(
+        "--calendar",
+        "-c",
+        metavar="FILE",
+        help=f"Calendar file in JSON or YAML. Default: the setting {CALENDAR.variable}.",
+    ),
+]
+ShutdownKey = tuple[str, str]
+"""The provider's canonical name and the key of the model's name."""
+
+
+def find_calendar_file(path: str | None, option: str = "--calendar") -> str:
+    """Return the file of an option, or else of the setting.
+
+    Raises:
+        UsageError: There is none.
+    """
+    chosen = path or CALENDAR.read()
+    if chosen is None:
+        msg = f"no calendar file: pass {option} FILE, or set {CALENDAR.variable}"
+        raise UsageError(msg)
+    return chosen
+
+
+def find_shutdown_key(each: ProviderShutdown) -> ShutdownKey:
+    """Return the key by which two calendars have the same model."""
+    return each.provider, entry_key(each.model).text
+
+
+def find_affected_entries(
+    registry: ModelRegistry | None, calendars: Iterable[Calendar]
+) -> dict[ShutdownKey, list[ModelRegistryEntry]]:
+    """Return the registered models that each shutdown affects, except retired ones."""
+    if registry is None:
+        return {}
+    affected: dict[ShutdownKey, dict[str, ModelRegistryEntry]] = {}
+    for calendar in calendars:
+        for entry, each in _list_pairs(registry, calendar):
+            if entry.status != "retired":
+                affected.setdefault(find_shutdown_key(each), {})[entry.model_id] = entry
+    return {key: list(by_id.values()) for key, by_id in affected.items()}
+
+
+def _list_pairs(registry: ModelRegistry, calendar: Calendar) -> Iterator[tuple[ModelRegistryEntry, ProviderShutdown]]:
+    """Yield each registered model with its end: found by the names of the entry, or by the name in the calendar."""
+    for entry in registry.list_all():
+        yield from ((entry, each) for each in list_entry_shutdowns(calendar, entry))
+    for each in calendar.list_shutdowns():
+        found = registry.resolve(each.model, provider=each.provider).entry
+        if found is not None:
+            yield found, each
+
+
+def select_registered(calendar: Calendar, registry: ModelRegistry) -> Calendar:
+    """Return the announcements about models of a registry."""
+    affected = find_affected_entries(registry, [calendar])
+    ends = [each for each in calendar.list_shutdowns() if find_shutdown_key(each) in affected]
+    kept: set[Announcement] = {announcement for each in ends for announcement in each.announcements}
+    return Calendar(each for each in calendar if each in kept)
+
+
+def describe_entries(entries: Iterable[ModelRegistryEntry]) -> str:
+    """Return the ids of entries with their owners."""
+    return ", ".join(f"{entry.model_id} ({entry.owner})" for entry in entries)
