@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Final
 from api import render_module
 from command_help import render_commands
 
-from spanforge.model_registry._cli.importing import IMPORT_FORMATS
 from spanforge.model_registry._cli.differences import DIFFERENCE_KINDS
+from spanforge.model_registry._cli.importing import IMPORT_FORMATS
 from spanforge.model_registry._core.announcements import CALENDAR_FIELDS
 from spanforge.model_registry._core.attributes import ATTRIBUTES, PREFIX
 from spanforge.model_registry._core.calendar_feeds import FEEDS

@@ -34,80 +34,72 @@ class CommandRow(NamedTuple):
     place: str
 
 
-_READ: Final = "Check and explain"
-_COLLECTOR: Final = "Collector"
-_CHANGE: Final = "Change"
-_OBSERVE: Final = "Observe"
-_EVIDENCE_COMMANDS: Final = "Evidence"
-_CHANGE: Final = "Change"
-_ENDS: Final = "Calendar"
+_TABLE: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
+    "Check and explain": (
+        ("resolve", "Explain which entry a model name matches, step by step.", "resolving:resolve_names"),
+        ("list", "List the models of a registry.", "listing:list_entries"),
+        ("show", "Show all that a registry knows about a model.", "showing:show_entry"),
+        ("diff", "Explain what changed between two registries.", "comparing:diff_registries"),
+        ("schema", "Print the JSON Schema of a kind of file.", "schemas:print_schema"),
+        ("status", "Show what a process with this environment would have.", "environment_status:show_status"),
+    ),
+    "Change": (
+        ("import", "Write registry entries from a file of another tool.", "importing:import_entries"),
+        ("emit", "Send the lifecycle events of a change, once.", "emitting:emit_differences"),
+    ),
+    "Observe": (
+        ("reconcile", "Compare telemetry with the registry and the calendar.", "reconcile:reconcile_telemetry"),
+    ),
+    "Calendar": (
+        ("calendar list", "List the days on which providers stop serving models.", "model_ends:list_ends"),
+        ("calendar sync", "Add the shutdown days of public sources to a calendar file.", "calendar_sync:sync_calendar"),
+        (
+            "calendar diff",
+            "Show what changed between two calendars, and whom it affects.",
+            "calendar_sync:diff_calendars",
+        ),
+        ("calendar ics", "Write the ends of registered models for calendar programs.", "model_ends:write_ics"),
+    ),
+    "Evidence": (
+        (
+            "evidence keygen",
+            "Create a key pair that signs and verifies evidence packages.",
+            "evidence_keys:generate_keys",
+        ),
+        (
+            "evidence make",
+            "Make a signed evidence package from a registry and telemetry.",
+            "evidence_make:make_package",
+        ),
+        (
+            "evidence verify",
+            "Check that evidence packages are what a trusted key signed, and show their results.",
+            "evidence_verify:verify_packages",
+        ),
+        ("evidence show", "Show the contents of an evidence package.", "evidence_show:show_package"),
+        (
+            "evidence frameworks",
+            "List the frameworks and clauses that evidence can support.",
+            "evidence_show:list_frameworks",
+        ),
+    ),
+    "Collector": (
+        (
+            "collector transform",
+            "Write the Collector's transform processor that enriches spans.",
+            "collector_export:write_transform",
+        ),
+        (
+            "collector lookup",
+            "Write the lookup file to which the transform processor refers.",
+            "collector_export:write_lookup",
+        ),
+    ),
+}
+"""Name, summary and place of each command, by section."""
 
-COMMANDS: Final[tuple[CommandRow, ...]] = (
-    CommandRow("resolve", "Explain which entry a model name matches, step by step.", _READ, "resolving:resolve_names"),
-    CommandRow("list", "List the models of a registry.", _READ, "listing:list_entries"),
-    CommandRow("show", "Show all that a registry knows about a model.", _READ, "showing:show_entry"),
-    CommandRow(
-        "status", "Show what a process with this environment would have.", _READ, "environment_status:show_status"
-    ),
-    CommandRow(
-        "collector transform",
-        "Write the Collector's transform processor that enriches spans.",
-        _COLLECTOR,
-        "collector_export:write_transform",
-    ),
-    CommandRow(
-        "collector lookup",
-        "Write the lookup file to which the transform processor refers.",
-        _COLLECTOR,
-        "collector_export:write_lookup",
-    ),
-    CommandRow("import", "Write registry entries from a file of another tool.", _CHANGE, "importing:import_entries"),
-        "reconcile", "Compare telemetry with the registry and the calendar.", _OBSERVE, "reconcile:reconcile_telemetry"
-        "evidence keygen",
-        "Create a key pair that signs and verifies evidence packages.",
-        _EVIDENCE_COMMANDS,
-        "evidence_keys:generate_keys",
-    ),
-    CommandRow(
-        "evidence make",
-        "Make a signed evidence package from a registry and telemetry.",
-        _EVIDENCE_COMMANDS,
-        "evidence_make:make_package",
-    ),
-    CommandRow(
-        "evidence verify",
-        "Check that evidence packages are what a trusted key signed, and show their results.",
-        _EVIDENCE_COMMANDS,
-        "evidence_verify:verify_packages",
-    ),
-    CommandRow(
-        "evidence show", "Show the contents of an evidence package.", _EVIDENCE_COMMANDS, "evidence_show:show_package"
-    ),
-    CommandRow(
-        "evidence frameworks",
-        "List the frameworks and clauses that evidence can support.",
-        _EVIDENCE_COMMANDS,
-        "evidence_show:list_frameworks",
-    ),
-    CommandRow("diff", "Explain what changed between two registries.", _READ, "comparing:diff_registries"),
-    CommandRow("schema", "Print the JSON Schema of a kind of file.", _READ, "schemas:print_schema"),
-    CommandRow("emit", "Send the lifecycle events of a change, once.", _CHANGE, "emitting:emit_differences"),
-    CommandRow("calendar list", "List the days on which providers stop serving models.", _ENDS, "model_ends:list_ends"),
-    CommandRow(
-        "calendar sync",
-        "Add the shutdown days of public sources to a calendar file.",
-        _ENDS,
-        "calendar_sync:sync_calendar",
-    ),
-    CommandRow(
-        "calendar diff",
-        "Show what changed between two calendars, and whom it affects.",
-        _ENDS,
-        "calendar_sync:diff_calendars",
-    ),
-    CommandRow(
-        "calendar ics", "Write the ends of registered models for calendar programs.", _ENDS, "model_ends:write_ics"
-    ),
+COMMANDS: Final[tuple[CommandRow, ...]] = tuple(
+    CommandRow(name, summary, section, place) for section, rows in _TABLE.items() for name, summary, place in rows
 )
 """All commands, in the order of the help."""
 

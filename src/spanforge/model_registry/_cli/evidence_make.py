@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 import msgspec
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from spanforge.model_registry._cli import evidence_report as report
 from spanforge.model_registry._cli.blocks import FactList, Heading, ItemList, Paragraph, Styled, print_blocks
@@ -18,9 +16,10 @@ from spanforge.model_registry._cli.commands import PROGRAM, examples
 from spanforge.model_registry._cli.key_files import load_signing_key
 from spanforge.model_registry._cli.listing import FormatOption
 from spanforge.model_registry._cli.periods import choose_period, parse_duration
+from spanforge.model_registry._cli.progress import show_reading
 from spanforge.model_registry._cli.registries import FilesOption, UsageError, load_registry
 from spanforge.model_registry._cli.revisions import RegistryRevision, find_revision
-from spanforge.model_registry._cli.terminal import open_console, print_json, print_line
+from spanforge.model_registry._cli.terminal import print_json, print_line
 from spanforge.model_registry._core.atomic_files import explain_os_error
 from spanforge.model_registry._core.errors import shorten
 from spanforge.model_registry._core.names import MatchMode
@@ -33,7 +32,7 @@ from spanforge.model_registry.compliance._engine import MIN_GAP
 from spanforge.model_registry.compliance._packages.files import SUMS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from spanforge.model_registry import ModelRegistry
     from spanforge.model_registry._cli.blocks import Block
@@ -114,7 +113,7 @@ def make_package(  # noqa: PLR0913 - a parameter for each option
     )
     events = None if audit_events is None else _read_event_file(audit_events)
     _warn_of_future(period, generated_at)
-    with _show_progress() as progress:
+    with show_reading() as progress:
         package = engine.generate_evidence_package(
             model,
             framework,
@@ -237,20 +236,3 @@ def _write(package: EvidencePackage, path: str, signer: SigningKey | None) -> st
     (package.to_zip if is_zip(path) else package.write)(path, key)
     with open(path if is_zip(path) else os.path.join(path, SUMS), "rb") as file:
         return hashlib.sha256(file.read()).hexdigest()
-
-
-@contextmanager
-def _show_progress() -> Iterator[Callable[[int, int], None]]:
-    """Show the progress on a terminal, and yield the function that the engine calls."""
-    console = open_console(stderr=True)
-    columns = (
-        SpinnerColumn(),
-        TextColumn("reading telemetry"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("inputs"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("", total=None)
-        yield lambda done, number: progress.update(task, completed=done, total=number)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 import time
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from spanforge.model_registry._cli.calendar_option import CalendarOption
+from spanforge.model_registry._cli.calendar_option import CalendarDayOption
 from spanforge.model_registry._cli.commands import examples
 from spanforge.model_registry._cli.finding_kinds import FAIL_ON, FINDING_KINDS
 from spanforge.model_registry._cli.findings import find_all
+from spanforge.model_registry._cli.progress import show_reading
 from spanforge.model_registry._cli.reconcile_output import MAX_ROWS, make_document, print_findings, render_findings_csv
 from spanforge.model_registry._cli.registries import FilesOption, UsageError, load_registry
 from spanforge.model_registry._cli.scanning import (
@@ -24,15 +23,12 @@ from spanforge.model_registry._cli.scanning import (
     scan_telemetry,
 )
 from spanforge.model_registry._cli.suggestions import check_suggestion_path, suggest_entries
-from spanforge.model_registry._cli.terminal import open_console, print_json, print_line
+from spanforge.model_registry._cli.terminal import print_json, print_line
 from spanforge.model_registry._cli.unfinished_entries import write_new_file
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from spanforge.model_registry._cli.findings import Findings
     from spanforge.model_registry._cli.scanning import Observed
-    from spanforge.model_registry.compliance._sources.files import TelemetryReader
 
 _STANDARD_OUTPUT = "-"
 _NO_KIND = "none"
@@ -55,7 +51,7 @@ def reconcile_telemetry(  # noqa: PLR0913 - options
         ),
     ],
     files: FilesOption = None,
-    calendar: CalendarOption = None,
+    calendar: CalendarDayOption = None,
     from_date: Annotated[
         str | None, typer.Option("--from", metavar="DATE", help="First moment of the period. Default: all telemetry.")
     ] = None,
@@ -89,7 +85,7 @@ def reconcile_telemetry(  # noqa: PLR0913 - options
     period = choose_period(telemetry, from_date, to_date)
     request = make_scan_request(period, load_registry(files).list_all(), calendar)
     readers = open_telemetry(telemetry, request)
-    with _show_progress(readers, is_shown=not quiet) as report:
+    with show_reading(find_size(readers), is_shown=not quiet) as report:
         observed = scan_telemetry(readers, request, report)
     findings = find_all(observed, time.time_ns())
     if suggest != _STANDARD_OUTPUT:
@@ -133,27 +129,3 @@ def _write_suggestions(observed: Observed, findings: Findings, path: str) -> Non
     else:
         write_new_file(path, suggestions.format())
         print_line(f"{path}: entries to fill in: {len(suggestions.entries):,}", "good", stderr=True)
-
-
-@contextlib.contextmanager
-def _show_progress(readers: list[TelemetryReader], *, is_shown: bool) -> Iterator[Callable[[int, int], None]]:
-    """Show the bytes read on a terminal, and yield the function that gets them for each reader."""
-    console = open_console(stderr=True)
-    bar = Progress(
-        TextColumn("reading telemetry"),
-        BarColumn(),
-        DownloadColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not (is_shown and console.is_terminal),
-    )
-    sizes = dict.fromkeys(range(len(readers)), 0)
-    task = bar.add_task("", total=find_size(readers))
-
-    def report(number: int, size: int) -> None:
-        sizes[number] = size
-        bar.update(task, completed=sum(sizes.values()))
-
-    with bar:
-        yield report
