@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated
 
 import typer
@@ -44,7 +45,7 @@ def generate_keys(
             ItemList(
                 [
                     "Keep the private key secret: anyone who has it can sign in your name.",
-                    f"Sign with it: {PROGRAM} evidence make --key {private} …",
+                    f"Sign with it: {PROGRAM} evidence make --key {shlex.quote(private)} …",
                     "Give the public key to auditors by a separate channel. Let them compare the key id.",
                 ]
             ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
@@ -166,7 +167,7 @@ class MadePackage(NamedTuple):
         yield from report.show_clauses(self.attestation)
         number = len(self.attestation.limits)
         yield Heading(f"Limits: {number}")
-        yield ItemList([f"To read them: {PROGRAM} evidence show {self.path}"])
+        yield ItemList([f"To read them: {PROGRAM} evidence show {shlex.quote(self.path)}"])
 
     def encode(self) -> dict[str, Any]:
         """Return the report on the package as JSON."""

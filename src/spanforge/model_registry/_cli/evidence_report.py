@@ -40,6 +40,7 @@ def style_status(status: str) -> Styled:
 
 def show_facts(attestation: Attestation) -> list[tuple[str, Cell]]:
     """Return the facts that identify the evidence, with its result."""
+    revision = attestation.registry.source_revision
     return [
         ("result", style_status(attestation.overall_status)),
         ("framework", attestation.framework_name),
@@ -48,7 +49,7 @@ def show_facts(attestation: Attestation) -> list[tuple[str, Cell]]:
         ("made", describe_making(attestation)),
         ("telemetry", _describe_telemetry(attestation)),
         ("coverage", _describe_coverage(attestation)),
-        ("commit", attestation.registry.source_revision or "not stated"),
+        ("commit", "not stated" if revision is None else f"{revision}, as the maker states"),
     ]
 
 
