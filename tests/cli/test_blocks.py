@@ -6,7 +6,7 @@ import contextlib
 import io
 from typing import TYPE_CHECKING
 
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from support.commands import fits_terminal
@@ -40,6 +40,7 @@ KINDS: list[Callable[[str], Block]] = [
 """Blocks with a text."""
 
 
+@settings(deadline=None)
 @given(HOSTILE, st.sampled_from(KINDS))
 @example("\x1b[31m\n\u202e", Heading)
 @example("x" * 400, KINDS[3])
@@ -53,6 +54,7 @@ def test_no_text_controls_the_terminal(text: str, kind: Callable[[str], Block]) 
     assert not any(line.endswith(" ") for line in lines.splitlines())
 
 
+@settings(deadline=None)
 @given(HOSTILE)
 @example("1. one")
 @example("- [x] `a` <b> & &amp; **c** ~~d~~ | e https://evil.example www.evil.example a@evil.example")
@@ -68,6 +70,7 @@ def test_no_text_is_markdown(text: str) -> None:
     assert len([token for token in tokens if token.type == "list_item_open"]) == 1
 
 
+@settings(deadline=None)
 @given(st.lists(HOSTILE, min_size=2, max_size=2))
 def test_a_cell_stays_in_its_column(cells: list[str]) -> None:
     """A row of a table in Markdown has the cells that it was given."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import date, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spanforge.model_registry import InvalidValueError
 from spanforge.model_registry._cli.periods import choose_period, parse_duration, parse_period_text
 
 
+@settings(deadline=None)
 @given(st.dates(date(1970, 1, 1), date(2260, 12, 31)))
 def test_the_month_and_the_quarter_of_a_day(day: date) -> None:
     """A month and a quarter begin at or before each of their days, end after it, and begin where the last one ended."""
