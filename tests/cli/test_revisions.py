@@ -34,11 +34,15 @@ def commit_registry(folder: Path) -> Path:
     return path
 
 
-def test_the_commit_of_an_unchanged_file(tmp_path: Path) -> None:
-    """A file as it is in the last commit has this commit, also through a link; a CI job's commit does not count."""
+def test_the_commit_of_an_unchanged_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file as it is in the last commit has this commit, also through a link, and in a hook of another repository.
+
+    The commit of a CI job does not count.
+    """
     path = commit_registry(tmp_path / "repository")
     (tmp_path / "link.json").symlink_to(path)
     head = git(tmp_path / "repository", "rev-parse", "HEAD")
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "other"))
     for name in (path, tmp_path / "link.json"):
         assert find_revision([read_source(str(name))[1]], CLEAN) == (head, "from git")
 

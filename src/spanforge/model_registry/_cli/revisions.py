@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 _GIT_SECONDS: Final = 30
 """The limit of the time that git takes, for a repository on a mount that does not answer."""
+_HOOK_VARIABLES: Final = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR")
+"""The variables by which git names the repository of a hook, which may be another one than that of the files."""
 CI_VARIABLES: Final = {
     "GITHUB_SHA": "GitHub Actions",
     "CI_COMMIT_SHA": "GitLab CI",
@@ -65,8 +67,10 @@ def find_revision(sources: Iterable[SourceFile], environment: Mapping[str, str] 
 def _ask_git(folder: str, *arguments: str) -> bytes | None:
     """Return the output of a git command that runs in a folder; ``None`` if it fails or there is no git."""
     command = ["git", "-C", folder, *arguments]
+    kept = {name: value for name, value in os.environ.items() if name not in _HOOK_VARIABLES}
+    settings = {**kept, "GIT_NO_REPLACE_OBJECTS": "1"}
     try:
-        done = subprocess.run(command, capture_output=True, check=False, timeout=_GIT_SECONDS)  # noqa: S603
+        done = subprocess.run(command, capture_output=True, check=False, timeout=_GIT_SECONDS, env=settings)  # noqa: S603
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout if done.returncode == 0 else None
