@@ -39,11 +39,8 @@ LAYERS = [
         "version_tables",
     },
     {"errors", "logs", "name_tables"},
-    {"name_routes", "values", "process", "yaml_nodes"},
-    {"name_versions", "validation", "guard", "warning_texts", "file_lock"},
-    {"errors", "name_tables"},
     {"name_routes", "values", "process", "yaml_nodes", "registry_sources"},
-    {"name_versions", "validation", "guard", "warning_texts"},
+    {"name_versions", "validation", "guard", "warning_texts", "file_lock"},
     {"entry_fields"},
     {"names", "entry", "announcements"},
     {

@@ -104,7 +104,7 @@ def test_the_verdict_as_json(capsys: pytest.CaptureFixture[str]) -> None:
         (("--expect", "period=2026-10-01..2026-11-01", "--expect", "after=2026-10-01"), 0, "VERIFIED: "),
         (("--expect", "period=2026-Q4"), 1, "fault  is not the expected package: the period is"),
         (("--expect", "framework=nist_ai_rmf"), 1, "the framework is 'soc2' instead of"),
-        (("--expect", "model=acme-chat-2"), 1, "the model is None instead of 'acme-chat-2'"),
+        (("--expect", "model=acme-chat-2"), 1, "the model is null instead of 'acme-chat-2'"),
         (("--expect", "after=2100-01-01"), 1, "NOT VERIFIED: october.zip"),
         (("--expect", "month=2026-10"), 2, "--expect must be FACT=VALUE, and a fact is one of period, framework"),
         (("--expect", "period"), 2, "--expect must be FACT=VALUE"),

@@ -111,7 +111,10 @@ WRONG: list[tuple[list[str], str]] = [
     (["git:HEAD~3:."], "git:HEAD~3:.: the folder has no file whose name ends in .json, .yaml, .yml"),
     (
         ["git:HEAD:README.md"],
-        "git:HEAD:README.md, line 1, column 1: is not valid JSON: Expecting value",
+        (
+            "git:HEAD:README.md, line 1, column 1: is not valid JSON: Expecting value; YAML is read only from files whose "
+            "names end in .yaml or .yml, and all other files must be JSON"
+        ),
     ),
     (["git:\x1b[31m:x"], "git:\\x1b[31m:x: there is no revision \\x1b[31m in the repository"),
     (["nope.json"], "nope.json: no such file"),

@@ -46,7 +46,7 @@ class CalendarChange(NamedTuple):
         """The days by which the end moved, negative for earlier; ``None`` if it is new, removed or did not move."""
         if self.kind not in ("earlier", "later") or self.before is None or self.after is None:
             return None
-        return (date.fromisoformat(_find_day(self.after)) - date.fromisoformat(_find_day(self.before))).days
+        return (date.fromisoformat(_find_end_day(self.after)) - date.fromisoformat(_find_end_day(self.before))).days
 
     def describe_kind(self) -> str:
         """Return the change in a few words."""
@@ -83,7 +83,7 @@ def compare_calendars(old: Calendar, new: Calendar, registry: ModelRegistry | No
         kind = _find_kind(before.get(key), after.get(key))
         if kind is not None:
             changes.append(CalendarChange(kind, before.get(key), after.get(key), tuple(affected.get(key, ()))))
-    return sorted(changes, key=lambda each: (_find_day(each.shown), each.shown.provider, each.shown.model))
+    return sorted(changes, key=lambda each: (_find_end_day(each.shown), each.shown.provider, each.shown.model))
 
 
 def _find_kind(before: ProviderShutdown | None, after: ProviderShutdown | None) -> ChangeKind | None:
@@ -91,12 +91,12 @@ def _find_kind(before: ProviderShutdown | None, after: ProviderShutdown | None) 
         return "removed" if after is None else "new"
     if (before.shutdown_on is None) != (after.shutdown_on is None):
         return "open" if after.shutdown_on is None else "firm"
-    if _find_day(before) != _find_day(after):
-        return "earlier" if _find_day(after) < _find_day(before) else "later"
+    if _find_end_day(before) != _find_end_day(after):
+        return "earlier" if _find_end_day(after) < _find_end_day(before) else "later"
     return "replacement" if before.replacements != after.replacements else None
 
 
-def _find_day(end: ProviderShutdown) -> str:
+def _find_end_day(end: ProviderShutdown) -> str:
     return end.shutdown_on or end.not_before or ""
 
 

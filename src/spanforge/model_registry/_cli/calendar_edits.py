@@ -58,7 +58,7 @@ def edit_calendar(name: str, content: bytes, announcements: Iterable[Announcemen
         return format_announcements(wanted).encode()
     old = parse_announcements(name, content)
     root, _ = read_yaml(name, content)
-    lines = _split_lines(name, content)
+    lines = _decode_lines(name, content)
     is_edit = bool(root.value and wanted)
     edited = _edit_items(lines, root.value, old, wanted) if is_edit else _replace_items(lines, wanted)
     result = "".join(edited).encode()
@@ -68,7 +68,7 @@ def edit_calendar(name: str, content: bytes, announcements: Iterable[Announcemen
     return result
 
 
-def _split_lines(name: str, content: bytes) -> list[str]:
+def _decode_lines(name: str, content: bytes) -> list[str]:
     try:
         return content.decode("utf-8-sig").splitlines(keepends=True)
     except UnicodeDecodeError:

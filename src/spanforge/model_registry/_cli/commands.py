@@ -164,7 +164,7 @@ def _format_examples(lines: Iterable[str]) -> str:
 def _wrap_example(line: str) -> str:
     """Return a command line for a shell, continued on further lines before options that do not fit."""
     wrapped = [f"  {PROGRAM}"]
-    for part in re.split(r" (?=--)", line):
+    for part in re.split(r" (?=-)", line):
         if len(f"{wrapped[-1]} {part}") > _EXAMPLE_WIDTH:
             wrapped.append("     ")
         wrapped[-1] += f" {part}"

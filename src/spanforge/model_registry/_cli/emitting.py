@@ -24,7 +24,7 @@ from spanforge.model_registry._core.timestamps import format_micros, to_micros
 from spanforge.model_registry._core.values import check_text, parse_date
 
 _ACTORS: Final = "GITHUB_ACTOR", "GITLAB_USER_LOGIN"
-_REVISIONS: Final = "GITHUB_SHA", "CI_COMMIT_SHA"
+_COMMIT_VARIABLES: Final = "GITHUB_SHA", "CI_COMMIT_SHA"
 
 
 class _Fact(NamedTuple):
@@ -49,7 +49,7 @@ def emit_differences(  # noqa: PLR0913 - the options of the command
         str | None,
         typer.Option(
             metavar="REV",
-            help=f"Revision that has the change. Default: the commit of NEW, or {' or '.join(_REVISIONS)}.",
+            help=f"Revision that has the change. Default: the commit of NEW, or {' or '.join(_COMMIT_VARIABLES)}.",
         ),
     ] = None,
     at: Annotated[
@@ -92,7 +92,9 @@ def _find_facts(
     """Return actor, revision and time of the change. The revision is the id of the commit, if git knows it."""
     place = new.place
     commit = None if place is None else place.commit
-    revision = _choose(("--source-revision", source_revision), ("the commit of NEW", commit), *_read_given(_REVISIONS))
+    revision = _choose(
+        ("--source-revision", source_revision), ("the commit of NEW", commit), *_read_given(_COMMIT_VARIABLES)
+    )
     if revision.value is not None and revision.value != commit:
         place = find_known_place(revision.value)
         revision = _Fact(place.commit, revision.source) if place is not None and place.commit else revision
@@ -150,7 +152,7 @@ def _report_end(events: list[LifecycleEvent], facts: dict[str, _Fact], output: s
     if output == "json":
         print_json(
             {
-                "events": [_describe_event(event) for event in events],
+                "events": [_encode_event(event) for event in events],
                 **{name: fact.value for name, fact in facts.items()},
                 "sent": sent and bool(events),
             }
@@ -160,7 +162,7 @@ def _report_end(events: list[LifecycleEvent], facts: dict[str, _Fact], output: s
     print_line(f"{words} sent" if sent and events else f"{words}; nothing was sent", stderr=True)
 
 
-def _describe_event(event: LifecycleEvent) -> dict[str, Any]:
+def _encode_event(event: LifecycleEvent) -> dict[str, Any]:
     return {
         "name": event.name,
         "model_id": event.entry.model_id,

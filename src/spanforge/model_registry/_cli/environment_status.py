@@ -36,7 +36,7 @@ def _print_status(facts: EnvironmentFacts) -> None:
     print_heading(f"spanforge-model-registry {facts.status.version}", note, style)
     print_fields("Process", _list_process(facts))
     print_fields(f"Settings, each in the variable {VARIABLES}<NAME>", _list_settings(facts))
-    print_fields("Files", _list_files(facts))
+    print_fields("Files", _list_file_fields(facts))
     print_fields("Problems", (Field("-", problem, "error") for problem in facts.problems))
 
 
@@ -55,7 +55,7 @@ def _list_settings(facts: EnvironmentFacts) -> Iterator[Field]:
         yield Field(each.name, f"{each.text or 'none'}{', by default' if is_default else ''}", "weak" * is_default)
 
 
-def _list_files(facts: EnvironmentFacts) -> Iterator[Field]:
+def _list_file_fields(facts: EnvironmentFacts) -> Iterator[Field]:
     for file in facts.status.files:
         version = "never valid" if file.version is None else f"{file.models:,} entries, version {file.version}"
         yield Field("file", file.path)

@@ -21,7 +21,7 @@ _STATUS_STYLES: Final = {
     "supported": "good",
     "not_applicable": "weak",
 }
-MAX_ROWS: Final = 500
+MAX_REPORT_ROWS: Final = 500
 """The limit of rows of a table. A terminal takes seconds for more, and nobody reads them."""
 NOT_PROVED: Final = (
     "that the telemetry and the registry are genuine and complete: the limits list what the evidence does not show",
@@ -47,7 +47,7 @@ def show_facts(attestation: Attestation) -> list[tuple[str, Cell]]:
         ("about", _describe_subject(attestation)),
         ("period", f"from {_show_time(attestation.period.from_date)} until {_show_time(attestation.period.to_date)}"),
         ("made", describe_making(attestation)),
-        ("telemetry", _describe_telemetry(attestation)),
+        ("telemetry", _count_telemetry(attestation)),
         ("coverage", _describe_coverage(attestation)),
         ("commit", "not stated" if revision is None else f"{revision}, as the maker states"),
     ]
@@ -133,9 +133,9 @@ def show_details(attestation: Attestation, inventory: Sequence[Mapping[str, str]
 def _show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Iterator[Block]:
     """Yield a table with a heading. A long one is cut off, and a sentence states the number of the other rows."""
     yield Heading(title)
-    yield CellTable(columns, rows[:MAX_ROWS])
-    if len(rows) > MAX_ROWS:
-        yield Paragraph(f"  and {len(rows) - MAX_ROWS:,} more, which --format json lists")
+    yield CellTable(columns, rows[:MAX_REPORT_ROWS])
+    if len(rows) > MAX_REPORT_ROWS:
+        yield Paragraph(f"  and {len(rows) - MAX_REPORT_ROWS:,} more, which --format json lists")
 
 
 def _show_files(attestation: Attestation) -> Iterator[Block]:
@@ -175,12 +175,12 @@ def _show_optional_tables(attestation: Attestation) -> Iterator[Block]:
 
 def _tabulate_changes(attestation: Attestation) -> list[Sequence[Cell]]:
     return [
-        (each.at, each.model_id, each.status, _describe_event(each), each.reason or "", each.actor or "")
+        (each.at, each.model_id, each.status, _describe_change_event(each), each.reason or "", each.actor or "")
         for each in attestation.changes
     ]
 
 
-def _describe_event(change: Change) -> Cell:
+def _describe_change_event(change: Change) -> Cell:
     if change.event != "recorded":
         return Styled("no event", "error")
     return (change.emitted or change.event).replace("_", " ")
@@ -192,12 +192,12 @@ def _tabulate_gaps(attestation: Attestation) -> list[Sequence[Cell]]:
 
 
 def _tabulate_unregistered(attestation: Attestation) -> list[Sequence[Cell]]:
-    return [(_show_name(each.name), f"{each.calls:,}") for each in attestation.unregistered_names]
+    return [(_show_model_name(each.name), f"{each.calls:,}") for each in attestation.unregistered_names]
 
 
 def _tabulate_matched(attestation: Attestation) -> list[Sequence[Cell]]:
     names = attestation.matched_names
-    return [(_show_name(each.name), each.model_id, each.rule, f"{each.calls:,}") for each in names]
+    return [(_show_model_name(each.name), each.model_id, each.rule, f"{each.calls:,}") for each in names]
 
 
 def _tabulate_substitutions(attestation: Attestation) -> list[Sequence[Cell]]:
@@ -209,7 +209,7 @@ def _tabulate_substitutions(attestation: Attestation) -> list[Sequence[Cell]]:
 
 def _tabulate_agent_only(attestation: Attestation) -> list[Sequence[Cell]]:
     return [
-        (each.model_id or _show_unregistered(each.name), _show_name(each.service), f"{each.spans:,}")
+        (each.model_id or _show_unregistered(each.name), _show_model_name(each.service), f"{each.spans:,}")
         for each in attestation.agent_only_models
     ]
 
@@ -224,14 +224,14 @@ def _tabulate_samples(samples: Iterable[SampleSpan]) -> CellTable:
     return CellTable(("start", "trace id", "span id"), rows)
 
 
-def _show_name(name: str | None) -> Cell:
+def _show_model_name(name: str | None) -> Cell:
     if name is None:
         return Styled("(others)", "weak")
     return name or Styled("(no name)", "weak")
 
 
 def _show_unregistered(name: str | None) -> str:
-    shown = _show_name(name)
+    shown = _show_model_name(name)
     return f"{shown.text if isinstance(shown, Styled) else shown} (not registered)"
 
 
@@ -246,7 +246,7 @@ def _describe_subject(attestation: Attestation) -> str:
     return f"model {attestation.model_id} ({state or 'not registered'})"
 
 
-def _describe_telemetry(attestation: Attestation) -> str:
+def _count_telemetry(attestation: Attestation) -> str:
     population = attestation.population
     return (
         f"calls: {population.calls:,}, models called: {population.models_called:,}, spans: {population.spans:,}, "

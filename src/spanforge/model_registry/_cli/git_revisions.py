@@ -133,7 +133,7 @@ def read_git_files(place: GitPlace, select: Callable[[str], bool]) -> list[GitFi
     Raises:
         UsageError: The path is neither a file nor a folder, or git fails.
     """
-    item = _find_item(place)
+    item = _find_tree_item(place)
     if item is None:
         return None
     if item.kind != "tree":
@@ -142,7 +142,7 @@ def read_git_files(place: GitPlace, select: Callable[[str], bool]) -> list[GitFi
     return [_read_blob(place, each) for each in items if each.kind == "blob" and select(each.path)]
 
 
-def _find_item(place: GitPlace) -> _TreeItem | None:
+def _find_tree_item(place: GitPlace) -> _TreeItem | None:
     """Return the item at a place; ``None`` if the commit has none."""
     if place.commit is None or not place.path:
         return _ROOT if place.commit else None

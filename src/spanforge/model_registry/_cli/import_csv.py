@@ -101,7 +101,7 @@ def _make_table_row(place: str, values: dict[str, str]) -> ImportRow:
     for column, text in values.items():
         is_field = column in _ENTRY_COLUMNS
         try:
-            value = _read_cell(column, text)
+            value = _read_csv_cell(column, text)
         except ValueError as error:
             return skip_row(place, values.get("model_id"), f"{column}: {error}")
         (fields if is_field else metadata)[column] = value
@@ -114,7 +114,7 @@ def _make_table_row(place: str, values: dict[str, str]) -> ImportRow:
     return ImportRow(place, entry, (providers,) if isinstance(providers, str) else tuple(providers), values)
 
 
-def _read_cell(column: str, text: str) -> Any:
+def _read_csv_cell(column: str, text: str) -> Any:
     if column in _LIST_COLUMNS:
         items = [item.strip() for item in text.split(";") if item.strip()]
         return items if column == "aliases" else one_or_several(items)

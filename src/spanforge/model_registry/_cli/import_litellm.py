@@ -178,7 +178,7 @@ def _join_only_revisions(
 def _make_family(key: str, names: list[MapName]) -> ImportRow:
     providers = sorted({each.provider for each in names if each.provider})
     entry = make_unfinished(
-        _choose_id(key, names),
+        _choose_spelling(key, names),
         {},
         {"provider": one_or_several(providers)},
         [_note_names(names), *_note_days(names)],
@@ -191,7 +191,7 @@ def _note_names(names: list[MapName]) -> str:
     return f"in the map: {names[0].name}" + (f", and {len(names) - 1:,} more" if len(names) > 1 else "")
 
 
-def _choose_id(key: str, names: list[MapName]) -> str:
+def _choose_spelling(key: str, names: list[MapName]) -> str:
     """Return the spelling that most names have without route and snapshot; else the shortest name.
 
     The revision is left out too, if one of the names has none.

@@ -16,7 +16,7 @@ from spanforge.model_registry._cli.progress import show_reading
 from spanforge.model_registry._cli.reconcile_output import MAX_ROWS, make_document, print_findings, render_findings_csv
 from spanforge.model_registry._cli.registries import FilesOption, UsageError, load_registry
 from spanforge.model_registry._cli.scanning import (
-    choose_period,
+    choose_scan_period,
     find_size,
     make_scan_request,
     open_telemetry,
@@ -82,7 +82,7 @@ def reconcile_telemetry(  # noqa: PLR0913 - options
     failing = parse_kinds(fail_on)
     if suggest is not None and suggest != _STANDARD_OUTPUT:
         check_suggestion_path(suggest)
-    period = choose_period(telemetry, from_date, to_date)
+    period = choose_scan_period(telemetry, from_date, to_date)
     request = make_scan_request(period, load_registry(files).list_all(), calendar)
     readers = open_telemetry(telemetry, request)
     with show_reading(find_size(readers), is_shown=not quiet) as report:

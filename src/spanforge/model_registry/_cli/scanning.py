@@ -54,7 +54,7 @@ def list_telemetry(sources: Iterable[str]) -> list[str]:
     return [os.path.join(glob.escape(each), "**") if os.path.isdir(each) else each for each in sources]
 
 
-def choose_period(sources: Iterable[str], from_date: str | None, to_date: str | None) -> tuple[int, int]:
+def choose_scan_period(sources: Iterable[str], from_date: str | None, to_date: str | None) -> tuple[int, int]:
     """Return the start and the end of the period, in nanoseconds since the epoch: by default, all times.
 
     Raises:

@@ -27,7 +27,7 @@ _HEADING: Final = (
     "Models that were called and are not registered, most calls first.",
     "The file loads when all fields marked `fill in` have a value.",
 )
-_ENDINGS: Final = (".yaml", ".yml")
+_YAML_ENDINGS: Final = (".yaml", ".yml")
 _MAX_IN_COMMENT: Final = 5
 """The limit of names and services that a comment lists."""
 _DEPLOYMENTS: Final = ("azure.ai.openai", "azure.ai.inference")
@@ -71,7 +71,7 @@ def suggest_entries(findings: Iterable[Finding], entries: Iterable[ModelRegistry
         if row.name in made:
             aliases, lost = _split_aliases(row.name, _list_unmatched(row, index, mode))
             suggestions.lost.update(lost)
-            suggestions.entries.append(_make_unfinished(row, aliases, lost))
+            suggestions.entries.append(_make_suggestion(row, aliases, lost))
     return suggestions
 
 
@@ -111,7 +111,7 @@ def _make_fields_of(model_id: str, aliases: Iterable[str]) -> dict[str, object]:
     return {"model_id": model_id, "metadata": metadata}
 
 
-def _make_unfinished(row: Finding, aliases: Iterable[str], lost: Iterable[str]) -> UnfinishedEntry:
+def _make_suggestion(row: Finding, aliases: Iterable[str], lost: Iterable[str]) -> UnfinishedEntry:
     return UnfinishedEntry(_make_fields_of(row.name, aliases), [*_list_notes(row, dict.fromkeys(lost, 0))])
 
 
@@ -147,7 +147,7 @@ def check_suggestion_path(path: str) -> None:
         UsageError: It exists, its folder does not, or its name does not end like that of a YAML file.
     """
     problem = None
-    if not path.endswith(_ENDINGS):
+    if not path.endswith(_YAML_ENDINGS):
         problem = "the name must end in .yaml or .yml, because the file has comments"
     elif not os.path.isdir(os.path.dirname(path) or os.curdir):
         problem = "the folder does not exist"

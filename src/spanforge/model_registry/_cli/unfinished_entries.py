@@ -37,7 +37,7 @@ MAX_COMMENT: Final = 300
 MAX_LINE: Final = 80
 """The characters of a line, if lists and comments can be broken."""
 
-_ENTRY_FIELDS: Final = ModelRegistryEntry.__struct_fields__
+_STRUCT_FIELDS: Final = ModelRegistryEntry.__struct_fields__
 _STAND_INS: Final = {field: "low" if field == "risk_tier" else "unknown" for field in FIELD_HINTS}
 """Allowed values in place of missing ones, for the check of the others. They are never written."""
 _UNQUOTED: Final = re.compile(r"[A-Za-z](?:[\w./@+-]|:(?=\w|/))*(?: (?:[\w./@+-]|:(?=\w|/))+)*", re.ASCII)
@@ -89,7 +89,7 @@ def format_unfinished(entries: Iterable[UnfinishedEntry], heading: Sequence[str]
 
 def _format_entry(entry: UnfinishedEntry) -> Iterator[str]:
     yield from _format_comments(entry.notes)
-    known = [field for field in _ENTRY_FIELDS if field in FIELD_HINTS or entry.fields.get(field) not in (None, {})]
+    known = [field for field in _STRUCT_FIELDS if field in FIELD_HINTS or entry.fields.get(field) not in (None, {})]
     for number, field in enumerate(known):
         value, source = entry.fields.get(field), entry.sources.get(field)
         indent = "  " if number else "- "

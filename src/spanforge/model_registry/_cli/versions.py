@@ -58,7 +58,7 @@ def load_versions(old: str, new: str) -> tuple[RegistryVersion, RegistryVersion]
     missing = [version for version in versions if version.is_missing]
     paths = {_find_path(version) for version in versions} if missing else set()
     if len(missing) == len(versions) or len(paths) > 1:
-        raise UsageError(_explain_missing(missing[0]))
+        raise UsageError(_explain_missing_path(missing[0]))
     return versions
 
 
@@ -66,7 +66,7 @@ def _find_path(version: RegistryVersion) -> str:
     return find_path_in_repository(version.name) if version.place is None else version.place.path
 
 
-def _explain_missing(version: RegistryVersion) -> str:
+def _explain_missing_path(version: RegistryVersion) -> str:
     place = version.place
     assert place is not None  # noqa: S101 - only git has revisions
     name, path, revision = map(escape_controls, (version.name, place.path, place.revision))
