@@ -50,6 +50,7 @@ docs: ## rewrite what is generated from the code: documentation tables, collecto
 	@$(BIN)/python tools/collector_config.py
 	@$(BIN)/python tools/schema.py
 	@$(BIN)/python tools/calendar_schema.py
+	@$(BIN)/python tools/registry_schema.py
 	@$(BIN)/python tools/dashboards.py
 
 pictures: servers ## redraw the pictures of commands, dashboards and alerts; needs Chromium and Debian's prometheus package; UI=FOLDER, a build of Jaeger's page: also those of Jaeger

@@ -21,6 +21,7 @@ from spanforge.model_registry._core.announcements import CALENDAR_FIELDS
 from spanforge.model_registry._core.attributes import ATTRIBUTES, PREFIX
 from spanforge.model_registry._core.calendar_feeds import FEEDS
 from spanforge.model_registry._core.conventions import CONVENTIONS, PROVIDER_KEYS, Convention
+from spanforge.model_registry._core.entry_fields import ENTRY_FIELDS
 from spanforge.model_registry._core.events import OPERATION_SPAN_NAMES
 from spanforge.model_registry._core.lifecycle import FLAGGED_STATUSES, FLAGGED_TIERS, OPERATIONS, RISK_TIERS, STATUSES
 from spanforge.model_registry._core.name_tables import PATHS, PROVIDER_WORDS, SEGMENTS
@@ -232,6 +233,22 @@ def violations() -> str:
     return f"The violations dashboard shows calls to models that are {join_names(statuses, 'or')}."
 
 
+def entry_fields() -> list[list[str]]:
+    """Return the table of an entry's fields."""
+    kinds = {
+        "id": "string",
+        "text": "string",
+        "tier": join_names([f"`{tier}`" for tier in RISK_TIERS], "or"),
+        "status": join_names([f"`{status}`" for status in STATUSES], "or"),
+        "metadata": "mapping",
+    }
+    rows = [
+        [f"`{field}`", "yes" if row.required else "no", kinds.get(row.kind, row.kind), row.note]
+        for field, row in ENTRY_FIELDS.items()
+    ]
+    return [["field", "required", "type", "meaning"], *rows]
+
+
 KINDS: Final[Mapping[str, str]] = {
     "aliases": "list of names",
     "text": "string",
@@ -334,6 +351,7 @@ TABLES = {
     "clauses": clauses,
     "conventions": conventions,
     "difference_kinds": difference_kinds,
+    "entry_fields": entry_fields,
     "infrastructure": infrastructure,
     "metrics": metrics,
     "name_providers": name_providers,

@@ -15,10 +15,13 @@ DAY_NANOS: Final = 86_400 * 10**9
 
 _MICROSECOND: Final = timedelta(microseconds=1)
 _LAST_MICROS: Final = (datetime.max.replace(tzinfo=timezone.utc) - EPOCH) // _MICROSECOND
-_RFC3339: Final = re.compile(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2})"
-    r"(?:[Tt ]((?:[01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,9}))?(?:([Zz])|([+-])([0-9]{2}):([0-5][0-9]))?)?"
+RFC3339_PATTERN: Final = (
+    "([0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01]))"
+    "(?:[Tt ]((?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9])(?:[.]([0-9]{1,9}))?"
+    "(?:([Zz])|([+-])([01][0-9]|2[0-3]):([0-5][0-9]))?)?"
 )
+"""The pattern of a date or date-time. It does not know the lengths of months, and that there is no year 0."""
+_RFC3339: Final = re.compile(RFC3339_PATTERN)
 _CANONICAL: Final = re.compile(
     r"[12][0-9]{3}-(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)"
     r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{6}Z"

@@ -46,9 +46,10 @@ DATE_FIELDS: Final = ("deployment_date", "decommission_date")
 TIERS: Final = frozenset(RISK_TIERS)
 STATUS_NAMES: Final = frozenset(STATUSES)
 
-_NEEDED: Final = ("at", "status", "owner", "risk_tier")
+RECORD_KEYS: Final = ("at", "status", "owner", "risk_tier")
+"""The keys of every record of ``metadata["history"]``."""
 _OPTIONAL: Final = ("reason", "actor")
-_RECORD_RULE: Final = f"a mapping with {', '.join(_NEEDED)}, and optionally {' and '.join(_OPTIONAL)}"
+_RECORD_RULE: Final = f"a mapping with {', '.join(RECORD_KEYS)}, and optionally {' and '.join(_OPTIONAL)}"
 _NAME_RULE: Final = f"a name or glob of 1 to {MAX_NAME} characters with at most {MAX_STARS} stars, {NO_SPACE_RULE}"
 
 _CheckValue = Callable[[Any, str, "str | None"], Any]
@@ -75,7 +76,7 @@ _STATUS_DATES: Final = {
     for status, row in LIFECYCLE.items()
     if row.date is not None and row.date not in DATE_FIELDS
 }
-_RECORD_KEYS: Final = ", ".join(f"`{key}`" for key in (*_NEEDED, *_OPTIONAL))
+_RECORD_KEYS: Final = ", ".join(f"`{key}`" for key in (*RECORD_KEYS, *_OPTIONAL))
 
 RESERVED: Final[Mapping[str, ReservedKey]] = {
     "aliases": ReservedKey("aliases", False, "other names and globs of the model"),
@@ -189,7 +190,7 @@ def _check_history(value: Any, path: str, model_id: str | None) -> FrozenList:
 def _check_record(value: Any, path: str, model_id: str | None) -> Record:
     if type(value) is Record:
         return value
-    if not isinstance(value, Mapping) or not set(_NEEDED) <= set(value) <= {*_NEEDED, *_OPTIONAL}:
+    if not isinstance(value, Mapping) or not set(RECORD_KEYS) <= set(value) <= {*RECORD_KEYS, *_OPTIONAL}:
         raise InvalidValueError.must_be(path, value, _RECORD_RULE, model_id)
     parse_date(value["at"], f"{path}.at", model_id)
     check_one_of(value["status"], STATUSES, f"{path}.status", model_id)
@@ -300,7 +301,7 @@ def _make_plain_record(value: Any) -> Record | None:
         and record.get("risk_tier") in TIERS
         and is_canonical(record.get("at"))
         and "owner" in record
-        and len(record) == len(_NEEDED) + ("reason" in record) + ("actor" in record)
+        and len(record) == len(RECORD_KEYS) + ("reason" in record) + ("actor" in record)
     )
     return record if is_plain else None
 
