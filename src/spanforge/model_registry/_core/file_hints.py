@@ -36,7 +36,7 @@ _YAML_HINTS: Final = (
     (
         re.compile(
             r"(?:^\s+|[-:?]\s+|[\[,{]\s*)"
-            r"(?:[*!%@`&][^\s&]|[|>][^\s\d+-]|\[[^\]]*\][^\s,\]}]|\{[^}]*\}[^\s,\]}])"
+            r"(?:[*!%@`&](?:[^\s&]|\s*(?:$|[,\]}]))|[|>][^\s\d+-]|\[[^\]]*\][^\s,\]}]|\{[^}]*\}[^\s,\]}])"
         ),
         QUOTES_HINT,
     ),
@@ -63,6 +63,8 @@ def explain_json_fault(text: str, position: int) -> str | None:
         return "the file is empty"
     before = text[max(position - MAX_READ, 0) : position].rstrip()
     rest = text[position : position + MAX_READ].lstrip(", \t\r\n")
+    if "\0" in rest[:2]:
+        return "the file must be saved as UTF-8"
     if rest.startswith(("//", "/*", "#")):
         return _USE_YAML
     if _OTHER_START.match(text[:MAX_READ]):
