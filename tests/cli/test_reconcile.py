@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import gzip
 import json
+import os
 import re
 import shlex
 import signal
@@ -420,6 +422,31 @@ def test_nothing_to_suggest(case: Case) -> None:
     printed = case.run("--suggest", case.folder / "new.yaml")
     assert (printed.code, printed.err) == (0, "no entry to suggest, so no file is written\n")
     assert not (case.folder / "new.yaml").exists()
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("options", [(), ("--quiet",)], ids=["shown", "quiet"])
+def test_progress(case: Case, options: tuple[str, ...]) -> None:
+    """On a terminal, a bar shows the bytes read, and leaves no trace; with ``--quiet``, there is none."""
+    case.write(*[case.otlp.line(case.otlp.span("a", padding="x" * 100_000))] * 180, entries=(make_entry("a"),))
+    command = command_line("reconcile", "-t", "spans.jsonl", "-f", "models.json", "--format", "csv", *options)
+    terminal, end = os.openpty()
+    environment = command_environment(TERM="xterm-256color", COLUMNS="80")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=end, cwd=case.folder, env=environment) as process:
+        os.close(end)
+        shown = b""
+        with contextlib.suppress(OSError):  # the terminal has no more users
+            while part := os.read(terminal, 65_536):
+                shown += part
+        os.close(terminal)
+        out, _ = process.communicate(timeout=SECONDS)
+    assert (process.returncode, out.count(b"\n")) == (0, 1)
+    if options:
+        assert shown == b""
+    else:
+        assert b"reading telemetry" in shown
+        assert b"/18.1 MB" in shown
+        assert shown.endswith(b"\x1b[2K")
 
 
 @pytest.mark.e2e
