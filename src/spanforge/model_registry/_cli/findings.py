@@ -125,7 +125,7 @@ def sort_counts(numbers: Mapping[str, int]) -> list[tuple[str, int]]:
 def _make_finding(key: UsageKey, usage: Usage, entries: Mapping[str, ModelRegistryEntry]) -> Finding:
     entry = entries.get(key.model_id or "")
     name = _NAME_TEXTS.get(key.name, key.name) if key.name or key.model_id is None else ""
-    day = _find_finding_day(key.kind, usage, entry)
+    day = _find_date_of_kind(key.kind, usage, entry)
     return Finding(
         key.kind,
         key.model_id,
@@ -149,7 +149,7 @@ def _describe_usage(usage: Usage) -> dict[str, Any]:
     }
 
 
-def _find_finding_day(kind: str, usage: Usage, entry: ModelRegistryEntry | None) -> str | None:
+def _find_date_of_kind(kind: str, usage: Usage, entry: ModelRegistryEntry | None) -> str | None:
     """Return the day from which calls of a kind are findings; ``None`` if it is not known, or if there is none."""
     if kind == SHUTDOWN:
         return min(usage.days, default=None)

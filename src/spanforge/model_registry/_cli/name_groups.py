@@ -37,7 +37,7 @@ def group_model_names(names: Mapping[str, int]) -> list[NameGroup]:
     by_model: dict[str, list[str]] = {}
     for name in sorted(names, key=lambda each: (-names[each], each)):
         by_model.setdefault(_make_model_key(name), []).append(name)
-    return [NameGroup(_choose_shortest_id(key, spellings), tuple(spellings)) for key, spellings in by_model.items()]
+    return [NameGroup(_choose_model_id(key, spellings), tuple(spellings)) for key, spellings in by_model.items()]
 
 
 def _make_model_key(name: str) -> str:
@@ -45,7 +45,7 @@ def _make_model_key(name: str) -> str:
     return parse(name).list_keys()[-1].text
 
 
-def _choose_shortest_id(key: str, names: Iterable[str]) -> str:
+def _choose_model_id(key: str, names: Iterable[str]) -> str:
     """Return the shortest way to write a model that does not limit an entry to a provider."""
     ids = {_find_short_id(key, name) for name in names}
     return min(ids, key=lambda each: (_is_limited(key, each), len(each), each != each.lower(), each))

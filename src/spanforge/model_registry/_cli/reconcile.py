@@ -13,7 +13,12 @@ from spanforge.model_registry._cli.commands import examples
 from spanforge.model_registry._cli.finding_kinds import FAIL_ON, FINDING_KINDS
 from spanforge.model_registry._cli.findings import find_all
 from spanforge.model_registry._cli.progress import show_reading
-from spanforge.model_registry._cli.reconcile_output import MAX_ROWS, make_document, print_findings, render_findings_csv
+from spanforge.model_registry._cli.reconcile_output import (
+    MAX_TABLE_ROWS,
+    make_document,
+    print_findings,
+    render_findings_csv,
+)
 from spanforge.model_registry._cli.registries import FilesOption, UsageError, load_registry
 from spanforge.model_registry._cli.scanning import (
     choose_scan_period,
@@ -59,7 +64,9 @@ def reconcile_telemetry(  # noqa: PLR0913 - options
     output: Annotated[
         Literal["text", "json", "csv"], typer.Option("--format", help="How to print the result.")
     ] = "text",
-    show_all: Annotated[bool, typer.Option("--all", help=f"Show all rows of each table, not only {MAX_ROWS}.")] = False,
+    show_all: Annotated[
+        bool, typer.Option("--all", help=f"Show all rows of tables, not only {MAX_TABLE_ROWS}.")
+    ] = False,
     suggest: Annotated[
         str | None,
         typer.Option(
@@ -89,7 +96,7 @@ def reconcile_telemetry(  # noqa: PLR0913 - options
         observed = scan_telemetry(readers, request, report)
     findings = find_all(observed, time.time_ns())
     if suggest != _STANDARD_OUTPUT:
-        _print_result(observed, findings, output, None if show_all else MAX_ROWS)
+        _print_result(observed, findings, output, None if show_all else MAX_TABLE_ROWS)
     if suggest is not None:
         _write_suggestions(observed, findings, suggest)
     if failing & findings.count_kinds().keys():

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from spanforge.model_registry._cli.scanning import Observed
     from spanforge.model_registry._core.entry import ModelRegistryEntry
 
-MAX_ROWS: Final = 10
+MAX_TABLE_ROWS: Final = 10
 """The limit of rows of each table, unless all are wanted."""
 _MAX_CELL_ITEMS: Final = 3
 """The limit of services and names that a cell lists."""
@@ -44,7 +44,7 @@ _CSV_COLUMNS: Final = (
 )  # fmt: skip
 
 
-def describe_telemetry(observed: Observed, findings: Findings) -> dict[str, Any]:
+def summarize_telemetry(observed: Observed, findings: Findings) -> dict[str, Any]:
     """Return the summary of telemetry, for JSON."""
     totals, usage = observed.totals, findings.usage
     has_calls = usage.all.calls > 0
@@ -83,7 +83,7 @@ def list_scan_limits(observed: Observed) -> list[str]:
 def make_document(observed: Observed, findings: Findings) -> dict[str, Any]:
     """Return everything, for JSON."""
     return {
-        "summary": describe_telemetry(observed, findings),
+        "summary": summarize_telemetry(observed, findings),
         "findings": [row.to_dict() for row in findings.rows],
         "services": list(list_services(findings, observed.request.entries)),
         "limits": list_scan_limits(observed),
@@ -136,7 +136,7 @@ def print_findings(observed: Observed, findings: Findings, limit: int | None) ->
 
 
 def _list_lines(observed: Observed, findings: Findings, limit: int | None, width: int) -> Iterator[Text]:
-    yield from _list_summary_lines(describe_telemetry(observed, findings))
+    yield from _list_summary_lines(summarize_telemetry(observed, findings))
     for kind, row in FINDING_KINDS.items():
         rows = [each for each in findings.rows if each.kind == kind]
         if rows:

@@ -71,7 +71,7 @@ def suggest_entries(findings: Iterable[Finding], entries: Iterable[ModelRegistry
         if row.name in made:
             aliases, lost = _split_aliases(row.name, _list_unmatched(row, index, mode))
             suggestions.lost.update(lost)
-            suggestions.entries.append(_make_suggestion(row, aliases, lost))
+            suggestions.entries.append(_make_suggested_entry(row, aliases, lost))
     return suggestions
 
 
@@ -111,7 +111,7 @@ def _make_fields_of(model_id: str, aliases: Iterable[str]) -> dict[str, object]:
     return {"model_id": model_id, "metadata": metadata}
 
 
-def _make_suggestion(row: Finding, aliases: Iterable[str], lost: Iterable[str]) -> UnfinishedEntry:
+def _make_suggested_entry(row: Finding, aliases: Iterable[str], lost: Iterable[str]) -> UnfinishedEntry:
     return UnfinishedEntry(_make_fields_of(row.name, aliases), [*_list_notes(row, dict.fromkeys(lost, 0))])
 
 
