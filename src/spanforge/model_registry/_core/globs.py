@@ -47,10 +47,11 @@ class Glob(NamedTuple):
     @classmethod
     def of(cls, entry: ModelRegistryEntry) -> list[Glob]:
         """Return the globs among an entry's aliases."""
-        return [cls._compile(alias, entry.model_id) for alias in entry.aliases if is_glob(alias)]
+        return [cls.of_text(alias, entry.model_id) for alias in entry.aliases if is_glob(alias)]
 
     @classmethod
-    def _compile(cls, glob: str, model_id: str) -> Glob:
+    def of_text(cls, glob: str, model_id: str) -> Glob:
+        """Return a glob of the entry with an id."""
         route = _ROUTE.match(glob)
         in_route = 0 if route is None else sum(map(len, split_glob(route[0])))
         fixed = tuple(filter(None, split_glob(glob)))

@@ -108,6 +108,16 @@ def json_faults_of(name: str, text: str) -> Iterator[None]:
 
 def _decode_strictly(name: str, text: str) -> list[ModelRegistryEntry]:
     """Return the entries of any JSON file. This is slow, and its errors locate the fault."""
+    items = decode_json_items(name, text)
+    return [_make_json_entry(name, text, index, item) for index, item in enumerate(items)]
+
+
+def decode_json_items(name: str, text: str) -> list[Any]:
+    """Return the items of the array that a JSON text is. ``list_duplicate_keys`` finds the duplicate keys in an item.
+
+    Raises:
+        RegistryFileError: The text is not a JSON array.
+    """
     with json_faults_of(name, text):
         items = json.loads(text, object_pairs_hook=_make_object, parse_constant=_refuse_constant)
     if not isinstance(items, list):
@@ -115,7 +125,7 @@ def _decode_strictly(name: str, text: str) -> list[ModelRegistryEntry]:
         members = items if isinstance(items, dict) else {}
         hint = explain_root(members, [key for key, value in members.items() if isinstance(value, list)])
         raise RegistryFileError(name, add_hint(reason, hint))
-    return [_make_json_entry(name, text, index, item) for index, item in enumerate(items)]
+    return items
 
 
 def _make_json_entry(name: str, text: str, index: int, item: Any) -> ModelRegistryEntry:
@@ -128,7 +138,7 @@ def _make_json_entry(name: str, text: str, index: int, item: Any) -> ModelRegist
 
 def _refuse_duplicate_key(item: Any) -> None:
     """Refuse an entry with a duplicate key."""
-    duplicate = _find_duplicate_key(item)
+    duplicate = next(list_duplicate_keys(item), None)
     if duplicate is not None:
         path, key = duplicate
         model_id = item.get("model_id") if isinstance(item, dict) else None
@@ -149,7 +159,7 @@ def _locate_in_json(name: str, text: str, index: int, item: Any, error: InvalidV
 class _ObjectWithDuplicate(dict[str, Any]):
     """An object of a JSON text that has a duplicate key."""
 
-    key: str
+    keys_twice: list[str]
 
 
 def _make_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -158,24 +168,21 @@ def _make_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         return members
     counts = Counter(key for key, _ in pairs)
     marked = _ObjectWithDuplicate(members)
-    marked.key = next(key for key in counts if counts[key] > 1)
+    marked.keys_twice = [key for key in counts if counts[key] > 1]
     return marked
 
 
-def _find_duplicate_key(item: Any, path: str = "", levels: int = MAX_DEPTH + 2) -> tuple[str, str] | None:
-    """Return the path and name of the first duplicate key in a JSON value, down to the depth that entries allow."""
+def list_duplicate_keys(item: Any, path: str = "", levels: int = MAX_DEPTH + 2) -> Iterator[tuple[str, str]]:
+    """Yield the path and name of each duplicate key in a JSON value, down to the depth that entries allow."""
     if isinstance(item, _ObjectWithDuplicate):
-        return f"{path}.{item.key}".removeprefix("."), item.key
+        yield from ((f"{path}.{key}".removeprefix("."), key) for key in item.keys_twice)
     children: Iterable[tuple[str, Any]] = ()
     if levels and isinstance(item, dict):
         children = ((f"{path}.{key}", value) for key, value in item.items())
     elif levels and isinstance(item, list):
         children = ((f"{path}[{i}]", value) for i, value in enumerate(item))
     for child_path, child in children:
-        duplicate = _find_duplicate_key(child, child_path, levels - 1)
-        if duplicate is not None:
-            return duplicate
-    return None
+        yield from list_duplicate_keys(child, child_path, levels - 1)
 
 
 def _refuse_constant(name: str) -> NoReturn:

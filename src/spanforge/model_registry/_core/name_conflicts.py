@@ -56,13 +56,13 @@ def warn_about_entry(index: ModelIndex, entry: ModelRegistryEntry) -> None:
 
 
 def _warn_about_taken_names(index: ModelIndex, entry: ModelRegistryEntry) -> None:
-    for name in _list_written_names(entry):
+    for name in list_written_names(entry):
         for glob in index.match_globs(name):
             if glob.model_id != entry.model_id:
                 _warn_about_glob(glob, entry.model_id, name)
 
 
-def _list_written_names(entry: ModelRegistryEntry) -> dict[str, None]:
+def list_written_names(entry: ModelRegistryEntry) -> dict[str, None]:
     """Return an entry's names, and their forms: in one spelling, and with a provider before them."""
     names = list_plain_names(entry)
     spelled = [parse(name).base for name in names]

@@ -43,6 +43,17 @@ def parse_yaml(name: str, content: bytes) -> tuple[list[ModelRegistryEntry], lis
         RegistryFileError: The content is not valid. The error has line and column, and the entry and field of the
             fault.
     """
+    items = read_yaml_items(name, content)
+    entries = [_make_yaml_entry(name, content, index, item) for index, item in enumerate(items)]
+    return entries, [follow(item, ".model_id")[1].place for item in items]
+
+
+def read_yaml_items(name: str, content: bytes) -> list[Node]:
+    """Return the items of the list that a YAML file is.
+
+    Raises:
+        RegistryFileError: The content is not a YAML list.
+    """
     try:
         root = compose(content)
     except FaultError as fault:
@@ -54,13 +65,12 @@ def parse_yaml(name: str, content: bytes) -> tuple[list[ModelRegistryEntry], lis
         members = root.value if isinstance(root.value, dict) else {}
         hint = explain_root(members, [key for key, member in members.items() if isinstance(member.node.value, list)])
         raise RegistryFileError(name, add_hint(reason, hint), line=line, column=column)
-    entries = [_make_yaml_entry(name, content, index, item) for index, item in enumerate(root.value)]
-    return entries, [_follow(item, ".model_id")[1].place for item in root.value]
+    return root.value
 
 
 def _make_yaml_entry(name: str, content: bytes, index: int, item: Node) -> ModelRegistryEntry:
     try:
-        return ModelRegistryEntry.from_dict(_make_fields(item))
+        return ModelRegistryEntry.from_dict(make_fields(item))
     except InvalidValueError as error:
         raise _locate(name, content, index, item, error) from None
 
@@ -74,7 +84,7 @@ def _locate(name: str, content: bytes, index: int, item: Node, error: InvalidVal
     return RegistryFileError(name, reason, index, error.model_id, field, line, column)
 
 
-def _make_fields(item: Node) -> Any:
+def make_fields(item: Node) -> Any:
     """Return the fields for ``from_dict``. All values of an entry are texts, except the user's metadata."""
     if not isinstance(item.value, dict):
         return make_plain(item, as_text=True)
@@ -121,13 +131,13 @@ def _find_place(item: Node, error: InvalidValueError) -> Place:
     members = item.value if isinstance(item.value, dict) else {}
     if error.field in members and error.field not in ENTRY_FIELDS and error.field not in ARGUMENTS:
         return members[error.field].key_place
-    rest, node = _follow(item, f".{error.field}")
+    rest, node = follow(item, f".{error.field}")
     if rest == " key" and isinstance(node.value, dict) and error.value in node.value:
         return node.value[error.value].key_place
     return node.place
 
 
-def _follow(node: Node, path: str) -> tuple[str, Node]:
+def follow(node: Node, path: str) -> tuple[str, Node]:
     """Follow a field's path as far as possible, and return the rest of the path and the last node.
 
     Keys may contain dots and brackets, so several members may match. The correct one leaves the shortest rest.
@@ -140,5 +150,5 @@ def _follow(node: Node, path: str) -> tuple[str, Node]:
         steps = ((f".{key}", member.node) for key, member in node.value.items())
     for step, child in steps if path else ():
         if path.startswith(step):
-            best = min(best, _follow(child, path[len(step) :]), key=lambda end: len(end[0]))
+            best = min(best, follow(child, path[len(step) :]), key=lambda end: len(end[0]))
     return best
