@@ -234,7 +234,7 @@ def test_the_calendar(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["--file", MODELS], "spanforge-models: no model name: pass NAME"),
+        (["--file", MODELS], "spanforge-models: no model name: pass NAME, or --span FILE"),
         (
             ["x", "--match", "fuzzy"],
             "Error: Invalid value for '--match': Value error, 'fuzzy' is not one of 'forms', 'exact'.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from spanforge.model_registry._cli.entry_fields import list_ownership, list_shutdown_fields, list_warning_fields
 from spanforge.model_registry._cli.field_lists import Field
@@ -12,9 +12,9 @@ from spanforge.model_registry._core.names import squeeze
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from spanforge.model_registry._cli.answers import Answer
     from spanforge.model_registry._cli.explanation import Explanation, FoundEntry, RuleStep
     from spanforge.model_registry._cli.name_reading import NameReading
-    from spanforge.model_registry._cli.remedies import NearEntry, Remedy
     from spanforge.model_registry._core.provider_calendar import CalendarDay
     from spanforge.model_registry._core.shutdowns import ProviderShutdown
 
@@ -26,24 +26,6 @@ _NOT_FOUND: Final = {
     "form": "no id or alias is another way to write this name",
     "glob": "no glob matches",
 }
-
-
-class Answer(NamedTuple):
-    """All that ``resolve`` knows about a name.
-
-    Attributes:
-        explanation: How the name was resolved.
-        warnings: The warnings for a caller of the model, also about its provider's shutdown.
-        shutdown: The end of the model at its provider, if the calendar has one.
-        near: The entries that nearly match, if none does.
-        suggestions: The changes that would make one match.
-    """
-
-    explanation: Explanation
-    warnings: tuple[str, ...]
-    shutdown: ProviderShutdown | None
-    near: Sequence[NearEntry] = ()
-    suggestions: Sequence[Remedy] = ()
 
 
 def list_reading(explanation: Explanation) -> Iterator[Field]:

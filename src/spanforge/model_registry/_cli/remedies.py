@@ -165,10 +165,10 @@ def _list_attempts(index: ModelIndex, near: NearEntry, explanation: Explanation)
     data, aliases = entry.to_dict(), list(entry.aliases)
     if near.is_glob_id:
         text = f"list {shown} in the aliases of an entry, because an id is not a glob"
-        yield _Attempt("add alias", model_id, model_id, text, _change(data, aliases=[*aliases, model_id]))
+        yield _Attempt("add alias", model_id, model_id, text, _with_metadata(data, aliases=[*aliases, model_id]))
         return
     text = f"add the alias {quote(name)} to {shown}, if it is the same model"
-    yield _Attempt("add alias", model_id, name, text, _change(data, aliases=[*aliases, name]))
+    yield _Attempt("add alias", model_id, name, text, _with_metadata(data, aliases=[*aliases, name]))
 
 
 def _list_provider_attempts(entry: ModelRegistryEntry, explanation: Explanation) -> Iterator[_Attempt]:
@@ -180,12 +180,14 @@ def _list_provider_attempts(entry: ModelRegistryEntry, explanation: Explanation)
         yield _Attempt("other provider", model_id, limit, text, provider=limit)
     if provider and found:
         text = f"add {quote(provider)} to the providers of {quote(model_id)}"
-        yield _Attempt("add provider", model_id, provider, text, _change(data, provider=[*entry.providers, provider]))
+        yield _Attempt(
+            "add provider", model_id, provider, text, _with_metadata(data, provider=[*entry.providers, provider])
+        )
         text = f"remove the provider of {quote(model_id)}"
-        yield _Attempt("remove provider", model_id, "", text, _change(data, provider=None))
+        yield _Attempt("remove provider", model_id, "", text, _with_metadata(data, provider=None))
 
 
-def _change(data: dict[str, Any], **metadata: Any) -> dict[str, Any]:
+def _with_metadata(data: dict[str, Any], **metadata: Any) -> dict[str, Any]:
     """Return the fields of an entry with other metadata."""
     return {**data, "metadata": {**data["metadata"], **metadata}}
 
@@ -213,7 +215,7 @@ def _list_tied_aliases(index: ModelIndex, explanation: Explanation) -> Iterator[
         return
     for kept, other in (last.chosen, last.chosen[::-1]):
         entry, alias = index.entries[other], last.tried or ""
-        data = _change(entry.to_dict(), aliases=[each for each in entry.aliases if each != alias])
+        data = _with_metadata(entry.to_dict(), aliases=[each for each in entry.aliases if each != alias])
         yield _Attempt("remove alias", kept, alias, f"remove the alias {quote(alias)} from {quote(other)}", data)
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from spanforge.model_registry._cli.calendar_option import CalendarDayOption, load_calendar_day
+from spanforge.model_registry._cli.answers import Answer, answer_name
+from spanforge.model_registry._cli.calendar_option import CalendarOption, load_calendar_day
 from spanforge.model_registry._cli.commands import examples
 from spanforge.model_registry._cli.entry_fields import style_model_status
-from spanforge.model_registry._cli.explanation import explain_resolution
 from spanforge.model_registry._cli.explanation_texts import (
-    Answer,
     describe_answer,
     list_near,
     list_reading,
@@ -22,13 +22,14 @@ from spanforge.model_registry._cli.explanation_texts import (
 from spanforge.model_registry._cli.field_lists import print_fields, print_heading
 from spanforge.model_registry._cli.listing import FormatOption
 from spanforge.model_registry._cli.registries import FilesOption, UsageError, load_registry
-from spanforge.model_registry._cli.remedies import list_near_entries, list_remedies
 from spanforge.model_registry._cli.terminal import print_json, print_line
 from spanforge.model_registry._core.names import MatchMode
 from spanforge.model_registry._core.settings import MATCH
 from spanforge.model_registry._core.state import get_index
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from spanforge.model_registry._core.provider_calendar import CalendarDay
     from spanforge.model_registry._core.resolution import ModelIndex
 
@@ -40,58 +41,94 @@ NameMatchOption = Annotated[
 """The option of each command that resolves names."""
 
 
+SpanOption = Annotated[
+    str | None,
+    typer.Option(metavar="FILE", help="Explain the spans in this file, in place of names; - is standard input."),
+]
+
+
 @examples(
     "resolve openai/acme-chat-1-2026-05-01 -f models.yaml",
     "resolve acme-chat-3 -f models.yaml  # ends with 1: no entry",
     "resolve support-chat --format json -f models.yaml",
+    "resolve --span span.json -f models.yaml",
 )
 def resolve_names(  # noqa: PLR0913 - each is an option
     names: NamesArgument = None,
     provider: NameProviderOption = None,
     match: NameMatchOption = None,
+    span: SpanOption = None,
     files: FilesOption = None,
-    calendar: CalendarDayOption = None,
+    calendar: CalendarOption = None,
     output: FormatOption = "text",
 ) -> None:
     """Explain which entry a model name matches, step by step.
 
     The exit code is 1 if a name has no entry. Then the command shows the nearest entries, and what would make them
     match. Each suggestion was tried.
+
+    With --span, it shows which attributes of a span name the model, and what the span processor would add. Spans are
+    JSON: OTLP, Jaeger's, what the console exporter prints, or an object of attributes.
     """
-    if not names:
-        msg = "no model name: pass NAME"
-        raise UsageError(msg)
+    _check_question(names, provider, span)
     index, day = get_index(load_registry(files)), load_calendar_day(calendar)
-    answers = [answer_name(index, name, provider, MATCH.choose(match), day) for name in names]
-    if output == "json":
-        print_json([describe_answer(answer) for answer in answers])
+    mode = MATCH.choose(match)
+
+    @functools.cache
+    def answer(name: str, provider: str | None) -> Answer:
+        return answer_name(index, name, provider, mode, day)
+
+    if span is not None:
+        are_resolved = _show_spans(span, index, day, mode, answer, output)
     else:
-        for number, answer in enumerate(answers):
-            print_line() if number else None
-            _print_answer(answer, day, is_empty=not len(index.entries))
-    if any(answer.explanation.resolution.entry is None for answer in answers):
+        are_resolved = _show_names([answer(name, provider) for name in names or ()], index, day, output)
+    if not are_resolved:
         raise typer.Exit(1)
 
 
-def answer_name(index: ModelIndex, name: str, provider: str | None, mode: MatchMode, day: CalendarDay | None) -> Answer:
-    """Return all that is known about a name: how it was resolved, or what would make it match.
+def _check_question(names: list[str] | None, provider: str | None, span: str | None) -> None:
+    """Check that the command got either names or a file of spans.
 
-    Args:
-        index: The registry's entries.
-        name: The name.
-        provider: The provider, in any spelling; ``None`` if it is not known.
-        mode: Whether forms match.
-        day: The provider calendar; ``None`` if there is none.
+    Raises:
+        UsageError: It got neither, or both.
     """
-    explanation = explain_resolution(index, name, provider, mode)
-    resolution = explanation.resolution
-    shutdown = None if day is None else day.find(resolution, provider, mode)
-    warning = None if day is None or shutdown is None else shutdown.explain(day.day)
-    warnings = resolution.warnings if warning is None else (*resolution.warnings, warning)
-    if resolution.entry is not None:
-        return Answer(explanation, warnings, shutdown)
-    near = list_near_entries(index, explanation)
-    return Answer(explanation, warnings, shutdown, near, list_remedies(index, explanation, near))
+    if not names and span is None:
+        msg = "no model name: pass NAME, or --span FILE"
+        raise UsageError(msg)
+    if span is not None and (names or provider):
+        msg = "--span takes names and providers from the spans; pass no NAME and no --provider"
+        raise UsageError(msg)
+
+
+def _show_names(answers: list[Answer], index: ModelIndex, day: CalendarDay | None, output: str) -> bool:
+    """Print the answers to names, and return ``True`` if each has an entry."""
+    if output == "json":
+        print_json([describe_answer(each) for each in answers])
+    else:
+        for number, each in enumerate(answers):
+            if number:
+                print_line()
+            _print_answer(each, day, is_empty=not len(index.entries))
+    return all(each.explanation.resolution.entry is not None for each in answers)
+
+
+def _show_spans(  # noqa: PLR0913 - what the command knows
+    path: str,
+    index: ModelIndex,
+    day: CalendarDay | None,
+    mode: MatchMode,
+    answer: Callable[[str, str | None], Answer],
+    output: str,
+) -> bool:
+    """Print the reports of the spans in a file, and return ``True`` if there are some, and each has an entry."""
+    from spanforge.model_registry._cli import span_files, span_reports, span_texts  # noqa: PLC0415 - they read telemetry
+
+    reports = span_reports.SpanExaminer(index, mode, day).group(span_files.read_file_spans(path))
+    if output == "json":
+        print_json(span_texts.dump_reports(reports, answer))
+    else:
+        span_texts.print_reports(reports, answer)
+    return bool(reports.groups) and all(each.match.resolution.entry is not None for each in reports.groups)
 
 
 def _print_answer(answer: Answer, day: CalendarDay | None, *, is_empty: bool) -> None:
