@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from support.commands import EXAMPLES, fits_terminal, run_here
 from support.conventions import name_model
+from support.entries import FIELDS
 from support.otlp_json import ours
 
 from spanforge.model_registry import ModelRegistry
@@ -188,3 +189,69 @@ def test_names_and_spans_exclude_each_other(capsys: pytest.CaptureFixture[str]) 
         printed = run_here(capsys, "resolve", "--span", "-", *arguments, "--file", MODELS)
         line = "--span takes names and providers from the spans; pass no NAME and no --provider"
         assert printed == (2, "", f"spanforge-models: {line}\n")
+
+
+FIELD_CASES: list[tuple[list[dict[str, Any]], dict[str, Any], str | None, str]] = [
+    (
+        [{"model_id": "gpt-4o", "metadata": {"aliases": ["gpt-4o-*"]}}, {"model_id": "gpt-4o-mini"}],
+        {"gen_ai.request.model": "gpt-4o-mini", "gen_ai.response.model": "gpt-4o-mini-2024-07-18"},
+        "gpt-4o-mini",
+        "call",
+    ),
+    ([{"model_id": "gpt-4o"}], {"db.system.name": "postgresql", "gen_ai.request.model": "gpt-4o"}, None, ""),
+    (
+        [{"model_id": "gpt-4o-mini", "status": "retired"}],
+        {"traceloop.span.kind": "agent", "gen_ai.request.model": "gpt-4o-mini"},
+        "gpt-4o-mini",
+        "agent",
+    ),
+    (
+        [{"model_id": "gemini-2.5-flash", "metadata": {"provider": "gcp.gemini"}}],
+        {"gen_ai.provider.name": "google", "gen_ai.request.model": "gemini-2.5-flash"},
+        "gemini-2.5-flash",
+        "call",
+    ),
+    (
+        [{"model_id": "gpt-4o", "metadata": {"provider": "openai"}}],
+        {"gen_ai.system": "strands-agents", "gen_ai.request.model": "gpt-4o"},
+        "gpt-4o",
+        "call",
+    ),
+    (
+        [{"model_id": "gemini-2.5-pro"}],
+        {"gen_ai.request.model": "projects/p1/locations/us-central1/publishers/google/models/gemini-2.5-pro"},
+        "gemini-2.5-pro",
+        "call",
+    ),
+    (
+        [{"model_id": "gpt-4o-mini"}],
+        {"mlflow.spanType": '"CHAT_MODEL"', "mlflow.llm.model": '"gpt-4o-mini"'},
+        "gpt-4o-mini",
+        "call",
+    ),
+    (
+        [{"model_id": "house-7b"}],
+        {"gen_ai.request.model": "unknown", "traceloop.association.properties.ls_model_name": "house-7b"},
+        "house-7b",
+        "call",
+    ),
+]
+
+
+@pytest.mark.parametrize(("entries", "attributes", "model_id", "kind"), FIELD_CASES)
+def test_spans_from_the_field(  # noqa: PLR0913 - a row of the table
+    entries: list[dict[str, Any]],
+    attributes: dict[str, Any],
+    model_id: str | None,
+    kind: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Spans that other tools misjudge have the right entry and kind, and a copied name has none."""
+    registry, path = tmp_path / "models.json", tmp_path / "span.json"
+    registry.write_text(json.dumps([{**FIELDS, **each} for each in entries]))
+    path.write_text(json.dumps(attributes))
+    printed = run_here(capsys, "resolve", "--span", path, "--file", registry, "--format", "json")
+    groups = json.loads(printed.out)["groups"]
+    assert [(group["model_id"], group["kind"]) for group in groups] == ([(model_id, kind)] if kind else [])
+    assert printed.code == (not kind)
