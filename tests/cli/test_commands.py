@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shlex
 import subprocess
@@ -13,6 +14,7 @@ from support.commands import command_environment, command_line, copy_examples, f
 from support.evidence import make_entry
 
 from spanforge.model_registry import __version__
+from spanforge.model_registry._cli.app import run
 from spanforge.model_registry._cli.commands import COMMANDS, GROUPS, PROGRAM, CommandRow, load_function
 from spanforge.model_registry._core.storage import encode_entries
 
@@ -122,6 +124,15 @@ def test_a_reader_that_goes_away(tmp_path: Path) -> None:
     done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, check=False, env=command_environment())
     os.close(writer)
     assert (done.returncode, done.stderr) == (1, b"")
+
+
+def test_output_in_ascii(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the output cannot have a character, it has an escape."""
+    stream = io.TextIOWrapper(io.BytesIO(), "ascii")
+    monkeypatch.setattr("sys.stdout", stream)
+    assert run(["list", "--file", str(copy_examples(tmp_path) / "models.yaml")]) == 0
+    stream.seek(0)
+    assert "\\u2500" in stream.read()
 
 
 @pytest.mark.e2e
