@@ -52,7 +52,8 @@ def _list_process(facts: EnvironmentFacts) -> Iterator[Field]:
 def _list_settings(facts: EnvironmentFacts) -> Iterator[Field]:
     for each in facts.settings:
         is_default = each.source == "default"
-        yield Field(each.name, f"{each.text or 'none'}{', by default' if is_default else ''}", "weak" * is_default)
+        text = ", ".join(each.value) if isinstance(each.value, tuple) else each.text
+        yield Field(each.name, f"{text or 'none'}{' (default)' if is_default else ''}", "weak" * is_default)
 
 
 def _list_file_fields(facts: EnvironmentFacts) -> Iterator[Field]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from rich.cells import cell_len
 from rich.text import Text
 
 from spanforge.model_registry._cli.terminal import escape_controls, open_console
@@ -33,7 +34,7 @@ class Field(NamedTuple):
 
 def print_heading(title: str, note: str = "", style: str = "") -> None:
     """Print a title, and a note beside it."""
-    text = Text(escape_controls(title), "name")
+    text = Text().append(escape_controls(title), "name")
     if note:
         text.append("  ").append(escape_controls(note), style)
     open_console().print(text, overflow="fold")
@@ -45,8 +46,8 @@ def print_fields(title: str, fields: Iterable[Field]) -> None:
     if not rows:
         return
     console = open_console()
-    console.print(Text(f"  {escape_controls(title)}", "weak"), overflow="fold")
-    width = max(len(row.label) for row in rows)
+    console.print(Text(f"  {escape_controls(title)}", "name"), overflow="fold")
+    width = max(cell_len(escape_controls(row.label)) for row in rows)
     for row in rows:
         _print_field(console, row, min(width, console.width // 2))
 
@@ -56,12 +57,12 @@ def _print_field(console: Console, row: Field, width: int) -> None:
     margin = _FIELD_INDENT + width + _FIELD_GAP
     label = escape_controls(row.label)
     lines = Text(escape_controls(row.value), row.style).wrap(console, max(console.width - margin, 1), overflow="fold")
-    first = Text(f"{' ' * _FIELD_INDENT}{label}", "weak")
-    if len(label) > width:
+    first = Text().append(f"{' ' * _FIELD_INDENT}{label}", "weak")
+    if cell_len(label) > width:
         console.print(first, overflow="fold")
         first = Text()
     for number, line in enumerate(lines):
         line.rstrip()
         start = Text(" " * margin) if number else first
-        start.pad_right(margin - len(start))
+        start.pad_right(margin - start.cell_len)
         console.print(start + line)
