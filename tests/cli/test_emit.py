@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 from collections.abc import Callable
 from contextlib import closing
@@ -98,6 +99,7 @@ def test_settings_of_an_application_lose_no_event(receiver: Receiver, emit: Emit
     settings = {f"OTEL_{name}_LIMIT": "1" for name in limits}
     printed = emit(OTEL_TRACES_SAMPLER="always_off", OTEL_BSP_MAX_QUEUE_SIZE="1", **settings, **receiver.settings)
     assert printed.code == 0, printed.err
+    assert {name: os.environ[name] for name in settings} == settings
     assert [attributes["model_registry.model_id"] for _, attributes in receiver.list_events()] == [
         "acme-chat-1",
         "acme-chat-2",
@@ -186,10 +188,12 @@ def test_json(emit: Emit) -> None:
 
 def test_the_console(emit: Emit) -> None:
     """``--console`` prints spans and log records as the setting of the events has them, and needs no receiver."""
-    printed = emit("--console", OTEL_PYTHON_MODEL_REGISTRY_EVENTS="span,log")
+    settings = {"OTEL_PYTHON_MODEL_REGISTRY_EVENTS": "span,log", "OTEL_ATTRIBUTE_COUNT_LIMIT": "1"}
+    printed = emit("--console", **settings)
     assert printed.code == 0, printed.err
     assert printed.out.count('"name": "model_registry.deprecated"') == 1
     assert printed.out.count('"event_name": "model_registry.deprecated"') == 1
+    assert printed.out.count('"model_registry.owner": "chat-team"') == 4
 
 
 def test_a_change_without_events(emit: Emit) -> None:
@@ -320,4 +324,15 @@ def test_a_change_that_the_lifecycle_does_not_allow(emit: Emit, tmp_path: Path) 
     (tmp_path / "old.json").write_text(json.dumps([describe_model(status="retired")]))
     printed = emit(**RECEIVER)
     assert (printed.code, printed.out) == (2, "")
-    assert printed.err == "spanforge-models: cannot deprecate model 'acme-chat-1': it is already retired\n"
+    assert printed.err.splitlines() == [
+        "model 'acme-chat-1' has no event: no operation leads from retired to deprecated",
+        "spanforge-models: cannot deprecate model 'acme-chat-1': it is already retired",
+    ]
+
+
+def test_a_change_that_no_operation_makes(emit: Emit) -> None:
+    """A deprecated model that is active again has no event, and a line says so."""
+    printed = emit("--dry-run", files=("new.json", "old.json"))
+    assert (printed.code, printed.out) == (0, "")
+    line = "model 'acme-chat-1' has no event: no operation leads from deprecated to active"
+    assert printed.err.splitlines()[0] == line

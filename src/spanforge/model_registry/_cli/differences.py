@@ -198,7 +198,7 @@ def compare_registries(before: Iterable[ModelRegistryEntry], after: Iterable[Mod
 def _compare_entries(before: ModelRegistryEntry | None, after: ModelRegistryEntry | None) -> ModelDifference:
     model_id = (after or before).model_id  # type: ignore[union-attr] # one of them is an entry
     fields = tuple(_list_field_changes(before, after))
-    model = ModelDifference(model_id, before, after, fields, *_find_operations(before, after))
+    model = ModelDifference(model_id, before, after, fields, *find_operations(before, after))
     return model._replace(kinds=tuple(name for name, kind in DIFFERENCE_KINDS.items() if kind.applies(model)))
 
 
@@ -219,7 +219,7 @@ def _flatten_entry(entry: ModelRegistryEntry | None) -> dict[str, Any]:
     return {**given, **{f"metadata.{key}": value for key, value in metadata.items()}}
 
 
-def _find_operations(
+def find_operations(
     before: ModelRegistryEntry | None, after: ModelRegistryEntry | None
 ) -> tuple[tuple[Step, ...], str | None]:
     """Return the operations that lead from one entry to the other, and the reason if none changes the status."""

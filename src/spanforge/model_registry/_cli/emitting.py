@@ -11,6 +11,7 @@ import typer
 from spanforge.model_registry import LifecycleEvent
 from spanforge.model_registry._cli.commands import examples
 from spanforge.model_registry._cli.comparing import report_missing
+from spanforge.model_registry._cli.differences import find_operations
 from spanforge.model_registry._cli.git_revisions import GitPlace, find_known_place
 from spanforge.model_registry._cli.listing import FormatOption
 from spanforge.model_registry._cli.registries import UsageError
@@ -23,8 +24,8 @@ from spanforge.model_registry._core.settings import EVENTS
 from spanforge.model_registry._core.timestamps import format_micros, to_micros
 from spanforge.model_registry._core.values import check_text, parse_date
 
-_ACTORS: Final = "GITHUB_ACTOR", "GITLAB_USER_LOGIN"
-_COMMIT_VARIABLES: Final = "GITHUB_SHA", "CI_COMMIT_SHA"
+_ACTOR_VARIABLES: Final = "GITHUB_ACTOR", "GITLAB_USER_LOGIN"
+_REVISION_VARIABLES: Final = "GITHUB_SHA", "CI_COMMIT_SHA"
 
 
 class _Fact(NamedTuple):
@@ -43,13 +44,13 @@ def emit_differences(  # noqa: PLR0913 - the options of the command
     new: NewArgument,
     actor: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help=f"Who made the change. Default: {' or '.join(_ACTORS)}."),
+        typer.Option(metavar="NAME", help=f"Who made the change. Default: {' or '.join(_ACTOR_VARIABLES)}."),
     ] = None,
     source_revision: Annotated[
         str | None,
         typer.Option(
             metavar="REV",
-            help=f"Revision that has the change. Default: the commit of NEW, or {' or '.join(_COMMIT_VARIABLES)}.",
+            help=f"Revision that has the change. Default: the commit of NEW, or {' or '.join(_REVISION_VARIABLES)}.",
         ),
     ] = None,
     at: Annotated[
@@ -70,6 +71,7 @@ def emit_differences(  # noqa: PLR0913 - the options of the command
     """
     versions = load_versions(old, new)
     report_missing(versions)
+    _report_unknown_moves(*versions)
     facts = _find_facts(versions[1], actor, source_revision, at)
     events = _create_events(versions, facts)
     signals = get_event_signals()
@@ -86,6 +88,15 @@ def emit_differences(  # noqa: PLR0913 - the options of the command
     _report_end(events, facts, output, sent=not dry_run and not console)
 
 
+def _report_unknown_moves(old: RegistryVersion, new: RegistryVersion) -> None:
+    """Print the changes of status that no operation makes, and that therefore have no event."""
+    before = {entry.model_id: entry for entry in old.entries}
+    for entry in new.entries:
+        _, finding = find_operations(before.get(entry.model_id), entry)
+        if finding is not None:
+            print_line(f"model {entry.model_id!r} has no event: {finding}", "warning", stderr=True)
+
+
 def _find_facts(
     new: RegistryVersion, actor: str | None, source_revision: str | None, at: str | None
 ) -> dict[str, _Fact]:
@@ -93,13 +104,13 @@ def _find_facts(
     place = new.place
     commit = None if place is None else place.commit
     revision = _choose(
-        ("--source-revision", source_revision), ("the commit of NEW", commit), *_read_given(_COMMIT_VARIABLES)
+        ("--source-revision", source_revision), ("the commit of NEW", commit), *_read_given(_REVISION_VARIABLES)
     )
     if revision.value is not None and revision.value != commit:
         place = find_known_place(revision.value)
         revision = _Fact(place.commit, revision.source) if place is not None and place.commit else revision
     return {
-        "actor": _choose(("--actor", actor), *_read_given(_ACTORS)),
+        "actor": _choose(("--actor", actor), *_read_given(_ACTOR_VARIABLES)),
         "source_revision": revision,
         "time": _find_time(place, revision, at),
     }

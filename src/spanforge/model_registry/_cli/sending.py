@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
+from opentelemetry.sdk import environment_variables
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs import export as log_export
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
-from opentelemetry.sdk.trace import SpanLimits, TracerProvider
+from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
@@ -22,7 +24,7 @@ from spanforge.model_registry._cli.terminal import escape_controls
 from spanforge.model_registry._core.emission import emit_events
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from spanforge.model_registry import LifecycleEvent
     from spanforge.model_registry._core.attributes import EventSignal
@@ -30,15 +32,10 @@ if TYPE_CHECKING:
 _BATCH: Final = 512
 _MAX_WAIT: Final = 3_600_000
 """Milliseconds until batches would be sent without a flush, which comes long before."""
-_SPAN_LIMITS: Final = SpanLimits(
-    max_attributes=SpanLimits.UNSET,
-    max_events=SpanLimits.UNSET,
-    max_span_attributes=SpanLimits.UNSET,
-    max_event_attributes=SpanLimits.UNSET,
-    max_attribute_length=SpanLimits.UNSET,
-    max_span_attribute_length=SpanLimits.UNSET,
+_LIMIT_VARIABLES: Final = tuple(
+    name for name in vars(environment_variables) if name.startswith("OTEL_") and name.endswith("_LIMIT")
 )
-"""No limits, so that no event loses an attribute."""
+"""The variables that limit attributes and events."""
 
 
 class SendError(ModelRegistryError):
@@ -57,7 +54,7 @@ def send_events(events: Sequence[LifecycleEvent], signals: Sequence[EventSignal]
         SendError: A receiver did not accept all events.
         UsageError: An exporter cannot be set up.
     """
-    with keep_messages() as messages:
+    with keep_messages() as messages, _lift_limits():
         watched = {signal: _open(signal, messages, console=console) for signal in signals}
         resource = Resource.create({} if _has_service_name() else {SERVICE_NAME: PROGRAM})
         providers: dict[EventSignal, Any] = {}
@@ -70,6 +67,20 @@ def send_events(events: Sequence[LifecycleEvent], signals: Sequence[EventSignal]
     for signal, exporters in watched.items():
         for exporter in exporters:
             _check_sent(signal, exporter, len(events))
+
+
+@contextlib.contextmanager
+def _lift_limits() -> Iterator[None]:
+    """Set the variables of all limits to the empty text, which means no limit, so that no event loses an attribute."""
+    given = {name: os.environ.get(name) for name in _LIMIT_VARIABLES}
+    os.environ.update(dict.fromkeys(_LIMIT_VARIABLES, ""))
+    try:
+        yield
+    finally:
+        for name, value in given.items():
+            del os.environ[name]
+            if value is not None:
+                os.environ[name] = value
 
 
 def _open(signal: EventSignal, messages: list[str], *, console: bool) -> list[WatchedExporter]:
@@ -106,7 +117,6 @@ def _make_tracer_provider(
         resource=resource,
         shutdown_on_exit=False,
         id_generator=RepeatableIds(events),
-        span_limits=_SPAN_LIMITS,
     )
     for exporter in exporters:
         provider.add_span_processor(
