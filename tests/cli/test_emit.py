@@ -241,6 +241,20 @@ def test_a_receiver_that_refuses(  # noqa: PLR0913 - pytest's arguments
     assert " sent\n" not in printed.err
 
 
+def test_many_events_of_which_a_batch_is_refused(http_receiver: Receiver, emit: Emit, tmp_path: Path) -> None:
+    """All batches are sent at once; after a failure, no further batch is sent."""
+    (tmp_path / "many.json").write_text(json.dumps([describe_model(f"m{number}") for number in range(1_500)]))
+    (tmp_path / "none.json").write_text("[]")
+    printed = emit(files=("none.json", "many.json"), **http_receiver.settings)
+    assert (printed.code, len(http_receiver.spans)) == (0, 1_500)
+    http_receiver.status, http_receiver.kind, http_receiver.body = 403, "text/plain", b"no"
+    http_receiver.spans.clear()
+    printed = emit(files=("none.json", "many.json"), **http_receiver.settings)
+    assert (printed.code, len(http_receiver.spans)) == (2, 512)
+    assert "0 of 1500 events were sent as spans: Failed to export spans batch code: 403, " in printed.err
+    assert "Traceback" not in printed.err
+
+
 def test_a_receiver_that_rejects_over_grpc(emit: Emit) -> None:
     """What a gRPC receiver rejects is not lost either."""
     with receiving_grpc() as receiver:
@@ -303,6 +317,14 @@ def test_wrong_settings(emit: Emit, settings: dict[str, str], line: str) -> None
     printed = emit(**settings)
     assert printed.code == 2
     assert printed.err.splitlines()[-1] == f"spanforge-models: {line}"
+
+
+def test_without_the_exporter(emit: Emit, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the OTLP exporters are not installed, one line says what to install."""
+    monkeypatch.setattr("spanforge.model_registry._cli.exporters.entry_points", lambda **_: ())
+    printed = emit(**RECEIVER)
+    line = "spanforge-models: events that are sent need the extra: pip install 'spanforge-model-registry[otlp]'"
+    assert (printed.code, printed.err.splitlines()[-1]) == (2, line)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -138,6 +139,27 @@ def test_two_files_with_the_same_model(tmp_path: Path, capsys: pytest.CaptureFix
     printed = run_here(capsys, "diff", tmp_path, tmp_path)
     line = f"spanforge-models: {tmp_path}/b.json: {tmp_path}/a.json has model 'acme-chat-1' too\n"
     assert printed == Printed(2, "", line)
+
+
+@pytest.mark.parametrize("name", [b"a\n\x1b[31m.json", b'\xff ".json', b":(glob)*.json", b"-x.json"])
+def test_hostile_names_of_files(name: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    """Git gives each name as it is, and an error shows it in one printable line."""
+    repository = Repository(tmp_path)
+    with open(os.path.join(os.fsencode(tmp_path), name), "wb") as file:
+        file.write(b"[]")
+    repository.commit({})
+    monkeypatch.chdir(tmp_path)
+    path = f"git:HEAD:{os.fsdecode(name)}"
+    assert run_here(capsys, "diff", path, "git:HEAD:.").code == 0
+    with open(os.path.join(os.fsencode(tmp_path), name), "wb") as file:
+        file.write(b"x")
+    repository.commit({})
+    for each in (path, "git:HEAD:."):
+        printed = run_here(capsys, "diff", each, each)
+        assert printed.code == 2
+        [line] = printed.err.split("\n")[:-1]
+        assert line.isprintable()
+        assert line.endswith("line 1, column 1: is not valid JSON: Expecting value")
 
 
 def test_a_shallow_clone(shared: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:

@@ -62,19 +62,16 @@ class WatchedExporter:
     """Passes batches to an exporter, and keeps the number of accepted items and the first problem.
 
     Attributes:
-        name: The name of the exporter.
         accepted: The number of items that the receiver accepted.
         problem: The first failure; ``None`` if there is none. After it, nothing more is sent.
         batch_size: The number of items of the batch that is being sent.
 
     Args:
-        name: The name of the exporter.
         exporter: The exporter.
         messages: The messages that OpenTelemetry logs meanwhile; see ``keep_messages``.
     """
 
-    def __init__(self, name: str, exporter: Any, messages: list[str]) -> None:
-        self.name = name
+    def __init__(self, exporter: Any, messages: list[str]) -> None:
         self.accepted = 0
         self.problem: str | None = None
         self.batch_size = 0
@@ -155,7 +152,7 @@ def open_exporters(signal: EventSignal, messages: list[str]) -> list[WatchedExpo
 def _open_exporter(names: SignalNames, name: str, variable: str, messages: list[str]) -> WatchedExporter:
     entry_name = _choose_protocol(names) if name == "otlp" else name
     entry_point = next(iter(entry_points(group=names.group, name=entry_name)), None)
-    if entry_point is None and entry_name.startswith("otlp"):
+    if entry_point is None and entry_name in _PROTOCOLS.values():
         raise MissingExtraError("events that are sent", "otlp")
     if entry_point is None:
         msg = f"{variable}: no exporter {escape_controls(name)} is installed"
@@ -185,14 +182,14 @@ def _watch(names: SignalNames, name: str, exporter_class: Any, messages: list[st
     """Return an exporter that also reads what the receiver rejects, which OpenTelemetry's exporters do not."""
     if name != _PROTOCOLS["http/protobuf"]:
         exporter = exporter_class()
-        watched = WatchedExporter(name, exporter, messages)
+        watched = WatchedExporter(exporter, messages)
         if name == _PROTOCOLS["grpc"]:
             _watch_grpc(exporter, lambda response: _read_response(names, response, watched))
         return watched
     import requests  # noqa: PLC0415 - the exporter needs it
 
     session = requests.Session()
-    watched = WatchedExporter(name, exporter_class(session=session), messages)
+    watched = WatchedExporter(exporter_class(session=session), messages)
     make_request = session.request
 
     def request(*arguments: Any, **options: Any) -> Any:
@@ -204,7 +201,7 @@ def _watch(names: SignalNames, name: str, exporter_class: Any, messages: list[st
         _read_answer(names, answer, watched)
         return answer
 
-    session.request = request  # type: ignore[method-assign] # the exporter tells nothing of answers and errors
+    session.request = request  # type: ignore[method-assign] # exporters hide answers and errors
     return watched
 
 

@@ -88,7 +88,7 @@ def _open(signal: EventSignal, messages: list[str], *, console: bool) -> list[Wa
         return open_exporters(signal, messages)
     name = "ConsoleLogRecordExporter" if hasattr(log_export, "ConsoleLogRecordExporter") else "ConsoleLogExporter"
     exporter_class = ConsoleSpanExporter if signal == "span" else getattr(log_export, name)  # SDK 1.38 has the latter
-    return [WatchedExporter("console", exporter_class(out=sys.stdout), messages)]
+    return [WatchedExporter(exporter_class(out=sys.stdout), messages)]
 
 
 def _has_service_name() -> bool:

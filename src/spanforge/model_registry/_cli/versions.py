@@ -81,7 +81,7 @@ def _load_version(name: str) -> RegistryVersion:
     files = read_git_files(place, is_registry_path)
     if files is None:
         return RegistryVersion(name, [], place, is_missing=True)
-    named = [(f"{GIT_PREFIX}{place.revision}:{file.path}", file.content) for file in files]
+    named = [(escape_controls(f"{GIT_PREFIX}{place.revision}:{file.path}"), file.content) for file in files]
     if not named:
         raise UsageError(_explain_empty(name))
     return RegistryVersion(name, _join_files((each, parse_entries(each, content)) for each, content in named), place)
