@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
+import subprocess
 from collections.abc import Callable
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -14,7 +16,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTracePartialSuccess,
     ExportTraceServiceResponse,
 )
-from support.commands import Printed, run_here
+from support.commands import Printed, command_environment, command_line, copy_examples, run_here
+from support.processes import SECONDS
 from support.receivers import Receiver, receiving_grpc, receiving_http
 from support.repositories import Repository, describe_model
 
@@ -317,6 +320,29 @@ def test_wrong_settings(emit: Emit, settings: dict[str, str], line: str) -> None
     printed = emit(**settings)
     assert printed.code == 2
     assert printed.err.splitlines()[-1] == f"spanforge-models: {line}"
+
+
+@pytest.mark.e2e
+def test_ctrl_c_while_a_receiver_does_not_answer(tmp_path: Path) -> None:
+    """The command ends at once, with exit code 130, and does not say that the events were sent."""
+    folder = copy_examples(tmp_path)
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        settings = {
+            "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{server.getsockname()[1]}",
+            "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+            "OTEL_EXPORTER_OTLP_TIMEOUT": "600",
+        }
+        command = command_line("emit", "old.yaml", "models.yaml")
+        environment = command_environment(**settings)
+        with (
+            subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True) as process,
+            closing(server.accept()[0]),
+        ):
+            process.send_signal(signal.SIGINT)
+            _, errors = process.communicate(timeout=SECONDS)
+    assert process.returncode == 130
+    assert "spanforge-models: interrupted" in errors.splitlines()
+    assert " sent" not in errors
 
 
 def test_without_the_exporter(emit: Emit, monkeypatch: pytest.MonkeyPatch) -> None:
