@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,9 +18,7 @@ from support.commands import command_environment
 from support.receivers import Receiver, receiving_http
 from support.repositories import Repository
 
-from spanforge.model_registry import ModelRegistry
 from spanforge.model_registry._cli.commands import PROGRAM, list_command_names
-from spanforge.model_registry.compliance import ComplianceMappingEngine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -186,23 +186,29 @@ def test_the_gates_of_the_pipelines(story: Story, receiver: Receiver) -> None:
     assert [event[1] for event in list_sent(receiver)] == ["acme-embed-1"]
 
 
-def test_roll_out_and_evidence(story: Story) -> None:
-    """The services' setting has all teams' files; commit and digests of evidence are those that git prints."""
+def test_roll_out_and_evidence(story: Story, receiver: Receiver) -> None:
+    """The services' setting has all teams' files. Evidence has the commit, the changes and the digests that git has."""
+    commit, before = story.origin.git("rev-parse", "HEAD", "HEAD^1").split()
     clone = story.clone("evidence")
     for block in blocks("## Roll-out", "console"):
         done = story.run(block.code, clone)
         assert (done.returncode, done.stderr) == (0, "")
-    log, show = (story.run(block.code, clone).stdout for block in blocks("## Evidence", "console"))
-    assert log.strip() == story.origin.git("rev-parse", "HEAD")
-    registry = ModelRegistry(auto_emit=False)
-    registry.load(clone / "models" / "chat-team.yaml")
-    engine = ComplianceMappingEngine(registry)
-    package = engine.generate_evidence_package(
-        None, "soc2", "2026-01-01", "2027-01-01", telemetry=[], source_revision=log.strip()
-    )
-    stated = package.attestation.registry
-    assert [file.sha256 for file in stated.files] == [show.split()[0]]
-    assert stated.source_revision == log.strip()
+    settings = {"CI_COMMIT_BEFORE_SHA": before, "CI_COMMIT_SHA": commit, **receiver.settings}
+    assert story.run("\n".join(GITLAB["emit"]["script"]), clone, **settings).returncode == 0
+    receiver.write_archive(clone / "archive" / "spans.binpb")
+    story.run(f"{PROGRAM} evidence keygen --output signer", clone)
+    make, show, log = (story.run(block.code, clone) for block in blocks("## Evidence", "console"))
+    assert log.stdout.strip() == commit
+    if not is_built(f"{PROGRAM} evidence make"):
+        pytest.skip("the command that makes evidence is not built yet")
+    assert make.returncode == 1, make  # there are no calls
+    with zipfile.ZipFile(clone / "november.zip") as package:
+        stated = json.loads(package.read("attestation.json"))
+    assert stated["registry"]["source_revision"] == commit
+    assert show.stdout.split()[0] in [file["sha256"] for file in stated["registry"]["files"]]
+    assert [(change["model_id"], change["event"], change["source_revision"]) for change in stated["changes"]] == [
+        ("acme-chat-1", "recorded", commit)
+    ]
 
 
 def test_extras_of_the_pipelines() -> None:

@@ -19,6 +19,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 PROTOBUF = "application/x-protobuf"
 
@@ -38,6 +39,7 @@ class Receiver:
     def __init__(self, protocol: str) -> None:
         self.settings = {"OTEL_EXPORTER_OTLP_PROTOCOL": protocol, "OTEL_EXPORTER_OTLP_TIMEOUT": "2"}
         self.spans: list[Any] = []
+        self._requests: list[bytes] = []
         self.status, self.kind, self.body = 200, PROTOBUF, b""
         self.rejected = 0
 
@@ -47,9 +49,15 @@ class Receiver:
 
     def keep(self, request: ExportTraceServiceRequest) -> None:
         """Keep the spans of a request."""
+        self._requests.append(request.SerializeToString())
         for resource in request.resource_spans:
             for scope in resource.scope_spans:
                 self.spans += scope.spans
+
+    def write_archive(self, path: Path) -> None:
+        """Write all requests to a new file, as the Collector's exporter writes protobuf."""
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"".join(len(request).to_bytes(4, "big") + request for request in self._requests))
 
     def list_events(self) -> list[tuple[str, dict[str, str]]]:
         """Return the names and the text attributes of the events, in the order of arrival."""
