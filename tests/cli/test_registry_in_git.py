@@ -31,7 +31,8 @@ BLOCK = re.compile(r"```(\w+)\n(.*?)```\n(?:\n```text\n(.*?)```)?", re.DOTALL)
 OUTSIDE = ("pip ", "kubectl ")
 """The starts of commands that need the network or a cluster."""
 SEARCH_TEAM = """\
-- {model_id: acme-embed-1, name: Acme Embed 1, version: "1", risk_tier: low, owner: search-team, purpose: search}
+- {model_id: acme-embed-1, name: Acme Embed 1, version: "1", risk_tier: low, owner: search-team, purpose: search,
+   metadata: {contact: "#search-team"}}
 """
 
 
