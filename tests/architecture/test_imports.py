@@ -171,6 +171,11 @@ INNER_LAYERS = {
         {"listing", "span_texts"},
         {"resolving"},
         {"collector_export", "showing", "environment_status"},
+        {"commands", "terminal", "text_layout"},
+        {"registries", "json_layout", "yaml_layout", "text_styles"},
+        {"text_edits"},
+        {"entry_edits"},
+        {"listing"},
         {"app"},
     ],
     "compliance": [

@@ -18,7 +18,12 @@ from spanforge.model_registry._core.atomic_files import (
     replace_file,
     sync_folder,
 )
-from spanforge.model_registry._core.errors import MissingExtraError, RegistryFileError, RegistryFileNotFoundError
+from spanforge.model_registry._core.errors import (
+    MissingExtraError,
+    ModelRegistryError,
+    RegistryFileError,
+    RegistryFileNotFoundError,
+)
 from spanforge.model_registry._core.json_entries import encode_parts
 from spanforge.model_registry._core.registry_sources import explain_missing
 
@@ -81,7 +86,7 @@ def translate_write_errors(name: str) -> Iterator[None]:
     """Turn errors of the operating system into errors about a file that cannot be written."""
     try:
         yield
-    except RegistryFileError:
+    except ModelRegistryError:
         raise
     except (OSError, ValueError) as error:
         raise RegistryFileError(name, f"cannot be written: {explain_os_error(error)}") from error
