@@ -175,7 +175,9 @@ INNER_LAYERS = {
         {"registries", "json_layout", "yaml_layout", "text_styles"},
         {"text_edits"},
         {"entry_edits"},
+        {"registry_changes", "assignments"},
         {"listing"},
+        {"changing"},
         {"app"},
     ],
     "compliance": [
