@@ -90,16 +90,14 @@ def test_litellm_config(run_import: Callable[..., dict[str, Any]]) -> None:
 
 
 def test_litellm_config_with_wildcards(run_import: Callable[..., dict[str, Any]]) -> None:
-    """A wildcard and a deployment without a name are no entries: a person must look at them."""
+    """A person must look at a wildcard, at a deployment without a name, and at files that are included."""
     named = {"model_name": "m", "litellm_params": {"model": "openai/*"}}
     deployments = [{"model_name": "openai/*", "litellm_params": {"model": "openai/*"}}, {"litellm_params": {}}, named]
-    plan = run_import("litellm-config", {"model_list": deployments})
+    plan = run_import("litellm-config", {"include": ["more.yaml"], "model_list": deployments})
     assert ids(plan) == ["m"]
     assert "metadata" not in only(plan)
-    assert [(row["place"], row["is_fault"]) for row in plan["skipped"]] == [
-        ("model_list[0]", True),
-        ("model_list[1]", True),
-    ]
+    assert [row["place"] for row in plan["skipped"]] == ["include", "model_list[0]", "model_list[1]"]
+    assert all(row["is_fault"] for row in plan["skipped"])
     assert "'openai/*': is a wildcard for many models" in plan["report"]
     assert plan["code"] == 1
 
@@ -332,6 +330,19 @@ def test_output_and_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert "\\x1b[31m0\\u202e" in printed.err
     assert printed.err.endswith("and 5 more; --format json lists all\n")
     assert printed.out.endswith("[]\n")
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None)
+@given(st.lists(st.text(max_size=8), min_size=1, max_size=4))
+def test_hostile_names(tmp_path: Path, capsys: pytest.CaptureFixture[str], names: list[str]) -> None:
+    """Names in the report and in the file cannot control the terminal, whatever they are."""
+    table = tmp_path / "models.csv"
+    with table.open("w", encoding="utf-8", errors="replace", newline="") as file:
+        csv.writer(file).writerows([("model_id", "risk_tier"), *((name, "severe") for name in names), ("last", "low")])
+    printed = run_here(capsys, "import", "--from", "csv", table)
+    assert printed.code in {0, 1, 2}
+    assert printed.code == 2 or fits_terminal(printed.err), printed.err
+    assert all(line.isprintable() for line in printed.out.split("\n"))
 
 
 @pytest.mark.parametrize(

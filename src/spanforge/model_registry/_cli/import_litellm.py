@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import ChainMap, Counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -30,6 +31,8 @@ MAX_NOTED_DAYS: Final = 5
 _VARIABLE: Final = "os.environ/"
 _MAX_CUT: Final = 200
 """The limit of characters of a name that is cut, because each cut is parsed."""
+_MAX_CUTS: Final = 8
+"""The limit of places at which a name is cut, at its start and at its end."""
 
 
 # The proxy's configuration: https://docs.litellm.ai/docs/proxy/configs
@@ -38,11 +41,13 @@ _MAX_CUT: Final = 200
 def read_litellm_config(source: ImportSource) -> Iterator[ImportRow]:
     """Yield a row for each model name of a proxy's ``config.yaml``; several deployments may have one name."""
     data = source.check_mapping(source.decode_yaml())
-    if "model_list" not in data:
+    if not {"model_list", "include"} & data.keys():
         source.fail("must be the configuration of a LiteLLM proxy, with model_list")
+    if data.get("include"):
+        yield skip_row("include", None, "names further files; import each of them too")
     deployments: dict[str, list[dict[str, Any]]] = {}
     places: dict[str, str] = {}
-    for index, item in enumerate(source.list_mappings(data["model_list"] or [], "model_list")):
+    for index, item in enumerate(source.list_mappings(data.get("model_list") or [], "model_list")):
         place, name = f"model_list[{index}]", clean_text(item.get("model_name"))
         if name is None:
             yield skip_row(place, None, "has no model_name")
@@ -217,12 +222,9 @@ def _cut_to_key(name: str, key: str) -> str | None:
         return None
     starts = [name.rfind("/") + 1, *(place + 1 for place, each in enumerate(name) if each == ".")]
     ends = [len(name), *(place for place in range(len(name) - 1, 0, -1) if name[place] in "-@:")]
-    for end in ends:
-        for start in starts:
-            text = name[start:end]
-            if text and entry_key(text)[:2] == (key, None):
-                return text
-    return None
+    cuts = itertools.product(ends[:_MAX_CUTS], starts[:_MAX_CUTS])
+    texts = (name[start:end] for end, start in cuts if start < end)
+    return next((text for text in texts if entry_key(text)[:2] == (key, None)), None)
 
 
 def _note_days(names: list[MapName]) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated, Final, Literal, NamedTuple
 
 import typer
@@ -124,7 +123,7 @@ def import_entries(  # noqa: PLR0913 - each is an option
     if print_as == "json":
         print_json(plan.to_dict())
     elif output is None:
-        sys.stdout.write(text)
+        typer.echo(text.encode(), nl=False)  # YAML is UTF-8, whatever the terminal is
     report_import(plan)
     raise typer.Exit(int(any(row.is_fault for row in plan.skipped)))
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 _CALENDAR_NAME: Final = "Ends of AI models"
 _MAX_SHOWN_OWNERS: Final = 20
-_END_COLUMNS: Final = ("days left", "day", "provider", "model", "use instead", "owner")
+_END_COLUMNS: Final = ("days", "day", "provider", "model", "use instead", "owner")
 _FIXED_COLUMNS: Final = 4
 """The columns that are shown even if they are empty."""
 _FIRST_DAY: Final = "1970-01-01"
