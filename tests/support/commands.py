@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from rich.cells import cell_len
 from support.processes import SECONDS, environment
 
 from spanforge.model_registry._cli.app import run
@@ -65,5 +66,8 @@ def copy_examples(folder: Path) -> Path:
 
 
 def fits_terminal(text: str) -> bool:
-    """Check whether no line is wider than 80 columns, and no character controls the terminal."""
-    return all(len(line) <= 80 and line.isprintable() for line in text.split(os.linesep))
+    """Check whether no line is wider than 80 columns, and no character controls the terminal.
+
+    Some characters have two columns, and others have none.
+    """
+    return all(cell_len(line) <= 80 and line.isprintable() for line in text.split(os.linesep))
