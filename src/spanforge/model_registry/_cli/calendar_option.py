@@ -10,7 +10,7 @@ from spanforge.model_registry._core.provider_calendar import Calendar, CalendarD
 from spanforge.model_registry._core.settings import CALENDAR
 from spanforge.model_registry._core.shutdowns import read_today
 
-CalendarOption = Annotated[
+CalendarDayOption = Annotated[
     str | None,
     typer.Option("--calendar", metavar="FILE", help=f"Provider calendar. Default: the setting {CALENDAR.variable}."),
 ]

@@ -197,7 +197,10 @@ def _print_change(change: ChangedFile, operation: str, output: str, *, dry_run: 
             print_line(line.replace("\t", "    "), _DIFF_STYLES.get(line[:1], ""))
     else:
         print_line(f"{model} {operation}", "good")
-        rows = [(each.field, _show_value(each.before), _show_value(each.after)) for each in change.list_changes()]
+        rows = [
+            (each.field, _show_field_value(each.before), _show_field_value(each.after))
+            for each in change.list_changes()
+        ]
         print_table(("field", "before", "after"), rows, ("name", "weak"))
 
 
@@ -215,9 +218,9 @@ def _make_result(change: ChangedFile, operation: str, *, dry_run: bool) -> dict[
     }
 
 
-def _show_value(value: Any) -> str:
+def _show_field_value(value: Any) -> str:
     if value is None:
         return "-"
     if isinstance(value, list):
-        return ", ".join(map(_show_value, value))
+        return ", ".join(map(_show_field_value, value))
     return value if isinstance(value, str) else repr(value)

@@ -44,6 +44,10 @@ _TABLE: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
         ("status", "Show what a process with this environment would have.", "environment_status:show_status"),
     ),
     "Change": (
+        ("register", "Add a model to a registry file.", "changing:add_model"),
+        ("deprecate", "Mark a model in a registry file as deprecated.", "changing:deprecate"),
+        ("retire", "Retire a model in a registry file, for good.", "changing:retire"),
+        ("set", "Change the description of a model in a registry file.", "changing:set_values"),
         ("import", "Write registry entries from a file of another tool.", "importing:import_entries"),
         ("emit", "Send the lifecycle events of a change, once.", "emitting:emit_differences"),
     ),
@@ -100,15 +104,6 @@ _TABLE: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
 
 COMMANDS: Final[tuple[CommandRow, ...]] = tuple(
     CommandRow(name, summary, section, place) for section, rows in _TABLE.items() for name, summary, place in rows
-_READ: Final = "Check and explain"
-_CHANGE: Final = "Change"
-
-COMMANDS: Final[tuple[CommandRow, ...]] = (
-    CommandRow("list", "List the models of a registry.", _READ, "listing:list_entries"),
-    CommandRow("register", "Add a model to a registry file.", _CHANGE, "changing:add_model"),
-    CommandRow("deprecate", "Mark a model in a registry file as deprecated.", _CHANGE, "changing:deprecate"),
-    CommandRow("retire", "Retire a model in a registry file, for good.", _CHANGE, "changing:retire"),
-    CommandRow("set", "Change the description of a model in a registry file.", _CHANGE, "changing:set_values"),
 )
 """All commands, in the order of the help."""
 

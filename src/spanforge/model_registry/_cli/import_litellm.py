@@ -31,7 +31,7 @@ MAX_NOTED_DAYS: Final = 5
 _VARIABLE: Final = "os.environ/"
 _MAX_CUT: Final = 200
 """The limit of characters of a name that is cut, because each cut is parsed."""
-_MAX_CUTS: Final = 8
+_MAX_NAME_CUTS: Final = 8
 """The limit of places at which a name is cut, at its start and at its end."""
 
 
@@ -222,7 +222,7 @@ def _cut_to_key(name: str, key: str) -> str | None:
         return None
     starts = [name.rfind("/") + 1, *(place + 1 for place, each in enumerate(name) if each == ".")]
     ends = [len(name), *(place for place in range(len(name) - 1, 0, -1) if name[place] in "-@:")]
-    cuts = itertools.product(ends[:_MAX_CUTS], starts[:_MAX_CUTS])
+    cuts = itertools.product(ends[:_MAX_NAME_CUTS], starts[:_MAX_NAME_CUTS])
     texts = (name[start:end] for end, start in cuts if start < end)
     return next((text for text in texts if entry_key(text)[:2] == (key, None)), None)
 

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 _LONGEST_FLOW: Final = 100
 """The limit of characters of a new list in brackets. A longer one has a line for each item."""
-_UNQUOTED: Final = re.compile(r"[^\W\d_](?:[\w ./@()+-]*[\w./@()+-])?")
+_UNQUOTED_TEXT: Final = re.compile(r"[^\W\d_](?:[\w ./@()+-]*[\w./@()+-])?")
 """Texts that mean the same without quotes in every version of YAML, unless they are among the ``_YAML_WORDS``."""
 _YAML_WORDS: Final = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})
 _DAY_TEXT: Final = re.compile(r"\d{4}-\d\d-\d\d")
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d(?:[Tt ][\d:.]+(?:[Zz]|[+-]\d\d:\d\d)?)?")
 _DAY_KEYS: Final = ("version", *DATE_FIELDS, *(key for key, row in RESERVED.items() if row.kind == "date"))
 """The fields and keys whose values are often days."""
-_PLAIN_DAY: Final = re.compile(r":[ \t]+\d{4}-\d\d-\d\d[ \t\r]*$", re.MULTILINE)
+_UNQUOTED_DAY: Final = re.compile(r":[ \t]+\d{4}-\d\d-\d\d[ \t\r]*$", re.MULTILINE)
 _NOT_QUOTED: Final = re.compile('[^ -~\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]|["\\\\]')
 """The characters that are written as escapes in double quotes."""
 
@@ -186,7 +186,7 @@ class YamlStyle:
 
 
 def _is_plain_text(text: str) -> bool:
-    return _UNQUOTED.fullmatch(text) is not None and text.lower() not in _YAML_WORDS
+    return _UNQUOTED_TEXT.fullmatch(text) is not None and text.lower() not in _YAML_WORDS
 
 
 def _escape_match(match: re.Match[str]) -> str:
@@ -211,7 +211,7 @@ def find_json_style(text: str, layout: FileLayout) -> JsonStyle:
 def find_yaml_style(text: str, layout: FileLayout) -> YamlStyle:
     """Return the style of a YAML file."""
     quote = "'" if text.count(" '") > text.count(' "') else '"'
-    style = YamlStyle(find_newline(text), quote, _PLAIN_DAY.search(text) is not None)
+    style = YamlStyle(find_newline(text), quote, _UNQUOTED_DAY.search(text) is not None)
     item = layout.item
     if item is None or item.is_flow or layout.root.is_flow:
         return style
