@@ -11,7 +11,7 @@ from support.evidence import DAY, csv_rows, make_entry, make_record
 from support.scans import HOUR
 
 from spanforge.model_registry._core.timestamps import to_nanos
-from spanforge.model_registry.compliance import _report as report
+from spanforge.model_registry.compliance import _limits
 from spanforge.model_registry.compliance._analysis import seen_events
 from spanforge.model_registry.compliance._frameworks import FRAMEWORKS, ClauseRow, FrameworkRow
 
@@ -123,7 +123,7 @@ def test_period_that_is_not_over_is_incomplete(case: EvidenceCase) -> None:
 
 def test_lost_events_make_coverage_incomplete(case: EvidenceCase, otlp: Otlp, monkeypatch: pytest.MonkeyPatch) -> None:
     """Events beyond the limit of an input make coverage incomplete."""
-    for module in (seen_events, report):
+    for module in (seen_events, _limits):
         monkeypatch.setattr(module, "MAX_SEEN_EVENTS", 1)
     logs = [otlp.lifecycle_record(otlp.start + number) for number in range(3)]
     case.write(otlp.line(otlp.enriched()), otlp.logs(*logs))
