@@ -28,7 +28,8 @@ for profile, max_examples in {"usual": 60, "thorough": 2_000}.items():
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "usual"))
 
 TEXTS = st.text(min_size=1, max_size=12).filter(lambda text: not text.isspace())
-NAMES = st.text(min_size=1, max_size=12).filter(lambda text: text.count("*") <= 8)
+IDS = TEXTS.map(str.strip)
+NAMES = IDS.filter(lambda text: text.count("*") <= 8)
 OFFSETS = st.integers(-(24 * 60 - 1), 24 * 60 - 1).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 
 
@@ -83,7 +84,7 @@ st.register_type_strategy(
     ModelRegistryEntry,
     st.builds(
         ModelRegistryEntry,
-        model_id=TEXTS,
+        model_id=IDS,
         name=TEXTS,
         version=TEXTS,
         risk_tier=st.sampled_from(RISK_TIERS),

@@ -55,7 +55,7 @@ def key_twice(value: Any, path: str = "") -> str | None:
 def expected(content: bytes) -> list[ModelRegistryEntry] | tuple[int | None, str | None]:
     """Return the content of a file by the standard library's reader, or index and field of its first fault."""
     try:
-        text = content.decode("utf-8-sig")
+        text = content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
         found = json.loads(text, parse_constant=no_constant)
         written = json.loads(text, object_pairs_hook=Pairs)
     except (ValueError, RecursionError, NotJSONError):

@@ -35,14 +35,14 @@ ENTRIES = st.lists(
     st.from_type(ModelRegistryEntry)
     | st.builds(
         ModelRegistryEntry,
-        model_id=TEXTS,
+        model_id=TEXTS.map(str.strip),
         name=TEXTS,
         version=TEXTS,
         risk_tier=st.just("low"),
         owner=TEXTS,
         purpose=TEXTS,
         metadata=st.dictionaries(TEXTS.filter(lambda key: key not in RESERVED), TEXTS | st.lists(TEXTS), max_size=3)
-        | st.fixed_dictionaries({"provider": TEXTS, "aliases": st.lists(TEXTS, max_size=3)}),
+        | st.fixed_dictionaries({"provider": TEXTS, "aliases": st.lists(TEXTS.map(str.strip), max_size=3)}),
     ),
     max_size=3,
     unique_by=lambda entry: entry.model_id,

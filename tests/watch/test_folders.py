@@ -15,7 +15,7 @@ from spanforge.model_registry.compliance import ComplianceMappingEngine
 from spanforge.model_registry.watch import FileWatcher
 
 if TYPE_CHECKING:
-    from support.watching import Watched
+    from support.watching import ConfigMap, Watched
 
 SEP = os.pathsep
 TEXTS = {
@@ -174,6 +174,17 @@ def test_invalid_files_in_a_folder(watched: Watched, teams: Path) -> None:
     put(teams / "c.json", content("c", "c"))
     settle(watcher)
     assert watched.owners == {"a": "a", "b": "b", "c": "c"}
+
+
+def test_config_map(watched: Watched, two_files: ConfigMap) -> None:
+    """The files of a mounted ConfigMap change together."""
+    watched.path.unlink()
+    watcher = watched.follow(two_files.folder)
+    for owner in "bcd":
+        two_files.swap_owner(owner)
+        watcher.look()
+        assert watched.owners == {"first": owner, "second": owner}
+    assert watched.lines() == []
 
 
 def test_thread_follows_a_folder(watched: Watched, teams: Path) -> None:

@@ -10,7 +10,7 @@ from spanforge.model_registry._core.entry import ModelRegistryEntry
 from spanforge.model_registry._core.entry_fields import ARGUMENTS, ENTRY_FIELDS
 from spanforge.model_registry._core.errors import InvalidValueError, RegistryFileError, describe_type
 from spanforge.model_registry._core.file_hints import add_hint, explain_root, explain_yaml_value
-from spanforge.model_registry._core.file_texts import FaultError, decode_text, split_lines
+from spanforge.model_registry._core.file_texts import FaultError, decode_text, get_line
 from spanforge.model_registry._core.validation import RESERVED
 from spanforge.model_registry._core.yaml_nodes import NULLS, compose
 
@@ -79,7 +79,7 @@ def _locate(name: str, content: bytes, index: int, item: Node, error: InvalidVal
     """Return the error about an entry of a file, with the place of the fault."""
     field = error.field if isinstance(item.value, dict) else None
     line, column = _find_place(item, error)
-    written = split_lines(decode_text(content, "YAML"))[line - 1][column - 1 :]
+    written = get_line(decode_text(content, "YAML"), line)[column - 1 :]
     reason = add_hint(error.problem, explain_yaml_value(written))
     return RegistryFileError(name, reason, index, error.model_id, field, line, column)
 

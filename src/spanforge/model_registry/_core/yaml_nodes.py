@@ -14,7 +14,7 @@ import yaml
 
 from spanforge.model_registry._core.errors import MAX_SHOWN, describe_type, shorten
 from spanforge.model_registry._core.file_hints import QUOTES_HINT, TEMPLATE_HINT, add_hint, explain_yaml_fault
-from spanforge.model_registry._core.file_texts import FaultError, decode_text, find_end, split_lines
+from spanforge.model_registry._core.file_texts import FaultError, decode_text, find_end, get_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -223,8 +223,7 @@ def _read_events(text: str) -> Iterator[Any]:
         start = _get_place(error.context_mark)[0] if error.context_mark else line
         since = f"from line {start}" if start != line else None
         reason = " ".join(filter(None, ("is not valid YAML:", error.problem, error.context, since)))
-        lines = [*split_lines(text), ""]
-        hint = explain_yaml_fault(*dict.fromkeys((lines[line - 1], lines[start - 1])))
+        hint = explain_yaml_fault(get_line(text, line), get_line(text, start))
         raise FaultError((line, column), add_hint(reason, hint)) from None
     except (yaml.YAMLError, ValueError, OverflowError):  # for example for "\\UFFFFFFFF", without libyaml
         raise FaultError(None, "is not valid YAML: a character or a number in it is out of range") from None
