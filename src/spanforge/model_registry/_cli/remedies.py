@@ -6,6 +6,7 @@ Each remedy was tried: the name was resolved again with the change.
 from __future__ import annotations
 
 import difflib
+import functools
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -130,17 +131,24 @@ def _make_glob(text: str) -> Glob | None:
 
 def _list_similar(index: ModelIndex, explanation: Explanation) -> Iterator[NearEntry]:
     """Yield the entries of the same model, and then those whose names are like the name."""
-    name = parse(explanation.name)
-    key = entry_key(name.base).text
+    key = entry_key(parse(explanation.name).base).text
+    by_key = _group_texts(index)
+    for text, model_id in by_key.get(key, ()):
+        yield NearEntry(model_id, text, _compare_versions(text, explanation))
+    others = islice((each for each in by_key if each != key), _MAX_SIMILAR)
+    for similar in difflib.get_close_matches(key, list(others), MAX_NEAR):
+        text, model_id = by_key[similar][0]
+        yield NearEntry(model_id, text, "has a similar name", is_similar=True)
+
+
+@functools.lru_cache(maxsize=1)
+def _group_texts(index: ModelIndex) -> dict[str, list[tuple[str, str]]]:
+    """Return the ids and aliases with their entries' ids, by the key of their base names."""
     texts = ((text, entry.model_id) for entry in index.entries.values() for text in list_plain_names(entry))
     by_key: dict[str, list[tuple[str, str]]] = {}
     for text, model_id in islice(texts, MAX_SCANNED):
         by_key.setdefault(entry_key(parse(text).base).text, []).append((text, model_id))
-    for text, model_id in by_key.pop(key, ()):
-        yield NearEntry(model_id, text, _compare_versions(text, explanation))
-    for similar in difflib.get_close_matches(key, list(islice(by_key, _MAX_SIMILAR)), MAX_NEAR):
-        text, model_id = by_key[similar][0]
-        yield NearEntry(model_id, text, "has a similar name", is_similar=True)
+    return by_key
 
 
 def _compare_versions(text: str, explanation: Explanation) -> str:
@@ -173,7 +181,7 @@ def _list_attempts(index: ModelIndex, near: NearEntry, explanation: Explanation)
 
 def _list_provider_attempts(entry: ModelRegistryEntry, explanation: Explanation) -> Iterator[_Attempt]:
     """Yield changes of the providers, if a rule found the entry."""
-    provider, model_id, data = explanation.provider, entry.model_id, entry.to_dict()
+    provider, model_id, data = _find_counting_provider(explanation), entry.model_id, entry.to_dict()
     found = [each for step in explanation.steps for each in step.found if each.model_id == model_id]
     for limit in dict.fromkeys(limit for each in found for limit in each.providers):
         text = f"name the provider {quote(limit)}, if it serves the model"
@@ -185,6 +193,14 @@ def _list_provider_attempts(entry: ModelRegistryEntry, explanation: Explanation)
         )
         text = f"remove the provider of {quote(model_id)}"
         yield _Attempt("remove provider", model_id, "", text, _with_metadata(data, provider=None))
+
+
+def _find_counting_provider(explanation: Explanation) -> str | None:
+    """Return the provider that counts: as it was passed, unless the name itself shows another one."""
+    reading = explanation.reading
+    if reading is None or reading.provider_source != "name":
+        return explanation.provider
+    return explanation.provider if reading.ignored_provider is None and explanation.provider else reading.provider
 
 
 def _with_metadata(data: dict[str, Any], **metadata: Any) -> dict[str, Any]:
