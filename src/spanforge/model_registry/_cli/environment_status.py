@@ -34,7 +34,7 @@ def show_status(output: FormatOption = "text") -> None:
 def _print_status(facts: EnvironmentFacts) -> None:
     note, style = ("problems", "error") if facts.problems else ("no problems", "good")
     print_heading(f"spanforge-model-registry {facts.status.version}", note, style)
-    print_fields("Process", _list_process(facts))
+    print_fields("A new process with this environment", _list_process(facts))
     print_fields(f"Settings, each in the variable {VARIABLES}<NAME>", _list_settings(facts))
     print_fields("Files", _list_file_fields(facts))
     print_fields("Problems", (Field("-", problem, "error") for problem in facts.problems))
