@@ -84,6 +84,24 @@ def test_a_glob_before_a_form(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert [step["rule"] for step in answer["steps"]] == ["id", "alias", "form"]
 
 
+def test_entries_that_are_not_chosen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An entry that a rule found is chosen, or fits less well, or is limited to another provider."""
+    path = write_registry(
+        tmp_path,
+        *({"model_id": f"m{number}", "metadata": {"aliases": ["gpt-4O"]}} for number in range(6)),
+        {"model_id": "azure/gpt-4o"},
+        {"model_id": "gpt-4o", "metadata": {"provider": "openai"}},
+    )
+    printed = run_here(capsys, "resolve", "gpt-4o-2024-08-06", "--provider", "openai", "--file", path).out
+    text = " ".join(printed.split())
+    assert (
+        "form the id gpt-4o matches; ignored: snapshot "
+        "the id azure/gpt-4o is limited to azure.ai.openai; ignored: snapshot "
+        "gpt-4O of m0 would match too, but less well; ignored: spelling and snapshot "
+    ) in text
+    assert "and 3 more" in text
+
+
 LIMITED = {"metadata": {"provider": "azure"}}
 CHAT = {"aliases": ["chat"]}
 

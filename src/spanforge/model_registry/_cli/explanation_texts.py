@@ -69,33 +69,40 @@ def _list_provider(reading: NameReading) -> Iterator[Field]:
 
 def list_rule_fields(explanation: Explanation) -> Iterator[Field]:
     """Yield the rules that were tried, and what each of them found."""
+    reading = explanation.reading
+    provider = explanation.provider if reading is None else reading.provider
     for step in explanation.steps:
-        tried = "" if step.tried is None else f"{step.tried}: "
-        if not step.found:
-            yield Field(step.rule, f"{tried}{_NOT_FOUND[step.rule]}", "weak")
-        for number, found in enumerate(step.found[:MAX_SHOWN_FOUND]):
-            yield Field(
-                "" if number else step.rule, f"{tried}{_describe_found(step, found)}", _style_found(step, found)
-            )
-        if len(step.found) > MAX_SHOWN_FOUND:
-            yield Field("", f"and {len(step.found) - MAX_SHOWN_FOUND:,} more")
+        yield from _list_found_fields(step, provider)
 
 
-def _describe_found(step: RuleStep, found: FoundEntry) -> str:
-    what = f"{found.text} of {found.model_id}" if found.text != found.model_id else f"the id {found.model_id}"
-    if step.rule == "id" or (step.rule == "alias" and found.text == step.tried):
-        what = found.model_id
-    ignored = f"; ignored: {_join_words(found.ignored)}" if found.ignored else ""
-    return f"{what} {_judge(step, found)}{ignored}"
+def _list_found_fields(step: RuleStep, provider: str | None) -> Iterator[Field]:
+    """Yield what one rule found, first the entries that match best."""
+    tried = "" if step.tried is None else f"{step.tried}: "
+    if not step.found:
+        yield Field(step.rule, f"{tried}{_NOT_FOUND[step.rule]}", "weak")
+    chosen_first = sorted(step.found, key=lambda found: found.model_id not in step.chosen)
+    for number, found in enumerate(chosen_first[:MAX_SHOWN_FOUND]):
+        text = f"{tried}{_name_found(step, found)} {_judge(step, found, provider)}"
+        ignored = f"; ignored: {_join_words(found.ignored)}" if found.ignored else ""
+        yield Field("" if number else step.rule, text + ignored, _style_found(step, found))
+    if len(step.found) > MAX_SHOWN_FOUND:
+        yield Field("", f"and {len(step.found) - MAX_SHOWN_FOUND:,} more")
 
 
-def _judge(step: RuleStep, found: FoundEntry) -> str:
+def _name_found(step: RuleStep, found: FoundEntry) -> str:
+    """Return the entry that a rule found, with the text that matched if it is another one."""
+    if step.tried is not None:
+        return found.model_id
+    return f"the id {found.model_id}" if found.text == found.model_id else f"{found.text} of {found.model_id}"
+
+
+def _judge(step: RuleStep, found: FoundEntry, provider: str | None) -> str:
     """Return the predicate about an entry that a rule found."""
     if found.model_id in step.chosen:
         return "matches" if len(step.chosen) == 1 else "matches as well as another entry"
-    if step.chosen:
-        return "would match too, but less well"
-    return f"is limited to {_join_words(found.providers)}"
+    if found.providers and provider is not None and provider not in found.providers:
+        return f"is limited to {_join_words(found.providers)}"
+    return "would match too, but less well"
 
 
 def _style_found(step: RuleStep, found: FoundEntry) -> str:
