@@ -5,13 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from support.evidence import make_entry, make_record
 from support.scans import DAY, DELAY, SECOND, make_request
 
 from spanforge.model_registry._core.timestamps import format_nanos, to_nanos
 from spanforge.model_registry.compliance import TelemetryError
 from spanforge.model_registry.compliance._analysis.changes import list_changes, match_events
-from spanforge.model_registry.compliance._analysis.seen_events import parse_audit_events, read_event
+from spanforge.model_registry.compliance._analysis.seen_events import (
+    drop_repeats,
+    parse_audit_events,
+    read_event,
+)
 
 if TYPE_CHECKING:
     from support.evidence import EvidenceCase
@@ -280,15 +286,30 @@ def test_early_and_late_events_are_stated(
     assert (check.status, check.notes) == ("supported", notes)
 
 
-@pytest.mark.parametrize(
-    ("revisions", "found"), [(("a", "a"), [True, False]), (("a", "b"), [True, True]), (("", ""), [True, True])]
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 3), st.sampled_from(["", "1", "2"]), st.sampled_from(["deprecated", "retired"])),
+        max_size=6,
+    )
 )
-def test_an_event_that_a_job_repeated(revisions: tuple[str, str], found: list[bool]) -> None:
-    """Events of one revision are one event, whenever they were emitted, so a repeat confirms no second change."""
+def test_events_that_a_job_repeated(made: list[tuple[int, str, str]]) -> None:
+    """Of the events of one revision, those with the first time remain; events without a revision all remain."""
+    events = {
+        make_event(name, AT + seconds * SECOND, **({"source_revision": revision} if revision else {}))
+        for seconds, revision, name in made
+    }
+    kept = drop_repeats(events)
+    for event in events:
+        same = [each for each in events if (each.source_revision, each.name) == (event.source_revision, event.name)]
+        is_first = event.at == min(each.at for each in same)
+        assert (event in kept) == (is_first or not event.source_revision)
+
+
+def test_a_repeated_event_confirms_no_second_change() -> None:
+    """Two changes at the same time need events of two revisions, or events without one at two times."""
     model = with_history(("2026-01-10T12:00:00Z", "deprecated"), ("2026-01-10T12:00:10Z", "deprecated"))
-    times = AT + SECOND, AT + 11 * SECOND
-    events = [
-        make_event("deprecated", at, **({"source_revision": revision} if revision else {}))
-        for at, revision in zip(times, revisions, strict=True)
-    ]
-    assert match(model, *events) == found
+    for revisions, found in ((("a", "a"), [True, False]), (("a", "b"), [True, True]), (("", ""), [True, True])):
+        facts = [{"source_revision": revision} if revision else {} for revision in revisions]
+        events = [make_event("deprecated", AT + place * 11 * SECOND, **each) for place, each in enumerate(facts)]
+        assert match(model, *drop_repeats(events)) == found

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from spanforge.model_registry._core.provider_calendar import list_entry_shutdowns
 from spanforge.model_registry._core.timestamps import from_nanos
 from spanforge.model_registry.compliance._analysis.changes import describe_changes
+from spanforge.model_registry.compliance._analysis.seen_events import drop_repeats
 from spanforge.model_registry.compliance._analysis.senders import COUNTED
 from spanforge.model_registry.compliance._attestation_parts import SENDERS
 
@@ -133,9 +134,10 @@ def _select(items: Mapping[_TotalsKey, _Totals], applies: Callable[[_TotalsKey],
 def collect_facts(request: EvidenceRequest, totals: CallTotals, inputs: Sequence[ScannedInput]) -> EvidenceFacts:
     """Return the facts from which the attestation of a period is built."""
     events: dict[str, set[SeenEvent]] = {
-        sender: {event for scanned in inputs for event in scanned.result.events.get(sender, ())} for sender in SENDERS
+        sender: drop_repeats(event for scanned in inputs for event in scanned.result.events.get(sender, ()))
+        for sender in SENDERS
     }
-    counted = {event for sender in COUNTED for event in events[sender]}
+    counted = drop_repeats(event for sender in COUNTED for event in events[sender])
     changes = describe_changes(request.entries, request.scan, counted)
     by_sender = {sender: _count_in_period(request.scan, found) for sender, found in events.items()}
     about = select_totals(request, totals)

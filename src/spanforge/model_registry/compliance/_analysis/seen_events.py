@@ -101,6 +101,15 @@ def _read_date(text: object) -> int | None:
         return None
 
 
+def drop_repeats(events: Iterable[SeenEvent]) -> set[SeenEvent]:
+    """Return the events without those that a pipeline emitted again: of each identity, those with the first time."""
+    first: dict[object, int] = {}
+    given = list(events)
+    for event in given:
+        first[event.identity] = min(event.at, first.get(event.identity, event.at))
+    return {event for event in given if event.at == first[event.identity]}
+
+
 def parse_audit_events(events: Iterable[Mapping[str, Any]]) -> list[SeenEvent]:
     """Return the lifecycle events among the caller's events, which are mappings with type, time and payload.
 
