@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import resource
+import signal
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -177,6 +179,23 @@ def test_read_only_file_and_folder(open_folder: Path, path: Path, capsys: pytest
         assert copy.read_bytes() == before
 
 
+@pytest.mark.parametrize("name", ["models.yaml", "models.json"])
+def test_full_disk(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """If the new content does not fit, one line says so, and the old file stays alone."""
+    path = tmp_path / name
+    run_here(capsys, "register", "m", *NEW, "--metadata", f"pad={'x' * 30_000}", "--file", path)
+    before = path.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        printed = run_here(capsys, "retire", "m", "--file", path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (printed.code, printed.err) == (2, f"spanforge-models: {path}: cannot be written: File too large\n")
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == [name]
+
+
 def test_a_locked_folder(change: Change, path: Path) -> None:
     """The wait is bounded; the error says who has the lock."""
     before = path.read_bytes()
@@ -184,6 +203,20 @@ def test_a_locked_folder(change: Change, path: Path) -> None:
         printed = change("retire", "acme-chat-1", "--wait", "0.1")
     said = f"cannot be written: another thread of this process has locked {Path.cwd()} for more than 0.1 seconds"
     assert printed.err == f"spanforge-models: {path}: {said}; try again later\n"
+    assert path.read_bytes() == before
+
+
+def test_interrupted_while_it_waits(change: Change, path: Path) -> None:
+    """Ctrl-C ends a command that waits for the lock: one line, and the file stays."""
+    before = path.read_bytes()
+    old_handler = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        with lock_folder(str(Path.cwd()), 0):
+            signal.setitimer(signal.ITIMER_REAL, 0.3)
+            printed = change("retire", "acme-chat-1")
+    finally:
+        signal.signal(signal.SIGALRM, old_handler)
+    assert (printed.code, printed.err.splitlines()[-1]) == (130, "spanforge-models: interrupted")
     assert path.read_bytes() == before
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 SIDECAR: Final = ".model-registry.lock"
 """The name of the file that is locked if the folder cannot be."""
-_SHORTEST_NAP, _LONGEST_NAP = 0.001, 0.05
+_SHORTEST_NAP, _LONGEST_NAP = 0.001, 0.02
 _NO_LOCKS: Final = {errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 """The errors of file systems that cannot lock this kind of file."""
 
