@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from spanforge.model_registry._cli.text_layout import Part, TextMember
     from spanforge.model_registry._cli.text_styles import Style
 
-_NO_VALUE: Final = object()
+_NOTHING: Final = object()
 
 
 class SharedValueError(Exception):
@@ -70,7 +70,7 @@ class TextEdits:
     def _add_members(
         self, part: Part, kept: list[str], old: Mapping[str, Any], new: Mapping[str, Any], order: Sequence[str]
     ) -> None:
-        added = [key for key in new if key not in part.members and new[key] != old.get(key, _NO_VALUE)]
+        added = [key for key in new if key not in part.members and new[key] != old.get(key, _NOTHING)]
         for key in added:
             if isinstance(new[key], dict) and old.get(key):
                 raise SharedValueError
