@@ -26,6 +26,8 @@ from spanforge.model_registry.calendar import Announcement, Calendar
 if TYPE_CHECKING:
     from pathlib import Path
 
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+"""Other programs may slow the examples down, and each example prepares its own files."""
 DAYS = st.dates().map(lambda day: day.isoformat())
 NAMES = st.text(min_size=1, max_size=8).filter(lambda name: name == name.strip() and name.count("*") <= 8)
 
@@ -119,6 +121,7 @@ def test_sync_that_cannot_be_done(
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
 
+@settings(UNHURRIED, max_examples=60)
 @given(st.lists(announcements(), max_size=3), st.lists(announcements(), max_size=3), DAYS, st.data())
 def test_an_edited_file_has_what_was_wanted(
     old: list[Announcement], new: list[Announcement], day: str, data: st.DataObject
@@ -237,7 +240,7 @@ def test_list(capsys: pytest.CaptureFixture[str]) -> None:
     assert near == [{**every[0], "affects": []}]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None)
+@settings(UNHURRIED, max_examples=30)
 @given(st.lists(announcements(), min_size=1, max_size=3))
 def test_hostile_names(tmp_path: Path, capsys: pytest.CaptureFixture[str], rows: list[Announcement]) -> None:
     """Names, sources and replacements cannot control the terminal, whatever they are."""
@@ -296,6 +299,7 @@ def test_ics_of_an_owner(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
     assert error in capsysbinary.readouterr().err
 
 
+@settings(UNHURRIED, max_examples=60)
 @given(st.text(max_size=120), st.lists(st.text(max_size=60), max_size=3))
 def test_any_text_in_an_event(summary: str, lines: list[str]) -> None:
     """Any text gives a valid calendar. Printable text comes back as it was, and nothing can add a property."""

@@ -36,6 +36,8 @@ SAMPLES: dict[ImportFormat, str] = {
     "backstage": "catalog-info.yaml",
     "csv": "models.csv",
 }
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+"""Other programs may slow the examples down, and each example prepares its own files."""
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
@@ -332,7 +334,7 @@ def test_output_and_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert printed.out.endswith("[]\n")
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30, deadline=None)
+@settings(UNHURRIED, max_examples=30)
 @given(st.lists(st.text(max_size=8), min_size=1, max_size=4))
 def test_hostile_names(tmp_path: Path, capsys: pytest.CaptureFixture[str], names: list[str]) -> None:
     """Names in the report and in the file cannot control the terminal, whatever they are."""
@@ -404,7 +406,7 @@ def dump_sample(form: ImportFormat, value: Any) -> bytes:
     return "\n---\n".join(json.dumps(each) for each in documents).encode()
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None)
+@settings(UNHURRIED, max_examples=60)
 @given(st.sampled_from(list(IMPORT_FORMATS)), st.data())
 def test_hostile_sources(form: ImportFormat, data: st.DataObject) -> None:
     """Whatever a source holds, the result is one error, or a file that gives the entries of the plan."""
