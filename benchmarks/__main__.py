@@ -97,6 +97,7 @@ def main(given: list[str]) -> int:
             requests=2,
             archived=20_000,
             hostile=50_000,
+            checked=50,
         )
         results = _run(arguments, tiny if arguments.quick else Sizes(folder), counted=not uncounted)
     known = report.environment(arguments.rounds, uncounted)

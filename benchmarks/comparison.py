@@ -30,6 +30,7 @@ class Sizes(NamedTuple):
         requests: Requests sent per round to each Collector.
         archived: Spans in the archive for evidence.
         hostile: Bytes of each kind of hostile input.
+        checked: Entries of a registry file that is checked.
     """
 
     folder: str
@@ -44,6 +45,7 @@ class Sizes(NamedTuple):
     requests: int = 60
     archived: int = 2_000_000
     hostile: int = 4_000_000
+    checked: int = 10_000
 
 
 class Comparison(NamedTuple):

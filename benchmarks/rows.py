@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from benchmarks import collector, command_line, evidence, hostile, imports, registry, spans, threads
+from benchmarks import checks, collector, command_line, evidence, hostile, imports, registry, spans, threads
 from benchmarks.comparison import Benchmark
 
 BENCHMARKS: Final = (
@@ -92,6 +92,8 @@ BENCHMARKS: Final = (
         "save", "`save` of 100,000 models / `json.dumps` of plain dicts and fsync", "<= 0.25", "ms", registry.save
     ),
     Benchmark("load", "`load` of 100,000 models / bare `json.loads`", "<= 1.0", "ms", registry.load),
+    Benchmark("check", "`check` of 10,000 models in JSON / `load`", "<= 3", "ms", checks.against_load("json")),
+    Benchmark("check", "`check` of 10,000 models in YAML / `load`", "<= 3", "ms", checks.against_load("yaml")),
     Benchmark(
         "import",
         "`import spanforge.model_registry` / `import opentelemetry.sdk.trace`",

@@ -17,6 +17,7 @@ from command_help import render_commands
 
 from spanforge.model_registry._cli.differences import DIFFERENCE_KINDS
 from spanforge.model_registry._cli.importing import IMPORT_FORMATS
+from spanforge.model_registry._cli.lint_rules import ALL_RULES
 from spanforge.model_registry._core.announcements import CALENDAR_FIELDS
 from spanforge.model_registry._core.attributes import ATTRIBUTES, PREFIX
 from spanforge.model_registry._core.calendar_feeds import FEEDS
@@ -341,6 +342,12 @@ def join_names(names: Iterable[str], conjunction: str) -> str:
     return f"{', '.join(first)} {conjunction} {last}" if first else last
 
 
+def lint_rules() -> list[list[str]]:
+    """Return the table of the rules of ``check``."""
+    rows = [[f"`{row.name}`", row.severity, row.sentence, row.fix] for row in ALL_RULES]
+    return [["rule", "severity", "what is wrong", "what to do"], *rows]
+
+
 TABLES = {
     "attributes": attributes,
     "calendar_feeds": calendar_feeds,
@@ -353,6 +360,7 @@ TABLES = {
     "difference_kinds": difference_kinds,
     "entry_fields": entry_fields,
     "infrastructure": infrastructure,
+    "lint_rules": lint_rules,
     "metrics": metrics,
     "name_providers": name_providers,
     "name_routes": name_routes,

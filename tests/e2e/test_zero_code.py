@@ -77,6 +77,7 @@ EVENT = {
     "actor": "kim",
     "successor": "gpt-4o",
     "sunset_date": "2027-03-31",
+    "metadata.deprecation_date": "2026-10-01",
     "metadata.deprecation_reason": "no longer improved",
     "metadata.successor": "gpt-4o",
     "metadata.sunset_date": "2027-03-31",

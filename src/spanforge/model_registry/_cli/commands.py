@@ -36,6 +36,7 @@ class CommandRow(NamedTuple):
 
 _TABLE: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
     "Check and explain": (
+        ("check", "Report what is wrong in registry files.", "check:check_registry_files"),
         ("resolve", "Explain which entry a model name matches, step by step.", "resolving:resolve_names"),
         ("list", "List the models of a registry.", "listing:list_entries"),
         ("show", "Show all that a registry knows about a model.", "showing:show_entry"),

@@ -47,11 +47,16 @@ def decode_text(content: bytes, form: str) -> str:
 
 def find_end(text: str) -> Place:
     """Return the place after a text at the start of the file."""
-    lines = _BREAK.split(text)
+    lines = split_lines(text)
     return len(lines), len(lines[-1]) + 1
+
+
+def split_lines(text: str) -> list[str]:
+    """Return the lines of a text, without their ends."""
+    return _BREAK.split(text)
 
 
 def get_line(text: str, number: int) -> str:
     """Return a line of a text, counted from 1, without its end; an empty text for a place after the last line."""
-    lines = _BREAK.split(text)
+    lines = split_lines(text)
     return lines[number - 1] if number <= len(lines) else ""

@@ -1,0 +1,149 @@
+"""``check``: all faults of registry files, and what is likely wrong in valid ones."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any, Final, Literal
+
+import typer
+
+from spanforge.model_registry import ModelRegistryError
+from spanforge.model_registry._cli.check_findings import (
+    CheckFinding,
+    FailOn,
+    choose_rules,
+    has_failed,
+)
+from spanforge.model_registry._cli.checked_files import CheckedFile
+from spanforge.model_registry._cli.code_quality import make_code_quality
+from spanforge.model_registry._cli.commands import PROGRAM, examples
+from spanforge.model_registry._cli.finding_texts import print_annotations, print_findings_as_json, print_text
+from spanforge.model_registry._cli.lint_rules import ALL_RULES, LINT_RULES
+from spanforge.model_registry._cli.lint_types import LintRule
+from spanforge.model_registry._cli.registries import UsageError, find_registry_files
+from spanforge.model_registry._cli.registry_check import check_registry
+from spanforge.model_registry._cli.sarif import make_sarif
+from spanforge.model_registry._cli.terminal import print_json, print_line, print_table
+from spanforge.model_registry._core.provider_calendar import Calendar
+from spanforge.model_registry._core.settings import CALENDAR, FILE
+from spanforge.model_registry._core.shutdowns import read_today
+from spanforge.model_registry._core.storage import MAX_FILE_SIZE, read_registry_file
+
+CheckFormat = Literal["text", "json", "github", "gitlab", "sarif"]
+CHECK_INPUT: Final = "-"
+
+
+@examples(
+    "check models.yaml",
+    "check models.yaml --fail-on warning --ignore no-contact",
+    "check broken.yaml  # ends with 1: it has errors",
+    "check models.yaml --format json",
+    "check --list-rules",
+)
+def check_registry_files(  # noqa: PLR0913 - each is an option
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="FILE",
+            help=f"Registry files, which are checked as one registry; - is standard input. Default: {FILE.variable}.",
+            show_default=False,
+        ),
+    ] = None,
+    *,
+    calendar: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help=f"Provider calendar. Default: the setting {CALENDAR.variable}."),
+    ] = None,
+    select: Annotated[
+        list[str] | None, typer.Option(metavar="RULE", help="Only this rule, besides errors of files; repeatable.")
+    ] = None,
+    ignore: Annotated[list[str] | None, typer.Option(metavar="RULE", help="Not this rule; repeatable.")] = None,
+    fail_on: Annotated[FailOn, typer.Option(help="The least severity that ends the command with 1.")] = "error",
+    output: Annotated[CheckFormat, typer.Option("--format", help="How to print the findings.")] = "text",
+    stdin_name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The name of standard input, which also decides its format.")
+    ] = None,
+    list_rules: Annotated[bool, typer.Option("--list-rules", help="List the rules, and end.")] = False,
+) -> None:
+    """Report what is wrong in registry files.
+
+    Exit code 1: a finding has the severity of --fail-on, by default an error. Exit code 2: a file cannot be read.
+    """
+    if list_rules:
+        _print_rules(output)
+        return
+    rules = choose_rules(select or (), ignore or ())
+    provider_calendar = _load_calendar(calendar)
+    checked, unreadable = _open_registry_files(find_registry_files(files), stdin_name)
+    findings = check_registry(checked, rules, read_today(), provider_calendar)
+    if checked:
+        _print_check(checked, findings, output)
+    for error in unreadable:
+        print_line(f"{PROGRAM}: {error}", stderr=True)
+    if unreadable:
+        raise typer.Exit(2)
+    if has_failed(findings, fail_on):
+        raise typer.Exit(1)
+
+
+def _load_calendar(path: str | None) -> Calendar | None:
+    chosen = path or CALENDAR.read()
+    return None if chosen is None else Calendar.load(chosen)
+
+
+def _open_registry_files(
+    names: list[str], stdin_name: str | None
+) -> tuple[list[CheckedFile], list[ModelRegistryError]]:
+    """Return the files that can be read, and the errors of the others."""
+    checked: list[CheckedFile] = []
+    unreadable: list[ModelRegistryError] = []
+    for name in dict.fromkeys(names):
+        if name == CHECK_INPUT:
+            checked.append(_check_input(stdin_name))
+            continue
+        try:
+            checked.append(CheckedFile(name, read_registry_file(name)[1] or b""))
+        except ModelRegistryError as error:
+            unreadable.append(error)
+    return checked, unreadable
+
+
+def _check_input(name: str | None) -> CheckedFile:
+    """Return the file that standard input is. Without a name, its first character decides whether it is JSON."""
+    content = sys.stdin.buffer.read(MAX_FILE_SIZE + 1)
+    if len(content) > MAX_FILE_SIZE:
+        msg = f"standard input is larger than {MAX_FILE_SIZE:,} bytes"
+        raise UsageError(msg)
+    is_json = content.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"[", b"{")
+    return CheckedFile(name or ("stdin.json" if is_json else "stdin.yaml"), content)
+
+
+def _print_check(files: list[CheckedFile], findings: list[CheckFinding], output: CheckFormat) -> None:
+    if output == "text":
+        print_text(files, findings)
+    elif output == "json":
+        print_findings_as_json(files, findings)
+    elif output == "github":
+        print_annotations(files, findings)
+    elif output == "gitlab":
+        print_json(make_code_quality(findings))
+    else:
+        print_json(make_sarif(findings))
+
+
+def _print_rules(output: CheckFormat) -> None:
+    if output == "json":
+        print_json([_describe_rule(rule) for rule in ALL_RULES])
+        return
+    rows = [(rule.name, rule.severity, f"{rule.sentence} {rule.fix}") for rule in ALL_RULES]
+    print_table(("rule", "severity", "finds"), rows, ("name",))
+
+
+def _describe_rule(rule: LintRule) -> dict[str, Any]:
+    return {
+        "rule": rule.name,
+        "severity": rule.severity,
+        "sentence": rule.sentence,
+        "fix": rule.fix,
+        "can_be_ignored": rule in LINT_RULES,
+    }

@@ -1,0 +1,152 @@
+"""Rules about ids and aliases: names that never match, and names that match more than one entry."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
+
+from spanforge.model_registry._cli.lint_types import Issue, find_field, list_written, read_limits_of
+from spanforge.model_registry._core.globs import list_plain_names
+from spanforge.model_registry._core.names import is_placeholder
+from spanforge.model_registry._core.values import quote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from spanforge.model_registry._cli.lint_types import Catalog
+    from spanforge.model_registry._core.entry import ModelRegistryEntry
+
+_PLAIN_NAME: Final = re.compile(r"[!-~]*")
+_OTHER_ALPHABETS: Final = ("CYRILLIC", "GREEK", "FULLWIDTH", "ARMENIAN")
+"""Alphabets with letters that look like Latin ones."""
+
+
+def find_globs_as_ids(catalog: Catalog) -> Iterator[Issue]:
+    """Yield ids with stars or question marks. ``[1m]`` at the end of an id is a part of real names."""
+    for number, entry in enumerate(catalog.entries):
+        if "*" in entry.model_id or "?" in entry.model_id:
+            yield Issue(number, "model_id", f"id {quote(entry.model_id)} is a glob, and an id matches only itself")
+
+
+def find_odd_characters(catalog: Catalog) -> Iterator[Issue]:
+    """Yield ids and aliases with characters that names on spans do not have."""
+    for name in list_written(catalog):
+        if _PLAIN_NAME.fullmatch(name.text) is None:
+            character = _find_odd_character(name.text)
+            if character is not None:
+                shown = unicodedata.name(character, "a control character")
+                message = f"{quote(name.text)} contains U+{ord(character):04X}, {shown}"
+                yield Issue(name.number, name.field, message)
+
+
+def _find_odd_character(text: str) -> str | None:
+    """Return the first character that is no letter or digit, or that only looks like a Latin letter."""
+    has_latin = any(each.isascii() and each.isalpha() for each in text)
+    for character in text:
+        if character.isascii() and not character.isspace() and character.isprintable():
+            continue
+        if not character.isalnum():
+            return character
+        if has_latin and unicodedata.name(character, "").startswith(_OTHER_ALPHABETS):
+            return character
+    return None
+
+
+def find_placeholder_names(catalog: Catalog) -> Iterator[Issue]:
+    """Yield ids and aliases that name no model, such as ``unknown``."""
+    for name in list_written(catalog):
+        if len(name.text) < _LONGEST_PLACEHOLDER and is_placeholder(name.text):
+            yield Issue(name.number, name.field, f"{quote(name.text)} on a span means that the model is not known")
+
+
+_LONGEST_PLACEHOLDER: Final = 32
+
+
+def find_same_names(catalog: Catalog) -> Iterator[Issue]:
+    """Yield names that two entries have for the same providers."""
+    return (issue for is_same, issue in _list_clashes(catalog) if is_same)
+
+
+def find_same_forms(catalog: Catalog) -> Iterator[Issue]:
+    """Yield names that are another spelling of a name that another entry has for the same providers."""
+    return (issue for is_same, issue in _list_clashes(catalog) if not is_same)
+
+
+@lru_cache(maxsize=1)
+def _list_clashes(catalog: Catalog) -> tuple[tuple[bool, Issue], ...]:
+    """Return the issue about each entry that shares a form with an earlier one, and whether the names are equal."""
+    clashes = []
+    for texts in catalog.index.list_shared_forms():
+        first_by_provider: dict[str | None, tuple[ModelRegistryEntry, str]] = {}
+        for text in texts:
+            for entry in catalog.index.list_owners([text]):
+                limits: Iterable[str | None] = read_limits_of(entry, text) or (None,)
+                others = [first_by_provider.setdefault(limit, (entry, text)) for limit in sorted(limits, key=str)]
+                other = next((other for other in others if other[0] is not entry), None)
+                if other is not None:
+                    clashes.append((text == other[1], _describe_clash(catalog, (entry, text), other)))
+    return tuple(clashes)
+
+
+def _describe_clash(
+    catalog: Catalog, one: tuple[ModelRegistryEntry, str], two: tuple[ModelRegistryEntry, str]
+) -> Issue:
+    """Return the issue about the later one of two names."""
+    (other, other_text), (entry, text) = sorted((one, two), key=lambda each: catalog.numbers[each[0].model_id])
+    kind = "id" if text == entry.model_id else "alias"
+    if text == other_text:
+        other_kind = "the id" if text == other.model_id else "an alias"
+        message = f"{kind} {quote(text)} is also {other_kind} of model {quote(other.model_id)}"
+    else:
+        whose = "model" if other_text == other.model_id else f"alias {quote(other_text)} of model"
+        message = f"{kind} {quote(text)} is another spelling of {whose} {quote(other.model_id)}"
+    return Issue(catalog.numbers[entry.model_id], find_field(entry, text), message)
+
+
+def find_shadowed_names(catalog: Catalog) -> Iterator[Issue]:
+    """Yield names that match another entry, although their own entry is for the provider of the call."""
+    for issue, other in _list_misled_names(catalog):
+        if other is not None:
+            yield issue
+
+
+def find_refused_routes(catalog: Catalog) -> Iterator[Issue]:
+    """Yield names whose own route names a provider to which the entry is not limited."""
+    for issue, other in _list_misled_names(catalog):
+        if other is None:
+            yield issue
+
+
+@lru_cache(maxsize=1)
+def _list_misled_names(catalog: Catalog) -> tuple[tuple[Issue, ModelRegistryEntry | None], ...]:
+    """Return the issue about each name that does not match its own entry, and the entry that it matches."""
+    unmatched = []
+    for number, entry in enumerate(catalog.entries):
+        for name in list_plain_names(entry) if entry.providers else ():
+            for provider in entry.providers:
+                match = catalog.index.search(name, provider)
+                message = None
+                if match.entry is not None and match.entry is not entry:
+                    other = quote(match.entry.model_id)
+                    message = f"{quote(name)} from provider {quote(provider)} matches model {other} instead"
+                elif entry in match.refused:
+                    message = f"{quote(name)} names a provider itself, which is not {quote(provider)}"
+                if message is not None:
+                    unmatched.append((Issue(number, find_field(entry, name), message), match.entry))
+                    break
+    return tuple(unmatched)
+
+
+def find_repeated_aliases(catalog: Catalog) -> Iterator[Issue]:
+    """Yield aliases that the entry has twice, or that are its id."""
+    for number, entry in enumerate(catalog.entries):
+        seen = {entry.model_id}
+        for place, alias in enumerate(entry.aliases):
+            if alias in seen:
+                what = "the id" if alias == entry.model_id else "an alias"
+                yield Issue(
+                    number, f"metadata.aliases[{place}]", f"alias {quote(alias)} is already {what} of the entry"
+                )
+            seen.add(alias)
