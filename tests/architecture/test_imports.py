@@ -114,7 +114,6 @@ INNER_LAYERS = {
         {
             "assignments",
             "blocks",
-            "calendars",
             "difference_texts",
             "entry_columns",
             "explanation",
@@ -140,8 +139,8 @@ INNER_LAYERS = {
             "yaml_layout",
         },
         {
-            "calendar_changes",
             "calendar_edits",
+            "calendars",
             "entry_fields",
             "evidence_report",
             "findings",
@@ -155,6 +154,7 @@ INNER_LAYERS = {
         },
         {
             "answers",
+            "calendar_changes",
             "check_findings",
             "comparing",
             "entry_edits",

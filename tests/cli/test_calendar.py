@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from support.calendars import TODAY, announce, set_day
 from support.commands import EXAMPLES, copy_examples, fits_terminal, run_here
 from support.icalendar import read_icalendar
+from support.repositories import Repository
 
 from spanforge.model_registry import ModelRegistry
 from spanforge.model_registry._cli.app import run
@@ -210,6 +211,22 @@ openai acme-embed-1: 45 days earlier
     assert change["affects"] == [{"model_id": "acme-embed-1", "owner": "search-team"}]
     assert list(change) == ["kind", "provider", "model", "days", "before", "after", "affects"]
     assert list(change["after"]) == ["shutdown_on", "not_before", "replacements", "sources", "disagreement"]
+
+
+def test_diff_of_revisions(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of the calendars may be a file in a revision of git, but not a folder."""
+    repository = Repository(tmp_path / "git")
+    rows = [announce().to_dict()]
+    repository.commit({"team/calendar.json": rows})
+    repository.commit({"team/calendar.json": [{**rows[0], "shutdown_on": "2027-01-15"}]})
+    monkeypatch.chdir(repository.folder)
+    diff = ("calendar", "diff", "git:HEAD~1:team/calendar.json")
+    printed = run_here(capsys, *diff, "git:HEAD:team/calendar.json")
+    assert printed == (1, "openai gpt-4o: 1 day later\n  2027-01-15 (was 2027-01-14)\n", "")
+    assert run_here(capsys, *diff, "team/calendar.json") == printed
+    for path in ("team", "team/other.json", "."):
+        refused = run_here(capsys, *diff, f"git:HEAD:{path}")
+        assert refused == (2, "", f"spanforge-models: git:HEAD:{path}: revision HEAD has no such file\n")
 
 
 def test_deployments_and_retired_models() -> None:

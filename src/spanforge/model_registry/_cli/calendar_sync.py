@@ -12,6 +12,7 @@ from spanforge.model_registry._cli.calendar_edits import save_calendar
 from spanforge.model_registry._cli.calendars import (
     describe_entries,
     find_calendar_file,
+    load_calendar_version,
     select_registered,
 )
 from spanforge.model_registry._cli.commands import examples
@@ -86,8 +87,8 @@ def _load_if_any(path: str) -> Calendar:
     "calendar diff calendar-old.yaml calendar.yaml --fail-on never",
 )
 def diff_calendars(
-    old: Annotated[str, typer.Argument(metavar="OLD", help="The calendar before.")],
-    new: Annotated[str, typer.Argument(metavar="NEW", help="The calendar after.")],
+    old: Annotated[str, typer.Argument(metavar="OLD", help="The calendar before, also git:REV:PATH.")],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="The calendar after, also git:REV:PATH.")],
     files: FilesOption = None,
     fail_on: Annotated[
         Literal["changes", "registered", "never"],
@@ -96,7 +97,7 @@ def diff_calendars(
     print_as: FormatOption = "text",
 ) -> None:
     """Show what changed between two calendars, and whom it affects."""
-    changes = compare_calendars(Calendar.load(old), Calendar.load(new), load_registry_if_any(files))
+    changes = compare_calendars(load_calendar_version(old), load_calendar_version(new), load_registry_if_any(files))
     print_changes(changes, print_as)
     failures = {"changes": changes, "registered": [each for each in changes if each.entries], "never": []}
     raise typer.Exit(int(bool(failures[fail_on])))

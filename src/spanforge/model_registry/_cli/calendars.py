@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from spanforge.model_registry._cli.git_revisions import GIT_PREFIX, find_git_place, read_git_files
 from spanforge.model_registry._cli.registries import UsageError
+from spanforge.model_registry._cli.terminal import escape_controls
 from spanforge.model_registry._core.names import entry_key
-from spanforge.model_registry._core.provider_calendar import Calendar, list_entry_shutdowns
+from spanforge.model_registry._core.provider_calendar import Calendar, list_entry_shutdowns, parse_calendar
 from spanforge.model_registry._core.settings import CALENDAR
 
 if TYPE_CHECKING:
@@ -41,6 +43,22 @@ def find_calendar_file(path: str | None, option: str = "--calendar") -> str:
         msg = f"no calendar file: pass {option} FILE, or set {CALENDAR.variable}"
         raise UsageError(msg)
     return chosen
+
+
+def load_calendar_version(name: str) -> Calendar:
+    """Return the calendar in a file, or in a file of a revision of git: ``git:REV:PATH``.
+
+    Raises:
+        ModelRegistryError: The calendar cannot be read or is not valid, or the revision does not have the file.
+    """
+    if not name.startswith(GIT_PREFIX):
+        return Calendar.load(name)
+    place = find_git_place(name)
+    files = read_git_files(place, lambda _: False)  # of a folder, no file
+    if files is None or [file.path for file in files] != [place.path]:
+        msg = f"{escape_controls(name)}: revision {escape_controls(place.revision)} has no such file"
+        raise UsageError(msg)
+    return parse_calendar(f"{GIT_PREFIX}{place.revision}:{place.path}", files[0].content)
 
 
 def find_shutdown_key(each: ProviderShutdown) -> ShutdownKey:
