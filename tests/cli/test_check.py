@@ -203,14 +203,13 @@ def test_reserved_keys_beside_the_fields(check: Callable[..., Printed]) -> None:
 
 def test_unreadable_files(check: Callable[..., Printed], tmp_path: Path) -> None:
     """The files that can be read are checked; one line for each other one is on standard error, and the code is 2."""
-    (tmp_path / "folder.json").mkdir()
-    printed = check("gone.json", "a.json", "folder.json", a__json=[WRONG])
+    (tmp_path / "empty").mkdir()
+    printed = check("gone.json", "a.json", "empty", "./a.json", a__json=[WRONG])
     assert printed.code == 2
     assert "1 file, 1 entry: 1 error" in printed.out
-    lines = printed.err.splitlines()
-    assert lines[0] == "spanforge-models: gone.json: no such file"
-    assert lines[1].startswith("spanforge-models: folder.json")
-    assert len(lines) == 2
+    folder, file = printed.err.splitlines()
+    assert folder.startswith("spanforge-models: empty: no file in this folder has a name that ends in ")
+    assert file == "spanforge-models: gone.json: no such file"
 
 
 @pytest.mark.parametrize("ending", ["json", "yaml"])
@@ -232,6 +231,21 @@ def test_many_findings_are_located_in_one_pass(
     assert len(findings) == 501
     assert max(sizes, default=0) < 300
     assert len({(each["line"], each["column"]) for each in findings}) == 501
+
+
+def test_folders_and_globs(check: Callable[..., Printed], tmp_path: Path) -> None:
+    """Each file of a folder or glob is checked once, and one that cannot be read does not keep others from it."""
+    (tmp_path / "teams").mkdir()
+    for name in ("a.json", "b.json"):
+        (tmp_path / "teams" / name).write_text(json.dumps([{**WARNED, "model_id": name}]))
+    (tmp_path / "teams" / "notes.txt").write_text("no registry file")
+    for sources in (["teams"], ["teams/*"], ["teams/b.json", "teams"]):
+        printed = check(*sources, "--format", "json")
+        assert sorted(list_rules(printed)) == [(f"teams/{name}.json", "unfilled-field") for name in "ab"]
+    (tmp_path / "teams" / "0.json").symlink_to("gone.json")
+    printed = check("teams", "--format", "json")
+    assert (printed.code, printed.err) == (2, "spanforge-models: teams/0.json: no such file\n")
+    assert len(list_rules(printed)) == 2
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated, Any, Final, Literal
 
 import typer
 
-from spanforge.model_registry import ModelRegistryError
+from spanforge.model_registry import ModelRegistryError, RegistryFileNotFoundError
 from spanforge.model_registry._cli.check_findings import (
     CheckFinding,
     FailOn,
@@ -23,8 +24,9 @@ from spanforge.model_registry._cli.lint_types import LintRule
 from spanforge.model_registry._cli.registries import UsageError, find_registry_files
 from spanforge.model_registry._cli.registry_check import check_registry
 from spanforge.model_registry._cli.sarif import make_sarif
-from spanforge.model_registry._cli.terminal import print_json, print_line, print_table
+from spanforge.model_registry._cli.terminal import escape_controls, print_json, print_table
 from spanforge.model_registry._core.provider_calendar import Calendar
+from spanforge.model_registry._core.registry_sources import explain_missing, list_files
 from spanforge.model_registry._core.settings import CALENDAR, FILE
 from spanforge.model_registry._core.shutdowns import read_today
 from spanforge.model_registry._core.storage import MAX_FILE_SIZE, read_registry_file
@@ -45,7 +47,7 @@ def check_registry_files(  # noqa: PLR0913 - each is an option
         list[str] | None,
         typer.Argument(
             metavar="FILE",
-            help=f"Registry files, which are checked as one registry; - is standard input. Default: {FILE.variable}.",
+            help=f"Files, folders or globs, checked as one registry; - is standard input. Default: {FILE.variable}.",
             show_default=False,
         ),
     ] = None,
@@ -79,7 +81,7 @@ def check_registry_files(  # noqa: PLR0913 - each is an option
     if checked:
         _print_check(checked, findings, output)
     for error in unreadable:
-        print_line(f"{PROGRAM}: {error}", stderr=True)
+        sys.stderr.write(f"{PROGRAM}: {escape_controls(error)}\n")
     if unreadable:
         raise typer.Exit(2)
     if has_failed(findings, fail_on):
@@ -92,20 +94,28 @@ def _load_calendar(path: str | None) -> Calendar | None:
 
 
 def _open_registry_files(
-    names: list[str], stdin_name: str | None
+    sources: list[str], stdin_name: str | None
 ) -> tuple[list[CheckedFile], list[ModelRegistryError]]:
-    """Return the files that can be read, and the errors of the others."""
-    checked: list[CheckedFile] = []
-    unreadable: list[ModelRegistryError] = []
-    for name in dict.fromkeys(names):
-        if name == CHECK_INPUT:
-            checked.append(_check_input(stdin_name))
-            continue
+    """Return the files that can be read, each once, and the errors of the others."""
+    listings = [list_files(source) for source in dict.fromkeys(sources)]
+    unreadable: list[ModelRegistryError] = [listing.error for listing in listings if listing.error is not None]
+    checked: dict[str, CheckedFile] = {}
+    for path in (path for listing in listings for path in listing.files):
+        place = path if path == CHECK_INPUT else os.path.realpath(path)
         try:
-            checked.append(CheckedFile(name, read_registry_file(name)[1] or b""))
+            if place not in checked:
+                checked[place] = _open_registry_file(path, stdin_name)
         except ModelRegistryError as error:
             unreadable.append(error)
-    return checked, unreadable
+    return list(checked.values()), unreadable
+
+
+def _open_registry_file(path: str, stdin_name: str | None) -> CheckedFile:
+    if path == CHECK_INPUT:
+        return _check_input(stdin_name)
+    if not os.path.lexists(path):
+        raise RegistryFileNotFoundError(path, explain_missing(path))
+    return CheckedFile(path, read_registry_file(path)[1] or b"")
 
 
 def _check_input(name: str | None) -> CheckedFile:
