@@ -69,6 +69,7 @@ CASES: dict[str, list[tuple[list[dict[str, Any]], list[tuple[str, str]]]]] = {
     "provider-glob": [([named("a", provider="azure*")], [("a", "metadata.provider")])],
     "unknown-provider": [
         ([named("a", provider="azzure"), named("b", provider="anthropc")], [("a", ""), ("b", "metadata.provider")]),
+        ([named("a", provider=["Azure OpenAI", "OpenAI API", "our gateway", "openai,azure"])], [("a", "")] * 4),
         ([named("a", provider=["house-vllm", "openai", "exa_ai", "Bedrock"])], []),
     ],
     "provider-spelling": [
@@ -98,6 +99,13 @@ CASES: dict[str, list[tuple[list[dict[str, Any]], list[tuple[str, str]]]]] = {
         ([named("gpt-4o", "gpt-4o-20??-??-??", "gpt-4o-2*", "*/gpt-4o", "gpt-4o-2024-*"), named("gpt-4o-mini")], []),
         ([named("gpt-4o", "gpt-4o-20??-??-??"), named("gpt-4o-2024-05-13")], []),
         ([named("a", "x-2*", provider="azure"), named("x-2", provider="openai")], []),
+    ],
+    "foreign-sign": [
+        (
+            [named("a", "^gpt-4o", r"gpt-4o-\d+", "x-(mini|nano)", "x-{mini,nano}", "b,c", "(gpt-4o.*)")],
+            [("a", f"metadata.aliases[{i}]") for i in range(6)],
+        ),
+        ([named("a", "claude-3.*", "ft:gpt-4o:acme::1", "x-[0-9]", "arn:aws:bedrock:eu-1:1:model/x.y-v1:0")], []),
     ],
     "glob-case": [
         ([named("gpt-4o", "GPT-4o-20??-??-??", "*/Gpt-4O")], [("gpt-4o", f"metadata.aliases[{i}]") for i in (0, 1)]),

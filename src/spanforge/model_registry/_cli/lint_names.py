@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from spanforge.model_registry._cli.lint_types import Catalog
     from spanforge.model_registry._core.entry import ModelRegistryEntry
 
+_FOREIGN_SIGN: Final = re.compile(r"[\^$\\|,;]|\.\*(?=.*\))|\{.*\}", re.DOTALL)
 _PLAIN_NAME: Final = re.compile(r"[!-~]*")
 _OTHER_ALPHABETS: Final = ("CYRILLIC", "GREEK", "FULLWIDTH", "ARMENIAN")
 """Alphabets with letters that look like Latin ones."""
@@ -28,6 +29,14 @@ def find_globs_as_ids(catalog: Catalog) -> Iterator[Issue]:
     for number, entry in enumerate(catalog.entries):
         if "*" in entry.model_id or "?" in entry.model_id:
             yield Issue(number, "model_id", f"id {quote(entry.model_id)} is a glob, and an id matches only itself")
+
+
+def find_foreign_signs(catalog: Catalog) -> Iterator[Issue]:
+    """Yield ids and aliases that are written as a regular expression, with braces, or as a list."""
+    for name in list_written(catalog):
+        sign = _FOREIGN_SIGN.search(name.text)
+        if sign is not None:
+            yield Issue(name.number, name.field, f"{quote(name.text)} contains {quote(sign[0])}, which no name has")
 
 
 def find_odd_characters(catalog: Catalog) -> Iterator[Issue]:

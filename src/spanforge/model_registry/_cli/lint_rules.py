@@ -118,6 +118,13 @@ LINT_RULES: Final = (
         lint_globs.find_wide_globs,
     ),
     LintRule(
+        "foreign-sign",
+        "warning",
+        "An id or alias is written as a regular expression, with braces, or as a list in one text.",
+        "Write each name as an alias of its own. A glob has only *, ? and [...].",
+        lint_names.find_foreign_signs,
+    ),
+    LintRule(
         "glob-case",
         "warning",
         "A glob has the model's name in other letter case. Globs, unlike names, match letter by letter.",
@@ -155,8 +162,8 @@ LINT_RULES: Final = (
     LintRule(
         "unknown-provider",
         "warning",
-        "The provider is not known, but nearly a known one.",
-        "Write the known one.",
+        "The provider is not known, and it is nearly a known one, or it is written with white space or as a list.",
+        "Write the provider as spans name it, such as openai; or a list of providers.",
         lint_texts.find_unknown_providers,
     ),
     LintRule(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from spanforge.model_registry._cli.lint_types import Catalog
 
 _KNOWN_PROVIDERS: Final = frozenset(PROVIDER_SPELLINGS.values())
+_SEVERAL_WORDS: Final = re.compile(r"[\s,;|]+")
 _LIKE_PROVIDER: Final = 0.82
 _UNFILLED: Final = re.compile(
     r"\s*(?:<.*>|\?+|-+|(?-i:TODO|TBD|FIXME|XXX)\b.*|to ?do|tb[ad]|fix ?me|x{2,}|n/?a|none|null"
@@ -44,11 +45,18 @@ def find_frameworks(catalog: Catalog) -> Iterator[Issue]:
 
 
 def find_unknown_providers(catalog: Catalog) -> Iterator[Issue]:
-    """Yield providers that are nearly a known one."""
+    """Yield unknown providers that are nearly a known one, or that no span can name."""
     for number, field, text in _list_providers(catalog):
-        near = _find_near_provider(text)
-        if near is not None:
-            yield Issue(number, field, f"provider {quote(text)} is not known", f"Write {near}, if that is meant.")
+        if _is_unknown_provider(text):
+            near = _find_near_provider(text)
+            if near is not None or _SEVERAL_WORDS.search(text):
+                fix = None if near is None else f"Write {near}, if that is meant."
+                yield Issue(number, field, f"provider {quote(text)} is not known", fix)
+
+
+def _is_unknown_provider(text: str) -> bool:
+    canonical = canonical_provider(text)
+    return canonical is not None and canonical not in _KNOWN_PROVIDERS and not is_glob(text)
 
 
 def find_provider_spellings(catalog: Catalog) -> Iterator[Issue]:
@@ -71,12 +79,13 @@ def _list_providers(catalog: Catalog) -> Iterator[tuple[int, str, str]]:
 
 @lru_cache(maxsize=1_000)
 def _find_near_provider(text: str) -> str | None:
-    """Return the canonical name of a known provider that an unknown one is similar to."""
-    canonical = canonical_provider(text)
-    if canonical is None or canonical in _KNOWN_PROVIDERS or is_glob(text):
-        return None
-    near = difflib.get_close_matches(canonical[:100], PROVIDER_SPELLINGS, 1, _LIKE_PROVIDER)
-    return PROVIDER_SPELLINGS[near[0]] if near else None
+    """Return the canonical name of the known provider that an unknown one is similar to, or that it contains."""
+    words = _SEVERAL_WORDS.split(text[:100].strip().lower())
+    known = {PROVIDER_SPELLINGS[word] for word in words if word in PROVIDER_SPELLINGS} if words[1:] else set()
+    near = difflib.get_close_matches("_".join(words), PROVIDER_SPELLINGS, 1, _LIKE_PROVIDER)
+    if near:
+        return PROVIDER_SPELLINGS[near[0]]
+    return known.pop() if len(known) == 1 else None
 
 
 def find_owners_without_contact(catalog: Catalog) -> Iterator[Issue]:
