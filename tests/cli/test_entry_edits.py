@@ -101,3 +101,23 @@ def test_flow_style_and_encodings(encoding: str) -> None:
         "m.yml", "[]\n".encode(encoding), lambda registry: registry.register("m2", "A", "1", "low", "o", "p")
     )
     assert new.decode(encoding).startswith("- model_id: m2\n  name: A\n")
+
+
+def test_aligned_comments_stay_in_their_column() -> None:
+    """A comment that is aligned with others stays where it is."""
+    text = SHARED[SHARED.index("- model_id: m2") : SHARED.index("  metadata:\n")]
+    text = text.replace("owner: x\n", "owner: x      # who\n").replace("purpose: p\n", "purpose: p    # why\n")
+    new, _ = change("models.yaml", text.encode(), register_again("m2", owner="team", purpose="a long purpose"))
+    assert "  owner: team   # who\n  purpose: a long purpose # why\n" in new.decode()
+
+
+def test_a_new_entry_has_the_fields_of_the_others() -> None:
+    """A retired last entry does not lead to a date of retirement that is null."""
+    text = SHARED[SHARED.index("- model_id: m2") : SHARED.index("  metadata:\n    <<")].encode()
+    retired, _ = change("models.yaml", text, lambda registry: registry.retire("m2"))
+    new, _ = change("models.yaml", retired, lambda registry: registry.register("m3", "A", "1", "low", "o", "p"))
+    added = new.decode().removeprefix(retired.decode())
+    assert [line.split(":")[0].strip(" -") for line in added.splitlines()][:7] == [
+        *("model_id", "name", "version", "risk_tier", "owner", "purpose", "status")
+    ]
+    assert "null" not in added

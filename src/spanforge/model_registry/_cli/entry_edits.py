@@ -14,12 +14,11 @@ from spanforge.model_registry._core.storage import encode_entries, is_yaml, pars
 from spanforge.model_registry._core.validation import RESERVED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from spanforge.model_registry._cli.text_layout import FileLayout, Part
     from spanforge.model_registry._cli.text_styles import Style
 
-_DEFAULTS: Final[dict[str, Any]] = {"status": "active", "metadata": {}}
 _BESIDE_FIELDS: Final = {"reason": "deprecation_reason", **{key: key for key in RESERVED if key != "history"}}
 """The names that a file may have beside the fields of an entry, and the metadata keys that they set."""
 _ORDER: Final = (
@@ -124,12 +123,12 @@ def _add_entry(edits: TextEdits, text: str, layout: FileLayout, style: Style, en
     )
 
 
-def _leave_out_defaults(values: dict[str, Any], written: Iterable[str]) -> dict[str, Any]:
-    """Return the values without defaults, except those of fields that the file writes."""
-    kept = {*written} - {"metadata"}
-    return {
-        field: value for field, value in values.items() if field in kept or value not in (None, _DEFAULTS.get(field))
-    }
+def _leave_out_defaults(values: dict[str, Any], written: Collection[str]) -> dict[str, Any]:
+    """Return the values without defaults, unless the file writes them: a status, or every field of an entry."""
+    if all(field in written for field in ModelRegistryEntry.__struct_fields__):
+        return values
+    defaults = {"metadata": {}, **({} if "status" in written else {"status": "active"})}
+    return {key: value for key, value in values.items() if value is not None and value != defaults.get(key)}
 
 
 def _has_blank_lines(text: str, root: Part) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from spanforge.model_registry._cli.text_layout import (
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from spanforge.model_registry._cli.text_styles import Style
 
 _NOTHING: Final = object()
+_ALIGNED_COMMENT: Final = re.compile(r" {3,}(?=#)")
+"""The spaces before a comment that is aligned with others. One or two spaces are no alignment."""
 
 
 class SharedValueError(Exception):
@@ -104,6 +107,14 @@ class TextEdits:
             return
         written = self._style.write_flow(new, self._text[part.start : part.end])
         self.replace(part, written if part.end > part.start else f" {written}")
+        self._keep_comment_column(part.end, len(written) - (part.end - part.start))
+
+    def _keep_comment_column(self, end: int, growth: int) -> None:
+        """Keep a comment behind a changed value in its column, if it is aligned with spaces and there is room."""
+        match = _ALIGNED_COMMENT.match(self._text, end)
+        if match is not None:
+            gap = match.end() - match.start()
+            self._edits.append((end, match.end(), " " * max(gap - growth, 1)))
 
     def _change_inside(self, part: Part, old: Any, new: Any) -> bool:
         """Change the items of a list, or the members of a mapping; ``False`` if it has to be written anew."""
