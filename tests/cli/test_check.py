@@ -192,12 +192,13 @@ def test_reserved_keys_beside_the_fields(check: Callable[..., Printed]) -> None:
     """What a rule finds in a key of the metadata is at its place, also if that is beside the fields."""
     content = "- {}\n".format(
         "{model_id: a, name: n, version: 1, risk_tier: low, owner: o, purpose: p, contact: c,\n"
-        "   provider: OpenAI, aliases: [b,\n  a-*], metadata: {x: 1}}"
+        "   provider: OpenAI, aliases: [b,\n  a-*], metadata: {x: 1},\n  reason: old}"
     )
     found = json.loads(check("a.yaml", "--format", "json", a__yaml=content).out)["findings"]
     assert [(each["line"], each["column"], each["rule"]) for each in found] == [
         (2, 14, "provider-spelling"),
         (3, 3, "wide-glob"),
+        (4, 11, "date-without-status"),
     ]
 
 

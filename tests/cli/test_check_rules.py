@@ -45,7 +45,11 @@ CASES: dict[str, list[tuple[list[dict[str, Any]], list[tuple[str, str]]]]] = {
     "same-glob": [
         ([named("a", "x-2*"), named("b", "x-2*")], [("b", "metadata.aliases[0]")]),
         ([named("a", "x-20??"), named("b", "x-20[0-9]?")], [("b", "metadata.aliases[0]")]),
-        ([named("a", "x-2*"), named("b", "x-20*")], []),
+        (
+            [named("a", "x-[4-6]?"), named("b", "x-[5]?"), named("c", "[!0]-*"), named("d", "[!0]-*")],
+            [("b", ""), ("d", "")],
+        ),
+        ([named("a", "x-2*"), named("b", "x-20*"), named("c", "y-[ab]"), named("d", "y-[cd]")], []),
         ([named("a", "x-2*", provider="azure"), named("b", "x-2*", provider="openai")], []),
     ],
     "glob-as-id": [

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
+from spanforge.model_registry._core.entry_fields import ARGUMENTS
 from spanforge.model_registry._core.file_hints import explain_yaml_value
 from spanforge.model_registry._core.file_texts import decode_text, split_lines
 from spanforge.model_registry._core.json_entries import decode_json_items, decode_json_text, list_duplicate_keys
@@ -82,10 +83,13 @@ class _JsonItems:
         start, end, line, column = self._spans[index]
         if path is None:
             return line, column
-        path = _find_written_path(self._items[index], path)
+        fields = _list_keys(self._items[index])
+        path = _find_written_path(
+            path, fields, _list_keys(self._items[index]["metadata"] if "metadata" in fields else ())
+        )
         text = f"[{self._text[start:end]}]"
         with suppress(RecursionError):  # the item was read with more of the stack left
-            is_key = of_key and path in self._items[index]
+            is_key = of_key and path in fields
             inner_line, inner_column = (find_json_place if is_key else find_json_value)(text, 0, path)
             is_first = inner_line == 1
             return line + inner_line - 1, inner_column + (column - len("[") - 1 if is_first else 0)
@@ -136,9 +140,11 @@ class _YamlItems:
         node = self._nodes[index]
         if path is None:
             return node.place
-        path = _find_written_path(node.value, path)
-        if of_key and isinstance(node.value, dict) and path in node.value:
-            return node.value[path].key_place
+        members = node.value if isinstance(node.value, dict) else {}
+        metadata = members["metadata"].node.value if "metadata" in members else ()
+        path = _find_written_path(path, members, _list_keys(metadata))
+        if of_key and path in members:
+            return members[path].key_place
         return self._yaml.follow(node, f".{path}")[1].place
 
     def explain(self, place: FindingPlace) -> str | None:
@@ -152,13 +158,21 @@ class _YamlItems:
         return split_lines(decode_text(self._content, "YAML"))
 
 
-def _find_written_path(members: Any, path: str) -> str:
-    """Return the path of a value in a file, where reserved keys may be beside the fields or in the metadata."""
+def _find_written_path(path: str, fields: Collection[str], metadata_keys: Collection[str]) -> str:
+    """Return the path of a value in a file, where a reserved key may be beside the fields, perhaps as an argument.
+
+    Args:
+        path: The path in the entry.
+        fields: The names that the item has.
+        metadata_keys: The keys of its metadata.
+    """
     outer, _, inner = path.partition(".")
-    if outer != "metadata" or not isinstance(members, Mapping):
+    key = re.split(r"[.\[]", inner, maxsplit=1)[0]
+    if outer != "metadata" or key in metadata_keys:
         return path
-    metadata = members.get("metadata")
-    keys = getattr(metadata, "node", None)
-    keys = getattr(keys, "value", metadata)
-    name = re.split(r"[.\[]", inner, maxsplit=1)[0]
-    return inner if name in members and not (isinstance(keys, Mapping) and name in keys) else path
+    written = next((name for name in fields if ARGUMENTS.get(name) == key), None)
+    return path if written is None else f"{written}{inner[len(key) :]}"
+
+
+def _list_keys(value: Any) -> Collection[str]:
+    return value.keys() if isinstance(value, Mapping) else ()

@@ -110,7 +110,7 @@ def find_tied_globs(catalog: Catalog) -> Iterator[Issue]:
         return
     for name in list_written_globs(catalog):
         entry = catalog.entries[name.number]
-        matches = catalog.index.match_globs(_ANY_WILDCARD.sub("0", name.text))
+        matches = catalog.index.match_globs(_ANY_WILDCARD.sub(_choose_character, name.text))
         own = [glob for glob in matches if (glob.model_id, glob.text) == (entry.model_id, name.text)]
         for other in matches if own else ():
             owner = catalog.index.entries[other.model_id]
@@ -122,6 +122,16 @@ def find_tied_globs(catalog: Catalog) -> Iterator[Issue]:
                 )
                 yield Issue(name.number, name.field, message)
                 break
+
+
+def _choose_character(wildcard: re.Match[str]) -> str:
+    """Return a character that a wildcard matches."""
+    text = wildcard[0]
+    if not text.startswith("["):
+        return "0"
+    if text.startswith("[!"):
+        return next(character for character in "0a-" if character not in text[2:] or character == "-")
+    return text[1]
 
 
 def _can_clash(one: ModelRegistryEntry, one_text: str, two: ModelRegistryEntry, two_text: str) -> bool:

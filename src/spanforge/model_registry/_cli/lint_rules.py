@@ -142,7 +142,7 @@ LINT_RULES: Final = (
         "shadowed-name",
         "warning",
         "A name matches another entry first, although its own entry is for the provider of the call.",
-        "Remove the name from one of the entries, or set provider in the other one too.",
+        "Remove the name from one of the entries, or set a different provider in each.",
         lint_names.find_shadowed_names,
     ),
     LintRule(
