@@ -32,7 +32,7 @@ HOSTILE = (
     "${env:HOME}",
     "$",
     "$$",
-    "a\nb\r\x0b\x0c",
+    "a\nb\r\x0b\x0cd",
     "\x00\x1b\x7f\x85\u2028\u2029\ufeff\u200b",
     "\"'\\",
     "# : - {{",
@@ -265,10 +265,10 @@ def test_globs_that_the_collector_cannot_express(
 ) -> None:
     """One warning at the caller's line names all of them, a comment names each, and the statements do without."""
     for number, glob in enumerate(LEFT_OUT):
-        add(registry, f"m{number}\n", glob, "[a-c]*", f"alias {number}")
+        add(registry, f"m{number}\n.", glob, "[a-c]*", f"alias {number}")
     with pytest.warns(UserWarning, match="the Collector cannot express") as caught:
         text = render(registry)
-    named = [rf"'{glob}' of 'm{number}\n'" for number, glob in enumerate(LEFT_OUT)]
+    named = [rf"'{glob}' of 'm{number}\n.'" for number, glob in enumerate(LEFT_OUT)]
     assert [str(warning.message) for warning in caught] == [
         f"the Collector cannot express, and does not match: {', '.join(named)}"
     ]

@@ -41,9 +41,6 @@ LAYERS = [
     {"errors", "logs", "name_tables"},
     {"name_routes", "values", "process", "yaml_nodes", "registry_sources"},
     {"name_versions", "validation", "guard", "warning_texts", "file_lock"},
-    {"errors", "name_tables"},
-    {"name_routes", "values", "process", "yaml_nodes", "registry_sources"},
-    {"name_versions", "validation", "guard", "warning_texts"},
     {"entry_fields"},
     {"names", "entry", "announcements"},
     {

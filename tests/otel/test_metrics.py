@@ -268,7 +268,7 @@ def write_file(path: Path, model_id: str) -> None:
     """Write a registry file with one model."""
     registry = ModelRegistry(auto_emit=False)
     registry.register(model_id, "M", "1", "low", "team", "test")
-    registry.save(path)
+    registry.save(path, overwrite=True)
 
 
 def test_changed_file_ages_until_it_is_in_force(

@@ -40,7 +40,7 @@ def test_expected_package_is_accepted(case: SignedCase, expect: Any) -> None:
 @pytest.mark.parametrize(
     ("expect", "reason"),
     [
-        ({"model_id": None}, "the model is 'gpt' instead of None"),
+        ({"model_id": None}, "the model is 'gpt' instead of null"),
         ({"model_id": "gpt", "framework": "nist_ai_rmf"}, "the framework is 'soc2' instead of 'nist_ai_rmf'"),
         (
             {"period": ("2025-12-01", "2026-01-01")},

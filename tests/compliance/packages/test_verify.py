@@ -149,7 +149,7 @@ def test_faults_are_reported_in_order(case: SignedCase, tmp_path: Path) -> None:
 
 MANIFESTS: dict[str, tuple[Callable[[dict[str, Any], str], Any], str]] = {
     "other version": (lambda old, _: old | {"format_version": 1}, "format version 1 instead of 2"),
-    "no version": (lambda old, _: old | {"format_version": None}, "format version None"),
+    "no version": (lambda old, _: old | {"format_version": None}, "format version null"),
     "other files": (lambda old, _: old | {"files": {}}, "lists digests that differ"),
     "other sizes": (
         lambda old, _: old | {"files": {name: file | {"size": 0} for name, file in old["files"].items()}},
