@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.calls import at_calls
 from support.processes import exit_code_of
 
 from spanforge.model_registry import ModelRegistry, RegistryFileError
@@ -19,6 +20,7 @@ from spanforge.model_registry._core import saving
 from spanforge.model_registry._core.file_lock import SIDECAR, lock_folder
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 real_flock = fcntl.flock
@@ -145,4 +147,17 @@ def test_a_removed_lock_file_is_not_the_lock(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(fcntl, "flock", refuse_folders)
     with lock_folder(str(tmp_path), 5):
         assert os.listdir(tmp_path) == [SIDECAR]
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("function", [os.open, os.fstat, os.stat, real_flock], ids=lambda function: function.__name__)
+def test_an_interrupted_lock_is_free(tmp_path: Path, function: Callable[..., Any]) -> None:
+    """If a signal handler raises an exception at any step, the lock is free."""
+
+    def interrupt(_name: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), at_calls(function, do=interrupt), lock_folder(str(tmp_path), 1):
+        pytest.fail("not interrupted")
+    assert exit_code_of(lambda: has_lock(tmp_path)) == 0
     assert os.listdir(tmp_path) == []

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +38,7 @@ def register(path: str, model_id: str) -> None:
     def operate(registry: ModelRegistry) -> Any:
         return registry.register(model_id, "N", "1", "low", "team", "test")
 
-    change_file(path, ChangeRequest(model_id, operate, registers=True), wait=300)
+    change_file(path, ChangeRequest(model_id, operate, registers=True), wait=600)
 
 
 def register_at_once(path: str, number: int) -> None:
@@ -50,7 +51,8 @@ def register_at_once(path: str, number: int) -> None:
                 for i in range(number):
                     register(path, f"model-{name}-{i}")
                 os._exit(0)
-            finally:
+            except BaseException:  # noqa: BLE001 - the parent needs no more than the text
+                traceback.print_exc()
                 os._exit(1)
     assert [os.waitpid(child, 0)[1] for child in children] == [0] * PROCESSES
 

@@ -26,7 +26,10 @@ _ORDER: Final = (
     *_BESIDE_FIELDS,
     "metadata",
 )
-_BY_HAND: Final = "cannot be changed alone, because it shares values with other entries; change the file by hand"
+_BY_HAND: Final = (
+    "cannot be changed by a command, because it shares values with other entries or has an unusual form; "
+    "change the file by hand"
+)
 _MARKS: Final = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),

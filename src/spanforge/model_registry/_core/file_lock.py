@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 SIDECAR: Final = ".model-registry.lock"
 """The name of the file that is locked if the folder cannot be."""
-_SHORTEST_NAP, _LONGEST_NAP = 0.001, 0.02
+_NAP: Final = 0.005
+"""The seconds between two tries. They are few, so that a process that locks in a loop leaves others a chance."""
 _NO_LOCKS: Final = {errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 """The errors of file systems that cannot lock this kind of file."""
 
@@ -127,7 +128,6 @@ def _wait_for_lock(path: str, flags: int, descriptors: list[int], until: float) 
 
     The descriptor is in the list before it is locked, so that an exception of a signal handler leaves no lock.
     """
-    nap = _SHORTEST_NAP
     while True:
         descriptors.append(_open_locks.add(os.open(path, flags, 0o666)))
         try:
@@ -140,8 +140,7 @@ def _wait_for_lock(path: str, flags: int, descriptors: list[int], until: float) 
         if time.monotonic() >= until:
             raise _LockedError(_find_holder(descriptors[-1]))
         _open_locks.close(descriptors.pop())
-        time.sleep(random.uniform(nap / 2, nap))  # noqa: S311 - so that waiting processes do not all try at once
-        nap = min(2 * nap, _LONGEST_NAP)
+        time.sleep(random.uniform(0, _NAP))  # noqa: S311 - so that waiting processes do not all try at once
 
 
 def _is_still_there(descriptor: int, path: str) -> bool:
