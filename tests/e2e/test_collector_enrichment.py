@@ -69,8 +69,8 @@ MARKS = {"otelcol.names_model", "otelcol.flagged", SENDER}
 PROVIDERS = ("openai", "azure", "acme/eu", "$1 ${env:HOME}", "0", "?", "nobody", "")
 ODD = (
     *("${env:HOME}", "$", "$$", "$${env:HOME}", "${file:/etc/passwd}", "${nope:x}", "$1 ${1}", "0:gpt-4o"),
-    *("\\1 \\U0001f600 \\", "\\ \\\\ \\n \\u0024 \\", '"it\'s"', "'it''s' \"so\"", "'", " x ", "-", "|-"),
-    *("l1\nl2\r\t", "a\nb\r\nc\n", "\tx\ty", "😀 \u2028\u0085\ufeff\u200b", "😀🏴\U000e0067\U0010ffff"),
+    *("\\1 \\U0001f600 \\", "\\ \\\\ \\n \\u0024 \\", '"it\'s"', "'it''s' \"so\"", "'", "x  y", "-", "|-"),
+    *("l1\nl2\r\tl3", "a\nb\r\nc", "y\tx\ty", "😀 \u2028\u0085\ufeff\u200b", "😀🏴\U000e0067\U0010ffff"),
     *("\x00\x01\x1b\x7f\u0085\u2028\ufeff\ufffe", "{{x}}", "{{x}} %s {0}", "a: b # c", "#x #", "a: b", "- x"),
     "&a *b !c",
 )
