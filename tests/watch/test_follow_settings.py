@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.threads import run_in_threads
-from support.watching import Watched, content, owners, put, threads, wait_until
+from support.watching import Watched, content, owners, put, settle, threads, wait_until
 
 from spanforge.model_registry import get_default_registry
 from spanforge.model_registry._core.settings import FILE, RELOAD_INTERVAL
@@ -55,6 +55,18 @@ def test_no_file() -> None:
     assert follow_settings(reload_interval=100) is None
     assert follow_settings(file="", reload_interval="100") is None
     assert threads() == []
+
+
+@pytest.mark.parametrize("text", ["{folder}", "{folder}/m*.json,{folder}/other.json", "{folder}/,nothing.json"])
+def test_folders_and_globs(path: Path, other: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """The variable and the option take folders and globs, separated by commas or as in ``PATH``."""
+    monkeypatch.setenv(FILE.variable, text.format(folder=path.parent))
+    watcher = follow(reload_interval=0)
+    assert default_owners() == {"m": "a", "n": "other"}
+    other.write_bytes(content("more", "n"))
+    settle(follow(file=[str(path.parent)], reload_interval=0))
+    assert default_owners() == {"m": "a", "n": "more"}
+    assert {state.path for state in watcher.states()} >= {str(path), str(other)}
 
 
 def test_environment(path: Path, other: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -157,6 +157,9 @@ def _translate_os_errors(name: str) -> Iterator[None]:
         raise
     except FileNotFoundError:
         raise RegistryFileNotFoundError(name, explain_missing(name)) from None
+    except IsADirectoryError:
+        reason = "cannot be read: it is a folder, which only the setting file and FileWatcher read"
+        raise RegistryFileError(name, reason) from None
     except (OSError, ValueError) as error:
         raise RegistryFileError(name, f"cannot be read: {explain_os_error(error)}") from error
 
