@@ -112,6 +112,21 @@ def test_file_that_is_removed_and_written_again(watched: Watched, teams: Path) -
     assert watched.lines() == []
 
 
+def test_file_that_is_being_written(watched: Watched, teams: Path) -> None:
+    """A file that appears is loaded when two looks in a row find the same content, because it may be incomplete."""
+    watcher = watched.follow(teams)
+    whole = [b"", content("c", "c")[:-1], content("c", "c"), content("c", "c")]
+    for number, data in enumerate(whole):
+        (teams / "c.json").write_bytes(data)
+        watcher.look()
+        assert ("c" in watched.owners) == (number == len(whole) - 1)
+    assert watched.lines() == []
+    (teams / "d.json").write_bytes(b"[")
+    settle(watcher)
+    assert len(watched.lines()) == 1
+    assert watched.owners == {"a": "a", "b": "b", "c": "c"}
+
+
 @pytest.mark.parametrize("missing", ["empty", "folder"])
 def test_folder_without_files(watched: Watched, teams: Path, missing: str) -> None:
     """If a folder loses all its files, or is missing, its entries stay in force, and one line has the reason."""

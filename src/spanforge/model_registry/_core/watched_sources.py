@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from spanforge.model_registry._core.errors import RegistryFileError
 from spanforge.model_registry._core.registry_sources import Listing, list_files
@@ -11,6 +11,9 @@ from spanforge.model_registry._core.watched_file import WatchedFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+_NO_DIGEST: Final = b""
+"""No file has this digest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +23,7 @@ class WatchedSource:
     Attributes:
         source: The path of a file or folder, or a glob.
         files: The files that were found, with their states. They are kept while the source has no files.
+        added: Other files that the last look found.
         listing: The files at the last look; ``None`` before the first.
         is_listed: ``True`` if the last look found the same files, or the same error, as ``files`` and ``error``.
         error: The reason why the source has no files.
@@ -27,6 +31,7 @@ class WatchedSource:
 
     source: str
     files: tuple[WatchedFile, ...] = ()
+    added: tuple[WatchedFile, ...] = ()
     listing: tuple[str, ...] | None = None
     is_listed: bool = False
     error: RegistryFileError | None = None
@@ -44,20 +49,26 @@ class WatchedSource:
         """
         listing = self._list()
         is_confirmed = self.listing in (None, listing.files)
-        paths = tuple(file.path for file in self.files)
+        seen = self._look_at(listing.files)
         if is_confirmed and listing.error is None:
-            paths = listing.files
-        known = {file.path: file for file in self.files}
-        files = tuple(
-            known.get(path, WatchedFile(path)).look() if path in listing.files else known[path] for path in paths
-        )
+            files, added = tuple(seen.values()), tuple[WatchedFile, ...]()
+        else:
+            files = tuple(seen.pop(file.path, file) for file in self.files)
+            added = tuple(seen.values())
         return replace(
             self,
             files=files,
+            added=added,
             listing=listing.files,
-            is_listed=is_confirmed or paths == listing.files,
+            is_listed=is_confirmed or tuple(file.path for file in files) == listing.files,
             error=listing.error if is_confirmed else self.error,
         )
+
+    def _look_at(self, paths: Iterable[str]) -> dict[str, WatchedFile]:
+        """Return the states of files after a look. An added file is taken when two looks find the same content."""
+        known = {file.path: file for file in (*self.files, *self.added)}
+        settled = None if self.listing is None else _NO_DIGEST
+        return {path: known.get(path, WatchedFile(path, settled_digest=settled)).look() for path in paths}
 
     def is_unchanged(self) -> bool:
         """Check that each file of the last look still has its mark."""
