@@ -38,7 +38,7 @@ def teams(tmp_path: Path) -> Path:
     (folder / "inner").mkdir(parents=True)
     (folder / "b.json").write_bytes(content("b", "b"))
     (folder / "a.YAML").write_bytes(content("a", "a"))
-    for name in (".hidden.json", "notes.txt", "b.json~", "inner/c.json"):
+    for name in (".hidden.json", "notes.txt", "b.json~", "inner/c.json", "registry.schema.json"):
         (folder / name).write_text("{")
     return folder
 

@@ -71,8 +71,9 @@ class FileWatcher:
     Args:
         registry: The registry. It has only one watcher, the last one that was started.
         files: The paths of files, and folders and globs of them. A folder's registry files are those whose names end
-            in ``.json``, ``.yaml`` or ``.yml``, except hidden ones. Each look lists the folders and opens the files
-            again, so files may come and go, and symbolic links may change. A text is read as the setting is.
+            in ``.json``, ``.yaml`` or ``.yml``, except hidden files and JSON Schemas. Each look lists the
+            folders and opens the files again, so files may come and go, and symbolic links may change. A text is read
+            as the setting is.
         reload_interval: Milliseconds within which a change is in force; with 0, only ``start`` reads the files.
     """
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 ENDINGS: Final = (".json", ".yaml", ".yml")
 """The endings of registry files in folders, in any case."""
+SCHEMA_ENDING: Final = ".schema.json"
+"""The ending of JSON Schemas, which are no registry files, and which editors need beside them."""
 MAX_SOURCE_FILES: Final = 1_000
 """The limit of files in one folder or glob."""
 
@@ -67,7 +69,10 @@ def find_files(sources: Iterable[str]) -> tuple[str, ...]:
 
 
 def list_files(source: str) -> Listing:
-    """Return the files of one source. A folder's are those with one of ``ENDINGS``, except hidden ones."""
+    """Return the files of one source.
+
+    A folder's files are those with one of ``ENDINGS``, except hidden files and JSON Schemas.
+    """
     try:
         if os.path.isdir(source):
             with os.scandir(source) as entries:
@@ -83,7 +88,8 @@ def list_files(source: str) -> Listing:
 
 
 def _make_listing(source: str, paths: Iterable[str], if_empty: str) -> Listing:
-    files = sorted(path for path in paths if path.lower().endswith(ENDINGS))
+    names = (path for path in paths if path.lower().endswith(ENDINGS))
+    files = sorted(path for path in names if not path.lower().endswith(SCHEMA_ENDING))
     if not files:
         return Listing((), RegistryFileError(source, if_empty))
     if len(files) > MAX_SOURCE_FILES:
