@@ -7,7 +7,7 @@ from typing import Final
 
 from spanforge.model_registry._core.errors import MissingExtraError
 
-_EXTRA_MODULES: Final = frozenset({"typer", "rich", "ruamel", "ruamel.yaml"})
+_EXTRA_MODULES: Final = frozenset({"typer", "rich", "yaml"})
 """What the extra ``cli`` installs, by the names of imports."""
 
 

@@ -137,11 +137,11 @@ def _add_calls(totals: UsageTotals, group: CallGroup, calls: int) -> None:
         service.names.add(call.name)
     else:
         service.model_ids.add(call.model_id)
-    for key in _list_keys(call):
+    for key in _list_usage_keys(call):
         totals.by_key.setdefault(key, Usage()).add(group, calls)
 
 
-def _list_keys(call: Call) -> Iterator[UsageKey]:
+def _list_usage_keys(call: Call) -> Iterator[UsageKey]:
     """Yield the findings that a call belongs to."""
     for exception in list_exceptions(call):
         if exception in KIND_OF_EXCEPTION:
