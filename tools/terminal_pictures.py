@@ -29,7 +29,19 @@ WIDTH: Final = 80
 PROGRAM: Final = "spanforge-models"
 
 PICTURES: Final[dict[str, tuple[str, ...]]] = {
-    "list": ("list --file models.yaml",),
+    "check": ("check broken.yaml",),
+    "resolve": ("resolve azure/acme-chat-1-2026-05-01 --file models.yaml",),
+    "list": ("list --file models.yaml --file media.yaml",),
+    "diff": ("diff old.yaml models.yaml",),
+    "reconcile": ("reconcile --telemetry telemetry.jsonl --file models.yaml --file media.yaml",),
+    "verify": (
+        "evidence keygen --output signer",
+        (
+            "evidence make --month 2026-10 --framework soc2 --file models.yaml --file media.yaml "
+            "--telemetry telemetry.jsonl --key signer.pem --output october.zip"
+        ),
+        "evidence verify october.zip --key signer.pub.pem",
+    ),
 }
 """The pictures, each with the commands that it shows. Earlier commands are run, the last one is shown."""
 
