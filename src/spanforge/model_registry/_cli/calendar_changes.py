@@ -51,7 +51,7 @@ class CalendarChange(NamedTuple):
     def describe_kind(self) -> str:
         """Return the change in a few words."""
         if self.days is not None:
-            return f"{count_things(abs(self.days), 'day', 'days')} {self.kind}"
+            return f"{count_things(abs(self.days), 'day')} {self.kind}"
         return _KIND_WORDS.get(self.kind, self.kind)
 
     def describe_days(self) -> str:

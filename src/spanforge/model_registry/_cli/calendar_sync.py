@@ -68,11 +68,8 @@ def sync_calendar(  # noqa: PLR0913 - each is an option
         save_calendar(path, after)
     changes = compare_calendars(before, after, load_registry_if_any(files))
     print_changes(changes, print_as)
-    counts = (
-        count_things(len(changes), "change", "changes"),
-        count_things(len(after), "announcement", "announcements"),
-    )
-    print_line(f"{path}: {', '.join(counts)}{', not written' if dry_run else ''}", stderr=True)
+    counts = f"{count_things(len(changes), 'change')}, {count_things(len(after), 'announcement')}"
+    print_line(f"{path}: {counts}{', not written' if dry_run else ''}", stderr=True)
 
 
 def _load_if_any(path: str) -> Calendar:

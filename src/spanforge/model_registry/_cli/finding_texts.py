@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.text import Text
 
 from spanforge.model_registry._cli.check_findings import count_severities
-from spanforge.model_registry._cli.terminal import MIN_WIDTH, escape_controls, open_console, print_json
+from spanforge.model_registry._cli.terminal import MIN_WIDTH, count_things, escape_controls, open_console, print_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -75,13 +75,9 @@ def format_place(finding: CheckFinding) -> str:
 
 def _describe_counts(files: Sequence[CheckedFile], findings: Iterable[CheckFinding]) -> str:
     entries = sum(len(file.entries) for file in files)
-    counts = [_name_number(number, severity) for severity, number in count_severities(findings).items() if number]
+    counts = [count_things(number, severity) for severity, number in count_severities(findings).items() if number]
     shown = ", ".join(counts) if counts else "no findings"
-    return f"{_name_number(len(files), 'file')}, {_name_number(entries, 'entry', 'entries')}: {shown}"
-
-
-def _name_number(number: int, word: str, plural: str | None = None) -> str:
-    return f"{number:,} {word if number == 1 else plural or f'{word}s'}"
+    return f"{count_things(len(files), 'file')}, {count_things(entries, 'entry', 'entries')}: {shown}"
 
 
 def _choose_style(findings: Iterable[CheckFinding]) -> str:

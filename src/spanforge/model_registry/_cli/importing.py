@@ -143,8 +143,8 @@ def report_import(plan: ImportPlan) -> None:
     """Print what an import did to standard error."""
     counts = [
         count_things(len(plan.entries), "entry", "entries"),
-        f"{count_things(plan.count_empty_fields(), 'field', 'fields')} to fill in",
-        f"{count_things(len(plan.skipped), 'row', 'rows')} skipped",
+        f"{count_things(plan.count_empty_fields(), 'field')} to fill in",
+        f"{count_things(len(plan.skipped), 'row')} skipped",
     ]
     if plan.not_selected:
         counts.append(f"{plan.not_selected:,} not selected")

@@ -86,8 +86,7 @@ def _write_number_line(entries: Sequence[ModelRegistryEntry], total: int) -> str
     counts = Counter(entry.status for entry in entries)
     by_status = ", ".join(f"{counts[status]:,} {status}" for status in STATUSES if counts[status])
     of_all = "" if len(entries) == total else f" of {total:,}"
-    models = "model" if max(len(entries), total if of_all else 0) == 1 else "models"
-    return f"{len(entries):,}{of_all} {models}{': ' if by_status else ''}{by_status}"
+    return f"{len(entries):,}{of_all} model{'' if total == 1 else 's'}{': ' if by_status else ''}{by_status}"
 
 
 def _print_entries_csv(names: Sequence[str], entries: Sequence[ModelRegistryEntry]) -> None:

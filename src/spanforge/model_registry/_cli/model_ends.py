@@ -116,8 +116,8 @@ def write_ics(
         typer.echo(content, nl=False)
     else:
         write_parts(output, [content])
-    models = count_things(len(entries), "registered model", "registered models")
-    print_line(f"{count_things(len(events), 'event', 'events')} of {models}", stderr=True)
+    models = count_things(len(entries), "registered model")
+    print_line(f"{count_things(len(events), 'event')} of {models}", stderr=True)
 
 
 def _check_owners(owners: Iterable[str], entries: Iterable[ModelRegistryEntry]) -> None:

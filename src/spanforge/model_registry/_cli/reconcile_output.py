@@ -12,7 +12,7 @@ from rich.cells import cell_len, chop_cells, set_cell_size
 from rich.text import Text
 
 from spanforge.model_registry._cli.finding_kinds import AGENT_ONLY, FINDING_KINDS, NEVER_CALLED, UNREGISTERED_KIND
-from spanforge.model_registry._cli.terminal import escape_controls, open_console
+from spanforge.model_registry._cli.terminal import count_things, escape_controls, open_console
 from spanforge.model_registry._core.timestamps import format_nanos
 from spanforge.model_registry.compliance._analysis.calls import OTHERS_NAME
 from spanforge.model_registry.compliance._analysis.scan_data import MAX_CALL_GROUPS
@@ -153,8 +153,8 @@ def _list_lines(observed: Observed, findings: Findings, limit: int | None, width
 
 def _list_summary_lines(summary: Mapping[str, Any]) -> Iterator[Text]:
     if summary["calls"]:
-        calls, services = _format_count(summary["calls"], "call"), _format_count(summary["services"], "service")
-        models = _format_count(summary["models_called"] + summary["findings"].get(UNREGISTERED_KIND, 0), "model")
+        calls, services = count_things(summary["calls"], "call"), count_things(summary["services"], "service")
+        models = count_things(summary["models_called"] + summary["findings"].get(UNREGISTERED_KIND, 0), "model")
         days = f"{summary['first'][:_DAY_WIDTH]} to {summary['last'][:_DAY_WIDTH]}"
         yield Text(f"{calls} of {models} by {services}, {days}", "name")
     else:
@@ -166,14 +166,10 @@ def _list_summary_lines(summary: Mapping[str, Any]) -> Iterator[Text]:
         yield Text(f"calls by sender: {senders}", "weak")
 
 
-def _format_count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def _make_heading(row: FindingKind, rows: Sequence[Finding]) -> Text:
     calls = sum(each.calls for each in rows)
     unit = "span" if row is FINDING_KINDS[AGENT_ONLY] else "call"
-    counted = f": {_format_count(len(rows), 'model')}{f', {_format_count(calls, unit)}' if calls else ''}"
+    counted = f": {count_things(len(rows), 'model')}{f', {count_things(calls, unit)}' if calls else ''}"
     return Text.assemble((row.title, row.style), (counted, "weak"))
 
 
@@ -230,7 +226,7 @@ def _list_rest(shown: Sequence[Finding], rows: Sequence[Finding]) -> Iterator[Te
     rest = len(rows) - len(shown)
     if rest > 0:
         calls = sum(row.calls for row in rows[len(shown) :])
-        counted = f" with {_format_count(calls, 'call')}" if calls else ""
+        counted = f" with {count_things(calls, 'call')}" if calls else ""
         yield Text(f"and {rest:,} more{counted}; --all shows them", "weak")
 
 

@@ -9,7 +9,7 @@ from spanforge.model_registry._cli.entry_fields import style_model_status
 from spanforge.model_registry._cli.explanation_texts import describe_answer, list_near, list_remedy_fields
 from spanforge.model_registry._cli.field_lists import Field, print_fields, print_heading
 from spanforge.model_registry._cli.span_reports import SPAN_KIND_WORDS
-from spanforge.model_registry._cli.terminal import print_line
+from spanforge.model_registry._cli.terminal import count_things, print_line
 from spanforge.model_registry._core.settings import MODEL_ATTRIBUTES
 
 if TYPE_CHECKING:
@@ -37,18 +37,17 @@ def print_reports(reports: SpanReports, answer: Callable[[str, str | None], Answ
         rest = len(reports.groups) - MAX_SHOWN_REPORTS
         print_line(f"{rest:,} further kinds of spans are not shown; --format json has all", "weak")
     for key, count in reports.copied.items():
-        have = "1 span has" if count == 1 else f"{count:,} spans have"
+        have = count_things(count, "span has", "spans have")
         print_line(f"{have} a copied model name, which is ignored because of {key}", "weak")
     if not reports.naming:
         print_line(f"If another attribute has the name, set {MODEL_ATTRIBUTES.variable}.", "note")
 
 
 def _count_spans(reports: SpanReports) -> str:
-    spans = "1 span" if reports.spans == 1 else f"{reports.spans:,} spans"
     if reports.naming == reports.spans == 1:
         return "1 span, which names a model"
     naming = f"{reports.naming:,} of them {'names' if reports.naming == 1 else 'name'} a model"
-    return f"{spans}; {naming if reports.naming else 'none names a model'}"
+    return f"{count_things(reports.spans, 'span')}; {naming if reports.naming else 'none names a model'}"
 
 
 def _print_report(report: SpanReport, answers: list[Answer]) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from spanforge.model_registry._cli.finding_kinds import UNREGISTERED_KIND
 from spanforge.model_registry._cli.registries import UsageError
+from spanforge.model_registry._cli.terminal import count_things
 from spanforge.model_registry._cli.unfinished_entries import UnfinishedEntry, format_unfinished
 from spanforge.model_registry._core.errors import InvalidValueError
 from spanforge.model_registry._core.globs import MAX_GLOBBED, is_glob
@@ -117,9 +118,8 @@ def _make_suggested_entry(row: Finding, aliases: Iterable[str], lost: Iterable[s
 
 def _list_notes(row: Finding, lost: Mapping[str, int]) -> Iterator[str]:
     """Yield the comments above an entry."""
-    calls = f"{row.calls:,} {'call' if row.calls == 1 else 'calls'}"
     days = f"{(row.first or '')[:10]} to {(row.last or '')[:10]}"
-    yield f"{calls} by {_list_some(row.services)}, {days}"
+    yield f"{count_things(row.calls, 'call')} by {_list_some(row.services)}, {days}"
     if row.names.keys() != {row.name}:
         yield f"called as {_list_some(row.names)}"
     if lost:

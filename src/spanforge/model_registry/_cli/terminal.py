@@ -70,6 +70,6 @@ def print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, indent=2) + "\n")
 
 
-def count_things(number: int, singular: str, plural: str) -> str:
-    """Return a number with its noun."""
-    return f"{number:,} {singular if number == 1 else plural}"
+def count_things(number: int, noun: str, plural: str = "") -> str:
+    """Return a number with its noun; the plural has an ``s`` unless another one is passed."""
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
