@@ -6,6 +6,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from spanforge.model_registry._cli.calendars import find_affected_entries, find_shutdown_key
+from spanforge.model_registry._cli.entry_fields import end_to_dict
 from spanforge.model_registry._cli.terminal import count_things
 
 if TYPE_CHECKING:
@@ -104,14 +105,3 @@ def describe_end(end: ProviderShutdown) -> str:
     """Return the day on which a model ends, with its replacements."""
     day = end.shutdown_on or f"not before {end.not_before}"
     return f"{day}, use {' or '.join(end.replacements)}" if end.replacements else day
-
-
-def end_to_dict(end: ProviderShutdown) -> dict[str, Any]:
-    """Return the end of a model as JSON values."""
-    return {
-        "shutdown_on": end.shutdown_on,
-        "not_before": end.not_before,
-        "replacements": list(end.replacements),
-        "sources": sorted({each.source for each in end.announcements}),
-        "disagreement": list(end.disagreement),
-    }

@@ -9,9 +9,9 @@ import typer
 from spanforge.model_registry import RegistryFileNotFoundError
 from spanforge.model_registry._cli.calendar_changes import CalendarChange, compare_calendars
 from spanforge.model_registry._cli.calendar_edits import save_calendar
+from spanforge.model_registry._cli.calendar_option import find_calendar_file
 from spanforge.model_registry._cli.calendars import (
     describe_entries,
-    find_calendar_file,
     load_calendar_version,
     select_registered,
 )

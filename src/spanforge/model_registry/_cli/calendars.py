@@ -1,17 +1,14 @@
-"""What the commands of the group ``calendar`` share: the calendar's file, and the entries that a shutdown affects."""
+"""What the commands of the group ``calendar`` share: calendars in git, and the entries that a shutdown affects."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from spanforge.model_registry._cli.git_revisions import GIT_PREFIX, find_git_place, read_git_files
 from spanforge.model_registry._cli.registries import UsageError
 from spanforge.model_registry._cli.terminal import escape_controls
 from spanforge.model_registry._core.names import entry_key
 from spanforge.model_registry._core.provider_calendar import Calendar, list_entry_shutdowns, parse_calendar
-from spanforge.model_registry._core.settings import CALENDAR
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -19,30 +16,8 @@ if TYPE_CHECKING:
     from spanforge.model_registry import ModelRegistry, ModelRegistryEntry
     from spanforge.model_registry.calendar import Announcement, ProviderShutdown
 
-CalendarOption = Annotated[
-    str | None,
-    typer.Option(
-        "--calendar",
-        "-c",
-        metavar="FILE",
-        help=f"Calendar file in JSON or YAML. Default: the setting {CALENDAR.variable}.",
-    ),
-]
 ShutdownKey = tuple[str, str]
 """The provider's canonical name and the key of the model's name."""
-
-
-def find_calendar_file(path: str | None, option: str = "--calendar") -> str:
-    """Return the file of an option, or else of the setting.
-
-    Raises:
-        UsageError: There is none.
-    """
-    chosen = path or CALENDAR.read()
-    if chosen is None:
-        msg = f"no calendar file: pass {option} FILE, or set {CALENDAR.variable}"
-        raise UsageError(msg)
-    return chosen
 
 
 def load_calendar_version(name: str) -> Calendar:

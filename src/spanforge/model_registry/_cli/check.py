@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal
 import typer
 
 from spanforge.model_registry import ModelRegistryError, RegistryFileNotFoundError
+from spanforge.model_registry._cli.calendar_option import CalendarOption, load_calendar_if_any
 from spanforge.model_registry._cli.check_findings import (
     CheckFinding,
     FailOn,
@@ -25,9 +26,8 @@ from spanforge.model_registry._cli.registries import UsageError, find_registry_f
 from spanforge.model_registry._cli.registry_check import check_registry
 from spanforge.model_registry._cli.sarif import make_sarif
 from spanforge.model_registry._cli.terminal import escape_controls, print_json, print_table
-from spanforge.model_registry._core.provider_calendar import Calendar
 from spanforge.model_registry._core.registry_sources import explain_missing, list_files
-from spanforge.model_registry._core.settings import CALENDAR, FILE
+from spanforge.model_registry._core.settings import FILE
 from spanforge.model_registry._core.shutdowns import read_today
 from spanforge.model_registry._core.storage import MAX_FILE_SIZE, read_registry_file
 
@@ -52,10 +52,7 @@ def check_registry_files(  # noqa: PLR0913 - each is an option
         ),
     ] = None,
     *,
-    calendar: Annotated[
-        str | None,
-        typer.Option(metavar="FILE", help=f"Provider calendar. Default: the setting {CALENDAR.variable}."),
-    ] = None,
+    calendar: CalendarOption = None,
     select: Annotated[
         list[str] | None, typer.Option(metavar="RULE", help="Only this rule, besides errors of files; repeatable.")
     ] = None,
@@ -75,7 +72,7 @@ def check_registry_files(  # noqa: PLR0913 - each is an option
         _print_rules(output)
         return
     rules = choose_rules(select or (), ignore or ())
-    provider_calendar = _load_calendar(calendar)
+    provider_calendar = load_calendar_if_any(calendar)
     checked, unreadable = _open_registry_files(find_registry_files(files), stdin_name)
     findings = check_registry(checked, rules, read_today(), provider_calendar)
     if checked:
@@ -86,11 +83,6 @@ def check_registry_files(  # noqa: PLR0913 - each is an option
         raise typer.Exit(2)
     if has_failed(findings, fail_on):
         raise typer.Exit(1)
-
-
-def _load_calendar(path: str | None) -> Calendar | None:
-    chosen = path or CALENDAR.read()
-    return None if chosen is None else Calendar.load(chosen)
 
 
 def _open_registry_files(

@@ -1,8 +1,8 @@
-"""The fields of an entry as commands show them, and the styles of statuses."""
+"""The fields of an entry and of its end as commands show them, and the styles of statuses."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from spanforge.model_registry._cli.field_lists import Field
 
@@ -52,3 +52,14 @@ def _word_shutdown(shutdown: ProviderShutdown, day: CalendarDay | None) -> tuple
         return f"{shutdown.provider} stopped serving it on {shutdown.shutdown_on}", "error"
     style = "" if day is None or shutdown.find_step(day.day) is None else "warning"
     return f"{shutdown.provider} stops serving it on {shutdown.shutdown_on}, in {days_left:,} days", style
+
+
+def end_to_dict(shutdown: ProviderShutdown) -> dict[str, Any]:
+    """Return the day and the sources of the end of a model, as JSON values."""
+    return {
+        "shutdown_on": shutdown.shutdown_on,
+        "not_before": shutdown.not_before,
+        "replacements": list(shutdown.replacements),
+        "sources": sorted({each.source for each in shutdown.announcements}),
+        "disagreement": list(shutdown.disagreement),
+    }

@@ -13,6 +13,7 @@ import typer
 
 from spanforge.model_registry._cli import evidence_report as report
 from spanforge.model_registry._cli.blocks import FactList, Heading, ItemList, Paragraph, Styled, print_blocks
+from spanforge.model_registry._cli.calendar_option import CalendarOption
 from spanforge.model_registry._cli.commands import PROGRAM, examples
 from spanforge.model_registry._cli.key_files import load_signing_key
 from spanforge.model_registry._cli.listing import FormatOption
@@ -24,7 +25,7 @@ from spanforge.model_registry._cli.terminal import print_json, print_line
 from spanforge.model_registry._core.atomic_files import explain_os_error
 from spanforge.model_registry._core.errors import shorten
 from spanforge.model_registry._core.names import MatchMode
-from spanforge.model_registry._core.settings import CALENDAR, MATCH
+from spanforge.model_registry._core.settings import MATCH
 from spanforge.model_registry._core.state import list_sources
 from spanforge.model_registry.compliance import ComplianceMappingEngine
 from spanforge.model_registry.compliance._arguments import parse_moment
@@ -71,9 +72,7 @@ def make_package(  # noqa: PLR0913 - a parameter for each option
     ] = None,
     unsigned: Annotated[bool, typer.Option("--unsigned", help="Make a package that nobody can verify.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing zip.")] = False,
-    calendar: Annotated[
-        str | None, typer.Option(metavar="FILE", help=f"Provider calendar. Default: {CALENDAR.variable}.")
-    ] = None,
+    calendar: CalendarOption = None,
     source_revision: Annotated[
         str | None,
         typer.Option(metavar="COMMIT", help="State this revision of the registry. Default: from git or a CI variable."),

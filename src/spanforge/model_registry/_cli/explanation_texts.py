@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from spanforge.model_registry._cli.entry_fields import list_ownership, list_shutdown_fields, list_warning_fields
+from spanforge.model_registry._cli.entry_fields import (
+    end_to_dict,
+    list_ownership,
+    list_shutdown_fields,
+    list_warning_fields,
+)
 from spanforge.model_registry._cli.field_lists import Field
 from spanforge.model_registry._cli.name_reading import describe_ignored_provider
 from spanforge.model_registry._core.names import squeeze
@@ -161,7 +166,4 @@ def describe_answer(answer: Answer) -> dict[str, Any]:
 
 def dump_shutdown(shutdown: ProviderShutdown) -> dict[str, Any]:
     """Return the end of a model at its provider as plain data for JSON."""
-    names = ("provider", "model", "shutdown_on", "not_before", "replacements")
-    return {name: getattr(shutdown, name) for name in names} | {
-        "sources": sorted({a.source for a in shutdown.announcements})
-    }
+    return {"provider": shutdown.provider, "model": shutdown.model, **end_to_dict(shutdown)}

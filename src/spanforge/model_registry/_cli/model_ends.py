@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from spanforge.model_registry._cli.calendar_changes import end_to_dict
+from spanforge.model_registry._cli.calendar_option import CalendarOption, find_calendar_file
 from spanforge.model_registry._cli.calendars import (
-    CalendarOption,
     find_affected_entries,
-    find_calendar_file,
     find_shutdown_key,
 )
 from spanforge.model_registry._cli.commands import examples
+from spanforge.model_registry._cli.entry_fields import end_to_dict
 from spanforge.model_registry._cli.icalendar import CalendarEvent, format_events
 from spanforge.model_registry._cli.listing import FormatOption
 from spanforge.model_registry._cli.registries import FilesOption, UsageError, load_registry, load_registry_if_any

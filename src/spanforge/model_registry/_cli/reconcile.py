@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from spanforge.model_registry._cli.calendar_option import CalendarDayOption
+from spanforge.model_registry._cli.calendar_option import CalendarOption
 from spanforge.model_registry._cli.commands import examples
 from spanforge.model_registry._cli.finding_kinds import FAIL_ON, FINDING_KINDS
 from spanforge.model_registry._cli.findings import find_all
@@ -56,7 +56,7 @@ def reconcile_telemetry(  # noqa: PLR0913 - options
         ),
     ],
     files: FilesOption = None,
-    calendar: CalendarDayOption = None,
+    calendar: CalendarOption = None,
     from_date: Annotated[
         str | None, typer.Option("--from", metavar="DATE", help="First moment of the period. Default: all telemetry.")
     ] = None,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from spanforge.model_registry._cli.answers import Answer, answer_name
-from spanforge.model_registry._cli.calendar_option import CalendarDayOption, load_calendar_day
+from spanforge.model_registry._cli.calendar_option import CalendarOption, load_calendar_day
 from spanforge.model_registry._cli.commands import examples
 from spanforge.model_registry._cli.entry_fields import style_model_status
 from spanforge.model_registry._cli.explanation_texts import (
@@ -59,7 +59,7 @@ def resolve_names(  # noqa: PLR0913 - each is an option
     match: NameMatchOption = None,
     span: SpanOption = None,
     files: FilesOption = None,
-    calendar: CalendarDayOption = None,
+    calendar: CalendarOption = None,
     output: FormatOption = "text",
 ) -> None:
     """Explain which entry a model name matches, step by step.

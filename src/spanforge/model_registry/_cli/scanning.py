@@ -8,10 +8,10 @@ import tempfile
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from spanforge.model_registry._cli.calendar_option import load_calendar_if_any
 from spanforge.model_registry._cli.registries import UsageError
-from spanforge.model_registry._core.settings import CALENDAR, MATCH, MODEL_ATTRIBUTES
+from spanforge.model_registry._core.settings import MATCH, MODEL_ATTRIBUTES
 from spanforge.model_registry._core.timestamps import format_nanos
-from spanforge.model_registry.calendar import Calendar
 from spanforge.model_registry.compliance._analysis.counted_groups import count_once
 from spanforge.model_registry.compliance._analysis.scan_data import ScanRequest
 from spanforge.model_registry.compliance._analysis.totals import total_groups
@@ -85,8 +85,8 @@ def make_scan_request(
         RegistryFileError: The calendar cannot be read or is not valid.
     """
     start, end = period
-    path = CALENDAR.choose(calendar)
-    announcements = () if path is None else Calendar.load(path).announcements
+    loaded = load_calendar_if_any(calendar)
+    announcements = () if loaded is None else loaded.announcements
     # No gaps are reported, so the whole period may be one.
     return ScanRequest(
         start, end, end - start, _DELAY, list(entries), MODEL_ATTRIBUTES.read(), None, MATCH.read(), announcements

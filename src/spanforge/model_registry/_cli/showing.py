@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from spanforge.model_registry._cli.calendar_option import CalendarDayOption, load_calendar_day
+from spanforge.model_registry._cli.calendar_option import CalendarOption, load_calendar_day
 from spanforge.model_registry._cli.commands import PROGRAM, examples
 from spanforge.model_registry._cli.entry_facts import (
     HISTORY_COLUMNS,
@@ -40,7 +40,7 @@ ShownModelArgument = Annotated[str, typer.Argument(metavar="MODEL_ID", help="The
 def show_entry(
     model_id: ShownModelArgument,
     files: FilesOption = None,
-    calendar: CalendarDayOption = None,
+    calendar: CalendarOption = None,
     output: FormatOption = "text",
 ) -> None:
     """Show all that a registry knows about a model.
