@@ -84,15 +84,17 @@ def test_the_number_line(registry_file: Path, capsys: pytest.CaptureFixture[str]
 
 
 def test_csv(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """CSV has all columns, or those that are chosen, and no spreadsheet reads a text as a formula."""
+    """CSV has all columns, or those that are chosen, lists as import reads them, and no formulas."""
     path = tmp_path / "models.json"
-    path.write_text(json.dumps([entry("m", owner="=cmd|'/c calc'!A1", purpose="a,b\nc", metadata={"aliases": ["ü"]})]))
+    path.write_text(
+        json.dumps([entry("m", owner="=cmd|'/c calc'!A1", purpose="a,b\nc", metadata={"aliases": ["ü", "ö"]})])
+    )
     printed = run_here(capsys, "list", "--file", path, "--format", "csv")
     (row,) = csv.DictReader(io.StringIO(printed.out))
     assert tuple(row) == COLUMN_NAMES
-    assert (row["owner"], row["purpose"], row["aliases"]) == ("'=cmd|'/c calc'!A1", "a,b\\nc", "ü")
+    assert (row["owner"], row["purpose"], row["aliases"]) == ("'=cmd|'/c calc'!A1", "a,b\\nc", "ü;ö")
     chosen = run_here(capsys, "list", "--file", path, "--format", "csv", "--columns", "aliases, model_id")
-    assert chosen.out == "aliases,model_id\nü,m\n"
+    assert chosen.out == "aliases,model_id\nü;ö,m\n"
 
 
 @pytest.mark.parametrize(

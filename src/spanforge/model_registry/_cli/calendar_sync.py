@@ -16,7 +16,7 @@ from spanforge.model_registry._cli.calendars import (
     select_registered,
 )
 from spanforge.model_registry._cli.commands import examples
-from spanforge.model_registry._cli.listing import FormatOption
+from spanforge.model_registry._cli.format_options import FormatOption
 from spanforge.model_registry._cli.registries import FilesOption, load_registry, load_registry_if_any
 from spanforge.model_registry._cli.terminal import count_things, print_json, print_line
 from spanforge.model_registry._core.calendar_feeds import FeedFormat, read_feed

@@ -9,7 +9,7 @@ import typer
 from spanforge.model_registry import RiskTier
 from spanforge.model_registry._cli.assignments import make_setter, parse_assignment
 from spanforge.model_registry._cli.commands import examples
-from spanforge.model_registry._cli.listing import FormatOption
+from spanforge.model_registry._cli.format_options import FormatOption
 from spanforge.model_registry._cli.registries import UsageError, find_registry_files
 from spanforge.model_registry._cli.registry_changes import ChangeRequest, change_file, plan_change
 from spanforge.model_registry._cli.terminal import print_json, print_line, print_table

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 import typer
 from rich.text import Text
@@ -15,14 +15,11 @@ from spanforge.model_registry._cli.difference_texts import (
     write_text,
 )
 from spanforge.model_registry._cli.differences import DIFFERENCE_KINDS, compare_registries
+from spanforge.model_registry._cli.format_options import PageFormatOption
 from spanforge.model_registry._cli.registries import UsageError
 from spanforge.model_registry._cli.terminal import open_console, print_json, print_line
 from spanforge.model_registry._cli.versions import NewArgument, OldArgument, RegistryVersion, load_versions
 
-DifferenceFormat = Annotated[
-    Literal["text", "json", "markdown"],
-    typer.Option("--format", help="How to print the result; markdown is for a comment on a pull request."),
-]
 FailOnOption = Annotated[
     list[str] | None,
     typer.Option(
@@ -43,7 +40,7 @@ _WRITERS: Final = {"text": write_text, "markdown": write_markdown}
 def diff_registries(
     old: OldArgument,
     new: NewArgument,
-    output: DifferenceFormat = "text",
+    output: PageFormatOption = "text",
     fail_on: FailOnOption = None,
     *,
     exit_code: ExitCodeOption = False,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from spanforge.model_registry.compliance._evidence_csv import escape_cell
 
@@ -13,10 +13,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 
-def print_csv(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print rows as CSV in UTF-8, with a header. An apostrophe precedes a text that would be a formula."""
+def format_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Return rows as CSV, with a header and semicolons between the items of a list.
+
+    An apostrophe precedes a text that would be a formula.
+    """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(columns)
-    writer.writerows([escape_cell(text) for text in row] for row in rows)
-    sys.stdout.buffer.write(buffer.getvalue().encode("utf-8"))
+    writer.writerows(map(_make_cell, row) for row in rows)
+    return buffer.getvalue()
+
+
+def _make_cell(value: Any) -> str:
+    if isinstance(value, (dict, list, tuple)):
+        return ";".join(escape_cell(str(each).replace(";", ",")) for each in value)
+    return "" if value is None else escape_cell(str(value))
+
+
+def print_csv(text: str) -> None:
+    """Print CSV in UTF-8, whatever the encoding of the terminal is."""
+    sys.stdout.buffer.write(text.encode())

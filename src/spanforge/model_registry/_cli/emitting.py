@@ -12,8 +12,8 @@ from spanforge.model_registry import LifecycleEvent
 from spanforge.model_registry._cli.commands import examples
 from spanforge.model_registry._cli.comparing import report_missing
 from spanforge.model_registry._cli.differences import find_operations
+from spanforge.model_registry._cli.format_options import FormatOption
 from spanforge.model_registry._cli.git_revisions import GitPlace, find_known_place
-from spanforge.model_registry._cli.listing import FormatOption
 from spanforge.model_registry._cli.registries import UsageError
 from spanforge.model_registry._cli.terminal import print_json, print_line, print_table
 from spanforge.model_registry._cli.versions import NewArgument, OldArgument, RegistryVersion, load_versions

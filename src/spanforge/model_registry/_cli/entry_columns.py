@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from spanforge.model_registry._cli.registries import UsageError
 from spanforge.model_registry._core.lifecycle import RISK_TIERS, STATUSES
@@ -85,9 +85,14 @@ def _check_column(name: str) -> None:
         raise UsageError(msg)
 
 
+def get_column_value(entry: ModelRegistryEntry, name: str) -> Any:
+    """Return the value of a column; ``None`` if there is none."""
+    return getattr(entry, name) if name in (*_FIELD_COLUMN_NAMES, *_DATE_COLUMN_NAMES) else entry.metadata.get(name)
+
+
 def read_column(entry: ModelRegistryEntry, name: str) -> str:
-    """Return the value of a column, with commas between the items of a list; empty if there is none."""
-    value = getattr(entry, name) if name in (*_FIELD_COLUMN_NAMES, *_DATE_COLUMN_NAMES) else entry.metadata.get(name)
+    """Return the text of a column, with commas between the items of a list; empty if there is none."""
+    value = get_column_value(entry, name)
     if isinstance(value, list):
         return ", ".join(value)
     return "" if value is None else str(value)

@@ -10,7 +10,7 @@ import typer
 from spanforge.model_registry._cli.commands import examples
 from spanforge.model_registry._cli.environment_facts import EnvironmentFacts, gather_environment, has_registry_file
 from spanforge.model_registry._cli.field_lists import Field, print_fields, print_heading
-from spanforge.model_registry._cli.listing import FormatOption
+from spanforge.model_registry._cli.format_options import FormatOption
 from spanforge.model_registry._cli.terminal import print_json
 from spanforge.model_registry._core.settings import FILE, VARIABLES
 

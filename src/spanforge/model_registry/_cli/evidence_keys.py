@@ -9,8 +9,8 @@ import typer
 
 from spanforge.model_registry._cli.blocks import FactList, ItemList, Paragraph, Styled, print_blocks
 from spanforge.model_registry._cli.commands import PROGRAM, examples
+from spanforge.model_registry._cli.format_options import FormatOption
 from spanforge.model_registry._cli.key_files import read_passphrase, write_key_pair
-from spanforge.model_registry._cli.listing import FormatOption
 from spanforge.model_registry._cli.terminal import print_json
 from spanforge.model_registry.compliance._packages.optional_keys import keys
 

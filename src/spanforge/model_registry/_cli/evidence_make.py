@@ -15,8 +15,8 @@ from spanforge.model_registry._cli import evidence_report as report
 from spanforge.model_registry._cli.blocks import FactList, Heading, ItemList, Paragraph, Styled, print_blocks
 from spanforge.model_registry._cli.calendar_option import CalendarOption
 from spanforge.model_registry._cli.commands import PROGRAM, examples
+from spanforge.model_registry._cli.format_options import FormatOption
 from spanforge.model_registry._cli.key_files import load_signing_key
-from spanforge.model_registry._cli.listing import FormatOption
 from spanforge.model_registry._cli.periods import choose_period, parse_duration
 from spanforge.model_registry._cli.progress import show_reading
 from spanforge.model_registry._cli.registries import FilesOption, UsageError, load_registry

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 import typer
@@ -12,7 +12,7 @@ from spanforge.model_registry._cli import evidence_report as report
 from spanforge.model_registry._cli.blocks import FactList, Heading, Paragraph, Styled, print_blocks, render_markdown
 from spanforge.model_registry._cli.commands import examples
 from spanforge.model_registry._cli.evidence_verify import describe_verified
-from spanforge.model_registry._cli.listing import FormatOption
+from spanforge.model_registry._cli.format_options import FormatOption, PageFormatOption
 from spanforge.model_registry._cli.package_reading import open_unverified, require_attestation, verify_opened
 from spanforge.model_registry._cli.registries import UsageError
 from spanforge.model_registry._cli.terminal import print_json, print_line
@@ -39,10 +39,7 @@ def show_package(
         list[str] | None,
         typer.Option("--key", "-k", metavar="KEY", help="Verify the package with this public key in PEM first."),
     ] = None,
-    output: Annotated[
-        Literal["text", "json", "markdown"],
-        typer.Option("--format", help="How to print the result; markdown is for tickets."),
-    ] = "text",
+    output: PageFormatOption = "text",
 ) -> None:
     """Show the contents of an evidence package.
 

@@ -11,7 +11,7 @@ from spanforge.model_registry import InvalidValueError
 from spanforge.model_registry._cli import evidence_report as report
 from spanforge.model_registry._cli.blocks import FactList, Heading, ItemList, Paragraph, Styled, print_blocks
 from spanforge.model_registry._cli.commands import examples
-from spanforge.model_registry._cli.listing import FormatOption
+from spanforge.model_registry._cli.format_options import FormatOption
 from spanforge.model_registry._cli.package_reading import check_readable, verify_opened
 from spanforge.model_registry._cli.periods import parse_period_text
 from spanforge.model_registry._cli.terminal import print_json

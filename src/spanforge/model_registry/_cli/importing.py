@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal, NamedTuple
 import typer
 
 from spanforge.model_registry._cli.commands import examples
+from spanforge.model_registry._cli.format_options import FormatOption
 from spanforge.model_registry._cli.import_catalogs import read_backstage, read_bedrock_models, read_mlflow
 from spanforge.model_registry._cli.import_csv import read_csv
 from spanforge.model_registry._cli.import_litellm import join_families, read_litellm_config, read_litellm_map
 from spanforge.model_registry._cli.import_plan import ImportPlan, Selection, plan_import, take_owners
 from spanforge.model_registry._cli.import_rows import ImportRow, ImportSource, read_import_source
-from spanforge.model_registry._cli.listing import FormatOption
 from spanforge.model_registry._cli.registries import FilesOption, UsageError, load_registry_if_any
 from spanforge.model_registry._cli.terminal import count_things, print_json, print_line
 from spanforge.model_registry._cli.unfinished_entries import format_unfinished, write_new_file

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -14,18 +14,18 @@ from spanforge.model_registry._cli.entry_columns import (
     COLUMN_NAMES,
     USUAL_COLUMNS,
     EntryFilter,
+    get_column_value,
     parse_columns,
     read_column,
     sort_entries,
 )
 from spanforge.model_registry._cli.entry_fields import style_model_status
+from spanforge.model_registry._cli.format_options import TableFormatOption
 from spanforge.model_registry._cli.registries import FilesOption, load_registry
 from spanforge.model_registry._cli.row_tables import StyledCell, print_rows
 from spanforge.model_registry._cli.terminal import print_json, print_line
 from spanforge.model_registry._core.lifecycle import RISK_TIERS, STATUSES
 
-FormatOption = Annotated[Literal["text", "json"], typer.Option("--format", help="How to print the result.")]
-ListFormatOption = Annotated[Literal["text", "json", "csv"], typer.Option("--format", help="How to print the result.")]
 StatusFilter = Annotated[
     list[str] | None, typer.Option("--status", metavar="STATUS", help=f"{', '.join(STATUSES)}; repeat it for several.")
 ]
@@ -56,7 +56,7 @@ def list_entries(  # noqa: PLR0913 - each is an option
     provider: ProviderFilter = None,
     sort: SortOption = None,
     columns: ColumnsOption = None,
-    output: ListFormatOption = "text",
+    output: TableFormatOption = "text",
 ) -> None:
     """List the models of a registry.
 
@@ -90,6 +90,6 @@ def _write_number_line(entries: Sequence[ModelRegistryEntry], total: int) -> str
 
 
 def _print_entries_csv(names: Sequence[str], entries: Sequence[ModelRegistryEntry]) -> None:
-    from spanforge.model_registry._cli.csv_output import print_csv  # noqa: PLC0415 - it imports the evidence's CSV
+    from spanforge.model_registry._cli.csv_output import format_csv, print_csv  # noqa: PLC0415 - it imports evidence
 
-    print_csv(names, [[read_column(entry, name) for name in names] for entry in entries])
+    print_csv(format_csv(names, ([get_column_value(entry, name) for name in names] for entry in entries)))

@@ -14,8 +14,8 @@ from spanforge.model_registry._cli.calendars import (
 )
 from spanforge.model_registry._cli.commands import examples
 from spanforge.model_registry._cli.entry_fields import end_to_dict
+from spanforge.model_registry._cli.format_options import FormatOption
 from spanforge.model_registry._cli.icalendar import CalendarEvent, format_events
-from spanforge.model_registry._cli.listing import FormatOption
 from spanforge.model_registry._cli.registries import FilesOption, UsageError, load_registry, load_registry_if_any
 from spanforge.model_registry._cli.terminal import count_things, print_json, print_line, print_table
 from spanforge.model_registry._core.errors import shorten

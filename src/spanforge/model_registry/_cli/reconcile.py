@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from spanforge.model_registry._cli.calendar_option import CalendarOption
 from spanforge.model_registry._cli.commands import examples
+from spanforge.model_registry._cli.csv_output import print_csv
 from spanforge.model_registry._cli.finding_kinds import FAIL_ON, FINDING_KINDS
 from spanforge.model_registry._cli.findings import find_all
+from spanforge.model_registry._cli.format_options import TableFormatOption
 from spanforge.model_registry._cli.progress import show_reading
 from spanforge.model_registry._cli.reconcile_output import (
     MAX_TABLE_ROWS,
@@ -61,9 +63,7 @@ def reconcile_telemetry(  # noqa: PLR0913 - options
         str | None, typer.Option("--from", metavar="DATE", help="First moment of the period. Default: all telemetry.")
     ] = None,
     to_date: Annotated[str | None, typer.Option("--to", metavar="DATE", help="First moment after the period.")] = None,
-    output: Annotated[
-        Literal["text", "json", "csv"], typer.Option("--format", help="How to print the result.")
-    ] = "text",
+    output: TableFormatOption = "text",
     show_all: Annotated[
         bool, typer.Option("--all", help=f"Show all rows of tables, not only {MAX_TABLE_ROWS}.")
     ] = False,
@@ -121,7 +121,7 @@ def _print_result(observed: Observed, findings: Findings, output: str, limit: in
     if output == "json":
         print_json(make_document(observed, findings))
     elif output == "csv":
-        sys.stdout.write(render_findings_csv(findings))
+        print_csv(render_findings_csv(findings))
     else:
         print_findings(observed, findings, limit)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from rich.cells import cell_len, chop_cells, set_cell_size
 from rich.text import Text
 
+from spanforge.model_registry._cli.csv_output import format_csv
 from spanforge.model_registry._cli.finding_kinds import AGENT_ONLY, FINDING_KINDS, NEVER_CALLED, UNREGISTERED_KIND
 from spanforge.model_registry._cli.terminal import count_things, escape_controls, open_console
 from spanforge.model_registry._core.timestamps import format_nanos
@@ -18,7 +17,6 @@ from spanforge.model_registry.compliance._analysis.calls import OTHERS_NAME
 from spanforge.model_registry.compliance._analysis.scan_data import MAX_CALL_GROUPS
 from spanforge.model_registry.compliance._analysis.senders import COUNTED, UNTRUSTED
 from spanforge.model_registry.compliance._attestation_parts import SENDERS
-from spanforge.model_registry.compliance._evidence_csv import escape_cell
 from spanforge.model_registry.compliance._limits import list_harmless_faults, list_reading_limits
 
 if TYPE_CHECKING:
@@ -106,20 +104,8 @@ def list_services(findings: Findings, entries: Iterable[ModelRegistryEntry]) -> 
 
 
 def render_findings_csv(findings: Findings) -> str:
-    """Return the findings as CSV. No cell is a formula, and items of a list are separated by semicolons."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(_CSV_COLUMNS)
-    for row in findings.rows:
-        fields = row.to_dict()
-        writer.writerow([_make_cell(fields[column]) for column in _CSV_COLUMNS])
-    return buffer.getvalue()
-
-
-def _make_cell(value: Any) -> str:
-    if isinstance(value, (dict, tuple)):
-        return ";".join(escape_cell(str(each).replace(";", ",")) for each in value)
-    return "" if value is None else escape_cell(str(value))
+    """Return the findings as CSV."""
+    return format_csv(_CSV_COLUMNS, ([getattr(row, column) for column in _CSV_COLUMNS] for row in findings.rows))
 
 
 def print_findings(observed: Observed, findings: Findings, limit: int | None) -> None:

@@ -20,7 +20,7 @@ from spanforge.model_registry._cli.explanation_texts import (
     list_rule_fields,
 )
 from spanforge.model_registry._cli.field_lists import print_fields, print_heading
-from spanforge.model_registry._cli.listing import FormatOption
+from spanforge.model_registry._cli.format_options import FormatOption
 from spanforge.model_registry._cli.registries import FilesOption, UsageError, load_registry
 from spanforge.model_registry._cli.terminal import print_json, print_line
 from spanforge.model_registry._core.names import MatchMode

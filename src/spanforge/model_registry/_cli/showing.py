@@ -23,7 +23,7 @@ from spanforge.model_registry._cli.entry_fields import style_model_status
 from spanforge.model_registry._cli.explanation import explain_resolution
 from spanforge.model_registry._cli.explanation_texts import dump_shutdown
 from spanforge.model_registry._cli.field_lists import print_fields, print_heading
-from spanforge.model_registry._cli.listing import FormatOption
+from spanforge.model_registry._cli.format_options import FormatOption
 from spanforge.model_registry._cli.registries import FilesOption, UsageError, load_registry
 from spanforge.model_registry._cli.remedies import list_near_entries
 from spanforge.model_registry._cli.row_tables import StyledCell, print_rows
