@@ -96,7 +96,7 @@ def test_keys_are_never_overwritten(kept: str, folder: Path, capsys: pytest.Capt
     (folder / kept).write_text("precious")
     before = sorted(os.listdir(folder))
     printed = run_here(capsys, "evidence", "keygen", "--output", "new")
-    line = f"spanforge-models: {kept}: exists already, and keys are never overwritten; choose another --output\n"
+    line = f"spanforge-models: {kept}: exists already, and is never overwritten; choose another name\n"
     assert printed == (2, "", line)
     assert sorted(os.listdir(folder)) == before
     assert (folder / kept).read_text() == "precious"

@@ -344,7 +344,7 @@ def test_suggested_entries(examples: Path, capsys: pytest.CaptureFixture[str]) -
     assert "field 'name'" in refused.err
     again = run_here(capsys, *options)
     assert (again.code, again.out) == (2, "")
-    assert again.err.endswith("exists already; choose another name, or remove the file\n")
+    assert again.err.endswith("exists already, and is never overwritten; choose another name\n")
     assert path.read_text("utf-8") == suggested
     assert sorted(each.name for each in examples.glob("*.tmp")) == []
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,13 +14,11 @@ from spanforge.model_registry._cli.unfinished_entries import (
     FIELD_HINTS,
     UnfinishedEntry,
     format_unfinished,
-    write_new_file,
 )
 from spanforge.model_registry._core.storage import parse_entries
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
 COMMENTS = st.lists(st.text(max_size=12), max_size=2)
 MISSING = st.sets(st.sampled_from([field for field in FIELD_HINTS if field != "model_id"]))
@@ -77,26 +73,3 @@ def test_the_layout() -> None:
         "      - name-0",
     ]
     assert format_unfinished([], ["None."]) == "# None.\n[]\n"
-
-
-def test_a_new_file_replaces_nothing(tmp_path: Path) -> None:
-    """A file that exists is an error and stays; so is a folder that does not exist."""
-    path = tmp_path / "models.yaml"
-    write_new_file(str(path), "one\n")
-    with pytest.raises(RegistryFileError, match="exists already"):
-        write_new_file(str(path), "two\n")
-    assert path.read_text() == "one\n"
-    with pytest.raises(RegistryFileError, match="cannot be written: No such file or directory"):
-        write_new_file(str(tmp_path / "nowhere" / "models.yaml"), "one\n")
-
-
-def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """If the disk is full, no part of the file remains."""
-
-    def fail(_descriptor: int) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(RegistryFileError, match="cannot be written: No space left on device"):
-        write_new_file(str(tmp_path / "models.yaml"), "one\n")
-    assert list(tmp_path.iterdir()) == []

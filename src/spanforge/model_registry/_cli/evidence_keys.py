@@ -10,7 +10,8 @@ import typer
 from spanforge.model_registry._cli.blocks import FactList, ItemList, Paragraph, Styled, print_blocks
 from spanforge.model_registry._cli.commands import PROGRAM, examples
 from spanforge.model_registry._cli.format_options import FormatOption
-from spanforge.model_registry._cli.key_files import read_passphrase, write_key_pair
+from spanforge.model_registry._cli.key_files import read_passphrase
+from spanforge.model_registry._cli.output_files import NewFile, write_new_files
 from spanforge.model_registry._cli.terminal import print_json
 from spanforge.model_registry.compliance._packages.optional_keys import keys
 
@@ -34,7 +35,7 @@ def generate_keys(
     passphrase = None if passphrase_file is None else read_passphrase(passphrase_file)
     pair = keys.make_key_pair(passphrase)
     private, public = f"{name}.pem", f"{name}.pub.pem"
-    write_key_pair(private, pair.private, public, pair.public)
+    write_new_files(NewFile(private, pair.private, 0o600), NewFile(public, pair.public, 0o644))
     if output == "json":
         print_json({"private_key": private, "public_key": public, "keyid": pair.keyid, "encrypted": bool(passphrase)})
         return

@@ -13,9 +13,10 @@ from spanforge.model_registry._cli.import_csv import read_csv
 from spanforge.model_registry._cli.import_litellm import join_families, read_litellm_config, read_litellm_map
 from spanforge.model_registry._cli.import_plan import ImportPlan, Selection, plan_import, take_owners
 from spanforge.model_registry._cli.import_rows import ImportRow, ImportSource, read_import_source
+from spanforge.model_registry._cli.output_files import NewFile, write_new_files
 from spanforge.model_registry._cli.registries import FilesOption, UsageError, load_registry_if_any
 from spanforge.model_registry._cli.terminal import count_things, print_json, print_line
-from spanforge.model_registry._cli.unfinished_entries import format_unfinished, write_new_file
+from spanforge.model_registry._cli.unfinished_entries import format_unfinished
 from spanforge.model_registry._core.storage import is_yaml
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def import_entries(  # noqa: PLR0913 - each is an option
     plan = plan._replace(not_selected=selection.not_selected)
     text = format_unfinished(plan.entries, [f"Imported from {source} ({form}). Fill in each empty field."])
     if output is not None:
-        write_new_file(output, text)
+        write_new_files(NewFile(output, text.encode()))
     if print_as == "json":
         print_json(plan.to_dict())
     elif output is None:

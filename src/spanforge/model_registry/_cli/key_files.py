@@ -1,8 +1,7 @@
-"""Files of signing keys: new key pairs, keys with a passphrase, and keys that others can read."""
+"""Files of signing keys: keys with a passphrase, and keys that others can read."""
 
 from __future__ import annotations
 
-import contextlib
 import getpass
 import os
 import sys
@@ -52,34 +51,6 @@ def read_passphrase(path: str) -> bytes:
         msg = f"{path}: the first line must have the passphrase, of at most {MAX_PASSPHRASE:,} bytes"
         raise UsageError(msg)
     return passphrase
-
-
-def write_key_pair(private_path: str, private: bytes, public_path: str, public: bytes) -> None:
-    """Write both files of a key pair, or none. Only the owner can read the private key. Nothing is overwritten.
-
-    Raises:
-        UsageError: A file exists, or cannot be written.
-    """
-    made = list[str]()
-    try:
-        for path, content, mode in ((private_path, private, 0o600), (public_path, public, 0o644)):
-            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode)
-            made.append(path)
-            with open(descriptor, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(descriptor)
-    except BaseException as error:
-        for path in made:
-            with contextlib.suppress(OSError):
-                os.unlink(path)
-        if isinstance(error, FileExistsError):
-            msg = f"{error.filename}: exists already, and keys are never overwritten; choose another --output"
-            raise UsageError(msg) from None
-        if isinstance(error, (OSError, ValueError)):
-            msg = f"{getattr(error, 'filename', None) or private_path}: cannot be written: {explain_os_error(error)}"
-            raise UsageError(msg) from None
-        raise
 
 
 def _choose_passphrase(passphrase_file: str | None) -> Callable[[str], bytes]:

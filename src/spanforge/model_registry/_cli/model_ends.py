@@ -16,12 +16,12 @@ from spanforge.model_registry._cli.commands import examples
 from spanforge.model_registry._cli.entry_fields import end_to_dict
 from spanforge.model_registry._cli.format_options import FormatOption
 from spanforge.model_registry._cli.icalendar import CalendarEvent, format_events
+from spanforge.model_registry._cli.output_files import ReplacedFileOption, replace_output
 from spanforge.model_registry._cli.registries import FilesOption, UsageError, load_registry, load_registry_if_any
 from spanforge.model_registry._cli.terminal import count_things, print_json, print_line, print_table
 from spanforge.model_registry._core.errors import shorten
 from spanforge.model_registry._core.provider_calendar import Calendar, list_entry_shutdowns
 from spanforge.model_registry._core.shutdowns import begin_of_day, read_today, to_day
-from spanforge.model_registry._core.storage import write_parts
 from spanforge.model_registry._core.timestamps import from_nanos, to_nanos
 
 if TYPE_CHECKING:
@@ -96,9 +96,7 @@ def write_ics(
     owner: Annotated[
         list[str] | None, typer.Option(metavar="OWNER", help="Only models of this owner; repeat it for several.")
     ] = None,
-    output: Annotated[
-        str | None, typer.Option("--output", "-o", metavar="FILE", help="The file to write. Default: standard output.")
-    ] = None,
+    output: ReplacedFileOption = None,
 ) -> None:
     """Write the ends of registered models for calendar programs.
 
@@ -114,7 +112,7 @@ def write_ics(
     if output is None:
         typer.echo(content, nl=False)
     else:
-        write_parts(output, [content])
+        replace_output(output, content)
     models = count_things(len(entries), "registered model")
     print_line(f"{count_things(len(events), 'event')} of {models}", stderr=True)
 

@@ -1,44 +1,73 @@
-"""Files that commands write: atomic, so that a reader sees the old or the new content."""
+"""Files that commands write: complete or not at all, so that no reader sees a part of one."""
 
 from __future__ import annotations
 
+import contextlib
 import os
-from typing import Annotated
+from typing import Annotated, Final, NamedTuple
 
 import typer
 
 from spanforge.model_registry._cli.registries import UsageError
-from spanforge.model_registry._core.atomic_files import (
-    explain_not_synced,
-    explain_os_error,
-    open_folder,
-    replace_file,
-    sync_folder,
-)
+from spanforge.model_registry._core.storage import resolve_target, translate_write_errors, write_target
 
 ReplacedFileOption = Annotated[
     str | None, typer.Option("--output", "-o", metavar="FILE", help="Write to this file, and not to standard output.")
 ]
 """The option of each command whose result is a file."""
+EXISTS: Final = "exists already, and is never overwritten; choose another name"
+"""The reason why a new file cannot be written."""
+
+
+class NewFile(NamedTuple):
+    """A file that does not exist yet: its path, its content, and its mode before the umask."""
+
+    path: str
+    content: bytes
+    mode: int = 0o666
 
 
 def replace_output(path: str, content: bytes) -> None:
     """Replace a file, or the target of a link, in one step. If the process is killed, the old or the new file remains.
 
     Raises:
-        UsageError: The file cannot be written; an old file is unchanged.
+        UsageError: The path is that of a pipe or a device.
+        RegistryFileError: The file cannot be written; an old file is unchanged.
     """
-    target = os.path.realpath(path)
+    target = resolve_target(path)
     if os.path.exists(target) and not os.path.isfile(target):
         msg = f"{path}: is not a file; for a pipe or a device, redirect standard output"
         raise UsageError(msg)
+    write_target(path, target, [content])
+
+
+def write_new_files(*files: NewFile) -> None:
+    """Write all of several new files, or none. An existing file is never changed.
+
+    Raises:
+        UsageError: A file exists.
+        RegistryFileError: A file cannot be written.
+    """
+    made: list[str] = []
     try:
-        with open_folder(os.path.dirname(target)) as folder:
-            replace_file(target, [content])
-            not_synced = sync_folder(folder)
-    except (OSError, ValueError) as error:
-        msg = f"{path}: cannot be written: {explain_os_error(error)}"
+        for file in files:
+            with translate_write_errors(file.path):
+                _write_new_file(file, made)
+    except BaseException:
+        for path in made:
+            with contextlib.suppress(OSError):
+                os.unlink(path)
+        raise
+
+
+def _write_new_file(file: NewFile, made: list[str]) -> None:
+    """Write a file and sync it to disk. As soon as it exists, its path is among those that are made."""
+    try:
+        with open(file.path, "xb", opener=lambda path, flags: os.open(path, flags, file.mode)) as stream:
+            made.append(file.path)
+            stream.write(file.content)
+            stream.flush()
+            os.fsync(stream.fileno())
+    except FileExistsError:
+        msg = f"{file.path}: {EXISTS}"
         raise UsageError(msg) from None
-    if not_synced is not None:
-        msg = f"{path}: {explain_not_synced(not_synced)}"
-        raise UsageError(msg)

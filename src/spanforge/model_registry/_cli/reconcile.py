@@ -14,6 +14,7 @@ from spanforge.model_registry._cli.csv_output import print_csv
 from spanforge.model_registry._cli.finding_kinds import FAIL_ON, FINDING_KINDS
 from spanforge.model_registry._cli.findings import find_all
 from spanforge.model_registry._cli.format_options import TableFormatOption
+from spanforge.model_registry._cli.output_files import NewFile, write_new_files
 from spanforge.model_registry._cli.progress import show_reading
 from spanforge.model_registry._cli.reconcile_output import (
     MAX_TABLE_ROWS,
@@ -31,7 +32,6 @@ from spanforge.model_registry._cli.scanning import (
 )
 from spanforge.model_registry._cli.suggestions import check_suggestion_path, suggest_entries
 from spanforge.model_registry._cli.terminal import print_json, print_line
-from spanforge.model_registry._cli.unfinished_entries import write_new_file
 
 if TYPE_CHECKING:
     from spanforge.model_registry._cli.findings import Findings
@@ -134,5 +134,5 @@ def _write_suggestions(observed: Observed, findings: Findings, path: str) -> Non
     elif not suggestions.entries:
         print_line("no entry to suggest, so no file is written", "weak", stderr=True)
     else:
-        write_new_file(path, suggestions.format())
+        write_new_files(NewFile(path, suggestions.format().encode()))
         print_line(f"{path}: entries to fill in: {len(suggestions.entries):,}", "good", stderr=True)

@@ -10,9 +10,9 @@ import typer
 
 from spanforge.model_registry import __file__ as _package_file
 from spanforge.model_registry._cli.commands import examples
+from spanforge.model_registry._cli.output_files import ReplacedFileOption, replace_output
 from spanforge.model_registry._cli.registries import UsageError
 from spanforge.model_registry._cli.terminal import escape_controls
-from spanforge.model_registry._core.atomic_files import explain_os_error, replace_file
 
 _SCHEMA_FOLDER: Final = os.path.dirname(_package_file)
 _SUFFIX: Final = ".schema.json"
@@ -21,9 +21,7 @@ _SUFFIX: Final = ".schema.json"
 @examples("schema calendar --output calendar.schema.json")
 def print_schema(
     kind: Annotated[str, typer.Argument(metavar="KIND", help="registry or calendar.")],
-    output: Annotated[
-        str | None, typer.Option("--output", "-o", metavar="FILE", help="Write the schema to a file.")
-    ] = None,
+    output: ReplacedFileOption = None,
 ) -> None:
     """Print the JSON Schema of a kind of file.
 
@@ -39,11 +37,7 @@ def print_schema(
     if output is None:
         sys.stdout.write(content.decode())
         return
-    try:
-        replace_file(os.path.realpath(output), [content])
-    except OSError as error:
-        msg = f"{escape_controls(output)}: cannot be written: {explain_os_error(error)}"
-        raise UsageError(msg) from error
+    replace_output(output, content)
 
 
 def list_schemas() -> list[str]:

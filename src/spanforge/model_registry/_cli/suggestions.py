@@ -8,6 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from spanforge.model_registry._cli.finding_kinds import UNREGISTERED_KIND
+from spanforge.model_registry._cli.output_files import EXISTS
 from spanforge.model_registry._cli.registries import UsageError
 from spanforge.model_registry._cli.terminal import count_things
 from spanforge.model_registry._cli.unfinished_entries import UnfinishedEntry, format_unfinished
@@ -152,7 +153,7 @@ def check_suggestion_path(path: str) -> None:
     elif not os.path.isdir(os.path.dirname(path) or os.curdir):
         problem = "the folder does not exist"
     elif os.path.lexists(path):
-        problem = "exists already; choose another name, or remove the file"
+        problem = EXISTS
     if problem is not None:
         msg = f"--suggest {path}: {problem}"
         raise UsageError(msg)

@@ -5,18 +5,14 @@ An empty required field keeps the file from loading, so nobody deploys an owner 
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import re
 import textwrap
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from spanforge.model_registry._cli.terminal import escape_controls
-from spanforge.model_registry._core.atomic_files import explain_os_error
 from spanforge.model_registry._core.entry import ModelRegistryEntry
-from spanforge.model_registry._core.errors import RegistryFileError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -162,30 +158,3 @@ def _escape_character(character: str) -> str:
     if character in _YAML_ESCAPES:
         return _YAML_ESCAPES[character]
     return character if character.isprintable() else f"\\U{ord(character):08x}"
-
-
-def write_new_file(path: str, text: str) -> None:
-    """Write a text to a new file. An existing file is never changed.
-
-    Raises:
-        RegistryFileError: The file exists, or cannot be written.
-    """
-    try:
-        with open(path, "xb") as file:
-            _write_or_remove(file, text.encode())
-    except FileExistsError:
-        raise RegistryFileError(path, "exists already; choose another name, or remove the file") from None
-    except (OSError, ValueError) as error:
-        raise RegistryFileError(path, f"cannot be written: {explain_os_error(error)}") from error
-
-
-def _write_or_remove(file: BinaryIO, content: bytes) -> None:
-    """Write a new file and sync it to disk. If that fails, remove it, because a part of it looks like the whole."""
-    try:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(file.name)
-        raise
