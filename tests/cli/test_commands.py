@@ -80,7 +80,10 @@ def test_the_list_of_commands(capsys: pytest.CaptureFixture[str]) -> None:
         (["nope"], "Error: No such command 'nope'."),
         (["list", "--zzz"], "Error: No such option: --zzz"),
         (["list", "--file", "nope.json"], "spanforge-models: nope.json: no such file"),
-        (["list", "--file", "\x1b[31m\n.json"], r"spanforge-models: \x1b[31m\n.json: no such file"),
+        (
+            ["list", "--file", "\x1b[31m\n.json"],
+            r"spanforge-models: \x1b[31m\n.json: matches no file whose name ends in .json, .yaml or .yml",
+        ),
         (["list"], "spanforge-models: no registry file: pass --file FILE, or set OTEL_PYTHON_MODEL_REGISTRY_FILE"),
     ],
 )

@@ -171,6 +171,25 @@ def test_show_another_name(capsys: pytest.CaptureFixture[str]) -> None:
     assert printed.err == "'support-chat' is no id; by the rule alias it is 'acme-chat-1'\n"
 
 
+def test_models_of_folders_and_globs(
+    registry_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An option or the setting may name a folder or a glob. A change needs one file."""
+    (registry_file.parent / "more.yaml").write_bytes(MODELS.read_bytes())
+    folder = str(registry_file.parent)
+    expected = run_here(capsys, "list", "--file", registry_file, "--file", f"{folder}/more.yaml").out
+    assert expected.count("\n") == 2 + 3 + 3 + 1
+    assert run_here(capsys, "list", "--file", folder).out == expected
+    assert run_here(capsys, "list", "--file", f"{folder}/*.[jy]*").out == expected
+    monkeypatch.setenv("OTEL_PYTHON_MODEL_REGISTRY_FILE", folder)
+    assert run_here(capsys, "list").out == expected
+    failed = run_here(capsys, "retire", "b")
+    assert (failed.code, failed.err) == (
+        2,
+        "spanforge-models: a change needs one registry file, not 2: pass --file FILE\n",
+    )
+
+
 CELLS = st.text(max_size=40) | st.sampled_from(["模型/一二三四五六七八九十一二三四五六七八九十一二三", "a/b-c.d" * 9])
 
 

@@ -13,6 +13,7 @@ from spanforge.model_registry._cli.format_options import FormatOption
 from spanforge.model_registry._cli.registries import UsageError, find_registry_files
 from spanforge.model_registry._cli.registry_changes import ChangeRequest, change_file, plan_change
 from spanforge.model_registry._cli.terminal import print_json, print_line, print_table
+from spanforge.model_registry._core.registry_sources import list_files
 from spanforge.model_registry._core.settings import FILE
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ def deprecate(  # noqa: PLR0913 - the arguments of the operation are the options
     *,
     reason: ReasonOption = "",
     successor: Annotated[str | None, typer.Option(metavar="MODEL_ID", help="The model to use instead.")] = None,
-    sunset_date: Annotated[str | None, typer.Option(metavar="DATE", help="When the model will be retired.")] = None,
+    sunset_date: Annotated[str | None, typer.Option(metavar="DATE", help="From then on, calls are findings.")] = None,
     actor: ActorOption = None,
     files: OneFileOption = None,
     dry_run: DryRunOption = False,
@@ -176,7 +177,7 @@ def _join_providers(providers: list[str]) -> str | list[str] | None:
 
 
 def _change(files: list[str] | None, request: ChangeRequest, *, dry_run: bool, wait: float) -> ChangedFile:
-    chosen = find_registry_files(files)
+    chosen = [path for source in find_registry_files(files) for path in list_files(source).files]
     if len(chosen) != 1:
         msg = f"a change needs one registry file, not {len(chosen)}: pass --file FILE"
         raise UsageError(msg)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from spanforge.model_registry import ModelRegistry, ModelRegistryError
+from spanforge.model_registry._core.registry_sources import find_files
 from spanforge.model_registry._core.settings import FILE
 from spanforge.model_registry._core.state import replace_file_entries
 from spanforge.model_registry._core.storage import read_source
@@ -17,7 +18,7 @@ FilesOption = Annotated[
         "--file",
         "-f",
         metavar="FILE",
-        help=f"Registry file in JSON or YAML; repeat it for several. Default: the setting {FILE.variable}.",
+        help=f"Registry file, folder or glob; repeat it for several. Default: the setting {FILE.variable}.",
     ),
 ]
 """The option of each command that reads a registry."""
@@ -28,7 +29,7 @@ class UsageError(ModelRegistryError):
 
 
 def find_registry_files(files: list[str] | None) -> list[str]:
-    """Return the files of ``--file``, or else of the setting.
+    """Return the files, folders and globs of ``--file``, or else of the setting.
 
     Raises:
         UsageError: There are none.
@@ -41,14 +42,14 @@ def find_registry_files(files: list[str] | None) -> list[str]:
 
 
 def load_registry(files: list[str] | None) -> ModelRegistry:
-    """Return a registry that emits no events, with the entries of these files, or else of the setting's.
+    """Return a registry that emits no events, with the entries of these files and folders, or else of the setting's.
 
     Raises:
         RegistryFileError: A file cannot be read or is not valid.
         UsageError: There are no files.
     """
     registry = ModelRegistry(auto_emit=False)
-    read = [read_source(path) for path in find_registry_files(files)]
+    read = [read_source(path) for path in find_files(find_registry_files(files))]
     replace_file_entries(registry, [entry for entries, _ in read for entry in entries], [source for _, source in read])
     return registry
 

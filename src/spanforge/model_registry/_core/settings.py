@@ -228,7 +228,7 @@ FILE: Final[Setting[tuple[str, ...]]] = Setting(
     (),
     "",
     _parse_sources,
-    "the registry file, JSON or YAML, or a folder or glob of them; several are separated by `:`, on Windows by `;`",
+    "the registry file, or a folder or glob of such files; several are separated by a comma or `:`, on Windows `;`",
 )
 RELOAD_INTERVAL: Final = Setting(
     "reload_interval",
