@@ -1,4 +1,4 @@
-"""The commands in docs/evidence.md print what stands under them."""
+"""The commands in docs/evidence-commands.md print what stands under them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import NamedTuple
 import pytest
 from support.commands import command_environment, command_line, copy_examples
 
-PAGE = Path(__file__).parents[2] / "docs" / "evidence.md"
+PAGE = Path(__file__).parents[2] / "docs" / "evidence-commands.md"
 BLOCK = re.compile(r"```console\n(\$ .*?)```", re.DOTALL)
 VARYING = re.compile(r"\b([0-9a-f]{64}|[0-9a-f]{40}|[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9:]{8} UTC(?=, by the clock))")
 """Digests, key ids, commits, and the time of generation."""

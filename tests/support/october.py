@@ -1,4 +1,4 @@
-"""The signed evidence package that the example in docs/evidence.md verifies."""
+"""The signed evidence package that the example in docs/evidence-packages.md verifies."""
 
 from __future__ import annotations
 

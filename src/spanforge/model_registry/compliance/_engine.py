@@ -115,8 +115,8 @@ class ComplianceMappingEngine:
             from_date: The first instant of the period: RFC 3339, or a date or date-time. A date means its first
                 instant. A time without an offset is UTC.
             to_date: The first instant after the period.
-            telemetry: Paths, globs and addresses of the formats that docs/evidence.md lists, and objects with the
-                protocol ``TelemetryReader``.
+            telemetry: Paths, globs and addresses of the formats that docs/evidence-telemetry.md lists, and objects
+                with the protocol ``TelemetryReader``.
             audit_events: Lifecycle events from other systems: mappings with ``event_type``, ``timestamp`` (RFC 3339)
                 and ``payload`` (with ``model_id``). Events of other types are ignored.
             generated_at: The time of generation to state; ``None`` for now. It is not a trusted timestamp. The
