@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 from support.commands import EXAMPLES, run_here
 
-PAGES = [Path(__file__).parents[2] / "docs" / name for name in ("model-names.md", "resolution.md")]
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text("utf-8")
+PAGES = [ROOT / "docs" / name for name in ("model-names.md", "resolution.md")]
 BLOCKS = [
     pytest.param(line, output, id=f"{page.stem}: {line}")
     for page in PAGES
     for line, output in re.findall(
-        r"```console\n\$ spanforge-models (.*)\n(.*?)```", page.read_text("utf-8"), re.DOTALL
+        r"```console\n\$ spanforge-models ([^\n]*)\n(.*?)```", page.read_text("utf-8"), re.DOTALL
     )
 ]
 
@@ -25,4 +27,15 @@ def test_the_output_on_a_page_is_real(
 ) -> None:
     """A command with its output prints exactly that, in the folder of the examples."""
     monkeypatch.chdir(EXAMPLES)
+    assert run_here(capsys, *shlex.split(line)).out == output
+
+
+def test_the_output_in_the_readme_is_real(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The command prints the output under it, with the file that the README shows."""
+    monkeypatch.chdir(tmp_path)
+    (content,) = re.findall(r"```json\n(.*?)```", README, re.DOTALL)
+    Path("models.json").write_text(content)
+    ((line, output),) = re.findall(r"```console\n\$ spanforge-models ([^\n]*)\n(.*?)```", README, re.DOTALL)
     assert run_here(capsys, *shlex.split(line)).out == output
