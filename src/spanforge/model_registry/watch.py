@@ -14,8 +14,16 @@ from spanforge.model_registry._core import logs, storage
 from spanforge.model_registry._core.calendar_watch import follow_calendar_setting, list_calendar_states
 from spanforge.model_registry._core.default import get_default_registry
 from spanforge.model_registry._core.interruptions import pass_interruption
-from spanforge.model_registry._core.process import ProcessState, WarnOnce, live_keys, start_daemon, wait_for_look
-from spanforge.model_registry._core.registry_sources import list_files, split_sources
+from spanforge.model_registry._core.process import (
+    START_TIMEOUT,
+    ProcessState,
+    WarnOnce,
+    live_keys,
+    run_within,
+    start_daemon,
+    wait_for_look,
+)
+from spanforge.model_registry._core.registry_sources import split_sources
 from spanforge.model_registry._core.settings import FILE, RELOAD_INTERVAL
 from spanforge.model_registry._core.source_log_lines import log_source_changes
 from spanforge.model_registry._core.state import replace_file_entries
@@ -92,6 +100,7 @@ class FileWatcher:
         self._seen_in_force: dict[str, float] = {}
         self._started = time.monotonic()
         self._failures: Counter[str] = Counter()
+        self._has_looked = False
 
     def states(self) -> list[FileState]:
         """Return the state of each file, and of each folder or glob that has none."""
@@ -118,7 +127,10 @@ class FileWatcher:
         return any(file.path not in self._in_force for file in list_watched_files(self._sources))
 
     def start(self) -> None:
-        """Read the files, and follow them until ``stop``."""
+        """Read the files, and follow them until ``stop``.
+
+        If reading takes longer than a second, it goes on in another thread.
+        """
         registry = self._registry()
         if registry is None:
             return
@@ -129,9 +141,11 @@ class FileWatcher:
         self._stopped = threading.Event()
         self._reset()
         for source in self.files:
-            is_file = list_files(source).files == (source,)
-            storage.preload_parser(source if is_file else ".yaml")  # a folder may get a YAML file later
-        self.look()
+            is_json = source.lower().endswith(".json")
+            storage.preload_parser(source if is_json else ".yaml")  # a folder may get a YAML file later
+        if not run_within(self.look, START_TIMEOUT, "model-registry-first-look"):
+            text = "model registry: %s cannot be read within a second, so the application starts without these models"
+            _warnings.warn("slow start", text, ", ".join(self.files))
         if self.reload_interval:
             self._start_thread()
 
@@ -151,6 +165,7 @@ class FileWatcher:
         with self._looking:
             try:
                 self._look()
+                self._has_looked = True
             except Exception as error:  # noqa: BLE001 - the application goes on, with the models it has
                 pass_interruption(error)
                 text = "model registry: cannot read the registry files, so the previous entries stay in force: %r"
@@ -223,7 +238,7 @@ class FileWatcher:
 
     def _run(self, stopped: threading.Event) -> None:
         pause = self.reload_interval / 3_000  # within an interval, one look finds a change and another confirms it
-        while not stopped.wait(pause) and self._registry() is not None:
+        while not stopped.wait(pause if self._has_looked else 0) and self._registry() is not None:
             self.look()
 
     def _after_fork(self) -> None:

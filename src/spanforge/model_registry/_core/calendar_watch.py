@@ -6,11 +6,20 @@ import atexit
 import threading
 import time
 import weakref
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from spanforge.model_registry._core import logs, storage
 from spanforge.model_registry._core.interruptions import pass_interruption
-from spanforge.model_registry._core.process import ProcessState, WarnOnce, live_keys, start_daemon, wait_for_look
+from spanforge.model_registry._core.process import (
+    START_TIMEOUT,
+    ProcessState,
+    WarnOnce,
+    live_keys,
+    run_within,
+    start_daemon,
+    wait_for_look,
+)
 from spanforge.model_registry._core.provider_calendar import Calendar, CalendarDay, parse_calendar
 from spanforge.model_registry._core.settings import CALENDAR, RELOAD_INTERVAL
 from spanforge.model_registry._core.shutdowns import read_today
@@ -62,7 +71,9 @@ class CalendarWatcher:
         _calendars.by_registry[registry] = self
         if self._file is not None:
             storage.preload_parser(self._file.path)
-        self.look(reads_file=True)
+        if not run_within(partial(self.look, reads_file=True), START_TIMEOUT, "model-registry-first-look"):
+            text = "model registry: the calendar cannot be read within a second, so the application starts without it"
+            _warnings.warn("slow start", text)
         self._start_thread()
 
     def stop(self) -> None:

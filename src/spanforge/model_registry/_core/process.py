@@ -18,6 +18,8 @@ _T = TypeVar("_T")
 _Kept = TypeVar("_Kept")
 
 
+START_TIMEOUT: Final = 1.0
+"""The seconds that the start of an application waits for its files, because a network disk may not respond."""
 STOP_TIMEOUT: Final = 1.0
 """The seconds that ``stop`` waits for the end of a look, because a network disk may not respond."""
 
@@ -120,6 +122,21 @@ def start_daemon(run: Callable[[threading.Event], None], stopped: threading.Even
     except RuntimeError as error:
         return error
     return None
+
+
+def run_within(run: Callable[[], None], seconds: float, name: str) -> bool:
+    """Run a function in a daemon thread, and wait some seconds for its end; return whether it has ended.
+
+    If no thread can be started, the function runs in this one.
+    """
+    thread = threading.Thread(target=run, name=name, daemon=True)
+    try:
+        thread.start()
+    except RuntimeError:
+        run()
+        return True
+    thread.join(seconds)
+    return not thread.is_alive()
 
 
 def wait_for_look(looking: threading.RLock) -> None:
