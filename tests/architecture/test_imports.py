@@ -108,8 +108,10 @@ INNER_LAYERS = {
             "periods",
             "registries",
             "revisions",
+            "telemetry_option",
             "terminal",
             "text_layout",
+            "yaml_scalars",
         },
         {
             "assignments",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 import subprocess
 from typing import TYPE_CHECKING
@@ -187,7 +188,20 @@ def test_make_passes_its_options_on(folder: Path, make: Make) -> None:
     """The attestation states the arguments that were given as options."""
     (folder / "calendar.yaml").write_text("[]\n")
     (folder / "events.json").write_text("[]")
-    options = ("--match", "exact", "--model-attribute", "my.model", "--delay", "1h", "--max-gap", "2d")
+    (folder / "archive").mkdir()
+    shutil.copy("telemetry.jsonl", "archive/more.jsonl")
+    options = (
+        "--telemetry",
+        "archive",
+        "--match",
+        "exact",
+        "--model-attribute",
+        "my.model",
+        "--delay",
+        "1h",
+        "--max-gap",
+        "2d",
+    )
     options += ("--calendar", "calendar.yaml", "--audit-events", "events.json", "--generated-at", "2026-11-02")
     printed = make("--from", "2026-10-01", "--to", "2026-10-08", *options, "--output", "x.zip", "--format", "json")
     attestation = json.loads(printed.out)["attestation"]
@@ -201,7 +215,7 @@ def test_make_passes_its_options_on(folder: Path, make: Make) -> None:
         "model_id": None,
     }
     assert attestation["arguments"]["calendar"]["name"] == "calendar.yaml"
-    assert [each["name"] for each in attestation["inputs"]] == ["telemetry.jsonl", "audit_events"]
+    assert [each["name"] for each in attestation["inputs"]] == ["telemetry.jsonl", "more.jsonl", "audit_events"]
     assert attestation["period"]["to_date"] == "2026-10-08T00:00:00.000000Z"
 
 

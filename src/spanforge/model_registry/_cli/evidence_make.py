@@ -21,6 +21,7 @@ from spanforge.model_registry._cli.periods import choose_period, parse_duration
 from spanforge.model_registry._cli.progress import show_reading
 from spanforge.model_registry._cli.registries import FilesOption, UsageError, load_registry
 from spanforge.model_registry._cli.revisions import RegistryRevision, find_revision
+from spanforge.model_registry._cli.telemetry_option import TelemetryOption, list_telemetry
 from spanforge.model_registry._cli.terminal import print_json, print_line
 from spanforge.model_registry._core.atomic_files import explain_os_error
 from spanforge.model_registry._core.errors import shorten
@@ -52,10 +53,7 @@ _events_decoder: Final = msgspec.json.Decoder(list[dict[str, Any]])
 def make_package(  # noqa: PLR0913 - a parameter for each option
     *,
     framework: Annotated[Framework, typer.Option(help="The framework.")],
-    telemetry: Annotated[
-        list[str],
-        typer.Option(metavar="SOURCE", help="File, glob in quotes, or address of Jaeger; repeat it for several."),
-    ],
+    telemetry: TelemetryOption,
     path: Annotated[str, typer.Option("--output", "-o", metavar="PATH", help="The new .zip, or else the new folder.")],
     month: Annotated[str | None, typer.Option(metavar="YYYY-MM", help="The period: a month in UTC.")] = None,
     quarter: Annotated[str | None, typer.Option(metavar="YYYY-QN", help="The period: a quarter in UTC.")] = None,
@@ -118,7 +116,7 @@ def make_package(  # noqa: PLR0913 - a parameter for each option
             model,
             framework,
             *period,
-            telemetry=telemetry,
+            telemetry=list_telemetry(telemetry),
             audit_events=events,
             generated_at=generated_at,
             source_revision=revision.commit,

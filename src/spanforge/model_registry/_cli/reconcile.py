@@ -31,6 +31,7 @@ from spanforge.model_registry._cli.scanning import (
     scan_telemetry,
 )
 from spanforge.model_registry._cli.suggestions import check_suggestion_path, suggest_entries
+from spanforge.model_registry._cli.telemetry_option import TelemetryOption
 from spanforge.model_registry._cli.terminal import print_json, print_line
 
 if TYPE_CHECKING:
@@ -48,15 +49,7 @@ _NO_KIND = "none"
 )
 def reconcile_telemetry(  # noqa: PLR0913 - options
     *,
-    telemetry: Annotated[
-        list[str],
-        typer.Option(
-            "--telemetry",
-            "-t",
-            metavar="SOURCE",
-            help="File, folder or glob of OTLP, or a Jaeger's address; repeatable.",
-        ),
-    ],
+    telemetry: TelemetryOption,
     files: FilesOption = None,
     calendar: CalendarOption = None,
     from_date: Annotated[

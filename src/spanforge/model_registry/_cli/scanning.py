@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import glob
-import os
 import tempfile
 import time
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from spanforge.model_registry._cli.calendar_option import load_calendar_if_any
 from spanforge.model_registry._cli.registries import UsageError
+from spanforge.model_registry._cli.telemetry_option import list_telemetry
 from spanforge.model_registry._core.settings import MATCH, MODEL_ATTRIBUTES
 from spanforge.model_registry._core.timestamps import format_nanos
 from spanforge.model_registry.compliance._analysis.counted_groups import count_once
@@ -47,11 +46,6 @@ class Observed(NamedTuple):
     inputs: Sequence[ScannedInput]
     groups: Sequence[tuple[CallGroup, GroupSpans]]
     totals: CallTotals
-
-
-def list_telemetry(sources: Iterable[str]) -> list[str]:
-    """Return sources of telemetry; a folder becomes the glob of all files in it."""
-    return [os.path.join(glob.escape(each), "**") if os.path.isdir(each) else each for each in sources]
 
 
 def choose_scan_period(sources: Iterable[str], from_date: str | None, to_date: str | None) -> tuple[int, int]:

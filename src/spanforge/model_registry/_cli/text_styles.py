@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from spanforge.model_registry._cli.text_layout import find_column, find_indentation, find_newline
+from spanforge.model_registry._cli.yaml_scalars import is_plain_scalar, quote_scalar
 from spanforge.model_registry._core.validation import DATE_FIELDS, RESERVED
 
 if TYPE_CHECKING:
@@ -17,16 +18,11 @@ if TYPE_CHECKING:
 
 _LONGEST_FLOW: Final = 100
 """The limit of characters of a new list in brackets. A longer one has a line for each item."""
-_UNQUOTED_TEXT: Final = re.compile(r"[^\W\d_](?:[\w ./@()+-]*[\w./@()+-])?")
-"""Texts that mean the same without quotes in every version of YAML, unless they are among the ``_YAML_WORDS``."""
-_YAML_WORDS: Final = frozenset({"null", "true", "false", "yes", "no", "on", "off", "y", "n"})
 _DAY_TEXT: Final = re.compile(r"\d{4}-\d\d-\d\d")
 _DATE: Final = re.compile(r"\d{4}-\d\d-\d\d(?:[Tt ][\d:.]+(?:[Zz]|[+-]\d\d:\d\d)?)?")
 _DAY_KEYS: Final = ("version", *DATE_FIELDS, *(key for key, row in RESERVED.items() if row.kind == "date"))
 """The fields and keys whose values are often days."""
 _UNQUOTED_DAY: Final = re.compile(r":[ \t]+\d{4}-\d\d-\d\d[ \t\r]*$", re.MULTILINE)
-_NOT_QUOTED: Final = re.compile('[^ -~\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]|["\\\\]')
-"""The characters that are written as escapes in double quotes."""
 
 
 class Style(Protocol):
@@ -178,23 +174,11 @@ class YamlStyle:
     def _write_text(self, text: str, old: str = "") -> str:
         """Return a text, with the quotes of the text that it replaces, or with quotes if it needs some."""
         quote = old[:1] if old[:1] in ("'", '"') else ""
-        if not quote and (_is_plain_text(text) or (_DATE.fullmatch(old) and _DATE.fullmatch(text))):
+        if not quote and (is_plain_scalar(text) or (_DATE.fullmatch(old) and _DATE.fullmatch(text))):
             return text
-        if (quote or self.quote) == "'" and not _NOT_QUOTED.search(text.replace('"', "").replace("\\", "")):
+        if (quote or self.quote) == "'" and text.isprintable():
             return "'" + text.replace("'", "''") + "'"
-        return f'"{_NOT_QUOTED.sub(_escape_match, text)}"'
-
-
-def _is_plain_text(text: str) -> bool:
-    return _UNQUOTED_TEXT.fullmatch(text) is not None and text.lower() not in _YAML_WORDS
-
-
-def _escape_match(match: re.Match[str]) -> str:
-    character = match.group()
-    if character in '"\\':
-        return f"\\{character}"
-    code = ord(character)
-    return "\\n" if character == "\n" else f"\\u{code:04X}" if code <= 0xFFFF else f"\\U{code:08X}"  # noqa: PLR2004
+        return quote_scalar(text)
 
 
 def find_json_style(text: str, layout: FileLayout) -> JsonStyle:

@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from spanforge.model_registry._cli.terminal import escape_controls
+from spanforge.model_registry._cli.yaml_scalars import is_plain_scalar, quote_scalar
 from spanforge.model_registry._core.entry import ModelRegistryEntry
 
 if TYPE_CHECKING:
@@ -36,11 +37,7 @@ MAX_LINE: Final = 80
 _STRUCT_FIELDS: Final = ModelRegistryEntry.__struct_fields__
 _STAND_INS: Final = {field: "low" if field == "risk_tier" else "unknown" for field in FIELD_HINTS}
 """Allowed values in place of missing ones, for the check of the others. They are never written."""
-_UNQUOTED: Final = re.compile(r"[A-Za-z](?:[\w./@+-]|:(?=\w|/))*(?: (?:[\w./@+-]|:(?=\w|/))+)*", re.ASCII)
 _PLAIN_DAY: Final = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
-_TYPED_WORDS: Final = frozenset(("true", "false", "null", "yes", "no", "on", "off", "y", "n"))
-"""Texts that some version of YAML reads as another type."""
-_YAML_ESCAPES: Final = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t"}
 
 
 class UnfinishedEntry(NamedTuple):
@@ -139,22 +136,10 @@ def _format_value(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(map(_format_value, value))}]"
     if isinstance(value, dict):
-        return f"{{{', '.join(f'{_quote_text(key)}: {_format_value(item)}' for key, item in value.items())}}}"
+        return f"{{{', '.join(f'{quote_scalar(key)}: {_format_value(item)}' for key, item in value.items())}}}"
     return json.dumps(value)
 
 
 def format_scalar(text: str) -> str:
-    """Return a text as a YAML scalar: without quotes if every version of YAML reads it as the same text, or a day."""
-    is_plain = _UNQUOTED.fullmatch(text) and text.lower() not in _TYPED_WORDS
-    return text if is_plain or _PLAIN_DAY.fullmatch(text) else _quote_text(text)
-
-
-def _quote_text(text: str) -> str:
-    """Return a text in double quotes, in which each character that is not printable is an escape."""
-    return f'"{"".join(map(_escape_character, text))}"'
-
-
-def _escape_character(character: str) -> str:
-    if character in _YAML_ESCAPES:
-        return _YAML_ESCAPES[character]
-    return character if character.isprintable() else f"\\U{ord(character):08x}"
+    """Return a text as a YAML scalar: without quotes if it needs none, or is a day."""
+    return text if is_plain_scalar(text) or _PLAIN_DAY.fullmatch(text) else quote_scalar(text)
