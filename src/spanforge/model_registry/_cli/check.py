@@ -66,7 +66,7 @@ def check_registry_files(  # noqa: PLR0913 - each is an option
 ) -> None:
     """Report what is wrong in registry files.
 
-    Exit code 1: a finding has the severity of --fail-on, by default an error. Exit code 2: a file cannot be read.
+    Exit code 1: a finding is at least as severe as --fail-on, by default an error. Exit code 2: a file cannot be read.
     """
     if list_rules:
         _print_rules(output)
