@@ -79,7 +79,13 @@ app: Final = typer.Typer(cls=_Program, rich_markup_mode=None, no_args_is_help=Tr
 def _describe_program(
     *,
     version: Annotated[
-        bool, typer.Option("--version", callback=lambda value: _show_version(wanted=value), is_eager=True)
+        bool,
+        typer.Option(
+            "--version",
+            callback=lambda value: _show_version(wanted=value),
+            is_eager=True,
+            help="Show the version and exit.",
+        ),
     ] = False,
 ) -> None:
     """Work with a registry of AI models: check its files, change them, explain names, and make evidence.

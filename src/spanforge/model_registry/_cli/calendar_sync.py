@@ -21,6 +21,7 @@ from spanforge.model_registry._cli.registries import FilesOption, load_registry,
 from spanforge.model_registry._cli.terminal import count_things, print_json, print_line
 from spanforge.model_registry._core.calendar_feeds import FeedFormat, read_feed
 from spanforge.model_registry._core.provider_calendar import Calendar
+from spanforge.model_registry._core.settings import CALENDAR
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,11 +41,14 @@ DayOption = Annotated[
     "calendar sync --from bedrock bedrock.json -o calendar.yaml",
 )
 def sync_calendar(  # noqa: PLR0913 - each is an option
-    sources: Annotated[list[str], typer.Argument(metavar="SOURCE", help="Files in the format; - for standard input.")],
+    sources: Annotated[list[str], typer.Argument(metavar="SOURCE", help="Files of the source; - for standard input.")],
     *,
     form: Annotated[FeedFormat, typer.Option("--from", help="The format of the sources.")],
     output: Annotated[
-        str | None, typer.Option("--output", "-o", metavar="FILE", help="The calendar file. Default: the setting's.")
+        str | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help=f"The calendar file. Default: the setting {CALENDAR.variable}."
+        ),
     ] = None,
     files: FilesOption = None,
     checked_on: DayOption = None,

@@ -54,8 +54,8 @@ def add_model(  # noqa: PLR0913 - the payload's fields are the options
     owner: Annotated[str, typer.Option(help="The team or person responsible.")],
     purpose: Annotated[str, typer.Option(help="The intended use.")],
     deployment_date: Annotated[str | None, typer.Option(metavar="DATE", help="The first use. Default: now.")] = None,
-    alias: Annotated[list[str] | None, typer.Option(help="Another name or a glob; may be repeated.")] = None,
-    provider: Annotated[list[str] | None, typer.Option(help="The only provider; may be repeated.")] = None,
+    alias: Annotated[list[str] | None, typer.Option(help="Another name or a glob; repeat it for several.")] = None,
+    provider: Annotated[list[str] | None, typer.Option(help="The only provider; repeat it for several.")] = None,
     contact: Annotated[str | None, typer.Option(help="How to reach the owner.")] = None,
     metadata: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="A key of your own; KEY:=JSON for other types.")

@@ -54,9 +54,11 @@ def check_registry_files(  # noqa: PLR0913 - each is an option
     *,
     calendar: CalendarOption = None,
     select: Annotated[
-        list[str] | None, typer.Option(metavar="RULE", help="Only this rule, besides errors of files; repeatable.")
+        list[str] | None, typer.Option(metavar="RULE", help="Only this rule, besides faults; repeat it for several.")
     ] = None,
-    ignore: Annotated[list[str] | None, typer.Option(metavar="RULE", help="Not this rule; repeatable.")] = None,
+    ignore: Annotated[
+        list[str] | None, typer.Option(metavar="RULE", help="Not this rule; repeat it for several.")
+    ] = None,
     fail_on: Annotated[FailOn, typer.Option(help="The least severity that ends the command with 1.")] = "error",
     output: Annotated[CheckFormat, typer.Option("--format", help="How to print the findings.")] = "text",
     stdin_name: Annotated[

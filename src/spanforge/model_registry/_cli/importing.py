@@ -81,7 +81,7 @@ OwnerOption = Annotated[
     typer.Option(
         "--owner-from",
         metavar="KEY",
-        help="What states the owner in the source: a tag, label, annotation, column, or key of model_info.",
+        help="Where the source has the owner: a tag, label, annotation, column, or key of model_info.",
     ),
 ]
 
