@@ -120,7 +120,9 @@ def test_register_makes_the_file(name: str, tmp_path: Path, capsys: pytest.Captu
     path = tmp_path / name
     assert run_here(capsys, "register", "m", *NEW, "--file", path).code == 0
     assert [entry.model_id for entry in read_entries(path)] == ["m"]
-    assert run_here(capsys, "register", "m", *NEW[:-1], "other", "--file", path).code == 2
+    refused = run_here(capsys, "register", "m", *NEW[:-1], "other", "--file", path)
+    assert refused.code == 2
+    assert refused.err.endswith(" (status active) and differs in purpose; to change it, pass --replace\n")
     assert run_here(capsys, "register", "m", *NEW[:-1], "other", "--replace", "--file", path).code == 0
     assert read_entry(path, "m")["purpose"] == "other"
     assert os.listdir(tmp_path) == [name]
@@ -129,7 +131,7 @@ def test_register_makes_the_file(name: str, tmp_path: Path, capsys: pytest.Captu
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["retire", "acme-chat-3"], "PATH: model 'acme-chat-3' not found; did you mean 'acme-chat-2'?"),
+        (["retire", "acme-chat-3"], "PATH: model 'acme-chat-3' is not registered; did you mean 'acme-chat-2'?"),
         (["set", "acme-chat-1", "owner"], "'owner' is no assignment: write FIELD=VALUE"),
         (["set", "acme-chat-1", "status=active"], STATUS),
         (["set", "acme-chat-1", "metadata.history:=[]"], HISTORY),

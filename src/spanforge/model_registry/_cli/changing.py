@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, cast, get_args
 
 import typer
 
-from spanforge.model_registry import RiskTier
+from spanforge.model_registry import ModelAlreadyRegisteredError, RiskTier
 from spanforge.model_registry._cli.assignments import make_setter, parse_assignment
 from spanforge.model_registry._cli.commands import examples
 from spanforge.model_registry._cli.format_options import FormatOption
@@ -89,7 +89,10 @@ def add_model(  # noqa: PLR0913 - the payload's fields are the options
             actor=actor,
         )
 
-    change = _change(files, ChangeRequest(model_id, operate, registers=True), dry_run=dry_run, wait=wait)
+    try:
+        change = _change(files, ChangeRequest(model_id, operate, registers=True), dry_run=dry_run, wait=wait)
+    except ModelAlreadyRegisteredError as error:
+        raise UsageError(str(error).replace("replace=True", "--replace")) from error
     _print_change(change, "registered", output, dry_run=dry_run)
 
 

@@ -136,7 +136,7 @@ def _read_old(path: str, request: ChangeRequest) -> bytes | None:
 def _explain_unknown(path: str, model_id: str, known: list[str]) -> str:
     near = difflib.get_close_matches(model_id, known, 1)
     hint = f"; did you mean {shorten(near[0])}?" if near else ""
-    return f"{path}: model {shorten(model_id)} not found{hint}"
+    return f"{path}: model {shorten(model_id)} is not registered{hint}"
 
 
 def _list_values(entry: ModelRegistryEntry) -> dict[str, Any]:
