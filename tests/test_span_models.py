@@ -179,10 +179,18 @@ def test_a_glob_that_takes_another_name_of_a_model_is_logged(
 
 
 def test_entries_that_no_name_tells_apart_are_logged_once(caplog: pytest.LogCaptureFixture, tmp_path: Any) -> None:
-    """Two entries that match the same names are logged once, unless they have different providers."""
+    """Two entries that match the same names are logged once, unless the entries or their ids differ in the provider.
+
+    OpenAI's name is no route: clouds write it before models that they serve themselves.
+    """
     registry = ModelRegistry(auto_emit=False)
     given = {"name": "N", "version": "1", "risk_tier": "low", "owner": "t", "purpose": "p"}
-    for model_id, provider in (("gpt-4o", None), ("GPT-4o", "azure"), ("openai/gpt-4o", None)):
+    for model_id, provider in (
+        ("gpt-4o", None),
+        ("GPT-4o", "azure"),
+        ("bedrock/gpt-4o", None),
+        ("openai/gpt-4o", None),
+    ):
         registry.register(model_id, **given, provider=provider)
     registry.save(tmp_path / "models.json")
     registry.load(tmp_path / "models.json")

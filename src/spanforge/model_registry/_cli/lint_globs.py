@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from spanforge.model_registry._cli.lint_types import Issue, list_written_globs, read_limits_of
+from spanforge.model_registry._cli.lint_types import Issue, list_written_globs
 from spanforge.model_registry._core.globs import Glob, list_plain_names, split_glob
-from spanforge.model_registry._core.name_conflicts import list_written_names
+from spanforge.model_registry._core.name_conflicts import list_written_names, read_limits_of
 from spanforge.model_registry._core.names import is_form_of
 from spanforge.model_registry._core.values import quote
 

@@ -7,13 +7,14 @@ import unicodedata
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
-from spanforge.model_registry._cli.lint_types import Issue, find_field, list_written, read_limits_of
+from spanforge.model_registry._cli.lint_types import Issue, find_field, list_written
 from spanforge.model_registry._core.globs import list_plain_names
+from spanforge.model_registry._core.name_conflicts import list_name_clashes
 from spanforge.model_registry._core.names import is_placeholder
 from spanforge.model_registry._core.values import quote
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from spanforge.model_registry._cli.lint_types import Catalog
     from spanforge.model_registry._core.entry import ModelRegistryEntry
@@ -86,17 +87,8 @@ def find_same_forms(catalog: Catalog) -> Iterator[Issue]:
 @lru_cache(maxsize=1)
 def _list_clashes(catalog: Catalog) -> tuple[tuple[bool, Issue], ...]:
     """Return the issue about each entry that shares a form with an earlier one, and whether the names are equal."""
-    clashes = []
-    for texts in catalog.index.list_shared_forms():
-        first_by_provider: dict[str | None, tuple[ModelRegistryEntry, str]] = {}
-        for text in texts:
-            for entry in catalog.index.list_owners([text]):
-                limits: Iterable[str | None] = read_limits_of(entry, text) or (None,)
-                others = [first_by_provider.setdefault(limit, (entry, text)) for limit in sorted(limits, key=str)]
-                other = next((other for other in others if other[0] is not entry), None)
-                if other is not None:
-                    clashes.append((text == other[1], _describe_clash(catalog, (entry, text), other)))
-    return tuple(clashes)
+    pairs = (pair for texts in catalog.index.list_shared_forms() for pair in list_name_clashes(catalog.index, texts))
+    return tuple((name[1] == other[1], _describe_clash(catalog, name, other)) for name, other in pairs)
 
 
 def _describe_clash(

@@ -7,8 +7,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from spanforge.model_registry._core.globs import is_glob
-from spanforge.model_registry._core.matching import read_canonical_providers
-from spanforge.model_registry._core.names import entry_key
 from spanforge.model_registry._core.resolution import ModelIndex
 
 if TYPE_CHECKING:
@@ -122,12 +120,3 @@ def find_field(entry: ModelRegistryEntry, text: str) -> str:
     if text == entry.model_id:
         return "model_id"
     return f"metadata.aliases[{entry.aliases.index(text)}]" if text in entry.aliases else "metadata.aliases"
-
-
-def read_limits_of(entry: ModelRegistryEntry, text: str) -> frozenset[str]:
-    """Return the canonical providers to which an id or alias is limited, by the entry or by the route in the name."""
-    limits = frozenset(read_canonical_providers(entry))
-    if limits:
-        return limits
-    provider = entry_key(text).provider
-    return frozenset() if provider is None else frozenset((provider,))

@@ -7,15 +7,18 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from spanforge.model_registry._core.globs import Glob, find_ends, list_plain_names
-from spanforge.model_registry._core.names import parse
+from spanforge.model_registry._core.matching import read_canonical_providers
+from spanforge.model_registry._core.names import entry_key, parse
 from spanforge.model_registry._core.process import WarnOnce
 from spanforge.model_registry._core.values import quote
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator
 
     from spanforge.model_registry._core.entry import ModelRegistryEntry
     from spanforge.model_registry._core.resolution import ModelIndex
+
+    OwnedName = tuple[ModelRegistryEntry, str]
 
 MAX_COMPARED: Final = 1_000
 """The limit of ids with which the globs of a new entry are compared."""
@@ -33,7 +36,7 @@ _warnings: Final = WarnOnce(100)
 def warn_about_index(index: ModelIndex) -> None:
     """Warn once about each conflict of names in an index that was loaded."""
     for texts in index.list_shared_forms():
-        _warn_about_twins(index.list_owners(texts))
+        _warn_about_twins(index, texts)
     if index.has_globs:
         for entry in index.entries.values():
             _warn_about_taken_names(index, entry)
@@ -43,7 +46,7 @@ def warn_about_entry(index: ModelIndex, entry: ModelRegistryEntry) -> None:
     """Warn once about each conflict of names between a new entry and the others in the index."""
     texts = index.list_texts_like(entry.model_id)
     if len(texts) > 1 or entry.aliases:
-        _warn_about_twins(index.list_owners(texts))
+        _warn_about_twins(index, texts)
     if not index.has_globs:
         return
     _warn_about_taken_names(index, entry)
@@ -76,15 +79,39 @@ def _warn_about_glob(glob: Glob, model_id: str, name: str) -> None:
     _warnings.warn(("glob", glob.text), text, quote(glob.text), quote(glob.model_id), quote(model_id), written)
 
 
-def _warn_about_twins(entries: Sequence[ModelRegistryEntry]) -> None:
-    """Warn if two of the entries match the same names for the same providers."""
-    for number, entry in enumerate(entries):
-        for other in entries[number + 1 :]:
-            if set(entry.providers) & set(other.providers) or not (entry.providers or other.providers):
-                pair = sorted((entry.model_id, other.model_id))
-                text = "model registry: %s and %s cannot be told apart by name; set provider, or remove one"
-                _warnings.warn(("twins", *pair), text, *map(quote, pair))
-                return
+def _warn_about_twins(index: ModelIndex, texts: Iterable[str]) -> None:
+    """Warn if two entries have some of these texts for the same provider."""
+    for (entry, _), (other, _) in list_name_clashes(index, texts):
+        pair = sorted((entry.model_id, other.model_id))
+        text = "model registry: %s and %s cannot be told apart by name; set provider, or remove one"
+        _warnings.warn(("twins", *pair), text, *map(quote, pair))
+        return
+
+
+def list_name_clashes(index: ModelIndex, texts: Iterable[str]) -> Iterator[tuple[OwnedName, OwnedName]]:
+    """Yield pairs of entries that have some of these texts for the same provider.
+
+    Args:
+        index: The index.
+        texts: Ids and aliases with the same form.
+    """
+    first_by_provider: dict[str | None, OwnedName] = {}
+    for text in texts:
+        for entry in index.list_owners([text]):
+            limits: Iterable[str | None] = read_limits_of(entry, text) or (None,)
+            others = [first_by_provider.setdefault(limit, (entry, text)) for limit in sorted(limits, key=str)]
+            other = next((other for other in others if other[0] is not entry), None)
+            if other is not None:
+                yield (entry, text), other
+
+
+def read_limits_of(entry: ModelRegistryEntry, text: str) -> frozenset[str]:
+    """Return the canonical providers to which an id or alias is limited, by the entry or by the route in the name."""
+    limits = frozenset(read_canonical_providers(entry))
+    if limits:
+        return limits
+    provider = entry_key(text).provider
+    return frozenset() if provider is None else frozenset((provider,))
 
 
 def list_nearest(model_ids: Iterable[str], name: str) -> tuple[str, ...]:
