@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,12 +16,14 @@ from support.commands import EXAMPLES, copy_examples, fits_terminal, run_here
 from support.icalendar import read_icalendar
 from support.repositories import Repository
 
-from spanforge.model_registry import ModelRegistry
+from spanforge.model_registry import ModelRegistry, RegistryFileError
 from spanforge.model_registry._cli.app import run
 from spanforge.model_registry._cli.calendar_changes import compare_calendars
-from spanforge.model_registry._cli.calendar_edits import edit_calendar, format_announcements
+from spanforge.model_registry._cli.calendar_edits import add_to_calendar, edit_calendar, format_announcements
 from spanforge.model_registry._cli.icalendar import CalendarEvent, format_events
+from spanforge.model_registry._core import calendar_files
 from spanforge.model_registry._core.calendar_files import parse_announcements
+from spanforge.model_registry._core.file_lock import lock_folder
 from spanforge.model_registry._core.timestamps import EPOCH
 from spanforge.model_registry.calendar import Announcement, Calendar
 
@@ -91,6 +94,26 @@ def test_sync_of_several_sources(
     (folder / "prices.json").write_text(json.dumps(table))
     run_here(capsys, "calendar", "sync", "--from", "litellm", "prices.json", *names[2:])
     assert [each.model for each in Calendar.load("own.yaml")] == ["openai/acme-embed-1"]
+
+
+@pytest.mark.parametrize("name", ["calendar.json", "calendar.yaml"])
+def test_changes_at_once_lose_nothing(name: str, tmp_path: Path) -> None:
+    """Each change reads the file with the lock held. A save waits for the lock too."""
+    path = tmp_path / "new" / name
+    found = [Calendar([announce(f"acme-chat-{i}")]) for i in range(16)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda each: add_to_calendar(str(path), each), found))
+    assert Calendar.load(path).announcements == Calendar().merge(*found).announcements
+
+
+def test_a_save_waits_for_a_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A save fails with one sentence if another thread or process has the lock for too long."""
+    monkeypatch.setattr(calendar_files, "CALENDAR_WAIT", 0.0)
+    with (
+        lock_folder(str(tmp_path), 1),
+        pytest.raises(RegistryFileError, match=r"written: .* locked"),
+    ):
+        Calendar().save(tmp_path / "c.json")
 
 
 @pytest.mark.parametrize(

@@ -9,29 +9,52 @@ import msgspec
 
 from spanforge.model_registry._cli.unfinished_entries import format_scalar
 from spanforge.model_registry._core.announcements import Announcement
-from spanforge.model_registry._core.calendar_files import parse_announcements, read_yaml
-from spanforge.model_registry._core.errors import RegistryFileError
+from spanforge.model_registry._core.calendar_files import encode_calendar, lock_calendar, parse_announcements, read_yaml
+from spanforge.model_registry._core.errors import RegistryFileError, RegistryFileNotFoundError
 from spanforge.model_registry._core.provider_calendar import Calendar
-from spanforge.model_registry._core.storage import is_yaml, write_target
+from spanforge.model_registry._core.storage import is_yaml, write_parts, write_target
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _SOME_DAY: Final = "9999-12-31"
+_SYNC_WAIT: Final = 30.0
+"""The seconds to wait while another process changes a file in the folder."""
 
 
-def save_calendar(path: str, calendar: Calendar) -> None:
-    """Write a calendar to a file, atomically. A YAML file keeps its comments and layout.
+def add_to_calendar(path: str, found: Calendar) -> tuple[Calendar, Calendar]:
+    """Add announcements to a calendar file, atomically. A YAML file keeps its comments and layout.
+
+    The folder is locked, and the file is read with the lock held. So two changes at the same time lose nothing.
+
+    Returns:
+        The calendar before and after.
 
     Raises:
-        RegistryFileError: The file cannot be written, or its layout cannot be kept.
+        RegistryFileError: The file cannot be read or written, or its layout cannot be kept.
     """
+    with lock_calendar(path, _SYNC_WAIT):
+        before = load_if_any(path)
+        after = before.merge(found)
+        if after != before:
+            _replace_calendar(path, after.announcements)
+    return before, after
+
+
+def load_if_any(path: str) -> Calendar:
+    """Return the calendar in a file, or an empty one if there is no file."""
+    try:
+        return Calendar.load(path)
+    except RegistryFileNotFoundError:
+        return Calendar()
+
+
+def _replace_calendar(path: str, announcements: Iterable[Announcement]) -> None:
     if not is_yaml(path):
-        calendar.save(path)
+        write_parts(path, [encode_calendar(path, announcements)])
         return
     target = os.path.realpath(path)
-    content = edit_calendar(path, _read_if_any(target), calendar.announcements)
-    write_target(path, target, [content])
+    write_target(path, target, [edit_calendar(path, _read_if_any(target), announcements)])
 
 
 def _read_if_any(path: str) -> bytes:

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from spanforge.model_registry import RegistryFileNotFoundError
 from spanforge.model_registry._cli.calendar_changes import CalendarChange, compare_calendars
-from spanforge.model_registry._cli.calendar_edits import save_calendar
+from spanforge.model_registry._cli.calendar_edits import add_to_calendar, load_if_any
 from spanforge.model_registry._cli.calendar_option import find_calendar_file
 from spanforge.model_registry._cli.calendars import (
     describe_entries,
@@ -63,24 +62,18 @@ def sync_calendar(  # noqa: PLR0913 - each is an option
     with curl, and check its licence.
     """
     path = find_calendar_file(output, "--output")
-    before = _load_if_any(path)
     found = Calendar().merge(*(read_feed(source, form, checked_on=checked_on) for source in sources))
     if only_registered:
         found = select_registered(found, load_registry(files))
-    after = before.merge(found)
-    if not dry_run and after != before:
-        save_calendar(path, after)
+    if dry_run:
+        before = load_if_any(path)
+        after = before.merge(found)
+    else:
+        before, after = add_to_calendar(path, found)
     changes = compare_calendars(before, after, load_registry_if_any(files))
     print_changes(changes, print_as)
     counts = f"{count_things(len(changes), 'change')}, {count_things(len(after), 'announcement')}"
     print_line(f"{path}: {counts}{', not written' if dry_run else ''}", stderr=True)
-
-
-def _load_if_any(path: str) -> Calendar:
-    try:
-        return Calendar.load(path)
-    except RegistryFileNotFoundError:
-        return Calendar()
 
 
 @examples(
