@@ -19,11 +19,11 @@ from spanforge.model_registry._cli.blocks import (
     Heading,
     ItemList,
     Paragraph,
-    Styled,
     print_blocks,
     render_markdown,
     shorten_cell,
 )
+from spanforge.model_registry._cli.terminal import Styled
 
 if TYPE_CHECKING:
     from collections.abc import Callable

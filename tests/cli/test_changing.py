@@ -78,8 +78,8 @@ def test_a_models_life(change: Change, path: Path) -> None:
     printed = change(
         "deprecate", "new-1", "--reason", "old", "--successor", "acme-chat-2", "--sunset-date", "2027-01-01"
     )
-    assert "status                        active   deprecated" in printed.out
-    assert "metadata.sunset_date          -        2027-01-01" in printed.out
+    assert "status                       active  deprecated" in printed.out
+    assert "metadata.sunset_date         -       2027-01-01" in printed.out
     change(
         "set", "new-1", "aliases+=z", "aliases-=x", "provider+=azure", "contact=", "metadata.unit=us", "risk-tier=high"
     )

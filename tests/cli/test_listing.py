@@ -17,7 +17,7 @@ from support.entries import FIELDS
 
 from spanforge.model_registry import ModelRegistry, ModelRegistryEntry
 from spanforge.model_registry._cli.entry_columns import COLUMN_NAMES
-from spanforge.model_registry._cli.row_tables import StyledCell, print_rows
+from spanforge.model_registry._cli.row_tables import print_table
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -198,7 +198,7 @@ def test_a_table_fits_and_loses_nothing(rows: list[tuple[str, ...]]) -> None:
     """Whatever is in the cells, no line is wider than the terminal, and each cell can be read."""
     stream = io.StringIO()
     with redirect_stdout(stream):
-        print_rows(["one", "two", "three"], [[StyledCell(text) for text in row] for row in rows])
+        print_table(["one", "two", "three"], rows)
     lines = stream.getvalue().splitlines()
     assert all(cell_len(line) <= 80 and line.isprintable() for line in lines)
     letters = "".join(lines)

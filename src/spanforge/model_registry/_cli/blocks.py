@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from spanforge.model_registry._cli.terminal import escape_controls, open_console
+from spanforge.model_registry._cli.terminal import Cell, Styled, escape_controls, open_console
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -26,16 +26,6 @@ _MARKDOWN: Final = re.compile(r"[\\`*_\[\]<>|~&$@]|:(?=//)|(?<=www)\.|^[#+=-]")
 """The characters that mean something in Markdown, in HTML, or in the Markdown of GitHub."""
 _LIST_NUMBER: Final = re.compile(r"^([0-9]{1,9})([.)])")
 """The beginning of a text that Markdown reads as an item of a list."""
-
-
-class Styled(NamedTuple):
-    """A text with one of the styles of ``terminal``."""
-
-    text: str
-    style: str
-
-
-Cell = str | Styled
 
 
 class Heading(NamedTuple):

@@ -12,7 +12,8 @@ from spanforge.model_registry._cli.commands import examples
 from spanforge.model_registry._cli.format_options import FormatOption
 from spanforge.model_registry._cli.registries import UsageError, find_registry_files
 from spanforge.model_registry._cli.registry_changes import ChangeRequest, change_file, plan_change
-from spanforge.model_registry._cli.terminal import print_json, print_line, print_table
+from spanforge.model_registry._cli.row_tables import print_table
+from spanforge.model_registry._cli.terminal import print_json, print_line
 from spanforge.model_registry._core.registry_sources import list_files
 from spanforge.model_registry._core.settings import FILE
 

@@ -24,8 +24,9 @@ from spanforge.model_registry._cli.lint_rules import ALL_RULES, LINT_RULES
 from spanforge.model_registry._cli.lint_types import LintRule
 from spanforge.model_registry._cli.registries import UsageError, find_registry_files
 from spanforge.model_registry._cli.registry_check import check_registry
+from spanforge.model_registry._cli.row_tables import print_table
 from spanforge.model_registry._cli.sarif import make_sarif
-from spanforge.model_registry._cli.terminal import escape_controls, print_json, print_table
+from spanforge.model_registry._cli.terminal import escape_controls, print_json
 from spanforge.model_registry._core.registry_sources import explain_missing, list_files
 from spanforge.model_registry._core.settings import FILE
 from spanforge.model_registry._core.shutdowns import read_today

@@ -15,7 +15,8 @@ from spanforge.model_registry._cli.differences import find_operations
 from spanforge.model_registry._cli.format_options import FormatOption
 from spanforge.model_registry._cli.git_revisions import GitPlace, find_known_place
 from spanforge.model_registry._cli.registries import UsageError
-from spanforge.model_registry._cli.terminal import print_json, print_line, print_table
+from spanforge.model_registry._cli.row_tables import print_table
+from spanforge.model_registry._cli.terminal import print_json, print_line
 from spanforge.model_registry._cli.versions import NewArgument, OldArgument, RegistryVersion, load_versions
 from spanforge.model_registry._core.emission import get_event_signals
 from spanforge.model_registry._core.events import create_step_events

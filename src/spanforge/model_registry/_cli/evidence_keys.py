@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from spanforge.model_registry._cli.blocks import FactList, ItemList, Paragraph, Styled, print_blocks
+from spanforge.model_registry._cli.blocks import FactList, ItemList, Paragraph, print_blocks
 from spanforge.model_registry._cli.commands import PROGRAM, examples
 from spanforge.model_registry._cli.format_options import FormatOption
 from spanforge.model_registry._cli.key_files import read_passphrase
 from spanforge.model_registry._cli.output_files import NewFile, write_new_files
-from spanforge.model_registry._cli.terminal import print_json
+from spanforge.model_registry._cli.terminal import Styled, print_json
 from spanforge.model_registry.compliance._packages.optional_keys import keys
 
 

@@ -12,7 +12,7 @@ import msgspec
 import typer
 
 from spanforge.model_registry._cli import evidence_report as report
-from spanforge.model_registry._cli.blocks import FactList, Heading, ItemList, Paragraph, Styled, print_blocks
+from spanforge.model_registry._cli.blocks import FactList, Heading, ItemList, Paragraph, print_blocks
 from spanforge.model_registry._cli.calendar_option import CalendarOption
 from spanforge.model_registry._cli.commands import PROGRAM, examples
 from spanforge.model_registry._cli.format_options import FormatOption
@@ -22,7 +22,7 @@ from spanforge.model_registry._cli.progress import show_reading
 from spanforge.model_registry._cli.registries import FilesOption, UsageError, load_registry
 from spanforge.model_registry._cli.revisions import RegistryRevision, find_revision
 from spanforge.model_registry._cli.telemetry_option import TelemetryOption, list_telemetry
-from spanforge.model_registry._cli.terminal import print_json, print_line
+from spanforge.model_registry._cli.terminal import Styled, print_json, print_line
 from spanforge.model_registry._core.atomic_files import explain_os_error
 from spanforge.model_registry._core.errors import shorten
 from spanforge.model_registry._core.names import MatchMode

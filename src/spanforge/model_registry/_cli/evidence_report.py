@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from spanforge.model_registry._cli.blocks import CellTable, FactList, Heading, ItemList, Paragraph, Styled
+from spanforge.model_registry._cli.blocks import CellTable, FactList, Heading, ItemList, Paragraph
+from spanforge.model_registry._cli.terminal import Styled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from spanforge.model_registry._cli.blocks import Block, Cell
+    from spanforge.model_registry._cli.blocks import Block
+    from spanforge.model_registry._cli.terminal import Cell
     from spanforge.model_registry.compliance import Attestation
     from spanforge.model_registry.compliance._attestation_parts import Change, CheckResult, SampleSpan
     from spanforge.model_registry.compliance._attestation_request import CalendarFile, RegistryFile

@@ -9,13 +9,13 @@ import msgspec
 import typer
 
 from spanforge.model_registry._cli import evidence_report as report
-from spanforge.model_registry._cli.blocks import FactList, Heading, Paragraph, Styled, print_blocks, render_markdown
+from spanforge.model_registry._cli.blocks import FactList, Heading, Paragraph, print_blocks, render_markdown
 from spanforge.model_registry._cli.commands import examples
 from spanforge.model_registry._cli.evidence_verify import describe_verified
 from spanforge.model_registry._cli.format_options import FormatOption, PageFormatOption
 from spanforge.model_registry._cli.package_reading import open_unverified, require_attestation, verify_opened
 from spanforge.model_registry._cli.registries import UsageError
-from spanforge.model_registry._cli.terminal import print_json, print_line
+from spanforge.model_registry._cli.terminal import Styled, print_json, print_line
 from spanforge.model_registry.compliance import VerificationError
 from spanforge.model_registry.compliance._frameworks import FRAMEWORKS
 

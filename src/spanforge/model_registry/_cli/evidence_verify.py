@@ -9,20 +9,21 @@ import typer
 
 from spanforge.model_registry import InvalidValueError
 from spanforge.model_registry._cli import evidence_report as report
-from spanforge.model_registry._cli.blocks import FactList, Heading, ItemList, Paragraph, Styled, print_blocks
+from spanforge.model_registry._cli.blocks import FactList, Heading, ItemList, Paragraph, print_blocks
 from spanforge.model_registry._cli.commands import examples
 from spanforge.model_registry._cli.format_options import FormatOption
 from spanforge.model_registry._cli.package_reading import check_readable, verify_opened
 from spanforge.model_registry._cli.periods import parse_period_text
-from spanforge.model_registry._cli.terminal import print_json
+from spanforge.model_registry._cli.terminal import Styled, print_json
 from spanforge.model_registry.compliance import Expected, VerificationError
 from spanforge.model_registry.compliance._arguments import parse_moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from spanforge.model_registry._cli.blocks import Block, Cell
+    from spanforge.model_registry._cli.blocks import Block
     from spanforge.model_registry._cli.package_reading import OpenedPackage
+    from spanforge.model_registry._cli.terminal import Cell
 
 ALL_MODELS: Final = "all"
 """The value of ``--expect model=`` for the whole inventory."""

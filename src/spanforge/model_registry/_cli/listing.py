@@ -22,8 +22,8 @@ from spanforge.model_registry._cli.entry_columns import (
 from spanforge.model_registry._cli.entry_fields import style_model_status
 from spanforge.model_registry._cli.format_options import TableFormatOption
 from spanforge.model_registry._cli.registries import FilesOption, load_registry
-from spanforge.model_registry._cli.row_tables import StyledCell, print_rows
-from spanforge.model_registry._cli.terminal import print_json, print_line
+from spanforge.model_registry._cli.row_tables import print_table
+from spanforge.model_registry._cli.terminal import Styled, print_json, print_line
 from spanforge.model_registry._core.lifecycle import RISK_TIERS, STATUSES
 
 StatusFilter = Annotated[
@@ -72,13 +72,13 @@ def list_entries(  # noqa: PLR0913 - each is an option
     elif output == "csv":
         _print_entries_csv(names, entries)
     else:
-        print_rows(names, [[_style_column(entry, name) for name in names] for entry in entries])
+        print_table(names, [[_style_column(entry, name) for name in names] for entry in entries])
         print_line(_write_number_line(entries, len(all_entries)), "weak")
 
 
-def _style_column(entry: ModelRegistryEntry, name: str) -> StyledCell:
+def _style_column(entry: ModelRegistryEntry, name: str) -> Styled:
     styles = {"model_id": "name", "status": style_model_status(entry.status)}
-    return StyledCell(read_column(entry, name), styles.get(name, ""))
+    return Styled(read_column(entry, name), styles.get(name, ""))
 
 
 def _write_number_line(entries: Sequence[ModelRegistryEntry], total: int) -> str:

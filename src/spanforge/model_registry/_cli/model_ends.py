@@ -18,7 +18,8 @@ from spanforge.model_registry._cli.format_options import FormatOption
 from spanforge.model_registry._cli.icalendar import CalendarEvent, format_events
 from spanforge.model_registry._cli.output_files import ReplacedFileOption, replace_output
 from spanforge.model_registry._cli.registries import FilesOption, UsageError, load_registry, load_registry_if_any
-from spanforge.model_registry._cli.terminal import count_things, print_json, print_line, print_table
+from spanforge.model_registry._cli.row_tables import print_table
+from spanforge.model_registry._cli.terminal import count_things, print_json, print_line
 from spanforge.model_registry._core.errors import shorten
 from spanforge.model_registry._core.provider_calendar import Calendar, list_entry_shutdowns
 from spanforge.model_registry._core.shutdowns import begin_of_day, read_today, to_day

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, NamedTuple
+from itertools import chain, repeat
+from typing import TYPE_CHECKING, Final
 
 from rich.cells import cell_len, chop_cells
 from rich.text import Text
 
 from spanforge.model_registry._cli.registries import UsageError
-from spanforge.model_registry._cli.terminal import escape_controls, open_console
+from spanforge.model_registry._cli.terminal import Styled, escape_controls, open_console
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -20,24 +21,13 @@ _MIN_COLUMN: Final = 6
 _BREAK_AFTER: Final = re.compile(r"(?<=[/:.\-_ ])")
 
 
-class StyledCell(NamedTuple):
-    """A cell.
-
-    Attributes:
-        text: The text.
-        style: Its style.
-    """
-
-    text: str
-    style: str = ""
-
-
-def print_rows(columns: Sequence[str], rows: Iterable[Sequence[StyledCell]]) -> None:
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], styles: Sequence[str] = ()) -> None:
     """Print a table. A cell that is too wide for its column continues on the next lines.
 
     Args:
         columns: The headings.
-        rows: The cells of each row.
+        rows: The cells of each row: values, or texts with a style of their own.
+        styles: The styles of the first columns.
 
     Raises:
         UsageError: There are more columns than fit.
@@ -47,10 +37,10 @@ def print_rows(columns: Sequence[str], rows: Iterable[Sequence[StyledCell]]) -> 
     if len(columns) > limit:
         msg = f"{len(columns)} columns do not fit in a line; choose at most {limit}, or another format"
         raise UsageError(msg)
-    lines = [[cell._replace(text=_escape_cell_text(cell.text)) for cell in row] for row in rows]
+    lines = [list(map(_make_styled, row, chain(styles, repeat("")))) for row in rows]
     widths = _fit_widths([max(map(cell_len, texts)) for texts in _transpose(columns, lines)], console.width)
-    heading = [StyledCell(column, "name") for column in columns]
-    rule = [StyledCell("─" * width, "weak") for width in widths]
+    heading = [Styled(column, "name") for column in columns]
+    rule = [Styled("─" * width, "weak") for width in widths]
     table = Text()
     for row in (heading, rule, *lines):
         _append_row(table, row, widths)
@@ -58,11 +48,12 @@ def print_rows(columns: Sequence[str], rows: Iterable[Sequence[StyledCell]]) -> 
     console.print(table, soft_wrap=True)
 
 
-def _escape_cell_text(text: str) -> str:
-    return text if text.isprintable() else escape_controls(text)
+def _make_styled(cell: object, style: str) -> Styled:
+    text, style = cell if isinstance(cell, Styled) else (str(cell), style)
+    return Styled(text if text.isprintable() else escape_controls(text), style)
 
 
-def _transpose(columns: Sequence[str], rows: Iterable[Sequence[StyledCell]]) -> Iterator[list[str]]:
+def _transpose(columns: Sequence[str], rows: Iterable[Sequence[Styled]]) -> Iterator[list[str]]:
     """Return the texts of each column, beginning with its heading."""
     texts = [[cell.text for cell in row] for row in rows]
     return (list(column) for column in zip(columns, *texts, strict=True))
@@ -80,7 +71,7 @@ def _fit_widths(widths: list[int], available: int) -> list[int]:
     return widths
 
 
-def _append_row(table: Text, row: Sequence[StyledCell], widths: Sequence[int]) -> None:
+def _append_row(table: Text, row: Sequence[Styled], widths: Sequence[int]) -> None:
     parts = [_break_text(cell.text, width) for cell, width in zip(row, widths, strict=True)]
     for number in range(max(map(len, parts))):
         padding = ""

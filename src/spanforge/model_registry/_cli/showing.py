@@ -26,7 +26,7 @@ from spanforge.model_registry._cli.field_lists import print_fields, print_headin
 from spanforge.model_registry._cli.format_options import FormatOption
 from spanforge.model_registry._cli.registries import FilesOption, UsageError, load_registry
 from spanforge.model_registry._cli.remedies import list_near_entries
-from spanforge.model_registry._cli.row_tables import StyledCell, print_rows
+from spanforge.model_registry._cli.row_tables import print_table
 from spanforge.model_registry._cli.terminal import print_json, print_line
 from spanforge.model_registry._core.entry import ModelRegistryEntry
 from spanforge.model_registry._core.resolution import ModelIndex
@@ -94,4 +94,4 @@ def _print_facts(facts: EntryFacts) -> None:
     history = list_history(entry)
     if history:
         print_line()
-        print_rows(HISTORY_COLUMNS, [[StyledCell(text) for text in row] for row in history])
+        print_table(HISTORY_COLUMNS, history)

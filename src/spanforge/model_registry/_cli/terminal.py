@@ -1,19 +1,14 @@
-"""What commands print: plain text, tables and JSON. Texts from files and telemetry cannot control the terminal."""
+"""What commands print: plain text and JSON. Texts from files and telemetry cannot control the terminal."""
 
 from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, NamedTuple
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 from rich.theme import Theme
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
 
 MIN_WIDTH: Final = 80
 """The columns of output that goes to a pipe or a file."""
@@ -28,6 +23,16 @@ _THEME: Final = Theme(
     }
 )
 """The styles of all commands. They are readable on light and dark terminals."""
+
+
+class Styled(NamedTuple):
+    """A text with one of the styles of all commands."""
+
+    text: str
+    style: str
+
+
+Cell = str | Styled
 
 
 def open_console(*, stderr: bool = False) -> Console:
@@ -47,22 +52,6 @@ def escape_controls(text: object) -> str:
 def print_line(text: object = "", style: str = "", *, stderr: bool = False) -> None:
     """Print a text as one or more lines of the console's width."""
     open_console(stderr=stderr).print(Text(escape_controls(text), style))
-
-
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], styles: Sequence[str] = ()) -> None:
-    """Print a table. A cell that is too wide continues on the next line.
-
-    Args:
-        columns: The headings.
-        rows: The cells.
-        styles: The styles of the columns, if they have any.
-    """
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for number, column in enumerate(columns):
-        table.add_column(column, style=styles[number] if number < len(styles) else "", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(escape_controls(cell)) for cell in row))
-    open_console().print(table)
 
 
 def print_json(value: Any) -> None:
