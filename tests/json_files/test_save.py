@@ -103,7 +103,7 @@ def test_content_of_a_private_file_stays_private(registry: ModelRegistry, path: 
         found = [item.stat() for item in path.parent.iterdir()]
         private.extend(not item.st_mode & 0o077 or item.st_size == 0 for item in found)
 
-    with at_calls(os.chmod, os.fsync, os.replace, do=note):
+    with at_calls(os.fchmod, os.fsync, os.replace, do=note):
         registry.save(path)
     assert all(private)
     assert len(private) >= 6

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.mark.parametrize("function", [os.chmod, os.fsync, os.replace], ids=lambda function: function.__name__)
+@pytest.mark.parametrize("function", [os.fchmod, os.fsync, os.replace], ids=lambda function: function.__name__)
 @pytest.mark.parametrize("error", [OSError(5, "Input/output error"), KeyboardInterrupt()], ids=["error", "Ctrl-C"])
 def test_failure_at_any_step(
     registry: ModelRegistry, path: Path, function: Callable[..., Any], error: BaseException

@@ -5,6 +5,7 @@ A network disk that does not respond cannot be had in tests, so ``os.open`` wait
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
@@ -66,9 +67,8 @@ def test_calendar_on_a_disk_that_does_not_respond(
     """A calendar does not keep the application waiting either."""
     (tmp_path / "mount").mkdir()
     path = tmp_path / "mount" / "calendar.json"
-    path.write_text(
-        '[{"provider": "openai", "model": "a", "shutdown_on": "2020-01-01", "source": "test", "checked_on": "2020-01-01"}]'
-    )
+    fields = {"provider": "openai", "model": "a", "source": "test"}
+    path.write_text(json.dumps([{**fields, "shutdown_on": "2020-01-01", "checked_on": "2020-01-01"}]))
     registry = ModelRegistry(auto_emit=False)
     registry.register("a", "A", "1", "low", "team", "a test")
     start = time.monotonic()

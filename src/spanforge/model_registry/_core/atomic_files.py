@@ -15,18 +15,23 @@ if TYPE_CHECKING:
 
 
 def replace_file(target: str, parts: Iterable[bytes]) -> os.stat_result:
-    """Write a file that replaces the target, keep the mode of an existing target, and return the status of the new one.
+    """Write a file that replaces the target, and return the status of the new one.
 
-    If the process is killed, either the old or the new file remains, perhaps beside a hidden temporary file.
+    The owner and the mode of an existing target are kept. At no moment can others read more than before. If the process
+    is killed, either the old or the new file remains, perhaps beside a hidden temporary file.
 
     The time of the new file is exact. The clock of file systems ticks every few milliseconds, so a later change could
     otherwise have the same time.
+
+    Raises:
+        OSError: The file cannot be written, or the target is a pipe, a device or a folder. It is unchanged.
     """
+    old = _find_status(target)
     temporary = temporary_path(target)
     try:
-        with open(temporary, "xb") as file:
-            with contextlib.suppress(FileNotFoundError):
-                os.chmod(temporary, stat.S_IMODE(os.stat(target).st_mode))
+        with open(temporary, "xb", opener=_open_private if old else None) as file:
+            if old is not None:
+                _copy_access(old, file.fileno())
             file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
@@ -39,6 +44,32 @@ def replace_file(target: str, parts: Iterable[bytes]) -> os.stat_result:
             os.unlink(temporary)
         raise
     return status
+
+
+def _find_status(target: str) -> os.stat_result | None:
+    """Return the status of a regular file; ``None`` if there is nothing. Replacing a device would break the system."""
+    try:
+        status = os.stat(target)
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "it is not a regular file")
+    return status
+
+
+def _open_private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _copy_access(old: os.stat_result, descriptor: int) -> None:
+    """Give a new file the owner, the group and the mode of the old one; without its group, the group gets no access."""
+    mode = stat.S_IMODE(old.st_mode)
+    if hasattr(os, "fchown"):
+        for owner, group in ((old.st_uid, -1), (-1, old.st_gid)):
+            with contextlib.suppress(PermissionError):  # only root may give files away
+                os.fchown(descriptor, owner, group)
+        has_group = os.fstat(descriptor).st_gid == old.st_gid
+        os.fchmod(descriptor, mode if has_group else mode & ~stat.S_IRWXG)
 
 
 def temporary_path(target: str) -> str:
