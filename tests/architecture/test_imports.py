@@ -142,6 +142,7 @@ INNER_LAYERS = {
         {
             "calendar_edits",
             "calendars",
+            "fail_on",
             "entry_fields",
             "environment_status",
             "evidence_keys",

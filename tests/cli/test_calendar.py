@@ -215,7 +215,7 @@ def test_diff(capsys: pytest.CaptureFixture[str]) -> None:
     diff = ("calendar", "diff", "calendar-old.yaml", "calendar.yaml")
     printed = run_here(capsys, *diff, "--file", "models.yaml")
     assert printed == (
-        1,
+        0,
         """\
 openai acme-embed-1: 45 days earlier
   2027-01-14, use acme-embed-2 (was 2027-02-28, use acme-embed-2)
@@ -224,8 +224,8 @@ openai acme-embed-1: 45 days earlier
         "",
     )
     registered = ("--fail-on", "registered")
-    codes = [run_here(capsys, *diff, *options).code for options in ((), registered, ("--fail-on", "never"))]
-    assert codes == [1, 0, 0]
+    codes = [run_here(capsys, *diff, *options).code for options in ((), registered, ("--fail-on", "changes"))]
+    assert codes == [0, 0, 1]
     assert run_here(capsys, *diff, *registered, "--file", "models.yaml").code == 1
     assert run_here(capsys, "calendar", "diff", "calendar-old.yaml", "calendar-old.yaml") == (0, "", "")
     (change,) = json.loads(run_here(capsys, *diff, "--file", "models.yaml", "--format", "json").out)
@@ -245,7 +245,7 @@ def test_diff_of_revisions(tmp_path: Path, capsys: pytest.CaptureFixture[str], m
     monkeypatch.chdir(repository.folder)
     diff = ("calendar", "diff", "git:HEAD~1:team/calendar.json")
     printed = run_here(capsys, *diff, "git:HEAD:team/calendar.json")
-    assert printed == (1, "openai gpt-4o: 1 day later\n  2027-01-15 (was 2027-01-14)\n", "")
+    assert printed == (0, "openai gpt-4o: 1 day later\n  2027-01-15 (was 2027-01-14)\n", "")
     assert run_here(capsys, *diff, "team/calendar.json") == printed
     for path in ("team", "team/other.json", "."):
         refused = run_here(capsys, *diff, f"git:HEAD:{path}")
@@ -334,6 +334,8 @@ def test_ics_of_an_owner(capsysbinary: pytest.CaptureFixture[bytes]) -> None:
     calendar = read_icalendar(contents[0])
     assert calendar.properties["NAME"] == "Ends of AI models: chat-team"
     assert [event.properties["SUMMARY"] for event in calendar.parts] == ["Sunset of acme-chat-1"]
+    assert run([*arguments[:-1], "chat-*"]) == 0
+    assert len(read_icalendar(capsysbinary.readouterr().out).parts) == 1
     assert run([*arguments, "--owner", "nobody"]) == 2
     error = b"no registered model has the owner 'nobody'; owners are 'chat-team', 'search-team'"
     assert error in capsysbinary.readouterr().err

@@ -47,6 +47,12 @@ def list_rules(printed: Printed) -> list[tuple[str, str]]:
     return [(finding["file"], finding["rule"]) for finding in json.loads(printed.out)["findings"]]
 
 
+def test_files_as_in_other_commands(check: Callable[..., Printed]) -> None:
+    """Files may be arguments, and values of ``--file`` as in all other commands."""
+    printed = check("a.json", "-f", "b.json", "--format", "json", a__json=[WARNED], b__json=[WRONG])
+    assert {file for file, _ in list_rules(printed)} == {"a.json", "b.json"}
+
+
 @pytest.mark.parametrize(
     ("entries", "fail_on", "code"),
     [

@@ -15,7 +15,7 @@ from support.evidence import make_entry
 
 from spanforge.model_registry import __version__
 from spanforge.model_registry._cli.app import run
-from spanforge.model_registry._cli.commands import COMMANDS, GROUPS, PROGRAM, CommandRow, load_function
+from spanforge.model_registry._cli.commands import COMMANDS, GROUPS, PROGRAM, CommandRow, build_command, load_function
 from spanforge.model_registry._core.storage import encode_entries
 
 if TYPE_CHECKING:
@@ -84,6 +84,8 @@ def test_the_list_of_commands(capsys: pytest.CaptureFixture[str]) -> None:
             ["list", "--file", "\x1b[31m\n.json"],
             r"spanforge-models: \x1b[31m\n.json: matches no file whose name ends in .json, .yaml or .yml",
         ),
+        (["list", "--file", ""], "spanforge-models: the name of a registry file is empty: pass a path"),
+        (["check", ""], "spanforge-models: the name of a registry file is empty: pass a path"),
         (["list"], "spanforge-models: no registry file: pass --file FILE, or set OTEL_PYTHON_MODEL_REGISTRY_FILE"),
     ],
 )
@@ -149,3 +151,31 @@ def test_completion(typed: str, tmp_path: Path) -> None:
         COMP_CWORD="1",
     )
     assert "list" in printed.out.split()
+
+
+def test_options_are_the_same_in_all_commands() -> None:
+    """An option has the same letter in each command that has it, and the same kind of value."""
+    letters: dict[str, set[str]] = {}
+    values: dict[str, set[str | None]] = {}
+    for row in COMMANDS:
+        command = build_command(row.name.partition(" ")[0])
+        command = getattr(command, "commands", {}).get(row.name.rpartition(" ")[2], command)
+        for option in (each for each in command.params if each.param_type_name == "option"):
+            name = max(option.opts, key=len)
+            letters.setdefault(name, set()).add("".join(each for each in option.opts if each != name))
+            values.setdefault(name, set()).add(option.metavar)
+    short = {name: found for name, found in letters.items() if found != {""}}
+    assert short == {
+        "--calendar": {"-c"},
+        "--file": {"-f"},
+        "--key": {"-k"},
+        "--output": {"-o"},
+        "--quiet": {"-q"},
+        "--telemetry": {"-t"},
+    }
+    several = {name: found for name, found in values.items() if len(found) > 1}
+    assert several == {
+        "--fail-on": {None, "KINDS"},  # choices, or a list of kinds
+        "--from": {None, "TIME"},  # the format of a source, or the start of a period
+        "--output": {"FILE", "NAME", "PATH"},
+    }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from markdown_it import MarkdownIt
-from support.commands import fits_terminal, run_here
+from support.commands import EXAMPLES, fits_terminal, run_here
 from support.repositories import describe_model
 
 from spanforge.model_registry import ModelRegistryEntry
@@ -150,7 +150,8 @@ def test_a_kind_that_does_not_exist(capsys: pytest.CaptureFixture[str]) -> None:
     """The error lists the kinds."""
     printed = run_here(capsys, "diff", "a", "b", "--fail-on", "owner,tier")
     kinds = ", ".join(DIFFERENCE_KINDS)
-    assert printed == (2, "", f"spanforge-models: --fail-on has the kinds {kinds}; got 'tier'\n")
+    assert printed == (2, "", f"spanforge-models: --fail-on tier: unknown kind; kinds are {kinds} and never\n")
+    assert run_here(capsys, "diff", EXAMPLES / "old.yaml", EXAMPLES / "models.yaml", "--fail-on", "never").code == 0
 
 
 HOSTILE = "\x1b]0;x\x07`@all` <img src=x> [a](http://x) | \n# \u202e**b**\u2028"

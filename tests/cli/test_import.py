@@ -116,7 +116,7 @@ def test_litellm_config_owner(run_import: Callable[..., dict[str, Any]]) -> None
 def test_litellm_map(run_import: Callable[..., dict[str, Any]]) -> None:
     """All names of a model are one entry, with the shutdown days as comments. Two numbers are two models."""
     content = json.loads((EXAMPLES / "prices.json").read_text())
-    plan = run_import("litellm-map", content, "--match", "*")
+    plan = run_import("litellm-map", content, "--only", "*")
     assert ids(plan) == ["gpt-4o", "text-embedding-3-small", "acme-embed-1", "text-embedding-004", "text-embedding-005"]
     assert plan["entries"][0]["fields"]["metadata"] == {"provider": ["azure.ai.openai", "openai"]}
     assert plan["entries"][0]["notes"] == [
@@ -170,7 +170,7 @@ metadata: {team: data-team}
 def test_bedrock(run_import: Callable[..., dict[str, Any]]) -> None:
     """A foundation model has its id as Bedrock writes it, and the day of its end as a comment."""
     content = json.loads((EXAMPLES / "bedrock.json").read_text())
-    plan = run_import("bedrock", content, "--match", "*CLAUDE*")
+    plan = run_import("bedrock", content, "--only", "*CLAUDE*")
     metadata = {"provider": "aws.bedrock"}
     model = "anthropic.claude-sonnet-4-20250514-v1:0"
     assert only(plan) == {"model_id": model, "name": "Claude Sonnet 4", "metadata": metadata}
@@ -354,8 +354,8 @@ def test_hostile_names(tmp_path: Path, capsys: pytest.CaptureFixture[str], names
         ("litellm-config", "model_list: {a: 1}", "field 'model_list': must be a list; got a mapping"),
         ("litellm-config", "model_list: [a]", "field 'model_list[0]': must be a mapping; got text"),
         ("litellm-config", "&a [*a]", "line 1, column 5: alias *a refers to the node that contains it"),
-        ("litellm-map --match *", "{}", "must be LiteLLM's price map: a mapping of models, each with litellm_provider"),
-        ("litellm-map", "{}", "litellm-map has thousands of models: select some with --provider or --match"),
+        ("litellm-map --only *", "{}", "must be LiteLLM's price map: a mapping of models, each with litellm_provider"),
+        ("litellm-map", "{}", "litellm-map has thousands of models: select some with --provider or --only"),
         ("mlflow", "{}", "must be registered_models of MLflow's REST API, or an MLmodel file, with flavors"),
         ("mlflow", '{"registered_models": [], "registered_models": []}', "duplicate key 'registered_models'"),
         ("bedrock", "{}", "must have modelSummaries, modelDetails or inferenceProfileSummaries"),

@@ -155,7 +155,7 @@ def test_csv_of_the_example(capsys: pytest.CaptureFixture[str]) -> None:
         ("retired", 1),
         ("never-called,shutdown", 1),
         ("shutdown", 0),
-        ("none", 0),
+        ("never", 0),
         ("unregistered", 1),
         ("undeployed", 0),
     ],
@@ -168,7 +168,7 @@ def test_kinds_that_fail(kinds: str, code: int, capsys: pytest.CaptureFixture[st
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        (("--fail-on", "nope"), "--fail-on nope: unknown kind; kinds are " + ", ".join(FINDING_KINDS) + " and none"),
+        (("--fail-on", "nope"), "--fail-on nope: unknown kind; kinds are " + ", ".join(FINDING_KINDS) + " and never"),
         (("--from", "2026-13-01"), "--from must be an RFC 3339 date or date-time such as"),
         (("--from", "2026-02-01", "--to", "2026-01-01"), "--to must be later than --from, 2026-02-01"),
         (("--telemetry", "nope*.jsonl"), "nope*.jsonl: matches no file"),
@@ -390,7 +390,7 @@ def test_suggestions_group_spellings(case: Case) -> None:
         case.otlp.line(*map(case.otlp.span, names[:-3]), *map(case.otlp.span, names[-2:]), unmatched, nameless),
         entries=(make_entry("one", metadata={"provider": "openai"}),),
     )
-    printed = case.run("--suggest", "-", "--fail-on", "none")
+    printed = case.run("--suggest", "-", "--fail-on", "never")
     assert (printed.code, printed.err) == (0, "")
     entries = parse_entries("new.yaml", fill_in(printed.out).encode())
     assert sorted(entry.model_id for entry in entries) == sorted(

@@ -77,8 +77,8 @@ def sync_calendar(  # noqa: PLR0913 - each is an option
 
 
 @examples(
-    "calendar diff calendar-old.yaml calendar.yaml  # ends with 1: moved",
-    "calendar diff calendar-old.yaml calendar.yaml --fail-on never",
+    "calendar diff calendar-old.yaml calendar.yaml",
+    "calendar diff calendar-old.yaml calendar.yaml --fail-on changes  # ends with 1",
 )
 def diff_calendars(
     old: Annotated[str, typer.Argument(metavar="OLD", help="The calendar before, also git:REV:PATH.")],
@@ -87,7 +87,7 @@ def diff_calendars(
     fail_on: Annotated[
         Literal["changes", "registered", "never"],
         typer.Option(help="End with 1 if there are changes, or changes that affect registered models."),
-    ] = "changes",
+    ] = "never",
     print_as: FormatOption = "text",
 ) -> None:
     """Show what changed between two calendars, and whom it affects."""

@@ -31,7 +31,7 @@ OneFileOption = Annotated[
         help=f"The registry file, in JSON or YAML. Default: the setting {FILE.variable}, if it names one file.",
     ),
 ]
-ActorOption = Annotated[str | None, typer.Option(help="Who makes the change, for the history.")]
+ActorOption = Annotated[str | None, typer.Option(metavar="NAME", help="Who makes the change, for the history.")]
 ReasonOption = Annotated[str, typer.Option(help="The reason, for the history.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print the difference, and change nothing.")]
 WaitOption = Annotated[
@@ -52,11 +52,13 @@ def add_model(  # noqa: PLR0913 - the payload's fields are the options
     name: Annotated[str, typer.Option(help="The name for display.")],
     version: Annotated[str, typer.Option(help="The version of the model.")],
     risk_tier: Annotated[str, typer.Option(metavar="TIER", help=f"One of {', '.join(get_args(RiskTier))}.")],
-    owner: Annotated[str, typer.Option(help="The team or person responsible.")],
+    owner: Annotated[str, typer.Option(metavar="OWNER", help="The team or person responsible.")],
     purpose: Annotated[str, typer.Option(help="The intended use.")],
     deployment_date: Annotated[str | None, typer.Option(metavar="DATE", help="The first use. Default: now.")] = None,
     alias: Annotated[list[str] | None, typer.Option(help="Another name or a glob; repeat it for several.")] = None,
-    provider: Annotated[list[str] | None, typer.Option(help="The only provider; repeat it for several.")] = None,
+    provider: Annotated[
+        list[str] | None, typer.Option(metavar="PROVIDER", help="The only provider; repeat it for several.")
+    ] = None,
     contact: Annotated[str | None, typer.Option(help="How to reach the owner.")] = None,
     metadata: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="A key of your own; KEY:=JSON for other types.")
@@ -157,7 +159,7 @@ def retire(  # noqa: PLR0913 - the arguments of the operation are the options
 )
 def set_values(  # noqa: PLR0913 - each is an option
     model_id: ModelArgument,
-    assignments: Annotated[list[str], typer.Argument(metavar="FIELD=VALUE...", help="The new values.")],
+    assignments: Annotated[list[str], typer.Argument(metavar="FIELD=VALUE", help="The new values.")],
     *,
     actor: ActorOption = None,
     files: OneFileOption = None,

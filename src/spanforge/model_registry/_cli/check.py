@@ -22,7 +22,7 @@ from spanforge.model_registry._cli.commands import PROGRAM, examples
 from spanforge.model_registry._cli.finding_texts import print_annotations, print_findings_as_json, print_text
 from spanforge.model_registry._cli.lint_rules import ALL_RULES, LINT_RULES
 from spanforge.model_registry._cli.lint_types import LintRule
-from spanforge.model_registry._cli.registries import UsageError, find_registry_files
+from spanforge.model_registry._cli.registries import FilesOption, UsageError, find_registry_files
 from spanforge.model_registry._cli.registry_check import check_registry
 from spanforge.model_registry._cli.row_tables import print_table
 from spanforge.model_registry._cli.sarif import make_sarif
@@ -53,6 +53,7 @@ def check_registry_files(  # noqa: PLR0913 - each is an option
         ),
     ] = None,
     *,
+    files_too: FilesOption = None,
     calendar: CalendarOption = None,
     select: Annotated[
         list[str] | None, typer.Option(metavar="RULE", help="Only this rule, besides faults; repeat it for several.")
@@ -76,7 +77,7 @@ def check_registry_files(  # noqa: PLR0913 - each is an option
         return
     rules = choose_rules(select or (), ignore or ())
     provider_calendar = load_calendar_if_any(calendar)
-    checked, unreadable = _open_registry_files(find_registry_files(files), stdin_name)
+    checked, unreadable = _open_registry_files(find_registry_files([*(files or ()), *(files_too or ())]), stdin_name)
     findings = check_registry(checked, rules, read_today(), provider_calendar)
     if checked:
         _print_check(checked, findings, output)

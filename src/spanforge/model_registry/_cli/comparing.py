@@ -15,8 +15,8 @@ from spanforge.model_registry._cli.difference_texts import (
     write_text,
 )
 from spanforge.model_registry._cli.differences import DIFFERENCE_KINDS, compare_registries
+from spanforge.model_registry._cli.fail_on import NO_KIND, parse_kinds
 from spanforge.model_registry._cli.format_options import PageFormatOption
-from spanforge.model_registry._cli.registries import UsageError
 from spanforge.model_registry._cli.terminal import open_console, print_json, print_line
 from spanforge.model_registry._cli.versions import NewArgument, OldArgument, RegistryVersion, load_versions
 
@@ -25,7 +25,7 @@ FailOnOption = Annotated[
     typer.Option(
         "--fail-on",
         metavar="KINDS",
-        help=f"Kinds of difference that end with exit code 1, with commas: {', '.join(DIFFERENCE_KINDS)}.",
+        help=f"Kinds of difference that end with exit code 1, with commas: {', '.join(DIFFERENCE_KINDS)} or {NO_KIND}.",
     ),
 ]
 ExitCodeOption = Annotated[bool, typer.Option("--exit-code", help="End with exit code 1 if anything differs.")]
@@ -50,7 +50,7 @@ def diff_registries(
     OLD and NEW are files, folders, or files in a revision of git, such as git:HEAD~1:models.yaml. A status that the
     lifecycle does not allow, such as active after retired, always ends with exit code 1.
     """
-    kinds = _read_kinds(fail_on or [])
+    kinds = sorted(parse_kinds(fail_on or [], DIFFERENCE_KINDS))
     versions = load_versions(old, new)
     report_missing(versions)
     difference = compare_registries(versions[0].entries, versions[1].entries)
@@ -67,16 +67,6 @@ def diff_registries(
                 typer.echo(written)
     if findings or (exit_code and difference.models):
         raise typer.Exit(1)
-
-
-def _read_kinds(values: list[str]) -> list[str]:
-    """Return the kinds of ``--fail-on``, which may be repeated and have commas."""
-    kinds = [kind.strip() for value in values for kind in value.split(",") if kind.strip()]
-    for kind in kinds:
-        if kind not in DIFFERENCE_KINDS:
-            msg = f"--fail-on has the kinds {', '.join(DIFFERENCE_KINDS)}; got {kind!r}"
-            raise UsageError(msg)
-    return kinds
 
 
 def report_missing(versions: tuple[RegistryVersion, ...]) -> None:

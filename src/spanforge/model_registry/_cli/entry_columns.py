@@ -62,9 +62,14 @@ class EntryFilter(NamedTuple):
             return False
         if self.tiers and entry.risk_tier not in self.tiers:
             return False
-        if self.owners and not any(fnmatch.fnmatchcase(entry.owner, owner) for owner in self.owners):
+        if self.owners and not fits_owner(entry.owner, self.owners):
             return False
         return not providers or not providers.isdisjoint(read_canonical_providers(entry))
+
+
+def fits_owner(owner: str, wanted: Iterable[str]) -> bool:
+    """Check whether an owner is one of these, each of which may be a glob."""
+    return any(owner == each or fnmatch.fnmatchcase(owner, each) for each in wanted)
 
 
 def parse_columns(text: str | None, usual: Sequence[str]) -> list[str]:

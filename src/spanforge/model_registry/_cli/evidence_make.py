@@ -61,7 +61,9 @@ def make_package(  # noqa: PLR0913 - a parameter for each option
     end: Annotated[str | None, typer.Option("--to", metavar="TIME", help="The first instant after the period.")] = None,
     files: FilesOption = None,
     model: Annotated[str | None, typer.Option(metavar="ID", help="Only this model. Default: all models.")] = None,
-    key: Annotated[str | None, typer.Option(metavar="KEY", help="Private key in PEM, or URI of a KMS key.")] = None,
+    key: Annotated[
+        str | None, typer.Option("--key", "-k", metavar="KEY", help="Private key in PEM, or URI of a KMS key.")
+    ] = None,
     public_key: Annotated[
         str | None, typer.Option(metavar="KEY", help="Public key in PEM, for the URI of a key.")
     ] = None,
@@ -73,7 +75,7 @@ def make_package(  # noqa: PLR0913 - a parameter for each option
     calendar: CalendarOption = None,
     source_revision: Annotated[
         str | None,
-        typer.Option(metavar="COMMIT", help="State this revision of the registry. Default: from git or a CI variable."),
+        typer.Option(metavar="REV", help="State this revision of the registry. Default: from git or a CI variable."),
     ] = None,
     max_gap: Annotated[str, typer.Option(metavar="TIME", help="Longer stretches without spans are gaps.")] = "24h",
     delay: Annotated[str, typer.Option(metavar="TIME", help="Time until a change is in force everywhere.")] = "5m",

@@ -68,13 +68,13 @@ SourceArgument = Annotated[str, typer.Argument(metavar="SOURCE", help="The file 
 OutputOption = Annotated[
     str | None, typer.Option("--output", "-o", metavar="FILE", help="The new YAML file. Default: standard output.")
 ]
-MatchOption = Annotated[
+OnlyOption = Annotated[
     list[str] | None,
-    typer.Option("--match", metavar="GLOB", help="Only models with such names; repeat it for several."),
+    typer.Option("--only", metavar="GLOB", help="Only models with such names; repeat it for several."),
 ]
 ProviderOption = Annotated[
     list[str] | None,
-    typer.Option("--provider", metavar="NAME", help="Only models of this provider; repeat it for several."),
+    typer.Option("--provider", metavar="PROVIDER", help="Only models of this provider; repeat it for several."),
 ]
 OwnerOption = Annotated[
     str | None,
@@ -90,7 +90,7 @@ OwnerOption = Annotated[
     "import --from litellm-config litellm.yaml",
     "import --from litellm-map prices.json --provider azure",
     "import --from mlflow mlflow.json --owner-from team",
-    "import --from bedrock bedrock.json --match '*claude*'",
+    "import --from bedrock bedrock.json --only '*claude*'",
     "import --from backstage catalog-info.yaml -o imported.yaml",
     "import --from csv models.csv --file models.yaml",
 )
@@ -99,7 +99,7 @@ def import_entries(  # noqa: PLR0913 - each is an option
     form: FromOption,
     output: OutputOption = None,
     files: FilesOption = None,
-    match: MatchOption = None,
+    only: OnlyOption = None,
     provider: ProviderOption = None,
     owner_from: OwnerOption = None,
     print_as: FormatOption = "text",
@@ -112,9 +112,9 @@ def import_entries(  # noqa: PLR0913 - each is an option
     Models that the registry has already are left out. The exit code is 1 if a row of the source cannot be used.
     """
     reader = IMPORT_FORMATS[form]
-    _check_options(reader, form, output, match, provider)
+    _check_options(reader, form, output, only, provider)
     registry = load_registry_if_any(files)
-    selection = Selection(match or (), provider or ())
+    selection = Selection(only or (), provider or ())
     rows = reader.join(selection.choose(reader.read(read_import_source(source))))
     plan = plan_import(take_owners(rows, owner_from) if owner_from else rows, registry)
     plan = plan._replace(not_selected=selection.not_selected)
@@ -130,10 +130,10 @@ def import_entries(  # noqa: PLR0913 - each is an option
 
 
 def _check_options(
-    reader: ImportReader, form: str, output: str | None, match: list[str] | None, provider: list[str] | None
+    reader: ImportReader, form: str, output: str | None, only: list[str] | None, provider: list[str] | None
 ) -> None:
-    if reader.must_select and not match and not provider:
-        msg = f"{form} has thousands of models: select some with --provider or --match, or all with --match '*'"
+    if reader.must_select and not only and not provider:
+        msg = f"{form} has thousands of models: select some with --provider or --only, or all with --only '*'"
         raise UsageError(msg)
     if output is not None and not is_yaml(output):
         msg = "--output: the file is YAML, so its name must end in .yaml or .yml"

@@ -29,10 +29,18 @@ from spanforge.model_registry._core.lifecycle import RISK_TIERS, STATUSES
 StatusFilter = Annotated[
     list[str] | None, typer.Option("--status", metavar="STATUS", help=f"{', '.join(STATUSES)}; repeat it for several.")
 ]
-OwnerFilter = Annotated[list[str] | None, typer.Option("--owner", metavar="OWNER", help="An owner, or a glob.")]
-TierFilter = Annotated[list[str] | None, typer.Option("--tier", metavar="TIER", help=f"{', '.join(RISK_TIERS)}.")]
+OwnerFilter = Annotated[
+    list[str] | None,
+    typer.Option("--owner", metavar="OWNER", help="Only models of this owner, or a glob; repeat it for several."),
+]
+TierFilter = Annotated[
+    list[str] | None, typer.Option("--tier", metavar="TIER", help=f"{', '.join(RISK_TIERS)}; repeat it for several.")
+]
 ProviderFilter = Annotated[
-    list[str] | None, typer.Option("--provider", metavar="PROVIDER", help="Models that are limited to this provider.")
+    list[str] | None,
+    typer.Option(
+        "--provider", metavar="PROVIDER", help="Only models that are limited to this provider; repeat it for several."
+    ),
 ]
 SortOption = Annotated[
     str | None, typer.Option("--sort", metavar="COLUMN", help="Order by this column; by -COLUMN in reverse.")

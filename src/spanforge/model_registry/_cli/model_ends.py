@@ -13,9 +13,11 @@ from spanforge.model_registry._cli.calendars import (
     find_shutdown_key,
 )
 from spanforge.model_registry._cli.commands import examples
+from spanforge.model_registry._cli.entry_columns import fits_owner
 from spanforge.model_registry._cli.entry_fields import end_to_dict
 from spanforge.model_registry._cli.format_options import FormatOption
 from spanforge.model_registry._cli.icalendar import CalendarEvent, format_events
+from spanforge.model_registry._cli.listing import OwnerFilter
 from spanforge.model_registry._cli.output_files import ReplacedFileOption, replace_output
 from spanforge.model_registry._cli.registries import FilesOption, UsageError, load_registry, load_registry_if_any
 from spanforge.model_registry._cli.row_tables import print_table
@@ -94,9 +96,7 @@ def _to_dict(end: ProviderShutdown, today: str, entries: Iterable[ModelRegistryE
 def write_ics(
     calendar: CalendarOption = None,
     files: FilesOption = None,
-    owner: Annotated[
-        list[str] | None, typer.Option(metavar="OWNER", help="Only models of this owner; repeat it for several.")
-    ] = None,
+    owner: OwnerFilter = None,
     output: ReplacedFileOption = None,
 ) -> None:
     """Write the ends of registered models for calendar programs.
@@ -107,7 +107,7 @@ def write_ics(
     """
     registry = load_registry(files)
     _check_owners(owner or (), registry.list_all())
-    entries = [entry for entry in registry.list_all() if not owner or entry.owner in owner]
+    entries = [entry for entry in registry.list_all() if not owner or fits_owner(entry.owner, owner)]
     events = list(list_events(entries, Calendar.load(find_calendar_file(calendar))))
     content = format_events(events, f"{_CALENDAR_NAME}: {', '.join(owner)}" if owner else _CALENDAR_NAME)
     if output is None:
@@ -121,7 +121,7 @@ def write_ics(
 def _check_owners(owners: Iterable[str], entries: Iterable[ModelRegistryEntry]) -> None:
     known = dict.fromkeys(entry.owner for entry in entries)
     for owner in owners:
-        if owner not in known:
+        if not any(fits_owner(each, (owner,)) for each in known):
             names = ", ".join(map(shorten, [*known][:_MAX_SHOWN_OWNERS]))
             msg = f"--owner: no registered model has the owner {shorten(owner)}; owners are {names or 'missing'}"
             raise UsageError(msg)

@@ -11,6 +11,7 @@ import typer
 from spanforge.model_registry._cli.calendar_option import CalendarOption
 from spanforge.model_registry._cli.commands import examples
 from spanforge.model_registry._cli.csv_output import print_csv
+from spanforge.model_registry._cli.fail_on import NO_KIND, parse_kinds
 from spanforge.model_registry._cli.finding_kinds import FAIL_ON, FINDING_KINDS
 from spanforge.model_registry._cli.findings import find_all
 from spanforge.model_registry._cli.format_options import TableFormatOption
@@ -22,7 +23,7 @@ from spanforge.model_registry._cli.reconcile_output import (
     print_findings,
     render_findings_csv,
 )
-from spanforge.model_registry._cli.registries import FilesOption, UsageError, load_registry
+from spanforge.model_registry._cli.registries import FilesOption, load_registry
 from spanforge.model_registry._cli.scanning import (
     choose_scan_period,
     find_size,
@@ -39,13 +40,12 @@ if TYPE_CHECKING:
     from spanforge.model_registry._cli.scanning import Observed
 
 _STANDARD_OUTPUT = "-"
-_NO_KIND = "none"
 
 
 @examples(
     "reconcile --telemetry telemetry.jsonl --file models.yaml --file media.yaml  # ends with 1: there are findings",
     "reconcile --telemetry telemetry.jsonl --file models.yaml --fail-on retired --suggest missing.yaml",
-    "reconcile --telemetry telemetry.jsonl --file models.yaml --from 2026-11-01 --fail-on none",
+    "reconcile --telemetry telemetry.jsonl --file models.yaml --from 2026-11-01 --fail-on never",
 )
 def reconcile_telemetry(  # noqa: PLR0913 - options
     *,
@@ -53,9 +53,9 @@ def reconcile_telemetry(  # noqa: PLR0913 - options
     files: FilesOption = None,
     calendar: CalendarOption = None,
     from_date: Annotated[
-        str | None, typer.Option("--from", metavar="DATE", help="First moment of the period. Default: all telemetry.")
+        str | None, typer.Option("--from", metavar="TIME", help="First moment of the period. Default: all telemetry.")
     ] = None,
-    to_date: Annotated[str | None, typer.Option("--to", metavar="DATE", help="First moment after the period.")] = None,
+    to_date: Annotated[str | None, typer.Option("--to", metavar="TIME", help="First moment after the period.")] = None,
     output: TableFormatOption = "text",
     show_all: Annotated[
         bool, typer.Option("--all", help=f"Show all rows of tables, not only {MAX_TABLE_ROWS}.")
@@ -69,7 +69,8 @@ def reconcile_telemetry(  # noqa: PLR0913 - options
     fail_on: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="KINDS", help=f"Findings that lead to exit code 1: {', '.join(FINDING_KINDS)} or {_NO_KIND}."
+            metavar="KINDS",
+            help=f"Kinds of finding that end with exit code 1, with commas: {', '.join(FINDING_KINDS)} or {NO_KIND}.",
         ),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
@@ -79,7 +80,7 @@ def reconcile_telemetry(  # noqa: PLR0913 - options
     It reports which models were called although they are not registered, retired or past a date, by which services,
     and which models nobody called. Calls are counted as in evidence: each span once, with the status at its time.
     """
-    failing = parse_kinds(fail_on)
+    failing = parse_kinds(fail_on or FAIL_ON, FINDING_KINDS)
     if suggest is not None and suggest != _STANDARD_OUTPUT:
         check_suggestion_path(suggest)
     period = choose_scan_period(telemetry, from_date, to_date)
@@ -94,20 +95,6 @@ def reconcile_telemetry(  # noqa: PLR0913 - options
         _write_suggestions(observed, findings, suggest)
     if failing & findings.count_kinds().keys():
         raise typer.Exit(1)
-
-
-def parse_kinds(given: list[str] | None) -> set[str]:
-    """Return the kinds of findings that lead to exit code 1.
-
-    Raises:
-        UsageError: There is no such kind.
-    """
-    kinds = {kind.strip() for text in given or FAIL_ON for kind in text.split(",")}
-    unknown = sorted(kinds - FINDING_KINDS.keys() - {_NO_KIND})
-    if unknown:
-        msg = f"--fail-on {unknown[0]}: unknown kind; kinds are {', '.join(FINDING_KINDS)} and {_NO_KIND}"
-        raise UsageError(msg)
-    return kinds - {_NO_KIND}
 
 
 def _print_result(observed: Observed, findings: Findings, output: str, limit: int | None) -> None:

@@ -32,11 +32,14 @@ def find_registry_files(files: list[str] | None) -> list[str]:
     """Return the files, folders and globs of ``--file``, or else of the setting.
 
     Raises:
-        UsageError: There are none.
+        UsageError: There are none, or a name is empty.
     """
     chosen = list(files or FILE.read())
     if not chosen:
         msg = f"no registry file: pass --file FILE, or set {FILE.variable}"
+        raise UsageError(msg)
+    if "" in chosen:
+        msg = "the name of a registry file is empty: pass a path"
         raise UsageError(msg)
     return chosen
 

@@ -33,8 +33,10 @@ if TYPE_CHECKING:
     from spanforge.model_registry._core.provider_calendar import CalendarDay
     from spanforge.model_registry._core.resolution import ModelIndex
 
-NamesArgument = Annotated[list[str] | None, typer.Argument(metavar="NAME...", help="Model names, as on spans.")]
-NameProviderOption = Annotated[str | None, typer.Option(help="The provider that serves the model, in any spelling.")]
+NamesArgument = Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Model names, as on spans.")]
+NameProviderOption = Annotated[
+    str | None, typer.Option(metavar="PROVIDER", help="The provider that serves the model, in any spelling.")
+]
 NameMatchOption = Annotated[
     MatchMode | None, typer.Option(help=f"Whether forms of names match. Default: the setting {MATCH.variable}.")
 ]
