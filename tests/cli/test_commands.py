@@ -16,7 +16,7 @@ from support.evidence import make_entry
 from spanforge.model_registry import __version__
 from spanforge.model_registry._cli.app import run
 from spanforge.model_registry._cli.commands import COMMANDS, GROUPS, PROGRAM, CommandRow, build_command, load_function
-from spanforge.model_registry._core.storage import encode_entries
+from spanforge.model_registry._core.storage import encode_entries, read_entries
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -137,7 +137,27 @@ def test_output_in_ascii(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("sys.stdout", stream)
     assert run(["list", "--file", str(copy_examples(tmp_path) / "models.yaml")]) == 0
     stream.seek(0)
-    assert "\\u2500" in stream.read()
+    printed = stream.read()
+    assert "----" in printed
+    assert "\\u" not in printed
+
+
+@pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
+def test_streams_that_the_parent_closed(closed: str, tmp_path: Path) -> None:
+    """A command does its work without the streams, and writes nothing of them into its files."""
+    file = copy_examples(tmp_path) / "models.yaml"
+    command = shlex.join(command_line("set", "acme-embed-1", "owner=new", "--file", file))
+    done = subprocess.run(["sh", "-c", f"{command} {closed}"], check=False, env=command_environment())
+    assert done.returncode == 0
+    assert {entry.model_id: entry.owner for entry in read_entries(file)}["acme-embed-1"] == "new"
+
+
+def test_output_that_has_no_place(tmp_path: Path) -> None:
+    """A full disk is one line with what could not be written."""
+    command = command_line("list", "--file", copy_examples(tmp_path) / "models.yaml")
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False, env=command_environment())
+    assert (done.returncode, done.stderr) == (2, b"spanforge-models: the output: No space left on device\n")
 
 
 @pytest.mark.e2e

@@ -51,7 +51,7 @@ class _Program(TyperGroup):
             if error.errno == errno.EPIPE:
                 _close_broken_pipe()
                 raise typer.Exit(1) from None
-            _end_with(f"{error.filename}: {explain_os_error(error)}" if error.filename else explain_os_error(error))
+            _end_with(f"{error.filename or 'the output'}: {explain_os_error(error)}")
         return result
 
 
@@ -94,8 +94,16 @@ def _describe_program(
     """
 
 
+def _open_closed_streams() -> None:
+    """Read from and write to nowhere where the parent closed a stream, so that no file gets its number."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - open to the end
+
+
 def run(arguments: list[str] | None = None) -> int:
     """Run a command and return its exit code; by default, that of ``sys.argv``."""
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # the terminal may not have all characters of a name

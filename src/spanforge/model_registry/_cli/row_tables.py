@@ -40,7 +40,8 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], styles
     lines = [list(map(_make_styled, row, chain(styles, repeat("")))) for row in rows]
     widths = _fit_widths([max(map(cell_len, texts)) for texts in _transpose(columns, lines)], console.width)
     heading = [Styled(column, "name") for column in columns]
-    rule = [Styled("─" * width, "weak") for width in widths]
+    dash = "─" if console.encoding.startswith("utf") else "-"
+    rule = [Styled(dash * width, "weak") for width in widths]
     table = Text()
     for row in (heading, rule, *lines):
         _append_row(table, row, widths)
