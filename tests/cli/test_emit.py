@@ -21,6 +21,8 @@ from support.processes import SECONDS
 from support.receivers import Receiver, receiving_grpc, receiving_http
 from support.repositories import Repository, describe_model
 
+from spanforge.model_registry._cli.revisions import CI_VARIABLES
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -29,7 +31,7 @@ DEPRECATED = describe_model(
     status="deprecated", metadata={"deprecation_reason": "replaced", "deprecation_date": "2026-11-01"}
 )
 REMEDY = ". Remove the cause and run the command again: evidence counts a repeated event once\n"
-CI = ("GITHUB_ACTOR", "GITHUB_SHA", "GITLAB_USER_LOGIN", "CI_COMMIT_SHA", "CI_COMMIT_TIMESTAMP")
+CI = (*CI_VARIABLES, "GITHUB_ACTOR", "GITLAB_USER_LOGIN", "CI_COMMIT_TIMESTAMP")
 
 Emit = Callable[..., Printed]
 
@@ -145,10 +147,11 @@ def test_a_repeat_has_the_same_identity(
                 "time: 2026-11-02T08:00:00.000000Z (CI_COMMIT_TIMESTAMP)",
             ),
         ),
+        ({"BUILDKITE_COMMIT": "abc"}, ("actor: none", "source revision: abc (BUILDKITE_COMMIT)", " (now)")),
         ({"CI_COMMIT_SHA": "main"}, ("actor: none", "<id> (CI_COMMIT_SHA)", "(the time of the commit)")),
         ({"GITHUB_ACTOR": "", "GITHUB_SHA": "<id>"}, ("actor: none", "<id> (GITHUB_SHA)", "(the time of the commit)")),
     ],
-    ids=["nothing", "gitlab", "a-branch", "github"],
+    ids=["nothing", "gitlab", "buildkite", "a-branch", "github"],
 )
 def test_the_facts_that_ci_knows(emit: Emit, tmp_path: Path, settings: dict[str, str], lines: tuple[str, ...]) -> None:
     """Files outside of git have the revision, its time and the actor of the CI job, and the command says so."""

@@ -40,6 +40,7 @@ CHECK_INPUT: Final = "-"
     "check models.yaml",
     "check models.yaml --fail-on warning --ignore no-contact",
     "check broken.yaml  # ends with 1: it has errors",
+    "check models.yaml --calendar calendar.yaml --fail-on never",
     "check models.yaml --format json",
     "check --list-rules",
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Annotated, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 import typer
 
@@ -15,6 +15,7 @@ from spanforge.model_registry._cli.differences import find_operations
 from spanforge.model_registry._cli.format_options import FormatOption
 from spanforge.model_registry._cli.git_revisions import GitPlace, find_known_place
 from spanforge.model_registry._cli.registries import UsageError
+from spanforge.model_registry._cli.revisions import CI_VARIABLES
 from spanforge.model_registry._cli.row_tables import print_table
 from spanforge.model_registry._cli.terminal import print_json, print_line
 from spanforge.model_registry._cli.versions import NewArgument, OldArgument, RegistryVersion, load_versions
@@ -25,8 +26,10 @@ from spanforge.model_registry._core.settings import EVENTS
 from spanforge.model_registry._core.timestamps import format_micros, to_micros
 from spanforge.model_registry._core.values import check_text, parse_date
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 _ACTOR_VARIABLES: Final = "GITHUB_ACTOR", "GITLAB_USER_LOGIN"
-_REVISION_VARIABLES: Final = "GITHUB_SHA", "CI_COMMIT_SHA"
 
 
 class _Fact(NamedTuple):
@@ -51,7 +54,7 @@ def emit_differences(  # noqa: PLR0913 - the options of the command
         str | None,
         typer.Option(
             metavar="REV",
-            help=f"Revision that has the change. Default: the commit of NEW, or {' or '.join(_REVISION_VARIABLES)}.",
+            help="Revision that has the change. Default: the commit of NEW, or that of the CI job.",
         ),
     ] = None,
     at: Annotated[
@@ -105,7 +108,7 @@ def _find_facts(
     place = new.place
     commit = None if place is None else place.commit
     revision = _choose(
-        ("--source-revision", source_revision), ("the commit of NEW", commit), *_read_given(_REVISION_VARIABLES)
+        ("--source-revision", source_revision), ("the commit of NEW", commit), *_read_given(CI_VARIABLES)
     )
     if revision.value is not None and revision.value != commit:
         place = find_known_place(revision.value)
@@ -117,7 +120,7 @@ def _find_facts(
     }
 
 
-def _read_given(variables: tuple[str, ...]) -> list[tuple[str, str | None]]:
+def _read_given(variables: Iterable[str]) -> list[tuple[str, str | None]]:
     return [(name, os.environ.get(name) or None) for name in variables]
 
 

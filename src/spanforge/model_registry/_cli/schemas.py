@@ -18,7 +18,7 @@ _SCHEMA_FOLDER: Final = os.path.dirname(_package_file)
 _SUFFIX: Final = ".schema.json"
 
 
-@examples("schema calendar --output calendar.schema.json")
+@examples("schema registry --output registry.schema.json", "schema calendar --output calendar.schema.json")
 def print_schema(
     kind: Annotated[str, typer.Argument(metavar="KIND", help="registry or calendar.")],
     output: ReplacedFileOption = None,
