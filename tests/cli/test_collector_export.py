@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -72,7 +71,6 @@ def test_limits_of_the_collector_are_warnings(tmp_path: Path, capsys: pytest.Cap
         (["transform", "--lookup-file", "${x}"], "lookup_file must be a path without line breaks"),
         (["lookup", "--span-attributes", "no_such"], "span_attributes must be names of status"),
         (["lookup", "--output", "no/such/lookup.yaml"], "no/such/lookup.yaml: cannot be written: No such file or"),
-        (["lookup", "--output", os.devnull], f"{os.devnull}: is not a file; for a pipe or a device, redirect"),
     ],
 )
 def test_faults(arguments: list[str], line: str, capsys: pytest.CaptureFixture[str]) -> None:

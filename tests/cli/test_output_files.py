@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from spanforge.model_registry import ModelRegistryError
-from spanforge.model_registry._cli.output_files import NewFile, write_new_files
+from spanforge.model_registry import ModelRegistry, ModelRegistryError
+from spanforge.model_registry._cli.output_files import NewFile, replace_output, write_new_files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,3 +38,15 @@ def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ModelRegistryError, match="cannot be written: No space left on device"):
         write_new_files(NewFile(str(tmp_path / "models.yaml"), b"one"))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_a_pipe_or_a_device_is_not_replaced(tmp_path: Path) -> None:
+    """A target that is no file stays what it is, whatever the user may do in its folder."""
+    pipe = tmp_path / "pipe.json"
+    os.mkfifo(pipe)
+    for write in (lambda: replace_output(str(pipe), b"one"), lambda: ModelRegistry().save(pipe)):
+        with pytest.raises(ModelRegistryError, match="cannot be written: it is not a regular file"):
+            write()
+    assert stat.S_ISFIFO(os.stat(pipe).st_mode)
+    assert os.listdir(tmp_path) == ["pipe.json"]

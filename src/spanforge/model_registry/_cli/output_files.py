@@ -31,14 +31,9 @@ def replace_output(path: str, content: bytes) -> None:
     """Replace a file, or the target of a link, in one step. If the process is killed, the old or the new file remains.
 
     Raises:
-        UsageError: The path is that of a pipe or a device.
         RegistryFileError: The file cannot be written; an old file is unchanged.
     """
-    target = resolve_target(path)
-    if os.path.exists(target) and not os.path.isfile(target):
-        msg = f"{path}: is not a file; for a pipe or a device, redirect standard output"
-        raise UsageError(msg)
-    write_target(path, target, [content])
+    write_target(path, resolve_target(path), [content])
 
 
 def write_new_files(*files: NewFile) -> None:
