@@ -1,12 +1,12 @@
-"""Files of a git repository as they were in a revision. Git runs without a shell, and only reads."""
+"""Files of a git repository as they were in a revision."""
 
 from __future__ import annotations
 
 import os
 import posixpath
-import subprocess
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from spanforge.model_registry._cli.git_process import call_git
 from spanforge.model_registry._cli.registries import UsageError
 from spanforge.model_registry._cli.terminal import escape_controls
 from spanforge.model_registry._core.storage import MAX_FILE_SIZE
@@ -16,14 +16,6 @@ if TYPE_CHECKING:
 
 GIT_PREFIX: Final = "git:"
 """The start of an argument that names a file in a revision: ``git:REV:PATH``."""
-_KEPT_VARIABLES: Final = ("GIT_CONFIG", "GIT_CEILING_DIRECTORIES", "GIT_DISCOVERY_ACROSS_FILESYSTEM", "GIT_EXEC_PATH")
-"""The starts of git's variables that stay: those of its configuration, such as ``safe.directory``."""
-_OWN_VARIABLES: Final = {
-    "GIT_NO_REPLACE_OBJECTS": "1",
-    "GIT_OPTIONAL_LOCKS": "0",
-    "GIT_TERMINAL_PROMPT": "0",
-    "LC_ALL": "C",
-}
 _ID_LENGTH: Final = 40
 """The digits of an id, of which the id of no commit has as many zeros; newer repositories have longer ones."""
 _LINKS: Final = {"120000": "a symbolic link", "160000": "a submodule"}
@@ -95,7 +87,7 @@ def find_git_place(text: str) -> GitPlace:
 
 
 def _find_commit(text: str, revision: str) -> str:
-    found = _call_git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
+    found = call_git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
     if found.returncode == 0:
         return found.stdout.decode().strip()
     shallow = _run_git(text, "rev-parse", "--is-shallow-repository").strip() == b"true"
@@ -191,27 +183,9 @@ def _read_blob(place: GitPlace, item: _TreeItem) -> GitFile:
 
 def _run_git(text: str, *arguments: str) -> bytes:
     """Return the output of git; its error becomes an error about the argument ``text``."""
-    done = _call_git(*arguments)
+    done = call_git(*arguments)
     if done.returncode:
         lines = done.stderr.decode(errors="replace").strip().splitlines() or [f"git {arguments[0]} failed"]
         msg = f"{escape_controls(text)}: {escape_controls(lines[0].removeprefix('fatal: '))}"
         raise UsageError(msg)
     return done.stdout
-
-
-def _call_git(*arguments: str) -> subprocess.CompletedProcess[bytes]:
-    """Run git in the working folder. Variables that would lead it to another repository do not count."""
-    inherited = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith("GIT_") or name.startswith(_KEPT_VARIABLES)
-    }
-    command = ["git", "--no-pager", "--literal-pathspecs", *arguments]
-    try:
-        return subprocess.run(command, capture_output=True, check=False, env={**inherited, **_OWN_VARIABLES})  # noqa: S603 - no shell
-    except FileNotFoundError:
-        msg = "git is not installed, or not in PATH"
-        raise UsageError(msg) from None
-    except ValueError:
-        msg = "the name of a revision or a path has no null character"
-        raise UsageError(msg) from None

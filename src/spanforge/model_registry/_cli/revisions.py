@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import os
-import subprocess
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
+
+from spanforge.model_registry._cli.git_process import call_git
+from spanforge.model_registry._cli.registries import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from spanforge.model_registry._core.storage import SourceFile
 
-_GIT_SECONDS: Final = 30
-"""The limit of the time that git takes, for a repository on a mount that does not answer."""
-_HOOK_VARIABLES: Final = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_COMMON_DIR")
-"""The variables by which git names the repository of a hook, which may be another one than that of the files."""
 CI_VARIABLES: Final = {
     "GITHUB_SHA": "GitHub Actions",
     "CI_COMMIT_SHA": "GitLab CI",
@@ -66,14 +65,10 @@ def find_revision(sources: Iterable[SourceFile], environment: Mapping[str, str] 
 
 def _ask_git(folder: str, *arguments: str) -> bytes | None:
     """Return the output of a git command that runs in a folder; ``None`` if it fails or there is no git."""
-    command = ["git", "-C", folder, *arguments]
-    kept = {name: value for name, value in os.environ.items() if name not in _HOOK_VARIABLES}
-    settings = {**kept, "GIT_NO_REPLACE_OBJECTS": "1"}
-    try:
-        done = subprocess.run(command, capture_output=True, check=False, timeout=_GIT_SECONDS, env=settings)  # noqa: S603
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout if done.returncode == 0 else None
+    with suppress(UsageError):
+        done = call_git(*arguments, folder=folder)
+        return done.stdout if done.returncode == 0 else None
+    return None
 
 
 def _read_ci_variables(environment: Mapping[str, str]) -> RegistryRevision:
