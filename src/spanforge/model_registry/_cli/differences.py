@@ -197,12 +197,13 @@ def compare_registries(before: Iterable[ModelRegistryEntry], after: Iterable[Mod
 
 def _compare_entries(before: ModelRegistryEntry | None, after: ModelRegistryEntry | None) -> ModelDifference:
     model_id = (after or before).model_id  # type: ignore[union-attr] # one of them is an entry
-    fields = tuple(_list_field_changes(before, after))
+    fields = tuple(list_field_changes(before, after))
     model = ModelDifference(model_id, before, after, fields, *find_operations(before, after))
     return model._replace(kinds=tuple(name for name, kind in DIFFERENCE_KINDS.items() if kind.applies(model)))
 
 
-def _list_field_changes(before: ModelRegistryEntry | None, after: ModelRegistryEntry | None) -> Iterator[FieldChange]:
+def list_field_changes(before: ModelRegistryEntry | None, after: ModelRegistryEntry | None) -> Iterator[FieldChange]:
+    """Yield the fields, but for the id, that differ between two versions of an entry."""
     first, second = _flatten_entry(before), _flatten_entry(after)
     for field in {**second, **first}:
         if first.get(field, _ABSENT) != second.get(field, _ABSENT):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import difflib
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from spanforge.model_registry import ModelRegistry, ModelRegistryEntry, RegistryFileError, RegistryFileNotFoundError
+from spanforge.model_registry._cli.differences import FieldChange, list_field_changes
 from spanforge.model_registry._cli.entry_edits import edit_content
 from spanforge.model_registry._cli.registries import UsageError
 from spanforge.model_registry._core.errors import shorten
@@ -42,14 +43,6 @@ class ChangeRequest(NamedTuple):
     registers: bool = False
 
 
-class ValueChange(NamedTuple):
-    """A value of an entry that an operation changed; ``None`` is a missing value."""
-
-    field: str
-    before: Any
-    after: Any
-
-
 class ChangedFile(NamedTuple):
     """The result of an operation on a file.
 
@@ -67,12 +60,9 @@ class ChangedFile(NamedTuple):
     old: bytes | None
     new: bytes
 
-    def list_changes(self) -> list[ValueChange]:
+    def list_changes(self) -> list[FieldChange]:
         """List the values that differ. The history, which grows with each change, is left out."""
-        old = _list_values(self.before) if self.before is not None else {}
-        new = _list_values(self.after)
-        names = dict.fromkeys((*old, *new))
-        return [ValueChange(name, old.get(name), new.get(name)) for name in names if old.get(name) != new.get(name)]
+        return [each for each in list_field_changes(self.before, self.after) if each.field != "metadata.history"]
 
     def list_diff_lines(self) -> list[str]:
         """List the lines of a unified diff of the file, without line ends."""
@@ -137,13 +127,6 @@ def _explain_unknown(path: str, model_id: str, known: list[str]) -> str:
     near = difflib.get_close_matches(model_id, known, 1)
     hint = f"; did you mean {shorten(near[0])}?" if near else ""
     return f"{path}: model {shorten(model_id)} is not registered{hint}"
-
-
-def _list_values(entry: ModelRegistryEntry) -> dict[str, Any]:
-    fields = entry.to_dict()
-    metadata = fields.pop("metadata")
-    metadata.pop("history", None)
-    return {**fields, **{f"metadata.{key}": value for key, value in metadata.items()}}
 
 
 def _decode_file(content: bytes) -> str:
