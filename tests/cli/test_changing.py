@@ -65,13 +65,14 @@ def read_entry(path: Path, model_id: str) -> dict[str, Any]:
 def test_a_models_life(change: Change, path: Path) -> None:
     """Each command changes the file as the library changes a registry, and prints the values before and after."""
     head, files = path.read_text(), sorted(os.listdir())
-    contact, own = ("--contact", "#team"), ("--metadata", "seats:=5", "--metadata", "unit=eu=1")
+    contact, own = ("--contact", "#team"), ("--metadata", "seats:=[true]", "--metadata", "unit=eu=1")
     names = ("--alias", "x", "--alias", "y-*", "--provider", "openai", "--actor", "ci")
     printed = change("register", "new-1", *NEW, *contact, *own, *names, "--deployment-date", "2026-11-01")
     assert (printed.code, printed.err) == (0, "")
     assert printed.out.splitlines()[0] == f"{path}: new-1 registered"
+    assert " [true]\n" in printed.out
     entry = read_entry(path, "new-1")
-    expected = {"contact": "#team", "seats": 5, "unit": "eu=1", "aliases": ["x", "y-*"], "provider": "openai"}
+    expected = {"contact": "#team", "seats": [True], "unit": "eu=1", "aliases": ["x", "y-*"], "provider": "openai"}
     assert {key: value for key, value in entry["metadata"].items() if key != "history"} == expected
     assert [record["actor"] for record in entry["metadata"]["history"]] == ["ci"]
     assert path.read_text().startswith(head)

@@ -9,6 +9,7 @@ import typer
 from spanforge.model_registry import ModelAlreadyRegisteredError, RiskTier
 from spanforge.model_registry._cli.assignments import make_setter, parse_assignment
 from spanforge.model_registry._cli.commands import examples
+from spanforge.model_registry._cli.difference_texts import show_value
 from spanforge.model_registry._cli.format_options import FormatOption
 from spanforge.model_registry._cli.registries import UsageError, find_registry_files
 from spanforge.model_registry._cli.registry_changes import ChangeRequest, change_file, plan_change
@@ -226,8 +227,4 @@ def _make_result(change: ChangedFile, operation: str, *, dry_run: bool) -> dict[
 
 
 def _show_field_value(value: Any) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, list):
-        return ", ".join(map(_show_field_value, value))
-    return value if isinstance(value, str) else repr(value)
+    return "-" if value is None else show_value(value)

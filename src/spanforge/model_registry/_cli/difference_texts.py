@@ -112,19 +112,20 @@ def _explain_field(change: FieldChange) -> Line:
     elif isinstance(before, list) and isinstance(after, list):
         words = tuple(_explain_list(before, after))
     elif before is None:
-        words = (_show_value(after),)
+        words = (show_value(after),)
     else:
-        words = (_show_value(before), " -> ", _show_value(after))
+        words = (show_value(before), " -> ", show_value(after))
     return Line(2, "", "", (name, ": ", *words))
 
 
 def _explain_list(before: list[Any], after: list[Any]) -> list[str]:
     moved = [("without ", each) for each in before if each not in after]
     moved += [("with ", each) for each in after if each not in before]
-    return [part for word, each in moved for part in (", ", word, _show_value(each))][1:] or ["another order"]
+    return [part for word, each in moved for part in (", ", word, show_value(each))][1:] or ["another order"]
 
 
-def _show_value(value: Any) -> str:
+def show_value(value: Any) -> str:
+    """Return a value of an entry in words: a text as it is, a list of texts with commas, and anything else as JSON."""
     if value is None:
         return "none"
     if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
