@@ -397,8 +397,8 @@ def test_suggestions_group_spellings(case: Case) -> None:
         ["gpt-4o", "gpt-3.5-turbo", "claude-sonnet-4", "prod-chat", "my team's model", names[-1]]
     )
     assert printed.out.count("# if this is the name of a deployment") == 3
-    assert "# Left out: one: 'one' matches the name, but not for the provider of the calls" in printed.out
-    assert "# Left out:\n#   xxx" in printed.out
+    assert "# Left out: 'one' matches the name, but not for the provider of the calls: one\n" in printed.out
+    assert "# Left out: the name is too long, or not allowed as an id:\n#   xxx" in printed.out
     assert "# Left out: (no name)\n" in printed.out
 
 

@@ -51,7 +51,7 @@ class Suggestions(NamedTuple):
 
     def format(self) -> str:
         """Return a registry file in YAML, which does not load before it is filled in."""
-        left_out = [f"Left out: {escape(row.name)}{_give_reason(row)}" for row in self.left_out]
+        left_out = [f"Left out{_give_reason(row)}: {_write_name(row.name)}" for row in self.left_out]
         return format_unfinished(self.entries, [*_HEADING, *left_out])
 
 
@@ -136,9 +136,14 @@ def _list_some(names: Mapping[str, int]) -> str:
 
 
 def _give_reason(row: Finding) -> str:
+    """Return the reason in front of the name, because a long name is cut off."""
     if row.note:
         return f": {row.note}"
     return ": the name is too long, or not allowed as an id" if row.names else ""
+
+
+def _write_name(name: str) -> str:
+    return escape(name) if name.strip() else repr(name)
 
 
 def check_suggestion_path(path: str) -> None:
