@@ -68,6 +68,13 @@ def test_the_steps_in_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     ]
 
 
+def test_blank_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A name that is empty or blank is in quotes, so that it is seen."""
+    printed = run_here(capsys, "resolve", "", "  ", "--file", write_registry(tmp_path, {"model_id": "a"}))
+    headings = [line for line in printed.out.splitlines() if line.endswith("unregistered")]
+    assert headings == ["''  unregistered", "'  '  unregistered"]
+
+
 def test_a_glob_before_a_form(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A glob that goes before a form is a step before it, and the last glob is not tried."""
     path = write_registry(

@@ -33,8 +33,8 @@ class Field(NamedTuple):
 
 
 def print_heading(title: str, note: str = "", style: str = "") -> None:
-    """Print a title, and a note beside it."""
-    text = Text().append(escape_controls(title), "name")
+    """Print a title, and a note beside it. A blank title is in quotes."""
+    text = Text().append(escape_controls(title) if title.strip() else repr(title), "name")
     if note:
         text.append("  ").append(escape_controls(note), style)
     open_console().print(text, overflow="fold")
