@@ -111,6 +111,15 @@ def test_without_the_extra(tmp_path: Path) -> None:
     assert printed == (2, "", line)
 
 
+def test_an_interrupted_start(tmp_path: Path) -> None:
+    """Ctrl-C while typer is imported is one line, too."""
+    (tmp_path / "typer.py").write_text("raise KeyboardInterrupt\n")
+    printed = run_process(
+        "list", folder=tmp_path, PYTHONPATH=f"{tmp_path}:{command_environment().get('PYTHONPATH', '')}"
+    )
+    assert printed == (130, "", "spanforge-models: interrupted\n")
+
+
 def test_characters_that_the_output_does_not_have(tmp_path: Path) -> None:
     """If the encoding of the output does not have a character, an escape is printed instead."""
     entry = make_entry("modèle-模型")

@@ -17,6 +17,9 @@ def main() -> int:
         from spanforge.model_registry._cli.app import run  # noqa: PLC0415 - typer is in an extra
 
         return run()
+    except KeyboardInterrupt:  # while typer is imported; the program handles it later
+        print("spanforge-models: interrupted", file=sys.stderr)  # noqa: T201 - no typer
+        return 130
     except ModuleNotFoundError as error:
         if error.name not in _EXTRA_MODULES:
             raise
