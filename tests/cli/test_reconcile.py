@@ -477,6 +477,18 @@ def test_interruption(case: Case) -> None:
     assert not (case.folder / "new.yaml").exists()
 
 
+@pytest.mark.e2e
+def test_suggestions_without_a_reader(examples: Path) -> None:
+    """The file of suggestions is written even if the reader of the report, such as ``head``, has ended."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = command_line(*EXAMPLE, "--suggest", "missing.yaml")
+    done = subprocess.run(command, stdout=writer, cwd=examples, check=False, env=command_environment())
+    os.close(writer)
+    assert done.returncode == 1
+    assert "- model_id: acme-draft-3\n" in (examples / "missing.yaml").read_text("utf-8")
+
+
 PAGE = Path(__file__).parents[2] / "docs" / "reconcile.md"
 CONSOLE = re.compile(r"```console\n\$ spanforge-models (.*?)\n```\n\n```text\n(.*?)```", re.DOTALL)
 

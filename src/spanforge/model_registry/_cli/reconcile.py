@@ -89,10 +89,10 @@ def reconcile_telemetry(  # noqa: PLR0913 - options
     with show_reading(find_size(readers), is_shown=not quiet) as report:
         observed = scan_telemetry(readers, request, report)
     findings = find_all(observed, time.time_ns())
+    if suggest is not None:  # before the report, whose reader may close the pipe
+        _write_suggestions(observed, findings, suggest)
     if suggest != _STANDARD_OUTPUT:
         _print_result(observed, findings, output, None if show_all else MAX_TABLE_ROWS)
-    if suggest is not None:
-        _write_suggestions(observed, findings, suggest)
     if failing & findings.count_kinds().keys():
         raise typer.Exit(1)
 
