@@ -117,3 +117,13 @@ def test_links_lead_somewhere(page: Path) -> None:
         if anchor:
             headings = re.findall(r"^#+ (.*)$", other.read_text("utf-8"), re.MULTILINE)
             assert anchor[1:] in [re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings]
+
+
+def test_pictures_of_commands_show_each_command() -> None:
+    """Each picture of a command exists for light and dark pages, loads nothing, and is on the page of pictures."""
+    page = (ROOT / "docs" / "terminal.md").read_text("utf-8")
+    names = re.findall(r"images/(cli-\w+-(?:dark|light)\.svg)", page)
+    assert sorted(names) == sorted(path.name for path in (ROOT / "docs" / "images").glob("cli-*.svg"))
+    for name in names:
+        picture = (ROOT / "docs" / "images" / name).read_text("utf-8")
+        assert re.findall(r"(?:https?:)?//[^\"' )]+", picture) == ["http://www.w3.org/2000/svg"]
