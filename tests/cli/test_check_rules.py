@@ -99,6 +99,7 @@ CASES: dict[str, list[tuple[list[dict[str, Any]], list[tuple[str, str]]]]] = {
         ([named("gpt-4o", "gpt-4o-*")], [("gpt-4o", "metadata.aliases[0]")]),
         ([named("gpt-4", "gpt-4*"), named("b", "*acme-chat*")], [("gpt-4", "metadata.aliases[0]"), ("b", "")]),
         ([named("a", "claude-opus-4-*", "acme-*")], [("a", "metadata.aliases[0]"), ("a", "metadata.aliases[1]")]),
+        ([named("a", "gpt-4.1*", "x-1-0*", "x-2*")], [("a", "metadata.aliases[0]")]),
         ([named("a", "x-v*", "x-v2-20*"), named("x-video")], [("a", "metadata.aliases[0]")]),
         ([named("gpt-4o", "gpt-4o-20??-??-??", "gpt-4o-2*", "*/gpt-4o", "gpt-4o-2024-*"), named("gpt-4o-mini")], []),
         ([named("gpt-4o", "gpt-4o-20??-??-??"), named("gpt-4o-2024-05-13")], []),

@@ -21,7 +21,7 @@ SIBLING_WORDS: Final = ("mini", "audio-preview", "pro", "lite", "turbo", "instru
 """Words that make another model of a name: OpenAI, Google, Mistral AI and Meta use them."""
 _ANY_WILDCARD: Final = re.compile(r"\*|\?|\[!?\]?[^\]]*\]")
 _SIZE_IN_BRACKETS: Final = re.compile(r"(?<!\[)\[([0-9]+[kKmM])\]\Z")
-_DATED_END: Final = re.compile(r"[-@](?:20?|20\d[\d-]*|[01]\d[\d-]*|v\d*|\d{3,})-?\Z")
+_DATED_END: Final = re.compile(r"[-@](?:20?|20\d[\d-]*|0[\d-]*|1\d[\d-]*|v\d*|\d{3,})-?\Z")
 """The end of fixed text that a snapshot or a revision continues: ``-2``, ``-2024-``, ``-v``."""
 
 
@@ -61,7 +61,7 @@ def _list_bases(own_names: Iterable[str], text: str) -> Iterator[str]:
     yield from (name for name in own_names if "*" not in name)
     before = text[: text.rindex("*")]
     base = _ANY_WILDCARD.sub("", before.removesuffix("-"))
-    if base and (before.endswith("-") or before[-1].isalpha()) and _DATED_END.search(before) is None:
+    if base and (before.endswith("-") or before[-1].isalnum()) and _DATED_END.search(before) is None:
         yield base
 
 
