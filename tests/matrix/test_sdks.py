@@ -29,6 +29,7 @@ OF_PYTHONS = [("oldest", "3.10"), *(("newest", version) for version in PYTHONS)]
 LINES = list(dict.fromkeys([*((sdk, HERE) for sdk in SDKS), *OF_PYTHONS]))
 NOT_OF_THE_SDK = {
     "otel/test_instrumentations.py",  # real clients: these are in the matrix
+    "otel/test_llm_instrumentations.py",
     "contract/test_instrumentation_facts.py",
     "contract/test_logfire_facts.py",
     "test_alerts.py",
@@ -42,8 +43,10 @@ NOT_OF_THE_SDK = {
     "test_prose.py",
 }
 """Tests that need other packages than the SDK's, or that neither the SDK nor Python's version changes."""
-FOLDERS = ("contract", "json_files", "layers", "otel", "provider_calendar", "watch", "yaml_files")
+FOLDERS = ("cli", "contract", "json_files", "layers", "otel", "provider_calendar", "watch", "yaml_files")
 """Folders of tests that run with each Python."""
+ENDS = (OF_PYTHONS[0], OF_PYTHONS[-1])
+"""The lines that also run the tests of the command line: the oldest and the newest of everything."""
 USERS_OF_THE_SDK = ("contract/", "otel/", "test_default", "test_events", "test_log_events", "test_seed_page")
 """The beginnings of the tests that run with each SDK."""
 TESTS = {
@@ -94,6 +97,8 @@ def interpreter(version: str) -> str | None:
 def list_tests(sdk: str, version: str) -> list[str]:
     """Return the tests to run: with the ends of the range of SDKs on each Python all, with the others the SDK's."""
     chosen = TESTS if (sdk, version) in OF_PYTHONS else {name for name in TESTS if name.startswith(USERS_OF_THE_SDK)}
+    if (sdk, version) not in ENDS:
+        chosen = {name for name in chosen if not name.startswith("cli/")}
     return [f"tests/{name}" for name in sorted(chosen)]
 
 

@@ -278,6 +278,18 @@ def test_unregistered_names(global_provider: MakeProvider, fields: dict[str, Any
     assert line("unregistered") == "'claude-9', 'b', 'a, b', 'none', 'ignored'"
 
 
+def test_substitutions_are_calls(global_provider: MakeProvider, fields: dict[str, Any]) -> None:
+    """A call that another model answered is a substitution; a span of an agent with two models is none."""
+    register_model("o1", *list(fields.values())[1:])
+    register_model(**fields)
+    provider = global_provider(ModelRegistrySpanProcessor())
+    names = {REQUEST: fields["model_id"], "gen_ai.response.model": "o1"}
+    for operation in ("chat", "invoke_agent"):
+        attributes = {**names, "gen_ai.operation.name": operation}
+        provider.get_tracer("test").start_span(operation, attributes=attributes).end()
+    assert (status().calls, status().agent_spans, status().substitutions) == (1, 1, 1)
+
+
 def test_limit_of_unregistered_names(global_provider: MakeProvider) -> None:
     """The first 100 names are kept, and the beginning of each."""
     provider = global_provider()
