@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
 import typer
@@ -16,6 +15,7 @@ from spanforge.model_registry._cli.git_revisions import (
 )
 from spanforge.model_registry._cli.registries import UsageError
 from spanforge.model_registry._cli.terminal import escape_controls
+from spanforge.model_registry._core.registry_sources import ENDINGS, find_files, is_registry_name
 from spanforge.model_registry._core.storage import parse_entries, read_entries
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 _HELP: Final = "Registry file, folder of such files, or git:REV:PATH."
 OldArgument = Annotated[str, typer.Argument(metavar="OLD", help=f"Registry before the change. {_HELP}")]
 NewArgument = Annotated[str, typer.Argument(metavar="NEW", help=f"Registry after the change. {_HELP}")]
-_SUFFIXES: Final = (".json", ".yaml", ".yml")
 
 
 class RegistryVersion(NamedTuple):
@@ -75,34 +74,16 @@ def _explain_missing_path(version: RegistryVersion) -> str:
 
 def _load_version(name: str) -> RegistryVersion:
     if not name.startswith(GIT_PREFIX):
-        paths = _list_folder(name) if os.path.isdir(name) else [name]
-        return RegistryVersion(name, _join_files((path, read_entries(path)) for path in paths))
+        return RegistryVersion(name, _join_files((path, read_entries(path)) for path in find_files([name])))
     place = find_git_place(name)
-    files = read_git_files(place, is_registry_path)
+    files = read_git_files(place, lambda path: is_registry_name(path.rpartition("/")[2]))
     if files is None:
         return RegistryVersion(name, [], place, is_missing=True)
     named = [(escape_controls(f"{GIT_PREFIX}{place.revision}:{file.path}"), file.content) for file in files]
     if not named:
-        raise UsageError(_explain_empty(name))
+        msg = f"{escape_controls(name)}: the folder has no file whose name ends in {', '.join(ENDINGS)}"
+        raise UsageError(msg)
     return RegistryVersion(name, _join_files((each, parse_entries(each, content)) for each, content in named), place)
-
-
-def _list_folder(folder: str) -> list[str]:
-    """Return the registry files of a folder, ordered by name."""
-    paths = [os.path.join(folder, name) for name in sorted(os.listdir(folder)) if is_registry_path(name)]
-    if not paths:
-        raise UsageError(_explain_empty(folder))
-    return paths
-
-
-def _explain_empty(name: str) -> str:
-    return f"{escape_controls(name)}: the folder has no file whose name ends in {', '.join(_SUFFIXES)}"
-
-
-def is_registry_path(path: str) -> bool:
-    """Check whether a file of a folder is a registry file: it is not hidden, and has the suffix of one."""
-    name = path.rpartition("/")[2]
-    return name.lower().endswith(_SUFFIXES) and not name.startswith(".")
 
 
 def _join_files(files: Iterable[tuple[str, list[ModelRegistryEntry]]]) -> list[ModelRegistryEntry]:

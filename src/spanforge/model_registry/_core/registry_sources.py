@@ -76,7 +76,7 @@ def list_files(source: str) -> Listing:
     try:
         if os.path.isdir(source):
             with os.scandir(source) as entries:
-                paths = [entry.path for entry in entries if not entry.name.startswith(".") and not entry.is_dir()]
+                paths = [entry.path for entry in entries if is_registry_name(entry.name) and not entry.is_dir()]
             return _make_listing(source, paths, f"no file in this folder has a name that ends in {_ENDS}")
         if glob.has_magic(source) and not os.path.lexists(source):
             matches = itertools.islice(glob.iglob(source, recursive=True), 2 * MAX_SOURCE_FILES)
@@ -88,13 +88,21 @@ def list_files(source: str) -> Listing:
 
 
 def _make_listing(source: str, paths: Iterable[str], if_empty: str) -> Listing:
-    names = (path for path in paths if path.lower().endswith(ENDINGS))
-    files = sorted(path for path in names if not path.lower().endswith(SCHEMA_ENDING))
+    files = sorted(filter(_has_ending, paths))
     if not files:
         return Listing((), RegistryFileError(source, if_empty))
     if len(files) > MAX_SOURCE_FILES:
         return Listing((), RegistryFileError(source, f"has more than {MAX_SOURCE_FILES:,} registry files"))
     return Listing(tuple(files))
+
+
+def is_registry_name(name: str) -> bool:
+    """Check whether a file with this name in a folder is a registry file: not hidden, with an ending of ``ENDINGS``."""
+    return not name.startswith(".") and _has_ending(name)
+
+
+def _has_ending(path: str) -> bool:
+    return path.lower().endswith(ENDINGS) and not path.lower().endswith(SCHEMA_ENDING)
 
 
 def explain_missing(path: str) -> str:
