@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
+import select
 import signal
 import socket
 import subprocess
-import sys
-from typing import IO, TYPE_CHECKING
+import termios
+from typing import TYPE_CHECKING
 
 import pytest
 from support.commands import command_environment, command_line, copy_examples
@@ -20,31 +23,53 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.e2e
-ON_TERMINAL = "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))"
-"""A program that runs a command on a terminal of its own, and connects this terminal with its standard streams."""
 
 
-def start(folder: Path, *options: object) -> subprocess.Popen[bytes]:
-    """Start ``evidence make`` about October on a terminal, in a copy of the examples."""
-    make = ("evidence", "make", "--month", "2026-10", "--framework", "soc2", "--file", "models.yaml")
-    return subprocess.Popen(
-        [sys.executable, "-c", ON_TERMINAL, *command_line(*make, "--output", "october.zip", *options)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        cwd=copy_examples(folder),
-        env=command_environment(TERM="xterm-256color"),
-    )
+class OnTerminal:
+    """``evidence make`` about October on a terminal, in a copy of the examples."""
+
+    def __init__(self, folder: Path, *options: object) -> None:
+        make = ("evidence", "make", "--month", "2026-10", "--framework", "soc2", "--file", "models.yaml")
+        self.terminal, end = os.openpty()
+        self.process = subprocess.Popen(
+            command_line(*make, "--output", "october.zip", *options),
+            stdin=end,
+            stdout=end,
+            stderr=end,
+            cwd=copy_examples(folder),
+            env=command_environment(TERM="xterm-256color"),
+            preexec_fn=lambda: set_terminal(end),  # noqa: PLW1509 - no thread runs here
+        )
+        os.close(end)
+
+    def read_until(self, text: bytes) -> bytes:
+        """Return what the terminal shows, up to a text."""
+        content = b""
+        while text not in content:
+            assert select.select([self.terminal], [], [], SECONDS)[0], content
+            content += os.read(self.terminal, 1024)
+        return content
+
+    def type(self, text: bytes) -> None:
+        """Type a text."""
+        os.write(self.terminal, text)
+
+    def end(self) -> int:
+        """Read what is left, wait for the end, and return the exit code."""
+        try:
+            with contextlib.suppress(OSError):  # the terminal has no more users
+                while os.read(self.terminal, 1024):
+                    pass
+            return self.process.wait(SECONDS)
+        finally:
+            self.process.kill()
+            os.close(self.terminal)
 
 
-def read_until(stream: IO[bytes] | None, text: bytes) -> bytes:
-    """Return what a stream has, up to a text."""
-    assert stream is not None
-    content = b""
-    while text not in content:
-        part = os.read(stream.fileno(), 1024)
-        assert part, content
-        content += part
-    return content
+def set_terminal(end: int) -> None:
+    """Let a child have a terminal of its own, so that Ctrl-C reaches it."""
+    os.setsid()
+    fcntl.ioctl(end, termios.TIOCSCTTY, 0)
 
 
 def test_progress_and_interruption(tmp_path: Path) -> None:
@@ -52,15 +77,13 @@ def test_progress_and_interruption(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         silent.settimeout(SECONDS)
         address = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        with start(tmp_path, "--unsigned", "--telemetry", address) as process:
-            connection, _ = silent.accept()
-            read_until(process.stdout, b"reading telemetry")
-            assert process.stdin is not None
-            process.stdin.write(b"\x03")
-            process.stdin.flush()
-            read_until(process.stdout, b"spanforge-models: interrupted\r\n")
-            connection.close()
-    assert process.returncode == 128 + signal.SIGINT
+        made = OnTerminal(tmp_path, "--unsigned", "--telemetry", address)
+        connection, _ = silent.accept()
+        made.read_until(b"reading telemetry")
+        made.type(b"\x03")
+        made.read_until(b"spanforge-models: interrupted\r\n")
+        connection.close()
+    assert made.end() == 128 + signal.SIGINT
     assert not list(tmp_path.rglob("*.zip"))
 
 
@@ -70,10 +93,10 @@ def test_the_question_for_a_passphrase(tmp_path: Path) -> None:
     (tmp_path / "safe.pem").write_bytes(private)
     (tmp_path / "safe.pem").chmod(0o600)
     (tmp_path / "safe.pub.pem").write_bytes(public)
-    with start(tmp_path, "--key", tmp_path / "safe.pem", "--telemetry", "telemetry.jsonl") as process:
-        read_until(process.stdout, b"Passphrase of ")
-        printed, _ = process.communicate(b"open sesame\n", timeout=SECONDS)
-    assert process.returncode == 1
-    assert b"october.zip is written." in printed
+    made = OnTerminal(tmp_path, "--key", tmp_path / "safe.pem", "--telemetry", "telemetry.jsonl")
+    made.read_until(b"Passphrase of ")
+    made.type(b"open sesame\n")
+    printed = made.read_until(b"october.zip is written.")
+    assert made.end() == 1
     assert b"sesame" not in printed
     verify_package(tmp_path / "examples" / "october.zip", [tmp_path / "safe.pub.pem"])

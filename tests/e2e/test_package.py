@@ -49,8 +49,11 @@ def test_the_wheel(built: Path) -> None:
     assert metadata["Requires-Python"] == ">=3.10"
     core = [value.partition(">")[0] for value in metadata.get_all("Requires-Dist", []) if "extra ==" not in value]
     assert sorted(core) == ["msgspec<1,", "opentelemetry-api<2,", "opentelemetry-sdk<2,"]
-    assert sorted(metadata.get_all("Provides-Extra", [])) == ["compliance", "instrumentor", "otlp", "sign", "yaml"]
+    assert sorted(metadata.get_all("Provides-Extra", [])) == [
+        *("cli", "compliance", "instrumentor", "otlp", "sign", "yaml")
+    ]
     assert {(point.group, point.name, point.value) for point in points} == {
+        ("console_scripts", "spanforge-models", "spanforge.model_registry.__main__:main"),
         ("opentelemetry_environment_variables", "model_registry", "spanforge_model_registry_otel"),
         ("opentelemetry_instrumentor", "model_registry", "spanforge_model_registry_otel:instrumentor"),
         ("opentelemetry_sampler", "model_registry", "spanforge_model_registry_otel:sampler"),
