@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from support.asked_registry import AskedRegistry, CountingRegistry
-from support.spans import PARAMETERS, REQUEST
+from support.spans import HAS_ENDING_HOOK, PARAMETERS, REQUEST
 
 from spanforge.model_registry._core import logs
 from spanforge.model_registry.otel import ModelRegistrySampler, ModelRegistrySpanProcessor
@@ -140,16 +140,20 @@ def test_no_timeout_is_swallowed(
     provider = TracerProvider()
     provider.add_span_processor(ModelRegistrySpanProcessor(registry, unregistered="ignore"))
     tracer, chosen, caught = provider.get_tracer("test"), random.Random(1), 0
-    for number in range(ATTEMPTS):
+
+    def run_spans(number: int) -> None:
+        signal.setitimer(signal.ITIMER_REAL, chosen.uniform(20e-6, 2e-3))
         turn = 0
+        while raised == number:
+            turn += 1
+            name = {"one": "gpt-4o", "new": f"model-{number}-{turn}"}.get(names)
+            attributes = {PARAMETERS: f'{{"model": "gpt-4o", "n": {turn}}}'} if name is None else {REQUEST: name}
+            tracer.start_span("chat", attributes=attributes).end()
+
+    for number in range(ATTEMPTS):
         try:
-            signal.setitimer(signal.ITIMER_REAL, chosen.uniform(20e-6, 2e-3))
-            while raised == number:
-                turn += 1
-                name = {"one": "gpt-4o", "new": f"model-{number}-{turn}"}.get(names)
-                attributes = {PARAMETERS: f'{{"model": "gpt-4o", "n": {turn}}}'} if name is None else {REQUEST: name}
-                tracer.start_span("chat", attributes=attributes).end()
-        except JobTimeout:
+            run_spans(number)
+        except JobTimeout:  # noqa: PERF203 - each has its own
             caught += 1
     assert caught == raised == ATTEMPTS
 
@@ -219,6 +223,7 @@ def test_odd_keys_poison_no_cache(pipeline: Any, registry: ModelRegistry, odd: t
         assert pipes.run({"a": "gpt-4o"}).ours == {}
 
 
+@pytest.mark.skipif(not HAS_ENDING_HOOK, reason="this SDK has models enriched at their start, without a cache")
 def test_members_of_enumerations_are_cached(pipeline: Any) -> None:
     """A name that is a member of a ``str`` enumeration compares like a string, so its decision is cached."""
 

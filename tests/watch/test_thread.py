@@ -61,7 +61,7 @@ def test_thread_looks_three_times_an_interval(
         steps.append(Steps())
         return steps[-1]
 
-    fake = SimpleNamespace(Event=make_event, RLock=threading.RLock, Thread=threading.Thread)
+    fake = SimpleNamespace(**{**vars(threading), "Event": make_event})
     monkeypatch.setattr(watch, "threading", fake)
     watcher = watched.follow(interval=300)
     steps[-1].await_begin()

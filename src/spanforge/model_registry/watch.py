@@ -91,6 +91,7 @@ class FileWatcher:
         self.reload_interval = reload_interval
         self._reset()
         self._looking = threading.RLock()
+        self._looker: int | None = None  # the thread that looks
         self._stopped = threading.Event()
 
     def _reset(self) -> None:
@@ -127,10 +128,7 @@ class FileWatcher:
         return any(file.path not in self._in_force for file in list_watched_files(self._sources))
 
     def start(self) -> None:
-        """Read the files, and follow them until ``stop``.
-
-        If reading takes longer than a second, it goes on in another thread.
-        """
+        """Read the files, and follow them until ``stop``. If reading takes a second, it goes on in another thread."""
         registry = self._registry()
         if registry is None:
             return
@@ -143,7 +141,9 @@ class FileWatcher:
         for source in self.files:
             is_json = source.lower().endswith(".json")
             storage.preload_parser(source if is_json else ".yaml")  # a folder may get a YAML file later
-        if not run_within(self.look, START_TIMEOUT, "model-registry-first-look"):
+        if self._looker == threading.get_ident():  # a log handler of a look starts the watcher again
+            self.look()
+        elif not run_within(self.look, START_TIMEOUT, "model-registry-first-look"):
             text = "model registry: %s cannot be read within a second, so the application starts without these models"
             _warnings.warn("slow start", text, ", ".join(self.files))
         if self.reload_interval:
@@ -163,6 +163,7 @@ class FileWatcher:
     def look(self) -> None:
         """Check the files now, and load changed content unless a file may be half written. No error is raised."""
         with self._looking:
+            before, self._looker = self._looker, threading.get_ident()
             try:
                 self._look()
                 self._has_looked = True
@@ -170,6 +171,8 @@ class FileWatcher:
                 pass_interruption(error)
                 text = "model registry: cannot read the registry files, so the previous entries stay in force: %r"
                 _warnings.warn(type(error), text, error)
+            finally:
+                self._looker = before
 
     def _look(self) -> None:
         sources = self._read_together()
