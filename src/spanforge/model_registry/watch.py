@@ -15,11 +15,10 @@ from spanforge.model_registry._core.calendar_watch import follow_calendar_settin
 from spanforge.model_registry._core.default import get_default_registry
 from spanforge.model_registry._core.interruptions import pass_interruption
 from spanforge.model_registry._core.process import (
-    START_TIMEOUT,
     ProcessState,
     WarnOnce,
     live_keys,
-    run_within,
+    look_first,
     start_daemon,
     wait_for_look,
 )
@@ -91,7 +90,6 @@ class FileWatcher:
         self.reload_interval = reload_interval
         self._reset()
         self._looking = threading.RLock()
-        self._looker: int | None = None  # the thread that looks
         self._stopped = threading.Event()
 
     def _reset(self) -> None:
@@ -141,9 +139,7 @@ class FileWatcher:
         for source in self.files:
             is_json = source.lower().endswith(".json")
             storage.preload_parser(source if is_json else ".yaml")  # a folder may get a YAML file later
-        if self._looker == threading.get_ident():  # a log handler of a look starts the watcher again
-            self.look()
-        elif not run_within(self.look, START_TIMEOUT, "model-registry-first-look"):
+        if not look_first(self.look, self._looking):
             text = "model registry: %s cannot be read within a second, so the application starts without these models"
             _warnings.warn("slow start", text, ", ".join(self.files))
         if self.reload_interval:
@@ -163,7 +159,6 @@ class FileWatcher:
     def look(self) -> None:
         """Check the files now, and load changed content unless a file may be half written. No error is raised."""
         with self._looking:
-            before, self._looker = self._looker, threading.get_ident()
             try:
                 self._look()
                 self._has_looked = True
@@ -171,8 +166,6 @@ class FileWatcher:
                 pass_interruption(error)
                 text = "model registry: cannot read the registry files, so the previous entries stay in force: %r"
                 _warnings.warn(type(error), text, error)
-            finally:
-                self._looker = before
 
     def _look(self) -> None:
         sources = self._read_together()

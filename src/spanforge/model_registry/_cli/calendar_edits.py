@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from spanforge.model_registry._cli.unfinished_entries import format_scalar
 from spanforge.model_registry._core.announcements import Announcement
-from spanforge.model_registry._core.calendar_files import encode_calendar, lock_calendar, parse_announcements, read_yaml
+from spanforge.model_registry._core.calendar_files import encode_calendar, parse_announcements, read_yaml
 from spanforge.model_registry._core.errors import RegistryFileError, RegistryFileNotFoundError
 from spanforge.model_registry._core.provider_calendar import Calendar
-from spanforge.model_registry._core.storage import is_yaml, write_parts, write_target
+from spanforge.model_registry._core.storage import (
+    is_yaml,
+    lock_target,
+    resolve_json_target,
+    resolve_target,
+    write_target,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -33,11 +38,12 @@ def add_to_calendar(path: str, found: Calendar) -> tuple[Calendar, Calendar]:
     Raises:
         RegistryFileError: The file cannot be read or written, or its layout cannot be kept.
     """
-    with lock_calendar(path, _SYNC_WAIT):
+    target = resolve_target(path)
+    with lock_target(path, target, _SYNC_WAIT):
         before = load_if_any(path)
         after = before.merge(found)
         if after != before:
-            _replace_calendar(path, after.announcements)
+            _replace_calendar(path, target, after.announcements)
     return before, after
 
 
@@ -49,12 +55,13 @@ def load_if_any(path: str) -> Calendar:
         return Calendar()
 
 
-def _replace_calendar(path: str, announcements: Iterable[Announcement]) -> None:
-    if not is_yaml(path):
-        write_parts(path, [encode_calendar(path, announcements)])
-        return
-    target = os.path.realpath(path)
-    write_target(path, target, [edit_calendar(path, _read_if_any(target), announcements)])
+def _replace_calendar(path: str, target: str, announcements: Iterable[Announcement]) -> None:
+    if is_yaml(path):
+        content = edit_calendar(path, _read_if_any(target), announcements)
+    else:
+        resolve_json_target(path)  # refuses a link to a YAML file
+        content = encode_calendar(path, announcements)
+    write_target(path, target, [content])
 
 
 def _read_if_any(path: str) -> bytes:

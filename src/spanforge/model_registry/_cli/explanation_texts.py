@@ -81,7 +81,7 @@ def list_rule_fields(explanation: Explanation) -> Iterator[Field]:
 
 
 def _list_found_fields(step: RuleStep, provider: str | None) -> Iterator[Field]:
-    """Yield what one rule found, first the entries that match best."""
+    """Yield the entries that one rule found, the best match first."""
     tried = "" if step.tried is None else f"{step.tried}: "
     if not step.found:
         yield Field(step.rule, f"{tried}{_NOT_FOUND[step.rule]}", "weak")

@@ -26,7 +26,7 @@ def replace_file(target: str, parts: Iterable[bytes]) -> os.stat_result:
     Raises:
         OSError: The file cannot be written, or the target is a pipe, a device or a folder. It is unchanged.
     """
-    old = _find_status(target)
+    old = find_regular_file(target)
     temporary = temporary_path(target)
     try:
         with open(temporary, "xb", opener=_open_private if old else None) as file:
@@ -46,15 +46,24 @@ def replace_file(target: str, parts: Iterable[bytes]) -> os.stat_result:
     return status
 
 
-def _find_status(target: str) -> os.stat_result | None:
-    """Return the status of a regular file; ``None`` if there is nothing. Replacing a device would break the system."""
+def find_regular_file(target: str) -> os.stat_result | None:
+    """Return the status of a file that may be replaced; ``None`` if there is nothing.
+
+    Raises:
+        OSError: It is a pipe, a device or a folder. Replacing a device would break the system.
+    """
     try:
         status = os.stat(target)
     except FileNotFoundError:
         return None
+    check_regular(status)
+    return status
+
+
+def check_regular(status: os.stat_result) -> None:
+    """Raise an ``OSError`` if a status is not that of a regular file."""
     if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, "it is not a regular file")
-    return status
 
 
 def _open_private(path: str, flags: int) -> int:

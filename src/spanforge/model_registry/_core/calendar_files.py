@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 from collections import Counter
@@ -19,13 +18,12 @@ from spanforge.model_registry._core.errors import (
     describe_type,
     shorten,
 )
-from spanforge.model_registry._core.file_lock import lock_folder
 from spanforge.model_registry._core.file_texts import FaultError
 from spanforge.model_registry._core.json_entries import decode_json_text, json_faults_of
 from spanforge.model_registry._core.json_places import find_json_place
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
 MAX_CALENDAR_SIZE: Final = 4 * 1024 * 1024
 """The limit of a calendar file's bytes. Every process reads the file, and must not stop other threads meanwhile."""
@@ -49,13 +47,13 @@ def write_calendar(path: str | os.PathLike[str], announcements: Iterable[Announc
     """Write announcements as an indented JSON array, atomically, unless the file would be too large to be read.
 
     Raises:
-        RegistryFileError: The file would be too large or is locked, or an error of ``storage.write_parts``.
+        RegistryFileError: The file would be too large or is locked, or an error of ``storage.write_target``.
     """
     name = os.fsdecode(path)
     content = encode_calendar(name, announcements)
-    storage.resolve_json_target(name)  # refuses a YAML file before a folder is made
-    with lock_calendar(name, CALENDAR_WAIT):
-        storage.write_parts(name, [content])
+    target = storage.resolve_json_target(name)
+    with storage.lock_target(name, target, CALENDAR_WAIT):
+        storage.write_target(name, target, [content])
 
 
 def encode_calendar(name: str, announcements: Iterable[Announcement]) -> bytes:
@@ -67,24 +65,6 @@ def encode_calendar(name: str, announcements: Iterable[Announcement]) -> bytes:
     content = msgspec.json.format(msgspec.json.encode(list(announcements)), indent=2) + b"\n"
     _check_calendar_size(name, content, "cannot be written: it would be")
     return content
-
-
-@contextlib.contextmanager
-def lock_calendar(path: str, seconds: float) -> Iterator[None]:
-    """Hold the lock of the folder of a calendar file; make the folder if it is missing.
-
-    Args:
-        path: The path of the file.
-        seconds: The seconds to wait while another process has the lock.
-
-    Raises:
-        RegistryFileError: The folder cannot be made or opened, or another process still has the lock.
-    """
-    folder = os.path.dirname(storage.resolve_target(path))
-    with storage.translate_write_errors(path):
-        os.makedirs(folder, exist_ok=True)
-        with lock_folder(folder, seconds):
-            yield
 
 
 def parse_announcements(name: str, content: bytes) -> list[Announcement]:

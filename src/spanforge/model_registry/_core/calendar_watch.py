@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 from spanforge.model_registry._core import logs, storage
 from spanforge.model_registry._core.interruptions import pass_interruption
 from spanforge.model_registry._core.process import (
-    START_TIMEOUT,
     ProcessState,
     WarnOnce,
     live_keys,
-    run_within,
+    look_first,
     start_daemon,
     wait_for_look,
 )
@@ -71,7 +70,7 @@ class CalendarWatcher:
         _calendars.by_registry[registry] = self
         if self._file is not None:
             storage.preload_parser(self._file.path)
-        if not run_within(partial(self.look, reads_file=True), START_TIMEOUT, "model-registry-first-look"):
+        if not look_first(partial(self.look, reads_file=True), self._looking):
             text = "model registry: the calendar cannot be read within a second, so the application starts without it"
             _warnings.warn("slow start", text)
         self._start_thread()

@@ -46,7 +46,7 @@ class InvalidValueError(ModelRegistryError, ValueError):
 
     def __str__(self) -> str:
         where = f"model {shorten(self.model_id)}: " if self.model_id is not None else ""
-        return f"{where}{_show_name(self.field)} {self.problem}"
+        return f"{where}{show_name(self.field)} {self.problem}"
 
     @classmethod
     def must_be(cls, field: str, value: Any, rule: str, model_id: str | None = None) -> Self:
@@ -79,7 +79,7 @@ class ModelAlreadyRegisteredError(ModelRegistryError, ValueError):
         text = f"model {shorten(self.model_id)} is already registered (status {self.status})"
         if not self.fields:
             return text
-        return f"{text} and differs in {_show_name(', '.join(self.fields))}; to change it, pass replace=True"
+        return f"{text} and differs in {show_name(', '.join(self.fields))}; to change it, pass replace=True"
 
 
 class LifecycleError(ModelRegistryError, ValueError):
@@ -287,8 +287,8 @@ class MissingExtraError(ModelRegistryError, ImportError):
         return f"{self.purpose} need the extra: pip install 'spanforge-model-registry[{self.extra}]'"
 
 
-def _show_name(name: str) -> str:
-    """Return a field's name without quotes if it is short and printable."""
+def show_name(name: str) -> str:
+    """Return a name as a message shows it: without quotes if it is short and printable."""
     return name if 0 < len(name) <= MAX_SHOWN and name.isprintable() else shorten(name)
 
 

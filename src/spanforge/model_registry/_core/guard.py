@@ -6,7 +6,7 @@ import threading
 import weakref
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
-from spanforge.model_registry._core.process import ProcessState
+from spanforge.model_registry._core.process import ProcessState, is_owned
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,23 +30,23 @@ class Guard:
     def run(self, function: Callable[..., _T], *arguments: Any) -> _T:
         """Run the function while holding the lock, and return its result."""
         lock = self.lock
-        if _is_owned(lock):
+        if is_owned(lock):
             return function(*arguments)
         try:
             return cast("_T", _run_locked(lock, function, arguments))
         finally:
-            if _is_owned(lock):
+            if is_owned(lock):
                 lock.release()
 
     def run_if_free(self, function: Callable[..., _T], *arguments: Any) -> _T | None:
         """Run the function as ``run`` does, or return ``None`` if this or another thread already holds the lock."""
         lock = self.lock
-        if _is_owned(lock):
+        if is_owned(lock):
             return None
         try:
             return cast("_T | None", _run_if_free(lock, function, arguments))
         finally:
-            if _is_owned(lock):
+            if is_owned(lock):
                 lock.release()
 
     def is_free(self) -> bool:
@@ -56,11 +56,6 @@ class Guard:
     def replace_lock(self) -> None:
         """Create a new lock. In a forked child, a thread that exists only in the parent may hold the old one."""
         self.lock = threading.RLock()
-
-
-def _is_owned(lock: Any) -> bool:
-    """Check whether this thread holds the lock, as ``threading.Condition`` does."""
-    return bool(lock._is_owned())  # noqa: SLF001 - a re-entrant lock has no public method for this
 
 
 def _run_locked(lock: Any, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:

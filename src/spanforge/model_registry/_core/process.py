@@ -124,19 +124,31 @@ def start_daemon(run: Callable[[threading.Event], None], stopped: threading.Even
     return None
 
 
-def run_within(run: Callable[[], None], seconds: float, name: str) -> bool:
-    """Run a function in a daemon thread, and wait some seconds for its end; return whether it has ended.
+def is_owned(lock: Any) -> bool:
+    """Check whether this thread holds a re-entrant lock, as ``threading.Condition`` does."""
+    return bool(lock._is_owned())  # noqa: SLF001 - a re-entrant lock has no public method for this
 
-    If no thread can be started, the function runs in this one.
+
+def look_first(look: Callable[[], None], looking: threading.RLock) -> bool:
+    """Run the first look of a watcher in a daemon thread, and wait a second for its end; return whether it has ended.
+
+    The look runs in this thread if no other one can be started, or if a log handler starts the watcher during a look.
+
+    Args:
+        look: The function that looks.
+        looking: The lock that it holds meanwhile.
     """
-    thread = threading.Thread(target=run, name=name, daemon=True)
-    try:
-        thread.start()
-    except RuntimeError:
-        run()
-        return True
-    thread.join(seconds)
-    return not thread.is_alive()
+    ended = threading.Event()
+
+    def run(ended: threading.Event) -> None:
+        try:
+            look()
+        finally:
+            ended.set()
+
+    if is_owned(looking) or start_daemon(run, ended, "model-registry-first-look") is not None:
+        run(ended)
+    return ended.wait(START_TIMEOUT)
 
 
 def wait_for_look(looking: threading.RLock) -> None:

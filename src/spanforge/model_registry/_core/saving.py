@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import os
-import stat
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from spanforge.model_registry._core.atomic_files import find_regular_file
 from spanforge.model_registry._core.errors import RegistryFileChangedError, RegistryFileError, shorten
-from spanforge.model_registry._core.file_lock import lock_folder
 from spanforge.model_registry._core.json_entries import encode_parts
 from spanforge.model_registry._core.lifecycle import LIFECYCLE
 from spanforge.model_registry._core.storage import (
+    lock_target,
     parse_entries,
     read_registry_file,
     resolve_json_target,
-    translate_write_errors,
     write_target,
 )
 
@@ -80,27 +79,14 @@ def save_entries(
     """
     name = os.fsdecode(path)
     target = resolve_json_target(name)
-    folder = os.path.dirname(target)
-    with translate_write_errors(name):
-        os.makedirs(folder, exist_ok=True)
-        with lock_folder(folder, SAVE_WAIT):
-            entries = list_entries()
-            version = _find_version(target)
-            if version is not None and version != saved_files.get(target) and not overwrite:
-                _check_unchanged(name, target, entries, list_sources(), was_saved=target in saved_files)
-            status = write_target(name, target, encode_parts(entries))
-            _remember(saved_files, target, status)
-
-
-def _find_version(target: str) -> FileVersion | None:
-    """Return the version of the file that a save would replace; ``None`` if there is no file."""
-    try:
-        status = os.stat(target)
-    except FileNotFoundError:
-        return None
-    if not stat.S_ISREG(status.st_mode):
-        raise OSError("it is not a regular file")
-    return _make_version(status)
+    with lock_target(name, target, SAVE_WAIT):
+        entries = list_entries()
+        old = find_regular_file(target)
+        is_ours = old is None or _make_version(old) == saved_files.get(target)
+        if not is_ours and not overwrite:
+            _check_unchanged(name, target, entries, list_sources(), was_saved=target in saved_files)
+        status = write_target(name, target, encode_parts(entries))
+        _remember(saved_files, target, status)
 
 
 def _make_version(status: os.stat_result) -> FileVersion:

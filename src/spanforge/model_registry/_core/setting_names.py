@@ -6,7 +6,7 @@ import difflib
 import os
 from typing import Final
 
-from spanforge.model_registry._core.errors import MAX_SHOWN, shorten
+from spanforge.model_registry._core.errors import show_name
 from spanforge.model_registry._core.process import WarnOnce
 from spanforge.model_registry._core.settings import FILE, SETTINGS, VARIABLES
 
@@ -26,7 +26,7 @@ _lines: Final = WarnOnce(100)
 def warn_about_unknown_variables() -> None:
     """Log a line about each environment variable that is meant to be a setting but is none."""
     for name, advice in list_unknown_variables():
-        _lines.warn(name, "model registry: %s is unknown and ignored; %s", _show(name), advice)
+        _lines.warn(name, "model registry: %s is unknown and ignored; %s", show_name(name), advice)
 
 
 def list_unknown_variables() -> list[tuple[str, str]]:
@@ -69,7 +69,3 @@ def _find_meant_variable(name: str) -> str | None:
 
 def _keep_letters(text: str) -> str:
     return "".join(filter(str.isalnum, text))
-
-
-def _show(name: str) -> str:
-    return name if name.isprintable() and len(name) <= MAX_SHOWN else shorten(name)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import importlib
 import os
-import stat
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from spanforge.model_registry._core import json_entries
 from spanforge.model_registry._core.atomic_files import (
+    check_regular,
     explain_not_synced,
     explain_os_error,
     open_folder,
@@ -24,6 +23,7 @@ from spanforge.model_registry._core.errors import (
     RegistryFileError,
     RegistryFileNotFoundError,
 )
+from spanforge.model_registry._core.file_lock import lock_folder
 from spanforge.model_registry._core.json_entries import encode_parts
 from spanforge.model_registry._core.registry_sources import explain_missing
 
@@ -51,27 +51,36 @@ class SourceFile(NamedTuple):
     sha256: str
 
 
-def write_parts(path: str | os.PathLike[str], parts: Iterable[bytes]) -> None:
-    """Write the parts of a JSON file atomically and durably. Missing parent folders are created.
+@contextlib.contextmanager
+def lock_target(name: str, target: str, seconds: float) -> Iterator[None]:
+    """Hold the lock of a file's folder; make the folder if it is missing.
+
+    Args:
+        name: The path for messages.
+        target: The path of the file, without symbolic links.
+        seconds: The seconds to wait while another process or thread has the lock.
 
     Raises:
-        RegistryFileError: The file cannot be written, or is a YAML file. An existing file is unchanged, unless the
-            error reports that only the folder could not be synced.
+        RegistryFileError: The folder cannot be made or opened, or another process or thread still has the lock.
     """
-    name = os.fsdecode(path)
-    target = resolve_json_target(name)
+    folder = os.path.dirname(target)
     with translate_write_errors(name):
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-    write_target(name, target, parts)
+        os.makedirs(folder, exist_ok=True)
+        with lock_folder(folder, seconds):
+            yield
 
 
 def write_target(name: str, target: str, parts: Iterable[bytes]) -> os.stat_result:
-    """Write the parts of a file of any kind, and return the status of the new file; raise as ``write_parts`` does.
+    """Write the parts of a file atomically and durably, and return the status of the new file.
 
     Args:
         name: The path for messages.
         target: The path of the file, without symbolic links.
         parts: The content.
+
+    Raises:
+        RegistryFileError: The file cannot be written. An existing file is unchanged, unless the error reports that only
+            the folder could not be synced.
     """
     with translate_write_errors(name), open_folder(os.path.dirname(target)) as folder:
         status = replace_file(target, parts)
@@ -142,10 +151,12 @@ def read_registry_file(
 
 def _open_regular(path: str, flags: int) -> int:
     descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
-    if stat.S_ISREG(os.fstat(descriptor).st_mode):
-        return descriptor
-    os.close(descriptor)
-    raise OSError(errno.EINVAL, "it is not a regular file")
+    try:
+        check_regular(os.fstat(descriptor))
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
 
 
 @contextlib.contextmanager
