@@ -1,4 +1,4 @@
-"""Entries as people write them in files: arguments beside the fields, and what is said of mistakes."""
+"""Entries as people write them in files: arguments beside the fields, and messages about mistakes."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ real_flock = fcntl.flock
 
 @pytest.fixture(params=["folder", "file", "none"])
 def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Return what the file system can lock: folders, only files as NFS, or nothing."""
+    """Return the kind of path that the file system can lock: folders, files only (NFS), or nothing."""
 
     def refuse(descriptor: int, operation: int) -> None:
         if request.param == "none" or stat.S_ISDIR(os.fstat(descriptor).st_mode):

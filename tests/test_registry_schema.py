@@ -63,7 +63,7 @@ def list_entries() -> Iterator[dict[str, Any]]:
 
 
 def find_problem(entry: Any) -> str | None:
-    """Return what the parser says of an entry."""
+    """Return the parser's error about an entry."""
     try:
         ModelRegistryEntry.from_dict(entry)
     except InvalidValueError as error:

@@ -102,7 +102,7 @@ _REPLACED: Final = {"Fira Code": "ui-monospace, Menlo, Consolas, monospace", "rg
 
 
 def run_in_terminal(command: str, folder: Path) -> str:
-    """Run a command in a folder and a terminal; return what it printed, with its colours."""
+    """Run a command in a folder and a terminal, and return its output with colours."""
     child, terminal = pty.fork()
     if child == 0:
         os.chdir(folder)

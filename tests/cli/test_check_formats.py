@@ -20,7 +20,7 @@ KEYS = ["rule", "severity", "file", "line", "column", "entry", "model_id", "fiel
 
 
 def check(capsys: pytest.CaptureFixture[str], form: str) -> str:
-    """Return what ``check`` prints about the example with faults."""
+    """Return the output of ``check`` for the example with faults."""
     printed = run_here(capsys, "check", "broken.yaml", "--format", form)
     assert (printed.code, printed.err) == (1, "")
     return printed.out

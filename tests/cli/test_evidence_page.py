@@ -1,4 +1,4 @@
-"""The commands in docs/evidence-commands.md print what stands under them."""
+"""The commands in docs/evidence-commands.md print the output that the page shows."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class OnTerminal:
         os.close(end)
 
     def read_until(self, text: bytes) -> bytes:
-        """Return what the terminal shows, up to a text."""
+        """Read the terminal up to a text, and return the output."""
         content = b""
         while text not in content:
             assert select.select([self.terminal], [], [], SECONDS)[0], content

@@ -300,7 +300,7 @@ def test_broken_lines_and_senders(case: Case) -> None:
 
 
 def test_no_calls(case: Case) -> None:
-    """Telemetry without calls is said to have none; nothing fails by default."""
+    """The summary of telemetry without calls states that there are none. The exit code is 0."""
     case.write(case.otlp.line(case.otlp.span()), entries=(make_entry("a"),))
     printed = case.run()
     assert (printed.code, printed.out.splitlines()[0].rstrip()) == (0, "no call of a model in the telemetry")

@@ -56,7 +56,7 @@ def as_otlp(spans: Sequence[ReadableSpan]) -> str:
 
 
 def as_jaeger(spans: Sequence[ReadableSpan]) -> str:
-    """Return what Jaeger's UI downloads: the scope is a tag, and a list is JSON text."""
+    """Return the JSON of a download from Jaeger's UI: the scope is a tag, and a list is JSON text."""
     rows = []
     for span in spans:
         tags = {**(span.attributes or {}), "otel.scope.name": span.instrumentation_scope.name}  # type: ignore[union-attr]
@@ -69,7 +69,7 @@ def as_jaeger(spans: Sequence[ReadableSpan]) -> str:
 
 
 def as_console(spans: Sequence[ReadableSpan]) -> str:
-    """Return what the console exporter prints, between lines of the program."""
+    """Return the console exporter's output, between lines of the program."""
     return "Starting {up}\n" + "\nWorking…\n".join(span.to_json() for span in spans) + "\nEnd\n"
 
 
