@@ -96,6 +96,16 @@ def test_wrong_usage_and_bad_input(arguments: list[str], line: str, capsys: pyte
     assert printed.err.splitlines()[-1] == line
 
 
+def test_model_in_two_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A model in two files is an error that names both, as for a service. The same file may be named twice."""
+    first, second = tmp_path / "a.json", tmp_path / "b.json"
+    for path in (first, second):
+        path.write_bytes(encode_entries([make_entry("acme-chat-1")]))
+    line = f"spanforge-models: model 'acme-chat-1' is in both {first} and {second}; keep it in one of them\n"
+    assert run_here(capsys, "list", "--file", first, "--file", second) == (2, "", line)
+    assert run_here(capsys, "list", "--file", first, "--file", first).code == 0
+
+
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     """``--version`` prints the version of the package."""
     assert run_here(capsys, "--version") == (0, f"{__version__}\n", "")

@@ -206,15 +206,12 @@ class FileWatcher:
 
     def _publish(self, watched: Sequence[WatchedFile]) -> None:
         """Replace the registry's entries of files by those of all files, unless two files have the same model."""
-        paths, entries = dict[str, str](), list["ModelRegistryEntry"]()
-        for file in watched:
-            for entry in file.entries or ():
-                other = paths.setdefault(entry.model_id, file.path)
-                if other != file.path:
-                    self._report_conflict(entry.model_id, other, file.path)
-                    return
-                entries.append(entry)
+        shared = storage.find_shared_id((file.path, file.entries or ()) for file in watched)
+        if shared is not None:
+            self._report_conflict(*shared)
+            return
         self._conflict = None
+        entries = [entry for file in watched for entry in file.entries or ()]
         registry = self._registry()
         if registry is not None:
             sources = [file.source for file in watched if file.sha256 is not None]

@@ -10,7 +10,8 @@ from spanforge.model_registry import ModelRegistry, ModelRegistryError
 from spanforge.model_registry._core.registry_sources import find_files
 from spanforge.model_registry._core.settings import FILE
 from spanforge.model_registry._core.state import replace_file_entries
-from spanforge.model_registry._core.storage import read_source
+from spanforge.model_registry._core.storage import find_shared_id, read_source
+from spanforge.model_registry._core.values import quote
 
 FilesOption = Annotated[
     list[str] | None,
@@ -49,10 +50,14 @@ def load_registry(files: list[str] | None) -> ModelRegistry:
 
     Raises:
         RegistryFileError: A file cannot be read or is not valid.
-        UsageError: There are no files.
+        UsageError: There are no files, or two files have the same model.
     """
     registry = ModelRegistry(auto_emit=False)
     read = [read_source(path) for path in find_files(find_registry_files(files))]
+    shared = find_shared_id((source.path, entries) for entries, source in read)
+    if shared is not None:
+        msg = f"model {quote(shared[0])} is in both {shared[1]} and {shared[2]}; keep it in one of them"
+        raise UsageError(msg)
     replace_file_entries(registry, [entry for entries, _ in read for entry in entries], [source for _, source in read])
     return registry
 

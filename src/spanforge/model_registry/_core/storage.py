@@ -126,6 +126,21 @@ def read_source(path: str | os.PathLike[str]) -> tuple[list[ModelRegistryEntry],
     return entries, SourceFile(os.path.abspath(name), hashlib.sha256(content).hexdigest())
 
 
+def find_shared_id(files: Iterable[tuple[str, Iterable[ModelRegistryEntry]]]) -> tuple[str, str, str] | None:
+    """Return the first model that two files have, and both paths; ``None`` if each model is in one file.
+
+    Args:
+        files: The path and the entries of each file.
+    """
+    paths: dict[str, str] = {}
+    for path, entries in files:
+        for entry in entries:
+            first = paths.setdefault(entry.model_id, path)
+            if first != path:
+                return entry.model_id, first, path
+    return None
+
+
 def read_registry_file(
     path: str, last_mark: FileMark | None = None, *, regular_only: bool = False
 ) -> tuple[FileMark, bytes | None]:
