@@ -5,6 +5,7 @@ BIN := .venv/bin
 SETUP := @PYTHON='$(PYTHON)' tools/setup.sh
 
 unexport PYTHONDONTWRITEBYTECODE # the tests start hundreds of processes, which would compile the package each time
+unexport PYTHONUNBUFFERED # the tests see processes as most machines run them
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test quick matrix servers lint types docs pictures bench mutants upstream check lock build clean

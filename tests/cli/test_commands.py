@@ -171,11 +171,14 @@ def test_streams_that_the_parent_closed(closed: str, tmp_path: Path) -> None:
     assert {entry.model_id: entry.owner for entry in read_entries(file)}["acme-embed-1"] == "new"
 
 
-def test_output_that_has_no_place(tmp_path: Path) -> None:
-    """A full disk is one line with what could not be written."""
-    command = command_line("list", "--file", copy_examples(tmp_path) / "models.yaml")
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("format_", ["text", "csv", "json"])
+def test_output_that_has_no_place(format_: str, unbuffered: str, tmp_path: Path) -> None:
+    """A full disk is one line with what could not be written, whatever writes and whenever Python notices."""
+    command = command_line("list", "--format", format_, "--file", copy_examples(tmp_path) / "models.yaml")
+    settings = command_environment(PYTHONUNBUFFERED=unbuffered)
     with open("/dev/full", "w") as full:
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False, env=command_environment())
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False, env=settings)
     assert (done.returncode, done.stderr) == (2, b"spanforge-models: the output: No space left on device\n")
 
 

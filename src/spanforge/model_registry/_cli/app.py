@@ -48,8 +48,9 @@ class _Program(TyperGroup):
         except KeyboardInterrupt:
             _end_with("interrupted", _INTERRUPTED)
         except OSError as error:
+            if error.filename is None:
+                _discard_pending_output()
             if error.errno == errno.EPIPE:
-                _close_broken_pipe()
                 raise typer.Exit(1) from None
             _end_with(f"{error.filename or 'the output'}: {explain_os_error(error)}")
         return result
@@ -61,8 +62,8 @@ def _end_with(text: str, code: int = BAD_INPUT) -> NoReturn:
     raise typer.Exit(code)
 
 
-def _close_broken_pipe() -> None:
-    """Let Python's last flush write to nowhere: the reader, such as ``head``, has gone."""
+def _discard_pending_output() -> None:
+    """Let Python's last flush write to nowhere: the disk is full, or the reader, such as ``head``, has gone."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
