@@ -25,9 +25,10 @@ quick: ## run the fast tests without servers, on all cores
 	$(SETUP) test
 	@$(BIN)/python -m pytest -q -n auto -m "not e2e and not slow and not hypothesis" $(ARGS)
 
+# The SDKs take longest, so that they start first, and the other files run beside them.
 matrix: ## test with the real instrumentations, SDK versions and recipes of the documentation; ARGS=--write-docs updates their tables
 	$(SETUP) test
-	@$(BIN)/python -m pytest -m matrix tests/matrix $(ARGS)
+	@$(BIN)/python -m pytest -m matrix -n 2 --dist loadfile --no-loadscope-reorder tests/matrix/test_sdks.py tests/matrix $(ARGS)
 
 servers: ## build or download Collector, Jaeger and Prometheus for the tests; once, takes minutes; uses Go of the PATH or installs it
 	$(SETUP) test

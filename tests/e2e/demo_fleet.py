@@ -1,9 +1,10 @@
 """Calls models as an application under the plugin does, sends spans and metrics, and prints the calls that it made.
 
-Usage: demo_fleet.py ENDPOINT UNTRUSTED
+Usage: demo_fleet.py ENDPOINT UNTRUSTED SUNSET
 
-The registry's file is given by the environment. Until the standard input ends, some models are called again and again,
-the others once; then the numbers are printed, by model, as JSON. One more call is sent to where nobody is trusted.
+The environment names the registry's file. SUNSET is the sunset date of the model that this application deprecates. It
+calls some models again and again until the standard input ends, and the others once. Then it prints the numbers by
+model, as JSON. It sends one more call to UNTRUSTED.
 """
 
 from __future__ import annotations
@@ -77,11 +78,10 @@ def name_in_agent(model: str) -> None:
     trace.get_tracer("app").start_span("invoke_agent", attributes=attributes).end()
 
 
-def change() -> None:
+def change(sunset: str) -> None:
     """Make each operation on a model of its own; lose the event of a further one."""
-    sunset = datetime.now(timezone.utc) + timedelta(days=30)
     register_model("extra-1", "extra-1", "1", "low", "search-team", "to change")
-    deprecate_model("extra-1", sunset_date=sunset.isoformat())
+    deprecate_model("extra-1", sunset_date=sunset)
     for operation in CHANGING:
         if operation != "deprecate":
             register_model(f"{operation}-1", operation, "1", "low", "search-team", "to change")
@@ -107,14 +107,14 @@ def announce() -> None:
     use_calendar(Calendar(announcements))
 
 
-def main(endpoint: str, untrusted: str) -> None:
+def main(endpoint: str, untrusted: str, sunset: str) -> None:
     """Make the calls."""
     trace.set_tracer_provider(sending(endpoint))
     reader = PeriodicExportingMetricReader(OTLPMetricExporter(f"{endpoint}/v1/metrics"), PERIOD)
     metrics.set_meter_provider(MeterProvider([reader]))
     ModelRegistryInstrumentor().instrument()
     announce()
-    change()
+    change(sunset)
     outside = sending(untrusted)
     outside.get_tracer("app").start_span("chat", attributes={"gen_ai.request.model": "gpt-4o"}).end()
     outside.shutdown()

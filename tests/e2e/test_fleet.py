@@ -140,6 +140,7 @@ def application(collector: Server, tmp_path: Path) -> Iterator[subprocess.Popen[
             Path(__file__).with_name("demo_fleet.py"),
             f"http://{collector.at['OTELCOL_OTLP_HTTP']}",
             f"http://{collector.at['OTELCOL_UNTRUSTED_HTTP']}",
+            DATES["extra-1"].isoformat(),
         ],
         env=program_environment(
             OTEL_SERVICE_NAME="support",

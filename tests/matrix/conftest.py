@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -52,17 +53,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def python_of(name: str, base: str = sys.executable) -> Path:
-    """Return the Python of one of the matrix's environments; where there is none, make it of another Python."""
+    """Return the Python of one of the matrix's environments; if there is none, make it of another Python.
+
+    One process at a time makes an environment; the others wait and use it.
+    """
     pinned = ROOT / "requirements" / f"matrix-{name}.txt"
     version = subprocess.run([base, "-VV"], check=True, capture_output=True).stdout
     digest = hashlib.sha256(pinned.read_bytes() + version).hexdigest()[:16]
     folder = ROOT / "build" / "matrix" / f"{name}-{digest}"
     python = folder / "bin" / "python"
-    if not (folder / "complete").exists():
-        subprocess.run([base, "-m", "venv", "--clear", folder], check=True)
-        pip = [python, "-m", "pip", "--disable-pip-version-check", "--quiet", "install", "--no-compile"]
-        subprocess.run([*pip, "--require-hashes", "--requirement", pinned], check=True)
-        (folder / "complete").touch()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "complete").exists():
+            subprocess.run([base, "-m", "venv", "--clear", folder], check=True)
+            pip = [python, "-m", "pip", "--disable-pip-version-check", "--quiet", "install", "--no-compile"]
+            subprocess.run([*pip, "--require-hashes", "--requirement", pinned], check=True)
+            (folder / "complete").touch()
     return python
 
 

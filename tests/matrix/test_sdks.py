@@ -47,6 +47,8 @@ FOLDERS = ("cli", "contract", "json_files", "layers", "otel", "provider_calendar
 """Folders of tests that run with each Python."""
 ENDS = (OF_PYTHONS[1], OF_PYTHONS[-1])
 """The lines that also run the tests of the command line: the newest of everything, on the oldest and newest Python."""
+IN_MAKE_TEST = ("newest", HERE)
+"""The line whose packages and Python are those of ``make test``, which runs all tests."""
 USERS_OF_THE_SDK = ("contract/", "otel/", "test_default", "test_events", "test_log_events", "test_seed_page")
 """The beginnings of the tests that run with each SDK."""
 TESTS = {
@@ -96,8 +98,11 @@ def interpreter(version: str) -> str | None:
 
 def list_tests(sdk: str, version: str) -> list[str]:
     """Return the tests to run: with the ends of the range of SDKs on each Python all, with the others the SDK's."""
-    chosen = TESTS if (sdk, version) in OF_PYTHONS else {name for name in TESTS if name.startswith(USERS_OF_THE_SDK)}
-    if (sdk, version) not in ENDS:
+    line = (sdk, version)
+    chosen = TESTS
+    if line not in OF_PYTHONS or line == IN_MAKE_TEST:
+        chosen = {name for name in TESTS if name.startswith(USERS_OF_THE_SDK)}
+    if line not in ENDS:
         chosen = {name for name in chosen if not name.startswith("cli/")}
     return [f"tests/{name}" for name in sorted(chosen)]
 
@@ -117,6 +122,8 @@ def see(python: Path, environ: dict[str, str], wheel: Path, folder: Path, names:
         "no:cacheprovider",
         "-W",
         KNOWN_WARNING,
+        "-m",
+        "not e2e",
         *names,
     ]
     tests = subprocess.run(command, env=settings, cwd=ROOT, capture_output=True, text=True, check=False, timeout=900)
@@ -135,7 +142,7 @@ def see(python: Path, environ: dict[str, str], wheel: Path, folder: Path, names:
 def seen(
     environment: Callable[..., Path], environ: dict[str, str], wheel: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[tuple[str, str], Future[Seen] | None]]:
-    """Give what was seen with each SDK and Python; two at once, for most of the tests wait."""
+    """Give what was seen with each SDK and Python; two at once, because some of the tests wait."""
 
     def run(sdk: str, version: str, base: str, folder: Path) -> Seen:
         return see(environment(f"sdk-{sdk}", base), environ, wheel, folder, list_tests(sdk, version))

@@ -9,9 +9,14 @@ from hypothesis import strategies as st
 from support.name_strategies import NAMES, SPAN_PROVIDERS
 
 from spanforge.model_registry._core.form_table import FormTable
+from spanforge.model_registry._core.name_tables import PROVIDER_WORDS
 from spanforge.model_registry._core.names import canonical_provider, clean, entry_key, is_placeholder, parse
 
-BASES = st.from_regex(r"[a-z]{2,6}-[1-9]\.[1-9]-(pro|mini|flash|instruct)", fullmatch=True)
+STARTS = tuple(word.text for word in PROVIDER_WORDS if word.text.endswith("-"))
+BASES = st.from_regex(r"[a-z]{2,6}-[1-9]\.[1-9]-(pro|mini|flash|instruct)", fullmatch=True).filter(
+    lambda base: not base.startswith(STARTS)
+)
+"""Names that do not start with a word that some provider adds."""
 ROUTES = st.sampled_from(
     ["", "openai/", "openrouter/meta-llama/", "azure/eu/", "bedrock/us.meta.", "models/", "publishers/google/models/"]
 )
