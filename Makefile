@@ -39,10 +39,11 @@ lint: ## check code rules, format, changelog fragments and prose
 	@$(BIN)/python tools/fragments.py
 	@$(BIN)/python tools/prose.py
 
-types: ## check types (mypy strict), and that all public types are complete (pyright)
+types: ## check types (mypy strict), that all public types are complete (pyright), and users' samples against the wheel (both)
 	$(SETUP) lint
 	@$(BIN)/mypy
 	@$(BIN)/python tools/verifytypes.py
+	@$(BIN)/python tools/typing_samples.py
 
 docs: ## rewrite what is generated from the code: documentation tables, collector.yaml, schemas, dashboards
 	$(SETUP) test
