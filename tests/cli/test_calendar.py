@@ -22,6 +22,7 @@ from spanforge.model_registry._cli.calendar_changes import compare_calendars
 from spanforge.model_registry._cli.calendar_edits import add_to_calendar, edit_calendar, format_announcements
 from spanforge.model_registry._cli.icalendar import CalendarEvent, format_events
 from spanforge.model_registry._core import calendar_files
+from spanforge.model_registry._core.calendar_feeds import FEEDS
 from spanforge.model_registry._core.calendar_files import parse_announcements
 from spanforge.model_registry._core.file_lock import lock_folder
 from spanforge.model_registry._core.timestamps import EPOCH
@@ -97,6 +98,17 @@ def test_sync_of_several_sources(
 
 
 @pytest.mark.parametrize("name", ["calendar.json", "calendar.yaml"])
+def test_an_empty_file_is_filled(name: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A calendar file that exists but is empty gets the announcements, as a new one does."""
+    (folder / name).write_text("\n")
+    names = ("bedrock.json", "-o", name)
+    assert (
+        run_here(capsys, "calendar", "sync", "--from", "bedrock", *names).err == f"{name}: 1 change, 1 announcement\n"
+    )
+    assert len(Calendar.load(name)) == 1
+
+
+@pytest.mark.parametrize("name", ["calendar.json", "calendar.yaml"])
 def test_changes_at_once_lose_nothing(name: str, tmp_path: Path) -> None:
     """Each change reads the file with the lock held. A save waits for the lock too."""
     path = tmp_path / "new" / name
@@ -121,6 +133,17 @@ def test_a_save_waits_for_a_change(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     [
         (["--from", "bedrock", "prices.json", "-o", "calendar.yaml"], "prices.json: must be the output of aws bedrock"),
         (["--from", "litellm", "nope.json", "-o", "calendar.yaml"], "nope.json: no such file"),
+        *(
+            (
+                ["--from", form, "empty.json", "-o", "calendar.yaml"],
+                "empty.json: is empty: fetch it from its source again",
+            )
+            for form in FEEDS
+        ),
+        (
+            ["--from", "litellm", "prices.json", "-o", "comment.yaml"],
+            "comment.yaml: must be a YAML list of announcements; the file is empty",
+        ),
         (["--from", "litellm", "prices.json", "-o", "models.yaml"], "models.yaml, line 2, column 3, entry 0"),
         (["--from", "litellm", "prices.json"], "no calendar file: pass --output FILE, or set OTEL_PYTHON_MODEL_"),
         (
@@ -137,6 +160,8 @@ def test_sync_that_cannot_be_done(
     """Each fault is one line, and no file changes."""
     flow = json.dumps([announce().to_dict()])
     (folder / "flow.yaml").write_text(flow)
+    (folder / "empty.json").write_text(" ")
+    (folder / "comment.yaml").write_text("# nothing yet")
     (folder / "wide.yaml").write_text(format_announcements([announce()]), "utf-16")
     before = {path: path.read_bytes() for path in folder.iterdir()}
     printed = run_here(capsys, "calendar", "sync", *arguments)

@@ -112,6 +112,21 @@ CASES: dict[str, list[tuple[list[dict[str, Any]], list[tuple[str, str]]]]] = {
         ),
         ([named("a", "claude-3.*", "ft:gpt-4o:acme::1", "x-[0-9]", "arn:aws:bedrock:eu-1:1:model/x.y-v1:0")], []),
     ],
+    "address": [
+        (
+            [named("https://api.openai.com/v1"), named("a", "HTTP://x", "www.acme.example/m")],
+            [("https://api.openai.com/v1", "model_id"), ("a", "metadata.aliases[0]"), ("a", "metadata.aliases[1]")],
+        ),
+        ([named("a", "file:///models/x", "//host/x", "wss://x")], [("a", f"metadata.aliases[{i}]") for i in range(3)]),
+        (
+            [
+                named("hf.co/acme/x:Q4"),
+                named("arn:aws:bedrock:eu-1::m/x"),
+                named("a", "azureml://m/x", "*/https", "httpx"),
+            ],
+            [],
+        ),
+    ],
     "glob-case": [
         ([named("gpt-4o", "GPT-4o-20??-??-??", "*/Gpt-4O")], [("gpt-4o", f"metadata.aliases[{i}]") for i in (0, 1)]),
         ([named("Llama-3-8b", "*/Llama-3-8b", "llama-3-8b"), named("a", "B-2*"), named("x", "X", "X-2*")], []),

@@ -77,8 +77,16 @@ def test_the_list_of_commands(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["nope"], "Error: No such command 'nope'."),
-        (["list", "--zzz"], "Error: No such option: --zzz"),
+        (["nope"], "spanforge-models: No such command 'nope'; see spanforge-models --help"),
+        (["--zzz"], "spanforge-models: No such option: --zzz; see spanforge-models --help"),
+        (["list", "--zzz"], "spanforge-models: No such option: --zzz; see spanforge-models list --help"),
+        (["show"], "spanforge-models: Missing argument 'MODEL_ID'; see spanforge-models show --help"),
+        (["list", "--file"], "spanforge-models: Option '--file' requires an argument."),
+        (["evidence", "x"], "spanforge-models: No such command 'x'; see spanforge-models evidence --help"),
+        (
+            ["--show-completion", "tcsh"],
+            "spanforge-models: --show-completion: 'tcsh' is not one of bash, zsh, fish, powershell, pwsh",
+        ),
         (["list", "--file", "nope.json"], "spanforge-models: nope.json: no such file"),
         (
             ["list", "--file", "\x1b[31m\n.json"],
@@ -90,10 +98,24 @@ def test_the_list_of_commands(capsys: pytest.CaptureFixture[str]) -> None:
     ],
 )
 def test_wrong_usage_and_bad_input(arguments: list[str], line: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """The last line on standard error says what is wrong; the exit code is 2."""
+    """One line on standard error says what is wrong; the exit code is 2."""
+    assert run_here(capsys, *arguments) == (2, "", f"{line}\n")
+
+
+def test_options_without_a_value_name_those_that_are_allowed(capsys: pytest.CaptureFixture[str]) -> None:
+    """The allowed values of a missing option are on its line."""
+    printed = run_here(capsys, "evidence", "make", "--month", "2026-10")
+    assert (printed.code, printed.out, printed.err.count("\n")) == (2, "", 1)
+    assert "'--framework'. Choose from: soc2, nist_ai_rmf; see" in printed.err
+
+
+@pytest.mark.parametrize("arguments", [[], ["evidence"]])
+def test_groups_without_a_command(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a command, the program and its groups print their help."""
     printed = run_here(capsys, *arguments)
-    assert (printed.code, printed.out) == (2, "")
-    assert printed.err.splitlines()[-1] == line
+    assert printed.code == 2
+    assert printed.err.startswith("Usage: spanforge-models")
+    assert "Show this message and exit." in printed.err
 
 
 def test_model_in_two_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -180,6 +202,32 @@ def test_output_that_has_no_place(format_: str, unbuffered: str, tmp_path: Path)
     with open("/dev/full", "w") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False, env=settings)
     assert (done.returncode, done.stderr) == (2, b"spanforge-models: the output: No space left on device\n")
+
+
+@pytest.mark.parametrize(
+    ("shell", "line"),
+    [
+        ("bash", "complete -o default -F _spanforge_models_completion spanforge-models"),
+        ("zsh", "#compdef spanforge-models"),
+        ("fish", "complete --command spanforge-models --no-files"),
+        ("powershell", "Register-ArgumentCompleter -Native -CommandName spanforge-models"),
+        ("pwsh", "Import-Module PSReadLine"),
+    ],
+)
+def test_completion_for_a_named_shell(shell: str, line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The script for completion is that of the named shell, whichever shell runs."""
+    printed = run_here(capsys, "--show-completion", shell)
+    assert (printed.code, printed.err) == (0, "")
+    assert any(each.startswith(line) for each in printed.out.splitlines())
+
+
+@pytest.mark.e2e
+def test_installation_of_completion_for_a_named_shell(tmp_path: Path) -> None:
+    """The script is written where the named shell reads it, and nowhere else."""
+    printed = run_process("--install-completion", "fish", folder=tmp_path, HOME=str(tmp_path))
+    assert (printed.code, printed.err) == (0, "")
+    (file,) = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert file == tmp_path / ".config" / "fish" / "completions" / "spanforge-models.fish"
 
 
 @pytest.mark.e2e

@@ -256,13 +256,16 @@ def test_the_calendar(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert "calendar   openai stopped serving it on 2020-01-31" in text
 
 
+REFUSED = "Value error, 'fuzzy' is not one of 'forms', 'exact'"
+
+
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
         (["--file", MODELS], "spanforge-models: no model name: pass NAME, or --span FILE"),
         (
             ["x", "--match", "fuzzy"],
-            "Error: Invalid value for '--match': Value error, 'fuzzy' is not one of 'forms', 'exact'.",
+            f"spanforge-models: Invalid value for '--match': {REFUSED}; see spanforge-models resolve --help",
         ),
         (["x", "--file", MODELS, "--calendar", "nope.yaml"], "spanforge-models: nope.yaml: no such file"),
     ],

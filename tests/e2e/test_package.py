@@ -4,34 +4,102 @@ from __future__ import annotations
 
 import configparser
 import email
+import json
+import re
+import runpy
 import subprocess
 import sys
-import tarfile
 import zipfile
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from typing import Any
 
 import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+from packaging.requirements import Requirement
 
 pytestmark = pytest.mark.e2e
 
 ROOT = Path(__file__).parents[2]
 
 
+with pytest.MonkeyPatch.context() as patch:
+    patch.syspath_prepend(ROOT / "tools")
+    release = runpy.run_path(str(ROOT / "tools" / "release_build.py"))
+
+
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a folder with the wheel and the sdist."""
-    folder = tmp_path_factory.mktemp("dist")
-    subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-d", folder], cwd=ROOT, check=True, capture_output=True
-    )
-    return folder
+def built(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Give the wheel and the sdist."""
+    return release["build"](ROOT, tmp_path_factory.mktemp("dist"))
 
 
-def test_the_wheel(built: Path) -> None:
+def test_distributions_have_the_files_of_the_repository(built: Any) -> None:
+    """The wheel has the package, the sdist what serves to build, test and read. Nothing else is in them."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("only a clone shows which files belong to the repository")
+    listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    files = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert "pyproject.toml" in files
+    assert list(release["list_faults"](built, files)) == []
+
+
+def test_the_sdist_builds_the_same_bytes(built: Any, tmp_path: Path) -> None:
+    """Later, without git, in another folder, time zone, locale and umask, the sdist builds both with the same bytes."""
+    release["build_again"](built, tmp_path)
+
+
+def test_other_bytes_are_an_error(built: Any, tmp_path: Path) -> None:
+    """A build with another time is noticed: it has other bytes."""
+    with pytest.raises(release["ReleaseError"], match="has other bytes when it is built from the sdist"):
+        release["build_again"](built, tmp_path, SOURCE_DATE_EPOCH="1700000000")
+
+
+def test_checksums(built: Any) -> None:
+    """The file of checksums names both distributions, as ``sha256sum --check`` reads it."""
+    file = release["write_checksums"](built)
+    subprocess.run(["sha256sum", "--strict", "--check", file], cwd=file.parent, check=True, capture_output=True)
+    assert len(file.read_text("ascii").splitlines()) == 2
+
+
+def test_the_sbom(built: Any) -> None:
+    """The wheel has an SBOM where PEP 770 puts it. It is valid, and lists each dependency with its range and extras."""
+    with zipfile.ZipFile(built.wheel) as archive:
+        (name,) = [name for name in archive.namelist() if ".dist-info/sboms/" in name]
+        text = archive.read(name).decode()
+        (metadata,) = [
+            email.message_from_bytes(archive.read(each)) for each in archive.namelist() if "METADATA" in each
+        ]
+    assert JsonStrictValidator(SchemaVersion.V1_7).validate_str(text) is None
+    sbom = json.loads(text)
+    assert sbom["metadata"]["component"]["purl"] == f"pkg:pypi/spanforge-model-registry@{metadata['Version']}"
+    listed = set()
+    for component in sbom["components"]:
+        extras = [each["value"] for each in component.get("properties", []) if each["name"].endswith(":extra")]
+        listed |= {(component["name"], component["versionRange"], extra) for extra in extras or [""]}
+    required = {parse_requirement(value) for value in metadata.get_all("Requires-Dist", [])}
+    assert listed == required
+    assert ("msgspec", "vers:pypi/>=0.20|<1", "") in listed
+    assert not {"timestamp", "serialNumber"} & {*sbom, *sbom["metadata"]}, "the SBOM would differ from build to build"
+
+
+def parse_requirement(text: str) -> tuple[str, str, str]:
+    """Return the name, the range and the extra of a requirement, as the SBOM writes them."""
+    requirement = Requirement(text)
+    upper, lower = sorted(map(str, requirement.specifier))
+    extra = re.search(r"extra == ['\"](\w+)", text)
+    return requirement.name.replace(".", "-"), f"vers:pypi/{lower}|{upper}", extra[1] if extra else ""
+
+
+def test_the_sbom_is_generated() -> None:
+    """The SBOM in the repository is the one that the tool generates from ``pyproject.toml``."""
+    subprocess.run([sys.executable, ROOT / "tools" / "sbom.py", "--check"], check=True)
+
+
+def test_the_wheel(built: Any) -> None:
     """The wheel has the package's modules, its type marker and its licence, and no ``spanforge/__init__.py``."""
-    (wheel,) = built.glob("*.whl")
-    with zipfile.ZipFile(wheel) as archive:
+    with zipfile.ZipFile(built.wheel) as archive:
         names = archive.namelist()
         (metadata,) = [email.message_from_bytes(archive.read(name)) for name in names if name.endswith("METADATA")]
         (texts,) = [archive.read(name).decode() for name in names if name.endswith("entry_points.txt")]
@@ -59,19 +127,3 @@ def test_the_wheel(built: Path) -> None:
         ("opentelemetry_sampler", "model_registry", "spanforge_model_registry_otel:sampler"),
         ("opentelemetry_traces_sampler", "model_registry", "spanforge_model_registry_otel:sampler"),
     }
-
-
-def test_the_sdist(built: Path) -> None:
-    """The sdist has what is needed to test and to read."""
-    (sdist,) = built.glob("*.tar.gz")
-    with tarfile.open(sdist) as archive:
-        names = {name.partition("/")[2] for name in archive.getnames()}
-    assert {
-        "README.md",
-        "LICENSE",
-        "pyproject.toml",
-        "tests/conftest.py",
-        "docs/events.md",
-        "requirements/test.txt",
-    } <= names
-    assert "examples/support_agent/run.py" in names

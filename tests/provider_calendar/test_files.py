@@ -153,7 +153,7 @@ def test_wrong_and_huge_files(write: Callable[..., Path], tmp_path: Path) -> Non
     assert load_error(write("[NaN]")) == ": is not valid JSON: NaN is not a JSON number"
     keys = ", ".join(f'"{number}": 1' for number in range(100_000))  # comparing each key with each takes minutes
     assert load_error(write(f'[{{{keys}, "99999": 2}}]')) == ": is not valid JSON: duplicate key '99999'"
-    assert load_error(write("", "c.yaml")).startswith(": must be a YAML list of entries; the file is empty")
+    assert load_error(write("", "c.yaml")).startswith(": must be a YAML list of announcements; the file is empty")
     size = f": is larger than {MAX_CALENDAR_SIZE:,} bytes, the limit of a calendar"
     assert load_error(write(b" " * (MAX_CALENDAR_SIZE + 1))) == size
     items = json.dumps([0] * (MAX_ANNOUNCEMENTS + 1))

@@ -14,15 +14,32 @@ from typer.core import TyperGroup
 from spanforge.model_registry import ModelRegistryError, __version__
 from spanforge.model_registry._cli.commands import PROGRAM, build_command, list_command_names, list_sections
 from spanforge.model_registry._core.atomic_files import explain_os_error
+from spanforge.model_registry._core.values import quote
 
 BAD_INPUT: Final = 2
 """The exit code for wrong usage and for input that cannot be used."""
 _INTERRUPTED: Final = 130
 """The exit code after Ctrl-C, as shells have it."""
+_SHELLS: Final = ("bash", "zsh", "fish", "powershell", "pwsh")
+"""The shells for which typer has a script."""
+_COMPLETION: Final = {
+    "install_completion": "Install completion for the current shell, or for the shell that follows, such as zsh.",
+    "show_completion": "Print the script for completion, likewise.",
+}
+"""The help of typer's options for completion."""
+_WrongUsage: Final[Any] = typer.BadParameter.__mro__[1]
+"""The class of errors about arguments and options, of which typer exports only this subclass."""
 
 
 class _Program(TyperGroup):
     """The top level. It imports a command when the command is needed."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """Return the options, with our help for typer's."""
+        params: list[Any] = super().get_params(ctx)
+        for param in params:
+            param.help = _COMPLETION.get(param.name, param.help)
+        return params
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the signature of the base class
         """Return the names of the commands, for the help and for completion."""
@@ -38,11 +55,24 @@ class _Program(TyperGroup):
             with formatter.section(section):
                 formatter.write_dl(rows)
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the options of the top level. A shell may follow the options for completion, as in other programs."""
+        option, shell = [*args, "", ""][:2]
+        for param in self.params:
+            if option in param.opts and param.name in _COMPLETION and shell[:1] not in {"", "-"}:
+                _complete_for(ctx, param, shell)
+        try:
+            return super().parse_args(ctx, args)
+        except _WrongUsage as error:
+            _explain_usage(error)
+
     def invoke(self, ctx: Any) -> Any:
         """Run the command. A failure becomes one line on standard error, never a traceback."""
         try:
             result = super().invoke(ctx)
             sys.stdout.flush()
+        except _WrongUsage as error:
+            _explain_usage(error)
         except ModelRegistryError as error:
             _end_with(str(error))
         except KeyboardInterrupt:
@@ -54,6 +84,23 @@ class _Program(TyperGroup):
                 raise typer.Exit(1) from None
             _end_with(f"{error.filename or 'the output'}: {explain_os_error(error)}")
         return result
+
+
+def _complete_for(ctx: Any, param: Any, shell: str) -> None:
+    """Print or install the script of a shell. Typer's options take no value, and choose the shell that runs."""
+    if shell not in _SHELLS:
+        _end_with(f"{param.opts[0]}: {quote(shell)} is not one of {', '.join(_SHELLS)}")
+    param.callback(ctx, param, shell)
+
+
+def _explain_usage(error: Any) -> NoReturn:
+    """End with one line about wrong arguments. The help of a group, which typer raises too, is printed as it is."""
+    text = error.format_message()
+    if error.ctx is None:
+        _end_with(text)
+    if text == error.ctx.get_help():
+        raise error
+    _end_with(f"{' '.join(text.split()).removesuffix('.')}; see {error.ctx.command_path} --help")
 
 
 def _end_with(text: str, code: int = BAD_INPUT) -> NoReturn:

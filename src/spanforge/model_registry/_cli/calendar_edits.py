@@ -10,10 +10,11 @@ from spanforge.model_registry._cli.unfinished_entries import format_scalar
 from spanforge.model_registry._core.announcements import Announcement
 from spanforge.model_registry._core.calendar_files import encode_calendar, parse_announcements, read_yaml
 from spanforge.model_registry._core.errors import RegistryFileError, RegistryFileNotFoundError
-from spanforge.model_registry._core.provider_calendar import Calendar
+from spanforge.model_registry._core.provider_calendar import Calendar, make_calendar
 from spanforge.model_registry._core.storage import (
     is_yaml,
     lock_target,
+    read_registry_file,
     resolve_json_target,
     resolve_target,
     write_target,
@@ -40,36 +41,35 @@ def add_to_calendar(path: str, found: Calendar) -> tuple[Calendar, Calendar]:
     """
     target = resolve_target(path)
     with lock_target(path, target, _SYNC_WAIT):
-        before = load_if_any(path)
+        content = _read_if_any(path)
+        before = _parse_if_any(path, content)
         after = before.merge(found)
         if after != before:
-            _replace_calendar(path, target, after.announcements)
+            write_target(path, target, [_change_content(path, content, after.announcements)])
     return before, after
 
 
 def load_if_any(path: str) -> Calendar:
-    """Return the calendar in a file, or an empty one if there is no file."""
-    try:
-        return Calendar.load(path)
-    except RegistryFileNotFoundError:
-        return Calendar()
-
-
-def _replace_calendar(path: str, target: str, announcements: Iterable[Announcement]) -> None:
-    if is_yaml(path):
-        content = edit_calendar(path, _read_if_any(target), announcements)
-    else:
-        resolve_json_target(path)  # refuses a link to a YAML file
-        content = encode_calendar(path, announcements)
-    write_target(path, target, [content])
+    """Return the calendar in a file, or an empty one if there is no file or the file is empty."""
+    return _parse_if_any(path, _read_if_any(path))
 
 
 def _read_if_any(path: str) -> bytes:
     try:
-        with open(path, "rb") as file:
-            return file.read()
-    except FileNotFoundError:
+        return read_registry_file(path)[1] or b""
+    except RegistryFileNotFoundError:
         return b""
+
+
+def _parse_if_any(path: str, content: bytes) -> Calendar:
+    return make_calendar(path, parse_announcements(path, content)) if content.strip() else Calendar()
+
+
+def _change_content(path: str, content: bytes, announcements: Iterable[Announcement]) -> bytes:
+    if is_yaml(path):
+        return edit_calendar(path, content, announcements)
+    resolve_json_target(path)  # refuses a link to a YAML file
+    return encode_calendar(path, announcements)
 
 
 def edit_calendar(name: str, content: bytes, announcements: Iterable[Announcement]) -> bytes:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from spanforge.model_registry._core.entry import ModelRegistryEntry
 
 _FOREIGN_SIGN: Final = re.compile(r"[\^$\\|,;]|\.\*(?=.*\))|\{.*\}", re.DOTALL)
+_ADDRESS: Final = re.compile(r"(?:https?|wss?|ftp|file):/|//|www\.", re.IGNORECASE)
+"""The start of an address. Without a scheme, ``hf.co/…`` is a name that clients send."""
 _PLAIN_NAME: Final = re.compile(r"[!-~]*")
 _OTHER_ALPHABETS: Final = ("CYRILLIC", "GREEK", "FULLWIDTH", "ARMENIAN")
 """Alphabets with letters that look like Latin ones."""
@@ -38,6 +40,13 @@ def find_foreign_signs(catalog: Catalog) -> Iterator[Issue]:
         sign = _FOREIGN_SIGN.search(name.text)
         if sign is not None:
             yield Issue(name.number, name.field, f"{quote(name.text)} contains {quote(sign[0])}, which no name has")
+
+
+def find_addresses(catalog: Catalog) -> Iterator[Issue]:
+    """Yield ids and aliases that are the address of a service or of a page."""
+    for name in list_written(catalog):
+        if _ADDRESS.match(name.text):
+            yield Issue(name.number, name.field, f"{quote(name.text)} is an address, and names on spans are not")
 
 
 def find_odd_characters(catalog: Catalog) -> Iterator[Issue]:

@@ -125,6 +125,13 @@ LINT_RULES: Final = (
         lint_names.find_foreign_signs,
     ),
     LintRule(
+        "address",
+        "warning",
+        "An id or alias is the address of a service or of a page. Spans have the name of the model instead.",
+        "Write the name that applications pass to their client.",
+        lint_names.find_addresses,
+    ),
+    LintRule(
         "glob-case",
         "warning",
         "A glob has the model's name in other letter case. Globs, unlike names, match letter by letter.",

@@ -148,6 +148,8 @@ def _check_feed_size(name: str, content: bytes) -> tuple[str, bytes]:
 
 def _decode_feed(name: str, content: bytes, form: FeedFormat) -> Any:
     """Return the value of a JSON text, or of a YAML text in which all scalars are texts."""
+    if not content.strip():
+        raise RegistryFileError(name, "is empty: fetch it from its source again")
     is_json = content.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"["))
     if form == "modeldeprecations" and (storage.is_yaml(name) or not is_json):
         return read_yaml(name, content)[1]

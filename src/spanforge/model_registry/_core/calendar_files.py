@@ -95,7 +95,7 @@ def _parse_json_calendar(name: str, content: bytes) -> list[Announcement]:
 
 
 def _parse_yaml_calendar(name: str, content: bytes) -> list[Announcement]:
-    root, items = read_yaml(name, content)
+    root, items = read_yaml(name, content, "list of announcements")
 
     def find_place(index: int, field: str | None) -> _FilePlace:
         node = root.value[index]
@@ -106,14 +106,20 @@ def _parse_yaml_calendar(name: str, content: bytes) -> list[Announcement]:
     return _make_announcements(name, items, find_place)
 
 
-def read_yaml(name: str, content: bytes) -> tuple[Any, Any]:
-    """Return the root node of a YAML file, and its plain value, in which all scalars are texts."""
+def read_yaml(name: str, content: bytes, kind: str = "document") -> tuple[Any, Any]:
+    """Return the root node of a YAML file, and its plain value, in which all scalars are texts.
+
+    Args:
+        name: The name of the file, for errors.
+        content: Its content.
+        kind: What the file must contain, for the error about an empty one.
+    """
     try:
         from spanforge.model_registry._core import yaml_entries, yaml_nodes  # noqa: PLC0415 - PyYAML is an extra
     except ImportError:
         raise RegistryFileError(name, str(MissingExtraError("YAML files", "yaml"))) from None
     try:
-        root = yaml_nodes.compose(content)
+        root = yaml_nodes.compose(content, kind)
     except FaultError as fault:
         line, column = fault.place or (None, None)
         raise RegistryFileError(name, fault.reason, line=line, column=column) from None
