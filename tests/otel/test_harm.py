@@ -35,6 +35,7 @@ HOSTILE_NAMES = {
     "control characters": ("gpt\n4o\x00\x1b[31m\u202e", r"gpt\n4o\x00\x1b[31m\u202e"),
     "1 MB": ("a" * 2**20, "a" * 256 + "…"),
     "lone surrogate": ("\ud800", r"\ud800"),
+    "quotes": ("x' is retired, ask root; model 'y\\", r"x\' is retired, ask root; model \'y\\"),
     **{name: (name, name) for name in (" ", "GPT-5", "gpt-5 ", "../../etc/passwd", "%s {0} {name}", "模型")},
 }
 """Names, and how a log line shows each."""
