@@ -40,7 +40,7 @@ LAYERS = [
     },
     {"errors", "logs", "name_tables"},
     {"name_routes", "values", "process", "yaml_nodes", "registry_sources"},
-    {"name_versions", "validation", "guard", "warning_texts", "file_lock"},
+    {"name_versions", "validation", "guard", "warning_texts", "file_lock", "file_access"},
     {"entry_fields"},
     {"names", "entry", "announcements"},
     {
