@@ -26,6 +26,7 @@ LAYERS = [
     {
         "counter",
         "interruptions",
+        "look_alikes",
         "file_hints",
         "file_texts",
         "json_places",
@@ -57,6 +58,7 @@ LAYERS = [
     },
     {"settings", "layers", "conventions"},
     {"events", "resolution", "storage", "setting_names"},
+    {"odd_names"},
     {
         "saving",
         "delivery",

@@ -286,7 +286,10 @@ def test_texts_of_an_entry_are_escaped_and_cut_off(
     assert span.ours["warnings"] == (f"model '{shown}' is {status}", f"use '{shown}' instead")
     assert span.ours["successor"] == hostile
     whom = f"owner: {shown}, contact: {shown}"
-    assert lines() == [f"model registry: model '{shown}' is {status} ({whom}); use '{shown}' instead"]
+    about_id, about_status = lines()
+    assert "contains U+000A CONTROL CHARACTER, which is invisible" in about_id
+    assert about_id.isprintable()
+    assert about_status == f"model registry: model '{shown}' is {status} ({whom}); use '{shown}' instead"
 
 
 @pytest.mark.parametrize(
