@@ -26,6 +26,7 @@ LAYERS = [
     {
         "counter",
         "interruptions",
+        "look_alikes",
         "file_hints",
         "file_texts",
         "json_places",
@@ -40,7 +41,7 @@ LAYERS = [
     },
     {"errors", "logs", "name_tables"},
     {"name_routes", "values", "process", "yaml_nodes", "registry_sources"},
-    {"name_versions", "validation", "guard", "warning_texts", "file_lock"},
+    {"name_versions", "validation", "guard", "warning_texts", "file_lock", "file_access"},
     {"entry_fields"},
     {"names", "entry", "announcements"},
     {
@@ -57,6 +58,7 @@ LAYERS = [
     },
     {"settings", "layers", "conventions"},
     {"events", "resolution", "storage", "setting_names"},
+    {"odd_names"},
     {
         "saving",
         "delivery",

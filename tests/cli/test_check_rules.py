@@ -143,7 +143,15 @@ CASES: dict[str, list[tuple[list[dict[str, Any]], list[tuple[str, str]]]]] = {
     "odd-character": [
         ([named("gpt\u20114o"), named("GPT 4o")], [("gpt\u20114o", "model_id"), ("GPT 4o", "model_id")]),
         ([named("a", "gpt-4\u043e", "x\u200b1", "y\u202e")], [("a", f"metadata.aliases[{i}]") for i in range(3)]),
-        ([named("a", "日本語-モデル-1", "modèle-1", "ft:gpt-4o:acme::x_1@2[1m]")], []),
+        ([named("a", "mode\u0301le", "\uff47pt", "x\u3164")], [("a", f"metadata.aliases[{i}]") for i in range(3)]),
+        ([named("\u0391-\u0392"), named("b", "🚀-1")], [("\u0391-\u0392", "model_id"), ("b", "metadata.aliases[0]")]),
+        ([named("a", "日本語-モデル-1", "modèle-1", "ft:gpt-4o:acme::x_1@2[1m]", "модель-1", "हिन्दी-1")], []),
+    ],
+    "look-alike": [
+        ([named("gpt-4o"), named("gpt-4\u043e")], [("gpt-4\u043e", "model_id")]),
+        ([named("a", "gpt\u20114o"), named("GPT-4o")], [("GPT-4o", "model_id")]),
+        ([named("modèle"), named("b", "mode\u0300le")], [("b", "metadata.aliases[0]")]),
+        ([named("gpt-4o", "gpt\u20114o"), named("gpt-4-o", "GPT-40")], []),
     ],
     "placeholder-name": [([named("unknown"), named("a", "N/A")], [("unknown", "model_id"), ("a", "")])],
     "undated-status": [

@@ -81,6 +81,7 @@ OTHERS = (
     *("L" * MAX_GLOBBED, "L" * (MAX_GLOBBED + 1), "Lö" * (MAX_GLOBBED // 2), "Lö" * (MAX_GLOBBED // 2) + "ö"),
     *("x" * 256, "x" * 257, "ö" * 300, "M" + "ü" * 255),
     *("un\x00known", "\x1b[31munknown", "unknown\x7f", "x" * 255 + "\x00\x1b", r"\x00 \x1b \t"),
+    *("x' is retired; model 'y", "it\\'s", "end\\", "'" * 300),
     "".join(map(chr, range(32))),
 )
 

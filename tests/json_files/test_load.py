@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -36,17 +34,6 @@ def test_layouts_and_encodings(registry: ModelRegistry, path: Path, content: byt
     assert registry.list_all() == before
     registry.save(path)
     assert path.read_text() == WRITTEN
-
-
-def test_pipe(path: Path) -> None:
-    """A named pipe loads as a file does."""
-    os.mkfifo(path)
-    writer = threading.Thread(target=path.write_text, args=(WRITTEN,))
-    writer.start()
-    registry = ModelRegistry(auto_emit=False)
-    registry.load(path)
-    writer.join()
-    assert len(registry) == 1
 
 
 def test_load_replaces_everything(registry: ModelRegistry, path: Path) -> None:

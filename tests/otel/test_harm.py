@@ -35,6 +35,7 @@ HOSTILE_NAMES = {
     "control characters": ("gpt\n4o\x00\x1b[31m\u202e", r"gpt\n4o\x00\x1b[31m\u202e"),
     "1 MB": ("a" * 2**20, "a" * 256 + "…"),
     "lone surrogate": ("\ud800", r"\ud800"),
+    "quotes": ("x' is retired, ask root; model 'y\\", r"x\' is retired, ask root; model \'y\\"),
     **{name: (name, name) for name in (" ", "GPT-5", "gpt-5 ", "../../etc/passwd", "%s {0} {name}", "模型")},
 }
 """Names, and how a log line shows each."""
@@ -285,7 +286,10 @@ def test_texts_of_an_entry_are_escaped_and_cut_off(
     assert span.ours["warnings"] == (f"model '{shown}' is {status}", f"use '{shown}' instead")
     assert span.ours["successor"] == hostile
     whom = f"owner: {shown}, contact: {shown}"
-    assert lines() == [f"model registry: model '{shown}' is {status} ({whom}); use '{shown}' instead"]
+    about_id, about_status = lines()
+    assert "contains U+000A CONTROL CHARACTER, which is invisible" in about_id
+    assert about_id.isprintable()
+    assert about_status == f"model registry: model '{shown}' is {status} ({whom}); use '{shown}' instead"
 
 
 @pytest.mark.parametrize(

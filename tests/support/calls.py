@@ -19,7 +19,8 @@ def at_calls(
     """Give the names of the calls so far. Before each call run ``do`` with the name, before the n-th also ``at[n]``."""
     calls: list[str] = []
 
-    def observe(_frame: Any, event: str, called: Any) -> None:
+    def observe(frame: Any, event: str, called: Any) -> None:
+        del frame  # a function that keeps the frame looks like a signal handler
         if event == "c_call" and called in functions:
             calls.append(called.__name__)
             sys.setprofile(None)

@@ -146,7 +146,7 @@ def test_file_without_permission(watched: Watched) -> None:
 def test_impossible_name(watched: Watched) -> None:
     """A path that the system refuses is invalid, and another file is read."""
     watched.follow(Path("with\0null"), watched.path)
-    assert watched.lines() == [cannot_load("with\0null", ": cannot be read: embedded null byte", UNREGISTERED)]
+    assert watched.lines() == [cannot_load(r"with\x00null", ": cannot be read: embedded null byte", UNREGISTERED)]
     assert watched.owners == {"m": "a"}
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import getpass
-import os
 import sys
 from typing import TYPE_CHECKING, Final
 
 from spanforge.model_registry._cli.registries import UsageError
 from spanforge.model_registry._cli.terminal import print_line
 from spanforge.model_registry._core.atomic_files import explain_os_error
+from spanforge.model_registry._core.file_access import KEY_WARNING, find_key_users
 from spanforge.model_registry.compliance._packages.optional_keys import keys
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 MAX_PASSPHRASE: Final = 1_024
 """The limit of a passphrase's bytes, which is that of OpenSSL."""
-_OTHERS_MODE: Final = 0o077
 
 
 def load_signing_key(key: str, public_key: str | None, passphrase_file: str | None) -> SigningKey:
@@ -30,8 +29,9 @@ def load_signing_key(key: str, public_key: str | None, passphrase_file: str | No
         UsageError: The passphrase is required and cannot be read.
     """
     signer: SigningKey = keys.load_signer(key, public_key, _choose_passphrase(passphrase_file))
-    if os.name == "posix" and os.path.isfile(key) and os.stat(key).st_mode & _OTHERS_MODE:
-        print_line(f"warning: other users can read the private key {key}: run chmod 600", "warning", stderr=True)
+    access = find_key_users(key)
+    if access is not None:
+        print_line(f"warning: {KEY_WARNING % (access, key)}", "warning", stderr=True)
     return signer
 
 

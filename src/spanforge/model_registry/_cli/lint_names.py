@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING, Final
 
 from spanforge.model_registry._cli.lint_types import Issue, find_field, list_written
 from spanforge.model_registry._core.globs import list_plain_names
+from spanforge.model_registry._core.look_alikes import describe_character, explain_oddity, make_skeleton
 from spanforge.model_registry._core.name_conflicts import list_name_clashes
 from spanforge.model_registry._core.names import is_placeholder
+from spanforge.model_registry._core.odd_names import show_ascii
 from spanforge.model_registry._core.values import quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from spanforge.model_registry._cli.lint_types import Catalog
+    from spanforge.model_registry._cli.lint_types import Catalog, WrittenName
     from spanforge.model_registry._core.entry import ModelRegistryEntry
 
 _FOREIGN_SIGN: Final = re.compile(r"[\^$\\|,;]|\.\*(?=.*\))|\{.*\}", re.DOTALL)
 _ADDRESS: Final = re.compile(r"(?:https?|wss?|ftp|file):/|//|www\.", re.IGNORECASE)
 """The start of an address. Without a scheme, ``hf.co/…`` is a name that clients send."""
 _PLAIN_NAME: Final = re.compile(r"[!-~]*")
-_OTHER_ALPHABETS: Final = ("CYRILLIC", "GREEK", "FULLWIDTH", "ARMENIAN")
-"""Alphabets with letters that look like Latin ones."""
 
 
 def find_globs_as_ids(catalog: Catalog) -> Iterator[Issue]:
@@ -53,24 +53,29 @@ def find_odd_characters(catalog: Catalog) -> Iterator[Issue]:
     """Yield ids and aliases with characters that names on spans do not have."""
     for name in list_written(catalog):
         if _PLAIN_NAME.fullmatch(name.text) is None:
-            character = _find_odd_character(name.text)
-            if character is not None:
-                shown = unicodedata.name(character, "a control character")
-                message = f"{quote(name.text)} contains U+{ord(character):04X}, {shown}"
-                yield Issue(name.number, name.field, message)
+            oddity = explain_oddity(name.text) or _explain_sign(name.text)
+            if oddity is not None:
+                yield Issue(name.number, name.field, f"{show_ascii(name.text)} {oddity}")
 
 
-def _find_odd_character(text: str) -> str | None:
-    """Return the first character that is no letter or digit, or that only looks like a Latin letter."""
-    has_latin = any(each.isascii() and each.isalpha() for each in text)
+def _explain_sign(text: str) -> str | None:
+    """Return the predicate about the first blank, or the first character beyond ASCII that is no letter or digit."""
     for character in text:
-        if character.isascii() and not character.isspace() and character.isprintable():
-            continue
-        if not character.isalnum():
-            return character
-        if has_latin and unicodedata.name(character, "").startswith(_OTHER_ALPHABETS):
-            return character
+        is_usual = _PLAIN_NAME.fullmatch(character) or unicodedata.category(character)[0] in "LMN"
+        if not is_usual:
+            return f"contains {describe_character(character)}"
     return None
+
+
+def find_look_alikes(catalog: Catalog) -> Iterator[Issue]:
+    """Yield names that look like a name of another entry, and differ from it in characters beyond ASCII."""
+    first_by_skeleton: dict[str, WrittenName] = {}
+    for name in list_written(catalog):
+        first = first_by_skeleton.setdefault(make_skeleton(name.text), name)
+        if first.number != name.number and first.text != name.text and not (first.text + name.text).isascii():
+            other = show_ascii(catalog.entries[first.number].model_id)
+            message = f"{show_ascii(name.text)} looks like {show_ascii(first.text)} of model {other}"
+            yield Issue(name.number, name.field, message)
 
 
 def find_placeholder_names(catalog: Catalog) -> Iterator[Issue]:

@@ -155,9 +155,17 @@ LINT_RULES: Final = (
     LintRule(
         "odd-character",
         "warning",
-        "An id or alias contains white space, or a character that looks like another one. Names on spans have neither.",
+        "An id or alias contains white space, an invisible or unusual character, or one that looks like another one. "
+        "Names on spans have none.",
         "Type the name again, with plain letters, digits and hyphens.",
         lint_names.find_odd_characters,
+    ),
+    LintRule(
+        "look-alike",
+        "warning",
+        "A name looks like a name of another entry, but has other characters. Calls by one do not match the other.",
+        "Remove one of the names, or type it again with plain letters, digits and hyphens.",
+        lint_names.find_look_alikes,
     ),
     LintRule(
         "placeholder-name",

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Final
 
 from spanforge.model_registry._cli.lint_types import Issue
 from spanforge.model_registry._core.globs import is_glob
+from spanforge.model_registry._core.look_alikes import make_skeleton
 from spanforge.model_registry._core.name_routes import PROVIDER_SPELLINGS
 from spanforge.model_registry._core.names import canonical_provider
 from spanforge.model_registry._core.near_misses import list_near_misses
+from spanforge.model_registry._core.odd_names import show_ascii
 from spanforge.model_registry._core.values import escape, quote
 
 if TYPE_CHECKING:
@@ -103,20 +105,21 @@ def find_owners_without_contact(catalog: Catalog) -> Iterator[Issue]:
 
 
 def find_owner_spellings(catalog: Catalog) -> Iterator[Issue]:
-    """Yield owners that another entry writes with other letter case or marks."""
+    """Yield owners that another entry writes with other letter case, marks or look-alikes."""
     first: dict[str, str] = {}
     reported: set[str] = set()
     for number, entry in enumerate(catalog.entries):
         spelled = first.setdefault(_spell_owner(entry.owner), entry.owner)
         if spelled != entry.owner and entry.owner not in reported:
             reported.add(entry.owner)
-            message = f"owner {quote(entry.owner)} is {quote(spelled)} in other entries"
+            show = quote if (entry.owner + spelled).isascii() else show_ascii
+            message = f"owner {show(entry.owner)} is {show(spelled)} in other entries"
             yield Issue(number, "owner", message)
 
 
 @lru_cache(maxsize=10_000)
 def _spell_owner(owner: str) -> str:
-    return re.sub(r"[\s_-]+", "", owner.casefold()) or owner
+    return re.sub(r"[\s_-]+", "", make_skeleton(owner)) or owner
 
 
 def find_unfilled_fields(catalog: Catalog) -> Iterator[Issue]:

@@ -116,7 +116,7 @@ def _is_writable(path: str) -> bool:
 
 def _read_old(path: str, request: ChangeRequest) -> bytes | None:
     try:
-        return read_registry_file(path, regular_only=True)[1]
+        return read_registry_file(path)[1]
     except RegistryFileNotFoundError:
         if request.registers:
             return None

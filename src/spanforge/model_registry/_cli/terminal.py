@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.text import Text
 from rich.theme import Theme
 
+from spanforge.model_registry._core.shown_values import make_printable
+
 MIN_WIDTH: Final = 80
 """The columns of output that goes to a pipe or a file."""
 _THEME: Final = Theme(
@@ -46,7 +48,7 @@ def open_console(*, stderr: bool = False) -> Console:
 
 def escape_controls(text: object) -> str:
     """Return a text in which each character that is not printable is written as an escape."""
-    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in str(text))
+    return make_printable(str(text))
 
 
 def print_line(text: object = "", style: str = "", *, stderr: bool = False) -> None:

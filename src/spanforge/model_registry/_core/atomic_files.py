@@ -8,7 +8,7 @@ import os
 import secrets
 import stat
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -63,7 +63,12 @@ def find_regular_file(target: str) -> os.stat_result | None:
 def check_regular(status: os.stat_result) -> None:
     """Raise an ``OSError`` if a status is not that of a regular file."""
     if not stat.S_ISREG(status.st_mode):
-        raise OSError(errno.EINVAL, "it is not a regular file")
+        refuse_special()
+
+
+def refuse_special() -> NoReturn:
+    """Raise the ``OSError`` about a file that is not regular."""
+    raise OSError(errno.EINVAL, "it is not a regular file")
 
 
 def _open_private(path: str, flags: int) -> int:

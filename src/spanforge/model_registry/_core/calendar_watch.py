@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from spanforge.model_registry._core import logs, storage
+from spanforge.model_registry._core.file_access import warn_about_writers
 from spanforge.model_registry._core.interruptions import pass_interruption
 from spanforge.model_registry._core.process import (
     ProcessState,
@@ -108,6 +109,8 @@ class CalendarWatcher:
         new = old.look()
         if new.error is None and new.is_settled:
             self._seen_in_force = time.monotonic()
+        if new.entries is not old.entries:
+            warn_about_writers(new.path)
         if new.error is None and old.error is not None:
             logs.info("model registry: calendar file %s is valid again", new.path)
         if new.error is not None and new.error is not old.error:

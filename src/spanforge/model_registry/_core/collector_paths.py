@@ -87,6 +87,8 @@ BLANK: Final = r"[\s\x{1c}-\x{1f}\x{85}\p{Z}]*"
 PUNCTUATION: Final = r"[!-/:-@\[-`{-~]"
 ESCAPED: Final = r"\${0}"
 BEYOND_MAX_NAME: Final = f"^(?s:(.{{{MAX_NAME}}}).+)"
+QUOTES: Final = r"['\\]"
+ESCAPED_QUOTE: Final = r"\${0}"
 CONTROL: Final = r"[\x00-\x1f\x7f]"
 ESCAPES: Final = (
     *((rf"\{letter}", rf"\{letter}") for letter in "tnr"),

@@ -30,6 +30,7 @@ from spanforge.model_registry._core.collector_paths import (
     BEYOND_MAX_NAME,
     CONTROL,
     ENTRY,
+    ESCAPED_QUOTE,
     ESCAPES,
     EXPECTED,
     FIRST_REFUSED,
@@ -41,6 +42,7 @@ from spanforge.model_registry._core.collector_paths import (
     NUMBER,
     OTHER,
     PROVIDER,
+    QUOTES,
     REQUESTED,
     SERVED,
     SLOTS,
@@ -142,7 +144,7 @@ def _describe(tables: Tables) -> Iterator[str]:
 def _warn_of_answer(unexpected: str) -> Iterator[str]:
     """Yield the statements that warn of another model than the one that was requested."""
     for name in (SERVED, ASKED, ID):
-        yield from _cut_shown(name, unexpected)
+        yield from _prepare_shown(name, unexpected)
     text = f'{WARNED}["0"]'
     yield f"set({text}, {fill(ANSWER_NOT_REGISTERED, SERVED)}) where {unexpected} and {ANSWER} == nil"
     is_other = f"{unexpected} and {ANSWER} != nil and {FORM} == nil"
@@ -152,13 +154,15 @@ def _warn_of_answer(unexpected: str) -> Iterator[str]:
 def _warn_of_name(tables: Tables, nothing: str) -> Iterator[str]:
     """Yield the statements that warn of a name that is not registered."""
     yield f"set({SERVED}, {SLOTS[0].name}) where {nothing}"
-    yield from _cut_shown(SERVED, nothing)
+    yield from _prepare_shown(SERVED, nothing)
     yield f'set({WARNED}["0"], {fill(NOT_REGISTERED, SERVED)}) where {nothing}'
     yield from _warn_of_near_matches(tables, nothing)
 
 
-def _cut_shown(name: str, condition: str) -> Iterator[str]:
+def _prepare_shown(name: str, condition: str) -> Iterator[str]:
+    """Yield the statements that cut off a name, and escape its quotes, as ``quote`` does."""
     yield f"{replace(name, BEYOND_MAX_NAME, '${1}…')} where {condition}"
+    yield f"{replace(name, QUOTES, ESCAPED_QUOTE)} where {condition}"
 
 
 def _warn_of_near_matches(tables: Tables, nothing: str) -> Iterator[str]:
@@ -170,7 +174,7 @@ def _warn_of_near_matches(tables: Tables, nothing: str) -> Iterator[str]:
         return
     yield f'set({shown}, "") where {nothing}'
     yield f"set({shown}, {PROVIDER}) where {nothing} and {PROVIDER} != nil"
-    yield from _cut_shown(shown, nothing)
+    yield from _prepare_shown(shown, nothing)
     if failures:
         texts = {key: ottl.encode(text) for key, text in failures.items()}
         yield f"set({warning}, {ottl.lookup(texts, first.key)}) where {nothing} and {first.key} != nil"

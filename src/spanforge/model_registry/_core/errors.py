@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from spanforge.model_registry._core.lifecycle import OPERATIONS
-from spanforge.model_registry._core.shown_values import render_value
+from spanforge.model_registry._core.shown_values import make_printable, render_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -194,7 +194,7 @@ class RegistryFileError(ModelRegistryError, ValueError):
         self.column = column
 
     def __str__(self) -> str:
-        where = [self.path]
+        where = [make_printable(self.path)]
         if self.line is not None:
             where.append(f"line {self.line}")
         if self.column is not None:
@@ -239,7 +239,7 @@ class TelemetryError(ModelRegistryError, ValueError):
         self.reason = reason
 
     def __str__(self) -> str:
-        return f"{self.source}: {self.reason}"
+        return f"{make_printable(self.source)}: {self.reason}"
 
 
 class _PackageProblemError(ModelRegistryError):
@@ -256,7 +256,7 @@ class _PackageProblemError(ModelRegistryError):
         self.reason = reason
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.reason}"
+        return f"{make_printable(self.path)}: {self.reason}"
 
 
 class PackageError(_PackageProblemError, ValueError):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from spanforge.model_registry._core.globs import Glob, find_ends, list_plain_names
 from spanforge.model_registry._core.matching import read_canonical_providers
 from spanforge.model_registry._core.names import entry_key, parse
+from spanforge.model_registry._core.odd_names import warn_about_odd_names
 from spanforge.model_registry._core.process import WarnOnce
 from spanforge.model_registry._core.values import quote
 
@@ -34,7 +35,8 @@ _warnings: Final = WarnOnce(100)
 
 
 def warn_about_index(index: ModelIndex) -> None:
-    """Warn once about each conflict of names in an index that was loaded."""
+    """Warn once about each conflict of names, and about each odd name, in an index that was loaded."""
+    warn_about_odd_names(index, index.entries.values())
     for texts in index.list_shared_forms():
         _warn_about_twins(index, texts)
     if index.has_globs:
@@ -43,7 +45,8 @@ def warn_about_index(index: ModelIndex) -> None:
 
 
 def warn_about_entry(index: ModelIndex, entry: ModelRegistryEntry) -> None:
-    """Warn once about each conflict of names between a new entry and the others in the index."""
+    """Warn once about each conflict of names between a new entry and the others in the index, and about odd names."""
+    warn_about_odd_names(index, [entry])
     texts = index.list_texts_like(entry.model_id)
     if len(texts) > 1 or entry.aliases:
         _warn_about_twins(index, texts)

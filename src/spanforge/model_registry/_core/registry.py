@@ -9,6 +9,7 @@ from spanforge.model_registry._core.calendar_guard import list_call_warnings, re
 from spanforge.model_registry._core.entry import ModelRegistryEntry
 from spanforge.model_registry._core.errors import ModelNotAllowedError, ModelNotFoundError
 from spanforge.model_registry._core.events import create_step_events
+from spanforge.model_registry._core.file_access import warn_about_writers
 from spanforge.model_registry._core.layers import replace_app_layer, warn_about_differences
 from spanforge.model_registry._core.lifecycle import STATUSES, RiskTier
 from spanforge.model_registry._core.operations import Operation, build_metadata, list_all_steps
@@ -253,12 +254,14 @@ class ModelRegistry(RegistryCore):
 
         The process-wide registry keeps the entries of the files in the setting ``file``, which take precedence.
 
-        A file whose name ends in ``.yaml`` or ``.yml`` is read as YAML, which needs the extra ``yaml``.
+        A file whose name ends in ``.yaml`` or ``.yml`` is read as YAML, which needs the extra ``yaml``. Pipes and
+        devices are refused. A file that other users can change is logged once.
 
         Raises:
             RegistryFileError: The file cannot be read or is not valid; the registry is unchanged.
         """
         entries, source = storage.read_source(path)
+        warn_about_writers(source.path)
         new_layers = self._replace_layer(replace_app_layer, entries, [source])
         warn_about_differences(new_layers, new_layers.app)
 

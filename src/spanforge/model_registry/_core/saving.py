@@ -108,7 +108,7 @@ def _check_unchanged(
 
     A file that the registry neither loaded nor saved may be replaced if no model and no retirement is lost.
     """
-    content = read_registry_file(target, regular_only=True)[1] or b""
+    content = read_registry_file(target)[1] or b""
     digests = {source.sha256 for source in sources if os.path.realpath(source.path) == target}
     if hashlib.sha256(content).hexdigest() in digests:
         return

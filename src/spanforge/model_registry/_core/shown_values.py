@@ -1,4 +1,4 @@
-"""Values as messages show them: null and booleans as in JSON and YAML, and all others as in Python."""
+"""Values as messages show them: on one line, null and booleans as in JSON and YAML, all others as in Python."""
 
 from __future__ import annotations
 
@@ -22,3 +22,11 @@ def render_value(value: Any, limit: int, levels: int = MAX_LEVELS_SHOWN) -> str:
         return f"[{', '.join(render_value(item, limit, levels - 1) for item in first)}]"
     members = (f"{render_value(key, limit)}: {render_value(value[key], limit, levels - 1)}" for key in first)
     return f"{{{', '.join(members)}}}"
+
+
+def make_printable(text: str) -> str:
+    """Return a text in which each character that is not printable is written as an escape.
+
+    Line breaks and terminal escapes in a path or a name could otherwise forge lines of a log.
+    """
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

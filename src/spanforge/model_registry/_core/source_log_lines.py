@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from spanforge.model_registry._core import logs
+from spanforge.model_registry._core.file_access import warn_about_writers
 from spanforge.model_registry._core.near_misses import list_near_misses
 from spanforge.model_registry._core.process import WarnOnce
 from spanforge.model_registry._core.watched_file import WatchedFile
@@ -38,6 +39,7 @@ def log_source_changes(new: Sequence[WatchedSource], old: Sequence[WatchedSource
 def _log_file_change(new: WatchedFile, old: WatchedFile) -> bool:
     """Log the change of a file, and return ``True`` if it became invalid."""
     if new.entries and new.entries is not old.entries:
+        warn_about_writers(new.path)
         _log_near_misses(new)
     return _log_change(new.path, new.error, old.error, is_in_force=new.entries is not None)
 

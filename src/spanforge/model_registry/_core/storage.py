@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import importlib
 import os
+import stat
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from spanforge.model_registry._core import json_entries
@@ -14,6 +15,7 @@ from spanforge.model_registry._core.atomic_files import (
     explain_not_synced,
     explain_os_error,
     open_folder,
+    refuse_special,
     replace_file,
     sync_folder,
 )
@@ -24,6 +26,7 @@ from spanforge.model_registry._core.errors import (
     RegistryFileNotFoundError,
 )
 from spanforge.model_registry._core.file_lock import lock_folder
+from spanforge.model_registry._core.interruptions import pass_interruption
 from spanforge.model_registry._core.json_entries import encode_parts
 from spanforge.model_registry._core.registry_sources import explain_missing
 
@@ -86,6 +89,7 @@ def write_target(name: str, target: str, parts: Iterable[bytes]) -> os.stat_resu
         status = replace_file(target, parts)
         not_synced = sync_folder(folder)
     if not_synced is not None:
+        pass_interruption(not_synced)
         raise RegistryFileError(name, explain_not_synced(not_synced)) from not_synced
     return status
 
@@ -98,6 +102,7 @@ def translate_write_errors(name: str) -> Iterator[None]:
     except ModelRegistryError:
         raise
     except (OSError, ValueError) as error:
+        pass_interruption(error)
         raise RegistryFileError(name, f"cannot be written: {explain_os_error(error)}") from error
 
 
@@ -141,9 +146,7 @@ def find_shared_id(files: Iterable[tuple[str, Iterable[ModelRegistryEntry]]]) ->
     return None
 
 
-def read_registry_file(
-    path: str, last_mark: FileMark | None = None, *, regular_only: bool = False
-) -> tuple[FileMark, bytes | None]:
+def read_registry_file(path: str, last_mark: FileMark | None = None) -> tuple[FileMark, bytes | None]:
     """Return a registry file's mark and content; raise the errors of ``read_entries``.
 
     The file is opened even if it has not changed, because a network file system asks its server only then.
@@ -151,20 +154,26 @@ def read_registry_file(
     Args:
         path: The path of the file.
         last_mark: The mark of an earlier call. If the file still has it, the content is ``None``.
-        regular_only: ``True`` to accept only regular files. A named pipe is then refused without waiting for a writer.
     """
-    with _translate_os_errors(path), open(path, "rb", opener=_open_regular if regular_only else None) as file:
+    with _translate_os_errors(path), open(path, "rb", opener=_open_regular) as file:
         status = os.fstat(file.fileno())
         _check_size(path, status.st_size)
         mark = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
         if mark == last_mark:
             return mark, None
-        content = file.read(MAX_FILE_SIZE + 1)
+        content = file.read(MAX_FILE_SIZE + 1 if status.st_size else 1)
+        if content is None or len(content) > status.st_size == 0:
+            refuse_special()  # Linux's files in /proc have no size. Some have no end, or have to be waited for.
     _check_size(path, len(content))
     return mark, content
 
 
 def _open_regular(path: str, flags: int) -> int:
+    """Open a regular file. Another one is refused before it is opened, because opening a device may have an effect."""
+    status = os.stat(path)
+    if stat.S_ISDIR(status.st_mode):
+        raise IsADirectoryError
+    check_regular(status)
     descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
     try:
         check_regular(os.fstat(descriptor))
@@ -187,6 +196,7 @@ def _translate_os_errors(name: str) -> Iterator[None]:
         reason = "cannot be read: it is a folder, which only the setting file and FileWatcher read"
         raise RegistryFileError(name, reason) from None
     except (OSError, ValueError) as error:
+        pass_interruption(error)
         raise RegistryFileError(name, f"cannot be read: {explain_os_error(error)}") from error
 
 

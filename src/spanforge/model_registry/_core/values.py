@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 
 from spanforge.model_registry._core.errors import InvalidValueError
+from spanforge.model_registry._core.shown_values import make_printable
 from spanforge.model_registry._core.timestamps import parse_rfc3339
 
 if TYPE_CHECKING:
@@ -90,16 +91,18 @@ EMPTY: Final = Metadata()
 
 
 def quote(name: str) -> str:
-    """Return a model's name in single quotes, with control characters escaped, and cut off after ``MAX_NAME``."""
+    """Return a model's name in single quotes, cut off after ``MAX_NAME``, with control characters and quotes escaped.
+
+    Without the escapes, a name from the network could end its quotes and forge a sentence.
+    """
     shown = name if len(name) <= MAX_NAME else f"{name[:MAX_NAME]}…"
-    if not shown.isprintable():
-        shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in shown)
-    return f"'{shown}'"
+    shown = shown.replace("\\", r"\\").replace("'", r"\'")
+    return f"'{make_printable(shown)}'"
 
 
 def escape(text: str) -> str:
     """Return a text without quotes, with control characters escaped, and cut off after ``MAX_NAME``."""
-    return quote(text)[1:-1]
+    return make_printable(text if len(text) <= MAX_NAME else f"{text[:MAX_NAME]}…")
 
 
 def thaw(value: Any) -> Any:

@@ -141,7 +141,7 @@ class WatchedFile:
     def is_unchanged(self) -> bool:
         """Check that the file still has the mark of the last look."""
         try:
-            return storage.read_registry_file(self.path, self.mark, regular_only=True)[1] is None
+            return storage.read_registry_file(self.path, self.mark)[1] is None
         except RegistryFileError:
             return self.mark is None
 
@@ -150,7 +150,7 @@ class WatchedFile:
         moment = time.monotonic()
         last_mark = self.mark if self.mark_is_reliable and self.is_settled else None
         try:
-            mark, content = storage.read_registry_file(self.path, last_mark, regular_only=True)
+            mark, content = storage.read_registry_file(self.path, last_mark)
         except RegistryFileError as error:
             return _Reading(moment, None, _compute_digest(str(error).encode(errors="replace")), error=error)
         return None if content is None else _Reading(moment, mark, _compute_digest(content), content)

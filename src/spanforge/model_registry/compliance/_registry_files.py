@@ -67,7 +67,7 @@ def _read_unchanged(sources: Sequence[SourceFile]) -> list[bytes] | None:
     contents = []
     for source in sources:
         try:
-            _, content = read_registry_file(source.path, regular_only=True)
+            _, content = read_registry_file(source.path)
         except RegistryFileError:
             return None
         if content is None or hashlib.sha256(content).hexdigest() != source.sha256:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from spanforge.model_registry._core.file_access import warn_about_key
 from spanforge.model_registry.compliance._packages.canonical import encode_canonical
 from spanforge.model_registry.compliance._packages.files import (
     ATTESTATION,
@@ -71,6 +72,8 @@ class EvidencePackage(msgspec.Struct, frozen=True):
 
     def _assemble_files(self, signing_key: Any, public_key: StrPath | None) -> dict[str, bytes]:
         signer = None if signing_key is None else keys.load_signer(signing_key, public_key)
+        if isinstance(signing_key, (str, os.PathLike)):
+            warn_about_key(os.fsdecode(signing_key))
         attestation = self.attestation
         inputs = [{"name": i.name, "kind": i.kind, "size": i.size, "sha256": i.sha256} for i in attestation.inputs]
         copies = {
