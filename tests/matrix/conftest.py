@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -21,6 +20,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT / "tools"))
 
 from docs import render  # noqa: E402 - it is a script's
+from environments import make_environment  # noqa: E402 - likewise
 
 HERE = Path(__file__).parent
 ROWS: list[dict[str, str]] = json.loads((HERE / "rows.json").read_text("utf-8"))
@@ -53,17 +53,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def python_of(name: str, base: str = sys.executable) -> Path:
     """Return the Python of one of the matrix's environments; where there is none, make it of another Python."""
-    pinned = ROOT / "requirements" / f"matrix-{name}.txt"
-    version = subprocess.run([base, "-VV"], check=True, capture_output=True).stdout
-    digest = hashlib.sha256(pinned.read_bytes() + version).hexdigest()[:16]
-    folder = ROOT / "build" / "matrix" / f"{name}-{digest}"
-    python = folder / "bin" / "python"
-    if not (folder / "complete").exists():
-        subprocess.run([base, "-m", "venv", "--clear", folder], check=True)
-        pip = [python, "-m", "pip", "--disable-pip-version-check", "--quiet", "install", "--no-compile"]
-        subprocess.run([*pip, "--require-hashes", "--requirement", pinned], check=True)
-        (folder / "complete").touch()
-    return python
+    return make_environment(f"matrix-{name}", f"matrix/{name}", base=base)
 
 
 @pytest.fixture
