@@ -8,7 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE # the tests start hundreds of processes, which 
 unexport PYTHONUNBUFFERED # the tests see processes as most machines run them
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick matrix servers lint types docs pictures bench mutants upstream check lock build release clean
+.PHONY: help demo test quick matrix servers lint types docs pictures bench fuzz mutants upstream check lock build release clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -65,6 +65,10 @@ pictures: servers ## redraw the pictures of commands, dashboards and alerts; nee
 bench: ## measure what the library costs; ARGS="span-llm import" runs some benchmarks
 	$(SETUP) test
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+fuzz: ## look for inputs for which the library breaks a promise, for 10 minutes; ARGS="--seconds 60 yaml names" limits time and targets
+	$(SETUP) test
+	@$(BIN)/python tools/fuzz.py $(ARGS)
 
 mutants: ## put small faults into the code, and report those that no test notices; ARGS="-n 50 otel _core/entry.py" limits them
 	$(SETUP) test

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 import signal
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,9 @@ from spanforge.model_registry._core.process import reset_process
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
+
+NOT_AVAILABLE = re.compile(" is not built: | has no wheel ")
+"""The reasons to skip tests that a person can remove."""
 
 
 @pytest.fixture(autouse=True)
@@ -68,9 +72,9 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say in one line why tests were skipped that need servers."""
+    """Say in one line why tests were skipped that need servers or a fuzzer."""
     reasons = [str(report.longrepr[2]) for report in terminalreporter.getreports("skipped") if report.longrepr]
-    for reason, number in Counter(reason for reason in reasons if " is not built: " in reason).items():
+    for reason, number in Counter(reason for reason in reasons if NOT_AVAILABLE.search(reason)).items():
         terminalreporter.write_line(f"{number} tests skipped: {reason.removeprefix('Skipped: ')}")
 
 

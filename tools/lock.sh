@@ -18,6 +18,7 @@ done
 for group in matrix-adk matrix-clients matrix-crewai matrix-frameworks matrix-litellm matrix-openai-v2; do
     pin pyproject.toml --group "$group" --output-file "requirements/$group.txt" >/dev/null
 done
+pin pyproject.toml --all-extras --group fuzz --constraint requirements/lint.txt --output-file requirements/fuzz.txt >/dev/null
 # The SDKs of the matrix. Other packages are as new as the SDK allows. "oldest" has the lower bound of each dependency.
 mkdir -p build
 for sdk in oldest 1.40.0 1.42.1 1.43.0 1.44.0 newest; do

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import json
 import os
 import re
@@ -22,6 +20,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT / "tools"))
 
 from docs import render  # noqa: E402 - it is a script's
+from environments import make_environment  # noqa: E402 - likewise
 
 HERE = Path(__file__).parent
 ROWS: list[dict[str, str]] = json.loads((HERE / "rows.json").read_text("utf-8"))
@@ -53,24 +52,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def python_of(name: str, base: str = sys.executable) -> Path:
-    """Return the Python of one of the matrix's environments; if there is none, make it of another Python.
-
-    One process at a time makes an environment; the others wait and use it.
-    """
-    pinned = ROOT / "requirements" / f"matrix-{name}.txt"
-    version = subprocess.run([base, "-VV"], check=True, capture_output=True).stdout
-    digest = hashlib.sha256(pinned.read_bytes() + version).hexdigest()[:16]
-    folder = ROOT / "build" / "matrix" / f"{name}-{digest}"
-    python = folder / "bin" / "python"
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with folder.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / "complete").exists():
-            subprocess.run([base, "-m", "venv", "--clear", folder], check=True)
-            pip = [python, "-m", "pip", "--disable-pip-version-check", "--quiet", "install", "--no-compile"]
-            subprocess.run([*pip, "--require-hashes", "--requirement", pinned], check=True)
-            (folder / "complete").touch()
-    return python
+    """Return the Python of one of the matrix's environments; if there is none, make it of another Python."""
+    return make_environment(f"matrix-{name}", f"matrix/{name}", base=base)
 
 
 @pytest.fixture

@@ -39,6 +39,7 @@ WaitOption = Annotated[
     float, typer.Option(min=0, metavar="SECONDS", help="How long to wait for others who change the file.")
 ]
 _DEFAULT_WAIT: Final = 30.0
+"""The seconds to wait while another process changes the file. A change takes milliseconds, also of a large file."""
 _DIFF_STYLES: Final = {"+": "good", "-": "error", "@": "weak"}
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from spanforge.model_registry._core.shutdowns import ProviderShutdown
 
 MAX_SUCCESSORS: Final = 20
-"""The limit of models in a chain of successors."""
+"""The limit of models in a chain of successors. Providers replace a model every few months."""
 HISTORY_COLUMNS: Final = ("at", "status", "owner", "risk_tier", "reason", "actor")
 """The columns of the history."""
 _SECONDS: Final = len("2026-10-31T08:00:00")

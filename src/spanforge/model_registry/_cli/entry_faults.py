@@ -8,13 +8,13 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from spanforge.model_registry._core.entry import ModelRegistryEntry
-from spanforge.model_registry._core.entry_fields import ARGUMENTS, ENTRY_FIELDS
+from spanforge.model_registry._core.entry_fields import ARGUMENTS, ENTRY_FIELDS, MAX_WORD
 from spanforge.model_registry._core.errors import InvalidValueError
 from spanforge.model_registry._core.lifecycle import RISK_TIERS, STATUSES
 from spanforge.model_registry._core.validation import DATE_FIELDS, RESERVED
 
 MAX_ENTRY_FAULTS: Final = 100
-"""The limit of faults of one entry that are reported."""
+"""The limit of faults of one entry that are reported, because one mistake can be in each of its aliases."""
 _REQUIRED: Final = [field for field, row in ENTRY_FIELDS.items() if row.required]
 _VALID: Final[Mapping[str, Any]] = {
     **dict.fromkeys(ENTRY_FIELDS, "x"),
@@ -126,6 +126,6 @@ def is_unknown_field(data: Any, field: str) -> bool:
 
 
 def _find_choice(value: Any, choices: tuple[str, ...]) -> str:
-    word = value.strip().lower()[:100] if isinstance(value, str) else ""
+    word = value.strip().lower()[:MAX_WORD] if isinstance(value, str) else ""
     near = difflib.get_close_matches(word, choices, 1)
     return near[0] if near else f"{', '.join(choices[:-1])} or {choices[-1]}"

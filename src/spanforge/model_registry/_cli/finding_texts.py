@@ -11,6 +11,7 @@ from rich.text import Text
 
 from spanforge.model_registry._cli.check_findings import count_severities
 from spanforge.model_registry._cli.terminal import MIN_WIDTH, count_things, escape_controls, open_console, print_json
+from spanforge.model_registry._core.errors import MAX_SHOWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -43,7 +44,7 @@ def print_text(files: Sequence[CheckedFile], findings: Sequence[CheckFinding]) -
 
 def _render_finding(finding: CheckFinding, width: int) -> list[Text]:
     """Return the lines of a finding."""
-    model = "" if finding.model_id is None else f" in model {escape_controls(repr(finding.model_id[:200]))}"
+    model = "" if finding.model_id is None else f" in model {escape_controls(repr(finding.model_id[:MAX_SHOWN]))}"
     place, severity = format_place(finding), finding.rule.severity
     first, *rest = _wrap(f"{place}: {severity} {finding.rule.name}{model}", width, "") or [""]
     head = Text(first)

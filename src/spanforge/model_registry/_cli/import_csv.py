@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 SEPARATORS: Final = ",;\t"
 """What separates cells, by the language of the spreadsheet."""
 MAX_COLUMNS: Final = 200
-"""The limit of columns of a table."""
+"""The limit of columns of a table. Exports of catalogues have some dozens."""
 
 _ENTRY_COLUMNS: Final = frozenset(ModelRegistryEntry.__struct_fields__) - {"metadata"}
 _LIST_COLUMNS: Final = frozenset(key for key, row in RESERVED.items() if row.kind in ("aliases", "names"))

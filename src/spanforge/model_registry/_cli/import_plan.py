@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import itertools
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from spanforge.model_registry._cli.registries import UsageError
 from spanforge.model_registry._cli.terminal import escape_controls
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from spanforge.model_registry import ModelRegistry
     from spanforge.model_registry._cli.import_rows import ImportRow
     from spanforge.model_registry._cli.unfinished_entries import UnfinishedEntry
+
+_MAX_LISTED_KEYS: Final = 20
+_MAX_LISTED_KEY: Final = 40
+"""The limits of keys of a source that an error lists, and of their characters: a few lines of a terminal."""
 
 
 class SkippedRow(NamedTuple):
@@ -164,7 +168,7 @@ def take_owners(rows: Iterable[ImportRow], key: str) -> Iterator[ImportRow]:
         entry = row.entry._replace(fields=fields, sources={**row.entry.sources, "owner": f"--owner-from {key}"})
         yield row._replace(entry=entry)
     if not is_known:
-        names = ", ".join(shorten(each, 40) for each in list(keys)[:20])
+        names = ", ".join(shorten(each, _MAX_LISTED_KEY) for each in list(keys)[:_MAX_LISTED_KEYS])
         msg = f"--owner-from: no model has {shorten(key)}; " + (
             f"the keys are {names}" if keys else "there are no keys"
         )

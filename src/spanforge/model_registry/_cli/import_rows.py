@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MAX_YAML_SIZE: Final = 16 * 1024 * 1024
 """The limit of the bytes of a source in YAML, which takes a hundred times as long as JSON."""
 MAX_DOCUMENTS: Final = 10_000
-"""The limit of documents in one YAML file."""
+"""The limit of documents in one YAML file, because each takes memory. Catalogues have one for each model."""
 _DOCUMENT_MARK: Final = re.compile(rb"^(?:---|\.\.\.)(?=[ \t\r\n]|\Z)", re.MULTILINE)
 """The line between documents. YAML forbids it at the start of a line in any scalar."""
 

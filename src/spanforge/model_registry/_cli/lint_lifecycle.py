@@ -146,6 +146,7 @@ def find_successor_cycles(catalog: Catalog) -> Iterator[Issue]:
 
 
 _MAX_SHOWN_IDS: Final = 5
+"""The limit of models that a finding about a cycle names. The first ones show how it begins."""
 
 
 def find_provider_shutdowns(catalog: Catalog) -> Iterator[Issue]:

@@ -86,6 +86,7 @@ def find_placeholder_names(catalog: Catalog) -> Iterator[Issue]:
 
 
 _LONGEST_PLACEHOLDER: Final = 32
+"""The length from which no name is a placeholder, so that few names are compared with all of them."""
 
 
 def find_same_names(catalog: Catalog) -> Iterator[Issue]:

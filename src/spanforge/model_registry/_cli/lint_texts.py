@@ -8,6 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from spanforge.model_registry._cli.lint_types import Issue
+from spanforge.model_registry._core.entry_fields import MAX_WORD
 from spanforge.model_registry._core.globs import is_glob
 from spanforge.model_registry._core.look_alikes import make_skeleton
 from spanforge.model_registry._core.name_routes import PROVIDER_SPELLINGS
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 _KNOWN_PROVIDERS: Final = frozenset(PROVIDER_SPELLINGS.values())
 _SEVERAL_WORDS: Final = re.compile(r"[\s,;|]+")
 _LIKE_PROVIDER: Final = 0.82
+"""The similarity from which an unknown provider counts as a known one that is misspelt. No two known ones have it."""
+_MAX_REMEMBERED: Final = 10_000
+"""The limit of remembered texts of each kind. The entries of a registry share most of them."""
 _UNFILLED: Final = re.compile(
     r"\s*(?:<.*>|\?+|-+|(?-i:TODO|TBD|FIXME|XXX)\b.*|to ?do|tb[ad]|fix ?me|x{2,}|n/?a|none|null"
     r"|unknown|nobody)\s*",
@@ -79,10 +83,10 @@ def _list_providers(catalog: Catalog) -> Iterator[tuple[int, str, str]]:
                 yield number, "metadata.provider" if is_one else f"metadata.provider[{place}]", text
 
 
-@lru_cache(maxsize=1_000)
+@lru_cache(maxsize=_MAX_REMEMBERED)
 def _find_near_provider(text: str) -> str | None:
     """Return the canonical name of the known provider that an unknown one is similar to, or that it contains."""
-    words = _SEVERAL_WORDS.split(text[:100].strip().lower())
+    words = _SEVERAL_WORDS.split(text[:MAX_WORD].strip().lower())
     known = {PROVIDER_SPELLINGS[word] for word in words if word in PROVIDER_SPELLINGS} if words[1:] else set()
     near = difflib.get_close_matches("_".join(words), PROVIDER_SPELLINGS, 1, _LIKE_PROVIDER)
     if near:
@@ -117,7 +121,7 @@ def find_owner_spellings(catalog: Catalog) -> Iterator[Issue]:
             yield Issue(number, "owner", message)
 
 
-@lru_cache(maxsize=10_000)
+@lru_cache(maxsize=_MAX_REMEMBERED)
 def _spell_owner(owner: str) -> str:
     return re.sub(r"[\s_-]+", "", make_skeleton(owner)) or owner
 
@@ -131,7 +135,7 @@ def find_unfilled_fields(catalog: Catalog) -> Iterator[Issue]:
                 yield Issue(number, field, f"{field} is {quote(text)}")
 
 
-@lru_cache(maxsize=10_000)
+@lru_cache(maxsize=_MAX_REMEMBERED)
 def _is_unfilled(text: str) -> bool:
     return _UNFILLED.fullmatch(text) is not None
 

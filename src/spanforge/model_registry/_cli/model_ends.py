@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 _CALENDAR_NAME: Final = "Ends of AI models"
 _MAX_SHOWN_OWNERS: Final = 20
+"""The limit of owners that an error lists, so that it fits on a screen."""
 _END_COLUMNS: Final = ("days", "day", "provider", "model", "use instead", "owner")
 _FIXED_COLUMNS: Final = 4
 """The columns that are shown even if they are empty."""

@@ -32,6 +32,7 @@ MAX_TABLE_ROWS: Final = 10
 _MAX_CELL_ITEMS: Final = 3
 """The limit of services and names that a cell lists."""
 _MAX_WIDTH: Final = 120
+"""The limit of columns of a table. Longer lines are hard to follow on a wide screen."""
 _MAX_SHOWN_NAME: Final = 120
 """The limit of characters of a name. An ARN has about 100. JSON and CSV have the whole name."""
 _CALLS_WIDTH: Final = 9

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 MAX_NEAR: Final = 3
 """The limit of entries that are shown as nearest."""
 MAX_SCANNED: Final = 20_000
-"""The limit of ids and aliases that are compared with a name by their base names."""
+"""The limit of ids and aliases that are compared with a name by their base names. They take half a second."""
 _MAX_SIMILAR: Final = 5_000
 """The limit of ids and aliases whose letters are compared with those of a name."""
 _REGISTER: Final = "register"

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from spanforge.model_registry._core.attributes import EventSignal
 
 _BATCH: Final = 512
+"""The events of one request: the SDK's own default."""
 _MAX_WAIT: Final = 3_600_000
 """Milliseconds until batches would be sent without a flush, which comes long before."""
 _LIMIT_VARIABLES: Final = tuple(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _STDIN_NAME: Final = "-"
 """The name that means standard input."""
 _CHUNK_BYTES: Final = 1 << 20
+"""The bytes that are read at once, so that memory does not grow with the input."""
 _MAX_SPAN_DEPTH: Final = 12
 """The limit of levels at which spans are searched. Jaeger's and OTLP's are at most at the seventh."""
 _JSON_STARTS: Final = (b"{", b"[")
@@ -32,6 +33,7 @@ _SCOPES: Final = ("scope", "instrumentationScope", "instrumentation_scope", "ins
 _SCOPE_TAGS: Final = ("otel.scope.name", "otel.library.name")
 _PLAIN_KINDS: Final = ("stringvalue", "boolvalue", "doublevalue")
 _MAX_DIGITS: Final = len(str(-(2**63)))
+"""The digits of the smallest integer of 64 bits, the longest that OTLP has."""
 _NOT_SEARCHED: Final = frozenset(
     (*_SCOPES, "resource", "processes", "resourceLogs", "resource_logs", "resourceMetrics", "resource_metrics")
 )

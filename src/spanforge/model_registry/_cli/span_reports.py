@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from spanforge.model_registry._core.span_models import ModelMatch
 
 MAX_GROUPS: Final = 200
-"""The limit of groups of spans that are kept; further spans are only counted."""
+"""The limit of groups of spans that are kept; further spans are only counted. The names come from the network."""
 SPAN_KIND_WORDS: Final = {
     "call": "a call of the model",
     "agent": "an agent or a workflow, whose calls have spans of their own",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MAX_REPLACEMENTS: Final = 100
-"""The limit of replacements of one model."""
+"""The limit of replacements of one model. Public catalogues have at most ten."""
 DAY_PATTERN: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 """The pattern of a day in UTC."""
 _DAY: Final = re.compile(DAY_PATTERN[1:-1])

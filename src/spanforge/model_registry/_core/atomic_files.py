@@ -8,10 +8,13 @@ import os
 import secrets
 import stat
 import time
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+_MAX_BASE: Final = 50
+"""The limit of characters of a file's name that the name of its temporary file has. A name has at most 255 bytes."""
 
 
 def replace_file(target: str, parts: Iterable[bytes]) -> os.stat_result:
@@ -89,7 +92,7 @@ def _copy_access(old: os.stat_result, descriptor: int) -> None:
 def temporary_path(target: str) -> str:
     """Return a new hidden path beside the target. It is on the same file system, so a rename can replace the target."""
     folder, base = os.path.split(target)
-    return os.path.join(folder, f".{base[:50]}.{secrets.token_hex(8)}.tmp")
+    return os.path.join(folder, f".{base[:_MAX_BASE]}.{secrets.token_hex(8)}.tmp")
 
 
 def write_synced(path: str, content: bytes) -> None:

@@ -164,9 +164,11 @@ UNREGISTERED_NAMES: Final = ("status", "warnings")
 _EVENT_ROWS: Final = tuple(
     (row.name, row.key, row.source) for row in ATTRIBUTES if row.on_events and row.source != "all metadata"
 )
+_MAX_SELECTIONS: Final = 1_024
+"""The limit of remembered selections. There is one for each status and each set of names that a processor is given."""
 
 
-@functools.lru_cache(maxsize=1_024)
+@functools.lru_cache(maxsize=_MAX_SELECTIONS)
 def _select_rows(names: frozenset[str], status: ModelStatus) -> tuple[tuple[str, str, ValueSource], ...]:
     """Return name, key and source of the attributes with these short names, for spans of models of a status.
 

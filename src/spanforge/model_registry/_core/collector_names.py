@@ -50,6 +50,7 @@ MARKED: Final = r"[/:@\s]|--|[a-z]\.|\.[a-z]"
 
 _SPACE_AROUND: Final = r"^\s+|\s+$"
 _ROUNDS: Final = 3
+"""The times that the rules of parts of a route run. A route has at most three parts with a rule."""
 _LAST_OF_ROUTES: Final = ("Z", "Z")
 """A rule that changes nothing, after which the names without their routes are kept."""
 _ORGANISATION_TEXTS: Final = sorted({text for row in VENDORS for text in row.organisations})

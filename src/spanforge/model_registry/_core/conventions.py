@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 
 MAX_JSON: Final = 262_144
-"""Characters of JSON parameters that are searched for a model."""
+"""The limit of characters of JSON parameters that are searched for a model: a millisecond's work. The parameters may
+include the definitions of tools."""
 
 
 class Condition(NamedTuple):

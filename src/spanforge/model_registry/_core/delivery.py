@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 DeliveryOutcome = Literal["emitted", "held", "dropped", "failed", "no provider", "already claimed"]
 
 MAX_HELD: Final = 1_000
-"""The limit of events that are held for a signal without a provider. Later events are dropped and counted."""
+"""The limit of events that are held for a signal without a provider. Later events are dropped and counted, so that an
+application without a provider does not fill its memory."""
 MAX_ON_SPAN: Final = 64
 """The limit of lifecycle events on one span. By default a span keeps 128 events and drops older ones, also the
 application's."""

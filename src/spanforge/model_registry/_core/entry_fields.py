@@ -13,6 +13,9 @@ from spanforge.model_registry._core.values import EMPTY, Metadata
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+MAX_WORD: Final = 100
+"""The limit of characters that are compared with known words, because a comparison takes time that grows with their
+square. The longest known word has about 30."""
 LIKE_FIELD: Final = 0.75
 """The similarity from which an unknown field counts as a known one that is misspelt."""
 
@@ -144,7 +147,7 @@ def find_meant_name(written: str, names: Iterable[str], likeness: float) -> str 
         names: The known names.
         likeness: The similarity from which a name counts as misspelt, from 0 to 1.
     """
-    word = "_".join(written[:100].lower().replace("-", " ").split())
+    word = "_".join(written[:MAX_WORD].lower().replace("-", " ").split())
     by_letters = {name.replace("_", ""): name for name in names}
     other = FIELD_WORDS.get(word)
     if other in by_letters.values():

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 MAX_SHOWN: Final = 200
-"""The limit of characters of a value that a message shows."""
+"""The limit of characters of a value that a message shows: two lines of a terminal."""
 _TARGETS: Final[Mapping[str, str]] = {name: kind.target for name, kind in OPERATIONS.items()}
 
 

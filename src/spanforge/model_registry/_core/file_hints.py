@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 MAX_READ: Final = 500
 """The limit of characters that a hint depends on. A pattern may take time that grows with their square."""
+_MAX_HINTED_KEY: Final = 50
+"""The limit of characters of a key that a hint shows. The keys that people give a list are shorter."""
 
 _USE_YAML: Final = "JSON has no comments: use YAML, in a file whose name ends in .yaml"
 _OTHER_FORMAT: Final = "YAML is read only from files whose names end in .yaml or .yml, and all other files must be JSON"
@@ -107,5 +109,5 @@ def explain_root(keys: Collection[str], lists: Collection[str]) -> str | None:
     if "model_id" in keys:
         return "the entry must be in a list, even if it is the only one"
     if len(lists) == 1:
-        return f"the list under {next(iter(lists))[:50]!r} is probably meant; write it without that key"
+        return f"the list under {next(iter(lists))[:_MAX_HINTED_KEY]!r} is probably meant; write it without that key"
     return "each entry has its id in the field model_id" if keys else None

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 MatchRule = Literal["id", "alias", "form", "glob"]
 MAX_IDS: Final = 5
-"""The limit of ids that a warning lists."""
+"""The limit of ids that a warning lists, so that it stays readable."""
 
 
 ReadLimits = Callable[["ModelRegistryEntry"], Collection[str]]

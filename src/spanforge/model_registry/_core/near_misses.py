@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 LIKE_KEY: Final = 0.85
 """The similarity from which a metadata key counts as a misspelt reserved key. Most keys of users are below it."""
+_MAX_MEANT_KEYS: Final = 1_000
+"""The limit of remembered keys. The entries of a registry share them."""
 _OTHER_MEANINGS: Final = frozenset({"contract"})
 """Keys that are similar to a reserved key and are words of their own."""
 _WRITTEN_KEYS: Final = tuple(key for key, row in RESERVED.items() if row.kind != "history")
@@ -66,7 +68,7 @@ def _explain_key(entry: ModelRegistryEntry, key: str) -> str | None:
     return f"is not a key that the library reads; did you mean {meant}?"
 
 
-@functools.lru_cache(maxsize=1_000)
+@functools.lru_cache(maxsize=_MAX_MEANT_KEYS)
 def _find_meant_key(key: str) -> str | None:
     return None if key in _OTHER_MEANINGS else find_meant_name(key, _WRITTEN_KEYS, LIKE_KEY)
 

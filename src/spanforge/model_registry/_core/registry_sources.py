@@ -19,7 +19,7 @@ ENDINGS: Final = (".json", ".yaml", ".yml")
 SCHEMA_ENDING: Final = ".schema.json"
 """The ending of JSON Schemas, which are no registry files, and which editors need beside them."""
 MAX_SOURCE_FILES: Final = 1_000
-"""The limit of files in one folder or glob."""
+"""The limit of files in one folder or glob, because a look opens each of them."""
 
 _ENDS: Final = f"{', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}"
 _COMMA: Final = re.compile(

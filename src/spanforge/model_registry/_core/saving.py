@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 SAVE_WAIT: Final = 3.0
 """The seconds that ``save`` waits while another process changes a file in the folder. A change takes milliseconds."""
 MAX_SAVED: Final = 100
-"""The limit of files whose last version a registry remembers."""
+"""The limit of files whose last version a registry remembers, so that memory does not grow with new paths."""
 _MAX_NAMED: Final = 3
+"""The limit of models that an error lists; it also has their number."""
 _REMEDY: Final = "load it and repeat your changes, or pass overwrite=True"
 
 SavedFiles = dict[str, "FileVersion"]

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 VARIABLES: Final = "OTEL_PYTHON_MODEL_REGISTRY_"
 """The prefix of all environment variables."""
 MAX_MODEL_KEYS: Final = 32
-"""The limit of additional attribute keys that contain model names."""
+"""The limit of additional attribute keys that contain model names, because each span with one is searched for all."""
 MAX_KEY_LENGTH: Final = 256
-"""The limit of characters in each of these keys."""
+"""The limit of characters in each of these keys. OpenTelemetry's longest keys have about 60."""
 MIN_INTERVAL: Final = 100
 MAX_INTERVAL: Final = 86_400_000
 """The limits of an interval, in milliseconds: from short enough for a test to one day."""

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
 
 WARNING_STEPS: Final = (90, 30, 7, 0)
 """The days before a shutdown at which warnings and alerts begin or become more urgent."""
+MAX_SHOWN_REPLACEMENTS: Final = 3
+"""The limit of replacements that a warning names. Few providers recommend more."""
 MAX_SHOWN_DAYS: Final = 5
-"""The limit of days of disagreeing sources that a warning shows."""
+"""The limit of days of disagreeing sources that a warning shows, so that it stays readable."""
 _LAST_DAY: Final = "9999-12-31"
 _ONE_DAY: Final = timedelta(days=1)
 
@@ -90,7 +92,7 @@ class ProviderShutdown(NamedTuple):
         if self.disagreement:
             text = f"{text} (sources disagree: {_list_days(self.disagreement)})"
         if self.replacements:
-            text = f"{text}; use {' or '.join(map(quote, self.replacements[:3]))} instead"
+            text = f"{text}; use {' or '.join(map(quote, self.replacements[:MAX_SHOWN_REPLACEMENTS]))} instead"
         return text
 
 

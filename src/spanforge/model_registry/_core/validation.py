@@ -31,15 +31,17 @@ from spanforge.model_registry._core.values import (
 )
 
 MAX_DEPTH: Final = 16
-"""The limit of levels of lists and mappings in a value of ``metadata``."""
+"""The limit of levels of lists and mappings in a value of ``metadata``. Decoders of JSON refuse some hundreds."""
 MAX_SIZE: Final = 65_536
-"""The limit of the user's part of ``metadata``: the characters of keys and strings, plus the number of values."""
+"""The limit of the user's part of ``metadata``: the characters of keys and strings, plus the number of values.
+Events carry it, and receivers of OTLP refuse requests of some megabytes."""
 MAX_ALIASES: Final = 1_000
 """The limit of aliases of one entry. Each alias has at most ``MAX_NAME`` characters."""
 MAX_STARS: Final = 8
 """The limit of stars in a glob, because each star makes matching slower."""
 MAX_HISTORY: Final = 1_000
-"""The limit of records in ``metadata["history"]``. Operations drop the oldest ones."""
+"""The limit of records in ``metadata["history"]``. Operations drop the oldest ones,
+so that a file does not grow with each of them."""
 
 DATE_FIELDS: Final = ("deployment_date", "decommission_date")
 """The fields of an entry that contain a date."""

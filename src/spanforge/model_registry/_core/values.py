@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 MAX_TEXT: Final = 4_096
-"""The limit of characters of a name, an owner, a reason, and all other texts that the library itself reads."""
+"""The limit of characters of a name, an owner, a reason, and all other texts that the library itself reads:
+a page of text. Spans and messages carry most of them."""
 MAX_NAME: Final = 256
-"""The limit of characters of an alias, and of a name that a message shows."""
+"""The limit of characters of an alias, and of a name that a message shows. The longest real names, ARNs, have 200."""
 INT64: Final = range(-(2**63), 2**63)
 """The integers that OTLP can represent."""
 

@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from spanforge.model_registry._core.span_models import ModelMatch
 
 MAX_SERIES: Final = 1_000
-"""The limit of counters. Above it, registered models are counted together, without their attributes."""
+"""The limit of counters, because each is a series in the metrics backend. Above it, registered models are counted
+together, without their attributes."""
 MAX_UNREGISTERED: Final = 100
-"""The limit of unregistered model names that are kept for ``status``."""
+"""The limit of unregistered model names that are kept for ``status``. They come from the network."""
 
 
 class Series(NamedTuple):

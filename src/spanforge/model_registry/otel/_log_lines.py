@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 MAX_ENTRY_LINES: Final = 10_000
 """The limit of lines about deprecated and retired entries, which bounds memory."""
 MAX_NAME_LINES: Final = 100
-"""The limit of lines about names that are not registered, and of those about other answers."""
+"""The limit of lines about names that are not registered, and of those about other answers. The names come from the
+network."""
 
 # Each has its own limit: names from the network must not use up the lines about registered models.
 _entry_lines: Final = WarnOnce(MAX_ENTRY_LINES)

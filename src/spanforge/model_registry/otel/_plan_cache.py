@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     from spanforge.model_registry.otel._span_access import SpanChange
 
 MAX_PLANS: Final = 1_024
-"""The limit of cached plans."""
+"""The limit of cached plans. Applications have a few dozen combinations of keys."""
 MAX_DECISIONS: Final = 8_192
 """The limit of cached decisions. A new decision takes ten times as long, because it parses the forms of a name."""
 MAX_FACTS: Final = 64
-"""The limit of cached facts of a plan: providers times kinds of spans."""
+"""The limit of cached facts of a plan: providers times kinds of spans. Applications have a few of both."""
 MAX_TUPLE_ITEMS: Final = 128
 """The limit of keys in a cached key tuple: the SDK's own default limit on a span's attributes."""
 MAX_KEY_CHARACTERS: Final = 8_192
-"""The limit of characters in a cached key tuple."""
+"""The limit of characters in a cached key tuple, so that long keys do not fill the memory."""
 RESET_FACTOR: Final = 5
 """A cache of size N is reset at every 5N-th new key. Names come from the network, so caches are bounded."""
 

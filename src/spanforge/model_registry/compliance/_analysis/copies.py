@@ -119,7 +119,7 @@ class Corrections:
 
 
 MAX_SAMPLES: Final = 10
-"""The limit of samples for each group, and of spans beside trusted ones."""
+"""The limit of samples for each group, and of spans beside trusted ones. An auditor looks up a few."""
 
 
 def find_corrections(groups: Mapping[GroupKey, CallGroup], repeated: Iterable[RepeatedSpan]) -> Corrections:

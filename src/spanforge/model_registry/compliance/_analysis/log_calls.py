@@ -32,6 +32,7 @@ _SPAN_IDS_BYTES: Final = 24
 _OWN_ID_BYTES: Final = 8
 _LOG_RECORD_BYTES: Final = _SPAN_IDS_BYTES + 2 * _OWN_ID_BYTES
 _BUFFERED_BYTES: Final = 100_000
+"""The bytes in memory at which they are written to a file, so that memory does not grow with the input."""
 _NO_TRACE: Final = "0" * 32
 _NO_SPAN: Final = "0" * 16
 

@@ -15,7 +15,7 @@ from spanforge.model_registry.compliance._sources.otlp_json import MAX_TIME
 MAX_CALL_GROUPS: Final = 20_000
 """The limit of call groups of each sender in one input. Spans beyond it are counted without service and names."""
 MAX_SEEN_EVENTS: Final = 100_000
-"""The limit of lifecycle events of each sender that are kept for one input."""
+"""The limit of lifecycle events of each sender that are kept for one input, because anybody can send them."""
 SAMPLES_PER_GROUP: Final = 5
 """The limit of sample spans that are kept for each group."""
 

@@ -45,6 +45,7 @@ _APPLE_DOUBLE: Final = "._"
 _OPEN_FLAGS: Final = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 """The flags that protect against a link or a pipe that replaces a file before it is opened."""
 _SHOWN_NAMES: Final = 5
+"""The limit of files that a note lists; it also has their number."""
 
 
 class PackageContents(NamedTuple):

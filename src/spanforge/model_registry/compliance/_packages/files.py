@@ -55,7 +55,7 @@ MAX_PACKAGE_SIZE: Final = 256 * 1024 * 1024
 """The limit of the total bytes of a package's files. Rows and entries of 100,000 models take about a quarter of it."""
 
 MAX_FILES: Final = 10_000
-"""The limit of the number of a package's files."""
+"""The limit of the number of a package's files. It has a copy of each registry file, and their limit is smaller."""
 ZIP_TIME: Final = (1980, 1, 1, 0, 0, 0)
 """The time of all entries of a package's zip: the first that a zip can have."""
 

@@ -20,6 +20,7 @@ ZSTD: Final = b"\x28\xb5\x2f\xfd"
 """The first bytes of data that zstd compressed."""
 _GZIP: Final = b"\x1f\x8b"
 _CHUNK: Final = 1024 * 1024
+"""The bytes that are read at once, so that memory does not grow with the file."""
 
 
 class HashedFile(io.RawIOBase):

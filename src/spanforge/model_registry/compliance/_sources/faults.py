@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 MAX_FAULTS: Final = 10
-"""The limit of faults of one input that are described; all are counted."""
+"""The limit of faults of one input that are described; all are counted. A damaged file has one for each line."""
 _TYPE_ERROR: Final = re.compile(r"Expected `([^`]+)`, got `([^`]+)`(?: - at `\$\.?(.*)`)?")
 _TYPE_WORDS: Final = {
     "str": "text",

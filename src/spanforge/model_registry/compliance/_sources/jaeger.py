@@ -42,6 +42,7 @@ RETRY_PAUSES: Final = (0.5, 2.0)
 """The seconds before each retry of a request with the response 503. No other response leads to a retry."""
 
 _READ_BYTES: Final = 1 << 20
+"""The bytes that are read at once, so that the limit of a response is checked often."""
 _LAST: Final = 2**63 // 1_000
 """The last microsecond since the epoch, in 2262. Beyond it, Jaeger's own arithmetic overflows."""
 _NO_API: Final = (

@@ -25,6 +25,7 @@ _FIRST_FIELD: Final = b"\n"
 _PROTO_SIGNS: Final = re.compile(rb"\n[^\n]{1,4}[\n\x12].*[\x00-\x08\x0e-\x1a]", re.DOTALL)
 """A request in protobuf. In a text that begins with a line feed there are no control characters."""
 _MAX_SIZE_BITS: Final = 35
+"""The limit of the bits of a size in protobuf. Five bytes hold more than ``MAX_DOCUMENT``."""
 _ENDS_EARLY: Final = "the file ends in the middle of a request, or is damaged"
 _NOT_PROTO: Final = "a request is not OTLP protobuf"
 

@@ -54,7 +54,7 @@ Requests of all signals have the same outer messages. Their items stay encoded u
 """
 _CACHED_ATTRIBUTES: Final = 10_000
 _CACHED_BYTES: Final = 1_024
-"""The limit of the bytes of an attribute that is remembered."""
+"""The limits of the attributes that are remembered, and of the bytes of each: 10 MB. Telemetry repeats most of them."""
 
 
 @functools.cache

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _TRACE_BYTES: Final = 16
 _SPAN_BYTES: Final = 8
 _MAX_ENVELOPES: Final = 3
+"""The limit of envelopes around a request: one of the API, a resource, and one more."""
 _NULL_BYTES: Final = b"null"
 _NO_VALUE: Final = msgspec.Raw(_NULL_BYTES)
 

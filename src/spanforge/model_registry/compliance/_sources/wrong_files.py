@@ -81,6 +81,8 @@ _TEXT_KINDS: Final = (
     _row(r"(---\s|[\w\"-]+:\s)", "YAML"),
 )
 """The kinds that a text shows; the first one that matches counts. No pattern takes more than linear time."""
+_CHECKED_BYTES: Final = 1_024
+"""The number of bytes at the beginning that must be text. Every binary file has control characters among them."""
 _CONTROL_BYTES: Final = re.compile(rb"[\x00-\x08\x0e-\x1a]")
 
 
@@ -96,7 +98,7 @@ def describe_content(start: bytes) -> str:
         start: The beginning of the input.
     """
     start = start[:SHOWN_BYTES]
-    is_text = not _CONTROL_BYTES.search(start[:1024])
+    is_text = not _CONTROL_BYTES.search(start[:_CHECKED_BYTES])
     other = _row("", "text" if is_text else "binary data")
     kinds = (*_BINARY_KINDS, *(_TEXT_KINDS if is_text else ()))
     kind = next((kind for kind in kinds if kind.pattern.match(start)), other)

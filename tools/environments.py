@@ -1,0 +1,42 @@
+"""Python environments with pinned requirements, made once, beside ``.venv``."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+
+
+def make_environment(requirements: str, place: str, *options: str, base: str = sys.executable) -> Path:
+    """Return the Python of an environment, which is made if there is none yet.
+
+    One process at a time makes it; the others wait.
+
+    Args:
+        requirements: The name of a file in ``requirements``, without ``.txt``.
+        place: The folder in ``build``. A digest of the requirements and of the Python is added to its name.
+        options: Options of ``pip install``.
+        base: The Python of which it is made.
+
+    Raises:
+        subprocess.CalledProcessError: A requirement cannot be installed.
+    """
+    pinned = ROOT / "requirements" / f"{requirements}.txt"
+    version = subprocess.run([base, "-VV"], check=True, capture_output=True).stdout
+    digest = hashlib.sha256(pinned.read_bytes() + version).hexdigest()[:16]
+    folder = ROOT / "build" / f"{place}-{digest}"
+    python = folder / "bin" / "python"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with Path(f"{folder}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "complete").exists():
+            subprocess.run([base, "-m", "venv", "--clear", folder], check=True)
+            pip = [python, "-m", "pip", "--disable-pip-version-check", "--quiet", "install", "--no-compile", *options]
+            subprocess.run([*pip, "--require-hashes", "--requirement", pinned], check=True)
+            (folder / "complete").touch()
+    return python
