@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from spanforge.model_registry.compliance._packages.canonical import encode_canonical
+from spanforge.model_registry.compliance._packages.derived_files import DERIVED_FILES
 from spanforge.model_registry.compliance._packages.files import (
     ATTESTATION,
     EVIDENCE,
@@ -93,7 +94,8 @@ class EvidencePackage(msgspec.Struct, frozen=True):
             EVIDENCE: self.evidence_csv,
             REGISTRY: self.registry_json,
         }
-        return assemble(evidence | copies, inputs, signer, predicate)
+        derived = {name: render(self) for name, render in DERIVED_FILES.items()}
+        return assemble(evidence | derived | copies, inputs, signer, predicate)
 
     def _encode_attestation(self) -> bytes:
         return encode_canonical(msgspec.to_builtins(self.attestation))

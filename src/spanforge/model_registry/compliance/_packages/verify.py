@@ -17,7 +17,7 @@ from spanforge.model_registry.compliance._packages.files import (
     SUMS,
     build_sums,
     file_digests,
-    is_registry_copy,
+    is_optional_file,
     zip_bytes,
 )
 from spanforge.model_registry.compliance._packages.optional_keys import keys
@@ -97,8 +97,8 @@ def verify_contents(
 
 def _check_file_names(name: str, contents: PackageContents, statement: Statement) -> None:
     signed = [subject.name for subject in statement.subject]
-    copies = [file for file in signed if is_registry_copy(file)]
-    if signed != sorted({*SIGNED_FILES, *copies}):
+    optional = [file for file in signed if is_optional_file(file)]
+    if signed != sorted({*SIGNED_FILES, *optional}):
         raise VerificationError(name, f"the signature does not cover the files {', '.join(SIGNED_FILES)}")
     missing = sorted(set(signed) - set(contents.files))
     if missing:

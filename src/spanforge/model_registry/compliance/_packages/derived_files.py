@@ -1,0 +1,17 @@
+"""The files of an evidence package that are rendered from its evidence, as a table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from spanforge.model_registry.compliance._packages.evidence_package import EvidencePackage
+
+DERIVED_FILES: Final[Mapping[str, Callable[[EvidencePackage], bytes]]] = {}
+"""The function that renders each file, by the file's name.
+
+Each package has all of these files, and a signature covers them. Packages of older versions do not have them. The same
+evidence must result in the same bytes. A function may raise ``MissingExtraError``.
+"""
