@@ -163,6 +163,7 @@ INNER_LAYERS = {
             "entry_edits",
             "entry_facts",
             "evidence_make",
+            "evidence_timestamp",
             "evidence_verify",
             "findings",
             "import_catalogs",
@@ -200,6 +201,7 @@ INNER_LAYERS = {
         {"app"},
     ],
     "compliance": [
+        {"_deadlines"},
         {"_sources", "_attestation_parts"},
         {"_attestation_names", "_attestation_request", "_attestation_senders", "_arguments", "_model_calls"},
         {"_attestation"},

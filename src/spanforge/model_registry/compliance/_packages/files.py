@@ -4,7 +4,7 @@
 ``registry-<number>-<name>`` has the bytes of a registry file. ``calendar-<name>`` has those of a provider calendar.
 The files of ``DERIVED_FILES`` show the evidence in other formats.
 ``manifest.json`` lists the inputs. ``SHA256SUMS`` has the digests of these files, for ``sha256sum -c``.
-``signature.dsse.json`` signs them; an unsigned package does not have it.
+``signature.dsse.json`` signs them; an unsigned package does not have it. ``timestamp.tsr`` stamps that file.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ REGISTRY: Final = "registry.json"
 MANIFEST: Final = "manifest.json"
 SUMS: Final = "SHA256SUMS"
 SIGNATURE: Final = "signature.dsse.json"
+TIME_STAMP: Final = "timestamp.tsr"
 
 SIGNED_FILES: Final = (SUMS, ATTESTATION, EVIDENCE, MANIFEST, REGISTRY)
 """The files that each package has and that a signature covers, sorted. It also covers the optional files."""
@@ -75,7 +76,7 @@ def is_optional_file(name: str) -> bool:
 
 def is_package_file(name: str) -> bool:
     """Check whether a package may have a file with this name."""
-    return name in PACKAGE_FILES or is_optional_file(name)
+    return name in (*PACKAGE_FILES, TIME_STAMP) or is_optional_file(name)
 
 
 def build_sums(files: Mapping[str, bytes]) -> bytes:
