@@ -33,6 +33,7 @@ from spanforge.model_registry._core.span_kinds import CALL_EVIDENCE, INFRASTRUCT
 from spanforge.model_registry._core.validation import RESERVED, ReservedKey
 from spanforge.model_registry._core.version_tables import NAME_TAGS, REVISIONS, SNAPSHOTS
 from spanforge.model_registry.compliance._analysis.checks import EVIDENCE_CHECKS
+from spanforge.model_registry.compliance._formats.oscal import OBJECTIVE_STATUSES
 from spanforge.model_registry.compliance._frameworks import FRAMEWORKS
 from spanforge.model_registry.compliance._report import LIMITS
 from spanforge.model_registry.compliance._sources.formats import FORMATS
@@ -108,6 +109,14 @@ def clauses() -> list[list[str]]:
         for row in framework.clauses
     ]
     return [["framework", "clause", "asks", "supported by", "not shown"], *rows]
+
+
+def oscal_statuses() -> list[list[str]]:
+    """Return the table of the statuses of clauses in OSCAL."""
+    rows = [
+        [f"`{status}`", f"`{row.state}`", f"`{row.reason}`", row.meaning] for status, row in OBJECTIVE_STATUSES.items()
+    ]
+    return [["status of the clause", "`state`", "`reason`", "meaning"], *rows]
 
 
 def operations() -> list[list[str]]:
@@ -356,6 +365,7 @@ TABLES = {
     "call_events": call_events,
     "checks": checks,
     "clauses": clauses,
+    "oscal_statuses": oscal_statuses,
     "conventions": conventions,
     "difference_kinds": difference_kinds,
     "entry_fields": entry_fields,

@@ -5,33 +5,19 @@ from __future__ import annotations
 import csv
 import io
 import json
-import tempfile
-from pathlib import Path
 
 import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
+from support.hostile_evidence import BROKEN, IDS, TEXTS, WRITTEN, make_entries, make_evidence, make_line
 
-from spanforge.model_registry import ModelRegistry, ModelRegistryEntry
-from spanforge.model_registry._core.storage import encode_entries
-from spanforge.model_registry.compliance import ComplianceMappingEngine, EvidencePackage
-from spanforge.model_registry.compliance._analysis.calls import OTHERS_NAME, clean_name
+from spanforge.model_registry.compliance._analysis.calls import clean_name
 from spanforge.model_registry.compliance._analysis.model_totals import ModelTotals
 from spanforge.model_registry.compliance._analysis.totals import CallTotals
 from spanforge.model_registry.compliance._attestation_parts import SENDERS
 from spanforge.model_registry.compliance._evidence_csv import COLUMNS, escape_cell, render_csv
 
-ODD = st.sampled_from([*"=+-@\t\r\n;,'\"\\ |%\x00\x1b", "\u202e", "\u200b", "\ufeff", "\u2028", "＝", "\U0001f600"])  # noqa: RUF001
-TEXTS = st.lists(ODD | st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8).map("".join)
-WRITTEN = TEXTS.filter(lambda text: not text.isspace() and text != OTHERS_NAME)
-IDS = WRITTEN.filter(lambda text: text == text.strip())
-BROKEN = st.lists(ODD | st.just("\ud800") | st.characters(), min_size=1, max_size=8).map("".join)
 FORMULA = tuple("=+-@\t\r＝＋－＠")  # noqa: RUF001
-
-
-def entries(ids: list[str], fields: list[str]) -> list[ModelRegistryEntry]:
-    name, version, owner, purpose = fields
-    return [ModelRegistryEntry(model_id, name, version, "low", owner, purpose) for model_id in ids]
 
 
 def checked_rows(made: bytes) -> list[list[str]]:
@@ -67,38 +53,11 @@ def test_each_model_has_one_row(ids: list[str], fields: list[str], services: set
     facts = ModelTotals(calls=1, services=services, first=0)
     totals = {sender: CallTotals({}, {}, 0, 0, 0, 0, []) for sender in SENDERS}
     totals["unknown"] = CallTotals(dict.fromkeys(ids, facts), dict.fromkeys(names, facts), 0, 0, 0, 0, [])
-    made = render_csv([(entry, None) for entry in entries(ids, fields)], totals)
+    made = render_csv([(entry, None) for entry in make_entries(ids, fields)], totals)
     rows = checked_rows(made)
     assert rows[0] == list(COLUMNS)
     assert [row[0] for row in rows[1:]] == [escape_cell(name) for name in [*ids, *sorted(names)]]
     assert {row[7] for row in rows[1:]} <= {"1"}
-
-
-def line(called: list[str], service: str) -> bytes:
-    """Return a line with spans that call models, as a sender may write it that lets lone surrogates pass."""
-    spans = [
-        {
-            "traceId": f"{number:032x}",
-            "spanId": f"{number:016x}",
-            "startTimeUnixNano": "1767225600000000000",
-            "attributes": [{"key": "gen_ai.request.model", "value": {"stringValue": name}}],
-        }
-        for number, name in enumerate(called, 1)
-    ]
-    resource = {"attributes": [{"key": "service.name", "value": {"stringValue": service}}]}
-    return json.dumps({"resourceSpans": [{"resource": resource, "scopeSpans": [{"spans": spans}]}]}).encode()
-
-
-def generated(lines: list[bytes], given: list[ModelRegistryEntry], model_id: str | None) -> EvidencePackage:
-    with tempfile.TemporaryDirectory() as folder:
-        models, file = Path(folder, "models.json"), Path(folder, "spans.jsonl")
-        models.write_bytes(encode_entries(given))
-        file.write_bytes(b"\n".join(lines))
-        registry = ModelRegistry(auto_emit=False)
-        registry.load(models)
-        return ComplianceMappingEngine(registry).generate_evidence_package(
-            model_id, "soc2", "2026-01-01", "2026-01-02", telemetry=file, generated_at="2026-06-01"
-        )
 
 
 @given(
@@ -113,7 +72,7 @@ def test_no_name_breaks_the_evidence(
 ) -> None:
     """From any telemetry come canonical JSON that holds every name, and CSV that can be read back."""
     ids = ids if asked is None else list(dict.fromkeys([*ids, asked]))
-    made = generated([line([*called, *ids], service)], entries(ids, fields), asked)
+    made = make_evidence([make_line([*called, *ids], service)], make_entries(ids, fields), asked)
     text = made.to_json()
     stated = json.loads(text)
     assert rfc8785.dumps(stated).decode() == text

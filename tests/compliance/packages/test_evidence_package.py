@@ -14,6 +14,7 @@ import rfc8785
 from support.evidence import make_entry, run_code
 
 from spanforge.model_registry.compliance import EvidencePackage, MissingExtraError
+from spanforge.model_registry.compliance._packages.derived_files import DERIVED_FILES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,6 +83,7 @@ def test_files_of_an_unsigned_package(made: EvidencePackage, tmp_path: Path) -> 
     assert set(files) == {
         *("SHA256SUMS", "attestation.json", "evidence.csv", "manifest.json"),
         *("registry.json", "registry-1-models.json"),
+        *DERIVED_FILES,
     }
     assert files["registry.json"] == files["registry-1-models.json"] == made.registry_json
     assert files["attestation.json"] == made.to_json().encode()

@@ -77,6 +77,11 @@ _TABLE: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
             "evidence_make:make_package",
         ),
         (
+            "evidence timestamp",
+            "Add a time stamp of an authority to a signed package (RFC 3161).",
+            "evidence_timestamp:stamp_package",
+        ),
+        (
             "evidence verify",
             "Check that evidence packages are what a trusted key signed, and show their results.",
             "evidence_verify:verify_packages",

@@ -24,15 +24,17 @@ from spanforge.model_registry._cli.revisions import RegistryRevision, find_revis
 from spanforge.model_registry._cli.telemetry_option import TelemetryOption, list_telemetry
 from spanforge.model_registry._cli.terminal import Styled, print_json, print_line
 from spanforge.model_registry._core.atomic_files import explain_os_error
-from spanforge.model_registry._core.errors import shorten
+from spanforge.model_registry._core.errors import PackageError, shorten
 from spanforge.model_registry._core.names import MatchMode
 from spanforge.model_registry._core.settings import MATCH
 from spanforge.model_registry._core.state import list_sources
-from spanforge.model_registry.compliance import ComplianceMappingEngine
+from spanforge.model_registry.compliance import ComplianceMappingEngine, timestamp_package
 from spanforge.model_registry.compliance._arguments import parse_moment
 from spanforge.model_registry.compliance._attestation_parts import Framework
 from spanforge.model_registry.compliance._engine import MIN_GAP
+from spanforge.model_registry.compliance._packages.authority import parse_authority
 from spanforge.model_registry.compliance._packages.files import SUMS
+from spanforge.model_registry.compliance._packages.optional_keys import rfc3161
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
     from spanforge.model_registry import ModelRegistry
     from spanforge.model_registry._cli.blocks import Block
     from spanforge.model_registry._cli.periods import EvidencePeriod
-    from spanforge.model_registry.compliance import Attestation, EvidencePackage
+    from spanforge.model_registry.compliance import Attestation, EvidencePackage, TimeStamp
     from spanforge.model_registry.compliance._packages.keys import SigningKey
 
 _events_decoder: Final = msgspec.json.Decoder(list[dict[str, Any]])
@@ -71,6 +73,9 @@ def make_package(  # noqa: PLR0913 - a parameter for each option
         str | None, typer.Option(metavar="FILE", help="The first line of FILE is the passphrase of the private key.")
     ] = None,
     unsigned: Annotated[bool, typer.Option("--unsigned", help="Make a package that nobody can verify.")] = False,
+    timestamp_url: Annotated[
+        str | None, typer.Option(metavar="URL", help="Add a time stamp of this authority (RFC 3161).")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing zip.")] = False,
     calendar: CalendarOption = None,
     source_revision: Annotated[
@@ -101,6 +106,7 @@ def make_package(  # noqa: PLR0913 - a parameter for each option
     period = choose_period(month, quarter, start, end)
     check_output(path, force=force)
     signer = _choose_signer(key, public_key, passphrase_file, unsigned=unsigned)
+    _check_authority(timestamp_url, signer)
     registry = load_registry(files)
     revision = _choose_revision(registry, source_revision)
     engine = ComplianceMappingEngine(
@@ -125,8 +131,9 @@ def make_package(  # noqa: PLR0913 - a parameter for each option
             progress=progress,
         )
     check_output(path, force=force)
-    digest = _write(package, path, signer)
-    made = MadePackage(path, digest, signer, revision, package.attestation)
+    _write(package, path, signer)
+    stamp = None if timestamp_url is None else _stamp(path, timestamp_url)
+    made = MadePackage(path, _hash_package(path), signer, revision, package.attestation, stamp)
     if output == "json":
         print_json(made.encode())
     else:
@@ -144,6 +151,7 @@ class MadePackage(NamedTuple):
         signer: The key that signed it; ``None`` if it is unsigned.
         revision: The revision of the registry, with its origin.
         attestation: Its attestation.
+        stamp: Its time stamp; ``None`` if it has none.
     """
 
     path: str
@@ -151,17 +159,19 @@ class MadePackage(NamedTuple):
     signer: SigningKey | None
     revision: RegistryRevision
     attestation: Attestation
+    stamp: TimeStamp | None = None
 
     def describe(self) -> Iterator[Block]:
         """Yield the report on the package."""
         commit, origin = self.revision
         signed = "nobody: it cannot be verified" if self.signer is None else self.signer.name
         keyid = [] if self.signer is None else [("key id", self.signer.keyid)]
+        stamped = [] if self.stamp is None else [("time stamp", report.describe_time_stamp(self.stamp))]
         digest = "zip sha256" if is_zip(self.path) else SUMS
         facts = dict(report.show_facts(self.attestation))
         facts["commit"] = f"not stated: {origin}" if commit is None else f"{commit}, {origin}"
         yield Paragraph(Styled(f"{self.path} is written.", "name"))
-        yield FactList([*facts.items(), ("signed by", signed), *keyid, (digest, self.digest)])
+        yield FactList([*facts.items(), ("signed by", signed), *keyid, *stamped, (digest, self.digest)])
         yield from report.show_findings(self.attestation)
         yield from report.show_clauses(self.attestation)
         number = len(self.attestation.limits)
@@ -174,6 +184,7 @@ class MadePackage(NamedTuple):
             "package": self.path,
             "sha256": self.digest,
             "keyid": None if self.signer is None else self.signer.keyid,
+            "timestamp": msgspec.to_builtins(self.stamp),
             "source_revision": self.revision._asdict(),
             "attestation": msgspec.to_builtins(self.attestation),
         }
@@ -230,9 +241,33 @@ def _read_event_file(path: str) -> list[dict[str, Any]]:
     raise UsageError(msg)
 
 
-def _write(package: EvidencePackage, path: str, signer: SigningKey | None) -> str:
-    """Write a package, and return the SHA-256 of the zip, or of the list of digests in the folder."""
+def _check_authority(url: str | None, signer: SigningKey | None) -> None:
+    """Check that a time stamp can be asked for, before the telemetry is read."""
+    if url is None:
+        return
+    if signer is None:
+        msg = "--timestamp-url needs --key: a time stamp is about the signature"
+        raise UsageError(msg)
+    rfc3161.make_query  # noqa: B018 - reports a missing extra
+    parse_authority(url)
+
+
+def _write(package: EvidencePackage, path: str, signer: SigningKey | None) -> None:
     key = None if signer is None else signer.signer
     (package.to_zip if is_zip(path) else package.write)(path, key)
+
+
+def _stamp(path: str, url: str) -> TimeStamp:
+    """Add a time stamp to a package that was written. If that fails, the package remains."""
+    try:
+        return timestamp_package(path, url)
+    except PackageError as error:
+        command = f"{PROGRAM} evidence timestamp {shlex.quote(path)} --url URL"
+        reason = f"{error.reason}; {path} is written without a time stamp; add it later: {command}"
+        raise PackageError(error.path, reason) from None
+
+
+def _hash_package(path: str) -> str:
+    """Return the SHA-256 of a zip, or of the list of digests in a folder."""
     with open(path if is_zip(path) else os.path.join(path, SUMS), "rb") as file:
         return hashlib.sha256(file.read()).hexdigest()

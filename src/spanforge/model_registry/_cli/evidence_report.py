@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from spanforge.model_registry._cli.blocks import Block
     from spanforge.model_registry._cli.terminal import Cell
-    from spanforge.model_registry.compliance import Attestation
+    from spanforge.model_registry.compliance import Attestation, TimeStamp
     from spanforge.model_registry.compliance._attestation_parts import Change, CheckResult, SampleSpan
     from spanforge.model_registry.compliance._attestation_request import CalendarFile, RegistryFile
 
@@ -33,6 +33,10 @@ NOT_PROVED: Final = (
     "who holds the key: get the public key from the organisation by a separate channel, and compare the key id",
 )
 """The facts that a successful verification does not prove."""
+NOT_PROVED_BY_STAMP: Final = (
+    "when the package was made: a time stamp shows only that the signature existed at this time, so it may be older"
+)
+"""The fact that a verified time stamp does not prove."""
 
 
 def style_status(status: str) -> Styled:
@@ -60,6 +64,12 @@ def describe_making(attestation: Attestation) -> str:
     is_given = attestation.arguments.generated_at == "given"
     claim = "as the maker set it" if is_given else "by the clock of the maker's machine"
     return f"{_show_time(attestation.generated_at)}, {claim}; nobody else confirms this time"
+
+
+def describe_time_stamp(stamp: TimeStamp) -> str:
+    """Return the time of a time stamp, with its accuracy and its authority."""
+    accuracy = "" if stamp.accuracy_seconds is None else f" ± {stamp.accuracy_seconds:g} s"
+    return f"{_show_time(stamp.time)}{accuracy}, by {stamp.authority}"
 
 
 def show_clauses(attestation: Attestation) -> Iterator[Block]:

@@ -12,7 +12,7 @@ from spanforge.model_registry._cli import evidence_report as report
 from spanforge.model_registry._cli.blocks import FactList, Heading, ItemList, Paragraph, print_blocks
 from spanforge.model_registry._cli.commands import examples
 from spanforge.model_registry._cli.format_options import FormatOption
-from spanforge.model_registry._cli.package_reading import check_readable, verify_opened
+from spanforge.model_registry._cli.package_reading import TimestampCertOption, check_readable, verify_opened
 from spanforge.model_registry._cli.periods import parse_period_text
 from spanforge.model_registry._cli.terminal import Styled, print_json
 from spanforge.model_registry.compliance import Expected, VerificationError
@@ -35,6 +35,9 @@ _HINTS: Final = {
     "is missing": "The package is not complete. Ask for the original package.",
     "unexpected file": "Unpack the original package into an empty folder, and verify that folder.",
     "the signature is not valid": "The signature was changed, or belongs to another package. Ask for the original one.",
+    "has no time stamp": "Add one with 'evidence timestamp'. It needs no private key.",
+    "is not of a trusted authority": "Pass the certificates of the authority that made the time stamp, with its root.",
+    "has a time stamp of other content": "The time stamp belongs to another package. Ask for the original one.",
     "is not the expected package": "The signer made it, but for another purpose. Ask for the right package.",
 }
 """The advice for the faults whose text contains the key."""
@@ -49,7 +52,7 @@ KeysOption = Annotated[
     "evidence verify october.zip --key signer.pub.pem",
     "evidence verify october.zip --key signer.pub.pem --expect period=2026-10",
 )
-def verify_packages(
+def verify_packages(  # noqa: PLR0913 - a parameter for each option
     packages: Annotated[list[str], typer.Argument(metavar="PACKAGE", help="Zips or folders.", show_default=False)],
     *,
     trusted: KeysOption,
@@ -61,6 +64,7 @@ def verify_packages(
             f"model=ID (or {ALL_MODELS}), after=TIME (of the generation).",
         ),
     ] = None,
+    certificates: TimestampCertOption = None,
     require_supported: Annotated[
         bool, typer.Option("--require-supported", help="End with 1 also if a result is not 'supported'.")
     ] = False,
@@ -73,7 +77,7 @@ def verify_packages(
     expected = parse_expectations(expect or [])
     for path in packages:
         check_readable(path)
-    results = [_verify(path, trusted, expected) for path in packages]
+    results = [_verify(path, trusted, expected, certificates) for path in packages]
     if output == "json":
         print_json([_encode_result(result) for result in results])
     else:
@@ -108,9 +112,11 @@ def parse_expectations(texts: Iterable[str]) -> Expected | None:
     return expected or None
 
 
-def _verify(path: str, trusted: list[str], expected: Expected | None) -> OpenedPackage | VerificationError:
+def _verify(
+    path: str, trusted: list[str], expected: Expected | None, certificates: list[str] | None
+) -> OpenedPackage | VerificationError:
     try:
-        return verify_opened(path, trusted, expected)
+        return verify_opened(path, trusted, expected, certificates)
     except VerificationError as error:
         return error
 
@@ -141,7 +147,7 @@ def _describe_result(result: OpenedPackage | VerificationError) -> Iterator[Bloc
         yield from report.show_clauses(attestation)
         yield from report.show_limits(attestation)
     yield Heading("Verification does not prove")
-    yield ItemList(report.NOT_PROVED)
+    yield ItemList(_list_not_proved(result))
 
 
 def describe_verified(package: OpenedPackage) -> Iterator[Block]:
@@ -158,8 +164,10 @@ def describe_verified(package: OpenedPackage) -> Iterator[Block]:
         ]
     else:
         facts = report.show_facts(package.attestation)
+    stamp = verified.timestamp
+    stamped = [] if stamp is None else [("time stamp", report.describe_time_stamp(stamp))]
     digest = [] if verified.archive_sha256 is None else [("zip sha256", verified.archive_sha256)]
-    yield FactList([*facts[:1], *signed, *facts[1:], *digest, *(("note", note) for note in verified.notes)])
+    yield FactList([*facts[:1], *signed, *stamped, *facts[1:], *digest, *(("note", note) for note in verified.notes)])
 
 
 def _encode_result(result: OpenedPackage | VerificationError) -> dict[str, Any]:
@@ -172,5 +180,11 @@ def _encode_result(result: OpenedPackage | VerificationError) -> dict[str, Any]:
         "verified": True,
         "report": msgspec.to_builtins(result.report),
         "attestation": attestation,
-        "not_proved": report.NOT_PROVED,
+        "not_proved": _list_not_proved(result),
     }
+
+
+def _list_not_proved(package: OpenedPackage) -> list[str]:
+    """Return the facts that the verification of a package does not prove."""
+    stamp = None if package.report is None else package.report.timestamp
+    return [*report.NOT_PROVED, *([] if stamp is None else [report.NOT_PROVED_BY_STAMP])]

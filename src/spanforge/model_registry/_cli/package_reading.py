@@ -8,9 +8,10 @@ import io
 import os
 from collections.abc import Iterable
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 import msgspec
+import typer
 
 from spanforge.model_registry._cli.registries import UsageError
 from spanforge.model_registry._core.errors import VerificationError, shorten
@@ -32,6 +33,15 @@ MAX_INVENTORY: Final = 200_000
 _MAX_INTEGER: Final = 2**53
 """The largest integer of canonical JSON. An unsigned package can have larger ones, with any number of digits."""
 _attestation_decoder: Final = msgspec.json.Decoder(Attestation)
+
+TimestampCertOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--timestamp-cert",
+        metavar="FILE",
+        help="The certificates of the time stamp authority in PEM, with its root; repeat it for several files.",
+    ),
+]
 
 
 class OpenedPackage(NamedTuple):
@@ -67,16 +77,25 @@ class OpenedPackage(NamedTuple):
         return rows
 
 
-def verify_opened(path: str, keys: Sequence[str], expect: Expected | None = None) -> OpenedPackage:
+def verify_opened(
+    path: str, keys: Sequence[str], expect: Expected | None = None, certificates: Sequence[str] | None = None
+) -> OpenedPackage:
     """Return a package after its verification.
 
+    Args:
+        path: Its path.
+        keys: The paths of the trusted keys.
+        expect: The facts that it must have.
+        certificates: The paths of certificates of time stamp authorities; ``None`` to verify no time stamp.
+
     Raises:
-        VerificationError: It is not the package that a trusted key signed, or not the expected one.
-        PackageError: A key cannot be used.
+        VerificationError: It is not the package that a trusted key signed, not the expected one, or its time stamp is
+            missing or not valid.
+        PackageError: A key or a certificate cannot be used.
         UsageError: There is no file or folder with this path.
     """
     check_readable(path)
-    report, files = verify_contents(path, keys, expect=expect)
+    report, files = verify_contents(path, keys, expect=expect, timestamp_certificates=certificates)
     return _decode_package(path, files, report)
 
 

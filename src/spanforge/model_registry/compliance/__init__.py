@@ -8,6 +8,8 @@ from spanforge.model_registry.compliance._engine import ComplianceMappingEngine
 from spanforge.model_registry.compliance._matching import MatchingDifference, compare_matching
 from spanforge.model_registry.compliance._packages.evidence_package import EvidencePackage
 from spanforge.model_registry.compliance._packages.expectations import Expected
+from spanforge.model_registry.compliance._packages.time_stamp import TimeStamp
+from spanforge.model_registry.compliance._packages.time_stamping import timestamp_package
 from spanforge.model_registry.compliance._packages.verification_report import VerificationReport
 from spanforge.model_registry.compliance._packages.verify import verify_package
 from spanforge.model_registry.compliance._sources.files import TelemetryReader
@@ -22,8 +24,10 @@ __all__ = [
     "PackageError",
     "TelemetryError",
     "TelemetryReader",
+    "TimeStamp",
     "VerificationError",
     "VerificationReport",
     "compare_matching",
+    "timestamp_package",
     "verify_package",
 ]

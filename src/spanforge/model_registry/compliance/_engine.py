@@ -26,6 +26,7 @@ from spanforge.model_registry.compliance._attestation_request import Arguments
 from spanforge.model_registry.compliance._calendar_file import copy_calendar
 from spanforge.model_registry.compliance._evidence_request import EvidenceRequest, select_totals
 from spanforge.model_registry.compliance._frameworks import FRAMEWORKS
+from spanforge.model_registry.compliance._model_call_facts import list_model_calls
 from spanforge.model_registry.compliance._packages.evidence_package import EvidencePackage
 from spanforge.model_registry.compliance._registry_files import copy_registry
 from spanforge.model_registry.compliance._report import build_attestation, build_csv
@@ -153,7 +154,14 @@ class ComplianceMappingEngine:
         if audit_events is not None:
             inputs.append(_read_audit_events(list(audit_events)))
         attestation = build_attestation(request, totals, inputs)
-        return EvidencePackage(attestation, build_csv(request, totals), copied.entries, copied.files, known.content)
+        return EvidencePackage(
+            attestation,
+            build_csv(request, totals),
+            copied.entries,
+            copied.files,
+            known.content,
+            list_model_calls(request, totals),
+        )
 
     def _make_scan(
         self, start: int, end: int, entries: list[ModelRegistryEntry], name: str | None, calendar: Calendar | None

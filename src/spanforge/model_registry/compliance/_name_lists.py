@@ -57,7 +57,7 @@ def list_names(about: CallTotals) -> NameLists:
 
 def _list_unregistered(about: CallTotals) -> list[Name]:
     ordered = sorted(about.unregistered.items(), key=lambda item: (-item[1].calls, item[0]))
-    return [Name(name=_drop_others(name), calls=model.calls) for name, model in ordered]
+    return [Name(name=drop_others(name), calls=model.calls) for name, model in ordered]
 
 
 def _most_first(item: Sequence[Any]) -> tuple[Any, ...]:
@@ -66,7 +66,7 @@ def _most_first(item: Sequence[Any]) -> tuple[Any, ...]:
     return -number, *rest
 
 
-def _drop_others(name: str) -> str | None:
+def drop_others(name: str) -> str | None:
     """Return a name, or ``None`` for the names that are counted together."""
     return None if name == OTHERS_NAME else name
 
@@ -78,7 +78,7 @@ def _list_matched(about: CallTotals) -> list[MatchedName]:
         for (name, rule), calls in model.matched.items()
     ]
     return [
-        MatchedName(name=_drop_others(name), model_id=model_id, rule=cast("Literal['form', 'glob']", rule), calls=calls)
+        MatchedName(name=drop_others(name), model_id=model_id, rule=cast("Literal['form', 'glob']", rule), calls=calls)
         for calls, name, model_id, rule in sorted(names, key=_most_first)
     ]
 
@@ -88,7 +88,7 @@ def _list_substitutions(about: CallTotals) -> list[Substitution]:
     return [
         Substitution(
             requested_model_id=each.requested_id,
-            served_name=_drop_others(each.served),
+            served_name=drop_others(each.served),
             served_model_id=each.served_id,
             calls=calls.calls,
             samples=build_samples(select_samples(calls.samples), SAMPLES_PER_SUBSTITUTION),
@@ -104,9 +104,9 @@ def _list_agent_only(about: CallTotals) -> list[AgentModel]:
     ]
     return [
         AgentModel(
-            name=_drop_others(name) if is_unregistered else name,
+            name=drop_others(name) if is_unregistered else name,
             model_id=None if is_unregistered else name,
-            service=_drop_others(service),
+            service=drop_others(service),
             spans=spans,
         )
         for spans, name, service, is_unregistered in sorted(models, key=_most_first)

@@ -9,6 +9,7 @@ import msgspec
 
 from spanforge.model_registry._core.file_access import warn_about_key
 from spanforge.model_registry.compliance._packages.canonical import encode_canonical
+from spanforge.model_registry.compliance._packages.derived_files import DERIVED_FILES
 from spanforge.model_registry.compliance._packages.files import (
     ATTESTATION,
     EVIDENCE,
@@ -21,6 +22,7 @@ from spanforge.model_registry.compliance._packages.optional_keys import keys
 
 if TYPE_CHECKING:
     from spanforge.model_registry.compliance._attestation import Attestation
+    from spanforge.model_registry.compliance._model_calls import ModelCalls
 
 StrPath = str | os.PathLike[str]
 
@@ -34,6 +36,7 @@ class EvidencePackage(msgspec.Struct, frozen=True):
         registry_json: The registry's entries at generation, as the JSON file that ``ModelRegistry.save`` writes.
         registry_files: The bytes of each registry file that the attestation lists.
         calendar_file: The bytes of the calendar file that the attestation names; ``None`` if it names none.
+        model_calls: The models that were called, each with the facts of its entry and its calls.
     """
 
     attestation: Attestation
@@ -41,6 +44,7 @@ class EvidencePackage(msgspec.Struct, frozen=True):
     registry_json: bytes
     registry_files: tuple[bytes, ...] = ()
     calendar_file: bytes | None = None
+    model_calls: tuple[ModelCalls, ...] = ()
 
     def to_json(self) -> str:
         """Return the attestation as canonical JSON (RFC 8785).
@@ -49,6 +53,25 @@ class EvidencePackage(msgspec.Struct, frozen=True):
             MissingExtraError: The extra ``compliance`` is not installed (also an ``ImportError``).
         """
         return self._encode_attestation().decode()
+
+    def list_files(self) -> dict[str, bytes]:
+        """Return the contents of the files of the evidence, by name: attestation, CSV, registry, and copies of files.
+
+        Raises:
+            MissingExtraError: The extra ``compliance`` is not installed (also an ``ImportError``).
+        """
+        attestation = self.attestation
+        files = {
+            ATTESTATION: self._encode_attestation(),
+            EVIDENCE: self.evidence_csv,
+            REGISTRY: self.registry_json,
+        }
+        for file, content in zip(attestation.registry.files, self.registry_files, strict=True):
+            files[file.file] = content
+        calendar = attestation.arguments.calendar
+        if calendar is not None and self.calendar_file is not None:
+            files[calendar.file] = self.calendar_file
+        return files
 
     def write(self, folder: StrPath, signing_key: Any = None, *, public_key: StrPath | None = None) -> None:
         """Write the complete package as a new folder, or into an empty one; if that fails, write nothing.
@@ -76,12 +99,6 @@ class EvidencePackage(msgspec.Struct, frozen=True):
             warn_about_key(os.fsdecode(signing_key))
         attestation = self.attestation
         inputs = [{"name": i.name, "kind": i.kind, "size": i.size, "sha256": i.sha256} for i in attestation.inputs]
-        copies = {
-            file.file: content for file, content in zip(attestation.registry.files, self.registry_files, strict=True)
-        }
-        calendar = attestation.arguments.calendar
-        if calendar is not None and self.calendar_file is not None:
-            copies[calendar.file] = self.calendar_file
         predicate = {
             "format": attestation.format,
             "framework": attestation.framework,
@@ -91,12 +108,8 @@ class EvidencePackage(msgspec.Struct, frozen=True):
             "overall_status": attestation.overall_status,
             "generated_at": attestation.generated_at,
         }
-        evidence = {
-            ATTESTATION: self._encode_attestation(),
-            EVIDENCE: self.evidence_csv,
-            REGISTRY: self.registry_json,
-        }
-        return assemble(evidence | copies, inputs, signer, predicate)
+        derived = {name: render(self) for name, render in DERIVED_FILES.items()}
+        return assemble(self.list_files() | derived, inputs, signer, predicate)
 
     def _encode_attestation(self) -> bytes:
         return encode_canonical(msgspec.to_builtins(self.attestation))

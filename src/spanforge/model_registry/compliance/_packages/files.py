@@ -2,8 +2,9 @@
 
 ``attestation.json`` and ``evidence.csv`` are the evidence. ``registry.json`` has the registry's entries, and each file
 ``registry-<number>-<name>`` has the bytes of a registry file. ``calendar-<name>`` has those of a provider calendar.
+The files of ``DERIVED_FILES`` show the evidence in other formats.
 ``manifest.json`` lists the inputs. ``SHA256SUMS`` has the digests of these files, for ``sha256sum -c``.
-``signature.dsse.json`` signs them; an unsigned package does not have it.
+``signature.dsse.json`` signs them; an unsigned package does not have it. ``timestamp.tsr`` stamps that file.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from spanforge.model_registry._core.atomic_files import (
 )
 from spanforge.model_registry._core.errors import PackageError
 from spanforge.model_registry.compliance._packages.canonical import encode_canonical
+from spanforge.model_registry.compliance._packages.derived_files import DERIVED_FILES
 from spanforge.model_registry.compliance._packages.dsse import seal
 
 if TYPE_CHECKING:
@@ -42,9 +44,10 @@ REGISTRY: Final = "registry.json"
 MANIFEST: Final = "manifest.json"
 SUMS: Final = "SHA256SUMS"
 SIGNATURE: Final = "signature.dsse.json"
+TIME_STAMP: Final = "timestamp.tsr"
 
 SIGNED_FILES: Final = (SUMS, ATTESTATION, EVIDENCE, MANIFEST, REGISTRY)
-"""The files that each package has and that a signature covers, sorted. It also covers copies of other files."""
+"""The files that each package has and that a signature covers, sorted. It also covers the optional files."""
 
 PACKAGE_FILES: Final = (*SIGNED_FILES, SIGNATURE)
 """The files that each signed package has, sorted. An unsigned package does not have the last one."""
@@ -66,14 +69,14 @@ UNSIGNED: Final = "none: this package is unsigned, so nothing shows who made it 
 SIGNED: Final = f"{SIGNATURE}: a DSSE envelope over an in-toto Statement of the files' digests"
 
 
-def is_registry_copy(name: str) -> bool:
-    """Check whether a name is that of a copy of a registry file or a calendar file."""
-    return _REGISTRY_COPY.fullmatch(name) is not None
+def is_optional_file(name: str) -> bool:
+    """Check whether a name is that of a file that some packages have: a derived file, or a copy of another file."""
+    return name in DERIVED_FILES or _REGISTRY_COPY.fullmatch(name) is not None
 
 
 def is_package_file(name: str) -> bool:
     """Check whether a package may have a file with this name."""
-    return name in PACKAGE_FILES or is_registry_copy(name)
+    return name in (*PACKAGE_FILES, TIME_STAMP) or is_optional_file(name)
 
 
 def build_sums(files: Mapping[str, bytes]) -> bytes:
@@ -119,8 +122,7 @@ def assemble(
     """Return the contents of all files of a package, signed if there is a signer.
 
     Args:
-        files: The contents of ``attestation.json``, ``evidence.csv``, ``registry.json`` and the copies of registry
-            files and the calendar file, by name.
+        files: The contents of ``attestation.json``, ``evidence.csv``, ``registry.json`` and optional files, by name.
         inputs: The inputs of the evidence, as JSON objects.
         signer: The key that signs; ``None`` for an unsigned package.
         predicate: Additional data to sign, a small JSON object.

@@ -1,4 +1,4 @@
-"""The module ``keys``, imported at its first use because it needs the extra ``sign``."""
+"""Modules that need an extra, imported at their first use: ``keys`` needs ``sign``, and ``rfc3161`` ``timestamp``."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from spanforge.model_registry.compliance._packages import OptionalModule
 
 if TYPE_CHECKING:
-    from spanforge.model_registry.compliance._packages import keys
+    from spanforge.model_registry.compliance._packages import keys, rfc3161
 else:
     keys = OptionalModule(f"{__package__}.keys", "signatures of evidence packages", "sign")
+    rfc3161 = OptionalModule(f"{__package__}.rfc3161", "time stamps of evidence packages", "timestamp")
 
-__all__ = ["keys"]
+__all__ = ["keys", "rfc3161"]

@@ -10,10 +10,11 @@ import msgspec
 
 from spanforge.model_registry._core.errors import VerificationError
 from spanforge.model_registry._core.values import FrozenDict
-from spanforge.model_registry.compliance._packages.files import ATTESTATION
+from spanforge.model_registry.compliance._packages.files import ATTESTATION, TIME_STAMP
+from spanforge.model_registry.compliance._packages.time_stamp import TimeStamp  # noqa: TC001 - msgspec reads it
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from spanforge.model_registry.compliance._packages.containers import PackageContents
 
@@ -35,6 +36,7 @@ class VerificationReport(msgspec.Struct, frozen=True):
             the verification.
         archive_sha256: The SHA-256 of the zip, in hexadecimal; ``None`` for a folder.
         notes: Facts that an auditor should know, a sentence each, such as ignored files.
+        timestamp: The verified time stamp of the signature; ``None`` if it was not verified.
     """
 
     path: str
@@ -49,6 +51,7 @@ class VerificationReport(msgspec.Struct, frozen=True):
     digests: Mapping[str, str]
     archive_sha256: str | None
     notes: tuple[str, ...]
+    timestamp: TimeStamp | None = None
 
 
 def parse_object(name: str, file: str, content: bytes) -> dict[str, Any]:
@@ -62,7 +65,9 @@ def parse_object(name: str, file: str, content: bytes) -> dict[str, Any]:
     return decoded
 
 
-def build_report(name: str, contents: PackageContents, keyid: str, key: str) -> VerificationReport:
+def build_report(
+    name: str, contents: PackageContents, keyid: str, key: str, stamp: TimeStamp | None = None
+) -> VerificationReport:
     """Return the report on a package whose contents were verified.
 
     Args:
@@ -70,6 +75,7 @@ def build_report(name: str, contents: PackageContents, keyid: str, key: str) -> 
         contents: Its contents.
         keyid: The id of the key that signed it.
         key: The path of this key.
+        stamp: Its verified time stamp, if there is one.
     """
     attestation = parse_object(name, ATTESTATION, contents.files[ATTESTATION])
     bounds, arguments = _read_part(attestation, "period"), _read_part(attestation, "arguments")
@@ -94,8 +100,17 @@ def build_report(name: str, contents: PackageContents, keyid: str, key: str) -> 
         overall_status=_read_string(attestation, "overall_status"),
         digests=FrozenDict(digests),
         archive_sha256=None if archive is None else hashlib.sha256(archive).hexdigest(),
-        notes=tuple(notes),
+        notes=(*notes, *_note_stamp(contents, _read_string(attestation, "generated_at"), stamp)),
+        timestamp=stamp,
     )
+
+
+def _note_stamp(contents: PackageContents, generated_at: str | None, stamp: TimeStamp | None) -> Iterator[str]:
+    """Yield notes on a time stamp that was not verified, and on one before the generation."""
+    if stamp is None and TIME_STAMP in contents.files:
+        yield "the package has a time stamp that was not verified; pass the certificates of its authority"
+    if stamp is not None and generated_at is not None and stamp.time < generated_at[:19]:
+        yield "the time stamp is older than the time of generation, so one of the two clocks is wrong"
 
 
 def _read_part(attestation: dict[str, Any], field: str) -> dict[str, Any]:

@@ -15,12 +15,14 @@ from spanforge.model_registry.compliance._packages.files import (
     SIGNATURE,
     SIGNED_FILES,
     SUMS,
+    TIME_STAMP,
     build_sums,
     file_digests,
-    is_registry_copy,
+    is_optional_file,
     zip_bytes,
 )
 from spanforge.model_registry.compliance._packages.optional_keys import keys
+from spanforge.model_registry.compliance._packages.time_stamping import verify_time_stamp
 from spanforge.model_registry.compliance._packages.verification_report import (
     VerificationReport,
     build_report,
@@ -46,6 +48,7 @@ def verify_package(
     trusted_keys: Iterable[str | os.PathLike[str]],
     *,
     expect: Expected | None = None,
+    timestamp_certificates: Iterable[str | os.PathLike[str]] | None = None,
 ) -> VerificationReport:
     """Return a report on a package, if it is exactly the one that the holder of a trusted key signed.
 
@@ -56,15 +59,17 @@ def verify_package(
         path: The path of the folder or the zip.
         trusted_keys: The paths of public keys in PEM; several while keys rotate.
         expect: The facts that the package must have. Without them, an older package of the same signer is valid too.
+        timestamp_certificates: The paths of certificates of time stamp authorities in PEM, with the root certificate.
+            The package must then have a time stamp of one of them. With ``None``, a time stamp is not verified.
 
     Raises:
-        VerificationError: Anything is missing, changed or added, no trusted key signed it, no key was given, or a fact
-            is not the expected one. The error names the first fault.
+        VerificationError: Anything is missing, changed or added, no trusted key signed it, no key was given, a fact is
+            not the expected one, or the time stamp is missing or not valid. The error names the first fault.
         InvalidValueError: An expectation is not allowed (also a ``ValueError``).
-        PackageError: A trusted key cannot be used.
-        MissingExtraError: The extra ``compliance`` or ``sign`` is not installed.
+        PackageError: A trusted key or a certificate cannot be used.
+        MissingExtraError: The extra ``compliance`` or ``sign``, or ``timestamp`` with certificates, is not installed.
     """
-    return verify_contents(path, trusted_keys, expect=expect).report
+    return verify_contents(path, trusted_keys, expect=expect, timestamp_certificates=timestamp_certificates).report
 
 
 def verify_contents(
@@ -72,6 +77,7 @@ def verify_contents(
     trusted_keys: Iterable[str | os.PathLike[str]],
     *,
     expect: Expected | None = None,
+    timestamp_certificates: Iterable[str | os.PathLike[str]] | None = None,
 ) -> VerifiedPackage:
     """Return the report on a package with the verified bytes of its files; arguments and errors as there.
 
@@ -89,7 +95,10 @@ def verify_contents(
     _check_digests(name, contents.files, statement)
     _check_manifest(name, contents.files, keyid)
     _check_container(name, contents)
-    report = build_report(name, contents, keyid, trusted[keyid].path)
+    stamp = None
+    if timestamp_certificates is not None:
+        stamp = verify_time_stamp(name, contents.files, timestamp_certificates)
+    report = build_report(name, contents, keyid, trusted[keyid].path, stamp)
     if expect is not None:
         check_expected(report, expect)
     return VerifiedPackage(report, contents.files)
@@ -97,21 +106,21 @@ def verify_contents(
 
 def _check_file_names(name: str, contents: PackageContents, statement: Statement) -> None:
     signed = [subject.name for subject in statement.subject]
-    copies = [file for file in signed if is_registry_copy(file)]
-    if signed != sorted({*SIGNED_FILES, *copies}):
+    optional = [file for file in signed if is_optional_file(file)]
+    if signed != sorted({*SIGNED_FILES, *optional}):
         raise VerificationError(name, f"the signature does not cover the files {', '.join(SIGNED_FILES)}")
     missing = sorted(set(signed) - set(contents.files))
     if missing:
         raise VerificationError(name, f"{missing[0]} is missing")
     if contents.unexpected is not None:
         raise VerificationError(name, contents.unexpected)
-    unsigned = sorted(set(contents.files) - {*signed, SIGNATURE})
+    unsigned = sorted(set(contents.files) - {*signed, SIGNATURE, TIME_STAMP})
     if unsigned:
         raise VerificationError(name, f"unexpected file {shorten(unsigned[0])}")
 
 
 def _check_digests(name: str, files: dict[str, bytes], statement: Statement) -> None:
-    for signed, subject in zip(statement.subject, list_subjects(_without(files, SIGNATURE)), strict=True):
+    for signed, subject in zip(statement.subject, list_subjects(_without_unsigned(files)), strict=True):
         if signed != subject:
             raise VerificationError(name, f"{subject.name} is not the file that was signed: its SHA-256 differs")
 
@@ -122,9 +131,9 @@ def _check_manifest(name: str, files: dict[str, bytes], keyid: str) -> None:
     version = manifest.get("format_version")
     if version != FORMAT_VERSION:
         raise VerificationError(name, f"{MANIFEST} has format version {shorten(version)} instead of {FORMAT_VERSION}")
-    if manifest.get("files") != file_digests(_without(files, SIGNATURE, SUMS, MANIFEST)):
+    if manifest.get("files") != file_digests(_without_unsigned(files, SUMS, MANIFEST)):
         raise VerificationError(name, f"{MANIFEST} lists digests that differ from those of the files")
-    if files[SUMS] != build_sums(_without(files, SIGNATURE, SUMS)):
+    if files[SUMS] != build_sums(_without_unsigned(files, SUMS)):
         raise VerificationError(name, f"{SUMS} lists digests that differ from those of the files")
     if manifest.get("signed_by") != keyid:
         raise VerificationError(name, f"{MANIFEST} does not name the key that signed the package, {keyid}")
@@ -137,5 +146,6 @@ def _check_container(name: str, contents: PackageContents) -> None:
     raise describe_modified(name, "it differs from the one that was written")
 
 
-def _without(files: Mapping[str, bytes], *names: str) -> dict[str, bytes]:
-    return {name: content for name, content in files.items() if name not in names}
+def _without_unsigned(files: Mapping[str, bytes], *others: str) -> dict[str, bytes]:
+    """Return files without those that the signature does not cover, and without others."""
+    return {name: content for name, content in files.items() if name not in (SIGNATURE, TIME_STAMP, *others)}

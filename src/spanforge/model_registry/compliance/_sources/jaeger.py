@@ -14,13 +14,8 @@ import msgspec
 
 from spanforge.model_registry._core.errors import TelemetryError, shorten
 from spanforge.model_registry._core.timestamps import format_micros
-from spanforge.model_registry.compliance._sources.jaeger_http import (
-    DeadlineHandler,
-    RedirectHandler,
-    SecureDeadlineHandler,
-    StatusHandler,
-    parse_address,
-)
+from spanforge.model_registry.compliance._deadlines import DeadlineHandler, SecureDeadlineHandler
+from spanforge.model_registry.compliance._sources.jaeger_http import RedirectHandler, StatusHandler, parse_address
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator

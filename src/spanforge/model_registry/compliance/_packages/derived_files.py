@@ -1,0 +1,35 @@
+"""The files of an evidence package that are rendered from its evidence, as a table."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Final
+
+from spanforge.model_registry.compliance._formats.cyclonedx import render_bom
+from spanforge.model_registry.compliance._formats.oscal import render_results
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from spanforge.model_registry.compliance._packages.evidence_package import EvidencePackage
+
+
+def _render_oscal(package: EvidencePackage) -> bytes:
+    digests = {name: hashlib.sha256(content).hexdigest() for name, content in package.list_files().items()}
+    return render_results(package.attestation, digests)
+
+
+def _render_cyclonedx(package: EvidencePackage) -> bytes:
+    digest = hashlib.sha256(package.to_json().encode()).hexdigest()
+    return render_bom(package.attestation, digest, package.model_calls)
+
+
+DERIVED_FILES: Final[Mapping[str, Callable[[EvidencePackage], bytes]]] = {
+    "assessment-results.json": _render_oscal,
+    "models.cdx.json": _render_cyclonedx,
+}
+"""The function that renders each file, by the file's name.
+
+Each package has all of these files, and a signature covers them. Packages of older versions do not have them. The same
+evidence must result in the same bytes. A function may raise ``MissingExtraError``.
+"""
