@@ -7,7 +7,7 @@ SETUP := @PYTHON='$(PYTHON)' tools/setup.sh
 unexport PYTHONDONTWRITEBYTECODE # the tests start hundreds of processes, which would compile the package each time
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick matrix servers lint types docs pictures bench mutants upstream check lock build clean
+.PHONY: help demo test quick matrix servers lint types docs pictures bench mutants soak upstream check lock build clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -65,6 +65,10 @@ bench: ## measure what the library costs; ARGS="span-llm import" runs some bench
 mutants: ## put small faults into the code, and report those that no test notices; ARGS="-n 50 otel _core/entry.py" limits them
 	$(SETUP) test
 	@$(BIN)/python tools/mutants.py $(ARGS)
+
+soak: ## run a service under load for 10 minutes, and compare the figures of both ends; ARGS="--seconds 3600" runs longer
+	$(SETUP) test
+	@PYTHONPATH=tests $(BIN)/python tests/faults/test_soak.py --check --seconds 600 $(ARGS)
 
 upstream: ## run the released tests of other packages with and without the span processor; takes minutes; ARGS="logfire" runs some
 	$(SETUP) test
