@@ -8,7 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE # the tests start hundreds of processes, which 
 unexport PYTHONUNBUFFERED # the tests see processes as most machines run them
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick matrix servers lint types docs pictures bench fuzz mutants upstream check lock build release clean
+.PHONY: help demo test quick matrix servers lint types docs pictures bench fuzz mutants soak upstream check lock build release clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -73,6 +73,10 @@ fuzz: ## look for inputs for which the library breaks a promise, for 10 minutes;
 mutants: ## put small faults into the code, and report those that no test notices; ARGS="-n 50 otel _core/entry.py" limits them
 	$(SETUP) test
 	@$(BIN)/python tools/mutants.py $(ARGS)
+
+soak: ## run a service under load for 10 minutes, and compare the figures of both ends; ARGS="--seconds 3600" runs longer
+	$(SETUP) test
+	@PYTHONPATH=tests $(BIN)/python tests/faults/test_soak.py --check --seconds 600 $(ARGS)
 
 upstream: ## run the released tests of other packages with and without the span processor; takes minutes; ARGS="logfire" runs some
 	$(SETUP) test

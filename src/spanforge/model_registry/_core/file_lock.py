@@ -71,11 +71,17 @@ class _OpenLocks(ProcessState):
         self._descriptors.add(descriptor)
         return descriptor
 
-    def close(self, descriptor: int) -> None:
-        """Unlock and close a descriptor, unless this is a child that has closed it already."""
+    def close_last(self, descriptors: list[int]) -> None:
+        """Unlock and close the last descriptor of a list, unless this is a child that has closed it already.
+
+        It may be called again if a signal handler's exception interrupts it. At worst, an unlocked descriptor stays
+        open.
+        """
+        if descriptors[-1] in self._descriptors:
+            _unlock(descriptors[-1])
+        descriptor = descriptors.pop()
         if descriptor in self._descriptors:
             self._descriptors.discard(descriptor)
-            _unlock(descriptor)
             os.close(descriptor)
 
     def after_fork_in_child(self) -> None:
@@ -115,8 +121,15 @@ def lock_folder(folder: str, seconds: float) -> Iterator[None]:
         if removes_sidecar:
             with contextlib.suppress(OSError):
                 os.unlink(sidecar)
-        for descriptor in descriptors:
-            _open_locks.close(descriptor)
+        try:
+            _close_all(descriptors)
+        finally:
+            _close_all(descriptors)  # a signal handler's exception may have interrupted the call before
+
+
+def _close_all(descriptors: list[int]) -> None:
+    while descriptors:
+        _open_locks.close_last(descriptors)
 
 
 class _LockedError(Exception):
@@ -139,7 +152,7 @@ def _wait_for_lock(path: str, flags: int, descriptors: list[int], until: float) 
             return False
         if time.monotonic() >= until:
             raise _LockedError(_find_holder(descriptors[-1]))
-        _open_locks.close(descriptors.pop())
+        _open_locks.close_last(descriptors)
         time.sleep(random.uniform(0, _NAP))  # noqa: S311 - so that waiting processes do not all try at once
 
 
