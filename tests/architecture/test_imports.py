@@ -39,7 +39,7 @@ LAYERS = [
         "version_tables",
     },
     {"errors", "logs", "name_tables"},
-    {"name_routes", "values", "process", "yaml_nodes", "registry_sources"},
+    {"name_routes", "values", "process", "similar_names", "yaml_nodes", "registry_sources"},
     {"name_versions", "validation", "guard", "warning_texts", "file_lock"},
     {"entry_fields"},
     {"names", "entry", "announcements"},
