@@ -114,7 +114,6 @@ INNER_LAYERS = {
         },
         {
             "assignments",
-            "blocks",
             "calendar_option",
             "difference_texts",
             "entry_columns",
@@ -139,6 +138,7 @@ INNER_LAYERS = {
             "usage",
             "yaml_layout",
         },
+        {"blocks"},
         {
             "calendar_edits",
             "entry_fields",
