@@ -40,7 +40,7 @@ LAYERS = [
         "version_tables",
     },
     {"errors", "logs", "name_tables"},
-    {"name_routes", "values", "process", "yaml_nodes", "registry_sources"},
+    {"name_routes", "values", "process", "similar_names", "yaml_nodes", "registry_sources"},
     {"name_versions", "validation", "guard", "warning_texts", "file_lock", "file_access"},
     {"entry_fields"},
     {"names", "entry", "announcements"},
@@ -116,7 +116,6 @@ INNER_LAYERS = {
         },
         {
             "assignments",
-            "blocks",
             "calendar_option",
             "difference_texts",
             "entry_columns",
@@ -141,6 +140,7 @@ INNER_LAYERS = {
             "usage",
             "yaml_layout",
         },
+        {"blocks"},
         {
             "calendar_edits",
             "entry_fields",

@@ -98,7 +98,7 @@ def test_rules_are_chosen(check: Callable[..., Printed]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["--ignore", "no-contract"], "there is no rule 'no-contract'; did you mean no-contact?; check --list-rules"),
+        (["--ignore", "no-contract"], "there is no rule 'no-contract'; did you mean 'no-contact'?; check --list-rules"),
         (["--select", "zzz"], "there is no rule 'zzz'; check --list-rules lists them"),
         (["--ignore", "invalid-file"], "rule invalid-file cannot be chosen: no registry can be loaded while it is"),
         ([], "no registry file: pass --file FILE, or set OTEL_PYTHON_MODEL_REGISTRY_FILE"),

@@ -71,7 +71,7 @@ def test_a_verified_package(capsys: pytest.CaptureFixture[str]) -> None:
         "commit      4f2a9c1",
         f"zip sha256  {report.archive_sha256}",
         "- no_calls_after_retirement: 2 of 52 calls of registered models break the",
-        "CC6.1    findings   Logical access",
+        "CC6.1   findings  Logical access",
         "- Spans that a sampler drops in the application",
         "Verification does not prove\n  - that the telemetry",
     ):

@@ -11,10 +11,12 @@ import re
 import shlex
 import signal
 import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from rich.cells import cell_len
 from support.commands import Printed, command_environment, command_line, copy_examples, fits_terminal, run_here
 from support.evidence import make_entry
 from support.otlp import START, Otlp
@@ -22,6 +24,7 @@ from support.processes import SECONDS
 from support.unfinished import fill_in
 from support.waiting import poll
 
+from spanforge.model_registry._cli.app import run
 from spanforge.model_registry._cli.finding_kinds import FAIL_ON, FINDING_KINDS
 from spanforge.model_registry._cli.registries import load_registry
 from spanforge.model_registry._cli.unfinished_entries import FIELD_HINTS
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from spanforge.model_registry import ModelRegistryEntry
 
 DAY = 86_400 * 10**9
+STYLE = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class Case:
@@ -328,6 +332,27 @@ def test_services_of_several_owners(case: Case) -> None:
     spans = [case.otlp.span(name) for name in "ab"]
     case.write(case.otlp.line(*spans), entries=(make_entry("a", owner="x"), make_entry("b", owner="y")))
     assert case.run().out.splitlines()[-1].split() == ["api", "2", "x,", "y"]
+
+
+@pytest.mark.usefixtures("examples")
+@pytest.mark.parametrize("width", [40, 63, 64, 90, 200])
+def test_terminals_of_other_widths(
+    width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No line is wider than the terminal. On a narrow one, services and days are below the model's whole name."""
+    for name, value in {"COLUMNS": str(width), "LINES": "24", "TERM": "xterm", "NO_COLOR": "1"}.items():
+        monkeypatch.setenv(name, value)
+    capsys.readouterr()
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert run(["reconcile", "-t", "telemetry.jsonl", "-f", "models.yaml"]) == 1
+    lines = STYLE.sub("", capsys.readouterr().out).splitlines()
+    assert max(map(cell_len, lines)) <= width
+    (place,) = [number for number, line in enumerate(lines) if line.startswith("acme-image-1 ")]
+    if width < 64:
+        assert lines[place].split() == ["acme-image-1", "6"]
+        assert lines[place + 1] == "  website; 2026-10-04 to 2026-11-01"
+    else:
+        assert lines[place].split() == ["acme-image-1", "6", "website", "2026-10-04", "2026-11-01"]
 
 
 def test_suggested_entries(examples: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import re
-import sys
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from rich.box import SIMPLE_HEAD
-from rich.padding import Padding
-from rich.table import Table
 from rich.text import Text
 
+from spanforge.model_registry._cli.field_lists import Field, list_field_lines, wrap_text
+from spanforge.model_registry._cli.row_tables import make_table
 from spanforge.model_registry._cli.terminal import Cell, Styled, escape_controls, open_console
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from rich.console import RenderableType
+    from rich.console import Console
 
 MAX_CELL: Final = 1_000
 """The limit of characters of a text in a report. Texts of packages and telemetry can be of any length."""
-MAX_UNBROKEN: Final = 36
-"""The columns up to which the names in a table's first column are not broken into lines."""
+_BLOCK_INDENT: Final = 2
+"""The blanks before each line of facts, lists and tables."""
 _MARKDOWN: Final = re.compile(r"[\\`*_\[\]<>|~&$@]|:(?=//)|(?<=www)\.|^[#+=-]")
 """The characters that mean something in Markdown, in HTML, or in the Markdown of GitHub."""
 _LIST_NUMBER: Final = re.compile(r"^([0-9]{1,9})([.)])")
@@ -63,15 +61,12 @@ Block = Heading | Paragraph | FactList | CellTable | ItemList
 
 
 def print_blocks(blocks: Iterable[Block]) -> None:
-    """Print a report on standard output. In a pipe or a file, no line ends with blanks."""
+    """Print a report on standard output."""
     console = open_console()
     for block in blocks:
-        if console.is_terminal:
-            console.print(_render(block))
-            continue
-        with console.capture() as captured:
-            console.print(_render(block))
-        sys.stdout.writelines(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+        for line in _list_block_lines(console, block):
+            line.rstrip()
+            console.print(line, soft_wrap=True)
 
 
 def render_markdown(blocks: Iterable[Block]) -> str:
@@ -85,54 +80,38 @@ def shorten_cell(text: object) -> str:
     return escape_controls(shown if len(shown) <= MAX_CELL else f"{shown[:MAX_CELL]}…")
 
 
-def _read_cell(cell: Cell) -> str:
-    return shorten_cell(cell.text if isinstance(cell, Styled) else cell)
+def _read_cell(cell: Cell) -> Styled:
+    text, style = cell if isinstance(cell, Styled) else (cell, "")
+    return Styled(shorten_cell(text), style)
 
 
-def _style(cell: Cell) -> Text:
-    return Text(_read_cell(cell), cell.style if isinstance(cell, Styled) else "")
-
-
-def _render(block: Block) -> RenderableType:
+def _list_block_lines(console: Console, block: Block) -> Iterable[Text]:
     match block:
         case Heading(text):
-            return Text(f"\n{shorten_cell(text)}", "name")
+            return (Text(), *wrap_text(console, Text(shorten_cell(text), "name"), console.width))
         case Paragraph(cell):
-            return _style(cell)
+            return wrap_text(console, Text(*_read_cell(cell)), console.width)
         case FactList(rows):
-            return _render_grid(rows)
+            fields = [Field(shorten_cell(label), *_read_cell(cell)) for label, cell in rows]
+            return list_field_lines(console, fields, _BLOCK_INDENT)
         case ItemList(items):
-            return _render_grid([("-", item) for item in items], gap=1)
+            return list_field_lines(console, [Field("-", shorten_cell(item)) for item in items], _BLOCK_INDENT, gap=1)
         case CellTable(columns, rows):
-            return Padding(_render_table(columns, rows), (0, 0, 0, 2))
+            return _make_cell_table(console, columns, rows).split("\n", allow_blank=True)
 
 
-def _render_grid(rows: Iterable[tuple[str, Cell]], gap: int = 2) -> RenderableType:
-    """Return two columns without lines: labels and cells."""
-    grid = Table.grid(padding=(0, gap, 0, 0))
-    grid.add_column(style="weak", no_wrap=True)
-    grid.add_column(overflow="fold")
-    for label, cell in rows:
-        grid.add_row(shorten_cell(label), _style(cell))
-    return Padding(grid, (0, 0, 0, 2))
+def _make_cell_table(console: Console, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Text:
+    cells = [list(map(_read_cell, row)) for row in (columns, *rows)]
+    heading, *others = zip(*map(_justify, zip(*cells, strict=True)), strict=True)
+    return make_table(console, [cell.text for cell in heading], others, indent=_BLOCK_INDENT)
 
 
-def _render_table(columns: Iterable[str], rows: Iterable[Sequence[Cell]]) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    cells = [list(map(_style, row)) for row in rows]
-    for number, column in enumerate(columns):
-        texts = [row[number] for row in cells]
-        longest = max((text.cell_len for text in texts), default=0)
-        are_numbers = all(text.plain.replace(",", "").isdigit() for text in texts)
-        table.add_column(
-            shorten_cell(column),
-            overflow="fold",
-            no_wrap=number == 0 and longest <= MAX_UNBROKEN,
-            justify="right" if are_numbers else "left",
-        )
-    for row in cells:
-        table.add_row(*row)
-    return table
+def _justify(column: Sequence[Styled]) -> Sequence[Styled]:
+    """Return the heading and the cells of a column, justified at the right if all cells are numbers."""
+    if not all(cell.text.replace(",", "").isdigit() for cell in column[1:]):
+        return column
+    width = max(len(cell.text) for cell in column)
+    return [Styled(cell.text.rjust(width), cell.style) for cell in column]
 
 
 def _render_as_markdown(block: Block) -> str:
@@ -156,5 +135,5 @@ def _write_markdown_table(columns: Sequence[str], rows: Iterable[Sequence[Cell]]
 
 
 def _escape_markdown(cell: Cell) -> str:
-    escaped = _MARKDOWN.sub(r"\\\g<0>", _read_cell(cell).strip())
+    escaped = _MARKDOWN.sub(r"\\\g<0>", _read_cell(cell).text.strip())
     return _LIST_NUMBER.sub(r"\1\\\2", escaped)

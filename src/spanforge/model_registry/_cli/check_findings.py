@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from spanforge.model_registry._cli.lint_rules import ALL_RULES, LINT_RULES
 from spanforge.model_registry._cli.lint_types import SEVERITIES, LintRule
 from spanforge.model_registry._cli.registries import UsageError
-from spanforge.model_registry._core.entry_fields import MAX_WORD
 from spanforge.model_registry._core.errors import shorten
+from spanforge.model_registry._core.similar_names import suggest_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -81,9 +80,7 @@ def _split_names(texts: Iterable[str]) -> list[str]:
 def _explain_unknown_rule(name: str) -> str:
     if any(name == rule.name for rule in ALL_RULES):
         return f"rule {name} cannot be chosen: no registry can be loaded while it is broken"
-    near = difflib.get_close_matches(name[:MAX_WORD], _NAMES, 1)
-    hint = f"; did you mean {near[0]}?" if near else ""
-    return f"there is no rule {shorten(name)}{hint}; check --list-rules lists them"
+    return f"there is no rule {shorten(name)}{suggest_name(name, _NAMES)}; check --list-rules lists them"
 
 
 def count_severities(findings: Iterable[CheckFinding]) -> dict[str, int]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 from spanforge.model_registry._core.entry import ModelRegistryEntry
-from spanforge.model_registry._core.entry_fields import ARGUMENTS, ENTRY_FIELDS, MAX_WORD
+from spanforge.model_registry._core.entry_fields import ARGUMENTS, ENTRY_FIELDS
 from spanforge.model_registry._core.errors import InvalidValueError
 from spanforge.model_registry._core.lifecycle import RISK_TIERS, STATUSES
+from spanforge.model_registry._core.similar_names import find_similar_names
 from spanforge.model_registry._core.validation import DATE_FIELDS, RESERVED
 
 MAX_ENTRY_FAULTS: Final = 100
@@ -126,6 +126,5 @@ def is_unknown_field(data: Any, field: str) -> bool:
 
 
 def _find_choice(value: Any, choices: tuple[str, ...]) -> str:
-    word = value.strip().lower()[:MAX_WORD] if isinstance(value, str) else ""
-    near = difflib.get_close_matches(word, choices, 1)
+    near = find_similar_names(value.strip().lower(), choices) if isinstance(value, str) else []
     return near[0] if near else f"{', '.join(choices[:-1])} or {choices[-1]}"

@@ -10,12 +10,11 @@ from rich.text import Text
 from spanforge.model_registry._cli.terminal import escape_controls, open_console
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
 
     from rich.console import Console
 
 _FIELD_INDENT: Final = 4
-_FIELD_GAP: Final = 2
 
 
 class Field(NamedTuple):
@@ -47,22 +46,34 @@ def print_fields(title: str, fields: Iterable[Field]) -> None:
         return
     console = open_console()
     console.print(Text(f"  {escape_controls(title)}", "name"), overflow="fold")
-    width = max(cell_len(escape_controls(row.label)) for row in rows)
+    for line in list_field_lines(console, rows, _FIELD_INDENT):
+        console.print(line, soft_wrap=True)
+
+
+def list_field_lines(console: Console, rows: Sequence[Field], indent: int, gap: int = 2) -> Iterator[Text]:
+    """Yield the lines of fields, with blanks before each label and behind the longest one."""
+    longest = max((cell_len(escape_controls(row.label)) for row in rows), default=0)
+    width = min(longest, console.width // 2)
     for row in rows:
-        _print_field(console, row, min(width, console.width // 2))
+        yield from _wrap_field(console, row, indent, width, indent + width + gap)
 
 
-def _print_field(console: Console, row: Field, width: int) -> None:
-    """Print a field; a label that is wider than its column has a line of its own."""
-    margin = _FIELD_INDENT + width + _FIELD_GAP
+def _wrap_field(console: Console, row: Field, indent: int, width: int, margin: int) -> Iterator[Text]:
+    """Yield the lines of a field; a label that is wider than its column has lines of its own."""
     label = escape_controls(row.label)
-    lines = Text(escape_controls(row.value), row.style).wrap(console, max(console.width - margin, 1), overflow="fold")
-    first = Text().append(f"{' ' * _FIELD_INDENT}{label}", "weak")
+    first = Text().append(f"{' ' * indent}{label}", "weak")
     if cell_len(label) > width:
-        console.print(first, overflow="fold")
+        yield from wrap_text(console, first, console.width)
         first = Text()
-    for number, line in enumerate(lines):
-        line.rstrip()
+    value = Text(escape_controls(row.value), row.style)
+    for number, line in enumerate(wrap_text(console, value, max(console.width - margin, 1))):
         start = Text(" " * margin) if number else first
         start.pad_right(margin - start.cell_len)
-        console.print(start + line)
+        yield start + line
+
+
+def wrap_text(console: Console, text: Text, width: int) -> Iterator[Text]:
+    """Yield the lines of a text, without blanks at their ends."""
+    for line in text.wrap(console, width, overflow="fold"):
+        line.rstrip()
+        yield line

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from spanforge.model_registry._cli.lint_types import Issue
-from spanforge.model_registry._core.entry_fields import MAX_WORD
 from spanforge.model_registry._core.globs import is_glob
 from spanforge.model_registry._core.look_alikes import make_skeleton
 from spanforge.model_registry._core.name_routes import PROVIDER_SPELLINGS
 from spanforge.model_registry._core.names import canonical_provider
 from spanforge.model_registry._core.near_misses import list_near_misses
 from spanforge.model_registry._core.odd_names import show_ascii
+from spanforge.model_registry._core.similar_names import MAX_COMPARED_LENGTH, find_similar_names
 from spanforge.model_registry._core.values import escape, quote
 
 if TYPE_CHECKING:
@@ -86,9 +85,9 @@ def _list_providers(catalog: Catalog) -> Iterator[tuple[int, str, str]]:
 @lru_cache(maxsize=_MAX_REMEMBERED)
 def _find_near_provider(text: str) -> str | None:
     """Return the canonical name of the known provider that an unknown one is similar to, or that it contains."""
-    words = _SEVERAL_WORDS.split(text[:MAX_WORD].strip().lower())
+    words = _SEVERAL_WORDS.split(text[:MAX_COMPARED_LENGTH].strip().lower())
     known = {PROVIDER_SPELLINGS[word] for word in words if word in PROVIDER_SPELLINGS} if words[1:] else set()
-    near = difflib.get_close_matches("_".join(words), PROVIDER_SPELLINGS, 1, _LIKE_PROVIDER)
+    near = find_similar_names("_".join(words), PROVIDER_SPELLINGS, likeness=_LIKE_PROVIDER)
     if near:
         return PROVIDER_SPELLINGS[near[0]]
     return known.pop() if len(known) == 1 else None

@@ -33,6 +33,8 @@ _MAX_CELL_ITEMS: Final = 3
 """The limit of services and names that a cell lists."""
 _MAX_WIDTH: Final = 120
 """The limit of columns of a table. Longer lines are hard to follow on a wide screen."""
+_NARROW: Final = 64
+"""The columns of a terminal below which services and days are on a line of their own."""
 _MAX_SHOWN_NAME: Final = 120
 """The limit of characters of a name. An ARN has about 100. JSON and CSV have the whole name."""
 _CALLS_WIDTH: Final = 9
@@ -119,7 +121,7 @@ def print_findings(observed: Observed, findings: Findings, limit: int | None) ->
     """
     console = open_console()
     for line in _list_lines(observed, findings, limit, min(console.width, _MAX_WIDTH)):
-        console.print(line, soft_wrap=True)
+        console.print(line, soft_wrap="\n" in line.plain or line.cell_len <= console.width)
 
 
 def _list_lines(observed: Observed, findings: Findings, limit: int | None, width: int) -> Iterator[Text]:
@@ -162,6 +164,9 @@ def _make_heading(row: FindingKind, rows: Sequence[Finding]) -> Text:
 
 def _list_call_lines(rows: Iterable[Finding], width: int) -> Iterator[Text]:
     """Yield a line for each model, and a line with its owner and a note."""
+    if width < _NARROW:
+        yield from _list_narrow_lines(rows, width)
+        return
     rest = width - _CALLS_WIDTH - 2 * _DAY_WIDTH - 4
     widths = (rest * 4 // 7, _CALLS_WIDTH, rest - rest * 4 // 7, _DAY_WIDTH, _DAY_WIDTH)
     yield join_cells(("model", f"{'calls':>{_CALLS_WIDTH}}", "services", "first", "last"), widths, "weak")
@@ -172,6 +177,17 @@ def _list_call_lines(rows: Iterable[Finding], width: int) -> Iterator[Text]:
         note = _make_note(row)
         if note:
             yield _make_paragraph(f"  {note}", width, "weak")
+
+
+def _list_narrow_lines(rows: Iterable[Finding], width: int) -> Iterator[Text]:
+    """Yield a line for each model with its calls, and lines with all else."""
+    widths = (width - _CALLS_WIDTH - 1, _CALLS_WIDTH)
+    yield join_cells(("model", f"{'calls':>{_CALLS_WIDTH}}"), widths, "weak")
+    for row in rows:
+        yield join_cells((row.model_id or row.name, f"{row.calls:>{_CALLS_WIDTH},}"), widths)
+        days = " to ".join(each[:_DAY_WIDTH] for each in (row.first, row.last) if each)
+        facts = (_list_first(row.services), days, _make_note(row))
+        yield _make_paragraph(f"  {'; '.join(filter(None, facts))}", width, "weak")
 
 
 def _make_note(row: Finding) -> str:

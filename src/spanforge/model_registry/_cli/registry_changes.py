@@ -12,6 +12,7 @@ from spanforge.model_registry._cli.entry_edits import edit_content
 from spanforge.model_registry._cli.registries import UsageError
 from spanforge.model_registry._core.errors import shorten
 from spanforge.model_registry._core.file_lock import lock_folder
+from spanforge.model_registry._core.similar_names import suggest_name
 from spanforge.model_registry._core.state import replace_file_entries
 from spanforge.model_registry._core.storage import (
     parse_entries,
@@ -124,9 +125,7 @@ def _read_old(path: str, request: ChangeRequest) -> bytes | None:
 
 
 def _explain_unknown(path: str, model_id: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(model_id, known, 1)
-    hint = f"; did you mean {shorten(near[0])}?" if near else ""
-    return f"{path}: model {shorten(model_id)} is not registered{hint}"
+    return f"{path}: model {shorten(model_id)} is not registered{suggest_name(model_id, known)}"
 
 
 def _decode_file(content: bytes) -> str:

@@ -5,7 +5,6 @@ Each remedy was tried: the name was resolved again with the change.
 
 from __future__ import annotations
 
-import difflib
 import functools
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -15,6 +14,7 @@ from spanforge.model_registry._core.errors import InvalidValueError
 from spanforge.model_registry._core.globs import MAX_GLOBBED, Glob, is_glob, list_plain_names
 from spanforge.model_registry._core.names import entry_key, parse
 from spanforge.model_registry._core.settings import MATCH
+from spanforge.model_registry._core.similar_names import find_similar_names
 from spanforge.model_registry._core.values import quote
 
 if TYPE_CHECKING:
@@ -29,8 +29,6 @@ MAX_NEAR: Final = 3
 """The limit of entries that are shown as nearest."""
 MAX_SCANNED: Final = 20_000
 """The limit of ids and aliases that are compared with a name by their base names. They take half a second."""
-_MAX_SIMILAR: Final = 5_000
-"""The limit of ids and aliases whose letters are compared with those of a name."""
 _REGISTER: Final = "register"
 _SAMPLE: Final = {"name": "N", "version": "1", "risk_tier": "low", "owner": "T", "purpose": "P"}
 """The fields of an entry that is made only to resolve a name."""
@@ -135,8 +133,7 @@ def _list_similar(index: ModelIndex, explanation: Explanation) -> Iterator[NearE
     by_key = _group_texts(index)
     for text, model_id in by_key.get(key, ()):
         yield NearEntry(model_id, text, _compare_versions(text, explanation))
-    others = islice((each for each in by_key if each != key), _MAX_SIMILAR)
-    for similar in difflib.get_close_matches(key, list(others), MAX_NEAR):
+    for similar in find_similar_names(key, (each for each in by_key if each != key), MAX_NEAR):
         text, model_id = by_key[similar][0]
         yield NearEntry(model_id, text, "has a similar name", is_similar=True)
 

@@ -15,9 +15,13 @@ from spanforge.model_registry._cli.terminal import Styled, escape_controls, open
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from rich.console import Console
+
 _COLUMN_GAP: Final = "  "
 _MIN_COLUMN: Final = 6
 """The columns of the terminal that a column of a table has at least."""
+_MAX_UNBROKEN: Final = 36
+"""The columns up to which the names in the first column are not broken into lines."""
 _BREAK_AFTER: Final = re.compile(r"(?<=[/:.\-_ ])")
 
 
@@ -37,16 +41,27 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], styles
     if len(columns) > limit:
         msg = f"{len(columns)} columns do not fit in a line; choose at most {limit}, or another format"
         raise UsageError(msg)
+    console.print(make_table(console, columns, rows, styles), soft_wrap=True)
+
+
+def make_table(
+    console: Console,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    styles: Sequence[str] = (),
+    indent: int = 0,
+) -> Text:
+    """Return the table that ``print_table`` prints, with blanks before each line."""
     lines = [list(map(_make_styled, row, chain(styles, repeat("")))) for row in rows]
-    widths = _fit_widths([max(map(cell_len, texts)) for texts in _transpose(columns, lines)], console.width)
+    widths = _fit_widths([max(map(cell_len, texts)) for texts in _transpose(columns, lines)], console.width - indent)
     heading = [Styled(column, "name") for column in columns]
     dash = "─" if console.encoding.startswith("utf") else "-"
     rule = [Styled(dash * width, "weak") for width in widths]
     table = Text()
     for row in (heading, rule, *lines):
-        _append_row(table, row, widths)
+        _append_row(table, row, widths, " " * indent)
     table.right_crop()  # the last line feed, which the console adds
-    console.print(table, soft_wrap=True)
+    return table
 
 
 def _make_styled(cell: object, style: str) -> Styled:
@@ -61,7 +76,16 @@ def _transpose(columns: Sequence[str], rows: Iterable[Sequence[Styled]]) -> Iter
 
 
 def _fit_widths(widths: list[int], available: int) -> list[int]:
-    """Return the widths of columns that fit the terminal: the widest column is made narrower first."""
+    """Return the widths of columns that fit the terminal. The first column, with the names, is kept if possible."""
+    first, *others = widths
+    rest = available - first - len(_COLUMN_GAP)
+    if first <= _MAX_UNBROKEN and rest >= len(others) * (_MIN_COLUMN + len(_COLUMN_GAP)):
+        return [first, *_shrink_widths(others, rest)]
+    return _shrink_widths(widths, available)
+
+
+def _shrink_widths(widths: list[int], available: int) -> list[int]:
+    """Return the widths of columns that fit: the widest column is made narrower first."""
     excess = sum(widths) + len(_COLUMN_GAP) * (len(widths) - 1) - available
     while excess > 0 and max(widths) > _MIN_COLUMN:
         widest = widths.index(max(widths))
@@ -72,10 +96,10 @@ def _fit_widths(widths: list[int], available: int) -> list[int]:
     return widths
 
 
-def _append_row(table: Text, row: Sequence[Styled], widths: Sequence[int]) -> None:
+def _append_row(table: Text, row: Sequence[Styled], widths: Sequence[int], margin: str) -> None:
     parts = [_break_text(cell.text, width) for cell, width in zip(row, widths, strict=True)]
     for number in range(max(map(len, parts))):
-        padding = ""
+        padding = margin
         for cell, width, lines in zip(row, widths, parts, strict=True):
             text = lines[number] if number < len(lines) else ""
             if text:

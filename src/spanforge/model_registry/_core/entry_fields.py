@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from spanforge.model_registry._core.errors import InvalidValueError, shorten
+from spanforge.model_registry._core.similar_names import MAX_COMPARED_LENGTH, find_similar_names
 from spanforge.model_registry._core.validation import RESERVED, check_argument, freeze_metadata
 from spanforge.model_registry._core.values import EMPTY, Metadata
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-MAX_WORD: Final = 100
-"""The limit of characters that are compared with known words, because a comparison takes time that grows with their
-square. The longest known word has about 30."""
 LIKE_FIELD: Final = 0.75
 """The similarity from which an unknown field counts as a known one that is misspelt."""
 
@@ -147,10 +144,10 @@ def find_meant_name(written: str, names: Iterable[str], likeness: float) -> str 
         names: The known names.
         likeness: The similarity from which a name counts as misspelt, from 0 to 1.
     """
-    word = "_".join(written[:MAX_WORD].lower().replace("-", " ").split())
+    word = "_".join(written[:MAX_COMPARED_LENGTH].lower().replace("-", " ").split())
     by_letters = {name.replace("_", ""): name for name in names}
     other = FIELD_WORDS.get(word)
     if other in by_letters.values():
         return other
-    near = difflib.get_close_matches(word.replace("_", ""), by_letters, 1, likeness)
+    near = find_similar_names(word.replace("_", ""), by_letters, likeness=likeness)
     return by_letters[near[0]] if near else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
@@ -11,6 +10,7 @@ from spanforge.model_registry._core.matching import read_canonical_providers
 from spanforge.model_registry._core.names import entry_key, parse
 from spanforge.model_registry._core.odd_names import warn_about_odd_names
 from spanforge.model_registry._core.process import WarnOnce
+from spanforge.model_registry._core.similar_names import find_similar_names
 from spanforge.model_registry._core.values import quote
 
 if TYPE_CHECKING:
@@ -122,4 +122,4 @@ def list_nearest(model_ids: Iterable[str], name: str) -> tuple[str, ...]:
     text = name.lower()
     start = text[:COMMON_LENGTH]
     similar_ids = (model_id for model_id in model_ids if model_id.lower().startswith(start))
-    return tuple(difflib.get_close_matches(text, islice(similar_ids, MAX_NEAREST), NEAREST))
+    return tuple(find_similar_names(text, islice(similar_ids, MAX_NEAREST), NEAREST))

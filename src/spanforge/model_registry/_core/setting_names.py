@@ -9,6 +9,7 @@ from typing import Final
 from spanforge.model_registry._core.errors import show_name
 from spanforge.model_registry._core.process import WarnOnce
 from spanforge.model_registry._core.settings import FILE, SETTINGS, VARIABLES
+from spanforge.model_registry._core.similar_names import find_similar_names
 
 LIKE_PREFIX: Final = 0.85
 """The similarity from which the start of a name counts as ``VARIABLES``. No other variable of OpenTelemetry has it."""
@@ -59,7 +60,7 @@ def _find_meant_variable(name: str) -> str | None:
     has_word = "REGISTRY" in upper
     rest = (upper.rpartition("REGISTRY")[2] if has_word else upper[len(VARIABLES) :]).strip("_- ").lower()
     settings = list(_KNOWN.values())
-    near = difflib.get_close_matches(rest, settings, 1, LIKE_NAME)
+    near = find_similar_names(rest, settings, likeness=LIKE_NAME)
     if rest in OTHER_WORDS:
         near = [OTHER_WORDS[rest]]
     elif not near and len(rest) >= MIN_PART:
