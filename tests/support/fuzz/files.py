@@ -43,6 +43,12 @@ def check_saved(entries: list[ModelRegistryEntry], path: Path) -> None:
     expect(load(path) == entries, "saved entries differ from those that were loaded")
 
 
+def check_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the members of a JSON object, in which no key may be twice."""
+    expect(len(dict(pairs)) == len(pairs), "a file with a key twice was loaded")
+    return dict(pairs)
+
+
 def fuzz_json(folder: Path) -> Target:
     """Check registry files in JSON: the same entries whatever the white space, and after they were saved."""
     path, other = folder / "models.json", folder / "other.json"
@@ -52,7 +58,8 @@ def fuzz_json(folder: Path) -> Target:
         entries = load(path)
         if isinstance(entries, str):
             return
-        value = json.loads(data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"))
+        text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+        value = json.loads(text, object_pairs_hook=check_keys)
         other.write_text(json.dumps(value, indent=1), "utf-8")
         expect(load(other) == entries, "the entries depend on the form of the JSON")
         check_saved(entries, other)
