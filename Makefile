@@ -62,7 +62,7 @@ pictures: servers ## redraw the pictures of commands, dashboards and alerts; nee
 	@$(BIN)/python -m pytest -q tests/e2e/test_fleet.py -k panels --pictures docs/images
 	$(if $(UI),@$(BIN)/python -m pytest -q tests/e2e/test_jaeger_page.py -k file --pictures docs/images --jaeger-page $(UI))
 
-bench: ## measure what the library costs; ARGS="span-llm import" runs some benchmarks
+bench: ## measure what the library costs; ARGS="span-llm import" runs some benchmarks, ARGS=others those of other packages' processors
 	$(SETUP) test
 	@$(BIN)/python -m benchmarks $(ARGS)
 

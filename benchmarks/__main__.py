@@ -15,6 +15,8 @@ from spanforge.model_registry._core.settings import EVENTS
 
 BUILD = Path(__file__).parent.parent / "build"
 """The folder for files. It is on a disk; a folder for temporary files may not be."""
+OTHERS = "others"
+"""The benchmark of other packages' processors, which runs in an environment of its own, with arguments of its own."""
 
 
 def _rounds(value: str) -> int:
@@ -27,7 +29,9 @@ def _rounds(value: str) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bench", allow_abbrev=False, description=__doc__)
     names = ", ".join(NAMES)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"benchmarks to run (default: all): {names}")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"benchmarks to run (default: all): {names}; or {OTHERS}"
+    )
     parser.add_argument(
         "--rounds", type=_rounds, default=25, metavar="N", help="rounds per benchmark (default: %(default)s)"
     )
@@ -79,6 +83,10 @@ def _set_environment(folder: str) -> None:
 
 def main(given: list[str]) -> int:
     """Run the selected benchmarks and return the exit code."""
+    if given[:1] == [OTHERS]:
+        from benchmarks import others  # noqa: PLC0415 - it imports what an exporter needs
+
+        return others.start(given[1:])
     arguments = _arguments(given)
     uncounted = "--quick uses tiny sizes" if arguments.quick else instructions.unavailable()
     BUILD.mkdir(exist_ok=True)

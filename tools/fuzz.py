@@ -36,6 +36,7 @@ SHOWN_LINES: Final = 40
 """The last lines of output that are shown if a target fails."""
 START: Final = "fuzz: start "
 _COVERED: Final = re.compile(r"^#\d+\s+\w+\s+cov: (\d+)", re.MULTILINE)
+_FAILED_INPUT: Final = re.compile(r"Test unit written to (.+)")
 _RUNS: Final = re.compile(r"^stat::number_of_executed_units: (\d+)", re.MULTILINE)
 
 
@@ -44,13 +45,23 @@ class NoFuzzerError(Exception):
 
 
 class Outcome(NamedTuple):
-    """The outcome of one target: inputs that were tried, branches that the corpus and all inputs reach, and failure."""
+    """The outcome of one target.
+
+    Attributes:
+        name: The target.
+        runs: The number of inputs that were tried.
+        first: The coverage of the corpus, as libFuzzer counts it.
+        last: The coverage of all inputs.
+        has_failed: Whether the target failed.
+        failed_input: The file of the input for which it failed; may be empty.
+    """
 
     name: str
     runs: int
     first: int
     last: int
     has_failed: bool
+    failed_input: str
 
     def __str__(self) -> str:
         end = "FAILED" if self.has_failed else "ok"
@@ -80,7 +91,9 @@ def read_outcome(output: str) -> Outcome:
     has_failed = "fuzz: end 0" not in output
     if has_failed:
         print("\n".join(output.splitlines()[-SHOWN_LINES:]))
-    return Outcome(name, int(runs[1]) if runs else 0, covered[0] if covered else 0, max(covered, default=0), has_failed)
+    failed = _FAILED_INPUT.search(output)
+    first, last = covered[0] if covered else 0, max(covered, default=0)
+    return Outcome(name, int(runs[1]) if runs else 0, first, last, has_failed, failed[1] if failed else "")
 
 
 def run_targets(python: Path, arguments: list[str], names: Iterable[str]) -> list[Outcome]:
@@ -129,10 +142,8 @@ def main() -> int:
             outcomes = run_targets(python, [str(arguments.seconds), kept, str(FOUND)], arguments.names or NAMES)
     for outcome in outcomes:
         print(outcome)
-        if outcome.has_failed and not arguments.input:
-            print(
-                f"fuzz: see {FOUND}/{outcome.name}-*, and repeat it with: make fuzz ARGS='--input FILE {outcome.name}'"
-            )
+        if outcome.failed_input:
+            print(f"fuzz: repeat it with: make fuzz ARGS='--input {outcome.failed_input} {outcome.name}'")
     return int(any(outcome.has_failed for outcome in outcomes) or not outcomes)
 
 

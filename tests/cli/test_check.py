@@ -272,6 +272,15 @@ def test_standard_input(
     assert list_rules(printed) == [(name, "unfilled-field")]
 
 
+@pytest.mark.parametrize("name", ["a__json", "a__yaml"])
+def test_items_that_are_no_mapping(name: str, check: Callable[..., Printed]) -> None:
+    """Each item that is no mapping is a fault, also null, which an empty item of a YAML list is."""
+    printed = check(name.replace("__", "."), "--format", "json", **{name: '[null, 5, "t", [], null]'})
+    findings = json.loads(printed.out)["findings"]
+    assert [each["rule"] for each in findings] == ["invalid-entry"] * 5
+    assert findings[0]["message"].endswith("must be a mapping; got null")
+
+
 @pytest.mark.parametrize("name", ["a.json", "a.yaml"])
 def test_an_empty_registry(name: str, check: Callable[..., Printed]) -> None:
     """A file without entries is a warning."""

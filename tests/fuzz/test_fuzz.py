@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -27,6 +28,17 @@ def test_corpus(name: str, tmp_path: Path) -> None:
     assert inputs
     for path in inputs:
         run(path.read_bytes())
+
+
+def test_failed_target_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A target that ends with another status than 0 has failed, and its input is named."""
+    monkeypatch.syspath_prepend(str(TOOL.parent))
+    read_outcome = runpy.run_path(str(TOOL))["read_outcome"]
+    lines = ["#2\tINITED cov: 10 ft: 1", "#9\tNEW    cov: 12 ft: 3", "stat::number_of_executed_units: 9", ""]
+    good = read_outcome("\n".join(["names", *lines, "fuzz: end 0"]))
+    assert str(good) == "fuzz: names: 9 inputs, coverage 10 to 12: ok"
+    bad = read_outcome("names\nTest unit written to build/fuzz/names-crash-1\nfuzz: end 19712")
+    assert (bad.has_failed, bad.failed_input) == (True, "build/fuzz/names-crash-1")
 
 
 @pytest.mark.e2e

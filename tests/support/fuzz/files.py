@@ -8,6 +8,10 @@ from typing import TYPE_CHECKING, Any
 from support.fuzz.limits import check_message, expect
 
 from spanforge.model_registry import ModelRegistry, RegistryFileError
+from spanforge.model_registry._cli.check_findings import has_failed
+from spanforge.model_registry._cli.checked_files import CheckedFile
+from spanforge.model_registry._cli.lint_rules import LINT_RULES
+from spanforge.model_registry._cli.registry_check import check_registry
 from spanforge.model_registry.calendar import Calendar, read_feed
 
 if TYPE_CHECKING:
@@ -19,15 +23,18 @@ if TYPE_CHECKING:
     from spanforge.model_registry import ModelRegistryEntry
     from spanforge.model_registry.calendar import FeedFormat
 
+TODAY = "2026-11-29"
 FORMS: tuple[FeedFormat, ...] = ("litellm", "modeldeprecations", "deprecations.info", "bedrock")
 
 
 def load(path: Path) -> list[ModelRegistryEntry] | str:
-    """Return the entries of a registry file, or the error about it."""
+    """Return the entries of a registry file, or the error about it; the command ``check`` must agree."""
     registry = ModelRegistry(auto_emit=False)
+    findings = check_registry([CheckedFile(str(path), path.read_bytes())], LINT_RULES, TODAY)
     try:
         registry.load(path)
     except RegistryFileError as error:
+        expect(has_failed(findings, "error"), "the command check finds no fault in a file that cannot be loaded")
         return check_message(error)
     return registry.list_all()
 
@@ -43,18 +50,28 @@ def check_saved(entries: list[ModelRegistryEntry], path: Path) -> None:
     expect(load(path) == entries, "saved entries differ from those that were loaded")
 
 
+def check_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the members of a JSON object, in which no key may be twice."""
+    expect(len(dict(pairs)) == len(pairs), "a file with a key twice was loaded")
+    return dict(pairs)
+
+
 def fuzz_json(folder: Path) -> Target:
-    """Check registry files in JSON: the same entries whatever the white space, and after they were saved."""
-    path, other = folder / "models.json", folder / "other.json"
+    """Check registry files in JSON: the same entries in any layout, if read as YAML, and after they were saved."""
+    path, other, as_yaml = folder / "models.json", folder / "other.json", folder / "models.yaml"
 
     def run(data: bytes) -> None:
         path.write_bytes(data)
         entries = load(path)
         if isinstance(entries, str):
             return
-        value = json.loads(data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"))
+        text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+        value = json.loads(text, object_pairs_hook=check_keys)
         other.write_text(json.dumps(value, indent=1), "utf-8")
         expect(load(other) == entries, "the entries depend on the form of the JSON")
+        as_yaml.write_text(text, "utf-8")
+        in_yaml = load(as_yaml)
+        expect(isinstance(in_yaml, str) or in_yaml == entries, "JSON has other entries if it is read as YAML")
         check_saved(entries, other)
 
     return run
@@ -90,7 +107,7 @@ def fuzz_calendar(folder: Path) -> Target:
         path.write_bytes(content)
         if kind < 2:
             return _load_calendar(Calendar.load, path)
-        return _load_calendar(lambda: read_feed(path, FORMS[kind // 2 - 1], checked_on="2026-11-29"))
+        return _load_calendar(lambda: read_feed(path, FORMS[kind // 2 - 1], checked_on=TODAY))
 
     def run(data: bytes) -> None:
         calendar = read(data[0] % (2 + 2 * len(FORMS)), data[1:]) if data else None

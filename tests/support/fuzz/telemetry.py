@@ -7,6 +7,8 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
+from google.protobuf.empty_pb2 import Empty
+from google.protobuf.message import DecodeError
 from support.evidence import DAY, make_entry
 from support.fuzz.limits import check_message, expect
 from support.fuzz.names import make_registry
@@ -83,6 +85,15 @@ PACKED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd")
 FOLLOWED = (follow_by_good, follow_by_good_proto)
 
 
+def is_protobuf(data: bytes) -> bool:
+    """Check whether data are the fields of any message."""
+    try:
+        Empty.FromString(data)
+    except DecodeError:
+        return False
+    return True
+
+
 def fuzz_telemetry(folder: Path) -> Target:
     """Check that a file gives an error or evidence, the same each time, and that no good request is lost unnoticed."""
     path = folder / "spans.jsonl"
@@ -108,6 +119,8 @@ def fuzz_telemetry(folder: Path) -> Target:
         is_whole = not (read.limits or read.bad_lines)
         if wrap in FOLLOWED:
             expect(not is_whole or read.last == LAST, "a good request is lost unnoticed")
+        if wrap is follow_by_good_proto:
+            expect(not is_whole or is_protobuf(b"\n" + data[1:]), "a damaged request is lost unnoticed")
         if wrap is same:
             packed = attest(gzip.compress(content))
             has_same = packed is not None and packed.population == attestation.population

@@ -37,12 +37,14 @@ def list_entry_faults(data: Any) -> tuple[ModelRegistryEntry | None, list[Invali
     """
     faults: list[InvalidValueError] = []
     fields = data
-    while fields is not None and len(faults) < MAX_ENTRY_FAULTS:
+    while len(faults) < MAX_ENTRY_FAULTS:
         try:
             entry = ModelRegistryEntry.from_dict(fields)
         except InvalidValueError as error:  # noqa: PERF203 - most entries have no fault
             faults += [error, *_list_others_missing(fields, error)]
             fields = _repair(fields, error)
+            if fields is None:
+                break
         else:
             return (None if faults else entry), faults
     return None, faults
