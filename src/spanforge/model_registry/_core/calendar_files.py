@@ -106,14 +106,23 @@ def _parse_yaml_calendar(name: str, content: bytes) -> list[Announcement]:
     return _make_announcements(name, items, find_place)
 
 
-def read_yaml(name: str, content: bytes) -> tuple[Any, Any]:
-    """Return the root node of a YAML file, and its plain value, in which all scalars are texts."""
+def read_yaml(name: str, content: bytes, expected: str = "a YAML list of entries") -> tuple[Any, Any]:
+    """Return the root node of a YAML file, and its plain value, in which all scalars are texts.
+
+    Args:
+        name: The file's name.
+        content: Its content.
+        expected: What the file must be, for the error about an empty one.
+
+    Raises:
+        RegistryFileError: The content is not YAML, or the extra ``yaml`` is not installed.
+    """
     try:
         from spanforge.model_registry._core import yaml_entries, yaml_nodes  # noqa: PLC0415 - PyYAML is an extra
     except ImportError:
         raise RegistryFileError(name, str(MissingExtraError("YAML files", "yaml"))) from None
     try:
-        root = yaml_nodes.compose(content)
+        root = yaml_nodes.compose(content, expected)
     except FaultError as fault:
         line, column = fault.place or (None, None)
         raise RegistryFileError(name, fault.reason, line=line, column=column) from None

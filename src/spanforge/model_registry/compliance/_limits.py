@@ -92,6 +92,7 @@ def _list_argument_limits(request: EvidenceRequest) -> Iterator[str]:
         if seconds > default:
             shown = f"{seconds:,}".removesuffix(".0")
             yield f"The argument {name} is {shown} seconds instead of {default:,}. {effect}"
+    yield from _list_framework_limits(request)
     if not request.registry.files:
         yield (
             "The package has the registry's entries at generation, but no registry file. The entries did not come from "
@@ -101,6 +102,26 @@ def _list_argument_limits(request: EvidenceRequest) -> Iterator[str]:
         yield (
             "The evidence does not show that the provider calendar is complete and correct. Anyone who can write it "
             "can change its days. The package has its file."
+        )
+
+
+def _list_framework_limits(request: EvidenceRequest) -> Iterator[str]:
+    """Yield the limits that follow from the framework."""
+    framework = request.framework
+    unsupported = [clause.id for clause in framework.clauses if not clause.checks]
+    if unsupported:
+        yield (
+            f"Clauses without a check: {_count_and_name(unsupported)}. Nothing in this evidence supports them. They do "
+            "not count in the overall status."
+        )
+    if request.arguments.framework.origin != "shipped":
+        yield "The organisation wrote the framework's file: which checks support a clause, and what is not covered."
+    if framework.checked == "secondary" or any(clause.checked == "secondary" for clause in framework.clauses):
+        yield "The framework was read in other accounts, not in the publisher's own text. `source` names them."
+    if "retention" in request.parameters:
+        yield (
+            "The check `retention` compares the days of the earliest and the newest record. It does not show that "
+            "nothing was deleted in between, or that each service sent telemetry. One record is enough for a day."
         )
 
 

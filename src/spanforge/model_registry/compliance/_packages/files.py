@@ -1,7 +1,8 @@
 """The files of an evidence package, written atomically to a folder or a zip.
 
 ``attestation.json`` and ``evidence.csv`` are the evidence. ``registry.json`` has the registry's entries, and each file
-``registry-<number>-<name>`` has the bytes of a registry file. ``calendar-<name>`` has those of a provider calendar.
+``registry-<number>-<name>`` has the bytes of a registry file. ``calendar-<name>`` has those of a provider calendar, and
+``framework-<name>`` those of the framework.
 ``manifest.json`` lists the inputs. ``SHA256SUMS`` has the digests of these files, for ``sha256sum -c``.
 ``signature.dsse.json`` signs them; an unsigned package does not have it.
 """
@@ -49,7 +50,7 @@ SIGNED_FILES: Final = (SUMS, ATTESTATION, EVIDENCE, MANIFEST, REGISTRY)
 PACKAGE_FILES: Final = (*SIGNED_FILES, SIGNATURE)
 """The files that each signed package has, sorted. An unsigned package does not have the last one."""
 
-_REGISTRY_COPY: Final = re.compile(r"(?:registry-[1-9][0-9]{0,8}|calendar)-[A-Za-z0-9._-]{1,100}")
+_REGISTRY_COPY: Final = re.compile(r"(?:registry-[1-9][0-9]{0,8}|calendar|framework)-[A-Za-z0-9._-]{1,100}")
 
 MAX_PACKAGE_SIZE: Final = 256 * 1024 * 1024
 """The limit of the total bytes of a package's files. Rows and entries of 100,000 models take about a quarter of it."""
@@ -67,7 +68,7 @@ SIGNED: Final = f"{SIGNATURE}: a DSSE envelope over an in-toto Statement of the 
 
 
 def is_registry_copy(name: str) -> bool:
-    """Check whether a name is that of a copy of a registry file or a calendar file."""
+    """Check whether a name is that of a copy of a file: of a registry, a calendar or a framework."""
     return _REGISTRY_COPY.fullmatch(name) is not None
 
 
@@ -120,7 +121,7 @@ def assemble(
 
     Args:
         files: The contents of ``attestation.json``, ``evidence.csv``, ``registry.json`` and the copies of registry
-            files and the calendar file, by name.
+            files, the calendar file and the framework's file, by name.
         inputs: The inputs of the evidence, as JSON objects.
         signer: The key that signs; ``None`` for an unsigned package.
         predicate: Additional data to sign, a small JSON object.
