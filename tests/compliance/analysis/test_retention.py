@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.evidence import make_entry
+from support.evidence import ListReader, make_entry
 from support.frameworks import make_clause, make_framework
 from support.otlp import START
 
@@ -86,6 +86,19 @@ def test_nothing_to_compare_is_no_evidence(case: EvidenceCase, otlp: Otlp) -> No
     assert attest(case).status == "no_evidence"
     assert attest(case, otlp.line(otlp.enriched(start=ago(20)))).status == "no_evidence"
     assert measure_retention(ArchiveDays({}, START), 5) == (0, 0, 0, None, None)
+
+
+def test_a_query_of_jaeger_cannot_reach_back(case: EvidenceCase, otlp: Otlp) -> None:
+    """Jaeger is asked for the period only, which a limit states for frameworks with the check."""
+    reader = ListReader([otlp.line(otlp.enriched())], kind="jaeger", name="http://jaeger:16686")
+    limits = {
+        framework: [
+            each for each in case.attest(make_entry(), framework=framework, telemetry=reader).limits if "Jaeger" in each
+        ]
+        for framework in ("soc2", "eu_ai_act")
+    }
+    sentence = "Jaeger is queried for the period only, so the check `retention` sees nothing earlier of: "
+    assert limits == {"soc2": [], "eu_ai_act": [f"{sentence}http://jaeger:16686"]}
 
 
 def test_old_telemetry_is_not_supported_by_its_age(case: EvidenceCase, otlp: Otlp) -> None:

@@ -54,6 +54,8 @@ def list_limits(facts: EvidenceFacts, names: NameLists) -> Iterator[str]:
     about = facts.about
     yield from _list_cuts(facts, names)
     yield from _list_argument_limits(facts.request)
+    yield from _list_framework_limits(facts.request)
+    yield from _list_retention_limits(facts)
     yield from list_harmless_faults(facts.inputs)
     called = [entry for entry in facts.request.entries if entry.model_id in about.models]
     undated = sum(_begins_by_dates(entry, facts.request.scan) for entry in called)
@@ -92,7 +94,6 @@ def _list_argument_limits(request: EvidenceRequest) -> Iterator[str]:
         if seconds > default:
             shown = f"{seconds:,}".removesuffix(".0")
             yield f"The argument {name} is {shown} seconds instead of {default:,}. {effect}"
-    yield from _list_framework_limits(request)
     if not request.registry.files:
         yield (
             "The package has the registry's entries at generation, but no registry file. The entries did not come from "
@@ -118,11 +119,19 @@ def _list_framework_limits(request: EvidenceRequest) -> Iterator[str]:
         yield "The organisation wrote the framework's file: which checks support a clause, and what is not covered."
     if framework.checked == "secondary" or any(clause.checked == "secondary" for clause in framework.clauses):
         yield "The framework was read in other accounts, not in the publisher's own text. `source` names them."
-    if "retention" in request.parameters:
-        yield (
-            "The check `retention` compares the days of the earliest and the newest record. It does not show that "
-            "nothing was deleted in between, or that each service sent telemetry. One record is enough for a day."
-        )
+
+
+def _list_retention_limits(facts: EvidenceFacts) -> Iterator[str]:
+    """Yield the limits of the check ``retention``, if the framework has it."""
+    if "retention" not in facts.request.parameters:
+        return
+    yield (
+        "The check `retention` compares the days of the earliest and the newest record. It does not show that "
+        "nothing was deleted in between, or that each service sent telemetry. One record is enough for a day."
+    )
+    queried = [scanned.name for scanned in facts.inputs if scanned.kind == "jaeger"]
+    if queried:
+        yield f"Jaeger is queried for the period only, so the check `retention` sees nothing earlier of: {queried[0]}"
 
 
 def _list_status_limits(request: EvidenceRequest) -> Iterator[str]:

@@ -237,18 +237,18 @@ class Scan:
         """Return the spans that started in the period, and keep the events of the others."""
         start, end = self.request.start, self.request.end
         inside, outside = [], defaultdict[str, list[int]](list)
-        has_use_of_marks = self.request.keeps_days or not self.result.has_marks
-        may_find_marks = has_use_of_marks and self._may_have_marks()
+        keeps_days = self.request.keeps_days
+        may_find_marks = (keeps_days or not self.result.has_marks) and self._may_have_marks()
         for span in spans:
             if start <= span.start_time_unix_nano < end:
                 inside.append(span)
-                continue
-            sender = NO_MARK
-            if span.events or may_find_marks:
+            elif span.events or may_find_marks:
                 # A span that started before the period may have events in the period.
                 sender = self._read_sender(span.attributes)
                 self._events.keep_all(span, sender)
-            outside[sender].append(span.start_time_unix_nano)
+                outside[sender].append(span.start_time_unix_nano)
+            elif keeps_days:
+                outside[NO_MARK].append(span.start_time_unix_nano)
         self.result.spans_outside += len(spans) - len(inside)
         for sender, starts in outside.items():
             self._note_days(starts, sender)
