@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import jsonschema
@@ -156,6 +157,8 @@ def test_frameworks_in_code() -> None:
     """``from_dict`` takes what ``to_dict`` returns, and refuses the first fault; a framework is immutable."""
     framework = make_framework()
     assert Framework.from_dict(framework.to_dict()) == framework
+    frozen = freeze(framework.to_dict())
+    assert Framework.from_dict(frozen) == framework
     assert json.loads(framework.to_json()) == framework.to_dict()
     assert framework.file is None
     with pytest.raises(AttributeError, match="immutable"):
@@ -170,6 +173,13 @@ def test_frameworks_in_code() -> None:
     ):
         with pytest.raises(InvalidValueError, match=message):
             Framework.from_dict(fields)
+
+
+def freeze(value: Any) -> Any:
+    """Return an immutable copy of mappings and lists."""
+    if isinstance(value, dict):
+        return MappingProxyType({key: freeze(item) for key, item in value.items()})
+    return tuple(map(freeze, value)) if isinstance(value, list) else value
 
 
 def test_ids_of_the_library_are_reserved() -> None:

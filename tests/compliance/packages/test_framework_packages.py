@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from importlib.resources import files
 from pathlib import Path
@@ -77,6 +78,33 @@ def test_evidence_under_a_framework(case: EvidenceCase, otlp: Otlp, name: str) -
     (folder / stated["file"]).unlink()
     with pytest.raises(VerificationError, match=f"{stated['file']} is missing"):
         verify_package(folder, [public])
+
+
+def test_any_file_name_is_stated(case: EvidenceCase) -> None:
+    """A file whose name is not Unicode has a name in the attestation, and a copy whose name a package allows."""
+    path = case.folder / os.fsdecode(b"house \xff rules.json")
+    path.write_bytes(make_framework().to_json())
+    package = case.package(case.engine(make_entry()), framework=load_framework(path))
+    stated = json.loads(package.to_json())["arguments"]["framework"]
+    assert (stated["name"], stated["file"]) == ("house \ufffd rules.json", "framework-house___rules.json")
+    package.write(case.folder / "package")
+
+
+def test_dates_after_the_period_are_limits(case: EvidenceCase) -> None:
+    """A limit names the clauses that apply only from a day after the period."""
+    limits = {
+        period: [
+            each for each in case.attest(framework="eu_ai_act", period=period).limits if "after the period" in each
+        ]
+        for period in (("2026-01-01", "2026-08-02"), ("2026-01-01", "2026-08-03"), ("2027-01-01", "2027-12-03"))
+    }
+    start = "Clauses that apply only from a day after the period, as the framework's file states: "
+    high_risk = "'Art. 12', 'Art. 19', 'Art. 26'"
+    assert [[each.removeprefix(start).partition(". `")[0] for each in found] for found in limits.values()] == [
+        [f"4 ({high_risk}, 'Art. 50')"],
+        [f"3 ({high_risk})"],
+        [],
+    ]
 
 
 def test_retention_days_are_stated(case: EvidenceCase, otlp: Otlp) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from spanforge.model_registry.compliance._attestation_request import FrameworkFile
 from spanforge.model_registry.compliance._registry_files import clean_copy_name
+from spanforge.model_registry.compliance._sources.files import as_unicode
 
 if TYPE_CHECKING:
     from spanforge.model_registry.compliance._frameworks.framework import Framework
@@ -17,7 +18,7 @@ def copy_framework(framework: Framework) -> tuple[FrameworkFile, bytes]:
     file = framework.file
     content = framework.to_json() if file is None else file.content
     attested = FrameworkFile(
-        name=None if file is None else file.name,
+        name=None if file is None else as_unicode(file.name),
         file=f"framework-{clean_copy_name(f'{framework.id}.json' if file is None else file.name)}",
         size=len(content),
         sha256=hashlib.sha256(content).hexdigest(),

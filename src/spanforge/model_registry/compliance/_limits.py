@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from spanforge.model_registry._core.entry import has_undated_status
-from spanforge.model_registry._core.timestamps import from_nanos, to_nanos
+from spanforge.model_registry._core.timestamps import format_nanos, from_nanos, to_nanos
 from spanforge.model_registry._core.values import quote
 from spanforge.model_registry.compliance import _name_lists as name_lists
 from spanforge.model_registry.compliance._analysis.calls import OTHERS_NAME
@@ -54,7 +54,8 @@ def list_limits(facts: EvidenceFacts, names: NameLists) -> Iterator[str]:
     about = facts.about
     yield from _list_cuts(facts, names)
     yield from _list_argument_limits(facts.request)
-    yield from _list_framework_limits(facts.request)
+    yield from _list_clause_limits(facts.request)
+    yield from _list_source_limits(facts.request)
     yield from _list_retention_limits(facts)
     yield from list_harmless_faults(facts.inputs)
     called = [entry for entry in facts.request.entries if entry.model_id in about.models]
@@ -106,8 +107,8 @@ def _list_argument_limits(request: EvidenceRequest) -> Iterator[str]:
         )
 
 
-def _list_framework_limits(request: EvidenceRequest) -> Iterator[str]:
-    """Yield the limits that follow from the framework."""
+def _list_clause_limits(request: EvidenceRequest) -> Iterator[str]:
+    """Yield the limits of clauses without a check, and of those that did not apply in the period."""
     framework = request.framework
     unsupported = [clause.id for clause in framework.clauses if not clause.checks]
     if unsupported:
@@ -115,6 +116,22 @@ def _list_framework_limits(request: EvidenceRequest) -> Iterator[str]:
             f"Clauses without a check: {_count_and_name(unsupported)}. Nothing in this evidence supports them. They do "
             "not count in the overall status."
         )
+    last_day = format_nanos(request.scan.end - 1)[:10]
+    not_yet = [
+        clause.id
+        for clause in framework.clauses
+        if clause.applies_from and min(each.date for each in clause.applies_from) > last_day
+    ]
+    if not_yet:
+        yield (
+            f"Clauses that apply only from a day after the period, as the framework's file states: "
+            f"{_count_and_name(not_yet)}. `applies_from` has the days."
+        )
+
+
+def _list_source_limits(request: EvidenceRequest) -> Iterator[str]:
+    """Yield the limits that follow from where the framework comes from, and where it was read."""
+    framework = request.framework
     if request.arguments.framework.origin != "shipped":
         yield "The organisation wrote the framework's file: which checks support a clause, and what is not covered."
     if framework.checked == "secondary" or any(clause.checked == "secondary" for clause in framework.clauses):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, get_args
 
 from spanforge.model_registry._core.announcements import check_day
@@ -23,7 +23,7 @@ from spanforge.model_registry.compliance._frameworks.fields import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     from spanforge.model_registry.compliance._analysis.checks import CheckParameter
     from spanforge.model_registry.compliance._frameworks.fields import FieldKind, FrameworkField
@@ -54,9 +54,9 @@ class FrameworkFault(NamedTuple):
 def list_framework_faults(data: Any) -> Iterator[FrameworkFault]:
     """Yield the faults of a framework with these fields, as a file has them."""
     yield from _find_mapping_faults(data, FRAMEWORK_FIELDS, "", "a framework")
-    clauses = data.get("clauses") if isinstance(data, dict) else None
-    if isinstance(clauses, list):
-        mappings = [(number, clause) for number, clause in enumerate(clauses) if isinstance(clause, dict)]
+    clauses = data.get("clauses") if isinstance(data, Mapping) else None
+    if isinstance(clauses, (list, tuple)):
+        mappings = [(number, clause) for number, clause in enumerate(clauses) if isinstance(clause, Mapping)]
         ids = [(f"clauses[{number}].id", clause.get("id")) for number, clause in mappings]
         yield from _list_repeated(ids, "clause")
         yield from _list_contradictions(mappings)
@@ -64,7 +64,7 @@ def list_framework_faults(data: Any) -> Iterator[FrameworkFault]:
 
 def list_id_clashes(data: Any) -> list[FrameworkFault]:
     """Return a fault if a framework of a caller has the id of one that the library contains."""
-    framework_id = data.get("id") if isinstance(data, dict) else None
+    framework_id = data.get("id") if isinstance(data, Mapping) else None
     if framework_id not in SHIPPED_IDS:
         return []
     return [FrameworkFault("id", f"is {framework_id}, the id of a framework of the library; choose another id")]
@@ -73,7 +73,7 @@ def list_id_clashes(data: Any) -> list[FrameworkFault]:
 def _find_mapping_faults(
     value: Any, fields: Mapping[str, FrameworkField], path: str, noun: str
 ) -> Iterator[FrameworkFault]:
-    if not isinstance(value, dict):
+    if not isinstance(value, Mapping):
         names = ", ".join(fields)
         yield FrameworkFault(path, f"must be a mapping: {noun} has the fields {names}; got {describe_type(value)}")
         return
@@ -121,7 +121,7 @@ def _find_checked_faults(value: Any, path: str) -> Iterator[FrameworkFault]:
 
 
 def _find_list_faults(value: Any, path: str, most: int, check: _FindFaults) -> Iterator[FrameworkFault]:
-    if not isinstance(value, list):
+    if not isinstance(value, (list, tuple)):
         yield FrameworkFault(path, f"must be a list; got {describe_type(value)}")
     elif len(value) > most:
         yield FrameworkFault(path, f"has {len(value):,} items; the limit is {most:,}")
@@ -144,31 +144,31 @@ def _find_date_faults(value: Any, path: str) -> Iterator[FrameworkFault]:
 
 def _find_clauses_faults(value: Any, path: str) -> Iterator[FrameworkFault]:
     yield from _find_list_faults(value, path, MAX_CLAUSES, _find_clause_faults)
-    if value == []:
+    if isinstance(value, (list, tuple)) and not value:
         yield FrameworkFault(path, "must have at least one clause")
 
 
 def _find_clause_faults(value: Any, path: str) -> Iterator[FrameworkFault]:
     yield from _find_mapping_faults(value, CLAUSE_FIELDS, path, "a clause")
-    if isinstance(value, dict) and not value.get("checks") and not value.get("not_covered"):
+    if isinstance(value, Mapping) and not value.get("checks") and not value.get("not_covered"):
         problem = "has neither checks nor not_covered; add one of them: a clause without checks states what is missing"
         yield FrameworkFault(path, problem)
 
 
 def _find_uses_faults(value: Any, path: str) -> Iterator[FrameworkFault]:
     yield from _find_list_faults(value, path, MAX_CLAUSE_ITEMS, _find_use_faults)
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         names = [(f"{path}[{number}]", read_check_name(item)) for number, item in enumerate(value)]
         yield from _list_repeated(names, "check")
 
 
 def read_check_name(item: Any) -> Any:
     """Return the name of a check in a framework, which is a text, or a mapping with parameters."""
-    return item.get("check") if isinstance(item, dict) else item
+    return item.get("check") if isinstance(item, Mapping) else item
 
 
 def _find_use_faults(value: Any, path: str) -> Iterator[FrameworkFault]:
-    name, given = read_check_name(value), value if isinstance(value, dict) else {}
+    name, given = read_check_name(value), value if isinstance(value, Mapping) else {}
     if not isinstance(name, str):
         yield FrameworkFault(path, f"must be the name of a check, or a mapping with it; got {shorten(value)}")
         return
@@ -199,14 +199,14 @@ def _list_repeated(items: list[tuple[str, Any]], noun: str) -> Iterator[Framewor
             yield FrameworkFault(path, f"repeats the {noun} {shorten(name)}, which {first[name]} has; remove one")
 
 
-def _list_contradictions(clauses: list[tuple[int, dict[Any, Any]]]) -> Iterator[FrameworkFault]:
+def _list_contradictions(clauses: list[tuple[int, Mapping[Any, Any]]]) -> Iterator[FrameworkFault]:
     """Yield the checks that have other parameters than in an earlier clause. An attestation has each check once."""
     first: dict[str, tuple[str, Any]] = {}
     for number, clause in clauses:
         uses = clause.get("checks")
-        for place, use in enumerate(uses if isinstance(uses, list) else ()):
+        for place, use in enumerate(uses if isinstance(uses, (list, tuple)) else ()):
             name, path = read_check_name(use), f"clauses[{number}].checks[{place}]"
-            if not isinstance(use, dict) or not isinstance(name, str):
+            if not isinstance(use, Mapping) or not isinstance(name, str):
                 continue
             where, other = first.setdefault(name, (path, use))
             if other != use:
