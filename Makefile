@@ -53,6 +53,7 @@ docs: ## rewrite what is generated from the code: documentation tables, collecto
 	@$(BIN)/python tools/collector_config.py
 	@$(BIN)/python tools/schema.py
 	@$(BIN)/python tools/calendar_schema.py
+	@$(BIN)/python tools/framework_schema.py
 	@$(BIN)/python tools/registry_schema.py
 	@$(BIN)/python tools/sbom.py
 	@$(BIN)/python tools/dashboards.py

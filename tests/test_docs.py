@@ -87,6 +87,7 @@ def test_every_example_has_a_test() -> None:
         "command_line",
         "fastapi_gunicorn",
         "fleet.py",
+        "frameworks",
         "lifecycle.py",
         "nothing_lost.py",
         "plain_sdk.py",

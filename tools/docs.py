@@ -34,7 +34,8 @@ from spanforge.model_registry._core.validation import RESERVED, ReservedKey
 from spanforge.model_registry._core.version_tables import NAME_TAGS, REVISIONS, SNAPSHOTS
 from spanforge.model_registry.compliance._analysis.checks import EVIDENCE_CHECKS
 from spanforge.model_registry.compliance._formats.oscal import OBJECTIVE_STATUSES
-from spanforge.model_registry.compliance._frameworks import FRAMEWORKS
+from spanforge.model_registry.compliance._frameworks.fields import APPLICATION_FIELDS, CLAUSE_FIELDS, FRAMEWORK_FIELDS
+from spanforge.model_registry.compliance._frameworks.shipped import list_shipped
 from spanforge.model_registry.compliance._report import LIMITS
 from spanforge.model_registry.compliance._sources.formats import FORMATS
 from spanforge.model_registry.compliance._sources.log_calls import CALL_EVENTS
@@ -43,7 +44,22 @@ from spanforge.model_registry.otel._metrics import METRICS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from spanforge.model_registry.compliance._frameworks.fields import FrameworkField
+    from spanforge.model_registry.compliance._frameworks.framework import CheckUse
+
 ROOT = Path(__file__).parent.parent
+FRAMEWORK_KINDS: Final = {
+    "id": "id",
+    "name": "string",
+    "text": "string",
+    "day": "day",
+    "checked": "`official` or `secondary`",
+    "texts": "list of strings",
+    "clauses": "list of clauses",
+    "checks": "list of checks",
+    "dates": "list of dates",
+}
+"""The words for the kinds of values in a framework file."""
 CALENDAR_KINDS: Final = {"name": "name or glob", "text": "string", "day": "day", "names": "list of names"}
 """The words for the kinds of values in a calendar file."""
 WIDTH = 118
@@ -104,8 +120,14 @@ def checks() -> list[list[str]]:
 def clauses() -> list[list[str]]:
     """Return the table of the clauses that evidence can support."""
     rows = [
-        [f"`{name}`", row.clause, row.asks, ", ".join(f"`{check}`" for check in row.checks), "; ".join(row.not_shown)]
-        for name, framework in FRAMEWORKS.items()
+        [
+            f"`{name}`",
+            row.id,
+            row.text,
+            ", ".join(map(_show_use, row.checks)) or "no check",
+            _join_sentences(row.not_covered),
+        ]
+        for name, framework in list_shipped().items()
         for row in framework.clauses
     ]
     return [["framework", "clause", "asks", "supported by", "not shown"], *rows]
@@ -117,6 +139,43 @@ def oscal_statuses() -> list[list[str]]:
         [f"`{status}`", f"`{row.state}`", f"`{row.reason}`", row.meaning] for status, row in OBJECTIVE_STATUSES.items()
     ]
     return [["status of the clause", "`state`", "`reason`", "meaning"], *rows]
+
+
+def frameworks() -> list[list[str]]:
+    """Return the table of the frameworks that the library contains."""
+    rows = [
+        [f"`{each.id}`", each.name, ", ".join(clause.id for clause in each.clauses), each.checked]
+        for each in list_shipped().values()
+    ]
+    return [["id", "framework", "clauses", "checked"], *rows]
+
+
+def framework_dates() -> list[list[str]]:
+    """Return the table of the days from which clauses apply."""
+    rows = [
+        [f"`{each.id}`", clause.id, date.date, date.scope, f"[{date.checked}]({date.source})"]
+        for each in list_shipped().values()
+        for clause in each.clauses
+        for date in clause.applies_from
+    ]
+    return [["framework", "clause", "from", "applies to", "checked"], *rows]
+
+
+def _tabulate_fields(fields: Mapping[str, FrameworkField]) -> list[list[str]]:
+    rows = [
+        [f"`{name}`", "yes" if row.required else "no", FRAMEWORK_KINDS[row.kind], row.note]
+        for name, row in fields.items()
+    ]
+    return [["field", "required", "value", "meaning"], *rows]
+
+
+def _join_sentences(texts: Iterable[str]) -> str:
+    return " ".join(f"{text[:1].upper()}{text[1:]}." for text in texts)
+
+
+def _show_use(use: CheckUse) -> str:
+    parameters = ", ".join(f"{name} {value:,}" for name, value in use.parameters)
+    return f"`{use.check}` ({parameters})" if parameters else f"`{use.check}`"
 
 
 def operations() -> list[list[str]]:
@@ -358,17 +417,22 @@ def lint_rules() -> list[list[str]]:
 
 
 TABLES = {
+    "application_fields": lambda: _tabulate_fields(APPLICATION_FIELDS),
     "attributes": attributes,
     "calendar_feeds": calendar_feeds,
     "import_formats": import_formats,
     "calendar_fields": calendar_fields,
     "call_events": call_events,
     "checks": checks,
+    "clause_fields": lambda: _tabulate_fields(CLAUSE_FIELDS),
     "clauses": clauses,
     "oscal_statuses": oscal_statuses,
     "conventions": conventions,
     "difference_kinds": difference_kinds,
     "entry_fields": entry_fields,
+    "framework_dates": framework_dates,
+    "framework_fields": lambda: _tabulate_fields(FRAMEWORK_FIELDS),
+    "frameworks": frameworks,
     "infrastructure": infrastructure,
     "lint_rules": lint_rules,
     "metrics": metrics,

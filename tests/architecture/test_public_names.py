@@ -48,6 +48,8 @@ COMPLIANCE = {
     "ComplianceMappingEngine",
     "EvidencePackage",
     "Expected",
+    "Framework",
+    "FrameworkFileError",
     "MatchingDifference",
     "MissingExtraError",
     "PackageError",
@@ -56,6 +58,7 @@ COMPLIANCE = {
     "VerificationError",
     "VerificationReport",
     "compare_matching",
+    "load_framework",
     "verify_package",
 }
 OTEL = {"ModelRegistrySampler", "ModelRegistrySpanProcessor", "PluginStatus", "status"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.commands import Printed, copy_examples, fits_terminal, run_here
+from support.frameworks import make_fields
 from support.permissions import without_privileges
 
 from spanforge.model_registry.compliance import verify_package
@@ -143,8 +145,8 @@ def test_what_make_prints(make: Make) -> None:
         f"key id      {report.keyid}",
         f"zip sha256  {report.archive_sha256}",
         "- calls_registered: 3 of 55 calls break the rule: Every model that was called",
-        "CC8.1   findings  Changes to systems",
-        "Limits: 12\n",
+        "CC8.1    findings   Changes to systems",
+        "Limits: 13\n",
         "spanforge-models evidence show october.zip",
     ):
         assert text in printed.out
@@ -203,10 +205,16 @@ def test_make_passes_its_options_on(folder: Path, make: Make) -> None:
         "2d",
     )
     options += ("--calendar", "calendar.yaml", "--audit-events", "events.json", "--generated-at", "2026-11-02")
+    (folder / "house.json").write_text(json.dumps(make_fields()))
+    options += ("--framework", "house.json", "--retention-days", "40")
     printed = make("--from", "2026-10-01", "--to", "2026-10-08", *options, "--output", "x.zip", "--format", "json")
     attestation = json.loads(printed.out)["attestation"]
+    framework = attestation["arguments"].pop("framework")
+    assert (framework["name"], framework["file"]) == ("house.json", "framework-house.json")
+    assert framework["sha256"] == hashlib.sha256((folder / "house.json").read_bytes()).hexdigest()
     assert attestation["arguments"] | {"calendar": None} == {
         "calendar": None,
+        "retention_days": 40,
         "delay_seconds": 3_600,
         "generated_at": "given",
         "match": "exact",
@@ -250,7 +258,12 @@ def test_make_never_overwrites(folder: Path, make: Make) -> None:
         ((*OCTOBER, "--audit-events", "none.json"), "none.json: cannot be read: No such file or directory"),
         ((*OCTOBER, "--max-gap", "1s"), "--max-gap must be a whole number with s, m, h or d"),
         ((*OCTOBER, "--model", "acme-chat-3"), "the nearest names are 'acme-chat-2', 'acme-chat-1'"),
-        ((*OCTOBER, "--framework", "SOC2"), "'SOC2' is not one of 'soc2', 'nist_ai_rmf'"),
+        ((*OCTOBER, "--framework", "SOC2"), "there is no framework SOC2; pass soc2, nist_ai_rmf, "),
+        ((*OCTOBER, "--framework", "none.yaml"), "none.yaml: no such file"),
+        (
+            (*OCTOBER, "--retention-days", "9"),
+            "retention_days must be left out: the framework soc2 has no check retention",
+        ),
         ((*OCTOBER, "--generated-at", "now"), "--generated-at must be an RFC 3339 date"),
     ],
 )

@@ -14,14 +14,15 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.commands import copy_examples, fits_terminal, run_here
+from support.commands import EXAMPLES, Printed, copy_examples, fits_terminal, run_here
 from support.packages import SignedCase
 
 from spanforge.model_registry._cli import package_reading
 from spanforge.model_registry._cli.app import run
 from spanforge.model_registry._cli.evidence_verify import find_hint
-from spanforge.model_registry.compliance import verify_package
-from spanforge.model_registry.compliance._frameworks import FRAMEWORKS
+from spanforge.model_registry.compliance import load_framework, verify_package
+from spanforge.model_registry.compliance._frameworks.fields import SHIPPED_IDS
+from spanforge.model_registry.compliance._frameworks.shipped import list_shipped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -294,9 +295,41 @@ def test_frameworks(capsys: pytest.CaptureFixture[str]) -> None:
     printed = run_here(capsys, "evidence", "frameworks")
     listed = json.loads(run_here(capsys, "evidence", "frameworks", "--format", "json").out)
     assert fits_terminal(printed.out)
-    assert [*listed] == [*FRAMEWORKS]
-    for framework in FRAMEWORKS.values():
-        assert all(f"  {clause.clause}" in printed.out for clause in framework.clauses)
+    assert [*listed] == [*list_shipped()]
+    for framework in list_shipped().values():
+        assert all(f"  {clause.id}" in printed.out for clause in framework.clauses)
+
+
+@pytest.mark.parametrize("name", [*SHIPPED_IDS, "house_rules.yaml"])
+def test_a_framework_is_explained(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each clause has its checks, what is not covered, and its days with sources; the JSON is a framework file."""
+    given = EXAMPLES.parent / "frameworks" / name if name.endswith(".yaml") else name
+    printed = run_here(capsys, "evidence", "frameworks", given)
+    assert (printed.code, fits_terminal(printed.out)) == (0, True)
+    fields = json.loads(run_here(capsys, "evidence", "frameworks", given, "--format", "json").out)
+    words = printed.out.split()
+    for clause in fields["clauses"]:
+        texts = [clause["id"], clause["title"], clause["text"], *clause["not_covered"]]
+        texts += [date["date"] for date in clause.get("applies_from", [])]
+        assert set(" ".join(texts).split()) <= {*words, *(word.rstrip(",:") for word in words)}
+        assert (clause.get("checks") is None) == (clause["id"] in {"Art. 50", "4"})
+    path = tmp_path / "own.json"
+    path.write_text(json.dumps(fields | {"id": "own"}))
+    assert load_framework(path).to_dict() == fields | {"id": "own"}
+
+
+def test_faults_of_a_framework_have_a_line_each(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The command checks a file, and prints each fault on a line of its own."""
+    path = tmp_path / "own.yaml"
+    path.write_text("id: own\ntitle: Own\nedition: 1\nsource: a\nclauses: []\n")
+    printed = run_here(capsys, "evidence", "frameworks", path)
+    assert printed == Printed(
+        2,
+        "",
+        f"spanforge-models: {path}, line 1, column 1: has no checked; add it: official if it was read in the "
+        "publisher's own text, secondary if in another account of it\n"
+        f"spanforge-models: {path}, line 5, column 10, field 'clauses': must have at least one clause\n",
+    )
 
 
 def test_hints_are_about_faults() -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import jsonschema
 import pytest
 from support.evidence import FIELDS, make_entry, run_code
+from support.frameworks import make_clause, make_framework
 from support.json_values import item_at, paths, replaced
 
 from spanforge.model_registry import ModelRegistry
@@ -22,7 +23,7 @@ from spanforge.model_registry._core.values import parse_date
 from spanforge.model_registry.compliance import ComplianceMappingEngine
 from spanforge.model_registry.compliance._attestation import FORMAT, Attestation
 from spanforge.model_registry.compliance._attestation_parts import EVIDENCE_STATUSES, EvidenceStatus, worst_status
-from spanforge.model_registry.compliance._frameworks import FRAMEWORKS
+from spanforge.model_registry.compliance._frameworks.fields import SHIPPED_IDS
 
 if TYPE_CHECKING:
     from support.evidence import EvidenceCase
@@ -91,7 +92,9 @@ def stated(case: EvidenceCase, otlp: Otlp) -> dict[str, Any]:
     registry.load(case.folder / "models.json")
     engine = ComplianceMappingEngine(registry, model_attributes=["my.model"])
     options: dict[str, Any] = {"audit_events": [], "generated_at": None, "source_revision": "4f2a"}
-    package = case.package(engine, period=("2025-12-01", "2200-01-01"), **options)
+    dates = [{"date": "2027-12-02", "scope": "all systems", "source": "the wiki", "checked": "secondary"}]
+    framework = make_framework(make_clause(applies_from=dates))
+    package = case.package(engine, framework=framework, period=("2025-12-01", "2200-01-01"), **options)
     attestation: dict[str, Any] = json.loads(package.to_json())
     return attestation
 
@@ -103,7 +106,7 @@ def test_attestations_validate(stated: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("model_id", [None, "gpt"])
-@pytest.mark.parametrize("framework", FRAMEWORKS)
+@pytest.mark.parametrize("framework", SHIPPED_IDS)
 def test_empty_attestations_validate(case: EvidenceCase, model_id: str | None, framework: str) -> None:
     """An attestation without telemetry is valid, about all models or one."""
     engine = case.engine(make_entry(deployment_date="2026-01-01 00:00:00+01:00"))
@@ -134,12 +137,14 @@ def test_every_value_has_its_type(stated: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        *("format", "framework", "overall_status", "model_status", "model_risk_tier", "generated_at"),
+        *("format", "overall_status", "model_status", "model_risk_tier", "generated_at"),
         *("period.from_date", "period.to_date", "period.interval", "clauses.0.status", "checks.0.status"),
         *("checks.0.samples.0.trace_id", "checks.0.samples.0.span_id", "checks.0.samples.0.start"),
         *("changes.0.at", "changes.0.status", "changes.0.source", "changes.0.event", "coverage.status"),
         *("coverage.gaps.0.from_date", "registry.sha256", "inputs.0.sha256", "inputs.0.first"),
         *("arguments.match", "arguments.generated_at", "registry.files.0.file", "registry.files.0.sha256"),
+        *("arguments.framework.file", "arguments.framework.sha256", "arguments.framework.origin", "framework_checked"),
+        *("clauses.0.checked", "clauses.0.applies_from.0.date", "clauses.0.applies_from.0.checked"),
     ],
 )
 def test_restricted_texts(stated: dict[str, Any], path: str) -> None:

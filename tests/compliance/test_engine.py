@@ -76,7 +76,7 @@ PERIODS: list[tuple[tuple[Any, Any], str]] = [
 @pytest.mark.parametrize(
     ("argument", "value", "reason"),
     [
-        ("framework", "iso", "framework must be one of soc2, nist_ai_rmf; got 'iso'"),
+        ("framework", "iso", "framework must be one of soc2, nist_ai_rmf, iso_42001, eu_ai_act; got 'iso'"),
         *(("model_id", value, "model_id must be") for value in ("", " ", 5, "\ud800")),
         *(("period", period, reason) for period, reason in PERIODS),
     ],
@@ -171,7 +171,11 @@ def test_arguments_that_change_a_result_are_stated(
     """The attestation has each argument exactly, and those that were not given with their defaults."""
     entry = make_entry(metadata={"aliases": ["an-alias"]})
     arguments = json.loads(case.package(case.engine(entry, **options), **given).to_json())["arguments"]
+    assert (arguments["framework"].pop("name"), len(arguments["framework"].pop("sha256"))) == ("soc2.json", 64)
+    assert arguments["framework"].pop("size") > 1_000
     assert arguments == {
+        "framework": {"file": "framework-soc2.json", "origin": "shipped"},
+        "retention_days": None,
         "model_id": None,
         "max_gap_seconds": 86_400,
         "delay_seconds": 300,

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.evidence import DAY, csv_rows, make_entry, make_record
+from support.frameworks import make_clause, make_framework
 from support.scans import HOUR
 
 from spanforge.model_registry._core.timestamps import to_nanos
 from spanforge.model_registry.compliance import _limits
 from spanforge.model_registry.compliance._analysis import seen_events
-from spanforge.model_registry.compliance._frameworks import FRAMEWORKS, ClauseRow, FrameworkRow
 
 if TYPE_CHECKING:
     from support.evidence import EvidenceCase
@@ -62,14 +62,11 @@ def test_log_records_alone_are_no_evidence_of_calls(case: EvidenceCase, otlp: Ot
 
 
 @pytest.mark.parametrize("lines", [[], [b"{oops"]])
-def test_clause_without_applicable_checks_has_no_evidence(
-    case: EvidenceCase, otlp: Otlp, monkeypatch: pytest.MonkeyPatch, lines: list[bytes]
-) -> None:
+def test_clause_without_applicable_checks_has_no_evidence(case: EvidenceCase, otlp: Otlp, lines: list[bytes]) -> None:
     """A clause whose checks are all not applicable has no evidence, whether coverage is complete or not."""
-    clause = ClauseRow("X", "Nothing.", ("changes_recorded",), ())
-    monkeypatch.setitem(FRAMEWORKS, "soc2", FrameworkRow("F", (clause,)))  # type: ignore[arg-type]
+    framework = make_framework(make_clause(checks=["changes_recorded"]))
     case.write(otlp.line(otlp.enriched()), *lines)
-    found = case.attest(make_entry())
+    found = case.attest(make_entry(), framework=framework)
     assert [check.status for check in found.checks] == ["not_applicable"]
     assert found.coverage.status == ("incomplete" if lines else "complete")
     assert [clause.status for clause in found.clauses] == [found.overall_status] == ["no_evidence"]

@@ -19,6 +19,8 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from packaging.requirements import Requirement
 
+from spanforge.model_registry.compliance._frameworks.fields import SHIPPED_IDS
+
 pytestmark = pytest.mark.e2e
 
 ROOT = Path(__file__).parents[2]
@@ -109,7 +111,8 @@ def test_the_wheel(built: Any) -> None:
     package = {name for name in names if ".dist-info/" not in name}
     source = ROOT / "src"
     expected = {str(path.relative_to(source)) for path in (source / "spanforge").rglob("*.py")}
-    others = ("py.typed", "calendar.schema.json", "registry.schema.json", "compliance/attestation.schema.json")
+    others = ["py.typed", *(f"{kind}.schema.json" for kind in ("calendar", "framework", "registry"))]
+    others += ["compliance/attestation.schema.json", *(f"compliance/_frameworks/{each}.json" for each in SHIPPED_IDS)]
     expected |= {f"spanforge/model_registry/{name}" for name in others} | {"spanforge_model_registry_otel.py"}
     assert package == expected
     assert "spanforge/__init__.py" not in names

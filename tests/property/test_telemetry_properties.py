@@ -35,6 +35,8 @@ from spanforge.model_registry.compliance._analysis.totals import CallTotals, tot
 from spanforge.model_registry.compliance._analysis.workers import scan_input
 from spanforge.model_registry.compliance._attestation_request import Arguments
 from spanforge.model_registry.compliance._evidence_request import EvidenceRequest
+from spanforge.model_registry.compliance._framework_file import copy_framework
+from spanforge.model_registry.compliance._frameworks.shipped import choose_framework
 from spanforge.model_registry.compliance._registry_files import copy_registry
 from spanforge.model_registry.compliance._report import build_attestation, build_csv
 from spanforge.model_registry.compliance._sources.files import FileReader
@@ -365,9 +367,11 @@ def attest(entries: list[ModelRegistryEntry], lines: list[bytes], mode: MatchMod
     wanted = ScanRequest(START, START + HOUR, HOUR, 0, entries, FURTHER, match=mode)
     durations = {"max_gap_seconds": 3_600.0, "delay_seconds": 0.0}
     options = {"match": mode, "calendar": None, "generated_at": "given", **durations}
-    arguments = Arguments(model_id=None, model_attributes=tuple(FURTHER), **options)
+    framework = choose_framework("soc2")
+    facts = {"model_id": None, "framework": copy_framework(framework)[0], "retention_days": None}
+    arguments = Arguments(model_attributes=tuple(FURTHER), **facts, **options)
     registry = copy_registry(ModelRegistry(auto_emit=False), entries, None).attested
-    request = EvidenceRequest("soc2", None, wanted, from_nanos(START + HOUR), arguments, registry)
+    request = EvidenceRequest(framework, {}, None, wanted, from_nanos(START + HOUR), arguments, registry)
     with tempfile.TemporaryDirectory() as folder:
         inputs = [scan_input(ListReader(lines), wanted, folder, 0)]
         totals = total_calls(inputs, wanted, folder)

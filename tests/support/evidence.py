@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from spanforge.model_registry.compliance import Framework
     from spanforge.model_registry.compliance._attestation import Attestation
 
 FIELDS: dict[str, Any] = {"name": "GPT", "version": "1", "risk_tier": "high", "owner": "ml", "purpose": "chat"}
@@ -87,7 +88,7 @@ class EvidenceCase:
         self,
         engine: ComplianceMappingEngine,
         model_id: str | None = None,
-        framework: str = "soc2",
+        framework: str | Framework = "soc2",
         period: tuple[Any, Any] = DAY,
         **options: Any,
     ) -> EvidencePackage:

@@ -7,23 +7,25 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.evidence import make_entry, make_record
+from support.frameworks import LONGEST_DAYS, make_framework
 from support.scans import HOUR
 
 from spanforge.model_registry._core.lifecycle import LIFECYCLE
-from spanforge.model_registry.compliance._analysis import checks
+from spanforge.model_registry.compliance._analysis import check_results
+from spanforge.model_registry.compliance._analysis.check_results import run_checks
 from spanforge.model_registry.compliance._analysis.checks import (
     EVIDENCE_CHECKS,
     SAMPLES_PER_CHECK,
     CheckInput,
     Outcome,
-    run_checks,
 )
 from spanforge.model_registry.compliance._analysis.copies import EXCEPTIONS
 from spanforge.model_registry.compliance._analysis.model_totals import ModelTotals
+from spanforge.model_registry.compliance._analysis.retention import NANOS_PER_DAY, ArchiveDays
 from spanforge.model_registry.compliance._analysis.scan_data import SpanRef
 from spanforge.model_registry.compliance._analysis.totals import CallTotals
 from spanforge.model_registry.compliance._attestation_parts import Change, CheckResult
-from spanforge.model_registry.compliance._frameworks import FRAMEWORKS
+from spanforge.model_registry.compliance._frameworks.shipped import list_shipped
 
 if TYPE_CHECKING:
     from support.evidence import EvidenceCase
@@ -44,8 +46,8 @@ def look(case: EvidenceCase, otlp: Otlp) -> Look:
 
     def look(entries: list[ModelRegistryEntry], *spans: Any, model_id: str | None = None) -> dict[str, CheckResult]:
         case.write(otlp.line(*spans))
-        packages = [case.attest(*entries, framework=framework, model_id=model_id) for framework in FRAMEWORKS]
-        return {check.check: check for package in packages for check in package.checks}
+        attestation = case.attest(*entries, framework=make_framework(), model_id=model_id)
+        return {check.check: check for check in attestation.checks}
 
     return look
 
@@ -72,7 +74,7 @@ def make_input(calls: int, exceptions: int, kind: str = "not_enriched", samples:
 def test_good_calls_support_every_check(look: Look, otlp: Otlp) -> None:
     """The frameworks use every check, and each one of calls is supported if every call is good."""
     good = [otlp.enriched(gen_ai__response__model="gpt") for _ in range(2)]
-    found = look([make_entry()], *good)
+    found = look([make_entry()], otlp.enriched(start=otlp.start - LONGEST_DAYS * 24 * HOUR), *good)
     assert list(dict.fromkeys(NAMES)) == NAMES == sorted(found, key=NAMES.index)
     for row in EVIDENCE_CHECKS:
         check = found[row.check]
@@ -87,6 +89,7 @@ def test_telemetry_without_calls_is_no_evidence(look: Look, otlp: Otlp, model_id
     """If there are spans and no calls, checks of calls have no evidence."""
     found = look([make_entry()], otlp.span(), model_id=model_id)
     assert {summarize(found[name]) for name in CALL_CHECKS} == {("no_evidence", 0, 0, None)}
+    assert found.pop("retention").status == "findings"
     assert {check.status for check in found.values()} == {"no_evidence", "not_applicable"}
     assert summarize(found["accountable"]) == ("no_evidence", 0, 0, None)
     assert summarize(found["changes_recorded"]) == ("not_applicable", 0, 0, None)
@@ -282,7 +285,9 @@ def test_ordinary_calls_leave_no_check_without_evidence() -> None:
     """
     model = ModelTotals(calls=1)
     totals = CallTotals({"gpt": model}, {}, spans=1, agent_spans=0, copies=0, differing_copies=0, gaps=[])
-    results = run_checks(NAMES, CheckInput(totals, [make_entry(risk_tier="low")], [], has_telemetry=True))
+    given = CheckInput(totals, [make_entry(risk_tier="low")], [], has_telemetry=True)
+    archive = ArchiveDays({1: (NANOS_PER_DAY, NANOS_PER_DAY)}, 2 * NANOS_PER_DAY)
+    results = run_checks(NAMES, given._replace(archive=archive, parameters={"retention": {"days": 1}}))
     assert {check.check: check.status for check in results if check.status == "no_evidence"} == {}
 
 
@@ -290,7 +295,7 @@ def test_ordinary_calls_leave_no_check_without_evidence() -> None:
 def test_empty_population(monkeypatch: pytest.MonkeyPatch, may_be_empty: bool) -> None:  # noqa: FBT001 - the case
     """An empty population is no evidence, unless the check allows it and there is telemetry."""
     row = EVIDENCE_CHECKS[0]._replace(look=lambda _: Outcome(0, 0, may_be_empty=may_be_empty))
-    monkeypatch.setattr(checks, "EVIDENCE_CHECKS", (row,))
+    monkeypatch.setattr(check_results, "EVIDENCE_CHECKS", (row,))
     for has_telemetry in (True, False):
         (found,) = run_checks([row.check], make_input(0, 0)._replace(has_telemetry=has_telemetry))
         assert found.status == ("not_applicable" if may_be_empty and has_telemetry else "no_evidence")
@@ -305,5 +310,5 @@ def test_every_finding_changes_a_check(finding: str) -> None:
         [(check.exceptions, check.notes) for check in run_checks(NAMES, given)] for given in (usual, exceptional)
     )
     assert before != after
-    asked = {name for framework in FRAMEWORKS.values() for clause in framework.clauses for name in clause.checks}
+    asked = {name for each in list_shipped().values() for clause in each.clauses for name in clause.check_names}
     assert asked == set(NAMES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import pickle
 import sys
@@ -82,9 +83,11 @@ def test_files_of_an_unsigned_package(made: EvidencePackage, tmp_path: Path) -> 
     files = {path.name: path.read_bytes() for path in (tmp_path / "package").iterdir()}
     assert set(files) == {
         *("SHA256SUMS", "attestation.json", "evidence.csv", "manifest.json"),
-        *("registry.json", "registry-1-models.json"),
+        *("registry.json", "registry-1-models.json", "framework-nist_ai_rmf.json"),
         *DERIVED_FILES,
     }
+    assert files["framework-nist_ai_rmf.json"] == made.framework_file
+    assert hashlib.sha256(made.framework_file).hexdigest() == made.attestation.arguments.framework.sha256
     assert files["registry.json"] == files["registry-1-models.json"] == made.registry_json
     assert files["attestation.json"] == made.to_json().encode()
     assert files["evidence.csv"] == made.evidence_csv

@@ -67,16 +67,16 @@ class _Program(TyperGroup):
             _explain_usage(error)
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command. A failure becomes one line on standard error, never a traceback."""
+        """Run the command. A failure becomes a line on standard error for each fault, never a traceback."""
         try:
             result = super().invoke(ctx)
             sys.stdout.flush()
         except _WrongUsage as error:
             _explain_usage(error)
         except ModelRegistryError as error:
-            _end_with(str(error))
+            _end_with(*map(str, getattr(error, "faults", [error])))
         except KeyboardInterrupt:
-            _end_with("interrupted", _INTERRUPTED)
+            _end_with("interrupted", code=_INTERRUPTED)
         except OSError as error:
             if error.filename is None:
                 _discard_pending_output()
@@ -103,9 +103,10 @@ def _explain_usage(error: Any) -> NoReturn:
     _end_with(f"{' '.join(text.split()).removesuffix('.')}; see {error.ctx.command_path} --help")
 
 
-def _end_with(text: str, code: int = BAD_INPUT) -> NoReturn:
-    shown = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
-    print(f"{PROGRAM}: {shown}", file=sys.stderr)  # noqa: T201 - the program's own output
+def _end_with(*texts: str, code: int = BAD_INPUT) -> NoReturn:
+    for text in texts:
+        shown = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+        print(f"{PROGRAM}: {shown}", file=sys.stderr)  # noqa: T201 - the program's own output
     raise typer.Exit(code)
 
 

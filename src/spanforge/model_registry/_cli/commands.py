@@ -89,8 +89,8 @@ _TABLE: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
         ("evidence show", "Show the contents of an evidence package.", "evidence_show:show_package"),
         (
             "evidence frameworks",
-            "List the frameworks and clauses that evidence can support.",
-            "evidence_show:list_frameworks",
+            "List the frameworks and clauses that evidence can support, or explain one.",
+            "evidence_frameworks:list_frameworks",
         ),
     ),
     "Collector": (

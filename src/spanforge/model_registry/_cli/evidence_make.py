@@ -16,6 +16,7 @@ from spanforge.model_registry._cli.blocks import FactList, Heading, ItemList, Pa
 from spanforge.model_registry._cli.calendar_option import CalendarOption
 from spanforge.model_registry._cli.commands import PROGRAM, examples
 from spanforge.model_registry._cli.format_options import FormatOption
+from spanforge.model_registry._cli.framework_option import FrameworkOption, read_framework
 from spanforge.model_registry._cli.key_files import load_signing_key
 from spanforge.model_registry._cli.periods import choose_period, parse_duration
 from spanforge.model_registry._cli.progress import show_reading
@@ -30,7 +31,6 @@ from spanforge.model_registry._core.settings import MATCH
 from spanforge.model_registry._core.state import list_sources
 from spanforge.model_registry.compliance import ComplianceMappingEngine, timestamp_package
 from spanforge.model_registry.compliance._arguments import parse_moment
-from spanforge.model_registry.compliance._attestation_parts import Framework
 from spanforge.model_registry.compliance._engine import MIN_GAP
 from spanforge.model_registry.compliance._packages.authority import parse_authority
 from spanforge.model_registry.compliance._packages.files import SUMS
@@ -54,7 +54,7 @@ _events_decoder: Final = msgspec.json.Decoder(list[dict[str, Any]])
 )
 def make_package(  # noqa: PLR0913 - a parameter for each option
     *,
-    framework: Annotated[Framework, typer.Option(help="The framework.")],
+    framework: FrameworkOption,
     telemetry: TelemetryOption,
     path: Annotated[str, typer.Option("--output", "-o", metavar="PATH", help="The new .zip, or else the new folder.")],
     month: Annotated[str | None, typer.Option(metavar="YYYY-MM", help="The period: a month in UTC.")] = None,
@@ -96,6 +96,9 @@ def make_package(  # noqa: PLR0913 - a parameter for each option
     generated_at: Annotated[
         str | None, typer.Option(metavar="TIME", help="State this time of generation, to reproduce a package.")
     ] = None,
+    retention_days: Annotated[
+        int | None, typer.Option(metavar="DAYS", help="Require more days of telemetry than the framework's file.")
+    ] = None,
     output: FormatOption = "text",
 ) -> None:
     """Make a signed evidence package from a registry and telemetry.
@@ -104,6 +107,7 @@ def make_package(  # noqa: PLR0913 - a parameter for each option
     time without an offset, are in UTC. Durations are numbers with s, m, h or d.
     """
     period = choose_period(month, quarter, start, end)
+    chosen = read_framework(framework)
     check_output(path, force=force)
     signer = _choose_signer(key, public_key, passphrase_file, unsigned=unsigned)
     _check_authority(timestamp_url, signer)
@@ -122,12 +126,13 @@ def make_package(  # noqa: PLR0913 - a parameter for each option
     with show_reading() as progress:
         package = engine.generate_evidence_package(
             model,
-            framework,
+            chosen,
             *period,
             telemetry=list_telemetry(telemetry),
             audit_events=events,
             generated_at=generated_at,
             source_revision=revision.commit,
+            retention_days=retention_days,
             progress=progress,
         )
     check_output(path, force=force)

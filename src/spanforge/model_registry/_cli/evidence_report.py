@@ -115,6 +115,7 @@ def show_check(check: CheckResult) -> Iterator[Block]:
             ("result", style_status(check.status)),
             ("rule", check.title),
             ("exceptions", _count_exceptions(check)),
+            *((each.name, f"{each.value:,}") for each in check.parameters),
             *(("note", note) for note in check.notes),
         ]
     )
@@ -159,6 +160,9 @@ def _show_files(attestation: Attestation) -> Iterator[Block]:
     yield from (Paragraph(f"  {file.sha256}  {file.name}") for file in files)
     if not attestation.registry.files:
         yield Paragraph(f"  {attestation.registry.sha256}  registry.json")
+    framework = attestation.arguments.framework
+    yield Heading("Framework's file, as sha256sum prints it")
+    yield Paragraph(f"  {framework.sha256}  {framework.file}")
     yield Heading("Telemetry, as sha256sum prints it")
     for each in attestation.inputs:
         yield Paragraph(f"  {each.sha256}  {each.name}")
@@ -170,6 +174,7 @@ def _show_files(attestation: Attestation) -> Iterator[Block]:
 def _show_optional_tables(attestation: Attestation) -> Iterator[Block]:
     """Yield the tables that have rows."""
     for title, columns, rows in (
+        ("Days from which clauses apply", ("clause", "from", "applies to", "checked"), _tabulate_dates(attestation)),
         ("Changes", ("at", "model", "status", "event", "reason", "actor"), _tabulate_changes(attestation)),
         ("Gaps", ("from", "until", "hours"), _tabulate_gaps(attestation)),
         ("Names that are not registered", ("name", "calls"), _tabulate_unregistered(attestation)),
@@ -183,6 +188,11 @@ def _show_optional_tables(attestation: Attestation) -> Iterator[Block]:
     if attestation.untrusted_copies.spans:
         yield Heading(f"Copies by untrusted senders: {attestation.untrusted_copies.spans:,}")
         yield _tabulate_samples(attestation.untrusted_copies.samples)
+
+
+def _tabulate_dates(attestation: Attestation) -> list[Sequence[Cell]]:
+    dates = [(clause.clause, each) for clause in attestation.clauses for each in clause.applies_from]
+    return [(clause, each.date, each.scope, each.checked) for clause, each in dates]
 
 
 def _tabulate_changes(attestation: Attestation) -> list[Sequence[Cell]]:

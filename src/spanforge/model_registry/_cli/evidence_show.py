@@ -1,4 +1,4 @@
-"""``evidence show``: the contents of a package for people, and ``evidence frameworks``."""
+"""``evidence show``: the contents of a package for people."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ import msgspec
 import typer
 
 from spanforge.model_registry._cli import evidence_report as report
-from spanforge.model_registry._cli.blocks import FactList, Heading, Paragraph, print_blocks, render_markdown
+from spanforge.model_registry._cli.blocks import FactList, Paragraph, print_blocks, render_markdown
 from spanforge.model_registry._cli.commands import examples
 from spanforge.model_registry._cli.evidence_verify import describe_verified
-from spanforge.model_registry._cli.format_options import FormatOption, PageFormatOption
+from spanforge.model_registry._cli.format_options import PageFormatOption
 from spanforge.model_registry._cli.package_reading import open_unverified, require_attestation, verify_opened
 from spanforge.model_registry._cli.registries import UsageError
 from spanforge.model_registry._cli.terminal import Styled, print_json, print_line
 from spanforge.model_registry.compliance import VerificationError
-from spanforge.model_registry.compliance._frameworks import FRAMEWORKS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -55,17 +54,6 @@ def show_package(
         print_blocks(blocks)
     else:
         print_json(_encode_package(package, attestation, check))
-
-
-@examples("evidence frameworks")
-def list_frameworks(output: FormatOption = "text") -> None:
-    """List the frameworks and clauses that evidence can support."""
-    rows = FRAMEWORKS.items()
-    if output == "json":
-        print_json({key: {"name": row.name, "clauses": [each._asdict() for each in row.clauses]} for key, row in rows})
-        return
-    for key, row in rows:
-        print_blocks([Heading(key), Paragraph(row.name), FactList([(each.clause, each.asks) for each in row.clauses])])
 
 
 def _open_package(path: str, trusted: list[str] | None) -> OpenedPackage:

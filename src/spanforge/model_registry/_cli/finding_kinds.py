@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from spanforge.model_registry._core.lifecycle import LIFECYCLE
-from spanforge.model_registry.compliance._frameworks import STATUS_CHECKS
+from spanforge.model_registry.compliance._status_checks import STATUS_CHECKS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -23,7 +23,7 @@ from spanforge.model_registry._core.resolution import ModelIndex
 from spanforge.model_registry._core.timestamps import format_nanos, from_nanos
 from spanforge.model_registry._core.values import quote
 from spanforge.model_registry.compliance._analysis.calls import NO_NAME, OTHERS_NAME
-from spanforge.model_registry.compliance._frameworks import STATUS_CHECKS
+from spanforge.model_registry.compliance._status_checks import STATUS_CHECKS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -18,14 +18,14 @@ _SCHEMA_FOLDER: Final = os.path.dirname(_package_file)
 _SUFFIX: Final = ".schema.json"
 
 
-@examples("schema registry --output registry.schema.json", "schema calendar --output calendar.schema.json")
+@examples("schema registry --output registry.schema.json", "schema framework --output framework.schema.json")
 def print_schema(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="registry or calendar.")],
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="registry, calendar or framework.")],
     output: ReplacedFileOption = None,
 ) -> None:
     """Print the JSON Schema of a kind of file.
 
-    Editors use it to complete and check registry and calendar files. Many read its name from a comment in the first
+    Editors use it to complete and check such files. Many read its name from a comment in the first
     line of a YAML file: # yaml-language-server: $schema=calendar.schema.json
     """
     kinds = list_schemas()

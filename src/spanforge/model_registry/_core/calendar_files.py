@@ -95,7 +95,7 @@ def _parse_json_calendar(name: str, content: bytes) -> list[Announcement]:
 
 
 def _parse_yaml_calendar(name: str, content: bytes) -> list[Announcement]:
-    root, items = read_yaml(name, content, "list of announcements")
+    root, items = read_yaml(name, content, "a YAML list of announcements")
 
     def find_place(index: int, field: str | None) -> _FilePlace:
         node = root.value[index]
@@ -106,20 +106,23 @@ def _parse_yaml_calendar(name: str, content: bytes) -> list[Announcement]:
     return _make_announcements(name, items, find_place)
 
 
-def read_yaml(name: str, content: bytes, kind: str = "document") -> tuple[Any, Any]:
+def read_yaml(name: str, content: bytes, expected: str = "a YAML document") -> tuple[Any, Any]:
     """Return the root node of a YAML file, and its plain value, in which all scalars are texts.
 
     Args:
         name: The name of the file, for errors.
         content: Its content.
-        kind: What the file must contain, for the error about an empty one.
+        expected: What the file must be, for the error about an empty one.
+
+    Raises:
+        RegistryFileError: The content is not YAML, or the extra ``yaml`` is not installed.
     """
     try:
         from spanforge.model_registry._core import yaml_entries, yaml_nodes  # noqa: PLC0415 - PyYAML is an extra
     except ImportError:
         raise RegistryFileError(name, str(MissingExtraError("YAML files", "yaml"))) from None
     try:
-        root = yaml_nodes.compose(content, kind)
+        root = yaml_nodes.compose(content, expected)
     except FaultError as fault:
         line, column = fault.place or (None, None)
         raise RegistryFileError(name, fault.reason, line=line, column=column) from None

@@ -112,14 +112,23 @@ def _decode_strictly(name: str, text: str) -> list[ModelRegistryEntry]:
     return [_make_json_entry(name, text, index, item) for index, item in enumerate(items)]
 
 
+def decode_json_value(name: str, text: str) -> Any:
+    """Return the value of a JSON text. ``list_duplicate_keys`` finds the duplicate keys in it.
+
+    Raises:
+        RegistryFileError: The text is not JSON.
+    """
+    with json_faults_of(name, text):
+        return json.loads(text, object_pairs_hook=_make_object, parse_constant=_refuse_constant)
+
+
 def decode_json_items(name: str, text: str) -> list[Any]:
     """Return the items of the array that a JSON text is. ``list_duplicate_keys`` finds the duplicate keys in an item.
 
     Raises:
         RegistryFileError: The text is not a JSON array.
     """
-    with json_faults_of(name, text):
-        items = json.loads(text, object_pairs_hook=_make_object, parse_constant=_refuse_constant)
+    items = decode_json_value(name, text)
     if not isinstance(items, list):
         reason = f"must be a JSON array of entries; got {describe_type(items)}"
         members = items if isinstance(items, dict) else {}

@@ -38,6 +38,18 @@ def find_json_value(text: str, index: int, path: str | None) -> tuple[int, int]:
     return _find_place_of(text, position if path is None else _follow_path(text, position, f".{path}")[1])
 
 
+def find_json_member(text: str, path: str, key: str | None = None) -> tuple[int, int]:
+    """Return the line and column, from 1, of a value in a valid JSON text, or of a key in it.
+
+    Args:
+        text: The text.
+        path: The path of the value, such as ``clauses[0].id``. It is followed as far as possible; empty for the whole.
+        key: The key whose place is meant, if the value is an object with it. The last such key counts.
+    """
+    position = _follow_path(text, _end_of_space(text, 0), f".{path}" if path else "")[1]
+    return _find_place_of(text, position if key is None else _find_member(text, position, key))
+
+
 def _find_item(text: str, index: int) -> int:
     position = _skip(text, 0, "[")
     for _ in range(index):

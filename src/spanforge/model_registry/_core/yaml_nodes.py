@@ -77,12 +77,12 @@ class Member(msgspec.Struct, gc=False):
     node: Node
 
 
-def compose(content: bytes, kind: str = "list of entries") -> Node:
+def compose(content: bytes, expected: str = "a YAML list of entries") -> Node:
     """Return the root of a YAML file with this content, with each ``<<`` replaced by the members that it adds.
 
     Args:
         content: The content.
-        kind: What the file must contain, for the error about an empty one.
+        expected: What the file must be, for the error about an empty one.
 
     Raises:
         FaultError: The content is not YAML, does not have exactly one document, or exceeds a limit.
@@ -92,7 +92,7 @@ def compose(content: bytes, kind: str = "list of entries") -> Node:
     composer = _Composer(_read_events(text))
     root = composer.compose_document()
     if root is None or root.is_null:
-        raise FaultError(None, f"must be a YAML {kind}; the file is empty")
+        raise FaultError(None, f"must be {expected}; the file is empty")
     return root
 
 

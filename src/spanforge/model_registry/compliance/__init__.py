@@ -5,6 +5,8 @@ from __future__ import annotations
 from spanforge.model_registry._core.errors import MissingExtraError, PackageError, TelemetryError, VerificationError
 from spanforge.model_registry.compliance._attestation import Attestation
 from spanforge.model_registry.compliance._engine import ComplianceMappingEngine
+from spanforge.model_registry.compliance._frameworks.framework import Framework
+from spanforge.model_registry.compliance._frameworks.framework_files import FrameworkFileError, load_framework
 from spanforge.model_registry.compliance._matching import MatchingDifference, compare_matching
 from spanforge.model_registry.compliance._packages.evidence_package import EvidencePackage
 from spanforge.model_registry.compliance._packages.expectations import Expected
@@ -19,6 +21,8 @@ __all__ = [
     "ComplianceMappingEngine",
     "EvidencePackage",
     "Expected",
+    "Framework",
+    "FrameworkFileError",
     "MatchingDifference",
     "MissingExtraError",
     "PackageError",
@@ -28,6 +32,7 @@ __all__ = [
     "VerificationError",
     "VerificationReport",
     "compare_matching",
+    "load_framework",
     "timestamp_package",
     "verify_package",
 ]

@@ -17,11 +17,12 @@ from spanforge.model_registry.compliance._attestation_names import (  # noqa: TC
 from spanforge.model_registry.compliance._attestation_parts import (
     AttestationPart,
     Change,
+    Checked,
     CheckResult,
     Clause,
     Coverage,
     EvidenceStatus,
-    Framework,
+    FrameworkId,
     Generator,
     Input,
     Moment,
@@ -51,8 +52,11 @@ class Attestation(AttestationPart, frozen=True, kw_only=True):
         generator: The program that made the package.
         generated_at: The time of generation, RFC 3339, as the generator's clock or its caller set it. It is not a
             trusted timestamp.
-        framework: ``soc2`` or ``nist_ai_rmf``.
-        framework_name: The framework's name and version.
+        framework: The framework's id, such as ``soc2``. ``arguments.framework`` describes its file.
+        framework_name: The framework's title and edition.
+        framework_source: Where the framework was read: an address, or the name of a document.
+        framework_checked: ``official`` if it was read in the publisher's own text, ``secondary`` if in another account
+            of it.
         model_id: The model that the evidence is about; ``None`` for the whole inventory.
         model_owner: The model's owner at the period's end, or at generation if that is earlier. ``None`` for the whole
             inventory, for a model that is not registered, and before the model's deployment date.
@@ -62,7 +66,7 @@ class Attestation(AttestationPart, frozen=True, kw_only=True):
             inventory, those of all models that were called.
         period: The period of the evidence.
         arguments: The settings and arguments that change a result, besides framework, period, telemetry and registry.
-        overall_status: The worst status of the clauses.
+        overall_status: The worst status of the clauses that have checks; ``no_evidence`` if no clause has a check.
         clauses: The framework's clauses.
         checks: The results of the checks.
         changes: The lifecycle changes in the period of the models that the evidence is about, oldest first.
@@ -85,8 +89,10 @@ class Attestation(AttestationPart, frozen=True, kw_only=True):
     format: Literal["spanforge-model-registry/evidence/2"] = FORMAT
     generator: Generator
     generated_at: Moment
-    framework: Framework
+    framework: FrameworkId
     framework_name: str
+    framework_source: str
+    framework_checked: Checked
     model_id: str | None
     model_owner: str | None
     model_risk_tier: RiskTier | None

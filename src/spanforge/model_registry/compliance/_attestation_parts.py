@@ -13,8 +13,11 @@ from spanforge.model_registry._core.lifecycle import (  # noqa: TC001 - the JSON
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-Framework = Literal["soc2", "nist_ai_rmf"]
-"""A framework whose clauses evidence can support."""
+FRAMEWORK_ID_PATTERN: Final = "^[a-z][a-z0-9_]{0,63}$"
+"""The pattern of a framework's id."""
+FrameworkId = Annotated[str, msgspec.Meta(pattern=FRAMEWORK_ID_PATTERN)]
+Checked = Literal["official", "secondary"]
+"""Where a fact about a framework was read: in the publisher's own text, or in another account of it."""
 EvidenceStatus = Literal["findings", "no_evidence", "incomplete", "supported"]
 """The status of evidence, worst first."""
 CheckStatus = Literal["findings", "no_evidence", "not_applicable", "supported"]
@@ -32,6 +35,7 @@ _OFFSET = "([Zz]|[+-][0-9]{2}:[0-9]{2})"
 Moment = Annotated[
     str, msgspec.Meta(pattern=rf"^{_DAY}T{_CLOCK}\.[0-9]{{6}}Z$", extra_json_schema={"format": "date-time"})
 ]
+_Day = Annotated[str, msgspec.Meta(pattern=f"^{_DAY}$", extra_json_schema={"format": "date"})]
 _Date = Annotated[str, msgspec.Meta(pattern=rf"^{_DAY}([Tt ]{_CLOCK}(\.[0-9]{{1,9}})?{_OFFSET}?)?$")]
 
 SENDERS: Final[tuple[Sender, Sender, Sender]] = ("trusted", "unknown", "untrusted")
@@ -90,6 +94,18 @@ class SampleSpan(AttestationPart, frozen=True, kw_only=True):
     start: Moment | None
 
 
+class Parameter(AttestationPart, frozen=True, kw_only=True):
+    """A parameter of a check, such as the days that the check ``retention`` requires.
+
+    Attributes:
+        name: Its name.
+        value: Its value.
+    """
+
+    name: str
+    value: Count
+
+
 class CheckResult(AttestationPart, frozen=True, kw_only=True):
     """The result of one check.
 
@@ -108,6 +124,7 @@ class CheckResult(AttestationPart, frozen=True, kw_only=True):
             empty.
         notes: Additional facts, one text each.
         samples: Some of the exceptions, at most 10, if they are spans.
+        parameters: The parameters with which the check was made, from the framework or an argument.
     """
 
     check: str
@@ -119,28 +136,53 @@ class CheckResult(AttestationPart, frozen=True, kw_only=True):
     share: _Share | None
     notes: tuple[str, ...]
     samples: tuple[SampleSpan, ...]
+    parameters: tuple[Parameter, ...]
+
+
+class ApplicationDate(AttestationPart, frozen=True, kw_only=True):
+    """A day from which a clause applies, as the framework's file states it. It changes no result.
+
+    Attributes:
+        date: The day.
+        scope: What the clause applies to from that day on.
+        source: Where the day was read: an address, or the name of a document.
+        checked: ``official`` if it was read in the publisher's own text, ``secondary`` if in another account of it.
+    """
+
+    date: _Day
+    scope: str
+    source: str
+    checked: Checked
 
 
 class Clause(AttestationPart, frozen=True, kw_only=True):
-    """The evidence for one clause: a criterion of SOC 2, or a subcategory of the NIST AI RMF.
+    """The evidence for one clause of a framework, such as a criterion of SOC 2 or an article of a law.
 
     The evidence never shows that an organisation satisfies the clause.
 
     Attributes:
         clause: The number of the clause in the framework.
-        asks: This project's summary of the clause. The framework's own text is authoritative.
+        title: The name of the clause.
+        asks: A summary of the clause. The framework's own text is authoritative.
         status: The worst status of its checks, in this order: ``findings``, ``no_evidence``, ``incomplete``,
             ``supported``. It is ``incomplete`` or worse if the coverage is incomplete. Checks that are
             ``not_applicable`` do not count. If no check counts, the status is ``no_evidence``.
-        checks: Names of the checks that support the clause.
+        checks: Names of the checks that support the clause. A clause that telemetry cannot support has none.
         not_shown: The parts of the clause that this evidence does not show.
+        applies_from: The days from which the clause applies, if the framework's file states them.
+        source: Where the clause was read: an address, or the name of a document.
+        checked: ``official`` if it was read in the publisher's own text, ``secondary`` if in another account of it.
     """
 
     clause: str
+    title: str
     asks: str
     status: EvidenceStatus
     checks: tuple[str, ...]
     not_shown: tuple[str, ...]
+    applies_from: tuple[ApplicationDate, ...]
+    source: str
+    checked: Checked
 
 
 class Change(AttestationPart, frozen=True, kw_only=True):

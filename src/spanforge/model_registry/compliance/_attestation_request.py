@@ -30,11 +30,33 @@ class CalendarFile(AttestationPart, frozen=True, kw_only=True):
     announcements: Count
 
 
+class FrameworkFile(AttestationPart, frozen=True, kw_only=True):
+    """The file of the framework whose clauses and checks were used. The package contains its bytes.
+
+    Attributes:
+        name: The file's name; ``None`` if the framework was made in code. The library then wrote the file.
+        file: The name of its copy in the package.
+        size: The number of its bytes.
+        sha256: The SHA-256 of its bytes, in hexadecimal, as ``sha256sum`` prints it.
+        origin: ``shipped`` if the library contains the framework, ``file`` if it was read from a file of the caller,
+            ``code`` if it was made in code.
+    """
+
+    name: str | None
+    file: Annotated[str, msgspec.Meta(pattern="^framework-[A-Za-z0-9._-]+$")]
+    size: Count
+    sha256: Sha256
+    origin: Literal["shipped", "file", "code"]
+
+
 class Arguments(AttestationPart, frozen=True, kw_only=True):
     """The arguments that change a result, with the values that were given or the defaults.
 
     Attributes:
         model_id: The model, as the caller named it; ``None`` for the whole inventory.
+        framework: The framework's file.
+        retention_days: The days that the check ``retention`` requires instead of those in the framework's file;
+            ``None`` if the caller gave none.
         max_gap_seconds: The longest time without the start of a span for which the period still counts as covered.
         delay_seconds: The longest time until every process uses a change of the registry. The checks
             ``registry_and_spans_agree`` and ``changes_recorded`` accept a difference of up to this time.
@@ -47,6 +69,8 @@ class Arguments(AttestationPart, frozen=True, kw_only=True):
     """
 
     model_id: str | None
+    framework: FrameworkFile
+    retention_days: Count | None
     max_gap_seconds: _Seconds
     delay_seconds: _Seconds
     model_attributes: tuple[str, ...]

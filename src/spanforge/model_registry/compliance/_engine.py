@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from datetime import datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
@@ -14,7 +14,7 @@ from spanforge.model_registry._core.errors import InvalidValueError, TelemetryEr
 from spanforge.model_registry._core.name_conflicts import list_nearest
 from spanforge.model_registry._core.resolution import ModelIndex
 from spanforge.model_registry._core.settings import CALENDAR, MATCH
-from spanforge.model_registry._core.values import check_one_of, check_text, quote
+from spanforge.model_registry._core.values import check_text, quote
 from spanforge.model_registry.compliance._analysis.calls import clean_name
 from spanforge.model_registry.compliance._analysis.scan_data import ScannedInput, ScanRequest, ScanResult
 from spanforge.model_registry.compliance._analysis.seen_events import parse_audit_events
@@ -25,7 +25,8 @@ from spanforge.model_registry.compliance._arguments import check_keys, check_rev
 from spanforge.model_registry.compliance._attestation_request import Arguments
 from spanforge.model_registry.compliance._calendar_file import copy_calendar
 from spanforge.model_registry.compliance._evidence_request import EvidenceRequest, select_totals
-from spanforge.model_registry.compliance._frameworks import FRAMEWORKS
+from spanforge.model_registry.compliance._framework_file import copy_framework
+from spanforge.model_registry.compliance._frameworks.shipped import choose_framework, choose_parameters
 from spanforge.model_registry.compliance._model_call_facts import list_model_calls
 from spanforge.model_registry.compliance._packages.evidence_package import EvidencePackage
 from spanforge.model_registry.compliance._registry_files import copy_registry
@@ -42,8 +43,8 @@ if TYPE_CHECKING:
     from spanforge.model_registry._core.provider_calendar import Calendar
     from spanforge.model_registry._core.registry import ModelRegistry
     from spanforge.model_registry.compliance._analysis.totals import CallTotals
-    from spanforge.model_registry.compliance._attestation_parts import Framework
-    from spanforge.model_registry.compliance._attestation_request import CalendarFile
+    from spanforge.model_registry.compliance._attestation_request import CalendarFile, FrameworkFile
+    from spanforge.model_registry.compliance._frameworks.framework import Framework
     from spanforge.model_registry.compliance._sources.formats import TelemetrySource
 
 MIN_GAP: Final = timedelta(minutes=1)
@@ -95,7 +96,7 @@ class ComplianceMappingEngine:
     def generate_evidence_package(  # noqa: PLR0913 - the question, and the telemetry
         self,
         model_id: str | None,
-        framework: str,
+        framework: str | Framework,
         from_date: str | date,
         to_date: str | date,
         *,
@@ -103,6 +104,7 @@ class ComplianceMappingEngine:
         audit_events: Iterable[Mapping[str, Any]] | None = None,
         generated_at: str | date | None = None,
         source_revision: str | None = None,
+        retention_days: int | None = None,
         progress: Callable[[int, int], None] | None = None,
     ) -> EvidencePackage:
         """Return the evidence about a model, or about the whole inventory, from the telemetry of a period.
@@ -112,7 +114,7 @@ class ComplianceMappingEngine:
 
         Args:
             model_id: The model's id, or a name that resolves to it; ``None`` for the whole inventory.
-            framework: ``soc2`` or ``nist_ai_rmf``.
+            framework: The id of a framework of the library, such as ``soc2``, or one that ``load_framework`` returns.
             from_date: The first instant of the period: RFC 3339, or a date or date-time. A date means its first
                 instant. A time without an offset is UTC.
             to_date: The first instant after the period.
@@ -123,6 +125,8 @@ class ComplianceMappingEngine:
             generated_at: The time of generation to state; ``None`` for now. It is not a trusted timestamp. The
                 attestation states that it was given.
             source_revision: The revision of the registry's source to state, such as a commit. It is not verified.
+            retention_days: The days that the check ``retention`` requires, if they are more than the framework's file
+                states; ``None`` for those of the file.
             progress: The function to call from time to time with the number of an input, from 0, and the number of its
                 bytes that were read. Several threads call it.
 
@@ -133,7 +137,8 @@ class ComplianceMappingEngine:
             RegistryFileError: The calendar cannot be read or is not valid (also a ``ValueError``).
             MissingExtraError: The extra ``compliance`` is required and not installed (also an ``ImportError``).
         """
-        chosen = cast("Framework", check_one_of(framework, tuple(FRAMEWORKS), "framework"))
+        chosen = choose_framework(framework)
+        parameters = choose_parameters(chosen, retention_days)
         start, end = parse_period(from_date, to_date)
         now = datetime.now(timezone.utc) if generated_at is None else parse_moment(generated_at, "generated_at")
         registry = get_default_registry() if self._registry is None else self._registry
@@ -143,9 +148,10 @@ class ComplianceMappingEngine:
         asked = None if model_id is None else check_text(model_id, "model_id")
         entry = self._find_entry(entries, asked)
         name = None if asked is None else clean_name(asked)
-        scan = self._make_scan(start, end, entries, name, known.calendar)
-        arguments = self._state_arguments(asked, known.attested, is_given=generated_at is not None)
-        request = EvidenceRequest(chosen, entry, scan, now, arguments, copied.attested, known.calendar)
+        scan = self._make_scan(start, end, entries, name, known.calendar, keeps_days="retention" in parameters)
+        applied, framework_file = copy_framework(chosen)
+        arguments = self._state_arguments(asked, applied, retention_days, known.attested, generated_at is not None)
+        request = EvidenceRequest(chosen, parameters, entry, scan, now, arguments, copied.attested, known.calendar)
         readers = open_sources(telemetry, start, end)
         with tempfile.TemporaryDirectory(prefix="spanforge-evidence-") as folder:
             inputs = scan_inputs(readers, scan, folder, progress)
@@ -158,13 +164,21 @@ class ComplianceMappingEngine:
             attestation,
             build_csv(request, totals),
             copied.entries,
+            framework_file,
             copied.files,
             known.content,
             list_model_calls(request, totals),
         )
 
-    def _make_scan(
-        self, start: int, end: int, entries: list[ModelRegistryEntry], name: str | None, calendar: Calendar | None
+    def _make_scan(  # noqa: PLR0913 - the fields of the request
+        self,
+        start: int,
+        end: int,
+        entries: list[ModelRegistryEntry],
+        name: str | None,
+        calendar: Calendar | None,
+        *,
+        keeps_days: bool,
     ) -> ScanRequest:
         return ScanRequest(
             start,
@@ -176,15 +190,25 @@ class ComplianceMappingEngine:
             name,
             self._match,
             () if calendar is None else calendar.announcements,
+            keeps_days,
         )
 
     def _find_entry(self, entries: Iterable[ModelRegistryEntry], asked: str | None) -> ModelRegistryEntry | None:
         """Return the entry that the evidence is about; ``None`` for the whole inventory, or if none matches."""
         return None if asked is None else ModelIndex(entries).resolve([asked], mode=self._match).entry
 
-    def _state_arguments(self, asked: str | None, calendar: CalendarFile | None, *, is_given: bool) -> Arguments:
+    def _state_arguments(
+        self,
+        asked: str | None,
+        framework: FrameworkFile,
+        retention_days: int | None,
+        calendar: CalendarFile | None,
+        is_given: bool,  # noqa: FBT001
+    ) -> Arguments:
         return Arguments(
             model_id=asked,
+            framework=framework,
+            retention_days=retention_days,
             max_gap_seconds=self._max_gap / 10**9,
             delay_seconds=self._delay / 10**9,
             model_attributes=self._model_attributes,

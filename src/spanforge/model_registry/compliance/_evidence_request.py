@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from spanforge.model_registry._core.provider_calendar import Calendar
     from spanforge.model_registry.compliance._analysis.scan_data import ScannedInput, ScanRequest, SeenEvent
     from spanforge.model_registry.compliance._analysis.totals import CallTotals
-    from spanforge.model_registry.compliance._attestation_parts import Change, Framework
+    from spanforge.model_registry.compliance._attestation_parts import Change
     from spanforge.model_registry.compliance._attestation_request import Arguments, AttestedRegistry
     from spanforge.model_registry.compliance._evidence_csv import EntryState
+    from spanforge.model_registry.compliance._frameworks.framework import Framework
 
 _TotalsKey = TypeVar("_TotalsKey")
 _Totals = TypeVar("_Totals")
@@ -33,6 +34,7 @@ class EvidenceRequest(NamedTuple):
 
     Attributes:
         framework: The framework.
+        parameters: The parameters of each of its checks that has some, by their names.
         entry: The entry of the model that the evidence is about; ``None`` if there is no entry.
         scan: The request of the scan, with the name of the model that the evidence is about.
         generated_at: The time of generation.
@@ -42,6 +44,7 @@ class EvidenceRequest(NamedTuple):
     """
 
     framework: Framework
+    parameters: Mapping[str, Mapping[str, int]]
     entry: ModelRegistryEntry | None
     scan: ScanRequest
     generated_at: datetime

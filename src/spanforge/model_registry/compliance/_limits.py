@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from spanforge.model_registry._core.entry import has_undated_status
-from spanforge.model_registry._core.timestamps import from_nanos, to_nanos
+from spanforge.model_registry._core.timestamps import format_nanos, from_nanos, to_nanos
 from spanforge.model_registry._core.values import quote
 from spanforge.model_registry.compliance import _name_lists as name_lists
 from spanforge.model_registry.compliance._analysis.calls import OTHERS_NAME
@@ -54,6 +54,9 @@ def list_limits(facts: EvidenceFacts, names: NameLists) -> Iterator[str]:
     about = facts.about
     yield from _list_cuts(facts, names)
     yield from _list_argument_limits(facts.request)
+    yield from _list_clause_limits(facts.request)
+    yield from _list_source_limits(facts.request)
+    yield from _list_retention_limits(facts)
     yield from list_harmless_faults(facts.inputs)
     called = [entry for entry in facts.request.entries if entry.model_id in about.models]
     undated = sum(_begins_by_dates(entry, facts.request.scan) for entry in called)
@@ -102,6 +105,50 @@ def _list_argument_limits(request: EvidenceRequest) -> Iterator[str]:
             "The evidence does not show that the provider calendar is complete and correct. Anyone who can write it "
             "can change its days. The package has its file."
         )
+
+
+def _list_clause_limits(request: EvidenceRequest) -> Iterator[str]:
+    """Yield the limits of clauses without a check, and of those that did not apply in the period."""
+    framework = request.framework
+    unsupported = [clause.id for clause in framework.clauses if not clause.checks]
+    if unsupported:
+        yield (
+            f"Clauses without a check: {_count_and_name(unsupported)}. Nothing in this evidence supports them. They do "
+            "not count in the overall status."
+        )
+    last_day = format_nanos(request.scan.end - 1)[:10]
+    not_yet = [
+        clause.id
+        for clause in framework.clauses
+        if clause.applies_from and min(each.date for each in clause.applies_from) > last_day
+    ]
+    if not_yet:
+        yield (
+            f"Clauses that apply only from a day after the period, as the framework's file states: "
+            f"{_count_and_name(not_yet)}. `applies_from` has the days."
+        )
+
+
+def _list_source_limits(request: EvidenceRequest) -> Iterator[str]:
+    """Yield the limits that follow from where the framework comes from, and where it was read."""
+    framework = request.framework
+    if request.arguments.framework.origin != "shipped":
+        yield "The organisation wrote the framework's file: which checks support a clause, and what is not covered."
+    if framework.checked == "secondary" or any(clause.checked == "secondary" for clause in framework.clauses):
+        yield "The framework was read in other accounts, not in the publisher's own text. `source` names them."
+
+
+def _list_retention_limits(facts: EvidenceFacts) -> Iterator[str]:
+    """Yield the limits of the check ``retention``, if the framework has it."""
+    if "retention" not in facts.request.parameters:
+        return
+    yield (
+        "The check `retention` compares the days of the earliest and the newest record. It does not show that "
+        "nothing was deleted in between, or that each service sent telemetry. One record is enough for a day."
+    )
+    queried = [scanned.name for scanned in facts.inputs if scanned.kind == "jaeger"]
+    if queried:
+        yield f"Jaeger is queried for the period only, so the check `retention` sees nothing earlier of: {queried[0]}"
 
 
 def _list_status_limits(request: EvidenceRequest) -> Iterator[str]:

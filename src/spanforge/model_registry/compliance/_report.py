@@ -15,8 +15,10 @@ from spanforge.model_registry._core.warning_texts import NOT_REGISTERED, warn_of
 from spanforge.model_registry.compliance import _attestation_parts as parts
 from spanforge.model_registry.compliance import _name_lists as name_lists
 from spanforge.model_registry.compliance._analysis.calls import NO_NAME, OTHERS_NAME
-from spanforge.model_registry.compliance._analysis.checks import CheckInput, run_checks
+from spanforge.model_registry.compliance._analysis.check_results import run_checks
+from spanforge.model_registry.compliance._analysis.checks import CheckInput
 from spanforge.model_registry.compliance._analysis.model_totals import ModelTotals
+from spanforge.model_registry.compliance._analysis.retention import find_archive_days
 from spanforge.model_registry.compliance._analysis.senders import UNKNOWN
 from spanforge.model_registry.compliance._attestation import Attestation
 from spanforge.model_registry.compliance._attestation_parts import worst_status
@@ -27,7 +29,6 @@ from spanforge.model_registry.compliance._evidence_request import (
     collect_facts,
     select_totals,
 )
-from spanforge.model_registry.compliance._frameworks import FRAMEWORKS, ClauseRow
 from spanforge.model_registry.compliance._limits import LIMITS, list_limits, list_reading_limits
 from spanforge.model_registry.compliance._name_lists import list_names
 from spanforge.model_registry.compliance._sender_figures import (
@@ -43,14 +44,14 @@ if TYPE_CHECKING:
     from spanforge.model_registry.compliance._analysis.totals import CallTotals
     from spanforge.model_registry.compliance._attestation_parts import EvidenceStatus
     from spanforge.model_registry.compliance._evidence_csv import EntryState
-    from spanforge.model_registry.compliance._frameworks import FrameworkRow
+    from spanforge.model_registry.compliance._frameworks.framework import FrameworkClause
 
 
 def build_attestation(request: EvidenceRequest, totals: CallTotals, inputs: Sequence[ScannedInput]) -> Attestation:
     """Return the attestation of a period."""
     facts = collect_facts(request, totals, inputs)
-    framework = FRAMEWORKS[request.framework]
-    checks = _run_framework_checks(framework, facts)
+    framework = request.framework
+    checks = _run_framework_checks(facts)
     coverage = _build_coverage(facts)
     clauses = tuple(_build_clause(row, checks, coverage) for row in framework.clauses)
     states = request.list_states()
@@ -59,8 +60,10 @@ def build_attestation(request: EvidenceRequest, totals: CallTotals, inputs: Sequ
     return Attestation(
         generator=parts.Generator(name="spanforge-model-registry", version=__version__, schema_sha256=_digest_schema()),
         generated_at=format_nanos(to_nanos(request.generated_at)),
-        framework=request.framework,
+        framework=framework.id,
         framework_name=framework.name,
+        framework_source=framework.source,
+        framework_checked=framework.checked,
         model_id=request.model_id,
         model_owner=owner,
         model_risk_tier=risk_tier,
@@ -68,7 +71,7 @@ def build_attestation(request: EvidenceRequest, totals: CallTotals, inputs: Sequ
         model_warnings=_list_warnings(request, states, facts.about),
         period=_build_period(request.scan),
         arguments=request.arguments,
-        overall_status=worst_status([clause.status for clause in clauses]),
+        overall_status=worst_status([clause.status for clause in clauses if clause.checks]),
         clauses=clauses,
         checks=tuple(checks),
         changes=tuple(facts.changes[: name_lists.MAX_ITEMS]),
@@ -101,11 +104,19 @@ def build_csv(request: EvidenceRequest, totals: CallTotals) -> bytes:
     return render_csv(request.list_states(), by_sender, request.list_shutdown_days())
 
 
-def _run_framework_checks(framework: FrameworkRow, facts: EvidenceFacts) -> list[parts.CheckResult]:
-    names = {name for clause in framework.clauses for name in clause.checks}
-    has_telemetry = facts.all.spans + facts.all.log_calls + facts.events > 0
-    has_calendar = facts.request.calendar is not None
-    return run_checks(names, CheckInput(facts.about, facts.request.entries, facts.changes, has_telemetry, has_calendar))
+def _run_framework_checks(facts: EvidenceFacts) -> list[parts.CheckResult]:
+    request = facts.request
+    generated_at = to_nanos(request.generated_at)
+    given = CheckInput(
+        facts.about,
+        request.entries,
+        facts.changes,
+        has_telemetry=facts.all.spans + facts.all.log_calls + facts.events > 0,
+        has_calendar=request.calendar is not None,
+        archive=find_archive_days(facts.inputs, generated_at) if request.scan.keeps_days else None,
+        parameters=request.parameters,
+    )
+    return run_checks({name for clause in request.framework.clauses for name in clause.check_names}, given)
 
 
 def _read_model_state(
@@ -146,18 +157,22 @@ def _list_coverage_reasons(facts: EvidenceFacts) -> Iterator[str]:
     yield from list_reading_limits(facts.inputs)
 
 
-def _build_clause(row: ClauseRow, checks: Iterable[parts.CheckResult], coverage: parts.Coverage) -> parts.Clause:
+def _build_clause(row: FrameworkClause, checks: Iterable[parts.CheckResult], coverage: parts.Coverage) -> parts.Clause:
     statuses: list[EvidenceStatus] = [
-        check.status for check in checks if check.check in row.checks and check.status != "not_applicable"
+        check.status for check in checks if check.check in row.check_names and check.status != "not_applicable"
     ]
     if statuses and coverage.status == "incomplete":
         statuses.append("incomplete")
     return parts.Clause(
-        clause=row.clause,
-        asks=row.asks,
+        clause=row.id,
+        title=row.title,
+        asks=row.text,
         status=worst_status(statuses),
-        checks=row.checks,
-        not_shown=row.not_shown,
+        checks=row.check_names,
+        not_shown=row.not_covered,
+        applies_from=row.applies_from,
+        source=row.source,
+        checked=row.checked,
     )
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from spanforge.model_registry.compliance._analysis.check_results import run_checks
 from spanforge.model_registry.compliance._analysis.checks import (
     EVIDENCE_CHECKS,
     SAMPLES_PER_CHECK,
     CheckInput,
     build_samples,
-    run_checks,
     select_samples,
 )
 from spanforge.model_registry.compliance._analysis.senders import UNTRUSTED
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from spanforge.model_registry.compliance._attestation_parts import Sender
     from spanforge.model_registry.compliance._evidence_request import EvidenceFacts
 
-_CALL_CHECKS: Final = tuple(row.check for row in EVIDENCE_CHECKS if row.check != "changes_recorded")
+_CALL_CHECKS: Final = tuple(row.check for row in EVIDENCE_CHECKS if row.check not in {"changes_recorded", "retention"})
 _CHECKS_OF_CLAIMS: Final = ("spans_enriched", "registry_and_spans_agree")
 """The checks of the registry's attributes on spans. Those on spans of untrusted senders do not count."""
 

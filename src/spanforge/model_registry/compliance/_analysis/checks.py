@@ -5,25 +5,30 @@ from __future__ import annotations
 import re
 from collections import Counter
 from heapq import nsmallest
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from spanforge.model_registry._core.lifecycle import LIFECYCLE
 from spanforge.model_registry._core.timestamps import format_nanos
 from spanforge.model_registry.compliance._analysis.copies import DIFFERING_COPIES
-from spanforge.model_registry.compliance._attestation_parts import CheckResult, CheckStatus, SampleSpan
-from spanforge.model_registry.compliance._frameworks import STATUS_CHECKS
+from spanforge.model_registry.compliance._analysis.retention import list_retention_notes, measure_retention
+from spanforge.model_registry.compliance._attestation_parts import SampleSpan
+from spanforge.model_registry.compliance._status_checks import STATUS_CHECKS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from spanforge.model_registry._core.entry import ModelRegistryEntry
     from spanforge.model_registry._core.lifecycle import ModelStatus
+    from spanforge.model_registry.compliance._analysis.retention import ArchiveDays
     from spanforge.model_registry.compliance._analysis.scan_data import SpanRef
     from spanforge.model_registry.compliance._analysis.totals import CallTotals
     from spanforge.model_registry.compliance._attestation_parts import Change
 
 SAMPLES_PER_CHECK: Final = 10
 """The limit of spans that a check lists."""
+MAX_RETENTION_DAYS: Final = 36_525
+"""The limit of the days that the check ``retention`` requires: a century."""
 _HEX_IDS: Final = re.compile("[0-9A-Fa-f]{48}")
 
 
@@ -37,6 +42,8 @@ class CheckInput(NamedTuple):
         changes: The lifecycle changes of these entries in the period.
         has_telemetry: ``True`` if the period has any span or lifecycle event.
         has_calendar: ``True`` if there is a provider calendar.
+        archive: The days of all records that were given; ``None`` if no check needs them.
+        parameters: The parameters of each check that has some, by their names.
     """
 
     totals: CallTotals
@@ -44,6 +51,8 @@ class CheckInput(NamedTuple):
     changes: Sequence[Change]
     has_telemetry: bool
     has_calendar: bool = False
+    archive: ArchiveDays | None = None
+    parameters: Mapping[str, Mapping[str, int]] = MappingProxyType({})
 
     @property
     def calls(self) -> int:
@@ -111,6 +120,15 @@ class Outcome(NamedTuple):
     may_be_empty: bool = False
 
 
+class CheckParameter(NamedTuple):
+    """A parameter of a check: its name, its lowest and highest value, and its meaning."""
+
+    name: str
+    least: int
+    most: int
+    note: str
+
+
 class CheckRow(NamedTuple):
     """One check.
 
@@ -119,12 +137,14 @@ class CheckRow(NamedTuple):
         title: The fact that the check tests.
         unit: The unit of its population.
         look: The function that counts the population and the exceptions.
+        parameters: The parameters that a framework sets. Each is a whole number.
     """
 
     check: str
     title: str
     unit: str
     look: Callable[[CheckInput], Outcome]
+    parameters: Sequence[CheckParameter] = ()
 
 
 def _check_registered(given: CheckInput) -> Outcome:
@@ -230,6 +250,14 @@ def _check_unambiguous(given: CheckInput) -> Outcome:
     return Outcome(given.calls + sum(others.values()), sum(counts.values()), notes, samples)
 
 
+def _check_retention(given: CheckInput) -> Outcome:
+    if given.archive is None:
+        return Outcome(0, 0)
+    retention = measure_retention(given.archive, given.parameters["retention"]["days"])
+    notes = list(list_retention_notes(retention, given.entries))
+    return Outcome(retention.required, retention.missing, notes)
+
+
 _AMBIGUITIES: Final = {
     DIFFERING_COPIES: "spans with copies that differ",
     "repeated_attributes": "spans in which an attribute occurs twice with different values",
@@ -286,38 +314,12 @@ EVIDENCE_CHECKS: Final = (
         "calls",
         _check_unambiguous,
     ),
+    CheckRow(
+        "retention",
+        "The telemetry that was given reaches back over the required number of days.",
+        "days of the required period",
+        _check_retention,
+        (CheckParameter("days", 1, MAX_RETENTION_DAYS, "the days that the telemetry must reach back"),),
+    ),
 )
 """All checks, in the order of the documentation."""
-
-
-def run_checks(names: Iterable[str], given: CheckInput) -> list[CheckResult]:
-    """Return the results of the named checks, in the order of ``EVIDENCE_CHECKS``."""
-    chosen = set(names)
-    return [_run_check(row, given) for row in EVIDENCE_CHECKS if row.check in chosen]
-
-
-def _run_check(row: CheckRow, given: CheckInput) -> CheckResult:
-    outcome = row.look(given)
-    population, exceptions = outcome.population, outcome.exceptions
-    good = population - exceptions
-    return CheckResult(
-        check=row.check,
-        title=row.title,
-        status=_rate(outcome, has_telemetry=given.has_telemetry),
-        unit=row.unit,
-        population=population,
-        exceptions=exceptions,
-        share=good * 10_000 // population / 10_000 if population else None,
-        notes=tuple(outcome.notes),
-        samples=build_samples(outcome.samples, SAMPLES_PER_CHECK),
-    )
-
-
-def _rate(outcome: Outcome, *, has_telemetry: bool) -> CheckStatus:
-    if not has_telemetry:
-        return "no_evidence"
-    if outcome.exceptions:
-        return "findings"
-    if outcome.population:
-        return "supported"
-    return "not_applicable" if outcome.may_be_empty else "no_evidence"

@@ -13,7 +13,7 @@ from spanforge.model_registry.compliance._analysis.calls import NO_NAMES, Call, 
 from spanforge.model_registry.compliance._analysis.duplicates import pack_ids
 from spanforge.model_registry.compliance._analysis.scan_data import SpanRef
 from spanforge.model_registry.compliance._analysis.senders import TRUSTED, UNTRUSTED
-from spanforge.model_registry.compliance._frameworks import STATUS_CHECKS
+from spanforge.model_registry.compliance._status_checks import STATUS_CHECKS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

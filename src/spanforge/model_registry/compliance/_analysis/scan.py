@@ -11,6 +11,7 @@ from spanforge.model_registry._core.attributes import SENDER_KEY
 from spanforge.model_registry.compliance._analysis.calls import NO_MARK, NO_NAMES, OTHERS_NAME, Call, Origin
 from spanforge.model_registry.compliance._analysis.log_calls import LogCallWriter, make_ids
 from spanforge.model_registry.compliance._analysis.resolver import Resolver
+from spanforge.model_registry.compliance._analysis.retention import add_days
 from spanforge.model_registry.compliance._analysis.scan_cache import ScanCache
 from spanforge.model_registry.compliance._analysis.scan_data import (
     MAX_CALL_GROUPS,
@@ -58,7 +59,7 @@ class Scan:
         self._faults = FaultLog() if faults is None else faults
         self._salvage = SalvageContext(self._faults, range(request.start, request.end))
         self._log_writer = LogCallWriter(id_writer.folder, id_writer.input_number)
-        self.result: ScanResult = ScanResult(groups=[], stretches={}, events={}, lost_events={})
+        self.result: ScanResult = ScanResult(groups=[], stretches={}, events={}, lost_events={}, days={})
         self._id_writer = id_writer
         start, end, delay = request.start, request.end, request.delay
         self._events = EventKeeper(request, self.result)
@@ -141,6 +142,8 @@ class Scan:
                 if event is not None and self.request.start <= record.at < self.request.end:
                     scopes = self._cache.find_resource(resource_logs.resource)
                     self._count_log_call(record, event, sender, self._cache.find_scope(scopes, scope_logs.scope))
+                elif event is not None:
+                    self._note_days([record.at], sender)
 
     def _count_log_call(self, record: otlp.LogRecord, event: str, sender: str, scope: ServiceScope) -> None:
         """Count a call that a log record reports."""
@@ -233,15 +236,22 @@ class Scan:
     def _select_inside(self, spans: list[otlp.Span]) -> list[otlp.Span]:
         """Return the spans that started in the period, and keep the events of the others."""
         start, end = self.request.start, self.request.end
-        inside = []
-        may_find_marks = not self.result.has_marks and self._may_have_marks()
+        inside, outside = [], defaultdict[str, list[int]](list)
+        keeps_days = self.request.keeps_days
+        may_find_marks = (keeps_days or not self.result.has_marks) and self._may_have_marks()
         for span in spans:
             if start <= span.start_time_unix_nano < end:
                 inside.append(span)
             elif span.events or may_find_marks:
                 # A span that started before the period may have events in the period.
-                self._events.keep_all(span, self._read_sender(span.attributes))
+                sender = self._read_sender(span.attributes)
+                self._events.keep_all(span, sender)
+                outside[sender].append(span.start_time_unix_nano)
+            elif keeps_days:
+                outside[NO_MARK].append(span.start_time_unix_nano)
         self.result.spans_outside += len(spans) - len(inside)
+        for sender, starts in outside.items():
+            self._note_days(starts, sender)
         return inside
 
     def _may_have_marks(self) -> bool:
@@ -260,6 +270,7 @@ class Scan:
 
     def _note_stretches(self, starts: list[int], sender: str) -> None:
         """Add start times to the stretches of the period. Each is as long as ``max_gap``, so no gap fits into it."""
+        self._note_days(starts, sender)
         origin, width = self.request.start, self.request.max_gap
         stretches = self.result.stretches.get(sender)
         if stretches is None:
@@ -274,6 +285,10 @@ class Scan:
             return
         for start in starts:
             add_stretch(stretches, (start - origin) // width, start, start)
+
+    def _note_days(self, starts: list[int], sender: str) -> None:
+        if self.request.keeps_days:
+            add_days(self.result.days.setdefault(sender, {}), starts)
 
     def _add_picker(
         self, scope: ServiceScope, known: LayoutPickers, attributes: Sequence[otlp.KeyValue], values: bytes

@@ -34,6 +34,7 @@ class ScanRequest(msgspec.Struct, frozen=True):
             ``MAX_CALL_GROUPS`` too.
         match: Whether forms match.
         announcements: The announcements of the provider calendar.
+        keeps_days: ``True`` to keep the days of all records, those outside the period too.
     """
 
     start: int
@@ -45,6 +46,7 @@ class ScanRequest(msgspec.Struct, frozen=True):
     model_name: str | None = None
     match: MatchMode = "forms"
     announcements: tuple[Announcement, ...] = ()
+    keeps_days: bool = False
 
 
 class SpanRef(msgspec.Struct, array_like=True, frozen=True, order=True, gc=False):
@@ -135,6 +137,8 @@ class ScanResult(msgspec.Struct):
         faults: The first of ``bad_lines``, a text each with its place and the reason.
         harmless_faults: The number of ``bad_lines`` that are spans and log records without a time in the period, or of
             untrusted senders.
+        days: By sender, the start of the first and the last span or call of each day, by the number of the day since
+            the epoch, in the period and outside it. It is empty unless the request asks for it.
     """
 
     lines: int = 0
@@ -150,6 +154,7 @@ class ScanResult(msgspec.Struct):
     lost_events: dict[str, int] = {}
     faults: list[str] = []
     harmless_faults: int = 0
+    days: dict[str, dict[int, tuple[int, int]]] = {}
 
 
 class ScannedInput(msgspec.Struct, frozen=True):

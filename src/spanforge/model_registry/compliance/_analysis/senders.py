@@ -37,9 +37,9 @@ def settle_senders(result: ScanResult) -> None:
         call = group.call
         settled = call._replace(sender=sender) if call.sender == NO_MARK else call
         group.call = _drop_claims(settled) if settled.sender == UNTRUSTED else settled
-    unmarked_stretches = result.stretches.pop(NO_MARK, {})
-    for number, stretch in unmarked_stretches.items():
-        add_stretch(result.stretches.setdefault(sender, {}), number, *stretch)
+    for stretches in (result.stretches, result.days):
+        for number, stretch in stretches.pop(NO_MARK, {}).items():
+            add_stretch(stretches.setdefault(sender, {}), number, *stretch)
     result.events.setdefault(sender, set()).update(result.events.pop(NO_MARK, ()))
     result.lost_events[sender] = result.lost_events.get(sender, 0) + result.lost_events.pop(NO_MARK, 0)
 

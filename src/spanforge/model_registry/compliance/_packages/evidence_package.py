@@ -34,6 +34,7 @@ class EvidencePackage(msgspec.Struct, frozen=True):
         attestation: The attestation.
         evidence_csv: The CSV in UTF-8, with a row for each model.
         registry_json: The registry's entries at generation, as the JSON file that ``ModelRegistry.save`` writes.
+        framework_file: The bytes of the framework's file that the attestation describes.
         registry_files: The bytes of each registry file that the attestation lists.
         calendar_file: The bytes of the calendar file that the attestation names; ``None`` if it names none.
         model_calls: The models that were called, each with the facts of its entry and its calls.
@@ -42,6 +43,7 @@ class EvidencePackage(msgspec.Struct, frozen=True):
     attestation: Attestation
     evidence_csv: bytes
     registry_json: bytes
+    framework_file: bytes
     registry_files: tuple[bytes, ...] = ()
     calendar_file: bytes | None = None
     model_calls: tuple[ModelCalls, ...] = ()
@@ -68,6 +70,7 @@ class EvidencePackage(msgspec.Struct, frozen=True):
         }
         for file, content in zip(attestation.registry.files, self.registry_files, strict=True):
             files[file.file] = content
+        files[attestation.arguments.framework.file] = self.framework_file
         calendar = attestation.arguments.calendar
         if calendar is not None and self.calendar_file is not None:
             files[calendar.file] = self.calendar_file

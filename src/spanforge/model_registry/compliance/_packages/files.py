@@ -1,8 +1,8 @@
 """The files of an evidence package, written atomically to a folder or a zip.
 
 ``attestation.json`` and ``evidence.csv`` are the evidence. ``registry.json`` has the registry's entries, and each file
-``registry-<number>-<name>`` has the bytes of a registry file. ``calendar-<name>`` has those of a provider calendar.
-The files of ``DERIVED_FILES`` show the evidence in other formats.
+``registry-<number>-<name>`` has the bytes of a registry file. ``calendar-<name>`` has those of a provider calendar, and
+``framework-<name>`` those of the framework. The files of ``DERIVED_FILES`` show the evidence in other formats.
 ``manifest.json`` lists the inputs. ``SHA256SUMS`` has the digests of these files, for ``sha256sum -c``.
 ``signature.dsse.json`` signs them; an unsigned package does not have it. ``timestamp.tsr`` stamps that file.
 """
@@ -52,7 +52,7 @@ SIGNED_FILES: Final = (SUMS, ATTESTATION, EVIDENCE, MANIFEST, REGISTRY)
 PACKAGE_FILES: Final = (*SIGNED_FILES, SIGNATURE)
 """The files that each signed package has, sorted. An unsigned package does not have the last one."""
 
-_REGISTRY_COPY: Final = re.compile(r"(?:registry-[1-9][0-9]{0,8}|calendar)-[A-Za-z0-9._-]{1,100}")
+_REGISTRY_COPY: Final = re.compile(r"(?:registry-[1-9][0-9]{0,8}|calendar|framework)-[A-Za-z0-9._-]{1,100}")
 
 MAX_PACKAGE_SIZE: Final = 256 * 1024 * 1024
 """The limit of the total bytes of a package's files. Rows and entries of 100,000 models take about a quarter of it."""

@@ -1,0 +1,1 @@
+"""Frameworks: their files, and the clauses, checks and dates in them."""
