@@ -206,6 +206,21 @@ def test_certificates_for_other_uses_sign_no_time_stamps(signed: SignedCase, aut
     timestamp_package(signed.zip, url, certificates=[authority.root])
 
 
+@pytest.mark.parametrize("name", ["R", "R" * 60])
+def test_an_authority_that_sends_its_root(
+    name: str, signed: SignedCase, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """A reply may have further certificates, in any order. They make no authority trusted."""
+    sender = Authority(tmp_path_factory.mktemp("sender"), name=name, sends_root=True)
+    other = Authority(tmp_path_factory.mktemp("trusted"), name=name)
+    with sender.serve() as address:
+        refuse_stamp(signed, address, "the reply is not of a trusted authority", certificates=[other.root])
+        timestamp_package(signed.zip, address, certificates=[sender.root])
+    verify_package(signed.zip, [signed.public], timestamp_certificates=[sender.root])
+    with pytest.raises(VerificationError, match="is not of a trusted authority"):
+        verify_package(signed.zip, [signed.public], timestamp_certificates=[other.root])
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
