@@ -120,6 +120,8 @@ def test_resources_are_the_files_of_the_package(made: EvidencePackage, tmp_path:
     for link in resources.values():
         content = (tmp_path / "package" / link["href"]).read_bytes()
         assert link["hashes"] == [{"algorithm": "SHA-256", "value": hashlib.sha256(content).hexdigest()}]
+    kinds = {link["href"]: link.get("media-type") for link in resources.values()}
+    assert (kinds["attestation.json"], kinds["evidence.csv"]) == ("application/json", "text/csv")
     assert resources[results["import-ap"]["href"][1:]]["href"] == "attestation.json"
     observation = results["results"][0]["observations"][0]
     assert [resources[each["href"][1:]]["href"] for each in observation["relevant-evidence"] if "href" in each] == [

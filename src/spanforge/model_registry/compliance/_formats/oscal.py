@@ -171,7 +171,7 @@ def _describe_results(results: _OscalResults) -> dict[str, Any]:
             ],
         },
         "observations": [_describe_check(results, check) for check in attestation.checks],
-        "findings": list(_list_findings(results)),
+        "findings": list(_describe_clauses(results)),
         **_write_remarks("What this evidence does not show:", attestation.limits),
     }
 
@@ -257,7 +257,7 @@ def _describe_sample(sample: SampleSpan) -> dict[str, Any]:
     }
 
 
-def _list_findings(results: _OscalResults) -> Iterator[dict[str, Any]]:
+def _describe_clauses(results: _OscalResults) -> Iterator[dict[str, Any]]:
     known = {check.check for check in results.attestation.checks}
     for number, (clause, objective) in enumerate(
         zip(results.attestation.clauses, results.name_objectives(), strict=True), 1
