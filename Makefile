@@ -47,7 +47,7 @@ types: ## check types (mypy strict), that all public types are complete (pyright
 	@$(BIN)/python tools/verifytypes.py
 	@$(BIN)/python tools/typing_samples.py
 
-docs: ## rewrite what is generated from the code: documentation tables, collector.yaml, schemas, dashboards
+docs: ## rewrite what is generated from the code: documentation tables, collector.yaml, schemas, dashboards, sample evidence
 	$(SETUP) test
 	@$(BIN)/python tools/docs.py
 	@$(BIN)/python tools/collector_config.py
@@ -57,6 +57,7 @@ docs: ## rewrite what is generated from the code: documentation tables, collecto
 	@$(BIN)/python tools/registry_schema.py
 	@$(BIN)/python tools/sbom.py
 	@$(BIN)/python tools/dashboards.py
+	@$(BIN)/python tools/sample_evidence.py
 
 pictures: servers ## redraw the pictures of commands, dashboards and alerts; needs Chromium and Debian's prometheus package; UI=FOLDER, a build of Jaeger's page: also those of Jaeger
 	@$(BIN)/python tools/terminal_pictures.py docs/images

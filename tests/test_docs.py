@@ -17,7 +17,17 @@ from spanforge.model_registry._core.resolution import UNREGISTERED
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
 
 ROOT = Path(__file__).parent.parent
-FOLDERS = ("", "docs", "examples", "collector-config", "benchmarks", "requirements", "changelog.d", "tests/servers")
+FOLDERS = (
+    "",
+    "docs",
+    "examples",
+    "examples/evidence",
+    "collector-config",
+    "benchmarks",
+    "requirements",
+    "changelog.d",
+    "tests/servers",
+)
 PAGES = [page for folder in FOLDERS for page in sorted((ROOT / folder).glob("*.md"))]
 RECIPES = ROOT / "docs" / "recipes.md"
 """Its programs need the packages of many vendors: ``tests/matrix/test_recipes.py`` runs them in these' environments."""
@@ -82,9 +92,10 @@ def test_the_page_of_metrics_names_them_as_prometheus_does() -> None:
 
 
 def test_every_example_has_a_test() -> None:
-    """The examples are those that ``tests/cli``, ``tests/e2e`` and ``tests/matrix`` run; add new ones here."""
+    """The examples are those that the tests run, such as ``tests/e2e`` and ``tests/matrix``; add new ones here."""
     assert {path.name for path in (ROOT / "examples").iterdir()} - {"__pycache__", "README.md"} == {
         "command_line",
+        "evidence",
         "fastapi_gunicorn",
         "fleet.py",
         "frameworks",

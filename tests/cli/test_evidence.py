@@ -163,6 +163,7 @@ def test_what_make_prints_as_json(folder: Path, make: Make) -> None:
         "package": "october",
         "sha256": report.digests["SHA256SUMS"],
         "keyid": report.keyid,
+        "timestamp": None,
         "source_revision": {"commit": None, "origin": "git knows no commit of the registry files"},
         "attestation": attestation,
     }

@@ -51,21 +51,22 @@ def test_make_and_verify_with_a_time_stamp(
     folder: Path, authority: Authority, url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """``make`` adds the stamp of an authority, and ``verify`` shows its time, its authority, and its limits."""
-    made = run_here(capsys, *MAKE, *FILES, *SIGNED, "--timestamp-url", url)
+    made = run_here(capsys, *MAKE, *FILES, *SIGNED, "--timestamp-url", url, "--timestamp-cert", authority.root)
     assert made.code == 1, made.err
     assert fits_terminal(made.out)
     verified = run_here(capsys, *VERIFY, "--timestamp-cert", authority.root)
     assert verified.code == 0
     stated = read_fact(verified.out, TIME)
-    assert stated.endswith("UTC ± 1 s, by CN=Example Time Stamps,O=Example")
+    assert stated.endswith("UTC ± 1.5001 s, by CN=Example Time")
     assert read_fact(made.out, TIME) == stated
     assert read_fact(made.out, "zip sha256") == read_fact(verified.out, "zip sha256")
+    assert "the signature existed at this time" in " ".join(verified.out.split())
     assert "when the package was made: a time stamp shows only" in verified.out
     without = run_here(capsys, *VERIFY)
     assert "the package has a time stamp that was not verified" in " ".join(without.out.split())
     assert "a time stamp shows only" not in without.out
     (shown,) = json.loads(run_here(capsys, *VERIFY, "--timestamp-cert", authority.root, "--format", "json").out)
-    assert shown["report"]["timestamp"]["accuracy_seconds"] == 1.0
+    assert shown["report"]["timestamp"]["accuracy_seconds"] == 1.5001
     assert (folder / "october.zip").exists()
 
 
@@ -100,9 +101,16 @@ def test_a_time_stamp_is_added_later(
 
 def test_a_time_stamp_needs_a_signature(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Wrong usage is an error before the telemetry is read."""
-    unsigned = run_here(capsys, *MAKE, "--unsigned", "--output", "october.zip", "--timestamp-url", "http://127.0.0.1:9")
+    url = ("--timestamp-url", "http://127.0.0.1:9")
+    unsigned = run_here(capsys, *MAKE, "--unsigned", "--output", "october.zip", *url)
     assert unsigned.err == "spanforge-models: --timestamp-url needs --key: a time stamp is about the signature\n"
     wrong = run_here(capsys, *MAKE, *FILES, *SIGNED, "--timestamp-url", "tsa.example")
     assert wrong.err.startswith("spanforge-models: the address of the time stamp authority: must have http:// or")
-    assert (unsigned.code, wrong.code) == (2, 2)
+    lonely = run_here(capsys, *MAKE, *FILES, *SIGNED, "--timestamp-cert", "tsa.pem")
+    assert lonely.err == "spanforge-models: --timestamp-cert needs --timestamp-url\n"
+    absent = run_here(
+        capsys, *MAKE, *FILES, *SIGNED, "--timestamp-url", "http://127.0.0.1:9", "--timestamp-cert", "no.pem"
+    )
+    assert absent.err.startswith("spanforge-models: no.pem: cannot be read: No such file or directory")
+    assert {unsigned.code, wrong.code, lonely.code, absent.code} == {2}
     assert not (folder / "october.zip").exists()

@@ -41,6 +41,13 @@ def test_tokens_are_unique(names: list[str]) -> None:
     assert all(re.fullmatch(r"[A-Za-z0-9._-]+", token) for token in tokens)
 
 
+def test_tokens_of_usual_clauses() -> None:
+    """The number of a clause stays as it is, as far as OSCAL allows it in an id."""
+    assert make_tokens(["CC6.1", "MAP 1.1", "5.1", "_x", "Art. 12", ""]) == [
+        *("CC6.1", "MAP-1.1", "clause-5.1", "_x", "Art.-12", "clause-"),
+    ]
+
+
 def replace_texts(attestation: Attestation, texts: list[str]) -> Attestation:
     """Return an attestation whose framework, clauses, notes and limits have other texts, as a custom framework's."""
     first, second, third = texts

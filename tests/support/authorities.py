@@ -22,8 +22,9 @@ signer_key = {folder}/tsa.key
 signer_digest = sha256
 default_policy = 1.3.6.1.4.1.99999.1
 digests = sha256
-accuracy = secs:1
+accuracy = secs:1, millisecs:500, microsecs:100
 ess_cert_id_alg = sha256
+{chain}
 """
 EXTENSIONS = "basicConstraints = CA:false\nkeyUsage = critical, digitalSignature\nextendedKeyUsage = {usage}\n"
 DAYS = ("-days", "36500")
@@ -39,13 +40,14 @@ class Authority:
         reply: The function that returns a response for a request: status, content type, and body.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, name: str = "Example Root", sends_root: bool = False) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self.root = folder / "root.pem"
-        (folder / "authority.cnf").write_text(CONFIGURATION.format(folder=folder))
+        chain = f"certs = {self.root}" if sends_root else ""
+        (folder / "authority.cnf").write_text(CONFIGURATION.format(folder=folder, chain=chain))
         keys = ("-keyout", folder / "root.key", "-out", self.root)
-        run_openssl("req", "-x509", *EC, *keys, *DAYS, "-subj", "/O=Example Time/CN=Example Root")
+        run_openssl("req", "-x509", *EC, *keys, *DAYS, "-subj", f"/O=Example Time/CN={name}")
         self.certificate = self.issue("tsa", 7, "critical, timeStamping")
         self.reply: Callable[[bytes], tuple[int, str, bytes]] = lambda query: (200, REPLY, self.sign(query))
         self.headers: dict[str, str] = {}

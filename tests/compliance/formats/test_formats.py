@@ -112,6 +112,19 @@ def test_objectives_are_about_the_checks_only(made: EvidencePackage) -> None:
     assert {target["type"] for target in targets} == {"objective-id"}
 
 
+def test_a_clause_without_checks_is_valid(made: EvidencePackage) -> None:
+    """If no check supports a clause, its finding has no observations and states no evidence."""
+    replace: Any = msgspec.structs.replace
+    clause = replace(made.attestation.clauses[0], checks=(), status="no_evidence", not_shown=())
+    attestation = replace(made.attestation, clauses=(clause,), checks=(), limits=())
+    results = read_oscal(render_results(attestation, {"attestation.json": DIGEST, "evidence.csv": DIGEST}))
+    (result,) = results["results"]
+    (finding,) = result["findings"]
+    assert not {"observations", "remarks"} & set(result)
+    assert not {"related-observations", "remarks"} & set(finding)
+    assert "no check supports the clause" in finding["target"]["status"]["remarks"]
+
+
 def test_resources_are_the_files_of_the_package(made: EvidencePackage, tmp_path: Path) -> None:
     """Each resource is a file of the package with its digest; the plan and the observations refer to these files."""
     made.write(tmp_path / "package")
@@ -120,6 +133,8 @@ def test_resources_are_the_files_of_the_package(made: EvidencePackage, tmp_path:
     for link in resources.values():
         content = (tmp_path / "package" / link["href"]).read_bytes()
         assert link["hashes"] == [{"algorithm": "SHA-256", "value": hashlib.sha256(content).hexdigest()}]
+    kinds = {link["href"]: link.get("media-type") for link in resources.values()}
+    assert (kinds["attestation.json"], kinds["evidence.csv"]) == ("application/json", "text/csv")
     assert resources[results["import-ap"]["href"][1:]]["href"] == "attestation.json"
     observation = results["results"][0]["observations"][0]
     assert [resources[each["href"][1:]]["href"] for each in observation["relevant-evidence"] if "href" in each] == [

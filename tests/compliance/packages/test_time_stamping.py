@@ -19,6 +19,8 @@ from spanforge.model_registry.compliance import (
     verify_package,
 )
 from spanforge.model_registry.compliance._packages.authority import MAX_REPLY
+from spanforge.model_registry.compliance._packages.der import sort_certificates
+from spanforge.model_registry.compliance._packages.rfc3161 import MAX_CERTIFICATES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,7 +69,7 @@ def test_a_time_stamp_is_added_and_verified(form: str, signed: SignedCase, autho
     assert before <= datetime.fromisoformat(stamp.time.replace("Z", "+00:00")) <= before + timedelta(minutes=1)
     der = run_openssl("x509", "-in", authority.certificate, "-noout", "-fingerprint", "-sha256").strip()
     assert der.partition("=")[2].replace(":", "").lower() == stamp.certificate_sha256
-    assert (stamp.authority, stamp.accuracy_seconds, stamp.policy) == (SUBJECT, 1.0, "1.3.6.1.4.1.99999.1")
+    assert (stamp.authority, stamp.accuracy_seconds, stamp.policy) == (SUBJECT, 1.5001, "1.3.6.1.4.1.99999.1")
     report = verify_package(path, [signed.public], timestamp_certificates=[authority.root])
     assert report.timestamp == stamp
     assert report.notes == ()
@@ -206,12 +208,40 @@ def test_certificates_for_other_uses_sign_no_time_stamps(signed: SignedCase, aut
     timestamp_package(signed.zip, url, certificates=[authority.root])
 
 
+@pytest.mark.parametrize("name", ["R", "R" * 60])
+def test_an_authority_that_sends_its_root(
+    name: str, signed: SignedCase, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """A reply may have further certificates, in any order. They make no authority trusted."""
+    sender = Authority(tmp_path_factory.mktemp("sender"), name=name, sends_root=True)
+    other = Authority(tmp_path_factory.mktemp("trusted"), name=name)
+    with sender.serve() as address:
+        refuse_stamp(signed, address, "the reply is not of a trusted authority", certificates=[other.root])
+        timestamp_package(signed.zip, address, certificates=[sender.root])
+    verify_package(signed.zip, [signed.public], timestamp_certificates=[sender.root])
+    with pytest.raises(VerificationError, match="is not of a trusted authority"):
+        verify_package(signed.zip, [signed.public], timestamp_certificates=[other.root])
+
+
+def test_certificates_are_sorted_only_in_whole_replies(
+    signed: SignedCase, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Sorting changes nothing in a sorted reply, in a part of a reply, and in a reply with a wrong length."""
+    sender = Authority(tmp_path_factory.mktemp("sender"), sends_root=True)
+    reply = sort_certificates(sender.sign(_query(signed.folder / "signature.dsse.json")))
+    assert sort_certificates(reply) == reply
+    for place in range(len(reply)):
+        assert sort_certificates(reply[:place]) == reply[:place]
+        assert len(sort_certificates(reply[:place] + b"\x84" + reply[place + 1 :])) == len(reply)
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
         (None, "cannot be read: No such file or directory; pass the authority's certificates in PEM"),
         (b"", "has no certificates that can be read"),
         (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "has no certificates that can be read"),
+        (b"x" * (MAX_CERTIFICATES + 1), "is larger than 1,048,576 bytes"),
         ("certificate", "have no root certificate, which is one that signed itself"),
     ],
 )

@@ -18,6 +18,7 @@ from spanforge.model_registry._cli.commands import PROGRAM, examples
 from spanforge.model_registry._cli.format_options import FormatOption
 from spanforge.model_registry._cli.framework_option import FrameworkOption, read_framework
 from spanforge.model_registry._cli.key_files import load_signing_key
+from spanforge.model_registry._cli.package_reading import TimestampCertOption
 from spanforge.model_registry._cli.periods import choose_period, parse_duration
 from spanforge.model_registry._cli.progress import show_reading
 from spanforge.model_registry._cli.registries import FilesOption, UsageError, load_registry
@@ -76,6 +77,7 @@ def make_package(  # noqa: PLR0913 - a parameter for each option
     timestamp_url: Annotated[
         str | None, typer.Option(metavar="URL", help="Add a time stamp of this authority (RFC 3161).")
     ] = None,
+    certificates: TimestampCertOption = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing zip.")] = False,
     calendar: CalendarOption = None,
     source_revision: Annotated[
@@ -110,7 +112,7 @@ def make_package(  # noqa: PLR0913 - a parameter for each option
     chosen = read_framework(framework)
     check_output(path, force=force)
     signer = _choose_signer(key, public_key, passphrase_file, unsigned=unsigned)
-    _check_authority(timestamp_url, signer)
+    _check_authority(timestamp_url, certificates, signer)
     registry = load_registry(files)
     revision = _choose_revision(registry, source_revision)
     engine = ComplianceMappingEngine(
@@ -137,7 +139,7 @@ def make_package(  # noqa: PLR0913 - a parameter for each option
         )
     check_output(path, force=force)
     _write(package, path, signer)
-    stamp = None if timestamp_url is None else _stamp(path, timestamp_url)
+    stamp = None if timestamp_url is None else _stamp(path, timestamp_url, certificates)
     made = MadePackage(path, _hash_package(path), signer, revision, package.attestation, stamp)
     if output == "json":
         print_json(made.encode())
@@ -246,15 +248,20 @@ def _read_event_file(path: str) -> list[dict[str, Any]]:
     raise UsageError(msg)
 
 
-def _check_authority(url: str | None, signer: SigningKey | None) -> None:
-    """Check that a time stamp can be asked for, before the telemetry is read."""
+def _check_authority(url: str | None, certificates: list[str] | None, signer: SigningKey | None) -> None:
+    """Check the options of the time stamp, before the telemetry is read."""
+    if certificates is not None and url is None:
+        msg = "--timestamp-cert needs --timestamp-url"
+        raise UsageError(msg)
     if url is None:
         return
     if signer is None:
         msg = "--timestamp-url needs --key: a time stamp is about the signature"
         raise UsageError(msg)
-    rfc3161.make_query  # noqa: B018 - reports a missing extra
     parse_authority(url)
+    load = rfc3161.load_certificates  # reports a missing extra
+    if certificates is not None:
+        load(certificates)
 
 
 def _write(package: EvidencePackage, path: str, signer: SigningKey | None) -> None:
@@ -262,10 +269,10 @@ def _write(package: EvidencePackage, path: str, signer: SigningKey | None) -> No
     (package.to_zip if is_zip(path) else package.write)(path, key)
 
 
-def _stamp(path: str, url: str) -> TimeStamp:
+def _stamp(path: str, url: str, certificates: list[str] | None) -> TimeStamp:
     """Add a time stamp to a package that was written. If that fails, the package remains."""
     try:
-        return timestamp_package(path, url)
+        return timestamp_package(path, url, certificates=certificates)
     except PackageError as error:
         command = f"{PROGRAM} evidence timestamp {shlex.quote(path)} --url URL"
         reason = f"{error.reason}; {path} is written without a time stamp; add it later: {command}"

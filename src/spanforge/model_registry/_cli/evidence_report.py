@@ -67,9 +67,9 @@ def describe_making(attestation: Attestation) -> str:
 
 
 def describe_time_stamp(stamp: TimeStamp) -> str:
-    """Return the time of a time stamp, with its accuracy and its authority."""
+    """Return the time of a time stamp, with its accuracy and its authority, and what it shows."""
     accuracy = "" if stamp.accuracy_seconds is None else f" ± {stamp.accuracy_seconds:g} s"
-    return f"{_show_time(stamp.time)}{accuracy}, by {stamp.authority}"
+    return f"{_show_time(stamp.time)}{accuracy}, by {stamp.authority}; the signature existed at this time"
 
 
 def show_clauses(attestation: Attestation) -> Iterator[Block]:

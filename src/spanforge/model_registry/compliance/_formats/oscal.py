@@ -53,7 +53,9 @@ OBJECTIVE_STATUSES: Final[Mapping[EvidenceStatus, ObjectiveStatusRow]] = {
     ),
     "findings": ObjectiveStatusRow("not-satisfied", "fail", "At least one check found exceptions."),
     "no_evidence": ObjectiveStatusRow(
-        "not-satisfied", "other", "There is no evidence: at least one check had nothing to examine."
+        "not-satisfied",
+        "other",
+        "There is no evidence: at least one check had nothing to examine, or no check supports the clause.",
     ),
     "incomplete": ObjectiveStatusRow(
         "not-satisfied", "other", "The checks found no exceptions, but the telemetry does not cover the whole period."
@@ -120,7 +122,8 @@ def _list_objectives(results: _OscalResults) -> Iterator[dict[str, Any]]:
         results.attestation.clauses, results.controls, results.name_objectives(), strict=True
     ):
         method = f"{control}_method"
-        rule = f"The checks for {clause.clause} have no exceptions: {', '.join(clause.checks)}."
+        checks = ", ".join(clause.checks) or "no check supports it"
+        rule = f"The checks for {clause.clause} have no exceptions: {checks}."
         yield {
             "control-id": control,
             "description": escape_markup(f"{clause.clause}: {clause.asks}"),
@@ -170,8 +173,8 @@ def _describe_results(results: _OscalResults) -> dict[str, Any]:
                 {"include-objectives": [{"objective-id": each} for each in results.name_objectives()]}
             ],
         },
-        "observations": [_describe_check(results, check) for check in attestation.checks],
-        "findings": list(_list_findings(results)),
+        **_fill_list("observations", [_describe_check(results, check) for check in attestation.checks]),
+        "findings": list(_describe_clauses(results)),
         **_write_remarks("What this evidence does not show:", attestation.limits),
     }
 
@@ -257,7 +260,7 @@ def _describe_sample(sample: SampleSpan) -> dict[str, Any]:
     }
 
 
-def _list_findings(results: _OscalResults) -> Iterator[dict[str, Any]]:
+def _describe_clauses(results: _OscalResults) -> Iterator[dict[str, Any]]:
     known = {check.check for check in results.attestation.checks}
     for number, (clause, objective) in enumerate(
         zip(results.attestation.clauses, results.name_objectives(), strict=True), 1
@@ -269,9 +272,10 @@ def _list_findings(results: _OscalResults) -> Iterator[dict[str, Any]]:
             "props": _list_props(clause=clause.clause, status=clause.status),
             "origins": results.list_origins(),
             "target": _describe_target(clause, objective),
-            "related-observations": [
-                {"observation-uuid": results.derive(f"check:{name}")} for name in clause.checks if name in known
-            ],
+            **_fill_list(
+                "related-observations",
+                [{"observation-uuid": results.derive(f"check:{name}")} for name in clause.checks if name in known],
+            ),
             **_write_remarks("Parts of the clause that no check shows:", clause.not_shown),
         }
 
@@ -295,6 +299,11 @@ def _list_resources(results: _OscalResults) -> Iterator[dict[str, Any]]:
             "title": escape_markup(name),
             "rlinks": [link if kind is None else link | {"media-type": kind}],
         }
+
+
+def _fill_list(field: str, items: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return a field with a list; no field if the list is empty, because OSCAL has no empty lists."""
+    return {field: items} if items else {}
 
 
 def _write_remarks(heading: str, texts: Iterable[str]) -> dict[str, str]:

@@ -26,6 +26,7 @@ from rfc3161_client import (
 
 from spanforge.model_registry._core.errors import PackageError, shorten
 from spanforge.model_registry._core.timestamps import format_nanos, to_nanos
+from spanforge.model_registry.compliance._packages.der import sort_certificates
 from spanforge.model_registry.compliance._packages.time_stamp import TimeStamp
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def read_reply(reply: bytes, content: bytes) -> TimeStampResponse:
         StampError: The reply cannot be read, refuses, or is about other content.
     """
     try:
-        response = decode_timestamp_response(reply)
+        response = decode_timestamp_response(sort_certificates(reply))
         status = response.status
         imprint = response.tst_info.message_imprint if status == PKIStatus.GRANTED else None
     except ValueError as error:

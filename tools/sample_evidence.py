@@ -1,0 +1,96 @@
+"""The generator of the sample package in examples/evidence, which docs/verifying-evidence.md verifies.
+
+The package is made of the files in examples/command_line. A new key signs it, and a new authority adds a time stamp.
+Both private keys are deleted at once. If the evidence is the same as before, nothing is written. With ``--check``, the
+program only compares. It needs OpenSSL.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+
+from support.authorities import Authority  # noqa: E402 - the folder of the tests is not a package
+
+from spanforge.model_registry import ModelRegistry  # noqa: E402
+from spanforge.model_registry.compliance import (  # noqa: E402
+    ComplianceMappingEngine,
+    EvidencePackage,
+    VerificationError,
+    timestamp_package,
+    verify_package,
+)
+from spanforge.model_registry.compliance._packages.keys import make_key_pair  # noqa: E402
+
+SOURCES: Final = ROOT / "examples" / "command_line"
+SAMPLE: Final = ROOT / "examples" / "evidence"
+VARYING: Final = frozenset({"manifest.json", "SHA256SUMS", "signature.dsse.json", "timestamp.tsr"})
+"""The files that depend on the key or on the time."""
+
+
+def make_sample() -> EvidencePackage:
+    """Return the evidence about October 2026. The time of generation is given, so that it is the same in each run."""
+    registry = ModelRegistry(auto_emit=False)
+    registry.load(SOURCES / "models.yaml")
+    engine = ComplianceMappingEngine(registry, match="forms", calendar=SOURCES / "calendar.yaml")
+    return engine.generate_evidence_package(
+        None,
+        "soc2",
+        "2026-10-01",
+        "2026-11-01",
+        telemetry=SOURCES / "telemetry.jsonl",
+        generated_at="2026-11-02T09:00:00Z",
+        source_revision="4f2a9c1",
+    )
+
+
+def is_current(package: EvidencePackage) -> bool:
+    """Check whether the sample has this evidence, and is what its key signed."""
+    with tempfile.TemporaryDirectory() as folder:
+        package.write(Path(folder, "new"))
+        new = {path.name: path.read_bytes() for path in Path(folder, "new").iterdir()}
+    old = {path.name: path.read_bytes() for path in SAMPLE.glob("october/*")}
+    names = (new.keys() | old.keys()) - VARYING
+    if not old or any(new.get(name) != old.get(name) for name in names):
+        return False
+    try:
+        keys, certificates = [SAMPLE / "signer.pub.pem"], [SAMPLE / "tsa.pem"]
+        verify_package(SAMPLE / "october", keys, timestamp_certificates=certificates)
+    except VerificationError:
+        return False
+    return True
+
+
+def write_sample(package: EvidencePackage) -> None:
+    """Write the sample with a new key and a new authority."""
+    shutil.rmtree(SAMPLE / "october", ignore_errors=True)
+    pair = make_key_pair()
+    (SAMPLE / "signer.pub.pem").write_bytes(pair.public)
+    with tempfile.TemporaryDirectory() as folder:
+        private = Path(folder, "signer.pem")
+        private.write_bytes(pair.private)
+        authority = Authority(Path(folder, "authority"))
+        package.write(SAMPLE / "october", private)
+        with authority.serve() as url:
+            timestamp_package(SAMPLE / "october", url, certificates=[authority.root])
+        shutil.copy(authority.root, SAMPLE / "tsa.pem")
+
+
+def main() -> None:
+    """Write the sample, or compare it."""
+    package = make_sample()
+    if is_current(package):
+        return
+    if "--check" in sys.argv:
+        sys.exit(f"{SAMPLE}: the sample is not up to date; run {Path(__file__).name}")
+    write_sample(package)
+
+
+if __name__ == "__main__":
+    main()
