@@ -11,6 +11,7 @@ from pathlib import Path
 import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
+from support.figures import assert_equal_figures
 
 from spanforge.model_registry import ModelRegistry, ModelRegistryEntry
 from spanforge.model_registry._core.storage import encode_entries
@@ -19,7 +20,9 @@ from spanforge.model_registry.compliance._analysis.calls import OTHERS_NAME, cle
 from spanforge.model_registry.compliance._analysis.model_totals import ModelTotals
 from spanforge.model_registry.compliance._analysis.totals import CallTotals
 from spanforge.model_registry.compliance._attestation_parts import SENDERS
-from spanforge.model_registry.compliance._evidence_csv import COLUMNS, escape_cell, render_csv
+from spanforge.model_registry.compliance._csv_cells import escape_cell
+from spanforge.model_registry.compliance._evidence_csv import COLUMNS, render_csv
+from spanforge.model_registry.compliance._inventory import list_inventory
 
 ODD = st.sampled_from([*"=+-@\t\r\n;,'\"\\ |%\x00\x1b", "\u202e", "\u200b", "\ufeff", "\u2028", "＝", "\U0001f600"])  # noqa: RUF001
 TEXTS = st.lists(ODD | st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8).map("".join)
@@ -67,7 +70,7 @@ def test_each_model_has_one_row(ids: list[str], fields: list[str], services: set
     facts = ModelTotals(calls=1, services=services, first=0)
     totals = {sender: CallTotals({}, {}, 0, 0, 0, 0, []) for sender in SENDERS}
     totals["unknown"] = CallTotals(dict.fromkeys(ids, facts), dict.fromkeys(names, facts), 0, 0, 0, 0, [])
-    made = render_csv([(entry, None) for entry in entries(ids, fields)], totals)
+    made = render_csv(list_inventory([(entry, None) for entry in entries(ids, fields)], totals, {}))
     rows = checked_rows(made)
     assert rows[0] == list(COLUMNS)
     assert [row[0] for row in rows[1:]] == [escape_cell(name) for name in [*ids, *sorted(names)]]
@@ -118,6 +121,7 @@ def test_no_name_breaks_the_evidence(
     stated = json.loads(text)
     assert rfc8785.dumps(stated).decode() == text
     checked_rows(made.evidence_csv)
+    assert_equal_figures(made)
     if asked is None:
         names = {clean_name(name) for name in called} - set(ids)
         assert {name["name"] for name in stated["unregistered_names"]} == names

@@ -13,13 +13,13 @@ from spanforge.model_registry._core.lifecycle import LIFECYCLE
 from spanforge.model_registry.compliance._analysis import checks
 from spanforge.model_registry.compliance._analysis.checks import (
     EVIDENCE_CHECKS,
-    SAMPLES_PER_CHECK,
     CheckInput,
     Outcome,
     run_checks,
 )
 from spanforge.model_registry.compliance._analysis.copies import EXCEPTIONS
 from spanforge.model_registry.compliance._analysis.model_totals import ModelTotals
+from spanforge.model_registry.compliance._analysis.samples import SAMPLES_PER_CHECK
 from spanforge.model_registry.compliance._analysis.scan_data import SpanRef
 from spanforge.model_registry.compliance._analysis.totals import CallTotals
 from spanforge.model_registry.compliance._attestation_parts import Change, CheckResult

@@ -159,7 +159,8 @@ def describe_verified(package: OpenedPackage) -> Iterator[Block]:
     else:
         facts = report.show_facts(package.attestation)
     digest = [] if verified.archive_sha256 is None else [("zip sha256", verified.archive_sha256)]
-    yield FactList([*facts[:1], *signed, *facts[1:], *digest, *(("note", note) for note in verified.notes)])
+    page = report.show_report_file(package.files)
+    yield FactList([*facts[:1], *signed, *facts[1:], *digest, *page, *(("note", note) for note in verified.notes)])
 
 
 def _encode_result(result: OpenedPackage | VerificationError) -> dict[str, Any]:

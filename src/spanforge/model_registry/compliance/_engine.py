@@ -28,7 +28,7 @@ from spanforge.model_registry.compliance._evidence_request import EvidenceReques
 from spanforge.model_registry.compliance._frameworks import FRAMEWORKS
 from spanforge.model_registry.compliance._packages.evidence_package import EvidencePackage
 from spanforge.model_registry.compliance._registry_files import copy_registry
-from spanforge.model_registry.compliance._report import build_attestation, build_csv
+from spanforge.model_registry.compliance._report import build_evidence
 from spanforge.model_registry.compliance._sources.formats import open_sources
 
 if TYPE_CHECKING:
@@ -152,8 +152,9 @@ class ComplianceMappingEngine:
         _check_known(request, totals)
         if audit_events is not None:
             inputs.append(_read_audit_events(list(audit_events)))
-        attestation = build_attestation(request, totals, inputs)
-        return EvidencePackage(attestation, build_csv(request, totals), copied.entries, copied.files, known.content)
+        made = build_evidence(request, totals, inputs)
+        files = copied.entries, copied.files, known.content
+        return EvidencePackage(made.attestation, made.evidence_csv, *files, made.findings_csv)
 
     def _make_scan(
         self, start: int, end: int, entries: list[ModelRegistryEntry], name: str | None, calendar: Calendar | None

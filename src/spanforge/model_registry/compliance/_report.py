@@ -1,4 +1,4 @@
-"""The attestation and the CSV of a period, from totals, changes and checks."""
+"""The attestation and the CSV files of a period, from totals, changes and checks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import functools
 import hashlib
 from dataclasses import replace
 from importlib import resources
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from spanforge.model_registry._core.attributes import __version__
 from spanforge.model_registry._core.timestamps import format_nanos, to_nanos
@@ -17,7 +17,7 @@ from spanforge.model_registry.compliance import _name_lists as name_lists
 from spanforge.model_registry.compliance._analysis.calls import NO_NAME, OTHERS_NAME
 from spanforge.model_registry.compliance._analysis.checks import CheckInput, run_checks
 from spanforge.model_registry.compliance._analysis.model_totals import ModelTotals
-from spanforge.model_registry.compliance._analysis.senders import UNKNOWN
+from spanforge.model_registry.compliance._analysis.senders import UNKNOWN, UNTRUSTED
 from spanforge.model_registry.compliance._attestation import Attestation
 from spanforge.model_registry.compliance._attestation_parts import worst_status
 from spanforge.model_registry.compliance._evidence_csv import render_csv
@@ -25,9 +25,11 @@ from spanforge.model_registry.compliance._evidence_request import (
     EvidenceFacts,
     EvidenceRequest,
     collect_facts,
-    select_totals,
 )
+from spanforge.model_registry.compliance._figures import list_call_figures, list_inventory_cuts, list_model_figures
+from spanforge.model_registry.compliance._findings import FindingList, list_findings
 from spanforge.model_registry.compliance._frameworks import FRAMEWORKS, ClauseRow
+from spanforge.model_registry.compliance._inventory import list_inventory
 from spanforge.model_registry.compliance._limits import LIMITS, list_limits, list_reading_limits
 from spanforge.model_registry.compliance._name_lists import list_names
 from spanforge.model_registry.compliance._sender_figures import (
@@ -41,14 +43,35 @@ if TYPE_CHECKING:
     from spanforge.model_registry._core.lifecycle import ModelStatus, RiskTier
     from spanforge.model_registry.compliance._analysis.scan_data import ScannedInput, ScanRequest
     from spanforge.model_registry.compliance._analysis.totals import CallTotals
-    from spanforge.model_registry.compliance._attestation_parts import EvidenceStatus
-    from spanforge.model_registry.compliance._evidence_csv import EntryState
+    from spanforge.model_registry.compliance._attestation_parts import EvidenceStatus, Sender
     from spanforge.model_registry.compliance._frameworks import FrameworkRow
+    from spanforge.model_registry.compliance._inventory import EntryState, InventoryRow
 
 
-def build_attestation(request: EvidenceRequest, totals: CallTotals, inputs: Sequence[ScannedInput]) -> Attestation:
-    """Return the attestation of a period."""
+class Evidence(NamedTuple):
+    """The content of a package that is made from the telemetry.
+
+    Attributes:
+        attestation: The attestation.
+        evidence_csv: The inventory, in CSV.
+        findings_csv: The findings, in CSV.
+    """
+
+    attestation: Attestation
+    evidence_csv: bytes
+    findings_csv: bytes
+
+
+def build_evidence(request: EvidenceRequest, totals: CallTotals, inputs: Sequence[ScannedInput]) -> Evidence:
+    """Return the attestation and the CSV files of a period."""
     facts = collect_facts(request, totals, inputs)
+    rows = _list_rows(facts)
+    findings = list_findings(facts, _name_checks(FRAMEWORKS[request.framework]))
+    return Evidence(_build_attestation(facts, rows, findings), render_csv(rows), findings.to_csv())
+
+
+def _build_attestation(facts: EvidenceFacts, rows: Sequence[InventoryRow], findings: FindingList) -> Attestation:
+    request = facts.request
     framework = FRAMEWORKS[request.framework]
     checks = _run_framework_checks(framework, facts)
     coverage = _build_coverage(facts)
@@ -81,8 +104,12 @@ def build_attestation(request: EvidenceRequest, totals: CallTotals, inputs: Sequ
         substitutions=tuple(names.substitutions[: name_lists.MAX_ITEMS]),
         agent_only_models=tuple(names.agent_only_models[: name_lists.MAX_ITEMS]),
         registry=request.registry,
-        inputs=tuple(map(_build_input, inputs)),
-        limits=(*LIMITS, *list_limits(facts, names)),
+        inputs=tuple(map(_build_input, facts.inputs)),
+        limits=(*LIMITS, *list_limits(facts, names), *findings.list_cuts(), *list_inventory_cuts(rows)),
+        findings=findings.select_attested(),
+        inventory=tuple(list_model_figures(rows)),
+        inventory_count=sum(row.sender != UNTRUSTED for row in rows),
+        call_figures=tuple(list_call_figures(rows)),
     )
 
 
@@ -92,19 +119,23 @@ def _digest_schema() -> str:
     return hashlib.sha256(schema.read_bytes()).hexdigest()
 
 
-def build_csv(request: EvidenceRequest, totals: CallTotals) -> bytes:
-    """Return ``evidence.csv`` of a period."""
-    about = select_totals(request, totals)
-    by_sender = dict(about.by_sender)
+def _list_rows(facts: EvidenceFacts) -> list[InventoryRow]:
+    """Return the rows of the inventory. A name that is not registered has one even if it was not called."""
+    request, about = facts.request, facts.about
+    by_sender: dict[Sender, CallTotals] = {sender: about.by_sender[sender] for sender in parts.SENDERS}
     if request.model_name is not None and not request.entries and not about.unregistered:
         by_sender[UNKNOWN] = replace(by_sender[UNKNOWN], unregistered={request.model_name: ModelTotals()})
-    return render_csv(request.list_states(), by_sender, request.list_shutdown_days())
+    return list(list_inventory(request.list_states(), by_sender, request.list_shutdown_days()))
+
+
+def _name_checks(framework: FrameworkRow) -> set[str]:
+    return {name for clause in framework.clauses for name in clause.checks}
 
 
 def _run_framework_checks(framework: FrameworkRow, facts: EvidenceFacts) -> list[parts.CheckResult]:
-    names = {name for clause in framework.clauses for name in clause.checks}
     has_telemetry = facts.all.spans + facts.all.log_calls + facts.events > 0
     has_calendar = facts.request.calendar is not None
+    names = _name_checks(framework)
     return run_checks(names, CheckInput(facts.about, facts.request.entries, facts.changes, has_telemetry, has_calendar))
 
 

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from spanforge.model_registry.compliance._page.render import render_page
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from spanforge.model_registry.compliance._packages.evidence_package import EvidencePackage
 
-DERIVED_FILES: Final[Mapping[str, Callable[[EvidencePackage], bytes]]] = {}
+FINDINGS: Final = "findings.csv"
+REPORT: Final = "report.html"
+
+DERIVED_FILES: Final[Mapping[str, Callable[[EvidencePackage], bytes]]] = {
+    FINDINGS: lambda package: package.findings_csv,
+    REPORT: lambda package: render_page(package.attestation),
+}
 """The function that renders each file, by the file's name.
 
 Each package has all of these files, and a signature covers them. Packages of older versions do not have them. The same

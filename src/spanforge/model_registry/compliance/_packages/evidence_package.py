@@ -34,6 +34,7 @@ class EvidencePackage(msgspec.Struct, frozen=True):
         registry_json: The registry's entries at generation, as the JSON file that ``ModelRegistry.save`` writes.
         registry_files: The bytes of each registry file that the attestation lists.
         calendar_file: The bytes of the calendar file that the attestation names; ``None`` if it names none.
+        findings_csv: The CSV in UTF-8, with a row for each span of a finding that is listed.
     """
 
     attestation: Attestation
@@ -41,6 +42,7 @@ class EvidencePackage(msgspec.Struct, frozen=True):
     registry_json: bytes
     registry_files: tuple[bytes, ...] = ()
     calendar_file: bytes | None = None
+    findings_csv: bytes = b""
 
     def to_json(self) -> str:
         """Return the attestation as canonical JSON (RFC 8785).
