@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.environments import make_environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,17 +53,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def python_of(name: str, base: str = sys.executable) -> Path:
     """Return the Python of one of the matrix's environments; where there is none, make it of another Python."""
-    pinned = ROOT / "requirements" / f"matrix-{name}.txt"
-    version = subprocess.run([base, "-VV"], check=True, capture_output=True).stdout
-    digest = hashlib.sha256(pinned.read_bytes() + version).hexdigest()[:16]
-    folder = ROOT / "build" / "matrix" / f"{name}-{digest}"
-    python = folder / "bin" / "python"
-    if not (folder / "complete").exists():
-        subprocess.run([base, "-m", "venv", "--clear", folder], check=True)
-        pip = [python, "-m", "pip", "--disable-pip-version-check", "--quiet", "install", "--no-compile"]
-        subprocess.run([*pip, "--require-hashes", "--requirement", pinned], check=True)
-        (folder / "complete").touch()
-    return python
+    return make_environment(f"matrix-{name}", base)
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 
     from spanforge.model_registry.compliance._packages.evidence_package import EvidencePackage
 
-FINDINGS: Final = "findings.csv"
+FINDINGS_TABLE: Final = "findings.csv"
 REPORT: Final = "report.html"
 
 DERIVED_FILES: Final[Mapping[str, Callable[[EvidencePackage], bytes]]] = {
-    FINDINGS: lambda package: package.findings_csv,
+    FINDINGS_TABLE: lambda package: package.findings_csv,
     REPORT: lambda package: render_page(package.attestation),
 }
 """The function that renders each file, by the file's name.
