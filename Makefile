@@ -30,7 +30,7 @@ matrix: ## test with the real instrumentations, SDK versions and recipes of the 
 	$(SETUP) test
 	@$(BIN)/python -m pytest -m matrix -n 2 --dist loadfile --no-loadscope-reorder tests/matrix/test_sdks.py tests/matrix $(ARGS)
 
-servers: ## build or download Collector, Jaeger and Prometheus for the tests; once, takes minutes; uses Go of the PATH or installs it
+servers: ## build or download Collector, Jaeger, Prometheus and Chromium for the tests; once, takes minutes; uses Go of the PATH or installs it
 	$(SETUP) test
 	@$(BIN)/python tools/servers.py
 

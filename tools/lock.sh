@@ -15,7 +15,7 @@ for group in lint test demo; do
     pin $constraint pyproject.toml --group "$group" --output-file "requirements/$group.txt" >/dev/null
     larger=$group
 done
-for group in matrix-adk matrix-clients matrix-crewai matrix-frameworks matrix-litellm matrix-openai-v2; do
+for group in browser matrix-adk matrix-clients matrix-crewai matrix-frameworks matrix-litellm matrix-openai-v2; do
     pin pyproject.toml --group "$group" --output-file "requirements/$group.txt" >/dev/null
 done
 pin pyproject.toml --all-extras --group fuzz --constraint requirements/lint.txt --output-file requirements/fuzz.txt >/dev/null

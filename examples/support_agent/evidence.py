@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,9 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
+    from spanforge.model_registry.compliance import Attestation
 
-def attest(telemetry: Path, models: Path, start: datetime, end: datetime, package: Path) -> Iterator[str]:
-    """Write a signed evidence package of a period and its public key, and yield the lines of a report on it."""
+
+def attest(telemetry: Path, models: Path, start: datetime, end: datetime, package: Path) -> Attestation:
+    """Write a signed evidence package of a period, its public key and its page, and return its attestation."""
     trusted = package.with_suffix(".pub.pem")
     registry = ModelRegistry(auto_emit=False)
     registry.load(models)
@@ -29,11 +32,30 @@ def attest(telemetry: Path, models: Path, start: datetime, end: datetime, packag
         evidence.to_zip(package, signing_key=private)
         trusted.write_bytes(public.read_bytes())
     verify_package(package, trusted_keys=[trusted])
+    with zipfile.ZipFile(package) as files:
+        package.with_suffix(".html").write_bytes(files.read("report.html"))
+    return evidence.attestation
+
+
+def show_checks(attestation: Attestation, package: Path) -> Iterator[str]:
+    """Yield the package, its public key, and the result of each check."""
     yield f"SOC 2: {package}, signed with a key made for this run, and verified"
-    yield f"  its public key: {trusted}"
-    width = max(len(check.check) for check in evidence.attestation.checks)
-    for check in evidence.attestation.checks:
+    yield f"  its public key: {package.with_suffix('.pub.pem')}"
+    width = max(len(check.check) for check in attestation.checks)
+    for check in attestation.checks:
         yield f"  {check.status:14} {check.check:{width}} exceptions: {check.exceptions} of {check.population}"
+
+
+def show_findings(attestation: Attestation, package: Path) -> Iterator[str]:
+    """Yield each finding with its model, service and owner, and the page that shows them to people."""
+    yield "Findings"
+    for finding in attestation.findings:
+        place = f" in {finding.service}" if finding.service else ""
+        owner = f" (owner: {finding.owner})" if finding.owner else ""
+        yield f"  {finding.name}{owner}: {finding.reason}{place}"
+    if not attestation.findings:
+        yield "  none"
+    yield f"\nReport: {package.with_suffix('.html')} (open it in a browser)"
 
 
 def make_keys(folder: Path) -> tuple[Path, Path]:

@@ -15,7 +15,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from textwrap import fill
 
-from evidence import attest
+from evidence import attest, show_checks, show_findings
 from models_api import serving
 from report import read, render
 
@@ -50,8 +50,8 @@ def main(arguments: list[str]) -> int:
         whole.replace(file)
         Path(folder, models.name).replace(models)
     print("\nEvidence of the second run, because each application has a separate registry\n")
-    for line in attest(file, models, start, datetime.now(timezone.utc), package):
-        print(line)
+    attestation = attest(file, models, start, datetime.now(timezone.utc), package)
+    print(*show_checks(attestation, package), sep="\n")
     backend = os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT")
     print(f"\nExported telemetry: {file} (OTLP JSON, one export per line)")
     if lost:
@@ -60,7 +60,8 @@ def main(arguments: list[str]) -> int:
         print(f"Also in {backend}:  look for the tag model_registry.status=retired")
     else:
         print("See it in Jaeger:  OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4317 make demo")
-    print("Read the code:     examples/support_agent/app.py and telemetry.py")
+    print("Read the code:     examples/support_agent/app.py and telemetry.py\n")
+    print(*show_findings(attestation, package), sep="\n")
     return 0
 
 

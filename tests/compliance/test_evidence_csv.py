@@ -16,7 +16,9 @@ from spanforge.model_registry.compliance._analysis.calls import LISTED_RULES
 from spanforge.model_registry.compliance._analysis.model_totals import ModelTotals
 from spanforge.model_registry.compliance._analysis.totals import CallTotals
 from spanforge.model_registry.compliance._attestation_parts import SENDERS
-from spanforge.model_registry.compliance._evidence_csv import COLUMNS, EntryState, escape_cell, render_csv
+from spanforge.model_registry.compliance._csv_cells import escape_cell
+from spanforge.model_registry.compliance._evidence_csv import COLUMNS, render_csv
+from spanforge.model_registry.compliance._inventory import EntryState, list_inventory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -42,7 +44,8 @@ def make_totals(*services: str, **exceptions: int) -> ModelTotals:
 def render(states: Sequence[EntryState], models: Mapping[str, ModelTotals], names: Mapping[str, ModelTotals]) -> bytes:
     """Return the CSV of calls of trusted senders."""
     totals = {sender: CallTotals({}, {}, 0, 0, 0, 0, []) for sender in SENDERS}
-    return render_csv(states, totals | {"trusted": CallTotals(dict(models), dict(names), 0, 0, 0, 0, [])})
+    totals["trusted"] = CallTotals(dict(models), dict(names), 0, 0, 0, 0, [])
+    return render_csv(list_inventory(states, totals, {}))
 
 
 def read_rows(table: bytes) -> list[list[str]]:
@@ -142,7 +145,8 @@ def test_rows_of_each_sender() -> None:
     """Each model has a row for each sender of its calls, and the rows of untrusted senders come last."""
     called = {sender: make_totals(sender) for sender in SENDERS}
     totals = {sender: CallTotals({"gpt": each}, {"x": each}, 0, 0, 0, 0, []) for sender, each in called.items()}
-    rows = filled_cells(render_csv([(make_entry(), STATE), (make_entry("idle"), STATE)], totals))
+    states: list[EntryState] = [(make_entry(), STATE), (make_entry("idle"), STATE)]
+    rows = filled_cells(render_csv(list_inventory(states, totals, {})))
     listed = [(row["model_id"], row.get("sender"), row.get("services")) for row in rows]
     counted = [(model, sender, sender) for model in ("gpt", "x") for sender in ("trusted", "unknown")]
     untrusted = [(model, "untrusted", "untrusted") for model in ("gpt", "x")]

@@ -72,16 +72,23 @@ def test_it_leaves_the_telemetry_as_a_file(demo: Run, tmp_path: Path) -> None:
     assert sum("model_registry.status" in item.attributes for item in items) == 12
     assert all(len(span["traceId"]) == 32 for span in spans)
     left = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert left == ["telemetry-evidence.pub.pem", "telemetry-evidence.zip", "telemetry-models.json", "telemetry.jsonl"]
+    evidence = [f"telemetry-evidence.{end}" for end in ("html", "pub.pem", "zip")]
+    assert left == [*evidence, "telemetry-models.json", "telemetry.jsonl"]
 
 
 def test_it_leaves_evidence(ran: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
-    """The evidence of the second instrumentation is shown check by check, and is the one in the package."""
+    """The evidence of the second run is shown check by check. The demo ends with its findings and its report."""
     folder, result = ran
     lines = result.stdout.splitlines()
     verify_package(folder / "build" / "demo-evidence.zip", [folder / "build" / "demo-evidence.pub.pem"])
     with zipfile.ZipFile(folder / "build" / "demo-evidence.zip") as package:
         stated = json.loads(package.read("attestation.json"))
+        report = package.read("report.html")
+    assert (folder / "build" / "demo-evidence.html").read_bytes() == report
+    *_, found, _, last = result.stdout.partition("\nFindings\n")[2].splitlines()
+    assert found == "  text-davinci-003 (owner: support-team): called while it was retired in support-agent"
+    assert last == "Report: build/demo-evidence.html (open it in a browser)"
+    assert result.stdout.count("not registered in support-agent") == 1
     shown = [line.split()[:2] for line in lines if "exceptions:" in line]
     assert shown == [[check["status"], check["check"]] for check in stated["checks"]]
     assert stated["coverage"]["status"] == "complete"

@@ -30,6 +30,8 @@ PACKAGED = {
     "amtool": "prometheus-alertmanager",
 }
 """Program to the Debian package that has it."""
+BROWSER = "chromium"
+"""A program that is unpacked with the packages that it depends on."""
 SOURCE = """package main
 
 import "fmt"
@@ -54,7 +56,7 @@ class Project:
             (self.modules(name) / "go.mod").write_text(f"module {MODULES[name]}\n\ngo 1.25\n")
         self.path_of_packaged = folder / "bin"
         self.path_of_packaged.mkdir()
-        for name in PACKAGED:
+        for name in (*PACKAGED, BROWSER):
             program = self.path_of_packaged / name
             program.write_text(f"#!/bin/sh\necho this is {name}\n")
             program.chmod(0o755)
@@ -89,8 +91,10 @@ class Project:
         assert (code, errors) == (0, "")
         return Path(output.strip())
 
-    def says_its_name(self, name: str) -> bool:
-        said = subprocess.run([self.path(name)], capture_output=True, text=True, check=True).stdout
+    def says_its_name(self, name: str, **environment: str) -> bool:
+        code, path, _ = self.run(name, **environment)
+        assert code == 0
+        said = subprocess.run([path.strip()], capture_output=True, text=True, check=True).stdout
         return said == f"this is {name}\n"
 
 
@@ -166,7 +170,7 @@ def test_what_is_not_built(project: Project) -> None:
             "run make servers (needs the network, and Go from the PATH or PyPI)\n"
         ),
     )
-    names = "otelcol, jaeger, compose, prometheus, promtool, amtool"
+    names = "otelcol, jaeger, compose, prometheus, promtool, amtool, chromium"
     assert project.run("tempo") == (2, "", f"servers: NAME must be one of {names}; got 'tempo'\n")
     assert not project.kept.exists()
 
@@ -264,6 +268,41 @@ def test_a_package_that_cannot_be_had(
     ]
     assert errors.count(f"it is not on the PATH, and {why}") == len(PACKAGED)
     assert {path.suffix for path in project.kept.glob("prometheus*")} == {".lock"}
+
+
+def build_package(folder: Path, name: str, file: str, content: str) -> None:
+    """Make a package with one program or library."""
+    path = folder / name / file
+    path.parent.mkdir(parents=True)
+    path.write_text(content)
+    path.chmod(0o755)
+    control = folder / name / "DEBIAN" / "control"
+    control.parent.mkdir()
+    control.write_text(f"Package: {name}\nVersion: 1\nArchitecture: all\nMaintainer: nobody\nDescription: none\n")
+    subprocess.run(
+        ["dpkg-deb", "--build", folder / name, folder / f"{name}_1_all.deb"], check=True, capture_output=True
+    )
+
+
+def test_a_package_is_unpacked_with_what_it_needs(project: Project, tmp_path: Path) -> None:
+    """A browser that is not on the PATH comes with the packages that are missing, and finds their libraries."""
+    says = 'test -e "${LD_LIBRARY_PATH%%:*}/libneeded.so.1" && test -e "$FONTCONFIG_FILE" && echo this is chromium'
+    build_package(tmp_path, BROWSER, "usr/lib/chromium/chromium", f"#!/bin/sh\n{says}\n")
+    build_package(tmp_path, "needed", "usr/lib/any-linux-gnu/libneeded.so.1", "a library")
+    uris = [f"'http://mirror/{name}_1_all.deb' {name}_1_all.deb 5 SHA256:0" for name in (BROWSER, "needed")]
+    copies = f"for name in {BROWSER} needed; do case $* in *$name*) cp {tmp_path}/${{name}}_1_all.deb . ;; esac; done"
+    script = f'#!/bin/sh\ncase "$*" in *--print-uris*) echo "{uris[0]}\n{uris[1]}" ;; *download*) {copies} ;; esac\n'
+    path = tmp_path / "path"
+    path.mkdir()
+    for name in ("cp", "dirname", "dpkg-deb", "readlink", "rm", "sh", "tar", "test"):
+        (path / name).symlink_to(shutil.which(name) or name)
+    for name in PACKAGED:
+        (path / name).symlink_to(project.path_of_packaged / name)
+    project.run()
+    (path / "apt-get").write_text(script)
+    (path / "apt-get").chmod(0o755)
+    assert project.run(PATH=str(path)) == (0, "servers: Chromium is unpacked\n", "")
+    assert project.says_its_name(BROWSER, PATH=str(path))
 
 
 @pytest.mark.parametrize(("settings", "outcome"), [({}, "4 skipped"), ({"CI": "true"}, "4 errors")])

@@ -23,6 +23,7 @@ from support.evidence_oracle import (
     expect_clause,
     nanos,
 )
+from support.figures import assert_equal_figures
 from support.otlp import Otlp
 
 from spanforge.model_registry import ModelRegistry
@@ -225,5 +226,6 @@ def test_every_figure_is_that_of_a_slow_program(world: World) -> None:
             status = expect_clause(expected.checks, list(clause.checks), is_covered=expected.is_covered)
             assert (clause.clause, clause.status) == (clause.clause, status)
         assert list(found.model_warnings) == expected.warnings
+        assert_equal_figures(package)
         rows = list(csv.DictReader(package.evidence_csv.decode().splitlines()))
         assert [{key: row[key] for key in want} for row, want in zip(rows, expected.rows, strict=True)] == expected.rows

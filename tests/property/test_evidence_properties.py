@@ -9,13 +9,16 @@ import json
 import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
+from support.figures import assert_equal_figures
 from support.hostile_evidence import BROKEN, IDS, TEXTS, WRITTEN, make_entries, make_evidence, make_line
 
 from spanforge.model_registry.compliance._analysis.calls import clean_name
 from spanforge.model_registry.compliance._analysis.model_totals import ModelTotals
 from spanforge.model_registry.compliance._analysis.totals import CallTotals
 from spanforge.model_registry.compliance._attestation_parts import SENDERS
-from spanforge.model_registry.compliance._evidence_csv import COLUMNS, escape_cell, render_csv
+from spanforge.model_registry.compliance._csv_cells import escape_cell
+from spanforge.model_registry.compliance._evidence_csv import COLUMNS, render_csv
+from spanforge.model_registry.compliance._inventory import list_inventory
 
 FORMULA = tuple("=+-@\t\r＝＋－＠")  # noqa: RUF001
 
@@ -53,7 +56,8 @@ def test_each_model_has_one_row(ids: list[str], fields: list[str], services: set
     facts = ModelTotals(calls=1, services=services, first=0)
     totals = {sender: CallTotals({}, {}, 0, 0, 0, 0, []) for sender in SENDERS}
     totals["unknown"] = CallTotals(dict.fromkeys(ids, facts), dict.fromkeys(names, facts), 0, 0, 0, 0, [])
-    made = render_csv([(entry, None) for entry in make_entries(ids, fields)], totals)
+    rows_of = [(entry, None) for entry in make_entries(ids, fields)]
+    made = render_csv(list_inventory(rows_of, totals, {}))
     rows = checked_rows(made)
     assert rows[0] == list(COLUMNS)
     assert [row[0] for row in rows[1:]] == [escape_cell(name) for name in [*ids, *sorted(names)]]
@@ -77,6 +81,7 @@ def test_no_name_breaks_the_evidence(
     stated = json.loads(text)
     assert rfc8785.dumps(stated).decode() == text
     checked_rows(made.evidence_csv)
+    assert_equal_figures(made)
     if asked is None:
         names = {clean_name(name) for name in called} - set(ids)
         assert {name["name"] for name in stated["unregistered_names"]} == names

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.evidence import make_entry
+from support.figures import assert_equal_figures
 from support.otlp import START, Otlp
 
 from spanforge.model_registry import ModelRegistry
@@ -102,10 +103,14 @@ def make_packages(inputs: list[list[bytes]]) -> list[EvidencePackage]:
 def drop_untrusted(package: EvidencePackage) -> tuple[Any, list[bytes]]:
     """Return the attestation without inputs and untrusted senders, and the rows of other senders."""
     found = package.attestation
-    senders = tuple(each for each in found.senders if each.sender != "untrusted")
     copies = UntrustedCopies(spans=0, samples=())
+    lists = {
+        field: tuple(each for each in getattr(found, field) if each.sender != "untrusted")
+        for field in ("senders", "findings", "inventory", "call_figures")
+    }
     rows = [row for row in package.evidence_csv.splitlines() if not row.endswith(b",untrusted")]
-    return msgspec.structs.replace(found, inputs=(), senders=senders, untrusted_copies=copies), rows
+    assert_equal_figures(package)
+    return msgspec.structs.replace(found, inputs=(), untrusted_copies=copies, **lists), rows
 
 
 @settings(max_examples=150)

@@ -15,13 +15,13 @@ from spanforge.model_registry.compliance._analysis import check_results
 from spanforge.model_registry.compliance._analysis.check_results import run_checks
 from spanforge.model_registry.compliance._analysis.checks import (
     EVIDENCE_CHECKS,
-    SAMPLES_PER_CHECK,
     CheckInput,
     Outcome,
 )
 from spanforge.model_registry.compliance._analysis.copies import EXCEPTIONS
 from spanforge.model_registry.compliance._analysis.model_totals import ModelTotals
 from spanforge.model_registry.compliance._analysis.retention import NANOS_PER_DAY, ArchiveDays
+from spanforge.model_registry.compliance._analysis.samples import SAMPLES_PER_CHECK
 from spanforge.model_registry.compliance._analysis.scan_data import SpanRef
 from spanforge.model_registry.compliance._analysis.totals import CallTotals
 from spanforge.model_registry.compliance._attestation_parts import Change, CheckResult

@@ -6,6 +6,7 @@ import copy
 import hashlib
 import json
 import pickle
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -99,7 +100,23 @@ def test_files_of_an_unsigned_package(made: EvidencePackage, tmp_path: Path) -> 
     assert manifest["signed_by"] is None
 
 
-def test_missing_extra_is_named(made: EvidencePackage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize("module", ["jinja2", "rfc8785", "svg"])
+def test_missing_extra_is_named(module: str, tmp_path: Path) -> None:
+    """Without a module of the extra, no package is written, and the error names the extra."""
+    code = (
+        "from spanforge.model_registry.compliance import ComplianceMappingEngine as E, MissingExtraError;"
+        "made = E().generate_evidence_package(None, 'soc2', '2026-01-01', '2026-01-02')\n"
+        "for write in made.write, made.to_zip:\n"
+        f"    try: write({str(tmp_path / 'package')!r})\n"
+        "    except MissingExtraError as error: print(error)"
+    )
+    shown = run_code(code, module).splitlines()
+    assert len(shown) == 2
+    assert all(re.match(REASON, line) for line in shown)
+    assert not list(tmp_path.iterdir())
+
+
+def test_missing_extra_of_json_is_named(made: EvidencePackage, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Without the extra, the methods that need it raise an error that names it."""
     monkeypatch.setitem(sys.modules, "rfc8785", None)
     for make in (made.to_json, lambda: made.write(tmp_path / "a"), lambda: made.to_zip(tmp_path / "b")):

@@ -7,7 +7,7 @@ import io
 import sys
 from typing import TYPE_CHECKING, Any
 
-from spanforge.model_registry.compliance._evidence_csv import escape_cell
+from spanforge.model_registry.compliance._csv_cells import escape_cell
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -34,6 +34,7 @@ from spanforge.model_registry.compliance import ComplianceMappingEngine, timesta
 from spanforge.model_registry.compliance._arguments import parse_moment
 from spanforge.model_registry.compliance._engine import MIN_GAP
 from spanforge.model_registry.compliance._packages.authority import parse_authority
+from spanforge.model_registry.compliance._packages.derived_files import DERIVED_FILES
 from spanforge.model_registry.compliance._packages.files import SUMS
 from spanforge.model_registry.compliance._packages.optional_keys import rfc3161
 
@@ -178,7 +179,8 @@ class MadePackage(NamedTuple):
         facts = dict(report.show_facts(self.attestation))
         facts["commit"] = f"not stated: {origin}" if commit is None else f"{commit}, {origin}"
         yield Paragraph(Styled(f"{self.path} is written.", "name"))
-        yield FactList([*facts.items(), ("signed by", signed), *keyid, *stamped, (digest, self.digest)])
+        page = report.show_report_file(DERIVED_FILES)
+        yield FactList([*facts.items(), ("signed by", signed), *keyid, *stamped, (digest, self.digest), *page])
         yield from report.show_findings(self.attestation)
         yield from report.show_clauses(self.attestation)
         number = len(self.attestation.limits)

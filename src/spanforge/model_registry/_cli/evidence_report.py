@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 from spanforge.model_registry._cli.blocks import CellTable, FactList, Heading, ItemList, Paragraph
 from spanforge.model_registry._cli.terminal import Styled
+from spanforge.model_registry.compliance._packages.derived_files import REPORT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from spanforge.model_registry._cli.blocks import Block
     from spanforge.model_registry._cli.terminal import Cell
@@ -57,6 +58,11 @@ def show_facts(attestation: Attestation) -> list[tuple[str, Cell]]:
         ("coverage", _describe_coverage(attestation)),
         ("commit", "not stated" if revision is None else f"{revision}, as the maker states"),
     ]
+
+
+def show_report_file(files: Collection[str]) -> list[tuple[str, Cell]]:
+    """Return the fact that a package has a report for people; nothing for packages of older versions."""
+    return [("report", f"{REPORT} in the package, for any browser")] if REPORT in files else []
 
 
 def describe_making(attestation: Attestation) -> str:

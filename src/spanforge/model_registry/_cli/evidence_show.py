@@ -74,7 +74,7 @@ def _describe_package(package: OpenedPackage, attestation: Attestation, check: s
     )
     if package.report is None:
         yield Paragraph(Styled(f"NOT VERIFIED: {package.path} is shown as it is; pass --key to verify it.", "warning"))
-        yield FactList(report.show_facts(attestation))
+        yield FactList([*report.show_facts(attestation), *report.show_report_file(package.files)])
     else:
         yield from describe_verified(package)
     yield from details

@@ -167,7 +167,9 @@ def describe_verified(package: OpenedPackage) -> Iterator[Block]:
     stamp = verified.timestamp
     stamped = [] if stamp is None else [("time stamp", report.describe_time_stamp(stamp))]
     digest = [] if verified.archive_sha256 is None else [("zip sha256", verified.archive_sha256)]
-    yield FactList([*facts[:1], *signed, *stamped, *facts[1:], *digest, *(("note", note) for note in verified.notes)])
+    page = report.show_report_file(package.files)
+    notes = [("note", note) for note in verified.notes]
+    yield FactList([*facts[:1], *signed, *stamped, *facts[1:], *digest, *page, *notes])
 
 
 def _encode_result(result: OpenedPackage | VerificationError) -> dict[str, Any]:

@@ -8,6 +8,11 @@ from spanforge.model_registry._core.lifecycle import (  # noqa: TC001 - the JSON
     ModelStatus,
     RiskTier,
 )
+from spanforge.model_registry.compliance._attestation_figures import (  # noqa: TC001 - likewise
+    AttestedFinding,
+    CallFigures,
+    ModelFigures,
+)
 from spanforge.model_registry.compliance._attestation_names import (  # noqa: TC001 - likewise
     AgentModel,
     MatchedName,
@@ -20,6 +25,7 @@ from spanforge.model_registry.compliance._attestation_parts import (
     Checked,
     CheckResult,
     Clause,
+    Count,
     Coverage,
     EvidenceStatus,
     FrameworkId,
@@ -45,7 +51,8 @@ FORMAT: Final = "spanforge-model-registry/evidence/2"
 class Attestation(AttestationPart, frozen=True, kw_only=True):
     """The content of ``attestation.json``: the results of the checks, what they examined, and the limits.
 
-    Each list of changes, names, models, warnings, gaps and reasons has at most 1,000 items.
+    Each list of changes, names, models, warnings, gaps and reasons has at most 1,000 items. Packages of older versions
+    do not have ``findings``, ``inventory``, ``inventory_count`` and ``call_figures``.
 
     Attributes:
         format: The version of this format.
@@ -69,8 +76,15 @@ class Attestation(AttestationPart, frozen=True, kw_only=True):
         overall_status: The worst status of the clauses that have checks; ``no_evidence`` if no clause has a check.
         clauses: The framework's clauses.
         checks: The results of the checks.
+        findings: The exceptions of the checks by model, service and sender, the most frequent ones first. There are at
+            most 100 for each check, followed by at most 100 of untrusted senders.
         changes: The lifecycle changes in the period of the models that the evidence is about, oldest first.
         population: The spans and calls that were counted, of trusted and unknown senders.
+        inventory: The models and the unregistered names, with the calls of each sender. Those with most calls come
+            first. Those of untrusted senders come last, and are at most 1,000 too. ``evidence.csv`` has all of them.
+        inventory_count: The number of all models and unregistered names, with the calls of each sender, untrusted ones
+            left out.
+        call_figures: The calls by sender, risk tier and status.
         senders: The figures split by sender, untrusted ones included.
         untrusted_copies: Copies of counted spans that untrusted senders sent. They change no figure.
         coverage: How much of the period the telemetry covers in time.
@@ -115,3 +129,7 @@ class Attestation(AttestationPart, frozen=True, kw_only=True):
     registry: AttestedRegistry
     inputs: tuple[Input, ...]
     limits: tuple[str, ...]
+    findings: tuple[AttestedFinding, ...] = ()
+    inventory: tuple[ModelFigures, ...] = ()
+    inventory_count: Count = 0
+    call_figures: tuple[CallFigures, ...] = ()

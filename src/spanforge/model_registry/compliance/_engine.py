@@ -30,7 +30,7 @@ from spanforge.model_registry.compliance._frameworks.shipped import choose_frame
 from spanforge.model_registry.compliance._model_call_facts import list_model_calls
 from spanforge.model_registry.compliance._packages.evidence_package import EvidencePackage
 from spanforge.model_registry.compliance._registry_files import copy_registry
-from spanforge.model_registry.compliance._report import build_attestation, build_csv
+from spanforge.model_registry.compliance._report import build_evidence
 from spanforge.model_registry.compliance._sources.formats import open_sources
 
 if TYPE_CHECKING:
@@ -159,15 +159,16 @@ class ComplianceMappingEngine:
         _check_known(request, totals)
         if audit_events is not None:
             inputs.append(_read_audit_events(list(audit_events)))
-        attestation = build_attestation(request, totals, inputs)
+        made = build_evidence(request, totals, inputs)
         return EvidencePackage(
-            attestation,
-            build_csv(request, totals),
+            made.attestation,
+            made.evidence_csv,
             copied.entries,
             framework_file,
             copied.files,
             known.content,
             list_model_calls(request, totals),
+            made.findings_csv,
         )
 
     def _make_scan(  # noqa: PLR0913 - the fields of the request

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from spanforge.model_registry.compliance._analysis.totals import CallTotals
     from spanforge.model_registry.compliance._attestation_parts import Change
     from spanforge.model_registry.compliance._attestation_request import Arguments, AttestedRegistry
-    from spanforge.model_registry.compliance._evidence_csv import EntryState
     from spanforge.model_registry.compliance._frameworks.framework import Framework
+    from spanforge.model_registry.compliance._inventory import EntryState
 
 _TotalsKey = TypeVar("_TotalsKey")
 _Totals = TypeVar("_Totals")
@@ -69,10 +69,14 @@ class EvidenceRequest(NamedTuple):
             return self.scan.entries
         return [] if self.entry is None else [self.entry]
 
+    @property
+    def shown_at(self) -> datetime:
+        """The moment of the states that the evidence shows: the period's last one, or generation if that is earlier."""
+        return min(self.generated_at, from_nanos(self.scan.end) - timedelta(microseconds=1))
+
     def list_states(self) -> list[EntryState]:
-        """Return these entries with their state at the period's last moment, or at generation if that is earlier."""
-        at = min(self.generated_at, from_nanos(self.scan.end) - timedelta(microseconds=1))
-        return [(entry, entry.as_of(at)) for entry in self.entries]
+        """Return the entries that the evidence is about, each with its state at ``shown_at``."""
+        return [(entry, entry.as_of(self.shown_at)) for entry in self.entries]
 
     def list_shutdown_days(self) -> dict[str, list[str]]:
         """Return the days on which providers stop serving these entries, by model id."""
@@ -119,6 +123,7 @@ def select_totals(request: EvidenceRequest, totals: CallTotals) -> CallTotals:
             unregistered=_select(totals.unregistered, lambda key: key == name),
             substitutions=_select(totals.substitutions, lambda key: key.served == name and key.served_id is None),
             agent_only=_select(totals.agent_only, lambda key: key.model_id is None and key.name == name),
+            findings=_select(totals.findings, lambda key: not key.is_call or name in (key.name, key.served)),
         )
     model_id = request.entry.model_id
     return replace(
@@ -127,6 +132,7 @@ def select_totals(request: EvidenceRequest, totals: CallTotals) -> CallTotals:
         unregistered={},
         substitutions=_select(totals.substitutions, lambda key: model_id in (key.requested_id, key.served_id)),
         agent_only=_select(totals.agent_only, lambda key: key.model_id == model_id),
+        findings=_select(totals.findings, lambda key: not key.is_call or key.model_id == model_id),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from spanforge.model_registry.compliance._analysis.calls import OTHERS_NAME
-from spanforge.model_registry.compliance._analysis.checks import build_samples, select_samples
+from spanforge.model_registry.compliance._analysis.samples import build_samples, select_samples
 from spanforge.model_registry.compliance._attestation_names import AgentModel, MatchedName, Name, Substitution
 
 if TYPE_CHECKING:

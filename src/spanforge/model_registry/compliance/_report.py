@@ -1,4 +1,4 @@
-"""The attestation and the CSV of a period, from totals, changes and checks."""
+"""The attestation and the CSV files of a period, from totals, changes and checks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import functools
 import hashlib
 from dataclasses import replace
 from importlib import resources
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from spanforge.model_registry._core.attributes import __version__
 from spanforge.model_registry._core.timestamps import format_nanos, to_nanos
@@ -19,7 +19,7 @@ from spanforge.model_registry.compliance._analysis.check_results import run_chec
 from spanforge.model_registry.compliance._analysis.checks import CheckInput
 from spanforge.model_registry.compliance._analysis.model_totals import ModelTotals
 from spanforge.model_registry.compliance._analysis.retention import find_archive_days
-from spanforge.model_registry.compliance._analysis.senders import UNKNOWN
+from spanforge.model_registry.compliance._analysis.senders import UNKNOWN, UNTRUSTED
 from spanforge.model_registry.compliance._attestation import Attestation
 from spanforge.model_registry.compliance._attestation_parts import worst_status
 from spanforge.model_registry.compliance._evidence_csv import render_csv
@@ -27,8 +27,10 @@ from spanforge.model_registry.compliance._evidence_request import (
     EvidenceFacts,
     EvidenceRequest,
     collect_facts,
-    select_totals,
 )
+from spanforge.model_registry.compliance._figures import list_call_figures, list_inventory_cuts, list_model_figures
+from spanforge.model_registry.compliance._findings import FindingList, list_findings
+from spanforge.model_registry.compliance._inventory import list_inventory
 from spanforge.model_registry.compliance._limits import LIMITS, list_limits, list_reading_limits
 from spanforge.model_registry.compliance._name_lists import list_names
 from spanforge.model_registry.compliance._sender_figures import (
@@ -42,14 +44,35 @@ if TYPE_CHECKING:
     from spanforge.model_registry._core.lifecycle import ModelStatus, RiskTier
     from spanforge.model_registry.compliance._analysis.scan_data import ScannedInput, ScanRequest
     from spanforge.model_registry.compliance._analysis.totals import CallTotals
-    from spanforge.model_registry.compliance._attestation_parts import EvidenceStatus
-    from spanforge.model_registry.compliance._evidence_csv import EntryState
-    from spanforge.model_registry.compliance._frameworks.framework import FrameworkClause
+    from spanforge.model_registry.compliance._attestation_parts import EvidenceStatus, Sender
+    from spanforge.model_registry.compliance._frameworks.framework import Framework, FrameworkClause
+    from spanforge.model_registry.compliance._inventory import EntryState, InventoryRow
 
 
-def build_attestation(request: EvidenceRequest, totals: CallTotals, inputs: Sequence[ScannedInput]) -> Attestation:
-    """Return the attestation of a period."""
+class Evidence(NamedTuple):
+    """The content of a package that is made from the telemetry.
+
+    Attributes:
+        attestation: The attestation.
+        evidence_csv: The inventory, in CSV.
+        findings_csv: The findings, in CSV.
+    """
+
+    attestation: Attestation
+    evidence_csv: bytes
+    findings_csv: bytes
+
+
+def build_evidence(request: EvidenceRequest, totals: CallTotals, inputs: Sequence[ScannedInput]) -> Evidence:
+    """Return the attestation and the CSV files of a period."""
     facts = collect_facts(request, totals, inputs)
+    rows = _list_rows(facts)
+    findings = list_findings(facts, _name_checks(request.framework))
+    return Evidence(_build_attestation(facts, rows, findings), render_csv(rows), findings.to_csv())
+
+
+def _build_attestation(facts: EvidenceFacts, rows: Sequence[InventoryRow], findings: FindingList) -> Attestation:
+    request = facts.request
     framework = request.framework
     checks = _run_framework_checks(facts)
     coverage = _build_coverage(facts)
@@ -84,8 +107,12 @@ def build_attestation(request: EvidenceRequest, totals: CallTotals, inputs: Sequ
         substitutions=tuple(names.substitutions[: name_lists.MAX_ITEMS]),
         agent_only_models=tuple(names.agent_only_models[: name_lists.MAX_ITEMS]),
         registry=request.registry,
-        inputs=tuple(map(_build_input, inputs)),
-        limits=(*LIMITS, *list_limits(facts, names)),
+        inputs=tuple(map(_build_input, facts.inputs)),
+        limits=(*LIMITS, *list_limits(facts, names), *findings.list_cuts(), *list_inventory_cuts(rows)),
+        findings=findings.select_attested(),
+        inventory=tuple(list_model_figures(rows)),
+        inventory_count=sum(row.sender != UNTRUSTED for row in rows),
+        call_figures=tuple(list_call_figures(rows)),
     )
 
 
@@ -95,13 +122,17 @@ def _digest_schema() -> str:
     return hashlib.sha256(schema.read_bytes()).hexdigest()
 
 
-def build_csv(request: EvidenceRequest, totals: CallTotals) -> bytes:
-    """Return ``evidence.csv`` of a period."""
-    about = select_totals(request, totals)
-    by_sender = dict(about.by_sender)
+def _list_rows(facts: EvidenceFacts) -> list[InventoryRow]:
+    """Return the rows of the inventory. A name that is not registered has one even if it was not called."""
+    request, about = facts.request, facts.about
+    by_sender: dict[Sender, CallTotals] = {sender: about.by_sender[sender] for sender in parts.SENDERS}
     if request.model_name is not None and not request.entries and not about.unregistered:
         by_sender[UNKNOWN] = replace(by_sender[UNKNOWN], unregistered={request.model_name: ModelTotals()})
-    return render_csv(request.list_states(), by_sender, request.list_shutdown_days())
+    return list(list_inventory(request.list_states(), by_sender, request.list_shutdown_days()))
+
+
+def _name_checks(framework: Framework) -> set[str]:
+    return {name for clause in framework.clauses for name in clause.check_names}
 
 
 def _run_framework_checks(facts: EvidenceFacts) -> list[parts.CheckResult]:
@@ -116,7 +147,7 @@ def _run_framework_checks(facts: EvidenceFacts) -> list[parts.CheckResult]:
         archive=find_archive_days(facts.inputs, generated_at) if request.scan.keeps_days else None,
         parameters=request.parameters,
     )
-    return run_checks({name for clause in request.framework.clauses for name in clause.check_names}, given)
+    return run_checks(_name_checks(request.framework), given)
 
 
 def _read_model_state(

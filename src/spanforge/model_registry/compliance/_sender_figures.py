@@ -5,13 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from spanforge.model_registry.compliance._analysis.check_results import run_checks
-from spanforge.model_registry.compliance._analysis.checks import (
-    EVIDENCE_CHECKS,
-    SAMPLES_PER_CHECK,
-    CheckInput,
-    build_samples,
-    select_samples,
-)
+from spanforge.model_registry.compliance._analysis.checks import EVIDENCE_CHECKS, CheckInput
+from spanforge.model_registry.compliance._analysis.samples import SAMPLES_PER_CHECK, build_samples, select_samples
 from spanforge.model_registry.compliance._analysis.senders import UNTRUSTED
 from spanforge.model_registry.compliance._attestation_parts import SENDERS
 from spanforge.model_registry.compliance._attestation_senders import SenderCheck, SenderFigures, UntrustedCopies
@@ -23,7 +18,7 @@ if TYPE_CHECKING:
     from spanforge.model_registry.compliance._evidence_request import EvidenceFacts
 
 _CALL_CHECKS: Final = tuple(row.check for row in EVIDENCE_CHECKS if row.check not in {"changes_recorded", "retention"})
-_CHECKS_OF_CLAIMS: Final = ("spans_enriched", "registry_and_spans_agree")
+CHECKS_OF_CLAIMS: Final = ("spans_enriched", "registry_and_spans_agree")
 """The checks of the registry's attributes on spans. Those on spans of untrusted senders do not count."""
 
 
@@ -40,7 +35,7 @@ def build_sender_figures(facts: EvidenceFacts, checks: Iterable[str]) -> tuple[S
 
 def _build_figures(facts: EvidenceFacts, sender: Sender, checks: set[str]) -> SenderFigures:
     totals, about = facts.all.by_sender[sender], facts.about.by_sender[sender]
-    chosen = checks - set(_CHECKS_OF_CLAIMS) if sender == UNTRUSTED else checks
+    chosen = checks - set(CHECKS_OF_CLAIMS) if sender == UNTRUSTED else checks
     has_calendar = facts.request.calendar is not None
     results = run_checks(chosen, CheckInput(about, facts.request.entries, (), True, has_calendar))
     return SenderFigures(

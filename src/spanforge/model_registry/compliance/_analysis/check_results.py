@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from spanforge.model_registry.compliance._analysis.checks import EVIDENCE_CHECKS, SAMPLES_PER_CHECK, build_samples
+from spanforge.model_registry.compliance._analysis.checks import EVIDENCE_CHECKS
+from spanforge.model_registry.compliance._analysis.samples import SAMPLES_PER_CHECK, build_samples
 from spanforge.model_registry.compliance._attestation_parts import CheckResult, CheckStatus, Parameter
 
 if TYPE_CHECKING:

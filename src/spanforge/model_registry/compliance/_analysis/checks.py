@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from heapq import nsmallest
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from spanforge.model_registry._core.lifecycle import LIFECYCLE
-from spanforge.model_registry._core.timestamps import format_nanos
 from spanforge.model_registry.compliance._analysis.copies import DIFFERING_COPIES
 from spanforge.model_registry.compliance._analysis.retention import list_retention_notes, measure_retention
-from spanforge.model_registry.compliance._attestation_parts import SampleSpan
+from spanforge.model_registry.compliance._analysis.samples import select_samples
 from spanforge.model_registry.compliance._status_checks import STATUS_CHECKS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from spanforge.model_registry._core.entry import ModelRegistryEntry
     from spanforge.model_registry._core.lifecycle import ModelStatus
@@ -25,11 +22,8 @@ if TYPE_CHECKING:
     from spanforge.model_registry.compliance._analysis.totals import CallTotals
     from spanforge.model_registry.compliance._attestation_parts import Change
 
-SAMPLES_PER_CHECK: Final = 10
-"""The limit of spans that a check lists."""
 MAX_RETENTION_DAYS: Final = 36_525
 """The limit of the days that the check ``retention`` requires: a century."""
-_HEX_IDS: Final = re.compile("[0-9A-Fa-f]{48}")
 
 
 class CheckInput(NamedTuple):
@@ -82,25 +76,6 @@ class CheckInput(NamedTuple):
         )
 
 
-def select_samples(spans: Iterable[SpanRef]) -> list[SpanRef]:
-    """Return the first spans that a check lists, the earliest first, without those whose ids cannot be looked up."""
-    found = set(spans)
-    first = nsmallest(SAMPLES_PER_CHECK, found)
-    return first if all(map(_can_look_up, first)) else nsmallest(SAMPLES_PER_CHECK, filter(_can_look_up, found))
-
-
-def _can_look_up(span: SpanRef) -> bool:
-    return _HEX_IDS.fullmatch(f"{span.trace_id}{span.span_id}") is not None
-
-
-def build_samples(spans: Sequence[SpanRef], limit: int) -> tuple[SampleSpan, ...]:
-    """Return the first of these spans as they are in an attestation."""
-    return tuple(
-        SampleSpan(trace_id=span.trace_id, span_id=span.span_id, start=format_nanos(span.start) if span.start else None)
-        for span in spans[:limit]
-    )
-
-
 class Outcome(NamedTuple):
     """The figures of one check.
 
@@ -137,6 +112,7 @@ class CheckRow(NamedTuple):
         title: The fact that the check tests.
         unit: The unit of its population.
         look: The function that counts the population and the exceptions.
+        kinds: The kinds of calls, and of other spans, that are its exceptions.
         parameters: The parameters that a framework sets. Each is a whole number.
     """
 
@@ -144,6 +120,7 @@ class CheckRow(NamedTuple):
     title: str
     unit: str
     look: Callable[[CheckInput], Outcome]
+    kinds: tuple[str, ...] = ()
     parameters: Sequence[CheckParameter] = ()
 
 
@@ -192,7 +169,9 @@ def _make_status_check(check: str, status: ModelStatus) -> CheckRow:
     kind = LIFECYCLE[status].finding
     assert kind is not None, status  # noqa: S101 - STATUS_CHECKS has no other
     title = f"No model was called while it was {status}."
-    return CheckRow(check, title, "calls of registered models", lambda given: _count_calls_of_kind(given, kind, words))
+    return CheckRow(
+        check, title, "calls of registered models", lambda given: _count_calls_of_kind(given, kind, words), (kind,)
+    )
 
 
 _STATUS_WORDS: Final[dict[str, str]] = {"retired": "after their retirement"}
@@ -264,12 +243,19 @@ _AMBIGUITIES: Final = {
 }
 
 EVIDENCE_CHECKS: Final = (
-    CheckRow("calls_registered", "Every model that was called is registered.", "calls", _check_registered),
+    CheckRow(
+        "calls_registered",
+        "Every model that was called is registered.",
+        "calls",
+        _check_registered,
+        ("unregistered", "before_deployment"),
+    ),
     CheckRow(
         "served_as_requested",
         "If a model other than the requested one answered a call, the answering model is registered.",
         "registered calls with a request model and a response model",
         _check_served,
+        ("answered_by_unregistered",),
     ),
     CheckRow(
         "accountable",
@@ -283,12 +269,14 @@ EVIDENCE_CHECKS: Final = (
         "No deprecated model was called on or after its sunset date.",
         "calls of registered models",
         _check_sunset,
+        ("past_sunset",),
     ),
     CheckRow(
         "no_calls_past_provider_shutdown",
         "No model was called on or after its provider's shutdown day, as the calendar knew it on the day of the call.",
         "calls of models with a shutdown day",
         _check_provider_shutdown,
+        ("past_provider_shutdown",),
     ),
     CheckRow(
         "changes_recorded",
@@ -301,25 +289,28 @@ EVIDENCE_CHECKS: Final = (
         "Every span of a call has the model's status from the registry.",
         "calls that spans report",
         _check_enriched,
+        ("not_enriched",),
     ),
     CheckRow(
         "registry_and_spans_agree",
         "The registry's attributes on the span of each call agree with the registry's state at the time of the call.",
         "enriched calls",
         _check_agreement,
+        ("disagreeing",),
     ),
     CheckRow(
         "spans_unambiguous",
         "Copies of a span, and repeated attributes of a span, agree in every fact that the evidence uses.",
         "calls",
         _check_unambiguous,
+        tuple(_AMBIGUITIES),
     ),
     CheckRow(
         "retention",
         "The telemetry that was given reaches back over the required number of days.",
         "days of the required period",
         _check_retention,
-        (CheckParameter("days", 1, MAX_RETENTION_DAYS, "the days that the telemetry must reach back"),),
+        parameters=(CheckParameter("days", 1, MAX_RETENTION_DAYS, "the days that the telemetry must reach back"),),
     ),
 )
 """All checks, in the order of the documentation."""

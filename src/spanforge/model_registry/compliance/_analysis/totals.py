@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from spanforge.model_registry.compliance._analysis.calls import OTHERS_NAME
 from spanforge.model_registry.compliance._analysis.counted_groups import BesideTrusted, CountedGroups, count_once
+from spanforge.model_registry.compliance._analysis.finding_totals import FindingKey, FindingTotals, count_findings
 from spanforge.model_registry.compliance._analysis.gaps import find_gaps
 from spanforge.model_registry.compliance._analysis.model_totals import Counts, GroupSpans, ModelTotals
 from spanforge.model_registry.compliance._analysis.senders import COUNTED
@@ -80,6 +81,7 @@ class CallTotals:
         by_sender: The totals of each sender. Those of untrusted senders count nowhere else.
         beside_trusted: The spans of untrusted senders that a trusted or unknown sender sent too.
         log_calls: The number of calls that log records alone report.
+        findings: The calls and other spans that break a rule, by model, service and kind.
     """
 
     models: dict[str, ModelTotals]
@@ -95,6 +97,7 @@ class CallTotals:
     by_sender: Mapping[str, CallTotals] = field(default_factory=dict)
     beside_trusted: BesideTrusted = field(default_factory=lambda: BesideTrusted(0, ()))
     log_calls: int = 0
+    findings: Mapping[FindingKey, FindingTotals] = field(default_factory=dict)
 
     @property
     def all_called(self) -> list[ModelTotals]:
@@ -196,6 +199,7 @@ class _Tally:
         self._named_by_agents = Counter[ServiceModel]()
         self._called: set[ServiceModel] = set()
         self._other_findings = ModelTotals()
+        self._findings: dict[FindingKey, FindingTotals] = {}
         self._copies = self._differing_copies = 0
 
     def add(self, group: CallGroup, spans: GroupSpans) -> None:
@@ -208,6 +212,7 @@ class _Tally:
     def _add_spans(self, group: CallGroup, spans: GroupSpans) -> None:
         call = group.call
         self.spans[_FROM_LOG if call.from_log else call.kind] += spans.number
+        count_findings(self._findings, group, spans)
         if call.kind == "call":
             model = self.unregistered[call.name] if call.model_id is None else self.models[call.model_id]
             model.add(group, spans)
@@ -247,6 +252,7 @@ class _Tally:
             agent_only=self._select_agent_only(),
             other_findings=self._other_findings,
             log_calls=self.spans[_FROM_LOG],
+            findings=self._findings,
         )
 
     def _select_agent_only(self) -> dict[ServiceModel, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from spanforge.model_registry.compliance._packages import OptionalModule
+from spanforge.model_registry.compliance._optional_modules import OptionalModule
 
 if TYPE_CHECKING:
     import rfc8785

@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING, Final
 
 from spanforge.model_registry.compliance._formats.cyclonedx import render_bom
 from spanforge.model_registry.compliance._formats.oscal import render_results
+from spanforge.model_registry.compliance._page.render import render_page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from spanforge.model_registry.compliance._packages.evidence_package import EvidencePackage
+
+FINDINGS_TABLE: Final = "findings.csv"
+REPORT: Final = "report.html"
 
 
 def _render_oscal(package: EvidencePackage) -> bytes:
@@ -27,6 +31,8 @@ def _render_cyclonedx(package: EvidencePackage) -> bytes:
 DERIVED_FILES: Final[Mapping[str, Callable[[EvidencePackage], bytes]]] = {
     "assessment-results.json": _render_oscal,
     "models.cdx.json": _render_cyclonedx,
+    FINDINGS_TABLE: lambda package: package.findings_csv,
+    REPORT: lambda package: render_page(package.attestation),
 }
 """The function that renders each file, by the file's name.
 

@@ -38,6 +38,7 @@ class EvidencePackage(msgspec.Struct, frozen=True):
         registry_files: The bytes of each registry file that the attestation lists.
         calendar_file: The bytes of the calendar file that the attestation names; ``None`` if it names none.
         model_calls: The models that were called, each with the facts of its entry and its calls.
+        findings_csv: The CSV in UTF-8, with a row for each span of a finding that is listed.
     """
 
     attestation: Attestation
@@ -47,6 +48,7 @@ class EvidencePackage(msgspec.Struct, frozen=True):
     registry_files: tuple[bytes, ...] = ()
     calendar_file: bytes | None = None
     model_calls: tuple[ModelCalls, ...] = ()
+    findings_csv: bytes = b""
 
     def to_json(self) -> str:
         """Return the attestation as canonical JSON (RFC 8785).

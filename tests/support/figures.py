@@ -1,0 +1,55 @@
+"""Figures that occur in several parts of an evidence package: they are equal."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from spanforge.model_registry.compliance._findings import FINDING_COLUMNS, MAX_ATTESTED, MAX_WRITTEN
+
+if TYPE_CHECKING:
+    from spanforge.model_registry.compliance import Attestation, EvidencePackage
+
+UNTRUSTED = "untrusted"
+
+
+def assert_equal_figures(package: EvidencePackage) -> None:
+    """Assert that findings, inventory, calls and the file of findings add up to the figures of the checks."""
+    attestation = package.attestation
+    calls = Counter[str]()
+    for figures in attestation.call_figures:
+        assert figures.calls >= figures.models > 0
+        calls[figures.sender] += figures.calls
+    assert calls == Counter({each.sender: each.calls for each in attestation.senders if each.calls})
+    in_inventory = Counter[str]()
+    for row in attestation.inventory:
+        in_inventory[row.sender or ""] += row.calls
+    assert +in_inventory == calls
+    assert sum(number for sender, number in calls.items() if sender != UNTRUSTED) == attestation.population.calls
+    _assert_findings(attestation, package.findings_csv)
+
+
+def _assert_findings(attestation: Attestation, table: bytes) -> None:
+    listed, by_sender, numbers = Counter[str](), Counter[tuple[str, str]](), Counter[str]()
+    for finding in attestation.findings:
+        assert finding.occurrences >= len(finding.samples)
+        numbers[finding.check] += 1
+        by_sender[finding.check, finding.sender or ""] += finding.occurrences
+        listed[finding.check] += finding.occurrences if finding.sender != UNTRUSTED else 0
+    rows = csv.DictReader(io.StringIO(table.decode(), newline=""))
+    assert rows.fieldnames == list(FINDING_COLUMNS)
+    written, written_numbers = Counter[str](), Counter[str]()
+    for row in rows:
+        assert None not in row.values()
+        written_numbers[row["check"]] += bool(row["occurrences"])
+        written[row["check"]] += int(row["occurrences"] or 0) if row["sender"] != UNTRUSTED else 0
+    assert numbers == {check: min(number, MAX_ATTESTED) for check, number in written_numbers.items()}
+    exceptions = {check.check: check.exceptions for check in attestation.checks if check.exceptions}
+    if max(written_numbers.values(), default=0) < MAX_WRITTEN:
+        assert +written == exceptions
+    if max(numbers.values(), default=0) < MAX_ATTESTED:
+        assert +listed == exceptions
+        stated = {(each.check, part.sender): each.exceptions for part in attestation.senders for each in part.checks}
+        assert all(by_sender[key] == stated.get(key, 0) for key in by_sender if key[1])
