@@ -7,7 +7,7 @@ SETUP := @PYTHON='$(PYTHON)' tools/setup.sh
 unexport PYTHONDONTWRITEBYTECODE # the tests start hundreds of processes, which would compile the package each time
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick matrix servers lint types docs pictures bench fuzz mutants upstream check lock build clean
+.PHONY: help demo test quick matrix servers lint types docs pictures bench coverage fuzz mutants upstream check lock build clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -61,6 +61,10 @@ pictures: servers ## redraw the pictures of commands, dashboards and alerts; nee
 bench: ## measure what the library costs; ARGS="span-llm import" runs some benchmarks, ARGS=others those of other packages' processors
 	$(SETUP) test
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+coverage: ## measure which branches of _core and otel the tests without servers take; fails under 95 %
+	$(SETUP) test
+	@$(BIN)/python tools/branches.py $(ARGS)
 
 fuzz: ## look for inputs for which the library breaks a promise, for 10 minutes; ARGS="--seconds 60 yaml names" limits time and targets
 	$(SETUP) test
