@@ -8,7 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE # the tests start hundreds of processes, which 
 unexport PYTHONUNBUFFERED # the tests see processes as most machines run them
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick matrix servers lint types docs pictures bench fuzz mutants soak upstream check lock build release clean
+.PHONY: help demo test quick matrix servers lint types docs pictures bench coverage fuzz mutants soak upstream check lock build release clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -67,6 +67,10 @@ pictures: servers ## redraw the pictures of commands, dashboards and alerts; nee
 bench: ## measure what the library costs; ARGS="span-llm import" runs some benchmarks, ARGS=others those of other packages' processors
 	$(SETUP) test
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+coverage: ## measure which branches of _core and otel the tests without servers take; fails under 95 %
+	$(SETUP) test
+	@$(BIN)/python tools/branches.py $(ARGS)
 
 fuzz: ## look for inputs for which the library breaks a promise, for 10 minutes; ARGS="--seconds 60 yaml names" limits time and targets
 	$(SETUP) test

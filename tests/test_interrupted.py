@@ -75,13 +75,14 @@ class Interrupter:
         """Call a function, and return whether the call was interrupted; ``place`` is where."""
         self.place = None
         self.calls: Counter[CodeType] = Counter()
+        before = sys.gettrace()
         sys.settrace(self._trace_call)
         try:
             call()
         except Interruption:
             return True
         finally:
-            sys.settrace(None)
+            sys.settrace(before)
         return False
 
     def _trace_call(self, frame: FrameType, _event: str, _argument: Any) -> Any:
@@ -373,11 +374,12 @@ def test_handler_that_operates_in_the_midst(name: str, kind: type[ModelRegistry]
                 stage.register(handled[-1])
             return trace_line
 
+        before = sys.gettrace()
         sys.settrace(trace_line)
         try:
             operate(stage)
         finally:
-            sys.settrace(None)
+            sys.settrace(before)
         assert set(handled) <= {one.model_id for one in stage.registry}
         stage.snapshot()
         assert compute_entries(stage.registry._state.layers) == stage.registry.list_all()

@@ -32,6 +32,8 @@ FOUND: Final = ROOT / "build" / "fuzz"
 NO_WHEEL: Final = (
     "atheris has no wheel for this Python; fuzzing needs Linux and Python 3.11 or newer: make PYTHON=python3.11"
 )
+OLDEST: Final = (3, 11)
+"""The oldest Python for which ``requirements/fuzz.txt`` has atheris."""
 SHOWN_LINES: Final = 40
 """The last lines of output that are shown if a target fails."""
 START: Final = "fuzz: start "
@@ -74,6 +76,8 @@ def find_python() -> Path:
     Raises:
         NoFuzzerError: atheris cannot be installed.
     """
+    if sys.version_info < OLDEST:
+        raise NoFuzzerError(NO_WHEEL)
     try:
         python = make_environment("fuzz", "fuzz/python", "--only-binary=:all:")
     except subprocess.CalledProcessError:

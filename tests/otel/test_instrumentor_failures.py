@@ -49,6 +49,13 @@ def test_provider_that_refuses_the_processor(plugin: Any, exporter: Any, call: A
     assert len(lines()) == 2
 
 
+def test_later_provider_that_refuses_the_processor(plugin: Any, set_global: Any, lines: Any) -> None:
+    """If a provider that is set later refuses the processor, setting it raises nothing, and a line has the reason."""
+    plugin.instrument()
+    set_global(_Refusing(shutdown_on_exit=False))
+    assert lines()[-1] == NOT_INSTALLED + r"RuntimeError('the chain is\nfull')"
+
+
 class _Replacing(TracerProvider):
     """A provider like that of arize-phoenix-otel, which the matrix runs: a processor replaces those that are there."""
 

@@ -13,7 +13,7 @@ from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, SpanProcessor
 from support.asked_registry import AskedRegistry
-from support.spans import COMPARED, REQUEST, needs_ending_hook
+from support.spans import COMPARED, REQUEST, RESPONSE, needs_ending_hook
 
 from spanforge.model_registry import ModelRegistry
 from spanforge.model_registry._core.attributes import ATTRIBUTES, ON_SPANS, SPAN_ATTRIBUTE_NAMES
@@ -119,6 +119,16 @@ def test_length_limit_of_a_provider(pipeline: Any, full: SpanProcessor, first: s
     assert span.ours["warnings"] == ("model ", "use 'g", "its su")
     assert list(span.ours) == ORDER
     assert span.dropped == 0
+
+
+@pytest.mark.parametrize("first", ["ours", pytest.param("exporter", marks=needs_ending_hook)])
+def test_length_limit_and_an_attribute_that_is_no_text(pipeline: Any, first: str) -> None:
+    """A limit of length does not change attributes that are no text."""
+    span = pipeline(first=first, limits=SpanLimits(max_span_attribute_length=6)).run(
+        {REQUEST: "gpt-4o"}, {RESPONSE: "gpt-9"}
+    )
+    assert span.ours["response_registered"] is False
+    assert span.ours["owner"] == "ml-pla"
 
 
 def test_providers_with_different_limits(pipeline: Any, full: SpanProcessor) -> None:

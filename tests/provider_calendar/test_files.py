@@ -66,6 +66,13 @@ def load_error(path: Path) -> str:
     return str(caught.value).removeprefix(f"{path}")
 
 
+def test_stars_of_a_model() -> None:
+    """A model has at most eight stars, because each makes matching slower."""
+    assert announce("*a" * 8).model == "*a" * 8
+    with pytest.raises(InvalidValueError, match="model has more than 8 stars"):
+        announce("*a" * 9)
+
+
 def test_announcements_are_immutable_values() -> None:
     """An announcement refuses changes, equals its copies, and comes back from ``to_dict`` as it was."""
     with pytest.raises(AttributeError):
