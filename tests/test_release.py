@@ -144,7 +144,7 @@ KEY = b"-----BEGIN PRIVATE KEY-----\n" + b"MIGHAgEAMBMGByqGSM49" * 3
         ({}, {"README.md": None}, 0o644, ["the sdist: README.md is missing"]),
         ({}, {".editorconfig": b""}, 0o644, ["the sdist: .editorconfig does not belong in it"]),
         ({"acme/__init__.py": KEY}, {}, 0o644, ["the wheel: acme/__init__.py contains a private key"]),
-        ({}, {}, 0o666, ["the sdist: acme-1/README.md is a link or a folder, or has a mode or an owner of its own"]),
+        ({}, {}, 0o666, ["the sdist: README.md is no plain file with the usual mode and owner"]),
     ],
 )
 def test_contents(
@@ -167,16 +167,35 @@ def test_forbidden_names(name: str, tmp_path: Path) -> None:
     assert len(faults) == 1 + len(in_wheel)
 
 
-def pack(folder: Path, in_wheel: dict[str, bytes], in_sdist: dict[str, bytes | None], mode: int) -> Any:
-    """Return a wheel and an sdist with these members. The mode is that of the README."""
+def test_links_and_odd_modes(tmp_path: Path) -> None:
+    """A link is a fault, also one to a file in the distribution. So is a file that only its owner can read."""
+    built = pack(tmp_path, WHEEL, SDIST, 0o644, link="README.md")
+    (fault,) = list_faults(built, [*SOURCE, "link"])
+    assert fault == "the sdist: link is no plain file with the usual mode and owner"
+    with zipfile.ZipFile(built.wheel, "a") as archive:
+        archive.writestr("acme/own.py", b"")
+    faults = list(list_faults(built, [*SOURCE, "link", "src/acme/own.py"]))
+    assert "the wheel: acme/own.py is no plain file with the usual mode and owner" in faults
+
+
+def pack(
+    folder: Path, in_wheel: dict[str, bytes], in_sdist: dict[str, bytes | None], mode: int, link: str | None = None
+) -> Any:
+    """Return a wheel and an sdist with these members. The mode is that of the README; the link leads there."""
     wheel, sdist = folder / "spanforge_model_registry-1-py3-none-any.whl", folder / "acme-1.tar.gz"
     with zipfile.ZipFile(wheel, "w") as archive:
         for name, content in in_wheel.items():
-            archive.writestr(name, content)
+            item = zipfile.ZipInfo(name)
+            item.external_attr = 0o644 << 16
+            archive.writestr(item, content)
     with tarfile.open(sdist, "w:gz") as archive:
         for name, text in in_sdist.items():
             if text is not None:
                 entry = tarfile.TarInfo(f"acme-1/{name}")
                 entry.size, entry.mode = len(text), mode if name == "README.md" else 0o644
                 archive.addfile(entry, io.BytesIO(text))
+        if link is not None:
+            entry = tarfile.TarInfo("acme-1/link")
+            entry.type, entry.linkname, entry.mode = tarfile.SYMTYPE, link, 0o644
+            archive.addfile(entry)
     return release["Built"](wheel, sdist)

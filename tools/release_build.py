@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import stat
 import subprocess
 import sys
 import tarfile
@@ -42,6 +43,14 @@ class Built(NamedTuple):
     sdist: Path
 
 
+class Member(NamedTuple):
+    """A file in a distribution: its name and content, and whether it is a plain file with a usual mode and owner."""
+
+    name: str
+    content: bytes
+    is_plain: bool
+
+
 def build(source: Path, folder: Path, *, umask: int = 0o022, **variables: str) -> Built:
     """Build the sdist and the wheel of a source folder with the installed hatchling."""
     command = [sys.executable, "-m", "hatchling", "build", "--directory", str(folder)]
@@ -71,30 +80,41 @@ def build_again(built: Built, folder: Path, **variables: str) -> None:
 def list_faults(built: Built, files: Iterable[str]) -> Iterator[str]:
     """Yield what is wrong with the contents of the distributions of a source folder with these files."""
     source = set(files)
-    with zipfile.ZipFile(built.wheel) as archive:
-        members = {each.filename: archive.read(each) for each in archive.infolist()}
     version = built.wheel.name.split("-")[1]
-    expected = {name.removeprefix("src/") for name in source if name.startswith("src/")}
-    expected |= {f"{PACKAGE}-{version}.dist-info/{name}" for name in DIST_INFO}
-    yield from _compare("the wheel", members, expected)
-    with tarfile.open(built.sdist) as archive:
-        entries = [(entry, archive.extractfile(entry)) for entry in archive]
-        packed = {entry.name.partition("/")[2]: file.read() for entry, file in entries if file is not None}
-    for entry, file in entries:
-        if file is None or entry.mode not in FILE_MODES or (entry.uid, entry.gid) != (0, 0):
-            yield f"the sdist: {entry.name} is a link or a folder, or has a mode or an owner of its own"
-    yield from _compare("the sdist", packed, {name for name in source if not LEFT_OUT.fullmatch(name)} | {"PKG-INFO"})
+    in_wheel = {name.removeprefix("src/") for name in source if name.startswith("src/")}
+    in_wheel |= {f"{PACKAGE}-{version}.dist-info/{name}" for name in DIST_INFO}
+    yield from _compare("the wheel", list(_read_wheel(built.wheel)), in_wheel)
+    in_sdist = {name for name in source if not LEFT_OUT.fullmatch(name)} | {"PKG-INFO"}
+    yield from _compare("the sdist", list(_read_sdist(built.sdist)), in_sdist)
 
 
-def _compare(what: str, members: dict[str, bytes], expected: set[str]) -> Iterator[str]:
-    """Yield the names that a distribution has or lacks, and the names and contents that none may have."""
-    for name in sorted(members.keys() ^ expected):
+def _read_wheel(path: Path) -> Iterator[Member]:
+    with zipfile.ZipFile(path) as archive:
+        for entry in archive.infolist():
+            mode = entry.external_attr >> 16
+            is_plain = stat.S_IFMT(mode) in {0, stat.S_IFREG} and stat.S_IMODE(mode) in FILE_MODES
+            yield Member(entry.filename, archive.read(entry), is_plain)
+
+
+def _read_sdist(path: Path) -> Iterator[Member]:
+    with tarfile.open(path) as archive:
+        for entry in archive:
+            file = archive.extractfile(entry) if entry.isfile() else None
+            is_plain = file is not None and entry.mode in FILE_MODES and (entry.uid, entry.gid) == (0, 0)
+            yield Member(entry.name.partition("/")[2], b"" if file is None else file.read(), is_plain)
+
+
+def _compare(what: str, members: list[Member], expected: set[str]) -> Iterator[str]:
+    """Yield the names that a distribution has or lacks, and the names, contents and kinds that none may have."""
+    for name in sorted({member.name for member in members} ^ expected):
         yield f"{what}: {name} {'is missing' if name in expected else 'does not belong in it'}"
-    for name, content in sorted(members.items()):
-        if FORBIDDEN.fullmatch(name):
-            yield f"{what}: {name} has the name of a secret or of a leftover"
-        if PRIVATE_KEY.search(content):
-            yield f"{what}: {name} contains a private key"
+    for member in members:
+        if FORBIDDEN.fullmatch(member.name):
+            yield f"{what}: {member.name} has the name of a secret or of a leftover"
+        if PRIVATE_KEY.search(member.content):
+            yield f"{what}: {member.name} contains a private key"
+        if not member.is_plain:
+            yield f"{what}: {member.name} is no plain file with the usual mode and owner"
 
 
 def write_checksums(built: Built) -> Path:

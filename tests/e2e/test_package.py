@@ -41,10 +41,18 @@ def test_distributions_have_the_files_of_the_repository(built: Any) -> None:
     """The wheel has the package, the sdist what serves to build, test and read. Nothing else is in them."""
     if not (ROOT / ".git").exists():
         pytest.skip("only a clone shows which files belong to the repository")
-    listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-    files = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
-    assert "pyproject.toml" in files
+    tracked, others = list_files("--cached"), list_files("--others", "--exclude-standard")
+    folders = {name.partition("/")[0] for name in tracked if "/" in name}
+    assert {"src", "tests"} < folders
+    files = [*tracked, *(name for name in others if "/" in name and name.partition("/")[0] in folders)]
     assert list(release["list_faults"](built, files)) == []
+
+
+def list_files(*options: str) -> list[str]:
+    """Return the files of the clone that git lists."""
+    command = ["git", "ls-files", "-z", *options]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return done.stdout.split("\0")[:-1]
 
 
 def test_the_sdist_builds_the_same_bytes(built: Any, tmp_path: Path) -> None:
