@@ -11,14 +11,24 @@ import jsonschema
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from support.frameworks import make_clause, make_fields
+from support.evidence import DAY, FIELDS, GENERATED, ListReader
+from support.frameworks import list_uses, make_clause, make_fields, make_framework
 from support.json_values import item_at, paths
+from support.otlp import START as START_OF_SPANS
+from support.otlp import Otlp
 
 from spanforge import model_registry
-from spanforge.model_registry import InvalidValueError, RegistryFileError
-from spanforge.model_registry.compliance import Framework, FrameworkFileError, load_framework
+from spanforge.model_registry import InvalidValueError, ModelRegistry, RegistryFileError, compliance
+from spanforge.model_registry.compliance import (
+    ComplianceMappingEngine,
+    Framework,
+    FrameworkFileError,
+    load_framework,
+)
+from spanforge.model_registry.compliance._analysis.retention import NANOS_PER_DAY
 from spanforge.model_registry.compliance._frameworks.faults import list_framework_faults
 from spanforge.model_registry.compliance._frameworks.fields import CLAUSE_FIELDS, FRAMEWORK_FIELDS, PARAMETERS
+from spanforge.model_registry.compliance._frameworks.framework_files import parse_framework
 
 SCHEMA = json.loads(Path(model_registry.__file__).with_name("framework.schema.json").read_text("utf-8"))
 VALID = jsonschema.Draft202012Validator(SCHEMA, format_checker=jsonschema.FormatChecker(["date"]))
@@ -43,6 +53,21 @@ HOSTILE = st.sampled_from(
         *({"check": "retention", "days": 5}, {"check": "accountable"}, {"check": 3}, [["x"]], ["x"] * 51, DATES),
     ]
 )
+HOSTILE_TEXTS = (
+    '<script>alert("x")</script>',
+    "\x1b[31m",
+    "=1+1",
+    "../../etc",
+    "a\u2028b",
+    "|`*_[x](y)",
+    "]]>",
+    "\ud7ff",
+)
+ATTESTATIONS = jsonschema.Draft202012Validator(
+    json.loads(Path(compliance.__file__).with_name("attestation.schema.json").read_text("utf-8"))
+)
+REGISTRY = ModelRegistry(auto_emit=False)
+REGISTRY.register("gpt", **FIELDS, deployment_date="2025-01-01")
 VALUES = (HOSTILE | st.text(max_size=8)).map(copy.deepcopy)
 KEYS = st.sampled_from([*FRAMEWORK_FIELDS, *CLAUSE_FIELDS, "days", "check", "x\n"])
 
@@ -123,6 +148,48 @@ def test_any_bytes_have_the_documented_error(folder: Path, content: bytes, name:
     path.write_bytes(content)
     with pytest.raises(RegistryFileError):
         load_framework(path)
+
+
+@st.composite
+def drawn_frameworks(draw: st.DrawFn) -> Framework:
+    """Draw a framework with any checks in its clauses, and hostile texts."""
+    texts = st.text(min_size=1, max_size=20).filter(lambda text: not text.isspace()) | st.sampled_from(HOSTILE_TEXTS)
+    uses = st.lists(st.sampled_from(list_uses()), unique_by=str, max_size=4)
+    ids = draw(st.lists(texts.map(str.strip), unique=True, min_size=1, max_size=3))
+    clauses = [
+        make_clause(
+            each, checks=draw(uses), not_covered=draw(st.lists(texts, min_size=1, max_size=2)), text=draw(texts)
+        )
+        for each in ids
+    ]
+    return make_framework(*clauses, title=draw(texts), edition=draw(texts), source=draw(texts))
+
+
+@given(drawn_frameworks(), st.booleans(), st.booleans())
+def test_clauses_follow_from_their_checks(framework: Framework, is_registered: bool, is_long: bool) -> None:  # noqa: FBT001
+    """The attestation has each clause with its texts, and the status that follows from its checks alone."""
+    otlp = Otlp()
+    lines = [otlp.line(otlp.enriched(), otlp.span("gpt" if is_registered else "x"))]
+    lines += [otlp.line(otlp.enriched(start=START_OF_SPANS - 40 * NANOS_PER_DAY))] if is_long else []
+    engine = ComplianceMappingEngine(REGISTRY)
+    package = engine.generate_evidence_package(
+        None, framework, *DAY, telemetry=[ListReader(lines, sha256="0" * 64)], generated_at=GENERATED
+    )
+    attestation = json.loads(package.to_json())
+    ATTESTATIONS.validate(attestation)
+    results = {check["check"]: check["status"] for check in attestation["checks"]}
+    assert set(results) == {name for clause in framework.clauses for name in clause.check_names}
+    ranks: list[Any] = ["findings", "no_evidence", "incomplete", "supported"]
+    statuses = []
+    for stated, clause in zip(attestation["clauses"], framework.clauses, strict=True):
+        assert (stated["clause"], stated["asks"]) == (clause.id, clause.text)
+        assert (stated["checks"], stated["not_shown"]) == (list(clause.check_names), list(clause.not_covered))
+        counted = [results[name] for name in clause.check_names if results[name] != "not_applicable"]
+        assert stated["status"] == min(counted, key=ranks.index, default="no_evidence")
+        statuses += [stated["status"]] if clause.checks else []
+    assert attestation["overall_status"] == min(statuses, key=ranks.index, default="no_evidence")
+    applied = parse_framework("a.json", package.framework_file)
+    assert applied.to_dict() == framework.to_dict()
 
 
 def test_every_check_can_be_used() -> None:

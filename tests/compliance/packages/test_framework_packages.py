@@ -61,6 +61,11 @@ def test_evidence_under_a_framework(case: EvidenceCase, otlp: Otlp, name: str) -
     assert (len(content), hashlib.sha256(content).hexdigest()) == (stated["size"], stated["sha256"])
     assert stated["origin"] == (name if name in {"file", "code"} else "shipped")
 
+    if name == "file":
+        copied = case.folder / stated["name"]
+        copied.write_bytes(content)
+        assert case.package(case.engine(make_entry()), framework=load_framework(copied)) == package
+
     applied = parse_framework(stated["file"], content, is_shipped=True)
     assert [clause["clause"] for clause in attestation["clauses"]] == [clause.id for clause in applied.clauses]
     for clause, row in zip(attestation["clauses"], applied.to_dict()["clauses"], strict=True):

@@ -168,7 +168,7 @@ def _show_files(attestation: Attestation) -> Iterator[Block]:
         yield Paragraph(f"  {attestation.registry.sha256}  registry.json")
     framework = attestation.arguments.framework
     yield Heading("Framework's file, as sha256sum prints it")
-    yield Paragraph(f"  {framework.sha256}  {framework.file}")
+    yield Paragraph(f"  {framework.sha256}  {framework.name or framework.file}")
     yield Heading("Telemetry, as sha256sum prints it")
     for each in attestation.inputs:
         yield Paragraph(f"  {each.sha256}  {each.name}")
