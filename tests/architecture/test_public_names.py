@@ -55,10 +55,12 @@ COMPLIANCE = {
     "PackageError",
     "TelemetryError",
     "TelemetryReader",
+    "TimeStamp",
     "VerificationError",
     "VerificationReport",
     "compare_matching",
     "load_framework",
+    "timestamp_package",
     "verify_package",
 }
 OTEL = {"ModelRegistrySampler", "ModelRegistrySpanProcessor", "PluginStatus", "status"}

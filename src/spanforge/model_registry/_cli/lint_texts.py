@@ -25,7 +25,7 @@ _KNOWN_PROVIDERS: Final = frozenset(PROVIDER_SPELLINGS.values())
 _SEVERAL_WORDS: Final = re.compile(r"[\s,;|]+")
 _LIKE_PROVIDER: Final = 0.82
 """The similarity from which an unknown provider counts as a known one that is misspelt. No two known ones have it."""
-_MAX_REMEMBERED: Final = 10_000
+_MAX_ANSWERS: Final = 10_000
 """The limit of remembered texts of each kind. The entries of a registry share most of them."""
 _UNFILLED: Final = re.compile(
     r"\s*(?:<.*>|\?+|-+|(?-i:TODO|TBD|FIXME|XXX)\b.*|to ?do|tb[ad]|fix ?me|x{2,}|n/?a|none|null"
@@ -82,7 +82,7 @@ def _list_providers(catalog: Catalog) -> Iterator[tuple[int, str, str]]:
                 yield number, "metadata.provider" if is_one else f"metadata.provider[{place}]", text
 
 
-@lru_cache(maxsize=_MAX_REMEMBERED)
+@lru_cache(maxsize=_MAX_ANSWERS)
 def _find_near_provider(text: str) -> str | None:
     """Return the canonical name of the known provider that an unknown one is similar to, or that it contains."""
     words = _SEVERAL_WORDS.split(text[:MAX_COMPARED_LENGTH].strip().lower())
@@ -120,7 +120,7 @@ def find_owner_spellings(catalog: Catalog) -> Iterator[Issue]:
             yield Issue(number, "owner", message)
 
 
-@lru_cache(maxsize=_MAX_REMEMBERED)
+@lru_cache(maxsize=_MAX_ANSWERS)
 def _spell_owner(owner: str) -> str:
     return re.sub(r"[\s_-]+", "", make_skeleton(owner)) or owner
 
@@ -134,7 +134,7 @@ def find_unfilled_fields(catalog: Catalog) -> Iterator[Issue]:
                 yield Issue(number, field, f"{field} is {quote(text)}")
 
 
-@lru_cache(maxsize=_MAX_REMEMBERED)
+@lru_cache(maxsize=_MAX_ANSWERS)
 def _is_unfilled(text: str) -> bool:
     return _UNFILLED.fullmatch(text) is not None
 
