@@ -22,7 +22,9 @@ NEWLINE='
 READY='Everything is ready. Begin running and processing data.'
 copy='' old='' work='' trial=''
 
-say() { printf 'reload.sh: %s\n' "$*"; }
+say() { # MESSAGE: on one line, without control characters, because paths and the Collector's lines may have some
+    printf 'reload.sh: %s\n' "$(printf %s "$*" | tr '\000-\037\177' ' ')"
+}
 fail() { # CODE MESSAGE
     code=$1
     shift

@@ -61,7 +61,7 @@ def test_problems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytes
     """Each bad value, unknown variable and bad file is listed once, and the exit code is 1."""
     twin = tmp_path / "twin.yaml"
     shutil.copy(EXAMPLES / "models.yaml", twin)
-    missing = tmp_path / "no\u202e.json"
+    missing, no_file = tmp_path / "no\u202e.json", rf"{tmp_path}/no\u202e.json: no such file"
     monkeypatch.setenv(f"{VARIABLES}FILE", f"{twin}:{missing}")
     monkeypatch.setenv(f"{VARIABLES}METRICS", "perhaps")
     monkeypatch.setenv(f"{VARIABLES}SPAN_ATTRIBUTE", "+contact")
@@ -69,12 +69,12 @@ def test_problems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytes
     assert data["problems"] == [
         f"{VARIABLES}METRICS must be one of true, false; got 'perhaps'",
         f"{VARIABLES}SPAN_ATTRIBUTE is unknown and ignored; did you mean {VARIABLES}SPAN_ATTRIBUTES?",
-        f"{missing}: no such file",
+        no_file,
     ]
     assert data["unknown_variables"] == {f"{VARIABLES}SPAN_ATTRIBUTE": f"did you mean {VARIABLES}SPAN_ATTRIBUTES?"}
     metrics = next(each for each in data["settings"] if each["name"] == "metrics")
     assert (metrics["value"], metrics["source"]) == (True, "default")
-    assert [file["error"] for file in data["files"]] == [None, f"{missing}: no such file"]
+    assert [file["error"] for file in data["files"]] == [None, no_file]
 
 
 @pytest.mark.parametrize(

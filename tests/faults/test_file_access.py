@@ -141,6 +141,20 @@ def test_private_key_of_others(
     assert lines(caplog) == [text] * (verb is not None)
 
 
+def test_packages_have_the_mode_of_the_umask(tmp_path: Path) -> None:
+    """A package that is written under a private umask cannot be read by others; neither can its files."""
+    engine = ComplianceMappingEngine(ModelRegistry(auto_emit=False))
+    package = engine.generate_evidence_package(None, "soc2", "2026-01-01", "2026-02-01", telemetry=[])
+    before = os.umask(0o077)
+    try:
+        package.write(tmp_path / "folder")
+        package.to_zip(tmp_path / "package.zip")
+    finally:
+        os.umask(before)
+    for path in (tmp_path / "folder", tmp_path / "package.zip", *(tmp_path / "folder").iterdir()):
+        assert path.stat().st_mode & 0o077 == 0, path
+
+
 def test_no_moment_in_which_others_read_more(tmp_path: Path) -> None:
     """While files are replaced again and again, a second thread never finds one that others may read."""
     target, found, done = tmp_path / "models.json", set[int](), threading.Event()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import re
+import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,7 +22,6 @@ from spanforge.model_registry.watch import FileWatcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 HOSTILE = "\x1b[31mred\nmodel registry: forged\r\u202etxt\u200b"
 ESCAPED = r"\x1b[31mred\nmodel registry: forged\r\u202etxt\u200b"
@@ -100,3 +101,17 @@ def test_messages_keep_their_template(caplog: pytest.LogCaptureFixture) -> None:
     ]
     assert caplog.records[0].getMessage() == "model registry: a of 2 %"
     assert os.linesep not in caplog.records[2].getMessage()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there is no shell")
+@pytest.mark.parametrize(
+    "arguments", [[f"/{HOSTILE}"], ["/new.yaml", HOSTILE, "1", "sh"], [HOSTILE, "t", "1", HOSTILE]]
+)
+def test_messages_of_the_reload_script(arguments: list[str]) -> None:
+    """The Collector's script prints one line without control characters, whatever its arguments are."""
+    script = Path(__file__).parents[2] / "collector-config" / "reload.sh"
+    done = subprocess.run(["sh", script, *arguments], capture_output=True, text=True, check=False)
+    line = (done.stdout + done.stderr).removesuffix("\n")
+    assert done.returncode == 2
+    assert line.startswith("reload.sh: ")
+    assert re.search(r"[\x00-\x1f\x7f]", line) is None
