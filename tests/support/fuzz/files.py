@@ -12,6 +12,7 @@ from spanforge.model_registry._cli.check_findings import has_failed
 from spanforge.model_registry._cli.checked_files import CheckedFile
 from spanforge.model_registry._cli.lint_rules import LINT_RULES
 from spanforge.model_registry._cli.registry_check import check_registry
+from spanforge.model_registry._core.globs import is_glob
 from spanforge.model_registry.calendar import Calendar, read_feed
 
 if TYPE_CHECKING:
@@ -116,6 +117,8 @@ def fuzz_calendar(folder: Path) -> Target:
         calendar.save(again)
         expect(Calendar.load(again).announcements == calendar.announcements, "a saved calendar differs")
         for each in calendar.announcements:
+            if is_glob(each.model):  # it need not match its own text
+                continue
             expect(calendar.find(each.model, provider=each.provider), f"no model {each.model!r} at {each.provider!r}")
 
     return run

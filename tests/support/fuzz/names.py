@@ -12,6 +12,7 @@ from spanforge.model_registry import InvalidValueError, ModelRegistry
 from spanforge.model_registry._cli.finding_kinds import UNREGISTERED_KIND
 from spanforge.model_registry._cli.findings import Finding
 from spanforge.model_registry._cli.suggestions import suggest_entries
+from spanforge.model_registry._core.globs import is_glob
 from spanforge.model_registry._core.storage import parse_entries
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def check_as_alias(name: str, text: str) -> None:
         check_message(error)
         return
     entry = registry.resolve(name).entry
-    expect(entry is not None or set("*?[") & set(name), f"the alias {name!r} is not found")
+    expect(entry is not None or is_glob(name), f"the alias {name!r} is not found")
     registry.resolve(text * 20)
 
 
