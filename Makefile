@@ -59,8 +59,9 @@ docs: ## rewrite what is generated from the code: documentation tables, collecto
 	@$(BIN)/python tools/dashboards.py
 	@$(BIN)/python tools/sample_evidence.py
 
-pictures: servers ## redraw the pictures of commands, dashboards and alerts; needs Chromium and Debian's prometheus package; UI=FOLDER, a build of Jaeger's page: also those of Jaeger
+pictures: servers ## redraw the pictures of commands, the report, dashboards and alerts; needs Chromium and Debian's prometheus package; UI=FOLDER, a build of Jaeger's page: also those of Jaeger
 	@$(BIN)/python tools/terminal_pictures.py docs/images
+	@$(BIN)/python tools/report_pictures.py docs/images
 	@$(BIN)/python -m pytest -q tests/e2e/test_fleet.py -k panels --pictures docs/images
 	$(if $(UI),@$(BIN)/python -m pytest -q tests/e2e/test_jaeger_page.py -k file --pictures docs/images --jaeger-page $(UI))
 

@@ -21,6 +21,7 @@ from support.packages import make_zip
 
 from spanforge.model_registry._core.errors import VerificationError
 from spanforge.model_registry.compliance._packages.canonical import encode_canonical
+from spanforge.model_registry.compliance._packages.derived_files import DERIVED_FILES
 from spanforge.model_registry.compliance._packages.files import (
     PACKAGE_FILES,
     assemble,
@@ -38,14 +39,16 @@ EVIDENCE = {
     "evidence.csv": b"model_id,name\r\na,A\r\n",
     "registry.json": b"[]\n",
     COPY: b"[]  # a\n",
+    **dict.fromkeys(DERIVED_FILES, b"<p>a"),
 }
 OTHER = {
     "attestation.json": b'{"overall_status":"supported"}',
     "evidence.csv": b"model_id,name\r\nb,B\r\n",
     "registry.json": b"[ ]\n",
     COPY: b"[]  # b\n",
+    **dict.fromkeys(DERIVED_FILES, b"<p>b"),
 }
-FILES = (*PACKAGE_FILES, COPY)
+FILES = (*PACKAGE_FILES, COPY, *DERIVED_FILES)
 
 
 class Case(NamedTuple):

@@ -64,7 +64,7 @@ def make_rich_package() -> EvidencePackage:
         *(otlp.enriched("gpt", START + hour * HOUR) for hour in range(5)),
         *(otlp.span("old", START + hour * HOUR) for hour in range(3)),
         *(otlp.span(name) for name in ("GPT-2026-01-31", "gpt-x9", "dying", "late", "nobody's", "")),
-        otlp.span("gpt", gen_ai__response__model="other"),
+        otlp.span("gpt", gen_ai__response__model="stranger"),
         otlp.span("gpt", gen_ai__response__model="old"),
         otlp.span("idle", gen_ai__operation__name="invoke_agent"),
     ]

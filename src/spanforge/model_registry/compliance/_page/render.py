@@ -21,6 +21,7 @@ from spanforge.model_registry.compliance._page.views import (
     list_found_checks,
     list_not_shown,
     rank_inventory,
+    summarize_checks,
     tabulate_calls,
 )
 
@@ -71,7 +72,7 @@ def render_page(attestation: Attestation) -> bytes:
         "period": texts.show_period(attestation.period.from_date, attestation.period.to_date),
         "checks": {check.check: check for check in attestation.checks},
         "check_rows": fold_rows(attestation.checks),
-        "failed": [check.check for check in attestation.checks if check.status == "findings"],
+        "failed": sum(check.status == "findings" for check in attestation.checks),
         "found": list_found_checks(attestation),
         "not_shown": list_not_shown(attestation),
         "inventory": fold_rows(inventory, max(attestation.inventory_count, len(inventory))),
@@ -130,6 +131,7 @@ def _load_template() -> jinja2.Template:
         "MAX_FILES": _MAX_TEXTS,
         "names": texts.join_services,
         "share": texts.show_share,
+        "summarize_checks": summarize_checks,
         "style": style,
         "style_digest": base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
     }

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from spanforge.model_registry.compliance._attestation import Attestation
     from spanforge.model_registry.compliance._attestation_figures import AttestedFinding, CallFigures, ModelFigures
-    from spanforge.model_registry.compliance._attestation_parts import CheckResult, Clause
+    from spanforge.model_registry.compliance._attestation_parts import CheckResult, CheckStatus, Clause
 
 OPEN_ROWS: Final = 20
 """The limit of rows of a table that the page shows at once. Further ones are folded."""
@@ -161,3 +161,20 @@ def list_not_shown(attestation: Attestation) -> list[tuple[str, Sequence[Clause]
         for part in clause.not_shown:
             parts.setdefault(part, []).append(clause)
     return list(parts.items())
+
+
+def summarize_checks(clause: Clause, checks: Iterable[CheckResult]) -> str:
+    """Return the number of a clause's checks with each result, in words."""
+    numbers = Counter(check.status for check in checks if check.check in clause.checks)
+    words = [f"{numbers[status]} {_RESULTS_OF_CHECKS[status]}" for status in _RESULTS_OF_CHECKS if numbers[status]]
+    total = numbers.total()
+    return f"{total} {'check' if total == 1 else 'checks'}: {', '.join(words) or 'none'}"
+
+
+_RESULTS_OF_CHECKS: Final[Mapping[CheckStatus, str]] = {
+    "findings": "with findings",
+    "no_evidence": "without evidence",
+    "supported": "supported",
+    "not_applicable": "not applicable",
+}
+"""The words for the results of checks after a number, the worst first."""

@@ -1,0 +1,118 @@
+"""The findings, the inventory and the calls that an attestation lists, and ``findings.csv``."""
+
+from __future__ import annotations
+
+import csv
+import json
+from typing import TYPE_CHECKING
+
+import msgspec
+from support.evidence import make_entry
+from support.figures import assert_equal_figures
+from support.pages import ReportPage, make_rich_package
+
+from spanforge.model_registry.compliance import Attestation
+from spanforge.model_registry.compliance._page.render import render_page
+
+if TYPE_CHECKING:
+    from support.evidence import EvidenceCase
+    from support.otlp import Otlp
+
+    from spanforge.model_registry.compliance._attestation_figures import AttestedFinding
+
+
+def summarize(finding: AttestedFinding) -> tuple[str, str | None, str | None, str, int]:
+    return finding.check, finding.name, finding.service, finding.reason, finding.occurrences
+
+
+def test_each_exception_has_its_model_service_sender_and_reason() -> None:
+    """The findings of each check state what happened, where, how often, and who owns the model."""
+    package = make_rich_package()
+    assert_equal_figures(package)
+    findings = package.attestation.findings
+    counted = [each for each in findings if each.sender != "untrusted"]
+    assert {
+        ("calls_registered", "nobody's", "api", "not registered", 2),
+        ("calls_registered", "late", "api", "called before its deployment date", 1),
+        ("served_as_requested", "gpt", "api", "answered by a model that is not registered: 'stranger'", 1),
+        ("accountable", "nobody's", None, "not registered, so nobody is accountable", 1),
+        ("no_calls_after_retirement", "old", "api", "called while it was retired", 4),
+        ("changes_recorded", "dying", None, "the change to deprecated has no event", 1),
+        ("spans_unambiguous", "nobody's", "api", "copies of the span differ", 1),
+    } <= set(map(summarize, counted))
+    (retired,) = [each for each in counted if each.check == "no_calls_after_retirement"]
+    assert (retired.owner, retired.sender, len(retired.samples)) == ("ml", "trusted", 3)
+    assert (retired.first, retired.last) == ("2026-01-01T00:00:00.000000Z", "2026-01-01T02:00:00.000000Z")
+    untrusted = {summarize(each)[:2] for each in findings if each.sender == "untrusted"}
+    assert untrusted == {("calls_registered", "stranger"), ("no_calls_after_retirement", "old")}
+
+
+def test_calls_by_sender_tier_and_status(case: EvidenceCase, otlp: Otlp) -> None:
+    """Calls are split by the status when they started, and by sender; an unregistered model has no tier."""
+    entries = [make_entry(), make_entry("old", status="retired", decommission_date="2026-01-01T01:00:00Z")]
+    hour = 3_600 * 10**9
+    spans = [otlp.enriched(), otlp.span("old"), otlp.span("old", otlp.start + 2 * hour), otlp.span("x")]
+    case.write(otlp.line(*otlp.marked("trusted", *spans), *otlp.marked("untrusted", otlp.span("x"))))
+    found = case.attest(*entries)
+    assert [(each.sender, each.risk_tier, each.status, each.calls, each.models) for each in found.call_figures] == [
+        ("trusted", "high", "active", 2, 2),
+        ("trusted", "high", "retired", 1, 1),
+        ("trusted", None, "unregistered", 1, 1),
+        ("untrusted", None, "unregistered", 1, 1),
+    ]
+    assert [(each.name, each.status, each.sender, each.calls) for each in found.inventory] == [
+        ("old", "retired", "trusted", 2),
+        ("gpt", "active", "trusted", 1),
+        ("x", "unregistered", "trusted", 1),
+        ("x", "unregistered", "untrusted", 1),
+    ]
+    assert found.inventory_count == 3
+
+
+def test_evidence_of_one_model_has_its_findings_only(case: EvidenceCase, otlp: Otlp) -> None:
+    """Evidence of one model, or of one name that is not registered, lists no findings of others."""
+    case.write(otlp.line(otlp.span("gpt", gen_ai__response__model="x"), otlp.span("y"), otlp.span("other")))
+    entries = make_entry(), make_entry("other")
+    for model_id, expected in (("gpt", {"gpt"}), ("y", {"y"}), ("x", {"gpt"})):
+        package = case.package(case.engine(*entries), model_id)
+        assert_equal_figures(package)
+        assert {each.name for each in package.attestation.findings} == expected
+
+
+def test_long_lists_are_cut_off_and_say_so(case: EvidenceCase, otlp: Otlp) -> None:
+    """An attestation has the first findings and models, and limits, page and files tell where the others are."""
+    names = [f"m{number:04}" for number in range(1_050)]
+    case.write(otlp.line(*(otlp.span(name) for name in [*names, *names[:3]])))
+    package = case.package(case.engine())
+    found = package.attestation
+    assert_equal_figures(package)
+    registered = [each for each in found.findings if each.check == "calls_registered"]
+    assert [(each.name, each.occurrences) for each in registered[:4]] == [
+        *(("m0000", 2), ("m0001", 2), ("m0002", 2)),
+        ("m0003", 1),
+    ]
+    assert (len(registered), len(found.inventory), found.inventory_count) == (100, 1_000, 1_050)
+    cut = "The list `findings` has the first 100 of 1,050 items of the check `calls_registered`. "
+    assert f"{cut}The file `findings.csv` has the first 1,000." in found.limits
+    assert "The list `inventory` has the first 1,000 of 1,050 items. The file `evidence.csv` has all of them." in (
+        found.limits
+    )
+    rows = list(csv.DictReader(package.findings_csv.decode().splitlines()))
+    assert sum(bool(row["occurrences"]) for row in rows if row["check"] == "calls_registered") == 1_000
+    content = render_page(found)
+    assert len(content) < 500_000
+    page = ReportPage(content)
+    assert len(page.read_rows("models")) == 100
+    text = "".join(page.root.itertext())
+    assert "950 more are in evidence.csv" in text
+    assert "These rows do not have 950 of the 1,053 exceptions. findings.csv has more rows." in text
+
+
+def test_attestations_of_older_versions_are_read() -> None:
+    """An attestation without the lists of findings, models and calls is read, and has none of them."""
+    package = make_rich_package()
+    stated = json.loads(package.to_json())
+    for field in ("findings", "inventory", "inventory_count", "call_figures"):
+        del stated[field]
+    older = msgspec.json.decode(json.dumps(stated), type=Attestation)
+    assert (older.findings, older.inventory, older.checks) == ((), (), package.attestation.checks)
