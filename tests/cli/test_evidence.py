@@ -45,7 +45,8 @@ def make(folder: Path, capsys: pytest.CaptureFixture[str]) -> Make:
     def make(*options: object, signed: bool = True) -> Printed:
         files = ("--file", folder / "models.yaml", "--file", "media.yaml", "--telemetry", "telemetry.jsonl")
         key = ("--key", "signer.pem") if signed else ()
-        return run_here(capsys, "evidence", "make", "--framework", "soc2", *files, *key, *options)
+        framework = () if "--framework" in options else ("--framework", "soc2")
+        return run_here(capsys, "evidence", "make", *framework, *files, *key, *options)
 
     return make
 
@@ -261,6 +262,10 @@ def test_make_never_overwrites(folder: Path, make: Make) -> None:
         ((*OCTOBER, "--model", "acme-chat-3"), "the nearest names are 'acme-chat-2', 'acme-chat-1'"),
         ((*OCTOBER, "--framework", "SOC2"), "there is no framework SOC2; pass soc2, nist_ai_rmf, "),
         ((*OCTOBER, "--framework", "none.yaml"), "none.yaml: no such file"),
+        (
+            (*OCTOBER, "--framework", "soc2", "--framework", "iso_42001"),
+            "--framework is given 2 times; a package has one",
+        ),
         (
             (*OCTOBER, "--retention-days", "9"),
             "retention_days must be left out: the framework soc2 has no check retention",

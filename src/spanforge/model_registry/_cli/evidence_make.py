@@ -16,7 +16,7 @@ from spanforge.model_registry._cli.blocks import FactList, Heading, ItemList, Pa
 from spanforge.model_registry._cli.calendar_option import CalendarOption
 from spanforge.model_registry._cli.commands import PROGRAM, examples
 from spanforge.model_registry._cli.format_options import FormatOption
-from spanforge.model_registry._cli.framework_option import FrameworkOption, read_framework
+from spanforge.model_registry._cli.framework_option import FrameworkOption, read_only_framework
 from spanforge.model_registry._cli.key_files import load_signing_key
 from spanforge.model_registry._cli.package_reading import TimestampCertOption
 from spanforge.model_registry._cli.periods import choose_period, parse_duration
@@ -110,7 +110,7 @@ def make_package(  # noqa: PLR0913 - a parameter for each option
     time without an offset, are in UTC. Durations are numbers with s, m, h or d.
     """
     period = choose_period(month, quarter, start, end)
-    chosen = read_framework(framework)
+    chosen = read_only_framework(framework)
     check_output(path, force=force)
     signer = _choose_signer(key, public_key, passphrase_file, unsigned=unsigned)
     _check_authority(timestamp_url, certificates, signer)

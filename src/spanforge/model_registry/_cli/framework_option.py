@@ -19,9 +19,21 @@ if TYPE_CHECKING:
 _SUFFIXES: Final = (".json", ".yaml", ".yml")
 
 FrameworkOption = Annotated[
-    str, typer.Option("--framework", metavar="NAME", help=f"{', '.join(SHIPPED_IDS)}, or a file in JSON or YAML.")
+    list[str], typer.Option("--framework", metavar="NAME", help=f"{', '.join(SHIPPED_IDS)}, or a file in JSON or YAML.")
 ]
-"""The option of the command that makes evidence."""
+"""The option of the command that makes evidence. It is a list only to refuse a second one, which would be lost."""
+
+
+def read_only_framework(given: list[str]) -> Framework:
+    """Return the framework of the option, which must be given once; raise the errors of ``read_framework``.
+
+    Raises:
+        UsageError: It is given several times.
+    """
+    if len(given) > 1:
+        msg = f"--framework is given {len(given)} times; a package has one framework, so make a package for each"
+        raise UsageError(msg)
+    return read_framework(given[0])
 
 
 def read_framework(given: str) -> Framework:
