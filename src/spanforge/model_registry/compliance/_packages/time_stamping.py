@@ -54,9 +54,10 @@ def timestamp_package(
         replace: Whether an earlier time stamp is replaced.
 
     Raises:
-        PackageError: The package is unsigned, has a time stamp already, or cannot be written. Or the authority cannot
-            be reached, is too slow, refuses, or sends something else (also a ``ValueError``).
-        VerificationError: The package cannot be read, or the time stamp is not valid.
+        PackageError: The package is unsigned, has a time stamp already, or cannot be written; or a certificate cannot
+            be used. Or the authority cannot be reached, is too slow, refuses, or sends something else, such as the
+            time stamp of an authority that is not trusted (also a ``ValueError``).
+        VerificationError: The package cannot be read, or has a file that does not belong to it.
         InvalidValueError: The timeout is not allowed (also a ``ValueError``).
         MissingExtraError: The extra ``timestamp`` is not installed (also an ``ImportError``).
     """
