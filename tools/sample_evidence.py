@@ -1,13 +1,14 @@
-"""The generator of the sample package in examples/evidence, which docs/verifying-evidence.md verifies.
+"""The generator of the sample package in examples/evidence, and of the outputs in docs/verifying-evidence.md.
 
 The package is made of the files in examples/command_line. A new key signs it, and a new authority adds a time stamp.
 Both private keys are deleted at once. If the evidence is the same as before, nothing is written. With ``--check``, the
-program only compares. It needs OpenSSL.
+program only compares. It needs the programs that the page uses.
 """
 
 from __future__ import annotations
 
 import shutil
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -17,6 +18,7 @@ ROOT: Final = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "tests"))
 
 from support.authorities import Authority  # noqa: E402 - the folder of the tests is not a package
+from support.page_commands import list_commands  # noqa: E402
 
 from spanforge.model_registry import ModelRegistry  # noqa: E402
 from spanforge.model_registry.compliance import (  # noqa: E402
@@ -30,6 +32,7 @@ from spanforge.model_registry.compliance._packages.keys import make_key_pair  # 
 
 SOURCES: Final = ROOT / "examples" / "command_line"
 SAMPLE: Final = ROOT / "examples" / "evidence"
+PAGE: Final = ROOT / "docs" / "verifying-evidence.md"
 VARYING: Final = frozenset({"manifest.json", "SHA256SUMS", "signature.dsse.json", "timestamp.tsr"})
 """The files that depend on the key or on the time."""
 
@@ -82,6 +85,17 @@ def write_sample(package: EvidencePackage) -> None:
         shutil.copy(authority.root, SAMPLE / "tsa.pem")
 
 
+def write_outputs() -> None:
+    """Write the output of each command into the page."""
+    text = PAGE.read_text("utf-8")
+    with tempfile.TemporaryDirectory() as folder:
+        copy = shutil.copytree(SAMPLE, Path(folder, "evidence"))
+        for command, output in list_commands(PAGE):
+            done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True, cwd=copy)  # noqa: S607
+            text = text.replace(f"{command}{output}", f"{command}{done.stdout}", 1)
+    PAGE.write_text(text, "utf-8")
+
+
 def main() -> None:
     """Write the sample, or compare it."""
     package = make_sample()
@@ -90,6 +104,7 @@ def main() -> None:
     if "--check" in sys.argv:
         sys.exit(f"{SAMPLE}: the sample is not up to date; run {Path(__file__).name}")
     write_sample(package)
+    write_outputs()
 
 
 if __name__ == "__main__":

@@ -32,6 +32,11 @@ def test_markdown_shows_any_text_as_it_is(text: str) -> None:
     assert {child.type for token in tokens for child in token.children or ()} <= {"text", "text_special"}
 
 
+def test_control_characters_are_escaped() -> None:
+    """White space and control characters become escapes, and white space at the ends is removed."""
+    assert clean_string(" a\x00\u202eb\u2028 ") == "a\\x00\\u202eb\\u2028"
+
+
 @given(st.lists(BROKEN | st.sampled_from(["A 1", "A-1", "A-1-2", "x", "x-3", "5.1"])))
 def test_tokens_are_unique(names: list[str]) -> None:
     """Each name has a token of its own, of the characters that OSCAL allows in ids."""

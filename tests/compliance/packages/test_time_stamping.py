@@ -242,7 +242,7 @@ def test_certificates_are_sorted_only_in_whole_replies(
         (b"", "has no certificates that can be read"),
         (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "has no certificates that can be read"),
         (b"x" * (MAX_CERTIFICATES + 1), "is larger than 1,048,576 bytes"),
-        ("certificate", "have no root certificate, which is one that signed itself"),
+        ("certificate", "has no root certificate, which is one that signed itself"),
     ],
 )
 def test_certificates_that_cannot_be_used(
@@ -255,6 +255,8 @@ def test_certificates_that_cannot_be_used(
     with pytest.raises(PackageError, match=reason) as caught:
         verify_package(signed.zip, [signed.public], timestamp_certificates=[path])
     assert caught.value.path == str(path)
+    with pytest.raises(PackageError, match=r"^the list of certificates: has no root certificate"):
+        verify_package(signed.zip, [signed.public], timestamp_certificates=[])
 
 
 def test_a_changed_time_stamp_is_refused(signed: SignedCase, authority: Authority, url: str) -> None:
@@ -288,6 +290,22 @@ def test_an_unsigned_package_gets_no_time_stamp(signed: SignedCase, url: str, tm
         timestamp_package(signed.folder, url)
     with pytest.raises(VerificationError, match="does not exist"):
         timestamp_package(tmp_path / "nope", url)
+
+
+def test_a_folder_that_cannot_be_written(signed: SignedCase, authority: Authority, url: str) -> None:
+    """If the folder is moved while the authority answers, the error names it, and nothing is written."""
+    moved = signed.place / "moved"
+
+    def move_and_reply(query: bytes) -> tuple[int, str, bytes]:
+        signed.folder.rename(moved)
+        return 200, REPLY, authority.sign(query)
+
+    authority.reply = move_and_reply
+    with pytest.raises(PackageError, match="cannot be written: No such file or directory") as caught:
+        timestamp_package(signed.folder, url)
+    assert caught.value.path == str(signed.folder)
+    assert read_files(moved) == signed.made
+    assert not signed.folder.exists()
 
 
 @pytest.mark.parametrize("timeout", [0, -1, 3_601, float("nan")])

@@ -28,6 +28,8 @@ OSCAL_VERSION: Final = "1.2.1"
 """The version of OSCAL that the document states: the newest that compliance-trestle 5.2 reads."""
 OSCAL_NAMESPACE: Final = "urn:spanforge:model-registry:evidence"
 """The namespace of the properties that OSCAL does not define."""
+_RMF: Final = "http://csrc.nist.gov/ns/rmf"
+"""The namespace of the property for the method of an assessment, as NIST's own catalogs have it."""
 _RESULTS_FILE: Final = "attestation.json"
 _MODELS_FILE: Final = "evidence.csv"
 _MEDIA_TYPES: Final = {"json": "application/json", "csv": "text/csv", "yaml": "application/yaml"}
@@ -138,7 +140,7 @@ def _list_objectives(results: _OscalResults) -> Iterator[dict[str, Any]]:
                 {
                     "id": method,
                     "name": "assessment-method",
-                    "props": [{"name": "method", "value": "TEST"}],
+                    "props": [{"name": "method", "ns": _RMF, "value": "TEST"}],
                     "parts": [
                         {
                             "name": "assessment-objects",

@@ -133,8 +133,8 @@ def load_certificates(paths: Iterable[str | os.PathLike[str]]) -> list[Certifica
     names = [os.fsdecode(path) for path in paths]
     certificates = list(dict.fromkeys(each for name in names for each in _read_certificates(name)))
     if not any(each.issuer == each.subject for each in certificates):
-        rule = "have no root certificate, which is one that signed itself; pass the authority's root certificate too"
-        raise PackageError(", ".join(names) or "the authority's certificates", rule)
+        rule = "has no root certificate, which is one that signed itself; pass the authority's root certificate too"
+        raise PackageError(", ".join(names) or "the list of certificates", rule)
     return certificates
 
 

@@ -21,6 +21,7 @@ from spanforge.model_registry.compliance._packages.optional_keys import rfc3161
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from spanforge.model_registry.compliance._packages.containers import PackageContents
     from spanforge.model_registry.compliance._packages.time_stamp import TimeStamp
 
 DEFAULT_TIMEOUT: Final = 30.0
@@ -54,9 +55,10 @@ def timestamp_package(
         replace: Whether an earlier time stamp is replaced.
 
     Raises:
-        PackageError: The package is unsigned, has a time stamp already, or cannot be written. Or the authority cannot
-            be reached, is too slow, refuses, or sends something else (also a ``ValueError``).
-        VerificationError: The package cannot be read, or the time stamp is not valid.
+        PackageError: The package is unsigned, has a time stamp already, or cannot be written; or a certificate cannot
+            be used. Or the authority cannot be reached, is too slow, refuses, or sends something else, such as the
+            time stamp of an authority that is not trusted (also a ``ValueError``).
+        VerificationError: The package cannot be read, or has a file that does not belong to it.
         InvalidValueError: The timeout is not allowed (also a ``ValueError``).
         MissingExtraError: The extra ``timestamp`` is not installed (also an ``ImportError``).
     """
@@ -65,8 +67,8 @@ def timestamp_package(
         raise InvalidValueError.must_be("timeout", timeout, f"more than 0 and at most {MAX_TIMEOUT:g} seconds")
     address = parse_authority(url)
     trusted = None if certificates is None else rfc3161.load_certificates(certificates)
-    files = _read_signed(name, replace=replace)
-    content = files[SIGNATURE]
+    package = _read_signed(name, replace=replace)
+    content = package.files[SIGNATURE]
     query = rfc3161.make_query(content)
     reply = ask_authority(address, query.as_bytes(), timeout)
     try:
@@ -77,7 +79,7 @@ def timestamp_package(
             rfc3161.verify_stamp(response, trusted)
     except rfc3161.StampError as error:
         raise PackageError(address.name, f"the reply {error}") from None
-    _write_stamp(name, files, reply)
+    _write_stamp(name, package, reply)
     return stamp
 
 
@@ -108,8 +110,8 @@ def verify_time_stamp(
     return stamp
 
 
-def _read_signed(name: str, *, replace: bool) -> Mapping[str, bytes]:
-    """Return the files of a package that can get a time stamp."""
+def _read_signed(name: str, *, replace: bool) -> PackageContents:
+    """Return the contents of a package that can get a time stamp."""
     contents = read_package(name)
     if contents.unexpected is not None:
         raise VerificationError(name, contents.unexpected)
@@ -118,13 +120,13 @@ def _read_signed(name: str, *, replace: bool) -> Mapping[str, bytes]:
     if TIME_STAMP in contents.files and not replace:
         reason = "has a time stamp already; to replace it (--force, replace=True) loses the earlier time"
         raise PackageError(name, reason)
-    return contents.files
+    return contents
 
 
-def _write_stamp(name: str, files: Mapping[str, bytes], reply: bytes) -> None:
+def _write_stamp(name: str, contents: PackageContents, reply: bytes) -> None:
     """Write a time stamp into a package: a new file of a folder, or the whole zip. The write is atomic and durable."""
-    if not os.path.isdir(name):
-        write_zip(name, {**files, TIME_STAMP: reply})
+    if contents.archive is not None:
+        write_zip(name, {**contents.files, TIME_STAMP: reply})
         return
     try:
         with open_folder(name) as descriptor:
