@@ -41,7 +41,8 @@ def test_the_wheel(built: Path) -> None:
     package = {name for name in names if ".dist-info/" not in name}
     source = ROOT / "src"
     expected = {str(path.relative_to(source)) for path in (source / "spanforge").rglob("*.py")}
-    others = ("py.typed", "calendar.schema.json", "registry.schema.json", "compliance/attestation.schema.json")
+    others = ["py.typed", "calendar.schema.json", "registry.schema.json", "compliance/attestation.schema.json"]
+    others += ["compliance/_page/page.css", "compliance/_page/page.html.jinja"]
     expected |= {f"spanforge/model_registry/{name}" for name in others} | {"spanforge_model_registry_otel.py"}
     assert package == expected
     assert "spanforge/__init__.py" not in names
