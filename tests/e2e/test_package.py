@@ -121,6 +121,7 @@ def test_the_wheel(built: Any) -> None:
     expected = {str(path.relative_to(source)) for path in (source / "spanforge").rglob("*.py")}
     others = ["py.typed", *(f"{kind}.schema.json" for kind in ("calendar", "framework", "registry"))]
     others += ["compliance/attestation.schema.json", *(f"compliance/_frameworks/{each}.json" for each in SHIPPED_IDS)]
+    others += ["compliance/_page/page.css", "compliance/_page/page.html.jinja"]
     expected |= {f"spanforge/model_registry/{name}" for name in others} | {"spanforge_model_registry_otel.py"}
     assert package == expected
     assert "spanforge/__init__.py" not in names

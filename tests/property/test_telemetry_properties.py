@@ -38,7 +38,7 @@ from spanforge.model_registry.compliance._evidence_request import EvidenceReques
 from spanforge.model_registry.compliance._framework_file import copy_framework
 from spanforge.model_registry.compliance._frameworks.shipped import choose_framework
 from spanforge.model_registry.compliance._registry_files import copy_registry
-from spanforge.model_registry.compliance._report import build_attestation, build_csv
+from spanforge.model_registry.compliance._report import build_evidence
 from spanforge.model_registry.compliance._sources.files import FileReader
 
 if TYPE_CHECKING:
@@ -375,7 +375,8 @@ def attest(entries: list[ModelRegistryEntry], lines: list[bytes], mode: MatchMod
     with tempfile.TemporaryDirectory() as folder:
         inputs = [scan_input(ListReader(lines), wanted, folder, 0)]
         totals = total_calls(inputs, wanted, folder)
-    return build_attestation(request, totals, inputs), build_csv(request, totals)
+    made = build_evidence(request, totals, inputs)
+    return made.attestation, made.evidence_csv
 
 
 @given(

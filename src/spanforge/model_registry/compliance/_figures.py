@@ -40,7 +40,7 @@ def list_model_figures(rows: Iterable[InventoryRow]) -> list[ModelFigures]:
 
     There are at most ``MAX_ITEMS`` rows of untrusted senders, and as many others.
     """
-    ordered = sorted(rows, key=lambda row: -row.totals.calls)
+    ordered = sorted(rows, key=lambda row: (-row.totals.calls, _read_row_name(row), row.sender or ""))
     counted, untrusted = _split_rows(ordered)
     return [_build_model(row) for row in (*counted[:MAX_ITEMS], *untrusted[:MAX_ITEMS])]
 
@@ -65,11 +65,11 @@ def list_inventory_cuts(rows: Sequence[InventoryRow]) -> Iterator[str]:
 def _build_model(row: InventoryRow) -> ModelFigures:
     entry, totals = row.entry, row.totals
     services = sorted(totals.services)
-    name = None if row.name == OTHERS_NAME else row.name
+    name = _read_row_name(row)
     times = (format_nanos(totals.first), format_nanos(totals.last)) if totals.calls else (None, None)
     return ModelFigures(
         model_id=None if entry is None else entry.model_id,
-        name=name if entry is None else entry.model_id,
+        name=None if name == OTHERS_NAME else name,
         title=None if entry is None else entry.name,
         version=None if entry is None else entry.version,
         owner=_read_row_owner(row),
@@ -88,6 +88,10 @@ def _build_model(row: InventoryRow) -> ModelFigures:
 def _select_services(services: Iterable[str]) -> Iterator[str]:
     """Yield the first services, without those that are counted together."""
     return islice((service for service in services if service != OTHERS_NAME), MAX_SERVICES)
+
+
+def _read_row_name(row: InventoryRow) -> str:
+    return row.name if row.entry is None else row.entry.model_id
 
 
 def _read_row_owner(row: InventoryRow) -> str | None:
