@@ -243,7 +243,7 @@ def test_evidence_about_all_models(case: EvidenceCase, otlp: Otlp) -> None:
     case.write(otlp.line(otlp.span("called"), otlp.span("gpt"), otlp.span("nobody's"), otlp.span("mine")))
     found = case.attest(make_entry(), make_entry("called", **old), make_entry("idle", **old))
     assert (found.model_id, found.model_owner, found.model_risk_tier, found.model_status) == (None,) * 4
-    unknown = "model 'mine' is not registered", "model 'nobody's' is not registered"
+    unknown = "model 'mine' is not registered", r"model 'nobody\'s' is not registered"
     assert found.model_warnings == ("model 'called' is deprecated", *unknown)
     assert (found.population.models, found.population.models_called) == (3, 4)
     assert found.unregistered_names == tuple(Name(name=name, calls=1) for name in ("mine", "nobody's"))

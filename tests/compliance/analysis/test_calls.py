@@ -116,6 +116,7 @@ def test_model_id_of_the_registry_identifies_the_model() -> None:
         ("a' is not registered", "a' is not registered"),
         ("model 'x' is not registered", "model 'x' is not registered"),
         ('"\\', '"\\'),
+        ("\\'\\\\n'", "\\'\\\\n'"),
         ("a\nb\x00", "a\\nb\\x00"),
         ("\u4e2d\u2028", "\u4e2d\\u2028"),
         ("n" * 300, "n" * 256 + "…"),

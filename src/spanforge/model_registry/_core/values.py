@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 
 from spanforge.model_registry._core.errors import InvalidValueError
@@ -99,6 +100,11 @@ def quote(name: str) -> str:
     shown = name if len(name) <= MAX_NAME else f"{name[:MAX_NAME]}…"
     shown = shown.replace("\\", r"\\").replace("'", r"\'")
     return f"'{make_printable(shown)}'"
+
+
+def read_quoted(text: str) -> str:
+    """Return the name that ``quote`` has put in quotes. Control characters stay escaped, and a cut stays."""
+    return re.sub(r"\\(['\\])", r"\1", text)
 
 
 def escape(text: str) -> str:

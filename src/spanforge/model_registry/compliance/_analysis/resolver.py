@@ -18,6 +18,7 @@ from spanforge.model_registry._core.provider_calendar import Calendar, match_cal
 from spanforge.model_registry._core.resolution import ModelIndex
 from spanforge.model_registry._core.span_kinds import read_kind
 from spanforge.model_registry._core.span_models import resolve_keys
+from spanforge.model_registry._core.values import read_quoted
 from spanforge.model_registry._core.warning_texts import NOT_REGISTERED
 from spanforge.model_registry.compliance._analysis.call_shutdowns import NO_SHUTDOWNS, ShutdownTimes
 from spanforge.model_registry.compliance._analysis.calls import (
@@ -122,7 +123,7 @@ class Resolver:
         if claims.model_id is not None:
             return self._get_model(self._index.entries.get(claims.model_id), claims.model_id)
         matches = [match[1] for warning in warnings if (match := _UNREGISTERED_WARNING.fullmatch(warning))]
-        return self._get_model(None, matches[0] if matches else NO_NAME)
+        return self._get_model(None, read_quoted(matches[0]) if matches else NO_NAME)
 
     def _get_model(self, entry: ModelRegistryEntry | None, name: str, groups: tuple[Group, ...] = ()) -> CalledModel:
         shutdowns = ShutdownTimes(groups) if groups else NO_SHUTDOWNS
