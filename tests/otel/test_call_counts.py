@@ -302,7 +302,7 @@ def expected_series(registry: ModelRegistry, attributes: dict[str, Any], scope: 
 
 
 def test_calls_over_the_series_limit_count_together(pipeline: Any, meters: Meters, fields: dict[str, Any]) -> None:
-    """Calls over the limit of 1,000 series share one series with the overflow attribute; none is lost."""
+    """Spans over the limit of 1,000 series share one series with the overflow attribute; none is lost."""
     registry = ModelRegistry(auto_emit=False)
     for number in range(MAX_SERIES + 20):
         registry.register(**fields | {"model_id": f"m{number}"})
@@ -315,3 +315,7 @@ def test_calls_over_the_series_limit_count_together(pipeline: Any, meters: Meter
     assert [point.value for point in points if point.attributes == {"otel.metric.overflow": True}] == [20]
     assert [point.value for point in points if point.attributes == {"status": "unregistered"}] == [1]
     assert sum(point.value for point in points) == MAX_SERIES + 21
+    pipes.tracer.start_span("agent", attributes={REQUEST: "m0", OPERATION: "invoke_agent"}).end()
+    assert [(point.attributes, point.value) for point in meters.points("agent_spans")] == [
+        ({"otel.metric.overflow": True}, 1)
+    ]
