@@ -136,13 +136,13 @@ def test_call_counts_in_the_first_registry(pipeline: Any, registry: ModelRegistr
 def test_call_counts_once_behind_a_wrapper(
     pipeline: Any, make_processor: Any, meters: Meters, options: dict[str, Any], make: Any
 ) -> None:
-    """Behind a wrapper without ``_on_ending``, a call counts once, also with two processors."""
+    """Behind a wrapper without ``_on_ending``, a call counts once, also with two processors; nothing was dropped."""
     both = [make_processor(**options) for _ in range(2)]
     pipes = pipeline(Redacting(make), StartsAndEnds(*both))
     for _ in range(2):
-        pipes.run({REQUEST: "gpt-4o"})
-        pipes.run(late={REQUEST: "o1"})
-        pipes.run({REQUEST: "gpt-4o", OPERATION: "invoke_agent"})
+        assert pipes.run({REQUEST: "gpt-4o"}).dropped == 0
+        assert pipes.run(late={REQUEST: "o1"}).dropped == 0
+        assert pipes.run({REQUEST: "gpt-4o", OPERATION: "invoke_agent"}).dropped == 0
     assert meters.calls() == {GPT: 2, NOBODY: 2}
 
 
