@@ -126,6 +126,19 @@ def test_as_of_without_a_date(fields: dict[str, Any], given: dict[str, Any], sta
     assert found[-1].owner == entry.owner
 
 
+def test_as_of_with_a_date_after_the_history(fields: dict[str, Any]) -> None:
+    """A status that only a date has counts from that date on, and its source is the dates."""
+    record = {"at": "2024-08-01T00:00:00Z", "status": "active", "owner": "a", "risk_tier": "low"}
+    entry = ModelRegistryEntry(
+        **fields, status="deprecated", metadata={"history": [record], "deprecation_date": "2024-08-03"}
+    )
+    found = [entry.as_of(f"2024-08-0{day}") for day in (2, 3)]
+    assert [state and (state.status, state.source) for state in found] == [
+        ("active", "history"),
+        ("deprecated", "dates"),
+    ]
+
+
 def test_as_of_an_invalid_text(complete_entry: ModelRegistryEntry) -> None:
     """A text that is not a date is an error."""
     with pytest.raises(InvalidEntryError, match="moment must be an RFC 3339 date"):

@@ -136,13 +136,13 @@ def test_call_counts_in_the_first_registry(pipeline: Any, registry: ModelRegistr
 def test_call_counts_once_behind_a_wrapper(
     pipeline: Any, make_processor: Any, meters: Meters, options: dict[str, Any], make: Any
 ) -> None:
-    """Behind a wrapper without ``_on_ending``, a call counts once, also with two processors."""
+    """Behind a wrapper without ``_on_ending``, a call counts once, also with two processors; nothing was dropped."""
     both = [make_processor(**options) for _ in range(2)]
     pipes = pipeline(Redacting(make), StartsAndEnds(*both))
     for _ in range(2):
-        pipes.run({REQUEST: "gpt-4o"})
-        pipes.run(late={REQUEST: "o1"})
-        pipes.run({REQUEST: "gpt-4o", OPERATION: "invoke_agent"})
+        assert pipes.run({REQUEST: "gpt-4o"}).dropped == 0
+        assert pipes.run(late={REQUEST: "o1"}).dropped == 0
+        assert pipes.run({REQUEST: "gpt-4o", OPERATION: "invoke_agent"}).dropped == 0
     assert meters.calls() == {GPT: 2, NOBODY: 2}
 
 
@@ -302,7 +302,7 @@ def expected_series(registry: ModelRegistry, attributes: dict[str, Any], scope: 
 
 
 def test_calls_over_the_series_limit_count_together(pipeline: Any, meters: Meters, fields: dict[str, Any]) -> None:
-    """Calls over the limit of 1,000 series share one series with the overflow attribute; none is lost."""
+    """Spans over the limit of 1,000 series share one series with the overflow attribute; none is lost."""
     registry = ModelRegistry(auto_emit=False)
     for number in range(MAX_SERIES + 20):
         registry.register(**fields | {"model_id": f"m{number}"})
@@ -315,3 +315,7 @@ def test_calls_over_the_series_limit_count_together(pipeline: Any, meters: Meter
     assert [point.value for point in points if point.attributes == {"otel.metric.overflow": True}] == [20]
     assert [point.value for point in points if point.attributes == {"status": "unregistered"}] == [1]
     assert sum(point.value for point in points) == MAX_SERIES + 21
+    pipes.tracer.start_span("agent", attributes={REQUEST: "m0", OPERATION: "invoke_agent"}).end()
+    assert [(point.attributes, point.value) for point in meters.points("agent_spans")] == [
+        ({"otel.metric.overflow": True}, 1)
+    ]

@@ -190,7 +190,9 @@ def test_info_of_files(meters: Meters, follow: Any, tmp_path: Path) -> None:
     watcher = follow(path, tmp_path / "missing.json")
 
     def digests() -> dict[str, str]:
-        return {point.attributes["file.path"]: point.attributes["file.digest"] for point in meters.points("file.info")}
+        points = meters.points("file.info")
+        assert {point.value for point in points} == {1}
+        return {point.attributes["file.path"]: point.attributes["file.digest"] for point in points}
 
     first = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
     assert digests() == {str(path): first}
