@@ -51,7 +51,7 @@ def _find_sibling(entry: ModelRegistryEntry, text: str) -> str | None:
     """Return a name that a glob matches and that is another model; ``None`` if none is known."""
     if "*" not in text:
         return None
-    pattern, own_names = Glob.of_text(text, entry.model_id).pattern, list_plain_names(entry)
+    pattern, own_names = Glob(text, entry.model_id).pattern, list_plain_names(entry)
     names = (f"{base}-{word}" for base in _list_bases(own_names, text) for word in SIBLING_WORDS)
     return next((name for name in names if name not in own_names and pattern.match(name)), None)
 

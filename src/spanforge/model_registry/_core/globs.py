@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import copy
 import fnmatch
+import functools
 import re
-from collections import Counter
-from typing import TYPE_CHECKING, Final, NamedTuple
+from array import array
+from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from spanforge.model_registry._core.name_versions import spell
 from spanforge.model_registry._core.overlay import MAX_OVERLAY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from spanforge.model_registry._core.entry import ModelRegistryEntry
 
@@ -23,72 +26,92 @@ _WILDCARD: Final = re.compile(r"\*|\?|\[(?=(!?\]?))\1[^\]]*\]")
 """A wildcard as ``fnmatch`` understands it. A bracket that is not closed is fixed text."""
 _ROUTE: Final = re.compile(r"(?:.*/)?(?:[a-zA-Z*-]+\.)*", re.DOTALL)
 """The part of a glob before the model: up to the last slash, and then words with dots, such as ``us.anthropic.``."""
-_GRAM: Final = 3
+_GRAM_SIZES: Final = (12, 6, 3, 2, 1)
+"""The lengths of grams. A name is looked up once for each of its substrings of these lengths that globs have."""
+_COUNTERS: Final = 2**16
+"""The number of counters of grams. Grams that share one count as more frequent than they are, which is harmless."""
 
 
-class Glob(NamedTuple):
-    """One glob of an entry, compiled.
+class Glob(msgspec.Struct, frozen=True, gc=False):
+    """One glob of an entry. Its parts are computed when they are needed, because a registry may have 100,000 globs.
 
     Attributes:
-        rank: How specific it is; a greater rank goes first. It counts the fixed characters of the base name and what
-            follows it, then those of the route, then the stars, with a minus.
-        pattern: The complete glob as a regular expression.
-        model_id: The entry's id.
-        fixed: The text between the wildcards.
         text: The glob as the entry has it.
+        model_id: The entry's id.
     """
 
-    rank: tuple[int, int, int]
-    pattern: re.Pattern[str]
-    model_id: str
-    fixed: tuple[str, ...]
     text: str
+    model_id: str
 
     @classmethod
     def of(cls, entry: ModelRegistryEntry) -> list[Glob]:
         """Return the globs among an entry's aliases."""
-        return [cls.of_text(alias, entry.model_id) for alias in entry.aliases if is_glob(alias)]
+        return [cls(alias, entry.model_id) for alias in entry.aliases if is_glob(alias)]
 
-    @classmethod
-    def of_text(cls, glob: str, model_id: str) -> Glob:
-        """Return a glob of the entry with an id."""
-        route = _ROUTE.match(glob)
+    @property
+    def pattern(self) -> re.Pattern[str]:
+        """The complete glob as a regular expression."""
+        return _compile(self.text)
+
+    @property
+    def fixed(self) -> tuple[str, ...]:
+        """The text between the wildcards."""
+        return tuple(filter(None, split_glob(self.text)))
+
+    @property
+    def rank(self) -> tuple[int, int, int]:
+        """How specific the glob is; a greater rank goes first.
+
+        It counts the fixed characters of the base name and what follows it, then those of the route, then the stars,
+        with a minus.
+        """
+        route = _ROUTE.match(self.text)
         in_route = 0 if route is None else sum(map(len, split_glob(route[0])))
-        fixed = tuple(filter(None, split_glob(glob)))
-        rank = (sum(map(len, fixed)) - in_route, in_route, -glob.count("*"))
-        return cls(rank, re.compile(fnmatch.translate(glob)), model_id, fixed, glob)
+        return sum(map(len, self.fixed)) - in_route, in_route, -self.text.count("*")
 
     def contains_more_than(self, base: str) -> bool:
         """Check whether the fixed text contains a base name, as ``ParsedName`` spells it, and more."""
         return any(base in text and text != base for text in map(spell, self.fixed))
 
 
+@functools.lru_cache(maxsize=1_000)
+def _compile(glob: str) -> re.Pattern[str]:
+    return re.compile(fnmatch.translate(glob))
+
+
 class GlobTable:
     """The globs of an index. An unknown name is compared with few of them, however many there are.
 
-    Each glob is listed under three characters of its fixed text, the rarest ones among all globs. Only globs with three
-    characters of the name can match it. Globs that were added later are in a second table, so that adding one does not
-    list the others again.
+    Each glob is listed under a *gram*: a few characters of its fixed text, the rarest ones among all globs. Only globs
+    whose gram is in the name can match it. A long gram is in few names, so each glob has the longest one that it can.
+    Globs that were added later are in a second table, so that adding one does not list the others again.
     """
 
-    __slots__ = ("_added", "_by_gram", "_globs", "_short")
+    __slots__ = ("_added", "_by_size", "_globs", "_without")
 
     def __init__(self, globs: Iterable[Glob] = ()) -> None:
         """Create a table of globs."""
         self._globs = tuple(globs)
         self._added: GlobTable | None = None
-        self._by_gram: dict[str, tuple[Glob, ...]] = {}
-        self._short: tuple[Glob, ...] = ()
-        self._list_by_gram()
+        by_size: dict[int, dict[str, Sequence[Glob]]] = {size: {} for size in _GRAM_SIZES}
+        self._without: tuple[Glob, ...] = ()
+        self._list_by_gram(by_size)
+        self._by_size = tuple((size, lists) for size, lists in by_size.items() if lists)
 
-    def _list_by_gram(self) -> None:
-        frequencies = Counter(gram for glob in self._globs for gram in set(_list_grams(glob.fixed)))
-        lists: dict[str, list[Glob]] = {}
+    def _list_by_gram(self, by_size: Mapping[int, dict[str, Sequence[Glob]]]) -> None:
+        frequencies = array("I", bytes(_COUNTERS * array("I").itemsize))
         for glob in self._globs:
-            gram = min(_list_grams(glob.fixed), key=frequencies.__getitem__, default="")
-            lists.setdefault(gram, []).append(glob)
-        self._short = tuple(lists.pop("", ()))
-        self._by_gram = {gram: tuple(listed) for gram, listed in lists.items()}
+            for gram in _list_grams(glob):
+                frequencies[hash(gram) % _COUNTERS] += 1
+        without: list[Glob] = []
+        for glob in self._globs:
+            gram = min(_list_grams(glob), key=lambda each: frequencies[hash(each) % _COUNTERS], default="")
+            listed = by_size[len(gram)].setdefault(gram, (glob,)) if gram else without
+            if isinstance(listed, list):
+                listed.append(glob)
+            elif listed[0] is not glob:
+                by_size[len(gram)][gram] = [*listed, glob]
+        self._without = tuple(without)
 
     def __bool__(self) -> bool:
         """Check whether there are globs."""
@@ -107,11 +130,10 @@ class GlobTable:
         """Return the globs that match the whole name, in no particular order."""
         if len(name) > MAX_GLOBBED:
             return []
-        by_gram = self._by_gram
-        matches = [glob for glob in self._short if glob.pattern.match(name)]
-        if by_gram:
-            for start in range(len(name) - _GRAM + 1):
-                listed = by_gram.get(name[start : start + _GRAM])
+        matches = [glob for glob in self._without if glob.pattern.match(name)]
+        for size, lists in self._by_size:
+            for start in range(len(name) - size + 1):
+                listed = lists.get(name[start : start + size])
                 if listed is not None:
                     matches += [glob for glob in listed if glob.pattern.match(name)]
         if self._added is not None:
@@ -145,7 +167,13 @@ def find_ends(glob: str) -> tuple[str, str]:
     return fixed[0], fixed[-1]
 
 
-def _list_grams(fixed: Iterable[str]) -> Iterator[str]:
-    for text in fixed:
-        for start in range(len(text) - _GRAM + 1):
-            yield text[start : start + _GRAM]
+def _list_grams(glob: Glob) -> Iterator[str]:
+    """Yield the grams of the fixed text under which a glob may be listed: the longest ones, which overlap by half."""
+    fixed = glob.fixed
+    longest = max(map(len, fixed), default=0)
+    size = next((size for size in _GRAM_SIZES if size <= longest), 0)
+    for text in fixed if size else ():
+        for start in range(0, len(text) - size + 1, max(size // 2, 1)):
+            yield text[start : start + size]
+        if len(text) > size:
+            yield text[-size:]

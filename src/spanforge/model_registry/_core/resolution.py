@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from spanforge.model_registry._core.form_table import FormTable
-from spanforge.model_registry._core.globs import Glob, GlobTable, list_plain_aliases
+from spanforge.model_registry._core.globs import Glob, GlobTable, is_glob, list_plain_aliases
 from spanforge.model_registry._core.matching import (
     NO_MATCH,
     Claim,
@@ -78,14 +79,19 @@ class ModelIndex:
 
     def __init__(self, entries: Iterable[ModelRegistryEntry] = ()) -> None:
         by_id = {entry.model_id: entry for entry in entries}
-        named = [entry for entry in by_id.values() if entry.aliases]
         aliases: dict[str, tuple[str, ...]] = {}
-        for entry in named:
-            for name in list_plain_aliases(entry):
-                aliases[name] = (*aliases.get(name, ()), entry.model_id)
-        forms = FormTable(dict.fromkeys((*by_id, *aliases)))
-        globs = GlobTable(glob for entry in named for glob in Glob.of(entry))
-        self._set(OverlayMap(by_id), OverlayMap(aliases), forms, globs)
+        shared: dict[str, list[str]] = {}
+        globs: list[Glob] = []
+        for entry in by_id.values():
+            owner = (entry.model_id,)  # one object for all names of an entry
+            for name in dict.fromkeys(entry.aliases):
+                if is_glob(name):
+                    globs.append(Glob(name, entry.model_id))
+                elif aliases.setdefault(name, owner) is not owner:
+                    shared.setdefault(name, [*aliases[name]]).append(entry.model_id)
+        aliases.update((name, tuple(model_ids)) for name, model_ids in shared.items())
+        forms = FormTable(itertools.chain(by_id, (name for name in aliases if name not in by_id)))
+        self._set(OverlayMap(by_id), OverlayMap(aliases), forms, GlobTable(globs))
 
     def _set(
         self,
@@ -117,6 +123,10 @@ class ModelIndex:
         index = ModelIndex.__new__(ModelIndex)
         index._set(entries, aliases, forms, globs)  # noqa: SLF001 - its own class
         return index
+
+    def list_parts(self) -> list[object]:
+        """Return the parts of which the index consists, the entries first; see ``release``."""
+        return [*self.entries.values(), self._globs, self._forms, self._aliases, self.entries]
 
     @property
     def has_globs(self) -> bool:
