@@ -106,6 +106,8 @@ def main(given: list[str]) -> int:
             archived=20_000,
             hostile=50_000,
             checked=50,
+            bad=50_000,
+            globs=200,
         )
         results = _run(arguments, tiny if arguments.quick else Sizes(folder), counted=not uncounted)
     known = report.environment(arguments.rounds, uncounted)

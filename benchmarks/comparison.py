@@ -30,7 +30,9 @@ class Sizes(NamedTuple):
         requests: Requests sent per round to each Collector.
         archived: Spans in the archive for evidence.
         hostile: Bytes of each kind of hostile input.
-        checked: Entries of a registry file that is checked.
+        checked: Entries of a registry file that is checked, or reloaded.
+        bad: Bytes of each kind of bad registry file.
+        globs: Globs of a registry with very many.
     """
 
     folder: str
@@ -46,6 +48,8 @@ class Sizes(NamedTuple):
     archived: int = 2_000_000
     hostile: int = 4_000_000
     checked: int = 10_000
+    bad: int = 30_000_000
+    globs: int = 100_000
 
 
 class Comparison(NamedTuple):

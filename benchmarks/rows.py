@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from benchmarks import checks, collector, command_line, evidence, hostile, imports, registry, spans, threads
+from benchmarks import checks, collector, command_line, evidence, hostile, imports, registry, reload, spans, threads
 from benchmarks.comparison import Benchmark
 
 BENCHMARKS: Final = (
@@ -57,6 +57,13 @@ BENCHMARKS: Final = (
         spans.many_globs,
     ),
     Benchmark(
+        "names",
+        "LLM spans with names never seen before, 100,000 globs in the registry / none",
+        "<= 3",
+        "µs per span",
+        spans.very_many_globs,
+    ),
+    Benchmark(
         "deprecated",
         "LLM span of a deprecated model, all default attributes / with an empty processor",
         "<= 1.12",
@@ -92,6 +99,35 @@ BENCHMARKS: Final = (
         "save", "`save` of 100,000 models / `json.dumps` of plain dicts and fsync", "<= 0.25", "ms", registry.save
     ),
     Benchmark("load", "`load` of 100,000 models / bare `json.loads`", "<= 1.0", "ms", registry.load),
+    Benchmark(
+        "reload",
+        "longest stall of another thread during a reload of 10,000 models in JSON / 50 ms",
+        "<= 1.0",
+        "ms",
+        reload.good(".json", large=False),
+    ),
+    Benchmark(
+        "reload",
+        "longest stall of another thread during a reload of 10,000 models in YAML / 50 ms",
+        "<= 1.0",
+        "ms",
+        reload.good(".yaml", large=False),
+    ),
+    Benchmark(
+        "reload",
+        "longest stall of another thread during a reload of 100,000 models in JSON / 50 ms",
+        "<= 1.0",
+        "ms",
+        reload.good(".json", large=True),
+    ),
+    Benchmark(
+        "reload",
+        "longest stall of another thread by the worst kind of bad file of 30 MB / 50 ms",
+        "<= 1.0",
+        "ms",
+        reload.bad,
+    ),
+    Benchmark("reload", "memory for `load` of 100,000 models / the size of the file", "<= 10", "MB", reload.memory),
     Benchmark("check", "`check` of 10,000 models in JSON / `load`", "<= 3", "ms", checks.against_load("json")),
     Benchmark("check", "`check` of 10,000 models in YAML / `load`", "<= 3", "ms", checks.against_load("yaml")),
     Benchmark(

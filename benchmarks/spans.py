@@ -220,6 +220,12 @@ def many_globs(sizes: Sizes) -> Comparison:
     return _compare(sizes, spans, lambda cost: cost["globs"] / cost["none"])
 
 
+def very_many_globs(sizes: Sizes) -> Comparison:
+    """Compare spans of unknown models with very many globs in the registry and with none."""
+    spans = {"globs": Spans("globs", "new", models=sizes.globs), "none": Spans("ours", "new")}
+    return _compare(sizes, spans, lambda cost: cost["globs"] / cost["none"])
+
+
 def sampled(sizes: Sizes) -> Comparison:
     """Compare spans under our sampler with spans under OpenTelemetry's corresponding sampler."""
     spans = {"ours": Spans("empty", "other", sampler="ours"), "otel": Spans("empty", "other", sampler="ratio")}

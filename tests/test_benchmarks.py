@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "performance.md").read_text("utf-8")
 NAMES = ["span-llm", "baggage", "span-other", "names", "deprecated", "models", "sampler", "threads"]
-NAMES += ["register", "save", "load", "check", "import", "help", "collector", "evidence", "hostile"]
+NAMES += ["register", "save", "load", "reload", "check", "import", "help", "collector", "evidence", "hostile"]
 harness = runpy.run_path(str(ROOT / "benchmarks" / "harness.py"))
 
 

@@ -18,7 +18,7 @@ import spanforge_model_registry_otel
 from spanforge.model_registry._core import settings
 from spanforge.model_registry._core.attributes import ON_SPANS, SPAN_ATTRIBUTE_NAMES
 from spanforge.model_registry._core.errors import InvalidEntryError, shorten
-from spanforge.model_registry._core.setting_names import warn_about_unknown_variables
+from spanforge.model_registry._core.setting_names import drop_unknown_options, warn_about_unknown_variables
 from spanforge.model_registry._core.settings import (
     CALENDAR,
     ENABLED,
@@ -26,7 +26,9 @@ from spanforge.model_registry._core.settings import (
     FILE,
     HAS_METRICS,
     MATCH,
+    MAX_FILE_SIZE,
     MODEL_ATTRIBUTES,
+    OPTIONS,
     RELOAD_INTERVAL,
     SAMPLE_FLAGGED,
     SETTINGS,
@@ -70,6 +72,7 @@ ROWS = [
     Row(UNREGISTERED_POLICY, "ignore", "IGNORE", "ignore"),
     Row(MATCH, "exact", "EXACT", "exact"),
     Row(EVENTS, "log", "LOG,span", ("span", "log")),
+    Row(MAX_FILE_SIZE, 2_048, "4096", 4_096),
     Row(HAS_METRICS, False, "False", False),
     Row(SAMPLE_FLAGGED, True, "True", True),
 ]
@@ -369,7 +372,7 @@ def test_the_working_folder_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_unknown_option(lines: Any) -> None:
     """An unknown option is removed and logged once."""
     for _ in range(2):
-        assert settings.drop_unknown_options({"file": "a", "flie": "b", "unregistered": None}) == {
+        assert drop_unknown_options({"file": "a", "flie": "b", "unregistered": None}) == {
             "file": "a",
             "unregistered": None,
         }
@@ -400,7 +403,7 @@ def test_the_entry_point_module_names_each_variable() -> None:
 def test_declarative_configuration_has_each_option() -> None:
     """The options of declarative configuration are the settings but the sampler's; ``enabled`` is OpenTelemetry's."""
     names = [field.name for field in dataclasses.fields(Options)]
-    assert ["enabled", *names, "sample_flagged"] == [setting.name for setting in SETTINGS]
+    assert ["enabled", *names] == [setting.name for setting in OPTIONS]
     assert all(getattr(Options(), name) is None for name in names)
 
 

@@ -13,7 +13,7 @@ from support.registry_files import refused
 
 from spanforge.model_registry import ModelRegistry, RegistryFileError, RegistryFileNotFoundError
 from spanforge.model_registry._core import json_entries
-from spanforge.model_registry._core.storage import MAX_FILE_SIZE
+from spanforge.model_registry._core.settings import MAX_FILE_SIZE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -171,8 +171,11 @@ def test_too_large_file(registry: ModelRegistry, path: Path) -> None:
     """A file above the limit is refused before it is parsed."""
     before = registry.list_all()
     with path.open("wb") as file:
-        file.truncate(MAX_FILE_SIZE + 1)
-    with pytest.raises(RegistryFileError, match=f"is larger than {MAX_FILE_SIZE:,} bytes"):
+        file.truncate(MAX_FILE_SIZE.default + 1)
+    with pytest.raises(
+        RegistryFileError,
+        match=f"is larger than {MAX_FILE_SIZE.default:,} bytes; to read it, raise {MAX_FILE_SIZE.variable}",
+    ):
         registry.load(path)
     assert registry.list_all() == before
 

@@ -13,7 +13,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from spanforge.model_registry import ModelRegistry, ModelRegistryEntry, RegistryFileError
-from spanforge.model_registry._core import yaml_nodes
+from spanforge.model_registry._core import yaml_events
 from spanforge.model_registry._core.validation import RESERVED
 
 if TYPE_CHECKING:
@@ -220,7 +220,7 @@ def test_any_bytes(path: Path, content: bytes) -> None:
     found = []
     for loader in LOADERS:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(yaml_nodes, "_LOADER", loader)
+            patch.setattr(yaml_events, "_LOADER", loader)
             found.append(load(path, content))
     loaded = [entries for entries in found if isinstance(entries, list)]
     assert loaded[1:] == loaded[:1] * (len(loaded) - 1)

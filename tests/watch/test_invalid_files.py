@@ -16,6 +16,7 @@ from support.watching import LONG, UNREGISTERED, Watched, cannot_load, content, 
 
 from spanforge.model_registry import RegistryFileError, watch
 from spanforge.model_registry._core import storage
+from spanforge.model_registry._core.settings import MAX_FILE_SIZE
 from spanforge.model_registry._core.state import replace_file_entries
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 PIPE = "cannot be read: it is not a regular file"
 EMPTY_FOLDER = "no file in this folder has a name that ends in .json, .yaml or .yml"
+TOO_LARGE = f"is larger than 1,024 bytes; to read it, raise {MAX_FILE_SIZE.variable}"
 CHANGES: dict[str, tuple[Callable[[Path], object], str | None]] = {
     "missing": (lambda _: None, "no such file"),
     "folder": (Path.mkdir, EMPTY_FOLDER),
@@ -30,7 +32,10 @@ CHANGES: dict[str, tuple[Callable[[Path], object], str | None]] = {
     "device": (lambda path: path.symlink_to("/dev/null"), PIPE),
     "link to itself": (lambda path: path.symlink_to(path.name), "cannot be read: Too many levels of symbolic links"),
     "broken disk": (lambda path: path.symlink_to("/proc/self/mem"), "cannot be read: Input/output error"),
-    "too large": (lambda path: path.write_bytes(b" " * 1_001), "is larger than 1,000 bytes"),
+    "too large": (
+        lambda path: path.write_bytes(b" " * 1_025),
+        TOO_LARGE,
+    ),
     "empty": (Path.touch, None),
     "binary": (lambda path: path.write_bytes(bytes(range(256))), None),
     "half": (lambda path: path.write_bytes(content("b")[:50]), None),
@@ -43,7 +48,7 @@ CHANGES: dict[str, tuple[Callable[[Path], object], str | None]] = {
 @pytest.fixture(params=CHANGES.values(), ids=CHANGES)
 def spoil(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[Path], str]:
     """Return a function that makes a file invalid and returns the reason."""
-    monkeypatch.setattr(storage, "MAX_FILE_SIZE", 1_000)
+    monkeypatch.setenv(MAX_FILE_SIZE.variable, "1024")
     change, reason = request.param
     if reason == "cannot be read: Input/output error" and not Path("/proc/self/mem").exists():
         pytest.skip("no file here can be opened and not be read")
@@ -116,7 +121,7 @@ def test_named_pipe_blocks_nothing(watched: Watched) -> None:
 def test_too_large_file_is_not_read(watched: Watched) -> None:
     """A file that is too large takes no memory."""
     watcher = watched.follow()
-    os.truncate(watched.path, 2 * storage.MAX_FILE_SIZE)
+    os.truncate(watched.path, 2 * MAX_FILE_SIZE.default)
     tracemalloc.start()
     settle(watcher)
     _, most = tracemalloc.get_traced_memory()

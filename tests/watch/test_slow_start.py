@@ -12,11 +12,15 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from support.log_lines import library_records
 from support.watching import content, owners, wait_until
 
 from spanforge.model_registry import ModelRegistry
 from spanforge.model_registry._core.calendar_watch import CalendarWatcher, stop_calendar
+from spanforge.model_registry.otel import ModelRegistrySpanProcessor
 from spanforge.model_registry.watch import FileWatcher
 
 if TYPE_CHECKING:
@@ -58,6 +62,34 @@ def test_disk_that_does_not_respond(
     assert [record.getMessage() for record in library_records(caplog)] == [
         f"model registry: {path} cannot be read within a second, so the application starts without these models"
     ]
+    watcher.stop()
+
+
+def test_spans_and_events_after_a_late_first_look(disk: threading.Event, tmp_path: Path) -> None:
+    """A span before the disk responds names an unregistered model; later spans and events have its entry."""
+    (tmp_path / "mount").mkdir()
+    path = tmp_path / "mount" / "models.json"
+    path.write_bytes(content("team", "a"))
+    exporter, provider = InMemorySpanExporter(), TracerProvider(shutdown_on_exit=False)
+    registry = ModelRegistry(tracer_provider=provider)
+    provider.add_span_processor(ModelRegistrySpanProcessor(registry))
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    watcher = FileWatcher(registry, [str(path)], reload_interval=0)
+    watcher.start()
+
+    def call() -> dict[str, Any]:
+        with provider.get_tracer("test").start_as_current_span("chat", attributes={"gen_ai.request.model": "a"}):
+            pass
+        return dict(exporter.get_finished_spans()[-1].attributes or {})
+
+    assert call()["model_registry.status"] == "unregistered"
+    disk.set()
+    wait_until(lambda: "a" in registry)
+    assert call()["model_registry.owner"] == "team"
+    registry.deprecate("a")
+    (event,) = exporter.get_finished_spans()[-1].events
+    assert (event.name, (event.attributes or {})["model_registry.owner"]) == ("model_registry.deprecated", "team")
+    assert call()["model_registry.status"] == "deprecated"
     watcher.stop()
 
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from support.yaml_files import LOADERS
 
-from spanforge.model_registry._core import yaml_nodes
+from spanforge.model_registry._core import yaml_events
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,6 +23,6 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture(params=LOADERS)
 def loader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Return the name of the parser that reads files: libyaml's, or PyYAML's own."""
-    monkeypatch.setattr(yaml_nodes, "_LOADER", getattr(yaml, request.param))
+    monkeypatch.setattr(yaml_events, "_LOADER", getattr(yaml, request.param))
     name: str = request.param
     return name

@@ -11,7 +11,7 @@ import yaml
 from support.registry_files import load, refused
 from support.yaml_files import ENTRY, OTHER, needs_libyaml
 
-from spanforge.model_registry._core import yaml_nodes
+from spanforge.model_registry._core import yaml_events
 from spanforge.model_registry._core.yaml_nodes import MAX_ALIASED, MAX_LEVELS
 
 if TYPE_CHECKING:
@@ -240,7 +240,7 @@ def test_invalid_file(path: Path, monkeypatch: pytest.MonkeyPatch, bad: tuple[st
     """The error has line, column, entry and field, and both parsers report the same."""
     content, message = bad
     for parser in {yaml.SafeLoader, getattr(yaml, "CSafeLoader", yaml.SafeLoader)}:
-        monkeypatch.setattr(yaml_nodes, "_LOADER", parser)
+        monkeypatch.setattr(yaml_events, "_LOADER", parser)
         assert str(refused(path, content)) == f"{path}{expand(message)}"
 
 
@@ -394,7 +394,7 @@ def test_syntax_error(path: Path, loader: str, content: str) -> None:
 @needs_libyaml
 def test_libyaml_is_used() -> None:
     """Files are read by libyaml if PyYAML has it."""
-    assert yaml_nodes._LOADER is yaml.CSafeLoader
+    assert yaml_events._LOADER is yaml.CSafeLoader
 
 
 @needs_libyaml

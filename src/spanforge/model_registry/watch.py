@@ -23,6 +23,7 @@ from spanforge.model_registry._core.process import (
     wait_for_look,
 )
 from spanforge.model_registry._core.registry_sources import split_sources
+from spanforge.model_registry._core.releasing import release
 from spanforge.model_registry._core.settings import FILE, RELOAD_INTERVAL
 from spanforge.model_registry._core.source_log_lines import log_source_changes
 from spanforge.model_registry._core.state import replace_file_entries
@@ -176,6 +177,9 @@ class FileWatcher:
         before, self._sources = self._sources, sources
         self._note_files_in_force(list_watched_files(sources))
         self._failures.update(log_source_changes(sources, before))
+        old_entries = [entry for file in list_watched_files(before) for entry in file.entries or ()]
+        del before
+        release(old_entries)
 
     def _read_together(self) -> list[WatchedSource] | None:
         """Return the state of all files at one moment; ``None`` if they change during each attempt.

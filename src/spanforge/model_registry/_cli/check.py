@@ -28,9 +28,9 @@ from spanforge.model_registry._cli.row_tables import print_table
 from spanforge.model_registry._cli.sarif import make_sarif
 from spanforge.model_registry._cli.terminal import escape_controls, print_json
 from spanforge.model_registry._core.registry_sources import explain_missing, list_files
-from spanforge.model_registry._core.settings import FILE
+from spanforge.model_registry._core.settings import FILE, MAX_FILE_SIZE
 from spanforge.model_registry._core.shutdowns import read_today
-from spanforge.model_registry._core.storage import MAX_FILE_SIZE, read_registry_file
+from spanforge.model_registry._core.storage import explain_size, read_registry_file
 
 CheckFormat = Literal["text", "json", "github", "gitlab", "sarif"]
 CHECK_INPUT: Final = "-"
@@ -117,9 +117,10 @@ def _open_registry_file(path: str, stdin_name: str | None) -> CheckedFile:
 
 def _check_input(name: str | None) -> CheckedFile:
     """Return the file that standard input is. Without a name, its first character decides whether it is JSON."""
-    content = sys.stdin.buffer.read(MAX_FILE_SIZE + 1)
-    if len(content) > MAX_FILE_SIZE:
-        msg = f"standard input is larger than {MAX_FILE_SIZE:,} bytes"
+    limit = MAX_FILE_SIZE.read()
+    content = sys.stdin.buffer.read(limit + 1)
+    if len(content) > limit:
+        msg = f"standard input {explain_size(limit)}"
         raise UsageError(msg)
     is_json = content.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"[", b"{")
     return CheckedFile(name or ("stdin.json" if is_json else "stdin.yaml"), content)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 from spanforge.model_registry._core.entry_fields import ARGUMENTS
 from spanforge.model_registry._core.file_hints import explain_yaml_value
 from spanforge.model_registry._core.file_texts import decode_text, split_lines
-from spanforge.model_registry._core.json_entries import decode_json_items, decode_json_text, list_duplicate_keys
 from spanforge.model_registry._core.json_places import find_json_place, find_json_value
+from spanforge.model_registry._core.json_texts import decode_json_items, decode_json_text, list_duplicate_keys
 from spanforge.model_registry._core.storage import is_yaml
 
 if TYPE_CHECKING:

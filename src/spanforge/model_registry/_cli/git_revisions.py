@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from spanforge.model_registry._cli.git_process import call_git
 from spanforge.model_registry._cli.registries import UsageError
 from spanforge.model_registry._cli.terminal import escape_controls
-from spanforge.model_registry._core.storage import MAX_FILE_SIZE
+from spanforge.model_registry._core.settings import MAX_FILE_SIZE
+from spanforge.model_registry._core.storage import explain_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -175,8 +176,9 @@ def _parse_item(row: bytes) -> _TreeItem:
 
 def _read_blob(place: GitPlace, item: _TreeItem) -> GitFile:
     _refuse_link(place, item)
-    if int(item.size) > MAX_FILE_SIZE:
-        msg = f"{escape_controls(place.text)}: {escape_controls(item.path)} is larger than {MAX_FILE_SIZE:,} bytes"
+    limit = MAX_FILE_SIZE.read()
+    if int(item.size) > limit:
+        msg = f"{escape_controls(place.text)}: {escape_controls(item.path)} {explain_size(limit)}"
         raise UsageError(msg)
     return GitFile(item.path, _run_git(place.text, "cat-file", "blob", item.oid))
 

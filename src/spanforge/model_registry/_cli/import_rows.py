@@ -10,7 +10,7 @@ from spanforge.model_registry._cli.unfinished_entries import UnfinishedEntry
 from spanforge.model_registry._core.calendar_feeds import read_input
 from spanforge.model_registry._core.calendar_files import decode_json, read_yaml
 from spanforge.model_registry._core.errors import RegistryFileError, describe_type
-from spanforge.model_registry._core.json_entries import decode_json_text
+from spanforge.model_registry._core.json_texts import decode_json_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

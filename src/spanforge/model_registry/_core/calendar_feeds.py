@@ -13,7 +13,7 @@ from spanforge.model_registry._core.announcements import CALENDAR_FIELDS, Announ
 from spanforge.model_registry._core.atomic_files import explain_os_error
 from spanforge.model_registry._core.calendar_files import decode_json, read_yaml
 from spanforge.model_registry._core.errors import InvalidValueError, RegistryFileError, describe_type
-from spanforge.model_registry._core.json_entries import decode_json_text
+from spanforge.model_registry._core.json_texts import decode_json_text
 from spanforge.model_registry._core.provider_calendar import Calendar, make_calendar
 from spanforge.model_registry._core.shutdowns import read_today
 from spanforge.model_registry._core.timestamps import parse_rfc3339

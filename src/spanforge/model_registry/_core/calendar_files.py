@@ -19,8 +19,8 @@ from spanforge.model_registry._core.errors import (
     shorten,
 )
 from spanforge.model_registry._core.file_texts import FaultError
-from spanforge.model_registry._core.json_entries import decode_json_text, json_faults_of
 from spanforge.model_registry._core.json_places import find_json_place
+from spanforge.model_registry._core.json_texts import decode_json_text, json_faults_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

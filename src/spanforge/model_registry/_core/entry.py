@@ -10,6 +10,7 @@ import msgspec
 from spanforge.model_registry._core.entry_fields import gather_fields
 from spanforge.model_registry._core.errors import InvalidValueError, describe_type
 from spanforge.model_registry._core.lifecycle import LIFECYCLE, RISK_TIERS, STATUSES, ModelStatus, RiskTier
+from spanforge.model_registry._core.packed_metadata import make_packable
 from spanforge.model_registry._core.timestamps import in_utc, is_canonical
 from spanforge.model_registry._core.validation import DATE_FIELDS, STATUS_NAMES, TIERS, freeze_metadata, is_plain_ascii
 from spanforge.model_registry._core.values import (
@@ -82,8 +83,10 @@ class ModelRegistryEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True
         """Validate every field and freeze the metadata."""
         if not self._has_plain_fields():
             self._check_fields()
-        metadata = freeze_metadata(self.metadata, self.model_id)
-        if metadata is not self.metadata:
+        given = self.metadata
+        is_packed = given is not self.metadata  # by ``structs.replace``, or by a caller, so it is checked again
+        metadata = freeze_metadata({**given} if is_packed and isinstance(given, dict) else given, self.model_id)
+        if metadata is not given:
             msgspec.structs.force_setattr(self, "metadata", metadata)
 
     def _has_plain_fields(self) -> bool:
@@ -117,6 +120,24 @@ class ModelRegistryEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     def _set(self, field: str, value: object) -> None:
         if getattr(self, field) is not value:
             msgspec.structs.force_setattr(self, field, value)
+
+    def _astuple(self) -> tuple[Any, ...]:
+        return tuple([getattr(self, field) for field in self.__struct_fields__])
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        return self is other or self._astuple() == other._astuple()
+
+    def __hash__(self) -> int:
+        return hash(self._astuple())
+
+    def __repr__(self) -> str:
+        values = zip(self.__struct_fields__, self._astuple(), strict=True)
+        return f"{type(self).__name__}({', '.join(f'{field}={value!r}' for field, value in values)})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), self._astuple()
 
     @property
     def aliases(self) -> tuple[str, ...]:
@@ -217,6 +238,9 @@ class ModelRegistryEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True
             if include_undated and status == self.status and has_undated_status(self):
                 return status
         return STATUSES[0]
+
+
+make_packable(ModelRegistryEntry)
 
 
 def has_undated_status(entry: ModelRegistryEntry) -> bool:

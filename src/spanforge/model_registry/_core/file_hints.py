@@ -54,26 +54,26 @@ def add_hint(reason: str, hint: str | None) -> str:
     return reason if hint is None else f"{reason}; {hint}"
 
 
-def explain_json_fault(text: str, position: int) -> str | None:
-    """Return a hint about a text that is not JSON; ``None`` if there is none.
+def explain_json_fault(start: str, before: str, rest: str) -> str | None:
+    """Return a hint about a text that is not JSON; ``None`` if there is none. ``MAX_READ`` characters of each count.
 
     Args:
-        text: The text.
-        position: The place at which it stops being JSON.
+        start: The start of the text.
+        before: The text before the place at which it stops being JSON.
+        rest: The text from there on.
     """
-    if not text.strip():
+    if not (start.strip() or before.strip() or rest.strip()):
         return "the file is empty"
-    before = text[max(position - MAX_READ, 0) : position].rstrip()
-    rest = text[position : position + MAX_READ].lstrip(", \t\r\n")
+    has_comma = before[-MAX_READ:].rstrip().endswith(",") or rest[:1] == ","
+    before, rest = before[-MAX_READ:].rstrip(), rest[:MAX_READ].lstrip(", \t\r\n")
     if "\0" in rest[:2]:
         return "the file must be saved as UTF-8"
     if rest.startswith(("//", "/*", "#")):
         return _USE_YAML
-    if _OTHER_START.match(text[:MAX_READ]):
+    if _OTHER_START.match(start[:MAX_READ]):
         return _OTHER_FORMAT
     if _TEMPLATE_MARK.match(before[-1:] + rest):
         return TEMPLATE_HINT
-    has_comma = before.endswith(",") or text[position : position + 1] == ","
     return _explain_json_text(rest, has_comma=has_comma)
 
 

@@ -22,7 +22,7 @@ def find_json_place(text: str, index: int, member: str | None = None) -> tuple[i
         member: The key of a member of the item. If the item has it, the place is that of the last such key.
     """
     position = _find_item(text, index)
-    return _find_place_of(text, position if member is None else _find_member(text, position, member))
+    return _find_place_of(text, position if member is None else find_key_position(text, position, member))
 
 
 def find_json_value(text: str, index: int, path: str | None) -> tuple[int, int]:
@@ -35,7 +35,12 @@ def find_json_value(text: str, index: int, path: str | None) -> tuple[int, int]:
             ``None`` for the item itself.
     """
     position = _find_item(text, index)
-    return _find_place_of(text, position if path is None else _follow_path(text, position, f".{path}")[1])
+    return _find_place_of(text, find_value_position(text, position, path))
+
+
+def find_value_position(text: str, position: int, path: str | None) -> int:
+    """Return the position of a value in the item at a position; see ``find_json_value``."""
+    return position if path is None else _follow_path(text, position, f".{path}")[1]
 
 
 def find_json_member(text: str, path: str, key: str | None = None) -> tuple[int, int]:
@@ -47,7 +52,7 @@ def find_json_member(text: str, path: str, key: str | None = None) -> tuple[int,
         key: The key whose place is meant, if the value is an object with it. The last such key counts.
     """
     position = _follow_path(text, _end_of_space(text, 0), f".{path}" if path else "")[1]
-    return _find_place_of(text, position if key is None else _find_member(text, position, key))
+    return _find_place_of(text, position if key is None else find_key_position(text, position, key))
 
 
 def _find_item(text: str, index: int) -> int:
@@ -68,14 +73,14 @@ def _follow_path(text: str, position: int, path: str) -> tuple[str, int]:
     members with the same key, the last one counts.
     """
     best = path, position
-    for step, child in _list_children(text, position) if path else ():
+    for step, child in list_children(text, position) if path else ():
         if path.startswith(step):
             end = _follow_path(text, child, path[len(step) :])
             best = min(end, best, key=lambda pair: len(pair[0]))
     return best
 
 
-def _list_children(text: str, position: int) -> Iterator[tuple[str, int]]:
+def list_children(text: str, position: int) -> Iterator[tuple[str, int]]:
     """Yield the steps from a list or mapping to its values, such as ``[0]`` or ``.aliases``, and their positions."""
     opening = text[position]
     if opening not in "[{":
@@ -92,7 +97,8 @@ def _list_children(text: str, position: int) -> Iterator[tuple[str, int]]:
         number += 1
 
 
-def _find_member(text: str, position: int, member: str) -> int:
+def find_key_position(text: str, position: int, member: str) -> int:
+    """Return the position of the last key of this name in the item at a position; that of the item if it has none."""
     found = position
     if text[position] != "{":
         return found

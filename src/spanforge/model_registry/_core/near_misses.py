@@ -47,23 +47,24 @@ class NearMiss(NamedTuple):
 
 def list_near_misses(entry: ModelRegistryEntry) -> Iterator[NearMiss]:
     """Yield the near misses of an entry: misspelt and misplaced keys of its metadata, and unrendered templates."""
-    for key in entry.metadata:
+    metadata = entry.metadata
+    for key in metadata:
         if key not in RESERVED:
-            problem = _explain_key(entry, key)
+            problem = _explain_key(entry, metadata, key)
             if problem is not None:
                 yield NearMiss(entry.model_id, f"metadata.{key}", problem)
-    for field, value in _list_texts(entry):
+    for field, value in _list_texts(entry, metadata):
         if UNRENDERED.search(value):
             yield NearMiss(entry.model_id, field, f"is {shorten(value)}; {TEMPLATE_HINT}")
 
 
-def _explain_key(entry: ModelRegistryEntry, key: str) -> str | None:
+def _explain_key(entry: ModelRegistryEntry, metadata: Mapping[str, object], key: str) -> str | None:
     """Return the predicate about a key of the user that is probably meant for the library; ``None`` for others."""
     if key in _OPTIONAL_FIELDS:
         is_unset = key == "status" or getattr(entry, key) is None
         return "is a field of the entry; write it beside metadata, not in it" if is_unset else None
     meant = ARGUMENTS.get(key) or _find_meant_key(key)
-    if meant is None or entry.metadata.get(meant) is not None:
+    if meant is None or metadata.get(meant) is not None:
         return None
     return f"is not a key that the library reads; did you mean {meant}?"
 
@@ -73,11 +74,11 @@ def _find_meant_key(key: str) -> str | None:
     return None if key in _OTHER_MEANINGS else find_meant_name(key, _WRITTEN_KEYS, LIKE_KEY)
 
 
-def _list_texts(entry: ModelRegistryEntry) -> Iterator[tuple[str, str]]:
+def _list_texts(entry: ModelRegistryEntry, metadata: Mapping[str, object]) -> Iterator[tuple[str, str]]:
     """Yield the texts of an entry that the library reads, each with its field."""
     values: Mapping[str, object] = {
         **{field: getattr(entry, field) for field, row in ENTRY_FIELDS.items() if row.kind in ("id", "text")},
-        **{f"metadata.{key}": entry.metadata[key] for key in _WRITTEN_KEYS if key in entry.metadata},
+        **{f"metadata.{key}": metadata[key] for key in _WRITTEN_KEYS if key in metadata},
     }
     for field, value in values.items():
         if isinstance(value, str):

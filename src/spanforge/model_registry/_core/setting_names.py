@@ -1,15 +1,18 @@
-"""Names of environment variables that are nearly those of settings."""
+"""Names of options that are none, and of environment variables that are nearly those of settings."""
 
 from __future__ import annotations
 
 import difflib
 import os
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
-from spanforge.model_registry._core.errors import show_name
+from spanforge.model_registry._core.errors import shorten, show_name
 from spanforge.model_registry._core.process import WarnOnce
-from spanforge.model_registry._core.settings import FILE, SETTINGS, VARIABLES
+from spanforge.model_registry._core.settings import FILE, OPTIONS, SETTINGS, VARIABLES
 from spanforge.model_registry._core.similar_names import find_similar_names
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 LIKE_PREFIX: Final = 0.85
 """The similarity from which the start of a name counts as ``VARIABLES``. No other variable of OpenTelemetry has it."""
@@ -33,6 +36,16 @@ def warn_about_unknown_variables() -> None:
 def list_unknown_variables() -> list[tuple[str, str]]:
     """Return the environment variables that are meant to be settings but are none, each with what to write instead."""
     return [(name, _suggest(name)) for name in list(os.environ) if name not in _KNOWN and _is_like_ours(name)]
+
+
+def drop_unknown_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that the instrumentor has, and log each other option once."""
+    names = [setting.name for setting in OPTIONS]
+    for name in options:
+        if name not in names:
+            text = f"option {shorten(name)} is unknown and ignored; options are {', '.join(names)}"
+            _lines.warn(text, "model registry: %s", text)
+    return {name: value for name, value in options.items() if name in names}
 
 
 def _is_like_ours(name: str) -> bool:

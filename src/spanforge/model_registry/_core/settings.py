@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar, get_args
 
 from spanforge.model_registry._core.attributes import ON_SPANS, PREFIX, SIGNALS, SPAN_ATTRIBUTE_NAMES, EventSignal
-from spanforge.model_registry._core.errors import InvalidValueError, shorten
+from spanforge.model_registry._core.errors import InvalidValueError
 from spanforge.model_registry._core.names import MatchMode
 from spanforge.model_registry._core.process import WarnOnce
 from spanforge.model_registry._core.registry_sources import split_sources
@@ -30,6 +30,8 @@ MAX_KEY_LENGTH: Final = 256
 MIN_INTERVAL: Final = 100
 MAX_INTERVAL: Final = 86_400_000
 """The limits of an interval, in milliseconds: from short enough for a test to one day."""
+FILE_SIZES: Final = range(1_024, 1024**3 + 1)
+"""The limits of the limit of a file's bytes. Reading a gigabyte takes several times as much memory."""
 
 Unregistered = Literal["warn", "ignore"]
 """The treatment of spans whose model is not registered."""
@@ -104,12 +106,19 @@ def _parse_milliseconds(value: Any, name: str) -> int:
     return number
 
 
+def _parse_file_size(value: Any, name: str) -> int:
+    number = _parse_whole_number(value) or 0
+    if number in FILE_SIZES:
+        return number
+    raise InvalidValueError.must_be(name, value, f"bytes from {FILE_SIZES[0]} to {FILE_SIZES[-1]}")
+
+
 def _parse_whole_number(value: Any) -> int | None:
     """Return a whole number, also from a short text of digits; ``None`` for any other value."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     text = value.strip() if isinstance(value, str) else ""
-    is_number = text.isascii() and text.isdigit() and len(text) <= len(str(MAX_INTERVAL))
+    is_number = text.isascii() and text.isdigit() and len(text) <= len(str(FILE_SIZES[-1]))
     return int(text) if is_number else None
 
 
@@ -192,14 +201,12 @@ def _parse_model_attributes(value: Any, name: str) -> tuple[str, ...]:
 
 
 def _parse_unregistered(value: Any, name: str) -> Unregistered:
-    allowed: tuple[Unregistered, ...] = get_args(Unregistered)
-    policy: Unregistered = check_one_of(_lower(value), allowed, name)
+    policy: Unregistered = check_one_of(_lower(value), get_args(Unregistered), name)
     return policy
 
 
 def _parse_match(value: Any, name: str) -> MatchMode:
-    allowed: tuple[MatchMode, ...] = get_args(MatchMode)
-    mode: MatchMode = check_one_of(_lower(value), allowed, name)
+    mode: MatchMode = check_one_of(_lower(value), get_args(MatchMode), name)
     return mode
 
 
@@ -282,6 +289,13 @@ EVENTS: Final[Setting[tuple[EventSignal, ...]]] = Setting(
     _parse_event_signals,
     "the signals of lifecycle events: `span` events, `log` records, `span,log` for both, or `none`",
 )
+MAX_FILE_SIZE: Final = Setting(
+    "max_file_size",
+    64 * 1024 * 1024,
+    str(64 * 1024 * 1024),
+    _parse_file_size,
+    "the limit of bytes of a registry file, also for `load` and commands; a larger file is not read",
+)
 HAS_METRICS: Final = Setting(
     "metrics",
     True,
@@ -307,19 +321,10 @@ SETTINGS: Final[tuple[Setting[Any], ...]] = (
     UNREGISTERED_POLICY,
     MATCH,
     EVENTS,
+    MAX_FILE_SIZE,
     HAS_METRICS,
     SAMPLE_FLAGGED,
 )
 """All settings, in the order of the documentation."""
-OPTIONS: Final = tuple(setting for setting in SETTINGS if setting is not SAMPLE_FLAGGED)
-"""The settings that are options of the instrumentor. It runs after the sampler was created."""
-
-
-def drop_unknown_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options that the instrumentor has, and log each other option once."""
-    names = [setting.name for setting in OPTIONS]
-    for name in options:
-        if name not in names:
-            text = f"option {shorten(name)} is unknown and ignored; options are {', '.join(names)}"
-            _warnings.warn(text, "model registry: %s", text)
-    return {name: value for name, value in options.items() if name in names}
+OPTIONS: Final = tuple(setting for setting in SETTINGS if setting not in (SAMPLE_FLAGGED, MAX_FILE_SIZE))
+"""The settings that are options of the instrumentor. It is not there for the sampler and for ``load``."""

@@ -19,6 +19,7 @@ from spanforge.model_registry._core.layers import (
 )
 from spanforge.model_registry._core.name_conflicts import warn_about_entry, warn_about_index
 from spanforge.model_registry._core.operations import move_past_history
+from spanforge.model_registry._core.releasing import release
 from spanforge.model_registry._core.resolution import ModelIndex
 
 if TYPE_CHECKING:
@@ -51,6 +52,20 @@ class Sources(NamedTuple):
 
 
 NO_SOURCES: Final = Sources()
+
+
+class _BuiltLayers(NamedTuple):
+    """Layers with a layer replaced, and their index, before they are published.
+
+    Attributes:
+        base: The layers before the replacement.
+        layers: The layers after it.
+        models: The index of the entries that are then in force.
+    """
+
+    base: Layers
+    layers: Layers
+    models: ModelIndex
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -154,16 +169,33 @@ class RegistryCore:
         """Publish the state with other entries in one layer, which were read from these files; return its layers."""
         new_entries = list(entries)
         read_from = tuple(sources)
+        old_parts = self._state.index.list_parts()
 
-        def change(state: RegistryState) -> tuple[RegistryState, Layers]:
-            new_layers = replace_layer(state.layers, new_entries)
-            index = ModelIndex(compute_entries(new_layers))
-            is_upper = replace_layer is replace_file_layer and state.layers.files is not None
-            new_sources = state.sources._replace(**{"files" if is_upper else "app": read_from})
-            return RegistryState(index, new_layers, new_sources, state.deliveries, state.calendar), new_layers
+        def build(base: Layers) -> _BuiltLayers:
+            new_layers = replace_layer(base, new_entries)
+            return _BuiltLayers(base, new_layers, ModelIndex(compute_entries(new_layers)))
 
-        new_layers = self._guard.run(lambda: self._publish(change))
+        def publish(built: _BuiltLayers, is_last: bool) -> Layers | None:  # noqa: FBT001 - the guard passes it on
+            def change(state: RegistryState) -> tuple[RegistryState, Layers | None]:
+                """Return the new state, or the same one if an operation changed the layers meanwhile."""
+                current = built
+                if state.layers is not built.base:
+                    if not is_last:
+                        return state, None
+                    current = build(state.layers)
+                is_upper = replace_layer is replace_file_layer and state.layers.files is not None
+                new_sources = state.sources._replace(**{"files" if is_upper else "app": read_from})
+                new_state = RegistryState(current.models, current.layers, new_sources, state.deliveries, state.calendar)
+                return new_state, current.layers
+
+            return self._publish(change)
+
+        # Built without the lock, because operations of other threads would wait. The last attempt holds it.
+        attempts = (self._guard.run(publish, build(self._state.layers), is_last) for is_last in (False, False, True))
+        new_layers = next(filter(None, attempts))
+        attempts.close()
         warn_about_index(self._state.index)
+        release(old_parts)
         return new_layers
 
     def _publish(self, change: Callable[[RegistryState], tuple[RegistryState, _T]]) -> _T:

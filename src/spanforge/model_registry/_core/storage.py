@@ -7,7 +7,7 @@ import hashlib
 import importlib
 import os
 import stat
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from spanforge.model_registry._core import json_entries
 from spanforge.model_registry._core.atomic_files import (
@@ -29,14 +29,12 @@ from spanforge.model_registry._core.file_lock import lock_folder
 from spanforge.model_registry._core.interruptions import pass_interruption
 from spanforge.model_registry._core.json_entries import encode_parts
 from spanforge.model_registry._core.registry_sources import explain_missing
+from spanforge.model_registry._core.settings import MAX_FILE_SIZE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from spanforge.model_registry._core.entry import ModelRegistryEntry
-
-MAX_FILE_SIZE: Final = 256 * 1024 * 1024
-"""The limit of a registry file's bytes. The file of 100,000 entries with a history takes about a fifth of it."""
 
 FileMark = tuple[int, ...]
 """Device, inode, size, and the times of content and inode. One of them changes if the file changes."""
@@ -157,14 +155,18 @@ def read_registry_file(path: str, last_mark: FileMark | None = None) -> tuple[Fi
     """
     with _translate_os_errors(path), open(path, "rb", opener=_open_regular) as file:
         status = os.fstat(file.fileno())
-        _check_size(path, status.st_size)
+        limit = MAX_FILE_SIZE.read()
+        _check_size(path, status.st_size, limit)
         mark = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
         if mark == last_mark:
             return mark, None
-        content = file.read(MAX_FILE_SIZE + 1 if status.st_size else 1)
+        # The limit is not read at once, because so much memory would be allocated.
+        content = file.read(status.st_size + 1)
         if content is None or len(content) > status.st_size == 0:
             refuse_special()  # Linux's files in /proc have no size. Some have no end, or have to be waited for.
-    _check_size(path, len(content))
+        if len(content) > status.st_size:
+            content += file.read(limit + 1 - len(content))
+    _check_size(path, len(content), limit)
     return mark, content
 
 
@@ -200,18 +202,23 @@ def _translate_os_errors(name: str) -> Iterator[None]:
         raise RegistryFileError(name, f"cannot be read: {explain_os_error(error)}") from error
 
 
-def _check_size(name: str, size: int) -> None:
-    if size > MAX_FILE_SIZE:
-        raise RegistryFileError(name, f"is larger than {MAX_FILE_SIZE:,} bytes")
+def _check_size(name: str, size: int, limit: int) -> None:
+    if size > limit:
+        raise RegistryFileError(name, explain_size(limit))
+
+
+def explain_size(limit: int) -> str:
+    """Return the predicate of the sentence about a registry file that is larger than the setting allows."""
+    return f"is larger than {limit:,} bytes; to read it, raise {MAX_FILE_SIZE.variable}"
 
 
 def parse_entries(name: str, content: bytes) -> list[ModelRegistryEntry]:
     """Return the entries of a registry file with this name and content; raise the errors of ``read_entries``."""
     if is_yaml(name):
-        entries, places = _parse_with_extra(name, content)
-        return _check_unique_ids(name, entries, places.__getitem__)
+        entries, find_place = _parse_with_extra(name, content)
+        return _check_unique_ids(name, entries, find_place)
     entries = json_entries.parse_json(name, content)
-    return _check_unique_ids(name, entries, lambda index: json_entries.find_id_in_json(content, index))
+    return _check_unique_ids(name, entries, lambda index: json_entries.find_id_in_json(name, content, index))
 
 
 def is_yaml(name: str) -> bool:
@@ -226,7 +233,7 @@ def preload_parser(name: str) -> None:
             importlib.import_module("spanforge.model_registry._core.yaml_entries")
 
 
-def _parse_with_extra(name: str, content: bytes) -> tuple[list[ModelRegistryEntry], list[tuple[int, int]]]:
+def _parse_with_extra(name: str, content: bytes) -> tuple[list[ModelRegistryEntry], Callable[[int], tuple[int, int]]]:
     try:
         from spanforge.model_registry._core import yaml_entries  # noqa: PLC0415 - few need it, and PyYAML is an extra
     except ImportError:

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import math
 import re
+from array import array
+from collections import deque
+from contextlib import contextmanager
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from spanforge.model_registry._core.entry import ModelRegistryEntry
 from spanforge.model_registry._core.entry_fields import ARGUMENTS, ENTRY_FIELDS
-from spanforge.model_registry._core.errors import InvalidValueError, RegistryFileError, describe_type
-from spanforge.model_registry._core.file_hints import add_hint, explain_root, explain_yaml_value
-from spanforge.model_registry._core.file_texts import FaultError, decode_text, get_line
+from spanforge.model_registry._core.errors import InvalidValueError, RegistryFileError
+from spanforge.model_registry._core.file_hints import MAX_READ, add_hint, explain_yaml_value
+from spanforge.model_registry._core.file_texts import CHECKED_ITEMS, FaultError, convert_to_utf8, read_line
+from spanforge.model_registry._core.json_texts import refuse_text
+from spanforge.model_registry._core.packed_metadata import pack_metadata
 from spanforge.model_registry._core.validation import RESERVED
-from spanforge.model_registry._core.yaml_nodes import NULLS, compose
+from spanforge.model_registry._core.yaml_nodes import NULLS, compose_items
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from spanforge.model_registry._core.file_texts import Place
     from spanforge.model_registry._core.yaml_nodes import Node
@@ -36,16 +42,26 @@ _NUMBERS: Final[tuple[tuple[re.Pattern[str], Callable[[str], float]], ...]] = (
 )
 
 
-def parse_yaml(name: str, content: bytes) -> tuple[list[ModelRegistryEntry], list[Place]]:
-    """Return the entries of a YAML file with this name and content, and the places of their ids.
+def parse_yaml(name: str, content: bytes) -> tuple[list[ModelRegistryEntry], Callable[[int], Place]]:
+    """Return the entries of a YAML file with this name and content, and a function for the places of their ids.
 
     Raises:
         RegistryFileError: The content is not valid. The error has line and column, and the entry and field of the
             fault.
     """
-    items = read_yaml_items(name, content)
-    entries = [_make_yaml_entry(name, content, index, item) for index, item in enumerate(items)]
-    return entries, [follow(item, ".model_id")[1].place for item in items]
+    entries: list[ModelRegistryEntry] = []
+    places = array("Q")  # as numbers, because the garbage collector would visit 100,000 tuples
+    items = compose_items(content)
+    with _structure_faults_of(name):
+        try:
+            for index, item in enumerate(items):
+                entries.append(pack_metadata(_make_yaml_entry(name, content, index, item)))
+                line, column = follow(item, ".model_id")[1].place
+                places.append(line << 32 | column)
+        except RegistryFileError:
+            deque(islice(items, CHECKED_ITEMS), maxlen=0)
+            raise
+    return entries, lambda index: divmod(places[index], 1 << 32)
 
 
 def read_yaml_items(name: str, content: bytes) -> list[Node]:
@@ -54,18 +70,16 @@ def read_yaml_items(name: str, content: bytes) -> list[Node]:
     Raises:
         RegistryFileError: The content is not a YAML list.
     """
+    with _structure_faults_of(name):
+        return list(compose_items(content))
+
+
+@contextmanager
+def _structure_faults_of(name: str) -> Iterator[None]:
     try:
-        root = compose(content)
+        yield
     except FaultError as fault:
-        line, column = fault.place or (None, None)
-        raise RegistryFileError(name, fault.reason, line=line, column=column) from None
-    if not isinstance(root.value, list):
-        line, column = root.place
-        reason = f"must be a YAML list of entries; got {describe_type(root.value)}"
-        members = root.value if isinstance(root.value, dict) else {}
-        hint = explain_root(members, [key for key, member in members.items() if isinstance(member.node.value, list)])
-        raise RegistryFileError(name, add_hint(reason, hint), line=line, column=column)
-    return root.value
+        raise refuse_text(name, fault) from None
 
 
 def _make_yaml_entry(name: str, content: bytes, index: int, item: Node) -> ModelRegistryEntry:
@@ -78,8 +92,8 @@ def _make_yaml_entry(name: str, content: bytes, index: int, item: Node) -> Model
 def _locate(name: str, content: bytes, index: int, item: Node, error: InvalidValueError) -> RegistryFileError:
     """Return the error about an entry of a file, with the place of the fault."""
     field = error.field if isinstance(item.value, dict) else None
-    line, column = _find_place(item, error)
-    written = get_line(decode_text(content, "YAML"), line)[column - 1 :]
+    line, column = _find_yaml_place(item, error)
+    written = read_line(convert_to_utf8(content, "YAML"), line, column, MAX_READ)
     reason = add_hint(error.problem, explain_yaml_value(written))
     return RegistryFileError(name, reason, index, error.model_id, field, line, column)
 
@@ -126,7 +140,7 @@ def _parse_plain(text: str) -> Any:
     return text
 
 
-def _find_place(item: Node, error: InvalidValueError) -> Place:
+def _find_yaml_place(item: Node, error: InvalidValueError) -> Place:
     """Return the place of the value that an error is about, or of its key if the error is about the key."""
     members = item.value if isinstance(item.value, dict) else {}
     if error.field in members and error.field not in ENTRY_FIELDS and error.field not in ARGUMENTS:

@@ -6,15 +6,16 @@ They also accept duplicate keys, aliases that expand to billions of values, and 
 
 from __future__ import annotations
 
-import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import msgspec
 import yaml
 
 from spanforge.model_registry._core.errors import MAX_SHOWN, describe_type, shorten
-from spanforge.model_registry._core.file_hints import QUOTES_HINT, TEMPLATE_HINT, add_hint, explain_yaml_fault
-from spanforge.model_registry._core.file_texts import FaultError, decode_text, find_end, get_line
+from spanforge.model_registry._core.file_hints import QUOTES_HINT, TEMPLATE_HINT, add_hint, explain_root
+from spanforge.model_registry._core.file_texts import MAX_ITEM_VALUES, FaultError
+from spanforge.model_registry._core.yaml_events import get_event_place, read_events
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,20 +29,10 @@ MAX_ALIASED: Final = 1_000_000
 """The limit of values to which a file's aliases expand: ten for each of 100,000 entries. A few lines can expand to
 billions."""
 
-# libyaml gives the same results as PyYAML's own parser and is twenty times as fast. PyYAML may be built without it.
-_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
 _TAGS: Final = "tag:yaml.org,2002:"
 _TOO_DEEP: Final = f"is nested more than {MAX_LEVELS} levels deep"
-_REFUSED: Final = (
-    # Also U+0085, U+2028 and U+2029: YAML 1.2 allows them in texts, but PyYAML reads them as line ends.
-    (
-        re.compile("[^\t\n\r -~\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"),
-        "must be written as an escape, in double quotes",
-    ),
-    # libyaml's time for these grows with the square of their number, and the tags that they define are not allowed.
-    (re.compile("^%TAG", re.MULTILINE), "directives are not supported"),
-)
+_NO_LIST: Final = "must be a YAML list of entries"
+_NO_CONTENT: Final = f"{_NO_LIST}; the file is empty"
 
 NULLS: Final = ("", "~", "null", "Null", "NULL")
 """The plain texts that mean null."""
@@ -77,6 +68,10 @@ class Member(msgspec.Struct, gc=False):
     node: Node
 
 
+class _TooLargeError(FaultError):
+    """An item, or a root that is no list, exceeds ``MAX_ITEM_VALUES``."""
+
+
 def compose(content: bytes, expected: str = "a YAML list of entries") -> Node:
     """Return the root of a YAML file with this content, with each ``<<`` replaced by the members that it adds.
 
@@ -87,13 +82,31 @@ def compose(content: bytes, expected: str = "a YAML list of entries") -> Node:
     Raises:
         FaultError: The content is not YAML, does not have exactly one document, or exceeds a limit.
     """
-    text = decode_text(content, "YAML")
-    _check_characters(text)
-    composer = _Composer(_read_events(text))
-    root = composer.compose_document()
+    composer = _Composer(read_events(content))
+    root = None
+    for event in composer.list_roots():
+        root = composer.compose_root(event)
     if root is None or root.is_null:
         raise FaultError(None, f"must be {expected}; the file is empty")
     return root
+
+
+def compose_items(content: bytes) -> Iterator[Node]:
+    """Yield the items of the list that a YAML file is, each before the next one is read.
+
+    Raises:
+        FaultError: As for ``compose``, or the content is not a list.
+    """
+    composer = _Composer(read_events(content))
+    is_list = False
+    for event in composer.list_roots():
+        is_list = isinstance(event, yaml.SequenceStartEvent)
+        if is_list:
+            yield from composer.compose_items(event)
+        else:
+            composer.refuse_root(event)
+    if not is_list:
+        raise FaultError(None, _NO_CONTENT)
 
 
 class _Composer:
@@ -103,39 +116,76 @@ class _Composer:
         self._events = events
         self._anchors: dict[str, Node | None] = {}  # None while the node is being composed
         self._aliased_size = 0
+        self._item_values = 0
+        self._root_keys: dict[str, bool] = {}  # whether the value is a list
 
-    def compose_document(self) -> Node | None:
-        """Return the root of the only document; ``None`` if there is none."""
-        root = None
+    def list_roots(self) -> Iterator[Any]:
+        """Yield the event with which the root of the only document starts, if there is one."""
+        has_root = False
         for event in self._events:
             if not isinstance(event, yaml.DocumentStartEvent):
                 continue  # the start or end of the stream, or the end of a document
-            if root is not None:
+            if has_root:
                 _fail(event, "must be one YAML document; another one starts here")
-            root = self._compose(next(self._events), 0)
-        return root
+            has_root = True
+            yield next(self._events)
+
+    def compose_root(self, event: Any) -> Node:
+        """Return the root that starts with an event."""
+        if isinstance(event, yaml.SequenceStartEvent):
+            items = list(self.compose_items(event))
+            return _make_node(items, event, items)
+        return self._compose(event, 0)
+
+    def compose_items(self, event: Any) -> Iterator[Node]:
+        """Yield the items of the list that starts with an event and is the root."""
+        self._open_anchor(event)
+        for item in self._events:
+            if isinstance(item, yaml.SequenceEndEvent):
+                return
+            self._item_values = 0
+            yield self._compose(item, 1)
+
+    def refuse_root(self, event: Any) -> None:
+        """Refuse a root that is neither a list nor null. Of a large mapping, only the first members are read."""
+        kind: Any = {}
+        with suppress(_TooLargeError):
+            root = self._compose(event, 0)
+            if root.is_null:
+                return
+            kind = root.value
+        lists = [key for key, is_list in self._root_keys.items() if is_list]
+        _fail(event, add_hint(f"{_NO_LIST}; got {describe_type(kind)}", explain_root(self._root_keys, lists)))
+
+    def _open_anchor(self, event: Any) -> None:
+        """Note the anchor of a node that starts with an event, and check its tag."""
+        if event.anchor in self._anchors:
+            _fail(event, f"duplicate anchor {shorten(event.anchor)}")
+        if event.anchor is not None:
+            self._anchors[event.anchor] = None
+        if event.tag is not None:
+            _check_tag(event)
 
     def _compose(self, event: Any, level: int) -> Node:
         """Return the node that starts with an event; ``level`` is the number of lists and mappings around it."""
+        self._item_values += 1
+        if self._item_values > MAX_ITEM_VALUES:
+            raise _TooLargeError(
+                get_event_place(event.start_mark), f"has more than {MAX_ITEM_VALUES:,} values in one entry"
+            )
         if isinstance(event, yaml.AliasEvent):
             return self._resolve_alias(event, level)
-        anchor = event.anchor
-        if anchor in self._anchors:
-            _fail(event, f"duplicate anchor {shorten(anchor)}")
-        if anchor is not None:
-            self._anchors[anchor] = None
-        if event.tag is not None:
-            _check_tag(event)
+        self._open_anchor(event)
         if isinstance(event, yaml.ScalarEvent):
-            node = Node(event.value, _get_place(event.start_mark), event.tag is None and event.implicit[0])
+            node = Node(event.value, get_event_place(event.start_mark), event.tag is None and event.implicit[0])
         elif level == MAX_LEVELS:
             _fail(event, _TOO_DEEP)
         elif isinstance(event, yaml.SequenceStartEvent):
             node = self._compose_list(event, level + 1)
         else:
             node = self._compose_mapping(event, level + 1)
-        if anchor is not None:
-            self._anchors[anchor] = node
+        if event.anchor is not None:
+            self._anchors[event.anchor] = node
         return node
 
     def _compose_list(self, start: Any, level: int) -> Node:
@@ -157,13 +207,19 @@ class _Composer:
             is_merge = key.is_plain and text == "<<"
             if (is_merge and merged is not None) or (not is_merge and text in members):
                 _fail(event, f"duplicate key {shorten(text)}")
-            value = self._compose(next(self._events), level)
+            value = self._compose_value(text, next(self._events), level)
             children += key, value
             if is_merge:
                 merged = _collect_merged(value)
             else:
-                members[text] = Member(_get_place(event.start_mark), value)
+                members[text] = Member(get_event_place(event.start_mark), value)
         return _make_node({**merged, **members} if merged else members, start, children)
+
+    def _compose_value(self, key: str, event: Any, level: int) -> Node:
+        """Return the node of a mapping's value. If the mapping is the root, the key is noted."""
+        if level == 1:
+            self._root_keys[key] = isinstance(event, yaml.SequenceStartEvent)
+        return self._compose(event, level)
 
     def _compose_key(self, event: Any, level: int) -> tuple[Node, str]:
         """Return the node of a mapping's key, and its text."""
@@ -194,7 +250,7 @@ def _make_node(value: list[Node] | dict[str, Member], start: Any, children: list
     for child in children:
         size += child.size
         height = max(height, child.height)
-    return Node(value, _get_place(start.start_mark), size=size, height=height + 1)
+    return Node(value, get_event_place(start.start_mark), size=size, height=height + 1)
 
 
 def _collect_merged(node: Node) -> dict[str, Member]:
@@ -218,31 +274,5 @@ def _check_tag(event: Any) -> None:
         _fail(event, add_hint(f"unsupported tag {tag}; {rule}", hint))
 
 
-def _read_events(text: str) -> Iterator[Any]:
-    """Yield the parser's events."""
-    try:
-        yield from yaml.parse(text, Loader=_LOADER)
-    except yaml.MarkedYAMLError as error:
-        line, column = _get_place(error.problem_mark)
-        start = _get_place(error.context_mark)[0] if error.context_mark else line
-        since = f"from line {start}" if start != line else None
-        reason = " ".join(filter(None, ("is not valid YAML:", error.problem, error.context, since)))
-        hint = explain_yaml_fault(get_line(text, line), get_line(text, start))
-        raise FaultError((line, column), add_hint(reason, hint)) from None
-    except (yaml.YAMLError, ValueError, OverflowError):  # for example for "\\UFFFFFFFF", without libyaml
-        raise FaultError(None, "is not valid YAML: a character or a number in it is out of range") from None
-
-
-def _check_characters(text: str) -> None:
-    for pattern, reason in _REFUSED:
-        match = pattern.search(text)
-        if match is not None:
-            raise FaultError(find_end(text[: match.start()]), f"is not valid YAML: {match.group()!a} {reason}")
-
-
-def _get_place(mark: Any) -> Place:
-    return mark.line + 1, mark.column + 1
-
-
 def _fail(event: Any, reason: str) -> NoReturn:
-    raise FaultError(_get_place(event.start_mark), reason)
+    raise FaultError(get_event_place(event.start_mark), reason)

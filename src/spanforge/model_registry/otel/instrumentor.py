@@ -22,7 +22,7 @@ from spanforge.model_registry._core.default import get_default_registry
 from spanforge.model_registry._core.emission import flush_events, set_event_signals
 from spanforge.model_registry._core.interruptions import pass_interruption
 from spanforge.model_registry._core.process import ByIdentity, ProcessState, WarnOnce
-from spanforge.model_registry._core.setting_names import warn_about_unknown_variables
+from spanforge.model_registry._core.setting_names import drop_unknown_options, warn_about_unknown_variables
 from spanforge.model_registry._core.settings import (
     ENABLED,
     HAS_METRICS,
@@ -30,7 +30,6 @@ from spanforge.model_registry._core.settings import (
     MODEL_ATTRIBUTES,
     SPAN_ATTRIBUTES,
     UNREGISTERED_POLICY,
-    drop_unknown_options,
 )
 from spanforge.model_registry.otel._counters import reasons
 from spanforge.model_registry.otel._late_provider import late_provider

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from spanforge.model_registry._core import storage
 from spanforge.model_registry._core.calendar_files import read_yaml
 from spanforge.model_registry._core.errors import RegistryFileError
-from spanforge.model_registry._core.json_entries import decode_json_text, decode_json_value, list_duplicate_keys
 from spanforge.model_registry._core.json_places import find_json_member
+from spanforge.model_registry._core.json_texts import decode_json_text, decode_json_value, list_duplicate_keys
 from spanforge.model_registry.compliance._frameworks.faults import (
     FrameworkFault,
     list_framework_faults,
