@@ -252,7 +252,7 @@ class Service:
 @pytest.mark.skipif(sys.platform != "linux", reason="memory and descriptors are read from /proc")
 def test_soak() -> None:
     """Calls, agent spans and events are the same at both ends; memory, threads and descriptors stay flat."""
-    check(json.loads(run_program(__file__, "--calls", 40_000)))
+    check(json.loads(run_program(__file__, "--calls", 40_000, "--seconds", 5)))
 
 
 def check(report: dict[str, Any]) -> None:
