@@ -84,6 +84,20 @@ def test_from_dict_with_another_type(odd: Any, kind: str) -> None:
         ModelRegistryEntry.from_dict(odd)
 
 
+class _Text(str):
+    """A text of another type, whose methods could be odd."""
+
+    __slots__ = ()
+
+
+def test_texts_are_plain(fields: dict[str, Any]) -> None:
+    """An entry keeps plain texts, whatever type the caller's have, so that no odd method runs later."""
+    texts = {**fields, "status": "active", "deployment_date": "2024-05-13", "decommission_date": "2025-05-13"}
+    entry = ModelRegistryEntry(**{field: _Text(text) for field, text in texts.items()})  # type: ignore[arg-type]
+    assert {field: type(getattr(entry, field)) for field in texts} == dict.fromkeys(texts, str)
+    assert {field: getattr(entry, field) for field in texts} == texts
+
+
 def test_as_of_without_history(fields: dict[str, Any]) -> None:
     """An entry without a history has the status that its dates show."""
     days = {status: f"2024-08-{day:02}" for day, status in enumerate(STATUSES, 1)}

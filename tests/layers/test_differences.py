@@ -82,6 +82,15 @@ def test_line_names_the_fields_that_differ(  # noqa: PLR0913 - a table and its f
     assert caplog.messages == expected
 
 
+def test_loaded_entries_that_differ_are_logged(
+    layers: LayeredRegistry, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    """``load`` logs a model that differs too."""
+    replace_file_entries(layers, [filed()])
+    layers.load(loaded({"owner": "x"}, tmp_path))
+    assert caplog.messages == [TEXT % "owner"]
+
+
 def test_each_model_is_logged_once(layers: LayeredRegistry, caplog: pytest.LogCaptureFixture) -> None:
     """A model is logged once per process, however often it differs, and in whichever registry."""
     replace_file_entries(layers, [filed()])

@@ -158,6 +158,15 @@ def test_file_of_the_processor(provider: Any, call: Any, models: Path, monkeypat
     assert call()["owner"] == "filed"
 
 
+def test_unknown_variable_is_logged(registry: ModelRegistry, lines: Any, monkeypatch: Any) -> None:
+    """A processor logs a variable that is meant to be a setting and is none, once."""
+    monkeypatch.setenv("OTEL_PYTHON_MODEL_REGISTRY_SPAN_ATTRIBUTE", "owner")
+    for _ in range(2):
+        ModelRegistrySpanProcessor(registry)
+    assert len(lines()) == 1
+    assert "OTEL_PYTHON_MODEL_REGISTRY_SPAN_ATTRIBUTE is unknown and ignored" in lines()[0]
+
+
 def test_bad_environment_is_logged(registry: ModelRegistry, lines: Any, monkeypatch: Any) -> None:
     """A bad value in the environment is logged once, and the default is used."""
     monkeypatch.setenv(VARIABLES + "UNREGISTERED", "drop")
