@@ -34,6 +34,7 @@ from spanforge.model_registry.compliance._attestation_parts import Framework
 from spanforge.model_registry.compliance._engine import MIN_GAP
 from spanforge.model_registry.compliance._packages.derived_files import DERIVED_FILES
 from spanforge.model_registry.compliance._packages.files import SUMS
+from spanforge.model_registry.compliance._page.render import require_page_modules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -101,6 +102,7 @@ def make_package(  # noqa: PLR0913 - a parameter for each option
     """
     period = choose_period(month, quarter, start, end)
     check_output(path, force=force)
+    require_page_modules()
     signer = _choose_signer(key, public_key, passphrase_file, unsigned=unsigned)
     registry = load_registry(files)
     revision = _choose_revision(registry, source_revision)
