@@ -8,6 +8,7 @@ import os
 import shutil
 import stat
 import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -311,3 +312,15 @@ def test_a_key_that_others_can_read(folder: Path, make: Make) -> None:
     assert make(*OCTOBER, "--output", "october.zip").err == (
         "warning: other users can read the private key signer.pem: run chmod 600\n"
     )
+
+
+@pytest.mark.parametrize("module", ["jinja2", "svg"])
+def test_make_names_a_missing_extra_before_it_reads_telemetry(module: str, make: Make, folder: Path) -> None:
+    """Without a module of the report, no telemetry is read, and one line says what to install."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, module, None)
+        printed = make("--month", "2026-10", "--telemetry", "missing.jsonl", "--output", "new.zip")
+    assert (printed.code, printed.out) == (2, "")
+    line = "evidence packages need the extra: pip install 'spanforge-model-registry[compliance]'"
+    assert printed.err == f"spanforge-models: {line}\n"
+    assert not (folder / "new.zip").exists()

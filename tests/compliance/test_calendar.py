@@ -16,6 +16,7 @@ from spanforge.model_registry import RegistryFileError
 from spanforge.model_registry._core.shutdowns import begin_of_day
 from spanforge.model_registry.calendar import Announcement, Calendar
 from spanforge.model_registry.compliance import verify_package
+from spanforge.model_registry.compliance._page.render import render_page
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,7 +44,9 @@ def generate(case: EvidenceCase, *announcements: Announcement, **options: Any) -
     path = case.folder / "calendar.json"
     Calendar(announcements).save(path)
     engine = case.engine(make_entry(), make_entry("other"), calendar=path)
-    return case.package(engine, period=JANUARY, **options)
+    package = case.package(engine, period=JANUARY, **options)
+    assert b"<dt>Calendar</dt><dd><bdi>calendar.json</bdi>" in render_page(package.attestation)
+    return package
 
 
 def find_check(package: EvidencePackage) -> CheckResult:

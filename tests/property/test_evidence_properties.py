@@ -19,6 +19,7 @@ from spanforge.model_registry.compliance._attestation_parts import SENDERS
 from spanforge.model_registry.compliance._csv_cells import escape_cell
 from spanforge.model_registry.compliance._evidence_csv import COLUMNS, render_csv
 from spanforge.model_registry.compliance._inventory import list_inventory
+from spanforge.model_registry.compliance._page.render import render_page
 
 FORMULA = tuple("=+-@\t\r＝＋－＠")  # noqa: RUF001
 
@@ -82,6 +83,7 @@ def test_no_name_breaks_the_evidence(
     assert rfc8785.dumps(stated).decode() == text
     checked_rows(made.evidence_csv)
     assert_equal_figures(made)
+    assert render_page(made.attestation).endswith(b"</html>")
     if asked is None:
         names = {clean_name(name) for name in called} - set(ids)
         assert {name["name"] for name in stated["unregistered_names"]} == names

@@ -37,6 +37,7 @@ from spanforge.model_registry.compliance._packages.authority import parse_author
 from spanforge.model_registry.compliance._packages.derived_files import DERIVED_FILES
 from spanforge.model_registry.compliance._packages.files import SUMS
 from spanforge.model_registry.compliance._packages.optional_keys import rfc3161
+from spanforge.model_registry.compliance._page.render import require_page_modules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -112,6 +113,7 @@ def make_package(  # noqa: PLR0913 - a parameter for each option
     period = choose_period(month, quarter, start, end)
     chosen = read_only_framework(framework)
     check_output(path, force=force)
+    require_page_modules()
     signer = _choose_signer(key, public_key, passphrase_file, unsigned=unsigned)
     _check_authority(timestamp_url, certificates, signer)
     registry = load_registry(files)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
+import importlib
 from importlib import resources
 from typing import TYPE_CHECKING, Final
 
@@ -29,11 +30,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import jinja2
+    import svg
 
     from spanforge.model_registry.compliance._attestation import Attestation
     from spanforge.model_registry.compliance._attestation_figures import ModelFigures
 else:
     jinja2 = OptionalModule("jinja2", "evidence packages", "compliance")
+    svg = OptionalModule("svg", "evidence packages", "compliance")
 
 _TABLE_COLUMNS: Final = {
     "FINDING_COLUMNS": ("Model and reason", "How often", "When", "Service and sender", "Owner", "Trace id, span id"),
@@ -91,6 +94,16 @@ def render_page(attestation: Attestation) -> bytes:
         "agents": fold_rows(attestation.agent_only_models),
     }
     return _load_template().render(context).encode()
+
+
+def require_page_modules() -> None:
+    """Import the modules that a page needs, so that a missing one is noticed before telemetry is read.
+
+    Raises:
+        MissingExtraError: The extra ``compliance`` is not installed (also an ``ImportError``).
+    """
+    for module in (jinja2, svg):
+        importlib.import_module(module.__name__)
 
 
 def _number_models(rows: Sequence[ModelFigures]) -> dict[str, int]:
