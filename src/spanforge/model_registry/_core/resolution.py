@@ -125,8 +125,8 @@ class ModelIndex:
         return index
 
     def list_parts(self) -> list[object]:
-        """Return the parts of which the index consists, the entries first; see ``release``."""
-        return [*self.entries.values(), self._globs, self._forms, self._aliases, self.entries]
+        """Return the large parts of which the index consists, without its entries."""
+        return [self._globs, self._forms, self._aliases, self.entries]
 
     @property
     def has_globs(self) -> bool:

@@ -169,7 +169,7 @@ class RegistryCore:
         """Publish the state with other entries in one layer, which were read from these files; return its layers."""
         new_entries = list(entries)
         read_from = tuple(sources)
-        old_parts = self._state.index.list_parts()
+        old_parts, old_entries = self._state.index.list_parts(), self._state.index.entries.values()
 
         def build(base: Layers) -> _BuiltLayers:
             new_layers = replace_layer(base, new_entries)
@@ -195,7 +195,8 @@ class RegistryCore:
         new_layers = next(filter(None, attempts))
         attempts.close()
         warn_about_index(self._state.index)
-        release(old_parts)
+        release(old_parts, at_once=1)
+        release(old_entries)
         return new_layers
 
     def _publish(self, change: Callable[[RegistryState], tuple[RegistryState, _T]]) -> _T:
