@@ -95,7 +95,7 @@ def test_files_of_the_project(tmp_path: Path) -> None:
     registry.retire("b")
     registry.save(tmp_path / "models.json")
     VALIDATOR.validate(json.loads((tmp_path / "models.json").read_text("utf-8")))
-    examples = [path for path in ROOT.glob("examples/**/models.*") if path.suffix in (".json", ".yaml")]
+    examples = [path for path in ROOT.glob("examples/**/models.*") if path.name in ("models.json", "models.yaml")]
     assert examples
     for path in examples:
         VALIDATOR.validate(yaml.load(path.read_text("utf-8"), yaml.BaseLoader))

@@ -23,7 +23,7 @@ LEFT_OUT: Final = re.compile(r"\.ci/.*|\.editorconfig")
 """Files of the repository that the sdist does not have: they serve only those who change the code."""
 FORBIDDEN: Final = re.compile(
     r"(^|.*/)(\.env.*|\.netrc|\.git/.*|__pycache__/.*|\.\w+_cache/.*|\.venv/.*"
-    r"|.*\.(pem|key|p12|pfx|jks|pyc|so|log|orig|rej|swp|bak|tmp))"
+    r"|.*\.(key|p12|pfx|jks|pyc|so|log|orig|rej|swp|bak|tmp))"
 )
 """Names of secrets and of leftovers, which no distribution may have, even if the repository does."""
 PRIVATE_KEY: Final = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----\s*[A-Za-z0-9+/]{40}")

@@ -147,7 +147,7 @@ def test_what_make_prints(make: Make) -> None:
         f"key id      {report.keyid}",
         f"zip sha256  {report.archive_sha256}",
         "- calls_registered: 3 of 55 calls break the rule: Every model that was called",
-        "CC8.1    findings   Changes to systems",
+        "CC8.1   findings  Changes to systems",
         "Limits: 13\n",
         "spanforge-models evidence show october.zip",
     ):

@@ -57,7 +57,7 @@ _events_decoder: Final = msgspec.json.Decoder(list[dict[str, Any]])
 )
 def make_package(  # noqa: PLR0913 - a parameter for each option
     *,
-    framework: FrameworkOption,
+    framework: FrameworkOption = None,
     telemetry: TelemetryOption,
     path: Annotated[str, typer.Option("--output", "-o", metavar="PATH", help="The new .zip, or else the new folder.")],
     month: Annotated[str | None, typer.Option(metavar="YYYY-MM", help="The period: a month in UTC.")] = None,

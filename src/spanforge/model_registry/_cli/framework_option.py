@@ -18,18 +18,23 @@ if TYPE_CHECKING:
 
 _SUFFIXES: Final = (".json", ".yaml", ".yml")
 
+_CHOICES: Final = f"{', '.join(SHIPPED_IDS)}, or a .json or .yaml file"
+
 FrameworkOption = Annotated[
-    list[str], typer.Option("--framework", metavar="NAME", help=f"{', '.join(SHIPPED_IDS)}, or a file in JSON or YAML.")
+    list[str] | None, typer.Option("--framework", metavar="NAME", help=f"Required: {_CHOICES}.", show_default=False)
 ]
 """The option of the command that makes evidence. It is a list only to refuse a second one, which would be lost."""
 
 
-def read_only_framework(given: list[str]) -> Framework:
-    """Return the framework of the option, which must be given once; raise the errors of ``read_framework``.
+def read_only_framework(given: list[str] | None) -> Framework:
+    """Return the framework of the option, which must be given exactly once; raise the errors of ``read_framework``.
 
     Raises:
-        UsageError: It is given several times.
+        UsageError: It is missing, or given several times.
     """
+    if not given:
+        msg = f"--framework is missing; pass {_CHOICES}"
+        raise UsageError(msg)
     if len(given) > 1:
         msg = f"--framework is given {len(given)} times; a package has one framework, so make a package for each"
         raise UsageError(msg)
@@ -48,5 +53,5 @@ def read_framework(given: str) -> Framework:
         return shipped[given]
     if given.lower().endswith(_SUFFIXES) or os.path.exists(given):
         return load_framework(given)
-    msg = f"there is no framework {escape_controls(given)}; pass {', '.join(shipped)}, or a .json or .yaml file"
+    msg = f"there is no framework {escape_controls(given)}; pass {_CHOICES}"
     raise UsageError(msg)
