@@ -13,7 +13,7 @@ unexport PYTHONUNBUFFERED # the tests see processes as most machines run them
 help: ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
 
-demo: ## run the support agent: registry, events and enriched spans, on loopback
+demo: ## run the support agent on this machine, and show its events and LLM calls
 	$(SETUP) demo
 	@$(BIN)/python examples/support_agent/run.py
 
@@ -30,7 +30,7 @@ matrix: ## test with the real instrumentations, SDK versions and recipes of the 
 	$(SETUP) test
 	@$(BIN)/python -m pytest -m matrix -n 2 --dist loadfile --no-loadscope-reorder tests/matrix/test_sdks.py tests/matrix $(ARGS)
 
-servers: ## build or download Collector, Jaeger, Prometheus and Chromium for the tests; once, takes minutes; uses Go of the PATH or installs it
+servers: ## build or download Collector, Jaeger, Prometheus and Chromium for the tests; takes minutes once; uses Go of the PATH or installs it
 	$(SETUP) test
 	@$(BIN)/python tools/servers.py
 
@@ -59,13 +59,13 @@ docs: ## rewrite what is generated from the code: documentation tables, collecto
 	@$(BIN)/python tools/dashboards.py
 	@$(BIN)/python tools/sample_evidence.py
 
-pictures: servers ## redraw the pictures of commands, the report, dashboards and alerts; needs Chromium and Debian's prometheus package; UI=FOLDER, a build of Jaeger's page: also those of Jaeger
+pictures: servers ## redraw the pictures of commands, the report, dashboards and alerts; needs Chromium and Debian's prometheus package; UI=FOLDER, a build of Jaeger's page, also redraws those of Jaeger
 	@$(BIN)/python tools/terminal_pictures.py docs/images
 	@$(BIN)/python tools/report_pictures.py docs/images
 	@$(BIN)/python -m pytest -q tests/e2e/test_fleet.py -k panels --pictures docs/images
 	$(if $(UI),@$(BIN)/python -m pytest -q tests/e2e/test_jaeger_page.py -k file --pictures docs/images --jaeger-page $(UI))
 
-bench: ## measure what the library costs; ARGS="span-llm import" runs some benchmarks, ARGS=others those of other packages' processors
+bench: ## measure what the library costs; ARGS="span-llm import" runs some benchmarks, ARGS=others measures other packages' processors
 	$(SETUP) test
 	@$(BIN)/python -m benchmarks $(ARGS)
 
@@ -73,7 +73,7 @@ coverage: ## measure which branches of _core and otel the tests without servers 
 	$(SETUP) test
 	@$(BIN)/python tools/branches.py $(ARGS)
 
-fuzz: ## look for inputs for which the library breaks a promise, for 10 minutes; ARGS="--seconds 60 yaml names" limits time and targets
+fuzz: ## search for inputs that make the library break a promise, for 10 minutes; ARGS="--seconds 60 yaml names" limits time and targets
 	$(SETUP) test
 	@$(BIN)/python tools/fuzz.py $(ARGS)
 
@@ -81,7 +81,7 @@ mutants: ## put small faults into the code, and report those that no test notice
 	$(SETUP) test
 	@$(BIN)/python tools/mutants.py $(ARGS)
 
-soak: ## run a service under load for 10 minutes, and compare the figures of both ends; ARGS="--seconds 3600" runs longer
+soak: ## run a service under load for 10 minutes, and compare memory and threads at the start and at the end; ARGS="--seconds 3600" runs longer
 	$(SETUP) test
 	@PYTHONPATH=tests $(BIN)/python tests/faults/test_soak.py --check --seconds 600 $(ARGS)
 
@@ -95,7 +95,7 @@ lock: ## update the pinned dependencies
 	@$(PYTHON) -m venv build/uv && build/uv/bin/python -m pip install --quiet --require-hashes --requirement requirements/uv.txt && tools/lock.sh build/uv/bin/uv
 
 # The checks of the repository run first, because they take seconds and the tests take minutes.
-release: ## check, test and build a release into dist/: everything but the upload; docs/releasing.md describes it
+release: ## check, test and build a release into dist/, without tag and upload; docs/releasing.md describes it
 	$(SETUP) lint
 	@$(BIN)/python tools/release.py check
 	@$(MAKE) --no-print-directory lint types test matrix

@@ -56,7 +56,7 @@ LINT_RULES: Final = (
     LintRule(
         "glob-matches-all",
         "error",
-        "A glob matches the names of all models, so that none is unregistered.",
+        "A glob matches the names of all models, so no model shows as unregistered.",
         "Write the fixed part of the names, as in acme-chat-1-20??-??-??.",
         lint_globs.find_all_matching_globs,
     ),
@@ -120,7 +120,7 @@ LINT_RULES: Final = (
     LintRule(
         "foreign-sign",
         "warning",
-        "An id or alias is written as a regular expression, with braces, or as a list in one text.",
+        "An id or alias looks like a regular expression, contains braces, or lists several names in one text.",
         "Write each name as an alias of its own. A glob has only *, ? and [...].",
         lint_names.find_foreign_signs,
     ),
@@ -261,7 +261,7 @@ LINT_RULES: Final = (
     LintRule(
         "provider-spelling",
         "note",
-        "The provider is a known one in unusual letters. It matches only if MATCH is forms.",
+        "The provider is a known one in an unusual spelling. It matches only if the setting MATCH is forms.",
         "Write the usual spelling.",
         lint_texts.find_provider_spellings,
     ),
