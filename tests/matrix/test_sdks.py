@@ -184,5 +184,5 @@ def dependencies() -> list[list[str]]:
     )
     sets = [(ROOT / "requirements" / f"matrix-sdk-{sdk}.txt").read_text("utf-8") for sdk in ("oldest", "newest")]
     pins = [dict(re.findall(r"^([a-z0-9-]+)==(\S+)", text, re.MULTILINE)) for text in sets]
-    rows = [[name, *(pinned[name.replace(".", "-")] for pinned in pins)] for name in names]
+    rows = [[name, *(pinned[name.replace(".", "-")] for pinned in pins)] for name in dict.fromkeys(names)]
     return [["dependency", "oldest", "newest"], *rows]
