@@ -105,7 +105,7 @@ def test_long_lists_are_cut_off_and_say_so(case: EvidenceCase, otlp: Otlp) -> No
     assert len(page.read_rows("models")) == 100
     text = "".join(page.root.itertext())
     assert "950 more are in evidence.csv" in text
-    assert "These rows do not have 950 of the 1,053 exceptions. findings.csv has more rows." in text
+    assert "950 of the 1,053 exceptions are not in these rows. findings.csv has more of them." in text
 
 
 def test_attestations_of_older_versions_are_read() -> None:
