@@ -41,7 +41,7 @@ RESULTS: Final[Mapping[str, PageWord]] = {
 """The results of clauses and checks."""
 
 VERDICTS: Final[Mapping[str, str]] = {
-    "findings": "There are findings: some models, calls or changes break a rule.",
+    "findings": "There are findings: at least one rule below is broken.",
     "no_evidence": "There is no evidence for at least one clause. That is not a pass.",
     "incomplete": "The telemetry does not cover the whole period. No check has findings in the part that it covers.",
     "supported": "The evidence supports every clause that has a check. No check has findings.",
