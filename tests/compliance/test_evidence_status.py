@@ -180,7 +180,7 @@ def test_limits_are_stated(case: EvidenceCase, otlp: Otlp) -> None:
     limits = case.attest(make_entry()).limits
     assert any("a sampler drops" in limit and "all counts are of recorded spans" in limit for limit in limits)
     assert any("sunset dates are those at generation" in limit for limit in limits)
-    assert sum("whose status at the period's start" in limit for limit in limits) == 1
+    assert sum("whose first status in the period" in limit for limit in limits) == 1
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,19 @@ def test_long_lists_are_cut_off_and_say_so(case: EvidenceCase, otlp: Otlp) -> No
     assert len(page.read_rows("models")) == 100
     text = "".join(page.root.itertext())
     assert "950 more are in evidence.csv" in text
-    assert "These rows do not have 950 of the 1,053 exceptions. findings.csv has more rows." in text
+    assert "950 of the 1,053 exceptions are not in these rows. findings.csv has more of them." in text
+
+
+def test_the_page_names_no_rows_for_exceptions_without_findings(case: EvidenceCase, otlp: Otlp) -> None:
+    """Missing days have no rows, so the page does not refer to ``findings.csv``. A clause without checks is named."""
+    case.write(otlp.line(otlp.enriched()))
+    found = case.attest(make_entry(), framework="eu_ai_act")
+    (retention,) = [each for each in found.checks if each.check == "retention"]
+    assert retention.exceptions == 184
+    text = "".join(ReportPage(render_page(found)).root.itertext())
+    assert "184 of 184 days" in text
+    assert "are not in these rows" not in text
+    assert "No check supports this clause" in text
 
 
 def test_attestations_of_older_versions_are_read() -> None:

@@ -114,9 +114,10 @@ class CheckResult(AttestationPart, frozen=True, kw_only=True):
         title: The fact that the check tests.
         status: ``no_evidence`` if the period has no span, no call in a log record and no lifecycle event of a trusted
             or unknown sender. Otherwise it is ``findings`` if there are exceptions, and ``supported`` if there are
-            units and no exceptions. If there are no units, the status is ``no_evidence``. Two checks without units are
-            ``not_applicable`` instead. These are ``changes_recorded`` for registered models, and
-            ``served_as_requested`` if there are calls of registered models, but none has a response model.
+            units and no exceptions. If there are no units, the status is ``no_evidence``. Three checks without units
+            are ``not_applicable`` instead. These are ``changes_recorded`` if the registry has models,
+            ``no_calls_past_provider_shutdown``, and ``served_as_requested`` if there are calls of registered models,
+            but none has both a request model and a response model.
         unit: The unit of the population.
         population: The number of units that the check examined.
         exceptions: The number of units for which the title is false.

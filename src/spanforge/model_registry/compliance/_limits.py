@@ -62,8 +62,8 @@ def list_limits(facts: EvidenceFacts, names: NameLists) -> Iterator[str]:
     undated = sum(_begins_by_dates(entry, facts.request.scan) for entry in called)
     if undated:
         yield (
-            "Called models whose status at the period's start, or at a later deployment date, comes from the entry's "
-            f"dates: {undated}. Until a model's first history record, its owner and risk tier are those at generation."
+            f"Called models whose first status in the period comes from the entry's dates: {undated}. Until a model's "
+            "first history record, its owner and risk tier are those at generation."
         )
     yield from _list_status_limits(facts.request)
     if facts.all.differing_copies:
@@ -74,9 +74,9 @@ def list_limits(facts: EvidenceFacts, names: NameLists) -> Iterator[str]:
     yield from list_sender_limits(facts)
     if names.agent_only_models:
         yield (
-            "Models that spans of agents in a service name, although the service has no call of the model: "
-            f"{len(names.agent_only_models)}. The list `agent_only_models` names them. Their calls may be missing from "
-            "the telemetry, or may name another model."
+            "Models without a call in a service, although spans of agents in the service name them: "
+            f"{len(names.agent_only_models)}. They are in the list `agent_only_models`. Their calls may be missing "
+            "from the telemetry, or may name another model."
         )
     if has_merged_groups(about):
         yield (
@@ -135,7 +135,10 @@ def _list_source_limits(request: EvidenceRequest) -> Iterator[str]:
     if request.arguments.framework.origin != "shipped":
         yield "The organisation wrote the framework's file: which checks support a clause, and what is not covered."
     if framework.checked == "secondary" or any(clause.checked == "secondary" for clause in framework.clauses):
-        yield "The framework was read in other accounts, not in the publisher's own text. `source` names them."
+        yield (
+            "Facts of the framework come from accounts by others, not from the publisher's own text. The field "
+            "`source` names these accounts."
+        )
 
 
 def _list_retention_limits(facts: EvidenceFacts) -> Iterator[str]:

@@ -40,11 +40,20 @@ else:
 
 _TABLE_COLUMNS: Final = {
     "FINDING_COLUMNS": ("Model and reason", "How often", "When", "Service and sender", "Owner", "Trace id, span id"),
-    "MODEL_COLUMNS": ("Model", "Calls", "Broken rules", "Status", "Tier", "Owner", "Services and sender", "When"),
+    "MODEL_COLUMNS": (
+        "Model",
+        "Calls",
+        "Broken rules",
+        "Status",
+        "Risk tier",
+        "Owner",
+        "Services and sender",
+        "First and last call",
+    ),
     "CHECK_COLUMNS": ("Rule", "Result", "Exceptions", "Without exception", "Notes"),
-    "CHANGE_COLUMNS": ("When", "Model", "Became", "Reason", "Actor", "Event"),
+    "CHANGE_COLUMNS": ("When", "Model", "New status", "Reason", "Changed by", "Event"),
     "GAP_COLUMNS": ("From", "Until", "Length"),
-    "INPUT_COLUMNS": ("Input", "Format", "Spans", "Unreadable", "Spans from, to", "Faults"),
+    "INPUT_COLUMNS": ("Input", "Format", "Spans", "Unreadable", "First and last span", "Faults"),
     "SENDER_COLUMNS": ("Sender", "Spans", "Calls", "Models called", "Agent spans", "Lifecycle events"),
     "NAME_COLUMNS": ("Name", "Calls"),
     "MATCH_COLUMNS": ("Name", "Entry", "Rule", "Calls"),

@@ -41,10 +41,10 @@ RESULTS: Final[Mapping[str, PageWord]] = {
 """The results of clauses and checks."""
 
 VERDICTS: Final[Mapping[str, str]] = {
-    "findings": "There are findings: some records break the rules below.",
+    "findings": "There are findings: at least one rule below is broken.",
     "no_evidence": "There is no evidence for at least one clause. That is not a pass.",
-    "incomplete": "The telemetry does not cover the whole period. No finding was seen in the part that it covers.",
-    "supported": "The evidence supports every clause below. No finding was seen.",
+    "incomplete": "The telemetry does not cover the whole period. No check has findings in the part that it covers.",
+    "supported": "The evidence supports every clause that has a check. No check has findings.",
 }
 """The sentence about each overall result."""
 

@@ -168,7 +168,9 @@ def summarize_checks(clause: Clause, checks: Iterable[CheckResult]) -> str:
     numbers = Counter(check.status for check in checks if check.check in clause.checks)
     words = [f"{numbers[status]} {_RESULTS_OF_CHECKS[status]}" for status in _RESULTS_OF_CHECKS if numbers[status]]
     total = numbers.total()
-    return f"{total} {'check' if total == 1 else 'checks'}: {', '.join(words) or 'none'}"
+    if not total:
+        return "No check supports this clause"
+    return f"{total} {'check' if total == 1 else 'checks'}: {', '.join(words)}"
 
 
 _RESULTS_OF_CHECKS: Final[Mapping[CheckStatus, str]] = {
