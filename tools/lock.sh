@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 uv=$1
 pin() {
     "$uv" --quiet pip compile --universal --python-version 3.10 --generate-hashes --no-header --no-annotate \
-        --no-emit-index-url --no-emit-find-links --prerelease if-necessary-or-explicit "$@"
+        --no-emit-index-url --no-emit-find-links --no-strip-extras --prerelease if-necessary-or-explicit "$@"
 }
 for group in lint test demo; do
     # Each smaller set has the same versions as the larger one.
