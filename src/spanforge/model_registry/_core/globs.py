@@ -30,6 +30,8 @@ _GRAM_SIZES: Final = (12, 6, 3, 2, 1)
 """The lengths of grams. A name is looked up once for each of its substrings of these lengths that globs have."""
 _COUNTERS: Final = 2**16
 """The number of counters of grams. Grams that share one count as more frequent than they are, which is harmless."""
+_MAX_PATTERNS: Final = 1_000
+"""The limit of compiled globs that are kept, each of some kilobytes. Few of a registry's globs match the same names."""
 
 
 class Glob(msgspec.Struct, frozen=True, gc=False):
@@ -74,7 +76,7 @@ class Glob(msgspec.Struct, frozen=True, gc=False):
         return any(base in text and text != base for text in map(spell, self.fixed))
 
 
-@functools.lru_cache(maxsize=1_000)
+@functools.lru_cache(maxsize=_MAX_PATTERNS)
 def _compile(glob: str) -> re.Pattern[str]:
     return re.compile(fnmatch.translate(glob))
 
