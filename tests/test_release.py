@@ -167,6 +167,16 @@ def test_forbidden_names(name: str, tmp_path: Path) -> None:
     assert len(faults) == 1 + len(in_wheel)
 
 
+@pytest.mark.parametrize(("kind", "is_public"), [("PUBLIC KEY", True), ("CERTIFICATE", True), ("PRIVATE KEY", False)])
+def test_pem_files(kind: str, *, is_public: bool, tmp_path: Path) -> None:
+    """A PEM file with public keys and certificates only is no secret."""
+    block = f"-----BEGIN {kind}-----\nTUNvd0JRWURLMlZ3QXlFQQ==\n-----END {kind}-----\n".encode()
+    public = b"-----BEGIN CERTIFICATE-----\nTUNvd0JRWURLMlZ3QXlFQQ==\n-----END CERTIFICATE-----\n"
+    built = pack(tmp_path, WHEEL, {**SDIST, "a.pem": public + block}, 0o644)
+    faults = [] if is_public else ["the sdist: a.pem has the name of a secret or of a leftover"]
+    assert list(list_faults(built, [*SOURCE, "a.pem"])) == faults
+
+
 def test_links_and_odd_modes(tmp_path: Path) -> None:
     """A link is a fault, also one to a file in the distribution. So is a file that only its owner can read."""
     built = pack(tmp_path, WHEEL, SDIST, 0o644, link="README.md")

@@ -26,6 +26,10 @@ FORBIDDEN: Final = re.compile(
     r"|.*\.(key|p12|pfx|jks|pyc|so|log|orig|rej|swp|bak|tmp))"
 )
 """Names of secrets and of leftovers, which no distribution may have, even if the repository does."""
+PUBLIC_PEM: Final = re.compile(
+    rb"(-----BEGIN (PUBLIC KEY|CERTIFICATE)-----[A-Za-z0-9+/=\s]+-----END \2-----\s*)+",
+)
+"""The content of a PEM file that is no secret: public keys and certificates, such as those of the sample package."""
 PRIVATE_KEY: Final = re.compile(rb"-----BEGIN [A-Z ]*PRIVATE KEY-----\s*[A-Za-z0-9+/]{40}")
 FILE_MODES: Final = frozenset({0o644, 0o755})
 DIFFERENT: Final = {"TZ": "Asia/Tokyo", "LC_ALL": "C", "LANG": "C", "PYTHONHASHSEED": "7"}
@@ -109,7 +113,7 @@ def _compare(what: str, members: list[Member], expected: set[str]) -> Iterator[s
     for name in sorted({member.name for member in members} ^ expected):
         yield f"{what}: {name} {'is missing' if name in expected else 'does not belong in it'}"
     for member in members:
-        if FORBIDDEN.fullmatch(member.name):
+        if FORBIDDEN.fullmatch(member.name) and not PUBLIC_PEM.fullmatch(member.content):
             yield f"{what}: {member.name} has the name of a secret or of a leftover"
         if PRIVATE_KEY.search(member.content):
             yield f"{what}: {member.name} contains a private key"

@@ -49,6 +49,9 @@ SAMPLES = 12
 """The number of measurements of memory, threads and descriptors."""
 PER_CYCLE = 20
 """Models that a cycle of the lifecycle registers, deprecates and retires."""
+VERSIONS = 7
+"""The number of different contents of the file. The SDK keeps each set of attributes, also with an old owner or digest,
+so contents that never repeat would let its memory grow."""
 REQUEST = "gen_ai.request.model"
 
 
@@ -104,6 +107,7 @@ class Service:
 
     def write_file(self, version: int) -> None:
         """Replace the registry file, as a deployment does."""
+        version %= VERSIONS
         entries = [
             ModelRegistryEntry(
                 *(f"model-{number}", "M", f"{version}", "high", f"team-{version}", "a soak"),

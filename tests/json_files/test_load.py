@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import pytest
@@ -85,3 +86,26 @@ def test_loaded_entries_are_immutable(registry: ModelRegistry, path: Path) -> No
         entry.owner = "other"  # type: ignore[misc]
     with pytest.raises(InvalidEntryError):
         ModelRegistryEntry.from_dict({**entry.to_dict(), "owner": ""})
+
+
+def test_lookup_skips_the_history(registry: ModelRegistry, path: Path) -> None:
+    """A lookup of a loaded model reads its providers, successor and warnings without the rest of the metadata."""
+    record = {"at": "2026-05-13T08:00:00.000000Z", "status": "active", "owner": "team", "risk_tier": "low"}
+    facts = {"provider": ["openai", "azure"], "aliases": ["my-*"], "successor": "gpt-5", "base_model": "gpt-4o"}
+    entry = {**ENTRY, "status": "deprecated", "metadata": {**facts, "history": [record] * 1_000}}
+    path.write_text(json.dumps([entry]))
+    registry.load(path)
+    registry.resolve("gpt-4o")
+    tracemalloc.start()
+    try:
+        resolutions = [registry.resolve(name, provider="azure") for name in ("gpt-4o", "my-model", "GPT-4o")]
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 50_000  # the history takes 500 kB
+    assert [each.rule for each in resolutions] == ["id", "glob", "form"]
+    for each in resolutions:
+        assert each.entry is not None
+        assert each.entry.base_models == ("gpt-4o",)
+        assert each.warnings == ("model 'gpt-4o' is deprecated", "use 'gpt-5' instead")
+        assert each.entry.metadata == entry["metadata"]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 SIZE = 1_000_000
 VALUES = 10_000
+BLANKS = 100_000
 ENTRY = '"model_id":"a","name":"n","version":"1","risk_tier":"low","owner":"o","purpose":"p"'
 YAML_ENTRY = "- model_id: a\n  name: n\n  version: 1\n  risk_tier: low\n  owner: o\n  purpose: p\n"
 
@@ -41,6 +42,8 @@ HOSTILE = {
     "depth of mappings.json": repeat("", '[{"a":', ""),
     "metadata.json": repeat(f'[{{{ENTRY},"metadata":{{"x":[', "[],", "[]]}}]"),
     "text in metadata.json": repeat(f'[{{{ENTRY},"metadata":{{"x":"', "x", '"}}]'),
+    "blanks.json": repeat(f"[{{{ENTRY}", " ", "}]"),
+    "blanks and values.json": repeat(f'[{{{ENTRY},"metadata":{{"x":[0', f"{' ' * 1_000},0", "]}}]"),
     "no list.json": repeat('{"models":[', "[],", "[]]}"),
     "lists.yaml": repeat("", "- []\n", ""),
     "flow.yaml": repeat("[", "[],", "[]]"),
@@ -55,6 +58,8 @@ REASONS = {
     "depth.json": "is not valid JSON: it is nested too deeply",
     "metadata.json": "line 1, column 2, entry 0: has more than 10,000 values in one entry",
     "text in metadata.json": "line 1, column 2, entry 0: has a string of more than 65,536 characters",
+    "blanks.json": "line 1, column 2, entry 0: has more than 100,000 bytes outside its texts",
+    "blanks and values.json": "line 1, column 2, entry 0: has more than 100,000 bytes outside its texts",
     "no list.json": "must be a JSON array of entries; got a mapping; the list under 'models' is probably meant",
     "lists.yaml": "line 1, column 3, entry 0: must be a mapping; got a list",
     "depth.yaml": "nest",
@@ -80,6 +85,7 @@ def test_memory_for_a_hostile_file(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     path = tmp_path / name
     path.write_text(HOSTILE[name])
     watcher = FileWatcher(ModelRegistry(auto_emit=False), [str(path)], reload_interval=0)
+    monkeypatch.setattr(json_items, "MAX_BLANKS", BLANKS)
     for module in (json_items, yaml_nodes):
         monkeypatch.setattr(module, "MAX_ITEM_VALUES", VALUES)  # in proportion to this small file
     tracemalloc.start()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, get_args
 import msgspec
 
 from spanforge.model_registry._core.lifecycle import LIFECYCLE, STATUSES
+from spanforge.model_registry._core.packed_metadata import read_reserved
 from spanforge.model_registry._core.values import INT64
 
 if TYPE_CHECKING:
@@ -215,7 +216,7 @@ def _read(name: str, source: ValueSource, entry: ModelRegistryEntry | None) -> A
     """Return the value that the entry has for an attribute; ``None`` for a fact."""
     if entry is None or source == "fact":
         return None
-    return entry.metadata.get(name) if source == "metadata key" else getattr(entry, name)
+    return read_reserved(entry).get(name) if source == "metadata key" else getattr(entry, name)
 
 
 def attribute_value(value: Any) -> Any:

@@ -10,7 +10,7 @@ import msgspec
 from spanforge.model_registry._core.entry_fields import gather_fields
 from spanforge.model_registry._core.errors import InvalidValueError, describe_type
 from spanforge.model_registry._core.lifecycle import LIFECYCLE, RISK_TIERS, STATUSES, ModelStatus, RiskTier
-from spanforge.model_registry._core.packed_metadata import make_packable
+from spanforge.model_registry._core.packed_metadata import make_packable, read_reserved
 from spanforge.model_registry._core.timestamps import in_utc, is_canonical
 from spanforge.model_registry._core.validation import DATE_FIELDS, STATUS_NAMES, TIERS, freeze_metadata, is_plain_ascii
 from spanforge.model_registry._core.values import (
@@ -142,7 +142,7 @@ class ModelRegistryEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     @property
     def aliases(self) -> tuple[str, ...]:
         """The aliases of this model: other names and globs."""
-        return tuple(self.metadata.get("aliases") or ())
+        return tuple(read_reserved(self).get("aliases") or ())
 
     @property
     def provider(self) -> str | None:
@@ -161,7 +161,7 @@ class ModelRegistryEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True
 
     def _read_names(self, key: str) -> tuple[str, ...]:
         """Return the names in a key of the metadata that holds one or several."""
-        value = self.metadata.get(key)
+        value = read_reserved(self).get(key)
         if value is None:
             return ()
         return (value,) if isinstance(value, str) else tuple(value)
@@ -169,7 +169,7 @@ class ModelRegistryEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     @property
     def warnings(self) -> tuple[str, ...]:
         """The warnings for callers of the model, such as ``model 'gpt-3.5-turbo' is deprecated``."""
-        return warn_of_model(self.model_id, self.status, self.metadata)
+        return warn_of_model(self.model_id, self.status, read_reserved(self))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields, in their order, as a new plain dict."""
@@ -255,7 +255,7 @@ def get_status_date(entry: ModelRegistryEntry, status: ModelStatus) -> str | Non
     name = LIFECYCLE[status].date
     if name is None:
         return None
-    return cast("str | None", getattr(entry, name, None) or entry.metadata.get(name))
+    return cast("str | None", getattr(entry, name, None) or read_reserved(entry).get(name))
 
 
 def list_status_dates(entry: ModelRegistryEntry) -> Iterator[tuple[ModelStatus, str]]:

@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 MAX_STRING_BYTES: Final = 12 * MAX_SIZE
 """The limit of bytes in one string of an entry. It has at most ``MAX_SIZE`` characters, and a character has at most 12
 bytes, as two escapes."""
+MAX_BLANKS: Final = 8 * 1024 * 1024
+"""The limit of bytes outside the strings of an entry, most of them white space. With 100,000 values in deeply indented
+lines, it has half of them. One call decodes an entry, so other threads wait for it."""
 
 _WHITE_SPACE: Final = re.compile(rb"[ \t\r\n]*")
 _STRUCTURE: Final = re.compile(rb'["\[\]{},]')
@@ -179,9 +182,12 @@ class JsonArray:
     def _find_item_end(self) -> int:
         """Return the end of the current object, or of the file, after checking the limits of an item."""
         content, position = self.content, self.position
-        depth = values = 0
+        depth = values = blanks = 0
         while position < len(content):
             match = _STRUCTURE.search(content, position, position + SLICE)
+            blanks += SLICE if match is None else match.end() - position
+            if blanks > MAX_BLANKS:
+                self._refuse_item(f"has more than {MAX_BLANKS:,} bytes outside its texts, such as white space")
             if match is None:
                 position += SLICE
                 continue

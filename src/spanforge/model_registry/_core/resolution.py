@@ -200,7 +200,7 @@ class ModelIndex:
         if entry is None:
             if self._is_unlike_all(name, names, provider, mode):
                 return NO_MATCH
-        elif "provider" not in entry.metadata:
+        elif not entry.providers:
             return Match(entry, "id")  # most names are the id of such an entry
         forms = _make_forms(name, provider, mode)
         return choose_entry(self._list_claims(names, forms), forms.provider)

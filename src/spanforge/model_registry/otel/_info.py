@@ -8,6 +8,7 @@ from opentelemetry.util.types import AttributeValue
 
 from spanforge.model_registry._core.attributes import PREFIX
 from spanforge.model_registry._core.lifecycle import FLAGGED_STATUSES
+from spanforge.model_registry._core.packed_metadata import read_reserved
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,8 +32,8 @@ def _describe_model(entry: ModelRegistryEntry) -> Labels:
     values = {
         "model_id": entry.model_id,
         "owner": entry.owner,
-        "contact": entry.metadata.get("contact"),
-        "successor": entry.metadata.get("successor"),
+        "contact": read_reserved(entry).get("contact"),
+        "successor": read_reserved(entry).get("successor"),
     }
     return {PREFIX + name: value for name, value in values.items() if value}
 

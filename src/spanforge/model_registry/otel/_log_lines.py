@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from spanforge.model_registry._core import logs
 from spanforge.model_registry._core.default import get_default_registry
+from spanforge.model_registry._core.packed_metadata import read_reserved
 from spanforge.model_registry._core.process import WarnOnce
 from spanforge.model_registry._core.settings import FILE
 from spanforge.model_registry._core.shutdowns import WARNING_STEPS
@@ -64,7 +65,7 @@ def log_shutdown(entry: ModelRegistryEntry | None, shutdown: NearShutdown, *, ig
     """
     if entry is not None:
         subject = entry.model_id, shutdown.warning, shutdown.step
-        line = format_entry_line([shutdown.warning], entry.owner, entry.metadata.get("contact"))
+        line = format_entry_line([shutdown.warning], entry.owner, read_reserved(entry).get("contact"))
         _entry_shutdown_lines.warn(subject, "model registry: %s", line)
     elif not ignores_unregistered:
         line = format_name_line([shutdown.warning])
@@ -77,7 +78,7 @@ def _log_entry(entry: ModelRegistryEntry, warnings: Sequence[str], *, has_other_
         *warnings, answer = warnings
         _name_lines.warn(answer, "model registry: %s", format_entry_line([answer], entry.owner))
     if warnings and _entry_lines.admit((entry.model_id, entry.status)):
-        line = format_entry_line(warnings, entry.owner, entry.metadata.get("contact"))
+        line = format_entry_line(warnings, entry.owner, read_reserved(entry).get("contact"))
         logs.warn("model registry: %s", line)
 
 

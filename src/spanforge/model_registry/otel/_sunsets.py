@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from spanforge.model_registry._core.entry import ModelRegistryEntry
+from spanforge.model_registry._core.packed_metadata import read_reserved
 from spanforge.model_registry._core.provider_calendar import list_entry_shutdowns
 from spanforge.model_registry._core.timestamps import to_micros
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from spanforge.model_registry._core.provider_calendar import CalendarDay
+from spanforge.model_registry._core.provider_calendar import CalendarDay
 
 MAX_SUNSETS: Final = 1_000
 """The limit of series of each kind of date; the earliest dates are kept."""
@@ -26,7 +27,7 @@ _Dated = TypeVar("_Dated", bound="tuple[Any, ...]")
 def find_sunsets(entries: Iterable[ModelRegistryEntry]) -> Iterable[Sunset]:
     """Yield the sunset dates of deprecated models."""
     for entry in entries:
-        date = entry.metadata.get("sunset_date")
+        date = read_reserved(entry).get("sunset_date")
         if entry.status == "deprecated" and date is not None:
             yield to_micros(date), entry
 
