@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 _SUFFIXES: Final = (".json", ".yaml", ".yml")
 
-_CHOICES: Final = f"{', '.join(SHIPPED_IDS)}, or a .json or .yaml file"
+_ALLOWED: Final = f"{', '.join(SHIPPED_IDS)}, or a .json or .yaml file"
 
 FrameworkOption = Annotated[
-    list[str] | None, typer.Option("--framework", metavar="NAME", help=f"Required: {_CHOICES}.", show_default=False)
+    list[str] | None, typer.Option("--framework", metavar="NAME", help=f"Required: {_ALLOWED}.", show_default=False)
 ]
 """The option of the command that makes evidence. It is a list only to refuse a second one, which would be lost."""
 
@@ -33,7 +33,7 @@ def read_only_framework(given: list[str] | None) -> Framework:
         UsageError: It is missing, or given several times.
     """
     if not given:
-        msg = f"--framework is missing; pass {_CHOICES}"
+        msg = f"--framework is missing; pass {_ALLOWED}"
         raise UsageError(msg)
     if len(given) > 1:
         msg = f"--framework is given {len(given)} times; a package has one framework, so make a package for each"
@@ -53,5 +53,5 @@ def read_framework(given: str) -> Framework:
         return shipped[given]
     if given.lower().endswith(_SUFFIXES) or os.path.exists(given):
         return load_framework(given)
-    msg = f"there is no framework {escape_controls(given)}; pass {_CHOICES}"
+    msg = f"there is no framework {escape_controls(given)}; pass {_ALLOWED}"
     raise UsageError(msg)

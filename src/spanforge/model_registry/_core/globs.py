@@ -32,8 +32,6 @@ _MAX_PATTERNS: Final = 1_000
 """The limit of compiled globs that are remembered. Each takes a few kilobytes, and few are compared with names."""
 _COUNTERS: Final = 2**16
 """The number of counters of grams. Grams that share one count as more frequent than they are, which is harmless."""
-_MAX_PATTERNS: Final = 1_000
-"""The limit of compiled globs that are kept, each of some kilobytes. Few of a registry's globs match the same names."""
 
 
 class Glob(msgspec.Struct, frozen=True, gc=False):
