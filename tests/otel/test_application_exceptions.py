@@ -47,12 +47,21 @@ def handle_with(_text: str, _number: int, _frame: FrameType | None) -> None:
     raise JobTimeout
 
 
+def handle_without(number: int, frame: FrameType | None) -> None:
+    del number, frame  # as linters suggest for arguments that are not used
+    raise JobTimeout
+
+
 class Limit:
     """An object whose methods are handlers."""
 
     def handle(self, number: int, frame: FrameType | None) -> None:
         del number
         self.raise_later(frame)
+
+    def handle_without(self, *arguments: object) -> None:
+        del arguments
+        raise JobTimeout
 
     def raise_later(self, _frame: FrameType | None) -> None:
         raise JobTimeout
@@ -66,6 +75,8 @@ HANDLERS = {
     "partial": functools.partial(handle_with, "a job"),
     "method": Limit().handle,
     "object": Limit(),
+    "deleted arguments": handle_without,
+    "partial of a method with deleted arguments": functools.partial(Limit().handle_without, "a job"),
 }
 
 

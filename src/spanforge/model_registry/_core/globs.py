@@ -71,6 +71,10 @@ class Glob(msgspec.Struct, frozen=True, gc=False):
         in_route = 0 if route is None else sum(map(len, split_glob(route[0])))
         return sum(map(len, self.fixed)) - in_route, in_route, -self.text.count("*")
 
+    def matches(self, name: str) -> bool:
+        """Check whether the glob matches a whole name. Only a glob whose fixed text is in the name is compiled."""
+        return all(text in name for text in self.fixed) and self.pattern.match(name) is not None
+
     def contains_more_than(self, base: str) -> bool:
         """Check whether the fixed text contains a base name, as ``ParsedName`` spells it, and more."""
         return any(base in text and text != base for text in map(spell, self.fixed))
@@ -132,12 +136,12 @@ class GlobTable:
         """Return the globs that match the whole name, in no particular order."""
         if len(name) > MAX_GLOBBED:
             return []
-        matches = [glob for glob in self._without if glob.pattern.match(name)]
+        matches = [glob for glob in self._without if glob.matches(name)]
         for size, lists in self._by_size:
             for start in range(len(name) - size + 1):
                 listed = lists.get(name[start : start + size])
                 if listed is not None:
-                    matches += [glob for glob in listed if glob.pattern.match(name)]
+                    matches += [glob for glob in listed if glob.matches(name)]
         if self._added is not None:
             matches += self._added.match(name)
         return matches

@@ -5,6 +5,9 @@ They are not failures of the library, so its hooks let them pass.
 
 from __future__ import annotations
 
+import functools
+import signal
+from types import MethodType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -35,14 +38,29 @@ def is_interruption(error: BaseException) -> bool:
     """Check whether a signal handler raised an error.
 
     Python calls a handler with the number of the signal and the frame that it interrupts. No other function has its
-    caller's frame among its local variables, unless it asks for it.
+    caller's frame among its local variables, unless it asks for it. A handler that deletes the variable is found by its
+    code.
     """
+    codes = _list_handler_codes()
     traceback = error.__traceback__
     while traceback is not None and traceback.tb_next is not None:
-        if _has_local(traceback.tb_next.tb_frame, traceback.tb_frame):
+        frame = traceback.tb_next.tb_frame
+        if _has_local(frame, traceback.tb_frame) or frame.f_code in codes:
             return True
         traceback = traceback.tb_next
     return False
+
+
+def _list_handler_codes() -> list[Any]:
+    """Return the code of each signal handler that is written in Python."""
+    codes: list[Any] = []
+    for number in signal.valid_signals():
+        handler: Any = signal.getsignal(number)
+        while isinstance(handler, (functools.partial, MethodType)):
+            handler = handler.func if isinstance(handler, functools.partial) else handler.__func__
+        for function in (handler, type(handler).__call__):
+            codes += filter(None, [getattr(function, "__code__", None)])
+    return codes
 
 
 def _has_local(frame: FrameType, wanted: FrameType) -> bool:
