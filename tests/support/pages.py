@@ -42,7 +42,7 @@ _KEPT = frozenset(
         *("format", "generated_at", "from_date", "to_date", "interval", "first", "last", "start", "at", "event_at"),
         *("first_call", "last_call", "trace_id", "span_id", "sha256", "schema_sha256", "status", "overall_status"),
         *("risk_tier", "model_risk_tier", "model_status", "sender", "framework", "event", "emitted", "source", "rule"),
-        *("match", "file", "check", "checks"),
+        *("match", "file", "check", "checks", "checked", "framework_checked", "date", "origin"),
     }
 )
 """The fields of an attestation whose values are words or formats of the library itself."""

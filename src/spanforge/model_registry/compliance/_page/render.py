@@ -16,6 +16,7 @@ from spanforge.model_registry.compliance._optional_modules import OptionalModule
 from spanforge.model_registry.compliance._page import texts
 from spanforge.model_registry.compliance._page.timeline import build_timeline, draw_coverage
 from spanforge.model_registry.compliance._page.views import (
+    ABOUT_ARCHIVE,
     MAX_ROWS,
     count_by_model,
     fold_rows,
@@ -42,6 +43,7 @@ _TABLE_COLUMNS: Final = {
     "FINDING_COLUMNS": ("Model and reason", "How often", "When", "Service and sender", "Owner", "Trace id, span id"),
     "MODEL_COLUMNS": ("Model", "Calls", "Broken rules", "Status", "Tier", "Owner", "Services and sender", "When"),
     "CHECK_COLUMNS": ("Rule", "Result", "Exceptions", "Without exception", "Notes"),
+    "CLAUSE_COLUMNS": ("Clause", "Applies from", "Source"),
     "CHANGE_COLUMNS": ("When", "Model", "Became", "Reason", "Actor", "Event"),
     "GAP_COLUMNS": ("From", "Until", "Length"),
     "INPUT_COLUMNS": ("Input", "Format", "Spans", "Unreadable", "Spans from, to", "Faults"),
@@ -75,6 +77,7 @@ def render_page(attestation: Attestation) -> bytes:
         "period": texts.show_period(attestation.period.from_date, attestation.period.to_date),
         "checks": {check.check: check for check in attestation.checks},
         "check_rows": fold_rows(attestation.checks),
+        "clause_rows": fold_rows(attestation.clauses, limit=len(attestation.clauses)),
         "failed": sum(check.status == "findings" for check in attestation.checks),
         "found": list_found_checks(attestation),
         "not_shown": list_not_shown(attestation),
@@ -140,6 +143,8 @@ def _load_template() -> jinja2.Template:
         "VERDICTS": texts.VERDICTS,
         "STATUSES": texts.STATUS_LABELS,
         "SENDERS": texts.SENDERS_SHOWN,
+        "READ_IN": texts.READ_IN,
+        "ABOUT_ARCHIVE": ABOUT_ARCHIVE,
         "MAX_REASONS": _MAX_TEXTS,
         "MAX_FILES": _MAX_TEXTS,
         "names": texts.join_services,
