@@ -77,6 +77,7 @@ def write_sample(package: EvidencePackage) -> None:
     (SAMPLE / "signer.pub.pem").write_bytes(pair.public)
     with tempfile.TemporaryDirectory() as folder:
         private = Path(folder, "signer.pem")
+        private.touch(mode=0o600)
         private.write_bytes(pair.private)
         authority = Authority(Path(folder, "authority"))
         package.write(SAMPLE / "october", private)

@@ -62,6 +62,7 @@ def make_keys(folder: Path) -> tuple[Path, Path]:
     """Create a key pair, as ``openssl genpkey -algorithm ed25519`` does, and return the files of both keys."""
     key = Ed25519PrivateKey.generate()
     private, public = folder / "key.pem", folder / "key.pub.pem"
+    private.touch(mode=0o600)  # nobody else may read it
     private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     public.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
     return private, public
