@@ -72,6 +72,7 @@ def render_page(attestation: Attestation) -> bytes:
     """
     inventory = rank_inventory(attestation)
     senders = [each for each in attestation.senders if each.spans or each.calls or each.lifecycle_events]
+    found = list_found_checks(attestation)
     context = {
         "a": attestation,
         "period": texts.show_period(attestation.period.from_date, attestation.period.to_date),
@@ -79,7 +80,8 @@ def render_page(attestation: Attestation) -> bytes:
         "check_rows": fold_rows(attestation.checks),
         "clause_rows": fold_rows(attestation.clauses, limit=len(attestation.clauses)),
         "failed": sum(check.status == "findings" for check in attestation.checks),
-        "found": list_found_checks(attestation),
+        "found": found,
+        "is_cut": any(each.left > 0 for each in found),
         "not_shown": list_not_shown(attestation),
         "inventory": fold_rows(inventory, max(attestation.inventory_count, len(inventory))),
         "models": _number_models(inventory[:MAX_ROWS]),
