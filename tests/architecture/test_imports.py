@@ -143,6 +143,7 @@ INNER_LAYERS = {
             "yaml_layout",
         },
         {"blocks"},
+        {"evidence_findings"},
         {
             "calendar_edits",
             "entry_fields",

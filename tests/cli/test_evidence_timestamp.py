@@ -65,6 +65,8 @@ def test_make_and_verify_with_a_time_stamp(
     without = run_here(capsys, *VERIFY)
     assert "the package has a time stamp that was not verified" in " ".join(without.out.split())
     assert "a time stamp shows only" not in without.out
+    opened = run_here(capsys, "evidence", "show", "october.zip")
+    assert read_fact(opened.out, TIME) == "timestamp.tsr in the package, not verified; verify it with"
     (shown,) = json.loads(run_here(capsys, *VERIFY, "--timestamp-cert", authority.root, "--format", "json").out)
     assert shown["report"]["timestamp"]["accuracy_seconds"] == 1.5001
     assert (folder / "october.zip").exists()

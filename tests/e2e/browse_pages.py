@@ -27,6 +27,11 @@ OVERFLOW = "() => document.documentElement.scrollWidth - document.documentElemen
 HIDDEN = "() => [...document.querySelectorAll('td')].filter((cell) => !cell.checkVisibility()).length"
 """The number of cells that nobody sees, because they are folded."""
 
+WRAPPED = """() => [...document.querySelectorAll('td code')].filter((ids) =>
+  Math.round(ids.clientHeight / parseFloat(getComputedStyle(ids).lineHeight)) > 1 + ids.querySelectorAll('br').length
+).length"""
+"""The number of pairs of a trace id and a span id that do not have a line for each id."""
+
 
 def main(chromium: str, *wanted: str) -> int:
     """Open each page in its widths, in each colour scheme."""
@@ -57,6 +62,7 @@ def browse(browser: Browser, file: str, width: str, scheme: Any) -> dict[str, An
     if width == "print":
         page.emulate_media(media="print")
     facts = {"overflow": page.evaluate(OVERFLOW), "hidden": page.evaluate(HIDDEN), "unsafe": page.evaluate(UNSAFE)}
+    facts["wrapped"] = page.evaluate(WRAPPED)
     facts["skip"] = find_skip_link(page) if width == "laptop" else "#findings"
     page.close()
     seen["requests"] = [url for url in seen["requests"] if url != address]

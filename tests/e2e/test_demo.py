@@ -88,6 +88,7 @@ def test_it_leaves_evidence(ran: tuple[Path, subprocess.CompletedProcess[str]]) 
     *_, found, _, last = result.stdout.partition("\nFindings\n")[2].splitlines()
     assert found == "  text-davinci-003 (owner: support-team): called while it was retired in support-agent"
     assert last == "Report: build/demo-evidence.html (open it in a browser)"
+    assert "chmod" not in result.stdout + result.stderr
     assert result.stdout.count("not registered in support-agent") == 1
     shown = [line.split()[:2] for line in lines if "exceptions:" in line]
     assert shown == [[check["status"], check["check"]] for check in stated["checks"]]

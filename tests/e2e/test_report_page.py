@@ -86,5 +86,6 @@ def test_pages_in_a_browser(browse: Callable[..., list[dict[str, Any]]], tmp_pat
             continue
         assert (where, view["requests"], view["messages"], view["unsafe"]) == (where, [], [], False)
         assert (where, view["overflow"], view["barriers"], view["skip"]) == (where, 0, [], "#findings")
+        assert (where, view["wrapped"]) == (where, 0)
         if view["width"] == "print":
             assert (where, view["hidden"]) == (where, 0)

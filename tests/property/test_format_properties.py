@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from support.evidence_formats import read_bom, read_oscal, read_properties
+from support.figures import assert_equal_figures, assert_page_figures
+from support.frameworks import drawn_frameworks
 from support.hostile_evidence import BROKEN, IDS, MARKED, WRITTEN, make_entries, make_evidence, make_line
+from support.pages import ReportPage
 
-from spanforge.model_registry.compliance._formats.cyclonedx import render_bom
 from spanforge.model_registry.compliance._formats.markup import clean_string, escape_markup, make_tokens
-from spanforge.model_registry.compliance._formats.oscal import render_results
+from spanforge.model_registry.compliance._packages.derived_files import DERIVED_FILES
 
 if TYPE_CHECKING:
-    from spanforge.model_registry.compliance import Attestation, EvidencePackage
+    from spanforge.model_registry.compliance import Attestation, Framework
 
 
 @given(MARKED)
@@ -53,50 +53,36 @@ def test_tokens_of_usual_clauses() -> None:
     ]
 
 
-def replace_texts(attestation: Attestation, texts: list[str]) -> Attestation:
-    """Return an attestation whose framework, clauses, notes and limits have other texts, as a custom framework's."""
-    first, second, third = texts
-    replace: Any = msgspec.structs.replace
-    return replace(
-        attestation,
-        framework_name=first,
-        clauses=tuple(
-            replace(clause, clause=f"{second}{number}", asks=third, not_shown=(first, second))
-            for number, clause in enumerate(attestation.clauses)
-        ),
-        checks=tuple(replace(check, title=second, unit=third, notes=(first,)) for check in attestation.checks),
-        limits=(*attestation.limits, first, second),
-    )
-
-
-def render(package: EvidencePackage, attestation: Attestation) -> tuple[bytes, bytes]:
-    """Return the OSCAL document and the BOM of evidence with this attestation."""
-    digests = {name: hashlib.sha256(content).hexdigest() for name, content in package.list_files().items()}
-    bom = render_bom(attestation, digests["attestation.json"], package.model_calls)
-    return render_results(attestation, digests), bom
-
-
-@settings(max_examples=40)
+@settings(max_examples=30)
 @given(
     st.lists(IDS, unique=True, max_size=2),
     st.lists(WRITTEN | MARKED, min_size=4, max_size=4),
     st.lists(BROKEN, min_size=1, max_size=4),
-    st.lists(BROKEN, min_size=1, max_size=2),
-    st.lists(MARKED, min_size=3, max_size=3),
+    st.dictionaries(BROKEN, st.none() | st.sampled_from(["trusted", "untrusted"]), min_size=1, max_size=2),
+    drawn_frameworks(),
     st.none() | IDS,
 )
 def test_each_format_has_the_figures_of_the_attestation(  # noqa: PLR0913 - one argument per kind of text
-    ids: list[str], fields: list[str], called: list[str], services: list[str], texts: list[str], asked: str | None
+    ids: list[str],
+    fields: list[str],
+    called: list[str],
+    services: dict[str, str | None],
+    framework: Framework,
+    asked: str | None,
 ) -> None:
-    """Each document is valid, has the attestation's figures, and is the same for the same evidence."""
+    """Each file of a package is valid, has the attestation's figures, and is the same for the same evidence."""
     ids = ids if asked is None else list(dict.fromkeys([*ids, asked]))
-    lines = [make_line([*called, *ids], service) for service in services]
-    package = make_evidence(lines, make_entries(ids, [text.strip() or "x" for text in fields]), asked)
-    attestation = replace_texts(package.attestation, texts)
-    oscal, bom = render(package, attestation)
-    assert render(package, attestation) == (oscal, bom)
-    check_bom(read_bom(bom), attestation)
-    check_results(read_oscal(oscal), attestation)
+    lines = [make_line([*called, *ids], service, sender) for service, sender in services.items()]
+    entries = make_entries(ids, [text.strip() or "x" for text in fields])
+    package, again = (make_evidence(lines, entries, asked, framework) for _ in range(2))
+    files = {name: render(package) for name, render in DERIVED_FILES.items()}
+    assert again.list_files() == package.list_files()
+    assert {name: render(again) for name, render in DERIVED_FILES.items()} == files
+    attestation = package.attestation
+    assert_equal_figures(package)
+    assert_page_figures(ReportPage(files["report.html"]), attestation)
+    check_bom(read_bom(files["models.cdx.json"]), attestation)
+    check_results(read_oscal(files["assessment-results.json"]), attestation)
 
 
 def check_bom(bom: dict[str, Any], attestation: Attestation) -> None:
@@ -119,12 +105,17 @@ def check_results(results: dict[str, Any], attestation: Attestation) -> None:
     for name in ("calls", "spans", "models", "models_called", "agent_spans", "lifecycle_events", "log_calls"):
         assert figures[name.replace("_", "-")] == str(getattr(attestation.population, name))
     assert (result["start"], result["end"]) == (attestation.period.from_date, attestation.period.to_date)
-    for observation, check in zip(result["observations"], attestation.checks, strict=True):
+    for observation, check in zip(result.get("observations", ()), attestation.checks, strict=True):
         stated = read_properties(observation["props"])
         assert stated["status"] == check.status
         assert (stated["population"], stated["exceptions"]) == (str(check.population), str(check.exceptions))
+        assert {each.name: str(each.value) for each in check.parameters}.items() <= stated.items()
     for finding, clause in zip(result["findings"], attestation.clauses, strict=True):
         assert finding["target"]["status"]["state"] == (
             "satisfied" if clause.status == "supported" else "not-satisfied"
         )
-        assert len(finding["related-observations"]) == len(clause.checks)
+        assert len(finding.get("related-observations", ())) == len(clause.checks)
+    objectives = results["local-definitions"]["objectives-and-methods"]
+    for objective, clause in zip(objectives, attestation.clauses, strict=True):
+        dates = [prop["value"] for prop in objective["props"] if prop["name"] == "applies-from"]
+        assert dates == [each.date for each in clause.applies_from]

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from support.evidence import DAY, FIELDS, GENERATED, ListReader
-from support.frameworks import list_uses, make_clause, make_fields, make_framework
+from support.frameworks import drawn_frameworks, make_clause, make_fields
 from support.json_values import item_at, paths
 from support.otlp import START as START_OF_SPANS
 from support.otlp import Otlp
@@ -52,16 +52,6 @@ HOSTILE = st.sampled_from(
         *({}, [], None, True, 0, -1, 184, 10**30, 1.5, "soc2", "2026-02-30", "2027-01-01", "official", "retention"),
         *({"check": "retention", "days": 5}, {"check": "accountable"}, {"check": 3}, [["x"]], ["x"] * 51, DATES),
     ]
-)
-HOSTILE_TEXTS = (
-    '<script>alert("x")</script>',
-    "\x1b[31m",
-    "=1+1",
-    "../../etc",
-    "a\u2028b",
-    "|`*_[x](y)",
-    "]]>",
-    "\ud7ff",
 )
 ATTESTATIONS = jsonschema.Draft202012Validator(
     json.loads(Path(compliance.__file__).with_name("attestation.schema.json").read_text("utf-8"))
@@ -148,21 +138,6 @@ def test_any_bytes_have_the_documented_error(folder: Path, content: bytes, name:
     path.write_bytes(content)
     with pytest.raises(RegistryFileError):
         load_framework(path)
-
-
-@st.composite
-def drawn_frameworks(draw: st.DrawFn) -> Framework:
-    """Draw a framework with any checks in its clauses, and hostile texts."""
-    texts = st.text(min_size=1, max_size=20).filter(lambda text: not text.isspace()) | st.sampled_from(HOSTILE_TEXTS)
-    uses = st.lists(st.sampled_from(list_uses()), unique_by=str, max_size=4)
-    ids = draw(st.lists(texts.map(str.strip), unique=True, min_size=1, max_size=3))
-    clauses = [
-        make_clause(
-            each, checks=draw(uses), not_covered=draw(st.lists(texts, min_size=1, max_size=2)), text=draw(texts)
-        )
-        for each in ids
-    ]
-    return make_framework(*clauses, title=draw(texts), edition=draw(texts), source=draw(texts))
 
 
 @given(drawn_frameworks(), st.booleans(), st.booleans())

@@ -5,20 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import re
-from typing import TYPE_CHECKING
 
 import msgspec
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from support.figures import assert_page_figures
 from support.pages import HOSTILE, ReportPage, make_rich_package, replace_texts
 
 from spanforge.model_registry.compliance._findings import FindingList
 from spanforge.model_registry.compliance._page.render import render_page
 from spanforge.model_registry.compliance._page.texts import show_text
-from spanforge.model_registry.compliance._page.views import MAX_ROWS
-
-if TYPE_CHECKING:
-    from spanforge.model_registry.compliance import Attestation
 
 TAGS = frozenset(
     {
@@ -50,29 +46,6 @@ def check_safe(page: ReportPage) -> None:
             assert value[1:] in page.by_id
 
 
-def check_numbers(page: ReportPage, attestation: Attestation) -> None:
-    """Assert that the page has the numbers of the attestation."""
-    population = attestation.population
-    tiles = [element.text for element in page.root.iter("span") if element.get("class") == "figure"]
-    failed = sum(check.status == "findings" for check in attestation.checks)
-    shown = [population.calls, population.models_called, population.models]
-    assert tiles[:4] == [*(f"{number:,}" for number in shown), f"{failed} of {len(attestation.checks)}"]
-    for check, row in zip(attestation.checks, page.read_rows("check-list"), strict=True):
-        exceptions = f"{check.exceptions:,} of {check.population:,} "
-        assert row[2].startswith(exceptions)
-        counted = [each for each in attestation.findings if each.check == check.check and each.sender != "untrusted"]
-        assert [row[1] for row in page.read_rows(f"found-{check.check}")] == [
-            f"{each.occurrences:,}" for each in counted
-        ]
-        if check.exceptions:
-            assert exceptions in page.read_text(f"findings-{check.check}-count")
-    assert sum(int(row[-1].replace(",", "")) for row in page.read_rows("tiers")) == population.calls
-    inventory = sorted(each.calls for each in attestation.inventory)
-    assert sorted(int(row[1].replace(",", "")) for row in page.read_rows("models")) == inventory
-    assert len(page.read_rows("changes")) == len(attestation.changes)
-    assert len(page.read_rows("gaps")) == min(attestation.coverage.gap_count, MAX_ROWS)
-
-
 @settings(max_examples=12)
 @example(list(HOSTILE))
 @given(TEXTS)
@@ -83,7 +56,7 @@ def test_no_text_breaks_the_page(texts: list[str]) -> None:
     assert render_page(msgspec.convert(msgspec.to_builtins(attestation), type(attestation))) == content
     page = ReportPage(content)
     check_safe(page)
-    check_numbers(page, attestation)
+    assert_page_figures(page, attestation)
     shown = page.list_names()
     for finding in attestation.findings:
         for text in (finding.name, finding.owner, finding.service):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tempfile
 from pathlib import Path
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from spanforge.model_registry import ModelRegistry, ModelRegistryEntry
 from spanforge.model_registry._core.storage import encode_entries
-from spanforge.model_registry.compliance import ComplianceMappingEngine, EvidencePackage
+from spanforge.model_registry.compliance import ComplianceMappingEngine, EvidencePackage, Framework
 from spanforge.model_registry.compliance._analysis.calls import OTHERS_NAME
 
 if TYPE_CHECKING:
@@ -41,14 +42,21 @@ def make_entries(ids: Sequence[str], fields: Sequence[str]) -> list[ModelRegistr
     return [ModelRegistryEntry(model_id, name, version, "low", owner, purpose) for model_id in ids]
 
 
-def make_line(called: Sequence[str], service: str) -> bytes:
-    """Return a line with spans that call models, as a sender may write it that lets lone surrogates pass."""
+def make_line(called: Sequence[str], service: str, sender: str | None = None) -> bytes:
+    """Return a line with spans that call models, as a sender may write it that lets lone surrogates pass.
+
+    Args:
+        called: The names of the models, one for each span.
+        service: The service.
+        sender: The Collector's mark of the sender; ``None`` for spans without a mark.
+    """
+    mark = [] if sender is None else [{"key": "model_registry.sender", "value": {"stringValue": sender}}]
     spans = [
         {
-            "traceId": f"{number:032x}",
+            "traceId": hashlib.sha256(f"{service!r} {sender} {number}".encode()).hexdigest()[:32],
             "spanId": f"{number:016x}",
             "startTimeUnixNano": "1767225600000000000",
-            "attributes": [{"key": "gen_ai.request.model", "value": {"stringValue": name}}],
+            "attributes": [{"key": "gen_ai.request.model", "value": {"stringValue": name}}, *mark],
         }
         for number, name in enumerate(called, 1)
     ]
@@ -57,9 +65,12 @@ def make_line(called: Sequence[str], service: str) -> bytes:
 
 
 def make_evidence(
-    lines: Sequence[bytes], entries: Sequence[ModelRegistryEntry], model_id: str | None
+    lines: Sequence[bytes],
+    entries: Sequence[ModelRegistryEntry],
+    model_id: str | None,
+    framework: str | Framework = "soc2",
 ) -> EvidencePackage:
-    """Return the evidence of 1 January 2026 about these entries."""
+    """Return the evidence of 1 January 2026 about these entries, for a framework."""
     with tempfile.TemporaryDirectory() as folder:
         models, file = Path(folder, "models.json"), Path(folder, "spans.jsonl")
         models.write_bytes(encode_entries(entries))
@@ -67,5 +78,5 @@ def make_evidence(
         registry = ModelRegistry(auto_emit=False)
         registry.load(models)
         return ComplianceMappingEngine(registry).generate_evidence_package(
-            model_id, "soc2", "2026-01-01", "2026-01-02", telemetry=file, generated_at="2026-06-01"
+            model_id, framework, "2026-01-01", "2026-01-02", telemetry=file, generated_at="2026-06-01"
         )

@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.evidence import ListReader, make_entry
+from support.figures import assert_equal_figures, assert_page_figures
 from support.frameworks import make_clause, make_framework
 from support.otlp import START
+from support.pages import ReportPage
 
 from spanforge.model_registry._core.timestamps import format_nanos
 from spanforge.model_registry.compliance._analysis.retention import NANOS_PER_DAY, ArchiveDays, measure_retention
+from spanforge.model_registry.compliance._page.render import render_page
 
 if TYPE_CHECKING:
     from support.evidence import EvidenceCase
@@ -47,6 +50,21 @@ def test_the_earliest_day_decides(case: EvidenceCase, otlp: Otlp, reach: int, mi
         f"required days before the day of the newest record: {DAYS}",
     )
     assert check.notes[4:] == (("earliest deployment date in the registry: 2025-01-01",) if missing else ())
+
+
+def test_missing_days_are_one_finding(case: EvidenceCase, otlp: Otlp) -> None:
+    """The attestation, ``findings.csv`` and the page have the missing days as one finding, which is about no model."""
+    case.write(otlp.line(otlp.enriched(), otlp.enriched(start=ago(3))))
+    framework = make_framework(make_clause(checks=[{"check": "retention", "days": DAYS}]))
+    package = case.package(case.engine(make_entry()), framework=framework)
+    assert_equal_figures(package)
+    (finding,) = package.attestation.findings
+    assert (finding.check, finding.occurrences, finding.name, finding.sender) == ("retention", 7, "", None)
+    assert finding.reason == "no record on the required days from 2025-12-22 to 2025-12-28"
+    page = ReportPage(render_page(package.attestation))
+    assert_page_figures(page, package.attestation)
+    assert "(the archive)" in page.read_rows("found-retention")[0][0]
+    assert "days: 10" in page.read_rows("check-list")[0][0]
 
 
 def test_days_without_records_are_noted(case: EvidenceCase, otlp: Otlp) -> None:

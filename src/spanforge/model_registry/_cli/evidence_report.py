@@ -5,8 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from spanforge.model_registry._cli.blocks import CellTable, FactList, Heading, ItemList, Paragraph
+from spanforge.model_registry._cli.evidence_findings import (
+    show_check_findings,
+    show_model_name,
+    show_plain_name,
+    show_time,
+    tabulate_samples,
+)
 from spanforge.model_registry._cli.terminal import Styled
 from spanforge.model_registry.compliance._packages.derived_files import REPORT
+from spanforge.model_registry.compliance._packages.files import TIME_STAMP
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -14,7 +22,8 @@ if TYPE_CHECKING:
     from spanforge.model_registry._cli.blocks import Block
     from spanforge.model_registry._cli.terminal import Cell
     from spanforge.model_registry.compliance import Attestation, TimeStamp
-    from spanforge.model_registry.compliance._attestation_parts import Change, CheckResult, SampleSpan
+    from spanforge.model_registry.compliance._attestation_figures import AttestedFinding
+    from spanforge.model_registry.compliance._attestation_parts import Change, CheckResult
     from spanforge.model_registry.compliance._attestation_request import CalendarFile, RegistryFile
 
 _STATUS_STYLES: Final = {
@@ -52,7 +61,7 @@ def show_facts(attestation: Attestation) -> list[tuple[str, Cell]]:
         ("result", style_status(attestation.overall_status)),
         ("framework", attestation.framework_name),
         ("about", _describe_subject(attestation)),
-        ("period", f"from {_show_time(attestation.period.from_date)} until {_show_time(attestation.period.to_date)}"),
+        ("period", f"from {show_time(attestation.period.from_date)} until {show_time(attestation.period.to_date)}"),
         ("made", describe_making(attestation)),
         ("telemetry", _count_telemetry(attestation)),
         ("coverage", _describe_coverage(attestation)),
@@ -65,17 +74,23 @@ def show_report_file(files: Collection[str]) -> list[tuple[str, Cell]]:
     return [("report", f"{REPORT} in the package, for any browser")] if REPORT in files else []
 
 
+def show_stamp_file(files: Collection[str]) -> list[tuple[str, Cell]]:
+    """Return the fact that a package has a time stamp, which is not verified."""
+    text = f"{TIME_STAMP} in the package, not verified; verify it with evidence verify --timestamp-cert"
+    return [("time stamp", text)] if TIME_STAMP in files else []
+
+
 def describe_making(attestation: Attestation) -> str:
     """Return the time of generation, and who states it."""
     is_given = attestation.arguments.generated_at == "given"
     claim = "as the maker set it" if is_given else "by the clock of the maker's machine"
-    return f"{_show_time(attestation.generated_at)}, {claim}; nobody else confirms this time"
+    return f"{show_time(attestation.generated_at)}, {claim}; nobody else confirms this time"
 
 
 def describe_time_stamp(stamp: TimeStamp) -> str:
     """Return the time of a time stamp, with its accuracy and its authority, and what it shows."""
     accuracy = "" if stamp.accuracy_seconds is None else f" ± {stamp.accuracy_seconds:g} s"
-    return f"{_show_time(stamp.time)}{accuracy}, by {stamp.authority}; the signature existed at this time"
+    return f"{show_time(stamp.time)}{accuracy}, by {stamp.authority}; the signature existed at this time"
 
 
 def show_clauses(attestation: Attestation) -> Iterator[Block]:
@@ -113,8 +128,8 @@ def show_checks(attestation: Attestation) -> Iterator[Block]:
     yield CellTable(("check", "result", "exceptions"), rows)
 
 
-def show_check(check: CheckResult) -> Iterator[Block]:
-    """Yield the details of a check: its rule, its figures, its notes and its examples of exceptions."""
+def show_check(check: CheckResult, findings: Iterable[AttestedFinding]) -> Iterator[Block]:
+    """Yield the details of a check: its rule, its figures, its notes, and its first findings with examples."""
     yield Heading(check.check)
     yield FactList(
         [
@@ -125,9 +140,7 @@ def show_check(check: CheckResult) -> Iterator[Block]:
             *(("note", note) for note in check.notes),
         ]
     )
-    if check.samples:
-        yield Paragraph(f"  Examples, {len(check.samples):,} of {check.exceptions:,}:")
-        yield _tabulate_samples(check.samples)
+    yield from show_check_findings(check, findings)
 
 
 def show_details(attestation: Attestation, inventory: Sequence[Mapping[str, str]]) -> Iterator[Block]:
@@ -137,7 +150,7 @@ def show_details(attestation: Attestation, inventory: Sequence[Mapping[str, str]
     yield from show_checks(attestation)
     for check in attestation.checks:
         if check.exceptions:
-            yield from show_check(check)
+            yield from show_check(check, attestation.findings)
     yield Heading("Not shown by this evidence")
     yield ItemList([f"{clause.clause}: {part}" for clause in attestation.clauses for part in clause.not_shown])
     yield from show_limits(attestation)
@@ -193,7 +206,7 @@ def _show_optional_tables(attestation: Attestation) -> Iterator[Block]:
             yield from _show_table(title, columns, rows)
     if attestation.untrusted_copies.spans:
         yield Heading(f"Copies by untrusted senders: {attestation.untrusted_copies.spans:,}")
-        yield _tabulate_samples(attestation.untrusted_copies.samples)
+        yield tabulate_samples(attestation.untrusted_copies.samples)
 
 
 def _tabulate_dates(attestation: Attestation) -> list[Sequence[Cell]]:
@@ -216,16 +229,16 @@ def _describe_change_event(change: Change) -> Cell:
 
 def _tabulate_gaps(attestation: Attestation) -> list[Sequence[Cell]]:
     gaps = attestation.coverage.gaps
-    return [(_show_time(gap.from_date), _show_time(gap.to_date), f"{gap.seconds / 3600:,.1f}") for gap in gaps]
+    return [(show_time(gap.from_date), show_time(gap.to_date), f"{gap.seconds / 3600:,.1f}") for gap in gaps]
 
 
 def _tabulate_unregistered(attestation: Attestation) -> list[Sequence[Cell]]:
-    return [(_show_model_name(each.name), f"{each.calls:,}") for each in attestation.unregistered_names]
+    return [(show_model_name(each.name), f"{each.calls:,}") for each in attestation.unregistered_names]
 
 
 def _tabulate_matched(attestation: Attestation) -> list[Sequence[Cell]]:
     names = attestation.matched_names
-    return [(_show_model_name(each.name), each.model_id, each.rule, f"{each.calls:,}") for each in names]
+    return [(show_model_name(each.name), each.model_id, each.rule, f"{each.calls:,}") for each in names]
 
 
 def _tabulate_substitutions(attestation: Attestation) -> list[Sequence[Cell]]:
@@ -237,7 +250,7 @@ def _tabulate_substitutions(attestation: Attestation) -> list[Sequence[Cell]]:
 
 def _tabulate_agent_only(attestation: Attestation) -> list[Sequence[Cell]]:
     return [
-        (each.model_id or _show_unregistered(each.name), _show_model_name(each.service), f"{each.spans:,}")
+        (each.model_id or _show_unregistered(each.name), show_model_name(each.service), f"{each.spans:,}")
         for each in attestation.agent_only_models
     ]
 
@@ -247,20 +260,8 @@ def _tabulate_senders(attestation: Attestation) -> list[Sequence[Cell]]:
     return [(each.sender, f"{each.spans:,}", f"{each.calls:,}", f"{each.models_called:,}") for each in used]
 
 
-def _tabulate_samples(samples: Iterable[SampleSpan]) -> CellTable:
-    rows = [(_show_time(each.start) if each.start else "", each.trace_id, each.span_id) for each in samples]
-    return CellTable(("start", "trace id", "span id"), rows)
-
-
-def _show_model_name(name: str | None) -> Cell:
-    if name is None:
-        return Styled("(others)", "weak")
-    return name or Styled("(no name)", "weak")
-
-
 def _show_unregistered(name: str | None) -> str:
-    shown = _show_model_name(name)
-    return f"{shown.text if isinstance(shown, Styled) else shown} (not registered)"
+    return f"{show_plain_name(name)} (not registered)"
 
 
 def _count_exceptions(check: CheckResult) -> str:
@@ -285,8 +286,3 @@ def _count_telemetry(attestation: Attestation) -> str:
 def _describe_coverage(attestation: Attestation) -> Cell:
     coverage = attestation.coverage
     return "complete" if coverage.status == "complete" else Styled("incomplete", "warning")
-
-
-def _show_time(moment: str) -> str:
-    """Return a moment of an attestation, in UTC, without fractions of seconds."""
-    return f"{moment[:10]} {moment[11:19]} UTC"

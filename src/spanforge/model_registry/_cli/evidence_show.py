@@ -70,11 +70,12 @@ def _describe_package(package: OpenedPackage, attestation: Attestation, check: s
     details = (
         report.show_details(attestation, package.list_inventory())
         if check is None
-        else report.show_check(_find_check(attestation, check))
+        else report.show_check(_find_check(attestation, check), attestation.findings)
     )
     if package.report is None:
         yield Paragraph(Styled(f"NOT VERIFIED: {package.path} is shown as it is; pass --key to verify it.", "warning"))
-        yield FactList([*report.show_facts(attestation), *report.show_report_file(package.files)])
+        files = [*report.show_report_file(package.files), *report.show_stamp_file(package.files)]
+        yield FactList([*report.show_facts(attestation), *files])
     else:
         yield from describe_verified(package)
     yield from details
@@ -97,7 +98,9 @@ def _encode_package(package: OpenedPackage, attestation: Attestation, check: str
     verification = None if package.report is None else msgspec.to_builtins(package.report)
     shown = {"package": package.path, "verification": verification}
     if check is not None:
-        return {**shown, "check": msgspec.to_builtins(_find_check(attestation, check))}
+        result = _find_check(attestation, check)
+        found = [each for each in attestation.findings if each.check == check]
+        return {**shown, "check": msgspec.to_builtins(result), "findings": msgspec.to_builtins(found)}
     return {
         **shown,
         "attestation": msgspec.to_builtins(attestation),

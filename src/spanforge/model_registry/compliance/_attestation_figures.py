@@ -25,12 +25,13 @@ class AttestedFinding(AttestationPart, frozen=True, kw_only=True):
     Attributes:
         check: The name of the check.
         model_id: The id of the model's entry; ``None`` if it has none, or if the span names no model.
-        name: The same id, or the name of a model that is not registered. It is empty if the spans have none, and
-            ``None`` for names that are counted together, as a limit states.
+        name: The same id, or the name of a model that is not registered. It is empty if the spans have none, and for
+            the check ``retention``, which is about no model. It is ``None`` for names that are counted together, as a
+            limit states.
         owner: The model's owner at the period's end, or at generation if that is earlier; ``None`` without an entry.
         service: The service. ``None`` for services that are counted together, for spans that name no model, and for
-            findings that are models or changes.
-        sender: The sender; ``None`` for findings that are models or changes.
+            findings that are models, changes or days.
+        sender: The sender; ``None`` for findings that are models, changes or days.
         reason: The fact that breaks the rule, in words.
         occurrences: The number of exceptions. The sum of a check's findings is the number of its exceptions, if
             findings of untrusted senders are left out and the list is complete.

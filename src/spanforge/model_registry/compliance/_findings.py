@@ -15,6 +15,11 @@ from spanforge.model_registry.compliance._analysis.calls import OTHERS_NAME
 from spanforge.model_registry.compliance._analysis.checks import EVIDENCE_CHECKS
 from spanforge.model_registry.compliance._analysis.copies import DIFFERING_COPIES
 from spanforge.model_registry.compliance._analysis.finding_totals import ANSWERED_BY_UNREGISTERED, REPEATED_ATTRIBUTES
+from spanforge.model_registry.compliance._analysis.retention import (
+    find_archive_days,
+    list_missing_days,
+    measure_retention,
+)
 from spanforge.model_registry.compliance._analysis.samples import build_samples, select_samples
 from spanforge.model_registry.compliance._analysis.senders import UNTRUSTED
 from spanforge.model_registry.compliance._attestation_figures import AttestedFinding
@@ -255,8 +260,20 @@ def _list_unrecorded(facts: EvidenceFacts) -> Iterator[_Candidate]:
             yield _Candidate(1, change.model_id, "", reason, None, change.model_id, (at, at))
 
 
+def _list_unreached(facts: EvidenceFacts) -> Iterator[_Candidate]:
+    """Yield the required days before the earliest record, as one finding about no model."""
+    request = facts.request
+    archive = find_archive_days(facts.inputs, to_nanos(request.generated_at))
+    retention = measure_retention(archive, request.parameters["retention"]["days"])
+    days = list_missing_days(retention)
+    if days is not None:
+        reason = f"no record on the required days from {days[0]} to {days[1]}"
+        yield _Candidate(retention.missing, "", "", reason, None, None, None)
+
+
 _OTHER_LISTS: Final[Mapping[str, Callable[[EvidenceFacts], Iterator[_Candidate]]]] = {
     "accountable": _list_unaccountable,
     "changes_recorded": _list_unrecorded,
+    "retention": _list_unreached,
 }
 """The functions that list the exceptions of checks whose units are no calls."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from spanforge.model_registry._core.timestamps import format_nanos, to_nanos
@@ -83,6 +84,14 @@ def measure_retention(archive: ArchiveDays, required: int) -> Retention:
     required_days = range(last_day - required, last_day)
     empty = sum(day > first_day and day not in days for day in required_days)
     return Retention(required, missing, empty, days[first_day][0], min(days[last_day][1], until))
+
+
+def list_missing_days(retention: Retention) -> tuple[date, date] | None:
+    """Return the first and the last of the required days before the earliest record; ``None`` if there is none."""
+    if not retention.missing or retention.newest is None:
+        return None
+    first = date(1970, 1, 1) + timedelta(days=retention.newest // NANOS_PER_DAY - retention.required)
+    return first, first + timedelta(days=retention.missing - 1)
 
 
 def list_retention_notes(retention: Retention, entries: Iterable[ModelRegistryEntry]) -> Iterator[str]:

@@ -11,10 +11,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from spanforge.model_registry.compliance._formats.json_documents import derive_uuid, write_document
-from spanforge.model_registry.compliance._formats.markup import clean_string, escape_markup, make_tokens, write_list
+from spanforge.model_registry.compliance._formats.markup import escape_markup, make_tokens
+from spanforge.model_registry.compliance._formats.oscal_parts import (
+    fill_list,
+    list_date_props,
+    list_props,
+    write_remarks,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from spanforge.model_registry.compliance._attestation import Attestation
     from spanforge.model_registry.compliance._attestation_parts import (
@@ -26,8 +32,6 @@ if TYPE_CHECKING:
 
 OSCAL_VERSION: Final = "1.2.1"
 """The version of OSCAL that the document states: the newest that compliance-trestle 5.2 reads."""
-OSCAL_NAMESPACE: Final = "urn:spanforge:model-registry:evidence"
-"""The namespace of the properties that OSCAL does not define."""
 _RMF: Final = "http://csrc.nist.gov/ns/rmf"
 """The namespace of the property for the method of an assessment, as NIST's own catalogs have it."""
 _RESULTS_FILE: Final = "attestation.json"
@@ -130,8 +134,11 @@ def _list_objectives(results: _OscalResults) -> Iterator[dict[str, Any]]:
             rule = f"{asked}: {', '.join(clause.checks)}."
         yield {
             "control-id": control,
-            "description": escape_markup(f"{clause.clause}: {clause.asks}"),
-            "props": _list_props(clause=clause.clause),
+            "description": escape_markup(f"{clause.clause} {clause.title}: {clause.asks}"),
+            "props": [
+                *list_props(clause=clause.clause, title=clause.title, source=clause.source, checked=clause.checked),
+                *list_date_props(clause),
+            ],
             "parts": [
                 {
                     "id": objective,
@@ -169,7 +176,7 @@ def _describe_results(results: _OscalResults) -> dict[str, Any]:
             "control-selections": [
                 {
                     "description": escape_markup(f"Clauses of {attestation.framework_name}"),
-                    "props": _list_props(framework=attestation.framework),
+                    "props": list_props(framework=attestation.framework),
                     "include-controls": [{"control-id": control} for control in results.controls],
                 }
             ],
@@ -177,15 +184,15 @@ def _describe_results(results: _OscalResults) -> dict[str, Any]:
                 {"include-objectives": [{"objective-id": each} for each in results.name_objectives()]}
             ],
         },
-        **_fill_list("observations", [_describe_check(results, check) for check in attestation.checks]),
+        **fill_list("observations", [_describe_check(results, check) for check in attestation.checks]),
         "findings": list(_describe_clauses(results)),
-        **_write_remarks("What this evidence does not show:", attestation.limits),
+        **write_remarks("What this evidence does not show:", attestation.limits),
     }
 
 
 def _list_figures(attestation: Attestation) -> list[dict[str, str]]:
     population = attestation.population
-    return _list_props(
+    return list_props(
         **{
             "overall-status": attestation.overall_status,
             "coverage": attestation.coverage.status,
@@ -200,6 +207,8 @@ def _list_figures(attestation: Attestation) -> list[dict[str, str]]:
             "lifecycle-events": population.lifecycle_events,
             "inputs": len(attestation.inputs),
             "source-revision": attestation.registry.source_revision,
+            "framework-source": attestation.framework_source,
+            "framework-checked": attestation.framework_checked,
         }
     )
 
@@ -214,7 +223,7 @@ def _describe_tool(results: _OscalResults) -> dict[str, Any]:
                 "type": "software",
                 "title": escape_markup(generator.name),
                 "description": "The program that made the evidence.",
-                "props": _list_props(version=generator.version),
+                "props": list_props(version=generator.version),
                 "status": {"state": "operational"},
             }
         ],
@@ -230,13 +239,16 @@ def _describe_check(results: _OscalResults, check: CheckResult) -> dict[str, Any
         "uuid": results.derive(f"check:{check.check}"),
         "title": escape_markup(check.check),
         "description": escape_markup(f"{check.title} {found}"),
-        "props": _list_props(
-            status=check.status,
-            unit=check.unit,
-            population=check.population,
-            exceptions=check.exceptions,
-            share=check.share,
-        ),
+        "props": [
+            *list_props(
+                status=check.status,
+                unit=check.unit,
+                population=check.population,
+                exceptions=check.exceptions,
+                share=check.share,
+            ),
+            *(prop | {"class": "parameter"} for prop in _list_parameters(check)),
+        ],
         "methods": ["TEST"],
         "types": ["control-objective"],
         "origins": results.list_origins(),
@@ -251,14 +263,18 @@ def _describe_check(results: _OscalResults, check: CheckResult) -> dict[str, Any
             *(_describe_sample(sample) for sample in check.samples),
         ],
         "collected": results.attestation.generated_at,
-        **_write_remarks("Notes:", check.notes),
+        **write_remarks("Notes:", check.notes),
     }
+
+
+def _list_parameters(check: CheckResult) -> list[dict[str, str]]:
+    return list_props(**{each.name: each.value for each in check.parameters})
 
 
 def _describe_sample(sample: SampleSpan) -> dict[str, Any]:
     return {
         "description": "An exception: a span in the telemetry.",
-        "props": _list_props(
+        "props": list_props(
             **{"trace-id": sample.trace_id, "span-id": sample.span_id, "start": sample.start},
         ),
     }
@@ -273,14 +289,14 @@ def _describe_clauses(results: _OscalResults) -> Iterator[dict[str, Any]]:
             "uuid": results.derive(f"clause:{number}"),
             "title": escape_markup(f"{clause.clause}: {clause.status}"),
             "description": escape_markup(clause.asks),
-            "props": _list_props(clause=clause.clause, status=clause.status),
+            "props": list_props(clause=clause.clause, status=clause.status),
             "origins": results.list_origins(),
             "target": _describe_target(clause, objective),
-            **_fill_list(
+            **fill_list(
                 "related-observations",
                 [{"observation-uuid": results.derive(f"check:{name}")} for name in clause.checks if name in known],
             ),
-            **_write_remarks("Parts of the clause that no check shows:", clause.not_shown),
+            **write_remarks("Parts of the clause that no check shows:", clause.not_shown),
         }
 
 
@@ -303,20 +319,3 @@ def _list_resources(results: _OscalResults) -> Iterator[dict[str, Any]]:
             "title": escape_markup(name),
             "rlinks": [link if kind is None else link | {"media-type": kind}],
         }
-
-
-def _fill_list(field: str, items: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return a field with a list; no field if the list is empty, because OSCAL has no empty lists."""
-    return {field: items} if items else {}
-
-
-def _write_remarks(heading: str, texts: Iterable[str]) -> dict[str, str]:
-    """Return the field ``remarks`` with a list of texts; no field if there are none."""
-    listed = write_list(texts)
-    return {"remarks": f"{heading}\n\n{listed}"} if listed else {}
-
-
-def _list_props(**values: Any) -> list[dict[str, str]]:
-    """Return properties of this project's namespace. Values that are ``None`` or blank are left out."""
-    texts = {name: clean_string(str(value)) for name, value in values.items() if value is not None}
-    return [{"name": name, "ns": OSCAL_NAMESPACE, "value": text} for name, text in texts.items() if text]

@@ -16,6 +16,7 @@ from spanforge.model_registry.compliance._optional_modules import OptionalModule
 from spanforge.model_registry.compliance._page import texts
 from spanforge.model_registry.compliance._page.timeline import build_timeline, draw_coverage
 from spanforge.model_registry.compliance._page.views import (
+    ABOUT_ARCHIVE,
     MAX_ROWS,
     count_by_model,
     fold_rows,
@@ -52,6 +53,7 @@ _TABLE_COLUMNS: Final = {
     ),
     "CHECK_COLUMNS": ("Rule", "Result", "Exceptions", "Without exception", "Notes"),
     "CHANGE_COLUMNS": ("When", "Model", "New status", "Reason", "Changed by", "Event"),
+    "CLAUSE_COLUMNS": ("Clause", "Applies from", "Source"),
     "GAP_COLUMNS": ("From", "Until", "Length"),
     "INPUT_COLUMNS": ("Input", "Format", "Spans", "Unreadable", "First and last span", "Faults"),
     "SENDER_COLUMNS": ("Sender", "Spans", "Calls", "Models called", "Agent spans", "Lifecycle events"),
@@ -79,13 +81,16 @@ def render_page(attestation: Attestation) -> bytes:
     """
     inventory = rank_inventory(attestation)
     senders = [each for each in attestation.senders if each.spans or each.calls or each.lifecycle_events]
+    found = list_found_checks(attestation)
     context = {
         "a": attestation,
         "period": texts.show_period(attestation.period.from_date, attestation.period.to_date),
         "checks": {check.check: check for check in attestation.checks},
         "check_rows": fold_rows(attestation.checks),
+        "clause_rows": fold_rows(attestation.clauses, limit=len(attestation.clauses)),
         "failed": sum(check.status == "findings" for check in attestation.checks),
-        "found": list_found_checks(attestation),
+        "found": found,
+        "is_cut": any(each.left > 0 for each in found),
         "not_shown": list_not_shown(attestation),
         "inventory": fold_rows(inventory, max(attestation.inventory_count, len(inventory))),
         "models": _number_models(inventory[:MAX_ROWS]),
@@ -149,6 +154,8 @@ def _load_template() -> jinja2.Template:
         "VERDICTS": texts.VERDICTS,
         "STATUSES": texts.STATUS_LABELS,
         "SENDERS": texts.SENDERS_SHOWN,
+        "READ_IN": texts.READ_IN,
+        "ABOUT_ARCHIVE": ABOUT_ARCHIVE,
         "MAX_REASONS": _MAX_TEXTS,
         "MAX_FILES": _MAX_TEXTS,
         "names": texts.join_services,

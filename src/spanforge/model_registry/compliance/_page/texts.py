@@ -64,6 +64,13 @@ SENDERS_SHOWN: Final[Mapping[str, str]] = {
 """The words for senders."""
 
 
+READ_IN: Final[Mapping[str, str]] = {
+    "official": "read in the publisher's own text",
+    "secondary": "read in another account, not in the publisher's own text",
+}
+"""The words for the kinds of sources."""
+
+
 def show_text(text: str) -> str:
     """Return a text as the page shows it: invisible characters are escaped, and a long text is cut off."""
     shown = text if len(text) <= MAX_PAGE_TEXT else f"{text[:MAX_PAGE_TEXT]}… ({len(text):,} characters)"

@@ -21,6 +21,10 @@ MAX_ROWS: Final = 100
 """The limit of rows of a table, so that the page stays small. The files of the package have the others."""
 
 
+ABOUT_ARCHIVE: Final = frozenset({"retention"})
+"""The checks whose findings are about the archive, and not about a model."""
+
+
 class Rows(NamedTuple):
     """The rows of a table: those that are shown at once, those that are folded, and the number of the others."""
 
@@ -116,7 +120,8 @@ def rank_inventory(attestation: Attestation) -> list[ModelFigures]:
 
 def count_by_model(attestation: Attestation) -> Mapping[str | None, int]:
     """Return the number of checks in which each model has exceptions, by id or name."""
-    pairs = {(each.check, each.name) for each in attestation.findings if each.sender != "untrusted"}
+    counted = [each for each in attestation.findings if each.sender != "untrusted" and each.check not in ABOUT_ARCHIVE]
+    pairs = {(each.check, each.name) for each in counted}
     return Counter(name for _, name in pairs)
 
 
