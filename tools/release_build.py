@@ -23,7 +23,7 @@ LEFT_OUT: Final = re.compile(r"\.ci/.*|\.editorconfig")
 """Files of the repository that the sdist does not have: they serve only those who change the code."""
 FORBIDDEN: Final = re.compile(
     r"(^|.*/)(\.env.*|\.netrc|\.git/.*|__pycache__/.*|\.\w+_cache/.*|\.venv/.*"
-    r"|.*\.(key|p12|pfx|jks|pyc|so|log|orig|rej|swp|bak|tmp))"
+    r"|.*\.(pem|key|p12|pfx|jks|pyc|so|log|orig|rej|swp|bak|tmp))"
 )
 """Names of secrets and of leftovers, which no distribution may have, even if the repository does."""
 PUBLIC_PEM: Final = re.compile(

@@ -45,7 +45,7 @@ def generate(case: EvidenceCase, *announcements: Announcement, **options: Any) -
     Calendar(announcements).save(path)
     engine = case.engine(make_entry(), make_entry("other"), calendar=path)
     package = case.package(engine, period=JANUARY, **options)
-    assert b"<dt>Calendar</dt><dd><bdi>calendar.json</bdi>" in render_page(package.attestation)
+    assert b"<dt>Provider calendar</dt><dd><bdi>calendar.json</bdi>" in render_page(package.attestation)
     return package
 
 
