@@ -40,15 +40,19 @@ NOT_OF_THE_SDK = {
     "test_docs.py",
     "test_interrupted.py",  # one version of CPython, and no SDK
     "test_mutations.py",
+    "test_pin_images.py",
     "test_prose.py",
+    "test_release.py",
+    "test_supply_chain.py",
 }
 """Tests that need other packages than the SDK's, or that neither the SDK nor Python's version changes."""
 FOLDERS = ("cli", "contract", "json_files", "layers", "otel", "provider_calendar", "watch", "yaml_files")
 """Folders of tests that run with each Python."""
 ENDS = (OF_PYTHONS[1], OF_PYTHONS[-1])
 """The lines that also run the tests of the command line: the newest of everything, on the oldest and newest Python."""
-IN_MAKE_TEST = ("newest", HERE)
-"""The line whose packages and Python are those of ``make test``, which runs all tests."""
+ONLY_SDK = {("newest", HERE), ("newest", "3.12")}
+"""The lines of Pythons that run only the SDK's tests: ``make test`` runs all with the first, and both neighbours of the
+second do."""
 USERS_OF_THE_SDK = ("contract/", "otel/", "test_default", "test_events", "test_log_events", "test_seed_page")
 """The beginnings of the tests that run with each SDK."""
 TESTS = {
@@ -100,7 +104,7 @@ def list_tests(sdk: str, version: str) -> list[str]:
     """Return the tests to run: with the ends of the range of SDKs on each Python all, with the others the SDK's."""
     line = (sdk, version)
     chosen = TESTS
-    if line not in OF_PYTHONS or line == IN_MAKE_TEST:
+    if line not in OF_PYTHONS or line in ONLY_SDK:
         chosen = {name for name in TESTS if name.startswith(USERS_OF_THE_SDK)}
     if line not in ENDS:
         chosen = {name for name in chosen if not name.startswith("cli/")}
