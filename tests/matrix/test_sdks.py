@@ -101,7 +101,7 @@ def interpreter(version: str) -> str | None:
 
 
 def list_tests(sdk: str, version: str) -> list[str]:
-    """Return the tests to run: with the ends of the range of SDKs on each Python all, with the others the SDK's."""
+    """Return the tests to run: all with most Pythons, and the SDK's with the other lines."""
     line = (sdk, version)
     chosen = TESTS
     if line not in OF_PYTHONS or line in ONLY_SDK:
