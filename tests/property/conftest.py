@@ -17,7 +17,7 @@ from spanforge.model_registry._core.lifecycle import RISK_TIERS, STATUSES
 from spanforge.model_registry._core.validation import RESERVED
 from spanforge.model_registry._core.values import parse_date
 
-for profile, max_examples in {"usual": 60, "thorough": 2_000}.items():
+for profile, max_examples in {"usual": 40, "thorough": 2_000}.items():
     settings.register_profile(
         profile,
         max_examples=max_examples,
