@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from spanforge.model_registry._core.errors import RegistryFileError
-from spanforge.model_registry._core.file_hints import MAX_READ, add_hint, explain_json_fault
+from spanforge.model_registry._core.file_hints import MAX_READ
 from spanforge.model_registry._core.file_texts import (
     MAX_ITEM_VALUES,
     SLICE,
@@ -27,6 +27,7 @@ from spanforge.model_registry._core.json_texts import (
     NESTED_TOO_DEEPLY,
     decode_json_items,
     decode_json_text,
+    explain_json_error,
     json_decoder,
     refuse_root,
     refuse_text,
@@ -244,7 +245,7 @@ class JsonArray:
         content, size = self.content, _MAX_BYTES * MAX_READ
         pieces = content[:size], content[max(position - size, 0) : position], content[position : position + size]
         start, before, rest = (piece.decode(errors="ignore") for piece in pieces)
-        reason = add_hint(f"is not valid JSON: {message}", explain_json_fault(start, before, rest))
+        reason = explain_json_error(message, start, before, rest)
         line, column = find_place(content, position)
         raise RegistryFileError(self._name, reason, line=line, column=column)
 

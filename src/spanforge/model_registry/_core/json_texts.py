@@ -64,7 +64,7 @@ def json_faults_of(name: str, text: str) -> Iterator[None]:
         yield
     except json.JSONDecodeError as error:
         before, rest = text[max(error.pos - MAX_READ, 0) : error.pos], text[error.pos : error.pos + MAX_READ]
-        reason = explain_json_error(error, text[:MAX_READ], before, rest)
+        reason = explain_json_error(error.msg, text[:MAX_READ], before, rest)
         raise RegistryFileError(name, reason, line=error.lineno, column=error.colno) from None
     except RecursionError:
         raise RegistryFileError(name, NESTED_TOO_DEEPLY) from None
@@ -72,9 +72,9 @@ def json_faults_of(name: str, text: str) -> Iterator[None]:
         raise RegistryFileError(name, f"is not valid JSON: {error}") from None
 
 
-def explain_json_error(error: json.JSONDecodeError, start: str, before: str, rest: str) -> str:
+def explain_json_error(message: str, start: str, before: str, rest: str) -> str:
     """Return the predicate of the sentence about a text that is not JSON, with a hint; see ``explain_json_fault``."""
-    return add_hint(f"is not valid JSON: {error.msg}", explain_json_fault(start, before, rest))
+    return add_hint(f"is not valid JSON: {message}", explain_json_fault(start, before, rest))
 
 
 def decode_json_value(name: str, text: str) -> Any:

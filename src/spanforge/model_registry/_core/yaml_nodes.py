@@ -31,8 +31,8 @@ billions."""
 
 _TAGS: Final = "tag:yaml.org,2002:"
 _TOO_DEEP: Final = f"is nested more than {MAX_LEVELS} levels deep"
-_NO_LIST: Final = "must be a YAML list of entries"
-_NO_CONTENT: Final = f"{_NO_LIST}; the file is empty"
+_ENTRY_LIST: Final = "a YAML list of entries"
+_NO_CONTENT: Final = "must be {}; the file is empty"
 
 NULLS: Final = ("", "~", "null", "Null", "NULL")
 """The plain texts that mean null."""
@@ -72,7 +72,7 @@ class _TooLargeError(FaultError):
     """An item, or a root that is no list, exceeds ``MAX_ITEM_VALUES``."""
 
 
-def compose(content: bytes, expected: str = "a YAML list of entries") -> Node:
+def compose(content: bytes, expected: str = _ENTRY_LIST) -> Node:
     """Return the root of a YAML file with this content, with each ``<<`` replaced by the members that it adds.
 
     Args:
@@ -87,7 +87,7 @@ def compose(content: bytes, expected: str = "a YAML list of entries") -> Node:
     for event in composer.list_roots():
         root = composer.compose_root(event)
     if root is None or root.is_null:
-        raise FaultError(None, f"must be {expected}; the file is empty")
+        raise FaultError(None, _NO_CONTENT.format(expected))
     return root
 
 
@@ -106,7 +106,7 @@ def compose_items(content: bytes) -> Iterator[Node]:
         else:
             composer.refuse_root(event)
     if not is_list:
-        raise FaultError(None, _NO_CONTENT)
+        raise FaultError(None, _NO_CONTENT.format(_ENTRY_LIST))
 
 
 class _Composer:
@@ -155,7 +155,9 @@ class _Composer:
                 return
             kind = root.value
         lists = [key for key, is_list in self._root_keys.items() if is_list]
-        _fail(event, add_hint(f"{_NO_LIST}; got {describe_type(kind)}", explain_root(self._root_keys, lists)))
+        _fail(
+            event, add_hint(f"must be {_ENTRY_LIST}; got {describe_type(kind)}", explain_root(self._root_keys, lists))
+        )
 
     def _open_anchor(self, event: Any) -> None:
         """Note the anchor of a node that starts with an event, and check its tag."""
