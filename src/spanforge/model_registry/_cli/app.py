@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 from spanforge.model_registry import ModelRegistryError, __version__
 from spanforge.model_registry._cli.commands import PROGRAM, build_command, list_command_names, list_sections
 from spanforge.model_registry._core.atomic_files import explain_os_error
+from spanforge.model_registry._core.shown_values import make_printable
 from spanforge.model_registry._core.values import quote
 
 BAD_INPUT: Final = 2
@@ -105,8 +106,7 @@ def _explain_usage(error: Any) -> NoReturn:
 
 def _end_with(*texts: str, code: int = BAD_INPUT) -> NoReturn:
     for text in texts:
-        shown = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
-        print(f"{PROGRAM}: {shown}", file=sys.stderr)  # noqa: T201 - the program's own output
+        print(f"{PROGRAM}: {make_printable(text)}", file=sys.stderr)  # noqa: T201 - the program's own output
     raise typer.Exit(code)
 
 

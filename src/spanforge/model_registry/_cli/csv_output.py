@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import sys
 from typing import TYPE_CHECKING, Any
 
-from spanforge.model_registry.compliance._csv_cells import escape_cell
+from spanforge.model_registry.compliance._csv_cells import escape_cell, write_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -18,11 +16,7 @@ def format_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
     An apostrophe precedes a text that would be a formula.
     """
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(map(_make_cell, row) for row in rows)
-    return buffer.getvalue()
+    return write_rows(columns, ([_make_cell(value) for value in row] for row in rows))
 
 
 def _make_cell(value: Any) -> str:

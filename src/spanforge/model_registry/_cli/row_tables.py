@@ -66,7 +66,7 @@ def make_table(
 
 def _make_styled(cell: object, style: str) -> Styled:
     text, style = cell if isinstance(cell, Styled) else (str(cell), style)
-    return Styled(text if text.isprintable() else escape_controls(text), style)
+    return Styled(escape_controls(text), style)
 
 
 def _transpose(columns: Sequence[str], rows: Iterable[Sequence[Styled]]) -> Iterator[list[str]]:

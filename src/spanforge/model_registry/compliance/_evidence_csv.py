@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from typing import TYPE_CHECKING, Final
 
 from spanforge.model_registry._core.lifecycle import LIFECYCLE
@@ -11,7 +9,7 @@ from spanforge.model_registry._core.resolution import UNREGISTERED
 from spanforge.model_registry._core.timestamps import format_nanos
 from spanforge.model_registry.compliance._analysis.calls import LISTED_RULES, NO_NAME, OTHERS_NAME
 from spanforge.model_registry.compliance._analysis.model_totals import Counts
-from spanforge.model_registry.compliance._csv_cells import escape_cell
+from spanforge.model_registry.compliance._csv_cells import escape_cell, write_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,11 +43,7 @@ _PLACEHOLDER_TEXTS: Final = {NO_NAME: "(no name)", OTHERS_NAME: _OTHERS_TEXT}
 
 def render_csv(rows: Iterable[InventoryRow]) -> bytes:
     """Return the CSV of an inventory in UTF-8, with a header and line feeds as line ends."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    writer.writerows(map(_make_row, rows))
-    return buffer.getvalue().encode()
+    return write_rows(COLUMNS, map(_make_row, rows)).encode()
 
 
 def _make_row(row: InventoryRow) -> list[str | int]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from spanforge.model_registry._core.shown_values import make_printable
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -20,7 +22,7 @@ _NO_TOKEN: Final = re.compile(r"[^A-Za-z0-9._-]+")
 
 def clean_string(text: str) -> str:
     """Return a text on one line: other white space and control characters are escaped as in Python."""
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text).strip()
+    return make_printable(text).strip()
 
 
 def escape_markup(text: str) -> str:

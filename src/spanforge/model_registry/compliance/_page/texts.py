@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from spanforge.model_registry._core.lifecycle import LIFECYCLE
+from spanforge.model_registry._core.shown_values import make_printable
 from spanforge.model_registry._core.timestamps import format_nanos, from_nanos, to_nanos
 
 if TYPE_CHECKING:
@@ -80,9 +81,7 @@ def show_text(text: str) -> str:
 
 def escape_invisible(value: Any) -> Any:
     """Return a text with invisible characters escaped; other values and text that is HTML already as they are."""
-    if not isinstance(value, str) or hasattr(value, "__html__") or value.isprintable():
-        return value
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in value)
+    return make_printable(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
 def show_number(number: int) -> str:
