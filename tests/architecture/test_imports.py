@@ -207,7 +207,7 @@ INNER_LAYERS = {
         {"app"},
     ],
     "compliance": [
-        {"_deadlines"},
+        {"_http"},
         {"_sources", "_attestation_parts", "_csv_cells", "_optional_modules", "_status_checks"},
         {
             *("_attestation_figures", "_attestation_names", "_attestation_request", "_attestation_senders"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import http.client
 import ssl
 import urllib.error
@@ -11,7 +10,7 @@ import urllib.request
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from spanforge.model_registry._core.errors import PackageError, shorten
-from spanforge.model_registry.compliance._deadlines import DeadlineHandler, SecureDeadlineHandler
+from spanforge.model_registry.compliance._http import DeadlineHandler, SecureDeadlineHandler, split_address
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,19 +53,13 @@ def parse_authority(url: str) -> AuthorityAddress:
     Raises:
         PackageError: The address is not valid.
     """
-    try:
-        parts = urllib.parse.urlsplit(url)
-        is_valid = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0 and url.isprintable()
-    except ValueError:
-        is_valid = False
-    if not is_valid:  # the error does not show the address, because any part of it may be secret
+    address = split_address(url) if url.isprintable() else None
+    if address is None:  # the error does not show the address, because any part of it may be secret
         rule = "must have http:// or https://, a host, and an optional path"
         raise PackageError("the address of the time stamp authority", rule)
-    users, _, host = parts.netloc.rpartition("@")
+    parts, host, authorization = address
     plain = urllib.parse.urlunsplit((parts.scheme, host, parts.path, parts.query, ""))
-    headers = {"Content-Type": QUERY_TYPE, "Accept": REPLY_TYPE}
-    if users:
-        headers["Authorization"] = f"Basic {base64.b64encode(urllib.parse.unquote_to_bytes(users)).decode()}"
+    headers = {"Content-Type": QUERY_TYPE, "Accept": REPLY_TYPE, **authorization}
     url = urllib.parse.quote(plain, safe="/%:@!$&'()*+,;=~?[]")
     return AuthorityAddress(f"{parts.scheme}://{host}{parts.path}", url, headers)
 

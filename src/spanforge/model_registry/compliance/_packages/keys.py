@@ -32,7 +32,8 @@ from securesystemslib.signer import (  # type: ignore[attr-defined] # its __init
     SSlibKey,
 )
 
-from spanforge.model_registry._core.errors import PackageError, VerificationError, shorten
+from spanforge.model_registry._core.errors import PackageError, VerificationError
+from spanforge.model_registry.compliance._packages.pem_files import read_start
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -258,12 +259,7 @@ def _check_kind(name: str, public: Any, allowed: str) -> SSlibKey:
 
 
 def _read_key(path: str, allowed: str) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            content = file.read(MAX_KEY_SIZE + 1)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or shorten(str(error))
-        raise PackageError(path, f"cannot be read: {reason}; {allowed}") from None
+    content = read_start(path, MAX_KEY_SIZE + 1, allowed)
     if len(content) > MAX_KEY_SIZE:
         raise PackageError(path, f"is larger than {MAX_KEY_SIZE} bytes; {allowed}")
     return content

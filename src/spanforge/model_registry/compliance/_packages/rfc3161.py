@@ -27,6 +27,7 @@ from rfc3161_client import (
 from spanforge.model_registry._core.errors import PackageError, shorten
 from spanforge.model_registry._core.timestamps import format_nanos, to_nanos
 from spanforge.model_registry.compliance._packages.der import sort_certificates
+from spanforge.model_registry.compliance._packages.pem_files import read_start
 from spanforge.model_registry.compliance._packages.time_stamp import TimeStamp
 
 if TYPE_CHECKING:
@@ -140,12 +141,7 @@ def load_certificates(paths: Iterable[str | os.PathLike[str]]) -> list[Certifica
 
 def _read_certificates(name: str) -> list[Certificate]:
     rule = "pass the authority's certificates in PEM"
-    try:
-        with open(name, "rb") as file:
-            content = file.read(MAX_CERTIFICATES + 1)
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or shorten(str(error))
-        raise PackageError(name, f"cannot be read: {reason}; {rule}") from None
+    content = read_start(name, MAX_CERTIFICATES + 1, rule)
     if len(content) > MAX_CERTIFICATES:
         raise PackageError(name, f"is larger than {MAX_CERTIFICATES:,} bytes; {rule}")
     try:

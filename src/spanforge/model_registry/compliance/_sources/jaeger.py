@@ -14,7 +14,7 @@ import msgspec
 
 from spanforge.model_registry._core.errors import TelemetryError, shorten
 from spanforge.model_registry._core.timestamps import format_micros
-from spanforge.model_registry.compliance._deadlines import DeadlineHandler, SecureDeadlineHandler
+from spanforge.model_registry.compliance._http import DeadlineHandler, SecureDeadlineHandler
 from spanforge.model_registry.compliance._sources.jaeger_http import RedirectHandler, StatusHandler, parse_address
 
 if TYPE_CHECKING:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import urllib.parse
 import urllib.request
 from typing import Any, Final
 
 from spanforge.model_registry._core.errors import TelemetryError, shorten
+from spanforge.model_registry.compliance._http import split_address
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 
@@ -48,16 +48,10 @@ def parse_address(url: str) -> tuple[str, str, dict[str, str]]:
     Raises:
         TelemetryError: The address is not valid.
     """
-    try:
-        parts = urllib.parse.urlsplit(url)
-        valid = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-    except ValueError:
-        valid = False
-    if not valid:  # the error does not show the address, because any part of it may be secret
+    address = split_address(url)
+    if address is None:  # the error does not show the address, because any part of it may be secret
         raise TelemetryError("Jaeger's address", "must have http:// or https://, a host, and an optional path")
-    users, _, host = parts.netloc.rpartition("@")
-    headers = {"Accept": "application/json"}
-    if users:
-        headers["Authorization"] = f"Basic {base64.b64encode(urllib.parse.unquote_to_bytes(users)).decode()}"
+    parts, host, authorization = address
+    headers = {"Accept": "application/json", **authorization}
     path = urllib.parse.quote(parts.path, safe="/%:@!$&'()*+,;=~").rstrip("/")
     return f"{parts.scheme}://{host}{parts.path}", f"{parts.scheme}://{host}{path}", headers

@@ -1,15 +1,45 @@
-"""HTTP with a deadline for each response: handlers for ``urllib.request.build_opener``."""
+"""HTTP: addresses with a user, and a deadline for each response by handlers for ``urllib.request.build_opener``."""
 
 from __future__ import annotations
 
+import base64
 import http.client
 import io
 import time
+import urllib.parse
 import urllib.request
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     import socket
+
+
+class HttpAddress(NamedTuple):
+    """An address in parts.
+
+    Attributes:
+        parts: The parts of the whole address, with its user and password.
+        host: The host and the port.
+        authorization: The header of Basic authentication, if the address has a user.
+    """
+
+    parts: urllib.parse.SplitResult
+    host: str
+    authorization: dict[str, str]
+
+
+def split_address(url: str) -> HttpAddress | None:
+    """Return an ``http`` or ``https`` address in parts; ``None`` if it is not valid."""
+    try:
+        parts = urllib.parse.urlsplit(url)
+        is_valid = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        return None
+    if not is_valid:
+        return None
+    user, _, host = parts.netloc.rpartition("@")
+    token = base64.b64encode(urllib.parse.unquote_to_bytes(user)).decode()
+    return HttpAddress(parts, host, {"Authorization": f"Basic {token}"} if user else {})
 
 
 class _DeadlineReader(io.RawIOBase):
