@@ -27,7 +27,6 @@ from spanforge.model_registry.compliance._calendar_file import copy_calendar
 from spanforge.model_registry.compliance._evidence_request import EvidenceRequest, select_totals
 from spanforge.model_registry.compliance._framework_file import copy_framework
 from spanforge.model_registry.compliance._frameworks.shipped import choose_framework, choose_parameters
-from spanforge.model_registry.compliance._model_call_facts import list_model_calls
 from spanforge.model_registry.compliance._packages.evidence_package import EvidencePackage
 from spanforge.model_registry.compliance._registry_files import copy_registry
 from spanforge.model_registry.compliance._report import build_evidence
@@ -167,7 +166,7 @@ class ComplianceMappingEngine:
             framework_file,
             copied.files,
             known.content,
-            list_model_calls(request, totals),
+            made.model_calls,
             made.findings_csv,
         )
 

@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from spanforge.model_registry._core.provider_calendar import list_entry_shutdowns
-from spanforge.model_registry._core.timestamps import from_nanos
+from spanforge.model_registry._core.timestamps import from_nanos, to_nanos
 from spanforge.model_registry.compliance._analysis.changes import describe_changes
+from spanforge.model_registry.compliance._analysis.retention import find_archive_days
 from spanforge.model_registry.compliance._analysis.seen_events import drop_repeats
 from spanforge.model_registry.compliance._analysis.senders import COUNTED
 from spanforge.model_registry.compliance._attestation_parts import SENDERS
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from spanforge.model_registry._core.entry import ModelRegistryEntry
     from spanforge.model_registry._core.provider_calendar import Calendar
+    from spanforge.model_registry.compliance._analysis.retention import ArchiveDays
     from spanforge.model_registry.compliance._analysis.scan_data import ScannedInput, ScanRequest, SeenEvent
     from spanforge.model_registry.compliance._analysis.totals import CallTotals
     from spanforge.model_registry.compliance._attestation_parts import Change
@@ -98,6 +100,8 @@ class EvidenceFacts(NamedTuple):
         changes: The lifecycle changes of these models in the period.
         events: The number of lifecycle events in the period, of trusted and unknown senders.
         events_by_sender: The number of lifecycle events in the period of each sender.
+        states: The entries that the evidence is about, each with its state at ``shown_at``.
+        archive: The days of all records that were given; ``None`` if no check needs them.
     """
 
     request: EvidenceRequest
@@ -107,6 +111,8 @@ class EvidenceFacts(NamedTuple):
     changes: Sequence[Change]
     events: int
     events_by_sender: Mapping[str, int]
+    states: Sequence[EntryState]
+    archive: ArchiveDays | None
 
 
 def select_totals(request: EvidenceRequest, totals: CallTotals) -> CallTotals:
@@ -150,7 +156,10 @@ def collect_facts(request: EvidenceRequest, totals: CallTotals, inputs: Sequence
     changes = describe_changes(request.entries, request.scan, counted)
     by_sender = {sender: _count_in_period(request.scan, found) for sender, found in events.items()}
     about = select_totals(request, totals)
-    return EvidenceFacts(request, inputs, totals, about, changes, _count_in_period(request.scan, counted), by_sender)
+    archive = find_archive_days(inputs, to_nanos(request.generated_at)) if request.scan.keeps_days else None
+    number = _count_in_period(request.scan, counted)
+    states = request.list_states()
+    return EvidenceFacts(request, inputs, totals, about, changes, number, by_sender, states, archive)
 
 
 def _count_in_period(scan: ScanRequest, events: Iterable[SeenEvent]) -> int:

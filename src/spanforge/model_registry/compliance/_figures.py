@@ -72,7 +72,7 @@ def _build_model(row: InventoryRow) -> ModelFigures:
         name=None if name == OTHERS_NAME else name,
         title=None if entry is None else entry.name,
         version=None if entry is None else entry.version,
-        owner=_read_row_owner(row),
+        owner=None if row.shown is None else row.shown.owner,
         risk_tier=_read_tier(row),
         status=_read_status(row),
         purpose=None if entry is None else entry.purpose,
@@ -94,14 +94,8 @@ def _read_row_name(row: InventoryRow) -> str:
     return row.name if row.entry is None else row.entry.model_id
 
 
-def _read_row_owner(row: InventoryRow) -> str | None:
-    shown = row.entry if row.state is None else row.state
-    return None if shown is None else shown.owner
-
-
 def _read_tier(row: InventoryRow) -> RiskTier | None:
-    shown = row.entry if row.state is None else row.state
-    return None if shown is None else shown.risk_tier
+    return None if row.shown is None else row.shown.risk_tier
 
 
 def _read_status(row: InventoryRow) -> CallStatus:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from heapq import nsmallest
 from itertools import groupby, islice
 from typing import TYPE_CHECKING, Final, NamedTuple
+
+import msgspec
 
 from spanforge.model_registry._core.lifecycle import LIFECYCLE
 from spanforge.model_registry._core.timestamps import format_nanos, to_nanos
@@ -16,7 +16,6 @@ from spanforge.model_registry.compliance._analysis.checks import EVIDENCE_CHECKS
 from spanforge.model_registry.compliance._analysis.copies import DIFFERING_COPIES
 from spanforge.model_registry.compliance._analysis.finding_totals import ANSWERED_BY_UNREGISTERED, REPEATED_ATTRIBUTES
 from spanforge.model_registry.compliance._analysis.retention import (
-    find_archive_days,
     list_missing_days,
     measure_retention,
 )
@@ -24,7 +23,7 @@ from spanforge.model_registry.compliance._analysis.samples import build_samples,
 from spanforge.model_registry.compliance._analysis.senders import UNTRUSTED
 from spanforge.model_registry.compliance._attestation_figures import AttestedFinding
 from spanforge.model_registry.compliance._attestation_parts import SENDERS
-from spanforge.model_registry.compliance._csv_cells import escape_cell
+from spanforge.model_registry.compliance._csv_cells import escape_cell, write_rows
 from spanforge.model_registry.compliance._sender_figures import CHECKS_OF_CLAIMS
 
 if TYPE_CHECKING:
@@ -108,17 +107,12 @@ class FindingList(NamedTuple):
 
         Only the first row of a finding has the number of its occurrences, so that the sum of the column is right.
         """
-        buffer = io.StringIO()
-        writer = csv.writer(buffer, lineterminator="\n")
-        writer.writerow(FINDING_COLUMNS)
-        for finding in self.findings:
-            writer.writerows(_list_span_rows(finding))
-        return buffer.getvalue().encode()
+        rows = (row for finding in self.findings for row in _list_span_rows(finding))
+        return write_rows(FINDING_COLUMNS, rows).encode()
 
 
 def _limit_samples(finding: AttestedFinding) -> AttestedFinding:
-    fields = {name: getattr(finding, name) for name in finding.__struct_fields__}
-    return AttestedFinding(**fields | {"samples": finding.samples[:SAMPLES_ATTESTED]})
+    return msgspec.structs.replace(finding, samples=finding.samples[:SAMPLES_ATTESTED])
 
 
 def _list_span_rows(finding: AttestedFinding) -> Iterator[list[str | int]]:
@@ -262,9 +256,9 @@ def _list_unrecorded(facts: EvidenceFacts) -> Iterator[_Candidate]:
 
 def _list_unreached(facts: EvidenceFacts) -> Iterator[_Candidate]:
     """Yield the required days before the earliest record, as one finding about no model."""
-    request = facts.request
-    archive = find_archive_days(facts.inputs, to_nanos(request.generated_at))
-    retention = measure_retention(archive, request.parameters["retention"]["days"])
+    if facts.archive is None:
+        return
+    retention = measure_retention(facts.archive, facts.request.parameters["retention"]["days"])
     days = list_missing_days(retention)
     if days is not None:
         reason = f"no record on the required days from {days[0]} to {days[1]}"

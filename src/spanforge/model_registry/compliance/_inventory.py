@@ -34,6 +34,11 @@ class InventoryRow(NamedTuple):
     sender: Sender | None
     totals: ModelTotals
 
+    @property
+    def shown(self) -> ModelRegistryEntry | StateAsOf | None:
+        """The object with owner and risk tier: the state, or the entry before its deployment date."""
+        return self.entry if self.state is None else self.state
+
 
 def list_inventory(
     states: Sequence[EntryState],

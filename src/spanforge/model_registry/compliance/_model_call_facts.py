@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from spanforge.model_registry._core.timestamps import format_nanos
 from spanforge.model_registry.compliance._analysis.calls import OTHERS_NAME
-from spanforge.model_registry.compliance._evidence_request import select_totals
 from spanforge.model_registry.compliance._model_calls import ModelCalls
 from spanforge.model_registry.compliance._name_lists import drop_others
 
@@ -15,16 +14,15 @@ if TYPE_CHECKING:
 
     from spanforge.model_registry._core.entry import ModelRegistryEntry, StateAsOf
     from spanforge.model_registry.compliance._analysis.model_totals import ModelTotals
-    from spanforge.model_registry.compliance._analysis.totals import CallTotals
-    from spanforge.model_registry.compliance._evidence_request import EvidenceRequest
+    from spanforge.model_registry.compliance._evidence_request import EvidenceFacts
 
 
-def list_model_calls(request: EvidenceRequest, totals: CallTotals) -> tuple[ModelCalls, ...]:
+def list_model_calls(facts: EvidenceFacts) -> tuple[ModelCalls, ...]:
     """Return the models that trusted and unknown senders called: entries in their order, then names, sorted."""
-    about = select_totals(request, totals)
+    about = facts.about
     registered = [
         _combine_facts(entry, state, about.models[entry.model_id])
-        for entry, state in request.list_states()
+        for entry, state in facts.states
         if entry.model_id in about.models
     ]
     names = [

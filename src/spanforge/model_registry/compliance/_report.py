@@ -18,7 +18,6 @@ from spanforge.model_registry.compliance._analysis.calls import NO_NAME, OTHERS_
 from spanforge.model_registry.compliance._analysis.check_results import run_checks
 from spanforge.model_registry.compliance._analysis.checks import CheckInput
 from spanforge.model_registry.compliance._analysis.model_totals import ModelTotals
-from spanforge.model_registry.compliance._analysis.retention import find_archive_days
 from spanforge.model_registry.compliance._analysis.senders import UNKNOWN, UNTRUSTED
 from spanforge.model_registry.compliance._attestation import Attestation
 from spanforge.model_registry.compliance._attestation_parts import worst_status
@@ -32,6 +31,7 @@ from spanforge.model_registry.compliance._figures import list_call_figures, list
 from spanforge.model_registry.compliance._findings import FindingList, list_findings
 from spanforge.model_registry.compliance._inventory import list_inventory
 from spanforge.model_registry.compliance._limits import LIMITS, list_limits, list_reading_limits
+from spanforge.model_registry.compliance._model_call_facts import list_model_calls
 from spanforge.model_registry.compliance._name_lists import list_names
 from spanforge.model_registry.compliance._sender_figures import (
     build_sender_figures,
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from spanforge.model_registry.compliance._attestation_parts import EvidenceStatus, Sender
     from spanforge.model_registry.compliance._frameworks.framework import Framework, FrameworkClause
     from spanforge.model_registry.compliance._inventory import EntryState, InventoryRow
+    from spanforge.model_registry.compliance._model_calls import ModelCalls
 
 
 class Evidence(NamedTuple):
@@ -56,11 +57,13 @@ class Evidence(NamedTuple):
         attestation: The attestation.
         evidence_csv: The inventory, in CSV.
         findings_csv: The findings, in CSV.
+        model_calls: The models that were called.
     """
 
     attestation: Attestation
     evidence_csv: bytes
     findings_csv: bytes
+    model_calls: tuple[ModelCalls, ...]
 
 
 def build_evidence(request: EvidenceRequest, totals: CallTotals, inputs: Sequence[ScannedInput]) -> Evidence:
@@ -68,7 +71,8 @@ def build_evidence(request: EvidenceRequest, totals: CallTotals, inputs: Sequenc
     facts = collect_facts(request, totals, inputs)
     rows = _list_rows(facts)
     findings = list_findings(facts, _name_checks(request.framework))
-    return Evidence(_build_attestation(facts, rows, findings), render_csv(rows), findings.to_csv())
+    attestation = _build_attestation(facts, rows, findings)
+    return Evidence(attestation, render_csv(rows), findings.to_csv(), list_model_calls(facts))
 
 
 def _build_attestation(facts: EvidenceFacts, rows: Sequence[InventoryRow], findings: FindingList) -> Attestation:
@@ -77,8 +81,7 @@ def _build_attestation(facts: EvidenceFacts, rows: Sequence[InventoryRow], findi
     checks = _run_framework_checks(facts)
     coverage = _build_coverage(facts)
     clauses = tuple(_build_clause(row, checks, coverage) for row in framework.clauses)
-    states = request.list_states()
-    owner, risk_tier, status = _read_model_state(request, states)
+    owner, risk_tier, status = _read_model_state(request, facts.states)
     names = list_names(facts.about)
     return Attestation(
         generator=parts.Generator(name="spanforge-model-registry", version=__version__, schema_sha256=_digest_schema()),
@@ -91,7 +94,7 @@ def _build_attestation(facts: EvidenceFacts, rows: Sequence[InventoryRow], findi
         model_owner=owner,
         model_risk_tier=risk_tier,
         model_status=status,
-        model_warnings=_list_warnings(request, states, facts.about),
+        model_warnings=_list_warnings(request, facts.states, facts.about),
         period=_build_period(request.scan),
         arguments=request.arguments,
         overall_status=worst_status([clause.status for clause in clauses if clause.checks]),
@@ -128,7 +131,7 @@ def _list_rows(facts: EvidenceFacts) -> list[InventoryRow]:
     by_sender: dict[Sender, CallTotals] = {sender: about.by_sender[sender] for sender in parts.SENDERS}
     if request.model_name is not None and not request.entries and not about.unregistered:
         by_sender[UNKNOWN] = replace(by_sender[UNKNOWN], unregistered={request.model_name: ModelTotals()})
-    return list(list_inventory(request.list_states(), by_sender, request.list_shutdown_days()))
+    return list(list_inventory(facts.states, by_sender, request.list_shutdown_days()))
 
 
 def _name_checks(framework: Framework) -> set[str]:
@@ -137,14 +140,13 @@ def _name_checks(framework: Framework) -> set[str]:
 
 def _run_framework_checks(facts: EvidenceFacts) -> list[parts.CheckResult]:
     request = facts.request
-    generated_at = to_nanos(request.generated_at)
     given = CheckInput(
         facts.about,
         request.entries,
         facts.changes,
         has_telemetry=facts.all.spans + facts.all.log_calls + facts.events > 0,
         has_calendar=request.calendar is not None,
-        archive=find_archive_days(facts.inputs, generated_at) if request.scan.keeps_days else None,
+        archive=facts.archive,
         parameters=request.parameters,
     )
     return run_checks(_name_checks(request.framework), given)

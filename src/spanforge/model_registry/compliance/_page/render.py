@@ -79,7 +79,8 @@ def render_page(attestation: Attestation) -> bytes:
     Raises:
         MissingExtraError: The extra ``compliance`` is not installed (also an ``ImportError``).
     """
-    inventory = rank_inventory(attestation)
+    broken = count_by_model(attestation)
+    inventory = rank_inventory(attestation.inventory, broken)
     senders = [each for each in attestation.senders if each.spans or each.calls or each.lifecycle_events]
     found = list_found_checks(attestation)
     context = {
@@ -94,7 +95,7 @@ def render_page(attestation: Attestation) -> bytes:
         "not_shown": list_not_shown(attestation),
         "inventory": fold_rows(inventory, max(attestation.inventory_count, len(inventory))),
         "models": _number_models(inventory[:MAX_ROWS]),
-        "broken": count_by_model(attestation),
+        "broken": broken,
         "calls": tabulate_calls(attestation),
         "senders": fold_rows(senders),
         "timeline": build_timeline(attestation),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from spanforge.model_registry._core.lifecycle import RISK_TIERS
 from spanforge.model_registry.compliance._page import texts
 from spanforge.model_registry.compliance._page.charts import draw_bar, stack_segments
 
@@ -112,10 +113,14 @@ def _build_found(check: CheckResult, findings: Sequence[AttestedFinding]) -> Fou
     return FoundCheck(check, rows, check.exceptions - listed, fold_rows(untrusted))
 
 
-def rank_inventory(attestation: Attestation) -> list[ModelFigures]:
-    """Return the inventory: models with findings first, then those with most calls, untrusted senders last."""
-    numbers = count_by_model(attestation)
-    return sorted(attestation.inventory, key=lambda row: (row.sender == "untrusted", not numbers[row.name]))
+def rank_inventory(inventory: Iterable[ModelFigures], broken: Mapping[str | None, int]) -> list[ModelFigures]:
+    """Return the inventory: models with findings first, then those with most calls, untrusted senders last.
+
+    Args:
+        inventory: The inventory of an attestation.
+        broken: The result of ``count_by_model``.
+    """
+    return sorted(inventory, key=lambda row: (row.sender == "untrusted", not broken[row.name]))
 
 
 def count_by_model(attestation: Attestation) -> Mapping[str | None, int]:
@@ -139,7 +144,7 @@ def _sort_tiers(tiers: Iterable[str | None]) -> list[str | None]:
     return sorted(tiers, key=_TIER_ORDER.index)
 
 
-_TIER_ORDER: Final = ("critical", "high", "medium", "low", None)
+_TIER_ORDER: Final = (*reversed(RISK_TIERS), None)
 """The risk tiers, the highest first. Models that are not registered have none."""
 
 
