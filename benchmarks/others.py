@@ -27,11 +27,11 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 if __name__ == "__main__":
     sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
-from opentelemetry.context import Context  # noqa: E402 - after the path
 from opentelemetry.sdk.trace import TracerProvider  # noqa: E402
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult  # noqa: E402
 
 from benchmarks.harness import Interval, interleaved, median_interval  # noqa: E402
+from benchmarks.spans import BAGGAGE_KEYS, LLM, MODEL_KEY, Empty, make_context  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -41,16 +41,6 @@ if TYPE_CHECKING:
 PAGE: Final = ROOT / "docs" / "performance.md"
 SPANS: Final = 1_500
 """Spans of one turn: fewer than the 2,048 that the batch span processor holds, so that it drops none."""
-MODEL_KEY: Final = "gen_ai.request.model"
-ATTRIBUTES: Final[Mapping[str, Any]] = {
-    "gen_ai.operation.name": "chat",
-    "gen_ai.provider.name": "openai",
-    "gen_ai.request.temperature": 0.5,
-    "server.address": "api.openai.com",
-    "server.port": 443,
-    MODEL_KEY: "gpt-4o",
-}
-BAGGAGE_KEYS: Final = 8
 FLOOD: Final = 300_000
 """The different names of a flood."""
 _PROTOBUF: Final = "http/protobuf"
@@ -98,22 +88,6 @@ def _make_baggage() -> Any:
     from opentelemetry.processor.baggage import ALLOW_ALL_BAGGAGE_KEYS, BaggageSpanProcessor  # noqa: PLC0415
 
     return BaggageSpanProcessor(ALLOW_ALL_BAGGAGE_KEYS)
-
-
-def _make_empty() -> Any:
-    from opentelemetry.sdk.trace import SpanProcessor  # noqa: PLC0415
-
-    class Empty(SpanProcessor):
-        def on_start(self, span: Any, parent_context: Any = None) -> None:
-            """Do nothing."""
-
-        def _on_ending(self, span: Any) -> None:
-            """Do nothing."""
-
-        def on_end(self, span: Any) -> None:
-            """Do nothing."""
-
-    return Empty()
 
 
 def _with_sdk(make: Callable[[], Any]) -> Callable[[SpanExporter], Provider]:
@@ -173,7 +147,7 @@ def _add_ours(make: Callable[[SpanExporter], Provider]) -> Callable[[SpanExporte
 
 
 ALONE: Final[Mapping[str, Callable[[SpanExporter], Provider]]] = {
-    "empty processor": lambda _: _plain(_make_empty()),
+    "empty processor": lambda _: _plain(Empty()),
     "this package": lambda _: _plain(_make_ours()),
     "baggage, 8 keys": lambda _: _plain(_make_baggage()),
     "SDK's batch processor": lambda exporter: _plain(BatchSpanProcessor(exporter)),
@@ -185,7 +159,7 @@ ALONE: Final[Mapping[str, Callable[[SpanExporter], Provider]]] = {
 """The makers of providers with one processor, by name."""
 END_TO_END: Final[Mapping[str, Callable[[SpanExporter], Provider]]] = {
     "SDK's batch processor": ALONE["SDK's batch processor"],
-    "empty processor": _with_sdk(_make_empty),
+    "empty processor": _with_sdk(Empty),
     "this package": _with_sdk(_make_ours),
     "baggage, 8 keys": _with_sdk(_make_baggage),
     **{name: ALONE[name] for name in list(ALONE)[4:]},
@@ -237,27 +211,18 @@ def _make_names(prefix: str) -> Iterable[str]:
 def make_spans(name: str, provider: Provider, *, is_flood: bool) -> Callable[[int], None]:
     """Return the function that makes and ends spans."""
     start = provider.get_tracer("benchmarks").start_span
-    context = _make_context() if name.startswith("baggage") else None
+    context = make_context(BAGGAGE_KEYS) if name.startswith("baggage") else None
     names = iter(_make_names(name))
 
     def make(number: int) -> None:
         for _ in range(number):
-            start("chat", context, attributes=ATTRIBUTES).end()
+            start("chat", context, attributes=LLM).end()
 
     def flood(number: int) -> None:
         for _ in range(number):
-            start("chat", context, attributes={**ATTRIBUTES, MODEL_KEY: next(names)}).end()
+            start("chat", context, attributes={**LLM, MODEL_KEY: next(names)}).end()
 
     return flood if is_flood else make
-
-
-def _make_context() -> Context:
-    from opentelemetry import baggage  # noqa: PLC0415
-
-    context = Context()
-    for number in range(BAGGAGE_KEYS):
-        context = baggage.set_baggage(f"key-{number}", f"value-{number}", context)
-    return context
 
 
 def _make_candidate(name: str, kind: Kind, address: str | None, spans: int) -> Callable[[], float]:

@@ -176,10 +176,10 @@ class Spans(NamedTuple):
         """Return a function that makes and ends the given number of spans."""
         provider = TracerProvider(sampler=SAMPLERS[self.sampler](), shutdown_on_exit=False)
         provider.add_span_processor(PROCESSORS[self.processor](self.models))
-        return KINDS[self.kind](provider.get_tracer("benchmarks"), _context(self.keys))
+        return KINDS[self.kind](provider.get_tracer("benchmarks"), make_context(self.keys))
 
 
-def _context(keys: int) -> Context | None:
+def make_context(keys: int) -> Context | None:
     """Return a context with the given number of baggage keys."""
     context = Context() if keys else None
     for i in range(keys):
