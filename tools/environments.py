@@ -1,4 +1,4 @@
-"""Python environments with pinned requirements, made once, beside ``.venv``."""
+"""Python environments with pinned requirements, made once, beside ``.venv``, and the package's wheel in them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent
+ALL_EXTRAS: Final = "matrix-sdk-newest"
+"""The requirements with the newest dependencies of all extras."""
 
 
 def make_environment(requirements: str, place: str, *options: str, base: str = sys.executable) -> Path:
@@ -19,7 +21,8 @@ def make_environment(requirements: str, place: str, *options: str, base: str = s
 
     Args:
         requirements: The name of a file in ``requirements``, without ``.txt``.
-        place: The folder in ``build``. A digest of the requirements and of the Python is added to its name.
+        place: The folder in ``build``, or an absolute path. A digest of the requirements and of the Python is added to
+            its name.
         options: Options of ``pip install``.
         base: The Python of which it is made.
 
@@ -40,3 +43,17 @@ def make_environment(requirements: str, place: str, *options: str, base: str = s
             subprocess.run([*pip, "--require-hashes", "--requirement", pinned], check=True)
             (folder / "complete").touch()
     return python
+
+
+def build_wheel(folder: Path) -> Path:
+    """Build the wheel of this tree into an empty folder, and return its path."""
+    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", folder]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = folder.glob("*.whl")
+    return wheel
+
+
+def install_wheel(python: Path, wheel: Path) -> None:
+    """Install the wheel into an environment without the network; replace an earlier one."""
+    pip = [python, "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
+    subprocess.run([*pip, "--no-index", "--no-deps", "--force-reinstall", wheel], check=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import subprocess
 from typing import TYPE_CHECKING, Final
 
+from environments import ALL_EXTRAS, install_wheel, make_environment
 from release_build import ReleaseError
-from wheel_environment import install_wheel, make_environment
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +32,7 @@ print(registry.__version__, exporter.get_finished_spans()[-1].attributes["model_
 
 def try_wheel(wheel: Path, version: str, source: Path, folder: Path) -> None:
     """Install the wheel into a new environment, trace a call there, and run commands on the example's files."""
-    python = make_environment(folder / "environment")
+    python = make_environment(ALL_EXTRAS, str(folder / "environment"))
     install_wheel(python, wheel)
     program = str(python.with_name("spanforge-models"))
     models = str(source / "examples" / "command_line" / "models.yaml")

@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from wheel_environment import ROOT, install_wheel, make_environment
+from environments import ALL_EXTRAS, ROOT, build_wheel, install_wheel, make_environment
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,14 +24,6 @@ SAMPLES: Final = ROOT / "tests" / "typing"
 BLOCK: Final = re.compile(r"```python\n(.*?)```", re.DOTALL)
 NOT_OURS: Final = ("attr-defined", "import-not-found", "import-untyped", "union-attr")
 """mypy's codes for what the documentation's programs do with other packages, and for the shortcuts that they take."""
-
-
-def build_wheel(folder: Path) -> Path:
-    """Build the wheel of this tree."""
-    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
-    (wheel,) = folder.glob("*.whl")
-    return wheel
 
 
 def write_blocks(folder: Path) -> None:
@@ -70,7 +62,7 @@ def _run(folder: Path, command: Sequence[str]) -> list[str]:
 
 def main() -> int:
     """Check the samples, and print the faults."""
-    python = make_environment(ROOT / "build" / "typing")
+    python = make_environment(ALL_EXTRAS, "typing/python")
     with tempfile.TemporaryDirectory() as folder:
         install_wheel(python, build_wheel(Path(folder)))
     faults = [*check_samples(python), *check_pages(python)]

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.append(str(ROOT / "tools"))
 
 from docs import render  # noqa: E402 - it is a script's
-from environments import make_environment  # noqa: E402 - likewise
+from environments import build_wheel, make_environment  # noqa: E402 - likewise
 
 HERE = Path(__file__).parent
 ROWS: list[dict[str, str]] = json.loads((HERE / "rows.json").read_text("utf-8"))
@@ -86,10 +86,7 @@ def environment() -> Callable[..., Path]:
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build a wheel of the package, as users install it."""
-    folder = tmp_path_factory.mktemp("wheel")
-    subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder], cwd=ROOT, check=True)
-    (path,) = folder.glob("*.whl")
-    return path
+    return build_wheel(tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture(scope="session")

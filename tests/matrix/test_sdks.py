@@ -13,6 +13,7 @@ from shutil import which
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
+from environments import install_wheel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -113,9 +114,8 @@ def list_tests(sdk: str, version: str) -> list[str]:
 
 def see(python: Path, environ: dict[str, str], wheel: Path, folder: Path, names: list[str]) -> Seen:
     """Install the package beside an SDK, run tests with it, and try what it can do."""
-    pip = [python, "-m", "pip", "--disable-pip-version-check", "--quiet"]
-    subprocess.run([*pip, "install", "--no-deps", "--force-reinstall", wheel], check=True)
-    subprocess.run([*pip, "check"], check=True)
+    install_wheel(python, wheel)
+    subprocess.run([python, "-m", "pip", "--disable-pip-version-check", "--quiet", "check"], check=True)
     settings = {**environ, "PYTHONPATH": ""}  # the wheel, not the source
     command = [
         python,
