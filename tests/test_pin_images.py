@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import runpy
-import threading
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.collector_files import FOLDER
+from support.loopback import serving_http
 from support.yaml_files import read_yaml
 
 if TYPE_CHECKING:
@@ -76,15 +76,8 @@ def digest(body: bytes) -> str:
 @contextmanager
 def serving(**attributes: Any) -> Iterator[str]:
     """Run a registry, and give its URL."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Changed", (Registry,), attributes))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving_http(type("Changed", (Registry,), attributes)) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 @pytest.fixture

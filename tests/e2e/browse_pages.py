@@ -1,4 +1,4 @@
-"""Opens pages in a real Chromium as people do, and prints what happened as JSON: one object for each view of a page.
+"""Opens pages in a real Chromium as people do, and prints an object in JSON for each view of a page.
 
 Usage: browse_pages.py CHROMIUM WIDTH,...:PAGE ...
 
@@ -47,7 +47,7 @@ def main(chromium: str, *wanted: str) -> int:
 
 
 def browse(browser: Browser, file: str, width: str, scheme: Any) -> dict[str, Any]:
-    """Open a page, unfold it, and return what happened: requests, messages, dialogs, barriers and its size."""
+    """Open a page and unfold it. Return its requests, messages, dialogs, barriers and size."""
     across, down = WIDTHS[width]
     page = browser.new_page(viewport={"width": across, "height": down}, color_scheme=scheme)
     seen: dict[str, list[str]] = {"requests": [], "blocked": [], "messages": [], "dialogs": []}
@@ -77,7 +77,7 @@ def find_skip_link(page: Page) -> str | None:
 
 
 def check_barriers(browser: Browser, address: str, scheme: Any) -> list[str]:
-    """Return what axe finds on a page, with all parts unfolded. The page's own policy would keep axe out."""
+    """Return the faults that axe reports on an unfolded page. Axe is a script, so the page's policy is off."""
     context = browser.new_context(bypass_csp=True, color_scheme=scheme)
     page = context.new_page()
     page.goto(address)

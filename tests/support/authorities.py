@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import subprocess
-import threading
 import time
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
+
+from support.loopback import serving_http
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -88,15 +89,8 @@ class Authority:
     @contextmanager
     def serve(self) -> Iterator[str]:
         """Answer requests on loopback, and give the address."""
-        server = ThreadingHTTPServer(("127.0.0.1", 0), self._make_handler())
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}/tsr"
-        finally:
-            server.shutdown()
-            thread.join()
-            server.server_close()
+        with serving_http(self._make_handler()) as port:
+            yield f"http://127.0.0.1:{port}/tsr"
 
     def _make_handler(self) -> type[BaseHTTPRequestHandler]:
         authority = self
