@@ -16,7 +16,7 @@ from support.hostile_evidence import BROKEN, IDS, MARKED, WRITTEN, make_entries,
 from support.pages import ReportPage
 
 from spanforge.model_registry.compliance._formats.markup import clean_string, escape_markup, make_tokens
-from spanforge.model_registry.compliance._packages.derived_files import DERIVED_FILES
+from spanforge.model_registry.compliance._packages.derived_files import render_derived_files
 
 if TYPE_CHECKING:
     from spanforge.model_registry.compliance import Attestation, Framework
@@ -75,9 +75,9 @@ def test_each_format_has_the_figures_of_the_attestation(  # noqa: PLR0913 - one 
     lines = [make_line([*called, *ids], service, sender) for service, sender in services.items()]
     entries = make_entries(ids, [text.strip() or "x" for text in fields])
     package, again = (make_evidence(lines, entries, asked, framework) for _ in range(2))
-    files = {name: render(package) for name, render in DERIVED_FILES.items()}
+    files = render_derived_files(package, package.list_files())
     assert again.list_files() == package.list_files()
-    assert {name: render(again) for name, render in DERIVED_FILES.items()} == files
+    assert render_derived_files(again, again.list_files()) == files
     attestation = package.attestation
     assert_equal_figures(package)
     assert_page_figures(ReportPage(files["report.html"]), attestation)

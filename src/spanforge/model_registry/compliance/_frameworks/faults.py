@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, get_args
 
 from spanforge.model_registry._core.announcements import check_day
 from spanforge.model_registry._core.errors import InvalidValueError, describe_type, shorten
+from spanforge.model_registry._core.similar_names import find_similar_names
 from spanforge.model_registry._core.values import MAX_NAME, NO_SPACE_RULE, check_text
 from spanforge.model_registry.compliance._attestation_parts import FRAMEWORK_ID_PATTERN, Checked
 from spanforge.model_registry.compliance._frameworks.fields import (
@@ -32,6 +32,8 @@ _ID: Final = re.compile(FRAMEWORK_ID_PATTERN[1:-1])
 _ID_RULE: Final = "1 to 64 lower-case letters, digits and underscores, a letter first"
 _CLAUSE_ID_RULE: Final = f"text of 1 to {MAX_NAME} characters that is not blank, {NO_SPACE_RULE}"
 _CHECKED_VALUES: Final = get_args(Checked)
+_MAX_SUGGESTED: Final = 3
+"""The limit of names that a fault suggests."""
 
 
 _FindFaults = Callable[[Any, str], "Iterator[FrameworkFault]"]
@@ -91,7 +93,7 @@ def _find_mapping_faults(
 def _suggest_names(name: Any, names: Iterable[str]) -> str:
     """Return the end of a sentence about an unknown name: the nearest ones, or else all."""
     known = list(names)
-    nearest = difflib.get_close_matches(name[:MAX_NAME], known) if isinstance(name, str) else []
+    nearest = find_similar_names(name, known, _MAX_SUGGESTED) if isinstance(name, str) else []
     verb = "is" if len(nearest) == 1 else "are"
     return f"; the nearest {verb} {', '.join(nearest)}" if nearest else f"; there are {', '.join(known)}"
 

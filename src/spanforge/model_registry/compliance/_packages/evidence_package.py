@@ -9,7 +9,7 @@ import msgspec
 
 from spanforge.model_registry._core.file_access import warn_about_key
 from spanforge.model_registry.compliance._packages.canonical import encode_canonical
-from spanforge.model_registry.compliance._packages.derived_files import DERIVED_FILES
+from spanforge.model_registry.compliance._packages.derived_files import render_derived_files
 from spanforge.model_registry.compliance._packages.files import (
     ATTESTATION,
     EVIDENCE,
@@ -113,8 +113,8 @@ class EvidencePackage(msgspec.Struct, frozen=True):
             "overall_status": attestation.overall_status,
             "generated_at": attestation.generated_at,
         }
-        derived = {name: render(self) for name, render in DERIVED_FILES.items()}
-        return assemble(self.list_files() | derived, inputs, signer, predicate)
+        evidence = self.list_files()
+        return assemble(evidence | render_derived_files(self, evidence), inputs, signer, predicate)
 
     def _encode_attestation(self) -> bytes:
         return encode_canonical(msgspec.to_builtins(self.attestation))
