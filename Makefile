@@ -17,18 +17,19 @@ demo: ## run the support agent on this machine, and show its events and LLM call
 	$(SETUP) demo
 	@$(BIN)/python examples/support_agent/run.py
 
+# The limit of a test's time ends the process of a test that hangs. Without --max-worker-restart, the test starts again.
 # Without reordering, files run in the order of the folders. Otherwise the files with few tests run last, and these take longest.
 test: servers ## run all tests except those of make matrix; ARGS="tests/test_entry.py -k date" runs some
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --max-worker-restart 0 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 quick: ## run the fast tests without servers, on all cores
 	$(SETUP) test
-	@$(BIN)/python -m pytest -q -n auto -m "not e2e and not slow and not hypothesis" $(ARGS)
+	@$(BIN)/python -m pytest -q -n auto --max-worker-restart 0 -m "not e2e and not slow and not hypothesis" $(ARGS)
 
 # The SDKs take longest, so that they start first, and the other files run beside them.
 matrix: ## test with the real instrumentations, SDK versions and recipes of the documentation; ARGS=--write-docs updates their tables
 	$(SETUP) test
-	@$(BIN)/python -m pytest -m matrix -n 2 --dist loadfile --no-loadscope-reorder tests/matrix/test_sdks.py tests/matrix $(ARGS)
+	@$(BIN)/python -m pytest -m matrix -n 2 --max-worker-restart 0 --dist loadfile --no-loadscope-reorder tests/matrix/test_sdks.py tests/matrix $(ARGS)
 
 servers: ## build or download Collector, Jaeger, Prometheus and Chromium for the tests; takes minutes once; uses Go of the PATH or installs it
 	$(SETUP) test

@@ -15,10 +15,13 @@ for group in lint test demo; do
     pin $constraint pyproject.toml --group "$group" --output-file "requirements/$group.txt" >/dev/null
     larger=$group
 done
-for group in browser matrix-adk matrix-clients matrix-crewai matrix-frameworks matrix-litellm matrix-openai-v2; do
+for group in browser docs matrix-adk matrix-clients matrix-crewai matrix-frameworks matrix-litellm matrix-openai-v2; do
     pin pyproject.toml --group "$group" --output-file "requirements/$group.txt" >/dev/null
 done
-pin pyproject.toml --all-extras --group fuzz --constraint requirements/lint.txt --output-file requirements/fuzz.txt >/dev/null
+for group in clickhouse fuzz; do
+    pin pyproject.toml --all-extras --group "$group" --constraint requirements/lint.txt \
+        --output-file "requirements/$group.txt" >/dev/null
+done
 # The SDKs of the matrix. Other packages are as new as the SDK allows. "oldest" has the lower bound of each dependency.
 mkdir -p build
 for sdk in oldest 1.40.0 1.42.1 1.43.0 1.44.0 newest; do

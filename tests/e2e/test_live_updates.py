@@ -52,7 +52,11 @@ BUSY = 5
 
 
 class Exporter(SpanExporter):
-    """Checks each span at once, and keeps of it when it was and which version it shows; without a lock."""
+    """Checks each span at once, and keeps its start, the moment of its export and its version; without a lock.
+
+    The end of a span is no bound for its version: the SDK sets it before it calls the processor, and another thread
+    may run between the two.
+    """
 
     def __init__(self) -> None:
         self.spans = [array("q") for _ in range(THREADS)]
@@ -68,8 +72,8 @@ class Exporter(SpanExporter):
                 "model_registry.status": "active",
                 "model_registry.risk_tier": "low",
             }
-            if expected.items() <= found.items() and span.start_time and span.end_time:
-                self.spans[found["app.thread"]].extend((span.start_time, span.end_time, int(version)))
+            if expected.items() <= found.items() and span.start_time:
+                self.spans[found["app.thread"]].extend((span.start_time, time.time_ns(), int(version)))
             else:
                 self.wrong.append(found)
         return SpanExportResult.SUCCESS
@@ -149,17 +153,17 @@ def replace_under_load(path: Path) -> dict[str, Any]:
 
 
 def judged(exporter: Exporter, replaced: list[tuple[int, int]]) -> dict[str, Any]:
-    """Compare the version that each span shows with those that were on the disk before it ended.
+    """Compare the version that each span shows with those that were on the disk before it was exported.
 
-    A version is there from the moment before it took its place, at the earliest, to the moment after the next one did.
-    How late a span is, is how long it began after that.
+    A version is on the disk from the moment before it is put there, at the earliest, to the moment after the next one
+    is. A span is late by the time between that end and its start.
     """
     late, early, back, seen = [], 0, 0, set()
     for spans in exporter.spans:
         last = 0
-        for start, end, version in zip(*[iter(spans)] * 3, strict=True):
-            early += end < replaced[version][0]
-            gone = replaced[version + 1][1] if version < REPLACEMENTS else end
+        for start, exported, version in zip(*[iter(spans)] * 3, strict=True):
+            early += exported < replaced[version][0]
+            gone = replaced[version + 1][1] if version < REPLACEMENTS else exported
             late.append(max(0, start - gone))
             back += version < last
             last = version

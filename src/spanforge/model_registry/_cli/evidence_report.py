@@ -13,6 +13,7 @@ from spanforge.model_registry._cli.evidence_findings import (
     tabulate_samples,
 )
 from spanforge.model_registry._cli.terminal import Styled
+from spanforge.model_registry.compliance._attestation_parts import ABOUT_ARCHIVE
 from spanforge.model_registry.compliance._packages.derived_files import REPORT
 from spanforge.model_registry.compliance._packages.files import TIME_STAMP
 
@@ -106,7 +107,9 @@ def show_findings(attestation: Attestation) -> Iterator[Block]:
     """Yield a sentence for each check with exceptions, and the reasons for incomplete coverage."""
     found = [check for check in attestation.checks if check.exceptions or check.status == "findings"]
     yield Heading("Findings")
-    yield ItemList([f"{check.check}: {_count_exceptions(check)} break the rule: {check.title}" for check in found])
+    yield ItemList(
+        [f"{check.check}: {_count_exceptions(check)} {_describe_fault(check)}: {check.title}" for check in found]
+    )
     if not found:
         is_empty = attestation.overall_status == "no_evidence"
         yield Paragraph("  none, but no evidence is not a pass" if is_empty else "  none")
@@ -266,6 +269,10 @@ def _show_unregistered(name: str | None) -> str:
 
 def _count_exceptions(check: CheckResult) -> str:
     return f"{check.exceptions:,} of {check.population:,} {check.unit}"
+
+
+def _describe_fault(check: CheckResult) -> str:
+    return "are missing" if check.check in ABOUT_ARCHIVE else "break the rule"
 
 
 def _describe_subject(attestation: Attestation) -> str:

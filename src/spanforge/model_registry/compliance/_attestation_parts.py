@@ -106,6 +106,10 @@ class Parameter(AttestationPart, frozen=True, kw_only=True):
     value: Count
 
 
+ABOUT_ARCHIVE: Final = frozenset({"retention"})
+"""The checks whose findings are about the archive, and not about a model."""
+
+
 class CheckResult(AttestationPart, frozen=True, kw_only=True):
     """The result of one check.
 

@@ -12,11 +12,11 @@ import importlib
 from importlib import resources
 from typing import TYPE_CHECKING, Final
 
+from spanforge.model_registry.compliance._attestation_parts import ABOUT_ARCHIVE
 from spanforge.model_registry.compliance._optional_modules import OptionalModule
 from spanforge.model_registry.compliance._page import texts
 from spanforge.model_registry.compliance._page.timeline import build_timeline, draw_coverage
 from spanforge.model_registry.compliance._page.views import (
-    ABOUT_ARCHIVE,
     MAX_ROWS,
     count_by_model,
     fold_rows,

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from spanforge.model_registry._core.lifecycle import RISK_TIERS
+from spanforge.model_registry.compliance._attestation_parts import ABOUT_ARCHIVE
 from spanforge.model_registry.compliance._page import texts
 from spanforge.model_registry.compliance._page.charts import draw_bar, stack_segments
 
@@ -20,10 +21,6 @@ OPEN_ROWS: Final = 20
 """The limit of rows of a table that the page shows at once. Further ones are folded."""
 MAX_ROWS: Final = 100
 """The limit of rows of a table, so that the page stays small. The files of the package have the others."""
-
-
-ABOUT_ARCHIVE: Final = frozenset({"retention"})
-"""The checks whose findings are about the archive, and not about a model."""
 
 
 class Rows(NamedTuple):
