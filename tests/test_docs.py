@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from support.october import write_october
 from support.prometheus import metric_names
+from support.readme import BLOCKS
 
 from spanforge.model_registry._core.attributes import ATTRIBUTES
 from spanforge.model_registry._core.lifecycle import RISK_TIERS, STATUSES
@@ -139,3 +140,12 @@ def test_pictures_of_commands_show_each_command() -> None:
     for name in names:
         picture = (ROOT / "docs" / "images" / name).read_text("utf-8")
         assert re.findall(r"(?:https?:)?//[^\"' )]+", picture) == ["http://www.w3.org/2000/svg"]
+
+
+def test_the_quick_start_of_the_readme_is_short() -> None:
+    """The registry file of the README has eight lines, and the shell block has three."""
+    assert {name: len(block.splitlines()) for name, block in BLOCKS.items()} == {
+        "models.yaml": 8,
+        "shell": 3,
+        "span": 8,
+    }

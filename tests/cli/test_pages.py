@@ -10,7 +10,7 @@ import pytest
 from support.commands import EXAMPLES, run_here
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text("utf-8")
+START = (ROOT / "docs" / "start.md").read_text("utf-8")
 PAGES = [ROOT / "docs" / name for name in ("model-names.md", "resolution.md")]
 BLOCKS = [
     pytest.param(line, output, id=f"{page.stem}: {line}")
@@ -30,12 +30,12 @@ def test_the_output_on_a_page_is_real(
     assert run_here(capsys, *shlex.split(line)).out == output
 
 
-def test_the_output_in_the_readme_is_real(
+def test_the_output_on_the_page_start_is_real(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The command prints the output under it, with the file that the README shows."""
+    """The command prints the output under it, with the file that the page shows."""
     monkeypatch.chdir(tmp_path)
-    (content,) = re.findall(r"```json\n(.*?)```", README, re.DOTALL)
-    Path("models.json").write_text(content)
-    ((line, output),) = re.findall(r"```console\n\$ spanforge-models ([^\n]*)\n(.*?)```", README, re.DOTALL)
+    (content,) = re.findall(r"```yaml\n(.*?)```", START, re.DOTALL)
+    Path("models.yaml").write_text(content)
+    ((line, output),) = re.findall(r"```console\n\$ spanforge-models ([^\n]*)\n(.*?)```", START, re.DOTALL)
     assert run_here(capsys, *shlex.split(line)).out == output

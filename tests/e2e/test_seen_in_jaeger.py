@@ -199,8 +199,8 @@ def test_search(seen: Seen, key: str, value: str, names: set[str]) -> None:
     assert roots == names
 
 
-README, JAEGER = ((ROOT / page).read_text("utf-8") for page in ("README.md", "docs/jaeger.md"))
-SEARCHES = re.findall(r"^\| `([\w.]+)=([\w.-]+)` \| ", README + JAEGER, re.MULTILINE)
+PAGES = "".join((ROOT / "docs" / name).read_text("utf-8") for name in ("local-stack.md", "jaeger.md"))
+SEARCHES = re.findall(r"^\| `([\w.]+)=([\w.-]+)` \| ", PAGES, re.MULTILINE)
 BOARDS = sorted((ROOT / "collector-config" / "grafana" / "dashboards").glob("*.json"))
 FIELDS = {
     "event_name": "model_registry.deprecated",
@@ -226,7 +226,7 @@ def searches_of_dashboards() -> set[str]:
 
 def test_searches_of_pages_and_dashboards(seen: Seen) -> None:
     """Each search that the pages and dashboards name finds something, and the links of the pages are such searches."""
-    links = re.findall(r"http://localhost:16686/search\?([^\s)]+)", README + JAEGER)
+    links = re.findall(r"http://localhost:16686/search\?([^\s)]+)", PAGES)
     assert len(links) == 2
     searches = [{key: value} for key, value in SEARCHES]
     for link in links:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.models_api import serving_models
 from support.otlp_json import ours, tags_of
+from support.readme import ANSWERS, START, check_span, write_application
 from support.waiting import poll
 
 if TYPE_CHECKING:
@@ -167,3 +168,26 @@ def test_in_jaeger(installed: Environment, api: str, backend: Backend) -> None:
     at = datetime.fromisoformat(found.pop("decommission_date").replace("Z", "+00:00"))
     assert round(at.timestamp() * 1e6) == log["timestamp"]
     assert found == EVENT
+
+
+def test_the_quick_start_of_the_readme(installed: Environment, tmp_path: Path) -> None:
+    """The lines of the README, without the one that installs packages, print the span that the README shows.
+
+    ``make matrix`` runs all lines.
+    """
+    write_application(tmp_path)
+    with serving_models(ANSWERS) as url:
+        clean = {key: value for key, value in os.environ.items() if not key.startswith(("OTEL_", "PYTHON"))}
+        path = f"{installed.python.parent}{os.pathsep}{os.environ['PATH']}"
+        done = subprocess.run(
+            ["/bin/sh", "-e"],
+            input="\n".join(START),
+            env={**clean, "PATH": path, "NO_PROXY": "127.0.0.1", "OPENAI_BASE_URL": url, "OPENAI_API_KEY": "none"},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+    assert done.returncode == 0, done.stderr
+    check_span(done.stdout)

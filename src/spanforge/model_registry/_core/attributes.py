@@ -104,7 +104,7 @@ ATTRIBUTES: Final = (
         False,
         "yes",
         "the day on which the provider stops serving the model, from 90 days before it; from the "
-        "[calendar](docs/calendar.md)",
+        "[calendar](calendar.md)",
     ),
     Attribute(
         "requested_model_id",
@@ -120,7 +120,7 @@ ATTRIBUTES: Final = (
         "fact",
         False,
         "yes",
-        "`false` if the response model is not registered, not in `base_model`, and not a [form](docs/model-names.md) "
+        "`false` if the response model is not registered, not in `base_model`, and not a [form](model-names.md) "
         "of the request model; otherwise absent",
     ),
     Attribute("contact", "string", "metadata key", True, "opt-in", "how to reach the owner: a URL, address or channel"),
@@ -147,8 +147,8 @@ ATTRIBUTES: Final = (
         "fact",
         False,
         "no",
-        "`trusted` or `untrusted`; the library does not set it, but the [Collector](collector-config/README.md) does, "
-        "on spans and log records",
+        "`trusted` or `untrusted`; the library does not set it, but the [Collector](../collector-config/README.md) "
+        "does, on spans and log records",
     ),
 )
 """All attributes, the most important first. If a span reaches its limit of attributes, the last ones are dropped.
