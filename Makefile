@@ -8,7 +8,7 @@ unexport PYTHONDONTWRITEBYTECODE # the tests start hundreds of processes, which 
 unexport PYTHONUNBUFFERED # the tests see processes as most machines run them
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick matrix servers lint types docs pictures bench coverage fuzz mutants soak upstream check lock build release clean
+.PHONY: help demo test quick matrix servers lint types docs site pictures bench coverage fuzz mutants soak upstream check lock build release clean
 
 help: ## list the commands
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 10
@@ -59,6 +59,10 @@ docs: ## rewrite what is generated from the code: documentation tables, collecto
 	@$(BIN)/python tools/sbom.py
 	@$(BIN)/python tools/dashboards.py
 	@$(BIN)/python tools/sample_evidence.py
+
+site: ## build the documentation site into build/site; it has a search, and loads nothing from other hosts
+	$(SETUP) test
+	@$(BIN)/python tools/documentation.py
 
 pictures: servers ## redraw the pictures of commands, the report, dashboards and alerts; needs Chromium and Debian's prometheus package; UI=FOLDER, a build of Jaeger's page, also redraws those of Jaeger
 	@$(BIN)/python tools/terminal_pictures.py docs/images

@@ -39,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
         "--quick", action="store_true", help="check that everything runs, with tiny sizes; count nothing"
     )
     parser.add_argument("--json", metavar="FILE", help="also write the results to a file")
-    parser.add_argument("--write", action="store_true", help="write the results into docs/performance.md")
+    parser.add_argument("--write", action="store_true", help="write the results into docs/performance-results.md")
     return parser
 
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.sdk.trace import ReadableSpan
 
-PAGE: Final = ROOT / "docs" / "performance.md"
+PAGE: Final = ROOT / "docs" / "performance-results.md"
 SPANS: Final = 1_500
 """Spans of one turn: fewer than the 2,048 that the batch span processor holds, so that it drops none."""
 FLOOD: Final = 300_000
@@ -341,7 +341,7 @@ def main(given: list[str]) -> int:
     parser.add_argument("kinds", nargs="*", metavar="KIND", default=list(KINDS), help=", ".join(KINDS))
     parser.add_argument("--rounds", type=int, default=25)
     parser.add_argument("--quick", action="store_true", help="check that everything runs, with few spans")
-    parser.add_argument("--write", action="store_true", help="write the results into docs/performance.md")
+    parser.add_argument("--write", action="store_true", help="write the results into docs/performance-results.md")
     arguments = parser.parse_args(given)
     spans, rounds = (20, 1) if arguments.quick else (SPANS, arguments.rounds)
     os.environ.update(OTEL_BSP_SCHEDULE_DELAY="600000", OTEL_BSP_MAX_EXPORT_BATCH_SIZE="512")

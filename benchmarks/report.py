@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from benchmarks.comparison import Result
 
-PAGE: Final = Path(__file__).parent.parent / "docs" / "performance.md"
+PAGE: Final = Path(__file__).parent.parent / "docs" / "performance-results.md"
 BLOCK: Final = re.compile(r"(<!-- bench -->\n).*?(<!-- end -->)", re.DOTALL)
 _CPU: Final = re.compile(r"^model name\s*: (.*)$", re.MULTILINE)
 _HUNDRED: Final = 100

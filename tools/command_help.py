@@ -1,4 +1,4 @@
-"""Renders the help of each command, for the page about the command line."""
+"""Renders the help of each command, for the pages about the command line."""
 
 from __future__ import annotations
 
@@ -11,9 +11,13 @@ WIDTH: Final = 80
 """Columns of the help."""
 
 
-def render_commands() -> str:
-    """Return the sections of the page: one for each command, with its help."""
-    sections = dict.fromkeys(row.section for row in COMMANDS)
+ON_FIRST_PAGE: Final = frozenset({"Check and explain", "Change"})
+"""The sections of the page ``models``; the page ``telemetry`` has the others."""
+
+
+def render_commands(page: str) -> str:
+    """Return the sections of a page. Each section has its commands with their help."""
+    sections = dict.fromkeys(row.section for row in COMMANDS if (row.section in ON_FIRST_PAGE) == (page == "models"))
     return "\n".join(
         f"## {section}\n\n" + "\n".join(map(_render_command, [row for row in COMMANDS if row.section == section]))
         for section in sections

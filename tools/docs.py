@@ -482,7 +482,7 @@ def update(text: str) -> str:
         elif kind == "api":
             content = f"\n{render_module(name)}\n"
         elif kind == "commands":
-            content = f"\n{render_commands()}\n"
+            content = f"\n{render_commands(name)}\n"
         else:
             content = f"{textwrap.fill(SENTENCES[name](), WIDTH)}\n"
         return f"{begin}{content}{end}"

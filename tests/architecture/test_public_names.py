@@ -110,7 +110,7 @@ def test_methods() -> None:
 
 
 PACKAGE = Path(spanforge.model_registry.__file__).parent
-API_PAGE = (Path(__file__).parents[2] / "docs" / "api.md").read_text("utf-8")
+API_PAGES = "".join(page.read_text("utf-8") for page in sorted((Path(__file__).parents[2] / "docs").glob("api*.md")))
 MODULES = [
     ".".join(path.with_suffix("").parts).removesuffix(".__init__")
     for path in (path.relative_to(PACKAGE.parents[1]) for path in sorted(PACKAGE.rglob("*.py")))
@@ -134,9 +134,9 @@ def public_methods(value: object) -> set[str]:
 
 @pytest.mark.parametrize("name", MODULES)
 def test_the_api_page_has_every_public_name(name: str) -> None:
-    """docs/api.md has a heading for each public name of each public module, and for each public method of a class."""
+    """The pages docs/api*.md have a heading for each public name of each public module, and for each public method."""
     module = importlib.import_module(name)
-    section = API_PAGE.partition(f"\n## `{name}`\n")[2].partition("\n## ")[0]
+    section = API_PAGES.partition(f"\n## `{name}`\n")[2].partition("\n## ")[0]
     names = public_names(module)
     methods = set[str]().union(*(public_methods(getattr(module, each)) for each in names))
     assert names

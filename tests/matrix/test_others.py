@@ -26,7 +26,7 @@ def test_other_processors_are_measured(environment: Callable[..., Path], environ
     command = [environment("frameworks"), ROOT / "benchmarks" / "others.py", "--quick"]
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    page = (ROOT / "docs" / "performance.md").read_text("utf-8")
+    page = (ROOT / "docs" / "performance-results.md").read_text("utf-8")
     assert read_rows(done.stdout) == read_rows(
         page.partition("<!-- bench others -->\n")[2].partition("<!-- end -->")[0]
     )

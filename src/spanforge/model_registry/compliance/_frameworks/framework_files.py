@@ -56,7 +56,7 @@ def load_framework(path: str | os.PathLike[str]) -> Framework:
     """Return the framework in a JSON or YAML file. YAML needs the extra ``yaml``.
 
     Args:
-        path: The path of the file. docs/evidence-frameworks.md describes its fields.
+        path: The path of the file. docs/own-frameworks.md describes its fields.
 
     Raises:
         FrameworkFileError: The file has faults, or its id is that of a framework of the library. The error lists all
