@@ -64,11 +64,13 @@ site: ## build the documentation site into build/site; it has a search, and load
 	$(SETUP) test
 	@$(BIN)/python tools/documentation.py
 
-pictures: servers ## redraw the pictures of commands, the report, dashboards and alerts; needs Chromium and Debian's prometheus package; UI=FOLDER, a build of Jaeger's page, also redraws those of Jaeger
+pictures: servers ## redraw the diagram, and the pictures of commands, the report and dashboards; UI=FOLDER GENAI_UI=FOLDER, builds of Jaeger's page, also redraw those of Jaeger
+	@$(BIN)/python tools/diagram.py docs/images
 	@$(BIN)/python tools/terminal_pictures.py docs/images
 	@$(BIN)/python tools/report_pictures.py docs/images
 	@$(BIN)/python -m pytest -q tests/e2e/test_fleet.py -k panels --pictures docs/images
 	$(if $(UI),@$(BIN)/python -m pytest -q tests/e2e/test_jaeger_page.py -k file --pictures docs/images --jaeger-page $(UI))
+	$(if $(UI),@$(BIN)/python tools/jaeger_pictures.py docs/images $(UI) $(GENAI_UI))
 
 bench: ## measure what the library costs; ARGS="span-llm import" runs some benchmarks, ARGS=others measures other packages' processors
 	$(SETUP) test

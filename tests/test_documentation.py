@@ -61,6 +61,7 @@ Text:
    ```
 
    - inner [link](other.md#part)
+2. last step
 
 <!-- table: x -->
 | a |
@@ -93,6 +94,8 @@ Text:
     ```
 
     - inner [link](OTHER.MD#PART)
+
+2. last step
 
 
 | a |

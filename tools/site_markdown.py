@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _PARSER: Final = MarkdownIt("commonmark").enable("table")
 _LINK: Final = re.compile(r"(\]\()([^)\s]+)(\))")
+_IMAGE: Final = re.compile(r'(<img\b[^>]*\bsrc=")([^"]+)(")')
 _COMMENT: Final = re.compile(r"\s*<!--.*-->\s*$")
 _PICTURE: Final = re.compile(
     r'<picture>\s*<source media="\(prefers-color-scheme: dark\)" srcset="([^"]+)">\s*'
@@ -40,7 +41,7 @@ def convert_page(text: str, rewrite: Callable[[str], str]) -> str:
     rows = {number for token in tokens if token.map and token.type == "tr_open" for number in range(*token.map)}
     _colour_commands(lines, tokens)
     shifts = _count_shifts(tokens, len(lines))
-    starts = {token.map[0] for token in _list_openings(tokens) if token.map}
+    starts = set(_find_starts(tokens, lines))
     converted = []
     for number, line in enumerate(lines):
         if number in starts and number and lines[number - 1].strip():
@@ -61,14 +62,22 @@ def _convert_line(line: str, shift: int, rewrite: Callable[[str], str], *, is_co
         if _COMMENT.match(line):
             return ""
         line = _SCREENSHOT.sub(r"[\g<0>](\1)", line)
-        line = _LINK.sub(lambda link: f"{link[1]}{rewrite(link[2])}{link[3]}", line)
+        for pattern in (_LINK, _IMAGE):
+            line = pattern.sub(lambda link: f"{link[1]}{rewrite(link[2])}{link[3]}", line)
     if is_row:
         line = re.sub(r"`[^`]*`", lambda span: span[0].replace(r"\|", "|"), line)
     return " " * shift + line if line.strip() else line
 
 
-def _list_openings(tokens: list[Token]) -> Iterator[Token]:
-    return (token for token in tokens if token.level == 0 and token.type in {"bullet_list_open", "ordered_list_open"})
+def _find_starts(tokens: list[Token], lines: list[str]) -> Iterator[int]:
+    """Yield the lines that need a blank line before them: of lists, and of items after longer items."""
+    for token in tokens:
+        if token.map and token.level == 0 and token.type in {"bullet_list_open", "ordered_list_open"}:
+            yield token.map[0]
+        elif token.map and token.type == "list_item_open":
+            first, after = token.map
+            if not all(line.strip() for line in lines[first:after]):
+                yield after
 
 
 def _count_shifts(tokens: list[Token], count: int) -> list[int]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 import threading
@@ -370,9 +369,8 @@ def new_of_batch(prometheus: Server) -> float | None:
 
 
 def take_pictures(prometheus: Server, folder: Path, scratch: Path) -> None:
-    """Have a browser draw the dashboards with what Prometheus answers, and Prometheus' page of alerts."""
-    browser = shutil.which("chromium") or shutil.which("google-chrome")
-    assert browser, "pictures need Chromium on the PATH"
+    """Have a browser draw the dashboards with what Prometheus answers."""
+    browser = program_of("chromium")
     folder.mkdir(parents=True, exist_ok=True)
     for name, board in BOARDS.items():
         page = scratch / f"{name}.html"
@@ -380,11 +378,6 @@ def take_pictures(prometheus: Server, folder: Path, scratch: Path) -> None:
         page.write_text(drawn.replace(f"{scratch}/", ""), "utf-8")
         rows = max(panel["gridPos"]["y"] + panel["gridPos"]["h"] for panel in board["panels"])
         photograph(browser, page.as_uri(), folder.resolve() / f"{name}.png", rows * 35 + 60)
-    alerts = scratch / "alerts.html"
-    said = prometheus.ask("PROMETHEUS", "/classic/alerts").decode()  # where Debian's package has it
-    base = f'<head><base href="http://{prometheus.at["PROMETHEUS"]}/">'
-    alerts.write_text(said.replace("<head>", base, 1).replace(f"{scratch}/", ""), "utf-8")
-    photograph(browser, alerts.as_uri(), folder.resolve() / "prometheus-alerts.png", 800)
 
 
 def find_receivers(labels: dict[str, str]) -> list[str]:

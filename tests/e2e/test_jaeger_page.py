@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 import json
 import re
-import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +14,7 @@ from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExport
 from support.collectors import Application, Door
 from support.exporters import TRUSTED, UNTRUSTED
 from support.otlp_json import tags_of
-from support.servers import CONFIG, NotStartedError, spans_in, started
+from support.servers import CONFIG, NotStartedError, program_of, spans_in, started
 
 from spanforge.model_registry import ModelRegistry
 
@@ -99,8 +98,7 @@ SIZE = (860, 1_760)
 
 def take_pictures(jaeger: Server, folder: Path) -> None:
     """Have a browser click on the failing calls of the demo, check what that shows, and draw it."""
-    browser = shutil.which("chromium") or shutil.which("google-chrome")
-    assert browser, "pictures need Chromium on the PATH"
+    browser = program_of("chromium")
     failing = [span for span in spans_in(jaeger, "support-agent", 40) if tags_of(span["tags"]).get("error")]
     assert sorted(span["operationName"] for span in failing) == ["ChatCompletion", "chat text-davinci-003"]
     for span in failing:
