@@ -17,7 +17,9 @@ from spanforge.model_registry import ModelRegistry
 
 pytestmark = pytest.mark.e2e
 
-PAGE = (Path(__file__).parents[2] / "docs" / "testing.md").read_text("utf-8")
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
+PAGE = (ROOT / "docs" / "testing.md").read_text("utf-8")
 FILES = dict(re.findall(r"<!-- file: (\S+) -->\n```py\n(.*?)```", PAGE, re.DOTALL))
 
 
@@ -130,3 +132,35 @@ def test_the_module_does_not_import_pytest(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "model registry:" not in done.stdout + done.stderr
     assert "Ran 2 tests" in done.stderr
+
+
+CLIENT = """
+import os
+import openai
+import pytest
+from models_api import serving
+from opentelemetry.instrumentation.genai.openai import OpenAIInstrumentor
+from spanforge.model_registry import deprecate_model, register_model
+
+@pytest.fixture
+def client(model_registry):
+    OpenAIInstrumentor().instrument(tracer_provider=model_registry.tracer_provider)
+    with serving() as api, openai.OpenAI(base_url=api, api_key="none-needed") as client:
+        yield client
+    OpenAIInstrumentor().uninstrument()
+
+@pytest.mark.parametrize("owner", ["chat-team", "search-team"])
+def test_call(owner, client, model_registry):
+    register_model("gpt-4o", "GPT-4o", "1", "high", owner, "support agent")
+    deprecate_model("gpt-4o", reason="old", successor="gpt-5")
+    client.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": "?"}])
+    model_registry.assert_span(owner=owner, risk_tier="high", status="deprecated", successor="gpt-5")
+"""
+
+
+def test_a_real_client(tmp_path: Path) -> None:
+    """The span of a real client and its instrumentation has owner and tier, in each test those of the test."""
+    (tmp_path / "conftest.py").write_text('pytest_plugins = ["spanforge.model_registry.testing"]\n')
+    (tmp_path / "test_client.py").write_text(CLIENT)
+    (tmp_path / "models_api.py").write_text((EXAMPLES / "support_agent" / "models_api.py").read_text("utf-8"))
+    check_passed(run(tmp_path), 2)
