@@ -30,7 +30,7 @@ cells = {
     "set up": '''
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
-from spanforge.model_registry import register_model
+from spanforge.model_registry import deprecate_model, get_model, register_model, retire_model
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor, status
 from spanforge.model_registry.otel.instrumentor import ModelRegistryInstrumentor
 if not isinstance(trace.get_tracer_provider(), TracerProvider):
@@ -41,6 +41,9 @@ ModelRegistryInstrumentor().instrument()
     "register": '''
 register_model("acme-chat-1", "Acme Chat 1", "2026-05-01", "high", {owner!r}, "support agent"{more})
 ''',
+    "deprecate": "deprecate_model('acme-chat-1', reason='old')",
+    "retire": "retire_model('acme-chat-1')",
+    "show": "print(get_model('acme-chat-1').status, status().events['span'].emitted)",
     "call": '''
 with trace.get_tracer("app").start_as_current_span("chat") as span:
     span.set_attribute("gen_ai.request.model", "acme-chat-1")
@@ -55,7 +58,7 @@ def run(name, owner="chat-team", more=""):
         print(error)
 
 for _ in range(2):
-    for name in cells:
+    for name in ("set up", "register", "call"):
         run(name)
 run("register", owner="search-team")
 run("register", owner="search-team", more=", replace=True")
@@ -64,6 +67,8 @@ importlib.reload(spanforge.model_registry)
 run("set up")
 run("register", owner="search-team")
 run("call")
+for name in ("deprecate", "deprecate", "register", "show", "retire", "register"):
+    run(name, owner="search-team")
 """
 
 
@@ -84,6 +89,8 @@ def test_cells_that_run_twice(tmp_path: Path) -> None:
         f"model 'acme-chat-1' {DIFFERS}",
         "search-team 3 2",
         "search-team 4 2",
+        "deprecated 4",
+        "model 'acme-chat-1' is already registered (status retired); an id is never reused, so use another id",
     ]
 
 
