@@ -91,7 +91,7 @@ def _make_sentence(note: str) -> str:
 
 
 def spans() -> list[Group]:
-    """Return the group of the attributes of LLM spans, that of the Collector, and the spans of operations."""
+    """Return the group of the attributes of LLM spans, and that of the attributes that the Collector adds."""
     shown = [row for row in ATTRIBUTES if row.on_spans != "no"]
     group = {
         "id": SPAN_GROUP,
@@ -101,7 +101,7 @@ def spans() -> list[Group]:
         "note": "The span itself and its other attributes are those of the instrumentation.",
         "attributes": [_refer(row.key, _find_span_level(row)) for row in shown],
     }
-    return [group, _describe_collector(), *map(_describe_operation, OPERATION_SPAN_NAMES.values())]
+    return [group, _describe_collector()]
 
 
 def _find_span_level(row: Attribute) -> object:
@@ -127,17 +127,6 @@ def _describe_collector() -> Group:
     }
 
 
-def _describe_operation(name: str) -> Group:
-    return {
-        "id": f"span.{name}",
-        "type": "span",
-        "span_kind": "internal",
-        "stability": STABILITY,
-        "brief": "The root span of a lifecycle event that no sampled span can hold. It is named like this group.",
-        "attributes": [],
-    }
-
-
 def events() -> list[Group]:
     """Return the lifecycle events."""
     rows = [row for row in ATTRIBUTES if row.on_events]
@@ -148,7 +137,10 @@ def events() -> list[Group]:
             "name": row.event,
             "stability": STABILITY,
             "brief": f"The operation `{name}` changed a model.",
-            "note": "The event is a span event, a log record without a body, or both.",
+            "note": (
+                "The event is a span event, a log record without a body, or both. If no sampled span can hold the span "
+                f"event, it is on a root span with the name `{OPERATION_SPAN_NAMES[name]}` and no attributes."
+            ),
             "attributes": [_refer(each.key.removesuffix(".<key>"), _find_event_level(each)) for each in rows],
         }
         for name, row in OPERATIONS.items()

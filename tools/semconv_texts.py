@@ -61,7 +61,7 @@ CONVENTIONS: Final[Mapping[str, Convention]] = {
     "deployment_date": Convention(examples=("2026-05-01", "2026-05-01T09:30:00.000000Z")),
     "decommission_date": Convention(examples=("2027-03-31T12:00:00.000000Z",)),
     "metadata.<key>": Convention(
-        "The user's metadata of the model, `<key>` being a key of it", examples=("GOV-12", ["eu", "us"], '{"a": 1}')
+        "The user's metadata of the model, `<key>` being a key of it", examples=("GOV-12", '{"region": "eu"}')
     ),
     "previous_status": Convention(members=STATUSES),
     "reason": Convention(examples=("no longer improved",)),
