@@ -128,7 +128,7 @@ def test_followed_files_are_followed_again(tmp_path: Path) -> None:
     with isolate_registry():
         registry.register(**FIELDS)
         registry.save(path)
-        threading.Event().wait(0.2)  # several intervals: a watcher that went on would have loaded the file
+        wait_until(lambda: list_threads() == [])  # nobody reads the file
         assert list_models() == []
     wait_until(list_models)
     follow_settings(file=[str(path)], reload_interval=0)
