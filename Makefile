@@ -48,7 +48,7 @@ types: ## check types (mypy strict), that all public types are complete (pyright
 	@$(BIN)/python tools/verifytypes.py
 	@$(BIN)/python tools/typing_samples.py
 
-docs: ## rewrite what is generated from the code: documentation tables, collector.yaml, schemas, dashboards, sample evidence
+docs: ## rewrite what is generated from the code: documentation tables, collector.yaml, schemas, semantic conventions, dashboards, sample evidence
 	$(SETUP) test
 	@$(BIN)/python tools/docs.py
 	@$(BIN)/python tools/collector_config.py
@@ -56,6 +56,7 @@ docs: ## rewrite what is generated from the code: documentation tables, collecto
 	@$(BIN)/python tools/calendar_schema.py
 	@$(BIN)/python tools/framework_schema.py
 	@$(BIN)/python tools/registry_schema.py
+	@$(BIN)/python tools/semconv.py
 	@$(BIN)/python tools/sbom.py
 	@$(BIN)/python tools/dashboards.py
 	@$(BIN)/python tools/sample_evidence.py

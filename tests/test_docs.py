@@ -27,6 +27,7 @@ FOLDERS = (
     "benchmarks",
     "requirements",
     "changelog.d",
+    "semconv",
     "tests/servers",
 )
 PAGES = [page for folder in FOLDERS for page in sorted((ROOT / folder).glob("*.md"))]
@@ -104,6 +105,7 @@ def test_every_example_has_a_test() -> None:
         "nothing_lost.py",
         "plain_sdk.py",
         "recipes",
+        "roles",
         "support_agent",
         "zero_code",
     }

@@ -33,7 +33,7 @@ ERRORS = [
     ),
     (
         ModelAlreadyRegisteredError("gpt-4o", "retired"),
-        "model 'gpt-4o' is already registered (status retired)",
+        "model 'gpt-4o' is already registered (status retired); an id is never reused, so use another id",
         ValueError,
     ),
     (LifecycleError("m", "retired", "register"), "cannot register model 'm': it is already retired", ValueError),

@@ -18,7 +18,10 @@ SOURCE: Final = Path(__file__).parent.parent / "src"
 PACKAGE: Final = "spanforge.model_registry"
 MODULES: Final = (
     PACKAGE,
-    *(f"{PACKAGE}.{name}" for name in ("calendar", "collector", "compliance", "otel", "otel.instrumentor", "watch")),
+    *(
+        f"{PACKAGE}.{name}"
+        for name in ("calendar", "collector", "compliance", "otel", "otel.instrumentor", "testing", "watch")
+    ),
 )
 """The public modules."""
 WIDTH: Final = 100

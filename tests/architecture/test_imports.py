@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 PACKAGE = Path(spanforge.model_registry.__file__).parent
 NAME = "spanforge.model_registry"
-PUBLIC_NAMES = ("calendar", "collector", "compliance", "otel", "otel.instrumentor", "watch")
+PUBLIC_NAMES = ("calendar", "collector", "compliance", "otel", "otel.instrumentor", "testing", "watch")
 PUBLIC = {NAME, *(f"{NAME}.{name}" for name in PUBLIC_NAMES)}
 """The modules that are API. The path of any other module has a part that starts with an underscore."""
 
@@ -79,7 +79,8 @@ LAYERS = [
     {"source_log_lines"},
     {"watch", "calendar"},
     {"collector", "otel", "compliance"},
-    {"_cli"},
+    {"testing"},
+    {"_cli", "_pytest_plugin"},
     {"__main__"},
 ]
 """The modules of ``_core`` and the public ones, from left to right: a module imports from layers to its left only."""
@@ -314,15 +315,15 @@ def test_there_are_no_import_cycles() -> None:
 
 
 def test_the_path_shows_what_is_public() -> None:
-    """The package, ``otel``, ``compliance`` and ``collector`` are API; every other path has an underscored part."""
+    """The modules in ``PUBLIC`` are API; every other path has an underscored part."""
     public = {name for name in NAMES if not any(part.startswith("_") for part in name.split(".")[2:])}
     assert public == PUBLIC
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_only_otel_knows_the_sdk(path: Path) -> None:
-    """Outside ``otel`` and the command line the OpenTelemetry API is enough."""
-    if module_name(path) not in {"otel", "_cli"}:
+    """Outside ``otel``, the command line and the helpers for tests, the OpenTelemetry API is enough."""
+    if module_name(path) not in {"otel", "_cli", "testing"}:
         assert "opentelemetry.sdk" not in path.read_text()
 
 
@@ -350,6 +351,7 @@ def test_importing_is_cheap() -> None:
         "yaml",
         "google.protobuf",
         "grpc",
+        "pytest",
     )
     assert not [name for name in loaded if name.startswith(heavy)]
     assert "msgspec" in loaded

@@ -12,6 +12,7 @@ import pytest
 import spanforge.model_registry
 import spanforge.model_registry.compliance
 import spanforge.model_registry.otel
+import spanforge.model_registry.testing
 
 PUBLIC = {
     "EventCounts",
@@ -63,11 +64,13 @@ COMPLIANCE = {
     "timestamp_package",
     "verify_package",
 }
+TESTING = {"IsolatedRegistry", "isolate_registry"}
 OTEL = {"ModelRegistrySampler", "ModelRegistrySpanProcessor", "PluginStatus", "status"}
 EXPORTED = [
     (spanforge.model_registry, PUBLIC),
     (spanforge.model_registry.compliance, COMPLIANCE),
     (spanforge.model_registry.otel, OTEL),
+    (spanforge.model_registry.testing, TESTING),
 ]
 REGISTRY = {
     "check",

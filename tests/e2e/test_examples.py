@@ -6,6 +6,7 @@ The recipes have theirs in ``tests/matrix/test_recipes.py``.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -94,6 +95,59 @@ def test_plain_sdk(printed: Run) -> None:
     }
     source = (EXAMPLES / "plain_sdk.py").read_text("utf-8").splitlines()
     assert len([line for line in source if line and not line.startswith(("from ", '"""'))]) <= 10
+
+
+SCREEN = 80, 24
+"""Columns and lines of a terminal."""
+ROLES = dict(
+    re.findall(
+        r"^\| an? ([\w -]+) \| `\.venv/bin/python examples/([\w/]+\.py)`",
+        (EXAMPLES / "README.md").read_text("utf-8"),
+        re.MULTILINE,
+    )
+)
+SEEN = {
+    "application developer": [
+        "  model 'text-davinci-003' is retired (allowed here: active, deprecated)",
+        "gpt-3.5-turbo    support-team  medium deprecated    gpt-4o",
+        "gpt-4.1-nano     -             -      unregistered  -",
+    ],
+    "platform engineer": [
+        "1 file, 2 entries: no findings",
+        "$ opentelemetry-instrument python app.py",
+        "  chat             gpt-3.5-turbo           support-team  medium   deprecated",
+    ],
+    "on-call engineer": [
+        "  ! use 'acme-chat-2' instead",
+        "  owner    chat-team, contact #chat-team",
+        "Successor  acme-chat-2 (active)",
+    ],
+    "auditor": [
+        "Verified: examples/evidence/october",
+        "  - calls_registered: 11 of 55 calls",
+        "  october: attestation.json is not the file that was signed: its SHA-256",
+    ],
+}
+
+
+@pytest.mark.parametrize("role", SEEN)
+def test_the_example_of_a_role(
+    example: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path, role: str
+) -> None:
+    """The command in the table of roles works in any folder, and prints less than a screen with what the role needs."""
+    assert sorted(ROLES) == sorted(SEEN)
+    done = example(ROLES[role], tmp_path)
+    assert done.returncode == 0, done.stderr
+    columns, rows = SCREEN
+    lines = done.stdout.splitlines()
+    assert max(map(len, lines)) <= columns
+    assert all(line.startswith("model registry: ") for line in done.stderr.splitlines())
+    wrapped = [
+        line[start : start + columns] for line in done.stderr.splitlines() for start in range(0, len(line), columns)
+    ]
+    assert len(lines) + len(wrapped) <= rows
+    assert [line for line in SEEN[role] if line not in lines] == []
+    assert list(tmp_path.iterdir()) == []
 
 
 CALLS = """\

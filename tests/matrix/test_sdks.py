@@ -44,6 +44,7 @@ NOT_OF_THE_SDK = {
     "test_pin_images.py",
     "test_prose.py",
     "test_release.py",
+    "test_semconv.py",
     "test_supply_chain.py",
 }
 """Tests that need other packages than the SDK's, or that neither the SDK nor Python's version changes."""
@@ -54,7 +55,9 @@ ENDS = (OF_PYTHONS[1], OF_PYTHONS[-1])
 ONLY_SDK = {("newest", HERE), ("newest", "3.12")}
 """The lines of Pythons that run only the SDK's tests: ``make test`` runs all with the first, and both neighbours of the
 second do."""
-USERS_OF_THE_SDK = ("contract/", "otel/", "test_default", "test_events", "test_log_events", "test_seed_page")
+USERS_OF_THE_SDK = (
+    *("contract/", "otel/", "test_default", "test_events", "test_log_events", "test_seed_page", "test_testing"),
+)
 """The beginnings of the tests that run with each SDK."""
 TESTS = {
     str(path.relative_to(ROOT / "tests"))

@@ -19,6 +19,7 @@ from spanforge.model_registry._core.process import (
     WarnOnce,
     live_keys,
     look_first,
+    pause_watcher,
     start_daemon,
     wait_for_look,
 )
@@ -31,7 +32,7 @@ from spanforge.model_registry._core.values import quote
 from spanforge.model_registry._core.watched_sources import WatchedSource, list_watched_files
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from spanforge.model_registry._core.entry import ModelRegistryEntry
     from spanforge.model_registry._core.errors import RegistryFileError
@@ -241,8 +242,11 @@ class FileWatcher:
     def _after_fork(self) -> None:
         """Continue in a child process, which has the parent's memory but none of its threads."""
         self._looking = threading.RLock()
-        self._stopped = threading.Event()
         self._failures = Counter()
+        self._resume()
+
+    def _resume(self) -> None:
+        self._stopped = threading.Event()
         if self.reload_interval:
             self._start_thread()
 
@@ -304,6 +308,10 @@ class _Watchers(ProcessState):
         self.starting = threading.RLock()
         for watcher in list(self.by_registry.values()):
             watcher._after_fork()  # noqa: SLF001 - this module's own class
+
+    def set_aside(self) -> Callable[[], None]:
+        """Stop the process-wide registry's watcher, and return the function that goes on with it."""
+        return pause_watcher(self.by_registry, get_default_registry(), FileWatcher._resume)  # noqa: SLF001 - own class
 
     def reset(self) -> None:
         """Stop all watchers."""

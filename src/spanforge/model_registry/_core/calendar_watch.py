@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from spanforge.model_registry._core import logs, storage
+from spanforge.model_registry._core.default import get_default_registry
 from spanforge.model_registry._core.file_access import warn_about_writers
 from spanforge.model_registry._core.interruptions import pass_interruption
 from spanforge.model_registry._core.process import (
@@ -17,6 +18,7 @@ from spanforge.model_registry._core.process import (
     WarnOnce,
     live_keys,
     look_first,
+    pause_watcher,
     start_daemon,
     wait_for_look,
 )
@@ -27,6 +29,8 @@ from spanforge.model_registry._core.state import put_calendar
 from spanforge.model_registry._core.watched_file import WatchedFile
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from spanforge.model_registry._core.state import RegistryCore
 
 _LONGEST_PAUSE: Final = 60.0
@@ -147,8 +151,12 @@ class CalendarWatcher:
     def after_fork(self) -> None:
         """Continue in a child process, which has the parent's memory but none of its threads."""
         self._looking = threading.RLock()
-        self._stopped = threading.Event()
         self._failures = 0
+        self.resume()
+
+    def resume(self) -> None:
+        """Go on after ``stop``, or after a fork."""
+        self._stopped = threading.Event()
         self._start_thread()
 
 
@@ -207,6 +215,10 @@ class _Calendars(ProcessState):
         self.starting = threading.RLock()
         for watcher in filter(None, list(self.by_registry.values())):
             watcher.after_fork()
+
+    def set_aside(self) -> Callable[[], None]:
+        """Stop following the process-wide registry's calendar, and return the function that goes on with it."""
+        return pause_watcher(self.by_registry, get_default_registry(), CalendarWatcher.resume)
 
     def reset(self) -> None:
         """Stop all watchers, and leave no calendar in force."""

@@ -33,6 +33,8 @@ class LayeredRegistry(ModelRegistry):
 class _DefaultRegistryReset(ProcessState):
     """Empties the process-wide registry when the process is reset."""
 
+    goes_on = True  # ``set_entries_aside`` decides whether to keep the entries
+
     def reset(self) -> None:
         """Remove the entries of the files and of the application."""
         registry = get_default_registry()

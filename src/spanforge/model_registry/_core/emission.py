@@ -61,6 +61,8 @@ def emit_events(events: Iterable[LifecycleEvent], providers: Mapping[EventSignal
 
 def send_delivery(delivery: Delivery) -> None:
     """Emit a delivery's event in every signal that has not claimed it. An error of a provider is not raised."""
+    if _state.record is not None and delivery.event is not None:
+        _state.record(delivery.event)
     # The span comes first, as in ``SIGNALS``. If an event is held for a signal, its delivery keeps only the context of
     # the span, and the event can no longer be added to the span.
     for signal in list(delivery.unclaimed):
@@ -100,6 +102,16 @@ def deliver_soon() -> bool:
     if can_deliver and _state.delivery_guard.is_free():
         _start_delivery()
     return has_undelivered or any(queue.held for queue in queues)
+
+
+def record_events(record: Callable[[LifecycleEvent], None]) -> None:
+    """Call a function with each event that is emitted, until the process is reset; twice if it was interrupted."""
+    _state.record = record
+
+
+def stop_exit_report() -> None:
+    """Report no lost events at the end of the process, because it runs tests."""
+    atexit.unregister(_warn_at_exit)
 
 
 def _start_delivery() -> None:
@@ -217,6 +229,17 @@ class _EmissionState(ProcessState):
         }
         self.delivery_guard = Guard()
         self.delivering: threading.Thread | None = None  # the last thread of ``deliver_soon``
+        self.record: Callable[[LifecycleEvent], None] | None = None  # for tests
+
+    def set_aside(self) -> Callable[[], None]:
+        """Start with empty queues, and return the function that waits for their deliveries and restores the state."""
+        restore = super().set_aside()
+
+        def wait_and_restore() -> None:
+            _wait_for_delivery()
+            restore()
+
+        return wait_and_restore
 
     def after_fork_in_child(self) -> None:
         """Count only the child's events, and replace the lock, which another thread of the parent may hold."""

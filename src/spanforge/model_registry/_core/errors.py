@@ -78,7 +78,7 @@ class ModelAlreadyRegisteredError(ModelRegistryError, ValueError):
     def __str__(self) -> str:
         text = f"model {shorten(self.model_id)} is already registered (status {self.status})"
         if not self.fields:
-            return text
+            return f"{text}; an id is never reused, so use another id"
         return f"{text} and differs in {show_name(', '.join(self.fields))}; to change it, pass replace=True"
 
 

@@ -6,12 +6,12 @@ import itertools
 import os
 import threading
 import weakref
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
 
 from spanforge.model_registry._core import logs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, MutableMapping
     from weakref import WeakKeyDictionary
 
 _T = TypeVar("_T")
@@ -30,6 +30,9 @@ class ProcessState:
     A state registers itself when it is made, and lives as long as the process.
     """
 
+    goes_on: ClassVar[bool] = False
+    """``True`` for a state that ``set_process_aside`` leaves alone."""
+
     def __init__(self) -> None:
         _states.append(self)
 
@@ -45,6 +48,15 @@ class ProcessState:
     def reset(self) -> None:
         """Start again as in a new process."""
 
+    def set_aside(self) -> Callable[[], None]:
+        """Start again as in a new process for the time of a test, and return the function that restores the state.
+
+        It is for states whose ``reset`` makes new objects. A state that changes its objects has a method of its own.
+        """
+        before = dict(vars(self))
+        self.reset()
+        return lambda: vars(self).update(before)
+
 
 _states: Final[list[ProcessState]] = []
 
@@ -53,6 +65,20 @@ def reset_process() -> None:
     """Restore the library's state in a new process, for tests. Discard the span processors that were made before."""
     for state in reversed(_states):
         state.reset()
+
+
+def set_process_aside() -> Callable[[], None]:
+    """Start again as in a new process for the time of a test, and return the function that restores the state.
+
+    Span processors and metrics go on, because the application may have installed them at its import.
+    """
+    restoring = [state.set_aside() for state in reversed(_states) if not state.goes_on]
+
+    def restore() -> None:
+        for restore_state in reversed(restoring):
+            restore_state()
+
+    return restore
 
 
 def _before_fork() -> None:
@@ -155,6 +181,32 @@ def wait_for_look(looking: threading.RLock) -> None:
     """Wait up to ``STOP_TIMEOUT`` until no other thread holds the lock of a watcher's look."""
     if looking.acquire(timeout=STOP_TIMEOUT):
         looking.release()
+
+
+def pause_watcher(
+    watchers: MutableMapping[Any, Any], registry: object, resume: Callable[[Any], None]
+) -> Callable[[], None]:
+    """Stop a registry's watcher for the time of a test, and return the function that goes on with it.
+
+    Args:
+        watchers: The watchers by registry; ``None`` if the registry must have none.
+        registry: The registry.
+        resume: Goes on with a stopped watcher.
+    """
+    is_known, before = registry in watchers, watchers.pop(registry, None)
+    if before is not None:
+        before.stop()
+
+    def restore() -> None:
+        later = watchers.pop(registry, None)
+        if later is not None:
+            later.stop()
+        if is_known:
+            watchers[registry] = before
+        if before is not None:
+            resume(before)
+
+    return restore
 
 
 class ByIdentity(Generic[_Kept]):

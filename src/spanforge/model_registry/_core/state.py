@@ -260,6 +260,35 @@ def list_sources(registry: RegistryCore) -> list[SourceFile]:
     return list(dict.fromkeys((*sources.files, *sources.app)))
 
 
+def set_entries_aside(
+    registry: RegistryCore, *, keeps_entries: bool, tracer_provider: TracerProvider
+) -> Callable[[], None]:
+    """Empty a registry for the time of a test, and return the function that restores it.
+
+    This is a function so that it is not a method of the public class.
+
+    Args:
+        registry: The registry.
+        keeps_entries: ``True`` if the registry keeps its entries, and loses only what changes from now on.
+        tracer_provider: The provider of the spans for its events, meanwhile.
+    """
+    before = dict(vars(registry))
+    old_state: RegistryState = before["_state"]
+    registry._providers = {"span": tracer_provider, "log": None}  # noqa: SLF001 - same module
+    registry._saved_files = dict(before["_saved_files"]) if keeps_entries else {}  # noqa: SLF001 - same module
+    if keeps_entries:
+        state = RegistryState(old_state.index, old_state.layers, old_state.sources, (), old_state.calendar)
+    else:
+        state = RegistryState(ModelIndex(), registry._INITIAL_LAYERS)  # noqa: SLF001 - same module
+    registry._state = state  # noqa: SLF001 - same module
+
+    def restore() -> None:
+        for name in ("_providers", "_saved_files", "_state"):
+            setattr(registry, name, before[name])
+
+    return restore
+
+
 def replace_file_entries(
     registry: RegistryCore, entries: Iterable[ModelRegistryEntry], sources: Iterable[SourceFile] = ()
 ) -> None:

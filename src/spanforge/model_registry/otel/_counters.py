@@ -147,6 +147,8 @@ class EnrichingProcessor(Protocol):
 class Processors(ProcessState):
     """The span processors that were made in this process."""
 
+    goes_on = True
+
     def __init__(self) -> None:
         # Not a ``WeakSet``: only ``live_keys`` iterates safely while another thread adds a processor.
         self.live: WeakKeyDictionary[EnrichingProcessor, None] = WeakKeyDictionary()

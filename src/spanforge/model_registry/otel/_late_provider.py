@@ -32,6 +32,16 @@ class LateProvider(ProcessState):
         """Wait no longer."""
         self._install: Callable[[Any], None] | None = None
 
+    def set_aside(self) -> Callable[[], None]:
+        """Wait no longer, and return the function that waits again. OpenTelemetry's function stays wrapped."""
+        install = self._install
+        self.reset()
+
+        def restore() -> None:
+            self._install = install
+
+        return restore
+
     def wait(self, install: Callable[[Any], None]) -> None:
         """Call a function with the provider as soon as it is set. It must not raise. It replaces an earlier one."""
         self._install = install

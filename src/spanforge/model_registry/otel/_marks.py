@@ -47,6 +47,8 @@ class MarkReading(ProcessState):
         is_required: Whether it must. It never becomes false again.
     """
 
+    goes_on = True  # the processors do
+
     def __init__(self) -> None:
         self.reset()
         super().__init__()

@@ -82,10 +82,9 @@ _meter_providers: Final[ByIdentity[bool]] = ByIdentity()
 
 
 class _MetricsReset(ProcessState):
-    """Removes all registries from the metrics when the process is reset.
+    """Removes all registries from the metrics when the process is reset."""
 
-    The meter providers stay: OpenTelemetry cannot remove an instrument, and must not get a second one of the same name.
-    """
+    goes_on = True  # the meter providers too: OpenTelemetry removes no instrument, and must not get it twice
 
     def reset(self) -> None:
         """Remove all registries."""

@@ -18,6 +18,8 @@ from spanforge.model_registry.otel._llm_instrumentations import find_cause
 from spanforge.model_registry.watch import find_watcher
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from opentelemetry.sdk.trace import Span
 
 SILENCE_SECONDS: Final = 60.0
@@ -44,6 +46,13 @@ class StartReport(ProcessState):
         self._is_waiting = False  # for a span that names a model
         self._has_spans = False
         self._has_forked = False  # its children report
+
+    def set_aside(self) -> Callable[[], None]:
+        """Report nothing more in this process, because it runs tests."""
+        atexit.unregister(self.report_at_exit)
+        self.end()
+        self._has_begun = True
+        return self.end
 
     def begin(self) -> None:
         """Report a start of the plugin, once per process."""
