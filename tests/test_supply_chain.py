@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 REQUIREMENTS = sorted((ROOT / "requirements").glob("*.txt"))
 PINNED = re.compile(
-    r"[\w.-]+(\[[\w,-]+\])?==[\w.!+]+( ; [^\\]+)?( \\\n    --hash=sha256:[0-9a-f]{64})+"  # name, marker, hashes
+    r"[\w.-]+(\[[\w, -]+\])?==[\w.!+]+( ; [^\\]+)?( \\\n    --hash=sha256:[0-9a-f]{64})+"  # name, marker, hashes
 )
 INSTALLING = re.compile(r"\bpip\b.*\binstall\b|\buv\b.*\binstall\b")
 SAFE = ("--require-hashes", "--no-deps")
