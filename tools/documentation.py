@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 ROOT: Final = Path(__file__).resolve().parent.parent
 NAVIGATION: Final = ROOT / "docs" / "navigation.yaml"
 STYLE: Final = ROOT / "tools" / "site.css"
+OLDEST_PYTHON: Final = (3, 11)
+"""The oldest version for which the generator has packages."""
 TITLE: Final = re.compile(r"^# (.+)$", re.MULTILINE)
 NOT_SEARCHED: Final = "---\nsearch:\n  exclude: true\nhide:\n- navigation\n---\n\n"
 """The settings of pages outside the navigation."""
@@ -256,6 +258,8 @@ def build(target: Path) -> None:
     Raises:
         SiteError: A page has faults, the generator has warnings, or the site loads something from another host.
     """
+    if sys.version_info < OLDEST_PYTHON:
+        raise SiteError(f"The generator needs Python {'.'.join(map(str, OLDEST_PYTHON))}.")
     with tempfile.TemporaryDirectory() as temporary:
         source = Path(temporary)
         prepare(source)

@@ -73,6 +73,9 @@ def test_jaegers_own_warnings(jaeger: Server, collector: Callable[..., Server]) 
 
 
 CLICK = """
+const style = document.createElement("style");
+style.textContent = "* { font-family: 'DejaVu Sans', sans-serif !important }";
+document.head.append(style);
 setInterval(() => {
   const icon = document.querySelector(".span-name:not(.is-detail-expanded) .SpanBarRow--errorIcon");
   if (icon) icon.closest(".span-name").click();
@@ -84,7 +87,10 @@ setInterval(() => {
   document.body.dataset.noted = JSON.stringify([link && link.href, ...seen.map((item) => item.textContent)]);
 }, 100);
 """
-"""A click on the only call of a trace that failed. It notes the trace's link, and the tags for which there is room."""
+"""A click on the only call of a trace that failed. It notes the trace's link, and the tags for which there is room.
+
+The font is the one without serifs, also on systems that have no other font by default.
+"""
 TAGS = [
     "model_registry.status=retired",
     "model_registry.risk_tier=critical",
@@ -92,7 +98,7 @@ TAGS = [
     """model_registry.warnings=["model 'text-davinci-003' is retired"]""",
 ]
 """The tags that this click shows before all others."""
-SIZE = (860, 1_760)
+SIZE = (860, 1_800)
 """Height and width of the browser's window, in pixels. In a narrow one there is no room for the warnings."""
 
 
