@@ -88,7 +88,7 @@ INNER_LAYERS = {
     "otel": [
         {"_marks", "_counters", "_info", "_late_provider", "_llm_instrumentations", "_shutdowns", "_sunsets"},
         {"_span_access"},
-        {"_enricher", "_plan_cache", "_log_lines", "_startup"},
+        {"_enricher", "_plan_cache", "_log_lines", "_startup", "_file_metrics"},
         {"_metrics"},
         {"_status"},
         {"_processor"},
