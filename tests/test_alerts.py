@@ -126,7 +126,7 @@ def test_the_page_describes_every_alert() -> None:
         levels = re.compile("critical|warning|info")
         said, meant = (set(levels.findall(text)) for text in (severity, rule["labels"]["severity"]))
         assert said == meant, name
-        assert after == rule["for"] if "for" in rule else re.match("one (call|failure|event)", after), name
+        assert after == rule["for"] if "for" in rule else re.match("one (call|failure|event|change)", after), name
     sections = re.findall(r"^## (Model\w+)\n\n((?:- .+\n(?:.+\n)*)+)", "".join([page, *others]), re.MULTILINE)
     assert sorted(name for name, _ in sections) == sorted(ALERTS)
     for name, text in sections:

@@ -18,7 +18,16 @@ from support.yaml_files import read_yaml
 
 from spanforge.model_registry import InvalidEntryError, ModelRegistry, get_default_registry
 from spanforge.model_registry._core import ottl
-from spanforge.model_registry.collector import END, PROCESSOR, render_lookup, render_transform
+from spanforge.model_registry._core.lookup_source import build_source
+from spanforge.model_registry.collector import (
+    END,
+    LOOKUP_PROCESSORS,
+    PROCESSOR,
+    render_lookup,
+    render_lookup_processor,
+    render_lookup_source,
+    render_transform,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -436,3 +445,62 @@ def test_ids_without_a_form() -> None:
     statements = [line for group in read_yaml(render_lookup(registry)) for line in group["statements"]]
     known = next(line for line in statements if line.startswith('keep_keys(span.cache["refused"]'))
     assert all(ottl.encode(f"E{model_id}") in known for model_id in ids)
+
+
+# The lookup processor
+
+
+def test_the_source_has_the_names_that_are_certain(registry: ModelRegistry) -> None:
+    """Ids, aliases and listed forms are keys; names that depend on the provider have it; globs are left out."""
+    add(registry, "Acme-1", "chat", "acme-1-*", "tie")
+    add(registry, "embed", "tie", provider="azure")
+    add(registry, "o1", "azure/o1", provider="acme-gw")
+    source = read_yaml(render_lookup_source(registry))
+    assert {key: attributes["model_registry.model_id"] for key, attributes in source.items()} == {
+        **dict.fromkeys(("Acme-1", "acme-1", "Acme-1-latest", "chat", "chat-latest", "\ntie"), "Acme-1"),
+        **dict.fromkeys(("azure.ai.openai\ntie", "azure/tie", "azure.ai.openai/tie"), "embed"),
+        **dict.fromkeys(("\nembed", "azure.ai.openai\nembed", "azure/embed", "azure.ai.openai/embed"), "embed"),
+    }
+
+
+def test_an_empty_source(registry: ModelRegistry) -> None:
+    """Without a model the source is an empty map with its end."""
+    text = render_lookup_source(registry)
+    assert read_yaml(text) == {}
+    assert text.endswith(f"{END}\n")
+
+
+def test_the_source_is_bounded(registry: ModelRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the limit, forms are left out first; a warning and a comment say so."""
+    add(registry, "a", "b")
+    add(registry, "c")
+    full = build_source(registry.list_all(), "forms")
+    assert not full.is_full
+    assert [*full.keys][:3] == ["a", "b", "c"]
+    monkeypatch.setattr("spanforge.model_registry._core.lookup_source.build_source.__defaults__", (4,))
+    with pytest.warns(UserWarning, match="source has the first 20,000 names"):
+        text = render_lookup_source(registry)
+    assert [*read_yaml(text)] == [*full.keys][:4]
+    assert "# The source has the first 20,000 names" in text
+
+
+def test_the_lookup_processor_reads_each_attribute() -> None:
+    """The configuration has the three processors, the source with its interval, and each attribute in both lookups."""
+    processors = read_yaml(render_lookup_processor("/etc/it's.yaml", span_attributes="status,owner"))["processors"]
+    assert tuple(processors) == LOOKUP_PROCESSORS
+    lookup = processors["lookup/model_registry"]
+    assert lookup["source"] == {"type": "yaml", "path": "/etc/it's.yaml", "reload_interval": "30s"}
+    attributes = [dict.fromkeys(("source", "destination"), f"model_registry.{name}") for name in ("owner", "status")]
+    assert [each["attributes"] for each in lookup["lookups"]] == [attributes, attributes]
+    keys = [re.findall(r'"(.+)"', each["key"])[0] for each in lookup["lookups"]]
+    for processor in (LOOKUP_PROCESSORS[0], LOOKUP_PROCESSORS[2]):
+        groups = processors[processor]["trace_statements"]
+        removed = [f'delete_key(span.attributes, "{key}")' for key in keys]
+        assert groups[0]["statements"] == removed
+
+
+@pytest.mark.parametrize("interval", ["", "0s", "30", "1.5s", "-1s", "1d", "30s\n", "1234567s"])
+def test_the_interval_is_a_duration(interval: str) -> None:
+    """An interval that the Collector does not read, or that is zero, is refused."""
+    with pytest.raises(InvalidEntryError, match="reload_interval must be a whole number with a unit"):
+        render_lookup_processor("s.yaml", reload_interval=interval)

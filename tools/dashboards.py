@@ -56,6 +56,8 @@ JOB = "job"
 """The label with the service in the plugin's own metrics."""
 REQUESTED, CONTACT, SUCCESSOR = (f"model_registry_{name}" for name in ("requested_model_id", "contact", "successor"))
 FILE, DIGEST = "file_path", "model_registry_file_digest"
+PLUGIN = "otel_scope_version"
+"""The label with the version of the plugin: that of its instrumentation scope."""
 
 TITLES: Final = {
     MODEL: "model",
@@ -71,6 +73,7 @@ TITLES: Final = {
     SUCCESSOR: "successor",
     FILE: "file",
     DIGEST: "digest",
+    PLUGIN: "plugin",
 }
 """The heading of a label's column, by label."""
 
@@ -185,6 +188,8 @@ NAMED_BY_AGENTS: Final = in_range(
 )
 INFO: Final = f'model_registry_info{{senders="", {MODEL}="$model"}}'
 SUBSTITUTIONS: Final = 'model_registry_substitutions_total{senders=""}'
+MODELS: Final = 'model_registry_models{senders=""}'
+IN_USE: Final = changing("model_registry_file_in_use_seconds")
 CALLED: Final = in_range('model_registry_calls_total{senders=""}', JOB, MODEL)
 
 INVENTORY: Final = [
@@ -334,10 +339,19 @@ VIOLATIONS: Final = [
     ),
     Panel(
         "table",
-        "Versions of registry files",
+        "Versions of the plugin",
         (12, 8),
-        {"processes": f'sum by ({JOB}, {FILE}, {DIGEST}) (model_registry_file_info{{senders=""}})'},
-        about="The number of processes that use a version. The digest is the beginning of its SHA-256.",
+        {"processes": f"sum by ({JOB}, {PLUGIN}) (max by ({JOB}, instance, {PLUGIN}) ({MODELS}) ^ 0)"},
+        about="The number of processes of each service, with and without registry files. Processes that ended count "
+        "for an hour.",
+    ),
+    Panel(
+        "table",
+        "Versions of registry files",
+        (24, 8),
+        {"processes": f"sum by ({JOB}, {FILE}, {DIGEST}, {PLUGIN}) (({IN_USE}) ^ 0)"},
+        about="The number of processes that use a version. The digest is the beginning of its SHA-256. Processes that "
+        "ended, and versions that a process no longer uses, count for five minutes.",
     ),
     Panel(
         "table",

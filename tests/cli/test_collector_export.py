@@ -10,7 +10,12 @@ from support.commands import EXAMPLES, run_here
 from support.entries import FIELDS
 
 from spanforge.model_registry import ModelRegistry
-from spanforge.model_registry.collector import render_lookup, render_transform
+from spanforge.model_registry.collector import (
+    render_lookup,
+    render_lookup_processor,
+    render_lookup_source,
+    render_transform,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,6 +44,20 @@ def test_the_text_is_that_of_the_library(
     assert path.read_text("utf-8") == transform
     referring = run_here(capsys, "collector", "transform", "--file", MODELS, "--lookup-file", "/etc/l.yaml")
     assert referring == (0, render_transform(registry, lookup_file="/etc/l.yaml"), "")
+
+
+def test_the_lookup_processor_is_that_of_the_library(
+    registry: ModelRegistry, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Options of the lookup processor and its source are the arguments of the functions."""
+    options = ("--match", "exact", "--span-attributes", "+contact")
+    source = render_lookup_source(registry, match="exact", span_attributes="+contact")
+    assert run_here(capsys, "collector", "lookup-source", "--file", MODELS, *options) == (0, source, "")
+    expected = render_lookup_processor("/etc/s.yaml", reload_interval="5m", match="exact", span_attributes="+contact")
+    path = tmp_path / "processor.yaml"
+    command = ("collector", "lookup-processor", "--source-file", "/etc/s.yaml", "--reload-interval", "5m", *options)
+    assert run_here(capsys, *command, "--output", path) == (0, "", "")
+    assert path.read_text("utf-8") == expected
 
 
 def test_an_old_file_is_replaced_in_one_step(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -70,12 +89,28 @@ def test_limits_of_the_collector_are_warnings(tmp_path: Path, capsys: pytest.Cap
     [
         (["transform", "--lookup-file", "${x}"], "lookup_file must be a path without line breaks"),
         (["lookup", "--span-attributes", "no_such"], "span_attributes must be names of status"),
+        (["lookup-source", "--span-attributes", "owner"], "span_attributes must be names that include status"),
         (["lookup", "--output", "no/such/lookup.yaml"], "no/such/lookup.yaml: cannot be written: No such file or"),
     ],
 )
 def test_faults(arguments: list[str], line: str, capsys: pytest.CaptureFixture[str]) -> None:
     """One line says what is wrong."""
     printed = run_here(capsys, "collector", *arguments, "--file", MODELS)
+    assert (printed.code, printed.out) == (2, "")
+    assert printed.err.startswith(f"spanforge-models: {line}")
+    assert printed.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--source-file", "${x}"], "source_file must be a path without line breaks"),
+        (["--source-file", "x", "--reload-interval", "0s"], "reload_interval must be a whole number with a unit"),
+    ],
+)
+def test_faults_of_the_lookup_processor(arguments: list[str], line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """One line says what is wrong."""
+    printed = run_here(capsys, "collector", "lookup-processor", *arguments)
     assert (printed.code, printed.out) == (2, "")
     assert printed.err.startswith(f"spanforge-models: {line}")
     assert printed.err.count("\n") == 1

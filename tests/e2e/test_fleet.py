@@ -21,7 +21,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from support.yaml_files import read_yaml
 
-from spanforge.model_registry import ModelRegistry
+from spanforge.model_registry import ModelRegistry, __version__
 from spanforge.model_registry._core.lifecycle import FLAGGED_STATUSES, OPERATIONS, STATUSES
 from spanforge.model_registry._core.resolution import UNREGISTERED
 from spanforge.model_registry.otel import ModelRegistrySpanProcessor
@@ -186,8 +186,8 @@ WELL = {
 """What fires while the registry's file is good."""
 BAD = WELL | {"ModelRegistryFileFailing": {"support"}, "ModelRegistryFileStale": {"support"}}
 """What fires when it is not."""
-OF_THE_DISK = {"ModelRegistryArchiveDiskFull"}
-"""What needs a node exporter and a full disk: promtool only."""
+OTHERS = {"ModelRegistryArchiveDiskFull", "ModelRegistryFileOutdated"}
+"""What needs a node exporter and a full disk (promtool only), or several services (``test_roll_out.py``)."""
 
 
 Lines = list[tuple[dict[str, str], float]]
@@ -302,6 +302,7 @@ def check_numbers(prometheus: Server, made: dict[str, int]) -> None:
         (("violations", "Calls of untrusted senders", ""), "gen_ai_request_model", {"gpt-4o": 1}),
         (("violations", "Calls that another model answered", ""), "model_registry_requested_model_id", {"gpt-4o": 1}),
         (("violations", "Versions of registry files", ""), "job", {"support": 1}),
+        (("violations", "Versions of the plugin", ""), "otel_scope_version", {__version__: 1}),
         (("violations", "Alerts that fire", "stat"), "", {"": sum(fire.values())}),
         (("violations", "Alerts that fire", "table"), "alertname", fire),
         *((("lifecycle", title(event), ""), "", {"": number}) for event, number in CHANGES.items()),
@@ -460,4 +461,4 @@ def test_from_calls_to_alerts_and_panels(  # noqa: PLR0913 - the parts of a flee
     call_retired(sender)
     assert awaited(lambda: of_batch(prometheus), 2) == 2
     assert awaited(lambda: new_of_batch(prometheus), 2) == 2
-    assert {*BAD, "ModelRegistryCollectorDown"} | OF_THE_DISK == ALERTS.keys()
+    assert {*BAD, "ModelRegistryCollectorDown"} | OTHERS == ALERTS.keys()

@@ -46,6 +46,7 @@ def test_table_of_metrics() -> None:
         "provider_sunset": ("gauge", "s"),
         "info": ("gauge", "{model}"),
         "file.info": ("gauge", "{file}"),
+        "file.in_use": ("gauge", "s"),
         "file.age": ("gauge", "s"),
         "file.failures": ("counter", "{failure}"),
         "events.dropped": ("counter", "{event}"),
@@ -204,6 +205,31 @@ def test_info_of_files(meters: Meters, follow: Any, tmp_path: Path) -> None:
     watcher.look()
     watcher.look()
     assert digests() == {str(path): hashlib.sha256(path.read_bytes()).hexdigest()[:12]} != {str(path): first}
+
+
+def test_time_of_a_version_in_use(meters: Meters, follow: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time of a version grows from its first report, and starts again with each other version."""
+    now = [100.0]
+    monkeypatch.setattr("spanforge.model_registry.otel._file_metrics.time.monotonic", lambda: now[0])
+    path = tmp_path / "models.json"
+    write_file(path, "a")
+    watcher = follow(path, tmp_path / "missing.json")
+
+    def uses() -> dict[str, float]:
+        return {point.attributes["file.digest"]: point.value for point in meters.points("file.in_use")}
+
+    a = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+    assert uses() == {a: 0}
+    now[0] += 7
+    assert uses() == {a: 7}
+    for model_id, expected in (("b", 0), ("a", 0)):
+        write_file(path, model_id)
+        watcher.look()
+        watcher.look()
+        assert uses() == {hashlib.sha256(path.read_bytes()).hexdigest()[:12]: expected}
+        now[0] += 5
+    watcher.stop()
+    assert uses() == {}
 
 
 @pytest.fixture

@@ -14,8 +14,10 @@ from support.yaml_files import read_yaml
 
 from spanforge.model_registry import ModelRegistry, ModelRegistryEntry
 from spanforge.model_registry._core import ottl
+from spanforge.model_registry._core.attributes import span_attributes
+from spanforge.model_registry._core.name_routes import PROVIDER_SPELLINGS
 from spanforge.model_registry._core.state import replace_file_entries
-from spanforge.model_registry.collector import render_lookup, render_transform
+from spanforge.model_registry.collector import render_lookup, render_lookup_source, render_transform
 
 if TYPE_CHECKING:
     import random
@@ -145,3 +147,47 @@ def test_any_registry_gives_yaml(entries: list[ModelRegistryEntry]) -> None:
     assert "$" not in inline
     assert inline.replace("\n", "").isprintable()
     assert read_yaml(render_transform(registry, lookup_file="x"))["processors"]
+
+
+PROVIDERS = (
+    None,
+    "openai",
+    "azure",
+    "nobody",
+    "aws.bedrock",
+    "openrouter",
+    "snowflake",
+    "gradient_ai",
+    "a",
+    "openai.chat",
+)
+
+
+@settings(max_examples=2 * settings.default.max_examples)
+@given(
+    entries=ENTRIES | st.lists(st.from_type(ModelRegistryEntry), max_size=3, unique_by=lambda entry: entry.model_id),
+    mode=st.sampled_from(["forms", "exact"]),
+    provider=st.sampled_from(PROVIDERS) | st.sampled_from(sorted(PROVIDER_SPELLINGS)),
+)
+def test_each_key_of_the_source_finds_the_same_entry(entries: list[Any], mode: Any, provider: str | None) -> None:
+    """A key of the source has the entry and the attributes that ``resolve`` finds, with any provider or its own."""
+    registry = ModelRegistry(auto_emit=False)
+    for entry in entries:
+        if isinstance(entry, dict):
+            registry.register(**entry, deployment_date="2026-01-01")
+    if entries and not isinstance(entries[0], dict):
+        replace_file_entries(registry, entries)
+    source = read_yaml(render_lookup_source(registry, match=mode))
+    for key, attributes in source.items():
+        own, separator, name = key.rpartition("\n")
+        found = registry._state.index.search(name, (own or None) if separator else provider, mode).entry
+        assert found is not None
+        assert attributes["model_registry.model_id"] == found.model_id
+        assert attributes == {
+            name: list(value) if isinstance(value, tuple) else value for name, value in span_attributes(found).items()
+        }
+    for entry in registry if len(registry) == 1 else ():
+        names = [
+            name for name in (entry.model_id, *entry.aliases) if "\n" not in name and not re.search(r"[*?[]", name)
+        ]
+        assert entry.providers or mode != "forms" or {key.rpartition("\n")[2] for key in source} >= set(names)

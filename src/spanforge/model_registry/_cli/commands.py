@@ -104,6 +104,16 @@ _TABLE: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
             "Write the lookup file to which the transform processor refers.",
             "collector_export:write_lookup",
         ),
+        (
+            "collector lookup-processor",
+            "Write the Collector's lookup processor, which reads models again without a restart.",
+            "collector_export:write_lookup_processor",
+        ),
+        (
+            "collector lookup-source",
+            "Write the source of the lookup processor: the attributes of each name.",
+            "collector_export:write_lookup_source",
+        ),
     ),
 }
 """Name, summary and place of each command, by section."""

@@ -1,4 +1,4 @@
-"""Attributes of the metrics ``model_registry.info`` and ``model_registry.file.info``, whose value is always 1."""
+"""Attributes of the metric ``model_registry.info``, whose value is always 1."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from spanforge.model_registry._core.entry import ModelRegistryEntry
-    from spanforge.model_registry.watch import FileState
 
 Labels = dict[str, AttributeValue]
 """The attributes of one series."""
@@ -36,8 +35,3 @@ def _describe_model(entry: ModelRegistryEntry) -> Labels:
         "successor": read_reserved(entry).get("successor"),
     }
     return {PREFIX + name: value for name, value in values.items() if value}
-
-
-def describe_file(file: FileState) -> Labels:
-    """Return the path of a registry file and the digest of its last valid content."""
-    return {"file.path": file.path, f"{PREFIX}file.digest": file.version or ""}

@@ -17,10 +17,10 @@ from spanforge.model_registry._core.interruptions import pass_interruption
 from spanforge.model_registry._core.lifecycle import RISK_TIERS, STATUSES
 from spanforge.model_registry._core.process import ByIdentity, ProcessState, WarnOnce, live_keys
 from spanforge.model_registry._core.resolution import UNREGISTERED
+from spanforge.model_registry.otel import _file_metrics as files
 from spanforge.model_registry.otel._counters import reasons, span_counters
-from spanforge.model_registry.otel._info import MAX_INFO, Labels, describe_file, describe_models
+from spanforge.model_registry.otel._info import MAX_INFO, Labels, describe_models
 from spanforge.model_registry.otel._sunsets import find_shutdowns, find_sunsets, select_earliest
-from spanforge.model_registry.watch import file_states
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -191,14 +191,6 @@ def _read_substitutions() -> Iterable[Observation]:
         yield Observation(count, {PREFIX + name: value for name, value in values.items() if value})
 
 
-def _read_file_ages() -> Iterable[Observation]:
-    return (Observation(file.age, {"file.path": file.path}) for file in file_states())
-
-
-def _read_file_failures() -> Iterable[Observation]:
-    return (Observation(file.failures, {"file.path": file.path}) for file in file_states())
-
-
 def _read_sunsets() -> Iterable[Observation]:
     now = time.time_ns() // 1_000
     sunsets = (sunset for registry in live_keys(_reported_registries) for sunset in _take_inventory(registry).sunsets)
@@ -227,10 +219,6 @@ def _read_provider_sunsets() -> Iterable[Observation]:
 def _read_info() -> Iterable[Observation]:
     models = (model for registry in live_keys(_reported_registries) for model in _take_inventory(registry).info)
     return (Observation(1, attributes) for attributes in islice(models, MAX_INFO))
-
-
-def _read_file_info() -> Iterable[Observation]:
-    return (Observation(1, describe_file(file)) for file in file_states() if file.version)
 
 
 def _read_dropped_events() -> Iterable[Observation]:
@@ -299,7 +287,15 @@ METRICS: Final = (
         "{file}",
         ("file.path", *_prefix_keys("file.digest")),
         "Always 1, for each registry file or calendar file that was valid; the digest of its last valid content",
-        _read_file_info,
+        files.read_file_info,
+    ),
+    Metric(
+        "file.in_use",
+        "gauge",
+        "s",
+        ("file.path", *_prefix_keys("file.digest")),
+        "Time since this process first reported the version of the file that it uses",
+        files.read_file_uses,
     ),
     Metric(
         "file.age",
@@ -307,7 +303,7 @@ METRICS: Final = (
         "s",
         ("file.path",),
         "Time since the last check that found the registry file, or the calendar file, unchanged and in use",
-        _read_file_ages,
+        files.read_file_ages,
     ),
     Metric(
         "file.failures",
@@ -315,7 +311,7 @@ METRICS: Final = (
         "{failure}",
         ("file.path",),
         "Times that a registry file or a calendar file became invalid",
-        _read_file_failures,
+        files.read_file_failures,
     ),
     Metric(
         "events.dropped",
