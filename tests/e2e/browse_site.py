@@ -2,9 +2,9 @@
 
 Usage: browse_site.py CHROMIUM ADDRESS QUERY PAGE ...
 
-Each page is opened in the width of a phone and of a laptop, in light and dark. At the end, QUERY is typed into the
-search. If the variable SITE_PICTURES names a folder, a picture of each view is drawn there. The program runs in the
-environment of requirements/browser.txt.
+Each page is opened in the width of a phone and of a laptop, in light and dark. Axe looks for barriers. At the end,
+QUERY is typed into the search. If the variable SITE_PICTURES names a folder, a picture of each view is drawn there.
+The program runs in the environment of requirements/browser.txt.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
 
 if TYPE_CHECKING:
@@ -56,11 +57,13 @@ def open_page(browser: Browser, address: str, width: str, scheme: Any) -> tuple[
 
 
 def browse(browser: Browser, address: str, name: str, width: str, scheme: Any) -> dict[str, Any]:
-    """Open a page. Return its requests, messages, size, colour and missing images."""
+    """Open a page. Return its requests, messages, size, colour, missing images and barriers."""
     page, seen = open_page(browser, f"{address}/{name}", width, scheme)
     page.wait_for_function(LOADED)
     facts = {"overflow": page.evaluate(OVERFLOW), "broken": page.evaluate(BROKEN), "colour": page.evaluate(BACKGROUND)}
     draw(page, f"{name.removesuffix('.html')}-{width}-{scheme}")
+    faults = Axe().run(page).response["violations"] if width == "laptop" else []
+    facts["barriers"] = [f"{fault['id']}: {fault['nodes'][0]['html']}" for fault in faults]
     page.close()
     return {"page": name, "width": width, "scheme": scheme, **seen, **facts}
 

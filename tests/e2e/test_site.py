@@ -29,8 +29,8 @@ pytestmark = [
 ROOT = Path(__file__).parents[2]
 TOOLS = ROOT / "tools"
 BROWSE = Path(__file__).with_name("browse_site.py")
-PAGES = ("index.html", "settings.html", "architecture.html")
-"""The pages to open: one with a wide picture, one with a wide table, and one with a picture for each colour scheme."""
+PAGES = ("settings.html", "architecture.html")
+"""The pages to open: one with a wide table, and one with a picture for each colour scheme."""
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +84,7 @@ def test_search_has_pages_and_not_files_of_the_repository(site: Path) -> None:
 
 
 def test_pages_in_a_browser(address: str, program: Callable[[str], str]) -> None:
-    """On a phone and on a laptop, light and dark, pages fit, load nothing from other hosts, and report no error.
+    """On a phone and on a laptop, light and dark, pages fit, load nothing from other hosts, and have no barriers.
 
     The search finds the answer to a frequent question.
     """
@@ -96,7 +96,7 @@ def test_pages_in_a_browser(address: str, program: Callable[[str], str]) -> None
     assert len(seen["views"]) == 4 * len(PAGES)
     for view in seen["views"]:
         assert view["overflow"] <= 0, view
-        assert (view["broken"], view["failed"], view["messages"]) == ([], [], []), view
+        assert (view["broken"], view["failed"], view["messages"], view["barriers"]) == ([], [], [], []), view
         assert [url for url in view["requests"] if not url.startswith((address, "data:", "blob:"))] == []
     colours = {
         scheme: {view["colour"] for view in seen["views"] if view["scheme"] == scheme} for scheme in ("light", "dark")
