@@ -134,6 +134,17 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert anchor[1:] in [re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings]
 
 
+def test_links_lead_to_every_page() -> None:
+    """Readers of the repository, who have no navigation, reach each page of docs/ by links from its index."""
+    reached, todo = set(), [ROOT / "docs" / "index.md"]
+    while todo:
+        page = todo.pop()
+        if page not in reached and page.suffix == ".md":
+            reached.add(page)
+            todo += [(page.parent / target).resolve() for target, _ in LINK.findall(page.read_text("utf-8")) if target]
+    assert set((ROOT / "docs").glob("*.md")) - reached == set()
+
+
 def test_pictures_of_commands_show_each_command() -> None:
     """Each picture of a command exists for light and dark pages, loads nothing, and is on the page of pictures."""
     page = (ROOT / "docs" / "terminal.md").read_text("utf-8")

@@ -30,13 +30,12 @@ def test_faults_of_the_navigation() -> None:
     missing, twice = (page.relative_to(ROOT).as_posix() for page in pages[:2])
     long = ROOT / "CONTRIBUTING.md"
     faults = TOOL["check_pages"]({"All": [*pages[1:], pages[1], docs / "absent.md", long]})
-    assert faults[:3] == [
+    assert set(faults) >= {
         f"{missing} is not in docs/navigation.yaml",
         f"{twice} is in docs/navigation.yaml 2 times",
         "docs/navigation.yaml names docs/absent.md, which does not exist",
-    ]
-    (fault,) = faults[3:]
-    assert fault.startswith("CONTRIBUTING.md takes ")
+    }
+    assert any(fault.startswith("CONTRIBUTING.md takes ") for fault in faults)
 
 
 def test_reading_time() -> None:
