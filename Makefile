@@ -48,7 +48,7 @@ types: ## check types (mypy strict), that all public types are complete (pyright
 	@$(BIN)/python tools/verifytypes.py
 	@$(BIN)/python tools/typing_samples.py
 
-docs: ## rewrite what is generated from the code: documentation tables, collector.yaml, schemas, semantic conventions, dashboards, sample evidence
+docs: ## rewrite what is generated from the code: documentation tables, collector.yaml, schemas, semantic conventions, dashboards, Kubernetes objects, sample evidence
 	$(SETUP) test
 	@$(BIN)/python tools/docs.py
 	@$(BIN)/python tools/collector_config.py
@@ -59,6 +59,7 @@ docs: ## rewrite what is generated from the code: documentation tables, collecto
 	@$(BIN)/python tools/semconv.py
 	@$(BIN)/python tools/sbom.py
 	@$(BIN)/python tools/dashboards.py
+	@$(BIN)/python tools/kubernetes.py
 	@$(BIN)/python tools/sample_evidence.py
 
 site: ## build the documentation site into build/site; it has a search, and loads nothing from other hosts

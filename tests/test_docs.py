@@ -23,6 +23,7 @@ FOLDERS = (
     "docs",
     "examples",
     "examples/evidence",
+    "examples/kubernetes",
     "collector-config",
     "benchmarks",
     "requirements",
@@ -107,6 +108,7 @@ def test_every_example_has_a_test() -> None:
         "recipes",
         "roles",
         "support_agent",
+        "kubernetes",
         "zero_code",
     }
 

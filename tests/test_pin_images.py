@@ -159,3 +159,23 @@ def test_addresses_without_encryption_are_refused(file: Path, capsys: pytest.Cap
     """A registry that is not on this machine is asked by HTTPS only."""
     assert main(["--registry", "http://registry.example", str(file)]) == 2
     assert "is not an https address" in capsys.readouterr().err
+
+
+def test_images_of_the_kubernetes_example_are_pinned(tmp_path: Path) -> None:
+    """The files of examples/kubernetes are pinned by default; images that users build themselves stay as they are."""
+    texts = {path: path.read_text("utf-8") for path in SCRIPT["FILES"]}
+    found = {
+        path
+        for path in (FOLDER.parent / "examples" / "kubernetes").iterdir()
+        if SCRIPT["IMAGE"].search(path.read_text("utf-8"))
+    }
+    assert found <= texts.keys()
+    file = tmp_path / "collector.Dockerfile"
+    file.write_text(texts[FOLDER.parent / "examples" / "kubernetes" / file.name], "utf-8")
+    own = tmp_path / "application.yaml"
+    own.write_text(texts[FOLDER.parent / "examples" / "kubernetes" / own.name], "utf-8")
+    with serving() as url:
+        assert main(["--registry", url, str(file), str(own)]) == 0
+    images = [digest(b"otel/opentelemetry-collector-contrib 0.158.0 1"), digest(b"library/debian 12.8-slim 1")]
+    assert [image for image in images if image in file.read_text("utf-8")] == images
+    assert own.read_text("utf-8") == texts[FOLDER.parent / "examples" / "kubernetes" / own.name]

@@ -2,10 +2,11 @@
 
 Usage: pin_images.py [--registry URL] [--check] [FILE ...]
 
-The default file is ``collector-config/compose.yaml``. Lines with ``image:`` or ``FROM`` name the images. The tag of a
-version stays, and the digest of the image that it means now is added: ``busybox:1.37.0@sha256:…``. A container engine
-then uses this image only, even if the tag is moved. With ``--check``, nothing is written, and the exit code is 1 if a
-digest is missing or the tag means another image now. ``--registry`` names a mirror of Docker Hub.
+The default files are ``collector-config/compose.yaml`` and those with images in ``examples/kubernetes``. Lines with
+``image:`` or ``FROM`` name the images; those of ``registry.example.com`` stay as they are. The tag of a version stays,
+and the digest of the image that it means now is added: ``busybox:1.37.0@sha256:…``. A container engine then uses this
+image only, even if the tag is moved. With ``--check``, nothing is written, and the exit code is 1 if a digest is
+missing or the tag means another image now. ``--registry`` names a mirror of Docker Hub.
 
 It needs the network, and no account: registries give anonymous tokens for public images.
 API: https://github.com/opencontainers/distribution-spec/blob/main/spec.md, tokens:
@@ -29,6 +30,15 @@ from typing import Final, NamedTuple
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 COMPOSE: Final = ROOT / "collector-config" / "compose.yaml"
+KUBERNETES: Final = ROOT / "examples" / "kubernetes"
+FILES: Final = (
+    COMPOSE,
+    *sorted(KUBERNETES.glob("*.Dockerfile")),
+    *(KUBERNETES / name for name in ("application.yaml", "collector.yaml", "instrumentation.yaml")),
+)
+"""The files that are pinned by default."""
+OWN_REGISTRY: Final = "registry.example.com/"
+"""The beginning of the names of images in examples that users build themselves. They are not pinned."""
 DOCKER_HUB: Final = "https://registry-1.docker.io"
 IMAGE: Final = re.compile(
     r"""
@@ -118,6 +128,8 @@ def pin(text: str, docker_hub: str = DOCKER_HUB) -> str:
     """Return the text of a file with the digests of all images in it."""
 
     def add_digest(found: re.Match[str]) -> str:
+        if found["name"].startswith(OWN_REGISTRY):
+            return found[0]
         digest = find_digest(read_image(found["name"], found["tag"], docker_hub))
         return f"{found['before']}{found['name']}:{found['tag']}@{digest}"
 
@@ -129,7 +141,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description="Pin container images to digests.")
     parser.add_argument("--registry", default=DOCKER_HUB, metavar="URL", help="a mirror of Docker Hub")
     parser.add_argument("--check", action="store_true", help="write nothing")
-    parser.add_argument("files", nargs="*", type=Path, default=[COMPOSE], metavar="FILE")
+    parser.add_argument("files", nargs="*", type=Path, default=FILES, metavar="FILE")
     options = parser.parse_args(arguments)
     differing = 0
     try:

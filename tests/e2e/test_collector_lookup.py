@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from opentelemetry.trace import format_span_id
 from support.exporters import send
-from support.otlp_json import attributes_of, ours, read_items
+from support.otlp_json import read_items
 from support.waiting import poll
 
 from spanforge.model_registry import ModelRegistry
@@ -46,16 +47,17 @@ class Site:
 
     Attributes:
         source: The source of the lookup processor.
+        file: The spans as the enrichment leaves them.
         server: The Collector.
     """
 
     def __init__(
         self, run_server: Callable[..., Server], folder: Path, match: MatchMode, transform: str | None, source: str
     ) -> None:
-        self.source, self._file = folder / "source.yaml", folder / "everything.jsonl"
+        self.source, self.file = folder / "source.yaml", folder / "everything.jsonl"
         self.source.write_text(source, "utf-8")
         texts = {
-            "everything.yaml": textwrap.dedent(EVERYTHING.format(file=self._file)),
+            "everything.yaml": textwrap.dedent(EVERYTHING.format(file=self.file)),
             "lookup.yaml": render_lookup_processor(self.source, reload_interval="200ms", match=match),
             "pipeline.yaml": PIPELINE,
         }
@@ -73,7 +75,7 @@ class Site:
         """Return the attributes of each span, without the marks, by the span's name."""
         return {
             span.item["name"]: {key: value for key, value in span.attributes.items() if key not in MARKS}
-            for span in read_items(self._file)
+            for span in read_items(self.file)
         }
 
 
@@ -119,19 +121,16 @@ CALLS = {
 """The attributes of calls. The lookup processor leaves the last three to the transform processor."""
 
 
-def owners_of_calls(site: Site) -> dict[str, str | None]:
+def find_owners(site: Site) -> dict[str, str | None]:
     """Send a call of each kind, and return the owner that the Collector adds to it."""
-    before = len(site.read())
     spans = made([], [("app", attributes) for attributes in CALLS.values()])
-    names = dict(zip(map(str, range(len(CALLS))), CALLS, strict=True))
+    ids = {format_span_id(span.context.span_id): kind for span, kind in zip(spans, CALLS, strict=True)}
     site.send(spans)
-    sent = {f"{span.context.span_id:016x}" for span in spans if span.context is not None}
-    items = poll(
-        lambda: [span.item for span in read_items(site._file) if span.item["spanId"] in sent],
+    found = poll(
+        lambda: {each.item["spanId"]: each.attributes for each in read_items(site.file) if each.item["spanId"] in ids},
         lambda found: len(found) == len(CALLS),
     )
-    assert before <= len(items) + before
-    return {names[item["name"]]: ours(attributes_of(item)).get("model_registry.owner") for item in items}
+    return {ids[number]: attributes.get("model_registry.owner") for number, attributes in found.items()}
 
 
 def test_changed_source_is_in_force_without_a_restart(run_server: Callable[..., Server], tmp_path: Path) -> None:
@@ -140,12 +139,12 @@ def test_changed_source_is_in_force_without_a_restart(run_server: Callable[..., 
     left = dict.fromkeys([*CALLS][-3:])
     pid = site.server.pid
     first = {**dict.fromkeys([*CALLS][:-3], "old-team"), **left}
-    assert owners_of_calls(site) == first
+    assert find_owners(site) == first
     site.source.write_text('"acme-chat-1": {', "utf-8")
     new = tmp_path / "new.yaml"
-    assert owners_of_calls(site) == first
+    assert find_owners(site) == first
     new.write_text(render_lookup_source(make_registry("new-team")), "utf-8")
     new.replace(site.source)
     second = {**dict.fromkeys([*CALLS][:-3], "new-team"), **left}
-    assert poll(lambda: owners_of_calls(site), lambda found: found == second) == second
+    assert poll(lambda: find_owners(site), lambda found: found == second) == second
     assert site.server.pid == pid
