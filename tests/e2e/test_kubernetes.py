@@ -18,7 +18,7 @@ import yaml
 from opentelemetry.instrumentation import auto_instrumentation
 from support.kubernetes import FOLDER, OBJECTS, container, run_commands
 from support.otlp_json import read_items
-from support.processes import environment, is_running
+from support.processes import environment
 from support.servers import COLLECTOR, free_addresses, get, program_of
 from support.waiting import PATIENCE, poll
 
@@ -134,20 +134,23 @@ def pod(tmp_path: Path) -> Iterator[Pod]:
 
 
 def test_changed_config_map_is_in_force_in_the_pod(pod: Pod) -> None:
-    """The pod's commands start the Collector, load a changed lookup file into it, and refuse an invalid one."""
-    pod.start("collector")
+    """The pod's commands start the Collector, load a changed lookup file, and refuse an invalid one."""
+    first = pod.start("collector")
     assert poll(pod.is_healthy)
-    pid = int(pod.pid_file.read_text())
+    assert int(pod.pid_file.read_text()) == first.pid
     follower = pod.start("follow")
     assert pod.find_owner() == "old-team"
     pod.lookup.write_text("- statements: [set(\n# end\n", "utf-8")
     assert follower.stderr is not None
     assert follower.stderr.readline().startswith("reload.sh: refused: ")
-    assert pod.find_owner() == "old-team"
+    first.terminate()
+    first.communicate(timeout=PATIENCE)
+    second = pod.start("collector")
+    assert poll(pod.find_owner) == "old-team"
     write_lookup(pod.lookup, "new-team")
     assert poll(pod.find_owner, lambda owner: owner == "new-team") == "new-team"
-    assert is_running(pid)
-    assert int(pod.pid_file.read_text()) == pid
+    assert int(pod.pid_file.read_text()) == second.pid
+    assert second.poll() is None
     follower.terminate()
     assert "refused" not in follower.communicate(timeout=PATIENCE)[1]
     assert follower.returncode == 0

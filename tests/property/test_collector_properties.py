@@ -180,7 +180,7 @@ def test_each_key_of_the_source_finds_the_same_entry(entries: list[Any], mode: A
     source = read_yaml(render_lookup_source(registry, match=mode))
     for key, attributes in source.items():
         own, separator, name = key.rpartition("\n")
-        found = registry._state.index.search(name, (own or None) if separator else provider, mode).entry
+        found = registry.resolve(name, provider=(own or None) if separator else provider, match=mode).entry
         assert found is not None
         assert attributes["model_registry.model_id"] == found.model_id
         assert attributes == {
