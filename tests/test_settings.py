@@ -20,11 +20,14 @@ from spanforge.model_registry._core.attributes import ON_SPANS, SPAN_ATTRIBUTE_N
 from spanforge.model_registry._core.errors import InvalidEntryError, shorten
 from spanforge.model_registry._core.setting_names import drop_unknown_options, warn_about_unknown_variables
 from spanforge.model_registry._core.settings import (
+    CACHE,
     CALENDAR,
+    CERTIFICATE,
     ENABLED,
     EVENTS,
     FILE,
     HAS_METRICS,
+    HEADERS,
     MATCH,
     MAX_FILE_SIZE,
     MODEL_ATTRIBUTES,
@@ -33,6 +36,7 @@ from spanforge.model_registry._core.settings import (
     SAMPLE_FLAGGED,
     SETTINGS,
     SPAN_ATTRIBUTES,
+    TRUSTED_KEYS,
     UNREGISTERED_POLICY,
     VARIABLES,
     Setting,
@@ -73,6 +77,10 @@ ROWS = [
     Row(MATCH, "exact", "EXACT", "exact"),
     Row(EVENTS, "log", "LOG,span", ("span", "log")),
     Row(MAX_FILE_SIZE, 2_048, "4096", 4_096),
+    Row(HEADERS, "a=1", "B = 2%2C3 ,c=d=e", (("b", "2,3"), ("c", "d=e"))),
+    Row(CERTIFICATE, "/a.pem", "/b.pem", os.path.abspath("/b.pem")),
+    Row(TRUSTED_KEYS, "/a.pem", f"/b.pem{SEP}/c.pem", (os.path.abspath("/b.pem"), os.path.abspath("/c.pem"))),
+    Row(CACHE, "none", "/b", os.path.abspath("/b")),
     Row(HAS_METRICS, False, "False", False),
     Row(SAMPLE_FLAGGED, True, "True", True),
 ]
@@ -223,7 +231,7 @@ def test_valid_values(setting: Setting[Any], given: Any, value: Any, monkeypatch
 ATTRIBUTES_RULE = f"names of {', '.join(SPAN_ATTRIBUTE_NAMES)}, or changes to the default such as +purpose and -version"
 KEYS_RULE = "at most 32 attribute keys of at most 256 characters, none of them model_registry.*"
 INTERVAL_RULE = "0, or milliseconds from 100 to 86400000"
-SOURCES_RULE = f"a file, folder or glob, or several separated by {SEP!r}"
+SOURCES_RULE = f"a file, folder, glob or https:// address, or several separated by {SEP!r}"
 FORMS_RULE = "span, log, both with a comma between them, or none"
 DEFAULTS = {
     "enabled": "true",
@@ -261,7 +269,7 @@ INVALID = [
     *reject(MODEL_ATTRIBUTES, KEYS_RULE, "my.model,model_registry.name", ["model_registry."], ["my.model", 7], 7),
     *reject(MODEL_ATTRIBUTES, KEYS_RULE, {"my.model": 1}, [*map(str, range(33))], **{f"['{'k' * 198}…": ["k" * 257]}),
     *reject(UNREGISTERED_POLICY, "one of warn, ignore", "drop", False, ["warn"], "warn,ignore"),
-    *reject(FILE, SOURCES_RULE, "https://example.com/models.json", ":"),
+    *reject(FILE, SOURCES_RULE, ":"),
     *reject(FILE, SOURCES_RULE, 7, b"a.json", [b"a.json"], ["a.json", ""]),
 ]
 
@@ -364,6 +372,26 @@ def test_the_working_folder_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         "using the default, none"
     )
     assert lines() == [line(f"OTEL_PYTHON_MODEL_REGISTRY_FILE {rule}")]
+
+
+# Secrets
+
+
+@pytest.mark.parametrize("text", ["s3cret", "a b=s3cret", "a=s3cret%0Ab", "=s3cret", "a=s3cret,b", "a=s3cr\xe9t", ","])
+def test_invalid_headers_are_not_shown(text: str, lines: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The line about invalid headers has no part of them."""
+    monkeypatch.setenv(HEADERS.variable, text)
+    assert HEADERS.read() == ()
+    rule = "name=value, or several separated by ',', with %XX for special characters; its text is not shown here"
+    assert lines() == [line(f"{HEADERS.variable} must be {rule}; using the default, none")]
+
+
+@pytest.mark.parametrize("text", [SEP, "none", " x "])
+def test_trusted_keys_are_never_dropped(text: str, lines: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A text that names no key is not read as no keys, because then no signature would be required."""
+    monkeypatch.setenv(TRUSTED_KEYS.variable, text)
+    assert len(TRUSTED_KEYS.read()) == 1
+    assert lines() == []
 
 
 # Options

@@ -221,7 +221,7 @@ def sees(expected: str) -> bool:
 
 
 STEPS = (
-    "_read_together",
+    "look_together",
     "_read",
     "parse_entries",
     "_publish",
@@ -261,7 +261,7 @@ def fork_in_a_look(path: Path) -> dict[str, Any]:
     held, lines = Held(), LoggedLines().lines
     threading.setprofile(held)
     put(path, content("good"))
-    held.at("_read_together")
+    held.at("look_together")
     starting = threading.Thread(target=follow_settings)
     starting.start()
     report: dict[str, Any] = {"start": [held.reached.wait(SECONDS / 4), exit_code_of(lambda: follows_and_forks(path))]}

@@ -21,10 +21,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.live_updates import DEADLINE, WITHIN, Held, content, owner, settings
 from support.processes import SECONDS, end_within, program_command
+from support.registry_server import Authority, Reply, serving_registry
 from support.servers import get
 from support.waiting import poll, wait_until
 from support.watching import put
 
+from spanforge.model_registry._core.settings import CACHE, CERTIFICATE
 from spanforge.model_registry.watch import follow_settings
 
 if TYPE_CHECKING:
@@ -122,14 +124,14 @@ async def asgi(scope, receive, send):
 class Gunicorn:
     """A gunicorn with several workers on a free port of loopback."""
 
-    def __init__(self, folder: Path, file: Path, *arguments: str) -> None:
+    def __init__(self, folder: Path, file: Path | str, *arguments: str, **variables: str) -> None:
         (folder / "application.py").write_text(APPLICATION)
         self.log = folder / "log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "gunicorn", f"--workers={WORKERS}", "--bind=127.0.0.1:0", *arguments],
                 cwd=folder,
-                env=settings(file),
+                env={**settings(file), **variables},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -202,6 +204,31 @@ def test_every_worker_of_gunicorn(tmp_path: Path, path: Path, arguments: list[st
     log = gunicorn.log.read_text()
     assert "Traceback" not in log
     assert log.count(bad) == following
+
+
+@pytest.mark.e2e
+def test_every_worker_of_gunicorn_follows_an_address(tmp_path: Path) -> None:
+    """A change on a server is in force in every worker soon; each worker asks the server itself."""
+    authority = Authority(tmp_path / "authority")
+    variables = {CERTIFICATE.variable: str(authority.root), CACHE.variable: str(tmp_path / "cache")}
+    variables["NO_PROXY"] = "127.0.0.1"
+    with serving_registry(authority.issue()) as server:
+        server.files["/models.json"] = content("a")
+        gunicorn = Gunicorn(tmp_path, server.url(), "application:wsgi", "--preload", **variables)
+        failing = "answers 500 Internal Server Error; its previous entries stay in force"
+        try:
+            assert set().union(*gunicorn.owners("owner-a").values()) == {"owner-a"}
+            server.files["/models.json"] = content("b")
+            assert set().union(*gunicorn.owners("owner-b").values()) == {"owner-b"}
+            wait_until(lambda: len(server.sent) == 1 + WORKERS + 1, seconds=DEADLINE)
+            server.reply = lambda _request: Reply(500)
+            wait_until(lambda: gunicorn.log.read_text().count(failing) == WORKERS + 1, seconds=DEADLINE)
+            assert set().union(*gunicorn.owners().values()) == {"owner-b"}
+        finally:
+            gunicorn.stop()
+    log = gunicorn.log.read_text()
+    assert "Traceback" not in log
+    assert log.count(failing) == WORKERS + 1
 
 
 @pytest.fixture(scope="module")

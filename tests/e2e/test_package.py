@@ -130,7 +130,7 @@ def test_the_wheel(built: Any) -> None:
     core = [value.partition(">")[0] for value in metadata.get_all("Requires-Dist", []) if "extra ==" not in value]
     assert sorted(core) == ["msgspec<1,", "opentelemetry-api<2,", "opentelemetry-sdk<2,"]
     assert sorted(metadata.get_all("Provides-Extra", [])) == [
-        *("cli", "compliance", "instrumentor", "otlp", "sign", "timestamp", "yaml")
+        *("cli", "clickhouse", "compliance", "http", "instrumentor", "otlp", "sign", "timestamp", "yaml")
     ]
     assert {(point.group, point.name, point.value) for point in points} == {
         ("console_scripts", "spanforge-models", "spanforge.model_registry.__main__:main"),

@@ -308,7 +308,7 @@ PACKAGES = {
         broken_in("watch.py", "def follow_settings("), (f"{NOT_INSTALLED}RuntimeError('broken')",), PLAIN
     ),
     "files that cannot be looked at": Case(
-        broken_in("watch.py", "    def _look("),
+        broken_in("watch.py", "    def _look_at_files("),
         (f"{NOT_READ}RuntimeError('broken')",),
         UNREGISTERED,
     ),

@@ -18,7 +18,9 @@ from support.asked_registry import AskedRegistry, FailingRegistry
 from support.calendars import announce
 from support.entries import FIELDS
 from support.meters import GPT, Meters
+from support.registry_server import Reply, serving_registry
 from support.spans import OPERATION, REQUEST, RESPONSE
+from support.watching import content
 
 from spanforge.model_registry import ModelRegistry, register_model
 from spanforge.model_registry._core.emission import set_event_signals
@@ -248,6 +250,31 @@ def follow(meters: Meters) -> Iterator[Callable[..., FileWatcher]]:
     yield start
     for _, watcher in started:
         watcher.stop()
+
+
+def test_metrics_of_addresses(meters: Meters, follow: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An address has the metrics of a file, without its password and query; it ages while its server fails."""
+    monkeypatch.setenv("OTEL_PYTHON_MODEL_REGISTRY_CACHE", "none")
+    with serving_registry() as server:
+        server.files["/models.json"] = body = content("a")
+        watcher = follow(server.url("/models.json?token=s3cret", user="user:s3cret@"))
+
+        def read(name: str) -> float:
+            (point,) = meters.points(name)
+            assert point.attributes["file.path"].startswith(f"{server.url()}?…")
+            assert "s3cret" not in point.attributes["file.path"]
+            return point.value
+
+        (info,) = meters.points("file.info")
+        assert info.attributes["file.digest"] == hashlib.sha256(body).hexdigest()[:12]
+        server.reply = lambda _request: Reply(500)
+        watcher.look()
+        first = read("file.age")
+        assert read("file.failures") == 1
+        assert read("file.age") > first
+        server.reply = None
+        watcher.look()
+        assert read("file.failures") == 1
 
 
 @pytest.fixture

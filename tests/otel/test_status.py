@@ -7,6 +7,7 @@ import itertools
 import logging
 import os
 import platform
+import re
 import threading
 from importlib import import_module
 from importlib.metadata import version
@@ -27,7 +28,8 @@ import spanforge.model_registry as package
 from spanforge.model_registry import ModelRegistry, __version__, get_default_registry, register_model
 from spanforge.model_registry._core.emission import set_event_signals
 from spanforge.model_registry._core.lifecycle import STATUSES
-from spanforge.model_registry._core.settings import SETTINGS, VARIABLES
+from spanforge.model_registry._core.settings import FILE as FILE_SETTING
+from spanforge.model_registry._core.settings import HEADERS, SETTINGS, VARIABLES
 from spanforge.model_registry._core.state import replace_file_entries
 from spanforge.model_registry.otel import ModelRegistrySampler, ModelRegistrySpanProcessor, PluginStatus, status
 from spanforge.model_registry.otel._span_access import SWAPPABLE_CONTAINER
@@ -165,12 +167,18 @@ def test_sampler_description(global_provider: MakeProvider, sampler: Sampler) ->
 
 def test_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """The plugin's variables that are set are shown, also empty ones; others may hold secrets and are not."""
-    given = {setting.variable: f"value of {setting.name}" for setting in SETTINGS}
+    given = {setting.variable: f"value of {setting.name}" for setting in SETTINGS if setting is not HEADERS}
     others = {f"{VARIABLES}SECRET": "s3cret", "OTEL_EXPORTER_OTLP_HEADERS": "key=s3cret", "OPENAI_API_KEY": "s3cret"}
     for name, text in {**given, **others}.items():
         monkeypatch.setenv(name, text)
     assert status().settings == given
+    monkeypatch.setenv(HEADERS.variable, "authorization=s3cret, X-Team=a%20b")
+    monkeypatch.setenv(FILE_SETTING.variable, "/a.json:https://user:s3cret@example.com/b.json?token=s3cret")
+    shown = status().settings
+    assert shown[HEADERS.variable] == "authorization=…,X-Team=…"
+    assert re.fullmatch(r"/a.json:https://example.com/b.json\?…[0-9a-f]{8}", shown[FILE_SETTING.variable])
     assert "s3cret" not in str(status()) + repr(status())
+    monkeypatch.delenv(HEADERS.variable)
     for name in list(given)[2:]:
         monkeypatch.delenv(name)
     monkeypatch.setenv(FILE, "")

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import atexit
-import os
 import threading
 import time
 import weakref
 from collections import Counter
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
-from spanforge.model_registry._core import logs, storage
+from spanforge.model_registry._core import logs, source_sets, storage
 from spanforge.model_registry._core.calendar_watch import follow_calendar_setting, list_calendar_states
 from spanforge.model_registry._core.default import get_default_registry
+from spanforge.model_registry._core.file_states import FileState
 from spanforge.model_registry._core.interruptions import pass_interruption
 from spanforge.model_registry._core.process import (
     ProcessState,
@@ -23,13 +23,15 @@ from spanforge.model_registry._core.process import (
     start_daemon,
     wait_for_look,
 )
+from spanforge.model_registry._core.registry_addresses import join_sources
 from spanforge.model_registry._core.registry_sources import split_sources
 from spanforge.model_registry._core.releasing import release
 from spanforge.model_registry._core.settings import FILE, RELOAD_INTERVAL
-from spanforge.model_registry._core.source_log_lines import log_source_changes
+from spanforge.model_registry._core.source_log_lines import log_late_start, log_source_changes
 from spanforge.model_registry._core.state import replace_file_entries
 from spanforge.model_registry._core.values import quote
-from spanforge.model_registry._core.watched_sources import WatchedSource, list_watched_files
+from spanforge.model_registry._core.watched_address import WatchedAddress
+from spanforge.model_registry._core.watched_sources import list_watched_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -37,35 +39,12 @@ if TYPE_CHECKING:
     from spanforge.model_registry._core.entry import ModelRegistryEntry
     from spanforge.model_registry._core.errors import RegistryFileError
     from spanforge.model_registry._core.registry import ModelRegistry
+    from spanforge.model_registry._core.source_sets import AnySource
     from spanforge.model_registry._core.watched_file import WatchedFile
 
 __all__ = ["FileState", "FileWatcher", "file_states", "follow_settings"]
 
-_READ_ATTEMPTS: Final = 3
-"""The limit of attempts to read several files at a time at which none of them changes."""
-
 _warnings: Final = WarnOnce(100)
-
-
-class FileState(NamedTuple):
-    """The state of a followed file, for metrics and ``status()``.
-
-    Attributes:
-        path: The path of the file, or of a folder or glob that has none.
-        version: The first 12 digits of the SHA-256 of the last valid content; ``None`` if the file never was valid.
-        models: The number of models in the last valid content, or of announcements in a calendar file.
-        age: Seconds since a look found the file in force and unchanged; since the start, if it never was in force.
-        failures: The number of times that the file became invalid in this process. A file is invalid if it cannot be
-            read, its content is not valid, or another file has the same model.
-        error: The current error; ``None`` if there is none.
-    """
-
-    path: str
-    version: str | None
-    models: int
-    age: float
-    failures: int
-    error: str | None
 
 
 class FileWatcher:
@@ -79,10 +58,10 @@ class FileWatcher:
 
     Args:
         registry: The registry. It has only one watcher, the last one that was started.
-        files: The paths of files, and folders and globs of them. A folder's registry files are those whose names end
-            in ``.json``, ``.yaml`` or ``.yml``, except hidden files and JSON Schemas. Each look lists the
-            folders and opens the files again, so files may come and go, and symbolic links may change. A text is read
-            as the setting is.
+        files: The paths of files, folders and globs of them, and ``https://`` addresses. A folder's registry files are
+            those whose names end in ``.json``, ``.yaml`` or ``.yml``, except hidden files and JSON Schemas. Each look
+            lists the folders and opens the files again, so files may come and go, and symbolic links may change. A text
+            is read as the setting is.
         reload_interval: Milliseconds within which a change is in force; with 0, only ``start`` reads the files.
     """
 
@@ -95,7 +74,7 @@ class FileWatcher:
         self._stopped = threading.Event()
 
     def _reset(self) -> None:
-        self._sources = [WatchedSource(source) for source in self.files]
+        self._sources = source_sets.make_sources(self.files, self.reload_interval / 1_000)
         self._in_force: dict[str, Sequence[ModelRegistryEntry]] = {}
         self._conflict: str | None = None
         self._seen_in_force: dict[str, float] = {}
@@ -142,10 +121,16 @@ class FileWatcher:
             is_json = source.lower().endswith(".json")
             storage.preload_parser(source if is_json else ".yaml")  # a folder may get a YAML file later
         if not look_first(self.look, self._looking):
-            text = "model registry: %s cannot be read within a second, so the application starts without these models"
-            _warnings.warn("slow start", text, ", ".join(self.files))
+            self._warn_about_slow_start()
         if self.reload_interval:
             self._start_thread()
+
+    def _warn_about_slow_start(self) -> None:
+        """Log which files were not read yet. A server that does not answer has its own line."""
+        unread = source_sets.list_unread(self._sources)
+        if unread:
+            text = "model registry: %s cannot be read within a second, so the application starts without these models"
+            _warnings.warn("slow start", text, ", ".join(unread))
 
     def stop(self) -> None:
         """Stop following the files, and wait up to a second for a check that is running.
@@ -159,20 +144,40 @@ class FileWatcher:
             del _watchers.by_registry[registry]
 
     def look(self) -> None:
-        """Check the files now, and load changed content unless a file may be half written. No error is raised."""
+        """Check the files now, and load changed content unless a file may be half written. No error is raised.
+
+        The servers of addresses are asked too, one after another.
+        """
+        self._check(asks_all=True)
+
+    def _check(self, *, asks_all: bool) -> None:
+        """Check the files, and ask the servers of addresses: all of them, or those whose time has come."""
         with self._looking:
             try:
-                self._look()
+                self._look_at_files()
+                self._ask_servers(asks_all=asks_all)
                 self._has_looked = True
             except Exception as error:  # noqa: BLE001 - the application goes on, with the models it has
                 pass_interruption(error)
                 text = "model registry: cannot read the registry files, so the previous entries stay in force: %r"
                 _warnings.warn(type(error), text, error)
 
-    def _look(self) -> None:
-        sources = self._read_together()
-        if sources is None:
-            return
+    def _look_at_files(self) -> None:
+        sources = source_sets.look_together(self._sources)
+        if sources is not None:
+            self._accept(sources)
+
+    def _ask_servers(self, *, asks_all: bool) -> None:
+        """Ask servers, one after another, and accept each answer before the next request: one may take long."""
+        for number, source in enumerate(self._sources):
+            is_due = isinstance(source, WatchedAddress) and (asks_all or source.due <= time.monotonic())
+            if is_due and not self._stopped.is_set():
+                seen = source.ask()
+                self._accept([*self._sources[:number], seen, *self._sources[number + 1 :]])
+                log_late_start(seen, source, time.monotonic() - self._started)
+
+    def _accept(self, sources: list[AnySource]) -> None:
+        """Put what a look found in force, and log what has changed."""
         if all(source.is_settled for source in sources) and not self._stopped.is_set():
             self._take(list_watched_files(sources))
         before, self._sources = self._sources, sources
@@ -182,24 +187,12 @@ class FileWatcher:
         del before
         release(old_entries)
 
-    def _read_together(self) -> list[WatchedSource] | None:
-        """Return the state of all files at one moment; ``None`` if they change during each attempt.
-
-        A deployment may replace several files at once, so none of them may change between the first and the last read.
-        """
-        for _ in range(_READ_ATTEMPTS):
-            sources = [source.look() for source in self._sources]
-            is_single = sum(len(source.files) for source in sources) <= 1
-            if is_single or all(source.is_unchanged() for source in sources):
-                return sources
-        return None
-
     def _note_files_in_force(self, files: Sequence[WatchedFile]) -> None:
         now = time.monotonic()
         for file in files:
             is_in_force = file.error is None and file.is_settled and file.entries is self._in_force.get(file.path)
             if is_in_force and self._conflict is None:
-                self._seen_in_force[file.path] = now
+                self._seen_in_force[file.path] = now if file.confirmed is None else file.confirmed
 
     def _take(self, files: Sequence[WatchedFile]) -> None:
         """Put the files' entries in force, if they are not in force yet."""
@@ -221,7 +214,7 @@ class FileWatcher:
         if registry is not None:
             sources = [file.source for file in watched if file.sha256 is not None]
             replace_file_entries(registry, entries, sources)
-            logs.debug("model registry: loaded %d models from %s", len(entries), os.pathsep.join(self.files))
+            logs.debug("model registry: loaded %d models from %s", len(entries), join_sources(self.files))
 
     def _report_conflict(self, model_id: str, first: str, second: str) -> None:
         text = self._conflict = f"model {quote(model_id)} is in both {first} and {second}"
@@ -235,14 +228,18 @@ class FileWatcher:
             _warnings.warn("thread", text, error)
 
     def _run(self, stopped: threading.Event) -> None:
-        pause = self.reload_interval / 3_000  # within an interval, one look finds a change and another confirms it
-        while not stopped.wait(pause if self._has_looked else 0) and self._registry() is not None:
-            self.look()
+        pause_of_files = self.reload_interval / 3_000  # one look finds a change, and another one confirms it
+        while self._registry() is not None:
+            pause = source_sets.plan_next_look(self._sources, pause_of_files) if self._has_looked else 0
+            if stopped.wait(pause):
+                return
+            self._check(asks_all=False)
 
     def _after_fork(self) -> None:
         """Continue in a child process, which has the parent's memory but none of its threads."""
         self._looking = threading.RLock()
         self._failures = Counter()
+        self._sources = source_sets.reschedule(self._sources)
         self._resume()
 
     def _resume(self) -> None:

@@ -15,6 +15,7 @@ from spanforge.model_registry._cli.registries import UsageError, find_registry_f
 from spanforge.model_registry._cli.registry_changes import ChangeRequest, change_file, plan_change
 from spanforge.model_registry._cli.row_tables import print_table
 from spanforge.model_registry._cli.terminal import print_json, print_line
+from spanforge.model_registry._core.registry_addresses import hide_credentials, is_registry_address
 from spanforge.model_registry._core.registry_sources import list_files
 from spanforge.model_registry._core.settings import FILE
 
@@ -188,6 +189,10 @@ def _change(files: list[str] | None, request: ChangeRequest, *, dry_run: bool, w
     chosen = [path for source in find_registry_files(files) for path in list_files(source).files]
     if len(chosen) != 1:
         msg = f"a change needs one registry file, not {len(chosen)}: pass --file FILE"
+        raise UsageError(msg)
+    if is_registry_address(chosen[0]):
+        name = hide_credentials(chosen[0])
+        msg = f"{name}: is an address, and a change needs a file: pass the file that the server serves"
         raise UsageError(msg)
     return plan_change(chosen[0], request) if dry_run else change_file(chosen[0], request, wait)
 

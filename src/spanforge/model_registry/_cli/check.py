@@ -27,6 +27,8 @@ from spanforge.model_registry._cli.registry_check import check_registry
 from spanforge.model_registry._cli.row_tables import print_table
 from spanforge.model_registry._cli.sarif import make_sarif
 from spanforge.model_registry._cli.terminal import escape_controls, print_json
+from spanforge.model_registry._core.address_answers import read_address_content
+from spanforge.model_registry._core.registry_addresses import is_registry_address
 from spanforge.model_registry._core.registry_sources import explain_missing, list_files
 from spanforge.model_registry._core.settings import FILE, MAX_FILE_SIZE
 from spanforge.model_registry._core.shutdowns import read_today
@@ -110,6 +112,8 @@ def _open_registry_files(
 def _open_registry_file(path: str, stdin_name: str | None) -> CheckedFile:
     if path == CHECK_INPUT:
         return _check_input(stdin_name)
+    if is_registry_address(path):
+        return CheckedFile(*read_address_content(path))
     if not os.path.lexists(path):
         raise RegistryFileNotFoundError(path, explain_missing(path))
     return CheckedFile(path, read_registry_file(path)[1] or b"")

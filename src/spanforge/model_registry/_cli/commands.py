@@ -50,6 +50,7 @@ _TABLE: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
         ("retire", "Retire a model in a registry file, for good.", "changing:retire"),
         ("set", "Change the description of a model in a registry file.", "changing:set_values"),
         ("import", "Write registry entries from a file of another tool.", "importing:import_entries"),
+        ("sign", "Sign a registry file, for services that read it from a server.", "signing:sign_registry_file"),
         ("emit", "Send the lifecycle events of a change, once.", "emitting:emit_differences"),
     ),
     "Observe": (

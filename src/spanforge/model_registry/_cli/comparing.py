@@ -53,6 +53,7 @@ def diff_registries(
     kinds = sorted(parse_kinds(fail_on or [], DIFFERENCE_KINDS))
     versions = load_versions(old, new)
     report_missing(versions)
+    old, new = (version.name for version in versions)  # addresses without credentials
     difference = compare_registries(versions[0].entries, versions[1].entries)
     findings = difference.list_findings(kinds)
     if output == "json":

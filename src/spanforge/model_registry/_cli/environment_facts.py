@@ -105,7 +105,12 @@ def _read_setting(setting: Setting[object]) -> SettingFact:
     problem = None
     if text.strip():
         try:
-            return SettingFact(name, variable, text, setting.parse(text, variable), "environment", None)
+            value, shown = setting.parse(text, variable), setting.hide(text)
+            if setting.has_secrets:
+                value = shown
+            elif isinstance(value, tuple):
+                value = tuple(map(setting.hide, value))
+            return SettingFact(name, variable, shown, value, "environment", None)
         except InvalidValueError as error:
             problem = str(error)
     return SettingFact(name, variable, setting.shown, setting.default, "default", problem)

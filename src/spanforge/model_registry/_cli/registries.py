@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from spanforge.model_registry import ModelRegistry, ModelRegistryError
+from spanforge.model_registry._core.address_answers import read_address
+from spanforge.model_registry._core.registry_addresses import is_registry_address
 from spanforge.model_registry._core.registry_sources import find_files
 from spanforge.model_registry._core.settings import FILE
 from spanforge.model_registry._core.state import replace_file_entries
 from spanforge.model_registry._core.storage import find_shared_id, read_source
 from spanforge.model_registry._core.values import quote
+
+if TYPE_CHECKING:
+    from spanforge.model_registry._core.entry import ModelRegistryEntry
+    from spanforge.model_registry._core.storage import SourceFile
 
 FilesOption = Annotated[
     list[str] | None,
@@ -19,7 +25,8 @@ FilesOption = Annotated[
         "--file",
         "-f",
         metavar="FILE",
-        help=f"Registry file, folder or glob; repeat it for several. Default: the setting {FILE.variable}.",
+        help=f"Registry file, folder, glob or https:// address; repeat it for several. Default: the setting "
+        f"{FILE.variable}.",
     ),
 ]
 """The option of each command that reads a registry."""
@@ -53,13 +60,22 @@ def load_registry(files: list[str] | None) -> ModelRegistry:
         UsageError: There are no files, or two files have the same model.
     """
     registry = ModelRegistry(auto_emit=False)
-    read = [read_source(path) for path in find_files(find_registry_files(files))]
+    read = [read_registry_source(path) for path in find_files(find_registry_files(files))]
     shared = find_shared_id((source.path, entries) for entries, source in read)
     if shared is not None:
         msg = f"model {quote(shared[0])} is in both {shared[1]} and {shared[2]}; keep it in one of them"
         raise UsageError(msg)
     replace_file_entries(registry, [entry for entries, _ in read for entry in entries], [source for _, source in read])
     return registry
+
+
+def read_registry_source(path: str) -> tuple[list[ModelRegistryEntry], SourceFile]:
+    """Return the entries of a registry file, and its path and digest. The file at an address is requested once.
+
+    Raises:
+        RegistryFileError: The file cannot be read or is not valid.
+    """
+    return read_address(path) if is_registry_address(path) else read_source(path)
 
 
 def load_registry_if_any(files: list[str] | None) -> ModelRegistry | None:

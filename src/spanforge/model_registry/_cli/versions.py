@@ -13,10 +13,11 @@ from spanforge.model_registry._cli.git_revisions import (
     find_path_in_repository,
     read_git_files,
 )
-from spanforge.model_registry._cli.registries import UsageError
+from spanforge.model_registry._cli.registries import UsageError, read_registry_source
 from spanforge.model_registry._cli.terminal import escape_controls
+from spanforge.model_registry._core.registry_addresses import hide_credentials
 from spanforge.model_registry._core.registry_sources import ENDINGS, find_files, is_registry_name
-from spanforge.model_registry._core.storage import parse_entries, read_entries
+from spanforge.model_registry._core.storage import parse_entries
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -74,7 +75,11 @@ def _explain_missing_path(version: RegistryVersion) -> str:
 
 def _load_version(name: str) -> RegistryVersion:
     if not name.startswith(GIT_PREFIX):
-        return RegistryVersion(name, _join_files((path, read_entries(path)) for path in find_files([name])))
+        paths = find_files([name])
+        return RegistryVersion(
+            hide_credentials(name),
+            _join_files((hide_credentials(path), read_registry_source(path)[0]) for path in paths),
+        )
     place = find_git_place(name)
     files = read_git_files(place, lambda path: is_registry_name(path.rpartition("/")[2]))
     if files is None:

@@ -17,11 +17,12 @@ _MAX_BASE: Final = 50
 """The limit of characters of a file's name that the name of its temporary file has. A name has at most 255 bytes."""
 
 
-def replace_file(target: str, parts: Iterable[bytes]) -> os.stat_result:
+def replace_file(target: str, parts: Iterable[bytes], *, is_private: bool = False) -> os.stat_result:
     """Write a file that replaces the target, and return the status of the new one.
 
-    The owner and the mode of an existing target are kept. At no moment can others read more than before. If the process
-    is killed, either the old or the new file remains, perhaps beside a hidden temporary file.
+    The owner and the mode of an existing target are kept. Only its user can read a new file that is private. At no
+    moment can others read more than before. If the process is killed, either the old or the new file remains, perhaps
+    beside a hidden temporary file.
 
     The time of the new file is exact. The clock of file systems ticks every few milliseconds, so a later change could
     otherwise have the same time.
@@ -32,7 +33,7 @@ def replace_file(target: str, parts: Iterable[bytes]) -> os.stat_result:
     old = find_regular_file(target)
     temporary = temporary_path(target)
     try:
-        with open(temporary, "xb", opener=_open_private if old else None) as file:
+        with open(temporary, "xb", opener=_open_private if old or is_private else None) as file:
             if old is not None:
                 _copy_access(old, file.fileno())
             file.writelines(parts)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import glob
 import itertools
 import os
 import re
+import string
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from spanforge.model_registry._core.atomic_files import explain_os_error
 from spanforge.model_registry._core.errors import RegistryFileError, RegistryFileNotFoundError
+from spanforge.model_registry._core.registry_addresses import is_registry_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,13 +43,41 @@ class Listing(NamedTuple):
     error: RegistryFileError | None = None
 
 
-def split_sources(text: str) -> tuple[str, ...]:
+def split_sources(text: str, separator: str = os.pathsep) -> tuple[str, ...]:
     """Return the sources in a text, each once: they are separated as in ``PATH``, or by commas.
 
-    A comma separates two sources if a file's ending or a slash is before it. Any other comma is a part of a name.
+    A comma separates two paths if a file's ending or a slash is before it. Any other comma is a part of a name. An
+    address ends at the next separator or comma that is followed by an address, or by a path that begins with a slash,
+    ``./`` or ``../``. On Windows, such a path may also begin with a drive.
+
+    Args:
+        text: The text.
+        separator: The separator of paths.
     """
-    items = (item.strip() for part in text.split(os.pathsep) for item in _COMMA.split(part))
-    return tuple(dict.fromkeys(item for item in items if item))
+    items: list[str] = []
+    start = 0
+    for address in _compile_address_pattern(separator).finditer(text):
+        items += _split_paths(text[start : address.start()], separator)
+        items.append(address["address"].rstrip(f"{separator},{string.whitespace}"))
+        start = address.end() + 1  # after the separator
+    items += _split_paths(text[start:], separator)
+    return tuple(dict.fromkeys(items))
+
+
+def _split_paths(text: str, separator: str) -> list[str]:
+    items = (item.strip() for part in text.split(separator) for item in _COMMA.split(part))
+    return [item for item in items if item]
+
+
+@functools.cache
+def _compile_address_pattern(separator: str) -> re.Pattern[str]:
+    """Return the pattern of an address in a text, from the separator before it to the one after it."""
+    between = f"[{re.escape(separator)},]"
+    scheme = "[A-Za-z][A-Za-z0-9+.-]+://"
+    drive = r"|[A-Za-z]:[/\\]" if separator == ";" else ""
+    path = rf"[/\\]|\.\.?[/\\]{drive}"
+    end = rf"{between}\s*(?:{scheme}|{path})|\s*$"
+    return re.compile(rf"(?:^|{between})\s*(?P<address>{scheme}.*?)(?={end})", re.DOTALL)
 
 
 def find_files(sources: Iterable[str]) -> tuple[str, ...]:
@@ -62,29 +93,46 @@ def find_files(sources: Iterable[str]) -> tuple[str, ...]:
         if listing.error is not None:
             raise listing.error
         for path in listing.files:
-            if not os.path.lexists(path):
-                raise RegistryFileNotFoundError(path, explain_missing(path))
-            files.setdefault(os.path.realpath(path), path)
+            files.setdefault(_find_real_place(path), path)
     return tuple(files.values())
+
+
+def _find_real_place(path: str) -> str:
+    """Return the path without symbolic links, or the address, of a file that exists."""
+    if is_registry_address(path):
+        return path
+    if not os.path.lexists(path):
+        raise RegistryFileNotFoundError(path, explain_missing(path))
+    return os.path.realpath(path)
 
 
 def list_files(source: str) -> Listing:
     """Return the files of one source.
 
-    A folder's files are those with one of ``ENDINGS``, except hidden files and JSON Schemas.
+    A folder's files are those with one of ``ENDINGS``, except hidden files and JSON Schemas. An address is one file.
     """
+    if is_registry_address(source):
+        return Listing((source,))
     try:
         if os.path.isdir(source):
-            with os.scandir(source) as entries:
-                paths = [entry.path for entry in entries if is_registry_name(entry.name) and not entry.is_dir()]
-            return _make_listing(source, paths, f"no file in this folder has a name that ends in {_ENDS}")
+            return _list_folder(source)
         if glob.has_magic(source) and not os.path.lexists(source):
-            matches = itertools.islice(glob.iglob(source, recursive=True), 2 * MAX_SOURCE_FILES)
-            paths = [path for path in matches if not os.path.isdir(path)]
-            return _make_listing(source, paths, f"matches no file whose name ends in {_ENDS}")
+            return _list_matches(source)
     except (OSError, ValueError) as error:
         return Listing((), RegistryFileError(source, f"cannot be read: {explain_os_error(error)}"))
     return Listing((source,))
+
+
+def _list_folder(source: str) -> Listing:
+    with os.scandir(source) as entries:
+        paths = [entry.path for entry in entries if is_registry_name(entry.name) and not entry.is_dir()]
+    return _make_listing(source, paths, f"no file in this folder has a name that ends in {_ENDS}")
+
+
+def _list_matches(source: str) -> Listing:
+    matches = itertools.islice(glob.iglob(source, recursive=True), 2 * MAX_SOURCE_FILES)
+    paths = [path for path in matches if not os.path.isdir(path)]
+    return _make_listing(source, paths, f"matches no file whose name ends in {_ENDS}")
 
 
 def _make_listing(source: str, paths: Iterable[str], if_empty: str) -> Listing:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 from spanforge.model_registry._core import logs
 from spanforge.model_registry._core.file_access import warn_about_writers
 from spanforge.model_registry._core.near_misses import list_near_misses
-from spanforge.model_registry._core.process import WarnOnce
+from spanforge.model_registry._core.process import START_TIMEOUT, WarnOnce
+from spanforge.model_registry._core.registry_addresses import is_registry_address
 from spanforge.model_registry._core.watched_file import WatchedFile
 from spanforge.model_registry._core.watched_sources import list_watched_files
 
@@ -15,12 +16,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from spanforge.model_registry._core.errors import RegistryFileError
+    from spanforge.model_registry._core.watched_address import WatchedAddress
     from spanforge.model_registry._core.watched_sources import WatchedSource
 
 _warnings: Final = WarnOnce(100)
 
 
-def log_source_changes(new: Sequence[WatchedSource], old: Sequence[WatchedSource]) -> list[str]:
+def log_source_changes(
+    new: Sequence[WatchedSource | WatchedAddress], old: Sequence[WatchedSource | WatchedAddress]
+) -> list[str]:
     """Log each change between two looks at the same sources, and return the paths that became invalid."""
     invalid = [
         after.source
@@ -36,10 +40,18 @@ def log_source_changes(new: Sequence[WatchedSource], old: Sequence[WatchedSource
     return invalid
 
 
+def log_late_start(new: WatchedAddress, old: WatchedAddress, seconds: float) -> None:
+    """Log that the first answer of a server came after the start of the application."""
+    if old.file is None and new.file is not None and new.file.error is None and seconds > START_TIMEOUT:
+        text = "model registry: registry file %s came %.0f s after the start; until then its models were unregistered"
+        logs.warn(text, new.source, seconds)
+
+
 def _log_file_change(new: WatchedFile, old: WatchedFile) -> bool:
     """Log the change of a file, and return ``True`` if it became invalid."""
     if new.entries and new.entries is not old.entries:
-        warn_about_writers(new.path)
+        if not is_registry_address(new.path):
+            warn_about_writers(new.path)
         _log_near_misses(new)
     return _log_change(new.path, new.error, old.error, is_in_force=new.entries is not None)
 
@@ -59,13 +71,19 @@ def _log_change(
 ) -> bool:
     """Log that a file, folder or glob became invalid, or valid again, and return ``True`` if it became invalid."""
     if error is None:
-        if old_error is not None:
+        if old_error is not None and _admits_recovery(path, old_error):
             logs.info("model registry: registry file %s is valid again", path)
         return False
     if error is old_error or (old_error is not None and error.args == old_error.args):
         return False
-    effect = "its models show as unregistered until the file is fixed"
-    if is_in_force:
-        effect = "its previous entries stay in force"
+    effect = "its previous entries stay in force"
+    if not is_in_force:
+        end = "it can be loaded" if is_registry_address(path) else "the file is fixed"
+        effect = f"its models show as unregistered until {end}"
     _warnings.warn(str(error), "model registry: cannot load registry file %s; %s", error, effect)
     return True
+
+
+def _admits_recovery(path: str, error: RegistryFileError) -> bool:
+    """Check whether the end of an error is logged. A server may fail again and again, so its line comes once."""
+    return not is_registry_address(path) or _warnings.admit((path, str(error)))

@@ -212,9 +212,15 @@ def explain_size(limit: int) -> str:
     return f"is larger than {limit:,} bytes; to read it, raise {MAX_FILE_SIZE.variable}"
 
 
-def parse_entries(name: str, content: bytes) -> list[ModelRegistryEntry]:
-    """Return the entries of a registry file with this name and content; raise the errors of ``read_entries``."""
-    if is_yaml(name):
+def parse_entries(name: str, content: bytes, *, as_yaml: bool | None = None) -> list[ModelRegistryEntry]:
+    """Return the entries of a registry file with this name and content; raise the errors of ``read_entries``.
+
+    Args:
+        name: The path or address of the file.
+        content: Its bytes.
+        as_yaml: ``True`` to read it as YAML, ``False`` as JSON; with ``None``, its name decides.
+    """
+    if is_yaml(name) if as_yaml is None else as_yaml:
         entries, find_place = _parse_with_extra(name, content)
         return _check_unique_ids(name, entries, find_place)
     entries = json_entries.parse_json(name, content)

@@ -98,6 +98,8 @@ class WatchedFile:
         error: The error when the file was last settled.
         sha256: The SHA-256 of the last valid content, in hexadecimal; ``None`` if the file never was valid.
         parse: The function that parses content; ``None`` for that of registry files.
+        confirmed: The monotonic time, in seconds, at which the server of an address last confirmed the content;
+            ``None`` for a file, which each look confirms.
     """
 
     path: str
@@ -110,6 +112,7 @@ class WatchedFile:
     error: RegistryFileError | None = None
     sha256: str | None = None
     parse: Callable[[str, bytes], Any] | None = None
+    confirmed: float | None = None
 
     @property
     def version(self) -> str | None:

@@ -12,6 +12,8 @@ from spanforge.model_registry._core.watched_file import WatchedFile
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from spanforge.model_registry._core.watched_address import WatchedAddress
+
 _NO_DIGEST: Final = b""
 """No file has this digest."""
 
@@ -83,7 +85,7 @@ class WatchedSource:
         return listing
 
 
-def list_watched_files(sources: Iterable[WatchedSource]) -> list[WatchedFile]:
+def list_watched_files(sources: Iterable[WatchedSource | WatchedAddress]) -> list[WatchedFile]:
     """Return the files of all sources, each once."""
     files: dict[str, WatchedFile] = {}
     for source in sources:

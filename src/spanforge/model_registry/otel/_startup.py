@@ -13,6 +13,7 @@ from spanforge.model_registry._core.attributes import SCOPE_NAME, __version__
 from spanforge.model_registry._core.default import get_default_registry
 from spanforge.model_registry._core.interruptions import SuppressFailures
 from spanforge.model_registry._core.process import ProcessState
+from spanforge.model_registry._core.registry_addresses import join_sources
 from spanforge.model_registry.otel._counters import span_counters
 from spanforge.model_registry.otel._llm_instrumentations import find_cause
 from spanforge.model_registry.watch import find_watcher
@@ -82,7 +83,7 @@ class StartReport(ProcessState):
         self._is_announced = True
         registry = get_default_registry()
         watcher = find_watcher(registry)
-        files = "none" if watcher is None else os.pathsep.join(watcher.files)
+        files = "none" if watcher is None else join_sources(watcher.files)
         text = "model registry: version %s is active; models: %d; registry files: %s"
         logs.info(text, __version__, len(registry), files)
 

@@ -136,12 +136,12 @@ def _join_late_writes(active_processors: Iterable[EnrichingProcessor]) -> str:
 
 
 def _read_variables() -> dict[str, str]:
-    """Return the plugin's environment variables that are set."""
+    """Return the plugin's environment variables that are set, without secrets."""
     variables = {}
     for setting in SETTINGS:
         text = os.environ.get(setting.variable)
         if text is not None:
-            variables[setting.variable] = text
+            variables[setting.variable] = setting.hide(text)
     return variables
 
 
