@@ -140,7 +140,7 @@ def send_requests(port: int, bodies: Sequence[bytes], number: int) -> None:
 
 
 def measure(models: int, requests: int, folder: Path) -> Need:
-    """Return what a Collector needs with so many models."""
+    """Return the needs of a Collector with so many models."""
     registry = registry_of(entries(models), auto_emit=False)
     folder.mkdir()
     sink, transform, archive = folder / "sink.yaml", folder / "transform.yaml", folder / "archive" / "spans.jsonl"

@@ -170,8 +170,9 @@ class FileWatcher:
     def _ask_servers(self, *, asks_all: bool) -> None:
         """Ask servers, one after another, and accept each answer before the next request: one may take long."""
         for number, source in enumerate(self._sources):
-            is_due = isinstance(source, WatchedAddress) and (asks_all or source.due <= time.monotonic())
-            if is_due and not self._stopped.is_set():
+            if not isinstance(source, WatchedAddress) or self._stopped.is_set():
+                continue
+            if asks_all or source.due <= time.monotonic():
                 seen = source.ask()
                 self._accept([*self._sources[:number], seen, *self._sources[number + 1 :]])
                 log_late_start(seen, source, time.monotonic() - self._started)

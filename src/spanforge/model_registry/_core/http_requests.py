@@ -40,11 +40,11 @@ _ssl_contexts: Final[dict[str | None, tuple[tuple[int, ...] | None, ssl.SSLConte
 
 
 class _OpenConnection(HTTPConnection):
-    response_class = DeadlineResponse  # type: ignore[assignment]
+    response_class = DeadlineResponse
 
 
 class _TlsConnection(HTTPSConnection):
-    response_class = DeadlineResponse  # type: ignore[assignment]
+    response_class = DeadlineResponse
 
 
 class _OpenPool(urllib3.HTTPConnectionPool):

@@ -29,7 +29,7 @@ def choose_pause(interval: float, failures: int, retry_after: float | None, spre
     if not failures:
         return interval * (_EARLIEST + (_LATEST - _EARLIEST) * spread)
     longest = max(MAX_PAUSE, interval)
-    pause = min(interval * 2 ** min(failures, _MOST_DOUBLINGS), longest) * (0.5 + 0.5 * spread)
+    pause = min(interval * 2.0 ** min(failures, _MOST_DOUBLINGS), longest) * (0.5 + 0.5 * spread)
     if retry_after is None:
         return pause
     return max(pause, min(retry_after, MAX_RETRY_AFTER) * (1 + 0.5 * spread))

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from spanforge.model_registry._core.names import MatchMode
     from spanforge.model_registry._core.registry import ModelRegistry
-    from spanforge.model_registry._core.settings import Unregistered
+    from spanforge.model_registry._core.setting_parsers import Unregistered
     from spanforge.model_registry.otel._plan_cache import Plan
 
 _LATE_MODELS_MAY_BE_MISSED: Final = "spans whose model is set after their start may not be enriched"
