@@ -28,6 +28,8 @@ _CODE = re.compile(r"Code: (\d+)")
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    wbufsize = -1
+    disable_nagle_algorithm = True
     engine: ClassVar[Any]
     lock = threading.Lock()
 

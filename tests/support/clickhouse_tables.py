@@ -34,7 +34,11 @@ class Table(NamedTuple):
 def make_traces_table(layout: Layout = "map") -> Table:
     """Return the table of spans."""
     attributes = _ATTRIBUTES[layout]
-    keys = {} if layout == "map" else {"ResourceAttributesKeys": f"Array({_WORD})", "SpanAttributesKeys": f"Array({_WORD})"}
+    keys = (
+        {}
+        if layout == "map"
+        else {"ResourceAttributesKeys": f"Array({_WORD})", "SpanAttributesKeys": f"Array({_WORD})"}
+    )
     columns = {
         "Timestamp": "DateTime64(9)",
         "TraceId": "String",

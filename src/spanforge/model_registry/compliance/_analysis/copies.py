@@ -189,7 +189,12 @@ def _pack_sample(sample: SpanRef) -> bytes:
 def _keep_sample(
     samples: list[SpanRef], groups: Mapping[GroupKey, CallGroup], keys: Iterable[GroupKey], ids: bytes
 ) -> None:
-    """Keep a span as a sample if its ids are among the lowest. The order of reading never decides."""
+    """Keep a span as a sample if its ids are among the lowest. The order of reading never decides.
+
+    A log record has no id of its own that anybody could look up.
+    """
+    if any(groups[key].call.from_log for key in keys):
+        return
     if len(samples) < MAX_SAMPLES or ids < _pack_sample(samples[-1]):
         insort(samples, _find_sample(groups, keys, ids), key=_pack_sample)
         del samples[MAX_SAMPLES:]

@@ -22,7 +22,7 @@ from spanforge.model_registry.compliance._sources.otlp_json import MAX_TIME
 from spanforge.model_registry.compliance._sources.tables import TableRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from spanforge.model_registry.compliance._analysis.duplicates import SpanIdWriter
     from spanforge.model_registry.compliance._analysis.scan_data import CallGroup
@@ -31,8 +31,10 @@ if TYPE_CHECKING:
         CountedSpans,
         PlacedSpan,
         RepeatedRows,
+        RowTotals,
         Signal,
         TelemetryTables,
+        Unit,
     )
 
 _BEFORE_ALL: Final = -(2**62)
@@ -44,6 +46,11 @@ _SAMPLE_DIGITS: Final = 64
 _TIME_DIGITS: Final = 16
 _CHANGED: Final = (
     "rows of the period were added to the tables or removed from them while they were read; make the evidence again"
+)
+
+_NOT_COMPARED: Final = (
+    "calls in log records of the tables cannot be compared with log records of other inputs, because the tables do not "
+    "have all that these have; a call in both counts twice"
 )
 
 
@@ -73,6 +80,7 @@ class TableScan:
         self._groups = CallGroups(request, self.result)
         self._events = EventKeeper(request, self.result)
         self._pickers: dict[Combination, GroupPicker | None] = {}
+        self._has_calls = False
 
     def run(self) -> ScannedInput:
         """Count everything, and return the result.
@@ -83,16 +91,22 @@ class TableScan:
         tables = self._tables
         signals = tables.open(self._make_request())
         try:
-            before = self._count_rows(signals)
-            for signal in signals:
+            before = [tables.count_rows(signal) for signal in signals]
+            self._note_rows(dict(zip(signals, before, strict=True)))
+            counted = [signal for signal, totals in zip(signals, before, strict=True) if totals.counted]
+            for signal in counted:
                 self._count_signal(signal)
-            if self._is_alone and len(signals) > 1:
+            for signal in signals:
+                self._note_others(signal)
+            if self._is_alone and len(counted) > 1:
                 self._count_reported()
             self.result.has_marks |= tables.has_marks()
             self._id_writer.flush()
             self._log_writer.flush()
             if before != [tables.count_rows(signal) for signal in signals]:
                 tables.limits.append(_CHANGED)
+            if self._has_calls:
+                tables.limits.append(_NOT_COMPARED)
         finally:
             tables.close()
         settle_senders(self.result)
@@ -116,20 +130,16 @@ class TableScan:
             scopes=tuple(sorted(resolver.relevant_scopes)),
         )
 
-    def _count_rows(self, signals: tuple[Signal, ...]) -> list[object]:
-        """Note the number of rows, and those that cannot be read."""
-        found: list[object] = []
+    def _note_rows(self, totals: Mapping[Signal, RowTotals]) -> None:
+        """Note the number of rows, and the spans that cannot be read."""
         result = self.result
-        for signal in signals:
-            totals = self._tables.count_rows(signal)
-            found.append(totals)
-            result.lines += totals.rows + totals.bad
-            if signal == "spans":
-                result.spans, result.first, result.last = totals.rows, totals.first, totals.last
-                result.bad_lines = totals.bad
+        result.lines = sum(each.rows for each in totals.values())
+        spans = totals.get("spans")
+        if spans is not None:
+            result.spans, result.first, result.last = spans.counted, spans.first, spans.last
+            result.bad_lines = spans.rows - spans.counted
         if result.bad_lines:
             result.faults = [f"spans of the period without a trace id or a span id: {result.bad_lines:,}"]
-        return found
 
     def _count_signal(self, signal: Signal) -> None:
         tables = self._tables
@@ -146,8 +156,11 @@ class TableScan:
         else:
             self._note_all(signal)
         self._note_stretches(signal)
+
+    def _note_others(self, signal: Signal) -> None:
+        """Note days and lifecycle events, which may be outside the period."""
         self._note_days(signal)
-        for event in tables.list_events(signal):
+        for event in self._tables.list_events(signal):
             texts = dict(zip(reversed(event.keys), reversed(event.values), strict=True))
             self._events.keep_texts(event.name, event.at, texts, event.sender)
 
@@ -172,6 +185,7 @@ class TableScan:
         for call in self._tables.list_calls():
             group = self._find_group(call.call)
             if group is not None:
+                self._has_calls = True
                 ids = LogCallIds(*_split_ids(call.ids), call.own_id)
                 self._id_writer.add(ids.trace_id, ids.own_id, group.mark)
                 if ids.has_span:
@@ -193,21 +207,25 @@ class TableScan:
                 self._id_writer.add(ids.trace_id, ids.span_id, span.mark)
 
     def _note_stretches(self, signal: Signal) -> None:
-        """Note the stretches of the period with spans or calls."""
+        """Note the stretches of the period with spans or calls, and the days of the calls."""
         result = self.result
         if signal == "logs":
-            for found in self._tables.list_call_stretches():
-                picker = self._find_picker(found.combination)
-                if picker is not None:
-                    stretches = result.stretches.setdefault(picker.sender, {})
-                    for number, first, last in found.stretches:
-                        add_stretch(stretches, number, first, last)
+            self._note_calls("stretch", result.stretches)
+            if self._request.keeps_days:
+                self._note_calls("day", result.days)
             return
         senders = {group.call.sender for group in result.groups}
         by_sender = len(senders) > 1
         for stretch in self._tables.list_stretches(by_sender=by_sender):
             sender = stretch.sender if by_sender else next(iter(senders), NO_MARK)
             add_stretch(result.stretches.setdefault(sender, {}), stretch.number, stretch.first, stretch.last)
+
+    def _note_calls(self, unit: Unit, found: dict[str, dict[int, tuple[int, int]]]) -> None:
+        for row in self._tables.list_call_stretches(unit):
+            picker = self._find_picker(row.combination)
+            if picker is not None:
+                for number, first, last in row.stretches:
+                    add_stretch(found.setdefault(picker.sender, {}), number, first, last)
 
     def _note_days(self, signal: Signal) -> None:
         if self._request.keeps_days:

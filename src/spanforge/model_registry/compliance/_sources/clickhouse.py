@@ -24,7 +24,7 @@ from spanforge.model_registry.compliance._sources.tables import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from spanforge.model_registry.compliance._sources.tables import Signal, TableRequest
+    from spanforge.model_registry.compliance._sources.tables import Signal, TableRequest, Unit
 
 _COLUMNS_QUERY: Final = (
     "SELECT table, name, type FROM system.columns "
@@ -130,12 +130,12 @@ class ClickHouseReader:
         """Yield the stretches of the period with spans."""
         return self._list_rows("spans", self._queries["spans"].stretches(by_sender=by_sender), Stretch)
 
-    def list_call_stretches(self) -> Iterator[CombinationStretches]:
-        """Yield the stretches of the period with calls in log records."""
-        return self._list_rows("logs", self._queries["logs"].call_stretches(), CombinationStretches)
+    def list_call_stretches(self, unit: Unit) -> Iterator[CombinationStretches]:
+        """Yield the stretches or days of the period with calls in log records."""
+        return self._list_rows("logs", self._queries["logs"].call_stretches(unit), CombinationStretches)
 
     def list_days(self, signal: Signal) -> Iterator[Stretch]:
-        """Yield the days with spans or calls, in the period and outside it."""
+        """Yield the days with spans, or those outside the period with calls in log records."""
         queries = self._queries[signal]
         by_sender = self._has_marks(signal, in_period=False)
         return self._list_rows(signal, queries.days(by_sender=by_sender), Stretch)

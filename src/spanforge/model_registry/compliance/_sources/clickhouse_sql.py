@@ -16,21 +16,26 @@ from spanforge.model_registry.compliance._sources.log_calls import AGENT_EVENT, 
 from spanforge.model_registry.compliance._sources.tables import LOG_KEYS
 
 if TYPE_CHECKING:
-    from spanforge.model_registry.compliance._sources.tables import Signal, TableRequest
+    from collections.abc import Mapping
+
+    from spanforge.model_registry.compliance._sources.tables import Signal, TableRequest, Unit
 
 SAMPLES: Final = 10
 """The number of samples of each group: as many as a check lists."""
 COPIES: Final = 4
 """The number of copies of a span, itself included, that cost no other sample its place."""
 _NANOS_PER_DAY: Final = 86_400 * 10**9
+_UNITS: Final[Mapping[Unit, str]] = {
+    "stretch": "intDiv({} - {{start:Int64}}, {{max_gap:Int64}})",
+    "day": f"intDiv({{}}, {_NANOS_PER_DAY})",
+}
+"""The number of the stretch or of the day of a time."""
 _LAST: Final = 2**63 - 1
 _TIME: Final = "toUnixTimestamp64Nano(Timestamp)"
 _IN_PERIOD: Final = (
     "Timestamp >= fromUnixTimestamp64Nano({start:Int64}) AND Timestamp < fromUnixTimestamp64Nano({end:Int64})"
 )
 _HAS_IDS: Final = "length(TraceId) = 32 AND length(SpanId) = 16"
-_TEXT_TYPES: Final = "'String', 'Date', 'Date32', 'DateTime', 'DateTime64(9)'"
-"""The types that a JSON column has for text. It reads dates in texts."""
 
 Parameters = dict[str, object]
 
@@ -141,11 +146,11 @@ class TableQueries:
         """Return the query of ``list_calls``."""
         return f"SELECT hex(span), hex(own), {self._placed()} FROM ({self._rows()})"
 
-    def call_stretches(self) -> str:
+    def call_stretches(self, unit: Unit) -> str:
         """Return the query of ``list_call_stretches``."""
         decides = "service, scope, pairs, present, event"
         counted = (
-            f"SELECT {decides}, intDiv(at - {{start:Int64}}, {{max_gap:Int64}}) AS stretch, min(at) AS first, "
+            f"SELECT {decides}, {_UNITS[unit].format('at')} AS stretch, min(at) AS first, "
             f"max(at) AS last FROM ({self._rows()}) GROUP BY {decides}, stretch"
         )
         return f"SELECT {self._combination()}, groupArray((toInt64(stretch), first, last)) FROM ({counted}) GROUP BY {decides}"
@@ -166,16 +171,19 @@ class TableQueries:
         """Return the query of ``list_stretches``."""
         sender = self._sender() if by_sender else "''"
         return (
-            f"SELECT {sender} AS mark, intDiv({_TIME} - {{start:Int64}}, {{max_gap:Int64}}) AS stretch, "
+            f"SELECT {sender} AS mark, {_UNITS['stretch'].format(_TIME)} AS stretch, "
             f"min({_TIME}), max({_TIME}) FROM {self._table} WHERE {self._filter()} GROUP BY mark, stretch"
         )
 
     def days(self, *, by_sender: bool) -> str:
         """Return the query of ``list_days``. Records of the first day of 1970 have no time."""
         sender = self._sender() if by_sender else "''"
+        where = f"{_TIME} >= {_NANOS_PER_DAY} AND {self._is_counted()}"
+        if self._layout.signal == "logs":  # list_call_stretches has those of the period
+            where += f" AND NOT ({_IN_PERIOD})"
         return (
-            f"SELECT {sender} AS mark, intDiv({_TIME}, {_NANOS_PER_DAY}) AS day, min({_TIME}), max({_TIME}) "
-            f"FROM {self._table} WHERE {_TIME} >= {_NANOS_PER_DAY} AND {self._is_counted()} GROUP BY mark, day"
+            f"SELECT {sender} AS mark, {_UNITS['day'].format(_TIME)} AS day, min({_TIME}), max({_TIME}) "
+            f"FROM {self._table} WHERE {where} GROUP BY mark, day"
         )
 
     def has_marks(self, *, in_period: bool) -> str:
@@ -185,10 +193,10 @@ class TableQueries:
 
     def totals(self) -> str:
         """Return the query of ``count_rows``."""
-        is_good = _HAS_IDS if self._layout.signal == "spans" else "1"
+        is_counted = self._is_counted()
         return (
-            f"SELECT countIf({is_good}), countIf(NOT ({is_good})), minIf({_TIME}, {is_good}), "
-            f"maxIf({_TIME}, {is_good}) FROM {self._table} WHERE {_IN_PERIOD}"
+            f"SELECT count(), countIf({is_counted}), minIf({_TIME}, {is_counted}), maxIf({_TIME}, {is_counted}) "
+            f"FROM {self._table} WHERE {_IN_PERIOD}"
         )
 
     def events(self) -> str:
@@ -328,8 +336,8 @@ def _path(column: str, parameter: str) -> str:
 
 
 def _read_text(path: str) -> str:
-    """Return the text at a path of a JSON column; ``NULL`` for any other type."""
-    return f"if(dynamicType({path}) IN ({_TEXT_TYPES}), toString({path}), NULL)"
+    """Return the value at a path of a JSON column as text, as maps have it; ``NULL`` if there is none."""
+    return f"CAST({path} AS Nullable(String))"
 
 
 def _read_texts(path: str) -> str:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 Signal = Literal["spans", "logs"]
 """The kind of a table's rows: spans, or log records."""
+Unit = Literal["stretch", "day"]
+"""The unit of numbered times: a stretch of the period as long as ``max_gap``, or a day since the epoch."""
 _Hex = Annotated[str, msgspec.Meta(pattern="^[0-9a-fA-F]*$")]
 LOG_KEYS: Final = frozenset(key for event in CALL_EVENTS.values() for key in event.keys)
 """The attribute keys that have another name on spans."""
@@ -178,14 +180,14 @@ class RowTotals(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """The rows of a table in the period.
 
     Attributes:
-        rows: The number of rows with ids.
-        bad: The number of rows without them.
-        first: The start of the first row with ids; ``0`` without any.
+        rows: The number of rows.
+        counted: The number of spans with ids, or of log records that report calls.
+        first: The start of the first of these; ``0`` without any.
         last: The start of the last one.
     """
 
     rows: int
-    bad: int
+    counted: int
     first: int
     last: int
 
@@ -228,11 +230,11 @@ class TelemetryTables(Protocol):
     def list_stretches(self, *, by_sender: bool) -> Iterator[Stretch]:
         """Yield the stretches of the period with spans; all of them as of one sender if not ``by_sender``."""
 
-    def list_call_stretches(self) -> Iterator[CombinationStretches]:
-        """Yield the stretches of the period with calls in log records."""
+    def list_call_stretches(self, unit: Unit) -> Iterator[CombinationStretches]:
+        """Yield the stretches or days of the period with calls in log records."""
 
     def list_days(self, signal: Signal) -> Iterator[Stretch]:
-        """Yield the days with spans or calls, in the period and outside it."""
+        """Yield the days with spans, or those outside the period with calls in log records."""
 
     def list_events(self, signal: Signal) -> Iterator[TableEvent]:
         """Yield the lifecycle events."""
