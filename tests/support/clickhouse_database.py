@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from support.clickhouse_tables import Layout
 
-PASSWORD = "a b/c:d@e%"  # noqa: S105 - of a server on loopback
+PASSWORD = "a b/c:d@e%"
 """The password of the user ``auditor``, with characters that addresses escape."""
 _SERVER = Path(__file__).with_name("clickhouse_server.py")
 _SECONDS = 60
@@ -57,6 +57,10 @@ class Database(NamedTuple):
     def create(self, *, before_0_151: bool = False) -> None:
         """Create the database and its tables."""
         self.run(f"CREATE DATABASE `{self.name}`")
+        self.create_tables(before_0_151=before_0_151)
+
+    def create_tables(self, *, before_0_151: bool = False) -> None:
+        """Create the tables."""
         self.run(make_traces_table(self.layout).create(f"`{self.name}`.otel_traces"))
         logs = make_logs_table(self.layout, before_0_151=before_0_151)
         self.run(logs.create(f"`{self.name}`.otel_logs"))

@@ -1,4 +1,4 @@
-"""Random telemetry in January 2026: calls near changes, agents, copies, senders, repeated attributes and log records."""
+"""Random telemetry in January 2026: calls near changes, agents, copies, senders and log records."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from support.otlp import Otlp
 from support.scans import CHANGING, DAY, DELAY, DEPRECATED, END, HOUR, MINUTE, RETIRED, START, SUNSET
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
 ENTRIES = (CHANGING, make_entry("acme-chat-1", metadata={"aliases": ["chat", "acme-*-preview"]}))
 NAMES = (
@@ -151,8 +151,3 @@ telemetries = st.builds(
     st.lists(st.tuples(st.integers(0, 50), st.sampled_from(("", "", "model", "service", "sender"))), max_size=6),
     st.booleans(),
 )
-
-
-def list_entries() -> Sequence[Any]:
-    """Return the entries of the registry."""
-    return ENTRIES

@@ -10,7 +10,8 @@ import msgspec
 from spanforge.model_registry._core.errors import TelemetryError, shorten
 from spanforge.model_registry.compliance._sources.clickhouse_address import parse_clickhouse
 from spanforge.model_registry.compliance._sources.clickhouse_client import ClickHouseClient
-from spanforge.model_registry.compliance._sources.clickhouse_sql import TableLayout, TableQueries
+from spanforge.model_registry.compliance._sources.clickhouse_columns import TableLayout
+from spanforge.model_registry.compliance._sources.clickhouse_sql import TableQueries
 from spanforge.model_registry.compliance._sources.tables import (
     CombinationStretches,
     RepeatedRows,
@@ -116,7 +117,7 @@ class ClickHouseReader:
     def list_reported(self) -> Iterator[ReportedCall]:
         """Yield the calls in log records that were written in a span of the tables."""
         logs, spans = self._queries["logs"], self._queries["spans"]
-        return self._send(logs.reported(spans), {**logs.parameters, **spans.parameters}, ReportedCall)
+        return self._send(logs.reported(spans.columns), {**logs.parameters, **spans.parameters}, ReportedCall)
 
     def list_ids(self) -> Iterator[RepeatedRows]:
         """Yield all spans, so that they can be compared with other inputs."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -103,17 +104,16 @@ class ClickHouseClient:
         """
         decoder = msgspec.json.Decoder(row_type, strict=False)  # older servers write 64-bit integers as texts
         for line in self._list_lines(query, parameters):
-            try:
-                yield decoder.decode(line)
-            except (msgspec.MsgspecError, UnicodeError):
-                yield self._decode_odd(decoder, line)
+            yield self._decode(decoder, line)
 
-    def _decode_odd(self, decoder: Any, line: bytes) -> Any:
-        """Return a row with bytes that are not Unicode; raise the server's error if the line has one."""
-        found = _EXCEPTION.search(line)
+    def _decode(self, decoder: Any, line: bytes) -> Any:
+        """Return a row; raise the server's error if the line has one, or if it is no row."""
+        with contextlib.suppress(msgspec.MsgspecError, UnicodeError):
+            return decoder.decode(line)
         try:
-            return decoder.decode(line.decode("utf-8", "replace"))
-        except (msgspec.MsgspecError, UnicodeError) as error:
+            return decoder.decode(line.decode("utf-8", "replace"))  # names from the network may not be Unicode
+        except msgspec.MsgspecError as error:
+            found = _EXCEPTION.search(line)
             if found is not None:
                 raise self._make_error(int(found[1]), found[2].decode("utf-8", "replace")) from None
             reason = f"the response has another form than required: {shorten(str(error))}"
