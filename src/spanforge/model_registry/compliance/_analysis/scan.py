@@ -128,7 +128,7 @@ class Scan:
         at = record.at
         group = picker.at(at, at)
         ids = make_ids(record)
-        group.add(at, SpanRef(at, ids.trace_id, ids.span_id) if ids.has_span else None)
+        group.add(at, SpanRef(at, ids.trace_id.lower(), ids.span_id.lower()) if ids.has_span else None)
         self._id_writer.add(ids.trace_id, ids.own_id, group.mark)
         if ids.has_span:
             self._log_writer.add(ids, group.mark)
@@ -183,7 +183,7 @@ class Scan:
             if start > group.last:  # noqa: PLR1730 - likewise
                 group.last = start
             if start <= group.bound:
-                group.keep_sample(SpanRef(start, span.trace_id, span.span_id))
+                group.keep_sample(SpanRef(start, span.trace_id.lower(), span.span_id.lower()))
             buckets[span.span_id[0]].append(f"{span.trace_id}{span.span_id}{group.mark}")
             if span.events:
                 self._events.keep_all(span, picker.sender)

@@ -101,10 +101,16 @@ class CallGroup(msgspec.Struct, array_like=True, gc=False):
             self.keep_sample(sample)
 
     def keep_sample(self, sample: SpanRef) -> None:
-        """Keep a span as a sample if it is one of the first of the group."""
+        """Keep a span as a sample if it is one of the first of the group. A copy of a sample is no further one."""
         samples = self.samples
-        if sample.start > self.bound or sample in samples:
+        if sample.start > self.bound:
             return
+        for known in samples:
+            if known.span_id == sample.span_id and known.trace_id == sample.trace_id:
+                if known <= sample:
+                    return
+                samples.remove(known)
+                break
         insort(samples, sample)
         del samples[SAMPLES_PER_GROUP:]
         if len(samples) == SAMPLES_PER_GROUP:

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
         CountedSpans,
         PlacedSpan,
         RepeatedRows,
+        RowKind,
         RowTotals,
-        Signal,
         TelemetryTables,
         Unit,
     )
@@ -91,26 +91,30 @@ class TableScan:
         tables = self._tables
         signals = tables.open(self._make_request())
         try:
-            before = [tables.count_rows(signal) for signal in signals]
-            self._note_rows(dict(zip(signals, before, strict=True)))
-            counted = [signal for signal, totals in zip(signals, before, strict=True) if totals.counted]
-            for signal in counted:
-                self._count_signal(signal)
-            for signal in signals:
-                self._note_others(signal)
-            if self._is_alone and len(counted) > 1:
-                self._count_reported()
-            self.result.has_marks |= tables.has_marks()
+            before = {signal: tables.count_rows(signal) for signal in signals}
+            self._note_rows(before)
+            self._count_all(before)
             self._id_writer.flush()
             self._log_writer.flush()
-            if before != [tables.count_rows(signal) for signal in signals]:
+            if before != {signal: tables.count_rows(signal) for signal in signals}:
                 tables.limits.append(_CHANGED)
-            if self._has_calls:
-                tables.limits.append(_NOT_COMPARED)
         finally:
             tables.close()
+        if self._has_calls:
+            tables.limits.append(_NOT_COMPARED)
         settle_senders(self.result)
         return ScannedInput(tables.name, tables.kind, tables.size, tables.sha256, [*tables.limits], self.result)
+
+    def _count_all(self, totals: Mapping[RowKind, RowTotals]) -> None:
+        """Count the rows of all tables."""
+        counted = [signal for signal, each in totals.items() if each.counted]
+        for signal in counted:
+            self._count_signal(signal)
+        for signal in totals:
+            self._note_others(signal)
+        if self._is_alone and len(counted) > 1:
+            self._count_reported()
+        self.result.has_marks |= self._tables.has_marks()
 
     def _make_request(self) -> TableRequest:
         request, resolver = self._request, self._resolver
@@ -130,7 +134,7 @@ class TableScan:
             scopes=tuple(sorted(resolver.relevant_scopes)),
         )
 
-    def _note_rows(self, totals: Mapping[Signal, RowTotals]) -> None:
+    def _note_rows(self, totals: Mapping[RowKind, RowTotals]) -> None:
         """Note the number of rows, and the spans that cannot be read."""
         result = self.result
         result.lines = sum(each.rows for each in totals.values())
@@ -141,7 +145,7 @@ class TableScan:
         if result.bad_lines:
             result.faults = [f"spans of the period without a trace id or a span id: {result.bad_lines:,}"]
 
-    def _count_signal(self, signal: Signal) -> None:
+    def _count_signal(self, signal: RowKind) -> None:
         tables = self._tables
         for group in tables.list_groups(signal):
             picker = self._find_picker(group.combination)
@@ -157,7 +161,7 @@ class TableScan:
             self._note_all(signal)
         self._note_stretches(signal)
 
-    def _note_others(self, signal: Signal) -> None:
+    def _note_others(self, signal: RowKind) -> None:
         """Note days and lifecycle events, which may be outside the period."""
         self._note_days(signal)
         for event in self._tables.list_events(signal):
@@ -176,7 +180,7 @@ class TableScan:
             if group is not None:
                 self._id_writer.add(trace_id, span_id, group.mark)
 
-    def _note_all(self, signal: Signal) -> None:
+    def _note_all(self, signal: RowKind) -> None:
         """Write the ids of all rows, so that they are compared with other inputs."""
         if signal == "spans":
             for row in self._tables.list_ids():
@@ -206,7 +210,7 @@ class TableScan:
             if span is not None and call.is_first:
                 self._id_writer.add(ids.trace_id, ids.span_id, span.mark)
 
-    def _note_stretches(self, signal: Signal) -> None:
+    def _note_stretches(self, signal: RowKind) -> None:
         """Note the stretches of the period with spans or calls, and the days of the calls."""
         result = self.result
         if signal == "logs":
@@ -227,7 +231,7 @@ class TableScan:
                 for number, first, last in row.stretches:
                     add_stretch(found.setdefault(picker.sender, {}), number, first, last)
 
-    def _note_days(self, signal: Signal) -> None:
+    def _note_days(self, signal: RowKind) -> None:
         if self._request.keeps_days:
             for day in self._tables.list_days(signal):
                 add_stretch(self.result.days.setdefault(day.sender, {}), day.number, day.first, day.last)

@@ -25,14 +25,14 @@ from spanforge.model_registry.compliance._sources.tables import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from spanforge.model_registry.compliance._sources.tables import Signal, TableRequest, Unit
+    from spanforge.model_registry.compliance._sources.tables import RowKind, TableRequest, Unit
 
 _COLUMNS_QUERY: Final = (
     "SELECT table, name, type FROM system.columns "
     "WHERE database = {database:String} AND table IN {tables:Array(String)}"
 )
 _SHARED: Final = ("Timestamp", "TraceId", "SpanId", "ServiceName", "ScopeName")
-_REQUIRED: Final[Mapping[Signal, tuple[str, ...]]] = {
+_READ_COLUMNS: Final[Mapping[RowKind, tuple[str, ...]]] = {
     "spans": (*_SHARED, "SpanAttributes", "Duration", "Events.Timestamp", "Events.Name", "Events.Attributes"),
     "logs": (*_SHARED, "LogAttributes"),
 }
@@ -41,7 +41,7 @@ _TIME_TYPE: Final = "DateTime64(9"
 _MAP_TYPE, _JSON_TYPE = "Map(", "JSON"
 _EXPORTER: Final = "the tables of the Collector's ClickHouse exporter"
 
-_Row = TypeVar("_Row")
+_TableRow = TypeVar("_TableRow")
 
 
 class _Column(msgspec.Struct, array_like=True):
@@ -78,7 +78,7 @@ class ClickHouseReader:
         self.sha256: str = ""
         self.limits: list[str] = []
         self._client: ClickHouseClient | None = None
-        self._queries: dict[Signal, TableQueries] = {}
+        self._queries: dict[RowKind, TableQueries] = {}
         self._digest = hashlib.sha256()
 
     @property
@@ -86,7 +86,7 @@ class ClickHouseReader:
         """The number of bytes received so far."""
         return 0 if self._client is None else self._client.size
 
-    def open(self, request: TableRequest) -> tuple[Signal, ...]:
+    def open(self, request: TableRequest) -> tuple[RowKind, ...]:
         """Connect, and return the signals that have a table; raise the errors of ``TelemetryTables.open``."""
         self.limits, self._digest = [], hashlib.sha256()
         self._client = ClickHouseClient(self._address)
@@ -101,16 +101,16 @@ class ClickHouseReader:
             self._client.close()
         self.sha256 = self._digest.hexdigest()
 
-    def count_rows(self, signal: Signal) -> RowTotals:
+    def count_rows(self, signal: RowKind) -> RowTotals:
         """Return the totals of the rows of the period."""
         (totals,) = self._list_rows(signal, self._queries[signal].totals(), RowTotals)
         return totals
 
-    def list_groups(self, signal: Signal) -> Iterator[SpanGroup]:
+    def list_groups(self, signal: RowKind) -> Iterator[SpanGroup]:
         """Yield the spans of the period, or the calls among its log records, in groups."""
         return self._list_rows(signal, self._queries[signal].groups(), SpanGroup)
 
-    def list_copies(self, signal: Signal) -> Iterator[RepeatedRows]:
+    def list_copies(self, signal: RowKind) -> Iterator[RepeatedRows]:
         """Yield the rows that have the ids of another row."""
         return self._list_rows(signal, self._queries[signal].copies(), RepeatedRows)
 
@@ -135,28 +135,28 @@ class ClickHouseReader:
         """Yield the stretches or days of the period with calls in log records."""
         return self._list_rows("logs", self._queries["logs"].call_stretches(unit), CombinationStretches)
 
-    def list_days(self, signal: Signal) -> Iterator[Stretch]:
+    def list_days(self, signal: RowKind) -> Iterator[Stretch]:
         """Yield the days with spans, or those outside the period with calls in log records."""
         queries = self._queries[signal]
         by_sender = self._has_marks(signal, in_period=False)
         return self._list_rows(signal, queries.days(by_sender=by_sender), Stretch)
 
-    def list_events(self, signal: Signal) -> Iterator[TableEvent]:
+    def list_events(self, signal: RowKind) -> Iterator[TableEvent]:
         """Yield the lifecycle events."""
         for event in self._list_rows(signal, self._queries[signal].events(), TableEvent):
-            yield _flatten(event) if event.keys == [""] else event
+            yield _unnest(event) if event.keys == [""] else event
 
     def has_marks(self) -> bool:
         """Check whether a log record of the period has the mark of a sender."""
         return "logs" in self._queries and self._has_marks("logs", in_period=True)
 
-    def _has_marks(self, signal: Signal, *, in_period: bool) -> bool:
+    def _has_marks(self, signal: RowKind, *, in_period: bool) -> bool:
         return bool(list(self._list_rows(signal, self._queries[signal].has_marks(in_period=in_period), list[int])))
 
-    def _list_rows(self, signal: Signal, query: str, row_type: type[_Row]) -> Iterator[_Row]:
+    def _list_rows(self, signal: RowKind, query: str, row_type: type[_TableRow]) -> Iterator[_TableRow]:
         return self._send(query, self._queries[signal].parameters, row_type)
 
-    def _send(self, query: str, parameters: Mapping[str, object], row_type: type[_Row]) -> Iterator[_Row]:
+    def _send(self, query: str, parameters: Mapping[str, object], row_type: type[_TableRow]) -> Iterator[_TableRow]:
         assert self._client is not None  # noqa: S101 - open() comes first
         self._digest.update(msgspec.json.encode([query, parameters], order="sorted"))
         return self._client.list_rows(query, parameters, row_type)
@@ -170,7 +170,7 @@ class ClickHouseReader:
         }
         for column in self._send(_COLUMNS_QUERY, parameters, _Column):
             tables.setdefault(column.table, {})[column.name] = column.type
-        names: dict[Signal, str] = {"spans": address.traces_table, "logs": address.logs_table}
+        names: dict[RowKind, str] = {"spans": address.traces_table, "logs": address.logs_table}
         layouts = [self._recognise(signal, table, tables[table]) for signal, table in names.items() if table in tables]
         if not layouts:
             raise TelemetryError(
@@ -180,9 +180,9 @@ class ClickHouseReader:
             )
         return layouts
 
-    def _recognise(self, signal: Signal, table: str, columns: Mapping[str, str]) -> TableLayout:
+    def _recognise(self, signal: RowKind, table: str, columns: Mapping[str, str]) -> TableLayout:
         """Return the layout of a table, by its columns."""
-        missing = [name for name in _REQUIRED[signal] if name not in columns]
+        missing = [name for name in _READ_COLUMNS[signal] if name not in columns]
         layout = TableLayout(signal, self._address.database, table)
         kind = columns.get(layout.attributes, "")
         problem = ""
@@ -202,15 +202,15 @@ class ClickHouseReader:
         )
 
 
-def _flatten(event: TableEvent) -> TableEvent:
+def _unnest(event: TableEvent) -> TableEvent:
     """Return an event of a JSON column with its keys, as they were before ClickHouse nested them."""
-    texts = dict(_list_texts("", msgspec.json.decode(event.values[0].encode("utf-8", "replace"))))
+    texts = dict(_list_nested_texts("", msgspec.json.decode(event.values[0].encode("utf-8", "replace"))))
     return TableEvent(event.sender, event.name, event.at, [*texts], [*texts.values()])
 
 
-def _list_texts(prefix: str, value: Any) -> Iterator[tuple[str, str]]:
+def _list_nested_texts(prefix: str, value: Any) -> Iterator[tuple[str, str]]:
     if isinstance(value, dict):
         for key, item in value.items():
-            yield from _list_texts(f"{prefix}.{key}" if prefix else key, item)
+            yield from _list_nested_texts(f"{prefix}.{key}" if prefix else key, item)
     elif isinstance(value, str):
         yield prefix, value

@@ -13,8 +13,10 @@ PASSWORD_VARIABLE: Final = "CLICKHOUSE_PASSWORD"  # noqa: S105 - the name of the
 _SCHEMES: Final = {"clickhouse": False, "clickhouses": True}
 _SECURE_PORTS: Final = frozenset({443, 8443})
 _PORT, _SECURE_PORT = 8123, 8443
-_OPTIONS: Final = ("traces_table", "logs_table", "ca_cert")
-_RULE: Final = "must be like clickhouse://user@host:8443/database"
+_DEFAULT: Final = "default"
+"""The name of a user and of a database that every server has."""
+_ADDRESS_OPTIONS: Final = ("traces_table", "logs_table", "ca_cert")
+_ADDRESS_RULE: Final = "must be like clickhouse://user@host:8443/database"
 
 
 class ClickHouseAddress(NamedTuple):
@@ -66,25 +68,35 @@ def parse_clickhouse(url: str) -> ClickHouseAddress:
     try:
         parts = urllib.parse.urlsplit(url)
         port, host = parts.port, parts.hostname
-        options = dict(urllib.parse.parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
+        options = _parse_options(parts.query)
     except ValueError:
-        raise TelemetryError(shorten(url), _RULE) from None
-    shown = urllib.parse.urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))
+        raise TelemetryError(shorten(url.rpartition("@")[2]), _ADDRESS_RULE) from None
+    database = urllib.parse.unquote(parts.path)[1:]
+    problem = _find_problem(parts, database, options)
+    if problem or not host or options is None:
+        shown = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="")
+        raise TelemetryError(urllib.parse.urlunsplit(shown), problem or _ADDRESS_RULE)
+    user = urllib.parse.unquote(parts.username or _DEFAULT)
+    return ClickHouseAddress(host, *_choose_port(parts.scheme, port), user, database or _DEFAULT, **options)
+
+
+def _choose_port(scheme: str, port: int | None) -> tuple[int, bool]:
+    """Return the port, and ``True`` for TLS."""
+    is_secure = _SCHEMES[scheme] or port in _SECURE_PORTS
+    return port or (_SECURE_PORT if is_secure else _PORT), is_secure
+
+
+def _find_problem(parts: urllib.parse.SplitResult, database: str, options: dict[str, str] | None) -> str:
+    """Return the reason why an address cannot be used; empty if there is none."""
     if parts.password is not None:
-        reason = f"must have no password, which other users of this machine could see; set {PASSWORD_VARIABLE} instead"
-        raise TelemetryError(shown, reason)
-    path = urllib.parse.unquote(parts.path)[1:]
-    if not host or port == 0 or "/" in path or parts.fragment:
-        raise TelemetryError(shown, _RULE)
-    unknown = [name for name in options if name not in _OPTIONS]
-    if unknown or not all(options.values()):
-        raise TelemetryError(shown, f"the options of the address are {', '.join(_OPTIONS)}; got {shorten(parts.query)}")
-    is_secure = _SCHEMES[parts.scheme] or port in _SECURE_PORTS
-    return ClickHouseAddress(
-        host,
-        port or (_SECURE_PORT if is_secure else _PORT),
-        is_secure,
-        urllib.parse.unquote(parts.username or "default"),
-        path or "default",
-        **options,
-    )
+        return f"must have no password, which other users of this machine could see; set {PASSWORD_VARIABLE} instead"
+    if options is None:
+        return f"the options of the address are {', '.join(_ADDRESS_OPTIONS)}; got {shorten(parts.query)}"
+    return _ADDRESS_RULE if parts.port == 0 or "/" in database or parts.fragment else ""
+
+
+def _parse_options(query: str) -> dict[str, str] | None:
+    """Return the options of an address; ``None`` if one is unknown or empty."""
+    options = dict(urllib.parse.parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query)))
+    is_known = all(name in _ADDRESS_OPTIONS and value for name, value in options.items())
+    return options if is_known else None

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import logging
 import re
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
-from spanforge.model_registry._core.errors import TelemetryError, shorten
-from spanforge.model_registry.compliance._optional_modules import OptionalModule
+from spanforge.model_registry._core.errors import MissingExtraError, TelemetryError, shorten
 from spanforge.model_registry.compliance._sources.clickhouse_address import PASSWORD_VARIABLE
 
 if TYPE_CHECKING:
@@ -22,13 +22,14 @@ CONNECT_TIMEOUT: Final = 10
 """The seconds in which the server must accept a connection."""
 READ_TIMEOUT: Final = 3_600
 """The seconds in which the server must send something. It sends nothing while it counts the spans of the period."""
-_READ_BYTES: Final = 1 << 16
+_STREAM_BYTES: Final = 1 << 16
+"""The number of bytes that are read at once. A row may be longer."""
 _ROW_FORMAT: Final = "JSONCompactEachRow"
 _EXCEPTION: Final = re.compile(rb"Code: (\d+)\. DB::Exception: ([^\r\n]*)")
 _CODE: Final = re.compile(r"Code: (\d+)\.? *(?:DB::Exception: )?([^\n]*)", re.DOTALL)
 _NO_LOGIN: Final = f"refuses the user or the password; set the password in the variable {PASSWORD_VARIABLE}"
 _TOO_OLD: Final = "the server is too old or lacks a function; ClickHouse 24.8 or newer is required"
-_REASONS: Final[Mapping[int, str]] = {
+_CODE_ADVICE: Final[Mapping[int, str]] = {
     192: _NO_LOGIN,
     193: _NO_LOGIN,
     194: _NO_LOGIN,
@@ -50,8 +51,7 @@ _REASONS: Final[Mapping[int, str]] = {
 }
 """What to do about the errors of ClickHouse, by code: https://github.com/ClickHouse/ClickHouse ErrorCodes.cpp."""
 
-_Row = TypeVar("_Row")
-_clickhouse: Final = OptionalModule("clickhouse_connect", "telemetry tables in ClickHouse", "clickhouse")
+_Decoded = TypeVar("_Decoded")
 
 
 class ClickHouseClient:
@@ -71,7 +71,7 @@ class ClickHouseClient:
     def __init__(self, address: ClickHouseAddress) -> None:
         self.size = 0
         self._address = address
-        get_client = _clickhouse.get_client
+        get_client = _import_driver().get_client
         logging.getLogger("clickhouse_connect").addHandler(logging.NullHandler())  # errors are reported once, below
         try:
             self._client: Any = get_client(
@@ -96,7 +96,7 @@ class ClickHouseClient:
         """Close the connections."""
         self._client.close()
 
-    def list_rows(self, query: str, parameters: Mapping[str, object], row_type: type[_Row]) -> Iterator[_Row]:
+    def list_rows(self, query: str, parameters: Mapping[str, object], row_type: type[_Decoded]) -> Iterator[_Decoded]:
         """Yield the rows of a query, decoded one by one.
 
         Raises:
@@ -124,7 +124,7 @@ class ClickHouseClient:
         try:
             stream = self._client.raw_stream(query, parameters=used, fmt=_ROW_FORMAT, use_database=False)
             rest = b""
-            while chunk := stream.read(_READ_BYTES):
+            while chunk := stream.read(_STREAM_BYTES):
                 self.size += len(chunk)
                 *lines, rest = (rest + chunk).split(b"\n")
                 yield from lines
@@ -157,6 +157,13 @@ class ClickHouseClient:
         )
 
     def _make_error(self, code: int, text: str) -> TelemetryError:
-        known = _REASONS.get(code)
+        known = _CODE_ADVICE.get(code)
         said = f"ClickHouse reports code {code}: {shorten(text.strip())}"
         return TelemetryError(self._address.name, said if known is None else f"{known} ({said})")
+
+
+def _import_driver() -> Any:
+    try:
+        return importlib.import_module("clickhouse_connect")
+    except ImportError:
+        raise MissingExtraError("telemetry tables in ClickHouse", "clickhouse") from None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from spanforge.model_registry._core.attributes import PREFIX
 
 if TYPE_CHECKING:
-    from spanforge.model_registry.compliance._sources.tables import Signal
+    from spanforge.model_registry.compliance._sources.tables import RowKind
 
 TIME: Final = "toUnixTimestamp64Nano(Timestamp)"
 IN_PERIOD: Final = (
@@ -22,7 +22,7 @@ MOMENTS: Final = "(toInt64(early), toInt64(here), toInt64(late))"
 WARNINGS_KEY: Final = f"{PREFIX}warnings"
 _LAST_TIME: Final = 2**63 - 1
 _HAS_IDS: Final = "length(TraceId) = 32 AND length(SpanId) = 16"
-_END: Final = f"greatest(toInt64(least(toUInt64(at) + toUInt64(Duration), {_LAST_TIME})), at)"
+_SPAN_END: Final = f"greatest(toInt64(least(toUInt64(at) + toUInt64(Duration), {_LAST_TIME})), at)"
 """The end of a span. The exporter's duration of a span without an end wraps around, and so does this sum."""
 _TRACE: Final = "unhex(if(length(TraceId) = 32, TraceId, repeat('0', 32)))"
 SPAN_ID: Final = f"concat({_TRACE}, unhex(SpanId))"
@@ -43,7 +43,7 @@ class TableLayout(NamedTuple):
         has_event_name: ``True`` if log records have the column ``EventName``.
     """
 
-    signal: Signal
+    signal: RowKind
     database: str
     table: str
     is_json: bool = False
@@ -78,9 +78,9 @@ class TableColumns:
             "SELECT toString(ServiceName) AS service, "
             "if(ScopeName IN {scopes:Array(String)}, toString(ScopeName), '') AS scope, "
             f"{self._pairs()} AS pairs, {self._present()} AS present, "
-            f"{self._read_event() if not self._is_span else _EMPTY} AS event, {self.row_id()} AS id, "
+            f"{self._read_event() if not self._is_span else _NO_EVENT} AS event, {self.row_id()} AS id, "
             f"{SPAN_ID} AS span, {'id' if self._is_span else self.own_id()} AS own, "
-            f"{TIME} AS at, {_END if self._is_span else 'at'} AS until, {self._sample()} AS sample, "
+            f"{TIME} AS at, {_SPAN_END if self._is_span else 'at'} AS until, {self._sample()} AS sample, "
             "roundDown(least(at, until - {delay:Int64}), {moments:Array(Int64)}) AS early, "
             "roundDown(at, {moments:Array(Int64)}) AS here, roundDown(until, {moments:Array(Int64)}) AS late "
             f"FROM {self.table} WHERE {self.filter()} AND {further}"
@@ -91,7 +91,7 @@ class TableColumns:
         is_json = self._layout.is_json
         keys = "arrayMap(pair -> pair.1, pairs)" if is_json else "mapKeys(pairs)"
         values = "arrayMap(pair -> assumeNotNull(pair.2), pairs)" if is_json else "mapValues(pairs)"
-        return f"(toString(service), scope, {keys}, {_shorten(values, 'text_limit')}, present, event)"
+        return f"(toString(service), scope, {keys}, {_cut_texts(values, 'text_limit')}, present, event)"
 
     def placed(self) -> str:
         """Return all that decides and the moments, in the order of ``PlacedSpan``."""
@@ -124,7 +124,7 @@ class TableColumns:
         """Return the mark of the sender; empty without one."""
         text = f"{self._attributes}[{{sender:String}}]"
         if self._layout.is_json:
-            text = f"ifNull({_read_text(_path(self._attributes, 'sender'))}, '')"
+            text = f"ifNull({_cast_text(_path(self._attributes, 'sender'))}, '')"
         return f"multiIf(NOT {self.is_marked()}, '', {text} = 'trusted', 'trusted', 'untrusted')"
 
     def is_marked(self) -> str:
@@ -138,13 +138,13 @@ class TableColumns:
         if self._layout.is_json:
             return f"[''], [toJSONString({column})]"
         pairs = f"mapFilter((key, value) -> startsWith(key, {{prefix:String}}), {column})"
-        return f"mapKeys({pairs}), {_shorten(f'mapValues({pairs})', 'event_text_limit')}"
+        return f"mapKeys({pairs}), {_cut_texts(f'mapValues({pairs})', 'event_text_limit')}"
 
     def _read_event(self) -> str:
         """Return the name of a log record's event: its own field or, from older SDKs, an attribute."""
         attribute = f"{self._attributes}[{{name_key:String}}]"
         if self._layout.is_json:
-            attribute = f"ifNull({_read_text(_path(self._attributes, 'name_key'))}, '')"
+            attribute = f"ifNull({_cast_text(_path(self._attributes, 'name_key'))}, '')"
         return f"if(EventName != '', EventName, {attribute})" if self._layout.has_event_name else attribute
 
     def _sample(self) -> str:
@@ -161,7 +161,7 @@ class TableColumns:
         for number in range(self._key_count):
             path = _path(self._attributes, f"{signal}_key_{number}")
             is_last = number == self._key_count - 1
-            text = _read_texts(path) if is_last else _read_text(path)  # the warnings are an array, and the last key
+            text = _cast_texts(path) if is_last else _cast_text(path)  # the warnings are an array, and the last key
             items.append(f"({{{signal}_key_{number}:String}}, {text})")
         return f"arrayFilter(pair -> isNotNull(pair.2), [{', '.join(items)}])"
 
@@ -173,24 +173,24 @@ class TableColumns:
         return f"arraySort(arrayFilter(key -> key IN {wanted}, {keys}))"
 
 
-_EMPTY: Final = "''"
+_NO_EVENT: Final = "''"
 
 
 def _path(column: str, parameter: str) -> str:
     return f"getSubcolumn({column}, {{{parameter}:String}})"
 
 
-def _read_text(path: str) -> str:
+def _cast_text(path: str) -> str:
     """Return the value at a path of a JSON column as text, as maps have it; ``NULL`` if there is none."""
     return f"CAST({path} AS Nullable(String))"
 
 
-def _read_texts(path: str) -> str:
+def _cast_texts(path: str) -> str:
     """Return an array at a path of a JSON column as JSON; ``NULL`` for any other type."""
     return f"if(startsWith(dynamicType({path}), 'Array'), toJSONString({path}), NULL)"
 
 
-def _shorten(texts: str, limit: str) -> str:
+def _cut_texts(texts: str, limit: str) -> str:
     """Return texts without what is beyond a limit. Longer ones name no model and no registry's attribute."""
     bound = f"{{{limit}:UInt64}}"
     return f"arrayMap(text -> if(length(text) > {bound}, substringUTF8(text, 1, {bound}), text), {texts})"

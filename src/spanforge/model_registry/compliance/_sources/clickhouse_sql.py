@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from spanforge.model_registry._core.attributes import PREFIX, SENDER_KEY
 from spanforge.model_registry._core.conventions import MAX_JSON
 from spanforge.model_registry._core.lifecycle import OPERATIONS
+from spanforge.model_registry._core.timestamps import DAY_NANOS
 from spanforge.model_registry._core.values import MAX_TEXT
 from spanforge.model_registry.compliance._sources.clickhouse_columns import (
     HAS_SPAN,
@@ -35,10 +36,9 @@ SAMPLES: Final = 10
 """The number of samples of each group: as many as a check lists."""
 COPIES: Final = 4
 """The number of rows of a span that cost no other sample its place."""
-_NANOS_PER_DAY: Final = 86_400 * 10**9
-_UNITS: Final[Mapping[Unit, str]] = {
+_TIME_NUMBERS: Final[Mapping[Unit, str]] = {
     "stretch": "intDiv({} - {{start:Int64}}, {{max_gap:Int64}})",
-    "day": f"intDiv({{}}, {_NANOS_PER_DAY})",
+    "day": f"intDiv({{}}, {DAY_NANOS})",
 }
 """The number of the stretch or of the day of a time."""
 _DECIDES: Final = "service, scope, pairs, present, event"
@@ -117,7 +117,7 @@ class TableQueries:
 
     def days(self, *, by_sender: bool) -> str:
         """Return the query of ``list_days``. Records of the first day of 1970 have no time."""
-        where = f"{TIME} >= {_NANOS_PER_DAY} AND {self.columns.is_counted()}"
+        where = f"{TIME} >= {DAY_NANOS} AND {self.columns.is_counted()}"
         if self._signal == "logs":  # list_call_stretches has those of the period
             where += f" AND NOT ({IN_PERIOD})"
         return self._number_times("day", where, by_sender=by_sender)
@@ -125,7 +125,7 @@ class TableQueries:
     def call_stretches(self, unit: Unit) -> str:
         """Return the query of ``list_call_stretches``."""
         counted = (
-            f"SELECT {_DECIDES}, {_UNITS[unit].format('at')} AS stretch, min(at) AS first, max(at) AS last "
+            f"SELECT {_DECIDES}, {_TIME_NUMBERS[unit].format('at')} AS stretch, min(at) AS first, max(at) AS last "
             f"FROM ({self.columns.rows()}) GROUP BY {_DECIDES}, stretch"
         )
         return (
@@ -171,7 +171,7 @@ class TableQueries:
         """Return the query of the first and the last time of each numbered stretch or day."""
         sender = self.columns.sender() if by_sender else "''"
         return (
-            f"SELECT {sender} AS mark, {_UNITS[unit].format(TIME)} AS number, min({TIME}), max({TIME}) "
+            f"SELECT {sender} AS mark, {_TIME_NUMBERS[unit].format(TIME)} AS number, min({TIME}), max({TIME}) "
             f"FROM {self._table} WHERE {where} GROUP BY mark, number"
         )
 

@@ -15,7 +15,7 @@ from spanforge.model_registry.compliance._sources.log_calls import CALL_EVENTS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-Signal = Literal["spans", "logs"]
+RowKind = Literal["spans", "logs"]
 """The kind of a table's rows: spans, or log records."""
 Unit = Literal["stretch", "day"]
 """The unit of numbered times: a stretch of the period as long as ``max_gap``, or a day since the epoch."""
@@ -202,20 +202,20 @@ class TelemetryTables(Protocol):
     sha256: str
     limits: list[str]
 
-    def open(self, request: TableRequest) -> tuple[Signal, ...]:
+    def open(self, request: TableRequest) -> tuple[RowKind, ...]:
         """Connect, and return the signals that have a table.
 
         Raises:
             TelemetryError: The database cannot be read, or has no table.
         """
 
-    def count_rows(self, signal: Signal) -> RowTotals:
+    def count_rows(self, signal: RowKind) -> RowTotals:
         """Return the totals of the rows of the period."""
 
-    def list_groups(self, signal: Signal) -> Iterator[SpanGroup]:
+    def list_groups(self, signal: RowKind) -> Iterator[SpanGroup]:
         """Yield the spans of the period, or the calls among its log records, in groups."""
 
-    def list_copies(self, signal: Signal) -> Iterator[RepeatedRows]:
+    def list_copies(self, signal: RowKind) -> Iterator[RepeatedRows]:
         """Yield the rows that have the ids of another row."""
 
     def list_reported(self) -> Iterator[ReportedCall]:
@@ -233,10 +233,10 @@ class TelemetryTables(Protocol):
     def list_call_stretches(self, unit: Unit) -> Iterator[CombinationStretches]:
         """Yield the stretches or days of the period with calls in log records."""
 
-    def list_days(self, signal: Signal) -> Iterator[Stretch]:
+    def list_days(self, signal: RowKind) -> Iterator[Stretch]:
         """Yield the days with spans, or those outside the period with calls in log records."""
 
-    def list_events(self, signal: Signal) -> Iterator[TableEvent]:
+    def list_events(self, signal: RowKind) -> Iterator[TableEvent]:
         """Yield the lifecycle events."""
 
     def has_marks(self) -> bool:
