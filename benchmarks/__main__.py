@@ -18,6 +18,9 @@ BUILD = Path(__file__).parent.parent / "build"
 OTHERS = "others"
 """The benchmark of other packages' processors, which runs in an environment of its own, with arguments of its own."""
 
+CLICKHOUSE = "clickhouse"
+"""The benchmark of evidence from ClickHouse, likewise."""
+
 
 def _rounds(value: str) -> int:
     number = int(value)
@@ -30,7 +33,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bench", allow_abbrev=False, description=__doc__)
     names = ", ".join(NAMES)
     parser.add_argument(
-        "names", nargs="*", metavar="NAME", help=f"benchmarks to run (default: all): {names}; or {OTHERS}"
+        "names", nargs="*", metavar="NAME", help=f"benchmarks to run (default: all): {names}; or {OTHERS}, {CLICKHOUSE}"
     )
     parser.add_argument(
         "--rounds", type=_rounds, default=25, metavar="N", help="rounds per benchmark (default: %(default)s)"
@@ -87,6 +90,10 @@ def main(given: list[str]) -> int:
         from benchmarks import others  # noqa: PLC0415 - it imports what an exporter needs
 
         return others.start(given[1:])
+    if given[:1] == [CLICKHOUSE]:
+        from benchmarks import clickhouse  # noqa: PLC0415 - it has an environment of its own too
+
+        return clickhouse.start(given[1:])
     arguments = _arguments(given)
     uncounted = "--quick uses tiny sizes" if arguments.quick else instructions.unavailable()
     BUILD.mkdir(exist_ok=True)

@@ -12,7 +12,7 @@ from support.scans import HOUR
 
 from spanforge.model_registry.compliance import TelemetryReader
 from spanforge.model_registry.compliance import _name_lists as name_lists
-from spanforge.model_registry.compliance._analysis import scan
+from spanforge.model_registry.compliance._analysis import call_groups
 from spanforge.model_registry.compliance._attestation_names import Name
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def test_calls_of_unknown_services_are_calls_of_any_service(
     case: EvidenceCase, otlp: Otlp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If an input has too many groups, calls without a known service count as calls of every service."""
-    monkeypatch.setattr(scan, "MAX_CALL_GROUPS", 1)
+    monkeypatch.setattr(call_groups, "MAX_CALL_GROUPS", 1)
     agent = otlp.span("gpt", gen_ai__operation__name="invoke_agent")
     case.write(otlp.line(agent, otlp.span("gpt")))
     assert case.attest(make_entry()).agent_only_models == ()
@@ -148,7 +148,7 @@ def test_names_of_summed_calls_are_no_real_names(
     services = {"(others)": "'(others)", "(no name)": "(no name)", "\uffff": "\ufffd"}
     rows = [(row["model_id"], row["name"], row["services"]) for row in csv_rows(made)]
     assert rows == [("", "(no name)", "web"), (shown, "", services[name])]
-    monkeypatch.setattr(scan, "MAX_CALL_GROUPS", 1)
+    monkeypatch.setattr(call_groups, "MAX_CALL_GROUPS", 1)
     case.write(otlp.line(otlp.span(name), service=name), otlp.line(otlp.span("x"), otlp.span("y"), service="web"))
     made = case.package(case.engine())
     assert made.attestation.unregistered_names == (Name(name=None, calls=2), Name(name=shown, calls=1))

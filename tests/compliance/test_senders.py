@@ -9,7 +9,7 @@ import pytest
 from support.evidence import csv_rows, make_entry
 from support.scans import HOUR
 
-from spanforge.model_registry.compliance._analysis import scan, seen_events
+from spanforge.model_registry.compliance._analysis import call_groups, seen_events
 
 if TYPE_CHECKING:
     from support.evidence import EvidenceCase
@@ -177,7 +177,7 @@ def test_repeated_attribute_that_resolves_otherwise_is_a_finding(case: EvidenceC
 
 def test_senders_share_no_limit(case: EvidenceCase, otlp: Otlp, monkeypatch: pytest.MonkeyPatch) -> None:
     """Groups and events of untrusted senders use up no limit of others."""
-    for module, name in ((scan, "MAX_CALL_GROUPS"), (seen_events, "MAX_SEEN_EVENTS")):
+    for module, name in ((call_groups, "MAX_CALL_GROUPS"), (seen_events, "MAX_SEEN_EVENTS")):
         monkeypatch.setattr(module, name, 2)
     flood = [otlp.line(*otlp.marked("untrusted", otlp.span(f"x{number}")), service=f"s{number}") for number in range(9)]
     events = otlp.marked("untrusted", *(otlp.lifecycle_record(otlp.start + number) for number in range(9)))

@@ -17,7 +17,7 @@ from support.otlp import START, Otlp
 from spanforge.model_registry import ModelRegistry
 from spanforge.model_registry._core.storage import encode_entries
 from spanforge.model_registry.compliance import ComplianceMappingEngine, EvidencePackage
-from spanforge.model_registry.compliance._analysis import scan, seen_events
+from spanforge.model_registry.compliance._analysis import call_groups, seen_events
 from spanforge.model_registry.compliance._attestation_senders import UntrustedCopies
 
 HOUR = 3_600 * 10**9
@@ -130,7 +130,7 @@ def test_untrusted_senders_change_nothing_about_others(
         mixed.insert(order.randint(0, len(mixed)), line)
     inputs = {"one file": [mixed], "first": [untrusted, trusted], "last": [trusted, untrusted]}[together]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scan, "MAX_CALL_GROUPS", limit)
+        patch.setattr(call_groups, "MAX_CALL_GROUPS", limit)
         patch.setattr(seen_events, "MAX_SEEN_EVENTS", limit)
         alone, attacked = make_packages([trusted]), make_packages(inputs)
     assert list(map(drop_untrusted, attacked)) == list(map(drop_untrusted, alone))

@@ -26,8 +26,7 @@ from support.scans import (
 from spanforge.model_registry._core.errors import TelemetryError
 from spanforge.model_registry._core.resolution import UNREGISTERED
 from spanforge.model_registry._core.timestamps import to_nanos
-from spanforge.model_registry.compliance._analysis import duplicates, seen_events
-from spanforge.model_registry.compliance._analysis import scan as module
+from spanforge.model_registry.compliance._analysis import call_groups, duplicates, seen_events
 from spanforge.model_registry.compliance._analysis.calls import NO_NAME, OTHERS_NAME, Call, SpanNames
 from spanforge.model_registry.compliance._analysis.calls import OTHER as UNMARKED_OTHER
 from spanforge.model_registry.compliance._analysis.duplicates import SpanIdWriter
@@ -93,9 +92,10 @@ def test_spans_are_counted_in_groups(tmp_path: Path, otlp: Otlp) -> None:
 
 
 def test_first_spans_of_a_group_are_samples(tmp_path: Path, otlp: Otlp) -> None:
-    """The samples of a group are its first spans, up to a limit."""
+    """The samples of a group are its first spans, up to a limit, in any order of reading and each once."""
     spans = [otlp.span("gpt", START + number) for number in range(20)]
-    group = scan_lines(tmp_path, [otlp.line(*spans)]).result.groups[0]
+    mixed = [*spans[::-3], *spans[::2], *spans]
+    group = scan_lines(tmp_path, [otlp.line(*mixed)]).result.groups[0]
     assert group.samples == [
         SpanRef(START + number, span["traceId"], span["spanId"])
         for number, span in enumerate(spans[:SAMPLES_PER_GROUP])
@@ -388,7 +388,7 @@ def test_events_beyond_the_limit_are_lost(tmp_path: Path, otlp: Otlp, monkeypatc
 
 def test_groups_beyond_the_limit_are_merged(count: Count, otlp: Otlp, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond the limit, services and unregistered names are merged, except the name that the evidence is about."""
-    monkeypatch.setattr(module, "MAX_CALL_GROUPS", 3)
+    monkeypatch.setattr(call_groups, "MAX_CALL_GROUPS", 3)
     names = [f"x{number % 10}" for number in range(40)] + ["model_name", "gpt"] * 5
     lines = [otlp.line(otlp.span(name), service=f"s{number}") for number, name in enumerate(names)]
     found = count(*lines, request=make_request(model_name="model_name"))
@@ -402,7 +402,7 @@ def test_groups_beyond_the_limit_are_merged(count: Count, otlp: Otlp, monkeypatc
 
 def test_listed_names_beyond_the_limit_are_merged(count: Count, otlp: Otlp, monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond the limit, response models and names that match by form or glob are merged, each with its rule."""
-    monkeypatch.setattr(module, "MAX_CALL_GROUPS", 2)
+    monkeypatch.setattr(call_groups, "MAX_CALL_GROUPS", 2)
     spans = [otlp.span("gpt", gen_ai__response__model=f"x{number}") for number in range(5)]
     spans += [otlp.span(f"gpt@202401{number}") for number in range(11, 15)]
     spans.append(otlp.span("gpt", gen_ai__response__model="asked"))

@@ -17,7 +17,7 @@ TelemetryOption = Annotated[
         "--telemetry",
         "-t",
         metavar="SOURCE",
-        help="File, folder or glob of OTLP, or address of Jaeger; repeat it for several.",
+        help="File, folder or glob of OTLP, or address of Jaeger or ClickHouse; repeat it for several.",
     ),
 ]
 

@@ -228,11 +228,11 @@ class Input(AttestationPart, frozen=True, kw_only=True):
         name: The file's name, with the folders that are needed to distinguish it from other inputs; or an address.
         kind: The telemetry format: a row of ``FORMATS``; ``audit_events`` for events of the caller; or the kind of the
             caller's own reader.
-        size: The number of bytes that were read: of a file, its bytes on disk, compressed or not; of Jaeger, the bytes
-            of its responses; of ``audit_events``, the bytes of their JSON with sorted keys.
-        sha256: The SHA-256 of these bytes, in hexadecimal.
+        size: The number of bytes that were read: of a file, its bytes on disk, compressed or not; of Jaeger and
+            ClickHouse, the bytes of the responses; of ``audit_events``, the bytes of their JSON with sorted keys.
+        sha256: The SHA-256 of these bytes, in hexadecimal; for ClickHouse, that of the queries and their parameters.
         lines: The number of OTLP requests in the input, with those that could not be decoded; for ``audit_events``, the
-            number of events.
+            number of events; for ClickHouse, the number of rows of the period.
         bad_lines: Documents, spans and log records that could not be read. They make the coverage incomplete, except
             for spans and log records without a time in the period and those of untrusted senders.
         faults: One text for each of the first 10 items of ``bad_lines``, with the place and the reason.

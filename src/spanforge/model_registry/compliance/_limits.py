@@ -58,6 +58,7 @@ def list_limits(facts: EvidenceFacts, names: NameLists) -> Iterator[str]:
     yield from _list_source_limits(facts.request)
     yield from _list_retention_limits(facts)
     yield from list_harmless_faults(facts.inputs)
+    yield from _list_database_limits(facts.inputs)
     called = [entry for entry in facts.request.entries if entry.model_id in about.models]
     undated = sum(_begins_by_dates(entry, facts.request.scan) for entry in called)
     if undated:
@@ -152,6 +153,16 @@ def _list_retention_limits(facts: EvidenceFacts) -> Iterator[str]:
     queried = [scanned.name for scanned in facts.inputs if scanned.kind == "jaeger"]
     if queried:
         yield f"Jaeger is queried for the period only, so the check `retention` sees nothing earlier of: {queried[0]}"
+
+
+def _list_database_limits(inputs: Sequence[ScannedInput]) -> Iterator[str]:
+    """Yield a sentence about inputs that are tables of a database."""
+    databases = [scanned.name for scanned in inputs if scanned.kind == "clickhouse"]
+    if databases:
+        yield (
+            f"The rows of a database can change: {_count_and_name(databases)}. The digest of such an input is that of "
+            "the queries and their parameters, not of the rows, so nobody can check later which rows were read."
+        )
 
 
 def _list_status_limits(request: EvidenceRequest) -> Iterator[str]:

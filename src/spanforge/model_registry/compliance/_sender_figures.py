@@ -64,7 +64,7 @@ def build_untrusted_copies(facts: EvidenceFacts) -> UntrustedCopies:
 def list_sender_limits(facts: EvidenceFacts) -> Iterator[str]:
     """Yield a sentence about inputs without marks of senders."""
     results = [scanned.result for scanned in facts.inputs]
-    unmarked = [each for each in results if not each.has_marks and (each.spans or any(each.events.values()))]
+    unmarked = [each for each in results if not each.has_marks and (each.groups or any(each.events.values()))]
     if unmarked:
         yield (
             f"Inputs without the attribute model_registry.sender: {len(unmarked):,}. Their senders are unknown, and "

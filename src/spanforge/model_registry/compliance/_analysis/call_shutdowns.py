@@ -8,8 +8,9 @@ from spanforge.model_registry._core.provider_calendar import conclude_earliest
 from spanforge.model_registry._core.shutdowns import begin_of_day, to_day
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
+    from spanforge.model_registry._core.announcements import Announcement
     from spanforge.model_registry._core.provider_calendar import Group
 
 ShutdownState = Literal["not listed", "open", "past", "past, not known"]
@@ -34,6 +35,14 @@ class CallShutdown(NamedTuple):
 NOT_LISTED: Final = CallShutdown()
 
 
+def list_announced_moments(announcements: Iterable[Announcement]) -> Iterator[int]:
+    """Yield the first instants of the days that announcements have, in nanoseconds since the epoch."""
+    for each in announcements:
+        for day in (each.announced_on, each.checked_on, each.shutdown_on):
+            if day is not None:
+                yield begin_of_day(day)
+
+
 class ShutdownTimes:
     """The announcements about the model of a call, over time.
 
@@ -51,10 +60,7 @@ class ShutdownTimes:
     def list_moments(self) -> Iterator[int]:
         """Yield the moments at which the state may change, in nanoseconds since the epoch."""
         for _, announcements in self.groups:
-            for each in announcements:
-                for day in (each.announced_on, each.checked_on, each.shutdown_on):
-                    if day is not None:
-                        yield begin_of_day(day)
+            yield from list_announced_moments(announcements)
 
     def at(self, nanos: int) -> CallShutdown:
         """Return the shutdown for a call that starts at a moment, in nanoseconds since the epoch."""

@@ -139,7 +139,7 @@ class CalledModel:
         self._shutdowns: tuple[CallShutdown, ...] = _NEVER_LISTED
         if entry is None and shutdowns is NO_SHUTDOWNS:  # hot path for names that nobody registered
             return
-        own_changes = () if entry is None else _list_moments(entry)
+        own_changes = () if entry is None else list_entry_moments(entry)
         self._moments += tuple(sorted({each for each in (*own_changes, *shutdowns.list_moments()) if each in times}))
         self._shutdowns = tuple(map(shutdowns.at, self._moments))
         if entry is None:
@@ -202,7 +202,7 @@ def _agrees(claims: SpanClaims, entry: ModelRegistryEntry, state: StateAsOf | No
     return all(claim in (None, fact) for claim, fact in zip(claims, in_force, strict=True))
 
 
-def _list_moments(entry: ModelRegistryEntry) -> Iterator[int]:
+def list_entry_moments(entry: ModelRegistryEntry) -> Iterator[int]:
     """Yield the moments at which the entry's state may change."""
     for _, date in list_status_dates(entry):
         yield to_nanos(date)

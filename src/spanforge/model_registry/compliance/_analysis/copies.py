@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from bisect import insort
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -147,15 +148,15 @@ def _correct_senders(corrections: Corrections, groups: Mapping[GroupKey, CallGro
         _correct(corrections, groups, span.ids, keys)
     if untrusted and others:
         corrections.beside_trusted += 1
-        if len(corrections.beside_samples) < MAX_SAMPLES:
-            corrections.beside_samples.append(_find_sample(groups, untrusted, span.ids))
+        _keep_sample(corrections.beside_samples, groups, untrusted, span.ids)
 
 
 def _correct(
     corrections: Corrections, groups: Mapping[GroupKey, CallGroup], ids: bytes, keys: Counter[GroupKey]
 ) -> None:
     """Add the corrections for a span: the worst of its copies counts."""
-    worst = max(keys, key=lambda key: _rank_call(groups[key].call))  # the first one of several
+    in_order = sorted(keys, key=lambda key: repr(groups[key].call))  # so that the order of reading never decides
+    worst = max(in_order, key=lambda key: _rank_call(groups[key].call))
     facts = _drop_sender(groups[worst].call)
     differs = False
     for key, number in keys.items():
@@ -168,9 +169,7 @@ def _correct(
             differs = True
     if differs:
         corrections.spans_with_differences[worst] += 1
-        samples = corrections.difference_samples[worst]
-        if len(samples) < MAX_SAMPLES:
-            samples.append(_find_sample(groups, keys, ids))
+        _keep_sample(corrections.difference_samples[worst], groups, keys, ids)
 
 
 def _drop_sender(call: Call) -> tuple[object, ...]:
@@ -185,6 +184,20 @@ def _rank_call(call: Call) -> tuple[int | bool, ...]:
 
 def _pack_sample(sample: SpanRef) -> bytes:
     return pack_ids(sample.trace_id, sample.span_id)
+
+
+def _keep_sample(
+    samples: list[SpanRef], groups: Mapping[GroupKey, CallGroup], keys: Iterable[GroupKey], ids: bytes
+) -> None:
+    """Keep a span as a sample if its ids are among the lowest. The order of reading never decides.
+
+    A log record has no id of its own that anybody could look up.
+    """
+    if any(groups[key].call.from_log for key in keys):
+        return
+    if len(samples) < MAX_SAMPLES or ids < _pack_sample(samples[-1]):
+        insort(samples, _find_sample(groups, keys, ids), key=_pack_sample)
+        del samples[MAX_SAMPLES:]
 
 
 def _find_sample(groups: Mapping[GroupKey, CallGroup], keys: Iterable[GroupKey], ids: bytes) -> SpanRef:

@@ -54,7 +54,7 @@ def _list_counted(
     groups: dict[GroupKey, CallGroup], corrections: Corrections
 ) -> Iterator[tuple[CallGroup, GroupSpans]]:
     for key, group in groups.items():
-        is_whole = key not in corrections.groups  # most groups
+        is_whole = key not in corrections.groups and not group.copies  # most groups
         yield group, GroupSpans(group.calls, group.samples) if is_whole else _correct_group(group, key, corrections)
 
 
@@ -62,10 +62,10 @@ def _correct_group(group: CallGroup, key: GroupKey, corrections: Corrections) ->
     """Return the spans of a group without copies."""
     wrong = corrections.wrong_samples.get(key, ())
     return GroupSpans(
-        group.calls - corrections.copies[key] - corrections.joined[key],
+        group.calls - group.copies - corrections.copies[key] - corrections.joined[key],
         [sample for sample in group.samples if sample not in wrong],
         0 if group.call.is_ambiguous else corrections.spans_with_differences[key],
         corrections.difference_samples.get(key, ()),
-        corrections.copies[key],
+        group.copies + corrections.copies[key],
         corrections.differing[key],
     )

@@ -50,6 +50,9 @@ _UNREGISTERED_WARNING: Final = re.compile(NOT_REGISTERED % "'(.*)'", re.DOTALL)
 _MAX_SELECTED: Final = 1_000
 """The limit of remembered combinations of keys that decide. Real telemetry has a few dozen."""
 
+_MAX_LATER_VALUES: Final = 4
+"""The limit of values of repeated attributes that are resolved for a span. A span with more is ambiguous."""
+
 
 class Resolver:
     """Resolves the names on spans as the span processor does.
@@ -76,7 +79,8 @@ class Resolver:
         self._conventions = with_extra_keys(model_attributes)
         self._times = times
         self._models: dict[tuple[str, tuple[Group, ...]], CalledModel] = {}
-        self._deciding_keys = DECIDING_KEYS.union(model_attributes)
+        self.deciding_keys = DECIDING_KEYS.union(model_attributes)
+        """The attribute keys that decide how a span is counted, some of them by their presence alone."""
         self._select = lru_cache(_MAX_SELECTED)(partial(select_keys, conventions=self._conventions))
         claims = (_STATUS_KEY, _MODEL_ID_KEY, _OWNER_KEY, _RISK_TIER_KEY, WARNINGS_KEY)
         self.relevant_keys: frozenset[str] = VALUE_KEYS | {*claims, SENDER_KEY, *model_attributes}
@@ -86,7 +90,7 @@ class Resolver:
 
     def select_keys(self, keys: Iterable[str]) -> ModelKeys:
         """Return those of a span's attribute keys that decide which model it names."""
-        return self._select(self._deciding_keys.intersection(keys))
+        return self._select(self.deciding_keys.intersection(keys))
 
     def find(
         self, texts: Mapping[str, str], warnings: Sequence[str], scope: str, keys: ModelKeys | None = None
@@ -117,6 +121,28 @@ class Resolver:
         model = self._get_model(match.resolution.entry, match.resolution.candidate, groups)
         names = NO_NAMES if model.entry is None else _describe_names(match)
         return ModelSpan(model, claims, names, match.kind)
+
+    def is_ambiguous(
+        self,
+        model_span: ModelSpan | None,
+        later_texts: Iterable[tuple[Mapping[str, str], Sequence[str]]],
+        scope: str,
+        keys: ModelKeys,
+    ) -> bool:
+        """Check whether a later value of a repeated attribute resolves otherwise; many different values do.
+
+        Args:
+            model_span: The model that the span names by the first value of each attribute.
+            later_texts: For each later value, the texts and the warnings of the span if that value counts.
+            scope: The name of the span's instrumentation scope.
+            keys: The attribute keys that decide which model the span names.
+        """
+        facts = None if model_span is None else model_span.facts
+        for number, later in enumerate(later_texts, 1):
+            other = self.find(*later, scope, keys)
+            if number > _MAX_LATER_VALUES or (None if other is None else other.facts) != facts:
+                return True
+        return False
 
     def _get_claimed_model(self, claims: SpanClaims, warnings: Sequence[str]) -> CalledModel:
         """Return the model of a span that has no model name, but has attributes of the span processor."""

@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from spanforge.model_registry._core.attributes import SENDER_KEY
-from spanforge.model_registry.compliance._analysis.calls import NO_MARK, NO_NAMES, OTHERS_NAME, Call, Origin
+from spanforge.model_registry.compliance._analysis.call_groups import CallGroups
+from spanforge.model_registry.compliance._analysis.calls import NO_MARK, Origin
 from spanforge.model_registry.compliance._analysis.log_calls import LogCallWriter, make_ids
 from spanforge.model_registry.compliance._analysis.resolver import Resolver
 from spanforge.model_registry.compliance._analysis.retention import add_days
 from spanforge.model_registry.compliance._analysis.scan_cache import ScanCache
 from spanforge.model_registry.compliance._analysis.scan_data import (
-    MAX_CALL_GROUPS,
-    SAMPLES_PER_GROUP,
-    CallGroup,
     ScanRequest,
     ScanResult,
     SpanRef,
@@ -32,13 +30,10 @@ from spanforge.model_registry.compliance._sources.salvage import SalvageContext,
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from spanforge.model_registry.compliance._analysis.calls import ModelSpan
     from spanforge.model_registry.compliance._analysis.duplicates import SpanIdWriter
-    from spanforge.model_registry.compliance._analysis.span_groups import KeyLayout, LayoutPickers, ServiceScope
+    from spanforge.model_registry.compliance._analysis.span_groups import LayoutPickers, ServiceScope
 
 _SENDER_BYTES: Final = SENDER_KEY.encode()
-_MAX_LATER_VALUES: Final = 4
-"""The limit of values of repeated attributes that are resolved for a span. A span with more is ambiguous."""
 
 
 class Scan:
@@ -70,7 +65,7 @@ class Scan:
         )
         self._cache = ScanCache(self._resolver)
         self._document, self._has_mark_text = b"", False
-        self._groups: defaultdict[str, dict[Call, CallGroup]] = defaultdict(dict)
+        self._groups = CallGroups(request, self.result)
 
     def count_document(self, document: bytes) -> bool:
         """Count one request, and return ``True`` if all of it could be read."""
@@ -89,29 +84,6 @@ class Scan:
         """Write the ids that are in memory; raise the errors of ``SpanIdWriter.flush``."""
         self._id_writer.flush()
         self._log_writer.flush()
-
-    def find_group(self, call: Call) -> CallGroup:
-        """Return the group that counts such calls. Each sender has its own limit of groups."""
-        groups = self._groups[call.sender]
-        group = groups.get(call)
-        if group is None and len(groups) >= MAX_CALL_GROUPS:
-            call = self._merge(call)
-            group = groups.get(call)
-        if group is None:
-            group = CallGroup(call, self._id_writer.format_mark(len(self.result.groups)), samples=[])
-            groups[call] = group
-            self.result.groups.append(group)
-        return group
-
-    def _merge(self, call: Call) -> Call:
-        """Return the call without its service, and without names but the one that the evidence is about."""
-        kept = ("", self.request.model_name)
-        names = call.names
-        if names is not NO_NAMES:
-            matched, served = (each if each in kept else OTHERS_NAME for each in (names.matched, names.served))
-            names = names._replace(matched=matched, served=served)
-        name = call.name if call.name in kept else OTHERS_NAME
-        return Call(call.kind, call.model_id, name, OTHERS_NAME, *call[4:8], names, *call[9:])
 
     def _count_salvaged(self, document: bytes) -> bool:
         faults, before = self._faults, self._faults.count
@@ -156,7 +128,7 @@ class Scan:
         at = record.at
         group = picker.at(at, at)
         ids = make_ids(record)
-        group.add(at, SpanRef(at, ids.trace_id, ids.span_id) if ids.has_span else None)
+        group.add(at, SpanRef(at, ids.trace_id.lower(), ids.span_id.lower()) if ids.has_span else None)
         self._id_writer.add(ids.trace_id, ids.own_id, group.mark)
         if ids.has_span:
             self._log_writer.add(ids, group.mark)
@@ -176,7 +148,7 @@ class Scan:
         if model_span is None or model_span.kind != "call":
             return None
         origin = Origin(scope.service, sender, from_log=True)
-        picker = GroupPicker(origin, model_span, self.request.delay, self.find_group)
+        picker = GroupPicker(origin, model_span, self.request.delay, self._groups.find)
         self._cache.add(scope, known, values, picker)
         return picker
 
@@ -210,8 +182,8 @@ class Scan:
                 group.first = start
             if start > group.last:  # noqa: PLR1730 - likewise
                 group.last = start
-            if group.calls <= SAMPLES_PER_GROUP:
-                group.samples.append(SpanRef(start, span.trace_id, span.span_id))
+            if start <= group.bound:
+                group.keep_sample(SpanRef(start, span.trace_id.lower(), span.span_id.lower()))
             buckets[span.span_id[0]].append(f"{span.trace_id}{span.span_id}{group.mark}")
             if span.events:
                 self._events.keep_all(span, picker.sender)
@@ -297,19 +269,10 @@ class Scan:
         texts, warnings = layout.read_texts(attributes)
         model_span = self._resolver.find(texts, warnings, scope.scope, layout.model_keys)
         self.result.has_marks |= layout.is_marked
-        is_ambiguous = layout.has_repetitions and self._is_ambiguous(layout, attributes, model_span, scope.scope)
+        is_ambiguous = layout.has_repetitions and self._resolver.is_ambiguous(
+            model_span, layout.list_later_texts(attributes), scope.scope, layout.model_keys
+        )
         origin = Origin(scope.service, layout.read_sender(texts), is_ambiguous)
-        picker = GroupPicker(origin, model_span, self.request.delay, self.find_group)
+        picker = GroupPicker(origin, model_span, self.request.delay, self._groups.find)
         self._cache.add(scope, known, values, picker)
         return picker
-
-    def _is_ambiguous(
-        self, layout: KeyLayout, attributes: Sequence[otlp.KeyValue], model_span: ModelSpan | None, scope: str
-    ) -> bool:
-        """Check whether a later value of a repeated attribute resolves otherwise; many different values do."""
-        facts = None if model_span is None else model_span.facts
-        for number, later in enumerate(layout.list_later_texts(attributes), 1):
-            other = self._resolver.find(*later, scope, layout.model_keys)
-            if number > _MAX_LATER_VALUES or (None if other is None else other.facts) != facts:
-                return True
-        return False

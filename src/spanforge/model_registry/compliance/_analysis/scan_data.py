@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from bisect import insort
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -12,12 +13,15 @@ from spanforge.model_registry._core.names import MatchMode  # noqa: TC001 - like
 from spanforge.model_registry.compliance._analysis.calls import Call  # noqa: TC001 - likewise
 from spanforge.model_registry.compliance._sources.otlp_json import MAX_TIME
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 MAX_CALL_GROUPS: Final = 20_000
 """The limit of call groups of each sender in one input. Spans beyond it are counted without service and names."""
 MAX_SEEN_EVENTS: Final = 100_000
 """The limit of lifecycle events of each sender that are kept for one input, because anybody can send them."""
-SAMPLES_PER_GROUP: Final = 5
-"""The limit of sample spans that are kept for each group."""
+SAMPLES_PER_GROUP: Final = 10
+"""The limit of sample spans that are kept for each group: as many as a check lists."""
 
 
 class ScanRequest(msgspec.Struct, frozen=True):
@@ -70,7 +74,9 @@ class CallGroup(msgspec.Struct, array_like=True, gc=False):
         calls: The number of spans.
         first: The start of the first span, in nanoseconds since the epoch.
         last: The start of the last span, in nanoseconds since the epoch.
-        samples: The spans of the group that were read first.
+        samples: The spans of the group that started first, in order. The order of reading never decides.
+        bound: The start beyond which a span is no sample, in nanoseconds since the epoch.
+        copies: The number of spans that are copies of others in the group, if the source of the telemetry found them.
     """
 
     call: Call
@@ -79,14 +85,36 @@ class CallGroup(msgspec.Struct, array_like=True, gc=False):
     first: int = MAX_TIME
     last: int = 0
     samples: list[SpanRef] = []
+    bound: int = MAX_TIME
+    copies: int = 0
 
     def add(self, start: int, sample: SpanRef | None) -> None:
         """Count a call, and keep its span as a sample if there is one."""
-        self.calls += 1
-        self.first = min(self.first, start)
-        self.last = max(self.last, start)
-        if sample is not None and len(self.samples) < SAMPLES_PER_GROUP:
-            self.samples.append(sample)
+        self.add_all(1, start, start, () if sample is None else (sample,))
+
+    def add_all(self, number: int, first: int, last: int, samples: Iterable[SpanRef]) -> None:
+        """Count spans, with the start of the first and of the last one."""
+        self.calls += number
+        self.first = min(self.first, first)
+        self.last = max(self.last, last)
+        for sample in samples:
+            self.keep_sample(sample)
+
+    def keep_sample(self, sample: SpanRef) -> None:
+        """Keep a span as a sample if it is one of the first of the group. A copy of a sample is no further one."""
+        samples = self.samples
+        if sample.start > self.bound:
+            return
+        for known in samples:
+            if known.span_id == sample.span_id and known.trace_id == sample.trace_id:
+                if known <= sample:
+                    return
+                samples.remove(known)
+                break
+        insort(samples, sample)
+        del samples[SAMPLES_PER_GROUP:]
+        if len(samples) == SAMPLES_PER_GROUP:
+            self.bound = samples[-1].start
 
 
 class SeenEvent(msgspec.Struct, array_like=True, frozen=True, order=True):

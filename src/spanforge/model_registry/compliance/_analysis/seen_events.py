@@ -63,9 +63,12 @@ class EventKeeper:
 
     def keep(self, name: str, at: int, attributes: Sequence[otlp.KeyValue], sender: str) -> None:
         """Keep an event, if it is a lifecycle event that may match a change in the period."""
-        if not isinstance(name, str) or name not in _OPERATIONS_BY_EVENT:
-            return
-        event = read_event(name, at, otlp.get_text_attributes(attributes))
+        if isinstance(name, str) and name in _OPERATIONS_BY_EVENT:
+            self.keep_texts(name, at, otlp.get_text_attributes(attributes), sender)
+
+    def keep_texts(self, name: str, at: int, texts: Mapping[str, str], sender: str) -> None:
+        """Keep a lifecycle event with these text attributes, if it may match a change in the period."""
+        event = read_event(name, at, texts)
         if event is None or not self._may_confirm(event):
             return
         events = self._result.events.setdefault(sender, set())

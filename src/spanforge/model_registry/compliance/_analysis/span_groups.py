@@ -89,14 +89,26 @@ class GroupPicker:
         model = self._model_span.model
         end = max(start, end)
         early, here, late = map(model.position_at, (min(start, end - self._delay), start, end))
-        group = self._groups.get((early, here, late))
-        if group is None:
-            call = self._model_span.to_call(self._origin, range(early, late + 1), here)
-            group = self._groups[early, here, late] = self._find_group(call)
+        group = self._find(self._model_span, (early, here, late))
         if early == here == late:
             since, self.until = model.period_of(here)
             self.since = since + self._delay
             self.group = group
+        return group
+
+    def at_moments(self, moments: tuple[int, int, int]) -> CallGroup:
+        """Return the group of spans with these times of ``early``, ``here`` and ``late``; see ``at``."""
+        if self._model_span is None:
+            return self.group
+        early, here, late = map(self._model_span.model.position_at, moments)
+        return self._find(self._model_span, (early, here, late))
+
+    def _find(self, model_span: ModelSpan, states: tuple[int, int, int]) -> CallGroup:
+        group = self._groups.get(states)
+        if group is None:
+            early, here, late = states
+            call = model_span.to_call(self._origin, range(early, late + 1), here)
+            group = self._groups[states] = self._find_group(call)
         return group
 
 
@@ -219,5 +231,9 @@ class ResourceScopes(NamedTuple):
 def read_service(resource: msgspec.Raw) -> str:
     """Return the service of a resource."""
     named = (each.value for each in otlp.get_resource_attributes(resource) if each.key == "service.name")
-    name = otlp.get_text(next(named, _MISSING)) or ""
+    return clean_service(otlp.get_text(next(named, _MISSING)) or "")
+
+
+def clean_service(name: str) -> str:
+    """Return the name of a service as evidence has it."""
     return _NO_SERVICE if name in _NO_SERVICES else clean_name(name)

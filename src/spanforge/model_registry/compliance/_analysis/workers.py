@@ -18,14 +18,17 @@ from spanforge.model_registry.compliance._analysis.duplicates import SpanIdWrite
 from spanforge.model_registry.compliance._analysis.scan import Scan
 from spanforge.model_registry.compliance._analysis.scan_data import ScannedInput, ScanRequest
 from spanforge.model_registry.compliance._analysis.senders import settle_senders
+from spanforge.model_registry.compliance._analysis.table_scan import TableScan
 from spanforge.model_registry.compliance._sources.faults import FaultLog
 from spanforge.model_registry.compliance._sources.formats import file_kind, open_file, read_size
+from spanforge.model_registry.compliance._sources.tables import TelemetryTables
 from spanforge.model_registry.compliance._sources.wrong_files import SHOWN_BYTES, describe_content
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from spanforge.model_registry.compliance._sources.files import TelemetryReader
+    from spanforge.model_registry.compliance._sources.formats import TelemetryInput
 
 PARALLEL_MIN_BYTES: Final = 16 * 1024 * 1024
 """The total bytes of files from which processes are started: reading them takes longer than starting Python."""
@@ -108,8 +111,14 @@ def scan_input(
     return ScannedInput(reader.name, reader.kind, reader.size, reader.sha256, limits, scan.result)
 
 
+def _scan_tables(
+    tables: TelemetryTables, request: ScanRequest, folder: str, input_number: int, *, is_alone: bool
+) -> ScannedInput:
+    return TableScan(tables, request, SpanIdWriter(folder, input_number), is_alone=is_alone).run()
+
+
 def scan_inputs(
-    readers: Sequence[TelemetryReader],
+    readers: Sequence[TelemetryInput],
     request: ScanRequest,
     folder: str,
     progress: Callable[[int, int], None] | None = None,
@@ -133,7 +142,9 @@ def scan_inputs(
         tasks = []
     elsewhere = {task.input_number for task in tasks}
     scanned = {
-        number: scan_input(reader, request, folder, number, partial(report, number))
+        number: _scan_tables(reader, request, folder, number, is_alone=len(readers) == 1)
+        if isinstance(reader, TelemetryTables)
+        else scan_input(reader, request, folder, number, partial(report, number))
         for number, reader in enumerate(readers)
         if number not in elsewhere
     }
@@ -149,7 +160,7 @@ def _can_share(tasks: list[_Task], workers: int) -> bool:
     return workers >= 2 and can_start and not is_little  # noqa: PLR2004 - two or more share work
 
 
-def _make_tasks(readers: Sequence[TelemetryReader], folder: str) -> list[_Task]:
+def _make_tasks(readers: Sequence[TelemetryInput], folder: str) -> list[_Task]:
     """Return a task for each reader that another process can open by its kind and path, the largest first."""
     tasks = []
     for number, reader in enumerate(readers):

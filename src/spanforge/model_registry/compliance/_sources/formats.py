@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple, cast
 
 from spanforge.model_registry._core.errors import TelemetryError, shorten
+from spanforge.model_registry.compliance._sources.clickhouse import ClickHouseReader
+from spanforge.model_registry.compliance._sources.clickhouse_address import is_clickhouse
 from spanforge.model_registry.compliance._sources.files import (
     FileReader,
     TelemetryReader,
@@ -20,7 +22,9 @@ from spanforge.model_registry.compliance._sources.files import (
     shorten_paths,
 )
 from spanforge.model_registry.compliance._sources.jaeger import JaegerReader
+from spanforge.model_registry.compliance._sources.tables import TelemetryTables
 
+TelemetryInput = TelemetryReader | TelemetryTables
 TelemetrySource = str | os.PathLike[str] | TelemetryReader
 
 
@@ -37,7 +41,7 @@ class Format(NamedTuple):
     """
 
     accepts: Callable[[Any], bool]
-    open: Callable[[Any, int, int], list[TelemetryReader]]
+    open: Callable[[Any, int, int], list[TelemetryInput]]
     note: str
     read_file: Callable[[str], TelemetryReader] | None = None
     size_of: Callable[[str], int] | None = None
@@ -51,15 +55,25 @@ def _is_path(source: Any) -> bool:
     return isinstance(source, (str, os.PathLike))
 
 
-def _open_jaeger(source: str, start: int, end: int) -> list[TelemetryReader]:
+def _open_jaeger(source: str, start: int, end: int) -> list[TelemetryInput]:
     return [JaegerReader(source, start, end)]
 
 
-def _open_files(source: str | os.PathLike[str], _start: int, _end: int) -> list[TelemetryReader]:
+def _open_files(source: str | os.PathLike[str], _start: int, _end: int) -> list[TelemetryInput]:
     return [FileReader(path) for path in expand_paths([os.fsdecode(source)])]
 
 
+def _open_clickhouse(source: str, _start: int, _end: int) -> list[TelemetryInput]:
+    return [ClickHouseReader(source)]
+
+
 FORMATS: Final[Mapping[str, Format]] = {
+    ClickHouseReader.kind: Format(
+        is_clickhouse,
+        _open_clickhouse,
+        "addresses of ClickHouse (`clickhouse://user@host:8443/database`) with the tables of the Collector's "
+        "ClickHouse exporter",
+    ),
     JaegerReader.kind: Format(
         _is_address, _open_jaeger, "addresses of Jaeger's query API (`http://localhost:16686`), 1.54 or newer"
     ),
@@ -75,7 +89,7 @@ FORMATS: Final[Mapping[str, Format]] = {
 """The formats by their kind. The first one that accepts a source opens it."""
 
 
-def open_sources(telemetry: Iterable[TelemetrySource] | TelemetrySource, start: int, end: int) -> list[TelemetryReader]:
+def open_sources(telemetry: Iterable[TelemetrySource] | TelemetrySource, start: int, end: int) -> list[TelemetryInput]:
     """Return the readers of sources, each file once.
 
     Args:
@@ -88,34 +102,34 @@ def open_sources(telemetry: Iterable[TelemetrySource] | TelemetrySource, start: 
     """
     is_one = isinstance(telemetry, (str, os.PathLike, TelemetryReader)) or not isinstance(telemetry, Iterable)
     sources: list[Any] = [telemetry] if is_one else list(cast("Iterable[Any]", telemetry))
-    readers: list[TelemetryReader] = []
+    readers: list[TelemetryInput] = []
     for source in sources:
         readers += [source] if isinstance(source, TelemetryReader) else _open_source(source, start, end)
     return _shorten_names(_drop_repeated(readers))
 
 
-def _open_source(source: Any, start: int, end: int) -> list[TelemetryReader]:
+def _open_source(source: Any, start: int, end: int) -> list[TelemetryInput]:
     for row in FORMATS.values():
         if row.accepts(source):
             return row.open(source, start, end)
     raise TelemetryError("telemetry", f"must be paths, globs, addresses or readers; got {shorten(source)}")
 
 
-def _get_path(reader: TelemetryReader) -> str | None:
+def _get_path(reader: TelemetryInput) -> str | None:
     path = getattr(reader, "path", None)
     return path if isinstance(path, str) else None
 
 
-def _drop_repeated(readers: Iterable[TelemetryReader]) -> list[TelemetryReader]:
+def _drop_repeated(readers: Iterable[TelemetryInput]) -> list[TelemetryInput]:
     """Return the readers, without those of the same type and file as an earlier one."""
-    distinct: dict[object, TelemetryReader] = {}
+    distinct: dict[object, TelemetryInput] = {}
     for reader in readers:
         path = _get_path(reader)
         distinct.setdefault(reader if path is None else (type(reader), os.path.realpath(path)), reader)
     return list(distinct.values())
 
 
-def _shorten_names(readers: list[TelemetryReader]) -> list[TelemetryReader]:
+def _shorten_names(readers: list[TelemetryInput]) -> list[TelemetryInput]:
     """Return the readers; a reader whose name is its path gets the shortest distinct name."""
     paths = {id(reader): path for reader in readers if (path := _get_path(reader)) is not None}
     short_names = dict(zip(paths, shorten_paths(list(paths.values())), strict=True))
@@ -126,7 +140,7 @@ def _shorten_names(readers: list[TelemetryReader]) -> list[TelemetryReader]:
     return readers
 
 
-def file_kind(reader: TelemetryReader) -> str | None:
+def file_kind(reader: TelemetryInput) -> str | None:
     """Return the kind of a reader that ``open_file`` can open again; ``None`` if only the reader itself can read.
 
     A subclass may read in another way, so it is not treated as its base class.

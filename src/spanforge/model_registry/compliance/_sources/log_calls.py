@@ -44,8 +44,10 @@ CALL_EVENTS: Final[Mapping[str, CallEvent]] = {
     ),
 }
 """The events that report a call, by name. Any other name that ends with ``.api_request`` means ``api_request``."""
-_NAME_KEY: Final = "event.name"
-_AGENT_EVENT: Final = "api_request"
+NAME_KEY: Final = "event.name"
+"""The attribute with the name of the event, from older SDKs."""
+AGENT_EVENT: Final = "api_request"
+"""The row for the events of any coding agent."""
 
 
 def find_call_event(record: otlp.LogRecord) -> str | None:
@@ -55,10 +57,15 @@ def find_call_event(record: otlp.LogRecord) -> str | None:
     """
     name = record.event_name
     if not name:
-        name = next((otlp.get_text(each.value) for each in record.attributes if each.key == _NAME_KEY), None) or ""
+        name = next((otlp.get_text(each.value) for each in record.attributes if each.key == NAME_KEY), None) or ""
+    return classify_event(name)
+
+
+def classify_event(name: str) -> str | None:
+    """Return the row of ``CALL_EVENTS`` for the name of an event; ``None`` if it reports no call."""
     if name in CALL_EVENTS:
         return name
-    return _AGENT_EVENT if name.endswith("." + _AGENT_EVENT) else None
+    return AGENT_EVENT if name.endswith("." + AGENT_EVENT) else None
 
 
 def get_call_attributes(record: otlp.LogRecord, event: str) -> list[otlp.KeyValue]:
