@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from spanforge.model_registry.compliance._analysis.model_totals import GroupSpans
     from spanforge.model_registry.compliance._analysis.scan_data import CallGroup, ScannedInput
     from spanforge.model_registry.compliance._analysis.totals import CallTotals
-    from spanforge.model_registry.compliance._sources.files import TelemetryReader
+    from spanforge.model_registry.compliance._sources.formats import TelemetryInput
 
 _DELAY: Final = 300 * 10**9
 """The nanoseconds until a change is in force everywhere, as in evidence."""
@@ -87,24 +87,24 @@ def make_scan_request(
     )
 
 
-def find_size(readers: Iterable[TelemetryReader]) -> int | None:
+def find_size(readers: Iterable[TelemetryInput]) -> int | None:
     """Return the number of bytes to read; ``None`` if it is not known."""
     sizes = [_find_file_size(reader) for reader in readers]
     return None if None in sizes else sum(filter(None, sizes))
 
 
-def _find_file_size(reader: TelemetryReader) -> int | None:
+def _find_file_size(reader: TelemetryInput) -> int | None:
     kind = file_kind(reader)
     return None if kind is None else read_size(kind, str(getattr(reader, "path", "")))
 
 
-def open_telemetry(sources: Iterable[str], request: ScanRequest) -> list[TelemetryReader]:
+def open_telemetry(sources: Iterable[str], request: ScanRequest) -> list[TelemetryInput]:
     """Return the readers of sources, each file once; raise ``TelemetryError`` if one does not exist."""
     return open_sources(list_telemetry(sources), request.start, request.end)
 
 
 def scan_telemetry(
-    readers: Sequence[TelemetryReader], request: ScanRequest, report: Callable[[int, int], None]
+    readers: Sequence[TelemetryInput], request: ScanRequest, report: Callable[[int, int], None]
 ) -> Observed:
     """Return telemetry, counted.
 

@@ -15,7 +15,7 @@ from spanforge.model_registry.compliance._analysis.calls import clean_name
 from spanforge.model_registry.compliance._arguments import check_keys, parse_period
 from spanforge.model_registry.compliance._sources import otlp_json as otlp
 from spanforge.model_registry.compliance._sources.faults import FaultLog
-from spanforge.model_registry.compliance._sources.formats import open_sources
+from spanforge.model_registry.compliance._sources.formats import open_sources, refuse_tables
 from spanforge.model_registry.compliance._sources.salvage import SalvageContext, salvage
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def compare_matching(
     entries = (get_default_registry() if registry is None else registry).list_all()
     comparison = _Comparison(ModelIndex(entries), conventions)
     for reader in open_sources(telemetry, start, end):
-        for span, scope in _read_spans(reader):
+        for span, scope in _read_spans(refuse_tables(reader)):
             if start <= span.start_time_unix_nano < end:
                 comparison.add(span.attributes, scope)
     return comparison.list_differences()

@@ -20,7 +20,7 @@ from spanforge.model_registry.compliance._analysis.scan_data import ScannedInput
 from spanforge.model_registry.compliance._analysis.senders import settle_senders
 from spanforge.model_registry.compliance._analysis.table_scan import TableScan
 from spanforge.model_registry.compliance._sources.faults import FaultLog
-from spanforge.model_registry.compliance._sources.formats import file_kind, open_file, read_size
+from spanforge.model_registry.compliance._sources.formats import file_kind, get_path, open_file, read_size
 from spanforge.model_registry.compliance._sources.tables import TelemetryTables
 from spanforge.model_registry.compliance._sources.wrong_files import SHOWN_BYTES, describe_content
 
@@ -166,7 +166,7 @@ def _make_tasks(readers: Sequence[TelemetryInput], folder: str) -> list[_Task]:
     for number, reader in enumerate(readers):
         kind = file_kind(reader)
         if kind is not None:
-            tasks.append(_Task(kind, os.fsencode(reader.path), os.fsencode(folder), number))  # type: ignore[attr-defined]
+            tasks.append(_Task(kind, os.fsencode(get_path(reader) or ""), os.fsencode(folder), number))
     return sorted(tasks, key=lambda task: (-_get_size(task), task.input_number))
 
 

@@ -15,6 +15,7 @@ _SECURE_PORTS: Final = frozenset({443, 8443})
 _PORT, _SECURE_PORT = 8123, 8443
 _DEFAULT: Final = "default"
 """The name of a user and of a database that every server has."""
+_TRACES, _LOGS = "otel_traces", "otel_logs"
 _ADDRESS_OPTIONS: Final = ("traces_table", "logs_table", "ca_cert")
 _ADDRESS_RULE: Final = "must be like clickhouse://user@host:8443/database"
 
@@ -38,8 +39,8 @@ class ClickHouseAddress(NamedTuple):
     is_secure: bool
     user: str
     database: str
-    traces_table: str = "otel_traces"
-    logs_table: str = "otel_logs"
+    traces_table: str = _TRACES
+    logs_table: str = _LOGS
     ca_cert: str | None = None
 
     @property
@@ -77,7 +78,9 @@ def parse_clickhouse(url: str) -> ClickHouseAddress:
         shown = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="")
         raise TelemetryError(urllib.parse.urlunsplit(shown), problem or _ADDRESS_RULE)
     user = urllib.parse.unquote(parts.username or _DEFAULT)
-    return ClickHouseAddress(host, *_choose_port(parts.scheme, port), user, database or _DEFAULT, **options)
+    chosen_port, is_secure = _choose_port(parts.scheme, port)
+    tables = options.get("traces_table", _TRACES), options.get("logs_table", _LOGS)
+    return ClickHouseAddress(host, chosen_port, is_secure, user, database or _DEFAULT, *tables, options.get("ca_cert"))
 
 
 def _choose_port(scheme: str, port: int | None) -> tuple[int, bool]:

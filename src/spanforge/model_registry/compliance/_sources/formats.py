@@ -115,7 +115,8 @@ def _open_source(source: Any, start: int, end: int) -> list[TelemetryInput]:
     raise TelemetryError("telemetry", f"must be paths, globs, addresses or readers; got {shorten(source)}")
 
 
-def _get_path(reader: TelemetryInput) -> str | None:
+def get_path(reader: TelemetryInput) -> str | None:
+    """Return the path of the file that a reader reads; ``None`` if it reads no file."""
     path = getattr(reader, "path", None)
     return path if isinstance(path, str) else None
 
@@ -124,14 +125,14 @@ def _drop_repeated(readers: Iterable[TelemetryInput]) -> list[TelemetryInput]:
     """Return the readers, without those of the same type and file as an earlier one."""
     distinct: dict[object, TelemetryInput] = {}
     for reader in readers:
-        path = _get_path(reader)
+        path = get_path(reader)
         distinct.setdefault(reader if path is None else (type(reader), os.path.realpath(path)), reader)
     return list(distinct.values())
 
 
 def _shorten_names(readers: list[TelemetryInput]) -> list[TelemetryInput]:
     """Return the readers; a reader whose name is its path gets the shortest distinct name."""
-    paths = {id(reader): path for reader in readers if (path := _get_path(reader)) is not None}
+    paths = {id(reader): path for reader in readers if (path := get_path(reader)) is not None}
     short_names = dict(zip(paths, shorten_paths(list(paths.values())), strict=True))
     for reader in readers:
         path = paths.get(id(reader))
@@ -147,6 +148,17 @@ def file_kind(reader: TelemetryInput) -> str | None:
     """
     row = FORMATS.get(reader.kind)
     return reader.kind if row is not None and type(reader) is row.read_file else None
+
+
+def refuse_tables(reader: TelemetryInput) -> TelemetryReader:
+    """Return a reader of export requests.
+
+    Raises:
+        TelemetryError: The reader reads tables, which have no requests.
+    """
+    if isinstance(reader, TelemetryTables):
+        raise TelemetryError(reader.name, "cannot be read here; pass files of OTLP, or an address of Jaeger")
+    return reader
 
 
 def open_file(kind: str, path: str) -> TelemetryReader:

@@ -198,9 +198,12 @@ class TelemetryTables(Protocol):
 
     name: str
     kind: str
-    size: int
     sha256: str
     limits: list[str]
+
+    @property
+    def size(self) -> int:
+        """The number of bytes that were received."""
 
     def open(self, request: TableRequest) -> tuple[RowKind, ...]:
         """Connect, and return the signals that have a table.
