@@ -139,6 +139,8 @@ def test_other_arguments_of_the_comparison(case: EvidenceCase, otlp: Otlp) -> No
     assert compare(case, telemetry=reader, registry=None) == []
     with pytest.raises(TelemetryError):
         compare(case, telemetry="no/such/file")
+    with pytest.raises(TelemetryError, match="cannot be read here; pass files of OTLP"):
+        compare(case, telemetry="clickhouse://localhost/otel")  # its tables have no spans one by one
     with pytest.raises(InvalidValueError, match="to_date must be later than from_date"):
         compare_matching(reader, *reversed(DAY))
 
