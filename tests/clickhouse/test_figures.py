@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 MONTH = ("2026-01-01", "2026-02-01")
 OPTIONS: dict[str, Any] = {"period": MONTH, "framework": "eu_ai_act"}
-EXAMPLES = {"map": 25, "before_0_151": 5, "json": 10}
+EXAMPLES = {"map": 30, "before_0_151": 5, "json": 12}
 """The numbers of random archives. Those of one layout take most of the time to parse long queries."""
 DATABASE_LIMIT = "rows of a database can change"
 """Words of the limit that only evidence from a database has."""

@@ -16,7 +16,6 @@ ROOT = Path(__file__).parents[2]
 SECONDS = 570
 
 
-@pytest.mark.timeout(SECONDS + 30)
 def test_telemetry_in_clickhouse() -> None:
     """All tests of ``tests/clickhouse`` pass with the real engine."""
     if sys.version_info < (3, 11):

@@ -39,8 +39,10 @@ if TYPE_CHECKING:
 
 _BEFORE_ALL: Final = -(2**62)
 """A moment before all spans."""
-_MAX_PICKERS: Final = 20_000
-"""The limit of combinations that are remembered."""
+_MAX_PICKERS: Final = 10_000
+"""The limit of combinations that are remembered, which takes about 30 MB."""
+_MAX_REMEMBERED: Final = 4_096
+"""The limit of characters of a combination that is remembered. Real ones have a few hundred."""
 _TRACE_DIGITS: Final = 32
 _SAMPLE_DIGITS: Final = 64
 _TIME_DIGITS: Final = 16
@@ -170,15 +172,15 @@ class TableScan:
 
     def _note_copies(self, repeated: RepeatedRows) -> None:
         """Count equal copies, and write the ids of rows that differ, so that they are compared as other inputs are."""
-        groups = [self._find_group(row) for row in repeated.rows]
-        if not repeated.ids:
-            if groups[0] is not None:
-                groups[0].copies += repeated.copies
+        group = self._find_group(repeated.row)
+        if group is None:
             return
-        trace_id, span_id = _split_ids(repeated.ids)
-        for group in groups:
-            if group is not None:
-                self._id_writer.add(trace_id, span_id, group.mark)
+        if not repeated.ids:
+            group.copies += repeated.number
+            return
+        ids = _split_ids(repeated.ids)
+        for _ in range(repeated.number):
+            self._id_writer.add(*ids, group.mark)
 
     def _note_all(self, signal: RowKind) -> None:
         """Write the ids of all rows, so that they are compared with other inputs."""
@@ -247,7 +249,9 @@ class TableScan:
             return self._pickers[combination]
         if len(self._pickers) >= _MAX_PICKERS:
             self._pickers.clear()
-        picker = self._pickers[combination] = self._make_picker(combination)
+        picker = self._make_picker(combination)
+        if sum(map(len, combination.values)) <= _MAX_REMEMBERED:  # anybody can send long texts
+            self._pickers[combination] = picker
         return picker
 
     def _make_picker(self, combination: Combination) -> GroupPicker | None:

@@ -80,14 +80,12 @@ class TableQueries:
         """Return the query of ``list_copies``."""
         columns, row_id = self.columns, self.columns.row_id()
         repeated = f"SELECT {row_id} AS id FROM {self._table} WHERE {columns.filter()} GROUP BY id HAVING count() > 1"
-        rows = f"SELECT id, {columns.placed()} AS placed FROM ({columns.rows(f'{row_id} GLOBAL IN ({repeated})')})"
-        spans = (
-            "SELECT id, groupArray(placed) AS placed_rows, uniqExact(placed) = 1 AS is_same, count() AS number "
-            f"FROM ({rows}) GROUP BY id"
-        )
+        rows = columns.rows(f"{row_id} GLOBAL IN ({repeated})")
+        counted = f"SELECT id, {columns.placed()} AS placed, count() AS number FROM ({rows}) GROUP BY id, placed"
+        spans = f"SELECT id, placed, number, count() OVER (PARTITION BY id) = 1 AS is_same FROM ({counted})"
         return (
-            "SELECT if(is_same, '', hex(id)) AS ids, if(is_same, [placed_rows[1]], placed_rows) AS some_rows, "
-            f"sum(number - 1) FROM ({spans}) GROUP BY ids, some_rows"
+            "SELECT if(is_same, '', hex(id)) AS ids, placed, sum(toInt64(number) - is_same) "
+            f"FROM ({spans}) GROUP BY ids, placed"
         )
 
     def reported(self, spans: TableColumns) -> str:
@@ -96,7 +94,7 @@ class TableQueries:
         written_in = f"SELECT {SPAN_ID} FROM {logs.table} WHERE {logs.filter()} AND {HAS_SPAN}"
         calls = f"SELECT span, own, min({logs.placed()}) AS log_call FROM ({logs.rows(HAS_SPAN)}) GROUP BY span, own"
         wanted = spans.rows(f"{spans.row_id()} GLOBAL IN ({written_in})")
-        rows = f"SELECT id, groupUniqArray({spans.placed()}) AS span_rows FROM ({wanted}) GROUP BY id"
+        rows = f"SELECT id, groupUniqArray(2)({spans.placed()}) AS span_rows FROM ({wanted}) GROUP BY id"
         return (
             "SELECT hex(calls.span), hex(own), log_call, span_rows, "
             f"row_number() OVER (PARTITION BY calls.span ORDER BY own) = 1 FROM ({calls}) AS calls "
@@ -105,7 +103,7 @@ class TableQueries:
 
     def ids(self) -> str:
         """Return the query of ``list_ids``."""
-        return f"SELECT hex(id), [{self.columns.placed()}], 0 FROM ({self.columns.rows()})"
+        return f"SELECT hex(id), {self.columns.placed()}, 1 FROM ({self.columns.rows()})"
 
     def calls(self) -> str:
         """Return the query of ``list_calls``."""

@@ -119,17 +119,17 @@ class PlacedSpan(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 
 class RepeatedRows(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """Rows with the same ids.
+    """Equal rows.
 
     Attributes:
-        ids: The trace id and the span id of one span whose rows differ; empty for spans whose rows are all equal.
-        rows: The rows of the one span; one of the equal rows otherwise.
-        copies: The number of rows beyond the first of each span.
+        ids: The trace id and the span id of a span whose rows differ; empty for all spans whose rows are equal.
+        row: One of the equal rows.
+        number: The number of these rows of the span; for spans whose rows are equal, without the first row of each.
     """
 
     ids: _Hex
-    rows: list[PlacedSpan]
-    copies: int
+    row: PlacedSpan
+    number: int
 
 
 class ReportedCall(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -139,7 +139,7 @@ class ReportedCall(msgspec.Struct, array_like=True, frozen=True, gc=False):
         ids: The trace id and the span id of the span.
         own_id: The id of the log record.
         call: The log record.
-        spans: The different rows of the span.
+        spans: The different rows of the span, at most two.
         is_first: ``True`` for one of the log records of the span.
     """
 
