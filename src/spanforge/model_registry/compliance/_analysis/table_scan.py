@@ -41,7 +41,7 @@ _BEFORE_ALL: Final = -(2**62)
 """A moment before all spans."""
 _MAX_PICKERS: Final = 10_000
 """The limit of combinations that are remembered, which takes about 30 MB."""
-_MAX_REMEMBERED: Final = 4_096
+_MAX_KEPT_TEXT: Final = 4_096
 """The limit of characters of a combination that is remembered. Real ones have a few hundred."""
 _TRACE_DIGITS: Final = 32
 _SAMPLE_DIGITS: Final = 64
@@ -250,7 +250,7 @@ class TableScan:
         if len(self._pickers) >= _MAX_PICKERS:
             self._pickers.clear()
         picker = self._make_picker(combination)
-        if sum(map(len, combination.values)) <= _MAX_REMEMBERED:  # anybody can send long texts
+        if sum(map(len, combination.values)) <= _MAX_KEPT_TEXT:  # anybody can send long texts
             self._pickers[combination] = picker
         return picker
 
