@@ -19,6 +19,7 @@ from spanforge.model_registry import (
 from spanforge.model_registry._core.errors import MissingExtraError, PackageError, TelemetryError, VerificationError
 
 DIFFERS = "differs in owner, metadata.x"
+INSTALL = "pip install 'spanforge-model-registry[compliance]', or '.[compliance]' in a clone"
 ERRORS = [
     (
         InvalidValueError.must_be("risk_tier", "hgih", "one of low, high", "gpt-4o"),
@@ -38,6 +39,11 @@ ERRORS = [
     ),
     (LifecycleError("m", "retired", "register"), "cannot register model 'm': it is already retired", ValueError),
     (ModelNotFoundError("gpt-5"), "model 'gpt-5' is not in the registry", KeyError),
+    (
+        ModelNotFoundError("acme-chta-1", ["acme-chat-1"]),
+        "model 'acme-chta-1' is not in the registry; did you mean 'acme-chat-1'?",
+        KeyError,
+    ),
     (
         ModelNotAllowedError("m", "retired", ["active", "deprecated"]),
         "model 'm' is retired (allowed here: active, deprecated)",
@@ -61,7 +67,7 @@ ERRORS = [
     (VerificationError("october", "is unsigned"), "october: is unsigned", Exception),
     (
         MissingExtraError("evidence packages", "compliance"),
-        "evidence packages need the extra: pip install 'spanforge-model-registry[compliance]'",
+        f"evidence packages need the extra compliance: {INSTALL}",
         ImportError,
     ),
 ]

@@ -109,14 +109,17 @@ class ModelNotFoundError(ModelRegistryError, KeyError):
 
     Attributes:
         model_id: The id or name that was looked up.
+        nearest: The ids that are probably meant, the nearest first; only ``require`` looks for them.
     """
 
-    def __init__(self, model_id: str) -> None:
+    def __init__(self, model_id: str, nearest: Iterable[str] = ()) -> None:
+        self.nearest: tuple[str, ...] = tuple(nearest)
         super().__init__(model_id)
         self.model_id = model_id
 
     def __str__(self) -> str:
-        return f"model {shorten(self.model_id)} is not in the registry"
+        hint = f"; did you mean {' or '.join(map(shorten, self.nearest))}?" if self.nearest else ""
+        return f"model {shorten(self.model_id)} is not in the registry{hint}"
 
 
 class ModelNotAllowedError(ModelRegistryError, ValueError):
@@ -284,7 +287,11 @@ class MissingExtraError(ModelRegistryError, ImportError):
         self.extra = extra
 
     def __str__(self) -> str:
-        return f"{self.purpose} need the extra: pip install 'spanforge-model-registry[{self.extra}]'"
+        return f"{self.purpose} need the extra {self.extra}: {_install(self.extra)}"
+
+
+def _install(extra: str) -> str:
+    return f"pip install 'spanforge-model-registry[{extra}]', or '.[{extra}]' in a clone"
 
 
 def show_name(name: str) -> str:

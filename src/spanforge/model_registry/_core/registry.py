@@ -12,6 +12,7 @@ from spanforge.model_registry._core.events import create_step_events
 from spanforge.model_registry._core.file_access import warn_about_writers
 from spanforge.model_registry._core.layers import replace_app_layer, warn_about_differences
 from spanforge.model_registry._core.lifecycle import STATUSES, RiskTier
+from spanforge.model_registry._core.name_conflicts import list_meant_ids
 from spanforge.model_registry._core.operations import Operation, build_metadata, list_all_steps
 from spanforge.model_registry._core.settings import MATCH
 from spanforge.model_registry._core.state import RegistryCore, list_sources
@@ -217,7 +218,8 @@ class ModelRegistry(RegistryCore):
         resolution = self.resolve(name, provider=provider, match=match)
         entry = resolution.entry
         if entry is None:
-            raise ModelNotFoundError(name)
+            has_reason = len(resolution.warnings) > 1
+            raise ModelNotFoundError(name, () if has_reason else list_meant_ids(self._state.index, name))
         if entry.status not in allowed:
             raise ModelNotAllowedError(entry.model_id, entry.status, allowed)
         if min_days_left is not None:
