@@ -40,11 +40,6 @@ ERRORS = [
     (LifecycleError("m", "retired", "register"), "cannot register model 'm': it is already retired", ValueError),
     (ModelNotFoundError("gpt-5"), "model 'gpt-5' is not in the registry", KeyError),
     (
-        ModelNotFoundError("acme-chta-1", ["acme-chat-1"]),
-        "model 'acme-chta-1' is not in the registry; did you mean 'acme-chat-1'?",
-        KeyError,
-    ),
-    (
         ModelNotAllowedError("m", "retired", ["active", "deprecated"]),
         "model 'm' is retired (allowed here: active, deprecated)",
         ValueError,

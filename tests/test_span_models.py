@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import pickle
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -217,14 +218,16 @@ def test_the_id_that_is_meant() -> None:
     registry.register("acme-chat-1", "N", "1", "low", "t", "p")
     registry.register("acme-chat-mini", "N", "1", "low", "t", "p", provider="acme")
 
-    def refuse(name: str, provider: str | None = None) -> tuple[str, ...]:
+    def suggest(name: str, provider: str | None = None) -> str:
         with pytest.raises(ModelNotFoundError) as caught:
             registry.require(name, provider=provider)
-        return caught.value.nearest
+        copy = pickle.loads(pickle.dumps(caught.value))
+        assert (str(copy), copy.model_id, copy.args) == (str(caught.value), name, (name,))
+        return str(copy).removeprefix(f"model '{name}' is not in the registry")
 
-    assert refuse("acme-chta-1") == ("acme-chat-1",)
-    assert refuse("acme-chat-mini", "bedrock") == ()
-    assert refuse("acme-video") == refuse("other") == refuse("") == ()
+    assert suggest("acme-chta-1") == "; did you mean 'acme-chat-1'?"
+    assert suggest("acme-chat-mini", "bedrock") == ""
+    assert suggest("acme-video") == suggest("other") == suggest("") == ""
 
 
 def test_the_search_for_the_id_that_is_meant_is_bounded() -> None:

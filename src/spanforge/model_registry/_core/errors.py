@@ -6,6 +6,7 @@ The ``args`` of an error are its facts, so errors can be pickled and compared. `
 from __future__ import annotations
 
 import errno
+import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,7 +14,7 @@ from spanforge.model_registry._core.lifecycle import OPERATIONS
 from spanforge.model_registry._core.shown_values import make_printable, render_value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from typing_extensions import Self
 
@@ -109,17 +110,21 @@ class ModelNotFoundError(ModelRegistryError, KeyError):
 
     Attributes:
         model_id: The id or name that was looked up.
-        nearest: The ids that are probably meant, the nearest first; only ``require`` looks for them.
     """
 
-    def __init__(self, model_id: str, nearest: Iterable[str] = ()) -> None:
-        self.nearest: tuple[str, ...] = tuple(nearest)
+    def __init__(self, model_id: str, find_nearest: Callable[[], Sequence[str]] = tuple) -> None:
         super().__init__(model_id)
         self.model_id = model_id
+        self._find_nearest = find_nearest
 
     def __str__(self) -> str:
-        hint = f"; did you mean {' or '.join(map(shorten, self.nearest))}?" if self.nearest else ""
+        hint = "".join(f"; did you mean {shorten(each)}?" for each in self._find_nearest())
         return f"model {shorten(self.model_id)} is not in the registry{hint}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        nearest = tuple(self._find_nearest())  # the copy does not hold the registry
+        known = functools.partial(tuple, nearest) if nearest else tuple
+        return type(self), (self.model_id,), {**vars(self), "_find_nearest": known}
 
 
 class ModelNotAllowedError(ModelRegistryError, ValueError):
@@ -287,11 +292,8 @@ class MissingExtraError(ModelRegistryError, ImportError):
         self.extra = extra
 
     def __str__(self) -> str:
-        return f"{self.purpose} need the extra {self.extra}: {_install(self.extra)}"
-
-
-def _install(extra: str) -> str:
-    return f"pip install 'spanforge-model-registry[{extra}]', or '.[{extra}]' in a clone"
+        package = f"spanforge-model-registry[{self.extra}]"
+        return f"{self.purpose} need the extra {self.extra}: pip install '{package}', or '.[{self.extra}]' in a clone"
 
 
 def show_name(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 from spanforge.model_registry._core import emission, saving, storage
@@ -219,7 +220,8 @@ class ModelRegistry(RegistryCore):
         entry = resolution.entry
         if entry is None:
             has_reason = len(resolution.warnings) > 1
-            raise ModelNotFoundError(name, () if has_reason else list_meant_ids(self._state.index, name))
+            find_nearest = tuple if has_reason else functools.partial(list_meant_ids, self._state.index, name)
+            raise ModelNotFoundError(name, find_nearest)
         if entry.status not in allowed:
             raise ModelNotAllowedError(entry.model_id, entry.status, allowed)
         if min_days_left is not None:
