@@ -19,6 +19,7 @@ from spanforge.model_registry import (
 from spanforge.model_registry._core.errors import MissingExtraError, PackageError, TelemetryError, VerificationError
 
 DIFFERS = "differs in owner, metadata.x"
+INSTALL = "pip install 'spanforge-model-registry[compliance]', or '.[compliance]' in a clone"
 ERRORS = [
     (
         InvalidValueError.must_be("risk_tier", "hgih", "one of low, high", "gpt-4o"),
@@ -61,7 +62,7 @@ ERRORS = [
     (VerificationError("october", "is unsigned"), "october: is unsigned", Exception),
     (
         MissingExtraError("evidence packages", "compliance"),
-        "evidence packages need the extra: pip install 'spanforge-model-registry[compliance]'",
+        f"evidence packages need the extra compliance: {INSTALL}",
         ImportError,
     ),
 ]

@@ -329,12 +329,11 @@ def test_slow_exporter_does_not_keep_the_process_from_ending() -> None:
     assert 80 < int(found[1]) < 100
 
 
-def test_undelivered_events_are_logged_at_exit() -> None:
+@pytest.mark.parametrize(("number", "subject"), [(7, "7 lifecycle events were"), (1, "1 lifecycle event was")])
+def test_undelivered_events_are_logged_at_exit(number: int, subject: str) -> None:
     """One line at exit has the number of events that were not delivered."""
-    result = run("register(7)")
-    assert result.stderr.splitlines() == [
-        "model registry: 7 lifecycle events were not delivered: no tracer provider was set"
-    ]
+    result = run(f"register({number})")
+    assert result.stderr.splitlines() == [f"model registry: {subject} not delivered: no tracer provider was set"]
 
 
 def test_import_does_not_ask_for_a_provider() -> None:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
+import pickle
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from spanforge.model_registry import ModelRegistry
-from spanforge.model_registry._core.name_conflicts import list_nearest
+from spanforge.model_registry import ModelNotFoundError, ModelRegistry
+from spanforge.model_registry._core.name_conflicts import MAX_READ_IDS, list_meant_ids, list_nearest
 from spanforge.model_registry._core.process import reset_process
 from spanforge.model_registry._core.resolution import ModelIndex
 from spanforge.model_registry._core.span_models import ModelMatch, resolve_attributes
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 REQUEST, RESPONSE = "gen_ai.request.model", "gen_ai.response.model"
 NOT_REGISTERED = "which answered, is not registered"
@@ -206,3 +210,43 @@ def test_nearest_ids() -> None:
     model_ids = registry._state.index.entries
     assert list_nearest(model_ids, "Acme-chat-10")[0] == "acme-chat-1"
     assert list_nearest(model_ids, "zzz") == ()
+
+
+def test_the_id_that_is_meant() -> None:
+    """``require`` suggests an id that is very like the name, and none if there is another reason or no such id."""
+    registry = ModelRegistry(auto_emit=False)
+    registry.register("acme-chat-1", "N", "1", "low", "t", "p")
+    registry.register("acme-chat-mini", "N", "1", "low", "t", "p", provider="acme")
+
+    def suggest(name: str, provider: str | None = None) -> str:
+        with pytest.raises(ModelNotFoundError) as caught:
+            registry.require(name, provider=provider)
+        copy = pickle.loads(pickle.dumps(caught.value))
+        assert (str(copy), copy.model_id, copy.args) == (str(caught.value), name, (name,))
+        return str(copy).removeprefix(f"model '{name}' is not in the registry")
+
+    assert suggest("acme-chta-1") == "; did you mean 'acme-chat-1'?"
+    assert suggest("acme-chat-mini", "bedrock") == ""
+    assert suggest("acme-video") == suggest("other") == suggest("") == ""
+
+
+def test_the_search_for_the_id_that_is_meant_is_bounded() -> None:
+    """The search reads only so many ids, and never the whole registry."""
+    ids = [f"other-{number}" for number in range(2 * MAX_READ_IDS)]
+    registry = ModelRegistry(auto_emit=False)
+    for model_id in ids:
+        registry.register(model_id, "N", "1", "low", "t", "p")
+    index = registry._state.index
+
+    class Counted(dict[str, Any]):
+        reads = 0
+
+        def __iter__(self) -> Iterator[str]:
+            for key in super().__iter__():
+                Counted.reads += 1
+                yield key
+
+    index.entries.base = Counted(index.entries.base)
+    index.entries.overlay = Counted(index.entries.overlay)
+    assert list_meant_ids(index, "acme-chat-1") == ()
+    assert Counted.reads == MAX_READ_IDS

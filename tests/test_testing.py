@@ -155,6 +155,7 @@ def test_events_and_spans() -> None:
         assert event_counts().emitted == 3
 
 
+QUESTION = "is the client's instrumentation active, and does it use this tracer provider?"
 FAILURES: list[tuple[Callable[[IsolatedRegistry], object], str]] = [
     (
         lambda isolated: isolated.assert_event("model_registry.retired", model_id="acme-chat-1", reason="x"),
@@ -172,7 +173,7 @@ no event model_registry.retired with model_id='acme-chat-1', reason='x'; the tes
     ),
     (
         lambda isolated: (isolated.spans.clear(), isolated.assert_span("chat")),
-        "no span chat; the test has no spans",
+        f"no span chat; the test has no spans; {QUESTION}",
     ),
 ]
 
@@ -186,6 +187,18 @@ def test_a_failed_assertion_lists_what_there_is(check: Callable[[IsolatedRegistr
         with pytest.raises(AssertionError) as caught:
             check(isolated)
     assert str(caught.value) == message
+
+
+def test_files_of_the_setting_are_not_in_force(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The warning about a test without models names ``load_files`` if the setting names a file."""
+    monkeypatch.setenv("OTEL_PYTHON_MODEL_REGISTRY_FILE", "models.yaml")
+    with isolate_registry() as isolated:
+        call(isolated.tracer_provider)
+    (record,) = library_records(caplog)
+    advice = "the files of OTEL_PYTHON_MODEL_REGISTRY_FILE are not in force here; in a test, load them with load_files"
+    assert record.getMessage().endswith(f"every model shows as unregistered; {advice}")
 
 
 def test_a_long_list_is_cut() -> None:

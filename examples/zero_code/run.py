@@ -2,6 +2,8 @@
 
 Usage: run.py [--declarative]    take the settings from the environment, or from ``otel.yaml``
 
+In a clone, ``make demo`` installs what it needs. Then run ``.venv/bin/python examples/zero_code/run.py``.
+
 A local server replaces the model's API. The spans are exported to standard output, and a table shows them.
 """
 
@@ -11,6 +13,7 @@ import os
 import subprocess
 import sys
 import sysconfig
+from importlib.metadata import entry_points
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -19,9 +22,10 @@ sys.path.insert(0, str(HERE.parent / "support_agent"))
 from models_api import serving  # noqa: E402 - the module belongs to another example
 from report import parse, render  # noqa: E402
 
+EXPORTER = "otlp_json_file"
 ENVIRONMENT = {
     "OTEL_SERVICE_NAME": "zero-code",
-    "OTEL_TRACES_EXPORTER": "otlp_json_file",
+    "OTEL_TRACES_EXPORTER": EXPORTER,
     "OTEL_METRICS_EXPORTER": "none",
     "OTEL_LOGS_EXPORTER": "none",
     "OTEL_PYTHON_MODEL_REGISTRY_FILE": "models.yaml",
@@ -33,6 +37,10 @@ SHOWN = {"opentelemetry.instrumentation.genai.openai", "spanforge.model_registry
 def main(arguments: list[str]) -> int:
     """Run the application, and then the script that retires a model, with the same settings."""
     settings = DECLARATIVE if "--declarative" in arguments else ENVIRONMENT
+    if not entry_points(group="opentelemetry_traces_exporter", name=EXPORTER):
+        sys.exit(
+            f"{EXPORTER} is not installed. In the clone, run: make demo && .venv/bin/python examples/zero_code/run.py"
+        )
     print("".join(f"export {name}={value}\n" for name, value in settings.items()))
     with serving() as api:
         application = {"OPENAI_BASE_URL": api, "OPENAI_API_KEY": "none-needed", "NO_PROXY": "127.0.0.1"}

@@ -141,7 +141,8 @@ def test_without_the_extra(tmp_path: Path) -> None:
     printed = run_process(
         "list", folder=tmp_path, PYTHONPATH=f"{tmp_path}:{command_environment().get('PYTHONPATH', '')}"
     )
-    line = "spanforge-models: commands need the extra: pip install 'spanforge-model-registry[cli]'\n"
+    advice = "pip install 'spanforge-model-registry[cli]', or '.[cli]' in a clone"
+    line = f"spanforge-models: commands need the extra cli: {advice}\n"
     assert printed == (2, "", line)
 
 

@@ -41,7 +41,9 @@ def test_an_environment_without_settings(capsys: pytest.CaptureFixture[str]) -> 
         for setting in SETTINGS
     ]
     assert data["models"] == {"active": 0, "deprecated": 0, "retired": 0}
-    assert f"no registry file: set {VARIABLES}FILE" in run_here(capsys, "status").out
+    text = run_here(capsys, "status").out
+    assert text.splitlines()[0].endswith("no problems, but no models")
+    assert f"no registry file: set {VARIABLES}FILE" in text
 
 
 def test_good_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -53,6 +55,7 @@ def test_good_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
     (file,) = data["files"]
     assert (file["path"], file["models"], len(file["version"]), file["error"]) == (str(path), 3, 12, None)
     assert data["models"] == {"active": 2, "deprecated": 1, "retired": 0}
+    assert run_here(capsys, "status").out.splitlines()[0].endswith("  no problems")
     sources = {each["name"]: (each["value"], each["source"]) for each in data["settings"]}
     assert (sources["match"], sources["metrics"]) == (("exact", "environment"), (True, "default"))
 

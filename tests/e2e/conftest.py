@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from support.servers import Backend, Server
 
 ROOT = Path(__file__).parents[2]
-NOT_DELIVERED = re.compile(r"model registry: \d+ lifecycle events were not delivered: no tracer provider was set\n")
+NOT_DELIVERED = re.compile(
+    r"model registry: \d+ lifecycle events? (?:was|were) not delivered: no tracer provider was set\n"
+)
 """What a process says at its end in which models were registered, but no OpenTelemetry SDK was set up."""
 
 

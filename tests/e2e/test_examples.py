@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from support.log_lines import not_registered
-
-if TYPE_CHECKING:
-    import subprocess
 
 pytestmark = pytest.mark.e2e
 
@@ -212,3 +210,24 @@ def test_fastapi_under_gunicorn(example: Callable[..., subprocess.CompletedProce
         rows = [line.split() for line in calls]
         assert len({row[1] for row in rows}) == 2
         assert {tuple(row[2:]) for row in rows} == {("gpt-4o", "ml-platform", status)}
+
+
+WITHOUT_EXPORTERS = """
+import importlib.metadata, runpy, sys
+importlib.metadata.entry_points = lambda **_selection: ()
+runpy.run_path(sys.argv[1], run_name="__main__")
+"""
+
+
+def test_zero_code_without_its_exporter() -> None:
+    """In an environment without the exporter, one line names the commands that install and run the example."""
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_EXPORTERS, EXAMPLES / "zero_code" / "run.py"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    commands = "make demo && .venv/bin/python examples/zero_code/run.py"
+    line = f"otlp_json_file is not installed. In the clone, run: {commands}\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", line)

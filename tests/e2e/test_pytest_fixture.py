@@ -6,6 +6,7 @@ import random
 import re
 import subprocess
 import sys
+import sysconfig
 import textwrap
 from pathlib import Path
 
@@ -56,7 +57,7 @@ def check_passed(done: subprocess.CompletedProcess[str], number: int) -> None:
 
 def test_the_page(project: Path) -> None:
     """The files of the page pass, quietly, though the application's module registers a model without a provider."""
-    assert sorted(FILES) == ["app.py", "conftest.py", "test_app.py"]
+    assert sorted(FILES) == ["app.py", "client.py", "conftest.py", "test_app.py"]
     (project / "conftest.py").write_text(FILES["conftest.py"].replace("trace.set_tracer_provider", "str"))
     (project / "test_app.py").write_text(re.sub(r"def test_call.*?\n\n\n", "", FILES["test_app.py"], flags=re.DOTALL))
     check_passed(run(project), 3)
@@ -101,7 +102,7 @@ def test_a_failure_is_readable(project: Path) -> None:
     wanted = shown.replace("owner='search-team'", "owner='search-team', risk_tier='high', status='active'")
     wanted = wanted.replace("owner='chat-team'", "owner='chat-team', risk_tier='high', status='active'")
     assert wanted in done.stdout
-    assert "test_app.py:18: in test_call" in done.stdout
+    assert "test_app.py:20: in test_call" in done.stdout
     assert "testing.py" not in done.stdout.replace("docs/testing.py", "")
 
 
@@ -164,3 +165,52 @@ def test_a_real_client(tmp_path: Path) -> None:
     (tmp_path / "test_client.py").write_text(CLIENT)
     (tmp_path / "models_api.py").write_text((EXAMPLES / "support_agent" / "models_api.py").read_text("utf-8"))
     check_passed(run(tmp_path), 2)
+
+
+CALL = """
+import openai
+from models_api import serving
+from spanforge.model_registry import register_model
+
+register_model("gpt-4o", "GPT-4o", "1", "high", "chat-team", "support agent")
+
+def test_call(telemetry):
+    with serving() as api, openai.OpenAI(base_url=api, api_key="none-needed") as client:
+        client.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": "?"}])
+    telemetry.assert_span(owner="chat-team", risk_tier="high", status="active")
+"""
+PROVIDER = re.compile(r"^provider = .*?\n\n", re.DOTALL | re.MULTILINE)
+
+
+@pytest.fixture
+def calls(tmp_path: Path) -> Path:
+    """Give a folder with a test that calls a model by a real client."""
+    (tmp_path / "test_call.py").write_text(CALL)
+    (tmp_path / "models_api.py").write_text((EXAMPLES / "support_agent" / "models_api.py").read_text("utf-8"))
+    return tmp_path
+
+
+def test_a_real_client_with_the_global_provider(calls: Path) -> None:
+    """With the lines that activate an instrumentation, the fixture of the page has the spans of a real client."""
+    (calls / "conftest.py").write_text(FILES["conftest.py"] + FILES["client.py"])
+    check_passed(run(calls), 1)
+
+
+def test_pytest_under_opentelemetry_instrument(calls: Path) -> None:
+    """With the provider that the command has set, the fixture has the spans of a real client."""
+    conftest, number = PROVIDER.subn("", FILES["conftest.py"])
+    assert number == 1
+    conftest = conftest.replace("tracer_provider=provider", "tracer_provider=trace.get_tracer_provider()")
+    (calls / "conftest.py").write_text(conftest)
+    settings = {f"OTEL_{signal}_EXPORTER": "none" for signal in ("TRACES", "METRICS", "LOGS")}
+    done = subprocess.run(
+        [Path(sysconfig.get_path("scripts"), "opentelemetry-instrument"), sys.executable, "-m", "pytest", "-q"],
+        cwd=calls,
+        env=environment(**settings),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=2 * SECONDS,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "1 passed" in done.stdout

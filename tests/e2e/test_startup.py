@@ -44,7 +44,7 @@ def test_events_that_nobody_takes(stage: Stage) -> None:
     script = "from spanforge.model_registry import register_model\nregister_model('o1', 'O1', '1', 'low', 't', 'p')"
     done = stage.run(script=script)
     assert (done.code, done.printed, done.spans) == (0, "", [])
-    assert done.said == [NO_SDK, "model registry: 1 lifecycle events were not delivered: no tracer provider was set"]
+    assert done.said == [NO_SDK, "model registry: 1 lifecycle event was not delivered: no tracer provider was set"]
 
 
 def test_silence(stage: Stage) -> None:

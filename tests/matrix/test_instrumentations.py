@@ -173,7 +173,7 @@ def test_one_of_the_two_is_turned_off(observed: Observed) -> None:
     assert "`ANTHROPIC_OPEN_TELEMETRY=false`" in PAGE.read_text("utf-8")
 
 
-HEAD = ["instrumentation", "package", "version", "model known", "found by", "calls"]
+HEAD = ["instrumentation", "package", "instrumentor", "version", "model known", "found by", "calls"]
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="Python 3.10 gets older releases of some packages")
@@ -193,6 +193,7 @@ def line(row: dict[str, str], found: dict[str, Any]) -> list[str]:
     return [
         row["title"],
         f"`{row['package']}`",
+        f"`{row['instrumentor']}`" if row["instrumentor"] else "-",
         found["version"],
         known or "never",
         ", ".join(keys) or "-",

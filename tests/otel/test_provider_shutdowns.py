@@ -92,7 +92,7 @@ def test_unregistered_models(pipeline: Any, put_day: Any, registry: ModelRegistr
     put_day("2026-12-15", Calendar([announce("gpt-3.5-turbo")]))
     warnings = ("model 'gpt-3.5-turbo' is not registered", STOPS.partition(";")[0].replace("gpt-4o", "gpt-3.5-turbo"))
     assert shown(pipeline().run({REQUEST: "gpt-3.5-turbo"})) == (OPENAI, warnings)
-    assert [line.partition(" (owner: nobody)")[0] for line in lines()] == [f"model registry: {w}" for w in warnings]
+    assert [line.partition("; register it")[0] for line in lines()] == [f"model registry: {w}" for w in warnings]
     ignoring = ModelRegistrySpanProcessor(registry, unregistered="ignore")
     assert pipeline(ignoring).run({REQUEST: "gpt-3.5-turbo"}).ours == {}
 

@@ -42,15 +42,16 @@ class _OpenAIInstrumentor(BaseInstrumentor):  # type: ignore[no-any-unimported, 
 
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """Give a function that makes the given instrumentations the only ones that are installed."""
+    """Give a function that makes the given instrumentations, for these clients, the only ones that are installed."""
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
     importlib.invalidate_caches()
 
-    def install(**modules: str) -> None:
+    def install(*clients: str, **modules: str) -> None:
+        requirements = "".join(f"Requires-Dist: {each}; extra == 'instruments'\n" for each in clients)
         for name, module in modules.items():
             info = tmp_path / f"opentelemetry_instrumentation_{name}-1.dist-info"
             info.mkdir()
-            text = f"Metadata-Version: 2.1\nName: opentelemetry-instrumentation-{name}\nVersion: 1\n"
+            text = f"Metadata-Version: 2.1\nName: opentelemetry-instrumentation-{name}\nVersion: 1\n{requirements}"
             (info / "METADATA").write_text(text)
             (info / "entry_points.txt").write_text(f"[opentelemetry_instrumentor]\n{name} = {module}\n")
 
@@ -79,8 +80,9 @@ def test_likely_causes(install: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         assert find_cause(has_spans=True) == (f"{DISABLED_VARIABLE} disables {both}", True)
     monkeypatch.setenv(DISABLED_VARIABLE, "requests")
     cause = find_cause(has_spans=False)
+    in_code = "without opentelemetry-instrument, call instrument()"
     assert cause == (
-        f"{both} is installed but not active; install the client in a version that it supports",
+        f"{both} is installed but not active; install the client in a version that it supports; {in_code}",
         True,
     )
     _OpenAIInstrumentor().instrument()
@@ -91,6 +93,19 @@ def test_likely_causes(install: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         assert not find_cause(has_spans=False).is_fault
     finally:
         _OpenAIInstrumentor().uninstrument()
+
+
+def test_missing_clients(install: Any) -> None:
+    """If no client of an instrumentation is installed, the cause names the clients to install."""
+    module = "opentelemetry.instrumentation.openai_v2:OpenAIInstrumentor"
+    install("acme-client<4,>=1.26", "acme_other (>=2)", openai_v2=module)
+    package = "openai_v2 (opentelemetry-instrumentation-openai_v2)"
+    text = f"the client of {package} is not installed; install acme-client, acme_other"
+    assert find_cause(has_spans=True) == (text, True)
+    install(acme_other=f"{__name__}:no_llm")  # not an LLM instrumentation, but an installed package
+    install("opentelemetry-instrumentation-acme_other", anthropic=module.replace("openai_v2", "anthropic"))
+    text = "anthropic (opentelemetry-instrumentation-anthropic) is installed but not active; install the client in"
+    assert find_cause(has_spans=True).text.startswith(text)
 
 
 def start_lines(caplog: Any) -> list[str]:

@@ -16,8 +16,9 @@ LOGGER = "spanforge.model_registry"
 
 def not_registered(name: str) -> str:
     """Return the log line about a name that no entry matches."""
-    line = f"model '{name}' is not registered (owner: nobody); register it, or list the name in aliases of its entry"
-    return f"model registry: {line}"
+    advice = "register it, correct the name, or list it in aliases of its entry"
+    explanation = "spanforge-models resolve shows the nearest entries"
+    return f"model registry: model '{name}' is not registered; {advice}; {explanation}"
 
 
 def library_records(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:

@@ -72,7 +72,8 @@ def _without_pyyaml(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_yaml_file_without_the_extra(path: Path) -> None:
     """The error names the extra to install."""
     error = refused(path, ENTRY)
-    assert str(error) == f"{path}: YAML files need the extra: pip install 'spanforge-model-registry[yaml]'"
+    advice = "pip install 'spanforge-model-registry[yaml]', or '.[yaml]' in a clone"
+    assert str(error) == f"{path}: YAML files need the extra yaml: {advice}"
     assert error.__suppress_context__
 
 

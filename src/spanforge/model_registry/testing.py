@@ -48,6 +48,7 @@ MAX_ASSERTION_LINES: Final = 20
 
 _FIXTURES: Final = "spanforge.model_registry._pytest_plugin"
 """The module that imports pytest."""
+_ASK_FOR_SPANS: Final = "; is the client's instrumentation active, and does it use this tracer provider?"
 _EVENT_NAMES: Final = tuple(row.event for row in OPERATIONS.values())
 _SHORT_NAMES: Final = tuple(row.name for row in ATTRIBUTES if row.source != "all metadata")
 
@@ -201,7 +202,7 @@ def _describe_miss(kind: str, name: str | None, wanted: Mapping[str, object], fo
     """Return the message of a failed assertion: what the test wants, and what there is, in the same words."""
     text = " ".join(filter(None, [f"no {kind}", name, f"with {_show(wanted)}" if wanted else ""]))
     if not found:
-        return f"{text}; the test has no {kind}s"
+        return f"{text}; the test has no {kind}s{_ASK_FOR_SPANS if kind == 'span' else ''}"
     keys = wanted or ("model_id",)
     lines = [f"  {each.name}: {_show({key: each.read(key) for key in keys})}" for each in found[-MAX_ASSERTION_LINES:]]
     return "\n".join([f"{text}; the test has {len(found)}:", *lines])

@@ -460,7 +460,8 @@ for call in (lambda: keys.load_signer({str(ed.private)!r}), lambda: keys.load_tr
     except MissingExtraError as error:
         print(error)
 """
-    said = "signatures of evidence packages need the extra: pip install 'spanforge-model-registry[sign]'"
+    advice = "pip install 'spanforge-model-registry[sign]', or '.[sign]' in a clone"
+    said = f"signatures of evidence packages need the extra sign: {advice}"
     assert run_code(code, missing).splitlines() == [said] * 4
 
 

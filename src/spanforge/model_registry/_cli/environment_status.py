@@ -32,12 +32,20 @@ def show_status(output: FormatOption = "text") -> None:
 
 
 def _print_status(facts: EnvironmentFacts) -> None:
-    note, style = ("problems", "error") if facts.problems else ("no problems", "good")
-    print_heading(f"spanforge-model-registry {facts.status.version}", note, style)
+    print_heading(f"spanforge-model-registry {facts.status.version}", *_sum_up(facts))
     print_fields("A new process with this environment", _list_process(facts))
     print_fields(f"Settings, each in the variable {VARIABLES}<NAME>", _list_settings(facts))
     print_fields("Files", _list_file_fields(facts))
     print_fields("Problems", (Field("-", problem, "error") for problem in facts.problems))
+
+
+def _sum_up(facts: EnvironmentFacts) -> tuple[str, str]:
+    """Return the note of the heading, and its style."""
+    if facts.problems:
+        return "problems", "error"
+    if not any(facts.status.models.values()):
+        return "no problems, but no models", "warning"
+    return "no problems", "good"
 
 
 def _list_process(facts: EnvironmentFacts) -> Iterator[Field]:

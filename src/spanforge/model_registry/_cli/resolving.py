@@ -67,7 +67,7 @@ def resolve_names(  # noqa: PLR0913 - each is an option
     """Explain which entry a model name matches, step by step.
 
     The exit code is 1 if a name has no entry. Then the command shows the nearest entries, and what would make them
-    match. Each suggestion was tried.
+    match. The command checks that each suggestion makes the name match.
 
     With --span, it shows which attributes of a span name the model, and what the span processor would add. Spans are
     JSON: OTLP, Jaeger's, what the console exporter prints, or an object of attributes.

@@ -265,7 +265,8 @@ def _warn_at_exit() -> None:
             reason = f"the {provider_kind} did not take them within {EXIT_SECONDS:.0f} s of the end of the process"
         elif queue.has_provider():
             reason = f"call flush_events() after setting the {provider_kind}"
-        logs.warn("model registry: %d lifecycle events were not delivered: %s", held, reason)
+        events = "event was" if held == 1 else "events were"
+        logs.warn("model registry: %d lifecycle %s not delivered: %s", held, events, reason)
 
 
 atexit.register(_warn_at_exit)

@@ -6,6 +6,7 @@ The ``args`` of an error are its facts, so errors can be pickled and compared. `
 from __future__ import annotations
 
 import errno
+import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,7 +14,7 @@ from spanforge.model_registry._core.lifecycle import OPERATIONS
 from spanforge.model_registry._core.shown_values import make_printable, render_value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from typing_extensions import Self
 
@@ -111,12 +112,19 @@ class ModelNotFoundError(ModelRegistryError, KeyError):
         model_id: The id or name that was looked up.
     """
 
-    def __init__(self, model_id: str) -> None:
+    def __init__(self, model_id: str, find_nearest: Callable[[], Sequence[str]] = tuple) -> None:
         super().__init__(model_id)
         self.model_id = model_id
+        self._find_nearest = find_nearest
 
     def __str__(self) -> str:
-        return f"model {shorten(self.model_id)} is not in the registry"
+        hint = "".join(f"; did you mean {shorten(each)}?" for each in self._find_nearest())
+        return f"model {shorten(self.model_id)} is not in the registry{hint}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        nearest = tuple(self._find_nearest())  # the copy does not hold the registry
+        known = functools.partial(tuple, nearest) if nearest else tuple
+        return type(self), (self.model_id,), {**vars(self), "_find_nearest": known}
 
 
 class ModelNotAllowedError(ModelRegistryError, ValueError):
@@ -284,7 +292,8 @@ class MissingExtraError(ModelRegistryError, ImportError):
         self.extra = extra
 
     def __str__(self) -> str:
-        return f"{self.purpose} need the extra: pip install 'spanforge-model-registry[{self.extra}]'"
+        package = f"spanforge-model-registry[{self.extra}]"
+        return f"{self.purpose} need the extra {self.extra}: pip install '{package}', or '.[{self.extra}]' in a clone"
 
 
 def show_name(name: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Final
 
 from spanforge.model_registry._core.globs import Glob, find_ends, list_plain_names
@@ -10,7 +10,7 @@ from spanforge.model_registry._core.matching import read_canonical_providers
 from spanforge.model_registry._core.names import entry_key, parse
 from spanforge.model_registry._core.odd_names import warn_about_odd_names
 from spanforge.model_registry._core.process import WarnOnce
-from spanforge.model_registry._core.similar_names import find_similar_names
+from spanforge.model_registry._core.similar_names import MAX_COMPARED_LENGTH, find_similar_names
 from spanforge.model_registry._core.values import quote
 
 if TYPE_CHECKING:
@@ -30,6 +30,12 @@ COMMON_LENGTH: Final = 3
 """The number of characters that an id and a name have in common at their start to be compared."""
 NEAREST: Final = 3
 """The number of ids that are shown as nearest."""
+MAX_READ_IDS: Final = 1_000
+"""The limit of ids that are read for an error about a name, so that its cost does not grow with the registry."""
+MAX_LIKE_IDS: Final = 20
+"""The limit of those with which the name is compared."""
+LIKE_ID: Final = 0.85
+"""The similarity from which an id is probably meant."""
 
 _warnings: Final = WarnOnce(100)
 
@@ -123,3 +129,12 @@ def list_nearest(model_ids: Iterable[str], name: str) -> tuple[str, ...]:
     start = text[:COMMON_LENGTH]
     similar_ids = (model_id for model_id in model_ids if model_id.lower().startswith(start))
     return tuple(find_similar_names(text, islice(similar_ids, MAX_NEAREST), NEAREST))
+
+
+def list_meant_ids(index: ModelIndex, name: str) -> tuple[str, ...]:
+    """Return the id that is probably meant by a name that no entry matches. The work is bounded at any size."""
+    entries = index.entries
+    newest_first = islice(chain(entries.overlay, entries.base), MAX_READ_IDS)  # iterating the mapping would copy it
+    start = name[:COMMON_LENGTH]
+    similar_ids = (each for each in newest_first if each.startswith(start) and len(each) <= MAX_COMPARED_LENGTH)
+    return tuple(find_similar_names(name, islice(similar_ids, MAX_LIKE_IDS), likeness=LIKE_ID))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 from spanforge.model_registry._core import emission, saving, storage
@@ -12,6 +13,7 @@ from spanforge.model_registry._core.events import create_step_events
 from spanforge.model_registry._core.file_access import warn_about_writers
 from spanforge.model_registry._core.layers import replace_app_layer, warn_about_differences
 from spanforge.model_registry._core.lifecycle import STATUSES, RiskTier
+from spanforge.model_registry._core.name_conflicts import list_meant_ids
 from spanforge.model_registry._core.operations import Operation, build_metadata, list_all_steps
 from spanforge.model_registry._core.settings import MATCH
 from spanforge.model_registry._core.state import RegistryCore, list_sources
@@ -217,7 +219,9 @@ class ModelRegistry(RegistryCore):
         resolution = self.resolve(name, provider=provider, match=match)
         entry = resolution.entry
         if entry is None:
-            raise ModelNotFoundError(name)
+            has_reason = len(resolution.warnings) > 1
+            find_nearest = tuple if has_reason else functools.partial(list_meant_ids, self._state.index, name)
+            raise ModelNotFoundError(name, find_nearest)
         if entry.status not in allowed:
             raise ModelNotAllowedError(entry.model_id, entry.status, allowed)
         if min_days_left is not None:

@@ -49,9 +49,8 @@ ADVICE: Final = (
 )
 """The further sentences about an entry whose status has a warning. An entry has those for which it has a value."""
 
-_HOW_TO_REGISTER: Final = "register it, or list the name in aliases of its entry"
-NOBODY: Final = "nobody"
-"""The owner of a model that is not registered, in log lines."""
+_HOW_TO_REGISTER: Final = "register it, correct the name, or list it in aliases of its entry"
+_HOW_TO_EXPLAIN: Final = "spanforge-models resolve shows the nearest entries"
 
 
 def warn_of_model(model_id: str, status: ModelStatus, metadata: Mapping[str, Any] = EMPTY) -> tuple[str, ...]:
@@ -77,7 +76,7 @@ def format_entry_line(warnings: Sequence[str], owner: str, contact: str | None =
 
 def format_name_line(warnings: Sequence[str]) -> str:
     """Return the log line about a name that no entry matches: the reason, or else what to do."""
-    return _join(f"{warnings[0]} (owner: {NOBODY})", warnings[1:] or [_HOW_TO_REGISTER])
+    return _join(warnings[0], warnings[1:] or [_HOW_TO_REGISTER, _HOW_TO_EXPLAIN])
 
 
 def _join(first: str, further: Iterable[str]) -> str:

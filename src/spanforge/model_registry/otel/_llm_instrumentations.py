@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import sys
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
@@ -28,6 +30,9 @@ LLM_WORDS: Final = (
 )
 """The words in the entry points of LLM instrumentations of OpenTelemetry, OpenLLMetry and OpenInference."""
 
+_REQUIRED_NAME: Final = re.compile(r"([\w.-]+)")
+"""The name at the start of a requirement."""
+
 MAX_SHOWN_NAMES: Final = 5
 """The limit of instrumentations that a line names."""
 
@@ -41,11 +46,13 @@ class LLMInstrumentation(NamedTuple):
         name: Its name for ``DISABLED_VARIABLE``.
         package: Its distribution.
         state: Whether it is active in this process, or disabled by ``DISABLED_VARIABLE``.
+        missing: The clients that it supports, if none of them is installed.
     """
 
     name: str
     package: str
     state: _State
+    missing: tuple[str, ...]
 
 
 class Cause(NamedTuple):
@@ -84,9 +91,18 @@ def _find_fault(installed: Sequence[LLMInstrumentation]) -> str | None:
     if len(disabled) == len(installed):
         return f"{DISABLED_VARIABLE} disables {_join_packages(disabled)}"
     if len(disabled) + len(inactive) == len(installed):
-        remedy = "install the client in a version that it supports"
-        return f"{_join_packages(inactive)} is installed but not active; {remedy}"
+        return _explain_inactive(inactive)
     return None
+
+
+def _explain_inactive(inactive: Sequence[LLMInstrumentation]) -> str:
+    """Return the reason why instrumentations that are installed are not active, and what to do."""
+    with_client = [each for each in inactive if not each.missing]
+    if with_client:
+        remedy = "install the client in a version that it supports; without opentelemetry-instrument, call instrument()"
+        return f"{_join_packages(with_client)} is installed but not active; {remedy}"
+    clients = _join_first(sorted({client for each in inactive for client in each.missing}))
+    return f"the client of {_join_packages(inactive)} is not installed; install {clients}"
 
 
 def list_llm_instrumentations() -> list[LLMInstrumentation]:
@@ -96,7 +112,10 @@ def list_llm_instrumentations() -> list[LLMInstrumentation]:
     disabled = [name.strip() for name in os.environ.get(DISABLED_VARIABLE, "").split(",")]
     found = {
         entry_point.value: LLMInstrumentation(
-            entry_point.name, _find_package(entry_point), _read_state(entry_point, disabled)
+            entry_point.name,
+            _find_package(entry_point),
+            _read_state(entry_point, disabled),
+            _list_missing_clients(entry_point),
         )
         for entry_point in entry_points(group=GROUP)
         if any(word in entry_point.value.lower() for word in LLM_WORDS)
@@ -107,6 +126,19 @@ def list_llm_instrumentations() -> list[LLMInstrumentation]:
 def _find_package(entry_point: Any) -> str:
     distribution = getattr(entry_point, "dist", None)
     return entry_point.value if distribution is None else str(distribution.name)
+
+
+def _list_missing_clients(entry_point: Any) -> tuple[str, ...]:
+    """Return the clients in the extra ``instruments`` of the distribution; none if one of them is installed."""
+    from importlib.metadata import PackageNotFoundError, distribution  # noqa: PLC0415 - as above
+
+    requirements = getattr(getattr(entry_point, "dist", None), "requires", None) or ()
+    clients = [match[1] for each in requirements if "instruments" in each and (match := _REQUIRED_NAME.match(each))]
+    for client in clients:
+        with contextlib.suppress(PackageNotFoundError):
+            distribution(client)
+            return ()
+    return tuple(dict.fromkeys(clients))
 
 
 def _read_state(entry_point: Any, disabled: Sequence[str]) -> _State:
@@ -121,6 +153,9 @@ def _read_state(entry_point: Any, disabled: Sequence[str]) -> _State:
 
 
 def _join_packages(instrumentations: Iterable[LLMInstrumentation]) -> str:
-    names = sorted({f"{each.name} ({each.package})" for each in instrumentations})
+    return _join_first(sorted({f"{each.name} ({each.package})" for each in instrumentations}))
+
+
+def _join_first(names: Sequence[str]) -> str:
     more = [f"{len(names) - MAX_SHOWN_NAMES} more"] if len(names) > MAX_SHOWN_NAMES else []
     return ", ".join([*names[:MAX_SHOWN_NAMES], *more])

@@ -88,16 +88,20 @@ def _log_unregistered(warnings: tuple[str, ...], registry: ModelRegistry, index:
     if watcher is not None and watcher.lacks_files:
         return  # the line about the file says that its models show as unregistered
     if index.entries:
-        _name_lines.warn(warnings, "model registry: %s", format_name_line(warnings))
+        if _name_lines.admit(warnings):
+            logs.warn("model registry: %s", format_name_line(warnings))
         return
-    text = "model registry: no models are registered, so every model shows as unregistered; %s"
-    _empty_registry_line.warn("", text, _advise(registry, () if watcher is None else watcher.files))
+    if _empty_registry_line.admit(""):
+        text = "model registry: no models are registered, so every model shows as unregistered; %s"
+        logs.warn(text, _advise(registry, () if watcher is None else watcher.files))
 
 
 def _advise(registry: ModelRegistry, files: tuple[str, ...]) -> str:
     """Return the advice about a registry without models."""
     if files:
         return f"add models to {', '.join(files)}"
-    if registry is get_default_registry():
-        return f"set {FILE.variable}, or call register_model"
-    return "register or load models in the registry of the span processor"
+    if registry is not get_default_registry():
+        return "register or load models in the registry of the span processor"
+    if FILE.read():
+        return f"the files of {FILE.variable} are not in force here; in a test, load them with load_files"
+    return f"set {FILE.variable}, or call register_model"
