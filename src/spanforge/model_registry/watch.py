@@ -75,7 +75,7 @@ class FileWatcher:
     def _reset(self) -> None:
         self._sources = source_sets.make_sources(self.files, self.reload_interval / 1_000)
         self._in_force: dict[str, Sequence[ModelRegistryEntry]] = {}
-        self._loaded: dict[str, str | None] = {}
+        self._loaded: dict[str, str] = {}
         self._conflict: str | None = None
         self._seen_in_force: dict[str, float] = {}
         self._started = time.monotonic()

@@ -49,9 +49,7 @@ def log_late_start(new: WatchedAddress, old: WatchedAddress, seconds: float) -> 
         logs.warn(text, new.source, seconds)
 
 
-def log_loaded_files(
-    files: Sequence[WatchedFile], known: Mapping[str, str | None], *, is_start: bool
-) -> dict[str, str | None]:
+def log_loaded_files(files: Sequence[WatchedFile], known: Mapping[str, str], *, is_start: bool) -> dict[str, str]:
     """Log one line with the files whose new content is in force, and return the version of each path.
 
     Args:
