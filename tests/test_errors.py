@@ -51,7 +51,7 @@ ERRORS = [
     ),
     (
         RegistryFileError("models.yaml", "must be x", 2, "gpt-4o", "risk_tier", 14, 15),
-        "models.yaml, line 14, column 15, entry 2, model 'gpt-4o', field 'risk_tier': must be x",
+        "models.yaml, line 14, column 15, model 'gpt-4o', field 'risk_tier': must be x",
         ValueError,
     ),
     (RegistryFileError("models.yaml", "is x", line=14, column=15), "models.yaml, line 14, column 15: is x", ValueError),

@@ -213,6 +213,7 @@ VALID = [
     (EVENTS, ["log", "LOG"], ("log",)),
     (EVENTS, "None", ()),
     (SAMPLE_FLAGGED, " TRUE ", True),
+    *((ENABLED, text, False) for text in ("0", " No ", "OFF")),
 ]
 
 
@@ -258,7 +259,7 @@ INVALID = [
     *reject(EVENTS, FORMS_RULE, "logs", "span;log", "span,none", ",", [], ["span", 7], False),
     *reject(SAMPLE_FLAGGED, "one of true, false", "yes"),
     *reject(HAS_METRICS, "one of true, false", "none"),
-    *reject(ENABLED, "one of true, false", "maybe", "1", 0, 1, [], **{"'no'": " No "}),
+    *reject(ENABLED, "one of true, false", "maybe", "flase", "yes", "1", 0, 1, []),
     *reject(RELOAD_INTERVAL, INTERVAL_RULE, "10s", "1e3", "-1", "+100", "1_000", "99", "86400001", "100.0"),
     *reject(RELOAD_INTERVAL, INTERVAL_RULE, "\u0661\u0660\u0660", "\xb2", "9" * 100, True, False, 1000.0),
     *reject(RELOAD_INTERVAL, INTERVAL_RULE, 99, -1, 86_400_001, 10**100, [1000]),

@@ -1,5 +1,7 @@
 """For platform engineers: check a registry file, and roll it out to an application without a change of its code.
 
+In a clone, ``make demo`` and ``.venv/bin/pip install '.[cli]'`` install what it needs.
+
 The application is that of ``zero_code``. A local server replaces the model's API.
 """
 
@@ -10,6 +12,7 @@ import subprocess
 import sys
 import sysconfig
 import textwrap
+from importlib.metadata import entry_points
 from pathlib import Path
 
 EXAMPLES = Path(__file__).parents[1]
@@ -21,8 +24,9 @@ from report import parse, render  # noqa: E402
 HERE = EXAMPLES / "zero_code"
 SCRIPTS = Path(sysconfig.get_path("scripts"))
 CHECK = ("check", "models.yaml", "--ignore", "no-contact")
+EXPORTER = "otlp_json_file"
 SETTINGS = {
-    "OTEL_TRACES_EXPORTER": "otlp_json_file",
+    "OTEL_TRACES_EXPORTER": EXPORTER,
     "OTEL_METRICS_EXPORTER": "none",
     "OTEL_LOGS_EXPORTER": "none",
     "OTEL_PYTHON_MODEL_REGISTRY_FILE": "models.yaml",
@@ -33,6 +37,8 @@ SCOPE = "opentelemetry.instrumentation.genai.openai"
 
 def main() -> int:
     """Check the file, then run the application with it."""
+    if not entry_points(group="opentelemetry_traces_exporter", name=EXPORTER):
+        sys.exit(f"{EXPORTER} is not installed. In the clone, run: make demo && .venv/bin/pip install '.[cli]'")
     print("$ spanforge-models", *CHECK)
     checked = run([sys.executable, "-m", "spanforge.model_registry", *CHECK], {})
     print(checked.stdout + checked.stderr)

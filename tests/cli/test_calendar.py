@@ -144,7 +144,7 @@ def test_a_save_waits_for_a_change(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             ["--from", "litellm", "prices.json", "-o", "comment.yaml"],
             "comment.yaml: must be a YAML list of announcements; the file is empty",
         ),
-        (["--from", "litellm", "prices.json", "-o", "models.yaml"], "models.yaml, line 2, column 3, entry 0"),
+        (["--from", "litellm", "prices.json", "-o", "models.yaml"], "models.yaml, line 2, column 3"),
         (["--from", "litellm", "prices.json"], "no calendar file: pass --output FILE, or set OTEL_PYTHON_MODEL_"),
         (
             ["--from", "litellm", "prices.json", "-o", "flow.yaml"],

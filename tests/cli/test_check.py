@@ -194,6 +194,26 @@ def test_every_fault_of_a_json_file(check: Callable[..., Printed]) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("fields", "faults"),
+    [
+        ("ownr: o, purpose: p", {"ownr": "ownr is unknown; did you mean owner?"}),
+        ("ownr: o", {"ownr": "ownr is unknown; did you mean owner?", "purpose": "purpose is missing"}),
+        ("owner: o, ownr: o, purpose: p", {"ownr": "ownr is unknown; did you mean owner?"}),
+        (
+            "sunset: 2027-01-01, purpose: p",
+            {"sunset": "sunset is unknown; did you mean sunset_date?", "owner": "owner is missing"},
+        ),
+    ],
+)
+def test_a_misspelt_field_is_one_fault(fields: str, faults: dict[str, str], check: Callable[..., Printed]) -> None:
+    """A required field that is only misspelt does not count as missing too."""
+    content = f"- {{model_id: a, name: n, version: 1, risk_tier: low, {fields}}}\n"
+    found = json.loads(check("a.yaml", "--format", "json", a__yaml=content).out)["findings"]
+    assert {each["field"]: each["message"] for each in found} == faults
+    assert len(found) == len(faults)
+
+
 def test_reserved_keys_beside_the_fields(check: Callable[..., Printed]) -> None:
     """What a rule finds in a key of the metadata is at its place, also if that is beside the fields."""
     content = "- {}\n".format(

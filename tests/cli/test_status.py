@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from opentelemetry.sdk.version import __version__ as sdk_version
 from support.commands import EXAMPLES, fits_terminal, run_here
+from support.watching import content
 
 from spanforge.model_registry import __version__
 from spanforge.model_registry._cli import environment_facts
@@ -80,10 +81,21 @@ def test_problems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytes
     assert [file["error"] for file in data["files"]] == [None, no_file]
 
 
+def test_a_file_with_one_entry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The number of entries has its noun in the singular."""
+    path = tmp_path / "models.json"
+    path.write_bytes(content("chat-team"))
+    monkeypatch.setenv(f"{VARIABLES}FILE", str(path))
+    assert "1 entry, version " in run_here(capsys, "status").out
+
+
 @pytest.mark.parametrize(
     ("variable", "value", "reason"),
     [
         (f"{VARIABLES}ENABLED", "false", "the setting enabled is false"),
+        (f"{VARIABLES}ENABLED", "0", "the setting enabled is false"),
         ("OTEL_SDK_DISABLED", "True", "OTEL_SDK_DISABLED is true"),
         (
             "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS",

@@ -182,7 +182,7 @@ def test_the_setting_names_the_calendar(case: EvidenceCase, otlp: Otlp, monkeypa
     case.write(otlp.line(otlp.span("gpt", otlp.start + HOUR)))
     assert figures(case.package(case.engine(make_entry()))) == ("findings", 1, 1)
     path.write_text("[1]")
-    with pytest.raises(RegistryFileError, match="entry 0: must be a mapping; got a number"):
+    with pytest.raises(RegistryFileError, match="column 2: must be a mapping; got a number"):
         case.package(case.engine(make_entry()))
 
 

@@ -5,6 +5,7 @@ The recipes have theirs in ``tests/matrix/test_recipes.py``.
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
 import subprocess
@@ -146,6 +147,15 @@ def test_the_example_of_a_role(
     assert len(lines) + len(wrapped) <= rows
     assert [line for line in SEEN[role] if line not in lines] == []
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_example_of_a_role_without_its_exporter(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the exporter is not installed, the program ends with one line that has the command to install it."""
+    monkeypatch.syspath_prepend(str(EXAMPLES / "roles"))
+    program = importlib.import_module("platform_engineer")
+    monkeypatch.setattr(program, "entry_points", lambda **_: [])
+    with pytest.raises(SystemExit, match=r"^otlp_json_file is not installed. .* run: make demo && "):
+        program.main()
 
 
 CALLS = """\

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 ONE_LIST = "several entries must be in one list, with commas between them"
 NOT_JSON = "is not valid JSON"
-UNKNOWN = "is an unknown field; keys of your own belong in metadata; the fields are model_id, name, version"
+UNKNOWN = "is unknown; keys of your own belong in metadata; the fields are model_id, name, version"
 NOT_JSON_FILES = {
     "empty": b"",
     "blank": b" \n",
@@ -59,7 +59,7 @@ BAD_FILES: dict[str, tuple[Any, ...]] = {
     "id is missing": (changed(model_id=...), "is missing", "model_id", 1, None),
     "owner is missing": (changed(owner=...), "is missing", "owner"),
     "id is a number": (changed(model_id=5), "must be text that is not blank", "model_id", 1, None),
-    "unknown field": (changed(ownr="x"), r"is an unknown field; did you mean owner\?", "ownr"),
+    "unknown field": (changed(ownr="x"), r"is unknown; did you mean owner\?", "ownr"),
     "unknown field of one": (b'[{"x": 1}]', UNKNOWN, "x", 0, None),
     "NaN": (changed(metadata={"x": float("nan")}), "NaN is not a JSON number", None, None, None),
     "Infinity": (changed(metadata={"x": float("inf")}), "Infinity is not a JSON number", None, None, None),
@@ -75,7 +75,7 @@ BAD_FILES: dict[str, tuple[Any, ...]] = {
     "a key twice": (with_text(b'[{}, {"y": 1, "y": 1}]'), "duplicate key 'y'", "metadata.x[1].y"),
     "an id twice": (
         json.dumps([ENTRY, {**ENTRY, "model_id": "b"}, ENTRY]).encode(),
-        "must be unique; entry 0 has it too",
+        "must be unique; line 1 has it too",
         "model_id",
         2,
         "gpt-4o",
@@ -92,7 +92,7 @@ def test_invalid_file(path: Path, bad: tuple[Any, ...]) -> None:
     sentence = str(error)
     assert re.search(reason, sentence)
     assert sentence.startswith(str(path))
-    assert index is None or f", entry {index}" in sentence
+    assert (f", entry {index}" in sentence) is (index is not None and error.line is None)
     assert model_id is None or f", model {model_id!r}" in sentence
     assert field is None or f", field {field!r}" in sentence
     assert len(sentence) < len(str(path)) + 600

@@ -100,26 +100,25 @@ def test_files_in_yaml_and_json(write: Callable[..., Path], tmp_path: Path) -> N
 TEXT = '[\n  {"provider": "openai", "model": "m", "source": "s", "checked_on": "2026-11-01",\n   %s}\n]'
 DAY = "must be a day such as 2027-01-14; got"
 FAULTS = {
-    '"shutdown_on": "soon"': f", line 3, column 4, entry 0, model 'm', field 'shutdown_on': {DAY} 'soon'",
-    '"shutdown_on": "2027-02-29"': f", line 3, column 4, entry 0, model 'm', field 'shutdown_on': {DAY} '2027-02-29'",
+    '"shutdown_on": "soon"': f", line 3, column 4, model 'm', field 'shutdown_on': {DAY} 'soon'",
+    '"shutdown_on": "2027-02-29"': f", line 3, column 4, model 'm', field 'shutdown_on': {DAY} '2027-02-29'",
     '"announced_on": null': (
-        ", line 2, column 3, entry 0, model 'm', field 'shutdown_on': is missing; "
-        "an announcement has shutdown_on or not_before"
+        ", line 2, column 3, model 'm', field 'shutdown_on': is missing; an announcement has shutdown_on or not_before"
     ),
     '"shutdown_on": "2027-01-01", "not_before": "2027-01-01"': (
-        ", line 3, column 4, entry 0, model 'm', field 'shutdown_on': must be left out beside not_before; "
+        ", line 3, column 4, model 'm', field 'shutdown_on': must be left out beside not_before; "
         "shutdown_on is a firm day, and not_before is none"
     ),
     '"shutdown_on": "2027-01-01", "announced_on": "2026-11-02"': (
-        ", line 2, column 55, entry 0, model 'm', field 'checked_on': must be no earlier than announced_on, "
+        ", line 2, column 55, model 'm', field 'checked_on': must be no earlier than announced_on, "
         "2026-11-02; got '2026-11-01'"
     ),
     '"sunset": "2027-01-01"': (
-        ", line 3, column 4, entry 0, model 'm', field 'sunset': is an unknown field; an announcement has the fields "
+        ", line 3, column 4, model 'm', field 'sunset': is unknown; an announcement has the fields "
         f"{', '.join(CALENDAR_FIELDS)}"
     ),
     '"shutdown_on": "2027-01-01", "replacements": ["a", ""]': (
-        ", line 3, column 33, entry 0, model 'm', field 'replacements[1]': must be text of 1 to 256 characters that is "
+        ", line 3, column 33, model 'm', field 'replacements[1]': must be text of 1 to 256 characters that is "
         "not blank, without white space around it; got ''"
     ),
     '"model": "n"': ": is not valid JSON: duplicate key 'model'",
@@ -136,11 +135,11 @@ def test_faults_in_json(member: str, write: Callable[..., Path]) -> None:
 @pytest.mark.parametrize(
     ("before", "after", "error"),
     [
-        ("2027-01-14", "soon", f", line 5, column 3, entry 0, model 'gpt-4o', field 'shutdown_on': {DAY} 'soon'"),
-        ("  source: page\n", "", ", line 2, column 3, entry 0, model 'gpt-4o', field 'source': is missing"),
-        ("  model: gpt", "  modle: gpt", ", line 3, column 3, entry 0, field 'modle': is an unknown field; "),
-        ("[gpt-5, gpt-5-mini]", "gpt-5", ", line 7, column 3, entry 0, model 'gpt-4o', field 'replacements': must be "),
-        ("- provider: azure", "- text\n- provider: azure", ", line 10, column 3, entry 1: must be a mapping; got text"),
+        ("2027-01-14", "soon", f", line 5, column 3, model 'gpt-4o', field 'shutdown_on': {DAY} 'soon'"),
+        ("  source: page\n", "", ", line 2, column 3, model 'gpt-4o', field 'source': is missing"),
+        ("  model: gpt", "  modle: gpt", ", line 3, column 3, field 'modle': is unknown; "),
+        ("[gpt-5, gpt-5-mini]", "gpt-5", ", line 7, column 3, model 'gpt-4o', field 'replacements': must be "),
+        ("- provider: azure", "- text\n- provider: azure", ", line 10, column 3: must be a mapping; got text"),
         ("model: gpt-4o", "model: &a gpt-4o\n  model: b", ", line 4, column 3: duplicate key 'model'"),
     ],
 )

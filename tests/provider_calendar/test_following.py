@@ -26,7 +26,7 @@ FIRST = announce()
 VARIABLE = "OTEL_PYTHON_MODEL_REGISTRY_CALENDAR"
 PREVIOUS = "its previous announcements stay in force"
 BAD = b'[{"provider": "openai"}]'
-MISSING = ", line 1, column 2, entry 0, field 'model': is missing"
+MISSING = ", line 1, column 2, field 'model': is missing"
 
 
 @pytest.fixture

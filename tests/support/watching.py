@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import threading
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 LONG = 5.0
 """Seconds after which a wait fails."""
 PREVIOUS = "its previous entries stay in force"
+LOADED = "info: model registry: loaded "
+"""The start of a line about new content."""
 UNREGISTERED = "its models show as unregistered until the file is fixed"
 
 
@@ -61,12 +64,21 @@ def threads() -> list[threading.Thread]:
 
 def cannot_load(path: object, reason: str, effect: str = PREVIOUS) -> str:
     """Return the line about an invalid file; a reason starts with its place."""
-    return f"warning: model registry: cannot load registry file {path}{reason}; {effect}"
+    advice = "; spanforge-models check lists all faults" if reason.startswith(", line") else ""
+    return f"warning: model registry: cannot load registry file {path}{reason}; {effect}{advice}"
 
 
 def valid_again(path: object) -> str:
     """Return the line about a file that is valid again."""
     return f"info: model registry: registry file {path} is valid again"
+
+
+def loaded(*files: tuple[object, bytes, int]) -> str:
+    """Return the line about new content that is in force: of each file, the path, the content and its models."""
+    parts = [
+        f"{path} (version {hashlib.sha256(data).hexdigest()[:12]}, models: {models})" for path, data, models in files
+    ]
+    return f"{LOADED}{', '.join(parts)}"
 
 
 class Watched:
@@ -106,6 +118,10 @@ class Watched:
         wait_until(lambda: self.owner == owner)
 
     def lines(self) -> list[str]:
+        """Return the lines since the last call, without those for debugging and those about new content."""
+        return [line for line in self.all_lines() if not line.startswith(LOADED)]
+
+    def all_lines(self) -> list[str]:
         """Return the lines since the last call, without those for debugging."""
         records = library_records(self.caplog)
         self.caplog.clear()

@@ -383,8 +383,8 @@ def check_one_line_of_content(watched: Watched, watcher: FileWatcher) -> None:
     for _ in range(3):
         watcher.look()
     (line,) = watched.lines()
-    assert "entry 0" in line
-    assert line.endswith("its previous entries stay in force")
+    assert ", line 1, column " in line
+    assert line.endswith("its previous entries stay in force; spanforge-models check lists all faults")
     assert watched.owners == {"m": "a"}
 
 

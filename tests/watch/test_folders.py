@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from support.watching import cannot_load, content, put, settle, valid_again
+from support.watching import LOADED, cannot_load, content, loaded, put, settle, valid_again
 
 from spanforge.model_registry import ModelRegistry, RegistryFileError
 from spanforge.model_registry._core.registry_sources import ENDINGS, find_files, split_sources
@@ -189,6 +189,45 @@ def test_invalid_files_in_a_folder(watched: Watched, teams: Path) -> None:
     put(teams / "c.json", content("c", "c"))
     settle(watcher)
     assert watched.owners == {"a": "a", "b": "b", "c": "c"}
+
+
+def test_reloads_are_logged(watched: Watched, teams: Path) -> None:
+    """After the start, a line has path, version and number of models of each changed file, once it is in force."""
+
+    def reloads() -> list[str]:
+        return [line for line in watched.all_lines() if line.startswith(LOADED)]
+
+    new, conflict, resolved = content("x", "m-1", "m-2"), content("y", "m-1"), content("y", "m-3")
+    watcher = watched.follow(teams)
+    assert reloads() == []
+    put(teams / "b.json", new)
+    settle(watcher)
+    assert reloads() == [loaded((teams / "b.json", new, 2))]
+    put(teams / "c.json", conflict)
+    settle(watcher)
+    assert reloads() == []
+    put(teams / "c.json", resolved)
+    settle(watcher)
+    (line,) = reloads()
+    assert loaded((teams / "c.json", resolved, 1)).removeprefix(LOADED) in line
+    (teams / "c.json").unlink()
+    settle(watcher)
+    assert reloads() == []
+
+
+def test_reload_of_many_files(watched: Watched, tmp_path: Path) -> None:
+    """A reload of a whole folder is one line, which names the first files."""
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for number in range(8):
+        put(folder / f"{number}.json", content("a", f"m-{number}"))
+    watcher = watched.follow(folder)
+    for number in range(8):
+        put(folder / f"{number}.json", content("b", f"m-{number}"))
+    settle(watcher)
+    (line,) = watched.all_lines()
+    assert line.count("models: 1") == 5
+    assert line.endswith(", 3 more")
 
 
 def test_config_map(watched: Watched, two_files: ConfigMap) -> None:

@@ -33,8 +33,8 @@ FIELDS = "model_id, name, version, risk_tier, owner, purpose, status, deployment
 ARGUMENTS = (
     "aliases, provider, base_model, reason, deprecation_reason, deprecation_date, successor, sunset_date, contact"
 )
-UNKNOWN = f"is an unknown field; keys of your own belong in metadata; the fields are {FIELDS}, {ARGUMENTS}"
-OWNER_MEANT = "is an unknown field; did you mean owner?"
+UNKNOWN = f"is unknown; keys of your own belong in metadata; the fields are {FIELDS}, {ARGUMENTS}"
+OWNER_MEANT = "is unknown; did you mean owner?"
 QUOTES = "text that begins with one of * & ! % @ ` ? | > [ { must be in quotes"
 TEXT = "must be text that is not blank, of at most 4,096 characters"
 DATE = "must be an RFC 3339 date or date-time such as 2026-05-13 or 2026-05-13T08:00:00Z"
@@ -58,17 +58,21 @@ def second(old: str, new: str) -> str:
     return ENTRY + OTHER.replace(old, new)
 
 
-def expand(message: str) -> str:
-    """Return a message in full: ``13:17 1/b/owner: …`` has line, column, entry, model, field. ``1/b/`` is optional."""
+def expand(message: str) -> tuple[int | None, str]:
+    """Return the entry and the message in full of ``13:17 1/b/owner: …``: line, column, entry, model, field.
+
+    ``1/b/`` is optional.
+    """
     match = re.match(r"(\d+):(\d+)(?: (?:(\d+)/([^/:]*)/)?([^:]*))?: ", message)
     if match is None:
-        return message
+        return None, message
     line, column, entry, model_id, field = match.groups()
     if field is not None and entry is None:
         entry, model_id = "1", "b"
     names = {"model": model_id and repr(model_id), "field": field and repr(field)}
-    place = {"line": line, "column": column, "entry": entry, **names}
-    return "".join(f", {name} {value}" for name, value in place.items() if value) + f": {message[match.end() :]}"
+    place = {"line": line, "column": column, **names}
+    where = "".join(f", {name} {value}" for name, value in place.items() if value)
+    return None if entry is None else int(entry), f"{where}: {message[match.end() :]}"
 
 
 BAD_FILES: dict[str, tuple[str | bytes, str]] = {
@@ -145,14 +149,14 @@ BAD_FILES: dict[str, tuple[str | bytes, str]] = {
         meta("{x: 1, y: " + "y" * 70_000 + "}"),
         "13:13 metadata: is too large: at most 65,536 characters and values in total",
     ),
-    "an id twice": (ENTRY + OTHER + ENTRY, "13:13 2/gpt-4o/model_id: must be unique; entry 0 has it too"),
+    "an id twice": (ENTRY + OTHER + ENTRY, "13:13 2/gpt-4o/model_id: must be unique; line 1 has it too"),
     "an entry twice": (
         "- &a {model_id: a, name: A, version: 1, risk_tier: low, owner: a, purpose: p}\n- *a",
-        "1:17 1/a/model_id: must be unique; entry 0 has it too",
+        "1:17 1/a/model_id: must be unique; line 1 has it too",
     ),
     "a merged id": (
         "- &a {model_id: a, name: A, version: 1, risk_tier: low, owner: a, purpose: p}\n- {<<: [{}, *a], owner: b}",
-        "1:17 1/a/model_id: must be unique; entry 0 has it too",
+        "1:17 1/a/model_id: must be unique; line 1 has it too",
     ),
     "a field twice": (ENTRY + OTHER + "  owner: a", "13:3: duplicate key 'owner'"),
     "a field twice in quotes": (ENTRY + '- "a": 1\n  a: 2', "8:3: duplicate key 'a'"),
@@ -241,7 +245,8 @@ def test_invalid_file(path: Path, monkeypatch: pytest.MonkeyPatch, bad: tuple[st
     content, message = bad
     for parser in {yaml.SafeLoader, getattr(yaml, "CSafeLoader", yaml.SafeLoader)}:
         monkeypatch.setattr(yaml_events, "_LOADER", parser)
-        assert str(refused(path, content)) == f"{path}{expand(message)}"
+        error = refused(path, content)
+        assert (error.index, str(error).removeprefix(str(path))) == expand(message)
 
 
 @pytest.mark.usefixtures("loader")
@@ -388,7 +393,7 @@ HINTS = {
 def test_syntax_error(path: Path, loader: str, content: str) -> None:
     """The error has the parser's message, line and column, and a hint."""
     message = SYNTAX[content][loader == "SafeLoader"]
-    assert str(refused(path, content)) == f"{path}{expand(message)}{HINTS.get(content, '')}"
+    assert str(refused(path, content)) == f"{path}{expand(message)[1]}{HINTS.get(content, '')}"
 
 
 @needs_libyaml

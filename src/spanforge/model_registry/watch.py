@@ -9,7 +9,7 @@ import weakref
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from spanforge.model_registry._core import logs, source_sets, storage
+from spanforge.model_registry._core import source_sets, storage
 from spanforge.model_registry._core.calendar_watch import follow_calendar_setting, list_calendar_states
 from spanforge.model_registry._core.default import get_default_registry
 from spanforge.model_registry._core.file_states import FileState
@@ -23,11 +23,10 @@ from spanforge.model_registry._core.process import (
     start_daemon,
     wait_for_look,
 )
-from spanforge.model_registry._core.registry_addresses import join_sources
 from spanforge.model_registry._core.registry_sources import split_sources
 from spanforge.model_registry._core.releasing import release
 from spanforge.model_registry._core.settings import FILE, RELOAD_INTERVAL
-from spanforge.model_registry._core.source_log_lines import log_late_start, log_source_changes
+from spanforge.model_registry._core.source_log_lines import log_late_start, log_loaded_files, log_source_changes
 from spanforge.model_registry._core.state import replace_file_entries
 from spanforge.model_registry._core.values import quote
 from spanforge.model_registry._core.watched_address import WatchedAddress
@@ -76,6 +75,7 @@ class FileWatcher:
     def _reset(self) -> None:
         self._sources = source_sets.make_sources(self.files, self.reload_interval / 1_000)
         self._in_force: dict[str, Sequence[ModelRegistryEntry]] = {}
+        self._loaded: dict[str, str] = {}
         self._conflict: str | None = None
         self._seen_in_force: dict[str, float] = {}
         self._started = time.monotonic()
@@ -215,7 +215,7 @@ class FileWatcher:
         if registry is not None:
             sources = [file.source for file in watched if file.sha256 is not None]
             replace_file_entries(registry, entries, sources)
-            logs.debug("model registry: loaded %d models from %s", len(entries), join_sources(self.files))
+            self._loaded = log_loaded_files(watched, self._loaded, is_start=not self._has_looked)
 
     def _report_conflict(self, model_id: str, first: str, second: str) -> None:
         text = self._conflict = f"model {quote(model_id)} is in both {first} and {second}"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from spanforge.model_registry._core.entry import ModelRegistryEntry
-from spanforge.model_registry._core.entry_fields import ARGUMENTS, ENTRY_FIELDS
+from spanforge.model_registry._core.entry_fields import ARGUMENTS, ENTRY_FIELDS, LIKE_FIELD, find_meant_name
 from spanforge.model_registry._core.errors import InvalidValueError
 from spanforge.model_registry._core.lifecycle import RISK_TIERS, STATUSES
 from spanforge.model_registry._core.similar_names import find_similar_names
@@ -72,7 +72,14 @@ def _repair(data: Any, error: InvalidValueError) -> dict[str, Any] | None:
     if name in ENTRY_FIELDS:
         fields[name] = _VALID[name]
         return fields
-    return _repair_member(fields, name)
+    return _repair_unknown(fields, name) if is_unknown_field(fields, name) else _repair_member(fields, name)
+
+
+def _repair_unknown(fields: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return the fields without an unknown one, and with the required one that is probably meant by it."""
+    meant = find_meant_name(name, _REQUIRED, LIKE_FIELD)
+    filled = {} if meant is None else {meant: _VALID[meant]}
+    return {**filled, **{field: value for field, value in fields.items() if field != name}}
 
 
 def _repair_metadata(metadata: Any, error: InvalidValueError) -> Any:

@@ -11,7 +11,7 @@ from spanforge.model_registry._cli.commands import examples
 from spanforge.model_registry._cli.environment_facts import EnvironmentFacts, gather_environment, has_registry_file
 from spanforge.model_registry._cli.field_lists import Field, print_fields, print_heading
 from spanforge.model_registry._cli.format_options import FormatOption
-from spanforge.model_registry._cli.terminal import print_json
+from spanforge.model_registry._cli.terminal import count_things, print_json
 from spanforge.model_registry._core.settings import FILE, VARIABLES
 
 
@@ -66,7 +66,8 @@ def _list_settings(facts: EnvironmentFacts) -> Iterator[Field]:
 
 def _list_file_fields(facts: EnvironmentFacts) -> Iterator[Field]:
     for file in facts.status.files:
-        version = "never valid" if file.version is None else f"{file.models:,} entries, version {file.version}"
+        entries = count_things(file.models, "entry", "entries")
+        version = "never valid" if file.version is None else f"{entries}, version {file.version}"
         yield Field("file", file.path)
         yield Field("", version, "" if file.error is None else "error")
     models = ", ".join(f"{number:,} {status}" for status, number in facts.status.models.items())

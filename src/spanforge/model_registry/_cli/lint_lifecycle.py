@@ -34,7 +34,7 @@ def find_undated_statuses(catalog: Catalog) -> Iterator[Issue]:
     for number, entry in enumerate(catalog.entries):
         name = LIFECYCLE[entry.status].date
         if name is not None and has_undated_status(entry):
-            yield Issue(number, "status", f"model is {entry.status}, but {_write_path(name)} is missing")
+            yield Issue(number, "status", f"model is {entry.status}, but {name} is missing")
 
 
 def find_dates_without_status(catalog: Catalog) -> Iterator[Issue]:
@@ -43,7 +43,7 @@ def find_dates_without_status(catalog: Catalog) -> Iterator[Issue]:
         if entry.status == STATUSES[0]:
             for name in _OF_ENDED:
                 if _read_text_of(entry, name) is not None:
-                    yield Issue(number, _write_path(name), f"model is {entry.status}, but has {_write_path(name)}")
+                    yield Issue(number, _write_path(name), f"model is {entry.status}, but has {name}")
         elif entry.status != "retired" and entry.decommission_date is not None:
             field = "decommission_date"
             yield Issue(number, field, f"model is {entry.status}, but has {field}")
@@ -55,7 +55,7 @@ def find_dates_out_of_order(catalog: Catalog) -> Iterator[Issue]:
         for earlier, later in DATES_IN_ORDER:
             first, second = _read_text_of(entry, earlier), _read_text_of(entry, later)
             if first is not None and second is not None and parse_date(second, later) < parse_date(first, earlier):
-                message = f"{_write_path(later)} {second} is before {_write_path(earlier)} {first}"
+                message = f"{later} {second} is before {earlier} {first}"
                 yield Issue(number, _write_path(later), message)
 
 
@@ -64,9 +64,7 @@ def find_statuses_too_early(catalog: Catalog) -> Iterator[Issue]:
     for number, entry in enumerate(catalog.entries):
         name, date = LIFECYCLE[entry.status].date, get_status_date(entry, entry.status)
         if name is not None and date is not None and not _has_begun(date, catalog.today):
-            yield Issue(
-                number, _write_path(name), f"model is {entry.status} already, but {_write_path(name)} is {date}"
-            )
+            yield Issue(number, _write_path(name), f"model is {entry.status} already, but {name} is {date}")
 
 
 def find_past_sunsets(catalog: Catalog) -> Iterator[Issue]:

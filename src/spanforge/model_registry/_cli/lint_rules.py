@@ -185,7 +185,7 @@ LINT_RULES: Final = (
         "undated-status",
         "warning",
         "A deprecated or retired model has no date of that status. Evidence then takes the status as in force always.",
-        "Add the date: metadata.deprecation_date, or decommission_date.",
+        "Add the date: deprecation_date, or decommission_date.",
         lint_lifecycle.find_undated_statuses,
     ),
     LintRule(
@@ -269,14 +269,14 @@ LINT_RULES: Final = (
         "no-contact",
         "note",
         "An owner has no contact, so that nobody knows whom to ask about a call.",
-        "Add metadata.contact: a channel, an address or a URL.",
+        "Add contact: a channel, an address or a URL.",
         lint_texts.find_owners_without_contact,
     ),
     LintRule(
         "no-successor",
         "note",
         "A deprecated model has no successor or no sunset date, which its callers need.",
-        "Add metadata.successor and metadata.sunset_date.",
+        "Add successor and sunset_date.",
         lint_lifecycle.find_missing_advice,
     ),
     LintRule(

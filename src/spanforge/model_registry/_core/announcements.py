@@ -132,7 +132,7 @@ class Announcement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 def _check_field_names(data: Mapping[str, Any], model: str | None) -> None:
     for field in data:
         if field not in CALENDAR_FIELDS:
-            problem = f"is an unknown field; an announcement has the fields {', '.join(CALENDAR_FIELDS)}"
+            problem = f"is unknown; an announcement has the fields {', '.join(CALENDAR_FIELDS)}"
             raise InvalidValueError(field if isinstance(field, str) else shorten(field), None, problem, model)
 
 

@@ -132,8 +132,8 @@ def explain_unknown_field(field: str) -> str:
     names = (*ENTRY_FIELDS, *ARGUMENTS)
     meant = find_meant_name(field, names, LIKE_FIELD)
     if meant is not None:
-        return f"is an unknown field; did you mean {meant}?"
-    return f"is an unknown field; keys of your own belong in metadata; the fields are {', '.join(names)}"
+        return f"is unknown; did you mean {meant}?"
+    return f"is unknown; keys of your own belong in metadata; the fields are {', '.join(names)}"
 
 
 def find_meant_name(written: str, names: Iterable[str], likeness: float) -> str | None:

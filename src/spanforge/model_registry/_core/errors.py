@@ -207,7 +207,7 @@ class RegistryFileError(ModelRegistryError, ValueError):
             where.append(f"line {self.line}")
         if self.column is not None:
             where.append(f"column {self.column}")
-        if self.index is not None:
+        if self.index is not None and self.line is None:
             where.append(f"entry {self.index}")
         if self.model_id is not None:
             where.append(f"model {shorten(self.model_id)}")

@@ -36,10 +36,15 @@ _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 def parse_boolean(value: Any, name: str) -> bool:
-    """Return a boolean; its text is ``true`` or ``false``, in any case."""
+    """Return a boolean; its text is ``true`` or ``false``, in any case.
+
+    OpenTelemetry allows no other text for ``true``. The other texts for ``false`` are those that people type in an
+    incident, to switch the plugin off.
+    """
     if isinstance(value, bool):
         return value
-    return bool(check_one_of(_lower(value), ("true", "false"), name) == "true")
+    text = _lower(value)
+    return text not in ("0", "no", "off") and bool(check_one_of(text, ("true", "false"), name) == "true")
 
 
 def parse_milliseconds(value: Any, name: str) -> int:

@@ -13,12 +13,14 @@ from spanforge.model_registry._core.watched_file import WatchedFile
 from spanforge.model_registry._core.watched_sources import list_watched_files
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from spanforge.model_registry._core.errors import RegistryFileError
     from spanforge.model_registry._core.watched_address import WatchedAddress
     from spanforge.model_registry._core.watched_sources import WatchedSource
 
+_MAX_SHOWN_FILES: Final = 5
+"""The limit of files that a line about a reload names. A folder may have 1,000."""
 _warnings: Final = WarnOnce(100)
 
 
@@ -45,6 +47,25 @@ def log_late_start(new: WatchedAddress, old: WatchedAddress, seconds: float) -> 
     if old.file is None and new.file is not None and new.file.error is None and seconds > START_TIMEOUT:
         text = "model registry: registry file %s came %.0f s after the start; until then its models were unregistered"
         logs.warn(text, new.source, seconds)
+
+
+def log_loaded_files(files: Sequence[WatchedFile], known: Mapping[str, str], *, is_start: bool) -> dict[str, str]:
+    """Log one line with the files whose new content is in force, and return the version of each path.
+
+    Args:
+        files: The files in force.
+        known: The versions that the last call returned.
+        is_start: ``True`` for the first look at the files, which is logged for debugging only.
+    """
+    versions = {file.path: file.version for file in files if file.version is not None}
+    loaded = [file for file in files if file.path in versions and file.version != known.get(file.path)]
+    texts = [f"{file.path} (version {file.version}, models: {len(file.entries)})" for file in loaded[:_MAX_SHOWN_FILES]]
+    if loaded[_MAX_SHOWN_FILES:]:
+        texts.append(f"{len(loaded) - _MAX_SHOWN_FILES:,} more")
+    if texts:
+        log = logs.debug if is_start else logs.info
+        log("model registry: loaded %s", ", ".join(texts))
+    return versions
 
 
 def _log_file_change(new: WatchedFile, old: WatchedFile) -> bool:
@@ -80,6 +101,7 @@ def _log_change(
     if not is_in_force:
         end = "it can be loaded" if is_registry_address(path) else "the file is fixed"
         effect = f"its models show as unregistered until {end}"
+    effect += _suggest_check(error)
     _warnings.warn(str(error), "model registry: cannot load registry file %s; %s", error, effect)
     return True
 
@@ -87,3 +109,8 @@ def _log_change(
 def _admits_recovery(path: str, error: RegistryFileError) -> bool:
     """Check whether the end of an error is logged. A server may fail again and again, so its line comes once."""
     return not is_registry_address(path) or _warnings.admit((path, str(error)))
+
+
+def _suggest_check(error: RegistryFileError) -> str:
+    """Return the end of the line about a fault in the content of a file: the file may have more faults."""
+    return "" if error.line is None else "; spanforge-models check lists all faults"

@@ -284,6 +284,6 @@ def _check_unique_ids(
     for index, entry in enumerate(entries):
         first = seen.setdefault(entry.model_id, index)
         if first != index:
-            reason = f"must be unique; entry {first} has it too"
+            reason = f"must be unique; line {find_place(first)[0]} has it too"
             raise RegistryFileError(name, reason, index, entry.model_id, "model_id", *find_place(index))
     return entries
