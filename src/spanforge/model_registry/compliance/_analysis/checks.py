@@ -173,7 +173,7 @@ def _make_status_check(check: str, status: ModelStatus) -> CheckRow:
     def look(given: CheckInput) -> Outcome:
         outcome, claimed = _count_calls_of_kind(given, kind, words), given.count(CLAIMED_KINDS[status])
         note = (
-            f"calls that were not examined, whose span has the status {status} but whose model has no entry: {claimed}"
+            f"calls not examined, because the model has no entry although the span has the status {status}: {claimed}"
         )
         return outcome._replace(notes=[*outcome.notes, note]) if claimed else outcome
 
