@@ -18,6 +18,9 @@ FILE = FOLDER / "rules.yml"
 TESTS = ROOT / "tests" / "prometheus" / "rules_test.yml"
 RULES = [rule for group in read_yaml(FILE.read_text("utf-8"))["groups"] for rule in group["rules"]]
 ALERTS = {rule["alert"]: rule for rule in RULES if "alert" in rule}
+PAGES = {
+    name: (ROOT / "docs" / f"{name}.md").read_text("utf-8") for name in ("alerts", "alert-dates", "alert-operations")
+}
 CASES = [
     (case["alertname"], case["exp_alerts"])
     for test in read_yaml(TESTS.read_text("utf-8"))["tests"]
@@ -67,10 +70,12 @@ def test_each_alert_says_what_to_do() -> None:
         notes = rule["annotations"]
         for text in ("alls are not blocked", "Ask "):
             assert text in notes["description"], name
-        assert (
-            notes["runbook_url"]
-            == f"{{{{ with $externalLabels.runbook_base }}}}{{{{ . }}}}#{name.lower()}{{{{ end }}}}"
+        page = next(each for each, text in PAGES.items() if re.search(rf"^## {name}\n\n- ", text, re.MULTILINE))
+        change = (
+            "" if page == "alerts" else rf" | reReplaceAll `alerts(\\.[a-z]+)?$` `{page}${{1}}`".replace(r"\\", "\\")
         )
+        base = f"{{{{ with $externalLabels.runbook_base }}}}{{{{ .{change} }}}}"
+        assert notes["runbook_url"] == f"{base}#{name.lower()}{{{{ end }}}}"
         about_calls = re.search(":calls|:errors|duration|substitutions|last_call", rule["expr"])
         assert ("/search?" in notes.get("traces_url", "")) is bool(about_calls), name
         assert "lookback=" in notes.get("traces_url", "lookback="), name
@@ -114,8 +119,7 @@ def test_the_page_describes_every_alert() -> None:
 
     It has a heading for each link ``runbook_url``. Below it is the section, or a link to the section on another page.
     """
-    names = ("alerts.md", "alert-dates.md", "alert-operations.md")
-    page, *others = ((ROOT / "docs" / name).read_text("utf-8") for name in names)
+    page, *others = PAGES.values()
     assert re.findall(r"^## (Model\w+)$", page, re.MULTILINE) == list(ALERTS)
     lines = re.findall(
         r"^\| \[(\w+)\]\((?:alert-\w+\.md)?#(\w+)\) \| ([^|]+) \| [^|]+ \| ([^|]+) \|$", page, re.MULTILINE
@@ -131,3 +135,23 @@ def test_the_page_describes_every_alert() -> None:
     assert sorted(name for name, _ in sections) == sorted(ALERTS)
     for name, text in sections:
         assert re.findall(r"^- \*\*(\w+):\*\*", text, re.MULTILINE) == ["Means", "Look", "Do", "Ask"], name
+
+
+def test_every_alert_that_is_named_exists() -> None:
+    """The documentation and the examples name no alert that rules.yml does not have."""
+    classes = {
+        name
+        for file in (ROOT / "src").rglob("*.py")
+        for name in re.findall(r"^class (\w+)", file.read_text("utf-8"), re.MULTILINE)
+    }
+    files = [
+        file
+        for folder in ("docs", "examples")
+        for file in (ROOT / folder).rglob("*.*")
+        if file.suffix in {".md", ".py"}
+    ]
+    assert {"alerts.md", "on_call_engineer.py"} <= {file.name for file in files}
+    named = {
+        (name, file.name) for file in files for name in re.findall(r"\bModelRegistry[A-Z]\w+", file.read_text("utf-8"))
+    }
+    assert [each for each in sorted(named) if each[0] not in {*ALERTS, *classes}] == []

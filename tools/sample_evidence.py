@@ -1,12 +1,14 @@
 """The generator of the sample package in examples/evidence, and of the outputs in docs/verifying-evidence.md.
 
-The package is made of the files in examples/command_line. A new key signs it, and a new authority adds a time stamp.
+The package is made of the files in examples/command_line. Of the telemetry there, the sample has what was recorded
+before the time of generation. A new key signs it, and a new authority adds a time stamp.
 Both private keys are deleted at once. If the evidence is the same as before, nothing is written. With ``--check``, the
 program only compares. It needs the programs that the page uses.
 """
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -21,6 +23,7 @@ from support.authorities import Authority  # noqa: E402 - the folder of the test
 from support.page_commands import list_commands  # noqa: E402
 
 from spanforge.model_registry import ModelRegistry  # noqa: E402
+from spanforge.model_registry._core.timestamps import to_nanos  # noqa: E402
 from spanforge.model_registry.compliance import (  # noqa: E402
     ComplianceMappingEngine,
     EvidencePackage,
@@ -35,10 +38,20 @@ SAMPLE: Final = ROOT / "examples" / "evidence"
 PAGE: Final = ROOT / "docs" / "verifying-evidence.md"
 VARYING: Final = frozenset({"manifest.json", "SHA256SUMS", "signature.dsse.json", "timestamp.tsr"})
 """The files that depend on the key or on the time."""
+GENERATED: Final = "2026-11-02T09:00:00Z"
+"""The time of generation. It is given, so that it is the same in each run."""
+TELEMETRY: Final = "telemetry.jsonl"
 
 
-def make_sample() -> EvidencePackage:
-    """Return the evidence about October 2026. The time of generation is given, so that it is the same in each run."""
+def select_telemetry() -> str:
+    """Return the lines of the telemetry in which nothing is later than the time of generation."""
+    limit = to_nanos(GENERATED)
+    lines = (SOURCES / TELEMETRY).read_text("utf-8").splitlines(keepends=True)
+    return "".join(line for line in lines if max(map(int, re.findall(r'TimeUnixNano":"(\d+)"', line))) < limit)
+
+
+def make_sample(telemetry: Path) -> EvidencePackage:
+    """Return the evidence about October 2026 from a file of telemetry."""
     registry = ModelRegistry(auto_emit=False)
     registry.load(SOURCES / "models.yaml")
     engine = ComplianceMappingEngine(registry, match="forms", calendar=SOURCES / "calendar.yaml")
@@ -47,8 +60,8 @@ def make_sample() -> EvidencePackage:
         "soc2",
         "2026-10-01",
         "2026-11-01",
-        telemetry=SOURCES / "telemetry.jsonl",
-        generated_at="2026-11-02T09:00:00Z",
+        telemetry=telemetry,
+        generated_at=GENERATED,
         source_revision="4f2a9c1",
     )
 
@@ -60,6 +73,9 @@ def is_current(package: EvidencePackage) -> bool:
         new = {path.name: path.read_bytes() for path in Path(folder, "new").iterdir()}
     old = {path.name: path.read_bytes() for path in SAMPLE.glob("october/*")}
     names = (new.keys() | old.keys()) - VARYING
+    telemetry = SAMPLE / TELEMETRY
+    if not telemetry.is_file() or telemetry.read_text("utf-8") != select_telemetry():
+        return False
     if not old or any(new.get(name) != old.get(name) for name in names):
         return False
     try:
@@ -73,6 +89,7 @@ def is_current(package: EvidencePackage) -> bool:
 def write_sample(package: EvidencePackage) -> None:
     """Write the sample with a new key and a new authority."""
     shutil.rmtree(SAMPLE / "october", ignore_errors=True)
+    (SAMPLE / TELEMETRY).write_text(select_telemetry(), "utf-8")
     pair = make_key_pair()
     (SAMPLE / "signer.pub.pem").write_bytes(pair.public)
     with tempfile.TemporaryDirectory() as folder:
@@ -99,7 +116,10 @@ def write_outputs() -> None:
 
 def main() -> None:
     """Write the sample, or compare it."""
-    package = make_sample()
+    with tempfile.TemporaryDirectory() as folder:
+        telemetry = Path(folder, TELEMETRY)
+        telemetry.write_text(select_telemetry(), "utf-8")
+        package = make_sample(telemetry)
     if is_current(package):
         return
     if "--check" in sys.argv:

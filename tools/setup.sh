@@ -32,7 +32,7 @@ done
 
 if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
     rm -rf .venv
-    echo "setup: creating .venv (takes a minute the first time)" >&2
+    echo "setup: creating .venv (takes a minute or more the first time)" >&2
     "$python" -m venv .venv ||
         say "$python cannot make a virtual environment (on Debian and Ubuntu: apt-get install python3-venv)"
 fi

@@ -11,7 +11,7 @@ from pathlib import Path
 from spanforge.model_registry import ModelRegistry, ModelRegistryEntry
 
 FILE = Path(__file__).parents[1] / "command_line" / "models.yaml"
-ALERT = "ModelRegistryDeprecatedModelCalled"
+ALERT = "ModelRegistrySunsetNear"
 
 
 def main(arguments: list[str]) -> int:
@@ -28,7 +28,9 @@ def main(arguments: list[str]) -> int:
     print(f"\nModel      {resolution.entry.model_id}, found by the rule {resolution.rule}")
     show(resolution.entry)
     successor = registry.get(str(resolution.entry.metadata.get("successor")))
-    if successor is not None:
+    if successor is None:
+        print("\nSuccessor  none: ask the owner which model to use")
+    else:
         print(f"\nSuccessor  {successor.model_id} ({successor.status})")
         show(successor)
     print(f"\nMore: spanforge-models show {resolution.entry.model_id} -f examples/command_line/models.yaml")

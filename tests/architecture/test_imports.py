@@ -103,7 +103,16 @@ LAYERS = [
 """The modules of ``_core`` and the public ones, from left to right: a module imports from layers to its left only."""
 INNER_LAYERS = {
     "otel": [
-        {"_marks", "_counters", "_info", "_late_provider", "_llm_instrumentations", "_shutdowns", "_sunsets"},
+        {
+            "_marks",
+            "_counters",
+            "_enabled",
+            "_info",
+            "_late_provider",
+            "_llm_instrumentations",
+            "_shutdowns",
+            "_sunsets",
+        },
         {"_span_access"},
         {"_enricher", "_plan_cache", "_log_lines", "_startup", "_file_metrics"},
         {"_metrics"},

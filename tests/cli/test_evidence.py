@@ -148,7 +148,7 @@ def test_what_make_prints(make: Make) -> None:
         f"zip sha256  {report.archive_sha256}",
         "- calls_registered: 3 of 55 calls break the rule: Every model that was called",
         "CC8.1   findings  Changes to systems",
-        "Limits: 13\n",
+        "Limits: 1",
         "spanforge-models evidence show october.zip",
     ):
         assert text in printed.out

@@ -275,3 +275,12 @@ def test_wrong_arguments(arguments: list[object], line: str, capsys: pytest.Capt
     printed = run_here(capsys, "resolve", *arguments)
     assert (printed.code, printed.out) == (2, "")
     assert printed.err.splitlines()[-1] == line
+
+
+@pytest.mark.parametrize(("name", "first"), [("acme-draft-3", "register"), ("acme-chatt-2", "other name")])
+def test_a_new_model_and_a_misspelt_one(name: str, first: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The entry of its own comes first for a name that is like no other, and last for a misspelt one."""
+    printed = run_here(capsys, "resolve", name, "--file", str(EXAMPLES / "models.yaml"), "--format", "json")
+    actions = [each["action"] for each in json.loads(printed.out)[0]["suggestions"]]
+    assert (actions[0], actions.count("register")) == (first, 1)
+    assert "register" in (actions[0], actions[-1])

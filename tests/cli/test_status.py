@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from opentelemetry.sdk.version import __version__ as sdk_version
 from support.commands import EXAMPLES, fits_terminal, run_here
+from support.evidence import run_code
 from support.watching import content
 
 from spanforge.model_registry import __version__
@@ -120,3 +121,22 @@ def test_a_package_without_entry_points(monkeypatch: pytest.MonkeyPatch, capsys:
     monkeypatch.setattr(environment_facts, "entry_points", lambda group: [])  # noqa: ARG005 - the keyword
     assert len(read_status(capsys)["missing_entry_points"]) == 4
     assert "opentelemetry_instrumentor: the plugin, for" in run_here(capsys, "status").out
+
+
+def test_an_environment_without_a_distribution(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without a distribution of OpenTelemetry, the plugin is off, and the reason says what is missing."""
+    real = environment_facts.entry_points
+    monkeypatch.setattr(
+        environment_facts, "entry_points", lambda group: [] if group == "opentelemetry_distro" else real(group=group)
+    )
+    reason = "opentelemetry-distro is not installed, so no span is enriched without code"
+    assert read_status(capsys)["plugin"] == {"on": False, "reasons": [reason]}
+
+
+@pytest.mark.slow
+def test_the_command_needs_no_instrumentation() -> None:
+    """With the extra ``cli`` alone, the command ends without an error."""
+    command = "from spanforge.model_registry._cli.app import run; print(run(['status']))"
+    assert run_code(command, "opentelemetry.instrumentation").endswith("\n0\n")

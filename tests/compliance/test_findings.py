@@ -7,10 +7,12 @@ import json
 from typing import TYPE_CHECKING
 
 import msgspec
+import pytest
 from support.evidence import make_entry
 from support.figures import assert_equal_figures
 from support.pages import ReportPage, make_rich_package
 
+from spanforge.model_registry._core.timestamps import to_nanos
 from spanforge.model_registry.compliance import Attestation
 from spanforge.model_registry.compliance._page.render import render_page
 
@@ -45,6 +47,41 @@ def test_each_exception_has_its_model_service_sender_and_reason() -> None:
     assert (retired.first, retired.last) == ("2026-01-01T00:00:00.000000Z", "2026-01-01T02:00:00.000000Z")
     untrusted = {summarize(each)[:2] for each in findings if each.sender == "untrusted"}
     assert untrusted == {("calls_registered", "stranger"), ("no_calls_after_retirement", "old")}
+
+
+def test_a_difference_names_the_attributes_of_the_span(case: EvidenceCase, otlp: Otlp) -> None:
+    """The reason has the status on the span, the other attributes that differ, and whether there is an entry."""
+    spans = [
+        otlp.enriched("gone", model_registry__status="retired"),
+        otlp.enriched("gone", model_registry__status="no status of ours"),
+        otlp.enriched(model_registry__owner="others", model_registry__status="deprecated"),
+        otlp.enriched(),
+    ]
+    case.write(otlp.line(*spans))
+    found = case.attest(make_entry())
+    base = "the span's attributes differ from the registry: on the span"
+    assert {(each.name, each.reason) for each in found.findings if each.check == "registry_and_spans_agree"} == {
+        ("gone", f"{base}: status retired, model id, owner, risk tier; in the registry: no entry"),
+        ("gone", f"{base}: status other, model id, owner, risk tier; in the registry: no entry"),
+        ("gpt", f"{base}: status deprecated, owner; in the registry: other values"),
+    }
+    (retired,) = [each for each in found.checks if each.check == "no_calls_after_retirement"]
+    note = "calls not examined, because the model has no entry although the span has the status retired: 1"
+    assert (retired.exceptions, retired.notes) == (0, (note,))
+
+
+@pytest.mark.parametrize(("minutes", "number"), [(4, 0), (6, 1)])
+def test_spans_after_the_time_of_generation_are_a_limit(
+    minutes: int, number: int, case: EvidenceCase, otlp: Otlp
+) -> None:
+    """If a span started after the stated time of generation, a limit names the input; clocks may differ a little."""
+    generated = "2026-03-01T00:00:00Z"
+    case.write(otlp.line(otlp.enriched(), otlp.enriched(start=to_nanos(generated) + minutes * 60 * 10**9)))
+    found = case.attest(make_entry(), generated_at=generated)
+    limits = [each for each in found.limits if "after the time of generation" in each]
+    expected = f"1 ('{case.file.name}'). The last one started at 2026-03-01T00:0{minutes}:00.000000Z. "
+    assert len(limits) == number
+    assert all(expected in each for each in limits)
 
 
 def test_calls_by_sender_tier_and_status(case: EvidenceCase, otlp: Otlp) -> None:

@@ -423,7 +423,7 @@ def check_notifications(found: dict[str, Any]) -> None:
     assert near["annotations"] == {
         "description": "support called near-1: model near-1, risk tier low. Calls are not blocked. "
         f"Its sunset date is {DATES['near-1'].date()}. Use gpt-4o instead. Ask ml-platform (#ml-help).",
-        "runbook_url": "https://example.com/docs/alerts.md#modelregistrysunsetnear",
+        "runbook_url": "https://example.com/docs/alert-dates.md#modelregistrysunsetnear",
         "traces_url": "http://localhost:16686/search?service=support&lookback=2w"
         "&tags=%7B%22model_registry.model_id%22%3A%22near-1%22%7D",
     }

@@ -156,6 +156,14 @@ def test_reasons_are_shown(plugin: Any, provider: Any, monkeypatch: Any) -> None
     assert status().enrichment == "off: uninstrument() was called"
 
 
+@pytest.mark.parametrize("names", ["openai, model_registry", "*"])
+def test_disabled_instrumentation_is_the_reason(names: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """If OpenTelemetry does not load the plugin because a variable names it, the reason names the variable."""
+    monkeypatch.setenv("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", names)
+    reason = "no span processor was made, because OTEL_PYTHON_DISABLED_INSTRUMENTATIONS names model_registry"
+    assert status().enrichment == line("enrichment") == f"off: {reason}"
+
+
 @pytest.mark.parametrize(
     "sampler", [ModelRegistrySampler(0.25, flagged=True), ParentBasedTraceIdRatio(0.5), ALWAYS_OFF]
 )

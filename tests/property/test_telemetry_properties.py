@@ -272,7 +272,7 @@ class Naive:
         agreeing = self._agrees(span, model, status)
         kinds = {"not_enriched"} if status is None else {"disagreeing"} if not agreeing else set()
         if model is None:
-            return kinds | {"unregistered"}
+            return kinds | {"unregistered"} | ({"not_examined_retired"} if status == "retired" else set())
         state = model.as_of(from_nanos(span.start))
         kinds.add("before_deployment" if state is None else state.status)
         sunset = model.metadata.get("sunset_date")

@@ -21,10 +21,10 @@ from spanforge.model_registry.compliance._analysis.calls import (
     CalledModel,
     ModelSpan,
     Origin,
-    SpanClaims,
     SpanNames,
     clean_name,
 )
+from spanforge.model_registry.compliance._analysis.differences import SpanClaims
 from spanforge.model_registry.compliance._analysis.resolver import Resolver
 
 PERIOD = range(START, END)

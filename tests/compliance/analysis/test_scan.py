@@ -29,6 +29,7 @@ from spanforge.model_registry._core.timestamps import to_nanos
 from spanforge.model_registry.compliance._analysis import call_groups, duplicates, seen_events
 from spanforge.model_registry.compliance._analysis.calls import NO_NAME, OTHERS_NAME, Call, SpanNames
 from spanforge.model_registry.compliance._analysis.calls import OTHER as UNMARKED_OTHER
+from spanforge.model_registry.compliance._analysis.differences import Difference
 from spanforge.model_registry.compliance._analysis.duplicates import SpanIdWriter
 from spanforge.model_registry.compliance._analysis.scan import Scan
 from spanforge.model_registry.compliance._analysis.scan_data import (
@@ -250,7 +251,7 @@ def test_attributes_of_the_registry_identify_a_call(count: Count, otlp: Otlp) ->
     ]
     assert count(otlp.line(*spans)) == {
         call(enriched=True, agrees=True): 2,
-        call(enriched=True): 1,
+        call(enriched=True, difference=Difference(keys=("owner",))): 1,
         call("it's \"\\n", enriched=True, agrees=True): 1,
         call(NO_NAME, enriched=True, agrees=True): 2,
     }
@@ -329,7 +330,8 @@ def test_span_may_show_status_after_the_period(count: Count, otlp: Otlp) -> None
     span = otlp.span("gpt", END - 1, to_nanos("2026-02-04"), **shown)
     assert count(otlp.line(span), request=make_request(model)) == {call(enriched=True, agrees=True): 1}
     early = otlp.span("gpt", END - 1, to_nanos("2026-02-02"), **shown)
-    assert count(otlp.line(early), request=make_request(model)) == {call(enriched=True): 1}
+    shows_retired = call(enriched=True, difference=Difference("retired"))
+    assert count(otlp.line(early), request=make_request(model)) == {shows_retired: 1}
 
 
 def test_span_may_show_status_before_the_period(count: Count, otlp: Otlp) -> None:
@@ -338,7 +340,7 @@ def test_span_may_show_status_before_the_period(count: Count, otlp: Otlp) -> Non
     spans = [otlp.span("gpt", START + at, START + at, model_registry__status="active") for at in (0, 4 * MINUTE)]
     assert count(otlp.line(*spans), request=make_request(model)) == {
         call(status="retired", enriched=True, agrees=True): 1,
-        call(status="retired", enriched=True): 1,
+        call(status="retired", enriched=True, difference=Difference("active")): 1,
     }
 
 

@@ -13,7 +13,7 @@ from spanforge.model_registry._core.errors import InvalidValueError
 from spanforge.model_registry._core.setting_names import list_unknown_variables
 from spanforge.model_registry._core.settings import FILE, SETTINGS
 from spanforge.model_registry.otel import status
-from spanforge.model_registry.otel.instrumentor import is_plugin_enabled
+from spanforge.model_registry.otel._enabled import DISABLED_INSTRUMENTATIONS, is_plugin_disabled, is_plugin_enabled
 from spanforge.model_registry.watch import follow_settings
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ _ENTRY_POINTS: Final = {
     "opentelemetry_sampler": "the sampler, for declarative configuration",
 }
 """The groups of entry points that the package has, with what they are for."""
-_PLUGIN_NAME: Final = "model_registry"
+_DISTROS: Final = "opentelemetry_distro"
+"""The group of entry points of OpenTelemetry's distributions. Each needs opentelemetry-instrumentation."""
 
 
 class SettingFact(NamedTuple):
@@ -122,9 +123,10 @@ def _list_switches() -> Iterator[str]:
         yield "the setting enabled is false"
     if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         yield "OTEL_SDK_DISABLED is true"
-    names = os.environ.get("OTEL_PYTHON_DISABLED_INSTRUMENTATIONS", "").split(",")
-    if {"*", _PLUGIN_NAME}.intersection(map(str.strip, names)):
-        yield "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS names it"
+    if is_plugin_disabled():
+        yield f"{DISABLED_INSTRUMENTATIONS} names it"
+    if not entry_points(group=_DISTROS):
+        yield "opentelemetry-distro is not installed, so no span is enriched without code"
 
 
 def _list_missing() -> Iterator[tuple[str, str]]:

@@ -30,6 +30,8 @@ MAX_NEAR: Final = 3
 MAX_SCANNED: Final = 20_000
 """The limit of ids and aliases that are compared with a name by their base names. They take half a second."""
 _REGISTER: Final = "register"
+_MISSPELT_LIKENESS: Final = 0.8
+"""The similarity from which a misspelling is more likely than a new model: one or two characters in ten differ."""
 _SAMPLE: Final = {"name": "N", "version": "1", "risk_tier": "low", "owner": "T", "purpose": "P"}
 """The fields of an entry that is made only to resolve a name."""
 
@@ -92,12 +94,24 @@ def list_near_entries(index: ModelIndex, explanation: Explanation) -> list[NearE
 
 
 def list_remedies(index: ModelIndex, explanation: Explanation, near: Iterable[NearEntry]) -> list[Remedy]:
-    """Return the changes that make a name match one of the entries near it, or an entry of its own."""
+    """Return the changes that make a name match one of the entries near it, or an entry of its own.
+
+    The entry of its own comes first if the name is like no other one.
+    """
+    near = list(near)
     attempts = [attempt for each in near for attempt in _list_attempts(index, each, explanation)]
     attempts += _list_general_attempts(index, explanation)
     remedies = [remedy for attempt in attempts if (remedy := _try(index, explanation, attempt))]
     new_entries = [each for each in remedies if each.action == _REGISTER]
-    return [each for each in remedies if each not in new_entries[1:]]
+    others = [each for each in remedies if each.action != _REGISTER]
+    return [*new_entries[:1], *others] if _is_new(explanation.name, near) else [*others, *new_entries[:1]]
+
+
+def _is_new(name: str, near: Iterable[NearEntry]) -> bool:
+    """Check whether a name is like no entry's name, so that a new model is more likely than a misspelling."""
+    if not all(each.is_similar for each in near):
+        return False
+    return not find_similar_names(name, (each.text for each in near), likeness=_MISSPELT_LIKENESS)
 
 
 def _list_found(explanation: Explanation) -> Iterator[NearEntry]:

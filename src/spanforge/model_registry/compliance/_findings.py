@@ -14,7 +14,11 @@ from spanforge.model_registry._core.values import quote
 from spanforge.model_registry.compliance._analysis.calls import OTHERS_NAME
 from spanforge.model_registry.compliance._analysis.checks import EVIDENCE_CHECKS
 from spanforge.model_registry.compliance._analysis.copies import DIFFERING_COPIES
-from spanforge.model_registry.compliance._analysis.finding_totals import ANSWERED_BY_UNREGISTERED, REPEATED_ATTRIBUTES
+from spanforge.model_registry.compliance._analysis.finding_totals import (
+    ANSWERED_BY_UNREGISTERED,
+    DISAGREEING,
+    REPEATED_ATTRIBUTES,
+)
 from spanforge.model_registry.compliance._analysis.retention import (
     list_missing_days,
     measure_retention,
@@ -68,7 +72,7 @@ _REASONS: Final[Mapping[str, str]] = {
     "past_sunset": "called on or after its sunset date",
     "past_provider_shutdown": "called on or after its provider's shutdown day",
     "not_enriched": "the span does not have the registry's status",
-    "disagreeing": "the span's attributes differ from the registry",
+    DISAGREEING: "the span's attributes differ from the registry",
     DIFFERING_COPIES: "copies of the span differ",
     REPEATED_ATTRIBUTES: "an attribute occurs twice on the span, with different values",
 }
@@ -219,6 +223,8 @@ def _list_calls(facts: EvidenceFacts, row: CheckRow) -> Iterator[_Candidate]:
 def _state_reason(key: FindingKey) -> str:
     """Return the reason of a finding, in words."""
     reason = _REASONS[key.kind]
+    if key.kind == DISAGREEING:
+        return f"{reason}: {key.difference.describe()}"
     return f"{reason}: {quote(key.served)}" if key.served not in ("", OTHERS_NAME) else reason
 
 

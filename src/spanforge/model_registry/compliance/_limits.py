@@ -32,8 +32,12 @@ LIMITS: Final = (
         "trusted senders from untrusted ones."
     ),
     (
-        "The evidence does not show that the registry is unaltered. Anyone who can write the registry can change an "
-        "entry's status, dates and history."
+        "The evidence does not show that the registry is complete and unaltered. Anyone who can write the registry can "
+        "change an entry's status, dates and history."
+    ),
+    (
+        "Anyone who makes the evidence can leave out a registry file. Calls of its models are then unregistered, and "
+        "checks of registered models do not examine them."
     ),
     "The evidence does not show what a provider runs behind a model's name.",
     "Names, aliases, purposes and sunset dates are those at generation, as the registry keeps no history of them.",
@@ -45,6 +49,8 @@ _USUAL_SECONDS: Final = {
     "max_gap": (86_400, "Stretches of that length without spans do not make coverage incomplete."),
 }
 """The defaults of arguments that hide findings if they are longer, in seconds, with the effect."""
+_CLOCK_TOLERANCE: Final = 300 * 10**9
+"""The nanoseconds by which clocks of applications may be ahead: five minutes, as Kerberos accepts by default."""
 MAX_LISTED: Final = 10
 """The number of models that a limit names."""
 
@@ -59,6 +65,7 @@ def list_limits(facts: EvidenceFacts, names: NameLists) -> Iterator[str]:
     yield from _list_retention_limits(facts)
     yield from list_harmless_faults(facts.inputs)
     yield from _list_database_limits(facts.inputs)
+    yield from _list_later_telemetry(facts)
     called = [entry for entry in facts.request.entries if entry.model_id in about.models]
     undated = sum(_begins_by_dates(entry, facts.request.scan) for entry in called)
     if undated:
@@ -162,6 +169,19 @@ def _list_database_limits(inputs: Sequence[ScannedInput]) -> Iterator[str]:
         yield (
             f"The rows of a database can change: {_count_and_name(databases)}. The digest of such an input is that of "
             "the queries and their parameters, not of the rows, so nobody can check later which rows were read."
+        )
+
+
+def _list_later_telemetry(facts: EvidenceFacts) -> Iterator[str]:
+    """Yield a sentence about inputs with spans that started after the time of generation."""
+    generated = to_nanos(facts.request.generated_at)
+    later = [scanned for scanned in facts.inputs if scanned.result.last > generated + _CLOCK_TOLERANCE]
+    if later:
+        last = format_nanos(max(scanned.result.last for scanned in later))
+        yield (
+            f"Inputs with spans that started after the time of generation: "
+            f"{_count_and_name([scanned.name for scanned in later])}. The last one started at {last}. So the time of "
+            "generation is wrong, or a clock was wrong, or the telemetry was changed."
         )
 
 

@@ -26,6 +26,9 @@ together, without their attributes."""
 MAX_UNREGISTERED: Final = 100
 """The limit of unregistered model names that are kept for ``status``. They come from the network."""
 
+NO_PROCESSOR: Final = "no span processor was made"
+"""The reason why spans are not enriched before the first span processor."""
+
 
 class Series(NamedTuple):
     """The key of a span counter.
@@ -173,7 +176,7 @@ class Reasons(ProcessState):
 
     def reset(self) -> None:
         """Start again as before the first span processor."""
-        self.no_enrichment = self.no_metrics = "no span processor was made"
+        self.no_enrichment = self.no_metrics = NO_PROCESSOR
 
 
 span_counters: Final = SpanCounters()

@@ -20,7 +20,14 @@ from spanforge.model_registry._core.lifecycle import STATUSES
 from spanforge.model_registry._core.name_conflicts import list_nearest
 from spanforge.model_registry._core.process import live_keys
 from spanforge.model_registry._core.settings import SETTINGS
-from spanforge.model_registry.otel._counters import processors, reasons, span_counters, unregistered_names
+from spanforge.model_registry.otel._counters import (
+    NO_PROCESSOR,
+    processors,
+    reasons,
+    span_counters,
+    unregistered_names,
+)
+from spanforge.model_registry.otel._enabled import DISABLED_INSTRUMENTATIONS, is_plugin_disabled
 from spanforge.model_registry.watch import FileState, file_states
 
 if TYPE_CHECKING:
@@ -98,7 +105,7 @@ def status() -> PluginStatus:
         sdk=sdk_version,
         python=platform.python_version(),
         processors=len(active_processors),
-        enrichment="on" if active_processors else f"off: {reasons.no_enrichment}",
+        enrichment="on" if active_processors else f"off: {_explain_no_enrichment()}",
         late_writes=_join_late_writes(active_processors),
         tracer_provider=tracer_provider_class,
         sampler=_describe_sampler(tracer_provider),
@@ -123,6 +130,14 @@ def log_status() -> None:
     if logs.is_debugging():
         with SuppressFailures():  # a failed status must not stop the application
             logs.debug("model registry: %s", "; ".join(str(status()).splitlines()))
+
+
+def _explain_no_enrichment() -> str:
+    """Return the reason why spans are not enriched; with the variable, if one keeps the plugin from being loaded."""
+    reason = reasons.no_enrichment
+    if reason == NO_PROCESSOR and is_plugin_disabled():
+        return f"{reason}, because {DISABLED_INSTRUMENTATIONS} names model_registry"
+    return reason
 
 
 def _count(counts: Mapping[Series, int], belongs: Callable[[Series], bool]) -> int:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import os
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -21,7 +20,7 @@ from spanforge.model_registry._core.calendar_watch import stop_calendar
 from spanforge.model_registry._core.default import get_default_registry
 from spanforge.model_registry._core.emission import flush_events, set_event_signals
 from spanforge.model_registry._core.interruptions import pass_interruption
-from spanforge.model_registry._core.process import ByIdentity, ProcessState, WarnOnce
+from spanforge.model_registry._core.process import ByIdentity, WarnOnce
 from spanforge.model_registry._core.setting_names import drop_unknown_options, warn_about_unknown_variables
 from spanforge.model_registry._core.settings import (
     ENABLED,
@@ -32,6 +31,7 @@ from spanforge.model_registry._core.settings import (
     UNREGISTERED_POLICY,
 )
 from spanforge.model_registry.otel._counters import reasons
+from spanforge.model_registry.otel._enabled import is_plugin_enabled
 from spanforge.model_registry.otel._late_provider import late_provider
 from spanforge.model_registry.otel._metrics import install_metrics
 from spanforge.model_registry.otel._processor import ModelRegistrySpanProcessor
@@ -44,9 +44,6 @@ if TYPE_CHECKING:
     from spanforge.model_registry._core.registry import ModelRegistry
 
 __all__ = ["ModelRegistryInstrumentor", "Options"]
-
-_NAME: Final = "model_registry"
-"""The instrumentor's name in ``OTEL_PYTHON_DISABLED_INSTRUMENTATIONS`` and in declarative configuration."""
 
 _PROCESSOR_SETTINGS: Final = (SPAN_ATTRIBUTES, MODEL_ATTRIBUTES, UNREGISTERED_POLICY, MATCH, HAS_METRICS)
 """The settings that are arguments of the span processor."""
@@ -234,44 +231,3 @@ class ModelRegistryInstrumentor(BaseInstrumentor):  # type: ignore[no-any-unimpo
         if self._watcher is not None:
             self._watcher.stop()
         stop_calendar(get_default_registry())
-
-
-def is_plugin_enabled(option: object) -> bool:
-    """Check whether the plugin is on: by the option, or else the configuration file, or else the environment."""
-    path = os.environ.get("OTEL_CONFIG_FILE")
-    if path and option is None:
-        option = _read_enabled(path)
-    return ENABLED.read(option)
-
-
-@functools.cache
-def _read_enabled(path: str) -> object:
-    """Return the option ``enabled`` of a declarative configuration file; ``None`` if the file does not have it.
-
-    OpenTelemetry passes no such option to ``instrument``, and ``opentelemetry-instrument`` does not read the file.
-    Reading it is slow, so the result is cached.
-    """
-    try:
-        from opentelemetry.configuration import load_config_file  # noqa: PLC0415 - only if there is such a file
-
-        instrumentation = load_config_file(path).instrumentation_development
-        if not instrumentation or not instrumentation.python:
-            return None
-        plugin_options = instrumentation.python.get(_NAME) or {}
-        if "enabled" not in plugin_options:
-            return None
-        return plugin_options["enabled"] or False  # an empty value means off, not the default
-    except Exception as error:  # noqa: BLE001 - OpenTelemetry has logged what is wrong with the file
-        pass_interruption(error)
-        return None
-
-
-class _EnabledReset(ProcessState):
-    """Clears the cache of ``_read_enabled`` when the process is reset."""
-
-    def reset(self) -> None:
-        """Read configuration files again."""
-        _read_enabled.cache_clear()
-
-
-_EnabledReset()  # it registers itself

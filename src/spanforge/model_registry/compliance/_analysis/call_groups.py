@@ -47,4 +47,4 @@ class CallGroups:
             matched, served = (each if each in kept else OTHERS_NAME for each in (names.matched, names.served))
             names = names._replace(matched=matched, served=served)
         name = call.name if call.name in kept else OTHERS_NAME
-        return Call(call.kind, call.model_id, name, OTHERS_NAME, *call[4:8], names, *call[9:])
+        return call._replace(name=name, service=OTHERS_NAME, names=names)

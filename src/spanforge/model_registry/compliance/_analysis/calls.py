@@ -18,11 +18,18 @@ from spanforge.model_registry.compliance._analysis.call_shutdowns import (
     CallShutdown,  # msgspec reads it
     ShutdownTimes,
 )
+from spanforge.model_registry.compliance._analysis.differences import (
+    NO_DIFFERENCE,
+    Difference,  # msgspec reads it
+    find_difference,
+    is_in_force,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from spanforge.model_registry._core.entry import ModelRegistryEntry, StateAsOf
+    from spanforge.model_registry._core.entry import ModelRegistryEntry
+    from spanforge.model_registry.compliance._analysis.differences import SpanClaims
 
 NO_MARK: Final = ""
 """The sender of a span or a log record without a mark, until all of its input was read."""
@@ -73,6 +80,7 @@ class Call(NamedTuple):
         is_ambiguous: ``True`` if the span has an attribute twice, and its later value changes another field.
         from_log: ``True`` if a log record reports the call.
         shutdown: The shutdown of the model by its provider.
+        difference: The attributes on the span that were not in force, if there are some.
     """
 
     kind: SpanKind
@@ -88,6 +96,7 @@ class Call(NamedTuple):
     is_ambiguous: bool = False
     from_log: bool = False
     shutdown: CallShutdown = NOT_LISTED
+    difference: Difference = NO_DIFFERENCE
 
 
 OTHER: Final = Call("other")
@@ -106,15 +115,6 @@ class Origin(NamedTuple):
     def to_other(self) -> Call:
         """Return the group of spans that name no model. The services of these are not listed."""
         return OTHER._replace(sender=self.sender, is_ambiguous=self.is_ambiguous, from_log=self.from_log)
-
-
-class SpanClaims(NamedTuple):
-    """The attributes of a span that describe its model, as the span processor adds them."""
-
-    status: str | None
-    model_id: str | None
-    owner: str | None
-    risk_tier: str | None
 
 
 class CalledModel:
@@ -166,13 +166,15 @@ class CalledModel:
         if self.entry is None:
             agrees = claims.status == UNREGISTERED and claims.model_id is None
             facts = UNREGISTERED, False, enriched, agrees, NO_NAMES
-            return Call("call", None, self.name, service, *facts, *report, shutdown)
+            difference = find_difference(claims, None, None, agrees=agrees)
+            return Call("call", None, self.name, service, *facts, *report, shutdown, difference)
         state = self._states[position]
         status = None if state is None else state.status
         past_sunset = status == "deprecated" and self._moments[position] >= self._sunset
-        agrees = enriched and any(_agrees(claims, self.entry, self._states[each]) for each in shown)
+        agrees = enriched and any(is_in_force(claims, self.entry, self._states[each]) for each in shown)
+        difference = find_difference(claims, self.entry, state, agrees=agrees)
         known = status, past_sunset, enriched, agrees, names
-        return Call("call", self.entry.model_id, "", service, *known, *report, shutdown)
+        return Call("call", self.entry.model_id, "", service, *known, *report, shutdown, difference)
 
     def to_agent(self, origin: Origin) -> Call:
         """Return the group by which spans of agents are counted that name this model."""
@@ -193,13 +195,6 @@ class CalledModel:
         """Return the first instant of the state at a position, and the first instant after it."""
         since = self._moments[position] if position else -sys.maxsize
         return since, self._moments[position + 1] if position + 1 < len(self._moments) else sys.maxsize
-
-
-def _agrees(claims: SpanClaims, entry: ModelRegistryEntry, state: StateAsOf | None) -> bool:
-    if state is None:
-        return claims.status == UNREGISTERED or claims.model_id == entry.model_id
-    in_force = SpanClaims(state.status, entry.model_id, state.owner, state.risk_tier)
-    return all(claim in (None, fact) for claim, fact in zip(claims, in_force, strict=True))
 
 
 def list_entry_moments(entry: ModelRegistryEntry) -> Iterator[int]:

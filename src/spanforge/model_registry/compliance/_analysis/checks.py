@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from spanforge.model_registry._core.lifecycle import LIFECYCLE
-from spanforge.model_registry.compliance._analysis.copies import DIFFERING_COPIES
+from spanforge.model_registry.compliance._analysis.copies import CLAIMED_KINDS, DIFFERING_COPIES
 from spanforge.model_registry.compliance._analysis.retention import list_retention_notes, measure_retention
 from spanforge.model_registry.compliance._analysis.samples import select_samples
 from spanforge.model_registry.compliance._status_checks import STATUS_CHECKS
@@ -169,9 +169,15 @@ def _make_status_check(check: str, status: ModelStatus) -> CheckRow:
     kind = LIFECYCLE[status].finding
     assert kind is not None, status  # noqa: S101 - STATUS_CHECKS has no other
     title = f"No model was called while it was {status}."
-    return CheckRow(
-        check, title, "calls of registered models", lambda given: _count_calls_of_kind(given, kind, words), (kind,)
-    )
+
+    def look(given: CheckInput) -> Outcome:
+        outcome, claimed = _count_calls_of_kind(given, kind, words), given.count(CLAIMED_KINDS[status])
+        note = (
+            f"calls not examined, because the model has no entry although the span has the status {status}: {claimed}"
+        )
+        return outcome._replace(notes=[*outcome.notes, note]) if claimed else outcome
+
+    return CheckRow(check, title, "calls of registered models", look, (kind,))
 
 
 _STATUS_WORDS: Final[dict[str, str]] = {"retired": "after their retirement"}

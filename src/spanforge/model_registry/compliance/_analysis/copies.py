@@ -36,6 +36,14 @@ def _make_status_exceptions() -> dict[str, Callable[[Call], bool]]:
 _STATUS_EXCEPTIONS: Final = _make_status_exceptions()
 _FORBIDDEN: Final = [LIFECYCLE[status].finding for status in STATUS_CHECKS.values()]
 
+CLAIMED_KINDS: Final = {status: f"not_examined_{status}" for status in STATUS_CHECKS.values()}
+"""By status, the kind of calls whose model has no entry, although the span has this status."""
+
+
+def _claims_status(status: str) -> Callable[[Call], bool]:
+    return lambda call: call.model_id is None and call.difference.status == status
+
+
 EXCEPTIONS: Final[Mapping[str, Callable[[Call], bool]]] = {
     **{kind: applies for kind, applies in _STATUS_EXCEPTIONS.items() if kind in _FORBIDDEN},
     "past_sunset": lambda call: call.past_sunset,
@@ -49,6 +57,7 @@ EXCEPTIONS: Final[Mapping[str, Callable[[Call], bool]]] = {
     "not_enriched": lambda call: not call.enriched and not call.from_log,
     "past_unknown_shutdown": lambda call: call.shutdown.state == "past, not known",
     "in_calendar": lambda call: call.shutdown.state != "not listed",
+    **{kind: _claims_status(status) for status, kind in CLAIMED_KINDS.items()},
 }
 """The kinds of calls that checks count, by name, the worst first."""
 
@@ -173,7 +182,8 @@ def _correct(
 
 
 def _drop_sender(call: Call) -> tuple[object, ...]:
-    return (*call[:_SENDER], *call[_SENDER + 1 :])
+    """Return the facts that copies of a span must share. How both differ from the registry is not one of them."""
+    return (*call[:_SENDER], *call[_SENDER + 1 : -1])
 
 
 def _rank_call(call: Call) -> tuple[int | bool, ...]:

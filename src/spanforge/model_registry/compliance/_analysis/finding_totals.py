@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from spanforge.model_registry.compliance._analysis.copies import DIFFERING_COPIES, list_exceptions
+from spanforge.model_registry.compliance._analysis.copies import CLAIMED_KINDS, DIFFERING_COPIES, list_exceptions
+from spanforge.model_registry.compliance._analysis.differences import NO_DIFFERENCE, Difference
 from spanforge.model_registry.compliance._sources.otlp_json import MAX_TIME
 
 if TYPE_CHECKING:
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
 REPEATED_ATTRIBUTES: Final = "repeated_attributes"
 ANSWERED_BY_UNREGISTERED: Final = "answered_by_unregistered"
-_NO_FINDINGS: Final = frozenset({"in_calendar", "past_unknown_shutdown", "while_deprecated"})
+DISAGREEING: Final = "disagreeing"
+_NO_FINDINGS: Final = frozenset({"in_calendar", "past_unknown_shutdown", "while_deprecated", *CLAIMED_KINDS.values()})
 """The kinds of ``copies.EXCEPTIONS`` that break no rule. Checks count them for their notes and populations."""
 
 
@@ -31,6 +33,7 @@ class FindingKey(NamedTuple):
         service: The service; empty for spans that name no model.
         served: The response model, if a model that is not registered answered; else empty.
         is_call: ``True`` if the spans are calls.
+        difference: The attributes on the spans that were not in force, if the kind is ``DISAGREEING``.
     """
 
     kind: str
@@ -39,6 +42,7 @@ class FindingKey(NamedTuple):
     service: str
     served: str = ""
     is_call: bool = True
+    difference: Difference = NO_DIFFERENCE
 
 
 @dataclass(slots=True)
@@ -83,7 +87,9 @@ def _list_finding_keys(call: Call) -> Iterator[FindingKey]:
     for kind in list_exceptions(call):
         if kind not in _NO_FINDINGS:
             key = _make_key(call, kind)
-            yield key._replace(served=call.names.served) if kind == ANSWERED_BY_UNREGISTERED else key
+            if kind == ANSWERED_BY_UNREGISTERED:
+                key = key._replace(served=call.names.served)
+            yield key._replace(difference=call.difference) if kind == DISAGREEING else key
 
 
 def _make_key(call: Call, kind: str) -> FindingKey:

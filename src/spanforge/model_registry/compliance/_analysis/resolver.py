@@ -27,10 +27,10 @@ from spanforge.model_registry.compliance._analysis.calls import (
     NO_NAMES,
     CalledModel,
     ModelSpan,
-    SpanClaims,
     SpanNames,
     clean_name,
 )
+from spanforge.model_registry.compliance._analysis.differences import SpanClaims
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
