@@ -73,7 +73,7 @@ def parse_clickhouse(url: str) -> ClickHouseAddress:
     except ValueError:
         raise TelemetryError(shorten(url.rpartition("@")[2]), _ADDRESS_RULE) from None
     database = urllib.parse.unquote(parts.path)[1:]
-    problem = _find_problem(parts, database, options)
+    problem = _find_address_problem(parts, database, options)
     if problem or not host or options is None:
         shown = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="")
         raise TelemetryError(urllib.parse.urlunsplit(shown), problem or _ADDRESS_RULE)
@@ -89,7 +89,7 @@ def _choose_port(scheme: str, port: int | None) -> tuple[int, bool]:
     return port or (_SECURE_PORT if is_secure else _PORT), is_secure
 
 
-def _find_problem(parts: urllib.parse.SplitResult, database: str, options: dict[str, str] | None) -> str:
+def _find_address_problem(parts: urllib.parse.SplitResult, database: str, options: dict[str, str] | None) -> str:
     """Return the reason why an address cannot be used; empty if there is none."""
     if parts.password is not None:
         return f"must have no password, which other users of this machine could see; set {PASSWORD_VARIABLE} instead"
