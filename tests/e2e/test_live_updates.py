@@ -146,7 +146,7 @@ def replace_under_load(path: Path) -> dict[str, Any]:
         "wrong": load.exporter.wrong[:3],
         "torn": load.torn[:3],
         "opened": load.opened[:3],
-        "lines": lines,
+        "lines": [line for line in lines if "model registry: loaded " not in line],
         "caught up": caught_up,
         "memory": memories,
     }
