@@ -205,13 +205,13 @@ def spans(draw: st.DrawFn, number: int) -> Span:
 
 
 class Naive:
-    """What a list of all spans says: each counted when its copy is first read."""
+    """What a list of all spans says. Copies differ in their service only, and the one with the first name counts."""
 
     def __init__(self, request: ScanRequest, inputs: list[list[Span]]) -> None:
         self.request = request
         everything = [span for spans in inputs for span in spans]
         inside = [span for span in everything if request.start <= span.start < request.end]
-        known = {span.number: span for span in inside[::-1]}
+        known = {span.number: span for span in sorted(inside, key=lambda span: span.service, reverse=True)}
         self.spans = len(known)
         self.copies = len(inside) - len(known)
         self.agents = 0
