@@ -22,7 +22,7 @@ PAGES = [
     ROOT / "collector-config" / "README.md",
 ]
 FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
-LANGUAGES = {"console", "json", "promql", "py", "python", "sh", "text", "yaml"}
+LANGUAGES = {"console", "json", "nginx", "promql", "py", "python", "sh", "sql", "text", "yaml"}
 MISSPELT = {"OTEL_PYTHON_MODEL_REGISTRY_FILES"}
 """Names of settings that a page shows as mistakes."""
 OPTIONS_OF_ALL = {"--help", "--install-completion", "--show-completion", "--version"}

@@ -363,7 +363,8 @@ def test_missing_extra(watched: Watched, server: RegistryServer, monkeypatch: py
     monkeypatch.delattr("spanforge.model_registry._core.http_requests")
     watcher = follow(server.url(), watched.path, registry=watched.registry)
     settle(watcher)
-    text = ": registry files at addresses need the extra: pip install 'spanforge-model-registry[http]'"
+    installed = "pip install 'spanforge-model-registry[http]', or '.[http]' in a clone"
+    text = f": registry files at addresses need the extra http: {installed}"
     assert watched.lines() == [cannot_load(server.url(), text, UNTIL_LOADED)]
     assert watched.owners == {"m": "a"}
     with pytest.raises(RegistryFileError, match="http"):
