@@ -111,16 +111,20 @@ def write(text: str) -> Callable[[Path], object]:
 
 
 OTHER_FORMAT = "YAML is read only from files whose names end in .yaml or .yml, and all other files must be JSON"
+ADVICE = "; spanforge-models check lists all faults"
 BAD_FILES: list[tuple[str, Callable[[Path], object]]] = [
-    (": no such file", lambda _: None),
-    (f", line 1, column 1: is not valid JSON: Expecting value; {OTHER_FORMAT}", write("models: []")),
+    (f": no such file; {UNTIL_FIXED}", lambda _: None),
     (
-        ": must be a JSON array of entries; got a mapping; each entry has its id in the field model_id",
+        f", line 1, column 1: is not valid JSON: Expecting value; {OTHER_FORMAT}; {UNTIL_FIXED}{ADVICE}",
+        write("models: []"),
+    ),
+    (
+        f": must be a JSON array of entries; got a mapping; each entry has its id in the field model_id; {UNTIL_FIXED}",
         write('{"gpt-4o": {}}'),
     ),
-    (": cannot be read: it is not a regular file", os.mkfifo),
+    (f": cannot be read: it is not a regular file; {UNTIL_FIXED}", os.mkfifo),
 ]
-"""Why a file cannot be loaded, and what makes it so."""
+"""The end of the line about a file that cannot be loaded, and the function that makes such a file."""
 
 
 def bad_files(stage: Stage) -> None:
@@ -142,7 +146,7 @@ def two_files(stage: Stage) -> None:
 FILES = {
     "bad files": Case(
         bad_files,
-        (*(f"{CANNOT_LOAD}/{number}.json{why}; {UNTIL_FIXED}" for number, (why, _) in enumerate(BAD_FILES)),),
+        (*(f"{CANNOT_LOAD}/{number}.json{why}" for number, (why, _) in enumerate(BAD_FILES)),),
         (*UNREGISTERED, "active"),
         ("repair",),
         f"{BEGINS}{CAUGHT}registered\n{ENDS}",
