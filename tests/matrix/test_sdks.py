@@ -35,11 +35,14 @@ NOT_OF_THE_SDK = {
     "contract/test_logfire_facts.py",
     "test_alerts.py",
     "test_benchmarks.py",
+    "test_code_blocks.py",
     "test_collector_config.py",
     "test_compose_config.py",
     "test_dashboards.py",
     "test_docs.py",
+    "test_documentation.py",
     "test_interrupted.py",  # one version of CPython, and no SDK
+    "test_kubernetes.py",
     "test_mutations.py",
     "test_pin_images.py",
     "test_prose.py",
@@ -190,6 +193,6 @@ def dependencies() -> list[list[str]]:
         r'^.*"([a-z][a-z0-9.-]*)(?:\[\w+\])?>=.*,<.*"', (ROOT / "pyproject.toml").read_text("utf-8"), re.MULTILINE
     )
     sets = [(ROOT / "requirements" / f"matrix-sdk-{sdk}.txt").read_text("utf-8") for sdk in ("oldest", "newest")]
-    pins = [dict(re.findall(r"^([a-z0-9-]+)==(\S+)", text, re.MULTILINE)) for text in sets]
+    pins = [dict(re.findall(r"^([a-z0-9-]+)(?:\[[^\]]*\])?==(\S+)", text, re.MULTILINE)) for text in sets]
     rows = [[name, *(pinned[name.replace(".", "-")] for pinned in pins)] for name in dict.fromkeys(names)]
     return [["dependency", "oldest", "newest"], *rows]
