@@ -30,7 +30,7 @@ from spanforge.model_registry._core.attributes import span_attributes
 from spanforge.model_registry.collector import PROCESSOR, render_transform
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from benchmarks.comparison import Sizes
     from spanforge.model_registry import ModelRegistry
@@ -67,56 +67,91 @@ def _program() -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-class Collector:
-    """A running Collector with one thread. It ends when this process ends, even if this process is killed."""
+def find_ports(number: int) -> list[int]:
+    """Return free ports of loopback."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(number)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
 
-    def __init__(self, folder: Path, transform: str) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        folder.mkdir()
-        first = f"{PROCESSOR}, " if PROCESSOR in transform else ""
-        contents = {"base.yaml": _CONFIG.format(address=f"127.0.0.1:{port}", first=first), "transform.yaml": transform}
-        for name, content in contents.items():
-            (folder / name).write_text(content, "utf-8")
-        configs = [f"--config={folder.absolute() / name}" for name in contents]
+
+class CollectorProcess:
+    """A running Collector with one thread. It ends when this process ends, even if this process is killed.
+
+    Attributes:
+        pid: Its process id.
+        clock: The id of the clock of its processor time, in all threads.
+
+    Args:
+        configs: The files of its configuration.
+        variables: Further environment variables.
+    """
+
+    def __init__(self, configs: Iterable[Path], variables: Mapping[str, str]) -> None:
+        options = [f"--config={path.absolute()}" for path in configs]
         self._runner = subprocess.Popen(
-            [sys.executable, str(_SERVER_RUNNER), _program().stdout.strip(), *configs],
-            env={**os.environ, "GOMAXPROCS": "1"},
+            [sys.executable, str(_SERVER_RUNNER), _program().stdout.strip(), *options],
+            env={**os.environ, "GOMAXPROCS": "1", **variables},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
         assert self._runner.stdout is not None  # noqa: S101 - for type checkers
-        self._clock = (~int(self._runner.stdout.readline()) << 3) | 2  # the formula of clock_getcpuclockid(3)
-        self._connection = http.client.HTTPConnection("127.0.0.1", port)
-        self._connect()
+        self.pid = int(self._runner.stdout.readline())
+        self.clock = (~self.pid << 3) | 2  # the formula of clock_getcpuclockid(3)
 
-    def _connect(self) -> None:
+    def connect(self, port: int) -> http.client.HTTPConnection:
+        """Return a connection to its receiver, when it listens."""
+        connection = http.client.HTTPConnection("127.0.0.1", port)
         deadline = time.monotonic() + READY
         while True:
             with contextlib.suppress(OSError):
-                return self._connection.connect()
+                connection.connect()
+                return connection
             if self._runner.poll() is not None or time.monotonic() > deadline:
-                self._connection.close()
+                connection.close()
                 raise RuntimeError(f"the Collector does not start: {self._runner.communicate()[0]}")
             time.sleep(0.02)
 
+    def stop(self) -> None:
+        """Stop the Collector."""
+        self._runner.communicate()
+
+
+def send_spans(connection: http.client.HTTPConnection, body: bytes) -> None:
+    """Send a request with spans, which must be accepted."""
+    connection.request("POST", "/v1/traces", body, _HEADERS)
+    answer = connection.getresponse()
+    said = answer.read()
+    if answer.status != http.client.OK:
+        raise RuntimeError(f"the Collector refuses spans: {said!r}")
+
+
+class Collector:
+    """A Collector that enriches spans with a transform processor, and drops them."""
+
+    def __init__(self, folder: Path, transform: str) -> None:
+        (port,) = find_ports(1)
+        folder.mkdir()
+        first = f"{PROCESSOR}, " if PROCESSOR in transform else ""
+        contents = {"base.yaml": _CONFIG.format(address=f"127.0.0.1:{port}", first=first), "transform.yaml": transform}
+        for name, content in contents.items():
+            (folder / name).write_text(content, "utf-8")
+        self._process = CollectorProcess([folder / name for name in contents], {})
+        self._connection = self._process.connect(port)
+
     def cost(self, requests: int, body: bytes) -> float:
         """Send the requests and return the microseconds of processor time per span, in all threads."""
-        start = time.clock_gettime(self._clock)
+        start = time.clock_gettime(self._process.clock)
         for _ in range(requests):
-            self._connection.request("POST", "/v1/traces", body, _HEADERS)
-            answer = self._connection.getresponse()
-            said = answer.read()
-            if answer.status != http.client.OK:
-                raise RuntimeError(f"the Collector refuses spans: {said!r}")
-        return (time.clock_gettime(self._clock) - start) / (requests * SPANS) * 1e6
+            send_spans(self._connection, body)
+        return (time.clock_gettime(self._process.clock) - start) / (requests * SPANS) * 1e6
 
     def stop(self) -> None:
         """Stop the Collector."""
         self._connection.close()
-        self._runner.communicate()
+        self._process.stop()
 
 
 def _registry(number: int) -> ModelRegistry:

@@ -10,10 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import http.client
-import os
-import socket
-import subprocess
+import itertools
 import sys
 import tempfile
 import time
@@ -26,18 +23,15 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from benchmarks.collector import READY, SPANS
+from benchmarks.collector import SPANS, CollectorProcess, find_ports, send_spans
 from benchmarks.models import entries, registry_of
 from benchmarks.spans import LATE, MODEL_KEY
 from spanforge.model_registry.collector import render_transform
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     from spanforge.model_registry import ModelRegistry
 
 _ROOT: Final = Path(__file__).parent.parent
-_HEADERS: Final = {"Content-Type": "application/x-protobuf"}
 _MODELS: Final = (100, 5_000)
 _NEW_TRACES: Final = 50
 """The requests with different traces. The Collector gets them again and again."""
@@ -73,33 +67,6 @@ class Need(NamedTuple):
     memory: int
 
 
-def find_ports(number: int) -> list[int]:
-    """Return free ports of loopback."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(number)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-
-
-@contextlib.contextmanager
-def run_collector(environment: dict[str, str], *configs: Path) -> Iterator[int]:
-    """Run a Collector with one processor, and give its process id. It ends with this process."""
-    finder = [sys.executable, str(_ROOT / "tools" / "servers.py"), "otelcol"]
-    program = subprocess.run(finder, check=True, capture_output=True, text=True).stdout.strip()
-    runner = [sys.executable, str(_ROOT / "tests" / "support" / "run_server.py"), program]
-    with subprocess.Popen(
-        [*runner, *(f"--config={path}" for path in configs)],
-        env={**os.environ, "GOMAXPROCS": "1", **environment},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout is not None  # noqa: S101 - for type checkers
-        yield int(process.stdout.readline())
-        print(process.communicate()[0], end="", file=sys.stderr)
-
-
 def encode_requests(registry: ModelRegistry) -> list[bytes]:
     """Return requests with calls of all models of a registry; a trace has ten calls."""
     names, kept = [entry.model_id for entry in registry], InMemorySpanExporter()
@@ -116,27 +83,6 @@ def encode_requests(registry: ModelRegistry) -> list[bytes]:
                     tracer.start_span("chat", attributes={**LATE, MODEL_KEY: name}).end()
         bodies.append(encode_spans(kept.get_finished_spans()).SerializeToString())
     return bodies
-
-
-def send_requests(port: int, bodies: Sequence[bytes], number: int) -> None:
-    """Send a number of requests, each of which must be accepted."""
-    connection = http.client.HTTPConnection("127.0.0.1", port)
-    deadline = time.monotonic() + READY
-    while True:
-        try:
-            connection.connect()
-            break
-        except OSError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
-    for turn in range(number):
-        connection.request("POST", "/v1/traces", bodies[turn % len(bodies)], _HEADERS)
-        answer = connection.getresponse()
-        said = answer.read()
-        if answer.status != http.client.OK:
-            raise RuntimeError(f"the Collector refuses spans: {said!r}")
-    connection.close()
 
 
 def measure(models: int, requests: int, folder: Path) -> Need:
@@ -160,16 +106,21 @@ def measure(models: int, requests: int, folder: Path) -> Need:
     }
     bodies = encode_requests(registry)
     config = _ROOT / "collector-config" / "collector.yaml"
-    with run_collector({}, sink), run_collector(environment, config, transform) as process:
-        clock = (~process << 3) | 2  # the formula of clock_getcpuclockid(3)
-        send_requests(ports[1], bodies, len(bodies))  # a first round, so that the start does not count
+    with contextlib.ExitStack() as stack:
+        stack.callback(CollectorProcess([sink], {}).stop)
+        collector = CollectorProcess([config, transform], environment)
+        stack.callback(collector.stop)
+        connection = stack.enter_context(contextlib.closing(collector.connect(ports[1])))
+        for body in bodies:  # a first round, so that the start does not count
+            send_spans(connection, body)
         time.sleep(_SETTLE_SECONDS)
-        start, size = time.clock_gettime(clock), archive.stat().st_size
-        send_requests(ports[1], bodies, requests)
+        start, size = time.clock_gettime(collector.clock), archive.stat().st_size
+        for body in itertools.islice(itertools.cycle(bodies), requests):
+            send_spans(connection, body)
         time.sleep(_SETTLE_SECONDS)
         calls = requests * SPANS * 9 // 10
-        seconds, written = time.clock_gettime(clock) - start, archive.stat().st_size - size
-        status = Path(f"/proc/{process}/status").read_text()
+        seconds, written = time.clock_gettime(collector.clock) - start, archive.stat().st_size - size
+        status = Path(f"/proc/{collector.pid}/status").read_text()
     (memory,) = (int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM"))
     return Need(models, seconds / calls * 1e6, written / calls, memory * 1_024)
 

@@ -51,7 +51,7 @@ lives() { # PID: it runs, and is more than an entry that waits for its parent
 
 same() { [ "$(sha256sum <"$1")" = "$(sha256sum <"$2")" ]; }
 
-quoted() { # TEXT: as it stands in YAML's single quotes
+quoted() { # TEXT: for YAML, between single quotes
     rest=$1
     while :; do
         case $rest in *"'"*) printf "%s''" "${rest%%"'"*}" ;; *) break ;; esac

@@ -38,6 +38,7 @@ LAYERS = [
         "provider_tables",
         "file_states",
         "http_deadline",
+        "in_toto",
         "polling",
         "registry_addresses",
         "releasing",

@@ -12,7 +12,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from support.commands import Printed, copy_examples, fits_terminal, run_here
+from support.commands import Printed, enter_examples_with_keys, fits_terminal, run_here
 from support.frameworks import make_fields
 from support.permissions import without_privileges
 
@@ -31,12 +31,9 @@ OCTOBER = ("--month", "2026-10")
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Path:
     """Return a copy of the examples with the key pair ``signer``, outside of git, as the current folder."""
-    folder = copy_examples(tmp_path)
-    monkeypatch.chdir(folder)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
     monkeypatch.delenv("GITHUB_SHA", raising=False)
-    assert run_here(capsys, "evidence", "keygen", "--output", "signer").code == 0
-    return folder
+    return enter_examples_with_keys(tmp_path, monkeypatch, capsys)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.authorities import Authority
-from support.commands import copy_examples, fits_terminal, run_here
+from support.commands import enter_examples_with_keys, fits_terminal, run_here
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,10 +36,7 @@ def url(authority: Authority) -> Iterator[str]:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Path:
     """Return a copy of the examples with the key pair ``signer``, as the current folder."""
-    folder = copy_examples(tmp_path)
-    monkeypatch.chdir(folder)
-    assert run_here(capsys, "evidence", "keygen", "--output", "signer").code == 0
-    return folder
+    return enter_examples_with_keys(tmp_path, monkeypatch, capsys)
 
 
 def read_fact(text: str, name: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from support.commands import copy_examples, run_here
+from support.commands import enter_examples_with_keys, run_here
 from support.registry_server import serving_registry
 from support.watching import content
 
@@ -34,10 +34,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Path:
     """Return a folder with the examples and a key pair."""
-    folder = copy_examples(tmp_path)
-    monkeypatch.chdir(folder)
-    assert run_here(capsys, "evidence", "keygen", "--output", "signer").code == 0
-    return folder
+    return enter_examples_with_keys(tmp_path, monkeypatch, capsys)
 
 
 def test_signed_file_is_followed(

@@ -65,6 +65,14 @@ def copy_examples(folder: Path) -> Path:
     return Path(shutil.copytree(EXAMPLES, folder / "examples", ignore=shutil.ignore_patterns(".*")))
 
 
+def enter_examples_with_keys(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Path:
+    """Copy the files of the examples, with the key pair ``signer``; make the copy the current folder, and return it."""
+    copy = copy_examples(folder)
+    monkeypatch.chdir(copy)
+    assert run_here(capsys, "evidence", "keygen", "--output", "signer").code == 0
+    return copy
+
+
 def fits_terminal(text: str) -> bool:
     """Check whether no line is wider than 80 columns, and no character controls the terminal.
 

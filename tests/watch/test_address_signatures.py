@@ -13,7 +13,8 @@ from support.registry_server import Reply, Request, make_etag
 from support.watching import Watched, cannot_load, content, valid_again
 
 from spanforge.model_registry import ModelRegistry
-from spanforge.model_registry._core.registry_signatures import IN_TOTO_PAYLOAD, make_statement
+from spanforge.model_registry._core.in_toto import PAYLOAD_TYPE
+from spanforge.model_registry._core.registry_signatures import make_statement
 from spanforge.model_registry._core.settings import TRUSTED_KEYS
 from spanforge.model_registry.compliance._packages.keys import load_signer, sign
 
@@ -43,7 +44,7 @@ class Signer:
         self.private.write_bytes(private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         self.public.write_bytes(private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
 
-    def sign(self, body: bytes, hour: int = 12, kind: str = IN_TOTO_PAYLOAD) -> bytes:
+    def sign(self, body: bytes, hour: int = 12, kind: str = PAYLOAD_TYPE) -> bytes:
         """Return the signature of a file, made at an hour of a day."""
         statement = make_statement("models.json", body, f"2026-11-02T{hour:02}:00:00.000000Z")
         return json.dumps(sign(load_signer(self.private), statement, kind)).encode()
@@ -118,7 +119,7 @@ def spoil_signatures(signer: Signer, other: Signer) -> dict[str, tuple[bytes | N
             ": has a signature of another kind, 'urn:spanforge:model-registry:registry-file:v1'",
         ),
         "another statement": (
-            json.dumps(sign(load_signer(signer.private), b'{"_type": "x"}', IN_TOTO_PAYLOAD)).encode(),
+            json.dumps(sign(load_signer(signer.private), b'{"_type": "x"}', PAYLOAD_TYPE)).encode(),
             ": has a signature that is not about a registry file",
         ),
         "too large": (

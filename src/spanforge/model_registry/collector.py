@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from spanforge.model_registry._core import ottl
 from spanforge.model_registry._core.attributes import PREFIX
-from spanforge.model_registry._core.attributes import span_attributes as read_span_attributes
-from spanforge.model_registry._core.collector_statements import render_statements
+from spanforge.model_registry._core.collector_statements import render_enrichment, render_statements
 from spanforge.model_registry._core.collector_tables import MAX_TIES, build_tables
 from spanforge.model_registry._core.errors import InvalidValueError
 from spanforge.model_registry._core.lookup_source import MAX_KEYS, build_source
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from spanforge.model_registry._core.collector_tables import Tables
-    from spanforge.model_registry._core.entry import ModelRegistryEntry
     from spanforge.model_registry._core.names import MatchMode
     from spanforge.model_registry._core.registry import ModelRegistry
 
@@ -201,20 +199,9 @@ def render_lookup_source(
     if source.is_full:
         warnings.warn(f"the{_MORE_KEYS}", stacklevel=2)
         header += f"# The{_MORE_KEYS}\n"
-    maps = {entry.model_id: _render_map(entry, names) for entry in source.keys.values()}
+    maps = {entry.model_id: render_enrichment(entry, names) for entry in source.keys.values()}
     rows = "".join(f"{ottl.encode(key)}: {maps[entry.model_id]}\n" for key, entry in source.keys.items())
     return f"{header}{rows or '{}' + chr(10)}{END}\n"
-
-
-def _render_map(entry: ModelRegistryEntry, names: frozenset[str]) -> str:
-    """Return the attributes that an entry adds to spans, as a map in YAML."""
-    attributes = read_span_attributes(entry, names)
-    return ottl.mapping(
-        {
-            key: ottl.encode(value) if isinstance(value, str) else ottl.encode_all(value)
-            for key, value in attributes.items()
-        }
-    )
 
 
 def _describe_number(number: int) -> str:

@@ -179,10 +179,11 @@ class FileWatcher:
 
     def _accept(self, sources: list[AnySource]) -> None:
         """Put what a look found in force, and log what has changed."""
+        files = list_watched_files(sources)
         if all(source.is_settled for source in sources) and not self._stopped.is_set():
-            self._take(list_watched_files(sources))
+            self._take(files)
         before, self._sources = self._sources, sources
-        self._note_files_in_force(list_watched_files(sources))
+        self._note_files_in_force(files)
         self._failures.update(log_source_changes(sources, before))
         old_entries = [entry for file in list_watched_files(before) for entry in file.entries or ()]
         del before

@@ -18,11 +18,11 @@ from securesystemslib.signer import CryptoSigner, Signature, Signer, SSlibKey
 from support.evidence import run_code, write_key_pair
 
 from spanforge.model_registry._core.errors import PackageError, VerificationError
+from spanforge.model_registry._core.in_toto import PAYLOAD_TYPE
 from spanforge.model_registry.compliance._packages import keys
 from spanforge.model_registry.compliance._packages.canonical import encode_canonical
 from spanforge.model_registry.compliance._packages.dsse import (
     MAX_ENVELOPE_SIZE,
-    PAYLOAD_TYPE,
     PREDICATE_TYPE,
     Statement,
     seal,

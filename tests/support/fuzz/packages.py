@@ -10,9 +10,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from support.fuzz.limits import check_message, expect
 from support.packages import EVIDENCE, SignedCase
 
+from spanforge.model_registry._core.in_toto import PAYLOAD_TYPE
 from spanforge.model_registry.compliance import VerificationError, VerificationReport, verify_package
 from spanforge.model_registry.compliance._packages.canonical import encode_canonical
-from spanforge.model_registry.compliance._packages.dsse import PAYLOAD_TYPE
 from spanforge.model_registry.compliance._packages.files import zip_bytes
 from spanforge.model_registry.compliance._packages.keys import sign
 

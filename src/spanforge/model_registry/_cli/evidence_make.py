@@ -17,7 +17,7 @@ from spanforge.model_registry._cli.calendar_option import CalendarOption
 from spanforge.model_registry._cli.commands import PROGRAM, examples
 from spanforge.model_registry._cli.format_options import FormatOption
 from spanforge.model_registry._cli.framework_option import FrameworkOption, read_only_framework
-from spanforge.model_registry._cli.key_files import load_signing_key
+from spanforge.model_registry._cli.key_files import PassphraseOption, PublicKeyOption, load_signing_key
 from spanforge.model_registry._cli.package_reading import TimestampCertOption
 from spanforge.model_registry._cli.periods import choose_period, parse_duration
 from spanforge.model_registry._cli.progress import show_reading
@@ -69,12 +69,8 @@ def make_package(  # noqa: PLR0913 - a parameter for each option
     key: Annotated[
         str | None, typer.Option("--key", "-k", metavar="KEY", help="Private key in PEM, or URI of a KMS key.")
     ] = None,
-    public_key: Annotated[
-        str | None, typer.Option(metavar="KEY", help="Public key in PEM, for the URI of a key.")
-    ] = None,
-    passphrase_file: Annotated[
-        str | None, typer.Option(metavar="FILE", help="The first line of FILE is the passphrase of the private key.")
-    ] = None,
+    public_key: PublicKeyOption = None,
+    passphrase_file: PassphraseOption = None,
     unsigned: Annotated[bool, typer.Option("--unsigned", help="Make a package that nobody can verify.")] = False,
     timestamp_url: Annotated[
         str | None, typer.Option(metavar="URL", help="Add a time stamp of this authority (RFC 3161).")

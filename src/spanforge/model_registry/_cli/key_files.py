@@ -1,10 +1,12 @@
-"""Files of signing keys: keys with a passphrase, and keys that others can read."""
+"""Files of signing keys: their options, keys with a passphrase, and keys that others can read."""
 
 from __future__ import annotations
 
 import getpass
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
 
 from spanforge.model_registry._cli.registries import UsageError
 from spanforge.model_registry._cli.terminal import print_line
@@ -17,6 +19,10 @@ if TYPE_CHECKING:
 
     from spanforge.model_registry.compliance._packages.keys import SigningKey
 
+PublicKeyOption = Annotated[str | None, typer.Option(metavar="KEY", help="Public key in PEM, for the URI of a key.")]
+PassphraseOption = Annotated[
+    str | None, typer.Option(metavar="FILE", help="The first line of FILE is the passphrase of the private key.")
+]
 MAX_PASSPHRASE: Final = 1_024
 """The limit of a passphrase's bytes, which is that of OpenSSL."""
 

@@ -12,11 +12,12 @@ import typer
 from spanforge.model_registry._cli.blocks import FactList, ItemList, Paragraph, print_blocks
 from spanforge.model_registry._cli.commands import examples
 from spanforge.model_registry._cli.format_options import FormatOption
-from spanforge.model_registry._cli.key_files import load_signing_key
+from spanforge.model_registry._cli.key_files import PassphraseOption, PublicKeyOption, load_signing_key
 from spanforge.model_registry._cli.output_files import replace_output
 from spanforge.model_registry._cli.terminal import Styled, print_json
+from spanforge.model_registry._core.in_toto import PAYLOAD_TYPE
 from spanforge.model_registry._core.registry_addresses import SIGNATURE_ENDING
-from spanforge.model_registry._core.registry_signatures import IN_TOTO_PAYLOAD, make_statement
+from spanforge.model_registry._core.registry_signatures import make_statement
 from spanforge.model_registry._core.settings import TRUSTED_KEYS
 from spanforge.model_registry._core.storage import parse_entries, read_registry_file
 from spanforge.model_registry._core.timestamps import format_micros
@@ -30,12 +31,8 @@ def sign_registry_file(
     key: Annotated[
         str, typer.Option("--key", "-k", metavar="KEY", help="Private key in PEM, or the URI of a key in a KMS.")
     ],
-    public_key: Annotated[
-        str | None, typer.Option(metavar="KEY", help="Public key in PEM, for the URI of a key.")
-    ] = None,
-    passphrase_file: Annotated[
-        str | None, typer.Option(metavar="FILE", help="The first line of FILE is the passphrase of the private key.")
-    ] = None,
+    public_key: PublicKeyOption = None,
+    passphrase_file: PassphraseOption = None,
     output: FormatOption = "text",
 ) -> None:
     """Sign a registry file, for services that read it from a server.
@@ -48,7 +45,7 @@ def sign_registry_file(
     signing_key = load_signing_key(key, public_key, passphrase_file)
     signed_at = format_micros(time.time_ns() // 1_000)
     statement = make_statement(os.path.basename(path), content, signed_at)
-    envelope = keys.sign(signing_key, statement, IN_TOTO_PAYLOAD)
+    envelope = keys.sign(signing_key, statement, PAYLOAD_TYPE)
     replace_output(path + SIGNATURE_ENDING, msgspec.json.encode(envelope) + b"\n")
     facts = {"file": path, "signature": path + SIGNATURE_ENDING, "signed_at": signed_at, "keyid": signing_key.keyid}
     if output == "json":

@@ -212,7 +212,7 @@ def _escape_warnings() -> Iterator[str]:
 def _enrich(tables: Tables) -> Iterator[str]:
     """Yield the statements that set the attributes of the entry, or of a model that is not registered."""
     yield f"delete_matching_keys(span.attributes, {ottl.encode('^' + re.escape(PREFIX))})"
-    enrichments = ",\n".join(_enrichment(entry, tables.attribute_names) for entry in tables.entries)
+    enrichments = ",\n".join(render_enrichment(entry, tables.attribute_names) for entry in tables.entries)
     yield f'merge_maps(span.attributes, Coalesce([[\n{enrichments}\n]])[{ENTRY}], "upsert") where {ENTRY} != nil'
     if "status" in tables.attribute_names:
         yield f"set({STATUS}, {ottl.encode(UNREGISTERED)}) where {ENTRY} == nil"
@@ -226,7 +226,7 @@ def _enrich(tables: Tables) -> Iterator[str]:
         yield f"delete_key(span.attributes, {ottl.encode(key)})"
 
 
-def _enrichment(entry: ModelRegistryEntry, names: frozenset[str]) -> str:
+def render_enrichment(entry: ModelRegistryEntry, names: frozenset[str]) -> str:
     """Return the attributes with these short names that an entry adds to spans, as a map."""
     attributes = span_attributes(entry, names)
     return ottl.mapping(

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 
 from spanforge.model_registry._core.errors import MissingExtraError, shorten
+from spanforge.model_registry._core.in_toto import PAYLOAD_TYPE, STATEMENT_TYPE, Digest, Subject
 from spanforge.model_registry._core.timestamps import is_canonical, to_micros
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-IN_TOTO_PAYLOAD: Final = "application/vnd.in-toto+json"
-IN_TOTO_STATEMENT: Final = "https://in-toto.io/Statement/v1"
 REGISTRY_PREDICATE: Final = "urn:spanforge:model-registry:registry-file:v1"
 """The type that distinguishes these statements from others that are signed with the same key."""
 MAX_SIGNATURE_SIZE: Final = 64 * 1024
@@ -64,15 +63,6 @@ class _RegistryEnvelope(msgspec.Struct, frozen=True, rename={"payload_type": "pa
     signatures: tuple[_RegistrySignature, ...]
 
 
-class _RegistryDigest(msgspec.Struct, frozen=True):
-    sha256: str
-
-
-class _RegistrySubject(msgspec.Struct, frozen=True):
-    name: str
-    digest: _RegistryDigest
-
-
 class _RegistryPredicate(msgspec.Struct, frozen=True):
     signed_at: str
 
@@ -81,22 +71,22 @@ class _RegistryStatement(
     msgspec.Struct, frozen=True, rename={"statement_type": "_type", "predicate_type": "predicateType"}
 ):
     statement_type: str
-    subject: tuple[_RegistrySubject]
+    subject: tuple[Subject]
     predicate_type: str
     predicate: _RegistryPredicate
 
 
 def make_statement(name: str, content: bytes, signed_at: str) -> bytes:
-    """Return the statement about a file, to be signed with ``IN_TOTO_PAYLOAD``.
+    """Return the statement about a file, to be signed with ``PAYLOAD_TYPE``.
 
     Args:
         name: The name of the file, for readers; it is not checked.
         content: The bytes of the file.
         signed_at: The time of signing, as ``format_micros`` writes it.
     """
-    subject = _RegistrySubject(name, _RegistryDigest(hashlib.sha256(content).hexdigest()))
+    subject = Subject(name, Digest(hashlib.sha256(content).hexdigest()))
     predicate = _RegistryPredicate(signed_at)
-    return msgspec.json.encode(_RegistryStatement(IN_TOTO_STATEMENT, (subject,), REGISTRY_PREDICATE, predicate))
+    return msgspec.json.encode(_RegistryStatement(STATEMENT_TYPE, (subject,), REGISTRY_PREDICATE, predicate))
 
 
 def verify_signature_file(signature: bytes, content: bytes, key_paths: Iterable[str]) -> SignedFile:
@@ -133,7 +123,7 @@ def _read_statement(envelope: _RegistryEnvelope) -> SignedFile:
         raise SignatureProblem("has a signature that is not about a registry file") from None
     types = envelope.payload_type, statement.statement_type, statement.predicate_type
     signed_at = statement.predicate.signed_at
-    if types != (IN_TOTO_PAYLOAD, IN_TOTO_STATEMENT, REGISTRY_PREDICATE) or not is_canonical(signed_at):
+    if types != (PAYLOAD_TYPE, STATEMENT_TYPE, REGISTRY_PREDICATE) or not is_canonical(signed_at):
         raise SignatureProblem(f"has a signature of another kind, {shorten(statement.predicate_type)}")
     return SignedFile(statement.subject[0].digest.sha256, to_micros(signed_at), signed_at)
 

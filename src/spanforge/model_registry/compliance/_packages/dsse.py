@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import msgspec
 
 from spanforge.model_registry._core.errors import PackageError, VerificationError, shorten
+from spanforge.model_registry._core.in_toto import PAYLOAD_TYPE, STATEMENT_TYPE, Digest, Subject
 from spanforge.model_registry.compliance._packages.canonical import encode_canonical
 from spanforge.model_registry.compliance._packages.optional_keys import keys
 
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 
     from spanforge.model_registry.compliance._packages.keys import SigningKey, TrustedKey
 
-PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"
-STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE: Final = "urn:spanforge:model-registry:evidence-package:v2"
 """The type that distinguishes a package's statement from other statements that are signed with the same key."""
 FORMER_TYPES: Final[Mapping[str, str]] = {
@@ -39,19 +38,6 @@ MAX_ENVELOPE_SIZE: Final = 1024 * 1024
 
 
 _Struct = TypeVar("_Struct", bound=msgspec.Struct)
-
-
-class Digest(msgspec.Struct, frozen=True):
-    """The digest of a file."""
-
-    sha256: str
-
-
-class Subject(msgspec.Struct, frozen=True):
-    """A file that a statement is about, as in-toto defines it."""
-
-    name: str
-    digest: Digest
 
 
 class Statement(msgspec.Struct, frozen=True, rename={"statement_type": "_type", "predicate_type": "predicateType"}):

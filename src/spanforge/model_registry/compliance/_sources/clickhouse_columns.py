@@ -122,9 +122,7 @@ class TableColumns:
 
     def sender(self) -> str:
         """Return the mark of the sender; empty without one."""
-        text = f"{self._attributes}[{{sender:String}}]"
-        if self._layout.is_json:
-            text = f"ifNull({_cast_text(_path(self._attributes, 'sender'))}, '')"
+        text = self._read_text("sender")
         return f"multiIf(NOT {self.is_marked()}, '', {text} = 'trusted', 'trusted', 'untrusted')"
 
     def is_marked(self) -> str:
@@ -142,10 +140,14 @@ class TableColumns:
 
     def _read_event(self) -> str:
         """Return the name of a log record's event: its own field or, from older SDKs, an attribute."""
-        attribute = f"{self._attributes}[{{name_key:String}}]"
-        if self._layout.is_json:
-            attribute = f"ifNull({_cast_text(_path(self._attributes, 'name_key'))}, '')"
+        attribute = self._read_text("name_key")
         return f"if(EventName != '', EventName, {attribute})" if self._layout.has_event_name else attribute
+
+    def _read_text(self, parameter: str) -> str:
+        """Return the text of the attribute whose key is a parameter; empty if there is none."""
+        if self._layout.is_json:
+            return f"ifNull({_cast_text(_path(self._attributes, parameter))}, '')"
+        return f"{self._attributes}[{{{parameter}:String}}]"
 
     def _sample(self) -> str:
         """Return the bytes of a sample: start, trace id and span id; nothing for a log record without a span."""
