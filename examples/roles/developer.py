@@ -1,4 +1,4 @@
-"""For developers: code registers two models, asks before a call, and calls them with a real client.
+"""For developers: code registers models, asks before a call, and calls models with a real client.
 
 A local server replaces the model's API. The output is a table of the exported spans.
 """

@@ -129,7 +129,7 @@ def render_lookup_processor(
     match: MatchMode | None = None,
     span_attributes: Iterable[str] | None = None,
 ) -> str:
-    """Return the configuration of the Collector's lookup processor, and of a transform processor on each side, as YAML.
+    """Return the configuration of the Collector's lookup processor, and of transform processors around it, as YAML.
 
     It contains no models, so it changes only with this package. Put ``LOOKUP_PROCESSORS`` before ``PROCESSOR`` in the
     pipeline. The lookup processor is not part of the Collector's distributions.
@@ -177,7 +177,7 @@ def _choose_with_status(span_attributes: Iterable[str] | None) -> list[str]:
 def render_lookup_source(
     registry: ModelRegistry, *, match: MatchMode | None = None, span_attributes: Iterable[str] | None = None
 ) -> str:
-    """Return the source of the processor of ``render_lookup_processor``, as YAML: attributes by model name.
+    """Return the file that the lookup processor reads, as YAML: attributes by model name.
 
     Args:
         registry: The registry, whose current entries are used.

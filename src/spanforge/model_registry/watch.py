@@ -83,7 +83,7 @@ class FileWatcher:
         self._has_looked = False
 
     def states(self) -> list[FileState]:
-        """Return the state of each file, and of each folder or glob that has none."""
+        """Return the state of each file, and of each folder or glob without files."""
         sources = self._sources
         states = [
             self._describe(file.path, file.error, file.version, len(file.entries or ()))
@@ -101,7 +101,7 @@ class FileWatcher:
 
     @property
     def lacks_files(self) -> bool:
-        """``True`` if a file never was in force, because it is missing or invalid. A log line has the reason."""
+        """``True`` if a file has never been in force, because it is missing or invalid. A log line has the reason."""
         if not all(source.files for source in self._sources):
             return True
         return any(file.path not in self._in_force for file in list_watched_files(self._sources))

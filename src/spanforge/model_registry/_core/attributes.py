@@ -135,7 +135,7 @@ ATTRIBUTES: Final = (
         "all metadata",
         True,
         "no",
-        "scalars, and lists of scalars of one type; other values as JSON text",
+        "the value of this key in the entry's metadata: a scalar, a list of scalars of one type, or JSON text",
     ),
     Attribute("previous_status", "string", "fact", True, "no", "the status before the operation"),
     Attribute("reason", "string", "fact", True, "no", "the reason for the operation"),

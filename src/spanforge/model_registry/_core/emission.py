@@ -80,7 +80,7 @@ def add_registry(registry: _T, get_deliveries: Callable[[_T], Iterable[Delivery]
 
 
 def flush_events() -> int:
-    """Deliver waiting events, and return their number. An event counts once per signal.
+    """Deliver held events, and return their number. An event counts once per signal.
 
     An event waits if it had no provider, or if an exception interrupted its operation. The call does nothing while
     there is no provider, or while another thread delivers events. An error of a provider is logged and not raised.

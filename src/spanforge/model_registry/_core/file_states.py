@@ -9,7 +9,7 @@ class FileState(NamedTuple):
     """The state of a followed file, for metrics and ``status()``.
 
     Attributes:
-        path: The path of the file, or of a folder or glob that has none.
+        path: The path of the file, or of a folder or glob without files.
         version: The first 12 digits of the SHA-256 of the last valid content; ``None`` if the file never was valid.
         models: The number of models in the last valid content, or of announcements in a calendar file.
         age: Seconds since a look found the file in force and unchanged; since the start, if it never was in force.

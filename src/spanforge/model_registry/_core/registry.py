@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class ModelRegistry(RegistryCore):
-    """The models that an organisation runs, in this process.
+    """A registry of the models that an organisation runs.
 
     A registry is safe to use from any number of threads and after a fork. Reads take no lock. Operations are atomic: if
     a signal handler's exception interrupts an operation, it is applied completely or not at all. Iteration returns the
@@ -182,7 +182,7 @@ class ModelRegistry(RegistryCore):
         return self._state.index.resolve(names, check_optional_string(provider, "provider"), MATCH.choose(match))
 
     def check(self, name: str, *, provider: str | None = None, match: MatchMode | None = None) -> tuple[str, ...]:
-        """Return the warnings for a caller of this model: about its status, and about its provider's shutdown.
+        """Return the warnings for a caller of this model: about its status, and about its end at the provider.
 
         It is empty for an active model whose provider announced no shutdown within 90 days in the calendar in force.
         """

@@ -114,8 +114,8 @@ FILE: Final[Setting[tuple[str, ...]]] = Setting(
     (),
     "",
     parse_sources,
-    "the registry file, or a folder or glob of such files, or the [address](registry-server.md) of one; several are "
-    "separated by a comma or `:`, on Windows `;`",
+    "the registry file, or a folder or glob of such files, or the [address](registry-server.md) of one; separate "
+    "several with a comma, or with `:` (`;` on Windows)",
     hide_credentials,
 )
 RELOAD_INTERVAL: Final = Setting(
@@ -201,7 +201,7 @@ TRUSTED_KEYS: Final[Setting[tuple[str, ...]]] = Setting(
     "",
     parse_trusted_keys,
     "the public keys, in PEM, of which one must have [signed](registry-server.md#signature) each registry file at an "
-    "address; several are separated by `:`, on Windows `;`",
+    "address; separate several with `:` (`;` on Windows)",
 )
 CACHE: Final = Setting(
     "cache",

@@ -76,7 +76,7 @@ def _find_append_options(add_span_processor: Callable[..., None]) -> dict[str, b
 
 @dataclass(init=False)
 class Options:
-    """The instrumentor's options in declarative configuration: the settings except the sampler's.
+    """The instrumentor's options in declarative configuration.
 
     ``enabled`` is not among them, because the package reads it from the file itself.
 
@@ -114,11 +114,11 @@ class _Installation(NamedTuple):
 
 
 class ModelRegistryInstrumentor(BaseInstrumentor):  # type: ignore[no-any-unimported, misc, unused-ignore]
-    """Adds the span processor to a tracer provider and updates the process-wide registry from its files.
+    """Adds the span processor to a tracer provider and updates the process-wide registry from registry files.
 
-    ``opentelemetry-instrument`` and declarative configuration call ``instrument``. In code, its options are all
-    settings except ``sample_flagged``, and ``tracer_provider`` and ``meter_provider``; the default is OpenTelemetry's
-    global provider, also if it is set later. ``instrument`` may be called again with other options or for another
+    ``opentelemetry-instrument`` and declarative configuration call ``instrument``. In code, its options are those of
+    ``Options``, ``enabled``, ``tracer_provider`` and ``meter_provider``. The default provider is OpenTelemetry's global
+    one, also if it is set later. ``instrument`` may be called again with other options or for another
     provider. Errors are logged and not raised.
 
     ``logger_provider`` is accepted and ignored. A registry emits lifecycle events through its own providers,
