@@ -60,13 +60,17 @@ def add_model(  # noqa: PLR0913 - the payload's fields are the options
     deployment_date: Annotated[str | None, typer.Option(metavar="DATE", help="The first use. Default: now.")] = None,
     alias: Annotated[list[str] | None, typer.Option(help="Another name or a glob; repeat it for several.")] = None,
     provider: Annotated[
-        list[str] | None, typer.Option(metavar="PROVIDER", help="The only provider; repeat it for several.")
+        list[str] | None,
+        typer.Option(metavar="PROVIDER", help="Match only calls of this provider; repeat it for several."),
     ] = None,
     contact: Annotated[str | None, typer.Option(help="How to reach the owner.")] = None,
     metadata: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="A key of your own; KEY:=JSON for other types.")
     ] = None,
-    replace: Annotated[bool, typer.Option("--replace", help="Change the description if the model is there.")] = False,
+    replace: Annotated[
+        bool,
+        typer.Option("--replace", help="Replace all fields but the dates if the model is registered already."),
+    ] = False,
     actor: ActorOption = None,
     files: OneFileOption = None,
     dry_run: DryRunOption = False,

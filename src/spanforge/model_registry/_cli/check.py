@@ -64,7 +64,7 @@ def check_registry_files(  # noqa: PLR0913 - each is an option
     ignore: Annotated[
         list[str] | None, typer.Option(metavar="RULE", help="Not this rule; repeat it for several.")
     ] = None,
-    fail_on: Annotated[FailOn, typer.Option(help="The least severity that ends the command with 1.")] = "error",
+    fail_on: Annotated[FailOn, typer.Option(help="The lowest severity that ends the command with 1.")] = "error",
     output: Annotated[CheckFormat, typer.Option("--format", help="How to print the findings.")] = "text",
     stdin_name: Annotated[
         str | None, typer.Option(metavar="NAME", help="The name of standard input, which also decides its format.")

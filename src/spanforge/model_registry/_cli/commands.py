@@ -42,7 +42,7 @@ _TABLE: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
         ("show", "Show all that a registry knows about a model.", "showing:show_entry"),
         ("diff", "Explain what changed between two registries.", "comparing:diff_registries"),
         ("schema", "Print the JSON Schema of a kind of file.", "schemas:print_schema"),
-        ("status", "Show what a process with this environment would have.", "environment_status:show_status"),
+        ("status", "Show the plugin's state in a new process with this environment.", "environment_status:show_status"),
     ),
     "Change": (
         ("register", "Add a model to a registry file.", "changing:add_model"),

@@ -171,7 +171,7 @@ DIFFERENCE_KINDS: Final[Mapping[str, DifferenceKind]] = {
         "the model is retired now, and has no `successor`", _retires_without_successor
     ),
     LIFECYCLE_KIND: DifferenceKind(
-        "the lifecycle does not allow the change of status; always a finding", lambda model: model.finding is not None
+        "the lifecycle does not allow the change of status; always exit code 1", lambda model: model.finding is not None
     ),
     "tier-lowered": DifferenceKind("the risk tier is lower", lambda model: _compare_tiers(model) < 0),
     "tier-raised": DifferenceKind("the risk tier is higher", lambda model: _compare_tiers(model) > 0),

@@ -17,10 +17,10 @@ from spanforge.model_registry._core.settings import FILE, VARIABLES
 
 @examples("status", "status --format json")
 def show_status(output: FormatOption = "text") -> None:
-    """Show what a process with this environment would have.
+    """Show the plugin's state in a new process with this environment.
 
-    It reads the settings and the registry files as a new process does, and ends with 1 if one of them is bad. It does
-    not see the state of a process that is running: call spanforge.model_registry.otel.status() there.
+    It reads the settings and the registry files as a new process does, and ends with 1 if one of them is invalid. It
+    does not see the state of a process that is running: call spanforge.model_registry.otel.status() there.
     """
     facts = gather_environment()
     if output == "json":

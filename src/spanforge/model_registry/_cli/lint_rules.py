@@ -63,14 +63,14 @@ LINT_RULES: Final = (
     LintRule(
         "refused-route",
         "error",
-        "A name contains a provider to which the entry is not limited. The name never matches.",
+        "A name contains a provider that the entry's provider field does not list. The name never matches.",
         "Write the name without the provider, or add the provider to the list in provider.",
         lint_names.find_refused_routes,
     ),
     LintRule(
         "not-a-provider",
         "error",
-        "The provider is a framework, a gateway or a placeholder. Calls are not compared with it, so none matches.",
+        "The provider is a framework, a gateway or a placeholder. The entry matches no call that names a provider.",
         "Write the provider that serves the model, or leave provider out.",
         lint_texts.find_frameworks,
     ),
@@ -134,29 +134,29 @@ LINT_RULES: Final = (
     LintRule(
         "glob-case",
         "warning",
-        "A glob has the model's name in other letter case. Globs, unlike names, match letter by letter.",
+        "A glob has the model's name in other letter case. Letter case counts in globs, but not in names.",
         "Write the glob as the provider writes the name.",
         lint_globs.find_globs_in_other_case,
     ),
     LintRule(
         "size-in-brackets",
         "warning",
-        "An alias ends with a size in brackets, such as [1m]. It is read as a glob and does not match that name.",
+        "An alias ends with a size in brackets, such as [1m]. It is read as a glob, and does not match its own text.",
         "Write the opening bracket as [[].",
         lint_globs.find_sizes_in_brackets,
     ),
     LintRule(
         "shadowed-name",
         "warning",
-        "A name matches another entry first, although its own entry is for the provider of the call.",
+        "An entry is limited to a provider, but calls of that provider by the entry's name match another entry.",
         "Remove the name from one of the entries, or set a different provider in each.",
         lint_names.find_shadowed_names,
     ),
     LintRule(
         "odd-character",
         "warning",
-        "An id or alias contains white space, an invisible or unusual character, or one that looks like another one. "
-        "Names on spans have none.",
+        "An id or alias contains white space, an invisible or unusual character, or one that looks like a different "
+        "one. Names on spans have none.",
         "Type the name again, with plain letters, digits and hyphens.",
         lint_names.find_odd_characters,
     ),
@@ -177,14 +177,14 @@ LINT_RULES: Final = (
     LintRule(
         "unknown-provider",
         "warning",
-        "The provider is not known, and it is nearly a known one, or it is written with white space or as a list.",
+        "The provider is not known. It is similar to a known one, or it has several words or providers in one text.",
         "Write the provider as spans name it, such as openai; or a list of providers.",
         lint_texts.find_unknown_providers,
     ),
     LintRule(
         "undated-status",
         "warning",
-        "A deprecated or retired model has no date of that status. Evidence then takes the status as in force always.",
+        "A deprecated or retired model has no date of that status. Evidence then assumes that it always had it.",
         "Add the date: deprecation_date, or decommission_date.",
         lint_lifecycle.find_undated_statuses,
     ),
@@ -220,7 +220,7 @@ LINT_RULES: Final = (
         "history-differs",
         "warning",
         "The status differs from the last record of the history, for example after an edit by hand.",
-        "Change the status with the command or the API, which add a record.",
+        "Change the status with a command or in code, because both add a record.",
         lint_lifecycle.find_different_histories,
     ),
     LintRule(

@@ -45,7 +45,7 @@ def show_entry(
 ) -> None:
     """Show all that a registry knows about a model.
 
-    For a name that is no id, it shows the entry that the name matches; resolve explains why.
+    For a name that is not an id, it shows the entry that the name matches; resolve explains why.
     """
     index, day = get_index(load_registry(files)), load_calendar_day(calendar)
     facts = gather_facts(index, find_entry(index, model_id), day)
