@@ -21,6 +21,9 @@ OTHERS = "others"
 CLICKHOUSE = "clickhouse"
 """The benchmark of evidence from ClickHouse, likewise."""
 
+JAEGER = "jaeger"
+"""The benchmark of evidence from Jaeger, which has arguments of its own too."""
+
 
 def _rounds(value: str) -> int:
     number = int(value)
@@ -33,7 +36,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bench", allow_abbrev=False, description=__doc__)
     names = ", ".join(NAMES)
     parser.add_argument(
-        "names", nargs="*", metavar="NAME", help=f"benchmarks to run (default: all): {names}; or {OTHERS}, {CLICKHOUSE}"
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help=f"benchmarks to run (default: all): {names}; or {OTHERS}, {CLICKHOUSE}, {JAEGER}",
     )
     parser.add_argument(
         "--rounds", type=_rounds, default=25, metavar="N", help="rounds per benchmark (default: %(default)s)"
@@ -94,6 +100,10 @@ def main(given: list[str]) -> int:
         from benchmarks import clickhouse  # noqa: PLC0415 - it has an environment of its own too
 
         return clickhouse.start(given[1:])
+    if given[:1] == [JAEGER]:
+        from benchmarks import jaeger  # noqa: PLC0415 - only it needs a Jaeger
+
+        return jaeger.start(given[1:])
     arguments = _arguments(given)
     uncounted = "--quick uses tiny sizes" if arguments.quick else instructions.unavailable()
     BUILD.mkdir(exist_ok=True)

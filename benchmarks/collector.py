@@ -41,7 +41,6 @@ READY: Final = 60
 """Seconds within which a Collector must listen."""
 _ROOT: Final = Path(__file__).parent.parent
 _SERVER_RUNNER: Final = _ROOT / "tests" / "support" / "run_server.py"
-_HEADERS: Final = {"Content-Type": "application/x-protobuf"}
 _CONFIG: Final = """\
 receivers: {{otlp: {{protocols: {{http: {{endpoint: "{address}"}}}}}}}}
 processors:
@@ -119,13 +118,15 @@ class CollectorProcess:
         self._runner.communicate()
 
 
-def send_spans(connection: http.client.HTTPConnection, body: bytes) -> None:
+def send_spans(
+    connection: http.client.HTTPConnection, body: bytes, content_type: str = "application/x-protobuf"
+) -> None:
     """Send a request with spans, which must be accepted."""
-    connection.request("POST", "/v1/traces", body, _HEADERS)
+    connection.request("POST", "/v1/traces", body, {"Content-Type": content_type})
     answer = connection.getresponse()
     said = answer.read()
     if answer.status != http.client.OK:
-        raise RuntimeError(f"the Collector refuses spans: {said!r}")
+        raise RuntimeError(f"the server refuses spans: {said!r}")
 
 
 class Collector:

@@ -242,6 +242,37 @@ def test_full_interval_is_halved(monkeypatch: pytest.MonkeyPatch) -> None:
     assert reader.limits == []
 
 
+def test_number_of_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few responses are discarded: intervals are halved without a request if many traces are likely in them."""
+    monkeypatch.setattr(jaeger, "MAX_TRACES", 20)
+    spans = [(number, 3 * number) for number in range(1, 2_001)]
+    server = JaegerServer(storage(*spans, limit=20))
+    _, documents = read(server, START + 1_000, START + 6_100_000)
+    assert spans_in(documents) == set(spans)
+    assert len(documents) <= len(searches(server)) < 1.2 * len(documents)
+
+
+@pytest.mark.parametrize("most", [100, 29])
+def test_limit_of_traces_grows(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    """A full response leads to a higher limit. If Jaeger refuses it, the first one is used again."""
+    monkeypatch.setattr(jaeger, "FIRST_TRACES", 10)
+    monkeypatch.setattr(jaeger, "MAX_TRACES", 30)
+    spans = [(number, 3 * number) for number in range(1, 101)]
+
+    def answer(path: str, query: dict[str, str]) -> Reply:
+        if path.endswith("/services"):
+            return services("shop")
+        limit = int(query["query.search_depth"])
+        return storage(*spans, limit=limit)(path, query) if limit <= most else Reply(b"search depth", 500)
+
+    server = JaegerServer(answer)
+    reader, documents = read(server, START + 1_000, START + 302_000)
+    assert (spans_in(documents), reader.limits) == (set(spans), [])
+    limits = list(dict.fromkeys(query["query.num_traces"] for _, query in server.asked[1:]))
+    assert limits == ["10", "20", "30"]
+    assert server.asked[-1][1]["query.num_traces"] == ("30" if most == 100 else "10")
+
+
 def test_interval_with_many_spans_is_halved(monkeypatch: pytest.MonkeyPatch) -> None:
     """An interval in which as many spans start as the limit is halved; other spans of its traces do not count."""
     monkeypatch.setattr(jaeger, "MAX_TRACES", 3)

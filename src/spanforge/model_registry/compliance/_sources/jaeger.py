@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import math
 import time
 import urllib.error
 import urllib.parse
@@ -15,16 +16,20 @@ import msgspec
 from spanforge.model_registry._core.errors import TelemetryError, shorten
 from spanforge.model_registry._core.timestamps import format_micros
 from spanforge.model_registry.compliance._http import DeadlineHandler, SecureDeadlineHandler
+from spanforge.model_registry.compliance._sources.jaeger_ends import restore_ends
 from spanforge.model_registry.compliance._sources.jaeger_http import RedirectHandler, StatusHandler, parse_address
+from spanforge.model_registry.compliance._sources.jaeger_paging import Intervals, TraceLimit
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
-MAX_TRACES: Final = 1_000
-"""The limit of traces in one response. Elasticsearch returns at most 10,000.
+FIRST_TRACES: Final = 1_000
+"""The limit of traces in the first response.
 
 Only a Jaeger 2.8 or newer refuses so few, if its storage in memory holds fewer.
 """
+MAX_TRACES: Final = 10_000
+"""The highest limit of traces in one response. Elasticsearch returns no more."""
 MAX_RESPONSE: Final = 64 * 1024 * 1024
 """The limit of one response's bytes. A response is in memory twice, once complete and once decoded."""
 TIMEOUT: Final = 60.0
@@ -87,7 +92,8 @@ class JaegerReader:
     """Reads the traces of a period from a live Jaeger, over its HTTP query API v3, which returns OTLP JSON.
 
     The reader queries each service that Jaeger lists. Jaeger has no paging, and does not report traces that it leaves
-    out. If a response may be cut off or is too large, the reader discards it and queries both halves of its interval.
+    out. If a response may be cut off, the reader discards it. It requests the interval again with a higher limit, or
+    requests both halves of the interval.
 
     Jaeger finds a trace by any of its spans, even if the trace began before the period. Traces are complete, so they
     also have spans outside the period, and Jaeger may return a trace more than once. The reader uses the proxies of the
@@ -136,6 +142,7 @@ class JaegerReader:
         self.size, self.sha256, self.limits = 0, "", []
         self._requests, self._end_time = 0, time.monotonic() + MAX_SECONDS
         self._stopped_at: str | None = None
+        self._limit = TraceLimit(FIRST_TRACES, MAX_TRACES)
         for service in self._list_services():
             yield from self._read_service(service)
         if self._stopped_at is not None:
@@ -159,52 +166,71 @@ class JaegerReader:
     def _read_service(self, service: str) -> Iterator[bytes]:
         unread = yield from self._read_intervals(service)
         if unread:
+            least = min(limit for _, limit in unread)
             self.limits.append(
                 f"service {shorten(service)}: {len(unread):,} intervals of a microsecond could not be read completely, "
-                f"the first from {format_micros(unread[0])}: {MAX_TRACES:,} spans or more begin in each, or their "
+                f"the first from {format_micros(unread[0][0])}: {least:,} spans or more begin in each, or their "
                 f"traces have more than {MAX_RESPONSE:,} bytes"
             )
 
-    def _read_intervals(self, service: str) -> Generator[bytes, None, list[int]]:
-        """Yield a service's documents, and return the start of each interval that could not be read completely."""
-        unread: list[int] = []
-        intervals = [(self._low, self._high)] if self._low < self._high else []
+    def _read_intervals(self, service: str) -> Generator[bytes, None, list[tuple[int, int]]]:
+        """Yield a service's documents, and return the intervals that could not be read completely.
+
+        Each has its start and the limit of traces.
+        """
+        unread: list[tuple[int, int]] = []
+        intervals = Intervals(self._low, self._high)
         while intervals and self._may_go_on():
-            low, high = intervals.pop()
+            low, high = intervals.take(self._limit.value)
+            before, begin = self.size, time.monotonic()
             documents = self._search(service, low, high)
-            is_complete = _is_complete(documents, low, high)
-            if not is_complete and high - low > 1:
-                middle = (low + high) // 2
-                intervals += [(middle, high), (low, middle)]
+            traces = _count_traces(documents, low, high)
+            if traces < self._limit.value:
+                intervals.note_complete(low, high, traces)
+            elif self._limit.grow(time.monotonic() - begin, self.size - before):
+                intervals.put(low, high)
                 continue
-            if not is_complete:
-                unread.append(low)
-            yield from (bytes(document) for traces, document in documents or () if traces.resource_spans)
+            elif high - low > 1:
+                intervals.put_halves(low, high)
+                continue
+            else:
+                unread.append((low, self._limit.value))
+            yield from (restore_ends(bytes(document)) for traces, document in documents or () if traces.resource_spans)
         self._note_stop(service, intervals)
         return unread
 
-    def _note_stop(self, service: str, intervals: list[tuple[int, int]]) -> None:
+    def _note_stop(self, service: str, intervals: Intervals) -> None:
         """Note the first service of which not all intervals were read."""
         if intervals and self._stopped_at is None:
             self._stopped_at = service
 
     def _search(self, service: str, low: int, high: int) -> list[tuple[_JaegerTraces, msgspec.Raw]] | None:
         """Return a service's traces between two times in microseconds; ``None`` if the response is too large."""
-        body = self._get(
-            "/api/v3/traces",
-            service_name=service,
-            start_time_min=format_micros(low),
-            start_time_max=format_micros(high),
-            num_traces=str(MAX_TRACES),
-            search_depth=str(MAX_TRACES),  # the newer name of num_traces
-            raw_traces="true",  # without it, newer versions adjust times for clock skew
-        )
+        try:
+            body = self._get_traces(service, low, high)
+        except TelemetryError:
+            if not self._limit.reset():
+                raise
+            body = self._get_traces(service, low, high)
         if body is None:
+            self._limit.reset()
             return None
         try:
             return [self._decode_traces(response) for response in _response_decoder.decode_lines(body)]
         except msgspec.DecodeError as error:
             raise self._make_not_json_error(body, error) from error
+
+    def _get_traces(self, service: str, low: int, high: int) -> bytes | bytearray | None:
+        limit = str(self._limit.value)
+        return self._get(
+            "/api/v3/traces",
+            service_name=service,
+            start_time_min=format_micros(low),
+            start_time_max=format_micros(high),
+            num_traces=limit,
+            search_depth=limit,  # the newer name of num_traces
+            raw_traces="true",  # without it, newer versions adjust times for clock skew
+        )
 
     def _decode_traces(self, response: _JaegerResponse) -> tuple[_JaegerTraces, msgspec.Raw]:
         if response.error is not None:
@@ -278,17 +304,17 @@ def _read_error(body: bytearray | None) -> _JaegerError | None:
         return None
 
 
-def _is_complete(documents: list[tuple[_JaegerTraces, msgspec.Raw]] | None, low: int, high: int) -> bool:
-    """Check that a response certainly has all traces.
+def _count_traces(documents: list[tuple[_JaegerTraces, msgspec.Raw]] | None, low: int, high: int) -> float:
+    """Return the number that is below the limit of traces if a response certainly has all traces.
 
     Fewer traces than the limit are not enough: Cassandra's limit is one of spans that begin in the interval.
     """
     if documents is None:
-        return False
+        return math.inf
     traces, begun = set(), 0
     for decoded, _ in documents:
         resources = decoded.resource_spans
         for span in (span for resource in resources for scope in resource.scope_spans for span in scope.spans):
             traces.add(span.trace_id)
             begun += low <= span.start_time_unix_nano // 1_000 <= high
-    return max(len(traces), begun) < MAX_TRACES
+    return max(len(traces), begun)
