@@ -75,7 +75,8 @@ def _compare(spans: int, rounds: int) -> int:
         try:
             begin = time.perf_counter()
             records = _fill(server, files, logs)
-            print(f"{spans:,} spans are in Jaeger after {time.perf_counter() - begin:.0f} s", file=sys.stderr)
+            seconds = time.perf_counter() - begin
+            print(f"{spans:,} spans are in Jaeger after {seconds:.0f} s", file=sys.stderr, flush=True)
             sources = [f"http://{server.at['JAEGER_QUERY_HTTP']}", logs]
             pairs = [(measure(files), measure(sources)) for _ in range(rounds)]
             peak = _read_peak(server.pid)

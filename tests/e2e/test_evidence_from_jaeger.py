@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
+import sys
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.commands import run_here
+from support.servers import ROOT, program_of
 
 from spanforge.model_registry.compliance._sources import jaeger
 from spanforge.model_registry.compliance._sources.jaeger import JaegerReader
@@ -167,6 +170,15 @@ def test_what_jaeger_changes(jaeger_server: Server) -> None:
     assert found["endTimeUnixNano"] == str(START)
     (own, warnings), event = found["attributes"], found["events"][0]["attributes"]
     assert (own["value"], event[0]["value"], warnings["key"]) == (text, text, "@jaeger@warnings")
+
+
+def test_same_figures_as_from_files() -> None:
+    """Evidence from Jaeger has the same figures as evidence from the files with the same spans."""
+    program_of("jaeger")
+    command = [sys.executable, "-m", "benchmarks", "jaeger", "--spans", "10000"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith("figures: the same\nlog records")
 
 
 def test_an_empty_period(jaeger_server: Server) -> None:

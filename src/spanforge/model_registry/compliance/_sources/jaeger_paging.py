@@ -56,7 +56,7 @@ class Intervals:
         return bool(self._waiting)
 
     def take(self, limit: int) -> tuple[int, int]:
-        """Remove the next interval to request, and return it."""
+        """Remove the interval of the next request, and return it."""
         low, high = self._waiting.pop()
         while high - low > 1 and self._density * (high - low) > limit:
             self.put_halves(low, high)
@@ -64,7 +64,7 @@ class Intervals:
         return low, high
 
     def put(self, low: int, high: int) -> None:
-        """Add an interval that is to be requested next."""
+        """Add the interval of the next request."""
         self._waiting.append((low, high))
 
     def put_halves(self, low: int, high: int) -> None:
