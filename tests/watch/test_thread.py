@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from support.calls import at_calls
 from support.log_lines import log_handler
+from support.processes import exit_code_of
 from support.watching import LONG, Watched, content, owners, put, threads, wait_until
 
 from spanforge.model_registry import ModelRegistry, get_default_registry, watch
@@ -95,6 +96,24 @@ def test_no_thread_in_a_child_without_an_interval(watched: Watched) -> None:
     if child == 0:
         os._exit(len(threads()))
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_fork_waits_for_a_look(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fork waits for the end of a look, because a child could never acquire the locks that the look holds."""
+    watcher = watched.follow(interval=0)
+    lock, is_looking = threading.Lock(), threading.Event()
+
+    def look_slowly() -> None:  # in the place of an import, or of TLS
+        with lock:
+            is_looking.set()
+            time.sleep(0.2)
+
+    monkeypatch.setattr(watcher, "_look_at_files", look_slowly)
+    thread = threading.Thread(target=watcher.look)
+    thread.start()
+    assert is_looking.wait(LONG)
+    assert exit_code_of(lambda: lock.acquire(timeout=1)) == 0
+    thread.join()
 
 
 def test_stop_and_start(watched: Watched) -> None:

@@ -15,6 +15,7 @@ from spanforge.model_registry._core.default import get_default_registry
 from spanforge.model_registry._core.file_states import FileState
 from spanforge.model_registry._core.interruptions import pass_interruption
 from spanforge.model_registry._core.process import (
+    LooksAtForks,
     ProcessState,
     WarnOnce,
     live_keys,
@@ -300,7 +301,16 @@ class _Watchers(ProcessState):
     def __init__(self) -> None:
         self.by_registry: weakref.WeakKeyDictionary[ModelRegistry, FileWatcher] = weakref.WeakKeyDictionary()
         self.starting = threading.RLock()
+        self._looks = LooksAtForks()
         super().__init__()
+
+    def before_fork(self) -> None:
+        """Wait up to a second for looks, and begin none."""
+        self._looks.hold(watcher._looking for watcher in list(self.by_registry.values()))  # noqa: SLF001 - own class
+
+    def after_fork_in_parent(self) -> None:
+        """Let the threads look again."""
+        self._looks.release()
 
     def after_fork_in_child(self) -> None:
         """Follow the files in the child too, with new locks, because another thread of the parent may hold the old."""

@@ -14,6 +14,7 @@ from spanforge.model_registry._core.default import get_default_registry
 from spanforge.model_registry._core.file_access import warn_about_writers
 from spanforge.model_registry._core.interruptions import pass_interruption
 from spanforge.model_registry._core.process import (
+    LooksAtForks,
     ProcessState,
     WarnOnce,
     live_keys,
@@ -63,7 +64,7 @@ class CalendarWatcher:
         self._in_force: CalendarDay | None = None
         self._seen_in_force = time.monotonic()
         self._failures = 0
-        self._looking = threading.RLock()
+        self.looking = threading.RLock()
         self._stopped = threading.Event()
 
     def start(self) -> None:
@@ -75,7 +76,7 @@ class CalendarWatcher:
         _calendars.by_registry[registry] = self
         if self._file is not None:
             storage.preload_parser(self._file.path)
-        if not look_first(partial(self.look, reads_file=True), self._looking):
+        if not look_first(partial(self.look, reads_file=True), self.looking):
             text = "model registry: the calendar cannot be read within a second, so the application starts without it"
             _warnings.warn("slow start", text)
         self._start_thread()
@@ -86,11 +87,11 @@ class CalendarWatcher:
         The calendar stays in force. A check that ended later would replace what the caller puts in force next.
         """
         self._stopped.set()
-        wait_for_look(self._looking)
+        wait_for_look(self.looking)
 
     def look(self, *, reads_file: bool) -> None:
         """Check the file, unless it is only read at the start, and put changes and a new day in force."""
-        with self._looking:
+        with self.looking:
             try:
                 if reads_file and self._file is not None:
                     self._file = self._look_at_file(self._file)
@@ -150,7 +151,7 @@ class CalendarWatcher:
 
     def after_fork(self) -> None:
         """Continue in a child process, which has the parent's memory but none of its threads."""
-        self._looking = threading.RLock()
+        self.looking = threading.RLock()
         self._failures = 0
         self.resume()
 
@@ -208,7 +209,16 @@ class _Calendars(ProcessState):
     def __init__(self) -> None:
         self.by_registry: weakref.WeakKeyDictionary[RegistryCore, CalendarWatcher | None] = weakref.WeakKeyDictionary()
         self.starting = threading.RLock()
+        self._looks = LooksAtForks()
         super().__init__()
+
+    def before_fork(self) -> None:
+        """Wait up to a second for looks, and begin none."""
+        self._looks.hold(watcher.looking for watcher in filter(None, list(self.by_registry.values())))
+
+    def after_fork_in_parent(self) -> None:
+        """Let the threads look again."""
+        self._looks.release()
 
     def after_fork_in_child(self) -> None:
         """Follow the calendars in the child too, with new locks."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 import os
 import threading
+import time
 import weakref
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
 
 from spanforge.model_registry._core import logs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, MutableMapping
+    from collections.abc import Callable, Iterable, MutableMapping
     from weakref import WeakKeyDictionary
 
 _T = TypeVar("_T")
@@ -22,6 +23,8 @@ START_TIMEOUT: Final = 1.0
 """The seconds that the start of an application waits for its files, because a network disk may not respond."""
 STOP_TIMEOUT: Final = 1.0
 """The seconds that ``stop`` waits for the end of a look, because a network disk may not respond."""
+FORK_TIMEOUT: Final = 1.0
+"""The seconds that a fork waits for the end of looks. A look that takes longer usually waits for a disk or a server."""
 
 
 class ProcessState:
@@ -181,6 +184,27 @@ def wait_for_look(looking: threading.RLock) -> None:
     """Wait up to ``STOP_TIMEOUT`` until no other thread holds the lock of a watcher's look."""
     if looking.acquire(timeout=STOP_TIMEOUT):
         looking.release()
+
+
+class LooksAtForks:
+    """Keeps watchers from looking while the process forks.
+
+    A look holds locks that a child would inherit and could never acquire: those of modules that Python imports, and
+    those inside OpenSSL. A thread that waits for OpenSSL's locks can stop the whole process.
+    """
+
+    def __init__(self) -> None:
+        self._held = threading.local()
+
+    def hold(self, locks: Iterable[threading.RLock]) -> None:
+        """Acquire the locks of looks, after waiting up to ``FORK_TIMEOUT`` for looks that are running."""
+        end = time.monotonic() + FORK_TIMEOUT
+        self._held.locks = [lock for lock in locks if lock.acquire(timeout=max(end - time.monotonic(), 0.0))]
+
+    def release(self) -> None:
+        """Release the locks that this thread acquired."""
+        for lock in vars(self._held).pop("locks", ()):
+            lock.release()
 
 
 def pause_watcher(
