@@ -102,7 +102,7 @@ def test_what_was_known_on_the_day(
     case.write(otlp.line(call_on(otlp, "2026-01-15"), call_on(otlp, "2026-01-25")))
     check = find_check(generate(case, *announcements))
     assert check.exceptions == exceptions
-    note = f"calls on or after a day that was not known yet when they started: {unknown}"
+    note = f"calls on or after a shutdown day that was not known when they started: {unknown}"
     assert (note in check.notes) == bool(unknown)
 
 

@@ -109,7 +109,7 @@ def test_models_that_only_agents_name_are_listed(case: EvidenceCase, otlp: Otlp)
     listed = [(each.name, each.model_id, each.service, each.spans) for each in found.agent_only_models]
     assert listed == [("zeta", None, "api", 2), ("gpt", "gpt", "web", 1)]
     assert any(
-        limit.startswith("Models without a call in a service, although spans of agents in the service name them: 2.")
+        limit.startswith("Models that spans of agents name in a service that has no call of them: 2.")
         for limit in found.limits
     )
     assert found.population.agent_spans == 7

@@ -33,7 +33,7 @@ def test_missing_telemetry_is_no_evidence(case: EvidenceCase, framework: str, mo
     reason = (
         "no telemetry was given"
         if given == {"telemetry": ()}
-        else "no span and no call in a log record of a trusted or unknown sender started in the period"
+        else "the period has no span and no call in a log record from a trusted or unknown sender"
     )
     assert (found.coverage.status, found.coverage.reasons) == ("incomplete", (reason,))
 
@@ -125,7 +125,7 @@ def test_lost_events_make_coverage_incomplete(case: EvidenceCase, otlp: Otlp, mo
     logs = [otlp.lifecycle_record(otlp.start + number) for number in range(3)]
     case.write(otlp.line(otlp.enriched()), otlp.logs(*logs))
     found = case.attest(make_entry())
-    assert found.coverage.reasons == ("lifecycle events ignored because an input has over 1 of one kind of sender: 2",)
+    assert found.coverage.reasons == ("ignored lifecycle events, beyond 1 for each input and kind of sender: 2",)
 
 
 def test_bad_lines_make_coverage_incomplete(case: EvidenceCase, otlp: Otlp) -> None:
@@ -206,7 +206,7 @@ def test_missing_history_is_a_limit(
     case.write(otlp.line(otlp.enriched(start=otlp.start + 8 * HOUR)))
     history = {"history": [make_record(first_record, "active")]}
     limits = case.attest(make_entry(deployment_date=deployed, metadata=history)).limits
-    assert any("comes from the entry's dates: 1." in limit for limit in limits) == stated
+    assert any("comes from dates, not from history records: 1." in limit for limit in limits) == stated
 
 
 @pytest.mark.parametrize("since", ["2026-10-01", "2026-12-01", "2027-01-01"])

@@ -59,14 +59,15 @@ def test_a_difference_names_the_attributes_of_the_span(case: EvidenceCase, otlp:
     ]
     case.write(otlp.line(*spans))
     found = case.attest(make_entry())
-    base = "the span's attributes differ from the registry: on the span"
+    gone = "the registry has no entry of the model, but the span has"
+    other = "the registry has other values than the span"
     assert {(each.name, each.reason) for each in found.findings if each.check == "registry_and_spans_agree"} == {
-        ("gone", f"{base}: status retired, model id, owner, risk tier; in the registry: no entry"),
-        ("gone", f"{base}: status other, model id, owner, risk tier; in the registry: no entry"),
-        ("gpt", f"{base}: status deprecated, owner; in the registry: other values"),
+        ("gone", f"{gone}: status retired, model id, owner, risk tier"),
+        ("gone", f"{gone}: status other, model id, owner, risk tier"),
+        ("gpt", f"{other}: status (deprecated on the span), owner"),
     }
     (retired,) = [each for each in found.checks if each.check == "no_calls_after_retirement"]
-    note = "calls not examined, because the model has no entry although the span has the status retired: 1"
+    note = "calls not examined, because the model has no entry; their spans have the status retired: 1"
     assert (retired.exceptions, retired.notes) == (0, (note,))
 
 

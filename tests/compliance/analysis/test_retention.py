@@ -115,7 +115,7 @@ def test_a_query_of_jaeger_cannot_reach_back(case: EvidenceCase, otlp: Otlp) -> 
         ]
         for framework in ("soc2", "eu_ai_act")
     }
-    sentence = "Jaeger is queried for the period only, so the check `retention` sees nothing earlier of: "
+    sentence = "Jaeger is queried for the period only. So the check `retention` sees no earlier records of this input: "
     assert limits == {"soc2": [], "eu_ai_act": [f"{sentence}http://jaeger:16686"]}
 
 

@@ -99,11 +99,11 @@ def test_dates_after_the_period_are_limits(case: EvidenceCase) -> None:
     """A limit names the clauses that apply only from a day after the period."""
     limits = {
         period: [
-            each for each in case.attest(framework="eu_ai_act", period=period).limits if "after the period" in each
+            each for each in case.attest(framework="eu_ai_act", period=period).limits if "do not apply yet" in each
         ]
         for period in (("2026-01-01", "2026-08-02"), ("2026-01-01", "2026-08-03"), ("2027-01-01", "2027-12-03"))
     }
-    start = "Clauses that apply only from a day after the period, as the framework's file states: "
+    start = "Clauses that do not apply yet in the period, as the framework's file states: "
     high_risk = "'Art. 12', 'Art. 19', 'Art. 26'"
     assert [[each.removeprefix(start).partition(". `")[0] for each in found] for found in limits.values()] == [
         [f"4 ({high_risk}, 'Art. 50')"],

@@ -58,8 +58,8 @@ def sync_calendar(  # noqa: PLR0913 - each is an option
     """Add the shutdown days of public sources to a calendar file.
 
     All announcements of the file stay, also those made by hand. If a source states another day than before, both stay,
-    and the newer check counts. A YAML file keeps its comments. The command does not use the network: fetch a source
-    with curl, and check its licence.
+    and the one with the newer checked_on counts. A YAML file keeps its comments. The command does not use the network:
+    fetch a source with curl, and check its licence.
     """
     path = find_calendar_file(output, "--output")
     found = Calendar().merge(*(read_feed(source, form, checked_on=checked_on) for source in sources))

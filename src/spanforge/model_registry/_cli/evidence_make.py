@@ -82,8 +82,10 @@ def make_package(  # noqa: PLR0913 - a parameter for each option
         str | None,
         typer.Option(metavar="REV", help="State this revision of the registry. Default: from git or a CI variable."),
     ] = None,
-    max_gap: Annotated[str, typer.Option(metavar="TIME", help="Longer stretches without spans are gaps.")] = "24h",
-    delay: Annotated[str, typer.Option(metavar="TIME", help="Time until a change is in force everywhere.")] = "5m",
+    max_gap: Annotated[str, typer.Option(metavar="TIME", help="A longer time without spans is a gap.")] = "24h",
+    delay: Annotated[
+        str, typer.Option(metavar="TIME", help="Time until registry changes are in force everywhere.")
+    ] = "5m",
     model_attribute: Annotated[
         list[str] | None, typer.Option(metavar="KEY", help="Another attribute that names the model.")
     ] = None,

@@ -37,8 +37,8 @@ def stamp_package(  # noqa: PLR0913 - a parameter for each option
 ) -> None:
     """Add a time stamp of an authority to a signed package (RFC 3161).
 
-    The authority receives a digest of the signature and nothing else. It needs no private key, so it can
-    run on another machine than the signer's. If it fails, the package is unchanged.
+    The authority receives a digest of the signature and nothing else. The command needs no private key, so it
+    can run on another machine than the signer's. If it fails, the package is unchanged.
     """
     check_readable(path)
     seconds = parse_duration(timeout, "--timeout", _LEAST_TIMEOUT).total_seconds()

@@ -93,7 +93,7 @@ class Attestation(AttestationPart, frozen=True, kw_only=True):
             with most calls come first. An auditor can object to each.
         substitutions: Models that answered calls of another model, those with most calls first. If the evidence is
             about one model, the list has the substitutions in which this model was requested or answered.
-        agent_only_models: Models without a call in a service in which spans of agents name them. Those with most spans
+        agent_only_models: Models that spans of agents name in a service that has no call of them. Those with most spans
             come first. Calls of these models may be missing in the telemetry.
         registry: The registry at the time of generation.
         inputs: The inputs that were read, in the order in which the engine processed them.

@@ -56,7 +56,7 @@ class Substitution(AttestationPart, frozen=True, kw_only=True):
 
 
 class AgentModel(AttestationPart, frozen=True, kw_only=True):
-    """A model without a call in a service in which spans of agents name it.
+    """A model that spans of agents name in a service that has no call of it.
 
     Attributes:
         name: The id of the model's entry, or the name of a model that is not registered. It is empty if the spans have

@@ -72,7 +72,6 @@ _REASONS: Final[Mapping[str, str]] = {
     "past_sunset": "called on or after its sunset date",
     "past_provider_shutdown": "called on or after its provider's shutdown day",
     "not_enriched": "the span does not have the registry's status",
-    DISAGREEING: "the span's attributes differ from the registry",
     DIFFERING_COPIES: "copies of the span differ",
     REPEATED_ATTRIBUTES: "an attribute occurs twice on the span, with different values",
 }
@@ -222,9 +221,9 @@ def _list_calls(facts: EvidenceFacts, row: CheckRow) -> Iterator[_Candidate]:
 
 def _state_reason(key: FindingKey) -> str:
     """Return the reason of a finding, in words."""
-    reason = _REASONS[key.kind]
     if key.kind == DISAGREEING:
-        return f"{reason}: {key.difference.describe()}"
+        return key.difference.describe()
+    reason = _REASONS[key.kind]
     return f"{reason}: {quote(key.served)}" if key.served not in ("", OTHERS_NAME) else reason
 
 

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 
 LIMITS: Final = (
     "Spans that a sampler drops in the application never reach the telemetry, so all counts are of recorded spans.",
-    "The evidence covers only the telemetry given. Calls that were not instrumented, sent or archived are missing.",
+    (
+        "The evidence covers only the telemetry given. Calls that were not instrumented, not sent or not archived are "
+        "missing."
+    ),
     "Coverage is about time only. It does not show that each service sent telemetry.",
     "The evidence does not show that the telemetry is genuine. Anyone with write access to it could have changed it.",
     (
@@ -36,17 +39,17 @@ LIMITS: Final = (
         "change an entry's status, dates and history."
     ),
     (
-        "Anyone who makes the evidence can leave out a registry file. Calls of its models are then unregistered, and "
-        "checks of registered models do not examine them."
+        "Anyone who makes the evidence can leave out a registry file. Its models are then unregistered, and checks of "
+        "registered models do not examine their calls."
     ),
     "The evidence does not show what a provider runs behind a model's name.",
-    "Names, aliases, purposes and sunset dates are those at generation, as the registry keeps no history of them.",
+    "Names, aliases, purposes and sunset dates are those at generation, because the registry has no history of them.",
     "The check `accountable` uses owners, risk tiers and purposes at generation.",
 )
 """The limits that every attestation states."""
 _USUAL_SECONDS: Final = {
-    "delay": (300, "Spans and events that differ from the registry for that long are no findings."),
-    "max_gap": (86_400, "Stretches of that length without spans do not make coverage incomplete."),
+    "delay": (300, "If a span or event differs from the registry for at most this time, that is not a finding."),
+    "max_gap": (86_400, "Coverage is complete even if no span starts for this time."),
 }
 """The defaults of arguments that hide findings if they are longer, in seconds, with the effect."""
 _CLOCK_TOLERANCE: Final = 300 * 10**9
@@ -70,8 +73,8 @@ def list_limits(facts: EvidenceFacts, names: NameLists) -> Iterator[str]:
     undated = sum(_begins_by_dates(entry, facts.request.scan) for entry in called)
     if undated:
         yield (
-            f"Called models whose first status in the period comes from the entry's dates: {undated}. Until a model's "
-            "first history record, its owner and risk tier are those at generation."
+            f"Called models whose first status in the period comes from dates, not from history records: {undated}. "
+            "Until a model's first history record, its owner and risk tier are those at generation."
         )
     yield from _list_status_limits(facts.request)
     if facts.all.differing_copies:
@@ -82,15 +85,15 @@ def list_limits(facts: EvidenceFacts, names: NameLists) -> Iterator[str]:
     yield from list_sender_limits(facts)
     if names.agent_only_models:
         yield (
-            "Models without a call in a service, although spans of agents in the service name them: "
+            "Models that spans of agents name in a service that has no call of them: "
             f"{len(names.agent_only_models)}. They are in the list `agent_only_models`. Their calls may be missing "
             "from the telemetry, or may name another model."
         )
     if has_merged_groups(about):
         yield (
             f"An input has more than {MAX_CALL_GROUPS:,} groups of calls of one sender. The calls of a group have "
-            "the same model, service and results of checks. Further calls are counted without their service and "
-            "without the names that the attestation lists. In each list, they are in items with the name null."
+            "the same model, service and results of checks. Checks count further calls too, but the attestation does "
+            "not list their services and names. In each list, they are in an item whose name is null."
         )
 
 
@@ -132,7 +135,7 @@ def _list_clause_limits(request: EvidenceRequest) -> Iterator[str]:
     ]
     if not_yet:
         yield (
-            f"Clauses that apply only from a day after the period, as the framework's file states: "
+            f"Clauses that do not apply yet in the period, as the framework's file states: "
             f"{_count_and_name(not_yet)}. `applies_from` has the days."
         )
 
@@ -141,10 +144,13 @@ def _list_source_limits(request: EvidenceRequest) -> Iterator[str]:
     """Yield the limits that follow from where the framework comes from, and where it was read."""
     framework = request.framework
     if request.arguments.framework.origin != "shipped":
-        yield "The organisation wrote the framework's file: which checks support a clause, and what is not covered."
+        yield (
+            "The organisation wrote the framework's file. So it chose which checks support a clause, and which parts "
+            "no check shows."
+        )
     if framework.checked == "secondary" or any(clause.checked == "secondary" for clause in framework.clauses):
         yield (
-            "Facts of the framework come from accounts by others, not from the publisher's own text. The field "
+            "Facts about the framework were read in other accounts of it, not in the publisher's own text. The field "
             "`source` names these accounts."
         )
 
@@ -159,7 +165,10 @@ def _list_retention_limits(facts: EvidenceFacts) -> Iterator[str]:
     )
     queried = [scanned.name for scanned in facts.inputs if scanned.kind == "jaeger"]
     if queried:
-        yield f"Jaeger is queried for the period only, so the check `retention` sees nothing earlier of: {queried[0]}"
+        yield (
+            "Jaeger is queried for the period only. So the check `retention` sees no earlier records of this input: "
+            f"{queried[0]}"
+        )
 
 
 def _list_database_limits(inputs: Sequence[ScannedInput]) -> Iterator[str]:
@@ -219,7 +228,7 @@ def list_reading_limits(inputs: Sequence[ScannedInput]) -> Iterator[str]:
             yield f"{scanned.name}: unreadable documents, spans or log records: {bad}; the input's first fault: {first}"
     lost = sum(scanned.result.lost_events.get(sender, 0) for scanned in inputs for sender in COUNTED)
     if lost:
-        yield f"lifecycle events ignored because an input has over {MAX_SEEN_EVENTS:,} of one kind of sender: {lost}"
+        yield f"ignored lifecycle events, beyond {MAX_SEEN_EVENTS:,} for each input and kind of sender: {lost}"
     for scanned in inputs:
         for limit in scanned.limits:
             yield f"{scanned.name}: {limit}"

@@ -181,7 +181,7 @@ def _build_coverage(facts: EvidenceFacts) -> parts.Coverage:
 def _list_coverage_reasons(facts: EvidenceFacts) -> Iterator[str]:
     """Yield the reasons why the telemetry does not cover the period."""
     if not facts.all.spans + facts.all.log_calls:
-        nothing = "no span and no call in a log record of a trusted or unknown sender started in the period"
+        nothing = "the period has no span and no call in a log record from a trusted or unknown sender"
         yield nothing if facts.inputs else "no telemetry was given"
     if to_nanos(facts.request.generated_at) < facts.request.scan.end:
         yield "the period had not ended when the evidence was generated"

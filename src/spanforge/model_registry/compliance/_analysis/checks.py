@@ -172,9 +172,7 @@ def _make_status_check(check: str, status: ModelStatus) -> CheckRow:
 
     def look(given: CheckInput) -> Outcome:
         outcome, claimed = _count_calls_of_kind(given, kind, words), given.count(CLAIMED_KINDS[status])
-        note = (
-            f"calls not examined, because the model has no entry although the span has the status {status}: {claimed}"
-        )
+        note = f"calls not examined, because the model has no entry; their spans have the status {status}: {claimed}"
         return outcome._replace(notes=[*outcome.notes, note]) if claimed else outcome
 
     return CheckRow(check, title, "calls of registered models", look, (kind,))
@@ -199,7 +197,7 @@ def _check_provider_shutdown(given: CheckInput) -> Outcome:
         "models called on or after the day on which their provider stopped serving them": sum(
             bool(model.exceptions[kind]) for model in given.totals.all_called
         ),
-        "calls on or after a day that was not known yet when they started": given.count("past_unknown_shutdown"),
+        "calls on or after a shutdown day that was not known when they started": given.count("past_unknown_shutdown"),
         "calls of models without a shutdown day in the calendar": given.calls - listed,
     }
     notes = [f"{words}: {count}" for words, count in counts.items() if count]
@@ -279,7 +277,7 @@ EVIDENCE_CHECKS: Final = (
     ),
     CheckRow(
         "no_calls_past_provider_shutdown",
-        "No model was called on or after its provider's shutdown day, as the calendar knew it on the day of the call.",
+        "No model was called on or after its provider's shutdown day, if that day was known when the call started.",
         "calls of models with a shutdown day",
         _check_provider_shutdown,
         ("past_provider_shutdown",),

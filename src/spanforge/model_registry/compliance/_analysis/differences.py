@@ -45,9 +45,12 @@ class Difference(NamedTuple):
 
     def describe(self) -> str:
         """Return the difference in words."""
-        texts = [f"status {self.status}"] if self.status else []
-        on_span = ", ".join([*texts, *self.keys]).replace("_", " ")
-        return f"on the span: {on_span}; in the registry: {'other values' if self.has_entry else 'no entry'}"
+        keys = [key.replace("_", " ") for key in self.keys]
+        if self.has_entry:
+            statuses = [f"status ({self.status} on the span)"] if self.status else []
+            return f"the registry has other values than the span: {', '.join([*statuses, *keys])}"
+        statuses = [f"status {self.status}"] if self.status else []
+        return f"the registry has no entry of the model, but the span has: {', '.join([*statuses, *keys])}"
 
 
 NO_DIFFERENCE: Final = Difference()

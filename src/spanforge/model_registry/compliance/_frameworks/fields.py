@@ -57,7 +57,7 @@ CLAUSE_FIELDS: Final[Mapping[str, FrameworkField]] = {
     "id": FrameworkField("name", True, "the number of the clause"),
     "title": FrameworkField("text", True, "the name of the clause"),
     "text": FrameworkField("text", True, "what the clause asks, in your own words"),
-    "checks": FrameworkField("checks", False, "the checks that support the clause; needed without `not_covered`"),
+    "checks": FrameworkField("checks", False, "the checks that support the clause; required without `not_covered`"),
     "not_covered": FrameworkField("texts", False, "the parts of the clause that no check shows, one text each"),
     "applies_from": FrameworkField("dates", False, "the days from which the clause applies"),
     "source": FrameworkField("text", False, "where the clause was read; without it, that of the framework"),

@@ -97,7 +97,7 @@ class Framework(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def parameters(self) -> dict[str, dict[str, int]]:
-        """The parameters of each check that has some, by their names."""
+        """The parameters of the checks that have some, by the name of the check."""
         return {use.check: dict(use.parameters) for clause in self.clauses for use in clause.checks if use.parameters}
 
     @classmethod
@@ -123,7 +123,7 @@ class Framework(msgspec.Struct, frozen=True, kw_only=True):
         }
 
     def to_json(self) -> bytes:
-        """Return the content of the file that the library writes for a framework that was made in code."""
+        """Return the framework as a JSON file. A package has this file if the framework was made in code."""
         return msgspec.json.format(msgspec.json.encode(self.to_dict()), indent=2) + b"\n"
 
 
