@@ -15,9 +15,8 @@ from spanforge.model_registry._core.default import get_default_registry
 from spanforge.model_registry._core.file_states import FileState
 from spanforge.model_registry._core.interruptions import pass_interruption
 from spanforge.model_registry._core.process import (
-    LooksAtForks,
-    ProcessState,
     WarnOnce,
+    WatcherState,
     live_keys,
     look_first,
     pause_watcher,
@@ -295,22 +294,14 @@ def follow_settings(file: object = None, reload_interval: object = None, calenda
         return current
 
 
-class _Watchers(ProcessState):
+class _Watchers(WatcherState):
     """The watchers of this process, one per registry."""
 
-    def __init__(self) -> None:
-        self.by_registry: weakref.WeakKeyDictionary[ModelRegistry, FileWatcher] = weakref.WeakKeyDictionary()
-        self.starting = threading.RLock()
-        self._looks = LooksAtForks()
-        super().__init__()
+    by_registry: weakref.WeakKeyDictionary[ModelRegistry, FileWatcher]
 
-    def before_fork(self) -> None:
-        """Wait up to a second for looks, and begin none."""
-        self._looks.hold(watcher._looking for watcher in list(self.by_registry.values()))  # noqa: SLF001 - own class
-
-    def after_fork_in_parent(self) -> None:
-        """Let the threads look again."""
-        self._looks.release()
+    def list_looking(self) -> list[threading.RLock]:
+        """Return the locks that the watchers hold while they look."""
+        return [watcher._looking for watcher in list(self.by_registry.values())]  # noqa: SLF001 - own class
 
     def after_fork_in_child(self) -> None:
         """Follow the files in the child too, with new locks, because another thread of the parent may hold the old."""

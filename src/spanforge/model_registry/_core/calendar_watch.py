@@ -14,9 +14,8 @@ from spanforge.model_registry._core.default import get_default_registry
 from spanforge.model_registry._core.file_access import warn_about_writers
 from spanforge.model_registry._core.interruptions import pass_interruption
 from spanforge.model_registry._core.process import (
-    LooksAtForks,
-    ProcessState,
     WarnOnce,
+    WatcherState,
     live_keys,
     look_first,
     pause_watcher,
@@ -203,22 +202,14 @@ def list_calendar_states() -> list[tuple[Any, ...]]:
     return [state for watcher in watchers if watcher is not None for state in watcher.list_states()]
 
 
-class _Calendars(ProcessState):
+class _Calendars(WatcherState):
     """The calendars that this process keeps up to date, one per registry; ``None`` if code chose to have none."""
 
-    def __init__(self) -> None:
-        self.by_registry: weakref.WeakKeyDictionary[RegistryCore, CalendarWatcher | None] = weakref.WeakKeyDictionary()
-        self.starting = threading.RLock()
-        self._looks = LooksAtForks()
-        super().__init__()
+    by_registry: weakref.WeakKeyDictionary[RegistryCore, CalendarWatcher | None]
 
-    def before_fork(self) -> None:
-        """Wait up to a second for looks, and begin none."""
-        self._looks.hold(watcher.looking for watcher in filter(None, list(self.by_registry.values())))
-
-    def after_fork_in_parent(self) -> None:
-        """Let the threads look again."""
-        self._looks.release()
+    def list_looking(self) -> list[threading.RLock]:
+        """Return the locks that the watchers hold while they look."""
+        return [watcher.looking for watcher in filter(None, list(self.by_registry.values()))]
 
     def after_fork_in_child(self) -> None:
         """Follow the calendars in the child too, with new locks."""

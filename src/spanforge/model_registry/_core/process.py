@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, TypeVar
 from spanforge.model_registry._core import logs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, MutableMapping
+    from collections.abc import Callable, MutableMapping
     from weakref import WeakKeyDictionary
 
 _T = TypeVar("_T")
@@ -186,22 +186,30 @@ def wait_for_look(looking: threading.RLock) -> None:
         looking.release()
 
 
-class LooksAtForks:
-    """Keeps watchers from looking while the process forks.
+class WatcherState(ProcessState):
+    """The watchers of this process by registry. None of them looks while the process forks.
 
     A look holds locks that a child would inherit and could never acquire: those of modules that Python imports, and
     those inside OpenSSL. A thread that waits for OpenSSL's locks can stop the whole process.
     """
 
     def __init__(self) -> None:
+        self.by_registry: WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
+        self.starting = threading.RLock()
         self._held = threading.local()
+        super().__init__()
 
-    def hold(self, locks: Iterable[threading.RLock]) -> None:
+    def list_looking(self) -> list[threading.RLock]:
+        """Return the locks that the watchers hold while they look."""
+        raise NotImplementedError
+
+    def before_fork(self) -> None:
         """Acquire the locks of looks, after waiting up to ``FORK_TIMEOUT`` for looks that are running."""
         end = time.monotonic() + FORK_TIMEOUT
+        locks = self.list_looking()
         self._held.locks = [lock for lock in locks if lock.acquire(timeout=max(end - time.monotonic(), 0.0))]
 
-    def release(self) -> None:
+    def after_fork_in_parent(self) -> None:
         """Release the locks that this thread acquired."""
         for lock in vars(self._held).pop("locks", ()):
             lock.release()
