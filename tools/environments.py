@@ -23,7 +23,7 @@ def make_environment(requirements: str, place: str, *options: str, base: str = s
         requirements: The name of a file in ``requirements``, without ``.txt``.
         place: The folder in ``build``, or an absolute path. A digest of the requirements and of the Python is added to
             its name.
-        options: Options of ``pip install``.
+        options: Options of ``pip install`` that uv has too.
         base: The Python of which it is made.
 
     Raises:
@@ -38,9 +38,8 @@ def make_environment(requirements: str, place: str, *options: str, base: str = s
     with Path(f"{folder}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "complete").exists():
-            subprocess.run([base, "-m", "venv", "--clear", folder], check=True)
-            pip = [python, "-m", "pip", "--disable-pip-version-check", "--quiet", "install", "--no-compile", *options]
-            subprocess.run([*pip, "--require-hashes", "--requirement", pinned], check=True)
+            subprocess.run([base, "-m", "venv", "--clear", "--without-pip", folder], check=True)
+            _install(python, *options, "--require-hashes", "--requirement", pinned)
             (folder / "complete").touch()
     return python
 
@@ -55,5 +54,12 @@ def build_wheel(folder: Path) -> Path:
 
 def install_wheel(python: Path, wheel: Path) -> None:
     """Install the wheel into an environment without the network; replace an earlier one."""
-    pip = [python, "-m", "pip", "--disable-pip-version-check", "--quiet", "install"]
-    subprocess.run([*pip, "--no-index", "--no-deps", "--force-reinstall", wheel], check=True)
+    _install(python, "--no-index", "--no-deps", "--force-reinstall", wheel)
+
+
+def _install(python: Path, *arguments: str | Path) -> None:
+    """Install with uv, which takes a tenth of the time. If it fails, install with pip, which may have another index."""
+    uv = [sys.executable, "-m", "uv", "--quiet", "pip", "install", "--python", python, *arguments]
+    if subprocess.run(uv, check=False).returncode:
+        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", "--python", python, "install"]
+        subprocess.run([*pip, "--no-compile", *arguments], check=True)

@@ -121,7 +121,7 @@ def list_tests(sdk: str, version: str) -> list[str]:
 def see(python: Path, environ: dict[str, str], wheel: Path, folder: Path, names: list[str]) -> Seen:
     """Install the package beside an SDK, run tests with it, and try what it can do."""
     install_wheel(python, wheel)
-    subprocess.run([python, "-m", "pip", "--disable-pip-version-check", "--quiet", "check"], check=True)
+    subprocess.run([sys.executable, "-m", "uv", "--quiet", "pip", "check", "--python", python], check=True)
     settings = {**environ, "PYTHONPATH": ""}  # the wheel, not the source
     command = [
         python,
