@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import gc
 import inspect
+import itertools
+import os
 import random
 import signal
 import sys
@@ -16,6 +18,7 @@ from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from support.asked_registry import AskedRegistry, CountingRegistry
 from support.spans import HAS_ENDING_HOOK, PARAMETERS, REQUEST
 
+from spanforge import model_registry
 from spanforge.model_registry._core import logs
 from spanforge.model_registry.otel import ModelRegistrySampler, ModelRegistrySpanProcessor
 
@@ -27,12 +30,21 @@ if TYPE_CHECKING:
 
     Handler = Callable[..., None]
 
+PACKAGE = os.path.dirname(model_registry.__file__)
 ATTEMPTS = 400
 """Timeouts that hit a loop of spans at random."""
 
 
 class JobTimeout(Exception):  # noqa: N818 - what a job runner calls it
     """The exception of the application's signal handler."""
+
+
+class StackTimeout(JobTimeout, RecursionError):  # noqa: N818 - likewise
+    """An exception of a class that the hooks raise themselves, with a full stack."""
+
+
+class ValueTimeout(JobTimeout, UnicodeError, AttributeError):  # noqa: N818 - likewise
+    """An exception of classes that are part of usual work: dates, JSON, and spans of other SDKs."""
 
 
 def handle(_number: int, _frame: FrameType | None) -> None:
@@ -69,8 +81,13 @@ class Limit:
     __call__ = handle
 
 
+def handle_full_stack(_number: int, _frame: FrameType | None) -> None:
+    raise StackTimeout
+
+
 HANDLERS = {
     "function": handle,
+    "recursion error": handle_full_stack,
     "any arguments": handle_any,
     "partial": functools.partial(handle_with, "a job"),
     "method": Limit().handle,
@@ -130,6 +147,59 @@ def test_timeout_in_a_log_call(on_alarm: Any, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("logging.Logger.isEnabledFor", lambda *_: signal.raise_signal(signal.SIGALRM))
     with pytest.raises(JobTimeout):
         logs.warn("a line")
+
+
+class SignalAtLine:
+    """Raises a signal before one of the lines of the library that a function runs."""
+
+    def __init__(self) -> None:
+        self.left = 0
+
+    def run(self, line: int, function: Callable[[], object]) -> bool:
+        """Run a function with a signal before a line, counted from 0, and return whether there was such a line."""
+        self.left, before = line, sys.gettrace()
+        sys.settrace(self._trace_call)
+        try:
+            function()
+        finally:
+            sys.settrace(before)
+        return self.left < 0
+
+    def _trace_call(self, frame: FrameType, _event: str, _value: object) -> Any:
+        return self._trace_line if PACKAGE in frame.f_code.co_filename else None
+
+    def _trace_line(self, _frame: FrameType, event: str, _value: object) -> Any:
+        if event == "line":
+            self.left -= 1
+            if self.left == -1:
+                signal.raise_signal(signal.SIGALRM)
+        return self._trace_line
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [JobTimeout, StackTimeout, ValueTimeout])
+@pytest.mark.parametrize("key", [REQUEST, PARAMETERS])
+def test_timeout_before_any_line(on_alarm: Any, registry: ModelRegistry, key: str, kind: type[JobTimeout]) -> None:
+    """A timeout before any line that a span's end runs reaches the application, also one of a usual class."""
+
+    def raise_timeout(_number: int, _frame: FrameType | None) -> None:
+        raise kind
+
+    on_alarm(raise_timeout)
+    at_line = SignalAtLine()
+    for line in itertools.count():
+        provider = TracerProvider(shutdown_on_exit=False)  # new ones for each line, because a cache leads past others
+        provider.add_span_processor(ModelRegistrySpanProcessor(registry, unregistered="ignore", metrics=False))
+        name = f"acme/chat-{line}-2026-01-{line % 40:02}"
+        value = f'{{"model": "{name}"}}' if key == PARAMETERS else f'"{name}"'
+        span = provider.get_tracer("test").start_span("chat", attributes={key: value})
+        try:
+            if not at_line.run(line, span.end):
+                break
+        except kind:
+            continue
+        pytest.fail(f"the timeout before line {line} was swallowed")
+    assert line > 200
 
 
 @pytest.mark.slow

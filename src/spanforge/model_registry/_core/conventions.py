@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 
+from spanforge.model_registry._core.interruptions import pass_interruption
 from spanforge.model_registry._core.names import canonical_provider, unquote
 from spanforge.model_registry._core.span_kinds import (
     CALL_EVIDENCE,
@@ -319,5 +320,6 @@ def _parse_parameters(value: str) -> Any:
         return None
     try:
         return _decode_parameters(value)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        pass_interruption(error)
         return None

@@ -41,8 +41,10 @@ def is_interruption(error: BaseException) -> bool:
     caller's frame among its local variables, unless it asks for it. A handler that deletes the variable is found by its
     code.
     """
-    codes = _list_handler_codes()
     traceback = error.__traceback__
+    if traceback is None or traceback.tb_next is None:  # most errors: no other function of Python raised it
+        return False
+    codes = _list_handler_codes()
     while traceback is not None and traceback.tb_next is not None:
         frame = traceback.tb_next.tb_frame
         if _has_local(frame, traceback.tb_frame) or frame.f_code in codes:

@@ -6,6 +6,7 @@ import re
 from datetime import date
 from typing import Final
 
+from spanforge.model_registry._core.interruptions import pass_interruption
 from spanforge.model_registry._core.name_routes import LAST_WORDS, PROVIDER_SPELLINGS, NameDraft
 from spanforge.model_registry._core.version_tables import NAME_TAGS, REVISIONS, SNAPSHOTS
 
@@ -132,7 +133,8 @@ def _strip_snapshot(draft: NameDraft) -> bool:
 def _is_date(text: str) -> bool:
     try:
         date.fromisoformat(text if len(text) == FULL_DATE else f"2020-{text}")
-    except ValueError:
+    except ValueError as error:
+        pass_interruption(error)
         return False
     return True
 

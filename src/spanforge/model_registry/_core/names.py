@@ -7,6 +7,7 @@ from typing import Final, Literal, NamedTuple
 
 import msgspec
 
+from spanforge.model_registry._core.interruptions import pass_interruption
 from spanforge.model_registry._core.name_routes import (
     FIRST_WORDS,
     LAST_WORDS,
@@ -289,7 +290,8 @@ def clean(name: str) -> str:
 def _decode_string(text: str) -> str | None:
     try:
         return msgspec.json.decode(text.encode(), type=str)
-    except (msgspec.MsgspecError, UnicodeError):
+    except (msgspec.MsgspecError, UnicodeError) as error:
+        pass_interruption(error)
         return None
 
 

@@ -150,10 +150,11 @@ class ModelRegistrySpanProcessor(SpanProcessor):
             try:
                 self._handle_start(span)
             except Exception as error:  # noqa: BLE001 - enrichment must not break the application
-                try:  # noqa: SIM105 - see ``make_on_ending``
+                try:
                     self._log_failure(error)
-                except RecursionError:
-                    pass
+                except RecursionError as further:
+                    if further is error:  # see ``make_on_ending``
+                        raise
 
     def _handle_start(self, span: Span) -> None:
         self._needs_on_start = deliver_soon()

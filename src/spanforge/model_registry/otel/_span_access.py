@@ -25,6 +25,7 @@ from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.sdk.trace import SpanProcessor
 
 from spanforge.model_registry._core.attributes import PREFIX
+from spanforge.model_registry._core.interruptions import pass_interruption
 from spanforge.model_registry.otel._marks import FINAL, PENDING, UNMARKED, Mark, mark_reading, read_mark
 
 if TYPE_CHECKING:
@@ -149,10 +150,11 @@ def make_on_ending(handle_span: HandleSpan) -> Callable[[Any, Any], None]:
             container._model_registry_mark = FINAL
             container._dict = merged
         except Exception as error:  # noqa: BLE001 - enrichment must not break the application
-            try:  # noqa: SIM105 - ``suppress`` needs a frame of the full stack
+            try:
                 processor._log_failure(error)
-            except RecursionError:  # an empty processor would not have noticed
-                pass
+            except RecursionError as further:
+                if further is error:  # a signal handler raised it; an empty processor would not notice another one
+                    raise
 
     return on_ending
 
@@ -163,12 +165,12 @@ def make_on_end(handle_span: HandleSpan) -> Callable[[Any, Any], None]:
     def on_end(processor: HookedProcessor, span: Any) -> None:
         """Enrich a span that ``_on_ending`` did not reach."""
         try:
-            mark = span._attributes._model_registry_mark
-            if mark is FINAL or mark is processor._no_model_mark:
-                return
-        except AttributeError:
-            pass
-        try:
+            try:
+                mark = span._attributes._model_registry_mark
+                if mark is FINAL or mark is processor._no_model_mark:
+                    return
+            except AttributeError as error:
+                pass_interruption(error)
             container = getattr(span, "_attributes", None)
             attributes = get_contents(container)
             if processor._active_keys.isdisjoint(attributes):
@@ -177,10 +179,11 @@ def make_on_end(handle_span: HandleSpan) -> Callable[[Any, Any], None]:
             if change is not None:
                 write_late(span, container, attributes, change)
         except Exception as error:  # noqa: BLE001 - enrichment must not break the application
-            try:  # noqa: SIM105 - ``suppress`` needs a frame of the full stack
+            try:
                 processor._log_failure(error)
-            except RecursionError:  # an empty processor would not have noticed
-                pass
+            except RecursionError as further:
+                if further is error:  # a signal handler raised it; an empty processor would not notice another one
+                    raise
 
     return on_end
 
