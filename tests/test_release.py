@@ -21,21 +21,25 @@ with pytest.MonkeyPatch.context() as patch:
     release: dict[str, Any] = runpy.run_path(str(TOOLS / "release.py"))
 main: Callable[[Path, list[str]], int] = release["main"]
 list_faults: Callable[..., Any] = release["list_faults"]
-PYPROJECT = """
+ADDRESS = """\
+[project.urls]
+Repository = "https://example.org/acme"
+"""
+PYPROJECT = f"""
 [build-system]
 requires = ["hatchling"]
 build-backend = "hatchling.build"
 [project]
 name = "acme"
 dynamic = ["version"]
-[tool.hatch.version]
+{ADDRESS}[tool.hatch.version]
 path = "version.py"
 [tool.towncrier]
 directory = "changelog.d"
 filename = "CHANGELOG.md"
 name = "acme"
 version = "0.2.0"
-title_format = "## {version} ({project_date})"
+title_format = "## {{version}} ({{project_date}})"
 start_string = "<!-- releases -->\\n"
 """
 EMPTY = "# Changelog\n\n<!-- releases -->\n"
@@ -70,11 +74,10 @@ def commit(folder: Path) -> None:
 
 
 def test_a_clean_repository_can_be_released(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """With nothing to object to, one line names version and commit, and a note asks for the missing links."""
+    """With nothing to object to, one line names version and commit."""
     git(repository, "tag", "v0.2.0")
     assert main(repository, ["check"]) == 0
-    note, line = capsys.readouterr().out.splitlines()
-    assert "[project.urls]" in note
+    (line,) = capsys.readouterr().out.splitlines()
     assert line.startswith("release: repository: 0.2.0, commit ")
 
 
@@ -85,6 +88,8 @@ def test_a_clean_repository_can_be_released(repository: Path, capsys: pytest.Cap
         ({"version.py": "__version__ = '0.3.0'"}, True, "tool.towncrier.version is 0.2.0; write 0.3.0"),
         ({"changelog.d/1.added.md": "x"}, True, "CHANGELOG.md has 0.2.0, but changelog.d has fragments"),
         ({"CHANGELOG.md": EMPTY}, True, "no section of 0.2.0, and changelog.d has no fragments"),
+        ({"pyproject.toml": PYPROJECT.replace(ADDRESS, "")}, True, "project.urls has no Repository"),
+        ({"README.md": "It is not\non PyPI yet."}, True, "README.md: remove the sentence"),
         ({"version.py": "__version__ = '0.2.0' "}, True, "the tag v0.2.0 is at another commit"),
     ],
 )
@@ -102,6 +107,17 @@ def test_obstacles_are_named(
     assert expected in printed.err
     assert all(line.startswith("release: ") for line in printed.err.splitlines())
     assert not printed.out
+
+
+def test_a_rehearsal_needs_no_address(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With fragments, a note asks for the address of the repository, and the check passes."""
+    (repository / "pyproject.toml").write_text(PYPROJECT.replace(ADDRESS, ""), "utf-8")
+    (repository / "CHANGELOG.md").write_text(EMPTY, "utf-8")
+    (repository / "changelog.d" / "7.feature.md").write_text("Fly to the moon.\n", "utf-8")
+    commit(repository)
+    assert main(repository, ["check"]) == 0
+    note, _ = capsys.readouterr().out.splitlines()
+    assert note.startswith("release: note: before a release: pyproject.toml: project.urls has no Repository")
 
 
 def test_fragments_make_a_rehearsal(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> None:

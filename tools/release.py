@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 ROOT: Final = Path(__file__).resolve().parent.parent
+NOT_RELEASED: Final = "not on PyPI yet"
 NEXT: Final = """\
 What is left to do:
   1. Tag the commit: git tag --sign {tag} {commit} && git push origin {tag}
@@ -103,15 +104,27 @@ def list_obstacles(root: Path, state: State) -> Iterator[str]:
         yield f"CHANGELOG.md has {state.version}, but changelog.d has fragments: raise the version, or add them by hand"
     if not state.pending and not is_listed:
         yield f"CHANGELOG.md has no section of {state.version}, and changelog.d has no fragments: write what changed"
+    if not state.pending:
+        yield from list_missing(root)
+
+
+def list_missing(root: Path) -> Iterator[str]:
+    """Yield what a first release needs and a rehearsal does not: the address, and pages that know of the release."""
+    if "Repository" not in read_metadata(root).core.urls:
+        yield "pyproject.toml: project.urls has no Repository; write the public address of the repository"
+    pages = [*sorted({*root.glob("*.md")} - {root / "CHANGELOG.md"}), *sorted(root.glob("docs/*.md"))]
+    old = [str(path.relative_to(root)) for path in pages if NOT_RELEASED in " ".join(path.read_text("utf-8").split())]
+    if old:
+        yield f"{', '.join(old)}: remove the sentence that the package is {NOT_RELEASED}"
 
 
 def check_repository(root: Path, state: State) -> None:
-    """Raise an error with all obstacles, if there are any. Print a note if the index would show no link."""
+    """Raise an error with all obstacles, if there are any. In a rehearsal, print a note about each thing missing."""
     obstacles = list(list_obstacles(root, state))
     if obstacles:
         raise ReleaseError("\n".join(obstacles))
-    if not read_metadata(root).core.urls:
-        report("note", "pyproject.toml has no [project.urls], so an index shows no link to the repository")
+    for missing in list_missing(root):  # only in a rehearsal
+        report("note", f"before a release: {missing}")
 
 
 def export(root: Path, state: State, folder: Path) -> Path:
