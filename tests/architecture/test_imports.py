@@ -46,7 +46,8 @@ LAYERS = [
         "version_tables",
     },
     {"errors", "logs", "name_tables", "yaml_events"},
-    {"name_routes", "values", "process", "similar_names", "yaml_nodes", "registry_sources", "http_answers"},
+    {"name_limit", "name_routes", "values", "process", "similar_names", "yaml_nodes", "registry_sources", "http_answers"},
+    {"metadata_size"},
     {
         "name_versions",
         "validation",

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 SIZE = 1_000_000
 VALUES = 10_000
-BLANKS = 100_000
+ITEM_BYTES = 100_000
 ENTRY = '"model_id":"a","name":"n","version":"1","risk_tier":"low","owner":"o","purpose":"p"'
 YAML_ENTRY = "- model_id: a\n  name: n\n  version: 1\n  risk_tier: low\n  owner: o\n  purpose: p\n"
 
@@ -42,6 +42,7 @@ HOSTILE = {
     "depth of mappings.json": repeat("", '[{"a":', ""),
     "metadata.json": repeat(f'[{{{ENTRY},"metadata":{{"x":[', "[],", "[]]}}]"),
     "text in metadata.json": repeat(f'[{{{ENTRY},"metadata":{{"x":"', "x", '"}}]'),
+    "texts in metadata.json": repeat(f'[{{{ENTRY},"metadata":{{"x":["', f'{"x" * 1_000}","', '"]}}]'),
     "blanks.json": repeat(f"[{{{ENTRY}", " ", "}]"),
     "blanks and values.json": repeat(f'[{{{ENTRY},"metadata":{{"x":[0', f"{' ' * 1_000},0", "]}}]"),
     "no list.json": repeat('{"models":[', "[],", "[]]}"),
@@ -58,8 +59,9 @@ REASONS = {
     "depth.json": "is not valid JSON: it is nested too deeply",
     "metadata.json": "line 1, column 2: has more than 10,000 values in one entry",
     "text in metadata.json": "line 1, column 2: has a string of more than 65,536 characters",
-    "blanks.json": "line 1, column 2: has more than 100,000 bytes outside its texts",
-    "blanks and values.json": "line 1, column 2: has more than 100,000 bytes outside its texts",
+    "blanks.json": "line 1, column 2: has more than 100,000 bytes in one entry",
+    "blanks and values.json": "line 1, column 2: has more than 100,000 bytes in one entry",
+    "texts in metadata.json": "line 1, column 2: has more than 100,000 bytes in one entry",
     "no list.json": "must be a JSON array of entries; got a mapping; the list under 'models' is probably meant",
     "lists.yaml": "line 1, column 3: must be a mapping; got a list",
     "depth.yaml": "nest",
@@ -85,7 +87,7 @@ def test_memory_for_a_hostile_file(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     path = tmp_path / name
     path.write_text(HOSTILE[name])
     watcher = FileWatcher(ModelRegistry(auto_emit=False), [str(path)], reload_interval=0)
-    monkeypatch.setattr(json_items, "MAX_BLANKS", BLANKS)
+    monkeypatch.setattr(json_items, "MAX_ITEM_BYTES", ITEM_BYTES)
     for module in (json_items, yaml_nodes):
         monkeypatch.setattr(module, "MAX_ITEM_VALUES", VALUES)  # in proportion to this small file
     tracemalloc.start()

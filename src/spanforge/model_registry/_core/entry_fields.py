@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from spanforge.model_registry._core.errors import InvalidValueError, shorten
+from spanforge.model_registry._core.metadata_size import check_metadata_size
 from spanforge.model_registry._core.similar_names import MAX_COMPARED_LENGTH, find_similar_names
 from spanforge.model_registry._core.validation import RESERVED, check_argument, freeze_metadata
 from spanforge.model_registry._core.values import EMPTY, Metadata
@@ -122,7 +123,7 @@ def _merge_arguments(metadata: Any, arguments: Mapping[str, Any], model_id: str 
             other = f"metadata.{key}" if key in (metadata or {}) else key
             raise InvalidValueError(name, value, f"differs from {other}; write the value in one place", model_id)
         merged[key] = checked
-    return Metadata(merged) if merged else EMPTY
+    return check_metadata_size(Metadata(merged), model_id) if merged else EMPTY
 
 
 def explain_unknown_field(field: str) -> str:

@@ -15,6 +15,7 @@ from spanforge.model_registry._core.file_texts import CHECKED_ITEMS, SLICE, Faul
 from spanforge.model_registry._core.json_items import JsonArray
 from spanforge.model_registry._core.json_places import find_key_position, find_value_position
 from spanforge.model_registry._core.json_texts import list_duplicate_keys, refuse_text
+from spanforge.model_registry._core.name_limit import add_names
 from spanforge.model_registry._core.packed_metadata import pack_metadata
 
 if TYPE_CHECKING:
@@ -53,14 +54,16 @@ def parse_json(name: str, content: bytes) -> list[ModelRegistryEntry]:
     items = _open_items(name, content)
     last = _find_last(items.content)
     entries: list[ModelRegistryEntry] = []
+    names = 0
     while items.find_next():
         end = _find_batch_end(items, last)
         batch = _decode_canonical_entries(items.content[items.position : end])
         if batch is None:
-            entries += map(pack_metadata, _read_strictly(name, items, end))
+            batch = list(_read_strictly(name, items, end))
         else:
             items.skip(end, len(batch))
-            entries += map(pack_metadata, batch)
+        names = add_names(name, names, batch)
+        entries += map(pack_metadata, batch)
     return entries
 
 

@@ -41,9 +41,11 @@ if TYPE_CHECKING:
 MAX_STRING_BYTES: Final = 12 * MAX_SIZE
 """The limit of bytes in one string of an entry. It has at most ``MAX_SIZE`` characters, and a character has at most 12
 bytes, as two escapes."""
-MAX_BLANKS: Final = 8 * 1024 * 1024
-"""The limit of bytes outside the strings of an entry, most of them white space. With 100,000 values in deeply indented
-lines, it has half of them. One call decodes an entry, so other threads wait for it."""
+MAX_ITEM_BYTES: Final = 17 * 1024 * 1024
+"""The limit of bytes of an entry in a file. One call decodes an entry, so other threads wait for it.
+
+The texts of an entry have at most 4.2 MiB, and three times as many if characters beyond ASCII are escapes. White space
+has at most 4 MiB, with 100,000 values in deeply indented lines."""
 
 _WHITE_SPACE: Final = re.compile(rb"[ \t\r\n]*")
 _STRUCTURE: Final = re.compile(rb'["\[\]{},]')
@@ -183,12 +185,11 @@ class JsonArray:
     def _find_item_end(self) -> int:
         """Return the end of the current object, or of the file, after checking the limits of an item."""
         content, position = self.content, self.position
-        depth = values = blanks = 0
+        depth = values = 0
         while position < len(content):
             match = _STRUCTURE.search(content, position, position + SLICE)
-            blanks += SLICE if match is None else match.end() - position
-            if blanks > MAX_BLANKS:
-                self._refuse_item(f"has more than {MAX_BLANKS:,} bytes outside its texts, such as white space")
+            if position - self.position > MAX_ITEM_BYTES:
+                self._refuse_item(f"has more than {MAX_ITEM_BYTES:,} bytes in one entry")
             if match is None:
                 position += SLICE
                 continue

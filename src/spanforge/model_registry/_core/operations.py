@@ -20,6 +20,7 @@ from spanforge.model_registry._core.lifecycle import (
     OperationName,
     find_ended_statuses,
 )
+from spanforge.model_registry._core.metadata_size import check_metadata_size, drop_oldest_records
 from spanforge.model_registry._core.timestamps import format_micros, to_micros
 from spanforge.model_registry._core.validation import (
     LIFECYCLE_KEYS,
@@ -179,11 +180,12 @@ def _check_allowed(
 def _append_record(
     entry: ModelRegistryEntry, timestamp: str, reason: str | None, actor: str | None
 ) -> ModelRegistryEntry:
-    """Return the entry with a new record at the end of its history, which keeps the last ``MAX_HISTORY`` records."""
+    """Return the entry with a new record at the end of its history, without the oldest records above the limits."""
     record = {"at": timestamp, "status": entry.status, "owner": entry.owner, "risk_tier": entry.risk_tier}
     record |= {key: value for key, value in (("reason", reason), ("actor", actor)) if value}
     history = FrozenList([*entry.metadata.get("history", ()), Record(record)][-MAX_HISTORY:])
-    return structs.replace(entry, metadata=Metadata({**entry.metadata, "history": history}))
+    metadata = drop_oldest_records(Metadata({**entry.metadata, "history": history}))
+    return structs.replace(entry, metadata=check_metadata_size(metadata, entry.model_id))
 
 
 def move_past_history(timestamp: int, entry: ModelRegistryEntry | None) -> int:

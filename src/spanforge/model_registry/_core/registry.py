@@ -16,7 +16,7 @@ from spanforge.model_registry._core.lifecycle import STATUSES, RiskTier
 from spanforge.model_registry._core.name_conflicts import list_meant_ids
 from spanforge.model_registry._core.operations import Operation, build_metadata, list_all_steps
 from spanforge.model_registry._core.settings import MATCH
-from spanforge.model_registry._core.state import RegistryCore, list_sources
+from spanforge.model_registry._core.state import RegistryCore, get_index, list_sources
 from spanforge.model_registry._core.validation import check_reserved
 from spanforge.model_registry._core.values import check_one_of, check_optional_string, check_string, check_text
 
@@ -251,7 +251,9 @@ class ModelRegistry(RegistryCore):
             RegistryFileError: The file cannot be written, or its name ends in ``.yaml`` or ``.yml``. A YAML file would
                 lose its comments.
         """
-        saving.save_entries(path, self.list_all, lambda: list_sources(self), self._saved_files, overwrite=overwrite)
+        saving.save_entries(
+            path, lambda: get_index(self), lambda: list_sources(self), self._saved_files, overwrite=overwrite
+        )
 
     def load(self, path: str | os.PathLike[str]) -> None:
         """Replace all entries with those of a JSON or YAML file, atomically. No event is emitted.

@@ -62,6 +62,7 @@ class ModelIndex:
 
     Attributes:
         entries: The entries by id, in the order of registration.
+        name_count: The number of ids and aliases, as many as a file of the entries has.
 
     Args:
         entries: The entries, in the order of registration.
@@ -75,6 +76,7 @@ class ModelIndex:
         "_has_more_names",
         "_overlay",
         "entries",
+        "name_count",
     )
 
     def __init__(self, entries: Iterable[ModelRegistryEntry] = ()) -> None:
@@ -82,16 +84,19 @@ class ModelIndex:
         aliases: dict[str, tuple[str, ...]] = {}
         shared: dict[str, list[str]] = {}
         globs: list[Glob] = []
+        name_count = 0
         for entry in by_id.values():
             owner = (entry.model_id,)  # one object for all names of an entry
-            for name in dict.fromkeys(entry.aliases):
+            names = entry.aliases
+            name_count += 1 + len(names)
+            for name in dict.fromkeys(names):
                 if is_glob(name):
                     globs.append(Glob(name, entry.model_id))
                 elif aliases.setdefault(name, owner) is not owner:
                     shared.setdefault(name, [*aliases[name]]).append(entry.model_id)
         aliases.update((name, tuple(model_ids)) for name, model_ids in shared.items())
         forms = FormTable(itertools.chain(by_id, (name for name in aliases if name not in by_id)))
-        self._set(OverlayMap(by_id), OverlayMap(aliases), forms, GlobTable(globs))
+        self._set(OverlayMap(by_id), OverlayMap(aliases), forms, GlobTable(globs), name_count)
 
     def _set(
         self,
@@ -99,8 +104,9 @@ class ModelIndex:
         aliases: OverlayMap[str, tuple[str, ...]],
         forms: FormTable,
         globs: GlobTable,
+        name_count: int,
     ) -> None:
-        self.entries = entries
+        self.entries, self.name_count = entries, name_count
         self._aliases, self._forms, self._globs = aliases, forms, globs
         # Hot path: ``search`` reads the dicts directly, because one method call takes as long as two lookups.
         self._overlay, self._base = entries.overlay, entries.base
@@ -112,8 +118,9 @@ class ModelIndex:
         entries = self.entries.with_items({entry.model_id: entry})
         if old is not None and old.aliases != entry.aliases:
             return ModelIndex(entries.values())
-        aliases, forms, globs = self._aliases, self._forms, self._globs
+        aliases, forms, globs, name_count = self._aliases, self._forms, self._globs, self.name_count
         if old is None:
+            name_count += 1 + len(entry.aliases)
             names = list_plain_aliases(entry)
             if names:
                 aliases = aliases.with_items({name: (*aliases.get(name, ()), entry.model_id) for name in names})
@@ -121,7 +128,7 @@ class ModelIndex:
             added = Glob.of(entry) if entry.aliases else []
             globs = globs.with_globs(added) if added else globs
         index = ModelIndex.__new__(ModelIndex)
-        index._set(entries, aliases, forms, globs)  # noqa: SLF001 - its own class
+        index._set(entries, aliases, forms, globs, name_count)  # noqa: SLF001 - its own class
         return index
 
     def list_parts(self) -> list[object]:

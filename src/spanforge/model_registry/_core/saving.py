@@ -10,6 +10,7 @@ from spanforge.model_registry._core.atomic_files import find_regular_file
 from spanforge.model_registry._core.errors import RegistryFileChangedError, RegistryFileError, shorten
 from spanforge.model_registry._core.json_entries import encode_parts
 from spanforge.model_registry._core.lifecycle import LIFECYCLE
+from spanforge.model_registry._core.name_limit import check_saved_names
 from spanforge.model_registry._core.storage import (
     lock_target,
     parse_entries,
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from spanforge.model_registry._core.entry import ModelRegistryEntry
+    from spanforge.model_registry._core.resolution import ModelIndex
     from spanforge.model_registry._core.storage import SourceFile
 
 SAVE_WAIT: Final = 3.0
@@ -54,7 +56,7 @@ class FileVersion(NamedTuple):
 
 def save_entries(
     path: str | os.PathLike[str],
-    list_entries: Callable[[], list[ModelRegistryEntry]],
+    get_index: Callable[[], ModelIndex],
     list_sources: Callable[[], Iterable[SourceFile]],
     saved_files: SavedFiles,
     *,
@@ -68,7 +70,8 @@ def save_entries(
 
     Args:
         path: The path of the file.
-        list_entries: The function that returns the entries. It is called when no other process can change the file.
+        get_index: The function that returns the index of the entries. It is called when no other process can change the
+            file.
         list_sources: The function that returns the files from which the entries were read.
         saved_files: The versions that the registry saved. The new version is added.
         overwrite: ``True`` to write even if changes by others are lost.
@@ -81,7 +84,9 @@ def save_entries(
     name = os.fsdecode(path)
     target = resolve_json_target(name)
     with lock_target(name, target, SAVE_WAIT):
-        entries = list_entries()
+        index = get_index()
+        check_saved_names(name, index.name_count)
+        entries = index.entries.values()
         old = find_regular_file(target)
         is_ours = old is None or _make_version(old) == saved_files.get(target)
         if not is_ours and not overwrite:

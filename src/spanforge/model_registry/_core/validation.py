@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from spanforge.model_registry._core.errors import InvalidValueError
 from spanforge.model_registry._core.lifecycle import LIFECYCLE, RISK_TIERS, STATUSES
+from spanforge.model_registry._core.metadata_size import check_metadata_size
 from spanforge.model_registry._core.timestamps import is_canonical
 from spanforge.model_registry._core.values import (
     EMPTY,
@@ -127,7 +128,7 @@ def freeze_metadata(value: Any, model_id: str | None = None) -> Metadata:
         check = _CHECKS_BY_KEY.get(name)
         path = f"metadata.{name}"
         frozen[name] = freezer.freeze(item, path) if check is None else check(item, path, model_id)
-    return Metadata(frozen) if frozen else EMPTY
+    return check_metadata_size(Metadata(frozen), model_id) if frozen else EMPTY
 
 
 def check_reserved(values: Mapping[str, Any], model_id: str | None = None) -> dict[str, Any]:
@@ -286,7 +287,7 @@ def _freeze_plain_metadata(value: dict[Any, Any], model_id: str | None) -> Metad
         if size > MAX_SIZE:
             return None
         frozen[key] = item if check is None else check(item, f"metadata.{key}", model_id)
-    return Metadata(frozen) if frozen else EMPTY
+    return check_metadata_size(Metadata(frozen), model_id) if frozen else EMPTY
 
 
 def _make_plain_record(value: Any) -> Record | None:

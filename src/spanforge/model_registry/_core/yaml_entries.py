@@ -16,6 +16,7 @@ from spanforge.model_registry._core.errors import InvalidValueError, RegistryFil
 from spanforge.model_registry._core.file_hints import MAX_READ, add_hint, explain_yaml_value
 from spanforge.model_registry._core.file_texts import CHECKED_ITEMS, FaultError, convert_to_utf8, read_line
 from spanforge.model_registry._core.json_texts import refuse_text
+from spanforge.model_registry._core.name_limit import add_names
 from spanforge.model_registry._core.packed_metadata import pack_metadata
 from spanforge.model_registry._core.validation import RESERVED
 from spanforge.model_registry._core.yaml_nodes import NULLS, compose_items
@@ -50,12 +51,15 @@ def parse_yaml(name: str, content: bytes) -> tuple[list[ModelRegistryEntry], Cal
             fault.
     """
     entries: list[ModelRegistryEntry] = []
+    names = 0
     places = array("Q")  # as numbers, because the garbage collector would visit 100,000 tuples
     items = compose_items(content)
     with _structure_faults_of(name):
         try:
             for index, item in enumerate(items):
-                entries.append(pack_metadata(_make_yaml_entry(name, content, index, item)))
+                entry = _make_yaml_entry(name, content, index, item)
+                names = add_names(name, names, [entry])
+                entries.append(pack_metadata(entry))
                 line, column = follow(item, ".model_id")[1].place
                 places.append(line << 32 | column)
         except RegistryFileError:

@@ -313,9 +313,8 @@ class ModelRegistrySpanProcessor(SpanProcessor):
         """Log an error of a hook, one line per kind; raise an error of the application's signal handler again."""
         pass_interruption(error)
         start_report.end()
-        kind = type(error)
         text = "model registry: a span was not enriched; further %s errors are not logged"
-        _warnings.warn(kind, text, kind.__name__, error=error)
+        _warnings.warn(type(error), text, type(error).__name__, error=error)
 
 
 class _Children(ProcessState):
