@@ -104,7 +104,7 @@ def test_operations_drop_the_oldest_records(monkeypatch: pytest.MonkeyPatch, tmp
 @pytest.mark.parametrize("ending", ["json", "yaml"])
 def test_too_many_names(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, ending: str, indent: int | None) -> None:
     """A file may have the limit of ids and aliases, and no more; ``save`` refuses more than ``load`` reads."""
-    monkeypatch.setattr(name_limit, "MAX_NAMES", 400)
+    monkeypatch.setattr(name_limit, "MAX_FILE_NAMES", 400)
     items = [{**FIELDS, "model_id": f"m-{i}", "metadata": {"aliases": [f"a-{i}", "b", f"g-{i}-*"]}} for i in range(100)]
     path = tmp_path / f"a.{ending}"
     path.write_text(json.dumps(items, indent=indent))
@@ -114,7 +114,7 @@ def test_too_many_names(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, ending:
     registry.register("m-0", "N", "1", "low", "team", "test", aliases=["a-0", "b", "g-0-*"], replace=True)
     registry.save(tmp_path / "b.json")
     registry.register("m-100", "N", "1", "low", "team", "test")
-    with pytest.raises(RegistryFileError, match="registry has 401 ids and aliases; a file may have 400$"):
+    with pytest.raises(RegistryFileError, match="registry has 401 ids and aliases; a file may have 400"):
         registry.save(tmp_path / "b.json")
     path.write_text(json.dumps([*items, {**FIELDS, "model_id": "m-100"}], indent=indent))
     assert refused(path, path.read_text()).reason == (

@@ -46,7 +46,7 @@ LAYERS = [
         "version_tables",
     },
     {"errors", "logs", "name_tables", "yaml_events"},
-    {"name_limit", "name_routes", "values", "process", "similar_names", "yaml_nodes", "registry_sources", "http_answers"},
+    {"name_routes", "values", "process", "similar_names", "yaml_nodes", "registry_sources", "http_answers"},
     {"metadata_size"},
     {
         "name_versions",
@@ -60,6 +60,7 @@ LAYERS = [
     },
     {"entry_fields", "json_texts", "packed_metadata"},
     {"names", "entry", "announcements", "json_items"},
+    {"name_limit"},
     {
         "operations",
         "near_misses",

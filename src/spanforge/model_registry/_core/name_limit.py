@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from spanforge.model_registry._core.entry import ModelRegistryEntry
 
-MAX_NAMES: Final = 1_000_000
+MAX_FILE_NAMES: Final = 1_000_000
 """The limit of ids and aliases in one file. Each takes about 200 bytes of memory, and only four in a file. So a file of
 64 MiB could take gigabytes. A file of 100,000 models with an alias and a glob each has 300,000."""
 
@@ -23,8 +23,8 @@ def add_names(path: str, number: int, entries: Iterable[ModelRegistryEntry]) -> 
         RegistryFileError: There are too many.
     """
     number += sum(1 + len(entry.metadata.get("aliases") or ()) for entry in entries)
-    if number > MAX_NAMES:
-        problem = f"has more than {MAX_NAMES:,} ids and aliases; replace aliases by globs, or use several files"
+    if number > MAX_FILE_NAMES:
+        problem = f"has more than {MAX_FILE_NAMES:,} ids and aliases; replace aliases by globs, or use several files"
         raise RegistryFileError(path, problem)
     return number
 
@@ -35,6 +35,6 @@ def check_saved_names(path: str, number: int) -> None:
     Raises:
         RegistryFileError: There are too many.
     """
-    if number > MAX_NAMES:
-        problem = f"cannot be written: the registry has {number:,} ids and aliases; a file may have {MAX_NAMES:,}"
+    if number > MAX_FILE_NAMES:
+        problem = f"cannot be written: the registry has {number:,} ids and aliases; a file may have {MAX_FILE_NAMES:,}"
         raise RegistryFileError(path, problem)
