@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 from benchmarks.comparison import Comparison
 from benchmarks.models import as_registered
 from spanforge.model_registry import ModelRegistry
+from spanforge.model_registry._core.json_items import MAX_ITEM_BYTES
 from spanforge.model_registry.watch import FileWatcher
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ BAD: Final[Mapping[str, tuple[str, str, str]]] = {
     "text.json": ('["', "x", '"]'),
     "numbers.json": ("[", "1,", "1]"),
     "depth.json": ("", "[", ""),
+    "entry.json": (_ENTRY + ',"metadata":{"base_model":["', "\U0001f600" * 1_000 + '","', '"]}}]'),
     "metadata.json": (_ENTRY + ',"metadata":{"x":[', "[],", "[]]}}]"),
     "lists.yaml": ("", "- []\n", ""),
     "flow.yaml": ("[", "[],", "[]]"),
@@ -47,13 +49,16 @@ BAD: Final[Mapping[str, tuple[str, str, str]]] = {
     "depth.yaml": ("", "[", ""),
 }
 """The start, the repeated part and the end of bad files."""
+_LONGEST: Final = {"entry.json": MAX_ITEM_BYTES - 10_000}
+"""The bytes of files that are refused at once if they are longer."""
 
 
 def write_bad(folder: str, name: str, size: int) -> Path:
     """Write a bad file of about this many bytes."""
     start, part, end = BAD[name]
     path = Path(folder, name)
-    path.write_text(start + part * (size // len(part)) + end, "utf-8")
+    size = min(size, _LONGEST.get(name, size))
+    path.write_text(start + part * (size // len(part.encode())) + end, "utf-8")
     return path
 
 
