@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import json
 import threading
 import tracemalloc
@@ -117,6 +118,25 @@ def test_memory_for_a_good_file(tmp_path: Path, indent: int | None) -> None:
     assert peak < 10 * path.stat().st_size
     assert len(gc.get_objects()) - objects < 300
     assert len(registry) == 1_500
+
+
+@pytest.mark.parametrize("end", ["", "*"])
+def test_memory_for_short_names(tmp_path: Path, end: str) -> None:
+    """A file of short aliases or globs takes at most 210 bytes for each of them."""
+    number = 22_000  # tables have just grown
+    names = ["".join(letters) + end for letters in itertools.islice(itertools.permutations("abcdefghij", 5), number)]
+    items = [
+        {**json.loads(f"{{{ENTRY}}}"), "model_id": str(start), "metadata": {"aliases": names[start : start + 1_000]}}
+        for start in range(0, number, 1_000)
+    ]
+    path = tmp_path / "models.json"
+    path.write_text(json.dumps(items))
+    registry = ModelRegistry(auto_emit=False)
+    tracemalloc.start()
+    registry.load(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 210 * number
 
 
 def test_operations_during_a_reload(monkeypatch: pytest.MonkeyPatch) -> None:

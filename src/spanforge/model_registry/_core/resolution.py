@@ -147,8 +147,15 @@ class ModelIndex:
     def list_shared_forms(self) -> Iterator[list[str]]:
         """Yield the ids and aliases that have the same form, or that several entries have."""
         for texts in self._forms.list_groups():
-            if len(texts) > 1 or texts[0] in self._aliases:
+            if len(texts) > 1 or self._has_several_owners(texts[0]):
                 yield texts
+
+    def _has_several_owners(self, text: str) -> bool:
+        """Check whether several entries have an id or alias. This does not read the entries, which takes longer."""
+        if text not in self._aliases:
+            return False
+        model_ids = self._aliases[text]
+        return len(model_ids) > 1 or (text in self.entries and text not in model_ids)
 
     def list_texts_like(self, text: str) -> list[str]:
         """Return the ids and aliases that have the same form as a text."""
