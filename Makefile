@@ -20,7 +20,7 @@ demo: ## run the support agent on this machine, and show its events and LLM call
 # The limit of a test's time ends the process of a test that hangs. Without --max-worker-restart, the test starts again.
 # Without reordering, files run in the order of the folders. Otherwise the files with few tests run last, and these take longest.
 test: servers ## run all tests except those of make matrix; ARGS="tests/test_entry.py -k date" runs some
-	@$(BIN)/python -m pytest -n 3 --max-worker-restart 0 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(BIN)/python -m pytest -n 4 --max-worker-restart 0 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 quick: ## run the fast tests without servers, on all cores
 	$(SETUP) test

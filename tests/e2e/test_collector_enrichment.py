@@ -506,7 +506,7 @@ def spans_of_forms(names: Sequence[str], dice: random.Random) -> list[tuple[str,
     return spans
 
 
-@pytest.mark.parametrize("seed", [None, 1, 2])
+@pytest.mark.parametrize("seed", [None, 1])
 def test_forms(run_server: Callable[..., Server], tmp_path: Path, seed: int | None) -> None:
     """Every row of the tables of names means the same to both, and so do the models of request and response."""
     names, dice = names_of_forms(), random.Random(seed or 0)

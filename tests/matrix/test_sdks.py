@@ -29,6 +29,8 @@ PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 OF_PYTHONS = [("oldest", "3.10"), *(("newest", version) for version in PYTHONS)]
 LINES = list(dict.fromkeys([*((sdk, HERE) for sdk in SDKS), *OF_PYTHONS]))
 NOT_OF_THE_SDK = {
+    "cli/test_commands.py",  # the examples of pages
+    "cli/test_registry_in_git.py",
     "otel/test_instrumentations.py",  # real clients: these are in the matrix
     "otel/test_llm_instrumentations.py",
     "contract/test_instrumentation_facts.py",
@@ -58,6 +60,8 @@ ENDS = (OF_PYTHONS[1], OF_PYTHONS[-1])
 ONLY_SDK = {("newest", HERE), ("newest", "3.12")}
 """The lines of Pythons that run only the SDK's tests: ``make test`` runs all with the first, and both neighbours of the
 second do."""
+ONLY_FACTS = {(sdk, HERE) for sdk in ("oldest", "newest")}
+"""The lines that only test facts about the SDK: ``make test`` and the line of the oldest Python run their tests."""
 USERS_OF_THE_SDK = (
     *("contract/", "otel/", "test_default", "test_events", "test_log_events", "test_seed_page", "test_testing"),
 )
@@ -108,8 +112,10 @@ def interpreter(version: str) -> str | None:
 
 
 def list_tests(sdk: str, version: str) -> list[str]:
-    """Return the tests to run: all with most Pythons, and the SDK's with the other lines."""
+    """Return the tests to run: all with most Pythons, the SDK's with most other lines, and only facts with the rest."""
     line = (sdk, version)
+    if line in ONLY_FACTS:
+        return ["tests/contract/test_sdk_facts.py"]
     chosen = TESTS
     if line not in OF_PYTHONS or line in ONLY_SDK:
         chosen = {name for name in TESTS if name.startswith(USERS_OF_THE_SDK)}
