@@ -184,7 +184,8 @@ LINT_RULES: Final = (
     LintRule(
         "undated-status",
         "warning",
-        "A deprecated or retired model has no date of that status. Evidence then assumes that it always had it.",
+        "A deprecated or retired model has no date of that status. Evidence then applies the status from an "
+        "earlier date on, such as the deployment date.",
         "Add the date: deprecation_date, or decommission_date.",
         lint_lifecycle.find_undated_statuses,
     ),
