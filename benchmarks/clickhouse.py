@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 _MODULE: Final = "benchmarks.clickhouse"
 _INSERTED_ROWS: Final = 20_000
 """Rows that are inserted at once."""
+_TRACE_ID: Final = re.compile(rb'"traceId":"[0-9a-f]{8}')
 
 
 def _fill(database: Database, files: list[Path]) -> None:
@@ -45,12 +47,30 @@ def _fill(database: Database, files: list[Path]) -> None:
     insert(0)
 
 
+def _multiply(database: Database, files: list[Path], times: int) -> list[Path]:
+    """Write each span again under other trace ids, into more files and into the table; return all files."""
+    made = list(files)
+    for number in range(1, times):
+        start = f"{number:08x}"
+        for path in files:
+            made.append(path.with_name(f"{start}-{path.name}"))
+            with path.open("rb") as old, made[-1].open("wb") as new:
+                spans = (line for line in old if b'"resourceLogs"' not in line)
+                new.writelines(_TRACE_ID.sub(b'"traceId":"' + start.encode(), line) for line in spans)
+        trace_id = f"if(length(TraceId) = 32, concat('{start}', substring(TraceId, 9)), TraceId) AS TraceId"
+        table = f"`{database.name}`.otel_traces"
+        is_first = "NOT startsWith(TraceId, '000000')"  # the ids of the first spans begin with random digits
+        query = f"SELECT * REPLACE ({trace_id}) FROM (SELECT * FROM {table} WHERE {is_first})"  # noqa: S608 - no input
+        database.run(f"INSERT INTO {table} {query}")
+    return made
+
+
 def _read_processor_seconds(pid: int) -> float:
     user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
     return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
-def _compare(spans: int, rounds: int) -> int:
+def _compare(spans: int, times: int, rounds: int) -> int:
     """Compare, print the result, and return 1 if the figures differ."""
     from support.clickhouse_database import PASSWORD, serving_clickhouse  # noqa: PLC0415
 
@@ -63,7 +83,8 @@ def _compare(spans: int, rounds: int) -> int:
             database = server._replace(name="otel")
             database.create()
             _fill(database, files)
-            print(f"{spans:,} spans are in files and in ClickHouse", file=sys.stderr, flush=True)
+            files = _multiply(database, files, times)
+            print(f"{spans * times:,} spans are in files and in ClickHouse", file=sys.stderr, flush=True)
             from_files, from_tables, engine = [], [], []
             for _ in range(rounds):
                 from_files.append(measure(files))
@@ -103,9 +124,10 @@ def main() -> int:
     """Compare."""
     parser = argparse.ArgumentParser(prog="bench clickhouse", description=__doc__)
     parser.add_argument("--spans", type=int, default=2_000_000)
+    parser.add_argument("--times", type=int, default=1, help="how often each span is there, under other ids")
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
-    return _compare(arguments.spans, arguments.rounds)
+    return _compare(arguments.spans, arguments.times, arguments.rounds)
 
 
 if __name__ == "__main__":
