@@ -330,7 +330,7 @@ def test_faults_of_a_framework_have_a_line_each(tmp_path: Path, capsys: pytest.C
         2,
         "",
         f"spanforge-models: {path}, line 1, column 1: has no checked; add it: official if it was read in the "
-        "publisher's own text, secondary if in another account of it\n"
+        "publisher's own text, secondary if in a text by others\n"
         f"spanforge-models: {path}, line 5, column 10, field 'clauses': must have at least one clause\n",
     )
 

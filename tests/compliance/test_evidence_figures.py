@@ -109,8 +109,7 @@ def test_models_that_only_agents_name_are_listed(case: EvidenceCase, otlp: Otlp)
     listed = [(each.name, each.model_id, each.service, each.spans) for each in found.agent_only_models]
     assert listed == [("zeta", None, "api", 2), ("gpt", "gpt", "web", 1)]
     assert any(
-        limit.startswith("Models that spans of agents name in a service that has no call of them: 2.")
-        for limit in found.limits
+        limit.startswith("Models named by agents, without a call in the same service: 2.") for limit in found.limits
     )
     assert found.population.agent_spans == 7
     assert found.unregistered_names == (Name(name="zeta", calls=1),)

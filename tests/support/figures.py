@@ -80,7 +80,7 @@ def assert_page_figures(page: ReportPage, attestation: Attestation) -> None:
         exceptions = f"{check.exceptions:,} of {check.population:,} "
         assert row[2].startswith(exceptions)
         counted = [each for each in attestation.findings if each.check == check.check and each.sender != "untrusted"]
-        numbers = [row[1].partition("unit: ")[0] for row in page.read_rows(f"found-{check.check}")]
+        numbers = [row[1].partition("counted: ")[0] for row in page.read_rows(f"found-{check.check}")]
         assert numbers == [f"{each.occurrences:,}" for each in counted]
         if check.exceptions:
             assert exceptions in page.read_text(f"findings-{check.check}-count")

@@ -64,7 +64,11 @@ _TABLE: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
             "Show what changed between two calendars, and whom it affects.",
             "calendar_sync:diff_calendars",
         ),
-        ("calendar ics", "Write the ends of registered models for calendar programs.", "model_ends:write_ics"),
+        (
+            "calendar ics",
+            "Write the days on which registered models end, for calendar programs.",
+            "model_ends:write_ics",
+        ),
     ),
     "Evidence": (
         (

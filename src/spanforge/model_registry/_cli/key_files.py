@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from spanforge.model_registry.compliance._packages.keys import SigningKey
 
-PublicKeyOption = Annotated[str | None, typer.Option(metavar="KEY", help="Public key in PEM, for the URI of a key.")]
+PublicKeyOption = Annotated[str | None, typer.Option(metavar="KEY", help="Public key in PEM, if --key is a URI.")]
 PassphraseOption = Annotated[
     str | None, typer.Option(metavar="FILE", help="The first line of FILE is the passphrase of the private key.")
 ]

@@ -100,7 +100,7 @@ def write_ics(
     owner: OwnerFilter = None,
     output: ReplacedFileOption = None,
 ) -> None:
-    """Write the ends of registered models for calendar programs.
+    """Write the days on which registered models end, for calendar programs.
 
     The result is an iCalendar file with an all-day event for each provider's shutdown of a registered model, and for
     each sunset date of the registry, with reminders 30 and 7 days before. Events keep their ids, so a program that

@@ -62,8 +62,8 @@ class Attestation(AttestationPart, frozen=True, kw_only=True):
         framework: The framework's id, such as ``soc2``. ``arguments.framework`` describes its file.
         framework_name: The framework's title and edition.
         framework_source: Where the framework was read: an address, or the name of a document.
-        framework_checked: ``official`` if it was read in the publisher's own text, ``secondary`` if in another account
-            of it.
+        framework_checked: ``official`` if it was read in the publisher's own text, ``secondary`` if in a text by
+            others.
         model_id: The model that the evidence is about; ``None`` for the whole inventory.
         model_owner: The model's owner at the period's end, or at generation if that is earlier. ``None`` for the whole
             inventory, for a model that is not registered, and before the model's deployment date.
@@ -82,8 +82,7 @@ class Attestation(AttestationPart, frozen=True, kw_only=True):
         population: The spans and calls that were counted, of trusted and unknown senders.
         inventory: The models and the unregistered names, with the calls of each sender. Those with most calls come
             first. Those of untrusted senders come last, and are at most 1,000 too. ``evidence.csv`` has all of them.
-        inventory_count: The number of all models and unregistered names, with the calls of each sender, untrusted ones
-            left out.
+        inventory_count: The number of all rows of the inventory, without those of untrusted senders.
         call_figures: The calls by sender, risk tier and status.
         senders: The figures split by sender, untrusted ones included.
         untrusted_copies: Copies of counted spans that untrusted senders sent. They change no figure.
@@ -93,8 +92,8 @@ class Attestation(AttestationPart, frozen=True, kw_only=True):
             with most calls come first. An auditor can object to each.
         substitutions: Models that answered calls of another model, those with most calls first. If the evidence is
             about one model, the list has the substitutions in which this model was requested or answered.
-        agent_only_models: Models that spans of agents name in a service that has no call of them. Those with most spans
-            come first. Calls of these models may be missing in the telemetry.
+        agent_only_models: Models named by agents, without a call in the same service. Those with most spans come first.
+            Their calls may be missing in the telemetry.
         registry: The registry at the time of generation.
         inputs: The inputs that were read, in the order in which the engine processed them.
         limits: The limits of the evidence, one text each.

@@ -56,7 +56,7 @@ class Substitution(AttestationPart, frozen=True, kw_only=True):
 
 
 class AgentModel(AttestationPart, frozen=True, kw_only=True):
-    """A model that spans of agents name in a service that has no call of it.
+    """A model named by agents, without a call in the same service.
 
     Attributes:
         name: The id of the model's entry, or the name of a model that is not registered. It is empty if the spans have

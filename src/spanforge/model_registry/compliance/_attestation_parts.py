@@ -17,7 +17,7 @@ FRAMEWORK_ID_PATTERN: Final = "^[a-z][a-z0-9_]{0,63}$"
 """The pattern of a framework's id."""
 FrameworkId = Annotated[str, msgspec.Meta(pattern=FRAMEWORK_ID_PATTERN)]
 Checked = Literal["official", "secondary"]
-"""Where a fact about a framework was read: in the publisher's own text, or in another account of it."""
+"""Where a fact about a framework was read: in the publisher's own text, or in a text by others."""
 EvidenceStatus = Literal["findings", "no_evidence", "incomplete", "supported"]
 """The status of evidence, worst first."""
 CheckStatus = Literal["findings", "no_evidence", "not_applicable", "supported"]
@@ -151,7 +151,7 @@ class ApplicationDate(AttestationPart, frozen=True, kw_only=True):
         date: The day.
         scope: What the clause applies to from that day on.
         source: Where the day was read: an address, or the name of a document.
-        checked: ``official`` if it was read in the publisher's own text, ``secondary`` if in another account of it.
+        checked: ``official`` if it was read in the publisher's own text, ``secondary`` if in a text by others.
     """
 
     date: _Day
@@ -176,7 +176,7 @@ class Clause(AttestationPart, frozen=True, kw_only=True):
         not_shown: The parts of the clause that this evidence does not show.
         applies_from: The days from which the clause applies, if the framework's file states them.
         source: Where the clause was read: an address, or the name of a document.
-        checked: ``official`` if it was read in the publisher's own text, ``secondary`` if in another account of it.
+        checked: ``official`` if it was read in the publisher's own text, ``secondary`` if in a text by others.
     """
 
     clause: str

@@ -73,8 +73,9 @@ def list_limits(facts: EvidenceFacts, names: NameLists) -> Iterator[str]:
     undated = sum(_begins_by_dates(entry, facts.request.scan) for entry in called)
     if undated:
         yield (
-            f"Called models whose first status in the period comes from dates, not from history records: {undated}. "
-            "Until a model's first history record, its owner and risk tier are those at generation."
+            "Models that were called, and whose first status in the period comes from the entry's dates instead of a "
+            f"history record: {undated}. Until a model's first history record, its owner and risk tier are those at "
+            "generation."
         )
     yield from _list_status_limits(facts.request)
     if facts.all.differing_copies:
@@ -85,7 +86,7 @@ def list_limits(facts: EvidenceFacts, names: NameLists) -> Iterator[str]:
     yield from list_sender_limits(facts)
     if names.agent_only_models:
         yield (
-            "Models that spans of agents name in a service that has no call of them: "
+            "Models named by agents, without a call in the same service: "
             f"{len(names.agent_only_models)}. They are in the list `agent_only_models`. Their calls may be missing "
             "from the telemetry, or may name another model."
         )
@@ -150,8 +151,8 @@ def _list_source_limits(request: EvidenceRequest) -> Iterator[str]:
         )
     if framework.checked == "secondary" or any(clause.checked == "secondary" for clause in framework.clauses):
         yield (
-            "Facts about the framework were read in other accounts of it, not in the publisher's own text. The field "
-            "`source` names these accounts."
+            "Facts about the framework were read in texts by others, not in the publisher's own text. The field "
+            "`source` names these texts."
         )
 
 

@@ -41,7 +41,7 @@ class FrameworkField(NamedTuple):
     note: str
 
 
-_CHECKED: Final = "`official` if it was read in the publisher's own text, `secondary` if in another account of it"
+_CHECKED: Final = "`official` if it was read in the publisher's own text, `secondary` if in a text by others"
 
 FRAMEWORK_FIELDS: Final[Mapping[str, FrameworkField]] = {
     "id": FrameworkField("id", True, "the name by which attestations and commands name the framework"),

@@ -41,7 +41,7 @@ class FrameworkClause(msgspec.Struct, frozen=True, kw_only=True):
         not_covered: The parts of the clause that no check shows.
         applies_from: The days from which the clause applies.
         source: Where the clause was read: an address, or the name of a document.
-        checked: ``official`` if it was read in the publisher's own text, ``secondary`` if in another account of it.
+        checked: ``official`` if it was read in the publisher's own text, ``secondary`` if in a text by others.
     """
 
     id: str
@@ -77,7 +77,7 @@ class Framework(msgspec.Struct, frozen=True, kw_only=True):
         title: The framework's name.
         edition: The words that follow the title: an edition, a year, an amendment.
         source: Where the framework was read: an address, or the name of a document.
-        checked: ``official`` if it was read in the publisher's own text, ``secondary`` if in another account of it.
+        checked: ``official`` if it was read in the publisher's own text, ``secondary`` if in a text by others.
         clauses: Its clauses.
         file: The file from which it was read; ``None`` if it was made in code.
     """

@@ -67,7 +67,7 @@ SENDERS_SHOWN: Final[Mapping[str, str]] = {
 
 READ_IN: Final[Mapping[str, str]] = {
     "official": "read in the publisher's own text",
-    "secondary": "read in another account, not in the publisher's own text",
+    "secondary": "read in a text by others, not in the publisher's own text",
 }
 """The words for the kinds of sources."""
 
