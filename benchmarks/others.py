@@ -318,8 +318,8 @@ def describe_flood(counting: Counting) -> str:
     make(FLOOD - FLOOD // 10)
     grown = read_memory() - before
     return (
-        f"A flood of {FLOOD:,} further names with this package alone takes {grown:.1f} MB more memory after the first "
-        f"tenth. The process logged {counting.lines} lines in all."
+        f"A flood of {FLOOD:,} further names, with this package alone: from the first tenth to the end, memory grew by "
+        f"{grown:.1f} MB. The process logged {counting.lines} lines in all."
     )
 
 

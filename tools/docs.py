@@ -354,7 +354,7 @@ def name_routes() -> list[list[str]]:
     paths = [[f"`{row.template}/`", row.provider or "any", f"`{row.example}`", row.source] for row in PATHS]
     parts = [[_code(row.pattern), row.provider, f"`{row.example}`", row.source] for row in SEGMENTS]
     return [
-        ["path, or regular expression of the text before a slash", "provider", "example", "source"],
+        ["path ending in a slash, or regular expression for the text before a slash", "provider", "example", "source"],
         *paths,
         *parts,
     ]

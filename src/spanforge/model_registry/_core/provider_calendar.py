@@ -94,7 +94,7 @@ class Calendar:
         write_calendar(path, self.announcements)
 
     def find(self, model: str, *, provider: str | None = None, known_on: str | None = None) -> ProviderShutdown | None:
-        """Return the end of a model at its provider; ``None`` if the calendar does not have the model.
+        """Return the shutdown of a model by its provider; ``None`` if the calendar does not have the model.
 
         Args:
             model: The model's name, in any form.
@@ -124,7 +124,7 @@ class Calendar:
         )
 
     def list_shutdowns(self, *, known_on: str | None = None) -> list[ProviderShutdown]:
-        """Return the end of each model, the earliest day first; ``known_on`` as for ``find``."""
+        """Return the shutdown of each model, the earliest day first; ``known_on`` as for ``find``."""
         _check_known_on(known_on)
         found = (conclude(provider, rows, known_on) for provider, rows in self._groups.values())
         return sorted(filter(None, found), key=lambda each: (each.shutdown_on or each.not_before or "", each[:2]))

@@ -182,7 +182,7 @@ class ModelRegistry(RegistryCore):
         return self._state.index.resolve(names, check_optional_string(provider, "provider"), MATCH.choose(match))
 
     def check(self, name: str, *, provider: str | None = None, match: MatchMode | None = None) -> tuple[str, ...]:
-        """Return the warnings for a caller of this model: about its status, and about its end at the provider.
+        """Return the warnings for a caller of this model: about its status, and about a near shutdown by its provider.
 
         It is empty for an active model whose provider announced no shutdown within 90 days in the calendar in force.
         """
@@ -229,7 +229,7 @@ class ModelRegistry(RegistryCore):
         return entry
 
     def clear(self) -> None:
-        """Remove all entries, except those of files in the process-wide registry. No event is emitted.
+        """Remove all entries; the process-wide registry keeps those of its files. No event is emitted.
 
         Another registry loses the entries of a ``FileWatcher`` too, until a file changes.
         """

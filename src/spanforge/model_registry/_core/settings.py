@@ -175,7 +175,7 @@ MAX_FILE_SIZE: Final = Setting(
     64 * 1024 * 1024,
     str(64 * 1024 * 1024),
     parse_file_size,
-    "the limit of bytes of a registry file, also for `load` and commands; a larger file is not read",
+    "the size limit of a registry file in bytes, also for `load` and commands; a larger file is not read",
 )
 HEADERS: Final[Setting[tuple[tuple[str, str], ...]]] = Setting(
     "headers",
@@ -200,8 +200,8 @@ TRUSTED_KEYS: Final[Setting[tuple[str, ...]]] = Setting(
     (),
     "",
     parse_trusted_keys,
-    "the public keys, in PEM, of which one must have [signed](registry-server.md#signature) each registry file at an "
-    "address; separate several with `:` (`;` on Windows)",
+    "the files of the trusted public keys, in PEM; each registry file at an address must have a "
+    "[signature](registry-server.md#signature) by one of these keys; separate several with `:` (`;` on Windows)",
 )
 CACHE: Final = Setting(
     "cache",

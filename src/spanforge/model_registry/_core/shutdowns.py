@@ -1,4 +1,4 @@
-"""The end of a model at its provider: the day on which sources agree or not, the days left, and the warnings."""
+"""The shutdown of a model by its provider: the day on which sources agree or not, the days left, and the warnings."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _ONE_DAY: Final = timedelta(days=1)
 
 
 class ProviderShutdown(NamedTuple):
-    """The end of a model at its provider, from all sources that were known on a day.
+    """The shutdown of a model by its provider, from all sources that were known on a day.
 
     If sources state different days, the earliest one counts. A firm day of one source goes before a ``not_before`` day
     of another one.
@@ -54,7 +54,7 @@ class ProviderShutdown(NamedTuple):
         return tuple(days) if len(days) > 1 else ()
 
     def count_days_left(self, day: str) -> int | None:
-        """Return the days from a day in UTC until the shutdown: 0 on its day, negative later; ``None`` without one."""
+        """Return the days left on a UTC day: 0 on the shutdown day, negative later; ``None`` if it is unknown."""
         if self.shutdown_on is None:
             return None
         return (date.fromisoformat(self.shutdown_on) - date.fromisoformat(day)).days
