@@ -39,7 +39,7 @@ def list_warning_fields(warnings: Sequence[str]) -> Iterator[Field]:
 
 
 def list_shutdown_fields(shutdowns: Sequence[ProviderShutdown], day: CalendarDay | None) -> Iterator[Field]:
-    """Yield the end of a model at its providers, and the days that are left."""
+    """Yield the shutdown of a model at its providers, and the days that are left."""
     for number, shutdown in enumerate(shutdowns):
         yield Field("" if number else "calendar", *_word_shutdown(shutdown, day))
 

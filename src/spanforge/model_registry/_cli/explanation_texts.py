@@ -165,5 +165,5 @@ def describe_answer(answer: Answer) -> dict[str, Any]:
 
 
 def dump_shutdown(shutdown: ProviderShutdown) -> dict[str, Any]:
-    """Return the end of a model at its provider as plain data for JSON."""
+    """Return the shutdown of a model at its provider as plain data for JSON."""
     return {"provider": shutdown.provider, "model": shutdown.model, **end_to_dict(shutdown)}
