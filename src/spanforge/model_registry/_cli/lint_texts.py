@@ -103,7 +103,7 @@ def find_owners_without_contact(catalog: Catalog) -> Iterator[Issue]:
             numbers[entry.owner] = numbers.get(entry.owner, 0) + 1
     for owner, number in first.items():
         count = numbers[owner]
-        where = "an entry" if count == 1 else f"{count:,} entries"
+        where = "one entry" if count == 1 else f"{count:,} entries"
         yield Issue(number, "owner", f"owner {quote(owner)} has no contact in {where}")
 
 
