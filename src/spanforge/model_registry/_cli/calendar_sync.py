@@ -57,9 +57,9 @@ def sync_calendar(  # noqa: PLR0913 - each is an option
 ) -> None:
     """Add the shutdown days of public sources to a calendar file.
 
-    All announcements of the file stay, also those made by hand. If a source states another day than before, both stay,
-    and the one with the newer checked_on counts. A YAML file keeps its comments. The command does not use the network:
-    fetch a source with curl, and check its licence.
+    If a source states another day than before, both announcements stay, and the one with the newer checked_on counts.
+    Of announcements that differ only in checked_on, the oldest and the newest stay. A YAML file keeps its comments. The
+    command does not use the network: fetch a source with curl, and check its licence.
     """
     path = find_calendar_file(output, "--output")
     found = Calendar().merge(*(read_feed(source, form, checked_on=checked_on) for source in sources))
@@ -86,7 +86,7 @@ def diff_calendars(
     files: FilesOption = None,
     fail_on: Annotated[
         Literal["changes", "registered", "never"],
-        typer.Option(help="End with 1 if there are changes, or changes that affect registered models."),
+        typer.Option(help="End with 1 if there are changes. With registered: only if they affect registered models."),
     ] = "never",
     print_as: FormatOption = "text",
 ) -> None:

@@ -25,7 +25,8 @@ FailOnOption = Annotated[
     typer.Option(
         "--fail-on",
         metavar="KINDS",
-        help=f"Kinds of difference that end with exit code 1, with commas: {', '.join(DIFFERENCE_KINDS)} or {NO_KIND}.",
+        help="Kinds of difference that end with exit code 1, separated by commas: "
+        f"{', '.join(DIFFERENCE_KINDS)} or {NO_KIND}.",
     ),
 ]
 ExitCodeOption = Annotated[bool, typer.Option("--exit-code", help="End with exit code 1 if anything differs.")]

@@ -46,7 +46,8 @@ SortOption = Annotated[
     str | None, typer.Option("--sort", metavar="COLUMN", help="Order by this column; by -COLUMN in reverse.")
 ]
 ColumnsOption = Annotated[
-    str | None, typer.Option("--columns", metavar="NAMES", help=f"Columns, with commas: {', '.join(COLUMN_NAMES)}.")
+    str | None,
+    typer.Option("--columns", metavar="NAMES", help=f"Columns, separated by commas: {', '.join(COLUMN_NAMES)}."),
 ]
 
 

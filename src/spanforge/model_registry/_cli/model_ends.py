@@ -102,9 +102,9 @@ def write_ics(
 ) -> None:
     """Write the days on which registered models end, for calendar programs.
 
-    The result is an iCalendar file with an all-day event for each provider's shutdown of a registered model, and for
-    each sunset date of the registry, with reminders 30 and 7 days before. Events keep their ids, so a program that
-    subscribes to the file updates them.
+    The result is an iCalendar file with an all-day event for each provider's shutdown of a registered model that is
+    not retired, and for each sunset date of a deprecated model. Reminders are 30 and 7 days before. Events keep their
+    ids, so a program that subscribes to the file updates them.
     """
     registry = load_registry(files)
     _check_owners(owner or (), registry.list_all())

@@ -70,7 +70,8 @@ def reconcile_telemetry(  # noqa: PLR0913 - options
         list[str] | None,
         typer.Option(
             metavar="KINDS",
-            help=f"Kinds of finding that end with exit code 1, with commas: {', '.join(FINDING_KINDS)} or {NO_KIND}.",
+            help="Kinds of finding that end with exit code 1, separated by commas: "
+            f"{', '.join(FINDING_KINDS)} or {NO_KIND}.",
         ),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,

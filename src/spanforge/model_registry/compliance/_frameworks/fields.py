@@ -57,11 +57,17 @@ CLAUSE_FIELDS: Final[Mapping[str, FrameworkField]] = {
     "id": FrameworkField("name", True, "the number of the clause"),
     "title": FrameworkField("text", True, "the name of the clause"),
     "text": FrameworkField("text", True, "what the clause asks, in your own words"),
-    "checks": FrameworkField("checks", False, "the checks that support the clause; required without `not_covered`"),
+    "checks": FrameworkField(
+        "checks", False, "the checks that support the clause; required if `not_covered` is missing"
+    ),
     "not_covered": FrameworkField("texts", False, "the parts of the clause that no check shows, one text each"),
     "applies_from": FrameworkField("dates", False, "the days from which the clause applies"),
-    "source": FrameworkField("text", False, "where the clause was read; without it, that of the framework"),
-    "checked": FrameworkField("checked", False, "as for the framework; without it, that of the framework"),
+    "source": FrameworkField("text", False, "where the clause was read. Default: the framework's `source`"),
+    "checked": FrameworkField(
+        "checked",
+        False,
+        "`official` if the clause was read in the publisher's own text. Default: the framework's `checked`",
+    ),
 }
 """The fields of a clause."""
 
