@@ -92,9 +92,9 @@ def list_limits(facts: EvidenceFacts, names: NameLists) -> Iterator[str]:
         )
     if has_merged_groups(about):
         yield (
-            f"An input has more than {MAX_CALL_GROUPS:,} groups of calls of one sender. The calls of a group have "
-            "the same model, service and results of checks. Checks count further calls too, but the attestation does "
-            "not list their services and names. In each list, they are in an item whose name is null."
+            f"An input has more than {MAX_CALL_GROUPS:,} groups of calls of one kind of sender. The calls of a group "
+            "have the same model, service and results of checks. Checks count further calls too, but the attestation "
+            "does not list their services and names. In each list, they are in an item whose name is null."
         )
 
 
@@ -173,12 +173,18 @@ def _list_retention_limits(facts: EvidenceFacts) -> Iterator[str]:
 
 
 def _list_database_limits(inputs: Sequence[ScannedInput]) -> Iterator[str]:
-    """Yield a sentence about inputs that are tables of a database."""
+    """Yield a sentence about tables of a database, and one about all inputs that are queried."""
     databases = [scanned.name for scanned in inputs if scanned.kind == "clickhouse"]
     if databases:
         yield (
             f"The rows of a database can change: {_count_and_name(databases)}. The digest of such an input is that of "
             "the queries and their parameters, not of the rows, so nobody can check later which rows were read."
+        )
+    queried = [scanned.name for scanned in inputs if scanned.kind in {"clickhouse", "jaeger"}]
+    if queried:
+        yield (
+            f"Inputs that are queried for the period and the time around it: {_count_and_name(queried)}. A lifecycle "
+            "event that was emitted earlier or later does not confirm a change, even if it states the change's date."
         )
 
 
