@@ -206,7 +206,7 @@ def test_missing_history_is_a_limit(
     case.write(otlp.line(otlp.enriched(start=otlp.start + 8 * HOUR)))
     history = {"history": [make_record(first_record, "active")]}
     limits = case.attest(make_entry(deployment_date=deployed, metadata=history)).limits
-    assert any("comes from dates, not from history records: 1." in limit for limit in limits) == stated
+    assert any("from the entry's dates instead of a history record: 1." in limit for limit in limits) == stated
 
 
 @pytest.mark.parametrize("since", ["2026-10-01", "2026-12-01", "2027-01-01"])
