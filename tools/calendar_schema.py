@@ -34,7 +34,7 @@ def schema() -> dict[str, Any]:
     """Return the schema."""
     announcement = {
         "type": "object",
-        "description": "What a provider announced about the end of one model. Days are in UTC.",
+        "description": "What a provider announced about the shutdown of one model. Days are in UTC.",
         "properties": {name: _describe(name) for name in CALENDAR_FIELDS},
         "required": [name for name, row in CALENDAR_FIELDS.items() if row.required],
         "additionalProperties": False,

@@ -21,12 +21,12 @@ _KIND_WORDS: Final = {"firm": "now a firm day", "open": "no firm day any more", 
 
 
 class CalendarChange(NamedTuple):
-    """What changed about the end of one model at its provider.
+    """What changed about the shutdown of one model by its provider.
 
     Attributes:
         kind: The kind of change; a change of the day goes before one of the replacements.
-        before: The end in the old calendar; ``None`` if it had none.
-        after: The end in the new calendar; ``None`` if it has none.
+        before: The shutdown in the old calendar; ``None`` if it had none.
+        after: The shutdown in the new calendar; ``None`` if it has none.
         entries: The registered models that it affects.
     """
 
@@ -37,7 +37,7 @@ class CalendarChange(NamedTuple):
 
     @property
     def shown(self) -> ProviderShutdown:
-        """The end to show: the new one, or else the old one."""
+        """The shutdown to show: the new one, or else the old one."""
         shown = self.after or self.before
         assert shown is not None  # noqa: S101 - a change has one of them
         return shown

@@ -1,4 +1,4 @@
-"""``Announcement``: what a provider announced about the end of one model, and where and when it was read."""
+"""``Announcement``: what a provider announced about the shutdown of one model, and where and when it was read."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ CALENDAR_FIELDS: Final[Mapping[str, CalendarField]] = {
 
 
 class Announcement(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, gc=False):
-    """What a provider announced about the end of one model. Days are in UTC and begin at 00:00.
+    """What a provider announced about the shutdown of one model. Days are in UTC and begin at 00:00.
 
     Attributes:
         provider: The provider that serves the model.

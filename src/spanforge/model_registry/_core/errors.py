@@ -60,7 +60,7 @@ InvalidEntryError = InvalidValueError
 
 
 class ModelAlreadyRegisteredError(ModelRegistryError, ValueError):
-    """The id is already registered with another description, or its model is retired.
+    """The id is already registered with other values, or its model is retired.
 
     Ids are never reused, and only ``replace=True`` changes a registered model.
 

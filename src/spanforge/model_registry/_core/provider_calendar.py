@@ -41,7 +41,7 @@ Group = tuple[str, tuple[Announcement, ...]]
 
 
 class Calendar:
-    """What providers announced about the end of their models. A calendar is immutable.
+    """What providers announced about the shutdown of their models. A calendar is immutable.
 
     Names and providers match as in a registry: by all forms of a name, and with all spellings of a provider. Days
     differ by provider. If the provider of a call is not known, the earliest day of all providers counts.
@@ -161,7 +161,7 @@ class CalendarDay(NamedTuple):
     def find(
         self, resolution: Resolution, provider: str | None, mode: MatchMode = "forms", base_model: str | None = None
     ) -> ProviderShutdown | None:
-        """Return the end of a model that was called, with the arguments of ``match_call``; ``None`` if it has none."""
+        """Return the shutdown of a called model, with the arguments of ``match_call``; ``None`` if it has none."""
         return conclude_earliest(match_call(self.calendar, resolution, provider, mode, base_model))
 
 
@@ -217,7 +217,7 @@ def _match_all(
 
 
 def list_entry_shutdowns(calendar: Calendar, entry: ModelRegistryEntry) -> list[ProviderShutdown]:
-    """Return the end of a registered model at each of its providers, or at each provider that announced one."""
+    """Return the shutdown of a registered model at each of its providers, or at each provider that announced one."""
     by_provider: dict[str, list[Group]] = {}
     for provider in entry.providers or (None,):
         groups = (
@@ -245,7 +245,7 @@ def make_calendar(name: str, announcements: Iterable[Announcement]) -> Calendar:
 
 
 def conclude_earliest(groups: Iterable[Group], known_on: str | None = None) -> ProviderShutdown | None:
-    """Return the end of a model from groups of announcements: the group with the earliest day."""
+    """Return the shutdown of a model from groups of announcements: the group with the earliest day."""
     return choose_earliest(filter(None, (conclude(provider, rows, known_on) for provider, rows in groups)))
 
 

@@ -62,7 +62,7 @@ class ModelRegistry(RegistryCore):
     ) -> ModelRegistryEntry:
         """Register a model and emit ``model_registry.registered``.
 
-        The same description again changes nothing and emits no event. Dates that are not passed do not count.
+        The same values again change nothing and emit no event. Dates that are not passed do not count.
 
         Args:
             model_id: Unique identifier; never reused.
@@ -81,7 +81,7 @@ class ModelRegistry(RegistryCore):
 
         Raises:
             InvalidValueError: A value is not allowed (also a ``ValueError``).
-            ModelAlreadyRegisteredError: The id has another description, or is retired (also a ``ValueError``).
+            ModelAlreadyRegisteredError: The id has other values, or is retired (also a ``ValueError``).
             LifecycleError: The model to replace is retired (also a ``ValueError``).
         """
         draft = ModelRegistryEntry(
@@ -184,7 +184,7 @@ class ModelRegistry(RegistryCore):
     def check(self, name: str, *, provider: str | None = None, match: MatchMode | None = None) -> tuple[str, ...]:
         """Return the warnings for a caller of this model: about its status, and about a near shutdown by its provider.
 
-        It is empty for an active model whose provider announced no shutdown within 90 days in the calendar in force.
+        By the calendar in force, an active model has none until 90 days before its provider may stop serving it.
         """
         resolution = self.resolve(name, provider=provider, match=match)
         return list_call_warnings(self._state.calendar, resolution, provider, match)

@@ -75,9 +75,10 @@ class ProviderShutdown(NamedTuple):
         return f"provider {quote(self.provider)} {verb} serving model {quote(self.model)} on {self._describe_day()}"
 
     def explain(self, day: str) -> str | None:
-        """Return the warning for a developer: that of ``warn``, or a sentence about a ``not_before`` day that is near.
+        """Return the warning of ``warn``, or one for developers if the provider may stop serving the model soon.
 
-        Spans do not get the second one, because providers state such days for healthy models too.
+        The second one is about a ``not_before`` day. Spans do not get it, because providers state such days for healthy
+        models too.
         """
         if self.not_before is None:
             return self.warn(day)
@@ -104,7 +105,7 @@ def _list_days(days: Sequence[str]) -> str:
 def conclude(
     provider: str, announcements: Iterable[Announcement], known_on: str | None = None
 ) -> ProviderShutdown | None:
-    """Return the end of a model from its announcements; ``None`` if none was known on the day.
+    """Return the shutdown of a model from its announcements; ``None`` if none was known on the day.
 
     Args:
         provider: The provider's canonical name.
