@@ -7,11 +7,12 @@ import io
 import json
 
 import rfc8785
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from support.figures import assert_equal_figures
 from support.hostile_evidence import BROKEN, IDS, TEXTS, WRITTEN, make_entries, make_evidence, make_line
 
+from spanforge.model_registry._core.names import unquote
 from spanforge.model_registry.compliance._analysis.calls import clean_name
 from spanforge.model_registry.compliance._analysis.model_totals import ModelTotals
 from spanforge.model_registry.compliance._analysis.totals import CallTotals
@@ -72,6 +73,7 @@ def test_each_model_has_one_row(ids: list[str], fields: list[str], services: set
     BROKEN,
     st.none() | IDS,
 )
+@example([], ["="] * 4, ['"\t', '"a"'], "\ud800", None)  # quotes of JSON
 def test_no_name_breaks_the_evidence(
     ids: list[str], fields: list[str], called: list[str], service: str, asked: str | None
 ) -> None:
@@ -85,7 +87,7 @@ def test_no_name_breaks_the_evidence(
     assert_equal_figures(made)
     assert render_page(made.attestation).endswith(b"</html>")
     if asked is None:
-        names = {clean_name(name) for name in called} - set(ids)
+        names = {clean_name(unquote(name)) for name in called} - set(ids)
         assert {name["name"] for name in stated["unregistered_names"]} == names
         assert stated["population"]["calls"] == len(called) + len(ids)
     else:
