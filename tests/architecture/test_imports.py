@@ -407,6 +407,7 @@ for name in sys.argv[1:]:
 """Python imports a module's package before it: a module that its package imports cannot be earlier than that."""
 
 
+@pytest.mark.slow
 def test_importing_in_any_order() -> None:
     """Each module can be the first one imported."""
     run(IMPORT_EACH_FIRST, *map(dotted_name, modules()))

@@ -114,6 +114,7 @@ def test_empty_attestations_validate(case: EvidenceCase, model_id: str | None, f
     VALIDATOR.validate(json.loads(package.to_json()))
 
 
+@pytest.mark.slow
 def test_every_object_has_exactly_its_fields(stated: dict[str, Any]) -> None:
     """An object with an unknown field, or without one of its fields, is invalid."""
     objects = [path for path in paths(stated) if isinstance(item_at(stated, path), dict)]
@@ -126,6 +127,7 @@ def test_every_object_has_exactly_its_fields(stated: dict[str, Any]) -> None:
             assert not VALIDATOR.is_valid(changed), (path, field)
 
 
+@pytest.mark.slow
 def test_every_value_has_its_type(stated: dict[str, Any]) -> None:
     """A boolean in place of any value, and a negative number in place of any number, are invalid."""
     for path in list(paths(stated))[1:]:

@@ -29,8 +29,6 @@ PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 OF_PYTHONS = [("oldest", "3.10"), *(("newest", version) for version in PYTHONS)]
 LINES = list(dict.fromkeys([*((sdk, HERE) for sdk in SDKS), *OF_PYTHONS]))
 NOT_OF_THE_SDK = {
-    "cli/test_commands.py",  # the examples of pages
-    "cli/test_registry_in_git.py",
     "otel/test_instrumentations.py",  # real clients: these are in the matrix
     "otel/test_llm_instrumentations.py",
     "contract/test_instrumentation_facts.py",
