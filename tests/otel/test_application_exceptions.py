@@ -199,7 +199,7 @@ def test_timeout_before_any_line(on_alarm: Any, registry: ModelRegistry, key: st
         except kind:
             continue
         pytest.fail(f"the timeout before line {line} was swallowed")
-    assert line > 200
+    assert line > 40  # at least: with the oldest SDK, the span is enriched at its start
 
 
 @pytest.mark.slow
