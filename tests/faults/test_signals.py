@@ -53,10 +53,14 @@ class Alarm:
     def interrupt(self, work: Callable[[], object], longest: float) -> None:
         """Repeat some work until it is interrupted."""
         before = self.raised
-        try:
+
+        def repeat() -> None:  # Python 3.13 has no exception handler for the jump at the end of a loop in ``try``
             signal.setitimer(signal.ITIMER_REAL, self.chosen.uniform(2e-5, longest))
             while self.raised == before:
                 work()
+
+        try:
+            repeat()
         except JobTimeout:
             return
         if "/opentelemetry/sdk/" not in self.place:  # the SDK keeps exceptions that hit the making of a tracer
