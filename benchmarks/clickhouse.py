@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from benchmarks import archive
-from benchmarks.measured_evidence import ROOT, Cost, list_differences, measure, read_requests
+from benchmarks.measured_evidence import ROOT, Cost, measure, read_requests, report_figures, report_times
 
 if TYPE_CHECKING:
     from support.clickhouse_database import Database
@@ -95,19 +95,14 @@ def _compare(spans: int, times: int, rounds: int) -> int:
 
 
 def _report(from_files: list[Cost], from_tables: list[Cost], engine: list[float]) -> int:
-    walls = [tables.wall / files.wall for files, tables in zip(from_files, from_tables, strict=True)]
     processor = [
         (tables.processor + server) / files.processor
         for files, tables, server in zip(from_files, from_tables, engine, strict=True)
     ]
-    differences = list_differences([*from_files, *from_tables])
-    print(f"figures: {', '.join(differences) + ' differ' if differences else 'the same'}")
-    print(f"clock, ClickHouse / files: {statistics.median(walls):.2f} ({min(walls):.2f} to {max(walls):.2f})")
+    is_same = report_figures([*from_files, *from_tables])
+    report_times("ClickHouse", from_files, from_tables)
     print(f"processor with the engine, ClickHouse / files: {statistics.median(processor):.2f}")
-    print(f"files: {statistics.median(cost.wall for cost in from_files):.1f} s by the clock")
-    print(f"ClickHouse: {statistics.median(cost.wall for cost in from_tables):.1f} s by the clock")
-    print(f"client of ClickHouse: {max(cost.peak for cost in from_tables):.0f} MB at its peak")
-    return 1 if differences else 0
+    return 0 if is_same else 1
 
 
 def start(given: list[str]) -> int:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import http.client
 import os
-import statistics
 import sys
 import tempfile
 import time
@@ -22,7 +21,7 @@ import msgspec
 
 from benchmarks import archive
 from benchmarks.collector import send_spans
-from benchmarks.measured_evidence import ROOT, Cost, list_differences, measure, read_requests
+from benchmarks.measured_evidence import ROOT, Cost, measure, read_requests, report_figures, report_times
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,18 +86,13 @@ def _compare(spans: int, rounds: int) -> int:
 
 def _report(pairs: Sequence[tuple[Cost, Cost]], records: int, peak: float) -> int:
     from_files, from_jaeger = zip(*pairs, strict=True)
-    ratios = [jaeger.wall / files.wall for files, jaeger in pairs]
-    differences = list_differences([*from_files, *from_jaeger])
-    print(f"figures: {', '.join(differences) + ' differ' if differences else 'the same'}")
+    is_same = report_figures([*from_files, *from_jaeger])
     for limit in sorted({limit for cost in from_jaeger for limit in cost.limits}):
         print(f"limit of Jaeger's evidence: {limit}")
     print(f"log records, which Jaeger does not keep, from a file: {records}")
-    print(f"clock, Jaeger / files: {statistics.median(ratios):.1f} ({min(ratios):.1f} to {max(ratios):.1f})")
-    print(f"files: {statistics.median(cost.wall for cost in from_files):.1f} s by the clock")
-    print(f"Jaeger: {statistics.median(cost.wall for cost in from_jaeger):.1f} s by the clock")
-    print(f"client of Jaeger: {max(cost.peak for cost in from_jaeger):.0f} MB at its peak")
+    report_times("Jaeger", from_files, from_jaeger)
     print(f"Jaeger itself: {peak:.1f} GB at its peak")
-    return 1 if differences else 0
+    return 0 if is_same else 1
 
 
 def start(given: list[str]) -> int:

@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import json
 import os
+import statistics
 import subprocess
 import sys
 import time
@@ -21,7 +22,7 @@ from benchmarks import archive
 from benchmarks.models import registry_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 ROOT: Final = Path(__file__).parent.parent
 _MODULE: Final = "benchmarks.measured_evidence"
@@ -55,11 +56,22 @@ def measure(sources: Iterable[str | os.PathLike[str]]) -> Cost:
     return Cost(*json.loads(done.stdout))
 
 
-def list_differences(costs: Iterable[Cost]) -> list[str]:
-    """Return the names of the figures that are not the same in all runs."""
+def report_figures(costs: Iterable[Cost]) -> bool:
+    """Print which figures differ between runs, and return ``True`` if none does."""
     figures = [cost.figures for cost in costs]
     names = sorted(set().union(*figures))
-    return [name for name in names if len({each.get(name) for each in figures}) > 1]
+    differences = [name for name in names if len({each.get(name) for each in figures}) > 1]
+    print(f"figures: {', '.join(differences) + ' differ' if differences else 'the same'}")
+    return not differences
+
+
+def report_times(name: str, from_files: Sequence[Cost], candidates: Sequence[Cost]) -> None:
+    """Print the times of a source and of files, their ratio, and the memory of the source's client."""
+    ratios = [candidate.wall / files.wall for files, candidate in zip(from_files, candidates, strict=True)]
+    print(f"clock, {name} / files: {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
+    print(f"files: {statistics.median(cost.wall for cost in from_files):.1f} s by the clock")
+    print(f"{name}: {statistics.median(cost.wall for cost in candidates):.1f} s by the clock")
+    print(f"client of {name}: {max(cost.peak for cost in candidates):.0f} MB at its peak")
 
 
 def read_requests(path: Path) -> Iterator[dict[str, Any]]:
