@@ -89,8 +89,5 @@ def serving_clickhouse(folder: Path, *options: str) -> Iterator[Database]:
         try:
             yield Database(int(server.stdout.readline()), server.pid, "default")
         finally:
-            server.stdin.close()
-            try:
-                server.wait(_SECONDS)
-            finally:
-                server.kill()
+            # The engine's own end may hang. What it has answered is on the disk, so nothing is lost.
+            server.kill()

@@ -104,7 +104,7 @@ def main(folder: str, *options: str) -> None:
         sys.stdout.flush()
         threading.Thread(target=server.serve_forever, daemon=True).start()
         sys.stdin.read()
-        server.shutdown()
+        os._exit(0)  # The engine's own end may hang.
 
 
 if __name__ == "__main__":
