@@ -64,8 +64,8 @@ def write_transform(
 ) -> None:
     """Write the Collector's transform processor that enriches spans.
 
-    Pass the result to the Collector as a further --config. With --lookup-file it contains no models: write these with
-    the command lookup, and replace that file when the registry changes.
+    Pass the result to the Collector as a further --config. With --lookup-file, the result contains no models. Write the
+    lookup file with the command lookup, and replace it when the registry changes.
     """
     render = partial(render_transform, lookup_file=lookup_file, match=match, span_attributes=span_attributes)
     _write_rendered(files, render, output)
