@@ -21,6 +21,7 @@ from spanforge.model_registry._core.process import reset_process
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
+os.environ["PYDANTIC_DISABLE_PLUGINS"] = "true"  # logfire's plugin makes each import of openai slower
 NOT_AVAILABLE = re.compile(" is not built: | has no wheel ")
 """The reasons to skip tests that a person can remove."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,11 +48,14 @@ BLOCKS = (ast.If, ast.For, ast.While, ast.With, ast.Try)
 SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
+@functools.cache
 def modules() -> dict[str, ast.Module]:
+    """Return the syntax trees of all modules."""
     return {str(path.relative_to(PACKAGE)): ast.parse(path.read_text("utf-8")) for path in PACKAGE.rglob("*.py")}
 
 
 def functions() -> Iterator[tuple[str, ast.FunctionDef]]:
+    """Yield the functions of all modules, each with its module."""
     for path, tree in modules().items():
         for node in ast.walk(tree):
             if isinstance(node, ast.FunctionDef):
