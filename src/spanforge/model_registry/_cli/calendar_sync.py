@@ -81,8 +81,8 @@ def sync_calendar(  # noqa: PLR0913 - each is an option
     "calendar diff calendar-old.yaml calendar.yaml --fail-on changes  # ends with 1",
 )
 def diff_calendars(
-    old: Annotated[str, typer.Argument(metavar="OLD", help="The calendar before, also git:REV:PATH.")],
-    new: Annotated[str, typer.Argument(metavar="NEW", help="The calendar after, also git:REV:PATH.")],
+    old: Annotated[str, typer.Argument(metavar="OLD", help="The calendar before: a file, or git:REV:PATH.")],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="The calendar after: a file, or git:REV:PATH.")],
     files: FilesOption = None,
     fail_on: Annotated[
         Literal["changes", "registered", "never"],

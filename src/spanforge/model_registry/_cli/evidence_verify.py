@@ -72,7 +72,7 @@ def verify_packages(  # noqa: PLR0913 - a parameter for each option
 ) -> None:
     """Check that evidence packages are what a trusted key signed, and show their results.
 
-    Ends with 0 if all packages are verified, also with findings in them. Ends with 1 if one is not verified.
+    Ends with 0 if all packages are verified, even if they have findings. Ends with 1 if one is not verified.
     """
     expected = parse_expectations(expect or [])
     for path in packages:
