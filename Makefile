@@ -78,7 +78,7 @@ bench: ## measure what the library costs; ARGS="span-llm import" runs some bench
 	$(SETUP) test
 	@$(BIN)/python -m benchmarks $(ARGS)
 
-coverage: ## measure which branches of _core and otel the tests without servers take; fails under 95 %
+coverage: ## measure the branch coverage of _core and otel in the tests without servers; fails under 95 %
 	$(SETUP) test
 	@$(BIN)/python tools/branches.py $(ARGS)
 

@@ -79,7 +79,8 @@ def add_model(  # noqa: PLR0913 - the payload's fields are the options
 ) -> None:
     """Add a model to a registry file.
 
-    The file keeps its comments and layout. It is created if it is missing. No event is sent: emit does that.
+    The file keeps its comments and layout. It is created if it is missing. This command sends no
+    event. To send one, use emit.
     """
     own = {each.key: each.value for each in (parse_assignment(text, "metadata.") for text in metadata or ())}
 
@@ -124,7 +125,7 @@ def deprecate(  # noqa: PLR0913 - the arguments of the operation are the options
 ) -> None:
     """Mark a model in a registry file as deprecated.
 
-    A deprecated model may be deprecated again with other values. No event is sent: emit does that.
+    A deprecated model may be deprecated again with other values. This command sends no event. To send one, use emit.
     """
 
     def operate(registry: ModelRegistry) -> ModelRegistryEntry:
@@ -150,7 +151,7 @@ def retire(  # noqa: PLR0913 - the arguments of the operation are the options
 ) -> None:
     """Retire a model in a registry file, for good.
 
-    A retired model never changes again. No event is sent: emit does that.
+    A retired model never changes again. This command sends no event. To send one, use emit.
     """
 
     def operate(registry: ModelRegistry) -> ModelRegistryEntry:
@@ -178,7 +179,7 @@ def set_values(  # noqa: PLR0913 - each is an option
 
     FIELD=VALUE sets a text. FIELD+=VALUE and FIELD-=VALUE add and remove one item of a list, such as aliases.
     metadata.KEY=VALUE sets a key of your own, and metadata.KEY:=JSON one that is not text. Without VALUE, an optional
-    field is removed. The status and its dates stay. No event is sent: emit does that.
+    field is removed. The status and its dates stay. This command sends no event. To send one, use emit.
     """
     operate = make_setter(model_id, [parse_assignment(text) for text in assignments], actor)
     change = _change(files, ChangeRequest(model_id, operate), dry_run=dry_run, wait=wait)
