@@ -130,7 +130,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="sizing", description=__doc__)
     parser.add_argument("--requests", type=int, default=300, help="requests of 1,000 spans (default: %(default)s)")
     requests = parser.parse_args().requests
-    print("| models | CPU time for each call | calls per second and CPU | archive for each call | memory |")
+    print("| models | CPU time for each call | calls per second on one CPU | archive for each call | memory |")
     print("| --- | --- | --- | --- | --- |")
     with tempfile.TemporaryDirectory(dir=_ROOT / "build") as folder:
         for models in _MODELS:

@@ -75,10 +75,9 @@ class ProviderShutdown(NamedTuple):
         return f"provider {quote(self.provider)} {verb} serving model {quote(self.model)} on {self._describe_day()}"
 
     def explain(self, day: str) -> str | None:
-        """Return the warning of ``warn``, or one for developers if the provider may stop serving the model soon.
+        """Return the warning for developers: that of ``warn``, or one about a near ``not_before`` day.
 
-        The second one is about a ``not_before`` day. Spans do not get it, because providers state such days for healthy
-        models too.
+        Spans do not get the second one, because providers state such days for healthy models too.
         """
         if self.not_before is None:
             return self.warn(day)
