@@ -81,14 +81,14 @@ def kill_many(path: str) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
-    """Return an empty folder, in memory if the system has such a file system: a thousand changes sync it often."""
+    """Return an empty folder, in memory if the system has such a file system: hundreds of changes sync it often."""
     shared = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=shared if shared.exists() else tmp_path) as name:
         yield Path(name)
 
 
 @pytest.mark.e2e
-@pytest.mark.parametrize(("name", "number"), [("models.json", 50), ("models.yaml", YAML_MODELS)])
+@pytest.mark.parametrize(("name", "number"), [("models.json", 20), ("models.yaml", YAML_MODELS)])
 def test_processes_at_once_lose_nothing(name: str, number: int, folder: Path) -> None:
     """20 processes register models in one file at once; all are in it, and it is valid."""
     path = folder / name

@@ -152,7 +152,7 @@ def spans_of(registry: ModelRegistry) -> list[tuple[str, Attributes]]:
         add(**{"gen_ai.request.model": text, "gen_ai.system": text})
     found += [("app", attributes) for attributes in ODD_SPANS]
     keys = [row.key for row in CONVENTIONS]
-    for _ in range(4_000):
+    for _ in range(1_500):
         attributes: Attributes = {}
         for key in dice.sample(keys, dice.randint(1, 4)):
             name = dice.choice(names)
@@ -355,7 +355,7 @@ def small_spans(dice: random.Random) -> list[tuple[str, Attributes]]:
         ("app", {"llm.model_name": name} | ({} if provider is None else {"llm.system": provider}))
         for name, provider in itertools.product((*SMALL, "", "d"), (None, "", "d", *LIMITS))
     ]
-    for _ in range(800):
+    for _ in range(300):
         keys = dice.sample(("gen_ai.response.model", "gen_ai.request.model", "llm.model_name"), dice.randint(2, 3))
         providers = {key: dice.choice(("", "d", *LIMITS)) for key in dice.sample(PROVIDER_KEYS, dice.randint(0, 2))}
         spans.append(("app", {key: dice.choice((*SMALL, "d", "d/b")) for key in keys} | providers))
@@ -485,10 +485,10 @@ def spans_of_forms(names: Sequence[str], dice: random.Random) -> list[tuple[str,
     """Return spans that name each name, with several providers, and spans with a request and a response."""
     spans: list[tuple[str, Attributes]] = []
     for name in names:
-        for provider in dice.sample(FORM_PROVIDERS, 4):
+        for provider in dice.sample(FORM_PROVIDERS, 2):
             attributes = {"gen_ai.request.model": name} | ({} if provider is None else {"gen_ai.system": provider})
             spans.append(("app", attributes))
-    for _ in range(1_000):
+    for _ in range(500):
         attributes = {"gen_ai.response.model": dice.choice(names), "gen_ai.request.model": dice.choice(names)}
         if dice.random() < 0.2:
             base = dice.choice(("gpt-4o", "o1", "claude-sonnet-4-5", "qwen2.5-72b", "gemini-1.5-pro"))

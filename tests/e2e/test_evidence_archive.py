@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 ROOT = Path(__file__).parents[2]
-SPANS = 600_000
+SPANS = 300_000
 FEWER = 100_000
 MEMORY = 120_000
 """KiB that a process may take at most."""

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 THREADS = 8
 ROUNDS = 10
-LOADS = 400
+LOADS = 150
 SHARED = [f"shared {number}" for number in range(5)]
 """Models that are in the files, and that all threads deprecate."""
 RACES = [f"race {number}" for number in range(ROUNDS)]

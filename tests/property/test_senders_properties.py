@@ -113,7 +113,7 @@ def drop_untrusted(package: EvidencePackage) -> tuple[Any, list[bytes]]:
     return msgspec.structs.replace(found, inputs=(), untrusted_copies=copies, **lists), rows
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(
     trusted=lines("trusted"),
     untrusted=lines("untrusted"),
