@@ -54,6 +54,7 @@ def test_every_benchmark_runs_and_is_documented(tmp_path: Path) -> None:
         assert f"\n| `{name}` | " in METHOD
 
 
+@pytest.mark.slow
 def test_benchmarks_are_chosen_by_name() -> None:
     """Arguments choose benchmarks by name."""
     done = bench("--quick", "--rounds", "1", "register")
@@ -61,6 +62,7 @@ def test_benchmarks_are_chosen_by_name() -> None:
     assert len(done.stdout.splitlines()) == 4
 
 
+@pytest.mark.slow
 def test_benchmark_without_its_server_is_left_out(tmp_path: Path) -> None:
     """Without a Collector each of its rows has a line with the reason, and nothing fails."""
     done = bench("--quick", "--rounds", "1", "collector", XDG_CACHE_HOME=str(tmp_path))
@@ -72,6 +74,7 @@ def test_benchmark_without_its_server_is_left_out(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -89,6 +92,7 @@ def test_invalid_arguments_are_refused(arguments: tuple[str, ...], message: str)
     assert not done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rounds", ["0", "-1", "many"])
 def test_rounds_are_a_positive_number(rounds: str) -> None:
     """A number of rounds below one is refused."""

@@ -151,6 +151,7 @@ def test_what_is_not_needed_is_left_out(registry: ModelRegistry) -> None:
     assert LIMITED not in str(groups)
 
 
+@pytest.mark.slow
 def test_the_setting_decides_how_names_match(registry: ModelRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without ``match``, the setting of the process applies; other values are refused."""
     some(registry)
@@ -179,6 +180,7 @@ def test_the_choice_of_attributes(registry: ModelRegistry, monkeypatch: pytest.M
         render_transform(registry, span_attributes="no_such")
 
 
+@pytest.mark.slow
 def test_the_same_entries_give_the_same_bytes(registry: ModelRegistry, tmp_path: Path) -> None:
     """It depends neither on the run, nor on the hash seed, nor on whether the registry was loaded."""
     path = tmp_path / "registry.json"
@@ -247,6 +249,7 @@ def test_a_refused_path_warns_of_nothing(registry: ModelRegistry) -> None:
         render_transform(registry, lookup_file="")
 
 
+@pytest.mark.slow
 def test_nothing_in_it_means_anything_to_others(registry: ModelRegistry) -> None:
     """No text of an entry gets a dollar or an invisible character into what the Collector or YAML reads."""
     some(registry)
@@ -411,6 +414,7 @@ def test_the_registry_of_the_process() -> None:
     assert render_lookup(registry) == render_lookup(plain)
 
 
+@pytest.mark.slow
 def test_a_registry_that_changes_meanwhile(registry: ModelRegistry) -> None:
     """What is rendered is one state of the registry, whatever other threads do."""
     number, done = 150, threading.Event()

@@ -35,6 +35,7 @@ def selected(board: str, label: str) -> set[str]:
     return {value for query in queries(board) for value in re.findall(rf'\b{label}="([^"$]+)"', query)}
 
 
+@pytest.mark.slow
 @needs_sdk
 def test_dashboards_are_up_to_date() -> None:
     """``make docs`` would change nothing."""

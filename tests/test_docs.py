@@ -69,6 +69,7 @@ def test_every_python_block_has_its_output() -> None:
     assert blocks == len(EXAMPLES) > 0
 
 
+@pytest.mark.slow
 def test_tables_are_those_of_the_code() -> None:
     """Generated tables are up to date."""
     subprocess.run([sys.executable, ROOT / "tools" / "docs.py", "--check"], check=True)

@@ -18,11 +18,13 @@ from site_markdown import convert_page  # noqa: E402 - likewise
 TOOL: dict[str, Any] = runpy.run_path(str(ROOT / "tools" / "documentation.py"))
 
 
+@pytest.mark.slow
 def test_every_page_is_in_the_navigation_and_short() -> None:
     """Each page of docs/ is in the navigation exactly once, and no page takes more than five minutes to read."""
     assert TOOL["check_pages"](TOOL["read_navigation"]()) == []
 
 
+@pytest.mark.slow
 def test_faults_of_the_navigation() -> None:
     """A page that is missing, twice there, absent or long is a fault that names the page."""
     docs = ROOT / "docs"

@@ -40,6 +40,7 @@ def test_other_values_are_small() -> None:
     assert {key for key, row in RESERVED.items() if row.kind in ("history", "names")} == set(LONG_LISTS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", TOO_LARGE)
 def test_too_large_an_entry(tmp_path: Path, kind: str) -> None:
     """Code and both kinds of files refuse it, with its size and the limit."""
@@ -59,6 +60,7 @@ def test_too_large_an_entry(tmp_path: Path, kind: str) -> None:
         assert refused(tmp_path / "beside.json", beside).field == "metadata"
 
 
+@pytest.mark.slow
 def test_the_largest_entry(tmp_path: Path) -> None:
     """An entry at the limit is the same after ``save`` and ``load``, also if all its characters are escaped."""
     records = [make_record("é" * 680) for _ in range(MAX_HISTORY)]

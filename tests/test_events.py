@@ -113,6 +113,7 @@ def test_event_under_a_span_that_only_records(registry: ModelRegistry, exporter:
     assert [span.name for span in exporter.get_finished_spans()] == ["model_registry.register"]
 
 
+@pytest.mark.slow
 def test_many_events_on_one_span(
     registry: ModelRegistry, provider: TracerProvider, exporter: InMemorySpanExporter
 ) -> None:
@@ -169,6 +170,7 @@ class _Broken(SpanProcessor):
         raise OSError(msg)
 
 
+@pytest.mark.slow
 def test_failures_are_logged_once_and_counted(caplog: pytest.LogCaptureFixture) -> None:
     """If emission fails the operation succeeds, and each failure counts, but only the first is logged."""
     provider = TracerProvider(shutdown_on_exit=False)
@@ -263,6 +265,7 @@ def run(script: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return result
 
 
+@pytest.mark.slow
 def test_events_are_held_until_there_is_a_provider() -> None:
     """The first operation with a provider delivers held events on root spans with their own times."""
     run("""
@@ -295,6 +298,7 @@ def test_flush_events() -> None:
     """)
 
 
+@pytest.mark.slow
 def test_first_span_delivers_held_events() -> None:
     """The processor delivers held events at the first span, and the process waits for that at exit."""
     result = run("""
@@ -310,6 +314,7 @@ def test_first_span_delivers_held_events() -> None:
     assert [line for line in result.stderr.splitlines() if not line.endswith(NO_HOOK)] == []
 
 
+@pytest.mark.slow
 def test_slow_exporter_does_not_keep_the_process_from_ending() -> None:
     """At exit, the process waits a second for held events; one line has the number of those that are left."""
     start = time.monotonic()
@@ -344,6 +349,7 @@ def test_import_does_not_ask_for_a_provider() -> None:
     )
 
 
+@pytest.mark.slow
 def test_provider_that_cannot_be_loaded() -> None:
     """Operations succeed if the configured provider does not exist."""
     run(

@@ -8,12 +8,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from support import further_status
 from support.further_status import TABLES
 
 import spanforge.model_registry
 
 
+@pytest.mark.slow
 def test_a_status_that_ends(tmp_path: Path) -> None:
     """Dates, layers, ``emit_changes`` and evidence follow the rows of ``LIFECYCLE`` and ``OPERATIONS``."""
     package = tmp_path / "spanforge" / "model_registry"

@@ -285,6 +285,7 @@ def test_interrupted_while_there_is_no_provider(name: str) -> None:
     assert len(interrupter.seen) > 100
 
 
+@pytest.mark.slow
 def test_interrupted_delivery_of_held_events(monkeypatch: pytest.MonkeyPatch) -> None:
     """After an interrupted flush the next one delivers the remaining events, and none twice."""
     interrupter, places = Interrupter(), 0
@@ -352,6 +353,7 @@ def test_next_span_delivers_what_is_left_over(
     assert {span.name for span in exporter.get_finished_spans()} == {"chat", "model_registry.register"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [ModelRegistry, LayeredRegistry])
 @pytest.mark.parametrize("name", ["register", "replace", "deprecate", "retire"])
 def test_handler_that_operates_in_the_midst(name: str, kind: type[ModelRegistry]) -> None:

@@ -26,6 +26,7 @@ MADE_BY_HAND = {"collector-lookup"}
 MIB = 1 << 20
 
 
+@pytest.mark.slow
 def test_generated_objects_are_up_to_date() -> None:
     """``make docs`` would change nothing."""
     subprocess.run([sys.executable, ROOT / "tools" / "kubernetes.py", "--check"], check=True)

@@ -228,6 +228,7 @@ def test_emit_changes_emits_records(registry: ModelRegistry, keeping: Keeping, f
 # Losses
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ratio", [0, 0.01])
 def test_sampling_loses_no_record(keeping: Keeping, loggers: LoggerProvider, ratio: float) -> None:
     """All records arrive under head sampling, and each span event that does not arrive is counted."""

@@ -43,6 +43,7 @@ def test_mutations_of_a_statement(source: str, mutants: set[str]) -> None:
     assert found == mutants
 
 
+@pytest.mark.slow
 def test_mutations_of_a_module() -> None:
     """Each mutation is another program, on the line and in the function that it names."""
     source = Path(globs.__file__).read_bytes()

@@ -168,6 +168,7 @@ def test_a_page_has_faults_if_one_sentence_or_too_many_are_long(lengths: list[in
     assert {fault.detail.split()[0] for fault in found} <= {str(length) for length in long}
 
 
+@pytest.mark.slow
 def test_the_command(tmp_path: Path) -> None:
     """The command prints a line for each fault and fails, or one line if there are none."""
     page = tmp_path / "page.md"

@@ -124,6 +124,7 @@ def test_invalid_deprecation(registry: ModelRegistry, fields: dict[str, Any], ar
     assert registry.get("gpt-4o") is entry
 
 
+@pytest.mark.slow
 def test_history_is_bounded(registry: ModelRegistry, fields: dict[str, Any]) -> None:
     """The history keeps the newest records."""
     registry.register(**fields)

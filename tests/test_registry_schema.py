@@ -71,6 +71,7 @@ def find_problem(entry: Any) -> str | None:
     return None
 
 
+@pytest.mark.slow
 def test_the_schema_agrees_with_the_parser() -> None:
     """The schema accepts what the parser accepts, and refuses the rest, except by rules that a schema cannot state."""
     for each in list_entries():
@@ -128,6 +129,7 @@ def test_every_field_has_a_description() -> None:
     assert "`" not in "".join(each["description"] for each in entry["properties"].values())
 
 
+@pytest.mark.slow
 def test_the_schema_is_generated() -> None:
     """The schema in the package is the one that the tool generates."""
     command = [sys.executable, str(ROOT / "tools" / "registry_schema.py"), "--check"]

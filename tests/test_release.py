@@ -120,6 +120,7 @@ def test_a_rehearsal_needs_no_address(repository: Path, capsys: pytest.CaptureFi
     assert note.startswith("release: note: before a release: pyproject.toml: project.urls has no Repository")
 
 
+@pytest.mark.slow
 def test_fragments_make_a_rehearsal(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     """With fragments, the exported copy has their changelog, with the date of the commit; the repository has not."""
     (repository / "CHANGELOG.md").write_text(EMPTY, "utf-8")

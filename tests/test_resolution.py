@@ -90,6 +90,7 @@ def test_hostile_names(registry: ModelRegistry) -> None:
     assert found(registry, "x" * MAX_GLOBBED) == ("m", "glob")
 
 
+@pytest.mark.slow
 def test_resolution_keeps_no_names(registry: ModelRegistry) -> None:
     """Names that were resolved, with a glob or without an entry, leave nothing in memory."""
     add(registry, "m", "gpt-*")

@@ -36,6 +36,7 @@ def list_keys(group: Mapping[str, Any]) -> set[str]:
     return {each.get("id") or each["ref"] for each in group["attributes"]}
 
 
+@pytest.mark.slow
 def test_the_files_are_those_of_the_tables() -> None:
     """The files are up to date."""
     subprocess.run([sys.executable, ROOT / "tools" / "semconv.py", "--check"], check=True)

@@ -155,6 +155,7 @@ def test_an_interrupted_start(tmp_path: Path) -> None:
     assert printed == (130, "", "spanforge-models: interrupted\n")
 
 
+@pytest.mark.slow
 def test_characters_that_the_output_does_not_have(tmp_path: Path) -> None:
     """If the encoding of the output does not have a character, an escape is printed instead."""
     entry = make_entry("modèle-模型")
@@ -186,6 +187,7 @@ def test_output_in_ascii(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert "\\u" not in printed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
 def test_streams_that_the_parent_closed(closed: str, tmp_path: Path) -> None:
     """A command does its work without the streams, and writes nothing of them into its files."""
@@ -196,6 +198,7 @@ def test_streams_that_the_parent_closed(closed: str, tmp_path: Path) -> None:
     assert {entry.model_id: entry.owner for entry in read_entries(file)}["acme-embed-1"] == "new"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("format_", ["text", "csv", "json"])
 def test_output_that_has_no_place(format_: str, unbuffered: str, tmp_path: Path) -> None:

@@ -178,6 +178,7 @@ def test_hostile_texts(tmp_path: Path, output: str, capsys: pytest.CaptureFixtur
         assert not [word for word in words if "@" in word or "<" in word or "`" in word]
 
 
+@pytest.mark.slow
 def test_a_large_registry() -> None:
     """Each name of 1,000 changed models is looked up a few times, and not compared with every other one."""
     old, new = (

@@ -247,6 +247,7 @@ def test_a_receiver_that_refuses(  # noqa: PLR0913 - pytest's arguments
     assert " sent\n" not in printed.err
 
 
+@pytest.mark.slow
 def test_many_events_of_which_a_batch_is_refused(http_receiver: Receiver, emit: Emit, tmp_path: Path) -> None:
     """All batches are sent at once; after a failure, no further batch is sent."""
     (tmp_path / "many.json").write_text(json.dumps([describe_model(f"m{number}") for number in range(1_500)]))

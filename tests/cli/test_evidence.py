@@ -64,6 +64,7 @@ def test_a_key_pair(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert public == (folder / "new.pub.pem").read_bytes()
 
 
+@pytest.mark.slow
 def test_an_encrypted_key_pair(folder: Path, capsys: pytest.CaptureFixture[str], make: Make) -> None:
     """Signing with an encrypted key needs its passphrase, the first line of a file."""
     (folder / "pass").write_text("open sesame\nnot this\n")
@@ -227,6 +228,7 @@ def test_make_passes_its_options_on(folder: Path, make: Make) -> None:
     assert attestation["period"]["to_date"] == "2026-10-08T00:00:00.000000Z"
 
 
+@pytest.mark.slow
 def test_make_never_overwrites(folder: Path, make: Make) -> None:
     """Only ``--force`` replaces a zip, and nothing replaces another file or a folder with files."""
     (folder / "october.zip").write_text("precious")
@@ -282,6 +284,7 @@ def test_what_make_refuses(
     assert not (folder / "new.zip").exists()
 
 
+@pytest.mark.slow
 def test_an_unsigned_package(make: Make) -> None:
     """Without a key, ``--unsigned`` is required, and the summary says that nobody can verify the package."""
     refused = make(*OCTOBER, "--output", "x.zip", signed=False)

@@ -56,6 +56,7 @@ def folder(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("folder")
 def test_a_verified_package(capsys: pytest.CaptureFixture[str]) -> None:
     """The verdict comes first, and then the result, the key, the period, the findings, and what is not proved."""

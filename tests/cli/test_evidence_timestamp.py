@@ -44,6 +44,7 @@ def read_fact(text: str, name: str) -> str:
     return line.removeprefix(f"  {name}").strip()
 
 
+@pytest.mark.slow
 def test_make_and_verify_with_a_time_stamp(
     folder: Path, authority: Authority, url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -69,6 +70,7 @@ def test_make_and_verify_with_a_time_stamp(
     assert (folder / "october.zip").exists()
 
 
+@pytest.mark.slow
 def test_a_time_stamp_is_added_later(
     folder: Path, authority: Authority, url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -310,6 +310,7 @@ def test_no_calls(case: Case) -> None:
     assert (printed.code, printed.out.splitlines()[0].rstrip()) == (0, "no call of a model in the telemetry")
 
 
+@pytest.mark.slow
 def test_many_models(case: Case) -> None:
     """Of thousands of models, each table shows the first ones, and ``--all`` shows them all."""
     otlp = case.otlp

@@ -44,11 +44,13 @@ def test_statuses_are_sorted_from_worst_to_best() -> None:
         assert worst_status(some) == next(status for status in EVIDENCE_STATUSES if status in some)
 
 
+@pytest.mark.slow
 def test_schema_is_up_to_date() -> None:
     """The published schema is generated from the classes."""
     subprocess.run([sys.executable, ROOT / "tools" / "schema.py", "--check"], check=True)
 
 
+@pytest.mark.slow
 def test_outdated_schema_is_reported(tmp_path: Path) -> None:
     """The check fails if the schema is outdated, and leaves it as it is."""
     file = tmp_path / "stale.json"

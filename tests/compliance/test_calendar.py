@@ -63,6 +63,7 @@ def call_on(otlp: Otlp, day: str, name: str = "gpt", offset: int = 0, **attribut
     return otlp.span(name, begin_of_day(day) + offset, **attributes)
 
 
+@pytest.mark.slow
 def test_calls_on_and_after_the_shutdown_day(case: EvidenceCase, otlp: Otlp) -> None:
     """A call from the first instant of the shutdown day on is an exception, also of a model that is not registered."""
     late = call_on(otlp, "2026-01-10")

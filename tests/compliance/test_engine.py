@@ -340,6 +340,7 @@ sys.stdout.buffer.write(made.to_json().encode() + made.evidence_csv)
 """
 
 
+@pytest.mark.slow
 def test_same_input_gives_same_bytes(case: EvidenceCase, otlp: Otlp, tmp_path: Path) -> None:
     """Another process, hash seed or folder, and a relative path, change no byte of the evidence."""
     names = [f"m{number}" for number in range(30)]

@@ -117,6 +117,7 @@ def test_evidence_of_one_model_has_its_findings_only(case: EvidenceCase, otlp: O
         assert {each.name for each in package.attestation.findings} == expected
 
 
+@pytest.mark.slow
 def test_long_lists_are_cut_off_and_say_so(case: EvidenceCase, otlp: Otlp) -> None:
     """An attestation has the first findings and models, and limits, page and files tell where the others are."""
     names = [f"m{number:04}" for number in range(1_050)]

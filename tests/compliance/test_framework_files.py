@@ -208,6 +208,7 @@ def test_retention_days_never_require_less(framework: str, days: Any, problem: s
     assert str(caught.value).startswith(f"retention_days {problem}")
 
 
+@pytest.mark.slow
 def test_the_schema_is_generated() -> None:
     """The schema in the package is the one that the tool generates."""
     command = [sys.executable, str(ROOT / "tools" / "framework_schema.py"), "--check"]

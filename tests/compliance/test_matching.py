@@ -56,6 +56,7 @@ def test_invalid_match_is_refused(value: Any) -> None:
         ComplianceMappingEngine(match=value)
 
 
+@pytest.mark.slow
 def test_match_reaches_processes(case: EvidenceCase, otlp: Otlp, monkeypatch: pytest.MonkeyPatch) -> None:
     """Processes that read files match names in the same way as this process."""
     paths = [case.folder / f"{number}.jsonl" for number in range(2)]

@@ -45,11 +45,13 @@ def find_fault(sample: Path) -> str | None:
     return None
 
 
+@pytest.mark.slow
 def test_the_sample_is_up_to_date() -> None:
     """The sample has the evidence that the library makes today of the same files."""
     subprocess.run([sys.executable, ROOT / "tools" / "sample_evidence.py", "--check"], check=True)
 
 
+@pytest.mark.slow
 def test_the_commands_verify_the_sample(sample: Path) -> None:
     """Each command prints exactly the text under it, and the page's key id is that of the library."""
     assert len(COMMANDS) >= 14
@@ -115,6 +117,7 @@ CHANGES: dict[str, tuple[Callable[[Path], object], str]] = {
 """Changes of the sample, each with the beginning of the command that notices it."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CHANGES)
 def test_the_commands_notice_a_change(name: str, sample: Path) -> None:
     """Each change makes a command of the page fail."""
@@ -123,6 +126,7 @@ def test_the_commands_notice_a_change(name: str, sample: Path) -> None:
     assert (find_fault(sample) or "").startswith(command)
 
 
+@pytest.mark.slow
 def test_the_commands_notice_a_changed_byte_in_any_file(sample: Path) -> None:
     """One changed byte in any signed file makes the comparison of digests fail."""
     unsigned = {sample / "october" / name for name in ("signature.dsse.json", "timestamp.tsr")}

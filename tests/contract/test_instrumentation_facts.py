@@ -182,6 +182,7 @@ STARTED = ["application", None, "TracerProvider"]
 VARIABLES = "OTEL_PROBE = 'OTEL_PROBE'"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("modules", "error"),
     [
@@ -199,6 +200,7 @@ def test_modules_of_variables_are_loaded_without_a_guard(bench: Bench, modules: 
     assert bench.errors.endswith(error)
 
 
+@pytest.mark.slow
 def test_entry_points_are_called_then_instrument(bench: Bench) -> None:
     """What an entry point names is called without arguments, and the result's ``instrument`` with one only."""
     bench.offer(instrumentor={"first": "probes:First", "any": "probes:anything"})
@@ -214,6 +216,7 @@ def test_entry_points_are_called_then_instrument(bench: Bench) -> None:
     assert bench.errors == ""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("raised", "ends", "lines"),
     [
@@ -235,6 +238,7 @@ def test_an_error_of_an_instrumentor(bench: Bench, raised: str, ends: Any, lines
 # Declarative configuration
 
 
+@pytest.mark.slow
 @needs_configuration
 def test_declarative_configuration_takes_enabled_away(bench: Bench) -> None:
     """``enabled`` is not passed on, other options are; where it is false, nothing is even loaded."""
@@ -243,6 +247,7 @@ def test_declarative_configuration_takes_enabled_away(bench: Bench) -> None:
     assert bench.notes == [["First", "called"], ["First", "instrument", {"a": 1}, "ProxyTracerProvider"]]
 
 
+@pytest.mark.slow
 @needs_configuration
 def test_the_command_instruments_again(bench: Bench) -> None:
     """Afterwards ``opentelemetry-instrument`` instruments all of them, without options, whatever ``enabled`` says."""
@@ -257,6 +262,7 @@ def test_the_command_instruments_again(bench: Bench) -> None:
     ]
 
 
+@pytest.mark.slow
 @needs_configuration
 @pytest.mark.parametrize(
     ("written", "given"),
@@ -269,6 +275,7 @@ def test_options_go_through_the_dataclass(bench: Bench, written: str, given: dic
     assert bench.notes[1][1:3] == ["instrument", given]
 
 
+@pytest.mark.slow
 @needs_configuration
 def test_an_active_instrumentor_is_skipped(bench: Bench) -> None:
     """One that is instrumented already is asked for that, and not called."""
@@ -277,6 +284,7 @@ def test_an_active_instrumentor_is_skipped(bench: Bench) -> None:
     assert bench.notes == [["Active", "called"]]
 
 
+@pytest.mark.slow
 @needs_configuration
 def test_what_raises_does_not_keep_the_others_out(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     """In declarative configuration an error of one instrumentor is logged, and the next one is served."""

@@ -38,8 +38,8 @@ BODY = 4 * MIB
 """The limit of an untrusted request, in bytes, as the configuration has it."""
 MEMORY_OF_BOMBS = 250 * MIB
 """The limit of memory for bombs that are refused. A Collector without requests has 50 MiB."""
-MEMORY = 800 * MIB
-"""The limit of memory for other requests: twice that of the heap, because Go's collector lets the heap double."""
+MEMORY = 1_250 * MIB
+"""The limit of memory for other requests: four take 0.3 GB each, and Go's collector may free them late."""
 
 
 def read_peak(server: Server) -> int:

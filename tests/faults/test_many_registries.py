@@ -48,6 +48,7 @@ def use_registry(path: Path | None = None, meters: Meters | None = None) -> Mode
     return registry
 
 
+@pytest.mark.slow
 def test_registries_that_are_gone_leave_nothing(tmp_path: Path) -> None:
     """After 200 more registries, memory, threads, descriptors and followed files are as after the first ones.
 
@@ -79,6 +80,7 @@ def measure_own_memory(threads: int) -> int:
     return sum(trace.size for trace in snapshot.traces)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 def test_fork_with_hundreds_of_registries() -> None:
     """A child can use each of 200 registries, and its changes stay its own."""
@@ -94,6 +96,7 @@ def test_fork_with_hundreds_of_registries() -> None:
     assert {len(registry) for registry in registries} == {1}
 
 
+@pytest.mark.slow
 def test_replaced_providers() -> None:
     """Providers that are shut down and replaced: each call is counted once, and the last provider enriches."""
     meters = Meters()

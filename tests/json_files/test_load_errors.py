@@ -141,6 +141,7 @@ def test_duplicate_key_in_a_file_of_the_saved_length(path: Path) -> None:
     assert "duplicate key" in str(refused(path, content))
 
 
+@pytest.mark.slow
 def test_truncated_file(path: Path) -> None:
     """A file that ends too early never loads."""
     content = WRITTEN.encode()

@@ -196,6 +196,7 @@ def test_history_of_the_application_ahead_of_the_clock(layers: LayeredRegistry, 
     ]
 
 
+@pytest.mark.slow
 def test_history_is_bounded() -> None:
     """The newest 1,000 records and the date of the first deprecation are kept over reloads."""
     entry = filed(metadata={"history": [record(0, "active", "file")] * 500})

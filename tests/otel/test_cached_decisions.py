@@ -115,6 +115,7 @@ def test_cached_decisions_are_the_registrys(
             assert span.dropped_attributes == len(whole) - len(wanted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attributes", [{REQUEST: "gpt-4o"}, {"a": 1}], ids=["with a model", "without"])
 def test_ended_spans_are_not_kept(pipeline: Any, attributes: dict[str, Any]) -> None:
     """A processor does not keep the attributes of an ended span alive."""

@@ -301,6 +301,7 @@ def expected_series(registry: ModelRegistry, attributes: dict[str, Any], scope: 
     return NOBODY
 
 
+@pytest.mark.slow
 def test_calls_over_the_series_limit_count_together(pipeline: Any, meters: Meters, fields: dict[str, Any]) -> None:
     """Spans over the limit of 1,000 series share one series with the overflow attribute; none is lost."""
     registry = ModelRegistry(auto_emit=False)

@@ -45,6 +45,7 @@ def run(script: Any) -> Callable[[str], str]:
     return lambda text: script(COMMON + PRELUDE + text, PYTHONWARNINGS="ignore")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("first", ["ours", "exporter"])
 @pytest.mark.parametrize("threads", [None, 1, 2])
 def test_first_span_delivers_held_events(run: Any, threads: int | None, first: str) -> None:
@@ -69,6 +70,7 @@ assert all(not span.attributes for span in spans if span is not call)
 """)
 
 
+@pytest.mark.slow
 def test_events_wait_for_the_global_provider(run: Any) -> None:
     """Spans of a provider deliver held events only after it has become the global provider."""
     run("""
@@ -87,6 +89,7 @@ assert arrived() == ["m0", "m1", "m2"], arrived()
 """)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threads", [None, *(pytest.param(number, marks=survives_fork) for number in (1, 2))])
 @pytest.mark.parametrize("exporting", ["SimpleSpanProcessor", "BatchSpanProcessor"])
 def test_forked_child_enriches_spans(run: Any, exporting: str, threads: int | None) -> None:

@@ -91,6 +91,7 @@ def run_to_exit(run_script: Any) -> Callable[[str], list[str]]:
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", ["operation", "flush_events", "span", "instrumentor"])
 def test_held_records_are_delivered(run: Any, by: str) -> None:
     """Held records are delivered, with time and link, by the next operation, a flush, a span, or the instrumentor."""
@@ -129,6 +130,7 @@ assert event_counts("log").held == event_counts("span").held == 0
 """)
 
 
+@pytest.mark.slow
 def test_spans_look_for_a_logger_provider_once_a_second(run: Any) -> None:
     """Without a logger provider, spans look for one once a second until no event is held."""
     run("""
@@ -157,6 +159,7 @@ assert started == []
 """)
 
 
+@pytest.mark.slow
 def test_blocked_log_processor_delays_no_span(run: Any) -> None:
     """A log processor that blocks on held records delays no span, and no second thread is started for them."""
     run("""
@@ -186,6 +189,7 @@ assert arrived() == ["m0", "m1", "m2"]
 """)
 
 
+@pytest.mark.slow
 def test_events_stay_held_if_no_thread_can_start(run: Any) -> None:
     """If no thread can be started, spans start and events stay held."""
     run("""
@@ -219,6 +223,7 @@ def test_exit_reports_missing_providers(run_to_exit: Any, setup: str, missing: l
     assert run_to_exit(f"register(3)\n{setup}\n") == [text.format(name) for name in missing]
 
 
+@pytest.mark.slow
 def test_exit_reports_providers_without_a_flush(run_to_exit: Any) -> None:
     """At exit, providers that were set after the last delivery are not reported as missing."""
     lines = run_to_exit("register(3)\nlog_them()\ntrace.set_tracer_provider(TracerProvider(shutdown_on_exit=False))\n")
@@ -226,6 +231,7 @@ def test_exit_reports_providers_without_a_flush(run_to_exit: Any) -> None:
     assert lines == [text.format(name) for name in ("tracer", "logger")]
 
 
+@pytest.mark.slow
 def test_threads_deliver_each_record_once(run: Any) -> None:
     """If many threads operate and flush at once, each record is delivered once."""
     run("""
@@ -247,6 +253,7 @@ assert sorted(arrived()) == sorted(expected)
 """)
 
 
+@pytest.mark.slow
 def test_forked_child_delivers_held_events(run: Any) -> None:
     """A child delivers the parent's held events, even if another thread of the parent was delivering them."""
     run("""
@@ -270,6 +277,7 @@ assert arrived() == ["m0", "m1"]
 """)
 
 
+@pytest.mark.slow
 def test_log_processor_may_fork(run: Any) -> None:
     """A child that is forked during a delivery delivers the other records, and can deliver again."""
     run("""
@@ -292,6 +300,7 @@ assert os.waitpid(children[0], 0)[1] == 0
 """)
 
 
+@pytest.mark.slow
 def test_signal_handler_may_register_at_any_line(run: Any) -> None:
     """A signal handler may register models and read the counts at any line, and the counts are exact."""
     run("""
@@ -324,6 +333,7 @@ assert event_counts("log") == event_counts("span") == EventCounts(expected, 0, 0
 """)
 
 
+@pytest.mark.slow
 def test_concurrent_log_processor_may_register(run: Any) -> None:
     """A log processor in another thread may register models while records wait for it."""
     run("""
@@ -348,6 +358,7 @@ assert event_counts("log") == EventCounts(4, 0, 0, 0), event_counts("log")
 """)
 
 
+@pytest.mark.slow
 def test_events_stay_held_if_the_provider_cannot_be_loaded(run: Any) -> None:
     """If the logger provider cannot be loaded, events stay held and nothing raises."""
     run("""
@@ -369,6 +380,7 @@ assert arrived() == ["m0", "m1"]
 """)
 
 
+@pytest.mark.slow
 def test_log_processor_may_register(run: Any) -> None:
     """A log processor that registers models during a delivery neither blocks nor receives a record twice."""
     run("""

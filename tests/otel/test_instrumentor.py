@@ -177,6 +177,7 @@ def test_providers_without_a_hash(plugin: Any, exporter: Any, call: Any, lines: 
         assert lines() == ["model registry: spans of another tracer provider are enriched too"][:number]
 
 
+@pytest.mark.slow
 def test_providers_are_not_kept(plugin: Any) -> None:
     """The instrumentor does not keep a provider alive."""
     provider = TracerProvider(shutdown_on_exit=False)
@@ -497,6 +498,7 @@ def test_enabled_in_a_declarative_file(  # noqa: PLR0913 - a matrix
     assert bool(find_processors(provider)) is on
 
 
+@pytest.mark.slow
 @needs_configuration
 def test_declarative_file_is_read_again_after_a_reset(plugin: Any, provider: Any, write_config: Any) -> None:
     """The option ``enabled`` of a declarative configuration file is cached until the process is reset."""
@@ -510,6 +512,7 @@ def test_declarative_file_is_read_again_after_a_reset(plugin: Any, provider: Any
     assert find_processors(provider)
 
 
+@pytest.mark.slow
 def test_declarative_file_without_the_plugin(plugin: Any, provider: Any, tmp_path: Path, monkeypatch: Any) -> None:
     """If a declarative configuration file is missing or does not name the plugin, the plugin is installed."""
     (tmp_path / "a.yaml").write_text('file_format: "1.0"\n')

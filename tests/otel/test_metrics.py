@@ -143,6 +143,7 @@ def test_sunset_in_seconds(meters: Meters, registry: ModelRegistry, fields: dict
     assert {point.attributes["model_id"] for point in meters.points("sunset")} == {"past", "day"}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("counting")
 def test_earliest_thousand_sunsets_are_kept(meters: Meters, registry: ModelRegistry, fields: dict[str, Any]) -> None:
     """Over the limit of sunset series, the earliest dates are kept."""

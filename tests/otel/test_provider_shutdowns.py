@@ -178,6 +178,7 @@ def test_gauge(meters: Any, registry: ModelRegistry, fields: dict[str, Any], put
     assert meters.points("provider_sunset") == []
 
 
+@pytest.mark.slow
 def test_a_year(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """In a year, each model warns once at each step and nothing flaps. The matrix tests it with real dates."""
     calendar = Calendar(make_announcement(number) for number in range(FAMILIES))

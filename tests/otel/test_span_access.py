@@ -260,6 +260,7 @@ class _Yielding(AskedRegistry):
         time.sleep(0)
 
 
+@pytest.mark.slow
 @needs_ending_hook
 @pytest.mark.parametrize(
     "forged",

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from support.evidence_formats import read_bom, read_oscal, read_properties
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 
 @given(MARKED)
+@example("0 __0__")
 def test_markdown_shows_any_text_as_it_is(text: str) -> None:
     """An escaped text is one paragraph of plain text, in which white space is collapsed at the ends only."""
     tokens = MarkdownIt().parse(escape_markup(text))

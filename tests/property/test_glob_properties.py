@@ -27,6 +27,7 @@ def test_matches(first: list[str], more: list[str], names: list[str]) -> None:
         assert matches == {text for text in (*first, *more) if fnmatch.fnmatchcase(name, text)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", SHAPES)
 def test_unknown_names_are_compared_with_few_globs(shape: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The number of globs with which a name is compared does not grow with the number of globs."""

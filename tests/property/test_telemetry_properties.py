@@ -121,7 +121,7 @@ class Span(NamedTuple):
 
 def kind_of(found: dict[str, Any], named: list[str]) -> str:
     kinds = {NOT_CALLS[key].get(found[key]) for key in NOT_CALLS if isinstance(found.get(key), str)} - {None}
-    if "agent" in kinds or set(named) == {"model_name"}:
+    if "agent" in kinds or (set(named) == {"model_name"} and "gen_ai.request.model" not in found):
         return "agent"
     return "other" if kinds else "call"
 

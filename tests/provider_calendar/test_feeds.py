@@ -364,6 +364,7 @@ def test_wrong_feeds(form: FeedFormat, data: Any, error: str, feed: Callable[...
     assert read_error(feed(data), form) == error
 
 
+@pytest.mark.slow
 def test_huge_and_missing_feeds(feed: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A feed beyond the limits, a folder, and an unknown format have a clear error."""
     rows = [{**DEPRECATIONS_INFO[0], "model_id": f"m-{number}"} for number in range(10_001)]

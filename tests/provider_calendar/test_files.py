@@ -148,6 +148,7 @@ def test_faults_in_yaml(before: str, after: str, error: str, write: Callable[...
     assert load_error(write(YAML.replace(before, after, 1), "c.yml")).startswith(error)
 
 
+@pytest.mark.slow
 def test_wrong_and_huge_files(write: Callable[..., Path], tmp_path: Path) -> None:
     """A file of another kind, or beyond a limit, has one clear error."""
     fields = ", ".join(CALENDAR_FIELDS)

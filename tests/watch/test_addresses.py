@@ -345,6 +345,7 @@ def test_copy_while_the_server_hangs(watched: Watched, server: RegistryServer) -
     assert watched.lines() == []
 
 
+@pytest.mark.slow
 def test_import_without_addresses() -> None:
     """Without addresses, neither the package nor the instrumentor imports urllib3 or cryptography."""
     script = (

@@ -100,6 +100,7 @@ def test_memory_for_a_hostile_file(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert REASONS.get(name, "") in str(file.error)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("indent", [None, 2])
 def test_memory_for_a_good_file(tmp_path: Path, indent: int | None) -> None:
     """A good file takes at most ten times its size, and the garbage collector has next to nothing to visit."""
@@ -120,6 +121,7 @@ def test_memory_for_a_good_file(tmp_path: Path, indent: int | None) -> None:
     assert len(registry) == 1_500
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["", "*"])
 def test_memory_for_short_names(tmp_path: Path, end: str) -> None:
     """A file of short aliases or globs takes at most 220 bytes for each of them."""

@@ -402,6 +402,7 @@ def test_libyaml_is_used() -> None:
     assert yaml_events._LOADER is yaml.CSafeLoader
 
 
+@pytest.mark.slow
 @needs_libyaml
 @pytest.mark.parametrize("more", ["\t# comment", "\n  metadata: {a:\t1,\n\t\tb: [2]}", "\n  metadata: {a: b?c}"])
 def test_syntax_that_only_libyaml_reads(path: Path, more: str) -> None:

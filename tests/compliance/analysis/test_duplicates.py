@@ -122,6 +122,7 @@ def test_records_are_written_early(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert {path.name: path.stat().st_size for path in tmp_path.iterdir()} == {"3-12": 32, "a-12": 64, "f-12": 64}
 
 
+@pytest.mark.slow
 def test_compared_records_have_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """At most so many records are compared at once as the limit allows, if their ids differ."""
     monkeypatch.setattr(duplicates, "_COMPARED_RECORDS", 20)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -126,6 +127,24 @@ def test_time_of_a_log_record(total: Total, otlp: Otlp) -> None:
     at = {"timeUnixNano": "0", "observedTimeUnixNano": str(START)}
     records = [otlp.call_record("gpt") | at, otlp.call_record("gpt", START - 1), otlp.call_record("gpt", 0)]
     assert counts(total([otlp.logs(*records)]))[0] == {"gpt": 1}
+
+
+@pytest.mark.parametrize(
+    ("service", "sender", "calls"), [("web", "trusted", 1), ("a", "trusted", 2), ("a", "untrusted", 1)]
+)
+def test_order_of_copies_never_decides(total: Total, otlp: Otlp, service: str, sender: str, calls: int) -> None:
+    """Of copies that differ, the same one counts in any order, and a copy of an untrusted sender hides no call."""
+    span = otlp.span("gpt")
+    record = otlp.call_record("gpt", START + 5, span)
+    lines = [
+        otlp.line(*otlp.marked("trusted", span)),
+        otlp.logs(*otlp.marked("trusted", record), resource={"service.name": "api"}),
+        otlp.logs(*otlp.marked(sender, record), resource={"service.name": service}),
+    ]
+    for order in itertools.permutations(lines):
+        for inputs in ([list(order)], [[line] for line in order]):
+            totals = total(*inputs)
+            assert counts(totals) == ({"gpt": calls}, 1, calls - 1)
 
 
 def test_evidence_about_calls_in_logs(case: EvidenceCase, otlp: Otlp) -> None:

@@ -109,6 +109,7 @@ def take_ids(folder: str) -> dict[str, bytes]:
     return found
 
 
+@pytest.mark.slow
 def test_processes_give_equal_results(readers: list[FileReader], folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Processes give the same results and ids as this process, in the order of the files."""
     monkeypatch.setattr(workers, "PARALLEL_MIN_BYTES", 10**9)
@@ -122,6 +123,7 @@ def test_processes_give_equal_results(readers: list[FileReader], folder: str, mo
     assert started.gone()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("least", [0, 10**9], ids=["processes", "this process"])
 def test_reports_of_progress(
     tmp_path: Path, folder: str, otlp: Otlp, monkeypatch: pytest.MonkeyPatch, least: int
@@ -141,6 +143,7 @@ def test_reports_of_progress(
         assert 2**20 <= sizes[-1] <= 35 * len(line)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("started")
 @pytest.mark.parametrize(("start", "end"), [("0001-01-01", "2026-02-01"), ("2026-01-01", "9999-12-31")])
 def test_long_periods(readers: list[FileReader], folder: str, start: str, end: str) -> None:
@@ -149,6 +152,7 @@ def test_long_periods(readers: list[FileReader], folder: str, start: str, end: s
     assert [read.result.spans - read.result.spans_outside for read in found] == [4, 7, 10, 13]
 
 
+@pytest.mark.slow
 def test_other_readers_are_read_in_this_process(readers: list[FileReader], folder: str, started: Started) -> None:
     """A reader of another type is read in this process, and its result keeps its place."""
     other = ListReader([b'{"resourceSpans":[]}'], name="other", kind="own", limits=("l",))
@@ -157,6 +161,7 @@ def test_other_readers_are_read_in_this_process(readers: list[FileReader], folde
     assert len(started.processes) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["otlp_json", "own"])
 def test_subclass_of_a_reader_is_read_in_this_process(
     readers: list[FileReader], folder: str, otlp: Otlp, started: Started, kind: str
@@ -209,6 +214,7 @@ def test_one_file_starts_no_process(readers: list[FileReader], folder: str, monk
     assert started.processes == []
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("started")
 def test_error_in_a_process_is_raised(readers: list[FileReader], folder: str, tmp_path: Path) -> None:
     """A file that cannot be read is the same error as in this process, even if its name is not Unicode."""
@@ -221,6 +227,7 @@ def test_error_in_a_process_is_raised(readers: list[FileReader], folder: str, tm
         assert caught.value.reason.startswith(reason)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("started")
 def test_missing_extra_in_a_process_is_raised(
     readers: list[FileReader], folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -266,6 +273,7 @@ def run_when(action: Callable[[], object], ready: Callable[[], bool]) -> threadi
     return thread
 
 
+@pytest.mark.slow
 def test_killed_process_is_an_error(endless: list[FileReader], folder: str, started: Started) -> None:
     """If a process is killed, the error names its file, and the other process ends at once."""
     thread = run_when(lambda: [process.kill() for process in started.processes[1:]], lambda: count_written(folder) > 0)
@@ -315,6 +323,7 @@ def test_failed_start_ends_other_processes(
     assert len(started.processes) == 2
 
 
+@pytest.mark.slow
 def test_several_threads_scan_at_once(readers: list[FileReader], folder: str, tmp_path: Path, started: Started) -> None:
     """Several threads may scan at once."""
     (tmp_path / "more").mkdir()
@@ -365,6 +374,7 @@ def test_scan_from_a_script(readers: list[FileReader], folder: str, before: str,
     assert (done.returncode, done.stdout) == (0, "")
 
 
+@pytest.mark.slow
 def test_interrupt_at_the_terminal(endless: list[FileReader], folder: str) -> None:
     """Ctrl-C ends the processes, and none of them prints a traceback."""
     command = [sys.executable, write_script(endless, folder)]

@@ -90,6 +90,7 @@ def test_a_period_without_calls_has_an_empty_bom(case: EvidenceCase) -> None:
     assert read_bom(render_bom(package.attestation, DIGEST, package.model_calls))["components"] == []
 
 
+@pytest.mark.slow
 def test_objectives_are_about_the_checks_only(made: EvidencePackage) -> None:
     """Each status of a clause has its state and reason, and a remark that the clause itself is not assessed."""
     statuses = list(OBJECTIVE_STATUSES)

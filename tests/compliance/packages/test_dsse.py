@@ -446,6 +446,7 @@ def test_failing_signers_are_refused(ed: Pair, p256: Pair) -> None:
         load_signer(Forging(key, key))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("missing", ["securesystemslib", "cryptography"])
 def test_missing_extra_is_named(missing: str, ed: Pair) -> None:
     """Without the extra the modules can be imported, and each function raises an error that names it."""

@@ -100,6 +100,7 @@ def test_files_of_an_unsigned_package(made: EvidencePackage, tmp_path: Path) -> 
     assert manifest["signed_by"] is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["jinja2", "rfc8785", "svg"])
 def test_missing_extra_is_named(module: str, tmp_path: Path) -> None:
     """Without a module of the extra, no package is written, and the error names the extra."""
@@ -126,6 +127,7 @@ def test_missing_extra_of_json_is_named(made: EvidencePackage, monkeypatch: pyte
     assert not {"a", "b"} & {path.name for path in tmp_path.iterdir()}
 
 
+@pytest.mark.slow
 def test_evidence_needs_no_extras() -> None:
     """Evidence is generated without any of the extras."""
     code = (

@@ -276,6 +276,7 @@ def test_existing_file_survives_a_failure(tmp_path: Path, monkeypatch: pytest.Mo
     assert content(tmp_path) == {"package.zip": b"old"}
 
 
+@pytest.mark.slow
 def test_unsigned_packages_need_no_extra_for_signatures() -> None:
     """An unsigned package can be made without the extra for signatures."""
     code = "from spanforge.model_registry.compliance._packages.files import assemble\n"

@@ -197,6 +197,7 @@ def test_a_stamp_of_another_authority_is_refused(
     verify_package(signed.zip, [signed.public], timestamp_certificates=[other.root, authority.root])
 
 
+@pytest.mark.slow
 def test_certificates_for_other_uses_sign_no_time_stamps(signed: SignedCase, authority: Authority, url: str) -> None:
     """A certificate of the same root signs only if it is for time stamps alone, as RFC 3161 demands."""
     for number, usage in enumerate(("serverAuth", "critical, serverAuth", "timeStamping"), 100):
@@ -315,6 +316,7 @@ def test_a_timeout_has_limits(timeout: float, signed: SignedCase) -> None:
         timestamp_package(signed.zip, "http://127.0.0.1:9", timeout=timeout)
 
 
+@pytest.mark.slow
 def test_a_missing_extra_is_named(signed: SignedCase) -> None:
     """Without rfc3161-client, the error names the extra; packages are verified without it."""
     code = (

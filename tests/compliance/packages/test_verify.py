@@ -291,6 +291,7 @@ def test_every_byte_of_a_zip_counts(case: SignedCase) -> None:
     verify_package(case.zip, [case.public])
 
 
+@pytest.mark.slow
 def test_every_bit_of_an_ecdsa_envelope_counts(tmp_path: Path) -> None:
     """An envelope with an ECDSA signature and any bit changed is refused."""
     case = SignedCase(tmp_path / "case", ec.generate_private_key(ec.SECP256R1()))
@@ -301,6 +302,7 @@ def test_every_bit_of_an_ecdsa_envelope_counts(tmp_path: Path) -> None:
                 unseal(envelope[:position] + bytes([byte ^ 1 << bit]) + envelope[position + 1 :], trusted, "")
 
 
+@pytest.mark.slow
 def test_large_files_are_not_read(case: SignedCase) -> None:
     """Files beyond the limit, together or alone, are refused without being read."""
     os.truncate(case.folder / "evidence.csv", 2**40)
@@ -337,6 +339,7 @@ def test_entry_beyond_the_end_of_a_zip_is_refused(case: SignedCase) -> None:
         case.refuse(case.zip, "the zip container was modified")
 
 
+@pytest.mark.slow
 def test_hostile_zip_takes_bounded_memory(case: SignedCase) -> None:
     """A zip with a million entries is refused in bounded memory, without reading them."""
     entry = struct.pack("<4s5H3I2H", b"PK\3\4", 20, 0, 0, 0, 33, 0, 0, 0, 1, 0) + b"x"
@@ -389,6 +392,7 @@ def test_verification_writes_nothing(case: SignedCase) -> None:
     assert sorted((path, path.stat().st_mtime_ns) for path in case.place.rglob("*")) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("missing", ["rfc8785", "securesystemslib", "cryptography"])
 def test_missing_extra_is_named(missing: str, case: SignedCase) -> None:
     """Without an extra there is no report, and the error names the extra."""

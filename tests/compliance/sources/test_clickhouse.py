@@ -60,6 +60,7 @@ def test_tables_of_other_names() -> None:
     assert (address.traces_table, address.logs_table, address.ca_cert) == ("t", "l", "/ca.pem")
 
 
+@pytest.mark.slow
 def test_missing_extra() -> None:
     """Without the extra, reading a database is an error that names it."""
     code = (

@@ -259,6 +259,7 @@ def test_long_requests_are_left_out(path: Path, monkeypatch: pytest.MonkeyPatch)
     assert read(path, content) == ([b"a", b"f" * 100], [LONG])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["plain", "gz", "zst"])
 @pytest.mark.parametrize("start", [b"x", b'{"resourceSpans":"'])
 def test_long_line_takes_little_memory(path: Path, monkeypatch: pytest.MonkeyPatch, form: str, start: bytes) -> None:
@@ -506,6 +507,7 @@ def test_short_names(paths: list[str], names: list[str]) -> None:
     assert shorten_paths(paths) == names
 
 
+@pytest.mark.slow
 def test_short_names_of_many_files() -> None:
     """A year of hourly files in several folders gets short names."""
     paths = [f"/archive/{host}/{hour:05}.jsonl.gz" for host in range(3) for hour in range(9_000)]

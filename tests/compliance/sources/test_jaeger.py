@@ -242,6 +242,7 @@ def test_full_interval_is_halved(monkeypatch: pytest.MonkeyPatch) -> None:
     assert reader.limits == []
 
 
+@pytest.mark.slow
 def test_number_of_requests(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few responses are discarded: intervals are halved without a request if many traces are likely in them."""
     monkeypatch.setattr(jaeger, "MAX_TRACES", 20)

@@ -164,8 +164,7 @@ def _correct(
     corrections: Corrections, groups: Mapping[GroupKey, CallGroup], ids: bytes, keys: Counter[GroupKey]
 ) -> None:
     """Add the corrections for a span: the worst of its copies counts."""
-    in_order = sorted(keys, key=lambda key: repr(groups[key].call))  # so that the order of reading never decides
-    worst = max(in_order, key=lambda key: _rank_call(groups[key].call))
+    worst = find_worst(keys, lambda key: groups[key].call)
     facts = _drop_sender(groups[worst].call)
     differs = False
     for key, number in keys.items():
@@ -179,6 +178,12 @@ def _correct(
     if differs:
         corrections.spans_with_differences[worst] += 1
         _keep_sample(corrections.difference_samples[worst], groups, keys, ids)
+
+
+def find_worst(keys: Iterable[GroupKey], find_call: Callable[[GroupKey], Call]) -> GroupKey:
+    """Return the group of the copy that counts: of the worst one. The order of reading never decides."""
+    in_order = sorted(keys, key=lambda key: repr(find_call(key)))
+    return max(in_order, key=lambda key: _rank_call(find_call(key)))
 
 
 def _drop_sender(call: Call) -> tuple[object, ...]:

@@ -11,6 +11,7 @@ import os
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from spanforge.model_registry.compliance._analysis.copies import find_worst
 from spanforge.model_registry.compliance._analysis.duplicates import (
     ID_FILES,
     append_records,
@@ -108,27 +109,40 @@ def find_joined_calls(
         calls: The call of each group.
     """
     for part in range(ID_FILES):
-        waiting = _read_log_calls(folder, part, input_count)
+        waiting = _read_log_calls(folder, part, input_count, calls)
         for ids, span_key in find_records(folder, part, input_count, waiting) if waiting else ():
-            for own_id, key in list(waiting[ids].items()):
+            for record, key in list(waiting[ids].items()):
                 if _is_same_call(calls[span_key], calls[key]):
-                    del waiting[ids][own_id]
+                    del waiting[ids][record]
                     yield key, ids
 
 
-def _read_log_calls(folder: str, part: int, input_count: int) -> dict[bytes, dict[bytes, GroupKey]]:
-    """Return the groups of calls in log records, by the ids of their span and their own; the first of copies."""
-    found: dict[bytes, dict[bytes, GroupKey]] = {}
+def _read_log_calls(
+    folder: str, part: int, input_count: int, calls: Mapping[GroupKey, Call]
+) -> dict[bytes, dict[tuple[bytes, bool], GroupKey]]:
+    """Return the groups of calls in log records, by the ids of their span, and by their own id and kind of sender.
+
+    Of copies that differ, the same one counts as among spans: the worst.
+    """
+    found: dict[bytes, dict[tuple[bytes, bool], GroupKey]] = {}
+    for ids, own_id, key in _read_records(folder, part, input_count):
+        record = own_id, calls[key].sender == UNTRUSTED
+        known = found.setdefault(ids, {}).setdefault(record, key)
+        if calls[known] != calls[key]:
+            found[ids][record] = find_worst((known, key), calls.__getitem__)
+    return found
+
+
+def _read_records(folder: str, part: int, input_count: int) -> Iterator[tuple[bytes, bytes, GroupKey]]:
+    """Yield the ids of the span, the own id and the group of each call in a log record, and remove the files."""
+    own, mark = _SPAN_IDS_BYTES, _SPAN_IDS_BYTES + _OWN_ID_BYTES
     for number in range(input_count):
         path = _make_log_path(folder, part, number)
         if os.path.exists(path):
             with open(path, "rb") as file:
                 while record := file.read(_LOG_RECORD_BYTES):
-                    ids, own_id = record[:_SPAN_IDS_BYTES], record[_SPAN_IDS_BYTES : _SPAN_IDS_BYTES + _OWN_ID_BYTES]
-                    mark = record[_SPAN_IDS_BYTES + _OWN_ID_BYTES :].hex()
-                    found.setdefault(ids, {}).setdefault(own_id, (number, mark))
+                    yield record[:own], record[own:mark], (number, record[mark:].hex())
             os.unlink(path)
-    return found
 
 
 def _is_same_call(span_call: Call, log_call: Call) -> bool:

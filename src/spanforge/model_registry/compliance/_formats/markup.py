@@ -13,8 +13,8 @@ from spanforge.model_registry._core.shown_values import make_printable
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_MARKUP: Final = re.compile(r"[\\`*{}\[\]<>&~^\"|!]|(?<![A-Za-z0-9_])_|_(?![A-Za-z0-9_])")
-"""The characters with a meaning anywhere in a line of OSCAL's Markdown. Underscores within a word have none."""
+_MARKUP: Final = re.compile(r"[\\`*{}\[\]<>&~^\"|!]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
+"""The characters with a meaning anywhere in a line of OSCAL's Markdown. A single underscore within a word has none."""
 _BLOCK_START: Final = re.compile(r"^(\d*)([#+=.)-])")
 """The beginning of a heading, a list or a line under a heading."""
 _NO_TOKEN: Final = re.compile(r"[^A-Za-z0-9._-]+")

@@ -92,7 +92,7 @@ class TableQueries:
         """Return the query of ``list_reported``; it has the parameters of both tables."""
         logs = self.columns
         written_in = f"SELECT {SPAN_ID} FROM {logs.table} WHERE {logs.filter()} AND {HAS_SPAN}"
-        calls = f"SELECT span, own, min({logs.placed()}) AS log_call FROM ({logs.rows(HAS_SPAN)}) GROUP BY span, own"
+        calls = f"SELECT DISTINCT span, own, {logs.placed()} AS log_call FROM ({logs.rows(HAS_SPAN)})"
         wanted = spans.rows(f"{spans.row_id()} GLOBAL IN ({written_in})")
         rows = f"SELECT id, groupUniqArray(2)({spans.placed()}) AS span_rows FROM ({wanted}) GROUP BY id"
         return (
