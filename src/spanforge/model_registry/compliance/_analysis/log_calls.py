@@ -125,7 +125,7 @@ def _read_log_calls(
     Of copies that differ, the same one counts as among spans: the worst.
     """
     found: dict[bytes, dict[tuple[bytes, bool], GroupKey]] = {}
-    for ids, own_id, key in _read_records(folder, part, input_count):
+    for ids, own_id, key in _read_log_records(folder, part, input_count):
         record = own_id, calls[key].sender == UNTRUSTED
         known = found.setdefault(ids, {}).setdefault(record, key)
         if calls[known] != calls[key]:
@@ -133,7 +133,7 @@ def _read_log_calls(
     return found
 
 
-def _read_records(folder: str, part: int, input_count: int) -> Iterator[tuple[bytes, bytes, GroupKey]]:
+def _read_log_records(folder: str, part: int, input_count: int) -> Iterator[tuple[bytes, bytes, GroupKey]]:
     """Yield the ids of the span, the own id and the group of each call in a log record, and remove the files."""
     own, mark = _SPAN_IDS_BYTES, _SPAN_IDS_BYTES + _OWN_ID_BYTES
     for number in range(input_count):
