@@ -120,7 +120,7 @@ def main(given: list[str]) -> int:
             imports=1,
             rendered=40,
             requests=2,
-            archived=20_000,
+            archived=10_000,
             hostile=50_000,
             checked=50,
             bad=50_000,

@@ -60,6 +60,8 @@ ONLY_SDK = {("newest", HERE), ("newest", "3.12")}
 second do."""
 ONLY_FACTS = {(sdk, HERE) for sdk in ("oldest", "newest")}
 """The lines that only test facts about the SDK: ``make test`` and the line of the oldest Python run their tests."""
+WITH_SLOW_TESTS = [("newest", version) for version in PYTHONS[-2:]]
+"""The lines that also run slow tests: ``make test`` runs them on an older Python."""
 USERS_OF_THE_SDK = (
     *("contract/", "otel/", "test_default", "test_events", "test_log_events", "test_seed_page", "test_testing"),
 )
@@ -110,19 +112,20 @@ def interpreter(version: str) -> str | None:
 
 
 def list_tests(sdk: str, version: str) -> list[str]:
-    """Return the tests to run: all with most Pythons, the SDK's with most other lines, and only facts with the rest."""
+    """Return the arguments that choose the tests: all with most Pythons, the SDK's with most other lines, or facts."""
     line = (sdk, version)
     if line in ONLY_FACTS:
-        return ["tests/contract/test_sdk_facts.py"]
+        return ["-m", "not e2e", "tests/contract/test_sdk_facts.py"]
     chosen = TESTS
     if line not in OF_PYTHONS or line in ONLY_SDK:
         chosen = {name for name in TESTS if name.startswith(USERS_OF_THE_SDK)}
     if line not in ENDS:
         chosen = {name for name in chosen if not name.startswith("cli/")}
-    return [f"tests/{name}" for name in sorted(chosen)]
+    marks = "not e2e" if line in WITH_SLOW_TESTS else "not e2e and not slow"
+    return ["-m", marks, *(f"tests/{name}" for name in sorted(chosen))]
 
 
-def see(python: Path, environ: dict[str, str], wheel: Path, folder: Path, names: list[str]) -> Seen:
+def see(python: Path, environ: dict[str, str], wheel: Path, folder: Path, chosen: list[str]) -> Seen:
     """Install the package beside an SDK, run tests with it, and try what it can do."""
     install_wheel(python, wheel)
     subprocess.run([sys.executable, "-m", "uv", "--quiet", "pip", "check", "--python", python], check=True)
@@ -136,11 +139,9 @@ def see(python: Path, environ: dict[str, str], wheel: Path, folder: Path, names:
         "no:cacheprovider",
         "-W",
         KNOWN_WARNING,
-        "-m",
-        "not e2e",
-        *names,
+        *chosen,
     ]
-    tests = subprocess.run(command, env=settings, cwd=ROOT, capture_output=True, text=True, check=False, timeout=900)
+    done = subprocess.run(command, env=settings, cwd=ROOT, capture_output=True, text=True, check=False, timeout=900)
     found = folder / "abilities.json"
     subprocess.run(
         [python, Path(__file__).with_name("abilities.py"), found],
@@ -149,7 +150,7 @@ def see(python: Path, environ: dict[str, str], wheel: Path, folder: Path, names:
         check=True,
         timeout=120,
     )
-    return Seen(tests.returncode, tests.stdout + tests.stderr, **json.loads(found.read_text("utf-8")))
+    return Seen(done.returncode, done.stdout + done.stderr, **json.loads(found.read_text("utf-8")))
 
 
 @pytest.fixture(scope="module")
