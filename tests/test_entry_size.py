@@ -13,6 +13,7 @@ from support.registry_files import refused
 from spanforge.model_registry import InvalidValueError, ModelRegistry, ModelRegistryEntry, RegistryFileError
 from spanforge.model_registry._core import metadata_size, name_limit
 from spanforge.model_registry._core.metadata_size import LONG_LISTS, MAX_METADATA
+from spanforge.model_registry._core.settings import MAX_FILE_SIZE
 from spanforge.model_registry._core.validation import MAX_ALIASES, MAX_HISTORY, RESERVED
 from spanforge.model_registry._core.values import MAX_TEXT
 
@@ -122,3 +123,20 @@ def test_too_many_names(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, ending:
     assert refused(path, path.read_text()).reason == (
         "has more than 400 ids and aliases; replace aliases by globs, or use several files"
     )
+
+
+def test_too_large_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """``save`` writes at most the size that ``load`` reads, and leaves the old file as it is."""
+    path, registry = tmp_path / "a.json", ModelRegistry(auto_emit=False)
+    registry.register("m-1", "N", "1", "low", "team", "x" * 1_000)
+    registry.save(path)
+    content = path.read_bytes()
+    monkeypatch.setenv(MAX_FILE_SIZE.variable, str(len(content)))
+    registry.save(path)
+    registry.register("m-2", "N", "1", "low", "team", "test")
+    with pytest.raises(RegistryFileError) as caught:
+        registry.save(path)
+    problem = f"cannot be written: it would be larger than {len(content):,} bytes; use several files, or raise "
+    assert caught.value.reason == problem + MAX_FILE_SIZE.variable
+    assert (path.read_bytes(), [each.name for each in tmp_path.iterdir()]) == (content, ["a.json"])
+    registry.load(path)

@@ -15,6 +15,7 @@ from spanforge.model_registry._core.file_lock import lock_folder
 from spanforge.model_registry._core.similar_names import suggest_name
 from spanforge.model_registry._core.state import replace_file_entries
 from spanforge.model_registry._core.storage import (
+    limit_parts,
     parse_entries,
     read_registry_file,
     resolve_target,
@@ -91,7 +92,7 @@ def change_file(path: str, request: ChangeRequest, wait: float) -> ChangedFile:
         if change.new != change.old:
             if change.old is not None and not _is_writable(target):
                 raise RegistryFileError(path, "cannot be written: it is read-only")
-            write_target(path, target, [change.new])
+            write_target(path, target, limit_parts(path, [change.new]))
     return change
 
 

@@ -12,6 +12,7 @@ from spanforge.model_registry._core.json_entries import encode_parts
 from spanforge.model_registry._core.lifecycle import LIFECYCLE
 from spanforge.model_registry._core.name_limit import check_saved_names
 from spanforge.model_registry._core.storage import (
+    limit_parts,
     lock_target,
     parse_entries,
     read_registry_file,
@@ -91,7 +92,7 @@ def save_entries(
         is_ours = old is None or _make_version(old) == saved_files.get(target)
         if not is_ours and not overwrite:
             _check_unchanged(name, target, entries, list_sources(), was_saved=target in saved_files)
-        status = write_target(name, target, encode_parts(entries))
+        status = write_target(name, target, limit_parts(name, encode_parts(entries)))
         _remember(saved_files, target, status)
 
 

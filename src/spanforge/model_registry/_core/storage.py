@@ -92,6 +92,21 @@ def write_target(name: str, target: str, parts: Iterable[bytes]) -> os.stat_resu
     return status
 
 
+def limit_parts(name: str, parts: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the parts of a registry file, up to the size that can be read again.
+
+    Raises:
+        RegistryFileError: The file would be larger.
+    """
+    size, limit = 0, MAX_FILE_SIZE.read()
+    for part in parts:
+        size += len(part)
+        if size > limit:
+            problem = f"cannot be written: it would be larger than {limit:,} bytes; use several files"
+            raise RegistryFileError(name, f"{problem}, or raise {MAX_FILE_SIZE.variable}")
+        yield part
+
+
 @contextlib.contextmanager
 def translate_write_errors(name: str) -> Iterator[None]:
     """Turn errors of the operating system into errors about a file that cannot be written."""
