@@ -67,6 +67,15 @@ def test_files_and_clickhouse_agree(database: Database, case: EvidenceCase) -> N
     check()
 
 
+def test_marks_outside_of_the_period(server: Database, case: EvidenceCase) -> None:
+    """A sender's mark on a log record before the period does not decide whether the telemetry has marks."""
+    database, otlp = server._replace(name="map"), Otlp()
+    marked = otlp.marked("trusted", otlp.call_record("gpt", START - DAY))
+    database.fill([otlp.line(otlp.span("gpt", START + HOUR)), otlp.logs(*marked)])
+    found = list_figures(case.package(case.engine(*ENTRIES), telemetry=database.url, **OPTIONS))
+    assert [(each["sender"], each["calls"]) for each in found["senders"] if each["calls"]] == [("unknown", 1)]
+
+
 def test_spans_in_a_database_and_in_a_file_count_once(server: Database, case: EvidenceCase) -> None:
     """A span of the tables and its copy in a file count once, as in two files."""
     database, otlp = server._replace(name="map"), Otlp()
