@@ -13,6 +13,7 @@ from support.scans import HOUR
 from spanforge.model_registry.compliance import TelemetryReader
 from spanforge.model_registry.compliance import _name_lists as name_lists
 from spanforge.model_registry.compliance._analysis import call_groups
+from spanforge.model_registry.compliance._analysis.scan_data import SAMPLES_PER_GROUP
 from spanforge.model_registry.compliance._attestation_names import Name
 
 if TYPE_CHECKING:
@@ -37,6 +38,16 @@ def test_worst_of_differing_copies_counts(case: EvidenceCase, otlp: Otlp) -> Non
         assert check.notes == ("spans with copies that differ: 1",)
         assert [sample.span_id for sample in check.samples] == [first["spanId"]]
         assert any("in a fact that the evidence uses: " in limit for limit in found.limits)
+
+
+def test_start_of_a_sample_may_be_unknown(case: EvidenceCase, otlp: Otlp) -> None:
+    """If many spans of both models started earlier, the start of a span with differing copies is not known."""
+    early = [otlp.span(model) for model in ("gpt", "nobody's") for _ in range(SAMPLES_PER_GROUP)]
+    copies = [otlp.span(model, otlp.start + 1) for model in ("gpt", "nobody's")]
+    copies[1] |= {key: copies[0][key] for key in ("traceId", "spanId")}
+    case.write(otlp.line(*early, *copies))
+    (check,) = (check for check in case.attest(make_entry()).checks if check.check == "spans_unambiguous")
+    assert [(sample.span_id, sample.start) for sample in check.samples] == [(copies[0]["spanId"], None)]
 
 
 def test_copies_count_once_in_any_order(case: EvidenceCase, otlp: Otlp) -> None:

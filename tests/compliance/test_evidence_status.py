@@ -96,9 +96,11 @@ def test_overall_status_is_the_worst(  # noqa: PLR0913 - the case and its surrou
     assert found.population.other_spans == models.count(None)
 
 
-def test_gaps_make_coverage_incomplete(case: EvidenceCase, otlp: Otlp) -> None:
+@pytest.mark.parametrize("together", [2, 3])
+def test_gaps_make_coverage_incomplete(case: EvidenceCase, otlp: Otlp, together: int) -> None:
     """Coverage lists each stretch without spans that is longer than allowed, also at the ends of the period."""
-    case.write(otlp.line(*[otlp.enriched(start=otlp.start + hour * HOUR) for hour in (6, 13, 23)]))
+    spans = [otlp.enriched(start=otlp.start + hour * HOUR) for hour in (6, 13, 23)]
+    case.write(otlp.line(*spans[:together]), otlp.line(*spans[together:]))
     found = case.package(case.engine(make_entry(), max_gap=timedelta(hours=6))).attestation
     assert [(gap.from_date[11:19], gap.to_date[11:19], gap.seconds) for gap in found.coverage.gaps] == [
         ("06:00:00", "13:00:00", 7 * 3_600),
@@ -114,8 +116,9 @@ def test_gaps_make_coverage_incomplete(case: EvidenceCase, otlp: Otlp) -> None:
 
 def test_period_that_is_not_over_is_incomplete(case: EvidenceCase) -> None:
     """Telemetry cannot cover the future: if the period ends after generation, coverage has a reason."""
-    found = case.attest(generated_at="2026-01-01T23:59:59Z")
-    assert "the period had not ended when the evidence was generated" in found.coverage.reasons
+    for generated_at, is_over in (("2026-01-01T23:59:59Z", False), ("2026-01-02T00:00:00Z", True)):
+        reasons = case.attest(generated_at=generated_at).coverage.reasons
+        assert ("the period had not ended when the evidence was generated" not in reasons) == is_over
 
 
 def test_lost_events_make_coverage_incomplete(case: EvidenceCase, otlp: Otlp, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from support.figures import assert_equal_figures
 from support.pages import ReportPage, make_rich_package
 
 from spanforge.model_registry._core.timestamps import to_nanos
-from spanforge.model_registry.compliance import Attestation
+from spanforge.model_registry.compliance import Attestation, _figures, _findings, _name_lists
 from spanforge.model_registry.compliance._page.render import render_page
 
 if TYPE_CHECKING:
@@ -87,24 +87,31 @@ def test_spans_after_the_time_of_generation_are_a_limit(
 
 def test_calls_by_sender_tier_and_status(case: EvidenceCase, otlp: Otlp) -> None:
     """Calls are split by the status when they started, and by sender; an unregistered model has no tier."""
-    entries = [make_entry(), make_entry("old", status="retired", decommission_date="2026-01-01T01:00:00Z")]
+    entries = [
+        make_entry(),
+        make_entry("old", status="retired", decommission_date="2026-01-01T01:00:00Z"),
+        make_entry("new", deployment_date="2026-03-01"),
+    ]
     hour = 3_600 * 10**9
     spans = [otlp.enriched(), otlp.span("old"), otlp.span("old", otlp.start + 2 * hour), otlp.span("x")]
+    spans.append(otlp.span("new"))
     case.write(otlp.line(*otlp.marked("trusted", *spans), *otlp.marked("untrusted", otlp.span("x"))))
     found = case.attest(*entries)
     assert [(each.sender, each.risk_tier, each.status, each.calls, each.models) for each in found.call_figures] == [
         ("trusted", "high", "active", 2, 2),
         ("trusted", "high", "retired", 1, 1),
+        ("trusted", "high", "not_deployed", 1, 1),
         ("trusted", None, "unregistered", 1, 1),
         ("untrusted", None, "unregistered", 1, 1),
     ]
-    assert [(each.name, each.status, each.sender, each.calls) for each in found.inventory] == [
-        ("old", "retired", "trusted", 2),
-        ("gpt", "active", "trusted", 1),
-        ("x", "unregistered", "trusted", 1),
-        ("x", "unregistered", "untrusted", 1),
+    assert [(each.model_id, each.name, each.status, each.sender, each.calls) for each in found.inventory] == [
+        ("old", "old", "retired", "trusted", 2),
+        ("gpt", "gpt", "active", "trusted", 1),
+        ("new", "new", "not_deployed", "trusted", 1),
+        (None, "x", "unregistered", "trusted", 1),
+        (None, "x", "unregistered", "untrusted", 1),
     ]
-    assert found.inventory_count == 3
+    assert found.inventory_count == 4
 
 
 def test_evidence_of_one_model_has_its_findings_only(case: EvidenceCase, otlp: Otlp) -> None:
@@ -115,6 +122,18 @@ def test_evidence_of_one_model_has_its_findings_only(case: EvidenceCase, otlp: O
         package = case.package(case.engine(*entries), model_id)
         assert_equal_figures(package)
         assert {each.name for each in package.attestation.findings} == expected
+
+
+@pytest.mark.parametrize(("number", "cut"), [(2, set()), (3, {"findings", "inventory", "unregistered_names"})])
+def test_only_lists_beyond_their_limit_are_cut_off(
+    case: EvidenceCase, otlp: Otlp, monkeypatch: pytest.MonkeyPatch, number: int, cut: set[str]
+) -> None:
+    """A list with as many items as it may have is complete, and no limit is about it."""
+    for module, limit in ((_findings, "MAX_ATTESTED"), (_figures, "MAX_ITEMS"), (_name_lists, "MAX_ITEMS")):
+        monkeypatch.setattr(module, limit, 2)
+    case.write(otlp.line(*(otlp.span(f"m{each}") for each in range(number))))
+    limits = [limit for limit in case.attest().limits if limit.startswith("The list ")]
+    assert {limit.split("`")[1] for limit in limits} == cut
 
 
 @pytest.mark.slow

@@ -175,6 +175,15 @@ def test_frameworks_in_code() -> None:
             Framework.from_dict(fields)
 
 
+def test_optional_fields_of_a_clause() -> None:
+    """A clause without open points and dates loads, and its own source replaces the framework's."""
+    fields = make_clause(checks=["accountable"], source="a book")
+    del fields["not_covered"]
+    (clause,) = make_framework(fields).clauses
+    assert (clause.not_covered, clause.applies_from) == ((), ())
+    assert (clause.source, clause.checked) == ("a book", "official")
+
+
 def freeze(value: Any) -> Any:
     """Return an immutable copy of mappings and lists."""
     if isinstance(value, dict):

@@ -101,12 +101,14 @@ def test_unregistered_model_has_no_evidence_of_changes(look: Look, otlp: Otlp) -
 
 
 def test_calls_registered(look: Look, otlp: Otlp) -> None:
-    """Calls of unregistered models, and calls before the deployment date, are exceptions."""
+    """Calls of unregistered models, and calls before the deployment date, are exceptions of this check alone."""
     strange, early = otlp.span("x"), otlp.span("late", otlp.start + HOUR)
-    found = look(
+    results = look(
         [make_entry(), make_entry("late", deployment_date="2026-01-01T01:00:00.000001Z")],
         *[otlp.span("gpt"), strange, early, otlp.span("late", otlp.start + HOUR + 1_000)],
-    )["calls_registered"]
+    )
+    assert summarize(results["no_calls_after_retirement"]) == ("supported", 2, 0, 1.0)
+    found = results["calls_registered"]
     assert summarize(found) == ("findings", 4, 2, 0.5)
     assert found.notes == (
         "unregistered names: 1",

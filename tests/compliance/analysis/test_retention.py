@@ -53,7 +53,7 @@ def test_the_earliest_day_decides(case: EvidenceCase, otlp: Otlp, reach: int, mi
 
 
 def test_missing_days_are_one_finding(case: EvidenceCase, otlp: Otlp) -> None:
-    """The attestation, ``findings.csv`` and the page have the missing days as one finding, which is about no model."""
+    """The attestation, ``findings.csv`` and the page have the missing days, if any, as one finding about no model."""
     case.write(otlp.line(otlp.enriched(), otlp.enriched(start=ago(3))))
     framework = make_framework(make_clause(checks=[{"check": "retention", "days": DAYS}]))
     package = case.package(case.engine(make_entry()), framework=framework)
@@ -65,6 +65,8 @@ def test_missing_days_are_one_finding(case: EvidenceCase, otlp: Otlp) -> None:
     assert_page_figures(page, package.attestation)
     assert "(the archive)" in page.read_rows("found-retention")[0][0]
     assert "days: 10" in page.read_rows("check-list")[0][0]
+    case.write(otlp.line(otlp.enriched(), otlp.enriched(start=ago(DAYS))))
+    assert case.attest(make_entry(), framework=framework).findings == ()
 
 
 def test_days_without_records_are_noted(case: EvidenceCase, otlp: Otlp) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from support.scans import CHANGING, DEPRECATED, RETIRED, START, make_request, scan_lines
 
+from spanforge.model_registry.compliance._analysis.copies import MAX_SAMPLES
 from spanforge.model_registry.compliance._analysis.totals import total_calls
 
 if TYPE_CHECKING:
@@ -54,6 +55,16 @@ def test_differing_copies_are_no_samples(tmp_path: Path, otlp: Otlp) -> None:
     assert found.differing_copies == 1
     ids = {(sample.trace_id, sample.span_id) for sample in found.models["gpt"].samples["not_enriched"]}
     assert ids == {(given["traceId"], given["spanId"]) for given in (span, other)}
+
+
+def test_samples_of_differing_copies_have_the_lowest_ids(tmp_path: Path, otlp: Otlp) -> None:
+    """Of many spans with differing copies those with the lowest ids are samples, in whatever order they are found."""
+    numbers = [*range(1, MAX_SAMPLES), MAX_SAMPLES + 1, MAX_SAMPLES]
+    ids = [{"traceId": f"{number:032x}", "spanId": f"{number == numbers[-1]:x}{number:015x}"} for number in numbers]
+    lines = [otlp.line(*(otlp.span(name, START) | each for each in ids)) for name in ("gpt", "x")]
+    found = total_calls([scan_lines(tmp_path, lines)], make_request(), str(tmp_path))
+    samples = found.unregistered["x"].samples["differing_copies"]
+    assert {sample.trace_id for sample in samples} == {f"{number:032x}" for number in range(1, MAX_SAMPLES + 1)}
 
 
 def test_scanned_inputs_do_not_change(tmp_path: Path, otlp: Otlp) -> None:

@@ -71,7 +71,7 @@ def test_the_bom_has_the_facts_of_the_registry(made: EvidencePackage) -> None:
 
 
 def test_names_that_are_counted_together_are_marked(made: EvidencePackage) -> None:
-    """Names and services that are counted together are parts of the BOM that no real name can imitate."""
+    """Names and services that are counted together are parts that no real name can imitate; such services are last."""
     moment = made.attestation.generated_at
     models = [
         ModelCalls(model_id=None, name=name, calls=1, services=(service,), first_call=moment, last_call=moment)
@@ -81,7 +81,12 @@ def test_names_that_are_counted_together_are_marked(made: EvidencePackage) -> No
     assert [each["name"] for each in bom["components"]] == ["(no name)", "together", "(others)", "(others)"]
     marks = ["counted_together" in read_properties(each["properties"]) for each in bom["components"]]
     assert marks == [False, False, False, True]
-    assert len(bom["services"]) == 4
+    assert [each["bom-ref"] for each in bom["services"]] == [
+        "service:name:",
+        "service:name:(others)",
+        "service:name:together",
+        "service:together",
+    ]
 
 
 def test_a_period_without_calls_has_an_empty_bom(case: EvidenceCase) -> None:
@@ -126,6 +131,19 @@ def test_a_clause_without_checks_is_valid(made: EvidencePackage) -> None:
     assert "no check supports the clause" in finding["target"]["status"]["remarks"]
 
 
+def test_resources_have_media_types(made: EvidencePackage) -> None:
+    """A resource in JSON, CSV or YAML, such as a framework's file, has its registered media type; others have none."""
+    kinds = {
+        "attestation.json": "application/json",
+        "evidence.csv": "text/csv",
+        "framework-rules.yaml": "application/yaml",
+        "rules": None,
+    }
+    results = read_oscal(render_results(made.attestation, dict.fromkeys(kinds, DIGEST)))
+    links = [each["rlinks"][0] for each in results["back-matter"]["resources"]]
+    assert {link["href"]: link.get("media-type") for link in links} == kinds
+
+
 def test_resources_are_the_files_of_the_package(made: EvidencePackage, tmp_path: Path) -> None:
     """Each resource is a file of the package with its digest; the plan and the observations refer to these files."""
     made.write(tmp_path / "package")
@@ -134,8 +152,6 @@ def test_resources_are_the_files_of_the_package(made: EvidencePackage, tmp_path:
     for link in resources.values():
         content = (tmp_path / "package" / link["href"]).read_bytes()
         assert link["hashes"] == [{"algorithm": "SHA-256", "value": hashlib.sha256(content).hexdigest()}]
-    kinds = {link["href"]: link.get("media-type") for link in resources.values()}
-    assert (kinds["attestation.json"], kinds["evidence.csv"]) == ("application/json", "text/csv")
     assert resources[results["import-ap"]["href"][1:]]["href"] == "attestation.json"
     observation = results["results"][0]["observations"][0]
     assert [resources[each["href"][1:]]["href"] for each in observation["relevant-evidence"] if "href" in each] == [

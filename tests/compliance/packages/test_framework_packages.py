@@ -75,6 +75,8 @@ def test_evidence_under_a_framework(case: EvidenceCase, otlp: Otlp, name: str) -
         assert clause["status"] == ("supported" if clause["checks"] else "no_evidence")
     unsupported = [limit for limit in attestation["limits"] if limit.startswith("Clauses without a check: 1")]
     assert len(unsupported) == (name in {"eu_ai_act", "file"})
+    own = [limit for limit in attestation["limits"] if limit.startswith("The organisation wrote the framework's file.")]
+    assert len(own) == (name in {"file", "code"})
 
     shutil.copytree(folder, case.folder / "changed")
     (case.folder / "changed" / stated["file"]).write_bytes(content.replace(b"\n", b" \n", 1))

@@ -40,7 +40,7 @@ def list_model_figures(rows: Iterable[InventoryRow]) -> list[ModelFigures]:
 
     There are at most ``MAX_ITEMS`` rows of untrusted senders, and as many others.
     """
-    ordered = sorted(rows, key=lambda row: (-row.totals.calls, _read_row_name(row), row.sender or ""))
+    ordered = sorted(rows, key=lambda row: (-row.totals.calls, _read_row_name(row)))
     counted, untrusted = _split_rows(ordered)
     return [_build_model(row) for row in (*counted[:MAX_ITEMS], *untrusted[:MAX_ITEMS])]
 

@@ -233,21 +233,10 @@ def _list_none(_facts: EvidenceFacts) -> Iterator[_Candidate]:
 
 
 def _list_unaccountable(facts: EvidenceFacts) -> Iterator[_Candidate]:
-    """Yield the called models without an entry, or without a fact that each entry must have."""
-    by_id = {entry.model_id: entry for entry in facts.request.entries}
-    for model_id, totals in facts.about.models.items():
-        entry = by_id.get(model_id)
-        missing = _ACCOUNTABLE if entry is None else [each for each in _ACCOUNTABLE if not getattr(entry, each)]
-        if missing:
-            reason = f"missing: {', '.join(missing)}"
-            yield _Candidate(1, model_id, "", reason, None, model_id, (totals.first, totals.last))
+    """Yield the called models without an entry. An entry always has an owner, a risk tier and a purpose."""
     for name, totals in facts.about.unregistered.items():
         reason = f"{_REASONS['unregistered']}, so nobody is accountable"
         yield _Candidate(1, name, "", reason, None, None, (totals.first, totals.last))
-
-
-_ACCOUNTABLE: Final = ("owner", "risk_tier", "purpose")
-"""The fields without which nobody is accountable for a model."""
 
 
 def _list_unrecorded(facts: EvidenceFacts) -> Iterator[_Candidate]:

@@ -31,8 +31,8 @@ class FindingKey(NamedTuple):
         model_id: The id of the model's entry; ``None`` if it has no entry, or if the span names no model.
         name: The name of a model without an entry; empty for other spans.
         service: The service; empty for spans that name no model.
-        served: The response model, if a model that is not registered answered; else empty.
         is_call: ``True`` if the spans are calls.
+        served: The response model, if a model that is not registered answered; else empty.
         difference: The attributes on the spans that were not in force, if the kind is ``DISAGREEING``.
     """
 
@@ -40,8 +40,8 @@ class FindingKey(NamedTuple):
     model_id: str | None
     name: str
     service: str
+    is_call: bool
     served: str = ""
-    is_call: bool = True
     difference: Difference = NO_DIFFERENCE
 
 
@@ -93,4 +93,4 @@ def _list_finding_keys(call: Call) -> Iterator[FindingKey]:
 
 
 def _make_key(call: Call, kind: str) -> FindingKey:
-    return FindingKey(kind, call.model_id, call.name, call.service, is_call=call.kind == "call")
+    return FindingKey(kind, call.model_id, call.name, call.service, call.kind == "call")

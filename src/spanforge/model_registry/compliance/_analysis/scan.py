@@ -269,9 +269,8 @@ class Scan:
         texts, warnings = layout.read_texts(attributes)
         model_span = self._resolver.find(texts, warnings, scope.scope, layout.model_keys)
         self.result.has_marks |= layout.is_marked
-        is_ambiguous = layout.has_repetitions and self._resolver.is_ambiguous(
-            model_span, layout.list_later_texts(attributes), scope.scope, layout.model_keys
-        )
+        later_texts = layout.list_later_texts(attributes)
+        is_ambiguous = self._resolver.is_ambiguous(model_span, later_texts, scope.scope, layout.model_keys)
         origin = Origin(scope.service, layout.read_sender(texts), is_ambiguous)
         picker = GroupPicker(origin, model_span, self.request.delay, self._groups.find)
         self._cache.add(scope, known, values, picker)
