@@ -136,11 +136,14 @@ def test_calls_of_unknown_services_are_calls_of_any_service(
 ) -> None:
     """If an input has too many groups, calls without a known service count as calls of every service."""
     monkeypatch.setattr(call_groups, "MAX_CALL_GROUPS", 1)
-    agent = otlp.span("gpt", gen_ai__operation__name="invoke_agent")
+    agent, *others = [otlp.span(name, gen_ai__operation__name="invoke_agent") for name in ("gpt", "x", "y")]
     case.write(otlp.line(agent, otlp.span("gpt")))
     assert case.attest(make_entry()).agent_only_models == ()
     case.write(otlp.line(agent, otlp.span("x")))
     assert [each.name for each in case.attest(make_entry()).agent_only_models] == ["gpt"]
+    case.write(otlp.line(agent, *others))
+    listed = [(each.name, each.service, each.spans) for each in case.attest(make_entry()).agent_only_models]
+    assert listed == [(None, None, 2), ("gpt", "api", 1)]
 
 
 @pytest.mark.parametrize("name", ["(others)", "(no name)", "\uffff"])

@@ -87,6 +87,16 @@ def test_evidence_under_a_framework(case: EvidenceCase, otlp: Otlp, name: str) -
         verify_package(folder, [public])
 
 
+@pytest.mark.parametrize("part", [None, "framework", "clause", "date"])
+def test_facts_from_texts_by_others_are_a_limit(case: EvidenceCase, part: str | None) -> None:
+    """A limit says so if the framework, a clause or a date was read in a text by others."""
+    checked = {each: "secondary" if each == part else "official" for each in ("framework", "clause", "date")}
+    date = {"date": "2026-01-01", "scope": "all", "source": "a blog", "checked": checked["date"]}
+    clause = make_clause(checked=checked["clause"], applies_from=[date])
+    limits = case.attest(framework=make_framework(clause, checked=checked["framework"])).limits
+    assert sum("read in texts by others" in limit for limit in limits) == (part is not None)
+
+
 def test_any_file_name_is_stated(case: EvidenceCase) -> None:
     """A file whose name is not Unicode has a name in the attestation, and a copy whose name a package allows."""
     path = case.folder / os.fsdecode(b"house \xff rules.json")

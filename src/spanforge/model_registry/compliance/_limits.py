@@ -149,7 +149,9 @@ def _list_source_limits(request: EvidenceRequest) -> Iterator[str]:
             "The organisation wrote the framework's file. So it chose which checks support a clause, and which parts "
             "no check shows."
         )
-    if framework.checked == "secondary" or any(clause.checked == "secondary" for clause in framework.clauses):
+    dates = [date for clause in framework.clauses for date in clause.applies_from]
+    checked = {framework.checked, *(clause.checked for clause in framework.clauses), *(date.checked for date in dates)}
+    if "secondary" in checked:
         yield (
             "Facts about the framework were read in texts by others, not in the publisher's own text. The field "
             "`source` names these texts."
