@@ -9,6 +9,9 @@ import pytest
 from support.evidence import make_entry
 from support.scans import START, make_request, scan_lines
 
+from spanforge.model_registry.compliance._analysis import log_calls
+from spanforge.model_registry.compliance._analysis.duplicates import SpanIdWriter
+from spanforge.model_registry.compliance._analysis.scan import Scan
 from spanforge.model_registry.compliance._analysis.totals import CallTotals, total_calls
 
 if TYPE_CHECKING:
@@ -169,3 +172,12 @@ def test_logs_alone_are_evidence(case: EvidenceCase, otlp: Otlp) -> None:
     found = case.attest(make_entry())
     assert (found.overall_status, found.coverage.status, found.population.spans) == ("no_evidence", "complete", 0)
     assert found.population.calls == 1
+
+
+def test_ids_of_calls_are_written_early(tmp_path: Path, otlp: Otlp, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond a limit, the ids of calls in log records are in files before the input ends."""
+    monkeypatch.setattr(log_calls, "_BUFFERED_BYTES", 40)
+    scan, span = Scan(make_request(), SpanIdWriter(str(tmp_path), 0)), otlp.span()
+    for written in (0, 2 * 40):
+        scan.count_document(otlp.logs(otlp.call_record("gpt", span=span)))
+        assert sum(file.stat().st_size for file in tmp_path.glob("logs-*")) == written

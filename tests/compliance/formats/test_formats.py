@@ -137,6 +137,7 @@ def test_resources_have_media_types(made: EvidencePackage) -> None:
         "attestation.json": "application/json",
         "evidence.csv": "text/csv",
         "framework-rules.yaml": "application/yaml",
+        "registry-1-models.yml": "application/yaml",
         "rules": None,
     }
     results = read_oscal(render_results(made.attestation, dict.fromkeys(kinds, DIGEST)))

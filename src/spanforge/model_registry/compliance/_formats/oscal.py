@@ -36,7 +36,12 @@ _RMF: Final = "http://csrc.nist.gov/ns/rmf"
 """The namespace of the property for the method of an assessment, as NIST's own catalogs have it."""
 _RESULTS_FILE: Final = "attestation.json"
 _MODELS_FILE: Final = "evidence.csv"
-_MEDIA_TYPES: Final = {"json": "application/json", "csv": "text/csv", "yaml": "application/yaml"}
+_MEDIA_TYPES: Final = {
+    "json": "application/json",
+    "csv": "text/csv",
+    "yaml": "application/yaml",
+    "yml": "application/yaml",
+}
 
 
 class ObjectiveStatusRow(NamedTuple):
