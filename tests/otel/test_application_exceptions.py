@@ -20,7 +20,7 @@ from support.spans import HAS_ENDING_HOOK, PARAMETERS, REQUEST
 
 from spanforge import model_registry
 from spanforge.model_registry._core import logs
-from spanforge.model_registry.otel import ModelRegistrySampler, ModelRegistrySpanProcessor
+from spanforge.model_registry.otel import ModelRegistrySampler, ModelRegistrySpanProcessor, status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -139,6 +139,24 @@ def test_timeout_passes_through_the_hooks(
     with pytest.raises(JobTimeout):
         sampler.should_sample(None, 1, "chat", attributes={REQUEST: "gpt-4o"})
     assert lines() == []
+
+
+@pytest.mark.parametrize(
+    ("provider", "function"),
+    [
+        ("trace.get_tracer_provider", status),
+        ("metrics.get_meter_provider", status),
+        ("metrics.get_meter_provider", ModelRegistrySpanProcessor),
+    ],
+)
+def test_timeout_in_a_global_provider(
+    on_alarm: Any, monkeypatch: pytest.MonkeyPatch, provider: str, function: Callable[[], object]
+) -> None:
+    """``status`` and the creation of a processor pass it too, while OpenTelemetry loads a global provider."""
+    on_alarm(handle)
+    monkeypatch.setattr(f"opentelemetry.{provider}", lambda: signal.raise_signal(signal.SIGALRM))
+    with pytest.raises(JobTimeout):
+        function()
 
 
 def test_timeout_in_a_log_call(on_alarm: Any, monkeypatch: pytest.MonkeyPatch) -> None:

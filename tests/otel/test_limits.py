@@ -118,6 +118,15 @@ def test_length_limit_of_a_provider(pipeline: Any, full: SpanProcessor, first: s
     assert span.ours["owner"] == "ml-pla"
     assert span.ours["warnings"] == ("model ", "use 'g", "its su")
     assert list(span.ours) == ORDER
+
+
+def test_length_limit_of_warnings(pipeline: Any, registry: ModelRegistry) -> None:
+    """A provider's limit of length holds for warnings that alone are longer."""
+    registry.deprecate("gpt-4o")
+    limits = SpanLimits(max_span_attribute_length=20)
+    span = pipeline(ModelRegistrySpanProcessor(registry), limits=limits).run({REQUEST: "gpt-4o"})
+    assert span.ours["warnings"] == ("model 'gpt-4o' is de",)
+    assert span.ours["owner"] == "ml-platform"
     assert span.dropped == 0
 
 

@@ -21,7 +21,7 @@ from opentelemetry.metrics._internal import _ProxyMeterProvider as ProxyMeterPro
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ParentBasedTraceIdRatio, Sampler
-from support.spans import REQUEST, FullDisk, StartsAndEnds
+from support.spans import REQUEST, FullDisk, Redacting, StartsAndEnds
 from support.threads import in_background, switching_often
 
 import spanforge.model_registry as package
@@ -140,6 +140,11 @@ def test_late_writes(global_provider: MakeProvider) -> None:
     call(global_provider(StartsAndEnds(wrapped)))
     assert status().late_writes == line("late_writes") == "_on_ending, on_end"
     plain.switch(on=False)
+    assert status().late_writes == "on_end"
+    call(global_provider(wrapped))
+    provider = global_provider(Redacting(dict))
+    provider.add_span_processor(wrapped)
+    call(provider)
     assert status().late_writes == "on_end"
 
 

@@ -22,7 +22,7 @@ signer_cert = {folder}/tsa.pem
 signer_key = {folder}/tsa.key
 signer_digest = sha256
 default_policy = 1.3.6.1.4.1.99999.1
-digests = sha256
+digests = sha256, sha384, sha512
 accuracy = secs:1, millisecs:500, microsecs:100
 ess_cert_id_alg = sha256
 {chain}

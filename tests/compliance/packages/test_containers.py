@@ -59,10 +59,16 @@ def date(entry: zipfile.ZipInfo) -> None:
     entry.date_time = (2026, 11, 2, 10, 30, 58)
 
 
+def add_extra(entry: zipfile.ZipInfo) -> None:
+    deflate(entry)
+    entry.extra = b"UT" + (50_000).to_bytes(2, "little") + bytes(50_000)
+
+
 Files = list[tuple[str, bytes]]
 WAYS: dict[str, Callable[[Files], bytes]] = {
     "deflated": lambda files: make_zip(files, deflate),
     "other times": lambda files: make_zip(files, date),
+    "extra fields": lambda files: make_zip(files, add_extra),
     "another order": lambda files: make_zip(files[::-1], lambda _: None),
     "a top folder": lambda files: make_zip([(f"october/{name}", data) for name, data in files], lambda _: None),
     "an entry for the folder": lambda files: make_zip(
@@ -118,12 +124,14 @@ def test_zips_that_programs_read_in_different_ways_are_refused(case: SignedCase)
     hidden = make_zip([("evidence.csv", b"forged")], deflate)
     hidden = hidden[: hidden.index(b"PK\1\2")]
     renamed = good.replace(b"evidence.csv", b"evidence.txt", 1)
+    streamed = stream_zip(files)
     for archive, reason in (
         (hidden + good, "its directory is not at its end"),
         (good + b"\0", "its directory is not at its end"),
         (good[:start] + hidden + good[start:], "its directory is not at its end"),
         (make_zip(files, deflate, b"comment"), "its directory is not at its end"),
         (renamed, "its entries and its directory differ"),
+        (streamed[:14] + b"forged" + streamed[20:], "its entries and its directory differ"),
         (make_zip([(f"../{name}", data) for name, data in files], deflate), "SHA256SUMS is missing|not an evidence"),
         (make_zip([*files, ("evidence.csv/", b"")], deflate), "unexpected file 'evidence.csv/'"),
         (make_zip([*files, ("a/evidence.csv", b"")], deflate), "unexpected file 'a/evidence.csv'"),

@@ -228,11 +228,15 @@ def test_base64_has_one_form(p256: Pair) -> None:
 
 
 def test_large_envelope_is_neither_read_nor_made(ed: Pair) -> None:
-    """An envelope beyond the limit is refused before it is parsed, and before it is written."""
+    """An envelope beyond the limit is refused before it is parsed, and before it is written; one of its size is not."""
     ed.refuse(b" " * (MAX_ENVELOPE_SIZE + 1), "larger than 1048576 bytes")
     ed.refuse(b" " * MAX_ENVELOPE_SIZE, "the envelope is not canonical")
+    room = (MAX_ENVELOPE_SIZE - len(ed.seal({"pad": ""}))) // 4 * 3  # base64 has four characters for three bytes
+    largest = ed.seal({"pad": "x" * room})
+    assert len(largest) == MAX_ENVELOPE_SIZE
+    assert ed.unseal(largest)[0].predicate == {"pad": "x" * room}
     with pytest.raises(PackageError, match="larger than 1048576 bytes"):
-        ed.seal({"pad": "x" * MAX_ENVELOPE_SIZE})
+        ed.seal({"pad": "x" * (room + 3)})
 
 
 STATEMENTS: dict[str, tuple[dict[str, Any], str]] = {

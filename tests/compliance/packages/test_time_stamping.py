@@ -169,8 +169,8 @@ def test_a_reply_to_another_request(signed: SignedCase, authority: Authority, ur
     about_other = authority.sign(_query(signed.folder / "attestation.json"))
     authority.reply = lambda _: (200, REPLY, about_other)
     refuse_stamp(signed, url, "the reply has a time stamp of other content")
-    sha512 = authority.sign(_query(signed.folder / "signature.dsse.json", "-sha512"))
-    authority.reply = lambda _: (200, REPLY, sha512)
+    sha1 = authority.sign(_query(signed.folder / "signature.dsse.json", "-sha1"))
+    authority.reply = lambda _: (200, REPLY, sha1)
     refuse_stamp(signed, url, "the reply refuses a time stamp: 'Message digest algorithm is not supported.'")
 
 
@@ -180,6 +180,15 @@ def _query(path: Path, *options: str) -> bytes:
     content = query.read_bytes()
     query.unlink()
     return content
+
+
+@pytest.mark.parametrize("digest", ["sha384", "sha512"])
+def test_a_stamp_of_another_program(digest: str, signed: SignedCase, authority: Authority) -> None:
+    """A time stamp of another program, over another digest of SHA-2, is verified."""
+    stamp = authority.sign(_query(signed.folder / "signature.dsse.json", f"-{digest}"))
+    (signed.folder / "timestamp.tsr").write_bytes(stamp)
+    report = verify_package(signed.folder, [signed.public], timestamp_certificates=[authority.root])
+    assert report.timestamp is not None
 
 
 def test_a_stamp_of_another_authority_is_refused(

@@ -16,6 +16,7 @@ from support.evidence import limit_peak_memory
 from spanforge.model_registry._core.errors import MissingExtraError, TelemetryError
 from spanforge.model_registry.compliance._sources import compressed, json_texts, layouts
 from spanforge.model_registry.compliance._sources.files import FileReader, TelemetryReader, expand_paths, shorten_paths
+from spanforge.model_registry.compliance._sources.wrong_files import SHOWN_BYTES
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -208,6 +209,16 @@ def test_lines_across_chunks(path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         monkeypatch.setattr(compressed, "_CHUNK", chunk)
         for form in COMPRESS.values():
             assert read(path, form(PLAIN)) == (LINES, [])
+
+
+@pytest.mark.parametrize("line", [LINES[0], b"{" + b" " * 49 + LINES[0][1:]], ids=["short", "with spaces"])
+def test_request_after_a_long_text(path: Path, monkeypatch: pytest.MonkeyPatch, line: bytes) -> None:
+    """A request after a text that is left out is read, wherever a chunk ends."""
+    monkeypatch.setattr(json_texts, "_LONG", 100)
+    monkeypatch.setattr(compressed, "_CHUNK", 100)
+    for size in range(SHOWN_BYTES, SHOWN_BYTES + 100):
+        lines, _ = read(path, b"x" * size + line + b"\n" + LINES[1])
+        assert lines[1:] == [line, LINES[1]]
 
 
 LONG = "a request is longer than 100 bytes"

@@ -271,6 +271,7 @@ def test_limit_of_traces_grows(monkeypatch: pytest.MonkeyPatch, most: int) -> No
     assert (spans_in(documents), reader.limits) == (set(spans), [])
     limits = list(dict.fromkeys(query["query.num_traces"] for _, query in server.asked[1:]))
     assert limits == ["10", "20", "30"]
+    assert len(set(searches(server)[:3])) == 1
     assert server.asked[-1][1]["query.num_traces"] == ("30" if most == 100 else "10")
 
 

@@ -120,11 +120,15 @@ def test_protobuf_without_sizes(scan: Scan, otlp: Otlp) -> None:
 
 def test_malformed_spans_in_protobuf(scan: Scan, otlp: Otlp) -> None:
     """A malformed span is reported, and text that is not UTF-8 is replaced."""
-    message = to_message(request_of(otlp.span("gpt-@", service="a"), otlp.span("gpt")))
-    message.resource_spans[0].scope_spans[0].spans[1].trace_id = b"abc"
-    scanned = scan(sized(message.SerializeToString().replace(b"gpt-@", b"gpt-\xff")))
+    message = to_message(request_of(otlp.span("gpt-@", service="a"), otlp.span("gpt"), otlp.span("gpt")))
+    _, short, broken = message.resource_spans[0].scope_spans[0].spans
+    short.trace_id = b"abc"
+    broken.trace_id = b"@" * 16
+    data = message.SerializeToString().replace(b"gpt-@", b"gpt-\xff")
+    scanned = scan(sized(data.replace(b"\x0a\x10@", b"\x0f\x10@")))  # a type that no field has
     assert scanned.result.faults == [
-        "request 1, resourceSpans[0].scopeSpans[0].spans[1]: traceId must be 32 hexadecimal digits; got '616263'"
+        "request 1, resourceSpans[0].scopeSpans[0].spans[1]: traceId must be 32 hexadecimal digits; got '616263'",
+        "request 1, resourceSpans[0].scopeSpans[0].spans[2]: traceId is missing",
     ]
     assert [group.call.name for group in scanned.result.groups if group.calls] == ["gpt-\ufffd"]
 

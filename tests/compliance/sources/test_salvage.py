@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from spanforge.model_registry.compliance._sources import salvage as salvaging
 from spanforge.model_registry.compliance._sources.faults import FaultLog
 from spanforge.model_registry.compliance._sources.otlp_json import (
     MAX_TIME,
@@ -212,6 +213,15 @@ def test_text_that_is_not_unicode(otlp: Otlp) -> None:
             assert log.count == 0
 
 
+def test_documents_after_too_many_others(otlp: Otlp, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the limit of documents without a request, every further document is a fault."""
+    monkeypatch.setattr(salvaging, "_MAX_SALVAGED", 3)
+    context = SalvageContext(FaultLog(), range(2**63))
+    assert [len(list(salvage(document, context))) for document in (b"[]", b"[]", otlp.line(), b"[]")] == [0, 0, 1, 0]
+    assert list(salvage(otlp.line(), context)) == []
+    assert context.log.count == 4
+
+
 @pytest.mark.parametrize("depth", [500, DEEP])
 def test_deep_nesting(otlp: Otlp, depth: int) -> None:
     """A request with too deep nesting is a fault, and the next one is read."""
@@ -220,7 +230,9 @@ def test_deep_nesting(otlp: Otlp, depth: int) -> None:
     assert salvage_ids(deep + otlp.line(span)) == ([span["spanId"]], 1)
     value = b'{"arrayValue":{"values":[' * depth + b"]}}" * depth
     document = otlp.line(otlp.span(x="@")).replace(b'{"stringValue":"@"}', value)
-    assert salvage_ids(document)[1] <= 1
+    _, log = salvage_all(document)
+    assert log.count <= 1
+    assert all(text.endswith("is nested too deeply") for text in log.texts)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ class Mark:
     ``ConcurrentMultiSpanProcessor``, may both count it.
 
     Attributes:
-        is_final: The change was written late, so no other processor changes the span.
+        is_final: The change was written late, so no other processor changes or counts the span.
         is_counted: The span is counted.
         is_pending: The span named no model in ``_on_ending``, but a later processor may still set one.
         seen_by: Tokens of the processors that finished with the span in ``_on_ending`` without a late write.
@@ -33,7 +33,7 @@ class Mark:
 
 
 UNMARKED: Final = Mark()
-FINAL: Final = Mark(is_final=True, is_counted=True)
+FINAL: Final = Mark(is_final=True)
 PENDING: Final = Mark(is_pending=True)
 
 

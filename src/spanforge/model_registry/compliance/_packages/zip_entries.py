@@ -110,7 +110,7 @@ def _measure_entries(archive: bytes, infos: list[zipfile.ZipInfo]) -> int | None
         position = name_end + header[10] + info.compress_size
         facts = info.CRC, info.compress_size, info.file_size
         if info.flag_bits & _SIZES_FOLLOW and header[6:9] != facts:
-            if header[6:9] != (0, 0, 0) or _DESCRIPTOR.unpack_from(archive, position) != (b"PK\x07\x08", *facts):
+            if _DESCRIPTOR.unpack_from(archive, position) != (b"PK\x07\x08", *facts):
                 return None
             position += _DESCRIPTOR.size
             facts = 0, 0, 0

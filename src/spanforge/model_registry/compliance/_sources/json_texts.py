@@ -103,8 +103,8 @@ def to_utf8(chunks: Iterable[bytes]) -> Iterator[bytes]:
         return
     decoder = codecs.getincrementaldecoder(encoding)("replace")
     for chunk in itertools.chain([start], stream):
-        yield decoder.decode(chunk).encode("utf-8", "replace")
-    yield decoder.decode(b"", final=True).encode("utf-8", "replace")
+        yield decoder.decode(chunk).encode()
+    yield decoder.decode(b"", final=True).encode()
 
 
 def split_documents(text: bytes) -> Iterator[bytes]:
@@ -277,10 +277,12 @@ class JsonSplitter:
     def _take_rest(self, limit: int) -> bytes | None:
         """Return the data that may belong to a damaged document, and skip the data after it."""
         rest = len(self._data) - self._at
-        if not self._is_last and rest <= limit:
+        if self._is_last:
+            return self._pass(rest)
+        if rest <= limit:
             return None
-        self._skips = not self._is_last
-        return self._pass(rest)
+        self._skips = True
+        return self._pass(rest - _KEPT_BYTES)  # the data may end in the middle of the beginning of a request
 
     def _skip_damage(self) -> bool:
         """Go on at the next request, and return ``True`` if there is one in the data."""
