@@ -64,6 +64,15 @@ def add_extra(entry: zipfile.ZipInfo) -> None:
     entry.extra = b"UT" + (50_000).to_bytes(2, "little") + bytes(50_000)
 
 
+def flag_sizes_after_entries(archive: bytes) -> bytes:
+    """Set the flag of sizes after the entries, as some libraries do although the sizes are in the headers."""
+    for signature, size in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        at = archive.index(signature)
+        start = archive[at : at + size]
+        archive = archive.replace(start + b"\0\0", start + b"\x08\0")
+    return archive
+
+
 Files = list[tuple[str, bytes]]
 WAYS: dict[str, Callable[[Files], bytes]] = {
     "deflated": lambda files: make_zip(files, deflate),
@@ -76,6 +85,7 @@ WAYS: dict[str, Callable[[Files], bytes]] = {
     ),
     "backslashes": lambda files: make_zip([(f"october\\{name}", data) for name, data in files], deflate),
     "sizes after entries": stream_zip,
+    "only the flag of sizes after entries": lambda files: flag_sizes_after_entries(make_zip(files, deflate)),
     "files of macOS": lambda files: make_zip(
         [*files, (".DS_Store", b"x"), ("__MACOSX/._evidence.csv", b"y"), ("__MACOSX/", b"")], deflate
     ),

@@ -86,6 +86,13 @@ def test_faults_have_their_lines(scan: Scan, otlp: Otlp) -> None:
     assert scanned.limits == ["the last line cannot be read: the file may be cut off"]
 
 
+def test_fault_after_bytes_that_are_not_utf_8(scan: Scan) -> None:
+    """The place of damage counts the bytes of the document, also after bytes that are not UTF-8."""
+    assert scan(b'{"resourceSpans":["\xff\xff" 1]}\n{"resourceSpans":[]}').result.faults == [
+        "line 1: is not JSON: expected ',' or ']' (byte 23)"
+    ]
+
+
 def test_damage_in_a_document_hides_no_other(scan: Scan, otlp: Otlp) -> None:
     """A damaged document of any layout is one fault, and the documents around it are read."""
     good, bad = dump(request_of(otlp.span("gpt")), indent=2), dump(request_of(otlp.span("gpt")), indent=2)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
+from support.otlp_files import to_proto
 
 from spanforge.model_registry.compliance._sources.otlp_json import (
     MAX_TIME,
@@ -19,8 +20,11 @@ from spanforge.model_registry.compliance._sources.otlp_json import (
     get_text_attributes,
     get_texts,
 )
+from spanforge.model_registry.compliance._sources.otlp_proto import to_json
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from support.otlp import Otlp
 
 DEEP = 20_000
@@ -35,11 +39,23 @@ def first_span(document: bytes) -> Span:
     return spans_of(decode_request(document))[0]
 
 
-def test_fields_are_read(otlp: Otlp) -> None:
+def read_protobuf(document: bytes) -> ExportRequest:
+    """Return the same request as it is read from protobuf, which has no unknown members."""
+    request = json.loads(document, object_hook=lambda each: {key: each[key] for key in each if key != "unheardOf"})
+    converted = to_json(to_proto(request))
+    assert converted is not None
+    return decode_request(converted)
+
+
+in_both_encodings = pytest.mark.parametrize("read_request", [decode_request, read_protobuf])
+
+
+@in_both_encodings
+def test_fields_are_read(otlp: Otlp, read_request: Callable[[bytes], ExportRequest]) -> None:
     """Ids, times, attributes, events, the resource and the scope are read, and other fields are ignored."""
     span = otlp.span("gpt-4o", 5, 7, tokens=3)
     span |= {"events": [otlp.event("e", 6, k="v")], "links": [{}], "unheardOf": {"a": [None, 1.5]}}
-    request = decode_request(otlp.line(span, service="api", scope="s"))
+    request = read_request(otlp.line(span, service="api", scope="s"))
     read = spans_of(request)[0]
     assert (read.trace_id, read.span_id) == (span["traceId"], span["spanId"])
     assert (read.start_time_unix_nano, read.end_time_unix_nano) == (5, 7)
@@ -53,12 +69,17 @@ def test_fields_are_read(otlp: Otlp) -> None:
     assert get_scope_name(group.scope_spans[0].scope) == "s"
 
 
-def test_log_records_are_read(otlp: Otlp) -> None:
-    """A log record has the name of its event."""
-    record = {"eventName": "e", "timeUnixNano": "6", "attributes": otlp.attributes({"k": "v"}), "body": {}}
-    request = decode_request(otlp.logs(record))
+@in_both_encodings
+def test_log_records_are_read(otlp: Otlp, read_request: Callable[[bytes], ExportRequest]) -> None:
+    """A log record has the name of its event, its times, its attributes and the ids of its span."""
+    times = {"timeUnixNano": "6", "observedTimeUnixNano": "7"}
+    ids = {"traceId": "ab" * 16, "spanId": "cd" * 8}
+    record = {"eventName": "e", **times, **ids, "attributes": otlp.attributes({"k": "v"}), "body": {}}
+    request = read_request(otlp.logs(record))
     read = request.resource_logs[0].scope_logs[0].log_records[0]  # type: ignore[index]
-    assert (read.event_name, read.time_unix_nano, get_text_attributes(read.attributes)) == ("e", 6, {"k": "v"})
+    assert (read.event_name, get_text_attributes(read.attributes)) == ("e", {"k": "v"})
+    assert (read.time_unix_nano, read.observed_time_unix_nano) == (6, 7)
+    assert (read.trace_id, read.span_id) == (ids["traceId"], ids["spanId"])
 
 
 @pytest.mark.parametrize(
