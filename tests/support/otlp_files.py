@@ -70,17 +70,10 @@ def _each(encode: Callable[[dict[str, Any]], bytes]) -> Callable[[Requests], byt
     return lambda requests: b"".join(map(encode, requests))
 
 
-def break_list(request: dict[str, Any]) -> bytes:
-    """Return a request with a line break after each resource."""
-    ((name, resources),) = request.items()
-    return b'{"%b":[%b\n]}\n' % (name.encode(), b"\n,".join(map(dump, resources)))
-
-
 LAYOUTS: dict[str, Callable[[Requests], bytes]] = {
     "lines": as_lines,
     "lines with white space": _each(lambda request: b" \t" + dump(request) + b" \r\n\n"),
     "pretty-printed": _each(lambda request: dump(request, indent=2) + b"\n"),
-    "a resource per line": _each(break_list),
     "glued": lambda requests: as_lines(requests).replace(b"\n", b""),
     "json sequence": _each(lambda request: b"\x1e" + dump(request) + b"\n"),
     "array": dump,

@@ -181,7 +181,7 @@ class JsonSplitter:
         while not self._skips and data.startswith(_LINE_STARTS, at):
             end = data.find(b"\n", at)
             line = data[at:end] if end >= 0 else data[at:] if self._is_last else b""
-            if not line.endswith(_LINE_ENDS) or len(line) > MAX_DOCUMENT or not self._ends_at(at + len(line)):
+            if not line.endswith(_LINE_ENDS) or len(line) > MAX_DOCUMENT:
                 break
             self._begin = at
             at += len(line) + 1
@@ -189,10 +189,6 @@ class JsonSplitter:
             yield line
         self._at = self._counted = at
         self._lines += taken
-
-    def _ends_at(self, place: int) -> bool:
-        """Check that no document goes on after a line: none of JSON goes on with an object after an object."""
-        return self._data.startswith(_LINE_OPEN, place) or (self._is_last and place + 1 >= len(self._data))
 
     def _count_lines(self) -> None:
         """Count the lines up to the place that was reached."""
