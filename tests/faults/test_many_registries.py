@@ -68,7 +68,7 @@ def test_registries_that_are_gone_leave_nothing(tmp_path: Path) -> None:
         tracemalloc.stop()
     assert [ref for ref in freed if ref() is not None] == []
     assert file_states() == []
-    assert len(os.listdir("/dev/fd")) == descriptors
+    assert len(os.listdir("/dev/fd")) <= descriptors  # an earlier test may have left one that is closed now
 
 
 def measure_own_memory(threads: int) -> int:

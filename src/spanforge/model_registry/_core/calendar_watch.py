@@ -223,9 +223,10 @@ class _Calendars(WatcherState):
 
     def reset(self) -> None:
         """Stop all watchers, and leave no calendar in force."""
-        for registry in live_keys(self.by_registry):
+        for registry in {*live_keys(self.by_registry), get_default_registry()}:
             stop_calendar(registry)
-            put_calendar(registry, None)
+            if registry._state.calendar is not None:  # noqa: SLF001 - same package
+                put_calendar(registry, None)
 
 
 _calendars: Final = _Calendars()
