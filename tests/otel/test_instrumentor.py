@@ -275,6 +275,9 @@ def test_the_calendar_is_followed_until_uninstrument(plugin: Any, provider: Any,
     assert [file.path for file in watch.file_states()] == [str(path)]
     plugin.uninstrument()
     assert not watch.file_states()
+    assert get_calendar() == Calendar([announce("gpt-5")])
+    reset_process()
+    assert get_calendar() is None
 
 
 @pytest.mark.parametrize(

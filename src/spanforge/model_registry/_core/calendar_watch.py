@@ -222,11 +222,10 @@ class _Calendars(WatcherState):
         return pause_watcher(self.by_registry, get_default_registry(), CalendarWatcher.resume)
 
     def reset(self) -> None:
-        """Stop all watchers, and leave no calendar in force."""
+        """Stop all watchers, and leave no calendar in force, nor one that is no longer followed."""
         for registry in {*live_keys(self.by_registry), get_default_registry()}:
             stop_calendar(registry)
-            if registry._state.calendar is not None:  # noqa: SLF001 - same package
-                put_calendar(registry, None)
+            put_calendar(registry, None)
 
 
 _calendars: Final = _Calendars()
