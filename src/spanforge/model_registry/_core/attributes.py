@@ -103,8 +103,8 @@ ATTRIBUTES: Final = (
         "fact",
         False,
         "yes",
-        "the day on which the provider stops serving the model, from 90 days before it; from the "
-        "[calendar](calendar.md)",
+        "the day on which the provider stops serving the model, as in the [calendar](calendar.md); on spans from 90 "
+        "days before that day",
     ),
     Attribute(
         "requested_model_id",
