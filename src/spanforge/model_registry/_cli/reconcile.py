@@ -78,8 +78,9 @@ def reconcile_telemetry(  # noqa: PLR0913 - options
 ) -> None:
     """Compare telemetry with the registry and the calendar.
 
-    It reports called models that are unregistered, retired or past a date, and the services that called them. It also
-    reports models that nobody called. Calls are counted as in evidence: each span once, with the status at its time.
+    It reports called models that are unregistered, retired, or past their sunset or shutdown day, and the services that
+    called them. It also reports models that nobody called. Calls are counted as in evidence: each span once, with the
+    status at its time.
     """
     failing = parse_kinds(fail_on or FAIL_ON, FINDING_KINDS)
     if suggest is not None and suggest != _STANDARD_OUTPUT:

@@ -157,19 +157,27 @@ def _list_summary_lines(summary: Mapping[str, Any]) -> Iterator[Text]:
 
 def _make_heading(row: FindingKind, rows: Sequence[Finding]) -> Text:
     calls = sum(each.calls for each in rows)
-    unit = "span" if row is FINDING_KINDS[AGENT_ONLY] else "call"
-    counted = f": {count_things(len(rows), 'model')}{f', {count_things(calls, unit)}' if calls else ''}"
+    counted = f": {count_things(len(rows), 'model')}{f', {count_things(calls, _name_unit(rows))}' if calls else ''}"
     return Text.assemble((row.title, row.style), (counted, "weak"))
 
 
-def _list_call_lines(rows: Iterable[Finding], width: int) -> Iterator[Text]:
+def _name_unit(rows: Sequence[Finding]) -> str:
+    """Return the unit of a table's numbers."""
+    return "span" if rows[0].kind == AGENT_ONLY else "call"
+
+
+def _make_unit_cell(rows: Sequence[Finding]) -> str:
+    return f"{_name_unit(rows)}s".rjust(_CALLS_WIDTH)
+
+
+def _list_call_lines(rows: Sequence[Finding], width: int) -> Iterator[Text]:
     """Yield a line for each model, and a line with its owner and a note."""
     if width < _NARROW:
         yield from _list_narrow_lines(rows, width)
         return
     rest = width - _CALLS_WIDTH - 2 * _DAY_WIDTH - 4
     widths = (rest * 4 // 7, _CALLS_WIDTH, rest - rest * 4 // 7, _DAY_WIDTH, _DAY_WIDTH)
-    yield join_cells(("model", f"{'calls':>{_CALLS_WIDTH}}", "services", "first", "last"), widths, "weak")
+    yield join_cells(("model", _make_unit_cell(rows), "services", "first", "last"), widths, "weak")
     for row in rows:
         days = [(each or "")[:_DAY_WIDTH] for each in (row.first, row.last)]
         cells = (row.model_id or row.name, f"{row.calls:>{_CALLS_WIDTH},}", _list_first(row.services), *days)
@@ -179,10 +187,10 @@ def _list_call_lines(rows: Iterable[Finding], width: int) -> Iterator[Text]:
             yield _make_paragraph(f"  {note}", width, "weak")
 
 
-def _list_narrow_lines(rows: Iterable[Finding], width: int) -> Iterator[Text]:
+def _list_narrow_lines(rows: Sequence[Finding], width: int) -> Iterator[Text]:
     """Yield a line for each model with its calls, and lines with all else."""
     widths = (width - _CALLS_WIDTH - 1, _CALLS_WIDTH)
-    yield join_cells(("model", f"{'calls':>{_CALLS_WIDTH}}"), widths, "weak")
+    yield join_cells(("model", _make_unit_cell(rows)), widths, "weak")
     for row in rows:
         yield join_cells((row.model_id or row.name, f"{row.calls:>{_CALLS_WIDTH},}"), widths)
         days = " to ".join(each[:_DAY_WIDTH] for each in (row.first, row.last) if each)
