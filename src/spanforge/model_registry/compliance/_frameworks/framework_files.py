@@ -1,4 +1,4 @@
-"""Framework files in JSON and YAML: all faults of a file are reported, each with its line and column."""
+"""Framework files in JSON and YAML: the faults of a file are reported, each with its line and column."""
 
 from __future__ import annotations
 
