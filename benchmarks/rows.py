@@ -65,7 +65,7 @@ BENCHMARKS: Final = (
     ),
     Benchmark(
         "deprecated",
-        "LLM span of a deprecated model, all default attributes / with an empty processor",
+        "LLM span of a deprecated model / with an empty processor",
         "<= 1.12",
         "µs per span",
         spans.deprecated,
