@@ -15,6 +15,7 @@ from support.registry_server import DAY, JSON, Authority, RegistryServer, Reply,
 from support.watching import Watched, cannot_load, content, put, valid_again
 
 from spanforge.model_registry._core import http_requests
+from spanforge.model_registry._core.errors import MissingExtraError
 from spanforge.model_registry._core.settings import MAX_FILE_SIZE
 
 if TYPE_CHECKING:
@@ -409,9 +410,10 @@ def test_address_that_cannot_be_used(watched: Watched, url: str, reason: str) ->
 
 
 def test_page_lists_the_faults() -> None:
-    """The page of faults has the reason in each line that a server can cause."""
+    """The page of faults has the reason in each line that a server can cause, and the line of the missing extra."""
     page = PAGE.read_text("utf-8")
     names = ("slow", "endless", "redirect", "wrong type", "half a body", "unavailable")
     for name in names:
         words = FAULTS[name].reason.replace(f"{SECONDS:g}", "10").replace("2,048", "67,108,864")
         assert words.partition(";")[0].partition("'https:")[0] in page, name
+    assert str(MissingExtraError("registry files at addresses", "http")) in page
