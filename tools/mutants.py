@@ -1,9 +1,13 @@
 """Measure what the tests notice: put one fault at a time into a module, and run the tests that reach it.
 
-Usage: mutants.py [-n NUMBER] [--seed SEED] [--budget SECONDS] [--tests PATH ...] [PATH ...]
+Usage: mutants.py [-n NUMBER] [--seed SEED] [--budget SECONDS] [--source COMMIT] [--tests PATH ...] [PATH ...]
 
 Each PATH is a module or a folder of the package. A fault is killed if a test fails or does not end. A fault that no
-test notices survives: either a test is missing, or the changed program does the same. End-to-end tests do not count.
+test notices survives: either a test is missing, or the changed program does the same. End-to-end tests do not count,
+except those with the engine of ClickHouse, which are the only ones of their modules.
+
+To compare the tests of two commits, give both runs the same --source: they then test the same faults. A fault whose
+line of code is nowhere any more is left out.
 
 The tests run in a copy of the clone. The first run records which functions each test calls, and takes several minutes.
 """
@@ -25,10 +29,11 @@ import threading
 import time
 from collections import defaultdict
 from importlib.metadata import entry_points
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
+from environments import make_environment
 from mutations import Mutation, find_mutations
 
 if TYPE_CHECKING:
@@ -41,6 +46,8 @@ LEFT_OUT: Final = ("architecture", "test_benchmarks.py", "test_docs.py", "test_p
 """Tests that read the source instead of running it."""
 PRELOADED: Final = ("hypothesis", "opentelemetry.sdk.trace", "opentelemetry.sdk.metrics", "jsonschema", "yaml")
 """Modules that are imported once for all runs of tests. None of them imports the package."""
+TABLES: Final = ("compliance/_sources/clickhouse", "compliance/_sources/tables", "compliance/_analysis/table_scan")
+"""The beginnings of the modules whose tests need ClickHouse's engine."""
 FILE_SECONDS: Final = 0.2
 """The seconds to collect a file of tests."""
 
@@ -108,6 +115,7 @@ class Copy:
     def __init__(self, paths: list[str]) -> None:
         self.folder = self._copy_clone()
         self.log = self.folder / "pytest.log"
+        self._python = make_environment("clickhouse", "clickhouse/python")
         os.chdir(self.folder)
         sys.path[:0] = [str(self.folder / "src"), str(self.folder)]
         os.environ["PYTHONPATH"] = os.pathsep.join(sys.path[:2])
@@ -165,6 +173,28 @@ class Copy:
 
     def find_killer(self, path: str, mutation: Mutation | None, tests: list[str]) -> str | None:
         """Return the line of pytest about the test that fails with a fault; ``None`` if the tests pass."""
+        seconds = 60 + 10 * sum(self.seconds[test] for test in tests)
+        files = list(dict.fromkeys(test.partition("::")[0] for test in tests))
+        with self._having(path, mutation):
+            code = run_pytest(["-x", *files], self.log, seconds, Chooser(tests))
+            if code == 0 and path.removeprefix(PACKAGE).startswith(TABLES):
+                code = self._run_clickhouse_tests()
+        if code is None:
+            return "the tests do not end"
+        lines = self.log.read_text(errors="replace").splitlines()
+        failures = [line for line in lines if line.startswith(("FAILED", "ERROR"))]
+        return [*failures, f"pytest ends with code {code}"][0] if code else None
+
+    def _run_clickhouse_tests(self) -> int | None:
+        """Return the exit code of pytest in the environment of ClickHouse's engine; ``None`` if it does not end."""
+        command = [self._python, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests/clickhouse"]
+        with self.log.open("wb") as log, contextlib.suppress(subprocess.TimeoutExpired):
+            return subprocess.run(command, stdout=log, stderr=log, timeout=600, check=False).returncode
+        return None
+
+    @contextlib.contextmanager
+    def _having(self, path: str, mutation: Mutation | None) -> Iterator[None]:
+        """Give a module a fault for a while."""
         file = Path(path)
         source, times = file.read_bytes(), file.stat()
         try:
@@ -172,17 +202,10 @@ class Copy:
                 file.write_bytes(mutation.apply(source))
                 later = time.time_ns() + random.randrange(10**10, 10**15)  # noqa: S311 - a time without bytecode
                 os.utime(file, ns=(later, later))
-            files = list(dict.fromkeys(test.partition("::")[0] for test in tests))
-            seconds = 60 + 10 * sum(self.seconds[test] for test in tests)
-            code = run_pytest(["-x", *files], self.log, seconds, Chooser(tests))
+            yield
         finally:
             file.write_bytes(source)
             os.utime(file, ns=(times.st_atime_ns, times.st_mtime_ns))
-        if code is None:
-            return "the tests do not end"
-        lines = self.log.read_text(errors="replace").splitlines()
-        failures = [line for line in lines if line.startswith(("FAILED", "ERROR"))]
-        return [*failures, f"pytest ends with code {code}"][0] if code else None
 
 
 def run_pytest(arguments: list[str], log: Path, seconds: float, plugin: object) -> int | None:
@@ -212,12 +235,39 @@ def run_pytest(arguments: list[str], log: Path, seconds: float, plugin: object) 
     return os.waitstatus_to_exitcode(status) if pid else None
 
 
-def find_modules(paths: list[str]) -> Iterator[str]:
-    """Yield the modules at paths of the package."""
-    for path in paths:
-        found = ROOT / PACKAGE / path
-        for module in [found] if found.is_file() else sorted(found.rglob("*.py")):
-            yield str(module.relative_to(ROOT))
+def read_modules(paths: list[str], commit: str | None) -> dict[str, bytes]:
+    """Return the content of the modules at paths of the package, in the clone or in a commit."""
+    if commit is None:
+        places = [ROOT / PACKAGE / path for path in paths]
+        files = [file for place in places for file in ([place] if place.is_file() else sorted(place.rglob("*.py")))]
+        return {str(file.relative_to(ROOT)): file.read_bytes() for file in files}
+
+    def ask_git(*arguments: str) -> bytes:
+        command = ["git", *arguments]
+        return subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout
+
+    lists = [ask_git("ls-tree", "-r", "--name-only", commit, "--", PACKAGE + path).decode().split() for path in paths]
+    names = [name for each in lists for name in sorted(each, key=PurePath) if name.endswith(".py")]
+    return {name: ask_git("show", f"{commit}:{name}") for name in names}
+
+
+def find_again(module: str, fault: Mutation, old: bytes, modules: dict[str, bytes]) -> tuple[str, Mutation] | None:
+    """Return the same fault in changed modules: the same texts on the same line of code, if possible in its module."""
+
+    def describe(mutation: Mutation, source: bytes) -> tuple[str, bytes]:
+        return mutation.describe(source), source.splitlines()[mutation.line - 1].strip()
+
+    def list_alike(source: bytes) -> list[Mutation]:
+        line = wanted[1] in source  # or there is none
+        return [each for each in find_mutations(source) if describe(each, source) == wanted] if line else []
+
+    wanted = describe(fault, old)
+    number = list_alike(old).index(fault)
+    for name in sorted(modules, key=lambda name: name != module):
+        alike = list_alike(modules[name])
+        if len(alike) > number:
+            return name, alike[number]
+    return None
 
 
 def main() -> int:
@@ -226,6 +276,7 @@ def main() -> int:
     parser.add_argument("-n", type=int, default=100, help="number of mutations (default: 100)")
     parser.add_argument("--seed", type=int, default=1, help="of the sample (default: 1)")
     parser.add_argument("--budget", type=float, default=30, help="processor seconds of tests for each (default: 30)")
+    parser.add_argument("--source", metavar="COMMIT", help="draw the sample from the modules of this commit")
     parser.add_argument("--tests", nargs="+", default=["tests"], help="tests to run (default: all)")
     parser.add_argument("paths", nargs="*", default=["_core", "otel", "compliance"], help="modules or folders")
     arguments = parser.parse_args()
@@ -234,9 +285,13 @@ def main() -> int:
     for plugin in entry_points(group="pytest11"):
         plugin.load()
     gc.freeze()
-    modules = {module: (ROOT / module).read_bytes() for module in find_modules(arguments.paths)}
-    mutations = [(module, mutation) for module, source in modules.items() for mutation in find_mutations(source)]
-    sample = random.Random(arguments.seed).sample(mutations, min(arguments.n, len(mutations)))  # noqa: S311
+    modules, drawn_from = read_modules(arguments.paths, None), read_modules(arguments.paths, arguments.source)
+    faults = [(module, fault) for module, source in drawn_from.items() for fault in find_mutations(source)]
+    drawn = random.Random(arguments.seed).sample(faults, min(arguments.n, len(faults)))  # noqa: S311
+    found = [find_again(module, fault, drawn_from[module], modules) for module, fault in drawn]
+    sample = [each for each in found if each is not None]
+    if len(sample) < len(drawn):
+        print(f"{len(drawn) - len(sample)} mutations are left out, because their lines are no longer in the code")
     copy = Copy(arguments.tests)
     failure = copy.find_killer(sample[0][0], None, copy.choose_tests(sample[0][0], 0, arguments.budget))
     if failure:
