@@ -82,7 +82,9 @@ def make_package(  # noqa: PLR0913 - a parameter for each option
         str | None,
         typer.Option(metavar="REV", help="State this revision of the registry. Default: from git or a CI variable."),
     ] = None,
-    max_gap: Annotated[str, typer.Option(metavar="TIME", help="A longer time without spans is a gap.")] = "24h",
+    max_gap: Annotated[
+        str, typer.Option(metavar="TIME", help="A longer time without spans and calls is a gap.")
+    ] = "24h",
     delay: Annotated[
         str, typer.Option(metavar="TIME", help="Time until registry changes are in force everywhere.")
     ] = "5m",

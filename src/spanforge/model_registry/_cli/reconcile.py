@@ -71,7 +71,7 @@ def reconcile_telemetry(  # noqa: PLR0913 - options
         typer.Option(
             metavar="KINDS",
             help="Kinds of finding that end with exit code 1, separated by commas: "
-            f"{', '.join(FINDING_KINDS)} or {NO_KIND}.",
+            f"{', '.join(FINDING_KINDS)} or {NO_KIND}. Default: {','.join(FAIL_ON)}.",
         ),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress.")] = False,
