@@ -57,7 +57,8 @@ class Arguments(AttestationPart, frozen=True, kw_only=True):
         framework: The framework's file.
         retention_days: The days that the check ``retention`` requires instead of those in the framework's file;
             ``None`` if the caller gave none.
-        max_gap_seconds: The longest time without the start of a span for which the period still counts as covered.
+        max_gap_seconds: The longest time without the start of a span or a log record of a call for which the period
+            still counts as covered.
         delay_seconds: The longest time until every process uses a change of the registry. The checks
             ``registry_and_spans_agree`` and ``changes_recorded`` accept a difference of up to this time.
         model_attributes: Additional attribute keys that contain a model name, in the order in which they are tried.

@@ -61,8 +61,8 @@ class ComplianceMappingEngine:
 
     Args:
         registry: The registry; ``None`` for the process-wide one.
-        max_gap: The longest stretch without the start of a span for which the period still counts as covered; from a
-            minute to a century.
+        max_gap: The longest time without the start of a span or a log record of a call for which the period still
+            counts as covered; from a minute to a century.
         delay: The longest time until a change of the registry is in force in every process, up to a century. A span
             agrees with the registry if its attributes were in force while it ran, or at most this long before its end.
             An event confirms a change that is at most this much earlier or later.

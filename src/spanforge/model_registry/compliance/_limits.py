@@ -49,7 +49,7 @@ LIMITS: Final = (
 """The limits that every attestation states."""
 _USUAL_SECONDS: Final = {
     "delay": (300, "If a span or event differs from the registry for at most this time, that is not a finding."),
-    "max_gap": (86_400, "Coverage is complete even if no span starts for this time."),
+    "max_gap": (86_400, "Coverage is complete even if no span starts and no log record reports a call for this time."),
 }
 """The defaults of arguments that hide findings if they are longer, in seconds, with the effect."""
 _CLOCK_TOLERANCE: Final = 300 * 10**9
