@@ -19,7 +19,7 @@ from spanforge.model_registry import (
 from spanforge.model_registry._core.errors import MissingExtraError, PackageError, TelemetryError, VerificationError
 
 DIFFERS = "differs in owner, metadata.x"
-INSTALL = "pip install 'spanforge-model-registry[compliance]', or '.[compliance]' in a clone"
+INSTALL = "pip install '.[compliance]' in a clone, or 'spanforge-model-registry[compliance]' for a released version"
 ERRORS = [
     (
         InvalidValueError.must_be("risk_tier", "hgih", "one of low, high", "gpt-4o"),

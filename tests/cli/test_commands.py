@@ -141,7 +141,7 @@ def test_without_the_extra(tmp_path: Path) -> None:
     printed = run_process(
         "list", folder=tmp_path, PYTHONPATH=f"{tmp_path}:{command_environment().get('PYTHONPATH', '')}"
     )
-    advice = "pip install 'spanforge-model-registry[cli]', or '.[cli]' in a clone"
+    advice = "pip install '.[cli]' in a clone, or 'spanforge-model-registry[cli]' for a released version"
     line = f"spanforge-models: commands need the extra cli: {advice}\n"
     assert printed == (2, "", line)
 

@@ -353,7 +353,7 @@ def test_without_the_exporter(emit: Emit, monkeypatch: pytest.MonkeyPatch) -> No
     """If the OTLP exporters are not installed, one line says what to install."""
     monkeypatch.setattr("spanforge.model_registry._cli.exporters.entry_points", lambda **_: ())
     printed = emit(**RECEIVER)
-    advice = "pip install 'spanforge-model-registry[otlp]', or '.[otlp]' in a clone"
+    advice = "pip install '.[otlp]' in a clone, or 'spanforge-model-registry[otlp]' for a released version"
     line = f"spanforge-models: events that are sent need the extra otlp: {advice}"
     assert (printed.code, printed.err.splitlines()[-1]) == (2, line)
 

@@ -321,7 +321,7 @@ def test_make_names_a_missing_extra_before_it_reads_telemetry(module: str, make:
         patch.setitem(sys.modules, module, None)
         printed = make("--month", "2026-10", "--telemetry", "missing.jsonl", "--output", "new.zip")
     assert (printed.code, printed.out) == (2, "")
-    advice = "pip install 'spanforge-model-registry[compliance]', or '.[compliance]' in a clone"
+    advice = "pip install '.[compliance]' in a clone, or 'spanforge-model-registry[compliance]' for a released version"
     line = f"evidence packages need the extra compliance: {advice}"
     assert printed.err == f"spanforge-models: {line}\n"
     assert not (folder / "new.zip").exists()

@@ -364,7 +364,7 @@ def test_missing_extra(watched: Watched, server: RegistryServer, monkeypatch: py
     monkeypatch.delattr("spanforge.model_registry._core.http_requests")
     watcher = follow(server.url(), watched.path, registry=watched.registry)
     settle(watcher)
-    installed = "pip install 'spanforge-model-registry[http]', or '.[http]' in a clone"
+    installed = "pip install '.[http]' in a clone, or 'spanforge-model-registry[http]' for a released version"
     text = f": registry files at addresses need the extra http: {installed}"
     assert watched.lines() == [cannot_load(server.url(), text, UNTIL_LOADED)]
     assert watched.owners == {"m": "a"}

@@ -72,7 +72,7 @@ def _without_pyyaml(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_yaml_file_without_the_extra(path: Path) -> None:
     """The error names the extra to install."""
     error = refused(path, ENTRY)
-    advice = "pip install 'spanforge-model-registry[yaml]', or '.[yaml]' in a clone"
+    advice = "pip install '.[yaml]' in a clone, or 'spanforge-model-registry[yaml]' for a released version"
     assert str(error) == f"{path}: YAML files need the extra yaml: {advice}"
     assert error.__suppress_context__
 

@@ -465,7 +465,7 @@ for call in (lambda: keys.load_signer({str(ed.private)!r}), lambda: keys.load_tr
     except MissingExtraError as error:
         print(error)
 """
-    advice = "pip install 'spanforge-model-registry[sign]', or '.[sign]' in a clone"
+    advice = "pip install '.[sign]' in a clone, or 'spanforge-model-registry[sign]' for a released version"
     said = f"signatures of evidence packages need the extra sign: {advice}"
     assert run_code(code, missing).splitlines() == [said] * 4
 

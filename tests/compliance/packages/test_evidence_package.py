@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from support.otlp import Otlp
 
 
-REASON = r"^evidence packages need the extra compliance: pip install 'spanforge-model-registry\[compliance\]', or '.*'"
+REASON = r"^evidence packages need the extra compliance: pip install '\.\[compliance\]' in a clone, or '.*'"
 
 
 @pytest.fixture

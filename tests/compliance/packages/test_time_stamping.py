@@ -334,6 +334,6 @@ def test_a_missing_extra_is_named(signed: SignedCase) -> None:
         f"try: timestamp_package({str(signed.zip)!r}, 'http://127.0.0.1:9')\n"
         "except MissingExtraError as error: print(error)\n"
     )
-    advice = "pip install 'spanforge-model-registry[timestamp]', or '.[timestamp]' in a clone"
+    advice = "pip install '.[timestamp]' in a clone, or 'spanforge-model-registry[timestamp]' for a released version"
     message = f"time stamps of evidence packages need the extra timestamp: {advice}"
     assert run_code(code, "rfc3161_client") == f"soc2\n{message}\n"

@@ -70,7 +70,7 @@ def test_missing_extra() -> None:
         "telemetry='clickhouse://db')\n"
         "except MissingExtraError as error: print(error)"
     )
-    assert "pip install 'spanforge-model-registry[clickhouse]'" in run_code(code, "clickhouse_connect")
+    assert "pip install '.[clickhouse]' in a clone" in run_code(code, "clickhouse_connect")
 
 
 def list_queries(layout: TableLayout, request: TableRequest) -> list[str]:

@@ -293,7 +293,8 @@ class MissingExtraError(ModelRegistryError, ImportError):
 
     def __str__(self) -> str:
         package = f"spanforge-model-registry[{self.extra}]"
-        return f"{self.purpose} need the extra {self.extra}: pip install '{package}', or '.[{self.extra}]' in a clone"
+        install = f"pip install '.[{self.extra}]' in a clone, or '{package}' for a released version"
+        return f"{self.purpose} need the extra {self.extra}: {install}"
 
 
 def show_name(name: str) -> str:
