@@ -69,7 +69,10 @@ def add_model(  # noqa: PLR0913 - the payload's fields are the options
     ] = None,
     replace: Annotated[
         bool,
-        typer.Option("--replace", help="Replace all fields but the dates if the model is registered already."),
+        typer.Option(
+            "--replace",
+            help="If the model is registered already, replace its values. Status, dates, successor and reason stay.",
+        ),
     ] = False,
     actor: ActorOption = None,
     files: OneFileOption = None,

@@ -51,7 +51,8 @@ def check_registry_files(  # noqa: PLR0913 - each is an option
         list[str] | None,
         typer.Argument(
             metavar="FILE",
-            help=f"Files, folders or globs, checked as one registry; - is standard input. Default: {FILE.variable}.",
+            help="Files, folders or globs, checked as one registry with those of --file; - is standard input."
+            f" Default: {FILE.variable}.",
             show_default=False,
         ),
     ] = None,

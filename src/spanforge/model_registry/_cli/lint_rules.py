@@ -262,7 +262,8 @@ LINT_RULES: Final = (
     LintRule(
         "provider-spelling",
         "note",
-        "The provider is a known one in an unusual spelling. It matches only if the setting MATCH is forms.",
+        "The provider is a known one in an unusual spelling. With OTEL_PYTHON_MODEL_REGISTRY_MATCH=exact, it does not"
+        " match.",
         "Write the usual spelling.",
         lint_texts.find_provider_spellings,
     ),

@@ -76,7 +76,7 @@ class ModelRegistry(RegistryCore):
             aliases: Other names of the model, and globs that match a whole name, such as ``gpt-4o-20??-??-??``.
             provider: The only provider whose spans the entry matches, or several.
             replace: Replace name, version, owner, tier, purpose and metadata if the model is already registered. Its
-                status and dates do not change.
+                status, its dates and the metadata of lifecycle operations do not change.
             actor: Person or system that makes the change; for the event and the history.
 
         Raises:
