@@ -73,6 +73,11 @@ class Story:
         self.origin.git("clone", "--quiet", *options, f"file://{self.origin.folder}", self.folder / name)
         return self.folder / name
 
+    def review_on_gitlab(self, folder: Path, labels: str = "") -> subprocess.CompletedProcess[str]:
+        """Run GitLab's job for the merge request of the commit that a clone has checked out."""
+        predefined = {"CI_MERGE_REQUEST_TARGET_BRANCH_NAME": "main", "CI_MERGE_REQUEST_LABELS": labels}
+        return self.run("\n".join(GITLAB["review"]["script"]), folder, GIT_CONFIG_GLOBAL=os.devnull, **predefined)
+
     def run(self, code: str, folder: Path, **settings: str) -> subprocess.CompletedProcess[str]:
         """Run the lines of a script in a shell, without those that need other machines."""
         environment = command_environment(PATH=self.path, **settings)
@@ -134,6 +139,13 @@ def test_the_pipelines(story: Story, receiver: Receiver) -> None:
         assert (done.returncode, done.stderr) == (0, ""), (code, done)
     assert "- `acme-chat-1` is now deprecated; it was active\n" in summary.read_text("utf-8")
 
+    branch = story.clone("gitlab")
+    for change in (["update-ref", "refs/remotes/origin/main", before], ["checkout", "--quiet", "origin/deprecate"]):
+        story.origin.git("-C", branch, *change)
+    done = story.review_on_gitlab(branch)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "! acme-chat-1 is now deprecated; it was active\n" in done.stdout
+
     values = {"github_event_before": before, "vars_OTLP_ENDPOINT": receiver.settings["OTEL_EXPORTER_OTLP_ENDPOINT"]}
     clone = story.clone("emit")
     sent = []
@@ -150,33 +162,53 @@ def test_the_pipelines(story: Story, receiver: Receiver) -> None:
         receiver.spans.clear()
 
     predefined = {
-        "CI_MERGE_REQUEST_DIFF_BASE_SHA": before,
         "CI_COMMIT_BEFORE_SHA": before,
         "CI_COMMIT_SHA": commit,
         "GITLAB_USER_LOGIN": "ana",
         **GITLAB["variables"],
         **receiver.settings,
     }
-    for job in ("review", "emit"):
-        done = story.run("\n".join(GITLAB[job]["script"]), clone, **predefined)
-        assert done.returncode == 0, (job, done)
+    done = story.run("\n".join(GITLAB["emit"]["script"]), clone, **predefined)
+    assert done.returncode == 0, done
     sent.append([(span.trace_id, span.span_id, span.start_time_unix_nano) for span in receiver.spans])
     assert sent[0] == sent[1] == sent[2]
 
 
-def test_the_gates_of_the_pipelines(story: Story, receiver: Receiver) -> None:
-    """A change that removes models ends the job of each merge request; the first push of a branch sends all models."""
+def test_the_gates_of_the_pipelines(story: Story) -> None:
+    """A change that removes models ends the jobs of merge requests, unless they have the label for exceptions."""
     folder = story.clone("remove")
     author = Repository(folder)
     author.commit({"models/chat-team.yaml": "[]\n"}, "Remove two models")
     *_, (gate, _) = steps(GITHUB["jobs"]["review"])
     done = story.run(gate, folder)
     assert done.returncode == 1
-    assert done.stdout.endswith("Findings:\n  removed: acme-chat-2\n  removed: acme-chat-1\n")
-    done = story.run("\n".join(GITLAB["review"]["script"]), folder, CI_MERGE_REQUEST_DIFF_BASE_SHA="HEAD^1")
-    assert done.returncode == 1
-    new_branch = {"CI_COMMIT_BEFORE_SHA": "0" * 40, "CI_COMMIT_SHA": author.git("rev-parse", "HEAD")}
-    done = story.run("\n".join(GITLAB["emit"]["script"]), folder, **new_branch, **receiver.settings)
+    findings = "Findings:\n  removed: acme-chat-2\n  removed: acme-chat-1\n"
+    assert done.stdout.endswith(findings)
+    done = story.review_on_gitlab(folder, "bug,no exception")
+    assert (done.returncode, done.stdout.endswith(findings)) == (1, True)
+    done = story.review_on_gitlab(folder, "bug,exception")
+    assert (done.returncode, "- acme-chat-2 is removed" in done.stdout) == (0, True), done
+    gitlab_gate = GITLAB["review"]["script"][-1]
+    assert gitlab_gate.partition("--fail-on ")[2] == gate.partition("--fail-on ")[2]
+    assert {"labeled", "unlabeled"} <= set(GITHUB[True]["pull_request"]["types"])  # YAML reads the key "on" as true
+
+
+def test_gitlab_reviews_the_merge(story: Story) -> None:
+    """A request that began before another one was merged is checked and compared as it will be after its own merge."""
+    author = Repository(story.clone("late"))
+    author.git("checkout", "--quiet", "--detach", "HEAD^1")
+    author.commit({"models/new-team.yaml": SEARCH_TEAM.replace("acme-embed-1", "acme-embed-2")}, "Add a model")
+    done = story.review_on_gitlab(author.folder)
+    assert done.returncode == 0, done
+    assert "\ngit:origin/main:models -> models: 1 added\n" in done.stdout
+
+
+def test_the_first_push_of_a_branch(story: Story, receiver: Receiver) -> None:
+    """The first push of a branch, for which GitLab names a commit of zeros, sends the events of all models."""
+    author = Repository(story.clone("new"))
+    commit = author.commit({"models/chat-team.yaml": "[]\n"}, "Remove two models")
+    settings = {"CI_COMMIT_BEFORE_SHA": "0" * 40, "CI_COMMIT_SHA": commit, **receiver.settings}
+    done = story.run("\n".join(GITLAB["emit"]["script"]), author.folder, **settings)
     assert done.returncode == 0, done.stderr
     assert [event[1] for event in list_sent(receiver)] == ["acme-embed-1"]
 
