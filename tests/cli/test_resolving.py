@@ -256,7 +256,7 @@ def test_the_calendar(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert "calendar   openai stopped serving it on 2020-01-31" in text
 
 
-REFUSED = "Value error, 'fuzzy' is not one of 'forms', 'exact'"
+REFUSED = "'fuzzy' is not one of 'forms', 'exact'"
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,11 @@ NOT_OF_THE_SDK = {
     "otel/test_llm_instrumentations.py",
     "contract/test_instrumentation_facts.py",
     "contract/test_logfire_facts.py",
+    "compliance/analysis/test_retention.py",  # the exporter of JSON files, and html5lib
+    "compliance/formats/test_formats.py",
+    "compliance/test_engine.py",
+    "compliance/test_event_signals.py",
+    "compliance/test_findings.py",
     "test_alerts.py",
     "test_benchmarks.py",
     "test_code_blocks.py",
@@ -51,10 +56,22 @@ NOT_OF_THE_SDK = {
     "test_supply_chain.py",
 }
 """Tests that need other packages than the SDK's, or that neither the SDK nor Python's version changes."""
-FOLDERS = ("cli", "contract", "json_files", "layers", "otel", "provider_calendar", "watch", "yaml_files")
-"""Folders of tests that run with each Python."""
-ENDS = (OF_PYTHONS[1], OF_PYTHONS[-1])
-"""The lines that also run the tests of the command line: the newest of everything, on the oldest and newest Python."""
+OF_EXTRAS = ("cli/", "compliance/")
+FOLDERS = (
+    "cli",
+    "compliance",
+    "compliance/*",
+    "contract",
+    "json_files",
+    "layers",
+    "otel",
+    "provider_calendar",
+    "watch",
+    "yaml_files",
+)
+"""Folders of tests that run with each Python, except those of ``OF_EXTRAS``."""
+ENDS = (*OF_PYTHONS[:2], OF_PYTHONS[-1])
+"""The lines that also run the tests of commands and evidence: oldest and newest packages on the ends of Python."""
 ONLY_SDK = {("newest", HERE), ("newest", "3.12")}
 """The lines of Pythons that run only the SDK's tests: ``make test`` runs all with the first, and both neighbours of the
 second do."""
@@ -120,7 +137,7 @@ def list_tests(sdk: str, version: str) -> list[str]:
     if line not in OF_PYTHONS or line in ONLY_SDK:
         chosen = {name for name in TESTS if name.startswith(USERS_OF_THE_SDK)}
     if line not in ENDS:
-        chosen = {name for name in chosen if not name.startswith("cli/")}
+        chosen = {name for name in chosen if not name.startswith(OF_EXTRAS)}
     marks = "not e2e" if line in WITH_SLOW_TESTS else "not e2e and not slow"
     return ["-m", marks, *(f"tests/{name}" for name in sorted(chosen))]
 

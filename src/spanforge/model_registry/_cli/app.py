@@ -96,7 +96,7 @@ def _complete_for(ctx: Any, param: Any, shell: str) -> None:
 
 def _explain_usage(error: Any) -> NoReturn:
     """End with one line about wrong arguments. The help of a group, which typer raises too, is printed as it is."""
-    text = error.format_message()
+    text = error.format_message().replace("Value error, ", "")  # typer 0.29 puts it before what is wrong
     if error.ctx is None:
         _end_with(text)
     if text == error.ctx.get_help():
