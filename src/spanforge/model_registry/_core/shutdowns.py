@@ -54,7 +54,7 @@ class ProviderShutdown(NamedTuple):
         return tuple(days) if len(days) > 1 else ()
 
     def count_days_left(self, day: str) -> int | None:
-        """Return the days left on a UTC day: 0 on the shutdown day, negative later; ``None`` if it is unknown."""
+        """Return the days from a UTC day to the shutdown day, negative after it; ``None`` if it is unknown."""
         if self.shutdown_on is None:
             return None
         return (date.fromisoformat(self.shutdown_on) - date.fromisoformat(day)).days

@@ -97,7 +97,7 @@ class Framework(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def parameters(self) -> dict[str, dict[str, int]]:
-        """The parameters of the checks that have some, by the name of the check."""
+        """The parameters of each check that has parameters; the keys are the names of the checks."""
         return {use.check: dict(use.parameters) for clause in self.clauses for use in clause.checks if use.parameters}
 
     @classmethod
