@@ -192,8 +192,8 @@ CERTIFICATE: Final[Setting[str | None]] = Setting(
     None,
     "",
     parse_path,
-    "the file of the trusted authorities' certificates, in PEM, for `https://` addresses; by default, those of the "
-    "system or of `SSL_CERT_FILE`",
+    "the PEM file of the trusted certificate authorities, for `https://` addresses; by default, those of the system or "
+    "of `SSL_CERT_FILE`",
 )
 TRUSTED_KEYS: Final[Setting[tuple[str, ...]]] = Setting(
     "trusted_keys",
@@ -223,7 +223,7 @@ SAMPLE_FLAGGED: Final = Setting(
     False,
     "false",
     parse_boolean,
-    "with `true` and `OTEL_TRACES_SAMPLER=model_registry`, calls to flagged models are kept even if their trace is not",
+    "with `true` and `OTEL_TRACES_SAMPLER=model_registry`, calls of flagged models are kept even if their trace is not",
 )
 
 SETTINGS: Final[tuple[Setting[Any], ...]] = (
