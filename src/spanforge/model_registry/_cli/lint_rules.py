@@ -25,7 +25,7 @@ DUPLICATE_ID: Final = LintRule(
 EMPTY_REGISTRY: Final = LintRule(
     "empty-registry",
     "warning",
-    "A file has no entries, so its models would be unregistered.",
+    "A file has no entries. If no other file has any, all models show as unregistered.",
     "Add entries, or delete the file.",
 )
 FILE_RULES: Final = (INVALID_FILE, INVALID_ENTRY, DUPLICATE_ID)

@@ -31,7 +31,7 @@ StatusFilter = Annotated[
 ]
 OwnerFilter = Annotated[
     list[str] | None,
-    typer.Option("--owner", metavar="OWNER", help="Only models of this owner, or a glob; repeat it for several."),
+    typer.Option("--owner", metavar="OWNER", help="An owner, or a glob that matches owners; repeat it for several."),
 ]
 TierFilter = Annotated[
     list[str] | None, typer.Option("--tier", metavar="TIER", help=f"{', '.join(RISK_TIERS)}; repeat it for several.")

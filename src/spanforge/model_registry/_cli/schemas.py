@@ -25,8 +25,10 @@ def print_schema(
 ) -> None:
     """Print the JSON Schema of a kind of file.
 
-    Editors use it to complete and check such files. Many read its name from a comment in the first
-    line of a YAML file: # yaml-language-server: $schema=calendar.schema.json
+    Editors use it to complete and check such files. Many editors read the name of the schema from a
+    comment in the first line of a YAML file:
+
+    # yaml-language-server: $schema=calendar.schema.json
     """
     kinds = list_schemas()
     if kind not in kinds:
