@@ -91,14 +91,14 @@ LINT_RULES: Final = (
     LintRule(
         "provider-shutdown",
         "error",
-        "By the provider calendar, the provider no longer serves a model that is not retired.",
+        "According to the provider calendar, the provider no longer serves a model that is not retired.",
         "Retire the model, or set provider if another one serves it.",
         lint_lifecycle.find_provider_shutdowns,
     ),
     LintRule(
         "provider-shutdown-near",
         "warning",
-        "By the provider calendar, the provider stops serving the model within 90 days.",
+        "According to the provider calendar, the provider stops serving the model within 90 days.",
         "Deprecate the model, and name a successor and a sunset_date before that day.",
         lint_lifecycle.find_near_shutdowns,
     ),
