@@ -48,7 +48,7 @@ def diff_registries(
 ) -> None:
     """Explain what changed between two registries.
 
-    OLD and NEW are files, folders, or files in a revision of git, such as git:HEAD~1:models.yaml. A status that the
+    OLD and NEW are files or folders, on disk or in a revision of git, such as git:HEAD~1:models.yaml. A status that the
     lifecycle does not allow, such as active after retired, always ends with exit code 1.
     """
     kinds = sorted(parse_kinds(fail_on or [], DIFFERENCE_KINDS))

@@ -68,8 +68,8 @@ def emit_differences(  # noqa: PLR0913 - the options of the command
 ) -> None:
     """Send the lifecycle events of a change, once.
 
-    Run it in the CI job of the main branch. OLD and NEW are files, folders, or files in git, such as
-    git:HEAD~1:models.yaml. OpenTelemetry's environment variables, such as OTEL_EXPORTER_OTLP_ENDPOINT, name the
+    Run it in the CI job of the main branch. OLD and NEW are files or folders, on disk or in a revision of git, such
+    as git:HEAD~1:models.yaml. OpenTelemetry's environment variables, such as OTEL_EXPORTER_OTLP_ENDPOINT, name the
     receiver. The exit code is 0 only if the receiver accepted every event. A repeated run sends equal events, which
     evidence counts once.
     """
