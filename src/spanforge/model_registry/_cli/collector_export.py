@@ -52,7 +52,7 @@ SpanAttributesOption = Annotated[
 
 
 @examples(
-    "collector transform -f models.yaml --lookup-file new.yaml",
+    "collector transform -f models.yaml --lookup-file lookup.yaml",
     "collector transform -f models.yaml -o enrichment.yaml",
 )
 def write_transform(

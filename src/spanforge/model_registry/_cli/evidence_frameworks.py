@@ -31,8 +31,8 @@ def list_frameworks(
 ) -> None:
     """List the frameworks and clauses that evidence can support, or explain one.
 
-    A file is checked, and its faults are reported. The JSON of a framework is a valid framework file. To write one
-    of your own, change its id and its clauses.
+    If NAME is a file, the command checks it and reports its faults. The JSON of a framework is a valid framework
+    file. To write one of your own, change its id and its clauses.
     """
     if name is None:
         _list_all(output)
