@@ -119,7 +119,9 @@ def deprecate(  # noqa: PLR0913 - the arguments of the operation are the options
     *,
     reason: ReasonOption = "",
     successor: Annotated[str | None, typer.Option(metavar="MODEL_ID", help="The model to use instead.")] = None,
-    sunset_date: Annotated[str | None, typer.Option(metavar="DATE", help="From then on, calls are findings.")] = None,
+    sunset_date: Annotated[
+        str | None, typer.Option(metavar="DATE", help="From then on, calls are exceptions in evidence.")
+    ] = None,
     actor: ActorOption = None,
     files: OneFileOption = None,
     dry_run: DryRunOption = False,

@@ -43,7 +43,7 @@ class Substitution(AttestationPart, frozen=True, kw_only=True):
         served_name: The response model, as it is on the spans; ``None`` for names that are counted together, as a limit
             states.
         served_model_id: The id of the response model's entry, under which the calls are counted. ``None`` if it is not
-            registered. The calls are then counted under the request model and are findings.
+            registered. The calls are then counted under the request model and are exceptions.
         calls: The number of calls.
         samples: Some of the calls, at most 3.
     """

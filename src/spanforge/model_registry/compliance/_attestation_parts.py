@@ -272,7 +272,7 @@ class Population(AttestationPart, frozen=True, kw_only=True):
         other_spans: Spans that are neither calls nor ``agent_spans``.
         copies: Spans that were read again and not counted again.
         differing_copies: Copies that differ from the counted copy in a fact that the evidence uses, such as the model.
-            If copies differ, the one with the most serious finding counts.
+            If copies differ, the one with the most serious exception counts.
         models: Entries of the registry.
         models_called: Models that were called; each unregistered name counts as one.
         lifecycle_events: Lifecycle events whose time is in the period. An event in several signals or inputs counts

@@ -81,7 +81,7 @@ def list_limits(facts: EvidenceFacts, names: NameLists) -> Iterator[str]:
     if facts.all.differing_copies:
         yield (
             "Copies of spans that differ from the counted copy in a fact that the evidence uses: "
-            f"{facts.all.differing_copies}. Of all copies of a span, the one with the most serious finding counts."
+            f"{facts.all.differing_copies}. Of all copies of a span, the one with the most serious exception counts."
         )
     yield from list_sender_limits(facts)
     if names.agent_only_models:
