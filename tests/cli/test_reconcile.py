@@ -310,6 +310,13 @@ def test_no_calls(case: Case) -> None:
     assert (printed.code, printed.out.splitlines()[0].rstrip()) == (0, "no call of a model in the telemetry")
 
 
+def test_more_models_of_agents(case: Case) -> None:
+    """The line about further models that only agents name has the number of their spans."""
+    spans = (case.otlp.span(f"m{number}", gen_ai__operation__name="invoke_agent") for number in range(12))
+    case.write(case.otlp.line(*spans), entries=(make_entry("a"),))
+    assert "and 2 more with 2 spans; --all shows them" in case.run().out
+
+
 @pytest.mark.slow
 def test_many_models(case: Case) -> None:
     """Of thousands of models, each table shows the first ones, and ``--all`` shows them all."""

@@ -83,7 +83,7 @@ def make_package(  # noqa: PLR0913 - a parameter for each option
         typer.Option(metavar="REV", help="State this revision of the registry. Default: from git or a CI variable."),
     ] = None,
     max_gap: Annotated[
-        str, typer.Option(metavar="TIME", help="A longer time without spans and calls is a gap.")
+        str, typer.Option(metavar="TIME", help="A longer time without spans and without calls in log records is a gap.")
     ] = "24h",
     delay: Annotated[
         str, typer.Option(metavar="TIME", help="Time until registry changes are in force everywhere.")

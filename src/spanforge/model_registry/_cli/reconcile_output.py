@@ -237,7 +237,7 @@ def _list_rest(shown: Sequence[Finding], rows: Sequence[Finding]) -> Iterator[Te
     rest = len(rows) - len(shown)
     if rest > 0:
         calls = sum(row.calls for row in rows[len(shown) :])
-        counted = f" with {count_things(calls, 'call')}" if calls else ""
+        counted = f" with {count_things(calls, _name_unit(rows))}" if calls else ""
         yield Text(f"and {rest:,} more{counted}; --all shows them", "weak")
 
 
