@@ -21,6 +21,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -148,20 +149,22 @@ class Copy:
         return folder
 
     def choose_tests(self, path: str, function: int, budget: float) -> list[str]:
-        """Return the tests to run for a fault: those of files named like the module first, each file's fastest first.
+        """Return the tests to run for a fault: those of files that import the module first, each file's fastest first.
 
-        If no test calls the function, as when an import or another process does, the tests of the module are chosen, or
-        else those of its folder.
+        If no test calls the function, as when an import or another process does, all tests are chosen that call the
+        module or whose file imports it, or else those of its folder.
         """
         functions = self.functions.get(path, {})
         folder = Path(path).relative_to(PACKAGE).parts[0]
-        tests = set(functions.get(str(function), ())) or {test for tests in functions.values() for test in tests}
+        near = self._find_importing_files(path)
+        tests = set(functions.get(str(function), ()))
+        tests = tests or {test for tests in functions.values() for test in tests} | self._list_tests(near)
         tests = tests or {test for test in self.seconds if test.startswith(f"tests/{folder}/")} or set(self.seconds)
         files: dict[str, list[str]] = defaultdict(list)
         for test in sorted(tests, key=lambda test: (self.seconds[test], test)):
             files[test.partition("::")[0]].append(test)
-        name, chosen, used = Path(path).stem.strip("_"), [], 0.0
-        for file in sorted(files, key=lambda file: (name not in file, self.seconds[files[file][0]], file)):
+        chosen, used = [], 0.0
+        for file in sorted(files, key=lambda file: (file not in near, self.seconds[files[file][0]], file)):
             limit, used = used + budget / 5, used + FILE_SECONDS
             for test in files[file]:
                 if test == files[file][0] or used + self.seconds[test] < limit:
@@ -170,6 +173,17 @@ class Copy:
             if used > budget:
                 break
         return chosen
+
+    def _find_importing_files(self, path: str) -> set[str]:
+        """Return the files of tests that import a module or have its name."""
+        name = Path(path).stem
+        package = ".".join(Path(path).relative_to("src").parent.parts)
+        imports = re.compile(rf"from {re.escape(package)}(\.{name} import|[.\w]* import .*\b{name}\b)")
+        files = {test.partition("::")[0] for test in self.seconds}
+        return {file for file in files if name.strip("_") in file or imports.search(Path(file).read_text("utf-8"))}
+
+    def _list_tests(self, files: set[str]) -> set[str]:
+        return {test for test in self.seconds if test.partition("::")[0] in files}
 
     def find_killer(self, path: str, mutation: Mutation | None, tests: list[str]) -> str | None:
         """Return the line of pytest about the test that fails with a fault; ``None`` if the tests pass."""
