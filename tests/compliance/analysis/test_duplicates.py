@@ -14,6 +14,8 @@ from spanforge.model_registry.compliance._analysis import duplicates
 from spanforge.model_registry.compliance._analysis.duplicates import (
     RepeatedSpan,
     SpanIdWriter,
+    find_part,
+    find_records,
     find_repeated_spans,
     pack_ids,
 )
@@ -120,6 +122,19 @@ def test_records_are_written_early(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         assert sum(map(len, spill.buckets.files.values())) == waiting
     spill.flush()
     assert {path.name: path.stat().st_size for path in tmp_path.iterdir()} == {"3-12": 32, "a-12": 64, "f-12": 64}
+
+
+def test_records_are_found_by_their_ids(tmp_path: Path) -> None:
+    """The records with wanted ids are found in all inputs, each with its own mark."""
+    spill = {number: SpanIdWriter(str(tmp_path), number) for number in (0, 1)}
+    for number, span, mark in ((0, 1, 7), (0, 2, 8), (1, 1, 9), (1, 3, 10)):
+        spill[number].buckets["a"].append("0" * 32 + f"a{span:015x}" + SpanIdWriter.format_mark(mark))
+        spill[number].note_added(1)
+    for each in spill.values():
+        each.flush()
+    wanted = pack_ids("0" * 32, f"a{1:015x}")
+    found = list(find_records(str(tmp_path), find_part(wanted), 2, [wanted]))
+    assert found == [(wanted, (0, SpanIdWriter.format_mark(7))), (wanted, (1, SpanIdWriter.format_mark(9)))]
 
 
 @pytest.mark.slow

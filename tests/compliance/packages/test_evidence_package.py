@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import hashlib
 import json
@@ -13,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 import rfc8785
-from support.evidence import make_entry, run_code
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from support.evidence import make_entry, run_code, write_key_pair
 
 from spanforge.model_registry.compliance import EvidencePackage, MissingExtraError
 from spanforge.model_registry.compliance._packages.derived_files import DERIVED_FILES
@@ -98,6 +100,18 @@ def test_files_of_an_unsigned_package(made: EvidencePackage, tmp_path: Path) -> 
     reason = "this package is unsigned, so nothing shows who made it or that it is unchanged"
     assert manifest["signature"] == f"none: {reason}"
     assert manifest["signed_by"] is None
+
+
+def test_signature_states_the_subject(made: EvidencePackage, tmp_path: Path) -> None:
+    """The signed statement has the facts that say which package it is."""
+    private, _ = write_key_pair(tmp_path, Ed25519PrivateKey.generate())
+    made.write(tmp_path / "package", private)
+    envelope = json.loads((tmp_path / "package" / "signature.dsse.json").read_bytes())
+    attestation = json.loads(made.to_json())
+    names = ("format", "framework", "model_id", "overall_status", "generated_at")
+    period = {name: attestation["period"][name] for name in ("from_date", "to_date")}
+    predicate = json.loads(base64.b64decode(envelope["payload"]))["predicate"]
+    assert predicate == period | {name: attestation[name] for name in names}
 
 
 @pytest.mark.slow

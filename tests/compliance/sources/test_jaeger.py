@@ -403,7 +403,7 @@ def test_503_is_retried_twice() -> None:
 
 
 def test_redirects_stay_on_the_server() -> None:
-    """A redirect within the server is followed; one to another port is not, because it would get the password."""
+    """A redirect within the server is followed; one to another port or host is not, as that would get the password."""
     moved = "/jaeger/ui/api/v3/services"
     server = JaegerServer(lambda path, _: Reply(b"{}") if path == moved else Reply(b"", 302, {"Location": moved}))
     assert read(server)[1] == []
@@ -413,6 +413,8 @@ def test_redirects_stay_on_the_server() -> None:
         expected = "redirects to another server, 'http://127.0.0.1', perhaps for a login"
         assert reason(JaegerServer(instead(Reply(b"", 302, target))), "a:b@") == expected
     assert other.asked == []
+    reply = Reply(b"", 302, {"Location": "https://other.invalid/api/v3/services"})
+    assert reason(JaegerServer(instead(reply))) == expected.replace("http://127.0.0.1", "https://other.invalid")
 
 
 def test_user_and_path_of_the_address() -> None:
