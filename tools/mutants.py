@@ -116,7 +116,6 @@ class Copy:
     def __init__(self, paths: list[str]) -> None:
         self.folder = self._copy_clone()
         self.log = self.folder / "pytest.log"
-        self._python = make_environment("clickhouse", "clickhouse/python")
         os.chdir(self.folder)
         sys.path[:0] = [str(self.folder / "src"), str(self.folder)]
         os.environ["PYTHONPATH"] = os.pathsep.join(sys.path[:2])
@@ -201,7 +200,8 @@ class Copy:
 
     def _run_clickhouse_tests(self) -> int | None:
         """Return the exit code of pytest in the environment of ClickHouse's engine; ``None`` if it does not end."""
-        command = [self._python, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests/clickhouse"]
+        python = make_environment("clickhouse", "clickhouse/python")
+        command = [python, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests/clickhouse"]
         with self.log.open("wb") as log, contextlib.suppress(subprocess.TimeoutExpired):
             return subprocess.run(command, stdout=log, stderr=log, timeout=600, check=False).returncode
         return None
