@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import functools
+from typing import TYPE_CHECKING, Final
 
 from spanforge.model_registry._core.names import entry_key, read_forms, read_plain_letters, squeeze
 from spanforge.model_registry._core.overlay import OverlayMap
@@ -10,9 +11,12 @@ from spanforge.model_registry._core.overlay import OverlayMap
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from spanforge.model_registry._core.names import NameKey
+    from spanforge.model_registry._core.names import EntryKey, NameKey
 
     Texts = str | tuple[str, ...]
+
+_MAX_SHARED_KEYS: Final = 1_024
+"""Keys that are kept of texts that have their letters from several; about 500 bytes each."""
 
 
 class FormTable:
@@ -69,7 +73,9 @@ class FormTable:
         return [each for each, _ in self._list_equal(entry_key(text).text)]
 
     def _list_equal(self, key: str) -> list[tuple[str, str | None]]:
-        keyed = ((entry_key(text), text) for text in self._list(squeeze(key)))
+        texts = self._list(squeeze(key))
+        read_key = _keep_key if texts[1:] else entry_key
+        keyed = ((read_key(text), text) for text in texts)
         return [(text, each.provider) for each, text in keyed if each.text == key]
 
     def _list(self, letters: str) -> tuple[str, ...]:
@@ -84,6 +90,12 @@ class FormTable:
                 keyed = [(entry_key(text).text, text) for text in texts]
                 for key in dict.fromkeys(each for each, _ in keyed):
                     yield [text for each, text in keyed if each == key]
+
+
+@functools.lru_cache(maxsize=_MAX_SHARED_KEYS)
+def _keep_key(text: str) -> EntryKey:
+    """Return the key of a text that shares its letters with others, which each search for one of them reads."""
+    return entry_key(text)
 
 
 def _as_tuple(texts: Texts) -> tuple[str, ...]:
