@@ -83,10 +83,14 @@ class Site:
 def test_every_span_gets_what_the_processor_sets(
     run_server: Callable[..., Server], tmp_path: Path, match: MatchMode
 ) -> None:
-    """Over every convention, provider, alias, glob and text, lookup and transform set what the span processor sets."""
+    """Over every convention, provider, alias, glob and text, lookup and transform set what the span processor sets.
+
+    Each match has half of the spans.
+    """
     registry = corpus()
     forged = {"otelcol.registry_name": "gpt-4o", "otelcol.registry_provider_name": "\ngpt-4o"}
-    spans = [*spans_of(registry), ("app", {"x": 1, **forged}), ("app", {"model_registry.status": "mine", **forged})]
+    half = spans_of(registry)[match == "exact" :: 2]
+    spans = [*half, ("app", {"x": 1, **forged}), ("app", {"model_registry.status": "mine", **forged})]
     transform = render_transform(registry, match=match)
     site = Site(run_server, tmp_path, match, transform, render_lookup_source(registry, match=match))
     site.send(made([], spans))
