@@ -24,7 +24,7 @@ from support.exporters import GRPC, PROTOCOLS, exporter_to
 from support.otlp_json import items_of
 from support.recording import Recorder
 from support.servers import ALL_AT_ONCE, RETRY_SOON, NotStartedError, archive_settings, spans_in
-from support.waiting import wait_until
+from support.waiting import poll, wait_until
 
 from spanforge.model_registry import ModelRegistry
 
@@ -40,9 +40,9 @@ pytestmark = pytest.mark.e2e
 _logger = logging.getLogger(__name__)
 
 SERVICE: Final = "durable"
-OPERATIONS: Final = 10_000
+OPERATIONS: Final = 4_000
 IN_ONE_TRACE: Final = 500
-BATCH: Final = 100
+BATCH: Final = 50
 ACCEPTED: Final = ("OK", "")
 RETRY: Final = {"GRPC": "UNAVAILABLE", "HTTP": "503"}
 """Protocol to the code that tells a sender to try again."""
@@ -95,7 +95,7 @@ def recorder() -> Application:
 
 @pytest.fixture(scope="module")
 def operations(recorder: Application) -> list[ReadableSpan]:
-    """Give 10,000 spans with a registry event: half of them in large traces, half of them alone."""
+    """Give 4,000 spans with a registry event: half of them in large traces, half of them alone."""
     spans = recorder.alone(OPERATIONS // 2)
     while len(spans) < OPERATIONS:
         spans += recorder.in_one_trace(IN_ONE_TRACE)
@@ -253,7 +253,7 @@ MISFORTUNES: Final = {
 def test_no_event_is_lost(
     site: Callable[..., Site], operations: list[ReadableSpan], caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
-    """All 10,000 spans with registry events are in the archive and in Jaeger, whatever happens while they are sent."""
+    """All 4,000 spans with registry events are in the archive and in Jaeger, whatever happens while they are sent."""
     misfortune = MISFORTUNES[name]
     here = site(OTELCOL_ARCHIVE_MEGABYTES="1")
     if misfortune.backend_is_down:
@@ -287,17 +287,18 @@ def test_no_event_is_lost(
     expected = ids_of(operations)
     archived = here.archived()
     assert archived.keys() == expected
-    wait_until(lambda: here.in_jaeger().keys() == expected, interval=0.3)
-    repeats = {where: has.total() - OPERATIONS for where, has in (("archive", archived), ("Jaeger", here.in_jaeger()))}
+    shown = poll(here.in_jaeger, lambda shown: shown.keys() == expected, interval=0.3)
+    assert shown.keys() == expected
+    repeats = {where: has.total() - OPERATIONS for where, has in (("archive", archived), ("Jaeger", shown))}
     _logger.info("%s: repeats %s", name, repeats)
     assert repeats["archive"] <= len(misfortune.ends) * len(senders) * BATCH  # what was under way when it ended
     assert misfortune.ends or not any(repeats.values())
-    assert len(list(here.folder.glob("spans*.jsonl"))) > 5, "the archive was to be rotated, too"
+    assert len(list(here.folder.glob("spans*.jsonl"))) > 2, "the archive was to be rotated, too"
 
 
 def test_large_spans_wait(site: Callable[..., Site], recorder: Application) -> None:
     """What has waited for Jaeger is sent in messages of a size that it takes, however large the spans are."""
-    number = 1_000
+    number = 500
     here = site()
     here.jaeger.stop()
     prompt = {"gen_ai.prompt": "x" * 12_000}
@@ -323,6 +324,7 @@ def test_short_of_memory(site: Callable[..., Site], recorder: Application) -> No
         OTELCOL_MEMORY_SPIKE_MIB="1",
         OTELCOL_DECISION_WAIT="5s",
         OTELCOL_SAMPLING_PERCENTAGE="0",
+        GOGC="100",
     )
     message = "data refused due to high memory usage"
     answers = (here.send(GRPC, recorder.plain(1, text="x" * 3_000_000)) for _ in range(500))
