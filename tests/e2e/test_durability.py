@@ -43,6 +43,8 @@ SERVICE: Final = "durable"
 OPERATIONS: Final = 4_000
 IN_ONE_TRACE: Final = 500
 BATCH: Final = 50
+USUAL_LIMIT: Final = "yaml:receivers::otlp::protocols::grpc::max_recv_msg_size_mib: 4"
+"""The message size of most backends; our configuration of Jaeger has a larger one."""
 ACCEPTED: Final = ("OK", "")
 RETRY: Final = {"GRPC": "UNAVAILABLE", "HTTP": "503"}
 """Protocol to the code that tells a sender to try again."""
@@ -209,7 +211,7 @@ def site(run_server: Callable[..., Server], tmp_path: Path) -> Callable[..., Sit
     """Give what starts a Jaeger, and a Collector that keeps what it has in a folder of the test."""
 
     def start(**settings: str) -> Site:
-        jaeger = run_server("jaeger")
+        jaeger = run_server("jaeger", USUAL_LIMIT)
         defaults = {"JAEGER_OTLP_ENDPOINT": jaeger.at["JAEGER_OTLP_GRPC"], **archive_settings(tmp_path), **ALL_AT_ONCE}
         return Site(run_server("otelcol", *RETRY_SOON, **{**defaults, **settings}), jaeger, tmp_path)
 
