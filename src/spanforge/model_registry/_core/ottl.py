@@ -22,11 +22,10 @@ def group(condition: str, statements: Iterable[str]) -> str:
 
 def encode(value: str) -> str:
     """Return a string literal that neither YAML nor the Collector's configuration changes."""
-    escaped = (_ESCAPES_BY_CHARACTER.get(c) or (c if c.isprintable() else f"\\U{ord(c):08x}") for c in value)
-    return '"' + "".join(escaped) + '"'
-
-
-_ESCAPES_BY_CHARACTER: Final = {'"': '\\"', "\\": "\\\\", "$": "\\u0024"}
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\u0024")
+    if not escaped.isprintable():
+        escaped = "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in escaped)
+    return f'"{escaped}"'
 
 
 def encode_all(values: Iterable[str]) -> str:
