@@ -47,7 +47,7 @@ OURS = "model_registry."
 
 # -- sampling --------------------------------------------------------------------------------------------------------
 
-EACH = 200
+EACH = 50
 """Traces of each kind that are to arrive all."""
 PLAIN = 1_334
 """Traces of each kind of which a share is to arrive."""
