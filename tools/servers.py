@@ -175,10 +175,10 @@ def _build(name: str, target: Path) -> None:
     environment = {**os.environ, **SETTINGS}
     with log.open("w") as output:
         for attempt in range(TRIES):
+            time.sleep(max(0, attempt - 1))
             run = subprocess.run(command, cwd=modules(name), env=environment, stdout=output, stderr=output, check=False)
             if run.returncode == 0:
                 break
-            time.sleep(attempt)
     if run.returncode != 0 or subprocess.run([new, version], capture_output=True, check=False).returncode != 0:
         last = (log.read_text(errors="replace").strip().splitlines() or ["it does not run here"])[-1]
         raise NotBuiltError(f"it cannot be built: {last[:300]} (log: {log.relative_to(ROOT)})")
@@ -232,13 +232,13 @@ def _write_start(start: Path, program: str) -> None:
 
 def _said(command: list[str], folder: str) -> str:
     for attempt in range(TRIES):
+        time.sleep(max(0, attempt - 1))
         try:
             run = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
         except FileNotFoundError:
             raise NotBuiltError(f"it is not on the PATH, and {command[0]} is not installed") from None
         if run.returncode == 0:
             return run.stdout
-        time.sleep(attempt)
     last = (run.stderr.strip().splitlines() or ["it does not run here"])[-1]
     raise NotBuiltError(f"it is not on the PATH, and {command[0]} failed: {last[:300]}")
 

@@ -33,10 +33,11 @@ Demo = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture(scope="module")
 def archived(demo: Demo, run_module_server: Callable[..., Server], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the folder of a demo that has sent its telemetry to a Collector, whose archive is complete."""
+    """Give the folder of a demo that has sent its telemetry to a Collector by HTTP, whose archive is complete."""
     folder = tmp_path_factory.mktemp("archived")
     server = run_module_server("otelcol", **archive_settings(folder / "archive"))
-    done = demo(folder, OTEL_EXPORTER_OTLP_ENDPOINT=f"http://{server.at['OTELCOL_OTLP_GRPC']}")
+    endpoint = f"http://{server.at['OTELCOL_OTLP_HTTP']}"
+    done = demo(folder, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint, OTEL_EXPORTER_OTLP_PROTOCOL="http/protobuf")
     assert done.returncode == 0, done.stderr
     spans = folder / "archive" / "spans.jsonl"
     wait_until(lambda: spans.read_bytes().count(b'"startTimeUnixNano"') >= 26)  # 12 calls, 14 operations

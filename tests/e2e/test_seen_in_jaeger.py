@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import re
@@ -89,35 +88,19 @@ class Seen(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def see(
+def seen(
     backend: Backend,
     demo: Callable[..., subprocess.CompletedProcess[str]],
     tmp_path_factory: pytest.TempPathFactory,
-) -> Callable[[str], Seen]:
-    """Give a function that runs the demo once for each protocol, as an application that sends to the Collector."""
-
-    @functools.cache
-    def run(protocol: str) -> Seen:
-        file = tmp_path_factory.mktemp("demo") / "telemetry.jsonl"
-        service = f"agent {protocol}"
-        done = demo(
-            file.parent,
-            file.name,
-            OTEL_SERVICE_NAME=service,
-            OTEL_EXPORTER_OTLP_ENDPOINT=backend.endpoint(protocol),
-            OTEL_EXPORTER_OTLP_PROTOCOL=protocol,
-        )
-        assert done.returncode == 0, done.stderr
-        assert "did not take" not in done.stdout
-        return Seen(backend, service, [span for _, _, span in read_items(file)], backend.spans(service, RUNS * SPANS))
-
-    return run
-
-
-@pytest.fixture(params=["grpc", "http/protobuf"])
-def seen(request: pytest.FixtureRequest, see: Callable[[str], Seen]) -> Seen:
-    """Give what the demo left with one protocol."""
-    return see(request.param)
+) -> Seen:
+    """Give what the demo left, as an application that sends to the Collector by gRPC."""
+    file = tmp_path_factory.mktemp("demo") / "telemetry.jsonl"
+    service = "agent"
+    endpoint = backend.endpoint("grpc")
+    done = demo(file.parent, file.name, OTEL_SERVICE_NAME=service, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint)
+    assert done.returncode == 0, done.stderr
+    assert "did not take" not in done.stdout
+    return Seen(backend, service, [span for _, _, span in read_items(file)], backend.spans(service, RUNS * SPANS))
 
 
 def shown_attributes(owner: dict[str, Any]) -> dict[str, Any]:
