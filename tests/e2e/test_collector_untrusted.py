@@ -21,9 +21,6 @@ from support.prometheus import ask, write_configuration
 from support.servers import archive_settings
 from support.waiting import poll, wait_until
 
-from spanforge.model_registry import ModelRegistry
-from spanforge.model_registry.collector import render_transform
-
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -388,11 +385,16 @@ def test_series_of_untrusted_senders_have_one_limit(collector: Callable[..., Ser
     assert untrusted == {("service-0", None): 15, ("service-1", None): 15, (None, "true"): 1}
 
 
+UNREGISTERED = (
+    "yaml:processors::transform/model_registry::trace_statements: "
+    """['set(span.attributes["model_registry.status"], "unregistered")']"""
+)
+"""Configuration of a Collector whose enrichment flags all spans, whoever sends them."""
+
+
 def test_a_full_queue_of_untrusted_senders(run_server: Callable[..., Server], tmp_path: Path) -> None:
     """While the backend is down, untrusted senders fill only their own queue of flagged spans."""
-    enrichment = tmp_path / "enrichment.yaml"
-    enrichment.write_text(render_transform(ModelRegistry(auto_emit=False)), "utf-8")
-    server = run_server("otelcol", enrichment, **archive_settings(tmp_path), OTELCOL_QUEUE_SIZE="5")
+    server = run_server("otelcol", UNREGISTERED, **archive_settings(tmp_path), OTELCOL_QUEUE_SIZE="5")
     site = Site(server, server, tmp_path / "spans.jsonl")
     statuses = [
         [site.post(whose, "traces", json.loads(otlp.line(otlp.span("unknown")))) for _ in range(number)]
