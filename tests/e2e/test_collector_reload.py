@@ -46,7 +46,7 @@ WATCH: Final = 1
 """Seconds that the script watches the Collector after SIGHUP."""
 MODELS: Final = ("alpha", "beta", "gamma")
 TIERS: Final[tuple[RiskTier, ...]] = ("low", "medium", "high", "critical")
-VERSIONS: Final = 2
+VERSIONS: Final = 1
 BATCH: Final = 10
 RELOADED: Final = "Config updated, restart service"
 """What a Collector says on SIGHUP."""

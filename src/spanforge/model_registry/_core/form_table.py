@@ -24,7 +24,7 @@ class FormTable:
 
     The keys are listed without their hyphens, because a name loses its hyphens faster than it is parsed. So most names
     that no entry matches need not be parsed. A table has the texts only, because a registry may have 100,000. The keys
-    of the few texts that a name finds are computed again.
+    of the few texts that a name finds are computed again. Those of texts that share their letters are kept for a while.
     """
 
     __slots__ = ("_numbered", "_texts")
