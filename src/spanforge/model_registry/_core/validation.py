@@ -90,9 +90,7 @@ RESERVED: Final[Mapping[str, ReservedKey]] = {
     "deprecation_reason": ReservedKey("text", True, "the reason for the deprecation", argument="reason"),
     **_STATUS_DATES,
     "successor": ReservedKey("text", True, "the model to use instead"),
-    "sunset_date": ReservedKey(
-        "date", True, "the date from which calls to the deprecated model are exceptions in evidence"
-    ),
+    "sunset_date": ReservedKey("date", True, "the date from which evidence lists calls to the model as exceptions"),
     "contact": ReservedKey("text", False, "how to reach the owner: a URL, an address or a channel"),
     "history": ReservedKey(
         "history", True, f"the model's changes, each with {_RECORD_KEYS}; the last two are optional"
