@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dis
+import functools
 import linecache
 import sys
 import threading
@@ -50,17 +52,32 @@ CHANGING = {"state.py", "guard.py", "delivery.py", "emission.py", "layers.py", "
 ASSIGNMENTS = {"self._state = new_state", "self._last_timestamp = timestamp"}
 """The one assignment of a change, and that of the clock."""
 NAMES = ("a", "b", "c", "new", "alias", "alias b", "glob-1", "glob-b", "added", "added-1", "file", "file-1")
-ASKED = [(name, provider) for name in NAMES for provider in (None, "p")]
+ASKED = [*((name, None) for name in NAMES), *((name, "p") for name in ("new", "a", "added-1"))]
+CHANGES_NOTHING = ("LOAD_", "PUSH_NULL", "PRECALL", "KW_NAMES", "COPY", "SWAP", "BUILD_", "IS_OP", "POP_JUMP", "NOP")
+"""Starts of the names of opcodes that only work on the stack of their frame: other code cannot tell that they ran."""
 
 
 class Interruption(BaseException):
     """The exception of the signal handler."""
 
 
+@functools.cache
+def list_places(code: CodeType) -> frozenset[int]:
+    """Return the opcodes of a function before which something may have changed, even if only the handler in force."""
+    handlers = {place for each in dis._parse_exception_table(code) for place in (each.start, each.end)}  # type: ignore[attr-defined]
+    places, before = set(), ""
+    for each in dis.get_instructions(code):
+        if each.is_jump_target or each.offset in handlers or not before.startswith(CHANGES_NOTHING):
+            places.add(each.offset)
+        before = each.opname
+    return frozenset(places)
+
+
 class Interrupter:
     """Raises once, at the first opcode of the library's that no run before was interrupted at.
 
-    A frame whose opcodes are all known is not looked at again: each run makes the same calls in the same order.
+    If nothing has changed before an opcode, it is left out: an interruption of the opcode before it is the same. A
+    frame whose opcodes are all known is not looked at again: each run makes the same calls in the same order.
     """
 
     pure: set[Place] = set()  # noqa: RUF012 - one for all
@@ -95,12 +112,13 @@ class Interrupter:
             return None
         frame.f_trace_opcodes, frame.f_trace_lines = True, False
         seen = self.seen if Path(code.co_filename).name in CHANGING else self.pure
+        places = list_places(code)
 
         def trace_opcode(frame: FrameType, event: str, _argument: Any) -> Any:
             place = code, frame.f_lasti
             if event == "return":
                 self.known.add((code, number))
-            elif event == "opcode" and place not in seen:
+            elif event == "opcode" and frame.f_lasti in places and place not in seen:
                 seen.add(place)
                 self.place = place
                 raise Interruption

@@ -101,6 +101,15 @@ def stated(case: EvidenceCase, otlp: Otlp) -> dict[str, Any]:
     return attestation
 
 
+def list_places(stated: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """Return the path of one value of each type for each place of the schema, which does not differ between items."""
+    places: dict[object, tuple[Any, ...]] = {}
+    for path in paths(stated):
+        place = tuple(0 if isinstance(part, int) else part for part in path)
+        places.setdefault((place, type(item_at(stated, path))), path)
+    return list(places.values())
+
+
 def test_attestations_validate(stated: dict[str, Any]) -> None:
     """An attestation whose lists all have items is valid."""
     assert [key for key, value in stated.items() if value == []] == []
@@ -119,7 +128,7 @@ def test_empty_attestations_validate(case: EvidenceCase, model_id: str | None, f
 @pytest.mark.slow
 def test_every_object_has_exactly_its_fields(stated: dict[str, Any]) -> None:
     """An object with an unknown field, or without one of its fields, is invalid."""
-    objects = [path for path in paths(stated) if isinstance(item_at(stated, path), dict)]
+    objects = [path for path in list_places(stated) if isinstance(item_at(stated, path), dict)]
     assert len(objects) > 20
     for path in objects:
         assert not VALIDATOR.is_valid(replaced(stated, (*path, "unknown"), None))
@@ -132,7 +141,7 @@ def test_every_object_has_exactly_its_fields(stated: dict[str, Any]) -> None:
 @pytest.mark.slow
 def test_every_value_has_its_type(stated: dict[str, Any]) -> None:
     """A boolean in place of any value, and a negative number in place of any number, are invalid."""
-    for path in list(paths(stated))[1:]:
+    for path in list_places(stated)[1:]:
         assert not VALIDATOR.is_valid(replaced(stated, path, False)), path
         if isinstance(item_at(stated, path), (int, float)):
             assert not VALIDATOR.is_valid(replaced(stated, path, -1)), path
