@@ -33,6 +33,7 @@ class Sizes(NamedTuple):
         checked: Entries of a registry file that is checked, or reloaded.
         bad: Bytes of each kind of bad registry file.
         globs: Globs of a registry with very many.
+        has_warm_up: Whether each candidate runs once before the first round.
     """
 
     folder: str
@@ -50,6 +51,7 @@ class Sizes(NamedTuple):
     checked: int = 10_000
     bad: int = 30_000_000
     globs: int = 100_000
+    has_warm_up: bool = True
 
 
 class Comparison(NamedTuple):
@@ -169,7 +171,7 @@ def run(
     """
     comparison = benchmark.prepare(sizes)
     try:
-        measured = interleaved(comparison.candidates, rounds * comparison.repeated)
+        measured = interleaved(comparison.candidates, rounds * comparison.repeated, has_warm_up=sizes.has_warm_up)
         counted = count(comparison.spans)
     finally:
         comparison.end()

@@ -193,7 +193,8 @@ def against(other: str) -> Callable[[Sizes], Comparison]:
             return run
 
         def note() -> str:
-            ratios = [a.processor / b.processor for a, b in zip(*(found[1:] for found in costs.values()), strict=True)]
+            counted = [found[sizes.has_warm_up :] for found in costs.values()]
+            ratios = [a.processor / b.processor for a, b in zip(*counted, strict=True)]
             peak = max(max(cost.parent, cost.child) for cost in costs["evidence"]) / 1_000
             return f"ratio by processor time {statistics.median(ratios):.3f}; peak memory {peak:,.0f} MB per process"
 

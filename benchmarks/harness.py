@@ -44,11 +44,13 @@ def _left_out(number: int) -> int:
     return rank
 
 
-def interleaved(candidates: Mapping[str, Callable[[], float]], rounds: int) -> list[dict[str, float]]:
+def interleaved(
+    candidates: Mapping[str, Callable[[], float]], rounds: int, *, has_warm_up: bool = True
+) -> list[dict[str, float]]:
     """Return each candidate's figure per round. The first candidate rotates, and a warm-up round is not returned."""
     names = list(candidates)
     found = []
-    for number in range(-1, rounds):
+    for number in range(-has_warm_up, rounds):
         begin = number % len(names)
         order = names[begin:] + names[:begin]
         measured = {name: candidates[name]() for name in order}
