@@ -147,7 +147,7 @@ class Telemetry(NamedTuple):
 
 telemetries = st.builds(
     Telemetry,
-    st.lists(drawn_items(), min_size=1, max_size=14),
+    st.lists(drawn_items(), min_size=6, max_size=20) | st.lists(drawn_items(), min_size=1, max_size=2),
     st.lists(st.tuples(st.integers(0, 50), st.sampled_from(("", "", "model", "service", "sender"))), max_size=6),
     st.booleans(),
 )
