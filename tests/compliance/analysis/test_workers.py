@@ -64,7 +64,7 @@ def folder(tmp_path: Path) -> str:
 
 
 class Started:
-    """Records the processes that are started: up to three, for files of any size."""
+    """Records the processes that are started: up to two, for files of any size."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.processes: list[subprocess.Popen[bytes]] = []
@@ -76,7 +76,7 @@ class Started:
             return process
 
         monkeypatch.setattr(workers, "PARALLEL_MIN_BYTES", 0)
-        monkeypatch.setattr(workers, "_count_cores", lambda: 3)
+        monkeypatch.setattr(workers, "_count_cores", lambda: 2)
         monkeypatch.setattr(workers.subprocess, "Popen", start)
 
     def gone(self) -> bool:
@@ -119,7 +119,7 @@ def test_processes_give_equal_results(readers: list[FileReader], folder: str, mo
     started = Started(monkeypatch)
     assert summarize(scan_inputs(readers, request(), folder)) == expected
     assert take_ids(folder) == spilled
-    assert len(started.processes) == 3
+    assert len(started.processes) == 2
     assert started.gone()
 
 
@@ -145,10 +145,9 @@ def test_reports_of_progress(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("started")
-@pytest.mark.parametrize(("start", "end"), [("0001-01-01", "2026-02-01"), ("2026-01-01", "9999-12-31")])
-def test_long_periods(readers: list[FileReader], folder: str, start: str, end: str) -> None:
+def test_long_period(readers: list[FileReader], folder: str) -> None:
     """A period may begin with the first year, and end with the last one."""
-    found = scan_inputs(readers, request(to_nanos(start), to_nanos(end)), folder)
+    found = scan_inputs(readers, request(to_nanos("0001-01-01"), to_nanos("9999-12-31")), folder)
     assert [read.result.spans - read.result.spans_outside for read in found] == [4, 7, 10, 13]
 
 
@@ -313,14 +312,14 @@ def test_failed_start_ends_other_processes(
     popen = workers.subprocess.Popen
 
     def start(*args: Any, **kwargs: Any) -> subprocess.Popen[bytes]:
-        if len(started.processes) == 2:
+        if started.processes:
             raise BlockingIOError
         return popen(*args, **kwargs)
 
     monkeypatch.setattr(workers.subprocess, "Popen", start)
     with pytest.raises(BlockingIOError):
         scan_inputs(readers, request(), folder)
-    assert len(started.processes) == 2
+    assert len(started.processes) == 1
 
 
 @pytest.mark.slow
@@ -330,7 +329,7 @@ def test_several_threads_scan_at_once(readers: list[FileReader], folder: str, tm
     with ThreadPoolExecutor(2) as threads:
         found = [threads.submit(scan_inputs, readers, request(), where) for where in (folder, str(tmp_path / "more"))]
         assert summarize(found[0].result()) == summarize(found[1].result())
-    assert len(started.processes) == 6
+    assert len(started.processes) == 4
 
 
 SCRIPT = """
@@ -355,15 +354,16 @@ def write_script(readers: list[FileReader], folder: str, before: str = "") -> st
     return str(path)
 
 
+ODD_ENTRIES = "[pathlib.Path('x'), b'x', None, ''] * 2"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("before", "options"),
     [
-        ("", ("-I", "-X", "dev", "-W", "error")),
-        ("os.close(0)", ()),
+        ("sys.stdin.close(); sys.stdout = None", ("-I", "-X", "dev", "-W", "error")),
         ("os.close(0); os.close(1); import signal; signal.signal(signal.SIGCHLD, lambda *_: None)", ()),
-        ("sys.stdin.close(); sys.stdout = None", ()),
-        ("sys.path[:0] = ['', '/dev/null', 'caf\\u00e9']; sys.path += [pathlib.Path('x'), b'x', None, ''] * 2", ()),
+        (f"os.close(0); sys.path[:0] = ['', '/dev/null', 'caf\\u00e9']; sys.path += {ODD_ENTRIES}", ()),
     ],
 )
 def test_scan_from_a_script(readers: list[FileReader], folder: str, before: str, options: tuple[str, ...]) -> None:
