@@ -55,6 +55,12 @@ def _read_source(module: str) -> str:
 
 
 @functools.cache
+def _list_lines(module: str) -> list[bytes]:
+    """Return the lines of a module's source, in bytes, which are the unit of columns in its syntax tree."""
+    return _read_source(module).encode().split(b"\n")
+
+
+@functools.cache
 def _parse(module: str) -> ast.Module:
     return ast.parse(_read_source(module))
 
@@ -266,5 +272,9 @@ def _render_type(module: str, annotation: ast.expr) -> str:
 
 def _read_text(module: str, node: ast.expr | None) -> str:
     """Return the source of an expression, on one line."""
-    segment = ast.get_source_segment(_read_source(module), node) if node is not None else None
-    return " ".join((segment or "").split())
+    if node is None:
+        return ""
+    lines = _list_lines(module)[node.lineno - 1 : node.end_lineno]
+    lines[-1] = lines[-1][: node.end_col_offset]
+    lines[0] = lines[0][node.col_offset :]
+    return " ".join(b" ".join(lines).decode().split())
