@@ -81,8 +81,12 @@ def lines(draw: st.DrawFn, sender: str) -> list[bytes]:
     return [*found, OTLP.logs(*OTLP.marked(sender, {}, *records))]
 
 
-def make_packages(inputs: list[list[bytes]]) -> list[EvidencePackage]:
-    """Return the evidence of these inputs about the inventory and about two models."""
+SUBJECTS = st.sampled_from([((None, "soc2"), ("gpt", "nist_ai_rmf")), ((None, "nist_ai_rmf"), ("old", "soc2"))])
+"""The inventory and a model, each with a framework."""
+
+
+def make_packages(inputs: list[list[bytes]], subjects: Any) -> list[EvidencePackage]:
+    """Return the evidence of these inputs about these subjects."""
     with tempfile.TemporaryDirectory() as folder:
         models = Path(folder, "models.json")
         models.write_bytes(encode_entries(ENTRIES))
@@ -96,7 +100,7 @@ def make_packages(inputs: list[list[bytes]]) -> list[EvidencePackage]:
             engine.generate_evidence_package(
                 model, framework, "2026-01-01", "2026-01-02", telemetry=files, generated_at="2026-06-01"
             )
-            for model, framework in ((None, "soc2"), (None, "nist_ai_rmf"), ("old", "soc2"), ("gpt", "nist_ai_rmf"))
+            for model, framework in subjects
         ]
 
 
@@ -113,16 +117,17 @@ def drop_untrusted(package: EvidencePackage) -> tuple[Any, list[bytes]]:
     return msgspec.structs.replace(found, inputs=(), untrusted_copies=copies, **lists), rows
 
 
-@settings(max_examples=80)
+@settings(max_examples=60)
 @given(
     trusted=lines("trusted"),
     untrusted=lines("untrusted"),
     order=st.randoms(use_true_random=False),
     together=st.sampled_from(["one file", "first", "last"]),
     limit=st.sampled_from([2, 50_000]),
+    subjects=SUBJECTS,
 )
-def test_untrusted_senders_change_nothing_about_others(
-    trusted: list[bytes], untrusted: list[bytes], order: Any, together: str, limit: int
+def test_untrusted_senders_change_nothing_about_others(  # noqa: PLR0913 - each is drawn
+    trusted: list[bytes], untrusted: list[bytes], order: Any, together: str, limit: int, subjects: Any
 ) -> None:
     """All fields and rows equal those without the adversary's records, except the untrusted ones."""
     mixed = trusted.copy()
@@ -132,7 +137,7 @@ def test_untrusted_senders_change_nothing_about_others(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(call_groups, "MAX_CALL_GROUPS", limit)
         patch.setattr(seen_events, "MAX_SEEN_EVENTS", limit)
-        alone, attacked = make_packages([trusted]), make_packages(inputs)
+        alone, attacked = make_packages([trusted], subjects), make_packages(inputs, subjects)
     assert list(map(drop_untrusted, attacked)) == list(map(drop_untrusted, alone))
 
 
@@ -151,11 +156,17 @@ MALFORMED = st.sampled_from(
 """Members that make a span malformed."""
 
 
-@given(trusted=lines("trusted"), changes=st.lists(MALFORMED, min_size=1, max_size=3), is_first=st.booleans())
+@given(
+    trusted=lines("trusted"),
+    changes=st.lists(MALFORMED, min_size=1, max_size=3),
+    is_first=st.booleans(),
+    subjects=SUBJECTS,
+)
 def test_malformed_spans_of_untrusted_senders_change_only_limits(
     trusted: list[bytes],
     changes: list[dict[str, Any]],
     is_first: bool,  # noqa: FBT001
+    subjects: Any,
 ) -> None:
     """Spans that cannot be read and are marked as untrusted change no check, count, coverage or row."""
     spans = [OTLP.marked("untrusted", OTLP.span("old"))[0] | change for change in changes]
@@ -164,7 +175,8 @@ def test_malformed_spans_of_untrusted_senders_change_only_limits(
             span["attributes"] = [*OTLP.marked("untrusted", OTLP.span("old"))[0]["attributes"], 5]
     line = OTLP.line(*spans)
     mixed = [line, *trusted] if is_first else [*trusted, line]
-    for attacked, alone in zip(make_packages([mixed]), make_packages([trusted]), strict=True):
+    packages = make_packages([mixed], subjects), make_packages([trusted], subjects)
+    for attacked, alone in zip(*packages, strict=True):
         (found, rows), (expected, expected_rows) = drop_untrusted(attacked), drop_untrusted(alone)
         assert msgspec.structs.replace(found, limits=()) == msgspec.structs.replace(expected, limits=())
         assert rows == expected_rows
