@@ -10,16 +10,17 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from support.entries import FIELDS, METADATA
+from support.telemetry import tracers_with
 
 from spanforge.model_registry import ModelRegistry, ModelRegistryEntry
 from spanforge.model_registry._core.process import reset_process
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
+
+    from opentelemetry.sdk.trace import TracerProvider
 
 os.environ["PYDANTIC_DISABLE_PLUGINS"] = "true"  # logfire's plugin makes each import of openai slower
 NOT_AVAILABLE = re.compile(" is not built: | has no wheel ")
@@ -88,8 +89,7 @@ def exporter() -> InMemorySpanExporter:
 @pytest.fixture
 def provider(exporter: InMemorySpanExporter) -> Iterator[TracerProvider]:
     """Give a tracer provider of the real SDK that exports at once."""
-    provider = TracerProvider(shutdown_on_exit=False)
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    provider = tracers_with(exporter)
     yield provider
     provider.shutdown()
 

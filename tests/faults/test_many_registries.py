@@ -50,7 +50,7 @@ def use_registry(path: Path | None = None, meters: Meters | None = None) -> Mode
 
 @pytest.mark.slow
 def test_registries_that_are_gone_leave_nothing(tmp_path: Path) -> None:
-    """After 200 more registries, memory, threads, descriptors and followed files are as after the first ones.
+    """After 100 more registries, memory, threads, descriptors and followed files are as after the first ones.
 
     Only the library's own memory counts, because the SDK keeps 700 bytes for each provider.
     """
@@ -63,8 +63,8 @@ def test_registries_that_are_gone_leave_nothing(tmp_path: Path) -> None:
         for number in range(30):
             use_registry(path if number % 10 == 0 else None)
         before = measure_own_memory(threads)
-        freed = [weakref.ref(use_registry(path if number % 10 == 0 else None)) for number in range(200)]
-        assert measure_own_memory(threads) - before < 10_000
+        freed = [weakref.ref(use_registry(path if number % 10 == 0 else None)) for number in range(100)]
+        assert measure_own_memory(threads) - before < 5_000
     finally:
         tracemalloc.stop()
     assert [ref for ref in freed if ref() is not None] == []

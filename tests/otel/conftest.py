@@ -20,6 +20,7 @@ from support.entries import SHOWN_METADATA
 from support.log_lines import library_records
 from support.meters import Meters
 from support.spans import HAS_ENDING_HOOK, REQUEST
+from support.telemetry import NO_RESOURCE
 
 from spanforge.model_registry import ModelRegistry, get_default_registry
 from spanforge.model_registry._core.process import ByIdentity
@@ -124,7 +125,7 @@ class Pipeline:
             active_span_processor=None if threads is None else ConcurrentMultiSpanProcessor(threads),  # type: ignore[arg-type]
             span_limits=limits,
             shutdown_on_exit=False,
-            **options,
+            **{"resource": NO_RESOURCE, **options},
         )
         for each in processors:
             self.provider.add_span_processor(each)

@@ -17,6 +17,7 @@ import pytest
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from support.asked_registry import AskedRegistry, CountingRegistry
 from support.spans import HAS_ENDING_HOOK, PARAMETERS, REQUEST
+from support.telemetry import NO_RESOURCE
 
 from spanforge import model_registry
 from spanforge.model_registry._core import logs
@@ -206,7 +207,8 @@ def test_timeout_before_any_line(on_alarm: Any, registry: ModelRegistry, key: st
     on_alarm(raise_timeout)
     at_line = SignalAtLine()
     for line in itertools.count():
-        provider = TracerProvider(shutdown_on_exit=False)  # new ones for each line, because a cache leads past others
+        # New ones for each line, because a cache leads past others.
+        provider = TracerProvider(resource=NO_RESOURCE, shutdown_on_exit=False)
         provider.add_span_processor(ModelRegistrySpanProcessor(registry, unregistered="ignore", metrics=False))
         name = f"acme/chat-{line}-2026-01-{line % 40:02}"
         value = f'{{"model": "{name}"}}' if key == PARAMETERS else f'"{name}"'

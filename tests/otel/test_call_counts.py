@@ -21,7 +21,7 @@ from support.spans import (
     every_mapping,
     needs_ending_hook,
 )
-from support.telemetry import RecordOnly
+from support.telemetry import NO_RESOURCE, RecordOnly
 from support.threads import in_background, run_in_threads
 
 from spanforge.model_registry import ModelRegistry
@@ -263,7 +263,7 @@ def test_calls_count_as_the_registry_resolves_them(spans: list[tuple[dict[str, A
     """Each call counts under the entry that the registry resolves its names to, for any spans and changes."""
     reset_process()
     meters, registry, expected = Meters(), ModelRegistry(auto_emit=False), Counter[tuple[Any, ...]]()
-    provider = TracerProvider(shutdown_on_exit=False)
+    provider = TracerProvider(resource=NO_RESOURCE, shutdown_on_exit=False)
     provider.add_span_processor(ModelRegistrySpanProcessor(registry, meter_provider=meters.provider))
     for turn in turns:
         if turn == "clear":

@@ -201,7 +201,7 @@ def make_world(**metadata: Any) -> World:
     return World([entry], [call], [], START, START + 31 * DAY, START + 40 * DAY, 5 * MINUTE, 31 * DAY)
 
 
-@settings(max_examples=200)
+@settings(max_examples=120)
 @example(make_world(deprecation_date="2025-11-01", sunset_date="2025-12-01"))
 @example(make_world(sunset_date="2025-12-01"))
 @example(make_world(sunset_date="2026-01-15"))

@@ -82,7 +82,7 @@ def read_facts(folder: str, content: bytes) -> tuple[Any, ...]:
     return groups, result.spans, result.stretches, result.events, result.bad_lines, scanned.limits, ids
 
 
-@settings(max_examples=60)
+@settings(max_examples=36)
 @given(drawn=requests(), chunk=st.sampled_from([7, 100, 1024 * 1024]))
 def test_layouts_give_equal_records(drawn: list[dict[str, Any]], chunk: int) -> None:
     """The same requests give the same calls, events and ids in any layout and encoding."""
@@ -112,7 +112,7 @@ PARTS = [
 ]
 
 
-@settings(max_examples=400)
+@settings(max_examples=240)
 @given(parts=st.lists(st.sampled_from(PARTS) | st.binary(max_size=20), max_size=8))
 @example(parts=[b'{"resourceSpans":' + b"[" * 30_000])
 @example(parts=[b'{"a":' * 30_000])

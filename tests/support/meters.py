@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader, NumberDataPoint
+from support.telemetry import NO_RESOURCE
 
 GPT = ("gpt-4o", "active", "high", "ml-platform")
 """The series of the registered model."""
@@ -23,7 +24,7 @@ class Meters:
 
     def __init__(self) -> None:
         self.reader = InMemoryMetricReader()
-        self.provider = MeterProvider([self.reader], shutdown_on_exit=False)
+        self.provider = MeterProvider([self.reader], NO_RESOURCE, shutdown_on_exit=False)
 
     def read(self) -> dict[str, Any]:
         """Return each metric by its short name."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.sdk._logs import LoggerProvider, LogRecordProcessor
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
 
     from opentelemetry.sdk.trace import Event
     from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+
+NO_RESOURCE = Resource({})
+"""A resource without attributes. To make a usual one starts a thread."""
 
 
 def exported_events(exporter: InMemorySpanExporter) -> list[Event]:
@@ -28,7 +33,7 @@ def models_of(events: Iterable[Any]) -> list[Any]:
 
 def tracers_with(exporter: InMemorySpanExporter, **options: Any) -> TracerProvider:
     """Return a tracer provider of the real SDK that exports each span at once."""
-    provider = TracerProvider(shutdown_on_exit=False, **options)
+    provider = TracerProvider(shutdown_on_exit=False, **{"resource": NO_RESOURCE, **options})
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     return provider
 
@@ -75,7 +80,7 @@ class Raising(Keeping):
 
 def loggers_with(*processors: LogRecordProcessor) -> LoggerProvider:
     """Return a logger provider of the real SDK with these processors."""
-    provider = LoggerProvider(shutdown_on_exit=False)
+    provider = LoggerProvider(NO_RESOURCE, shutdown_on_exit=False)
     for processor in processors:
         provider.add_log_record_processor(processor)
     return provider

@@ -98,7 +98,7 @@ UPPER_CASE_FIRST = [
 @example(records=[], buffered=20, together=1_000, read=5)
 @example(records=ALL_THE_SAME, buffered=20, together=1, read=5)
 @example(records=[*NUMBERS_BEGIN_ALIKE, *NUMBERS_BEGIN_ALIKE[:3]], buffered=20, together=1, read=5)
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     records=RECORDS, buffered=st.integers(1, 20), together=st.sampled_from([0, 1, 2, 5, 1_000]), read=st.integers(1, 5)
 )

