@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from support.evidence import EvidenceCase
 from support.otlp import Otlp
 from support.random_telemetry import ENTRIES, Telemetry, telemetries
-from support.scans import DAY, HOUR, START
+from support.scans import DAY, END, HOUR, START
 
 from spanforge.model_registry.compliance import TelemetryError
 
@@ -65,6 +65,23 @@ def test_files_and_clickhouse_agree(database: Database, case: EvidenceCase) -> N
         assert list_figures(case.package(engine, telemetry=database.url, **OPTIONS)) == expected
 
     check()
+
+
+def test_edges_of_the_period_and_copies_agree(database: Database, case: EvidenceCase) -> None:
+    """Spans and log records at the edges of the period, and each kind of copy, count as they do in a file."""
+    otlp, edges = Otlp(), (START - 1, START, END - 1, END)
+    same, differing = otlp.span("gpt", START + DAY), otlp.span("gpt", START + 2 * DAY)
+    other = {**differing, "attributes": otlp.attributes({"gen_ai.request.model": "unknown"})}
+    records = [otlp.call_record("gpt", at) for at in edges]
+    records += [otlp.call_record("gpt", START + 2 * DAY, span=differing) for _ in range(2)]
+    spans = [otlp.span("gpt", at) for at in edges]
+    lines = [otlp.line(*spans, same, same, same, differing, other, other), otlp.logs(*records)]
+    case.write(*lines)
+    database.fill(lines)
+    engine = case.engine(*ENTRIES)
+    expected = list_figures(case.package(engine, **OPTIONS))
+    assert expected["population"]["copies"] >= 4
+    assert list_figures(case.package(engine, telemetry=database.url, **OPTIONS)) == expected
 
 
 def test_marks_outside_of_the_period(server: Database, case: EvidenceCase) -> None:
