@@ -25,20 +25,21 @@ if TYPE_CHECKING:
 SECTIONS = list(dict.fromkeys(row.section for row in COMMANDS))
 
 
-@pytest.mark.e2e
+@pytest.mark.slow
 @pytest.mark.parametrize("section", SECTIONS)
-def test_the_examples_of_a_section(section: str, tmp_path: Path) -> None:
+def test_the_examples_of_a_section(
+    section: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Each example runs, in the order of the help; one whose exit code is not 0 states its exit code."""
-    folder = copy_examples(tmp_path)
+    monkeypatch.chdir(copy_examples(tmp_path))
     for row in COMMANDS:
         lines = load_function(row).examples if row.section == section else ()  # type: ignore[attr-defined]
         for line in lines:
             command, _, comment = line.partition("  # ")
-            printed = run_process(*shlex.split(command), folder=folder)
+            printed = run_here(capsys, *shlex.split(command))
             stated = re.match(r"ends with (\d)", comment)
             assert printed.code == int(stated[1] if stated else 0), (line, printed)
             assert fits_terminal(printed.out), (line, printed.out)
-            assert "Traceback" not in printed.err
 
 
 @pytest.mark.parametrize("row", COMMANDS, ids=lambda row: row.name)
@@ -199,8 +200,7 @@ def test_streams_that_the_parent_closed(closed: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("unbuffered", ["", "1"])
-@pytest.mark.parametrize("format_", ["text", "csv", "json"])
+@pytest.mark.parametrize(("format_", "unbuffered"), [("text", ""), ("text", "1"), ("csv", "1"), ("json", "1")])
 def test_output_that_has_no_place(format_: str, unbuffered: str, tmp_path: Path) -> None:
     """A full disk is one line with what could not be written, whatever writes and whenever Python notices."""
     command = command_line("list", "--format", format_, "--file", copy_examples(tmp_path) / "models.yaml")
@@ -236,17 +236,12 @@ def test_installation_of_completion_for_a_named_shell(tmp_path: Path) -> None:
     assert file == tmp_path / ".config" / "fish" / "completions" / "spanforge-models.fish"
 
 
-@pytest.mark.e2e
-@pytest.mark.parametrize("typed", ["", "li"])
-def test_completion(typed: str, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_completion(tmp_path: Path) -> None:
     """The shell completes names of commands."""
-    printed = run_process(
-        folder=tmp_path,
-        _SPANFORGE_MODELS_COMPLETE="complete_bash",
-        COMP_WORDS=f"{PROGRAM} {typed}",
-        COMP_CWORD="1",
-    )
-    assert "list" in printed.out.split()
+    settings = {"_SPANFORGE_MODELS_COMPLETE": "complete_bash", "COMP_CWORD": "1"}
+    printed = run_process(folder=tmp_path, COMP_WORDS=f"{PROGRAM} li", **settings)
+    assert printed.out.split() == ["list"]
 
 
 def test_options_are_the_same_in_all_commands() -> None:
