@@ -35,7 +35,7 @@ from spanforge.model_registry.otel import ModelRegistrySpanProcessor
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-FORKS = 50
+FORKS = 20
 THREADS = 4
 
 
@@ -181,7 +181,7 @@ def fork_among_reports() -> dict[str, Any]:
 
 @pytest.mark.e2e
 def test_children_can_work_at_once() -> None:
-    """Each of 50 children, forked from two threads while four others operate, uses registry, events and processor."""
+    """Each of 20 children, forked from two threads while four others operate, uses registry, events and processor."""
     report = json.loads(run_program(__file__, "operations"))
     assert report["codes"] == [0] * FORKS
     assert report["alive"] == []

@@ -16,7 +16,7 @@ from support.processes import run_program
 
 from spanforge.model_registry import ModelRegistry
 
-KILLS = 200
+KILLS = 100
 SIZES = 600, 700
 
 
@@ -88,7 +88,7 @@ def kill_and_look(path: Path, versions: list[ModelRegistry]) -> dict[str, Any]:
 
 @pytest.mark.e2e
 def test_killed_at_any_instant(tmp_path: Path) -> None:
-    """After each of 200 kills the file is one of the two whole versions; many of the kills hit a save half done."""
+    """After each of 100 kills the file is one of the two whole versions; many of the kills hit a save half done."""
     path = tmp_path / "models.json"
     report = json.loads(run_program(__file__, path))
     assert sum(report["found"].values()) == KILLS

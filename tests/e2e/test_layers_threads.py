@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 THREADS = 8
-ROUNDS = 10
-LOADS = 150
+ROUNDS = 5
+LOADS = 75
 SHARED = [f"shared {number}" for number in range(5)]
 """Models that are in the files, and that all threads deprecate."""
 RACES = [f"race {number}" for number in range(ROUNDS)]

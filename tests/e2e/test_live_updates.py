@@ -43,10 +43,10 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
 
 THREADS = 8
-REPLACEMENTS = 1_000
+REPLACEMENTS = 500
 MODELS = 50
 INTERVAL = 0.01
-"""Seconds within which a change is to be in force while there are 1,000 of them."""
+"""Seconds within which a change is to be in force while there are 500 of them."""
 BUSY = 5
 """Seconds that 8 busy threads, and other programs, may keep a thread from its turn."""
 
@@ -135,7 +135,7 @@ def replace_under_load(path: Path) -> dict[str, Any]:
         before = time.time_ns()
         put(path, data)
         replaced.append((before, time.time_ns()))
-        if version % 200 == 0:
+        if version % 100 == 0:
             memories.append(memory())
     caught_up = poll(lambda: owner() == f"owner-{REPLACEMENTS}")
     load.done.set()
@@ -286,7 +286,7 @@ def run(mode: str, path: Path, *before: str) -> dict[str, Any]:
 
 
 @pytest.mark.e2e
-def test_a_thousand_replacements_under_load(path: Path, record_property: Callable[[str, object], None]) -> None:
+def test_many_replacements_under_load(path: Path, record_property: Callable[[str, object], None]) -> None:
     """Spans of 8 threads show one whole version each that was in force during them; the memory is the same after."""
     report = run("load", path)
     record_property("live updates", report)
@@ -300,8 +300,8 @@ def test_a_thousand_replacements_under_load(path: Path, record_property: Callabl
     entries, kilobytes = zip(*report["memory"], strict=True)
     # A version is in force, one may be being read, and each thread may still hold the one that it has listed last.
     assert max(entries) <= (THREADS + 2) * MODELS + 10, entries
-    # Versions take 40 kB each, and what is kept of spans 500 kB: were a fourth of all versions kept, it would show.
-    assert kilobytes[-1] - kilobytes[0] < 4_000, kilobytes
+    # Versions take 40 kB each, and what is kept of spans 250 kB: were a fourth of all versions kept, it would show.
+    assert kilobytes[-1] - kilobytes[0] < 2_500, kilobytes
 
 
 @pytest.mark.e2e

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 WORKERS = 3
-MANY = 50_000
+MANY = 10_000
 
 
 def end(path: Path, way: str, big: Path) -> None:
@@ -233,7 +233,7 @@ def test_every_worker_of_gunicorn_follows_an_address(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def big(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a file of 50,000 models."""
+    """Give a file of 10,000 models."""
     path = tmp_path_factory.mktemp("big") / "models.json"
     path.write_bytes(content("big", MANY))
     return path

@@ -13,7 +13,7 @@ from spanforge.model_registry import get_model
 if TYPE_CHECKING:
     from pathlib import Path
 
-WITHIN = 0.2
+WITHIN = 0.1
 """Seconds within which processes follow."""
 DEADLINE = 8
 """Seconds that a busy machine may take to follow: fewer than the default interval of 10, which would show."""
