@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import json
 import re
+import runpy
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from support.log_lines import not_registered
+from support.startup import hide_other_instrumentations
 
 pytestmark = pytest.mark.e2e
 
@@ -34,6 +36,12 @@ def printed(example: Callable[..., subprocess.CompletedProcess[str]], tmp_path: 
         return done.stdout
 
     return run
+
+
+@pytest.fixture
+def hidden(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Give the environment variable that leaves one LLM instrumentation. Each other one takes half a second."""
+    return hide_other_instrumentations(tmp_path_factory.mktemp("hidden"))
 
 
 def test_lifecycle(printed: Run, tmp_path: Path) -> None:
@@ -131,11 +139,11 @@ SEEN = {
 
 @pytest.mark.parametrize("role", SEEN)
 def test_the_example_of_a_role(
-    example: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path, role: str
+    example: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path, hidden: dict[str, str], role: str
 ) -> None:
     """The command in the table of roles works in any folder, and prints less than a screen with what the role needs."""
     assert sorted(ROLES) == sorted(SEEN)
-    done = example(ROLES[role], tmp_path)
+    done = example(ROLES[role], tmp_path, **hidden)
     assert done.returncode == 0, done.stderr
     columns, rows = SCREEN
     lines = done.stdout.splitlines()
@@ -180,25 +188,11 @@ FROM_A_FILE = "OTEL_CONFIG_FILE is set; ignoring configurator kwargs: ['auto_ins
 """What OpenTelemetry itself says, each time, of a declarative configuration file."""
 
 
-@pytest.mark.parametrize(
-    ("arguments", "settings", "logged"),
-    [
-        ((), "export OTEL_PYTHON_MODEL_REGISTRY_FILE=models.yaml\n", LOGGED),
-        (("--declarative",), "export OTEL_CONFIG_FILE=otel.yaml\n", f"{FROM_A_FILE}{LOGGED}{FROM_A_FILE}"),
-    ],
-    ids=["environment", "declarative"],
-)
-def test_zero_code(
-    example: Callable[..., subprocess.CompletedProcess[str]],
-    tmp_path: Path,
-    arguments: tuple[str, ...],
-    settings: str,
-    logged: str,
-) -> None:
+def test_zero_code(example: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path) -> None:
     """Calls of an application that knows nothing of the package have owner, tier and status; a retirement its event."""
-    done = example("zero_code/run.py", tmp_path, *arguments)
-    assert (done.returncode, done.stderr) == (0, logged)
-    assert settings in done.stdout
+    done = example("zero_code/run.py", tmp_path, "--declarative")
+    assert (done.returncode, done.stderr) == (0, f"{FROM_A_FILE}{LOGGED}{FROM_A_FILE}")
+    assert "export OTEL_CONFIG_FILE=otel.yaml\n" in done.stdout
     assert CALLS in done.stdout
     assert done.stdout.count("says: Please restart the router") == 3
     assert "  retired          gpt-3.5-turbo           support-team  medium   " in done.stdout
@@ -208,9 +202,26 @@ def test_zero_code(
     assert "import opentelemetry" not in source
 
 
-def test_fastapi_under_gunicorn(example: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path) -> None:
+def test_the_environment_of_zero_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By default, the same application runs with the settings of the platform engineer's example."""
+    monkeypatch.syspath_prepend(str(EXAMPLES / "roles"))
+    settings = importlib.import_module("platform_engineer").SETTINGS
+    zero_code = runpy.run_path(str(EXAMPLES / "zero_code" / "run.py"))
+    assert zero_code["ENVIRONMENT"] == {"OTEL_SERVICE_NAME": "zero-code", **settings}
+    ran: list[tuple[dict[str, str], str]] = []
+    monkeypatch.setitem(zero_code["main"].__globals__, "run", lambda *given: ran.append(given))
+    zero_code["main"]([])
+    assert [(settings.items() <= given.items(), script) for given, script in ran] == [
+        (True, "app.py"),
+        (True, "retire.py"),
+    ]
+
+
+def test_fastapi_under_gunicorn(
+    example: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path, hidden: dict[str, str]
+) -> None:
     """A change of the file is in force in every worker, within the interval."""
-    done = example("fastapi_gunicorn/run.py", tmp_path)
+    done = example("fastapi_gunicorn/run.py", tmp_path, **hidden)
     warned = "model registry: model 'gpt-4o' is deprecated (owner: ml-platform)\n"
     assert (done.returncode, done.stderr) == (0, warned * 2)
     command, *lines = done.stdout.splitlines()

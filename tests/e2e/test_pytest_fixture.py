@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from support.entries import FIELDS
 from support.processes import SECONDS, environment
+from support.startup import hide_other_instrumentations
 
 from spanforge.model_registry import ModelRegistry
 
@@ -21,6 +22,8 @@ pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 PAGE = (ROOT / "docs" / "testing.md").read_text("utf-8")
+WITHOUT_PLUGINS = {"PYTEST_ADDOPTS": "-pno:logfire -pno:pytest_logfire"}
+"""Leaves out plugins of other packages, whose import takes more than a second."""
 FILES = dict(re.findall(r"<!-- file: (\S+) -->\n```py\n(.*?)```", PAGE, re.DOTALL))
 
 
@@ -40,7 +43,7 @@ def run(folder: Path, *arguments: str, program: tuple[str, ...] = ("pytest", "-q
     return subprocess.run(
         [sys.executable, "-W", "error", "-m", *program, *arguments],
         cwd=folder,
-        env=environment(),
+        env=environment(**WITHOUT_PLUGINS),
         capture_output=True,
         text=True,
         check=False,
@@ -74,9 +77,8 @@ def pytest_collection_modifyitems(items):
 """
 
 
-@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["one process", "pytest-xdist"])
-def test_any_order(project: Path, workers: tuple[str, ...]) -> None:
-    """Tests that repeat in a random order, in one process or several, do not affect each other."""
+def test_any_order(project: Path) -> None:
+    """Tests that repeat in a random order, in each of two processes, do not affect each other."""
     repeated = FILES["test_app.py"].replace("import app\n", "import app\nimport pytest\n") + textwrap.dedent("""
 
         @pytest.mark.parametrize("number", range(20))
@@ -88,7 +90,7 @@ def test_any_order(project: Path, workers: tuple[str, ...]) -> None:
     (project / "test_app.py").write_text(repeated)
     seed = random.randrange(10**6)
     (project / "conftest.py").write_text(FILES["conftest.py"] + SHUFFLE.format(seed=seed))
-    done = run(project, *workers)
+    done = run(project, "-n", "2")
     assert f"{24} passed" in done.stdout, (seed, done.stdout)
     check_passed(done, 24)
 
@@ -196,17 +198,18 @@ def test_a_real_client_with_the_global_provider(calls: Path) -> None:
     check_passed(run(calls), 1)
 
 
-def test_pytest_under_opentelemetry_instrument(calls: Path) -> None:
+def test_pytest_under_opentelemetry_instrument(calls: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     """With the provider that the command has set, the fixture has the spans of a real client."""
     conftest, number = PROVIDER.subn("", FILES["conftest.py"])
     assert number == 1
     conftest = conftest.replace("tracer_provider=provider", "tracer_provider=trace.get_tracer_provider()")
     (calls / "conftest.py").write_text(conftest)
     settings = {f"OTEL_{signal}_EXPORTER": "none" for signal in ("TRACES", "METRICS", "LOGS")}
+    settings |= hide_other_instrumentations(tmp_path_factory.mktemp("hidden"))
     done = subprocess.run(
         [Path(sysconfig.get_path("scripts"), "opentelemetry-instrument"), sys.executable, "-m", "pytest", "-q"],
         cwd=calls,
-        env=environment(**settings),
+        env=environment(**settings, **WITHOUT_PLUGINS),
         capture_output=True,
         text=True,
         check=False,

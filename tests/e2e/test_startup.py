@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from support.plugin import NO_SDK, NOT_INSTALLED
-from support.startup import BEGINS, CAUGHT, ENDS, PRINTED, SRC
+from support.startup import BEGINS, CAUGHT, ENDS, PRINTED, SRC, hide_package
 from support.watching import content
 
 from spanforge.model_registry._core.settings import SETTINGS, VARIABLES
@@ -162,18 +162,13 @@ BAD_SETTING = "model registry: OTEL_PYTHON_MODEL_REGISTRY_{} must be {}; got '{}
 UNKNOWN_NAME = "model registry: OTEL_PYTHON_MODEL_REGISTRY_{} is unknown and ignored; "
 ENDINGS = ", ".join(setting.variable.removeprefix(VARIABLES) for setting in SETTINGS)
 VALUES = {
-    "bad values": Case(
-        settings(reload_interval="10s", unregistered="drop"),
-        (
-            BAD_SETTING.format("RELOAD_INTERVAL", "0, or milliseconds from 100 to 86400000", "10s", "10000"),
-            BAD_SETTING.format("UNREGISTERED", "one of warn, ignore", "drop", "warn"),
-        ),
-    ),
-    "misspelt names": Case(
-        settings(files="models.json", colour="red", events="logs"),
+    "bad values and misspelt names": Case(
+        settings(reload_interval="10s", unregistered="drop", files="models.json", colour="red", events="logs"),
         (
             f"{UNKNOWN_NAME.format('FILES')}did you mean OTEL_PYTHON_MODEL_REGISTRY_FILE?",
             f"{UNKNOWN_NAME.format('COLOUR')}the names are OTEL_PYTHON_MODEL_REGISTRY_ and one of {ENDINGS}",
+            BAD_SETTING.format("RELOAD_INTERVAL", "0, or milliseconds from 100 to 86400000", "10s", "10000"),
+            BAD_SETTING.format("UNREGISTERED", "one of warn, ignore", "drop", "warn"),
             BAD_SETTING.format("EVENTS", "span, log, both with a comma between them, or none", "logs", "span"),
         ),
     ),
@@ -214,10 +209,7 @@ DECLARATIVE = {
 
 
 def hide(stage: Stage, name: str) -> None:
-    """Hide a package: of two packages of one name the first one counts, and this one has no entry points."""
-    info = stage.beside(f"no {name}") / f"{name.replace('-', '_')}-99.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 99\n")
+    hide_package(stage.beside(f"no {name}"), name)
 
 
 def without_distro(stage: Stage) -> None:
@@ -225,13 +217,11 @@ def without_distro(stage: Stage) -> None:
 
 
 SDK = {
-    "no distro": Case(without_distro, (NO_SDK,), ()),
     "no such configurator": Case(
         variables(OTEL_PYTHON_CONFIGURATOR="no_such"), (NO_SDK,), (), others="Configuration of configurator not loaded"
     ),
     "no such distro": Case(variables(OTEL_PYTHON_DISTRO="no_such")),
-    "a provider of the application's own": Case(without_distro, (NO_SDK,), ("active",) * 3, ("own provider",)),
-    "the instrumentor called afterwards": Case(
+    "a provider of the application's own, the instrumentor called afterwards": Case(
         without_distro,
         (NO_SDK,),
         ("active",) * 5,
@@ -341,7 +331,6 @@ def in_a_folder_that_is_gone(stage: Stage) -> None:
 
 
 SURROUNDINGS = {
-    "a log handler that raises": Case(variables(FULL="1")),
     "a log handler that raises, ours broken": Case(
         lambda stage: (stage.variables.update(FULL="1"), stage.add_their_package()), (), PLAIN
     ),

@@ -208,9 +208,9 @@ class Stage:
         self.command, self.injected = [INSTRUMENT, sys.executable], False
 
     def copy(self) -> Path:
-        """Have our package be a copy, which may be changed; return where it is."""
+        """Have our package be a copy, which may be changed, of what applications import; return where it is."""
         folder = self.folder / "copy"
-        shutil.copytree(SRC, folder, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(SRC, folder, ignore=shutil.ignore_patterns("_cli", "compliance", "*.opt-?.pyc"))
         self.packages[1] = folder
         return folder / "spanforge" / "model_registry"
 
@@ -281,6 +281,20 @@ class Stage:
             }
             for span in read_items(path)
         ]
+
+
+def hide_package(folder: Path, name: str) -> None:
+    """Hide a package, in a folder of PYTHONPATH: the first of two with one name counts, and it has no entry points."""
+    info = folder / f"{name.replace('-', '_')}-99.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 99\n")
+
+
+def hide_other_instrumentations(folder: Path) -> dict[str, str]:
+    """Hide all LLM instrumentations but one, as if only that were installed; return the environment variable."""
+    for name in ("opentelemetry-instrumentation-openai", "openinference-instrumentation-openai"):
+        hide_package(folder, name)
+    return {"PYTHONPATH": os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])}
 
 
 def prepare(folder: Path) -> Path:
