@@ -33,9 +33,7 @@ def main(chromium: str, address: str, query: str, *pages: str) -> int:
     """Open each page in each width and colour scheme, then search."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        views = [
-            browse(browser, address, name, width, scheme) for name in pages for width in WIDTHS for scheme in SCHEMES
-        ]
+        views = [view for name in pages for view in browse(browser, address, name)]
         found = [search(browser, address, query, width) for width in WIDTHS]
         browser.close()
     json.dump({"views": views, "found": found}, sys.stdout)
@@ -56,16 +54,26 @@ def open_page(browser: Browser, address: str, width: str, scheme: Any) -> tuple[
     return page, seen
 
 
-def browse(browser: Browser, address: str, name: str, width: str, scheme: Any) -> dict[str, Any]:
-    """Open a page. Return its requests, messages, size, colour, missing images and barriers."""
-    page, seen = open_page(browser, f"{address}/{name}", width, scheme)
+def browse(browser: Browser, address: str, name: str) -> list[dict[str, Any]]:
+    """Open a page in each width and colour scheme. Return requests, messages, size, colour, images and barriers."""
+    page, seen = open_page(browser, f"{address}/{name}", "phone", "light")
+    page.wait_for_function(LOADED)
+    views = [view(page, name, width, scheme) for width in WIDTHS for scheme in SCHEMES]
+    page.close()
+    return [{**seen, **facts} for facts in views]
+
+
+def view(page: Page, name: str, width: str, scheme: Any) -> dict[str, Any]:
+    """Return the size, the colour, the missing images and the barriers of a page in a width and a colour scheme."""
+    across, down = WIDTHS[width]
+    page.set_viewport_size({"width": across, "height": down})
+    page.emulate_media(color_scheme=scheme)
     page.wait_for_function(LOADED)
     facts = {"overflow": page.evaluate(OVERFLOW), "broken": page.evaluate(BROKEN), "colour": page.evaluate(BACKGROUND)}
     draw(page, f"{name.removesuffix('.html')}-{width}-{scheme}")
     faults = Axe().run(page).response["violations"] if width == "laptop" else []
-    facts["barriers"] = [f"{fault['id']}: {fault['nodes'][0]['html']}" for fault in faults]
-    page.close()
-    return {"page": name, "width": width, "scheme": scheme, **seen, **facts}
+    barriers = [f"{fault['id']}: {fault['nodes'][0]['html']}" for fault in faults]
+    return {"page": name, "width": width, "scheme": scheme, **facts, "barriers": barriers}
 
 
 def search(browser: Browser, address: str, query: str, width: str) -> list[str]:
