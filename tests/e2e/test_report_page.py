@@ -24,7 +24,7 @@ pytestmark = pytest.mark.e2e
 
 ROOT = Path(__file__).parents[2]
 WIDTHS = {"hostile": "phone,laptop,print", "large": "phone", "unescaped": "phone"}
-"""The widths in which each page is opened. In the width of a laptop, axe looks for barriers, which takes seconds."""
+"""The widths in which each page is seen. If a laptop's is one of them, axe looks for barriers, which takes seconds."""
 BROWSE = Path(__file__).with_name("browse_pages.py")
 
 
