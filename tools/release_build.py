@@ -73,7 +73,11 @@ def build_again(built: Built, folder: Path, **variables: str) -> None:
     with tarfile.open(built.sdist) as archive:
         archive.extractall(folder / "source", filter="data")
     (source,) = (folder / "source").iterdir()
-    again = build(source, folder / "again", umask=0o077, **{**DIFFERENT, **variables})
+    compare_builds(built, build(source, folder / "again", umask=0o077, **{**DIFFERENT, **variables}))
+
+
+def compare_builds(built: Built, again: Built) -> None:
+    """Compare all bytes of two builds."""
     for first, second in zip(built, again, strict=True):
         if first.name != second.name or first.read_bytes() != second.read_bytes():
             raise ReleaseError(

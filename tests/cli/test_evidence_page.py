@@ -8,7 +8,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from support.commands import command_environment, command_line, copy_examples
+from support.command_server import serving_commands
+from support.commands import command_environment, copy_examples
 from support.page_commands import hide_varying, list_commands
 
 PAGE = Path(__file__).parents[2] / "docs" / "evidence-commands.md"
@@ -16,12 +17,8 @@ LEFT_OUT = "…\n"
 
 
 def prepare_folder(folder: Path) -> Path:
-    """Return a copy of the examples, in a git repository with a commit, and with the program in a folder ``bin``."""
+    """Return a copy of the examples, in a git repository with a commit."""
     examples = copy_examples(folder)
-    program = folder / "bin" / "spanforge-models"
-    program.parent.mkdir()
-    program.write_text(f'#!/bin/sh\nexec {" ".join(command_line())} "$@"\n')
-    program.chmod(0o755)
     git = ["git", "-C", str(examples), "-c", "user.name=ci", "-c", "user.email=ci@acme.example"]
     for arguments in (("init", "-q"), ("add", "models.yaml", "media.yaml"), ("commit", "-q", "-m", "first")):
         subprocess.run([*git, *arguments], check=True)
@@ -32,14 +29,15 @@ def prepare_folder(folder: Path) -> Path:
 def test_the_commands_of_the_page(tmp_path: Path) -> None:
     """Each command prints the text under it. Digests and the time of generation differ in each run."""
     examples = prepare_folder(tmp_path)
-    settings = command_environment(PATH=f"{tmp_path / 'bin'}:{os.environ['PATH']}")
     commands = list_commands(PAGE)
     assert len(commands) >= 4
-    for command, output in commands:
-        done = subprocess.run(
-            ["bash", "-c", command], capture_output=True, text=True, check=False, cwd=examples, env=settings
-        )
-        assert done.stderr == "", command
-        printed, expected = (hide_varying(text) for text in (done.stdout, output))
-        pattern = re.escape(expected).replace(re.escape(LEFT_OUT), "(.*\n)*")
-        assert re.fullmatch(pattern, printed), (command, printed)
+    with serving_commands() as programs:
+        settings = command_environment(PATH=f"{programs}{os.pathsep}{os.environ['PATH']}")
+        for command, output in commands:
+            done = subprocess.run(
+                ["bash", "-c", command], capture_output=True, text=True, check=False, cwd=examples, env=settings
+            )
+            assert done.stderr == "", command
+            printed, expected = (hide_varying(text) for text in (done.stdout, output))
+            pattern = re.escape(expected).replace(re.escape(LEFT_OUT), "(.*\n)*")
+            assert re.fullmatch(pattern, printed), (command, printed)

@@ -354,7 +354,7 @@ def list_leaves(value: Any) -> Iterator[tuple[Any, Any]]:
 HOSTILE = st.text(max_size=50) | st.sampled_from(["\x1b]0;title\x07", "\u202e", "a\nb", "x" * 3000, 10**30])
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.data())
 def test_hostile_packages(made: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     """No text and no number in a package that nobody signed controls the terminal, or ends with a traceback."""

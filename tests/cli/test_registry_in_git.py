@@ -7,18 +7,17 @@ import os
 import re
 import shlex
 import subprocess
-import sys
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 import yaml
+from support.command_server import serving_commands
 from support.commands import command_environment
 from support.receivers import Receiver, receiving_http
 from support.repositories import Repository
 
-from spanforge.model_registry._cli.app import run
 from spanforge.model_registry._cli.commands import PROGRAM
 
 if TYPE_CHECKING:
@@ -59,14 +58,9 @@ GITHUB, GITLAB = (yaml.safe_load(blocks(f"### {name}", "yaml")[0].code) for name
 class Story:
     """The repository of the page on a server, the clone of an author, and a shell in which commands run."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, programs: Path) -> None:
         self.folder = folder
         self.origin = Repository(folder / "origin")
-        programs = folder / "bin"
-        programs.mkdir()
-        program = programs / PROGRAM
-        program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m spanforge.model_registry "$@"\n')
-        program.chmod(0o755)
         self.path = f"{programs}{os.pathsep}{os.environ['PATH']}"
 
     def clone(self, name: str, *options: str) -> Path:
@@ -99,9 +93,14 @@ def steps(job: Mapping[str, Any], **values: str) -> Iterator[tuple[str, dict[str
 
 
 @pytest.fixture(scope="module")
-def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
+def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     """Give the story after the merge of the page's change: the main branch has its merge commit."""
-    story = Story(tmp_path_factory.mktemp("story"))
+    with serving_commands() as programs:
+        yield prepare_story(Story(tmp_path_factory.mktemp("story"), programs))
+
+
+def prepare_story(story: Story) -> Story:
+    """Tell the story up to the merge."""
     before, after = (block.code for block in blocks("## Entry", "yaml")[:2])
     story.origin.commit({"models/chat-team.yaml": before, "models/search-team.yaml": SEARCH_TEAM, "README.md": "x"})
     author = Repository(story.clone("author"))
@@ -221,7 +220,7 @@ def test_roll_out_and_evidence(story: Story, receiver: Receiver) -> None:
     settings = {"CI_COMMIT_BEFORE_SHA": before, "CI_COMMIT_SHA": commit, **receiver.settings}
     assert story.run("\n".join(GITLAB["emit"]["script"]), clone, **settings).returncode == 0
     receiver.write_archive(clone / "archive" / "spans.binpb")
-    assert run(["evidence", "keygen", "--output", str(clone / "signer")]) == 0
+    story.run(f"{PROGRAM} evidence keygen --output signer", clone)
     make, show, log = (story.run(block.code, clone) for block in blocks("## Evidence", "console"))
     assert log.stdout.strip() == commit
     assert make.returncode == 1, make  # there are no calls

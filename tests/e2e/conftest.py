@@ -71,9 +71,9 @@ def program() -> Callable[[str], str]:
     return program_of
 
 
-def run_pip(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    """Run pip."""
-    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", *map(str, arguments)]
+def run_pip(*arguments: str | Path, python: str | Path = sys.executable) -> subprocess.CompletedProcess[str]:
+    """Run pip. An environment has that of the tests among its dependencies."""
+    command = [str(python), "-m", "pip", "--disable-pip-version-check", "--quiet", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
@@ -103,8 +103,8 @@ class Environment:
         return Environment(folder)
 
     def pip(self, *arguments: str | Path) -> None:
-        """Run pip, which has nothing to complain of."""
-        run = run_pip("--python", self.python, *arguments)
+        """Run pip there, which has nothing to complain of."""
+        run = run_pip(*arguments, python=self.python)
         assert run.returncode == 0, run.stderr
 
     def run(self, script: str, *arguments: str | Path) -> str:
