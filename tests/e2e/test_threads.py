@@ -276,7 +276,7 @@ def test_a_name_never_leads_to_an_entry_that_does_not_bear_it() -> None:
                     wrong.append((name, entry.aliases))
 
     with in_background(look):
-        for number in range(40):
+        for number in range(100):
             put(registry, "moving", f"{number}", aliases=names[number % 2], replace=True)
     assert not wrong, f"{len(wrong)} times, first {wrong[0]}"
 
