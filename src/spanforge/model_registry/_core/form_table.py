@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     Texts = str | tuple[str, ...]
 
 _MAX_SHARED_KEYS: Final = 1_024
-"""Keys that are kept of texts that have their letters from several; about 500 bytes each."""
+"""The limit of keys that are kept of texts that share their letters; a key takes about 500 bytes."""
 
 
 class FormTable:
