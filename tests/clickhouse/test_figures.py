@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 MONTH = ("2026-01-01", "2026-02-01")
 OPTIONS: dict[str, Any] = {"period": MONTH, "framework": "eu_ai_act"}
-EXAMPLES = {"map": 14, "before_0_151": 3, "json": 6}
+EXAMPLES = {"map": 10, "before_0_151": 3, "json": 5}
 """The numbers of random archives. A query takes as long for many rows as for few."""
 DATABASE_LIMITS = (
     "rows of a database can change",

@@ -16,8 +16,8 @@ CORPUS = Path(__file__).parent / "corpus"
 TOOL = Path(__file__).parents[2] / "tools" / "fuzz.py"
 NO_FUZZER = 3
 """The exit code of the tool if there is no fuzzer for this Python."""
-SECONDS = 10
-"""The seconds of fuzzing. To import the instrumented modules takes about as long."""
+SECONDS = 5
+"""The seconds of fuzzing. To import the instrumented modules takes longer."""
 
 
 @pytest.mark.parametrize("name", TARGETS)
