@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import runpy
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from support.fuzz.targets import TARGETS, prepare_target
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 CORPUS = Path(__file__).parent / "corpus"
 TOOL = Path(__file__).parents[2] / "tools" / "fuzz.py"
@@ -20,6 +25,17 @@ SECONDS = 5
 """The seconds of fuzzing. To import the instrumented modules takes longer."""
 
 
+@pytest.fixture
+def _restored_loggers() -> Iterator[None]:
+    """Restore the loggers that a target changes."""
+    loggers = [logging.getLogger(name) for name in ("spanforge.model_registry", "opentelemetry")]
+    before = [(logger, logger.level, logger.propagate, logger.handlers[:]) for logger in loggers]
+    yield
+    for logger, level, logger.propagate, logger.handlers in before:
+        logger.setLevel(level)
+
+
+@pytest.mark.usefixtures("_restored_loggers")
 @pytest.mark.parametrize("name", TARGETS)
 def test_corpus(name: str, tmp_path: Path) -> None:
     """A target keeps its promises for each input of its corpus, among them all for which it once did not."""
