@@ -22,7 +22,12 @@ from spanforge.model_registry._core.errors import InvalidEntryError
 from spanforge.model_registry._core.values import parse_date
 from spanforge.model_registry.compliance import ComplianceMappingEngine
 from spanforge.model_registry.compliance._attestation import FORMAT, Attestation
-from spanforge.model_registry.compliance._attestation_parts import EVIDENCE_STATUSES, EvidenceStatus, worst_status
+from spanforge.model_registry.compliance._attestation_parts import (
+    EVIDENCE_STATUSES,
+    AttestationPart,
+    EvidenceStatus,
+    worst_status,
+)
 from spanforge.model_registry.compliance._frameworks.fields import SHIPPED_IDS
 
 if TYPE_CHECKING:
@@ -45,6 +50,15 @@ def test_statuses_are_sorted_from_worst_to_best() -> None:
 
 
 @pytest.mark.slow
+def test_parts_are_immutable() -> None:
+    """No class of an attestation's parts has fields that can be set."""
+    parts = [*AttestationPart.__subclasses__()]
+    assert Attestation in parts
+    for part in parts:
+        parts += part.__subclasses__()
+        assert part.__struct_config__.frozen, part
+
+
 def test_schema_is_up_to_date() -> None:
     """The published schema is generated from the classes."""
     subprocess.run([sys.executable, ROOT / "tools" / "schema.py", "--check"], check=True)

@@ -14,6 +14,9 @@ from support.scans import HOUR
 from spanforge.model_registry._core.timestamps import to_nanos
 from spanforge.model_registry.compliance import _limits
 from spanforge.model_registry.compliance._analysis import seen_events
+from spanforge.model_registry.compliance._analysis.calls import OTHERS_NAME
+from spanforge.model_registry.compliance._analysis.model_totals import ModelTotals
+from spanforge.model_registry.compliance._analysis.totals import CallTotals
 
 if TYPE_CHECKING:
     from support.evidence import EvidenceCase
@@ -175,6 +178,24 @@ def test_other_forms_of_otlp_are_bad_lines(case: EvidenceCase, line: bytes) -> N
     case.write(line, b'{"resourceSpans":[{"resource":{}}]}')
     (found,) = case.attest().inputs
     assert (found.lines, found.bad_lines) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("models", "unregistered", "expected"),
+    [
+        ({"gpt": ModelTotals(services={"api"})}, {"x": ModelTotals(services={"api"})}, False),
+        ({"gpt": ModelTotals(services={"api", OTHERS_NAME})}, {}, True),
+        ({}, {"x": ModelTotals(services={OTHERS_NAME})}, True),
+        ({}, {OTHERS_NAME: ModelTotals(services={"api"})}, True),
+    ],
+)
+def test_merged_groups_are_noticed(
+    models: dict[str, ModelTotals],
+    unregistered: dict[str, ModelTotals],
+    expected: bool,  # noqa: FBT001 - the case
+) -> None:
+    """Services or names that are counted together are a limit."""
+    assert _limits.has_merged_groups(CallTotals(models, unregistered, 0, 0, 0, 0, [])) is expected
 
 
 def test_limits_are_stated(case: EvidenceCase, otlp: Otlp) -> None:

@@ -70,6 +70,17 @@ def test_series_of_a_counter(fields: dict[str, Any]) -> None:
     assert counters.values()[Series("active", "gpt-4o", "high", "ml-platform", kind="call", is_enriched=True)] == 1
 
 
+def test_models_beyond_the_limit_share_a_counter(fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the limit, registered models are counted together, and unregistered ones have their own counter."""
+    monkeypatch.setattr(_counters, "MAX_SERIES", 3)
+    counters = SpanCounters()
+    own = [counter_of(counters, entry(fields, model_id=f"m{number}")) for number in range(3)]
+    shared = [counter_of(counters, entry(fields, model_id=f"m{number}")) for number in (3, 4)]
+    assert shared[0] is shared[1]
+    assert counter_of(counters, entry(fields, model_id="m0")) is own[0]
+    assert counter_of(counters, None) not in [*own, *shared]
+
+
 def test_counter_is_made_once(fields: dict[str, Any]) -> None:
     """Threads that ask for the same new counter at once get the same one."""
     one = entry(fields)
