@@ -112,6 +112,14 @@ def test_end_may_be_any_time(otlp: Otlp, value: Any) -> None:
     assert first_span(otlp.line(span)).end_time_unix_nano == 0
 
 
+@pytest.mark.parametrize("times", [{}, {"timeUnixNano": "0"}])
+def test_record_without_a_time_has_the_observed_one(otlp: Otlp, times: dict[str, str]) -> None:
+    """A log record whose time is missing or zero happened when it was observed."""
+    record = {"observedTimeUnixNano": "7", "attributes": [], **times}
+    (read,) = decode_request(otlp.logs(record)).resource_logs[0].scope_logs[0].log_records  # type: ignore[index]
+    assert read.at == 7
+
+
 def test_ids_keep_their_case(otlp: Otlp) -> None:
     """Ids are read as they are written."""
     span = otlp.span() | {"traceId": "AB" * 16, "spanId": "CD" * 8}
