@@ -272,8 +272,9 @@ def find_again(module: str, fault: Mutation, old: bytes, modules: dict[str, byte
         return mutation.describe(source), source.splitlines()[mutation.line - 1].strip()
 
     def list_alike(source: bytes) -> list[Mutation]:
-        line = wanted[1] in source  # or there is none
-        return [each for each in find_mutations(source) if describe(each, source) == wanted] if line else []
+        if wanted[1] not in source:
+            return []
+        return [each for each in find_mutations(source) if describe(each, source) == wanted]
 
     wanted = describe(fault, old)
     number = list_alike(old).index(fault)
@@ -302,8 +303,10 @@ def main() -> int:
     modules, drawn_from = read_modules(arguments.paths, None), read_modules(arguments.paths, arguments.source)
     faults = [(module, fault) for module, source in drawn_from.items() for fault in find_mutations(source)]
     drawn = random.Random(arguments.seed).sample(faults, min(arguments.n, len(faults)))  # noqa: S311
-    found = [find_again(module, fault, drawn_from[module], modules) for module, fault in drawn]
-    sample = [each for each in found if each is not None]
+    sample = drawn
+    if arguments.source:
+        found = [find_again(module, fault, drawn_from[module], modules) for module, fault in drawn]
+        sample = [each for each in found if each is not None]
     if len(sample) < len(drawn):
         print(f"{len(drawn) - len(sample)} mutations are left out, because their lines are no longer in the code")
     copy = Copy(arguments.tests)

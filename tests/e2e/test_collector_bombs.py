@@ -14,6 +14,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from support.collectors import Application, ids
 from support.exporters import PROTOCOLS, TRUSTED, UNTRUSTED, exporter_to
 from support.otlp_json import read_items
+from support.servers import USUAL_GARBAGE_COLLECTION
 from support.waiting import wait_until
 
 if sys.version_info >= (3, 14):
@@ -104,7 +105,7 @@ def check_others_are_served(server: Server, archive: Path) -> None:
 
 def test_compression_bombs(collector: Callable[..., Server], tmp_path: Path) -> None:
     """Each receiver refuses 128 MiB in a small body without reading it to its end."""
-    server = collector(GOGC="100")
+    server = collector(**USUAL_GARBAGE_COLLECTION)
     bodies = {coding: compress(BOMB) for coding, compress in COMPRESSORS.items()}
     for whose in (TRUSTED, UNTRUSTED):
         for coding, body in bodies.items():
@@ -117,7 +118,7 @@ def test_compression_bombs(collector: Callable[..., Server], tmp_path: Path) -> 
 
 def test_dense_requests_of_untrusted_senders(collector: Callable[..., Server], tmp_path: Path) -> None:
     """Requests within the limit that consist of millions of empty values are refused for their memory, or dropped."""
-    server = collector(GOGC="100")
+    server = collector(**USUAL_GARBAGE_COLLECTION)
     for level in ("spans", "attributes"):
         body = make_dense(level)
         assert BODY - 128 < len(body) <= BODY

@@ -18,7 +18,7 @@ from support.exporters import TRUSTED, UNTRUSTED
 from support.otlp import Otlp
 from support.otlp_json import SENDER, Item, attributes_of, ours, read_items
 from support.prometheus import ask, write_configuration
-from support.servers import archive_settings
+from support.servers import USUAL_GARBAGE_COLLECTION, archive_settings
 from support.waiting import poll, wait_until
 
 if TYPE_CHECKING:
@@ -90,13 +90,9 @@ class Site(NamedTuple):
         return bool(poll(lambda: self.query(f'min_over_time(canary_{name}{{senders="untrusted"}}[3s] offset 2s)')))
 
 
-DEFAULT_MEMORY = {"GOGC": "100"}
-"""Go's default, because a Collector that is short of memory refuses untrusted senders."""
-
-
 def start_site(run: Callable[..., Server], folder: Path) -> Site:
     """Start a Collector and a Prometheus with alerts that fire about a trusted sender."""
-    settings = {**archive_settings(folder), **DEFAULT_MEMORY, "OTELCOL_SAMPLING_PERCENTAGE": "0"}
+    settings = {**archive_settings(folder), **USUAL_GARBAGE_COLLECTION, "OTELCOL_SAMPLING_PERCENTAGE": "0"}
     collector = run("otelcol", **settings, OTELCOL_METRICS_FLUSH="200ms")
     site = Site(collector, run("prometheus", write_configuration(folder, collector)), folder / "spans.jsonl")
     application = Application("shop")
@@ -309,7 +305,7 @@ def test_unreadable_metrics_of_untrusted_senders_fire_no_alert(
 # Floods
 
 SMALL = {
-    **DEFAULT_MEMORY,
+    **USUAL_GARBAGE_COLLECTION,
     "OTELCOL_MEMORY_MIB": "120",
     "OTELCOL_MEMORY_SPIKE_MIB": "30",
     "OTELCOL_MEMORY_UNTRUSTED_MIB": "60",
@@ -352,7 +348,7 @@ def test_trusted_senders_are_served_during_a_flood(collector: Callable[..., Serv
 
 def test_labels_have_a_limit(collector: Callable[..., Server], tmp_path: Path) -> None:
     """A value of any type that is too long for a label is cut, so that series take little memory."""
-    server = collector(**DEFAULT_MEMORY)
+    server = collector(**USUAL_GARBAGE_COLLECTION)
     long: Any = {"arrayValue": {"values": [otlp.value("x" * 100_000)]}}
     site = Site(server, server, tmp_path / "spans.jsonl")
     for model in (long, "y" * 100_000):
@@ -389,7 +385,7 @@ UNREGISTERED = (
     "yaml:processors::transform/model_registry::trace_statements: "
     """['set(span.attributes["model_registry.status"], "unregistered")']"""
 )
-"""Configuration of a Collector whose enrichment flags all spans, whoever sends them."""
+"""Configuration of a Collector that flags every span, of trusted and untrusted senders."""
 
 
 def test_a_full_queue_of_untrusted_senders(run_server: Callable[..., Server], tmp_path: Path) -> None:

@@ -23,7 +23,14 @@ from opentelemetry.sdk.trace.export import SpanExportResult
 from support.exporters import GRPC, PROTOCOLS, exporter_to
 from support.otlp_json import items_of
 from support.recording import Recorder
-from support.servers import ALL_AT_ONCE, RETRY_SOON, NotStartedError, archive_settings, spans_in
+from support.servers import (
+    ALL_AT_ONCE,
+    RETRY_SOON,
+    USUAL_GARBAGE_COLLECTION,
+    NotStartedError,
+    archive_settings,
+    spans_in,
+)
 from support.waiting import poll, wait_until
 
 from spanforge.model_registry import ModelRegistry
@@ -326,7 +333,7 @@ def test_short_of_memory(site: Callable[..., Site], recorder: Application) -> No
         OTELCOL_MEMORY_SPIKE_MIB="1",
         OTELCOL_DECISION_WAIT="5s",
         OTELCOL_SAMPLING_PERCENTAGE="0",
-        GOGC="100",
+        **USUAL_GARBAGE_COLLECTION,
     )
     message = "data refused due to high memory usage"
     answers = (here.send(GRPC, recorder.plain(1, text="x" * 3_000_000)) for _ in range(500))

@@ -46,7 +46,7 @@ THREADS = 8
 REPLACEMENTS = 500
 MODELS = 50
 INTERVAL = 0.01
-"""Seconds within which a change is to be in force while there are 500 of them."""
+"""The watcher's interval in seconds, and the longest pause before a replacement."""
 BUSY = 5
 """Seconds that 8 busy threads, and other programs, may keep a thread from its turn."""
 

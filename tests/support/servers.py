@@ -36,7 +36,9 @@ RETRY_SOON = tuple(
 )
 """Configuration of a Collector that sends soon to a backend that is up again."""
 LESS_GARBAGE_COLLECTION = {"GOGC": "400"}
-"""Go's setting that saves servers a third of their processor time; tests that measure or limit memory set 100."""
+"""Go's setting that saves servers a third of their processor time."""
+USUAL_GARBAGE_COLLECTION = {"GOGC": "100"}
+"""Go's default, for tests that measure or limit memory: a Collector that is short of memory refuses requests."""
 NOBODY = "127.0.0.1:1"
 """An address without a listener: the backend of a Collector that has no other backend."""
 _WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
