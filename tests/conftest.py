@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 import re
 import signal
@@ -15,7 +16,7 @@ from support.entries import FIELDS, METADATA
 from support.telemetry import tracers_with
 
 from spanforge.model_registry import ModelRegistry, ModelRegistryEntry
-from spanforge.model_registry._core.process import reset_process
+from spanforge.model_registry._core.process import is_owned, reset_process
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -29,10 +30,11 @@ NOT_AVAILABLE = re.compile(" is not built: | has no wheel ")
 
 @pytest.fixture(autouse=True)
 def _fresh_process_state() -> Iterator[None]:
-    """Give each test the state that a new process has."""
+    """Give each test the state that a new process has, and find the test that leaves the lock of ``logging`` locked."""
     reset_process()
     yield
     reset_process()
+    assert not is_owned(logging._lock), "a log call was interrupted; the next one in another thread would wait for ever"  # type: ignore[attr-defined]
 
 
 def pytest_configure() -> None:
