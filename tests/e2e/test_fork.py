@@ -166,17 +166,19 @@ def fork_among_new_registries() -> dict[str, Any]:
     return fork_beside(make, change_and_fork)
 
 
-def fork_among_reports() -> dict[str, Any]:
+def fork_among_deliveries() -> dict[str, Any]:
     sys.setswitchinterval(1e-6)
-    provider = TracerProvider(shutdown_on_exit=False)
-    provider.add_span_processor(EndedSpans(limit=100))
-    trace.set_tracer_provider(provider)
+    register_model("parent", "N", "1", "high", "parent team", "test")  # its event waits, because there is no provider
 
-    def register() -> bool:
+    def deliver() -> bool:
+        provider, collector = TracerProvider(shutdown_on_exit=False), EndedSpans()
+        provider.add_span_processor(collector)
+        trace.set_tracer_provider(provider)
         register_model("child", "N", "1", "high", "child team", "test")
-        return event_counts().emitted == 1
+        flush_events()
+        return event_counts() == (2, 0, 0, 0) and len(collector.spans) == 2
 
-    return fork_beside(lambda: (event_counts(), flush_events()), register)
+    return fork_beside(lambda: (event_counts(), flush_events()), deliver)
 
 
 @pytest.mark.e2e
@@ -190,9 +192,9 @@ def test_children_can_work_at_once() -> None:
 
 
 @pytest.mark.e2e
-@pytest.mark.parametrize("mode", ["registries", "reports"])
+@pytest.mark.parametrize("mode", ["registries", "deliveries"])
 def test_forking_among_threads(mode: str) -> None:
-    """Other threads may make registries, or count and flush events, at the moment of a fork; children may fork too."""
+    """Other threads may make registries, or deliver events that wait, at the moment of a fork; children may fork too."""
     assert json.loads(run_program(__file__, mode)) == {"codes": [0] * FORKS}
 
 
@@ -204,6 +206,6 @@ if __name__ == "__main__":
     modes = {
         "operations": fork_under_operations,
         "registries": fork_among_new_registries,
-        "reports": fork_among_reports,
+        "deliveries": fork_among_deliveries,
     }
     json.dump(modes[sys.argv[1]](), sys.stdout)
