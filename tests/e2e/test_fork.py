@@ -194,7 +194,7 @@ def test_children_can_work_at_once() -> None:
 @pytest.mark.e2e
 @pytest.mark.parametrize("mode", ["registries", "deliveries"])
 def test_forking_among_threads(mode: str) -> None:
-    """Other threads may make registries, or deliver events that wait, at the moment of a fork; children may fork too."""
+    """During a fork, other threads may make registries or deliver events that waited. Children may fork too."""
     assert json.loads(run_program(__file__, mode)) == {"codes": [0] * FORKS}
 
 
