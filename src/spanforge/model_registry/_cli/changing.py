@@ -180,7 +180,7 @@ def set_values(  # noqa: PLR0913 - each is an option
     wait: WaitOption = _DEFAULT_WAIT,
     output: FormatOption = "text",
 ) -> None:
-    """Change the description of a model in a registry file.
+    """Change fields of a model in a registry file.
 
     FIELD=VALUE sets a text. FIELD+=VALUE and FIELD-=VALUE add and remove one item of a list, such as aliases.
     metadata.KEY=VALUE sets a key of your own, and metadata.KEY:=JSON one that is not text. Without VALUE, an optional

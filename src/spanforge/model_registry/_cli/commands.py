@@ -48,7 +48,7 @@ _TABLE: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
         ("register", "Add a model to a registry file.", "changing:add_model"),
         ("deprecate", "Mark a model in a registry file as deprecated.", "changing:deprecate"),
         ("retire", "Retire a model in a registry file, for good.", "changing:retire"),
-        ("set", "Change the description of a model in a registry file.", "changing:set_values"),
+        ("set", "Change fields of a model in a registry file.", "changing:set_values"),
         ("import", "Write registry entries from a file of another tool.", "importing:import_entries"),
         ("sign", "Sign a registry file, for services that read it from a server.", "signing:sign_registry_file"),
         ("emit", "Send the lifecycle events of a change, once.", "emitting:emit_differences"),

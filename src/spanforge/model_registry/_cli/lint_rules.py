@@ -255,7 +255,7 @@ LINT_RULES: Final = (
     LintRule(
         "owner-spelling",
         "warning",
-        "An owner is written in two ways, so that metrics and alerts have two owners.",
+        "An owner is written in two ways. Metrics and alerts then have two owners.",
         "Write the owner in one way.",
         lint_texts.find_owner_spellings,
     ),
@@ -270,7 +270,7 @@ LINT_RULES: Final = (
     LintRule(
         "no-contact",
         "note",
-        "An owner has no contact, so that nobody knows whom to ask about a call.",
+        "An owner has no contact. Nobody then knows whom to ask about a call.",
         "Add contact: a channel, an address or a URL.",
         lint_texts.find_owners_without_contact,
     ),
