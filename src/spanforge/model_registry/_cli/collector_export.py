@@ -46,7 +46,9 @@ IntervalOption = Annotated[
 SpanAttributesOption = Annotated[
     str | None,
     typer.Option(
-        metavar="NAMES", help=f"Attributes that spans get, such as +contact. Default: {SPAN_ATTRIBUTES.variable}."
+        metavar="NAMES",
+        help="Short names of all attributes that spans get, or changes such as +contact,-version. Default: the setting "
+        f"{SPAN_ATTRIBUTES.variable}.",
     ),
 ]
 

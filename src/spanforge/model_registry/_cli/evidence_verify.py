@@ -60,7 +60,7 @@ def verify_packages(  # noqa: PLR0913 - a parameter for each option
         list[str] | None,
         typer.Option(
             metavar="FACT=VALUE",
-            help="Refuse another package of the signer: period=2026-10 (or 2026-Q4, or FROM..TO), framework=soc2, "
+            help="Refuse a package without this fact: period=2026-10 (or 2026-Q4, or FROM..TO), framework=soc2, "
             f"model=ID (or {ALL_MODELS}), after=TIME (of the generation).",
         ),
     ] = None,
