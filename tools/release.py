@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 NOT_RELEASED: Final = "not on PyPI yet"
+PAGES: Final = ("*.md", "docs/*.md", "examples/**/*.md")
+"""The pages that may have this phrase."""
 NEXT: Final = """\
 What is left to do:
   1. Tag the commit: git tag --sign {tag} {commit} && git push origin {tag}
@@ -112,7 +114,7 @@ def list_missing(root: Path) -> Iterator[str]:
     """Yield what a first release needs and a rehearsal does not: the address, and pages that know of the release."""
     if "Repository" not in read_metadata(root).core.urls:
         yield "pyproject.toml: project.urls has no Repository; write the public address of the repository"
-    pages = [*sorted({*root.glob("*.md")} - {root / "CHANGELOG.md"}), *sorted(root.glob("docs/*.md"))]
+    pages = [page for pattern in PAGES for page in sorted(root.glob(pattern)) if page != root / "CHANGELOG.md"]
     old = [str(path.relative_to(root)) for path in pages if NOT_RELEASED in " ".join(path.read_text("utf-8").split())]
     if old:
         yield f"{', '.join(old)}: remove the sentence that the package is {NOT_RELEASED}"

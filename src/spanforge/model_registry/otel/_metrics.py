@@ -302,7 +302,7 @@ METRICS: Final = (
         "gauge",
         "s",
         ("file.path",),
-        "Time since the last check that found the registry file, or the calendar file, unchanged and in use",
+        "Time since the last check after which the current content of a registry file or a calendar file was in use",
         files.read_file_ages,
     ),
     Metric(
