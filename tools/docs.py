@@ -383,14 +383,15 @@ def name_vendors() -> list[list[str]]:
             ", ".join(f"`{text}/`" for text in row.organisations),
             ", ".join(f"`{text}.`" for text in row.dotted),
         ]
-        for row in VENDORS
+        for row in sorted(VENDORS, key=lambda row: row.name.casefold())
     ]
     return [["vendor", "organisations", "prefixes with a dot"], *rows]
 
 
 def name_providers() -> list[list[str]]:
     """Return the table of the providers that have several spellings."""
-    rows = [[f"`{row.name}`", ", ".join(f"`{text}`" for text in row.spellings)] for row in PROVIDERS if row.spellings]
+    providers = sorted((row for row in PROVIDERS if row.spellings), key=lambda row: row.name)
+    rows = [[f"`{row.name}`", ", ".join(f"`{text}`" for text in row.spellings)] for row in providers]
     return [["provider", "further spellings"], *rows]
 
 

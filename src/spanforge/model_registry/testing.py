@@ -153,7 +153,7 @@ class IsolatedRegistry:
         return _select_last("event", name, attributes, found)
 
     def assert_span(self, name: str | None = None, /, **attributes: object) -> ReadableSpan:
-        """Return the last span with this name and these attributes of the library, or fail with a list of the spans.
+        """Return the last span with this name and these ``model_registry.*`` attributes, or fail and list the spans.
 
         Args:
             name: The name; ``None`` for any.

@@ -114,5 +114,5 @@ def get_model(model_id: str) -> ModelRegistryEntry | None:
 
 
 def list_models() -> list[ModelRegistryEntry]:
-    """Return all entries of the process-wide registry: those of files first, then the others as registered."""
+    """Return all entries of the process-wide registry, in the order of registration; those of files come first."""
     return get_default_registry().list_all()

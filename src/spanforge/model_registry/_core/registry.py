@@ -182,7 +182,7 @@ class ModelRegistry(RegistryCore):
         return self._state.index.resolve(names, check_optional_string(provider, "provider"), MATCH.choose(match))
 
     def check(self, name: str, *, provider: str | None = None, match: MatchMode | None = None) -> tuple[str, ...]:
-        """Return the warnings for a caller of this model: about its status, and about a near shutdown by its provider.
+        """Return the warnings about this model's status, and about the day on which its provider stops serving it.
 
         By the calendar in force, an active model has none until 90 days before its provider may stop serving it.
         """

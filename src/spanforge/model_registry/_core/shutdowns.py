@@ -67,7 +67,7 @@ class ProviderShutdown(NamedTuple):
         return min((step for step in WARNING_STEPS if days_left <= step), default=None)
 
     def warn(self, day: str) -> str | None:
-        """Return the warning for a call on a day; ``None`` if the shutdown is not near."""
+        """Return the warning for a call on a day; ``None`` until 90 days before the shutdown."""
         step = self.find_step(day)
         if step is None:
             return None
@@ -75,7 +75,7 @@ class ProviderShutdown(NamedTuple):
         return f"provider {quote(self.provider)} {verb} serving model {quote(self.model)} on {self._describe_day()}"
 
     def explain(self, day: str) -> str | None:
-        """Return the warning for developers: that of ``warn``, or one about a near ``not_before`` day.
+        """Return the warning for developers: that of ``warn``, or one about a ``not_before`` day at most 90 days ahead.
 
         Spans do not get the second one, because providers state such days for healthy models too.
         """

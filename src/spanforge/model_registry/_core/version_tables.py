@@ -109,7 +109,7 @@ SNAPSHOTS: Final = (
     Snapshot("-MMDD", f"{_NO_SIZE}{{M}}{{D}}", _OPENAI, "gpt-4-0613", "gpt4", "06-13"),
     Snapshot("-YYMM", f"{_NO_SIZE}{{y}}{{M}}", _MISTRAL, "mistral-large-2411", "mistral-large", "2024-11"),
     Snapshot(
-        "-preview-MM-DD, -exp-MM-DD",
+        "-MM-DD",
         "(?:(?<=-preview-)|(?<=-exp-)){M}-{D}",
         "https://ai.google.dev/gemini-api/docs/models",
         "gemini-2.5-pro-preview-05-06",
