@@ -138,6 +138,15 @@ def test_spellings_of_providers(provider: str, limit: Any) -> None:
     assert other.warnings[1] == "'acme-chat-1' would match, but not with the provider 'groq'"
 
 
+@pytest.mark.parametrize("provider", [None, "openai", "azure", "strands-agents"])
+@pytest.mark.parametrize("name", ["azure/acme-chat-1", "AZURE/openai/acme-chat-1-2026-01-31", "azure:acme-chat-1"])
+def test_warning_names_the_provider_of_the_route(provider: str | None, name: str) -> None:
+    """If the route of a name shows a provider, this one decides, and the warning names it."""
+    attributes = {REQUEST: name} | ({} if provider is None else {"gen_ai.provider.name": provider})
+    warnings = resolve(attributes, {"model_id": "acme-chat-1", "provider": "openai"}).resolution.warnings
+    assert warnings[1:] == ("'acme-chat-1' would match, but not with the provider 'azure.ai.openai'",)
+
+
 def test_two_entries_that_match_equally_well() -> None:
     """A tie is unregistered, and the warning lists the entries; the span's provider decides if it can."""
     entries = [{"model_id": "a", "aliases": ["chat"]}, {"model_id": "b", "aliases": ["chat"], "provider": "openai"}]

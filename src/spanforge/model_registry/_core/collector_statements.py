@@ -59,6 +59,7 @@ from spanforge.model_registry._core.collector_paths import (
 )
 from spanforge.model_registry._core.conventions import BY_PRIORITY
 from spanforge.model_registry._core.matching import describe_refused
+from spanforge.model_registry._core.name_routes import PROVIDER_SPELLINGS
 from spanforge.model_registry._core.resolution import UNREGISTERED
 from spanforge.model_registry._core.warning_texts import (
     ANSWER_NOT_REGISTERED,
@@ -174,6 +175,11 @@ def _warn_of_near_matches(tables: Tables, nothing: str) -> Iterator[str]:
         return
     yield f'set({shown}, "") where {nothing}'
     yield f"set({shown}, {PROVIDER}) where {nothing} and {PROVIDER} != nil"
+    if tables.mode == "forms":
+        canonical = {text: ottl.encode(name) for text, name in PROVIDER_SPELLINGS.items()}
+        of_route = first.part("provider")
+        has_one = f'{first.parts} != nil and not HasPrefix({of_route}, "?")'
+        yield f"set({shown}, {ottl.lookup(canonical, of_route)}) where {nothing} and {has_one}"
     yield from _prepare_shown(shown, nothing)
     if failures:
         texts = {key: ottl.encode(text) for key, text in failures.items()}

@@ -96,7 +96,12 @@ def choose_best(claims: Iterable[Claim], provider: str | None) -> list[ModelRegi
 
 
 def explain(match: Match, provider: str | None) -> tuple[str, ...]:
-    """Return the reason why a name has no entry although some entries nearly match, as one sentence."""
+    """Return the reason why a name has no entry although some entries nearly match, as one sentence.
+
+    Args:
+        match: The result of the search.
+        provider: The provider that decided: that of the name's route, or else that of the span.
+    """
     if match.ambiguous:
         return (describe_ambiguous(match.ambiguous),)
     if match.refused:

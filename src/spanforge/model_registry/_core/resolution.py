@@ -19,7 +19,7 @@ from spanforge.model_registry._core.matching import (
     read_canonical_providers,
     read_providers,
 )
-from spanforge.model_registry._core.names import MatchMode, NameForms, NameKey, read_forms
+from spanforge.model_registry._core.names import MatchMode, NameForms, NameKey, canonical_provider, parse, read_forms
 from spanforge.model_registry._core.overlay import OverlayMap
 from spanforge.model_registry._core.values import quote
 from spanforge.model_registry._core.warning_texts import NOT_REGISTERED
@@ -191,7 +191,7 @@ class ModelIndex:
             raise ValueError(msg)
         warnings: tuple[str, ...] = (NOT_REGISTERED % quote(first),)
         if nearly is not NO_MATCH:
-            warnings += explain(nearly, provider)
+            warnings += explain(nearly, _find_decisive_provider(first, provider, mode))
         return _new_resolution((None, UNREGISTERED, warnings, None, first))
 
     def find(
@@ -289,3 +289,10 @@ class ModelIndex:
 def _make_forms(name: str, provider: str | None, mode: MatchMode) -> NameForms:
     """Return the forms of a name on a span with this provider; no forms if the match is exact."""
     return NameForms([], provider or None) if mode == "exact" else read_forms(name, provider)
+
+
+def _find_decisive_provider(name: str, provider: str | None, mode: MatchMode) -> str | None:
+    """Return the provider that decides for a name: that of its route, or else the span's provider as it is written."""
+    canonical = canonical_provider(provider) if provider else None
+    of_route = parse(name, canonical).provider if mode == "forms" else None
+    return of_route or provider

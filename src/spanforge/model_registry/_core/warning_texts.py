@@ -26,7 +26,7 @@ OTHER_ANSWERED: Final = "model %s answered a call of %s; if it should, list it i
 EQUAL_MATCHES: Final = "%s match equally well"
 """The sentence about entries of which none can be chosen."""
 OTHER_PROVIDERS: Final = "%s would match, but not with the provider"
-"""The sentence about entries that are limited to other providers. The provider of the span follows."""
+"""The sentence about entries that are limited to other providers. The provider of the name or the span follows."""
 
 
 class Advice(NamedTuple):
