@@ -36,7 +36,7 @@ def run_program(
         check=False,
         env=env or program_environment(),
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, ""), f"the program ended with {done.returncode}:\n{done.stderr}"
     return done.stdout
 
 
