@@ -92,7 +92,7 @@ class Feed(NamedTuple):
 
 
 def read_feed(source: str | os.PathLike[str], form: FeedFormat, *, checked_on: str | None = None) -> Calendar:
-    """Read a file in a public format, and return its calendar. Models without a shutdown day are left out.
+    """Read a file in a public format, and return its calendar. Models without a day are left out.
 
     A date-time counts as its day in UTC.
 
