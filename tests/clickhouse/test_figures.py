@@ -93,6 +93,26 @@ def test_marks_outside_of_the_period(server: Database, case: EvidenceCase) -> No
     assert [(each["sender"], each["calls"]) for each in found["senders"] if each["calls"]] == [("unknown", 1)]
 
 
+def test_table_of_an_exporter_that_kept_no_names_of_events(server: Database, case: EvidenceCase) -> None:
+    """Log records have the name of their event in an attribute only, as in a file without the field."""
+    database, otlp = server._replace(name="no_event_name"), Otlp()
+    database.create()
+    server.run("ALTER TABLE no_event_name.otel_logs DROP COLUMN EventName")
+    call = otlp.call_record("gpt", **{"event.name": "gen_ai.client.inference.operation.details"})
+    change = {
+        "eventName": "model_registry.deprecated",
+        "attributes": otlp.attributes({"model_registry.model_id": "gpt"}),
+    }
+    records = [{**each, "timeUnixNano": str(START)} for each in (call, change)]
+    nameless = [{name: value for name, value in each.items() if name != "eventName"} for each in records]
+    case.write(otlp.logs(*nameless))
+    database.fill([otlp.logs(*records)])
+    engine = case.engine(*ENTRIES)
+    expected = list_figures(case.package(engine, **OPTIONS))
+    assert expected["population"]["log_calls"] == 1
+    assert list_figures(case.package(engine, telemetry=database.url, **OPTIONS)) == expected
+
+
 def test_spans_in_a_database_and_in_a_file_count_once(server: Database, case: EvidenceCase) -> None:
     """A span of the tables and its copy in a file count once, as in two files."""
     database, otlp = server._replace(name="map"), Otlp()

@@ -117,7 +117,7 @@ def test_a_query_of_jaeger_cannot_reach_back(case: EvidenceCase, otlp: Otlp) -> 
         ]
         for framework in ("soc2", "eu_ai_act")
     }
-    sentence = "Jaeger is queried for the period only. So the check `retention` sees no earlier records of this input: "
+    sentence = "Jaeger is queried for the period only. So the check `retention` sees no earlier traces of this input: "
     assert limits == {"soc2": [], "eu_ai_act": [f"{sentence}http://jaeger:16686"]}
 
 

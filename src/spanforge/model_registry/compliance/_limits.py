@@ -169,7 +169,7 @@ def _list_retention_limits(facts: EvidenceFacts) -> Iterator[str]:
     queried = [scanned.name for scanned in facts.inputs if scanned.kind == "jaeger"]
     if queried:
         yield (
-            "Jaeger is queried for the period only. So the check `retention` sees no earlier records of this input: "
+            "Jaeger is queried for the period only. So the check `retention` sees no earlier traces of this input: "
             f"{queried[0]}"
         )
 

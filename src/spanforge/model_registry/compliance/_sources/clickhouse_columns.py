@@ -138,10 +138,14 @@ class TableColumns:
         pairs = f"mapFilter((key, value) -> startsWith(key, {{prefix:String}}), {column})"
         return f"mapKeys({pairs}), {_cut_texts(f'mapValues({pairs})', 'event_text_limit')}"
 
+    def event_name(self) -> str:
+        """Return the name of a log record's event; empty in the tables of older exporters, which did not keep it."""
+        return "EventName" if self._layout.has_event_name else "''"
+
     def _read_event(self) -> str:
         """Return the name of a log record's event: its own field or, from older SDKs, an attribute."""
-        attribute = self._read_text("name_key")
-        return f"if(EventName != '', EventName, {attribute})" if self._layout.has_event_name else attribute
+        name = self.event_name()
+        return f"if({name} != '', {name}, {self._read_text('name_key')})"
 
     def _read_text(self, parameter: str) -> str:
         """Return the text of the attribute whose key is a parameter; empty if there is none."""

@@ -152,10 +152,10 @@ class TableQueries:
             "Timestamp < fromUnixTimestamp64Nano({events_end:Int64})"
         )
         if self._signal == "logs":
-            attributes = self.columns.event_attributes("LogAttributes")
+            attributes, name = self.columns.event_attributes("LogAttributes"), self.columns.event_name()
             return (
-                f"SELECT {sender}, EventName, {TIME}, {attributes} FROM {self._table} "
-                f"WHERE {window} AND EventName IN {{events:Array(String)}}"
+                f"SELECT {sender}, {name}, {TIME}, {attributes} FROM {self._table} "
+                f"WHERE {window} AND {name} IN {{events:Array(String)}}"
             )
         attributes = self.columns.event_attributes("event_attributes")
         return (
