@@ -120,9 +120,9 @@ ATTRIBUTES: Final = (
         "fact",
         False,
         "yes",
-        "`false` if the response model is not registered, and is neither a [form](model-names.md) of the request model "
-        "nor in [`base_model`](resolution.md#request-and-response-model) of the request model's entry; "
-        "otherwise absent",
+        "`false` if the request model is registered, and the response model is neither registered nor a "
+        "[form](model-names.md) of the request model nor in [`base_model`](resolution.md#request-and-response-model) "
+        "of the request model's entry; otherwise absent",
     ),
     Attribute("contact", "string", "metadata key", True, "opt-in", "how to reach the owner: a URL, address or channel"),
     Attribute("matched_by", "string", "fact", False, "opt-in", "the attribute key whose value matched"),

@@ -59,7 +59,7 @@ class EvidencePackage(msgspec.Struct, frozen=True):
         return self._encode_attestation().decode()
 
     def list_files(self) -> dict[str, bytes]:
-        """Return the bytes of each file, by name: attestation, CSV, registry, and copies of files that were read.
+        """Return the main files as bytes, by name: attestation, CSV, registry, and copies of files that were read.
 
         Raises:
             MissingExtraError: The extra ``compliance`` is not installed (also an ``ImportError``).
