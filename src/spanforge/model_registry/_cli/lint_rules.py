@@ -262,8 +262,8 @@ LINT_RULES: Final = (
     LintRule(
         "provider-spelling",
         "note",
-        "The provider is a known one in an unusual spelling. With OTEL_PYTHON_MODEL_REGISTRY_MATCH=exact, it does not"
-        " match.",
+        "The provider is a known one in an unusual spelling. With OTEL_PYTHON_MODEL_REGISTRY_MATCH=exact, calls"
+        " with the usual spelling do not match.",
         "Write the usual spelling.",
         lint_texts.find_provider_spellings,
     ),
