@@ -49,7 +49,9 @@ _FIRST_DAY: Final = "1970-01-01"
 def list_ends(
     calendar: CalendarOption = None,
     files: FilesOption = None,
-    within: Annotated[int | None, typer.Option(help="Only models that end within this number of days.")] = None,
+    within: Annotated[
+        int | None, typer.Option(help="Only models that end within this number of days, or have ended.")
+    ] = None,
     print_as: FormatOption = "text",
 ) -> None:
     """List the days on which providers stop serving models."""
