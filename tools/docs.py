@@ -278,8 +278,8 @@ def providers() -> str:
     """Return the sentence about the attributes that hold a provider."""
     keys = join_names(PROVIDER_KEYS, "and")
     return (
-        f"The provider is the first non-empty string among {keys}. The name of a framework is skipped if another of "
-        "these attributes has a provider."
+        f"The provider is the first non-empty string among {keys}. A framework, or a placeholder such as `unknown`, is "
+        "skipped if another of these attributes has a provider."
     )
 
 

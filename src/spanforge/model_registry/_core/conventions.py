@@ -300,7 +300,7 @@ def classify_span(
 def provider_of(attributes: Mapping[str, Any], keys: Sequence[str] = PROVIDER_KEYS) -> str | None:
     """Return the provider that a span names; ``None`` if it names none.
 
-    The name of a framework is skipped if another attribute has a provider.
+    A framework or a placeholder is skipped if another attribute has a provider.
 
     Args:
         attributes: The span's attributes.

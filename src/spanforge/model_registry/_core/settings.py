@@ -115,7 +115,7 @@ FILE: Final[Setting[tuple[str, ...]]] = Setting(
     "",
     parse_sources,
     "the registry file, or a folder or glob of such files, or the [address](registry-server.md) of one; separate "
-    "several with a comma, or with `:` (`;` on Windows)",
+    "several with `:` (`;` on Windows), or with a comma after a file's ending or a `/`",
     hide_credentials,
 )
 RELOAD_INTERVAL: Final = Setting(
