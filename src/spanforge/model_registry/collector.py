@@ -2,8 +2,8 @@
 
 It is for services that are not written in Python. ``render_transform`` returns a complete configuration. With
 ``lookup_file``, the configuration refers to a file, and ``render_lookup`` returns the content of that file. The file
-can be replaced while the Collector runs, because the Collector reads it again on SIGHUP. The same entries in the same
-order result in the same bytes.
+can be replaced while the Collector runs, because the Collector reads it again on SIGHUP. The same entries result in
+the same bytes, in any order.
 
 ``render_lookup_processor`` and ``render_lookup_source`` are for Collectors with the lookup processor, which reads its
 source again by itself. It finds ids, aliases and common forms. The transform processor does the rest.

@@ -184,7 +184,8 @@ def set_values(  # noqa: PLR0913 - each is an option
 
     FIELD=VALUE sets a text. FIELD+=VALUE and FIELD-=VALUE add and remove one item of a list, such as aliases.
     metadata.KEY=VALUE sets a key of your own, and metadata.KEY:=JSON one that is not text. Without VALUE, an optional
-    field is removed. The status and its dates stay. This command sends no event. To send one, use emit.
+    field is removed, unless deprecate sets it. The status, deployment_date and decommission_date stay. This command
+    sends no event. To send one, use emit.
     """
     operate = make_setter(model_id, [parse_assignment(text) for text in assignments], actor)
     change = _change(files, ChangeRequest(model_id, operate), dry_run=dry_run, wait=wait)
