@@ -70,8 +70,8 @@ def emit_differences(  # noqa: PLR0913 - the options of the command
 
     Run it in the CI job of the main branch. OLD and NEW are files or folders, on disk or in a revision of git, such
     as git:HEAD~1:models.yaml. OpenTelemetry's environment variables, such as OTEL_EXPORTER_OTLP_ENDPOINT, name the
-    receiver. The exit code is 0 only if the receiver accepted every event. A repeated run sends equal events, which
-    evidence counts once.
+    receiver. The exit code is 0 only if the receiver accepted every event. If the change has a source revision,
+    evidence counts the events of a repeated run once.
     """
     versions = load_versions(old, new)
     report_missing(versions)
