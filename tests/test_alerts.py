@@ -57,6 +57,13 @@ def test_alerts_of_risk_are_about_flagged_tiers() -> None:
     assert fired("model_registry_risk_tier") >= FLAGGED_TIERS, TESTS.name
 
 
+def test_limit_of_slow_calls_is_a_bucket() -> None:
+    """The Collector counts calls below and above the limit apart. A percentile within a bucket is only an estimate."""
+    (limit,) = re.findall(r"duration_seconds:.* > (\d+)$", ALERTS["ModelRegistrySlow"]["expr"])
+    config = read_yaml((FOLDER.parent / "collector.yaml").read_text("utf-8"))
+    assert f"{limit}s" in config["connectors"]["span_metrics"]["histogram"]["explicit"]["buckets"]
+
+
 def test_every_alert_fires_and_does_not_fire_in_the_tests() -> None:
     """rules_test.yml has a case in which each alert fires, and one in which it does not."""
     assert {(name, bool(expected)) for name, expected in CASES} == {

@@ -5,12 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import json
+import tempfile
+from pathlib import Path
 
 import rfc8785
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from support.evidence import EvidenceCase
 from support.figures import assert_equal_figures
 from support.hostile_evidence import BROKEN, IDS, TEXTS, WRITTEN, make_entries, make_evidence, make_line
+from support.random_telemetry import ENTRIES, Telemetry, telemetries
 
 from spanforge.model_registry._core.names import unquote
 from spanforge.model_registry.compliance._analysis.calls import clean_name
@@ -92,3 +96,15 @@ def test_no_name_breaks_the_evidence(
         assert stated["population"]["calls"] == len(called) + len(ids)
     else:
         assert stated["model_id"] == asked
+
+
+@settings(max_examples=60)
+@given(telemetries)
+def test_a_check_has_no_more_exceptions_than_items(telemetry: Telemetry) -> None:
+    """Whatever is reported, each exception is one of the items that its check examined, and each call counts once."""
+    with tempfile.TemporaryDirectory() as folder:
+        case = EvidenceCase(Path(folder))
+        case.write(*telemetry.list_lines())
+        package = case.package(case.engine(*ENTRIES), period=("2026-01-01", "2026-02-01"), framework="eu_ai_act")
+    for check in package.attestation.checks:
+        assert check.exceptions <= check.population, check

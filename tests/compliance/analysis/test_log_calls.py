@@ -60,6 +60,26 @@ def test_calls_of_a_span_count_once(total: Total, otlp: Otlp, is_first: bool) ->
     assert not any(totals.models["gpt"].exceptions.values())
 
 
+@pytest.mark.parametrize("claiming", ["span", "log record"])
+def test_attributes_of_the_registry_on_one_report(total: Total, otlp: Otlp, claiming: str) -> None:
+    """A call counts once if only one of its reports has attributes that disagree with the registry."""
+    claims = {"model_registry__status": "retired"}
+    span = otlp.span("gpt", **(claims if claiming == "span" else {}))
+    record = otlp.call_record(
+        "gpt", START, span, **({} if claiming == "span" else {"model_registry.status": "retired"})
+    )
+    totals = total([otlp.line(span), otlp.logs(record, resource={"service.name": "api"})])
+    assert counts(totals) == ({"gpt": 1}, 1, 0)
+    assert totals.models["gpt"].exceptions["disagreeing"] == (claiming == "span")
+
+
+def test_attributes_of_the_registry_on_a_log_record_alone(total: Total, otlp: Otlp) -> None:
+    """Only attributes on spans are compared with the registry."""
+    totals = total([otlp.logs(otlp.call_record("gpt", **{"model_registry.status": "retired"}))])
+    assert counts(totals) == ({"gpt": 1}, 0, 1)
+    assert totals.models["gpt"].exceptions["disagreeing"] == 0
+
+
 @pytest.mark.parametrize(
     "span",
     [

@@ -53,7 +53,7 @@ EXCEPTIONS: Final[Mapping[str, Callable[[Call], bool]]] = {
     "answered_by_unregistered": lambda call: bool(call.names.served) and call.names.requested_id is None,
     "repeated_attributes": lambda call: call.is_ambiguous,
     **{kind: applies for kind, applies in _STATUS_EXCEPTIONS.items() if kind not in _FORBIDDEN},
-    "disagreeing": lambda call: call.enriched and not call.agrees,
+    "disagreeing": lambda call: call.enriched and not call.agrees and not call.from_log,
     "not_enriched": lambda call: not call.enriched and not call.from_log,
     "past_unknown_shutdown": lambda call: call.shutdown.state == "past, not known",
     "in_calendar": lambda call: call.shutdown.state != "not listed",

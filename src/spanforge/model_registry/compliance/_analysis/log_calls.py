@@ -152,14 +152,9 @@ def _is_same_call(span_call: Call, log_call: Call) -> bool:
     """
     if span_call.kind != "call" or (span_call.sender == UNTRUSTED) != (log_call.sender == UNTRUSTED):
         return False
-    return log_call == span_call._replace(
-        from_log=log_call.from_log,
-        status=log_call.status,
-        past_sunset=log_call.past_sunset,
-        shutdown=log_call.shutdown,
-        enriched=log_call.enriched,
-        agrees=log_call.agrees,
-        names=log_call.names,
-        sender=log_call.sender,
-        is_ambiguous=log_call.is_ambiguous,
-    )
+    return _identify(span_call) == _identify(log_call)
+
+
+def _identify(call: Call) -> tuple[object, ...]:
+    """Return what two reports of a call share. The attributes of the registry may be on one of them only."""
+    return call.kind, call.model_id, call.name, call.service
