@@ -156,5 +156,5 @@ def _is_same_call(span_call: Call, log_call: Call) -> bool:
 
 
 def _identify(call: Call) -> tuple[object, ...]:
-    """Return what two reports of a call share. The attributes of the registry may be on one of them only."""
+    """Return the facts that two reports of a call share. The registry's attributes may be on one of them only."""
     return call.kind, call.model_id, call.name, call.service
