@@ -15,6 +15,7 @@ from support.spans import (
     KIND,
     OPERATION,
     REQUEST,
+    RESPONSE,
     Redacting,
     StartsAndEnds,
     VendorContainer,
@@ -303,7 +304,7 @@ def expected_series(registry: ModelRegistry, attributes: dict[str, Any], scope: 
 
 @pytest.mark.slow
 def test_calls_over_the_series_limit_count_together(pipeline: Any, meters: Meters, fields: dict[str, Any]) -> None:
-    """Spans over the limit of 1,000 series share one series with the overflow attribute; none is lost."""
+    """Spans over the limit of 1,000 series share one series of each metric with the overflow attribute; none is lost."""
     registry = ModelRegistry(auto_emit=False)
     for number in range(MAX_SERIES + 20):
         registry.register(**fields | {"model_id": f"m{number}"})
@@ -319,4 +320,9 @@ def test_calls_over_the_series_limit_count_together(pipeline: Any, meters: Meter
     pipes.tracer.start_span("agent", attributes={REQUEST: "m0", OPERATION: "invoke_agent"}).end()
     assert [(point.attributes, point.value) for point in meters.points("agent_spans")] == [
         ({"otel.metric.overflow": True}, 1)
+    ]
+    for answer in ("m1", "nobody's"):
+        pipes.tracer.start_span("call", attributes={REQUEST: "m0", RESPONSE: answer}).end()
+    assert [(point.attributes, point.value) for point in meters.points("substitutions")] == [
+        ({"otel.metric.overflow": True}, 2)
     ]

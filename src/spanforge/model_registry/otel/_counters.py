@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 MAX_SERIES: Final = 1_000
 """The limit of counters, because each is a series in the metrics backend. Above it, registered models are counted
-together, without their attributes."""
+together, without their attributes; substitutions apart."""
 MAX_UNREGISTERED: Final = 100
 """The limit of unregistered model names that are kept for ``status``. They come from the network."""
 
@@ -94,7 +94,7 @@ class SpanCounters(ProcessState):
     def _add(self, series: Series) -> AtomicCounter:
         with self._lock:
             if series.model_id is not None and len(self._counters) >= MAX_SERIES:
-                series = Series("", None, None, None, series.kind, series.is_enriched)
+                series = Series("", None, None, None, series.kind, series.is_enriched, series.is_substitution)
             return self._counters.setdefault(series, AtomicCounter())
 
     def values(self) -> Mapping[Series, int]:

@@ -182,13 +182,14 @@ def _read_substitutions() -> Iterable[Observation]:
     calls: Counter[tuple[str | None, str | None, str]] = Counter()
     for series, count in span_counters.values().items():
         if series.is_substitution and series.kind == "call":
-            if series.requested_model_id is None:  # the span shows the request model
+            if series.requested_model_id is None and series.status:  # an unregistered model answered
                 calls[series.model_id, None, UNREGISTERED] += count
             else:
                 calls[series.requested_model_id, series.model_id, series.status] += count
     for (requested, model_id, status), count in calls.items():
         values = {"requested_model_id": requested, "model_id": model_id, "status": status}
-        yield Observation(count, {PREFIX + name: value for name, value in values.items() if value})
+        attributes = {PREFIX + name: value for name, value in values.items() if value}
+        yield Observation(count, attributes or _OVERFLOW)
 
 
 def _read_sunsets() -> Iterable[Observation]:
