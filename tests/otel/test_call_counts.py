@@ -304,7 +304,7 @@ def expected_series(registry: ModelRegistry, attributes: dict[str, Any], scope: 
 
 @pytest.mark.slow
 def test_calls_over_the_series_limit_count_together(pipeline: Any, meters: Meters, fields: dict[str, Any]) -> None:
-    """Spans over the limit of 1,000 series share one series of each metric with the overflow attribute; none is lost."""
+    """Spans over the limit of 1,000 series share one series of each metric, with the overflow attribute."""
     registry = ModelRegistry(auto_emit=False)
     for number in range(MAX_SERIES + 20):
         registry.register(**fields | {"model_id": f"m{number}"})
