@@ -14,11 +14,14 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from support.entries import FIELDS, METADATA
 from support.yaml_files import read_yaml
 
 from spanforge.model_registry import InvalidEntryError, ModelRegistry, get_default_registry
 from spanforge.model_registry._core import ottl
+from spanforge.model_registry._core.attributes import SPAN_ATTRIBUTE_NAMES
 from spanforge.model_registry._core.lookup_source import build_source
+from spanforge.model_registry._core.validation import DATE_FIELDS
 from spanforge.model_registry.collector import (
     END,
     LOOKUP_PROCESSORS,
@@ -165,13 +168,21 @@ def test_the_setting_decides_how_names_match(registry: ModelRegistry, monkeypatc
         render_transform(registry, match="fuzzy")  # type: ignore[arg-type]
 
 
-def test_the_choice_of_attributes(registry: ModelRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The argument, or else the setting, chooses the attributes; one warning names those that cannot be set."""
-    with pytest.warns(UserWarning, match="the Collector cannot set matched_by and match_rule") as caught:
-        text = render_lookup(registry, span_attributes="+contact,+matched_by,+match_rule")
-    assert len(caught) == 1
-    assert caught[0].filename == __file__
-    assert "# The Collector cannot set matched_by and match_rule\n" in text
+def test_the_choice_of_attributes(registry: ModelRegistry, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The argument, or else the setting, chooses the attributes; one warning names all those that are never set."""
+    dates = dict.fromkeys(DATE_FIELDS, "2026-01-01")
+    path = tmp_path / "models.json"
+    path.write_text(json.dumps([{**FIELDS, **dates, "status": "retired", "metadata": METADATA}]))
+    registry.load(path)
+    for names in (SPAN_ATTRIBUTE_NAMES, [f"+{name}" for name in SPAN_ATTRIBUTE_NAMES]):
+        with pytest.warns(UserWarning, match="the Collector cannot set") as caught:
+            text = render_lookup(registry, span_attributes=iter(names))
+        assert len(caught) == 1
+        assert caught[0].filename == __file__
+        unset = ", ".join(name for name in SPAN_ATTRIBUTE_NAMES if f'"model_registry.{name}"' not in text)
+        assert str(caught[0].message) == f"the Collector cannot set: {unset}"
+        assert f"# The Collector cannot set: {unset}\n" in text
+    assert "cannot set" not in render_lookup(registry, span_attributes="+contact")
     chosen = render_lookup(registry, span_attributes=["owner"])
     assert "model_registry.name" not in chosen
     monkeypatch.setenv("OTEL_PYTHON_MODEL_REGISTRY_SPAN_ATTRIBUTES", "owner")

@@ -208,13 +208,17 @@ def test_the_label_names_the_model_of_the_request() -> None:
 
 
 def test_metrics_have_attributes_of_the_registry() -> None:
-    """The dimensions of metrics are attributes that spans have by default, or kinds of calls."""
-    for name in ("span_metrics", "span_metrics/untrusted", "span_metrics/events"):
-        keys = [row["name"] for row in CONFIG["connectors"][name]["dimensions"]]
+    """The kept attributes are the dimensions of metrics: the registry's that spans have by default, and kinds."""
+    calls, events = "transform/calls", "transform/registry_events"
+    processors = {"span_metrics": calls, "span_metrics/untrusted": calls, "span_metrics/events": events}
+    for name, processor in processors.items():
+        connector = CONFIG["connectors"][name]
+        rows = [*connector["dimensions"], *connector.get("events", {}).get("dimensions", ())]
+        keys = [row["name"] for row in rows]
         ours = [key.removeprefix(PREFIX) for key in keys if key.startswith(PREFIX)]
         assert ours == ["model_id", "owner", "risk_tier", "status"]
-        (kept,) = (text for text in statements("transform/calls") if text.startswith("keep_keys"))
-        assert name == "span_metrics/events" or sorted(json.loads(kept[kept.index("[") : -1])) == sorted(keys)
+        (kept,) = (text for text in statements(processor) if re.match(r"keep_keys.*\[\"", text))
+        assert sorted(json.loads(kept[kept.index("[") : -1])) == sorted(keys)
         assert set(ours) <= set(ON_SPANS)
 
 

@@ -11,6 +11,7 @@ from support.lint import CALENDAR, TODAY, entry, find_issues, named
 from support.model_names import FAMILIES
 
 from spanforge.model_registry import ModelRegistry, ModelRegistryEntry
+from spanforge.model_registry._cli.lint_globs import find_all_matching_globs
 from spanforge.model_registry._cli.lint_rules import ALL_RULES, EMPTY_REGISTRY, FILE_RULES, LINT_RULES
 from spanforge.model_registry._cli.lint_types import SEVERITIES, Catalog
 
@@ -57,7 +58,7 @@ CASES: dict[str, list[tuple[list[dict[str, Any]], list[tuple[str, str]]]]] = {
         ([named("claude-opus-5[1m]")], []),
     ],
     "glob-matches-all": [
-        ([named("a", "*"), named("b", "*-*")], [("a", "metadata.aliases[0]"), ("b", "metadata.aliases[0]")]),
+        ([named("a", "*"), named("b", "*-*"), named("c", "?", "[0-9]*")], [("a", ""), ("b", ""), ("c", "")]),
         ([named("a", "*/a", "a-2*")], []),
     ],
     "refused-route": [
@@ -225,6 +226,13 @@ def test_a_rule(name: str, entries: list[dict[str, Any]], expected: list[tuple[s
     assert [model_id for _, model_id, _ in found] == [model_id for model_id, _ in expected]
     for (_, _, field), (_, expected_field) in zip(found, expected, strict=True):
         assert expected_field in ("", field)
+
+
+def test_a_glob_without_fixed_text_can_miss_models() -> None:
+    """The message about such a glob is true for one that does not match all names."""
+    registry = Catalog([ModelRegistryEntry.from_dict(named("a", "*-*"))], TODAY, CALENDAR)
+    (issue,) = find_all_matching_globs(registry)
+    assert issue.message == "glob '*-*' has no letter or digit outside brackets, so it can match many models"
 
 
 def test_the_table_of_rules() -> None:

@@ -286,7 +286,7 @@ def test_metrics_name_the_model(collector: Callable[..., Server]) -> None:
 
 
 def test_metrics_of_events(collector: Callable[..., Server]) -> None:
-    """Each registry event is counted by its name and by the model that it is about, also on the span of a call."""
+    """Each registry event is counted by name and model, also on the span of a call; its labels are cut."""
     server = collector(OTELCOL_SAMPLING_PERCENTAGE="0")
     application = Application("pipeline")
     with application.tracer.start_as_current_span("review") as span:
@@ -297,9 +297,18 @@ def test_metrics_of_events(collector: Callable[..., Server]) -> None:
         application.registry.deprecate("m-0")
         application.registry.retire("m-1")
     Door(server).send(*application.take())
+    long = Application("z" * 300, plugin=False)
+    name = "model_registry." + "e" * 300
+    with long.tracer.start_as_current_span("review") as span:
+        span.add_event(name, {"model_registry.owner": "x" * 1_000})
+        span.add_event(name, {"model_registry.owner": [7] * 1_000})
+    Door(server).send(*long.take())
     labels = ("event_name", "model_registry_model_id", "model_registry_owner", "model_registry_status")
-    assert counts(server, "events_total", *labels, number=5) == {
+    assert counts(server, "events_total", *labels, number=7) == {
         **{("model_registry.registered", f"m-{number}", "team-a", "active"): 1 for number in range(3)},
         ("model_registry.deprecated", "m-0", "team-a", "deprecated"): 1,
         ("model_registry.retired", "m-1", "team-a", "retired"): 1,
+        (name[:256], "", "x" * 256, ""): 1,
+        (name[:256], "", "[" + "7," * 127 + "7", ""): 1,
     }
+    assert max(len(text) for sample in server.scrape() for text in sample.labels.values()) == 256

@@ -14,16 +14,18 @@ from __future__ import annotations
 import os
 import re
 import warnings
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from spanforge.model_registry._core import ottl
 from spanforge.model_registry._core.attributes import PREFIX
-from spanforge.model_registry._core.collector_statements import render_enrichment, render_statements
+from spanforge.model_registry._core.collector_statements import UNSET_ATTRIBUTES, render_enrichment, render_statements
 from spanforge.model_registry._core.collector_tables import MAX_TIES, build_tables
 from spanforge.model_registry._core.errors import InvalidValueError
 from spanforge.model_registry._core.lookup_source import MAX_KEYS, build_source
 from spanforge.model_registry._core.lookup_statements import KEYS, render_key_statements, render_removal
-from spanforge.model_registry._core.settings import MATCH, SPAN_ATTRIBUTES
+from spanforge.model_registry._core.setting_parsers import parse_attribute_choice
+from spanforge.model_registry._core.settings import MATCH, SPAN_ATTRIBUTES, Setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -56,8 +58,8 @@ _PATH_RULE: Final = "a path without line breaks, '$', '{' and '}', which are spe
 _MORE_TIES: Final = f" Collector notices only {MAX_TIES} pairs of globs that match a name equally well; there are more"
 _MORE_KEYS: Final = f" source has the first {MAX_KEYS:,} names; the transform processor finds the models of the others"
 _UNSUPPORTED: Final = " Collector cannot express, and does not match: "
-_UNKNOWN_KEYS: Final = ("matched_by", "match_rule")
-"""The attributes whose values the Collector does not know."""
+_CHOICE: Final[Setting[tuple[str, ...] | None]] = replace(SPAN_ATTRIBUTES, default=None, parse=parse_attribute_choice)
+"""The setting ``span_attributes`` as the user writes it; ``None``: the default."""
 
 
 def render_transform(
@@ -87,7 +89,7 @@ def render_transform(
 
     Warns:
         UserWarning: The Collector cannot express some globs, does not notice that some match equally well, or cannot
-            set some of the attributes. A comment says so too.
+            set some of the attributes that ``span_attributes`` names. A comment says so too.
     """
     tables = _make_tables(registry, match, span_attributes)
     if lookup_file is None:
@@ -115,7 +117,7 @@ def render_lookup(
 
     Warns:
         UserWarning: The Collector cannot express some globs, does not notice that some match equally well, or cannot
-            set some of the attributes. A comment says so too.
+            set some of the attributes that ``span_attributes`` names. A comment says so too.
     """
     tables = _make_tables(registry, match, span_attributes)
     _warn_of_limits(tables)
@@ -211,7 +213,11 @@ def _describe_number(number: int) -> str:
 def _make_tables(registry: ModelRegistry, match: MatchMode | None, span_attributes: Iterable[str] | None) -> Tables:
     # In one order, so that the order of registration changes neither the text nor what the Collector does.
     entries = sorted(registry.list_all(), key=lambda entry: entry.model_id)
-    return build_tables(entries, MATCH.choose(match), SPAN_ATTRIBUTES.choose(span_attributes))
+    choice = _CHOICE.choose(span_attributes)
+    tables = build_tables(entries, MATCH.choose(match), SPAN_ATTRIBUTES.choose(choice))
+    named = tables.attribute_names & {item.removeprefix("+") for item in choice or ()}
+    tables.unset_names = tuple(name for name in UNSET_ATTRIBUTES if name in named)
+    return tables
 
 
 def _quote_path(file: str | os.PathLike[str], argument: str) -> str:
@@ -243,5 +249,4 @@ def _warn_of_limits(tables: Tables) -> None:
 def _describe_limits(tables: Tables) -> list[str]:
     """Return the predicates of the sentences about further limits of the Collector."""
     limits = [_MORE_TIES] if tables.has_more_ties else []
-    unset = [name for name in _UNKNOWN_KEYS if name in tables.attribute_names]
-    return limits + ([f" Collector cannot set {' and '.join(unset)}"] if unset else [])
+    return limits + ([f" Collector cannot set: {', '.join(tables.unset_names)}"] if tables.unset_names else [])

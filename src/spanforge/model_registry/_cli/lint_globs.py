@@ -26,10 +26,11 @@ _DATED_END: Final = re.compile(r"[-@](?:20?|20\d[\d-]*|0[\d-]*|1\d[\d-]*|v\d*|\d
 
 
 def find_all_matching_globs(catalog: Catalog) -> Iterator[Issue]:
-    """Yield globs whose fixed text has no letter and no digit."""
+    """Yield globs whose fixed text has no letter and no digit, so that they can match many models, or all."""
     for name in list_written_globs(catalog):
         if _matches_all(name):
-            yield Issue(name.number, name.field, f"glob {quote(name.text)} matches the names of all models")
+            message = f"glob {quote(name.text)} has no letter or digit outside brackets, so it can match many models"
+            yield Issue(name.number, name.field, message)
 
 
 def _matches_all(name: WrittenName) -> bool:

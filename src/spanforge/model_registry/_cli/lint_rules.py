@@ -56,7 +56,8 @@ LINT_RULES: Final = (
     LintRule(
         "glob-matches-all",
         "error",
-        "A glob matches the names of all models, so no model shows as unregistered.",
+        "A glob with * has no letter or digit outside brackets. It can match many or all models, which then do not "
+        "show as unregistered.",
         "Write the fixed part of the names, as in acme-chat-1-20??-??-??.",
         lint_globs.find_all_matching_globs,
     ),

@@ -16,10 +16,10 @@ Where the result differs from the span processor's, apart from the parser in ``c
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from spanforge.model_registry._core import ottl
-from spanforge.model_registry._core.attributes import PREFIX, span_attributes
+from spanforge.model_registry._core.attributes import ATTRIBUTES, PREFIX, span_attributes
 from spanforge.model_registry._core.collector_attributes import collect_names, drop_placeholders, find_provider
 from spanforge.model_registry._core.collector_choice import choose_matches, compare_responses, list_failures
 from spanforge.model_registry._core.collector_forms import exact_key, match_exactly, match_forms, parse_names
@@ -73,6 +73,14 @@ if TYPE_CHECKING:
 
     from spanforge.model_registry._core.collector_tables import Tables
     from spanforge.model_registry._core.entry import ModelRegistryEntry
+
+
+_FACTS: Final = {"response_registered": ("false", "=="), "requested_model_id": (ID, "!=")}
+"""The attributes that are not in an entry, by short name: the value, and the comparison of the response's entry."""
+UNSET_ATTRIBUTES: Final = tuple(
+    row.name for row in ATTRIBUTES if row.source == "fact" and row.on_spans != "no" and row.name not in _FACTS
+)
+"""The short names of the attributes that the statements never set."""
 
 
 def render_statements(tables: Tables) -> str:
@@ -130,8 +138,7 @@ def _describe(tables: Tables) -> Iterator[str]:
     yield f"set({ENTRY}, {NUMBER}) where {NUMBER} != nil"
     unexpected, nothing = f"{other} and {EXPECTED} == nil", f"Len({NAMES}) > 0 and {NUMBER} == nil"
     yield f"set({WARNED}, {{}}) where {nothing} or ({unexpected})"
-    added = {"response_registered": ("false", "=="), "requested_model_id": (ID, "!=")}
-    for name, (value, answered) in added.items():
+    for name, (value, answered) in _FACTS.items():
         if name in tables.attribute_names:
             yield f"set({WARNED}[{ottl.encode(PREFIX + name)}], {value}) where {unexpected} and {ANSWER} {answered} nil"
     yield from _warn_of_answer(unexpected)

@@ -86,6 +86,7 @@ class Tables(msgspec.Struct):
         unsupported_globs: The globs that the Collector cannot express, each with its entry's id.
         ties: The pairs of globs of different entries that are equally specific and may match the same name.
         has_more_ties: Whether there are more such pairs than the limit.
+        unset_names: The short names of attributes that the user chose, and that the Collector cannot set.
     """
 
     entries: tuple[ModelRegistryEntry, ...]
@@ -102,6 +103,7 @@ class Tables(msgspec.Struct):
     unsupported_globs: list[str] = []
     ties: list[tuple[CollectorGlob, CollectorGlob]] = []
     has_more_ties: bool = False
+    unset_names: tuple[str, ...] = ()
 
     def list_exact_keys(self) -> list[str]:
         """Return the keys of exact names, with those that match no entry."""

@@ -119,17 +119,20 @@ def parse_path(value: Any, name: str) -> str:
 
 def parse_span_attributes(value: Any, name: str) -> tuple[str, ...]:
     """Return the short names of span attributes, from a list or from changes to the default."""
+    items = parse_attribute_choice(value, name)
+    return _change_default(items) if items and items[0][0] in "+-" else items
+
+
+def parse_attribute_choice(value: Any, name: str) -> tuple[str, ...]:
+    """Return a list of short names of span attributes, or a list of changes to the default, as they are."""
     rule = f"names of {', '.join(SPAN_ATTRIBUTE_NAMES)}, or changes to the default such as +purpose and -version"
     items = _parse_items(value, name, ",", rule)
     for item in items:
         if _remove_sign(item) not in SPAN_ATTRIBUTE_NAMES:
             raise InvalidValueError.must_be(name, item, rule)
-    changes = [item for item in items if item[0] in "+-"]
-    if not changes:
-        return items
-    if len(changes) != len(items):
+    if len({item[0] in "+-" for item in items}) > 1:
         raise InvalidValueError.must_be(name, value, rule)
-    return _change_default(changes)
+    return items
 
 
 def _remove_sign(item: str) -> str:
